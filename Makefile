@@ -1,0 +1,48 @@
+# Two commands do everything: `make demo` and `make test`; both bootstrap .venv from requirements.lock.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check venv lock bench clean
+
+demo: venv
+	$(BIN)/hitl demo $(DEMO)
+
+test: venv check
+	$(BIN)/python -m tests.debian
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(PYTEST)
+
+check: venv
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+venv: $(STAMP)
+
+# --no-deps: the lock is the whole truth, so that label-studio-ml 1.0.9 stands beside Flask 3.
+$(STAMP): requirements.lock pyproject.toml
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv venv --quiet --clear --python $(PYTHON) $(VENV) && \
+	  uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements.lock && \
+	  uv pip install --quiet --python $(BIN)/python --no-deps --editable . ; \
+	else \
+	  $(PYTHON) -m venv --clear $(VENV) && \
+	  $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock && \
+	  $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable . ; \
+	fi
+	@touch $(STAMP)
+
+lock:
+	@command -v uv >/dev/null 2>&1 && UV=uv || UV=$(BIN)/uv; \
+	$$UV pip compile pyproject.toml --group dev --all-extras --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	  --quiet --upgrade --output-file requirements.lock
+
+bench: venv
+	$(BIN)/python -m pytest tests/benchmarks --override-ini=python_files='bench_*.py' -p no:cacheprovider -s $(PYTEST)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""What people taught us: the store, the loop that learns from it, and the processes that run it."""

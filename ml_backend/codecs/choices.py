@@ -1,0 +1,49 @@
+"""Choices: one label or several, from a list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ml_backend.errors import CodecError
+from ml_backend.label_config import Control
+from ml_backend.records import Answer
+
+
+class Choices:
+    """The answer is the sorted tuple of chosen labels; the distance is one minus their Jaccard index.
+
+    >>> a, b = Answer("choices", ("x", "y")), Answer("choices", ("y",))
+    >>> Choices().distance(a, b)
+    0.5
+    """
+
+    def decode(self, regions: Sequence[Mapping[str, Any]]) -> Answer:
+        """Join the labels of all regions (per-region choices included)."""
+        chosen: set[str] = set()
+        for region in regions:
+            value = region.get("value")
+            labels = value.get("choices") if isinstance(value, Mapping) else None
+            if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+                raise CodecError("choices is not a list of labels")
+            chosen.update(labels)
+        if not chosen:
+            raise CodecError("no label is chosen")
+        return Answer("choices", tuple(sorted(chosen)))
+
+    def encode(self, answer: Answer, control: Control, score: float | None) -> list[dict[str, Any]]:
+        """One region, as Label Studio's own editor writes it."""
+        region: dict[str, Any] = {
+            "from_name": control.name,
+            "to_name": control.to_name,
+            "type": "choices",
+            "value": {"choices": list(answer.value)},  # type: ignore[call-overload]
+        }
+        if score is not None:
+            region["score"] = round(score, 6)
+        return [region]
+
+    def distance(self, a: Answer, b: Answer) -> float:
+        """One minus the shared share of labels."""
+        left, right = set(a.value), set(b.value)  # type: ignore[call-overload]
+        return 1.0 - len(left & right) / len(left | right) if left | right else 0.0

@@ -1,0 +1,97 @@
+"""The records that cross every border: tasks, annotations, answers and predictions, frozen once checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One Label Studio task as we need it; `data` is what people see."""
+
+    id: int
+    data: Mapping[str, Any] = field(hash=False)
+    project: str = ""
+    is_labeled: bool = False
+    overlap: int = 1
+    created_at: str = ""  # ISO 8601, UTC, as Label Studio sends it
+    updated_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a result says for one control; equal answers are equal objects.
+
+    `value` is hashable and JSON-like: a sorted tuple of labels for choices, an int for a rating, ...
+
+    >>> Answer("choices", ("spam",)).key
+    '["choices",["spam"]]'
+    """
+
+    kind: str  # a codec name: "choices", "rating", "labels", ...
+    value: Hashable
+
+    @property
+    def key(self) -> str:
+        """A canonical text, the same for equal answers on every machine."""
+        return json.dumps([self.kind, self.value], separators=(",", ":"), ensure_ascii=False)
+
+    @staticmethod
+    def from_key(key: str) -> Answer:
+        """Read back what `key` wrote.
+
+        >>> Answer.from_key('["choices",["ham"]]')
+        Answer(kind='choices', value=('ham',))
+        """
+        kind, value = json.loads(key)
+        return Answer(kind, _frozen(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One annotation as Label Studio stores it; `result` is raw and unchecked."""
+
+    id: int
+    task: int
+    project: str
+    person: int | None  # completed_by
+    result: tuple[Any, ...] = field(hash=False)
+    updated_at: str  # ISO 8601, UTC; with the id it names one version
+    created_at: str = ""
+    was_cancelled: bool = False  # a skip
+    ground_truth: bool = False
+    lead_time_s: float | None = None
+    parent_prediction: int | None = None  # what the person was shown; None: nothing
+    unique_id: str | None = None
+    imported: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the model says of one task."""
+
+    answer: Answer | None  # None: nothing is shown (cold start, blind, unreadable)
+    confidence: float | None  # calibrated probability that the answer is right, [0, 1]
+    version: str  # model version M
+    reason: str = ""  # why nothing is shown; "" otherwise
+
+
+def content_hash(data: Mapping[str, Any]) -> str:
+    """Name a task's content: the same for equal data, whatever the order of its keys.
+
+    >>> content_hash({"a": 1, "b": 2}) == content_hash({"b": 2, "a": 1})
+    True
+    """
+    text = orjson.dumps(dict(data), option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
+    return hashlib.sha256(text).hexdigest()[:32]
+
+
+def _frozen(value: Any) -> Hashable:
+    """Lists become tuples, so that an answer can be hashed."""
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

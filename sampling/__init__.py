@@ -1,0 +1,1 @@
+"""What to ask next: arrays in, order out; imports nothing of ours."""
