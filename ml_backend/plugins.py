@@ -28,6 +28,4 @@ def load(group: str, name: str, builtins: Mapping[str, str]) -> Any:
     known = sorted({*builtins, *found})
     near = get_close_matches(name, known, n=1)
     guess = f"; did you mean {near[0]!r}?" if near else ""
-    raise UnknownName(
-        f"no {group} called {name!r}{guess}", hint=f"Known names: {', '.join(known) or 'none'}."
-    )
+    raise UnknownName(f"no {group} called {name!r}{guess}", hint=f"Known names: {', '.join(known) or 'none'}.")

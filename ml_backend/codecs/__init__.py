@@ -58,9 +58,7 @@ def decode_result(result: Any) -> Decoded:
     grouped: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     problems: list[str] = []
     for place, region in enumerate(result):
-        name, kind = (
-            (region.get("from_name"), region.get("type")) if isinstance(region, Mapping) else (None, None)
-        )
+        name, kind = (region.get("from_name"), region.get("type")) if isinstance(region, Mapping) else (None, None)
         if not isinstance(name, str) or not isinstance(kind, str):
             problems.append(f"region {place}: no from_name or type")
             continue
