@@ -43,3 +43,31 @@ class LeaseLost(FeedbackError):
     """A job's lease passed to another worker; whatever it was about to write must not be written."""
 
     hint = "The work runs again elsewhere; nothing is to be done."
+
+
+class SettingsError(FeedbackError):
+    """An environment variable is unknown, of the wrong type, or out of range."""
+
+
+class PolicyError(FeedbackError):
+    """hitl.toml is not TOML, holds an unknown key, or a value out of range."""
+
+    hint = "docs/policy.md lists every key with its range."
+
+
+class EvaluationError(FeedbackError):
+    """A model was about to be judged on rows that it may not be judged on."""
+
+
+class NotConnected(FeedbackError):
+    """A project is asked for that hitl does not know, or Label Studio's address is missing."""
+
+    hint = "Set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, then run `hitl connect PROJECT`."
+
+
+class VotesError(FeedbackError):
+    """Votes, gold answers or ratings are not what an analysis needs: shapes, columns, or too few of them."""
+
+
+class RecipeError(FeedbackError):
+    """A ready-made project cannot be made from what was given."""

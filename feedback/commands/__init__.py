@@ -1,0 +1,47 @@
+"""The hitl command: one file a sub-command; nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from feedback.commands import agree, connect, demo, doctor, pause, serve, status, store, turn
+
+app = typer.Typer(
+    name="hitl",
+    help="The human-in-the-loop for Label Studio Community: it predicts, asks the right question, learns, and proves it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(demo.demo)
+app.command()(serve.serve)
+app.command()(serve.web)
+app.command()(serve.worker)
+app.command()(connect.connect)
+app.command()(connect.disconnect)
+app.command()(pause.pause)
+app.command()(pause.resume)
+app.command()(doctor.doctor)
+app.command()(status.status)
+app.command()(turn.turn)
+app.command()(agree.agree)
+app.add_typer(store.app, name="store")
+
+
+def main() -> None:
+    """Run the command line; an error that we raise on purpose becomes two sentences, never a traceback."""
+    from feedback.errors import FeedbackError
+    from ml_backend.errors import BackendError
+
+    try:
+        app()
+    except (FeedbackError, BackendError) as error:
+        typer.secho(f"hitl: {error}", err=True, fg=typer.colors.RED)
+        if error.hint:
+            typer.secho(f"      {error.hint}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

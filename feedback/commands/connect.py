@@ -1,0 +1,44 @@
+"""hitl connect / disconnect: put the loop around a Label Studio project, or take it away without a trace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Project = Annotated[str, typer.Argument(help="The project's number in Label Studio's address, such as 12.")]
+
+
+def connect(
+    project: Project,
+    policy: Annotated[Path | None, typer.Option(help="A hitl.toml; default: ./hitl.toml where it exists.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List every change, make none.")] = False,
+) -> None:
+    """Connect a project: webhook, ML backend, queue order. Safe to repeat."""
+    from rich.console import Console
+
+    from feedback.wiring import connecting, platform_of, settings_from_environment
+
+    settings = settings_from_environment()
+    path = policy or (Path("hitl.toml") if Path("hitl.toml").exists() else None)
+    with connecting(settings) as store:
+        changes = platform_of(settings, store).connect(store, project, policy_file=path, dry_run=dry_run)
+    console = Console()
+    console.print(f"Project {project}: {'would change' if dry_run else 'changed'}")
+    for change in changes:
+        console.print(f"  • {change}")
+    if not changes:
+        console.print("  nothing; it is connected already")
+
+
+def disconnect(project: Project) -> None:
+    """Restore a project exactly as it was before `hitl connect`."""
+    from rich.console import Console
+
+    from feedback.wiring import connecting, platform_of, settings_from_environment
+
+    settings = settings_from_environment()
+    with connecting(settings) as store:
+        platform_of(settings, store).disconnect(store, project)
+    Console().print(f"Project {project} is as it was before it was connected; what people answered stays in the store.")

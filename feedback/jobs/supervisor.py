@@ -1,0 +1,89 @@
+"""A small supervisor: keeps named child processes alive, passes on signals, and gives up on one that keeps dying."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+
+_LOG = logging.getLogger(__name__)
+_QUICK_S = 10.0  # a child that lived shorter than this died at once
+_TRIES = 5  # quick deaths in a row before we give up
+_GRACE_S = 20.0  # from SIGTERM to SIGKILL
+_LOOK_S = 0.2
+
+
+@dataclass(slots=True)
+class _Child:
+    name: str
+    command: Sequence[str]
+    process: subprocess.Popen[bytes] | None = None
+    started_s: float = 0.0
+    quick_deaths: int = 0
+    not_before_s: float = field(default=0.0)
+
+
+class Supervisor:
+    """Runs until a signal or until a child cannot be kept alive; `run` returns the exit status."""
+
+    def __init__(self, commands: Mapping[str, Sequence[str]], *, env: Mapping[str, str]) -> None:
+        self._children = [_Child(name, command) for name, command in commands.items()]
+        self._env = dict(env)
+        self._stopping = False
+
+    def run(self) -> int:
+        """Start all children and watch them. 0 after SIGTERM or SIGINT; 1 when one keeps dying."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        try:
+            while not self._stopping:
+                for child in self._children:
+                    if not self._keep(child):
+                        return 1
+                time.sleep(_LOOK_S)
+        finally:
+            self._stop()
+        return 0
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature is Python's
+        self._stopping = True
+
+    def _keep(self, child: _Child) -> bool:
+        """Start or restart a child when it is time; False when it died too often."""
+        now = time.monotonic()
+        if child.process is not None:
+            status = child.process.poll()
+            if status is None:
+                return True
+            quick = now - child.started_s < _QUICK_S
+            child.quick_deaths = child.quick_deaths + 1 if quick else 1
+            _LOG.warning("%s ended with status %s", child.name, status)
+            child.process = None
+            child.not_before_s = now + 0.25 * 2**child.quick_deaths
+        if child.quick_deaths >= _TRIES:
+            _LOG.error("%s ended %d times in a row; giving up", child.name, child.quick_deaths)
+            return False
+        if now >= child.not_before_s:
+            # own session: Ctrl-C reaches us alone, and we stop the children in order
+            child.process = subprocess.Popen(list(child.command), env=self._env, start_new_session=True)  # noqa: S603
+            child.started_s = now
+        return True
+
+    def _stop(self) -> None:
+        running = [child for child in self._children if child.process is not None and child.process.poll() is None]
+        for child in running:
+            if child.process is not None:
+                child.process.terminate()
+        deadline = time.monotonic() + _GRACE_S
+        for child in running:
+            if child.process is None:
+                continue
+            try:
+                child.process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.process.kill()
+                child.process.wait()

@@ -1,0 +1,93 @@
+"""A challenge: train on what people settled, judge against the champion, promote or keep; each step recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from feedback.errors import LeaseLost
+from feedback.learning.champion import Champions
+from feedback.learning.dataset import Dataset
+from feedback.learning.promotion import Verdict, judge
+from feedback.learning.scene import Scene
+from feedback.learning.training import train
+from feedback.learning.triggers import Trained, due
+from feedback.store import Store
+from ml_backend.models import Recipe
+from ml_backend.registry import pack
+
+
+def challenge(
+    store: Store,
+    champions: Champions,
+    scene: Scene,
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    now_s: float,
+    holds: Callable[[], bool],
+) -> Verdict | None:
+    """Train when it is due, and let the verdict decide. None: nothing was due.
+
+    A kill at any point is healed by the next turn: equal rows give the same version, whose artefact, training
+    record and verdict are each written once. Raises NotTrained when the rows cannot be learned from.
+    """
+    project = scene.project.id
+    last = last_training(store, project)
+    reason = due(dataset, last, recipe=recipe.name, policy=scene.policy)
+    if not reason:
+        return None
+    seed = scene.policy.train.seed
+    bundle = train(dataset, scene.control, recipe, config_hash=scene.config_hash, seed=seed, now_s=now_s)
+    champion = champions.get(project)
+    trained = frozenset(row.task for row in dataset.of("train"))
+    if champion is not None:
+        trained |= _trained_tasks(store, project, champion.version)
+    audit = [row for row in dataset.of("tune", "judge") if row.task not in trained]
+    verdict = judge(bundle, champion, audit, trained=trained, policy=scene.policy)
+    if not holds():
+        raise LeaseLost(f"project {project}: another worker has it now; challenger {bundle.version} is dropped.")
+    if bundle.version not in store.registry.versions(project):
+        store.registry.add(project, bundle.version, pack(bundle), dict(bundle.card))
+    _record_training(store, project, dataset, bundle.version, recipe.name, reason, now_s)
+    if verdict.promote:
+        store.registry.promote(project, bundle.version, verdict=verdict.as_dict() | {"at_s": now_s})
+    else:
+        store.record(project, "verdict", verdict.as_dict() | {"at_s": now_s}, key=bundle.version)
+    return verdict
+
+
+def last_training(store: Store, project: str) -> Trained | None:
+    """What the newest training saw, promoted or not."""
+    found = store.latest(project, "training")
+    if found is None:
+        return None
+    body = found.body
+    return Trained(body["fingerprint"], int(body["rows"]), body["recipe"], frozenset(body["tasks"]))
+
+
+def learned_annotations(store: Store, project: str, version: str) -> frozenset[int]:
+    """The annotations that a model version was trained on."""
+    found = store.latest(project, "training", key=version)
+    return frozenset(found.body["annotations"]) if found else frozenset()
+
+
+def _trained_tasks(store: Store, project: str, version: str) -> frozenset[int]:
+    found = store.latest(project, "training", key=version)
+    return frozenset(found.body["tasks"]) if found else frozenset()
+
+
+def _record_training(
+    store: Store, project: str, dataset: Dataset, version: str, recipe: str, reason: str, now_s: float
+) -> None:
+    rows = dataset.of("train")
+    body = {
+        "version": version,
+        "recipe": recipe,
+        "reason": reason,
+        "fingerprint": dataset.fingerprint,
+        "rows": len(rows),
+        "tasks": [row.task for row in rows],
+        "annotations": sorted(annotation for row in rows for annotation in row.annotations),
+        "at_s": now_s,
+    }
+    store.record(project, "training", body, key=version)

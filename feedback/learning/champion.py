@@ -1,0 +1,28 @@
+"""The serving model of each project, loaded once for as long as it serves."""
+
+from __future__ import annotations
+
+from ml_backend.registry import Bundle, Registry, unpack
+
+
+class Champions:
+    """Loads champions from the registry; a new promotion is seen at the next look."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._loaded: dict[str, Bundle] = {}
+
+    def get(self, project: str) -> Bundle | None:
+        """Give the champion, or None before the first promotion.
+
+        Raises ArtefactError when its artefact was altered; the service then keeps its previous one.
+        """
+        ref = self._registry.champion(project)
+        if ref is None:
+            self._loaded.pop(project, None)
+            return None
+        bundle = self._loaded.get(project)
+        if bundle is None or bundle.version != ref.version:
+            artefact = self._registry.artefact(project, ref.version)
+            bundle = self._loaded[project] = unpack(artefact.data, artefact.digest)
+        return bundle

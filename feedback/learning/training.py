@@ -1,0 +1,57 @@
+"""One training: rows in, a calibrated bundle out; the same rows give the same bundle."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from feedback.learning.dataset import Dataset, Row
+from ml_backend.calibration import Scaler, fit_temperature
+from ml_backend.label_config import Control
+from ml_backend.models import Model, Recipe
+from ml_backend.registry import Bundle
+
+
+def version_name(dataset: Dataset, recipe: str, seed: int) -> str:
+    """Name a model by what it learned: a repeated training, after a kill, gives the same name.
+
+    The number is the count of training rows; the letters tell apart what was learned.
+    """
+    digest = hashlib.sha256(f"{dataset.fingerprint}/{recipe}/{seed}".encode()).hexdigest()
+    return f"m{len(dataset.of('train'))}-{digest[:8]}"
+
+
+def train(dataset: Dataset, control: Control, recipe: Recipe, *, config_hash: str, seed: int, now_s: float) -> Bundle:
+    """Fit on the training rows and calibrate on the tune rows, which the model never saw.
+
+    Raises NotTrained when the rows hold fewer than two classes.
+    """
+    rows = dataset.of("train")
+    model = recipe.fit(
+        [row.data for row in rows], [row.label for row in rows], field=control.field, weights=None, seed=seed
+    )
+    return Bundle(
+        model=model,
+        scaler=calibrate(model, dataset.of("tune")),
+        control=control,
+        config_hash=config_hash,
+        recipe=recipe.name,
+        version=version_name(dataset, recipe.name, seed),
+        trained_on=len(rows),
+        created_s=now_s,
+        card={"fingerprint": dataset.fingerprint, "seed": seed, "tune_rows": len(dataset.of("tune"))},
+    )
+
+
+def calibrate(model: Model, rows: Sequence[Row]) -> Scaler:
+    """Fit the scaler on rows whose label the model knows; too few, or no gain, leave it as it is."""
+    place = {label: index for index, label in enumerate(model.classes)}
+    rows = [row for row in rows if row.label in place]
+    if not rows:
+        return Scaler.identity()
+    proba = model.predict_proba([row.data for row in rows])
+    readable = ~np.isnan(proba).any(axis=1)
+    labels = np.array([place[row.label] for row in rows])
+    return fit_temperature(proba[readable], labels[readable]) if readable.any() else Scaler.identity()

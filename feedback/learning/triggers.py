@@ -1,0 +1,39 @@
+"""When it is time to train again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from feedback.learning.dataset import Dataset
+from feedback.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What the last training saw."""
+
+    fingerprint: str
+    rows: int  # training rows
+    recipe: str
+    tasks: frozenset[int]  # the training rows' tasks
+
+
+def due(dataset: Dataset, last: Trained | None, *, recipe: str, policy: Policy) -> str:
+    """Say why a challenger should be trained now; "" when it should not.
+
+    The first model waits for `train.min_rows` with two classes; later ones for `train.min_new` new answers or
+    `train.growth` of the rows that the last one saw, whichever is more. A changed recipe is always due; a
+    changed or withdrawn answer counts as a new one.
+    """
+    rows = dataset.of("train")
+    if len({row.label for row in rows}) < 2 or len(rows) < policy.train.min_rows:
+        return ""
+    if last is None:
+        return f"first model: {len(rows)} answers"
+    if last.fingerprint == dataset.fingerprint and last.recipe == recipe:
+        return ""
+    if last.recipe != recipe:
+        return f"recipe changed from {last.recipe} to {recipe}"
+    new = len({row.task for row in rows} ^ last.tasks)
+    needed = max(policy.train.min_new, int(policy.train.growth * last.rows))
+    return f"{new} new answers" if new >= needed else ""

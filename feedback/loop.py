@@ -1,0 +1,219 @@
+"""The loop: collect what people said, settle it, learn, judge, promote, and ask the next question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from feedback.collecting import collect
+from feedback.errors import NotConnected
+from feedback.learning.asking import Guesses, plan_window, read_asked
+from feedback.learning.challenge import challenge
+from feedback.learning.champion import Champions
+from feedback.learning.dataset import Dataset, build
+from feedback.learning.scene import Scene, read_scene
+from feedback.learning.settling import Settlement, settle
+from feedback.policy import Policy
+from feedback.reports.agreement import report_agreement
+from feedback.store import ProjectRow, Store, WindowRow
+from ml_backend.errors import ArtefactError, LabelConfigError, LabelStudioError, NotTrained, UnknownName
+from ml_backend.label_config import Control, LabelConfig, read_label_config
+from ml_backend.models import Recipe
+from ml_backend.records import Annotation, Task
+from ml_backend.registry import Bundle
+
+
+class Platform(Protocol):
+    """What the loop asks of Label Studio; wiring brings the real one, tests a fake."""
+
+    def changed(self, project: str, since: str) -> Iterable[tuple[Task, Sequence[Annotation]]]:
+        """Tasks that changed at or after `since` (ISO time; "" for all), each with its annotations."""
+        ...
+
+    def describe(self, project: str) -> Mapping[str, Any]:
+        """The project as Label Studio holds it: at least title and label_config."""
+        ...
+
+    def ask(self, project: str, rows: Sequence[WindowRow], control: Control, *, stop: Callable[[], bool]) -> int:
+        """Make these rows the queue; safe to repeat. Returns how many of them Label Studio holds."""
+        ...
+
+    def reopen(self, project: str, task: int, overlap: int) -> Task:
+        """Let one more person answer a task."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one pass of the loop did."""
+
+    project: str
+    at_s: float
+    collected: int  # events that no webhook had brought
+    answers: int  # votes of people on our control
+    settled: int
+    reopened: int
+    version: str  # the model that serves, "" before the first
+    verdict: str  # what was said of a challenger, "" when none was due
+    asked: str  # why a window was written, "" when the old one still serves
+    window: str  # the window that is served
+    notes: tuple[str, ...]
+
+
+class Loop:
+    """One pass after another over one store; what it keeps between turns only saves time."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        platform: Platform | None,
+        recipes: Callable[[Control, Policy], Recipe],
+        policies: Callable[[ProjectRow], Policy],
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._platform = platform
+        self._recipes = recipes
+        self._policies = policies
+        self._clock = clock
+        self._champions = Champions(store.registry)
+        self._guesses = Guesses()
+
+    def turn(self, project_id: str, *, holds: Callable[[], bool] = lambda: True, poll: bool = True) -> Turn:
+        """Learn from what people said, then ask the next question. Safe to run twice, or to kill anywhere.
+
+        `holds` says whether this worker still owns the project: nothing is promoted or written once it does not.
+        """
+        notes: list[str] = []
+        collected = self._collect(project_id, notes) if poll else 0
+        project = self._store.project(project_id)
+        if project is None:
+            raise NotConnected(f"project {project_id} is not known; nothing was ever received for it.")
+        policy = self._policies(project)
+        found = _control(project, policy, notes)
+        scene = read_scene(self._store, project, policy, *found) if found else None
+        turn = (
+            self._learn_and_ask(scene, collected, notes, holds) if scene else self._idle(project_id, collected, notes)
+        )
+        self._store.record(project_id, "turn", asdict(turn))
+        return turn
+
+    def _learn_and_ask(self, scene: Scene, collected: int, notes: list[str], holds: Callable[[], bool]) -> Turn:
+        settlement = settle(scene.votes, scene.wanted, max_votes=scene.policy.overlap.max_votes)
+        report_agreement(self._store, scene, now_s=self._clock())
+        data = {task.id: task.data for task in scene.tasks.values()}
+        dataset = build(scene.control.name, scene.control.labels, settlement.settled, data, scene.roles)
+        verdict = self._learn(scene, dataset, notes, holds)
+        reopened = self._reopen(scene, settlement, notes, holds)
+        champion = self._champion(scene.project.id, notes)
+        asked, window = self._ask(scene, settlement, dataset, champion, notes, holds)
+        return Turn(
+            project=scene.project.id,
+            at_s=self._clock(),
+            collected=collected,
+            answers=len(scene.votes),
+            settled=len(settlement.settled),
+            reopened=reopened,
+            version=champion.version if champion else "",
+            verdict=verdict,
+            asked=asked,
+            window=window,
+            notes=tuple(notes),
+        )
+
+    def _collect(self, project_id: str, notes: list[str]) -> int:
+        """Bring in what webhooks missed; Label Studio being away stops the asking, not the learning."""
+        if self._platform is None:
+            return 0
+        try:
+            return collect(self._store, self._platform, project_id)
+        except LabelStudioError as error:
+            notes.append(f"not collected: {error}")
+            return 0
+
+    def _learn(self, scene: Scene, dataset: Dataset, notes: list[str], holds: Callable[[], bool]) -> str:
+        try:
+            recipe = self._recipes(scene.control, scene.policy)
+            verdict = challenge(self._store, self._champions, scene, dataset, recipe, now_s=self._clock(), holds=holds)
+        except (NotTrained, UnknownName) as error:
+            notes.append(f"not trained: {error}")
+            return ""
+        if verdict is None:
+            return ""
+        return f"{'promoted' if verdict.promote else 'kept'}: {verdict.challenger}: {verdict.reason}"
+
+    def _reopen(self, scene: Scene, settlement: Settlement, notes: list[str], holds: Callable[[], bool]) -> int:
+        """Let another person answer what is not settled; k votes are reached one by one."""
+        if self._platform is None or not scene.project.connected:
+            return 0
+        done = 0
+        for task_id, votes in settlement.wanting.items():
+            task = scene.tasks[task_id]
+            if not task.is_labeled and task.overlap > votes:
+                continue  # it is open already
+            if scene.project.paused or not holds():
+                break
+            try:
+                self._store.append_tasks([self._platform.reopen(scene.project.id, task_id, votes + 1)], source="own")
+            except LabelStudioError as error:
+                notes.append(f"task {task_id} was not re-opened: {error}")
+                break
+            done += 1
+        return done
+
+    def _ask(
+        self,
+        scene: Scene,
+        settlement: Settlement,
+        dataset: Dataset,
+        champion: Bundle | None,
+        notes: list[str],
+        holds: Callable[[], bool],
+    ) -> tuple[str, str]:
+        """Write the next window when the served one no longer does; finish one that a kill cut short."""
+        project = scene.project.id
+        if self._platform is None or not scene.project.connected:
+            return "", ""
+        served = read_asked(self._store, project)
+        plan = plan_window(
+            scene, settlement, served, champion, self._guesses, audit_rows=len(dataset.audit), now_s=self._clock()
+        )
+        if plan is None:
+            return "", served.version if served else ""
+        if scene.project.paused or not holds():
+            notes.append("the queue is not written: " + ("paused" if scene.project.paused else "another worker has it"))
+            return "", served.version if served else ""
+        self._store.save_window(project, plan.rows)  # first here: a kill in the middle finds what it was writing
+        try:
+            held = self._platform.ask(project, plan.rows, scene.control, stop=lambda: not holds())
+        except LabelStudioError as error:
+            notes.append(f"the queue is not written: {error}")
+            return "", served.version if served else ""
+        if held < len(plan.rows):
+            notes.append(f"Label Studio holds {held} of {len(plan.rows)} rows of {plan.version}")
+        body = {"version": plan.version, "rows": len(plan.rows), "held": held, "why": plan.why, "at_s": self._clock()}
+        self._store.record(project, "asked", body, key=plan.version)
+        return plan.why, plan.version
+
+    def _champion(self, project: str, notes: list[str]) -> Bundle | None:
+        try:
+            return self._champions.get(project)
+        except ArtefactError as error:
+            notes.append(f"the champion is not loaded: {error}")
+            return None
+
+    def _idle(self, project: str, collected: int, notes: list[str]) -> Turn:
+        """A turn of a project that cannot be learned yet: what was collected is kept, and the notes say why."""
+        return Turn(project, self._clock(), collected, 0, 0, 0, "", "", "", "", tuple(notes))
+
+
+def _control(project: ProjectRow, policy: Policy, notes: list[str]) -> tuple[LabelConfig, Control] | None:
+    """Find the control that the policy names, or the first that we can read."""
+    try:
+        config = read_label_config(project.label_config)
+        return config, config.control(policy.model.control)
+    except LabelConfigError as error:
+        notes.append(str(error))
+        return None

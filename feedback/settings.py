@@ -1,0 +1,143 @@
+"""Settings come from the environment, are checked once, and are passed on as one frozen record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from feedback.errors import SettingsError
+
+_TEST_ONLY = frozenset({"HITL_PROOF", "HITL_DATA_SETS"})  # read by the project's own tests
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that the environment decides; each field is HITL_<NAME> but for Label Studio's own two.
+
+    >>> read_settings({"HITL_PORT": "9191"}).url
+    'http://127.0.0.1:9191'
+    """
+
+    data_dir: Path = Path(".hitl")
+    database_url: str = ""  # "" : SQLite in data_dir
+    host: str = "127.0.0.1"
+    port: int = 9090
+    public_url: str = ""  # where Label Studio reaches us; "" : http://host:port
+    label_studio_url: str = ""
+    label_studio_api_key: str = ""  # personal access token, or legacy token
+    webhook_secret: str = ""  # several, comma-separated, for rotation; "" : one made and kept in the store
+    basic_auth_user: str = ""
+    basic_auth_password: str = ""
+    max_body_mib: int = 256
+    max_tasks: int = 200_000
+    durability: str = "full"  # "normal": safe against a killed process, not against a power cut
+    web_workers: int = 2
+    web_threads: int = 4
+    tick_s: float = 2.0  # how often the worker looks for work that no doorbell announced
+    poll_s: float = 15.0  # how often Label Studio is asked for what webhooks missed
+    log_level: str = "info"
+
+    @property
+    def url(self) -> str:
+        """Our own address as Label Studio sees it, without a trailing slash."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
+
+    @property
+    def store_url(self) -> str:
+        """The SQLAlchemy URL of the store."""
+        return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'hitl.sqlite3'}"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Webhook secrets given from outside; each is valid."""
+        return tuple(part.strip() for part in self.webhook_secret.split(",") if part.strip())
+
+    @property
+    def loopback(self) -> bool:
+        """Whether we listen to this machine only."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def has_label_studio(self) -> bool:
+        """Whether we can call Label Studio; without, we learn from webhooks alone."""
+        return bool(self.label_studio_url and self.label_studio_api_key)
+
+    def __repr__(self) -> str:
+        """Leave the secrets out, whoever prints this."""
+        return (
+            f"Settings(data_dir={str(self.data_dir)!r}, url={self.url!r}, label_studio_url={self.label_studio_url!r})"
+        )
+
+
+def read_settings(environ: Mapping[str, str]) -> Settings:
+    """Check the environment; SettingsError names the variable, what was wanted and what to do.
+
+    >>> read_settings({"HITL_PROT": "9191"})
+    Traceback (most recent call last):
+    feedback.errors.SettingsError: HITL_PROT is not a setting; did you mean HITL_PORT?
+    """
+    known = {_variable(field.name): field for field in fields(Settings)}
+    for name in environ:
+        if name.startswith("HITL_") and name not in known and name not in _TEST_ONLY:
+            near = get_close_matches(name, known, n=1)
+            guess = f"; did you mean {near[0]}?" if near else ""
+            raise SettingsError(f"{name} is not a setting{guess}", hint=f"Settings: {', '.join(sorted(known))}.")
+    given = {
+        field.name: _read(name, environ[name], field.default) for name, field in known.items() if environ.get(name)
+    }
+    settings = Settings(**given)
+    _check(settings)
+    return settings
+
+
+def _variable(name: str) -> str:
+    return name.upper() if name.startswith("label_studio_") else f"HITL_{name.upper()}"
+
+
+def _read(variable: str, text: str, default: Any) -> Any:
+    kind = Path if isinstance(default, Path) else type(default)
+    try:
+        return kind(text.strip())
+    except ValueError:
+        raise SettingsError(f"{variable} is {text!r}; wanted a {kind.__name__}.") from None
+
+
+def _check(settings: Settings) -> None:
+    ranges = {
+        "port": (0, 65535),
+        "max_body_mib": (1, 4096),
+        "max_tasks": (1, 10_000_000),
+        "web_workers": (1, 256),
+        "web_threads": (1, 256),
+        "tick_s": (0.05, 3600.0),
+        "poll_s": (0.2, 86_400.0),
+    }
+    for name, (low, high) in ranges.items():
+        if not low <= getattr(settings, name) <= high:
+            raise SettingsError(f"{_variable(name)} is {getattr(settings, name)}; wanted {low} to {high}.")
+    if settings.durability not in ("full", "normal"):
+        raise SettingsError(f"HITL_DURABILITY is {settings.durability!r}; wanted full or normal.")
+    if settings.log_level not in ("debug", "info", "warning", "error"):
+        raise SettingsError(f"HITL_LOG_LEVEL is {settings.log_level!r}; wanted debug, info, warning or error.")
+    for name in ("label_studio_url", "public_url"):
+        value = getattr(settings, name)
+        if value and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
+            raise SettingsError(f"{_variable(name)} is {value!r}; wanted http://host:port or https://host.")
+    if bool(settings.basic_auth_user) != bool(settings.basic_auth_password):
+        raise SettingsError("HITL_BASIC_AUTH_USER and HITL_BASIC_AUTH_PASSWORD go together; only one is set.")
+    if not settings.loopback and not (settings.secrets and settings.basic_auth_password):
+        raise SettingsError(
+            f"HITL_HOST is {settings.host}, which others can reach, and a secret or a password is missing.",
+            hint="Set HITL_WEBHOOK_SECRET, HITL_BASIC_AUTH_USER and HITL_BASIC_AUTH_PASSWORD, or bind to 127.0.0.1.",
+        )
