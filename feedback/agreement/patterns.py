@@ -1,0 +1,83 @@
+"""Items that got the same votes are one pattern: a million votes become a few hundred rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_array, csr_array
+
+from feedback.votes import Floats, Ints, Votes
+
+_EXACT = 2.0**53  # float64 holds every integer below it, so keys up to here are exact
+_HASH_BITS = 40  # leaves 13 bits for the votes of one item before a sum of hashes rounds
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patterns:
+    """The distinct rows of the items × labels count table, and how many items have each."""
+
+    counts: csr_array  # (p, k) votes per label
+    size: Floats  # (p,) votes of an item
+    times: Floats  # (p,) items with this pattern
+
+    @property
+    def items(self) -> int:
+        """Items with two votes or more: only they can agree or disagree."""
+        return int(self.times[self.size >= 2].sum())
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of votes on the same item."""
+        return int((self.times * self.size * (self.size - 1)).sum() / 2)
+
+    def mean(self, rows: Floats) -> float:
+        """The mean over items of one number per pattern (p,)."""
+        return float(self.times @ rows / self.times.sum())
+
+    def paired(self) -> Patterns:
+        """Only the items with two votes or more."""
+        keep = self.size >= 2
+        return Patterns(self.counts[keep], self.size[keep], self.times[keep])
+
+
+def patterns(votes: Votes) -> Patterns:
+    """Group the items that have votes by what was voted; who voted does not matter here.
+
+    >>> found = patterns(Votes([0, 0, 1, 1, 2, 2], [0, 1, 0, 1, 0, 1], [0, 1, 1, 0, 1, 1]))
+    >>> found.counts.toarray().astype(int).tolist(), found.times.astype(int).tolist()
+    ([[1, 1], [0, 2]], [2, 1])
+    """
+    size = np.bincount(votes.tasks, minlength=votes.n_tasks)
+    base = float(size.max() + 1) if len(votes) else 1.0
+    if votes.n_labels * np.log2(base) < 53:  # one digit per label: equal numbers are equal rows
+        return _by_digits(votes, base)
+    return _by_hash(votes, size)
+
+
+def _by_digits(votes: Votes, base: float) -> Patterns:
+    digit = base ** np.arange(votes.n_labels)
+    key = np.bincount(votes.tasks, weights=digit[votes.labels], minlength=votes.n_tasks)
+    if votes.n_tasks and base**votes.n_labels <= 4 * votes.n_tasks:  # few possible keys: count instead of sorting
+        times = np.bincount(key.astype(np.int64))
+        keys = np.flatnonzero(times).astype(np.float64)
+        times = times[times > 0]
+    else:
+        keys, times = np.unique(key, return_counts=True)
+    voted = keys > 0
+    keys, times = keys[voted], times[voted]
+    counts = np.floor(keys[:, None] / digit) % base
+    return Patterns(csr_array(counts), counts.sum(axis=1), times.astype(np.float64))
+
+
+def _by_hash(votes: Votes, size: Ints) -> Patterns:
+    ones = np.ones(len(votes))
+    table = coo_array((ones, (votes.tasks, votes.labels)), shape=(votes.n_tasks, votes.n_labels)).tocsr()
+    table = table[size > 0]
+    # reason: any fixed seed will do; equal rows are verified below, so a collision costs time and never truth
+    draws = np.random.default_rng(0).integers(1, 1 << _HASH_BITS, votes.n_labels).astype(np.float64)
+    _, first, row, times = np.unique(table @ draws, return_index=True, return_inverse=True, return_counts=True)
+    exact = float(size.max()) * 2.0**_HASH_BITS < _EXACT
+    if not exact or (table[first][row] != table).nnz:
+        return Patterns(table, size[size > 0].astype(np.float64), np.ones(table.shape[0]))
+    return Patterns(table[first], np.asarray(table[first].sum(axis=1)).ravel(), times.astype(np.float64))

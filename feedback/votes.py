@@ -1,0 +1,130 @@
+"""Votes as three columns of small integers: who said what about which task."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from feedback.errors import VotesError
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False, init=False)
+class Votes:
+    """One row a vote; tasks, people and labels are codes from 0 up. Missing votes are missing rows.
+
+    Checked here, once: agreement and consensus trust it and check nothing.
+
+    >>> Votes([0, 0, 1], [0, 1, 0], [1, 1, 0]).n_labels
+    2
+    """
+
+    tasks: Ints  # (n,)
+    people: Ints  # (n,)
+    labels: Ints  # (n,)
+    n_tasks: int
+    n_people: int
+    n_labels: int
+
+    def __init__(
+        self,
+        tasks: ArrayLike,
+        people: ArrayLike,
+        labels: ArrayLike,
+        n_tasks: int | None = None,
+        n_people: int | None = None,
+        n_labels: int | None = None,
+    ) -> None:
+        columns = {"tasks": (tasks, n_tasks), "people": (people, n_people), "labels": (labels, n_labels)}
+        size: int | None = None
+        for name, (given, stated) in columns.items():
+            column, count = _codes(name, given, stated)
+            if size is not None and len(column) != size:
+                raise VotesError(f"{name} has {len(column)} rows, tasks has {size}; wanted one row per vote.")
+            size = len(column)
+            object.__setattr__(self, name, column)
+            object.__setattr__(self, f"n_{name}", count)
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def where(self, keep: NDArray[np.bool_]) -> Votes:
+        """The votes that `keep` (n,) marks; codes and their numbers stay what they are."""
+        return Votes(self.tasks[keep], self.people[keep], self.labels[keep], self.n_tasks, self.n_people, self.n_labels)
+
+    def latest(self) -> Votes:
+        """One vote per task and person: the last row of each pair counts.
+
+        >>> Votes([0, 0], [3, 3], [0, 1]).latest().labels
+        array([1])
+        """
+        pair = self.tasks * self.n_people + self.people
+        last = np.full(len(pair), fill_value=False)
+        last[len(pair) - 1 - np.unique(pair[::-1], return_index=True)[1]] = True
+        return self if last.all() else self.where(last)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Votes with the names that their codes stand for."""
+
+    votes: Votes
+    tasks: tuple[Hashable, ...]
+    people: tuple[Hashable, ...]
+    labels: tuple[Hashable, ...]
+
+
+def name_votes(rows: Iterable[tuple[Hashable, Hashable, Hashable]]) -> Named:
+    """Code rows of (task, person, label); tasks and people in order of arrival, labels sorted by their text.
+
+    >>> name_votes([("t1", "ann", "spam"), ("t1", "bob", "ham")]).labels
+    ('ham', 'spam')
+    """
+    listed = list(rows)
+    return name_columns([row[0] for row in listed], [row[1] for row in listed], [row[2] for row in listed])
+
+
+def name_columns(tasks: Sequence[Any], people: Sequence[Any], labels: Sequence[Any]) -> Named:
+    """The same from three columns of equal length."""
+    task_names, task_codes = _names(tasks)
+    person_names, person_codes = _names(people)
+    label_names, label_codes = _names(labels)
+    order = sorted(range(len(label_names)), key=lambda place: _text_key(label_names[place]))
+    place = np.empty(len(order), dtype=np.int64)
+    place[order] = np.arange(len(order))
+    coded = place[label_codes] if len(order) else label_codes
+    votes = Votes(task_codes, person_codes, coded, len(task_names), len(person_names), len(label_names))
+    return Named(votes, task_names, person_names, tuple(label_names[at] for at in order))
+
+
+def _names(column: Sequence[Any]) -> tuple[tuple[Hashable, ...], Ints]:
+    known = {name: code for code, name in enumerate(dict.fromkeys(column))}
+    return tuple(known), np.fromiter(map(known.__getitem__, column), dtype=np.int64, count=len(column))
+
+
+def _text_key(name: Hashable) -> tuple[int, float, str]:
+    """Numbers in their own order, before texts: ratings 2 and 10 must not swap."""
+    if isinstance(name, (int, float)):
+        return (0, float(name), "")
+    return (1, 0.0, str(name))
+
+
+def _codes(name: str, given: ArrayLike, stated: int | None) -> tuple[Ints, int]:
+    column = np.asarray(given)
+    if column.ndim != 1:
+        raise VotesError(f"{name} has shape {column.shape}, wanted (n,).")
+    if column.size and column.dtype.kind not in "iu":
+        raise VotesError(f"{name} holds {column.dtype}, wanted integer codes; feedback.votes.name_votes codes names.")
+    coded = column.astype(np.int64, copy=False)
+    highest = int(coded.max()) + 1 if coded.size else 0
+    if coded.size and int(coded.min()) < 0:
+        raise VotesError(f"{name} holds a negative code; leave missing votes out instead.")
+    if stated is not None and stated < highest:
+        raise VotesError(f"{name} holds code {highest - 1}, but only {stated} were announced.")
+    return coded, highest if stated is None else stated
