@@ -1,0 +1,1 @@
+"""Everything that speaks to Label Studio: requests out, records in."""

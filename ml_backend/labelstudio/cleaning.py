@@ -1,0 +1,78 @@
+"""Old predictions are removed late and gently: never one that may be on somebody's screen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+
+from .client import Client, Json
+
+LOCK_TTL_S = 86_400.0  # Label Studio's default TASK_LOCK_TTL: how long an opened task stays with a person
+_SETTLED_S = 3_600.0  # a labelled task may still be open in the Data Manager for a while
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """How many predictions went, and how many old ones must wait."""
+
+    deleted: int
+    waiting: int
+
+
+def clean(
+    client: Client,
+    project: str,
+    *,
+    ours: Callable[[str], bool],
+    keep: Iterable[str],
+    lock_ttl_s: float = LOCK_TTL_S,
+    settled_s: float = _SETTLED_S,
+    limit: int = 50,
+    clock: Callable[[], float] = time.time,
+) -> Cleaned:
+    """Delete up to `limit` predictions of versions that are ours and not to `keep`.
+
+    One goes only when nobody can still have it open: its task has been labelled for `settled_s`, or its version was
+    replaced longer ago than a lock lives (`lock_ttl_s`). Deleting what is on a screen would make that submit fail.
+    """
+    now_s = clock()
+    kept = set(keep)
+    by_age = sorted(client.model_versions(project), key=lambda row: str(row["latest"]))
+    deleted = waiting = 0
+    for old, successor in pairwise(by_age):
+        version = old["model_version"]
+        if not version or version in kept or not ours(version):
+            continue
+        # reason: when the successor's last row was written the switch had happened, so nobody was served this after
+        replaced = now_s - seconds(successor["latest"]) > lock_ttl_s
+        for task in _holders(client, project, version):
+            for prediction in task["predictions"]:
+                if prediction["model_version"] != version:
+                    continue
+                done = task["is_labeled"] and now_s - seconds(task["updated_at"]) > settled_s
+                if not (replaced or done):
+                    waiting += 1
+                elif deleted < limit:
+                    client.delete_prediction(prediction["id"])
+                    deleted += 1
+                else:
+                    return Cleaned(deleted, waiting)
+    return Cleaned(deleted, waiting)
+
+
+def seconds(moment: str) -> float:
+    """ISO time to seconds since 1970.
+
+    >>> seconds("1970-01-01T00:01:00Z")
+    60.0
+    """
+    return datetime.fromisoformat(moment).timestamp()
+
+
+def _holders(client: Client, project: str, version: str) -> Iterable[Json]:
+    named = {"filter": "filter:tasks:predictions_model_versions", "operator": "contains", "type": "String"}
+    fields = ("id", "is_labeled", "updated_at", "predictions")
+    return client.each_task(project, filters=[{**named, "value": version}], include=fields, page_size=100)

@@ -1,0 +1,225 @@
+"""Connecting a project and letting it go: every change is planned, listed, remembered and undone exactly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from ml_backend.errors import LabelStudioError
+
+from .client import Client, Json
+from .snapshot import SETTINGS, Snapshot, hide, restore_overlaps, same_url, take
+
+SECRET_HEADER = "X-Hitl-Secret"  # noqa: S105 - the header's name
+TITLE = "hitl"  # of our ML backend; no model version may ever be called this
+DOT_HINT = "Give the service a network alias with a dot (hitl.internal), or use an IP address or localhost."
+UNCERTAINTY = "Uncertainty sampling"
+
+_WANTED: Mapping[str, tuple[Any, str]] = {
+    "sampling": (UNCERTAINTY, "so that Label Studio hands out tasks in our order"),
+    "show_collab_predictions": (True, "so that people see pre-annotations"),
+    "evaluate_predictions_automatically": (False, "it would ask for predictions on every page"),
+    "min_annotations_to_start_training": (0, "it would train inside people's submits"),
+    "maximum_annotations": (1, "above 1 Label Studio hands out tasks breadth-first, not in our order"),
+    "show_overlap_first": (False, "it would put re-opened tasks before our order"),
+    "annotator_evaluation_enabled": (False, "it would put ground-truth tasks before our order"),
+}
+_OURS = re.compile(r"(?P<model>.+)\+q\d+")  # how queue rows are versioned
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that connecting changes in Label Studio."""
+
+    what: str
+    before: Any
+    after: Any
+    why: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.before!r} -> {self.after!r}" + (f" ({self.why})" if self.why else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What connecting did (or, as a dry run, would do) and what the project was before."""
+
+    changes: tuple[Change, ...]
+    snapshot: Snapshot | None  # None for a dry run
+
+
+def connect(
+    client: Client,
+    project: str,
+    *,
+    backend_url: str,
+    webhook_secret: str,
+    basic_auth: tuple[str, str] | None = None,
+    earlier: Snapshot | None = None,
+    save: Callable[[Snapshot], None] = lambda _: None,
+    dry_run: bool = False,
+    title: str = TITLE,
+    secret_header: str = SECRET_HEADER,
+) -> Connection:
+    """Make a project ours: webhook first, then the ML backend, then the settings that our order needs.
+
+    Safe to repeat; `earlier` is the snapshot of the first time and stays the truth. `save` gets a new snapshot before
+    anything is changed, so that a killed connect can be undone. A failing first connect is rolled back.
+    """
+    backend_url = backend_url.rstrip("/")
+    webhook_url = f"{backend_url}/webhook"
+    if host := dotless(backend_url):
+        raise LabelStudioError(f"Label Studio takes no webhook for a host without a dot: {host!r}.", hint=DOT_HINT)
+    body = client.project(project)
+    changes = plan(client, body, backend_url=backend_url, webhook_url=webhook_url, title=title)
+    if dry_run:
+        return Connection(changes, None)
+    snapshot = earlier or take(client, body, backend_url=backend_url, webhook_url=webhook_url)
+    if earlier is None:
+        save(snapshot)
+    try:
+        _set_webhook(client, project, webhook_url, {secret_header: webhook_secret})
+        _set_backend(client, project, backend_url, title, basic_auth)
+        _set_settings(client, project, snapshot, title)
+    except LabelStudioError as error:
+        if earlier is None:
+            error.hint = f"{error.hint} {_roll_back(client, snapshot)}".strip()
+        raise
+    return Connection(changes, snapshot)
+
+
+def plan(
+    client: Client, project: Json, *, backend_url: str, webhook_url: str, title: str = TITLE
+) -> tuple[Change, ...]:
+    """List every change that connecting would make to a project as it is now; () when it is connected already."""
+    number = str(project["id"])
+    backends = client.backends(number)
+    changes = []
+    if same_url(client.webhooks(number), webhook_url) is None:
+        changes.append(Change("webhook", None, webhook_url, "with a secret header; Label Studio's own has none"))
+    if same_url(backends, backend_url) is None:
+        changes.append(Change("ML backend", None, backend_url))
+    for name in SETTINGS:
+        wanted, why = _WANTED[name]
+        if project[name] != wanted:
+            changes.append(Change(name, project[name], wanted, why))
+    if project["maximum_annotations"] > 1:
+        votes = project["maximum_annotations"]
+        changes.append(Change("overlap of every task", votes, 1, f"votes 2 to {votes} are reached by re-opening"))
+    version = _static_version(project["model_version"], backends, title)
+    if (project["model_version"] or "") != version:
+        why = "a backend's title means random order"
+        changes.append(Change("model_version", project["model_version"], version, why))
+    return tuple(changes)
+
+
+def disconnect(client: Client, snapshot: Snapshot, *, versions: Iterable[str] = ()) -> tuple[str, ...]:
+    """Put a project back exactly as it was; what could not be, in words. Safe to repeat.
+
+    Removes our backend, webhook and predictions (those named `M+qN`, their `M`, and `versions`).
+    """
+    project = snapshot.project
+    notes: list[str] = []
+    backend = same_url(client.backends(project), snapshot.backend_url)
+    if snapshot.model_version is None and backend is not None:
+        _set_null_version(client, project, backend["title"])
+    elif client.project(project)["model_version"] not in (None, ""):
+        client.patch_project(project, model_version="")
+    if snapshot.backend is None and backend is not None:
+        client.delete_backend(backend["id"])
+    for version in our_versions(client, snapshot, versions):
+        client.delete_model_version(project, version)
+    restore_overlaps(client, snapshot)
+    client.patch_project(project, **snapshot.settings)
+    if snapshot.model_version:  # after show_collab_predictions, which empties it
+        _set_version(client, snapshot, notes)
+    webhook = same_url(client.webhooks(project), snapshot.webhook_url)
+    if webhook is not None and snapshot.webhook is None:
+        client.delete_webhook(webhook["id"])
+    elif webhook is not None and snapshot.webhook is not None:
+        client.patch_webhook(webhook["id"], **_webhook_fields(snapshot.webhook))
+    return tuple(notes)
+
+
+def _roll_back(client: Client, snapshot: Snapshot) -> str:
+    try:
+        disconnect(client, snapshot)
+    except LabelStudioError as error:
+        return f"The project could not be put back ({error}); disconnect it when Label Studio answers again."
+    return "The project was put back as it was."
+
+
+def our_versions(client: Client, snapshot: Snapshot, versions: Iterable[str] = ()) -> list[str]:
+    """The model versions that we wrote into a project since the snapshot."""
+    now = [row["model_version"] for row in client.model_versions(snapshot.project)]
+    rows = [match for match in map(_OURS.fullmatch, filter(None, now)) if match]
+    ours = {*versions, *(match[0] for match in rows), *(match["model"] for match in rows)}
+    return [version for version in now if version in ours and version not in snapshot.versions]
+
+
+def _set_webhook(client: Client, project: str, url: str, headers: Mapping[str, str]) -> None:
+    found = same_url(client.webhooks(project), url)
+    if found is None:
+        client.create_webhook(project, url=url, headers=headers)
+    else:
+        fields = {"url": url, "headers": dict(headers), "is_active": True, "send_payload": True}
+        client.patch_webhook(found["id"], send_for_all_actions=True, **fields)
+
+
+def _set_backend(client: Client, project: str, url: str, title: str, basic_auth: tuple[str, str] | None) -> None:
+    login = {"basic_auth_user": basic_auth[0], "basic_auth_pass": basic_auth[1]} if basic_auth else {}
+    found = same_url(client.backends(project), url)
+    if found is None:
+        client.create_backend(project, url=url, title=title, description="label-studio-hitl", **login)
+    elif login:
+        client.patch_backend(found["id"], project, url=url, **login)
+
+
+def _set_settings(client: Client, project: str, snapshot: Snapshot, title: str) -> None:
+    now = client.project(project)
+    changed = {name: wanted for name, (wanted, _) in _WANTED.items() if now[name] != wanted}
+    version = _static_version(now["model_version"], client.backends(project), title)
+    if changed:
+        client.patch_project(project, **changed)
+    if "maximum_annotations" in changed:
+        hide(client, snapshot)
+    if client.project(project)["model_version"] != version:
+        client.patch_project(project, model_version=version)
+
+
+def _static_version(version: str | None, backends: list[Json], title: str) -> str:
+    """Keep a version of stored predictions until the first window; a backend's title would mean random order."""
+    return "" if version is None or version in {title, *(row["title"] for row in backends)} else version
+
+
+def _set_null_version(client: Client, project: str, title: str) -> None:
+    """Only a deletion sets model_version to null: delete a version that nobody has, while a title is selected."""
+    client.patch_project(project, model_version=title)
+    client.delete_model_version(project, "hitl-no-such-version")
+
+
+def _set_version(client: Client, snapshot: Snapshot, notes: list[str]) -> None:
+    try:
+        client.patch_project(snapshot.project, model_version=snapshot.model_version)
+    except LabelStudioError as error:
+        if error.status != 400:
+            raise
+        notes.append(f"model version {snapshot.model_version!r} is gone from Label Studio; it stays empty")
+
+
+def _webhook_fields(webhook: Mapping[str, Any]) -> Json:
+    names = ("url", "headers", "is_active", "send_payload", "send_for_all_actions", "actions")
+    return {name: webhook[name] for name in names}
+
+
+def dotless(url: str) -> str:
+    """The host of an address when Label Studio takes no webhook for it, else "".
+
+    >>> dotless("http://hitl:9090"), dotless("http://hitl.internal:9090")
+    ('hitl', '')
+    """
+    host = urlsplit(url).hostname or ""
+    return "" if host == "localhost" or "." in host or ":" in host else host
