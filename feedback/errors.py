@@ -71,3 +71,7 @@ class VotesError(FeedbackError):
 
 class RecipeError(FeedbackError):
     """A ready-made project cannot be made from what was given."""
+
+
+class ServiceError(FeedbackError):
+    """One of our own processes did not come up."""

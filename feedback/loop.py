@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from feedback import events
 from feedback.collecting import collect
 from feedback.errors import NotConnected
 from feedback.learning.asking import Guesses, plan_window, read_asked
@@ -52,6 +53,7 @@ class Turn:
     at_s: float
     collected: int  # events that no webhook had brought
     answers: int  # votes of people on our control
+    trainable: int  # of these, on tasks that models may learn from
     settled: int
     reopened: int
     version: str  # the model that serves, "" before the first
@@ -114,6 +116,7 @@ class Loop:
             at_s=self._clock(),
             collected=collected,
             answers=len(scene.votes),
+            trainable=sum(scene.roles[vote.task] == "train" for vote in scene.votes),
             settled=len(settlement.settled),
             reopened=reopened,
             version=champion.version if champion else "",
@@ -156,7 +159,8 @@ class Loop:
             if scene.project.paused or not holds():
                 break
             try:
-                self._store.append_tasks([self._platform.reopen(scene.project.id, task_id, votes + 1)], source="own")
+                now = self._platform.reopen(scene.project.id, task_id, votes + 1)
+                self._store.append([events.of_one_task(now, "own", seen_s=self._clock())], want=None)
             except LabelStudioError as error:
                 notes.append(f"task {task_id} was not re-opened: {error}")
                 break
@@ -206,7 +210,7 @@ class Loop:
 
     def _idle(self, project: str, collected: int, notes: list[str]) -> Turn:
         """A turn of a project that cannot be learned yet: what was collected is kept, and the notes say why."""
-        return Turn(project, self._clock(), collected, 0, 0, 0, "", "", "", "", tuple(notes))
+        return Turn(project, self._clock(), collected, 0, 0, 0, 0, "", "", "", "", tuple(notes))
 
 
 def _control(project: ProjectRow, policy: Policy, notes: list[str]) -> tuple[LabelConfig, Control] | None:

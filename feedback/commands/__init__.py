@@ -10,7 +10,7 @@ from feedback.commands import agree, connect, demo, doctor, pause, serve, status
 
 app = typer.Typer(
     name="hitl",
-    help="The human-in-the-loop for Label Studio Community: it predicts, asks the right question, learns, and proves it.",
+    help="The human-in-the-loop for Label Studio Community: it predicts, asks the right question, learns, proves.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

@@ -44,16 +44,21 @@ class Asked:
 def open_tasks(scene: Scene, settlement: Settlement) -> list[Open]:
     """Tasks that somebody may still answer: unanswered ones, and those that want one more vote."""
     answered = {vote.task for vote in scene.votes}
-    doubled = scene.doubled
-    found = []
-    for task in scene.tasks.values():
-        again = task.id in settlement.wanting
-        if not again and (task.id in answered or task.is_labeled):
-            continue
-        role = scene.roles[task.id]
-        blind = role != "train" or again or task.id in doubled
-        found.append(Open(task.id, role, blind, scene.draws.audit_order(scene.units[task.id]), reopened=again))
-    return found
+    wanting = settlement.wanting
+    ids = [
+        task.id for task in scene.tasks.values() if task.id in wanting or not (task.id in answered or task.is_labeled)
+    ]
+    orders = scene.draws.audit_order([scene.units[task] for task in ids])
+    return [
+        Open(
+            task,
+            scene.roles[task],
+            blind=scene.roles[task] != "train" or task in wanting or task in scene.doubled,
+            audit_order=at,
+            reopened=task in wanting,
+        )
+        for task, at in zip(ids, orders, strict=True)
+    ]
 
 
 def why_ask(scene: Scene, asked: Asked | None, opened: Sequence[Open], model: str) -> str:

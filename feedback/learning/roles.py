@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from feedback.draws import draw, in_audit, role
+from feedback.draws import draws, role
 from ml_backend.records import content_hash
 
 
@@ -17,22 +17,32 @@ class Draws:
     secret: str
     project: str
     audit_share: float
+    overlap_share: float = 0.0
 
     def unit(self, data: Mapping[str, Any]) -> str:
         """Name what is drawn."""
         return f"{self.project}/{content_hash(data)}"
 
-    def role(self, unit: str) -> str:
+    def roles(self, units: Sequence[str]) -> list[str]:
         """Give "train", or the audit role: "tune", "judge" or "certify"."""
-        return role(self.secret, unit) if in_audit(self.secret, unit, self.audit_share) else "train"
+        drawn = draws(self.secret, "audit", units)
+        return [
+            role(self.secret, unit) if share < self.audit_share else "train"
+            for unit, share in zip(units, drawn, strict=True)
+        ]
 
-    def audit_order(self, unit: str) -> float:
+    def audit_order(self, units: Sequence[str]) -> list[float]:
         """In which order audit tasks are asked, [0, 1)."""
-        return draw(self.secret, "audit-order", unit)
+        return draws(self.secret, "audit-order", units)
 
-    def overlaps(self, unit: str, share: float) -> bool:
-        """Whether the task gets several votes whatever they say."""
-        return draw(self.secret, "overlap", unit) < share
+    def doubled(self, units: Sequence[str]) -> list[bool]:
+        """Whether a task is drawn for several blind votes, whatever they say."""
+        return [share < self.overlap_share for share in draws(self.secret, "overlap", units)]
+
+    def blind(self, data: Mapping[str, Any]) -> bool:
+        """Whether nothing may be shown on a task with this data: audit, or drawn for several blind votes."""
+        unit = [self.unit(data)]
+        return self.roles(unit) != ["train"] or self.doubled(unit) == [True]
 
 
 def audit_share(n_tasks: int) -> float:

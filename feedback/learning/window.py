@@ -58,11 +58,11 @@ def compose(
     )
     again = sorted(item.task for item in open_tasks if item.reopened)
     reasons = {task: reason for task, reason in ranked if task in by_id}
-    rest = 1.0 - audit_quota
+    rest, second = 1.0 - audit_quota, _AGAIN if again and reasons else float(bool(again))
     streams = [
         Stream("audit", [item.task for item in audit], audit_quota),
-        Stream("second opinion", again, rest * _AGAIN),
-        Stream("ranked", list(reasons), rest * (1.0 - _AGAIN)),
+        Stream("second opinion", again, rest * second),
+        Stream("ranked", list(reasons), rest * (1.0 - second)),
     ]
     return [_place(by_id[task], reasons.get(task, why), said) for task, why in weave(streams, size=size)]
 

@@ -1,0 +1,29 @@
+"""hitl demo: the whole loop on a real Label Studio, in one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    recipe: Annotated[str, typer.Option(help="digits (images), or spam (a CSV of texts).")] = "digits",
+    data: Annotated[Path | None, typer.Option(help="For spam: a CSV file.")] = None,
+    text: Annotated[str, typer.Option(help="For spam: the column with the text.")] = "text",
+    label: Annotated[str, typer.Option(help="For spam: the column with the true label.")] = "label",
+    limit: Annotated[int | None, typer.Option(help="Take the first so many tasks only.")] = None,
+    answers: Annotated[int, typer.Option(help="How many answers the three annotators give.", min=1)] = 400,
+    seconds: Annotated[float, typer.Option(help="How long they work at most.", min=1)] = 150.0,
+    data_dir: Annotated[Path | None, typer.Option(help="Keep everything here; default: a temporary folder.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running, to annotate in the browser.")] = False,
+) -> None:
+    """Start Label Studio and the service, let three people annotate, and watch the model learn from them."""
+    from rich.console import Console
+
+    from feedback.demo.play import play
+    from feedback.recipes import make_recipe
+
+    made = make_recipe(recipe, data=data, text=text, label=label, limit=limit)
+    play(made, answers=answers, seconds=seconds, keep=keep, data_dir=data_dir, console=Console())

@@ -1,0 +1,86 @@
+"""Connecting a project: what Label Studio is told, and what we remember of how it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from feedback import events
+from feedback.collecting import collect
+from feedback.errors import NotConnected
+from feedback.learning.roles import audit_share
+from feedback.platform import LabelStudio
+from feedback.policy import Policy
+from feedback.settings import Settings
+from feedback.store import ProjectRow, Store
+from ml_backend.label_config import read_label_config
+from ml_backend.labelstudio import projects
+from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.snapshot import Snapshot
+
+
+def connect(
+    settings: Settings, store: Store, client: Client, project: str, *, policy: Policy | None, dry_run: bool
+) -> list[str]:
+    """Put the loop around a project; gives each change in words. Safe to repeat.
+
+    Without `policy` a project keeps the one that it has. Raises LabelConfigError before anything is changed when
+    the project's label config holds nothing that we can read.
+    """
+    body = client.project(project)
+    known = store.project(project) or ProjectRow(project)
+    wanted = policy or Policy.model_validate(known.options.get("policy", {}))
+    read_label_config(str(body["label_config"])).control(wanted.model.control)
+    row = replace(known, title=str(body["title"]), label_config=str(body["label_config"]))
+
+    def save(snapshot: Snapshot) -> None:
+        store.save_project(replace(row, snapshot=snapshot.to_json()))
+
+    connection = projects.connect(
+        client,
+        project,
+        backend_url=settings.url,
+        webhook_secret=webhook_secrets(settings, store)[0],
+        basic_auth=(settings.basic_auth_user, settings.basic_auth_password) if settings.basic_auth_user else None,
+        earlier=Snapshot.from_json(known.snapshot) if known.snapshot else None,
+        save=save,
+        dry_run=dry_run,
+    )
+    if connection.snapshot is None:
+        return [str(change) for change in connection.changes]
+    store.append([events.of_project(project, row.title, row.label_config, "poll", version=str(body["created_at"]))])
+    new = collect(store, LabelStudio(client, store), project, sweep=True)
+    share = known.options.get("audit_share") or audit_share(len(store.tasks(project)))
+    store.save_project(
+        replace(
+            row,
+            control=wanted.model.control,
+            connected=True,
+            paused=False,
+            overlap=connection.snapshot.overlap,
+            snapshot=connection.snapshot.to_json(),
+            options={**known.options, "policy": wanted.model_dump(mode="json"), "audit_share": share},
+        )
+    )
+    store.want(project, "turn")
+    return [*map(str, connection.changes), *([f"store: {new} tasks and answers read"] if new else [])]
+
+
+def disconnect(store: Store, client: Client, project: str) -> list[str]:
+    """Put a project back exactly as it was; gives what could not be restored, in words. Safe to repeat."""
+    row = store.project(project)
+    if row is None or not row.snapshot:
+        raise NotConnected(f"project {project} is not connected.", hint="`hitl status` lists the projects.")
+    store.save_project(replace(row, connected=False, paused=True))  # first: a turn under way writes no more
+    notes = projects.disconnect(client, Snapshot.from_json(row.snapshot), versions=store.registry.versions(project))
+    store.save_project(replace(row, connected=False, paused=False, snapshot={}))
+    return list(notes)
+
+
+def webhook_secrets(settings: Settings, store: Store) -> tuple[str, ...]:
+    """The secrets that a webhook may carry, the one to hand out first; one is made where none is given."""
+    return settings.secrets or (store.secret("webhook"),)
+
+
+def policy_of(project: ProjectRow) -> Policy:
+    """The policy that is active for a project."""
+    return Policy.model_validate(project.options.get("policy", {}))

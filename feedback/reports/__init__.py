@@ -1,0 +1,1 @@
+"""What is measured, as plain records: agreement, and where each project stands."""

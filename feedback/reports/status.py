@@ -1,0 +1,112 @@
+"""Where a project stands: model, queue, agreement, verdicts, loop latency, closure, and whatever is wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from feedback.evidence.intervals import wilson
+from feedback.learning.challenge import learned_annotations
+from feedback.store import ProjectRow, Record, Store
+
+
+def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
+    """One project as plain JSON; what is not known yet is None."""
+    tasks = store.task_rows(project.id)
+    votes = store.votes(project.id)
+    champion = store.registry.champion(project.id)
+    turn = store.latest(project.id, "turn")
+    work = [row for row in store.works() if row.project == project.id]
+    return {
+        "project": project.id,
+        "title": project.title,
+        "state": "paused" if project.paused else "connected" if project.connected else "learning from webhooks alone",
+        "tasks": len(tasks),
+        "answered": len({vote.task for vote in votes}),
+        "answers": len(votes),
+        "skips": len(store.skips(project.id)),
+        "people": len({vote.person for vote in votes}),
+        "model": _model(store, project.id, champion.version) if champion else None,
+        "audit_accuracy": _audit_accuracy(store, project.id),
+        "agreement": _agreement(store, project.id),
+        "window": _window(store, project.id, {task.id for task in tasks if not task.is_labeled}),
+        "verdict": _body(store, project.id, "verdict"),
+        "closure_rate": _closure(store, project.id, champion.version if champion else "", turn),
+        "loop_latency_s": _latency(store, project.id, votes),
+        "missed_by_webhooks": sum(record.body.get("collected", 0) for record in store.records(project.id, "turn")),
+        "behind": sum(row.state != "idle" for row in work),
+        "parked": [f"{row.kind}: {row.reason}" for row in work if row.state == "parked"],
+        "unreadable": len(store.problems(project.id)),
+        "notes": list(turn.body["notes"]) if turn else [],
+    }
+
+
+def service_status(store: Store) -> dict[str, Any]:
+    """The service as plain JSON."""
+    stats = store.stats()
+    return {"events": stats.events, "models": stats.models, "store_bytes": stats.bytes}
+
+
+def _model(store: Store, project: str, version: str) -> dict[str, Any]:
+    training = store.latest(project, "training", key=version)
+    body = training.body if training else {}
+    return {"version": version, "rows": body.get("rows"), "recipe": body.get("recipe"), "trained_s": body.get("at_s")}
+
+
+def _audit_accuracy(store: Store, project: str) -> dict[str, Any] | None:
+    """The serving model on the judge rows of its promotion."""
+    for record in store.records(project, "verdict"):
+        body = record.body
+        if body.get("promote") and body.get("accuracy") is not None:
+            rows = int(body["rows"])
+            interval = wilson(round(body["accuracy"] * rows), rows)
+            return {"value": body["accuracy"], "low": interval.low, "high": interval.high, "rows": rows}
+    return None
+
+
+def _agreement(store: Store, project: str) -> dict[str, Any] | None:
+    body = _body(store, project, "agreement")
+    if body is None:
+        return None
+    kappa = body["kappa"]
+    return {
+        "percent": body["percent"]["value"],
+        "kappa": kappa["value"],
+        "low": kappa["low"],
+        "high": kappa["high"],
+        "items": body["percent"]["items"],
+        "reading": body["reading"],
+    }
+
+
+def _window(store: Store, project: str, open_tasks: set[int]) -> dict[str, Any] | None:
+    rows = store.window(project)
+    if not rows:
+        return None
+    return {"version": rows[0].version, "rows": len(rows), "open": sum(row.task in open_tasks for row in rows)}
+
+
+def _closure(store: Store, project: str, version: str, turn: Record | None) -> float | None:
+    """The share of human answers that the serving model has learned from; audit answers are never learned from."""
+    trainable = int(turn.body.get("trainable", 0)) if turn else 0
+    if not trainable:
+        return None
+    return round(min(1.0, len(learned_annotations(store, project, version)) / trainable), 4) if version else 0.0
+
+
+def _latency(store: Store, project: str, votes: list[Any]) -> float | None:
+    """Median seconds from an answer to the promotion of the first model that learned from it."""
+    waits: list[float] = []
+    at_s = {vote.annotation: vote.at_s for vote in votes}
+    seen: set[int] = set()
+    for record in reversed(store.records(project, "verdict")):
+        if not record.body.get("promote"):
+            continue
+        new = learned_annotations(store, project, record.body["challenger"]) - seen
+        seen |= new
+        waits += [record.body["at_s"] - at_s[annotation] for annotation in new if annotation in at_s]
+    return round(sorted(waits)[len(waits) // 2], 2) if waits else None
+
+
+def _body(store: Store, project: str, kind: str) -> dict[str, Any] | None:
+    found = store.latest(project, kind)
+    return dict(found.body) if found else None

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from feedback.learning.dataset import Dataset, Settled, build
+from feedback.learning.triggers import Trained, due
+from feedback.policy import Policy
+from ml_backend.records import Answer
+
+
+def dataset(n: int, *, flip: frozenset[int] = frozenset()) -> Dataset:
+    labels = {task: "ab"[(task + (task in flip)) % 2] for task in range(n)}
+    settled = [Settled(task, Answer("choices", (label,)), 1, 1.0, (task,)) for task, label in labels.items()]
+    return build("c", ("a", "b"), settled, {task: {} for task in range(n)}, dict.fromkeys(range(n), "train"))
+
+
+def trained(data: Dataset, recipe: str = "r/1") -> Trained:
+    rows = data.of("train")
+    return Trained(data.fingerprint, len(rows), recipe, frozenset(row.task for row in rows))
+
+
+def test_the_first_model_waits_for_enough_answers_of_two_kinds():
+    one_kind = Dataset("c", tuple(row for row in dataset(80).rows if row.label == "a"), "f")
+
+    assert due(dataset(19), None, recipe="r/1", policy=Policy()) == ""
+    assert due(one_kind, None, recipe="r/1", policy=Policy()) == ""
+    assert due(dataset(20), None, recipe="r/1", policy=Policy()) == "first model: 20 answers"
+
+
+def test_later_models_wait_for_growth():
+    last = trained(dataset(400))
+
+    assert due(dataset(459), last, recipe="r/1", policy=Policy()) == ""
+    assert due(dataset(460), last, recipe="r/1", policy=Policy()) == "60 new answers"
+
+
+def test_nothing_new_trains_nothing():
+    assert due(dataset(100), trained(dataset(100)), recipe="r/1", policy=Policy()) == ""
+
+
+def test_a_changed_recipe_is_always_due():
+    assert "recipe changed" in due(dataset(100), trained(dataset(100)), recipe="r/2", policy=Policy())
+
+
+def test_withdrawn_answers_count_as_new_ones():
+    assert due(dataset(70), trained(dataset(100)), recipe="r/1", policy=Policy()) == "30 new answers"

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+
+from feedback.errors import SettingsError
+from feedback.settings import read_settings
+
+
+def test_nothing_set_gives_a_service_on_loopback():
+    settings = read_settings({})
+
+    assert settings.url == "http://127.0.0.1:9090"
+    assert settings.loopback
+    assert not settings.has_label_studio
+    assert settings.store_url.startswith("sqlite:///")
+
+
+def test_a_mistyped_variable_is_refused_with_the_nearest_name():
+    with pytest.raises(SettingsError, match="did you mean HITL_PORT"):
+        read_settings({"HITL_PROT": "1"})
+
+
+def test_other_peoples_variables_are_none_of_our_business():
+    assert read_settings({"PATH": "/bin", "LABEL_STUDIO_HOST": "x", "HITL_PROOF": "ci"}).port == 9090
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("HITL_PORT", "ninety", "wanted a int"),
+        ("HITL_PORT", "70000", "0 to 65535"),
+        ("HITL_TICK_S", "0", "wanted 0.05"),
+        ("HITL_DURABILITY", "maybe", "full or normal"),
+        ("LABEL_STUDIO_URL", "localhost:8080", "http://host:port"),
+        ("HITL_BASIC_AUTH_USER", "me", "go together"),
+        ("HITL_LOG_LEVEL", "chatty", "debug, info"),
+    ],
+)
+def test_a_value_out_of_range_names_the_variable_and_what_was_wanted(variable: str, value: str, says: str):
+    with pytest.raises(SettingsError, match=says) as caught:
+        read_settings({variable: value})
+
+    assert variable in str(caught.value)
+
+
+def test_beyond_loopback_a_secret_and_a_password_are_required():
+    login = {"HITL_BASIC_AUTH_USER": "me", "HITL_BASIC_AUTH_PASSWORD": "pw"}
+    with pytest.raises(SettingsError, match="others can reach"):
+        read_settings({"HITL_HOST": "0.0.0.0"} | login)  # noqa: S104
+
+    assert read_settings({"HITL_HOST": "0.0.0.0", "HITL_WEBHOOK_SECRET": "s"} | login).port == 9090  # noqa: S104
+
+
+def test_secrets_rotate_and_never_show():
+    settings = read_settings({"HITL_WEBHOOK_SECRET": "new-one, old-one", "LABEL_STUDIO_API_KEY": "token-7"})
+
+    assert settings.secrets == ("new-one", "old-one")
+    assert "old-one" not in repr(settings)
+    assert "token-7" not in f"{settings}"
