@@ -1,0 +1,270 @@
+"""The champion of each project, kept loaded and asked: one Label Studio result per task, in order, always."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from ml_backend.codecs import codec
+from ml_backend.errors import BackendError
+from ml_backend.label_config import Control, LabelConfig, read_label_config
+from ml_backend.records import Task
+
+if TYPE_CHECKING:
+    from ml_backend.registry import Artefact, Bundle, Ref, Registry
+
+COLD = "hitl-0"  # the version before any champion: it predicts nothing
+Result = dict[str, Any]  # {"result": [regions], "score": confidence in [0, 1], "model_version": M}
+_Said = tuple[list[dict[str, Any]], float]  # regions, confidence
+Count = Callable[[str, int], None]  # told what happened, and to how many
+
+_CHUNK = 2_000  # tasks per model call: the features of a 100,000-task body are never in memory at once
+_MOST_SEATS = 4_096  # projects remembered, loaded or not; a seat without a model is a few hundred bytes
+_MOST_CONFIGS = 32  # label configs remembered per model; a project has one at a time
+_log = logging.getLogger(__name__)
+
+
+class Predictor:
+    """Answers predictions for every project, from whichever champion its registry names now.
+
+    Safe in threads. A new champion is loaded beside the serving one and swapped in whole; one that cannot be loaded
+    leaves the previous one serving, is counted and tried again after `retry_s`. At most `keep` models stay loaded, the
+    least recently asked goes first. `blind(project, task)` says which tasks must be shown without a prediction.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        *,
+        blind: Callable[[str, Task], bool] | None = None,
+        cache_s: float = 0.5,
+        retry_s: float = 30.0,
+        keep: int = 16,
+        clock: Callable[[], float] = time.monotonic,
+        load: Callable[[Artefact], Bundle] | None = None,
+        count: Count | None = None,
+    ) -> None:
+        self._registry = registry
+        self._blind = blind
+        self._cache_s, self._retry_s, self._keep = cache_s, retry_s, keep
+        self._clock = clock
+        self._load = load or _unpack
+        self._count = count or _nobody_counts
+        self._lock = threading.Lock()  # guards the order of the seats
+        self._seats: OrderedDict[str, _Seat] = OrderedDict()  # least recently asked first
+
+    def version(self, project: str) -> str:
+        """M: the version that predictions of this project carry now; `hitl-0` before any champion."""
+        serving = self._serving(project)
+        return serving.version if serving else COLD
+
+    def versions(self, project: str) -> list[str]:
+        """Every version that the registry holds, or the one that serves where it holds none or cannot be read."""
+        try:
+            held = list(self._registry.versions(project))
+        except Exception as error:  # noqa: BLE001 - a database that is down; what serves is known without it
+            _log.error("versions of project %s: %s", project, error)
+            held = []
+        return held or [self.version(project)]
+
+    def serving(self) -> list[str]:
+        """The versions that serve now, over all projects that this process was asked for."""
+        with self._lock:
+            seats = list(self._seats.values())
+        return sorted({seat.serving.version for seat in seats if seat.serving}) or [COLD]
+
+    def predict(self, project: str, label_config: str, tasks: Sequence[Any]) -> list[Result]:
+        """Give one Label Studio result per raw task, in order; the empty result where there is nothing to show.
+
+        LabelConfigError for a config that cannot be read; nothing else is raised, whatever the tasks hold.
+        """
+        config = read_label_config(label_config)
+        serving = self._serving(project)
+        if serving is None:
+            self._count("cold", len(tasks))
+            return [_empty(COLD) for _ in tasks]
+        results = [_empty(serving.version) for _ in tasks]
+        fitted = serving.under(config)
+        if fitted is None:
+            self._count("misfit", len(tasks))
+            return results
+        shown = [place for place, raw in enumerate(tasks) if self._may_show(project, raw)]
+        for start in range(0, len(shown), _CHUNK):
+            places = shown[start : start + _CHUNK]
+            for place, result in zip(places, self._ask(fitted, [tasks[p]["data"] for p in places]), strict=True):
+                if result is not None:
+                    results[place]["result"], results[place]["score"] = result
+        return results
+
+    def _may_show(self, project: str, raw: Any) -> bool:
+        """Whether a raw task can be read and may be shown with a prediction."""
+        data = raw.get("data") if isinstance(raw, Mapping) else None
+        if not isinstance(data, Mapping):
+            self._count("unreadable", 1)
+            return False
+        if self._blind is None:
+            return True
+        number = raw.get("id")
+        if self._blind(project, Task(number if isinstance(number, int) else 0, data, project)):
+            self._count("blind", 1)
+            return False
+        return True
+
+    def _ask(self, fitted: Bundle, data: list[Mapping[str, Any]]) -> list[_Said | None]:
+        """Regions and confidence of each task, None where the model has no answer."""
+        try:
+            said = _say(fitted, data)
+        except Exception:  # noqa: BLE001 - a model is a plug-in: it may raise anything, and costs one task at most
+            _log.exception("a model call of %d tasks failed; asking in halves", len(data))
+            said = self._ask_in_halves(fitted, data)
+        if missing := sum(one is None for one in said):
+            self._count("unanswered", missing)
+        return said
+
+    def _ask_in_halves(self, fitted: Bundle, data: list[Mapping[str, Any]]) -> list[_Said | None]:
+        """Close in on the task that breaks the call: of 2,000 it costs itself and some twenty calls, no neighbour."""
+        try:
+            return _say(fitted, data)
+        except Exception:  # noqa: BLE001 - as above
+            self._count("model_failed", 1)
+            middle = len(data) // 2
+            if not middle:
+                return [None]
+            return [*self._ask_in_halves(fitted, data[:middle]), *self._ask_in_halves(fitted, data[middle:])]
+
+    def _serving(self, project: str) -> _Serving | None:
+        seat = self._seat(project)
+        if 0 <= self._clock() - seat.checked_s < self._cache_s:
+            return seat.serving
+        # Who asks first waits for the model; later, whoever finds the door locked is served by the previous champion.
+        if seat.lock.acquire(blocking=seat.checked_s == _NEVER):
+            try:
+                if not 0 <= self._clock() - seat.checked_s < self._cache_s:
+                    self._look(project, seat)
+            finally:
+                seat.lock.release()
+        return seat.serving
+
+    def _look(self, project: str, seat: _Seat) -> None:
+        """Ask the registry who is champion, and load a new one; whatever fails, the previous one stays."""
+        now = self._clock()
+        try:
+            ref = self._registry.champion(project)
+            if ref is None:
+                seat.serving = None
+            elif (seat.serving is None or seat.serving.ref != ref) and not seat.recently_failed(
+                ref, now, self._retry_s
+            ):
+                seat.failed = (ref, now)
+                bundle = self._load(self._registry.artefact(project, ref.version))
+                seat.serving, seat.failed = _Serving(ref, bundle), None
+                self._count("loaded", 1)
+                self._unload_others(project)
+        except Exception as error:  # noqa: BLE001 - a database that is down, an artefact of anyone's making: keep serving
+            self._count("load_failed", 1)
+            _log.error("project %s keeps %s: %s", project, seat.serving and seat.serving.version, error)
+        finally:
+            seat.checked_s = self._clock()
+
+    def _seat(self, project: str) -> _Seat:
+        with self._lock:
+            seat = self._seats.get(project)
+            if seat is None:
+                seat = self._seats[project] = _Seat()
+                if len(self._seats) > _MOST_SEATS:
+                    self._seats.popitem(last=False)
+            else:
+                self._seats.move_to_end(project)
+            return seat
+
+    def _unload_others(self, project: str) -> None:
+        """Forget the models least recently asked, beyond the number that may stay loaded."""
+        with self._lock:
+            loaded = [name for name, seat in self._seats.items() if seat.serving and name != project]
+            for name in loaded[: max(0, len(loaded) - self._keep + 1)]:
+                self._seats[name] = _Seat()
+
+
+_NEVER = float("-inf")
+
+
+@dataclass(slots=True)
+class _Serving:
+    """One loaded champion, and how it stands under the label configs it was asked for."""
+
+    ref: Ref
+    bundle: Bundle
+    fitted: dict[str, Bundle | None] = field(default_factory=dict)
+
+    @property
+    def version(self) -> str:
+        return self.ref.version
+
+    def under(self, config: LabelConfig) -> Bundle | None:
+        """The model as it may speak under this config; None where it may not speak at all."""
+        if config.hash not in self.fitted:
+            if len(self.fitted) >= _MOST_CONFIGS:
+                self.fitted.clear()
+            control = _same_question(self.bundle.control, config)
+            self.fitted[config.hash] = replace(self.bundle, control=control) if control else None
+        return self.fitted[config.hash]
+
+
+@dataclass(slots=True)
+class _Seat:
+    """What is known of one project's champion; `lock` is held by whoever looks for a new one."""
+
+    serving: _Serving | None = None
+    checked_s: float = _NEVER
+    failed: tuple[Ref, float] | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def recently_failed(self, ref: Ref, now: float, retry_s: float) -> bool:
+        return self.failed is not None and self.failed[0] == ref and 0 <= now - self.failed[1] < retry_s
+
+
+def _same_question(trained: Control, config: LabelConfig) -> Control | None:
+    """The control of `config` that asks what the model learned to answer: same name, kind, object, field, some label.
+
+    Labels may have come or gone since; the bundle leaves out those that went. None where the question is another one.
+    """
+    for given in config.controls:
+        if given.name == trained.name:
+            same = (given.kind, given.object_kind, given.field) == (trained.kind, trained.object_kind, trained.field)
+            shared = not (given.labels and trained.labels) or not set(given.labels).isdisjoint(trained.labels)
+            return given if same and shared else None
+    return None
+
+
+def _say(fitted: Bundle, data: list[Mapping[str, Any]]) -> list[_Said | None]:
+    encode = codec(fitted.control.kind).encode
+    answers = fitted.predict(data)
+    if len(answers) != len(data):
+        raise BackendError(f"the model gave {len(answers)} answers to {len(data)} tasks.")
+    return [
+        None
+        if answer is None or score is None or not math.isfinite(score)
+        else (encode(answer, fitted.control, score), round(min(1.0, max(0.0, float(score))), 6))
+        for answer, score in answers
+    ]
+
+
+def _empty(version: str) -> Result:
+    return {"result": [], "score": 0.0, "model_version": version}
+
+
+def _unpack(artefact: Artefact) -> Bundle:
+    # reason: skops and scikit-learn take a second to import; a cold start serves without them
+    from ml_backend.registry import unpack
+
+    return unpack(artefact.data, artefact.digest)
+
+
+def _nobody_counts(_event: str, _how_many: int) -> None:
+    return None

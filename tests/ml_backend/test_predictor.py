@@ -1,0 +1,256 @@
+"""The predictor answers every task in order, swaps champions whole, and survives whatever a registry does."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ml_backend.errors import LabelConfigError
+from ml_backend.predictor import COLD, Predictor
+from tests.support.serving import CONFIG, CONTROL, FakeClock, FakeRegistry, said, tasks
+
+
+def make(registry: FakeRegistry, **options: Any) -> Predictor:
+    return Predictor(registry, **{"load": registry.load, "clock": FakeClock(), **options})
+
+
+def test_before_any_champion_every_task_gets_an_empty_result_of_the_cold_version():
+    predictor = make(FakeRegistry())
+
+    assert predictor.version("1") == COLD
+    assert predictor.predict("1", CONFIG, tasks("A", "B")) == [
+        {"result": [], "score": 0.0, "model_version": COLD},
+        {"result": [], "score": 0.0, "model_version": COLD},
+    ]
+
+
+def test_results_come_one_per_task_in_order_with_the_version_that_setup_answers():
+    predictor = make(FakeRegistry({"1": "m3"}))
+
+    results = predictor.predict("1", CONFIG, tasks("B", "A", "B"))
+
+    assert said(results) == ["B", "A", "B"]
+    assert {one["model_version"] for one in results} == {predictor.version("1")} == {"m3"}
+    assert results[0]["score"] == results[0]["result"][0]["score"] == 0.75
+    assert (results[0]["result"][0]["from_name"], results[0]["result"][0]["to_name"]) == ("c", "text")
+
+
+@pytest.mark.parametrize("broken", [None, 7, "x", [], {}, {"data": None}, {"data": []}, {"id": 1, "data": {"text": 5}}])
+def test_a_broken_task_gets_an_empty_result_and_its_neighbours_theirs(broken: Any):
+    a, b = tasks("A", "B")
+
+    results = make(FakeRegistry({"1": "m1"})).predict("1", CONFIG, [a, broken, b])
+
+    assert said(results) == ["A", None, "B"]
+    assert results[1] == {"result": [], "score": 0.0, "model_version": "m1"}
+
+
+def test_a_task_that_breaks_the_model_costs_only_itself():
+    counts: Counter[str] = Counter()
+    predictor = make(FakeRegistry({"1": "m1"}), count=lambda event, n: counts.update({event: n}))
+    texts = ["A"] * 40
+    texts[17] = "poison"
+
+    results = predictor.predict("1", CONFIG, tasks(*texts))
+
+    assert said(results) == [None if text == "poison" else "A" for text in texts]
+    assert counts["unanswered"] == 1
+
+
+def test_projects_side_by_side_answer_from_their_own_models():
+    registry = FakeRegistry({"1": "one", "2": "two"})
+    predictor = make(registry)
+
+    versions = [predictor.predict(project, CONFIG, tasks("A"))[0]["model_version"] for project in ("1", "2", "1", "3")]
+
+    assert versions == ["one", "two", "one", COLD]
+    assert predictor.serving() == ["one", "two"]
+
+
+def test_the_registry_is_asked_once_per_cache_time_and_the_new_champion_serves_after_it():
+    registry, clock = FakeRegistry({"1": "m1"}), FakeClock()
+    predictor = make(registry, clock=clock, cache_s=0.5)
+    for _ in range(10):
+        predictor.version("1")
+    asked_within = registry.asked
+
+    registry.champions["1"] = "m2"
+    before = predictor.version("1")
+    clock.pass_s(0.6)
+
+    assert (asked_within, before, predictor.version("1")) == (1, "m1", "m2")
+    assert predictor.predict("1", CONFIG, tasks("A"))[0]["model_version"] == "m2"
+
+
+def test_a_clock_that_goes_backwards_does_not_freeze_the_champion():
+    registry, clock = FakeRegistry({"1": "m1"}), FakeClock()
+    predictor = make(registry, clock=clock)
+    predictor.version("1")
+
+    registry.champions["1"] = "m2"
+    clock.pass_s(-500)
+
+    assert predictor.version("1") == "m2"
+
+
+def test_a_champion_that_cannot_be_loaded_leaves_the_previous_one_serving_and_is_counted():
+    registry, clock = FakeRegistry({"1": "good"}, broken={"bad"}), FakeClock()
+    counts: Counter[str] = Counter()
+    predictor = make(registry, clock=clock, retry_s=30, count=lambda event, n: counts.update({event: n}))
+    predictor.version("1")
+
+    registry.champions["1"] = "bad"
+    for _ in range(5):
+        clock.pass_s(1)
+        assert said(predictor.predict("1", CONFIG, tasks("A"))) == ["A"]
+        assert predictor.version("1") == "good"
+    failed_at_first = counts["load_failed"]
+    registry.broken.clear()
+    clock.pass_s(31)
+
+    assert failed_at_first == 1  # not tried again on every look
+    assert predictor.version("1") == "bad"
+
+
+def test_a_registry_that_is_down_changes_nothing_for_who_is_served():
+    registry, clock = FakeRegistry({"1": "m1"}), FakeClock()
+    predictor = make(registry, clock=clock)
+    predictor.version("1")
+
+    registry.down = True
+    clock.pass_s(1)
+
+    assert said(predictor.predict("1", CONFIG, tasks("B"))) == ["B"]
+    assert predictor.versions("1") == ["m1"]
+    assert predictor.version("2") == COLD
+
+
+def test_blind_tasks_are_empty_and_the_others_are_not():
+    def even(project: str, task: Any) -> bool:
+        return project == "1" and task.id % 2 == 0
+
+    predictor = make(FakeRegistry({"1": "m1"}), blind=even)
+
+    assert said(predictor.predict("1", CONFIG, tasks("A", "A", "A"))) == ["A", None, "A"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "other"},
+        {"kind": "rating"},
+        {"object_kind": "image"},
+        {"field": "body"},
+        {"labels": ("X", "Y")},
+    ],
+)
+def test_a_champion_that_learned_another_question_stays_silent(change: dict[str, Any]):
+    registry = FakeRegistry({"1": "m1"}, control=replace(CONTROL, **change))
+
+    results = make(registry).predict("1", CONFIG, tasks("A", "X"))
+
+    assert said(results) == [None, None]
+    assert {one["model_version"] for one in results} == {"m1"}
+
+
+def test_a_label_that_was_taken_out_of_the_config_is_not_predicted():
+    smaller = CONFIG.replace('<Choice value="A"/>', "")
+
+    assert said(make(FakeRegistry({"1": "m1"})).predict("1", smaller, tasks("A", "B"))) == [None, "B"]
+
+
+@pytest.mark.parametrize("xml", ["", "nope", "<View>", "<View><Choices name='c' toName='gone'/></View>"])
+def test_an_unreadable_label_config_is_refused(xml: str):
+    with pytest.raises(LabelConfigError):
+        make(FakeRegistry()).predict("1", xml, tasks("A"))
+
+
+def test_only_so_many_models_stay_loaded_and_the_least_asked_goes_first():
+    registry = FakeRegistry({str(n): f"m{n}" for n in range(5)})
+    predictor = make(registry, keep=2)
+    for project in ("0", "1", "0", "2"):
+        predictor.version(project)
+
+    predictor.version("0")
+    loads_while_kept = list(registry.loaded)
+    predictor.version("1")
+
+    assert loads_while_kept == ["m0", "m1", "m2"]
+    assert registry.loaded == ["m0", "m1", "m2", "m1"]  # 1 had to go for 2
+    assert len(predictor.serving()) == 2
+
+
+def test_while_a_new_champion_loads_the_previous_one_serves_and_nobody_waits():
+    registry, clock = FakeRegistry({"1": "m1"}), FakeClock()
+    predictor = make(registry, clock=clock)
+    predictor.version("1")
+    loading, may_end = threading.Event(), threading.Event()
+
+    def slowly() -> None:
+        loading.set()
+        assert may_end.wait(10)
+
+    registry.on_load = slowly
+    registry.champions["1"] = "m2"
+    clock.pass_s(1)
+    with ThreadPoolExecutor(1) as pool:
+        loader = pool.submit(predictor.version, "1")
+        assert loading.wait(10)
+        meanwhile = predictor.predict("1", CONFIG, tasks("A"))[0]["model_version"]
+        may_end.set()
+
+    assert (meanwhile, loader.result(), predictor.version("1")) == ("m1", "m2", "m2")
+
+
+def test_the_first_to_ask_wait_for_the_model_instead_of_answering_cold():
+    registry = FakeRegistry({"1": "m1"})
+    gate = threading.Barrier(4)
+
+    def ask(_: int) -> str:
+        gate.wait()
+        return predictor.version("1")
+
+    predictor = make(registry)
+    with ThreadPoolExecutor(4) as pool:
+        versions = list(pool.map(ask, range(4)))
+
+    assert versions == ["m1"] * 4
+    assert registry.loaded == ["m1"]
+
+
+def test_hot_swaps_under_load_never_fail_or_mix_a_request():
+    registry = FakeRegistry({"1": "m0"})
+    predictor = make(registry, cache_s=0.0)
+    stop = threading.Event()
+
+    def ask(_: int) -> set[int]:
+        sizes = set()
+        while not stop.is_set():
+            results = predictor.predict("1", CONFIG, tasks("A", "B"))
+            assert said(results) == ["A", "B"]
+            sizes.add(len({one["model_version"] for one in results}))
+        return sizes
+
+    with ThreadPoolExecutor(4) as pool:
+        asking = [pool.submit(ask, n) for n in range(4)]
+        for number in range(200):
+            registry.champions["1"] = f"m{number}"
+        stop.set()
+
+    assert set().union(*(one.result() for one in asking)) <= {1}
+
+
+def test_many_tasks_are_asked_in_bounded_calls():
+    registry = FakeRegistry({"1": "m1"})
+    bundle = registry.load("m1")
+    predictor = make(registry, load=lambda artefact: bundle)
+
+    results = predictor.predict("1", CONFIG, tasks(*["A"] * 4_500))
+
+    assert len(results) == 4_500
+    assert bundle.calls == [2_000, 2_000, 500]
