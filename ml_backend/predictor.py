@@ -111,10 +111,15 @@ class Predictor:
         if self._blind is None:
             return True
         number = raw.get("id")
-        if self._blind(project, Task(number if isinstance(number, int) else 0, data, project)):
-            self._count("blind", 1)
+        task = Task(number if isinstance(number, int) else 0, data, project)
+        try:
+            blind = self._blind(project, task)
+        except Exception:  # noqa: BLE001 - it may ask a database that is down; a prediction shown cannot be unseen
+            self._count("blind_unknown", 1)
             return False
-        return True
+        if blind:
+            self._count("blind", 1)
+        return not blind
 
     def _ask(self, fitted: Bundle, data: list[Mapping[str, Any]]) -> list[_Said | None]:
         """Regions and confidence of each task, None where the model has no answer."""

@@ -139,6 +139,13 @@ def test_blind_tasks_are_empty_and_the_others_are_not():
     assert said(predictor.predict("1", CONFIG, tasks("A", "A", "A"))) == ["A", None, "A"]
 
 
+def test_where_nobody_knows_what_is_blind_nothing_is_shown():
+    def down(project: str, task: Any) -> bool:
+        raise OSError("the database is down")
+
+    assert said(make(FakeRegistry({"1": "m1"}), blind=down).predict("1", CONFIG, tasks("A", "B"))) == [None, None]
+
+
 @pytest.mark.parametrize(
     "change",
     [

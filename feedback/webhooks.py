@@ -1,0 +1,94 @@
+"""What Label Studio tells us while people work: stored before the answer, acted upon later by the worker."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from feedback.events import Event, from_intake
+from feedback.store.rows import Appended, Record
+from ml_backend.labelstudio.intake import Intake, read_webhook
+
+Answer = dict[str, Any]
+
+_ASKED = "training_asked"  # the kind of record that a press of the "Start training" button leaves
+_JOB = re.compile(r"([0-9]{1,19})-([0-9]{1,18})")  # project, number of the record
+_LONGEST_REASON = 300
+
+
+class Book(Protocol):
+    """What of the store a webhook needs."""
+
+    def append(self, events: Iterable[Event], *, want: str | None = None) -> Appended:
+        """Store events durably and, where they change something, want work."""
+        ...
+
+    def record(self, project: str, kind: str, body: Mapping[str, Any], *, key: str = "") -> int:
+        """Note a finding; with a key, once."""
+        ...
+
+    def latest(self, project: str, kind: str) -> Record | None:
+        """Give the newest record of a kind."""
+        ...
+
+    def want(self, project: str, kind: str) -> None:
+        """Ask for work; many wants are one run."""
+        ...
+
+
+class Webhook:
+    """Takes the parsed body of each event and answers within milliseconds; never learns, never calls back.
+
+    Label Studio waits for the answer inside the annotator's submit, one second at most, and never asks again: what is
+    lost here is found by polling. BodyError for what no Label Studio sends; the store's errors pass through.
+    """
+
+    def __init__(self, store: Book, *, clock: Callable[[], float] = time.time) -> None:
+        self._store = store
+        self._clock = clock
+
+    def __call__(self, body: Any) -> Answer:
+        """Store one event, and say what became of it."""
+        intake = read_webhook(body)
+        if intake.ignored:
+            self._note(intake, intake.ignored)
+            return {"status": "ignored", "reason": intake.ignored}
+        events = from_intake(intake, "webhook")
+        appended = self._store.append(events, want="turn") if events else Appended(0, 0)
+        for reason in intake.skipped:
+            self._note(intake, reason)
+        answer: Answer = {"status": "ok", "new": appended.new, "duplicates": appended.duplicates}
+        if intake.skipped:
+            answer["skipped"] = list(intake.skipped)
+        if intake.action == "START_TRAINING":
+            answer["job"] = self._train(intake.project)
+        return answer
+
+    def job_status(self, job: str) -> str | None:
+        """How a training that the button asked for stands: "queued", "finished", or None for no such job.
+
+        It is finished once a turn has ended that began to count after the button: whether that turn trained or kept the
+        champion is the gate's decision, and stands in its verdict.
+        """
+        named = _JOB.fullmatch(job)
+        if named is None:
+            return None
+        project, number = named[1], int(named[2])
+        asked, turn = self._store.latest(project, _ASKED), self._store.latest(project, "turn")
+        if asked is None or number > asked.id:
+            return None
+        return "finished" if turn is not None and turn.id > number else "queued"
+
+    def _train(self, project: str) -> str:
+        """Want a turn now; gives the name of the job, which Label Studio keeps."""
+        number = self._store.record(project, _ASKED, {"at_s": self._clock()})
+        self._store.want(project, "turn")
+        return f"{project}-{number}"
+
+    def _note(self, intake: Intake, reason: str) -> None:
+        """Record what was left out, each reason once for each project."""
+        reason = reason[:_LONGEST_REASON]
+        body = {"action": intake.action, "reason": reason, "at_s": self._clock()}
+        self._store.record(intake.project, "skipped", body, key=f"{intake.action}: {reason}")

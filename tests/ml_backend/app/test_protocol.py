@@ -1,0 +1,345 @@
+"""The app speaks Label Studio's ML backend protocol, for good input and for any other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from flask.testing import FlaskClient
+
+from ml_backend.app import Limits, create_app
+from ml_backend.predictor import Predictor
+from tests.support.serving import CONFIG, FakeRegistry, said, tasks
+
+
+def client(registry: FakeRegistry | None = None, **options: Any) -> FlaskClient:
+    registry = registry or FakeRegistry({"1": "m1", "2": "m2"})
+    return create_app(Predictor(registry, load=registry.load, cache_s=0.0), **options).test_client()
+
+
+def predict_body(project: Any = "1.1700000000", *texts: str) -> dict[str, Any]:
+    params = {"login": None, "password": None, "context": None}
+    return {"tasks": tasks(*texts), "project": project, "label_config": CONFIG, "params": params}
+
+
+def setup_body(project: Any = "1.1700000000") -> dict[str, Any]:
+    token = "0123456789abcdef"
+    return {"project": project, "schema": CONFIG, "hostname": "http://localhost:8080", "access_token": token}
+
+
+def test_health_is_minimal_json_and_so_is_the_root():
+    for path in ("/health", "/"):
+        answer = client().get(path)
+
+        assert (answer.status_code, answer.json) == (200, {"status": "UP"})
+
+
+def test_a_browser_gets_a_page_with_a_strict_content_security_policy():
+    answer = client().get("/", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
+
+    assert answer.mimetype == "text/html"
+    assert "ML backend for Label Studio" in answer.text
+    assert "<script" not in answer.text
+    csp = answer.headers["Content-Security-Policy"]
+    assert csp.startswith("default-src 'none'; script-src 'self';")
+    assert "frame-ancestors 'none'" in csp
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_predict_needs_no_setup_before():
+    answer = client().post("/predict", json=predict_body("1.1700000000", "B", "A", "?"))
+
+    assert answer.status_code == 200
+    assert said(answer.json["results"]) == ["B", "A", None]
+    assert answer.json["model_version"] == "m1"
+
+
+def test_setup_answers_the_version_that_predictions_carry():
+    backend = client()
+
+    version = backend.post("/setup", json={**setup_body(), "extra_params": {"a": 1}}).json
+
+    assert version == {"model_version": "m1"}
+    assert backend.post("/predict", json=predict_body("1", "A")).json["results"][0]["model_version"] == "m1"
+
+
+def test_setup_of_one_project_does_not_change_the_answers_of_another():
+    backend = client()
+
+    for project, version in (("1.5", "m1"), ("2.6", "m2"), ("3.7", "hitl-0")):
+        assert backend.post("/setup", json=setup_body(project)).json == {"model_version": version}
+    assert backend.post("/predict", json=predict_body("1.5", "A")).json["model_version"] == "m1"
+
+
+def test_a_project_without_labelling_interface_can_be_connected():
+    answer = client().post("/setup", json={**setup_body(), "schema": "<View></View>"})
+
+    assert answer.json == {"model_version": "m1"}
+
+
+def test_no_tasks_give_no_results_and_the_version():
+    assert client().post("/predict", json=predict_body()).json == {"results": [], "model_version": "m1"}
+
+
+def test_versions_answer_to_get_and_post_with_and_without_a_project():
+    backend = client()
+
+    assert backend.get("/versions").json == {"versions": ["hitl-0"]}  # Label Studio's GET names no project
+    assert backend.get("/versions?project=1.17").json == {"versions": ["m1"]}
+    assert backend.post("/versions", json={"project": "2.17"}).json == {"versions": ["m2"]}
+    assert backend.get("/versions", json={"project": "2.17"}).json == {"versions": ["m2"]}
+    for project in ("1", "2"):
+        backend.post("/setup", json=setup_body(project))
+    assert backend.get("/versions").json == {"versions": ["m1", "m2"]}  # what serves, whoever asks
+
+
+def test_the_optional_routes_answer_what_is_true():
+    backend = client()
+
+    validated = backend.post("/validate", json={"config": CONFIG})
+    deleted = backend.post("/delete", json={"project": "1.17"})
+    copied = backend.post("/duplicate_model", json={"project_src": "1.17", "project_dst": "9.17"})
+
+    assert validated.json == {"status": "ok", "controls": ["c"]}
+    assert deleted.json == {"status": "kept", "project": "1"}
+    assert copied.json == {"status": "not copied", "project_src": "1", "project_dst": "9"}
+    assert backend.post("/setup", json=setup_body("9.17")).json == {"model_version": "hitl-0"}
+
+
+def test_events_reach_the_webhook_and_its_answer_goes_back():
+    taken: list[Any] = []
+
+    def take(body: Any) -> dict[str, Any]:
+        taken.append(body)
+        return {"status": "ok", "job": "1-7"}
+
+    backend = client(webhook=take)
+
+    assert backend.post("/webhook", json={"action": "START_TRAINING", "project": {"id": 1}}).json["job"] == "1-7"
+    assert backend.post("/webhook", json={"action": "ANNOTATION_CREATED"}).status_code == 200
+    assert backend.post("/train", json={"project": "1.17", "annotations": []}).status_code == 201
+    assert taken[2] == {"action": "START_TRAINING", "project": {"id": "1"}}
+
+
+def test_a_backend_without_feedback_says_that_nobody_listens():
+    assert client().post("/webhook", json={"action": "ANNOTATION_CREATED"}).json["status"] == "ignored"
+
+
+def test_a_job_is_known_by_its_state_or_gone():
+    backend = client(job_status={"1-7": "started"}.get)
+
+    assert backend.post("/job_status", json={"job": "1-7"}).json == {"job_status": "started"}
+    assert backend.post("/job_status", json={"job": "1-8"}).status_code == 410
+    assert client().post("/job_status", json={"job": "1-7"}).status_code == 410
+
+
+def test_a_webhook_whose_store_is_down_says_so_without_a_traceback():
+    class StoreDown(Exception):
+        hint = "Look at the disk."
+
+    def down(_body: Any) -> dict[str, Any]:
+        raise StoreDown("the database cannot be written.")
+
+    answer = client(webhook=down).post("/webhook", json={"action": "X"})
+
+    assert answer.status_code == 503
+    assert answer.json == {"error": "the database cannot be written.", "hint": "Look at the disk."}
+
+
+def test_a_bug_of_ours_shows_nothing_of_our_inside():
+    def bug(_body: Any) -> dict[str, Any]:
+        raise KeyError("secret inside")
+
+    answer = client(webhook=bug).post("/webhook", json={"action": "X"})
+
+    assert answer.status_code == 500
+    assert set(answer.json) == {"error", "hint"}
+    assert "secret inside" not in answer.text
+    assert "Traceback" not in answer.text
+
+
+POSTS = (
+    "/predict",
+    "/setup",
+    "/webhook",
+    "/validate",
+    "/train",
+    "/job_status",
+    "/delete",
+    "/duplicate_model",
+    "/versions",
+)
+DEEP = b'{"project": "1", "tasks": ' + b"[" * 5_000 + b"]" * 5_000 + b"}"
+BODIES = {
+    "empty": b"",
+    "no json": b"hello",
+    "half": b'{"project": "1"',
+    "not utf-8": b'{"project": "\xff\xfe"}',
+    "utf-16": '{"project": "1"}'.encode("utf-16"),
+    "byte order mark": b'\xef\xbb\xbf{"project": "1"}',
+    "lone surrogate": b'{"project": "\\ud800"}',
+    "not a number": b'{"project": NaN}',
+    "infinite": b'{"project": 1e999}',
+    "nested 5,000 deep": DEEP,
+    "nested 900 deep": b'{"project": "1", "tasks": ' + b"[" * 900 + b"]" * 900 + b"}",
+    "null": b"null",
+    "a list": b"[]",
+    "a text": b'"x"',
+    "a number": b"7",
+    "no keys": b"{}",
+}
+
+
+@pytest.mark.parametrize("path", POSTS)
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
+def test_a_bad_body_is_answered_400_with_a_hint(path: str, body: bytes):
+    answer = client().post(path, data=body, content_type="application/json")
+
+    assert answer.status_code == 400 or (path == "/webhook" and body in (b"{}", DEEP))
+    if answer.status_code == 400:
+        assert set(answer.json) == {"error", "hint"}
+        assert answer.json["error"]
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "", "garbage/;;", None])
+def test_json_is_read_whatever_content_type_it_claims(content_type: str | None):
+    body = orjson.dumps(predict_body("1", "A"))
+
+    answer = client().post("/predict", data=body, content_type=content_type)
+
+    assert said(answer.json["results"]) == ["A"]
+
+
+HOSTILE = ["../../x", "..", "", "1/../2", "a" * 10_000, "1\x00", None, True, -1, 2**70, 1.5, [], {}, {"id": 1}]
+
+
+@pytest.mark.parametrize("project", HOSTILE, ids=repr)
+def test_a_hostile_project_id_is_refused_everywhere(project: Any):
+    backend = client()
+
+    for path, body in (
+        ("/predict", predict_body(project)),
+        ("/setup", setup_body(project)),
+        ("/versions", {"project": project}),
+        ("/delete", {"project": project}),
+        ("/duplicate_model", {"project_src": "1", "project_dst": project}),
+        ("/train", {"project": project}),
+    ):
+        answer = backend.post(path, json=body)
+        assert (path, answer.status_code) == (path, 400)
+        assert "1795148243" in answer.json["hint"]
+        assert len(answer.json["error"]) < 200
+
+
+@pytest.mark.parametrize("tasks_value", [None, {}, "x", 7, True])
+def test_tasks_that_are_no_list_are_refused(tasks_value: Any):
+    answer = client().post("/predict", json={**predict_body(), "tasks": tasks_value})
+
+    assert answer.status_code == 400
+    assert "tasks" in answer.json["error"]
+
+
+@pytest.mark.parametrize("config", [None, 7, "", "nope", "<View>", "<View><Choices name='c' toName='gone'/></View>"])
+def test_an_unreadable_label_config_is_refused(config: Any):
+    backend = client()
+
+    answers = [
+        backend.post("/predict", json={**predict_body("1", "A"), "label_config": config}),
+        backend.post("/setup", json={**setup_body(), "schema": config}),
+        backend.post("/validate", json={"config": config}),
+    ]
+
+    assert [answer.status_code for answer in answers] == [400, 400, 400]
+    assert all(answer.json["hint"] for answer in answers)
+
+
+def test_broken_tasks_cost_no_neighbour():
+    body = predict_body("1", "A")
+    body["tasks"] = [body["tasks"][0], None, 7, "x", [], {}, {"id": "?", "data": {"text": "B"}}, {"data": 5}]
+
+    answer = client().post("/predict", json=body)
+
+    assert said(answer.json["results"]) == ["A", None, None, None, None, None, "B", None]
+
+
+def test_params_of_any_kind_change_nothing():
+    for params in (None, [], {"tasks": 1}, "x"):
+        answer = client().post("/predict", json={**predict_body("1", "A"), "params": params})
+
+        assert said(answer.json["results"]) == ["A"]
+
+
+def test_unknown_routes_and_wrong_methods_are_json_too():
+    backend = client()
+
+    missing, wrong = backend.get("/nowhere/<script>"), backend.get("/predict")
+
+    assert (missing.status_code, missing.json["error"]) == (404, "404 Not Found")
+    assert (wrong.status_code, wrong.json["error"]) == (405, "405 Method Not Allowed")
+    assert "POST" in wrong.headers["Allow"]
+
+
+def test_what_is_beyond_a_limit_is_413_and_counted():
+    backend = client(limits=Limits(body_bytes=2_000, tasks=3, values=1_000))
+
+    too_large = backend.post("/predict", data=b" " * 3_000)
+    too_many = backend.post("/predict", data=orjson.dumps({**predict_body("1"), "tasks": [1, 2, 3, 4]}))
+    too_full = backend.post("/predict", data=b"[" + b"1," * 990 + b"1]" + b" " * 15)
+    too_full_indeed = backend.post("/predict", data=b"[" + b"," * 1_100 + b"]")
+
+    assert [a.status_code for a in (too_large, too_many, too_full, too_full_indeed)] == [413, 413, 400, 413]
+    assert all(a.json["hint"] for a in (too_large, too_many, too_full_indeed))
+    assert 'hitl_serving_events_total{event="limit_met"} 3.0' in backend.get("/metrics").text
+
+
+def test_metrics_count_requests_by_route_and_take_in_gauges():
+    from ml_backend.app import Metrics
+
+    backend = client(metrics=Metrics(lambda: {"hitl_queue_rows": 42.0}))
+    backend.post("/predict", json=predict_body("1", "A", "B"))
+    backend.get("/secret-path-of-a-caller")
+
+    text = backend.get("/metrics").text
+
+    assert 'hitl_request_seconds_count{route="/predict",status="200"} 1.0' in text
+    assert 'hitl_request_seconds_count{route="unknown",status="404"} 1.0' in text
+    assert 'hitl_serving_events_total{event="tasks"} 2.0' in text
+    assert "hitl_queue_rows 42.0" in text
+    assert "secret-path" not in text
+
+
+def test_gauges_that_fail_do_not_hide_the_counters():
+    from ml_backend.app import Metrics
+
+    def down() -> dict[str, float]:
+        raise OSError("the database is down")
+
+    backend = client(metrics=Metrics(down))
+    backend.get("/health")
+
+    answer = backend.get("/metrics")
+
+    assert answer.status_code == 200
+    assert 'route="/health"' in answer.text
+
+
+def test_a_hundred_thousand_tasks_in_one_body_all_get_their_result():
+    texts = ["A", "B", "?", "A"] * 25_000
+    body = orjson.dumps(predict_body("1", *texts))
+
+    answer = client().post("/predict", data=body)
+
+    results = orjson.loads(answer.data)["results"]
+    assert len(results) == 100_000
+    assert said(results) == [None if text == "?" else text for text in texts]
+
+
+def test_the_openapi_document_names_every_route():
+    app = create_app(Predictor(FakeRegistry()))
+    rules = {(rule.rule, method.lower()) for rule in app.url_map.iter_rules() for method in rule.methods or ()}
+
+    document = app.test_client().get("/openapi.json").json
+
+    described = {(path, method) for path, methods in document["paths"].items() for method in methods}
+    assert described == {(path, method) for path, method in rules if method in ("get", "post")}
