@@ -1,0 +1,110 @@
+"""A text as numbers: its hashed terms with their weights, and its static word vector."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .cache import FeatureCache
+from .vectors import word_vectors
+
+TextRow = tuple[NDArray[np.uint64], NDArray[np.float64], NDArray[np.float32]]  # codes, weights, vector of one text
+
+VERSION = "text/1"  # part of every cache key: change it whenever a number below would change
+_MAX_CHARS = 20_000  # a longer text is cut, so that one task cannot stall a request
+# words; each Chinese or Japanese character by itself (no spaces there); each sign by itself (£, !, :)
+_TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+|[^\w\s]")
+_TAG = re.compile(r"<[^<>]*>")
+
+
+@dataclass(frozen=True, slots=True)
+class TextBlock:
+    """The features of n texts; text i owns the terms from starts[i] to starts[i + 1], sorted by code."""
+
+    codes: NDArray[np.uint64]  # (t,)
+    weights: NDArray[np.float64]  # (t,) 1 + ln(count in the text)
+    starts: NDArray[np.int64]  # (n + 1,)
+    vectors: NDArray[np.float32]  # (n, d) unit vectors
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def rows(self) -> list[TextRow]:
+        """One entry a text."""
+        spans = zip(self.starts[:-1], self.starts[1:], self.vectors, strict=True)
+        return [(self.codes[start:stop], self.weights[start:stop], vector) for start, stop, vector in spans]
+
+
+def read_text(data: Mapping[str, Any], field: str, *, html: bool = False) -> str | None:
+    """The text that people see in this field; None when there is nothing to read.
+
+    >>> read_text({"text": " <b>Hi</b> there "}, "text", html=True)
+    'Hi there'
+    >>> read_text({"text": None}, "text") is None
+    True
+    """
+    value = data.get(field) if isinstance(data, Mapping) else None
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        return None
+    text = value[:_MAX_CHARS]
+    if html:
+        text = " ".join(_TAG.sub(" ", text).split())
+    # lone surrogates are legal in JSON and in str, but in no encoding
+    return text.encode("utf-8", "replace").decode().strip() or None
+
+
+def text_block(texts: Sequence[str], cache: FeatureCache[TextRow] | None = None) -> TextBlock:
+    """The features of these texts, from the cache where it has them.
+
+    A term is a word or a pair of neighbours. A word's code is its CRC-32, the same on every machine; a pair's is two
+    of them side by side in 64 bits, so that only words can collide.
+
+    >>> block = text_block(["Buy now, buy", "later"])
+    >>> np.diff(block.starts), block.weights.max().round(2).item()
+    (array([6, 1]), 1.69)
+    """
+    if cache is None or not texts:
+        return _compute(texts)
+    rows = [row for row in cache.rows(VERSION, texts, lambda unknown: _compute(unknown).rows()) if row is not None]
+    codes, weights, vectors = zip(*rows, strict=True)
+    starts = np.cumsum([0, *map(len, codes)])
+    return TextBlock(np.concatenate(codes), np.concatenate(weights), starts, np.stack(vectors))
+
+
+def inverse_document_frequency(n_texts: int, frequency: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The weight of a term by how few texts have it: ln((1 + n) / (1 + df)) + 1, as scikit-learn smooths it.
+
+    >>> inverse_document_frequency(9, np.array([9, 0])).round(2)
+    array([1. , 3.3], dtype=float32)
+    """
+    return (math.log(1.0 + n_texts) - np.log1p(frequency) + 1.0).astype(np.float32)
+
+
+def _compute(texts: Sequence[str]) -> TextBlock:
+    words = [[crc32(token.encode()) for token in _TOKEN.findall(text.lower())] for text in texts]
+    sizes = [len(row) for row in words]
+    ones = np.array([code for row in words for code in row], np.uint64)
+    owner = np.repeat(np.arange(len(texts)), sizes)
+    together = owner[1:] == owner[:-1]  # a pair never spans two texts
+    pairs = ((ones[:-1] << np.uint64(32)) | ones[1:])[together]
+    codes, owners = np.concatenate([ones, pairs]), np.concatenate([owner, owner[:-1][together]])
+    if len(texts) == 1:
+        codes = np.sort(codes)
+    else:
+        order = np.lexsort((codes, owners))
+        codes, owners = codes[order], owners[order]
+    first = np.ones(len(codes), bool)
+    first[1:] = (codes[1:] != codes[:-1]) | (owners[1:] != owners[:-1])
+    place = np.flatnonzero(first)
+    counts = np.diff(place, append=len(codes))
+    starts = np.concatenate([[0], np.cumsum(np.bincount(owners[place], minlength=len(texts)))])
+    return TextBlock(codes[place], 1.0 + np.log(counts), starts, word_vectors()(texts))

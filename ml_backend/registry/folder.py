@@ -1,0 +1,113 @@
+"""A registry in a folder: files written whole and renamed, so that a reader sees the old or the new, never half."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_backend.errors import ArtefactError, UnknownName
+
+from .protocol import Artefact, Ref, digest_of
+
+_CHAMPION = "champion.json"
+_PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+
+
+class FolderRegistry:
+    """Implements `Registry`: `<path>/<project>/<version>.skops` with a `.json` card, and `champion.json`.
+
+    Several processes may read and write; the folder is made at the first `add`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self._seen: dict[str, tuple[tuple[int, int, int], Ref]] = {}
+
+    def champion(self, project: str) -> Ref | None:
+        """The serving model; a promotion by another process is seen at the next call."""
+        file = self._folder(project) / _CHAMPION
+        try:
+            status = file.stat()
+            stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
+            known = self._seen.get(project)
+            if known is None or known[0] != stamp:
+                body = json.loads(file.read_bytes())
+                known = self._seen[project] = (stamp, Ref(body["version"], body["digest"]))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ArtefactError(f"{file} cannot be read: {error}", hint="Promote a version again.") from error
+        return known[1]
+
+    def artefact(self, project: str, version: str) -> Artefact:
+        """The bytes of a version with the digest that was recorded when it was added."""
+        return Artefact(self._read(project, version, ".skops"), str(self._card(project, version)["digest"]))
+
+    def add(self, project: str, version: str, artefact: Artefact, card: Mapping[str, Any]) -> None:
+        """Keep a version; the card last, because a version without a card does not exist."""
+        if digest_of(artefact.data) != artefact.digest:
+            raise ArtefactError(f"version {version!r}: the bytes are not those of the digest.")
+        if version in self.versions(project):
+            if self._card(project, version)["digest"] != artefact.digest:
+                raise ArtefactError(f"version {version!r} exists with other bytes; a version never changes.")
+            return
+        folder = self._folder(project)
+        folder.mkdir(parents=True, exist_ok=True)
+        name = self._name(version)
+        order = max((self._card(project, old)["order"] for old in self.versions(project)), default=0) + 1
+        body = {"version": version, "digest": artefact.digest, "order": order, "card": dict(card)}
+        _write(folder / f"{name}.skops", artefact.data)
+        _write(folder / f"{name}.json", json.dumps(body, sort_keys=True).encode())
+
+    def promote(self, project: str, version: str) -> None:
+        """Make a version the champion by renaming one small file."""
+        digest = self._card(project, version)["digest"]
+        body = json.dumps({"version": version, "digest": digest}).encode()
+        _write(self._folder(project) / _CHAMPION, body)
+
+    def versions(self, project: str) -> list[str]:
+        """All versions, the oldest first."""
+        found = [file.stem for file in self._folder(project).glob("*.json") if file.name != _CHAMPION]
+        cards = [json.loads((self._folder(project) / f"{name}.json").read_bytes()) for name in found]
+        return [card["version"] for card in sorted(cards, key=lambda card: (card["order"], card["version"]))]
+
+    def _card(self, project: str, version: str) -> dict[str, Any]:
+        card: dict[str, Any] = json.loads(self._read(project, version, ".json"))
+        return card
+
+    def _read(self, project: str, version: str, ending: str) -> bytes:
+        try:
+            return (self._folder(project) / f"{self._name(version)}{ending}").read_bytes()
+        except FileNotFoundError:
+            known = ", ".join(self.versions(project)) or "none"
+            raise UnknownName(f"project {project!r} has no model {version!r}; it has: {known}.") from None
+
+    def _folder(self, project: str) -> Path:
+        return self._path / self._name(project)
+
+    @staticmethod
+    def _name(given: str) -> str:
+        """A file name for any id, also one that was made to leave the folder."""
+        if _PLAIN.fullmatch(given) and given != "champion":
+            return given
+        return f"={hashlib.sha256(given.encode('utf-8', 'surrogatepass')).hexdigest()[:40]}"
+
+
+def _write(file: Path, data: bytes) -> None:
+    """Write whole or not at all, and on disk before it is seen."""
+    number, temporary = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".part")
+    try:
+        with os.fdopen(number, "wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        Path(temporary).replace(file)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
