@@ -20,9 +20,9 @@ from scipy.special import logsumexp
 from feedback.evidence.errors import EvidenceError, share
 from feedback.evidence.records import Floats, Verdict
 
-# How much of the capital to bet. One fixed bet is right for one size of gain only; the mean over a grid loses at most
-# a factor of six against the best of them, whatever the truth is.
-_BETS = np.array([0.02, 0.05, 0.1, 0.2, 0.4, 0.8])
+# How much of the capital to bet. One fixed bet is right for one size of gain only; the mean over three loses at most a
+# factor of three against the best of them. A finer grid and a continuous mixture had less power on 100 to 2,000 rows.
+_BETS = np.array([0.1, 0.3, 0.7])
 
 
 def refresh_gate(d: Sequence[int] | NDArray[Any], *, max_loss: float = 0.02, alpha: float = 0.05) -> Verdict:
