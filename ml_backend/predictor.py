@@ -17,7 +17,7 @@ from ml_backend.label_config import Control, LabelConfig, read_label_config
 from ml_backend.records import Task
 
 if TYPE_CHECKING:
-    from ml_backend.registry import Artefact, Bundle, Ref, Registry
+    from ml_backend.registry import Bundle, Ref, Registry
 
 COLD = "hitl-0"  # the version before any champion: it predicts nothing
 Result = dict[str, Any]  # {"result": [regions], "score": confidence in [0, 1], "model_version": M}
@@ -35,7 +35,8 @@ class Predictor:
 
     Safe in threads. A new champion is loaded beside the serving one and swapped in whole; one that cannot be loaded
     leaves the previous one serving, is counted and tried again after `retry_s`. At most `keep` models stay loaded, the
-    least recently asked goes first. `blind(project, task)` says which tasks must be shown without a prediction.
+    least recently asked goes first. `blind(project, task)` says which tasks must be shown without a prediction, and is
+    asked for every task; `load(data, digest)` builds a bundle; `count(event, how_many)` is told what happened.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Predictor:
         retry_s: float = 30.0,
         keep: int = 16,
         clock: Callable[[], float] = time.monotonic,
-        load: Callable[[Artefact], Bundle] | None = None,
+        load: Callable[[bytes, str], Bundle] | None = None,
         count: Count | None = None,
     ) -> None:
         self._registry = registry
@@ -167,7 +168,7 @@ class Predictor:
                 ref, now, self._retry_s
             ):
                 seat.failed = (ref, now)
-                bundle = self._load(self._registry.artefact(project, ref.version))
+                bundle = self._load(self._registry.artefact(project, ref.version).data, ref.digest)
                 seat.serving, seat.failed = _Serving(ref, bundle), None
                 self._count("loaded", 1)
                 self._unload_others(project)
@@ -264,11 +265,11 @@ def _empty(version: str) -> Result:
     return {"result": [], "score": 0.0, "model_version": version}
 
 
-def _unpack(artefact: Artefact) -> Bundle:
-    # reason: skops and scikit-learn take a second to import; a cold start serves without them
+def _unpack(data: bytes, digest: str) -> Bundle:
+    # reason: scikit-learn takes a second to import; a cold start serves without it
     from ml_backend.registry import unpack
 
-    return unpack(artefact.data, artefact.digest)
+    return unpack(data, digest)
 
 
 def _nobody_counts(_event: str, _how_many: int) -> None:

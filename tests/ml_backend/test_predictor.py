@@ -6,13 +6,14 @@ import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ml_backend.errors import LabelConfigError
 from ml_backend.predictor import COLD, Predictor
-from tests.support.serving import CONFIG, CONTROL, FakeClock, FakeRegistry, said, tasks
+from tests.support.serving import CONFIG, CONTROL, FakeBundle, FakeClock, FakeRegistry, said, tasks
 
 
 def make(registry: FakeRegistry, **options: Any) -> Predictor:
@@ -254,10 +255,39 @@ def test_hot_swaps_under_load_never_fail_or_mix_a_request():
 
 def test_many_tasks_are_asked_in_bounded_calls():
     registry = FakeRegistry({"1": "m1"})
-    bundle = registry.load("m1")
-    predictor = make(registry, load=lambda artefact: bundle)
+    bundle = FakeBundle("m1")
+    predictor = make(registry, load=lambda data, digest: bundle)
 
     results = predictor.predict("1", CONFIG, tasks(*["A"] * 4_500))
 
     assert len(results) == 4_500
     assert bundle.calls == [2_000, 2_000, 500]
+
+
+def test_a_real_model_of_a_real_registry_serves_and_a_truncated_one_never_replaces_it(tmp_path: Path):
+    from ml_backend.calibration import Scaler
+    from ml_backend.label_config import read_label_config
+    from ml_backend.models import recipe_for
+    from ml_backend.registry import Bundle, FolderRegistry, pack
+
+    control = read_label_config(CONFIG).control()
+    recipe = recipe_for(control)
+    texts, labels = ["sunny warm day", "cold dark night"] * 10, ["A", "B"] * 10
+    model = recipe.fit([{"text": one} for one in texts], labels, field="text", weights=None, seed=0)
+    registry, clock = FolderRegistry(tmp_path), FakeClock()
+    for version in ("m1", "m2"):
+        bundle = Bundle(model, Scaler.identity(), control, "", recipe.name, version, 20, 0.0, {})
+        registry.add("1", version, pack(bundle), {})
+    registry.promote("1", "m1")
+    predictor = Predictor(registry, clock=clock)
+
+    first = predictor.predict("1", CONFIG, tasks("a sunny day", "so dark and cold"))
+    [file] = tmp_path.rglob("m2.skops")
+    file.write_bytes(file.read_bytes()[:-7])
+    registry.promote("1", "m2")
+    clock.pass_s(1)
+    after = predictor.predict("1", CONFIG, tasks("a sunny day"))
+
+    assert said(first) == ["A", "B"]
+    assert said(after) == ["A"]
+    assert after[0]["model_version"] == "m1"

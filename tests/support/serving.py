@@ -23,6 +23,11 @@ class FakeRef:
 
 
 @dataclass(frozen=True)
+class FakeArtefact:
+    data: bytes
+
+
+@dataclass(frozen=True)
 class FakeBundle:
     """Says what stands in the task's text; "poison" breaks the whole call, as a careless plug-in would."""
 
@@ -60,20 +65,21 @@ class FakeRegistry:
         return version and FakeRef(version, f"digest of {version}")
 
     def artefact(self, project: str, version: str) -> Any:
-        return version
+        return FakeArtefact(version.encode())
 
     def versions(self, project: str) -> list[str]:
         if self.down:
             raise OSError("the database is down")
         return [self.champions[project]] if project in self.champions else []
 
-    def load(self, artefact: Any) -> Any:
+    def load(self, data: bytes, digest: str) -> Any:
         """What `Predictor(load=...)` takes."""
         self.on_load()
-        if artefact in self.broken:
+        version = data.decode()
+        if version in self.broken or digest != f"digest of {version}":
             raise ValueError("not what was written")
-        self.loaded.append(artefact)
-        return FakeBundle(artefact, self.control)
+        self.loaded.append(version)
+        return FakeBundle(version, self.control)
 
 
 class FakeClock:

@@ -1,0 +1,183 @@
+"""Nobody gets in without login or webhook secret, nobody may guess for ever, and no secret is told."""
+
+from __future__ import annotations
+
+import base64
+import logging
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from ml_backend.app import Security, create_app
+from ml_backend.app.security import MemoryAttempts
+from ml_backend.errors import SettingsError
+from ml_backend.predictor import Predictor
+from tests.support.serving import CONFIG, FakeClock, FakeRegistry
+
+SETUP = {"project": "1.17", "schema": CONFIG, "access_token": "t0ken-of-label-studio"}
+EVENT = {"action": "PROJECT_UPDATED", "project": {"id": 1, "token": "t0ken-of-label-studio"}}
+
+
+def basic(user: str, password: str, encoding: str = "utf-8") -> dict[str, str]:
+    pair = base64.b64encode(f"{user}:{password}".encode(encoding)).decode()
+    return {"Authorization": f"Basic {pair}"}
+
+
+def client(**options: Any) -> FlaskClient:
+    registry = FakeRegistry()
+    security = Security(**{"user": "ls", "password": "pass word", **options})
+    return create_app(Predictor(registry), webhook=lambda body: {"status": "ok"}, security=security).test_client()
+
+
+def test_the_right_login_passes_on_every_ml_route():
+    backend, login = client(), basic("ls", "pass word")
+
+    assert backend.post("/setup", json=SETUP, headers=login).status_code == 200
+    assert backend.get("/versions", headers=login).status_code == 200
+    assert backend.get("/metrics", headers=login).status_code == 200
+    assert backend.post("/webhook", json=EVENT, headers=login).status_code == 200  # the training button sends it
+
+
+WRONG = {
+    "nothing": {},
+    "empty": {"Authorization": ""},
+    "bearer": {"Authorization": "Bearer abc"},
+    "scheme only": {"Authorization": "Basic"},
+    "no base64": {"Authorization": "Basic ***"},
+    "not ascii": {"Authorization": "Basic pässwörd"},
+    "half a pair": {"Authorization": "Basic " + base64.b64encode(b"ls").decode()},
+    "wrong password": basic("ls", "guess"),
+    "wrong user": basic("root", "pass word"),
+    "no password": basic("ls", ""),
+    "non-ascii pair": basic("lé", "pass word"),
+    "bytes": {"Authorization": "Basic " + base64.b64encode(b"\xff\xfe:\x00").decode()},
+    "very long": {"Authorization": "Basic " + "QUFB" * 1000},
+    "secret of another": {"X-Hitl-Secret": "pass word"},
+}
+
+
+@pytest.mark.parametrize("headers", WRONG.values(), ids=WRONG.keys())
+@pytest.mark.parametrize("path", ["/setup", "/predict", "/webhook", "/validate", "/job_status", "/train", "/delete"])
+def test_any_other_credentials_are_401_with_a_challenge(path: str, headers: dict[str, str]):
+    answer = client(secrets=lambda: ["right"]).post(path, json={}, headers=headers)
+
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Basic realm=")
+    assert set(answer.json) == {"error", "hint"}
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/versions", "/openapi.json"])
+def test_reading_needs_the_login_too_but_health_does_not(path: str):
+    backend = client()
+
+    assert backend.get(path).status_code == 401
+    assert backend.get("/health").json == {"status": "UP"}
+    assert backend.get("/").json == {"status": "UP"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_password_beyond_ascii_is_known_in_both_ways_of_writing_it(encoding: str):
+    backend = client(user="anna", password="schlüssel")
+
+    assert backend.post("/setup", json=SETUP, headers=basic("anna", "schlüssel", encoding)).status_code == 200
+    assert backend.post("/setup", json=SETUP, headers=basic("anna", "schl?ssel")).status_code == 401
+
+
+def test_a_webhook_needs_one_of_the_secrets_that_are_valid_now():
+    valid = ["old"]
+    backend = client(user="", password="", secrets=lambda: valid)
+
+    def status(secret: str | None) -> int:
+        headers = {} if secret is None else {"X-Hitl-Secret": secret}
+        return backend.post("/webhook", json=EVENT, headers=headers).status_code
+
+    assert [status("old"), status("new"), status(None), status("")] == [200, 401, 401, 401]
+    valid.append("new")
+    assert [status("old"), status("new")] == [200, 200]
+    valid.remove("old")
+    assert [status("old"), status("new")] == [401, 200]
+    assert backend.post("/setup", json=SETUP).status_code == 200  # secrets guard webhooks, logins guard models
+
+
+def test_an_empty_secret_lets_nobody_in():
+    backend = client(user="", password="", secrets=lambda: ["", "right"])
+
+    assert backend.post("/webhook", json=EVENT, headers={"X-Hitl-Secret": ""}).status_code == 401
+
+
+def test_without_login_and_secrets_everything_is_open():
+    backend = client(user="", password="")
+
+    assert backend.post("/setup", json=SETUP).status_code == 200
+    assert backend.post("/webhook", json=EVENT).status_code == 200
+
+
+@pytest.mark.parametrize(("user", "password"), [("ls", ""), ("", "secret"), ("a:b", "secret")])
+def test_half_a_login_is_a_mistake_of_the_settings(user: str, password: str):
+    with pytest.raises(SettingsError):
+        Security(user, password)
+
+
+def test_guessing_is_slowed_down_and_the_right_login_has_to_wait_as_well():
+    clock = FakeClock()
+    backend = client(attempts=MemoryAttempts(burst=3, every_s=10, clock=clock))
+    wrong, right = basic("ls", "guess"), basic("ls", "pass word")
+
+    guesses = [backend.post("/setup", json=SETUP, headers=wrong).status_code for _ in range(4)]
+    blocked = backend.post("/setup", json=SETUP, headers=right)
+    clock.pass_s(11)
+
+    assert guesses == [401, 401, 401, 429]
+    assert blocked.status_code == 429
+    assert int(blocked.headers["Retry-After"]) == 10
+    assert backend.post("/setup", json=SETUP, headers=right).status_code == 200
+    assert backend.get("/health").status_code == 200
+
+
+def test_what_cannot_be_a_guess_uses_up_no_tries():
+    backend = client(attempts=MemoryAttempts(burst=1, every_s=1000, clock=FakeClock()))
+    for headers in ({}, {"Authorization": "Bearer x"}, {"Authorization": "Basic ***"}) * 5:
+        assert backend.post("/setup", json=SETUP, headers=headers).status_code == 401
+
+    assert backend.post("/setup", json=SETUP, headers=basic("ls", "pass word")).status_code == 200
+
+
+def test_attempts_are_counted_by_address_and_forgotten_in_the_end():
+    clock = FakeClock()
+    attempts = MemoryAttempts(burst=1, every_s=5, most=2, clock=clock)
+
+    for who in ("a", "a", "b", "c"):
+        attempts.failed(who)
+
+    assert attempts.wait_s("a") == 0.0  # the oldest of three addresses, where two are remembered
+    assert attempts.wait_s("b") == attempts.wait_s("c") == 5.0
+    clock.pass_s(5)
+    assert attempts.wait_s("c") == 0.0
+
+
+def test_a_page_of_another_site_cannot_post_through_a_browser():
+    backend = client(user="", password="")
+
+    answer = backend.post("/webhook", json=EVENT, headers={"Sec-Fetch-Site": "cross-site"})
+
+    assert answer.status_code == 403
+    assert backend.get("/", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
+
+
+def test_secrets_stand_in_no_log_no_answer_and_no_repr(caplog: pytest.LogCaptureFixture):
+    secrets = ["pass word", "right-secret", "t0ken-of-label-studio", "guessed-secret"]
+    backend = client(secrets=lambda: ["right-secret"])
+    caplog.set_level(logging.DEBUG)
+
+    answers = [
+        backend.post("/setup", json=SETUP, headers=basic("ls", "pass word")),
+        backend.post("/setup", json={**SETUP, "schema": "<broken"}, headers=basic("ls", "pass word")),
+        backend.post("/webhook", json=EVENT, headers={"X-Hitl-Secret": "guessed-secret"}),
+        backend.post("/webhook", json={"action": "X", **SETUP}, headers={"X-Hitl-Secret": "right-secret"}),
+        backend.get("/metrics", headers=basic("ls", "pass word")),
+    ]
+
+    told = caplog.text + "".join(answer.text + str(answer.headers) for answer in answers)
+    told += repr(Security("ls", "pass word", lambda: ["right-secret"]))
+    assert not [secret for secret in secrets if secret in told]

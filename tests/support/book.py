@@ -1,0 +1,43 @@
+"""The part of the store that webhooks write to, in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from feedback.events import Event
+from feedback.store.rows import Appended, Record
+
+
+class FakeBook:
+    """The store's promises in memory: idempotent events and records."""
+
+    def __init__(self) -> None:
+        self.events: dict[Any, Event] = {}
+        self.wanted: list[tuple[str, str]] = []
+        self.log: list[Record] = []
+
+    def append(self, events: Iterable[Event], *, want: str | None = None) -> Appended:
+        new = duplicates = 0
+        for event in events:
+            key = (event.project, event.entity, event.entity_id, event.version, event.action)
+            duplicates += key in self.events
+            new += key not in self.events
+            self.events[key] = event
+            if want:
+                self.wanted.append((event.project, want))
+        return Appended(new, duplicates)
+
+    def record(self, project: str, kind: str, body: Mapping[str, Any], *, key: str = "") -> int:
+        for one in self.log:
+            if key and (one.project, one.kind, one.key) == (project, kind, key):
+                return one.id
+        self.log.append(Record(len(self.log) + 1, project, kind, key, body, 0.0))
+        return len(self.log)
+
+    def latest(self, project: str, kind: str) -> Record | None:
+        found = [one for one in self.log if (one.project, one.kind) == (project, kind)]
+        return found[-1] if found else None
+
+    def want(self, project: str, kind: str) -> None:
+        self.wanted.append((project, kind))
