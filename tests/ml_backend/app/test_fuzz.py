@@ -17,8 +17,29 @@ from tests.support.book import FakeBook
 from tests.support.serving import CONFIG, FakeRegistry
 
 KEYS = st.text(max_size=4) | st.sampled_from(
-    "id data text project task tasks annotation annotations result updated_at created_at completed_by label_config "
-    "schema config title action job params value type".split()
+    [
+        "id",
+        "data",
+        "text",
+        "project",
+        "task",
+        "tasks",
+        "annotation",
+        "annotations",
+        "result",
+        "updated_at",
+        "created_at",
+        "completed_by",
+        "label_config",
+        "schema",
+        "config",
+        "title",
+        "action",
+        "job",
+        "params",
+        "value",
+        "type",
+    ]
 )
 SCALARS = (
     st.none()
@@ -32,10 +53,30 @@ JSON = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=5), max_leaves=20
 )
 ACTIONS = st.sampled_from(
-    "ANNOTATION_CREATED ANNOTATION_UPDATED ANNOTATIONS_CREATED ANNOTATIONS_DELETED TASKS_CREATED TASKS_DELETED "
-    "PROJECT_UPDATED PROJECT_DELETED START_TRAINING SOMETHING_ELSE".split()
+    [
+        "ANNOTATION_CREATED",
+        "ANNOTATION_UPDATED",
+        "ANNOTATIONS_CREATED",
+        "ANNOTATIONS_DELETED",
+        "TASKS_CREATED",
+        "TASKS_DELETED",
+        "PROJECT_UPDATED",
+        "PROJECT_DELETED",
+        "START_TRAINING",
+        "SOMETHING_ELSE",
+    ]
 )
-PATHS = "/predict /setup /webhook /versions /validate /train /job_status /delete /duplicate_model".split()
+PATHS = [
+    "/predict",
+    "/setup",
+    "/webhook",
+    "/versions",
+    "/validate",
+    "/train",
+    "/job_status",
+    "/delete",
+    "/duplicate_model",
+]
 FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 
 
