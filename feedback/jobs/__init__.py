@@ -1,0 +1,1 @@
+"""Running what is wanted: a lease over work rows, and the doorbell that wakes workers."""

@@ -1,0 +1,139 @@
+"""The store: an append-only log of what people did, what follows from it, and what the service remembers."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+
+from feedback.events import Event, Source, of_one_task
+from feedback.store import erase, replay
+from feedback.store.engine import Database, Durability
+from feedback.store.log import Log
+from feedback.store.migrations import migrate
+from feedback.store.models import Models
+from feedback.store.projects import Projects
+from feedback.store.reads import Reads
+from feedback.store.records import Records
+from feedback.store.rows import (
+    Appended,
+    Checked,
+    Forgotten,
+    Person,
+    Problem,
+    ProjectRow,
+    Record,
+    Skip,
+    Stats,
+    TaskRow,
+    Version,
+    Vote,
+    WindowRow,
+    Work,
+    WorkRow,
+)
+from feedback.store.secrets import Secrets
+from feedback.store.work import Works
+from ml_backend.records import Task
+
+__all__ = [
+    "Appended",
+    "Checked",
+    "Forgotten",
+    "Person",
+    "Problem",
+    "ProjectRow",
+    "Record",
+    "Skip",
+    "Stats",
+    "Store",
+    "TaskRow",
+    "Version",
+    "Vote",
+    "WindowRow",
+    "Work",
+    "WorkRow",
+    "open_store",
+]
+
+
+def open_store(url: str, *, clock: Callable[[], float] = time.time, durability: Durability = "full") -> Store:
+    """Open a store, creating or upgrading its tables: `sqlite:////path/to/file` or `postgresql+psycopg://…`.
+
+    `durability="normal"` survives a killed process, not a power cut. Open it after forking, once in each process.
+    """
+    database = Database(url, clock=clock, durability=durability)
+    migrate(database)
+    return Store(database)
+
+
+class Store(Reads, Records, Projects, Secrets, Works):
+    """Everything that is kept, behind one name; each part has its own file in this folder.
+
+    Whatever changes something returns once it is durable. Inside `transaction`, that is when the block ends.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._log = Log(database, on_change=self._wanted)
+        self.registry = Models(database, self)
+
+    def append(self, events: Iterable[Event], *, want: str | None = "turn") -> Appended:
+        """Store the events that are new, and ask for work where they change what can be learned or asked.
+
+        Loses nothing, orders by nothing: the newest version wins, deletion wins for ever. Our own annotations, bots'
+        annotations, and tasks of which only updated_at moved ask for no work.
+        """
+        return self._log.append(events, want=want)
+
+    def append_tasks(self, tasks: Iterable[Task], *, source: Source) -> Appended:
+        """Store tasks as Label Studio has just answered them; asks for no work."""
+        seen_s = self._database.clock()
+        return self._log.append([of_one_task(task, source, seen_s=seen_s) for task in tasks])
+
+    def transaction(self, work: Work | None = None) -> AbstractContextManager[object]:
+        """Make the writes of a block one: all are kept or none. With `work`, LeaseLost where it is no longer held."""
+        return self._database.write() if work is None else self.fenced(work)
+
+    def verify(self, project: str | None = None) -> dict[str, Any]:
+        """Prove log and projections: {"events": N, "chain": "ok", "projection": "ok"}, or the first break in words."""
+        return replay.verify(self._database, project)
+
+    def rebuild(self, *, check: bool = False, project: str | None = None) -> Checked:
+        """Derive the projections anew from the log; with `check`, only compare them with the stored ones."""
+        with self._database.read() as connection:
+            names = replay.projects(connection) if project is None else [project]
+        done = [self._check(name) if check else replay.rebuild(self._database, name) for name in names]
+        differs = next((one.differs for one in done if not one.ok), "")
+        return Checked(not differs, hashlib.sha256("".join(one.digest for one in done).encode()).hexdigest(), differs)
+
+    def projection_hash(self, project: str) -> str:
+        """Hash what is known of a project: equal wherever the same is known, in whatever order it came."""
+        with self._database.read() as connection:
+            return replay.digest(connection, project)
+
+    def forget(self, project: str, *, person: int | None = None, task: int | None = None) -> Forgotten:
+        """Erase what a person said, or a task and all that was said of it, for ever; the chain still verifies."""
+        forgotten = erase.forget(self._database, self._log, project, person=person, task=task)
+        self.want(project, "turn")
+        return forgotten
+
+    def backup(self, path: str | Path) -> None:
+        """Copy the whole store into a file while it is in use (SQLite; PostgreSQL has pg_dump)."""
+        self._database.backup(Path(path))
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._database.close()
+
+    def _wanted(self, connection: Connection, project: str, kind: str) -> None:
+        self.want(project, kind, connection=connection)
+
+    def _check(self, project: str) -> Checked:
+        with self._database.read() as connection:
+            return replay.check(connection, project)

@@ -1,0 +1,271 @@
+"""The database behind the store: how it is opened, read and written, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+from sqlalchemy import Connection, Table, create_engine, event, text
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from feedback.errors import StoreError
+
+Durability = Literal["full", "normal"]
+
+_WAIT_S = 30.0  # for the write lock; longer than any honest transaction but a rebuild
+_POLL_S = 0.001  # SQLite's own waiting sleeps up to 100 ms, which makes the tail of the ingest
+_CHUNK = 500  # keys in one IN list
+_LOCK_SPACE = 0x48_49_54_4C  # "HITL": the first key of our PostgreSQL advisory locks
+
+
+class Database:
+    """One database. `read` gives a snapshot, `write` one durable transaction; inside a write both join it.
+
+    Made after a fork, never before: connections cannot be shared by processes.
+    """
+
+    def __init__(self, url: str, *, clock: Callable[[], float], durability: Durability = "full") -> None:
+        parsed = _parsed(url)
+        self.sqlite = parsed.get_backend_name() == "sqlite"
+        self.clock = clock
+        self.path = Path(parsed.database or "") if self.sqlite else None
+        self.engine = _sqlite(parsed, durability) if self.sqlite else _postgresql(parsed, durability)
+        self._gate = threading.Lock()
+        self._mine = threading.local()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent snapshot; inside a write of this thread, what that write sees."""
+        if (joined := self._joined) is not None:
+            yield joined
+            return
+        with told(), self.engine.connect() as connection:
+            if not self.sqlite:
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction, durable when the block ends and undone when it raises; nested ones join the outer."""
+        if (joined := self._joined) is not None:
+            yield joined
+            return
+        with self._turn(), told(), self.engine.connect() as plain:
+            connection = plain.execution_options(hitl_write=True)
+            with connection.begin():
+                self._mine.connection = connection
+                try:
+                    yield connection
+                finally:
+                    self._mine.connection = None
+
+    @property
+    def writing(self) -> bool:
+        """Whether this thread is inside a write."""
+        return self._joined is not None
+
+    def lock(self, connection: Connection, name: str) -> None:
+        """Make writers of one name wait for each other until the transaction ends; SQLite has one writer anyway."""
+        if not self.sqlite:
+            call = text("SELECT pg_advisory_xact_lock(:space, hashtext(:name))")
+            connection.execute(call, {"space": _LOCK_SPACE, "name": name})
+
+    def upsert(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows, or replace those with the same primary key."""
+        if not rows:
+            return
+        keys = [column.name for column in table.primary_key]
+        insert = sqlite_insert if self.sqlite else postgresql_insert
+        statement = insert(table)
+        changes = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+        if changes:
+            connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes), list(rows))
+        else:
+            connection.execute(statement.on_conflict_do_nothing(), list(rows))
+
+    def add(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Insert the rows that are not there yet; gives how many those were where there is one row."""
+        if not rows:
+            return 0
+        insert = sqlite_insert if self.sqlite else postgresql_insert
+        return connection.execute(insert(table).on_conflict_do_nothing(), list(rows)).rowcount
+
+    def size(self) -> int:
+        """Give the bytes that the database takes."""
+        if self.path is not None:
+            files = [self.path.with_name(self.path.name + ending) for ending in ("", "-wal")]
+            return sum(file.stat().st_size for file in files if file.exists())
+        with self.read() as connection:
+            return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
+
+    def backup(self, path: Path) -> None:
+        """Copy a SQLite database while it is in use; the copy is whole, on disk, or not there at all."""
+        if self.path is None:
+            raise StoreError(
+                "only SQLite is copied here.", hint="PostgreSQL has pg_dump; docs/operations.md shows how."
+            )
+        part = path.with_name(path.name + ".part")
+        with told_sqlite(), closing(sqlite3.connect(self.path)) as source, closing(sqlite3.connect(part)) as target:
+            source.backup(target)
+            target.execute("PRAGMA journal_mode=DELETE")  # one file, that can be carried
+            if (found := target.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
+                raise StoreError(f"the copy is not whole: {found}")
+        part.replace(path)
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+    @property
+    def _joined(self) -> Connection | None:
+        joined: Connection | None = getattr(self._mine, "connection", None)
+        return joined
+
+    def _turn(self) -> AbstractContextManager[None]:
+        """Threads of this process queue here, so that SQLite's lock is fought for by processes only."""
+        return self._queue() if self.sqlite else nullcontext()
+
+    @contextmanager
+    def _queue(self) -> Iterator[None]:
+        if not self._gate.acquire(timeout=_WAIT_S):
+            raise StoreError(f"the database was busy for {_WAIT_S:.0f} s in this process.")
+        try:
+            yield
+        finally:
+            self._gate.release()
+
+
+def chunks(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Cut keys into lists that a database takes in one IN."""
+    for start in range(0, len(keys), _CHUNK):
+        yield keys[start : start + _CHUNK]
+
+
+def dumps(value: Any) -> bytes:
+    """Write a row's JSON column, keys sorted."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError as error:
+        raise StoreError(f"this cannot be kept as JSON: {error}.") from error
+
+
+def plain(value: str) -> str:
+    """A text that every database takes: PostgreSQL refuses NUL, UTF-8 refuses lone surrogates.
+
+    >>> plain("a\\x00b")
+    'a\\ufffdb'
+    """
+    return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn a database's errors into a StoreError of one line, without parameters: those may be private."""
+    try:
+        yield
+    except DBAPIError as error:
+        lines = str(error.orig).strip().splitlines() or [type(error.orig).__name__]
+        raise StoreError(f"the database refused: {lines[0][:200]}") from error
+    except SQLAlchemyError as error:
+        raise StoreError(f"the database failed: {type(error).__name__}") from error
+
+
+def lost_connection(error: BaseException) -> bool:
+    """Whether the server went away under a statement, so that trying once more may help."""
+    cause = error.__cause__
+    return isinstance(cause, DBAPIError) and cause.connection_invalidated
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise StoreError("the database URL cannot be read.", hint=_WANTED) from error
+    if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
+        if parsed.database in (None, "", ":memory:"):
+            raise StoreError("a database in memory forgets; wanted a file.", hint=_WANTED)
+        return parsed
+    if parsed.drivername in ("postgresql", "postgresql+psycopg"):
+        return parsed.set(drivername="postgresql+psycopg")
+    raise StoreError(f"no store speaks {parsed.drivername!r}.", hint=_WANTED)
+
+
+_WANTED = "Wanted sqlite:////path/to/file or postgresql+psycopg://user:password@host/database."
+
+
+def _sqlite(url: URL, durability: Durability) -> Engine:
+    engine = create_engine(
+        url, hide_parameters=True, pool_size=8, max_overflow=24, connect_args={"check_same_thread": False}
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(raw: sqlite3.Connection, _record: object) -> None:
+        raw.isolation_level = None  # we say BEGIN ourselves; the driver's own is too late for DDL and reads
+        raw.execute(f"PRAGMA busy_timeout={int(_WAIT_S * 1000)}")
+        raw.execute("PRAGMA journal_mode=WAL")
+        raw.execute(f"PRAGMA synchronous={'FULL' if durability == 'full' else 'NORMAL'}")
+        raw.execute("PRAGMA temp_store=MEMORY")
+        raw.execute("PRAGMA cache_size=-16000")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        raw: Any = connection.connection.dbapi_connection
+        if connection.get_execution_options().get("hitl_write"):
+            with told_sqlite():
+                _begin_writing(raw)
+        else:
+            raw.execute("BEGIN")
+
+    return engine
+
+
+def _begin_writing(raw: sqlite3.Connection) -> None:
+    """Take SQLite's write lock, asking every millisecond."""
+    deadline = time.monotonic() + _WAIT_S
+    raw.execute("PRAGMA busy_timeout=0")
+    try:
+        while True:
+            try:
+                raw.execute("BEGIN IMMEDIATE")
+                break
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_S)
+    finally:
+        raw.execute(f"PRAGMA busy_timeout={int(_WAIT_S * 1000)}")
+
+
+@contextmanager
+def told_sqlite() -> Iterator[None]:
+    """The same as `told`, for what the driver raises below SQLAlchemy."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(f"the database refused: {str(error)[:200]}") from error
+
+
+def _postgresql(url: URL, durability: Durability) -> Engine:
+    options = "-c timezone=utc -c lock_timeout=30000" + (" -c synchronous_commit=off" if durability == "normal" else "")
+    try:
+        return create_engine(
+            url,
+            hide_parameters=True,
+            pool_size=8,
+            max_overflow=24,
+            pool_pre_ping=True,
+            connect_args={"options": options, "connect_timeout": 10},
+        )
+    except ImportError as error:
+        hint = "Install it: pip install 'label-studio-hitl[postgres]'."
+        raise StoreError("the PostgreSQL driver psycopg is not installed.", hint=hint) from error

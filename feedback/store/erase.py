@@ -1,0 +1,94 @@
+"""Forgetting: what a person said or a task held is erased; the chain and a rebuild still verify."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, select, text
+
+from feedback.errors import StoreError
+from feedback.events import Event
+from feedback.store import replay, schema
+from feedback.store.engine import Database, chunks
+from feedback.store.log import Log
+from feedback.store.rows import Forgotten
+
+
+def forget(
+    database: Database, log: Log, project: str, *, person: int | None = None, task: int | None = None
+) -> Forgotten:
+    """Erase payloads, salts and derived rows of a person's annotations, or of a task and all that was said of it.
+
+    The log keeps numbers and hashes; without salt and payload they tell nothing. What is still in Label Studio must
+    be deleted there: we do not take it back in, but a new annotation of the person is a new one.
+    """
+    if (person is None) == (task is None):
+        raise StoreError("forget either a person or a task.", hint="`hitl forget --person ID` or `--task ID`.")
+    with database.write() as connection:
+        _overwrite_what_is_deleted(database, connection)
+        annotations = _annotations(connection, project, person=person, task=task)
+        tasks = () if task is None else (task,)
+        things = [("annotation", one) for one in annotations] + [("task", one) for one in tasks]
+        log.append([Event(project, entity, one, "", "forgotten", "own") for entity, one in things])  # type: ignore[arg-type]
+        events = sum(_erase(connection, project, entity, one) for entity, one in things)
+        _erase_rows(connection, project, tasks)
+        models = _learned(connection, project, set(annotations))
+        replay.rebuild(database, project)
+    _leave_no_trace(database)
+    return Forgotten(tuple(annotations), tasks, events, models)
+
+
+def _annotations(connection: Connection, project: str, *, person: int | None, task: int | None) -> list[int]:
+    """The annotations that a person ever answered for, in any version, or that were ever made on a task."""
+    told, kept, now = schema.event.c, schema.payload.c, schema.annotation.c
+    if task is not None:
+        query = select(now.id).where(now.project == project, now.task == task).order_by(now.id)
+        return list(connection.execute(query).scalars())
+    bodies = (
+        select(told.entity_id, kept.body)
+        .join_from(schema.event, schema.payload, (kept.project == told.project) & (kept.seq == told.seq))
+        .where(told.project == project, told.entity == "annotation", told.action == "saved")
+        .execution_options(yield_per=1000)
+    )
+    return sorted({row.entity_id for row in connection.execute(bodies) if orjson.loads(row.body)["person"] == person})
+
+
+def _erase(connection: Connection, project: str, entity: str, number: int) -> int:
+    """Remove the payloads and salts of a thing; gives how many there were."""
+    told, kept = schema.event.c, schema.payload
+    events = select(told.seq).where(told.project == project, told.entity == entity, told.entity_id == number)
+    return connection.execute(kept.delete().where(kept.c.project == project, kept.c.seq.in_(events))).rowcount
+
+
+def _erase_rows(connection: Connection, project: str, tasks: Sequence[int]) -> None:
+    for part in chunks(tasks):
+        for table in (schema.content, schema.window_row):
+            connection.execute(table.delete().where(table.c.project == project, table.c.task.in_(part)))
+
+
+def _learned(connection: Connection, project: str, annotations: set[int]) -> tuple[str, ...]:
+    """The models whose training record names one of these annotations."""
+    table = schema.record.c
+    query = select(table.key, table.body).where(table.project == project, table.kind == "training")
+    found: list[str] = []
+    for row in connection.execute(query.order_by(table.id)):
+        body: dict[str, Any] = orjson.loads(row.body)
+        if annotations & set(body.get("annotations", ())):
+            found.append(str(body.get("version") or row.key))
+    return tuple(found)
+
+
+def _overwrite_what_is_deleted(database: Database, connection: Connection) -> None:
+    if database.sqlite:
+        connection.execute(text("PRAGMA secure_delete=ON"))
+
+
+def _leave_no_trace(database: Database) -> None:
+    """Move the write-ahead log into the file: it still holds pages from before."""
+    if database.sqlite:
+        with database.engine.connect() as connection:
+            raw: Any = connection.connection.dbapi_connection
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            raw.execute("PRAGMA secure_delete=OFF")

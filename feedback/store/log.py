@@ -1,0 +1,235 @@
+"""The log: append-only, idempotent on its natural key, chained by hash; its projections change in the same commit."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, select
+
+from feedback.errors import StoreError
+from feedback.events import Event, canonical_json
+from feedback.store import schema
+from feedback.store.commit import GroupCommit
+from feedback.store.engine import Database, chunks, lost_connection
+from feedback.store.projections import ProjectState, Seen, covers
+from feedback.store.projector import Projector, State
+from feedback.store.rows import Appended
+
+GENESIS = "0" * 64  # the hash before the first event of a project
+_SALT_BYTES = 16  # with it, a hash in the chain tells nothing of an erased payload
+_LINKED = (
+    "project",
+    "seq",
+    "entity",
+    "entity_id",
+    "version",
+    "action",
+    "source",
+    "seen_s",
+    "received_s",
+    "payload_hash",
+)
+
+Known = list[tuple[int, Mapping[str, Any] | None]]  # the stored bodies of one natural key, by number; None: erased
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one caller appends at once."""
+
+    events: tuple[Event, ...]
+    want: str | None  # the kind of work that a change asks for
+
+
+class Log:
+    """Appends events. `on_change` is called, inside the commit, for each project in which something changed."""
+
+    def __init__(self, database: Database, *, on_change: Callable[[Connection, str, str], None]) -> None:
+        self._database = database
+        self._on_change = on_change
+        self._group: GroupCommit[Batch, Appended] = GroupCommit(self._commit)
+
+    def append(self, events: Iterable[Event], *, want: str | None = None) -> Appended:
+        """Store the events that are new; returns once they are durable. Any order, any number of times."""
+        batch = Batch(tuple(events), want)
+        if not batch.events:
+            return Appended(0, 0)
+        if self._database.writing:  # the caller's own transaction commits them
+            return self._once([batch])[0]
+        return self._group.submit(batch)
+
+    def _commit(self, batches: Sequence[Batch]) -> Sequence[Appended]:
+        try:
+            return self._once(batches)
+        except StoreError as error:
+            if not lost_connection(error):
+                raise
+        return self._once(batches)  # idempotent: had the first try been committed, these are duplicates
+
+    def _once(self, batches: Sequence[Batch]) -> Sequence[Appended]:
+        received_s = self._database.clock()
+        results = [Appended(0, 0) for _ in batches]
+        projects = sorted({event.project for batch in batches for event in batch.events})
+        with self._database.write() as connection:
+            for project in projects:  # sorted, so that two hosts never wait for each other
+                appending = _Appending(self._database, connection, project, received_s)
+                parts = [[event for event in batch.events if event.project == project] for batch in batches]
+                appending.read([event for part in parts for event in part])
+                taken = [appending.take(part) for part in parts]
+                appending.write()
+                results = [_sum(result, got) for result, got in zip(results, taken, strict=True)]
+                wants = {batch.want for batch, got in zip(batches, taken, strict=True) if got.changed}
+                for kind in sorted(want for want in wants if want):
+                    self._on_change(connection, project, kind)
+        return results
+
+
+class _Appending:
+    """One project's part of one commit."""
+
+    def __init__(self, database: Database, connection: Connection, project: str, received_s: float) -> None:
+        self._database, self._connection, self._project = database, connection, project
+        self._received_s = received_s
+        self._projector = Projector(database, connection, project)
+        self._known: dict[tuple[str, int, str, str], Known] = {}
+        self._events: list[dict[str, Any]] = []
+        self._payloads: list[dict[str, Any]] = []
+        self._contents: dict[tuple[int, str], dict[str, Any]] = {}
+        self._seq, self._hash = 0, GENESIS
+
+    def read(self, events: Sequence[Event]) -> None:
+        """Take the lock of this project's chain and read what these events meet."""
+        self._database.lock(self._connection, f"chain {self._project}")
+        table = schema.chain.c
+        head = self._connection.execute(
+            select(table.seq, table.hash).where(table.project == self._project)
+        ).one_or_none()
+        if head is not None:
+            self._seq, self._hash = head.seq, head.hash
+        else:
+            self._database.add(self._connection, schema.project, [_settings(self._project)])
+        self._projector.load(events)
+        for entity in ("annotation", "task", "project"):
+            self._read_known([event for event in events if event.entity == entity])
+
+    def take(self, events: Sequence[Event]) -> Appended:
+        """Decide on each event: new, or known already."""
+        new = duplicates = changed = 0
+        for given in events:
+            event = self._dated(given)
+            body = orjson.loads(event.canonical)
+            state = self._projector.state(event)
+            known = self._known.setdefault(event.key, [])
+            if _is_known(event, body, state, known):
+                duplicates += 1
+                continue
+            new += not known
+            duplicates += bool(known)  # another body of a version that was reported before
+            seen = Seen(self._chain(event), event.entity_id, event.version, event.action, event.seen_s, body)
+            known.append((seen.seq, body))
+            changed += self._projector.fold(state, seen)
+        return Appended(new, duplicates, changed)
+
+    def write(self) -> None:
+        """Write the log, then what it projects to."""
+        if not self._events:
+            return
+        self._connection.execute(schema.event.insert(), self._events)
+        self._connection.execute(schema.payload.insert(), self._payloads)
+        self._database.add(self._connection, schema.content, list(self._contents.values()))
+        head = {"project": self._project, "seq": self._seq, "hash": self._hash}
+        self._database.upsert(self._connection, schema.chain, [head])
+        self._projector.write()
+
+    def _dated(self, event: Event) -> Event:
+        """Webhooks tell no version of a project; there the time of arrival orders."""
+        if event.entity != "project" or event.action != "saved" or event.version:
+            return event
+        moment = datetime.fromtimestamp(self._received_s, UTC)
+        return replace(event, version=moment.isoformat())
+
+    def _chain(self, event: Event) -> int:
+        """Add one link; gives its number."""
+        self._seq += 1
+        salt = os.urandom(_SALT_BYTES)
+        row = {
+            "project": self._project,
+            "seq": self._seq,
+            "entity": event.entity,
+            "entity_id": event.entity_id,
+            "version": event.version,
+            "action": event.action,
+            "source": event.source,
+            "seen_s": event.seen_s,
+            "received_s": self._received_s,
+            "payload_hash": payload_hash(salt, event.canonical),
+        }
+        self._hash = link(self._hash, row)
+        self._events.append({**row, "hash": self._hash})
+        self._payloads.append({"project": self._project, "seq": self._seq, "salt": salt, "body": event.canonical})
+        if event.content:
+            name = hashlib.sha256(event.content).hexdigest()
+            row = {"project": self._project, "task": event.entity_id, "hash": name, "data": event.content}
+            self._contents[event.entity_id, name] = row
+        return self._seq
+
+    def _read_known(self, events: Sequence[Event]) -> None:
+        """Read the stored bodies of these natural keys; mostly there are none."""
+        if not events:
+            return
+        told, kept = schema.event.c, schema.payload.c
+        versions = {event.version for event in events}
+        for part in chunks(sorted({event.entity_id for event in events})):
+            query = (
+                select(told.entity, told.entity_id, told.version, told.action, told.seq, kept.body)
+                .outerjoin_from(schema.event, schema.payload, (kept.project == told.project) & (kept.seq == told.seq))
+                .where(told.project == self._project, told.entity == events[0].entity, told.entity_id.in_(part))
+            )
+            if len(versions) == 1:
+                query = query.where(told.version == next(iter(versions)))
+            for row in self._connection.execute(query):
+                key = (row.entity, row.entity_id, row.version, row.action)
+                body = None if row.body is None else orjson.loads(row.body)
+                self._known.setdefault(key, []).append((row.seq, body))
+
+
+def link(previous: str, row: Mapping[str, Any]) -> str:
+    """Hash an event's row together with the hash before it."""
+    return hashlib.sha256(canonical_json([previous, *(row[name] for name in _LINKED)])).hexdigest()
+
+
+def payload_hash(salt: bytes, body: bytes) -> str:
+    """What the chain keeps of a body: without the salt, nobody can try bodies against it."""
+    return hashlib.sha256(salt + body).hexdigest()
+
+
+def _is_known(event: Event, body: Mapping[str, Any], state: State, known: Known) -> bool:
+    """Whether an event says nothing that is not stored."""
+    if isinstance(state, ProjectState):
+        if event.action == "saved" and state.seq:
+            return all(body.get(name) == getattr(state, name) for name in ("title", "label_config"))
+        return bool(known)
+    if state.erased:
+        return True  # forgotten is for ever: what Label Studio still shows of it is not taken back
+    if not any(covers(one, body) for _, one in known):
+        return False
+    if event.action != "saved" or event.version != state.version or event.seen_s <= state.seen_s:
+        return True
+    # A later API read of the version that stands: an older face of it shown again is news.
+    return any(seq == state.seq and covers(one, body) for seq, one in known)
+
+
+def _sum(a: Appended, b: Appended) -> Appended:
+    return Appended(a.new + b.new, a.duplicates + b.duplicates, a.changed + b.changed)
+
+
+def _settings(project: str) -> dict[str, Any]:
+    """The settings of a project that nobody has connected yet."""
+    empty = {"control": "", "connected": False, "paused": False, "overlap": 1}
+    return {"id": project, **empty, "bots": "[]", "snapshot": "{}", "options": "{}"}

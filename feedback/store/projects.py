@@ -1,0 +1,83 @@
+"""Projects: how Label Studio describes them, and what we were told to do with them; and which annotations are ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+from sqlalchemy import select
+
+from feedback.events import of_project
+from feedback.store import schema
+from feedback.store.engine import Database, dumps, plain
+from feedback.store.log import Log
+from feedback.store.rows import ProjectRow
+
+
+class Projects:
+    """The projects that we know, by webhook or because somebody connected them."""
+
+    def __init__(self, database: Database, log: Log) -> None:
+        self._database, self._log = database, log
+
+    def save_project(self, row: ProjectRow) -> None:
+        """Keep a project's settings; a new title or label config goes through the log, as a webhook's would."""
+        values = {
+            "id": row.id,
+            "control": plain(row.control),
+            "connected": row.connected,
+            "paused": row.paused,
+            "overlap": row.overlap,
+            "bots": dumps(sorted(row.bots)).decode(),
+            "snapshot": plain(dumps(row.snapshot).decode()),
+            "options": plain(dumps(row.options).decode()),
+        }
+        with self._database.write() as connection:
+            if row.label_config or row.title:
+                self._log.append([of_project(row.id, row.title, row.label_config, "own")])
+            self._database.upsert(connection, schema.project, [values])
+
+    def project(self, number: str) -> ProjectRow | None:
+        """Give one project, or None where it is unknown or was deleted."""
+        return next(iter(self._projects(number)), None)
+
+    def projects(self) -> list[ProjectRow]:
+        """Give the projects that exist."""
+        return self._projects(None)
+
+    def own(self, project: str, *, unique_ids: Iterable[str] = (), annotations: Iterable[int] = ()) -> None:
+        """Mark annotations as written by us: they are never votes. Unique ids with our own prefix need no mark."""
+        numbers = [{"project": project, "id": one} for one in sorted(set(annotations))]
+        names = [{"project": project, "unique_id": plain(one)} for one in sorted(set(unique_ids))]
+        with self._database.write() as connection:
+            self._database.add(connection, schema.own_annotation, numbers)
+            self._database.add(connection, schema.own_unique, names)
+
+    def _projects(self, number: str | None) -> list[ProjectRow]:
+        settings, described = schema.project, schema.described
+        query = (
+            select(settings, described.c.title, described.c.label_config, described.c.gone)
+            .outerjoin_from(settings, described, described.c.project == settings.c.id)
+            .where(described.c.gone.is_(None) | ~described.c.gone)
+        )
+        if number is not None:
+            query = query.where(settings.c.id == number)
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        return sorted((_project(row) for row in rows), key=lambda row: (len(row.id), row.id))
+
+
+def _project(row: Any) -> ProjectRow:
+    return ProjectRow(
+        id=row.id,
+        title=row.title or "",
+        label_config=row.label_config or "",
+        control=row.control,
+        connected=row.connected,
+        paused=row.paused,
+        overlap=row.overlap,
+        bots=tuple(orjson.loads(row.bots)),
+        snapshot=orjson.loads(row.snapshot),
+        options=orjson.loads(row.options),
+    )

@@ -1,0 +1,237 @@
+"""Replay: walk the log to prove it whole, and to derive the projections anew."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Table, func, select
+
+from feedback.errors import ChainBroken
+from feedback.store import schema
+from feedback.store.engine import Database
+from feedback.store.log import GENESIS, link, payload_hash
+from feedback.store.projections import (
+    AnnotationState,
+    People,
+    ProjectState,
+    Seen,
+    TaskState,
+    columns,
+    compared,
+)
+from feedback.store.rows import Checked
+
+TABLES: tuple[Table, ...] = (schema.annotation, schema.vote, schema.described, schema.task, schema.person)
+
+_AT_ONCE = 1000  # rows in memory; a project may have a million
+
+Row = dict[str, Any]
+
+
+def verify(database: Database, project: str | None = None) -> dict[str, Any]:
+    """Prove the log and its projections, or name the first break.
+
+    {"events": N, "chain": "ok", "projection": "ok"}; otherwise a sentence stands in place of "ok".
+    """
+    events, chain, projection = 0, "ok", "ok"
+    with database.read() as connection:
+        for name in projects(connection) if project is None else [project]:
+            try:
+                events += walk(connection, name)
+            except ChainBroken as error:
+                chain = str(error) if chain == "ok" else chain
+                events += _count(connection, name)
+                continue
+            checked = check(connection, name)
+            if not checked.ok and projection == "ok":
+                projection = checked.differs
+    return {"events": events, "chain": chain, "projection": projection}
+
+
+def walk(connection: Connection, project: str) -> int:
+    """Follow a project's chain from its first event to its head; gives its length, raises ChainBroken."""
+    told, kept = schema.event, schema.payload
+    forgotten = _forgotten(connection, project)
+    query = (
+        select(told, kept.c.salt, kept.c.body)
+        .outerjoin_from(told, kept, (kept.c.project == told.c.project) & (kept.c.seq == told.c.seq))
+        .where(told.c.project == project)
+        .order_by(told.c.seq)
+        .execution_options(yield_per=_AT_ONCE)
+    )
+    seq, previous = 0, GENESIS
+    for row in connection.execute(query):
+        seq += 1
+        where = f"project {project}, event {seq}"
+        if row.seq != seq:
+            raise ChainBroken(f"{where} is missing.")
+        previous = link(previous, row._asdict())
+        if row.hash != previous:
+            raise ChainBroken(f"{where} was altered: its hash does not follow from the one before.")
+        if row.body is None:
+            if (row.entity, row.entity_id) not in forgotten:
+                raise ChainBroken(f"{where} lost its payload, and nobody asked to forget it.")
+        elif payload_hash(row.salt, row.body) != row.payload_hash:
+            raise ChainBroken(f"{where} has another payload than the one that was chained.")
+    head = connection.execute(select(schema.chain).where(schema.chain.c.project == project)).one_or_none()
+    if (head.seq, head.hash) != (seq, previous) if head else seq:
+        raise ChainBroken(f"project {project} ends at event {seq}, its head names {head.seq if head else 'none'}.")
+    _walk_contents(connection, project)
+    return seq
+
+
+def check(connection: Connection, project: str) -> Checked:
+    """Compare the stored projections with the log, row by row, bit for bit."""
+    stored = {table.name: _stored(connection, table, project) for table in TABLES}
+    hashes = {table.name: hashlib.sha256() for table in TABLES}
+    differs = ""
+    for name, row in derive(connection, project):
+        hashes[name].update(compared(row))
+        if not differs and (found := next(stored[name], None)) != row:
+            differs = f"project {project}: {_difference(name, found, row)}"
+    for name, rest in stored.items():
+        if not differs and (extra := next(rest, None)) is not None:
+            differs = f"project {project}: {_difference(name, extra, None)}"
+    return Checked(not differs, _sum(project, hashes), differs)
+
+
+def rebuild(database: Database, project: str) -> Checked:
+    """Derive the projections anew and put them in place of the stored ones, in one transaction."""
+    with database.write() as connection:
+        database.lock(connection, f"chain {project}")
+        for table in TABLES:
+            connection.execute(table.delete().where(table.c.project == project))
+        waiting: dict[str, list[Row]] = {table.name: [] for table in TABLES}
+        tables = {table.name: table for table in TABLES}
+        for name, row in derive(connection, project):
+            waiting[name].append({"project": project, **row})
+            if len(waiting[name]) >= _AT_ONCE:
+                connection.execute(tables[name].insert(), waiting[name])
+                waiting[name] = []
+        for name, rows in waiting.items():
+            if rows:
+                connection.execute(tables[name].insert(), rows)
+        return check(connection, project)
+
+
+def digest(connection: Connection, project: str) -> str:
+    """Hash the stored projections: equal wherever the same things are known, in whatever order they came."""
+    hashes = {table.name: hashlib.sha256() for table in TABLES}
+    for table in TABLES:
+        for row in _stored(connection, table, project):
+            hashes[table.name].update(compared(row))
+    return _sum(project, hashes)
+
+
+def derive(connection: Connection, project: str) -> Iterator[tuple[str, Row]]:
+    """Fold the whole log: every projected row with the name of its table, each table in the order of its key."""
+    people = People()
+    told, kept = schema.event, schema.payload
+    query = (
+        select(told, kept.c.body)
+        .outerjoin_from(told, kept, (kept.c.project == told.c.project) & (kept.c.seq == told.c.seq))
+        .where(told.c.project == project)
+        .order_by(told.c.entity, told.c.entity_id, told.c.seq)
+        .execution_options(yield_per=_AT_ONCE)
+    )
+    events = connection.execute(query)
+    for (entity, number), group in groupby(events, key=lambda row: (row.entity, row.entity_id)):
+        seen = [_seen(row) for row in group]
+        if entity == "annotation":
+            annotation = AnnotationState(number)
+            for one in seen:
+                annotation.fold(one)
+                people.saw(one)
+            annotation.settle()
+            people.moved(None, annotation.standing())
+            yield "annotation", columns(annotation)
+            yield from (("vote", vote) for vote in annotation.votes())
+        elif entity == "task":
+            task = TaskState(number)
+            for one in seen:
+                task.fold(one)
+            task.settle()
+            yield "task", columns(task)
+        else:
+            described = ProjectState()
+            for one in seen:
+                described.fold(one)
+            yield "described", columns(described)
+    for number in sorted(people.states):
+        yield "person", columns(people.states[number])
+
+
+def projects(connection: Connection) -> list[str]:
+    """Give every project that the log knows."""
+    return list(connection.execute(select(schema.chain.c.project).order_by(schema.chain.c.project)).scalars())
+
+
+def _walk_contents(connection: Connection, project: str) -> None:
+    table = schema.content
+    query = select(table).where(table.c.project == project).execution_options(yield_per=_AT_ONCE)
+    for row in connection.execute(query):
+        if hashlib.sha256(row.data).hexdigest() != row.hash:
+            raise ChainBroken(f"project {project}: the data of task {row.task} are not those that were chained.")
+    named = select(schema.task.c.id).where(
+        schema.task.c.project == project,
+        schema.task.c.content != "",
+        ~select(table.c.hash)
+        .where(table.c.project == project, table.c.task == schema.task.c.id, table.c.hash == schema.task.c.content)
+        .exists(),
+    )
+    if (missing := connection.execute(named).scalars().first()) is not None:
+        raise ChainBroken(f"project {project}: the data of task {missing} are missing.")
+
+
+def _stored(connection: Connection, table: Table, project: str) -> Iterator[Row]:
+    """The rows of a table in the order of its key, whatever the collation of texts."""
+    number = {"vote": "annotation", "described": "project"}.get(table.name, "id")
+    query = (
+        select(table).where(table.c.project == project).order_by(table.c[number]).execution_options(yield_per=_AT_ONCE)
+    )
+    rows: Iterable[Row] = (_without_project(row._asdict()) for row in connection.execute(query))
+    if table is schema.vote:
+        for _, group in groupby(rows, key=lambda row: row["annotation"]):
+            yield from sorted(group, key=lambda row: str(row["control"]))
+    else:
+        yield from rows
+
+
+def _seen(row: Any) -> Seen:
+    body = None if row.body is None else orjson.loads(row.body)
+    return Seen(row.seq, row.entity_id, row.version, row.action, row.seen_s, body)
+
+
+def _forgotten(connection: Connection, project: str) -> set[tuple[str, int]]:
+    table = schema.event.c
+    query = select(table.entity, table.entity_id).where(table.project == project, table.action == "forgotten")
+    return {(row.entity, row.entity_id) for row in connection.execute(query)}
+
+
+def _count(connection: Connection, project: str) -> int:
+    query = select(func.count()).select_from(schema.event).where(schema.event.c.project == project)
+    return int(connection.execute(query).scalar_one())
+
+
+def _difference(table: str, stored: Mapping[str, Any] | None, derived: Mapping[str, Any] | None) -> str:
+    """Name the row and the columns; their values may be private."""
+    row = stored or derived or {}
+    name = f"{table} {row.get('id', row.get('annotation', ''))}".strip()
+    if stored is None:
+        return f"{name} is missing"
+    if derived is None:
+        return f"{name} stands in no event"
+    return f"{name} differs in {', '.join(sorted(key for key in stored if stored[key] != derived.get(key)))}"
+
+
+def _sum(project: str, hashes: Mapping[str, Any]) -> str:
+    lines = [project, *(f"{name} {hashes[name].hexdigest()}" for name in sorted(hashes))]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _without_project(row: Mapping[str, Any]) -> Row:
+    return {name: value for name, value in row.items() if name != "project"}

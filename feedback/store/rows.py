@@ -1,0 +1,185 @@
+"""What the store gives and takes: frozen records, one for each kind of row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ml_backend.records import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What became of a batch of events."""
+
+    new: int  # versions that nobody had reported before
+    duplicates: int  # versions that were known already
+    changed: int = 0  # of the new, those that change what can be learned or asked
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRow:
+    """One project: how Label Studio describes it, and what we were told to do with it."""
+
+    id: str
+    title: str = ""
+    label_config: str = ""
+    control: str = ""  # the control that is learned; "" for the first
+    connected: bool = False
+    paused: bool = False
+    overlap: int = 1  # votes wanted on every task
+    bots: tuple[int, ...] = ()  # people whose answers are never votes
+    snapshot: Mapping[str, Any] = field(default_factory=dict, hash=False)  # what connect changed
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """A task without its data."""
+
+    id: int
+    is_labeled: bool
+    overlap: int
+    content: str  # equal for equal data
+    created_s: float  # 0.0 where Label Studio did not say
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """A person's latest answer to one control of one task."""
+
+    task: int
+    control: str
+    person: int
+    answer: Answer
+    annotation: int
+    at_s: float
+    lead_time_s: float | None
+    shown: int | None  # the prediction that the person saw; None: nothing was shown
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """A person's skip of a task; it stands beside votes and is none."""
+
+    task: int
+    person: int
+    annotation: int
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An annotation of which something could not be read, and why."""
+
+    task: int | None
+    annotation: int
+    person: int | None
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of an annotation, as it was."""
+
+    annotation: int
+    version: str  # updated_at; "" for a deletion
+    action: str  # saved or deleted
+    source: str
+    seq: int
+    received_s: float
+    body: Mapping[str, Any] | None = field(hash=False)  # None: erased
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What stands of one person's work in a project."""
+
+    id: int
+    answers: int
+    skips: int
+    first_at: str
+    last_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRow:
+    """One place of a queue that we wrote."""
+
+    task: int
+    version: str  # M+qN
+    place: int  # 0 is next
+    answer: Answer | None  # None: nothing is shown
+    confidence: float | None
+    blind: bool
+    prediction: int | None  # Label Studio's id, where it told us
+    written_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Something that was found, decided or done; never changed."""
+
+    id: int
+    project: str
+    kind: str
+    key: str
+    body: Mapping[str, Any] = field(hash=False)
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A claim on one kind of work of one project; `token` is its fence."""
+
+    project: str
+    kind: str
+    owner: str
+    token: int
+    tries: int  # failures before this run
+    lease_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkRow:
+    """The state of one kind of work of one project."""
+
+    project: str
+    kind: str
+    state: Literal["idle", "wanted", "running", "parked"]
+    owner: str
+    tries: int
+    due_s: float
+    reason: str  # of the last failure
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Whether the projections are what the log says."""
+
+    ok: bool
+    digest: str  # of the projections as the log gives them
+    differs: str = ""  # the first row that does not fit
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """How much the store holds."""
+
+    events: int
+    tasks: int
+    annotations: int
+    votes: int
+    models: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What was erased, and which models had learned from it."""
+
+    annotations: tuple[int, ...]
+    tasks: tuple[int, ...]
+    events: int
+    models: tuple[str, ...]

@@ -1,0 +1,254 @@
+"""The tables: one log that is the truth, what is projected from it, and what the service itself remembers."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+REVISION = "0001"  # the newest migration; a test holds it against the folder
+
+metadata = MetaData()
+
+_Row = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
+
+# The log. A row is written once; only the payload of somebody who asked to be forgotten is ever removed.
+event = Table(
+    "event",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),  # 1, 2, 3, ... without gaps
+    Column("entity", String, nullable=False),
+    Column("entity_id", BigInteger, nullable=False),
+    Column("version", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("seen_s", Float, nullable=False),
+    Column("received_s", Float, nullable=False),
+    Column("payload_hash", String, nullable=False),  # sha256(salt + body)
+    Column("hash", String, nullable=False),  # sha256(previous hash + this row)
+    Index("event_key", "project", "entity", "entity_id", "version", "action"),
+    sqlite_with_rowid=False,
+)
+payload = Table(
+    "payload",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("salt", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # canonical JSON
+)
+content = Table(  # a task's data, once for each content, however many versions the task has
+    "content",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("task", BigInteger, primary_key=True),
+    Column("hash", String, primary_key=True),  # sha256 of data
+    Column("data", LargeBinary, nullable=False),
+)
+chain = Table(
+    "chain",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("hash", String, nullable=False),
+)
+
+# Projections: derived from the log and from nothing else, in the transaction of each append.
+annotation = Table(
+    "annotation",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("id", BigInteger, primary_key=True),
+    Column("seq", BigInteger, nullable=False),  # the event that won; 0 where only its deletion is known
+    Column("seen_s", Float, nullable=False),
+    Column("version", String, nullable=False),
+    Column("rank", String, nullable=False),  # decides between two bodies of one version
+    Column("task", BigInteger),
+    Column("person", BigInteger),
+    Column("created_at", String, nullable=False),
+    Column("was_cancelled", Boolean, nullable=False),
+    Column("ground_truth", Boolean, nullable=False),
+    Column("lead_time_s", Float),
+    Column("parent_prediction", BigInteger),
+    Column("unique_id", Text),
+    Column("source", String, nullable=False),  # person, import or own
+    Column("problems", Text),  # JSON list of reasons; NULL where all could be read
+    Column("gone", Boolean, nullable=False),
+    Column("erased", Boolean, nullable=False),
+    Index("annotation_task", "project", "task"),
+    Index("annotation_person", "project", "person"),
+    sqlite_with_rowid=False,
+)
+task = Table(
+    "task",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("id", BigInteger, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("seen_s", Float, nullable=False),
+    Column("version", String, nullable=False),
+    Column("rank", String, nullable=False),
+    Column("content", String, nullable=False),  # names a row of the table content; "" where none came
+    Column("created_at", String, nullable=False),
+    Column("is_labeled", Boolean, nullable=False),
+    Column("overlap", Integer, nullable=False),
+    Column("gone", Boolean, nullable=False),
+    Column("erased", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+described = Table(  # a project as Label Studio describes it
+    "described",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("seen_s", Float, nullable=False),
+    Column("version", String, nullable=False),
+    Column("rank", String, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("label_config", Text, nullable=False),
+    Column("gone", Boolean, nullable=False),
+)
+person = Table(
+    "person",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("id", BigInteger, primary_key=True),
+    Column("answers", Integer, nullable=False),  # annotations that stand now
+    Column("skips", Integer, nullable=False),
+    Column("first_at", String, nullable=False),
+    Column("last_at", String, nullable=False),
+    sqlite_with_rowid=False,
+)
+vote = Table(  # one row for each control of an annotation that stands
+    "vote",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("annotation", BigInteger, primary_key=True),
+    Column("control", String, primary_key=True),
+    Column("task", BigInteger, nullable=False),
+    Column("person", BigInteger, nullable=False),
+    Column("answer", Text, nullable=False),  # Answer.key
+    Column("version", String, nullable=False),
+    Column("at_s", Float, nullable=False),
+    Column("lead_time_s", Float),
+    Column("shown", BigInteger),
+    Column("source", String, nullable=False),
+    Index("vote_task", "project", "task"),
+    sqlite_with_rowid=False,
+)
+
+# What the service remembers by itself.
+project = Table(
+    "project",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("control", Text, nullable=False),
+    Column("connected", Boolean, nullable=False),
+    Column("paused", Boolean, nullable=False),
+    Column("overlap", Integer, nullable=False),
+    Column("bots", Text, nullable=False),  # JSON list of person ids
+    Column("snapshot", Text, nullable=False),
+    Column("options", Text, nullable=False),
+)
+own_annotation = Table(
+    "own_annotation",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("id", BigInteger, primary_key=True),
+)
+own_unique = Table(
+    "own_unique",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("unique_id", String, primary_key=True),
+)
+window = Table(
+    "window",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("number", Integer, primary_key=True),  # the order in which windows were planned
+    Column("version", String, nullable=False),
+    UniqueConstraint("project", "version", name="window_version"),
+)
+window_row = Table(
+    "window_row",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("version", String, primary_key=True),
+    Column("task", BigInteger, primary_key=True),
+    Column("place", Integer, nullable=False),
+    Column("answer", Text),  # Answer.key; NULL where nothing is shown
+    Column("confidence", Float),
+    Column("blind", Boolean, nullable=False),
+    Column("prediction", BigInteger),
+    Column("written_s", Float, nullable=False),
+    Index("window_row_prediction", "project", "prediction"),
+    Index("window_row_task", "project", "task"),
+)
+record = Table(
+    "record",
+    metadata,
+    Column("id", _Row, primary_key=True, autoincrement=True),
+    Column("project", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("key", String),  # NULL: any number of records
+    Column("body", LargeBinary, nullable=False),
+    Column("at_s", Float, nullable=False),
+    UniqueConstraint("project", "kind", "key", name="record_key"),
+    Index("record_latest", "project", "kind", "id"),
+)
+model = Table(
+    "model",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("version", String, primary_key=True),
+    Column("digest", String, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("card", LargeBinary, nullable=False),
+    Column("added_s", Float, nullable=False),
+    Column("number", Integer, nullable=False),  # the order in which versions were added
+)
+alias = Table(
+    "alias",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("name", String, primary_key=True),  # champion
+    Column("version", String, nullable=False),
+    Column("changed_s", Float, nullable=False),
+)
+secret = Table(
+    "secret",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+work = Table(
+    "work",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("wanted", BigInteger, nullable=False),  # counts wants; there is work while it is above done
+    Column("done", BigInteger, nullable=False),
+    Column("running", BigInteger, nullable=False),  # the want that the present run began with
+    Column("owner", Text),  # NULL: nobody has it
+    Column("token", BigInteger, nullable=False),  # the fence: one more at each claim
+    Column("lease_s", Float, nullable=False),
+    Column("lease_until_s", Float, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("due_s", Float, nullable=False),
+    Column("wanted_s", Float, nullable=False),
+    Column("parked", Boolean, nullable=False),
+    Column("reason", Text, nullable=False),
+)
