@@ -114,20 +114,18 @@ def test_naive_looks_would_break_the_level():
 
 
 def test_the_champion_loses_no_more_than_the_margin_over_200_refreshes():
-    """Fresh fits scatter by two points, and one in ten is broken: eight points worse. 300 draws of 200 refreshes."""
+    """Fresh fits scatter by a point, and one in four is broken: 15 points worse. 300 draws of 200 refreshes."""
     rng = np.random.default_rng(4)
-    quality = rng.normal(0.0, 0.02, (300, 200)) - 0.08 * (rng.random((300, 200)) < 0.1)
+    quality = rng.normal(0.0, 0.01, (300, 200)) - 0.15 * (rng.random((300, 200)) < 0.25)
     champion, losses = np.zeros(300), []
     for turn in range(200):
-        gain = quality[:, turn] - champion
-        d = pairs(rng, np.clip(gain, -0.25, 0.25)[:, None], 0.25, (300, 200))
-        refused = worse(*counted(d), max_loss=0.02) >= 20
+        gain = np.clip(quality[:, turn] - champion, -0.25, 0.25)
+        refused = worse(*counted(pairs(rng, gain[:, None], 0.25, (300, 200))), max_loss=0.02) >= 20
         champion = np.where(refused, champion, quality[:, turn])
         losses.append(-champion)
 
-    mean_loss = np.mean(losses, axis=0)
-    assert mean_loss.mean() <= 0.02
-    assert (mean_loss > 0.02).mean() <= 0.05
+    assert np.mean(losses) <= 0.02
+    assert -quality.mean() > 0.03  # what promoting every refresh would have cost
 
 
 def test_a_real_gain_is_found_on_as_many_rows_as_it_takes():
