@@ -30,7 +30,12 @@ class Held:
         if not self.holds():
             raise LeaseLost(f"{self.work.kind} of project {self.work.project} passed to another worker.")
 
-    def _beat(self, beat_s: float) -> None:
+    def stop(self) -> None:
+        """End the heartbeat."""
+        self._stop.set()
+
+    def beat(self, beat_s: float) -> None:
+        """Renew the lease until it is stopped or lost."""
         while not self._stop.wait(beat_s):
             try:
                 self._store.beat(self.work)
@@ -43,31 +48,18 @@ class Held:
 
 @contextmanager
 def lease(store: Store, work: Work, *, beat_s: float | None = None) -> Iterator[Held]:
-    """Hold claimed work while the block runs: done at its end, failed with the reason where it raises.
+    """Hold claimed work while the block runs; the caller then says `done` or `fail`.
 
-    Beats every third of the lease from a thread of its own. A block that ends after its lease was lost raises
-    LeaseLost and marks nothing; what must not be written then goes inside `store.transaction(work)`.
+    Beats every third of the lease, or every `beat_s`, from a thread of its own. A block that ends after its lease was
+    lost raises LeaseLost; what must not be written then goes inside `store.transaction(work)`.
     """
     held = Held(store, work)
     every_s = work.lease_s / 3 if beat_s is None else beat_s
-    heart = threading.Thread(target=held._beat, args=(every_s,), name=f"lease {work.project} {work.kind}", daemon=True)  # noqa: SLF001
+    heart = threading.Thread(target=held.beat, args=(every_s,), name=f"lease {work.project} {work.kind}", daemon=True)
     heart.start()
     try:
         yield held
-    except LeaseLost:
-        raise
-    except Exception as error:
-        _stop(held, heart)
-        if held.holds():
-            store.fail(work, f"{type(error).__name__}: {error}")
-        raise
-    else:
-        _stop(held, heart)
-        store.done(work)
     finally:
-        _stop(held, heart)
-
-
-def _stop(held: Held, heart: threading.Thread) -> None:
-    held._stop.set()  # noqa: SLF001  # one idea in two halves
-    heart.join()
+        held.stop()
+        heart.join()
+    held.require()

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from feedback.errors import StoreError
+
 Given = TypeVar("Given")
 Got = TypeVar("Got")
 
@@ -13,13 +15,14 @@ _MOST = 64  # batches in one commit, so that nobody waits for a very long one
 
 
 class _Item(Generic[Given, Got]):
-    __slots__ = ("done", "error", "given", "got")
+    __slots__ = ("done", "error", "given", "got", "woken")
 
     def __init__(self, given: Given) -> None:
         self.given = given
         self.got: list[Got] = []  # one thing, once it is there
         self.error: Exception | None = None
         self.done = False
+        self.woken = threading.Event()  # served, or the next to lead
 
 
 class GroupCommit(Generic[Given, Got]):
@@ -31,43 +34,51 @@ class GroupCommit(Generic[Given, Got]):
     def __init__(self, commit: Callable[[Sequence[Given]], Sequence[Got]]) -> None:
         self._commit = commit
         self._waiting: list[_Item[Given, Got]] = []
-        self._arrive = threading.Lock()
-        self._lead = threading.Lock()
+        self._led = False
+        self._lock = threading.Lock()
 
     def submit(self, given: Given) -> Got:
         """Give the answer to one batch; returns when it is durable, raises when it is not."""
         item: _Item[Given, Got] = _Item(given)
-        with self._arrive:
+        with self._lock:
             self._waiting.append(item)
-        while not item.done:
-            with self._lead:  # whoever gets it leads; those who were served meanwhile find it done
-                if not item.done:
-                    self._run()
+            leads, self._led = not self._led, True
+        if not leads:
+            item.woken.wait()
+        if not item.done:
+            self._lead()
         if item.error is not None:
             raise item.error
         return item.got[0]
 
-    def _run(self) -> None:
-        with self._arrive:
+    def _lead(self) -> None:
+        """Serve everybody who waits, oneself among them, then hand the lead on to the next who came."""
+        with self._lock:
             group, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
         try:
             self._serve(group)
+        finally:
+            with self._lock:
+                heir = self._waiting[0] if self._waiting else None
+                self._led = heir is not None
+            for item in group:
+                if not item.got and item.error is None:  # the leading thread was interrupted
+                    item.error = StoreError("the commit was interrupted; nothing of it is stored.")
+                item.done = True
+                item.woken.set()
+            if heir is not None:
+                heir.woken.set()
+
+    def _serve(self, group: Sequence[_Item[Given, Got]]) -> None:
+        try:
+            self._answer(group)
         except Exception as error:  # noqa: BLE001  # handed to the thread that it belongs to
             if len(group) == 1:
                 group[0].error = error
             else:
                 for item in group:
-                    self._alone(item)
-        finally:
-            for item in group:
-                item.done = True
+                    self._serve([item])
 
-    def _serve(self, group: Sequence[_Item[Given, Got]]) -> None:
+    def _answer(self, group: Sequence[_Item[Given, Got]]) -> None:
         for item, got in zip(group, self._commit([item.given for item in group]), strict=True):
             item.got.append(got)
-
-    def _alone(self, item: _Item[Given, Got]) -> None:
-        try:
-            self._serve([item])
-        except Exception as error:  # noqa: BLE001  # the same
-            item.error = error

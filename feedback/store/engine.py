@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -82,23 +83,13 @@ class Database:
 
     def upsert(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows, or replace those with the same primary key."""
-        if not rows:
-            return
-        keys = [column.name for column in table.primary_key]
-        insert = sqlite_insert if self.sqlite else postgresql_insert
-        statement = insert(table)
-        changes = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-        if changes:
-            connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes), list(rows))
-        else:
-            connection.execute(statement.on_conflict_do_nothing(), list(rows))
+        if rows:
+            connection.execute(_upsert(table, self.sqlite), list(rows))
 
-    def add(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Insert the rows that are not there yet; gives how many those were where there is one row."""
-        if not rows:
-            return 0
-        insert = sqlite_insert if self.sqlite else postgresql_insert
-        return connection.execute(insert(table).on_conflict_do_nothing(), list(rows)).rowcount
+    def add(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert the rows whose primary key is not there yet."""
+        if rows:
+            connection.execute(_insert(table, self.sqlite).on_conflict_do_nothing(), list(rows))
 
     def size(self) -> int:
         """Give the bytes that the database takes."""
@@ -143,6 +134,19 @@ class Database:
             yield
         finally:
             self._gate.release()
+
+
+@cache
+def _upsert(table: Table, sqlite: bool) -> Any:  # noqa: FBT001  # the key of a cache
+    """Built once for each table: building a statement costs more than running it."""
+    statement = _insert(table, sqlite)
+    keys = [column.name for column in table.primary_key]
+    changes = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=changes)
+
+
+def _insert(table: Table, sqlite: bool) -> Any:  # noqa: FBT001  # the same
+    return sqlite_insert(table) if sqlite else postgresql_insert(table)
 
 
 def chunks(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:

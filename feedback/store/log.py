@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, bindparam, select
 
 from feedback.errors import StoreError
 from feedback.events import Event, canonical_json
@@ -35,6 +35,18 @@ _LINKED = (
     "received_s",
     "payload_hash",
 )
+
+_told, _kept = schema.event.c, schema.payload.c
+_KNOWN = (  # built once: building a statement costs more than running it
+    select(_told.entity, _told.entity_id, _told.version, _told.action, _told.seq, _kept.body)
+    .outerjoin_from(schema.event, schema.payload, and_(_kept.project == _told.project, _kept.seq == _told.seq))
+    .where(
+        _told.project == bindparam("project"),
+        _told.entity.in_(bindparam("entities", expanding=True)),
+        _told.entity_id.in_(bindparam("ids", expanding=True)),
+    )
+)
+_INSERT_EVENTS, _INSERT_PAYLOADS = schema.event.insert(), schema.payload.insert()
 
 Known = list[tuple[int, Mapping[str, Any] | None]]  # the stored bodies of one natural key, by number; None: erased
 
@@ -106,17 +118,12 @@ class _Appending:
     def read(self, events: Sequence[Event]) -> None:
         """Take the lock of this project's chain and read what these events meet."""
         self._database.lock(self._connection, f"chain {self._project}")
-        table = schema.chain.c
-        head = self._connection.execute(
-            select(table.seq, table.hash).where(table.project == self._project)
-        ).one_or_none()
-        if head is not None:
-            self._seq, self._hash = head.seq, head.hash
+        self._projector.load(events)
+        if self._projector.head is not None:
+            self._seq, self._hash = self._projector.head
         else:
             self._database.add(self._connection, schema.project, [_settings(self._project)])
-        self._projector.load(events)
-        for entity in ("annotation", "task", "project"):
-            self._read_known([event for event in events if event.entity == entity])
+        self._read_known(events)
 
     def take(self, events: Sequence[Event]) -> Appended:
         """Decide on each event: new, or known already."""
@@ -140,8 +147,8 @@ class _Appending:
         """Write the log, then what it projects to."""
         if not self._events:
             return
-        self._connection.execute(schema.event.insert(), self._events)
-        self._connection.execute(schema.payload.insert(), self._payloads)
+        self._connection.execute(_INSERT_EVENTS, self._events)
+        self._connection.execute(_INSERT_PAYLOADS, self._payloads)
         self._database.add(self._connection, schema.content, list(self._contents.values()))
         head = {"project": self._project, "seq": self._seq, "hash": self._hash}
         self._database.upsert(self._connection, schema.chain, [head])
@@ -181,19 +188,10 @@ class _Appending:
 
     def _read_known(self, events: Sequence[Event]) -> None:
         """Read the stored bodies of these natural keys; mostly there are none."""
-        if not events:
-            return
-        told, kept = schema.event.c, schema.payload.c
-        versions = {event.version for event in events}
+        entities = {event.entity for event in events}
         for part in chunks(sorted({event.entity_id for event in events})):
-            query = (
-                select(told.entity, told.entity_id, told.version, told.action, told.seq, kept.body)
-                .outerjoin_from(schema.event, schema.payload, (kept.project == told.project) & (kept.seq == told.seq))
-                .where(told.project == self._project, told.entity == events[0].entity, told.entity_id.in_(part))
-            )
-            if len(versions) == 1:
-                query = query.where(told.version == next(iter(versions)))
-            for row in self._connection.execute(query):
+            wanted = {"project": self._project, "entities": list(entities), "ids": part}
+            for row in self._connection.execute(_KNOWN, wanted):
                 key = (row.entity, row.entity_id, row.version, row.action)
                 body = None if row.body is None else orjson.loads(row.body)
                 self._known.setdefault(key, []).append((row.seq, body))

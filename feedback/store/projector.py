@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, bindparam, select
 
 from feedback.events import Event
 from feedback.store import schema
@@ -22,6 +23,7 @@ class Projector:
 
     def __init__(self, database: Database, connection: Connection, project: str) -> None:
         self._database, self._connection, self._project = database, connection, project
+        self.head: tuple[int, str] | None = None  # number and hash of the last event; None before the first
         self._annotations: dict[int, AnnotationState] = {}
         self._tasks: dict[int, TaskState] = {}
         self._described = ProjectState()
@@ -32,19 +34,20 @@ class Projector:
 
     def load(self, events: Sequence[Event]) -> None:
         """Read every row that these events may change: a few queries, however many events there are."""
+        head = self._connection.execute(_HEAD, {"project": self._project}).one_or_none()
+        if head is not None:
+            self.head = (head.chain_seq, head.chain_hash)
+            self._bots = set(orjson.loads(head.bots)) if head.bots else set()
+            if head.seq is not None:
+                values = head._asdict()
+                self._described = ProjectState(**{name: values[name] for name in columns(self._described)})
         annotations = _ids(events, "annotation")
         self._annotations = self._read(AnnotationState, schema.annotation, annotations)
         self._tasks = self._read(TaskState, schema.task, _ids(events, "task"))
         people = {state.person for state in self._annotations.values()} | {one.body.get("person") for one in events}
         self._people = People(self._read(PersonState, schema.person, sorted(one for one in people if one is not None)))
-        found = self._connection.execute(
-            select(schema.described).where(schema.described.c.project == self._project)
-        ).one_or_none()
-        if found is not None:
-            self._described = ProjectState(**_without_project(found._asdict()))
-        self._own = self._read_own(annotations)
-        bots = select(schema.project.c.bots).where(schema.project.c.id == self._project)
-        self._bots = set(orjson.loads(self._connection.execute(bots).scalar() or "[]"))
+        told = {one.entity_id for one in events if one.source != "webhook"}  # a webhook brings our unique_id itself
+        self._own = self._read_own([one for one in annotations if one in told or one in self._annotations])
 
     def state(self, event: Event) -> State:
         """What stands of the thing that an event is about."""
@@ -95,14 +98,12 @@ class Projector:
                 wanted[row.seq].body = orjson.loads(row.body)
 
     def _write_votes(self, states: Sequence[AnnotationState]) -> None:
-        table = schema.vote
-        for part in chunks(sorted(state.id for state in states)):
-            self._connection.execute(
-                table.delete().where(table.c.project == self._project, table.c.annotation.in_(part))
-            )
+        known = sorted(state.id for state in states if self._old["annotation", state.id]["seq"])
+        for part in chunks(known):
+            self._connection.execute(_DELETE_VOTES, {"project": self._project, "ids": part})
         votes = [{"project": self._project, **vote} for state in states for vote in state.votes()]
         if votes:
-            self._connection.execute(table.insert(), votes)
+            self._connection.execute(_INSERT_VOTES, votes)
 
     def _write(self, table: Table, states: Sequence[State | PersonState]) -> None:
         self._database.upsert(
@@ -117,19 +118,42 @@ class Projector:
     def _read(self, kind: type[_Kind], table: Table, ids: Sequence[int]) -> dict[int, _Kind]:
         states: dict[int, _Kind] = {}
         for part in chunks(ids):
-            query = select(table).where(table.c.project == self._project, table.c.id.in_(part))
-            for row in self._connection.execute(query):
+            for row in self._connection.execute(_by_id(table), {"project": self._project, "ids": part}):
                 state = kind(**_without_project(row._asdict()))
                 states[state.id] = state
         return states
 
     def _read_own(self, annotations: Sequence[int]) -> set[int]:
-        table = schema.own_annotation.c
         own: set[int] = set()
         for part in chunks(annotations):
-            query = select(table.id).where(table.project == self._project, table.id.in_(part))
-            own.update(self._connection.execute(query).scalars())
+            rows = self._connection.execute(_by_id(schema.own_annotation), {"project": self._project, "ids": part})
+            own.update(row.id for row in rows)
         return own
+
+
+@cache
+def _by_id(table: Table) -> Any:
+    """Built once for each table: building a statement costs more than running it."""
+    return select(table).where(
+        table.c.project == bindparam("project"), table.c.id.in_(bindparam("ids", expanding=True))
+    )
+
+
+_HEAD = (
+    select(
+        schema.chain.c.seq.label("chain_seq"),
+        schema.chain.c.hash.label("chain_hash"),
+        schema.project.c.bots,
+        *(column for column in schema.described.c if column.name != "project"),
+    )
+    .outerjoin_from(schema.chain, schema.project, schema.project.c.id == schema.chain.c.project)
+    .outerjoin(schema.described, schema.described.c.project == schema.chain.c.project)
+    .where(schema.chain.c.project == bindparam("project"))
+)
+_INSERT_VOTES = schema.vote.insert()
+_DELETE_VOTES = schema.vote.delete().where(
+    schema.vote.c.project == bindparam("project"), schema.vote.c.annotation.in_(bindparam("ids", expanding=True))
+)
 
 
 def _ids(events: Sequence[Event], entity: str) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from secrets import token_urlsafe
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 
 from feedback.store import schema
 from feedback.store.engine import Database
@@ -20,16 +20,24 @@ class Secrets:
 
     def secret(self, name: str) -> str:
         """Give a secret; the first call makes it."""
-        query = select(schema.secret.c.value).where(schema.secret.c.name == name)
-        with self._database.read() as connection:
-            found = connection.execute(query).scalar()
+        found = self.find_secret(name)
         if found is not None:
-            return str(found)
+            return found
         with self._database.write() as connection:
             self._database.add(connection, schema.secret, [{"name": name, "value": token_urlsafe(_BYTES)}])
-            return str(connection.execute(query).scalar_one())
+            return str(connection.execute(_value(name)).scalar_one())
+
+    def find_secret(self, name: str) -> str | None:
+        """Give a secret that was made or set before; None where there is none."""
+        with self._database.read() as connection:
+            found = connection.execute(_value(name)).scalar()
+        return None if found is None else str(found)
 
     def set_secret(self, name: str, value: str) -> None:
         """Put a secret in place of the one that was."""
         with self._database.write() as connection:
             self._database.upsert(connection, schema.secret, [{"name": name, "value": value}])
+
+
+def _value(name: str) -> Select[tuple[str]]:
+    return select(schema.secret.c.value).where(schema.secret.c.name == name)

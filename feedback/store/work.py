@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, and_, bindparam, or_, select
 
 from feedback.errors import LeaseLost
 from feedback.store import schema
@@ -20,6 +20,12 @@ _LONGEST_S = 3600.0  # times further away than this were written by a clock that
 
 _TABLE = schema.work
 _C = schema.work.c
+
+_WANT = (
+    _TABLE.update()
+    .where(_C.project == bindparam("of_project"), _C.kind == bindparam("of_kind"))
+    .values(wanted=_C.wanted + 1, wanted_s=bindparam("now_s"))
+)
 
 
 class Works:
@@ -36,13 +42,13 @@ class Works:
             return
         now_s = self._database.clock()
         self._database.lock(connection, f"work {project} {kind}")
-        known = connection.execute(
-            _TABLE.update().where(*_is(project, kind)).values(wanted=_C.wanted + 1, wanted_s=now_s)
-        )
+        known = connection.execute(_WANT, {"of_project": project, "of_kind": kind, "now_s": now_s})
         if not known.rowcount:
             connection.execute(_TABLE.insert(), [_new(project, kind, now_s)])
 
-    def claim(self, owner: str, *, lease_s: float, kinds: Sequence[str] | None = None) -> Work | None:
+    def claim(
+        self, owner: str, *, lease_s: float, kinds: Sequence[str] | None = None, project: str | None = None
+    ) -> Work | None:
         """Take the work that has waited longest, for `lease_s` seconds; None where nothing is due."""
         now_s = self._database.clock()
         free = or_(_C.owner.is_(None), _C.lease_until_s <= now_s, _C.lease_until_s > now_s + 2 * _C.lease_s)
@@ -50,6 +56,8 @@ class Works:
         query = select(_TABLE).where(_C.wanted > _C.done, free, due)
         if kinds is not None:
             query = query.where(_C.kind.in_(list(kinds)))
+        if project is not None:
+            query = query.where(_C.project == project)
         query = query.order_by(_C.wanted_s, _C.project, _C.kind).limit(1).with_for_update(skip_locked=True)
         with self._database.write() as connection:
             row = connection.execute(query).one_or_none()
