@@ -64,6 +64,7 @@ class AnnotationState:
     gone: bool = False
     erased: bool = False
     body: Mapping[str, Any] | None = field(default=None, repr=False)  # of the event that won, where it is at hand
+    said: Mapping[str, str] = field(default_factory=dict, repr=False)  # what `settle` decodes from it, by control
 
     def fold(self, seen: Seen) -> None:
         """Take one event in."""
@@ -84,12 +85,12 @@ class AnnotationState:
             blank = AnnotationState(self.id, gone=True, erased=True)
             for name in _columns(AnnotationState):
                 setattr(self, name, getattr(blank, name))
-        reasons = () if self.gone or self.body is None else _decoded(self.body)[1]
+        self.said, reasons = ({}, ()) if self.gone or self.body is None else _decoded(self.body)
         self.problems = canonical_json([plain(reason) for reason in reasons]).decode() if reasons else None
 
     def votes(self) -> list[dict[str, Any]]:
-        """The rows of the table vote, by control; none for a skip or for what is gone."""
-        if self.gone or self.was_cancelled or self.person is None or self.task is None or self.body is None:
+        """The rows of the table vote, by control; `settle` first. None for a skip or for what is gone."""
+        if self.person is None or self.task is None:
             return []
         shared = {
             "annotation": self.id,
@@ -101,8 +102,7 @@ class AnnotationState:
             "shown": self.parent_prediction,
             "source": self.source,
         }
-        answers = _decoded(self.body)[0]
-        return [{**shared, "control": control, "answer": answers[control]} for control in sorted(answers)]
+        return [{**shared, "control": control, "answer": self.said[control]} for control in sorted(self.said)]
 
     def standing(self) -> tuple[int, str] | None:
         """Whose work this is and of which kind, while it stands."""
@@ -274,6 +274,6 @@ def _small(value: Any) -> int:
 
 
 _COLUMNS: Mapping[Any, tuple[str, ...]] = {
-    kind: tuple(one.name for one in fields(kind) if one.name != "body")
+    kind: tuple(one.name for one in fields(kind) if one.name not in ("body", "said"))
     for kind in (AnnotationState, TaskState, ProjectState, PersonState)
 }
