@@ -123,6 +123,14 @@ def test_e_holm_hardly_ever_raises_any_false_alarm():
     assert refused[:, 15:].mean() > 0.4
 
 
+@pytest.mark.parametrize(
+    ("e", "refused"),
+    [([79.0, 1, 1, 1], 0), ([80.0, 1, 1, 1], 1), ([39.0, 40, 1, 1], 0), ([40.0, 40, 1, 1], 2), ([20.0] * 4, 4)],
+)
+def test_e_bh_asks_k_values_of_k_for_their_share(e, refused):
+    assert e_bh(e, alpha=0.05).sum() == refused
+
+
 def test_without_a_segment_nothing_is_refused():
     assert e_bh([], alpha=0.05).size == e_holm([], alpha=0.05).size == 0
 

@@ -69,6 +69,14 @@ def test_the_order_of_rows_does_not_matter_and_ties_do_not_help_a_change(d, shuf
     assert change_gate(d + [0] * 50).e_value == pytest.approx(change_gate(d).e_value)
 
 
+@given(st.lists(st.sampled_from([-1, 0, 1]), max_size=40), st.sampled_from([0.0, 0.02, 0.3]))
+def test_the_refresh_e_value_is_the_product_of_its_bets(d, max_loss):
+    bets = [share / (1 + max_loss) for share in (0.1, 0.3, 0.7)]
+    product = np.mean([np.prod([1 + bet * (-max_loss - value) for value in d]) for bet in bets])
+
+    assert refresh_gate(d, max_loss=max_loss).e_value == pytest.approx(product)
+
+
 @pytest.mark.parametrize("disagree", [0.05, 0.2, 1.0])
 @pytest.mark.parametrize("n", [1, 7, 40])
 def test_under_the_null_hypotheses_the_e_values_are_one_on_average_at_most(disagree, n):

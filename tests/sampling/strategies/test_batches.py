@@ -12,6 +12,7 @@ from scipy import sparse
 from sampling.ordering import order
 from sampling.plan import Plan
 from sampling.pool import Pool, blank
+from sampling.strategies import load
 from sampling.strategies.clusters import mkm, typical
 from sampling.strategies.measures import uncertainty
 from sampling.strategies.ranked import ranked
@@ -118,6 +119,15 @@ def test_twins_only_still_fill_the_batch():
 
     assert (scores > 1.0).sum() == 10
     assert np.argsort(-scores, kind="stable")[:10].tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("name", ["mkm", "ranked"])
+def test_no_row_is_picked_twice_over_many_batches(name):
+    rng = np.random.default_rng(0)
+    for vectors in (rng.normal(size=(60, 3)), np.ones((60, 3))):
+        pool = Pool(tuple(range(60)), rng.dirichlet(np.ones(3), 60), np.zeros(60), vectors=vectors)
+
+        assert (load(name)(pool, Plan(40, batch=7)) > 1.0).sum() == 40
 
 
 @pytest.mark.slow
