@@ -10,7 +10,7 @@ from typing import Any
 
 from ml_backend.errors import LabelStudioError
 
-from .transport import Transport
+from .transport import NotLabelStudio, Transport
 
 Json = dict[str, Any]
 
@@ -262,11 +262,11 @@ class Client:
     def patch_backend(self, backend: int, project: str, *, url: str, **fields: Any) -> Json:
         """Change an ML backend; url and project go with it, since Label Studio answers 500 without."""
         body = {"url": url, "project": _number(project), **_auth(fields)}
-        return _object(self._send("PATCH", f"api/ml/{backend}/", body=body))
+        return _object(self._send("PATCH", f"api/ml/{backend}", body=body))
 
     def delete_backend(self, backend: int) -> None:
         """Disconnect an ML backend; its webhook stays, the project's model version is reset when it was its title."""
-        self._gone_is_fine("DELETE", f"api/ml/{backend}/")
+        self._gone_is_fine("DELETE", f"api/ml/{backend}")
 
     def webhooks(self, project: str) -> list[Json]:
         """The webhooks of a project, headers included."""
@@ -290,6 +290,8 @@ class Client:
     def _gone_is_fine(self, method: str, path: str) -> None:
         try:
             self._send(method, path)
+        except NotLabelStudio:
+            raise
         except LabelStudioError as error:
             if error.status != _NOT_FOUND:
                 raise

@@ -16,7 +16,12 @@ from .intake import read_annotation, read_task
 
 _SPAN = 10_000  # score = place / span: windows of one version may grow without a place changing its score
 _LISTABLE = 20_000  # predictions that one unpaged answer may hold (2 s); beyond, tasks are paged
-_TASK_FIELDS = ("id", "data", "project", "is_labeled", "overlap", "created_at", "updated_at", "annotations")
+# reason: Label Studio applies the list to the annotations inside each task, too, so their fields are named as well
+_TASK_FIELDS = (
+    *("id", "data", "project", "is_labeled", "overlap", "created_at", "updated_at", "annotations"),
+    *("task", "completed_by", "result", "was_cancelled", "ground_truth", "lead_time", "parent_prediction"),
+    *("import_id", "bulk_created", "updated_by"),
+)
 
 Found = tuple[Task, tuple[Annotation, ...]]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +19,12 @@ _MAX_WAIT_S = 10.0  # also bounds what a Retry-After may ask of us
 _TAG = re.compile(r"<[^>]*>")
 
 
+class NotLabelStudio(LabelStudioError):
+    """A page came where data was wanted: another server, a lost path prefix, or an address that Label Studio lacks."""
+
+    hint = "Check LABEL_STUDIO_URL, path prefix included."
+
+
 class _Busy(Exception):
     """An answer that asks us to come again; never leaves this file."""
 
@@ -29,10 +34,10 @@ class _Busy(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Wrapper:
-    """What the SDK's token client asks of its owner: a wrapper around an httpx.Client."""
+class _Access:
+    """What the SDK's token client expects of a refresh."""
 
-    httpx_client: Any
+    access: str
 
 
 class Transport:
@@ -139,28 +144,36 @@ class Transport:
             from label_studio_sdk.core.api_error import ApiError
             from label_studio_sdk.tokens.client_ext import TokensClientExt
 
+            class Tokens(TokensClientExt):  # keeps, checks and locks; its own refresh warns and chokes on a web page
+                def refresh(self, refresh_token: str | None = None) -> Any:
+                    return owner._refresh(refresh_token or owner._api_key)
+
+            owner = self
             try:
-                self._tokens = TokensClientExt(self.url, self._api_key, _Wrapper(_Wrapper(self._http)))
-            except ApiError as error:
+                self._tokens = Tokens(self.url, self._api_key)
+            except ApiError as error:  # it has expired
                 raise _dead_token(error.status_code) from None
         return self._tokens
 
-    def _authorization(self) -> str:
-        from label_studio_sdk.core.api_error import ApiError
-
-        if self.legacy:
-            return f"Token {self._api_key}"
+    def _refresh(self, token: str) -> _Access:
+        answer = self._http.post(f"{self.url}api/token/refresh/", json={"refresh": token})
+        if answer.status_code in _BUSY:
+            raise _Busy(answer)
         try:
-            return f"Bearer {self._token_client().api_key}"
-        except ApiError as error:
-            if error.status_code in _BUSY:
-                raise httpx.RemoteProtocolError(f"HTTP {error.status_code} at the token refresh") from None
-            raise _dead_token(error.status_code) from None
-        except json.JSONDecodeError:
-            raise LabelStudioError(
+            body = answer.json()
+        except ValueError:
+            body = None
+        if not isinstance(body, dict):
+            raise NotLabelStudio(
                 f"{self._shown_url()} does not answer like Label Studio (no token refresh there).",
-                hint="Check LABEL_STUDIO_URL, path prefix included.",
-            ) from None
+                status=answer.status_code,
+            )
+        if not answer.is_success:
+            raise _dead_token(answer.status_code, self._clean(_sentence(body)))
+        return _Access(str(body["access"]))
+
+    def _authorization(self) -> str:
+        return f"Token {self._api_key}" if self.legacy else f"Bearer {self._token_client().api_key}"
 
     def _read(self, answer: httpx.Response, what: str) -> Any:
         if answer.is_success and not answer.content:
@@ -169,10 +182,9 @@ class Transport:
             body = answer.json()
         except ValueError:
             body = None
-            if answer.is_success or answer.is_redirect:
-                raise LabelStudioError(
+            if answer.is_success or answer.is_redirect or answer.status_code == HTTPStatus.NOT_FOUND:
+                raise NotLabelStudio(
                     f"Label Studio answered {what} with a page instead of data (HTTP {answer.status_code}).",
-                    hint="Check LABEL_STUDIO_URL, path prefix included.",
                     status=answer.status_code,
                 ) from None
         if answer.is_success:

@@ -1,0 +1,32 @@
+"""What all tests share: one real Label Studio a run, started by the first test that asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ml_backend.labelstudio.local import LocalLabelStudio
+from tests.support.label_studio import Project, Site, StubBackend, open_site
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A real Label Studio with its default switches: no legacy tokens, slow bulk writes."""
+    process = LocalLabelStudio(tmp_path_factory.mktemp("label-studio"), fast_bulk=False)
+    with open_site(process) as running:
+        yield running
+
+
+@pytest.fixture
+def project(site: Site) -> Iterator[Project]:
+    """A fresh project with ten texts."""
+    with site.project() as made:
+        yield made
+
+
+@pytest.fixture
+def backend() -> Iterator[StubBackend]:
+    """A small ML backend that Label Studio can reach."""
+    with StubBackend() as running:
+        yield running

@@ -1,0 +1,163 @@
+"""A running Label Studio for tests: projects that clean up after themselves, people, and a small ML backend."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from ml_backend.label_config import Control, read_label_config
+from ml_backend.labelstudio.accounts import Account, sign_up
+from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.local import LocalLabelStudio, free_port
+
+SENTIMENT = (
+    '<View><Text name="text" value="$text"/><Choices name="sentiment" toName="text" choice="single">'
+    '<Choice value="good"/><Choice value="bad"/></Choices></View>'
+)
+
+
+def sentiment() -> Control:
+    """The control of SENTIMENT."""
+    return read_label_config(SENTIMENT).control()
+
+
+def says(label: str) -> list[dict[str, Any]]:
+    """One result of SENTIMENT."""
+    return [{"from_name": "sentiment", "to_name": "text", "type": "choices", "value": {"choices": [label]}}]
+
+
+@dataclass(frozen=True)
+class Site:
+    """The Label Studio of this test run, its administrator and three annotators who signed up by invitation."""
+
+    process: LocalLabelStudio
+    admin: Client
+    accounts: tuple[Account, ...]
+    people: tuple[Client, ...]
+
+    @property
+    def url(self) -> str:
+        return self.process.url
+
+    @contextmanager
+    def project(self, n_tasks: int = 10, **settings: Any) -> Iterator[Project]:
+        """Make a project with tasks; deleted at the end."""
+        fields = {"title": "test", "label_config": SENTIMENT, **settings}
+        made = str(self.admin.create_project(**fields)["id"])
+        try:
+            tasks = [{"data": {"text": f"text {number}"}} for number in range(n_tasks)]
+            yield Project(self.admin, made, tuple(self.admin.import_tasks(made, tasks)) if tasks else ())
+        finally:
+            self.admin.delete_project(made)
+
+
+@dataclass(frozen=True)
+class Project:
+    """One project of a test."""
+
+    admin: Client
+    id: str
+    tasks: tuple[int, ...]
+
+    def body(self) -> dict[str, Any]:
+        return self.admin.project(self.id)
+
+    def overlaps(self) -> dict[int, tuple[int, bool]]:
+        """Per task: overlap and whether it counts as labelled."""
+        found = self.admin.each_task(self.id, include=("id", "overlap", "is_labeled"))
+        return {task["id"]: (task["overlap"], task["is_labeled"]) for task in found}
+
+    def counters(self) -> dict[int, tuple[int, ...]]:
+        """Per task: annotations, skips and predictions."""
+        names = ("total_annotations", "cancelled_annotations", "total_predictions")
+        found = self.admin.each_task(self.id, include=("id", *names))
+        return {task["id"]: tuple(task[name] for name in names) for task in found}
+
+    def everything(self) -> dict[str, Any]:
+        """All that connecting may touch, for comparison before and after."""
+        versions = {row["model_version"]: row["count"] for row in self.admin.model_versions(self.id)}
+        return {
+            "project": self.body(),
+            "overlaps": self.overlaps(),
+            "counters": self.counters(),
+            "webhooks": [_without_times(row) for row in self.admin.webhooks(self.id)],
+            "backends": [_without_times(row) for row in self.admin.backends(self.id)],
+            "versions": versions,
+        }
+
+
+def _without_times(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in ("updated_at", "created_at")}
+
+
+@dataclass
+class StubBackend:
+    """The least that Label Studio accepts as an ML backend; remembers the webhook events that it gets."""
+
+    port: int = field(default_factory=free_port)
+    model_version: str = "m1"
+    events: list[tuple[Mapping[str, str], dict[str, Any]]] = field(default_factory=list)
+    _server: ThreadingHTTPServer | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> StubBackend:
+        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), self._handler())
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        backend = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._answer({"status": "UP"})
+
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if self.path.endswith("/webhook"):
+                    backend.events.append((dict(self.headers), body))
+                    self._answer({})
+                elif self.path.endswith("/predict"):
+                    empty = {"result": [], "score": 0.0, "model_version": backend.model_version}
+                    self._answer({"results": [empty for _ in body["tasks"]]})
+                else:
+                    self._answer({"model_version": backend.model_version})
+
+            def _answer(self, body: Mapping[str, Any]) -> None:
+                raw = json.dumps(body).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(raw)))
+                self.end_headers()
+                self.wfile.write(raw)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        return Handler
+
+
+@contextmanager
+def open_site(process: LocalLabelStudio, names: Sequence[str] = ("ada", "ben", "cleo")) -> Iterator[Site]:
+    """Run Label Studio, sign people up, close everything at the end."""
+    with process, Client(process.url, process.admin.token) as admin:
+        accounts = tuple(sign_up(process.url, admin.invitation(), f"{name}@example.com") for name in names)
+        people = tuple(Client(process.url, account.token) for account in accounts)
+        try:
+            yield Site(process, admin, accounts, people)
+        finally:
+            for person in people:
+                person.close()
