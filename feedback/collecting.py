@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
 from feedback import events
 from feedback.store import Store
@@ -16,31 +16,35 @@ _BATCH = 500  # events a transaction, so that ingest by webhook never waits long
 
 class _Platform(Protocol):
     def changed(self, project: str, since: str) -> Iterable[tuple[Task, Sequence[Annotation]]]: ...
-    def describe(self, project: str) -> Mapping[str, Any]: ...
 
 
-def collect(store: Store, platform: _Platform, project: str, *, sweep: bool = False) -> int:
-    """Append what changed since the last look; `sweep` looks at everything, and finds what is gone.
+def collect(store: Store, platform: _Platform, project: str, *, now_s: float, sweep: bool = False) -> int:
+    """Append what changed since the last look; `sweep` looks at everything, and finds tasks that are gone.
 
-    Returns the number of events that no webhook had brought. Resumes where it stopped; safe to repeat.
+    Returns the number of changes that no webhook had brought. Resumes where it stopped; safe to repeat.
     """
     found = store.latest(project, "cursor")
-    since = "" if sweep or found is None else str(found.body["since"])
-    newest, new, seen = since, 0, set()
+    last = str(found.body["since"]) if found else ""
+    since = "" if sweep else _earlier(last)
+    source: events.Source = "sweep" if not since else "poll"
+    newest, new, seen = last, 0, set[int]()
     batch: list[events.Event] = []
-    for task, annotations in platform.changed(project, _earlier(since)):
+    for task, given in platform.changed(project, since):
         newest = max(newest, task.updated_at)
         seen.add(task.id)
-        batch += events.of_task(task, annotations, source="sweep" if sweep else "poll")
-        batch += events.vanished(project, store.annotation_ids(project, task.id) - {one.id for one in annotations})
+        batch += events.of_task(task, given, source=source, seen_s=now_s)
+        # by Label Studio's own clock: what a webhook brought after this read is newer than the task as read
+        known = store.annotation_ids(project, task.id, before=events.canonical_time(task.updated_at))
+        batch += events.vanished(project, known - {one.id for one in given}, source=source)
         if len(batch) >= _BATCH:
-            new += store.append(batch).new
+            new += store.append(batch).changed
             batch = []
-    if not since:
-        gone = {task.id for task in store.tasks(project)} - seen
-        batch += events.gone_tasks(project, gone)
-    new += store.append(batch).new if batch else 0
-    if newest != (str(found.body["since"]) if found else ""):
+    if not since and seen:
+        # a task that was made while we read has a higher number than any that we saw
+        batch += events.gone_tasks(project, {task for task in store.task_ids(project) if task <= max(seen)} - seen)
+    if batch:
+        new += store.append(batch).changed
+    if newest != last:
         store.record(project, "cursor", {"since": newest})
     return new
 
@@ -49,4 +53,4 @@ def _earlier(since: str) -> str:
     """Step back a little: what is read twice is stored once."""
     if not since:
         return ""
-    return (datetime.fromisoformat(since.replace("Z", "+00:00")) - _OVERLAP).isoformat().replace("+00:00", "Z")
+    return (datetime.fromisoformat(since) - _OVERLAP).isoformat().replace("+00:00", "Z")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from feedback import events
+from feedback.bots import find_bot, make_bot
 from feedback.collecting import collect
 from feedback.errors import NotConnected
 from feedback.learning.roles import audit_share
@@ -19,7 +20,14 @@ from ml_backend.labelstudio.snapshot import Snapshot
 
 
 def connect(
-    settings: Settings, store: Store, client: Client, project: str, *, policy: Policy | None, dry_run: bool
+    settings: Settings,
+    store: Store,
+    client: Client,
+    project: str,
+    *,
+    policy: Policy | None = None,
+    dry_run: bool = False,
+    now_s: float,
 ) -> list[str]:
     """Put the loop around a project; gives each change in words. Safe to repeat.
 
@@ -46,9 +54,10 @@ def connect(
         dry_run=dry_run,
     )
     if connection.snapshot is None:
-        return [str(change) for change in connection.changes]
+        return [*map(str, connection.changes), *_would_make_bot(settings, store)]
+    bot = make_bot(store, client, settings.label_studio_url)
     store.append([events.of_project(project, row.title, row.label_config, "poll", version=str(body["created_at"]))])
-    new = collect(store, LabelStudio(client, store), project, sweep=True)
+    new = collect(store, LabelStudio(client, store), project, now_s=now_s, sweep=True)
     share = known.options.get("audit_share") or audit_share(len(store.tasks(project)))
     store.save_project(
         replace(
@@ -57,12 +66,18 @@ def connect(
             connected=True,
             paused=False,
             overlap=connection.snapshot.overlap,
+            bots=tuple(sorted({*known.bots, *([bot.id] if bot else [])})),
             snapshot=connection.snapshot.to_json(),
             options={**known.options, "policy": wanted.model_dump(mode="json"), "audit_share": share},
         )
     )
     store.want(project, "turn")
     return [*map(str, connection.changes), *([f"store: {new} tasks and answers read"] if new else [])]
+
+
+def _would_make_bot(settings: Settings, store: Store) -> list[str]:
+    known = find_bot(store, settings.label_studio_url)
+    return [] if known else ["a user for our own writes: None -> 'hitl-bot' (its answers are never votes)"]
 
 
 def disconnect(store: Store, client: Client, project: str) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from feedback import events
 from feedback.collecting import collect
 from feedback.errors import NotConnected
+from feedback.jobs.lease import Held
 from feedback.learning.asking import Guesses, plan_window, read_asked
 from feedback.learning.challenge import challenge
 from feedback.learning.champion import Champions
@@ -71,7 +72,8 @@ class Loop:
         store: Store,
         *,
         platform: Platform | None,
-        recipes: Callable[[Control, Policy], Recipe],
+        recipes: Callable[[LabelConfig, Control, Policy], Recipe],
+        load: Callable[[bytes, str], Bundle],
         policies: Callable[[ProjectRow], Policy],
         clock: Callable[[], float],
     ) -> None:
@@ -80,13 +82,13 @@ class Loop:
         self._recipes = recipes
         self._policies = policies
         self._clock = clock
-        self._champions = Champions(store.registry)
+        self._champions = Champions(store.registry, load)
         self._guesses = Guesses()
 
-    def turn(self, project_id: str, *, holds: Callable[[], bool] = lambda: True, poll: bool = True) -> Turn:
+    def turn(self, project_id: str, *, held: Held | None = None, poll: bool = True) -> Turn:
         """Learn from what people said, then ask the next question. Safe to run twice, or to kill anywhere.
 
-        `holds` says whether this worker still owns the project: nothing is promoted or written once it does not.
+        `held` is the lease under which it runs: nothing is promoted or written once another worker has the project.
         """
         notes: list[str] = []
         collected = self._collect(project_id, notes) if poll else 0
@@ -96,21 +98,19 @@ class Loop:
         policy = self._policies(project)
         found = _control(project, policy, notes)
         scene = read_scene(self._store, project, policy, *found) if found else None
-        turn = (
-            self._learn_and_ask(scene, collected, notes, holds) if scene else self._idle(project_id, collected, notes)
-        )
+        turn = self._learn_and_ask(scene, collected, notes, held) if scene else self._idle(project_id, collected, notes)
         self._store.record(project_id, "turn", asdict(turn))
         return turn
 
-    def _learn_and_ask(self, scene: Scene, collected: int, notes: list[str], holds: Callable[[], bool]) -> Turn:
+    def _learn_and_ask(self, scene: Scene, collected: int, notes: list[str], held: Held | None) -> Turn:
         settlement = settle(scene.votes, scene.wanted, max_votes=scene.policy.overlap.max_votes)
         report_agreement(self._store, scene, now_s=self._clock())
         data = {task.id: task.data for task in scene.tasks.values()}
         dataset = build(scene.control.name, scene.control.labels, settlement.settled, data, scene.roles)
-        verdict = self._learn(scene, dataset, notes, holds)
-        reopened = self._reopen(scene, settlement, notes, holds)
+        verdict = self._learn(scene, dataset, notes, held)
+        reopened = self._reopen(scene, settlement, notes, held)
         champion = self._champion(scene.project.id, notes)
-        asked, window = self._ask(scene, settlement, dataset, champion, notes, holds)
+        asked, window = self._ask(scene, settlement, dataset, champion, notes, held)
         return Turn(
             project=scene.project.id,
             at_s=self._clock(),
@@ -131,15 +131,16 @@ class Loop:
         if self._platform is None:
             return 0
         try:
-            return collect(self._store, self._platform, project_id)
+            return collect(self._store, self._platform, project_id, now_s=self._clock())
         except LabelStudioError as error:
             notes.append(f"not collected: {error}")
             return 0
 
-    def _learn(self, scene: Scene, dataset: Dataset, notes: list[str], holds: Callable[[], bool]) -> str:
+    def _learn(self, scene: Scene, dataset: Dataset, notes: list[str], held: Held | None) -> str:
         try:
-            recipe = self._recipes(scene.control, scene.policy)
-            verdict = challenge(self._store, self._champions, scene, dataset, recipe, now_s=self._clock(), holds=holds)
+            recipe = self._recipes(scene.config, scene.control, scene.policy)
+            work = held.work if held else None
+            verdict = challenge(self._store, self._champions, scene, dataset, recipe, now_s=self._clock(), work=work)
         except (NotTrained, UnknownName) as error:
             notes.append(f"not trained: {error}")
             return ""
@@ -147,7 +148,7 @@ class Loop:
             return ""
         return f"{'promoted' if verdict.promote else 'kept'}: {verdict.challenger}: {verdict.reason}"
 
-    def _reopen(self, scene: Scene, settlement: Settlement, notes: list[str], holds: Callable[[], bool]) -> int:
+    def _reopen(self, scene: Scene, settlement: Settlement, notes: list[str], held: Held | None) -> int:
         """Let another person answer what is not settled; k votes are reached one by one."""
         if self._platform is None or not scene.project.connected:
             return 0
@@ -156,7 +157,7 @@ class Loop:
             task = scene.tasks[task_id]
             if not task.is_labeled and task.overlap > votes:
                 continue  # it is open already
-            if scene.project.paused or not holds():
+            if not self._may_write(scene.project.id, held):
                 break
             try:
                 now = self._platform.reopen(scene.project.id, task_id, votes + 1)
@@ -174,7 +175,7 @@ class Loop:
         dataset: Dataset,
         champion: Bundle | None,
         notes: list[str],
-        holds: Callable[[], bool],
+        held: Held | None,
     ) -> tuple[str, str]:
         """Write the next window when the served one no longer does; finish one that a kill cut short."""
         project = scene.project.id
@@ -186,20 +187,27 @@ class Loop:
         )
         if plan is None:
             return "", served.version if served else ""
-        if scene.project.paused or not holds():
-            notes.append("the queue is not written: " + ("paused" if scene.project.paused else "another worker has it"))
+        if not self._may_write(project, held):
+            notes.append("the queue is not written: the project is paused, or another worker has it")
             return "", served.version if served else ""
         self._store.save_window(project, plan.rows)  # first here: a kill in the middle finds what it was writing
         try:
-            held = self._platform.ask(project, plan.rows, scene.control, stop=lambda: not holds())
+            kept = self._platform.ask(
+                project, plan.rows, scene.control, stop=lambda: not self._may_write(project, held)
+            )
         except LabelStudioError as error:
             notes.append(f"the queue is not written: {error}")
             return "", served.version if served else ""
-        if held < len(plan.rows):
-            notes.append(f"Label Studio holds {held} of {len(plan.rows)} rows of {plan.version}")
-        body = {"version": plan.version, "rows": len(plan.rows), "held": held, "why": plan.why, "at_s": self._clock()}
+        if kept < len(plan.rows):
+            notes.append(f"Label Studio holds {kept} of {len(plan.rows)} rows of {plan.version}")
+        body = {"version": plan.version, "rows": len(plan.rows), "held": kept, "why": plan.why, "at_s": self._clock()}
         self._store.record(project, "asked", body, key=plan.version)
         return plan.why, plan.version
+
+    def _may_write(self, project: str, held: Held | None) -> bool:
+        """Asked before every write: a pause, a disconnect or a lost lease stops the next one."""
+        row = self._store.project(project)
+        return row is not None and row.connected and not row.paused and (held is None or held.holds())
 
     def _champion(self, project: str, notes: list[str]) -> Bundle | None:
         try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from feedback.errors import SettingsError
@@ -35,7 +35,7 @@ class Settings:
     basic_auth_password: str = ""
     max_body_mib: int = 256
     max_tasks: int = 200_000
-    durability: str = "full"  # "normal": safe against a killed process, not against a power cut
+    durability: Literal["full", "normal"] = "full"  # "normal": safe against a killed process, not against a power cut
     web_workers: int = 2
     web_threads: int = 4
     tick_s: float = 2.0  # how often the worker looks for work that no doorbell announced

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import shutil
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from feedback.bots import find_bot
 from feedback.errors import NotConnected
 from feedback.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from flask import Flask
 
+    from feedback.jobs.lease import Held
     from feedback.loop import Loop, Turn
     from feedback.policy import Policy
     from feedback.store import ProjectRow, Store
-    from ml_backend.label_config import Control
+    from ml_backend.label_config import Control, LabelConfig
     from ml_backend.labelstudio.client import Client
     from ml_backend.labelstudio.doctor import Finding
     from ml_backend.models import Recipe
+    from ml_backend.registry import Bundle
 
 
 def settings_from_environment(environ: Mapping[str, str] | None = None) -> Settings:
@@ -61,14 +63,14 @@ def known_project(store: Store, project: str) -> ProjectRow:
     return row
 
 
-def client_of(settings: Settings, store: Store, *, as_admin: bool = False) -> Client:
-    """A client of Label Studio: our bot's where connect made one, else the one of the settings."""
+def client_of(settings: Settings, store: Store | None = None) -> Client:
+    """A client of Label Studio: as our bot where connect made one (and `store` is given), else with our own token."""
     from ml_backend.labelstudio.client import Client
 
     if not settings.has_label_studio:
         raise NotConnected("Label Studio's address or token is missing.")
-    token = settings.label_studio_api_key if as_admin else _bot_token(settings, store)
-    return Client(settings.label_studio_url, token)
+    bot = find_bot(store, settings.label_studio_url) if store else None
+    return Client(settings.label_studio_url, bot.token if bot else settings.label_studio_api_key)
 
 
 def loop_of(settings: Settings, store: Store) -> Loop:
@@ -78,33 +80,21 @@ def loop_of(settings: Settings, store: Store) -> Loop:
     from feedback.platform import LabelStudio
 
     platform = LabelStudio(client_of(settings, store), store) if settings.has_label_studio else None
-    return Loop(store, platform=platform, recipes=recipe_of, policies=policy_of, clock=time.time)
-
-
-def recipe_of(control: Control, policy: Policy) -> Recipe:
-    """The model that the policy names, or the default of the control."""
-    from ml_backend.models import recipe_for
-
-    if policy.model.hosted:
-        from ml_backend.models.hosted import hosted
-
-        return hosted(policy.model.hosted)
-    return recipe_for(control)
+    return Loop(store, platform=platform, recipes=_recipe, load=_loader(store), policies=policy_of, clock=time.time)
 
 
 def run_turn(settings: Settings, store: Store, project: str) -> Turn:
     """One turn now, under the lease that keeps two workers from one project."""
     from feedback.jobs.lease import lease
+    from feedback.jobs.tick import LEASE_S
 
     known_project(store, project)
     loop = loop_of(settings, store)
     store.want(project, "turn")
-    while (work := store.claim(_owner(), lease_s=30.0, kinds=("turn",), project=project)) is None:
+    while (work := store.claim(_owner(), lease_s=LEASE_S, kinds=("turn",), project=project)) is None:
         time.sleep(0.2)
-    with lease(store, work, beat_s=5.0) as held:
-        done = loop.turn(project, holds=held.holds)
-    store.done(work)
-    return done
+    with lease(store, work) as held:
+        return loop.turn(project, held=held)
 
 
 def run_worker(settings: Settings) -> None:
@@ -116,20 +106,36 @@ def run_worker(settings: Settings) -> None:
         loop = loop_of(settings, store)
         polled: dict[str, float] = {}
 
-        def turn(project: str, holds: Callable[[], bool]) -> None:
-            now = time.monotonic()
-            poll = now - polled.get(project, -1e9) >= settings.poll_s
-            loop.turn(project, holds=holds, poll=poll)
+        def due(project: str) -> bool:
+            return time.monotonic() - polled.get(project, -settings.poll_s) >= settings.poll_s
+
+        def turn(project: str, held: Held) -> None:
+            poll = due(project)
             if poll:
-                polled[project] = now
+                polled[project] = time.monotonic()
+            loop.turn(project, held=held, poll=poll)
 
         def want_polls() -> None:
-            now = time.monotonic()
             for row in store.projects():
-                if row.connected and now - polled.get(row.id, -1e9) >= settings.poll_s:
+                if row.connected and due(row.id):
                     store.want(row.id, "turn")
 
         Worker(store, {"turn": turn}, owner=_owner(), tick_s=settings.tick_s).run(before_look=want_polls)
+
+
+def examine(settings: Settings, store: Store, project: str) -> list[Finding]:
+    """Every trap that the doctor knows, looked for with the token of the settings."""
+    from feedback.reports.status import missed_by_webhooks
+    from ml_backend.labelstudio import doctor
+
+    row = known_project(store, project) if project and store.project(project) else None
+    return doctor.examine(
+        client_of(settings),
+        project,
+        backend_url=settings.url,
+        connected=row is not None and row.connected,
+        missed=missed_by_webhooks(store, project) if row else 0,
+    )
 
 
 def application(settings: Settings) -> Flask:
@@ -138,19 +144,62 @@ def application(settings: Settings) -> Flask:
     from feedback.learning.scene import project_draws
     from feedback.store import open_store
     from feedback.webhooks import Webhook
-    from ml_backend.app import create_app
+    from ml_backend.app import Limits, Metrics, Security, create_app
     from ml_backend.predictor import Predictor
     from ml_backend.records import Task
 
     _log_to_stderr(settings)
     store = open_store(settings.store_url, durability=settings.durability)
+    metrics = Metrics(lambda: gauges(store))
 
     def blind(project: str, task: Task) -> bool:
         row = store.project(project)
         return row is not None and project_draws(store, row, policy_of(row)).blind(task.data)
 
-    predictor = Predictor(store.registry, blind=blind)
-    return create_app(predictor, webhook=Webhook(store), secrets=webhook_secrets(settings, store), settings=settings)
+    def secrets() -> tuple[str, ...]:
+        # a service that nobody has connected has told its secret to nobody: on loopback it listens to all
+        return webhook_secrets(settings, store) if settings.secrets or store.find_secret("webhook") else ()
+
+    webhook = Webhook(store)
+    return create_app(
+        Predictor(store.registry, blind=blind, load=_loader(store), count=metrics.count),
+        webhook=webhook,
+        job_status=webhook.job_status,
+        limits=Limits(body_bytes=settings.max_body_mib << 20, tasks=settings.max_tasks),
+        security=Security(settings.basic_auth_user, settings.basic_auth_password, secrets),
+        metrics=metrics,
+    )
+
+
+def gauges(store: Store) -> dict[str, float]:
+    """What /metrics says of the store: one source for all workers, so that nothing is summed twice."""
+    from feedback.reports.status import service_gauges
+
+    return service_gauges(store)
+
+
+def _recipe(config: LabelConfig, control: Control, policy: Policy) -> Recipe:
+    """The model that the policy names, or the default of the control."""
+    from ml_backend.models import recipe_for
+
+    if policy.model.hosted:
+        from ml_backend.models.hosted import hosted
+
+        return hosted(policy.model.hosted, label_config=config.xml, control=control)
+    return recipe_for(control)
+
+
+def _loader(store: Store) -> Callable[[bytes, str], Bundle]:
+    """How artefacts are loaded: with the hosted recipes that some project's policy names, and no others."""
+    from feedback.connecting import policy_of
+    from ml_backend.models.hosted import hosted
+    from ml_backend.registry import unpack
+
+    def load(data: bytes, digest: str) -> Bundle:
+        named = {policy_of(row).model.hosted for row in store.projects()} - {""}
+        return unpack(data, digest, recipes=[hosted(spec) for spec in sorted(named)])
+
+    return load
 
 
 def gunicorn_command(settings: Settings) -> list[str]:
@@ -178,6 +227,15 @@ def first_words(settings: Settings) -> list[str]:
             "webhooks work; polling, the queue and `hitl connect` do not."
         )
     return lines
+
+
+def _log_to_stderr(settings: Settings) -> None:
+    """One line an event; loggers of libraries speak up only for warnings."""
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    for name in ("feedback", "ml_backend", "sampling"):
+        logging.getLogger(name).setLevel(settings.log_level.upper())
 
 
 def _owner() -> str:

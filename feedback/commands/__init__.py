@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from feedback.commands import agree, connect, demo, doctor, pause, serve, status, store, turn
+from feedback.commands import connect, demo, doctor, pause, serve, status, store, turn
 
 app = typer.Typer(
     name="hitl",
@@ -27,7 +27,6 @@ app.command()(pause.resume)
 app.command()(doctor.doctor)
 app.command()(status.status)
 app.command()(turn.turn)
-app.command()(agree.agree)
 app.add_typer(store.app, name="store")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -18,12 +19,17 @@ def connect(
     """Connect a project: webhook, ML backend, queue order. Safe to repeat."""
     from rich.console import Console
 
-    from feedback.wiring import connecting, platform_of, settings_from_environment
+    from feedback import connecting
+    from feedback.policy.schema import read_policy_file
+    from feedback.wiring import client_of, opened, settings_from_environment
 
     settings = settings_from_environment()
     path = policy or (Path("hitl.toml") if Path("hitl.toml").exists() else None)
-    with connecting(settings) as store:
-        changes = platform_of(settings, store).connect(store, project, policy_file=path, dry_run=dry_run)
+    wanted = read_policy_file(path) if path else None
+    with opened(settings) as store, client_of(settings) as client:
+        changes = connecting.connect(
+            settings, store, client, project, policy=wanted, dry_run=dry_run, now_s=time.time()
+        )
     console = Console()
     console.print(f"Project {project}: {'would change' if dry_run else 'changed'}")
     for change in changes:
@@ -36,9 +42,13 @@ def disconnect(project: Project) -> None:
     """Restore a project exactly as it was before `hitl connect`."""
     from rich.console import Console
 
-    from feedback.wiring import connecting, platform_of, settings_from_environment
+    from feedback import connecting
+    from feedback.wiring import client_of, opened, settings_from_environment
 
     settings = settings_from_environment()
-    with connecting(settings) as store:
-        platform_of(settings, store).disconnect(store, project)
-    Console().print(f"Project {project} is as it was before it was connected; what people answered stays in the store.")
+    with opened(settings) as store, client_of(settings) as client:
+        notes = connecting.disconnect(store, client, project)
+    console = Console()
+    console.print(f"Project {project} is as it was before it was connected; what people answered stays in the store.")
+    for note in notes:
+        console.print(f"  but: {note}")

@@ -22,8 +22,10 @@ def resume(project: Project) -> None:
 
 
 def _set(project: str, *, paused: bool) -> None:
+    from dataclasses import replace
+
     from feedback.wiring import known_project, opened, settings_from_environment
 
     with opened(settings_from_environment()) as store:
-        store.save_project(known_project(store, project).replace(paused=paused))
+        store.save_project(replace(known_project(store, project), paused=paused))
         store.want(project, "turn")

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
+from feedback.connecting import connect
 from feedback.demo import view
 from feedback.demo.annotators import Annotator
 from feedback.demo.stage import label_studio, service, settings_environ
@@ -17,7 +18,7 @@ from feedback.recipes import ProjectRecipe
 from feedback.reports.status import project_status
 from feedback.settings import read_settings
 from feedback.store import Store
-from feedback.wiring import known_project, opened, platform_of
+from feedback.wiring import known_project, opened
 from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio.accounts import sign_up
 from ml_backend.labelstudio.client import Client
@@ -43,7 +44,7 @@ def play(
             settings = read_settings(settings_environ(environ))
             with opened(settings) as store, Client(studio.url, studio.admin.token) as client:
                 project = _make_project(client, recipe)
-                changes = platform_of(settings, store).connect(store, project)
+                changes = connect(settings, store, client, project, policy=recipe.policy, now_s=time.time())
                 console.print(f"Project {project}: {len(recipe.tasks)} tasks; connected with {len(changes)} changes.")
                 _work(studio, store, client, project, recipe, answers=answers, seconds=seconds, console=console)
                 _close(studio, store, project, console)

@@ -9,14 +9,13 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 
 from feedback.errors import LeaseLost
-from feedback.jobs.lease import lease
+from feedback.jobs.lease import Held, lease
 from feedback.store import Store
 
 _LOG = logging.getLogger(__name__)
-_LEASE_S = 30.0  # after a kill, the project is free again this much later
-_BEAT_S = 5.0
+LEASE_S = 30.0  # after a kill, the project is free again this much later
 
-Job = Callable[[str, Callable[[], bool]], object]  # project, and whether we still hold it
+Job = Callable[[str, Held], object]  # a project, and the lease under which it runs
 
 
 class Worker:
@@ -34,25 +33,26 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         while not self._stop.is_set():
-            before_look()
-            while not self._stop.is_set() and self.step():
-                pass
+            try:
+                before_look()
+                while not self._stop.is_set() and self.step():
+                    pass
+            except Exception:  # noqa: BLE001 - the database may be away; the next tick tries again
+                _LOG.exception("the worker cannot look for work")
             self._stop.wait(self._tick_s)
 
     def step(self) -> bool:
         """Do one piece of work; False when there was none."""
-        work = self._store.claim(self._owner, lease_s=_LEASE_S, kinds=tuple(self._jobs))
+        work = self._store.claim(self._owner, lease_s=LEASE_S, kinds=tuple(self._jobs))
         if work is None:
             return False
         try:
-            with lease(self._store, work, beat_s=_BEAT_S) as held:
-                self._jobs[work.kind](work.project, lambda: held.holds() and not self._stop.is_set())
-            self._store.done(work)
+            with lease(self._store, work) as held:
+                self._jobs[work.kind](work.project, held)
         except LeaseLost as error:
             _LOG.info("%s of project %s: %s", work.kind, work.project, error)
-        except Exception as error:  # noqa: BLE001 - a job may fail in any way; the worker must not
+        except Exception:  # noqa: BLE001 - a job may fail in any way; its reason stands in the work row
             _LOG.exception("%s of project %s failed", work.kind, work.project)
-            self._store.fail(work, f"{type(error).__name__}: {error}"[:500])
         return True
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature is Python's

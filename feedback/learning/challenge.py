@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from feedback.errors import LeaseLost
 from feedback.learning.champion import Champions
 from feedback.learning.dataset import Dataset
 from feedback.learning.promotion import Verdict, judge
 from feedback.learning.scene import Scene
 from feedback.learning.training import train
 from feedback.learning.triggers import Trained, due
-from feedback.store import Store
+from feedback.store import Store, Work
 from ml_backend.models import Recipe
 from ml_backend.registry import pack
 
@@ -24,12 +21,12 @@ def challenge(
     recipe: Recipe,
     *,
     now_s: float,
-    holds: Callable[[], bool],
+    work: Work | None,
 ) -> Verdict | None:
     """Train when it is due, and let the verdict decide. None: nothing was due.
 
-    A kill at any point is healed by the next turn: equal rows give the same version, whose artefact, training
-    record and verdict are each written once. Raises NotTrained when the rows cannot be learned from.
+    Artefact, training record, verdict and promotion are written together, under the fence of `work`: LeaseLost
+    where another worker has the project by then. Raises NotTrained when the rows cannot be learned from.
     """
     project = scene.project.id
     last = last_training(store, project)
@@ -37,22 +34,22 @@ def challenge(
     if not reason:
         return None
     seed = scene.policy.train.seed
-    bundle = train(dataset, scene.control, recipe, config_hash=scene.config_hash, seed=seed, now_s=now_s)
+    bundle = train(dataset, scene.control, recipe, config_hash=scene.config.hash, seed=seed, now_s=now_s)
     champion = champions.get(project)
     trained = frozenset(row.task for row in dataset.of("train"))
     if champion is not None:
         trained |= _trained_tasks(store, project, champion.version)
     audit = [row for row in dataset.of("tune", "judge") if row.task not in trained]
     verdict = judge(bundle, champion, audit, trained=trained, policy=scene.policy)
-    if not holds():
-        raise LeaseLost(f"project {project}: another worker has it now; challenger {bundle.version} is dropped.")
-    if bundle.version not in store.registry.versions(project):
-        store.registry.add(project, bundle.version, pack(bundle), dict(bundle.card))
-    _record_training(store, project, dataset, bundle.version, recipe.name, reason, now_s)
-    if verdict.promote:
-        store.registry.promote(project, bundle.version, verdict=verdict.as_dict() | {"at_s": now_s})
-    else:
-        store.record(project, "verdict", verdict.as_dict() | {"at_s": now_s}, key=bundle.version)
+    artefact = pack(bundle)
+    # one transaction: a kill leaves all of a challenge or nothing, and a worker that lost the project leaves nothing
+    with store.transaction(work):
+        store.registry.add(project, bundle.version, artefact, dict(bundle.card))
+        _record_training(store, project, dataset, bundle.version, recipe.name, reason, now_s)
+        if verdict.promote:
+            store.registry.promote(project, bundle.version, verdict=verdict.as_dict() | {"at_s": now_s})
+        else:
+            store.record(project, "verdict", verdict.as_dict() | {"at_s": now_s}, key=bundle.version)
     return verdict
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from ml_backend.registry import Bundle, Registry, unpack
+from collections.abc import Callable
+
+from ml_backend.registry import Bundle, Registry
 
 
 class Champions:
     """Loads champions from the registry; a new promotion is seen at the next look."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, load: Callable[[bytes, str], Bundle]) -> None:
         self._registry = registry
+        self._load = load
         self._loaded: dict[str, Bundle] = {}
 
     def get(self, project: str) -> Bundle | None:
@@ -24,5 +27,5 @@ class Champions:
         bundle = self._loaded.get(project)
         if bundle is None or bundle.version != ref.version:
             artefact = self._registry.artefact(project, ref.version)
-            bundle = self._loaded[project] = unpack(artefact.data, artefact.digest)
+            bundle = self._loaded[project] = self._load(artefact.data, artefact.digest)
         return bundle

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from feedback.errors import EvaluationError
 from feedback.evidence.paired import change_gate, refresh_gate
 from feedback.learning.dataset import Row
 from feedback.policy import Policy
+
+Bools = NDArray[np.bool_]
 
 _SMALL = 100  # below this many audit rows a verdict is provisional (docs/statistics.md, small projects)
 _FEW = 10  # judge rows below which the first model is compared on all audit rows but the certify ones
@@ -92,31 +95,28 @@ def judge(
 def _first(challenger: _Predicts, rows: Sequence[Row], note: str) -> Verdict:
     """The first model replaces silence: it must say more than the class prior does."""
     right = _right(challenger, rows)
-    prior = _prior(rows, len(challenger.classes))
-    verdict = {
-        "gate": "first",
-        "challenger": challenger.version,
-        "champion": "",
-        "rows": len(rows),
-        "accuracy": _mean(right),
-        "champion_accuracy": None,
-    }
     if not rows:
-        return Verdict(False, f"no audit row to compare with the class prior{note}", **verdict)
-    loss, prior_loss = _log_loss(challenger, rows), float(np.mean(prior))
+        return _first_verdict(challenger, right, f"no audit row to compare with the class prior{note}")
+    loss, prior_loss = _log_loss(challenger, rows), float(np.mean(_prior(rows, len(challenger.classes))))
     better = loss < prior_loss
     comparison = f"log-loss {loss:.3f} against the class prior's {prior_loss:.3f} on {len(rows)} audit rows"
-    return Verdict(better, ("" if better else "not better than the class prior: ") + comparison + note, **verdict)
+    reason = ("" if better else "not better than the class prior: ") + comparison + note
+    return _first_verdict(challenger, right, reason, promote=better)
 
 
-def _right(model: _Predicts, rows: Sequence[Row]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _first_verdict(challenger: _Predicts, right: Bools, reason: str, *, promote: bool = False) -> Verdict:
+    return Verdict(promote, reason, "first", challenger.version, "", len(right), _mean(right), None)
+
+
+def _right(model: _Predicts, rows: Sequence[Row]) -> Bools:
     """Say for each row whether the model's answer is the people's; a row that it cannot read counts as wrong."""
     if not rows:
         return np.zeros(0, dtype=bool)
     proba = np.nan_to_num(np.asarray(model.proba([row.data for row in rows])), nan=-1.0)
     best = [model.classes[place] for place in proba.argmax(axis=1)]
     unread = proba.max(axis=1) < 0
-    return np.array([label == row.label for label, row in zip(best, rows, strict=True)]) & ~unread
+    right: Bools = np.array([label == row.label for label, row in zip(best, rows, strict=True)]) & ~unread
+    return right
 
 
 def _log_loss(model: _Predicts, rows: Sequence[Row]) -> float:
@@ -132,5 +132,5 @@ def _prior(rows: Sequence[Row], k: int) -> list[float]:
     return [-float(np.log((counts[row.label] + 1) / (len(rows) + k))) for row in rows]
 
 
-def _mean(right: np.ndarray[Any, np.dtype[np.bool_]]) -> float | None:
+def _mean(right: Bools) -> float | None:
     return round(float(right.mean()), 4) if len(right) else None

@@ -21,7 +21,7 @@ class Scene:
     project: ProjectRow
     policy: Policy
     control: Control
-    config_hash: str  # of the label config
+    config: LabelConfig
     draws: Draws
     tasks: Mapping[int, Task] = field(repr=False)  # those that still exist
     units: Mapping[int, str] = field(repr=False)  # what the draws are made on
@@ -49,7 +49,7 @@ def read_scene(store: Store, project: ProjectRow, policy: Policy, config: LabelC
         project=project,
         policy=policy,
         control=control,
-        config_hash=config.hash,
+        config=config,
         draws=draws,
         tasks=tasks,
         units=dict(zip(ids, units, strict=True)),

@@ -16,8 +16,8 @@ def test_the_label_with_most_votes_wins_and_its_share_is_its_probability():
     assert said.support.tolist() == [3, 1]
 
 
-def test_a_tie_goes_to_the_label_that_is_more_common_overall():
-    said = majority(Votes([0, 0, 1, 1, 2], [0, 1, 0, 1, 0], [0, 1, 1, 1, 1]))
+def test_a_tie_goes_to_who_agrees_more_with_others():
+    said = majority(Votes([0, 0, 1, 1, 2, 2], [0, 1, 1, 2, 0, 2], [0, 1, 1, 1, 1, 0]))
 
     assert said.labels[0] == 1
 

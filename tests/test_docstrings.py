@@ -1,0 +1,28 @@
+"""Every example in every docstring runs as it stands."""
+
+from __future__ import annotations
+
+import doctest
+import pkgutil
+from importlib import import_module
+
+import pytest
+
+import feedback
+import ml_backend
+import sampling
+
+_SCRIPTS = {"feedback.__main__", "feedback.store.migrations.env"}  # do something when imported
+MODULES = sorted(
+    module.name
+    for package in (ml_backend, sampling, feedback)
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    if module.name not in _SCRIPTS
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_run(name: str):
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+    assert doctest.testmod(import_module(name), optionflags=flags).failed == 0
