@@ -60,8 +60,10 @@ class FeatureCache(Generic[Value]):
                 if value is not None:
                     self._rows.move_to_end(key)
                 found.append(value)
-        # the first place of each unknown content: twins in one batch are computed once
-        unknown = {key: place for place, key in reversed(list(enumerate(keys))) if found[place] is None}
+        unknown: dict[bytes, int] = {}  # the first place of each: twins in one batch are computed once
+        for place, key in enumerate(keys):
+            if found[place] is None:
+                unknown.setdefault(key, place)
         with self._lock:
             self.hits += len(keys) - len(unknown)
             self.misses += len(unknown)

@@ -13,7 +13,7 @@ from ml_backend.calibration import Scaler
 from ml_backend.errors import ArtefactError, BackendError
 from ml_backend.features.cache import FeatureCache
 from ml_backend.label_config import Control
-from ml_backend.models import Model, recipe
+from ml_backend.models import Model, Recipe, recipe
 from ml_backend.records import Answer
 
 from .archive import read_archive, write_archive
@@ -59,8 +59,8 @@ class Bundle:
             return proba
         kept = proba[:, list(self._columns)]
         left = kept.sum(axis=1, keepdims=True)
-        proba = np.full_like(kept, np.nan)
-        return np.divide(kept, left, out=proba, where=left > _LEAST)
+        shared: Floats = np.divide(kept, left, out=np.full_like(kept, np.nan), where=left > _LEAST)
+        return shared
 
     def predict(self, data: Sequence[Mapping[str, Any]]) -> list[Said]:
         """(answer, confidence) for each task, in order; (None, None) where the model has no opinion."""
@@ -101,8 +101,12 @@ def pack(bundle: Bundle) -> Artefact:
     return Artefact(data, digest_of(data))
 
 
-def unpack(data: bytes, digest: str, *, cache: FeatureCache[Any] | None = None) -> Bundle:
+def unpack(
+    data: bytes, digest: str, *, cache: FeatureCache[Any] | None = None, recipes: Sequence[Recipe] = ()
+) -> Bundle:
     """Build the bundle again; its model remembers features in `cache`.
+
+    `recipes` are those that no name leads to, such as hosted models: what may run is the caller's word, never a file's.
 
     ArtefactError when the bytes are not those of `digest`, are cut, hold a type outside our allow-list, or come from
     a recipe that is not here. Nothing in the bytes is imported or run.
@@ -117,8 +121,9 @@ def unpack(data: bytes, digest: str, *, cache: FeatureCache[Any] | None = None) 
         raise ArtefactError(f"the model has format {document.get('format')}; this release reads {_FORMAT}.")
     try:
         control = document["control"]
+        given = {one.name: one for one in recipes}.get(document["recipe"])
         return Bundle(
-            model=recipe(document["recipe"], cache=cache).load({**document["state"], **arrays}),
+            model=(given or recipe(document["recipe"], cache=cache)).load({**document["state"], **arrays}),
             scaler=Scaler.load(document["scaler"]),
             control=Control(**{**control, "labels": tuple(control["labels"])}),
             config_hash=document["config_hash"],

@@ -77,6 +77,10 @@ class FolderRegistry:
         cards = [json.loads((self._folder(project) / f"{name}.json").read_bytes()) for name in found]
         return [card["version"] for card in sorted(cards, key=lambda card: (card["order"], card["version"]))]
 
+    def promoted_ms(self) -> int:
+        """When any project was last promoted, in milliseconds since 1970; 0 before the first time."""
+        return max((file.stat().st_mtime_ns // 1_000_000 for file in self._path.glob(f"*/{_CHAMPION}")), default=0)
+
     def _card(self, project: str, version: str) -> dict[str, Any]:
         card: dict[str, Any] = json.loads(self._read(project, version, ".json"))
         return card
