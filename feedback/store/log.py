@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -155,10 +155,12 @@ class _Appending:
         self._projector.write()
 
     def _dated(self, event: Event) -> Event:
-        """Webhooks tell no version of a project; there the time of arrival orders."""
+        """Webhooks tell no version of a project; there the order of arrival is the order, whatever the clock does."""
         if event.entity != "project" or event.action != "saved" or event.version:
             return event
         moment = datetime.fromtimestamp(self._received_s, UTC)
+        if last := self._projector.state(event).version:
+            moment = max(moment, datetime.fromisoformat(last) + timedelta(microseconds=1))
         return replace(event, version=moment.isoformat())
 
     def _chain(self, event: Event) -> int:

@@ -20,7 +20,8 @@ from ml_backend.codecs import decode_result
 
 OWN_PREFIX = "hitl-"  # of the unique_id of every annotation that we write
 
-_NEVER_COMPARED = {"project", "seq", "seen_s", "unique_id", "source"}  # what depends on who told us, and when
+# What depends on who told us and when: a webhook that was lost leaves it unknown, whatever is read later.
+_NEVER_COMPARED = {"project", "seq", "seen_s", "unique_id", "source", "first_at", "last_at"}
 _BEYOND_VERSION = frozenset({"unique_id"})  # known to webhooks only: the REST API never shows it
 
 
@@ -237,7 +238,13 @@ def covers(known: Mapping[str, Any] | None, body: Mapping[str, Any]) -> bool:
 
 
 def compared(row: Mapping[str, Any]) -> bytes:
-    """A row as the projection hash sees it: without what depends on the order or the messenger."""
+    """A row as the projection hash sees it: what stands, without what depends on the order or the messenger.
+
+    >>> compared({"id": 1, "gone": True})
+    b''
+    """
+    if row.get("gone") or row.get("answers") == row.get("skips") == 0:
+        return b""
     return orjson.dumps([[name, row[name]] for name in sorted(row) if name not in _NEVER_COMPARED]) + b"\n"
 
 

@@ -22,7 +22,10 @@ class Projects:
         self._database, self._log = database, log
 
     def save_project(self, row: ProjectRow) -> None:
-        """Keep a project's settings; a new title or label config goes through the log, as a webhook's would."""
+        """Keep a project's settings; a new title or label config goes through the log, as a webhook's would.
+
+        A row that was read before somebody else described the project anew keeps its hands off title and config.
+        """
         values = {
             "id": row.id,
             "control": plain(row.control),
@@ -34,7 +37,9 @@ class Projects:
             "options": plain(dumps(row.options).decode()),
         }
         with self._database.write() as connection:
-            if row.label_config or row.title:
+            told = select(schema.described.c.version).where(schema.described.c.project == row.id)
+            newest = connection.execute(told).scalar() or ""
+            if (row.label_config or row.title) and row.described_at in ("", newest):
                 self._log.append([of_project(row.id, row.title, row.label_config, "own")])
             self._database.upsert(connection, schema.project, [values])
 
@@ -57,7 +62,7 @@ class Projects:
     def _projects(self, number: str | None) -> list[ProjectRow]:
         settings, described = schema.project, schema.described
         query = (
-            select(settings, described.c.title, described.c.label_config, described.c.gone)
+            select(settings, described.c.title, described.c.label_config, described.c.version)
             .outerjoin_from(settings, described, described.c.project == settings.c.id)
             .where(described.c.gone.is_(None) | ~described.c.gone)
         )
@@ -80,4 +85,5 @@ def _project(row: Any) -> ProjectRow:
         bots=tuple(orjson.loads(row.bots)),
         snapshot=orjson.loads(row.snapshot),
         options=orjson.loads(row.options),
+        described_at=row.version or "",
     )

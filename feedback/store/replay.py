@@ -96,7 +96,7 @@ def check(connection: Connection, project: str) -> Checked:
     for name, rest in stored.items():
         if not differs and (extra := next(rest, None)) is not None:
             differs = f"project {project}: {_difference(name, extra, None)}"
-    return Checked(not differs, _sum(project, hashes), differs)
+    return Checked(not differs, _sum(hashes), differs)
 
 
 def rebuild(database: Database, project: str) -> Checked:
@@ -124,7 +124,7 @@ def digest(connection: Connection, project: str) -> str:
     for table in TABLES:
         for row in _stored(connection, table, project):
             hashes[table.name].update(compared(row))
-    return _sum(project, hashes)
+    return _sum(hashes)
 
 
 def derive(connection: Connection, project: str) -> Iterator[tuple[str, Row]]:
@@ -228,8 +228,8 @@ def _difference(table: str, stored: Mapping[str, Any] | None, derived: Mapping[s
     return f"{name} differs in {', '.join(sorted(key for key in stored if stored[key] != derived.get(key)))}"
 
 
-def _sum(project: str, hashes: Mapping[str, Any]) -> str:
-    lines = [project, *(f"{name} {hashes[name].hexdigest()}" for name in sorted(hashes))]
+def _sum(hashes: Mapping[str, Any]) -> str:
+    lines = [f"{name} {hashes[name].hexdigest()}" for name in sorted(hashes)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

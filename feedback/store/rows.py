@@ -32,6 +32,7 @@ class ProjectRow:
     bots: tuple[int, ...] = ()  # people whose answers are never votes
     snapshot: Mapping[str, Any] = field(default_factory=dict, hash=False)  # what connect changed
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    described_at: str = ""  # when title and label config were told; a save does not put back what is older
 
 
 @dataclass(frozen=True, slots=True)

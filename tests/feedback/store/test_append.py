@@ -182,7 +182,12 @@ def test_every_version_of_an_annotation_is_kept(store: Store) -> None:
 
     versions = store.history("1", 1)
 
-    assert [(one.annotation, one.action) for one in versions] == [(5, "saved"), (5, "saved"), (6, "saved"), (5, "deleted")]
+    assert [(one.annotation, one.action) for one in versions] == [
+        (5, "saved"),
+        (5, "saved"),
+        (6, "saved"),
+        (5, "deleted"),
+    ]
     assert [one.body["result"][0]["value"]["choices"] for one in versions[:3] if one.body] == [["A"], ["B"], ["C"]]
 
 

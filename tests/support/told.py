@@ -1,0 +1,68 @@
+"""What Label Studio tells, in short: annotations, skips, tasks and their events, as tests need them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from feedback import events
+from feedback.events import Event, Source
+from ml_backend.records import Annotation, Task
+
+DAY = "2026-01-01T00:00:{:09.6f}Z"
+
+
+def at(second: float) -> str:
+    """A time of one day, as Label Studio writes it."""
+    return DAY.format(second)
+
+
+def chose(label: str) -> tuple[dict[str, Any], ...]:
+    """A result that chooses one label of the control "c"."""
+    return ({"from_name": "c", "to_name": "t", "type": "choices", "value": {"choices": [label]}},)
+
+
+def answer(
+    number: int,
+    label: str = "A",
+    *,
+    task: int = 1,
+    person: int | None = 1,
+    second: float = 1,
+    project: str = "1",
+    **more: Any,
+) -> Annotation:
+    """One annotation; `label=""` for an empty result."""
+    values = {"result": chose(label) if label else (), "updated_at": at(second), **more}
+    return Annotation(id=number, task=task, project=project, person=person, **values)
+
+
+def said(number: int, label: str = "A", *, source: Source = "webhook", seen_s: float = 0.0, **more: Any) -> Event:
+    """The event of `answer`."""
+    one = answer(number, label, **more)
+    return events.of_annotation(one, source, seen_s=seen_s)
+
+
+def skipped(number: int, **more: Any) -> Event:
+    """The event of a skip."""
+    return said(number, "", was_cancelled=True, **more)
+
+
+def deleted(number: int, *, entity: events.Entity = "annotation", project: str = "1") -> Event:
+    """The event of a deletion, which names nothing but an id."""
+    return Event(project, entity, number, "", "deleted", "webhook")
+
+
+def task(number: int, text: str = "", *, project: str = "1", second: float = 0, **more: Any) -> Task:
+    """A task with one text."""
+    return Task(number, {"text": text or f"text {number}"}, project, updated_at=at(second), **more)
+
+
+def told(*tasks: Task, source: Source = "webhook", seen_s: float = 0.0) -> list[Event]:
+    """The events of tasks."""
+    return [events.of_one_task(one, source, seen_s=seen_s) for one in tasks]
+
+
+def labels(votes: Iterable[Any]) -> dict[tuple[int, int], str]:
+    """Votes as (task, person) -> label."""
+    return {(vote.task, vote.person): vote.answer.value[0] for vote in votes}
