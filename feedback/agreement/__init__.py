@@ -7,8 +7,33 @@ from collections.abc import Mapping
 from feedback.agreement.chance import brennan_prediger, fleiss, gwet, percent, scott
 from feedback.agreement.coefficient import Coefficient
 from feedback.agreement.cohen import cohen
+from feedback.agreement.conger import conger
+from feedback.agreement.icc import icc
+from feedback.agreement.krippendorff import alpha
 from feedback.votes import Votes
 
-__all__ = ["Coefficient", "Votes", "brennan_prediger", "cohen", "fleiss", "gwet", "percent", "scott"]
+__all__ = [
+    "BUILTINS",
+    "Coefficient",
+    "Votes",
+    "alpha",
+    "brennan_prediger",
+    "cohen",
+    "conger",
+    "fleiss",
+    "gwet",
+    "icc",
+    "percent",
+    "scott",
+]
 
-BUILTINS: Mapping[str, str] = {}
+# Votes in, Coefficient out; more through the entry-point group "hitl.agreement"
+BUILTINS: Mapping[str, str] = {
+    "percent": "feedback.agreement.chance:percent",
+    "alpha": "feedback.agreement.krippendorff:alpha",
+    "ac1": "feedback.agreement.chance:gwet",
+    "fleiss": "feedback.agreement.chance:fleiss",
+    "cohen": "feedback.agreement.cohen:cohen",
+    "conger": "feedback.agreement.conger:conger",
+    "brennan_prediger": "feedback.agreement.chance:brennan_prediger",
+}

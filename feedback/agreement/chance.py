@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from feedback.agreement.coefficient import Coefficient, How, Linear, analytic, percentile, undefined
+from feedback.agreement.coefficient import Coefficient, How, Linear, analytic, undefined
 from feedback.agreement.patterns import Patterns, patterns
 from feedback.agreement.scales import Nominal, Scale, Weighting, scale
 from feedback.errors import VotesError
+from feedback.evidence.bootstrap import bootstrap
+from feedback.evidence.intervals import wilson
 from feedback.votes import Floats, Votes
 
 _ONE_LABEL = "everybody gave the same label to everything; chance alone explains that"
@@ -27,12 +30,14 @@ def percent(
     >>> percent(Votes([0, 0, 1, 1], [0, 1, 0, 1], [0, 0, 0, 1])).value
     0.5
     """
-    table = _table(votes)
-    found = _figure("percent", table, _percent, scale(weighting, table.counts.shape[1]), confidence, lowest=0.0)
+    table = counted(votes)
+    found = figure("percent", table, _percent, scale(weighting, table.counts.shape[1]), confidence, lowest=0.0)
     if not found.se > 0:
         return found
-    low, high = _wilson(found.value, found.value * (1 - found.value) / found.se**2, confidence)
-    return Coefficient("percent", found.value, low, high, found.se, found.items, found.pairs)
+    # Wilson's interval for as many independent items as would give the same standard error
+    n = found.value * (1.0 - found.value) / found.se**2
+    share = wilson(found.value * n, n, confidence=confidence)
+    return replace(found, low=share.low, high=share.high)
 
 
 def fleiss(
@@ -59,7 +64,7 @@ def scott(
 
     Raises VotesError when an item has more than two votes.
     """
-    table = _table(votes)
+    table = counted(votes)
     if table.size.size and table.size.max() > 2:
         raise VotesError("Scott's pi compares two people; an item here has more votes: use fleiss or alpha.")
     return _coefficient("scott", table, _fleiss, weighting, values, confidence, how)
@@ -96,31 +101,6 @@ def brennan_prediger(
     return _coefficient("brennan_prediger", votes, _brennan_prediger, weighting, values, confidence, how)
 
 
-def bootstrap(
-    name: str,
-    table: Patterns,
-    measure: Callable[[Patterns], float],
-    *,
-    items: int,
-    confidence: float,
-    replicates: int = 1000,
-    seed: int = 0,
-) -> tuple[float, float, float]:
-    """Low, high and standard error by drawing items with replacement.
-
-    Items of one pattern are exchangeable, so a draw of a million items is one multinomial draw over the patterns.
-    """
-    rng = np.random.default_rng([seed, items, len(name)])
-    n = int(table.times.sum())
-    draws = np.empty(replicates)
-    for at in range(replicates):
-        times = rng.multinomial(n, table.times / n).astype(np.float64)
-        keep = times > 0
-        draws[at] = measure(Patterns(table.counts[keep], table.size[keep], times[keep]))
-    low, high = percentile(draws, confidence)
-    return low, high, float(np.nanstd(draws))
-
-
 def _coefficient(
     name: str,
     votes: Votes | Patterns,
@@ -130,20 +110,30 @@ def _coefficient(
     confidence: float,
     how: How,
 ) -> Coefficient:
-    table = _table(votes)
+    table = counted(votes)
     apart = scale(weighting, table.counts.shape[1], values)
-    found = _figure(name, table, measure, apart, confidence, lowest=-1.0)
-    if how == "analytic" or not found.se > 0:
+    found = figure(name, table, measure, apart, confidence, lowest=-1.0)
+    return found if how == "analytic" else resampled(found, table, measure, apart, confidence)
+
+
+def resampled(
+    found: Coefficient, table: Patterns, measure: Measure, apart: Scale, confidence: float, *, seed: int = 0
+) -> Coefficient:
+    """The same figure with the item bootstrap's interval; where the spread is zero, it proves nothing and is kept."""
+    if not found.se > 0:
         return found
-    low, high, se = bootstrap(
-        name, table, lambda drawn: measure(drawn, apart).value, items=found.items, confidence=confidence
-    )
-    return Coefficient(name, found.value, low, high, se, found.items, found.pairs)
+
+    def statistic(weights: Floats) -> Floats:
+        return np.array([measure(table.times_are(times), apart).value for times in weights])
+
+    drawn = bootstrap(statistic, table.times, seed=seed, confidence=confidence)
+    return replace(found, low=drawn.low, high=drawn.high)
 
 
-def _figure(
+def figure(
     name: str, table: Patterns, measure: Measure, apart: Scale, confidence: float, *, lowest: float
 ) -> Coefficient:
+    """Measure, and give the analytic interval; NaN with its reason where the votes do not define the figure."""
     items, pairs = table.items, table.pairs
     if not items:
         return undefined(name, 0, 0, _NO_PAIRS, lowest=lowest)
@@ -153,13 +143,14 @@ def _figure(
     return analytic(name, linear, items, pairs, confidence=confidence, lowest=lowest)
 
 
-def _table(votes: Votes | Patterns) -> Patterns:
+def counted(votes: Votes | Patterns) -> Patterns:
+    """Votes as patterns; patterns as they are, so that several figures share one count."""
     return votes if isinstance(votes, Patterns) else patterns(votes)
 
 
 def _percent(table: Patterns, apart: Scale) -> Linear:
     paired = table.paired()
-    rows = _observed(paired, apart)
+    rows = observed(paired, apart)
     return Linear(paired.mean(rows), 0.0, rows, paired.times)
 
 
@@ -191,13 +182,13 @@ def _corrected(table: Patterns, apart: Scale, chance: float, chance_rows: Floats
     n, n_paired = table.times.sum(), table.times[paired].sum()
     if not n_paired or 1.0 - chance < 1e-12:
         return Linear(math.nan, chance, table.size * math.nan, table.times)
-    seen = np.where(paired, _observed(table, apart), 0.0)
+    seen = np.where(paired, observed(table, apart), 0.0)
     value = float((table.times @ seen / n_paired - chance) / (1.0 - chance))
     rows = (n / n_paired) * (seen - chance * paired) - 2.0 * (1.0 - value) * (chance_rows - chance)
     return Linear(value, chance, rows / (1.0 - chance), table.times)
 
 
-def _observed(table: Patterns, apart: Scale) -> Floats:
+def observed(table: Patterns, apart: Scale) -> Floats:
     """The agreement of each item's votes among themselves; meaningless for an item with one vote."""
     between = np.maximum(table.size * (table.size - 1.0), 1.0)
     agreed: Floats = 1.0 - apart.within(table.counts) / between
@@ -213,13 +204,3 @@ def _shares(table: Patterns) -> Floats:
 def _likeness(apart: Scale, k: int) -> float:
     """The sum of all agreement weights."""
     return k * k - float(apart.against(np.ones(k)).sum()) if not isinstance(apart, Nominal) else float(k)
-
-
-def _wilson(share: float, n: float, confidence: float) -> tuple[float, float]:
-    """Wilson's interval with the number of items that would give the same standard error."""
-    from scipy.special import ndtri
-
-    z = float(ndtri(0.5 + confidence / 2))
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    reach = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, middle - reach), min(1.0, middle + reach)

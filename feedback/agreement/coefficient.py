@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 from scipy.special import ndtri, stdtrit
 
+from feedback.evidence.intervals import wilson
 from feedback.votes import Floats
 
 How = Literal["analytic", "bootstrap"]
@@ -58,25 +58,13 @@ def analytic(
     """
     n = linear.times.sum()
     if n < 2:
-        return undefined(name, items, pairs, "fewer than two items have two votes", lowest=lowest)
+        return Coefficient(name, linear.value, lowest, 1.0, math.nan, items, pairs, "one item proves nothing")
     variance = float(linear.times @ (linear.rows - linear.value) ** 2) / (n * (n - 1 if student else n))
     se = math.sqrt(variance)
     if se * math.sqrt(n) < 1e-9:
-        z2 = float(ndtri(0.5 + confidence / 2)) ** 2
-        agreed = linear.chance + linear.value * (1 - linear.chance)
-        slack = z2 / (items + z2)
-        low, high = (agreed - slack - linear.chance), (agreed + slack - linear.chance)
-        low, high = (bound / (1 - linear.chance) for bound in (low, high))
+        slack = wilson(0, items, confidence=confidence).high / (1 - linear.chance)
+        low, high = linear.value - slack, linear.value + slack
     else:
         reach = float(stdtrit(n - 1, 0.5 + confidence / 2) if student else ndtri(0.5 + confidence / 2)) * se
         low, high = linear.value - reach, linear.value + reach
     return Coefficient(name, linear.value, max(lowest, low), min(1.0, high), se, items, pairs)
-
-
-def percentile(draws: Floats, confidence: float) -> tuple[float, float]:
-    """The middle `confidence` of bootstrap draws; draws that are undefined are left out."""
-    defined = draws[np.isfinite(draws)]
-    if not len(defined):
-        return -1.0, 1.0
-    low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import coo_array, csr_array
 
-from feedback.votes import Floats, Ints, Votes
+from feedback.votes import Floats, Votes
 
 _EXACT = 2.0**53  # float64 holds every integer below it, so keys up to here are exact
 _HASH_BITS = 40  # leaves 13 bits for the votes of one item before a sum of hashes rounds
@@ -35,6 +35,11 @@ class Patterns:
         """The mean over items of one number per pattern (p,)."""
         return float(self.times @ rows / self.times.sum())
 
+    def times_are(self, times: Floats) -> Patterns:
+        """The same patterns with other numbers of items, (p,); those with none are left out."""
+        keep = times > 0
+        return Patterns(self.counts[keep], self.size[keep], times[keep])
+
     def paired(self) -> Patterns:
         """Only the items with two votes or more."""
         keep = self.size >= 2
@@ -52,7 +57,15 @@ def patterns(votes: Votes) -> Patterns:
     base = float(size.max() + 1) if len(votes) else 1.0
     if votes.n_labels * np.log2(base) < 53:  # one digit per label: equal numbers are equal rows
         return _by_digits(votes, base)
-    return _by_hash(votes, size)
+    return _by_hash(votes)
+
+
+def by_item(votes: Votes) -> Patterns:
+    """One row per item that has votes, in order of its code: where it matters who voted."""
+    ones = np.ones(len(votes))
+    table = coo_array((ones, (votes.tasks, votes.labels)), shape=(votes.n_tasks, votes.n_labels)).tocsr()
+    size = np.bincount(votes.tasks, minlength=votes.n_tasks).astype(np.float64)
+    return Patterns(table[size > 0], size[size > 0], np.ones(int((size > 0).sum())))
 
 
 def _by_digits(votes: Votes, base: float) -> Patterns:
@@ -70,14 +83,13 @@ def _by_digits(votes: Votes, base: float) -> Patterns:
     return Patterns(csr_array(counts), counts.sum(axis=1), times.astype(np.float64))
 
 
-def _by_hash(votes: Votes, size: Ints) -> Patterns:
-    ones = np.ones(len(votes))
-    table = coo_array((ones, (votes.tasks, votes.labels)), shape=(votes.n_tasks, votes.n_labels)).tocsr()
-    table = table[size > 0]
+def _by_hash(votes: Votes) -> Patterns:
+    items = by_item(votes)
     # reason: any fixed seed will do; equal rows are verified below, so a collision costs time and never truth
     draws = np.random.default_rng(0).integers(1, 1 << _HASH_BITS, votes.n_labels).astype(np.float64)
-    _, first, row, times = np.unique(table @ draws, return_index=True, return_inverse=True, return_counts=True)
-    exact = float(size.max()) * 2.0**_HASH_BITS < _EXACT
-    if not exact or (table[first][row] != table).nnz:
-        return Patterns(table, size[size > 0].astype(np.float64), np.ones(table.shape[0]))
-    return Patterns(table[first], np.asarray(table[first].sum(axis=1)).ravel(), times.astype(np.float64))
+    hashed = items.counts @ draws
+    _, first, row, times = np.unique(hashed, return_index=True, return_inverse=True, return_counts=True)
+    exact = float(items.size.max()) * 2.0**_HASH_BITS < _EXACT
+    if not exact or (items.counts[first][row] != items.counts).nnz:
+        return items
+    return Patterns(items.counts[first], items.size[first], times.astype(np.float64))

@@ -9,8 +9,6 @@ import numpy as np
 from feedback.errors import VotesError
 from feedback.votes import Floats, Ints, Votes
 
-_TIE = 1e-9  # below what a vote more or less can move a probability
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Consensus:
@@ -30,14 +28,23 @@ class Consensus:
         return self.proba.max(axis=1) if self.proba.shape[1] else np.zeros(len(self.proba))
 
 
-def settle(method: str, votes: Votes, proba: Floats, **learnt: Floats | float | None) -> Consensus:
-    """Pick each task's label from its row; a tie goes to the label that is more common overall, then to the first."""
+def settle(
+    method: str,
+    votes: Votes,
+    proba: Floats,
+    *,
+    favour: Floats | None = None,
+    errors: Floats | None = None,
+    prior: Floats | None = None,
+    log_likelihood: float = float("nan"),
+) -> Consensus:
+    """Pick each task's likeliest label, the first of equals; `favour` replaces the probabilities in the picking."""
     support = np.bincount(votes.tasks, minlength=votes.n_tasks)
     common = np.bincount(votes.labels, minlength=votes.n_labels) / max(len(votes), 1)
     rows = np.where(support[:, None] > 0, proba, common)
-    labels = np.argmax(rows + _TIE * common, axis=1) if votes.n_labels else np.full(votes.n_tasks, -1)
+    labels = np.argmax(rows if favour is None else favour, axis=1)
     labels = np.where(support > 0, labels, -1)
-    return Consensus(method, rows, labels, support, **learnt)  # type: ignore[arg-type]
+    return Consensus(method, rows, labels, support, errors, prior, log_likelihood)
 
 
 def checked(votes: Votes) -> Votes:

@@ -15,10 +15,10 @@ from feedback.evidence.errors import EvidenceError, share
 from feedback.evidence.records import Interval
 
 
-def wilson(k: int, n: int, *, confidence: float = 0.95) -> Interval:
+def wilson(k: float, n: float, *, confidence: float = 0.95) -> Interval:
     """The interval of a share, k of n, whose mean coverage is nearest to what it says.
 
-    Within [0, 1]; the whole of it for n = 0. Wilson (1927).
+    Within [0, 1]; the whole of it for n = 0; both may be fractions (expected counts). Wilson (1927).
 
     >>> print(wilson(81, 263))
     0.31 [0.26, 0.37]
@@ -133,6 +133,6 @@ def _z(confidence: float) -> float:
     return float(ndtri(0.5 + share(confidence, "confidence") / 2))
 
 
-def _counts(k: int, n: int) -> None:
+def _counts(k: float, n: float) -> None:
     if not 0 <= k <= n:
         raise EvidenceError(f"{k} of {n} cannot be: wanted 0 <= k <= n.")

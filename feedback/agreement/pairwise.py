@@ -1,0 +1,75 @@
+"""Who agrees with whom: one kappa for every two people, with the items that they share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import ndtri
+
+from feedback.agreement.cohen import by_people, kappas, pair_up
+from feedback.agreement.scales import Weighting, scale
+from feedback.votes import Floats, Ints, Votes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairMatrix:
+    """Cohen's kappa of every two people; NaN on the diagonal and where too little is shared. Rows as `people`."""
+
+    people: Ints  # (p,) codes, most votes first
+    kappa: Floats  # (p, p)
+    low: Floats  # (p, p) interval
+    high: Floats
+    shared: Ints  # (p, p) items that both voted on
+
+    def outliers(self) -> Ints:
+        """People whose best plausible agreement with others is below the others' among themselves; codes."""
+        with np.errstate(invalid="ignore"):
+            typical = np.nanmedian(self.kappa) if np.isfinite(self.kappa).any() else np.nan
+            weight = np.where(np.isfinite(self.high), self.shared, 0)
+            reach = (np.nan_to_num(self.high) * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1)
+            apart: Ints = self.people[(weight.sum(axis=1) > 0) & (reach < typical)]
+            return apart
+
+
+def pairwise(
+    votes: Votes,
+    *,
+    weighting: Weighting | ArrayLike = "nominal",
+    values: ArrayLike | None = None,
+    most: int = 30,
+    min_shared: int = 5,
+    confidence: float = 0.95,
+) -> PairMatrix:
+    """The matrix for the `most` people with most votes: a page that shows more cannot be read.
+
+    >>> votes = Votes(np.repeat(np.arange(20), 2), np.tile([0, 1], 20), np.repeat(np.arange(20) % 2, 2))
+    >>> pairwise(votes).kappa.round(2)
+    array([[nan,  1.],
+           [ 1., nan]])
+    """
+    given = np.bincount(votes.people, minlength=votes.n_people)
+    people = np.argsort(-given, kind="stable")[: min(most, int((given > 0).sum()))]
+    place = np.full(votes.n_people, -1)
+    place[people] = np.arange(len(people))
+    kept = votes.where(place[votes.people] >= 0)
+    kept = Votes(kept.tasks, place[kept.people], kept.labels, votes.n_tasks, len(people), votes.n_labels)
+    pairs, group, shared = by_people(pair_up(kept), len(people), min_shared, len(people) ** 2)
+    shape = (len(people), len(people))
+    kappa, low, high, met = (np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape))
+    if len(pairs):
+        values_, rows = kappas(pairs, group, shared, scale(weighting, votes.n_labels, values), votes.n_labels)
+        spread = np.bincount(group, weights=(rows - values_[group]) ** 2, minlength=len(shared))
+        reach = float(ndtri(0.5 + confidence / 2)) * np.sqrt(spread) / shared
+        first = np.full(len(shared), -1)
+        first[group] = np.arange(len(group))
+        one, other = pairs.left[first], pairs.right[first]
+        for cells, figures in (
+            (kappa, values_),
+            (low, np.maximum(values_ - reach, -1.0)),
+            (high, np.minimum(values_ + reach, 1.0)),
+            (met, shared),
+        ):
+            cells[one, other] = cells[other, one] = figures
+    return PairMatrix(people, kappa, low, high, met.astype(np.int64))

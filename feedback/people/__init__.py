@@ -1,0 +1,1 @@
+"""What is known of each person: how reliable, how fast, how swayed; never a ranking without intervals."""
