@@ -55,7 +55,7 @@ def check_registry(make: Callable[[], Registry]) -> None:
     _demand(there.champion("7") == Ref("m1", one.digest), "a refused promotion leaves the champion")
     _refuses(UnknownName, lambda: here.artefact("7", "m9"), "a version that was never added has no bytes")
     _refuses(UnknownName, lambda: here.artefact("8", "m1"), "projects do not share versions")
-    for hostile in ("", ".", "..", "../7", "7/../8", "a\0b", "=", "é" * 300, "champion"):
+    for hostile in ("", ".", "..", "../7", "7/../8", "=", "é" * 300, "champion"):
         _demand(here.champion(hostile) is None, f"{hostile!r} is a project like another, without a champion")
     _demand(make().versions("7") == ["m1", "m2"], "all of it is still there for a process that starts now")
 

@@ -42,7 +42,7 @@ class Media:
 
     fetch: Fetch = refuse
     max_bytes: int = 32 << 20  # of the file
-    max_pixels: int = 64_000_000  # of the opened image: the largest phone photographs, not a decompression bomb
+    max_pixels: int = 50_000_000  # of the opened image: a large photograph, not a decompression bomb
 
     def bytes_of(self, value: Any) -> bytes:
         """The bytes behind a task's value; MediaError with the reason otherwise.
@@ -75,7 +75,7 @@ class Media:
             image = Image.open(io.BytesIO(data), formats=_FORMATS)
             self._check_pixels(image)
             image.draft("RGB", (2 * size, 2 * size))  # a JPEG is decoded at an eighth, where that is enough
-            return _rgb(ImageOps.exif_transpose(image))
+            return _rgb(ImageOps.exif_transpose(_reduced(image, 2 * size)))
         except MediaError:
             raise
         except Exception as error:
@@ -107,6 +107,12 @@ def _data_uri(value: str) -> bytes:
         return unquote_to_bytes(body)
     except (binascii.Error, ValueError) as error:
         raise MediaError(f"the data URI is not base64: {error}") from error
+
+
+def _reduced(image: Image, size: int) -> Image:
+    """Many pixels averaged into few before anything is copied: a large image is held in memory once."""
+    factor = min(image.size) // size
+    return image.reduce(factor) if factor > 1 and image.mode in ("L", "LA", "RGB", "RGBA") else image
 
 
 def _rgb(image: Image) -> Image:

@@ -17,6 +17,8 @@ from ml_backend.errors import BackendError
 _WEIGHTS = "weights/l2_supercat_256.safetensors"
 _TOKENIZER = "tokenizers/l2_supercat_tokenizer_config.json"
 _MAX_WORDS = 100_000  # some 20 MB; a language's frequent words are far fewer
+_LONGEST = 40  # letters of a remembered word: what is longer hardly comes twice
+_PIECE = 200  # letters that are tokenised together; longer "words" are texts without spaces, or mischief
 
 
 class WordVectors:
@@ -52,12 +54,18 @@ class WordVectors:
         for word in text.split():
             known = self._words.get(word)
             if known is None:
-                known = self._tokenizer.encode(word, add_special_tokens=False).ids
-                if len(self._words) >= _MAX_WORDS:
-                    self._words.clear()
-                self._words[word] = known
+                known = self._encode(word)
+                if len(word) <= _LONGEST:
+                    if len(self._words) >= _MAX_WORDS:
+                        self._words.clear()
+                    self._words[word] = known
             tokens += known
         return tokens
+
+    def _encode(self, word: str) -> list[int]:
+        # in pieces, because the tokenizer takes 0.6 s for one word of 20,000 signs
+        pieces = (word[start : start + _PIECE] for start in range(0, len(word), _PIECE))
+        return [token for piece in pieces for token in self._tokenizer.encode(piece, add_special_tokens=False).ids]
 
 
 @lru_cache(maxsize=1)

@@ -38,9 +38,10 @@ class TextModel:
         self._intercept: NDArray[np.float32] = state["intercept"]  # (k,)
         self._cache = cache
         m, k = len(self._codes), len(self.classes)
-        shapes = (self._idf.shape, self._coef_terms.shape, self._coef_vector.shape[1:], self._intercept.shape)
-        if shapes != ((m,), (m, k), (k,), (k,)):
-            raise ValueError(f"shapes {shapes} do not fit {m} terms and {k} classes")
+        d = word_vectors().size  # read now, so that the first request does not wait for them
+        shapes = (self._idf.shape, self._coef_terms.shape, self._coef_vector.shape, self._intercept.shape)
+        if not m or shapes != ((m,), (m, k), (d, k), (k,)):
+            raise ValueError(f"shapes {shapes} do not fit {m} terms, {d} dimensions and {k} classes")
 
     def state(self) -> Mapping[str, Any]:
         """Arrays and names, nothing else."""

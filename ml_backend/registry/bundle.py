@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.calibration import Scaler
-from ml_backend.errors import ArtefactError, BackendError
+from ml_backend.errors import ArtefactError, BackendError, UnknownName
 from ml_backend.features.cache import FeatureCache
 from ml_backend.label_config import Control
 from ml_backend.models import Model, Recipe, recipe
@@ -133,5 +133,10 @@ def unpack(
             created_s=float(document["created_s"]),
             card=document["card"],
         )
+    except UnknownName as error:
+        raise ArtefactError(
+            f"the model was made by a recipe that is not here: {error}",
+            hint="A hosted model needs its file, unedited, named in the project's policy. Otherwise train again.",
+        ) from error
     except (KeyError, TypeError, ValueError, AttributeError, BackendError) as error:
         raise ArtefactError(f"the model cannot be built: {type(error).__name__}: {str(error)[:200]}") from error

@@ -48,6 +48,17 @@ def test_sixteen_bits_are_stretched_not_cut():
     assert 100 < pixels[4, 0, 0] < 155
 
 
+def test_a_large_image_is_handed_on_small():
+    draw = np.random.default_rng(0)
+    big = np.repeat(np.repeat(draw.integers(0, 255, (8, 8)), 100, 0), 100, 1).astype(np.uint8)
+
+    for uri in (data_uri(big), data_uri(big, "JPEG"), data_uri(np.dstack([big] * 3))):
+        pixels = opened(uri)
+
+        assert 32 <= min(pixels.shape[:2]) <= 200
+        assert abs(int(pixels[4, 4, 0]) - int(big[50, 50])) <= 3
+
+
 def test_a_photograph_is_turned_as_its_camera_was():
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by a quarter

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -199,3 +203,52 @@ def test_before_any_model_there_is_no_opinion_but_there_are_places():
     assert np.isnan(cold.predict_proba(data)).all()
     np.testing.assert_allclose(np.linalg.norm(cold.vectors(data), axis=1), 1.0, atol=1e-5)
     assert Prior(replace(TEXT, object_kind="audio")).vectors(data).shape == (6, 1)
+
+
+def fastest(act, times=30):
+    """The least of many runs: what it costs when nobody else wants the machine."""
+    spent = []
+    for _ in range(times):
+        start = time.perf_counter()
+        act()
+        spent.append(time.perf_counter() - start)
+    return min(spent)
+
+
+def test_one_short_text_costs_well_under_a_millisecond_and_a_hundred_a_few():
+    data, labels = texts(300)
+    fresh, _ = texts(100, seed=1)
+    model = TextChoices().fit(data, labels, field="text")
+
+    assert fastest(lambda: model.predict_proba(fresh[:1])) < 0.5e-3
+    assert fastest(lambda: model.predict_proba(fresh)) < 5e-3
+
+
+@pytest.mark.parametrize("text", ["a" * 20_000, "x1!" * 7_000, "日本語" * 7_000, "<" * 20_000, "\u0301" * 20_000])
+def test_no_text_stalls_a_request(text):
+    data, labels = texts(30)
+    model = HypertextChoices().fit(data, labels, field="text")
+
+    assert fastest(lambda: model.predict_proba([{"text": text}]), times=3) < 0.25
+
+
+@pytest.mark.slow
+def test_neither_threads_nor_hash_seeds_change_a_model():
+    code = """
+from tests.support.small_tasks import IMAGE, TEXT, images, texts
+from ml_backend.calibration import Scaler
+from ml_backend.models import recipe_for
+from ml_backend.registry import Bundle, pack
+for control, (data, labels) in ((TEXT, texts(300)), (IMAGE, images(300))):
+    recipe = recipe_for(control)
+    model = recipe.fit(data, labels, field=control.field)
+    print(pack(Bundle(model, Scaler.identity(), control, "", recipe.name, "m1", 1, 0.0, {})).digest)
+"""
+    seen = set()
+    for threads in ("1", "2"):
+        setting = {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads, "PYTHONHASHSEED": threads}
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, env=os.environ | setting, capture_output=True, text=True, check=True)
+        seen.add(done.stdout)
+
+    assert len(seen) == 1
