@@ -152,9 +152,12 @@ def application(settings: Settings) -> Flask:
     store = open_store(settings.store_url, durability=settings.durability)
     metrics = Metrics(lambda: gauges(store))
 
-    def blind(project: str, task: Task) -> bool:
+    def blind(project: str) -> Callable[[Task], bool]:
         row = store.project(project)
-        return row is not None and project_draws(store, row, policy_of(row)).blind(task.data)
+        if row is None:
+            return lambda _task: False
+        draws = project_draws(store, row, policy_of(row))
+        return lambda task: draws.blind(task.data)
 
     def secrets() -> tuple[str, ...]:
         # a service that nobody has connected has told its secret to nobody: on loopback it listens to all

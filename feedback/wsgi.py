@@ -5,8 +5,9 @@ from __future__ import annotations
 from flask import Flask
 
 from feedback.wiring import application, settings_from_environment
+from ml_backend.app.wsgi import settle
 
 
 def create() -> Flask:
     """Make the application; gunicorn's `feedback.wsgi:create()`."""
-    return application(settings_from_environment())
+    return settle(application(settings_from_environment()))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 COLD = "hitl-0"  # the version before any champion: it predicts nothing
 Result = dict[str, Any]  # {"result": [regions], "score": confidence in [0, 1], "model_version": M}
+Blind = Callable[[Task], bool]  # whether a task must be shown without a prediction
 _Said = tuple[list[dict[str, Any]], float]  # regions, confidence
 Count = Callable[[str, int], None]  # told what happened, and to how many
 
@@ -35,15 +36,16 @@ class Predictor:
 
     Safe in threads. A new champion is loaded beside the serving one and swapped in whole; one that cannot be loaded
     leaves the previous one serving, is counted and tried again after `retry_s`. At most `keep` models stay loaded, the
-    least recently asked goes first. `blind(project, task)` says which tasks must be shown without a prediction, and is
-    asked for every task; `load(data, digest)` builds a bundle; `count(event, how_many)` is told what happened.
+    least recently asked goes first. `blind(project)` gives the rule by which tasks must be shown without a prediction;
+    it is asked for as often as the champion. `load(data, digest)` builds a bundle; `count(event, how_many)` is told
+    what happened.
     """
 
     def __init__(
         self,
         registry: Registry,
         *,
-        blind: Callable[[str, Task], bool] | None = None,
+        blind: Callable[[str], Blind] | None = None,
         cache_s: float = 0.5,
         retry_s: float = 30.0,
         keep: int = 16,
@@ -52,7 +54,7 @@ class Predictor:
         count: Count | None = None,
     ) -> None:
         self._registry = registry
-        self._blind = blind
+        self._blind = blind or (lambda _project: _shows_all)
         self._cache_s, self._retry_s, self._keep = cache_s, retry_s, keep
         self._clock = clock
         self._load = load or _unpack
@@ -62,7 +64,7 @@ class Predictor:
 
     def version(self, project: str) -> str:
         """M: the version that predictions of this project carry now; `hitl-0` before any champion."""
-        serving = self._serving(project)
+        serving = self._seated(project).serving
         return serving.version if serving else COLD
 
     def versions(self, project: str) -> list[str]:
@@ -86,8 +88,9 @@ class Predictor:
         LabelConfigError for a config that cannot be read; nothing else is raised, whatever the tasks hold.
         """
         config = read_label_config(label_config)
-        serving = self._serving(project)
-        if serving is None:
+        seat = self._seated(project)
+        serving, blind = seat.serving, seat.blind
+        if serving is None or blind is None:
             self._count("cold", len(tasks))
             return [_empty(COLD) for _ in tasks]
         results = [_empty(serving.version) for _ in tasks]
@@ -95,7 +98,7 @@ class Predictor:
         if fitted is None:
             self._count("misfit", len(tasks))
             return results
-        shown = [place for place, raw in enumerate(tasks) if self._may_show(project, raw)]
+        shown = [place for place, raw in enumerate(tasks) if self._may_show(project, raw, blind)]
         for start in range(0, len(shown), _CHUNK):
             places = shown[start : start + _CHUNK]
             for place, result in zip(places, self._ask(fitted, [tasks[p]["data"] for p in places]), strict=True):
@@ -103,24 +106,21 @@ class Predictor:
                     results[place]["result"], results[place]["score"] = result
         return results
 
-    def _may_show(self, project: str, raw: Any) -> bool:
+    def _may_show(self, project: str, raw: Any, blind: Blind) -> bool:
         """Whether a raw task can be read and may be shown with a prediction."""
         data = raw.get("data") if isinstance(raw, Mapping) else None
         if not isinstance(data, Mapping):
             self._count("unreadable", 1)
             return False
-        if self._blind is None:
-            return True
         number = raw.get("id")
-        task = Task(number if isinstance(number, int) else 0, data, project)
         try:
-            blind = self._blind(project, task)
-        except Exception:  # noqa: BLE001 - it may ask a database that is down; a prediction shown cannot be unseen
+            hidden = blind(Task(number if isinstance(number, int) else 0, data, project))
+        except Exception:  # noqa: BLE001 - the rule is the caller's; a prediction that was shown cannot be unseen
             self._count("blind_unknown", 1)
             return False
-        if blind:
+        if hidden:
             self._count("blind", 1)
-        return not blind
+        return not hidden
 
     def _ask(self, fitted: Bundle, data: list[Mapping[str, Any]]) -> list[_Said | None]:
         """Regions and confidence of each task, None where the model has no answer."""
@@ -144,10 +144,11 @@ class Predictor:
                 return [None]
             return [*self._ask_in_halves(fitted, data[:middle]), *self._ask_in_halves(fitted, data[middle:])]
 
-    def _serving(self, project: str) -> _Serving | None:
+    def _seated(self, project: str) -> _Seat:
+        """What is known of a project, looked up again after `cache_s`."""
         seat = self._seat(project)
         if 0 <= self._clock() - seat.checked_s < self._cache_s:
-            return seat.serving
+            return seat
         # Who asks first waits for the model; later, whoever finds the door locked is served by the previous champion.
         if seat.lock.acquire(blocking=seat.checked_s == _NEVER):
             try:
@@ -155,18 +156,18 @@ class Predictor:
                     self._look(project, seat)
             finally:
                 seat.lock.release()
-        return seat.serving
+        return seat
 
     def _look(self, project: str, seat: _Seat) -> None:
-        """Ask the registry who is champion, and load a new one; whatever fails, the previous one stays."""
+        """Ask who is champion and what is blind, and load a new champion; whatever fails, the previous one stays."""
         now = self._clock()
         try:
             ref = self._registry.champion(project)
             if ref is None:
                 seat.serving = None
-            elif (seat.serving is None or seat.serving.ref != ref) and not seat.recently_failed(
-                ref, now, self._retry_s
-            ):
+                return
+            seat.blind = self._blind(project)
+            if (seat.serving is None or seat.serving.ref != ref) and not seat.recently_failed(ref, now, self._retry_s):
                 seat.failed = (ref, now)
                 bundle = self._load(self._registry.artefact(project, ref.version).data, ref.digest)
                 seat.serving, seat.failed = _Serving(ref, bundle), None
@@ -227,6 +228,7 @@ class _Seat:
     """What is known of one project's champion; `lock` is held by whoever looks for a new one."""
 
     serving: _Serving | None = None
+    blind: Blind | None = None  # never None beside a champion
     checked_s: float = _NEVER
     failed: tuple[Ref, float] | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -259,6 +261,10 @@ def _say(fitted: Bundle, data: list[Mapping[str, Any]]) -> list[_Said | None]:
         else (encode(answer, fitted.control, score), round(min(1.0, max(0.0, float(score))), 6))
         for answer, score in answers
     ]
+
+
+def _shows_all(_task: Task) -> bool:
+    return False
 
 
 def _empty(version: str) -> Result:

@@ -89,13 +89,15 @@ class MemoryAttempts:
 class Security:
     """What is asked of a caller. Without user and password the ML routes are open; bind to loopback then.
 
-    `secrets()` gives every webhook secret that is valid now: two while one replaces the other.
+    `secrets()` gives every webhook secret that is valid now, two while one replaces the other; it is asked once in
+    `cache_s`, because it may read a database and events come in hundreds a second.
     """
 
     user: str = ""
     password: str = field(default="", repr=False)
     secrets: Callable[[], Collection[str]] = field(default=tuple, repr=False)
     attempts: Attempts = field(default_factory=MemoryAttempts, repr=False)
+    cache_s: float = 1.0
 
     def __post_init__(self) -> None:
         if bool(self.user) != bool(self.password):
@@ -112,9 +114,11 @@ class Security:
 class Guard:
     """Lets a request pass or raises; compares in constant time and remembers only digests."""
 
-    def __init__(self, security: Security) -> None:
+    def __init__(self, security: Security, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._security = security
+        self._clock = clock
         self._logins = _digests(f"{security.user}:{security.password}")
+        self._secrets: tuple[float, list[bytes]] = (float("-inf"), [])  # when asked, digests
 
     def ml(self, request: Request) -> None:
         """Pass whoever knows user and password, or anybody where none are set."""
@@ -126,15 +130,23 @@ class Guard:
 
         The login too, because Label Studio sends its training button to /webhook with the login of the ML backend.
         """
-        secrets = self._security.secrets()
+        secrets = self._valid_secrets()
         if not secrets and not self._security.has_login:
             return
         given = request.headers.get(SECRET_HEADER)
-        verdict = None if given is None else _matches(given.encode("latin-1"), _all_digests(secrets))
+        verdict = None if given is None else _matches(given.encode("latin-1"), secrets)
         if not verdict and self._security.has_login:
             login = self._has_login(request)
             verdict = verdict if login is None else login
         self._check(request, verdict=verdict)
+
+    def _valid_secrets(self) -> list[bytes]:
+        asked_s, digests = self._secrets
+        now = self._clock()
+        if not 0 <= now - asked_s < self._security.cache_s:
+            digests = _all_digests(self._security.secrets())
+            self._secrets = now, digests
+        return digests
 
     def _has_login(self, request: Request) -> bool | None:
         """None where the request holds no login at all, so that there is nothing to guess with."""
@@ -191,7 +203,8 @@ def _matches(given: bytes, wanted: Iterable[bytes]) -> bool:
 
 
 def _all_digests(secrets: Collection[str]) -> list[bytes]:
-    return [digest for secret in secrets if secret for digest in _digests(secret)]
+    """An empty secret is kept as one that nothing matches: it must neither let in nor open the door to all."""
+    return [digest for secret in secrets for digest in (_digests(secret) if secret else (b"",))]
 
 
 def _digests(text: str) -> tuple[bytes, ...]:

@@ -19,10 +19,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from feedback.store import open_store
+from feedback.wiring import opened
 from tests.benchmarks import bodies, servers, training
 from tests.benchmarks.load import Load, drive
-from tests.benchmarks.our_app import store_url
 from tests.support.served import Address
 
 ROUNDS = int(os.environ.get("HITL_BENCH_ROUNDS", "5"))
@@ -51,9 +50,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Addr
     with ExitStack() as stack:
         folders = {name: tmp_path_factory.mktemp("trained") for name in (DEFAULT, EQUAL)}
         for folder in folders.values():
-            store = open_store(store_url(folder))
-            training.promote(store.registry)
-            store.close()
+            with opened(servers.settings_of(folder)) as store:
+                training.promote(store.registry)
         yield {
             "peer": stack.enter_context(servers.peer(tmp_path_factory.mktemp("peer"))),
             DEFAULT: stack.enter_context(servers.ours(folders[DEFAULT])),

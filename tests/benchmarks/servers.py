@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.served import Address, gunicorn
+from feedback.settings import Settings, read_settings
+from feedback.wiring import gunicorn_command, prepare
+from tests.support.served import Address, free_address, gunicorn, running
 
 
 @contextmanager
@@ -19,9 +21,22 @@ def peer(folder: Path, *, workers: int = 1, threads: int = 8) -> Iterator[Addres
 
 @contextmanager
 def ours(folder: Path, *, workers: int = 2, threads: int = 4) -> Iterator[Address]:
-    """Our web half on the store in `folder`, with the options that `hitl serve` gives to gunicorn."""
-    options = ["--worker-class", "gthread", "--workers", str(workers), "--threads", str(threads), "--timeout", "120"]
-    options += ["--keep-alive", "15"]
-    environment = {"HITL_DATA_DIR": str(folder), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    with gunicorn("tests.benchmarks.our_app:create()", options, folder, environment) as address:
+    """The web half of `hitl serve` on the data in `folder`, by the command line that `hitl serve` runs."""
+    address = free_address()
+    environment = {
+        "HITL_DATA_DIR": str(folder),
+        "HITL_PORT": str(address[1]),
+        "HITL_WEB_WORKERS": str(workers),
+        "HITL_WEB_THREADS": str(threads),
+        "HITL_LOG_LEVEL": "error",
+    }
+    settings = read_settings(environment)
+    prepare(settings)
+    threads_of_numpy = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    with running(gunicorn_command(settings), address, folder, {**environment, **threads_of_numpy}):
         yield address
+
+
+def settings_of(folder: Path) -> Settings:
+    """The settings under which `ours` finds its data, to put a model there before."""
+    return read_settings({"HITL_DATA_DIR": str(folder)})

@@ -132,19 +132,38 @@ def test_a_registry_that_is_down_changes_nothing_for_who_is_served():
 
 
 def test_blind_tasks_are_empty_and_the_others_are_not():
-    def even(project: str, task: Any) -> bool:
-        return project == "1" and task.id % 2 == 0
-
-    predictor = make(FakeRegistry({"1": "m1"}), blind=even)
+    rules: dict[str, Any] = {"1": lambda task: task.id % 2 == 0, "2": lambda task: task.data["text"] == "A"}
+    predictor = make(FakeRegistry({"1": "m1", "2": "m2"}), blind=rules.__getitem__)
 
     assert said(predictor.predict("1", CONFIG, tasks("A", "A", "A"))) == ["A", None, "A"]
+    assert said(predictor.predict("2", CONFIG, tasks("A", "B", "A"))) == [None, "B", None]
+
+
+def test_the_rule_of_what_is_blind_is_asked_for_as_often_as_the_champion():
+    clock, asked = FakeClock(), list[str]()
+
+    def rule(project: str) -> Any:
+        asked.append(project)
+        return lambda task: len(asked) > 1  # everything, from the second time on
+
+    predictor = make(FakeRegistry({"1": "m1"}), clock=clock, blind=rule)
+    before = [predictor.predict("1", CONFIG, tasks("A", "B")) for _ in range(3)]
+    clock.pass_s(1)
+
+    assert [said(one) for one in before] == [["A", "B"]] * 3
+    assert said(predictor.predict("1", CONFIG, tasks("A", "B"))) == [None, None]
+    assert asked == ["1", "1"]
 
 
 def test_where_nobody_knows_what_is_blind_nothing_is_shown():
-    def down(project: str, task: Any) -> bool:
+    def down(_: Any) -> Any:
         raise OSError("the database is down")
 
-    assert said(make(FakeRegistry({"1": "m1"}), blind=down).predict("1", CONFIG, tasks("A", "B"))) == [None, None]
+    no_rule = make(FakeRegistry({"1": "m1"}), blind=down)
+    no_verdict = make(FakeRegistry({"1": "m1"}), blind=lambda project: down)
+
+    assert said(no_rule.predict("1", CONFIG, tasks("A", "B"))) == [None, None]
+    assert said(no_verdict.predict("1", CONFIG, tasks("A", "B"))) == [None, None]
 
 
 @pytest.mark.parametrize(

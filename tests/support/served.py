@@ -36,17 +36,25 @@ def create() -> Flask:
 
 @contextmanager
 def gunicorn(app: str, options: Sequence[str], folder: Path, environment: Mapping[str, str]) -> Iterator[Address]:
-    address = ("127.0.0.1", _free_port())
-    """Run `app` under gunicorn in a session of its own until the block ends."""
+    """Run `app` under gunicorn until the block ends."""
+    address = free_address()
     command = [sys.executable, "-m", "gunicorn", app, "--bind", f"{address[0]}:{address[1]}", *options]
     command += ["--no-control-socket", "--log-level", "error"]
+    with running(command, address, folder, environment):
+        yield address
+
+
+@contextmanager
+def running(command: Sequence[str], address: Address, folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    """Run a server in a session of its own, from its first healthy answer until the block ends."""
     log = (folder / "server.log").open("ab")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HITL_")}
     process = subprocess.Popen(
-        command, cwd=_ROOT, env={**os.environ, **environment}, stdout=log, stderr=log, start_new_session=True
+        command, cwd=_ROOT, env={**inherited, **environment}, stdout=log, stderr=log, start_new_session=True
     )
     try:
         _wait(address, process, folder / "server.log")
-        yield address
+        yield
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -74,7 +82,8 @@ def _wait(address: Address, process: subprocess.Popen[bytes], log: Path) -> None
     raise RuntimeError(f"the server did not start:\n{log.read_text()[-2000:]}")
 
 
-def _free_port() -> int:
+def free_address() -> Address:
+    """A port of this machine that nobody listens at."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+        return "127.0.0.1", int(one.getsockname()[1])

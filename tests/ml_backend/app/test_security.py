@@ -7,10 +7,11 @@ import logging
 from typing import Any
 
 import pytest
+from flask import Request
 from flask.testing import FlaskClient
 
 from ml_backend.app import Security, create_app
-from ml_backend.app.security import MemoryAttempts
+from ml_backend.app.security import Guard, MemoryAttempts
 from ml_backend.errors import SettingsError
 from ml_backend.predictor import Predictor
 from tests.support.serving import CONFIG, FakeClock, FakeRegistry
@@ -86,7 +87,7 @@ def test_a_password_beyond_ascii_is_known_in_both_ways_of_writing_it(encoding: s
 
 def test_a_webhook_needs_one_of_the_secrets_that_are_valid_now():
     valid = ["old"]
-    backend = client(user="", password="", secrets=lambda: valid)
+    backend = client(user="", password="", secrets=lambda: valid, cache_s=0.0)
 
     def status(secret: str | None) -> int:
         headers = {} if secret is None else {"X-Hitl-Secret": secret}
@@ -100,10 +101,29 @@ def test_a_webhook_needs_one_of_the_secrets_that_are_valid_now():
     assert backend.post("/setup", json=SETUP).status_code == 200  # secrets guard webhooks, logins guard models
 
 
-def test_an_empty_secret_lets_nobody_in():
-    backend = client(user="", password="", secrets=lambda: ["", "right"])
+def test_secrets_are_asked_for_once_in_a_while():
+    asked, clock = list[int](), FakeClock()
 
-    assert backend.post("/webhook", json=EVENT, headers={"X-Hitl-Secret": ""}).status_code == 401
+    def secrets() -> list[str]:
+        asked.append(1)
+        return ["right"]
+
+    guard = Guard(Security(secrets=secrets, cache_s=1.0), clock=clock)
+    request = Request({"HTTP_X_HITL_SECRET": "right", "REQUEST_METHOD": "POST"})
+    for _ in range(10):
+        guard.webhook(request)
+    clock.pass_s(1.5)
+    guard.webhook(request)
+
+    assert len(asked) == 2
+
+
+def test_an_empty_secret_lets_nobody_in():
+    for secrets in ([""], ["", "right"]):
+        backend = client(user="", password="", secrets=lambda secrets=secrets: secrets)
+
+        assert backend.post("/webhook", json=EVENT, headers={"X-Hitl-Secret": ""}).status_code == 401
+        assert backend.post("/webhook", json=EVENT).status_code == 401
 
 
 def test_without_login_and_secrets_everything_is_open():
