@@ -10,20 +10,21 @@ from feedback import events
 from feedback.collecting import collect
 from feedback.errors import NotConnected
 from feedback.jobs.lease import Held
-from feedback.learning.asking import Guesses, plan_window, read_asked
+from feedback.learning.asking import plan_window, read_asked
 from feedback.learning.challenge import challenge
 from feedback.learning.champion import Champions
 from feedback.learning.dataset import Dataset, build
+from feedback.learning.guesses import Guesses
 from feedback.learning.scene import Scene, read_scene
 from feedback.learning.settling import Settlement, settle
+from feedback.learning.workshop import Workshop, mirror
 from feedback.policy import Policy
 from feedback.reports.agreement import report_agreement
 from feedback.store import ProjectRow, Store, WindowRow
 from ml_backend.errors import ArtefactError, LabelConfigError, LabelStudioError, NotTrained, UnknownName
 from ml_backend.label_config import Control, LabelConfig, read_label_config
-from ml_backend.models import Recipe
 from ml_backend.records import Annotation, Task
-from ml_backend.registry import Bundle
+from ml_backend.registry import Bundle, Registry
 
 
 class Platform(Protocol):
@@ -37,13 +38,23 @@ class Platform(Protocol):
         """The project as Label Studio holds it: at least title and label_config."""
         ...
 
-    def ask(self, project: str, rows: Sequence[WindowRow], control: Control, *, stop: Callable[[], bool]) -> int:
-        """Make these rows the queue; safe to repeat. Returns how many of them Label Studio holds."""
+    def ask(
+        self, project: str, rows: Sequence[WindowRow], control: Control, *, head: int, stop: Callable[[], bool]
+    ) -> Given:
+        """Make these rows the queue, the first `head` at once; safe to repeat, ended early by `stop`."""
         ...
 
     def reopen(self, project: str, task: int, overlap: int) -> Task:
         """Let one more person answer a task."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """How much of a window Label Studio holds after a write."""
+
+    rows: int
+    complete: bool  # False when the write was stopped, and must go on later
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +83,18 @@ class Loop:
         store: Store,
         *,
         platform: Platform | None,
-        recipes: Callable[[LabelConfig, Control, Policy], Recipe],
-        load: Callable[[bytes, str], Bundle],
+        workshop: Workshop,
+        folder: Registry,
         policies: Callable[[ProjectRow], Policy],
         clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._platform = platform
-        self._recipes = recipes
+        self._workshop = workshop
+        self._folder = folder
         self._policies = policies
         self._clock = clock
-        self._champions = Champions(store.registry, load)
+        self._champions = Champions(store.registry, workshop.load)
         self._guesses = Guesses()
 
     def turn(self, project_id: str, *, held: Held | None = None, poll: bool = True) -> Turn:
@@ -108,6 +120,7 @@ class Loop:
         data = {task.id: task.data for task in scene.tasks.values()}
         dataset = build(scene.control.name, scene.control.labels, settlement.settled, data, scene.roles)
         verdict = self._learn(scene, dataset, notes, held)
+        mirror(self._store.registry, self._folder, scene.project.id)
         reopened = self._reopen(scene, settlement, notes, held)
         champion = self._champion(scene.project.id, notes)
         asked, window = self._ask(scene, settlement, dataset, champion, notes, held)
@@ -138,7 +151,7 @@ class Loop:
 
     def _learn(self, scene: Scene, dataset: Dataset, notes: list[str], held: Held | None) -> str:
         try:
-            recipe = self._recipes(scene.config, scene.control, scene.policy)
+            recipe = self._workshop.recipe(scene.config, scene.control, scene.policy)
             work = held.work if held else None
             verdict = challenge(self._store, self._champions, scene, dataset, recipe, now_s=self._clock(), work=work)
         except (NotTrained, UnknownName) as error:
@@ -191,17 +204,19 @@ class Loop:
             notes.append("the queue is not written: the project is paused, or another worker has it")
             return "", served.version if served else ""
         self._store.save_window(project, plan.rows)  # first here: a kill in the middle finds what it was writing
+        head, rows = scene.policy.queue.head, len(plan.rows)
         try:
-            kept = self._platform.ask(
-                project, plan.rows, scene.control, stop=lambda: not self._may_write(project, held)
+            given = self._platform.ask(
+                project, plan.rows, scene.control, head=head, stop=lambda: not self._may_write(project, held)
             )
         except LabelStudioError as error:
             notes.append(f"the queue is not written: {error}")
             return "", served.version if served else ""
-        if kept < len(plan.rows):
-            notes.append(f"Label Studio holds {kept} of {len(plan.rows)} rows of {plan.version}")
-        body = {"version": plan.version, "rows": len(plan.rows), "held": kept, "why": plan.why, "at_s": self._clock()}
-        self._store.record(project, "asked", body, key=plan.version)
+        if given.rows < rows:
+            notes.append(f"Label Studio holds {given.rows} of {rows} rows of {plan.version}")
+        if given.complete:
+            body = {"version": plan.version, "rows": rows, "held": given.rows, "why": plan.why, "at_s": self._clock()}
+            self._store.record(project, "asked", body)
         return plan.why, plan.version
 
     def _may_write(self, project: str, held: Held | None) -> bool:

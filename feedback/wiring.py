@@ -18,15 +18,13 @@ from feedback.settings import Settings, read_settings
 if TYPE_CHECKING:
     from flask import Flask
 
+    from feedback.jobs.doorbell import Doorbell
     from feedback.jobs.lease import Held
+    from feedback.learning.workshop import Workshop
     from feedback.loop import Loop, Turn
-    from feedback.policy import Policy
     from feedback.store import ProjectRow, Store
-    from ml_backend.label_config import Control, LabelConfig
     from ml_backend.labelstudio.client import Client
     from ml_backend.labelstudio.doctor import Finding
-    from ml_backend.models import Recipe
-    from ml_backend.registry import Bundle
 
 
 def settings_from_environment(environ: Mapping[str, str] | None = None) -> Settings:
@@ -78,23 +76,29 @@ def loop_of(settings: Settings, store: Store) -> Loop:
     from feedback.connecting import policy_of
     from feedback.loop import Loop
     from feedback.platform import LabelStudio
+    from ml_backend.registry import FolderRegistry
 
     platform = LabelStudio(client_of(settings, store), store) if settings.has_label_studio else None
-    return Loop(store, platform=platform, recipes=_recipe, load=_loader(store), policies=policy_of, clock=time.time)
+    return Loop(
+        store,
+        platform=platform,
+        workshop=_workshop(store),
+        folder=FolderRegistry(settings.data_dir / "models"),
+        policies=policy_of,
+        clock=time.time,
+    )
 
 
 def run_turn(settings: Settings, store: Store, project: str) -> Turn:
     """One turn now, under the lease that keeps two workers from one project."""
-    from feedback.jobs.lease import lease
-    from feedback.jobs.tick import LEASE_S
+    from feedback.jobs.tick import LEASE_S, run_held
 
     known_project(store, project)
     loop = loop_of(settings, store)
     store.want(project, "turn")
     while (work := store.claim(_owner(), lease_s=LEASE_S, kinds=("turn",), project=project)) is None:
         time.sleep(0.2)
-    with lease(store, work) as held:
-        return loop.turn(project, held=held)
+    return run_held(store, work, lambda project, held: loop.turn(project, held=held))
 
 
 def run_worker(settings: Settings) -> None:
@@ -120,7 +124,21 @@ def run_worker(settings: Settings) -> None:
                 if row.connected and due(row.id):
                     store.want(row.id, "turn")
 
-        Worker(store, {"turn": turn}, owner=_owner(), tick_s=settings.tick_s).run(before_look=want_polls)
+        worker = Worker(
+            store, {"turn": turn}, owner=_owner(), tick_s=settings.tick_s, doorbell=doorbell_of(settings, store)
+        )
+        worker.run(before_look=want_polls)
+
+
+def doorbell_of(settings: Settings, store: Store) -> Doorbell:
+    """What wakes workers when work is wanted; the web half rings it, the workers wait for it."""
+    from feedback.jobs.doorbell import make_doorbell
+
+    def is_due() -> bool:
+        now_s = time.time()
+        return any(row.state in ("wanted", "parked") and row.due_s <= now_s for row in store.works())
+
+    return make_doorbell(settings.doorbell, database_url=settings.database_url, is_due=is_due)
 
 
 def examine(settings: Settings, store: Store, project: str) -> list[Finding]:
@@ -163,9 +181,9 @@ def application(settings: Settings) -> Flask:
         # a service that nobody has connected has told its secret to nobody: on loopback it listens to all
         return webhook_secrets(settings, store) if settings.secrets or store.find_secret("webhook") else ()
 
-    webhook = Webhook(store)
+    webhook = Webhook(store, ring=doorbell_of(settings, store).ring)
     return create_app(
-        Predictor(store.registry, blind=blind, load=_loader(store), count=metrics.count),
+        Predictor(store.registry, blind=blind, load=_workshop(store).load, count=metrics.count),
         webhook=webhook,
         job_status=webhook.job_status,
         limits=Limits(body_bytes=settings.max_body_mib << 20, tasks=settings.max_tasks),
@@ -181,28 +199,11 @@ def gauges(store: Store) -> dict[str, float]:
     return service_gauges(store)
 
 
-def _recipe(config: LabelConfig, control: Control, policy: Policy) -> Recipe:
-    """The model that the policy names, or the default of the control."""
-    from ml_backend.models import recipe_for
-
-    if policy.model.hosted:
-        from ml_backend.models.hosted import hosted
-
-        return hosted(policy.model.hosted, label_config=config.xml, control=control)
-    return recipe_for(control)
-
-
-def _loader(store: Store) -> Callable[[bytes, str], Bundle]:
-    """How artefacts are loaded: with the hosted recipes that some project's policy names, and no others."""
+def _workshop(store: Store) -> Workshop:
     from feedback.connecting import policy_of
-    from ml_backend.models.hosted import hosted
-    from ml_backend.registry import unpack
+    from feedback.learning.workshop import Workshop
 
-    def load(data: bytes, digest: str) -> Bundle:
-        named = {policy_of(row).model.hosted for row in store.projects()} - {""}
-        return unpack(data, digest, recipes=[hosted(spec) for spec in sorted(named)])
-
-    return load
+    return Workshop(lambda: {policy_of(row).model.hosted for row in store.projects()} - {""})
 
 
 def gunicorn_command(settings: Settings) -> list[str]:

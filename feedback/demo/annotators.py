@@ -16,6 +16,8 @@ from ml_backend.records import Answer, content_hash
 
 _PATIENCE_S = 20.0  # an empty queue is asked again for so long: a second opinion may be re-opened
 
+_THINK_S = 0.2  # a person looks before they answer; it also leaves Label Studio to the others
+
 
 @dataclass(slots=True)
 class Tally:
@@ -60,6 +62,7 @@ class Annotator(threading.Thread):
                 if task is None:
                     time.sleep(0.3)
                     continue
+                time.sleep(_THINK_S)
                 label = self._answer(content_hash(task["data"]), self._control.labels)
                 self._submit(task, label)
             except LabelStudioError as error:

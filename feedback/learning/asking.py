@@ -1,25 +1,25 @@
-"""Asking: decide when the queue needs a new window, and what stands in it."""
+"""Asking: decide when the queue needs new rows, and what stands in them."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from feedback.learning.guesses import Floats, Guesses
 from feedback.learning.scene import Scene
 from feedback.learning.settling import Settlement
 from feedback.learning.window import Open, Place, compose
 from feedback.store import Store, WindowRow
+from ml_backend.predictor import COLD
 from ml_backend.registry import Bundle
-from sampling.ordering import order
+from sampling.ordering import Ordering, order
 from sampling.pool import Pool
 
-COLD = "hitl-0"  # the version that stands for "no model yet", as the predictor answers it
-
-
-Floats = np.ndarray[tuple[int], np.dtype[np.float64]]  # (k,)
+_LAST_PLACE = 9_000  # scores are place / 10,000 in Label Studio: a version that grew so far is replaced
+_EVERY = 4  # second opinions are woven into a served window at every fourth place
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Asked:
 
     version: str  # M+qN
     rows: Sequence[WindowRow]
-    complete: bool  # whether Label Studio holds all of it
+    complete: bool  # whether Label Studio was given all of it
 
     @property
     def model(self) -> str:
@@ -39,6 +39,15 @@ class Asked:
     def number(self) -> int:
         """The N of M+qN."""
         return int(self.version.rpartition("+q")[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The rows that a version shall have, and why; those that Label Studio has already are not written again."""
+
+    version: str
+    rows: Sequence[WindowRow]
+    why: str
 
 
 def open_tasks(scene: Scene, settlement: Settlement) -> list[Open]:
@@ -61,33 +70,6 @@ def open_tasks(scene: Scene, settlement: Settlement) -> list[Open]:
     ]
 
 
-def why_ask(scene: Scene, asked: Asked | None, opened: Sequence[Open], model: str) -> str:
-    """Say why a new window is needed now; "" when the one that is served still does."""
-    if not opened:
-        return ""
-    if asked is None:
-        return "no window yet"
-    if asked.model != model:
-        return f"model {model} serves"
-    here = {row.task for row in asked.rows}
-    still = sum(item.task in here for item in opened)
-    if any(item.reopened and item.task not in here for item in opened):
-        return "second opinions wait"
-    if still == len(opened):
-        return ""  # everything that is open is in it already
-    full = min(scene.policy.queue.window, len(opened))
-    return f"{still} of {len(asked.rows)} rows are left" if still < scene.policy.queue.low_water * full else ""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A window to write, and why."""
-
-    version: str
-    rows: Sequence[WindowRow]
-    why: str
-
-
 def plan_window(
     scene: Scene,
     settlement: Settlement,
@@ -98,18 +80,68 @@ def plan_window(
     audit_rows: int,
     now_s: float,
 ) -> Plan | None:
-    """Plan the next window, or the rest of one that was cut short; None while the served one still does."""
+    """Plan what Label Studio must be given now; None while the served window still does.
+
+    A new model gets a new version. Under the same model the version grows: second opinions are woven in at its
+    front, new tasks are added at its end when less than `queue.low_water` of it is left.
+    """
     model = champion.version if champion else COLD
-    if served is not None and not served.complete and served.model == model:
-        return Plan(served.version, served.rows, "the last window was cut short")
     opened = open_tasks(scene, settlement)
-    why = why_ask(scene, served, opened, model)
-    if not why:
+    if served is None or served.model != model or _last_place(served) >= _LAST_PLACE:
+        if not opened:
+            return None
+        number = served.number + 1 if served else 1
+        version = f"{model}+q{number}"
+        places = _places(scene, opened, champion, guesses, number=number, audit_rows=audit_rows)
+        why = "no window yet" if served is None else f"model {model} serves" if served.model != model else "it is full"
+        return Plan(version, [_row(place, version, at, now_s) for at, place in enumerate(places)], why)
+    if not served.complete:
+        return Plan(served.version, served.rows, "the last window was cut short")
+    return _grown(scene, opened, served, champion, guesses, audit_rows=audit_rows, now_s=now_s)
+
+
+def read_asked(store: Store, project: str) -> Asked | None:
+    """The newest window we planned, and whether Label Studio was given all of it."""
+    rows = store.window(project)
+    if not rows:
         return None
-    number = served.number + 1 if served else 1
-    version = f"{model}+q{number}"
-    places = _places(scene, opened, champion, guesses, number=number, audit_rows=audit_rows)
-    return Plan(version, [_row(place, version, at, now_s) for at, place in enumerate(places)], why)
+    version, written = rows[0].version, 0
+    if (done := store.latest(project, "asked")) and done.body["version"] == version:
+        written = int(done.body["rows"])
+    return Asked(version, rows, complete=written == len(rows))
+
+
+def _grown(
+    scene: Scene,
+    opened: Sequence[Open],
+    served: Asked,
+    champion: Bundle | None,
+    guesses: Guesses,
+    *,
+    audit_rows: int,
+    now_s: float,
+) -> Plan | None:
+    here = {row.task for row in served.rows}
+    outside = [item for item in opened if item.task not in here]
+    still = len(opened) - len(outside)
+    again = [item for item in outside if item.reopened]
+    rows = [
+        _row(Place(item.task, None, None, blind=True, reason="second opinion"), served.version, at * _EVERY, now_s)
+        for at, item in enumerate(again)
+    ]
+    why = f"{len(rows)} second opinions wait" if rows else ""
+    fresh = [item for item in outside if not item.reopened]
+    full = min(scene.policy.queue.window, still + len(fresh))
+    if fresh and still < scene.policy.queue.low_water * full:
+        places = _places(scene, fresh, champion, guesses, number=served.number, audit_rows=audit_rows)[: full - still]
+        first = _last_place(served) + 1
+        rows += [_row(place, served.version, first + at, now_s) for at, place in enumerate(places)]
+        why = f"{still} of {len(here)} rows are left"
+    return Plan(served.version, [*served.rows, *rows], why) if rows else None
+
+
+def _last_place(served: Asked) -> int:
+    return max(row.place for row in served.rows)
 
 
 def _places(
@@ -121,54 +153,36 @@ def _places(
     """
     policy = scene.policy
     learnable = [item.task for item in opened if item.role == "train" and not item.reopened]
-    proba = guesses.proba(champion, scene, [item.task for item in opened if not item.blind or item.role == "train"])
+    proba = guesses.proba(champion, scene, learnable)
     ranked: list[tuple[int, str]] = []
     if learnable:
-        k = len(champion.classes) if champion else 1
-        unknown = np.full(k, 1.0 / k)  # before the first model every task is as good as any other
-        table = np.vstack([proba.get(task, unknown) for task in learnable])
-        ordering = order(
-            Pool(tuple(learnable), table, np.zeros(len(learnable))),
-            strategy=policy.sampling.strategy,
-            random_share=policy.sampling.random_share,
-            seed=zlib.crc32(f"{scene.project.id}/{number}".encode()),
-            size=policy.queue.window,
-        )
+        ordering = _ordering(scene, learnable, champion, guesses, proba, number=number)
         ranked = list(zip(ordering.ids, ordering.reasons, strict=True))
     quota = max(0.5, policy.audit.quota) if audit_rows < policy.audit.start else policy.audit.quota
     said = {task: champion.says(row) for task, row in proba.items()} if champion else {}
     return compose(opened, ranked, said, size=policy.queue.window, audit_quota=quota)
 
 
-class Guesses:
-    """What the champion says of open tasks, worked out once for each model and task content."""
-
-    def __init__(self) -> None:
-        self._version: dict[str, str] = {}
-        self._rows: dict[str, dict[str, Floats]] = {}  # project -> unit -> (k,)
-
-    def proba(self, champion: Bundle | None, scene: Scene, tasks: Sequence[int]) -> dict[int, Floats]:
-        """(k,) calibrated probabilities by task; NaN where a task cannot be read; nothing without a champion."""
-        if champion is None:
-            return {}
-        project = scene.project.id
-        if self._version.get(project) != champion.version:
-            self._version[project], self._rows[project] = champion.version, {}
-        known = self._rows[project]
-        new = list({scene.units[task]: task for task in tasks if scene.units[task] not in known}.values())
-        if new:
-            table = champion.proba([scene.tasks[task].data for task in new])
-            known.update((scene.units[task], row) for task, row in zip(new, table, strict=True))
-        return {task: known[scene.units[task]] for task in tasks}
-
-
-def read_asked(store: Store, project: str) -> Asked | None:
-    """The newest window we planned, and whether Label Studio holds all of it."""
-    rows = store.window(project)
-    if not rows:
-        return None
-    done = store.latest(project, "asked", key=rows[0].version)
-    return Asked(rows[0].version, rows, complete=done is not None)
+def _ordering(
+    scene: Scene,
+    tasks: Sequence[int],
+    champion: Bundle | None,
+    guesses: Guesses,
+    proba: Mapping[int, Floats],
+    *,
+    number: int,
+) -> Ordering:
+    policy = scene.policy
+    unknown = np.full(len(champion.classes) if champion else 1, 1.0)  # before the first model all tasks are alike
+    table = np.vstack([proba.get(task, unknown / unknown.sum()) for task in tasks])
+    vectors = guesses.vectors(champion, scene, tasks) if champion and policy.sampling.looks_at_distances else None
+    return order(
+        Pool(tuple(tasks), table, np.zeros(len(tasks)), vectors=vectors),
+        strategy=policy.sampling.strategy if champion else "random",
+        random_share=policy.sampling.random_share,
+        seed=zlib.crc32(f"{scene.project.id}/{number}".encode()),
+        size=policy.queue.window,
+    )
 
 
 def _row(place: Place, version: str, at: int, now_s: float) -> WindowRow:

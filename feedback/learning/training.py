@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from feedback.learning.dataset import Dataset, Row
-from ml_backend.calibration import Scaler, fit_temperature
+from ml_backend.calibration import Scaler, fit_scaler
 from ml_backend.label_config import Control
 from ml_backend.models import Model, Recipe
 from ml_backend.registry import Bundle
@@ -46,12 +46,11 @@ def train(dataset: Dataset, control: Control, recipe: Recipe, *, config_hash: st
 
 
 def calibrate(model: Model, rows: Sequence[Row]) -> Scaler:
-    """Fit the scaler on rows whose label the model knows; too few, or no gain, leave it as it is."""
-    place = {label: index for index, label in enumerate(model.classes)}
-    rows = [row for row in rows if row.label in place]
+    """Fit the scaler on rows that the model never saw; too few, or no gain on unseen ones, leave it as it is."""
     if not rows:
         return Scaler.identity()
+    place = {label: index for index, label in enumerate(model.classes)}
     proba = model.predict_proba([row.data for row in rows])
     readable = ~np.isnan(proba).any(axis=1)
-    labels = np.array([place[row.label] for row in rows])
-    return fit_temperature(proba[readable], labels[readable]) if readable.any() else Scaler.identity()
+    labels = np.array([place.get(row.label, -1) for row in rows])  # -1: a label that the model never saw
+    return fit_scaler(proba[readable], labels[readable]) if readable.any() else Scaler.identity()

@@ -32,6 +32,11 @@ class Sampling(_Section):
     strategy: str = "margin"
     random_share: Share = 0.1  # of the places in the queue that the strategy fills
 
+    @property
+    def looks_at_distances(self) -> bool:
+        """Whether the strategy needs vectors beside probabilities."""
+        return self.strategy in ("ranked", "mkm", "typical")
+
 
 class Queue(_Section):
     """The window that is written to Label Studio."""

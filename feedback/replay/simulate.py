@@ -10,6 +10,7 @@ import numpy as np
 
 from feedback.errors import EvaluationError
 from feedback.learning.roles import Draws
+from feedback.policy.schema import Sampling
 from ml_backend.label_config import Control
 from ml_backend.models import Model, Recipe
 from sampling.ordering import order
@@ -72,8 +73,9 @@ def simulate(
         taken = set(asked)
         rest = [row for row in pool if row not in taken]
         proba = model.predict_proba([data[row] for row in rest])
+        near = Sampling(strategy=strategy).looks_at_distances
         chosen = order(
-            Pool(tuple(rest), proba, np.zeros(len(rest))),
+            Pool(tuple(rest), proba, np.zeros(len(rest)), model.vectors([data[row] for row in rest]) if near else None),
             strategy="margin" if strategy == "random" else strategy,
             random_share=1.0 if strategy == "random" else random_share,
             seed=seed * 10_000 + len(asked),

@@ -7,6 +7,7 @@ from io import BytesIO
 from pathlib import Path
 
 from feedback.policy import Policy
+from feedback.policy.schema import Overlap, Queue
 from feedback.recipes import ProjectRecipe
 
 _SIZE = 96  # pixels a side: large enough to be read by a person in the browser
@@ -33,7 +34,7 @@ def make(*, data: Path | None, text: str, label: str, limit: int | None) -> Proj
         tasks=[{"image": _data_uri(image)} for image in digits.images[:limit]],
         truth=[str(target) for target in digits.target[:limit]],
         control="digit",
-        policy=Policy(),
+        policy=Policy(queue=Queue(window=200, head=8), overlap=Overlap(share=0.15)),
     )
 
 

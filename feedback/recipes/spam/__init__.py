@@ -9,6 +9,7 @@ from xml.sax.saxutils import quoteattr
 
 from feedback.errors import RecipeError
 from feedback.policy import Policy
+from feedback.policy.schema import Overlap, Queue
 from feedback.recipes import ProjectRecipe
 
 _MOST_LABELS = 100  # more than that is free text, not a label
@@ -41,7 +42,7 @@ def make(*, data: Path | None, text: str, label: str, limit: int | None) -> Proj
         tasks=[{"text": row[0]} for row in rows],
         truth=[row[1] for row in rows],
         control="label",
-        policy=Policy(),
+        policy=Policy(queue=Queue(window=200, head=8), overlap=Overlap(share=0.15)),
     )
 
 
