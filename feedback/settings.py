@@ -40,6 +40,9 @@ class Settings:
     web_threads: int = 4
     tick_s: float = 2.0  # how often the worker looks for work that no doorbell announced
     poll_s: float = 15.0  # how often Label Studio is asked for what webhooks missed
+    sweep_s: float = 3600.0  # how often everything is compared with Label Studio; deletions that nobody told show here
+    doorbell: str = ""  # "" : workers glance at the work rows; redis://… or postgres ring over many hosts
+    media_hosts: str = ""  # hosts beside Label Studio that images in tasks may come from, comma-separated
     log_level: str = "info"
 
     @property
@@ -122,6 +125,7 @@ def _check(settings: Settings) -> None:
         "web_threads": (1, 256),
         "tick_s": (0.05, 3600.0),
         "poll_s": (0.2, 86_400.0),
+        "sweep_s": (1.0, 31_536_000.0),
     }
     for name, (low, high) in ranges.items():
         if not low <= getattr(settings, name) <= high:
@@ -134,6 +138,9 @@ def _check(settings: Settings) -> None:
         value = getattr(settings, name)
         if value and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
             raise SettingsError(f"{_variable(name)} is {value!r}; wanted http://host:port or https://host.")
+    scheme = settings.doorbell.partition("://")[0].partition("+")[0]
+    if scheme not in ("", "redis", "rediss", "unix", "postgres", "postgresql"):
+        raise SettingsError(f"HITL_DOORBELL is of the kind {scheme!r}; wanted nothing, redis://host:port, or postgres.")
     if bool(settings.basic_auth_user) != bool(settings.basic_auth_password):
         raise SettingsError("HITL_BASIC_AUTH_USER and HITL_BASIC_AUTH_PASSWORD go together; only one is set.")
     if not settings.loopback and not (settings.secrets and settings.basic_auth_password):

@@ -45,9 +45,12 @@ class Webhook:
     lost here is found by polling. BodyError for what no Label Studio sends; the store's errors pass through.
     """
 
-    def __init__(self, store: Book, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, store: Book, *, clock: Callable[[], float] = time.time, ring: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._ring = ring  # after the commit, and never needed: the work row is what counts
 
     def __call__(self, body: Any) -> Answer:
         """Store one event, and say what became of it."""
@@ -64,6 +67,8 @@ class Webhook:
             answer["skipped"] = list(intake.skipped)
         if intake.action == "START_TRAINING":
             answer["job"] = self._train(intake.project)
+        if appended.changed or "job" in answer:
+            self._ring(intake.project)
         return answer
 
     def job_status(self, job: str) -> str | None:
