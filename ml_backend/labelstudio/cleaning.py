@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -61,6 +61,33 @@ def clean(
                 else:
                     return Cleaned(deleted, waiting)
     return Cleaned(deleted, waiting)
+
+
+def remove_versions(client: Client, project: str, versions: Sequence[str]) -> None:
+    """Delete all predictions of some versions at once, and put Label Studio's counts of predictions right.
+
+    For a project that is let go: whoever has one of them on the screen must open the task again.
+    """
+    if not versions:
+        return
+    gone = set(versions)
+    expected: dict[int, int] = {}
+    for version in versions:
+        for task in _holders(client, project, version):
+            kept = [row for row in task["predictions"] if row["model_version"] not in gone]
+            expected[task["id"]] = len(kept)
+    for version in versions:
+        client.delete_model_version(project, version)
+    # reason: once any project was deleted, Label Studio 1.23 forgets to lower the counts until it is restarted
+    if _miscounted(client, project, expected):
+        client.create_predictions(project, [])  # recounts the project where the memory-efficient flag is off
+        for number in _miscounted(client, project, expected):
+            client.patch_task(number, total_predictions=expected[number])
+
+
+def _miscounted(client: Client, project: str, expected: Mapping[int, int]) -> list[int]:
+    tasks = client.each_task(project, include=("id", "total_predictions"))
+    return [row["id"] for row in tasks if row["total_predictions"] != expected.get(row["id"], row["total_predictions"])]
 
 
 def seconds(moment: str) -> float:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from ml_backend.errors import LabelStudioError
 
+from .cleaning import remove_versions
 from .client import Client, Json
 from .snapshot import SETTINGS, Snapshot, hide, restore_overlaps, same_url, take
 
@@ -130,8 +131,7 @@ def disconnect(client: Client, snapshot: Snapshot, *, versions: Iterable[str] = 
         client.patch_project(project, model_version="")
     if snapshot.backend is None and backend is not None:
         client.delete_backend(backend["id"])
-    for version in our_versions(client, snapshot, versions):
-        client.delete_model_version(project, version)
+    remove_versions(client, project, our_versions(client, snapshot, versions))
     restore_overlaps(client, snapshot)
     client.patch_project(project, **snapshot.settings)
     if snapshot.model_version:  # after show_collab_predictions, which empties it

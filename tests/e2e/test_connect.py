@@ -57,6 +57,7 @@ def awkward(site: Site, project: Project, old: str | None) -> None:
         admin.create_prediction(tasks[0], result=[], score=0.1, model_version="gone")
         admin.patch_project(project.id, model_version="gone")
         admin.delete_model_version(project.id, "gone")  # sets null
+        admin.create_predictions(project.id, [])  # recounts
     else:
         admin.patch_project(project.id, model_version=old)
 
