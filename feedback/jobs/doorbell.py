@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from feedback.errors import SettingsError
@@ -71,6 +72,10 @@ class Storage(Protocol):
         """How many are in."""
         ...
 
+    def close(self) -> object:
+        """Give this thread's connections back."""
+        ...
+
 
 class HueyDoorbell:
     """A bell over many hosts, on a queue of huey.
@@ -118,6 +123,14 @@ class HueyDoorbell:
             self._sleep(max(0.0, timeout_s - (self._clock() - began_s)))
         return False
 
+    def close(self) -> None:
+        """Give this thread's connections back."""
+        storage: Storage | None = getattr(self._mine, "storage", None)
+        self._mine.storage = None
+        with suppress(Exception):  # whatever the bell's own client raises: it is being left
+            if storage is not None:
+                storage.close()
+
     def _storage(self) -> Storage:
         storage: Storage | None = getattr(self._mine, "storage", None)
         if storage is None:
@@ -125,7 +138,7 @@ class HueyDoorbell:
         return storage
 
     def _failed(self, verb: str, error: Exception) -> None:
-        self._mine.storage = None
+        self.close()
         self._silent_until_s = self._clock() + _SULK_S
         # its type only: a driver's message may show the address with its password
         _LOG.warning("cannot %s the doorbell (%s); workers look at every tick", verb, type(error).__name__)

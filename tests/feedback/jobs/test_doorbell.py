@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from feedback.errors import SettingsError
-from feedback.jobs.doorbell import Doorbell, Glance, HueyDoorbell, make_doorbell
+from feedback.jobs.doorbell import Glance, HueyDoorbell, make_doorbell
 from ml_backend.labelstudio.local import free_port
 from tests.support import postgres
 
@@ -40,18 +40,32 @@ class FakeStorage:
             return None
         return self.queue.pop(0)
 
+    def close(self) -> None:
+        pass
+
     def _check(self) -> None:
         if self.away:
             raise ConnectionError("redis://user:secret@host is away")
 
 
-def heard_across(one: Doorbell, other: Doorbell, *, within_s: float = 5.0) -> float:
+def over_huey(setting: str, *, database_url: str = "") -> HueyDoorbell:
+    made = make_doorbell(setting, database_url=database_url, is_due=lambda: False)
+    assert isinstance(made, HueyDoorbell)
+    return made
+
+
+def heard_across(one: HueyDoorbell, other: HueyDoorbell, *, within_s: float = 5.0) -> float:
     """Seconds from a ring on one to the end of a wait on the other."""
     one.ring("1")  # connects, and makes tables where there are none
     while other.wait(0.3):
         pass
     heard: list[float] = []
-    waiting = threading.Thread(target=lambda: heard.append(time.monotonic() if other.wait(within_s) else 0.0))
+
+    def listen() -> None:
+        heard.append(time.monotonic() if other.wait(within_s) else 0.0)
+        other.close()
+
+    waiting = threading.Thread(target=listen)
     waiting.start()
     time.sleep(0.2)
     rung = time.monotonic()
@@ -139,10 +153,11 @@ def redis_url(tmp_path: Path) -> Iterator[str]:
 
 @pytest.mark.redis
 def test_a_ring_over_redis_wakes_a_waiting_worker_at_once(redis_url: str):
-    one = make_doorbell(redis_url, database_url="", is_due=lambda: False)
-    other = make_doorbell(redis_url, database_url="", is_due=lambda: False)
+    one, other = over_huey(redis_url), over_huey(redis_url)
 
     assert heard_across(one, other) < 0.5
+    one.close()
+    other.close()
 
 
 @pytest.mark.redis
@@ -161,8 +176,8 @@ def test_a_ring_over_postgresql_wakes_a_waiting_worker_at_once():
         pytest.skip("PostgreSQL is not installed")
     with postgres.running() as server:
         url = server.database()
-        one = make_doorbell("postgres", database_url=url, is_due=lambda: False)
-        other = make_doorbell(url, database_url="", is_due=lambda: False)
+        one = over_huey("postgres", database_url=url)
+        other = over_huey(url)
 
         assert heard_across(one, other) < 0.5
 

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from feedback.errors import LeaseLost, StoreError
+from feedback.jobs.lease import lease
+from feedback.store import Store, Work, open_store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    yield opened
+    opened.close()
+
+
+def _claim(store: Store, owner: str, lease_s: float) -> Work:
+    work = store.claim(owner, lease_s=lease_s)
+    assert work is not None
+    return work
+
+
+def test_a_heartbeat_holds_work_for_longer_than_its_lease(store: Store) -> None:
+    store.want("1", "turn")
+    work = _claim(store, "ann", 0.3)
+
+    with lease(store, work, beat_s=0.05) as held:
+        time.sleep(0.6)
+        assert store.claim("bob", lease_s=0.3) is None
+        assert held.holds()
+    store.done(work)
+    assert store.works()[0].state == "idle"
+
+
+def test_a_job_whose_lease_was_lost_commits_nothing(store: Store) -> None:
+    store.want("1", "turn")
+    work = _claim(store, "ann", 0.05)
+
+    def late() -> None:
+        with lease(store, work, beat_s=60.0) as held:
+            time.sleep(0.1)
+            other = _claim(store, "bob", 60.0)
+            assert not held.holds()
+            with pytest.raises(LeaseLost), store.transaction(work):
+                store.record("1", "verdict", {})
+            store.done(other)
+            assert not held.holds()  # lost is lost, also when the other has finished
+
+    with pytest.raises(LeaseLost):
+        late()
+    assert store.latest("1", "verdict") is None
+
+
+def test_the_heartbeat_itself_notices_the_loss(store: Store) -> None:
+    store.want("1", "turn")
+    work = _claim(store, "ann", 0.01)
+    time.sleep(0.05)
+    _claim(store, "bob", 60.0)
+
+    with pytest.raises(LeaseLost, match="passed to another worker"), lease(store, work, beat_s=0.01):
+        time.sleep(0.1)
+
+
+def test_a_failing_job_keeps_its_own_error(store: Store) -> None:
+    store.want("1", "turn")
+    work = _claim(store, "ann", 60.0)
+
+    with pytest.raises(ZeroDivisionError), lease(store, work):
+        _ = 1 / 0
+    assert store.holds(work)
+    assert not any(thread.name.startswith("lease") for thread in threading.enumerate())
+
+
+def test_a_database_that_is_away_for_a_moment_loses_no_lease(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.want("1", "turn")
+    work = _claim(store, "ann", 60.0)
+    beats = threading.Event()
+
+    def away(_work: Work) -> None:
+        beats.set()
+        raise StoreError("away")
+
+    monkeypatch.setattr(store, "beat", away)
+    with lease(store, work, beat_s=0.01) as held:
+        assert beats.wait(10)
+        assert held.holds()
