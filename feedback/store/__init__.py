@@ -15,6 +15,7 @@ from feedback.events import Event, Source, of_one_task
 from feedback.store import erase, replay
 from feedback.store.engine import Database, Durability
 from feedback.store.log import Log
+from feedback.store.lookups import Lookups
 from feedback.store.migrations import migrate
 from feedback.store.models import Models
 from feedback.store.projects import Projects
@@ -68,11 +69,15 @@ def open_store(url: str, *, clock: Callable[[], float] = time.time, durability: 
     `durability="normal"` survives a killed process, not a power cut. Open it after forking, once in each process.
     """
     database = Database(url, clock=clock, durability=durability)
-    migrate(database)
+    try:
+        migrate(database)
+    except BaseException:
+        database.close()
+        raise
     return Store(database)
 
 
-class Store(Reads, Records, Projects, Secrets, Works):
+class Store(Reads, Lookups, Records, Projects, Secrets, Works):
     """Everything that is kept, behind one name; each part has its own file in this folder.
 
     Whatever changes something returns once it is durable. Inside `transaction`, that is when the block ends.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import Connection, Table, create_engine, event, text
+from sqlalchemy import Connection, Select, Table, create_engine, event, text
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.engine import URL, Engine, make_url
@@ -25,6 +25,7 @@ Durability = Literal["full", "normal"]
 _WAIT_S = 30.0  # for the write lock; longer than any honest transaction but a rebuild
 _POLL_S = 0.001  # SQLite's own waiting sleeps up to 100 ms, which makes the tail of the ingest
 _CHUNK = 500  # keys in one IN list
+_AT_ONCE = 1000  # rows in memory; a project may have a million
 _LOCK_SPACE = 0x48_49_54_4C  # "HITL": the first key of our PostgreSQL advisory locks
 
 
@@ -134,6 +135,12 @@ class Database:
             yield
         finally:
             self._gate.release()
+
+
+def stream(connection: Connection, query: Select[Any]) -> Iterator[Any]:
+    """Read rows a thousand at a time; the cursor is closed when the iterator is, read to its end or not."""
+    with connection.execute(query.execution_options(yield_per=_AT_ONCE)) as rows:
+        yield from rows
 
 
 @cache

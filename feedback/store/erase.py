@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select, text
 from feedback.errors import StoreError
 from feedback.events import Event
 from feedback.store import replay, schema
-from feedback.store.engine import Database, chunks
+from feedback.store.engine import Database, chunks, stream
 from feedback.store.log import Log
 from feedback.store.rows import Forgotten
 
@@ -50,9 +50,8 @@ def _annotations(connection: Connection, project: str, *, person: int | None, ta
         select(told.entity_id, kept.body)
         .join_from(schema.event, schema.payload, (kept.project == told.project) & (kept.seq == told.seq))
         .where(told.project == project, told.entity == "annotation", told.action == "saved")
-        .execution_options(yield_per=1000)
     )
-    return sorted({row.entity_id for row in connection.execute(bodies) if orjson.loads(row.body)["person"] == person})
+    return sorted({row.entity_id for row in stream(connection, bodies) if orjson.loads(row.body)["person"] == person})
 
 
 def _erase(connection: Connection, project: str, entity: str, number: int) -> int:

@@ -43,6 +43,10 @@ class Reads:
                 for row in connection.execute(query.order_by(table.id))
             ]
 
+    def open_tasks(self, project: str) -> list[TaskRow]:
+        """Give the tasks that Label Studio still asks, without their data."""
+        return self.task_rows(project, only_open=True)
+
     def task_ids(self, project: str, *, before: str = "") -> set[int]:
         """Give the ids of tasks that exist; with `before`, of those last changed until then.
 

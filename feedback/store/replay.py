@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from itertools import groupby
 from typing import Any
 
@@ -12,7 +13,7 @@ from sqlalchemy import Connection, Table, func, select
 
 from feedback.errors import ChainBroken
 from feedback.store import schema
-from feedback.store.engine import Database
+from feedback.store.engine import Database, stream
 from feedback.store.log import GENESIS, link, payload_hash
 from feedback.store.projections import (
     AnnotationState,
@@ -61,10 +62,9 @@ def walk(connection: Connection, project: str) -> int:
         .outerjoin_from(told, kept, (kept.c.project == told.c.project) & (kept.c.seq == told.c.seq))
         .where(told.c.project == project)
         .order_by(told.c.seq)
-        .execution_options(yield_per=_AT_ONCE)
     )
     seq, previous = 0, GENESIS
-    for row in connection.execute(query):
+    for row in stream(connection, query):
         seq += 1
         where = f"project {project}, event {seq}"
         if row.seq != seq:
@@ -86,16 +86,19 @@ def walk(connection: Connection, project: str) -> int:
 
 def check(connection: Connection, project: str) -> Checked:
     """Compare the stored projections with the log, row by row, bit for bit."""
-    stored = {table.name: _stored(connection, table, project) for table in TABLES}
     hashes = {table.name: hashlib.sha256() for table in TABLES}
     differs = ""
-    for name, row in derive(connection, project):
-        hashes[name].update(compared(row))
-        if not differs and (found := next(stored[name], None)) != row:
-            differs = f"project {project}: {_difference(name, found, row)}"
-    for name, rest in stored.items():
-        if not differs and (extra := next(rest, None)) is not None:
-            differs = f"project {project}: {_difference(name, extra, None)}"
+    with ExitStack() as open_cursors:
+        stored = {
+            table.name: open_cursors.enter_context(closing(_stored(connection, table, project))) for table in TABLES
+        }
+        for name, row in derive(connection, project):
+            hashes[name].update(compared(row))
+            if not differs and (found := next(stored[name], None)) != row:
+                differs = f"project {project}: {_difference(name, found, row)}"
+        for name, rest in stored.items():
+            if not differs and (extra := next(rest, None)) is not None:
+                differs = f"project {project}: {_difference(name, extra, None)}"
     return Checked(not differs, _sum(hashes), differs)
 
 
@@ -136,9 +139,8 @@ def derive(connection: Connection, project: str) -> Iterator[tuple[str, Row]]:
         .outerjoin_from(told, kept, (kept.c.project == told.c.project) & (kept.c.seq == told.c.seq))
         .where(told.c.project == project)
         .order_by(told.c.entity, told.c.entity_id, told.c.seq)
-        .execution_options(yield_per=_AT_ONCE)
     )
-    events = connection.execute(query)
+    events = stream(connection, query)
     for (entity, number), group in groupby(events, key=lambda row: (row.entity, row.entity_id)):
         seen = [_seen(row) for row in group]
         if entity == "annotation":
@@ -172,8 +174,7 @@ def projects(connection: Connection) -> list[str]:
 
 def _walk_contents(connection: Connection, project: str) -> None:
     table = schema.content
-    query = select(table).where(table.c.project == project).execution_options(yield_per=_AT_ONCE)
-    for row in connection.execute(query):
+    for row in stream(connection, select(table).where(table.c.project == project)):
         if hashlib.sha256(row.data).hexdigest() != row.hash:
             raise ChainBroken(f"project {project}: the data of task {row.task} are not those that were chained.")
     named = select(schema.task.c.id).where(
@@ -187,13 +188,11 @@ def _walk_contents(connection: Connection, project: str) -> None:
         raise ChainBroken(f"project {project}: the data of task {missing} are missing.")
 
 
-def _stored(connection: Connection, table: Table, project: str) -> Iterator[Row]:
+def _stored(connection: Connection, table: Table, project: str) -> Generator[Row, None, None]:
     """The rows of a table in the order of its key, whatever the collation of texts."""
     number = {"vote": "annotation", "described": "project"}.get(table.name, "id")
-    query = (
-        select(table).where(table.c.project == project).order_by(table.c[number]).execution_options(yield_per=_AT_ONCE)
-    )
-    rows: Iterable[Row] = (_without_project(row._asdict()) for row in connection.execute(query))
+    query = select(table).where(table.c.project == project).order_by(table.c[number])
+    rows: Iterable[Row] = (_without_project(row._asdict()) for row in stream(connection, query))
     if table is schema.vote:
         for _, group in groupby(rows, key=lambda row: row["annotation"]):
             yield from sorted(group, key=lambda row: str(row["control"]))

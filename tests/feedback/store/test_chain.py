@@ -1,0 +1,122 @@
+"""The log proves itself: whatever is altered below the store is found and named."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import delete, insert, select, update
+
+from feedback.store import Store, schema
+from tests.support.told import deleted, labels, said, skipped, task, told
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    store.append([*told(task(1), task(2)), said(5, "A"), said(5, "B", second=2), skipped(6, person=2)])
+    store.append([said(7, "A", task=2), deleted(6), said(8, "A", project="2")])
+    assert store.verify() == {"events": 8, "chain": "ok", "projection": "ok"}
+    return store
+
+
+def _alter(store: Store, statement: object) -> None:
+    with store._database.write() as connection:
+        connection.execute(statement)  # type: ignore[call-overload]
+
+
+def test_an_altered_event_is_named(filled: Store) -> None:
+    _alter(
+        filled, update(schema.event).where(schema.event.c.seq == 3, schema.event.c.project == "1").values(entity_id=9)
+    )
+
+    assert "project 1, event 3 was altered" in filled.verify()["chain"]
+    assert filled.verify()["events"] == 8
+    assert filled.verify("2")["chain"] == "ok"
+
+
+def test_an_altered_payload_is_named(filled: Store) -> None:
+    _alter(filled, update(schema.payload).where(schema.payload.c.seq == 4).values(body=b"{}"))
+
+    assert "project 1, event 4 has another payload" in filled.verify()["chain"]
+
+
+def test_a_payload_that_nobody_asked_to_forget_is_missed(filled: Store) -> None:
+    _alter(filled, delete(schema.payload).where(schema.payload.c.seq == 4))
+
+    assert "project 1, event 4 lost its payload" in filled.verify()["chain"]
+
+
+def test_a_removed_event_is_missed(filled: Store) -> None:
+    _alter(filled, delete(schema.event).where(schema.event.c.project == "1", schema.event.c.seq == 2))
+
+    assert "project 1, event 2 is missing" in filled.verify()["chain"]
+
+
+def test_a_cut_off_end_is_missed(filled: Store) -> None:
+    _alter(filled, delete(schema.event).where(schema.event.c.project == "1", schema.event.c.seq == 7))
+
+    assert "project 1 ends at event 6, its head names 7" in filled.verify()["chain"]
+
+
+def test_altered_task_data_are_named(filled: Store) -> None:
+    _alter(filled, update(schema.content).where(schema.content.c.task == 2).values(data=b'{"text":"other"}'))
+
+    assert "the data of task 2 are not those" in filled.verify()["chain"]
+
+
+def test_missing_task_data_are_named(filled: Store) -> None:
+    _alter(filled, delete(schema.content).where(schema.content.c.task == 2))
+
+    assert "the data of task 2 are missing" in filled.verify()["chain"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        (
+            update(schema.vote).where(schema.vote.c.annotation == 5).values(answer='["choices",["A"]]'),
+            "vote 5 differs in",
+        ),
+        (delete(schema.vote).where(schema.vote.c.annotation == 7), "vote 7 is missing"),
+        (delete(schema.task).where(schema.task.c.id == 2), "task 2 is missing"),
+        (
+            update(schema.annotation).where(schema.annotation.c.id == 6).values(gone=False),
+            "annotation 6 differs in gone",
+        ),
+        (update(schema.person).where(schema.person.c.id == 1).values(answers=9), "person 1 differs in answers"),
+        (
+            insert(schema.person).values(project="1", id=77, answers=1, skips=0, first_at="", last_at=""),
+            "person 77 stands in no event",
+        ),
+    ],
+)
+def test_a_projection_that_does_not_follow_from_the_log_is_named_and_rebuilt(
+    filled: Store, statement: object, found: str
+) -> None:
+    before = filled.projection_hash("1")
+    _alter(filled, statement)
+
+    assert filled.verify()["chain"] == "ok"
+    assert found in filled.verify()["projection"]
+    assert found in filled.rebuild(check=True).differs
+    assert not filled.rebuild(check=True).ok
+
+    assert filled.rebuild().ok
+    assert filled.verify() == {"events": 8, "chain": "ok", "projection": "ok"}
+    assert filled.projection_hash("1") == before
+    assert labels(filled.votes("1")) == {(1, 1): "B", (2, 1): "A"}
+
+
+def test_projections_that_were_lost_altogether_are_rebuilt(filled: Store) -> None:
+    before = [filled.projection_hash("1"), filled.projection_hash("2")]
+    for table in (schema.annotation, schema.task, schema.vote, schema.person, schema.described):
+        _alter(filled, delete(table))
+
+    assert filled.rebuild().ok
+    assert [filled.projection_hash("1"), filled.projection_hash("2")] == before
+
+
+def test_equal_payloads_have_different_hashes_in_the_chain(store: Store) -> None:
+    store.append([deleted(1), deleted(2), deleted(3)])
+
+    with store._database.read() as connection:
+        hashes = set(connection.execute(select(schema.event.c.payload_hash)).scalars())
+    assert len(hashes) == 3

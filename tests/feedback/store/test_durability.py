@@ -1,0 +1,220 @@
+"""What was acknowledged is there, whoever is killed; what fails, fails alone."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from feedback.errors import StoreError
+from feedback.store import Store, open_store
+from feedback.store.commit import GroupCommit
+from tests.support.told import said, task, told
+
+_WRITER = """
+import sys, threading
+from feedback.store import open_store
+from tests.support.told import said, task, told
+
+store = open_store(sys.argv[1])
+out = threading.Lock()
+
+def write(first):
+    for number in range(first, first + 100_000):
+        store.append([*told(task(number)), said(number, "A", task=number)])
+        with out:
+            print(number, flush=True)
+
+for first in (1, 200_001, 400_001):
+    threading.Thread(target=write, args=(first,)).start()
+"""
+
+
+def test_a_writer_that_is_killed_lost_nothing_it_acknowledged(url: str, opened: Callable[[str], Store]) -> None:
+    opened(url)
+    acknowledged: set[int] = set()
+    for after_s in (0.05, 0.3, 0.6):
+        root = Path(__file__).parents[3]
+        with subprocess.Popen([sys.executable, "-c", _WRITER, url], stdout=subprocess.PIPE, cwd=root) as writer:
+            assert writer.stdout is not None
+            acknowledged.add(int(writer.stdout.readline()))  # it is under way
+            time.sleep(after_s)
+            writer.send_signal(signal.SIGKILL)
+            acknowledged.update(int(line) for line in writer.stdout.read().splitlines())
+
+    store = opened(url)
+    votes = {vote.task for vote in store.votes("1")}
+    assert acknowledged <= votes
+    assert store.verify()["chain"] == "ok"
+    assert store.verify()["projection"] == "ok"
+
+
+def test_threads_and_processes_write_at_once(url: str, opened: Callable[[str], Store]) -> None:
+    stores = [opened(url), opened(url)]
+
+    def write(store: Store, first: int) -> None:
+        for number in range(first, first + 40):
+            store.append([*told(task(number)), said(number, "A", task=number)])
+
+    threads = [threading.Thread(target=write, args=(stores[at % 2], 1 + at * 40)) for at in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(stores[0].votes("1")) == 240
+    assert stores[0].verify() == {"events": 480, "chain": "ok", "projection": "ok"}
+
+
+def test_nothing_is_kept_of_a_transaction_that_fails(store: Store) -> None:
+    def fail() -> None:
+        with store.transaction():
+            store.append([said(5, "A")])
+            store.record("1", "finding", {})
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+
+    assert store.votes("1") == []
+    assert store.latest("1", "finding") is None
+    assert store.verify()["events"] == 0
+
+
+def test_a_transaction_sees_what_it_wrote_itself(store: Store) -> None:
+    with store.transaction():
+        store.append([said(5, "A")])
+        assert len(store.votes("1")) == 1
+
+
+def test_batches_that_arrive_together_are_committed_together() -> None:
+    sizes: list[int] = []
+    entered, go_on = threading.Event(), threading.Event()
+
+    def commit(group: Sequence[int]) -> Sequence[int]:
+        sizes.append(len(group))
+        entered.set()
+        go_on.wait(10)
+        return [one * 2 for one in group]
+
+    group: GroupCommit[int, int] = GroupCommit(commit)
+    got: dict[int, int] = {}
+    threads = [threading.Thread(target=lambda one=one: got.update({one: group.submit(one)})) for one in range(20)]
+    threads[0].start()
+    entered.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    while len(group._waiting) < 19:
+        time.sleep(0.001)
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+
+    assert sizes == [1, 19]
+    assert got == {one: one * 2 for one in range(20)}
+
+
+def test_a_batch_that_cannot_be_committed_fails_alone() -> None:
+    entered, go_on = threading.Event(), threading.Event()
+
+    def commit(group: Sequence[str]) -> Sequence[str]:
+        entered.set()
+        go_on.wait(10)
+        if "bad" in group:
+            raise StoreError("no")
+        return list(group)
+
+    group: GroupCommit[str, str] = GroupCommit(commit)
+    got: dict[str, str] = {}
+
+    def submit(name: str) -> None:
+        try:
+            got[name] = group.submit(name)
+        except StoreError as error:
+            got[name] = f"refused: {error}"
+
+    threads = [threading.Thread(target=submit, args=(name,)) for name in ("first", "good", "bad", "fine")]
+    threads[0].start()
+    entered.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    while len(group._waiting) < 3:
+        time.sleep(0.001)
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+
+    assert got == {"first": "first", "good": "good", "bad": "refused: no", "fine": "fine"}
+
+
+def test_a_database_that_another_program_holds_is_an_error_not_a_hang(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sqlite3
+
+    monkeypatch.setattr("feedback.store.engine._WAIT_S", 0.2)
+    store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(StoreError, match="locked"):
+        store.append([said(5, "A")])
+    assert store.votes("1") == []  # reading goes on
+
+    other.execute("ROLLBACK")
+    store.append([said(5, "A")])
+    assert len(store.votes("1")) == 1
+    other.close()
+    store.close()
+
+
+def test_a_full_disk_refuses_and_recovers(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    store.append([said(5, "A")])
+    with store._database.write() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+    _limit(store, int(pages))
+
+    with pytest.raises(StoreError, match="full"):
+        store.append(told(*(task(number, "x" * 5000) for number in range(10, 500))))
+    _limit(store, 1_000_000)
+    store.append([said(6, "B", person=2)])
+
+    assert len(store.votes("1")) == 2
+    assert store.verify()["chain"] == "ok"
+    store.close()
+
+
+def _limit(store: Store, pages: int) -> None:
+    """A file that may not grow, for every connection of the pool."""
+    store._database.engine.dispose()
+    from sqlalchemy import event
+
+    @event.listens_for(store._database.engine, "connect")
+    def _on_connect(raw: object, _record: object) -> None:
+        raw.execute(f"PRAGMA max_page_count={pages}")  # type: ignore[attr-defined]
+
+
+@pytest.mark.postgres
+def test_a_server_that_was_restarted_is_found_again(clock: Callable[[], float]) -> None:
+    from tests.support import postgres
+
+    if postgres.binaries() is None:
+        pytest.skip("PostgreSQL is not installed")
+    with postgres.running() as server:
+        store = open_store(server.database(), clock=clock)
+        store.append([said(5, "A")])
+        server.stop()
+        with pytest.raises(StoreError):
+            store.append([said(6, "A", person=2)])
+        server.start()
+
+        store.append([said(7, "A", person=3)])
+        assert sorted(vote.person for vote in store.votes("1")) == [1, 3]
+        store.close()

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import update
+from sqlalchemy.sql import column, table
+
+import feedback.store.migrations as migrations
+from feedback.errors import SchemaError, StoreError
+from feedback.store import Store, open_store, schema
+from tests.support.told import said
+
+
+def test_migrations_lead_to_the_tables_that_the_code_speaks_of(store: Store) -> None:
+    with store._database.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
+        assert migrations.revision(connection) == schema.REVISION
+
+
+def test_the_newest_migration_is_the_one_that_the_code_names() -> None:
+    folder = Path(migrations.__file__).parent / "versions"
+    named = sorted(file.name[1:5] for file in folder.glob("r*.py"))
+
+    assert named[-1] == schema.REVISION
+
+
+def test_a_store_is_opened_again_with_what_it_held(url: str, opened: Callable[[str], Store]) -> None:
+    opened(url).append([said(5, "A")])
+
+    assert len(opened(url).votes("1")) == 1
+
+
+def test_a_store_of_a_newer_version_is_refused(url: str, opened: Callable[[str], Store]) -> None:
+    with opened(url)._database.write() as connection:
+        connection.execute(update(table("alembic_version", column("version_num"))).values(version_num="9999"))
+
+    with pytest.raises(SchemaError, match="'9999'"):
+        open_store(url)
+
+
+def test_a_migration_that_fails_leaves_nothing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("alembic.runtime.migration.HeadMaintainer.update_to_step", fail)
+        with pytest.raises(ZeroDivisionError):
+            open_store(url)
+
+    store = open_store(url)  # would find tables half made
+    store.append([said(5, "A")])
+    store.close()
+
+
+def test_processes_that_start_at_once_make_one_store(url: str) -> None:
+    code = "import sys; from feedback.store import open_store; print(open_store(sys.argv[1]).secret('draws'))"
+    started = [
+        subprocess.Popen([sys.executable, "-c", code, url], stdout=subprocess.PIPE, cwd=Path(__file__).parents[3])
+        for _ in range(3)
+    ]
+    secrets = {process.communicate(timeout=60)[0] for process in started}
+
+    assert [process.returncode for process in started] == [0, 0, 0]
+    assert len(secrets) == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "wanted"),
+    [
+        ("", "cannot be read"),
+        ("no url", "cannot be read"),
+        ("mysql://host/db", "no store speaks 'mysql'"),
+        ("sqlite://", "in memory forgets"),
+        ("sqlite:////no/such/folder/store.db", "unable to open"),
+    ],
+)
+def test_a_url_that_cannot_be_opened_says_what_is_wanted(url: str, wanted: str) -> None:
+    with pytest.raises(StoreError, match=wanted):
+        open_store(url)
+
+
+def test_a_password_is_in_no_message() -> None:
+    with pytest.raises(StoreError) as refused:
+        open_store("postgresql+psycopg://me:hunter2@127.0.0.1:1/none")
+
+    assert "hunter2" not in f"{refused.value} {refused.value.hint} {refused.value.__cause__}"
+
+
+def test_parameters_are_in_no_message(store: Store) -> None:
+    with pytest.raises(StoreError) as refused, store._database.write() as connection:
+        connection.execute(schema.secret.insert(), [{"name": "x", "value": "hunter2"}] * 2)
+
+    assert "hunter2" not in f"{refused.value} {refused.value.__cause__}"
+
+
+@pytest.mark.parametrize(("durability", "wanted"), [("full", 2), ("normal", 1)])
+def test_sqlite_syncs_each_commit_unless_told_otherwise(tmp_path: Path, durability: str, wanted: int) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'store.db'}", durability=durability)  # type: ignore[arg-type]
+    with store._database.read() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == wanted
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+    store.close()

@@ -1,0 +1,90 @@
+"""Reads are a few queries, whatever the size of a project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import event
+
+from feedback.store import Store
+from tests.support.told import answer, at, deleted, said, skipped, task, told
+
+
+def _queries(store: Store, read: Callable[[], object]) -> int:
+    seen: list[str] = []
+    listen = (store._database.engine, "before_cursor_execute", lambda *told: seen.append(told[2]))
+    event.listen(*listen)
+    try:
+        read()
+    finally:
+        event.remove(*listen)
+    return len(seen)
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    store.append(told(*(task(number) for number in range(1, 301))))
+    store.append([said(number, "A", task=number, person=number % 7 + 1) for number in range(1, 301)])
+    store.append([skipped(number + 1000, task=number, person=9) for number in range(1, 301)])
+    return store
+
+
+@pytest.mark.parametrize(
+    "name", ["tasks", "task_rows", "task_ids", "votes", "skips", "annotations", "problems", "people"]
+)
+def test_a_read_is_at_most_three_queries(filled: Store, name: str) -> None:
+    assert _queries(filled, lambda: getattr(filled, name)("1")) <= 3
+
+
+def test_an_append_of_many_events_is_a_few_queries(store: Store) -> None:
+    few = _queries(store, lambda: store.append([*told(task(1)), said(1, "A")]))
+    many = _queries(
+        store, lambda: store.append([*told(*map(task, range(2, 400))), *(said(one, "A") for one in range(2, 400))])
+    )
+
+    assert many <= few + 4
+
+
+def test_votes_come_with_what_was_shown_and_when(store: Store) -> None:
+    store.append([said(5, "A", second=59, parent_prediction=77, lead_time_s=12)])
+
+    (vote,) = store.votes("1")
+    assert (vote.control, vote.shown, vote.lead_time_s, vote.at_s) == ("c", 77, 12.0, 1767225659.0)
+    assert store.votes("1", control="other") == []
+
+
+def test_annotations_come_back_as_they_were_given(store: Store) -> None:
+    given = answer(5, "A", lead_time_s=1.5, parent_prediction=3, ground_truth=True, unique_id="u", created_at=at(0))
+    store.append(
+        [said(5, "A", lead_time_s=1.5, parent_prediction=3, ground_truth=True, unique_id="u", created_at=at(0))]
+    )
+
+    assert store.annotations("1") == [given]
+    assert store.annotations("1", task=2) == []
+
+
+def test_open_tasks_are_those_that_label_studio_still_asks(store: Store) -> None:
+    store.append(told(task(1), task(2, is_labeled=True, overlap=2), task(3), task(4)))
+    store.append([deleted(3, entity="task")])
+
+    assert [row.id for row in store.task_rows("1", only_open=True)] == [1, 4]
+    assert [(row.id, row.overlap) for row in store.task_rows("1")] == [(1, 1), (2, 2), (4, 1)]
+    assert [row.id for row in store.open_tasks("1")] == [1, 4]
+
+
+def test_equal_data_have_equal_content_and_others_have_not(store: Store) -> None:
+    store.append(told(task(1, "same"), task(2, "same"), task(3, "other")))
+
+    one, two, three = store.task_rows("1")
+    assert one.content == two.content != three.content
+
+
+def test_a_sweep_does_not_bury_what_came_while_it_read(store: Store) -> None:
+    """A task page says updated_at; an annotation that is newer came by webhook after the page was read."""
+    store.append([*told(task(1, second=5)), said(5, "A", second=4), said(6, "A", second=9)])
+
+    assert store.annotation_ids("1", 1, before=at(5)) == {5}
+    assert store.annotation_ids("1", 1) == {5, 6}
+    assert store.task_ids("1", before=at(4)) == set()
+    assert store.task_ids("1", before=at(5)) == {1}
