@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tomllib
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from feedback.errors import PolicyError
+from feedback.policy.base import Name, Section, Share
+from feedback.policy.feedback import REASONS, SIGNALS, Question, Rights, SecondLook, SignalKind
+from feedback.policy.people import Calendar, Notify, Person, Tier
+from feedback.policy.rules import AUTO, HOLD, Rule
+from sampling.routing import Condition
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Model(_Section):
+class Model(Section):
     """Which model learns; without anything, the default for the project's label config."""
 
     hosted: str = ""  # "file.py:Class", a label-studio-ml 1.0.9 model
     control: str = ""  # which control; "": the first that we can predict
 
 
-class Sampling(_Section):
+class Sampling(Section):
     """Which task is asked next."""
 
     strategy: str = "margin"
@@ -38,7 +39,7 @@ class Sampling(_Section):
         return self.strategy in ("ranked", "mkm", "typical")
 
 
-class Queue(_Section):
+class Queue(Section):
     """The window that is written to Label Studio."""
 
     window: Annotated[int, Field(ge=1, le=100_000)] = 500
@@ -46,7 +47,7 @@ class Queue(_Section):
     low_water: Share = 0.4  # below this share of open rows the window is written anew
 
 
-class Audit(_Section):
+class Audit(Section):
     """The random stream that proves things; its rows are never learned from."""
 
     share: Annotated[float, Field(ge=0.0, le=0.5)] | None = None  # None: chosen at connect from the number of tasks
@@ -54,7 +55,7 @@ class Audit(_Section):
     start: Annotated[int, Field(ge=0)] = 100  # until so many are answered, half of the queue feeds the audit
 
 
-class Overlap(_Section):
+class Overlap(Section):
     """How many people answer one task."""
 
     share: Share = 0.1  # of the tasks, drawn at random, for an unbiased agreement
@@ -62,7 +63,7 @@ class Overlap(_Section):
     max_votes: Annotated[int, Field(ge=1, le=20)] = 3  # asked for at most when people differ
 
 
-class Train(_Section):
+class Train(Section):
     """When a challenger is trained."""
 
     min_rows: Annotated[int, Field(ge=2)] = 20
@@ -71,14 +72,14 @@ class Train(_Section):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
-class Promote(_Section):
+class Promote(Section):
     """When a challenger becomes the champion (docs/statistics.md)."""
 
     max_loss: Share = 0.02  # a refresh is refused when it is proven worse than this
     alpha: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.05
 
 
-class Policy(_Section):
+class Policy(Section):
     """One project's policy. `hash` stands in each decision that it led to."""
 
     version: Literal[1] = 1
@@ -89,11 +90,65 @@ class Policy(_Section):
     overlap: Overlap = Overlap()
     train: Train = Train()
     promote: Promote = Promote()
+    routing: Annotated[tuple[Rule, ...], Field(strict=False, max_length=500)] = ()
+    tiers: dict[Name, Tier] = Field(default_factory=lambda: {"L1": Tier()}, min_length=1)  # in order of escalation
+    calendars: dict[Name, Calendar] = Field(default_factory=dict)
+    people: dict[str, Person] = Field(default_factory=dict)  # by e-mail address
+    reasons: dict[Name, str] = Field(default_factory=lambda: dict(REASONS))  # code -> as people read it
+    feedback: dict[Name, Question] = Field(default_factory=dict)
+    signals: dict[Name, SignalKind] = Field(default_factory=dict)  # beside those that everybody may push
+    rights: Rights = Rights()
+    second_look: SecondLook = SecondLook()
+    notify: dict[Name, Notify] = Field(default_factory=dict)
 
     @property
     def hash(self) -> str:
-        """Twelve hex digits; equal policies have equal hashes."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
+        """Twelve hex digits; equal policies have equal hashes, wherever they were stored meanwhile."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def first_tier(self) -> str:
+        """The tier that is the Label Studio project itself."""
+        return next(iter(self.tiers))
+
+    @property
+    def all_signals(self) -> Mapping[str, SignalKind]:
+        """Every signal that may be pushed: those that everybody has, and the policy's own."""
+        return {**SIGNALS, **self.signals}
+
+    def tier_after(self, tier: str) -> str | None:
+        """The tier that a case of this one escalates to; None after the last."""
+        names = list(self.tiers)
+        return next(iter(names[names.index(tier) + 1 :]), None)
+
+    def person(self, email: str) -> Person | None:
+        """What the policy says of somebody; the case of an e-mail address does not matter."""
+        return next((one for name, one in self.people.items() if name.casefold() == email.casefold()), None)
+
+    def conditions(self) -> list[Condition]:
+        """What each rule asks, in order; the last is always met."""
+        return [rule.condition(self.all_signals, self.calendars) for rule in self.routing]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tiers_in_order(cls, raw: Any) -> Any:
+        """Number the tiers as the file has them: stored JSON sorts its keys."""
+        tiers = raw.get("tiers") if isinstance(raw, Mapping) else None
+        if not isinstance(tiers, Mapping) or not all(isinstance(tier, Mapping) for tier in tiers.values()):
+            return raw
+        numbered = {name: {"place": place, **tier} for place, (name, tier) in enumerate(tiers.items())}
+        try:
+            ordered = sorted(numbered.items(), key=lambda pair: pair[1]["place"])
+        except TypeError:
+            return raw  # a place that is no number: the schema names it
+        return {**raw, "tiers": dict(ordered)}
+
+    @model_validator(mode="after")
+    def _names_lead_somewhere(self) -> Policy:
+        for problem in _dangling(self):
+            raise ValueError(problem)
+        return self
 
 
 def read_policy(text: str, *, source: str = "hitl.toml") -> Policy:
@@ -126,20 +181,77 @@ def read_policy_file(path: Path) -> Policy:
     return read_policy(text, source=path.name)
 
 
+def _dangling(policy: Policy) -> list[str]:
+    """Everything that is named and not there, and every rule that cannot be read."""
+    found = [_unknown(f"rights.tier is {policy.rights.tier!r}", policy.rights.tier, policy.tiers)]
+    for name, tier in policy.tiers.items():
+        found.append(_unknown(f"tiers.{name}.calendar is {tier.calendar!r}", tier.calendar, policy.calendars))
+        found += [_unknown(f"tiers.{name}.notify names {one!r}", one, policy.notify) for one in tier.notify]
+    for email, person in policy.people.items():
+        found.append(_unknown(f"people.{email}.calendar is {person.calendar!r}", person.calendar, policy.calendars))
+        found += [_unknown(f"people.{email}.tiers names {one!r}", one, policy.tiers) for one in person.tiers]
+        if "@" not in email:
+            found.append(f'people.{email} is no e-mail address; wanted [people."ann@example.com"]')
+    if taken := {AUTO, HOLD} & set(policy.tiers):
+        found.append(f"tiers.{min(taken)}: a tier cannot be called that, since rules say `to = {min(taken)!r}`")
+    return [problem for problem in [*found, *_wrong_rules(policy)] if problem]
+
+
+def _wrong_rules(policy: Policy) -> list[str]:
+    rules, found, seen = policy.routing, list[str](), set[str]()
+    for rule in rules:
+        where = f"routing.{rule.id}"
+        if rule.id in seen:
+            found.append(f"{where} is there twice; decisions name the rule by its id")
+        seen.add(rule.id)
+        found.append(_unknown(f"{where}.to is {rule.to!r}", rule.to, [*policy.tiers, AUTO, HOLD]))
+        found.append(_unknown(f"{where}.tier is {rule.tier!r}", rule.tier, policy.tiers))
+        if rule.tier and rule.to != AUTO:
+            found.append(f'{where}.tier is for to = "auto"; write to = {rule.tier!r}')
+        if rule.overlap and rule.to not in (policy.first_tier, AUTO):
+            found.append(f"{where}.overlap counts votes in {policy.first_tier}; a tier's own number is its panel")
+        if not rule.when and rule is not rules[-1]:
+            found.append(f"{where} has no `when`, so no rule after it is ever reached; put it last")
+        try:
+            rule.condition(policy.all_signals, policy.calendars)
+        except ValueError as error:
+            found.append(f"{where}.when: {error}")
+    if rules and rules[-1].when:
+        found.append('the last rule has a `when`; end with one for all others: id = "default", to = "L1"')
+    return found
+
+
+def _unknown(says: str, name: str | None, known: Any) -> str:
+    if not name or name in known:
+        return ""
+    near = get_close_matches(name, list(known), n=1)
+    return (
+        f"{says}; did you mean {near[0]!r}?" if near else f"{says}; wanted one of {', '.join(known) or 'nothing yet'}"
+    )
+
+
 def _sentence(item: Any) -> str:
-    where = [str(part) for part in item["loc"]]
+    where = [str(part) for part in item["loc"] if part != "[key]"]
     dotted = ".".join(where)
+    said = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
-        near = get_close_matches(where[-1], _keys(where[:-1]), n=1)
+        near = get_close_matches(where[-1], _keys(item["loc"][:-1]), n=1)
         guess = f"; did you mean {'.'.join([*where[:-1], near[0]])}?" if near else ""
         return f"{dotted} is not a key{guess}"
-    return f"{dotted} is {item['input']!r}; {item['msg'][0].lower()}{item['msg'][1:]}"
+    if item["type"] == "missing":
+        return f"{dotted} is missing"
+    if item["type"] == "value_error":
+        return f"{dotted}: {said}" if dotted else said
+    return f"{dotted} is {item['input']!r:.80}; {said[0].lower()}{said[1:]}"
 
 
-def _keys(path: list[str]) -> list[str]:
+def _keys(path: tuple[str | int, ...]) -> list[str]:
+    """The keys that a section has: path is how the file leads there, through tables and lists."""
     section: Any = Policy
-    for name in path:
-        section = getattr(section.model_fields.get(name), "annotation", None)
-        if section is None or not hasattr(section, "model_fields"):
-            return []
-    return list(section.model_fields)
+    for part in path:
+        fields = getattr(section, "model_fields", None)
+        if fields is not None:
+            section = fields[part].annotation if part in fields else None
+        else:  # a table of tables, or a list of them
+            section = next((one for one in get_args(section) if hasattr(one, "model_fields")), None)
+    return list(getattr(section, "model_fields", {}))

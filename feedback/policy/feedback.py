@@ -1,0 +1,104 @@
+"""What reviewers say beside the answer: reason codes, structured feedback, and what others may signal about a task."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from feedback.policy.base import Duration, Section, Share, Texts
+
+REASONS = {
+    "wrong_label": "The label is wrong",
+    "boundary": "Right label, wrong extent",
+    "guideline_gap": "The guideline does not say",
+    "policy_change": "The policy changed",
+    "unusual": "Unlike what the model has seen",
+    "data_error": "The task itself is broken",
+}
+
+
+class Question(Section):
+    """One field of structured feedback in review projects: a fraud type, an indicator, the reviewer's confidence."""
+
+    kind: Literal["choice", "choices", "number", "rating", "text"] = "choice"
+    title: str = ""  # the question as people read it; "": the key
+    options: Texts = ()  # of a choice or of choices
+    highest: Annotated[int, Field(ge=2, le=10)] = 5  # of a rating
+    required: bool = False
+    feature: bool = False  # whether the model learns from it, as of the time when it was recorded
+    entity: str = ""  # the task field whose value the feature belongs to, such as "customer_id"; "": the task itself
+
+    @model_validator(mode="after")
+    def _options_where_there_is_a_choice(self) -> Question:
+        chooses = self.kind in ("choice", "choices")
+        if chooses and len(set(self.options)) < 2:
+            raise ValueError(f'kind = "{self.kind}" wants two or more options')
+        if not chooses and self.options:
+            raise ValueError(f'options want kind = "choice" or "choices", not "{self.kind}"')
+        return self
+
+
+class Rights(Section):
+    """What a person may ask about an automated decision (GDPR Article 22)."""
+
+    human_review: Literal["on request", "always", "never"] = "on request"  # never is for decisions about no person
+    tier: str = ""  # who looks then; "": the tier after the first, or the first where there is one only
+    within: Duration = ""  # the promise; "": the tier's own clock
+
+
+class SecondLook(Section):
+    """Looking again at what people decided: a random share, and tasks whose answer is known."""
+
+    share: Share = 0.02  # of human decisions, drawn by key
+    honeypots: Share = 0.0  # of the places in review projects, with gold answers
+
+
+class SignalKind(Section):
+    """A signal that others may push about a task: `POST /signal`, `hitl signal`."""
+
+    kind: Literal["flag", "number", "choice", "text"] = "flag"
+    options: Texts = ()  # of a choice
+    low: float | None = None
+    high: float | None = None
+    outcome: bool = False  # a late outcome, which says whether a decision was right
+
+    @model_validator(mode="after")
+    def _options_where_there_is_a_choice(self) -> SignalKind:
+        if (self.kind == "choice") != bool(self.options):
+            raise ValueError('kind = "choice" wants options, and only a choice has them')
+        return self
+
+    def problem(self, value: object) -> str:
+        """Say why a value cannot be this signal's; "" where it can.
+
+        >>> SignalKind(kind="number", low=1.0, high=5.0).problem(7)
+        'is 7; wanted a number from 1.0 to 5.0'
+        """
+        if self.kind == "flag":
+            return "" if isinstance(value, bool) else f"is {value!r:.80}; wanted true or false"
+        if self.kind == "number":
+            low, high = (
+                float("-inf") if self.low is None else self.low,
+                float("inf") if self.high is None else self.high,
+            )
+            fits = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
+            return "" if fits else f"is {value!r:.80}; wanted a number from {low} to {high}"
+        if self.kind == "choice":
+            return "" if value in self.options else f"is {value!r:.80}; wanted one of {', '.join(self.options)}"
+        fits = isinstance(value, str) and 0 < len(value) <= _LONGEST
+        return "" if fits else f"is no text of 1 to {_LONGEST} characters"
+
+
+_LONGEST = 500
+
+# What everybody may push without declaring it; a policy may declare these names anew.
+SIGNALS: dict[str, SignalKind] = {
+    "user_report": SignalKind(kind="text"),
+    "sentiment": SignalKind(kind="number", low=-1.0, high=1.0),
+    "policy_update": SignalKind(kind="text"),
+    "thumbs": SignalKind(kind="choice", options=("up", "down"), outcome=True),
+    "csat": SignalKind(kind="number", low=1.0, high=5.0, outcome=True),
+    "chargeback": SignalKind(outcome=True),
+    "human_review": SignalKind(),
+}
