@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_expit
 
+from feedback.consensus.incidence import normalised
 from feedback.consensus.majority import vote_shares
 from feedback.consensus.record import Consensus
 from feedback.errors import VotesError
@@ -22,6 +23,7 @@ _SLOPES = np.linspace(0.0, 1.5, 9)  # what a log-odds is worth: votes hang toget
 _OFFSETS = np.linspace(-2.5, 2.5, 21)  # how much harder the project is than its votes look
 _SLOPE_PRIOR, _OFFSET_PRIOR = (0.5, 0.5), (0.0, 0.7)  # mean and spread; both slopes together are worth 1
 _STEP = 0.02  # log-odds nearer than this are one: their confidence differs by less than half a point
+_WIDE = 1 << 20  # more steps than log-odds can have: makes one number of two
 _MOST_BINS = 10
 
 
@@ -54,10 +56,7 @@ def temper(proba: Floats, at: float) -> Floats:
     """Raise probabilities to the power 1 / `at` and normalise; the order of labels stays."""
     if at == 1.0:
         return proba
-    log = np.log(np.maximum(proba, _FLOOR)) / at
-    weights: Floats = np.exp(log - log.max(axis=1, keepdims=True))
-    weights /= weights.sum(axis=1, keepdims=True)
-    return weights
+    return normalised(np.log(np.maximum(proba, _FLOOR)) / at)[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,9 +68,11 @@ class Trust:
 
     def confidence(self, odds: Floats) -> Floats:
         """The probability of being right for rows of log-odds (n, 2), in (0, 1)."""
-        seen, row = np.unique(np.round(odds / _STEP).astype(np.int64), axis=0, return_inverse=True)
-        right: Floats = self.weights @ expit(self.scales[:, :2] @ (seen.T * _STEP) + self.scales[:, 2:])
-        return right[row.ravel()]
+        steps = np.round(odds / _STEP).astype(np.int64)
+        _, first, row = np.unique(steps[:, 0] * _WIDE + steps[:, 1], return_index=True, return_inverse=True)
+        seen = steps[first].T * _STEP
+        right: Floats = self.weights @ expit(self.scales[:, :2] @ seen + self.scales[:, 2:])
+        return right[row]
 
 
 def learn_trust(odds: Floats, right: NDArray[np.bool_]) -> Trust:

@@ -14,6 +14,7 @@ from feedback.consensus.majority import majority
 from feedback.consensus.record import Consensus, checked, settle
 from feedback.consensus.weighing import one_coin, weighted
 from feedback.errors import VotesError
+from feedback.evidence.onelook import binomial_tail
 from feedback.votes import Floats, Ints, Votes
 
 Method = Callable[[Votes], Consensus]
@@ -29,7 +30,8 @@ COMMITTEE = ("majority", "hierarchical", "one_coin", "weighted")  # one of each 
 _FEW_PER_PERSON = 5.0  # votes; below it nobody's habits can be told from luck
 _FEW_PER_TASK = 1.5  # votes; below it there is nobody to compare with
 _HIDDEN = 5  # folds of hidden votes
-_MOST_VOTES = 60_000  # a comparison of methods needs no more
+_MOST_VOTES = 100_000  # above it, hiding some votes once compares the methods as well
+_MOST_ASKED = 40_000
 _POOLING = 4.0  # how much the judge of hidden votes leans on the crowd
 _WORSE = -2.0  # standard errors below the majority: proven worse
 _MOST_RATES = 20_000_000  # error rates; beyond it the judge knows one figure per person
@@ -75,34 +77,32 @@ def auto(votes: Votes, *, known: Ints | None = None, seed: int = 0) -> Choice:
     per_person = len(votes) / max(len(np.unique(votes.people)), 1)
     if per_task < _FEW_PER_TASK or per_person < _FEW_PER_PERSON:
         reason = f"{per_task:.1f} votes a task and {per_person:.1f} a person are too few to learn people's habits"
-        return Choice(majority(votes), reason, {})
+        plain = majority(votes)
+        return Choice(plain, reason, {"majority": plain})
     trials = held_out(votes, seed=seed)
-    fits = {name: fit for name in METHODS if (fit := _tried(name, votes)) is not None}
+    fits = {name: fit for name in METHODS if (fit := tried(name, votes)) is not None}
     trusted = [name for name in COMMITTEE if trials[name].margin > _WORSE and name in fits]
     rows = [temper(fits[name].proba, trials[name].temperature) for name in trusted]
     pooled = settle("committee", votes, np.mean(rows, axis=0))
     reason = "mean of " + ", ".join(trusted)
     if dropped := [name for name in COMMITTEE if name not in trusted]:
         reason += f"; {', '.join(dropped)} predict hidden votes worse than the majority"
-    if known is not None and (better := _proven(fits, pooled, known)):
-        return Choice(fits[better], f"{better} is better on gold answers than the {reason}", fits)
-    return Choice(pooled, reason, fits)
+    choice = Choice(pooled, reason, fits)
+    return choice if known is None else prefer_proven(choice, known)
 
 
 def held_out(votes: Votes, *, seed: int = 0) -> dict[str, Trial]:
     """How well each committee member's consensus predicts hidden votes.
 
-    A fifth of the votes is hidden in turn. What a hidden vote should be follows from the consensus of the other votes
-    on its task and from the error rates of its person against that consensus.
+    A fifth of the votes is hidden in turn; of many votes only some, once. What a hidden vote should be follows from
+    the consensus of the other votes on its task and from the error rates of its person against that consensus.
     """
     rng = np.random.default_rng(seed)
-    if len(votes) > _MOST_VOTES:
-        drawn = rng.random(votes.n_tasks) < _MOST_VOTES / len(votes)
-        votes = votes.where(drawn[votes.tasks])
-    fold = rng.integers(0, _HIDDEN, len(votes))
+    folds, share = (_HIDDEN, 1.0 / _HIDDEN) if len(votes) <= _MOST_VOTES else (1, _MOST_ASKED / len(votes))
+    fold = np.floor(rng.random(len(votes)) / share).astype(np.int64)
     base = np.zeros(votes.n_tasks)
     gained = {name: np.zeros((len(_TEMPERATURES), votes.n_tasks)) for name in COMMITTEE[1:]}
-    for hidden in range(_HIDDEN):
+    for hidden in range(folds):
         seen, asked = votes.where(fold != hidden), votes.where(fold == hidden)
         if not len(seen):
             continue
@@ -110,7 +110,7 @@ def held_out(votes: Votes, *, seed: int = 0) -> dict[str, Trial]:
         asked = asked.where(supported[asked.tasks])
         base += _log_chance(majority(seen).proba, seen, asked)
         for name, logs in gained.items():
-            fit = _tried(name, seen)
+            fit = tried(name, seen)
             for place, at in enumerate(_TEMPERATURES):
                 logs[place] += _log_chance(temper(fit.proba, at), seen, asked) if fit else -np.inf
     trials = {name: _trial(logs - base) for name, logs in gained.items()}
@@ -142,26 +142,22 @@ def _log_chance(proba: Floats, seen: Votes, asked: Votes) -> Floats:
     return np.bincount(asked.tasks, weights=logs, minlength=asked.n_tasks).astype(np.float64)
 
 
-def _proven(fits: Mapping[str, Consensus], pooled: Consensus, known: Ints) -> str:
-    """The method with most right gold answers, if an exact sign test against the committee is significant."""
+def prefer_proven(choice: Choice, known: Ints) -> Choice:
+    """The same choice, or the single method that gold answers prove better: an exact sign test, all tries counted."""
     rows = np.flatnonzero(known >= 0)
-    right = {name: fit.labels[rows] == known[rows] for name, fit in fits.items()}
-    if not len(rows) or not right:
-        return ""
-    ours = pooled.labels[rows] == known[rows]
+    if not len(rows) or not choice.fits:
+        return choice
+    right = {name: fit.labels[rows] == known[rows] for name, fit in choice.fits.items()}
+    ours = choice.consensus.labels[rows] == known[rows]
     best = max(right, key=lambda name: int(right[name].sum()))
     wins, losses = int((right[best] & ~ours).sum()), int((ours & ~right[best]).sum())
-    # every method had its try: the level is shared among them
-    return best if wins > losses and _sign_test(wins, losses) <= _BETTER_ODDS / len(fits) else ""
+    if wins <= losses or binomial_tail(wins, wins + losses, 0.5) > _BETTER_ODDS / len(right):
+        return choice
+    reason = f"{best} is right on {wins} gold answers where the rest is wrong, wrong on {losses}: {choice.reason}"
+    return Choice(choice.fits[best], reason, choice.fits)
 
 
-def _sign_test(wins: int, losses: int) -> float:
-    from scipy.special import bdtr
-
-    return float(bdtr(losses, wins + losses, 0.5))
-
-
-def _tried(name: str, votes: Votes) -> Consensus | None:
+def tried(name: str, votes: Votes) -> Consensus | None:
     """The fit, or nothing where the method refuses these votes (too many people × labels)."""
     try:
         return METHODS[name](votes)

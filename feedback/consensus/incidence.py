@@ -11,6 +11,7 @@ from feedback.errors import VotesError
 from feedback.votes import Floats, Ints, Votes
 
 _MOST_CELLS = 60_000_000  # half a gigabyte of error matrices
+_FEW_LABELS = 64  # columns up to which a loop over them beats a reduction along rows
 _SMALLEST = 1e-10  # a probability that no vote contradicts; log of 0 would silence all other votes
 
 
@@ -52,13 +53,56 @@ class Incidence:
         return odds
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """Who voted for which label of which task, (n_tasks × k, n_people), for methods with one figure per person."""
+
+    by_cell: csr_array
+    by_person: csr_array
+    k: int
+
+    @staticmethod
+    def of(votes: Votes) -> Cells:
+        """Index the votes; a vote that stands twice counts twice."""
+        cell = votes.tasks * votes.n_labels + votes.labels
+        shape = (votes.n_tasks * votes.n_labels, votes.n_people)
+        by_cell = coo_array((np.ones(len(votes)), (cell, votes.people)), shape=shape).tocsr()
+        return Cells(by_cell, by_cell.T.tocsr(), votes.n_labels)
+
+    def tally(self, weights: Floats) -> Floats:
+        """The votes (n_tasks, k) when each person's weighs `weights` (n_people,)."""
+        table: Floats = (self.by_cell @ weights).reshape(-1, self.k)
+        return table
+
+    def credit(self, table: Floats) -> Floats:
+        """For each person the sum of `table` (n_tasks, k) over the cells that they voted for."""
+        sums: Floats = self.by_person @ table.ravel()
+        return sums
+
+
+def row_sums(table: Floats) -> Floats:
+    """The sum of each row; several times faster than numpy's for rows of a few labels."""
+    sums: Floats = np.einsum("ij->i", table)
+    return sums
+
+
+def row_tops(table: Floats) -> Floats:
+    """The largest of each row; several times faster than numpy's for rows of a few labels."""
+    if table.shape[1] > _FEW_LABELS:
+        return table.max(axis=1)
+    tops: Floats = table[:, 0].copy()
+    for column in range(1, table.shape[1]):
+        np.maximum(tops, table[:, column], out=tops)
+    return tops
+
+
 def normalised(log: Floats) -> tuple[Floats, float]:
     """Turn log weights (n, k) into probabilities, and give the sum of their log totals."""
     # log space: a product of hundreds of error rates underflows
-    top = log.max(axis=1, keepdims=True)
-    weights = np.exp(log - top)
-    total = weights.sum(axis=1, keepdims=True)
-    weights /= total
+    top = row_tops(log)
+    weights = np.exp(log - top[:, None])
+    total = row_sums(weights)
+    weights /= total[:, None]
     return weights, float(top.sum() + np.log(total).sum())
 
 
