@@ -27,7 +27,7 @@ _LONGEST_NUMBER = 40  # characters; what is longer is a text that happens to be 
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Compare:
     """One field held against one operand: a number, a text, a bool, a tuple of these, or for `matches` a callable."""
 
     field: str
@@ -56,7 +56,7 @@ class Not:
     part: Condition
 
 
-Condition: TypeAlias = Test | Every | Some | Not
+Condition: TypeAlias = Compare | Every | Some | Not
 ALWAYS = Every(())
 
 
@@ -93,14 +93,14 @@ class Table:
             )
         return self._numbers[field]
 
-    def met(self, test: Test) -> Bools:
+    def met(self, test: Compare) -> Bools:
         """(n,) where a test says yes; each different value is looked at once."""
         key = (test.field, test.operator, _key(test.operand))
         if key not in self._tested:
             self._tested[key] = self._met(test)
         return self._tested[key]
 
-    def _met(self, test: Test) -> Bools:
+    def _met(self, test: Compare) -> Bools:
         if test.operator in _ORDER and not isinstance(test.operand, str):
             met: Bools = _ORDER[test.operator](self.numbers(test.field), float(test.operand))
             return met
@@ -126,7 +126,7 @@ def first_met(rules: Sequence[Condition], table: Table) -> Ints:
     """(n,) the place of the first rule that each task meets; -1 where it meets none.
 
     >>> table = Table(3, {"amount": [10, 6000, None]}.__getitem__)
-    >>> first_met([Test("amount", "gte", 5000), ALWAYS], table)
+    >>> first_met([Compare("amount", "gte", 5000), ALWAYS], table)
     array([1, 0, 1])
     """
     found = np.full(len(table), -1, dtype=np.int64)
@@ -137,7 +137,7 @@ def first_met(rules: Sequence[Condition], table: Table) -> Ints:
 
 def met(condition: Condition, table: Table) -> Bools:
     """(n,) where a condition holds."""
-    if isinstance(condition, Test):
+    if isinstance(condition, Compare):
         return table.met(condition)
     if isinstance(condition, Not):
         return ~met(condition.part, table)
@@ -155,10 +155,10 @@ def met(condition: Condition, table: Table) -> Bools:
 def compiled(condition: Condition) -> Check:
     """Turn a condition into a closure over one task: no parser, no eval, the same answer as `met`.
 
-    >>> compiled(Not(Test("label", "in", ("spam", "scam"))))({"label": "ham"}.get)
+    >>> compiled(Not(Compare("label", "in", ("spam", "scam"))))({"label": "ham"}.get)
     True
     """
-    if isinstance(condition, Test):
+    if isinstance(condition, Compare):
         field, says = condition.field, tester(condition)
         return lambda get: says(get(field))
     if isinstance(condition, Not):
@@ -172,13 +172,13 @@ def compiled(condition: Condition) -> Check:
 
 def fields_of(condition: Condition) -> frozenset[str]:
     """Name every field that a condition looks at."""
-    if isinstance(condition, Test):
+    if isinstance(condition, Compare):
         return frozenset({condition.field})
     parts = (condition.part,) if isinstance(condition, Not) else condition.parts
     return frozenset[str]().union(*map(fields_of, parts))
 
 
-def tester(test: Test) -> Says:
+def tester(test: Compare) -> Says:
     """Give the closure of one test over one value."""
     return _TESTERS[test.operator](test.operand)
 

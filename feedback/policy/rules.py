@@ -12,7 +12,7 @@ from feedback.policy import fields
 from feedback.policy.base import Duration, Name, Names, Section, seconds
 from feedback.policy.feedback import SignalKind
 from feedback.policy.patterns import Pattern
-from sampling.routing import ALWAYS, Condition, Every, Not, Some, Test, number
+from sampling.routing import ALWAYS, Condition, Every, Not, Some, Compare, number
 
 Priority = Literal["urgent", "high", "normal", "low"]
 PRIORITIES: tuple[Priority, ...] = ("urgent", "high", "normal", "low")
@@ -110,14 +110,14 @@ def _test(
     kind = _kind(path, operator, signals)
     where = f"{path}.{operator}"
     if operator == "exists":
-        return Test(path, "exists", _of(where, operand, bool, "true or false"))
+        return Compare(path, "exists", _of(where, operand, bool, "true or false"))
     if kind == "calendar":
         return _within(path, operator, operand, calendars)
     if operator == "matches":
         _allow(where, kind, "text", "any")
-        return Test(path, "matches", Pattern(_of(where, operand, str, "a pattern")))
+        return Compare(path, "matches", Pattern(_of(where, operand, str, "a pattern")))
     if operator in ("in", "not_in"):
-        return Test(path, operator, tuple(_operand(where, kind, one) for one in _list(where, operand)))  # type: ignore[arg-type]
+        return Compare(path, operator, tuple(_operand(where, kind, one) for one in _list(where, operand)))  # type: ignore[arg-type]
     if isinstance(operand, list):
         raise ValueError(f"{where} is a list; wanted {path}.in = {operand!r:.60}")  # noqa: TRY004  # pydantic shows these
     if operator == "contains":
@@ -127,7 +127,7 @@ def _test(
         raise ValueError(f"{where} is {operand!r:.60}; only numbers, durations and dates have an order")
     if operator in _ORDERED and kind == "text" and path != "time.date":
         raise ValueError(f"{where}: {path} is a text and has no order")
-    return Test(path, operator, read)  # type: ignore[arg-type]  # one of _OPERATORS: `_tests` saw to it
+    return Compare(path, operator, read)  # type: ignore[arg-type]  # one of _OPERATORS: `_tests` saw to it
 
 
 def _kind(path: str, operator: str, signals: Mapping[str, SignalKind]) -> fields.Kind:
@@ -146,7 +146,7 @@ def _within(path: str, operator: str, operand: Any, calendars: Mapping[str, obje
     for name in names:
         if not isinstance(name, str) or name not in calendars:
             raise ValueError(f"{path} is {name!r:.60}; wanted a calendar: {', '.join(calendars) or 'there is none'}")
-    now = Some(tuple(Test(path, "contains", name) for name in names))
+    now = Some(tuple(Compare(path, "contains", name) for name in names))
     if operator in ("eq", "in"):
         return now
     if operator in ("ne", "not_in"):

@@ -63,7 +63,7 @@ def _erase(connection: Connection, project: str, entity: str, number: int) -> in
 
 def _erase_rows(connection: Connection, project: str, tasks: Sequence[int]) -> None:
     for part in chunks(tasks):
-        for table in (schema.content, schema.window_row):
+        for table in (schema.content, schema.window_row, schema.decision, schema.signal):
             connection.execute(table.delete().where(table.c.project == project, table.c.task.in_(part)))
 
 
