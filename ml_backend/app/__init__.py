@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import time
 
 from flask import Flask, Request, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from ml_backend.app.limits import Limits, drain
+from ml_backend.app.edge import Edge
+from ml_backend.app.limits import Limits
 from ml_backend.app.metrics import Metrics
 from ml_backend.app.protocol import JobStatus, Webhook, answer, feedback_routes, ml_routes, open_routes
 from ml_backend.app.security import (
@@ -18,15 +18,12 @@ from ml_backend.app.security import (
     NotAllowed,
     Security,
     TooManyAttempts,
-    harden,
-    refuse_foreign_pages,
 )
 from ml_backend.errors import BackendError, TooLarge
 from ml_backend.predictor import Predictor
 
 __all__ = ["Limits", "Metrics", "Security", "create_app"]
 
-_STARTED = "hitl.started"  # key in the WSGI environment
 _STATUS: dict[type[BackendError], int] = {NotAllowed: 401, CrossSite: 403, TooLarge: 413, TooManyAttempts: 429}
 _log = logging.getLogger(__name__)
 
@@ -52,26 +49,8 @@ def create_app(
     app.register_blueprint(ml_routes(predictor, guard, limits, metrics))
     app.register_blueprint(feedback_routes(webhook, job_status, guard, limits))
     _answer_errors_in_json(app, metrics)
-    _watch(app, limits, metrics)
+    app.wsgi_app = Edge(app, limits, metrics)  # type: ignore[method-assign]
     return app
-
-
-def _watch(app: Flask, limits: Limits, metrics: Metrics) -> None:
-    """Around each request: time it, harden the answer, let a refused sender finish."""
-
-    @app.before_request
-    def start() -> None:
-        request.environ[_STARTED] = time.perf_counter()
-        refuse_foreign_pages(request)
-
-    @app.after_request
-    def finish(response: Response) -> Response:
-        if response.status_code >= 400 and request.method in ("POST", "PUT", "PATCH"):
-            drain(request, limits)
-        # the rule, not the path: paths are the callers' words and would make a series each
-        route = request.url_rule.rule if request.url_rule else "unknown"
-        metrics.request(route, response.status_code, time.perf_counter() - request.environ[_STARTED])
-        return harden(response)
 
 
 def _answer_errors_in_json(app: Flask, metrics: Metrics) -> None:

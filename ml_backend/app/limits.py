@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from flask import Request
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from ml_backend.errors import BodyError, TooLarge
 
+_ENDS = "wsgi.input_terminated"  # set by servers whose input ends where the body does
 _DEPTH = 254  # levels that orjson writes; it reads 1,024, but what cannot be written again cannot be hashed or stored
 _DRAIN_S = 10.0  # how long we go on reading a body that is refused, so that the sender gets to see why
 _DRAIN_STALL_S = 0.5  # and how long it may pause meanwhile: it may be anybody, and holds a thread
@@ -28,12 +28,12 @@ class Limits:
     stall_s: float = 30.0  # how long a sender may pause within a body
 
 
-def read_json(request: Request, limits: Limits) -> Any:
-    """Give the JSON body of a request, whatever content type it claims.
+def read_json(environ: Mapping[str, Any], limits: Limits) -> Any:
+    """Give the JSON body of a request (its WSGI environment), whatever content type it claims.
 
     BodyError for what is empty, not UTF-8, not JSON or nested deeper than 254 levels; TooLarge beyond a limit.
     """
-    body = _read(request, limits)
+    body = _read(environ, limits)
     if not body:
         raise BodyError("the body is empty; wanted JSON.")
     # no body holds more values than it has commas and brackets: counting them is faster than parsing
@@ -53,14 +53,14 @@ def read_json(request: Request, limits: Limits) -> Any:
     return value
 
 
-def drain(request: Request, limits: Limits) -> None:
+def drain(environ: Mapping[str, Any], limits: Limits) -> None:
     """Read on and forget, after a refusal: a sender that is cut off in the middle sees a broken pipe, no reason."""
-    if not request.environ.get("wsgi.input_terminated"):
-        return  # this server does not mark the end of the body; reading on could wait for ever
+    if not environ.get(_ENDS):
+        return  # reading on could wait for ever
     deadline, left = time.monotonic() + _DRAIN_S, 4 * limits.body_bytes
-    source = request.environ["wsgi.input"]
+    source = environ["wsgi.input"]
     try:
-        _patience(request, _DRAIN_STALL_S)
+        _patience(environ, _DRAIN_STALL_S)
         while left > 0 and time.monotonic() < deadline:
             block = source.read(_DRAIN_BYTES)
             if not block:
@@ -70,32 +70,32 @@ def drain(request: Request, limits: Limits) -> None:
         return
 
 
-def _read(request: Request, limits: Limits) -> bytes:
-    if (request.content_length or 0) > limits.body_bytes:
+def _read(environ: Mapping[str, Any], limits: Limits) -> bytes:
+    announced = environ.get("CONTENT_LENGTH") or ""
+    if announced and not (announced.isascii() and announced.isdigit()):
+        raise BodyError("Content-Length is no number.")
+    chunked = not announced and bool(environ.get(_ENDS))  # says its size only by ending
+    wanted = limits.body_bytes + 1 if chunked else int(announced[:20] or 0)
+    if wanted > limits.body_bytes and not chunked:
         raise _too_many_bytes(limits)
     try:
-        _patience(request, limits.stall_s)
-        body = request.get_data(cache=False)
-        # a chunked body says its size only by ending; werkzeug cuts it at the limit and may keep silent about that
-        more = len(body) >= limits.body_bytes and request.content_length is None and _has_more(request)
-    except RequestEntityTooLarge as error:
-        raise _too_many_bytes(limits) from error
+        _patience(environ, limits.stall_s)
+        # the server's own stream: werkzeug's costs as much as all the rest of a small body, and cuts long ones silently
+        body: bytes = environ["wsgi.input"].read(wanted)
     except Exception as error:  # servers raise errors of their own for a body that breaks off or lies
-        raise BodyError("the body ended before its announced length, or paused too long.") from error
-    if more:
+        raise BodyError("the body is broken off, wrongly chunked, or paused too long.") from error
+    if len(body) > limits.body_bytes:
         raise _too_many_bytes(limits)
+    if len(body) < wanted and not chunked:
+        raise BodyError("the body ended before its announced length.")
     return body
 
 
-def _patience(request: Request, seconds: float) -> None:
+def _patience(environ: Mapping[str, Any], seconds: float) -> None:
     """Bound each wait for the sender, where the server shows us the connection; gunicorn itself waits for ever."""
-    connection = request.environ.get("gunicorn.socket")
+    connection = environ.get("gunicorn.socket")
     if connection is not None:
         connection.settimeout(seconds)
-
-
-def _has_more(request: Request) -> bool:
-    return bool(request.environ["wsgi.input"].read(1))
 
 
 def _too_many_bytes(limits: Limits) -> TooLarge:

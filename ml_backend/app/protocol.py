@@ -157,7 +157,7 @@ def feedback_routes(webhook: Webhook | None, job_status: JobStatus | None, guard
 
 
 def _object(limits: Limits) -> Mapping[str, Any]:
-    body = read_json(request, limits)
+    body = read_json(request.environ, limits)
     if not isinstance(body, dict):
         raise BodyError(f"the body is a JSON {type(body).__name__}; wanted an object.")
     return body

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from flask import Request, Response
+from flask import Request
 
 from ml_backend.errors import BackendError, SettingsError
 
@@ -22,6 +22,8 @@ CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+_ALWAYS = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))
+_ON_PAGES = (("Content-Security-Policy", CSP), ("Referrer-Policy", "no-referrer"), ("X-Frame-Options", "DENY"))
 CHALLENGE = 'Basic realm="label-studio-hitl", charset="UTF-8"'
 
 
@@ -122,6 +124,7 @@ class Guard:
 
     def ml(self, request: Request) -> None:
         """Pass whoever knows user and password, or anybody where none are set."""
+        _refuse_foreign_pages(request)
         if self._security.has_login:
             self._check(request, verdict=self._has_login(request))
 
@@ -130,6 +133,7 @@ class Guard:
 
         The login too, because Label Studio sends its training button to /webhook with the login of the ML backend.
         """
+        _refuse_foreign_pages(request)
         secrets = self._valid_secrets()
         if not secrets and not self._security.has_login:
             return
@@ -173,7 +177,7 @@ class Guard:
             )
 
 
-def refuse_foreign_pages(request: Request) -> None:
+def _refuse_foreign_pages(request: Request) -> None:
     """Stop a page of another site that makes a browser post to us; Label Studio itself sends no such header."""
     if request.headers.get("Sec-Fetch-Site") == "cross-site" and request.method not in ("GET", "HEAD", "OPTIONS"):
         raise CrossSite(
@@ -181,16 +185,13 @@ def refuse_foreign_pages(request: Request) -> None:
         )
 
 
-def harden(response: Response) -> Response:
+def harden(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Add the headers that keep a browser from doing more with an answer than showing it."""
-    headers = response.headers
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers.setdefault("Cache-Control", "no-store")
-    if response.mimetype == "text/html":
-        headers["Content-Security-Policy"] = CSP
-        headers["Referrer-Policy"] = "no-referrer"
-        headers["X-Frame-Options"] = "DENY"
-    return response
+    names = {name.lower() for name, _ in headers}
+    added = [pair for pair in _ALWAYS if pair[0].lower() not in names]
+    if any(name.lower() == "content-type" and value.startswith("text/html") for name, value in headers):
+        added += [pair for pair in _ON_PAGES if pair[0].lower() not in names]
+    return headers + added
 
 
 def _matches(given: bytes, wanted: Iterable[bytes]) -> bool:

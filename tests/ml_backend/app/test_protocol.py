@@ -303,7 +303,7 @@ def test_metrics_count_requests_by_route_and_take_in_gauges():
     text = backend.get("/metrics").text
 
     assert 'hitl_request_seconds_count{route="/predict",status="200"} 1.0' in text
-    assert 'hitl_request_seconds_count{route="unknown",status="404"} 1.0' in text
+    assert 'hitl_request_seconds_count{route="other",status="404"} 1.0' in text
     assert 'hitl_serving_events_total{event="tasks"} 2.0' in text
     assert "hitl_queue_rows 42.0" in text
     assert "secret-path" not in text
