@@ -1,4 +1,4 @@
-"""Collecting: bring in what webhooks missed, by asking Label Studio what changed."""
+"""Collecting: bring in what webhooks missed, by asking Label Studio what changed since the last look."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from feedback import events
+from feedback.missed import note_missed
 from feedback.store import Store
 from ml_backend.records import Annotation, Task
 
@@ -18,32 +19,27 @@ class _Platform(Protocol):
     def changed(self, project: str, since: str) -> Iterable[tuple[Task, Sequence[Annotation]]]: ...
 
 
-def collect(store: Store, platform: _Platform, project: str, *, now_s: float, sweep: bool = False) -> int:
-    """Append what changed since the last look; `sweep` looks at everything, and finds tasks that are gone.
+def collect(store: Store, platform: _Platform, project: str, *, now_s: float) -> int:
+    """Append what changed since the last look; what was deleted together with its task is found by a sweep only.
 
     Returns the number of changes that no webhook had brought. Resumes where it stopped; safe to repeat.
     """
     found = store.latest(project, "cursor")
     last = str(found.body["since"]) if found else ""
-    since = "" if sweep else _earlier(last)
-    source: events.Source = "sweep" if not since else "poll"
-    newest, new, seen = last, 0, set[int]()
+    newest, new = last, 0
     batch: list[events.Event] = []
-    for task, given in platform.changed(project, since):
+    for task, given in platform.changed(project, _earlier(last)):
         newest = max(newest, task.updated_at)
-        seen.add(task.id)
-        batch += events.of_task(task, given, source=source, seen_s=now_s)
+        batch += events.of_task(task, given, source="poll", seen_s=now_s)
         # by Label Studio's own clock: what a webhook brought after this read is newer than the task as read
         known = store.annotation_ids(project, task.id, before=events.canonical_time(task.updated_at))
-        batch += events.vanished(project, known - {one.id for one in given}, source=source)
+        batch += events.vanished(project, known - {one.id for one in given}, source="poll")
         if len(batch) >= _BATCH:
             new += store.append(batch).changed
             batch = []
-    if not since and seen:
-        # a task that was made while we read has a higher number than any that we saw
-        batch += events.gone_tasks(project, {task for task in store.task_ids(project) if task <= max(seen)} - seen)
     if batch:
         new += store.append(batch).changed
+    note_missed(store, project, new)
     if newest != last:
         store.record(project, "cursor", {"since": newest})
     return new

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from feedback import events
 from feedback.bots import find_bot, make_bot
-from feedback.collecting import collect
 from feedback.errors import NotConnected
 from feedback.learning.roles import audit_share
 from feedback.platform import LabelStudio
 from feedback.policy import Policy
 from feedback.settings import Settings
 from feedback.store import ProjectRow, Store
+from feedback.sweeping import sweep
 from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio import projects
 from ml_backend.labelstudio.client import Client
@@ -57,7 +57,7 @@ def connect(
         return [*map(str, connection.changes), *_would_make_bot(settings, store)]
     bot = make_bot(store, client, settings.label_studio_url)
     store.append([events.of_project(project, row.title, row.label_config, "poll", version=str(body["created_at"]))])
-    new = collect(store, LabelStudio(client, store), project, now_s=now_s, sweep=True)
+    read = sweep(store, LabelStudio(client, store), project, clock=lambda: now_s)
     share = known.options.get("audit_share") or audit_share(len(store.tasks(project)))
     store.save_project(
         replace(
@@ -72,7 +72,7 @@ def connect(
         )
     )
     store.want(project, "turn")
-    return [*map(str, connection.changes), *([f"store: {new} tasks and answers read"] if new else [])]
+    return [*map(str, connection.changes), *([f"store: {read.missed} tasks and answers read"] if read.missed else [])]
 
 
 def _would_make_bot(settings: Settings, store: Store) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from feedback.bots import find_bot
 from feedback.loop import Given
 from feedback.store import Store, WindowRow
 from ml_backend.label_config import Control
@@ -24,6 +25,19 @@ class LabelStudio:
     def changed(self, project: str, since: str) -> Iterable[tuple[Task, Sequence[Annotation]]]:
         """Tasks that changed at or after `since`, each with its annotations."""
         return queue.poll(self._client, project, since)
+
+    def page(self, project: str, *, above: int, size: int) -> queue.Page:
+        """The first tasks above an id, with their annotations."""
+        return queue.page(self._client, project, above=above, size=size)
+
+    def newest(self, project: str) -> str:
+        """When the last change of any task was; "" in an empty project."""
+        return queue.newest(self._client, project)
+
+    def is_ours(self) -> bool:
+        """Whether this is the Label Studio that we know: it knows our bot, whose token no other one takes."""
+        bot = find_bot(self._store, self._client.url)
+        return bot is not None and self._client.me().get("id") == bot.id
 
     def describe(self, project: str) -> Mapping[str, Any]:
         """The project as Label Studio holds it."""

@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from feedback.learning.workshop import Workshop
     from feedback.loop import Loop, Turn
     from feedback.store import ProjectRow, Store
+    from feedback.sweeping import Swept
     from ml_backend.labelstudio.client import Client
     from ml_backend.labelstudio.doctor import Finding
+
+_SWEEP_SLICE_S = 10.0  # of a sweep, then turns have their chance
 
 
 def settings_from_environment(environ: Mapping[str, str] | None = None) -> Settings:
@@ -101,9 +104,45 @@ def run_turn(settings: Settings, store: Store, project: str) -> Turn:
     return run_held(store, work, lambda project, held: loop.turn(project, held=held))
 
 
+def run_sweep(settings: Settings, store: Store, project: str, *, told: Callable[[Swept], object]) -> Swept:
+    """Compare a project with Label Studio now, to the end; `told` hears of each stretch."""
+    from feedback.jobs.tick import LEASE_S, run_held
+
+    known_project(store, project)
+    job = _sweeper(settings, store, slice_s=0.0)
+    while True:
+        store.want(project, "sweep")
+        while (work := store.claim(_owner(), lease_s=LEASE_S, kinds=("sweep",), project=project)) is None:
+            time.sleep(0.2)
+        done = run_held(store, work, job)
+        told(done)
+        if done.complete:
+            return done
+
+
+def _sweeper(settings: Settings, store: Store, *, slice_s: float) -> Callable[[str, Held], Swept]:
+    """The job that sweeps for so long and stops between two stretches, so that turns are never kept waiting."""
+    from feedback.platform import LabelStudio
+    from feedback.sweeping import sweep
+
+    platform = LabelStudio(client_of(settings, store), store)
+
+    def job(project: str, held: Held) -> Swept:
+        until_s = time.monotonic() + slice_s
+        done = sweep(
+            store, platform, project, clock=time.time, go_on=lambda: held.holds() and time.monotonic() < until_s
+        )
+        if not done.complete:
+            store.want(project, "sweep")
+        return done
+
+    return job
+
+
 def run_worker(settings: Settings) -> None:
-    """Work until asked to stop; each connected project is polled every `poll_s`."""
-    from feedback.jobs.tick import Worker
+    """Work until asked to stop; each connected project is polled every `poll_s` and swept every `sweep_s`."""
+    from feedback.jobs.tick import Job, Worker
+    from feedback.sweeping import is_due
 
     _log_to_stderr(settings)
     with opened(settings) as store:
@@ -119,15 +158,18 @@ def run_worker(settings: Settings) -> None:
                 polled[project] = time.monotonic()
             loop.turn(project, held=held, poll=poll)
 
-        def want_polls() -> None:
+        def want_what_is_due() -> None:
             for row in store.projects():
                 if row.connected and due(row.id):
                     store.want(row.id, "turn")
+                if row.connected and is_due(store, row.id, every_s=settings.sweep_s, now_s=time.time()):
+                    store.want(row.id, "sweep")  # without Label Studio nobody claims it, and it stands in the status
 
-        worker = Worker(
-            store, {"turn": turn}, owner=_owner(), tick_s=settings.tick_s, doorbell=doorbell_of(settings, store)
-        )
-        worker.run(before_look=want_polls)
+        jobs: dict[str, Job] = {"turn": turn}
+        if settings.has_label_studio:
+            jobs["sweep"] = _sweeper(settings, store, slice_s=_SWEEP_SLICE_S)
+        worker = Worker(store, jobs, owner=_owner(), tick_s=settings.tick_s, doorbell=doorbell_of(settings, store))
+        worker.run(before_look=want_what_is_due)
 
 
 def doorbell_of(settings: Settings, store: Store) -> Doorbell:
@@ -143,7 +185,7 @@ def doorbell_of(settings: Settings, store: Store) -> Doorbell:
 
 def examine(settings: Settings, store: Store, project: str) -> list[Finding]:
     """Every trap that the doctor knows, looked for with the token of the settings."""
-    from feedback.reports.status import missed_by_webhooks
+    from feedback.missed import missed
     from ml_backend.labelstudio import doctor
 
     row = known_project(store, project) if project and store.project(project) else None
@@ -152,7 +194,7 @@ def examine(settings: Settings, store: Store, project: str) -> list[Finding]:
         project,
         backend_url=settings.url,
         connected=row is not None and row.connected,
-        missed=missed_by_webhooks(store, project) if row else 0,
+        missed=missed(store, project) if row else 0,
     )
 
 

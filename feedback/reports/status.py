@@ -6,6 +6,7 @@ from typing import Any
 
 from feedback.evidence.intervals import wilson
 from feedback.learning.challenge import learned_annotations
+from feedback.missed import missed
 from feedback.store import ProjectRow, Record, Store
 
 
@@ -32,17 +33,12 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "verdict": _body(store, project.id, "verdict"),
         "closure_rate": _closure(store, project.id, champion.version if champion else "", turn),
         "loop_latency_s": _latency(store, project.id, votes),
-        "missed_by_webhooks": missed_by_webhooks(store, project.id),
+        "missed_by_webhooks": missed(store, project.id),
         "behind": sum(row.state != "idle" for row in work),
         "parked": [f"{row.kind}: {row.reason}" for row in work if row.state == "parked"],
         "unreadable": len(store.problems(project.id)),
         "notes": list(turn.body["notes"]) if turn else [],
     }
-
-
-def missed_by_webhooks(store: Store, project: str) -> int:
-    """Changes that polling found and no webhook had brought, over the last turns."""
-    return sum(int(record.body.get("collected", 0)) for record in store.records(project, "turn"))
 
 
 def service_gauges(store: Store) -> dict[str, float]:
@@ -54,7 +50,7 @@ def service_gauges(store: Store) -> dict[str, float]:
         "hitl_models": stats.models,
         "hitl_work_behind": sum(row.state != "idle" for row in works),
         "hitl_work_parked": sum(row.state == "parked" for row in works),
-        "hitl_reconcile_missed": sum(missed_by_webhooks(store, row.id) for row in store.projects()),
+        "hitl_reconcile_missed_total": sum(missed(store, row.id) for row in store.projects()),
     }
 
 

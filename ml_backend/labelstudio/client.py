@@ -139,12 +139,24 @@ class Client:
         """Every task in order of id; pages follow the last id seen, so that deletions meanwhile skip nothing."""
         last = 0
         while True:
-            above = {"filter": "filter:tasks:id", "operator": "greater", "type": "Number", "value": last}
-            found = self.tasks(project, filters=[*filters, above], include=include, page_size=page_size)
+            found = self.tasks_above(project, last, filters=filters, include=include, page_size=page_size)
             yield from found
             if len(found) < page_size:
                 return
             last = found[-1]["id"]
+
+    def tasks_above(
+        self,
+        project: str,
+        last: int,
+        *,
+        filters: Sequence[Json] = (),
+        include: Sequence[str] = (),
+        page_size: int = _PAGE,
+    ) -> list[Json]:
+        """The first tasks whose id is above `last`, in order of id."""
+        above = {"filter": "filter:tasks:id", "operator": "greater", "type": "Number", "value": last}
+        return self.tasks(project, filters=[*filters, above], include=include, page_size=page_size)
 
     def task(self, task: int) -> Json:
         """One task with all annotations and predictions."""

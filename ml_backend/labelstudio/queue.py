@@ -152,6 +152,28 @@ def sweep(client: Client, project: str, *, page: int = 200, skipped: list[str] |
     yield from _records(client.each_task(project, include=_TASK_FIELDS, page_size=page), project, skipped)
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A stretch of a project's tasks, in order of id."""
+
+    found: tuple[Found, ...]
+    shown: Mapping[int, frozenset[int]] = field(hash=False)  # task -> its annotations, those that we cannot read too
+    last: int | None  # the id that the next stretch begins above; None at the end
+
+
+def page(client: Client, project: str, *, above: int, size: int = 500, skipped: list[str] | None = None) -> Page:
+    """The first `size` tasks above an id: what a sweep that can stop and go on reads one after another."""
+    raws = client.tasks_above(project, above, include=_TASK_FIELDS, page_size=size)
+    shown = {int(raw["id"]): frozenset(int(one["id"]) for one in raw.get("annotations") or ()) for raw in raws}
+    return Page(tuple(_records(raws, project, skipped)), shown, max(shown) if len(raws) >= size else None)
+
+
+def newest(client: Client, project: str) -> str:
+    """When the last change of any task was (ISO time); "" in an empty project."""
+    found = client.tasks(project, ordering="-tasks:updated_at", include=("id", "updated_at"), page_size=1)
+    return str(found[0]["updated_at"]) if found else ""
+
+
 def _records(raws: Iterable[Json], project: str, skipped: list[str] | None) -> Iterator[Found]:
     reasons = [] if skipped is None else skipped
     for raw in raws:

@@ -1,0 +1,217 @@
+"""Sweeps make the store equal to Label Studio, whatever was lost, wherever they were stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feedback import events
+from feedback.missed import missed
+from feedback.store import ProjectRow, Store, open_store
+from feedback.sweeping import Swept, is_due, sweep
+from ml_backend.errors import LabelStudioError
+from ml_backend.labelstudio.queue import Page
+from ml_backend.records import Annotation, Task
+from tests.support.told import answer, at, deleted, said, task, told
+
+
+class FakePages:
+    """One project of a Label Studio in memory, read by pages."""
+
+    def __init__(self, tasks: list[Task], annotations: list[Annotation]) -> None:
+        self.tasks = {one.id: one for one in tasks}
+        self.annotations = {one.id: one for one in annotations}
+        self.unreadable: set[int] = set()
+        self.deleted = False
+        self.ours = True
+        self.asked = 0
+        self.before_page: Callable[[], object] = lambda: None
+
+    def page(self, project: str, *, above: int, size: int) -> Page:
+        self.asked += 1
+        self.before_page()
+        numbers = sorted(one for one in self.tasks if one > above)[:size]
+        of = {n: [one for one in self.annotations.values() if one.task == n] for n in numbers}
+        found = tuple((self.tasks[n], tuple(of[n])) for n in numbers if n not in self.unreadable)
+        shown = {n: frozenset(one.id for one in of[n]) for n in numbers}
+        return Page(found, shown, numbers[-1] if len(numbers) == size else None)
+
+    def describe(self, project: str) -> dict[str, Any]:
+        if self.deleted:
+            raise LabelStudioError("No Project matches the given query.", status=404)
+        return {"title": "renamed", "label_config": "<View/>"}
+
+    def newest(self, project: str) -> str:
+        return max((one.updated_at for one in self.tasks.values()), default="")
+
+    def is_ours(self) -> bool:
+        return self.ours
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = open_store(f"sqlite:///{tmp_path / 'store.db'}", durability="normal")
+    made.save_project(ProjectRow("1", title="old", label_config="<View/>", connected=True))
+    yield made
+    made.close()
+
+
+def known(store: Store) -> tuple[list[int], list[tuple[int, str]]]:
+    return [one.id for one in store.tasks("1")], [(one.id, one.updated_at) for one in store.annotations("1")]
+
+
+def truth(pages: FakePages) -> tuple[list[int], list[tuple[int, str]]]:
+    living = [one for one in pages.annotations.values() if one.task in pages.tasks]
+    return sorted(pages.tasks), sorted((one.id, one.updated_at) for one in living)
+
+
+def run(store: Store, pages: FakePages, **options: Any) -> Swept:
+    return sweep(store, pages, "1", clock=lambda: 1000.0, **options)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 50])
+def test_whatever_was_lost_is_made_good(store: Store, size: int):
+    tasks = [task(number) for number in range(1, 12)]
+    pages = FakePages(tasks[:9], [answer(n, task=n, person=1) for n in range(1, 9)])
+    store.append(told(*tasks[4:]))  # two of them are gone in Label Studio, four were never told
+    store.append([said(20, task=5), said(3, task=3), said(4, "B", task=4, second=0.5)])  # 20 was deleted
+
+    done = run(store, pages, size=size)
+
+    assert done.complete
+    assert known(store) == truth(pages)
+    project = store.project("1")
+    assert project is not None
+    assert project.title == "renamed"
+    assert store.verify()["projection"] == "ok"
+
+
+def test_a_second_sweep_finds_nothing(store: Store):
+    pages = FakePages([task(1), task(2)], [answer(1)])
+
+    first, second = run(store, pages), run(store, pages)
+
+    assert first.missed > 0
+    assert second.missed == 0
+    assert missed(store, "1") == first.missed
+
+
+def test_a_sweep_that_was_stopped_goes_on_where_it_was(store: Store):
+    pages = FakePages([task(number) for number in range(1, 10)], [])
+
+    first = run(store, pages, size=3, go_on=lambda: False)
+    asked = pages.asked
+    second = run(store, pages, size=3)
+
+    assert (first.complete, first.above) == (False, 3)
+    assert second.complete
+    assert second.tasks == 9
+    assert pages.asked - asked == 3  # 4-6, 7-9, and the empty rest
+    assert known(store) == truth(pages)
+
+
+def test_a_sweep_that_was_killed_anywhere_is_made_good_by_the_next(store: Store):
+    pages = FakePages([task(number) for number in range(1, 8)], [answer(n, task=n) for n in range(1, 8)])
+    for kill_at in range(1, 5):
+
+        def die(when: int = pages.asked + kill_at) -> None:
+            if pages.asked == when:
+                raise KeyboardInterrupt
+
+        pages.before_page = die
+        with pytest.raises(KeyboardInterrupt):
+            run(store, pages, size=1)
+    pages.before_page = lambda: None
+
+    assert run(store, pages, size=1).complete
+    assert known(store) == truth(pages)
+
+
+def test_what_a_webhook_brings_while_a_page_is_read_is_not_taken_for_gone(store: Store):
+    pages = FakePages([task(1), task(2)], [])
+    store.append(told(task(1), task(2)))
+    pages.before_page = lambda: store.append([said(9, task=2, second=5), *told(task(3, second=5))])
+
+    run(store, pages)
+
+    assert [one.id for one in store.annotations("1")] == [9]
+    assert [one.id for one in store.tasks("1")] == [1, 2, 3]
+
+
+def test_a_task_that_we_cannot_read_is_not_gone(store: Store):
+    pages = FakePages([task(1), task(2)], [answer(5, task=2)])
+    store.append([*told(task(1), task(2)), said(5, task=2)])
+    pages.unreadable = {2}
+
+    run(store, pages)
+
+    assert known(store) == truth(pages)
+
+
+def test_a_stretch_that_was_deleted_is_found_however_long_it_was(store: Store):
+    store.append(told(*(task(number) for number in range(1, 41))))
+    pages = FakePages([task(1), task(40)], [])
+
+    run(store, pages, size=1)
+
+    assert known(store) == truth(pages)
+
+
+def test_a_deleted_project_is_gone_where_label_studio_is_the_one_that_we_know(store: Store):
+    pages = FakePages([], [])
+    pages.deleted = True
+
+    pages.ours = False
+    with pytest.raises(LabelStudioError, match="No Project"):  # perhaps another Label Studio: nothing is thrown away
+        run(store, pages)
+    assert store.project("1") is not None
+
+    pages.ours = True
+    assert run(store, pages).complete
+    assert store.project("1") is None
+
+
+def test_a_sweep_is_due_after_its_time_or_when_it_stopped_short_or_when_the_clock_went_back(store: Store):
+    pages = FakePages([task(1), task(2)], [])
+    assert is_due(store, "1", every_s=60, now_s=1000.0)
+
+    run(store, pages, size=1, go_on=lambda: False)
+    assert is_due(store, "1", every_s=60, now_s=1001.0)
+
+    run(store, pages)
+    assert not is_due(store, "1", every_s=60, now_s=1001.0)
+    assert is_due(store, "1", every_s=60, now_s=1060.0)
+    assert is_due(store, "1", every_s=60, now_s=500.0)
+
+
+def test_polling_goes_on_from_where_the_sweep_began(store: Store):
+    pages = FakePages([task(1, second=3)], [])
+    pages.before_page = lambda: pages.tasks.update({1: replace(pages.tasks[1], updated_at=at(9))})
+
+    run(store, pages)
+
+    cursor = store.latest("1", "cursor")
+    assert cursor is not None
+    assert cursor.body["since"] == at(3)
+
+
+def test_missed_counts_nothing_before_a_project_is_connected(tmp_path: Path):
+    store = open_store(f"sqlite:///{tmp_path / 'new.db'}", durability="normal")
+
+    sweep(store, FakePages([task(1)], [answer(1)]), "1", clock=lambda: 0.0)
+
+    assert missed(store, "1") == 0
+    store.close()
+
+
+def test_a_deletion_that_was_told_and_the_sweep_agree(store: Store):
+    store.append([*told(task(1)), said(5), deleted(5)])
+
+    run(store, FakePages([task(1)], []))
+
+    assert store.annotations("1") == []
+    assert events.vanished("1", [5])[0].action == "deleted"
