@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from feedback.events import Event, Source, of_one_task
 from feedback.store import erase, replay
+from feedback.store.decisions import Decision, Decisions, Standing
 from feedback.store.engine import Database, Durability
 from feedback.store.log import Log
 from feedback.store.lookups import Lookups
@@ -39,18 +40,23 @@ from feedback.store.rows import (
     WorkRow,
 )
 from feedback.store.secrets import Secrets
+from feedback.store.signals import Newest, Signal, Signals
 from feedback.store.work import Works
 from ml_backend.records import Task
 
 __all__ = [
     "Appended",
     "Checked",
+    "Decision",
     "Forgotten",
+    "Newest",
     "Person",
     "Problem",
     "ProjectRow",
     "Record",
+    "Signal",
     "Skip",
+    "Standing",
     "Stats",
     "Store",
     "TaskRow",
@@ -77,7 +83,7 @@ def open_store(url: str, *, clock: Callable[[], float] = time.time, durability: 
     return Store(database)
 
 
-class Store(Reads, Lookups, Records, Projects, Secrets, Works):
+class Store(Reads, Lookups, Records, Projects, Secrets, Works, Decisions, Signals):
     """Everything that is kept, behind one name; each part has its own file in this folder.
 
     Whatever changes something returns once it is durable. Inside `transaction`, that is when the block ends.
@@ -110,7 +116,11 @@ class Store(Reads, Lookups, Records, Projects, Secrets, Works):
         return replay.verify(self._database, project)
 
     def rebuild(self, *, check: bool = False, project: str | None = None) -> Checked:
-        """Derive the projections anew from the log; with `check`, only compare them with the stored ones."""
+        """Derive the projections anew from the log; with `check`, only compare them with the stored ones.
+
+        Needed after a new codec can read what an older one could not. Writers wait meanwhile: seconds for 100,000
+        events.
+        """
         with self._database.read() as connection:
             names = replay.projects(connection) if project is None else [project]
         done = [self._check(name) if check else replay.rebuild(self._database, name) for name in names]

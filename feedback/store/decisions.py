@@ -1,0 +1,157 @@
+"""Decisions: what the routing said of each task, appended and never changed; and the tasks that are kept back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from sqlalchemy import and_, func, select
+
+from feedback.store import schema
+from feedback.store.engine import Database, chunks, dumps, stream
+
+_BATCH = 5000  # rows a transaction, so that ingest by webhook never waits long
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The decision that holds for a task now, as far as the loop needs it."""
+
+    rule: str
+    outcome: str  # a tier, or "hold"
+    policy: str  # its hash
+    model: str  # the version that spoke; "" before the first
+    content: str  # the task's data as they were
+    refused: str
+    priority: str
+    queue: str
+    overlap: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One decision with all that it was made from: enough to make it again."""
+
+    task: int
+    at_s: float
+    standing: Standing
+    inputs: Mapping[str, Any] = field(hash=False)  # field -> value: all that a rule may look at beside the data
+    id: int = 0  # its number, once it is stored
+
+
+class Decisions:
+    """What the routing decided, and which tasks we keep from everybody because of it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def decide(self, project: str, decisions: Sequence[Decision]) -> None:
+        """Append decisions; a kill in between keeps the first ones, and the next turn makes the others."""
+        for start in range(0, len(decisions), _BATCH):
+            rows = [_row(project, one) for one in decisions[start : start + _BATCH]]
+            with self._database.write() as connection:
+                connection.execute(schema.decision.insert(), rows)
+
+    def standing(self, project: str) -> dict[int, Standing]:
+        """Give the newest decision about each task."""
+        table = schema.decision.c
+        newest = select(func.max(table.id)).where(table.project == project).group_by(table.task)
+        columns = (
+            *(table.rule, table.outcome, table.policy, table.model, table.content),
+            *(table.refused, table.priority, table.queue, table.overlap),
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(select(table.task, *columns).where(table.id.in_(newest))).all()
+        return {row[0]: Standing(*row[1:]) for row in rows}
+
+    def decisions(self, project: str, *, task: int | None = None, limit: int = 1000) -> list[Decision]:
+        """Give the newest decisions of a project or of one task, newest first."""
+        table = schema.decision.c
+        query = select(schema.decision).where(table.project == project)
+        if task is not None:
+            query = query.where(table.task == task)
+        with self._database.read() as connection:
+            return [_decision(row) for row in connection.execute(query.order_by(table.id.desc()).limit(limit))]
+
+    def decided(self, project: str, *, since_s: float = 0.0) -> Iterator[tuple[Decision, Mapping[str, Any] | None]]:
+        """Give the newest decision about each task, each with the data that it was about; None where erased."""
+        table, kept = schema.decision.c, schema.content.c
+        newest = select(func.max(table.id)).where(table.project == project, table.at_s >= since_s).group_by(table.task)
+        query = (
+            select(schema.decision, kept.data.label("data"))
+            .outerjoin_from(
+                schema.decision,
+                schema.content,
+                and_(kept.project == table.project, kept.task == table.task, kept.hash == table.content),
+            )
+            .where(table.id.in_(newest))
+            .order_by(table.id)
+        )
+        with self._database.read() as connection:
+            for row in stream(connection, query):
+                yield _decision(row), None if row.data is None else orjson.loads(row.data)
+
+    def data_of(self, project: str, task: int, content: str) -> Mapping[str, Any] | None:
+        """Give a task's data as they were in a version; None where they are erased."""
+        kept = schema.content.c
+        query = select(kept.data).where(kept.project == project, kept.task == task, kept.hash == content)
+        with self._database.read() as connection:
+            found = connection.execute(query).scalar()
+        return None if found is None else orjson.loads(found)
+
+    def contents(self, project: str) -> dict[int, str]:
+        """Name the data that each task has now."""
+        table = schema.task.c
+        query = select(table.id, table.content).where(table.project == project, ~table.gone)
+        with self._database.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def keep_back(self, project: str, tasks: Iterable[int]) -> None:
+        """Note tasks that we are about to hide from everybody in Label Studio."""
+        now_s = self._database.clock()
+        rows = [{"project": project, "task": task, "since_s": now_s} for task in sorted(set(tasks))]
+        with self._database.write() as connection:
+            self._database.add(connection, schema.kept_back, rows)
+
+    def kept_back(self, project: str) -> dict[int, float]:
+        """Give the tasks that we hide, and since when."""
+        table = schema.kept_back.c
+        with self._database.read() as connection:
+            rows = connection.execute(select(table.task, table.since_s).where(table.project == project))
+            return {row[0]: row[1] for row in rows}
+
+    def let_go(self, project: str, tasks: Iterable[int]) -> None:
+        """Forget that we hide these tasks; they are open again, or done."""
+        table = schema.kept_back
+        with self._database.write() as connection:
+            for part in chunks(sorted(set(tasks))):
+                connection.execute(table.delete().where(table.c.project == project, table.c.task.in_(part)))
+
+
+def _row(project: str, one: Decision) -> dict[str, Any]:
+    stands = one.standing
+    return {
+        "project": project,
+        "task": one.task,
+        "at_s": one.at_s,
+        "policy": stands.policy,
+        "model": stands.model,
+        "content": stands.content,
+        "rule": stands.rule,
+        "outcome": stands.outcome,
+        "refused": stands.refused,
+        "priority": stands.priority,
+        "queue": stands.queue,
+        "overlap": stands.overlap,
+        "inputs": dumps(one.inputs),
+    }
+
+
+def _decision(row: Any) -> Decision:
+    stands = Standing(
+        *(row.rule, row.outcome, row.policy, row.model, row.content),
+        *(row.refused, row.priority, row.queue, row.overlap),
+    )
+    return Decision(row.task, row.at_s, stands, orjson.loads(row.inputs), row.id)

@@ -1,0 +1,109 @@
+"""Signals: what others told us about tasks, appended and never changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import func, select
+
+from feedback.store import schema
+from feedback.store.engine import Database, dumps, plain
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One thing that somebody outside told us about a task, or about the whole project."""
+
+    project: str
+    name: str
+    value: bool | float | str
+    task: int | None  # None: about the whole project
+    at_s: float  # when it happened
+    key: str  # the sender's own; the same one is stored once
+    source: str = ""
+    note: str = ""
+    callback: str = ""  # a URL that is told the final answer
+    received_s: float = 0.0
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """What the signals of one name say now."""
+
+    value: bool | float | str
+    at_s: float
+    count: int
+
+
+class Signals:
+    """What was pushed about the tasks of each project."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add_signal(self, signal: Signal) -> bool:
+        """Append a signal; False where its key is known already."""
+        row = {
+            "project": signal.project,
+            "key": plain(signal.key),
+            "task": signal.task,
+            "name": signal.name,
+            "value": dumps(signal.value).decode(),
+            "at_s": signal.at_s,
+            "received_s": self._database.clock(),
+            "source": plain(signal.source),
+            "note": plain(signal.note),
+            "callback": plain(signal.callback),
+        }
+        table = schema.signal
+        with self._database.write() as connection:
+            self._database.lock(connection, f"signal {signal.project} {row['key']}")
+            known = select(table.c.id).where(table.c.project == signal.project, table.c.key == row["key"])
+            if connection.execute(known).scalar() is not None:
+                return False
+            connection.execute(table.insert(), [row])
+            return True
+
+    def signals(self, project: str, *, task: int | None = None, name: str = "", limit: int = 1000) -> list[Signal]:
+        """Give the newest signals, newest first; with `task`, those about it alone."""
+        table = schema.signal.c
+        query = select(schema.signal).where(table.project == project)
+        if task is not None:
+            query = query.where(table.task == task)
+        if name:
+            query = query.where(table.name == name)
+        with self._database.read() as connection:
+            return [_signal(row) for row in connection.execute(query.order_by(table.id.desc()).limit(limit))]
+
+    def newest_signals(self, project: str) -> dict[int | None, dict[str, Newest]]:
+        """Give, by task and name, the newest value and how many came; under None what is about the whole project."""
+        table = schema.signal.c
+        group = {"partition_by": (table.task, table.name)}
+        place = func.row_number().over(**group, order_by=(table.at_s.desc(), table.id.desc())).label("place")
+        count = func.count().over(**group).label("count")
+        ranked = select(table.task, table.name, table.value, table.at_s, count, place).where(table.project == project)
+        rows = ranked.subquery()
+        found: dict[int | None, dict[str, Newest]] = {}
+        with self._database.read() as connection:
+            for row in connection.execute(select(rows).where(rows.c.place == 1)):
+                found.setdefault(row.task, {})[row.name] = Newest(orjson.loads(row.value), row.at_s, row[4])
+        return found
+
+
+def _signal(row: Any) -> Signal:
+    return Signal(
+        project=row.project,
+        name=row.name,
+        value=orjson.loads(row.value),
+        task=row.task,
+        at_s=row.at_s,
+        key=row.key,
+        source=row.source,
+        note=row.note,
+        callback=row.callback,
+        received_s=row.received_s,
+        id=row.id,
+    )
