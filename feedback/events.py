@@ -152,6 +152,11 @@ def gone_tasks(project: str, tasks: Iterable[int], *, source: Source = "sweep") 
     return [Event(project, "task", one, "", "deleted", source) for one in sorted(tasks)]
 
 
+def gone_project(project: str, *, source: Source = "poll") -> Event:
+    """Give the deletion of a project, which Label Studio sends no event for: its API answers 404."""
+    return Event(project, "project", int(project), "", "deleted", source)
+
+
 def canonical_time(text: str) -> str:
     """Give a time in UTC and one fixed width, so that texts sort as times do; "" stays "".
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from feedback.events import Event, Source, of_one_task
 from feedback.store import erase, replay
+from feedback.store.cases import CaseRow, Cases, LookRow, OverrideRow, StepRow
 from feedback.store.decisions import Decision, Decisions, Standing
 from feedback.store.engine import Database, Durability
 from feedback.store.log import Log
@@ -46,9 +47,12 @@ from ml_backend.records import Task
 
 __all__ = [
     "Appended",
+    "CaseRow",
     "Checked",
     "Decision",
     "Forgotten",
+    "LookRow",
+    "OverrideRow",
     "Newest",
     "Person",
     "Problem",
@@ -58,6 +62,7 @@ __all__ = [
     "Skip",
     "Standing",
     "Stats",
+    "StepRow",
     "Store",
     "TaskRow",
     "Version",

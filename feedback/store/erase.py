@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select, text
 
 from feedback.errors import StoreError
 from feedback.events import Event
-from feedback.store import replay, schema
+from feedback.store import schema
 from feedback.store.engine import Database, chunks, stream
 from feedback.store.log import Log
 from feedback.store.rows import Forgotten
@@ -31,27 +31,58 @@ def forget(
         annotations = _annotations(connection, project, person=person, task=task)
         tasks = () if task is None else (task,)
         things = [("annotation", one) for one in annotations] + [("task", one) for one in tasks]
+        people = _people(connection, project, annotations)
         log.append([Event(project, entity, one, "", "forgotten", "own") for entity, one in things])  # type: ignore[arg-type]
         events = sum(_erase(connection, project, entity, one) for entity, one in things)
         _erase_rows(connection, project, tasks)
         models = _learned(connection, project, set(annotations))
-        replay.rebuild(database, project)
+        _count_again(connection, project, people)
     _leave_no_trace(database)
     return Forgotten(tuple(annotations), tasks, events, models)
 
 
 def _annotations(connection: Connection, project: str, *, person: int | None, task: int | None) -> list[int]:
     """The annotations that a person ever answered for, in any version, or that were ever made on a task."""
-    told, kept, now = schema.event.c, schema.payload.c, schema.annotation.c
     if task is not None:
+        now = schema.annotation.c
         query = select(now.id).where(now.project == project, now.task == task).order_by(now.id)
         return list(connection.execute(query).scalars())
-    bodies = (
-        select(told.entity_id, kept.body)
+    return sorted({one for one, _version, owner in _owners(connection, project) if owner == person})
+
+
+def _people(connection: Connection, project: str, annotations: Sequence[int]) -> set[int]:
+    """Everybody who answered for one of these annotations, in any version."""
+    wanted = set(annotations)
+    owners = _owners(connection, project) if wanted else iter(())
+    return {owner for one, _version, owner in owners if one in wanted and owner is not None}
+
+
+def _owners(connection: Connection, project: str) -> Iterator[tuple[int, str, int | None]]:
+    """Every stored version of every annotation with the person who answered for it."""
+    told, kept = schema.event.c, schema.payload.c
+    query = (
+        select(told.entity_id, told.version, kept.body)
         .join_from(schema.event, schema.payload, (kept.project == told.project) & (kept.seq == told.seq))
         .where(told.project == project, told.entity == "annotation", told.action == "saved")
     )
-    return sorted({row.entity_id for row in stream(connection, bodies) if orjson.loads(row.body)["person"] == person})
+    return ((row.entity_id, row.version, orjson.loads(row.body).get("person")) for row in stream(connection, query))
+
+
+def _count_again(connection: Connection, project: str, people: set[int]) -> None:
+    """Derive the rows of some persons anew: when they were first and last at work may have been forgotten."""
+    spans: dict[int, tuple[str, str]] = {}
+    for _annotation, version, owner in _owners(connection, project) if people else ():
+        if owner in people:
+            first, last = spans.get(owner, (version, version))
+            spans[owner] = (min(first, version), max(last, version))
+    table = schema.person
+    for person in sorted(people):
+        row = (table.c.project == project) & (table.c.id == person)
+        if person in spans:
+            first, last = spans[person]
+            connection.execute(table.update().where(row).values(first_at=first, last_at=last))
+        else:
+            connection.execute(table.delete().where(row))
 
 
 def _erase(connection: Connection, project: str, entity: str, number: int) -> int:

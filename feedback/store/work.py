@@ -58,9 +58,12 @@ class Works:
             query = query.where(_C.kind.in_(list(kinds)))
         if project is not None:
             query = query.where(_C.project == project)
-        query = query.order_by(_C.wanted_s, _C.project, _C.kind).limit(1).with_for_update(skip_locked=True)
+        query = query.order_by(_C.wanted_s, _C.project, _C.kind).limit(1)
+        with self._database.read() as connection:  # most looks find nothing, and should not wait for a writer
+            if connection.execute(query).one_or_none() is None:
+                return None
         with self._database.write() as connection:
-            row = connection.execute(query).one_or_none()
+            row = connection.execute(query.with_for_update(skip_locked=True)).one_or_none()
             if row is None:
                 return None
             died = row.owner is not None  # with its last owner: that is a failure too

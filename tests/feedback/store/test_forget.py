@@ -7,7 +7,7 @@ from sqlalchemy import select, text
 
 from feedback.errors import StoreError
 from feedback.store import Store, open_store, schema
-from tests.support.told import deleted, labels, said, skipped, task, told
+from tests.support.told import at, deleted, labels, said, skipped, task, told
 
 
 def test_a_forgotten_person_is_gone_from_everything_but_the_chain(store: Store) -> None:
@@ -25,6 +25,25 @@ def test_a_forgotten_person_is_gone_from_everything_but_the_chain(store: Store) 
     assert store.verify()["chain"] == "ok"
     assert store.verify()["projection"] == "ok"
     assert store.rebuild().ok
+
+
+def test_what_is_left_of_other_people_is_counted_as_if_it_had_never_been(store: Store) -> None:
+    """Person 2 took an annotation of person 1 over, and did other work besides; person 3 is not concerned."""
+    store.append([said(5, "A", person=1, second=1), said(5, "A", person=2, second=2), said(6, "A", person=2, second=7)])
+    store.append([said(7, "A", person=3, second=3), skipped(8, person=2, second=9), said(9, "B", person=2, second=4)])
+
+    store.forget("1", person=1)
+
+    assert store.rebuild(check=True).differs == ""
+    assert [(one.id, one.answers, one.skips) for one in store.people("1")] == [(2, 2, 1), (3, 1, 0)]
+
+
+def test_what_we_hold_of_a_person_can_be_shown_to_them(store: Store) -> None:
+    store.append([said(5, "A"), said(5, "B", second=2), said(6, "A", person=2), skipped(7, task=3)])
+
+    held = store.answers_of("1", 1)
+    assert [(one.annotation, one.version) for one in held] == [(5, at(1)), (7, at(1)), (5, at(2))]
+    assert all(one.body is not None for one in held)
 
 
 def test_what_was_forgotten_is_not_taken_back_in(store: Store) -> None:
