@@ -11,7 +11,15 @@ from ml_backend.errors import CodecError, UnknownName
 from ml_backend.label_config import Control
 from ml_backend.records import Answer
 
-BUILTINS: Mapping[str, str] = {"choices": "ml_backend.codecs.choices:Choices"}
+BUILTINS: Mapping[str, str] = {
+    "choices": "ml_backend.codecs.choices:Choices",
+    "labels": "ml_backend.codecs.spans:Spans",
+    "number": "ml_backend.codecs.number:Number",
+    "pairwise": "ml_backend.codecs.pairwise:Pairwise",
+    "rating": "ml_backend.codecs.rating:Rating",
+    "rectanglelabels": "ml_backend.codecs.boxes:Boxes",
+    "taxonomy": "ml_backend.codecs.taxonomy:Taxonomy",
+}
 
 
 class Codec(Protocol):
