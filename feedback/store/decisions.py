@@ -12,6 +12,7 @@ from sqlalchemy import and_, func, select
 from feedback.store import schema
 from feedback.store.engine import Database, chunks, dumps, stream
 
+_STANDING = ("rule", "outcome", "policy", "model", "refused", "priority", "queue", "overlap")
 _BATCH = 5000  # rows a transaction, so that ingest by webhook never waits long
 
 
@@ -23,8 +24,7 @@ class Standing:
     outcome: str  # a tier, or "hold"
     policy: str  # its hash
     model: str  # the version that spoke; "" before the first
-    content: str  # the task's data as they were
-    refused: str
+    refused: str  # why the rule's own outcome could not be; "" where it is
     priority: str
     queue: str
     overlap: int | None
@@ -36,6 +36,7 @@ class Decision:
 
     task: int
     at_s: float
+    content: str  # names the task's data as they were
     standing: Standing
     inputs: Mapping[str, Any] = field(hash=False)  # field -> value: all that a rule may look at beside the data
     id: int = 0  # its number, once it is stored
@@ -54,17 +55,18 @@ class Decisions:
             with self._database.write() as connection:
                 connection.execute(schema.decision.insert(), rows)
 
-    def standing(self, project: str) -> dict[int, Standing]:
-        """Give the newest decision about each task."""
+    def standing(self, project: str) -> dict[int, tuple[Standing, str]]:
+        """Give, for each task, the newest decision and the content that it was about."""
         table = schema.decision.c
         newest = select(func.max(table.id)).where(table.project == project).group_by(table.task)
-        columns = (
-            *(table.rule, table.outcome, table.policy, table.model, table.content),
-            *(table.refused, table.priority, table.queue, table.overlap),
-        )
+        columns = (*(table[name] for name in _STANDING), table.task, table.content)
+        shared: dict[tuple[Any, ...], Standing] = {}  # few decisions are made of many tasks
+        found: dict[int, tuple[Standing, str]] = {}
         with self._database.read() as connection:
-            rows = connection.execute(select(table.task, *columns).where(table.id.in_(newest))).all()
-        return {row[0]: Standing(*row[1:]) for row in rows}
+            for *stands, task, content in connection.execute(select(*columns).where(table.id.in_(newest))):
+                key = tuple(stands)
+                found[task] = (shared.get(key) or shared.setdefault(key, Standing(*key)), content)
+        return found
 
     def decisions(self, project: str, *, task: int | None = None, limit: int = 1000) -> list[Decision]:
         """Give the newest decisions of a project or of one task, newest first."""
@@ -131,27 +133,11 @@ class Decisions:
 
 
 def _row(project: str, one: Decision) -> dict[str, Any]:
-    stands = one.standing
-    return {
-        "project": project,
-        "task": one.task,
-        "at_s": one.at_s,
-        "policy": stands.policy,
-        "model": stands.model,
-        "content": stands.content,
-        "rule": stands.rule,
-        "outcome": stands.outcome,
-        "refused": stands.refused,
-        "priority": stands.priority,
-        "queue": stands.queue,
-        "overlap": stands.overlap,
-        "inputs": dumps(one.inputs),
-    }
+    row: dict[str, Any] = {name: getattr(one.standing, name) for name in _STANDING}
+    own = {"project": project, "task": one.task, "at_s": one.at_s, "content": one.content}
+    return {**row, **own, "inputs": dumps(one.inputs)}
 
 
 def _decision(row: Any) -> Decision:
-    stands = Standing(
-        *(row.rule, row.outcome, row.policy, row.model, row.content),
-        *(row.refused, row.priority, row.queue, row.overlap),
-    )
-    return Decision(row.task, row.at_s, stands, orjson.loads(row.inputs), row.id)
+    stands = Standing(**{name: getattr(row, name) for name in _STANDING})
+    return Decision(row.task, row.at_s, row.content, stands, orjson.loads(row.inputs), row.id)

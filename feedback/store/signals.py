@@ -81,15 +81,18 @@ class Signals:
     def newest_signals(self, project: str) -> dict[int | None, dict[str, Newest]]:
         """Give, by task and name, the newest value and how many came; under None what is about the whole project."""
         table = schema.signal.c
-        group = {"partition_by": (table.task, table.name)}
-        place = func.row_number().over(**group, order_by=(table.at_s.desc(), table.id.desc())).label("place")
-        count = func.count().over(**group).label("count")
-        ranked = select(table.task, table.name, table.value, table.at_s, count, place).where(table.project == project)
+        place = func.row_number().over(
+            partition_by=(table.task, table.name), order_by=(table.at_s.desc(), table.id.desc())
+        )
+        count = func.count().over(partition_by=(table.task, table.name))
+        ranked = select(
+            table.task, table.name, table.value, table.at_s, count.label("many"), place.label("place")
+        ).where(table.project == project)
         rows = ranked.subquery()
         found: dict[int | None, dict[str, Newest]] = {}
         with self._database.read() as connection:
             for row in connection.execute(select(rows).where(rows.c.place == 1)):
-                found.setdefault(row.task, {})[row.name] = Newest(orjson.loads(row.value), row.at_s, row[4])
+                found.setdefault(row.task, {})[row.name] = Newest(orjson.loads(row.value), row.at_s, row.many)
         return found
 
 
