@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
 from ml_backend.errors import BodyError
+from ml_backend.labelstudio.fields import (
+    BIGGEST_ID,
+    kind,
+    positive,
+    read_id,
+    read_project_id,
+    reference,
+    seconds,
+    time_or_empty,
+    utc,
+)
 from ml_backend.records import Annotation, Task
+
+__all__ = ["Gone", "Intake", "read_annotation", "read_project_id", "read_task", "read_webhook", "utc"]
 
 Entity = Literal["annotation", "task", "project"]
 _Record = TypeVar("_Record")
 
-_BIGGEST_ID = 2**63 - 1  # a database integer; orjson turns larger ones into floats
-_PROJECT = re.compile(r"([0-9A-Za-z][0-9A-Za-z_-]{0,63})(\.[0-9]{1,20})?")  # "12", or "12.1795148243" in ML requests
 _MOST_REASONS = 20  # a body of a million broken records gives twenty reasons and a count
 
 
@@ -56,7 +64,7 @@ def read_webhook(body: Any) -> Intake:
     (Gone(entity='task', id=7),)
     """
     if not isinstance(body, Mapping):
-        raise BodyError(f"the body is a {_kind(body)}; wanted an object.", hint="Label Studio sends {'action': ...}.")
+        raise BodyError(f"the body is a {kind(body)}; wanted an object.", hint="Label Studio sends {'action': ...}.")
     action = body.get("action")
     if not isinstance(action, str) or not action.strip():
         raise BodyError("the body has no action.", hint="Wanted an event name such as ANNOTATION_CREATED in 'action'.")
@@ -68,23 +76,6 @@ def read_webhook(body: Any) -> Intake:
     return read(action, _project_of(body), body)
 
 
-def read_project_id(raw: Any) -> str:
-    """Our name of a project: the "12" of "12.1795148243", of "12" and of 12.
-
-    BodyError for anything else, a path or a missing id above all: ids become keys and file names.
-
-    >>> read_project_id("12.1795148243")
-    '12'
-    """
-    if isinstance(raw, int) and not isinstance(raw, bool) and 0 < raw <= _BIGGEST_ID:
-        return str(raw)
-    match = _PROJECT.fullmatch(raw) if isinstance(raw, str) else None
-    if match is None:
-        shown = f"{raw[:32]!r}" if isinstance(raw, str) else f"a {_kind(raw)}"
-        raise BodyError(f"the project is {shown}; wanted its id.", hint='Label Studio sends "12" or "12.1795148243".')
-    return match[1]
-
-
 def read_task(raw: Any, project: str = "") -> Task:
     """Read one task of a webhook, of the REST API or of a prediction request; BodyError says what is missing.
 
@@ -92,8 +83,8 @@ def read_task(raw: Any, project: str = "") -> Task:
     {'text': 'hi'}
     """
     if not isinstance(raw, Mapping):
-        raise BodyError(f"a task is a {_kind(raw)}; wanted an object.")
-    number = _id(raw.get("id"), "task")
+        raise BodyError(f"a task is a {kind(raw)}; wanted an object.")
+    number = read_id(raw.get("id"), "task")
     data = raw.get("data")
     if not isinstance(data, Mapping):
         raise BodyError(f"task {number} has no data; wanted an object in 'data'.")
@@ -102,9 +93,9 @@ def read_task(raw: Any, project: str = "") -> Task:
         data=data,
         project=_same_project(raw, project, f"task {number}"),
         is_labeled=raw.get("is_labeled") is True,
-        overlap=_positive(raw.get("overlap")) or 1,
-        created_at=_time_or_empty(raw.get("created_at")),
-        updated_at=_time_or_empty(raw.get("updated_at")),
+        overlap=positive(raw.get("overlap")) or 1,
+        created_at=time_or_empty(raw.get("created_at")),
+        updated_at=time_or_empty(raw.get("updated_at")),
     )
 
 
@@ -119,49 +110,33 @@ def read_annotation(raw: Any, project: str, *, task: int | None = None) -> Annot
     '2026-01-01T00:00:00.000000Z'
     """
     if not isinstance(raw, Mapping):
-        raise BodyError(f"an annotation is a {_kind(raw)}; wanted an object.")
-    number = _id(raw.get("id"), "annotation")
-    owner = _reference(raw.get("task")) or task
+        raise BodyError(f"an annotation is a {kind(raw)}; wanted an object.")
+    number = read_id(raw.get("id"), "annotation")
+    owner = reference(raw.get("task")) or task
     if owner is None:
         raise BodyError(f"annotation {number} names no task.")
-    updated_at = _time_or_empty(raw.get("updated_at"))
+    updated_at = time_or_empty(raw.get("updated_at"))
     if not updated_at:
         raise BodyError(f"annotation {number} has no updated_at; with the id it names one version.")
     result = raw.get("result")
     unique_id = raw.get("unique_id")
-    lead_time_s = _seconds(raw.get("lead_time"))
+    lead_time_s = seconds(raw.get("lead_time"))
     return Annotation(
         id=number,
         task=owner,
         project=_same_project(raw, project, f"annotation {number}"),
-        person=_reference(raw.get("completed_by")),
+        person=reference(raw.get("completed_by")),
         # what is no list is kept whole, so that decoding names it as a problem instead of seeing an empty answer
         result=() if result is None else tuple(result) if isinstance(result, list) else (result,),
         updated_at=updated_at,
-        created_at=_time_or_empty(raw.get("created_at")),
+        created_at=time_or_empty(raw.get("created_at")),
         was_cancelled=raw.get("was_cancelled") is True,
         ground_truth=raw.get("ground_truth") is True,
         lead_time_s=lead_time_s,
-        parent_prediction=_reference(raw.get("parent_prediction")),
+        parent_prediction=reference(raw.get("parent_prediction")),
         unique_id=unique_id if isinstance(unique_id, str) and unique_id else None,
         imported=_imported(raw, lead_time_s),
     )
-
-
-def utc(text: str) -> str:
-    """A Label Studio time in one fixed width, so that the order of the texts is the order of the times.
-
-    Label Studio drops the fraction when it is zero; as plain text "…27Z" would then sort after "…27.8Z".
-
-    >>> utc("2026-11-20T04:23:27Z"), utc("2026-11-20T06:23:27.5+02:00")
-    ('2026-11-20T04:23:27.000000Z', '2026-11-20T04:23:27.500000Z')
-    """
-    try:
-        moment = datetime.fromisoformat(text)
-        aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise BodyError(f"{text[:40]!r} is not a time; wanted ISO 8601.") from error
-    return aware.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def _imported(raw: Mapping[str, Any], lead_time_s: float | None) -> bool:
@@ -201,7 +176,7 @@ def _deleted(entity: Literal["annotation", "task"], key: str) -> Callable[[str, 
         skipped: list[str] = []
 
         def one(raw: Any) -> Gone:
-            return Gone(entity, _id(raw.get("id") if isinstance(raw, Mapping) else raw, entity))
+            return Gone(entity, read_id(raw.get("id") if isinstance(raw, Mapping) else raw, entity))
 
         gone = _each(_many(body.get(key)), one, skipped)
         label_config, title = _config_of(body)
@@ -260,7 +235,7 @@ def _project_of(body: Mapping[str, Any]) -> str:
         named = (record.get("project") for record in records if isinstance(record, Mapping))
         raw = next((project for project in named if project is not None), None)
     project = read_project_id(raw.get("id") if isinstance(raw, Mapping) else raw)
-    if not project.isdecimal() or not 0 < int(project) <= _BIGGEST_ID:
+    if not project.isdecimal() or not 0 < int(project) <= BIGGEST_ID:
         raise BodyError(f"the project is {project[:32]!r}; wanted its number.", hint="Label Studio sends project.id.")
     return project
 
@@ -274,7 +249,7 @@ def _project_or_none(body: Mapping[str, Any]) -> str:
 
 def _same_project(raw: Mapping[str, Any], project: str, who: str) -> str:
     """The project that a record came with, which must be its own where it names one."""
-    own = _reference(raw.get("project"))
+    own = reference(raw.get("project"))
     if own is not None and project.isdecimal() and str(own) != project:
         raise BodyError(f"{who} is of project {own}, but came with project {project}.")
     return project or str(own or "")
@@ -289,39 +264,3 @@ def _config_of(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
         label_config if isinstance(label_config, str) else None,
         title if isinstance(title, str) else None,
     )
-
-
-def _id(raw: Any, what: str) -> int:
-    number = _positive(raw)
-    if number is None:
-        raise BodyError(f"the id of this {what} is a {_kind(raw)} or out of range; wanted a positive integer.")
-    return number
-
-
-def _reference(raw: Any) -> int | None:
-    """An id, or the object that has one (the REST API expands some)."""
-    return _positive(raw.get("id") if isinstance(raw, Mapping) else raw)
-
-
-def _positive(raw: Any) -> int | None:
-    return raw if isinstance(raw, int) and not isinstance(raw, bool) and 0 < raw <= _BIGGEST_ID else None
-
-
-def _seconds(raw: Any) -> float | None:
-    number = float(raw) if isinstance(raw, (int, float)) and not isinstance(raw, bool) else None
-    return number if number is not None and math.isfinite(number) and number >= 0 else None
-
-
-def _time_or_empty(raw: Any) -> str:
-    if not isinstance(raw, str):
-        return ""
-    try:
-        return utc(raw)
-    except BodyError:
-        return ""
-
-
-def _kind(raw: Any) -> str:
-    """How a JSON value is called in a message; its content never is, it may be private."""
-    names = {dict: "object", list: "list", str: "text", bool: "true/false", int: "number", float: "number"}
-    return names.get(type(raw), "null")

@@ -1,31 +1,30 @@
 """Our web half against label-studio-ml 1.0.9, both really running, driven in turns in one run.
 
 Each figure is the median over rounds of the ratio within a round, so that a machine that is busy for a while is busy
-for both. HITL_BENCH_ROUNDS and HITL_BENCH_SECONDS scale it. The peer's model does nothing; ours is asked untrained (the
-same nothing, which is what is gated) and with a trained text model (reported beside it).
+for both. HITL_BENCH_ROUNDS, _SECONDS and _PATIENCE scale it. The peer's model does nothing; ours is asked untrained
+(the same nothing, which is what is gated) and with a trained text model (reported beside it).
 """
 
 from __future__ import annotations
 
 import os
-import platform
 import random
 import statistics
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib.metadata import version
-from pathlib import Path
 
 import orjson
 import pytest
 
 from feedback.wiring import opened
-from tests.benchmarks import bodies, servers, training
+from tests.benchmarks import bodies, machine, servers, training
 from tests.benchmarks.load import Load, drive
 from tests.support.served import Address
 
 ROUNDS = int(os.environ.get("HITL_BENCH_ROUNDS", "5"))
 SECONDS = float(os.environ.get("HITL_BENCH_SECONDS", "3"))
+PATIENCE_S = float(os.environ.get("HITL_BENCH_PATIENCE", "30"))  # for others to leave the machine alone
 EVENTS_PER_S = 8_000  # distinct events prepared; faster than any of the servers
 DEFAULT, EQUAL = "default deployments", "equal workers (1 x 8)"
 
@@ -78,7 +77,7 @@ def test_webhook_while_a_training_runs(cold: dict[str, Address]):
     numbers = iter(range(1, 1 << 60))
 
     def events(address: Address) -> Load:
-        rng = random.Random(7)  # noqa: S311 - bodies, not secrets
+        rng = random.Random(7)
         count = int(EVENTS_PER_S * SECONDS)
         sent = [bodies.post("/webhook", bodies.event(rng, next(numbers))) for _ in range(count)]
         return drive(address, sent, lambda status, body: "" if status in (200, 201) else f"{status}", seconds=SECONDS)
@@ -92,7 +91,7 @@ def test_webhook_while_a_training_runs(cold: dict[str, Address]):
 
 def predict(address: Address, tasks: int) -> Load:
     """Distinct bodies in turn; an answer of another length, which Label Studio drops, is an error."""
-    rng = random.Random(7)  # noqa: S311 - bodies, not secrets
+    rng = random.Random(7)
     requests = [bodies.post("/predict", bodies.predict(rng, tasks)) for _ in range(64)]
 
     def check(status: int, body: bytes) -> str:
@@ -105,6 +104,7 @@ def predict(address: Address, tasks: int) -> Load:
 
 def compare(targets: dict[str, Address], run: Drive, title: str) -> dict[str, float]:
     """Drive all servers in turns; print what each did, give the median ratio of each of ours to the peer."""
+    busy = machine.wait_until_calm(PATIENCE_S)
     setup = [bodies.post("/setup", bodies.setup())]
     for address in targets.values():  # 1.0.9 refuses predictions before a setup; ours needs none
         drive(address, setup, lambda status, body: "" if status == 200 else f"{status}", connections=1, seconds=0.2)
@@ -112,17 +112,17 @@ def compare(targets: dict[str, Address], run: Drive, title: str) -> dict[str, fl
     rounds = [{name: run(address) for name, address in targets.items()} for _ in range(ROUNDS)]
     ours = [name for name in targets if name != "peer"]
     ratios = {name: statistics.median(one[name].per_s / one["peer"].per_s for one in rounds) for name in ours}
-    report(title, rounds, ratios)
+    report(title, rounds, ratios, busy)
     assert not [dict(one[name].problems) for one in rounds for name in ours if one[name].problems]
     return ratios
 
 
-def report(title: str, rounds: list[dict[str, Load]], ratios: dict[str, float]) -> None:
+def report(title: str, rounds: list[dict[str, Load]], ratios: dict[str, float], busy: float) -> None:
     """What a reader needs to judge the figures."""
     lines = [
         "",
         title,
-        f"  machine: {machine()}",
+        f"  machine: {machine.describe()}; others used {busy:.0%} of it before",
         f"  peer: {peers()}; {len(rounds)} rounds of {SECONDS:g} s, in turns",
     ]
     for name in rounds[0]:
@@ -136,20 +136,6 @@ def report(title: str, rounds: list[dict[str, Load]], ratios: dict[str, float]) 
             f"p99 {p99:6.2f} ms  {ratio}  errors {dict(errors) or 'none'}"
         )
     print("\n".join(lines))  # noqa: T201 - a benchmark is there to be read
-
-
-def machine() -> str:
-    """Processor, cores, load and Python."""
-    try:
-        names = [
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
-        ]
-    except OSError:
-        names = []
-    name = names[0] if names else platform.processor() or platform.machine()
-    return f"{name}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}"
 
 
 def peers() -> str:

@@ -22,7 +22,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 def fit(rows: int) -> Model:
     """The default text model on so many made-up answers."""
-    rng = random.Random(rows)  # noqa: S311 - texts, not secrets
+    rng = random.Random(rows)
     labels = [rng.choice(bodies.LABELS) for _ in range(rows)]
     data = [{"text": bodies.text(rng, label)} for label in labels]
     control = read_label_config(bodies.CONFIG).control()
