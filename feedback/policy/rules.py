@@ -12,7 +12,7 @@ from feedback.policy import fields
 from feedback.policy.base import Duration, Name, Names, Section, seconds
 from feedback.policy.feedback import SignalKind
 from feedback.policy.patterns import Pattern
-from sampling.routing import ALWAYS, Condition, Every, Not, Some, Compare, number
+from sampling.routing import ALWAYS, Compare, Condition, Every, Not, Some, number
 
 Priority = Literal["urgent", "high", "normal", "low"]
 PRIORITIES: tuple[Priority, ...] = ("urgent", "high", "normal", "low")
