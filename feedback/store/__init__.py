@@ -52,8 +52,8 @@ __all__ = [
     "Decision",
     "Forgotten",
     "LookRow",
-    "OverrideRow",
     "Newest",
+    "OverrideRow",
     "Person",
     "Problem",
     "ProjectRow",
@@ -88,7 +88,7 @@ def open_store(url: str, *, clock: Callable[[], float] = time.time, durability: 
     return Store(database)
 
 
-class Store(Reads, Lookups, Records, Projects, Secrets, Works, Decisions, Signals):
+class Store(Reads, Lookups, Records, Projects, Secrets, Works, Decisions, Signals, Cases):
     """Everything that is kept, behind one name; each part has its own file in this folder.
 
     Whatever changes something returns once it is durable. Inside `transaction`, that is when the block ends.
@@ -137,9 +137,11 @@ class Store(Reads, Lookups, Records, Projects, Secrets, Works, Decisions, Signal
         with self._database.read() as connection:
             return replay.digest(connection, project)
 
-    def forget(self, project: str, *, person: int | None = None, task: int | None = None) -> Forgotten:
+    def forget(
+        self, project: str, *, person: int | None = None, task: int | None = None, annotation: int | None = None
+    ) -> Forgotten:
         """Erase what a person said, or a task and all that was said of it, for ever; the chain still verifies."""
-        forgotten = erase.forget(self._database, self._log, project, person=person, task=task)
+        forgotten = erase.forget(self._database, self._log, project, person=person, task=task, annotation=annotation)
         self.want(project, "turn")
         return forgotten
 

@@ -10,31 +10,38 @@ from sqlalchemy import Connection, select, text
 
 from feedback.errors import StoreError
 from feedback.events import Event
-from feedback.store import schema
+from feedback.store import cases, schema
 from feedback.store.engine import Database, chunks, stream
 from feedback.store.log import Log
 from feedback.store.rows import Forgotten
 
 
 def forget(
-    database: Database, log: Log, project: str, *, person: int | None = None, task: int | None = None
+    database: Database,
+    log: Log,
+    project: str,
+    *,
+    person: int | None = None,
+    task: int | None = None,
+    annotation: int | None = None,
 ) -> Forgotten:
     """Erase payloads, salts and derived rows of a person's annotations, or of a task and all that was said of it.
 
     The log keeps numbers and hashes; without salt and payload they tell nothing. What is still in Label Studio must
     be deleted there: we do not take it back in, but a new annotation of the person is a new one.
     """
-    if (person is None) == (task is None):
+    if sum(one is not None for one in (person, task, annotation)) != 1:
         raise StoreError("forget either a person or a task.", hint="`hitl forget --person ID` or `--task ID`.")
     with database.write() as connection:
         _overwrite_what_is_deleted(database, connection)
-        annotations = _annotations(connection, project, person=person, task=task)
+        annotations = [annotation] if annotation else _annotations(connection, project, person=person, task=task)
         tasks = () if task is None else (task,)
         things = [("annotation", one) for one in annotations] + [("task", one) for one in tasks]
         people = _people(connection, project, annotations)
         log.append([Event(project, entity, one, "", "forgotten", "own") for entity, one in things])  # type: ignore[arg-type]
         events = sum(_erase(connection, project, entity, one) for entity, one in things)
         _erase_rows(connection, project, tasks)
+        cases.forget(connection, project, person=person, task=task)
         models = _learned(connection, project, set(annotations))
         _count_again(connection, project, people)
     _leave_no_trace(database)

@@ -1,0 +1,182 @@
+"""No case is lost and none is doubled, whoever races and whoever is killed."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from feedback.errors import NotStored
+from feedback.store import CaseRow, LookRow, OverrideRow, StepRow, Store
+from ml_backend.records import Answer
+from tests.support.told import said
+
+SPAM, HAM = Answer("choices", ("spam",)), Answer("choices", ("ham",))
+
+
+def case(task: int = 7, **more: object) -> CaseRow:
+    return replace(CaseRow("1", task, "queued", "L1", opened_s=1.0, entered_s=1.0, why="a test"), **more)
+
+
+def a_look(number: int, annotation: int = 90, **more: object) -> LookRow:
+    made = LookRow(
+        "2", annotation, number, 1, "L2", 1.0, 5, "fix", HAM, "boundary", "see page 3", {"fraud": "card"}, SPAM, "v1",
+        2.0, 30.0, counted=True, refused="",
+    )  # fmt: skip
+    return replace(made, **more)
+
+
+def an_override(annotation: int, **more: object) -> OverrideRow:
+    made = OverrideRow(
+        "1", annotation, 7, 5, SPAM, 0.9, "m1", HAM, changed=True, blind=False, reason="boundary",
+        segment="de", tier="L1", policy="abc", at_s=float(annotation), seen="v1",
+    )  # fmt: skip
+    return replace(made, **more)
+
+
+def step(event: str = "start") -> StepRow:
+    return StepRow(2.0, event, "started", "L1", person=5, note="looked")
+
+
+def test_a_case_comes_back_as_it_was_written(store: Store) -> None:
+    (opened,) = store.open_cases(
+        [case(skills=("german",), proposal=SPAM, proposed_by="model", confidence=0.6, callback="https://x.example")],
+        "open",
+    )
+
+    assert store.case(opened.id) == opened
+    assert opened.proposal == SPAM
+    assert [(line.number, line.event, line.note) for line in store.steps(opened.id)] == [(1, "open", "a test")]
+    with pytest.raises(NotStored, match="no case 999"):
+        store.case(999)
+
+
+def test_a_task_has_one_case_however_often_it_is_opened(store: Store) -> None:
+    assert len(store.open_cases([case(1), case(2), case(1)], "open")) == 2
+    assert [one.task for one in store.open_cases([case(2), case(3)], "open")] == [3]
+    assert store.case_tasks("1") == dict.fromkeys((1, 2, 3), "queued")
+
+
+def test_a_move_on_an_old_version_changes_nothing(store: Store) -> None:
+    (seen,) = store.open_cases([case()], "open")
+    started = replace(seen, state="started", started_s=2.0)
+
+    assert store.move_case(started, seen.version, step(), [a_look(seen.id)])
+    assert not store.move_case(replace(seen, state="decided"), seen.version, step("decide"), [a_look(seen.id, 91)])
+
+    assert store.case(seen.id) == replace(started, version=2)
+    assert [line.event for line in store.steps(seen.id)] == ["open", "start"]
+    assert [look.annotation for look in store.looks("1")] == [90]
+
+
+def test_many_who_open_and_move_the_same_cases_make_one_trail_each(url: str, opened: Callable[[str], Store]) -> None:
+    stores = [opened(url) for _ in range(4)]  # as processes have them: no shared lock
+    n_people, n_cases = 50, 12
+    barrier = Barrier(n_people)
+
+    def review(person: int) -> int:
+        mine = stores[person % 4]
+        barrier.wait(timeout=60)
+        made = len(mine.open_cases([case(task) for task in range(1, n_cases + 1)], "open"))
+        for one in mine.cases("1"):
+            while True:  # each person looks once at each case, whatever the others do meanwhile
+                now = mine.case(one.id)
+                look = a_look(now.id, 1000 * now.id + person, person=person)
+                if mine.move_case(replace(now, state="started"), now.version, step("look"), [look]):
+                    break
+        return made
+
+    with ThreadPoolExecutor(n_people) as pool:
+        made = sum(pool.map(review, range(n_people)))
+
+    assert made == n_cases
+    for one in stores[0].cases("1"):
+        assert one.version == n_people + 1
+        assert [line.number for line in stores[0].steps(one.id)] == list(range(1, n_people + 2))
+        assert len({look.person for look in stores[0].looks("1", case=one.id)}) == n_people
+
+
+_WORKER = """
+import sys, random
+from dataclasses import replace
+from feedback.store import CaseRow, StepRow, open_store
+
+store = open_store(sys.argv[1])
+while True:
+    task = random.randrange(1, 30)
+    store.open_cases([CaseRow("1", task, "queued", "L1")], "open")
+    (now,) = store.cases("1", tasks=[task])
+    if store.move_case(replace(now, copies=now.copies + 1), now.version, StepRow(0.0, "look", "started", "L1")):
+        print(task, flush=True)
+"""
+
+
+def test_twenty_kills_lose_no_move_and_double_none(url: str, opened: Callable[[str], Store]) -> None:
+    store, told = opened(url), dict[int, int]()
+    for _ in range(10):
+        pair = [
+            subprocess.Popen(
+                [sys.executable, "-c", _WORKER, url], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3]
+            )
+            for _ in range(2)
+        ]
+        for process in pair:
+            assert process.stdout is not None
+            process.stdout.readline()  # it works
+        time.sleep(0.15)
+        for process in pair:
+            process.send_signal(signal.SIGKILL)
+            lines = process.communicate(timeout=30)[0].split()
+            for task in [*lines]:
+                told[int(task)] = told.get(int(task), 0) + 1
+
+    for one in store.cases("1"):
+        numbers = [line.number for line in store.steps(one.id)]
+        assert numbers == list(range(1, one.version + 1))
+        assert one.copies == one.version - 1
+        # a killed worker may have moved without telling; it never told without moving
+        assert one.copies >= told.get(one.task, 0)
+    assert set(told) <= {one.task for one in store.cases("1")}
+
+
+def test_overrides_are_listed_by_time_and_a_changed_annotation_replaces_its_row(store: Store) -> None:
+    store.save_overrides([an_override(2), an_override(1, changed=False, said=SPAM, reason="")])
+    store.save_overrides([an_override(2, reason="guideline_gap", at_s=5.0)])
+
+    assert [(row.annotation, row.reason) for row in store.overrides("1")] == [(2, "guideline_gap")]
+    assert [row.annotation for row in store.overrides("1", changed=None)] == [1, 2]
+    assert store.override_marks("1") == {1: 1.0, 2: 5.0}
+
+
+def test_a_person_who_is_forgotten_leaves_the_trail_whole_and_nameless(store: Store) -> None:
+    store.append([said(5, "A", person=5)])
+    (seen,) = store.open_cases([case()], "open")
+    store.move_case(replace(seen, state="started"), 1, step(), [a_look(seen.id)])
+    store.save_overrides([an_override(2), an_override(3, person=6)])
+
+    store.forget("1", person=5)
+
+    (look,) = store.looks("1")
+    assert (look.person, look.comment, look.feedback, look.verdict) == (None, "", {}, "fix")
+    assert [(line.person, line.note) for line in store.steps(seen.id)] == [(None, "a test"), (None, "")]
+    assert [row.person for row in store.overrides("1")] == [6]
+
+
+def test_a_task_that_is_forgotten_takes_its_case_with_it(store: Store) -> None:
+    store.append([said(5, "A", task=7)])
+    opened = store.open_cases([case(7), case(8)], "open")
+    store.save_looks([a_look(opened[0].id)])
+    store.save_overrides([an_override(2)])
+
+    store.forget("1", task=7)
+
+    assert [one.task for one in store.cases("1")] == [8]
+    assert (store.looks("1"), store.overrides("1"), store.steps(opened[0].id)) == ([], [], [])
