@@ -9,10 +9,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from feedback.bots import find_bot
-from feedback.errors import NotConnected
+from feedback.errors import NotConnected, StoreError
 from feedback.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from feedback.learning.workshop import Workshop
     from feedback.loop import Loop, Turn
     from feedback.store import ProjectRow, Store
+    from feedback.store.backups import Restored
     from feedback.sweeping import Swept
     from ml_backend.labelstudio.client import Client
     from ml_backend.labelstudio.doctor import Finding
@@ -53,6 +55,21 @@ def opened(settings: Settings) -> Iterator[Store]:
         yield store
     finally:
         store.close()
+
+
+def put_back(settings: Settings, backup: Path) -> Restored:
+    """Put a backup in the place of the SQLite store of these settings."""
+    from sqlalchemy.engine import make_url
+
+    from feedback.store import open_store
+    from feedback.store.backups import restore
+
+    url = make_url(settings.store_url)
+    if url.get_backend_name() != "sqlite":
+        raise StoreError(
+            "only SQLite is restored here.", hint="PostgreSQL has pg_restore; docs/operations.md shows how."
+        )
+    return restore(backup, Path(str(url.database)), open_one=open_store)
 
 
 def known_project(store: Store, project: str) -> ProjectRow:

@@ -6,7 +6,22 @@ import sys
 
 import typer
 
-from feedback.commands import connect, demo, doctor, pause, serve, status, store, turn
+from feedback.commands import (
+    access,
+    backup,
+    connect,
+    demo,
+    doctor,
+    forget,
+    history,
+    pause,
+    restore,
+    serve,
+    status,
+    store,
+    sweep,
+    turn,
+)
 
 app = typer.Typer(
     name="hitl",
@@ -27,6 +42,13 @@ app.command()(pause.resume)
 app.command()(doctor.doctor)
 app.command()(status.status)
 app.command()(turn.turn)
+app.command()(history.history)
+app.command()(restore.restore)
+app.command()(sweep.sweep)
+app.command()(backup.backup)
+app.command()(backup.restore_backup)
+app.command()(forget.forget)
+app.command()(access.access)
 app.add_typer(store.app, name="store")
 
 

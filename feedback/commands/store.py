@@ -1,4 +1,4 @@
-"""hitl store verify / rebuild: prove that nothing was lost or altered."""
+"""hitl store verify / rebuild / unpark: prove that nothing was lost or altered, and give parked work another try."""
 
 from __future__ import annotations
 
@@ -32,3 +32,19 @@ def rebuild(check: Annotated[bool, typer.Option("--check", help="Compare only; c
     typer.echo("the projections follow from the log" if same else "the projections differ from the log")
     if check and not same:
         raise SystemExit(1)
+
+
+@app.command()
+def unpark(
+    project: Annotated[str, typer.Argument(help="The project's number.")],
+    kind: Annotated[str, typer.Option(help="The kind of work: turn or sweep; default: all that is parked.")] = "",
+) -> None:
+    """Give work that failed too often another try now; `hitl status` shows why it was parked."""
+    from feedback.wiring import opened, settings_from_environment
+
+    with opened(settings_from_environment()) as store:
+        parked = [row.kind for row in store.works() if (row.project, row.state) == (project, "parked")]
+        done = [one for one in parked if kind in ("", one) and store.unpark(project, one)]
+    typer.echo(
+        f"Project {project}: {', '.join(done)} is tried again." if done else f"Project {project}: none is parked."
+    )

@@ -8,8 +8,8 @@ import orjson
 from sqlalchemy import Select, and_, select
 
 from feedback.store import schema
-from feedback.store.engine import Database
-from feedback.store.rows import Version
+from feedback.store.engine import Database, stream
+from feedback.store.rows import Record, Version
 
 
 class Lookups:
@@ -48,11 +48,57 @@ class Lookups:
 
     def said_by(self, project: str, person: int) -> list[Version]:
         """Give every version that a person ever answered for, and the deletions of those annotations, oldest first."""
-        told, now = schema.event.c, schema.annotation.c
-        mine = select(now.id).where(now.project == project, now.person == person)
+        found: list[Version] = []
         with self._database.read() as connection:
-            rows = connection.execute(_versions(project).where(told.entity_id.in_(mine)).order_by(told.seq)).all()
-        return [_version(row) for row in rows]
+            # the whole log is read: an annotation may have changed hands, and each keeps what was theirs
+            for row in stream(connection, _versions(project).order_by(schema.event.c.seq)):
+                version = _version(row)
+                theirs = version.body is not None and version.body.get("person") == person
+                if theirs or (version.action == "deleted" and any(one.annotation == row.entity_id for one in found)):
+                    found.append(version)
+        return found
+
+    def records_about(self, project: str, person: int) -> list[Record]:
+        """Give every record that names a person, oldest first."""
+        table = schema.record
+        found: list[Record] = []
+        with self._database.read() as connection:
+            for row in stream(connection, select(table).where(table.c.project == project).order_by(table.c.id)):
+                body = orjson.loads(row.body)
+                if _names(body, person):
+                    found.append(Record(row.id, row.project, row.kind, row.key or "", body, row.at_s))
+        return found
+
+    def is_persons(self, project: str, annotation: int) -> bool:
+        """Whether a person made an annotation by hand: no import, none of our own."""
+        table, own, named = schema.annotation.c, schema.own_annotation.c, schema.own_unique.c
+        query = select(table.id).where(
+            table.project == project,
+            table.id == annotation,
+            table.source == "person",
+            ~select(own.id).where(own.project == project, own.id == annotation).exists(),
+            ~select(named.unique_id).where(named.project == project, named.unique_id == table.unique_id).exists(),
+        )
+        with self._database.read() as connection:
+            return connection.execute(query).one_or_none() is not None
+
+    def forgotten(self) -> list[tuple[str, str, int]]:
+        """Give everything that was ever forgotten: project, "annotation" or "task", number."""
+        told = schema.event.c
+        query = select(told.project, told.entity, told.entity_id).where(told.action == "forgotten")
+        with self._database.read() as connection:
+            return [(row.project, row.entity, row.entity_id) for row in connection.execute(query)]
+
+
+def _names(value: Any, person: int) -> bool:
+    """Whether JSON holds {"person": person}, or a table by people: {"people": {"7": ...}}."""
+    if isinstance(value, list):
+        return any(_names(one, person) for one in value)
+    if not isinstance(value, dict):
+        return False
+    people = value.get("people")
+    listed = isinstance(people, list | dict) and (person in people or str(person) in people)
+    return value.get("person") == person or listed or any(_names(one, person) for one in value.values())
 
 
 def _versions(project: str) -> Select[Any]:

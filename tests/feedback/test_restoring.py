@@ -1,0 +1,134 @@
+"""A restored answer is its author's again; what nobody said by hand stays no vote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from feedback.errors import FeedbackError
+from feedback.restoring import restore
+from feedback.store import ProjectRow, Store, open_store
+from ml_backend.errors import LabelStudioError
+from ml_backend.labelstudio.client import Client
+from tests.support.told import at, deleted, said, skipped, task, told
+
+CONFIG = (
+    '<View><Text name="t" value="$text"/><Choices name="c" toName="t"><Choice value="A"/><Choice value="B"/>'
+    "</Choices></View>"
+)
+
+
+class FakeClient:
+    """The part of Label Studio that takes annotations."""
+
+    def __init__(self, predictions: tuple[int, ...] = ()) -> None:
+        self.made: list[dict[str, Any]] = []
+        self.predictions = predictions
+
+    def submit(self, task: int, result: Any, *, skip: bool = False, **fields: Any) -> dict[str, Any]:
+        if any(one["unique_id"] == fields["unique_id"] for one in self.made):
+            raise LabelStudioError("unique_id exists", status=409)
+        row = {"id": 900 + len(self.made), "task": task, "result": list(result), "was_cancelled": skip, **fields}
+        row |= {"created_at": at(50), "updated_at": at(50), "updated_by": 99}
+        self.made.append(row)
+        return row
+
+    def prediction(self, number: int) -> dict[str, Any] | None:
+        return {"id": number} if number in self.predictions else None
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = open_store(f"sqlite:///{tmp_path / 'store.db'}", durability="normal")
+    made.save_project(ProjectRow("1", title="t", label_config=CONFIG))
+    made.append(told(task(1)))
+    yield made
+    made.close()
+
+
+def brought_back(store: Store, client: FakeClient, number: int) -> int:
+    return restore(store, cast(Client, client), "1", number)
+
+
+def version(store: Store, label: str) -> int:
+    found = [one for one in store.history("1", 1) if label in str(one.body)]
+    return found[0].seq
+
+
+def test_a_deleted_answer_comes_back_as_its_authors(store: Store):
+    store.append([said(5, "A", person=7, lead_time_s=3.5), said(5, "B", person=7, second=2), deleted(5)])
+    client = FakeClient()
+    assert store.votes("1") == []
+
+    brought_back(store, client, version(store, "'A'"))
+
+    (vote,) = store.votes("1")
+    assert (vote.person, vote.answer.value, vote.lead_time_s) == (7, ("A",), 3.5)
+
+
+def test_an_earlier_version_counts_again_instead_of_the_later_one(store: Store):
+    store.append([said(5, "A", person=7), said(5, "B", person=7, second=2)])
+
+    brought_back(store, FakeClient(), version(store, "'A'"))
+
+    assert [vote.answer.value for vote in store.votes("1")] == [("A",)]
+
+
+def test_twice_is_once(store: Store):
+    store.append([said(5, "A", person=7), deleted(5)])
+    client, number = FakeClient(), version(store, "'A'")
+
+    brought_back(store, client, number)
+    with pytest.raises(FeedbackError, match="restored before"):
+        brought_back(store, client, number)
+
+    assert len(client.made) == 1
+
+
+@pytest.mark.parametrize("fields", [{"unique_id": "hitl-1"}, {"imported": True}])
+def test_what_nobody_said_by_hand_stays_no_vote(store: Store, fields: dict[str, Any]):
+    store.append([said(5, "A", person=7, **fields), deleted(5)])
+
+    brought_back(store, FakeClient(), version(store, "'A'"))
+
+    assert store.votes("1") == []
+
+
+def test_a_skip_comes_back_as_a_skip(store: Store):
+    store.append([skipped(5, person=7), deleted(5)])
+    client = FakeClient()
+
+    brought_back(store, client, version(store, "was_cancelled"))
+
+    assert client.made[0]["was_cancelled"]
+    assert [one.person for one in store.skips("1")] == [7]
+
+
+def test_what_was_shown_is_named_only_while_it_exists(store: Store):
+    store.append([said(5, "A", person=7, parent_prediction=30), said(6, "B", person=7, parent_prediction=31)])
+    client = FakeClient(predictions=(31,))
+
+    brought_back(store, client, version(store, "'A'"))
+    brought_back(store, client, version(store, "'B'"))
+
+    assert [one.get("parent_prediction") for one in client.made] == [None, 31]
+
+
+def test_what_cannot_come_back_says_why(store: Store):
+    store.append([said(5, "A", person=7), deleted(5), *told(task(2)), said(6, "B", task=2, person=8)])
+    removal = next(one.seq for one in store.history("1", 1) if one.action == "deleted")
+    erased, gone = version(store, "'A'"), store.history("1", 2)[0].seq
+    store.append([deleted(2, entity="task")])
+    store.forget("1", person=7)
+
+    for number, says in (
+        (removal, "a deletion"),
+        (erased, "forgotten"),
+        (999, "no version"),
+        (gone, "gone"),
+    ):
+        with pytest.raises(FeedbackError, match=says):
+            brought_back(store, FakeClient(), number)
