@@ -40,7 +40,7 @@ def challenge(
     if champion is not None:
         trained |= _trained_tasks(store, project, champion.version)
     audit = [row for row in dataset.of("tune", "judge") if row.task not in trained]
-    verdict = judge(bundle, champion, audit, trained=trained, policy=scene.policy)
+    verdict = judge(bundle, champion, audit, taught=dataset.of("train"), trained=trained, policy=scene.policy)
     artefact = pack(bundle)
     # one transaction: a kill leaves all of a challenge or nothing, and a worker that lost the project leaves nothing
     with store.transaction(work):

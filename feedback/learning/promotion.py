@@ -18,6 +18,7 @@ from feedback.policy import Policy
 Bools = NDArray[np.bool_]
 
 _SMALL = 100  # below this many audit rows a verdict is provisional (docs/statistics.md, small projects)
+_LEAST = 1e-3  # probability below which a surprise is no worse: one row must not decide alone
 _FEW = 10  # judge rows below which the first model is compared on all audit rows but the certify ones
 
 
@@ -57,21 +58,22 @@ def judge(
     champion: _Predicts | None,
     audit: Sequence[Row],
     *,
+    taught: Sequence[Row],
     trained: frozenset[int],
     policy: Policy,
     challenger_number: int = 1,
 ) -> Verdict:
     """Judge on the audit rows given; certify rows are refused, and so is any row that a model trained on.
 
-    Without a champion the challenger must beat the class prior; with the same recipe it must not be proven worse
-    than `promote.max_loss`; with another recipe it must be proven better.
+    Without a champion the challenger must beat the class shares of `taught`, its training rows. With the champion's
+    recipe it must not be proven worse than `promote.max_loss`; with another recipe it must be proven better.
     """
     if seen := [row.task for row in audit if row.task in trained or row.role not in ("judge", "tune")]:
         raise EvaluationError(f"tasks {seen[:5]} cannot judge: trained on, or kept for certificates.")
     rows = [row for row in audit if row.role == "judge"]
     note = f"; provisional: {len(audit)} audit rows" if len(audit) < _SMALL else ""
     if champion is None:
-        return _first(challenger, rows if len(rows) >= _FEW else list(audit), note)
+        return _first(challenger, rows if len(rows) >= _FEW else list(audit), taught, note)
     right, was_right = _right(challenger, rows), _right(champion, rows)
     d = right.astype(int) - was_right.astype(int)
     promote = policy.promote
@@ -92,12 +94,12 @@ def judge(
     )
 
 
-def _first(challenger: _Predicts, rows: Sequence[Row], note: str) -> Verdict:
+def _first(challenger: _Predicts, rows: Sequence[Row], taught: Sequence[Row], note: str) -> Verdict:
     """The first model replaces silence: it must say more than the class prior does."""
     right = _right(challenger, rows)
     if not rows:
         return _first_verdict(challenger, right, f"no audit row to compare with the class prior{note}")
-    loss, prior_loss = _log_loss(challenger, rows), float(np.mean(_prior(rows, len(challenger.classes))))
+    loss, prior_loss = _log_loss(challenger, rows), _prior_loss(rows, taught)
     better = loss < prior_loss
     comparison = f"log-loss {loss:.3f} against the class prior's {prior_loss:.3f} on {len(rows)} audit rows"
     reason = ("" if better else "not better than the class prior: ") + comparison + note
@@ -123,13 +125,15 @@ def _log_loss(model: _Predicts, rows: Sequence[Row]) -> float:
     proba = np.nan_to_num(np.asarray(model.proba([row.data for row in rows])), nan=0.0)
     place = {label: index for index, label in enumerate(model.classes)}
     said = [proba[i, place[row.label]] if row.label in place else 0.0 for i, row in enumerate(rows)]
-    return float(-np.log(np.clip(said, 1e-3, 1.0)).mean())  # 1e-3: one surprise must not decide alone
+    return float(-np.log(np.clip(said, _LEAST, 1.0)).mean())
 
 
-def _prior(rows: Sequence[Row], k: int) -> list[float]:
-    """The log-losses of always saying the rows' own class shares, one added to each of k classes."""
-    counts = Counter(row.label for row in rows)
-    return [-float(np.log((counts[row.label] + 1) / (len(rows) + k))) for row in rows]
+def _prior_loss(rows: Sequence[Row], taught: Sequence[Row]) -> float:
+    """The mean log-loss of always saying the class shares of the training rows, one added to each class."""
+    counts = Counter(row.label for row in taught)
+    total = len(taught) + len(counts)
+    said = [(counts[row.label] + 1) / total if row.label in counts else 0.0 for row in rows]
+    return float(-np.log(np.clip(said, _LEAST, 1.0)).mean())
 
 
 def _mean(right: Bools) -> float | None:

@@ -1,0 +1,198 @@
+"""The whole service around a real Label Studio: what people say reaches a serving model, whatever is killed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from feedback.connecting import connect, disconnect
+from feedback.demo.stage import service, settings_environ
+from feedback.learning.challenge import last_training, learned_annotations
+from feedback.policy import Policy
+from feedback.policy.schema import Audit, Overlap, Queue, Train
+from feedback.settings import Settings, read_settings
+from feedback.store import Store
+from feedback.wiring import find_bot, known_project, opened
+from ml_backend.labelstudio.client import Client
+from tests.support.label_studio import Project, Site, says
+
+pytestmark = pytest.mark.e2e
+
+GOOD = ["lovely", "great", "superb", "friendly", "quick", "tasty", "warm", "bright"]
+BAD = ["awful", "dirty", "slow", "rude", "cold", "broken", "noisy", "late"]
+POLICY = Policy(
+    queue=Queue(window=40, head=4),
+    audit=Audit(share=0.3),
+    overlap=Overlap(share=0.1),
+    train=Train(min_rows=8, min_new=8),
+)
+FULL = os.environ.get("HITL_PROOF") == "full"
+
+
+@dataclass(frozen=True)
+class World:
+    site: Site
+    project: Project
+    store: Store
+    settings: Settings
+    environ: dict[str, str] = field(repr=False)
+
+    def label(self, n: int, *, person: int = 0) -> list[int]:
+        """Answer the next n tasks that Label Studio hands out."""
+        client, made = self.site.people[person], []
+        for _ in range(n):
+            task = client.next_task(self.project.id)
+            if task is None:
+                break
+            made.append(self.answer(client, task))
+        return made
+
+    def answer(self, client: Client, task: dict[str, object]) -> int:
+        text = str(task["data"]["text"])  # type: ignore[index]
+        shown = task["predictions"]
+        parent = {"parent_prediction": shown[0]["id"]} if shown else {}  # type: ignore[index]
+        label = "good" if any(word in GOOD for word in text.split()) else "bad"
+        return int(client.submit(int(str(task["id"])), says(label), lead_time=2.0, **parent)["id"])
+
+    def champion(self) -> str:
+        found = self.store.registry.champion(self.project.id)
+        return found.version if found else ""
+
+    def until(self, what: str, true: Callable[[], bool], seconds: float = 60.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not true():
+            if time.monotonic() > deadline:
+                turn = self.store.latest(self.project.id, "turn")
+                raise TimeoutError(f"{what} did not happen; the last turn: {turn and turn.body}")
+            time.sleep(0.1)
+
+    def idle(self) -> bool:
+        """Whether the worker has taken in everything that was said."""
+        return all(row.state == "idle" for row in self.store.works() if row.project == self.project.id)
+
+    def served(self) -> bool:
+        """Whether the queue of the champion is what Label Studio serves."""
+        version = str(self.project.body()["model_version"])
+        return bool(self.champion()) and version.startswith(f"{self.champion()}+q") and self.idle()
+
+
+def texts(n: int) -> list[str]:
+    rng = random.Random(11)
+    return [
+        f"{number} the room was {rng.choice(GOOD + BAD)} {rng.choice(['today', 'again', 'here'])}"
+        for number in range(n)
+    ]
+
+
+@pytest.fixture(scope="module")
+def running(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """One service for all tests of this file."""
+    home: Path = tmp_path_factory.mktemp("service")
+    with service(home, label_studio_url=site.url, api_key=site.process.admin.token) as environ:
+        yield environ
+
+
+@pytest.fixture
+def world(site: Site, running: dict[str, str]) -> Iterator[World]:
+    settings = read_settings(settings_environ(running))
+    with opened(settings) as store, site.project(0) as project:
+        site.admin.import_tasks(project.id, [{"data": {"text": text}} for text in texts(150)])
+        connect(settings, store, site.admin, project.id, policy=POLICY, now_s=time.time())
+        made = World(site, project, store, settings, running)
+        made.until("the first window", lambda: bool(project.body()["model_version"]) and made.idle())
+        yield made
+        disconnect(store, site.admin, project.id)
+
+
+def test_a_submit_teaches_the_model_that_orders_the_next_question(world: World):
+    early = world.site.people[2].next_task(world.project.id)  # opened now, answered three windows later
+    given = world.label(25)
+    world.until("a promotion", world.served)
+    learned = learned_annotations(world.store, world.project.id, world.champion())
+    taught = set(given) & learned
+
+    assert taught
+    task = world.site.people[1].next_task(world.project.id)
+    assert task is not None
+    window = world.store.window(world.project.id)
+    free = [row.task for row in window if early is None or row.task != early["id"]]  # a lock holds that one back
+    assert task["id"] == free[0]
+    assert {row["model_version"] for row in task["predictions"]} == {window[0].version}
+    for person in (0, 1):
+        before = world.champion()
+        world.label(14, person=person)
+        world.until("another promotion", lambda before=before: world.champion() != before and world.served())
+    assert int(world.store.window(world.project.id)[0].version.rpartition("q")[2]) >= 4
+
+    assert early is not None
+    world.answer(world.site.people[2], early)
+    world.until("the late answer", lambda: early["id"] in {vote.task for vote in world.store.votes(world.project.id)})
+
+
+def test_what_was_shown_is_known_by_its_number(world: World):
+    world.label(30)
+    world.until("a promotion", world.served)
+    world.label(6)
+    world.until("the answers", world.idle)
+    seen = [vote.shown for vote in world.store.votes(world.project.id) if vote.shown is not None]
+    rows = world.store.shown(world.project.id, seen)
+
+    assert len(rows) == len(set(seen)) > 30
+    assert any(row.answer is not None for row in rows.values())
+
+
+def test_a_worker_killed_in_the_middle_of_a_turn_changes_nothing_in_the_outcome(world: World):
+    given = world.label(25)
+    world.until("a turn under way", lambda: any(row.state == "running" for row in world.store.works()))
+    for pid in _workers(world.environ):
+        os.kill(pid, signal.SIGKILL)
+    world.until("the healing turn", world.served, seconds=120)
+
+    training = last_training(world.store, world.project.id)
+    votes = {vote.annotation for vote in world.store.votes(world.project.id)}
+    assert training is not None
+    assert votes == set(given)
+    assert world.store.verify(world.project.id)["chain"] == "ok"
+    verdicts = [record.body["challenger"] for record in world.store.records(world.project.id, "verdict")]
+    assert len(verdicts) == len(set(verdicts))
+    rows = world.store.window(world.project.id)
+    held = world.project.admin.model_versions(world.project.id)
+    assert {row["model_version"]: row["count"] for row in held}[rows[0].version] == len(rows)
+
+
+def test_our_own_writes_cause_no_work_and_no_vote(world: World):
+    bot = find_bot(world.store, world.site.url)
+    assert bot is not None
+    assert bot.id in known_project(world.store, world.project.id).bots
+    turns = len(world.store.records(world.project.id, "turn", limit=10_000))
+    tasks = [task["id"] for task in world.project.admin.tasks(world.project.id, page_size=100)]
+    n = 1000 if FULL else 60
+    with Client(world.site.url, bot.token) as client:
+        for number in range(n):
+            client.submit(tasks[number % len(tasks)], says("good"))
+    time.sleep(1.0)
+
+    assert world.store.votes(world.project.id) == []
+    assert (
+        len(world.store.records(world.project.id, "turn", limit=10_000)) - turns <= n * 0.1 / world.settings.poll_s + 2
+    )
+
+
+def _workers(environ: dict[str, str]) -> list[int]:
+    """The worker processes of this service: those whose environment names its data directory."""
+    found = []
+    for line in subprocess.run(
+        ["pgrep", "-f", "feedback worker"], capture_output=True, text=True, check=False
+    ).stdout.split():
+        own = Path(f"/proc/{line}/environ").read_bytes().split(b"\0")
+        if f"HITL_DATA_DIR={environ['HITL_DATA_DIR']}".encode() in own:
+            found.append(int(line))
+    return found
