@@ -8,6 +8,7 @@ import typer
 
 from feedback.commands import (
     access,
+    agree,
     backup,
     connect,
     demo,
@@ -42,6 +43,7 @@ app.command()(pause.resume)
 app.command()(doctor.doctor)
 app.command()(status.status)
 app.command()(turn.turn)
+app.command()(agree.agree)
 app.command()(history.history)
 app.command()(restore.restore)
 app.command()(sweep.sweep)
