@@ -89,7 +89,8 @@ def row_sums(table: Floats) -> Floats:
 def row_tops(table: Floats) -> Floats:
     """The largest of each row; several times faster than numpy's for rows of a few labels."""
     if table.shape[1] > _FEW_LABELS:
-        return table.max(axis=1)
+        widest: Floats = table.max(axis=1)
+        return widest
     tops: Floats = table[:, 0].copy()
     for column in range(1, table.shape[1]):
         np.maximum(tops, table[:, column], out=tops)
