@@ -6,14 +6,20 @@ from collections.abc import Iterator
 
 import pytest
 
-from ml_backend.labelstudio.local import LocalLabelStudio
+from ml_backend.labelstudio.local import LocalLabelStudio, Template
 from tests.support.label_studio import Project, Site, StubBackend, open_site
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """A migrated, empty Label Studio, made by the first test that needs one and copied by each start."""
+    return Template(tmp_path_factory.mktemp("label-studio-template"))
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory, template: Template) -> Iterator[Site]:
     """A real Label Studio with its default switches: no legacy tokens, slow bulk writes."""
-    process = LocalLabelStudio(tmp_path_factory.mktemp("label-studio"), fast_bulk=False)
+    process = LocalLabelStudio(template.copy_to(tmp_path_factory.mktemp("label-studio")), fast_bulk=False)
     with open_site(process) as running:
         yield running
 

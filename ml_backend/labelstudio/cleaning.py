@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
-from .client import Client, Json
+from .client import Client
+from .transport import Json
 
 LOCK_TTL_S = 86_400.0  # Label Studio's default TASK_LOCK_TTL: how long an opened task stays with a person
 _SETTLED_S = 3_600.0  # a labelled task may still be open in the Data Manager for a while

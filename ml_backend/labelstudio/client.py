@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
 from ml_backend.errors import LabelStudioError
 
-from .transport import NotLabelStudio, Transport
-
-Json = dict[str, Any]
+from .hooks import Hooks
+from .transport import Json, Transport, as_object, project_number
 
 _BULK_TIMEOUT_S = 300.0  # a recount of 100,000 tasks takes seconds, on a busy PostgreSQL a minute
 _PAGE = 500
 _NOT_FOUND = 404
 
 
-class Client:
+class Client(Hooks):
     """A Label Studio, as one user: `Client("https://labels.example.org", personal_access_token)`.
 
     Reads and repeatable writes are retried; every failure is a LabelStudioError with its HTTP status.
@@ -59,21 +58,17 @@ class Client:
         """Close the connections."""
         self._transport.close()
 
-    # -- the installation ------------------------------------------------------------------------------------------
-
     def version(self) -> str:
         """Label Studio's release, such as "1.23.2"."""
         return str(self._send("GET", "api/version")["release"])
 
     def me(self) -> Json:
         """Who this client is: id, email, ..."""
-        return _object(self._send("GET", "api/current-user/whoami"))
+        return as_object(self._send("GET", "api/current-user/whoami"))
 
     def invitation(self) -> str:
         """The sign-up address of the organization, with its token."""
         return str(self._send("GET", "api/invite")["invite_url"])
-
-    # -- projects --------------------------------------------------------------------------------------------------
 
     def projects(self) -> Iterator[Json]:
         """Every project that this user sees."""
@@ -87,21 +82,21 @@ class Client:
 
     def project(self, project: str) -> Json:
         """One project with its counters."""
-        return _object(self._send("GET", f"api/projects/{_number(project)}/"))
+        return as_object(self._send("GET", f"api/projects/{project_number(project)}/"))
 
     def create_project(self, **fields: Any) -> Json:
         """Make a project: title, label_config, ..."""
-        return _object(self._send("POST", "api/projects/", body=fields))
+        return as_object(self._send("POST", "api/projects/", body=fields))
 
     def patch_project(self, project: str, **fields: Any) -> Json:
         """Change the given settings of a project; others stay."""
-        return _object(self._send("PATCH", f"api/projects/{_number(project)}/", body=fields, timeout_s=_BULK_TIMEOUT_S))
+        return as_object(
+            self._send("PATCH", f"api/projects/{project_number(project)}/", body=fields, timeout_s=_BULK_TIMEOUT_S)
+        )
 
     def delete_project(self, project: str) -> None:
         """Delete a project and everything in it."""
-        self._send("DELETE", f"api/projects/{_number(project)}/", timeout_s=_BULK_TIMEOUT_S)
-
-    # -- tasks -----------------------------------------------------------------------------------------------------
+        self._send("DELETE", f"api/projects/{project_number(project)}/", timeout_s=_BULK_TIMEOUT_S)
 
     def tasks(
         self,
@@ -116,7 +111,7 @@ class Client:
         """One page of tasks with annotations and predictions (unless `include` names fewer fields); [] past the end."""
         wanted = {"filters": {"conjunction": "and", "items": list(filters)}, "ordering": [ordering]}
         query: Json = {
-            "project": _number(project),
+            "project": project_number(project),
             "page": page,
             "page_size": page_size,
             "fields": "all",
@@ -160,11 +155,11 @@ class Client:
 
     def task(self, task: int) -> Json:
         """One task with all annotations and predictions."""
-        return _object(self._send("GET", f"api/tasks/{task}/", query={"resolve_uri": "false"}))
+        return as_object(self._send("GET", f"api/tasks/{task}/", query={"resolve_uri": "false"}))
 
     def patch_task(self, task: int, **fields: Any) -> Json:
         """Change a task: overlap, is_labeled, data, ..."""
-        return _object(self._send("PATCH", f"api/tasks/{task}/", body=fields))
+        return as_object(self._send("PATCH", f"api/tasks/{task}/", body=fields))
 
     def delete_task(self, task: int) -> None:
         """Delete one task."""
@@ -174,7 +169,7 @@ class Client:
         """Import tasks (`{"data": …}`) in one request; their ids in order."""
         made = self._send(
             "POST",
-            f"api/projects/{_number(project)}/import",
+            f"api/projects/{project_number(project)}/import",
             query={"return_task_ids": "true"},
             body=list(tasks),
             timeout_s=_BULK_TIMEOUT_S,
@@ -184,19 +179,17 @@ class Client:
     def next_task(self, project: str) -> Json | None:
         """What the label stream hands this user now, locking it for them; None when there is nothing."""
         try:
-            return _object(self._send("GET", f"api/projects/{_number(project)}/next/"))
+            return as_object(self._send("GET", f"api/projects/{project_number(project)}/next/"))
         except LabelStudioError as error:
             if error.status == _NOT_FOUND and "no tasks" in str(error):
                 return None
             raise
 
-    # -- annotations -----------------------------------------------------------------------------------------------
-
     def submit(self, task: int, result: Sequence[Json], *, skip: bool = False, **fields: Any) -> Json:
         """Submit an annotation as this user; fields: lead_time, parent_prediction, ground_truth, unique_id, ..."""
         query = {"was_cancelled": "1"} if skip else None
         body = {"result": list(result), **fields}
-        return _object(self._send("POST", f"api/tasks/{task}/annotations/", query=query, body=body))
+        return as_object(self._send("POST", f"api/tasks/{task}/annotations/", query=query, body=body))
 
     def annotations(self, task: int) -> list[Json]:
         """The annotations of one task."""
@@ -204,13 +197,11 @@ class Client:
 
     def patch_annotation(self, annotation: int, **fields: Any) -> Json:
         """Change an annotation: result, ground_truth, ..."""
-        return _object(self._send("PATCH", f"api/annotations/{annotation}/", body=fields))
+        return as_object(self._send("PATCH", f"api/annotations/{annotation}/", body=fields))
 
     def delete_annotation(self, annotation: int) -> None:
         """Delete one annotation; one that is gone already is no error."""
         self._gone_is_fine("DELETE", f"api/annotations/{annotation}/")
-
-    # -- predictions -----------------------------------------------------------------------------------------------
 
     def create_prediction(
         self, task: int, *, result: Sequence[Json], score: float | None, model_version: str, project: str = ""
@@ -218,21 +209,21 @@ class Client:
         """Write one prediction (0.06 s whatever the project's size; nothing validates it)."""
         body: Json = {"task": task, "result": list(result), "score": score, "model_version": model_version}
         if project:
-            body["project"] = _number(project)
-        return _object(self._send("POST", "api/predictions/", body=body))
+            body["project"] = project_number(project)
+        return as_object(self._send("POST", "api/predictions/", body=body))
 
     def create_predictions(self, project: str, rows: Sequence[Json]) -> int:
         """Write many predictions in one request; how many were created.
 
         Label Studio silently drops rows that it finds invalid: compare. One unknown task id refuses the request.
         """
-        path = f"api/projects/{_number(project)}/import/predictions"
+        path = f"api/projects/{project_number(project)}/import/predictions"
         return int(self._send("POST", path, body=list(rows), timeout_s=_BULK_TIMEOUT_S)["created"])
 
     def prediction(self, prediction: int) -> Json | None:
         """One prediction by id; None when it is gone."""
         try:
-            return _object(self._send("GET", f"api/predictions/{prediction}/"))
+            return as_object(self._send("GET", f"api/predictions/{prediction}/"))
         except LabelStudioError as error:
             if error.status == _NOT_FOUND:
                 return None
@@ -242,7 +233,7 @@ class Client:
         """All predictions of a task or of a project (not paged by Label Studio: mind large projects)."""
         query: Json = {} if task is None else {"task": task}
         if project is not None:
-            query["project"] = _number(project)
+            query["project"] = project_number(project)
         return list(self._send("GET", "api/predictions/", query=query, timeout_s=_BULK_TIMEOUT_S))
 
     def delete_prediction(self, prediction: int) -> None:
@@ -251,62 +242,14 @@ class Client:
 
     def model_versions(self, project: str) -> list[Json]:
         """The versions that have predictions: model_version, count, latest (ISO time), newest first."""
-        found = self._send("GET", f"api/projects/{_number(project)}/model-versions/", query={"extended": "true"})
+        found = self._send("GET", f"api/projects/{project_number(project)}/model-versions/", query={"extended": "true"})
         return list(found["static"])
 
     def delete_model_version(self, project: str, version: str) -> int:
         """Delete all predictions of a version (slow); how many. Deleting the project's current one sets it to null."""
-        path = f"api/projects/{_number(project)}/model-versions/"
+        path = f"api/projects/{project_number(project)}/model-versions/"
         gone = self._send("DELETE", path, body={"model_version": version}, timeout_s=_BULK_TIMEOUT_S)
         return int(gone["deleted_predictions"])
-
-    # -- ML backends and webhooks ----------------------------------------------------------------------------------
-
-    def backends(self, project: str) -> list[Json]:
-        """The ML backends of a project; Label Studio calls each of them to answer this."""
-        return list(self._send("GET", "api/ml/", query={"project": _number(project)}))
-
-    def create_backend(self, project: str, *, url: str, title: str, **fields: Any) -> Json:
-        """Connect an ML backend, which must be running; basic_auth_user and _pass switch authentication on."""
-        body = {"url": url, "title": title, "project": _number(project), **_auth(fields)}
-        return _object(self._send("POST", "api/ml/", body=body))
-
-    def patch_backend(self, backend: int, project: str, *, url: str, **fields: Any) -> Json:
-        """Change an ML backend; url and project go with it, since Label Studio answers 500 without."""
-        body = {"url": url, "project": _number(project), **_auth(fields)}
-        return _object(self._send("PATCH", f"api/ml/{backend}", body=body))
-
-    def delete_backend(self, backend: int) -> None:
-        """Disconnect an ML backend; its webhook stays, the project's model version is reset when it was its title."""
-        self._gone_is_fine("DELETE", f"api/ml/{backend}")
-
-    def webhooks(self, project: str) -> list[Json]:
-        """The webhooks of a project, headers included."""
-        return list(self._send("GET", "api/webhooks/", query={"project": _number(project)}))
-
-    def create_webhook(self, project: str, *, url: str, headers: Mapping[str, str], **fields: Any) -> Json:
-        """Make a webhook for every event of a project, payload included."""
-        body = {"project": _number(project), "url": url, "headers": dict(headers), **_WEBHOOK, **fields}
-        return _object(self._send("POST", "api/webhooks/", body=body))
-
-    def patch_webhook(self, webhook: int, **fields: Any) -> Json:
-        """Change a webhook; its actions are read and sent again, since a PATCH without them empties the list."""
-        if "actions" not in fields:
-            fields["actions"] = self._send("GET", f"api/webhooks/{webhook}/")["actions"]
-        return _object(self._send("PATCH", f"api/webhooks/{webhook}/", body=fields))
-
-    def delete_webhook(self, webhook: int) -> None:
-        """Delete one webhook."""
-        self._gone_is_fine("DELETE", f"api/webhooks/{webhook}/")
-
-    def _gone_is_fine(self, method: str, path: str) -> None:
-        try:
-            self._send(method, path)
-        except NotLabelStudio:
-            raise
-        except LabelStudioError as error:
-            if error.status != _NOT_FOUND:
-                raise
 
     def probe(self, path: str, body: Any) -> LabelStudioError | None:
         """POST something that cannot succeed, to read the refusal; None when it was accepted."""
@@ -315,23 +258,3 @@ class Client:
         except LabelStudioError as error:
             return error
         return None
-
-
-_WEBHOOK: Mapping[str, Any] = {"send_payload": True, "send_for_all_actions": True, "is_active": True}
-
-
-def _number(project: str) -> int:
-    """A project id is digits; anything else would become part of a path."""
-    if not (project.isascii() and project.isdigit()):
-        raise LabelStudioError(f"{project!r} is not a project id; wanted a number such as 12.")
-    return int(project)
-
-
-def _auth(fields: Json) -> Json:
-    return {"auth_method": "BASIC_AUTH", **fields} if fields.get("basic_auth_user") else fields
-
-
-def _object(body: Any) -> Json:
-    if not isinstance(body, dict):
-        raise LabelStudioError(f"Label Studio answered with a {type(body).__name__}, wanted an object.")
-    return body

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 from ml_backend.errors import LabelStudioError
 
 from .cleaning import remove_versions
-from .client import Client, Json
+from .client import Client
 from .snapshot import SETTINGS, Snapshot, hide, restore_overlaps, same_url, take
+from .transport import Json
 
 SECRET_HEADER = "X-Hitl-Secret"  # noqa: S105 - the header's name
 TITLE = "hitl"  # of our ML backend; no model version may ever be called this

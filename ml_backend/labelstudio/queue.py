@@ -11,8 +11,9 @@ from ml_backend.errors import BodyError, LabelStudioError
 from ml_backend.label_config import Control
 from ml_backend.records import Annotation, Answer, Task
 
-from .client import Client, Json
+from .client import Client
 from .intake import read_annotation, read_task
+from .transport import Json
 
 _SPAN = 10_000  # score = place / span: windows of one version may grow without a place changing its score
 _LISTABLE = 20_000  # predictions that one unpaged answer may hold (2 s); beyond, tasks are paged

@@ -8,7 +8,8 @@ from typing import Any
 
 from ml_backend.errors import LabelStudioError
 
-from .client import Client, Json
+from .client import Client
+from .transport import Json
 
 _MANY = 200  # single corrections cost 0.1 s each; beyond this the bulk reset is quicker
 

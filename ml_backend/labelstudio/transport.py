@@ -14,6 +14,8 @@ import tenacity
 
 from ml_backend.errors import LabelStudioError
 
+Json = dict[str, Any]
+
 _BUSY = frozenset({429, 500, 502, 503, 504})
 _MAX_WAIT_S = 10.0  # also bounds what a Retry-After may ask of us
 _TAG = re.compile(r"<[^>]*>")
@@ -202,6 +204,24 @@ class Transport:
     def _shown_url(self) -> str:
         parts = httpx.URL(self.url)
         return str(parts.copy_with(userinfo=b"")) if parts.userinfo else self.url
+
+
+def project_number(project: str) -> int:
+    """Read a project id; anything but digits would become part of a path.
+
+    >>> project_number("12")
+    12
+    """
+    if not (project.isascii() and project.isdigit()):
+        raise LabelStudioError(f"{project!r} is not a project id; wanted a number such as 12.")
+    return int(project)
+
+
+def as_object(body: Any) -> Json:
+    """Check that an answer is a JSON object."""
+    if not isinstance(body, dict):
+        raise LabelStudioError(f"Label Studio answered with a {type(body).__name__}, wanted an object.")
+    return body
 
 
 def _worth_another_try(error: BaseException, *, again: bool) -> bool:

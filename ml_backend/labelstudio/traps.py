@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from .client import Client, Json
+from .client import Client
 from .local import BULK_FLAG
 from .projects import TITLE, UNCERTAINTY
 from .snapshot import same_url
+from .transport import Json
 
 Severity = Literal["error", "warning"]
 
