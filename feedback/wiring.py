@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from feedback.store import ProjectRow, Store
     from feedback.store.backups import Restored
     from feedback.sweeping import Swept
+    from ml_backend.features.media import Media
     from ml_backend.labelstudio.client import Client
     from ml_backend.labelstudio.doctor import Finding
 
@@ -102,7 +103,7 @@ def loop_of(settings: Settings, store: Store) -> Loop:
     return Loop(
         store,
         platform=platform,
-        workshop=_workshop(store),
+        workshop=_workshop(settings, store),
         folder=FolderRegistry(settings.data_dir / "models"),
         policies=policy_of,
         clock=time.time,
@@ -242,7 +243,7 @@ def application(settings: Settings) -> Flask:
 
     webhook = Webhook(store, ring=doorbell_of(settings, store).ring)
     return create_app(
-        Predictor(store.registry, blind=blind, load=_workshop(store).load, count=metrics.count),
+        Predictor(store.registry, blind=blind, load=_workshop(settings, store).load, count=metrics.count),
         webhook=webhook,
         job_status=webhook.job_status,
         limits=Limits(body_bytes=settings.max_body_mib << 20, tasks=settings.max_tasks),
@@ -258,11 +259,21 @@ def gauges(store: Store) -> dict[str, float]:
     return service_gauges(store)
 
 
-def _workshop(store: Store) -> Workshop:
+def _workshop(settings: Settings, store: Store) -> Workshop:
     from feedback.connecting import policy_of
     from feedback.learning.workshop import Workshop
 
-    return Workshop(lambda: {policy_of(row).model.hosted for row in store.projects()} - {""})
+    return Workshop(lambda: {policy_of(row).model.hosted for row in store.projects()} - {""}, media=_media(settings))
+
+
+def _media(settings: Settings) -> Media:
+    """What tasks point at comes from Label Studio, as the owner of our token, and from the hosts of the settings."""
+    from ml_backend.features.fetching import Fetcher
+    from ml_backend.features.media import Media
+
+    authorization = client_of(settings).authorization if settings.has_label_studio else None
+    hosts = settings.media_hosts.split(",")
+    return Media(Fetcher(settings.label_studio_url, authorization=authorization, hosts=hosts))
 
 
 def gunicorn_command(settings: Settings) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where models are made and loaded: one cache of features for a whole process, and hosted models by name."""
+"""Where models are made and loaded: one cache of features and one way to media a process, hosted models by name."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from feedback.policy import Policy
 from ml_backend.errors import UnknownName
 from ml_backend.features.cache import FeatureCache
+from ml_backend.features.media import Media
 from ml_backend.label_config import Control, LabelConfig
 from ml_backend.models import Recipe, recipe_for
 from ml_backend.registry import Bundle, Registry, unpack
@@ -19,8 +20,9 @@ _LOG = logging.getLogger(__name__)
 class Workshop:
     """Makes recipes and loads artefacts; `hosted` names the hosted models that some project's policy asks for."""
 
-    def __init__(self, hosted: Callable[[], Iterable[str]]) -> None:
+    def __init__(self, hosted: Callable[[], Iterable[str]], *, media: Media | None = None) -> None:
         self._hosted = hosted
+        self._media = media or Media()
         self._cache: FeatureCache[Any] = FeatureCache()
 
     def recipe(self, config: LabelConfig, control: Control, policy: Policy) -> Recipe:
@@ -30,11 +32,18 @@ class Workshop:
             from ml_backend.models.hosted import hosted
 
             return hosted(policy.model.hosted, label_config=config.xml, control=control)
-        return recipe_for(control, cache=self._cache)
+        made = recipe_for(control, cache=self._cache)
+        return next((one for one in self._that_fetch() if one.name == made.name), made)
 
     def load(self, data: bytes, digest: str) -> Bundle:
         """Build a bundle; ArtefactError where its bytes are not those of `digest`, or its recipe is not here."""
-        return unpack(data, digest, cache=self._cache, recipes=list(self._hosted_recipes()))
+        return unpack(data, digest, cache=self._cache, recipes=[*self._that_fetch(), *self._hosted_recipes()])
+
+    def _that_fetch(self) -> Iterable[Recipe]:
+        """Recipes that open what tasks point at, within the limits of `media`."""
+        from ml_backend.models.image import ImageChoices
+
+        yield ImageChoices(media=self._media, cache=self._cache)
 
     def _hosted_recipes(self) -> Iterable[Recipe]:
         for spec in sorted(set(self._hosted())):

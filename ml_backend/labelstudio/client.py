@@ -58,6 +58,10 @@ class Client(Hooks):
         """Close the connections."""
         self._transport.close()
 
+    def authorization(self) -> str:
+        """The Authorization header for requests that others send as us, such as for the files of tasks."""
+        return self._transport.authorization()
+
     def version(self) -> str:
         """Label Studio's release, such as "1.23.2"."""
         return str(self._send("GET", "api/version")["release"])

@@ -79,6 +79,15 @@ class Transport:
         """True when the key is a legacy token, which Label Studio refuses unless its organization allows it."""
         return self._token_client().jwt_token_type(self._api_key) is None
 
+    def authorization(self) -> str:
+        """The Authorization header for what others send as us; LabelStudioError where no token is to be had."""
+        try:
+            return self._authorization()
+        except _Busy as error:
+            raise LabelStudioError(f"Label Studio answered {error.answer.status_code} to a token's refresh.") from None
+        except httpx.HTTPError as error:
+            raise LabelStudioError(f"no answer from Label Studio at {self._shown_url()}: {_reason(error)}.") from error
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
