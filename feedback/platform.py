@@ -10,7 +10,7 @@ from feedback.bots import find_bot
 from feedback.loop import Given
 from feedback.store import Store, WindowRow
 from ml_backend.label_config import Control
-from ml_backend.labelstudio import queue
+from ml_backend.labelstudio import hiding, queue
 from ml_backend.labelstudio.client import Client
 from ml_backend.records import Annotation, Task
 
@@ -62,3 +62,11 @@ class LabelStudio:
     def reopen(self, project: str, task: int, overlap: int) -> Task:
         """Let one more person answer a task."""
         return replace(queue.reopen(self._client, task, overlap), project=project)
+
+    def hide(self, project: str, task: int) -> Task:
+        """Keep a task from everybody in the label stream."""
+        return replace(hiding.hide(self._client, task), project=project)
+
+    def handed_out(self, project: str, tasks: Sequence[int]) -> list[int]:
+        """Those of these tasks that the label stream may still hand out."""
+        return hiding.handed_out(self._client, project, tasks)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from feedback.learning.guesses import Floats, Guesses
+from feedback.learning.routes import NORMAL
 from feedback.learning.scene import Scene
 from feedback.learning.settling import Settlement
 from feedback.learning.window import Open, Place, compose
@@ -51,11 +52,13 @@ class Plan:
 
 
 def open_tasks(scene: Scene, settlement: Settlement) -> list[Open]:
-    """Tasks that somebody may still answer: unanswered ones, and those that want one more vote."""
+    """Tasks that somebody in the first tier may still answer: unanswered ones, and those that want one more vote."""
     answered = {vote.task for vote in scene.votes}
     wanting = settlement.wanting
     ids = [
-        task.id for task in scene.tasks.values() if task.id in wanting or not (task.id in answered or task.is_labeled)
+        task.id
+        for task in scene.tasks.values()
+        if task.id not in scene.routes.held and (task.id in wanting or not (task.id in answered or task.is_labeled))
     ]
     orders = scene.draws.audit_order([scene.units[task] for task in ids])
     return [
@@ -65,6 +68,7 @@ def open_tasks(scene: Scene, settlement: Settlement) -> list[Open]:
             blind=scene.roles[task] != "train" or task in wanting or task in scene.doubled,
             audit_order=at,
             reopened=task in wanting,
+            band=scene.routes.bands.get(task, NORMAL),
         )
         for task, at in zip(ids, orders, strict=True)
     ]
@@ -82,18 +86,19 @@ def plan_window(
 ) -> Plan | None:
     """Plan what Label Studio must be given now; None while the served window still does.
 
-    A new model gets a new version. Under the same model the version grows: second opinions are woven in at its
-    front, new tasks are added at its end when less than `queue.low_water` of it is left.
+    A new model gets a new version, and so do new priorities of tasks that stand in it. Otherwise the version grows:
+    urgent tasks and second opinions are woven in at its front, new tasks are added at its end when less than
+    `queue.low_water` of it is left.
     """
     model = champion.version if champion else COLD
     opened = open_tasks(scene, settlement)
-    if served is None or served.model != model or _last_place(served) >= _LAST_PLACE:
+    why = _why_anew(served, opened, model)
+    if why or served is None:
         if not opened:
             return None
         number = served.number + 1 if served else 1
         version = f"{model}+q{number}"
         places = _places(scene, opened, champion, guesses, number=number, audit_rows=audit_rows)
-        why = "no window yet" if served is None else f"model {model} serves" if served.model != model else "it is full"
         return Plan(version, [_row(place, version, at, now_s) for at, place in enumerate(places)], why)
     if not served.complete:
         return Plan(served.version, served.rows, "the last window was cut short")
@@ -124,13 +129,28 @@ def _grown(
     here = {row.task for row in served.rows}
     outside = [item for item in opened if item.task not in here]
     still = len(opened) - len(outside)
+    ends = _ends(served, opened)
+    rows: list[WindowRow] = []
+    inside = [item.band for item in opened if item.task in here]
+    for band in range(max(inside, default=0)):  # those that are to come before something that stands in it
+        part = [item for item in outside if item.band == band and not item.reopened]
+        room = scene.policy.queue.window - len(rows) - sum(one <= band for one in inside)
+        places = _places(scene, part, champion, guesses, number=served.number, audit_rows=audit_rows) if part else []
+        rows += [_row(place, served.version, _end(ends, band), now_s) for place in places[: max(0, room)]]
+    ahead = {row.task for row in rows}
+    why = f"{len(rows)} more urgent tasks wait" if rows else ""
     again = [item for item in outside if item.reopened]
-    rows = [
-        _row(Place(item.task, None, None, blind=True, reason="second opinion"), served.version, at * _EVERY, now_s)
+    rows += [
+        _row(
+            Place(item.task, None, None, blind=True, reason="second opinion"),
+            served.version,
+            _end(ends, item.band - 1) + at * _EVERY,
+            now_s,
+        )
         for at, item in enumerate(again)
     ]
-    why = f"{len(rows)} second opinions wait" if rows else ""
-    fresh = [item for item in outside if not item.reopened]
+    why = why or (f"{len(again)} second opinions wait" if again else "")
+    fresh = [item for item in outside if not item.reopened and item.task not in ahead]
     full = min(scene.policy.queue.window, still + len(fresh))
     if fresh and still < scene.policy.queue.low_water * full:
         places = _places(scene, fresh, champion, guesses, number=served.number, audit_rows=audit_rows)[: full - still]
@@ -140,6 +160,39 @@ def _grown(
     return Plan(served.version, [*served.rows, *rows], why) if rows else None
 
 
+def _why_anew(served: Asked | None, opened: Sequence[Open], model: str) -> str:
+    """Say why a new version is needed; "" while the served one can go on."""
+    if served is None:
+        return "no window yet"
+    if served.model != model:
+        return f"model {model} serves"
+    if _last_place(served) >= _LAST_PLACE:
+        return "it is full"
+    place_of = {row.task: row.place for row in served.rows}
+    first: dict[int, int] = {}  # band -> its first place that is still open
+    last: dict[int, int] = {}
+    for item in opened:
+        if (place := place_of.get(item.task)) is not None and not item.reopened:
+            first[item.band] = min(place, first.get(item.band, place))
+            last[item.band] = max(place, last.get(item.band, place))
+    crossed = any(last[better] > first[worse] for better in last for worse in first if better < worse)
+    return "priorities changed" if crossed else ""
+
+
+def _ends(served: Asked, opened: Sequence[Open]) -> dict[int, int]:
+    """The last place that is still open of each band in the window."""
+    place_of, ends = {row.task: row.place for row in served.rows}, dict[int, int]()
+    for item in opened:
+        if (place := place_of.get(item.task)) is not None:
+            ends[item.band] = max(place, ends.get(item.band, 0))
+    return ends
+
+
+def _end(ends: Mapping[int, int], band: int) -> int:
+    """Where the bands up to this one end; 0 where none of them is in the window."""
+    return max((place for other, place in ends.items() if other <= band), default=0)
+
+
 def _last_place(served: Asked) -> int:
     return max(row.place for row in served.rows)
 
@@ -147,10 +200,18 @@ def _last_place(served: Asked) -> int:
 def _places(
     scene: Scene, opened: Sequence[Open], champion: Bundle | None, guesses: Guesses, *, number: int, audit_rows: int
 ) -> list[Place]:
-    """Order the open tasks; the same scene and number give the same places.
+    """Order the open tasks, each priority by itself; the same scene and number give the same places."""
+    places: list[Place] = []
+    for band in sorted({item.band for item in opened}):
+        part = [item for item in opened if item.band == band]
+        places += _of_one_band(scene, part, champion, guesses, number=number, audit_rows=audit_rows)
+    return places[: scene.policy.queue.window]
 
-    Until `audit.start` audit rows are answered, half of the queue feeds the audit.
-    """
+
+def _of_one_band(
+    scene: Scene, opened: Sequence[Open], champion: Bundle | None, guesses: Guesses, *, number: int, audit_rows: int
+) -> list[Place]:
+    """Order tasks of one priority. Until `audit.start` audit rows are answered, half of the queue feeds the audit."""
     policy = scene.policy
     learnable = [item.task for item in opened if item.role == "train" and not item.reopened]
     proba = guesses.proba(champion, scene, learnable)

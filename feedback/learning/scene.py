@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from feedback.learning.roles import Draws
+from feedback.learning.routes import Routes, routes_of
 from feedback.policy import Policy
 from feedback.store import ProjectRow, Store, Vote
 from ml_backend.label_config import Control, LabelConfig
@@ -28,6 +29,7 @@ class Scene:
     roles: Mapping[int, str] = field(repr=False)  # "train", "tune", "judge" or "certify"
     doubled: frozenset[int] = field(repr=False)  # drawn for several blind votes: where agreement is measured
     votes: tuple[Vote, ...] = field(repr=False)  # people's latest answers to our control
+    routes: Routes = field(default_factory=Routes)  # who looks at what, as it was decided last
 
     @property
     def wanted(self) -> dict[int, int]:
@@ -36,6 +38,8 @@ class Scene:
         wanted = dict.fromkeys(self.tasks, base) if base > 1 else {}
         if len({vote.person for vote in self.votes}) > 1:
             wanted.update(dict.fromkeys(self.doubled, max(base, self.policy.overlap.votes)))
+        for task, votes in self.routes.overlaps.items():
+            wanted[task] = max(votes, wanted.get(task, base))
         return wanted
 
 
@@ -56,7 +60,16 @@ def read_scene(store: Store, project: ProjectRow, policy: Policy, config: LabelC
         roles=dict(zip(ids, draws.roles(units), strict=True)),
         doubled=frozenset(task for task, drawn in zip(ids, draws.doubled(units), strict=True) if drawn),
         votes=tuple(vote for vote in store.votes(project.id) if vote.control == control.name and vote.task in tasks),
+        routes=standing_routes(store, project, policy),
     )
+
+
+def standing_routes(store: Store, project: ProjectRow, policy: Policy) -> Routes:
+    """The decisions about a project's tasks that were made last; none where the policy has no rules."""
+    if not policy.routing:
+        return Routes()
+    standing = {task: one for task, (one, _content) in store.standing(project.id).items()}
+    return routes_of(standing, first_tier=policy.first_tier)
 
 
 def project_draws(store: Store, project: ProjectRow, policy: Policy) -> Draws:

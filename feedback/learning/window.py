@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from feedback.learning.routes import NORMAL
 from ml_backend.records import Answer
 from sampling.ordering import Stream, weave
 
@@ -20,6 +21,7 @@ class Open:
     blind: bool  # nothing may be shown on it
     audit_order: float  # order among audit tasks, [0, 1)
     reopened: bool = False  # waits for another person's opinion
+    band: int = NORMAL  # place in PRIORITIES: a smaller one is asked first
 
 
 @dataclass(frozen=True, slots=True)

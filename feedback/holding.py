@@ -1,0 +1,77 @@
+"""Holding: what may not be seen in the first tier is marked as labelled, and stays so whatever others change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from feedback import events
+from feedback.learning.scene import Scene
+from feedback.store import Store
+from ml_backend.records import Task
+
+_AT_ONCE = 200  # changes a turn: each is a request of about 0.06 s, and others wait for the turn's end
+_CHECKED = 3000  # held tasks a turn that Label Studio is asked about, ten requests; others by what the store knows
+
+
+class _Platform(Protocol):
+    def handed_out(self, project: str, tasks: Sequence[int]) -> list[int]: ...
+    def hide(self, project: str, task: int) -> Task: ...
+    def reopen(self, project: str, task: int, overlap: int) -> Task: ...
+
+
+def hold_back(
+    store: Store,
+    platform: _Platform,
+    scene: Scene,
+    settled: frozenset[int],
+    *,
+    served: Iterable[int] = (),
+    may_write: Callable[[], bool],
+    now_s: float,
+) -> str:
+    """Hide what the routes keep from the first tier, show again what they no longer do; gives what is left to do.
+
+    Label Studio Community cannot refuse a task to anyone: marking it as labelled keeps it out of the label stream.
+    Each task is noted before it is hidden, so that a kill leaves nothing hidden that nobody remembers. What people
+    settled meanwhile is done and stays as it is. `served` are hidden first: they are on their way to people.
+    """
+    project = scene.project.id
+    kept = store.kept_back(project)
+    wanted = {task for task in scene.routes.held if task in scene.tasks and task not in settled}
+    store.let_go(project, [task for task in kept if task in settled or task not in scene.tasks])
+    free = sorted(task for task in kept if task in scene.tasks and task not in settled and task not in wanted)
+    seen = _seen(platform, scene, wanted, now_s=now_s)
+    front = set(served)
+    hide = sorted(seen, key=lambda task: (task not in front, task))
+    store.keep_back(project, hide[:_AT_ONCE])
+    for task in hide[:_AT_ONCE]:
+        if not may_write():
+            return _left(len(hide), len(free))
+        _note(store, platform.hide(project, task), now_s)
+    for task in free[:_AT_ONCE]:
+        if not may_write():
+            return _left(0, len(free))
+        _note(store, platform.reopen(project, task, max(1, scene.tasks[task].overlap)), now_s)
+        store.let_go(project, [task])
+    return _left(len(hide[_AT_ONCE:]), len(free[_AT_ONCE:]))
+
+
+def _seen(platform: _Platform, scene: Scene, wanted: set[int], *, now_s: float) -> set[int]:
+    """Those that Label Studio would hand out now: a change of its settings counts all tasks anew, and tells nobody."""
+    if not wanted:
+        return set()
+    known = {task for task in wanted if not scene.tasks[task].is_labeled}
+    others = sorted(wanted - known)
+    start = int(now_s) % max(1, len(others))  # the stretch that is asked about begins elsewhere each turn
+    asked = (others[start:] + others[:start])[:_CHECKED]
+    return known | (set(platform.handed_out(scene.project.id, asked)) if asked else set())
+
+
+def _note(store: Store, task: Task, now_s: float) -> None:
+    store.append([events.of_one_task(task, "own", seen_s=now_s)], want=None)
+
+
+def _left(hide: int, show: int) -> str:
+    words = [f"{hide} tasks are still to be kept back" if hide else "", f"{show} are still to be shown" if show else ""]
+    return ", ".join(filter(None, words))
