@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from feedback import events
+from feedback.activating import activate
+from feedback.activating import policy_of as policy_of
 from feedback.bots import find_bot, make_bot
 from feedback.errors import NotConnected
 from feedback.learning.roles import audit_share
@@ -14,7 +16,7 @@ from feedback.settings import Settings
 from feedback.store import ProjectRow, Store
 from feedback.sweeping import sweep
 from ml_backend.label_config import read_label_config
-from ml_backend.labelstudio import projects
+from ml_backend.labelstudio import projects, queue
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.snapshot import Snapshot
 
@@ -36,7 +38,7 @@ def connect(
     """
     body = client.project(project)
     known = store.project(project) or ProjectRow(project)
-    wanted = policy or Policy.model_validate(known.options.get("policy", {}))
+    wanted = policy or policy_of(known)
     read_label_config(str(body["label_config"])).control(wanted.model.control)
     row = replace(known, title=str(body["title"]), label_config=str(body["label_config"]))
 
@@ -59,19 +61,18 @@ def connect(
     store.append([events.of_project(project, row.title, row.label_config, "poll", version=str(body["created_at"]))])
     read = sweep(store, LabelStudio(client, store), project, clock=lambda: now_s)
     share = known.options.get("audit_share") or audit_share(len(store.tasks(project)))
-    store.save_project(
-        replace(
-            row,
-            control=wanted.model.control,
-            connected=True,
-            paused=False,
-            overlap=connection.snapshot.overlap,
-            bots=tuple(sorted({*known.bots, *([bot.id] if bot else [])})),
-            snapshot=connection.snapshot.to_json(),
-            options={**known.options, "policy": wanted.model_dump(mode="json"), "audit_share": share},
-        )
+    row = replace(
+        row,
+        control=wanted.model.control,
+        connected=True,
+        paused=False,
+        overlap=connection.snapshot.overlap,
+        bots=tuple(sorted({*known.bots, *([bot.id] if bot else [])})),
+        snapshot=connection.snapshot.to_json(),
+        options={**known.options, "audit_share": share},
     )
-    store.want(project, "turn")
+    store.save_project(row)
+    activate(store, row, wanted, who="hitl connect", now_s=now_s)
     return [*map(str, connection.changes), *([f"store: {read.missed} tasks and answers read"] if read.missed else [])]
 
 
@@ -86,16 +87,21 @@ def disconnect(store: Store, client: Client, project: str) -> list[str]:
     if row is None or not row.snapshot:
         raise NotConnected(f"project {project} is not connected.", hint="`hitl status` lists the projects.")
     store.save_project(replace(row, connected=False, paused=True))  # first: a turn under way writes no more
+    _show_again(store, client, project, Snapshot.from_json(row.snapshot))
     notes = projects.disconnect(client, Snapshot.from_json(row.snapshot), versions=store.registry.versions(project))
     store.save_project(replace(row, connected=False, paused=False, snapshot={}))
     return list(notes)
 
 
+def _show_again(store: Store, client: Client, project: str, snapshot: Snapshot) -> None:
+    """Let people see the tasks that the routing kept from them; those that somebody answered are done."""
+    kept, answered = store.kept_back(project), {vote.task for vote in store.votes(project)}
+    for task in store.tasks(project) if kept else ():
+        if task.id in kept and task.id not in answered and task.id not in snapshot.hidden:
+            queue.reopen(client, task.id, max(1, task.overlap))
+    store.let_go(project, kept)
+
+
 def webhook_secrets(settings: Settings, store: Store) -> tuple[str, ...]:
     """The secrets that a webhook may carry, the one to hand out first; one is made where none is given."""
     return settings.secrets or (store.secret("webhook"),)
-
-
-def policy_of(project: ProjectRow) -> Policy:
-    """The policy that is active for a project."""
-    return Policy.model_validate(project.options.get("policy", {}))

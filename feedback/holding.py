@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from feedback import events
@@ -12,6 +13,15 @@ from ml_backend.records import Task
 
 _AT_ONCE = 200  # changes a turn: each is a request of about 0.06 s, and others wait for the turn's end
 _CHECKED = 3000  # held tasks a turn that Label Studio is asked about, ten requests; others by what the store knows
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was done, and what another turn must do."""
+
+    hidden: int
+    shown: int
+    left: int
 
 
 class _Platform(Protocol):
@@ -29,8 +39,8 @@ def hold_back(
     served: Iterable[int] = (),
     may_write: Callable[[], bool],
     now_s: float,
-) -> str:
-    """Hide what the routes keep from the first tier, show again what they no longer do; gives what is left to do.
+) -> Kept:
+    """Hide what the routes keep from the first tier, show again what they no longer do.
 
     Label Studio Community cannot refuse a task to anyone: marking it as labelled keeps it out of the label stream.
     Each task is noted before it is hidden, so that a kill leaves nothing hidden that nobody remembers. What people
@@ -45,16 +55,19 @@ def hold_back(
     front = set(served)
     hide = sorted(seen, key=lambda task: (task not in front, task))
     store.keep_back(project, hide[:_AT_ONCE])
+    hidden = shown = 0
     for task in hide[:_AT_ONCE]:
         if not may_write():
-            return _left(len(hide), len(free))
+            break
         _note(store, platform.hide(project, task), now_s)
+        hidden += 1
     for task in free[:_AT_ONCE]:
         if not may_write():
-            return _left(0, len(free))
+            break
         _note(store, platform.reopen(project, task, max(1, scene.tasks[task].overlap)), now_s)
         store.let_go(project, [task])
-    return _left(len(hide[_AT_ONCE:]), len(free[_AT_ONCE:]))
+        shown += 1
+    return Kept(hidden, shown, len(hide) + len(free) - hidden - shown)
 
 
 def _seen(platform: _Platform, scene: Scene, wanted: set[int], *, now_s: float) -> set[int]:
@@ -70,8 +83,3 @@ def _seen(platform: _Platform, scene: Scene, wanted: set[int], *, now_s: float) 
 
 def _note(store: Store, task: Task, now_s: float) -> None:
     store.append([events.of_one_task(task, "own", seen_s=now_s)], want=None)
-
-
-def _left(hide: int, show: int) -> str:
-    words = [f"{hide} tasks are still to be kept back" if hide else "", f"{show} are still to be shown" if show else ""]
-    return ", ".join(filter(None, words))

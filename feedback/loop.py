@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 from feedback import events
 from feedback.collecting import collect
 from feedback.errors import NotConnected
+from feedback.holding import hold_back
 from feedback.jobs.lease import Held
 from feedback.learning.asking import plan_window, read_asked
 from feedback.learning.challenge import challenge
 from feedback.learning.champion import Champions
+from feedback.learning.committee import Committee
 from feedback.learning.dataset import Dataset, build
 from feedback.learning.guesses import Guesses
 from feedback.learning.scene import Scene, read_scene
@@ -20,6 +22,7 @@ from feedback.learning.settling import Settlement, settle
 from feedback.learning.workshop import Workshop, mirror
 from feedback.policy import Policy
 from feedback.reports.agreement import report_agreement
+from feedback.routing import route
 from feedback.store import ProjectRow, Store, WindowRow
 from ml_backend.errors import ArtefactError, LabelConfigError, LabelStudioError, NotTrained, UnknownName
 from ml_backend.label_config import Control, LabelConfig, read_label_config
@@ -46,6 +49,14 @@ class Platform(Protocol):
 
     def reopen(self, project: str, task: int, overlap: int) -> Task:
         """Let one more person answer a task."""
+        ...
+
+    def hide(self, project: str, task: int) -> Task:
+        """Keep a task from everybody in the label stream."""
+        ...
+
+    def handed_out(self, project: str, tasks: Sequence[int]) -> list[int]:
+        """Those of these tasks that the label stream may still hand out."""
         ...
 
 
@@ -95,6 +106,7 @@ class Loop:
         self._policies = policies
         self._clock = clock
         self._champions = Champions(store.registry, workshop.load)
+        self._committee = Committee(store.registry, workshop.load)
         self._guesses = Guesses()
 
     def turn(self, project_id: str, *, held: Held | None = None, poll: bool = True) -> Turn:
@@ -121,8 +133,9 @@ class Loop:
         dataset = build(scene.control.name, scene.control.labels, settlement.settled, data, scene.roles)
         verdict = self._learn(scene, dataset, notes, held)
         mirror(self._store.registry, self._folder, scene.project.id)
-        reopened = self._reopen(scene, settlement, notes, held)
         champion = self._champion(scene.project.id, notes)
+        scene = self._route(scene, settlement, champion, notes, held)
+        reopened = self._reopen(scene, settlement, notes, held)
         asked, window = self._ask(scene, settlement, dataset, champion, notes, held)
         return Turn(
             project=scene.project.id,
@@ -161,6 +174,34 @@ class Loop:
             return ""
         return f"{'promoted' if verdict.promote else 'kept'}: {verdict.challenger}: {verdict.reason}"
 
+    def _route(
+        self, scene: Scene, settlement: Settlement, champion: Bundle | None, notes: list[str], held: Held | None
+    ) -> Scene:
+        """Decide who looks at what, and keep from the first tier what is not for it."""
+        project, now_s = scene.project.id, self._clock()
+        settled = frozenset(one.task for one in settlement.settled)
+        routes = route(self._store, scene, settled, champion, self._guesses, self._committee, now_s=now_s)
+        scene = replace(scene, routes=routes)
+        if self._platform is None or not scene.project.connected:
+            return scene
+        try:
+            kept = hold_back(
+                self._store,
+                self._platform,
+                scene,
+                settled,
+                may_write=lambda: self._may_write(project, held),
+                now_s=now_s,
+            )
+        except LabelStudioError as error:
+            notes.append(f"not every task is where the routing wants it: {error}")
+            return scene
+        if kept.left:
+            notes.append(f"{kept.left} tasks are not yet where the routing wants them")
+        if (kept.left or kept.shown) and self._may_write(project, held):
+            self._store.want(project, "turn")
+        return scene
+
     def _reopen(self, scene: Scene, settlement: Settlement, notes: list[str], held: Held | None) -> int:
         """Let another person answer what is not settled; k votes are reached one by one."""
         if self._platform is None or not scene.project.connected:
@@ -168,6 +209,8 @@ class Loop:
         done = 0
         for task_id, votes in settlement.wanting.items():
             task = scene.tasks[task_id]
+            if task_id in scene.routes.held:
+                continue  # it is not for the first tier
             if not task.is_labeled and task.overlap > votes:
                 continue  # it is open already
             if not self._may_write(scene.project.id, held):

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from feedback.activating import policy_of_hash
+from feedback.activating import keep_policy, policy_of_hash
 from feedback.errors import PolicyError
 from feedback.events import canonical_json
 from feedback.facts import Facts, gather
@@ -57,7 +57,9 @@ def route(
     known = store.standing(project)
     model = champion.version if champion else ""
     new = changed(tasks, outcomes, facts, known, store.contents(project), scene.policy, model=model, now_s=now_s)
-    store.decide(project, new)
+    if new:
+        keep_policy(store, project, scene.policy)  # first: a decision without its policy could not be replayed
+        store.decide(project, new)
     standing = {task: one for task, (one, _content) in known.items()}
     standing.update((one.task, one.standing) for one in new)
     return routes_of(standing, first_tier=scene.policy.first_tier)
