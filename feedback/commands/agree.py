@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,32 +16,53 @@ _SHOWN_PEOPLE = 15
 
 
 def agree(
-    votes: Annotated[Path, typer.Option("--votes", help="CSV with the columns worker, task, label.")],
+    project: Annotated[str, typer.Argument(help="A connected project's number; or give --votes.")] = "",
+    votes: Annotated[Path | None, typer.Option("--votes", help="CSV with the columns worker, task, label.")] = None,
     gold: Annotated[Path | None, typer.Option("--gold", help="CSV with the columns task, gold.")] = None,
-    kind: Annotated[str, typer.Option("--type", help="What a label is: choices or rating.")] = "choices",
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--type", help="What a label is: choices, pairwise, rating, number, taxonomy, labels, rectanglelabels."
+        ),
+    ] = "choices",
     calibrate_gold: Annotated[
         int, typer.Option("--calibrate-gold", min=0, help="Gold answers for calibration; the rest judges.")
     ] = 0,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything here, as JSON.")] = None,
 ) -> None:
-    """Measure agreement, consensus and annotators of a votes file."""
-    from feedback.reports.analysis import analyse
+    """Measure agreement, consensus and annotators, of a votes file or of a connected project."""
+    from feedback.errors import VotesError
+    from feedback.reports.kinds import analyse_table
     from feedback.reports.votes_csv import read_gold, read_votes
-    from feedback.votes import name_columns
 
-    table = read_votes(votes)
+    if bool(project) == (votes is not None):
+        raise VotesError("wanted either a project or --votes.", hint="hitl agree 12, or hitl agree --votes votes.csv")
     answers, told = read_gold(gold) if gold else (None, ())
-    named = name_columns(table.tasks, table.workers, table.labels)
-    found = analyse(
-        named,
-        ordered=kind == "rating",
-        gold=answers,  # type: ignore[arg-type]
-        calibrate_gold=calibrate_gold,
-        notes=(*table.notes, *told),
-    )
+    if votes is not None:
+        found = analyse_table(read_votes(votes), kind=kind, gold=answers, calibrate_gold=calibrate_gold, notes=told)
+    else:
+        found = _of_project(project, answers, calibrate_gold)
     if json_file:
-        json_file.write_text(json.dumps(found.plain(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        try:
+            json_file.write_text(json.dumps(found.plain(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise VotesError(f"{json_file} cannot be written: {error.strerror}.") from error
     _print(found)
+
+
+def _of_project(project: str, gold: Any, calibrate_gold: int) -> Analysis:
+    """A project's own votes: judged on the tasks that were drawn for it, where there are any."""
+    from feedback.activating import policy_of
+    from feedback.learning.scene import read_scene
+    from feedback.reports.project_votes import analyse_scene
+    from feedback.wiring import known_project, opened, settings_from_environment
+    from ml_backend.label_config import read_label_config
+
+    with opened(settings_from_environment()) as store:
+        row = known_project(store, project)
+        policy, config = policy_of(row), read_label_config(row.label_config)
+        scene = read_scene(store, row, policy, config, config.control(policy.model.control))
+    return analyse_scene(scene, gold=gold, calibrate_gold=calibrate_gold)
 
 
 def _print(found: Analysis) -> None:
@@ -50,23 +72,50 @@ def _print(found: Analysis) -> None:
     console = Console()
     table = Table("agreement", "value", "95 % interval", "items", "pairs")
     for name, figure in found.agreement.items():
-        shown = "–" if figure.note else f"{figure.value:.3f}"
-        table.add_row(name, shown, f"[{figure.low:.3f}, {figure.high:.3f}]", f"{figure.items:,}", f"{figure.pairs:,}")
+        table.add_row(
+            name, _figure(figure.value), _bounds(figure.low, figure.high), f"{figure.items:,}", f"{figure.pairs:,}"
+        )
     console.print(table)
     console.print(found.verdict, highlight=False, markup=False)
-    table = Table("consensus", "method", "accuracy on gold", "calibration error")
+    if found.open_first:
+        console.print(f"Open first: {', '.join(map(str, found.open_first))}", highlight=False, markup=False)
+    numeric = any(one.error is not None for one in found.consensus.values())
+    table = Table("consensus", "method", "accuracy on gold", "mean distance" if numeric else "calibration error")
     for name, one in found.consensus.items():
-        figures = ("–" if value is None else f"{value:.4f}" for value in (one.accuracy, one.ece))
-        table.add_row(name, one.method, *figures)
+        table.add_row(name, one.method, _figure(one.accuracy, 4), _figure(one.error if numeric else one.ece, 4))
     console.print(table)
-    table = Table("annotator", "votes", "right", "95 % interval", "judged by", "on")
-    shown_people = sorted(found.annotators, key=lambda who: who["high"])[:_SHOWN_PEOPLE]
-    for who in shown_people:
-        right = "–" if who["accuracy"] is None else f"{who['accuracy']:.3f}"
-        bounds = f"[{who['low']:.3f}, {who['high']:.3f}]"
-        table.add_row(str(who["worker"]), f"{who['votes']:,}", right, bounds, who["against"], f"{who['compared']:,}")
-    console.print(table)
-    if len(found.annotators) > len(shown_people):
-        console.print(f"{len(found.annotators) - len(shown_people)} more annotators, with higher upper bounds.")
+    _print_people(console, found)
     for note in found.notes:
         console.print(f"Note: {note}.", highlight=False, markup=False)
+
+
+def _print_people(console: Any, found: Analysis) -> None:
+    """Those who most surely need help first; nobody is ranked within an interval."""
+    from rich.table import Table
+
+    if not found.annotators:
+        return
+    what = "accuracy" if "accuracy" in found.annotators[0] else "distance"
+    need = (lambda who: _order(who["high"], -1.0)) if what == "accuracy" else (lambda who: -_order(who["low"], 0.0))
+    table = Table("annotator", "votes", what, "95 % interval", "judged by", "on")
+    shown = sorted(found.annotators, key=need)[:_SHOWN_PEOPLE]
+    for who in shown:
+        bounds = _bounds(who["low"], who["high"])
+        table.add_row(
+            str(who["worker"]), f"{who['votes']:,}", _figure(who[what]), bounds, who["against"], f"{who['compared']:,}"
+        )
+    console.print(table)
+    if len(found.annotators) > len(shown):
+        console.print(f"{len(found.annotators) - len(shown):,} more annotators need help less surely.")
+
+
+def _order(bound: float | None, missing: float) -> float:
+    return missing if bound is None else bound
+
+
+def _figure(value: float | None, digits: int = 3) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _bounds(low: float | None, high: float | None) -> str:
+    return f"[{_figure(low)}, {_figure(high)}]"

@@ -97,7 +97,9 @@ def _complete(path: Path, read: list[list[str]], columns: str) -> tuple[list[lis
     keep = [place for place, answer in enumerate(read[-1]) if answer]
     left_out = len(read[-1]) - len(keep)
     if not keep:
-        raise VotesError(f"{path.name}: the {columns.split(', ')[-1]} column is empty in every row.")
+        raise VotesError(
+            f"{path.name}: the {columns.split(', ')[-1]} column is empty in every row.", hint="Is it the right file?"
+        )
     return [[column[place] for place in keep] for column in read], [f"{left_out} rows of {path.name} have no answer"]
 
 

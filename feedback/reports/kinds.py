@@ -1,0 +1,87 @@
+"""From the text in a votes file to an analysis, by the type of its labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from feedback.errors import VotesError
+from feedback.reports.analysis import Analysis, analyse
+from feedback.reports.quantities import analyse_answers, analyse_numbers
+from feedback.reports.votes_csv import VoteTable
+from feedback.votes import name_columns
+from ml_backend.codecs import codec
+from ml_backend.errors import CodecError
+from ml_backend.records import Answer
+
+LABELS = ("choices", "pairwise")  # a label is a word
+NUMBERS = ("rating", "number")
+REGIONS = ("labels", "rectanglelabels", "taxonomy")  # a label is JSON, as Label Studio writes it
+KINDS = (*LABELS, *NUMBERS, *REGIONS)
+
+
+def analyse_table(
+    table: VoteTable,
+    *,
+    kind: str = "choices",
+    gold: Mapping[str, str] | None = None,
+    calibrate_gold: int = 0,
+    notes: Sequence[str] = (),
+) -> Analysis:
+    """Analyse a votes file. `kind` is one of KINDS; choices whose cells are all JSON lists are several at once.
+
+    Raises VotesError naming the first cell that is not of its kind.
+    """
+    notes = (*table.notes, *notes)
+    if kind == "choices" and all(cell.startswith("[") for cell in table.labels):
+        return _structured("choices", table, gold, notes)
+    if kind in LABELS:
+        named = name_columns(table.tasks, table.workers, table.labels)
+        return analyse(named, gold=_any(gold), calibrate_gold=calibrate_gold, notes=notes)
+    if kind in NUMBERS:
+        values = [_number(cell, f"row {row}", kind) for row, cell in enumerate(table.labels, 2)]
+        known = None if gold is None else {task: _number(cell, f"gold of {task}", kind) for task, cell in gold.items()}
+        if kind == "number":
+            return analyse_numbers(table.tasks, table.workers, values, gold=_any(known), notes=notes)
+        named = name_columns(table.tasks, table.workers, values)
+        return analyse(named, ordered=True, gold=_any(known), calibrate_gold=calibrate_gold, notes=notes)
+    if kind in REGIONS:
+        return _structured(kind, table, gold, notes)
+    raise VotesError(f"no type called {kind!r}.", hint=f"Known types: {', '.join(KINDS)}.")
+
+
+def _structured(kind: str, table: VoteTable, gold: Mapping[str, str] | None, notes: Sequence[str]) -> Analysis:
+    answers = [_answer(kind, cell, f"row {row}") for row, cell in enumerate(table.labels, 2)]
+    known = None if gold is None else {task: _answer(kind, cell, f"gold of {task}") for task, cell in gold.items()}
+    return analyse_answers(kind, table.tasks, table.workers, answers, gold=_any(known), notes=notes)
+
+
+def _any(gold: Mapping[str, Any] | None) -> Mapping[Any, Any] | None:
+    return gold
+
+
+def _number(cell: str, where: str, kind: str) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        value = float("nan")
+    if not abs(value) < float("inf"):
+        raise VotesError(f"{where}: {cell[:40]!r} is not a number.", hint=f"Every label of type {kind} is one.")
+    return value
+
+
+def _answer(kind: str, cell: str, where: str) -> Answer:
+    """Read a cell: a list of regions, one region's value, or the bare labels of choices and paths of a taxonomy."""
+    try:
+        found = json.loads(cell)
+    except (ValueError, RecursionError) as error:
+        raise VotesError(f"{where}: not JSON.", hint=f"Every label of type {kind} is a result, as JSON.") from error
+    listed = found if isinstance(found, list) else [found]
+    if kind in ("choices", "taxonomy") and not any(isinstance(one, dict) for one in listed):
+        listed = [{kind: listed}]
+    regions = [one if isinstance(one, dict) and "value" in one else {"value": one} for one in listed]
+    try:
+        return codec(kind).decode(regions)
+    except CodecError as error:
+        raise VotesError(f"{where}: {error}.", hint=f"Every label of type {kind} is a result, as JSON.") from error

@@ -1,0 +1,168 @@
+"""Everything that votes on numbers and on regions say: the same analysis, by distance instead of by label."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from feedback.agreement import alpha, icc, percent
+from feedback.agreement.coefficient import Coefficient
+from feedback.agreement.distances import alpha_by_distance
+from feedback.agreement.patterns import patterns
+from feedback.agreement.verdict import UNCLEAR
+from feedback.consensus.fusion import fuse_boxes, fuse_spans
+from feedback.consensus.medoid import medoid
+from feedback.consensus.numbers import Numeric, median, trimmed_mean
+from feedback.errors import VotesError
+from feedback.people.closeness import Closeness, answers_apart, numbers_apart
+from feedback.reports.analysis import Analysis, Scored, number, ratings_table
+from feedback.votes import Floats, Named, name_columns
+from ml_backend.codecs import codec
+from ml_backend.records import Answer
+
+_SHOWN = 10  # tasks to open first
+_FUSIONS: Mapping[str, Callable[..., Sequence[Any]]] = {"labels": fuse_spans, "rectanglelabels": fuse_boxes}
+
+
+def analyse_numbers(
+    tasks: Sequence[Hashable],
+    people: Sequence[Hashable],
+    values: Sequence[float],
+    *,
+    gold: Mapping[Hashable, float] | None = None,
+    notes: Sequence[str] = (),
+) -> Analysis:
+    """Numbers: interval alpha and ICC; median and trimmed mean; each person's distance from the others' median."""
+    named = name_columns(tasks, people, list(values))
+    votes, scale = named.votes, np.array(named.labels, dtype=np.float64)
+    said: Floats = scale[votes.labels]
+    table = patterns(votes)
+    figures = {"percent": percent(table), "alpha": alpha(table, level="interval", values=scale)}
+    if ratings := ratings_table(votes, scale):
+        figures["icc"] = icc(ratings[0])
+    truth = _truth(named, gold)
+    found = (median(votes.tasks, said, n_tasks=votes.n_tasks), trimmed_mean(votes.tasks, said, n_tasks=votes.n_tasks))
+    scored = {one.method: _score_numbers(one, truth) for one in found}
+    widest = np.argsort(-np.nan_to_num(found[0].spread), kind="stable")[:_SHOWN]
+    return Analysis(
+        figures,
+        _sentence(figures["alpha"]),
+        tuple(named.tasks[task] for task in widest if found[0].spread[task] > 0),
+        {"auto": scored["median"], **scored},
+        _people(named, said, truth),
+        tuple(notes),
+    )
+
+
+def analyse_answers(
+    kind: str,
+    tasks: Sequence[Hashable],
+    people: Sequence[Hashable],
+    answers: Sequence[Answer],
+    *,
+    gold: Mapping[Hashable, Answer] | None = None,
+    notes: Sequence[str] = (),
+) -> Analysis:
+    """Anything with a codec: alpha by its distance; medoid, and fusion of spans and boxes; distance from the others."""
+    named = name_columns(tasks, people, list(answers))
+    distance = codec(kind).distance
+    figures = {
+        "percent": percent(named.votes),
+        "alpha": alpha_by_distance(named.votes.tasks.tolist(), answers, distance),
+    }
+    by_task: dict[int, list[Answer]] = {}
+    for task, answer in zip(named.votes.tasks.tolist(), answers, strict=True):
+        by_task.setdefault(task, []).append(answer)
+    chosen = {task: medoid(said, distance) for task, said in by_task.items()}
+    results: dict[str, dict[int, Answer]] = {"medoid": {task: one.answer for task, one in chosen.items()}}
+    if kind in _FUSIONS:
+        fused = {task: tuple(one.region for one in _FUSIONS[kind](said)) for task, said in by_task.items()}
+        # people who share no region with a majority still said something: the medoid stands for them
+        results["fusion"] = {
+            task: Answer(kind, regions) if regions else chosen[task].answer for task, regions in fused.items()
+        }
+    truth = None if gold is None else _known(named, gold)
+    scored = {name: _score_answers(name, said, truth, distance) for name, said in results.items()}
+    worst = sorted((task for task, one in chosen.items() if one.support < 1.0), key=lambda task: chosen[task].support)
+    own = answers_apart(named.votes.tasks, named.votes.people, answers, distance)
+    return Analysis(
+        figures,
+        _sentence(figures["alpha"]),
+        tuple(named.tasks[task] for task in worst[:_SHOWN]),
+        {"auto": scored.get("fusion", scored["medoid"]), **scored},
+        tuple(_plain_person(named, one, "others") for one in own),
+        tuple(notes),
+    )
+
+
+def _truth(named: Named, gold: Mapping[Hashable, float] | None) -> Floats | None:
+    if gold is None:
+        return None
+    known = np.array([gold.get(task, math.nan) for task in named.tasks], dtype=np.float64)
+    if not np.isfinite(known).any():
+        raise VotesError("no gold answer belongs to a task with votes.", hint="Both files must hold equal task ids.")
+    return known
+
+
+def _known(named: Named, gold: Mapping[Hashable, Answer]) -> Mapping[int, Answer]:
+    known = {code: gold[task] for code, task in enumerate(named.tasks) if task in gold}
+    if not known:
+        raise VotesError("no gold answer belongs to a task with votes.", hint="Both files must hold equal task ids.")
+    return known
+
+
+def _score_numbers(found: Numeric, truth: Floats | None) -> Scored:
+    if truth is None:
+        return Scored(found.method)
+    away = np.abs(found.values - truth)[np.isfinite(truth)]
+    return Scored(found.method, float((away < 1e-9).mean()), None, float(away.mean()))
+
+
+def _score_answers(
+    name: str,
+    said: Mapping[int, Answer],
+    truth: Mapping[int, Answer] | None,
+    distance: Callable[[Answer, Answer], float],
+) -> Scored:
+    if truth is None:
+        return Scored(name)
+    away = [distance(said[task], answer) for task, answer in truth.items()]
+    exact = sum(said[task] == answer for task, answer in truth.items())
+    return Scored(name, exact / len(truth), None, sum(away) / len(truth))
+
+
+def _sentence(figure: Coefficient) -> str:
+    if math.isnan(figure.value):
+        return f"alpha cannot be computed: {figure.note}."
+    judged = f"below {UNCLEAR}, the task definition is unclear" if figure.value < UNCLEAR else "acceptable"
+    return f"{figure}: {judged}."
+
+
+def _people(named: Named, said: Floats, truth: Floats | None) -> tuple[dict[str, Any], ...]:
+    """Gold judges those who answered some of it, the others judge the rest."""
+    votes = named.votes
+    by_gold: Mapping[int, Closeness] = {}
+    if truth is not None:
+        by_gold = {one.person: one for one in numbers_apart(votes.tasks, votes.people, said, truth=truth)}
+    found = []
+    for one in numbers_apart(votes.tasks, votes.people, said):
+        own = by_gold.get(one.person)
+        chosen, against = (own, "gold") if own is not None and own.compared > 1 else (one, "others")
+        found.append(_plain_person(named, chosen, against))
+    return tuple(found)
+
+
+def _plain_person(named: Named, one: Closeness, against: str) -> dict[str, Any]:
+    low, high = (number(bound) if math.isfinite(bound) else None for bound in (one.distance.low, one.distance.high))
+    return {
+        "worker": named.people[one.person],
+        "votes": one.votes,
+        "compared": one.compared,
+        "against": against,
+        "distance": number(one.distance.value),
+        "low": low,
+        "high": high,
+    }
