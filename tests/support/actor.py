@@ -1,0 +1,71 @@
+"""Processes of the kill proof: `python -m tests.support.actor ROLE URL FOLDER`; each prints what it has done."""
+
+from __future__ import annotations
+
+import sys
+import time
+from itertools import count
+from pathlib import Path
+
+from feedback import wiring
+from feedback.errors import StoreError
+from feedback.jobs import tick
+from feedback.jobs.doorbell import Glance
+from feedback.settings import read_settings
+from feedback.store import ProjectRow, Store, open_store
+from tests.support.proof import CONFIG
+
+
+def work(store: Store, folder: Path) -> None:
+    """The worker's own loop: turns that train at each few answers. Only the lease is shorter, to be soon free again."""
+    tick.LEASE_S = 1.0
+    loop = wiring.loop_of(read_settings({"HITL_DATA_DIR": str(folder)}), store)
+    project = store.project("1") or ProjectRow("1")
+    policy = {"train": {"min_rows": 4, "min_new": 1, "growth": 0.0}, "audit": {"start": 0}}
+    store.save_project(
+        ProjectRow("1", title="proof", label_config=CONFIG, options={**project.options, "policy": policy})
+    )
+    store.unpark("1", "turn")
+
+    def turn(project: str, held: object) -> None:
+        done = loop.turn(project, held=held, poll=False)  # type: ignore[arg-type]
+        print(f"turn {done.version} {done.verdict}", flush=True)  # noqa: T201
+
+    due = Glance(lambda: any(row.state != "idle" for row in store.works()), every_s=0.05)
+    tick.Worker(store, {"turn": turn}, owner=f"actor {time.time()}", tick_s=0.2, doorbell=due).run()
+
+
+def promote(store: Store, folder: Path) -> None:
+    """Add and promote one small model after another."""
+    from ml_backend.calibration import Scaler
+    from ml_backend.label_config import read_label_config
+    from ml_backend.models import recipe_for
+    from ml_backend.registry import Bundle, pack
+
+    control = read_label_config(CONFIG).control()
+    recipe = recipe_for(control)
+    model = recipe.fit([{"text": "apple"}, {"text": "hammer"}], ["fruit", "tool"], field=control.field)
+    for number in count(len(store.registry.versions("2")) + 1):
+        version = f"m{number}"
+        bundle = Bundle(model, Scaler.identity(), control, "h", recipe.name, version, 2, float(number), {"n": number})
+        store.registry.add("2", version, pack(bundle), {"n": number})
+        store.registry.promote("2", version, verdict={"promote": True, "challenger": version})
+        print(f"promoted {number}", flush=True)  # noqa: T201
+
+
+def main(role: str, url: str, folder: str) -> None:
+    if role == "migrate":
+        print("begun", flush=True)  # noqa: T201
+        open_store(url).close()
+        return
+    while True:  # as a service does: PostgreSQL may just be coming back
+        try:
+            store = open_store(url)
+            break
+        except StoreError:
+            time.sleep(0.2)
+    {"work": work, "promote": promote}[role](store, Path(folder))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
