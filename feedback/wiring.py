@@ -220,9 +220,10 @@ def application(settings: Settings) -> Flask:
     """The web application of one gunicorn worker; called after the fork."""
     from feedback.connecting import policy_of, webhook_secrets
     from feedback.learning.scene import project_draws
+    from feedback.signals import SignalDoor
     from feedback.store import open_store
     from feedback.webhooks import Webhook
-    from ml_backend.app import Limits, Metrics, Security, create_app
+    from ml_backend.app import Limits, Metrics, Security, create_app, post
     from ml_backend.predictor import Predictor
     from ml_backend.records import Task
 
@@ -241,7 +242,8 @@ def application(settings: Settings) -> Flask:
         # a service that nobody has connected has told its secret to nobody: on loopback it listens to all
         return webhook_secrets(settings, store) if settings.secrets or store.find_secret("webhook") else ()
 
-    webhook = Webhook(store, ring=doorbell_of(settings, store).ring)
+    ring = doorbell_of(settings, store).ring
+    webhook = Webhook(store, ring=ring)
     return create_app(
         Predictor(store.registry, blind=blind, load=_workshop(settings, store).load, count=metrics.count),
         webhook=webhook,
@@ -249,6 +251,7 @@ def application(settings: Settings) -> Flask:
         limits=Limits(body_bytes=settings.max_body_mib << 20, tasks=settings.max_tasks),
         security=Security(settings.basic_auth_user, settings.basic_auth_password, secrets),
         metrics=metrics,
+        mounts=[post("/signal", SignalDoor(store, ring=ring))],
     )
 
 

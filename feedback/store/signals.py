@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,16 @@ class Newest:
     value: bool | float | str
     at_s: float
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Which rule of which policy, with which model, had decided about a task."""
+
+    rule: str
+    outcome: str
+    policy: str
+    model: str
 
 
 class Signals:
@@ -94,6 +105,29 @@ class Signals:
             for row in connection.execute(select(rows).where(rows.c.place == 1)):
                 found.setdefault(row.task, {})[row.name] = Newest(orjson.loads(row.value), row.at_s, row.many)
         return found
+
+    def signals_with_decisions(self, project: str, *, names: Sequence[str] = ()) -> list[tuple[Signal, Decided | None]]:
+        """Give signals about tasks, oldest first, each with the decision that stood when it happened."""
+        heard, made = schema.signal, schema.decision.alias()
+        before = (
+            select(func.max(made.c.id))
+            .where(made.c.project == heard.c.project, made.c.task == heard.c.task, made.c.at_s <= heard.c.at_s)
+            .scalar_subquery()
+        )
+        stood = schema.decision
+        query = (
+            select(heard, stood.c.rule, stood.c.outcome, stood.c.policy, stood.c.model)
+            .outerjoin_from(heard, stood, stood.c.id == before)
+            .where(heard.c.project == project, heard.c.task.is_not(None))
+        )
+        if names:
+            query = query.where(heard.c.name.in_(list(names)))
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(heard.c.id)).all()
+        return [
+            (_signal(row), None if row.rule is None else Decided(row.rule, row.outcome, row.policy, row.model))
+            for row in rows
+        ]
 
 
 def _signal(row: Any) -> Signal:

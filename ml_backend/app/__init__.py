@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 
 from flask import Flask, Request, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -10,6 +11,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from ml_backend.app.edge import Edge
 from ml_backend.app.limits import Limits
 from ml_backend.app.metrics import Metrics
+from ml_backend.app.mounts import Mount, post
 from ml_backend.app.protocol import JobStatus, Webhook, answer, feedback_routes, ml_routes, open_routes
 from ml_backend.app.security import (
     CHALLENGE,
@@ -22,7 +24,7 @@ from ml_backend.app.security import (
 from ml_backend.errors import BackendError, TooLarge
 from ml_backend.predictor import Predictor
 
-__all__ = ["Limits", "Metrics", "Security", "create_app"]
+__all__ = ["Limits", "Metrics", "Mount", "Security", "create_app", "post"]
 
 _STATUS: dict[type[BackendError], int] = {NotAllowed: 401, CrossSite: 403, TooLarge: 413, TooManyAttempts: 429}
 _log = logging.getLogger(__name__)
@@ -36,10 +38,12 @@ def create_app(
     limits: Limits | None = None,
     security: Security | None = None,
     metrics: Metrics | None = None,
+    mounts: Iterable[Mount] = (),
 ) -> Flask:
     """Make the app that Label Studio talks to; `webhook` takes the parsed body of each event and answers JSON.
 
-    Without it, /webhook says that nobody listens. Its exceptions that carry a `hint` become a 503.
+    Without it, /webhook says that nobody listens. Its exceptions that carry a `hint` become a 503. `mounts` add
+    routes of their own, behind the guard, within the limits and with the same JSON errors.
     """
     limits, security, metrics = limits or Limits(), security or Security(), metrics or Metrics()
     guard = Guard(security)
@@ -48,6 +52,8 @@ def create_app(
     app.register_blueprint(open_routes(has_login=security.has_login))
     app.register_blueprint(ml_routes(predictor, guard, limits, metrics))
     app.register_blueprint(feedback_routes(webhook, job_status, guard, limits))
+    for mount in mounts:
+        app.register_blueprint(mount(guard, limits))
     _answer_errors_in_json(app, metrics)
     app.wsgi_app = Edge(app, limits, metrics)  # type: ignore[method-assign]
     return app

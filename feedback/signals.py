@@ -1,0 +1,163 @@
+"""Signals: what others know of a task comes in: a report, a mood, a late outcome that meets its decision."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from feedback.activating import policy_of
+from feedback.errors import EventError
+from feedback.events import canonical_json, canonical_time
+from feedback.policy import Policy
+from feedback.store import Signal, Store
+from feedback.store.projections import epoch_s
+from ml_backend.errors import BodyError
+from ml_backend.labelstudio.intake import read_project_id
+
+Answer = dict[str, Any]
+
+_KEYS = ("project", "task", "signal", "value", "at", "id", "source", "note", "callback")
+_LONGEST = {"id": 200, "source": 200, "note": 2000}
+_AHEAD_S = 300.0  # how far a sender's clock may be ahead of ours
+_BIGGEST_ID = 2**63 - 1
+
+
+class SignalDoor:
+    """Takes the parsed body of a signal, stores it once, and asks for a turn that routes anew."""
+
+    def __init__(
+        self, store: Store, *, clock: Callable[[], float] = time.time, ring: Callable[[str], None] | None = None
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._ring = ring
+
+    def __call__(self, body: Any) -> Answer:
+        """Store one signal and say whether it was new; BodyError says what is wrong with one that is not."""
+        if not isinstance(body, Mapping):
+            raise BodyError(f"the body is a JSON {type(body).__name__}; wanted an object.", hint=_EXAMPLE)
+        if unknown := sorted(set(map(str, body)) - set(_KEYS)):
+            near = get_close_matches(unknown[0], _KEYS, n=1)
+            guess = f"; did you mean {near[0]}?" if near else "."
+            raise BodyError(f"{unknown[0]:.80} is not a key{guess}", hint=_EXAMPLE)
+        project = read_project_id(body.get("project"))
+        row = self._store.project(project)
+        if row is None:
+            raise BodyError(f"project {project} is not known here.", hint="`hitl connect PROJECT` makes it known.")
+        signal = read_signal(body, project, policy_of(row), now_s=self._clock())
+        new = self._store.add_signal(signal)
+        if new:
+            self._store.want(project, "turn")
+            if self._ring is not None:
+                self._ring(project)
+        return {"status": "ok", "new": new, "id": signal.key}
+
+
+def read_signal(body: Mapping[str, Any], project: str, policy: Policy, *, now_s: float) -> Signal:
+    """Check a signal against what the policy declares; BodyError names what is wrong and what was wanted."""
+    name = body.get("signal")
+    kinds = policy.all_signals
+    if not isinstance(name, str) or name not in kinds:
+        near = get_close_matches(str(name)[:80], list(kinds), n=1)
+        guess = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(kinds)}."
+        raise BodyError(
+            f"no signal is called {str(name)[:80]!r}; {guess}", hint="[signals] of the policy declares more."
+        )
+    value = body.get("value", kinds[name].kind == "flag")
+    if problem := kinds[name].problem(value):
+        raise BodyError(f"the value of {name} {problem}.")
+    task = body.get("task")
+    if task is not None and not (isinstance(task, int) and not isinstance(task, bool) and 0 < task <= _BIGGEST_ID):
+        raise BodyError("task is no task id; wanted a positive integer, or none for the whole project.")
+    texts = {key: _text(body, key) for key in _LONGEST}
+    callback = _text_of(body, "callback")
+    if callback and callback not in policy.notify:
+        known = ", ".join(policy.notify) or "none"
+        raise BodyError(f"callback {callback[:80]!r} is no name of [notify] in the policy; known: {known}.")
+    at_s = _at_s(body, now_s)
+    if not texts["id"] and body.get("at") is None:
+        raise BodyError("neither id nor at is given, so that a repeat would count twice.", hint=_EXAMPLE)
+    told = [name, task, value, at_s, texts["source"], texts["note"]]
+    key = texts["id"] or hashlib.sha256(canonical_json(told)).hexdigest()
+    return Signal(
+        project=project,
+        name=name,
+        value=value,
+        task=task,
+        at_s=at_s,
+        key=key,
+        source=texts["source"],
+        note=texts["note"],
+        callback=callback,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What late outcomes say of the decisions of one model under one policy."""
+
+    model: str
+    policy: str
+    outcome: str  # where the tasks went
+    signal: str
+    count: int
+    mean: float | None  # of numbers; of flags the share of true, of thumbs the share of up; None for texts
+
+
+def outcomes(store: Store, project: str, policy: Policy) -> list[Outcomes]:
+    """Join late outcomes to the decisions that stood when they happened, by model and policy version."""
+    late = [name for name, kind in policy.all_signals.items() if kind.outcome]
+    found: dict[tuple[str, str, str, str], list[Any]] = {}
+    for signal, decided in store.signals_with_decisions(project, names=late):
+        model, rules, to = (decided.model, decided.policy, decided.outcome) if decided else ("", "", "")
+        found.setdefault((model, rules, to, signal.name), []).append(signal.value)
+    return [Outcomes(*key, len(values), _mean(values)) for key, values in sorted(found.items())]
+
+
+def _mean(values: list[Any]) -> float | None:
+    counts = Counter(values)
+    if set(counts) <= {"up", "down"}:
+        return counts["up"] / len(values)
+    if all(isinstance(value, (bool, int, float)) for value in values):
+        return sum(map(float, values)) / len(values)
+    return None
+
+
+def _at_s(body: Mapping[str, Any], now_s: float) -> float:
+    text = body.get("at")
+    if text is None:
+        return now_s
+    wanted = f"at is {text!r:.60}; wanted a time such as 2026-11-20T09:30:00Z."
+    if not isinstance(text, str) or not text:
+        raise BodyError(wanted)
+    try:
+        at_s = epoch_s(canonical_time(text))
+    except EventError as error:
+        raise BodyError(wanted) from error
+    if at_s > now_s + _AHEAD_S:
+        raise BodyError(f"at is {text!r:.60}, which is still to come.", hint="Look at the sender's clock.")
+    return at_s
+
+
+def _text(body: Mapping[str, Any], key: str) -> str:
+    text = _text_of(body, key)
+    if len(text) > _LONGEST[key]:
+        raise BodyError(f"{key} has {len(text)} characters; wanted at most {_LONGEST[key]}.")
+    return text
+
+
+def _text_of(body: Mapping[str, Any], key: str) -> str:
+    text = body.get(key)
+    if text is None:
+        return ""
+    if not isinstance(text, str):
+        raise BodyError(f"{key} is a {type(text).__name__}; wanted a text.")
+    return text
+
+
+_EXAMPLE = 'Wanted {"project": 12, "task": 345, "signal": "user_report", "value": "scam", "id": "report-77"}.'

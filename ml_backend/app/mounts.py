@@ -1,0 +1,34 @@
+"""Further routes of the app: JSON in and out behind the same guard and limits, without knowing Flask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Blueprint, Response, request
+
+from ml_backend.app.limits import Limits, read_json
+from ml_backend.app.protocol import answer
+from ml_backend.app.security import Guard
+
+Mount = Callable[[Guard, Limits], Blueprint]  # whoever makes the routes chooses the guard
+
+
+def post(path: str, take: Callable[[Any], Mapping[str, Any]]) -> Mount:
+    """Give a route that hands its parsed JSON body to `take` and answers what it gives.
+
+    Behind the webhook secret or the login; a BodyError of `take` is a 400 that says what was wanted.
+    """
+
+    def mount(guard: Guard, limits: Limits) -> Blueprint:
+        routes = Blueprint(path.strip("/").replace("/", "_"), __name__)
+        routes.before_request(lambda: guard.webhook(request))
+
+        @routes.post(path)
+        def view() -> Response:
+            """Parse, hand on, answer."""
+            return answer(take(read_json(request.environ, limits)))
+
+        return routes
+
+    return mount
