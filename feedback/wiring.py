@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from feedback.jobs.lease import Held
     from feedback.learning.workshop import Workshop
     from feedback.loop import Loop, Turn
+    from feedback.policy import Policy
+    from feedback.policy.simulate import Simulation
     from feedback.store import ProjectRow, Store
     from feedback.store.backups import Restored
     from feedback.sweeping import Swept
@@ -253,6 +255,28 @@ def application(settings: Settings) -> Flask:
         metrics=metrics,
         mounts=[post("/signal", SignalDoor(store, ring=ring))],
     )
+
+
+def simulate_policy(settings: Settings, store: Store, project: str, policy: Policy) -> Simulation:
+    """Try a policy beside the active one: on the decisions of the past, or on the tasks as they are where none is."""
+    from feedback.activating import policy_of
+    from feedback.past import open_tasks_now, past_decisions
+    from feedback.policy.simulate import simulate
+
+    row = known_project(store, project)
+    past = past_decisions(store, project)
+    if not past.tasks:
+        past = open_tasks_now(store, row, policy, _workshop(settings, store), now_s=time.time())
+    return simulate(policy_of(row), policy, past)
+
+
+def surprises(store: Store, project: str, policy: Policy) -> list[str]:
+    """What will surprise in a policy, looked for with the labels and the tasks of a project."""
+    from feedback.policy.checking import warnings
+    from ml_backend.label_config import read_label_config
+
+    control = read_label_config(known_project(store, project).label_config).control(policy.model.control)
+    return warnings(policy, labels=control.labels, data=[task.data for task in store.tasks(project)])
 
 
 def gauges(store: Store) -> dict[str, float]:

@@ -16,12 +16,15 @@ from feedback.commands import (
     forget,
     history,
     pause,
+    policy,
     restore,
     serve,
+    signal,
     status,
     store,
     sweep,
     turn,
+    why,
 )
 
 app = typer.Typer(
@@ -51,6 +54,9 @@ app.command()(backup.backup)
 app.command()(backup.restore_backup)
 app.command()(forget.forget)
 app.command()(access.access)
+app.command()(why.why)
+app.add_typer(policy.app, name="policy")
+app.add_typer(signal.app, name="signal")
 app.add_typer(store.app, name="store")
 
 

@@ -1,0 +1,89 @@
+"""hitl signal push / list / outcomes: what others know of a task, by hand or from a script."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(help="Push what others know of a task, and see what came.", no_args_is_help=True)
+
+Project = Annotated[str, typer.Option("--project", "-p", help="The project's number.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def push(
+    name: Annotated[str, typer.Argument(help="user_report, sentiment, thumbs, csat, … or one of [signals].")],
+    project: Project,
+    value: Annotated[str, typer.Option(help="JSON, or a plain text; a flag needs none.")] = "",
+    task: Annotated[int | None, typer.Option(help="The task's id; without, the whole project.")] = None,
+    number: Annotated[str, typer.Option("--id", help="The sender's own id: a repeat counts once.")] = "",
+    note: Annotated[str, typer.Option(help="For whoever reads it later.")] = "",
+    callback: Annotated[str, typer.Option(help="A name of [notify] that is told the final answer.")] = "",
+) -> None:
+    """Store a signal, as POST /signal does; the next turn routes with it."""
+    from feedback.signals import SignalDoor
+    from feedback.wiring import opened, settings_from_environment
+
+    body: dict[str, Any] = {"project": project, "signal": name, "source": "hitl signal"}
+    body |= {"id": number} if number else {"at": _now()}
+    body |= {"value": _value(value)} if value else {}
+    body |= {"task": task} if task is not None else {}
+    body |= {"note": note} if note else {}
+    body |= {"callback": callback} if callback else {}
+    with opened(settings_from_environment()) as store:
+        done = SignalDoor(store)(body)
+    typer.echo(f"{'stored' if done['new'] else 'known already'}: {done['id']}")
+
+
+@app.command(name="list")
+def list_(project: Project, task: Annotated[int | None, typer.Option()] = None, as_json: AsJson = False) -> None:
+    """List the newest signals."""
+    from feedback.wiring import known_project, opened, settings_from_environment
+
+    with opened(settings_from_environment()) as store:
+        found = store.signals(known_project(store, project).id, task=task)
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in found], indent=2))
+        return
+    for one in found:
+        about = f"task {one.task}" if one.task else "the project"
+        typer.echo(f"{one.name} = {one.value!r} about {about}, from {one.source or 'unknown'}")
+
+
+@app.command()
+def outcomes(project: Project, as_json: AsJson = False) -> None:
+    """Show what late outcomes say of the decisions of each model and policy."""
+    from feedback.activating import policy_of
+    from feedback.signals import outcomes as joined
+    from feedback.wiring import known_project, opened, settings_from_environment
+
+    with opened(settings_from_environment()) as store:
+        row = known_project(store, project)
+        found = joined(store, row.id, policy_of(row))
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in found], indent=2))
+        return
+    for one in found:
+        mean = "" if one.mean is None else f", mean {one.mean:.3g}"
+        typer.echo(
+            f"{one.signal}: {one.count}{mean}; model {one.model or 'none'}, policy {one.policy or 'none'}, "
+            f"decided in {one.outcome or 'nowhere'}"
+        )
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _now() -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(time.time(), UTC).isoformat()

@@ -1,0 +1,69 @@
+"""hitl why: why a task went where it went, and proof that the recorded inputs say so."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from feedback.routing import Why
+
+
+def why(
+    task: Annotated[int, typer.Argument(help="The task's id in Label Studio.")],
+    project: Annotated[str, typer.Option("--project", "-p", help="The project's number.")],
+    every: Annotated[bool, typer.Option("--all", help="Every decision, not only the one that stands.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show each decision about a task with its rule, inputs and policy, decided once more from what was recorded."""
+    from feedback.routing import why as explain
+    from feedback.wiring import known_project, opened, settings_from_environment
+
+    with opened(settings_from_environment()) as store:
+        known_project(store, project)
+        decisions = store.decisions(project, task=task)
+        found = [explain(store, project, one) for one in (decisions if every else decisions[:1])]
+        signals = store.signals(project, task=task)
+        known = store.task(project, task) is not None
+    if as_json:
+        bodies = [asdict(one) | {"rule": one.rule.model_dump(mode="json") if one.rule else None} for one in found]
+        typer.echo(json.dumps({"decisions": bodies, "signals": [asdict(one) for one in signals]}, indent=2))
+    elif not found:
+        typer.echo(
+            f"Nothing was decided about task {task}: "
+            + ("the policy has no rules, or no turn has run since it has." if known else "no such task is known.")
+        )
+    for one in found if not as_json else ():
+        _print(one)
+    for signal in signals if not as_json else ():
+        typer.echo(f"Signal {signal.name} = {signal.value!r} at {_time(signal.at_s)} from {signal.source or 'unknown'}")
+    if any(one.same is False for one in found):
+        raise SystemExit(1)
+
+
+def _print(one: Why) -> None:
+    stands = one.decision.standing
+    typer.echo(f"Task {one.decision.task}, {_time(one.decision.at_s)}: goes to {stands.outcome}")
+    typer.echo(f"  rule {stands.rule} of policy {stands.policy}, model {stands.model or 'none yet'}")
+    if one.rule is not None and one.rule.reason:
+        typer.echo(f"  because {one.rule.reason}")
+    if stands.refused:
+        typer.echo(f"  not automatically: {stands.refused}")
+    more = {"priority": stands.priority, "queue": stands.queue, "people": stands.overlap}
+    said = [f"{name} {value}" for name, value in more.items() if value not in (None, "normal", "default")]
+    if said:
+        typer.echo(f"  {', '.join(said)}")
+    for rule, clauses in one.clauses:
+        typer.echo(f"  {'→' if rule == stands.rule else ' '} {rule}{'' if clauses else ': all others'}")
+        for clause in clauses:
+            typer.echo(f"      {'  ' * clause.depth}{'yes' if clause.met else 'no '}  {clause.text}")
+    replay = {True: "decided once more from what was recorded: the same", None: f"cannot be replayed: {one.note}"}
+    typer.echo(f"  {replay.get(one.same, f'REPLAY DIFFERS: {one.note}')}")
+
+
+def _time(at_s: float) -> str:
+    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%d %H:%M:%S} UTC"
