@@ -31,7 +31,9 @@ def test_our_order_beats_random_order_on_digits():
     recipe = recipe_for(control)
 
     def area(strategy: str, seed: int) -> float:
-        return simulate(recipe, control, made.tasks, made.truth, strategy=strategy, seed=seed, budget=240).area
+        return simulate(
+            recipe, control, made.tasks, made.truth, strategy=strategy, seed=seed, batch=30, budget=200
+        ).area
 
     gains = [area("margin", seed) - area("random", seed) for seed in range(5)]
     interval = mean(gains)

@@ -1,0 +1,52 @@
+"""The demo as a newcomer runs it, with fewer answers: a process of its own, a Label Studio of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ml_backend.labelstudio.local import Template
+
+pytestmark = pytest.mark.e2e
+
+
+def test_the_demo_ends_with_promotions_and_an_address_to_log_in_at(tmp_path: Path, template: Template):
+    template.copy_to(tmp_path / "label-studio")
+    command = ["demo", "--limit", "500", "--answers", "130", "--seconds", "100", "--data-dir"]
+    done = subprocess.run(
+        [sys.executable, "-m", "feedback", *command, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env={**os.environ, "COLUMNS": "160"},
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"m\d+-[0-9a-f]+.*promoted", done.stdout), done.stdout
+    assert re.search(r"Log in: http://127\.0\.0\.1:\d+/projects/1/", done.stdout)
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "requests failed" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--recipe", "digts"], "did you mean 'digits'"),
+        (["--recipe", "spam"], "needs a CSV file"),
+        (["--recipe", "spam", "--data", "nowhere.csv"], "cannot be read"),
+    ],
+)
+def test_a_demo_that_cannot_start_says_why(arguments: list[str], says: str):
+    done = subprocess.run(
+        [sys.executable, "-m", "feedback", "demo", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
