@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from feedback.events import Event, Source, of_one_task
 from feedback.store import erase, replay
 from feedback.store.cases import CaseRow, Cases, LookRow, OverrideRow, StepRow
+from feedback.store.counts import Counts, ProjectCounts, QueueCounts
 from feedback.store.decisions import Decision, Decisions, Standing
 from feedback.store.engine import Database, Durability
 from feedback.store.log import Log
@@ -41,6 +42,7 @@ from feedback.store.rows import (
     WorkRow,
 )
 from feedback.store.secrets import Secrets
+from feedback.store.sessions import SessionRow, Sessions
 from feedback.store.signals import Newest, Signal, Signals
 from feedback.store.work import Works
 from ml_backend.records import Task
@@ -56,8 +58,11 @@ __all__ = [
     "OverrideRow",
     "Person",
     "Problem",
+    "ProjectCounts",
     "ProjectRow",
+    "QueueCounts",
     "Record",
+    "SessionRow",
     "Signal",
     "Skip",
     "Standing",
@@ -88,7 +93,7 @@ def open_store(url: str, *, clock: Callable[[], float] = time.time, durability: 
     return Store(database)
 
 
-class Store(Reads, Lookups, Records, Projects, Secrets, Works, Decisions, Signals, Cases):
+class Store(Reads, Lookups, Records, Projects, Secrets, Works, Decisions, Signals, Cases, Counts, Sessions):
     """Everything that is kept, behind one name; each part has its own file in this folder.
 
     Whatever changes something returns once it is durable. Inside `transaction`, that is when the block ends.

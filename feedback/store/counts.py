@@ -1,0 +1,103 @@
+"""Counts: how much a project holds, counted by the database; no row is loaded, whatever the project's size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import and_, distinct, func, select
+
+from feedback.store import schema
+from feedback.store.engine import Database
+from feedback.store.reads import _by_people, _is_gone, _of_living_task
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectCounts:
+    """How much a project holds; answers and people are those that are votes."""
+
+    tasks: int = 0
+    labeled: int = 0  # tasks that Label Studio asks no more
+    answered: int = 0  # tasks with a vote
+    answers: int = 0
+    people: int = 0
+    skips: int = 0
+    unreadable: int = 0  # annotations of which something could not be read
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """The newest window: how much of it is left, and how much of it shows nothing by design."""
+
+    version: str  # M+qN
+    rows: int
+    open: int  # rows whose task is not labelled yet
+    blind: int
+    blind_open: int
+    written_s: float  # when its newest row was planned
+
+
+class Counts:
+    """Everything that is only counted."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def project_counts(self, project: str) -> ProjectCounts:
+        """Count a project; one that was deleted holds nothing."""
+        tasks, votes, notes = schema.task.c, schema.vote.c, schema.annotation.c
+        here = and_(tasks.project == project, ~tasks.gone)
+        with self._database.read() as connection:
+            if _is_gone(connection, project):
+                return ProjectCounts()
+            labeled = func.count().filter(tasks.is_labeled)
+            n_tasks, n_labeled = connection.execute(select(func.count(), labeled).where(here)).one()
+            # a person's vote on a task may have several versions; the newest counts, so one is counted
+            given = (
+                select(votes.task, votes.person)
+                .where(votes.project == project, *_by_people(connection, project, votes, votes.annotation))
+                .where(_of_living_task(votes))
+                .group_by(votes.task, votes.control, votes.person)
+                .subquery()
+            )
+            counted = select(func.count(), func.count(distinct(given.c.task)), func.count(distinct(given.c.person)))
+            answers, answered, people = connection.execute(counted).one()
+            skipped = (
+                select(func.count())
+                .where(notes.project == project, ~notes.gone, notes.was_cancelled, _of_living_task(notes))
+                .where(notes.person.is_not(None), notes.task.is_not(None))
+                .where(*_by_people(connection, project, notes, notes.id))
+            )
+            problems = select(func.count()).where(notes.project == project, notes.problems.is_not(None), ~notes.gone)
+            return ProjectCounts(
+                tasks=n_tasks,
+                labeled=n_labeled,
+                answered=answered,
+                answers=answers,
+                people=people,
+                skips=connection.execute(skipped).scalar_one(),
+                unreadable=connection.execute(problems).scalar_one(),
+            )
+
+    def queue_counts(self, project: str) -> QueueCounts | None:
+        """Count the newest window; None before the first."""
+        heads, rows, tasks = schema.window.c, schema.window_row.c, schema.task.c
+        newest = select(heads.version).where(heads.project == project).order_by(heads.number.desc()).limit(1)
+        still = and_(tasks.id.is_not(None), ~tasks.gone, ~tasks.is_labeled)
+        with self._database.read() as connection:
+            version = connection.execute(newest).scalar()
+            if version is None:
+                return None
+            query = (
+                select(
+                    func.count(),
+                    func.count().filter(still),
+                    func.count().filter(rows.blind),
+                    func.count().filter(rows.blind, still),
+                    func.max(rows.written_s),
+                )
+                .select_from(schema.window_row)
+                .outerjoin(schema.task, and_(tasks.project == rows.project, tasks.id == rows.task))
+                .where(rows.project == project, rows.version == version)
+            )
+            counted = connection.execute(query).one()
+            return QueueCounts(version, *counted[:4], counted[4] or 0.0)
