@@ -146,8 +146,8 @@ class Policy(Section):
 
     @model_validator(mode="after")
     def _names_lead_somewhere(self) -> Policy:
-        for problem in _dangling(self):
-            raise ValueError(problem)
+        if problems := _dangling(self):
+            raise ValueError("; ".join(problems))
         return self
 
 

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from feedback.policy import read_policy
+from feedback.policy.decide import lookup
+from feedback.policy.explain import clauses, explain
+
+TEXT = """
+[[routing]]
+id = "big"
+when = { data.amount.gte = 5000, any = [ { data.standing.in = ["new", "watch"] }, { time.age.lt = "90m" } ] }
+to = "L2"
+reason = "a big amount"
+priority = "urgent"
+[[routing]]
+id = "sure"
+when = { model.confidence.gte = 0.97, not = { signal.user_report.exists = true } }
+to = "auto"
+[[routing]]
+id = "default"
+to = "L1"
+overlap = 2
+[tiers.L1]
+skip_means = "escalate"
+[tiers.L2]
+title = "Fraud desk"
+resolve = "4h"
+on_breach = "notify"
+[people."ann@example.com"]
+tiers = ["L2"]
+skills = ["german"]
+"""
+
+
+def test_a_policy_is_said_in_words_that_hold_every_number():
+    said = "\n".join(explain(read_policy(TEXT)))
+
+    assert (
+        'data.amount is at least 5,000 and (data.standing is one of "new", "watch" or time.age is less than 1h30m)'
+        in said
+    )
+    assert "people in L2 decide, urgent priority. Reason: a big amount." in said
+    assert "model.confidence is at least 0.97 and not (signal.user_report is there)" in said
+    assert "refused for now (certificates come in step 7), so people in L1 decide" in said
+    assert "Rule 3, default: all others: people in L1 decide, 2 people." in said
+    assert "Tier L2 (Fraud desk): a review project, one person decides, decided within 4h" in said
+    assert "ann@example.com (viewer) answers in L2, with german." in said
+
+
+def test_a_policy_without_rules_says_so():
+    assert explain(read_policy(""))[0] == "Every task goes to L1: there are no routing rules."
+
+
+def test_each_clause_says_what_it_saw():
+    policy = read_policy(TEXT)
+    found = clauses(policy.conditions()[0], policy, lookup({"time.age": 60.0}, {"amount": 5000, "standing": "gold"}))
+
+    assert [(clause.depth, clause.met) for clause in found] == [
+        (0, True),
+        (1, True),
+        (1, True),
+        (2, False),
+        (2, True),
+    ]
+    assert "(is 'gold')" in found[3].text

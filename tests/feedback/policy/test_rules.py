@@ -1,0 +1,142 @@
+"""Rules as they stand in a file: what can be said, and what is refused with which words."""
+
+from __future__ import annotations
+
+import pytest
+
+from feedback.errors import PolicyError
+from feedback.policy import read_policy
+from feedback.policy.decide import NO_CERTIFICATE, Router, lookup
+
+DEFAULT = '\n[[routing]]\nid = "default"\nto = "L1"\n'
+TIERS = "\n[tiers.L1]\n[tiers.L2]\n[calendars.office]\n"
+
+
+def rule(when: str, more: str = 'to = "L2"') -> str:
+    return f'[[routing]]\nid = "one"\nwhen = {when}\n{more}\n{DEFAULT}{TIERS}'
+
+
+def goes_to(when: str, inputs: dict[str, object], data: dict[str, object]) -> str:
+    return Router(read_policy(rule(when))).one(lookup(inputs, data)).to
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        "{ data.amount.gte = 5000 }",
+        '{ "data.amount" = { gte = 5000 } }',
+        '{ data = { amount = { gte = 5000, lt = 9000 } }, model.label = "refund" }',
+        '{ all = [ { data.amount.gt = 4999 }, { any = [ { model.label.in = ["refund"] }, { data.x = true } ] } ] }',
+        "{ not = { data.amount.lt = 5000 } }",
+        '{ data.text.matches = "(?i)REFUND" }',
+        "{ data.customer.standing = 'new' }",
+        "{ signal.user_report.count.gte = 2 }",
+        '{ signal.user_report.age.lt = "1h" }',
+        '{ time.age.gte = "2d" }',
+        "{ time.date.gte = 2026-11-01 }",
+        '{ time.within = "office" }',
+        "{ history.votes.gte = 3, history.support.lt = 0.7 }",
+        '{ data.tags.contains = "vip" }',
+    ],
+)
+def test_a_condition_can_be_written(when: str):
+    inputs: dict[str, object] = {
+        "model.label": "refund",
+        "signal.user_report": "scam",
+        "signal.user_report.count": 2,
+        "signal.user_report.age": 60.0,
+        "time.age": 3 * 86_400.0,
+        "time.date": "2026-11-20",
+        "time.within": ["office"],
+        "history.votes": 3,
+        "history.support": 0.66,
+    }
+    data = {"amount": 6000, "text": "a refund", "customer": {"standing": "new"}, "tags": ["vip"]}
+
+    assert goes_to(when, inputs, data) == "L2"
+    assert goes_to(when, {}, {"amount": 1}) == "L1"
+
+
+@pytest.mark.parametrize(
+    ("when", "says"),
+    [
+        ("{ model.set_size.gte = 2 }", "conformal sets come with the certificates of step 7"),
+        ("{ model.ood_p.lt = 0.01 }", "out-of-distribution p-values come with the certificates of step 7"),
+        ("{ model.confidnce.gte = 0.9 }", "did you mean model.confidence"),
+        ("{ model.confidence.above = 0.9 }", "'above' is no test; wanted eq, ne, gt"),
+        ('{ model.confidence.gte = "high" }', "model.confidence.gte is 'high'; wanted a number"),
+        ('{ model.label.gt = "a" }', "is a text and has no order"),
+        ("{ data.amount.in = 5 }", "wanted a list of values"),
+        ("{ data.amount = [5] }", r"wanted data.amount.in = \[5\]"),
+        ("{ signal.user_reprot.exists = true }", "did you mean user_report"),
+        ("{ signal.user_report.cnt = 1 }", "'cnt' is no test"),
+        ("{ time.age.gte = 4 }", "wanted a duration such as"),
+        ('{ time.within = "weekend" }', "wanted a calendar: office"),
+        ('{ data.text.matches = "(" }', "unclosed group"),
+        ("{ any = [] }", "wanted a list of conditions"),
+        ("{ all = [ {} ] }", "an empty condition"),
+        ("{ data.amount.gte = nan }", "2\\^53"),
+        ("{ data.amount.eq = 9007199254740993 }", "2\\^53"),
+        ("{ data.amount.exists = 1 }", "wanted true or false"),
+        ("{ not = [ { data.a = 1 } ] }", "wanted one condition"),
+        ("{ data.amount = {} }", "held against nothing"),
+        ("{ not = " * 10 + "{ data.a = 1 }" + " }" * 10, "more than 8 deep"),
+    ],
+)
+def test_a_condition_that_cannot_be_read_is_refused_with_the_rule_and_the_reason(when: str, says: str):
+    with pytest.raises(PolicyError, match=says) as caught:
+        read_policy(rule(when))
+
+    assert "routing.one.when" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[[routing]]\nid = "a"\nto = "L2"', "routing.a.to is 'L2'; wanted one of L1, auto, hold"),
+        ('[[routing]]\nid = "a"\nto = "L1"\nwhen = { data.x = 1 }', "the last rule has a `when`"),
+        (DEFAULT + DEFAULT, "routing.default is there twice"),
+        ('[[routing]]\nid = "a"\nto = "L1"\n' + DEFAULT, "routing.a has no `when`, so no rule after it"),
+        ('[[routing]]\nid = "a b"\nto = "L1"', "routing.0.id is 'a b'"),
+        ('[[routing]]\nid = "a"\nto = "L1"\nwhne = {}', "routing.0.whne is not a key; did you mean routing.0.when"),
+        ('[[routing]]\nid = "a"\nto = "auto"\ntier = "L9"', "routing.a.tier is 'L9'"),
+        ('[[routing]]\nid = "a"\nto = "L1"\ntier = "L1"', 'is for to = "auto"'),
+        ('[[routing]]\nid = "a"\nto = "L1"\nhold = "soon"', "is no duration"),
+        ('[[routing]]\nid = "a"\nto = "L1"\npriority = "top"', "priority is 'top'"),
+        ("[tiers.auto]", "a tier cannot be called that"),
+        ("[tiers]", "tiers"),
+    ],
+)
+def test_a_routing_that_leads_nowhere_is_refused(text: str, says: str):
+    with pytest.raises(PolicyError, match=says):
+        read_policy(text)
+
+
+def test_auto_is_refused_with_its_reason_and_people_decide():
+    text = rule("{ model.confidence.gte = 0.9 }", 'to = "auto"\ntier = "L2"\nreason = "sure"')
+    outcome = Router(read_policy(text)).one(lookup({"model.confidence": 0.99}, {}))
+
+    assert (outcome.to, outcome.refused) == ("L2", NO_CERTIFICATE)
+    assert "step 7" in outcome.refused
+
+
+def test_auto_without_a_tier_goes_to_the_first():
+    text = rule("{ model.confidence.gte = 0.9 }", 'to = "auto"')
+
+    assert Router(read_policy(text)).one(lookup({"model.confidence": 0.99}, {})).to == "L1"
+
+
+def test_a_hold_ends_by_itself():
+    router = Router(read_policy(rule("{ data.x = 1 }", 'to = "L1"\nhold = "10m"')))
+
+    assert router.one(lookup({"time.age": 599.0}, {"x": 1})).to == "hold"
+    assert router.one(lookup({"time.age": 600.0}, {"x": 1})).to == "L1"
+    assert router.one(lookup({"time.age": 0.0}, {})).to == "L1"  # another rule
+
+
+def test_signals_may_be_declared_and_are_checked_as_declared():
+    text = '[signals.risk]\nkind = "number"\nlow = 0.0\nhigh = 1.0\n'
+
+    assert read_policy(text + rule("{ signal.risk.gte = 0.5 }")).all_signals["risk"].problem(2.0)
+    with pytest.raises(PolicyError, match=r"signal\.risk is not declared"):
+        read_policy(rule("{ signal.risk.gte = 0.5 }"))

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from feedback.policy import Policy, read_policy
+from feedback.policy.simulate import DAY_S, Past, simulate
+
+TIERS = """
+[tiers.L1]
+handling = "1m"
+[tiers.L2]
+handling = "6m"
+protocol = "two-reader"
+[people."a@example.com"]
+tiers = ["L1"]
+wage = 30
+[people."b@example.com"]
+tiers = ["L2"]
+wage = 60
+"""
+
+
+def policy(amount: int, confidence: float, tiers: str = TIERS) -> Policy:
+    return read_policy(
+        f"""
+[[routing]]
+id = "big"
+when = {{ data.amount.gte = {amount} }}
+to = "L2"
+[[routing]]
+id = "sure"
+when = {{ model.confidence.gte = {confidence} }}
+to = "auto"
+[[routing]]
+id = "default"
+to = "L1"
+{tiers}"""
+    )
+
+
+def past(columns: dict[str, Sequence[Any]], n: int, days: float = 10.0) -> Past:
+    at_s = [days * DAY_S * place / (n - 1) for place in range(n)]
+    return Past(list(range(n)), at_s, lambda field: columns.get(field, [None] * n))
+
+
+def test_automation_load_and_cost_are_said_with_what_they_were():
+    columns = {"data.amount": [100] * 60 + [6000] * 40, "model.confidence": [0.95] * 31 + [0.5] * 69}
+    found = simulate(policy(9000, 0.99), policy(5000, 0.9), past(columns, 100))
+
+    assert (found.before.auto, found.after.auto) == (0, 31)
+    assert (found.before.looks, found.after.looks) == ({"L1": 100}, {"L1": 60, "L2": 80})
+    # 100 minutes at 30 against 60 minutes at 30 and 80 looks of 6 minutes at 60
+    assert (found.before.cost, found.after.cost) == (pytest.approx(50), pytest.approx(30 + 480))
+    assert found.moved == 71
+    said = "\n".join(found.sentences)
+    assert "automation asked for: 0% -> 31% (cannot certify yet" in said
+    assert "L1 load: -4.0 looks/day (10.0 -> 6.0)" in said
+    assert "L2 load: +8.0 looks/day (0.0 -> 8.0)" in said
+    assert "cost: +920% (5.00 -> 51.00 a day)" in said
+
+
+def test_the_same_policy_changes_nothing():
+    columns = {"data.amount": [100, 9000], "model.confidence": [0.5, 0.5]}
+    found = simulate(policy(5000, 0.9), policy(5000, 0.9), past(columns, 2))
+
+    assert (found.moved, found.examples) == (0, ())
+    assert found.before == found.after
+
+
+def test_a_cost_that_is_not_known_is_not_invented():
+    columns = {"data.amount": [1, 2], "model.confidence": [0.5, 0.5]}
+    found = simulate(policy(5, 0.9), policy(5, 0.9, tiers="[tiers.L1]\n[tiers.L2]"), past(columns, 2))
+
+    assert found.after.cost is None
+    assert "cost: not known; nobody in L1 has a wage in [people]" in found.sentences
+
+
+def test_a_field_that_was_never_recorded_is_named():
+    columns = {"data.amount": [1, 2], "model.confidence": [0.5, None]}
+    found = simulate(policy(5, 0.9), policy(5, 0.8), past(columns, 2))
+
+    assert found.missing == {"model.confidence": 1}
+    assert any("model.confidence is not known of 1 tasks" in line for line in found.sentences)
+
+
+def test_an_empty_past_is_no_error():
+    found = simulate(policy(5, 0.9), policy(5, 0.8), Past([], [], lambda _: []))
+
+    assert found.n == 0
+    assert found.sentences
+
+
+def test_an_hour_of_work_is_not_sold_as_a_rate():
+    assert Past([1, 2], [0.0, 3600.0], lambda _: []).days == 1.0
+
+
+@pytest.mark.slow
+def test_100_000_decisions_are_simulated_in_seconds():
+    rng = random.Random(2)
+    n = 100_000
+    columns = {
+        "data.amount": [rng.randrange(10_000) for _ in range(n)],
+        "model.confidence": [rng.random() for _ in range(n)],
+    }
+    started_s = time.process_time()
+    found = simulate(policy(9000, 0.9), policy(5000, 0.8), past(columns, n))
+
+    assert time.process_time() - started_s < 5.0
+    assert found.n == n
