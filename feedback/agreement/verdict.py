@@ -49,11 +49,11 @@ def read(votes: Votes, labels: Sequence[Hashable], *, figure: Coefficient | None
     pair = _most_confused(votes, labels)
     if math.isnan(figure.value):
         return Reading(None, figure, (f"{figure.name} cannot be computed: {figure.note}.",), pair, tuple(map(int, one)))
-    sentences = [_judgement(figure, drawn=drawn)]
-    clear = None if figure.items < _FEW or not drawn else _is_clear(figure)
     if paradox := _paradox(votes, labels, figure):
-        sentences.append(paradox)
-        clear = None
+        sentences, clear = [f"{figure}: low, and yet people agree.", paradox], None
+    else:
+        sentences = [_judgement(figure, drawn=drawn)]
+        clear = None if figure.items < _FEW or not drawn else _is_clear(figure)
     if pair and figure.value < 1.0:
         sentences.append(f"Most confused: {pair[0]} ↔ {pair[1]} ({pair[2]:.0%} of all disagreement).")
     return Reading(clear, figure, tuple(sentences), pair, tuple(map(int, one)))

@@ -52,6 +52,7 @@ def bradley_terry(
         met = weight / (skill[won] + skill[lost])
         load = np.bincount(won, weights=met, minlength=size) + np.bincount(lost, weights=met, minlength=size)
         moved = wins / (load + 2.0 * prior / (skill + 1.0))
+        moved /= np.exp(np.log(moved).mean())  # the prior's average thing is the average of all
         step = float(np.abs(np.log(moved / skill)).max())
         skill = moved
         if step < 1e-9:

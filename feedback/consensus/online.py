@@ -7,7 +7,7 @@ import numpy as np
 from feedback.consensus.incidence import Incidence
 from feedback.consensus.record import Consensus
 from feedback.errors import VotesError
-from feedback.votes import Floats, Votes
+from feedback.votes import Floats, Ints, Votes
 
 _POOLING = 2.0  # as the hierarchical fit that it continues
 _SMALLEST = 1e-10
@@ -54,45 +54,44 @@ class OnlineDawidSkene:
             raise VotesError(f"vote ({task}, {person}, {label}): codes start at 0 and there are {self._k} labels.")
         self._make_room(task, person)
         said = self._said.setdefault(task, {})
-        if person in said:
-            self._credit(person, said[person], -self._rows[task])
+        self._take_out(task, said)
         said[person] = label
-        # the newcomer's vote counts with the task's old row, which the update below then moves with all others
-        self._credit(person, label, self._rows[task])
-        return self._update(task, said)
+        return self._put_in(task, said)
 
     def forget(self, task: int, person: int) -> Floats:
         """Take back a deleted vote and give the task's new row; a vote that never was changes nothing."""
         said = self._said.get(task, {})
         if person not in said:
             return self.row(task)
-        self._credit(person, said.pop(person), -self._rows[task])
-        if not said:
-            self._shares -= self._rows[task]
-            self._rows[task] = 0.0
-            return self.row(task)
-        return self._update(task, said)
+        self._take_out(task, said)
+        del said[person]
+        return self._put_in(task, said)
 
-    def _update(self, task: int, said: dict[int, int]) -> Floats:
-        people, labels = np.fromiter(said, dtype=np.int64), np.fromiter(said.values(), dtype=np.int64)
+    def _take_out(self, task: int, said: dict[int, int]) -> None:
+        """Forget what the task taught about its people: a row rests on the other tasks alone, in whatever order."""
+        if said:
+            people, labels = _columns(said)
+            self._teach(people, labels, -self._rows[task])
+            self._rows[task] = 0.0
+
+    def _put_in(self, task: int, said: dict[int, int]) -> Floats:
+        if not said:
+            return self.row(task)
+        people, labels = _columns(said)
         crowd = self._crowd[labels] / self._crowd.sum(axis=0)
         rates = (self._counts[people, labels] + self._pooling * crowd) / (self._given[people] + self._pooling)
         log = np.log(np.maximum(rates, _SMALLEST)).sum(axis=0) + np.log(self._shares)
-        row = np.exp(log - log.max())
+        row: Floats = np.exp(log - log.max())
         row /= row.sum()
-        moved = row - self._rows[task]
-        self._counts[people, labels] += moved
-        self._given[people] += moved
-        np.add.at(self._crowd, labels, moved)
-        self._shares += moved
+        self._teach(people, labels, row)
         self._rows[task] = row
-        settled: Floats = row.copy()
-        return settled
+        return row.copy()
 
-    def _credit(self, person: int, label: int, row: Floats) -> None:
-        self._counts[person, label] += row
-        self._given[person] += row
-        self._crowd[label] += row
+    def _teach(self, people: Ints, labels: Ints, row: Floats) -> None:
+        self._counts[people, labels] += row  # a person has one vote on a task: no index twice
+        self._given[people] += row
+        np.add.at(self._crowd, labels, row)
+        self._shares += row
 
     def _make_room(self, task: int, person: int) -> None:
         """Doubling keeps the mean cost of growing at nothing."""
@@ -100,6 +99,10 @@ class OnlineDawidSkene:
             self._rows = _grown(self._rows, task)
         if person >= len(self._counts):
             self._counts, self._given = _grown(self._counts, person), _grown(self._given, person)
+
+
+def _columns(said: dict[int, int]) -> tuple[Ints, Ints]:
+    return np.fromiter(said, dtype=np.int64), np.fromiter(said.values(), dtype=np.int64)
 
 
 def _grown(table: Floats, place: int) -> Floats:

@@ -32,7 +32,8 @@ def suggest(people: Votes, *, functions: Votes | None = None, model: Floats | No
     prior = None if model is None else _prior(model, people)
     support = np.bincount(people.tasks, minlength=people.n_tasks)
     if len(voters):
-        fit = hierarchical(voters, prior=prior)
+        # from the model's view, where there is one: from single votes, everybody would start out always right
+        fit = hierarchical(voters, prior=prior, start=prior)
     elif prior is not None:
         fit = Consensus("suggestion", prior, prior.argmax(axis=1), support)
     else:

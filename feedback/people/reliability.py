@@ -92,35 +92,49 @@ def advise_pause(record: Reliability, *, below: float, at_least: int = 15) -> st
 
 
 def _records(
-    votes: Votes,
-    expected: Floats,
-    judged: NDArray[np.bool_],
-    against: Against,
-    confidence: float,
+    votes: Votes, expected: Floats, judged: NDArray[np.bool_], against: Against, confidence: float
 ) -> tuple[Reliability, ...]:
-    """Count, for each person, how much of the expected right answers (n, k) their votes hit."""
+    """Compare votes with what is expected of their tasks, rows (n, k) of probabilities.
+
+    Where the expected answer is uncertain, a person who is always right would still seem to miss it sometimes. The
+    comparison undoes that: it is a regression on the probabilities, and counts hits where they are 0 and 1.
+    """
     n, k = votes.n_people, votes.n_labels
-    who, said, weight = votes.people[judged], votes.labels[judged], expected[judged]
-    given = np.bincount(votes.people, minlength=n)
-    compared = np.bincount(who, minlength=n)
-    hits = np.bincount(who * k + said, weights=weight[np.arange(len(said)), said], minlength=n * k).reshape(n, k)
-    asked = np.stack([np.bincount(who, weights=weight[:, label], minlength=n) for label in range(k)], axis=1)
+    who, said, rows = votes.people[judged], votes.labels[judged], expected[judged]
+    given, compared = np.bincount(votes.people, minlength=n), np.bincount(who, minlength=n)
+    sharp = (rows**2).sum(axis=1)
+    chance = (1.0 - sharp) / max(k - 1, 1)  # what someone who is always wrong would hit
+    told = sharp - chance  # 1 where the answer is certain, 0 where nothing is known
+    hits = np.bincount(who, weights=told * (rows[np.arange(len(said)), said] - chance), minlength=n)
+    worth = np.bincount(who, weights=told**2, minlength=n)  # certain comparisons with the same information
+    labels = [_recall(who, said == label, rows[:, label], n) for label in range(k)]
     return tuple(
         Reliability(
             person,
             int(given[person]),
             int(compared[person]),
-            _share(hits[person].sum(), compared[person], confidence),
-            tuple(_share(hits[person, label], asked[person, label], confidence) for label in range(k)),
+            _share(hits[person], worth[person], confidence),
+            tuple(_share(right[person], asked[person], confidence) for right, asked in labels),
             against,
         )
         for person in np.flatnonzero(given).tolist()
     )
 
 
+def _recall(who: Ints, hit: NDArray[np.bool_], likely: Floats, n: int) -> tuple[Floats, Floats]:
+    """Per person, hits of one label where it is right, and of how many: a regression on how likely it is right."""
+    other = 1.0 - likely
+    asked, mixed, rest, right, wrong = (
+        np.bincount(who, weights=weights, minlength=n)
+        for weights in (likely**2, likely * other, other**2, likely * hit, other * hit)
+    )
+    slope = mixed / np.maximum(rest, _SMALLEST)
+    return right - slope * wrong, asked - slope * mixed
+
+
 def _share(hits: float, asked: float, confidence: float) -> Interval:
-    # expected counts are fractions; rounding down the doubt of a fraction of a vote never flatters
-    return wilson(min(float(hits), float(asked)), float(asked), confidence=confidence)
+    asked = float(asked) if asked > _SMALLEST else 0.0
+    return wilson(min(max(float(hits), 0.0), asked), asked, confidence=confidence)
 
 
 def order_by_doubt(records: Sequence[Reliability]) -> tuple[Reliability, ...]:

@@ -15,7 +15,7 @@ from feedback.agreement.patterns import patterns
 from feedback.agreement.verdict import UNCLEAR
 from feedback.consensus.fusion import fuse_boxes, fuse_spans
 from feedback.consensus.medoid import medoid
-from feedback.consensus.numbers import Numeric, median, trimmed_mean
+from feedback.consensus.numeric import Numeric, median, trimmed_mean
 from feedback.errors import VotesError
 from feedback.people.closeness import Closeness, answers_apart, numbers_apart
 from feedback.reports.analysis import Analysis, Scored, number, ratings_table

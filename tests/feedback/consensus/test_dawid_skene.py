@@ -1,0 +1,185 @@
+"""Dawid-Skene against the paper of 1979, and the guards of what is built on it."""
+
+import numpy as np
+import pytest
+
+from feedback.consensus import dawid_skene, hierarchical, majority, one_coin, weighted
+from feedback.consensus.incidence import Cells, Incidence
+from feedback.errors import VotesError
+from feedback.votes import Votes
+from tests.support.published import DAWID_SKENE_1979
+
+LABELS_1979 = [
+    *(1, 4, 2, 2, 2, 2, 1, 3, 2, 2, 4, 3, 1, 2, 1, 1, 1, 1, 2, 2, 2, 2, 2),
+    *(2, 1, 1, 2, 1, 1, 1, 1, 3, 1, 2, 2, 4, 2, 3, 3, 1, 1, 1, 2, 1, 2),
+]
+
+
+def votes_1979():
+    rows = [
+        (patient, observer, int(label) - 1)
+        for patient, said in enumerate(DAWID_SKENE_1979)
+        for observer, labels in enumerate(said)
+        for label in labels
+    ]
+    return Votes(*np.transpose(rows))
+
+
+def crowd(right, n=400, k=3, per_task=None, seed=0):
+    """Votes of people with these chances to see the truth; the truth."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, k, n)
+    people = np.array([rng.choice(len(right), per_task or len(right), replace=False) for _ in range(n)])
+    sees = rng.random(people.shape) < np.array(right)[people]
+    labels = np.where(sees, truth[:, None], rng.integers(0, k, people.shape))
+    tasks = np.repeat(np.arange(n), people.shape[1])
+    return Votes(tasks, people.ravel(), labels.ravel(), n, len(right), k), truth
+
+
+def test_the_paper_of_1979_is_reproduced():
+    fit = dawid_skene(votes_1979(), tolerance=1e-9, max_rounds=500)
+
+    assert (fit.labels + 1).tolist() == LABELS_1979
+    assert fit.prior == pytest.approx([0.3996, 0.4217, 0.112, 0.0667], abs=5e-4)
+    assert fit.errors[0] == pytest.approx(
+        np.array([[0.8895, 0.1105, 0, 0], [0.0706, 0.8764, 0.053, 0], [0, 0.3401, 0.6599, 0], [0, 0, 0.5556, 0.4444]]),
+        abs=2e-3,
+    )
+    assert fit.proba[6] == pytest.approx([0.981, 0.019, 0, 0], abs=1e-2)
+    assert fit.proba[34] == pytest.approx([0, 0.9395, 0.0605, 0], abs=1e-2)
+    assert fit.proba[37] == pytest.approx([0, 0.0183, 0.9817, 0], abs=1e-2)
+
+
+def test_few_good_people_outvote_many_careless_ones():
+    votes, truth = crowd([0.95, 0.95, 0.1, 0.1, 0.1, 0.1, 0.1])
+
+    plain, learnt = majority(votes), dawid_skene(votes)
+
+    assert (learnt.labels == truth).mean() > 0.95 > (plain.labels == truth).mean()
+
+
+def test_someone_who_always_mistakes_one_label_for_another_still_teaches():
+    rng = np.random.default_rng(1)
+    truth = rng.integers(0, 2, 300)
+    said = np.stack([np.where(rng.random(300) < 0.7, truth, 1 - truth), truth, 1 - truth, 1 - truth, truth], axis=1)
+    votes = Votes(np.repeat(np.arange(300), 5), np.tile(np.arange(5), 300), said.ravel())
+
+    fit = dawid_skene(votes)
+
+    assert max((fit.labels == truth).mean(), (fit.labels != truth).mean()) > 0.99
+
+
+def test_pooling_helps_where_people_give_few_votes():
+    gains = []
+    for seed in range(5):
+        votes, truth = crowd([0.75] * 120, n=300, k=4, per_task=3, seed=seed)
+        gains.append((hierarchical(votes).labels == truth).mean() - (dawid_skene(votes).labels == truth).mean())
+
+    assert np.mean(gains) > 0.02
+
+
+def test_known_answers_are_kept_and_teach_about_people():
+    votes, truth = crowd([0.6, 0.6, 0.6, 0.2, 0.2], seed=2)
+    known = np.where(np.arange(400) < 200, truth, -1)
+
+    fit = dawid_skene(votes, known=known)
+
+    assert (fit.labels[:200] == truth[:200]).all()
+    assert (fit.labels[200:] == truth[200:]).mean() >= (dawid_skene(votes).labels[200:] == truth[200:]).mean()
+
+
+def test_a_warm_start_ends_where_a_cold_one_does_and_sooner():
+    votes, _ = crowd([0.8, 0.7, 0.7, 0.6], seed=3)
+    cold = hierarchical(votes, tolerance=1e-8)
+
+    warm = hierarchical(votes, start=cold.proba, tolerance=1e-8, max_rounds=3)
+
+    assert (warm.labels == cold.labels).all()
+    assert warm.proba == pytest.approx(cold.proba, abs=1e-3)
+
+
+def test_a_prior_per_task_decides_where_votes_are_even():
+    votes = Votes([0, 0, 1, 1], [0, 1, 0, 1], [0, 1, 0, 1])
+    prior = np.array([[0.9, 0.1], [0.1, 0.9]])
+
+    assert hierarchical(votes, prior=prior).labels.tolist() == [0, 1]
+
+
+def test_a_task_without_votes_has_no_label_and_disturbs_nothing():
+    votes, _ = crowd([0.8, 0.8, 0.8], n=50)
+    wider = Votes(votes.tasks, votes.people, votes.labels, 60, 3, 3)
+
+    fit, plain = hierarchical(wider), hierarchical(votes)
+
+    assert fit.labels[50:].tolist() == [-1] * 10
+    assert fit.proba[:50] == pytest.approx(plain.proba, abs=1e-9)
+    assert fit.log_likelihood == pytest.approx(plain.log_likelihood, abs=1e-6)
+
+
+@pytest.mark.parametrize("method", [majority, dawid_skene, hierarchical, one_coin, weighted])
+def test_every_method_gives_rows_that_sum_to_one_and_repeats(method):
+    votes, _ = crowd([0.8, 0.7, 0.6, 0.5], n=80)
+
+    first, second = method(votes), method(votes)
+
+    assert first.proba.sum(axis=1) == pytest.approx(1.0)
+    assert (first.proba >= 0).all()
+    assert (first.proba == second.proba).all()
+    assert first.proba.shape == (80, 3)
+
+
+@pytest.mark.parametrize("method", [majority, dawid_skene, hierarchical, one_coin, weighted])
+def test_one_label_alone_is_certain(method):
+    said = method(Votes([0, 0, 1], [0, 1, 0], [0, 0, 0]))
+
+    assert said.labels.tolist() == [0, 0]
+    assert said.proba.tolist() == [[1.0], [1.0]]
+
+
+@pytest.mark.parametrize("method", [one_coin, weighted])
+def test_one_figure_per_person_finds_the_good_ones(method):
+    votes, truth = crowd([0.95, 0.9, 0.2, 0.2, 0.2])
+
+    assert (method(votes).labels == truth).mean() > (majority(votes).labels == truth).mean() + 0.01
+
+
+def test_a_one_coin_fit_that_overrules_clear_majorities_is_replaced_by_them():
+    # one person answers everything at random and agrees by luck with a clique that always says the first label
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, 300)
+    clique = np.zeros((300, 2), dtype=int)
+    fair = np.where(rng.random((300, 6)) < 0.62, truth[:, None], rng.integers(0, 3, (300, 6)))
+    votes = Votes(np.repeat(np.arange(300), 8), np.tile(np.arange(8), 300), np.hstack([clique, fair]).ravel())
+
+    said = one_coin(votes)
+
+    assert (said.labels == truth).mean() >= (majority(votes).labels == truth).mean() - 0.01
+
+
+def test_nobody_weighs_less_than_nothing():
+    votes, _ = crowd([0.9, 0.9, 0.9, 0.0], k=2)
+    contrary = Votes(votes.tasks, votes.people, np.where(votes.people == 3, 1 - votes.labels, votes.labels))
+
+    skill = one_coin(contrary).errors[3, 0, 0]
+
+    assert skill >= 0.5
+
+
+def test_an_error_matrix_that_would_not_fit_is_refused_with_what_does():
+    votes = Votes([0], [0], [0], n_people=10_000, n_labels=200)
+
+    with pytest.raises(VotesError, match="too many error rates") as refused:
+        dawid_skene(votes)
+    assert "one_coin" in refused.value.hint
+
+
+def test_sparse_tables_count_what_loops_count():
+    votes, _ = crowd([0.8, 0.5, 0.6], n=30)
+    weights, proba = np.array([1.0, 2.0, 0.5]), np.random.default_rng(0).dirichlet(np.ones(3), 30)
+    tally, counts = np.zeros((30, 3)), np.zeros((3, 3, 3))
+    for task, person, label in zip(votes.tasks, votes.people, votes.labels, strict=True):
+        tally[task, label] += weights[person]
+        counts[person, label] += proba[task]
+
+    assert Cells.of(votes).tally(weights) == pytest.approx(tally)
+    assert Incidence.of(votes).counts(proba) == pytest.approx(counts)
