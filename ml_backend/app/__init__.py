@@ -12,7 +12,7 @@ from ml_backend.app.edge import Edge
 from ml_backend.app.limits import Limits
 from ml_backend.app.metrics import Metrics
 from ml_backend.app.mounts import Mount, post
-from ml_backend.app.protocol import JobStatus, Webhook, answer, feedback_routes, ml_routes, open_routes
+from ml_backend.app.protocol import JobStatus, Webhook, answer, feedback_routes, home_routes, ml_routes, open_routes
 from ml_backend.app.security import (
     CHALLENGE,
     CrossSite,
@@ -43,17 +43,19 @@ def create_app(
     """Make the app that Label Studio talks to; `webhook` takes the parsed body of each event and answers JSON.
 
     Without it, /webhook says that nobody listens. Its exceptions that carry a `hint` become a 503. `mounts` add
-    routes of their own, behind the guard, within the limits and with the same JSON errors.
+    routes of their own, behind the guard, within the limits and with the same JSON errors; one may take over `/`.
     """
     limits, security, metrics = limits or Limits(), security or Security(), metrics or Metrics()
     guard = Guard(security)
     app = Flask("ml_backend", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = limits.body_bytes
-    app.register_blueprint(open_routes(has_login=security.has_login))
+    app.register_blueprint(open_routes())
     app.register_blueprint(ml_routes(predictor, guard, limits, metrics))
     app.register_blueprint(feedback_routes(webhook, job_status, guard, limits))
     for mount in mounts:
         app.register_blueprint(mount(guard, limits))
+    if not any(rule.rule == "/" for rule in app.url_map.iter_rules()):
+        app.register_blueprint(home_routes(has_login=security.has_login))
     _answer_errors_in_json(app, metrics)
     app.wsgi_app = Edge(app, limits, metrics)  # type: ignore[method-assign]
     return app

@@ -33,7 +33,7 @@ def read_json(environ: Mapping[str, Any], limits: Limits) -> Any:
 
     BodyError for what is empty, not UTF-8, not JSON or nested deeper than 254 levels; TooLarge beyond a limit.
     """
-    body = _read(environ, limits)
+    body = read_body(environ, limits)
     if not body:
         raise BodyError("the body is empty; wanted JSON.")
     # no body holds more values than it has commas and brackets: counting them is faster than parsing
@@ -70,7 +70,8 @@ def drain(environ: Mapping[str, Any], limits: Limits) -> None:
         return
 
 
-def _read(environ: Mapping[str, Any], limits: Limits) -> bytes:
+def read_body(environ: Mapping[str, Any], limits: Limits) -> bytes:
+    """Give the body of a request as it came; BodyError for one that breaks off, TooLarge beyond the limit."""
     announced = environ.get("CONTENT_LENGTH") or ""
     if announced and not (announced.isascii() and announced.isdigit()):
         raise BodyError("Content-Length is no number.")

@@ -21,6 +21,7 @@ from ml_backend.predictor import Predictor
 Webhook = Callable[[Any], Mapping[str, Any]]  # a parsed body in, a JSON-able answer out
 JobStatus = Callable[[str], str | None]  # a job that /webhook named -> "queued", "started", ...; None: no such job
 
+UP = {"status": "UP"}
 _JOB_STATES = ("queued", "started", "finished", "failed")
 
 
@@ -29,20 +30,27 @@ def answer(body: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY), status, content_type="application/json")
 
 
-def open_routes(*, has_login: bool) -> Blueprint:
+def open_routes() -> Blueprint:
     """What anybody may ask: whether we are up, and nothing else."""
     routes = Blueprint("open", __name__)
 
     @routes.get("/health")
     def health() -> Response:
         """Any 2xx JSON within a second keeps Label Studio content."""
-        return answer({"status": "UP"})
+        return answer(UP)
+
+    return routes
+
+
+def home_routes(*, has_login: bool) -> Blueprint:
+    """What stands at `/` where nothing else is mounted there: JSON health for programs, a page for browsers."""
+    routes = Blueprint("home", __name__)
 
     @routes.get("/")
     def root() -> Response:
-        """JSON health for programs, a page for browsers."""
+        """Say that we are up, in the form that was asked for."""
         if request.accept_mimetypes.best_match(("application/json", "text/html")) != "text/html":
-            return answer({"status": "UP"})
+            return answer(UP)
         response = Response(home(has_login=has_login), content_type="text/html; charset=utf-8")
         response.headers["Vary"] = "Accept"
         return response

@@ -1,4 +1,4 @@
-"""People and bots of a Label Studio, made the way a browser makes them: log-in, sign-up by invitation, token."""
+"""People and bots of a Label Studio, made and known the way a browser does: log-in, sign-up by invitation, token."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import httpx
 
 from ml_backend.errors import LabelStudioError
 
+from .transport import Transport, as_object
+
 _TIMEOUT_S = 30.0
+_ASKING_S = 10.0  # somebody waits in front of a page
 _TAKEN = "Revoke the old one in Label Studio under Account & Settings > Personal Access Token, or allow replacing it."
 
 
@@ -23,6 +26,55 @@ class Account:
     email: str
     password: str = field(repr=False)
     token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """A user of Label Studio, as Label Studio itself says."""
+
+    id: int
+    email: str
+
+
+class NotThem(LabelStudioError):
+    """Label Studio does not know this token, or this e-mail address with this password."""
+
+
+def who_has_password(url: str, email: str, password: str) -> Who:
+    """Let Label Studio check a password by its login form, and log out again; nothing is made or revoked.
+
+    NotThem where it is wrong; another LabelStudioError where nobody can tell.
+    """
+    with _browser(url, timeout_s=_ASKING_S) as browser:
+        try:
+            _send_form(browser, "user/login/", {"email": email, "password": password})
+        except LabelStudioError as error:
+            if error.status == HTTPStatus.OK:  # the form once more
+                raise NotThem("Label Studio does not accept this e-mail address and password.", status=401) from None
+            raise
+        try:
+            me = _json(browser.get("api/current-user/whoami"), "read who is logged in")
+            browser.get("logout")
+        except httpx.TransportError as error:
+            raise LabelStudioError(f"Label Studio broke off: {type(error).__name__}.") from error
+    return Who(int(str(me["id"])), str(me["email"]))
+
+
+def who_has_token(url: str, token: str) -> Who:
+    """Let Label Studio check an access token, personal or legacy; NotThem where it is wrong or has expired."""
+    refused = NotThem("Label Studio does not accept this access token.", status=401)
+    if not (token.isascii() and token.isprintable() and token.strip() and " " not in token):
+        raise refused  # no header could carry it
+    transport = Transport(url, token, timeout_s=_ASKING_S, tries=1)
+    try:
+        me = as_object(transport.send("GET", "api/current-user/whoami"))
+    except LabelStudioError as error:
+        if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            raise refused from None
+        raise
+    finally:
+        transport.close()
+    return Who(int(me["id"]), str(me["email"]))
 
 
 def log_in(url: str, email: str, password: str, *, replace_token: bool = False) -> Account:
@@ -55,8 +107,8 @@ def create_bot(url: str, invitation: str, *, name: str = "hitl-bot") -> Account:
     return sign_up(url, invitation, f"{name}-{secrets.token_hex(4)}@hitl.invalid")
 
 
-def _browser(url: str) -> httpx.Client:
-    return httpx.Client(base_url=url.rstrip("/") + "/", timeout=_TIMEOUT_S, follow_redirects=False)
+def _browser(url: str, *, timeout_s: float = _TIMEOUT_S) -> httpx.Client:
+    return httpx.Client(base_url=url.rstrip("/") + "/", timeout=timeout_s, follow_redirects=False)
 
 
 def _send_form(browser: httpx.Client, path: str, fields: dict[str, str]) -> None:
