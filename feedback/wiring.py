@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,18 +43,20 @@ def settings_from_environment(environ: Mapping[str, str] | None = None) -> Setti
 
 def prepare(settings: Settings) -> None:
     """Make what the processes share: the data directory, the schema, an empty metrics directory."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with opened(settings):
+    with opened(settings, patient=True):
         pass
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[Store]:
-    """Open the store for the length of a block."""
+def opened(settings: Settings, *, patient: bool = False, wait_s: float = 30.0) -> Iterator[Store]:
+    """Open the store for the length of a block; `patient` also where the database is away for now."""
     from feedback.store import open_store
 
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    store = open_store(settings.store_url, durability=settings.durability)
+    try:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreError(f"the data directory cannot be made: {error.strerror}.") from error
+    store = open_store(settings.store_url, durability=settings.durability, patient=patient, wait_s=wait_s)
     try:
         yield store
     finally:
@@ -145,12 +148,12 @@ def _sweeper(settings: Settings, store: Store, *, slice_s: float) -> Callable[[s
     from feedback.platform import LabelStudio
     from feedback.sweeping import sweep
 
-    platform = LabelStudio(client_of(settings, store), store)
+    platform = cache(lambda: LabelStudio(client_of(settings, store), store))
 
     def job(project: str, held: Held) -> Swept:
         until_s = time.monotonic() + slice_s
         done = sweep(
-            store, platform, project, clock=time.time, go_on=lambda: held.holds() and time.monotonic() < until_s
+            store, platform(), project, clock=time.time, go_on=lambda: held.holds() and time.monotonic() < until_s
         )
         if not done.complete:
             store.want(project, "sweep")
@@ -165,8 +168,8 @@ def run_worker(settings: Settings) -> None:
     from feedback.sweeping import is_due
 
     _log_to_stderr(settings)
-    with opened(settings) as store:
-        loop = loop_of(settings, store)
+    with opened(settings, patient=True) as store:
+        loop = cache(lambda: loop_of(settings, store))  # at the first turn: the store may be away until then
         polled: dict[str, float] = {}
 
         def due(project: str) -> bool:
@@ -176,7 +179,7 @@ def run_worker(settings: Settings) -> None:
             poll = due(project)
             if poll:
                 polled[project] = time.monotonic()
-            loop.turn(project, held=held, poll=poll)
+            loop().turn(project, held=held, poll=poll)
 
         def want_what_is_due() -> None:
             for row in store.projects():
@@ -220,7 +223,9 @@ def examine(settings: Settings, store: Store, project: str) -> list[Finding]:
 
 def application(settings: Settings) -> Flask:
     """The web application of one gunicorn worker; called after the fork."""
+    from feedback.breaker import Breaker
     from feedback.connecting import policy_of, webhook_secrets
+    from feedback.incidents import Incidents
     from feedback.learning.scene import project_draws
     from feedback.signals import SignalDoor
     from feedback.store import open_store
@@ -230,8 +235,11 @@ def application(settings: Settings) -> Flask:
     from ml_backend.records import Task
 
     _log_to_stderr(settings)
-    store = open_store(settings.store_url, durability=settings.durability)
-    metrics = Metrics(lambda: gauges(store))
+    # Label Studio waits for a webhook one second: whoever waits longer for a lock only keeps a thread from others
+    store = open_store(settings.store_url, durability=settings.durability, wait_s=1.0, patient=True)
+    incidents = Incidents(store, clock=time.time)
+    incidents.start()
+    metrics = Metrics(lambda: gauges(store), also=incidents.count)
 
     def blind(project: str) -> Callable[[Task], bool]:
         row = store.project(project)
@@ -248,7 +256,7 @@ def application(settings: Settings) -> Flask:
     webhook = Webhook(store, ring=ring)
     return create_app(
         Predictor(store.registry, blind=blind, load=_workshop(settings, store).load, count=metrics.count),
-        webhook=webhook,
+        webhook=Breaker(webhook, count=metrics.count),
         job_status=webhook.job_status,
         limits=Limits(body_bytes=settings.max_body_mib << 20, tasks=settings.max_tasks),
         security=Security(settings.basic_auth_user, settings.basic_auth_password, secrets),
@@ -281,9 +289,11 @@ def surprises(store: Store, project: str, policy: Policy) -> list[str]:
 
 def gauges(store: Store) -> dict[str, float]:
     """What /metrics says of the store: one source for all workers, so that nothing is summed twice."""
+    from feedback.incidents import last_day
     from feedback.reports.status import service_gauges
 
-    return service_gauges(store)
+    met = last_day(store, now_s=time.time())
+    return service_gauges(store) | {f"hitl_day_{name}": float(number) for name, number in met.items()}
 
 
 def _workshop(settings: Settings, store: Store) -> Workshop:

@@ -13,13 +13,20 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show each project's model, queue, agreement, verdicts and whatever is wrong."""
+    from feedback.errors import StoreError
     from feedback.reports.status import project_status, service_status
+    from feedback.reports.trouble import troubles
     from feedback.wiring import known_project, opened, settings_from_environment
 
     settings = settings_from_environment()
-    with opened(settings) as store:
-        chosen = [known_project(store, project)] if project else store.projects()
-        found = {"service": service_status(store), "projects": [project_status(store, one) for one in chosen]}
+    found: dict[str, Any] = {"service": {}, "projects": []}
+    try:
+        with opened(settings, wait_s=2.0) as store:
+            chosen = [known_project(store, project)] if project else store.projects()
+            found["projects"] = [project_status(store, one) for one in chosen]
+            found["service"] = service_status(store) | {"trouble": troubles(settings, store)}
+    except StoreError as error:  # the one thing that a status must never be silent about
+        found["service"]["trouble"] = [f"the store: {error}", *troubles(settings, None)]
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -11,12 +13,14 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from feedback.errors import SchemaError, StoreError
 from feedback.events import Event, Source, of_one_task
 from feedback.store import erase, replay
 from feedback.store.cases import CaseRow, Cases, LookRow, OverrideRow, StepRow
 from feedback.store.counts import Counts, ProjectCounts, QueueCounts
+from feedback.store.crowd import Crowd, CrowdVote
 from feedback.store.decisions import Decision, Decisions, Standing
-from feedback.store.engine import Database, Durability
+from feedback.store.engine import WAIT_S, Database, Durability
 from feedback.store.log import Log
 from feedback.store.lookups import Lookups
 from feedback.store.migrations import migrate
@@ -51,6 +55,7 @@ __all__ = [
     "Appended",
     "CaseRow",
     "Checked",
+    "CrowdVote",
     "Decision",
     "Forgotten",
     "LookRow",
@@ -79,21 +84,49 @@ __all__ = [
 ]
 
 
-def open_store(url: str, *, clock: Callable[[], float] = time.time, durability: Durability = "full") -> Store:
+_LOG = logging.getLogger(__name__)
+_LOOK_AGAIN_S = 2.0  # for a database that was away
+
+
+def open_store(
+    url: str,
+    *,
+    clock: Callable[[], float] = time.time,
+    durability: Durability = "full",
+    wait_s: float = WAIT_S,
+    patient: bool = False,
+) -> Store:
     """Open a store, creating or upgrading its tables: `sqlite:////path/to/file` or `postgresql+psycopg://…`.
 
-    `durability="normal"` survives a killed process, not a power cut. Open it after forking, once in each process.
+    `durability="normal"` survives a killed process, not a power cut. `wait_s` is for a lock that somebody else holds.
+    `patient` opens also where the database is away: every use raises StoreError until it is back, which is looked for.
+    Open it after forking, once in each process.
     """
-    database = Database(url, clock=clock, durability=durability)
+    database = Database(url, clock=clock, durability=durability, wait_s=wait_s)
     try:
         migrate(database)
-    except BaseException:
-        database.close()
-        raise
+    except BaseException as error:
+        if not patient or not isinstance(error, StoreError) or isinstance(error, SchemaError):
+            database.close()
+            raise
+        _LOG.error("the store is away: %s %s", error, error.hint)
+        threading.Thread(target=_migrate_later, args=(database,), name="migrate", daemon=True).start()
     return Store(database)
 
 
-class Store(Reads, Lookups, Records, Projects, Secrets, Works, Decisions, Signals, Cases, Counts, Sessions):
+def _migrate_later(database: Database) -> None:
+    while True:
+        time.sleep(_LOOK_AGAIN_S)
+        try:
+            migrate(database)
+        except StoreError as error:
+            _LOG.warning("the store is still away: %s", error)
+        else:
+            _LOG.info("the store is back")
+            return
+
+
+class Store(Reads, Lookups, Records, Projects, Secrets, Works, Decisions, Signals, Cases, Counts, Crowd, Sessions):
     """Everything that is kept, behind one name; each part has its own file in this folder.
 
     Whatever changes something returns once it is durable. Inside `transaction`, that is when the block ends.
@@ -153,6 +186,10 @@ class Store(Reads, Lookups, Records, Projects, Secrets, Works, Decisions, Signal
     def backup(self, path: str | Path) -> None:
         """Copy the whole store into a file while it is in use (SQLite; PostgreSQL has pg_dump)."""
         self._database.backup(Path(path))
+
+    def probe(self) -> None:
+        """Write something small durably; StoreError says why that is not possible now."""
+        self.set_secret("probe", f"{self._database.clock():.3f}")
 
     def close(self) -> None:
         """Give all connections back."""

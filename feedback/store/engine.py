@@ -22,7 +22,7 @@ from feedback.errors import StoreError
 
 Durability = Literal["full", "normal"]
 
-_WAIT_S = 30.0  # for the write lock; longer than any honest transaction but a rebuild
+WAIT_S = 30.0  # for the write lock; longer than any honest transaction but a rebuild
 _POLL_S = 0.001  # SQLite's own waiting sleeps up to 100 ms, which makes the tail of the ingest
 _CHUNK = 500  # keys in one IN list
 _AT_ONCE = 1000  # rows in memory; a project may have a million
@@ -35,12 +35,15 @@ class Database:
     Made after a fork, never before: connections cannot be shared by processes.
     """
 
-    def __init__(self, url: str, *, clock: Callable[[], float], durability: Durability = "full") -> None:
+    def __init__(
+        self, url: str, *, clock: Callable[[], float], durability: Durability = "full", wait_s: float = WAIT_S
+    ) -> None:
         parsed = _parsed(url)
         self.sqlite = parsed.get_backend_name() == "sqlite"
         self.clock = clock
         self.path = Path(parsed.database or "") if self.sqlite else None
-        self.engine = _sqlite(parsed, durability) if self.sqlite else _postgresql(parsed, durability)
+        self.engine = (_sqlite if self.sqlite else _postgresql)(parsed, durability, wait_s)
+        self._wait_s = wait_s
         self._gate = threading.Lock()
         self._mine = threading.local()
 
@@ -129,8 +132,8 @@ class Database:
 
     @contextmanager
     def _queue(self) -> Iterator[None]:
-        if not self._gate.acquire(timeout=_WAIT_S):
-            raise StoreError(f"the database was busy for {_WAIT_S:.0f} s in this process.")
+        if not self._gate.acquire(timeout=self._wait_s):
+            raise StoreError(f"the database was busy for {self._wait_s:.0f} s in this process.")
         try:
             yield
         finally:
@@ -214,7 +217,7 @@ def _parsed(url: str) -> URL:
 _WANTED = "Wanted sqlite:////path/to/file or postgresql+psycopg://user:password@host/database."
 
 
-def _sqlite(url: URL, durability: Durability) -> Engine:
+def _sqlite(url: URL, durability: Durability, wait_s: float) -> Engine:
     engine = create_engine(
         url, hide_parameters=True, pool_size=8, max_overflow=24, connect_args={"check_same_thread": False}
     )
@@ -222,7 +225,7 @@ def _sqlite(url: URL, durability: Durability) -> Engine:
     @event.listens_for(engine, "connect")
     def _prepare(raw: sqlite3.Connection, _record: object) -> None:
         raw.isolation_level = None  # we say BEGIN ourselves; the driver's own is too late for DDL and reads
-        raw.execute(f"PRAGMA busy_timeout={int(_WAIT_S * 1000)}")
+        raw.execute(f"PRAGMA busy_timeout={int(wait_s * 1000)}")
         raw.execute("PRAGMA journal_mode=WAL")
         raw.execute(f"PRAGMA synchronous={'FULL' if durability == 'full' else 'NORMAL'}")
         raw.execute("PRAGMA temp_store=MEMORY")
@@ -233,16 +236,16 @@ def _sqlite(url: URL, durability: Durability) -> Engine:
         raw: Any = connection.connection.dbapi_connection
         if connection.get_execution_options().get("hitl_write"):
             with told_sqlite():
-                _begin_writing(raw)
+                _begin_writing(raw, wait_s)
         else:
             raw.execute("BEGIN")
 
     return engine
 
 
-def _begin_writing(raw: sqlite3.Connection) -> None:
+def _begin_writing(raw: sqlite3.Connection, wait_s: float) -> None:
     """Take SQLite's write lock, asking every millisecond."""
-    deadline = time.monotonic() + _WAIT_S
+    deadline = time.monotonic() + wait_s
     raw.execute("PRAGMA busy_timeout=0")
     try:
         while True:
@@ -254,7 +257,7 @@ def _begin_writing(raw: sqlite3.Connection) -> None:
                     raise
                 time.sleep(_POLL_S)
     finally:
-        raw.execute(f"PRAGMA busy_timeout={int(_WAIT_S * 1000)}")
+        raw.execute(f"PRAGMA busy_timeout={int(wait_s * 1000)}")
 
 
 @contextmanager
@@ -266,8 +269,10 @@ def told_sqlite() -> Iterator[None]:
         raise StoreError(f"the database refused: {str(error)[:200]}") from error
 
 
-def _postgresql(url: URL, durability: Durability) -> Engine:
-    options = "-c timezone=utc -c lock_timeout=30000" + (" -c synchronous_commit=off" if durability == "normal" else "")
+def _postgresql(url: URL, durability: Durability, wait_s: float) -> Engine:
+    options = f"-c timezone=utc -c lock_timeout={int(wait_s * 1000)}" + (
+        " -c synchronous_commit=off" if durability == "normal" else ""
+    )
     try:
         return create_engine(
             url,
@@ -275,7 +280,7 @@ def _postgresql(url: URL, durability: Durability) -> Engine:
             pool_size=8,
             max_overflow=24,
             pool_pre_ping=True,
-            connect_args={"options": options, "connect_timeout": 10},
+            connect_args={"options": options, "connect_timeout": max(2, min(10, int(wait_s)))},
         )
     except ImportError as error:
         hint = "Install it: pip install 'label-studio-hitl[postgres]'."

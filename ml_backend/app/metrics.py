@@ -36,9 +36,10 @@ class Metrics:
     come from one source that all workers share (the store), so they are never summed.
     """
 
-    def __init__(self, gauges: Gauges | None = None) -> None:
+    def __init__(self, gauges: Gauges | None = None, *, also: Callable[[str, int], object] | None = None) -> None:
         self._own = CollectorRegistry()  # not the library's global one: two apps in one process do not collide
         self._gauges = gauges
+        self._also = also  # told of every count, so that what one process met is known to all
         self._requests = Histogram(
             "hitl_request_seconds",
             "Time to answer, by route and status.",
@@ -65,6 +66,8 @@ class Metrics:
         if counter is None:
             counter = self._counters[event] = self._events.labels(event)
         counter.inc(how_many)
+        if self._also is not None:
+            self._also(event, how_many)
 
     def render(self) -> bytes:
         """Everything as Prometheus text; gauges that cannot be read are left out and counted."""

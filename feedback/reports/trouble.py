@@ -1,0 +1,62 @@
+"""Trouble: whatever is wrong with the service now or was within a day, each in one sentence."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import urllib.error
+import urllib.request
+from http import HTTPStatus
+
+from feedback.errors import FeedbackError
+from feedback.incidents import last_day, told
+from feedback.settings import Settings
+from feedback.store import Store
+
+_LITTLE_BYTES = 256 << 20  # of free space: SQLite's write-ahead log and a backup must fit
+_PATIENCE_S = 2.0
+
+
+def troubles(settings: Settings, store: Store | None) -> list[str]:
+    """Look at the store, the disk and our own web half; [] where nothing is wrong."""
+    return [*_of_store(store), *_of_disk(settings), *_of_web(settings)]
+
+
+def _of_store(store: Store | None) -> list[str]:
+    if store is None:
+        return []
+    try:
+        found = [f"within a day: {one}" for one in told(last_day(store, now_s=time.time()))]
+        found += [
+            f"project {row.project}: {row.kind} failed {row.tries} times: {row.reason}"
+            for row in store.works()
+            if row.tries and row.reason
+        ]
+    except FeedbackError as error:
+        return [f"the store cannot be read: {error}"]
+    try:
+        store.probe()
+    except FeedbackError as error:
+        found.insert(0, f"the store cannot be written: {error}")
+    return found
+
+
+def _of_disk(settings: Settings) -> list[str]:
+    if settings.database_url:
+        return []  # the disk of another host
+    try:
+        free = shutil.disk_usage(settings.data_dir).free
+    except OSError as error:
+        return [f"the data directory cannot be read: {error.strerror}"]
+    return [f"the disk of the data directory has only {free >> 20} MiB left"] if free < _LITTLE_BYTES else []
+
+
+def _of_web(settings: Settings) -> list[str]:
+    """Ask our own /health, as Label Studio would; a check of ours must not go through a proxy."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(f"{settings.url}/health", timeout=_PATIENCE_S) as answer:
+            return [] if answer.status == HTTPStatus.OK else [f"{settings.url}/health answers {answer.status}"]
+    except (OSError, ValueError) as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        return [f"the web half does not answer at {settings.url}: {reason}"]
