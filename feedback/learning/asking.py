@@ -20,6 +20,7 @@ from sampling.ordering import Ordering, order
 from sampling.pool import Pool
 
 _LAST_PLACE = 9_000  # scores are place / 10,000 in Label Studio: a version that grew so far is replaced
+_ROOM = 100  # places before a window that rules may fill; more is made as the first ones are answered
 _EVERY = 4  # second opinions are woven into a served window at every fourth place
 
 
@@ -99,7 +100,7 @@ def plan_window(
         number = served.number + 1 if served else 1
         version = f"{model}+q{number}"
         places = _places(scene, opened, champion, guesses, number=number, audit_rows=audit_rows)
-        return Plan(version, [_row(place, version, at, now_s) for at, place in enumerate(places)], why)
+        return Plan(version, [_row(place, version, at, now_s) for at, place in enumerate(places, _front(scene))], why)
     if not served.complete:
         return Plan(served.version, served.rows, "the last window was cut short")
     return _grown(scene, opened, served, champion, guesses, audit_rows=audit_rows, now_s=now_s)
@@ -136,7 +137,8 @@ def _grown(
         part = [item for item in outside if item.band == band and not item.reopened]
         room = scene.policy.queue.window - len(rows) - sum(one <= band for one in inside)
         places = _places(scene, part, champion, guesses, number=served.number, audit_rows=audit_rows) if part else []
-        rows += [_row(place, served.version, _end(ends, band), now_s) for place in places[: max(0, room)]]
+        at = _before(served, opened, band, at_least=_end(ends, band - 1))
+        rows += [_row(place, served.version, at, now_s) for place in places[: max(0, room)]]
     ahead = {row.task for row in rows}
     why = f"{len(rows)} more urgent tasks wait" if rows else ""
     again = [item for item in outside if item.reopened]
@@ -144,7 +146,7 @@ def _grown(
         _row(
             Place(item.task, None, None, blind=True, reason="second opinion"),
             served.version,
-            _end(ends, item.band - 1) + at * _EVERY,
+            max(_front(scene), _end(ends, item.band - 1)) + at * _EVERY,
             now_s,
         )
         for at, item in enumerate(again)
@@ -191,6 +193,18 @@ def _ends(served: Asked, opened: Sequence[Open]) -> dict[int, int]:
 def _end(ends: Mapping[int, int], band: int) -> int:
     """Where the bands up to this one end; 0 where none of them is in the window."""
     return max((place for other, place in ends.items() if other <= band), default=0)
+
+
+def _before(served: Asked, opened: Sequence[Open], band: int, *, at_least: int) -> int:
+    """The place just before everything of a later band that is still open."""
+    place_of = {row.task: row.place for row in served.rows}
+    later = [place_of[item.task] for item in opened if item.band > band and item.task in place_of]
+    return max(at_least, min(later, default=1) - 1)
+
+
+def _front(scene: Scene) -> int:
+    """Where a window begins: rules leave room before it for what is more urgent and comes later."""
+    return _ROOM if scene.policy.routing else 0
 
 
 def _last_place(served: Asked) -> int:

@@ -67,6 +67,17 @@ class FakeLabelStudio:
         self.tasks[task] = replace(self.tasks[task], overlap=overlap, is_labeled=False, updated_at=self._tick())
         return self.tasks[task]
 
+    def hide(self, project: str, task: int) -> Task:
+        self._up()
+        self.writes += 1
+        # as the real one: a change of is_labeled alone does not move updated_at
+        self.tasks[task] = replace(self.tasks[task], is_labeled=True)
+        return self.tasks[task]
+
+    def handed_out(self, project: str, tasks: Sequence[int]) -> list[int]:
+        self._up()
+        return [task for task in tasks if task in self.tasks and not self.tasks[task].is_labeled]
+
     # what people do
 
     def add(self, *texts: str) -> list[int]:
