@@ -35,7 +35,7 @@ _MOST_ASKED = 40_000
 _POOLING = 4.0  # how much the judge of hidden votes leans on the crowd
 _WORSE = -2.0  # standard errors below the majority: proven worse
 _MOST_RATES = 20_000_000  # error rates; beyond it the judge knows one figure per person
-_TEMPERATURES = np.array([1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0])  # votes hang together: never below 1
+_TEMPERATURES = np.array([1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 14.0])  # votes hang together: never below 1
 _BETTER_ODDS = 0.05  # one-sided level at which gold answers prove one method better
 
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from feedback.errors import VotesError
 
 _WORKER = ("worker", "annotator", "person", "user")
@@ -35,11 +37,10 @@ def read_votes(path: Path) -> VoteTable:
     """
     columns, notes = _read(path, (_WORKER, _TASK, _LABEL), "worker, task, label")
     workers, tasks, labels = columns
-    kept = {(task, worker): place for place, (task, worker) in enumerate(zip(tasks, workers, strict=True))}
-    if len(kept) < len(tasks):
-        notes.append(f"{len(tasks) - len(kept)} votes were given again by the same worker: the last one counts")
-        rows = sorted(kept.values())
-        workers, tasks, labels = ([column[row] for row in rows] for column in columns)
+    last = _last_of_each(tasks, workers)
+    if len(last) < len(tasks):
+        notes.append(f"{len(tasks) - len(last)} votes were given again by the same worker: the last one counts")
+        workers, tasks, labels = ([column[row] for row in last] for column in columns)
     return VoteTable(tasks, workers, labels, tuple(notes))
 
 
@@ -64,26 +65,63 @@ def _read(path: Path, wanted: Sequence[Sequence[str]], columns: str) -> tuple[li
     header, _, _ = text.partition("\n")
     if not header.strip():
         raise VotesError(f"{path.name} is empty.", hint=f"Wanted a CSV file with a header line and columns {columns}.")
+    delimiter = _delimiter(header)
+    rows = _plain_columns(text, delimiter) or _quoted_columns(path, text, delimiter)
+    names = [column[0].strip().lower() for column in rows]
+    places = [_place(path, names, accepted, columns) for accepted in wanted]
+    read = [rows[place][1:] for place in places]
+    if not read[0]:
+        raise VotesError(f"{path.name} has a header and no rows.", hint=f"Wanted one row per vote: {columns}.")
+    if text.count(" ") or text.count("\t"):
+        read = [[cell.strip() for cell in column] for column in read]
+    return _complete(path, read, columns)
+
+
+def _plain_columns(text: str, delimiter: str) -> list[list[str]] | None:
+    """The columns of a file without quotes and with as many cells in every row; None otherwise.
+
+    One split of the whole: a million votes in a tenth of the time that a reader of rows takes.
+    """
+    lines = text.replace("\r\n", "\n").rstrip("\n")
+    if '"' in lines or "\r" in lines or "\n\n" in lines:
+        return None
+    marks = np.frombuffer(lines.encode(), dtype=np.uint8)
+    ends = np.flatnonzero(marks == ord("\n"))
+    cells = np.diff(np.searchsorted(np.flatnonzero(marks == ord(delimiter)), [0, *ends, len(marks)]))
+    if not (cells == cells[0]).all():
+        return None
+    wide = int(cells[0]) + 1
+    flat = lines.replace("\n", delimiter).split(delimiter)
+    return [flat[column::wide] for column in range(wide)]
+
+
+def _quoted_columns(path: Path, text: str, delimiter: str) -> list[list[str]]:
+    """The columns as csv reads them; VotesError names the first row that is too short."""
     csv.field_size_limit(_LONGEST)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(header))
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        names = [name.strip().lower() for name in next(reader)]
         rows = [row for row in reader if row]
     except csv.Error as error:
         raise VotesError(
             f"{path.name}, line {reader.line_num}: {error}.", hint="Export the file again as CSV."
         ) from error
-    places = [_place(path, names, accepted, columns) for accepted in wanted]
-    if not rows:
-        raise VotesError(f"{path.name} has a header and no rows.", hint=f"Wanted one row per vote: {columns}.")
-    short = next((number for number, row in enumerate(rows) if len(row) <= max(places)), None)
+    wide = len(rows[0])
+    short = next((number for number, row in enumerate(rows) if len(row) < wide), None)
     if short is not None:
         raise VotesError(
-            f"{path.name}, row {short + 2}: {len(rows[short])} cells, wanted {len(names)}.",
+            f"{path.name}, row {short + 1}: {len(rows[short])} cells, wanted {wide}.",
             hint="A label that holds the separator or a quote must be quoted.",
         )
-    read = [[row[place].strip() for row in rows] for place in places]
-    return _complete(path, read, columns)
+    return [[row[column] for row in rows] for column in range(wide)]
+
+
+def _last_of_each(tasks: Sequence[str], workers: Sequence[str]) -> list[int]:
+    """The last row of each task and worker, in order."""
+    task, worker = ({name: code for code, name in enumerate(dict.fromkeys(column))} for column in (tasks, workers))
+    pair = np.fromiter(map(task.__getitem__, tasks), dtype=np.int64, count=len(tasks)) * len(worker)
+    pair += np.fromiter(map(worker.__getitem__, workers), dtype=np.int64, count=len(workers))
+    last: list[int] = np.sort(len(pair) - 1 - np.unique(pair[::-1], return_index=True)[1]).tolist()
+    return last
 
 
 def _complete(path: Path, read: list[list[str]], columns: str) -> tuple[list[list[str]], list[str]]:

@@ -1,0 +1,143 @@
+"""Agreement and consensus against the libraries of the field, in turns in one run, and the whole of `hitl agree`.
+
+The peers (krippendorff, crowd-kit) are GPL or heavy and no dependency of ours: without them their comparison is
+skipped by name. Each ratio is the median over rounds of the ratio within a round.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from feedback.agreement import alpha
+from feedback.consensus import dawid_skene, hierarchical
+from feedback.consensus.online import OnlineDawidSkene
+from feedback.votes import Votes
+from tests.benchmarks import machine
+
+ROUNDS = int(os.environ.get("HITL_BENCH_ROUNDS", "5"))
+PATIENCE_S = float(os.environ.get("HITL_BENCH_PATIENCE", "30"))
+AGREE = "import typer; from feedback.commands.agree import agree; typer.run(agree)"
+
+
+def crowd(n_tasks: int, n_people: int, *, per_task: int = 5, k: int = 5, seed: int = 0) -> Votes:
+    """Votes of people whose skill differs; every task has `per_task` of them."""
+    rng = np.random.default_rng(seed)
+    truth, skill = rng.integers(0, k, n_tasks), rng.beta(6, 2, n_people)
+    # consecutive places on a circle: no person twice on a task
+    first = rng.integers(0, n_people, (n_tasks, 1))
+    people = (first + rng.integers(1, n_people // per_task, (1, per_task)).cumsum(axis=1)) % n_people
+    sees = rng.random(people.shape) < skill[people]
+    labels = np.where(sees, truth[:, None], rng.integers(0, k, people.shape))
+    return Votes(np.repeat(np.arange(n_tasks), per_task), people.ravel(), labels.ravel(), n_tasks, n_people, k)
+
+
+def show(line: str) -> None:
+    print(line)  # noqa: T201 - a benchmark is there to be read
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long one run takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def compare(name: str, ours: Callable[[], object], peer: Callable[[], object]) -> float:
+    """How many times faster ours is; both are run once before, and in turns."""
+    busy = machine.wait_until_calm(PATIENCE_S)
+    ours(), peer()
+    rounds = [(seconds(ours), seconds(peer)) for _ in range(ROUNDS)]
+    ratio = statistics.median(theirs / own for own, theirs in rounds)
+    own, theirs = (statistics.median(times) * 1000 for times in zip(*rounds, strict=True))
+    show(f"\n{name}: {own:.1f} ms against {theirs:.1f} ms, {ratio:.1f} times ({machine.describe()}, {busy:.0%} busy)")
+    return ratio
+
+
+def test_alpha_is_five_times_faster_than_krippendorff() -> None:
+    krippendorff = pytest.importorskip("krippendorff", reason="krippendorff (GPL) is not installed")
+    votes = crowd(100_000, 50)
+    table = np.full((5, 100_000), np.nan)
+    table[np.tile(np.arange(5), 100_000), votes.tasks] = votes.labels
+
+    ratio = compare(
+        "alpha with its interval, 100,000 items x 5",
+        lambda: alpha(Votes(votes.tasks, votes.people, votes.labels)),
+        lambda: krippendorff.alpha(reliability_data=table, level_of_measurement="nominal"),
+    )
+
+    theirs = krippendorff.alpha(reliability_data=table, level_of_measurement="nominal")
+    assert alpha(votes).value == pytest.approx(theirs, abs=1e-9)
+    assert ratio >= 5
+
+
+def test_dawid_skene_is_four_times_faster_than_crowd_kit_with_the_same_labels() -> None:
+    module = "crowdkit.aggregation.classification.dawid_skene"
+    crowdkit = pytest.importorskip(module, reason="crowd-kit is not installed", exc_type=ImportError)
+    import pandas as pd
+
+    votes = crowd(100_000, 50)
+    frame = pd.DataFrame({"task": votes.tasks, "worker": votes.people, "label": votes.labels})
+
+    ratio = compare(
+        "Dawid-Skene, 100,000 tasks x 5",
+        lambda: dawid_skene(Votes(votes.tasks, votes.people, votes.labels)),
+        lambda: crowdkit.DawidSkene(n_iter=100).fit_predict(frame),
+    )
+
+    theirs = crowdkit.DawidSkene(n_iter=100).fit_predict(frame).sort_index().to_numpy()
+    assert (dawid_skene(votes).labels == theirs).mean() > 0.999
+    assert ratio >= 4
+
+
+def test_a_million_votes_take_less_than_two_seconds_each() -> None:
+    votes = crowd(200_000, 2000)
+    busy = machine.wait_until_calm(PATIENCE_S)
+
+    spent = {
+        work.__name__: min(seconds(lambda work=work: work(votes)) for _ in range(3)) for work in (alpha, dawid_skene)
+    }
+
+    show(f"\n1,000,000 votes: {', '.join(f'{name} {took:.2f} s' for name, took in spent.items())} ({busy:.0%} busy)")
+    assert max(spent.values()) < 2
+
+
+def test_a_million_votes_through_hitl_agree_take_less_than_ten_seconds(tmp_path: Path) -> None:
+    votes = crowd(200_000, 2000)
+    names = np.array(["spam", "ham", "hate", "offensive", "other"])[votes.labels]
+    rows = zip(votes.people.tolist(), votes.tasks.tolist(), names.tolist(), strict=True)
+    file = tmp_path / "votes.csv"
+    file.write_text("worker,task,label\n" + "".join(f"w{who},t{task},{label}\n" for who, task, label in rows))
+    busy = machine.wait_until_calm(PATIENCE_S)
+
+    took = min(
+        seconds(lambda: subprocess.run([sys.executable, "-c", AGREE, "--votes", file], check=True, capture_output=True))
+        for _ in range(2)
+    )
+
+    show(f"\n1,000,000 votes through hitl agree, process and file included: {took:.1f} s ({busy:.0%} busy)")
+    assert took < 10
+
+
+def test_one_online_update_takes_less_than_a_hundred_microseconds() -> None:
+    votes = crowd(10_000, 100)
+    running = OnlineDawidSkene(votes, hierarchical(votes))
+    rng = np.random.default_rng(1)
+    arrivals = list(zip(rng.integers(0, 12_000, 5000).tolist(), rng.integers(100, 130, 5000).tolist(), strict=True))
+    machine.wait_until_calm(PATIENCE_S)
+
+    spent = [
+        seconds(lambda task=task, person=person: running.vote(task, person, task % 5)) for task, person in arrivals
+    ]
+
+    typical, slow = statistics.median(spent) * 1e6, float(np.quantile(spent, 0.99)) * 1e6
+    show(f"\none vote taken in: {typical:.0f} µs, 99 of 100 below {slow:.0f} µs")
+    assert typical < 100
