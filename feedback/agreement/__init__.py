@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from feedback.agreement.chance import brennan_prediger, fleiss, gwet, percent, scott
 from feedback.agreement.coefficient import Coefficient
@@ -11,6 +11,7 @@ from feedback.agreement.conger import conger
 from feedback.agreement.icc import icc
 from feedback.agreement.krippendorff import alpha
 from feedback.votes import Votes
+from ml_backend import plugins
 
 __all__ = [
     "BUILTINS",
@@ -23,6 +24,7 @@ __all__ = [
     "fleiss",
     "gwet",
     "icc",
+    "measure",
     "percent",
     "scott",
 ]
@@ -37,3 +39,13 @@ BUILTINS: Mapping[str, str] = {
     "conger": "feedback.agreement.conger:conger",
     "brennan_prediger": "feedback.agreement.chance:brennan_prediger",
 }
+
+
+def measure(name: str) -> Callable[[Votes], Coefficient]:
+    """Find a measure of agreement by name; UnknownName with the nearest one where there is none.
+
+    >>> measure("alpha") is alpha
+    True
+    """
+    found: Callable[[Votes], Coefficient] = plugins.load("hitl.agreement", name, BUILTINS)
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from feedback.consensus.calibration import calibrated, calibration_error
 from feedback.consensus.choosing import Choice, auto
@@ -11,6 +11,7 @@ from feedback.consensus.majority import majority
 from feedback.consensus.record import Consensus
 from feedback.consensus.weighing import one_coin, weighted
 from feedback.votes import Votes
+from ml_backend import plugins
 
 __all__ = [
     "BUILTINS",
@@ -23,6 +24,7 @@ __all__ = [
     "dawid_skene",
     "hierarchical",
     "majority",
+    "method",
     "one_coin",
     "weighted",
 ]
@@ -35,3 +37,13 @@ BUILTINS: Mapping[str, str] = {
     "one_coin": "feedback.consensus.weighing:one_coin",
     "weighted": "feedback.consensus.weighing:weighted",
 }
+
+
+def method(name: str) -> Callable[[Votes], Consensus]:
+    """Find a method of consensus by name; UnknownName with the nearest one where there is none.
+
+    >>> method("majority") is majority
+    True
+    """
+    found: Callable[[Votes], Consensus] = plugins.load("hitl.consensus", name, BUILTINS)
+    return found
