@@ -21,7 +21,11 @@ class Draws:
 
     def unit(self, data: Mapping[str, Any]) -> str:
         """Name what is drawn."""
-        return f"{self.project}/{content_hash(data)}"
+        return self.unit_of(content_hash(data))
+
+    def unit_of(self, content: str) -> str:
+        """The same where the task's content has its name already, as rows of the store do."""
+        return f"{self.project}/{content}"
 
     def roles(self, units: Sequence[str]) -> list[str]:
         """Give "train", or the audit role: "tune", "judge" or "certify"."""

@@ -9,11 +9,13 @@ from feedback.learning.challenge import learned_annotations
 from feedback.missed import missed
 from feedback.store import ProjectRow, Record, Store
 
+_LAST = 10  # promoted models that the loop's latency is measured on: how fast it is now, not how slow it began
+
 
 def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
     """One project as plain JSON; what is not known yet is None."""
-    tasks = store.task_rows(project.id)
-    votes = store.votes(project.id)
+    counts = store.project_counts(project.id)
+    queue = store.queue_counts(project.id)
     champion = store.registry.champion(project.id)
     turn = store.latest(project.id, "turn")
     work = [row for row in store.works() if row.project == project.id]
@@ -21,22 +23,22 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "project": project.id,
         "title": project.title,
         "state": "paused" if project.paused else "connected" if project.connected else "learning from webhooks alone",
-        "tasks": len(tasks),
-        "answered": len({vote.task for vote in votes}),
-        "answers": len(votes),
-        "skips": len(store.skips(project.id)),
-        "people": len({vote.person for vote in votes}),
+        "tasks": counts.tasks,
+        "answered": counts.answered,
+        "answers": counts.answers,
+        "skips": counts.skips,
+        "people": counts.people,
         "model": _model(store, project.id, champion.version) if champion else None,
         "audit_accuracy": _audit_accuracy(store, project.id),
         "agreement": _agreement(store, project.id),
-        "window": _window(store, project.id, {task.id for task in tasks if not task.is_labeled}),
+        "window": {"version": queue.version, "rows": queue.rows, "open": queue.open} if queue else None,
         "verdict": _body(store, project.id, "verdict"),
         "closure_rate": _closure(store, project.id, champion.version if champion else "", turn),
-        "loop_latency_s": _latency(store, project.id, votes),
+        "loop_latency_s": _latency(store, project.id),
         "missed_by_webhooks": missed(store, project.id),
         "behind": sum(row.state != "idle" for row in work),
         "parked": [f"{row.kind}: {row.reason}" for row in work if row.state == "parked"],
-        "unreadable": len(store.problems(project.id)),
+        "unreadable": counts.unreadable,
         "notes": list(turn.body["notes"]) if turn else [],
     }
 
@@ -92,13 +94,6 @@ def _agreement(store: Store, project: str) -> dict[str, Any] | None:
     }
 
 
-def _window(store: Store, project: str, open_tasks: set[int]) -> dict[str, Any] | None:
-    rows = store.window(project)
-    if not rows:
-        return None
-    return {"version": rows[0].version, "rows": len(rows), "open": sum(row.task in open_tasks for row in rows)}
-
-
 def _closure(store: Store, project: str, version: str, turn: Record | None) -> float | None:
     """The share of human answers that the serving model has learned from; audit answers are never learned from."""
     trainable = int(turn.body.get("trainable", 0)) if turn else 0
@@ -107,17 +102,16 @@ def _closure(store: Store, project: str, version: str, turn: Record | None) -> f
     return round(min(1.0, len(learned_annotations(store, project, version)) / trainable), 4) if version else 0.0
 
 
-def _latency(store: Store, project: str, votes: list[Any]) -> float | None:
-    """Median seconds from an answer to the promotion of the first model that learned from it."""
+def _latency(store: Store, project: str) -> float | None:
+    """Median seconds from an answer to the promotion of the first model that learned from it, of the last models."""
+    promoted = [one.body for one in store.records(project, "verdict") if one.body.get("promote")]
     waits: list[float] = []
-    at_s = {vote.annotation: vote.at_s for vote in votes}
-    seen: set[int] = set()
-    for record in reversed(store.records(project, "verdict")):
-        if not record.body.get("promote"):
-            continue
-        new = learned_annotations(store, project, record.body["challenger"]) - seen
-        seen |= new
-        waits += [record.body["at_s"] - at_s[annotation] for annotation in new if annotation in at_s]
+    learned: dict[str, frozenset[int]] = {}
+    for body, before in zip(promoted[:_LAST], [*promoted[1:], {}], strict=False):
+        for version in filter(None, (body["challenger"], before.get("challenger"))):
+            learned.setdefault(version, learned_annotations(store, project, version))
+        new = learned[body["challenger"]] - learned.get(before.get("challenger", ""), frozenset())
+        waits += [body["at_s"] - at_s for at_s in store.answered_at(project, new)]
     return round(sorted(waits)[len(waits) // 2], 2) if waits else None
 
 

@@ -99,5 +99,5 @@ class Counts:
                 .outerjoin(schema.task, and_(tasks.project == rows.project, tasks.id == rows.task))
                 .where(rows.project == project, rows.version == version)
             )
-            counted = connection.execute(query).one()
-            return QueueCounts(version, *counted[:4], counted[4] or 0.0)
+            n, still_open, blind, blind_open, written_s = connection.execute(query).one()
+            return QueueCounts(version, n, still_open, blind, blind_open, written_s or 0.0)
