@@ -156,7 +156,7 @@ def _text_of(body: Mapping[str, Any], key: str) -> str:
     if text is None:
         return ""
     if not isinstance(text, str):
-        raise BodyError(f"{key} is a {type(text).__name__}; wanted a text.")
+        raise BodyError(f"{key} is {text!r:.60}; wanted a text.")
     return text
 
 
