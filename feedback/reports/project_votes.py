@@ -27,7 +27,10 @@ def analyse_scene(scene: Scene, *, gold: Mapping[str, str] | None = None, calibr
     doubled = [vote for vote in scene.votes if vote.task in scene.doubled]
     on_drawn = _analyse(doubled, None, 0, drawn=True) if doubled else None
     if on_drawn is None or not any(figure.items for figure in on_drawn.agreement.values()):
-        return replace(found, notes=(*found.notes, "no task that was drawn for agreement has two votes yet"))
+        shown = f"{found.agreement['alpha']}, chosen because they are hard: shown, not judged."
+        return replace(
+            found, verdict=shown, notes=(*found.notes, "no task that was drawn for agreement has two votes yet")
+        )
     said = f"agreement on {len({vote.task for vote in doubled})} tasks drawn for it, the rest on all"
     return replace(found, agreement=on_drawn.agreement, verdict=on_drawn.verdict, notes=(*found.notes, said))
 

@@ -1,0 +1,100 @@
+"""A connected project's votes: agreement on the tasks drawn for it, everything else on all."""
+
+import numpy as np
+import pytest
+
+from feedback.errors import VotesError
+from feedback.learning.roles import Draws
+from feedback.learning.scene import Scene
+from feedback.policy import Policy
+from feedback.reports.project_votes import analyse_scene
+from feedback.store import ProjectRow, Vote
+from ml_backend.label_config import read_label_config
+from ml_backend.records import Answer
+
+CONFIG = read_label_config(
+    '<View><Text name="t" value="$t"/>'
+    '<Choices name="c" toName="t"><Choice value="a"/><Choice value="b"/></Choices></View>'
+)
+
+
+def scene(votes, doubled=frozenset()):
+    rows = tuple(
+        Vote(task, "c", person, answer, number, 0.0, None, None) for number, (task, person, answer) in enumerate(votes)
+    )
+    project = ProjectRow("7", label_config=CONFIG.xml)
+    draws = Draws("key", "7", 0.1, 0.1)
+    return Scene(project, Policy(), CONFIG.control(), CONFIG, draws, {}, {}, {}, frozenset(doubled), rows)
+
+
+def choices(labels_by_task):
+    return [
+        (task, person, Answer("choices", (label,)))
+        for task, labels in labels_by_task.items()
+        for person, label in enumerate(labels)
+    ]
+
+
+def test_agreement_rests_on_the_drawn_tasks_and_consensus_on_all():
+    hard = dict.fromkeys(range(40), "ab")
+    drawn = {task: "aa" if task % 2 else "bb" for task in range(40, 80)}
+
+    found = analyse_scene(scene(choices(hard | drawn), doubled=range(40, 80)))
+
+    assert found.agreement["percent"].value == 1.0
+    assert found.agreement["percent"].items == 40
+    assert "alike" in found.verdict
+    assert any("40 tasks drawn for it" in note for note in found.notes)
+    assert set(found.open_first) <= {str(task) for task in range(40)}
+
+
+def test_without_drawn_tasks_the_figures_are_shown_and_not_judged():
+    found = analyse_scene(scene(choices(dict.fromkeys(range(50), "ab"))))
+
+    assert found.agreement["percent"].value == 0.0
+    assert "chosen because they are hard" in found.verdict
+    assert "unclear" not in found.verdict
+    assert any("no task that was drawn" in note for note in found.notes)
+
+
+def test_gold_is_named_by_task_id():
+    rng = np.random.default_rng(0)
+    truth = {task: "ab"[rng.integers(0, 2)] for task in range(60)}
+    votes = choices({task: label * 3 for task, label in truth.items()})
+
+    found = analyse_scene(scene(votes), gold={str(task): label for task, label in truth.items()})
+
+    assert found.consensus["auto"].accuracy == 1.0
+
+
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda task, person: Answer("rating", task % 5 + 1), "ac2"),
+        (lambda task, person: Answer("number", float(task)), "icc"),
+        (lambda task, person: Answer("pairwise", "left" if task % 2 else "right"), "cohen"),
+        (lambda task, person: Answer("choices", ("a", "b") if task % 2 else ("a",)), "alpha"),
+        (lambda task, person: Answer("labels", ((task, task + 5, "PER"),)), "alpha"),
+    ],
+)
+def test_every_type_of_answer_has_its_figures(make, name):
+    votes = [(task, person, make(task, person)) for task in range(30) for person in range(3)]
+
+    found = analyse_scene(scene(votes))
+
+    assert found.agreement[name].value == pytest.approx(1.0)
+    assert "not judged" in found.verdict
+    assert found.plain()["consensus"]["auto"]["method"]
+
+
+def test_a_project_without_votes_says_so():
+    with pytest.raises(VotesError, match="project 7 has no votes on 'c' yet"):
+        analyse_scene(scene([]))
+
+
+def test_gold_for_regions_is_refused_with_a_way_out():
+    votes = [(task, person, Answer("labels", ((task, task + 5, "PER"),))) for task in range(5) for person in range(2)]
+
+    with pytest.raises(VotesError, match="single choices only") as refused:
+        analyse_scene(scene(votes), gold={"1": "x"})
+    assert "--votes" in refused.value.hint
