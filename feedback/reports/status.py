@@ -27,6 +27,8 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "answered": counts.answered,
         "answers": counts.answers,
         "skips": counts.skips,
+        "kept_back": counts.kept_back,
+        "routed": store.routed(project.id) or None,
         "people": counts.people,
         "model": _model(store, project.id, champion.version) if champion else None,
         "audit_accuracy": _audit_accuracy(store, project.id),

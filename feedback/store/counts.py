@@ -16,7 +16,8 @@ class ProjectCounts:
     """How much a project holds; answers and people are those that are votes."""
 
     tasks: int = 0
-    labeled: int = 0  # tasks that Label Studio asks no more
+    labeled: int = 0  # tasks that Label Studio asks no more, without those that we only keep back
+    kept_back: int = 0  # tasks that the routing keeps from the first tier
     answered: int = 0  # tasks with a vote
     answers: int = 0
     people: int = 0
@@ -49,8 +50,16 @@ class Counts:
         with self._database.read() as connection:
             if _is_gone(connection, project):
                 return ProjectCounts()
-            labeled = func.count().filter(tasks.is_labeled)
-            n_tasks, n_labeled = connection.execute(select(func.count(), labeled).where(here)).one()
+            kept = schema.kept_back.c
+            is_kept = kept.task.is_not(None)
+            labeled = func.count().filter(tasks.is_labeled, ~is_kept)
+            counted_tasks = (
+                select(func.count(), labeled, func.count().filter(is_kept))
+                .select_from(schema.task)
+                .outerjoin(schema.kept_back, and_(kept.project == tasks.project, kept.task == tasks.id))
+                .where(here)
+            )
+            n_tasks, n_labeled, n_kept = connection.execute(counted_tasks).one()
             # a person's vote on a task may have several versions; the newest counts, so one is counted
             given = (
                 select(votes.task, votes.person)
@@ -71,6 +80,7 @@ class Counts:
             return ProjectCounts(
                 tasks=n_tasks,
                 labeled=n_labeled,
+                kept_back=n_kept,
                 answered=answered,
                 answers=answers,
                 people=people,

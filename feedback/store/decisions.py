@@ -68,6 +68,14 @@ class Decisions:
                 found[task] = (shared.get(key) or shared.setdefault(key, Standing(*key)), content)
         return found
 
+    def routed(self, project: str) -> dict[str, int]:
+        """Count the tasks that stand in each outcome: tiers, and "hold"."""
+        table = schema.decision.c
+        newest = select(func.max(table.id)).where(table.project == project).group_by(table.task)
+        query = select(table.outcome, func.count()).where(table.id.in_(newest)).group_by(table.outcome)
+        with self._database.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query.order_by(table.outcome))}
+
     def decisions(self, project: str, *, task: int | None = None, limit: int = 1000) -> list[Decision]:
         """Give the newest decisions of a project or of one task, newest first."""
         table = schema.decision.c

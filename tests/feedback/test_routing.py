@@ -106,6 +106,18 @@ def test_a_task_for_a_later_tier_is_shown_to_nobody_in_the_first(world: World):
     assert set(world.store.kept_back("7")) == {big}
 
 
+def test_what_is_kept_back_is_not_counted_as_labelled(world: World):
+    world.use(rules("when = { data.amount.gte = 5000 }\nto = 'L2'"))
+    done, _big, _open = world.add("a", amount=5), world.add("b", amount=9000), world.add("c", amount=5)
+    world.turn()
+    world.studio.answer(done, "tool")
+    world.turn()
+    counts = world.store.project_counts("7")
+
+    assert (counts.tasks, counts.labeled, counts.kept_back, counts.answered) == (3, 1, 1, 1)
+    assert world.store.routed("7") == {"L1": 2, "L2": 1}
+
+
 def test_a_held_task_that_label_studio_forgot_is_hidden_again_at_the_next_turn(world: World):
     world.use(rules("when = { data.amount.gte = 5000 }\nto = 'hold'"))
     world.add("a", amount=5)
