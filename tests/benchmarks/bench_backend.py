@@ -11,7 +11,7 @@ import os
 import random
 import statistics
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from importlib.metadata import version
 
 import orjson
@@ -82,8 +82,8 @@ def test_webhook_while_a_training_runs(cold: dict[str, Address]):
         sent = [bodies.post("/webhook", bodies.event(rng, next(numbers))) for _ in range(count)]
         return drive(address, sent, lambda status, body: "" if status in (200, 201) else f"{status}", seconds=SECONDS)
 
-    with training.endless():
-        ratios = compare(cold, events, "webhook, one annotation each, while a training runs")
+    title = "webhook, one annotation each, while a training runs"
+    ratios = compare(cold, events, title, beside=training.endless)
 
     assert ratios[DEFAULT] >= 10
     assert ratios[EQUAL] >= 5
@@ -102,14 +102,24 @@ def predict(address: Address, tasks: int) -> Load:
     return drive(address, requests, check, seconds=SECONDS)
 
 
-def compare(targets: dict[str, Address], run: Drive, title: str) -> dict[str, float]:
-    """Drive all servers in turns; print what each did, give the median ratio of each of ours to the peer."""
+def compare(
+    targets: dict[str, Address],
+    run: Drive,
+    title: str,
+    *,
+    beside: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> dict[str, float]:
+    """Drive all servers in turns; print what each did, give the median ratio of each of ours to the peer.
+
+    What runs `beside` starts when the machine is calm and counts against both.
+    """
     busy = machine.wait_until_calm(PATIENCE_S)
     setup = [bodies.post("/setup", bodies.setup())]
-    for address in targets.values():  # 1.0.9 refuses predictions before a setup; ours needs none
-        drive(address, setup, lambda status, body: "" if status == 200 else f"{status}", connections=1, seconds=0.2)
-        run(address)
-    rounds = [{name: run(address) for name, address in targets.items()} for _ in range(ROUNDS)]
+    with beside():
+        for address in targets.values():  # 1.0.9 refuses predictions before a setup; ours needs none
+            drive(address, setup, lambda status, body: "" if status == 200 else f"{status}", connections=1, seconds=0.2)
+            run(address)
+        rounds = [{name: run(address) for name, address in targets.items()} for _ in range(ROUNDS)]
     ours = [name for name in targets if name != "peer"]
     ratios = {name: statistics.median(one[name].per_s / one["peer"].per_s for one in rounds) for name in ours}
     report(title, rounds, ratios, busy)
