@@ -56,6 +56,7 @@ class Simulation:
     before: Load
     after: Load
     moved: int  # tasks that would go elsewhere
+    changed: int  # tasks that would have another priority, queue or number of people
     examples: tuple[tuple[int, str, str], ...]  # task, before, after
     missing: Mapping[str, int]  # field of the new policy -> tasks of which it is not known
 
@@ -65,6 +66,8 @@ class Simulation:
         lines = [f"{self.n:,} {self.source} over {self.days:.1f} days; {self.moved:,} would go elsewhere."]
         share = f"{_percent(self.before.auto, self.n)} -> {_percent(self.after.auto, self.n)}"
         certified = f" (cannot certify yet: {NO_CERTIFICATE}, so people decide)"
+        if self.changed:
+            lines.append(f"{self.changed:,} would have another priority, queue or number of people.")
         lines.append(f"automation asked for: {share}{certified if self.before.auto or self.after.auto else ''}")
         for tier in dict.fromkeys([*self.before.looks, *self.after.looks]):
             was, now = self.before.looks.get(tier, 0) / self.days, self.after.looks.get(tier, 0) / self.days
@@ -94,7 +97,8 @@ def simulate(old: Policy, new: Policy, past: Past) -> Simulation:
     was, now = Router(old), Router(new)
     before, after = was.all(table), now.all(table)
     pairs = zip(past.tasks, before, after, strict=True)
-    moved = [(task, one.to, other.to) for task, one, other in pairs if _place(one) != _place(other)]
+    moved = [(task, one.to, other.to) for task, one, other in pairs if one.to != other.to]
+    changed = sum(_manner(one) != _manner(other) for one, other in zip(before, after, strict=True))
     missing = {
         name: unknown
         for name in sorted(now.fields)
@@ -107,13 +111,14 @@ def simulate(old: Policy, new: Policy, past: Past) -> Simulation:
         before=_load(old, before, past.handling_s),
         after=_load(new, after, past.handling_s),
         moved=len(moved),
+        changed=changed,
         examples=tuple(moved[:_SHOWN]),
         missing=missing,
     )
 
 
-def _place(outcome: Outcome) -> tuple[Any, ...]:
-    return outcome.to, outcome.refused, outcome.priority, outcome.queue, outcome.overlap
+def _manner(outcome: Outcome) -> tuple[Any, ...]:
+    return outcome.priority, outcome.queue, outcome.overlap
 
 
 def _load(policy: Policy, outcomes: Sequence[Outcome], handling_s: float | None) -> Load:

@@ -56,7 +56,7 @@ def test_automation_load_and_cost_are_said_with_what_they_were():
     assert (found.before.looks, found.after.looks) == ({"L1": 100}, {"L1": 60, "L2": 80})
     # 100 minutes at 30 against 60 minutes at 30 and 80 looks of 6 minutes at 60
     assert (found.before.cost, found.after.cost) == (pytest.approx(50), pytest.approx(30 + 480))
-    assert found.moved == 71
+    assert (found.moved, found.changed) == (40, 0)
     said = "\n".join(found.sentences)
     assert "automation asked for: 0% -> 31% (cannot certify yet" in said
     assert "L1 load: -4.0 looks/day (10.0 -> 6.0)" in said
