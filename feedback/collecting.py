@@ -19,10 +19,11 @@ class _Platform(Protocol):
     def changed(self, project: str, since: str) -> Iterable[tuple[Task, Sequence[Annotation]]]: ...
 
 
-def collect(store: Store, platform: _Platform, project: str, *, now_s: float) -> int:
+def collect(store: Store, platform: _Platform, project: str, *, now_s: float, want: str | None = "turn") -> int:
     """Append what changed since the last look; what was deleted together with its task is found by a sweep only.
 
-    Returns the number of changes that no webhook had brought. Resumes where it stopped; safe to repeat.
+    Returns the number of changes that no webhook had brought. Resumes where it stopped; safe to repeat. `want` is the
+    work that a change asks for: none in a review project, which the turn of its source reads.
     """
     found = store.latest(project, "cursor")
     last = str(found.body["since"]) if found else ""
@@ -32,13 +33,16 @@ def collect(store: Store, platform: _Platform, project: str, *, now_s: float) ->
         newest = max(newest, task.updated_at)
         batch += events.of_task(task, given, source="poll", seen_s=now_s)
         # by Label Studio's own clock: what a webhook brought after this read is newer than the task as read
-        known = store.annotation_ids(project, task.id, before=events.canonical_time(task.updated_at))
-        batch += events.vanished(project, known - {one.id for one in given}, source="poll")
+        until = events.canonical_time(task.updated_at)
+        known = store.known_annotations(project, above=task.id - 1, upto=task.id, before=until).get(task.id, {})
+        shown = {one.id for one in given}
+        gone = {one: born for one, born in known.items() if one not in shown}
+        batch += events.vanished(project, gone, source="poll")
         if len(batch) >= _BATCH:
-            new += store.append(batch).changed
+            new += store.append(batch, want=want).changed
             batch = []
     if batch:
-        new += store.append(batch).changed
+        new += store.append(batch, want=want).changed
     note_missed(store, project, new)
     if newest != last:
         store.record(project, "cursor", {"since": newest})

@@ -22,6 +22,10 @@ from feedback.learning.settling import Settlement, settle
 from feedback.learning.workshop import Workshop, mirror
 from feedback.policy import Policy
 from feedback.reports.agreement import report_agreement
+from feedback.review.desk import Desk
+from feedback.review.finals import above, with_finals
+from feedback.review.reasons import note_answers
+from feedback.review.rooms import Rooms
 from feedback.routing import route
 from feedback.store import ProjectRow, Store, WindowRow
 from ml_backend.errors import ArtefactError, LabelConfigError, LabelStudioError, NotTrained, UnknownName
@@ -98,9 +102,11 @@ class Loop:
         folder: Registry,
         policies: Callable[[ProjectRow], Policy],
         clock: Callable[[], float],
+        rooms: Rooms | None = None,
     ) -> None:
         self._store = store
         self._platform = platform
+        self._desk = Desk(store, rooms, clock=clock)
         self._workshop = workshop
         self._folder = folder
         self._policies = policies
@@ -122,19 +128,26 @@ class Loop:
         policy = self._policies(project)
         found = _control(project, policy, notes)
         scene = read_scene(self._store, project, policy, *found) if found else None
-        turn = self._learn_and_ask(scene, collected, notes, held) if scene else self._idle(project_id, collected, notes)
+        if scene is None:
+            turn = self._idle(project_id, collected, notes)
+        else:
+            turn = self._learn_and_ask(scene, collected, notes, held, poll=poll)
         self._store.record(project_id, "turn", asdict(turn))
         return turn
 
-    def _learn_and_ask(self, scene: Scene, collected: int, notes: list[str], held: Held | None) -> Turn:
+    def _learn_and_ask(self, scene: Scene, collected: int, notes: list[str], held: Held | None, *, poll: bool) -> Turn:
+        note_answers(self._store, scene, self._champion(scene.project.id, []), self._guesses)
+        reviewed = above(self._store, scene)
         settlement = settle(scene.votes, scene.wanted, max_votes=scene.policy.overlap.max_votes)
+        settlement = with_finals(settlement, reviewed, scene)
         report_agreement(self._store, scene, now_s=self._clock())
         data = {task.id: task.data for task in scene.tasks.values()}
         dataset = build(scene.control.name, scene.control.labels, settlement.settled, data, scene.roles)
         verdict = self._learn(scene, dataset, notes, held)
         mirror(self._store.registry, self._folder, scene.project.id)
         champion = self._champion(scene.project.id, notes)
-        scene = self._route(scene, settlement, champion, notes, held)
+        scene = self._route(scene, settlement, champion, reviewed.away, notes, held)
+        self._review(scene, settlement, champion, notes, held, poll=poll)
         reopened = self._reopen(scene, settlement, notes, held)
         asked, window = self._ask(scene, settlement, dataset, champion, notes, held)
         return Turn(
@@ -174,14 +187,49 @@ class Loop:
             return ""
         return f"{'promoted' if verdict.promote else 'kept'}: {verdict.challenger}: {verdict.reason}"
 
+    def _review(
+        self,
+        scene: Scene,
+        settlement: Settlement,
+        champion: Bundle | None,
+        notes: list[str],
+        held: Held | None,
+        *,
+        poll: bool,
+    ) -> None:
+        """Move what is under review: open, decide, watch the clocks, hand out, bring final answers back."""
+        project = scene.project.id
+
+        def gather(room: str) -> None:
+            if poll and self._platform is not None:
+                collect(self._store, self._platform, room, now_s=self._clock(), want=None)
+
+        worked = self._desk.turn(
+            scene,
+            settlement,
+            champion,
+            self._guesses,
+            gather=gather,
+            may_write=lambda: self._may_write(project, held),
+        )
+        notes += worked.notes
+        if worked.left or worked.resolved or worked.opened:  # final answers are learned from, new cases are held back
+            self._store.want(project, "turn")
+
     def _route(
-        self, scene: Scene, settlement: Settlement, champion: Bundle | None, notes: list[str], held: Held | None
+        self,
+        scene: Scene,
+        settlement: Settlement,
+        champion: Bundle | None,
+        away: frozenset[int],
+        notes: list[str],
+        held: Held | None,
     ) -> Scene:
         """Decide who looks at what, and keep from the first tier what is not for it."""
         project, now_s = scene.project.id, self._clock()
         settled = frozenset(one.task for one in settlement.settled)
         routes = route(self._store, scene, settled, champion, self._guesses, self._committee, now_s=now_s)
-        scene = replace(scene, routes=routes)
+        scene = replace(scene, routes=replace(routes, held=routes.held | away))
         if self._platform is None or not scene.project.connected:
             return scene
         try:

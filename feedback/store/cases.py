@@ -178,12 +178,16 @@ class Cases:
             raise NotStored(f"there is no case {number}.", hint="`hitl cases` lists them.")
         return _case(row)
 
-    def cases(self, project: str, *, states: Iterable[str] = (), tasks: Sequence[int] | None = None) -> list[CaseRow]:
-        """Give a project's cases, the most urgent first, then by age."""
+    def cases(
+        self, project: str, *, states: Iterable[str] = (), tasks: Sequence[int] | None = None, but_tier: str = ""
+    ) -> list[CaseRow]:
+        """Give a project's cases, the most urgent first, then by age; `but_tier` leaves one tier out."""
         table = review_case.c
         query = select(review_case).where(table.project == project)
         if states:
             query = query.where(table.state.in_(list(states)))
+        if but_tier:
+            query = query.where(table.tier != but_tier)
         query = query.order_by(table.priority, table.entered_s, table.id)
         with self._database.read() as connection:
             if tasks is None:
@@ -211,6 +215,14 @@ class Cases:
         """Give the whole trail of a case, oldest first."""
         return self._steps(case_step.c.case_id == case)
 
+    def steps_of(self, cases: Sequence[int]) -> dict[int, list[StepRow]]:
+        """Give the trails of these cases, oldest line first."""
+        found: dict[int, list[StepRow]] = {case: [] for case in cases}
+        for part in chunks(cases):
+            for step in self._steps(case_step.c.case_id.in_(part)):
+                found[step.case].append(step)
+        return found
+
     def all_steps(self, project: str, *, since_s: float = 0.0) -> list[StepRow]:
         """Give the trails of a project's cases, by case and number."""
         of_project = select(review_case.c.id).where(review_case.c.project == project)
@@ -227,6 +239,16 @@ class Cases:
             query = query.where(table.case_id.in_(of_project))
         with self._database.read() as connection:
             return [_look(row) for row in connection.execute(query)]
+
+    def looks_of(self, cases: Sequence[int]) -> dict[int, list[LookRow]]:
+        """Give what reviewers said of these cases, oldest first."""
+        found: dict[int, list[LookRow]] = {case: [] for case in cases}
+        query = select(case_look).order_by(case_look.c.at_s, case_look.c.annotation)
+        with self._database.read() as connection:
+            for part in chunks(cases):
+                for row in connection.execute(query.where(case_look.c.case_id.in_(part))):
+                    found[row.case_id].append(_look(row))
+        return found
 
     def save_overrides(self, rows: Sequence[OverrideRow]) -> None:
         """Keep human answers beside the model's; a changed annotation replaces its row."""

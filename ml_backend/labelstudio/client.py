@@ -74,6 +74,10 @@ class Client(Hooks):
         """The sign-up address of the organization, with its token."""
         return str(self._send("GET", "api/invite")["invite_url"])
 
+    def users(self) -> list[Json]:
+        """Everybody in the organization: id, email, ..."""
+        return list(self._send("GET", "api/users/"))
+
     def projects(self) -> Iterator[Json]:
         """Every project that this user sees."""
         page = 1
@@ -198,6 +202,10 @@ class Client(Hooks):
     def annotations(self, task: int) -> list[Json]:
         """The annotations of one task."""
         return list(self._send("GET", f"api/tasks/{task}/annotations/"))
+
+    def drafts(self, task: int) -> list[Json]:
+        """The drafts of one task, everybody's: user, created_at, ..."""
+        return list(self._send("GET", f"api/tasks/{task}/drafts"))
 
     def patch_annotation(self, annotation: int, **fields: Any) -> Json:
         """Change an annotation: result, ground_truth, ..."""

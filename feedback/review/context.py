@@ -1,0 +1,96 @@
+"""Context: what a reviewer is told about a case: why it is here, what the model said, and what others said before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from feedback.learning.scene import Scene
+from feedback.review.cases import is_blind
+from feedback.store import CaseRow, LookRow, StepRow, Vote
+from ml_backend.records import Answer
+
+
+def facts(case: CaseRow, scene: Scene) -> dict[str, str]:
+    """Why a case is here and what is known of it, as a small table; a blind case gives nothing away."""
+    tier = scene.policy.tiers[case.tier]
+    shown: dict[str, str] = {"Case": f"{case.id}, round {case.round}", "Tier": tier.title or case.tier}
+    if is_blind(case, scene.policy):
+        shown["Please"] = "answer as if nobody had answered before"
+    else:
+        shown["Why here"] = case.why
+        if case.proposal is not None:
+            shown["Proposed"] = f"{words(case.proposal)} (by {case.proposed_by})"
+        if case.confidence is not None and case.proposed_by == "model":
+            shown["The model's confidence"] = f"{case.confidence:.0%}"
+    if case.due_s is not None:
+        shown["Wanted by"] = clock_time(case.due_s, _zone(case, scene))
+    if case.skills:
+        shown["Needs"] = ", ".join(case.skills)
+    return shown
+
+
+def history(
+    case: CaseRow, scene: Scene, votes: Sequence[Vote], looks: Sequence[LookRow], steps: Sequence[StepRow]
+) -> list[tuple[str, str]]:
+    """What was said before, as (who, what), oldest first; people are numbered, not named; nothing on a blind case.
+
+    Guidelines that somebody gave are told to everybody.
+    """
+    zone = _zone(case, scene)
+    told = [
+        (step.at_s, f"guideline, {clock_time(step.at_s, zone)}", step.note)
+        for step in steps
+        if step.event == "answered" and step.note
+    ]
+    if not is_blind(case, scene.policy):
+        people = list(dict.fromkeys([*(vote.person for vote in votes), *(look.person for look in looks)]))
+        number = {person: place for place, person in enumerate(people, start=1)}
+        first = scene.policy.first_tier
+        for vote in votes:
+            who = f"{first}, person {number[vote.person]}, {clock_time(vote.at_s, zone)}"
+            told.append((vote.at_s, who, words(vote.answer)))
+        for look in looks:
+            who = f"{look.tier}, person {number[look.person]}, {clock_time(look.at_s, zone)}"
+            told.append((look.at_s, who, _said(look, scene)))
+    return [(who, what) for _at_s, who, what in sorted(told)]
+
+
+def words(answer: Answer | None) -> str:
+    """An answer as people read it.
+
+    >>> words(Answer("choices", ("spam", "phishing"))), words(None)
+    ('spam, phishing', 'no answer')
+    """
+    if answer is None:
+        return "no answer"
+    if answer.kind == "choices" and isinstance(answer.value, tuple):
+        return ", ".join(map(str, answer.value))
+    return str(answer.value) if isinstance(answer.value, (str, int, float)) else answer.key
+
+
+def clock_time(moment_s: float, zone: str = "UTC") -> str:
+    """A moment in a time zone.
+
+    >>> clock_time(0.0)
+    '1970-01-01 00:00 UTC'
+    """
+    at = datetime.fromtimestamp(moment_s, UTC if zone == "UTC" else ZoneInfo(zone))
+    return at.strftime("%Y-%m-%d %H:%M %Z")
+
+
+def _said(look: LookRow, scene: Scene) -> str:
+    parts = [look.verdict if look.answer is None else f"{look.verdict}: {words(look.answer)}"]
+    if look.reason:
+        parts.append(scene.policy.reasons.get(look.reason, look.reason))
+    if look.comment:
+        parts.append(look.comment)
+    if look.refused:
+        parts.append(f"(not counted: {look.refused})")
+    return "; ".join(parts)
+
+
+def _zone(case: CaseRow, scene: Scene) -> str:
+    name = scene.policy.tiers[case.tier].calendar
+    return scene.policy.calendars[name].timezone if name else "UTC"

@@ -1,0 +1,98 @@
+"""Deciding: what reviewers said moves their cases, as the tier's protocol has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from feedback.review.panel import rule
+from feedback.review.reading import Staff, news, read_looks
+from feedback.review.reasons import of_look
+from feedback.review.rooms import known_rooms
+from feedback.review.round import Round
+from feedback.review.tiers import SKIP
+from feedback.store import CaseRow, LookRow, StepRow
+
+
+def decide_cases(round_: Round, emails: Callable[[], Mapping[int, str]]) -> None:
+    """Read what is new in the review projects, and move each case as far as its tier's protocol says."""
+    for body in known_rooms(round_.store, round_.project).values():
+        if body["room"]:
+            round_.gather(str(body["room"]))
+    live = [case for case in round_.live(first=False) if case.state != "waiting"]
+    if not live:
+        return
+    numbers = [case.id for case in live]
+    trails, kept = round_.store.steps_of(numbers), round_.store.looks_of(numbers)
+    staff: Staff | None = None
+    bots = set(round_.scene.project.bots)
+    for case in live:
+        annotations = [
+            one
+            for room, task in copies_of(trails[case.id])
+            for one in round_.store.annotations(room, task=task)
+            if one.person not in bots and not one.imported
+        ]
+        if not annotations:
+            continue
+        staff = staff or Staff(emails())
+        below: set[int | None] = {vote.person for vote in round_.votes.get(case.task, ())}
+        below |= {look.person for look in kept[case.id] if look.tier != case.tier}
+        looks = read_looks(case, annotations, round_.scene.control, round_.scene.policy, staff, below)
+        if new := news(looks, kept[case.id]):
+            _decide(round_, case, looks, new)
+
+
+def copies_of(trail: Sequence[StepRow]) -> list[tuple[str, int]]:
+    """Every copy (room, task) of a case since it came to its tier: an old one may have been answered after all."""
+    found: list[tuple[str, int]] = []
+    for step in trail:
+        if step.event in ("open", "escalate", "recall", "reopen", "answered"):
+            found = []
+        elif step.event == "place":
+            found.append((str(step.body["room"]), int(step.body["task"])))
+    return found
+
+
+def _decide(round_: Round, case: CaseRow, looks: Sequence[LookRow], new: Sequence[LookRow]) -> None:
+    """Move a case by what its readers say; the looks are kept in the same transaction as the move."""
+    if not any(look.counted for look in new):
+        _not_counted(round_, case, new)
+        return
+    counted = sorted((look for look in looks if look.counted), key=lambda look: (look.at_s, look.annotation))
+    ruling = rule(counted, round_.scene.policy.tiers[case.tier])
+    above, last = round_.above(case.tier), counted[-1]
+    note = ruling.note or _words(last, round_)
+    said: dict[str, Any] = {"looks": new, "person": last.person}
+    if ruling.comes == "guideline":
+        moved = round_.move(case, "ask", note=last.comment or note, **said)
+    elif ruling.comes == "decide" or (ruling.comes == "none" and not above):
+        moved = round_.move(case, "decide", note=note, answer=ruling.answer, **said)
+    elif ruling.comes in ("escalate", "none") and above:
+        given = next((look.answer for look in reversed(counted) if look.answer is not None), case.proposal)
+        proposal = None if ruling.comes == "none" else given
+        by = case.tier if proposal is not None else ""
+        moved = round_.escalate(case, note, proposal=proposal, proposed_by=by, **said)
+    else:
+        moved = round_.move(case, "look", note=note, **said)
+    if moved is not None:
+        rows = [of_look(look, round_.scene, case.task, confidence=case.confidence, model=case.model) for look in new]
+        round_.store.save_overrides([row for row in rows if row is not None])
+
+
+def _not_counted(round_: Round, case: CaseRow, new: Sequence[LookRow]) -> None:
+    """A skip means what the tier says; an answer that does not count re-opens the case at once."""
+    last = new[-1]
+    if last.verdict != SKIP:
+        round_.move(case, "refuse", looks=new, person=last.person, note=last.refused)
+    elif round_.scene.policy.tiers[case.tier].skip_means == "escalate" and round_.above(case.tier):
+        round_.escalate(case, "a reviewer skipped it", looks=new, person=last.person)
+    elif case.started_s is None:
+        round_.move(case, "start", looks=new, person=last.person, note="skipped; others are asked")
+    else:
+        round_.store.save_looks(new)
+
+
+def _words(look: LookRow, round_: Round) -> str:
+    reason = round_.scene.policy.reasons.get(look.reason, look.reason)
+    return ": ".join(part for part in (look.verdict, reason) if part)

@@ -1,0 +1,105 @@
+"""The desk: one round over a project's cases: open, settle, read and decide, watch, hand out, bring back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+from feedback.learning.guesses import Guesses
+from feedback.learning.scene import Scene
+from feedback.learning.settling import Settlement
+from feedback.review.cases import Book
+from feedback.review.deciding import decide_cases
+from feedback.review.errors import CaseMoved
+from feedback.review.first_tier import advance
+from feedback.review.handing import bring_back, hand_out
+from feedback.review.needs import Says
+from feedback.review.opening import open_cases
+from feedback.review.rooms import Rooms
+from feedback.review.round import Round, Worked, since
+from feedback.review.table import LIVE
+from feedback.review.watching import watch_clocks
+from feedback.store import Store
+from ml_backend.errors import LabelStudioError
+from ml_backend.records import Answer
+from ml_backend.registry import Bundle
+
+
+class Desk:
+    """Review of every project over one store; without rooms it opens and settles cases, and hands nothing out."""
+
+    def __init__(self, store: Store, rooms: Rooms | None, *, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._rooms = rooms
+        self._clock = clock
+
+    def turn(
+        self,
+        scene: Scene,
+        settlement: Settlement,
+        champion: Bundle | None,
+        guesses: Guesses,
+        *,
+        gather: Callable[[str], object] = lambda _room: None,
+        may_write: Callable[[], bool] = lambda: True,
+    ) -> Worked:
+        """Do whatever the cases of a project ask for now. Safe to run twice, or to kill anywhere.
+
+        `gather` brings in what changed in a review project, `may_write`
+        is asked before each write to Label Studio.
+        """
+        if not reviews(scene) and not self._store.cases(scene.project.id, states=LIVE):
+            return Worked()
+        book = Book(self._store, scene.project.id, scene.policy, now_s=self._clock())
+        says = _says(scene, champion, guesses)
+        version = champion.version if champion else ""
+        round_ = Round(self._store, book, scene, settlement, version, says, gather, may_write)
+        open_cases(round_)
+        _settle(round_)
+        rooms = self._rooms if scene.project.connected else None
+        try:
+            if rooms is not None:
+                decide_cases(round_, rooms.emails)
+            watch_clocks(round_, rooms)
+            if rooms is not None:
+                hand_out(round_, rooms)
+                bring_back(round_, rooms)
+        except LabelStudioError as error:
+            round_.worked.notes.append(f"review goes on later: {error}")
+        return round_.worked
+
+
+def reviews(scene: Scene) -> bool:
+    """Whether a policy asks for review at all: another tier, or a clock on the only one."""
+    tiers = list(scene.policy.tiers.values())
+    return len(tiers) > 1 or bool(tiers[0].first_action_s or tiers[0].resolve_s)
+
+
+def _says(scene: Scene, champion: Bundle | None, guesses: Guesses) -> Says:
+    """What the champion says of a task; all tasks are asked about at the first question, one by one it is slow."""
+    rows = cache(lambda: guesses.proba(champion, scene, list(scene.tasks)))
+
+    def says(task: int) -> tuple[Answer | None, float | None]:
+        return (None, None) if champion is None else champion.says(rows()[task])
+
+    return says
+
+
+def _settle(round_: Round) -> None:
+    """Move the cases of the first tier by what people vote and skip in the source project."""
+    agreed = {one.task: one for one in round_.settlement.settled}
+    for case in round_.live(first=True):
+        try:
+            after = advance(
+                round_.book,
+                case,
+                since(case, round_.votes.get(case.task, ())),
+                round_.skips.get(case.task, ()),
+                agreed=agreed.get(case.task),
+                wanting=case.task in round_.settlement.wanting,
+            )
+        except CaseMoved as error:
+            round_.worked.notes.append(str(error))
+            continue
+        round_.worked.moved += after is not case
+        round_.worked.resolved += after.state == "resolved"

@@ -1,0 +1,72 @@
+"""Finals: what review decided stands above votes, and goes back to the source project once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from feedback.learning.dataset import Settled
+from feedback.learning.scene import Scene
+from feedback.learning.settling import Settlement
+from feedback.review.cases import SECOND_LOOK, Book
+from feedback.review.rooms import Rooms
+from feedback.review.table import LIVE
+from feedback.store import CaseRow, Store
+from ml_backend.codecs import codec
+from ml_backend.label_config import Control
+from ml_backend.labelstudio.review import unique_id
+
+
+@dataclass(frozen=True, slots=True)
+class Above:
+    """What review holds above the votes of the first tier."""
+
+    finals: Mapping[int, CaseRow] = field(repr=False)  # decided or resolved
+    away: frozenset[int] = field(repr=False)  # not for the first tier: under review, or without a right answer
+
+
+def above(store: Store, scene: Scene) -> Above:
+    """Read what review has decided, and what it still has, from the cases."""
+    finals, away = dict[int, CaseRow](), set[int]()
+    for case in store.cases(scene.project.id, but_tier=scene.policy.first_tier):
+        if case.state in ("decided", "resolved"):
+            finals[case.task] = case
+        if case.state in ("decided", "resolved") and case.answer is None:
+            away.add(case.task)  # no answer is right: nobody is asked again
+        elif case.state in LIVE and case.rule != SECOND_LOOK and case.tier in scene.policy.tiers:
+            away.add(case.task)
+    return Above(finals, frozenset(away))
+
+
+def with_finals(settlement: Settlement, found: Above, scene: Scene) -> Settlement:
+    """Put final answers in place of what votes alone say; a task that is under review is neither settled nor asked.
+
+    A task of which review says that no answer is right is settled by nobody.
+    """
+    votes: dict[int, list[int]] = {}
+    for vote in scene.votes:
+        if vote.task in found.finals:
+            votes.setdefault(vote.task, []).append(vote.annotation)
+    kept = [one for one in settlement.settled if one.task not in found.finals and one.task not in found.away]
+    kept += [
+        Settled(task, case.answer, max(1, len(votes.get(task, ()))), 1.0, tuple(sorted(votes.get(task, ()))))
+        for task, case in found.finals.items()
+        if case.answer is not None and task in scene.tasks
+    ]
+    wanting = {
+        task: count for task, count in settlement.wanting.items() if task not in found.finals and task not in found.away
+    }
+    return replace(settlement, settled=tuple(sorted(kept, key=lambda one: one.task)), wanting=wanting)
+
+
+def write_back(store: Store, rooms: Rooms, book: Book, case: CaseRow, control: Control) -> CaseRow:
+    """Bring a decided answer to the source project as ground truth; safe to repeat after a kill anywhere."""
+    if case.answer is None:
+        return book.move(case, "write", note="no answer is right; nothing is written")
+    names = [unique_id(f"{case.project}/{case.id}/{number}") for number in range(1, case.round + 1)]
+    store.own(case.project, unique_ids=names[-1:])  # first: a webhook may bring it before the answer to our request
+    result = codec(case.answer.kind).encode(case.answer, control, None)
+    annotation, starred = rooms.write_final(case.project, case.task, result, unique_id=names[-1], ours=names)
+    store.own(case.project, annotations=[annotation])
+    note = "written as ground truth" if starred else "written without a star: a person's ground truth stays"
+    return book.move(case, "write", note=note, annotation=annotation)

@@ -1,0 +1,54 @@
+"""The first tier: cases of the source project itself, moved by what people vote, skip and settle there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from feedback.learning.dataset import Settled
+from feedback.review.cases import Book
+from feedback.review.needs import SKIPPED, stuck
+from feedback.store import CaseRow, Skip, Vote
+from ml_backend.records import Answer
+
+
+def advance(
+    book: Book,
+    case: CaseRow,
+    votes: Sequence[Vote],
+    skips: Sequence[Skip],
+    *,
+    agreed: Settled | None,
+    wanting: bool,
+) -> CaseRow:
+    """Move one case of the first tier as far as its votes and skips say.
+
+    `agreed` is what its votes settle, `wanting` whether another person is asked.
+    """
+    policy = book.policy
+    if agreed is not None and votes:
+        words = f"{agreed.votes} answered, {agreed.support:.0%} the same"
+        return book.move(case, "settle", note=words, answer=agreed.answer, person=votes[-1].person)
+    escalates = policy.tiers[case.tier].skip_means == "escalate"
+    why = stuck([vote.answer for vote in votes], wanting, escalates and bool(skips))
+    if why is not None and policy.tier_after(case.tier) is not None:
+        person = skips[-1].person if why[1] == SKIPPED and skips else None
+        lead = leading(votes)
+        kept: dict[str, Any] = {"proposal": lead, "proposed_by": "people"} if lead is not None else {}
+        return book.move(case, "escalate", note=why[0], person=person, why=why[0], rule=why[1], **kept)
+    begun = [*((vote.at_s, vote.person) for vote in votes), *((skip.at_s, skip.person) for skip in skips)]
+    if begun and case.started_s is None:
+        at_s, person = min(begun)
+        return book.move(case, "start", person=person, note="the first answer is there", body={"at_s": at_s})
+    return case
+
+
+def leading(votes: Sequence[Vote]) -> Answer | None:
+    """The answer that more people gave than any other; None for a tie."""
+    counts: dict[Answer, int] = {}
+    for vote in votes:
+        counts[vote.answer] = counts.get(vote.answer, 0) + 1
+    ordered = sorted(counts.values(), reverse=True)
+    if not ordered or (len(ordered) > 1 and ordered[0] == ordered[1]):
+        return None
+    return max(counts, key=lambda answer: counts[answer])

@@ -1,0 +1,110 @@
+"""Handing out: a copy of each case where its tier looks, open until enough have read it, and gone when it is stale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from feedback.review.context import facts, history
+from feedback.review.errors import CaseMoved
+from feedback.review.finals import write_back
+from feedback.review.panel import rule
+from feedback.review.rooms import Copy, Rooms, clear, forget_room, known_rooms, room_of
+from feedback.review.round import Round
+from feedback.review.tiers import SKIP, proposal, task_data
+from feedback.store import CaseRow, LookRow, StepRow
+from ml_backend.errors import LabelStudioError
+
+_AT_ONCE = 200  # copies and answers a turn: each may be a request, and the queue waits for the turn's end
+_NOT_FOUND, _REFUSED, _AWAY = 404, 400, 500
+
+
+def hand_out(round_: Round, rooms: Rooms) -> None:
+    """Bring the review projects in line with the cases. Safe to repeat: what a kill left twice is removed."""
+    live = round_.live(first=False)
+    for body in known_rooms(round_.store, round_.project).values():
+        if body["room"]:
+            clear(round_.store, rooms, str(body["room"]), live, may_write=round_.may_write)
+    waiting = [case for case in live if case.state in ("queued", "started")]
+    for tier in dict.fromkeys(case.tier for case in waiting):
+        if tier not in round_.scene.policy.tiers:
+            round_.worked.notes.append(f"cases wait at tier {tier!r}, which the policy no longer has")
+            continue
+        bare = [case for case in waiting if case.tier == tier and case.review_task is None]
+        round_.worked.left |= len(bare) > _AT_ONCE
+        if bare and round_.may_write():
+            _put_in(round_, rooms, tier, bare[:_AT_ONCE])
+    _keep_open(round_, rooms, [case for case in waiting if case.review_task is not None])
+
+
+def bring_back(round_: Round, rooms: Rooms) -> None:
+    """Write decided answers into the source project."""
+    decided = round_.store.cases(round_.project, states=("decided",))
+    round_.worked.left |= len(decided) > _AT_ONCE
+    for case in decided[:_AT_ONCE]:
+        if not round_.may_write():
+            return
+        try:
+            write_back(round_.store, rooms, round_.book, case, round_.scene.control)
+        except CaseMoved as error:
+            round_.worked.notes.append(str(error))
+        except LabelStudioError as error:
+            if error.status is None or not _REFUSED <= error.status < _AWAY:
+                raise
+            round_.worked.notes.append(f"the answer of case {case.id} is not written: {error}")
+        else:
+            round_.worked.resolved += 1
+
+
+def _put_in(round_: Round, rooms: Rooms, tier: str, cases: Sequence[CaseRow]) -> None:
+    store, scene = round_.store, round_.scene
+    room = room_of(store, rooms, scene, tier)
+    numbers = [case.id for case in cases]
+    trails, looks = store.steps_of(numbers), store.looks_of(numbers)
+    numbered = [replace(case, copies=case.copies + 1) for case in cases]
+    copies = [
+        Copy(
+            _data(round_, case, looks[case.id], trails[case.id]),
+            tuple(proposal(case, scene.control, scene.policy)),
+            case.priority,
+            scene.policy.tiers[tier].readers,
+        )
+        for case in numbered
+    ]
+    try:
+        tasks = rooms.put_in(room, copies)
+    except LabelStudioError as error:
+        if error.status == _NOT_FOUND:
+            forget_room(store, round_.project, tier)
+        raise
+    for case, task in zip(numbered, tasks, strict=True):
+        changes = {"review_project": room, "review_task": task, "copies": case.copies}
+        round_.move(case, "place", body={"room": room, "task": task}, **changes)
+
+
+def _data(round_: Round, case: CaseRow, looks: Sequence[LookRow], trail: Sequence[StepRow]) -> dict[str, object]:
+    votes = round_.votes.get(case.task, ())
+    source = round_.scene.tasks[case.task].data
+    return task_data(case, source, facts(case, round_.scene), history(case, round_.scene, votes, looks, trail))
+
+
+def _keep_open(round_: Round, rooms: Rooms, cases: Sequence[CaseRow]) -> None:
+    """Whatever closed a copy (an answer that does not count, a change of settings), it is open until it is read."""
+    looks = round_.store.looks_of([case.id for case in cases])
+    for room in dict.fromkeys(case.review_project for case in cases):
+        rows = {row.id: row for row in round_.store.task_rows(room)}
+        for case in cases:
+            row = rows.get(case.review_task or 0) if case.review_project == room else None
+            mine = [look for look in looks[case.id] if (look.round, look.entered_s) == (case.round, case.entered_s)]
+            if row is None or not mine:
+                continue  # nobody can have closed it
+            counted = [look for look in mine if look.counted]
+            answered = sum(look.verdict != SKIP for look in mine)
+            ruling = rule(counted, round_.scene.policy.tiers[case.tier])
+            overlap = answered + max(1, ruling.wanted - len(counted))
+            if (row.is_labeled or row.overlap < overlap) and round_.may_write():
+                if round_.scene.policy.tiers[case.tier].protocol == "two-reader" and len(counted) >= 2:
+                    data = _data(round_, case, looks[case.id], round_.store.steps(case.id))
+                    rooms.rewrite(room, row.id, data)  # the third reader sees what the two said
+                now = rooms.reopen(room, row.id, overlap)
+                round_.store.append_tasks([now], source="own")

@@ -1,0 +1,102 @@
+"""One round over a project's cases: what all its parts share, and how each of them moves a case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from feedback.learning.scene import Scene
+from feedback.learning.settling import Settlement
+from feedback.review import clocks
+from feedback.review.cases import ESCALATED, ON_REQUEST, Book
+from feedback.review.errors import CaseMoved
+from feedback.review.needs import Says
+from feedback.review.table import LIVE, Event
+from feedback.store import CaseRow, Skip, Store, Vote
+
+
+@dataclass
+class Worked:
+    """What one round did; `notes` are for the turn's own."""
+
+    opened: int = 0
+    moved: int = 0
+    resolved: int = 0
+    left: bool = False  # there is more to do at once
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Round:
+    """The project as this round sees it; cases are read anew by each part, since the one before has moved them."""
+
+    store: Store
+    book: Book
+    scene: Scene
+    settlement: Settlement
+    model: str  # the version of the champion; "" without one
+    says: Says  # what the champion says of a task
+    gather: Callable[[str], object]  # brings in what changed in a review project
+    may_write: Callable[[], bool]
+    worked: Worked = field(default_factory=Worked)
+
+    @property
+    def project(self) -> str:
+        """The source project."""
+        return self.scene.project.id
+
+    @property
+    def first(self) -> str:
+        """The tier that is the source project itself."""
+        return self.scene.policy.first_tier
+
+    @cached_property
+    def votes(self) -> dict[int, list[Vote]]:
+        """Votes by their task, in the order of time."""
+        found: dict[int, list[Vote]] = {}
+        for vote in sorted(self.scene.votes, key=lambda vote: (vote.at_s, vote.annotation)):
+            found.setdefault(vote.task, []).append(vote)
+        return found
+
+    @cached_property
+    def skips(self) -> dict[int, list[Skip]]:
+        """Skips in the source project by their task."""
+        found: dict[int, list[Skip]] = {}
+        for skip in self.store.skips(self.project):
+            found.setdefault(skip.task, []).append(skip)
+        return found
+
+    def live(self, *, first: bool | None = None) -> list[CaseRow]:
+        """Cases that somebody must still do something about; of the first tier, of those above, or all."""
+        cases = [one for one in self.store.cases(self.project, states=LIVE) if one.task in self.scene.tasks]
+        return cases if first is None else [one for one in cases if (one.tier == self.first) == first]
+
+    def above(self, tier: str) -> str | None:
+        """The tier that a case escalates to."""
+        return self.scene.policy.tier_after(tier) if tier in self.scene.policy.tiers else None
+
+    def move(self, case: CaseRow, event: Event, **options: Any) -> CaseRow | None:
+        """Move a case; None where somebody else has, which the next round reads."""
+        try:
+            moved = self.book.move(case, event, **options)
+        except CaseMoved as error:
+            self.worked.notes.append(str(error))
+            return None
+        self.worked.moved += 1
+        self.worked.resolved += moved.state == "resolved"
+        return moved
+
+    def escalate(self, case: CaseRow, why: str, **options: Any) -> CaseRow | None:
+        """Move a case one tier up; a promise that somebody was given goes with it."""
+        promised = case.rule == ON_REQUEST and case.due_s is not None and case.due_s > self.book.now_s
+        calendar = self.book.calendar(case.tier)
+        within_s = clocks.worked(calendar, self.book.now_s, case.due_s or 0.0) if promised else 0.0
+        rule = case.rule if promised else ESCALATED
+        return self.move(case, "escalate", note=why, within_s=within_s, **{"why": why, "rule": rule, **options})
+
+
+def since(case: CaseRow, rows: Sequence[Vote]) -> list[Vote]:
+    """The votes of a case's present round: what was said before it was re-opened is history."""
+    return [row for row in rows if case.round == 1 or row.at_s > case.entered_s]

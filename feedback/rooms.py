@@ -1,0 +1,66 @@
+"""The review projects of a real Label Studio, spoken by ml_backend.labelstudio."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from feedback.review.rooms import Copy
+from feedback.store.projections import epoch_s
+from ml_backend.labelstudio import queue, review
+from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.intake import utc
+from ml_backend.records import Task
+
+
+class LabelStudioRooms:
+    """One Label Studio, as the user whose token the client has."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def room(self, *, known: str, marker: str, title: str, label_config: str, description: str) -> str:
+        """Make a review project, or put the one of this marker in step; its number."""
+        number, _changed = review.ensure_project(
+            self._client, known=known, marker=marker, title=title, label_config=label_config, description=description
+        )
+        return number
+
+    def put_in(self, room: str, copies: Sequence[Copy]) -> list[int]:
+        """Import copies; their task ids in order."""
+        made = [review.Copy(copy.data, copy.result, copy.urgency, copy.readers) for copy in copies]
+        return review.put_in(self._client, room, made)
+
+    def take_out(self, room: str, task: int) -> None:  # noqa: ARG002  # tasks have one numbering there
+        """Remove a copy; one that is gone is no error."""
+        review.take_out(self._client, task)
+
+    def rewrite(self, room: str, task: int, data: Mapping[str, Any]) -> None:  # noqa: ARG002
+        """Change what a copy shows."""
+        self._client.patch_task(task, data=dict(data))
+
+    def reopen(self, project: str, task: int, overlap: int) -> Task:
+        """Let a task be answered until it has `overlap` answers."""
+        return replace(queue.reopen(self._client, task, overlap), project=project)
+
+    def write_final(
+        self,
+        project: str,  # noqa: ARG002
+        task: int,
+        result: Sequence[dict[str, Any]],
+        *,
+        unique_id: str,
+        ours: Sequence[str],
+    ) -> tuple[int, bool]:
+        """Write the final answer once; its annotation, and whether it is the ground truth."""
+        return review.write_final(self._client, task, result, unique_id=unique_id, ours=ours)
+
+    def first_drafts(self, tasks: Sequence[int]) -> Mapping[int, tuple[int | None, float]]:
+        """Who began a draft first, and when, for those of the tasks that have one."""
+        found = review.first_drafts(self._client, tasks)
+        return {task: (person, epoch_s(utc(at))) for task, (person, at) in found.items()}
+
+    def emails(self) -> Mapping[int, str]:
+        """Everybody's e-mail address by user id."""
+        return review.emails(self._client)

@@ -1,0 +1,160 @@
+"""Review projects: made once and kept in step, copies of tasks put in and taken out, the final answer written back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid5
+
+from ml_backend.errors import LabelStudioError
+
+from .client import Client
+from .transport import Json
+
+UNCERTAINTY = "Uncertainty sampling"
+_NAMESPACE = UUID("5b0f2e0c-6d0a-5b52-9f0e-8a4c5d8f0b61")  # of the unique ids of our own answers
+VERSION = "hitl-proposal"  # of what a reviewer finds filled in; its score is the urgency
+_NOT_FOUND = 404
+_MARK = "hitl"  # the key in a region's meta
+
+_SETTINGS: Mapping[str, Any] = {
+    "sampling": UNCERTAINTY,  # the lowest score first: the most urgent case
+    "show_collab_predictions": True,
+    "evaluate_predictions_automatically": False,
+    "maximum_annotations": 1,  # above 1 tasks come breadth-first; copies have their own overlap
+    "show_skip_button": True,
+    "enable_empty_annotation": True,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One task as a review project shows it."""
+
+    data: Mapping[str, Any] = field(hash=False)
+    result: tuple[Json, ...] = field(default=(), hash=False)  # what the reviewer finds filled in
+    urgency: float = 0.5  # [0, 1]; 0 is next
+    readers: int = 1
+
+
+def ensure_project(
+    client: Client, *, known: str, marker: str, title: str, label_config: str, description: str
+) -> tuple[str, bool]:
+    """Give the review project of a marker, and whether anything was changed: made, or its label config put in step.
+
+    `known` is its number as far as we remember; a project that a killed run made is found by the marker.
+    """
+    body = _project(client, known) if known else None
+    if body is None:
+        body = next((one for one in client.projects() if marker in str(one.get("description") or "")), None)
+    if body is None:
+        text = f"{description} {marker}".strip()
+        made = client.create_project(title=title[:50], label_config=label_config, description=text, **_SETTINGS)
+        return str(made["id"]), True
+    number = str(body["id"])
+    changed = {name: wanted for name, wanted in _SETTINGS.items() if body.get(name) != wanted}
+    if body["label_config"] != label_config:
+        changed["label_config"] = label_config
+    if changed:
+        client.patch_project(number, **changed)
+    return number, bool(changed)
+
+
+def put_in(client: Client, project: str, copies: Sequence[Copy]) -> list[int]:
+    """Import copies with what is filled in; their task ids in order. The most urgent is handed out first."""
+    if not copies:
+        return []
+    tasks = client.import_tasks(
+        project,
+        [
+            {
+                "data": dict(copy.data),
+                "predictions": [{"result": list(copy.result), "score": copy.urgency, "model_version": VERSION}],
+            }
+            for copy in copies
+        ],
+    )
+    for task, copy in zip(tasks, copies, strict=True):
+        if copy.readers > 1:
+            client.patch_task(task, overlap=copy.readers)
+    if client.project(project)["model_version"] != VERSION:
+        client.patch_project(project, model_version=VERSION)
+    return tasks
+
+
+def take_out(client: Client, task: int) -> None:
+    """Remove a copy; one that is gone already is no error."""
+    try:
+        client.delete_task(task)
+    except LabelStudioError as error:
+        if error.status != _NOT_FOUND:
+            raise
+
+
+def unique_id(name: str) -> str:
+    """The id by which an answer of ours is known, the same for the same name; Label Studio takes UUIDs only.
+
+    >>> unique_id("case 1, round 1") == unique_id("case 1, round 1") != unique_id("case 1, round 2")
+    True
+    """
+    return str(uuid5(_NAMESPACE, name))
+
+
+def write_final(
+    client: Client, task: int, result: Sequence[Json], *, unique_id: str, ours: Collection[str] = ()
+) -> tuple[int, bool]:
+    """Write the final answer to a source task once; its annotation id, and whether it is the ground truth.
+
+    Label Studio keeps one ground truth a task and takes the star from the others: a person's star stays, and the
+    answer is written without one. `ours` are the unique ids of earlier answers of ours, whose star moves on.
+    """
+    there = client.annotations(task)
+    for one in there:
+        if unique_id in _marks(one):
+            return int(one["id"]), bool(one.get("ground_truth"))
+    starred = any(one.get("ground_truth") and not _marks(one) & {unique_id, *ours} for one in there)
+    marked = [{**region, "meta": {**region.get("meta", {}), _MARK: unique_id}} for region in result]
+    made = client.submit(task, marked, ground_truth=not starred, unique_id=unique_id)
+    return int(made["id"]), not starred
+
+
+def _marks(annotation: Json) -> set[str]:
+    """Whose regions these are: unique ids can be written by REST but not read, so ours stand in the regions, too."""
+    regions = annotation.get("result")
+    metas = [one.get("meta") for one in regions if isinstance(one, Mapping)] if isinstance(regions, list) else []
+    return {str(meta[_MARK]) for meta in metas if isinstance(meta, Mapping) and _MARK in meta}
+
+
+def first_drafts(client: Client, tasks: Sequence[int]) -> dict[int, tuple[int | None, str]]:
+    """Who began a draft first, and when (ISO time), for those of these tasks that have one; a request each."""
+    found: dict[int, tuple[int | None, str]] = {}
+    for task in tasks:
+        drafts = [one for one in client.drafts(task) if one.get("created_at")]
+        if drafts:
+            first = min(drafts, key=lambda one: str(one["created_at"]))
+            user = first.get("user")
+            found[task] = (_user(client, user), str(first["created_at"]))
+    return found
+
+
+def emails(client: Client) -> dict[int, str]:
+    """Everybody's e-mail address by user id."""
+    return {int(one["id"]): str(one.get("email") or "") for one in client.users()}
+
+
+def _user(client: Client, user: Any) -> int | None:
+    """Label Studio names the user of a draft by e-mail address or by id."""
+    if isinstance(user, int):
+        return user
+    wanted = str(user or "").split(",")[0].strip()
+    return next((number for number, email in emails(client).items() if email == wanted), None)
+
+
+def _project(client: Client, number: str) -> Json | None:
+    try:
+        return client.project(number)
+    except LabelStudioError as error:
+        if error.status == _NOT_FOUND:
+            return None
+        raise

@@ -1,0 +1,174 @@
+"""Review projects on a real Label Studio: what is shown, in which order, and what is written back once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from feedback.policy import read_policy
+from feedback.review.tiers import FACTS, HISTORY, KEY, REASON, VERDICT, read_said, review_config
+from ml_backend.label_config import read_label_config
+from ml_backend.labelstudio import review
+from ml_backend.labelstudio.queue import poll
+from ml_backend.labelstudio.review import Copy, unique_id
+from tests.support.label_studio import SENTIMENT, Project, Site, says
+
+pytestmark = pytest.mark.e2e
+
+POLICY = read_policy(
+    """
+    [tiers.L1]
+    [tiers.L2]
+    [feedback.fraud]
+    kind = "choice"
+    options = ["card", "account"]
+    [feedback.sure]
+    kind = "rating"
+    [feedback.amount]
+    kind = "number"
+    [feedback.words]
+    kind = "text"
+    """
+)
+CONFIG = review_config(read_label_config(SENTIMENT), "L2", POLICY)
+
+
+@pytest.fixture
+def room(site: Site) -> Iterator[str]:
+    made, _ = review.ensure_project(
+        site.admin, known="", marker="[hitl:test:L2]", title="test · L2", label_config=CONFIG, description="Review."
+    )
+    yield made
+    site.admin.delete_project(made)
+
+
+def copy(key: str, urgency: float = 0.5, readers: int = 1) -> Copy:
+    data = {"text": "hello", KEY: key, FACTS: {"Why here": "a test"}, HISTORY: [{"who": "Ann", "said": "good"}]}
+    return Copy(data, tuple(says("good")), urgency, readers)
+
+
+def verdict(name: str, reason: str = "") -> list[dict[str, object]]:
+    said = [{"from_name": VERDICT, "to_name": FACTS, "type": "choices", "value": {"choices": [name]}}]
+    if reason:
+        said.append({"from_name": REASON, "to_name": FACTS, "type": "choices", "value": {"choices": [reason]}})
+    return said
+
+
+def test_a_review_project_is_made_once_and_found_again(site: Site, room: str) -> None:
+    same = {"marker": "[hitl:test:L2]", "title": "test · L2", "label_config": CONFIG, "description": "Review."}
+
+    assert review.ensure_project(site.admin, known=room, **same) == (room, False)
+    assert review.ensure_project(site.admin, known="", **same) == (room, False)
+    assert review.ensure_project(site.admin, known="999999", **same) == (room, False)
+
+
+def test_a_label_config_that_moved_on_is_put_in_step(site: Site, room: str) -> None:
+    more = SENTIMENT.replace('<Choice value="bad"/>', '<Choice value="bad"/><Choice value="mixed"/>')
+    config = review_config(read_label_config(more), "L2", POLICY)
+
+    changed = review.ensure_project(site.admin, known=room, marker="", title="", label_config=config, description="")
+
+    assert changed == (room, True)
+    assert "mixed" in site.admin.project(room)["label_config"]
+
+
+def test_the_most_urgent_copy_is_handed_out_first_with_its_answer_filled_in(site: Site, room: str) -> None:
+    calm, urgent = review.put_in(site.admin, room, [copy("calm", 0.7), copy("urgent", 0.0)])
+
+    handed = site.people[0].next_task(room)
+
+    assert handed is not None
+    assert handed["id"] == urgent
+    assert handed["data"][KEY] == "urgent"
+    assert handed["predictions"][0]["result"][0]["value"] == {"choices": ["good"]}
+    second = site.people[1].next_task(room)
+    assert second is not None
+    assert second["id"] == calm
+
+
+def test_a_panel_is_asked_by_one_copy(site: Site, room: str) -> None:
+    (task,) = review.put_in(site.admin, room, [copy("one", readers=2)])
+
+    for person in site.people[:2]:
+        handed = person.next_task(room)
+        assert handed is not None
+        person.submit(task, [*says("good"), *verdict("accept")])
+
+    assert site.people[2].next_task(room) is None
+
+
+def test_a_verdict_comes_back_as_it_was_said(site: Site, room: str) -> None:
+    (task,) = review.put_in(site.admin, room, [copy("one")])
+    more = [
+        {"from_name": "hitl_comment", "to_name": FACTS, "type": "textarea", "value": {"text": ["see page 3"]}},
+        {"from_name": "hitl_ask_fraud", "to_name": FACTS, "type": "choices", "value": {"choices": ["card"]}},
+        {"from_name": "hitl_ask_sure", "to_name": FACTS, "type": "rating", "value": {"rating": 4}},
+        {"from_name": "hitl_ask_amount", "to_name": FACTS, "type": "number", "value": {"number": 12.5}},
+    ]
+    site.people[0].submit(task, [*says("bad"), *verdict("fix", "wrong_label"), *more])
+
+    ((_, (annotation,)),) = list(poll(site.admin, room, ""))
+    said = read_said(annotation, read_label_config(CONFIG).control("sentiment"), POLICY)
+
+    assert (said.verdict, said.reason, said.comment) == ("fix", "wrong_label", "see page 3")
+    assert said.answer is not None
+    assert said.answer.value == ("bad",)
+    assert said.feedback == {"fraud": ["card"], "sure": 4, "amount": 12.5}
+
+
+def test_a_draft_of_anybody_is_seen_before_they_submit(site: Site, room: str) -> None:
+    one, two = review.put_in(site.admin, room, [copy("one"), copy("two")])
+    site.people[1]._send("POST", f"api/tasks/{two}/drafts", body={"result": says("bad"), "lead_time": 3})
+
+    found = review.first_drafts(site.admin, [one, two])
+
+    assert list(found) == [two]
+    assert found[two][0] == site.accounts[1].id
+    assert review.emails(site.admin)[site.accounts[1].id] == "ben@example.com"
+
+
+def test_the_final_answer_is_written_once_and_starred(site: Site, project: Project) -> None:
+    task = project.tasks[0]
+    site.people[0].submit(task, says("bad"))
+
+    first = review.write_final(site.admin, task, says("good"), unique_id=unique_id("1/1"))
+    again = review.write_final(site.admin, task, says("good"), unique_id=unique_id("1/1"))
+
+    assert first == again
+    assert first[1]
+    stars = {row["id"]: row["ground_truth"] for row in site.admin.annotations(task)}
+    assert [star for number, star in stars.items() if number == first[0]] == [True]
+    assert len(stars) == 2
+
+
+def test_a_person_keeps_their_star(site: Site, project: Project) -> None:
+    task = project.tasks[1]
+    theirs = site.people[0].submit(task, says("bad"), ground_truth=True)
+
+    number, starred = review.write_final(site.admin, task, says("good"), unique_id=unique_id("2/1"))
+
+    assert not starred
+    stars = {row["id"]: row["ground_truth"] for row in site.admin.annotations(task)}
+    assert stars == {theirs["id"]: True, number: False}
+
+
+def test_our_own_star_of_an_earlier_round_moves_on(site: Site, project: Project) -> None:
+    task = project.tasks[2]
+    first, _ = review.write_final(site.admin, task, says("bad"), unique_id=unique_id("3/1"))
+
+    second, starred = review.write_final(
+        site.admin, task, says("good"), unique_id=unique_id("3/2"), ours=[unique_id("3/1")]
+    )
+
+    assert starred
+    assert {row["id"]: row["ground_truth"] for row in site.admin.annotations(task)} == {first: False, second: True}
+
+
+def test_a_copy_that_is_gone_already_is_no_error(site: Site, room: str) -> None:
+    (task,) = review.put_in(site.admin, room, [copy("one")])
+
+    review.take_out(site.admin, task)
+    review.take_out(site.admin, task)
+
+    assert site.people[0].next_task(room) is None

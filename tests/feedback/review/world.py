@@ -1,0 +1,88 @@
+"""A project with three tiers, its people and its review projects, in memory: what the tests of review play in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from feedback.activating import activate, policy_of
+from feedback.learning.workshop import Workshop
+from feedback.loop import Loop, Turn
+from feedback.policy import read_policy
+from feedback.store import CaseRow, ProjectRow, Store
+from ml_backend.registry import FolderRegistry
+from tests.support.fake_platform import TEXT_CONFIG
+from tests.support.fake_rooms import FakeSite
+
+QUIET = """
+[queue]
+window = 10
+head = 3
+[overlap]
+share = 0.0
+max_votes = 2
+[audit]
+share = 0.0
+[train]
+min_rows = 500
+[second_look]
+share = {share}
+"""
+THREE = "[tiers.L1]\n{l1}\n[tiers.L2]\n{l2}\n[tiers.L3]\n{l3}\n"
+PROJECT = "7"
+ADA, BEN, CLEO, DAN, EVA = 1, 2, 3, 4, 5
+
+
+def policy_text(*, l1: str = "", l2: str = "", l3: str = "", share: float = 0.0, more: str = "") -> str:
+    return more + THREE.format(l1=l1, l2=l2, l3=l3) + QUIET.format(share=share)
+
+
+@dataclass
+class World:
+    store: Store
+    folder: Path
+    site: FakeSite = field(default_factory=FakeSite)
+
+    def __post_init__(self) -> None:
+        self.loop = Loop(
+            self.store,
+            platform=self.site,
+            workshop=Workshop(lambda: ()),
+            folder=FolderRegistry(self.folder),
+            policies=policy_of,
+            clock=self.site.seconds,
+            rooms=self.site,
+        )
+
+    def use(self, text: str, *, overlap: int = 1) -> None:
+        row = self.store.project(PROJECT) or ProjectRow(PROJECT, "fake", TEXT_CONFIG, connected=True, overlap=overlap)
+        self.store.save_project(row)
+        activate(self.store, row, read_policy(text), who="test", now_s=self.site.seconds())
+
+    def turn(self) -> Turn:
+        return self.loop.turn(PROJECT)
+
+    def disagree(self, task: int, one: int = ADA, two: int = BEN) -> None:
+        """Two people answer a task differently, as far as two are asked."""
+        self.site.answer(task, "fruit", person=one)
+        self.turn()
+        self.site.answer(task, "tool", person=two)
+        self.turn()
+
+    def case(self, task: int) -> CaseRow:
+        (found,) = self.store.cases(PROJECT, tasks=[task])
+        return found
+
+    def trail(self, task: int) -> list[str]:
+        return [step.event for step in self.store.steps(self.case(task).id)]
+
+    def notes(self, task: int) -> list[str]:
+        return [step.note for step in self.store.steps(self.case(task).id)]
+
+    def review(self, tier: str, verdict: str, label: str = "", **more: object) -> int:
+        return self.site.review(self.site.room_of(tier), verdict, label, **more)  # type: ignore[arg-type]
+
+    def final(self, task: int) -> str:
+        """What stands in the source project as ground truth."""
+        (found,) = [result for one, _number, result in self.site.finals.values() if one == task]
+        return str(found[0]["value"]["choices"][0])
