@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import sys
@@ -15,11 +14,13 @@ from typing import TYPE_CHECKING
 
 from feedback.bots import find_bot
 from feedback.errors import NotConnected, StoreError
+from feedback.logs import log_to_stderr
 from feedback.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from flask import Flask
 
+    from feedback.dashboard import House
     from feedback.jobs.doorbell import Doorbell
     from feedback.jobs.lease import Held
     from feedback.learning.workshop import Workshop
@@ -102,12 +103,14 @@ def loop_of(settings: Settings, store: Store) -> Loop:
     from feedback.connecting import policy_of
     from feedback.loop import Loop
     from feedback.platform import LabelStudio
+    from feedback.rooms import LabelStudioRooms
     from ml_backend.registry import FolderRegistry
 
-    platform = LabelStudio(client_of(settings, store), store) if settings.has_label_studio else None
+    client = client_of(settings, store) if settings.has_label_studio else None
     return Loop(
         store,
-        platform=platform,
+        platform=LabelStudio(client, store) if client else None,
+        rooms=LabelStudioRooms(client) if client else None,
         workshop=_workshop(settings, store),
         folder=FolderRegistry(settings.data_dir / "models"),
         policies=policy_of,
@@ -167,7 +170,7 @@ def run_worker(settings: Settings) -> None:
     from feedback.jobs.tick import Job, Worker
     from feedback.sweeping import is_due
 
-    _log_to_stderr(settings)
+    log_to_stderr(settings)
     with opened(settings, patient=True) as store:
         loop = cache(lambda: loop_of(settings, store))  # at the first turn: the store may be away until then
         polled: dict[str, float] = {}
@@ -225,6 +228,7 @@ def application(settings: Settings) -> Flask:
     """The web application of one gunicorn worker; called after the fork."""
     from feedback.breaker import Breaker
     from feedback.connecting import policy_of, webhook_secrets
+    from feedback.dashboard import SharedAttempts, pages
     from feedback.incidents import Incidents
     from feedback.learning.scene import project_draws
     from feedback.signals import SignalDoor
@@ -234,7 +238,7 @@ def application(settings: Settings) -> Flask:
     from ml_backend.predictor import Predictor
     from ml_backend.records import Task
 
-    _log_to_stderr(settings)
+    log_to_stderr(settings)
     # Label Studio waits for a webhook one second: whoever waits longer for a lock only keeps a thread from others
     store = open_store(settings.store_url, durability=settings.durability, wait_s=1.0, patient=True)
     incidents = Incidents(store, clock=time.time)
@@ -259,9 +263,31 @@ def application(settings: Settings) -> Flask:
         webhook=Breaker(webhook, count=metrics.count),
         job_status=webhook.job_status,
         limits=Limits(body_bytes=settings.max_body_mib << 20, tasks=settings.max_tasks),
-        security=Security(settings.basic_auth_user, settings.basic_auth_password, secrets),
+        security=Security(
+            settings.basic_auth_user, settings.basic_auth_password, secrets, SharedAttempts(store, "service")
+        ),
         metrics=metrics,
-        mounts=[post("/signal", SignalDoor(store, ring=ring))],
+        mounts=[post("/signal", SignalDoor(store, ring=ring)), pages(house_of(settings, store, ring=ring))],
+    )
+
+
+def house_of(settings: Settings, store: Store, *, ring: Callable[[str], None]) -> House:
+    """What the pages are made from. They are open to look at only where nobody but this machine can reach them."""
+    from urllib.parse import urlsplit
+
+    from feedback.connecting import policy_of
+    from feedback.dashboard import House, LabelStudioAccounts, Manners, SharedAttempts
+
+    known = settings.label_studio_url
+    public = urlsplit(settings.url)
+    return House(
+        store,
+        policy_of,
+        Manners(secure=public.scheme == "https", open=settings.open_to_look, public=public.netloc),
+        LabelStudioAccounts(known, settings.label_studio_api_key) if known else None,
+        SharedAttempts(store, "pages", burst=10, every_s=30.0),
+        ring,
+        known,
     )
 
 
@@ -338,15 +364,6 @@ def first_words(settings: Settings) -> list[str]:
             "webhooks work; polling, the queue and `hitl connect` do not."
         )
     return lines
-
-
-def _log_to_stderr(settings: Settings) -> None:
-    """One line an event; loggers of libraries speak up only for warnings."""
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    for name in ("feedback", "ml_backend", "sampling"):
-        logging.getLogger(name).setLevel(settings.log_level.upper())
 
 
 def _owner() -> str:

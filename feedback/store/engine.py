@@ -65,7 +65,7 @@ class Database:
         if (joined := self._joined) is not None:
             yield joined
             return
-        with self._turn(), told(), self.engine.connect() as plain:
+        with self._turn(), self._healing(), told(), self.engine.connect() as plain:
             connection = plain.execution_options(hitl_write=True)
             with connection.begin():
                 self._mine.connection = connection
@@ -73,6 +73,17 @@ class Database:
                     yield connection
                 finally:
                     self._mine.connection = None
+
+    @contextmanager
+    def _healing(self) -> Iterator[None]:
+        """Let go of connections to a file that could not be written: SQLite keeps one that it opened read-only so."""
+        try:
+            yield
+        except StoreError as error:
+            code = _sqlite_code(error)
+            if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR):
+                self.engine.dispose()
+            raise
 
     @property
     def writing(self) -> bool:
@@ -198,6 +209,12 @@ def lost_connection(error: BaseException) -> bool:
     """Whether the server went away under a statement, so that trying once more may help."""
     cause = error.__cause__
     return isinstance(cause, DBAPIError) and cause.connection_invalidated
+
+
+def _sqlite_code(error: StoreError) -> int:
+    """SQLite's own number of a failure, without its details; 0 where it was none of SQLite's."""
+    cause: Any = error.__cause__
+    return int(getattr(getattr(cause, "orig", cause), "sqlite_errorcode", 0) or 0) & 0xFF
 
 
 def _parsed(url: str) -> URL:
