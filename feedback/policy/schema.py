@@ -192,6 +192,8 @@ def _dangling(policy: Policy) -> list[str]:
         found += [_unknown(f"people.{email}.tiers names {one!r}", one, policy.tiers) for one in person.tiers]
         if "@" not in email:
             found.append(f'people.{email} is no e-mail address; wanted [people."ann@example.com"]')
+    if len({email.casefold() for email in policy.people}) < len(policy.people):
+        found.append("people names somebody twice: the case of an e-mail address does not matter")
     if taken := {AUTO, HOLD} & set(policy.tiers):
         found.append(f"tiers.{min(taken)}: a tier cannot be called that, since rules say `to = {min(taken)!r}`")
     return [problem for problem in [*found, *_wrong_rules(policy)] if problem]

@@ -83,6 +83,7 @@ def test_what_reviewing_needs_can_be_read_from_the_policy():
         ('[people.ann]\ntiers = ["L1"]', "people.ann is no e-mail address"),
         ('[people."a@b.c"]\ntiers = ["L7"]', "people.a@b.c.tiers names 'L7'; wanted one of L1"),
         ('[people."a@b.c"]\nrole = "root"', "people.a@b.c.role is 'root'"),
+        ('[people."a@b.c"]\n[people."A@b.c"]', "names somebody twice"),
         ("[feedback.f]\nkind = 'choice'", "wants two or more options"),
         ("[notify.crm]\nurl = 'file:///etc/passwd'", "notify.crm.url"),
         ("[rights]\ntier = 'L9'", "rights.tier is 'L9'"),
