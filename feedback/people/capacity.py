@@ -1,168 +1,163 @@
-"""How fast people work, on what their time goes, and whether hours or practice change how often they are right."""
+"""Capacity: how a queue fares over the next hours, when it will be late, and what would help."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from scipy.special import bdtr
-
 from feedback.errors import VotesError
-from feedback.evidence import Interval
-from feedback.evidence.intervals import newcombe, wilson
-from feedback.votes import Floats, Ints
 
-_PAUSE_S = 30 * 60.0  # a longer gap between two answers is not work
 _HOUR_S = 3600.0
-_MEDIAN = 0.5
+_MOST_PEOPLE = 500  # more are never advised: something else is wrong
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How much one person does in the time that they work."""
+class Forecast:
+    """One queue, hour by hour; every tuple has one entry an hour, in the order of the hours given."""
 
-    person: int  # code
-    answers: int
-    hours: float  # worked, without pauses
-    per_hour: float  # NaN where no time was seen
-    median_s: Interval  # of one answer; the whole range where there are too few
+    backlog: tuple[float, ...]  # cases that wait at the end of the hour
+    wait_s: tuple[float, ...]  # what a case that arrives at the end of the hour has to wait
+    busy: tuple[float, ...]  # share of the people's time that is taken, [0, 1]
+    late_from: int | None  # the first hour in which the wait is longer than the target; None: never
+    served: float  # cases that are looked at over all hours
 
 
 @dataclass(frozen=True, slots=True)
-class Trend:
-    """Accuracy at first and later, and the difference; below 0 it got worse."""
+class Advice:
+    """What would bring a late queue back into its target, the cheaper way first."""
 
-    person: int
-    steps: tuple[Interval, ...]  # per hour of a session, or per stretch of answers
-    change: Interval  # all later steps minus the first; within [-1, 1]
-
-    @property
-    def worse(self) -> bool:
-        """Whether accuracy surely falls."""
-        return self.change.high < 0.0
-
-    @property
-    def better(self) -> bool:
-        """Whether accuracy surely rises."""
-        return self.change.low > 0.0
+    people: int | None  # more people in every hour that has any; None: no number would do
+    share: float | None  # the highest share of second looks that fits; None: not even none would do
 
 
-def pace(people: Ints, at_s: Floats, lead_s: Floats, *, confidence: float = 0.95) -> tuple[Pace, ...]:
-    """Each person's pace; rows are answers, at the time they were given; `lead_s` is NaN where it was not measured.
+def forecast(
+    arrivals: Sequence[float],
+    people: Sequence[float],
+    handling_s: float,
+    *,
+    waiting: float = 0.0,
+    target_s: float = math.inf,
+) -> Forecast:
+    """Run a queue through the hours: cases arrive, people take `handling_s` for each, the rest waits.
 
-    >>> at_s = np.array([0.0, 60.0, 120.0, 9000.0])
-    >>> pace(np.zeros(4, dtype=int), at_s, np.full(4, 60.0))[0].per_hour
-    60.0
+    `arrivals` and `people` give an hour each, `waiting` what is there now. A case waits for those before it (a fluid
+    queue) and, where people are nearly busy, for chance (Erlang C, M/M/c); an hour without people serves nobody.
+
+    >>> quiet = forecast([6, 6, 6], [1, 1, 1], 300.0, target_s=3600)
+    >>> quiet.late_from, [round(share, 2) for share in quiet.busy]
+    (None, [0.5, 0.5, 0.5])
+    >>> forecast([6, 30, 30], [1, 1, 1], 300.0, target_s=3600).late_from
+    1
     """
-    _same_length(people, at_s, lead_s)
-    return tuple(_pace(int(one), at_s[people == one], lead_s[people == one], confidence) for one in np.unique(people))
+    if len(arrivals) != len(people):
+        raise VotesError(f"{len(arrivals)} hours of arrivals and {len(people)} of people; wanted as many of each.")
+    if handling_s <= 0:
+        raise VotesError(f"handling takes {handling_s} s; wanted more than none.")
+    backlog, waits, loads, ends, served = waiting, list[float](), list[float](), list[float](), 0.0
+    late_from: int | None = None
+    for hour, (come, staff) in enumerate(zip(arrivals, people, strict=True)):
+        able = staff * _HOUR_S / handling_s
+        done = min(backlog + come, able)
+        backlog += come - done
+        served += done
+        busy = done / able if able else float(backlog > 0)
+        chance_s = _chance_s(come, staff, handling_s, (hour + 1) * _HOUR_S)
+        wait_s = _wait_s(hour, backlog, people, handling_s) + chance_s
+        ends.append(backlog)
+        waits.append(wait_s)
+        loads.append(busy)
+        if late_from is None and backlog + come > 0 and wait_s > target_s:
+            late_from = hour
+    return Forecast(tuple(ends), tuple(waits), tuple(loads), late_from, served)
 
 
-def time_by_label(people: Ints, labels: Ints, lead_s: Floats, *, n_labels: int) -> Mapping[int, Floats]:
-    """For each person, the share of their time that answers of each label took, (n_labels,) summing to 1.
+def advise(
+    arrivals: Sequence[float],
+    looks: Sequence[float],
+    people: Sequence[float],
+    handling_s: float,
+    *,
+    share: float,
+    waiting: float = 0.0,
+    target_s: float,
+) -> Advice:
+    """What would keep a queue within its target: more people, or fewer second looks.
 
-    >>> time_by_label(np.zeros(3, dtype=int), np.array([0, 1, 1]), np.array([5.0, 10.0, 5.0]), n_labels=2)[0]
-    array([0.25, 0.75])
+    `arrivals` come whatever we do; `looks` is what a share of 1 would add to each hour, of which `share` is drawn now.
+
+    >>> advise([10] * 8, [40] * 8, [1] * 8, 300.0, share=0.1, target_s=3600)
+    Advice(people=1, share=0.053)
     """
-    _same_length(people, labels, lead_s)
-    timed = np.isfinite(lead_s)
-    shares: dict[int, Floats] = {}
-    for one in np.unique(people[timed]):
-        mine = timed & (people == one)
-        spent = np.bincount(labels[mine], weights=lead_s[mine], minlength=n_labels)
-        shares[int(one)] = spent / max(float(spent.sum()), 1e-300)
-    return shares
+
+    def late(more: int, drawn: float) -> bool:
+        come = [one + drawn * look for one, look in zip(arrivals, looks, strict=True)]
+        staff = [one + more if one else 0.0 for one in people]
+        return forecast(come, staff, handling_s, waiting=waiting, target_s=target_s).late_from is not None
+
+    if not late(0, share):
+        return Advice(0, share)
+    found = None if late(_MOST_PEOPLE, share) else _first(lambda more: not late(more, share), _MOST_PEOPLE)
+    if late(0, 0.0):
+        return Advice(found, None)
+    low, high = 0.0, share
+    for _ in range(20):
+        middle = (low + high) / 2
+        low, high = (low, middle) if late(0, middle) else (middle, high)
+    return Advice(found, round(low, 3))
 
 
-def fatigue(
-    people: Ints, at_s: Floats, right: Floats, *, hours: int = 4, confidence: float = 0.95
-) -> tuple[Trend, ...]:
-    """Accuracy by hour within a session (a pause of half an hour ends one); the last step is everything later.
+def erlang_c(offered: float, servers: int) -> float:
+    """The probability that somebody has to wait at all: Erlang's C formula, [0, 1]; 1 where servers cannot keep up.
 
-    `right` is 1, 0, or a probability; NaN where nothing is known.
+    `offered` is arrivals times handling, in servers' worth of work.
+
+    >>> round(erlang_c(8.0, 10), 4)
+    0.4092
     """
-    _same_length(people, at_s, right)
-    return _trends(people, at_s, right, _hour_of_session, hours, confidence)
+    if servers <= 0 or offered >= servers:
+        return 1.0
+    if offered <= 0:
+        return 0.0
+    blocked = 1.0  # Erlang B by recursion: its factorials would overflow
+    for count in range(1, servers + 1):
+        blocked = offered * blocked / (count + offered * blocked)
+    load = offered / servers
+    return blocked / (1.0 - load + load * blocked)
 
 
-def learning_curve(
-    people: Ints, at_s: Floats, right: Floats, *, stretch: int = 50, most: int = 10, confidence: float = 0.95
-) -> tuple[Trend, ...]:
-    """Accuracy by stretches of `stretch` answers in the order in which they were given; at most `most` of them."""
-    _same_length(people, at_s, right)
-    if stretch < 1 or most < 1:
-        raise VotesError(f"stretches of {stretch} answers, {most} of them: wanted at least one.")
-    return _trends(people, at_s, right, lambda at: np.arange(len(at)) // stretch, most, confidence)
+def _chance_s(come: float, staff: float, handling_s: float, passed_s: float) -> float:
+    """The mean wait that chance makes beside the backlog.
+
+    Erlang's steady state, but no more than chance can have piled up in the time that has passed: a queue at its limit
+    drifts as a random walk that cannot go below nothing (heavy traffic), sqrt(4 h t / (pi c)).
+    """
+    servers, offered = math.floor(staff), come * handling_s / _HOUR_S
+    if servers < 1 or come <= 0:
+        return 0.0
+    most_s = math.sqrt(4.0 * handling_s * passed_s / (math.pi * servers))
+    if offered >= servers:
+        return most_s
+    return min(most_s, erlang_c(offered, servers) * handling_s / (servers - offered))
 
 
-def sessions(at_s: Floats) -> Ints:
-    """The number of the session that each time belongs to; times are sorted."""
-    return np.concatenate([[0], np.cumsum(np.diff(at_s) > _PAUSE_S)]) if len(at_s) else np.zeros(0, dtype=np.int64)
+def _wait_s(hour: int, backlog: float, people: Sequence[float], handling_s: float) -> float:
+    """How long the hours after this one take to work off a backlog."""
+    if backlog <= 0:
+        return 0.0
+    left, waited = backlog * handling_s, 0.0
+    for staff in (*people[hour + 1 :], *people):  # the day after is as this one
+        if staff * _HOUR_S >= left:
+            return waited + left / staff
+        left -= staff * _HOUR_S
+        waited += _HOUR_S
+    return math.inf if not any(people) else waited + left / max(people)
 
 
-def _pace(person: int, at_s: Floats, lead_s: Floats, confidence: float) -> Pace:
-    order = np.argsort(at_s, kind="stable")
-    at, lead = at_s[order], lead_s[order]
-    gaps = np.diff(at)
-    worked = float(gaps[gaps <= _PAUSE_S].sum())
-    starts = np.flatnonzero(np.concatenate([[True], gaps > _PAUSE_S]))
-    timed = lead[np.isfinite(lead)]
-    usual = float(np.median(timed)) if len(timed) else 0.0
-    # the first answer of a session began before it was seen: by its own measure, else by the usual one
-    worked += float(np.minimum(np.where(np.isfinite(lead[starts]), lead[starts], usual), _PAUSE_S).sum())
-    hours = worked / _HOUR_S
-    return Pace(person, len(at), hours, len(at) / hours if hours > 0 else float("nan"), _median(timed, confidence))
-
-
-def _median(values: Floats, confidence: float) -> Interval:
-    """The median with the interval of order statistics: exact for any distribution."""
-    n = len(values)
-    if not n:
-        return Interval(0.0, float("inf"), float("nan"), confidence)
-    ranked = np.sort(values)
-    tail = (1.0 - confidence) / 2.0
-    below = int(np.searchsorted(_binomial_cdf(n), tail, side="right")) - 1  # answers that may lie below by chance
-    if below < 0:
-        return Interval(0.0, float("inf"), float(np.median(ranked)), confidence)
-    return Interval(float(ranked[below]), float(ranked[n - 1 - below]), float(np.median(ranked)), confidence)
-
-
-def _binomial_cdf(n: int) -> Floats:
-    cdf: Floats = bdtr(np.arange(n // 2 + 1), n, _MEDIAN)
-    return cdf
-
-
-def _hour_of_session(at: Floats) -> Ints:
-    session = sessions(at)
-    first = np.concatenate([[True], np.diff(session) > 0])
-    hour: Ints = ((at - at[first][session]) // _HOUR_S).astype(np.int64)
-    return hour
-
-
-def _trends(
-    people: Ints, at_s: Floats, right: Floats, step_of: Callable[[Floats], Ints], most: int, confidence: float
-) -> tuple[Trend, ...]:
-    found = []
-    for one in np.unique(people):
-        rows = np.flatnonzero(people == one)
-        rows = rows[np.argsort(at_s[rows], kind="stable")]
-        step = np.minimum(step_of(at_s[rows]), most - 1)
-        known = np.isfinite(right[rows])
-        hits = np.bincount(step[known], weights=right[rows][known])
-        asked = np.bincount(step[known])
-        steps = tuple(
-            wilson(hit, n, confidence=confidence) for hit, n in zip(hits.tolist(), asked.tolist(), strict=True)
-        )
-        first, later = (hits[:1].sum(), asked[:1].sum()), (hits[1:].sum(), asked[1:].sum())
-        found.append(Trend(int(one), steps, _change(first, later, confidence)))
-    return tuple(found)
-
-
-def _change(first: tuple[float, float], later: tuple[float, float], confidence: float) -> Interval:
-    return newcombe(round(later[0]), int(later[1]), round(first[0]), int(first[1]), confidence=confidence)
-
-
-def _same_length(*columns: Floats | Ints) -> None:
-    if len({len(column) for column in columns}) > 1:
-        raise VotesError(f"columns of {[len(column) for column in columns]} rows; wanted one row per answer in each.")
+def _first(holds: Callable[[int], bool], most: int) -> int:
+    """The smallest number from 1 that holds; halving, since more of it never hurts."""
+    low, high = 1, most
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low
