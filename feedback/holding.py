@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from feedback import events
 from feedback.learning.scene import Scene
 from feedback.store import Store
+from ml_backend.errors import LabelStudioError
 from ml_backend.records import Task
 
 _AT_ONCE = 200  # changes a turn: each is a request of about 0.06 s, and others wait for the turn's end
+_NOT_FOUND = 404
 _CHECKED = 3000  # held tasks a turn that Label Studio is asked about, ten requests; others by what the store knows
 
 
@@ -36,7 +39,6 @@ def hold_back(
     scene: Scene,
     settled: frozenset[int],
     *,
-    served: Iterable[int] = (),
     may_write: Callable[[], bool],
     now_s: float,
 ) -> Kept:
@@ -44,7 +46,7 @@ def hold_back(
 
     Label Studio Community cannot refuse a task to anyone: marking it as labelled keeps it out of the label stream.
     Each task is noted before it is hidden, so that a kill leaves nothing hidden that nobody remembers. What people
-    settled meanwhile is done and stays as it is. `served` are hidden first: they are on their way to people.
+    settled meanwhile is done and stays as it is. What stands in the window is hidden first: it is on its way to people.
     """
     project = scene.project.id
     kept = store.kept_back(project)
@@ -52,19 +54,19 @@ def hold_back(
     store.let_go(project, [task for task in kept if task in settled or task not in scene.tasks])
     free = sorted(task for task in kept if task in scene.tasks and task not in settled and task not in wanted)
     seen = _seen(platform, scene, wanted, now_s=now_s)
-    front = set(served)
+    front = {row.task for row in store.window(project)} if len(seen) > _AT_ONCE else set[int]()
     hide = sorted(seen, key=lambda task: (task not in front, task))
     store.keep_back(project, hide[:_AT_ONCE])
     hidden = shown = 0
     for task in hide[:_AT_ONCE]:
         if not may_write():
             break
-        _note(store, platform.hide(project, task), now_s)
+        _change(store, partial(platform.hide, project, task), now_s)
         hidden += 1
     for task in free[:_AT_ONCE]:
         if not may_write():
             break
-        _note(store, platform.reopen(project, task, max(1, scene.tasks[task].overlap)), now_s)
+        _change(store, partial(platform.reopen, project, task, max(1, scene.tasks[task].overlap)), now_s)
         store.let_go(project, [task])
         shown += 1
     return Kept(hidden, shown, len(hide) + len(free) - hidden - shown)
@@ -81,5 +83,12 @@ def _seen(platform: _Platform, scene: Scene, wanted: set[int], *, now_s: float) 
     return known | (set(platform.handed_out(scene.project.id, asked)) if asked else set())
 
 
-def _note(store: Store, task: Task, now_s: float) -> None:
+def _change(store: Store, change: Callable[[], Task], now_s: float) -> None:
+    """Change a task in Label Studio and note how it is now; one that was deleted meanwhile stops nothing."""
+    try:
+        task = change()
+    except LabelStudioError as error:
+        if error.status != _NOT_FOUND:
+            raise
+        return
     store.append([events.of_one_task(task, "own", seen_s=now_s)], want=None)

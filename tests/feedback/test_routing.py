@@ -205,6 +205,23 @@ def test_label_studio_being_away_is_said_and_the_decision_stands(world: World, m
     assert world.outcome(big) == "hold"
 
 
+def test_a_task_that_was_deleted_meanwhile_stops_nothing(world: World, monkeypatch: pytest.MonkeyPatch):
+    world.use(rules("when = { data.amount.gte = 5000 }\nto = 'hold'"))
+    gone, big = world.add("a", amount=9000), world.add("b", amount=9000)
+    hide = world.studio.hide
+
+    def deleted(project: str, task: int) -> Task:
+        if task == gone:
+            raise LabelStudioError("no such task", status=404)
+        return hide(project, task)
+
+    monkeypatch.setattr(world.studio, "hide", deleted)
+    turn = world.turn()
+
+    assert turn.notes == ()
+    assert world.studio.tasks[big].is_labeled
+
+
 def test_many_held_tasks_are_hidden_a_few_hundred_a_turn(world: World):
     world.use(rules("when = { data.amount.gte = 5000 }\nto = 'hold'"))
     for number in range(250):
