@@ -72,6 +72,11 @@ class Settings:
             return False
 
     @property
+    def open_to_look(self) -> bool:
+        """Whether pages may be seen without signing in: nobody but this machine reaches us, by no proxy either."""
+        return self.loopback and not self.basic_auth_password and not self.public_url
+
+    @property
     def has_label_studio(self) -> bool:
         """Whether we can call Label Studio; without, we learn from webhooks alone."""
         return bool(self.label_studio_url and self.label_studio_api_key)

@@ -66,10 +66,10 @@ def interval_bar(value: float, low: float, high: float, *, label: str) -> str:
     >>> 'aria-label="92 %"' in interval_bar(0.92, 0.8, 0.97, label="92 %")
     True
     """
-    width, middle = 120.0, 7.0
-    left, right, spot = (round(2 + share * (width - 4), 1) for share in (low, high, value))
+    width, middle = 124.0, 7.0
+    left, right, spot = (round(6 + share * (width - 12), 1) for share in (low, high, value))
     parts = [
-        f'<path d="M2 {middle}H{width - 2}" style="stroke: {_GRID}; stroke-width: 4; stroke-linecap: round"/>',
+        f'<path d="M6 {middle}H{width - 6}" style="stroke: {_GRID}; stroke-width: 4; stroke-linecap: round"/>',
         f'<path d="M{left} {middle}H{right}" style="stroke: {_ACCENT}; stroke-width: 4; opacity: .4"/>',
         f'<circle cx="{spot}" cy="{middle}" r="4" style="fill: {_ACCENT}"/>',
     ]

@@ -1,0 +1,10 @@
+"""Pages for people: what the service does in each project, who may see it, and the few things they may set going."""
+
+from __future__ import annotations
+
+from feedback.dashboard.accounts import Accounts, LabelStudioAccounts
+from feedback.dashboard.attempts import SharedAttempts
+from feedback.dashboard.door import Manners
+from feedback.dashboard.pages import House, pages
+
+__all__ = ["Accounts", "House", "LabelStudioAccounts", "Manners", "SharedAttempts", "pages"]

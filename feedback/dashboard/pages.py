@@ -1,0 +1,214 @@
+"""The pages: what the service does, project by project, for whoever may see it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Blueprint, Response, redirect, request, url_for
+from markupsafe import Markup
+
+from feedback.dashboard.accounts import Accounts
+from feedback.dashboard.actions import DONE, add_actions
+from feedback.dashboard.door import Door, Manners
+from feedback.dashboard.forms import is_plain
+from feedback.dashboard.rights import Standing, Visitor, may_look, may_rule, standing
+from feedback.dashboard.showing import Refused, prepare, show, wants_json
+from feedback.dashboard.signing import add_signing
+from feedback.dashboard.words import percent, pseudonym, when
+from feedback.policy import Policy
+from feedback.reports.chart import Point, interval_bar, over_time
+from feedback.reports.overview import project_overview, project_people
+from feedback.store import ProjectRow, Store
+from ml_backend.app import Mount
+from ml_backend.app.limits import Limits
+from ml_backend.app.protocol import UP
+from ml_backend.app.security import Attempts, Guard, MemoryAttempts, NotAllowed
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What the pages are made from; wiring brings it."""
+
+    store: Store
+    policies: Callable[[ProjectRow], Policy]
+    manners: Manners = field(default_factory=Manners)
+    accounts: Accounts | None = None  # None: no Label Studio is set, so nobody can sign in
+    attempts: Attempts = field(default_factory=MemoryAttempts)  # failed sign-ins
+    ring: Callable[[str], None] = lambda _project: None  # wakes workers
+    label_studio_url: str = ""  # where links lead
+    clock: Callable[[], float] = time.time
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One visitor before one project."""
+
+    visitor: Visitor
+    row: ProjectRow
+    policy: Policy
+    role: Standing
+
+
+def pages(house: House) -> Mount:
+    """Give the pages as something that the app can mount; they take over `/`."""
+
+    def mount(guard: Guard, _limits: Limits) -> Blueprint:
+        routes = Blueprint(
+            "pages", __name__, template_folder="templates", static_folder="static", static_url_path="/pages"
+        )
+        views = _Views(house, Door(house.store, guard, house.manners, clock=house.clock))
+        prepare(routes, clock=house.clock)
+        routes.add_url_rule("/", view_func=views.home, methods=["GET"])
+        routes.add_url_rule("/projects/<project>", view_func=views.project, methods=["GET"])
+        routes.add_url_rule("/projects/<project>/people", view_func=views.people, methods=["GET"])
+        routes.register_error_handler(_MustSignIn, views.to_the_door)
+        add_signing(routes, views.door, house.accounts, house.attempts)
+        add_actions(routes, house.store, views.door, views.ruler, ring=house.ring)
+        return routes
+
+    return mount
+
+
+class _Views:
+    """The views behind `pages`."""
+
+    def __init__(self, house: House, door: Door) -> None:
+        self._house, self._store, self.door = house, house.store, door
+
+    def home(self) -> Response:
+        """All projects that the visitor has to do with; programs without credentials hear that we are up."""
+        visitor = self.door.visitor(request)
+        if visitor is None and wants_json():
+            return show("home", UP, visitor=None)
+        visitor = visitor or self._known_visitor()
+        looks = [one for row in self._store.projects() if (one := self._look(visitor, row)) is not None]
+        figures = {**UP, "projects": [self._brief(one) for one in looks]}
+        return self._show("home", figures, visitor)
+
+    def project(self, project: str) -> Response:
+        """One project: model, evidence, queue, and what needs somebody."""
+        look = self._look_at(project)
+        if not may_look(look.role):
+            return redirect(url_for("pages.people", project=project), 303)  # type: ignore[return-value]
+        figures = project_overview(self._store, look.row, look.policy)
+        figures["blind_by_tier"] = [name for name, tier in look.policy.tiers.items() if tier.blind]
+        return self._show(
+            "project",
+            figures,
+            look.visitor,
+            look=look,
+            chart=Markup(_chart(figures["accuracy_over_time"])),  # noqa: S704 - escaped where it is drawn
+        )
+
+    def people(self, project: str) -> Response:
+        """How people do: all of them for whoever runs the project, else only the visitor's own figures."""
+        look = self._look_at(project)
+        figures = project_people(self._store, look.row, look.policy)
+        everybody = may_rule(look.role)
+        if not everybody:
+            figures["people"] = [one for one in figures["people"] if one["person"] == look.visitor.person]
+        named = everybody and request.args.get("names") == "shown"
+        figures["people"] = [self._named(one, look, named=named) for one in figures["people"]]
+        figures = {"project": look.row.id, "title": look.row.title, "everybody": everybody, "named": named, **figures}
+        bars = [Markup(_bar(one["accuracy"])) for one in figures["people"]]  # noqa: S704 - escaped where it is drawn
+        return self._show("people", figures, look.visitor, look=look, bars=bars)
+
+    def to_the_door(self, _error: Refused) -> Response:
+        """Send a browser to sign in, and back to where it wanted to go."""
+        onward = request.full_path.rstrip("?") if request.method == "GET" else "/"
+        return redirect(url_for("pages.sign_in", next=onward), 303)  # type: ignore[return-value]
+
+    def ruler(self, project: str) -> Visitor:
+        """Give the visitor where they may change something in a project; Refused where they may not."""
+        look = self._look_at(project)
+        if not may_rule(look.role):
+            raise Refused(403, "only an admin or approver may do this.", hint="[people] of the policy gives roles.")
+        return look.visitor
+
+    def _look_at(self, project: str) -> Look:
+        visitor = self._known_visitor()
+        row = self._store.project(project) if is_plain(project) else None
+        look = self._look(visitor, row) if row is not None else None
+        if look is None:  # the same for what is not there and what is not theirs
+            raise Refused(404, "there is no such project for you here.", hint="The first page lists those there are.")
+        return look
+
+    def _look(self, visitor: Visitor, row: ProjectRow) -> Look | None:
+        """None for somebody who has no role in a project and never worked there."""
+        policy = self._house.policies(row)
+        role = standing(visitor, policy)
+        if not may_look(role) and all(one.id != visitor.person for one in self._store.people(row.id)):
+            return None
+        return Look(visitor, row, policy, role)
+
+    def _known_visitor(self) -> Visitor:
+        visitor = self.door.visitor(request)
+        if visitor is not None:
+            return visitor
+        if wants_json():
+            raise NotAllowed("who asks?", hint="Send the service's login as HTTP Basic auth, or sign in.")
+        raise _MustSignIn(401, "you are not signed in.")
+
+    def _brief(self, look: Look) -> dict[str, Any]:
+        row = look.row
+        state = "paused" if row.paused else "connected" if row.connected else "learning from webhooks alone"
+        brief: dict[str, Any] = {"project": row.id, "title": row.title, "state": state, "role": look.role}
+        if may_look(look.role):
+            counts, champion = self._store.project_counts(row.id), self._store.registry.champion(row.id)
+            parked = [work for work in self._store.works() if work.project == row.id and work.state == "parked"]
+            brief |= {"tasks": counts.tasks, "answered": counts.answered, "people": counts.people}
+            brief |= {"model": champion.version if champion else None, "parked": len(parked)}
+        return brief
+
+    def _named(self, one: Mapping[str, Any], look: Look, *, named: bool) -> dict[str, Any]:
+        """Put a name in the place of the number, which everybody with Label Studio could look up."""
+        if one["person"] == look.visitor.person:
+            name = "You"
+        elif named:
+            names = self._house.accounts.names() if self._house.accounts else {}
+            name = names.get(one["person"], f"user {one['person']}")
+        else:
+            name = pseudonym(self._store.secret("pages"), look.row.id, one["person"])
+        figures = {key: value for key, value in one.items() if key != "person"}
+        return {"name": name, **({"person": one["person"]} if named else {}), **figures}
+
+    def _show(self, template: str, figures: Mapping[str, Any], visitor: Visitor, **more: Any) -> Response:
+        key, _ = self.door.form_key(request)
+        look = more.get("look")
+        return show(
+            template,
+            figures,
+            visitor=visitor,
+            key=key if visitor.kind == "person" else "",
+            rules=look is not None and may_rule(look.role),
+            done=DONE.get(request.args.get("did", ""), ""),
+            label_studio=self._house.label_studio_url.rstrip("/"),
+            **more,
+        )
+
+
+class _MustSignIn(Refused):
+    """A browser that nobody is signed in with; it is sent to the form."""
+
+
+def _chart(points: Sequence[Mapping[str, Any]]) -> str:
+    drawn = [
+        Point(
+            point["at_s"],
+            point["value"],
+            point["low"],
+            point["high"],
+            f"{point['version']}: {percent(point['value'])} on {point['rows']} audit rows, {when(point['at_s'])}",
+        )
+        for point in points
+    ]
+    return over_time(drawn, label="Audit accuracy of the serving model over time, with 95 % intervals")
+
+
+def _bar(figure: Mapping[str, float] | None) -> str:
+    if figure is None:
+        return ""
+    return interval_bar(figure["value"], figure["low"], figure["high"], label=percent(figure["value"]))

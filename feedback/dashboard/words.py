@@ -1,0 +1,93 @@
+"""Figures as people read them: the filters of the templates."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from datetime import UTC, datetime
+from typing import Any
+
+_LONGEST = 160  # of a text that others wrote: titles, labels, notes
+_UNITS = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
+_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that look alike
+
+
+def percent(value: float | None) -> str:
+    """A share as people read it.
+
+    >>> percent(0.923), percent(1.0), percent(None)
+    ('92.3 %', '100 %', '–')
+    """
+    if value is None:
+        return "–"
+    text = f"{100 * value:.1f}".removesuffix(".0")
+    return f"{text} %"
+
+
+def within(figure: dict[str, Any] | None) -> str:
+    """The interval of a share.
+
+    >>> within({"value": 0.9, "low": 0.81, "high": 0.95})
+    '81 to 95 %'
+    """
+    return f"{100 * figure['low']:.0f} to {100 * figure['high']:.0f} %" if figure else ""
+
+
+def number(value: float | None) -> str:
+    """A count with thin spaces, or a figure of two places.
+
+    >>> number(1234567), number(0.123), number(None)
+    ('1\\u202f234\\u202f567', '0.12', '–')
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, float) and not value.is_integer():
+        return f"{value:.2f}"
+    return f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def duration(seconds: float | None) -> str:
+    """A duration in its largest unit.
+
+    >>> duration(42.0), duration(5400), duration(None)
+    ('42 seconds', '1.5 hours', '–')
+    """
+    if seconds is None:
+        return "–"
+    for name, size in _UNITS:
+        if abs(seconds) >= size or size == 1:
+            count = round(seconds / size, 1 if abs(seconds) < 10 * size else None)
+            return f"{count:g} {name}{'' if count == 1 else 's'}"
+    return "–"
+
+
+def when(at_s: float) -> str:
+    """A time in UTC.
+
+    >>> when(0.0)
+    '1970-01-01 00:00 UTC'
+    """
+    try:
+        return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (OverflowError, ValueError, OSError):
+        return "–"
+
+
+def short(text: object) -> str:
+    """A text that others wrote, cut where it would break the page.
+
+    >>> len(short("x" * 1000)), short("spam")
+    (160, 'spam')
+    """
+    said = str(text)
+    return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
+
+
+def pseudonym(secret: str, project: str, person: int) -> str:
+    """A name that says nothing and stays: the same person has another one in each project.
+
+    >>> pseudonym("key", "7", 3)
+    'Person 6XX6'
+    """
+    drawn = hmac.new(secret.encode(), f"pseudonym {project} {person}".encode(), hashlib.sha256).digest()
+    return "Person " + "".join(_LETTERS[byte % len(_LETTERS)] for byte in drawn[:4])

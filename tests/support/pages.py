@@ -1,0 +1,194 @@
+"""A house for the pages: a store whose projects tell a whole story, and a Label Studio that knows five people."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from feedback.activating import policy_of
+from feedback.dashboard import House, Manners, pages
+from feedback.policy import Policy
+from feedback.store import ProjectRow, Store, WindowRow
+from ml_backend.app import Security, create_app
+from ml_backend.errors import LabelStudioError
+from ml_backend.labelstudio.accounts import NotThem, Who
+from ml_backend.predictor import Predictor
+from ml_backend.records import Answer
+from tests.support import told
+from tests.support.serving import FakeRegistry
+
+LABELS = ("spam", "ham", "unsure")
+CONFIG = (
+    '<View><Text name="t" value="$text"/><Choices name="c" toName="t">'
+    + "".join(f'<Choice value="{label}"/>' for label in LABELS)
+    + "</Choices></View>"
+)
+START_S = 1_767_225_600.0  # 2026-01-01
+DAY_S = 86_400.0
+EVIL = "\"><script>alert(1)</script><img src=x onerror=alert(2)>\u202e'{{ 7*7 }}"
+PEOPLE = {
+    1: "root@example.com",
+    2: "ann@example.com",
+    3: "ben@example.com",
+    4: "cleo@example.com",
+    5: "dan@example.com",
+}
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self, now_s: float = START_S + 9 * DAY_S) -> None:
+        self.now_s = now_s
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@dataclass
+class FakeAccounts:
+    """A Label Studio where everybody's password is "pw-N" and everybody's token "token-N"; user 1 is our own."""
+
+    down: bool = False
+    asked: list[str] = field(default_factory=list)
+    called: Mapping[int, str] = field(default_factory=lambda: {number: f"Name of {number}" for number in PEOPLE})
+    emails: dict[int, str] = field(default_factory=lambda: dict(PEOPLE))
+
+    def by_password(self, email: str, password: str) -> Who:
+        self._ask(email)
+        for number, known in self.emails.items():
+            if known == email and password == f"pw-{number}":
+                return Who(number, known)
+        raise NotThem("Label Studio does not accept this e-mail address and password.", status=401)
+
+    def by_token(self, token: str) -> Who:
+        self._ask("token")
+        for number, known in self.emails.items():
+            if token == f"token-{number}":
+                return Who(number, known)
+        raise NotThem("Label Studio does not accept this access token.", status=401)
+
+    def is_owner(self, who: Who) -> bool:
+        return who.id == 1
+
+    def names(self) -> Mapping[int, str]:
+        return self.called
+
+    def _ask(self, what: str) -> None:
+        self.asked.append(what)
+        if self.down:
+            raise LabelStudioError("cannot reach Label Studio.")
+
+
+def policy(**people: str) -> Policy:
+    """A policy whose people have these roles, by the name before @example.com."""
+    return Policy.model_validate({"people": {f"{name}@example.com": {"role": role} for name, role in people.items()}})
+
+
+def put(store: Store, project: str, chosen: Policy | None = None, **fields: Any) -> None:
+    """Make a project with this policy."""
+    options: dict[str, Any] = {"audit_share": 0.15}
+    if chosen is not None:
+        options["policy"] = chosen.model_dump(mode="json")
+    values = {"title": f"project {project}", "label_config": CONFIG, "connected": True, **fields}
+    store.save_project(ProjectRow(project, options=options, **values))
+
+
+def tell(
+    store: Store, project: str, *, tasks: int = 60, people: Sequence[int] = (2, 3, 4, 5), labels: Any = LABELS
+) -> None:
+    """Let people answer: everybody on every fifth task, one person on the others; each slips at times."""
+    rng = random.Random(7)
+    store.append(told.told(*[told.task(n, project=project, is_labeled=n <= tasks // 2) for n in range(1, tasks + 1)]))
+    number, said = 0, []
+    for task in range(1, tasks // 2 + 1):
+        for person in people if task % 5 == 0 else [people[task % len(people)]]:
+            number += 1
+            right = labels[task % 2]
+            label = right if rng.random() > 0.06 * person else labels[2]
+            said.append(told.said(number, label, task=task, person=person, project=project, second=number % 60))
+    store.append(said)
+
+
+def judge(store: Store, project: str, accuracies: Sequence[float], *, labels: Any = LABELS) -> None:
+    """Record a history of verdicts, the last one a refusal, and all that a turn leaves behind."""
+    champion, rows = "", 0
+    for number, accuracy in enumerate(accuracies, 1):
+        rows, version = 30 + 40 * number, f"m{number}-{number * 7919:x}"
+        promote = number < len(accuracies)
+        body = {
+            "promote": promote,
+            "reason": f"not proven worse by more than 0.02 over {rows} rows" if promote else "e-value 31: proven worse",
+            "gate": "refresh" if champion else "first",
+            "challenger": version,
+            "champion": champion,
+            "rows": rows,
+            "accuracy": accuracy,
+            "champion_accuracy": accuracies[number - 2] if champion else None,
+            "e_value": 1.7 if champion else None,
+            "at_s": START_S + number * DAY_S,
+        }
+        store.record(project, "verdict", body, key=version)
+        trained = {"version": version, "recipe": "text-choices/1", "rows": 10 * number, "tasks": [], "annotations": [1]}
+        store.record(project, "training", trained | {"at_s": START_S + number * DAY_S}, key=version)
+        champion = version if promote else champion
+    kappa = {"value": 0.71, "low": 0.52, "high": 0.9, "items": 41, "pairs": 80, "note": ""}
+    agreed = {"percent": kappa | {"value": 0.86}, "kappa": kappa, "at_s": START_S}
+    confused = {"answers": [labels[0], labels[2]], "share": 0.64}
+    reading = "kappa 0.71 [0.52, 0.90] on 41 items: people understand the task alike"
+    store.record(project, "agreement", agreed | {"reading": reading, "confused": confused})
+    answer = Answer("choices", (labels[0],))
+    places = [WindowRow(20 + n, f"{champion}+q9", n, answer, 0.8, n % 4 == 0, None, START_S) for n in range(30)]
+    store.save_window(project, places)
+    store.record(project, "asked", {"version": f"{champion}+q9", "rows": 30, "held": 30, "why": "model m5 serves"})
+    store.record(project, "turn", {"notes": [f"not trained: {labels[1]} stands alone"], "trainable": 30, "asked": ""})
+
+
+def app_of(
+    store: Store,
+    *,
+    accounts: FakeAccounts | None = None,
+    manners: Manners | None = None,
+    login: tuple[str, str] = ("", ""),
+    clock: Clock | None = None,
+    **house: Any,
+) -> Flask:
+    """An app with pages and no model."""
+    made = House(
+        store,
+        policy_of,
+        manners or Manners(),
+        accounts or FakeAccounts(),
+        clock=clock or Clock(),
+        label_studio_url="http://labels.example:8080",
+        **house,
+    )
+    return create_app(Predictor(FakeRegistry()), security=Security(*login), mounts=[pages(made)])
+
+
+HTML = {"Accept": "text/html"}
+JSON = {"Accept": "application/json"}
+
+
+def key_of(page: str) -> str:
+    """The key in the first form of a page."""
+    return page.split('name="key" value="', 1)[1].split('"', 1)[0]
+
+
+def sign_in(browser: FlaskClient, person: int, *, next_page: str = "/", **form: str) -> TestResponse:
+    """Open the form and send it, as a browser does."""
+    page = browser.get("/sign-in", headers=HTML).text
+    fields = {"email": PEOPLE[person], "password": f"pw-{person}", "next": next_page, "key": key_of(page), **form}
+    return browser.post("/sign-in", data=fields, headers=HTML)
+
+
+def now_text() -> str:
+    """The time of the fake clock, as a page writes it."""
+    return datetime.fromtimestamp(START_S + 9 * DAY_S, UTC).strftime("%Y-%m-%d %H:%M UTC")
