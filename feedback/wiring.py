@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sys
 import time
@@ -43,9 +44,17 @@ def settings_from_environment(environ: Mapping[str, str] | None = None) -> Setti
 
 
 def prepare(settings: Settings) -> None:
-    """Make what the processes share: the data directory, the schema, an empty metrics directory."""
+    """Make what the processes share: the data directory and the schema."""
     with opened(settings, patient=True):
         pass
+
+
+def empty_metrics(settings: Settings) -> Path:
+    """Give an empty folder for what the web processes count; a restart counts anew, as Prometheus expects."""
+    folder = settings.data_dir.absolute() / "metrics"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
 
 
 @contextmanager

@@ -33,11 +33,13 @@ def serve(host: Host = None, port: Port = None) -> None:
 
 def web(host: Host = None, port: Port = None) -> None:
     """Run the web half alone: ML backend, webhook, pages."""
-    from feedback.wiring import gunicorn_command, prepare, settings_from_environment
+    from feedback.wiring import empty_metrics, gunicorn_command, prepare, settings_from_environment
 
     environ = _environ(host, port)
     settings = settings_from_environment(environ)
     prepare(settings)
+    # any of the web processes answers /metrics for all of them, through files that a start begins anew
+    environ = {"PROMETHEUS_MULTIPROC_DIR": str(empty_metrics(settings)), **environ}
     # one BLAS thread a worker: eight requests at once must not start sixteen threads on two cores
     environ = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **environ}
     command = gunicorn_command(settings)
