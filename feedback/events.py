@@ -35,6 +35,8 @@ class Event:
     """One version of one thing, as somebody saw it; checked here, once.
 
     The natural key is (project, entity, entity_id, version, action): webhook and poll of one version are one event.
+    A number may pass to another thing once its own is deleted; `created_at` tells them apart, and is the version of a
+    deletion where whoever tells it knows what was deleted.
     `seen_s` is the time of an API read, 0 for a webhook: Label Studio changes a few fields (is_labeled, overlap,
     ground_truth) without moving updated_at, and then the last look is the truth.
 
@@ -45,7 +47,7 @@ class Event:
     project: str
     entity: Entity
     entity_id: int
-    version: str  # updated_at in UTC, of one fixed width; "" for deletions and where it is unknown
+    version: str  # updated_at in UTC, of one fixed width; of a deletion created_at; "" where that is unknown
     action: Action
     source: Source
     body: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -113,7 +115,7 @@ def of_one_task(task: Task, source: Source, *, project: str = "", seen_s: float 
     content = canonical_json(task.data)
     body = {
         "content": hashlib.sha256(content).hexdigest(),
-        "created_at": task.created_at or None,
+        "created_at": canonical_time(task.created_at) or None,
         "is_labeled": task.is_labeled,
         "overlap": task.overlap,
     }
@@ -125,7 +127,7 @@ def of_one_task(task: Task, source: Source, *, project: str = "", seen_s: float 
 def of_annotation(one: Annotation, source: Source, *, project: str = "", seen_s: float = 0.0) -> Event:
     """Give the event of one annotation version; a result that no JSON can hold is replaced by the reason."""
     body = {name: getattr(one, name) for name in _CONTENT}
-    body["created_at"] = one.created_at or None
+    body["created_at"] = canonical_time(one.created_at) or None
     try:
         canonical_json(body)
     except EventError as error:
@@ -143,13 +145,16 @@ def of_project(project: str, title: str, label_config: str, source: Source, *, v
 
 
 def vanished(project: str, annotations: Iterable[int], *, source: Source = "sweep") -> list[Event]:
-    """Give deletions of annotations that an API read no longer showed (convert-to-draft sends no event)."""
-    return [Event(project, "annotation", one, "", "deleted", source) for one in sorted(annotations)]
+    """Give deletions of annotations that an API read no longer showed (convert-to-draft sends no event).
+
+    A mapping to created_at, as known before that read, says which ones: what has a number since is another one.
+    """
+    return _gone(project, "annotation", annotations, source)
 
 
 def gone_tasks(project: str, tasks: Iterable[int], *, source: Source = "sweep") -> list[Event]:
-    """Give deletions of tasks that a full sweep no longer showed."""
-    return [Event(project, "task", one, "", "deleted", source) for one in sorted(tasks)]
+    """Give deletions of tasks that a full sweep no longer showed; a mapping to created_at says which ones."""
+    return _gone(project, "task", tasks, source)
 
 
 def gone_project(project: str, *, source: Source = "poll") -> Event:
@@ -184,6 +189,11 @@ def canonical_json(value: Any) -> bytes:
         return orjson.dumps(orjson.loads(text), option=_SORTED)
     except (TypeError, ValueError, RecursionError) as error:
         raise EventError(f"a body cannot be written as JSON: {str(error)[:120]}.") from error
+
+
+def _gone(project: str, entity: Entity, numbers: Iterable[int], source: Source) -> list[Event]:
+    known = numbers if isinstance(numbers, Mapping) else dict.fromkeys(numbers, "")
+    return [Event(project, entity, one, known[one], "deleted", source) for one in sorted(known)]
 
 
 def _is_id(value: Any) -> bool:

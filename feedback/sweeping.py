@@ -17,6 +17,7 @@ _PAGE = 500  # tasks in memory, and in one transaction
 _KNOWN = 4 * _PAGE  # of our own, beside them: of a stretch that was deleted there may be many more than came
 _STALE_S = 86_400.0  # a sweep that stopped longer ago begins anew
 _MISSING = 404
+_BIGGEST_ID = 2**63 - 1
 
 
 class Pages(Protocol):
@@ -106,8 +107,9 @@ def _stretch(
 ) -> Swept:
     """Compare one stretch; what is known is read before Label Studio is asked, never after."""
     known = store.known_tasks(project, above=so_far.above, limit=max(_KNOWN, size))
-    cut = known[-1] if len(known) >= max(_KNOWN, size) else None  # more is known than fits beside one page
-    annotations = store.known_annotations(project, above=so_far.above, upto=known[-1] if known else so_far.above)
+    end = max(known, default=so_far.above)
+    cut = end if len(known) >= max(_KNOWN, size) else None  # more is known than fits beside one page
+    annotations = store.known_annotations(project, above=so_far.above, upto=end if cut else _BIGGEST_ID)
     page = platform.page(project, above=so_far.above, size=size)
     ends = [end for end in (page.last, cut) if end is not None]
     upto = min(ends) if ends else None
@@ -115,9 +117,12 @@ def _stretch(
     batch: list[Event] = []
     for task, given in page.found:
         batch += events.of_task(task, given, source="sweep", seen_s=seen_s)
-    for number, shown in page.shown.items():
-        batch += events.vanished(project, annotations.get(number, set()) - shown)
-    batch += events.gone_tasks(project, {one for one in known if upto is None or one <= upto} - page.shown.keys())
+    for number, there in annotations.items():
+        if upto is None or number <= upto:
+            shown = page.shown.get(number, frozenset())  # none of a task that is gone, or that nobody told us of
+            batch += events.vanished(project, {one: born for one, born in there.items() if one not in shown})
+    missing = {one: born for one, born in known.items() if one not in page.shown and (upto is None or one <= upto)}
+    batch += events.gone_tasks(project, missing)
     with store.transaction():
         changed += store.append(batch).changed if batch else 0
         note_missed(store, project, changed)

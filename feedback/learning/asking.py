@@ -93,14 +93,16 @@ def plan_window(
     """
     model = champion.version if champion else COLD
     opened = open_tasks(scene, settlement)
-    why = _why_anew(served, opened, model)
+    why = _why_anew(scene, served, opened, model)
     if why or served is None:
         if not opened:
             return None
         number = served.number + 1 if served else 1
         version = f"{model}+q{number}"
         places = _places(scene, opened, champion, guesses, number=number, audit_rows=audit_rows)
-        return Plan(version, [_row(place, version, at, now_s) for at, place in enumerate(places, _front(scene))], why)
+        return Plan(
+            version, [_row(scene, place, version, at, now_s) for at, place in enumerate(places, _front(scene))], why
+        )
     if not served.complete:
         return Plan(served.version, served.rows, "the last window was cut short")
     return _grown(scene, opened, served, champion, guesses, audit_rows=audit_rows, now_s=now_s)
@@ -138,12 +140,13 @@ def _grown(
         room = scene.policy.queue.window - len(rows) - sum(one <= band for one in inside)
         places = _places(scene, part, champion, guesses, number=served.number, audit_rows=audit_rows) if part else []
         at = _before(served, opened, band, at_least=_end(ends, band - 1))
-        rows += [_row(place, served.version, at, now_s) for place in places[: max(0, room)]]
+        rows += [_row(scene, place, served.version, at, now_s) for place in places[: max(0, room)]]
     ahead = {row.task for row in rows}
     why = f"{len(rows)} more urgent tasks wait" if rows else ""
     again = [item for item in outside if item.reopened]
     rows += [
         _row(
+            scene,
             Place(item.task, None, None, blind=True, reason="second opinion"),
             served.version,
             max(_front(scene), _end(ends, item.band - 1)) + at * _EVERY,
@@ -157,17 +160,19 @@ def _grown(
     if fresh and still < scene.policy.queue.low_water * full:
         places = _places(scene, fresh, champion, guesses, number=served.number, audit_rows=audit_rows)[: full - still]
         first = _last_place(served) + 1
-        rows += [_row(place, served.version, first + at, now_s) for at, place in enumerate(places)]
+        rows += [_row(scene, place, served.version, first + at, now_s) for at, place in enumerate(places)]
         why = f"{still} of {len(here)} rows are left"
     return Plan(served.version, [*served.rows, *rows], why) if rows else None
 
 
-def _why_anew(served: Asked | None, opened: Sequence[Open], model: str) -> str:
+def _why_anew(scene: Scene, served: Asked | None, opened: Sequence[Open], model: str) -> str:
     """Say why a new version is needed; "" while the served one can go on."""
     if served is None:
         return "no window yet"
     if served.model != model:
         return f"model {model} serves"
+    if any(_is_another(scene, row) for row in served.rows):
+        return "tasks were deleted and others have their numbers"
     if _last_place(served) >= _LAST_PLACE:
         return "it is full"
     place_of = {row.task: row.place for row in served.rows}
@@ -260,7 +265,13 @@ def _ordering(
     )
 
 
-def _row(place: Place, version: str, at: int, now_s: float) -> WindowRow:
+def _is_another(scene: Scene, row: WindowRow) -> bool:
+    """Whether the task that a row was planned for is gone, and its number passed to another one."""
+    task = scene.tasks.get(row.task)
+    return task is not None and row.task_created_at not in ("", task.created_at)
+
+
+def _row(scene: Scene, place: Place, version: str, at: int, now_s: float) -> WindowRow:
     return WindowRow(
         task=place.task,
         version=version,
@@ -270,4 +281,5 @@ def _row(place: Place, version: str, at: int, now_s: float) -> WindowRow:
         blind=place.blind,
         prediction=None,
         written_s=now_s,
+        task_created_at=scene.tasks[place.task].created_at,
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from feedback.learning.champion import Champions
 from feedback.learning.dataset import Dataset
 from feedback.learning.promotion import Verdict, judge
@@ -10,6 +13,7 @@ from feedback.learning.training import train
 from feedback.learning.triggers import Trained, due
 from feedback.store import Store, Work
 from ml_backend.models import Recipe
+from ml_backend.records import Task
 from ml_backend.registry import pack
 
 
@@ -29,7 +33,7 @@ def challenge(
     where another worker has the project by then. Raises NotTrained when the rows cannot be learned from.
     """
     project = scene.project.id
-    last = last_training(store, project)
+    last = last_training(store, project, scene.tasks)
     reason = due(dataset, last, recipe=recipe.name, policy=scene.policy)
     if not reason:
         return None
@@ -38,14 +42,14 @@ def challenge(
     champion = champions.get(project)
     trained = frozenset(row.task for row in dataset.of("train"))
     if champion is not None:
-        trained |= _trained_tasks(store, project, champion.version)
+        trained |= _trained_tasks(store, project, champion.version, scene.tasks)
     audit = [row for row in dataset.of("tune", "judge") if row.task not in trained]
     verdict = judge(bundle, champion, audit, taught=dataset.of("train"), trained=trained, policy=scene.policy)
     artefact = pack(bundle)
     # one transaction: a kill leaves all of a challenge or nothing, and a worker that lost the project leaves nothing
     with store.transaction(work):
         store.registry.add(project, bundle.version, artefact, dict(bundle.card))
-        _record_training(store, project, dataset, bundle.version, recipe.name, reason, now_s)
+        _record_training(store, scene, dataset, bundle.version, recipe.name, reason, now_s)
         if verdict.promote:
             store.registry.promote(project, bundle.version, verdict=verdict.as_dict() | {"at_s": now_s})
         else:
@@ -53,13 +57,13 @@ def challenge(
     return verdict
 
 
-def last_training(store: Store, project: str) -> Trained | None:
-    """What the newest training saw, promoted or not."""
+def last_training(store: Store, project: str, tasks: Mapping[int, Task] | None = None) -> Trained | None:
+    """What the newest training saw, promoted or not; with `tasks`, without numbers that are other tasks' now."""
     found = store.latest(project, "training")
     if found is None:
         return None
     body = found.body
-    return Trained(body["fingerprint"], int(body["rows"]), body["recipe"], frozenset(body["tasks"]))
+    return Trained(body["fingerprint"], int(body["rows"]), body["recipe"], _seen(body, tasks or {}))
 
 
 def learned_annotations(store: Store, project: str, version: str) -> frozenset[int]:
@@ -68,13 +72,21 @@ def learned_annotations(store: Store, project: str, version: str) -> frozenset[i
     return frozenset(found.body["annotations"]) if found else frozenset()
 
 
-def _trained_tasks(store: Store, project: str, version: str) -> frozenset[int]:
+def _trained_tasks(store: Store, project: str, version: str, tasks: Mapping[int, Task]) -> frozenset[int]:
     found = store.latest(project, "training", key=version)
-    return frozenset(found.body["tasks"]) if found else frozenset()
+    return _seen(found.body, tasks) if found else frozenset()
+
+
+def _seen(training: Mapping[str, Any], tasks: Mapping[int, Task]) -> frozenset[int]:
+    """The tasks that a training saw; a task newer than all that were there has got the number of one since."""
+    until = training.get("until")
+    return frozenset(
+        one for one in training["tasks"] if not until or one not in tasks or tasks[one].created_at <= until
+    )
 
 
 def _record_training(
-    store: Store, project: str, dataset: Dataset, version: str, recipe: str, reason: str, now_s: float
+    store: Store, scene: Scene, dataset: Dataset, version: str, recipe: str, reason: str, now_s: float
 ) -> None:
     rows = dataset.of("train")
     body = {
@@ -84,7 +96,8 @@ def _record_training(
         "fingerprint": dataset.fingerprint,
         "rows": len(rows),
         "tasks": [row.task for row in rows],
+        "until": max((task.created_at for task in scene.tasks.values()), default=""),
         "annotations": sorted(annotation for row in rows for annotation in row.annotations),
         "at_s": now_s,
     }
-    store.record(project, "training", body, key=version)
+    store.record(scene.project.id, "training", body, key=version)

@@ -140,8 +140,9 @@ class Store(Reads, Lookups, Records, Projects, Secrets, Works, Decisions, Signal
     def append(self, events: Iterable[Event], *, want: str | None = "turn") -> Appended:
         """Store the events that are new, and ask for work where they change what can be learned or asked.
 
-        Loses nothing, orders by nothing: the newest version wins, deletion wins for ever. Our own annotations, bots'
-        annotations, and tasks of which only updated_at moved ask for no work.
+        Loses nothing, orders by nothing: the newest version wins, and deletion wins, until Label Studio gives the
+        number to another thing or shows this one again. Our own annotations, bots' annotations, and tasks of which
+        only updated_at moved ask for no work.
         """
         return self._log.append(events, want=want)
 
@@ -176,10 +177,21 @@ class Store(Reads, Lookups, Records, Projects, Secrets, Works, Decisions, Signal
             return replay.digest(connection, project)
 
     def forget(
-        self, project: str, *, person: int | None = None, task: int | None = None, annotation: int | None = None
+        self,
+        project: str,
+        *,
+        person: int | None = None,
+        task: int | None = None,
+        annotation: int | None = None,
+        until: str = "",
     ) -> Forgotten:
-        """Erase what a person said, or a task and all that was said of it, for ever; the chain still verifies."""
-        forgotten = erase.forget(self._database, self._log, project, person=person, task=task, annotation=annotation)
+        """Erase what a person said, or a task and all that was said of it, for ever; the chain still verifies.
+
+        `until`: of all things that had the number one after another, those that were created until then.
+        """
+        forgotten = erase.forget(
+            self._database, self._log, project, person=person, task=task, annotation=annotation, until=until
+        )
         self.want(project, "turn")
         return forgotten
 

@@ -69,9 +69,9 @@ def _forget_again(target: Path, store: Store, open_one: Callable[[str], Store]) 
             wanted = set(replaced.forgotten()) - set(store.forgotten())
     except FeedbackError:
         return 0  # the store that is replaced cannot be read; that may be why it is
-    for project, entity, number in sorted(wanted):
+    for project, entity, number, until in sorted(wanted):
         task, annotation = (number, None) if entity == "task" else (None, number)
-        store.forget(project, task=task, annotation=annotation)
+        store.forget(project, task=task, annotation=annotation, until=until)
     return len(wanted)
 
 

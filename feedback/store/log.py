@@ -17,7 +17,8 @@ from feedback.events import Event, canonical_json
 from feedback.store import schema
 from feedback.store.commit import GroupCommit
 from feedback.store.engine import Database, chunks, lost_connection
-from feedback.store.projections import ProjectState, Seen, covers
+from feedback.store.lives import Seen
+from feedback.store.projections import ProjectState, covers
 from feedback.store.projector import Projector, State
 from feedback.store.rows import Appended
 
@@ -129,16 +130,19 @@ class _Appending:
         """Decide on each event: new, or known already."""
         new = duplicates = changed = 0
         for given in events:
-            event = self._dated(given)
+            state = self._projector.state(given)
+            event = self._dated(given, state)
             body = orjson.loads(event.canonical)
-            state = self._projector.state(event)
             known = self._known.setdefault(event.key, [])
-            if _is_known(event, body, state, known):
+            if _is_known(event, body, state, known, named=bool(given.version)):
                 duplicates += 1
                 continue
             new += not known
             duplicates += bool(known)  # another body of a version that was reported before
-            seen = Seen(self._chain(event), event.entity_id, event.version, event.action, event.seen_s, body)
+            number = self._chain(event)
+            seen = Seen(
+                number, event.entity_id, event.version, event.action, event.seen_s, body, received_s=self._received_s
+            )
             known.append((seen.seq, body))
             changed += self._projector.fold(state, seen)
         return Appended(new, duplicates, changed)
@@ -154,13 +158,23 @@ class _Appending:
         self._database.upsert(self._connection, schema.chain, [head])
         self._projector.write()
 
-    def _dated(self, event: Event) -> Event:
-        """Webhooks tell no version of a project; there the order of arrival is the order, whatever the clock does."""
-        if event.entity != "project" or event.action != "saved" or event.version:
+    def _dated(self, event: Event, state: State) -> Event:
+        """Write into an event what is known only now; a rebuild then comes to the same.
+
+        A deletion says neither when it happened nor to which of the things that had the number one after another: it
+        ends the one that is known, and is later than every look at it that came before. A webhook tells no version of
+        a project: there the order of arrival is the order, whatever the clock does.
+        """
+        if not isinstance(state, ProjectState):
+            if event.action == "saved":
+                return event
+            ended_s = max(event.seen_s, self._received_s, state.alive_s)
+            return replace(event, version=state.ends(event.version, self._received_s), seen_s=ended_s)
+        if event.action != "saved" or event.version:
             return event
         moment = datetime.fromtimestamp(self._received_s, UTC)
-        if last := self._projector.state(event).version:
-            moment = max(moment, datetime.fromisoformat(last) + timedelta(microseconds=1))
+        if state.version:
+            moment = max(moment, datetime.fromisoformat(state.version) + timedelta(microseconds=1))
         return replace(event, version=moment.isoformat())
 
     def _chain(self, event: Event) -> int:
@@ -209,17 +223,18 @@ def payload_hash(salt: bytes, body: bytes) -> str:
     return hashlib.sha256(salt + body).hexdigest()
 
 
-def _is_known(event: Event, body: Mapping[str, Any], state: State, known: Known) -> bool:
-    """Whether an event says nothing that is not stored."""
+def _is_known(event: Event, body: Mapping[str, Any], state: State, known: Known, *, named: bool) -> bool:
+    """Whether an event says nothing that is not stored; `named`: a deletion that came with the life that it ended."""
     if isinstance(state, ProjectState):
         if event.action == "saved" and state.seq:
             return all(body.get(name) == getattr(state, name) for name in ("title", "label_config"))
         return bool(known)
-    if state.erased:
-        return True  # forgotten is for ever: what Label Studio still shows of it is not taken back
+    news = state.is_news(event.action, event.version, event.seen_s, body, named=named)
+    if news is not None:
+        return not news
     if not any(covers(one, body) for _, one in known):
         return False
-    if event.action != "saved" or event.version != state.version or event.seen_s <= state.seen_s:
+    if event.version != state.version or event.seen_s <= state.seen_s:
         return True
     # A later API read of the version that stands: an older face of it shown again is news.
     return any(seq == state.seq and covers(one, body) for seq, one in known)

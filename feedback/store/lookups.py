@@ -18,24 +18,33 @@ class Lookups:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def known_tasks(self, project: str, *, above: int, limit: int) -> list[int]:
-        """Give the first `limit` tasks above a number that exist, in order."""
+    def known_tasks(self, project: str, *, above: int, limit: int) -> dict[int, str]:
+        """Give the first `limit` tasks above a number that exist, in order, each with its created_at."""
         table = schema.task.c
-        query = select(table.id).where(table.project == project, table.id > above, ~table.gone)
+        query = select(table.id, table.created_at).where(table.project == project, table.id > above, ~table.gone)
         with self._database.read() as connection:
-            return list(connection.execute(query.order_by(table.id).limit(limit)).scalars())
+            return {row[0]: row[1] for row in connection.execute(query.order_by(table.id).limit(limit))}
 
-    def known_annotations(self, project: str, *, above: int, upto: int) -> dict[int, set[int]]:
-        """Give the annotations that exist, by task, for the tasks above a number and up to another."""
+    def known_annotations(self, project: str, *, above: int, upto: int, before: str = "") -> dict[int, dict[int, str]]:
+        """Give the annotations that exist, each with its created_at, for the tasks above a number and up to another.
+
+        With `before` (the task's updated_at as just read), without newer ones.
+        """
         table = schema.annotation.c
-        query = select(table.task, table.id).where(
+        query = select(table.task, table.id, table.created_at).where(
             table.project == project, table.task > above, table.task <= upto, ~table.gone
         )
-        found: dict[int, set[int]] = {}
+        if before:
+            query = query.where(table.version <= before)
+        found: dict[int, dict[int, str]] = {}
         with self._database.read() as connection:
-            for row in connection.execute(query):
-                found.setdefault(row.task, set()).add(row.id)
+            for task, annotation, created_at in connection.execute(query):
+                found.setdefault(task, {})[annotation] = created_at
         return found
+
+    def annotation_ids(self, project: str, task: int) -> set[int]:
+        """Give the ids of a task's annotations that exist."""
+        return set(self.known_annotations(project, above=task - 1, upto=task).get(task, ()))
 
     def version(self, project: str, seq: int) -> Version | None:
         """Give the version of an annotation that is event `seq` of its project; None where that is none."""
@@ -82,12 +91,12 @@ class Lookups:
         with self._database.read() as connection:
             return connection.execute(query).one_or_none() is not None
 
-    def forgotten(self) -> list[tuple[str, str, int]]:
-        """Give everything that was ever forgotten: project, "annotation" or "task", number."""
+    def forgotten(self) -> list[tuple[str, str, int, str]]:
+        """Give everything that was ever forgotten: project, "annotation" or "task", number, and until which life."""
         told = schema.event.c
-        query = select(told.project, told.entity, told.entity_id).where(told.action == "forgotten")
+        query = select(told.project, told.entity, told.entity_id, told.version).where(told.action == "forgotten")
         with self._database.read() as connection:
-            return [(row.project, row.entity, row.entity_id) for row in connection.execute(query)]
+            return [(row.project, row.entity, row.entity_id, row.version) for row in connection.execute(query)]
 
 
 def _names(value: Any, person: int) -> bool:
@@ -112,4 +121,5 @@ def _versions(project: str) -> Select[Any]:
 
 def _version(row: Any) -> Version:
     body = None if row.body is None else orjson.loads(row.body)
-    return Version(row.entity_id, row.version, row.action, row.source, row.seq, row.received_s, body)
+    version = row.version if row.action == "saved" else ""  # the log names there what a deletion ended
+    return Version(row.entity_id, version, row.action, row.source, row.seq, row.received_s, body)

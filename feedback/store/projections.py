@@ -1,12 +1,11 @@
 """Projections: what a series of events comes to; pure, and the same in whatever order they arrive.
 
-Newest version wins, deletion wins for ever, and between two bodies of one version the last API read, then the richer
-body, then the larger hash. The store folds each event in as it comes; a rebuild folds the whole log through this file.
+The newest life of a number wins, of it the newest version, and between two bodies of one version the last API read,
+then the richer body, then the larger hash. The store folds each event in as it comes; a rebuild folds the whole log.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -16,45 +15,21 @@ import orjson
 
 from feedback.events import canonical_json
 from feedback.store.engine import plain
+from feedback.store.lives import Life, Seen
 from ml_backend.codecs import decode_result
-
-OWN_PREFIX = "hitl-"  # of the unique_id of every annotation that we write
+from ml_backend.labelstudio.own import is_own
 
 # What depends on who told us and when: a webhook that was lost leaves it unknown, whatever is read later.
 _NEVER_COMPARED = {"project", "seq", "seen_s", "unique_id", "source", "first_at", "last_at"}
-_BEYOND_VERSION = frozenset({"unique_id"})  # known to webhooks only: the REST API never shows it
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One event as the fold needs it."""
-
-    seq: int
-    entity_id: int
-    version: str
-    action: str
-    seen_s: float
-    body: Mapping[str, Any] | None  # None: erased
-    rank: str = field(init=False)  # decides between bodies of one version: how much they say, then their hash
-
-    def __post_init__(self) -> None:
-        body = {name: value for name, value in (self.body or {}).items() if name not in _BEYOND_VERSION}
-        said = sum(value is not None for value in body.values())
-        object.__setattr__(self, "rank", f"{said:02d}{hashlib.sha256(canonical_json(body)).hexdigest()}")
+_NEVER_COMPARED |= {"alive_s", "ended", "ended_s", "erased_to"}
 
 
 @dataclass(slots=True)
-class AnnotationState:
+class AnnotationState(Life):
     """One annotation; its fields are the columns of its row."""
 
-    id: int
-    seq: int = 0
-    seen_s: float = 0.0
-    version: str = ""
-    rank: str = ""
     task: int | None = None
     person: int | None = None
-    created_at: str = ""
     was_cancelled: bool = False
     ground_truth: bool = False
     lead_time_s: float | None = None
@@ -62,30 +37,11 @@ class AnnotationState:
     unique_id: str | None = None
     source: str = "person"
     problems: str | None = None
-    gone: bool = False
-    erased: bool = False
     body: Mapping[str, Any] | None = field(default=None, repr=False)  # of the event that won, where it is at hand
     said: Mapping[str, str] = field(default_factory=dict, repr=False)  # what `settle` decodes from it, by control
 
-    def fold(self, seen: Seen) -> None:
-        """Take one event in."""
-        if seen.action != "saved":
-            self.gone = True
-            self.erased = self.erased or seen.action == "forgotten"
-        elif seen.body is not None:
-            unique_id = seen.body.get("unique_id")
-            if isinstance(unique_id, str):
-                self.unique_id = max(self.unique_id or "", plain(unique_id))
-            if (seen.version, seen.seen_s, seen.rank) > (self.version, self.seen_s, self.rank):
-                self._take(seen, seen.body)
-        self.source = self._source()
-
     def settle(self) -> None:
         """Derive what a row says beyond its columns: needs the winning body where the annotation stands."""
-        if self.erased:
-            blank = AnnotationState(self.id, gone=True, erased=True)
-            for name in _columns(AnnotationState):
-                setattr(self, name, getattr(blank, name))
         self.said, reasons = ({}, ()) if self.gone or self.body is None else _decoded(self.body)
         self.problems = canonical_json([plain(reason) for reason in reasons]).decode() if reasons else None
 
@@ -98,6 +54,7 @@ class AnnotationState:
             "task": self.task,
             "person": self.person,
             "version": self.version,
+            "created_at": self.created_at,
             "at_s": epoch_s(self.version),
             "lead_time_s": self.lead_time_s,
             "shown": self.parent_prediction,
@@ -111,53 +68,36 @@ class AnnotationState:
             return None
         return self.person, "skips" if self.was_cancelled else "answers"
 
-    def _take(self, seen: Seen, body: Mapping[str, Any]) -> None:
-        self.seq, self.seen_s, self.version, self.rank = seen.seq, seen.seen_s, seen.version, seen.rank
+    def _begin(self) -> None:
+        self.alive_s = 0.0
+        self.unique_id = None
+
+    def _note(self, body: Mapping[str, Any]) -> None:
+        unique_id = body.get("unique_id")
+        if isinstance(unique_id, str):
+            self.unique_id = max(self.unique_id or "", plain(unique_id))
+        if is_own(self.unique_id):
+            self.source = "own"
+
+    def _take(self, body: Mapping[str, Any]) -> None:
         self.body = body
         self.task, self.person = body.get("task"), body.get("person")
-        self.created_at = plain(body.get("created_at") or "")
         self.was_cancelled, self.ground_truth = bool(body.get("was_cancelled")), bool(body.get("ground_truth"))
         self.lead_time_s, self.parent_prediction = _seconds(body.get("lead_time_s")), body.get("parent_prediction")
-        self.source = "import" if body.get("imported") else "person"
-
-    def _source(self) -> str:
-        if self.unique_id is not None and self.unique_id.startswith(OWN_PREFIX):
-            return "own"
-        return "import" if self.source == "import" else "person"
+        self.source = "own" if is_own(self.unique_id) else "import" if body.get("imported") else "person"
 
 
 @dataclass(slots=True)
-class TaskState:
+class TaskState(Life):
     """One task; its data stand in the table content."""
 
-    id: int
-    seq: int = 0
-    seen_s: float = 0.0
-    version: str = ""
-    rank: str = ""
     content: str = ""
-    created_at: str = ""
     is_labeled: bool = False
     overlap: int = 1
-    gone: bool = False
-    erased: bool = False
 
-    def fold(self, seen: Seen) -> None:
-        """Take one event in."""
-        if seen.action != "saved":
-            self.gone = True
-            self.erased = self.erased or seen.action == "forgotten"
-        elif seen.body is not None and (seen.version, seen.seen_s, seen.rank) > (self.version, self.seen_s, self.rank):
-            self.seq, self.seen_s, self.version, self.rank = seen.seq, seen.seen_s, seen.version, seen.rank
-            self.content, self.created_at = str(seen.body["content"]), plain(seen.body.get("created_at") or "")
-            self.is_labeled, self.overlap = bool(seen.body.get("is_labeled")), _small(seen.body.get("overlap"))
-
-    def settle(self) -> None:
-        """An erased task keeps its number and nothing else."""
-        if self.erased:
-            blank = TaskState(self.id, gone=True, erased=True)
-            for name in _columns(TaskState):
-                setattr(self, name, getattr(blank, name))
+    def _take(self, body: Mapping[str, Any]) -> None:
+        self.content = str(body["content"])
+        self.is_labeled, self.overlap = bool(body.get("is_labeled")), _small(body.get("overlap"))
 
 
 @dataclass(slots=True)

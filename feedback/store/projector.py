@@ -12,7 +12,8 @@ from sqlalchemy import Connection, Table, bindparam, select
 from feedback.events import Event
 from feedback.store import schema
 from feedback.store.engine import Database, chunks
-from feedback.store.projections import AnnotationState, People, PersonState, ProjectState, Seen, TaskState, columns
+from feedback.store.lives import Seen
+from feedback.store.projections import AnnotationState, People, PersonState, ProjectState, TaskState, columns
 
 State = AnnotationState | TaskState | ProjectState
 _Kind = TypeVar("_Kind", AnnotationState, TaskState, PersonState)
@@ -81,8 +82,6 @@ class Projector:
         self._write(schema.annotation, moved)
         self._write_votes(moved)
         tasks = [state for state in self._tasks.values() if ("task", state.id) in self._old]
-        for task in tasks:
-            task.settle()
         self._write(schema.task, [task for task in tasks if self._old["task", task.id] != columns(task)])
         if ("project", 0) in self._old:
             self._write(schema.described, [self._described])
@@ -169,9 +168,9 @@ def _name(state: State) -> tuple[str, int]:
 def _matters(state: State) -> tuple[Any, ...]:
     """What of a state is worth a turn of the loop."""
     if isinstance(state, AnnotationState):
-        return state.rank, state.gone
+        return state.rank, state.created_at, state.gone
     if isinstance(state, TaskState):
-        return state.content, state.gone
+        return state.content, state.created_at, state.gone
     return state.label_config, state.gone
 
 

@@ -59,15 +59,6 @@ class Reads:
         with self._database.read() as connection:
             return set(connection.execute(query).scalars())
 
-    def annotation_ids(self, project: str, task: int, *, before: str = "") -> set[int]:
-        """Give the ids of a task's annotations; with `before` (its updated_at as just read), without newer ones."""
-        table = schema.annotation.c
-        query = select(table.id).where(table.project == project, table.task == task, ~table.gone)
-        if before:
-            query = query.where(table.version <= before)
-        with self._database.read() as connection:
-            return set(connection.execute(query).scalars())
-
     def annotations(self, project: str, *, task: int | None = None) -> list[Annotation]:
         """Give the annotations that exist, with their results, by id: skips, imports and our own included."""
         table, kept = schema.annotation.c, schema.payload.c
@@ -138,7 +129,7 @@ class Reads:
         """Give the annotations of which something could not be read, with the reasons."""
         table = schema.annotation.c
         query = select(table.task, table.id, table.person, table.problems).where(
-            table.project == project, table.problems.is_not(None), ~table.gone
+            table.project == project, table.problems.is_not(None), ~table.gone, _of_living_task(table)
         )
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(table.id)).all()
@@ -171,7 +162,7 @@ class Reads:
         with self._database.read() as connection:
             rows = connection.execute(query).all()
         # a deletion tells no time of its own: it comes last of its annotation
-        rows = sorted(rows, key=lambda row: (row.version or "~", row.entity_id, row.seq))
+        rows = sorted(rows, key=lambda row: (row.version if row.action == "saved" else "~", row.entity_id, row.seq))
         return [_version(row) for row in rows]
 
     def stats(self) -> Stats:
@@ -222,10 +213,13 @@ def _is_gone(connection: Connection, project: str) -> bool:
 
 
 def _of_living_task(table: Any) -> ColumnElement[bool]:
-    """Rows whose task was not deleted: Label Studio deletes its annotations with it, and says only the task."""
-    deleted = select(schema.task.c.id).where(
-        schema.task.c.project == table.project, schema.task.c.id == table.task, schema.task.c.gone
-    )
+    """Rows of the task that has the number now: Label Studio deletes its annotations with it, and says only the task.
+
+    An annotation that is older than its task was made on another one, whose number the task was given.
+    """
+    task = schema.task.c
+    other = and_(table.created_at != "", table.created_at < task.created_at)
+    deleted = select(task.id).where(task.project == table.project, task.id == table.task, or_(task.gone, other))
     return ~deleted.exists()
 
 
@@ -279,4 +273,5 @@ def _annotation(row: Any) -> Annotation:
 
 def _version(row: Any) -> Version:
     body = None if row.body is None else orjson.loads(row.body)
-    return Version(row.entity_id, row.version, row.action, row.source, row.seq, row.received_s, body)
+    version = row.version if row.action == "saved" else ""  # the log names there what a deletion ended
+    return Version(row.entity_id, version, row.action, row.source, row.seq, row.received_s, body)

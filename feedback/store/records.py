@@ -68,6 +68,7 @@ class Records:
                 "blind": row.blind,
                 "prediction": row.prediction,
                 "written_s": row.written_s,
+                "task_created_at": row.task_created_at,
             }
             for row in rows
         ]
@@ -111,4 +112,5 @@ def _window_row(row: Any) -> WindowRow:
         row.blind,
         row.prediction,
         row.written_s,
+        row.task_created_at,
     )

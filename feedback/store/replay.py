@@ -14,12 +14,12 @@ from sqlalchemy import Connection, Table, func, select
 from feedback.errors import ChainBroken
 from feedback.store import schema
 from feedback.store.engine import Database, stream
+from feedback.store.lives import Seen
 from feedback.store.log import GENESIS, link, payload_hash
 from feedback.store.projections import (
     AnnotationState,
     People,
     ProjectState,
-    Seen,
     TaskState,
     columns,
     compared,
@@ -73,7 +73,7 @@ def walk(connection: Connection, project: str) -> int:
         if row.hash != previous:
             raise ChainBroken(f"{where} was altered: its hash does not follow from the one before.")
         if row.body is None:
-            if (row.entity, row.entity_id) not in forgotten:
+            if seq > forgotten.get((row.entity, row.entity_id), 0):
                 raise ChainBroken(f"{where} lost its payload, and nobody asked to forget it.")
         elif payload_hash(row.salt, row.body) != row.payload_hash:
             raise ChainBroken(f"{where} has another payload than the one that was chained.")
@@ -156,7 +156,6 @@ def derive(connection: Connection, project: str) -> Iterator[tuple[str, Row]]:
             task = TaskState(number)
             for one in seen:
                 task.fold(one)
-            task.settle()
             yield "task", columns(task)
         else:
             described = ProjectState()
@@ -202,13 +201,16 @@ def _stored(connection: Connection, table: Table, project: str) -> Generator[Row
 
 def _seen(row: Any) -> Seen:
     body = None if row.body is None else orjson.loads(row.body)
-    return Seen(row.seq, row.entity_id, row.version, row.action, row.seen_s, body)
+    return Seen(row.seq, row.entity_id, row.version, row.action, row.seen_s, body, received_s=row.received_s)
 
 
-def _forgotten(connection: Connection, project: str) -> set[tuple[str, int]]:
+def _forgotten(connection: Connection, project: str) -> dict[tuple[str, int], int]:
+    """What was forgotten, and which event said so last: nothing later may lack its payload."""
     table = schema.event.c
-    query = select(table.entity, table.entity_id).where(table.project == project, table.action == "forgotten")
-    return {(row.entity, row.entity_id) for row in connection.execute(query)}
+    query = select(table.entity, table.entity_id, table.seq).where(
+        table.project == project, table.action == "forgotten"
+    )
+    return {(row.entity, row.entity_id): row.seq for row in connection.execute(query.order_by(table.seq))}
 
 
 def _count(connection: Connection, project: str) -> int:

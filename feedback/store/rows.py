@@ -116,6 +116,7 @@ class WindowRow:
     blind: bool
     prediction: int | None  # Label Studio's id, where it told us
     written_s: float
+    task_created_at: str = ""  # of the task that it was planned for: its number may pass to another one
 
 
 @dataclass(frozen=True, slots=True)

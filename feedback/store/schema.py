@@ -17,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0004"  # the newest migration; a test holds it against the folder
+REVISION = "0005"  # the newest migration; a test holds it against the folder
 
 metadata = MetaData()
 
@@ -85,6 +85,10 @@ annotation = Table(
     Column("unique_id", Text),
     Column("source", String, nullable=False),  # person, import or own
     Column("problems", Text),  # JSON list of reasons; NULL where all could be read
+    Column("alive_s", Float, nullable=False),  # when the API last showed this life of the number
+    Column("ended", String, nullable=False),  # lives that were created until then were deleted
+    Column("ended_s", Float, nullable=False),
+    Column("erased_to", String, nullable=False),  # lives that were created until then were forgotten
     Column("gone", Boolean, nullable=False),
     Column("erased", Boolean, nullable=False),
     Index("annotation_task", "project", "task"),
@@ -104,6 +108,10 @@ task = Table(
     Column("created_at", String, nullable=False),
     Column("is_labeled", Boolean, nullable=False),
     Column("overlap", Integer, nullable=False),
+    Column("alive_s", Float, nullable=False),  # when the API last showed this life of the number
+    Column("ended", String, nullable=False),  # lives that were created until then were deleted
+    Column("ended_s", Float, nullable=False),
+    Column("erased_to", String, nullable=False),  # lives that were created until then were forgotten
     Column("gone", Boolean, nullable=False),
     Column("erased", Boolean, nullable=False),
     sqlite_with_rowid=False,
@@ -141,6 +149,7 @@ vote = Table(  # one row for each control of an annotation that stands
     Column("person", BigInteger, nullable=False),
     Column("answer", Text, nullable=False),  # Answer.key
     Column("version", String, nullable=False),
+    Column("created_at", String, nullable=False),  # of the annotation: a task of a later life has other votes
     Column("at_s", Float, nullable=False),
     Column("lead_time_s", Float),
     Column("shown", BigInteger),
@@ -194,6 +203,7 @@ window_row = Table(
     Column("blind", Boolean, nullable=False),
     Column("prediction", BigInteger),
     Column("written_s", Float, nullable=False),
+    Column("task_created_at", String, nullable=False),  # of the task that it was planned for; "" where nobody said
     Index("window_row_prediction", "project", "prediction"),
     Index("window_row_task", "project", "task"),
 )

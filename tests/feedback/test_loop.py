@@ -292,3 +292,28 @@ def test_an_unknown_project_and_an_unreadable_config_are_told(world: World):
 
 def _killed(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_tasks_that_are_deleted_and_imported_again_are_asked_and_their_answers_count(world: World):
+    """Label Studio on SQLite gives the same numbers again, and tells nobody that all tasks were deleted."""
+    world.turn()
+    world.label(25)
+    first = world.turn()
+    world.studio.delete_all()
+    again = world.studio.add(*texts(120, seed=4))
+    world.loop = world.new_loop()
+
+    turn = world.turn()
+
+    assert sorted(world.studio.tasks) == again == sorted(task.id for task in world.store.tasks("7"))
+    assert world.store.votes("7") == []
+    assert turn.window == f"{first.version}+q3"
+    assert "others have their numbers" in turn.asked
+    assert len(world.studio.rows[turn.window]) == 30
+    given = world.label(25)
+    later = world.turn()
+    assert later.answers == 25
+    assert "first" not in later.verdict
+    assert later.verdict.startswith(("promoted", "kept"))
+    assert learned_annotations(world.store, "7", later.verdict.split(": ")[1]) <= set(given)
+    assert world.store.verify()["projection"] == "ok"

@@ -13,6 +13,7 @@ from feedback.restoring import restore
 from feedback.store import ProjectRow, Store, open_store
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.own import own_id
 from tests.support.told import at, deleted, said, skipped, task, told
 
 CONFIG = (
@@ -88,7 +89,7 @@ def test_twice_is_once(store: Store):
     assert len(client.made) == 1
 
 
-@pytest.mark.parametrize("fields", [{"unique_id": "hitl-1"}, {"imported": True}])
+@pytest.mark.parametrize("fields", [{"unique_id": own_id("1")}, {"imported": True}])
 def test_what_nobody_said_by_hand_stays_no_vote(store: Store, fields: dict[str, Any]):
     store.append([said(5, "A", person=7, **fields), deleted(5)])
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from feedback import events
 from feedback.missed import missed
@@ -60,8 +64,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
     made.close()
 
 
-def known(store: Store) -> tuple[list[int], list[tuple[int, str]]]:
-    return [one.id for one in store.tasks("1")], [(one.id, one.updated_at) for one in store.annotations("1")]
+def known(store: Store, project: str = "1") -> tuple[list[int], list[tuple[int, str]]]:
+    annotations = [(one.id, one.updated_at) for one in store.annotations(project)]
+    return [one.id for one in store.tasks(project)], annotations
 
 
 def truth(pages: FakePages) -> tuple[list[int], list[tuple[int, str]]]:
@@ -215,3 +220,107 @@ def test_a_deletion_that_was_told_and_the_sweep_agree(store: Store):
 
     assert store.annotations("1") == []
     assert events.vanished("1", [5])[0].action == "deleted"
+
+
+def test_all_tasks_deleted_and_imported_again_under_the_same_numbers(store: Store):
+    """As every newcomer does it; Label Studio tells nobody that all tasks of a project were deleted."""
+    store.append([event for n in (1, 2) for event in (*told(task(n, "old", created_at=at(1))), said(n, task=n))])
+    store.append([said(9, task=2, created_at=at(2), second=3)])
+    again = [task(number, "new", second=30, created_at=at(30)) for number in (1, 2)]
+
+    run(store, FakePages(again, [answer(1, "B", task=1, second=40, created_at=at(40))]))
+
+    assert [one.data["text"] for one in store.tasks("1")] == ["new", "new"]
+    assert [(vote.task, vote.annotation, vote.answer.value) for vote in store.votes("1")] == [(1, 1, ("B",))]
+    assert store.verify()["projection"] == "ok"
+
+
+def test_what_was_deleted_before_a_page_was_read_is_not_what_has_the_number_when_it_is_stored(store: Store):
+    store.append(told(task(1, "old", created_at=at(1))))
+    pages = FakePages([], [])
+    real = pages.page
+
+    def page(project: str, *, above: int, size: int) -> Page:
+        read = real(project, above=above, size=size)
+        store.append(told(task(1, "new", created_at=at(30), second=30)))  # imported while the empty page travelled
+        return read
+
+    pages.page = page  # type: ignore[method-assign]
+
+    run(store, pages)
+
+    assert [one.data["text"] for one in store.tasks("1")] == ["new"]
+
+
+class History:
+    """What happens in a Label Studio that gives numbers again, and all that its webhooks tell of it."""
+
+    def __init__(self, project: str) -> None:
+        self.project = project
+        self.pages = FakePages([], [])
+        self.told: list[events.Event] = []
+        self._seconds = count(1)
+
+    def do(self, step: tuple[str, int, int]) -> None:
+        kind, one, other = step
+        second = next(self._seconds)
+        if kind == "import" and one not in self.pages.tasks:
+            made = task(one, f"text {second}", second=second, created_at=at(second), project=self.project)
+            self.pages.tasks[one] = made
+            self.told += told(made)
+        elif kind == "answer" and one in self.pages.tasks and other not in self.pages.annotations:
+            said_so = answer(other, task=one, second=second, created_at=at(second), project=self.project)
+            self.pages.annotations[other] = said_so
+            self.told.append(events.of_annotation(said_so, "webhook"))
+        elif kind == "delete" and one in self.pages.tasks:
+            del self.pages.tasks[one]
+            mine = [two.id for two in self.pages.annotations.values() if two.task == one]
+            for number in mine:
+                del self.pages.annotations[number]
+            self.told.append(deleted(one, entity="task", project=self.project))
+        elif kind == "withdraw" and other in self.pages.annotations:
+            del self.pages.annotations[other]
+            self.told.append(deleted(other, project=self.project))
+
+
+_steps = st.lists(
+    st.tuples(st.sampled_from(["import", "answer", "delete", "withdraw"]), st.integers(1, 2), st.integers(1, 2)),
+    max_size=14,
+)
+
+
+class Moving:
+    """A store whose clock a test moves; each history is told to it as a project of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.now_s, self.projects = 1000.0, count(1)
+        self.store = open_store(f"sqlite:///{path}", durability="normal", clock=lambda: self.now_s)
+
+
+@pytest.fixture(scope="module")
+def moving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moving]:
+    made = Moving(tmp_path_factory.mktemp("lives") / "store.db")
+    yield made
+    made.store.close()
+
+
+@settings(max_examples=100, deadline=None)
+@given(_steps, st.randoms(use_true_random=False))
+def test_whatever_was_lost_or_late_of_several_lives_a_sweep_makes_good(
+    moving: Moving, steps: list[tuple[str, int, int]], chance: random.Random
+):
+    project = str(next(moving.projects))
+    world = History(project)
+    for step in steps:
+        world.do(step)
+    arrived = [event for event in world.told if chance.random() < 0.7]
+    chance.shuffle(arrived)
+    for event in arrived:
+        moving.now_s += 1
+        moving.store.append([event])
+    moving.now_s += 60
+
+    sweep(moving.store, world.pages, project, clock=lambda: moving.now_s, size=1)
+
+    assert known(moving.store, project) == truth(world.pages)
+    assert moving.store.verify(project)["projection"] == "ok"

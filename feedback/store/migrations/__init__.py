@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, inspect, text
 
 from feedback.errors import SchemaError
+from feedback.store import replay
 from feedback.store.engine import Database
 from feedback.store.schema import REVISION
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
+
+
+_DERIVED_ANEW = "0005"  # the last revision that changed what the log projects to
 
 
 def migrate(database: Database) -> None:
@@ -26,7 +30,11 @@ def migrate(database: Database) -> None:
             return
     with database.write() as connection:
         database.lock(connection, "migrate")
+        found = revision(connection)
         upgrade(connection)
+        if "" < found < _DERIVED_ANEW:
+            for project in replay.projects(connection):
+                replay.rebuild(database, project)  # joins this transaction
 
 
 def revision(connection: Connection) -> str:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feedback.events import Event
+from feedback.events import Event, gone_tasks, vanished
 from feedback.store import Store, open_store
-from tests.support.told import deleted, said, skipped, task, told
+from tests.support.told import at, deleted, said, skipped, task, told
 
 _IDS = st.integers(1, 3)
 _WHEN = st.integers(1, 3)
@@ -87,6 +87,53 @@ def test_whatever_is_lost_a_sweep_makes_good(stores: Stores, events: list[Event]
     sweep = _truth(events)
 
     assert stores.known(events, sweep) == stores.known(arrived, sweep)
+
+
+_born = st.sampled_from([5, 50])  # two things had each number, one after the other
+_lived = st.lists(
+    st.one_of(
+        st.builds(
+            lambda number, label, born, when, person: said(
+                number, label, second=born + when, created_at=at(born), person=person, task=number
+            ),
+            _IDS,
+            _LABELS,
+            _born,
+            _WHEN,
+            st.sampled_from([1, 2]),
+        ),
+        st.builds(
+            lambda number, text, born, when: told(task(number, text, second=born + when, created_at=at(born - 1)))[0],
+            _IDS,
+            st.sampled_from(["x", "y"]),
+            _born,
+            _WHEN,
+        ),
+        st.builds(
+            lambda number, born, of_task: (gone_tasks if of_task else vanished)(
+                "1", {number: at(born - of_task)}, source="webhook"
+            )[0],
+            _IDS,
+            _born,
+            st.booleans(),
+        ),
+        st.builds(lambda number: Event("1", "annotation", number, at(5), "forgotten", "own"), _IDS),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(_lived, st.randoms(use_true_random=False))
+def test_things_that_share_a_number_are_told_apart_in_any_order(
+    stores: Stores, events: list[Event], chance: random.Random
+) -> None:
+    """Where a deletion says what was deleted. Where it does not, the order of arrival decides, and a sweep heals."""
+    mixed = events + [chance.choice(events) for _ in events]
+    chance.shuffle(mixed)
+    cut = chance.randint(0, len(mixed))
+
+    assert stores.known(events) == stores.known(mixed[:cut], mixed[cut:])
 
 
 def _truth(events: list[Event]) -> list[Event]:

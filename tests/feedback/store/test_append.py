@@ -6,6 +6,7 @@ from feedback import events
 from feedback.errors import EventError
 from feedback.events import Event
 from feedback.store import ProjectRow, Store
+from ml_backend.labelstudio.own import own_id
 from tests.support.told import answer, at, deleted, labels, said, skipped, task, told
 
 
@@ -35,7 +36,7 @@ def test_a_deletion_wins_for_ever_also_when_it_comes_first(store: Store) -> None
 def test_a_deletion_finds_its_task_by_our_own_map(store: Store) -> None:
     store.append([said(5, "A", task=7), said(6, "A", task=7, person=2), deleted(5)])
 
-    assert store.annotation_ids("1", 7) == {6}
+    assert store.known_annotations("1", above=6, upto=7) == {7: {6: ""}}
 
 
 def test_skips_stand_apart_from_votes(store: Store) -> None:
@@ -68,7 +69,7 @@ def test_only_people_vote(store: Store) -> None:
     store.append(
         [
             said(10, "A", person=1),
-            said(11, "B", person=2, unique_id="hitl-consensus-1"),
+            said(11, "B", person=2, unique_id=own_id("consensus 1")),
             said(12, "B", person=3, imported=True),
             said(13, "B", person=4),
             said(14, "B", person=99),
@@ -82,7 +83,7 @@ def test_only_people_vote(store: Store) -> None:
 
 
 def test_what_only_a_webhook_tells_is_not_lost_by_a_later_poll(store: Store) -> None:
-    store.append([said(5, "A", unique_id="hitl-consensus-1")])
+    store.append([said(5, "A", unique_id=own_id("consensus 1"))])
     store.append([said(5, "B", second=2, source="poll", seen_s=5.0)])
 
     assert store.votes("1") == []
@@ -92,7 +93,7 @@ def test_a_poll_that_came_first_does_not_hide_what_the_webhook_tells(store: Stor
     store.append([said(5, "A", source="poll", seen_s=5.0)])
     assert len(store.votes("1")) == 1
 
-    got = store.append([said(5, "A", unique_id="hitl-consensus-1")])
+    got = store.append([said(5, "A", unique_id=own_id("consensus 1"))])
 
     assert (got.new, got.duplicates) == (0, 1)  # no version that anybody had missed
     assert store.votes("1") == []
@@ -207,7 +208,7 @@ def test_work_is_wanted_by_what_can_be_learned_or_asked(store: Store) -> None:
     store.append([said(4, "A", task=3)], want=None)
     assert store.works() == []
 
-    store.append([said(5, "A", unique_id="hitl-x", second=2), said(6, "A", person=99)])
+    store.append([said(5, "A", unique_id=own_id("x"), second=2), said(6, "A", person=99)])
     store.append(told(task(1)), want=None)
     store.append(told(task(1, second=5, is_labeled=True)))
     store.append([said(4, "A", task=3)])
@@ -219,7 +220,7 @@ def test_work_is_wanted_by_what_can_be_learned_or_asked(store: Store) -> None:
 
 def test_a_thousand_of_our_own_writes_are_no_work_and_no_votes(store: Store) -> None:
     store.own("1", annotations=range(1, 1001))
-    webhooks = [said(one, "A", task=one, unique_id=f"hitl-{one}") for one in range(1, 1001)]
+    webhooks = [said(one, "A", task=one, unique_id=own_id(str(one))) for one in range(1, 1001)]
     polls = [said(one, "A", task=one, source="poll", seen_s=5.0) for one in range(1, 1001)]
 
     assert store.append(webhooks).new == 1000

@@ -153,13 +153,10 @@ def test_a_batch_that_cannot_be_committed_fails_alone() -> None:
     assert got == {"first": "first", "good": "good", "bad": "refused: no", "fine": "fine"}
 
 
-def test_a_database_that_another_program_holds_is_an_error_not_a_hang(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_database_that_another_program_holds_is_an_error_not_a_hang(tmp_path: Path) -> None:
     import sqlite3
 
-    monkeypatch.setattr("feedback.store.engine._WAIT_S", 0.2)
-    store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    store = open_store(f"sqlite:///{tmp_path / 'store.db'}", wait_s=0.2)
     other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import update
+from sqlalchemy import text, update
 from sqlalchemy.sql import column, table
 
 import feedback.store.migrations as migrations
 from feedback.errors import SchemaError, StoreError
 from feedback.store import Store, open_store, schema
-from tests.support.told import said
+from tests.support.told import at, deleted, said, task, told
 
 
 def test_migrations_lead_to_the_tables_that_the_code_speaks_of(store: Store) -> None:
@@ -106,3 +106,25 @@ def test_sqlite_syncs_each_commit_unless_told_otherwise(tmp_path: Path, durabili
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == wanted
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
     store.close()
+
+
+def test_a_store_of_before_lives_is_derived_anew(url: str, opened: Callable[[str], Store]) -> None:
+    """The log of then named no life in a deletion; what it comes to is worked out when the store is opened."""
+    store = opened(url)
+    store.append([*told(task(1, created_at=at(1))), said(5, "A", created_at=at(2)), said(6, "B", person=2)])
+    store.append([deleted(6)])
+    with store._database.write() as connection:
+        for name in ("annotation", "task"):
+            for column_name in ("alive_s", "ended", "ended_s", "erased_to"):
+                connection.execute(text(f"ALTER TABLE {name} DROP COLUMN {column_name}"))
+        connection.execute(text("ALTER TABLE vote DROP COLUMN created_at"))
+        connection.execute(text("ALTER TABLE window_row DROP COLUMN task_created_at"))
+        connection.execute(update(schema.event).where(schema.event.c.action == "deleted").values(version="", seen_s=0))
+        connection.execute(update(table("alembic_version", column("version_num"))).values(version_num="0004"))
+
+    store = opened(url)
+
+    assert [one.annotation for one in store.votes("1")] == [5]
+    assert store.rebuild(check=True).differs == ""
+    store.append(told(task(1, "another", second=9, created_at=at(9))))
+    assert store.votes("1") == []

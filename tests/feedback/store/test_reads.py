@@ -84,7 +84,7 @@ def test_a_sweep_does_not_bury_what_came_while_it_read(store: Store) -> None:
     """A task page says updated_at; an annotation that is newer came by webhook after the page was read."""
     store.append([*told(task(1, second=5)), said(5, "A", second=4), said(6, "A", second=9)])
 
-    assert store.annotation_ids("1", 1, before=at(5)) == {5}
-    assert store.annotation_ids("1", 1) == {5, 6}
+    assert store.known_annotations("1", above=0, upto=1, before=at(5)) == {1: {5: ""}}
+    assert store.known_annotations("1", above=0, upto=1) == {1: {5: "", 6: ""}}
     assert store.task_ids("1", before=at(4)) == set()
     assert store.task_ids("1", before=at(5)) == {1}
