@@ -56,7 +56,8 @@ def connect(
         dry_run=dry_run,
     )
     if connection.snapshot is None:
-        return [*map(str, connection.changes), *_would_make_bot(settings, store)]
+        return [*map(str, connection.changes), *_bot_to_make(settings, store)]
+    made = _bot_to_make(settings, store)
     bot = make_bot(store, client, settings.label_studio_url)
     store.append([events.of_project(project, row.title, row.label_config, "poll", version=str(body["created_at"]))])
     read = sweep(store, LabelStudio(client, store), project, clock=lambda: now_s)
@@ -73,10 +74,11 @@ def connect(
     )
     store.save_project(row)
     activate(store, row, wanted, who="hitl connect", now_s=now_s)
-    return [*map(str, connection.changes), *([f"store: {read.missed} tasks and answers read"] if read.missed else [])]
+    read_now = [f"store: {read.missed} tasks and answers read"] if read.missed else []
+    return [*map(str, connection.changes), *(made if bot else []), *read_now]
 
 
-def _would_make_bot(settings: Settings, store: Store) -> list[str]:
+def _bot_to_make(settings: Settings, store: Store) -> list[str]:
     known = find_bot(store, settings.label_studio_url)
     return [] if known else ["a user for our own writes: None -> 'hitl-bot' (its answers are never votes)"]
 

@@ -110,7 +110,7 @@ def plan(
             changes.append(Change(name, project[name], wanted, why))
     if project["maximum_annotations"] > 1:
         votes = project["maximum_annotations"]
-        changes.append(Change("overlap of every task", votes, 1, f"votes 2 to {votes} are reached by re-opening"))
+        changes.append(Change("overlap of every task", votes, 1, f"{_others(votes)} reached by re-opening"))
     version = _static_version(project["model_version"], backends, title)
     if (project["model_version"] or "") != version:
         why = "a backend's title means random order"
@@ -189,6 +189,10 @@ def _set_settings(client: Client, project: str, snapshot: Snapshot, title: str) 
         hide(client, snapshot)
     if client.project(project)["model_version"] != version:
         client.patch_project(project, model_version=version)
+
+
+def _others(votes: int) -> str:
+    return "the second vote is" if votes == 2 else f"votes 2 to {votes} are"
 
 
 def _static_version(version: str | None, backends: list[Json], title: str) -> str:
