@@ -10,11 +10,13 @@ from feedback.commands import (
     access,
     agree,
     backup,
+    cases,
     connect,
     demo,
     doctor,
     forget,
     history,
+    override,
     pause,
     policy,
     restore,
@@ -55,6 +57,9 @@ app.command()(backup.restore_backup)
 app.command()(forget.forget)
 app.command()(access.access)
 app.command()(why.why)
+app.command()(cases.cases)
+app.command()(cases.case)
+app.command()(override.overrides)
 app.add_typer(policy.app, name="policy")
 app.add_typer(signal.app, name="signal")
 app.add_typer(store.app, name="store")

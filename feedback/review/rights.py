@@ -1,0 +1,67 @@
+"""Rights: what somebody is owed who asked for a person, in plain words, with the records that prove it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from feedback.review.cases import ON_REQUEST
+from feedback.review.context import clock_time, words
+from feedback.store import CaseRow, Record, StepRow, Store
+from ml_backend.records import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One request for a person, and what became of it."""
+
+    request: str  # the key of the signal
+    asked_s: float
+    case: int
+    decided_by_person: bool  # False while nobody has decided
+    in_time: bool | None  # None without a promise, or while it lasts
+    statement: str  # for whoever asked
+
+
+def proofs(store: Store, project: str, *, task: int | None = None) -> list[Proof]:
+    """Every request for a person, newest first; of one task, or of the whole project."""
+    found = []
+    for record in store.records(project, ON_REQUEST, limit=10_000):
+        if task is not None and record.body["task"] != task:
+            continue
+        case = store.case(int(record.body["case"]))
+        found.append(_proof(record, case, store.steps(case.id)))
+    return found
+
+
+def _proof(record: Record, case: CaseRow, trail: Sequence[StepRow]) -> Proof:
+    body = record.body
+    decided = _decision(trail, int(body["round"]), case)
+    due_s = body["due_s"]
+    in_time = None if decided is None or due_s is None else decided.at_s <= due_s
+    lines = [f"On {clock_time(body['asked_s'])} a person was asked for: {body['note'] or 'without a reason'}."]
+    if body["answer"]:
+        confidence = f", {body['confidence']:.0%} sure" if body["confidence"] is not None else ""
+        said = words(Answer.from_key(body["answer"]))
+        lines.append(f"The model {body['model']} had said {said!r}{confidence}; policy {body['policy']}.")
+    if decided is None:
+        until = f" It is promised by {clock_time(due_s)}." if due_s is not None else ""
+        lines.append(f"Nobody has decided yet: case {case.id} is {case.state} at {case.tier}.{until}")
+    else:
+        answer = words(case.answer) if case.answer is not None else "that no answer is right"
+        late = " That was later than promised." if in_time is False else ""
+        lines.append(
+            f"A person of {decided.tier} decided on {clock_time(decided.at_s)}: {answer}, "
+            f"seeing the model's answer, what others had said and why it came to them.{late}"
+        )
+    return Proof(record.key, float(body["asked_s"]), case.id, decided is not None, in_time, " ".join(lines))
+
+
+def _decision(trail: Sequence[StepRow], round_: int, case: CaseRow) -> StepRow | None:
+    """The step with which a person decided the round that the request began, or a later one."""
+    count, found = 1, None
+    for step in trail:
+        count += step.event == "reopen"
+        if step.event in ("decide", "settle") and count >= round_ and step.person is not None:
+            found = step
+    return found if case.state in ("decided", "resolved") else None

@@ -1,0 +1,147 @@
+"""Figures: what each tier did, how often the model was wrong, and who errs; found, not averaged away."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from feedback.policy import read_policy
+from feedback.reports.review import ahead, case_report, measured
+from feedback.review.measure import figures, model_errors, reviewers
+from feedback.store import CaseRow, LookRow, OverrideRow, StepRow, open_store
+from ml_backend.records import Answer
+from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, policy_text
+
+SPAM, HAM = Answer("choices", ("spam",)), Answer("choices", ("ham",))
+POLICY = read_policy('[tiers.L1]\n[tiers.L2]\n[people."ann@x.org"]\ntiers = ["L2"]\nwage = 60.0\n')
+
+
+def case(number: int, **more: object) -> CaseRow:
+    made = CaseRow(PROJECT, number, "resolved", "L2", id=number, answer=SPAM, opened_s=0.0, resolved_s=600.0)
+    return replace(made, **more)
+
+
+def look(case_id: int, person: int, answer: Answer | None = SPAM, **more: object) -> LookRow:
+    made = LookRow(
+        "9", case_id * 100 + person, case_id, 1, "L2", 0.0, person, "fix", answer, "r", "", {}, None, "", 1.0, 60.0,
+        counted=True, refused="",
+    )  # fmt: skip
+    return replace(made, **more)
+
+
+def trail(*steps: tuple[float, str, str]) -> list[StepRow]:
+    return [StepRow(at_s, event, "", tier) for at_s, event, tier in steps]
+
+
+def test_a_stay_is_timed_from_its_coming_to_its_decision():
+    steps = trail(
+        (0, "open", "L1"), (60, "start", "L1"), (100, "escalate", "L2"), (130, "start", "L2"), (300, "decide", "L2")
+    )
+    first, second = figures([case(1)], {1: steps}, [look(1, 5)], [], POLICY, emails={5: "Ann@x.org"})
+
+    assert (first.wait_s, first.escalated.value, first.decide_s) == (60, 1.0, None)
+    assert (second.wait_s, second.decide_s, second.escalated.value) == (30, 200, 0.0)
+    assert (second.resolve_s, second.an_hour, second.cost) == (600.0, 60.0, 1.0)  # a minute of 60 an hour
+
+
+def test_every_stay_in_which_a_clock_ran_out_counts_once():
+    late = StepRow(700, "warn", "queued", "L2", body={"breached": True})
+    gone = StepRow(900, "escalate", "queued", "L2", body={"breached": True})
+    steps = {
+        1: [*trail((0, "open", "L2")), late, late],
+        2: [*trail((0, "open", "L1")), gone],
+        3: trail((0, "open", "L2"), (9, "decide", "L2")),
+    }
+    first, second = figures([case(1), case(2), case(3)], steps, [], [], POLICY, emails={})
+
+    assert (first.breached.value, second.breached.value) == (1.0, pytest.approx(1 / 3))
+    assert second.live == 2
+
+
+def test_figures_fall_apart_by_segment():
+    steps = {1: trail((0, "open", "L2"), (10, "decide", "L2")), 2: trail((0, "open", "L2"), (90, "decide", "L2"))}
+    cases = [case(1, segment="de"), case(2, segment="en")]
+    found = figures(cases, steps, [], [], POLICY, emails={}, by_segment=True)
+
+    assert [(one.segment, one.decide_s) for one in found if one.tier == "L2"] == [("", 50), ("de", 10), ("en", 90)]
+
+
+def test_the_models_errors_are_counted_by_label_and_only_blind_ones_where_asked():
+    def row(number: int, shown: Answer, said: Answer, *, blind: bool) -> OverrideRow:
+        return OverrideRow(
+            PROJECT, number, number, 1, shown, 0.9, "m", said, shown != said, blind, "", "", "L1", "p", number, ""
+        )  # fmt: skip
+
+    rows = [row(1, SPAM, HAM, blind=False), row(2, SPAM, SPAM, blind=False), row(3, HAM, SPAM, blind=True)]
+    ham, spam = model_errors(rows)
+
+    assert (ham.label, spam.label) == ("ham", "spam")
+    assert (spam.false_positive.value, spam.false_negative.value) == (1.0, 0.5)
+    assert [one.false_negative.value for one in model_errors(rows, blind=True) if one.label == "spam"] == [1.0]
+
+
+def test_one_who_is_always_wrong_in_a_panel_is_found():
+    cases = [case(number) for number in range(1, 21)]
+    looks = [look(number, person, SPAM if person < 7 else HAM) for number in range(1, 21) for person in (5, 6, 7)]
+    worst, *others = reviewers(cases, looks)
+
+    assert (worst.person, worst.accuracy.value, worst.compared) == (7, 0.0, 20)
+    assert worst.accuracy.high < 0.2
+    assert all(one.accuracy.value == 1.0 for one in others)
+
+
+def test_nobody_is_confirmed_by_their_own_vote():
+    (alone,) = reviewers([case(1)], [look(1, 5)])
+
+    assert alone.compared == 0
+
+
+def test_a_project_is_measured_from_what_happened_in_it(tmp_path: Path):
+    store = open_store(f"sqlite:///{tmp_path / 's.db'}")
+    world = World(store, tmp_path / "m")
+    world.use(policy_text(l1='resolve = "1h"', l2='protocol = "panel"\npanel = 3\nresolve = "1h"'), overlap=2)
+    tasks = world.site.add(*(f"a{number} apple red" for number in range(4)))
+    world.turn()
+    for task in tasks:
+        world.site.answer(task, "fruit", person=ADA)
+    world.turn()
+    for task in tasks:
+        world.site.answer(task, "tool", person=BEN)
+    world.turn()
+    for person, label in ((CLEO, "fruit"), (DAN, "fruit"), (EVA, "tool")):
+        for _ in tasks:
+            world.review("L2", "fix", label, person=person, reason="boundary")
+        world.turn()
+    row = store.project(PROJECT)
+    assert row is not None
+    policy = read_policy(policy_text(l2='protocol = "panel"\npanel = 3\nresolve = "1h"'))
+    seen = measured(store, PROJECT, policy, {}, control="kind")
+
+    assert [(one.tier, one.cases, one.looks) for one in seen.tiers] == [("L1", 4, 8), ("L2", 4, 12), ("L3", 0, 0)]
+    assert seen.tiers[0].escalated.value == 1.0
+    assert seen.people[0].person in (BEN, EVA)
+    told = ahead(store, PROJECT, policy, seen.tiers, now_s=world.site.seconds())
+    assert [one.tier for one in told] == ["L1", "L2", "L3"]
+    assert len(told[1].wait_s) == 12
+    report = case_report(store, world.case(tasks[0]).id)
+    assert report.to_json()["case"]["answer"] == "fruit"
+    assert [step["event"] for step in report.to_json()["trail"]][-2:] == ["decide", "write"]
+    store.close()
+
+
+def test_a_rush_is_foretold_with_what_would_help(tmp_path: Path):
+    store = open_store(f"sqlite:///{tmp_path / 's.db'}")
+    now_s = 1_800_000_000.0
+    store.open_cases(
+        [CaseRow(PROJECT, task, "queued", "L2", opened_s=now_s - 60, entered_s=now_s - 60) for task in range(400)],
+        "open",
+    )
+    policy = read_policy('[tiers.L1]\n[tiers.L2]\nresolve = "1h"\nhandling = "2m"\n')
+    tiers = measured(store, PROJECT, policy, {}, control="kind").tiers
+
+    (_, told) = ahead(store, PROJECT, policy, tiers, now_s=now_s)
+
+    assert told.advice.startswith("L2 breaches from 2027-01-15 08:00 UTC: move ")
+    store.close()

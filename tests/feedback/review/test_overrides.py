@@ -1,0 +1,123 @@
+"""Each human answer beside the model's: shown or blind, changed or kept, with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from feedback.draws import draws
+from feedback.learning.guesses import Guesses
+from feedback.learning.scene import read_scene
+from feedback.policy import read_policy
+from feedback.review.reasons import NOT_GIVEN, note_answers
+from feedback.store import OverrideRow, ProjectRow, Store, WindowRow, open_store
+from ml_backend.label_config import read_label_config
+from ml_backend.records import Answer
+from tests.support.told import chose, said, task, told
+
+CONFIG = (
+    '<View><Text name="t" value="$text"/><Choices name="c" toName="t"><Choice value="A"/><Choice value="B"/></Choices>'
+    '<Choices name="reason" toName="t"><Choice value="The label is wrong" alias="wrong_label"/></Choices></View>'
+)
+A, B = Answer("choices", ("A",)), Answer("choices", ("B",))
+
+
+class Champion:
+    """Says A of everything."""
+
+    version, created_s, classes = "m2", 0.0, ("A", "B")
+
+    def proba(self, data: list[object]) -> list[list[float]]:
+        return [[0.8, 0.2] for _ in data]
+
+    def says(self, row: list[float]) -> tuple[Answer, float]:
+        return A, row[0]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = open_store(f"sqlite:///{tmp_path / 's.db'}")
+    made.save_project(ProjectRow("1", "t", CONFIG, control="c", connected=True))
+    made.append(told(*(task(number) for number in range(1, 6))))
+    rows = [
+        WindowRow(number, "m1+q1", number, A, 0.9, blind=False, prediction=100 + number, written_s=0.0)
+        for number in (1, 2)
+    ]
+    blind = WindowRow(3, "m1+q1", 3, None, None, blind=True, prediction=103, written_s=0.0)
+    made.save_window("1", [*rows, blind])
+    yield made
+    made.close()
+
+
+def note(store: Store, champion: Champion | None = None) -> list[OverrideRow]:
+    project = store.project("1")
+    assert project is not None
+    config = read_label_config(CONFIG)
+    scene = read_scene(store, project, read_policy(""), config, config.control("c"))
+    note_answers(store, scene, champion, Guesses())  # type: ignore[arg-type]
+    return store.overrides("1", changed=None)
+
+
+def test_a_changed_answer_is_an_override_and_a_kept_one_counts_for_the_rate(store: Store):
+    store.append([said(1, "B", task=1, parent_prediction=101), said(2, "A", task=2, parent_prediction=102)])
+    changed, kept = note(store)
+
+    assert (changed.shown, changed.said, changed.changed, changed.confidence) == (A, B, True, 0.9)
+    assert (changed.reason, changed.model, changed.tier, changed.blind) == (NOT_GIVEN, "m1", "L1", False)
+    assert (kept.changed, kept.reason) == (False, "")
+    assert changed.policy == read_policy("").hash
+
+
+def test_a_reason_that_the_source_project_asks_for_is_kept_by_its_code(store: Store):
+    why = {"from_name": "reason", "to_name": "t", "type": "choices", "value": {"choices": ["wrong_label"]}}
+    store.append([said(1, "B", task=1, parent_prediction=101, result=(*chose("B"), why))])
+
+    assert [row.reason for row in note(store)] == ["wrong_label"]
+
+
+def test_a_blind_answer_is_held_against_what_the_champion_says(store: Store):
+    store.append([said(1, "B", task=3, parent_prediction=103), said(2, "A", task=4)])
+
+    assert note(store) == []  # no model: nothing to be held against
+    rows = note(store, Champion())
+    assert [(row.blind, row.shown, row.changed, row.model) for row in rows] == [
+        (True, A, True, "m2"),
+        (True, A, False, "m2"),
+    ]
+
+
+def test_a_model_that_may_have_learned_the_answer_is_not_asked(store: Store):
+    store.append([said(1, "B", task=4)])
+    young = Champion()
+    young.created_s = 4e9
+
+    assert note(store, young) == []
+
+
+def test_an_unknown_prediction_tells_nothing(store: Store):
+    store.append([said(1, "B", task=5, parent_prediction=999)])
+
+    assert note(store, Champion()) == []
+
+
+def test_a_corrected_answer_replaces_its_row_and_nothing_is_written_twice(store: Store):
+    store.append([said(1, "B", task=1, parent_prediction=101)])
+    (first,) = note(store)
+    assert note(store) == [first]
+    store.append([said(1, "A", task=1, parent_prediction=101, second=9)])
+    (again,) = note(store)
+
+    assert (again.changed, again.annotation) == (False, first.annotation)
+    assert replace(again, at_s=first.at_s, said=B, changed=True, reason=NOT_GIVEN) == first
+
+
+def test_the_draws_of_second_looks_are_their_own():
+    units = [f"7/{number}" for number in range(2000)]
+    second, audit = draws("key", "second look", units), draws("key", "audit", units)
+
+    assert abs(sum(one < 0.1 for one in second) - 200) < 60
+    both = sum(one < 0.1 and other < 0.1 for one, other in zip(second, audit, strict=True))
+    assert both < 45  # independent: 20 expected
