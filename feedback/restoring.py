@@ -11,6 +11,7 @@ from feedback.store import Store, Version
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.intake import read_annotation
+from ml_backend.labelstudio.own import MARKS, own_id
 
 _CONFLICT = 409
 
@@ -23,14 +24,15 @@ def restore(store: Store, client: Client, project: str, number: int) -> int:
     """
     version = _version(store, project, number)
     body: dict[str, Any] = dict(version.body or {})
-    if store.task(project, body["task"]) is None:
-        raise NotStored(f"task {body['task']} is gone, and its annotations with it.")
+    _check_task(store, project, body)
     by_hand = store.is_persons(project, version.annotation)
+    name = f"restored/{project}/{number}"
     fields: dict[str, Any] = {
         "completed_by": body["person"],
         "lead_time": body.get("lead_time_s"),
         "ground_truth": bool(body.get("ground_truth")),
-        "unique_id": ("" if by_hand else "hitl-") + str(uuid5(NAMESPACE_URL, f"hitl/{project}/{number}")),
+        # what nobody said by hand says so itself: a kill after the write leaves nothing here that would know it
+        **({"unique_id": str(uuid5(NAMESPACE_URL, name))} if by_hand else {"unique_id": own_id(name), **MARKS}),
     }
     shown = body.get("parent_prediction")
     if shown is not None and client.prediction(shown) is not None:  # Label Studio refuses one that is gone
@@ -43,11 +45,21 @@ def restore(store: Store, client: Client, project: str, number: int) -> int:
                 f"version {number} was restored before.", hint=f"`hitl history {body['task']}` shows where it is."
             ) from error
         raise
-    if not by_hand:
-        store.own(project, annotations=[int(made["id"])])
     saved = read_annotation(made, project, task=body["task"])
-    store.append([events.of_annotation(saved, "own", project=project)])
+    with store.transaction():
+        if not by_hand:
+            store.own(project, annotations=[saved.id])
+        store.append([events.of_annotation(saved, "own", project=project)])
     return saved.id
+
+
+def _check_task(store: Store, project: str, body: dict[str, Any]) -> None:
+    number = body["task"]
+    task = store.task(project, number)
+    if task is None:
+        raise NotStored(f"task {number} is gone, and its annotations with it.")
+    if (body.get("created_at") or task.created_at) < task.created_at:
+        raise NotStored(f"task {number} of that time is gone, and another task has its number.")
 
 
 def _version(store: Store, project: str, number: int) -> Version:

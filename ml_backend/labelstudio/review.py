@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID, uuid5
 
 from ml_backend.errors import LabelStudioError
 
 from .client import Client
+from .own import MARKS, own_id
 from .transport import Json
 
 UNCERTAINTY = "Uncertainty sampling"
-_NAMESPACE = UUID("5b0f2e0c-6d0a-5b52-9f0e-8a4c5d8f0b61")  # of the unique ids of our own answers
 VERSION = "hitl-proposal"  # of what a reviewer finds filled in; its score is the urgency
 _NOT_FOUND = 404
 _MARK = "hitl"  # the key in a region's meta
@@ -98,7 +97,7 @@ def unique_id(name: str) -> str:
     >>> unique_id("case 1, round 1") == unique_id("case 1, round 1") != unique_id("case 1, round 2")
     True
     """
-    return str(uuid5(_NAMESPACE, name))
+    return own_id(f"review/{name}")
 
 
 def write_final(
@@ -115,7 +114,7 @@ def write_final(
             return int(one["id"]), bool(one.get("ground_truth"))
     starred = any(one.get("ground_truth") and not _marks(one) & {unique_id, *ours} for one in there)
     marked = [{**region, "meta": {**region.get("meta", {}), _MARK: unique_id}} for region in result]
-    made = client.submit(task, marked, ground_truth=not starred, unique_id=unique_id)
+    made = client.submit(task, marked, ground_truth=not starred, unique_id=unique_id, **MARKS)
     return int(made["id"]), not starred
 
 

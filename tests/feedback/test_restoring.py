@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
+from uuid import UUID
 
 import pytest
 
+from feedback import events
 from feedback.errors import FeedbackError
 from feedback.restoring import restore
 from feedback.store import ProjectRow, Store, open_store
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.intake import read_annotation, read_webhook
 from ml_backend.labelstudio.own import own_id
 from tests.support.told import at, deleted, said, skipped, task, told
 
@@ -28,14 +31,22 @@ class FakeClient:
     def __init__(self, predictions: tuple[int, ...] = ()) -> None:
         self.made: list[dict[str, Any]] = []
         self.predictions = predictions
+        self.killed = False
 
     def submit(self, task: int, result: Any, *, skip: bool = False, **fields: Any) -> dict[str, Any]:
+        UUID(fields["unique_id"])  # Label Studio answers 500 to anything else
         if any(one["unique_id"] == fields["unique_id"] for one in self.made):
             raise LabelStudioError("unique_id exists", status=409)
         row = {"id": 900 + len(self.made), "task": task, "result": list(result), "was_cancelled": skip, **fields}
         row |= {"created_at": at(50), "updated_at": at(50), "updated_by": 99}
         self.made.append(row)
+        if self.killed:
+            raise KeyboardInterrupt
         return row
+
+    def read(self) -> dict[str, Any]:
+        """The last annotation as REST shows it: without its unique_id."""
+        return {name: value for name, value in self.made[-1].items() if name != "unique_id"}
 
     def prediction(self, number: int) -> dict[str, Any] | None:
         return {"id": number} if number in self.predictions else None
@@ -96,6 +107,34 @@ def test_what_nobody_said_by_hand_stays_no_vote(store: Store, fields: dict[str, 
     brought_back(store, FakeClient(), version(store, "'A'"))
 
     assert store.votes("1") == []
+
+
+@pytest.mark.parametrize("heard", ["by poll", "by webhook"])
+@pytest.mark.parametrize("fields", [{"unique_id": own_id("1")}, {"imported": True}])
+def test_a_kill_right_after_the_write_makes_no_vote_of_it(store: Store, fields: dict[str, Any], heard: str):
+    """The writer is no bot, died before it could remember the number, and of webhook and poll only one came through."""
+    store.append([said(5, "A", person=7, **fields), deleted(5)])
+    client = FakeClient()
+    client.killed = True
+
+    with pytest.raises(KeyboardInterrupt):
+        brought_back(store, client, version(store, "'A'"))
+    if heard == "by poll":
+        store.append([events.of_annotation(read_annotation(client.read(), "1"), "poll", seen_s=1.0)])
+    else:
+        body = {"action": "ANNOTATION_CREATED", "annotation": client.made[-1], "project": {"id": 1}}
+        store.append(events.from_intake(read_webhook(body)))
+
+    assert [one.id for one in store.annotations("1")] == [900]
+    assert store.votes("1") == []
+
+
+def test_an_answer_is_not_brought_back_to_another_task_with_the_number_of_its_own(store: Store):
+    store.append([said(5, "A", person=7, created_at=at(2))])
+    store.append(told(task(1, "another", second=31, created_at=at(30))))
+
+    with pytest.raises(FeedbackError, match="another task has its number"):
+        brought_back(store, FakeClient(), version(store, "'A'"))
 
 
 def test_a_skip_comes_back_as_a_skip(store: Store):
