@@ -19,6 +19,7 @@ check: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --severity-level medium --recursive ml_backend sampling feedback
 
 venv: $(STAMP)
 
