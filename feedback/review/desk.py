@@ -14,6 +14,7 @@ from feedback.review.errors import CaseMoved
 from feedback.review.first_tier import advance
 from feedback.review.handing import bring_back, hand_out
 from feedback.review.needs import Says
+from feedback.review.notices import Post, deliver
 from feedback.review.opening import open_cases
 from feedback.review.rooms import Rooms
 from feedback.review.round import Round, Worked, since
@@ -28,10 +29,13 @@ from ml_backend.registry import Bundle
 class Desk:
     """Review of every project over one store; without rooms it opens and settles cases, and hands nothing out."""
 
-    def __init__(self, store: Store, rooms: Rooms | None, *, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, store: Store, rooms: Rooms | None, *, clock: Callable[[], float], post: Post | None = None
+    ) -> None:
         self._store = store
         self._rooms = rooms
         self._clock = clock
+        self._post = post
 
     def turn(
         self,
@@ -66,6 +70,9 @@ class Desk:
                 bring_back(round_, rooms)
         except LabelStudioError as error:
             round_.worked.notes.append(f"review goes on later: {error}")
+        if self._post is not None:
+            now_s = self._clock()
+            round_.worked.notes += deliver(self._store, round_.project, scene.policy, self._post, now_s=now_s)
         return round_.worked
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from feedback.policy.people import Tier
 from feedback.review import clocks
 from feedback.review.clocks import Alarm
+from feedback.review.notices import note
 from feedback.review.rooms import Rooms
 from feedback.review.round import Round
 from feedback.store import CaseRow
@@ -36,11 +37,15 @@ def _alarm(round_: Round, case: CaseRow, tier: Tier, alarm: Alarm) -> CaseRow | 
     body = {"clock": alarm.clock, "breached": alarm.breached, "late_s": round(alarm.late_s, 1)}
     breaches = case.breaches + alarm.breached
     if alarm.breached and tier.on_breach == "escalate" and round_.above(case.tier):
-        return round_.escalate(case, words, body=body, breaches=breaches)
-    if alarm.breached and tier.on_breach == "reassign" and case.tier != round_.first:
-        return round_.move(case, "reassign", note=words, body=body, breaches=breaches)
-    alarms = (*case.alarms, alarm.name)
-    return round_.move(case, "warn", note=words, body=body, breaches=breaches, alarms=alarms)
+        moved = round_.escalate(case, words, body=body, breaches=breaches)
+    elif alarm.breached and tier.on_breach == "reassign" and case.tier != round_.first:
+        moved = round_.move(case, "reassign", note=words, body=body, breaches=breaches)
+    else:
+        alarms = (*case.alarms, alarm.name)
+        moved = round_.move(case, "warn", note=words, body=body, breaches=breaches, alarms=alarms)
+    if moved is not None:
+        note(round_.store, moved, words, tier.notify, now_s=round_.book.now_s, at_tier=case.tier)
+    return moved
 
 
 def _see_drafts(round_: Round, live: list[CaseRow], rooms: Rooms) -> list[CaseRow]:

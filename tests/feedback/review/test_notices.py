@@ -1,0 +1,159 @@
+"""Who is told: once, signed, until it arrives, and nobody whom the policy does not name."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from feedback.posting import post
+from feedback.review.desk import Desk
+from feedback.review.notices import SIGNATURE
+from feedback.signals import SignalDoor
+from feedback.store import open_store
+from tests.feedback.review.world import ADA, CLEO, PROJECT, World, policy_text
+
+NOTIFY = '[notify.lead]\nurl = "https://hooks.example.org/hitl"\nsecret = "lead"\n'
+
+
+class Outside:
+    """Whoever is told."""
+
+    def __init__(self) -> None:
+        self.got: list[tuple[str, bytes, Mapping[str, str]]] = []
+        self.down = False
+
+    def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> str:
+        if self.down:
+            return "ConnectError: refused"
+        self.got.append((url, body, headers))
+        return ""
+
+    def said(self) -> list[dict[str, object]]:
+        return [json.loads(body) for _url, body, _headers in self.got]
+
+
+@pytest.fixture
+def outside() -> Outside:
+    return Outside()
+
+
+@pytest.fixture
+def world(tmp_path: Path, outside: Outside) -> Iterator[World]:
+    store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
+    made = World(store, tmp_path / "models")
+    made.loop._desk = Desk(store, made.site, clock=made.site.seconds, post=outside)
+    yield made
+    store.close()
+
+
+def late(world: World) -> int:
+    world.use(policy_text(l1='resolve = "10m"\non_breach = "escalate"\nnotify = ["lead"]', more=NOTIFY))
+    (task,) = world.site.add("a1 apple red")
+    world.turn()
+    world.site.pass_time(11 * 60)
+    world.turn()
+    return task
+
+
+def test_a_breach_is_told_once_and_signed(world: World, outside: Outside):
+    task = late(world)
+    world.turn()
+
+    ((url, body, headers),) = outside.got
+    told = json.loads(body)
+    assert url == "https://hooks.example.org/hitl"
+    assert (told["task"], told["what"], told["at_tier"], told["tier"]) == (
+        task,
+        "the resolve clock has run out",
+        "L1",
+        "L2",
+    )
+    assert "apple" not in body.decode()  # nothing of the task's own data
+    wanted = hmac.new(world.store.secret("notify lead").encode(), body, hashlib.sha256).hexdigest()
+    assert headers[SIGNATURE] == f"sha256={wanted}"
+
+
+def test_what_does_not_arrive_is_tried_again_and_given_up_after_a_day(world: World, outside: Outside):
+    outside.down = True
+    late(world)
+    notes = world.turn().notes
+    assert any("not delivered yet: ConnectError" in note for note in notes)
+    world.site.pass_time(90_000)
+    world.turn()
+    outside.down = False
+    world.turn()
+
+    assert [told["what"] for told in outside.said()] == []
+
+
+def test_whoever_asked_is_told_the_answer(world: World, outside: Outside):
+    world.use(policy_text(more=NOTIFY))
+    (task,) = world.site.add("a1 apple red")
+    world.turn()
+    ask(world, task, "lead")
+    world.turn()
+    world.review("L2", "fix", "fruit", person=CLEO, reason="wrong_label")
+    world.turn()
+    world.turn()
+
+    ((url, body, _headers),) = outside.got
+    assert url == "https://hooks.example.org/hitl"
+    assert json.loads(body)["answer"] == "fruit"
+
+
+def test_a_target_that_the_policy_drops_is_called_no_more(world: World, outside: Outside):
+    world.use(policy_text(more=NOTIFY))
+    (task,) = world.site.add("a1 apple red")
+    world.turn()
+    ask(world, task, "lead")
+    world.turn()
+    world.use(policy_text())
+    world.review("L2", "fix", "fruit", person=CLEO, reason="wrong_label")
+    notes = world.turn().notes
+
+    assert outside.got == []
+    assert any("the policy has no notify.lead any more" in note for note in notes)
+    assert world.case(task).state == "resolved"
+
+
+def ask(world: World, task: int, name: str) -> None:
+    body = {"project": PROJECT, "task": task, "signal": "human_review", "value": True, "id": "k", "callback": name}
+    SignalDoor(world.store, clock=world.site.seconds)(body)
+
+
+def test_a_first_tier_answer_in_time_tells_nobody(world: World, outside: Outside):
+    world.use(policy_text(l1='resolve = "10m"\non_breach = "escalate"\nnotify = ["lead"]', more=NOTIFY))
+    (task,) = world.site.add("a1 apple red")
+    world.turn()
+    world.site.answer(task, "fruit", person=ADA)
+    world.turn()
+
+    assert outside.got == []
+
+
+def test_a_post_follows_no_redirect_and_never_raises():
+    class Redirects(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(204 if self.path == "/ok" else 302)
+            self.send_header("Location", "http://127.0.0.1:9/elsewhere")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Redirects) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        here = f"http://127.0.0.1:{server.server_port}"
+        assert post(f"{here}/ok", b"{}", {}) == ""
+        assert post(f"{here}/away", b"{}", {}) == "it answered HTTP 302"
+        server.shutdown()
+    assert "ConnectError" in post("http://127.0.0.1:9/", b"{}", {})
+    assert post("no url", b"{}", {}) != ""
