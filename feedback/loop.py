@@ -15,15 +15,18 @@ from feedback.learning.asking import plan_window, read_asked
 from feedback.learning.challenge import challenge
 from feedback.learning.champion import Champions
 from feedback.learning.committee import Committee
+from feedback.learning.concluding import conclude
 from feedback.learning.dataset import Dataset, build
 from feedback.learning.guesses import Guesses
+from feedback.learning.opinions import Weighing
 from feedback.learning.scene import Scene, read_scene
-from feedback.learning.settling import Settlement, settle
+from feedback.learning.settling import Settlement
 from feedback.learning.workshop import Workshop, mirror
 from feedback.policy import Policy
 from feedback.reports.agreement import report_agreement
 from feedback.review.desk import Desk
 from feedback.review.finals import above, with_finals
+from feedback.review.notices import Post
 from feedback.review.reasons import note_answers
 from feedback.review.rooms import Rooms
 from feedback.routing import route
@@ -103,10 +106,11 @@ class Loop:
         policies: Callable[[ProjectRow], Policy],
         clock: Callable[[], float],
         rooms: Rooms | None = None,
+        post: Post | None = None,
     ) -> None:
         self._store = store
         self._platform = platform
-        self._desk = Desk(store, rooms, clock=clock)
+        self._desk = Desk(store, rooms, clock=clock, post=post)
         self._workshop = workshop
         self._folder = folder
         self._policies = policies
@@ -114,6 +118,7 @@ class Loop:
         self._champions = Champions(store.registry, workshop.load)
         self._committee = Committee(store.registry, workshop.load)
         self._guesses = Guesses()
+        self._weighing = Weighing()
 
     def turn(self, project_id: str, *, held: Held | None = None, poll: bool = True) -> Turn:
         """Learn from what people said, then ask the next question. Safe to run twice, or to kill anywhere.
@@ -138,7 +143,7 @@ class Loop:
     def _learn_and_ask(self, scene: Scene, collected: int, notes: list[str], held: Held | None, *, poll: bool) -> Turn:
         note_answers(self._store, scene, self._champion(scene.project.id, []), self._guesses)
         reviewed = above(self._store, scene)
-        settlement = settle(scene.votes, scene.wanted, max_votes=scene.policy.overlap.max_votes)
+        settlement = conclude(scene, self._weighing)
         settlement = with_finals(settlement, reviewed, scene)
         report_agreement(self._store, scene, now_s=self._clock())
         data = {task.id: task.data for task in scene.tasks.values()}

@@ -19,6 +19,8 @@ class Settled:
     votes: int  # people who answered
     support: float  # share of them who gave this answer, (0, 1]
     annotations: tuple[int, ...]  # the answers behind it
+    confidence: float = 1.0  # probability that it is right, as far as votes tell
+    weight: float = 1.0  # in training
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Row:
     label: str
     data: Mapping[str, Any] = field(hash=False)
     annotations: tuple[int, ...] = ()
+    weight: float = 1.0  # of a training row; audit rows count whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +69,13 @@ def build(
     for item in sorted(settled, key=lambda item: item.task):
         label = single_label(item.answer)
         if label in known and item.task in task_data:
-            rows.append(Row(item.task, roles[item.task], label, task_data[item.task], item.annotations))
+            rows.append(Row(item.task, roles[item.task], label, task_data[item.task], item.annotations, item.weight))
     digest = hashlib.sha256(control.encode())
     for row in rows:
         if row.role in ("train", "tune"):
             digest.update(f"\n{row.task}\t{row.role}\t{row.label}".encode())
+        if row.role == "train" and row.weight < 1.0:
+            digest.update(f"\t{row.weight}".encode())
     return Dataset(control, tuple(rows), digest.hexdigest())
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
 from feedback.learning.dataset import Settled
+from feedback.learning.opinions import Opinion
 from ml_backend.records import Answer
 
 
@@ -24,17 +25,28 @@ class _Said(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """Every answered task, in one of two states."""
+    """Every answered task: settled, waiting for another vote, or neither, where people differ to the end."""
 
     settled: tuple[Settled, ...]
-    wanting: Mapping[int, int]  # task -> votes it has, for tasks that need one more
+    wanting: Mapping[int, int]  # task -> votes it has, for tasks that need one more; a settled one may be asked again
 
 
-def settle(votes: Iterable[_Said], wanted: Mapping[int, int], *, max_votes: int) -> Settlement:
+def settle(
+    votes: Iterable[_Said],
+    wanted: Mapping[int, int],
+    *,
+    max_votes: int,
+    opinions: Mapping[int, Opinion] | None = None,
+    sure: float = 1.0,
+    again: Set[int] = frozenset(),
+) -> Settlement:
     """Settle by majority: a task is done when it has the votes it wants and one answer leads.
 
     `wanted` gives the votes of tasks that want more than one. A tie asks for one more vote until `max_votes`
     (or the wanted number, if larger); what is still tied then stays unsettled and is asked no more.
+
+    Where `opinions` know better (people weighed by their reliability), theirs is the answer, and a tie is settled once
+    they are as `sure`. The tasks of `again` are asked for one more vote below `max_votes`, settled or not.
 
     >>> from ml_backend.records import Answer
     >>> from types import SimpleNamespace as Vote
@@ -49,10 +61,13 @@ def settle(votes: Iterable[_Said], wanted: Mapping[int, int], *, max_votes: int)
     settled, wanting = [], {}
     for task, said in sorted(by_task.items()):
         wants = wanted.get(task, 1)
-        leaders = _leaders(said)
-        if len(said) >= wants and len(leaders) == 1:
-            settled.append(_settled(task, leaders[0], said))
-        elif len(said) < max(wants, max_votes):
+        leaders, opinion = _leaders(said), (opinions or {}).get(task)
+        decided = len(leaders) == 1 or (opinion is not None and opinion.confidence >= sure)
+        done = decided and len(said) >= wants
+        if done:
+            answer = leaders[0] if opinion is None else opinion.answer
+            settled.append(_settled(task, answer, said, opinion))
+        if len(said) < (max_votes if done and task in again else 0 if done else max(wants, max_votes)):
             wanting[task] = len(said)
     return Settlement(tuple(settled), wanting)
 
@@ -63,7 +78,11 @@ def _leaders(said: Sequence[_Said]) -> list[Answer]:
     return [answer for answer, count in counts.items() if count == most]
 
 
-def _settled(task: int, answer: Answer, said: Sequence[_Said]) -> Settled:
-    behind = sum(vote.answer == answer for vote in said)
+def _settled(task: int, answer: Answer, said: Sequence[_Said], opinion: Opinion | None) -> Settled:
+    behind = sum(vote.answer == answer for vote in said) / len(said)
     # a person who was outvoted taught the answer too: their annotation counts as learned from
-    return Settled(task, answer, len(said), behind / len(said), tuple(sorted(vote.annotation for vote in said)))
+    annotations = tuple(sorted(vote.annotation for vote in said))
+    if opinion is None:
+        return Settled(task, answer, len(said), behind, annotations, confidence=behind, weight=round(behind, 2))
+    confidence, weight = opinion.confidence, opinion.weight
+    return Settled(task, answer, len(said), behind, annotations, confidence=confidence, weight=weight)

@@ -29,8 +29,14 @@ def train(dataset: Dataset, control: Control, recipe: Recipe, *, config_hash: st
     Raises NotTrained when the rows hold fewer than two classes.
     """
     rows = dataset.of("train")
+    labels = [row.label for row in rows]
+    weights = np.array([row.weight for row in rows])
     model = recipe.fit(
-        [row.data for row in rows], [row.label for row in rows], field=control.field, weights=None, seed=seed
+        [row.data for row in rows],
+        labels,
+        field=control.field,
+        weights=weights if weights.size and weights.min() < 1.0 else None,
+        seed=seed,
     )
     return Bundle(
         model=model,

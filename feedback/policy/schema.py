@@ -15,6 +15,8 @@ from pydantic import Field, ValidationError, model_validator
 from feedback.errors import PolicyError
 from feedback.policy.base import Name, Section, Share
 from feedback.policy.feedback import REASONS, SIGNALS, Question, Rights, SecondLook, SignalKind
+from feedback.policy.opinions import Consensus, Gold, LabellingFunction
+from feedback.policy.opinions import Overlap as Overlap
 from feedback.policy.people import Calendar, Notify, Person, Tier
 from feedback.policy.rules import AUTO, HOLD, Rule
 from sampling.routing import Condition
@@ -55,14 +57,6 @@ class Audit(Section):
     start: Annotated[int, Field(ge=0)] = 100  # until so many are answered, half of the queue feeds the audit
 
 
-class Overlap(Section):
-    """How many people answer one task."""
-
-    share: Share = 0.1  # of the tasks, drawn at random, for an unbiased agreement
-    votes: Annotated[int, Field(ge=1, le=20)] = 2  # on those
-    max_votes: Annotated[int, Field(ge=1, le=20)] = 3  # asked for at most when people differ
-
-
 class Train(Section):
     """When a challenger is trained."""
 
@@ -88,6 +82,9 @@ class Policy(Section):
     queue: Queue = Queue()
     audit: Audit = Audit()
     overlap: Overlap = Overlap()
+    consensus: Consensus = Consensus()
+    gold: Gold = Gold()
+    labelling_functions: Annotated[tuple[LabellingFunction, ...], Field(strict=False, max_length=100)] = ()
     train: Train = Train()
     promote: Promote = Promote()
     routing: Annotated[tuple[Rule, ...], Field(strict=False, max_length=500)] = ()

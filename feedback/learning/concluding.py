@@ -1,0 +1,50 @@
+"""Concluding: what people settled so far, and on which tasks another opinion pays."""
+
+from __future__ import annotations
+
+from feedback.learning.opinions import Opinions, Weighing
+from feedback.learning.scene import Scene
+from feedback.learning.settling import Settlement, settle
+
+_AT_ONCE = 50  # tasks asked again because it pays, at a time: each is a request, and the next votes may change it
+
+
+def conclude(scene: Scene, weighing: Weighing) -> Settlement:
+    """Settle a project's votes: by the policy's consensus where models learn, by majority where something is proved.
+
+    Audit and gold tasks are people's alone: neither their answers nor how many are asked depends on a model of people.
+    """
+    learned = [vote for vote in scene.votes if scene.roles[vote.task] == "train"]
+    opinions = weighing.of(scene.project.id, learned, by=scene.policy.consensus.method)
+    return settle(
+        scene.votes,
+        scene.wanted,
+        max_votes=scene.policy.overlap.max_votes,
+        opinions=opinions.by_task,
+        sure=scene.policy.consensus.sure,
+        again=worth_asking_again(scene, opinions),
+    )
+
+
+def worth_asking_again(scene: Scene, opinions: Opinions) -> frozenset[int]:
+    """The tasks on which one more vote tells more than it would on a new task, the best first.
+
+    Tasks that were drawn for several votes keep the number that they were drawn for: more on the hard ones would bias
+    agreement. Those that are open again already stay so.
+    """
+    if not scene.policy.overlap.adaptive or not opinions.gain:
+        return frozenset()
+    answered = {vote.task for vote in scene.votes}
+    new = any(
+        task not in answered and not one.is_labeled and task not in scene.routes.held and scene.roles[task] == "train"
+        for task, one in scene.tasks.items()
+    )
+    paying = [
+        (scene.tasks[task].is_labeled, -gain, task)
+        for task, gain in opinions.gain.items()
+        if gain > scene.policy.overlap.least_gain
+        and (not new or opinions.lead[task] > 0)
+        and task not in scene.doubled
+        and task not in scene.routes.held
+    ]
+    return frozenset(task for _, _, task in sorted(paying)[:_AT_ONCE])
