@@ -19,13 +19,13 @@ def why_blind(*, has_model: bool, audit_share: float, overlap_share: float, queu
         said.append(f"In the queue, {queue.blind_open} of the {queue.open} tasks that are still open show nothing.")
     if audit_share > 0:
         said.append(
-            f"{100 * audit_share:.3g} % of all tasks are the audit, drawn at random for ever. Nobody sees the model's answer "
-            "on them and no model ever learns from them, so that what people say there measures the model honestly."
+            f"{100 * audit_share:.3g} % of all tasks are the audit, drawn at random for ever. Nobody sees the model's "
+            "answer on them and no model ever learns from them, so that what people say there measures it honestly."
         )
     if overlap_share > 0:
         said.append(
-            f"{100 * overlap_share:.3g} % of all tasks are drawn for several people, who answer without seeing the model's "
-            "answer, so that their agreement is their own."
+            f"{100 * overlap_share:.3g} % of all tasks are drawn for several people, who answer without seeing the "
+            "model's answer, so that their agreement is their own."
         )
     if has_model:
         said.append(

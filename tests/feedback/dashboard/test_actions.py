@@ -1,0 +1,133 @@
+"""Actions: only who may, only from our own page, and each with who did it."""
+
+from __future__ import annotations
+
+import pytest
+from flask.testing import FlaskClient
+
+from feedback.dashboard import Manners
+from feedback.store import Store
+from tests.support.pages import HTML, Clock, app_of, key_of, sign_in
+
+CHANGES = ["/projects/7/pause", "/projects/7/resume", "/projects/7/turn", "/projects/7/unpark/turn", "/sign-out"]
+
+
+def signed_in(store: Store, person: int = 2, **house: object) -> tuple[FlaskClient, str]:
+    browser = app_of(store, **house).test_client()
+    sign_in(browser, person)
+    return browser, key_of(browser.get("/projects/7/people", headers=HTML).text)
+
+
+def test_pausing_and_resuming_from_the_page_is_recorded_with_who_did_it(store: Store):
+    rung: list[str] = []
+    browser, key = signed_in(store, ring=rung.append)
+
+    paused = browser.post("/projects/7/pause", data={"key": key}, headers=HTML)
+    row = store.project("7")
+    resumed = browser.post("/projects/7/resume", data={"key": key}, headers=HTML)
+
+    assert row is not None
+    assert row.paused
+    assert paused.location == "/projects/7?did=pause"
+    assert "nothing is written to Label Studio" in browser.get(paused.location, headers=HTML).text
+    assert resumed.status_code == 303
+    assert not store.project("7").paused  # type: ignore[union-attr]
+    assert [one.body for one in reversed(store.records("7", "action"))] == [
+        {"action": "pause", "person": 2},
+        {"action": "resume", "person": 2},
+    ]
+    assert rung == ["7", "7"]
+    assert [work.state for work in store.works() if work.kind == "turn"] == ["wanted"]
+
+
+def test_a_turn_is_wanted_at_once(store: Store):
+    work = store.claim("worker", lease_s=60)
+    assert work is not None
+    store.done(work)
+    browser, key = signed_in(store)
+
+    assert browser.post("/projects/7/turn", data={"key": key}, headers=HTML).status_code == 303
+
+    assert [(work.kind, work.state) for work in store.works()] == [("turn", "wanted")]
+
+
+def test_parked_work_is_shown_with_its_reason_and_taken_up_again(store: Store, clock: Clock):
+    store.want("7", "sweep")
+    for _ in range(5):
+        work = store.claim("worker", lease_s=60, kinds=("sweep",))
+        assert work is not None
+        store.fail(work, "Label Studio answered 500")
+        clock.now_s += 4000
+    browser, key = signed_in(store, clock=clock)
+    page = browser.get("/projects/7", headers=HTML).text
+
+    first = browser.post("/projects/7/unpark/sweep", data={"key": key}, headers=HTML)
+    again = browser.post("/projects/7/unpark/sweep", data={"key": key}, headers=HTML)
+
+    assert "Label Studio answered 500" in page
+    assert "/projects/7/unpark/sweep" in page
+    assert first.location.endswith("did=unpark")
+    assert again.location.endswith("did=unparked")
+    assert [work.state for work in store.works() if work.kind == "sweep"] == ["wanted"]
+    assert len(store.records("7", "action")) == 1
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_nothing_changes_without_the_key_of_this_browser(store: Store, path: str):
+    browser, key = signed_in(store)
+    _, foreign = signed_in(store)
+    before = store.project("7")
+
+    refused = [
+        browser.post(path, headers=HTML),
+        browser.post(path, data={"key": ""}, headers=HTML),
+        browser.post(path, data={"key": foreign}, headers=HTML),
+        browser.post(path, data={"key": "é" * 64}, headers=HTML),
+        browser.post(path, data={"key": key}, headers={**HTML, "Sec-Fetch-Site": "cross-site"}),
+        browser.post(path, data={"key": key}, headers={**HTML, "Sec-Fetch-Site": "same-site"}),
+        browser.post(path, data={"key": key}, headers={**HTML, "Origin": "https://evil.example"}),
+        browser.post(path, json={"key": key}, headers=HTML),
+        browser.post(path, data={"key": key, "more": "x" * 20_000}, headers=HTML),
+        browser.post(path, data={"key": key, **{f"field{n}": "" for n in range(50)}}, headers=HTML),
+    ]
+
+    assert {answer.status_code for answer in refused} <= {400, 403, 413, 415}
+    assert store.project("7") == before
+    assert store.records("7", "action") == []
+    assert browser.get("/projects/7", headers=HTML).status_code == 200  # and nobody was signed out
+
+
+def test_what_browsers_say_of_their_own_pages_passes(store: Store):
+    browser, key = signed_in(store)
+    proxied, proxied_key = signed_in(store, manners=Manners(public="hitl.example"))
+    ours = {**HTML, "Sec-Fetch-Site": "same-origin"}
+
+    assert browser.post("/projects/7/turn", data={"key": key}, headers={**ours, "Origin": "null"}).status_code == 303
+    here = {**ours, "Origin": "http://localhost"}
+    assert browser.post("/projects/7/turn", data={"key": key}, headers=here).status_code == 303
+    public = {**ours, "Origin": "https://hitl.example"}  # a proxy calls us by another name
+    assert proxied.post("/projects/7/turn", data={"key": proxied_key}, headers=public).status_code == 303
+    assert browser.post("/projects/7/turn", data={"key": key}, headers=public).status_code == 403
+
+
+@pytest.mark.parametrize("path", CHANGES[:-1])
+@pytest.mark.parametrize("person", [3, 4])
+def test_viewers_and_annotators_change_nothing(store: Store, path: str, person: int):
+    browser, key = signed_in(store, person)
+
+    assert browser.post(path, data={"key": key}, headers=HTML).status_code == 403
+    assert store.records("7", "action") == []
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_a_link_changes_nothing(store: Store, path: str):
+    browser, _ = signed_in(store)
+
+    assert browser.get(path, headers=HTML).status_code == 405
+
+
+def test_a_key_is_worth_nothing_after_signing_in_again(store: Store):
+    browser, old = signed_in(store)
+    sign_in(browser, 2)
+
+    assert browser.post("/projects/7/pause", data={"key": old}, headers=HTML).status_code == 403

@@ -1,0 +1,86 @@
+"""Wrong guesses are counted by all workers together, and still counted while the database is away."""
+
+from __future__ import annotations
+
+import pytest
+
+from feedback.dashboard import SharedAttempts
+from feedback.errors import StoreError
+from feedback.store import Store
+from ml_backend.app.security import MemoryAttempts
+from tests.support.pages import Clock
+
+
+class Away:
+    """A database that does not answer."""
+
+    def attempts(self, door: str) -> dict[str, float]:
+        raise StoreError("the database is away")
+
+    def note_attempt(self, door: str, address: str, every_s: float) -> float:
+        raise StoreError("the database is away")
+
+
+def test_it_counts_as_the_one_of_a_single_process_does(store: Store, clock: Clock):
+    shared = SharedAttempts(store, "service", burst=3, every_s=10, clock=clock)
+    single = MemoryAttempts(burst=3, every_s=10, clock=clock)
+
+    for step_s in (0, 1, 0, 5, 0, 40, 0):
+        clock.now_s += step_s
+        assert shared.wait_s("10.0.0.1") == pytest.approx(min(single.wait_s("10.0.0.1"), 30))
+        for attempts in (shared, single):
+            attempts.failed("10.0.0.1")
+    assert shared.wait_s("10.0.0.2") == 0.0
+
+
+def test_a_guess_at_one_worker_counts_at_the_other(store: Store, clock: Clock):
+    one, other = (SharedAttempts(store, "service", burst=1, every_s=60, clock=clock) for _ in range(2))
+    assert other.wait_s("10.0.0.1") == 0.0
+
+    one.failed("10.0.0.1")
+    clock.now_s += 1.5
+
+    assert other.wait_s("10.0.0.1") == pytest.approx(58.5)
+
+
+def test_the_right_credentials_cost_no_query_each(store: Store, clock: Clock, monkeypatch):
+    asked: list[str] = []
+    monkeypatch.setattr(store, "attempts", lambda door: asked.append(door) or {})
+    attempts = SharedAttempts(store, "service", clock=clock)
+
+    for _ in range(100):
+        attempts.wait_s("10.0.0.1")
+
+    assert asked == ["service"]
+
+
+def test_while_the_database_is_away_guessing_is_still_slow(clock: Clock):
+    attempts = SharedAttempts(Away(), "service", burst=2, every_s=60, clock=clock)
+
+    waits = []
+    for _ in range(4):
+        waits.append(attempts.wait_s("10.0.0.1"))
+        attempts.failed("10.0.0.1")
+        clock.now_s += 1.5
+
+    assert waits[0] == waits[1] == 0.0
+    assert waits[2] > 50
+    assert waits[3] > 100
+
+
+def test_one_home_with_many_ipv6_addresses_is_one_guesser(store: Store, clock: Clock):
+    attempts = SharedAttempts(store, "pages", burst=1, every_s=60, clock=clock)
+
+    attempts.failed("2001:db8:1:2::1")
+
+    assert attempts.wait_s("2001:db8:1:2:ffff::9") == 60.0
+    assert attempts.wait_s("2001:db8:1:3::1") == 0.0
+
+
+def test_a_clock_that_goes_back_a_year_locks_nobody_out_for_a_year(store: Store, clock: Clock):
+    attempts = SharedAttempts(store, "pages", burst=2, every_s=60, clock=clock)
+    attempts.failed("10.0.0.1")
+
+    clock.now_s -= 365 * 86_400
+
+    assert attempts.wait_s("10.0.0.1") <= 120.0

@@ -1,0 +1,88 @@
+"""In a real browser: pages are laid out, nothing is refused by the security policy, nothing complains, nothing runs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import flask
+import pytest
+from flask import Flask
+from PIL import Image
+from werkzeug.serving import make_server
+
+from feedback.dashboard.door import Door, Manners
+from feedback.store import Store
+from ml_backend.app.security import Guard, Security
+from ml_backend.labelstudio.accounts import Who
+from tests.support import browser, pages
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(browser.program() is None, reason="no chromium on this machine"),
+]
+
+
+@pytest.fixture
+def site(store: Store, clock: pages.Clock) -> Iterator[str]:
+    """The pages on a port, with a way in that needs no typing, and a page that breaks the policy."""
+    pages.put(store, "9", pages.policy(ann="admin"), title=pages.EVIL)
+    pages.tell(store, "9", labels=(pages.EVIL, "ham", "x"))
+    pages.judge(store, "9", [0.8, 0.9, 0.85], labels=(pages.EVIL, "ham", "x"))
+    app = pages.app_of(store, clock=clock)
+    door = Door(store, Guard(Security()), Manners(), clock=clock)
+    _add_ways_in(app, door)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def _add_ways_in(app: Flask, door: Door) -> None:
+    @app.get("/test/enter")
+    def enter() -> flask.Response:
+        answer = flask.make_response(flask.redirect(flask.request.args["to"]))
+        door.begin(flask.request, answer, Who(2, "ann@example.com"), owner=False)
+        return answer
+
+    @app.get("/test/careless")
+    def careless() -> str:
+        return "<!doctype html><title>before</title><script>document.title = 'script ran'</script><p>careless</p>"
+
+
+def test_the_browser_would_tell_of_a_breach(site: str, tmp_path: Path):
+    page = browser.render(f"{site}/test/careless", tmp_path)
+
+    assert "script ran" not in page.dom.split("</title>")[0]
+    assert any("Content Security Policy" in one for one in page.complaints)
+
+
+@pytest.mark.parametrize("path", ["/", "/projects/7", "/projects/7/people", "/projects/8", "/projects/9", "/sign-in"])
+def test_a_page_is_laid_out_without_a_complaint(site: str, tmp_path: Path, path: str):
+    page = browser.render(f"{site}/test/enter?to={path}", tmp_path)
+
+    assert page.complaints == ()
+    assert "<footer>" in page.dom
+    picture = Image.open(tmp_path / "page.png").convert("RGB")
+    colours = picture.getcolors(1 << 24) or []
+    assert max(colours)[1] == (0xFB, 0xFB, 0xFA)  # the paper of the style sheet: it was loaded and applied
+    assert len(colours) > 50  # and there is something on it
+
+
+def test_hostile_text_runs_nowhere(site: str, tmp_path: Path):
+    page = browser.render(f"{site}/test/enter?to=/projects/9", tmp_path)
+
+    assert "<script" not in page.dom
+    assert "onerror=" not in page.dom.replace("onerror=alert(2)&gt;", "")
+    assert "&lt;script&gt;alert(1)" in page.dom
+
+
+def test_a_page_is_dark_where_the_reader_wants_it_dark(site: str, tmp_path: Path):
+    browser.render(f"{site}/test/enter?to=/projects/7", tmp_path, dark=True)
+
+    colours = Image.open(tmp_path / "page.png").convert("RGB").getcolors(1 << 24) or []
+    assert max(colours)[1] == (0x16, 0x19, 0x1C)

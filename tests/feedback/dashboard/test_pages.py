@@ -1,0 +1,149 @@
+"""The pages: the same figures for people and programs, in plain words, and words where there are no figures yet."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from flask.testing import FlaskClient
+
+from feedback.activating import policy_of
+from feedback.dashboard import Manners
+from feedback.errors import StoreError
+from feedback.reports.status import project_status
+from feedback.store import Store
+from tests.support.pages import HTML, JSON, app_of, sign_in
+
+
+@pytest.fixture
+def browser(store: Store) -> FlaskClient:
+    opened = app_of(store).test_client()
+    sign_in(opened, 2)
+    return opened
+
+
+def words(page: str) -> str:
+    """A page as somebody reads it."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page)).replace("&#39;", "'")
+
+
+def test_a_project_says_where_it_stands(browser: FlaskClient):
+    page = words(browser.get("/projects/7", headers=HTML).text)
+
+    assert "30 of 60" in page
+    assert "48 answers by 4 people" in page
+    assert "kappa 0.71 [0.52, 0.90] on 41 items: people understand the task alike." in page
+    assert "Most confused: spam and unsure , 64 % of all disagreement" in page
+    assert "19 of 30 rows of" in page
+    assert "It was written because: model m5 serves" in page
+    assert "not trained: ham stands alone" in page
+    assert "15 % of all tasks are the audit" in page
+    assert "10 % of all tasks are drawn for several people" in page
+
+
+def test_every_verdict_stands_with_its_reason_and_intervals(browser: FlaskClient):
+    page = words(browser.get("/projects/7", headers=HTML).text)
+
+    assert "kept m3-5ccd against m2-3dde refresh · 2026-01-04 00:00 UTC e-value 31: proven worse" in page
+    assert "83 % (76 to 88 %) against 85 % (79 to 90 %) on 150 audit rows, e-value 1.70" in page
+    assert "promoted m1-1eef first · 2026-01-02 00:00 UTC" in page
+
+
+def test_accuracy_over_time_is_drawn_with_its_band(browser: FlaskClient):
+    page = browser.get("/projects/7", headers=HTML).text
+
+    assert page.count("<circle") == 3
+    assert page.count("<polygon") == 1
+    assert "m2-3dde: 85 % on 150 audit rows, 2026-01-04" in page  # the champion stayed, judged on more rows
+
+
+def test_json_gives_the_same_figures(browser: FlaskClient, store: Store):
+    figures = browser.get("/projects/7", headers=JSON).json
+
+    row = store.project("7")
+    assert row is not None
+    assert {name: figures[name] for name in project_status(store, row)} == project_status(store, row)
+    assert [one["challenger"] for one in figures["verdicts"]] == ["m3-5ccd", "m2-3dde", "m1-1eef"]
+    assert figures["queue"]["open"] == 19
+    assert figures["policy"]["hash"] == policy_of(row).hash
+
+
+def test_an_empty_project_teaches_what_comes(store: Store):
+    browser = app_of(store, manners=Manners(open=True)).test_client()
+
+    page = words(browser.get("/projects/8", headers=HTML).text)
+
+    assert "No model yet." in page
+    assert "No agreement yet. It is measured on tasks drawn at random" in page
+    assert "nobody has answered: invite two people" in page
+    assert "No queue yet." in page
+    assert "Every task is blind for now: no model serves yet." in page
+    assert "Nobody has answered" in words(people_of_8(store))
+
+
+def people_of_8(store: Store) -> str:
+    browser = app_of(store).test_client()
+    sign_in(browser, 1)
+    return browser.get("/projects/8/people", headers=HTML).text
+
+
+def test_a_service_without_projects_says_how_to_get_one(tmp_path, store: Store):
+    for row in store.projects():
+        store.append([_deleted(row.id)])
+    browser = app_of(store, manners=Manners(open=True)).test_client()
+
+    page = words(browser.get("/", headers=HTML).text)
+
+    assert "No project yet" in page
+    assert "hitl connect" in page
+
+
+def _deleted(project: str):
+    from feedback.events import Event
+
+    return Event(project, "project", int(project), "", "deleted", "webhook")
+
+
+def test_programs_that_ask_whether_we_are_up_are_answered_as_before(store: Store):
+    client = app_of(store, login=("ls", "pw")).test_client()
+
+    assert client.get("/").json == {"status": "UP"}
+    assert client.get("/health").json == {"status": "UP"}
+
+
+def test_people_are_compared_on_drawn_tasks_only(browser: FlaskClient):
+    figures = browser.get("/projects/7/people", headers=JSON).json
+
+    assert figures["tasks_compared"] < 6  # of the six tasks with several answers, the tenth that was drawn
+    assert [one["answers"] for one in figures["people"]] == [12, 12, 12, 12]
+
+
+def test_the_style_sheet_is_ours_and_kept_by_browsers(browser: FlaskClient):
+    page = browser.get("/", headers=HTML).text
+    address = re.findall(r'rel="stylesheet" href="([^"]+)"', page)
+
+    assert len(address) == 1
+    with browser.get(address[0]) as sheet:
+        assert sheet.headers["Cache-Control"].startswith("public")
+        assert sheet.content_type.startswith("text/css")
+        assert not re.findall(r"https?://", sheet.text)
+    assert not re.findall(r'(?:src|href)="https?://(?!labels\.example)', page)  # nothing comes from elsewhere
+
+
+def test_answers_differ_by_cookie_and_form_so_no_cache_mixes_them(browser: FlaskClient):
+    assert browser.get("/projects/7", headers=HTML).headers["Vary"] == "Accept, Cookie"
+
+
+def test_a_store_that_is_away_is_said_and_not_a_traceback(store: Store, monkeypatch):
+    browser = app_of(store, manners=Manners(open=True)).test_client()
+
+    def away(*_: object) -> None:
+        raise StoreError("the database refused: disk I/O error")
+
+    monkeypatch.setattr(store, "projects", away)
+
+    answer = browser.get("/", headers=HTML)
+
+    assert answer.status_code == 503
+    assert "disk I/O error" in answer.text
+    assert browser.get("/", headers=JSON).status_code == 503

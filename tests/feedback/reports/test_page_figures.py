@@ -1,0 +1,199 @@
+"""Figures of the pages: history with intervals, people on drawn tasks, drawings; fast on large projects, too."""
+
+from __future__ import annotations
+
+import re
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from feedback.activating import policy_of
+from feedback.evidence.intervals import wilson
+from feedback.learning.scene import project_draws
+from feedback.reports.chart import Point, interval_bar, over_time
+from feedback.reports.history import accuracy_over_time, verdicts
+from feedback.reports.overview import project_overview, project_people
+from feedback.reports.people import drawn_votes, people_figures
+from feedback.store import CrowdVote, Person, Record, Store, open_store
+from ml_backend.records import Answer, content_hash
+from tests.support import pages, told
+
+SPAM, HAM = Answer("choices", ("spam",)).key, Answer("choices", ("ham",)).key
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = open_store(f"sqlite:///{tmp_path / 'store.db'}", clock=pages.Clock(), durability="normal")
+    yield opened
+    opened.close()
+
+
+def verdict(number: int, *, promote: bool, accuracy: float | None, champion: float | None, rows: int = 100) -> Record:
+    body = {"promote": promote, "accuracy": accuracy, "champion_accuracy": champion, "rows": rows}
+    names = {"challenger": f"m{number}", "champion": f"m{number - 1}", "at_s": float(number)}
+    return Record(number, "7", "verdict", "", body | names, float(number))
+
+
+def test_what_serves_is_the_challenger_once_promoted_and_the_champion_where_it_was_kept():
+    newest_first = [
+        verdict(4, promote=False, accuracy=0.5, champion=0.9, rows=200),
+        verdict(3, promote=True, accuracy=0.85, champion=0.8),
+        verdict(2, promote=False, accuracy=None, champion=None, rows=0),
+        verdict(1, promote=True, accuracy=0.8, champion=None),
+    ]
+
+    points = accuracy_over_time(verdicts(newest_first))
+
+    assert [(one["version"], one["value"], one["rows"]) for one in points] == [
+        ("m1", 0.8, 100),
+        ("m3", 0.85, 100),
+        ("m3", 0.9, 200),
+    ]
+    interval = wilson(180, 200)
+    assert (points[-1]["low"], points[-1]["high"]) == (round(interval.low, 4), round(interval.high, 4))
+
+
+def test_an_old_verdict_that_lacks_fields_is_still_shown():
+    found = verdicts([Record(1, "7", "verdict", "", {"promote": True, "reason": "first"}, 0.0)])
+
+    assert found[0]["reason"] == "first"
+    assert accuracy_over_time(found) == []
+
+
+def vote(task: int, person: int, key: str) -> CrowdVote:
+    return CrowdVote(task, f"c{task}", person, key)
+
+
+def test_people_are_judged_by_the_drawn_tasks_only():
+    votes = [vote(task, person, HAM if task == 1 and person == 3 else SPAM) for task in (1, 2) for person in (1, 2, 3)]
+
+    kept = drawn_votes(votes, lambda names: [name == "c2" for name in names])
+
+    assert {one.task for one in kept} == {2}
+
+
+def test_somebody_who_is_often_alone_with_an_answer_comes_first():
+    votes = []
+    for task in range(60):
+        right, wrong = (SPAM, HAM) if task % 2 else (HAM, SPAM)
+        votes += [vote(task, 1, right), vote(task, 2, right), vote(task, 3, wrong if task % 3 == 0 else right)]
+    people = [Person(number, 60, 0, "2026-01-01", "2026-01-02") for number in (1, 2, 3, 4, 99)]
+
+    figures = people_figures(people, votes, bots=(99,))
+
+    assert [one["person"] for one in figures["people"]] == [3, 1, 2, 4]
+    careless, careful, *_, unknown = figures["people"]
+    assert careless["accuracy"]["high"] < 0.85 < careful["accuracy"]["low"]
+    assert careless["accuracy"]["low"] < 2 / 3 < careless["accuracy"]["high"]
+    assert unknown["accuracy"] is None
+    assert figures["tasks_compared"] == 60
+
+
+def test_regions_are_not_compared_as_if_they_were_labels():
+    key = Answer("labels", ((0, 3, "name"),)).key
+
+    figures = people_figures([Person(1, 1, 0, "", "")], [vote(1, 1, key), vote(1, 2, key)])
+
+    assert "labels" in figures["note"]
+    assert figures["people"][0]["accuracy"] is None
+
+
+def test_the_store_names_contents_as_the_draws_do(store: Store):
+    pages.put(store, "7", pages.policy())
+    store.append([*told.told(told.task(1, "ünïcode", project="7")), told.said(1, task=1, person=1, project="7")])
+    store.append([told.said(2, task=1, person=2, project="7")])
+    row = store.project("7")
+    assert row is not None
+    draws = project_draws(store, row, policy_of(row))
+
+    found = store.crowd_votes("7", "c")
+
+    assert draws.unit_of(found[0].content) == draws.unit({"text": "ünïcode"})
+    assert found[0].content == content_hash({"text": "ünïcode"})
+
+
+def test_the_crowd_is_people_with_their_newest_votes(store: Store):
+    pages.put(store, "7", bots=(9,))
+    store.append(told.told(*[told.task(number, project="7") for number in (1, 2, 3, 4)]))
+    told_votes = [(1, 1, "A"), (1, 2, "B"), (2, 1, "A"), (3, 1, "A"), (3, 2, "B"), (4, 1, "A"), (4, 2, "A")]
+    store.append(
+        [told.said(n, label, task=task, person=who, project="7") for n, (task, who, label) in enumerate(told_votes, 1)]
+    )
+    store.append([told.said(20, "B", task=1, person=1, project="7", second=9)])  # changed their mind
+    store.append([told.said(21, "B", task=2, person=9, project="7")])  # a bot is no second person
+    store.append([told.deleted(4, entity="task", project="7")])
+
+    found = [(one.task, one.person, one.answer) for one in store.crowd_votes("7", "c") if one.task != 2]
+
+    a, b = Answer("choices", ("A",)).key, Answer("choices", ("B",)).key
+    assert found == [(1, 1, b), (1, 2, b), (3, 1, a), (3, 2, b)]
+    assert store.answered_at("7", frozenset({1, 999})) == [store.votes("7")[0].at_s - 8.0]
+
+
+def test_a_drawing_is_valid_whatever_stands_in_it():
+    points = [Point(float(day * 86_400), 0.9, 0.85, 0.95, pages.EVIL) for day in range(3)]
+
+    root = ET.fromstring(over_time(points, label=pages.EVIL))  # noqa: S314 - our own
+
+    assert root.get("aria-label") == pages.EVIL
+    assert len(list(root.iter("{http://www.w3.org/2000/svg}circle"))) == 3
+
+
+@pytest.mark.parametrize("low", [0.0, 0.05, 0.31, 0.5, 0.77, 0.9, 0.99, 1.0])
+@pytest.mark.parametrize("spans_s", [0.0, 3600.0, 9e6, 9e8])
+def test_every_point_is_on_the_drawing(low: float, spans_s: float):
+    points = [Point(1.7e9, low, low, 1.0, "a"), Point(1.7e9 + spans_s, 1.0, low, 1.0, "b")]
+
+    drawn = over_time(points, label="x")
+
+    assert all(0 <= float(y) <= 240 for y in re.findall(r'cy="([-\d.]+)"', drawn))
+    assert all(44 <= float(x) <= 708 for x in re.findall(r'cx="([-\d.]+)"', drawn))
+
+
+def test_a_bar_shows_the_ends_of_the_scale_whole():
+    for share in (0.0, 1.0):
+        spot = re.search(r'cx="([\d.]+)"', interval_bar(share, share, share, label=""))
+        assert spot is not None
+        assert 4 <= float(spot[1]) <= 120
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """100,000 tasks, 30,000 of them answered, every tenth by two people."""
+    path = tmp_path_factory.mktemp("large") / "store.db"
+    opened = open_store(f"sqlite:///{path}", clock=pages.Clock(), durability="normal")
+    pages.put(opened, "7", pages.policy(ann="admin"))
+    for first in range(1, 100_001, 5_000):
+        opened.append(told.told(*[told.task(n, project="7") for n in range(first, first + 5_000)]), want=None)
+    number = 0
+    for first in range(1, 30_001, 5_000):
+        said = []
+        for task in range(first, first + 5_000):
+            for person in (1, 2) if task % 10 == 0 else (1 + task % 8,):
+                number += 1
+                said.append(told.said(number, pages.LABELS[task % 2], task=task, person=person, project="7"))
+        opened.append(said, want=None)
+    pages.judge(opened, "7", [0.8, 0.85, 0.9, 0.88])
+    yield opened
+    opened.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("figures", [project_overview, project_people])
+def test_a_page_of_a_hundred_thousand_tasks_comes_within_a_second(large: Store, figures):
+    row = large.project("7")
+    assert row is not None
+    policy = policy_of(row)
+    figures(large, row, policy)  # imports, and the database's first look
+
+    took_s = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        found = figures(large, row, policy)
+        took_s.append(time.perf_counter() - begun)
+
+    assert found["people"]
+    assert min(took_s) < 1.0
