@@ -12,6 +12,7 @@ from feedback.errors import NotConnected
 from feedback.learning.roles import audit_share
 from feedback.platform import LabelStudio
 from feedback.policy import Policy
+from feedback.review.clocks import refuse_short
 from feedback.settings import Settings
 from feedback.store import ProjectRow, Store
 from feedback.sweeping import sweep
@@ -33,12 +34,14 @@ def connect(
 ) -> list[str]:
     """Put the loop around a project; gives each change in words. Safe to repeat.
 
-    Without `policy` a project keeps the one that it has. Raises LabelConfigError before anything is changed when
-    the project's label config holds nothing that we can read.
+    Without `policy` a project keeps the one that it has. Raises before anything is changed: LabelConfigError when
+    the project's label config holds nothing that we can read, PolicyError when a clock is shorter than Label Studio's
+    task lock.
     """
     body = client.project(project)
     known = store.project(project) or ProjectRow(project)
     wanted = policy or policy_of(known)
+    refuse_short(wanted, settings.lock_ttl_s)
     read_label_config(str(body["label_config"])).control(wanted.model.control)
     row = replace(known, title=str(body["title"]), label_config=str(body["label_config"]))
 

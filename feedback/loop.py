@@ -24,6 +24,7 @@ from feedback.learning.settling import Settlement
 from feedback.learning.workshop import Workshop, mirror
 from feedback.policy import Policy
 from feedback.reports.agreement import report_agreement
+from feedback.review.admitting import Admitted
 from feedback.review.desk import Desk
 from feedback.review.finals import above, with_finals
 from feedback.review.notices import Post
@@ -141,6 +142,8 @@ class Loop:
         return turn
 
     def _learn_and_ask(self, scene: Scene, collected: int, notes: list[str], held: Held | None, *, poll: bool) -> Turn:
+        admitted = self._desk.admit(scene)
+        scene = admitted.scene
         note_answers(self._store, scene, self._champion(scene.project.id, []), self._guesses)
         reviewed = above(self._store, scene)
         settlement = conclude(scene, self._weighing)
@@ -152,7 +155,8 @@ class Loop:
         mirror(self._store.registry, self._folder, scene.project.id)
         champion = self._champion(scene.project.id, notes)
         scene = self._route(scene, settlement, champion, reviewed.away, notes, held)
-        self._review(scene, settlement, champion, notes, held, poll=poll)
+        admitted = replace(admitted, scene=scene)
+        scene = self._review(admitted, settlement, champion, notes, held, poll=poll)
         reopened = self._reopen(scene, settlement, notes, held)
         asked, window = self._ask(scene, settlement, dataset, champion, notes, held)
         return Turn(
@@ -194,15 +198,16 @@ class Loop:
 
     def _review(
         self,
-        scene: Scene,
+        admitted: Admitted,
         settlement: Settlement,
         champion: Bundle | None,
         notes: list[str],
         held: Held | None,
         *,
         poll: bool,
-    ) -> None:
+    ) -> Scene:
         """Move what is under review: open, decide, watch the clocks, hand out, bring final answers back."""
+        scene = admitted.scene
         project = scene.project.id
 
         def gather(room: str) -> None:
@@ -214,12 +219,14 @@ class Loop:
             settlement,
             champion,
             self._guesses,
+            admitted=admitted,
             gather=gather,
             may_write=lambda: self._may_write(project, held),
         )
         notes += worked.notes
         if worked.left or worked.resolved or worked.opened:  # final answers are learned from, new cases are held back
             self._store.want(project, "turn")
+        return replace(scene, tasks={**scene.tasks, **worked.reopened}) if worked.reopened else scene
 
     def _route(
         self,

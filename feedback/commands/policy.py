@@ -85,10 +85,12 @@ def activate(file: File, project: Project) -> None:
 
     from feedback.activating import activate as make_active
     from feedback.policy.schema import read_policy_file
+    from feedback.review.clocks import refuse_short
     from feedback.wiring import known_project, opened, settings_from_environment, simulate_policy, surprises
 
     settings = settings_from_environment()
     policy = read_policy_file(file)
+    refuse_short(policy, settings.lock_ttl_s)
     with opened(settings) as store:
         for one in surprises(store, project, policy):
             typer.echo(f"  but: {one}")

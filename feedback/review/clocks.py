@@ -9,6 +9,8 @@ from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from feedback.errors import PolicyError
+from feedback.policy import Policy
 from feedback.policy.people import WEEKDAYS, Calendar, Tier
 from feedback.store import CaseRow
 
@@ -145,6 +147,18 @@ def too_short(tier: Tier, lock_ttl_s: float) -> str:
         f"its clock of {_words(shortest_s)} is shorter than {locked} for which Label Studio keeps a task locked "
         "to whoever opened it"
     )
+
+
+def refuse_short(policy: Policy, lock_ttl_s: float) -> None:
+    """PolicyError where a clock may run out on a task that nobody but its holder could open.
+
+    >>> from feedback.policy import read_policy
+    >>> refuse_short(read_policy('[tiers.L1]\\nresolve = "10m"'), 300.0)
+    """
+    for name, tier in policy.tiers.items():
+        if problem := too_short(tier, lock_ttl_s):
+            hint = "Start Label Studio with TASK_LOCK_TTL=300 (seconds) and hitl with HITL_LOCK_TTL_S=300, then retry."
+            raise PolicyError(f"tiers.{name}: {problem}.", hint=hint)
 
 
 def _words(duration_s: float) -> str:

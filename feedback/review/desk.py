@@ -8,6 +8,7 @@ from functools import cache
 from feedback.learning.guesses import Guesses
 from feedback.learning.scene import Scene
 from feedback.learning.settling import Settlement
+from feedback.review.admitting import Admitted, admit, open_again
 from feedback.review.cases import Book
 from feedback.review.deciding import decide_cases
 from feedback.review.errors import CaseMoved
@@ -16,6 +17,7 @@ from feedback.review.handing import bring_back, hand_out
 from feedback.review.needs import Says
 from feedback.review.notices import Post, deliver
 from feedback.review.opening import open_cases
+from feedback.review.reading import Staff
 from feedback.review.rooms import Rooms
 from feedback.review.round import Round, Worked, since
 from feedback.review.table import LIVE
@@ -36,6 +38,21 @@ class Desk:
         self._rooms = rooms
         self._clock = clock
         self._post = post
+        self._emails: dict[int, str] = {}  # asked of Label Studio when somebody new has answered
+
+    def admit(self, scene: Scene) -> Admitted:
+        """The scene without the votes that do not count: of people who may not answer in the first tier.
+
+        While Label Studio is away, votes of people whom we do not know yet count.
+        """
+        if not scene.policy.people or self._rooms is None:
+            return Admitted(scene)
+        if not {vote.person for vote in scene.votes} <= set(self._emails):
+            try:
+                self._emails = dict(self._rooms.emails())
+            except LabelStudioError:
+                return Admitted(scene)
+        return admit(self._store, scene, Staff(self._emails))
 
     def turn(
         self,
@@ -44,6 +61,7 @@ class Desk:
         champion: Bundle | None,
         guesses: Guesses,
         *,
+        admitted: Admitted | None = None,
         gather: Callable[[str], object] = lambda _room: None,
         may_write: Callable[[], bool] = lambda: True,
     ) -> Worked:
@@ -52,7 +70,8 @@ class Desk:
         `gather` brings in what changed in a review project, `may_write`
         is asked before each write to Label Studio.
         """
-        if not reviews(scene) and not self._store.cases(scene.project.id, states=LIVE):
+        waits = bool(admitted and admitted.refused)
+        if not (waits or reviews(scene) or self._store.cases(scene.project.id, states=LIVE)):
             return Worked()
         book = Book(self._store, scene.project.id, scene.policy, now_s=self._clock())
         says = _says(scene, champion, guesses)
@@ -66,6 +85,10 @@ class Desk:
                 decide_cases(round_, rooms.emails)
             watch_clocks(round_, rooms)
             if rooms is not None:
+                if admitted is not None:
+                    round_.worked.reopened = open_again(
+                        self._store, rooms, admitted, settlement, may_write, now_s=book.now_s
+                    )
                 hand_out(round_, rooms)
                 bring_back(round_, rooms)
         except LabelStudioError as error:

@@ -15,6 +15,7 @@ from feedback.review.errors import CaseMoved
 from feedback.review.needs import Says
 from feedback.review.table import LIVE, Event
 from feedback.store import CaseRow, Skip, Store, Vote
+from ml_backend.records import Task
 
 
 @dataclass
@@ -25,6 +26,7 @@ class Worked:
     moved: int = 0
     resolved: int = 0
     left: bool = False  # there is more to do at once
+    reopened: dict[int, Task] = field(default_factory=dict)  # source tasks that others may answer now, as they are
     notes: list[str] = field(default_factory=list)
 
 

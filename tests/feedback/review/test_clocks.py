@@ -6,8 +6,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from feedback.errors import PolicyError
+from feedback.policy import read_policy
 from feedback.policy.people import Calendar, Tier
-from feedback.review.clocks import due, enter, is_open, look, pause, resume, too_short, worked
+from feedback.review.clocks import due, enter, is_open, look, pause, refuse_short, resume, too_short, worked
 from feedback.store import CaseRow
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -123,3 +125,12 @@ def test_a_clock_shorter_than_the_lock_is_said():
     assert "10 minutes" in too_short(Tier(first_action="1h", resolve="10m"), 86_400)
     assert too_short(Tier(resolve="1h"), 900) == ""
     assert too_short(Tier(), 86_400) == ""
+
+
+def test_a_policy_with_such_a_clock_is_refused_with_what_to_set():
+    policy = read_policy('[tiers.L1]\n[tiers.L2]\nresolve = "10m"')
+
+    refuse_short(policy, 600)
+    with pytest.raises(PolicyError, match=r"tiers\.L2: its clock of 10 minutes") as refused:
+        refuse_short(policy, 86_400)
+    assert "TASK_LOCK_TTL=300" in refused.value.hint

@@ -122,6 +122,8 @@ def test_a_verdict_that_contradicts_itself_does_not_count_and_the_case_opens_aga
 PEOPLE = """
 [people."ada@example.com"]
 tiers = ["L1"]
+[people."ben@example.com"]
+tiers = ["L1"]
 [people."cleo@example.com"]
 tiers = ["L1", "L2"]
 skills = ["german"]
@@ -133,6 +135,7 @@ skills = ["english"]
 
 def test_who_is_not_of_the_tier_or_lacks_its_skill_does_not_count(world: World):
     world.site.people = {
+        BEN: "ben@example.com",
         ADA: "ada@example.com",
         CLEO: "Cleo@example.com",
         DAN: "dan@example.com",
@@ -263,6 +266,38 @@ def test_a_task_under_review_is_kept_from_the_first_tier(world: World):
     world.turn()
     assert world.final(task) == "fruit"
     assert world.store.kept_back(PROJECT) == {}
+
+
+def test_in_the_first_tier_too_only_its_people_count_and_others_are_asked(world: World):
+    world.site.people = {ADA: "ada@example.com", DAN: "dan@example.com", EVA: "eva@example.com"}
+    world.use(policy_text(more=PEOPLE))
+    (task,) = world.site.add("a1 apple red")
+    world.turn()
+    for person in (DAN, EVA):  # one is of other tiers, one is nobody
+        world.site.answer(task, "tool", person=person)
+        turn = world.turn()
+        assert (turn.answers, turn.settled) == (0, 0)
+        assert world.site.next_task(ADA) == task
+    world.site.answer(task, "fruit", person=ADA)
+
+    assert world.turn().settled == 1
+    reasons = {record.body["person"]: record.body["why"] for record in world.store.records(PROJECT, "not counted")}
+    assert reasons == {DAN: "is not among the people of L1", EVA: "is not among the people of L1"}
+
+
+def test_a_rule_may_want_a_skill_in_the_first_tier(world: World):
+    world.site.people = {ADA: "ada@example.com", CLEO: "cleo@example.com"}
+    rules = '[[routing]]\nid = "german"\nwhen = { data.text.contains = "apfel" }\nto = "L1"\nskills = ["german"]\n'
+    world.use(policy_text(more=f'{rules}[[routing]]\nid = "default"\nto = "L1"\n{PEOPLE}'))
+    german, english = world.site.add("ein apfel", "an apple")
+    world.turn()
+    world.turn()
+    for task in (german, english):
+        world.site.answer(task, "fruit", person=ADA)
+    assert world.turn().answers == 1
+    world.site.answer(german, "fruit", person=CLEO)
+
+    assert world.turn().settled == 2
 
 
 # clocks
