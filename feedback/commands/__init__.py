@@ -15,6 +15,7 @@ from feedback.commands import (
     demo,
     doctor,
     forget,
+    gold,
     history,
     override,
     pause,
@@ -61,6 +62,7 @@ app.command()(cases.cases)
 app.command()(cases.case)
 app.command()(override.overrides)
 app.add_typer(policy.app, name="policy")
+app.add_typer(gold.app, name="gold")
 app.add_typer(signal.app, name="signal")
 app.add_typer(store.app, name="store")
 

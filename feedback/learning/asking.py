@@ -240,7 +240,16 @@ def _of_one_band(
         ranked = list(zip(ordering.ids, ordering.reasons, strict=True))
     quota = max(0.5, policy.audit.quota) if audit_rows < policy.audit.start else policy.audit.quota
     said = {task: champion.says(row) for task, row in proba.items()} if champion else {}
-    return compose(opened, ranked, said, size=policy.queue.window, audit_quota=quota)
+    return compose(
+        opened,
+        ranked,
+        said,
+        size=policy.queue.window,
+        audit_quota=quota,
+        gold=scene.gold,
+        gold_share=policy.gold.share,
+        first=scene.onboarding,
+    )
 
 
 def _ordering(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from feedback.draws import draws, role
@@ -18,6 +18,7 @@ class Draws:
     project: str
     audit_share: float
     overlap_share: float = 0.0
+    gold: frozenset[str] = field(default=frozenset(), repr=False)  # units whose answer is known
 
     def unit(self, data: Mapping[str, Any]) -> str:
         """Name what is drawn."""
@@ -28,10 +29,10 @@ class Draws:
         return f"{self.project}/{content}"
 
     def roles(self, units: Sequence[str]) -> list[str]:
-        """Give "train", or the audit role: "tune", "judge" or "certify"."""
+        """Give "train", an audit role ("tune", "judge" or "certify"), or "gold": judges people, teaches nobody."""
         drawn = draws(self.secret, "audit", units)
         return [
-            role(self.secret, unit) if share < self.audit_share else "train"
+            "gold" if unit in self.gold else role(self.secret, unit) if share < self.audit_share else "train"
             for unit, share in zip(units, drawn, strict=True)
         ]
 
@@ -44,7 +45,7 @@ class Draws:
         return [share < self.overlap_share for share in draws(self.secret, "overlap", units)]
 
     def blind(self, data: Mapping[str, Any]) -> bool:
-        """Whether nothing may be shown on a task with this data: audit, or drawn for several blind votes."""
+        """Whether nothing may be shown on a task with this data: audit, gold, or drawn for several blind votes."""
         unit = [self.unit(data)]
         return self.roles(unit) != ["train"] or self.doubled(unit) == [True]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from feedback.learning.roles import Draws
 from feedback.learning.routes import Routes, routes_of
+from feedback.people.goldbook import gold_tasks, in_drawn_order
 from feedback.policy import Policy
 from feedback.store import ProjectRow, Store, Vote
 from ml_backend.label_config import Control, LabelConfig
@@ -26,18 +27,27 @@ class Scene:
     draws: Draws
     tasks: Mapping[int, Task] = field(repr=False)  # those that still exist
     units: Mapping[int, str] = field(repr=False)  # what the draws are made on
-    roles: Mapping[int, str] = field(repr=False)  # "train", "tune", "judge" or "certify"
+    roles: Mapping[int, str] = field(repr=False)  # "train", "tune", "judge", "certify" or "gold"
     doubled: frozenset[int] = field(repr=False)  # drawn for several blind votes: where agreement is measured
     votes: tuple[Vote, ...] = field(repr=False)  # people's latest answers to our control
     routes: Routes = field(default_factory=Routes)  # who looks at what, as it was decided last
+    gold: tuple[int, ...] = ()  # tasks whose answer is known and that are asked, in drawn order
+
+    @property
+    def onboarding(self) -> tuple[int, ...]:
+        """The gold tasks that a new person meets first."""
+        return self.gold[: self.policy.gold.onboarding]
 
     @property
     def wanted(self) -> dict[int, int]:
         """Votes that tasks want, where more than one; second ones are drawn only once there is a second person."""
         base = max(1, self.project.overlap)
         wanted = dict.fromkeys(self.tasks, base) if base > 1 else {}
-        if len({vote.person for vote in self.votes}) > 1:
+        people, first = len({vote.person for vote in self.votes}), set(self.onboarding)
+        if people > 1:
             wanted.update(dict.fromkeys(self.doubled, max(base, self.policy.overlap.votes)))
+        for task in self.gold:  # everybody answers them, and those that come first wait for the next new person
+            wanted[task] = max(base, min(people + (task in first), self.policy.gold.retire_after))
         for task, votes in self.routes.overlaps.items():
             wanted[task] = max(votes, wanted.get(task, base))
         return wanted
@@ -48,6 +58,7 @@ def read_scene(store: Store, project: ProjectRow, policy: Policy, config: LabelC
     draws = project_draws(store, project, policy)
     tasks = {task.id: task for task in store.tasks(project.id)}
     ids = list(tasks)
+    book = [one for one in gold_tasks(store, project.id).values() if one.asked and one.task in tasks]
     units = [draws.unit(tasks[task].data) for task in ids]
     return Scene(
         project=project,
@@ -61,6 +72,7 @@ def read_scene(store: Store, project: ProjectRow, policy: Policy, config: LabelC
         doubled=frozenset(task for task, drawn in zip(ids, draws.doubled(units), strict=True) if drawn),
         votes=tuple(vote for vote in store.votes(project.id) if vote.control == control.name and vote.task in tasks),
         routes=standing_routes(store, project, policy),
+        gold=tuple(in_drawn_order(draws.secret, book)),
     )
 
 
@@ -76,4 +88,5 @@ def project_draws(store: Store, project: ProjectRow, policy: Policy) -> Draws:
     """The keyed draws of a project; its audit share was fixed when it was connected."""
     chosen = policy.audit.share
     share = float(project.options.get("audit_share", _USUAL_SHARE)) if chosen is None else chosen
-    return Draws(store.secret("draws"), project.id, share, policy.overlap.share)
+    known = frozenset(one.unit for one in gold_tasks(store, project.id).values())
+    return Draws(store.secret("draws"), project.id, share, policy.overlap.share, known)

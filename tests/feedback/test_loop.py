@@ -13,12 +13,15 @@ from feedback import events
 from feedback.connecting import policy_of
 from feedback.errors import NotConnected
 from feedback.learning.challenge import learned_annotations
+from feedback.learning.scene import project_draws
 from feedback.learning.workshop import Workshop
 from feedback.loop import Loop, Turn
+from feedback.people.goldbook import add_gold
 from feedback.policy import Policy
 from feedback.policy.schema import Audit, Overlap, Queue, Train
 from feedback.store import ProjectRow, Store, open_store
 from ml_backend.predictor import COLD
+from ml_backend.records import Answer
 from ml_backend.registry import FolderRegistry
 from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
 
@@ -317,3 +320,32 @@ def test_tasks_that_are_deleted_and_imported_again_are_asked_and_their_answers_c
     assert later.verdict.startswith(("promoted", "kept"))
     assert learned_annotations(world.store, "7", later.verdict.split(": ")[1]) <= set(given)
     assert world.store.verify()["projection"] == "ok"
+
+
+def test_gold_is_asked_of_everybody_first_and_never_learned_from(world: World):
+    known = {task: Answer("choices", (truth(str(world.studio.tasks[task].data["text"])),)) for task in (5, 50, 90)}
+    world.turn()
+    draws = project_draws(world.store, known_row(world), POLICY)
+    units = {task: draws.unit(world.studio.tasks[task].data) for task in known}
+    add_gold(world.store, "7", known, units)
+    world.label(25)
+    turn = world.turn()
+    front = world.store.window("7")[:3]
+
+    assert turn.version
+    assert {row.task for row in front} | {vote.task for vote in world.store.votes("7")} >= set(known)
+    assert all(row.blind and row.answer is None for row in world.store.window("7") if row.task in known)
+    world.label(30)
+    world.turn()
+    world.label(4, person=2)
+    version = world.turn().version
+    said = [(vote.task, vote.person) for vote in world.store.votes("7") if vote.task in known]
+    assert sorted(said) == sorted((task, person) for task in known for person in (1, 2))
+    gold = {vote.annotation for vote in world.store.votes("7") if vote.task in known}
+    assert not gold & learned_annotations(world.store, "7", version)
+
+
+def known_row(world: World) -> ProjectRow:
+    row = world.store.project("7")
+    assert row is not None
+    return row

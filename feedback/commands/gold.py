@@ -1,0 +1,75 @@
+"""hitl gold: tasks whose answer is known, asked among the others to see who needs help."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(name="gold", help="Tasks with a known answer, asked among the others; the answers stay in our store.")
+
+
+@app.command()
+def add(
+    project: Annotated[str, typer.Argument(help="The project's number.")],
+    file: Annotated[Path, typer.Argument(help="CSV with the columns task, gold: a task id and its right label.")],
+) -> None:
+    """Add known answers. These tasks are asked like any other, of everybody, and models never learn from them."""
+    from feedback.activating import policy_of
+    from feedback.learning.scene import project_draws
+    from feedback.people.goldbook import add_gold, read_answers
+    from feedback.reports.votes_csv import read_gold
+    from feedback.wiring import known_project, opened, settings_from_environment
+    from ml_backend.label_config import read_label_config
+
+    cells, notes = read_gold(file)
+    with opened(settings_from_environment()) as store:
+        row = known_project(store, project)
+        policy = policy_of(row)
+        control = read_label_config(row.label_config).control(policy.model.control)
+        answers = read_answers(cells, control)
+        drawn = project_draws(store, row, policy)
+        units = {task.id: drawn.unit(task.data) for task in store.tasks(project) if task.id in answers}
+        done = add_gold(store, project, answers, units)
+    for note in notes:
+        typer.echo(f"Note: {note}.")
+    typer.echo(f"{done} gold tasks are in the book of project {project}.")
+
+
+@app.command("list")
+def show(
+    project: Annotated[str, typer.Argument(help="The project's number.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the gold tasks, how often each was answered, and how often rightly."""
+    from feedback.activating import policy_of
+    from feedback.reports.gold import gold_figures
+    from feedback.wiring import known_project, opened, settings_from_environment
+
+    with opened(settings_from_environment()) as store:
+        found = gold_figures(store, known_project(store, project), policy_of(known_project(store, project)))
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    for one in found:
+        state = "" if one["state"] == "asked" else f"  ({one['state']})"
+        typer.echo(f"task {one['task']}: {one['answer']}, {one['right']} of {one['answers']} right{state}")
+    if not found:
+        typer.echo(f"Project {project} has no gold tasks. Add some: hitl gold add {project} FILE.csv")
+
+
+@app.command()
+def retire(
+    project: Annotated[str, typer.Argument(help="The project's number.")],
+    tasks: Annotated[list[int], typer.Argument(help="Task ids.")],
+) -> None:
+    """Ask gold tasks no more, because people know them by heart."""
+    from feedback.people.goldbook import retire_gold
+    from feedback.wiring import known_project, opened, settings_from_environment
+
+    with opened(settings_from_environment()) as store:
+        known_project(store, project)
+        done = retire_gold(store, project, tasks)
+    typer.echo(f"Retired: {', '.join(map(str, done)) or 'none of them is an asked gold task'}.")
