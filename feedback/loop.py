@@ -24,6 +24,7 @@ from feedback.learning.settling import Settlement
 from feedback.learning.workshop import Workshop, mirror
 from feedback.policy import Policy
 from feedback.reports.agreement import report_agreement
+from feedback.reports.reliability import report_people
 from feedback.review.admitting import Admitted
 from feedback.review.desk import Desk
 from feedback.review.finals import above, with_finals
@@ -149,6 +150,7 @@ class Loop:
         settlement = conclude(scene, self._weighing)
         settlement = with_finals(settlement, reviewed, scene)
         report_agreement(self._store, scene, now_s=self._clock())
+        report_people(self._store, scene, now_s=self._clock())
         data = {task.id: task.data for task in scene.tasks.values()}
         dataset = build(scene.control.name, scene.control.labels, settlement.settled, data, scene.roles)
         verdict = self._learn(scene, dataset, notes, held)

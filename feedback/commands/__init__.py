@@ -19,6 +19,7 @@ from feedback.commands import (
     history,
     override,
     pause,
+    people,
     policy,
     restore,
     serve,
@@ -50,6 +51,7 @@ app.command()(doctor.doctor)
 app.command()(status.status)
 app.command()(turn.turn)
 app.command()(agree.agree)
+app.command()(people.people)
 app.command()(history.history)
 app.command()(restore.restore)
 app.command()(sweep.sweep)

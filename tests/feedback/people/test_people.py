@@ -6,9 +6,9 @@ import pytest
 from feedback.consensus import majority
 from feedback.errors import VotesError
 from feedback.people.anchoring import anchoring
-from feedback.people.capacity import fatigue, learning_curve, pace, time_by_label
 from feedback.people.closeness import answers_apart, median_of_others, numbers_apart
 from feedback.people.gold import GoldPlan, choose, is_due
+from feedback.people.pace import fatigue, learning_curve, pace, time_by_label
 from feedback.people.reliability import advise_pause, against_gold, against_others, order_by_doubt
 from feedback.votes import Votes
 from ml_backend.codecs import codec
