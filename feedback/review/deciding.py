@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from feedback.review.cases import ESCALATED, Need
 from feedback.review.panel import rule
 from feedback.review.reading import Staff, news, read_looks
 from feedback.review.reasons import of_look
 from feedback.review.rooms import known_rooms
 from feedback.review.round import Round
-from feedback.review.tiers import SKIP
+from feedback.review.tiers import SKIP, read_said
 from feedback.store import CaseRow, LookRow, StepRow
 
 
@@ -19,6 +21,7 @@ def decide_cases(round_: Round, emails: Callable[[], Mapping[int, str]]) -> None
     for body in known_rooms(round_.store, round_.project).values():
         if body["room"]:
             round_.gather(str(body["room"]))
+    _changed(round_)
     live = [case for case in round_.live(first=False) if case.state != "waiting"]
     if not live:
         return
@@ -41,6 +44,30 @@ def decide_cases(round_: Round, emails: Callable[[], Mapping[int, str]]) -> None
         looks = read_looks(case, annotations, round_.scene.control, round_.scene.policy, staff, below)
         if new := news(looks, kept[case.id]):
             _decide(round_, case, looks, new)
+
+
+def _changed(round_: Round) -> None:
+    """Begin another round where somebody has changed or withdrawn the answer that decided a case."""
+    for number, room, annotation in round_.store.changed_looks(round_.project):
+        case = round_.store.case(number)
+        (kept,) = [look for look in round_.store.looks(round_.project, case=number) if look.annotation == annotation]
+        said = None
+        for one in round_.store.annotations(room):
+            if one.id == annotation:
+                said = read_said(one, round_.scene.control, round_.scene.policy)
+                kept = replace(kept, seen=one.updated_at)
+        if said is not None and (said.verdict, said.answer or kept.answer) == (kept.verdict, kept.answer):
+            round_.store.save_looks([kept])  # a comment, or nothing at all
+        elif case.state in ("decided", "resolved") and case.tier in round_.scene.policy.tiers:
+            why = (
+                "the answer that decided it was withdrawn" if said is None else "the answer that decided it was changed"
+            )
+            kept_need = Need(case.task, case.tier, why, rule=ESCALATED, skills=case.skills, segment=case.segment)
+            said_now = said.answer if said is not None else None
+            need = replace(
+                kept_need, proposal=said_now, proposed_by=case.tier if said_now else "", callback=case.callback
+            )
+            round_.reopen(case, need)
 
 
 def copies_of(trail: Sequence[StepRow]) -> list[tuple[str, int]]:

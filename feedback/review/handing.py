@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from feedback.review import honeypots
 from feedback.review.context import facts, history
 from feedback.review.errors import CaseMoved
 from feedback.review.finals import write_back
 from feedback.review.panel import rule
 from feedback.review.rooms import Copy, Rooms, clear, forget_room, known_rooms, room_of
 from feedback.review.round import Round
-from feedback.review.tiers import SKIP, proposal, task_data
+from feedback.review.tiers import SKIP, key_of, proposal, task_data
 from feedback.store import CaseRow, LookRow, StepRow
 from ml_backend.errors import LabelStudioError
 
@@ -22,9 +23,12 @@ _NOT_FOUND, _REFUSED, _AWAY = 404, 400, 500
 def hand_out(round_: Round, rooms: Rooms) -> None:
     """Bring the review projects in line with the cases. Safe to repeat: what a kill left twice is removed."""
     live = round_.live(first=False)
+    pots = honeypots.placed(round_.store, round_.project)
+    honeypots.read(round_, pots)
     for body in known_rooms(round_.store, round_.project).values():
         if body["room"]:
-            clear(round_.store, rooms, str(body["room"]), live, may_write=round_.may_write)
+            room = str(body["room"])
+            clear(round_.store, rooms, room, live, kept=pots.get(room, {}), may_write=round_.may_write)
     waiting = [case for case in live if case.state in ("queued", "started")]
     for tier in dict.fromkeys(case.tier for case in waiting):
         if tier not in round_.scene.policy.tiers:
@@ -71,13 +75,16 @@ def _put_in(round_: Round, rooms: Rooms, tier: str, cases: Sequence[CaseRow]) ->
         )
         for case in numbered
     ]
+    known = honeypots.choose(round_, [key_of(case) for case in numbered])
     try:
-        tasks = rooms.put_in(room, copies)
+        tasks = rooms.put_in(room, [*copies, *(copy for _case, copy in known)])
     except LabelStudioError as error:
         if error.status == _NOT_FOUND:
             forget_room(store, round_.project, tier)
         raise
-    for case, task in zip(numbered, tasks, strict=True):
+    for (case, _copy), task in zip(known, tasks[len(numbered) :], strict=True):
+        honeypots.remember(store, round_.project, tier, room, task, case)
+    for case, task in zip(numbered, tasks[: len(numbered)], strict=True):
         changes = {"review_project": room, "review_task": task, "copies": case.copies}
         round_.move(case, "place", body={"room": room, "task": task}, **changes)
 

@@ -10,6 +10,7 @@ from feedback.evidence import Interval
 from feedback.evidence.intervals import wilson
 from feedback.policy import Policy
 from feedback.review.context import words
+from feedback.review.honeypots import ROUND as HONEYPOT
 from feedback.review.reasons import NOT_GIVEN
 from feedback.store import CaseRow, LookRow, OverrideRow, StepRow, Vote
 
@@ -128,7 +129,7 @@ def reviewers(cases: Sequence[CaseRow], looks: Sequence[LookRow]) -> list[Review
     """Each reviewer against the final answer that others alone would have given; those who most surely err first.
 
     Leave-one-out: a final answer counts as a comparison only where somebody else's look gave it, so that nobody's own
-    vote confirms itself.
+    vote confirms itself. A honeypot always compares.
     """
     of_case = {case.id: case for case in cases}
     by_case: dict[int, list[LookRow]] = {}
@@ -140,6 +141,10 @@ def reviewers(cases: Sequence[CaseRow], looks: Sequence[LookRow]) -> list[Review
         right = compared = 0
         for look in mine:
             case = of_case.get(look.case)
+            if look.round == HONEYPOT and case is not None:
+                compared += 1
+                right += look.answer == case.answer
+                continue
             if not look.counted or look.answer is None or case is None or case.answer is None:
                 continue
             others = [one for one in by_case[look.case] if one.person != person and one.counted]

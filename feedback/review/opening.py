@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from feedback.review.cases import ON_REQUEST, Book, Need
-from feedback.review.errors import CaseMoved
 from feedback.review.needs import needs, requested, second_looks
 from feedback.review.round import Round
 from feedback.review.table import LIVE
@@ -63,12 +62,8 @@ def _open_or_reopen(round_: Round, wanted: Sequence[Need]) -> list[CaseRow]:
         if case.state in LIVE:
             cases.append(case)
         elif case.state != "withdrawn":
-            try:
-                cases.append(round_.book.reopen(case, again[case.task]))
-            except CaseMoved as error:
-                round_.worked.notes.append(str(error))
-                continue
-            round_.worked.opened += 1
+            begun = round_.reopen(case, again[case.task])
+            cases += [begun] if begun is not None else []
     return cases
 
 

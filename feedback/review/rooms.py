@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -95,9 +95,20 @@ def forget_room(store: Store, project: str, tier: str) -> None:
     store.record(project, "room", {"tier": tier, "room": "", "config": ""})
 
 
-def clear(store: Store, rooms: Rooms, room: str, live: Iterable[CaseRow], *, may_write: Callable[[], bool]) -> int:
-    """Remove the open copies that no case stands behind any more: decided, moved on, or put in twice by a kill."""
-    expected = {case.review_task for case in live if case.review_project == room}
+def clear(
+    store: Store,
+    rooms: Rooms,
+    room: str,
+    live: Iterable[CaseRow],
+    *,
+    kept: Collection[int] = (),
+    may_write: Callable[[], bool],
+) -> int:
+    """Remove the open copies that no case stands behind any more: decided, moved on, or put in twice by a kill.
+
+    `kept` are honeypots.
+    """
+    expected = {case.review_task for case in live if case.review_project == room} | set(kept)
     extra = [row.id for row in store.task_rows(room, only_open=True) if row.id not in expected]
     for task in extra:
         if not may_write():

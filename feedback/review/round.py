@@ -10,7 +10,7 @@ from typing import Any
 from feedback.learning.scene import Scene
 from feedback.learning.settling import Settlement
 from feedback.review import clocks
-from feedback.review.cases import ESCALATED, ON_REQUEST, Book
+from feedback.review.cases import ESCALATED, ON_REQUEST, Book, Need
 from feedback.review.errors import CaseMoved
 from feedback.review.needs import Says
 from feedback.review.table import LIVE, Event
@@ -89,6 +89,16 @@ class Round:
         self.worked.moved += 1
         self.worked.resolved += moved.state == "resolved"
         return moved
+
+    def reopen(self, case: CaseRow, need: Need) -> CaseRow | None:
+        """Begin another round of a case; None where somebody else has moved it."""
+        try:
+            begun = self.book.reopen(case, need)
+        except CaseMoved as error:
+            self.worked.notes.append(str(error))
+            return None
+        self.worked.opened += 1
+        return begun
 
     def escalate(self, case: CaseRow, why: str, **options: Any) -> CaseRow | None:
         """Move a case one tier up; a promise that somebody was given goes with it."""

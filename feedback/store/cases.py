@@ -10,6 +10,7 @@ import orjson
 from sqlalchemy import Connection, func, select
 
 from feedback.errors import NotStored
+from feedback.store import schema
 from feedback.store.engine import Database, chunks, dumps, plain
 from feedback.store.review_tables import case_look, case_step, override, review_case
 from ml_backend.records import Answer
@@ -249,6 +250,20 @@ class Cases:
                 for row in connection.execute(query.where(case_look.c.case_id.in_(part))):
                     found[row.case_id].append(_look(row))
         return found
+
+    def changed_looks(self, project: str) -> list[tuple[int, str, int]]:
+        """Give (case, review project, annotation) of counted looks that were edited or deleted since they decided."""
+        now, look, case = schema.annotation.c, case_look.c, review_case.c
+        query = (
+            select(look.case_id, look.review_project, look.annotation)
+            .join_from(case_look, review_case, case.id == look.case_id)
+            .join(schema.annotation, (now.project == look.review_project) & (now.id == look.annotation))
+            .where(case.project == project, case.state.in_(("decided", "resolved")), look.counted)
+            .where(look.round == case.round, look.tier == case.tier, (now.version != look.seen) | now.gone)
+            .order_by(look.case_id, look.annotation)
+        )
+        with self._database.read() as connection:
+            return [(row[0], row[1], row[2]) for row in connection.execute(query)]
 
     def save_overrides(self, rows: Sequence[OverrideRow]) -> None:
         """Keep human answers beside the model's; a changed annotation replaces its row."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from feedback import events
+from feedback.review.measure import reviewers
 from feedback.review.tiers import FACTS, HISTORY, KEY
 from feedback.signals import SignalDoor
 from feedback.store import open_store
@@ -440,6 +441,64 @@ def test_a_share_of_what_people_decided_is_looked_at_again_by_somebody_who_sees_
     for _ in range(3):
         world.turn()
     assert world.case(task).round == 1
+
+
+def test_a_reviewer_who_changes_their_answer_opens_the_case_again(world: World):
+    task = open_case(world)
+    world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
+    world.turn()
+    room = world.site.room_of("L2")
+    ((number, said),) = world.site.said[room].items()
+    region = dict(said.result[0]) | {"value": {"choices": ["fruit"]}}
+    world.site.said[room][number] = replace(said, result=(region, *said.result[1:]), updated_at=world.site._tick())
+    copy = world.site.copied[room][said.task]
+    world.site.copied[room][said.task] = replace(copy, updated_at=world.site._tick())
+    world.turn()
+
+    case = world.case(task)
+    assert (case.round, case.state, case.why) == (2, "queued", "the answer that decided it was changed")
+    assert case.proposal is not None
+    world.review("L2", "accept", person=DAN)
+    world.turn()
+    assert [result[0]["value"]["choices"][0] for _task, _number, result in world.site.finals.values()] == [
+        "tool",
+        "fruit",
+    ]
+    assert world.turn().notes == ()
+    assert world.case(task).state == "resolved"
+
+
+def test_honeypots_stand_among_the_cases_and_find_who_errs(world: World):
+    text = policy_text(l2='protocol = "panel"\npanel = 2').replace("share = 0.0\n", "share = 0.0\nhoneypots = 1.0\n")
+    world.use(
+        text.replace("[overlap]\nshare = 0.0\nhoneypots = 1.0", "[overlap]\nshare = 0.0").replace(
+            "[audit]\nshare = 0.0\nhoneypots = 1.0", "[audit]\nshare = 0.0"
+        ),
+        overlap=2,
+    )
+    first, second = world.site.add("a1 apple red", "a2 pear old")
+    world.turn()
+    world.disagree(first)
+    for person in (CLEO, DAN):
+        world.review("L2", "fix", "fruit", person=person, reason="boundary")
+    world.turn()
+    assert world.final(first) == "fruit"  # two people alike: now it is known
+    world.disagree(second)
+    room = world.site.room_of("L2")
+    waiting = world.site.waiting(room, EVA)
+    pots = [one for one in waiting if one.data["text"] == "a1 apple red"]
+
+    assert len(waiting) == 2
+    assert len(pots) == 1
+    assert pots[0].data[KEY].startswith("case-")
+    world.turn()  # and it is not cleared away
+    world.review("L2", "answer", "tool", person=EVA, task=pots[0].id)
+    world.turn()
+    (look,) = [one for one in world.store.looks(PROJECT) if one.round == 0]
+    assert (look.person, look.counted) == (EVA, False)
+    assert world.case(first).round == 1
+    (eva,) = [one for one in reviewers(world.store.cases(PROJECT), world.store.looks(PROJECT)) if one.person == EVA]
+    assert (eva.compared, eva.accuracy.value) == (1, 0.0)
 
 
 # trouble
