@@ -1,0 +1,95 @@
+"""hitl cases, case and overrides, as a user runs them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from feedback.commands import app
+from feedback.store import open_store
+from ml_backend.records import Answer
+from tests.feedback.review.test_case_rows import an_override
+from tests.feedback.review.test_desk import open_case
+from tests.feedback.review.world import CLEO, PROJECT, World
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    monkeypatch.setenv("HITL_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
+    store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
+    yield World(store, tmp_path / "models")
+    store.close()
+
+
+def run(*arguments: str) -> str:
+    done = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_what_waits_is_listed_and_what_is_done_is_not(world: World):
+    task = open_case(world)
+    (row,) = json.loads(run("cases", PROJECT, "--json"))
+    assert (row["task"], row["tier"], row["state"]) == (task, "L2", "queued")
+    assert "2 people differ" in " ".join(run("cases", PROJECT).split())
+    world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
+    world.turn()
+
+    assert json.loads(run("cases", PROJECT, "--json")) == []
+    assert "Nothing waits" in run("cases", PROJECT)
+    assert len(json.loads(run("cases", PROJECT, "--all", "--json"))) == 1
+
+
+def test_a_question_is_answered_and_everybody_is_told(world: World):
+    task = open_case(world)
+    number = str(world.case(task).id)
+    world.review("L2", "guideline", person=CLEO, reason="guideline_gap", comment="what of nuts?")
+    world.turn()
+    assert "what of nuts?" in run("case", number)
+
+    run("case", number, "--answered", "A nut is a fruit.")
+    world.turn()
+
+    assert world.case(task).state == "queued"
+    (copy,) = world.site.waiting(world.site.room_of("L2"), 9)
+    assert "A nut is a fruit." in str(copy.data)
+
+
+def test_a_case_is_sent_up_by_hand_with_its_reason(world: World):
+    task = open_case(world)
+    run("case", str(world.case(task).id), "--escalate", "the customer is a minister")
+
+    assert (world.case(task).tier, world.case(task).why) == ("L3", "the customer is a minister")
+
+
+def test_figures_and_forecasts_are_printed_and_as_json(world: World):
+    task = open_case(world)
+    world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
+    world.turn()
+    seen = json.loads(run("cases", PROJECT, "--figures", "--forecast", "--json"))
+
+    assert [(one["tier"], one["cases"]) for one in seen["tiers"]] == [("L1", 0), ("L2", 1), ("L3", 0)]
+    assert len(seen["ahead"]) == 3
+    assert "L2: longest wait ahead" in run("cases", PROJECT, "--figures", "--forecast")
+    assert json.loads(run("case", str(world.case(task).id), "--json"))["case"]["answer"] == "tool"
+
+
+def test_overrides_are_exported_and_never_as_a_formula(world: World, tmp_path: Path):
+    open_case(world)
+    evil = Answer("choices", ("=cmd()",))
+    world.store.save_overrides(
+        [an_override(1, project=PROJECT, said=evil), an_override(2, project=PROJECT, changed=False)]
+    )
+    (row,) = list(csv.DictReader(io.StringIO(run("overrides", PROJECT, "--csv", "-"))))
+    run("overrides", PROJECT, "--kept", "--csv", str(tmp_path / "out.csv"))
+
+    assert (row["said"], row["shown"], row["reason"], row["blind"]) == ("'=cmd()", "spam", "boundary", "False")
+    assert len((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()) == 3
+    assert "People changed 1 of 2 answers" in run("overrides", PROJECT)
