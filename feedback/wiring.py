@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import sys
 import time
@@ -51,10 +50,9 @@ def prepare(settings: Settings) -> None:
 
 def empty_metrics(settings: Settings) -> Path:
     """Give an empty folder for what the web processes count; a restart counts anew, as Prometheus expects."""
-    folder = settings.data_dir.absolute() / "metrics"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
+    from feedback.scratch import empty_scratch
+
+    return empty_scratch(settings.data_dir)
 
 
 @contextmanager

@@ -50,7 +50,7 @@ class Service:
         return good
 
     def check_alive(self, *, for_s: float = 2.0) -> None:
-        """Ask again and again, and want every answer, soon, from the model that served before."""
+        """Ask again and again, and want every answer, soon, from the model that served before, or a newer one."""
         deadline = time.monotonic() + for_s
         while time.monotonic() < deadline:
             for ask in (lambda: self.web.ask("GET", "/health"), lambda: self.web.predict("1", "ripe apple")):
@@ -58,7 +58,8 @@ class Service:
                 code, body = ask()
                 assert code == 200, (code, body, self.web.tail())
                 assert time.monotonic() - began < _SOON_S
-            assert body["results"][0]["model_version"] == self.version
+            serving = body["results"][0]["model_version"]
+            assert serving == self.version or (self.worker is not None and serving != "hitl-0")
 
     def says(self, word: str) -> None:
         found = trouble(self.env, meek=self.meek)
