@@ -14,7 +14,8 @@ from feedback.dashboard.accounts import Accounts
 from feedback.dashboard.actions import DONE, add_actions
 from feedback.dashboard.door import Door, Manners
 from feedback.dashboard.forms import is_plain
-from feedback.dashboard.rights import Standing, Visitor, may_look, may_rule, standing
+from feedback.dashboard.reviewing import add_review
+from feedback.dashboard.rights import Look, Visitor, may_look, may_rule, standing
 from feedback.dashboard.showing import Refused, prepare, show, wants_json
 from feedback.dashboard.signing import add_signing
 from feedback.dashboard.words import percent, pseudonym, when
@@ -42,16 +43,6 @@ class House:
     clock: Callable[[], float] = time.time
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """One visitor before one project."""
-
-    visitor: Visitor
-    row: ProjectRow
-    policy: Policy
-    role: Standing
-
-
 def pages(house: House) -> Mount:
     """Give the pages as something that the app can mount; they take over `/`."""
 
@@ -66,6 +57,7 @@ def pages(house: House) -> Mount:
         routes.add_url_rule("/projects/<project>/people", view_func=views.people, methods=["GET"])
         routes.register_error_handler(_MustSignIn, views.to_the_door)
         add_signing(routes, views.door, house.accounts, house.attempts)
+        add_review(routes, house.store, views.look_at, views.show_project, views.name, clock=house.clock)
         add_actions(routes, house.store, views.door, views.ruler, ring=house.ring)
         return routes
 
@@ -90,22 +82,21 @@ class _Views:
 
     def project(self, project: str) -> Response:
         """One project: model, evidence, queue, and what needs somebody."""
-        look = self._look_at(project)
+        look = self.look_at(project)
         if not may_look(look.role):
             return redirect(url_for("pages.people", project=project), 303)  # type: ignore[return-value]
         figures = project_overview(self._store, look.row, look.policy)
         figures["blind_by_tier"] = [name for name, tier in look.policy.tiers.items() if tier.blind]
-        return self._show(
+        return self.show_project(
             "project",
             figures,
-            look.visitor,
-            look=look,
+            look,
             chart=Markup(_chart(figures["accuracy_over_time"])),  # noqa: S704 - escaped where it is drawn
         )
 
     def people(self, project: str) -> Response:
         """How people do: all of them for whoever runs the project, else only the visitor's own figures."""
-        look = self._look_at(project)
+        look = self.look_at(project)
         figures = project_people(self._store, look.row, look.policy)
         everybody = may_rule(look.role)
         if not everybody:
@@ -114,7 +105,7 @@ class _Views:
         figures["people"] = [self._named(one, look, named=named) for one in figures["people"]]
         figures = {"project": look.row.id, "title": look.row.title, "everybody": everybody, "named": named, **figures}
         bars = [Markup(_bar(one["accuracy"])) for one in figures["people"]]  # noqa: S704 - escaped where it is drawn
-        return self._show("people", figures, look.visitor, look=look, bars=bars)
+        return self.show_project("people", figures, look, bars=bars)
 
     def to_the_door(self, _error: Refused) -> Response:
         """Send a browser to sign in, and back to where it wanted to go."""
@@ -123,12 +114,26 @@ class _Views:
 
     def ruler(self, project: str) -> Visitor:
         """Give the visitor where they may change something in a project; Refused where they may not."""
-        look = self._look_at(project)
+        look = self.look_at(project)
         if not may_rule(look.role):
             raise Refused(403, "only an admin or approver may do this.", hint="[people] of the policy gives roles.")
         return look.visitor
 
-    def _look_at(self, project: str) -> Look:
+    def name(self, person: int, look: Look, named: bool) -> str:  # noqa: FBT001 - who may know names is asked before
+        """What a visitor reads for a person: "You", a name where it may be known, else a pseudonym."""
+        if person == look.visitor.person:
+            return "You"
+        if named:
+            names = self._house.accounts.names() if self._house.accounts else {}
+            return names.get(person, f"user {person}")
+        return pseudonym(self._store.secret("pages"), look.row.id, person)
+
+    def show_project(self, template: str, figures: Mapping[str, Any], look: Look, **more: Any) -> Response:
+        """Answer with figures of one project."""
+        return self._show(template, figures, look.visitor, look=look, **more)
+
+    def look_at(self, project: str) -> Look:
+        """Give who looks at which project; Refused where there is nothing for them."""
         visitor = self._known_visitor()
         row = self._store.project(project) if is_plain(project) else None
         look = self._look(visitor, row) if row is not None else None
@@ -165,15 +170,9 @@ class _Views:
 
     def _named(self, one: Mapping[str, Any], look: Look, *, named: bool) -> dict[str, Any]:
         """Put a name in the place of the number, which everybody with Label Studio could look up."""
-        if one["person"] == look.visitor.person:
-            name = "You"
-        elif named:
-            names = self._house.accounts.names() if self._house.accounts else {}
-            name = names.get(one["person"], f"user {one['person']}")
-        else:
-            name = pseudonym(self._store.secret("pages"), look.row.id, one["person"])
         figures = {key: value for key, value in one.items() if key != "person"}
-        return {"name": name, **({"person": one["person"]} if named else {}), **figures}
+        shown = {"person": one["person"]} if named else {}
+        return {"name": self.name(one["person"], look, named), **shown, **figures}
 
     def _show(self, template: str, figures: Mapping[str, Any], visitor: Visitor, **more: Any) -> Response:
         key, _ = self.door.form_key(request)

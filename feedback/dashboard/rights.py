@@ -7,6 +7,7 @@ from typing import Literal
 
 from feedback.policy import Policy
 from feedback.policy.people import Role
+from feedback.store import ProjectRow
 
 Standing = Role | Literal["annotator"]
 _RULING = ("admin", "approver")
@@ -20,6 +21,16 @@ class Visitor:
     person: int | None = None  # Label Studio's user id
     email: str = ""
     owner: bool = False  # the user whose token the service has
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One visitor before one project."""
+
+    visitor: Visitor
+    row: ProjectRow
+    policy: Policy
+    role: Standing
 
 
 def standing(visitor: Visitor, policy: Policy) -> Standing:

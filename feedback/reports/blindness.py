@@ -29,7 +29,8 @@ def why_blind(*, has_model: bool, audit_share: float, overlap_share: float, queu
         )
     if has_model:
         said.append(
-            "A task that is asked again because people differ is blind, too: a second opinion should be one. And where "
-            "the model cannot read a task, it says nothing rather than something wrong."
+            "A task that is asked again because people differ is blind, too: a second opinion should be one. So are "
+            "tasks whose answer is known. And where the model cannot read a task, it says nothing rather than "
+            "something wrong."
         )
     return said

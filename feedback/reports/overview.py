@@ -31,6 +31,7 @@ def project_overview(store: Store, project: ProjectRow, policy: Policy) -> dict[
         "verdicts": found,
         "queue": {**asdict(queue), "why": asked.body.get("why", "") if asked else ""} if queue else None,
         "confused": agreement.body.get("confused") if agreement else None,
+        "differ": agreement.body.get("open", []) if agreement else [],
         "work": [asdict(row) for row in store.works() if row.project == project.id],
         "last_turn": {"at_s": turn.at_s, "asked": turn.body.get("asked", "")} if turn else None,
         "policy": {"hash": policy.hash, "rules": len(policy.routing), "tiers": list(policy.tiers)},

@@ -17,7 +17,7 @@ from feedback.errors import SchemaError, StoreError
 from feedback.events import Event, Source, of_one_task
 from feedback.store import erase, replay
 from feedback.store.cases import CaseRow, Cases, LookRow, OverrideRow, StepRow
-from feedback.store.counts import Counts, ProjectCounts, QueueCounts
+from feedback.store.counts import Counts, OverrideCount, ProjectCounts, QueueCounts
 from feedback.store.crowd import Crowd, CrowdVote
 from feedback.store.decisions import Decision, Decisions, Standing
 from feedback.store.engine import WAIT_S, Database, Durability
@@ -60,6 +60,7 @@ __all__ = [
     "Forgotten",
     "LookRow",
     "Newest",
+    "OverrideCount",
     "OverrideRow",
     "Person",
     "Problem",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import and_, distinct, func, select
 
 from feedback.store import schema
 from feedback.store.engine import Database
 from feedback.store.reads import _by_people, _is_gone, _of_living_task
+from feedback.store.review_tables import override
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,17 @@ class QueueCounts:
     blind: int
     blind_open: int
     written_s: float  # when its newest row was planned
+
+
+class OverrideCount(NamedTuple):
+    """So many human answers beside the model's that are alike in all of this."""
+
+    shown: str | None  # Answer.key of what the model said, on a blind answer what it would have said
+    said: str  # Answer.key
+    blind: bool
+    changed: bool
+    reason: str  # "" where nothing was changed
+    times: int
 
 
 class Counts:
@@ -76,7 +89,8 @@ class Counts:
                 .where(notes.person.is_not(None), notes.task.is_not(None))
                 .where(*_by_people(connection, project, notes, notes.id))
             )
-            problems = select(func.count()).where(notes.project == project, notes.problems.is_not(None), ~notes.gone)
+            unread = (notes.problems.is_not(None), ~notes.gone, _of_living_task(notes))
+            problems = select(func.count()).where(notes.project == project, *unread)
             return ProjectCounts(
                 tasks=n_tasks,
                 labeled=n_labeled,
@@ -87,6 +101,15 @@ class Counts:
                 skips=connection.execute(skipped).scalar_one(),
                 unreadable=connection.execute(problems).scalar_one(),
             )
+
+    def override_counts(self, project: str) -> list[OverrideCount]:
+        """Count human answers beside the model's, the most frequent first."""
+        table = override.c
+        alike = (table.shown, table.said, table.blind, table.changed, table.reason)
+        query = select(*alike, func.count()).where(table.project == project).group_by(*alike)
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(func.count().desc(), table.said, table.reason))
+            return [OverrideCount(*row) for row in rows]
 
     def queue_counts(self, project: str) -> QueueCounts | None:
         """Count the newest window; None before the first."""

@@ -14,7 +14,8 @@ from werkzeug.test import TestResponse
 from feedback.activating import policy_of
 from feedback.dashboard import House, Manners, pages
 from feedback.policy import Policy
-from feedback.store import ProjectRow, Store, WindowRow
+from feedback.review.cases import Book, Need
+from feedback.store import LookRow, OverrideRow, ProjectRow, Store, WindowRow
 from ml_backend.app import Security, create_app
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.accounts import NotThem, Who
@@ -141,13 +142,47 @@ def judge(store: Store, project: str, accuracies: Sequence[float], *, labels: An
     kappa = {"value": 0.71, "low": 0.52, "high": 0.9, "items": 41, "pairs": 80, "note": ""}
     agreed = {"percent": kappa | {"value": 0.86}, "kappa": kappa, "at_s": START_S}
     confused = {"answers": [labels[0], labels[2]], "share": 0.64}
-    reading = "kappa 0.71 [0.52, 0.90] on 41 items: people understand the task alike"
-    store.record(project, "agreement", agreed | {"reading": reading, "confused": confused})
+    reading = "kappa 0.71 [0.52, 0.90] on 41 items: people understand the task alike."
+    store.record(project, "agreement", agreed | {"reading": reading, "confused": confused, "open": [5, 10]})
     answer = Answer("choices", (labels[0],))
     places = [WindowRow(20 + n, f"{champion}+q9", n, answer, 0.8, n % 4 == 0, None, START_S) for n in range(30)]
     store.save_window(project, places)
     store.record(project, "asked", {"version": f"{champion}+q9", "rows": 30, "held": 30, "why": "model m5 serves"})
     store.record(project, "turn", {"notes": [f"not trained: {labels[1]} stands alone"], "trainable": 30, "asked": ""})
+
+
+def tiers(**people: str) -> Policy:
+    """The same with three tiers; the last one is read blind."""
+    levels = {"L1": {}, "L2": {"resolve": "4h"}, "L3": {"blind": True, "title": "Appeals"}}
+    return Policy.model_validate({**policy(**people).model_dump(mode="json"), "tiers": levels})
+
+
+def review(store: Store, project: str, chosen: Policy, *, text: str = "people disagree") -> list[int]:
+    """Three cases: one late and looked at, one blind, one decided; and a few overrides. Gives their numbers."""
+    spam, ham = (Answer("choices", (label,)) for label in ("spam", text))
+    book = Book(store, project, chosen, now_s=START_S + 8 * DAY_S)
+    needs = [
+        Need(1, "L2", text, proposal=spam, proposed_by="model", confidence=0.61, model="m2"),
+        Need(2, "L3", "secret reason", rule="appeals", proposal=ham, proposed_by="people"),
+        Need(3, "L2", "drawn"),
+    ]
+    late, blind, done = book.open(needs)
+    seen = LookRow(
+        "70", 900, late.id, 1, "L2", late.entered_s, 3, "fix", ham, "boundary", text, {}, spam, "v1",
+        START_S + 8.5 * DAY_S, 30.0, counted=False, refused="answered below",
+    )  # fmt: skip
+    book.move(late, "refuse", note=text, person=3, looks=[seen])
+    book.move(done, "decide", person=4, answer=ham)
+    rows = [
+        OverrideRow(
+            project, number, number, 3, spam, 0.7, "m2", spam if number % 4 else ham, changed=number % 4 == 0,
+            blind=number % 2 == 1, reason=("boundary", text)[number % 8 == 0] if number % 4 == 0 else "", segment="",
+            tier="L1", policy="", at_s=START_S, seen="",
+        )
+        for number in range(1, 41)
+    ]  # fmt: skip
+    store.save_overrides(rows)
+    return [late.id, blind.id, done.id]
 
 
 def app_of(

@@ -27,7 +27,9 @@ pytestmark = [
 @pytest.fixture
 def site(store: Store, clock: pages.Clock) -> Iterator[str]:
     """The pages on a port, with a way in that needs no typing, and a page that breaks the policy."""
-    pages.put(store, "9", pages.policy(ann="admin"), title=pages.EVIL)
+    chosen = pages.tiers(ann="admin")
+    pages.put(store, "9", chosen, title=pages.EVIL)
+    pages.review(store, "9", chosen, text=pages.EVIL)
     pages.tell(store, "9", labels=(pages.EVIL, "ham", "x"))
     pages.judge(store, "9", [0.8, 0.9, 0.85], labels=(pages.EVIL, "ham", "x"))
     app = pages.app_of(store, clock=clock)
@@ -61,7 +63,11 @@ def test_the_browser_would_tell_of_a_breach(site: str, tmp_path: Path):
     assert any("Content Security Policy" in one for one in page.complaints)
 
 
-@pytest.mark.parametrize("path", ["/", "/projects/7", "/projects/7/people", "/projects/8", "/projects/9", "/sign-in"])
+PAGES = ["/", "/sign-in", "/projects/7", "/projects/7/people", "/projects/7/cases", "/projects/8", "/projects/9"]
+PAGES += ["/projects/9/people", "/projects/9/cases", "/projects/9/cases/1", "/projects/9/overrides"]
+
+
+@pytest.mark.parametrize("path", PAGES)
 def test_a_page_is_laid_out_without_a_complaint(site: str, tmp_path: Path, path: str):
     page = browser.render(f"{site}/test/enter?to={path}", tmp_path)
 

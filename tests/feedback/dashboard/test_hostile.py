@@ -7,12 +7,23 @@ from html.parser import HTMLParser
 import pytest
 
 from feedback.dashboard import Manners
+from feedback.policy import Policy
 from feedback.store import Store
 from ml_backend.app.security import CSP
 from tests.support import pages, told
 from tests.support.pages import EVIL, HTML, JSON, FakeAccounts, app_of, sign_in
 
-PAGES = ["/", "/sign-in", "/projects/9", "/projects/9/people", "/projects/9/people?names=shown", "/projects/404"]
+PAGES = [
+    "/",
+    "/sign-in",
+    "/projects/9",
+    "/projects/9/people",
+    "/projects/9/people?names=shown",
+    "/projects/9/cases",
+    "/projects/9/cases/1?names=shown",
+    "/projects/9/overrides",
+    "/projects/404",
+]
 NESTED = (EVIL, "</script><svg onload=alert(3)>", "javascript:alert(4)")
 
 
@@ -32,7 +43,12 @@ class Seen(HTMLParser):
 @pytest.fixture
 def hostile(store: Store) -> Store:
     """A project in which everything that somebody else can write is hostile."""
-    pages.put(store, "9", pages.policy(ann="admin"), title=EVIL)
+    rules = pages.tiers(ann="admin").model_dump(mode="json")
+    chosen = Policy.model_validate(
+        {**rules, "reasons": {"boundary": EVIL}, "tiers": {**rules["tiers"], "L9": {"blind": True}}}
+    )
+    pages.put(store, "9", chosen, title=EVIL)
+    pages.review(store, "9", chosen, text=EVIL)
     pages.tell(store, "9", labels=NESTED)
     pages.judge(store, "9", [0.8, 0.9, 0.85], labels=NESTED)
     body = {"promote": True, "reason": EVIL, "gate": EVIL, "challenger": EVIL, "champion": EVIL, "rows": 50}

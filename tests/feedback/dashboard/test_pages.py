@@ -33,7 +33,8 @@ def test_a_project_says_where_it_stands(browser: FlaskClient):
     assert "30 of 60" in page
     assert "48 answers by 4 people" in page
     assert "kappa 0.71 [0.52, 0.90] on 41 items: people understand the task alike." in page
-    assert "Most confused: spam and unsure , 64 % of all disagreement" in page
+    assert "People take spam and unsure for each other most: 64 % of all disagreement" in page
+    assert "Look at these tasks first: 5 , 10 ." in page
     assert "19 of 30 rows of" in page
     assert "It was written because: model m5 serves" in page
     assert "not trained: ham stands alone" in page

@@ -1,0 +1,110 @@
+"""Pages of review: what waits and is late, one case's trail, what is read blind stays unseen, overrides honestly."""
+
+from __future__ import annotations
+
+import pytest
+from flask.testing import FlaskClient
+
+from feedback.store import Store
+from tests.feedback.dashboard.test_pages import words
+from tests.support import pages
+from tests.support.pages import HTML, JSON, app_of, sign_in
+
+
+@pytest.fixture
+def numbers(store: Store) -> list[int]:
+    """The late case, the blind one, the decided one."""
+    chosen = pages.tiers(ann="admin", ben="viewer")
+    pages.put(store, "7", chosen, title="mail")
+    return pages.review(store, "7", chosen)
+
+
+def browser(store: Store, person: int) -> FlaskClient:
+    opened = app_of(store).test_client()
+    sign_in(opened, person)
+    return opened
+
+
+def test_what_waits_is_listed_with_its_clock(store: Store, numbers: list[int]):
+    ann = browser(store, 2)
+
+    figures = ann.get("/projects/7/cases", headers=JSON).json
+    page = words(ann.get("/projects/7/cases", headers=HTML).text)
+
+    assert [(one["case"], one["tier"], one["state"]) for one in figures["cases"]] == [
+        (numbers[0], "L2", "queued"),
+        (numbers[1], "L3", "queued"),
+        (numbers[2], "L2", "decided"),
+    ]
+    assert figures["cases"][0]["left_s"] == -20 * 3600.0
+    assert figures["cases"][2]["left_s"] is None  # its clock has done its work
+    assert f"Case {numbers[0]} task 1 · L2 · queued 20 hours late people disagree" in page
+
+
+def test_a_case_tells_its_whole_trail_under_pseudonyms(store: Store, numbers: list[int]):
+    page = words(browser(store, 2).get(f"/projects/7/cases/{numbers[0]}", headers=HTML).text)
+    named = words(browser(store, 2).get(f"/projects/7/cases/{numbers[0]}?names=shown", headers=HTML).text)
+
+    assert "Proposed spam by model, 61 % sure" in page
+    assert "refuse" in page
+    assert "not counted" in page
+    assert "Right label, wrong extent" in page  # the reason's words, not its code
+    assert "Name of 3" in named
+    assert "Name of 3" not in page
+
+
+def test_a_viewer_may_not_unmask_reviewers(store: Store, numbers: list[int]):
+    page = browser(store, 3).get(f"/projects/7/cases/{numbers[2]}?names=shown", headers=HTML)
+
+    assert page.status_code == 200
+    assert "Name of 4" not in page.text
+
+
+def test_what_is_read_blind_is_kept_from_those_who_may_read_it(store: Store, numbers: list[int]):
+    viewer, admin = browser(store, 3), browser(store, 2)
+
+    listed = viewer.get("/projects/7/cases", headers=HTML).text
+    refused = viewer.get(f"/projects/7/cases/{numbers[1]}", headers=HTML)
+
+    assert "secret reason" not in listed
+    assert "1 more is read blind" in words(listed)
+    assert refused.status_code == 403
+    assert "secret reason" not in refused.text
+    assert "secret reason" in admin.get(f"/projects/7/cases/{numbers[1]}", headers=HTML).text
+
+
+def test_a_case_of_another_project_is_not_found_through_ones_own(store: Store, numbers: list[int]):
+    pages.put(store, "6", pages.policy(ben="admin"))
+    ben = browser(store, 3)
+
+    assert ben.get(f"/projects/6/cases/{numbers[0]}", headers=HTML).status_code == 404
+    assert ben.get("/projects/7/cases/999999", headers=HTML).status_code == 404
+    assert ben.get(f"/projects/7/cases/{'9' * 40}", headers=HTML).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["cases", "cases/1", "overrides"])
+def test_annotators_see_no_review(store: Store, numbers: list[int], path: str):
+    assert browser(store, 4).get(f"/projects/7/{path}", headers=HTML).status_code == 403
+
+
+def test_overrides_tell_shown_and_blind_answers_apart(store: Store, numbers: list[int]):
+    ann = browser(store, 2)
+
+    figures = ann.get("/projects/7/overrides", headers=JSON).json
+    page = words(ann.get("/projects/7/overrides", headers=HTML).text)
+
+    assert (figures["shown"]["changed"], figures["shown"]["answers"]) == (10, 20)
+    assert (figures["blind"]["changed"], figures["blind"]["answers"]) == (0, 20)
+    assert figures["shown"]["low"] < 0.5 < figures["shown"]["high"]
+    assert figures["pairs"] == [
+        {"from": "spam", "to": "people disagree", "count": 10, "reason": "Right label, wrong extent"}
+    ]
+    assert {one["count"] for one in figures["reasons"]} == {5}
+    assert "50 % 30 to 70 %, 10 of 20" in page
+
+
+def test_empty_pages_say_what_would_stand_there(store: Store):
+    ann = browser(store, 2)
+
+    assert "No case yet." in ann.get("/projects/7/cases", headers=HTML).text
+    assert "No override yet." in ann.get("/projects/7/overrides", headers=HTML).text
