@@ -49,12 +49,12 @@ class Door:
 
         Raises NotAllowed or TooManyAttempts for a wrong login of the service.
         """
-        if request.headers.get("Authorization"):
-            self._guard.ml(request)
-            return Visitor("program")
         row = self._session(request)
         if row is not None:
             return Visitor("person", row.person, row.email, owner=row.owner)
+        if request.headers.get("Authorization") and self._guard.has_login:  # without one, anything would pass
+            self._guard.ml(request)
+            return Visitor("program")
         return Visitor("anybody") if self._is_open(request) else None
 
     def begin(self, request: Request, response: Response, who: Who, *, owner: bool) -> None:

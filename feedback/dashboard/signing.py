@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Mapping
 
 from flask import Blueprint, Response, make_response, redirect, request, url_for
@@ -15,11 +16,15 @@ from ml_backend.app.security import Attempts, TooManyAttempts
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.accounts import NotThem, Who
 
+_AT_ONCE = 2  # threads of a worker that may wait for Label Studio: the others belong to predictions and webhooks
+_PATIENCE_S = 2.0
 _log = logging.getLogger(__name__)
 
 
 def add_signing(routes: Blueprint, door: Door, accounts: Accounts | None, attempts: Attempts) -> None:
     """Add the sign-in page and its forms; without `accounts` the page says why nobody can sign in."""
+
+    places = threading.BoundedSemaphore(_AT_ONCE)
 
     @routes.get("/sign-in")
     def sign_in() -> Response:
@@ -36,6 +41,8 @@ def add_signing(routes: Blueprint, door: Door, accounts: Accounts | None, attemp
         address = request.remote_addr or ""
         if (wait_s := attempts.wait_s(address)) > 0:
             return _page(door, accounts, onward, problem=TooManyAttempts(wait_s), status=429)
+        if not places.acquire(timeout=_PATIENCE_S):
+            return _page(door, accounts, onward, problem=_BUSY, email=fields.get("email", ""), status=503)
         try:
             who = _ask(accounts, fields)
         except NotThem as error:
@@ -44,6 +51,8 @@ def add_signing(routes: Blueprint, door: Door, accounts: Accounts | None, attemp
         except LabelStudioError as error:
             _log.warning("nobody can sign in: %s", error)
             return _page(door, accounts, onward, problem=_AWAY, email=fields.get("email", ""), status=503)
+        finally:
+            places.release()
         response = make_response(redirect(onward, 303))
         door.begin(request, response, who, owner=accounts.is_owner(who))
         _log.info("user %d signed in", who.id)
@@ -58,6 +67,7 @@ def add_signing(routes: Blueprint, door: Door, accounts: Accounts | None, attemp
         return response
 
 
+_BUSY = LabelStudioError("Too many people sign in at this moment.", hint="Try again in a few seconds.")
 _AWAY = LabelStudioError("Label Studio cannot be asked now.", hint="Is it running? Try again in a moment.")
 
 

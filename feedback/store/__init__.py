@@ -193,6 +193,8 @@ class Store(Reads, Lookups, Records, Projects, Secrets, Works, Decisions, Signal
         forgotten = erase.forget(
             self._database, self._log, project, person=person, task=task, annotation=annotation, until=until
         )
+        if person is not None:
+            self.end_sessions_of(person)
         self.want(project, "turn")
         return forgotten
 

@@ -55,6 +55,11 @@ class Sessions:
         with self._database.write() as connection:
             connection.execute(session.delete().where(session.c.digest == digest))
 
+    def end_sessions_of(self, person: int) -> None:
+        """Sign somebody out everywhere, and forget their address."""
+        with self._database.write() as connection:
+            connection.execute(session.delete().where(session.c.person == person))
+
     def attempts(self, door: str) -> dict[str, float]:
         """Give, for each address that guessed wrong lately, when it has all its tries back."""
         query = select(attempt.c.address, attempt.c.full_s).where(attempt.c.door == door)

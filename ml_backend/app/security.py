@@ -122,6 +122,11 @@ class Guard:
         self._logins = _digests(f"{security.user}:{security.password}")
         self._secrets: tuple[float, list[bytes]] = (float("-inf"), [])  # when asked, digests
 
+    @property
+    def has_login(self) -> bool:
+        """Whether there is a user and password to ask for."""
+        return self._security.has_login
+
     def ml(self, request: Request) -> None:
         """Pass whoever knows user and password, or anybody where none are set."""
         _refuse_foreign_pages(request)

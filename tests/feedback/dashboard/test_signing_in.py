@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from http.cookies import SimpleCookie
 
 import pytest
@@ -11,6 +14,7 @@ from feedback.activating import policy_of
 from feedback.dashboard import House, Manners, SharedAttempts, pages
 from feedback.store import Store, open_store
 from ml_backend.app import create_app
+from ml_backend.labelstudio.accounts import Who
 from ml_backend.predictor import Predictor
 from tests.support.pages import HTML, JSON, Clock, FakeAccounts, app_of, key_of, policy, put, sign_in
 from tests.support.serving import FakeRegistry
@@ -236,3 +240,45 @@ def test_a_role_that_the_policy_takes_away_is_gone_at_once(store: Store):
     put(store, "7", policy(ann="admin"), title="mail")
 
     assert browser.get("/projects/7", headers=HTML).location == "/projects/7/people"
+
+
+def test_without_a_login_of_the_service_no_authorization_opens_a_shut_door(store: Store):
+    client = app_of(store, manners=Manners(open=False)).test_client()
+
+    for headers in ({"Authorization": "Basic YTpi"}, {"Authorization": "Bearer x"}):
+        assert client.get("/projects/7", headers={**JSON, **headers}).status_code == 401
+        assert client.get("/projects/7", headers={**HTML, **headers}).status_code == 303
+
+
+def test_whoever_is_signed_in_stays_so_behind_a_proxy_with_a_login_of_its_own(store: Store):
+    browser = app_of(store, login=("ls", "pw")).test_client()
+    sign_in(browser, 2)
+
+    assert browser.get("/projects/7", headers=HTML, auth=("proxy", "its own")).status_code == 200
+
+
+def test_a_slow_label_studio_takes_two_threads_and_no_more(store: Store, monkeypatch):
+    monkeypatch.setattr("feedback.dashboard.signing._PATIENCE_S", 0.05)
+    slow, let_go = FakeAccounts(), threading.Event()
+    monkeypatch.setattr(slow, "by_password", lambda email, password: let_go.wait(30) and Who(2, email))
+    app = app_of(store, accounts=slow)
+
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(lambda: sign_in(app.test_client(), 2).status_code) for _ in range(2)]
+        time.sleep(0.5)
+        third = sign_in(app.test_client(), 2)
+        let_go.set()
+
+    assert third.status_code == 503
+    assert "Too many people" in third.text
+    assert [one.result() for one in waiting] == [303, 303]
+    assert sign_in(app.test_client(), 2).status_code == 303
+
+
+def test_somebody_who_is_forgotten_is_signed_out(store: Store):
+    browser = app_of(store).test_client()
+    sign_in(browser, 2)
+
+    store.forget("7", person=2)
+
+    assert browser.get("/projects/7", headers=HTML).status_code == 303
