@@ -9,7 +9,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-_MEMORY = Path("/dev/shm")  # noqa: S108 - used only as a folder of our own inside it, see below
+_MEMORY = Path("/dev/shm")  # noqa: S108  # nosec B108  # used only as a folder of our own inside it, see below
 
 
 def empty_scratch(data_dir: Path) -> Path:
