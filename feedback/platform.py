@@ -10,8 +10,9 @@ from feedback.bots import find_bot
 from feedback.loop import Given
 from feedback.store import Store, WindowRow
 from ml_backend.label_config import Control
-from ml_backend.labelstudio import hiding, queue
+from ml_backend.labelstudio import cleaning, hiding, projects, queue
 from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.snapshot import Snapshot
 from ml_backend.records import Annotation, Task
 
 
@@ -62,6 +63,26 @@ class LabelStudio:
     def reopen(self, project: str, task: int, overlap: int) -> Task:
         """Let one more person answer a task."""
         return replace(queue.reopen(self._client, task, overlap), project=project)
+
+    def clean(self, project: str, *, lock_ttl_s: float, limit: int, stop: Callable[[], bool]) -> cleaning.Cleaned:
+        """Delete predictions of ours that no queue serves and nobody can still have open."""
+        row = self._store.project(project)
+        if row is None or not row.snapshot:
+            return cleaning.Cleaned(0, 0)
+        champion, window = self._store.registry.champion(project), self._store.window(project)
+        keep = {str(self._client.project(project)["model_version"]), *(one.version for one in window[:1])}
+        keep |= {champion.version} if champion else set()
+        trained = self._store.registry.versions(project)
+        ours = frozenset(projects.our_versions(self._client, Snapshot.from_json(row.snapshot), trained))
+        return cleaning.clean(
+            self._client,
+            project,
+            ours=ours.__contains__,
+            keep=keep,
+            lock_ttl_s=lock_ttl_s,
+            limit=limit,
+            stop=stop,
+        )
 
     def hide(self, project: str, task: int) -> Task:
         """Keep a task from everybody in the label stream."""

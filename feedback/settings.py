@@ -41,6 +41,7 @@ class Settings:
     tick_s: float = 2.0  # how often the worker looks for work that no doorbell announced
     poll_s: float = 15.0  # how often Label Studio is asked for what webhooks missed
     sweep_s: float = 3600.0  # how often everything is compared with Label Studio; deletions that nobody told show here
+    lock_ttl_s: float = 86_400.0  # Label Studio's TASK_LOCK_TTL: what it showed may stand on a screen for so long
     doorbell: str = ""  # "" : workers glance at the work rows; redis://… or postgres ring over many hosts
     media_hosts: str = ""  # hosts beside Label Studio that images in tasks may come from, comma-separated
     log_level: str = "info"
@@ -131,6 +132,7 @@ def _check(settings: Settings) -> None:
         "tick_s": (0.05, 3600.0),
         "poll_s": (0.2, 86_400.0),
         "sweep_s": (1.0, 31_536_000.0),
+        "lock_ttl_s": (1.0, 31_536_000.0),
     }
     for name, (low, high) in ranges.items():
         if not low <= getattr(settings, name) <= high:

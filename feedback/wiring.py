@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from feedback.dashboard import House
     from feedback.jobs.doorbell import Doorbell
     from feedback.jobs.lease import Held
+    from feedback.jobs.tick import Job
     from feedback.learning.workshop import Workshop
     from feedback.loop import Loop, Turn
     from feedback.policy import Policy
@@ -172,10 +173,24 @@ def _sweeper(settings: Settings, store: Store, *, slice_s: float) -> Callable[[s
     return job
 
 
+def _cleaner(settings: Settings, store: Store) -> Job:
+    """The job that deletes a few old predictions."""
+    from feedback.platform import LabelStudio
+    from feedback.tidying import tidy
+
+    platform = cache(lambda: LabelStudio(client_of(settings, store), store))
+
+    def job(project: str, held: Held) -> object:
+        return tidy(store, platform(), project, lock_ttl_s=settings.lock_ttl_s, now_s=time.time(), go_on=held.holds)
+
+    return job
+
+
 def run_worker(settings: Settings) -> None:
     """Work until asked to stop; each connected project is polled every `poll_s` and swept every `sweep_s`."""
-    from feedback.jobs.tick import Job, Worker
+    from feedback.jobs.tick import Worker
     from feedback.sweeping import is_due
+    from feedback.tidying import is_due as is_untidy
 
     log_to_stderr(settings)
     with opened(settings, patient=True) as store:
@@ -197,10 +212,13 @@ def run_worker(settings: Settings) -> None:
                     store.want(row.id, "turn")
                 if row.connected and is_due(store, row.id, every_s=settings.sweep_s, now_s=time.time()):
                     store.want(row.id, "sweep")  # without Label Studio nobody claims it, and it stands in the status
+                if "clean" in jobs and row.connected and not row.paused and is_untidy(store, row.id, now_s=time.time()):
+                    store.want(row.id, "clean")
 
         jobs: dict[str, Job] = {"turn": turn}
         if settings.has_label_studio:
             jobs["sweep"] = _sweeper(settings, store, slice_s=_SWEEP_SLICE_S)
+            jobs["clean"] = _cleaner(settings, store)
         worker = Worker(store, jobs, owner=_owner(), tick_s=settings.tick_s, doorbell=doorbell_of(settings, store))
         worker.run(before_look=want_what_is_due)
 

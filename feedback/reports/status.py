@@ -8,6 +8,7 @@ from feedback.evidence.intervals import wilson
 from feedback.learning.challenge import learned_annotations
 from feedback.missed import missed
 from feedback.store import ProjectRow, Record, Store
+from feedback.tidying import cleaned
 
 _LAST = 10  # promoted models that the loop's latency is measured on: how fast it is now, not how slow it began
 
@@ -38,6 +39,7 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "closure_rate": _closure(store, project.id, champion.version if champion else "", turn),
         "loop_latency_s": _latency(store, project.id),
         "missed_by_webhooks": missed(store, project.id),
+        "old_predictions": cleaned(store, project.id),
         "behind": sum(row.state != "idle" for row in work),
         "parked": [f"{row.kind}: {row.reason}" for row in work if row.state == "parked"],
         "unreadable": counts.unreadable,
@@ -48,6 +50,7 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
 def service_gauges(store: Store) -> dict[str, float]:
     """The figures of /metrics that come from the store, summed over projects."""
     stats, works = store.stats(), store.works()
+    tidied = [cleaned(store, row.id) for row in store.projects()]
     return {
         "hitl_events": stats.events,
         "hitl_votes": stats.votes,
@@ -55,6 +58,8 @@ def service_gauges(store: Store) -> dict[str, float]:
         "hitl_work_behind": sum(row.state != "idle" for row in works),
         "hitl_work_parked": sum(row.state == "parked" for row in works),
         "hitl_reconcile_missed_total": sum(missed(store, row.id) for row in store.projects()),
+        "hitl_old_predictions_deleted_total": sum(one["deleted"] for one in tidied),
+        "hitl_old_predictions_waiting": sum(one["waiting"] for one in tidied),
     }
 
 

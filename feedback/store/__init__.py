@@ -143,7 +143,7 @@ class Store(Reads, Lookups, Records, Projects, Secrets, Works, Decisions, Signal
 
         Loses nothing, orders by nothing: the newest version wins, and deletion wins, until Label Studio gives the
         number to another thing or shows this one again. Our own annotations, bots' annotations, and tasks of which
-        only updated_at moved ask for no work.
+        only updated_at moved ask for no work. A number that passed on without a deletion asks for a sweep, too.
         """
         return self._log.append(events, want=want)
 
@@ -211,7 +211,9 @@ class Store(Reads, Lookups, Records, Projects, Secrets, Works, Decisions, Signal
         self._database.close()
 
     def _wanted(self, connection: Connection, project: str, kind: str) -> None:
-        self.want(project, kind, connection=connection)
+        row = self.project(project) if kind == "sweep" else None
+        if kind != "sweep" or (row is not None and row.connected):  # nobody sweeps what is not connected
+            self.want(project, kind, connection=connection)
 
     def _check(self, project: str) -> Checked:
         with self._database.read() as connection:

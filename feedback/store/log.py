@@ -98,6 +98,8 @@ class Log:
                 appending.write()
                 results = [_sum(result, got) for result, got in zip(results, taken, strict=True)]
                 wants = {batch.want for batch, got in zip(batches, taken, strict=True) if got.changed}
+                if any(got.replaced for got in taken):  # what else was deleted then shows only where all is compared
+                    wants.add("sweep")
                 for kind in sorted(want for want in wants if want):
                     self._on_change(connection, project, kind)
         return results
@@ -128,7 +130,7 @@ class _Appending:
 
     def take(self, events: Sequence[Event]) -> Appended:
         """Decide on each event: new, or known already."""
-        new = duplicates = changed = 0
+        new = duplicates = changed = replaced = 0
         for given in events:
             state = self._projector.state(given)
             event = self._dated(given, state)
@@ -144,8 +146,10 @@ class _Appending:
                 number, event.entity_id, event.version, event.action, event.seen_s, body, received_s=self._received_s
             )
             known.append((seen.seq, body))
+            before = None if isinstance(state, ProjectState) or state.gone else state.created_at
             changed += self._projector.fold(state, seen)
-        return Appended(new, duplicates, changed)
+            replaced += bool(before) and not isinstance(state, ProjectState) and state.created_at != before
+        return Appended(new, duplicates, changed, replaced)
 
     def write(self) -> None:
         """Write the log, then what it projects to."""
@@ -241,7 +245,7 @@ def _is_known(event: Event, body: Mapping[str, Any], state: State, known: Known,
 
 
 def _sum(a: Appended, b: Appended) -> Appended:
-    return Appended(a.new + b.new, a.duplicates + b.duplicates, a.changed + b.changed)
+    return Appended(a.new + b.new, a.duplicates + b.duplicates, a.changed + b.changed, a.replaced + b.replaced)
 
 
 def _settings(project: str) -> dict[str, Any]:

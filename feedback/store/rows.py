@@ -16,6 +16,7 @@ class Appended:
     new: int  # versions that nobody had reported before
     duplicates: int  # versions that were known already
     changed: int = 0  # of the new, those that change what can be learned or asked
+    replaced: int = 0  # of the new, those of a thing whose number was another's, of whose deletion nobody told
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -12,15 +12,17 @@ from .client import Client
 from .transport import Json
 
 LOCK_TTL_S = 86_400.0  # Label Studio's default TASK_LOCK_TTL: how long an opened task stays with a person
+_LABELLED: Json = {"filter": "filter:tasks:is_labeled", "operator": "equal", "type": "Boolean", "value": "true"}
 _SETTLED_S = 3_600.0  # a labelled task may still be open in the Data Manager for a while
 
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """How many predictions went, and how many old ones must wait."""
+    """How many predictions went, how many old ones must wait, and whether there are more that could go now."""
 
     deleted: int
     waiting: int
+    more: bool = False
 
 
 def clean(
@@ -32,12 +34,14 @@ def clean(
     lock_ttl_s: float = LOCK_TTL_S,
     settled_s: float = _SETTLED_S,
     limit: int = 50,
+    stop: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.time,
 ) -> Cleaned:
-    """Delete up to `limit` predictions of versions that are ours and not to `keep`.
+    """Delete up to `limit` predictions of versions that are ours and not to `keep`, the oldest versions first.
 
     One goes only when nobody can still have it open: its task has been labelled for `settled_s`, or its version was
     replaced longer ago than a lock lives (`lock_ttl_s`). Deleting what is on a screen would make that submit fail.
+    `stop` is asked before each deletion.
     """
     now_s = clock()
     kept = set(keep)
@@ -49,19 +53,23 @@ def clean(
             continue
         # reason: when the successor's last row was written the switch had happened, so nobody was served this after
         replaced = now_s - seconds(successor["latest"]) > lock_ttl_s
-        for task in _holders(client, project, version):
-            for prediction in task["predictions"]:
-                if prediction["model_version"] != version:
-                    continue
-                done = task["is_labeled"] and now_s - seconds(task["updated_at"]) > settled_s
-                if not (replaced or done):
-                    waiting += 1
-                elif deleted < limit:
-                    client.delete_prediction(prediction["id"])
-                    deleted += 1
-                else:
-                    return Cleaned(deleted, waiting)
+        free = 0
+        for prediction in _free(client, project, version, None if replaced else now_s - settled_s):
+            if deleted >= limit or stop():
+                return Cleaned(deleted, waiting, more=True)
+            client.delete_prediction(prediction)
+            deleted += 1
+            free += 1
+        waiting += max(0, int(old["count"]) - free)
     return Cleaned(deleted, waiting)
+
+
+def _free(client: Client, project: str, version: str, labelled_before_s: float | None) -> Iterator[int]:
+    """The predictions of a version; with a time, those on tasks that were labelled then and not touched since."""
+    filters = [] if labelled_before_s is None else [_LABELLED]
+    for task in _holders(client, project, version, filters=filters):
+        if labelled_before_s is None or (task["is_labeled"] and seconds(task["updated_at"]) < labelled_before_s):
+            yield from (one["id"] for one in task["predictions"] if one["model_version"] == version)
 
 
 def remove_versions(client: Client, project: str, versions: Sequence[str]) -> None:
@@ -100,7 +108,7 @@ def seconds(moment: str) -> float:
     return datetime.fromisoformat(moment).timestamp()
 
 
-def _holders(client: Client, project: str, version: str) -> Iterable[Json]:
+def _holders(client: Client, project: str, version: str, *, filters: Sequence[Json] = ()) -> Iterable[Json]:
     named = {"filter": "filter:tasks:predictions_model_versions", "operator": "contains", "type": "String"}
     fields = ("id", "is_labeled", "updated_at", "predictions")
-    return client.each_task(project, filters=[{**named, "value": version}], include=fields, page_size=100)
+    return client.each_task(project, filters=[{**named, "value": version}, *filters], include=fields, page_size=100)

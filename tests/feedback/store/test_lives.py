@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from feedback import events
 from feedback.events import Event
-from feedback.store import Store, schema
+from feedback.store import ProjectRow, Store, schema
 from ml_backend.labelstudio.own import own_id
 from tests.feedback.store.conftest import Clock
 from tests.support.told import at, deleted, labels, said, skipped, task, told
@@ -66,6 +66,19 @@ def test_a_task_whose_deletion_nobody_told_is_another_one_all_the_same(store: St
 
     assert store.votes("1") == []
     assert whole(store)
+
+
+@pytest.mark.parametrize(("connected", "wanted"), [(True, [("sweep", "wanted")]), (False, [])])
+def test_a_deletion_that_nobody_told_asks_for_a_sweep(store: Store, *, connected: bool, wanted: list[Any]) -> None:
+    """What else was deleted with it would stand until the next one."""
+    store.save_project(ProjectRow("1", title="t", label_config="<View/>", connected=connected))
+    store.append([*old_task(1), *old_task(2), deleted(2, entity="task")], want=None)
+
+    assert store.append(new_task(2), want=None).replaced == 0
+    assert store.works() == []
+    assert store.append(new_task(1), want=None).replaced == 1
+
+    assert [(row.kind, row.state) for row in store.works()] == wanted
 
 
 def test_an_annotation_number_passes_on_too(store: Store) -> None:

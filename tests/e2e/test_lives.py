@@ -1,0 +1,204 @@
+"""A real Label Studio on SQLite gives numbers again: deleting all tasks and importing anew must be a new beginning."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from feedback import events
+from feedback.connecting import connect, disconnect
+from feedback.loop import Turn
+from feedback.platform import LabelStudio
+from feedback.policy import Policy
+from feedback.policy.schema import Audit, Overlap, Queue, Train
+from feedback.settings import Settings, read_settings
+from feedback.store import Store
+from feedback.sweeping import sweep
+from feedback.tidying import tidy
+from feedback.webhooks import Webhook
+from feedback.wiring import client_of, opened, run_turn
+from ml_backend.labelstudio import queue
+from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.own import own_id
+from ml_backend.labelstudio.review import write_final
+from tests.support.label_studio import Project, Site, StubBackend, says
+
+pytestmark = pytest.mark.e2e
+
+POLICY = Policy(
+    queue=Queue(window=20, head=4),
+    audit=Audit(share=0.3),
+    overlap=Overlap(share=0.0),
+    train=Train(min_rows=6, min_new=4),
+)
+N = 30
+
+
+@dataclass(frozen=True)
+class World:
+    site: Site
+    project: Project
+    store: Store
+    settings: Settings
+    backend: StubBackend
+    client: Client | None = None
+
+    @property
+    def platform(self) -> LabelStudio:
+        assert self.client is not None
+        return LabelStudio(self.client, self.store)
+
+    def bring(self, word: str) -> list[int]:
+        body = [{"data": {"text": f"{word} {number} {['lovely', 'awful'][number % 2]}"}} for number in range(N)]
+        return self.site.admin.import_tasks(self.project.id, body)
+
+    def delete_all(self, how: str) -> None:
+        """At once, of which Label Studio tells nobody; or one by one, with a webhook each."""
+        if how == "at once":
+            self.site.admin._send("DELETE", f"api/projects/{self.project.id}/tasks/")
+            return
+        for task in self.site.admin.tasks(self.project.id, include=("id",)):
+            self.site.admin.delete_task(task["id"])
+
+    def turn(self) -> Turn:
+        return run_turn(self.settings, self.store, self.project.id)
+
+    def label(self, n: int) -> list[int]:
+        made = []
+        for _ in range(n):
+            task = self.site.people[0].next_task(self.project.id)
+            assert task is not None
+            label = "good" if "lovely" in task["data"]["text"] else "bad"
+            made.append(int(self.site.people[0].submit(task["id"], says(label), lead_time=1.0)["id"]))
+        return made
+
+    def hear(self) -> None:
+        """Take in all webhooks that came."""
+        time.sleep(0.3)
+        webhook = Webhook(self.store)
+        while self.backend.events:
+            webhook(self.backend.events.pop(0)[1])
+
+    def texts(self) -> set[str]:
+        return {str(task.data["text"]).split()[0] for task in self.store.tasks(self.project.id)}
+
+    def votes(self) -> set[int]:
+        return {vote.annotation for vote in self.store.votes(self.project.id)}
+
+
+@pytest.fixture
+def world(site: Site, backend: StubBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    environ = {
+        "HITL_DATA_DIR": str(tmp_path),
+        "HITL_PUBLIC_URL": backend.url,
+        "LABEL_STUDIO_URL": site.url,
+        "LABEL_STUDIO_API_KEY": site.process.admin.token,
+    }
+    settings = read_settings(environ)
+    with opened(settings) as store, site.project(0) as project:
+        store.set_secret("draws", "the same audit stream in every run")
+        made = World(site, project, store, settings, backend)
+        made.bring("first")
+        connect(settings, store, site.admin, project.id, policy=POLICY, now_s=time.time())
+        with client_of(settings, store) as client:  # one, that is closed: the service keeps its own for ever
+            monkeypatch.setattr("feedback.wiring.client_of", lambda *_: client)
+            yield replace(made, client=client)
+        disconnect(store, site.admin, project.id)
+
+
+@pytest.mark.parametrize("how", ["at once", "one by one"])
+@pytest.mark.parametrize("heard", ["webhooks came", "webhooks were lost"])
+def test_delete_all_and_import_again_is_a_new_beginning(world: World, how: str, heard: str) -> None:
+    world.turn()
+    old_votes = world.label(10)
+    world.turn()
+    assert world.votes() == set(old_votes)
+    before = {task.id for task in world.store.tasks(world.project.id)}
+    served = str(world.project.body()["model_version"])
+
+    world.delete_all(how)
+    again = world.bring("second")
+    if heard == "webhooks came":
+        world.hear()
+    turn = world.turn()
+
+    assert set(again) == before  # what this test is about: the numbers are the same
+    assert world.texts() == {"second"}
+    assert world.votes() == set()
+    now_served = str(world.project.body()["model_version"])
+    assert turn.window == now_served != served
+    rows = {row.task for row in world.store.window(world.project.id)}
+    assert set(queue.held(world.site.admin, world.project.id, now_served)) == rows
+    assert len(rows) == 20
+    given = world.label(8)
+    if heard == "webhooks came":
+        world.hear()
+    assert world.turn().answers == 8
+    assert world.votes() == set(given)
+
+    swept = sweep(world.store, world.platform, world.project.id, clock=time.time)
+    assert swept.complete
+    assert world.votes() == set(given)
+    assert world.store.verify(world.project.id) | {"events": 0} == {"events": 0, "chain": "ok", "projection": "ok"}
+    assert world.store.rebuild(project=world.project.id).ok
+
+
+def test_imported_annotations_take_the_numbers_of_deleted_ones_and_are_no_votes(world: World) -> None:
+    world.turn()
+    old_votes = world.label(3)
+    world.turn()
+    world.delete_all("at once")
+    body = [{"data": {"text": "second"}, "annotations": [{"result": says("bad")}]} for _ in range(5)]
+    world.site.admin.import_tasks(world.project.id, body)
+
+    world.turn()
+    assert ("sweep", "wanted") in {(row.kind, row.state) for row in world.store.works()}
+    sweep(world.store, world.platform, world.project.id, clock=time.time)
+
+    assert {one.id for one in world.store.annotations(world.project.id)} >= set(old_votes)
+    assert world.votes() == set()
+    assert len(world.store.tasks(world.project.id)) == 5
+    assert world.store.rebuild(check=True, project=world.project.id).ok
+
+
+def test_what_we_wrote_reads_as_ours_whoever_wrote_it_and_however_it_is_heard(world: World) -> None:
+    """Written with a person's token, by a process that died before it could remember the number."""
+    person, task = world.site.people[1], world.store.tasks(world.project.id)[0].id
+    write_final(person, task, says("good"), unique_id=own_id("final"))
+
+    (polled,) = [a for t, given in queue.sweep(world.site.admin, world.project.id) for a in given if t.id == task]
+    world.store.append([events.of_annotation(polled, "poll", project=world.project.id, seen_s=time.time())])
+    assert world.votes() == set()
+    world.hear()
+    assert world.votes() == set()
+    assert [one.id for one in world.store.annotations(world.project.id)] == [polled.id]
+    assert world.store.people(world.project.id) == [] or all(
+        one.answers == 0 for one in world.store.people(world.project.id)
+    )
+
+
+def test_old_predictions_are_deleted_a_few_at_a_time_and_cause_no_flood(world: World) -> None:
+    world.turn()
+    world.label(10)
+    world.turn()
+    world.label(6)
+    world.turn()
+    admin, project = world.site.admin, world.project.id
+    served = str(world.project.body()["model_version"])
+    old = {row["model_version"]: row["count"] for row in admin.model_versions(project)}
+
+    waits = tidy(world.store, world.platform, project, lock_ttl_s=86_400.0, now_s=time.time())
+    time.sleep(1.1)
+    first = tidy(world.store, world.platform, project, lock_ttl_s=1.0, now_s=time.time())
+
+    assert len(old) > 1
+    assert (waits.deleted, waits.waiting) == (0, sum(n for version, n in old.items() if version != served))
+    assert first.deleted == min(25, waits.waiting)
+    while tidy(world.store, world.platform, project, lock_ttl_s=1.0, now_s=time.time()).more:
+        pass
+    assert [row["model_version"] for row in admin.model_versions(project)] == [served]
+    assert world.turn().collected == 0  # each deletion touches its task, which is news to nobody
