@@ -273,12 +273,13 @@ class Loop:
             task = scene.tasks[task_id]
             if task_id in scene.routes.held:
                 continue  # it is not for the first tier
-            if not task.is_labeled and task.overlap > votes:
+            given = votes + scene.stale.get(task_id, 0)  # Label Studio counts what we no longer do
+            if not task.is_labeled and task.overlap > given:
                 continue  # it is open already
             if not self._may_write(scene.project.id, held):
                 break
             try:
-                now = self._platform.reopen(scene.project.id, task_id, votes + 1)
+                now = self._platform.reopen(scene.project.id, task_id, given + 1)
                 self._store.append([events.of_one_task(now, "own", seen_s=self._clock())], want=None)
             except LabelStudioError as error:
                 notes.append(f"task {task_id} was not re-opened: {error}")

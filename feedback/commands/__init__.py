@@ -21,6 +21,7 @@ from feedback.commands import (
     pause,
     people,
     policy,
+    relabel,
     restore,
     serve,
     signal,
@@ -52,6 +53,7 @@ app.command()(status.status)
 app.command()(turn.turn)
 app.command()(agree.agree)
 app.command()(people.people)
+app.command()(relabel.relabel)
 app.command()(history.history)
 app.command()(restore.restore)
 app.command()(sweep.sweep)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from feedback.learning.guesses import Floats, Guesses
-from feedback.learning.routes import NORMAL
+from feedback.learning.routes import HIGH, NORMAL
 from feedback.learning.scene import Scene
 from feedback.learning.settling import Settlement
 from feedback.learning.window import Open, Place, compose
@@ -69,10 +69,16 @@ def open_tasks(scene: Scene, settlement: Settlement) -> list[Open]:
             blind=scene.roles[task] != "train" or task in wanting or task in scene.doubled,
             audit_order=at,
             reopened=task in wanting,
-            band=scene.routes.bands.get(task, NORMAL),
+            band=_band(scene, task),
         )
         for task, at in zip(ids, orders, strict=True)
     ]
+
+
+def _band(scene: Scene, task: int) -> int:
+    """How urgent a task is; one whose answers went stale comes before the usual ones."""
+    band = scene.routes.bands.get(task, NORMAL)
+    return min(band, HIGH) if task in scene.stale else band
 
 
 def plan_window(
@@ -93,7 +99,7 @@ def plan_window(
     """
     model = champion.version if champion else COLD
     opened = open_tasks(scene, settlement)
-    why = _why_anew(scene, served, opened, model)
+    why = _why_anew(scene, served, opened, model) or _renewed(scene, served, opened)
     if why or served is None:
         if not opened:
             return None
@@ -184,6 +190,13 @@ def _why_anew(scene: Scene, served: Asked | None, opened: Sequence[Open], model:
             last[item.band] = max(place, last.get(item.band, place))
     crossed = any(last[better] > first[worse] for better in last for worse in first if better < worse)
     return "priorities changed" if crossed else ""
+
+
+def _renewed(scene: Scene, served: Asked | None, opened: Sequence[Open]) -> str:
+    """Say that a label changed its meaning, where none of the tasks that this concerns stands in the window yet."""
+    stale = {item.task for item in opened} & scene.stale.keys()
+    here = {row.task for row in served.rows} if served else set()
+    return "a label changed its meaning" if stale and not stale & here else ""
 
 
 def _ends(served: Asked, opened: Sequence[Open]) -> dict[int, int]:

@@ -63,7 +63,8 @@ def last_training(store: Store, project: str, tasks: Mapping[int, Task] | None =
     if found is None:
         return None
     body = found.body
-    return Trained(body["fingerprint"], int(body["rows"]), body["recipe"], _seen(body, tasks or {}))
+    given = frozenset(body["annotations"])
+    return Trained(body["fingerprint"], int(body["rows"]), body["recipe"], _seen(body, tasks or {}), given)
 
 
 def learned_annotations(store: Store, project: str, version: str) -> frozenset[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from feedback.learning.opinions import Opinions, Weighing
 from feedback.learning.scene import Scene
 from feedback.learning.settling import Settlement, settle
@@ -16,7 +18,7 @@ def conclude(scene: Scene, weighing: Weighing) -> Settlement:
     """
     learned = [vote for vote in scene.votes if scene.roles[vote.task] == "train"]
     opinions = weighing.of(scene.project.id, learned, by=scene.policy.consensus.method)
-    return settle(
+    settlement = settle(
         scene.votes,
         scene.wanted,
         max_votes=scene.policy.overlap.max_votes,
@@ -24,6 +26,8 @@ def conclude(scene: Scene, weighing: Weighing) -> Settlement:
         sure=scene.policy.consensus.sure,
         again=worth_asking_again(scene, opinions),
     )
+    asked_anew = dict.fromkeys(scene.stale.keys() - {vote.task for vote in scene.votes}, 0)
+    return replace(settlement, wanting={**asked_anew, **settlement.wanting}) if asked_anew else settlement
 
 
 def worth_asking_again(scene: Scene, opinions: Opinions) -> frozenset[int]:

@@ -9,6 +9,7 @@ from feedback.policy.rules import HOLD, PRIORITIES
 from feedback.store import Standing
 
 NORMAL = PRIORITIES.index("normal")
+HIGH = PRIORITIES.index("high")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from feedback.learning.renewal import renewals, renewed
 from feedback.learning.roles import Draws
 from feedback.learning.routes import Routes, routes_of
 from feedback.people.goldbook import gold_tasks, in_drawn_order
@@ -32,6 +33,7 @@ class Scene:
     votes: tuple[Vote, ...] = field(repr=False)  # people's latest answers to our control
     routes: Routes = field(default_factory=Routes)  # who looks at what, as it was decided last
     gold: tuple[int, ...] = ()  # tasks whose answer is known and that are asked, in drawn order
+    stale: Mapping[int, int] = field(default_factory=dict, repr=False)  # votes that count no more: a label changed
 
     @property
     def onboarding(self) -> tuple[int, ...]:
@@ -60,6 +62,8 @@ def read_scene(store: Store, project: ProjectRow, policy: Policy, config: LabelC
     ids = list(tasks)
     book = [one for one in gold_tasks(store, project.id).values() if one.asked and one.task in tasks]
     units = [draws.unit(tasks[task].data) for task in ids]
+    said = [vote for vote in store.votes(project.id) if vote.control == control.name and vote.task in tasks]
+    standing = renewed(said, renewals(store, project.id))
     return Scene(
         project=project,
         policy=policy,
@@ -70,9 +74,10 @@ def read_scene(store: Store, project: ProjectRow, policy: Policy, config: LabelC
         units=dict(zip(ids, units, strict=True)),
         roles=dict(zip(ids, draws.roles(units), strict=True)),
         doubled=frozenset(task for task, drawn in zip(ids, draws.doubled(units), strict=True) if drawn),
-        votes=tuple(vote for vote in store.votes(project.id) if vote.control == control.name and vote.task in tasks),
+        votes=standing.votes,
         routes=standing_routes(store, project, policy),
         gold=tuple(in_drawn_order(draws.secret, book)),
+        stale=standing.stale,
     )
 
 

@@ -16,6 +16,7 @@ class Trained:
     rows: int  # training rows
     recipe: str
     tasks: frozenset[int]  # the training rows' tasks
+    annotations: frozenset[int] | None = None  # the answers behind them; None: not known, so tasks tell alone
 
 
 def due(dataset: Dataset, last: Trained | None, *, recipe: str, policy: Policy) -> str:
@@ -34,6 +35,8 @@ def due(dataset: Dataset, last: Trained | None, *, recipe: str, policy: Policy) 
         return ""
     if last.recipe != recipe:
         return f"recipe changed from {last.recipe} to {recipe}"
-    new = len({row.task for row in rows} ^ last.tasks)
+    known = last.annotations
+    fresh = {row.task for row in rows if known is not None and not known.issuperset(row.annotations)}
+    new = len(fresh | ({row.task for row in rows} ^ last.tasks))
     needed = max(policy.train.min_new, int(policy.train.growth * last.rows))
     return f"{new} new answers" if new >= needed else ""

@@ -13,6 +13,7 @@ from feedback import events
 from feedback.connecting import policy_of
 from feedback.errors import NotConnected
 from feedback.learning.challenge import learned_annotations
+from feedback.learning.renewal import renew
 from feedback.learning.scene import project_draws
 from feedback.learning.workshop import Workshop
 from feedback.loop import Loop, Turn
@@ -349,3 +350,36 @@ def known_row(world: World) -> ProjectRow:
     row = world.store.project("7")
     assert row is not None
     return row
+
+
+def test_an_ambiguous_label_is_split_asked_again_and_never_mixed(world: World):
+    world.turn()
+    world.label(25)
+    world.turn()
+    old = [vote for vote in world.store.votes("7") if vote.answer.value == ("tool",)]
+    finer = TEXT_CONFIG.replace('<Choice value="tool"/>', '<Choice value="by hand"/><Choice value="with power"/>')
+    world.connect(POLICY.model_copy(update={"train": Train(min_rows=8, min_new=3)}))
+    world.store.append([events.of_project("7", "fake", finer, "poll", version="2027-01-01T00:00:00Z")])
+    labels = ("fruit", "by hand", "with power")
+    renew(world.store, "7", old, labels, label="tool", split=labels[1:], now_s=0.0)
+    turn = world.turn()
+    stale = {vote.task for vote in old}
+
+    assert turn.reopened == len(stale) > 5
+    assert turn.answers == 25 - len(stale)
+    row = world.store.window("7")
+    assert all(one.blind for one in row if one.task in stale)
+    assert world.studio.next_task(2) in stale
+    first = sorted(one.place for one in row if one.task in stale)
+    assert first[0] < min(one.place for one in row if one.task not in stale)
+    for _ in stale:
+        task = world.studio.next_task(2)
+        assert task is not None
+        assert task in stale
+        world.studio.answer(task, "by hand" if task % 2 else "with power", person=2)
+    new = {one.id for one in world.studio.annotations.values() if one.person == 2}
+    assert world.turn().answers == 25
+    training = world.store.latest("7", "training")
+    assert training is not None
+    assert not {vote.annotation for vote in old} & set(training.body["annotations"])
+    assert new & set(training.body["annotations"])

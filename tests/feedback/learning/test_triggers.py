@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from feedback.learning.dataset import Dataset, Settled, build
 from feedback.learning.triggers import Trained, due
 from feedback.policy import Policy
@@ -42,3 +44,11 @@ def test_a_changed_recipe_is_always_due():
 
 def test_withdrawn_answers_count_as_new_ones():
     assert due(dataset(70), trained(dataset(100)), recipe="r/1", policy=Policy()) == "30 new answers"
+
+
+def test_a_task_that_was_answered_anew_is_news():
+    now = dataset(40, flip=frozenset({3}))
+    seen = Trained("older", 40, "r/1", frozenset(range(40)), frozenset(range(20)))
+
+    assert due(now, seen, recipe="r/1", policy=Policy()) == "20 new answers"
+    assert due(now, replace(seen, annotations=frozenset(range(25))), recipe="r/1", policy=Policy()) == ""

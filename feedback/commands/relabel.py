@@ -1,0 +1,60 @@
+"""hitl relabel: a label changed its meaning; old answers are translated or asked again."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+
+def relabel(
+    project: Annotated[str, typer.Argument(help="The project's number.")],
+    where: Annotated[str, typer.Option("--where", help="Which answers: label=X.")],
+    mapped: Annotated[str, typer.Option("--map", help="X=Y: the label has a new name; nobody is asked again.")] = "",
+    split: Annotated[str, typer.Option("--split", help="X=a,b,c: the label became several; people choose.")] = "",
+) -> None:
+    """Mark answers as stale, so that no model learns from them, and ask for them again: blind, and first."""
+    from feedback.activating import policy_of
+    from feedback.errors import VotesError
+    from feedback.learning.renewal import renew, renewed
+    from feedback.learning.scene import read_scene
+    from feedback.wiring import known_project, opened, settings_from_environment
+    from ml_backend.label_config import read_label_config
+
+    name, _, label = where.partition("=")
+    if name != "label" or not label or (mapped and split):
+        raise VotesError(
+            f"--where {where!r} is not understood, or both --map and --split are given.",
+            hint="hitl relabel 12 --where label=X, and --map X=Y or --split X=a,b,c.",
+        )
+    given = (mapped or split).partition("=")
+    if given[1] and given[0] != label:
+        raise VotesError(f"--where names {label!r}, and the change {given[0]!r}; wanted the same label.")
+    with opened(settings_from_environment()) as store:
+        row = known_project(store, project)
+        policy, config = policy_of(row), read_label_config(row.label_config)
+        scene = read_scene(store, row, policy, config, config.control(policy.model.control))
+        parts = [part.strip() for part in given[2].split(",") if part.strip()]
+        done = renew(
+            store,
+            project,
+            scene.votes,
+            scene.control.labels,
+            label=label,
+            to=parts[0] if mapped and parts else "",
+            split=parts if split else (),
+            now_s=time.time(),
+        )
+        everybody = {vote.person for vote in scene.votes}
+        stale = renewed(scene.votes, [done]).stale
+    if done.to:
+        typer.echo(f"{len(done.versions)} answers now say {done.to!r}.")
+        return
+    typer.echo(f"{len(done.versions)} answers on {len(stale)} tasks are stale, and are asked again: blind, and first.")
+    stuck = sum(count >= len(everybody) for count in stale.values())
+    if stuck:
+        typer.echo(
+            f"{stuck} of these tasks were answered by everybody. Label Studio hands nobody a task twice: "
+            "let another person answer them, or change the answers in the Data Manager."
+        )

@@ -1,0 +1,109 @@
+"""Renewal: when a label changes its meaning, old answers are translated or asked again, never mixed with new ones."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from feedback.errors import VotesError
+from feedback.store import Store, Vote
+from ml_backend.records import Answer
+
+_KIND = "relabel"
+_ALL = 10_000  # records; one for each command
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """One change of meaning: the answers that it found, each in the version that it had."""
+
+    label: str
+    to: str  # the label that takes its place; "" where people are asked again
+    split: tuple[str, ...]  # the labels that people choose among now; () where the old one stays
+    versions: Mapping[int, float]  # annotation -> time of its version; a later version is a new answer
+    at_s: float
+
+    def covers(self, vote: Vote) -> bool:
+        """Whether this vote was given before the change."""
+        return self.versions.get(vote.annotation) == vote.at_s
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """The votes that count, and how many on each task count no more."""
+
+    votes: tuple[Vote, ...]
+    stale: Mapping[int, int]
+
+
+def renew(
+    store: Store,
+    project: str,
+    votes: Iterable[Vote],
+    labels: Sequence[str],
+    *,
+    label: str,
+    to: str = "",
+    split: Sequence[str] = (),
+    now_s: float,
+) -> Renewal:
+    """Mark the standing answers with `label`: translated `to` another label, or stale and asked again. Wants a turn.
+
+    `labels` are those of the label config; the new ones must be among them. An answer that is changed later counts as
+    new. Raises VotesError where nothing has the label, or a new label is not there.
+    """
+    if missing := [name for name in ([to] if to else split) if name not in labels]:
+        raise VotesError(
+            f"{missing[0]!r} is not in the label config.", hint="Add it in Label Studio first, then run a turn."
+        )
+    if label in split or label == to:
+        raise VotesError(f"{label!r} cannot become itself.", hint="Give the part that keeps the meaning a new name.")
+    found = {vote.annotation: vote.at_s for vote in votes if label in _labels(vote.answer)}
+    if not found:
+        raise VotesError(f"no answer of project {project} says {label!r}.")
+    body = {"label": label, "to": to, "split": list(split), "versions": sorted(found.items()), "at_s": now_s}
+    store.record(project, _KIND, body)
+    store.want(project, "turn")
+    return Renewal(label, to, tuple(split), found, now_s)
+
+
+def renewals(store: Store, project: str) -> list[Renewal]:
+    """Every change of meaning, oldest first."""
+    return [
+        Renewal(
+            one.body["label"],
+            one.body["to"],
+            tuple(one.body["split"]),
+            {int(annotation): float(at_s) for annotation, at_s in one.body["versions"]},
+            one.body["at_s"],
+        )
+        for one in reversed(store.records(project, _KIND, limit=_ALL))
+    ]
+
+
+def renewed(votes: Iterable[Vote], changes: Sequence[Renewal]) -> Renewed:
+    """Translate or leave out what was said before labels changed their meaning."""
+    kept, stale = list[Vote](), Counter[int]()
+    for vote in votes:
+        now: Vote | None = vote
+        for change in changes:
+            if now is None or not change.covers(vote) or change.label not in _labels(now.answer):
+                continue
+            now = replace(now, answer=_translated(now.answer, change.label, change.to)) if change.to else None
+        if now is None:
+            stale[vote.task] += 1
+        else:
+            kept.append(now)
+    return Renewed(tuple(kept), dict(stale))
+
+
+def _labels(answer: Answer) -> tuple[object, ...]:
+    value = answer.value
+    return value if answer.kind == "choices" and isinstance(value, tuple) else (value,)
+
+
+def _translated(answer: Answer, old: str, new: str) -> Answer:
+    if isinstance(answer.value, tuple):
+        return Answer(answer.kind, tuple(sorted({new if one == old else str(one) for one in answer.value})))
+    return Answer(answer.kind, new)

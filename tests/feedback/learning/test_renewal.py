@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from feedback.errors import VotesError
+from feedback.learning.renewal import renew, renewals, renewed
+from feedback.store import Store, Vote, open_store
+from ml_backend.records import Answer
+
+LABELS = ("spam", "ham", "advert", "fraud")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
+    yield made
+    made.close()
+
+
+def vote(task: int, *labels: str, person: int = 1, at_s: float = 5.0) -> Vote:
+    return Vote(task, "kind", person, Answer("choices", labels), 10 * task + person, at_s, None, None)
+
+
+def test_a_renamed_label_is_translated_and_nobody_is_asked(store: Store):
+    said = [vote(1, "spam"), vote(2, "ham"), vote(3, "ham", "spam")]
+    renew(store, "7", said, LABELS, label="spam", to="advert", now_s=9.0)
+    found = renewed(said, renewals(store, "7"))
+
+    assert [one.answer.value for one in found.votes] == [("advert",), ("ham",), ("advert", "ham")]
+    assert found.stale == {}
+
+
+def test_a_split_label_is_stale_until_it_is_said_anew(store: Store):
+    said = [vote(1, "spam"), vote(1, "ham", person=2), vote(2, "spam")]
+    renew(store, "7", said, LABELS, label="spam", split=("advert", "fraud"), now_s=9.0)
+    found = renewed(said, renewals(store, "7"))
+    edited = renewed([vote(2, "fraud", at_s=6.0), vote(3, "spam")], renewals(store, "7"))
+
+    assert [(one.task, one.person) for one in found.votes] == [(1, 2)]
+    assert found.stale == {1: 1, 2: 1}
+    assert [one.task for one in edited.votes] == [2, 3]  # changed since, and given since
+
+
+def test_changes_follow_each_other(store: Store):
+    said = [vote(1, "spam"), vote(2, "advert")]
+    renew(store, "7", said, LABELS, label="spam", to="advert", now_s=1.0)
+    renew(store, "7", renewed(said, renewals(store, "7")).votes, LABELS, label="advert", split=("fraud",), now_s=2.0)
+
+    assert renewed(said, renewals(store, "7")).votes == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"label": "spam", "to": "advertt"}, "not in the label config"),
+        ({"label": "spam", "split": ("spam", "fraud")}, "cannot become itself"),
+        ({"label": "fraud"}, "no answer of project 7"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(store: Store, change: dict[str, object], message: str):
+    with pytest.raises(VotesError, match=message):
+        renew(store, "7", [vote(1, "spam")], LABELS, now_s=1.0, **change)  # type: ignore[arg-type]
+    assert renewals(store, "7") == []
