@@ -19,6 +19,7 @@ from feedback.learning.concluding import conclude
 from feedback.learning.dataset import Dataset, build
 from feedback.learning.guesses import Guesses
 from feedback.learning.opinions import Weighing
+from feedback.learning.roster import Roster
 from feedback.learning.scene import Scene, read_scene
 from feedback.learning.settling import Settlement
 from feedback.learning.workshop import Workshop, mirror
@@ -120,6 +121,7 @@ class Loop:
         self._champions = Champions(store.registry, workshop.load)
         self._committee = Committee(store.registry, workshop.load)
         self._guesses = Guesses()
+        self._roster = Roster()
         self._weighing = Weighing()
 
     def turn(self, project_id: str, *, held: Held | None = None, poll: bool = True) -> Turn:
@@ -134,7 +136,7 @@ class Loop:
             raise NotConnected(f"project {project_id} is not known; nothing was ever received for it.")
         policy = self._policies(project)
         found = _control(project, policy, notes)
-        scene = read_scene(self._store, project, policy, *found) if found else None
+        scene = read_scene(self._store, project, policy, *found, roster=self._roster) if found else None
         if scene is None:
             turn = self._idle(project_id, collected, notes)
         else:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from feedback.learning.renewal import renewals, renewed
 from feedback.learning.roles import Draws
+from feedback.learning.roster import Roster
 from feedback.learning.routes import Routes, routes_of
 from feedback.people.goldbook import gold_tasks, in_drawn_order
 from feedback.policy import Policy
@@ -55,13 +56,20 @@ class Scene:
         return wanted
 
 
-def read_scene(store: Store, project: ProjectRow, policy: Policy, config: LabelConfig, control: Control) -> Scene:
-    """Read a project; a few queries, whatever its size."""
+def read_scene(
+    store: Store,
+    project: ProjectRow,
+    policy: Policy,
+    config: LabelConfig,
+    control: Control,
+    *,
+    roster: Roster | None = None,
+) -> Scene:
+    """Read a project; a few queries, whatever its size, and only what changed since `roster` read it last."""
     draws = project_draws(store, project, policy)
-    tasks = {task.id: task for task in store.tasks(project.id)}
-    ids = list(tasks)
+    roll = (roster or Roster()).read(store, project.id, draws)
+    tasks = roll.tasks
     book = [one for one in gold_tasks(store, project.id).values() if one.asked and one.task in tasks]
-    units = [draws.unit(tasks[task].data) for task in ids]
     said = [vote for vote in store.votes(project.id) if vote.control == control.name and vote.task in tasks]
     standing = renewed(said, renewals(store, project.id))
     return Scene(
@@ -71,9 +79,9 @@ def read_scene(store: Store, project: ProjectRow, policy: Policy, config: LabelC
         config=config,
         draws=draws,
         tasks=tasks,
-        units=dict(zip(ids, units, strict=True)),
-        roles=dict(zip(ids, draws.roles(units), strict=True)),
-        doubled=frozenset(task for task, drawn in zip(ids, draws.doubled(units), strict=True) if drawn),
+        units=roll.units,
+        roles=roll.roles,
+        doubled=roll.doubled,
         votes=standing.votes,
         routes=standing_routes(store, project, policy),
         gold=tuple(in_drawn_order(draws.secret, book)),

@@ -18,6 +18,20 @@ class Lookups:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def head(self, project: str) -> int:
+        """Count the events of a project: while it is the same, nothing was told that we did not know."""
+        table = schema.chain.c
+        with self._database.read() as connection:
+            return int(connection.execute(select(table.seq).where(table.project == project)).scalar() or 0)
+
+    def task_events(self, project: str) -> dict[int, int]:
+        """Give the tasks that exist, by id, each with the number of the event that it stands on."""
+        table, described = schema.task.c, schema.described.c
+        gone = select(described.project).where(described.project == project, described.gone)
+        query = select(table.id, table.seq).where(table.project == project, ~table.gone, ~gone.exists())
+        with self._database.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query.order_by(table.id))}
+
     def known_tasks(self, project: str, *, above: int, limit: int) -> dict[int, str]:
         """Give the first `limit` tasks above a number that exist, in order, each with its created_at."""
         table = schema.task.c

@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select, true
 
 from feedback.store import schema
-from feedback.store.engine import Database
+from feedback.store.engine import Database, chunks
 from feedback.store.projections import epoch_s
 from feedback.store.rows import Person, Problem, Skip, Stats, TaskRow, Version, Vote
 from ml_backend.records import Annotation, Answer, Task
@@ -22,9 +22,11 @@ class Reads:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def tasks(self, project: str) -> list[Task]:
-        """Give the tasks that exist, with their data, by id."""
-        return self._tasks(project, true())
+    def tasks(self, project: str, *, only: Sequence[int] | None = None) -> list[Task]:
+        """Give the tasks that exist, or those of some numbers, with their data, by id."""
+        if only is None:
+            return self._tasks(project, true())
+        return [task for part in chunks(sorted(only)) for task in self._tasks(project, schema.task.c.id.in_(part))]
 
     def task(self, project: str, number: int) -> Task | None:
         """Give one task, or None where it is unknown or gone."""
