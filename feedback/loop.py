@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from feedback.learning.committee import Committee
 from feedback.learning.concluding import conclude
 from feedback.learning.dataset import Dataset, build
 from feedback.learning.guesses import Guesses
+from feedback.learning.guidelines import note_guideline
 from feedback.learning.opinions import Weighing
 from feedback.learning.roster import Roster
 from feedback.learning.scene import Scene, read_scene
@@ -34,6 +35,7 @@ from feedback.review.reasons import note_answers
 from feedback.review.rooms import Rooms
 from feedback.routing import route
 from feedback.store import ProjectRow, Store, WindowRow
+from feedback.writing_back import write_back
 from ml_backend.errors import ArtefactError, LabelConfigError, LabelStudioError, NotTrained, UnknownName
 from ml_backend.label_config import Control, LabelConfig, read_label_config
 from ml_backend.records import Annotation, Task
@@ -113,6 +115,7 @@ class Loop:
     ) -> None:
         self._store = store
         self._platform = platform
+        self._rooms = rooms
         self._desk = Desk(store, rooms, clock=clock, post=post)
         self._workshop = workshop
         self._folder = folder
@@ -162,6 +165,7 @@ class Loop:
         admitted = replace(admitted, scene=scene)
         scene = self._review(admitted, settlement, champion, notes, held, poll=poll)
         reopened = self._reopen(scene, settlement, notes, held)
+        self._write_back(scene, settlement, reviewed.finals, notes, held)
         asked, window = self._ask(scene, settlement, dataset, champion, notes, held)
         return Turn(
             project=scene.project.id,
@@ -183,6 +187,7 @@ class Loop:
         if self._platform is None:
             return 0
         try:
+            note_guideline(self._store, project_id, self._platform.describe(project_id), now_s=self._clock())
             return collect(self._store, self._platform, project_id, now_s=self._clock())
         except LabelStudioError as error:
             notes.append(f"not collected: {error}")
@@ -275,7 +280,7 @@ class Loop:
             task = scene.tasks[task_id]
             if task_id in scene.routes.held:
                 continue  # it is not for the first tier
-            given = votes + scene.stale.get(task_id, 0)  # Label Studio counts what we no longer do
+            given = self._given(scene.project.id, task_id, votes)
             if not task.is_labeled and task.overlap > given:
                 continue  # it is open already
             if not self._may_write(scene.project.id, held):
@@ -288,6 +293,33 @@ class Loop:
                 break
             done += 1
         return done
+
+    def _given(self, project: str, task: int, votes: int) -> int:
+        """How many people's answers Label Studio counts on a task: also ours, and those that count no more."""
+        there = {one.person for one in self._store.annotations(project, task=task) if not one.was_cancelled}
+        return max(votes, len(there))
+
+    def _write_back(
+        self, scene: Scene, settlement: Settlement, finals: Collection[int], notes: list[str], held: Held | None
+    ) -> None:
+        """Bring what several people settled back to Label Studio, where the policy asks for it."""
+        if self._rooms is None or not scene.project.connected:
+            return
+        project = scene.project.id
+        try:
+            written = write_back(
+                self._store,
+                self._rooms,
+                scene,
+                settlement,
+                but=finals,
+                may_write=lambda: self._may_write(project, held),
+            )
+        except LabelStudioError as error:
+            notes.append(f"the consensus is written back later: {error}")
+            return
+        if written.left and written.done:
+            self._store.want(project, "turn")
 
     def _ask(
         self,

@@ -10,6 +10,7 @@ import numpy as np
 
 from feedback.learning.guesses import Floats, Guesses
 from feedback.learning.routes import HIGH, NORMAL
+from feedback.learning.rules_of_thumb import suggestions
 from feedback.learning.scene import Scene
 from feedback.learning.settling import Settlement
 from feedback.learning.window import Open, Place, compose
@@ -252,7 +253,7 @@ def _of_one_band(
         ordering = _ordering(scene, learnable, champion, guesses, proba, number=number)
         ranked = list(zip(ordering.ids, ordering.reasons, strict=True))
     quota = max(0.5, policy.audit.quota) if audit_rows < policy.audit.start else policy.audit.quota
-    said = {task: champion.says(row) for task, row in proba.items()} if champion else {}
+    said = {task: champion.says(row) for task, row in proba.items()} if champion else suggestions(scene, learnable)
     return compose(
         opened,
         ranked,

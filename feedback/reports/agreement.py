@@ -8,6 +8,7 @@ from typing import Any
 
 from feedback.agreement import Coefficient, cohen, percent
 from feedback.agreement.verdict import read
+from feedback.learning.guidelines import guidelines
 from feedback.learning.scene import Scene
 from feedback.reports.people import answer_text
 from feedback.store import Store, Vote
@@ -37,10 +38,28 @@ def report_agreement(store: Store, scene: Scene, *, now_s: float) -> dict[str, A
         "confused": confused and {"answers": list(confused[:2]), "share": round(confused[2], 4)},
         "open": [named.tasks[code] for code in reading.open_first],
     }
+    if change := around_change(store, scene):
+        body["guideline"] = change
     last = store.latest(scene.project.id, "agreement")
     if last is None or {name: last.body.get(name) for name in body} != body:
         store.record(scene.project.id, "agreement", body | {"at_s": now_s})
     return body
+
+
+def around_change(store: Store, scene: Scene) -> dict[str, Any] | None:
+    """Agreement before and after the last change of guideline (label config or instruction); None without one.
+
+    Each side has the answers that were given under its guideline alone: a pair across the change says nothing.
+    """
+    told = guidelines(store, scene.project.id)
+    if len(told) < 2:
+        return None
+    at_s = told[-1].at_s
+    before = drawn_votes([vote for vote in scene.votes if vote.at_s < at_s], scene).votes
+    after = drawn_votes([vote for vote in scene.votes if vote.at_s >= at_s], scene).votes
+    sides = {"before": before, "after": after}
+    figures = {name: plain(cohen(votes)) if len(votes) else None for name, votes in sides.items()}
+    return {"hash": told[-1].hash, "changed_s": at_s, **figures}
 
 
 def drawn_votes(votes: Sequence[Vote], scene: Scene) -> Named:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from feedback.learning.guidelines import note_guideline
 from feedback.learning.roles import Draws
 from feedback.learning.scene import Scene
 from feedback.policy import Policy
@@ -74,3 +75,20 @@ def test_chosen_tasks_are_never_judged(store: Store):
 
     assert report_agreement(store, hard, now_s=1.0) is None
     assert report_agreement(store, replace(hard, doubled=frozenset({0, 3})), now_s=1.0)["percent"]["value"] == 1.0
+
+
+def test_agreement_is_told_before_and_after_a_change_of_the_guideline(store: Store):
+    unclear = scene(UNCLEAR, range(60))
+    clear = scene({task: ("none", "none") if task % 2 else ("hate", "hate") for task in range(60, 90)}, range(90))
+    later = tuple(replace(vote, at_s=50.0) for vote in clear.votes)
+    body = {"label_config": CONFIG.xml, "expert_instruction": "hate is aimed at a group"}
+    assert note_guideline(store, "7", body | {"expert_instruction": ""}, now_s=0.0)
+    assert not note_guideline(store, "7", body | {"expert_instruction": ""}, now_s=1.0)
+    assert note_guideline(store, "7", body, now_s=20.0)
+    found = report_agreement(store, replace(clear, votes=unclear.votes + later), now_s=60.0)
+
+    assert found is not None
+    change = found["guideline"]
+    assert change["changed_s"] == 20.0
+    assert change["before"]["value"] < 0.6 < change["after"]["value"] == 1.0
+    assert (change["before"]["items"], change["after"]["items"]) == (60, 30)

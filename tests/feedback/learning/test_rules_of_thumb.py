@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from feedback.learning.roles import Draws
+from feedback.learning.rules_of_thumb import load_function, suggestions
+from feedback.learning.scene import Scene
+from feedback.policy import read_policy
+from feedback.policy.opinions import LabellingFunction
+from feedback.store import ProjectRow
+from ml_backend.errors import UnknownName
+from ml_backend.label_config import read_label_config
+from ml_backend.records import Task
+from tests.support.fake_platform import TEXT_CONFIG
+
+CONFIG = read_label_config(TEXT_CONFIG)
+TASKS = {1: "red apple", 2: "old hammer", 3: "a stone", 4: "apple hammer"}
+
+
+def fruit(data: Mapping[str, Any]) -> str | None:
+    return "fruit" if "apple" in data["text"] else None
+
+
+def tool(data: Mapping[str, Any]) -> str | None:
+    return "tool" if "hammer" in data["text"] else None
+
+
+def broken(data: Mapping[str, Any]) -> str | None:
+    return "fruit" if data["no such field"] else "a label that is not there"
+
+
+def scene(*names: str) -> Scene:
+    text = "".join(f'[[labelling_functions]]\nname = "{one}"\nfunction = "{__name__}:{one}"\n' for one in names)
+    tasks = {number: Task(number, {"text": words}, "7") for number, words in TASKS.items()}
+    draws = Draws("key", "7", 0.0)
+    return Scene(ProjectRow("7"), read_policy(text), CONFIG.control(), CONFIG, draws, tasks, {}, {}, frozenset(), ())
+
+
+def test_functions_fill_in_where_they_speak_and_are_nobodys_votes():
+    found = suggestions(scene("fruit", "tool"), [1, 2, 3])
+
+    assert {task: answer.value for task, (answer, _) in found.items()} == {1: ("fruit",), 2: ("tool",)}
+    assert all(0.5 < sure <= 1.0 for _, sure in found.values())
+    assert suggestions(scene(), [1, 2, 3]) == {}
+
+
+def test_a_function_that_fails_or_is_missing_is_silent_and_told_once(caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.WARNING):
+        found = suggestions(scene("fruit", "broken", "gone"), [1, 2, 3, 4])
+
+    assert set(found) == {1, 4}
+    assert len(caplog.records) == 2
+    assert "failed on 4 of 4 tasks: KeyError" in caplog.text
+    assert "'gone'" in caplog.text
+
+
+def test_a_name_that_is_no_function_is_refused():
+    with pytest.raises(UnknownName, match="is not installed"):
+        load_function(LabellingFunction(name="x", function="feedback.votes:nothing"))
