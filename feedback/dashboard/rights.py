@@ -7,6 +7,7 @@ from typing import Literal
 
 from feedback.policy import Policy
 from feedback.policy.people import Role
+from feedback.policy.schema import same_email
 from feedback.store import ProjectRow
 
 Standing = Role | Literal["annotator"]
@@ -47,7 +48,7 @@ def standing(visitor: Visitor, policy: Policy) -> Standing:
         return "viewer"
     if visitor.owner and not any(one.role in _RULING for one in policy.people.values()):
         return "admin"
-    roles = (one.role for listed, one in policy.people.items() if _is(listed, visitor.email))
+    roles = (one.role for listed, one in policy.people.items() if same_email(listed, visitor.email))
     return next(roles, "annotator")
 
 
@@ -59,10 +60,3 @@ def may_look(role: Standing) -> bool:
 def may_rule(role: Standing) -> bool:
     """Whether somebody sees people's figures, and may pause, resume, start a turn and take work up again."""
     return role in _RULING
-
-
-def _is(listed: str, email: str) -> bool:
-    """Whether two addresses are one. Case is ignored in ASCII only: a Kelvin sign in lower case is a plain k, and
-    Label Studio lets anybody with an invitation sign up under such an address.
-    """
-    return listed == email or (listed.isascii() and email.isascii() and listed.lower() == email.lower())

@@ -121,7 +121,7 @@ class Policy(Section):
 
     def person(self, email: str) -> Person | None:
         """What the policy says of somebody; the case of an e-mail address does not matter."""
-        return next((one for name, one in self.people.items() if name.casefold() == email.casefold()), None)
+        return next((one for name, one in self.people.items() if same_email(name, email)), None)
 
     def conditions(self) -> list[Condition]:
         """What each rule asks, in order; the last is always met."""
@@ -254,3 +254,14 @@ def _keys(path: tuple[str | int, ...]) -> list[str]:
         else:  # a table of tables, or a list of them
             section = next((one for one in get_args(section) if hasattr(one, "model_fields")), None)
     return list(getattr(section, "model_fields", {}))
+
+
+def same_email(one: str, other: str) -> bool:
+    """Whether two addresses are the same; case counts for nothing within ASCII, and everything beyond it.
+
+    Unicode's own folding would let somebody sign up with a look-alike and be taken for another.
+
+    >>> same_email("Kate@example.org", "kate@example.org"), same_email("\u212aate@example.org", "kate@example.org")
+    (True, False)
+    """
+    return one == other or (one.isascii() and other.isascii() and one.lower() == other.lower())
