@@ -49,6 +49,7 @@ def play(
                 _work(studio, store, client, project, recipe, answers=answers, seconds=seconds, console=console)
                 _close(studio, store, project, console)
                 if keep:
+                    console.print(f"What the loop knows: {settings.url}/projects/{project}", highlight=False)
                     _wait_for_reader(console)
 
 
