@@ -1,0 +1,107 @@
+"""hitl people, gold and relabel, as an admin uses them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from feedback.commands import app
+from feedback.errors import VotesError
+from feedback.events import of_task
+from feedback.people.goldbook import gold_tasks
+from feedback.store import ProjectRow, Store, open_store
+from ml_backend.codecs import codec
+from ml_backend.label_config import read_label_config
+from ml_backend.records import Annotation, Answer, Task
+
+CONFIG = (
+    '<View><Text name="text" value="$text"/><Choices name="c" toName="text">'
+    '<Choice value="spam"/><Choice value="ham"/><Choice value="advert"/></Choices></View>'
+)
+CONTROL = read_label_config(CONFIG).control()
+AT = "2026-01-01T00:00:{:02d}Z"
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HITL_DATA_DIR", str(tmp_path))
+    opened = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}", durability="normal")
+    opened.save_project(ProjectRow("7", "mail", CONFIG))
+    for number in range(1, 21):
+        task = Task(number, {"text": f"t{number}"}, "7", created_at=AT.format(0), updated_at=AT.format(30))
+        opened.append(of_task(task, [annotation(number, person) for person in (4, 5)], source="poll"))
+    yield opened
+    opened.close()
+
+
+def annotation(task: int, person: int) -> Annotation:
+    """Person 4 is always right (odd tasks are spam), person 5 says spam to everything."""
+    label = "spam" if person == 5 or task % 2 else "ham"
+    result = codec("choices").encode(Answer("choices", (label,)), CONTROL, None)
+    at = AT.format(10 + task)
+    return Annotation(100 * person + task, task, "7", person, tuple(result), updated_at=at, created_at=at)
+
+
+def hitl(*args: object) -> Result:
+    return CliRunner().invoke(app, [str(arg) for arg in args], catch_exceptions=False)
+
+
+def gold_file(folder: Path, n: int = 10) -> Path:
+    rows = [f"{task},{'spam' if task % 2 else 'ham'}" for task in range(1, n + 1)]
+    (folder / "gold.csv").write_text("\n".join(["task,gold", *rows]) + "\n")
+    return folder / "gold.csv"
+
+
+def test_gold_is_added_listed_and_retired(store: Store, tmp_path: Path):
+    added = hitl("gold", "add", 7, gold_file(tmp_path))
+    retired = hitl("gold", "retire", 7, 2, 99)
+    listed = json.loads(hitl("gold", "list", 7, "--json").stdout)
+
+    assert "10 gold tasks" in added.stdout
+    assert "Retired: 2" in retired.stdout
+    assert [one["state"] for one in listed[:3]] == ["asked", "retired", "asked"]
+    assert (listed[0]["answer"], listed[0]["answers"], listed[0]["right"]) == ("spam", 2, 2)
+    assert (listed[1]["answer"], listed[1]["right"]) == ("ham", 1)
+    assert len(gold_tasks(store, "7")) == 10
+    assert "task 1: spam, 2 of 2 right" in hitl("gold", "list", 7).stdout
+
+
+def test_a_gold_file_with_a_label_that_is_not_there_changes_nothing(store: Store, tmp_path: Path):
+    (tmp_path / "bad.csv").write_text("task,gold\n1,spam\n2,stone\n")
+    with pytest.raises(VotesError, match="stone"):
+        hitl("gold", "add", 7, tmp_path / "bad.csv")
+    assert gold_tasks(store, "7") == {}
+
+
+def test_people_are_judged_by_gold_and_may_stay_unnamed(store: Store, tmp_path: Path):
+    hitl("gold", "add", 7, gold_file(tmp_path))
+    found = json.loads(hitl("people", 7, "--json").stdout)
+    unnamed = json.loads(hitl("people", 7, "--json", "--pseudonyms").stdout)
+
+    assert [(one["person"], one["accuracy"]["value"], one["against"]) for one in found] == [
+        (5, 0.5, "gold"),
+        (4, 1.0, "gold"),
+    ]
+    assert found[0]["accuracy"]["low"] < 0.5 < found[0]["accuracy"]["high"]
+    assert [one["person"][:2] for one in unnamed] == ["p-", "p-"]
+    assert len({one["person"] for one in unnamed}) == 2
+    assert "gold" in hitl("people", 7).stdout
+
+
+def test_relabel_says_what_it_did_and_refuses_what_it_does_not_understand(store: Store):
+    renamed = hitl("relabel", 7, "--where", "label=ham", "--map", "ham=advert")
+    stale = hitl("relabel", 7, "--where", "label=spam", "--split", "spam=ham,advert")
+
+    assert "10 answers now say 'advert'" in renamed.stdout
+    assert "30 answers on 20 tasks are stale" in stale.stdout
+    assert "10 of these tasks were answered by everybody" in stale.stdout
+    with pytest.raises(VotesError, match="not understood"):
+        hitl("relabel", 7, "--where", "person=4")
+    with pytest.raises(VotesError, match="same label"):
+        hitl("relabel", 7, "--where", "label=spam", "--map", "ham=advert")
