@@ -41,6 +41,8 @@ from ml_backend.label_config import Control, LabelConfig, read_label_config
 from ml_backend.records import Annotation, Task
 from ml_backend.registry import Bundle, Registry
 
+_REOPENED_AT_ONCE = 200  # tasks a turn: each is a request of about 0.1 s, and the queue waits for them
+
 
 class Platform(Protocol):
     """What the loop asks of Label Studio; wiring brings the real one, tests a fake."""
@@ -276,13 +278,18 @@ class Loop:
         if self._platform is None or not scene.project.connected:
             return 0
         done = 0
+        # Label Studio counts everybody's answers: also ours, and those that count no more
+        there = self._store.people_on(scene.project.id, [*settlement.wanting])
         for task_id, votes in settlement.wanting.items():
             task = scene.tasks[task_id]
             if task_id in scene.routes.held:
                 continue  # it is not for the first tier
-            given = self._given(scene.project.id, task_id, votes)
+            given = max(votes, there.get(task_id, 0))
             if not task.is_labeled and task.overlap > given:
                 continue  # it is open already
+            if done >= _REOPENED_AT_ONCE:
+                self._store.want(scene.project.id, "turn")
+                break
             if not self._may_write(scene.project.id, held):
                 break
             try:
@@ -293,11 +300,6 @@ class Loop:
                 break
             done += 1
         return done
-
-    def _given(self, project: str, task: int, votes: int) -> int:
-        """How many people's answers Label Studio counts on a task: also ours, and those that count no more."""
-        there = {one.person for one in self._store.annotations(project, task=task) if not one.was_cancelled}
-        return max(votes, len(there))
 
     def _write_back(
         self, scene: Scene, settlement: Settlement, finals: Collection[int], notes: list[str], held: Held | None

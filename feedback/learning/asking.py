@@ -150,7 +150,7 @@ def _grown(
         rows += [_row(scene, place, served.version, at, now_s) for place in places[: max(0, room)]]
     ahead = {row.task for row in rows}
     why = f"{len(rows)} more urgent tasks wait" if rows else ""
-    again = [item for item in outside if item.reopened]
+    again = _second_opinions(scene, opened, outside)
     rows += [
         _row(
             scene,
@@ -170,6 +170,13 @@ def _grown(
         rows += [_row(scene, place, served.version, first + at, now_s) for at, place in enumerate(places)]
         why = f"{still} of {len(here)} rows are left"
     return Plan(served.version, [*served.rows, *rows], why) if rows else None
+
+
+def _second_opinions(scene: Scene, opened: Sequence[Open], outside: Sequence[Open]) -> list[Open]:
+    """Those that a served window takes in: all, or as many as a window holds, when half of those are answered."""
+    again = [item for item in outside if item.reopened]
+    room = scene.policy.queue.window - sum(item.reopened for item in opened) + len(again)
+    return again if len(again) <= room else again[:room] if 2 * room >= scene.policy.queue.window else []
 
 
 def _why_anew(scene: Scene, served: Asked | None, opened: Sequence[Open], model: str) -> str:

@@ -148,18 +148,24 @@ def test_delete_all_and_import_again_is_a_new_beginning(world: World, how: str, 
 
 
 def test_imported_annotations_take_the_numbers_of_deleted_ones_and_are_no_votes(world: World) -> None:
-    world.turn()
-    old_votes = world.label(3)
+    def bring(label: str) -> set[int]:
+        body = [{"data": {"text": "one"}, "annotations": [{"result": says(label)}]} for _ in range(5)]
+        world.site.admin.import_tasks(world.project.id, body)
+        return {a.id for _, given in queue.sweep(world.site.admin, world.project.id) for a in given}
+
+    world.delete_all("at once")
+    old = bring("good")
     world.turn()
     world.delete_all("at once")
-    body = [{"data": {"text": "second"}, "annotations": [{"result": says("bad")}]} for _ in range(5)]
-    world.site.admin.import_tasks(world.project.id, body)
+    new = bring("bad")
 
     world.turn()
     assert ("sweep", "wanted") in {(row.kind, row.state) for row in world.store.works()}
     sweep(world.store, world.platform, world.project.id, clock=time.time)
 
-    assert {one.id for one in world.store.annotations(world.project.id)} >= set(old_votes)
+    known = world.store.annotations(world.project.id)
+    assert {one.id for one in known} == new == old
+    assert {one.result[0]["value"]["choices"][0] for one in known} == {"bad"}
     assert world.votes() == set()
     assert len(world.store.tasks(world.project.id)) == 5
     assert world.store.rebuild(check=True, project=world.project.id).ok

@@ -383,3 +383,38 @@ def test_an_ambiguous_label_is_split_asked_again_and_never_mixed(world: World):
     assert training is not None
     assert not {vote.annotation for vote in old} & set(training.body["annotations"])
     assert new & set(training.body["annotations"])
+
+
+def asked_twice(world: World) -> Turn:
+    """Two people, and a policy that wants two votes on every task: 60 tasks wait for the second one."""
+    parts = {"overlap": Overlap(share=1.0, votes=2), "queue": Queue(window=10, head=3)}
+    world.connect(POLICY.model_copy(update=parts))
+    for number in range(1, 61):
+        world.studio.answer(number, truth(str(world.studio.tasks[number].data["text"])))
+    world.studio.answer(61, "fruit", person=2)
+    return world.turn()
+
+
+def test_a_window_takes_in_no_more_second_opinions_than_it_holds(world: World):
+    turn = asked_twice(world)
+    second = world.turn()
+
+    rows = world.store.window("7")
+    assert len(rows) <= 20
+    assert turn.reopened == 61
+    assert second.reopened == 0
+    assert second.window == turn.window
+    assert world.turn().asked == ""  # the next come when half of these are answered
+    for row in rows:
+        if row.task <= 60 and not world.studio.tasks[row.task].is_labeled:
+            world.studio.answer(row.task, "fruit", person=2)
+    assert "second opinions" in world.turn().asked
+
+
+def test_tasks_are_opened_again_a_few_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("feedback.loop._REOPENED_AT_ONCE", 25)
+
+    done = [asked_twice(world).reopened, world.turn().reopened, world.turn().reopened, world.turn().reopened]
+
+    assert done == [25, 25, 11, 0]
+    assert "turn" in {row.kind for row in world.store.works()}
