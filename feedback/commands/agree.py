@@ -28,6 +28,7 @@ def agree(
     calibrate_gold: Annotated[
         int, typer.Option("--calibrate-gold", min=0, help="Gold answers for calibration; the rest judges.")
     ] = 0,
+    pseudonyms: Annotated[bool, typer.Option("--pseudonyms", help="Show nobody's name or user id.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything here, as JSON.")] = None,
 ) -> None:
     """Measure agreement, consensus and annotators, of a votes file or of a connected project."""
@@ -42,6 +43,8 @@ def agree(
         found = analyse_table(read_votes(votes), kind=kind, gold=answers, calibrate_gold=calibrate_gold, notes=told)
     else:
         found = _of_project(project, answers, calibrate_gold)
+    if pseudonyms:
+        found = _unnamed(found, project)
     if json_file:
         try:
             json_file.write_text(json.dumps(found.plain(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -63,6 +66,22 @@ def _of_project(project: str, gold: Any, calibrate_gold: int) -> Analysis:
         policy, config = policy_of(row), read_label_config(row.label_config)
         scene = read_scene(store, row, policy, config, config.control(policy.model.control))
     return analyse_scene(scene, gold=gold, calibrate_gold=calibrate_gold)
+
+
+def _unnamed(found: Analysis, project: str) -> Analysis:
+    """The same with pseudonyms: those of `hitl people` for a project, new ones each time for a file."""
+    import secrets
+    from dataclasses import replace
+
+    from feedback.people.pseudonyms import pseudonym
+    from feedback.wiring import opened, settings_from_environment
+
+    secret = secrets.token_hex()
+    if project:
+        with opened(settings_from_environment()) as store:
+            secret = store.secret("pseudonyms")
+    unnamed = tuple({**one, "worker": pseudonym(secret, one["worker"])} for one in found.annotators)
+    return replace(found, annotators=unnamed)
 
 
 def _print(found: Analysis) -> None:

@@ -62,11 +62,15 @@ def weigh(votes: Sequence[_Said], *, by: str) -> Opinions:
     People's habits are learnt where several answered the same task; a single vote is as good as its person. Give the
     votes on tasks that models learn from, no others: what is proved by audit and gold tasks must be said by majority.
     """
-    if by == "majority" or not votes:
+    return _weigh(_named(votes), by)
+
+
+def _weigh(named: Named, by: str) -> Opinions:
+    answers = _answers(named)
+    if by == "majority" or not answers:
         return Opinions()
-    if len({vote.answer.key for vote in votes}) > _MOST_LABELS or votes[0].answer.kind not in _LABELS:
+    if len(answers) > _MOST_LABELS or answers[0].kind not in _LABELS:
         return Opinions(reason="answers of this type are not right or wrong")
-    named = name_columns([v.task for v in votes], [v.person for v in votes], [v.answer for v in votes])
     if len(named.labels) < 2:
         return Opinions(reason="everybody gives the same answer")
     shared = np.bincount(named.votes.tasks)[named.votes.tasks] > 1
@@ -82,6 +86,15 @@ def weigh(votes: Sequence[_Said], *, by: str) -> Opinions:
     if by == "auto" and fit.method == "majority":
         return Opinions(reason=reason)
     return _opinions(named, fit, habits, reason)
+
+
+def _named(votes: Sequence[_Said]) -> Named:
+    return name_columns([v.task for v in votes], [v.person for v in votes], [v.answer for v in votes])
+
+
+def _answers(named: Named) -> list[Answer]:
+    answers: list[Answer] = list(named.labels)  # type: ignore[arg-type]
+    return answers
 
 
 def _fit(by: str, several: Votes) -> tuple[Consensus, Consensus, str]:
@@ -106,7 +119,7 @@ def _opinions(named: Named, fit: Consensus, habits: Consensus, reason: str) -> O
     sure = rows[np.arange(len(rows)), best]
     k = rows.shape[1]
     weight = np.clip(np.round((k * sure - 1.0) / (k - 1), 1), 0.05, 1.0)  # coarse: the next vote must not change all
-    answers: list[Answer] = list(named.labels)  # type: ignore[arg-type]
+    answers = _answers(named)
     tasks: list[int] = list(named.tasks)  # type: ignore[arg-type]
     by_task = {
         task: Opinion(answers[label], round(p, 4), round(w, 2))
@@ -142,11 +155,12 @@ class Weighing:
 
     def of(self, project: str, votes: Iterable[_Said], *, by: str) -> Opinions:
         """Opinions on these votes; only new votes cost time."""
-        listed = list(votes)
-        digest = hashlib.blake2b(by.encode())
-        digest.update(repr([(vote.task, vote.person, vote.answer.key) for vote in listed]).encode())
+        named = _named(list(votes))
+        digest = hashlib.blake2b(repr((by, named.tasks, named.people, [one.key for one in _answers(named)])).encode())
+        for column in (named.votes.tasks, named.votes.people, named.votes.labels):
+            digest.update(column.tobytes())
         known = self._known.get(project)
         if known is None or known[0] != digest.hexdigest():
-            known = self._known[project] = (digest.hexdigest(), weigh(listed, by=by))
+            known = self._known[project] = (digest.hexdigest(), _weigh(named, by))
             _LOG.info("project %s: consensus by %s: %s", project, known[1].method, known[1].reason)
         return known[1]

@@ -8,7 +8,7 @@ from typing import Any
 
 from feedback.agreement import Coefficient, cohen, percent
 from feedback.agreement.verdict import read
-from feedback.learning.guidelines import guidelines
+from feedback.learning.guidelines import guideline_of, guidelines
 from feedback.learning.scene import Scene
 from feedback.reports.people import answer_text
 from feedback.store import Store, Vote
@@ -55,9 +55,11 @@ def around_change(store: Store, scene: Scene) -> dict[str, Any] | None:
     if len(told) < 2:
         return None
     at_s = told[-1].at_s
-    before = drawn_votes([vote for vote in scene.votes if vote.at_s < at_s], scene).votes
-    after = drawn_votes([vote for vote in scene.votes if vote.at_s >= at_s], scene).votes
-    sides = {"before": before, "after": after}
+    under = [guideline_of(told, vote.at_s) for vote in scene.votes]
+    sides = {
+        name: drawn_votes([v for v, known in zip(scene.votes, under, strict=True) if known == one.hash], scene).votes
+        for name, one in (("before", told[-2]), ("after", told[-1]))
+    }
     figures = {name: plain(cohen(votes)) if len(votes) else None for name, votes in sides.items()}
     return {"hash": told[-1].hash, "changed_s": at_s, **figures}
 

@@ -14,7 +14,7 @@ from feedback.evidence import Interval
 from feedback.learning.scene import Scene
 from feedback.people.anchoring import Anchoring, anchoring
 from feedback.people.goldbook import gold_tasks
-from feedback.people.pace import Pace, pace
+from feedback.people.pace import Pace, pace, time_by_label
 from feedback.people.reliability import Reliability, advise_pause, against_gold, against_others
 from feedback.reports.people import answer_text
 from feedback.store import OverrideRow, Store, Vote
@@ -53,6 +53,7 @@ def people_figures(store: Store, scene: Scene) -> list[dict[str, Any]]:
         return []
     records, words = _records(scene, {task: one.answer for task, one in gold_tasks(store, scene.project.id).items()})
     paces = _paces(scene.votes)
+    shares = _time_shares(scene.votes)
     pulls = _pulls(store.overrides(scene.project.id, changed=None))
     rows = []
     for person in sorted(paces):
@@ -61,6 +62,7 @@ def people_figures(store: Store, scene: Scene) -> list[dict[str, Any]]:
             {"person": person}
             | _accuracy(record, words)
             | _speed(paces[person])
+            | {"time_share": shares.get(person, {})}
             | {"pull": _pull(pulls.get(person))}
             | {"advice": advise_pause(record, below=scene.policy.gold.pause_below) if record else ""}
         )
@@ -96,6 +98,21 @@ def _paces(votes: Sequence[Vote]) -> dict[int, Pace]:
     at_s = np.array([vote.at_s for vote in votes])
     lead_s = np.array([math.nan if vote.lead_time_s is None else vote.lead_time_s for vote in votes])
     return {one.person: one for one in pace(people, at_s, lead_s)}
+
+
+def _time_shares(votes: Sequence[Vote]) -> dict[int, dict[str, float]]:
+    """By person, the share of their time that each answer took."""
+    if not {vote.answer.kind for vote in votes} <= set(_LABELS):
+        return {}
+    named = name_columns([v.task for v in votes], [v.person for v in votes], [v.answer for v in votes])
+    lead_s = np.array([math.nan if vote.lead_time_s is None else vote.lead_time_s for vote in votes])
+    spent = time_by_label(named.votes.people, named.votes.labels, lead_s, n_labels=len(named.labels))
+    words = [answer_text(label.key) for label in named.labels]  # type: ignore[attr-defined]
+    people: list[int] = list(named.people)  # type: ignore[arg-type]
+    return {
+        people[code]: {word: round(float(share), 3) for word, share in zip(words, row, strict=True) if share > 0}
+        for code, row in spent.items()
+    }
 
 
 def _pulls(rows: Sequence[OverrideRow]) -> dict[int, Anchoring]:

@@ -6,20 +6,23 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from feedback.activating import policy_of
+from feedback.activating import activate, policy_of
 from feedback.connecting import connect, disconnect
 from feedback.learning.concluding import conclude
 from feedback.learning.opinions import Weighing
+from feedback.learning.renewal import renew
 from feedback.learning.scene import Scene, read_scene
 from feedback.learning.workshop import Workshop
 from feedback.loop import Loop, Turn
 from feedback.people.goldbook import add_gold
 from feedback.platform import LabelStudio
 from feedback.policy import read_policy
+from feedback.rooms import LabelStudioRooms
 from feedback.settings import Settings
 from feedback.store import Store, open_store
 from ml_backend.label_config import read_label_config
@@ -71,6 +74,7 @@ class Crowd:
             folder=FolderRegistry(folder),
             policies=policy_of,
             clock=time.time,
+            rooms=LabelStudioRooms(site.admin),
         )
 
     def turn(self) -> Turn:
@@ -112,10 +116,10 @@ class Crowd:
 
 
 @pytest.fixture
-def crowd(site: Site, backend: StubBackend, tmp_path: Path) -> Iterator[Crowd]:
+def crowd(request: pytest.FixtureRequest, site: Site, backend: StubBackend, tmp_path: Path) -> Iterator[Crowd]:
     store = open_store(f"sqlite:///{tmp_path / 'hitl.db'}", durability="normal")
     store.set_secret("draws", "the same drawn tasks in every run")
-    with site.project(TASKS) as project:
+    with site.project(getattr(request, "param", TASKS)) as project:
         made = Crowd(site, project, backend, store, tmp_path / "models")
         yield made
         disconnect(store, site.admin, project.id)
@@ -152,6 +156,7 @@ def test_a_careless_annotator_is_found_asked_about_and_outweighed(crowd: Crowd):
     assert len(again & careless) > len(again & careful - careless)  # what a careless person said pays to be asked again
 
 
+@pytest.mark.parametrize("crowd", [30], indirect=True)
 def test_gold_tasks_meet_every_new_person_first_and_look_like_any_other(crowd: Crowd):
     scene = crowd.scene()
     chosen = list(crowd.project.tasks)[10:14]
@@ -176,6 +181,44 @@ def test_gold_tasks_meet_every_new_person_first_and_look_like_any_other(crowd: C
     assert [row["result"] for row in handed["predictions"]] == [[]]
     assert handed["annotations"] == other["annotations"] == []
     assert other["id"] not in chosen
+
+
+@pytest.mark.parametrize("crowd", [14], indirect=True)
+def test_a_label_that_changed_is_asked_again_first_and_the_consensus_is_written_back_once(crowd: Crowd):
+    row = crowd.store.project(crowd.project.id)
+    assert row is not None
+    wanted = read_policy("[queue]\nwindow = 100\nhead = 2\n[audit]\nshare = 0.0\n[overlap]\nshare = 0.0\n"
+                         "[consensus]\nwrite_back = true\n[train]\nmin_rows = 500")  # fmt: skip
+    activate(crowd.store, row, wanted, who="test", now_s=time.time())
+    crowd.turn()
+    crowd.answer(0, 6)
+    crowd.turn()
+    scene = crowd.scene()
+    label = next(str(vote.answer.value[0]) for vote in scene.votes)  # type: ignore[index]
+    done = renew(crowd.store, crowd.project.id, scene.votes, scene.control.labels, label=label, now_s=time.time())
+    stale = {vote.task for vote in scene.votes if vote.annotation in done.versions}
+    turn = crowd.turn()
+    handed = crowd.answer(1, len(stale))
+
+    assert turn.reopened == len(stale) > 0
+    assert set(handed) == stale
+    crowd.turn()
+    assert {vote.task for vote in crowd.scene().votes} == {vote.task for vote in scene.votes}
+    assert not {vote.annotation for vote in crowd.scene().votes} & done.versions.keys()
+
+    third = replace(crowd.scene().project, overlap=2)
+    crowd.store.save_project(third)
+    crowd.turn()
+    crowd.work()
+    shared = [one for one in conclude(crowd.scene(), Weighing()).settled if one.votes > 1]
+    for _ in range(3):
+        crowd.turn()
+    written = crowd.store.records(crowd.project.id, "written_back", limit=1000)
+    assert {one.body["task"] for one in written} == {one.task for one in shared}
+    assert all(one.body["starred"] for one in written)
+    own = {one.body["annotation"] for one in written}
+    assert len(own) == len(written)
+    assert not own & {vote.annotation for vote in crowd.scene().votes}
 
 
 def _majority(scene: Scene, task: int) -> str:

@@ -418,3 +418,25 @@ def test_tasks_are_opened_again_a_few_at_a_time(world: World, monkeypatch: pytes
 
     assert done == [25, 25, 11, 0]
     assert "turn" in {row.kind for row in world.store.works()}
+
+
+def test_what_bots_and_we_ourselves_write_changes_neither_training_nor_agreement(world: World):
+    world.connect(POLICY.model_copy(update={"overlap": Overlap(share=0.5, votes=2)}), bots=(99,))
+    world.turn()
+    for person in (1, 2, 1, 2):
+        world.label(15, person=person)
+        world.turn()
+    before = [world.store.records("7", kind) for kind in ("training", "agreement", "people")]
+    for task in list(world.studio.tasks)[:100]:
+        world.studio.answer(task, "fruit", person=99)
+    ours = [world.studio.answer(task, "fruit", person=3) for task in list(world.studio.tasks)[:100]]
+    world.store.own("7", annotations=ours)
+    turn = world.turn()
+
+    assert len(world.store.annotations("7")) >= 200 + turn.answers
+    assert turn.verdict == ""
+    assert [world.store.records("7", kind) for kind in ("training", "agreement", "people")] == before
+    assert all(before)
+    learned = {one for record in before[0] for one in record.body["annotations"]}
+    people = {one.id: one.person for one in world.studio.annotations.values()}
+    assert {people[one] for one in learned} <= {1, 2}

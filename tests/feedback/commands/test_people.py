@@ -91,6 +91,9 @@ def test_people_are_judged_by_gold_and_may_stay_unnamed(store: Store, tmp_path: 
     assert found[0]["accuracy"]["low"] < 0.5 < found[0]["accuracy"]["high"]
     assert [one["person"][:2] for one in unnamed] == ["p-", "p-"]
     assert len({one["person"] for one in unnamed}) == 2
+    hitl("agree", 7, "--pseudonyms", "--json", tmp_path / "agree.json")
+    told = json.loads((tmp_path / "agree.json").read_text())["annotators"]
+    assert {one["worker"] for one in told} == {one["person"] for one in unnamed}
     assert "gold" in hitl("people", 7).stdout
 
 

@@ -72,6 +72,8 @@ def test_chosen_tasks_judge_nobody_but_pace_is_told(store: Store):
     assert all(one["accuracy"] is None and one["answers"] == 60 for one in found)
     assert {one["person"]: one["median_s"] for one in found} == {1: 20.0, 2: 40.0, 3: 60.0}
     assert all(55 < one["per_hour"] < 66 for one in found)
+    assert all(set(one["time_share"]) == {"a", "b"} for one in found)
+    assert all(abs(sum(one["time_share"].values()) - 1.0) < 0.01 for one in found)
 
 
 def test_gold_judges_where_there_is_enough_of_it(store: Store):
