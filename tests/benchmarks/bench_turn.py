@@ -1,0 +1,203 @@
+"""A turn of the loop on a large project: 100,000 texts and 20,000 answers, SQLite, without Label Studio's own time.
+
+HITL_BENCH_TASKS=20000 makes it smaller. The first turn trains, promotes and orders all open tasks anew; quiet ones find
+nothing to do. Label Studio is the fake in memory, whose requests cost nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from feedback import events
+from feedback.connecting import policy_of
+from feedback.learning.scene import project_draws
+from feedback.learning.workshop import Workshop
+from feedback.loop import Loop, Turn
+from feedback.policy import Policy
+from feedback.store import ProjectRow, Store, open_store
+from ml_backend.records import Task
+from ml_backend.registry import FolderRegistry
+from tests.benchmarks import machine
+from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
+
+TASKS = int(os.environ.get("HITL_BENCH_TASKS", "100000"))
+ANSWERS, PEOPLE = TASKS // 5, 5
+PATIENCE_S = float(os.environ.get("HITL_BENCH_PATIENCE", "30"))  # for others to leave the machine alone
+QUIET_S, PROMOTION_S = 3.0, 20.0
+_BATCH = 5_000
+_ROUNDS = 5
+_WORDS = {
+    "fruit": ["apple", "pear", "plum", "cherry", "banana", "grape", "melon", "lemon"],
+    "tool": ["hammer", "saw", "drill", "wrench", "chisel", "pliers", "lathe", "vice"],
+}
+_FILL = [
+    "the",
+    "a",
+    "of",
+    "with",
+    "red",
+    "old",
+    "big",
+    "small",
+    "some",
+    "very",
+    "quick",
+    "under",
+    "over",
+    "near",
+    "market",
+    "shop",
+    "table",
+    "bench",
+    "bought",
+    "sold",
+]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One turn: what it did, and the seconds that it took on the wall and of the processor."""
+
+    turn: Turn
+    wall_s: float
+    cpu_s: float
+
+
+class Large:
+    """A project of many texts and its loop, as one worker has it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.rng = random.Random(3)
+        self.store = open_store(f"sqlite:///{folder / 'hitl.sqlite3'}")
+        self.studio = FakeLabelStudio(_now=datetime(2026, 1, 1, tzinfo=UTC))
+        self.studio.add(*(self._text() for _ in range(TASKS)))
+        self.open = list(self.studio.tasks)
+        self.rng.shuffle(self.open)
+        row = ProjectRow("7", "large", TEXT_CONFIG, connected=True)
+        options = {"policy": Policy().model_dump(mode="json"), "audit_share": 0.1}
+        self.store.save_project(replace(row, options=options))
+        tasks = list(self.studio.tasks.values())
+        for start in range(0, TASKS, _BATCH):
+            self.store.append_tasks(tasks[start : start + _BATCH], source="sweep")
+        self.answer(ANSWERS)
+        self.loop = Loop(
+            self.store,
+            platform=self.studio,
+            workshop=Workshop(lambda: ()),
+            folder=FolderRegistry(folder / "models"),
+            policies=policy_of,
+            clock=time.time,
+        )
+        self.turn()  # collects everything once: what follows is told by webhook
+
+    def answer(self, n: int) -> None:
+        """People answer so many tasks, five in a hundred wrongly; webhooks tell it."""
+        batch: list[events.Event] = []
+        for _ in range(n):
+            task = self.open.pop()
+            label = self.studio.tasks[task].data["text"].split()[0]
+            said = label if self.rng.random() < 0.95 else self.rng.choice(list(_WORDS))
+            number = self.studio.answer(task, said, person=1 + task % PEOPLE)
+            batch += events.of_task(self.studio.tasks[task], [self.studio.annotations[number]], source="webhook")
+            if len(batch) >= _BATCH:
+                self.store.append(batch)
+                batch = []
+        self.store.append(batch)
+        self.store.record("7", "cursor", {"since": (self.studio._now + timedelta(seconds=5)).isoformat()})
+
+    def turn(self) -> Measured:
+        wall_s, cpu_s = time.perf_counter(), time.process_time()
+        turn = self.loop.turn("7")
+        return Measured(turn, time.perf_counter() - wall_s, time.process_time() - cpu_s)
+
+    def _text(self) -> str:
+        label = self.rng.choice(list(_WORDS))
+        words = self.rng.choices(_FILL, k=self.rng.randint(5, 25)) + self.rng.choices(_WORDS[label], k=2)
+        self.rng.shuffle(words)
+        return f"{label} {' '.join(words)}"
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Large]:
+    made = Large(tmp_path_factory.mktemp("large"))
+    yield made
+    made.store.close()
+
+
+@pytest.mark.timeout(1800)
+def test_turns_of_a_large_project(large: Large) -> None:
+    busy = machine.wait_until_calm(PATIENCE_S)
+    quiet = sorted((large.turn() for _ in range(_ROUNDS)), key=lambda one: one.wall_s)
+    large.answer(1)
+    one = large.turn()
+    large.answer(ANSWERS // 5)
+    promotion = large.turn()
+    fresh = Loop(
+        large.store,
+        platform=large.studio,
+        workshop=Workshop(lambda: ()),
+        folder=FolderRegistry(large.store._database.path.parent / "again"),  # type: ignore[union-attr]
+        policies=policy_of,
+        clock=time.time,
+    )
+    large.answer(ANSWERS // 5)
+    large.loop = fresh
+    first = large.turn()
+    report(busy, {"quiet": quiet[_ROUNDS // 2], "one answer": one, "promotion": promotion, "new worker": first})
+
+    assert promotion.turn.verdict.startswith("promoted")
+    assert first.turn.verdict.startswith("promoted")
+    assert quiet[_ROUNDS // 2].wall_s < QUIET_S
+    assert one.wall_s < QUIET_S
+    assert promotion.wall_s < PROMOTION_S
+    assert first.wall_s < PROMOTION_S
+
+
+def test_what_a_prediction_request_asks_of_the_store(large: Large) -> None:
+    """The rule that hides audit tasks is made twice a second for each project, and asked for each task."""
+    store, row = large.store, large.store.project("7")
+    assert row is not None
+    draws = project_draws(store, row, policy_of(row))
+    task = Task(1, {"text": "an apple a day"}, "7")
+
+    def rule(store: Store = store) -> None:
+        found = store.project("7")
+        assert found is not None
+        project_draws(store, found, policy_of(found))
+
+    made_ms, asked_ms = each_ms(rule), each_ms(lambda: draws.blind(task.data))
+    champion_ms = each_ms(lambda: store.registry.champion("7"))
+    print(f"  rule {made_ms:.2f} ms, champion {champion_ms:.2f} ms, each task {asked_ms * 1000:.0f} us")  # noqa: T201
+
+    assert made_ms + champion_ms < 10
+    assert asked_ms < 0.1
+
+
+def each_ms(call: Callable[[], object], n: int = 200) -> float:
+    """Milliseconds of a call, the mean of many."""
+    call()
+    began_s = time.perf_counter()
+    for _ in range(n):
+        call()
+    return (time.perf_counter() - began_s) / n * 1000
+
+
+def report(busy: float, turns: dict[str, Measured]) -> None:
+    """What a reader needs to judge the figures."""
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    lines = [
+        "",
+        f"a turn on {TASKS} tasks and {ANSWERS} answers; machine: {machine.describe()}; others used {busy:.0%} before",
+        *(f"  {name}: {one.wall_s:.2f} s, processor {one.cpu_s:.2f} s" for name, one in turns.items()),
+        f"  memory at most {memory} MiB, the fake Label Studio's own included",
+    ]
+    print("\n".join(lines))  # noqa: T201
