@@ -111,6 +111,7 @@ def loop_of(settings: Settings, store: Store) -> Loop:
     from feedback.connecting import policy_of
     from feedback.loop import Loop
     from feedback.platform import LabelStudio
+    from feedback.posting import post
     from feedback.rooms import LabelStudioRooms
     from ml_backend.registry import FolderRegistry
 
@@ -119,6 +120,7 @@ def loop_of(settings: Settings, store: Store) -> Loop:
         store,
         platform=LabelStudio(client, store) if client else None,
         rooms=LabelStudioRooms(client) if client else None,
+        post=post,
         workshop=_workshop(settings, store),
         folder=FolderRegistry(settings.data_dir / "models"),
         policies=policy_of,
