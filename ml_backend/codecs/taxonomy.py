@@ -40,9 +40,16 @@ class Taxonomy:
         return [region(control, "taxonomy", {"taxonomy": [list(path) for path in _paths(answer)]}, score)]
 
     def distance(self, a: Answer, b: Answer) -> float:
-        """One minus the Jaccard index of all nodes on the chosen paths."""
-        left, right = _nodes(a), _nodes(b)
-        return 1.0 - len(left & right) / len(left | right) if left | right else 0.0
+        """One minus the Jaccard index of all nodes on the chosen paths.
+
+        Who also chose a parent that the others' leaf implies differs by half of what the paths differ.
+        """
+        nodes = _apart(_nodes(a), _nodes(b))
+        return nodes or _apart(set(_paths(a)), set(_paths(b))) / 2
+
+
+def _apart(left: set[Path], right: set[Path]) -> float:
+    return 1.0 - len(left & right) / len(left | right) if left | right else 0.0
 
 
 def _is_path(path: object) -> bool:

@@ -23,7 +23,7 @@ _FILL = "please the my is was help with a today again why can you not"
 
 def texts(n: int = 60, *, seed: int = 0) -> tuple[list[dict[str, str]], list[str]]:
     """Task data and labels, the classes in turn."""
-    draw = random.Random(seed)  # noqa: S311 - nothing secret is drawn
+    draw = random.Random(seed)
     labels = [sorted(_WORDS)[place % 3] for place in range(n)]
     data = [
         {"text": " ".join(draw.choices(_WORDS[label].split(), k=3) + draw.choices(_FILL.split(), k=6))}
