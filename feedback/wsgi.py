@@ -1,13 +1,99 @@
-"""What gunicorn calls in each worker, after the fork: the application from the environment's settings."""
+"""The web half, composed: what gunicorn calls in each of its workers, after the fork."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from flask import Flask
 
-from feedback.wiring import application, settings_from_environment
+from feedback.logs import log_to_stderr
+from feedback.settings import Settings
+from feedback.wiring import doorbell_of, settings_from_environment, workshop_of
 from ml_backend.app.wsgi import settle
+
+if TYPE_CHECKING:
+    from feedback.dashboard import House
+    from feedback.store import Store
 
 
 def create() -> Flask:
-    """Make the application; gunicorn's `feedback.wsgi:create()`."""
+    """Make the application from the environment's settings; gunicorn's `feedback.wsgi:create()`."""
     return settle(application(settings_from_environment()))
+
+
+def application(settings: Settings) -> Flask:
+    """The web application of one gunicorn worker; called after the fork."""
+    from feedback.breaker import Breaker
+    from feedback.connecting import policy_of, webhook_secrets
+    from feedback.dashboard import SharedAttempts, pages
+    from feedback.incidents import Incidents
+    from feedback.learning.scene import project_draws
+    from feedback.signals import SignalDoor
+    from feedback.store import open_store
+    from feedback.webhooks import Webhook
+    from ml_backend.app import Limits, Metrics, Security, create_app, post
+    from ml_backend.predictor import Predictor
+    from ml_backend.records import Task
+
+    log_to_stderr(settings)
+    # Label Studio waits for a webhook one second: whoever waits longer for a lock only keeps a thread from others
+    store = open_store(settings.store_url, durability=settings.durability, wait_s=1.0, patient=True)
+    incidents = Incidents(store, clock=time.time)
+    incidents.start()
+    metrics = Metrics(lambda: gauges(store), also=incidents.count)
+
+    def blind(project: str) -> Callable[[Task], bool]:
+        row = store.project(project)
+        if row is None:
+            return lambda _task: False
+        draws = project_draws(store, row, policy_of(row))
+        return lambda task: draws.blind(task.data)
+
+    def secrets() -> tuple[str, ...]:
+        # a service that nobody has connected has told its secret to nobody: on loopback it listens to all
+        return webhook_secrets(settings, store) if settings.secrets or store.find_secret("webhook") else ()
+
+    ring = doorbell_of(settings, store).ring
+    webhook = Webhook(store, ring=ring)
+    return create_app(
+        Predictor(store.registry, blind=blind, load=workshop_of(settings, store).load, count=metrics.count),
+        webhook=Breaker(webhook, count=metrics.count),
+        job_status=webhook.job_status,
+        limits=Limits(body_bytes=settings.max_body_mib << 20, tasks=settings.max_tasks),
+        security=Security(
+            settings.basic_auth_user, settings.basic_auth_password, secrets, SharedAttempts(store, "service")
+        ),
+        metrics=metrics,
+        mounts=[post("/signal", SignalDoor(store, ring=ring)), pages(house_of(settings, store, ring=ring))],
+    )
+
+
+def house_of(settings: Settings, store: Store, *, ring: Callable[[str], None]) -> House:
+    """What the pages are made from. They are open to look at only where nobody but this machine can reach them."""
+    from urllib.parse import urlsplit
+
+    from feedback.connecting import policy_of
+    from feedback.dashboard import House, LabelStudioAccounts, Manners, SharedAttempts
+
+    known = settings.label_studio_url
+    public = urlsplit(settings.url)
+    return House(
+        store,
+        policy_of,
+        Manners(secure=public.scheme == "https", open=settings.open_to_look, public=public.netloc),
+        LabelStudioAccounts(known, settings.label_studio_api_key) if known else None,
+        SharedAttempts(store, "pages", burst=10, every_s=30.0),
+        ring,
+        known,
+    )
+
+
+def gauges(store: Store) -> dict[str, float]:
+    """What /metrics says of the store: one source for all workers, so that nothing is summed twice."""
+    from feedback.incidents import last_day
+    from feedback.reports.status import service_gauges
+
+    met = last_day(store, now_s=time.time())
+    return service_gauges(store) | {f"hitl_day_{name}": float(number) for name, number in met.items()}

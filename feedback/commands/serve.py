@@ -48,7 +48,8 @@ def web(host: Host = None, port: Port = None) -> None:
 
 def worker() -> None:
     """Run the worker half alone: it collects, learns, promotes and writes the queue."""
-    from feedback.wiring import prepare, run_worker, settings_from_environment
+    from feedback.wiring import prepare, settings_from_environment
+    from feedback.working import run_worker
 
     settings = settings_from_environment()
     prepare(settings)

@@ -11,7 +11,8 @@ def sweep(project: Annotated[str, typer.Argument(help="The project's number.")])
     """Make the store equal to Label Studio, whatever webhooks lost; an interrupted sweep goes on where it was."""
     from rich.console import Console
 
-    from feedback.wiring import opened, run_sweep, settings_from_environment
+    from feedback.wiring import opened, settings_from_environment
+    from feedback.working import run_sweep
 
     settings = settings_from_environment()
     with opened(settings) as store, Console(stderr=True).status("sweeping") as line:

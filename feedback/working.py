@@ -1,0 +1,105 @@
+"""The worker half, composed: what is done for each project, and when it is due."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
+
+from feedback.logs import log_to_stderr
+from feedback.settings import Settings
+from feedback.wiring import client_of, doorbell_of, known_project, loop_of, opened, owner
+
+if TYPE_CHECKING:
+    from feedback.jobs.lease import Held
+    from feedback.jobs.tick import Job
+    from feedback.store import Store
+    from feedback.sweeping import Swept
+
+_SWEEP_SLICE_S = 10.0  # of a sweep, then turns have their chance
+
+
+def run_worker(settings: Settings) -> None:
+    """Work until asked to stop; each connected project is polled every `poll_s` and swept every `sweep_s`."""
+    from feedback.jobs.tick import Worker
+    from feedback.sweeping import is_due
+    from feedback.tidying import is_due as is_untidy
+
+    log_to_stderr(settings)
+    with opened(settings, patient=True) as store:
+        loop = cache(lambda: loop_of(settings, store))  # at the first turn: the store may be away until then
+        polled: dict[str, float] = {}
+
+        def due(project: str) -> bool:
+            return time.monotonic() - polled.get(project, -settings.poll_s) >= settings.poll_s
+
+        def turn(project: str, held: Held) -> None:
+            poll = due(project)
+            if poll:
+                polled[project] = time.monotonic()
+            loop().turn(project, held=held, poll=poll)
+
+        def want_what_is_due() -> None:
+            for row in store.projects():
+                if row.connected and due(row.id):
+                    store.want(row.id, "turn")
+                if row.connected and is_due(store, row.id, every_s=settings.sweep_s, now_s=time.time()):
+                    store.want(row.id, "sweep")  # without Label Studio nobody claims it, and it stands in the status
+                if "clean" in jobs and row.connected and not row.paused and is_untidy(store, row.id, now_s=time.time()):
+                    store.want(row.id, "clean")
+
+        jobs: dict[str, Job] = {"turn": turn}
+        if settings.has_label_studio:
+            jobs["sweep"] = _sweeper(settings, store, slice_s=_SWEEP_SLICE_S)
+            jobs["clean"] = _cleaner(settings, store)
+        worker = Worker(store, jobs, owner=owner(), tick_s=settings.tick_s, doorbell=doorbell_of(settings, store))
+        worker.run(before_look=want_what_is_due)
+
+
+def run_sweep(settings: Settings, store: Store, project: str, *, told: Callable[[Swept], object]) -> Swept:
+    """Compare a project with Label Studio now, to the end; `told` hears of each stretch."""
+    from feedback.jobs.tick import LEASE_S, run_held
+
+    known_project(store, project)
+    job = _sweeper(settings, store, slice_s=0.0)
+    while True:
+        store.want(project, "sweep")
+        while (work := store.claim(owner(), lease_s=LEASE_S, kinds=("sweep",), project=project)) is None:
+            time.sleep(0.2)
+        done = run_held(store, work, job)
+        told(done)
+        if done.complete:
+            return done
+
+
+def _sweeper(settings: Settings, store: Store, *, slice_s: float) -> Callable[[str, Held], Swept]:
+    """The job that sweeps for so long and stops between two stretches, so that turns are never kept waiting."""
+    from feedback.platform import LabelStudio
+    from feedback.sweeping import sweep
+
+    platform = cache(lambda: LabelStudio(client_of(settings, store), store))
+
+    def job(project: str, held: Held) -> Swept:
+        until_s = time.monotonic() + slice_s
+        done = sweep(
+            store, platform(), project, clock=time.time, go_on=lambda: held.holds() and time.monotonic() < until_s
+        )
+        if not done.complete:
+            store.want(project, "sweep")
+        return done
+
+    return job
+
+
+def _cleaner(settings: Settings, store: Store) -> Job:
+    """The job that deletes a few old predictions."""
+    from feedback.platform import LabelStudio
+    from feedback.tidying import tidy
+
+    platform = cache(lambda: LabelStudio(client_of(settings, store), store))
+
+    def job(project: str, held: Held) -> object:
+        return tidy(store, platform(), project, lock_ttl_s=settings.lock_ttl_s, now_s=time.time(), go_on=held.holds)
+
+    return job
