@@ -1,4 +1,4 @@
-"""The composition root: from settings to a store, a client and a loop; working and wsgi compose the two halves of it."""
+"""The composition root: from settings to a store, a client and a loop; working and wsgi compose the two halves."""
 
 from __future__ import annotations
 
