@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from feedback.bots import find_bot
-from feedback.loop import Given
 from feedback.store import Store, WindowRow
+from feedback.turning import Given
 from ml_backend.label_config import Control
 from ml_backend.labelstudio import cleaning, hiding, projects, queue
 from ml_backend.labelstudio.client import Client

@@ -18,11 +18,12 @@ from feedback.settings import Settings, read_settings
 if TYPE_CHECKING:
     from feedback.jobs.doorbell import Doorbell
     from feedback.learning.workshop import Workshop
-    from feedback.loop import Loop, Turn
+    from feedback.loop import Loop
     from feedback.policy import Policy
     from feedback.policy.simulate import Simulation
     from feedback.store import ProjectRow, Store
     from feedback.store.backups import Restored
+    from feedback.turning import Turn
     from ml_backend.features.media import Media
     from ml_backend.labelstudio.client import Client
     from ml_backend.labelstudio.doctor import Finding

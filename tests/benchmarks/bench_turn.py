@@ -21,9 +21,10 @@ from feedback import events
 from feedback.connecting import policy_of
 from feedback.learning.scene import project_draws
 from feedback.learning.workshop import Workshop
-from feedback.loop import Loop, Turn
+from feedback.loop import Loop
 from feedback.policy import Policy
 from feedback.store import ProjectRow, Store, open_store
+from feedback.turning import Turn
 from ml_backend.records import Task
 from ml_backend.registry import FolderRegistry
 from tests.benchmarks import machine

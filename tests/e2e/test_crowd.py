@@ -18,13 +18,14 @@ from feedback.learning.opinions import Weighing
 from feedback.learning.renewal import renew
 from feedback.learning.scene import Scene, read_scene
 from feedback.learning.workshop import Workshop
-from feedback.loop import Loop, Turn
+from feedback.loop import Loop
 from feedback.people.goldbook import add_gold
 from feedback.platform import LabelStudio
 from feedback.policy import read_policy
 from feedback.rooms import LabelStudioRooms
 from feedback.settings import Settings
 from feedback.store import Store, open_store
+from feedback.turning import Turn
 from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio.client import Client
 from ml_backend.records import Answer

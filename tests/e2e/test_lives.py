@@ -11,7 +11,6 @@ import pytest
 
 from feedback import events
 from feedback.connecting import connect, disconnect
-from feedback.loop import Turn
 from feedback.platform import LabelStudio
 from feedback.policy import Policy
 from feedback.policy.schema import Audit, Overlap, Queue, Train
@@ -19,6 +18,7 @@ from feedback.settings import Settings, read_settings
 from feedback.store import Store
 from feedback.sweeping import sweep
 from feedback.tidying import tidy
+from feedback.turning import Turn
 from feedback.webhooks import Webhook
 from feedback.wiring import client_of, opened, run_turn
 from ml_backend.labelstudio import queue

@@ -12,13 +12,14 @@ import pytest
 from feedback.activating import activate, policy_of
 from feedback.collecting import collect
 from feedback.learning.workshop import Workshop
-from feedback.loop import Loop, Turn
+from feedback.loop import Loop
 from feedback.platform import LabelStudio
 from feedback.policy import read_policy
 from feedback.review.rooms import known_rooms
 from feedback.review.tiers import COMMENT, FACTS, HISTORY, KEY, REASON, VERDICT
 from feedback.rooms import LabelStudioRooms
 from feedback.store import ProjectRow, Store, open_store
+from feedback.turning import Turn
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.projects import UNCERTAINTY
 from ml_backend.registry import FolderRegistry

@@ -12,12 +12,13 @@ import pytest
 from feedback.activating import activate, policy_of
 from feedback.connecting import connect, disconnect
 from feedback.learning.workshop import Workshop
-from feedback.loop import Loop, Turn
+from feedback.loop import Loop
 from feedback.platform import LabelStudio
 from feedback.policy import Policy, read_policy
 from feedback.settings import Settings
 from feedback.signals import SignalDoor
 from feedback.store import Store, open_store
+from feedback.turning import Turn
 from ml_backend.registry import FolderRegistry
 from tests.support.label_studio import Project, Site, StubBackend, says
 

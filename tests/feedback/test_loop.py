@@ -16,11 +16,12 @@ from feedback.learning.challenge import learned_annotations
 from feedback.learning.renewal import renew
 from feedback.learning.scene import project_draws
 from feedback.learning.workshop import Workshop
-from feedback.loop import Loop, Turn
+from feedback.loop import Loop
 from feedback.people.goldbook import add_gold
 from feedback.policy import Policy
 from feedback.policy.schema import Audit, Overlap, Queue, Train
 from feedback.store import ProjectRow, Store, open_store
+from feedback.turning import Turn
 from ml_backend.predictor import COLD
 from ml_backend.records import Answer
 from ml_backend.registry import FolderRegistry
@@ -412,7 +413,7 @@ def test_a_window_takes_in_no_more_second_opinions_than_it_holds(world: World):
 
 
 def test_tasks_are_opened_again_a_few_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("feedback.loop._REOPENED_AT_ONCE", 25)
+    monkeypatch.setattr("feedback.placing._REOPENED_AT_ONCE", 25)
 
     done = [asked_twice(world).reopened, world.turn().reopened, world.turn().reopened, world.turn().reopened]
 

@@ -11,13 +11,14 @@ import pytest
 from feedback.activating import activate, activations, policy_of, policy_of_hash
 from feedback.errors import PolicyError
 from feedback.learning.workshop import Workshop
-from feedback.loop import Loop, Turn
+from feedback.loop import Loop
 from feedback.past import open_tasks_now, past_decisions
 from feedback.policy import Policy, read_policy
 from feedback.policy.simulate import simulate
 from feedback.routing import why
 from feedback.signals import SignalDoor
 from feedback.store import ProjectRow, Store, open_store
+from feedback.turning import Turn
 from ml_backend.errors import LabelStudioError
 from ml_backend.records import Task
 from ml_backend.registry import FolderRegistry

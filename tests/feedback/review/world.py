@@ -7,9 +7,10 @@ from pathlib import Path
 
 from feedback.activating import activate, policy_of
 from feedback.learning.workshop import Workshop
-from feedback.loop import Loop, Turn
+from feedback.loop import Loop
 from feedback.policy import read_policy
 from feedback.store import CaseRow, ProjectRow, Store
+from feedback.turning import Turn
 from ml_backend.registry import FolderRegistry
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.fake_rooms import FakeSite

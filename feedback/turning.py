@@ -1,0 +1,88 @@
+"""A turn of the loop: what it may ask of Label Studio, what it has to say, and what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from feedback.jobs.lease import Held
+from feedback.store import Store, WindowRow
+from ml_backend.label_config import Control
+from ml_backend.records import Annotation, Task
+
+
+class Platform(Protocol):
+    """What the loop asks of Label Studio; wiring brings the real one, tests a fake."""
+
+    def changed(self, project: str, since: str) -> Iterable[tuple[Task, Sequence[Annotation]]]:
+        """Tasks that changed at or after `since` (ISO time; "" for all), each with its annotations."""
+        ...
+
+    def describe(self, project: str) -> Mapping[str, Any]:
+        """The project as Label Studio holds it: at least title and label_config."""
+        ...
+
+    def ask(
+        self, project: str, rows: Sequence[WindowRow], control: Control, *, head: int, stop: Callable[[], bool]
+    ) -> Given:
+        """Make these rows the queue, the first `head` at once; safe to repeat, ended early by `stop`."""
+        ...
+
+    def reopen(self, project: str, task: int, overlap: int) -> Task:
+        """Let one more person answer a task."""
+        ...
+
+    def hide(self, project: str, task: int) -> Task:
+        """Keep a task from everybody in the label stream."""
+        ...
+
+    def handed_out(self, project: str, tasks: Sequence[int]) -> list[int]:
+        """Those of these tasks that the label stream may still hand out."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """How much of a window Label Studio holds after a write."""
+
+    rows: int
+    complete: bool  # False when the write was stopped, and must go on later
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one pass of the loop did."""
+
+    project: str
+    at_s: float
+    collected: int  # events that no webhook had brought
+    answers: int  # votes of people on our control
+    trainable: int  # of these, on tasks that models may learn from
+    settled: int
+    reopened: int
+    version: str  # the model that serves, "" before the first
+    verdict: str  # what was said of a challenger, "" when none was due
+    asked: str  # why a window was written, "" when the old one still serves
+    window: str  # the window that is served
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A turn while it runs: the lease that it runs under, and what there is to tell of it."""
+
+    store: Store
+    project: str
+    held: Held | None
+    poll: bool  # whether Label Studio is asked what changed
+    notes: list[str] = field(default_factory=list)
+
+    def may_write(self) -> bool:
+        """Asked before every write: a pause, a disconnect or a lost lease stops the next one."""
+        row = self.store.project(self.project)
+        return row is not None and row.connected and not row.paused and (self.held is None or self.held.holds())
+
+    def again(self) -> None:
+        """Ask for another turn: something was left for it."""
+        self.store.want(self.project, "turn")
