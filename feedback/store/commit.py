@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Generic, TypeVar
 
 from feedback.errors import StoreError
@@ -28,11 +29,19 @@ class _Item(Generic[Given, Got]):
 class GroupCommit(Generic[Given, Got]):
     """Runs `commit` over the batches of many threads; each thread gets its own answer, after the commit.
 
-    One fsync then serves all of them. A batch that makes a commit fail fails alone: the others are tried one by one.
+    One fsync then serves all of them. `enter` is the transaction and whatever must be waited for in it, such as other
+    processes: who comes meanwhile is committed with the others. A batch that makes a commit fail fails alone: then all
+    are tried one by one, each in a transaction of its own. Where nobody gets in, all fail at once.
     """
 
-    def __init__(self, commit: Callable[[Sequence[Given]], Sequence[Got]]) -> None:
+    def __init__(
+        self,
+        commit: Callable[[Sequence[Given]], Sequence[Got]],
+        *,
+        enter: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
         self._commit = commit
+        self._enter = enter
         self._waiting: list[_Item[Given, Got]] = []
         self._led = False
         self._lock = threading.Lock()
@@ -53,8 +62,7 @@ class GroupCommit(Generic[Given, Got]):
 
     def _lead(self) -> None:
         """Serve everybody who waits, oneself among them, then hand the lead on to the next who came."""
-        with self._lock:
-            group, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+        group: list[_Item[Given, Got]] = []
         try:
             self._serve(group)
         finally:
@@ -69,16 +77,32 @@ class GroupCommit(Generic[Given, Got]):
             if heir is not None:
                 heir.woken.set()
 
-    def _serve(self, group: Sequence[_Item[Given, Got]]) -> None:
+    def _serve(self, group: list[_Item[Given, Got]]) -> None:
         try:
-            self._answer(group)
-        except Exception as error:  # noqa: BLE001  # handed to the thread that it belongs to
-            if len(group) == 1:
-                group[0].error = error
-            else:
-                for item in group:
-                    self._serve([item])
+            with self._enter():
+                self._take(group)
+                answers = self._commit([item.given for item in group])
+        except Exception as error:  # noqa: BLE001  # handed to the threads that it belongs to
+            nobody_got_in = not group
+            self._take(group)
+            for item in group:
+                if nobody_got_in:
+                    item.error = error
+                else:
+                    self._alone(item)
+        else:
+            for item, got in zip(group, answers, strict=True):
+                item.got.append(got)
 
-    def _answer(self, group: Sequence[_Item[Given, Got]]) -> None:
-        for item, got in zip(group, self._commit([item.given for item in group]), strict=True):
-            item.got.append(got)
+    def _take(self, group: list[_Item[Given, Got]]) -> None:
+        """Close the group, once: who comes later is of the next one."""
+        if not group:
+            with self._lock:
+                group += self._waiting[:_MOST]
+                del self._waiting[:_MOST]
+
+    def _alone(self, item: _Item[Given, Got]) -> None:
+        try:
+            item.got += self._commit([item.given])
+        except Exception as error:  # noqa: BLE001  # handed to the thread that it belongs to
+            item.error = error

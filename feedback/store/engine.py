@@ -68,7 +68,7 @@ class Database:
         with self._turn(), self._healing(), told(), self.engine.connect() as plain:
             connection = plain.execution_options(hitl_write=True)
             with connection.begin():
-                self._mine.connection = connection
+                self._mine.connection, self._mine.locks = connection, set[str]()
                 try:
                     yield connection
                 finally:
@@ -92,9 +92,25 @@ class Database:
 
     def lock(self, connection: Connection, name: str) -> None:
         """Make writers of one name wait for each other until the transaction ends; SQLite has one writer anyway."""
-        if not self.sqlite:
+        if not self.sqlite and name not in self._mine.locks:
+            self._mine.locks.add(name)
             call = text("SELECT pg_advisory_xact_lock(:space, hashtext(:name))")
             connection.execute(call, {"space": _LOCK_SPACE, "name": name})
+
+    @contextmanager
+    def together(self, connection: Connection) -> Iterator[None]:
+        """Send the statements of a block to PostgreSQL without waiting for each; none may look at a result."""
+        if self.sqlite:
+            yield
+            return
+        from psycopg import Error  # reason: the driver is optional
+
+        raw: Any = connection.connection.driver_connection
+        try:
+            with raw.pipeline():
+                yield
+        except Error as error:  # of an earlier statement than the one that SQLAlchemy was at
+            raise StoreError(f"the database refused: {_first_line(error)}") from error
 
     def upsert(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert rows, or replace those with the same primary key."""
@@ -199,10 +215,14 @@ def told() -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        lines = str(error.orig).strip().splitlines() or [type(error.orig).__name__]
-        raise StoreError(f"the database refused: {lines[0][:200]}") from error
+        raise StoreError(f"the database refused: {_first_line(error.orig)}") from error
     except SQLAlchemyError as error:
         raise StoreError(f"the database failed: {type(error).__name__}") from error
+
+
+def _first_line(error: object) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:200]
 
 
 def lost_connection(error: BaseException) -> bool:

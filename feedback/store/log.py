@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -66,7 +68,8 @@ class Log:
     def __init__(self, database: Database, *, on_change: Callable[[Connection, str, str], None]) -> None:
         self._database = database
         self._on_change = on_change
-        self._group: GroupCommit[Batch, Appended] = GroupCommit(self._commit)
+        self._groups: dict[str, GroupCommit[Batch, Appended]] = {}
+        self._lock = threading.Lock()
 
     def append(self, events: Iterable[Event], *, want: str | None = None) -> Appended:
         """Store the events that are new; returns once they are durable. Any order, any number of times."""
@@ -75,7 +78,24 @@ class Log:
             return Appended(0, 0)
         if self._database.writing:  # the caller's own transaction commits them
             return self._once([batch])[0]
-        return self._group.submit(batch)
+        projects = {event.project for event in batch.events}
+        return self._group(next(iter(projects)) if len(projects) == 1 else "").submit(batch)
+
+    def _group(self, project: str) -> GroupCommit[Batch, Appended]:
+        """Who is committed together: on SQLite, which has one writer, everybody; on PostgreSQL those of one project."""
+        name = "" if self._database.sqlite else project
+        with self._lock:
+            if name not in self._groups:
+                self._groups[name] = GroupCommit(self._commit, enter=lambda: self._entered(name))
+            return self._groups[name]
+
+    @contextmanager
+    def _entered(self, project: str) -> Iterator[None]:
+        """A transaction that has waited for the writers of other processes already."""
+        with self._database.write() as connection:
+            if project:
+                self._database.lock(connection, f"chain {project}")
+            yield
 
     def _commit(self, batches: Sequence[Batch]) -> Sequence[Appended]:
         try:
@@ -155,12 +175,14 @@ class _Appending:
         """Write the log, then what it projects to."""
         if not self._events:
             return
-        self._connection.execute(_INSERT_EVENTS, self._events)
-        self._connection.execute(_INSERT_PAYLOADS, self._payloads)
-        self._database.add(self._connection, schema.content, list(self._contents.values()))
-        head = {"project": self._project, "seq": self._seq, "hash": self._hash}
-        self._database.upsert(self._connection, schema.chain, [head])
-        self._projector.write()
+        self._projector.settle()
+        with self._database.together(self._connection):
+            self._connection.execute(_INSERT_EVENTS, self._events)
+            self._connection.execute(_INSERT_PAYLOADS, self._payloads)
+            self._database.add(self._connection, schema.content, list(self._contents.values()))
+            head = {"project": self._project, "seq": self._seq, "hash": self._hash}
+            self._database.upsert(self._connection, schema.chain, [head])
+            self._projector.write()
 
     def _dated(self, event: Event, state: State) -> Event:
         """Write into an event what is known only now; a rebuild then comes to the same.

@@ -72,12 +72,16 @@ class Projector:
         state.fold(seen)
         return before != _matters(state)
 
-    def write(self) -> None:
-        """Write the rows that changed."""
-        annotations = [state for state in self._annotations.values() if ("annotation", state.id) in self._old]
+    def settle(self) -> None:
+        """Work out what the changed rows say; the last look at the database before `write`."""
+        annotations = self._touched()
         self._bring_bodies(annotations)
         for state in annotations:
             state.settle()
+
+    def write(self) -> None:
+        """Write the rows that changed; no statement looks at the result of another."""
+        annotations = self._touched()
         moved = [state for state in annotations if self._old["annotation", state.id] != columns(state)]
         self._write(schema.annotation, moved)
         self._write_votes(moved)
@@ -86,6 +90,9 @@ class Projector:
         if ("project", 0) in self._old:
             self._write(schema.described, [self._described])
         self._write(schema.person, list(self._people.states.values()))
+
+    def _touched(self) -> list[AnnotationState]:
+        return [state for state in self._annotations.values() if ("annotation", state.id) in self._old]
 
     def _bring_bodies(self, states: Iterable[AnnotationState]) -> None:
         """Read the winning bodies that no event of this commit brought."""

@@ -41,9 +41,11 @@ class Works:
                 self.want(project, kind, connection=own)
             return
         now_s = self._database.clock()
-        self._database.lock(connection, f"work {project} {kind}")
-        known = connection.execute(_WANT, {"of_project": project, "of_kind": kind, "now_s": now_s})
-        if not known.rowcount:
+        named = {"of_project": project, "of_kind": kind, "now_s": now_s}
+        if connection.execute(_WANT, named).rowcount:
+            return
+        self._database.lock(connection, f"work {project} {kind}")  # once in its life: somebody else may insert it, too
+        if not connection.execute(_WANT, named).rowcount:
             connection.execute(_TABLE.insert(), [_new(project, kind, now_s)])
 
     def claim(

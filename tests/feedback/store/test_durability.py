@@ -7,10 +7,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from feedback.errors import StoreError
 from feedback.store import Store, open_store
@@ -118,6 +120,85 @@ def test_batches_that_arrive_together_are_committed_together() -> None:
 
     assert sizes == [1, 19]
     assert got == {one: one * 2 for one in range(20)}
+
+
+class Door:
+    """A transaction that opens when a test lets it, or never."""
+
+    def __init__(self, *, broken: bool = False) -> None:
+        self.knocked, self.open, self.tries, self.broken = threading.Event(), threading.Event(), 0, broken
+
+    @contextmanager
+    def enter(self) -> Iterator[None]:
+        self.tries += 1
+        self.knocked.set()
+        self.open.wait(10)
+        if self.broken:
+            raise StoreError("the database is busy")
+        yield
+
+
+def several(group: GroupCommit[int, int], door: Door) -> dict[int, int | str]:
+    """Twelve threads, of which eleven come while the first waits at the door."""
+    got: dict[int, int | str] = {}
+
+    def submit(one: int) -> None:
+        try:
+            got[one] = group.submit(one)
+        except StoreError as error:
+            got[one] = str(error)
+
+    threads = [threading.Thread(target=submit, args=(one,)) for one in range(12)]
+    threads[0].start()
+    door.knocked.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    while len(group._waiting) < 12:
+        time.sleep(0.001)
+    door.open.set()
+    for thread in threads:
+        thread.join(10)
+    return got
+
+
+def test_who_comes_while_another_process_is_waited_for_is_committed_with_the_others() -> None:
+    sizes, door = list[int](), Door()
+
+    def commit(group: Sequence[int]) -> Sequence[int]:
+        sizes.append(len(group))
+        return group
+
+    got = several(GroupCommit(commit, enter=door.enter), door)
+
+    assert sizes == [12]
+    assert got == {one: one for one in range(12)}
+
+
+def test_where_nobody_gets_in_all_are_told_at_once() -> None:
+    door = Door(broken=True)
+
+    got = several(GroupCommit(lambda group: group, enter=door.enter), door)
+
+    assert door.tries == 1  # each wait may take half a minute
+    assert got == dict.fromkeys(range(12), "the database is busy")
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_what_postgresql_refuses_in_the_middle_of_a_batch_is_told_and_leaves_nothing(store: Store) -> None:
+    """The statements of a commit are sent together: the refusal comes when others were sent already."""
+    with store._database.write() as connection:
+        connection.execute(text("ALTER TABLE payload ADD CONSTRAINT no CHECK (seq < 2)"))
+
+    store.append([said(5, "A")])
+    with pytest.raises(StoreError, match='violates check constraint "no"'):
+        store.append([said(6, "A", person=2)])
+    assert store.verify() == {"events": 1, "chain": "ok", "projection": "ok"}
+
+    with store._database.write() as connection:
+        connection.execute(text("ALTER TABLE payload DROP CONSTRAINT no"))
+    store.append([said(6, "A", person=2)])
+    assert store.verify() == {"events": 2, "chain": "ok", "projection": "ok"}
 
 
 def test_a_batch_that_cannot_be_committed_fails_alone() -> None:
