@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import TaskID
 
 app = typer.Typer(help="Verify or rebuild what is kept.", no_args_is_help=True)
 
@@ -24,14 +30,40 @@ def verify(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 
 @app.command()
 def rebuild(check: Annotated[bool, typer.Option("--check", help="Compare only; change nothing.")] = False) -> None:
-    """Build the projections anew from the event log."""
+    """Build the projections anew from the event log. Nothing can be written meanwhile: webhooks are told to wait."""
+    from rich.console import Console
+
     from feedback.wiring import opened, settings_from_environment
 
-    with opened(settings_from_environment()) as store:
-        same = store.rebuild(check=check)
-    typer.echo("the projections follow from the log" if same else "the projections differ from the log")
-    if check and not same:
+    screen = Console(stderr=True)
+    if not check:
+        screen.print("Until this is done nothing else is written; polls and sweeps bring what people do meanwhile.")
+    with opened(settings_from_environment()) as store, _progress(screen) as tell:
+        found = store.rebuild(check=check, tell=tell)
+    typer.echo("the projections follow from the log" if found.ok else f"the projections differ: {found.differs}")
+    if not found.ok:
         raise SystemExit(1)
+
+
+@contextmanager
+def _progress(screen: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each project, on a terminal; elsewhere a line when a project begins and when it is done."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("project {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=screen, disable=not screen.is_terminal) as bars:
+        bar_of: dict[str, TaskID] = {}
+
+        def tell(project: str, done: int, total: int) -> None:
+            if project not in bar_of:
+                bar_of[project] = bars.add_task(project, total=total)
+                if not screen.is_terminal:
+                    screen.print(f"project {project}: {total} steps")
+            bars.update(bar_of[project], completed=done)
+            if done == total and not screen.is_terminal:
+                screen.print(f"project {project}: done")
+
+        yield tell
 
 
 @app.command()

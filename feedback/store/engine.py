@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Select, Table, create_engine, event, text
+from sqlalchemy import Connection, Select, Table, text
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.engine import URL, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from feedback.errors import StoreError
-
-Durability = Literal["full", "normal"]
+from feedback.store.drivers import Durability, open_engine, parse, told_sqlite
 
 WAIT_S = 30.0  # for the write lock; longer than any honest transaction but a rebuild
-_POLL_S = 0.001  # SQLite's own waiting sleeps up to 100 ms, which makes the tail of the ingest
 _CHUNK = 500  # keys in one IN list
 _AT_ONCE = 1000  # rows in memory; a project may have a million
 _LOCK_SPACE = 0x48_49_54_4C  # "HITL": the first key of our PostgreSQL advisory locks
@@ -38,11 +34,11 @@ class Database:
     def __init__(
         self, url: str, *, clock: Callable[[], float], durability: Durability = "full", wait_s: float = WAIT_S
     ) -> None:
-        parsed = _parsed(url)
+        parsed = parse(url)
         self.sqlite = parsed.get_backend_name() == "sqlite"
         self.clock = clock
         self.path = Path(parsed.database or "") if self.sqlite else None
-        self.engine = (_sqlite if self.sqlite else _postgresql)(parsed, durability, wait_s)
+        self.engine = open_engine(parsed, durability=durability, wait_s=wait_s)
         self._wait_s = wait_s
         self._gate = threading.Lock()
         self._mine = threading.local()
@@ -235,90 +231,3 @@ def _sqlite_code(error: StoreError) -> int:
     """SQLite's own number of a failure, without its details; 0 where it was none of SQLite's."""
     cause: Any = error.__cause__
     return int(getattr(getattr(cause, "orig", cause), "sqlite_errorcode", 0) or 0) & 0xFF
-
-
-def _parsed(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise StoreError("the database URL cannot be read.", hint=_WANTED) from error
-    if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
-        if parsed.database in (None, "", ":memory:"):
-            raise StoreError("a database in memory forgets; wanted a file.", hint=_WANTED)
-        return parsed
-    if parsed.drivername in ("postgresql", "postgresql+psycopg"):
-        return parsed.set(drivername="postgresql+psycopg")
-    raise StoreError(f"no store speaks {parsed.drivername!r}.", hint=_WANTED)
-
-
-_WANTED = "Wanted sqlite:////path/to/file or postgresql+psycopg://user:password@host/database."
-
-
-def _sqlite(url: URL, durability: Durability, wait_s: float) -> Engine:
-    engine = create_engine(
-        url, hide_parameters=True, pool_size=8, max_overflow=24, connect_args={"check_same_thread": False}
-    )
-
-    @event.listens_for(engine, "connect")
-    def _prepare(raw: sqlite3.Connection, _record: object) -> None:
-        raw.isolation_level = None  # we say BEGIN ourselves; the driver's own is too late for DDL and reads
-        raw.execute(f"PRAGMA busy_timeout={int(wait_s * 1000)}")
-        raw.execute("PRAGMA journal_mode=WAL")
-        raw.execute(f"PRAGMA synchronous={'FULL' if durability == 'full' else 'NORMAL'}")
-        raw.execute("PRAGMA temp_store=MEMORY")
-        raw.execute("PRAGMA cache_size=-16000")
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        raw: Any = connection.connection.dbapi_connection
-        if connection.get_execution_options().get("hitl_write"):
-            with told_sqlite():
-                _begin_writing(raw, wait_s)
-        else:
-            raw.execute("BEGIN")
-
-    return engine
-
-
-def _begin_writing(raw: sqlite3.Connection, wait_s: float) -> None:
-    """Take SQLite's write lock, asking every millisecond."""
-    deadline = time.monotonic() + wait_s
-    raw.execute("PRAGMA busy_timeout=0")
-    try:
-        while True:
-            try:
-                raw.execute("BEGIN IMMEDIATE")
-                break
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise
-                time.sleep(_POLL_S)
-    finally:
-        raw.execute(f"PRAGMA busy_timeout={int(wait_s * 1000)}")
-
-
-@contextmanager
-def told_sqlite() -> Iterator[None]:
-    """The same as `told`, for what the driver raises below SQLAlchemy."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StoreError(f"the database refused: {str(error)[:200]}") from error
-
-
-def _postgresql(url: URL, durability: Durability, wait_s: float) -> Engine:
-    options = f"-c timezone=utc -c lock_timeout={int(wait_s * 1000)}" + (
-        " -c synchronous_commit=off" if durability == "normal" else ""
-    )
-    try:
-        return create_engine(
-            url,
-            hide_parameters=True,
-            pool_size=8,
-            max_overflow=24,
-            pool_pre_ping=True,
-            connect_args={"options": options, "connect_timeout": max(2, min(10, int(wait_s)))},
-        )
-    except ImportError as error:
-        hint = "Install it: pip install 'label-studio-hitl[postgres]'."
-        raise StoreError("the PostgreSQL driver psycopg is not installed.", hint=hint) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from itertools import groupby
 from typing import Any
@@ -31,6 +31,10 @@ TABLES: tuple[Table, ...] = (schema.annotation, schema.vote, schema.described, s
 _AT_ONCE = 1000  # rows in memory; a project may have a million
 
 Row = dict[str, Any]
+Progress = Callable[[str, int, int], object]  # a project, how many events are done, of how many
+
+
+def _quiet(_project: str, _done: int, _total: int) -> None: ...
 
 
 def verify(database: Database, project: str | None = None) -> dict[str, Any]:
@@ -84,7 +88,7 @@ def walk(connection: Connection, project: str) -> int:
     return seq
 
 
-def check(connection: Connection, project: str) -> Checked:
+def check(connection: Connection, project: str, tell: Progress = _quiet) -> Checked:
     """Compare the stored projections with the log, row by row, bit for bit."""
     hashes = {table.name: hashlib.sha256() for table in TABLES}
     differs = ""
@@ -92,7 +96,7 @@ def check(connection: Connection, project: str) -> Checked:
         stored = {
             table.name: open_cursors.enter_context(closing(_stored(connection, table, project))) for table in TABLES
         }
-        for name, row in derive(connection, project):
+        for name, row in derive(connection, project, tell):
             hashes[name].update(compared(row))
             if not differs and (found := next(stored[name], None)) != row:
                 differs = f"project {project}: {_difference(name, found, row)}"
@@ -102,15 +106,22 @@ def check(connection: Connection, project: str) -> Checked:
     return Checked(not differs, _sum(hashes), differs)
 
 
-def rebuild(database: Database, project: str) -> Checked:
+def rebuild(database: Database, project: str, tell: Progress = _quiet) -> Checked:
     """Derive the projections anew and put them in place of the stored ones, in one transaction."""
+
+    def first_half(name: str, done: int, total: int) -> None:
+        tell(name, done, 2 * total)
+
+    def second_half(name: str, done: int, total: int) -> None:
+        tell(name, total + done, 2 * total)
+
     with database.write() as connection:
         database.lock(connection, f"chain {project}")
         for table in TABLES:
             connection.execute(table.delete().where(table.c.project == project))
         waiting: dict[str, list[Row]] = {table.name: [] for table in TABLES}
         tables = {table.name: table for table in TABLES}
-        for name, row in derive(connection, project):
+        for name, row in derive(connection, project, first_half):
             waiting[name].append({"project": project, **row})
             if len(waiting[name]) >= _AT_ONCE:
                 connection.execute(tables[name].insert(), waiting[name])
@@ -118,7 +129,7 @@ def rebuild(database: Database, project: str) -> Checked:
         for name, rows in waiting.items():
             if rows:
                 connection.execute(tables[name].insert(), rows)
-        return check(connection, project)
+        return check(connection, project, second_half)
 
 
 def digest(connection: Connection, project: str) -> str:
@@ -130,9 +141,9 @@ def digest(connection: Connection, project: str) -> str:
     return _sum(hashes)
 
 
-def derive(connection: Connection, project: str) -> Iterator[tuple[str, Row]]:
+def derive(connection: Connection, project: str, tell: Progress = _quiet) -> Iterator[tuple[str, Row]]:
     """Fold the whole log: every projected row with the name of its table, each table in the order of its key."""
-    people = People()
+    people, total, done = People(), _count(connection, project), 0
     told, kept = schema.event, schema.payload
     query = (
         select(told, kept.c.body)
@@ -143,6 +154,9 @@ def derive(connection: Connection, project: str) -> Iterator[tuple[str, Row]]:
     events = stream(connection, query)
     for (entity, number), group in groupby(events, key=lambda row: (row.entity, row.entity_id)):
         seen = [_seen(row) for row in group]
+        if done // _AT_ONCE < (done + len(seen)) // _AT_ONCE:
+            tell(project, done + len(seen), total)
+        done += len(seen)
         if entity == "annotation":
             annotation = AnnotationState(number)
             for one in seen:
@@ -164,6 +178,7 @@ def derive(connection: Connection, project: str) -> Iterator[tuple[str, Row]]:
             yield "described", columns(described)
     for number in sorted(people.states):
         yield "person", columns(people.states[number])
+    tell(project, total, total)
 
 
 def projects(connection: Connection) -> list[str]:

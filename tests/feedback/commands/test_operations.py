@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from feedback.commands import app
 from feedback.errors import FeedbackError
-from feedback.store import ProjectRow, Store, open_store
+from feedback.store import ProjectRow, Store, open_store, schema
 from tests.support.told import deleted, said, skipped, task, told
 
 Hitl = Callable[..., Result]
@@ -187,3 +187,26 @@ def test_parked_work_gets_another_try(store: Store, hitl: Hitl):
     assert "turn is tried again" in hitl("store", "unpark", "1").output
     assert [row.state for row in store.works() if row.kind == "turn"] == ["wanted"]
     assert "none is parked" in hitl("store", "unpark", "1").output
+
+
+def test_a_rebuild_says_how_far_it_is_and_what_it_does_to_others(store: Store, hitl: Hitl):
+    events = store.verify()["events"]
+
+    done = hitl("store", "rebuild")
+
+    assert "the projections follow from the log" in done.stdout
+    assert "nothing else is written" in done.stderr
+    assert f"project 1: {2 * events} steps" in done.stderr  # deriving, then comparing
+    assert "project 1: done" in done.stderr
+
+
+def test_a_check_that_finds_a_difference_says_so_and_fails(store: Store, hitl: Hitl):
+    assert "follow from the log" in hitl("store", "rebuild", "--check").stdout
+    with store._database.write() as connection:
+        connection.execute(schema.vote.delete())
+
+    found = hitl("store", "rebuild", "--check", code=1)
+
+    assert "the projections differ: project 1: vote 6 is missing" in found.stdout
+    assert "follow from the log" in hitl("store", "rebuild").stdout
+    assert len(store.votes("1")) == 1

@@ -1,0 +1,111 @@
+"""The two databases: how their URLs are read, and what each connection is told before its first statement."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.engine import URL, Engine, make_url
+from sqlalchemy.exc import ArgumentError
+
+from feedback.errors import StoreError
+
+Durability = Literal["full", "normal"]
+
+_POLL_S = 0.001  # SQLite's own waiting sleeps up to 100 ms, which makes the tail of the ingest
+_WANTED = "Wanted sqlite:////path/to/file or postgresql+psycopg://user:password@host/database."
+
+
+def parse(url: str) -> URL:
+    """Read a database URL; StoreError says what is wanted."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise StoreError("the database URL cannot be read.", hint=_WANTED) from error
+    if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
+        if parsed.database in (None, "", ":memory:"):
+            raise StoreError("a database in memory forgets; wanted a file.", hint=_WANTED)
+        return parsed
+    if parsed.drivername in ("postgresql", "postgresql+psycopg"):
+        return parsed.set(drivername="postgresql+psycopg")
+    raise StoreError(f"no store speaks {parsed.drivername!r}.", hint=_WANTED)
+
+
+def open_engine(url: URL, *, durability: Durability, wait_s: float) -> Engine:
+    """Make the connections of a parsed URL; `wait_s` is for a lock that somebody else holds."""
+    open_one = _sqlite if url.get_backend_name() == "sqlite" else _postgresql
+    return open_one(url, durability, wait_s)
+
+
+def _sqlite(url: URL, durability: Durability, wait_s: float) -> Engine:
+    engine = create_engine(
+        url, hide_parameters=True, pool_size=8, max_overflow=24, connect_args={"check_same_thread": False}
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(raw: sqlite3.Connection, _record: object) -> None:
+        raw.isolation_level = None  # we say BEGIN ourselves; the driver's own is too late for DDL and reads
+        raw.execute(f"PRAGMA busy_timeout={int(wait_s * 1000)}")
+        raw.execute("PRAGMA journal_mode=WAL")
+        raw.execute(f"PRAGMA synchronous={'FULL' if durability == 'full' else 'NORMAL'}")
+        raw.execute("PRAGMA temp_store=MEMORY")
+        raw.execute("PRAGMA cache_size=-16000")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        raw: Any = connection.connection.dbapi_connection
+        if connection.get_execution_options().get("hitl_write"):
+            with told_sqlite():
+                _begin_writing(raw, wait_s)
+        else:
+            raw.execute("BEGIN")
+
+    return engine
+
+
+def _begin_writing(raw: sqlite3.Connection, wait_s: float) -> None:
+    """Take SQLite's write lock, asking every millisecond."""
+    deadline = time.monotonic() + wait_s
+    raw.execute("PRAGMA busy_timeout=0")
+    try:
+        while True:
+            try:
+                raw.execute("BEGIN IMMEDIATE")
+                break
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_S)
+    finally:
+        raw.execute(f"PRAGMA busy_timeout={int(wait_s * 1000)}")
+
+
+@contextmanager
+def told_sqlite() -> Iterator[None]:
+    """The same as `told`, for what the driver raises below SQLAlchemy."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(f"the database refused: {str(error)[:200]}") from error
+
+
+def _postgresql(url: URL, durability: Durability, wait_s: float) -> Engine:
+    options = f"-c timezone=utc -c lock_timeout={int(wait_s * 1000)}" + (
+        " -c synchronous_commit=off" if durability == "normal" else ""
+    )
+    try:
+        return create_engine(
+            url,
+            hide_parameters=True,
+            pool_size=8,
+            max_overflow=24,
+            pool_pre_ping=True,
+            connect_args={"options": options, "connect_timeout": max(2, min(10, int(wait_s)))},
+        )
+    except ImportError as error:
+        hint = "Install it: pip install 'label-studio-hitl[postgres]'."
+        raise StoreError("the PostgreSQL driver psycopg is not installed.", hint=hint) from error
