@@ -17,6 +17,7 @@ from sqlalchemy import Connection, and_, bindparam, select
 from feedback.errors import StoreError
 from feedback.events import Event, canonical_json
 from feedback.store import schema
+from feedback.store.aside import set_aside
 from feedback.store.commit import GroupCommit
 from feedback.store.engine import Database, chunks, lost_connection
 from feedback.store.lives import Seen
@@ -136,6 +137,7 @@ class _Appending:
         self._events: list[dict[str, Any]] = []
         self._payloads: list[dict[str, Any]] = []
         self._contents: dict[tuple[int, str], dict[str, Any]] = {}
+        self._passed: set[int] = set()  # task numbers that are another's now
         self._seq, self._hash = 0, GENESIS
 
     def read(self, events: Sequence[Event]) -> None:
@@ -166,9 +168,15 @@ class _Appending:
                 number, event.entity_id, event.version, event.action, event.seen_s, body, received_s=self._received_s
             )
             known.append((seen.seq, body))
-            before = None if isinstance(state, ProjectState) or state.gone else state.created_at
+            if isinstance(state, ProjectState):
+                changed += self._projector.fold(state, seen)
+                continue
+            before, gone = state.created_at, state.gone
             changed += self._projector.fold(state, seen)
-            replaced += bool(before) and not isinstance(state, ProjectState) and state.created_at != before
+            if before and state.created_at not in ("", before):
+                replaced += not gone
+                if event.entity == "task":
+                    self._passed.add(event.entity_id)
         return Appended(new, duplicates, changed, replaced)
 
     def write(self) -> None:
@@ -183,6 +191,7 @@ class _Appending:
             head = {"project": self._project, "seq": self._seq, "hash": self._hash}
             self._database.upsert(self._connection, schema.chain, [head])
             self._projector.write()
+            set_aside(self._connection, self._project, self._passed)
 
     def _dated(self, event: Event, state: State) -> Event:
         """Write into an event what is known only now; a rebuild then comes to the same.

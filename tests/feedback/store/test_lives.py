@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from feedback import events
 from feedback.events import Event
-from feedback.store import ProjectRow, Store, schema
+from feedback.store import CaseRow, Decision, ProjectRow, Signal, Standing, Store, schema
 from ml_backend.labelstudio.own import own_id
 from tests.feedback.store.conftest import Clock
 from tests.support.told import at, deleted, labels, said, skipped, task, told
@@ -225,3 +225,28 @@ def test_a_log_of_old_reads_as_it_did(store: Store, *, first: bool) -> None:
     assert store.votes("1") == []
     store.append([new(second=40, source="sweep", seen_s=1.0)])
     assert store.votes("1") == []  # nothing of before the deletion was received, as far as is known
+
+
+def test_what_was_decided_about_a_task_is_not_said_of_the_next_one_with_its_number(store: Store) -> None:
+    """Twice: a case for each of three tasks that had the number 1."""
+    stands = Standing("r", "first", "p", "m", "", "normal", "", None)
+    for born in (1, 20, 40):
+        store.append(told(task(1, f"text {born}", second=born, created_at=at(born))))
+        assert (
+            [one for one in store.cases("1") if one.task == 1],
+            store.standing("1").get(1),
+            store.kept_back("1"),
+        ) == ([], None, {})
+        assert store.newest_signals("1").get(1) is None
+        (case,) = store.open_cases([CaseRow("1", 1, "open", "L2")], "open")
+        assert case.task == 1
+        store.decide("1", [Decision(1, 5.0, "c", stands, {})])
+        store.add_signal(Signal("1", "complaint", value=True, task=1, at_s=5.0, key=f"key {born}"))
+        store.keep_back("1", [1])
+
+    assert sorted(one.task for one in store.cases("1"))[-1] == 1
+    assert len(store.cases("1")) == 3  # their trails are kept
+    assert len(store.decisions("1")) == 3
+    store.append(told(task(1, "changed", second=50, created_at=at(40))))  # a new version is the same task
+    assert store.kept_back("1").keys() == {1}
+    assert whole(store)
