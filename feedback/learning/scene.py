@@ -69,7 +69,8 @@ def read_scene(
     draws = project_draws(store, project, policy)
     roll = (roster or Roster()).read(store, project.id, draws)
     tasks = roll.tasks
-    book = [one for one in gold_tasks(store, project.id).values() if one.asked and one.task in tasks]
+    # the answer is that of a content: the number may have passed to another task since
+    book = [one for one in gold_tasks(store, project.id).values() if one.asked and roll.units.get(one.task) == one.unit]
     said = [vote for vote in store.votes(project.id) if vote.control == control.name and vote.task in tasks]
     standing = renewed(said, renewals(store, project.id))
     return Scene(
