@@ -69,7 +69,9 @@ def _progress(screen: Console) -> Iterator[Callable[[str, int, int], None]]:
 @app.command()
 def unpark(
     project: Annotated[str, typer.Argument(help="The project's number.")],
-    kind: Annotated[str, typer.Option(help="The kind of work: turn, sweep or clean; default: all that is parked.")] = "",
+    kind: Annotated[
+        str, typer.Option(help="The kind of work: turn, sweep or clean; default: all that is parked.")
+    ] = "",
 ) -> None:
     """Give work that failed too often another try now; `hitl status` shows why it was parked."""
     from feedback.wiring import opened, settings_from_environment
