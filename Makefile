@@ -43,6 +43,7 @@ lock:
 	  --quiet --upgrade --output-file requirements.lock
 
 bench: venv
+	$(BIN)/python -m pytest -m timed tests $(PYTEST)
 	$(BIN)/python -m pytest tests/benchmarks --override-ini=python_files='bench_*.py' -p no:cacheprovider -s $(PYTEST)
 
 clean:

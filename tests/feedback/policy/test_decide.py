@@ -109,7 +109,7 @@ def test_a_field_is_found_by_its_name_or_level_by_level(path: str, data: Mapping
     assert of_data(path)(data) == value
 
 
-@pytest.mark.slow
+@pytest.mark.timed
 def test_a_policy_of_20_rules_decides_about_100_000_tasks_in_a_second():
     rng = random.Random(3)
     rule = '[[routing]]\nid = "r%d"\nto = "L2"\nwhen = { data.amount.gte = %d, data.text.matches = "a.*%db" }\n'

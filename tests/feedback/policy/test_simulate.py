@@ -99,7 +99,7 @@ def test_an_hour_of_work_is_not_sold_as_a_rate():
     assert Past([1, 2], [0.0, 3600.0], lambda _: []).days == 1.0
 
 
-@pytest.mark.slow
+@pytest.mark.timed
 def test_100_000_decisions_are_simulated_in_seconds():
     rng = random.Random(2)
     n = 100_000

@@ -181,7 +181,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     opened.close()
 
 
-@pytest.mark.slow
+@pytest.mark.timed
 @pytest.mark.parametrize("figures", [project_overview, project_people])
 def test_a_page_of_a_hundred_thousand_tasks_comes_within_a_second(large: Store, figures):
     row = large.project("7")

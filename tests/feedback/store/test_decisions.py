@@ -121,7 +121,7 @@ def test_decisions_survive_being_opened_again(url: str, opened: Callable[[str], 
     assert opened(url).standing("1") == {7: (L2, "c1")}
 
 
-@pytest.mark.slow
+@pytest.mark.timed
 def test_100_000_decisions_are_cheap(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'many.db'}")
     rows = [decision(task) for task in range(1, 100_001)]

@@ -215,6 +215,7 @@ def fastest(act, times=30):
     return min(spent)
 
 
+@pytest.mark.timed
 def test_one_short_text_costs_well_under_a_millisecond_and_a_hundred_a_few():
     data, labels = texts(300)
     fresh, _ = texts(100, seed=1)

@@ -130,7 +130,7 @@ def test_no_row_is_picked_twice_over_many_batches(name):
         assert (load(name)(pool, Plan(40, batch=7)) > 1.0).sum() == 40
 
 
-@pytest.mark.slow
+@pytest.mark.timed
 @pytest.mark.parametrize("name", ["mkm", "ranked", "typical"])
 def test_a_window_of_50000_tasks_is_ordered_within_a_turn(name):
     rng = np.random.default_rng(0)
