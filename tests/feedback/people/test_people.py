@@ -7,7 +7,6 @@ from feedback.consensus import majority
 from feedback.errors import VotesError
 from feedback.people.anchoring import anchoring
 from feedback.people.closeness import answers_apart, median_of_others, numbers_apart
-from feedback.people.gold import GoldPlan, choose, is_due
 from feedback.people.pace import fatigue, learning_curve, pace, time_by_label
 from feedback.people.reliability import advise_pause, against_gold, against_others, order_by_doubt
 from feedback.votes import Votes
@@ -188,32 +187,3 @@ def test_people_who_follow_what_they_see_are_found():
     assert everybody.person is None
     assert led.proven
     assert not steady.proven
-
-
-def test_onboarding_is_all_gold_and_then_its_share():
-    plan = GoldPlan(share=0.1, onboarding=5)
-    due = [is_due("key", "7", 3, answers, plan=plan) for answers in range(4005)]
-
-    assert all(due[:5])
-    assert np.mean(due[5:]) == pytest.approx(0.1, abs=0.02)
-    assert due == [is_due("key", "7", 3, answers, plan=plan) for answers in range(4005)]
-    assert due != [is_due("key", "7", 4, answers, plan=plan) for answers in range(4005)]
-
-
-def test_gold_is_never_shown_twice_and_retires():
-    plan = GoldPlan(retire_after=10)
-
-    assert choose("key", 1, {5: 10, 6: 3}, seen=[], plan=plan) == 6
-    assert choose("key", 1, {5: 10, 6: 3}, seen=[6], plan=plan) is None
-
-
-def test_two_people_side_by_side_meet_gold_in_different_orders():
-    uses = dict.fromkeys(range(50), 0)
-
-    assert len({choose("key", person, uses, seen=[], plan=GoldPlan()) for person in range(20)}) > 5
-
-
-@pytest.mark.parametrize("wrong", [{"share": 1.0}, {"share": -0.1}, {"onboarding": -1}, {"retire_after": 0}])
-def test_a_gold_plan_out_of_range_is_refused(wrong):
-    with pytest.raises(VotesError):
-        GoldPlan(**wrong)
