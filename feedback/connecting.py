@@ -9,6 +9,7 @@ from feedback.activating import activate
 from feedback.activating import policy_of as policy_of
 from feedback.bots import find_bot, make_bot
 from feedback.errors import NotConnected
+from feedback.learning.names import refuse_unknown
 from feedback.learning.roles import audit_share
 from feedback.platform import LabelStudio
 from feedback.policy import Policy
@@ -36,12 +37,14 @@ def connect(
 
     Without `policy` a project keeps the one that it has. Raises before anything is changed: LabelConfigError when
     the project's label config holds nothing that we can read, PolicyError when a clock is shorter than Label Studio's
-    task lock.
+    task lock, or a new policy calls something by a name that leads nowhere.
     """
     body = client.project(project)
     known = store.project(project) or ProjectRow(project)
     wanted = policy or policy_of(known)
     refuse_short(wanted, settings.lock_ttl_s)
+    if policy is not None:
+        refuse_unknown(policy)
     read_label_config(str(body["label_config"])).control(wanted.model.control)
     row = replace(known, title=str(body["title"]), label_config=str(body["label_config"]))
 

@@ -25,7 +25,16 @@ def load(group: str, name: str, builtins: Mapping[str, str]) -> Any:
     found = {point.name: point for point in entry_points(group=group)}
     if name in found:
         return found[name].load()
-    known = sorted({*builtins, *found})
+    known = names(group, builtins)
     near = get_close_matches(name, known, n=1)
     guess = f"; did you mean {near[0]!r}?" if near else ""
     raise UnknownName(f"no {group} called {name!r}{guess}", hint=f"Known names: {', '.join(known) or 'none'}.")
+
+
+def names(group: str, builtins: Mapping[str, str]) -> list[str]:
+    """Everything that `load` finds, sorted: built-ins and what installed packages add to `group`.
+
+    >>> names("hitl.demo", {"sqrt": "math:sqrt"})
+    ['sqrt']
+    """
+    return sorted({*builtins, *(point.name for point in entry_points(group=group))})

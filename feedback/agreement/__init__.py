@@ -26,6 +26,7 @@ __all__ = [
     "icc",
     "measure",
     "percent",
+    "plugged_in",
     "scott",
 ]
 
@@ -39,6 +40,11 @@ BUILTINS: Mapping[str, str] = {
     "conger": "feedback.agreement.conger:conger",
     "brennan_prediger": "feedback.agreement.chance:brennan_prediger",
 }
+
+
+def plugged_in() -> list[str]:
+    """The measures that installed packages add to ours."""
+    return [name for name in plugins.names("hitl.agreement", BUILTINS) if name not in BUILTINS]
 
 
 def measure(name: str) -> Callable[[Votes], Coefficient]:

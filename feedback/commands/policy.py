@@ -42,12 +42,17 @@ def explain(
 
 @app.command()
 def check(file: File, project: Project = "", as_json: AsJson = False) -> None:
-    """Check a policy file; with a project also against its labels and its tasks. Exit status 2 when it is refused."""
+    """Check a policy file and every name in it; with a project also against its labels and its tasks.
+
+    Exit status 2 when it is refused.
+    """
+    from feedback.learning.names import refuse_unknown
     from feedback.policy.checking import warnings
     from feedback.policy.schema import read_policy_file
     from feedback.wiring import opened, settings_from_environment, surprises
 
     policy = read_policy_file(file)
+    refuse_unknown(policy)
     if project:
         with opened(settings_from_environment()) as store:
             found = surprises(store, project, policy)
@@ -84,6 +89,7 @@ def activate(file: File, project: Project) -> None:
     import time
 
     from feedback.activating import activate as make_active
+    from feedback.learning.names import refuse_unknown
     from feedback.policy.schema import read_policy_file
     from feedback.review.clocks import refuse_short
     from feedback.wiring import known_project, opened, settings_from_environment, simulate_policy, surprises
@@ -91,6 +97,7 @@ def activate(file: File, project: Project) -> None:
     settings = settings_from_environment()
     policy = read_policy_file(file)
     refuse_short(policy, settings.lock_ttl_s)
+    refuse_unknown(policy)
     with opened(settings) as store:
         for one in surprises(store, project, policy):
             typer.echo(f"  but: {one}")

@@ -26,6 +26,7 @@ __all__ = [
     "majority",
     "method",
     "one_coin",
+    "plugged_in",
     "weighted",
 ]
 
@@ -37,6 +38,11 @@ BUILTINS: Mapping[str, str] = {
     "one_coin": "feedback.consensus.weighing:one_coin",
     "weighted": "feedback.consensus.weighing:weighted",
 }
+
+
+def plugged_in() -> list[str]:
+    """The methods that installed packages add to ours."""
+    return [name for name in plugins.names("hitl.consensus", BUILTINS) if name not in BUILTINS]
 
 
 def method(name: str) -> Callable[[Votes], Consensus]:

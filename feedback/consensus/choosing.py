@@ -157,9 +157,9 @@ def prefer_proven(choice: Choice, known: Ints) -> Choice:
     return Choice(choice.fits[best], reason, choice.fits)
 
 
-def tried(name: str, votes: Votes) -> Consensus | None:
-    """The fit, or nothing where the method refuses these votes (too many people × labels)."""
+def tried(name: str, votes: Votes, *, method: Method | None = None) -> Consensus | None:
+    """The fit of one of ours, or of `method`; nothing where it refuses these votes (too many people × labels)."""
     try:
-        return METHODS[name](votes)
+        return (method or METHODS[name])(votes)
     except VotesError:
         return None

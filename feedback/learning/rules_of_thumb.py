@@ -19,14 +19,17 @@ Function = Callable[[Mapping[str, Any]], str | None]
 
 
 def load_function(named: LabellingFunction) -> Function:
-    """Find the function of a policy's entry; UnknownName where it is not installed here."""
+    """Find the function of a policy's entry; UnknownName where it is not installed here, or fails to be imported."""
     module, _, name = named.function.partition(":")
+    who = f"labelling function {named.name!r}: {named.function}"
     try:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise UnknownName(f"labelling function {named.name!r}: {named.function} is not installed: {error}") from None
+        raise UnknownName(f"{who} is not installed: {error}.") from None
+    except Exception as error:  # noqa: BLE001 - somebody else's module may fail in any way
+        raise UnknownName(f"{who} fails at import: {type(error).__name__}: {error}.") from None
     if not callable(found):
-        raise UnknownName(f"labelling function {named.name!r}: {named.function} cannot be called.")
+        raise UnknownName(f"{who} cannot be called.")
     function: Function = found
     return function
 

@@ -17,6 +17,7 @@ class Overlap(Section):
     max_votes: Annotated[int, Field(ge=1, le=20)] = 3  # asked for at most when people differ
     adaptive: bool = True  # ask again where it teaches more than a new task would; once people's habits are known
     least_gain: Share = 0.1  # of what a sure answer tells: below it nobody is asked again
+    measure: str = "cohen"  # what judges the task definition: percent, alpha, ac1, fleiss, ..., or a plug-in's name
 
 
 class Consensus(Section):

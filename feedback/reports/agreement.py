@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from typing import Any
 
-from feedback.agreement import Coefficient, cohen, percent
+from feedback.agreement import Coefficient, cohen, measure, percent
 from feedback.agreement.verdict import read
 from feedback.learning.guidelines import guideline_of, guidelines
 from feedback.learning.scene import Scene
 from feedback.reports.people import answer_text
 from feedback.store import Store, Vote
-from feedback.votes import Named, name_columns
+from feedback.votes import Named, Votes, name_columns
+from ml_backend.errors import UnknownName
+
+_LOG = logging.getLogger(__name__)
 
 
 def report_agreement(store: Store, scene: Scene, *, now_s: float) -> dict[str, Any] | None:
     """Percent agreement and Cohen's kappa with intervals on randomly drawn tasks; None without two votes on any.
 
-    `reading` says in sentences what that means, `confused` the two answers that are taken for each other most, `open`
-    the tasks to look at. Tasks that were chosen because they are hard are left out: they would slander the people
-    (DESIGN 13). Two answers agree where they are equal; `hitl agree` measures regions and numbers by distance.
+    `reading` says in sentences what the policy's own measure means (`overlap.measure`), `confused` the two answers that
+    are taken for each other most, `open` the tasks to look at. Tasks that were chosen because they are hard are left
+    out: they would slander the people (DESIGN 13). Two answers agree where they are equal; `hitl agree` measures
+    regions and numbers by distance.
     """
     named = drawn_votes(scene.votes, scene)
     votes = named.votes
@@ -28,7 +33,8 @@ def report_agreement(store: Store, scene: Scene, *, now_s: float) -> dict[str, A
     if agreed is None or not agreed.items:
         return None
     kappa = cohen(votes)
-    reading = read(votes, [answer_text(str(label)) for label in named.labels], figure=kappa)
+    judging = kappa if scene.policy.overlap.measure == "cohen" else _judging(votes, scene.policy.overlap.measure)
+    reading = read(votes, [answer_text(str(label)) for label in named.labels], figure=judging)
     confused = reading.confused
     body = {
         "percent": plain(agreed),
@@ -44,6 +50,15 @@ def report_agreement(store: Store, scene: Scene, *, now_s: float) -> dict[str, A
     if last is None or {name: last.body.get(name) for name in body} != body:
         store.record(scene.project.id, "agreement", body | {"at_s": now_s})
     return body
+
+
+def _judging(votes: Votes, name: str) -> Coefficient | None:
+    """The figure that the policy wants; None, for the usual one, where its package is not installed here."""
+    try:
+        return measure(name)(votes)
+    except UnknownName as error:
+        _LOG.warning("%s", error)
+        return None
 
 
 def around_change(store: Store, scene: Scene) -> dict[str, Any] | None:

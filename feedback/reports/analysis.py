@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from feedback import agreement, consensus
 from feedback.agreement import alpha, brennan_prediger, cohen, conger, fleiss, gwet, icc, percent
 from feedback.agreement.coefficient import Coefficient
 from feedback.agreement.patterns import patterns
@@ -78,6 +79,8 @@ def analyse(
     known, told = known_labels(named, gold) if gold is not None else (None, [])
     choice = auto(votes, seed=seed)
     fits = {name: fit for name in METHODS if (fit := choice.fits.get(name) or tried(name, votes)) is not None}
+    others = {name: tried(name, votes, method=consensus.method(name)) for name in consensus.plugged_in()}
+    fits |= {name: fit for name, fit in others.items() if fit is not None}
     figures = _ordered_figures(named) if ordered else _label_figures(votes)
     reading = read(votes, named.labels, figure=figures["alpha"], drawn=drawn)
     judge = _Judge(votes, known, calibrate_gold, seed)
@@ -188,6 +191,7 @@ def _label_figures(votes: Votes) -> dict[str, Coefficient]:
         "cohen": cohen(votes),
         "conger": conger(votes),
         "brennan_prediger": brennan_prediger(table),
+        **{name: agreement.measure(name)(votes) for name in agreement.plugged_in()},
     }
 
 

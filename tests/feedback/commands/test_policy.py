@@ -185,3 +185,15 @@ def test_the_content_of_a_decision_is_the_stores_own_name_for_it(store: Store):
     data = {"text": "t0", "amount": 0}
 
     assert store.contents("7")[1] == hashlib.sha256(canonical_json(data)).hexdigest()
+
+
+def test_a_name_that_leads_nowhere_is_refused_when_the_policy_is_checked_and_when_it_is_activated(
+    home: Path, store: Store
+):
+    (home / "wrong.toml").write_text('[consensus]\nmethod = "dawid_skeen"\n[[labelling_functions]]\n'
+                                     'name = "x"\nfunction = "no_such_package:rule"')  # fmt: skip
+
+    with pytest.raises(PolicyError, match=r"did you mean 'dawid_skene'.*no_such_package"):
+        hitl("policy", "check", home / "wrong.toml")
+    with pytest.raises(PolicyError, match="did you mean 'dawid_skene'"):
+        hitl("policy", "activate", home / "wrong.toml", "--project", "7")

@@ -10,7 +10,7 @@ import pytest
 from feedback.learning.guidelines import note_guideline
 from feedback.learning.roles import Draws
 from feedback.learning.scene import Scene
-from feedback.policy import Policy
+from feedback.policy import Policy, read_policy
 from feedback.reports.agreement import report_agreement
 from feedback.store import ProjectRow, Store, Vote, open_store
 from ml_backend.label_config import read_label_config
@@ -59,6 +59,14 @@ def test_an_unclear_task_is_told_with_its_confusion_and_ten_tasks_to_open(store:
     kept = store.latest("7", "agreement")
     assert kept is not None
     assert json.loads(json.dumps(kept.body)) == body | {"at_s": 5.0}
+
+
+def test_the_measure_that_the_policy_names_judges(store: Store):
+    wanted = read_policy('[overlap]\nmeasure = "ac1"')
+    body = report_agreement(store, replace(scene(UNCLEAR, range(60)), policy=wanted), now_s=5.0)
+
+    assert body is not None
+    assert body["reading"].casefold().startswith("ac1 ")
 
 
 def test_only_a_change_is_recorded(store: Store):
