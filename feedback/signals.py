@@ -16,6 +16,8 @@ from feedback.events import canonical_json, canonical_time
 from feedback.policy import Policy
 from feedback.store import Signal, Store
 from feedback.store.projections import epoch_s
+from ml_backend.app import Mount, post
+from ml_backend.app.openapi import PROJECT
 from ml_backend.errors import BodyError
 from ml_backend.labelstudio.intake import read_project_id
 
@@ -23,6 +25,26 @@ Answer = dict[str, Any]
 
 _KEYS = ("project", "task", "signal", "value", "at", "id", "source", "note", "callback")
 _LONGEST = {"id": 200, "source": 200, "note": 2000}
+_TEXT_OR_NONE = ["string", "null"]
+_BODY: Mapping[str, Any] = {  # for /openapi.json
+    "type": "object",
+    "required": ["project", "signal"],
+    "properties": {
+        "project": PROJECT,
+        "signal": {"type": "string", "description": "A built-in signal, or one of [signals] in the policy."},
+        "task": {"type": ["integer", "null"], "minimum": 1, "description": "None: about the whole project."},
+        "value": {"type": ["boolean", "number", "string", "null"]},
+        "at": {"type": _TEXT_OR_NONE, "description": "When it happened, such as 2026-11-20T09:30:00Z."},
+        "callback": {"type": _TEXT_OR_NONE, "description": "A name of [notify] in the policy."},
+        **{name: {"type": _TEXT_OR_NONE, "maxLength": longest} for name, longest in _LONGEST.items()},
+    },
+    "additionalProperties": False,
+}
+_GIVES: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["status", "new", "id"],
+    "properties": {"status": {"type": "string"}, "new": {"type": "boolean"}, "id": {"type": "string"}},
+}
 _AHEAD_S = 300.0  # how far a sender's clock may be ahead of ours
 _BIGGEST_ID = 2**63 - 1
 
@@ -56,6 +78,14 @@ class SignalDoor:
             if self._ring is not None:
                 self._ring(project)
         return {"status": "ok", "new": new, "id": signal.key}
+
+
+def mount_signals(
+    store: Store, *, clock: Callable[[], float] = time.time, ring: Callable[[str], None] | None = None
+) -> Mount:
+    """Give /signal as something that the app can mount."""
+    door = SignalDoor(store, clock=clock, ring=ring)
+    return post("/signal", door, summary="What others know of a task.", body=_BODY, gives=_GIVES)
 
 
 def read_signal(body: Mapping[str, Any], project: str, policy: Policy, *, now_s: float) -> Signal:

@@ -30,10 +30,10 @@ def application(settings: Settings) -> Flask:
     from feedback.dashboard import SharedAttempts, pages
     from feedback.incidents import Incidents
     from feedback.learning.scene import project_draws
-    from feedback.signals import SignalDoor
+    from feedback.signals import mount_signals
     from feedback.store import open_store
     from feedback.webhooks import Webhook
-    from ml_backend.app import Limits, Metrics, Security, create_app, post
+    from ml_backend.app import Limits, Metrics, Security, create_app
     from ml_backend.predictor import Predictor
     from ml_backend.records import Task
 
@@ -66,7 +66,7 @@ def application(settings: Settings) -> Flask:
             settings.basic_auth_user, settings.basic_auth_password, secrets, SharedAttempts(store, "service")
         ),
         metrics=metrics,
-        mounts=[post("/signal", SignalDoor(store, ring=ring)), pages(house_of(settings, store, ring=ring))],
+        mounts=[mount_signals(store, ring=ring), pages(house_of(settings, store, ring=ring))],
     )
 
 

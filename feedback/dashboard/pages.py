@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from feedback.dashboard.accounts import Accounts
 from feedback.dashboard.actions import DONE, add_actions
+from feedback.dashboard.described import paths
 from feedback.dashboard.door import Door, Manners
 from feedback.dashboard.forms import is_plain
 from feedback.dashboard.reviewing import add_review
@@ -61,7 +62,7 @@ def pages(house: House) -> Mount:
         add_actions(routes, house.store, views.door, views.ruler, ring=house.ring)
         return routes
 
-    return mount
+    return Mount(mount, paths())
 
 
 class _Views:

@@ -12,6 +12,7 @@ from ml_backend.app.edge import Edge
 from ml_backend.app.limits import Limits
 from ml_backend.app.metrics import Metrics
 from ml_backend.app.mounts import Mount, post
+from ml_backend.app.openapi import document
 from ml_backend.app.protocol import JobStatus, Webhook, answer, feedback_routes, home_routes, ml_routes, open_routes
 from ml_backend.app.security import (
     CHALLENGE,
@@ -50,10 +51,12 @@ def create_app(
     app = Flask("ml_backend", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = limits.body_bytes
     app.register_blueprint(open_routes())
-    app.register_blueprint(ml_routes(predictor, guard, limits, metrics))
+    mounts = tuple(mounts)
+    openapi = document(*(mount.paths for mount in mounts))
+    app.register_blueprint(ml_routes(predictor, guard, limits, metrics, openapi=openapi))
     app.register_blueprint(feedback_routes(webhook, job_status, guard, limits))
     for mount in mounts:
-        app.register_blueprint(mount(guard, limits))
+        app.register_blueprint(mount.routes(guard, limits))
     if not any(rule.rule == "/" for rule in app.url_map.iter_rules()):
         app.register_blueprint(home_routes(has_login=security.has_login))
     _answer_errors_in_json(app, metrics)

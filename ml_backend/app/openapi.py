@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _Schema = dict[str, Any]
+Paths = Mapping[str, Any]  # path -> method -> what OpenAPI says of it
 
-_PROJECT: _Schema = {
+PROJECT: _Schema = {
     "description": "Label Studio's project id, with or without its creation time.",
     "oneOf": [
         {"type": "integer", "minimum": 1},
@@ -31,52 +32,31 @@ _ERROR: _Schema = {
     "required": ["error", "hint"],
     "properties": {"error": {"type": "string"}, "hint": {"type": "string"}},
 }
-_NOBODY: list[_Schema] = [{}]  # no credentials asked; in the others the empty one stands for a backend without login
-_LOGIN: list[_Schema] = [{"login": []}, {}]
-_SECRET: list[_Schema] = [{"secret": []}, {"login": []}, {}]
+NOBODY: list[_Schema] = [{}]  # no credentials asked; in the others the empty one stands for a backend without login
+LOGIN: list[_Schema] = [{"login": []}, {}]
+SECRET: list[_Schema] = [{"secret": []}, {"login": []}, {}]
 _REFUSALS = {
     "400": "Not JSON, a missing key, a wrong type, a project id that is none, or an unreadable label config.",
     "401": "Wrong or missing credentials.",
     "413": "Beyond a limit in bytes, values or tasks.",
     "429": "Too many wrong credentials from this address.",
+    "503": "Something that we need is away; nothing was taken in.",
 }
 
 
-@cache
-def document() -> _Schema:
-    """The OpenAPI 3.1 document of every route.
+def document(*more: Paths) -> _Schema:
+    """The OpenAPI 3.1 document of every route; `more` are those of what is mounted beside the protocol.
 
     >>> sorted(document()["paths"])[:3]
     ['/', '/delete', '/duplicate_model']
     """
-    status = _object({"status": {"type": "string"}}, "status")
+    paths = _own_paths()
+    for one in more:
+        paths |= one
     return {
         "openapi": "3.1.0",
         "info": {"title": "label-studio-hitl", "version": "1", "description": "Label Studio's ML backend protocol."},
-        "paths": {
-            "/": {"get": _get("Whether the backend is up.", status, _NOBODY)},
-            "/health": {"get": _get("Whether the backend is up.", status, _NOBODY)},
-            "/setup": {"post": _post("The version that predictions will carry.", _setup(), _version(), _LOGIN)},
-            "/predict": {"post": _post("One result per task, in order.", _predict(), _predictions(), _LOGIN)},
-            "/versions": {
-                "get": _get("Versions that serve now.", _versions(), _LOGIN, _query("project")),
-                "post": _post(
-                    "Versions of one project.", _object({"project": _PROJECT}, "project"), _versions(), _LOGIN
-                ),
-            },
-            "/validate": {
-                "post": _post("Whether a label config can be read.", _one("config", _CONFIG), status, _LOGIN)
-            },
-            "/delete": {"post": _post("Label Studio lets go.", _one("project", _PROJECT), status, _LOGIN)},
-            "/duplicate_model": {"post": _post("A project was copied.", _copy(), status, _LOGIN)},
-            "/webhook": {"post": _post("An event, or the training button.", _event(), status, _SECRET)},
-            "/train": {
-                "post": _post("The old training button.", _one("project", _PROJECT), status, _SECRET, code="201")
-            },
-            "/job_status": {"post": _post("How a training stands.", _one("job", {"type": "string"}), _job(), _SECRET)},
-            "/metrics": {"get": _get("Prometheus text.", None, _LOGIN)},
-            "/openapi.json": {"get": _get("This document.", {"type": "object"}, _LOGIN)},
-        },
+        "paths": paths,
         "components": {
             "schemas": {"Error": _ERROR},
             "securitySchemes": {
@@ -84,6 +64,28 @@ def document() -> _Schema:
                 "secret": {"type": "apiKey", "in": "header", "name": "X-Hitl-Secret"},
             },
         },
+    }
+
+
+def _own_paths() -> _Schema:
+    status = _object({"status": {"type": "string"}}, "status")
+    return {
+        "/": {"get": get("Whether the backend is up.", status, NOBODY)},
+        "/health": {"get": get("Whether the backend is up.", status, NOBODY)},
+        "/setup": {"post": post("The version that predictions will carry.", _setup(), _version(), LOGIN)},
+        "/predict": {"post": post("One result per task, in order.", _predict(), _predictions(), LOGIN)},
+        "/versions": {
+            "get": get("Versions that serve now.", _versions(), LOGIN, [in_query("project")]),
+            "post": post("Versions of one project.", _object({"project": PROJECT}, "project"), _versions(), LOGIN),
+        },
+        "/validate": {"post": post("Whether a label config can be read.", _one("config", _CONFIG), status, LOGIN)},
+        "/delete": {"post": post("Label Studio lets go.", _one("project", PROJECT), status, LOGIN)},
+        "/duplicate_model": {"post": post("A project was copied.", _copy(), status, LOGIN)},
+        "/webhook": {"post": post("An event, or the training button.", _event(), status, SECRET)},
+        "/train": {"post": post("The old training button.", _one("project", PROJECT), status, SECRET, code="201")},
+        "/job_status": {"post": post("How a training stands.", _one("job", {"type": "string"}), _job(), SECRET)},
+        "/metrics": {"get": get("Prometheus text.", None, LOGIN)},
+        "/openapi.json": {"get": get("This document.", {"type": "object"}, LOGIN)},
     }
 
 
@@ -96,7 +98,7 @@ def _one(key: str, schema: _Schema) -> _Schema:
 
 
 def _setup() -> _Schema:
-    return _object({"project": _PROJECT, "schema": _CONFIG, "extra_params": {}}, "project", "schema")
+    return _object({"project": PROJECT, "schema": _CONFIG, "extra_params": {}}, "project", "schema")
 
 
 def _version() -> _Schema:
@@ -110,7 +112,7 @@ def _versions() -> _Schema:
 def _predict() -> _Schema:
     tasks = {"type": "array", "items": _TASK}
     return _object(
-        {"project": _PROJECT, "label_config": _CONFIG, "tasks": tasks, "params": {}}, "project", "label_config", "tasks"
+        {"project": PROJECT, "label_config": _CONFIG, "tasks": tasks, "params": {}}, "project", "label_config", "tasks"
     )
 
 
@@ -121,7 +123,7 @@ def _predictions() -> _Schema:
 
 
 def _copy() -> _Schema:
-    return _object({"project_src": _PROJECT, "project_dst": _PROJECT}, "project_src", "project_dst")
+    return _object({"project_src": PROJECT, "project_dst": PROJECT}, "project_src", "project_dst")
 
 
 def _event() -> _Schema:
@@ -134,19 +136,27 @@ def _job() -> _Schema:
     return _one("job_status", {"enum": ["queued", "started", "finished", "failed"]})
 
 
-def _query(name: str) -> list[_Schema]:
-    return [{"name": name, "in": "query", "required": False, "schema": {"type": "string"}}]
+def in_query(name: str) -> _Schema:
+    """A word after the question mark, which may be left out."""
+    return {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
 
 
-def _get(summary: str, schema: _Schema | None, who: list[_Schema], query: list[_Schema] | None = None) -> _Schema:
-    return {"summary": summary, "security": who, "parameters": query or [], "responses": _responses(schema, "200")}
+def get(summary: str, schema: _Schema | None, who: list[_Schema], parameters: Sequence[_Schema] = ()) -> _Schema:
+    """A route that is read: JSON of a schema, or plain text without one."""
+    return {
+        "summary": summary,
+        "security": who,
+        "parameters": list(parameters),
+        "responses": _responses(schema, "200"),
+    }
 
 
-def _post(summary: str, body: _Schema, schema: _Schema, who: list[_Schema], *, code: str = "200") -> _Schema:
+def post(summary: str, body: _Schema, schema: _Schema, who: list[_Schema], *, code: str = "200") -> _Schema:
+    """A route that takes JSON and answers JSON."""
     content = {"application/json": {"schema": body}}
     responses = _responses(schema, code)
     if "job_status" in schema["properties"]:
-        responses["410"] = _refusal("No such job.")
+        responses["410"] = refusal("No such job.")
     return {
         "summary": summary,
         "security": who,
@@ -157,9 +167,10 @@ def _post(summary: str, body: _Schema, schema: _Schema, who: list[_Schema], *, c
 
 def _responses(schema: _Schema | None, code: str) -> _Schema:
     content = {"application/json": {"schema": schema}} if schema else {"text/plain": {"schema": {"type": "string"}}}
-    refusals = {status: _refusal(text) for status, text in _REFUSALS.items()}
+    refusals = {status: refusal(text) for status, text in _REFUSALS.items()}
     return {code: {"description": "Done.", "content": content}, **refusals}
 
 
-def _refusal(text: str) -> _Schema:
+def refusal(text: str) -> _Schema:
+    """An answer that says why not."""
     return {"description": text, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}

@@ -10,7 +10,6 @@ from flask import Blueprint, Response, request
 
 from ml_backend.app.limits import Limits, read_json
 from ml_backend.app.metrics import CONTENT_TYPE, Metrics
-from ml_backend.app.openapi import document
 from ml_backend.app.pages import home
 from ml_backend.app.security import Guard
 from ml_backend.errors import BodyError, TooLarge
@@ -58,9 +57,11 @@ def home_routes(*, has_login: bool) -> Blueprint:
     return routes
 
 
-def ml_routes(predictor: Predictor, guard: Guard, limits: Limits, metrics: Metrics) -> Blueprint:
-    """What Label Studio asks of a model, behind the login."""
-    views = _Model(predictor, limits, metrics)
+def ml_routes(
+    predictor: Predictor, guard: Guard, limits: Limits, metrics: Metrics, *, openapi: Mapping[str, Any]
+) -> Blueprint:
+    """What Label Studio asks of a model, behind the login; `openapi` is the document of the whole app."""
+    views = _Model(predictor, limits, metrics, openapi)
     routes = Blueprint("ml", __name__)
     routes.before_request(lambda: guard.ml(request))
     routes.add_url_rule("/predict", view_func=views.predict, methods=["POST"])
@@ -77,8 +78,8 @@ def ml_routes(predictor: Predictor, guard: Guard, limits: Limits, metrics: Metri
 class _Model:
     """The views behind `ml_routes`."""
 
-    def __init__(self, predictor: Predictor, limits: Limits, metrics: Metrics) -> None:
-        self._predictor, self._limits, self._metrics = predictor, limits, metrics
+    def __init__(self, predictor: Predictor, limits: Limits, metrics: Metrics, openapi: Mapping[str, Any]) -> None:
+        self._predictor, self._limits, self._metrics, self._openapi = predictor, limits, metrics, openapi
 
     def predict(self) -> Response:
         """One result per task, in order; every prediction carries the version that /setup answers."""
@@ -129,8 +130,8 @@ class _Model:
         return Response(self._metrics.render(), content_type=CONTENT_TYPE)
 
     def openapi(self) -> Response:
-        """This protocol as OpenAPI 3.1."""
-        return answer(document())
+        """Every route of this app as OpenAPI 3.1."""
+        return answer(self._openapi)
 
 
 def feedback_routes(webhook: Webhook | None, job_status: JobStatus | None, guard: Guard, limits: Limits) -> Blueprint:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from feedback.policy import Policy, read_policy
-from feedback.signals import Outcomes, SignalDoor, outcomes
+from feedback.signals import Outcomes, SignalDoor, mount_signals, outcomes
 from feedback.store import Decision, ProjectRow, Standing, Store, open_store
-from ml_backend.app import Security, create_app, post
+from ml_backend.app import Security, create_app
 from ml_backend.errors import BodyError
 from ml_backend.predictor import Predictor
 from tests.support.serving import FakeRegistry
@@ -119,7 +119,7 @@ def test_over_http_it_is_guarded_like_a_webhook(store: Store):
     app = create_app(
         Predictor(registry, load=registry.load),
         security=Security(secrets=lambda: ("s3cret",)),
-        mounts=[post("/signal", door(store))],
+        mounts=[mount_signals(store, clock=lambda: NOW_S)],
     )
     client = app.test_client()
     right = {"X-Hitl-Secret": "s3cret"}
