@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from feedback.errors import StoreError
 from feedback.store.drivers import Durability, open_engine, parse, told_sqlite
+from feedback.store.prepared import Prepared
 
 WAIT_S = 30.0  # for the write lock; longer than any honest transaction but a rebuild
 _CHUNK = 500  # keys in one IN list
@@ -109,14 +110,12 @@ class Database:
             raise StoreError(f"the database refused: {_first_line(error)}") from error
 
     def upsert(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert rows, or replace those with the same primary key."""
-        if rows:
-            connection.execute(_upsert(table, self.sqlite), list(rows))
+        """Insert rows, or replace those with the same primary key; a row names every column."""
+        _upsert(table, self.sqlite).many(connection, rows)
 
     def add(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert the rows whose primary key is not there yet."""
-        if rows:
-            connection.execute(_insert(table, self.sqlite).on_conflict_do_nothing(), list(rows))
+        """Insert the rows whose primary key is not there yet; a row names every column."""
+        _addition(table, self.sqlite).many(connection, rows)
 
     def size(self) -> int:
         """Give the bytes that the database takes."""
@@ -170,12 +169,16 @@ def stream(connection: Connection, query: Select[Any]) -> Iterator[Any]:
 
 
 @cache
-def _upsert(table: Table, sqlite: bool) -> Any:  # noqa: FBT001  # the key of a cache
-    """Built once for each table: building a statement costs more than running it."""
+def _upsert(table: Table, sqlite: bool) -> Prepared:  # noqa: FBT001  # the key of a cache
     statement = _insert(table, sqlite)
     keys = [column.name for column in table.primary_key]
     changes = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
-    return statement.on_conflict_do_update(index_elements=keys, set_=changes)
+    return Prepared(statement.on_conflict_do_update(index_elements=keys, set_=changes))
+
+
+@cache
+def _addition(table: Table, sqlite: bool) -> Prepared:  # noqa: FBT001  # the same
+    return Prepared(_insert(table, sqlite).on_conflict_do_nothing())
 
 
 def _insert(table: Table, sqlite: bool) -> Any:  # noqa: FBT001  # the same
@@ -212,6 +215,8 @@ def told() -> Iterator[None]:
         yield
     except DBAPIError as error:
         raise StoreError(f"the database refused: {_first_line(error.orig)}") from error
+    except sqlite3.Error as error:  # of a prepared statement
+        raise StoreError(f"the database refused: {_first_line(error)}") from error
     except SQLAlchemyError as error:
         raise StoreError(f"the database failed: {type(error).__name__}") from error
 

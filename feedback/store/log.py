@@ -21,6 +21,7 @@ from feedback.store.aside import set_aside
 from feedback.store.commit import GroupCommit
 from feedback.store.engine import Database, chunks, lost_connection
 from feedback.store.lives import Seen
+from feedback.store.prepared import Prepared
 from feedback.store.projections import ProjectState, covers
 from feedback.store.projector import Projector, State
 from feedback.store.rows import Appended
@@ -41,7 +42,7 @@ _LINKED = (
 )
 
 _told, _kept = schema.event.c, schema.payload.c
-_KNOWN = (  # built once: building a statement costs more than running it
+_KNOWN = Prepared(
     select(_told.entity, _told.entity_id, _told.version, _told.action, _told.seq, _kept.body)
     .outerjoin_from(schema.event, schema.payload, and_(_kept.project == _told.project, _kept.seq == _told.seq))
     .where(
@@ -50,7 +51,7 @@ _KNOWN = (  # built once: building a statement costs more than running it
         _told.entity_id.in_(bindparam("ids", expanding=True)),
     )
 )
-_INSERT_EVENTS, _INSERT_PAYLOADS = schema.event.insert(), schema.payload.insert()
+_INSERT_EVENTS, _INSERT_PAYLOADS = Prepared(schema.event.insert()), Prepared(schema.payload.insert())
 
 Known = list[tuple[int, Mapping[str, Any] | None]]  # the stored bodies of one natural key, by number; None: erased
 
@@ -185,8 +186,8 @@ class _Appending:
             return
         self._projector.settle()
         with self._database.together(self._connection):
-            self._connection.execute(_INSERT_EVENTS, self._events)
-            self._connection.execute(_INSERT_PAYLOADS, self._payloads)
+            _INSERT_EVENTS.many(self._connection, self._events)
+            _INSERT_PAYLOADS.many(self._connection, self._payloads)
             self._database.add(self._connection, schema.content, list(self._contents.values()))
             head = {"project": self._project, "seq": self._seq, "hash": self._hash}
             self._database.upsert(self._connection, schema.chain, [head])
@@ -242,10 +243,10 @@ class _Appending:
         entities = {event.entity for event in events}
         for part in chunks(sorted({event.entity_id for event in events})):
             wanted = {"project": self._project, "entities": list(entities), "ids": part}
-            for row in self._connection.execute(_KNOWN, wanted):
-                key = (row.entity, row.entity_id, row.version, row.action)
-                body = None if row.body is None else orjson.loads(row.body)
-                self._known.setdefault(key, []).append((row.seq, body))
+            for row in _KNOWN.rows(self._connection, wanted):
+                key = (row["entity"], row["entity_id"], row["version"], row["action"])
+                body = None if row["body"] is None else orjson.loads(row["body"])
+                self._known.setdefault(key, []).append((row["seq"], body))
 
 
 def link(previous: str, row: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ from feedback.events import Event
 from feedback.store import schema
 from feedback.store.engine import Database, chunks
 from feedback.store.lives import Seen
+from feedback.store.prepared import Prepared
 from feedback.store.projections import AnnotationState, People, PersonState, ProjectState, TaskState, columns
 
 State = AnnotationState | TaskState | ProjectState
@@ -35,13 +36,11 @@ class Projector:
 
     def load(self, events: Sequence[Event]) -> None:
         """Read every row that these events may change: a few queries, however many events there are."""
-        head = self._connection.execute(_HEAD, {"project": self._project}).one_or_none()
-        if head is not None:
-            self.head = (head.chain_seq, head.chain_hash)
-            self._bots = set(orjson.loads(head.bots)) if head.bots else set()
-            if head.seq is not None:
-                values = head._asdict()
-                self._described = ProjectState(**{name: values[name] for name in columns(self._described)})
+        for head in _HEAD.rows(self._connection, {"project": self._project}):  # one, or none
+            self.head = (head["chain_seq"], head["chain_hash"])
+            self._bots = set(orjson.loads(head["bots"])) if head["bots"] else set()
+            if head["seq"] is not None:
+                self._described = ProjectState(**{name: head[name] for name in columns(self._described)})
         annotations = _ids(events, "annotation")
         self._annotations = self._read(AnnotationState, schema.annotation, annotations)
         self._tasks = self._read(TaskState, schema.task, _ids(events, "task"))
@@ -97,19 +96,16 @@ class Projector:
     def _bring_bodies(self, states: Iterable[AnnotationState]) -> None:
         """Read the winning bodies that no event of this commit brought."""
         wanted = {state.seq: state for state in states if state.body is None and state.seq and not state.gone}
-        table = schema.payload.c
         for part in chunks(sorted(wanted)):
-            query = select(table.seq, table.body).where(table.project == self._project, table.seq.in_(part))
-            for row in self._connection.execute(query):
-                wanted[row.seq].body = orjson.loads(row.body)
+            for row in _BODIES.rows(self._connection, {"project": self._project, "seqs": part}):
+                wanted[row["seq"]].body = orjson.loads(row["body"])
 
     def _write_votes(self, states: Sequence[AnnotationState]) -> None:
         known = sorted(state.id for state in states if self._old["annotation", state.id]["seq"])
         for part in chunks(known):
-            self._connection.execute(_DELETE_VOTES, {"project": self._project, "ids": part})
+            _DELETE_VOTES.run(self._connection, {"project": self._project, "ids": part})
         votes = [{"project": self._project, **vote} for state in states for vote in state.votes()]
-        if votes:
-            self._connection.execute(_INSERT_VOTES, votes)
+        _INSERT_VOTES.many(self._connection, votes)
 
     def _write(self, table: Table, states: Sequence[State | PersonState]) -> None:
         self._database.upsert(
@@ -124,28 +120,28 @@ class Projector:
     def _read(self, kind: type[_Kind], table: Table, ids: Sequence[int]) -> dict[int, _Kind]:
         states: dict[int, _Kind] = {}
         for part in chunks(ids):
-            for row in self._connection.execute(_by_id(table), {"project": self._project, "ids": part}):
-                state = kind(**_without_project(row._asdict()))
+            for row in _by_id(table).rows(self._connection, {"project": self._project, "ids": part}):
+                del row["project"]
+                state = kind(**row)
                 states[state.id] = state
         return states
 
     def _read_own(self, annotations: Sequence[int]) -> set[int]:
         own: set[int] = set()
         for part in chunks(annotations):
-            rows = self._connection.execute(_by_id(schema.own_annotation), {"project": self._project, "ids": part})
-            own.update(row.id for row in rows)
+            rows = _by_id(schema.own_annotation).rows(self._connection, {"project": self._project, "ids": part})
+            own.update(row["id"] for row in rows)
         return own
 
 
 @cache
-def _by_id(table: Table) -> Any:
-    """Built once for each table: building a statement costs more than running it."""
-    return select(table).where(
-        table.c.project == bindparam("project"), table.c.id.in_(bindparam("ids", expanding=True))
+def _by_id(table: Table) -> Prepared:
+    return Prepared(
+        select(table).where(table.c.project == bindparam("project"), table.c.id.in_(bindparam("ids", expanding=True)))
     )
 
 
-_HEAD = (
+_HEAD = Prepared(
     select(
         schema.chain.c.seq.label("chain_seq"),
         schema.chain.c.hash.label("chain_hash"),
@@ -156,9 +152,16 @@ _HEAD = (
     .outerjoin(schema.described, schema.described.c.project == schema.chain.c.project)
     .where(schema.chain.c.project == bindparam("project"))
 )
-_INSERT_VOTES = schema.vote.insert()
-_DELETE_VOTES = schema.vote.delete().where(
-    schema.vote.c.project == bindparam("project"), schema.vote.c.annotation.in_(bindparam("ids", expanding=True))
+_BODIES = Prepared(
+    select(schema.payload.c.seq, schema.payload.c.body).where(
+        schema.payload.c.project == bindparam("project"), schema.payload.c.seq.in_(bindparam("seqs", expanding=True))
+    )
+)
+_INSERT_VOTES = Prepared(schema.vote.insert())
+_DELETE_VOTES = Prepared(
+    schema.vote.delete().where(
+        schema.vote.c.project == bindparam("project"), schema.vote.c.annotation.in_(bindparam("ids", expanding=True))
+    )
 )
 
 
@@ -179,7 +182,3 @@ def _matters(state: State) -> tuple[Any, ...]:
     if isinstance(state, TaskState):
         return state.content, state.created_at, state.gone
     return state.label_config, state.gone
-
-
-def _without_project(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != "project"}

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, and_, bindparam, or_, select
 from feedback.errors import LeaseLost
 from feedback.store import schema
 from feedback.store.engine import Database, plain
+from feedback.store.prepared import Prepared
 from feedback.store.rows import Work, WorkRow
 
 _FIRST_BACK_OFF_S = 2.0
@@ -21,7 +22,7 @@ _LONGEST_S = 3600.0  # times further away than this were written by a clock that
 _TABLE = schema.work
 _C = schema.work.c
 
-_WANT = (
+_WANT = Prepared(
     _TABLE.update()
     .where(_C.project == bindparam("of_project"), _C.kind == bindparam("of_kind"))
     .values(wanted=_C.wanted + 1, wanted_s=bindparam("now_s"))
@@ -42,10 +43,10 @@ class Works:
             return
         now_s = self._database.clock()
         named = {"of_project": project, "of_kind": kind, "now_s": now_s}
-        if connection.execute(_WANT, named).rowcount:
+        if _WANT.run(connection, named):
             return
         self._database.lock(connection, f"work {project} {kind}")  # once in its life: somebody else may insert it, too
-        if not connection.execute(_WANT, named).rowcount:
+        if not _WANT.run(connection, named):
             connection.execute(_TABLE.insert(), [_new(project, kind, now_s)])
 
     def claim(
