@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -33,6 +33,7 @@ class Settings:
     webhook_secret: str = ""  # several, comma-separated, for rotation; "" : one made and kept in the store
     basic_auth_user: str = ""
     basic_auth_password: str = ""
+    trusted_proxies: str = ""  # networks of the proxies whose X-Forwarded-For is believed, comma-separated
     max_body_mib: int = 256
     max_tasks: int = 200_000
     durability: Literal["full", "normal"] = "full"  # "normal": safe against a killed process, not against a power cut
@@ -150,8 +151,18 @@ def _check(settings: Settings) -> None:
         raise SettingsError(f"HITL_DOORBELL is of the kind {scheme!r}; wanted nothing, redis://host:port, or postgres.")
     if bool(settings.basic_auth_user) != bool(settings.basic_auth_password):
         raise SettingsError("HITL_BASIC_AUTH_USER and HITL_BASIC_AUTH_PASSWORD go together; only one is set.")
+    _check_proxies(settings.trusted_proxies)
     if not settings.loopback and not (settings.secrets and settings.basic_auth_password):
         raise SettingsError(
             f"HITL_HOST is {settings.host}, which others can reach, and a secret or a password is missing.",
             hint="Set HITL_WEBHOOK_SECRET, HITL_BASIC_AUTH_USER and HITL_BASIC_AUTH_PASSWORD, or bind to 127.0.0.1.",
         )
+
+
+def _check_proxies(text: str) -> None:
+    for part in filter(None, (one.strip() for one in text.split(","))):
+        try:
+            ip_network(part, strict=False)
+        except ValueError:
+            wanted = "wanted addresses or networks such as 10.0.0.7, 172.16.0.0/12"
+            raise SettingsError(f"HITL_TRUSTED_PROXIES names {part!r}; {wanted}.") from None

@@ -33,7 +33,7 @@ def application(settings: Settings) -> Flask:
     from feedback.signals import mount_signals
     from feedback.store import open_store
     from feedback.webhooks import Webhook
-    from ml_backend.app import Limits, Metrics, Security, create_app
+    from ml_backend.app import Limits, Metrics, Security, TrustedProxies, create_app
     from ml_backend.predictor import Predictor
     from ml_backend.records import Task
 
@@ -63,7 +63,11 @@ def application(settings: Settings) -> Flask:
         job_status=webhook.job_status,
         limits=Limits(body_bytes=settings.max_body_mib << 20, tasks=settings.max_tasks),
         security=Security(
-            settings.basic_auth_user, settings.basic_auth_password, secrets, SharedAttempts(store, "service")
+            settings.basic_auth_user,
+            settings.basic_auth_password,
+            secrets,
+            SharedAttempts(store, "service"),
+            TrustedProxies.read(settings.trusted_proxies),
         ),
         metrics=metrics,
         mounts=[mount_signals(store, ring=ring), pages(house_of(settings, store, ring=ring))],

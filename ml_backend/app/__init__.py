@@ -14,6 +14,7 @@ from ml_backend.app.metrics import Metrics
 from ml_backend.app.mounts import Mount, post
 from ml_backend.app.openapi import document
 from ml_backend.app.protocol import JobStatus, Webhook, answer, feedback_routes, home_routes, ml_routes, open_routes
+from ml_backend.app.proxies import TrustedProxies
 from ml_backend.app.security import (
     CHALLENGE,
     CrossSite,
@@ -25,7 +26,7 @@ from ml_backend.app.security import (
 from ml_backend.errors import BackendError, TooLarge
 from ml_backend.predictor import Predictor
 
-__all__ = ["Limits", "Metrics", "Mount", "Security", "create_app", "post"]
+__all__ = ["Limits", "Metrics", "Mount", "Security", "TrustedProxies", "create_app", "post"]
 
 _STATUS: dict[type[BackendError], int] = {NotAllowed: 401, CrossSite: 403, TooLarge: 413, TooManyAttempts: 429}
 _log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ def create_app(
     if not any(rule.rule == "/" for rule in app.url_map.iter_rules()):
         app.register_blueprint(home_routes(has_login=security.has_login))
     _answer_errors_in_json(app, metrics)
-    app.wsgi_app = Edge(app, limits, metrics)  # type: ignore[method-assign]
+    app.wsgi_app = Edge(app, limits, metrics, security.proxies)  # type: ignore[method-assign]
     return app
 
 

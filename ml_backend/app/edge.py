@@ -10,6 +10,7 @@ from flask import Flask
 
 from ml_backend.app.limits import Limits, drain
 from ml_backend.app.metrics import Metrics
+from ml_backend.app.proxies import TrustedProxies
 from ml_backend.app.security import harden
 
 if TYPE_CHECKING:
@@ -17,21 +18,24 @@ if TYPE_CHECKING:
 
 
 class Edge:
-    """WSGI middleware: times each request, hardens each answer, lets a refused sender finish.
+    """WSGI middleware: names the caller, times each request, hardens each answer, lets a refused sender finish.
 
     It stands outside Flask because Flask's own hooks would cost each small request a tenth of its time.
     """
 
-    def __init__(self, app: Flask, limits: Limits, metrics: Metrics) -> None:
+    def __init__(self, app: Flask, limits: Limits, metrics: Metrics, proxies: TrustedProxies) -> None:
         self._inner: WSGIApplication = app.wsgi_app
         self._map = app.url_map
-        self._limits, self._metrics = limits, metrics
+        self._limits, self._metrics, self._proxies = limits, metrics, proxies
         self._routes: frozenset[str] = frozenset()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request."""
         started = time.perf_counter()
         status = 500
+        if self._proxies.networks:
+            forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
+            environ["REMOTE_ADDR"] = self._proxies.caller(environ.get("REMOTE_ADDR", ""), forwarded)
 
         def start(line: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             nonlocal status

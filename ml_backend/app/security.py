@@ -15,6 +15,7 @@ from typing import Protocol
 
 from flask import Request
 
+from ml_backend.app.proxies import TrustedProxies
 from ml_backend.errors import BackendError, SettingsError
 
 SECRET_HEADER = "X-Hitl-Secret"  # noqa: S105 - the header's name, not a secret
@@ -99,6 +100,7 @@ class Security:
     password: str = field(default="", repr=False)
     secrets: Callable[[], Collection[str]] = field(default=tuple, repr=False)
     attempts: Attempts = field(default_factory=MemoryAttempts, repr=False)
+    proxies: TrustedProxies = field(default_factory=TrustedProxies)  # whose X-Forwarded-For is believed: nobody's
     cache_s: float = 1.0
 
     def __post_init__(self) -> None:

@@ -34,6 +34,8 @@ def test_other_peoples_variables_are_none_of_our_business():
         ("LABEL_STUDIO_URL", "localhost:8080", "http://host:port"),
         ("HITL_BASIC_AUTH_USER", "me", "go together"),
         ("HITL_LOG_LEVEL", "chatty", "debug, info"),
+        ("HITL_TRUSTED_PROXIES", "10.0.0.0/8, proxy.example", "10.0.0.7"),
+        ("HITL_TRUSTED_PROXIES", "*", "10.0.0.7"),
     ],
 )
 def test_a_value_out_of_range_names_the_variable_and_what_was_wanted(variable: str, value: str, says: str):

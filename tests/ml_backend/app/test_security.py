@@ -10,7 +10,7 @@ import pytest
 from flask import Request
 from flask.testing import FlaskClient
 
-from ml_backend.app import Security, create_app
+from ml_backend.app import Security, TrustedProxies, create_app
 from ml_backend.app.security import Guard, MemoryAttempts
 from ml_backend.errors import SettingsError
 from ml_backend.predictor import Predictor
@@ -161,6 +161,63 @@ def test_what_cannot_be_a_guess_uses_up_no_tries():
         assert backend.post("/setup", json=SETUP, headers=headers).status_code == 401
 
     assert backend.post("/setup", json=SETUP, headers=basic("ls", "pass word")).status_code == 200
+
+
+def guesses_from(proxies: str, *pairs: tuple[str, str]) -> list[int]:
+    """The answers to one wrong login for each (who connects, X-Forwarded-For), where one guess is free."""
+    attempts = MemoryAttempts(burst=1, every_s=1000, clock=FakeClock())
+    backend = client(attempts=attempts, proxies=TrustedProxies.read(proxies))
+    wrong = basic("ls", "guess")
+    return [
+        backend.post(
+            "/setup", json=SETUP, headers={**wrong, "X-Forwarded-For": said}, environ_base={"REMOTE_ADDR": peer}
+        ).status_code
+        for peer, said in pairs
+    ]
+
+
+def test_without_trusted_proxies_a_forwarded_address_is_ignored():
+    assert guesses_from("", ("10.0.0.1", "6.6.6.1"), ("10.0.0.1", "6.6.6.2"), ("10.0.0.2", "6.6.6.2")) == [
+        401,
+        429,
+        401,
+    ]
+
+
+def test_behind_a_trusted_proxy_callers_are_counted_apart():
+    tries = [("10.0.0.1", "198.51.100.1"), ("10.0.0.1", "198.51.100.2"), ("10.0.0.1", "198.51.100.1")]
+
+    assert guesses_from("10.0.0.0/8", *tries) == [401, 401, 429]
+
+
+def test_what_a_caller_invents_before_the_proxy_appends_gives_no_new_tries():
+    tries = [("10.0.0.1", f"{invented}, 198.51.100.1") for invented in ("1.1.1.1", "10.0.0.1", "unknown")]
+
+    assert guesses_from("10.0.0.1", *tries) == [401, 429, 429]
+
+
+def test_who_reaches_us_past_the_proxy_is_counted_as_who_they_are():
+    assert guesses_from("10.0.0.1", ("198.51.100.1", "1.1.1.1"), ("198.51.100.1", "2.2.2.2")) == [401, 429]
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "caller"),
+    [
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", "198.51.100.1, 10.0.0.3, 10.0.0.2", "198.51.100.1"),  # three proxies of ours
+        ("10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"),  # a caller inside
+        ("10.0.0.1", "198.51.100.1:50000", "198.51.100.1"),
+        ("10.0.0.1", "[2001:db8::7]:443", "2001:db8::7"),
+        ("::ffff:10.0.0.1", "198.51.100.1", "198.51.100.1"),
+        ("fd00::1", "2001:db8::7", "2001:db8::7"),
+        ("10.0.0.1", "unknown", "10.0.0.1"),
+        ("10.0.0.1", ", ,", "10.0.0.1"),
+        ("10.0.0.1", "1.1.1.1, \x00\xff", "10.0.0.1"),
+        ("", "1.1.1.1", ""),  # a unix socket
+    ],
+)
+def test_the_caller_is_the_first_from_our_end_that_is_no_proxy_of_ours(peer: str, forwarded: str, caller: str):
+    assert TrustedProxies.read("10.0.0.0/8, fd00::1").caller(peer, forwarded) == caller
 
 
 def test_attempts_are_counted_by_address_and_forgotten_in_the_end():
