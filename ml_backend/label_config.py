@@ -44,6 +44,22 @@ class LabelConfig:
         known = ", ".join(control.name for control in self.controls) or "none"
         raise LabelConfigError(f"no control called {name!r} in the label config; it has: {known}.")
 
+    def same_question(self, learned: Control) -> Control | None:
+        """The control that asks what a model learned to answer: same name, kind, object, field, some label.
+
+        Labels may have come or gone since; the bundle leaves out those that went. None where the question is another.
+        """
+        for given in self.controls:
+            if given.name == learned.name:
+                same = (given.kind, given.object_kind, given.field) == (
+                    learned.kind,
+                    learned.object_kind,
+                    learned.field,
+                )
+                shared = not (given.labels and learned.labels) or not set(given.labels).isdisjoint(learned.labels)
+                return given if same and shared else None
+        return None
+
 
 @lru_cache(maxsize=256)
 def read_label_config(xml: str) -> LabelConfig:

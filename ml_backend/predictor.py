@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ml_backend.codecs import codec
 from ml_backend.errors import BackendError
-from ml_backend.label_config import Control, LabelConfig, read_label_config
-from ml_backend.records import Task
+from ml_backend.label_config import LabelConfig, read_label_config
+from ml_backend.records import Known, Task, with_known
 
 if TYPE_CHECKING:
     from ml_backend.registry import Bundle, Ref, Registry
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 COLD = "hitl-0"  # the version before any champion: it predicts nothing
 Result = dict[str, Any]  # {"result": [regions], "score": confidence in [0, 1], "model_version": M}
 Blind = Callable[[Task], bool]  # whether a task must be shown without a prediction
+Beside = Callable[[Sequence[Task]], Sequence[Known]]  # what is known now beside the data of each of these tasks
 _Said = tuple[list[dict[str, Any]], float]  # regions, confidence
 Count = Callable[[str, int], None]  # told what happened, and to how many
 
@@ -37,8 +38,9 @@ class Predictor:
     Safe in threads. A new champion is loaded beside the serving one and swapped in whole; one that cannot be loaded
     leaves the previous one serving, is counted and tried again after `retry_s`. At most `keep` models stay loaded, the
     least recently asked goes first. `blind(project)` gives the rule by which tasks must be shown without a prediction;
-    it is asked for as often as the champion. `load(data, digest)` builds a bundle; `count(event, how_many)` is told
-    what happened.
+    it is asked for as often as the champion, and so is `beside(project)`, which reads what is known beside the data of
+    tasks, for models that learned from it. `load(data, digest)` builds a bundle; `count(event, how_many)` is told what
+    happened.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Predictor:
         registry: Registry,
         *,
         blind: Callable[[str], Blind] | None = None,
+        beside: Callable[[str], Beside] | None = None,
         cache_s: float = 0.5,
         retry_s: float = 30.0,
         keep: int = 16,
@@ -55,6 +58,7 @@ class Predictor:
     ) -> None:
         self._registry = registry
         self._blind = blind or (lambda _project: _shows_all)
+        self._beside = beside or (lambda _project: _knows_nothing)
         self._cache_s, self._retry_s, self._keep = cache_s, retry_s, keep
         self._clock = clock
         self._load = load or _unpack
@@ -101,7 +105,8 @@ class Predictor:
         shown = [place for place, raw in enumerate(tasks) if self._may_show(project, raw, blind)]
         for start in range(0, len(shown), _CHUNK):
             places = shown[start : start + _CHUNK]
-            for place, result in zip(places, self._ask(fitted, [tasks[p]["data"] for p in places]), strict=True):
+            data = self._data(project, fitted, [tasks[place] for place in places], seat.beside)
+            for place, result in zip(places, self._ask(fitted, data), strict=True):
                 if result is not None:
                     results[place]["result"], results[place]["score"] = result
         return results
@@ -112,15 +117,28 @@ class Predictor:
         if not isinstance(data, Mapping):
             self._count("unreadable", 1)
             return False
-        number = raw.get("id")
         try:
-            hidden = blind(Task(number if isinstance(number, int) else 0, data, project))
+            hidden = blind(_task(project, raw))
         except Exception:  # noqa: BLE001 - the rule is the caller's; a prediction that was shown cannot be unseen
             self._count("blind_unknown", 1)
             return False
         if hidden:
             self._count("blind", 1)
         return not hidden
+
+    def _data(
+        self, project: str, fitted: Bundle, tasks: Sequence[Any], beside: Beside | None
+    ) -> list[Mapping[str, Any]]:
+        """What the model reads of raw tasks: their own data, and what is known beside it where it learned from that."""
+        if not fitted.beside or beside is None:
+            return [with_known(raw["data"], {}) for raw in tasks]
+        try:
+            known = beside([_task(project, raw) for raw in tasks])
+        except Exception as error:  # noqa: BLE001 - the read is the caller's; without it the task's own data still speak
+            self._count("beside_unknown", len(tasks))
+            _log.error("project %s: what is known beside its tasks cannot be read: %s", project, error)
+            known = [{}] * len(tasks)
+        return [with_known(raw["data"], one) for raw, one in zip(tasks, known, strict=True)]
 
     def _ask(self, fitted: Bundle, data: list[Mapping[str, Any]]) -> list[_Said | None]:
         """Regions and confidence of each task, None where the model has no answer."""
@@ -166,7 +184,7 @@ class Predictor:
             if ref is None:
                 seat.serving = None
                 return
-            seat.blind = self._blind(project)
+            seat.blind, seat.beside = self._blind(project), self._beside(project)
             if (seat.serving is None or seat.serving.ref != ref) and not seat.recently_failed(ref, now, self._retry_s):
                 seat.failed = (ref, now)
                 bundle = self._load(self._registry.artefact(project, ref.version).data, ref.digest)
@@ -218,7 +236,7 @@ class _Serving:
         if config.hash not in self.fitted:
             if len(self.fitted) >= _MOST_CONFIGS:
                 self.fitted.clear()
-            control = _same_question(self.bundle.control, config)
+            control = config.same_question(self.bundle.control)
             self.fitted[config.hash] = replace(self.bundle, control=control) if control else None
         return self.fitted[config.hash]
 
@@ -229,25 +247,13 @@ class _Seat:
 
     serving: _Serving | None = None
     blind: Blind | None = None  # never None beside a champion
+    beside: Beside | None = None  # the same
     checked_s: float = _NEVER
     failed: tuple[Ref, float] | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def recently_failed(self, ref: Ref, now: float, retry_s: float) -> bool:
         return self.failed is not None and self.failed[0] == ref and 0 <= now - self.failed[1] < retry_s
-
-
-def _same_question(trained: Control, config: LabelConfig) -> Control | None:
-    """The control of `config` that asks what the model learned to answer: same name, kind, object, field, some label.
-
-    Labels may have come or gone since; the bundle leaves out those that went. None where the question is another one.
-    """
-    for given in config.controls:
-        if given.name == trained.name:
-            same = (given.kind, given.object_kind, given.field) == (trained.kind, trained.object_kind, trained.field)
-            shared = not (given.labels and trained.labels) or not set(given.labels).isdisjoint(trained.labels)
-            return given if same and shared else None
-    return None
 
 
 def _say(fitted: Bundle, data: list[Mapping[str, Any]]) -> list[_Said | None]:
@@ -263,8 +269,17 @@ def _say(fitted: Bundle, data: list[Mapping[str, Any]]) -> list[_Said | None]:
     ]
 
 
+def _task(project: str, raw: Mapping[str, Any]) -> Task:
+    number = raw.get("id")
+    return Task(number if isinstance(number, int) else 0, raw["data"], project)
+
+
 def _shows_all(_task: Task) -> bool:
     return False
+
+
+def _knows_nothing(tasks: Sequence[Task]) -> Sequence[Known]:
+    return [{}] * len(tasks)
 
 
 def _empty(version: str) -> Result:

@@ -6,9 +6,13 @@ import hashlib
 import json
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
+
+Known: TypeAlias = Mapping[str, Any]  # indicator -> a number, a text or a list of texts
+
+KNOWN = "hitl_known"  # where it stands in a task's data on its way to a model; Label Studio never sees it
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,18 @@ def content_hash(data: Mapping[str, Any]) -> str:
     """
     text = orjson.dumps(dict(data), option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
     return hashlib.sha256(text).hexdigest()[:32]
+
+
+def with_known(data: Mapping[str, Any], known: Known) -> Mapping[str, Any]:
+    """The task's data with what is known beside it; whatever a task itself holds under our key is not ours.
+
+    >>> with_known({"text": "refund"}, {"fraud": "card"})
+    {'text': 'refund', 'hitl_known': {'fraud': 'card'}}
+    >>> with_known({"text": "refund", "hitl_known": "mischief"}, {})
+    {'text': 'refund'}
+    """
+    own = {name: value for name, value in data.items() if name != KNOWN} if KNOWN in data else data
+    return {**own, KNOWN: dict(known)} if known else own
 
 
 def _frozen(value: Any) -> Hashable:

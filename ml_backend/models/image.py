@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.errors import NotTrained
+from ml_backend.features.beside import Columns, columns_of
 from ml_backend.features.cache import FeatureCache
 from ml_backend.features.image import SIZE, ImageRow, image_rows
 from ml_backend.features.media import Media, read_media
@@ -31,11 +32,13 @@ class ImageModel:
         self._scale: Vectors = state["scale"]  # (d,)
         self._coef: Vectors = state["coef"]  # (d, k)
         self._intercept: Vectors = state["intercept"]  # (k,)
+        self._columns = Columns.load(state.get("columns", ((), ())))
+        self._coef_known: Vectors = state.get("coef_known", np.zeros((0, len(self.classes)), np.float32))
         self._media = media or Media()
         self._cache = cache
-        d, k = SIZE, len(self.classes)
-        shapes = (self._mean.shape, self._scale.shape, self._coef.shape, self._intercept.shape)
-        if shapes != ((d,), (d,), (d, k), (k,)):
+        d, k, b = SIZE, len(self.classes), len(self._columns.names)
+        shapes = (self._mean.shape, self._scale.shape, self._coef.shape, self._intercept.shape, self._coef_known.shape)
+        if shapes != ((d,), (d,), (d, k), (k,), (b, k)):
             raise ValueError(f"shapes {shapes} do not fit {d} features and {k} classes")
 
     def state(self) -> Mapping[str, Any]:
@@ -47,6 +50,8 @@ class ImageModel:
             "scale": self._scale,
             "coef": self._coef,
             "intercept": self._intercept,
+            "columns": self._columns.state(),
+            "coef_known": self._coef_known,
         }
 
     def predict_proba(self, data: Tasks) -> Floats:
@@ -54,7 +59,10 @@ class ImageModel:
         proba = np.full((len(data), len(self.classes)), np.nan)
         X, readable = _matrix(data, self._field, self._media, self._cache)
         if len(X):
-            proba[readable] = softmax(((X - self._mean) * self._scale) @ self._coef + self._intercept)
+            scores = ((X - self._mean) * self._scale) @ self._coef + self._intercept
+            if self._columns.names:
+                scores = scores + self._columns.matrix(data)[readable] @ self._coef_known
+            proba[readable] = softmax(scores)
         return proba
 
     def vectors(self, data: Tasks) -> Vectors:
@@ -82,8 +90,10 @@ class ImageChoices:
         mean, spread = X.mean(axis=0), X.std(axis=0)
         # a feature that hardly varies here must not shout when it does elsewhere; rows of length 1 suit C
         scale = (1.0 / (np.maximum(spread, 0.01) * np.sqrt(SIZE))).astype(np.float32)
+        columns = columns_of([data[place] for place in keep])
+        known = columns.matrix([data[place] for place in keep])
         classes, coef, intercept = fit_logistic(
-            (X - mean) * scale,
+            np.hstack([(X - mean) * scale, known]),
             [labels[place] for place in keep],
             weights=None if weights is None else weights[keep],
             seed=seed,
@@ -93,8 +103,10 @@ class ImageChoices:
             "field": field,
             "mean": mean.astype(np.float32),
             "scale": scale,
-            "coef": coef,
+            "coef": coef[: len(coef) - known.shape[1]].copy(),
             "intercept": intercept,
+            "columns": columns.state(),
+            "coef_known": coef[len(coef) - known.shape[1] :].copy(),
         }
         return ImageModel(state, media=self._media, cache=self._cache)
 

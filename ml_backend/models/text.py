@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ml_backend.errors import NotTrained
+from ml_backend.features.beside import Columns, columns_of
 from ml_backend.features.cache import FeatureCache
 from ml_backend.features.text import TextBlock, TextRow, inverse_document_frequency, read_text, text_block
 from ml_backend.features.vectors import word_vectors
@@ -36,11 +37,13 @@ class TextModel:
         self._coef_terms: NDArray[np.float32] = state["coef_terms"]  # (m, k)
         self._coef_vector: NDArray[np.float32] = state["coef_vector"]  # (d, k)
         self._intercept: NDArray[np.float32] = state["intercept"]  # (k,)
+        self._columns = Columns.load(state.get("columns", ((), ())))
+        self._coef_known: NDArray[np.float32] = state.get("coef_known", np.zeros((0, len(self.classes)), np.float32))
         self._cache = cache
-        m, k = len(self._codes), len(self.classes)
+        m, k, b = len(self._codes), len(self.classes), len(self._columns.names)
         d = word_vectors().size  # read now, so that the first request does not wait for them
         shapes = (self._idf.shape, self._coef_terms.shape, self._coef_vector.shape, self._intercept.shape)
-        if not m or shapes != ((m,), (m, k), (d, k), (k,)):
+        if not m or (*shapes, self._coef_known.shape) != ((m,), (m, k), (d, k), (k,), (b, k)):
             raise ValueError(f"shapes {shapes} do not fit {m} terms, {d} dimensions and {k} classes")
 
     def state(self) -> Mapping[str, Any]:
@@ -54,6 +57,8 @@ class TextModel:
             "coef_terms": self._coef_terms,
             "coef_vector": self._coef_vector,
             "intercept": self._intercept,
+            "columns": self._columns.state(),
+            "coef_known": self._coef_known,
         }
 
     def predict_proba(self, data: Tasks) -> Floats:
@@ -62,8 +67,11 @@ class TextModel:
         readable = [text for text in texts if text is not None]
         proba = np.full((len(texts), len(self.classes)), np.nan)
         if readable:
-            block = text_block(readable, self._cache)
-            proba[[text is not None for text in texts]] = softmax(self._scores(block))
+            scores = self._scores(text_block(readable, self._cache))
+            if self._columns.names:
+                read = [item for item, text in zip(data, texts, strict=True) if text is not None]
+                scores = scores + self._columns.matrix(read) @ self._coef_known
+            proba[[text is not None for text in texts]] = softmax(scores)
         return proba
 
     def vectors(self, data: Tasks) -> NDArray[np.float32]:
@@ -111,11 +119,15 @@ class TextChoices:
         answers = [labels[place] for place in keep]
         codes, idf = _vocabulary(block, n_classes=len(set(answers)))
         share = min(1.0, 0.3 + len(block) / 1000)
-        X = sparse.hstack([tfidf(block, codes, idf) * share, sparse.csr_array(block.vectors)], format="csr")
+        columns = columns_of([data[place] for place in keep])
+        parts = [tfidf(block, codes, idf) * share, sparse.csr_array(block.vectors)]
+        if columns.names:
+            parts.append(sparse.csr_array(columns.matrix([data[place] for place in keep])))
+        X = sparse.hstack(parts, format="csr")
         classes, coef, intercept = fit_logistic(
             X, answers, weights=None if weights is None else weights[keep], seed=seed
         )
-        m = len(codes)
+        m, known = len(codes), len(columns.names)
         return TextModel(
             {
                 "classes": classes,
@@ -124,8 +136,10 @@ class TextChoices:
                 "codes": codes,
                 "idf": idf,
                 "coef_terms": coef[:m] * np.float32(share),
-                "coef_vector": coef[m:].copy(),
+                "coef_vector": coef[m : len(coef) - known].copy(),
                 "intercept": intercept,
+                "columns": columns.state(),
+                "coef_known": coef[len(coef) - known :].copy(),
             },
             cache=self._cache,
         )

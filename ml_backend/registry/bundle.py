@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 Said = tuple[Answer | None, float | None]
 
 _FORMAT = 1
+_BESIDE = " beside "  # in a recipe's name, before the indicators that a model reads beside the task's own data
 _LEAST = 1e-9  # what must be left on labels that can still be chosen; less than that is no opinion
 
 
@@ -52,6 +53,12 @@ class Bundle:
         object.__setattr__(self, "_columns", columns)
         object.__setattr__(self, "classes", tuple(self.model.classes[place] for place in columns))
 
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """The indicators that the model reads beside a task's own data (`ml_backend.features.beside`)."""
+        names = self.recipe.partition(_BESIDE)[2]
+        return tuple(names.split(", ")) if names else ()
+
     def proba(self, data: Sequence[Mapping[str, Any]]) -> Floats:
         """(n, k) calibrated probabilities of `classes`; NaN where there is no opinion."""
         proba = self.scaler.apply(self.model.predict_proba(data))
@@ -76,6 +83,15 @@ class Bundle:
     def vectors(self, data: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
         """(n, d) places of the tasks for diversity."""
         return self.model.vectors(data)
+
+
+def recipe_beside(name: str, indicators: Sequence[str]) -> str:
+    """The name of a recipe that reads these indicators, too: another recipe than the one without, or with others.
+
+    >>> recipe_beside("text-choices/1", ["risk", "fraud_type"]), recipe_beside("text-choices/1", [])
+    ('text-choices/1 beside fraud_type, risk', 'text-choices/1')
+    """
+    return f"{name}{_BESIDE}{', '.join(sorted(indicators))}" if indicators else name
 
 
 def pack(bundle: Bundle) -> Artefact:
@@ -121,9 +137,10 @@ def unpack(
         raise ArtefactError(f"the model has format {document.get('format')}; this release reads {_FORMAT}.")
     try:
         control = document["control"]
-        given = {one.name: one for one in recipes}.get(document["recipe"])
+        name = document["recipe"].partition(_BESIDE)[0]
+        given = {one.name: one for one in recipes}.get(name)
         return Bundle(
-            model=(given or recipe(document["recipe"], cache=cache)).load({**document["state"], **arrays}),
+            model=(given or recipe(name, cache=cache)).load({**document["state"], **arrays}),
             scaler=Scaler.load(document["scaler"]),
             control=Control(**{**control, "labels": tuple(control["labels"])}),
             config_hash=document["config_hash"],

@@ -34,6 +34,7 @@ class FakeBundle:
     version: str
     control: Control = CONTROL
     calls: list[int] = field(default_factory=list, compare=False)
+    beside: tuple[str, ...] = ()
 
     def predict(self, data: Sequence[Mapping[str, Any]]) -> list[tuple[Answer | None, float | None]]:
         self.calls.append(len(data))
