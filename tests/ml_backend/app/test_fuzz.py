@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -10,10 +11,12 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from feedback.signals import mount_signals
+from feedback.store import ProjectRow, open_store
 from feedback.webhooks import Webhook
 from ml_backend.app import create_app
 from ml_backend.predictor import Predictor
-from tests.support.book import FakeBook
+from tests.support.proof import size
 from tests.support.serving import CONFIG, FakeRegistry
 
 KEYS = (
@@ -40,16 +43,27 @@ ACTIONS = st.sampled_from(
     ["ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_CREATED", "ANNOTATIONS_DELETED", "TASKS_CREATED"]
 ) | st.sampled_from(["TASKS_DELETED", "PROJECT_UPDATED", "PROJECT_DELETED", "START_TRAINING", "SOMETHING_ELSE"])
 READING = ["/predict", "/setup", "/versions", "/validate", "/delete", "/duplicate_model"]
-PATHS = [*READING, "/webhook", "/train", "/job_status"]
-FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+PATHS = [*READING, "/webhook", "/train", "/job_status", "/signal"]
+_EACH = size(ci=150, full=4000)  # of six tests: 24,000 bodies
+FUZZ = settings(max_examples=_EACH, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(scope="module")
-def backend() -> FlaskClient:
-    registry = FakeRegistry({"1": "m1"})
-    webhook = Webhook(FakeBook())
-    app = create_app(Predictor(registry, load=registry.load), webhook=webhook, job_status=webhook.job_status)
-    return app.test_client()
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
+    """Over a real store: what a database refuses must be refused before."""
+    store = open_store(f"sqlite:///{tmp_path_factory.mktemp('fuzz') / 'store.db'}", durability="normal")
+    store.save_project(ProjectRow("1", "t", CONFIG))
+    registry, webhook = FakeRegistry({"1": "m1"}), Webhook(store)
+    app = create_app(
+        Predictor(registry, load=registry.load),
+        webhook=webhook,
+        job_status=webhook.job_status,
+        mounts=[mount_signals(store)],
+    )
+    yield app.test_client()
+    found = store.verify()
+    store.close()
+    assert (found["chain"], found["projection"]) == ("ok", "ok")
 
 
 def check(backend: FlaskClient, path: str, body: bytes) -> Any:
@@ -98,6 +112,17 @@ def test_any_event(backend: FlaskClient, action: str, rest: dict[str, Any], proj
         body["project"] = project
 
     check(backend, "/webhook", orjson.dumps(body))
+
+
+@FUZZ
+@given(
+    st.fixed_dictionaries(
+        {"project": st.sampled_from([1, "1", "1.5", "2"]), "signal": st.sampled_from(["user_report", "thumbs", "x"])},
+        optional=dict.fromkeys(("task", "value", "at", "id", "source", "note", "callback", "more"), JSON),
+    )
+)
+def test_any_signal(backend: FlaskClient, body: dict[str, Any]):
+    check(backend, "/signal", orjson.dumps(body))
 
 
 @FUZZ
