@@ -110,11 +110,11 @@ class Database:
             raise StoreError(f"the database refused: {_first_line(error)}") from error
 
     def upsert(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert rows, or replace those with the same primary key; a row names every column."""
+        """Insert rows, or replace those with the same primary key."""
         _upsert(table, self.sqlite).many(connection, rows)
 
     def add(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert the rows whose primary key is not there yet; a row names every column."""
+        """Insert the rows whose primary key is not there yet."""
         _addition(table, self.sqlite).many(connection, rows)
 
     def size(self) -> int:

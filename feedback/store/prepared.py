@@ -41,6 +41,7 @@ class Prepared:
         self._readers = tuple(_reader(column.type) for column in selected)
         self._plain = not any(self._readers)
         self._of_length = cache(self._expanded)  # a text for each length of its lists
+        self._for_columns = cache(self._inserting)
 
     def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[Row]:
         """Give what is selected, by column name."""
@@ -65,14 +66,14 @@ class Prepared:
         return int(_driver(connection).execute(*self.text(values)).rowcount)
 
     def many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Run it for each row; each names every parameter."""
+        """Insert rows; all name the same columns, and those that none names have the table's own default."""
         if not rows:
             return
         if connection.dialect.name != "sqlite":
             connection.execute(self._statement, list(rows))
             return
-        names = self._names
-        _driver(connection).executemany(self._text, [tuple([row[name] for name in names]) for row in rows])
+        text, names = self._for_columns(tuple(rows[0]))
+        _driver(connection).executemany(text, [tuple([row[name] for name in names]) for row in rows])
 
     def text(self, values: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
         """Give the statement as SQLite reads it, and its values in order."""
@@ -90,6 +91,10 @@ class Prepared:
         lists: dict[str, Any] = {name: [0] * length for name, length in lengths}
         others = dict.fromkeys(self._names)
         return str(self._compiled.construct_expanded_state(others | lists).statement)
+
+    def _inserting(self, columns: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+        compiled = self._statement.compile(dialect=_DIALECT, column_keys=list(columns))
+        return compiled.string, tuple(compiled.positiontup)
 
 
 def _reader(kind: Any) -> Callable[[Any], Any] | None:
