@@ -14,11 +14,12 @@ from feedback.learning.roles import audit_share
 from feedback.platform import LabelStudio
 from feedback.policy import Policy
 from feedback.review.clocks import refuse_short
+from feedback.review.rooms import check_rooms, known_rooms
 from feedback.settings import Settings
 from feedback.store import ProjectRow, Store
 from feedback.sweeping import sweep
 from ml_backend.label_config import read_label_config
-from ml_backend.labelstudio import projects, queue
+from ml_backend.labelstudio import projects, queue, review
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.snapshot import Snapshot
 
@@ -90,12 +91,19 @@ def _bot_to_make(settings: Settings, store: Store) -> list[str]:
 
 
 def disconnect(store: Store, client: Client, project: str) -> list[str]:
-    """Put a project back exactly as it was; gives what could not be restored, in words. Safe to repeat."""
+    """Put a project back exactly as it was; gives what could not be restored, in words. Safe to repeat.
+
+    Review projects stay, with all that was said in them; they tell us no more.
+    """
     row = store.project(project)
     if row is None or not row.snapshot:
         raise NotConnected(f"project {project} is not connected.", hint="`hitl status` lists the projects.")
     store.save_project(replace(row, connected=False, paused=True))  # first: a turn under way writes no more
     _show_again(store, client, project, Snapshot.from_json(row.snapshot))
+    for room in known_rooms(store, project).values():
+        if room["room"]:
+            review.stop_listening(client, str(room["room"]), projects.SECRET_HEADER)
+    check_rooms(store, project)
     notes = projects.disconnect(client, Snapshot.from_json(row.snapshot), versions=store.registry.versions(project))
     store.save_project(replace(row, connected=False, paused=False, snapshot={}))
     return list(notes)

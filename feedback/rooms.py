@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from feedback.review.rooms import Copy
@@ -14,11 +15,35 @@ from ml_backend.labelstudio.intake import utc
 from ml_backend.records import Task
 
 
-class LabelStudioRooms:
-    """One Label Studio, as the user whose token the client has."""
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """Where review projects tell us what people do, and the headers by which we know them."""
 
-    def __init__(self, client: Client) -> None:
+    url: str
+    headers: Mapping[str, str] = field(repr=False, hash=False)
+
+    @property
+    def name(self) -> str:
+        """The same for the same address and headers; tells nothing of either."""
+        return hashlib.sha256(repr((self.url, sorted(self.headers.items()))).encode()).hexdigest()[:16]
+
+
+class LabelStudioRooms:
+    """One Label Studio, as the user whose token the client has; without a hook review projects are only polled."""
+
+    def __init__(self, client: Client, hook: Hook | None = None) -> None:
         self._client = client
+        self._hook = hook
+
+    @property
+    def listens(self) -> str:
+        """Names the webhook that review projects have; "" where they are only polled."""
+        return self._hook.name if self._hook else ""
+
+    def listen(self, room: str) -> None:
+        """Have a review project tell us what people do there."""
+        if self._hook is not None:
+            review.listen(self._client, room, self._hook.url, self._hook.headers)
 
     def room(self, *, known: str, marker: str, title: str, label_config: str, description: str) -> str:
         """Make a review project, or put the one of this marker in step; its number."""
@@ -27,14 +52,14 @@ class LabelStudioRooms:
         )
         return number
 
-    def put_in(self, room: str, copies: Sequence[Copy]) -> list[int]:
-        """Import copies; their task ids in order."""
+    def put_in(self, room: str, copies: Sequence[Copy]) -> list[Task]:
+        """Import copies; the tasks in order, as they are now."""
         made = [review.Copy(copy.data, copy.result, copy.urgency, copy.readers) for copy in copies]
         return review.put_in(self._client, room, made)
 
-    def take_out(self, room: str, task: int) -> None:  # noqa: ARG002  # tasks have one numbering there
-        """Remove a copy; one that is gone is no error."""
-        review.take_out(self._client, task)
+    def take_out(self, room: str, task: int) -> bool:
+        """Remove a copy that nobody has answered; False where somebody has."""
+        return review.take_out(self._client, room, task)
 
     def rewrite(self, room: str, task: int, data: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Change what a copy shows."""

@@ -99,18 +99,20 @@ def client_of(settings: Settings, store: Store | None = None) -> Client:
 
 def loop_of(settings: Settings, store: Store) -> Loop:
     """The loop over this store; without Label Studio it learns from webhooks alone."""
-    from feedback.connecting import policy_of
+    from feedback.connecting import policy_of, webhook_secrets
     from feedback.loop import Loop
     from feedback.platform import LabelStudio
     from feedback.posting import post
-    from feedback.rooms import LabelStudioRooms
+    from feedback.rooms import Hook, LabelStudioRooms
+    from ml_backend.labelstudio.projects import SECRET_HEADER
     from ml_backend.registry import FolderRegistry
 
     client = client_of(settings, store) if settings.has_label_studio else None
+    hook = Hook(f"{settings.url}/webhook", {SECRET_HEADER: webhook_secrets(settings, store)[0]})
     return Loop(
         store,
         platform=LabelStudio(client, store) if client else None,
-        rooms=LabelStudioRooms(client) if client else None,
+        rooms=LabelStudioRooms(client, hook) if client else None,
         post=post,
         workshop=workshop_of(settings, store),
         folder=FolderRegistry(settings.data_dir / "models"),

@@ -41,10 +41,13 @@ def run_worker(settings: Settings) -> None:
             loop().turn(project, held=held, poll=poll)
 
         def want_what_is_due() -> None:
-            for row in store.projects():
+            rows = store.projects(reviews=True)
+            connected = {row.id for row in rows if row.connected}
+            for row in rows:
                 if row.connected and due(row.id):
                     store.want(row.id, "turn")
-                if row.connected and is_due(store, row.id, every_s=settings.sweep_s, now_s=time.time()):
+                lives = row.connected or row.source in connected
+                if lives and is_due(store, row.id, every_s=settings.sweep_s, now_s=time.time()):
                     store.want(row.id, "sweep")  # without Label Studio nobody claims it, and it stands in the status
                 if "clean" in jobs and row.connected and not row.paused and is_untidy(store, row.id, now_s=time.time()):
                     store.want(row.id, "clean")

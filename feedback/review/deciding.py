@@ -10,17 +10,19 @@ from feedback.review.cases import ESCALATED, Need
 from feedback.review.panel import rule
 from feedback.review.reading import Staff, news, read_looks
 from feedback.review.reasons import of_look
-from feedback.review.rooms import known_rooms
+from feedback.review.rooms import forget_room, known_rooms
 from feedback.review.round import Round
-from feedback.review.tiers import SKIP, read_said
+from feedback.review.tiers import KEY, SKIP, read_said, stay_of
 from feedback.store import CaseRow, LookRow, StepRow
+from ml_backend.errors import LabelStudioError
+from ml_backend.records import Task
+
+_NOT_FOUND = 404
 
 
 def decide_cases(round_: Round, emails: Callable[[], Mapping[int, str]]) -> None:
     """Read what is new in the review projects, and move each case as far as its tier's protocol says."""
-    for body in known_rooms(round_.store, round_.project).values():
-        if body["room"]:
-            round_.gather(str(body["room"]))
+    _gather(round_)
     _changed(round_)
     live = [case for case in round_.live(first=False) if case.state != "waiting"]
     if not live:
@@ -34,7 +36,7 @@ def decide_cases(round_: Round, emails: Callable[[], Mapping[int, str]]) -> None
             one
             for room, task in copies_of(trails[case.id])
             for one in round_.store.annotations(room, task=task)
-            if one.person not in bots and not one.imported
+            if one.person not in bots and not one.imported and _is_of(round_.store.task(room, task), case)
         ]
         if not annotations:
             continue
@@ -44,6 +46,23 @@ def decide_cases(round_: Round, emails: Callable[[], Mapping[int, str]]) -> None
         looks = read_looks(case, annotations, round_.scene.control, round_.scene.policy, staff, below)
         if new := news(looks, kept[case.id]):
             _decide(round_, case, looks, new)
+
+
+def _gather(round_: Round) -> None:
+    """Bring in what webhooks missed; a review project that is gone is made anew by whoever needs it next."""
+    for tier, body in known_rooms(round_.store, round_.project).items():
+        if room := str(body["room"]):
+            try:
+                round_.gather(room)
+            except LabelStudioError as error:
+                if error.status != _NOT_FOUND:
+                    raise
+                forget_room(round_.store, round_.project, tier)
+
+
+def _is_of(copy: Task | None, case: CaseRow) -> bool:
+    """Whether a copy is of this stay of a case: Label Studio on SQLite gives numbers of deleted tasks again."""
+    return copy is not None and str(copy.data.get(KEY, "")).startswith(stay_of(case))
 
 
 def _changed(round_: Round) -> None:

@@ -33,12 +33,17 @@ def hand_out(round_: Round, rooms: Rooms) -> None:
     for tier in dict.fromkeys(case.tier for case in waiting):
         if tier not in round_.scene.policy.tiers:
             round_.worked.notes.append(f"cases wait at tier {tier!r}, which the policy no longer has")
-            continue
-        bare = [case for case in waiting if case.tier == tier and case.review_task is None]
-        round_.worked.left |= len(bare) > _AT_ONCE
-        if bare and round_.may_write():
-            _put_in(round_, rooms, tier, bare[:_AT_ONCE])
-    _keep_open(round_, rooms, [case for case in waiting if case.review_task is not None])
+        elif round_.may_write():
+            room = room_of(round_.store, rooms, round_.scene, tier, round_.worked.notes)
+            here = [case for case in waiting if case.tier == tier]
+            there = {row.id for row in round_.store.task_rows(room)}
+            # somebody may have deleted a copy, or the whole review project
+            bare = [case for case in here if case.review_project != room or case.review_task not in there]
+            round_.worked.left |= len(bare) > _AT_ONCE
+            if bare:
+                _put_in(round_, rooms, tier, room, bare[:_AT_ONCE])
+            placed = {case.id for case in bare}
+            _keep_open(round_, rooms, room, [case for case in here if case.id not in placed])
 
 
 def bring_back(round_: Round, rooms: Rooms) -> None:
@@ -60,9 +65,8 @@ def bring_back(round_: Round, rooms: Rooms) -> None:
             round_.worked.resolved += 1
 
 
-def _put_in(round_: Round, rooms: Rooms, tier: str, cases: Sequence[CaseRow]) -> None:
+def _put_in(round_: Round, rooms: Rooms, tier: str, room: str, cases: Sequence[CaseRow]) -> None:
     store, scene = round_.store, round_.scene
-    room = room_of(store, rooms, scene, tier)
     numbers = [case.id for case in cases]
     trails, looks = store.steps_of(numbers), store.looks_of(numbers)
     numbered = [replace(case, copies=case.copies + 1) for case in cases]
@@ -82,11 +86,12 @@ def _put_in(round_: Round, rooms: Rooms, tier: str, cases: Sequence[CaseRow]) ->
         if error.status == _NOT_FOUND:
             forget_room(store, round_.project, tier)
         raise
+    store.append_tasks([task for task in tasks if task.created_at], source="own")
     for (case, _copy), task in zip(known, tasks[len(numbered) :], strict=True):
-        honeypots.remember(store, round_.project, tier, room, task, case)
+        honeypots.remember(store, round_.project, tier, room, task.id, case)
     for case, task in zip(numbered, tasks[: len(numbered)], strict=True):
-        changes = {"review_project": room, "review_task": task, "copies": case.copies}
-        round_.move(case, "place", body={"room": room, "task": task}, **changes)
+        changes = {"review_project": room, "review_task": task.id, "copies": case.copies}
+        round_.move(case, "place", body={"room": room, "task": task.id}, **changes)
 
 
 def _data(round_: Round, case: CaseRow, looks: Sequence[LookRow], trail: Sequence[StepRow]) -> dict[str, object]:
@@ -95,23 +100,22 @@ def _data(round_: Round, case: CaseRow, looks: Sequence[LookRow], trail: Sequenc
     return task_data(case, source, facts(case, round_.scene), history(case, round_.scene, votes, looks, trail))
 
 
-def _keep_open(round_: Round, rooms: Rooms, cases: Sequence[CaseRow]) -> None:
+def _keep_open(round_: Round, rooms: Rooms, room: str, cases: Sequence[CaseRow]) -> None:
     """Whatever closed a copy (an answer that does not count, a change of settings), it is open until it is read."""
     looks = round_.store.looks_of([case.id for case in cases])
-    for room in dict.fromkeys(case.review_project for case in cases):
-        rows = {row.id: row for row in round_.store.task_rows(room)}
-        for case in cases:
-            row = rows.get(case.review_task or 0) if case.review_project == room else None
-            mine = [look for look in looks[case.id] if (look.round, look.entered_s) == (case.round, case.entered_s)]
-            if row is None or not mine:
-                continue  # nobody can have closed it
-            counted = [look for look in mine if look.counted]
-            answered = sum(look.verdict != SKIP for look in mine)
-            ruling = rule(counted, round_.scene.policy.tiers[case.tier])
-            overlap = answered + max(1, ruling.wanted - len(counted))
-            if (row.is_labeled or row.overlap < overlap) and round_.may_write():
-                if round_.scene.policy.tiers[case.tier].protocol == "two-reader" and len(counted) >= 2:
-                    data = _data(round_, case, looks[case.id], round_.store.steps(case.id))
-                    rooms.rewrite(room, row.id, data)  # the third reader sees what the two said
-                now = rooms.reopen(room, row.id, overlap)
-                round_.store.append_tasks([now], source="own")
+    rows = {row.id: row for row in round_.store.task_rows(room)}
+    for case in cases:
+        row = rows[case.review_task or 0]
+        mine = [look for look in looks[case.id] if (look.round, look.entered_s) == (case.round, case.entered_s)]
+        if not mine:
+            continue  # nobody can have closed it
+        counted = [look for look in mine if look.counted]
+        answered = sum(look.verdict != SKIP for look in mine)
+        ruling = rule(counted, round_.scene.policy.tiers[case.tier])
+        overlap = answered + max(1, ruling.wanted - len(counted))
+        if (row.is_labeled or row.overlap < overlap) and round_.may_write():
+            if round_.scene.policy.tiers[case.tier].protocol == "two-reader" and len(counted) >= 2:
+                data = _data(round_, case, looks[case.id], round_.store.steps(case.id))
+                rooms.rewrite(room, row.id, data)  # the third reader sees what the two said
+            now = rooms.reopen(room, row.id, overlap)
+            round_.store.append_tasks([now], source="own")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from feedback import events
 from feedback.learning.scene import Scene
 from feedback.review.tiers import review_config
-from feedback.store import CaseRow, Store
+from feedback.store import CaseRow, ProjectRow, Store
+from ml_backend.errors import LabelStudioError
 from ml_backend.records import Task
+
+_REFUSED, _AWAY = 400, 500  # statuses between are Label Studio's "no"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +30,25 @@ class Copy:
 class Rooms(Protocol):
     """What review asks of Label Studio; wiring brings the real one, tests a fake."""
 
+    @property
+    def listens(self) -> str:
+        """Names the webhook that review projects have; another name is another webhook."""
+        ...
+
+    def listen(self, room: str) -> None:
+        """Have a review project tell us what people do there."""
+        ...
+
     def room(self, *, known: str, marker: str, title: str, label_config: str, description: str) -> str:
         """Make a review project, or put the one of this marker in step; its number."""
         ...
 
-    def put_in(self, room: str, copies: Sequence[Copy]) -> list[int]:
-        """Import copies; their task ids in order."""
+    def put_in(self, room: str, copies: Sequence[Copy]) -> list[Task]:
+        """Import copies; the tasks in order, as they are now."""
         ...
 
-    def take_out(self, room: str, task: int) -> None:
-        """Remove a copy; one that is gone is no error."""
+    def take_out(self, room: str, task: int) -> bool:
+        """Remove a copy that nobody has answered; False where somebody has. One that is gone is no error."""
         ...
 
     def rewrite(self, room: str, task: int, data: Mapping[str, Any]) -> None:
@@ -62,22 +74,35 @@ class Rooms(Protocol):
         ...
 
 
-def room_of(store: Store, rooms: Rooms, scene: Scene, tier: str) -> str:
-    """Give a tier's review project, made or put in step only where something changed since the last look."""
+def room_of(store: Store, rooms: Rooms, scene: Scene, tier: str, notes: list[str]) -> str:
+    """Give a tier's review project, made or put in step only where something changed since the last look.
+
+    One that may have no webhook is polled all the same; `notes` hears why, and the next look tries again.
+    """
     project = scene.project.id
     config = review_config(scene.config, tier, scene.policy)
-    digest = hashlib.sha256(config.encode()).hexdigest()[:16]
+    digest = hashlib.sha256(f"{config} {rooms.listens}".encode()).hexdigest()[:16]
     last = known_rooms(store, project).get(tier)
     if last is not None and last["config"] == digest:
         return str(last["room"])
-    title = scene.policy.tiers[tier].title or tier
+    title = f"{scene.policy.tiers[tier].title or tier} · {scene.project.title or project}"
     made = rooms.room(
         known=str(last["room"]) if last else "",
         marker=f"[hitl:{project}:{tier}]",
-        title=f"{title} · {scene.project.title or project}",
+        title=title,
         label_config=config,
         description=f"Review of project {project}, tier {tier}; made and kept in step by hitl.",
     )
+    row = store.project(made) or ProjectRow(made)
+    # reason: first, so that what the webhook brings is known to be for the source project's turn
+    store.save_project(replace(row, title=title, label_config=config, source=project))
+    try:
+        rooms.listen(made)
+    except LabelStudioError as error:
+        if error.status is None or not _REFUSED <= error.status < _AWAY:
+            raise
+        digest = ""
+        notes.append(f"review project {made} has no webhook and is only polled: {error}")
     store.record(project, "room", {"tier": tier, "room": made, "config": digest})
     return made
 
@@ -93,6 +118,12 @@ def known_rooms(store: Store, project: str) -> dict[str, Mapping[str, Any]]:
 def forget_room(store: Store, project: str, tier: str) -> None:
     """Look for a tier's project anew next time: it was deleted, or is not what we remember."""
     store.record(project, "room", {"tier": tier, "room": "", "config": ""})
+
+
+def check_rooms(store: Store, project: str) -> None:
+    """Have every review project looked at anew before its next use: its label config, and its webhook."""
+    for tier, body in known_rooms(store, project).items():
+        store.record(project, "room", {**body, "tier": tier, "config": ""})
 
 
 def clear(
@@ -113,8 +144,7 @@ def clear(
     for task in extra:
         if not may_write():
             break
-        if store.annotations(room, task=task):
+        if store.annotations(room, task=task) or not rooms.take_out(room, task):
             continue  # somebody has answered it: it is part of the trail
-        rooms.take_out(room, task)
         store.append(events.gone_tasks(room, [task], source="own"), want=None)
     return len(extra)

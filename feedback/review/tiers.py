@@ -73,7 +73,12 @@ def verdicts(tier: str, policy: Policy) -> tuple[str, ...]:
 
 def key_of(case: CaseRow) -> str:
     """The name of one copy of a case in a review project; whoever copies it again makes the same."""
-    return f"case-{case.id}-{case.round}-{case.tier}-{case.copies}"
+    return f"{stay_of(case)}{case.copies}"
+
+
+def stay_of(case: CaseRow) -> str:
+    """What the names of all copies of one round of a case at its tier begin with."""
+    return f"case-{case.id}-{case.round}-{case.tier}-"
 
 
 def task_data(

@@ -138,6 +138,7 @@ class Store(Reads, Lookups, Records, Projects, Secrets, Works, Decisions, Signal
     def __init__(self, database: Database) -> None:
         self._database = database
         self._log = Log(database, on_change=self._wanted)
+        self._turns_at = {}
         self.registry = Models(database, self)
 
     def append(self, events: Iterable[Event], *, want: str | None = "turn") -> Appended:
@@ -215,8 +216,11 @@ class Store(Reads, Lookups, Records, Projects, Secrets, Works, Decisions, Signal
         self._database.close()
 
     def _wanted(self, connection: Connection, project: str, kind: str) -> None:
-        row = self.project(project) if kind == "sweep" else None
-        if kind != "sweep" or (row is not None and row.connected):  # nobody sweeps what is not connected
+        at = self.turns_at(project, connection)
+        row = self.project(at) if kind == "sweep" else None
+        if kind != "sweep":
+            self.want(at, kind, connection=connection)
+        elif row is not None and row.connected:  # nobody sweeps what is not connected
             self.want(project, kind, connection=connection)
 
     def _check(self, project: str, tell: Progress) -> Checked:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import orjson
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from feedback.events import of_project
 from feedback.store import schema
@@ -20,6 +20,7 @@ class Projects:
 
     def __init__(self, database: Database, log: Log) -> None:
         self._database, self._log = database, log
+        self._turns_at: dict[str, str] = {}
 
     def save_project(self, row: ProjectRow) -> None:
         """Keep a project's settings; a new title or label config goes through the log, as a webhook's would.
@@ -35,6 +36,7 @@ class Projects:
             "bots": dumps(sorted(row.bots)).decode(),
             "snapshot": plain(dumps(row.snapshot).decode()),
             "options": plain(dumps(row.options).decode()),
+            "source": row.source,
         }
         with self._database.write() as connection:
             told = select(schema.described.c.version).where(schema.described.c.project == row.id)
@@ -42,14 +44,25 @@ class Projects:
             if (row.label_config or row.title) and row.described_at in ("", newest):
                 self._log.append([of_project(row.id, row.title, row.label_config, "own")])
             self._database.upsert(connection, schema.project, [values])
+            self._turns_at.pop(row.id, None)
 
     def project(self, number: str) -> ProjectRow | None:
         """Give one project, or None where it is unknown or was deleted."""
         return next(iter(self._projects(number)), None)
 
-    def projects(self) -> list[ProjectRow]:
-        """Give the projects that exist."""
-        return self._projects(None)
+    def projects(self, *, reviews: bool = False) -> list[ProjectRow]:
+        """Give the projects that exist; with `reviews`, the review projects that we made for them, too."""
+        return [row for row in self._projects(None) if reviews or not row.source]
+
+    def turns_at(self, project: str, connection: Connection) -> str:
+        """Name the project in whose turn something is read: of a review project its source, else the project itself.
+
+        Asked once a project and process: what a project is, is written before anything can happen in it.
+        """
+        if project not in self._turns_at:
+            asked = select(schema.project.c.source).where(schema.project.c.id == project)
+            self._turns_at[project] = connection.execute(asked).scalar() or project
+        return self._turns_at[project]
 
     def own(self, project: str, *, unique_ids: Iterable[str] = (), annotations: Iterable[int] = ()) -> None:
         """Mark annotations as written by us: they are never votes. Unique ids with our own prefix need no mark."""
@@ -86,4 +99,5 @@ def _project(row: Any) -> ProjectRow:
         snapshot=orjson.loads(row.snapshot),
         options=orjson.loads(row.options),
         described_at=row.version or "",
+        source=row.source,
     )

@@ -34,6 +34,7 @@ class ProjectRow:
     snapshot: Mapping[str, Any] = field(default_factory=dict, hash=False)  # what connect changed
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     described_at: str = ""  # when title and label config were told; a save does not put back what is older
+    source: str = ""  # of a review project: the project whose cases it shows
 
 
 @dataclass(frozen=True, slots=True)

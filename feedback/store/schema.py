@@ -17,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0005"  # the newest migration; a test holds it against the folder
+REVISION = "0006"  # the newest migration; a test holds it against the folder
 
 metadata = MetaData()
 
@@ -170,6 +170,7 @@ project = Table(
     Column("bots", Text, nullable=False),  # JSON list of person ids
     Column("snapshot", Text, nullable=False),
     Column("options", Text, nullable=False),
+    Column("source", String, nullable=False, server_default=""),  # of a review project: whose cases it shows
 )
 own_annotation = Table(
     "own_annotation",

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ml_backend.errors import LabelStudioError
+from ml_backend.records import Task
 
 from .client import Client
+from .intake import read_task
 from .own import MARKS, own_id
 from .transport import Json
 
@@ -16,6 +18,9 @@ UNCERTAINTY = "Uncertainty sampling"
 VERSION = "hitl-proposal"  # of what a reviewer finds filled in; its score is the urgency
 _NOT_FOUND = 404
 _MARK = "hitl"  # the key in a region's meta
+_ACTIONS = (  # not TASKS_CREATED: nobody but us puts copies in
+    *("ANNOTATION_CREATED", "ANNOTATIONS_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED", "TASKS_DELETED"),
+)
 
 _SETTINGS: Mapping[str, Any] = {
     "sampling": UNCERTAINTY,  # the lowest score first: the most urgent case
@@ -60,8 +65,39 @@ def ensure_project(
     return number, bool(changed)
 
 
-def put_in(client: Client, project: str, copies: Sequence[Copy]) -> list[int]:
-    """Import copies with what is filled in; their task ids in order. The most urgent is handed out first."""
+def listen(client: Client, project: str, url: str, headers: Mapping[str, str]) -> None:
+    """Have a review project tell us what people do there, by one webhook; ours are known by their headers."""
+    wanted: Json = {"url": url, "headers": dict(headers), "actions": list(_ACTIONS), "send_for_all_actions": False}
+    found = _ours(client, project, headers)
+    for extra in found[1:]:
+        client.delete_webhook(extra["id"])
+    if not found:
+        client.create_webhook(project, **wanted)
+    elif any(found[0].get(name) != value for name, value in wanted.items()) or not found[0]["is_active"]:
+        client.patch_webhook(found[0]["id"], is_active=True, send_payload=True, **wanted)
+
+
+def stop_listening(client: Client, project: str, header: str) -> None:
+    """Take the webhooks that carry a header of ours out of a review project; one that is gone is no error."""
+    try:
+        found = _ours(client, project, [header])
+    except LabelStudioError as error:
+        if error.status != _NOT_FOUND:
+            raise
+        return
+    for webhook in found:
+        client.delete_webhook(webhook["id"])
+
+
+def _ours(client: Client, project: str, headers: Collection[str]) -> list[Json]:
+    return [row for row in client.webhooks(project) if set(headers) <= set(row.get("headers") or ())]
+
+
+def put_in(client: Client, project: str, copies: Sequence[Copy]) -> list[Task]:
+    """Import copies with what is filled in; the tasks in order, as they are now. The most urgent is handed out first.
+
+    What they are is asked at once: Label Studio on SQLite may give them numbers of tasks that were deleted before.
+    """
     if not copies:
         return []
     tasks = client.import_tasks(
@@ -79,16 +115,28 @@ def put_in(client: Client, project: str, copies: Sequence[Copy]) -> list[int]:
             client.patch_task(task, overlap=copy.readers)
     if client.project(project)["model_version"] != VERSION:
         client.patch_project(project, model_version=VERSION)
-    return tasks
+    now = client.each_task(project, filters=[_among(tasks)], include=_COPY_FIELDS)
+    there = {task.id: task for task in (read_task(raw, project) for raw in now)}
+    gone = (Task(number, copy.data, project) for number, copy in zip(tasks, copies, strict=True))
+    return [there.get(one.id, one) for one in gone]
 
 
-def take_out(client: Client, task: int) -> None:
-    """Remove a copy; one that is gone already is no error."""
+def take_out(client: Client, project: str, task: int) -> bool:
+    """Remove a copy that nobody has answered; False where somebody has. One that is gone already is no error.
+
+    Its number is looked up first: on SQLite it may have passed to a task of another project.
+    """
     try:
+        there = client.task(task)
+        if str(there["project"]) != project:
+            return True
+        if there["annotations"]:
+            return False
         client.delete_task(task)
     except LabelStudioError as error:
         if error.status != _NOT_FOUND:
             raise
+    return True
 
 
 def unique_id(name: str) -> str:
@@ -140,6 +188,13 @@ def first_drafts(client: Client, tasks: Sequence[int]) -> dict[int, tuple[int | 
 def emails(client: Client) -> dict[int, str]:
     """Everybody's e-mail address by user id."""
     return {int(one["id"]): str(one.get("email") or "") for one in client.users()}
+
+
+_COPY_FIELDS = ("id", "data", "project", "is_labeled", "overlap", "created_at", "updated_at")
+
+
+def _among(tasks: Sequence[int]) -> Json:
+    return {"filter": "filter:tasks:id", "operator": "in_list", "type": "Number", "value": list(tasks)}
 
 
 def _user(client: Client, user: Any) -> int | None:

@@ -35,6 +35,8 @@ class FakeSite(FakeLabelStudio):
     fails: set[str] = field(default_factory=set)  # requests that are not answered: "put_in after" and the like
     said: dict[str, dict[int, Annotation]] = field(default_factory=dict)
     copied: dict[str, dict[int, Task]] = field(default_factory=dict)
+    reuse: int = 0  # the number that the next copy gets
+    heard: set[str] = field(default_factory=set)  # review projects with our webhook
 
     def changed(self, project: str, since: str) -> Iterable[tuple[Task, Sequence[Annotation]]]:
         if project == self.project:
@@ -55,24 +57,38 @@ class FakeSite(FakeLabelStudio):
             raise KeyboardInterrupt
         return number
 
-    def put_in(self, room: str, copies: Sequence[Copy]) -> list[int]:
+    @property
+    def listens(self) -> str:
+        return "a webhook"
+
+    def listen(self, room: str) -> None:
+        self._up()
+        if "listen" in self.fails:
+            raise LabelStudioError("reserved network address", status=403)
+        self.heard.add(room)
+
+    def put_in(self, room: str, copies: Sequence[Copy]) -> list[Task]:
         self._up()
         made = []
         for copy in copies:
-            number, now = next(self._numbers), self._tick()
+            number, now = self.reuse or next(self._numbers), self._tick()
+            self.reuse = 0
             self.rooms[room].copies[number] = copy
             task = Task(number, copy.data, room, overlap=copy.readers, created_at=now, updated_at=now)
             self.copied.setdefault(room, {})[number] = task
-            made.append(number)
+            made.append(task)
         self.writes += len(made)
         if "put_in after" in self.fails:
             raise KeyboardInterrupt  # a kill, once the request was served
         return made
 
-    def take_out(self, room: str, task: int) -> None:
+    def take_out(self, room: str, task: int) -> bool:
         self._up()
         self.writes += 1
+        if any(one.task == task for one in self.said.get(room, {}).values()):
+            return False
         self.copied.get(room, {}).pop(task, None)
+        return True
 
     def rewrite(self, room: str, task: int, data: Mapping[str, Any]) -> None:
         self._up()

@@ -557,6 +557,90 @@ def test_a_closed_copy_of_an_open_case_is_opened_again(world: World):
     assert [one.id for one in world.site.waiting(room, CLEO)] == [copy]
 
 
+def test_a_copy_that_somebody_deleted_is_put_in_again(world: World):
+    task = open_case(world)
+    room, copy = world.site.room_of("L2"), world.case(task).review_task
+    assert copy is not None
+    del world.site.copied[room][copy]
+    world.store.append(events.gone_tasks(room, [copy]))
+    world.turn()
+
+    (again,) = world.site.waiting(room, CLEO)
+    assert (again.id, world.case(task).copies) == (world.case(task).review_task, 2)
+
+
+def test_a_copy_that_was_answered_meanwhile_is_not_removed(world: World):
+    task = open_case(world, l2='resolve = "10m"\non_breach = "reassign"')
+    old = world.case(task).review_task
+    assert old is not None
+    world.site.pass_time(11 * 60)
+    world.review("L2", "fix", "tool", person=CLEO, reason="boundary", task=old)
+    world.loop.turn(PROJECT, poll=False)  # the answer has not come yet: the old copy is about to be removed
+    world.turn()
+
+    assert old in world.site.copied[world.site.room_of("L2")]
+    assert world.final(task) == "tool"
+
+
+def test_a_number_that_passed_to_another_case_brings_no_answer_to_the_first(world: World):
+    """Label Studio on SQLite gives the number of a deleted copy to the next one."""
+    world.use(policy_text(l2='resolve = "10m"\non_breach = "reassign"'), overlap=2)
+    first, second = world.site.add("a1 apple red", "a2 pear old")
+    world.turn()
+    world.disagree(first)
+    old = world.case(first).review_task
+    assert old is not None
+    world.site.pass_time(11 * 60)
+    world.site.reuse = old
+    world.site.answer(second, "fruit", person=ADA)
+    world.site.answer(second, "tool", person=BEN)
+    world.turn()
+    taken = {world.case(one).review_task: one for one in (first, second)}[old]
+    other = first if taken == second else second
+    world.review("L2", "fix", "tool", person=CLEO, reason="boundary", task=old)
+    world.turn()
+
+    assert (world.case(taken).state, world.case(other).state) == ("resolved", "queued")
+
+
+# webhooks of review projects
+
+
+def test_what_a_reviewer_says_is_read_in_the_turn_of_the_source(world: World):
+    task = open_case(world)
+    room = world.site.room_of("L2")
+    world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
+    while (work := world.store.claim("test", lease_s=9.0)) is not None:
+        world.store.done(work)
+    told = [one for copy, given in world.site.changed(room, "") for one in events.of_task(copy, given)]
+    world.store.append(told)  # as a webhook does
+
+    assert [(row.project, row.kind) for row in world.store.works() if row.state == "wanted"] == [(PROJECT, "turn")]
+    world.loop.turn(PROJECT, poll=False)
+    assert world.final(task) == "tool"
+    assert world.site.heard == {room}
+    assert [row.id for row in world.store.projects()] == [PROJECT]
+
+
+def test_a_review_project_that_may_have_no_webhook_is_polled_and_says_so(world: World):
+    world.site.fails = {"listen"}
+    world.use(policy_text(), overlap=2)
+    (task,) = world.site.add("a1 apple red")
+    world.turn()
+    world.site.answer(task, "fruit", person=ADA)
+    world.turn()
+    world.site.answer(task, "tool", person=BEN)
+    notes = world.turn().notes
+    world.site.fails = set()
+    world.turn()
+
+    assert any("only polled" in note for note in notes)
+    assert world.site.heard == {world.site.room_of("L2")}
+    world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
+    world.turn()
+    assert world.final(task) == "tool"
+
+
 def test_label_studio_being_away_stops_review_and_not_the_turn(world: World):
     task = open_case(world)
     world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
