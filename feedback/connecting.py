@@ -18,10 +18,13 @@ from feedback.review.rooms import check_rooms, known_rooms
 from feedback.settings import Settings
 from feedback.store import ProjectRow, Store
 from feedback.sweeping import sweep
+from ml_backend.codecs import codec
+from ml_backend.errors import UnknownName
 from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio import projects, queue, review
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.snapshot import Snapshot
+from ml_backend.models import recipe_for
 
 
 def connect(
@@ -83,6 +86,25 @@ def connect(
     activate(store, row, wanted, who="hitl connect", now_s=now_s)
     read_now = [f"store: {read.missed} tasks and answers read"] if read.missed else []
     return [*map(str, connection.changes), *(made if bot else []), *read_now]
+
+
+def outlook(label_config: str, policy: Policy) -> list[str]:
+    """What the loop will make of a label config, in words: the control it works on, and what it cannot do for it."""
+    config = read_label_config(label_config)
+    control = config.control(policy.model.control)
+    told = [f"works on control {control.name!r} ({control.kind} on {control.object_kind})"]
+    if others := [one.name for one in config.controls if one.name != control.name]:
+        told.append(f"leaves {', '.join(others)} as people answer them; [model] control in hitl.toml chooses another")
+    try:
+        codec(control.kind)
+    except UnknownName:
+        return [*told, f"cannot read answers of the kind {control.kind!r}: they are kept, and nothing is made of them"]
+    try:
+        if not policy.model.hosted:
+            recipe_for(control)
+    except UnknownName as error:
+        told.append(f"{error} Tasks come in random order; agreement and consensus work. {error.hint}")
+    return told
 
 
 def _bot_to_make(settings: Settings, store: Store) -> list[str]:

@@ -120,7 +120,8 @@ def _read(variable: str, text: str, default: Any) -> Any:
     try:
         return kind(text.strip())
     except ValueError:
-        raise SettingsError(f"{variable} is {text!r}; wanted a {kind.__name__}.") from None
+        wanted = "a whole number" if kind is int else "a number"
+        raise SettingsError(f"{variable} is {text!r}; wanted {wanted}.") from None
 
 
 def _check(settings: Settings) -> None:

@@ -55,7 +55,10 @@ def opened(settings: Settings, *, patient: bool = False, wait_s: float = 30.0) -
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise StoreError(f"the data directory cannot be made: {error.strerror}.") from error
+        hint = "Set HITL_DATA_DIR to a directory that this user may write."
+        raise StoreError(
+            f"the data directory {settings.data_dir} cannot be made: {error.strerror}.", hint=hint
+        ) from error
     store = open_store(settings.store_url, durability=settings.durability, patient=patient, wait_s=wait_s)
     try:
         yield store
@@ -83,7 +86,8 @@ def known_project(store: Store, project: str) -> ProjectRow:
     row = store.project(project)
     if row is None:
         known = ", ".join(one.id for one in store.projects()) or "none"
-        raise NotConnected(f"project {project!r} is not known; known: {known}.")
+        hint = f"`hitl connect {project}` makes it known." if project.isdecimal() else "Give the number of one."
+        raise NotConnected(f"project {project!r} is not known; known: {known}.", hint=hint)
     return row
 
 

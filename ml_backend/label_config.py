@@ -41,7 +41,9 @@ class LabelConfig:
         for control in self.controls:
             if name in ("", control.name):
                 return control
-        known = ", ".join(control.name for control in self.controls) or "none"
+        if not self.controls:
+            raise LabelConfigError("the label config asks people nothing: it has no control such as <Choices>.")
+        known = ", ".join(control.name for control in self.controls)
         raise LabelConfigError(f"no control called {name!r} in the label config; it has: {known}.")
 
     def same_question(self, learned: Control) -> Control | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version as installed
+from typing import Annotated
 
 import typer
 
@@ -32,43 +34,62 @@ from feedback.commands import (
     why,
 )
 
+_PANELS = {  # in the order of `hitl --help`
+    "Begin": (demo.demo, serve.serve, doctor.doctor, connect.connect, connect.disconnect),
+    "Look": (status.status, agree.agree, people.people, why.why, history.history, override.overrides),
+    "Steer": (turn.turn, pause.pause, pause.resume, sweep.sweep, relabel.relabel),
+    "Review": (cases.cases, cases.case),
+    "Keep and give back": (backup.backup, backup.restore_backup, restore.restore, access.access, forget.forget),
+    "Run one half alone": (serve.web, serve.worker),
+}
+_GROUPS = {
+    "policy": (policy.app, "Steer"),
+    "gold": (gold.app, "Steer"),
+    "signal": (signal.app, "Steer"),
+    "store": (store.app, "Keep and give back"),
+}
+_FIRST_STEPS = (
+    "To see it at work: hitl demo. On a Label Studio of yours: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, "
+    "run hitl serve, and in another terminal hitl connect PROJECT."
+)
+
+
+def _show_version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"label-studio-hitl {installed('label-studio-hitl')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="hitl",
     help="The human-in-the-loop for Label Studio Community: it predicts, asks the right question, learns, proves.",
+    epilog=_FIRST_STEPS,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(demo.demo)
-app.command()(serve.serve)
-app.command()(serve.web)
-app.command()(serve.worker)
-app.command()(connect.connect)
-app.command()(connect.disconnect)
-app.command()(pause.pause)
-app.command()(pause.resume)
-app.command()(doctor.doctor)
-app.command()(status.status)
-app.command()(turn.turn)
-app.command()(agree.agree)
-app.command()(people.people)
-app.command()(relabel.relabel)
-app.command()(history.history)
-app.command()(restore.restore)
-app.command()(sweep.sweep)
-app.command()(backup.backup)
-app.command()(backup.restore_backup)
-app.command()(forget.forget)
-app.command()(access.access)
-app.command()(why.why)
-app.command()(cases.cases)
-app.command()(cases.case)
-app.command()(override.overrides)
-app.add_typer(policy.app, name="policy")
-app.add_typer(gold.app, name="gold")
-app.add_typer(signal.app, name="signal")
-app.add_typer(store.app, name="store")
+for panel, commands in _PANELS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+for name, (group, panel) in _GROUPS.items():
+    app.add_typer(group, name=name, rich_help_panel=panel)
+
+
+@app.callback()
+def _before(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=lambda wanted: _show_version(wanted=wanted),
+            is_eager=True,
+            help="Say which release this is.",
+        ),
+    ] = False,
+) -> None:
+    """What stands before every sub-command."""
 
 
 def main() -> None:

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from feedback.commands.history import Project
+from feedback.commands.arguments import OfProject
 
 
 def access(
-    project: Project,
+    project: OfProject,
     person: Annotated[int, typer.Option(help="The person's number in Label Studio.")],
 ) -> None:
     """Print what a project holds of a person: every version of every answer, what counts now, and findings."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from feedback.commands.screen import screen
+
 if TYPE_CHECKING:
     from feedback.reports.analysis import Analysis
 
@@ -16,7 +18,9 @@ _SHOWN_PEOPLE = 15
 
 
 def agree(
-    project: Annotated[str, typer.Argument(help="A connected project's number; or give --votes.")] = "",
+    project: Annotated[
+        str, typer.Argument(metavar="PROJECT", help="A connected project's number; or give --votes.")
+    ] = "",
     votes: Annotated[Path | None, typer.Option("--votes", help="CSV with the columns worker, task, label.")] = None,
     gold: Annotated[Path | None, typer.Option("--gold", help="CSV with the columns task, gold.")] = None,
     kind: Annotated[
@@ -85,19 +89,18 @@ def _unnamed(found: Analysis, project: str) -> Analysis:
 
 
 def _print(found: Analysis) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = screen()
     table = Table("agreement", "value", "95 % interval", "items", "pairs")
     for name, figure in found.agreement.items():
         table.add_row(
             name, _figure(figure.value), _bounds(figure.low, figure.high), f"{figure.items:,}", f"{figure.pairs:,}"
         )
     console.print(table)
-    console.print(found.verdict, highlight=False, markup=False)
+    console.print(found.verdict)
     if found.open_first:
-        console.print(f"Open first: {', '.join(map(str, found.open_first))}", highlight=False, markup=False)
+        console.print(f"Open first: {', '.join(map(str, found.open_first))}")
     numeric = any(one.error is not None for one in found.consensus.values())
     table = Table("consensus", "method", "accuracy on gold", "mean distance" if numeric else "calibration error")
     for name, one in found.consensus.items():
@@ -105,7 +108,7 @@ def _print(found: Analysis) -> None:
     console.print(table)
     _print_people(console, found)
     for note in found.notes:
-        console.print(f"Note: {note}.", highlight=False, markup=False)
+        console.print(f"Note: {note}.")
 
 
 def _print_people(console: Any, found: Analysis) -> None:

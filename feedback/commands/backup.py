@@ -8,19 +8,26 @@ from typing import Annotated
 import typer
 
 
-def backup(file: Annotated[Path, typer.Argument(help="Where to write it; an existing file is replaced.")]) -> None:
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it; an existing file is replaced.")],
+) -> None:
     """Copy the store into a file while the service runs: everything that was acknowledged before is in it.
 
     The file holds people's answers, the secrets of the store and the token of our bot: keep it as you keep those.
     """
+    from feedback.errors import StoreError
     from feedback.wiring import opened, settings_from_environment
 
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        raise StoreError(f"{file} cannot be written.", hint="Give a file in a folder that exists.")
     with opened(settings_from_environment()) as store:
         store.backup(file)
     typer.echo(f"{file}: {file.stat().st_size:,} bytes; `hitl restore-backup {file}` puts it back.")
 
 
-def restore_backup(file: Annotated[Path, typer.Argument(help="A file that `hitl backup` wrote.")]) -> None:
+def restore_backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `hitl backup` wrote.")],
+) -> None:
     """Verify a backup and put it in the place of the store; the service must be stopped, the old store is kept."""
     from feedback.wiring import put_back, settings_from_environment
 

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from feedback.commands.arguments import AsJson, Project
+from feedback.commands.screen import screen
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def cases(
-    project: Annotated[str, typer.Argument(help="The project's number.")],
+    project: Project,
     tier: Annotated[str, typer.Option("--tier", help="Only the cases of one tier.")] = "",
     everything: Annotated[bool, typer.Option("--all", help="Resolved and withdrawn cases, too.")] = False,
     figures: Annotated[bool, typer.Option("--figures", help="Rates, times, errors and costs by tier.")] = False,
@@ -26,7 +29,7 @@ def cases(
     forecast: Annotated[
         bool, typer.Option("--forecast", help="The next hours of each tier, and what would help.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the cases under review, the most urgent first; or measure them."""
     from feedback.connecting import policy_of
@@ -59,12 +62,12 @@ def cases(
 
 
 def case(
-    number: Annotated[int, typer.Argument(help="The case's number.")],
+    number: Annotated[int, typer.Argument(metavar="NUMBER", help="The case's number.")],
     answered: Annotated[
         str, typer.Option("--answered", help="Answer what a waiting case has asked; its clocks go on.")
     ] = "",
     escalate: Annotated[str, typer.Option("--escalate", help="Send it one tier up, with this reason.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show everything that happened to a case; or answer its question, or send it up."""
     from feedback.connecting import policy_of
@@ -111,7 +114,6 @@ def _plain(one: CaseRow) -> dict[str, object]:
 
 
 def _print_cases(found: list[CaseRow]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from feedback.review.context import clock_time
@@ -124,7 +126,7 @@ def _print_cases(found: list[CaseRow]) -> None:
         late = "paused" if one.paused_s is not None else clock_time(one.due_s) if one.due_s is not None else ""
         marks = f"{late}{' (breached)' if one.breaches else ''}"
         table.add_row(str(one.id), str(one.task), one.tier, one.state, marks, one.why)
-    Console().print(table, markup=False)
+    screen().print(table)
 
 
 def _print_case(report: CaseReport) -> None:
@@ -153,10 +155,9 @@ def _print_case(report: CaseReport) -> None:
 
 
 def _print_figures(seen: Measured, told: list[Ahead]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = screen()
     names = (
         "tier",
         "cases",
@@ -183,7 +184,7 @@ def _print_figures(seen: Measured, told: list[Ahead]) -> None:
             errors = Table("label", "false positives", "false negatives", title=title)
             for label in labels:
                 errors.add_row(label.label, str(label.false_positive), str(label.false_negative))
-            console.print(errors, markup=False)
+            console.print(errors)
     if seen.people:
         people = Table("person", "looks", "not counted", "accuracy", "of", "looks/h")
         for person in seen.people:

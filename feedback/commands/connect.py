@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-Project = Annotated[str, typer.Argument(help="The project's number in Label Studio's address, such as 12.")]
+from feedback.commands.arguments import Project
 
 
 def connect(
@@ -17,10 +17,9 @@ def connect(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List every change, make none.")] = False,
 ) -> None:
     """Connect a project: webhook, ML backend, queue order. Safe to repeat."""
-    from rich.console import Console
-
     from feedback import connecting
     from feedback.policy.schema import read_policy_file
+    from feedback.store import ProjectRow
     from feedback.wiring import client_of, opened, settings_from_environment
 
     settings = settings_from_environment()
@@ -30,25 +29,29 @@ def connect(
         changes = connecting.connect(
             settings, store, client, project, policy=wanted, dry_run=dry_run, now_s=time.time()
         )
-    console = Console()
-    console.print(f"Project {project}: {'would change' if dry_run else 'changed'}")
-    for change in changes:
-        console.print(f"  • {change}")
+        active = wanted or connecting.policy_of(store.project(project) or ProjectRow(project))
+        outlook = connecting.outlook(str(client.project(project)["label_config"]), active)
     if not changes:
-        console.print("  nothing; it is connected already")
+        typer.echo(f"Project {project}: nothing to change, it is connected already.")
+        return
+    typer.echo(f"Project {project}: {'would change; nothing is changed yet' if dry_run else 'changed'}")
+    for change in changes:
+        typer.echo(f"  • {change}")
+    typer.echo("The loop")
+    for line in outlook:
+        typer.echo(f"  • {line}")
+    if not dry_run:
+        typer.echo(f"People annotate as before. `hitl status {project}` shows the loop; {settings.url} has its pages.")
 
 
 def disconnect(project: Project) -> None:
     """Restore a project exactly as it was before `hitl connect`."""
-    from rich.console import Console
-
     from feedback import connecting
     from feedback.wiring import client_of, opened, settings_from_environment
 
     settings = settings_from_environment()
     with opened(settings) as store, client_of(settings) as client:
         notes = connecting.disconnect(store, client, project)
-    console = Console()
-    console.print(f"Project {project} is as it was before it was connected; what people answered stays in the store.")
+    typer.echo(f"Project {project} is as it was before it was connected; what people answered stays in the store.")
     for note in notes:
-        console.print(f"  but: {note}")
+        typer.echo(f"  but: {note}")

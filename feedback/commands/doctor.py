@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from feedback.commands.arguments import AsJson
+
+if TYPE_CHECKING:
+    from ml_backend.labelstudio.doctor import Finding
 
 
 def doctor(
     project: Annotated[
-        str, typer.Argument(help="The project's number; without, only the installation is examined.")
+        str,
+        typer.Argument(metavar="PROJECT", help="The project's number; without, only the installation is examined."),
     ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Examine the installation and a project; exit status 1 when something needs you."""
-    from rich.console import Console
-    from rich.table import Table
-
     from feedback.wiring import examine, opened, settings_from_environment
 
     settings = settings_from_environment()
@@ -26,12 +29,20 @@ def doctor(
         findings = examine(settings, store, project)
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
-    elif findings:
-        table = Table("", "trap", "what is so", "what to do", title="hitl doctor", show_lines=True)
-        for finding in findings:
-            table.add_row(finding.severity, finding.name, finding.what, finding.fix)
-        Console().print(table)
     else:
-        typer.echo("Nothing found: every known trap was looked for.")
+        _print(findings, f"project {project}" if project else "the installation")
     if any(finding.severity == "error" for finding in findings):
         raise SystemExit(1)
+
+
+def _print(findings: list[Finding], examined: str) -> None:
+    """A trap a paragraph: addresses and variables stay whole, to be copied."""
+    if not findings:
+        typer.echo(f"Nothing found: every known trap of {examined} was looked for.")
+    for finding in findings:
+        colour = typer.colors.RED if finding.severity == "error" else typer.colors.YELLOW
+        typer.echo(f"{typer.style(finding.severity, fg=colour, bold=True)}  {typer.style(finding.name, bold=True)}")
+        typer.echo(f"  {finding.what}\n  → {finding.fix}\n")
+    if findings:
+        errors = sum(finding.severity == "error" for finding in findings)
+        typer.echo(f"{errors} {'error' if errors == 1 else 'errors'}, {len(findings) - errors} other, in {examined}.")

@@ -8,15 +8,15 @@ from typing import Annotated
 
 import typer
 
-from feedback.commands.history import Project
+from feedback.commands.arguments import AsJson, OfProject
 
 
 def forget(
-    project: Project,
+    project: OfProject,
     person: Annotated[int | None, typer.Option(help="The person's number in Label Studio.")] = None,
     task: Annotated[int | None, typer.Option(help="The task's number in Label Studio.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Erase what a person said, or a task and all that was said of it. There is no way back but an older backup."""
     from feedback.wiring import known_project, opened, settings_from_environment

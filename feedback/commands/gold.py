@@ -8,13 +8,17 @@ from typing import Annotated
 
 import typer
 
+from feedback.commands.arguments import AsJson, Project
+
 app = typer.Typer(name="gold", help="Tasks with a known answer, asked among the others; the answers stay in our store.")
 
 
 @app.command()
 def add(
-    project: Annotated[str, typer.Argument(help="The project's number.")],
-    file: Annotated[Path, typer.Argument(help="CSV with the columns task, gold: a task id and its right label.")],
+    project: Project,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV with the columns task, gold: a task id and its right label.")
+    ],
 ) -> None:
     """Add known answers. These tasks are asked like any other, of everybody, and models never learn from them."""
     from feedback.activating import policy_of
@@ -40,8 +44,8 @@ def add(
 
 @app.command("list")
 def show(
-    project: Annotated[str, typer.Argument(help="The project's number.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    project: Project,
+    as_json: AsJson = False,
 ) -> None:
     """List the gold tasks, how often each was answered, and how often rightly."""
     from feedback.activating import policy_of
@@ -62,8 +66,8 @@ def show(
 
 @app.command()
 def retire(
-    project: Annotated[str, typer.Argument(help="The project's number.")],
-    tasks: Annotated[list[int], typer.Argument(help="Task ids.")],
+    project: Project,
+    tasks: Annotated[list[int], typer.Argument(metavar="TASK", help="Task ids.")],
 ) -> None:
     """Ask gold tasks no more, because people know them by heart."""
     from feedback.people.goldbook import retire_gold

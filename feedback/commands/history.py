@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-Project = Annotated[str, typer.Option("--project", "-p", help="The project's number.")]
+from feedback.commands.arguments import AsJson, OfProject, Task
+from feedback.commands.screen import screen
 
 
 def history(
-    task: Annotated[int, typer.Argument(help="The task's number in Label Studio.")],
-    project: Project,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    task: Task,
+    project: OfProject,
+    as_json: AsJson = False,
 ) -> None:
     """Show what was said of a task, versions that were changed or deleted included."""
     from datetime import UTC, datetime
 
-    from rich.console import Console
     from rich.table import Table
 
     from feedback.wiring import known_project, opened, settings_from_environment
@@ -47,7 +47,7 @@ def history(
             moment,
             one.source,
         )
-    Console().print(table)
+    screen().print(table)
     typer.echo(f"`hitl restore VERSION --project {project}` brings one back.")
 
 
@@ -56,9 +56,7 @@ def _what(action: str, body: Mapping[str, Any]) -> str:
 
 
 def _said(version: Any) -> str:
-    """The values of a result, shortened; markup of annotators is no markup of ours."""
-    from rich.markup import escape
-
+    """The values of a result, shortened."""
     if version.body is None:
         return "" if version.action == "deleted" else "(forgotten)"
     result = version.body.get("result")
@@ -69,4 +67,4 @@ def _said(version: Any) -> str:
         for one in result
         if isinstance(one, Mapping)
     ]
-    return escape("; ".join(parts)[:200])
+    return "; ".join(parts)[:200]

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from feedback.commands.arguments import Project
+from feedback.commands.screen import screen
+
 if TYPE_CHECKING:
     from feedback.store import OverrideRow
 
@@ -18,13 +21,14 @@ _SPREADSHEET = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run 
 
 
 def overrides(
-    project: Annotated[str, typer.Argument(help="The project's number.")],
+    project: Project,
     csv_file: Annotated[Path | None, typer.Option("--csv", help="Write all of them here; - for the terminal.")] = None,
     kept: Annotated[
         bool, typer.Option("--kept", help="Answers that kept the model's, too: what a rate is of.")
     ] = False,
 ) -> None:
     """Show or export each human answer that differs from the model's, with its reason."""
+    from feedback.errors import VotesError
     from feedback.wiring import known_project, opened, settings_from_environment
 
     with opened(settings_from_environment()) as store:
@@ -36,8 +40,11 @@ def overrides(
     elif str(csv_file) == "-":
         _write(chosen, sys.stdout)
     else:
-        with csv_file.open("w", encoding="utf-8", newline="") as target:
-            _write(chosen, target)
+        try:
+            with csv_file.open("w", encoding="utf-8", newline="") as target:
+                _write(chosen, target)
+        except OSError as error:
+            raise VotesError(f"{csv_file} cannot be written: {error.strerror}.", hint="Give another file.") from error
         typer.echo(f"{len(chosen)} rows written to {csv_file}.")
 
 
@@ -63,7 +70,6 @@ def _cell(value: object) -> object:
 def _print(rows: list[OverrideRow]) -> None:
     from collections import Counter
 
-    from rich.console import Console
     from rich.table import Table
 
     from feedback.evidence.intervals import wilson
@@ -84,4 +90,4 @@ def _print(rows: list[OverrideRow]) -> None:
         reasons = Counter(row.reason for row in changed if (words(row.shown), words(row.said)) == (shown, said))
         table.add_row(shown, said, str(count), reasons.most_common(1)[0][0])
     if changed:
-        Console().print(table, markup=False)
+        screen().print(table)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-Project = Annotated[str, typer.Argument(help="The project's number.")]
+from feedback.commands.arguments import Project
 
 
 def pause(project: Project) -> None:

@@ -7,10 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+from feedback.commands.arguments import AsJson, Project
+from feedback.commands.screen import screen
+
 
 def people(
-    project: Annotated[str, typer.Argument(help="The project's number.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    project: Project,
+    as_json: AsJson = False,
     pseudonyms: Annotated[bool, typer.Option("--pseudonyms", help="Show nobody's user id.")] = False,
 ) -> None:
     """Show what is known of each person; those first who most surely need help. Nobody is ranked within an interval."""
@@ -35,12 +38,11 @@ def people(
 
 
 def _print(project: str, found: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = screen()
     if not found:
-        console.print(f"Nobody has answered anything in project {project} yet.", highlight=False)
+        console.print(f"Nobody has answered anything in project {project} yet.")
         return
     table = Table("person", "answers", "right", "judged by", "weakest on", "an hour", "median", "pull")
     for one in found:
@@ -58,7 +60,7 @@ def _print(project: str, found: list[dict[str, Any]]) -> None:
     console.print(table)
     for one in found:
         if one["advice"]:
-            console.print(f"{one['person']} should pause: {one['advice']}.", highlight=False, markup=False)
+            console.print(f"{one['person']} should pause: {one['advice']}.")
 
 
 def _interval(figure: dict[str, Any] | None) -> str:

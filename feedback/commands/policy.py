@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from feedback.commands.arguments import AsJson, OfProject
+
 if TYPE_CHECKING:
     from feedback.policy.simulate import Simulation
 
 app = typer.Typer(help="Explain, check, simulate and activate a project's policy.", no_args_is_help=True)
 
-File = Annotated[Path, typer.Argument(help="A policy file, such as hitl.toml.")]
-Project = Annotated[str, typer.Option("--project", "-p", help="The project's number.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A policy file, such as hitl.toml.")]
 
 
 @app.command()
 def explain(
-    file: Annotated[Path | None, typer.Argument(help="A policy file; without, the project's active one.")] = None,
-    project: Project = "",
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="A policy file; without, the project's active one.")
+    ] = None,
+    project: OfProject = "",
 ) -> None:
     """Say a policy in plain words: each rule, each tier, who may answer where."""
     from feedback.activating import policy_of
@@ -41,7 +43,7 @@ def explain(
 
 
 @app.command()
-def check(file: File, project: Project = "", as_json: AsJson = False) -> None:
+def check(file: File, project: OfProject = "", as_json: AsJson = False) -> None:
     """Check a policy file and every name in it; with a project also against its labels and its tasks.
 
     Exit status 2 when it is refused.
@@ -67,7 +69,7 @@ def check(file: File, project: Project = "", as_json: AsJson = False) -> None:
 
 
 @app.command()
-def simulate(file: File, project: Project, as_json: AsJson = False) -> None:
+def simulate(file: File, project: OfProject, as_json: AsJson = False) -> None:
     """Try a policy on the recorded decisions of a project, beside the active one. Changes nothing."""
     from feedback.policy.schema import read_policy_file
     from feedback.wiring import opened, settings_from_environment, simulate_policy
@@ -83,7 +85,7 @@ def simulate(file: File, project: Project, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def activate(file: File, project: Project) -> None:
+def activate(file: File, project: OfProject) -> None:
     """Check a policy, simulate it, and make it the active one: every host reads it from its next turn on."""
     import getpass
     import time
@@ -108,7 +110,7 @@ def activate(file: File, project: Project) -> None:
 
 
 @app.command()
-def history(project: Project, as_json: AsJson = False) -> None:
+def history(project: OfProject, as_json: AsJson = False) -> None:
     """List every policy that was active in a project, newest first."""
     from datetime import UTC, datetime
 
@@ -126,7 +128,7 @@ def history(project: Project, as_json: AsJson = False) -> None:
 
 @app.command()
 def show(
-    project: Project, hash_: Annotated[str, typer.Option("--hash", help="An earlier one; default: the active.")] = ""
+    project: OfProject, hash_: Annotated[str, typer.Option("--hash", help="An earlier one; default: the active.")] = ""
 ) -> None:
     """Print a stored policy as JSON."""
     from feedback.activating import policy_of, policy_of_hash

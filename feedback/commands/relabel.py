@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from feedback.commands.arguments import Project
+
 
 def relabel(
-    project: Annotated[str, typer.Argument(help="The project's number.")],
+    project: Project,
     where: Annotated[str, typer.Option("--where", help="Which answers: label=X.")],
     mapped: Annotated[str, typer.Option("--map", help="X=Y: the label has a new name; nobody is asked again.")] = "",
     split: Annotated[str, typer.Option("--split", help="X=a,b,c: the label became several; people choose.")] = "",

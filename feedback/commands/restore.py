@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
-from feedback.commands.history import Project
+from feedback.commands.arguments import OfProject
 
 
 def restore(
-    versions: Annotated[list[int], typer.Argument(help="Numbers of versions, as `hitl history` shows them.")],
-    project: Project,
+    versions: Annotated[
+        list[int], typer.Argument(metavar="VERSION", help="Numbers of versions, as `hitl history` shows them.")
+    ],
+    project: OfProject,
 ) -> None:
     """Make each version a new annotation, of the person whose answer it was; existing annotations stay."""
     from feedback import restoring

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from typing import Annotated
 
@@ -16,17 +17,15 @@ Port = Annotated[int | None, typer.Option(help="Port to listen on.")]
 
 def serve(host: Host = None, port: Port = None) -> None:
     """Run the service: web and worker, each restarted when it dies. Needs no Label Studio to start."""
-    from rich.console import Console
-
     from feedback.jobs.supervisor import Supervisor
     from feedback.wiring import first_words, prepare, settings_from_environment
 
     environ = _environ(host, port)
     settings = settings_from_environment(environ)
+    _refuse_taken(settings.host, settings.port)
     prepare(settings)
-    console = Console(stderr=True)
     for line in first_words(settings):
-        console.print(line, highlight=False, soft_wrap=True)
+        typer.echo(line, err=True)
     me = [sys.executable, "-m", "feedback"]
     raise SystemExit(Supervisor({"web": [*me, "web"], "worker": [*me, "worker"]}, env=environ).run())
 
@@ -55,6 +54,20 @@ def worker() -> None:
     prepare(settings)
     os.nice(10)  # serving comes first
     run_worker(settings)
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    """Say so at once where nobody can listen; the web half would try for a while, and end without a word of advice."""
+    from feedback.errors import ServiceError
+
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        hint = "Does another `hitl serve` run there? Give another --port, or --host an address of this machine."
+        raise ServiceError(f"nobody can listen on {host}:{port}: {error.strerror}.", hint=hint) from error
 
 
 def _environ(host: str | None, port: int | None) -> dict[str, str]:

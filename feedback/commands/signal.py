@@ -9,21 +9,22 @@ from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(help="Push what others know of a task, and see what came.", no_args_is_help=True)
+from feedback.commands.arguments import AsJson, OfProject
 
-Project = Annotated[str, typer.Option("--project", "-p", help="The project's number.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+app = typer.Typer(help="Push what others know of a task, and see what came.", no_args_is_help=True)
 
 
 @app.command()
 def push(
-    name: Annotated[str, typer.Argument(help="user_report, sentiment, thumbs, csat, … or one of [signals].")],
-    project: Project,
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="user_report, sentiment, thumbs, csat, … or one of \\[signals].")
+    ],
+    project: OfProject,
     value: Annotated[str, typer.Option(help="JSON, or a plain text; a flag needs none.")] = "",
     task: Annotated[int | None, typer.Option(help="The task's id; without, the whole project.")] = None,
     number: Annotated[str, typer.Option("--id", help="The sender's own id: a repeat counts once.")] = "",
     note: Annotated[str, typer.Option(help="For whoever reads it later.")] = "",
-    callback: Annotated[str, typer.Option(help="A name of [notify] that is told the final answer.")] = "",
+    callback: Annotated[str, typer.Option(help="A name of \\[notify] that is told the final answer.")] = "",
 ) -> None:
     """Store a signal, as POST /signal does; the next turn routes with it."""
     from feedback.signals import SignalDoor
@@ -41,7 +42,7 @@ def push(
 
 
 @app.command(name="list")
-def list_(project: Project, task: Annotated[int | None, typer.Option()] = None, as_json: AsJson = False) -> None:
+def list_(project: OfProject, task: Annotated[int | None, typer.Option()] = None, as_json: AsJson = False) -> None:
     """List the newest signals."""
     from feedback.wiring import known_project, opened, settings_from_environment
 
@@ -56,7 +57,7 @@ def list_(project: Project, task: Annotated[int | None, typer.Option()] = None, 
 
 
 @app.command()
-def outcomes(project: Project, as_json: AsJson = False) -> None:
+def outcomes(project: OfProject, as_json: AsJson = False) -> None:
     """Show what late outcomes say of the decisions of each model and policy."""
     from feedback.activating import policy_of
     from feedback.signals import outcomes as joined

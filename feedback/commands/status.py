@@ -1,4 +1,4 @@
-"""hitl status: where the loop stands."""
+"""hitl status: where the loop stands, and whatever is wrong."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
+from feedback.commands.arguments import AsJson
+
 
 def status(
-    project: Annotated[str, typer.Argument(help="The project's number; without, all projects.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    project: Annotated[
+        str, typer.Argument(metavar="PROJECT", help="The project's number; without, every project.")
+    ] = "",
+    as_json: AsJson = False,
 ) -> None:
-    """Show each project's model, queue, agreement, verdicts and whatever is wrong."""
+    """Show each project's model, queue, agreement, verdicts, and whatever is wrong; exit status 1 without a store."""
     from feedback.errors import StoreError
     from feedback.reports.status import project_status, service_status
     from feedback.reports.trouble import troubles
@@ -20,39 +24,38 @@ def status(
 
     settings = settings_from_environment()
     found: dict[str, Any] = {"service": {}, "projects": []}
+    lost = False
     try:
         with opened(settings, wait_s=2.0) as store:
             chosen = [known_project(store, project)] if project else store.projects()
             found["projects"] = [project_status(store, one) for one in chosen]
             found["service"] = service_status(store) | {"trouble": troubles(settings, store)}
     except StoreError as error:  # the one thing that a status must never be silent about
-        found["service"]["trouble"] = [f"the store: {error}", *troubles(settings, None)]
+        lost = True
+        found["service"]["trouble"] = [f"the store: {error} {error.hint}".strip(), *troubles(settings, None)]
     if as_json:
         typer.echo(json.dumps(found, indent=2))
-        return
-    _print(found)
+    else:
+        _print(found, lost=lost)
+    if lost:
+        raise SystemExit(1)
 
 
-def _print(found: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _print(found: dict[str, Any], *, lost: bool) -> None:
+    from feedback.reports.telling import told
 
-    console = Console()
-    if not found["projects"]:
-        console.print("No project yet. Connect one: hitl connect PROJECT")
+    if not found["projects"] and not lost:
+        typer.echo("No project yet. Connect one: hitl connect PROJECT\n")
     for one in found["projects"]:
-        table = Table("", "", title=f"Project {one['project']}  {one['title']}", show_header=False)
-        for name, value in one.items():
-            if name not in ("project", "title") and value not in (None, "", [], {}):
-                table.add_row(name.replace("_", " "), _text(value))
-        console.print(table)
-    for name, value in found["service"].items():
-        console.print(f"{name.replace('_', ' ')}: {_text(value)}", highlight=False)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name.replace('_', ' ')} {_text(item)}" for name, item in value.items() if item is not None)
-    if isinstance(value, list):
-        return "\n".join(_text(item) for item in value)
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+        typer.secho(f"Project {one['project']}  {one['title']}", bold=True)
+        for name, sentence in told(one):
+            typer.echo(f"  {name:<13} {sentence}")
+        typer.echo()
+    service = found["service"]
+    if not lost:
+        size = f"{service['store_bytes'] / (1 << 20):,.1f} MiB"
+        typer.echo(f"Store: {service['events']:,} events, {service['models']:,} models, {size}.")
+    trouble = service["trouble"]
+    typer.echo("Trouble: none." if not trouble else "Trouble:")
+    for one in trouble:
+        typer.secho(f"  • {one}", fg=typer.colors.YELLOW)

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from feedback.commands.arguments import AsJson, Project
+from feedback.commands.screen import screen
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
@@ -17,7 +20,7 @@ app = typer.Typer(help="Verify or rebuild what is kept.", no_args_is_help=True)
 
 
 @app.command()
-def verify(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def verify(as_json: AsJson = False) -> None:
     """Check the hash chain of every project and that the projections follow from it; exit status 1 at a break."""
     from feedback.wiring import opened, settings_from_environment
 
@@ -31,14 +34,12 @@ def verify(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 @app.command()
 def rebuild(check: Annotated[bool, typer.Option("--check", help="Compare only; change nothing.")] = False) -> None:
     """Build the projections anew from the event log. Nothing can be written meanwhile: webhooks are told to wait."""
-    from rich.console import Console
-
     from feedback.wiring import opened, settings_from_environment
 
-    screen = Console(stderr=True)
+    console = screen(errors=True)
     if not check:
-        screen.print("Until this is done nothing else is written; polls and sweeps bring what people do meanwhile.")
-    with opened(settings_from_environment()) as store, _progress(screen) as tell:
+        console.print("Until this is done nothing else is written; polls and sweeps bring what people do meanwhile.")
+    with opened(settings_from_environment()) as store, _progress(console) as tell:
         found = store.rebuild(check=check, tell=tell)
     typer.echo("the projections follow from the log" if found.ok else f"the projections differ: {found.differs}")
     if not found.ok:
@@ -46,29 +47,29 @@ def rebuild(check: Annotated[bool, typer.Option("--check", help="Compare only; c
 
 
 @contextmanager
-def _progress(screen: Console) -> Iterator[Callable[[str, int, int], None]]:
+def _progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
     """A bar for each project, on a terminal; elsewhere a line when a project begins and when it is done."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("project {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=screen, disable=not screen.is_terminal) as bars:
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
         bar_of: dict[str, TaskID] = {}
 
         def tell(project: str, done: int, total: int) -> None:
             if project not in bar_of:
                 bar_of[project] = bars.add_task(project, total=total)
-                if not screen.is_terminal:
-                    screen.print(f"project {project}: {total} steps")
+                if not console.is_terminal:
+                    console.print(f"project {project}: {total} steps")
             bars.update(bar_of[project], completed=done)
-            if done == total and not screen.is_terminal:
-                screen.print(f"project {project}: done")
+            if done == total and not console.is_terminal:
+                console.print(f"project {project}: done")
 
         yield tell
 
 
 @app.command()
 def unpark(
-    project: Annotated[str, typer.Argument(help="The project's number.")],
+    project: Project,
     kind: Annotated[
         str, typer.Option(help="The kind of work: turn, sweep or clean; default: all that is parked.")
     ] = "",

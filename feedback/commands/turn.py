@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Annotated
 
 import typer
 
+from feedback.commands.arguments import AsJson, Project
 
-def turn(
-    project: Annotated[str, typer.Argument(help="The project's number.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
+
+def turn(project: Project, as_json: AsJson = False) -> None:
     """Collect, settle, learn, judge, promote and ask, once. Waits for a worker that has the project."""
-    from rich.console import Console
-    from rich.table import Table
-
     from feedback.wiring import opened, run_turn, settings_from_environment
 
     settings = settings_from_environment()
@@ -25,8 +20,8 @@ def turn(
     if as_json:
         typer.echo(json.dumps(done, indent=2))
         return
-    table = Table("what", "this turn", title=f"Project {project}")
+    typer.echo(f"Project {project}: the turn is done.")
     for name, value in done.items():
-        if name not in ("project", "at_s") and value not in ("", 0, ()):
-            table.add_row(name, "\n".join(value) if isinstance(value, tuple) else str(value))
-    Console().print(table)
+        for one in value if isinstance(value, tuple) else (value,):
+            if name not in ("project", "at_s") and one not in ("", 0):
+                typer.echo(f"  {name:<10} {one}")

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from feedback.commands.arguments import AsJson, OfProject, Task
+
 if TYPE_CHECKING:
     from feedback.routing import Why
 
 
 def why(
-    task: Annotated[int, typer.Argument(help="The task's id in Label Studio.")],
-    project: Annotated[str, typer.Option("--project", "-p", help="The project's number.")],
+    task: Task,
+    project: OfProject,
     every: Annotated[bool, typer.Option("--all", help="Every decision, not only the one that stands.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show each decision about a task with its rule, inputs and policy, decided once more from what was recorded."""
     from feedback.routing import why as explain

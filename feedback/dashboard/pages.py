@@ -17,12 +17,12 @@ from feedback.dashboard.door import Door, Manners
 from feedback.dashboard.forms import is_plain
 from feedback.dashboard.reviewing import add_review
 from feedback.dashboard.rights import Look, Visitor, may_look, may_rule, standing
-from feedback.dashboard.showing import Refused, prepare, show, wants_json
+from feedback.dashboard.showing import Refused, prepare, pseudonym, show, wants_json
 from feedback.dashboard.signing import add_signing
-from feedback.dashboard.words import percent, pseudonym, when
 from feedback.policy import Policy
 from feedback.reports.chart import Point, interval_bar, over_time
 from feedback.reports.overview import project_overview, project_people
+from feedback.reports.words import percent, when
 from feedback.store import ProjectRow, Store
 from ml_backend.app import Mount
 from ml_backend.app.limits import Limits

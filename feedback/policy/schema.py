@@ -173,8 +173,10 @@ def read_policy_file(path: Path) -> Policy:
     """Check a policy file on disk."""
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise PolicyError(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise PolicyError(f"{path} cannot be read: {error.strerror}.", hint="Give the path of a policy file.") from None
+    except UnicodeDecodeError:
+        raise PolicyError(f"{path} is not text in UTF-8.", hint="Save it as UTF-8, as TOML wants it.") from None
     return read_policy(text, source=path.name)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from ml_backend.errors import LabelStudioError
 
 from .hooks import Hooks
-from .transport import Json, Transport, as_object, project_number
+from .transport import Json, NotLabelStudio, Transport, as_object, project_number
 
 _BULK_TIMEOUT_S = 300.0  # a recount of 100,000 tasks takes seconds, on a busy PostgreSQL a minute
 _PAGE = 500
@@ -90,7 +90,16 @@ class Client(Hooks):
 
     def project(self, project: str) -> Json:
         """One project with its counters."""
-        return as_object(self._send("GET", f"api/projects/{project_number(project)}/"))
+        try:
+            return as_object(self._send("GET", f"api/projects/{project_number(project)}/"))
+        except LabelStudioError as error:
+            if error.status != _NOT_FOUND or isinstance(error, NotLabelStudio):
+                raise
+            raise LabelStudioError(
+                f"Label Studio has no project {project} for the user of this token.",
+                hint="A project's number stands in its address: /projects/12/.",
+                status=error.status,
+            ) from None
 
     def create_project(self, **fields: Any) -> Json:
         """Make a project: title, label_config, ..."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ Json = dict[str, Any]
 
 _BUSY = frozenset({429, 500, 502, 503, 504})
 _MAX_WAIT_S = 10.0  # also bounds what a Retry-After may ask of us
+_TO_GET_ONE = "Make a personal access token in Label Studio (Account & Settings) and set LABEL_STUDIO_API_KEY."
 _TAG = re.compile(r"<[^>]*>")
 
 
@@ -66,6 +68,8 @@ class Transport:
                 "there is no access token for Label Studio.",
                 hint="Set LABEL_STUDIO_API_KEY to a personal access token (Account & Settings in Label Studio).",
             )
+        if not (api_key.strip().isascii() and api_key.strip().isprintable()):
+            raise LabelStudioError("the access token holds letters that no token has.", hint=_TO_GET_ONE)
         self.url = url.rstrip("/") + "/"  # the SDK joins paths: without the slash a prefix would be lost
         self._api_key = api_key.strip()
         self._tries = tries
@@ -174,7 +178,7 @@ class Transport:
             body = answer.json()
         except ValueError:
             body = None
-        if not isinstance(body, dict):
+        if not isinstance(body, dict) or answer.status_code == HTTPStatus.NOT_FOUND:
             raise NotLabelStudio(
                 f"{self._shown_url()} does not answer like Label Studio (no token refresh there).",
                 status=answer.status_code,
@@ -222,7 +226,10 @@ def project_number(project: str) -> int:
     12
     """
     if not (project.isascii() and project.isdigit()):
-        raise LabelStudioError(f"{project!r} is not a project id; wanted a number such as 12.")
+        raise LabelStudioError(
+            f"{project!r} is not a project id; wanted a number such as 12.",
+            hint="It stands in the project's address in Label Studio: /projects/12/.",
+        )
     return int(project)
 
 
@@ -254,8 +261,16 @@ def _reason(error: httpx.HTTPError) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "time limit reached"
     if isinstance(error, httpx.ConnectError):
-        return "connection refused"
+        unknown = isinstance(_root(error), socket.gaierror)
+        return "no such host" if unknown else "connection refused"
     return "the connection was dropped" if isinstance(error, httpx.TransportError) else type(error).__name__
+
+
+def _root(error: BaseException) -> BaseException:
+    """What the system said, below the wrappers of httpx."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return error
 
 
 def _sentence(body: Any) -> str:
@@ -275,7 +290,6 @@ def _flat(said: Any) -> str:
 def _dead_token(status: int | None, said: str = "") -> LabelStudioError:
     return LabelStudioError(
         f"Label Studio does not accept the access token{f' ({said})' if said else ''}.",
-        hint="Make a personal access token in Label Studio (Account & Settings) and set LABEL_STUDIO_API_KEY; "
-        "legacy tokens work only where the organization allows them.",
+        hint=f"{_TO_GET_ONE} Legacy tokens work only where the organization allows them.",
         status=status,
     )

@@ -94,7 +94,13 @@ def recipe_for(control: Control, *, name: str = "", cache: FeatureCache[Any] | N
             f"control {control.name!r} takes several labels at once; the built-in recipes learn one label a task.",
             hint='Use choice="single", or install a recipe of the group hitl.models and name it.',
         )
-    return recipe(name or f"{control.object_kind}-{control.kind}", cache=cache)
+    usual = f"{control.object_kind}-{control.kind}"
+    if not name and usual not in (known := plugins.names("hitl.models", BUILTINS)):
+        raise UnknownName(
+            f"no model here learns {control.kind} on {control.object_kind} (control {control.name!r}).",
+            hint=f"Known: {', '.join(known)}. A plug-in of the group hitl.models, or `hosted` in [model], adds one.",
+        )
+    return recipe(name or usual, cache=cache)
 
 
 def recipe(name: str, *, cache: FeatureCache[Any] | None = None) -> Recipe:

@@ -27,7 +27,7 @@ def test_other_peoples_variables_are_none_of_our_business():
 @pytest.mark.parametrize(
     ("variable", "value", "says"),
     [
-        ("HITL_PORT", "ninety", "wanted a int"),
+        ("HITL_PORT", "ninety", "wanted a whole number"),
         ("HITL_PORT", "70000", "0 to 65535"),
         ("HITL_TICK_S", "0", "wanted 0.05"),
         ("HITL_DURABILITY", "maybe", "full or normal"),

@@ -1,15 +1,12 @@
-"""Figures as people read them: the filters of the templates."""
+"""Figures as people read them: on the pages, and in the terminal."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from datetime import UTC, datetime
 from typing import Any
 
 _LONGEST = 160  # of a text that others wrote: titles, labels, notes
 _UNITS = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
-_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that look alike
 
 
 def percent(value: float | None) -> str:
@@ -81,13 +78,3 @@ def short(text: object) -> str:
     """
     said = str(text)
     return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
-
-
-def pseudonym(secret: str, project: str, person: int) -> str:
-    """A name that says nothing and stays: the same person has another one in each project.
-
-    >>> pseudonym("key", "7", 3)
-    'Person 6XX6'
-    """
-    drawn = hmac.new(secret.encode(), f"pseudonym {project} {person}".encode(), hashlib.sha256).digest()
-    return "Person " + "".join(_LETTERS[byte % len(_LETTERS)] for byte in drawn[:4])
