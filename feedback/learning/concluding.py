@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
+from feedback.learning.dataset import Dataset
+from feedback.learning.model_voter import Heard, hear_model
 from feedback.learning.opinions import Opinions, Weighing
 from feedback.learning.scene import Scene
 from feedback.learning.settling import Settlement, settle
+from ml_backend.models import Recipe
 
 _AT_ONCE = 50  # tasks asked again because it pays, at a time: each is a request, and the next votes may change it
 
@@ -16,8 +20,7 @@ def conclude(scene: Scene, weighing: Weighing) -> Settlement:
 
     Audit and gold tasks are people's alone: neither their answers nor how many are asked depends on a model of people.
     """
-    learned = [vote for vote in scene.votes if scene.roles[vote.task] == "train"]
-    opinions = weighing.of(scene.project.id, learned, by=scene.policy.consensus.method)
+    opinions = opinions_of(scene, weighing)
     settlement = settle(
         scene.votes,
         scene.wanted,
@@ -28,6 +31,32 @@ def conclude(scene: Scene, weighing: Weighing) -> Settlement:
     )
     asked_anew = dict.fromkeys(scene.stale.keys() - {vote.task for vote in scene.votes}, 0)
     return replace(settlement, wanting={**asked_anew, **settlement.wanting}) if asked_anew else settlement
+
+
+def opinions_of(scene: Scene, weighing: Weighing) -> Opinions:
+    """What the votes say together on the tasks that models learn from; no other task has an opinion."""
+    learned = [vote for vote in scene.votes if scene.roles[vote.task] == "train"]
+    return weighing.of(scene.project.id, learned, by=scene.policy.consensus.method)
+
+
+def hear(scene: Scene, weighing: Weighing, dataset: Dataset, recipe: Recipe, *, but: Collection[int]) -> Heard:
+    """Let the model vote on the weights of training rows, where the policy lets it; `but` are tasks of review.
+
+    A hosted model is not asked: what one training of it costs is somebody else's code.
+    """
+    if not scene.policy.consensus.model_votes or scene.policy.model.hosted:
+        return Heard(reason="the policy lets no model vote")
+    learned = [vote for vote in scene.votes if scene.roles[vote.task] == "train"]
+    return hear_model(
+        dataset.of("train"),
+        learned,
+        opinions_of(scene, weighing),
+        recipe,
+        field=scene.control.field,
+        units=scene.units,
+        seed=scene.policy.train.seed,
+        but=but,
+    )
 
 
 def worth_asking_again(scene: Scene, opinions: Opinions) -> frozenset[int]:

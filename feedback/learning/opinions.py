@@ -54,6 +54,8 @@ class Opinions:
     reason: str = ""
     gain: Mapping[int, float] = field(default_factory=dict, repr=False)  # of another vote, where no new task is left
     lead: Mapping[int, float] = field(default_factory=dict, repr=False)  # the same, less what a new task would tell
+    answers: tuple[Answer, ...] = ()  # every answer that was given
+    rows: Mapping[int, Floats] = field(default_factory=dict, repr=False)  # task -> probability of each of `answers`
 
 
 def weigh(votes: Sequence[_Said], *, by: str) -> Opinions:
@@ -132,6 +134,8 @@ def _opinions(named: Named, fit: Consensus, habits: Consensus, reason: str) -> O
         reason,
         dict(zip(tasks, more.tolist(), strict=True)),
         dict(zip(tasks, lead.tolist(), strict=True)),
+        tuple(answers),
+        dict(zip(tasks, rows, strict=True)),
     )
 
 

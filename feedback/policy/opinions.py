@@ -25,6 +25,7 @@ class Consensus(Section):
 
     method: str = "auto"  # auto, majority, dawid_skene, hierarchical, one_coin, weighted, or a plug-in's name
     sure: Share = 0.8  # a tie is settled when the consensus is at least so sure
+    model_votes: bool = True  # weigh training rows of one to three votes also by a model that never learned them
     write_back: bool = False  # write the settled answers of several people into Label Studio
 
 
