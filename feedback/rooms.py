@@ -11,7 +11,7 @@ from feedback.review.rooms import Copy
 from feedback.store.projections import epoch_s
 from ml_backend.labelstudio import queue, review
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.intake import utc
+from ml_backend.labelstudio.intake import read_task, utc
 from ml_backend.records import Task
 
 
@@ -57,13 +57,13 @@ class LabelStudioRooms:
         made = [review.Copy(copy.data, copy.result, copy.urgency, copy.readers) for copy in copies]
         return review.put_in(self._client, room, made)
 
-    def take_out(self, room: str, task: int) -> bool:
-        """Remove a copy that nobody has answered; False where somebody has."""
-        return review.take_out(self._client, room, task)
+    def take_out(self, room: str, task: int, *, answered: bool = False) -> bool:
+        """Remove a copy that nobody has answered, or any one; False where it stays."""
+        return review.take_out(self._client, room, task, answered=answered)
 
-    def rewrite(self, room: str, task: int, data: Mapping[str, Any]) -> None:  # noqa: ARG002
-        """Change what a copy shows."""
-        self._client.patch_task(task, data=dict(data))
+    def rewrite(self, room: str, task: int, data: Mapping[str, Any]) -> Task:
+        """Change what a copy shows; the copy as it is now."""
+        return read_task(self._client.patch_task(task, data=dict(data)), room)
 
     def reopen(self, project: str, task: int, overlap: int) -> Task:
         """Let a task be answered until it has `overlap` answers."""

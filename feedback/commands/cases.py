@@ -194,6 +194,8 @@ def _print_figures(seen: Measured, told: list[Ahead]) -> None:
                 str(person.person), str(person.looks), str(person.refused), accuracy, str(person.compared), pace
             )
         console.print(people)
+    for doubted in seen.doubted:
+        console.print(f"Person {doubted} is surely wrong too often, and should pause.")
     for tier in told:
         longest = max(tier.wait_s, default=0.0)
         console.print(

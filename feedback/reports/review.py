@@ -57,6 +57,7 @@ class Measured:
     labels: list[Errors]
     blind_labels: list[Errors]
     people: list[Reviewer]
+    doubted: list[int]  # reviewers who are surely right less often than `gold.pause_below`
 
 
 def case_report(store: Store, number: int) -> CaseReport:
@@ -76,11 +77,13 @@ def measured(
     trails = store.steps_of([case.id for case in cases])
     overrides = store.overrides(project, changed=None)
     both = [*votes, *looks]
+    people = reviewers(cases, both)
     return Measured(
         figures(cases, trails, both, overrides, policy, emails=emails, by_segment=by_segment),
         model_errors(overrides),
         model_errors(overrides, blind=True),
-        reviewers(cases, both),
+        people,
+        [one.person for one in people if one.compared and one.accuracy.high < policy.gold.pause_below],
     )
 
 

@@ -16,6 +16,7 @@ from feedback.store import CaseRow, Store
 from ml_backend.codecs import codec
 from ml_backend.label_config import Control
 from ml_backend.labelstudio.review import unique_id
+from ml_backend.records import Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +25,12 @@ class Above:
 
     finals: Mapping[int, CaseRow] = field(repr=False)  # decided or resolved
     away: frozenset[int] = field(repr=False)  # not for the first tier: under review, or without a right answer
+    again: Mapping[int, Answer] = field(default_factory=dict, repr=False)  # decided, and looked at a second time
 
 
 def above(store: Store, scene: Scene) -> Above:
     """Read what review has decided, and what it still has, from the cases."""
-    finals, away = dict[int, CaseRow](), set[int]()
+    finals, away, again = dict[int, CaseRow](), set[int](), dict[int, Answer]()
     for case in store.cases(scene.project.id, but_tier=scene.policy.first_tier):
         if case.state in ("decided", "resolved"):
             finals[case.task] = case
@@ -36,13 +38,16 @@ def above(store: Store, scene: Scene) -> Above:
             away.add(case.task)  # no answer is right: nobody is asked again
         elif case.state in LIVE and case.rule != SECOND_LOOK and case.tier in scene.policy.tiers:
             away.add(case.task)
-    return Above(finals, frozenset(away))
+        elif case.state in LIVE and case.rule == SECOND_LOOK and case.proposal is not None:
+            again[case.task] = case.proposal
+    return Above(finals, frozenset(away), again)
 
 
 def with_finals(settlement: Settlement, found: Above, scene: Scene) -> Settlement:
     """Put final answers in place of what votes alone say; a task that is under review is neither settled nor asked.
 
-    A task of which review says that no answer is right is settled by nobody.
+    A task of which review says that no answer is right is settled by nobody. What is looked at a second time stands as
+    it was decided until somebody says otherwise.
     """
     votes: dict[int, list[int]] = {}
     for vote in scene.votes:
@@ -53,6 +58,12 @@ def with_finals(settlement: Settlement, found: Above, scene: Scene) -> Settlemen
         Settled(task, case.answer, max(1, len(votes.get(task, ()))), 1.0, tuple(sorted(votes.get(task, ()))))
         for task, case in found.finals.items()
         if case.answer is not None and task in scene.tasks
+    ]
+    there = {one.task for one in kept}
+    kept += [
+        Settled(task, answer, 1, 1.0, ())
+        for task, answer in found.again.items()
+        if task not in there and task in scene.tasks
     ]
     wanting = {
         task: count for task, count in settlement.wanting.items() if task not in found.finals and task not in found.away

@@ -12,7 +12,7 @@ from feedback.review.finals import write_back
 from feedback.review.panel import rule
 from feedback.review.rooms import Copy, Rooms, clear, forget_room, known_rooms, room_of
 from feedback.review.round import Round
-from feedback.review.tiers import SKIP, key_of, proposal, task_data
+from feedback.review.tiers import HISTORY, SKIP, key_of, proposal, task_data
 from feedback.store import CaseRow, LookRow, StepRow
 from ml_backend.errors import LabelStudioError
 
@@ -113,9 +113,16 @@ def _keep_open(round_: Round, rooms: Rooms, room: str, cases: Sequence[CaseRow])
         answered = sum(look.verdict != SKIP for look in mine)
         ruling = rule(counted, round_.scene.policy.tiers[case.tier])
         overlap = answered + max(1, ruling.wanted - len(counted))
+        if round_.scene.policy.tiers[case.tier].protocol == "two-reader" and len(counted) >= 2:
+            _tell_the_third(round_, rooms, room, case, looks[case.id])
         if (row.is_labeled or row.overlap < overlap) and round_.may_write():
-            if round_.scene.policy.tiers[case.tier].protocol == "two-reader" and len(counted) >= 2:
-                data = _data(round_, case, looks[case.id], round_.store.steps(case.id))
-                rooms.rewrite(room, row.id, data)  # the third reader sees what the two said
             now = rooms.reopen(room, row.id, overlap)
             round_.store.append_tasks([now], source="own")
+
+
+def _tell_the_third(round_: Round, rooms: Rooms, room: str, case: CaseRow, looks: Sequence[LookRow]) -> None:
+    """Two readers differ, and whoever settles it sees what both said; the copy may be open all the time."""
+    data = _data(round_, case, looks, round_.store.steps(case.id))
+    shown = round_.store.task(room, case.review_task or 0)
+    if shown is not None and shown.data.get(HISTORY) != data[HISTORY] and round_.may_write():
+        round_.store.append_tasks([rooms.rewrite(room, shown.id, data)], source="own")

@@ -47,12 +47,12 @@ class Rooms(Protocol):
         """Import copies; the tasks in order, as they are now."""
         ...
 
-    def take_out(self, room: str, task: int) -> bool:
-        """Remove a copy that nobody has answered; False where somebody has. One that is gone is no error."""
+    def take_out(self, room: str, task: int, *, answered: bool = False) -> bool:
+        """Remove a copy that nobody has answered (or any one); False where it stays. One that is gone is no error."""
         ...
 
-    def rewrite(self, room: str, task: int, data: Mapping[str, Any]) -> None:
-        """Change what a copy shows."""
+    def rewrite(self, room: str, task: int, data: Mapping[str, Any]) -> Task:
+        """Change what a copy shows; the copy as it is now."""
         ...
 
     def reopen(self, project: str, task: int, overlap: int) -> Task:
@@ -113,6 +113,12 @@ def known_rooms(store: Store, project: str) -> dict[str, Mapping[str, Any]]:
     for record in store.records(project, "room", limit=1000):
         found.setdefault(str(record.body["tier"]), record.body)
     return found
+
+
+def rooms_of(store: Store, project: str) -> list[str]:
+    """Every review project that a project ever had, by number."""
+    found = {str(record.body["room"]) for record in store.records(project, "room", limit=10_000)}
+    return sorted(found - {""})
 
 
 def forget_room(store: Store, project: str, tier: str) -> None:

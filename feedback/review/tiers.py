@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 from xml.etree import ElementTree as ET  # the source's config is read by `read_label_config` first
@@ -53,7 +53,7 @@ def review_config(source: LabelConfig, tier: str, policy: Policy) -> str:
     view.append(ET.Element("Table", name=FACTS, value=f"${FACTS}"))
     view.append(ET.Element("Paragraphs", {**_HISTORY, "name": HISTORY, "value": f"${HISTORY}"}))
     view.append(root)
-    view.extend(_controls(tier, policy))
+    view.extend(_controls(tier, policy, {control.name for control in source.controls}))
     ET.indent(view)
     return ET.tostring(view, encoding="unicode")
 
@@ -103,7 +103,7 @@ def read_said(annotation: Annotation, control: Control, policy: Policy) -> Said:
         return Said(SKIP, None, "", _text(annotation, COMMENT), {})
     own = [one for one in annotation.result if isinstance(one, Mapping)]
     answers = decode_result([one for one in own if one.get("from_name") == control.name]).answers
-    feedback = {name: value for name in policy.feedback if (value := _value(own, f"{_ASKED}{name}")) is not None}
+    feedback = {name: value for name in policy.feedback if (value := answer_to(name, own)) is not None}
     return Said(
         verdict=_first(_value(own, VERDICT)),
         answer=answers.get(control.name),
@@ -111,6 +111,15 @@ def read_said(annotation: Annotation, control: Control, policy: Policy) -> Said:
         comment=_text(annotation, COMMENT),
         feedback=feedback,
     )
+
+
+def answer_to(question: str, regions: Sequence[Mapping[str, Any]]) -> Any:
+    """What an annotation answers to a structured question: in our control, or in the source's own of that name.
+
+    A text, a number, or a list of texts; None where it says nothing.
+    """
+    ours = _value(regions, f"{_ASKED}{question}")
+    return _value(regions, question) if ours is None else ours
 
 
 def refusal(said: Said, shown: Answer | None, tier: str, policy: Policy) -> str:
@@ -152,8 +161,8 @@ def _contradiction(said: Said, shown: Answer | None) -> str:
     return ""
 
 
-def _controls(tier: str, policy: Policy) -> list[ET.Element]:
-    """Verdict, reason, comment and the policy's own questions."""
+def _controls(tier: str, policy: Policy, theirs: Set[str]) -> list[ET.Element]:
+    """Verdict, reason, comment and the policy's own questions but those that the source project asks itself."""
     asked = [_header("Verdict"), _choices(VERDICT, [(one, one) for one in verdicts(tier, policy)], required=True)]
     reasons = _choices(REASON, [(title or code, code) for code, title in policy.reasons.items()], required=True)
     wanting = [one for one in verdicts(tier, policy) if one not in _NEEDS_NO_REASON]
@@ -165,6 +174,8 @@ def _controls(tier: str, policy: Policy) -> list[ET.Element]:
         }
         asked += [_header("Reason"), reasons]
     for name, question in policy.feedback.items():
+        if name in theirs:
+            continue
         asked += [_header(question.title or name), _question(f"{_ASKED}{name}", question)]
     attributes = {"rows": "3", "maxSubmissions": "1", "editable": "true", "placeholder": "Comment, for whoever is next"}
     return [*asked, ET.Element("TextArea", {"name": COMMENT, "toName": FACTS, **attributes})]

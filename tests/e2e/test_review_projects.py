@@ -12,7 +12,7 @@ from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio import review
 from ml_backend.labelstudio.queue import poll
 from ml_backend.labelstudio.review import Copy, unique_id
-from tests.support.label_studio import SENTIMENT, Project, Site, says
+from tests.support.label_studio import SENTIMENT, Project, Site, StubBackend, says
 
 pytestmark = pytest.mark.e2e
 
@@ -74,7 +74,7 @@ def test_a_label_config_that_moved_on_is_put_in_step(site: Site, room: str) -> N
 
 
 def test_the_most_urgent_copy_is_handed_out_first_with_its_answer_filled_in(site: Site, room: str) -> None:
-    calm, urgent = review.put_in(site.admin, room, [copy("calm", 0.7), copy("urgent", 0.0)])
+    calm, urgent = (task.id for task in review.put_in(site.admin, room, [copy("calm", 0.7), copy("urgent", 0.0)]))
 
     handed = site.people[0].next_task(room)
 
@@ -88,7 +88,7 @@ def test_the_most_urgent_copy_is_handed_out_first_with_its_answer_filled_in(site
 
 
 def test_a_panel_is_asked_by_one_copy(site: Site, room: str) -> None:
-    (task,) = review.put_in(site.admin, room, [copy("one", readers=2)])
+    task = review.put_in(site.admin, room, [copy("one", readers=2)])[0].id
 
     for person in site.people[:2]:
         handed = person.next_task(room)
@@ -99,7 +99,7 @@ def test_a_panel_is_asked_by_one_copy(site: Site, room: str) -> None:
 
 
 def test_a_verdict_comes_back_as_it_was_said(site: Site, room: str) -> None:
-    (task,) = review.put_in(site.admin, room, [copy("one")])
+    task = review.put_in(site.admin, room, [copy("one")])[0].id
     more = [
         {"from_name": "hitl_comment", "to_name": FACTS, "type": "textarea", "value": {"text": ["see page 3"]}},
         {"from_name": "hitl_ask_fraud", "to_name": FACTS, "type": "choices", "value": {"choices": ["card"]}},
@@ -118,7 +118,7 @@ def test_a_verdict_comes_back_as_it_was_said(site: Site, room: str) -> None:
 
 
 def test_a_draft_of_anybody_is_seen_before_they_submit(site: Site, room: str) -> None:
-    one, two = review.put_in(site.admin, room, [copy("one"), copy("two")])
+    one, two = (task.id for task in review.put_in(site.admin, room, [copy("one"), copy("two")]))
     site.people[1]._send("POST", f"api/tasks/{two}/drafts", body={"result": says("bad"), "lead_time": 3})
 
     found = review.first_drafts(site.admin, [one, two])
@@ -165,10 +165,29 @@ def test_our_own_star_of_an_earlier_round_moves_on(site: Site, project: Project)
     assert {row["id"]: row["ground_truth"] for row in site.admin.annotations(task)} == {first: False, second: True}
 
 
-def test_a_copy_that_is_gone_already_is_no_error(site: Site, room: str) -> None:
-    (task,) = review.put_in(site.admin, room, [copy("one")])
+def test_only_a_copy_that_nobody_answered_is_removed(site: Site, project: Project, room: str) -> None:
+    open_, answered = (task.id for task in review.put_in(site.admin, room, [copy("one"), copy("two")]))
+    site.people[0].submit(answered, [*says("bad"), *verdict("fix", "wrong_label")])
 
-    review.take_out(site.admin, task)
-    review.take_out(site.admin, task)
+    assert review.take_out(site.admin, room, open_)
+    assert review.take_out(site.admin, room, open_)  # gone already
+    assert not review.take_out(site.admin, room, answered)
+    assert review.take_out(site.admin, room, project.tasks[0])  # a number that is another project's now
+    assert [row["id"] for row in site.admin.each_task(room)] == [answered]
+    assert project.tasks[0] in project.overlaps()
 
-    assert site.people[0].next_task(room) is None
+
+def test_a_review_project_tells_of_what_people_do_until_it_is_told_not_to(site: Site, room: str) -> None:
+    with StubBackend() as backend:
+        for url in ("http://127.0.0.1:9/webhook", f"{backend.url}/webhook", f"{backend.url}/webhook"):
+            review.listen(site.admin, room, url, {"X-Hitl-Secret": "ours"})
+        (webhook,) = site.admin.webhooks(room)
+        task = review.put_in(site.admin, room, [copy("one")])[0].id
+        site.people[0].submit(task, [*says("bad"), *verdict("fix", "wrong_label")])
+        review.stop_listening(site.admin, room, "X-Hitl-Secret")
+        site.people[1].submit(task, [*says("bad"), *verdict("fix", "wrong_label")])
+
+        assert webhook["url"] == f"{backend.url}/webhook"
+        ((headers, body),) = backend.events  # of nothing that we put in, and of nothing afterwards
+        assert (headers["X-Hitl-Secret"], body["action"]) == ("ours", "ANNOTATION_CREATED")
+    assert site.admin.webhooks(room) == []

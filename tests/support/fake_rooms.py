@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+from feedback import events
 from feedback.review.rooms import Copy
 from feedback.review.tiers import COMMENT, FACTS, REASON, VERDICT
+from feedback.store import Store
 from ml_backend.errors import LabelStudioError
 from ml_backend.records import Annotation, Task
 from tests.support.fake_platform import FakeLabelStudio
@@ -43,6 +45,8 @@ class FakeSite(FakeLabelStudio):
             yield from super().changed(project, since)
             return
         self._up()
+        if project not in self.rooms:
+            raise LabelStudioError("no such project", status=404)
         said = self.said.get(project, {})
         for task in sorted(self.copied.get(project, {}).values(), key=lambda one: (one.updated_at, one.id)):
             if task.updated_at >= since:
@@ -51,7 +55,7 @@ class FakeSite(FakeLabelStudio):
     def room(self, *, known: str, marker: str, title: str, label_config: str, description: str) -> str:
         self._up()
         found = next((one for one, room in self.rooms.items() if room.marker == marker), "")
-        number = known or found or str(1000 + next(self._numbers))
+        number = (known if known in self.rooms else "") or found or str(1000 + next(self._numbers))
         self.rooms.setdefault(number, Room(label_config, marker)).label_config = label_config
         if "room after" in self.fails:
             raise KeyboardInterrupt
@@ -69,6 +73,8 @@ class FakeSite(FakeLabelStudio):
 
     def put_in(self, room: str, copies: Sequence[Copy]) -> list[Task]:
         self._up()
+        if room not in self.rooms:
+            raise LabelStudioError("no such project", status=404)
         made = []
         for copy in copies:
             number, now = self.reuse or next(self._numbers), self._tick()
@@ -82,17 +88,18 @@ class FakeSite(FakeLabelStudio):
             raise KeyboardInterrupt  # a kill, once the request was served
         return made
 
-    def take_out(self, room: str, task: int) -> bool:
+    def take_out(self, room: str, task: int, *, answered: bool = False) -> bool:
         self._up()
         self.writes += 1
-        if any(one.task == task for one in self.said.get(room, {}).values()):
+        if not answered and any(one.task == task for one in self.said.get(room, {}).values()):
             return False
         self.copied.get(room, {}).pop(task, None)
         return True
 
-    def rewrite(self, room: str, task: int, data: Mapping[str, Any]) -> None:
+    def rewrite(self, room: str, task: int, data: Mapping[str, Any]) -> Task:
         self._up()
         self.copied[room][task] = replace(self.copied[room][task], data=data, updated_at=self._tick())
+        return self.copied[room][task]
 
     def reopen(self, project: str, task: int, overlap: int) -> Task:
         if project == self.project:
@@ -124,7 +131,61 @@ class FakeSite(FakeLabelStudio):
         self._up()
         return self.people
 
-    # what reviewers do
+    # what people do
+
+    def number(self, person: int) -> int:
+        """The id that somebody has."""
+        return person
+
+    def add_rows(self, *rows: Mapping[str, Any]) -> list[int]:
+        """Add tasks with more than a text."""
+        made = self.add(*(str(row["text"]) for row in rows))
+        for task, row in zip(made, rows, strict=True):
+            self.tasks[task] = replace(self.tasks[task], data=dict(row))
+        return made
+
+    def final(self, task: int) -> str:
+        """The label that stands as ground truth; "" for none."""
+        said = [result for one, _number, result in self.finals.values() if one == task]
+        return str(said[-1][0]["value"]["choices"][0]) if said else ""
+
+    def written(self, task: int) -> int:
+        """How many answers of ours a task has."""
+        return sum(one == task for one, _number, _result in self.finals.values())
+
+    def shown(self, task: int) -> Sequence[Mapping[str, Any]]:
+        """What a reviewer finds filled in."""
+        return next(room.copies[task].result for room in self.rooms.values() if task in room.copies)
+
+    def change(self, room: str, task: int, *, person: int, verdict: str, label: str = "", reason: str = "") -> None:
+        """Say something else where one has answered."""
+        here = self.said[room]
+        (number,) = [number for number, one in here.items() if (one.task, one.person) == (task, person)]
+        result = [_chose("kind", "text", label)] if label else []
+        result.append(_chose(VERDICT, FACTS, verdict))
+        if reason:
+            result.append(_chose(REASON, FACTS, reason))
+        here[number] = replace(here[number], result=tuple(result), updated_at=self._tick())
+        self.copied[room][task] = replace(self.copied[room][task], updated_at=self._tick())
+
+    def draft(self, task: int, *, person: int) -> None:
+        """Begin, and submit nothing."""
+        self.begun[task] = (person, self.seconds())
+
+    def delete_copy(self, room: str, task: int) -> None:
+        """Delete a copy as somebody may in Label Studio, which no poll shows."""
+        del self.copied[room][task]
+
+    def delete_room(self, room: str) -> None:
+        """Delete a review project with all that is in it."""
+        del self.rooms[room], self.copied[room]
+        self.said.pop(room, None)
+
+    def sweep(self, store: Store, room: str) -> None:
+        """Compare what is known of a review project with what is there."""
+        store.append(
+            events.gone_tasks(room, [row.id for row in store.task_rows(room) if row.id not in self.copied[room]])
+        )
 
     def waiting(self, room: str, person: int) -> list[Task]:
         """What a reviewer may be handed, the most urgent first."""

@@ -39,6 +39,14 @@ class Site:
     admin: Client
     accounts: tuple[Account, ...]
     people: tuple[Client, ...]
+    known: dict[str, tuple[Account, Client]] = field(default_factory=dict)
+
+    def person(self, name: str) -> tuple[Account, Client]:
+        """Somebody by name, who signs up where they have not yet."""
+        if name not in self.known:
+            account = sign_up(self.url, self.admin.invitation(), f"{name}@example.com")
+            self.known[name] = (account, Client(self.url, account.token))
+        return self.known[name]
 
     @property
     def url(self) -> str:
@@ -156,8 +164,9 @@ def open_site(process: LocalLabelStudio, names: Sequence[str] = ("ada", "ben", "
     with process, Client(process.url, process.admin.token) as admin:
         accounts = tuple(sign_up(process.url, admin.invitation(), f"{name}@example.com") for name in names)
         people = tuple(Client(process.url, account.token) for account in accounts)
+        known = dict(zip(names, zip(accounts, people, strict=True), strict=True))
         try:
-            yield Site(process, admin, accounts, people)
+            yield Site(process, admin, accounts, people, known)
         finally:
-            for person in people:
+            for _account, person in known.values():
                 person.close()

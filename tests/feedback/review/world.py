@@ -9,11 +9,13 @@ from feedback.activating import activate, policy_of
 from feedback.learning.workshop import Workshop
 from feedback.loop import Loop
 from feedback.policy import read_policy
+from feedback.review.notices import Post
 from feedback.store import CaseRow, ProjectRow, Store
 from feedback.turning import Turn
 from ml_backend.registry import FolderRegistry
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.fake_rooms import FakeSite
+from tests.support.real_rooms import RealSite
 
 QUIET = """
 [queue]
@@ -31,7 +33,7 @@ share = {share}
 """
 THREE = "[tiers.L1]\n{l1}\n[tiers.L2]\n{l2}\n[tiers.L3]\n{l3}\n"
 PROJECT = "7"
-ADA, BEN, CLEO, DAN, EVA = 1, 2, 3, 4, 5
+ADA, BEN, CLEO, DAN, EVA, FAY = 1, 2, 3, 4, 5, 6
 
 
 def policy_text(*, l1: str = "", l2: str = "", l3: str = "", share: float = 0.0, more: str = "") -> str:
@@ -42,26 +44,30 @@ def policy_text(*, l1: str = "", l2: str = "", l3: str = "", share: float = 0.0,
 class World:
     store: Store
     folder: Path
-    site: FakeSite = field(default_factory=FakeSite)
+    site: FakeSite | RealSite = field(default_factory=FakeSite)
+    post: Post | None = None
+    project: str = PROJECT
 
     def __post_init__(self) -> None:
         self.loop = Loop(
             self.store,
-            platform=self.site,
+            platform=self.site if isinstance(self.site, FakeSite) else self.site.platform,
             workshop=Workshop(lambda: ()),
             folder=FolderRegistry(self.folder),
             policies=policy_of,
             clock=self.site.seconds,
-            rooms=self.site,
+            rooms=self.site if isinstance(self.site, FakeSite) else self.site.rooms,
+            post=self.post,
         )
 
     def use(self, text: str, *, overlap: int = 1) -> None:
-        row = self.store.project(PROJECT) or ProjectRow(PROJECT, "fake", TEXT_CONFIG, connected=True, overlap=overlap)
+        row = self.store.project(self.project)
+        row = row or ProjectRow(self.project, "fake", TEXT_CONFIG, connected=True, overlap=overlap)
         self.store.save_project(row)
         activate(self.store, row, read_policy(text), who="test", now_s=self.site.seconds())
 
     def turn(self) -> Turn:
-        return self.loop.turn(PROJECT)
+        return self.loop.turn(self.project)
 
     def disagree(self, task: int, one: int = ADA, two: int = BEN) -> None:
         """Two people answer a task differently, as far as two are asked."""
@@ -71,7 +77,7 @@ class World:
         self.turn()
 
     def case(self, task: int) -> CaseRow:
-        (found,) = self.store.cases(PROJECT, tasks=[task])
+        (found,) = self.store.cases(self.project, tasks=[task])
         return found
 
     def trail(self, task: int) -> list[str]:
