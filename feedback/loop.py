@@ -17,7 +17,7 @@ from feedback.learning.guesses import Guesses
 from feedback.learning.guidelines import note_guideline
 from feedback.learning.opinions import Weighing
 from feedback.learning.roster import Roster
-from feedback.learning.scene import Scene, read_scene
+from feedback.learning.scene import Scene, as_decided, read_scene
 from feedback.learning.settling import Settlement
 from feedback.learning.workshop import Workshop, mirror
 from feedback.placing import Placing
@@ -29,6 +29,7 @@ from feedback.review.desk import Desk
 from feedback.review.finals import above, with_finals
 from feedback.review.notices import Post
 from feedback.review.reasons import note_answers
+from feedback.review.remembering import remember
 from feedback.review.rooms import Rooms
 from feedback.store import ProjectRow, Store
 from feedback.turning import Platform, Turn, UnderWay
@@ -89,16 +90,19 @@ class Loop:
     def _learn_and_ask(self, scene: Scene, collected: int, under: UnderWay) -> Turn:
         admitted = self._desk.admit(scene)
         scene = admitted.scene
-        self._note_answers(scene)
+        then = as_decided(self._store, scene)
+        self._note_answers(then)
         reviewed = above(self._store, scene)
         settlement = with_finals(conclude(scene, self._weighing), reviewed, scene)
         report_agreement(self._store, scene, now_s=self._clock())
         report_people(self._store, scene, now_s=self._clock())
-        dataset = _dataset(scene, settlement)
+        dataset = _dataset(then, settlement)
         verdict = self._learn(scene, dataset, under)
         champion = self._champion(under)
         scene = self._placing.route(scene, settlement, champion, reviewed.away, under)
         scene = self._review(replace(admitted, scene=scene), settlement, champion, under)
+        if remember(self._store, scene, refused=admitted.refused.keys()):
+            under.again()  # what is known now is read at the beginning of a turn
         reopened = self._placing.reopen(scene, settlement, under)
         self._placing.write_back(scene, settlement, reviewed.finals, under)
         asked, window = self._placing.ask(scene, settlement, dataset, champion, under)
@@ -180,7 +184,7 @@ class Loop:
 
 
 def _dataset(scene: Scene, settlement: Settlement) -> Dataset:
-    data = {task.id: task.data for task in scene.tasks.values()}
+    data = {one.task: scene.data(one.task) for one in settlement.settled if one.task in scene.tasks}
     return build(scene.control.name, scene.control.labels, settlement.settled, data, scene.roles)
 
 

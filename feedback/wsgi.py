@@ -29,12 +29,14 @@ def application(settings: Settings) -> Flask:
     from feedback.connecting import policy_of, webhook_secrets
     from feedback.dashboard import SharedAttempts, pages
     from feedback.incidents import Incidents
+    from feedback.learning.indicators import known_now
     from feedback.learning.scene import project_draws
+    from feedback.policy import Policy
     from feedback.signals import mount_signals
     from feedback.store import open_store
     from feedback.webhooks import Webhook
     from ml_backend.app import Limits, Metrics, Security, TrustedProxies, create_app
-    from ml_backend.predictor import Predictor
+    from ml_backend.predictor import Beside, Predictor
     from ml_backend.records import Task
 
     log_to_stderr(settings)
@@ -51,6 +53,10 @@ def application(settings: Settings) -> Flask:
         draws = project_draws(store, row, policy_of(row))
         return lambda task: draws.blind(task.data)
 
+    def beside(project: str) -> Beside:
+        row = store.project(project)
+        return known_now(store, project, policy_of(row) if row else Policy())
+
     def secrets() -> tuple[str, ...]:
         # a service that nobody has connected has told its secret to nobody: on loopback it listens to all
         return webhook_secrets(settings, store) if settings.secrets or store.find_secret("webhook") else ()
@@ -58,7 +64,13 @@ def application(settings: Settings) -> Flask:
     ring = doorbell_of(settings, store).ring
     webhook = Webhook(store, ring=ring)
     return create_app(
-        Predictor(store.registry, blind=blind, load=workshop_of(settings, store).load, count=metrics.count),
+        Predictor(
+            store.registry,
+            blind=blind,
+            beside=beside,
+            load=workshop_of(settings, store).load,
+            count=metrics.count,
+        ),
         webhook=Breaker(webhook, count=metrics.count),
         job_status=webhook.job_status,
         limits=Limits(body_bytes=settings.max_body_mib << 20, tasks=settings.max_tasks),

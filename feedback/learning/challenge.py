@@ -14,7 +14,7 @@ from feedback.learning.triggers import Trained, due
 from feedback.store import Store, Work
 from ml_backend.models import Recipe
 from ml_backend.records import Task
-from ml_backend.registry import pack
+from ml_backend.registry import pack, recipe_beside
 
 
 def challenge(
@@ -34,11 +34,13 @@ def challenge(
     """
     project = scene.project.id
     last = last_training(store, project, scene.tasks)
-    reason = due(dataset, last, recipe=recipe.name, policy=scene.policy)
+    beside = sorted(scene.policy.features)
+    name = recipe_beside(recipe.name, beside)
+    reason = due(dataset, last, recipe=name, policy=scene.policy)
     if not reason:
         return None
     seed = scene.policy.train.seed
-    bundle = train(dataset, scene.control, recipe, config_hash=scene.config.hash, seed=seed, now_s=now_s)
+    bundle = train(dataset, scene.control, recipe, config_hash=scene.config.hash, seed=seed, now_s=now_s, beside=beside)
     champion = champions.get(project)
     trained = frozenset(row.task for row in dataset.of("train"))
     if champion is not None:
@@ -49,7 +51,7 @@ def challenge(
     # one transaction: a kill leaves all of a challenge or nothing, and a worker that lost the project leaves nothing
     with store.transaction(work):
         store.registry.add(project, bundle.version, artefact, dict(bundle.card))
-        _record_training(store, scene, dataset, bundle.version, recipe.name, reason, now_s)
+        _record_training(store, scene, dataset, bundle.version, name, reason, now_s)
         if verdict.promote:
             store.registry.promote(project, bundle.version, verdict=verdict.as_dict() | {"at_s": now_s})
         else:

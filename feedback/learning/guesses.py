@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from feedback.events import canonical_json
 from feedback.learning.scene import Scene
 from ml_backend.registry import Bundle
 
@@ -28,13 +29,20 @@ class Guesses:
         project = scene.project.id
         if self._version.get(project) != champion.version:
             self._version[project], self._rows[project] = champion.version, {}
-        known = self._rows[project]
-        new = list({scene.units[task]: task for task in tasks if scene.units[task] not in known}.values())
+        rows = self._rows[project]
+        names = {task: _name(champion, scene, task) for task in tasks}
+        new = {name: task for task, name in names.items() if name not in rows}
         if new:
-            table = champion.proba([scene.tasks[task].data for task in new])
-            known.update((scene.units[task], row) for task, row in zip(new, table, strict=True))
-        return {task: known[scene.units[task]] for task in tasks}
+            table = champion.proba([scene.data(task) for task in new.values()])
+            rows.update(zip(new, table, strict=True))
+        return {task: rows[name] for task, name in names.items()}
 
     def vectors(self, champion: Bundle, scene: Scene, tasks: Sequence[int]) -> Vectors:
         """(n, d) places of tasks, for strategies that look at distances; features are cached by content."""
         return champion.vectors([scene.tasks[task].data for task in tasks])
+
+
+def _name(champion: Bundle, scene: Scene, task: int) -> str:
+    """What is remembered under one name gets one answer: the content, and what this model reads beside it."""
+    known = scene.known.get(task) if champion.beside else None
+    return f"{scene.units[task]} {canonical_json(known).decode()}" if known else scene.units[task]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from feedback.learning.indicators import NOW_S, recorded
 from feedback.learning.renewal import renewals, renewed
 from feedback.learning.roles import Draws
 from feedback.learning.roster import Roster
@@ -13,7 +15,7 @@ from feedback.people.goldbook import gold_tasks, in_drawn_order
 from feedback.policy import Policy
 from feedback.store import ProjectRow, Store, Vote
 from ml_backend.label_config import Control, LabelConfig
-from ml_backend.records import Task
+from ml_backend.records import Known, Task, with_known
 
 _USUAL_SHARE = 0.1  # of a project that was never connected: it teaches us by webhooks alone
 
@@ -35,6 +37,11 @@ class Scene:
     routes: Routes = field(default_factory=Routes)  # who looks at what, as it was decided last
     gold: tuple[int, ...] = ()  # tasks whose answer is known and that are asked, in drawn order
     stale: Mapping[int, int] = field(default_factory=dict, repr=False)  # votes that count no more: a label changed
+    known: Mapping[int, Known] = field(default_factory=dict, repr=False)  # beside the data of tasks: what was recorded
+
+    def data(self, task: int) -> Mapping[str, Any]:
+        """What a model reads of a task: its data, and what is known beside it."""
+        return with_known(self.tasks[task].data, self.known.get(task, {}))
 
     @property
     def onboarding(self) -> tuple[int, ...]:
@@ -87,7 +94,31 @@ def read_scene(
         routes=standing_routes(store, project, policy),
         gold=tuple(in_drawn_order(draws.secret, book)),
         stale=standing.stale,
+        known=_known(store, project, policy, tasks),
     )
+
+
+def as_decided(store: Store, scene: Scene) -> Scene:
+    """The scene with what was known of each task when people first answered it: what is learned, and judged, from.
+
+    Of what nobody has answered nothing is known there.
+    """
+    if not scene.policy.features:
+        return scene
+    here, first = recorded(store, scene.project.id, scene.policy), store.first_answered(scene.project.id)
+    then = {
+        task: known
+        for task, at_s in first.items()
+        if task in scene.tasks and (known := here.known(task, scene.tasks[task].data, at_s=at_s))
+    }
+    return replace(scene, known=then)
+
+
+def _known(store: Store, project: ProjectRow, policy: Policy, tasks: Mapping[int, Task]) -> dict[int, Known]:
+    if not policy.features:
+        return {}
+    here = recorded(store, project.id, policy)
+    return {task: known for task, one in tasks.items() if (known := here.known(task, one.data, at_s=NOW_S))}
 
 
 def standing_routes(store: Store, project: ProjectRow, policy: Policy) -> Routes:

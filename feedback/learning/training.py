@@ -11,7 +11,7 @@ from feedback.learning.dataset import Dataset, Row
 from ml_backend.calibration import Scaler, fit_scaler
 from ml_backend.label_config import Control
 from ml_backend.models import Model, Recipe
-from ml_backend.registry import Bundle
+from ml_backend.registry import Bundle, recipe_beside
 
 
 def version_name(dataset: Dataset, recipe: str, seed: int) -> str:
@@ -23,12 +23,22 @@ def version_name(dataset: Dataset, recipe: str, seed: int) -> str:
     return f"m{len(dataset.of('train'))}-{digest[:8]}"
 
 
-def train(dataset: Dataset, control: Control, recipe: Recipe, *, config_hash: str, seed: int, now_s: float) -> Bundle:
+def train(
+    dataset: Dataset,
+    control: Control,
+    recipe: Recipe,
+    *,
+    config_hash: str,
+    seed: int,
+    now_s: float,
+    beside: Sequence[str] = (),
+) -> Bundle:
     """Fit on the training rows and calibrate on the tune rows, which the model never saw.
 
+    `beside` names the indicators that the rows hold beside tasks' data: they make it another recipe.
     Raises NotTrained when the rows hold fewer than two classes.
     """
-    rows = dataset.of("train")
+    rows, name = dataset.of("train"), recipe_beside(recipe.name, beside)
     labels = [row.label for row in rows]
     weights = np.array([row.weight for row in rows])
     model = recipe.fit(
@@ -43,8 +53,8 @@ def train(dataset: Dataset, control: Control, recipe: Recipe, *, config_hash: st
         scaler=calibrate(model, dataset.of("tune")),
         control=control,
         config_hash=config_hash,
-        recipe=recipe.name,
-        version=version_name(dataset, recipe.name, seed),
+        recipe=name,
+        version=version_name(dataset, name, seed),
         trained_on=len(rows),
         created_s=now_s,
         card={"fingerprint": dataset.fingerprint, "seed": seed, "tune_rows": len(dataset.of("tune"))},

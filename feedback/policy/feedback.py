@@ -26,8 +26,8 @@ class Question(Section):
     options: Texts = ()  # of a choice or of choices
     highest: Annotated[int, Field(ge=2, le=10)] = 5  # of a rating
     required: bool = False
-    feature: bool = False  # whether the model learns from it, as of the time when it was recorded
-    entity: str = ""  # the task field whose value the feature belongs to, such as "customer_id"; "": the task itself
+    feature: bool = False  # whether the model reads it beside other tasks of the same entity, once it is recorded
+    entity: str = ""  # of a feature: the task field whose value it belongs to, such as "customer_id"
 
     @model_validator(mode="after")
     def _options_where_there_is_a_choice(self) -> Question:
@@ -36,6 +36,19 @@ class Question(Section):
             raise ValueError(f'kind = "{self.kind}" wants two or more options')
         if not chooses and self.options:
             raise ValueError(f'options want kind = "choice" or "choices", not "{self.kind}"')
+        return self
+
+    @model_validator(mode="after")
+    def _features_belong_to_somebody(self) -> Question:
+        if self.feature and self.kind == "text":
+            raise ValueError("a free text is no feature; wanted a choice, choices, a number or a rating")
+        if self.feature and not self.entity:
+            raise ValueError(
+                'a feature wants its entity, the task field whose value it belongs to, such as "customer_id": what is '
+                "said of a task itself comes with its answer, too late for the model"
+            )
+        if self.entity and not self.feature:
+            raise ValueError("an entity is for a feature; add feature = true, or leave it out")
         return self
 
 

@@ -114,6 +114,11 @@ class Policy(Section):
         """Every signal that may be pushed: those that everybody has, and the policy's own."""
         return {**SIGNALS, **self.signals}
 
+    @property
+    def features(self) -> dict[str, str]:
+        """What models read beside tasks' own data: indicator -> the task field whose value it belongs to."""
+        return {name: question.entity for name, question in self.feedback.items() if question.feature}
+
     def tier_after(self, tier: str) -> str | None:
         """The tier that a case of this one escalates to; None after the last."""
         names = list(self.tiers)

@@ -16,12 +16,14 @@ from sqlalchemy import Connection
 from feedback.errors import SchemaError, StoreError
 from feedback.events import Event, Source, of_one_task
 from feedback.store import erase, replay
-from feedback.store.cases import CaseRow, Cases, LookRow, OverrideRow, StepRow
+from feedback.store.case_rows import CaseRow, LookRow, OverrideRow, StepRow
+from feedback.store.cases import Cases
 from feedback.store.counts import Counts, OverrideCount, ProjectCounts, QueueCounts
 from feedback.store.crowd import Crowd, CrowdVote
 from feedback.store.decisions import Decision, Decisions, Standing
 from feedback.store.drivers import Durability
 from feedback.store.engine import WAIT_S, Database
+from feedback.store.indicators import Fact, Indicators, drop_facts
 from feedback.store.log import Log
 from feedback.store.lookups import Lookups
 from feedback.store.migrations import migrate
@@ -60,6 +62,7 @@ __all__ = [
     "CrowdVote",
     "Decision",
     "Forgotten",
+    "Fact",
     "LookRow",
     "Newest",
     "OverrideCount",
@@ -129,7 +132,9 @@ def _migrate_later(database: Database) -> None:
             return
 
 
-class Store(Reads, Lookups, Records, Projects, Secrets, Works, Decisions, Signals, Cases, Counts, Crowd, Sessions):
+class Store(
+    Reads, Lookups, Records, Projects, Secrets, Works, Decisions, Signals, Cases, Indicators, Counts, Crowd, Sessions
+):
     """Everything that is kept, behind one name; each part has its own file in this folder.
 
     Whatever changes something returns once it is durable. Inside `transaction`, that is when the block ends.
@@ -173,7 +178,7 @@ class Store(Reads, Lookups, Records, Projects, Secrets, Works, Decisions, Signal
         """
         with self._database.read() as connection:
             names = replay.projects(connection) if project is None else [project]
-        done = [self._check(name, tell) if check else replay.rebuild(self._database, name, tell) for name in names]
+        done = [self._check(name, tell) if check else self._rebuild(name, tell) for name in names]
         differs = next((one.differs for one in done if not one.ok), "")
         return Checked(not differs, hashlib.sha256("".join(one.digest for one in done).encode()).hexdigest(), differs)
 
@@ -226,3 +231,8 @@ class Store(Reads, Lookups, Records, Projects, Secrets, Works, Decisions, Signal
     def _check(self, project: str, tell: Progress) -> Checked:
         with self._database.read() as connection:
             return replay.check(connection, project, tell)
+    def _rebuild(self, project: str, tell: Progress) -> Checked:
+        with self._database.write() as connection:
+            drop_facts(connection, project)
+            return replay.rebuild(self._database, project, tell)  # joins this transaction
+

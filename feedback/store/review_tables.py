@@ -28,6 +28,7 @@ review_case = Table(
     Column("proposed_by", Text, nullable=False),  # "model", "people" or a tier
     Column("confidence", Float),
     Column("model", String, nullable=False),
+    Column("opinion", Text, nullable=False),  # JSON: what the model said of it, and what spoke for that
     Column("opened_s", Float, nullable=False),
     Column("entered_s", Float, nullable=False),  # when it came to this tier
     Column("started_s", Float),

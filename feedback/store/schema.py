@@ -17,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0006"  # the newest migration; a test holds it against the folder
+REVISION = "0007"  # the newest migration; a test holds it against the folder
 
 metadata = MetaData()
 
@@ -242,6 +242,8 @@ signal = Table(
     Column("source", Text, nullable=False),
     Column("note", Text, nullable=False),
     Column("callback", Text, nullable=False),  # a URL that is told the final answer; "" for none
+    Column("external", Text, nullable=False),  # what the sender calls the task; "" where it is named by its number
+    Column("parked", Text, nullable=False),  # why it is about no task yet; "" where it is
     UniqueConstraint("project", "key", name="signal_key"),
     Index("signal_task", "project", "task"),
 )

@@ -26,6 +26,8 @@ class Signal:
     source: str = ""
     note: str = ""
     callback: str = ""  # a URL that is told the final answer
+    external: str = ""  # what the sender calls the task; "" where it is named by its number
+    parked: str = ""  # why it is about no task yet; "" where it is
     received_s: float = 0.0
     id: int = 0
 
@@ -68,6 +70,8 @@ class Signals:
             "source": plain(signal.source),
             "note": plain(signal.note),
             "callback": plain(signal.callback),
+            "external": plain(signal.external),
+            "parked": plain(signal.parked),
         }
         table = schema.signal
         with self._database.write() as connection:
@@ -79,9 +83,9 @@ class Signals:
             return True
 
     def signals(self, project: str, *, task: int | None = None, name: str = "", limit: int = 1000) -> list[Signal]:
-        """Give the newest signals, newest first; with `task`, those about it alone."""
+        """Give the newest signals, newest first; with `task`, those about it alone. Parked ones are not among them."""
         table = schema.signal.c
-        query = select(schema.signal).where(table.project == project)
+        query = select(schema.signal).where(table.project == project, table.parked == "")
         if task is not None:
             query = query.where(table.task == task)
         if name:
@@ -98,7 +102,7 @@ class Signals:
         count = func.count().over(partition_by=(table.task, table.name))
         ranked = select(
             table.task, table.name, table.value, table.at_s, count.label("many"), place.label("place")
-        ).where(table.project == project)
+        ).where(table.project == project, table.parked == "")
         rows = ranked.subquery()
         found: dict[int | None, dict[str, Newest]] = {}
         with self._database.read() as connection:
@@ -141,6 +145,8 @@ def _signal(row: Any) -> Signal:
         source=row.source,
         note=row.note,
         callback=row.callback,
+        external=row.external,
+        parked=row.parked,
         received_s=row.received_s,
         id=row.id,
     )

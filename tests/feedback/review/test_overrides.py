@@ -28,7 +28,7 @@ A, B = Answer("choices", ("A",)), Answer("choices", ("B",))
 class Champion:
     """Says A of everything."""
 
-    version, created_s, classes = "m2", 0.0, ("A", "B")
+    version, created_s, classes, beside = "m2", 0.0, ("A", "B"), ()
 
     def proba(self, data: list[object]) -> list[list[float]]:
         return [[0.8, 0.2] for _ in data]
