@@ -151,10 +151,13 @@ def doorbell_of(settings: Settings, store: Store) -> Doorbell:
 def examine(settings: Settings, store: Store, project: str) -> list[Finding]:
     """Every trap that the doctor knows, looked for with the token of the settings."""
     from feedback.missed import missed
+    from feedback.reports.trouble import of_web
     from ml_backend.labelstudio import doctor
 
     row = known_project(store, project) if project and store.project(project) else None
-    return doctor.examine(
+    fix = "Start `hitl serve`; where Label Studio reaches it by another address, set HITL_PUBLIC_URL."
+    silent = [doctor.Finding("service not reached", "error", f"{said}.", fix) for said in of_web(settings)]
+    return silent + doctor.examine(
         client_of(settings),
         project,
         backend_url=settings.url,

@@ -19,7 +19,7 @@ _PATIENCE_S = 2.0
 
 def troubles(settings: Settings, store: Store | None) -> list[str]:
     """Look at the store, the disk and our own web half; [] where nothing is wrong."""
-    return [*_of_store(store), *_of_disk(settings), *_of_web(settings)]
+    return [*_of_store(store), *_of_disk(settings), *of_web(settings)]
 
 
 def _of_store(store: Store | None) -> list[str]:
@@ -51,8 +51,8 @@ def _of_disk(settings: Settings) -> list[str]:
     return [f"the disk of the data directory has only {free >> 20} MiB left"] if free < _LITTLE_BYTES else []
 
 
-def _of_web(settings: Settings) -> list[str]:
-    """Ask our own /health, as Label Studio would; a check of ours must not go through a proxy."""
+def of_web(settings: Settings) -> list[str]:
+    """Ask our own /health, as Label Studio would; a check of ours must not go through a proxy. [] where it answers."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with direct.open(f"{settings.url}/health", timeout=_PATIENCE_S) as answer:

@@ -21,10 +21,10 @@ class ProjectCounts:
     labeled: int = 0  # tasks that Label Studio asks no more, without those that we only keep back
     kept_back: int = 0  # tasks that the routing keeps from the first tier
     answered: int = 0  # tasks with a vote
-    answers: int = 0
+    answers: int = 0  # of a person on a task, however many controls it says something of
     people: int = 0
     skips: int = 0
-    unreadable: int = 0  # annotations of which something could not be read
+    unreadable: int = 0  # annotations of which nothing could be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +73,12 @@ class Counts:
                 .where(here)
             )
             n_tasks, n_labeled, n_kept = connection.execute(counted_tasks).one()
-            # a person's vote on a task may have several versions; the newest counts, so one is counted
+            # a person's answer to a task may have several annotations and controls; it is one answer
             given = (
                 select(votes.task, votes.person)
                 .where(votes.project == project, *_by_people(connection, project, votes, votes.annotation))
                 .where(_of_living_task(votes))
-                .group_by(votes.task, votes.control, votes.person)
+                .group_by(votes.task, votes.person)
                 .subquery()
             )
             counted = select(func.count(), func.count(distinct(given.c.task)), func.count(distinct(given.c.person)))
@@ -89,7 +89,8 @@ class Counts:
                 .where(notes.person.is_not(None), notes.task.is_not(None))
                 .where(*_by_people(connection, project, notes, notes.id))
             )
-            unread = (notes.problems.is_not(None), ~notes.gone, _of_living_task(notes))
+            said = select(votes.annotation).where(votes.project == notes.project, votes.annotation == notes.id).exists()
+            unread = (notes.problems.is_not(None), ~said, ~notes.gone, _of_living_task(notes))
             problems = select(func.count()).where(notes.project == project, *unread)
             return ProjectCounts(
                 tasks=n_tasks,

@@ -26,7 +26,7 @@ def read_project_id(raw: Any) -> str:
         return str(raw)
     match = _PROJECT.fullmatch(raw) if isinstance(raw, str) else None
     if match is None:
-        shown = f"{raw[:32]!r}" if isinstance(raw, str) else f"a {kind(raw)}"
+        shown = f"{raw[:32]!r}" if isinstance(raw, str) else kind(raw)
         raise BodyError(f"the project is {shown}; wanted its id.", hint='Label Studio sends "12" or "12.1795148243".')
     return match[1]
 
@@ -51,7 +51,7 @@ def read_id(raw: Any, what: str) -> int:
     """The id of a record, which it must have; `what` names the record in the error."""
     number = positive(raw)
     if number is None:
-        raise BodyError(f"the id of this {what} is a {kind(raw)} or out of range; wanted a positive integer.")
+        raise BodyError(f"the id of this {what} is {kind(raw)} or out of range; wanted a positive integer.")
     return number
 
 
@@ -83,5 +83,12 @@ def time_or_empty(raw: Any) -> str:
 
 def kind(raw: Any) -> str:
     """How a JSON value is called in a message; its content never is, it may be private."""
-    names = {dict: "object", list: "list", str: "text", bool: "true/false", int: "number", float: "number"}
-    return names.get(type(raw), "null")
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "a text",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+    }
+    return names.get(type(raw), "missing")

@@ -10,6 +10,7 @@ from ml_backend.errors import LabelStudioError
 from .transport import Json, NotLabelStudio, as_object, project_number
 
 _NOT_FOUND = 404
+_UNREACHED = "Can't connect to ML backend"  # followed by the innards of its HTTP library
 _WEBHOOK: Mapping[str, Any] = {"send_payload": True, "send_for_all_actions": True, "is_active": True}
 
 
@@ -25,7 +26,16 @@ class Hooks:
     def create_backend(self, project: str, *, url: str, title: str, **fields: Any) -> Json:
         """Connect an ML backend, which must be running; basic_auth_user and _pass switch authentication on."""
         body = {"url": url, "title": title, "project": project_number(project), **_auth(fields)}
-        return as_object(self._send("POST", "api/ml/", body=body))
+        try:
+            return as_object(self._send("POST", "api/ml/", body=body))
+        except LabelStudioError as error:
+            if _UNREACHED not in str(error):
+                raise
+            raise LabelStudioError(
+                f"Label Studio cannot reach our service at {url}: its health check failed.",
+                hint="Start `hitl serve` first; HITL_PUBLIC_URL is where Label Studio reaches it.",
+                status=error.status,
+            ) from None
 
     def patch_backend(self, backend: int, project: str, *, url: str, **fields: Any) -> Json:
         """Change an ML backend; url and project go with it, since Label Studio answers 500 without."""

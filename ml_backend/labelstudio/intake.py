@@ -64,7 +64,7 @@ def read_webhook(body: Any) -> Intake:
     (Gone(entity='task', id=7),)
     """
     if not isinstance(body, Mapping):
-        raise BodyError(f"the body is a {kind(body)}; wanted an object.", hint="Label Studio sends {'action': ...}.")
+        raise BodyError(f"the body is {kind(body)}; wanted an object.", hint="Label Studio sends {'action': ...}.")
     action = body.get("action")
     if not isinstance(action, str) or not action.strip():
         raise BodyError("the body has no action.", hint="Wanted an event name such as ANNOTATION_CREATED in 'action'.")
@@ -83,7 +83,7 @@ def read_task(raw: Any, project: str = "") -> Task:
     {'text': 'hi'}
     """
     if not isinstance(raw, Mapping):
-        raise BodyError(f"a task is a {kind(raw)}; wanted an object.")
+        raise BodyError(f"a task is {kind(raw)}; wanted an object.")
     number = read_id(raw.get("id"), "task")
     data = raw.get("data")
     if not isinstance(data, Mapping):
@@ -110,7 +110,7 @@ def read_annotation(raw: Any, project: str, *, task: int | None = None) -> Annot
     '2026-01-01T00:00:00.000000Z'
     """
     if not isinstance(raw, Mapping):
-        raise BodyError(f"an annotation is a {kind(raw)}; wanted an object.")
+        raise BodyError(f"an annotation is {kind(raw)}; wanted an object.")
     number = read_id(raw.get("id"), "annotation")
     owner = reference(raw.get("task")) or task
     if owner is None:

@@ -76,14 +76,15 @@ def connect(
     if host := dotless(backend_url):
         raise LabelStudioError(f"Label Studio takes no webhook for a host without a dot: {host!r}.", hint=DOT_HINT)
     body = client.project(project)
-    changes = plan(client, body, backend_url=backend_url, webhook_url=webhook_url, title=title)
+    headers = {secret_header: webhook_secret}
+    changes = plan(client, body, backend_url=backend_url, webhook_url=webhook_url, headers=headers, title=title)
     if dry_run:
         return Connection(changes, None)
     snapshot = earlier or take(client, body, backend_url=backend_url, webhook_url=webhook_url)
     if earlier is None:
         save(snapshot)
     try:
-        _set_webhook(client, project, webhook_url, {secret_header: webhook_secret})
+        _set_webhook(client, project, webhook_url, headers)
         _set_backend(client, project, backend_url, title, basic_auth)
         _set_settings(client, project, snapshot, title)
     except LabelStudioError as error:
@@ -94,14 +95,23 @@ def connect(
 
 
 def plan(
-    client: Client, project: Json, *, backend_url: str, webhook_url: str, title: str = TITLE
+    client: Client,
+    project: Json,
+    *,
+    backend_url: str,
+    webhook_url: str,
+    headers: Mapping[str, str],
+    title: str = TITLE,
 ) -> tuple[Change, ...]:
     """List every change that connecting would make to a project as it is now; () when it is connected already."""
     number = str(project["id"])
     backends = client.backends(number)
     changes = []
-    if same_url(client.webhooks(number), webhook_url) is None:
+    webhook = same_url(client.webhooks(number), webhook_url)
+    if webhook is None:
         changes.append(Change("webhook", None, webhook_url, "with a secret header; Label Studio's own has none"))
+    elif any(webhook[name] != wanted for name, wanted in _webhook_wanted(headers).items()):
+        changes.append(Change("webhook", "as somebody left it", "switched on, every event, our secret header"))
     if same_url(backends, backend_url) is None:
         changes.append(Change("ML backend", None, backend_url))
     for name in SETTINGS:
@@ -166,8 +176,11 @@ def _set_webhook(client: Client, project: str, url: str, headers: Mapping[str, s
     if found is None:
         client.create_webhook(project, url=url, headers=headers)
     else:
-        fields = {"url": url, "headers": dict(headers), "is_active": True, "send_payload": True}
-        client.patch_webhook(found["id"], send_for_all_actions=True, **fields)
+        client.patch_webhook(found["id"], url=url, **_webhook_wanted(headers))
+
+
+def _webhook_wanted(headers: Mapping[str, str]) -> Json:
+    return {"headers": dict(headers), "is_active": True, "send_payload": True, "send_for_all_actions": True}
 
 
 def _set_backend(client: Client, project: str, url: str, title: str, basic_auth: tuple[str, str] | None) -> None:

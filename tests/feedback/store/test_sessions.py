@@ -83,7 +83,22 @@ def test_counts_are_what_the_reads_give(store: Store):
     assert (counts.answers, counts.answered, counts.people) == (3, 2, 2)
     assert (counts.answers, counts.answered) == (len(votes), len({vote.task for vote in votes}))
     assert counts.skips == len(store.skips("1")) == 1
-    assert counts.unreadable == len(store.problems("1"))
+    assert counts.unreadable == len(store.problems("1")) == 0
+
+
+def test_an_answer_to_several_controls_is_one_and_what_we_have_no_type_for_beside_it_is_no_trouble(store: Store):
+    store.save_project(ProjectRow("1", "fruit"))
+    store.append(told.told(told.task(1), told.task(2)))
+    stars = {"from_name": "stars", "to_name": "t", "type": "rating", "value": {"rating": 3}}
+    why = {"from_name": "why", "to_name": "t", "type": "textarea", "value": {"text": ["because"]}}
+    store.append([told.said(1, task=1, person=1, result=(*told.chose("A"), stars, why))])
+    assert store.project_counts("1").unreadable == 0
+
+    store.append([told.said(2, "A", task=2, person=1, result=({"foo": 1},))])
+
+    counts = store.project_counts("1")
+    assert (counts.answers, counts.answered, counts.unreadable) == (1, 1, 1)
+    assert len(store.problems("1")) == 2  # each is recorded with its reason
 
 
 def test_the_newest_window_is_counted_by_what_is_left_of_it(store: Store):

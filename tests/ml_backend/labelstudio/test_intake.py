@@ -159,7 +159,7 @@ def test_one_broken_record_costs_only_itself():
     assert [t.id for t in intake.tasks] == [115]
     assert intake.skipped == (
         "task 116 has no data; wanted an object in 'data'.",
-        "an annotation is a null; wanted an object.",
+        "an annotation is missing; wanted an object.",
         "the id of this annotation is a text or out of range; wanted a positive integer.",
         "annotation 2 has no updated_at; with the id it names one version.",
         "annotation 3 is of project 99, but came with project 15.",

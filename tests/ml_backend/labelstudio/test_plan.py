@@ -1,0 +1,82 @@
+"""What connecting would change, and what it says where Label Studio cannot reach us; the rest is proved end to end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ml_backend.errors import LabelStudioError
+from ml_backend.labelstudio.hooks import Hooks
+from ml_backend.labelstudio.projects import plan
+
+URL = "http://127.0.0.1:9090"
+HEADERS = {"X-Hitl-Secret": "of this store"}
+OURS: dict[str, Any] = {
+    "url": f"{URL}/webhook",
+    "headers": HEADERS,
+    "is_active": True,
+    "send_payload": True,
+    "send_for_all_actions": True,
+}
+CONNECTED: dict[str, Any] = {
+    "id": 7,
+    "sampling": "Uncertainty sampling",
+    "show_collab_predictions": True,
+    "evaluate_predictions_automatically": False,
+    "min_annotations_to_start_training": 0,
+    "maximum_annotations": 1,
+    "show_overlap_first": False,
+    "annotator_evaluation_enabled": False,
+    "model_version": "m1+q3",
+}
+
+
+class Project:
+    """What the plan reads of a Label Studio."""
+
+    def __init__(self, webhook: dict[str, Any]) -> None:
+        self.webhook = webhook
+
+    def backends(self, _project: str) -> list[dict[str, Any]]:
+        return [{"url": URL, "title": "hitl"}]
+
+    def webhooks(self, _project: str) -> list[dict[str, Any]]:
+        return [self.webhook]
+
+
+def changes(webhook: dict[str, Any], **project: Any) -> list[str]:
+    found = plan(
+        Project(webhook),  # type: ignore[arg-type]
+        {**CONNECTED, **project},
+        backend_url=URL,
+        webhook_url=f"{URL}/webhook",
+        headers=HEADERS,
+    )
+    return [str(one) for one in found]
+
+
+def test_a_connected_project_needs_no_change():
+    assert changes(OURS) == []
+
+
+@pytest.mark.parametrize("left", [{"headers": {"X-Hitl-Secret": "of a lost store"}}, {"is_active": False}])
+def test_a_webhook_that_somebody_changed_is_listed_without_its_secret(left: dict[str, Any]):
+    (told,) = changes({**OURS, **left})
+
+    assert told.startswith("webhook: 'as somebody left it'")
+    assert "of a lost store" not in told
+    assert "of this store" not in told
+
+
+def test_a_backend_that_label_studio_cannot_reach_is_told_without_the_innards_of_its_http_library():
+    class Refusing(Hooks):
+        def _send(self, *_: Any, **__: Any) -> Any:
+            said = "Can't connect to ML backend http://127.0.0.1:9090, health check failed. Max retries exceeded with"
+            raise LabelStudioError(f"Label Studio refused POST api/ml/ (HTTP 400): {said}", status=400)
+
+    with pytest.raises(LabelStudioError, match="cannot reach our service at http://127.0.0.1:9090") as caught:
+        Refusing().create_backend("7", url=URL, title="hitl")
+
+    assert "hitl serve" in caught.value.hint
+    assert "Max retries" not in str(caught.value)
