@@ -20,6 +20,7 @@ from feedback.learning.roster import Roster
 from feedback.learning.scene import Scene, as_decided, read_scene
 from feedback.learning.settling import Settlement
 from feedback.learning.workshop import Workshop, mirror
+from feedback.naming import join
 from feedback.placing import Placing
 from feedback.policy import Policy
 from feedback.reports.agreement import report_agreement
@@ -99,6 +100,7 @@ class Loop:
         dataset = _dataset(then, settlement)
         verdict = self._learn(scene, dataset, under)
         champion = self._champion(under)
+        join(self._store, under.project, scene.policy)  # before the routing, which hears them
         scene = self._placing.route(scene, settlement, champion, reviewed.away, under)
         scene = self._review(replace(admitted, scene=scene), settlement, champion, under)
         if remember(self._store, scene, refused=admitted.refused.keys()):

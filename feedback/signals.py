@@ -6,14 +6,16 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
 from feedback.activating import policy_of
 from feedback.errors import EventError
 from feedback.events import canonical_json, canonical_time
+from feedback.naming import find
 from feedback.policy import Policy
+from feedback.policy.decide import named
 from feedback.store import Signal, Store
 from feedback.store.projections import epoch_s
 from ml_backend.app import Mount, post
@@ -23,7 +25,7 @@ from ml_backend.labelstudio.intake import read_project_id
 
 Answer = dict[str, Any]
 
-_KEYS = ("project", "task", "signal", "value", "at", "id", "source", "note", "callback")
+_KEYS = ("project", "task", "key", "signal", "value", "at", "id", "source", "note", "callback")
 _LONGEST = {"id": 200, "source": 200, "note": 2000}
 _TEXT_OR_NONE = ["string", "null"]
 _BODY: Mapping[str, Any] = {  # for /openapi.json
@@ -33,6 +35,10 @@ _BODY: Mapping[str, Any] = {  # for /openapi.json
         "project": PROJECT,
         "signal": {"type": "string", "description": "A built-in signal, or one of [signals] in the policy."},
         "task": {"type": ["integer", "null"], "minimum": 1, "description": "None: about the whole project."},
+        "key": {
+            "type": ["integer", "string", "null"],
+            "description": "What you call the task: the value of the field that [tasks] key of the policy names.",
+        },
         "value": {"type": ["boolean", "number", "string", "null"]},
         "at": {"type": _TEXT_OR_NONE, "description": "When it happened, such as 2026-11-20T09:30:00Z."},
         "callback": {"type": _TEXT_OR_NONE, "description": "A name of [notify] in the policy."},
@@ -43,7 +49,13 @@ _BODY: Mapping[str, Any] = {  # for /openapi.json
 _GIVES: Mapping[str, Any] = {
     "type": "object",
     "required": ["status", "new", "id"],
-    "properties": {"status": {"type": "string"}, "new": {"type": "boolean"}, "id": {"type": "string"}},
+    "properties": {
+        "status": {"type": "string", "enum": ["ok", "parked"]},
+        "new": {"type": "boolean"},
+        "id": {"type": "string"},
+        "task": {"type": "integer", "description": "The task that a key led to."},
+        "reason": {"type": "string", "description": "Why it is parked: its task is not known yet, or several are."},
+    },
 }
 _AHEAD_S = 300.0  # how far a sender's clock may be ahead of ours
 _BIGGEST_ID = 2**63 - 1
@@ -71,13 +83,20 @@ class SignalDoor:
         row = self._store.project(project)
         if row is None:
             raise BodyError(f"project {project} is not known here.", hint="`hitl connect PROJECT` makes it known.")
-        signal = read_signal(body, project, policy_of(row), now_s=self._clock())
+        policy = policy_of(row)
+        signal = read_signal(body, project, policy, now_s=self._clock())
+        if signal.external:
+            task, parked = find(self._store, project, policy, signal.external)
+            signal = replace(signal, task=task, parked=parked)
         new = self._store.add_signal(signal)
         if new:
             self._store.want(project, "turn")
             if self._ring is not None:
                 self._ring(project)
-        return {"status": "ok", "new": new, "id": signal.key}
+        answer: Answer = {"status": "parked" if signal.parked else "ok", "new": new, "id": signal.key}
+        if signal.external:
+            answer |= {"reason": signal.parked} if signal.parked else {"task": signal.task}
+        return answer
 
 
 def mount_signals(
@@ -104,6 +123,7 @@ def read_signal(body: Mapping[str, Any], project: str, policy: Policy, *, now_s:
     task = body.get("task")
     if task is not None and not (isinstance(task, int) and not isinstance(task, bool) and 0 < task <= _BIGGEST_ID):
         raise BodyError("task is no task id; wanted a positive integer, or none for the whole project.")
+    external = _external(body, policy)
     texts = {key: _text(body, key) for key in _LONGEST}
     callback = _text_of(body, "callback")
     if callback and callback not in policy.notify:
@@ -112,7 +132,7 @@ def read_signal(body: Mapping[str, Any], project: str, policy: Policy, *, now_s:
     at_s = _at_s(body, now_s)
     if not texts["id"] and body.get("at") is None:
         raise BodyError("neither id nor at is given, so that a repeat would count twice.", hint=_EXAMPLE)
-    told = [name, task, value, at_s, texts["source"], texts["note"]]
+    told = [name, task, value, at_s, texts["source"], texts["note"], *([external] if external else [])]
     key = texts["id"] or hashlib.sha256(canonical_json(told)).hexdigest()
     return Signal(
         project=project,
@@ -124,6 +144,7 @@ def read_signal(body: Mapping[str, Any], project: str, policy: Policy, *, now_s:
         source=texts["source"],
         note=texts["note"],
         callback=callback,
+        external=external,
     )
 
 
@@ -156,6 +177,23 @@ def _mean(values: list[Any]) -> float | None:
     if all(isinstance(value, (bool, int, float)) for value in values):
         return sum(map(float, values)) / len(values)
     return None
+
+
+def _external(body: Mapping[str, Any], policy: Policy) -> str:
+    """What the sender calls the task; "" where the task is named by its number, or the signal is about the project."""
+    if (given := body.get("key")) is None:
+        return ""
+    if not policy.tasks.key:
+        raise BodyError(
+            "key is given, and the policy does not say which field of a task it is.",
+            hint='[tasks] key = "order_id" says so; or name the task by its number.',
+        )
+    if body.get("task") is not None:
+        raise BodyError("task and key are both given; wanted one of them.")
+    key = named(given)
+    if not key or len(str(given)) > _LONGEST["id"]:
+        raise BodyError(f"key is {given!r:.60}; wanted the {policy.tasks.key} of a task.")
+    return key
 
 
 def _at_s(body: Mapping[str, Any], now_s: float) -> float:

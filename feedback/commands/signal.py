@@ -22,6 +22,7 @@ def push(
     project: OfProject,
     value: Annotated[str, typer.Option(help="JSON, or a plain text; a flag needs none.")] = "",
     task: Annotated[int | None, typer.Option(help="The task's id; without, the whole project.")] = None,
+    key: Annotated[str, typer.Option(help="What you call the task, instead: the policy's \\[tasks] key.")] = "",
     number: Annotated[str, typer.Option("--id", help="The sender's own id: a repeat counts once.")] = "",
     note: Annotated[str, typer.Option(help="For whoever reads it later.")] = "",
     callback: Annotated[str, typer.Option(help="A name of \\[notify] that is told the final answer.")] = "",
@@ -34,26 +35,36 @@ def push(
     body |= {"id": number} if number else {"at": _now()}
     body |= {"value": _value(value)} if value else {}
     body |= {"task": task} if task is not None else {}
+    body |= {"key": key} if key else {}
     body |= {"note": note} if note else {}
     body |= {"callback": callback} if callback else {}
     with opened(settings_from_environment()) as store:
         done = SignalDoor(store)(body)
     typer.echo(f"{'stored' if done['new'] else 'known already'}: {done['id']}")
+    if "reason" in done:
+        typer.echo(f"  waiting: {done['reason']}")
 
 
 @app.command(name="list")
-def list_(project: OfProject, task: Annotated[int | None, typer.Option()] = None, as_json: AsJson = False) -> None:
+def list_(
+    project: OfProject,
+    task: Annotated[int | None, typer.Option(help="Only those about one task.")] = None,
+    waiting: Annotated[bool, typer.Option("--waiting", help="Those whose task is not known yet, and why.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """List the newest signals."""
     from feedback.wiring import known_project, opened, settings_from_environment
 
     with opened(settings_from_environment()) as store:
-        found = store.signals(known_project(store, project).id, task=task)
+        number = known_project(store, project).id
+        found = store.parked_signals(number) if waiting else store.signals(number, task=task)
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in found], indent=2))
         return
     for one in found:
-        about = f"task {one.task}" if one.task else "the project"
-        typer.echo(f"{one.name} = {one.value!r} about {about}, from {one.source or 'unknown'}")
+        about = f"task {one.task}" if one.task else one.external or "the project"
+        why = f": {one.parked}" if one.parked else ""
+        typer.echo(f"{one.name} = {one.value!r} about {about}, from {one.source or 'unknown'}{why}")
 
 
 @app.command()

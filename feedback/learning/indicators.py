@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from feedback.policy import Policy
-from feedback.policy.decide import of_data
+from feedback.policy.decide import named, of_data
 from feedback.store import Fact, Store
 from ml_backend.records import Known, Task
 
 NOW_S = math.inf  # whatever was recorded until now
-_LONGEST = 500  # characters of a customer's number
 
 
 class Recorded:
@@ -51,19 +50,6 @@ def entity_of(field: str, data: Mapping[str, Any]) -> str:
     """
     value = named(of_data(field)(data))
     return f"{field}={value}" if value else ""
-
-
-def named(value: object) -> str:
-    """A value by which something is called, as text; "" for what is no name.
-
-    >>> named(7), named(7.0), named(" A-7 "), named(None), named(True), named([7])
-    ('7', '7', 'A-7', '', '', '')
-    """
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return ""
-    return str(value).strip()[:_LONGEST]
 
 
 def recorded(store: Store, project: str, policy: Policy) -> Recorded:

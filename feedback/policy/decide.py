@@ -12,6 +12,7 @@ from sampling.routing import ALWAYS, Check, Lookup, Table, compiled, fields_of, 
 
 NO_CERTIFICATE = "certificates come in step 7"
 _COUNT = ".count"  # of a signal: none came is 0, not missing
+_LONGEST = 500  # characters of a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,19 @@ def of_data(path: str) -> Callable[[Mapping[str, Any]], object]:
         return value
 
     return read
+
+
+def named(value: object) -> str:
+    """A value by which something is called, as text; "" for what is no name.
+
+    >>> named(7), named(7.0), named(" A-7 "), named(None), named(True), named([7])
+    ('7', '7', 'A-7', '', '', '')
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return ""
+    return str(value).strip()[:_LONGEST]
 
 
 def _outcome(policy: Policy, rule: Rule) -> Outcome:

@@ -73,6 +73,12 @@ class Promote(Section):
     alpha: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.05
 
 
+class Tasks(Section):
+    """What others call the tasks."""
+
+    key: str = ""  # the task field by which signals may name a task, such as "order_id"; "": by its number alone
+
+
 class Policy(Section):
     """One project's policy. `hash` stands in each decision that it led to."""
 
@@ -94,6 +100,7 @@ class Policy(Section):
     reasons: dict[Name, str] = Field(default_factory=lambda: dict(REASONS))  # code -> as people read it
     feedback: dict[Name, Question] = Field(default_factory=dict)
     signals: dict[Name, SignalKind] = Field(default_factory=dict)  # beside those that everybody may push
+    tasks: Tasks = Tasks()
     rights: Rights = Rights()
     second_look: SecondLook = SecondLook()
     notify: dict[Name, Notify] = Field(default_factory=dict)

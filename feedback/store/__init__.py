@@ -23,6 +23,7 @@ from feedback.store.crowd import Crowd, CrowdVote
 from feedback.store.decisions import Decision, Decisions, Standing
 from feedback.store.drivers import Durability
 from feedback.store.engine import WAIT_S, Database
+from feedback.store.external import External
 from feedback.store.indicators import Fact, Indicators, drop_facts
 from feedback.store.log import Log
 from feedback.store.lookups import Lookups
@@ -133,7 +134,20 @@ def _migrate_later(database: Database) -> None:
 
 
 class Store(
-    Reads, Lookups, Records, Projects, Secrets, Works, Decisions, Signals, Cases, Indicators, Counts, Crowd, Sessions
+    Reads,
+    Lookups,
+    Records,
+    Projects,
+    Secrets,
+    Works,
+    Decisions,
+    Signals,
+    External,
+    Cases,
+    Indicators,
+    Counts,
+    Crowd,
+    Sessions,
 ):
     """Everything that is kept, behind one name; each part has its own file in this folder.
 

@@ -91,7 +91,7 @@ class Signals:
         if name:
             query = query.where(table.name == name)
         with self._database.read() as connection:
-            return [_signal(row) for row in connection.execute(query.order_by(table.id.desc()).limit(limit))]
+            return [read_signal(row) for row in connection.execute(query.order_by(table.id.desc()).limit(limit))]
 
     def newest_signals(self, project: str) -> dict[int | None, dict[str, Newest]]:
         """Give, by task and name, the newest value and how many came; under None what is about the whole project."""
@@ -129,12 +129,13 @@ class Signals:
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(heard.c.id)).all()
         return [
-            (_signal(row), None if row.rule is None else Decided(row.rule, row.outcome, row.policy, row.model))
+            (read_signal(row), None if row.rule is None else Decided(row.rule, row.outcome, row.policy, row.model))
             for row in rows
         ]
 
 
-def _signal(row: Any) -> Signal:
+def read_signal(row: Any) -> Signal:
+    """A row as its signal."""
     return Signal(
         project=row.project,
         name=row.name,

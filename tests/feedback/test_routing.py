@@ -14,6 +14,7 @@ from feedback.learning.workshop import Workshop
 from feedback.loop import Loop
 from feedback.past import open_tasks_now, past_decisions
 from feedback.policy import Policy, read_policy
+from feedback.policy.schema import Tasks
 from feedback.policy.simulate import simulate
 from feedback.routing import why
 from feedback.signals import SignalDoor
@@ -461,3 +462,18 @@ def test_a_stored_policy_that_this_version_cannot_read_is_an_error_with_a_hint(w
     with pytest.raises(PolicyError, match="active policy of project 7 cannot be read") as caught:
         policy_of(row)
     assert "activate a policy file" in caught.value.hint
+
+
+def test_a_signal_by_order_number_that_comes_before_its_task_routes_it_once_it_is_there(world: World):
+    policy = rules("when = { signal.user_report.exists = true }\nto = 'L2'")
+    world.use(policy.model_copy(update={"tasks": Tasks(key="order")}))
+    other = world.add("a", order="A-1")
+    world.turn()
+    body = {"project": "7", "key": "A-2", "signal": "user_report", "value": "scam", "id": "k"}
+    answer = SignalDoor(world.store, clock=lambda: world.now_s)(body)
+    world.turn()
+    task = world.add("b", order="A-2")
+    world.turn()
+
+    assert answer["status"] == "parked"
+    assert (world.outcome(other), world.outcome(task)) == ("L1", "L2")

@@ -1,0 +1,79 @@
+"""Names that others have for tasks: an order's number leads to its task, and a signal waits until it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from sqlalchemy import and_, or_, select
+
+from feedback.store import schema
+from feedback.store.engine import Database, plain, stream
+from feedback.store.indicator_tables import task_key
+from feedback.store.signals import Signal, read_signal
+
+_AT_ONCE = 5000  # tasks a transaction, so that ingest by webhook never waits long
+
+
+class External:
+    """An index of tasks by one field of their data, and the signals that nothing in it answers to yet."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def index_keys(self, project: str, field: str, read: Callable[[Mapping[str, Any]], str]) -> int:
+        """Index the tasks that are new, or whose data changed, under what `read` makes of them; gives how many."""
+        task, known, kept = schema.task.c, task_key.c, schema.content.c
+        query = (
+            select(task.id, task.content, kept.data)
+            .join_from(
+                schema.task,
+                schema.content,
+                and_(kept.project == task.project, kept.task == task.id, kept.hash == task.content),
+            )
+            .outerjoin(task_key, and_(known.project == task.project, known.task == task.id))
+            .where(task.project == project, ~task.gone)
+            .where(or_(known.task.is_(None), known.content != task.content, known.field != field))
+        )
+        with self._database.read() as connection:
+            rows = [
+                {
+                    "project": project,
+                    "task": row.id,
+                    "field": field,
+                    "key": plain(read(orjson.loads(row.data))) or None,
+                    "content": row.content,
+                }
+                for row in stream(connection, query)
+            ]
+        for start in range(0, len(rows), _AT_ONCE):
+            with self._database.write() as connection:
+                self._database.upsert(connection, task_key, rows[start : start + _AT_ONCE])
+        return len(rows)
+
+    def tasks_named(self, project: str, field: str, key: str) -> list[int]:
+        """Give the tasks that exist and have this value in the field, as far as they were indexed; a few at most."""
+        task, known = schema.task.c, task_key.c
+        query = (
+            select(known.task)
+            .join_from(task_key, schema.task, and_(task.project == known.project, task.id == known.task, ~task.gone))
+            .where(known.project == project, known.field == field, known.key == plain(key))
+            .order_by(known.task)
+        )
+        with self._database.read() as connection:
+            return list(connection.execute(query.limit(5)).scalars())
+
+    def parked_signals(self, project: str) -> list[Signal]:
+        """Give the signals whose task is not known yet, oldest first."""
+        table = schema.signal.c
+        query = select(schema.signal).where(table.project == project, table.parked != "").order_by(table.id)
+        with self._database.read() as connection:
+            return [read_signal(row) for row in connection.execute(query)]
+
+    def join_signal(self, signal: Signal, *, task: int | None, parked: str) -> None:
+        """Say which task a parked signal is about, or for which other reason it still waits."""
+        table = schema.signal
+        with self._database.write() as connection:
+            here = (table.c.id == signal.id, table.c.parked != "")
+            connection.execute(table.update().where(*here).values(task=task, parked=plain(parked)))
