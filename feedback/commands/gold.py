@@ -17,13 +17,20 @@ app = typer.Typer(name="gold", help="Tasks with a known answer, asked among the 
 def add(
     project: Project,
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="CSV with the columns task, gold: a task id and its right label.")
+        Path, typer.Argument(metavar="FILE", help="CSV with the columns task, gold: a task id and its right answer.")
     ],
+    tolerance: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, help="How far off is still right: a difference for numbers and ratings, else a distance in 0..1."
+        ),
+    ] = None,
 ) -> None:
     """Add known answers. These tasks are asked like any other, of everybody, and models never learn from them."""
     from feedback.activating import policy_of
     from feedback.learning.scene import project_draws
-    from feedback.people.goldbook import add_gold, read_answers
+    from feedback.people.cells import read_answers
+    from feedback.people.goldbook import add_gold
     from feedback.reports.votes_csv import read_gold
     from feedback.wiring import known_project, opened, settings_from_environment
     from ml_backend.label_config import read_label_config
@@ -36,10 +43,29 @@ def add(
         answers = read_answers(cells, control)
         drawn = project_draws(store, row, policy)
         units = {task.id: drawn.unit(task.data) for task in store.tasks(project) if task.id in answers}
-        done = add_gold(store, project, answers, units)
+        done = add_gold(store, project, answers, units, tolerance=tolerance)
     for note in notes:
         typer.echo(f"Note: {note}.")
     typer.echo(f"{done} gold tasks are in the book of project {project}.")
+
+
+@app.command()
+def ask(
+    project: Project,
+    tasks: Annotated[list[int], typer.Argument(metavar="TASK", help="Task ids.")],
+) -> None:
+    """Ask the same tasks of everybody without knowing the answers: a calibration set, each against the consensus."""
+    from feedback.activating import policy_of
+    from feedback.learning.scene import project_draws
+    from feedback.people.goldbook import add_gold
+    from feedback.wiring import known_project, opened, settings_from_environment
+
+    with opened(settings_from_environment()) as store:
+        row = known_project(store, project)
+        drawn = project_draws(store, row, policy_of(row))
+        units = {task.id: drawn.unit(task.data) for task in store.tasks(project) if task.id in set(tasks)}
+        done = add_gold(store, project, dict.fromkeys(tasks), units)
+    typer.echo(f"{done} tasks of project {project} are asked of everybody.")
 
 
 @app.command("list")
@@ -59,7 +85,8 @@ def show(
         return
     for one in found:
         state = "" if one["state"] == "asked" else f"  ({one['state']})"
-        typer.echo(f"task {one['task']}: {one['answer']}, {one['right']} of {one['answers']} right{state}")
+        right = f"{one['right']} of {one['answers']} right" if one["answer"] else f"{one['answers']} answers"
+        typer.echo(f"task {one['task']}: {one['answer'] or 'asked of everybody'}, {right}{state}")
     if not found:
         typer.echo(f"Project {project} has no gold tasks. Add some: hitl gold add {project} FILE.csv")
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from feedback.commands.arguments import AsJson, Project
 from feedback.commands.screen import screen
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def people(
@@ -38,13 +41,24 @@ def people(
 
 
 def _print(project: str, found: list[dict[str, Any]]) -> None:
-    from rich.table import Table
-
     console = screen()
     if not found:
         console.print(f"Nobody has answered anything in project {project} yet.")
         return
-    table = Table("person", "answers", "right", "judged by", "weakest on", "an hour", "median", "pull")
+    console.print(_quality(found))
+    console.print(_work(found))
+    for one in found:
+        if one["advice"]:
+            console.print(f"{one['person']} should pause: {one['advice']}.")
+
+
+def _quality(found: list[dict[str, Any]]) -> Table:
+    """How right people are: those first who most surely need help."""
+    from rich.table import Table
+
+    by_distance = any(one["distance"] for one in found)
+    away = ["from the others"] if by_distance else []
+    table = Table("person", "answers", "right", "judged by", *away, "weakest on", "onboarding", "pull of what is shown")
     for one in found:
         against = f"{one['compared']} {'gold answers' if one['against'] == 'gold' else 'shared tasks'}"
         table.add_row(
@@ -52,16 +66,45 @@ def _print(project: str, found: list[dict[str, Any]]) -> None:
             f"{one['answers']:,}",
             _interval(one["accuracy"]),
             against if one["accuracy"] else "–",
-            one["weakest"]["label"] if one["weakest"] else "",
-            f"{one['per_hour']:g}" if one["per_hour"] else "–",
-            f"{one['median_s']:g} s" if one["median_s"] is not None else "–",
+            *([_interval(one["distance"])] if by_distance else []),
+            f"{one['weakest']['label']} {_interval(one['weakest'])}" if one["weakest"] else "",
+            _begun(one["onboarding"]),
             _interval(one["pull"]),
         )
-    console.print(table)
+    return table
+
+
+def _work(found: list[dict[str, Any]]) -> Table:
+    """How people work: time, and what hours and practice do to their accuracy."""
+    from rich.table import Table
+
+    table = Table("person", "hours", "an hour", "median s", "most time on", "later hours", "with practice")
     for one in found:
-        if one["advice"]:
-            console.print(f"{one['person']} should pause: {one['advice']}.")
+        longest = max(one["time_share"].items(), key=lambda pair: pair[1]["value"], default=None)
+        table.add_row(
+            str(one["person"]),
+            f"{one['hours']:.1f}",
+            _interval(one["per_hour"], 0),
+            _interval(one["median_s"], 1),
+            f"{longest[0]} {_interval(longest[1])}" if longest else "–",
+            _change(one["by_hour"]),
+            _change(one["by_practice"]),
+        )
+    return table
 
 
-def _interval(figure: dict[str, Any] | None) -> str:
-    return f"{figure['value']:.2f} [{figure['low']:.2f}, {figure['high']:.2f}]" if figure else "–"
+def _interval(figure: dict[str, Any] | None, digits: int = 2) -> str:
+    if not figure:
+        return "–"
+    low, high = (f"{figure[end]:.{digits}f}" if figure[end] is not None else "…" for end in ("low", "high"))
+    return f"{figure['value']:.{digits}f} [{low}, {high}]"
+
+
+def _begun(one: dict[str, Any] | None) -> str:
+    return f"{one['answered']} of {one['of']}: {_interval(one['accuracy'])}" if one else "–"
+
+
+def _change(trend: dict[str, Any] | None) -> str:
+    """How much accuracy moves after the first hour, or the first fifty answers."""
+    change = trend and trend["change"]
+    return f"{_interval(change)}{' proven' if change['proven'] else ''}" if change else "–"

@@ -60,8 +60,8 @@ def lower_bound(k: int, n: int, *, alpha: float) -> float:
     return 0.0 if k == 0 else float(betaincinv(k, n - k + 1, alpha))
 
 
-def newcombe(k_a: int, n_a: int, k_b: int, n_b: int, *, confidence: float = 0.95) -> Interval:
-    """The interval of share a minus share b, from two independent samples.
+def newcombe(k_a: float, n_a: float, k_b: float, n_b: float, *, confidence: float = 0.95) -> Interval:
+    """The interval of share a minus share b, from two independent samples; counts may be fractions, as for `wilson`.
 
     Within [-1, 1]. Newcombe (1998), method 10: Wilson's limits, squared and added.
 

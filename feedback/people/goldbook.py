@@ -1,4 +1,4 @@
-"""The gold book: which tasks have a known answer; it stands in our store alone, Label Studio never hears of it."""
+"""The gold book: tasks that everybody is asked, mostly with a known answer; Label Studio never hears of it."""
 
 from __future__ import annotations
 
@@ -8,46 +8,58 @@ from dataclasses import dataclass, replace
 from feedback.draws import draws
 from feedback.errors import VotesError
 from feedback.store import Store
-from ml_backend.label_config import Control
 from ml_backend.records import Answer
 
 _KIND = "gold"
 _ALL = 100_000  # records; one for each command
-_WORDS = ("choices", "pairwise")  # the answers that a CSV cell can name
 
 
 @dataclass(frozen=True, slots=True)
 class GoldTask:
-    """One task whose answer is known."""
+    """One task that everybody is asked, to see who needs help."""
 
     task: int
-    answer: Answer
+    answer: Answer | None  # None: a calibration task, on which each is compared with what the others say
     unit: str  # what draws are made on: a twin of the task is gold, too
     asked: bool = True  # False: retired; it is still never learned from
+    tolerance: float | None = None  # how far off is still right; None: as usual for its type
 
 
 def gold_tasks(store: Store, project: str) -> dict[int, GoldTask]:
     """The gold book of a project, by task."""
     found: dict[int, GoldTask] = {}
     for record in reversed(store.records(project, _KIND, limit=_ALL)):
+        tolerance = record.body.get("tolerance")
         for task, (answer, unit) in record.body.get("add", {}).items():
-            found[int(task)] = GoldTask(int(task), Answer.from_key(answer), unit)
+            known = None if answer is None else Answer.from_key(answer)
+            found[int(task)] = GoldTask(int(task), known, unit, tolerance=tolerance)
         for task in record.body.get("retire", ()):
             if task in found:
                 found[task] = replace(found[task], asked=False)
     return found
 
 
-def add_gold(store: Store, project: str, answers: Mapping[int, Answer], units: Mapping[int, str]) -> int:
-    """Write known answers into the book, a new one in place of an old one; gives how many. Wants a turn."""
+def add_gold(
+    store: Store,
+    project: str,
+    answers: Mapping[int, Answer | None],
+    units: Mapping[int, str],
+    *,
+    tolerance: float | None = None,
+) -> int:
+    """Write known answers into the book, a new one in place of an old one; gives how many. Wants a turn.
+
+    An answer of None makes a calibration task: everybody is asked it, nobody knows the answer. `tolerance` is how far
+    off is still right: a difference for numbers and ratings, a codec's distance for all else.
+    """
     unknown = sorted(set(answers) - set(units))
     if unknown:
         raise VotesError(
             f"project {project} has no task {unknown[0]}" + (f" ({len(unknown)} such)." if len(unknown) > 1 else "."),
-            hint="The column task holds task ids as Label Studio shows them.",
+            hint="Task ids are those that Label Studio shows.",
         )
-    body = {str(task): [answer.key, units[task]] for task, answer in sorted(answers.items())}
-    store.record(project, _KIND, {"add": body})
+    body = {str(task): [answer and answer.key, units[task]] for task, answer in sorted(answers.items())}
+    store.record(project, _KIND, {"add": body} | ({} if tolerance is None else {"tolerance": tolerance}))
     store.want(project, "turn")
     return len(body)
 
@@ -60,20 +72,6 @@ def retire_gold(store: Store, project: str, tasks: Iterable[int]) -> list[int]:
         store.record(project, _KIND, {"retire": retired})
         store.want(project, "turn")
     return retired
-
-
-def read_answers(cells: Mapping[str, str], control: Control) -> dict[int, Answer]:
-    """Gold answers of a file, checked: task ids are numbers, answers are labels of the control."""
-    if control.kind not in _WORDS:
-        raise VotesError(f"gold answers are read for choices; {control.name!r} is of type {control.kind}.")
-    found: dict[int, Answer] = {}
-    for task, label in cells.items():
-        if not task.isdecimal():
-            raise VotesError(f"task {task!r} is no task id.", hint="Label Studio's ids are whole numbers.")
-        if label not in control.labels:
-            raise VotesError(f"task {task}: {label!r} is no label; {control.name!r} has {', '.join(control.labels)}.")
-        found[int(task)] = Answer("choices", (label,)) if control.kind == "choices" else Answer(control.kind, label)
-    return found
 
 
 def in_drawn_order(secret: str, book: Iterable[GoldTask]) -> list[int]:

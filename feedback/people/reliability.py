@@ -63,16 +63,29 @@ def against_others(votes: Votes, *, fit: Consensus | None = None, confidence: fl
     >>> [round(one.accuracy.value, 2) for one in against_others(votes)]
     [1.0, 1.0, 1.0]
     """
+    return _records(votes, others_say(votes, fit=fit), _shared(votes), "others", confidence)
+
+
+def others_say(votes: Votes, *, fit: Consensus | None = None) -> Floats:
+    """For each vote, how likely each label is by the others' votes on its task, (n, k); who is alone: no meaning."""
     fit = hierarchical(votes) if fit is None else fit
     if fit.errors is None:
         raise VotesError(f"{fit.method} learns no error rates; wanted a fit of dawid_skene or hierarchical.")
-    given = np.bincount(votes.tasks, minlength=votes.n_tasks)
-    judged = given[votes.tasks] > 1
     log = np.log(np.maximum(fit.proba[votes.tasks], _SMALLEST))
     log -= np.log(np.maximum(fit.errors[votes.people, :, votes.labels], _SMALLEST))
     others = np.exp(log - log.max(axis=1, keepdims=True))
-    others /= others.sum(axis=1, keepdims=True)
-    return _records(votes, others, judged, "others", confidence)
+    rows: Floats = others / others.sum(axis=1, keepdims=True)
+    return rows
+
+
+def hits_by_others(votes: Votes, *, fit: Consensus | None = None) -> tuple[Floats, Floats]:
+    """For each vote, how much of a hit it is and how much it tells, both (n,): sums of hits over sums of worth.
+
+    Their ratio over any votes of a person is their accuracy on these; nothing is told where nobody else voted.
+    """
+    hits, worth = _hits(others_say(votes, fit=fit), votes.labels)
+    shared = _shared(votes)
+    return np.where(shared, hits, 0.0), np.where(shared, worth, 0.0)
 
 
 def advise_pause(record: Reliability, *, below: float, at_least: int = 15) -> str:
@@ -102,11 +115,8 @@ def _records(
     n, k = votes.n_people, votes.n_labels
     who, said, rows = votes.people[judged], votes.labels[judged], expected[judged]
     given, compared = np.bincount(votes.people, minlength=n), np.bincount(who, minlength=n)
-    sharp = (rows**2).sum(axis=1)
-    chance = (1.0 - sharp) / max(k - 1, 1)  # what someone who is always wrong would hit
-    told = sharp - chance  # 1 where the answer is certain, 0 where nothing is known
-    hits = np.bincount(who, weights=told * (rows[np.arange(len(said)), said] - chance), minlength=n)
-    worth = np.bincount(who, weights=told**2, minlength=n)  # certain comparisons with the same information
+    each = _hits(rows, said)
+    hits, worth = (np.bincount(who, weights=one, minlength=n) for one in each)
     labels = [_recall(who, said == label, rows[:, label], n) for label in range(k)]
     return tuple(
         Reliability(
@@ -119,6 +129,18 @@ def _records(
         )
         for person in np.flatnonzero(given).tolist()
     )
+
+
+def _hits(rows: Floats, said: Ints) -> tuple[Floats, Floats]:
+    """Each comparison's hit, and its worth in certain comparisons with the same information."""
+    sharp = (rows**2).sum(axis=1)
+    chance = (1.0 - sharp) / max(rows.shape[1] - 1, 1)  # what someone who is always wrong would hit
+    told = sharp - chance  # 1 where the answer is certain, 0 where nothing is known
+    return told * (rows[np.arange(len(said)), said] - chance), told**2
+
+
+def _shared(votes: Votes) -> NDArray[np.bool_]:
+    return np.bincount(votes.tasks, minlength=votes.n_tasks)[votes.tasks] > 1
 
 
 def _recall(who: Ints, hit: NDArray[np.bool_], likely: Floats, n: int) -> tuple[Floats, Floats]:

@@ -34,6 +34,7 @@ class Gold(Section):
 
     share: Share = 0.05  # of the queue
     onboarding: Annotated[int, Field(ge=0, le=1000)] = 10  # gold tasks that a new person meets first
+    tolerance: Share = 0.3  # of spans and boxes: so far from the known answer, by the codec's distance, is still right
     pause_below: Share = 0.6  # a person who is surely right less often than this should be paused
     retire_after: Annotated[int, Field(ge=1)] = 200  # answers, after which people know a gold task by heart
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from feedback.people.goldbook import gold_tasks
+from feedback.people.rightness import is_right
 from feedback.policy import Policy
 from feedback.reports.people import answer_text
 from feedback.store import ProjectRow, Store
@@ -13,20 +14,21 @@ from feedback.store import ProjectRow, Store
 def gold_figures(store: Store, project: ProjectRow, policy: Policy) -> list[dict[str, Any]]:
     """Each gold task as plain JSON, by id; `state` is asked, known by heart, retired or deleted.
 
-    A task that hardly anybody answers rightly may have a wrong answer in the book.
+    A calibration task has no answer, and nobody is right or wrong: `right` is None. A task that hardly anybody answers
+    rightly may have a wrong answer in the book.
     """
     book = gold_tasks(store, project.id)
     said: dict[int, list[bool]] = {task: [] for task in book}
     for vote in store.votes(project.id) if book else ():
-        if vote.task in book and vote.answer.kind == book[vote.task].answer.kind:
-            said[vote.task].append(vote.answer == book[vote.task].answer)
+        if (known := book.get(vote.task)) and (known.answer is None or vote.answer.kind == known.answer.kind):
+            said[vote.task].append(is_right(vote.answer, known, usual=policy.gold.tolerance))
     there = store.task_ids(project.id) if book else set()
     return [
         {
             "task": task,
-            "answer": answer_text(one.answer.key),
+            "answer": None if one.answer is None else answer_text(one.answer.key),
             "answers": len(said[task]),
-            "right": sum(said[task]),
+            "right": None if one.answer is None else sum(said[task]),
             "state": _state(asked=one.asked, there=task in there, spent=len(said[task]) >= policy.gold.retire_after),
         }
         for task, one in sorted(book.items())

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from feedback.errors import VotesError
+from feedback.people.cells import read_cell
 from feedback.reports.analysis import Analysis, analyse
 from feedback.reports.quantities import analyse_answers, analyse_numbers
 from feedback.reports.votes_csv import VoteTable
 from feedback.votes import name_columns
-from ml_backend.codecs import codec
-from ml_backend.errors import CodecError
-from ml_backend.records import Answer
 
 LABELS = ("choices", "pairwise")  # a label is a word
 NUMBERS = ("rating", "number")
@@ -52,8 +49,10 @@ def analyse_table(
 
 
 def _structured(kind: str, table: VoteTable, gold: Mapping[str, str] | None, notes: Sequence[str]) -> Analysis:
-    answers = [_answer(kind, cell, f"row {row}") for row, cell in enumerate(table.labels, 2)]
-    known = None if gold is None else {task: _answer(kind, cell, f"gold of {task}") for task, cell in gold.items()}
+    answers = [read_cell(cell, kind, where=f"row {row}") for row, cell in enumerate(table.labels, 2)]
+    known = (
+        None if gold is None else {task: read_cell(cell, kind, where=f"gold of {task}") for task, cell in gold.items()}
+    )
     return analyse_answers(kind, table.tasks, table.workers, answers, gold=_any(known), notes=notes)
 
 
@@ -69,19 +68,3 @@ def _number(cell: str, where: str, kind: str) -> float:
     if not abs(value) < float("inf"):
         raise VotesError(f"{where}: {cell[:40]!r} is not a number.", hint=f"Every label of type {kind} is one.")
     return value
-
-
-def _answer(kind: str, cell: str, where: str) -> Answer:
-    """Read a cell: a list of regions, one region's value, or the bare labels of choices and paths of a taxonomy."""
-    try:
-        found = json.loads(cell)
-    except (ValueError, RecursionError) as error:
-        raise VotesError(f"{where}: not JSON.", hint=f"Every label of type {kind} is a result, as JSON.") from error
-    listed = found if isinstance(found, list) else [found]
-    if kind in ("choices", "taxonomy") and not any(isinstance(one, dict) for one in listed):
-        listed = [{kind: listed}]
-    regions = [one if isinstance(one, dict) and "value" in one else {"value": one} for one in listed]
-    try:
-        return codec(kind).decode(regions)
-    except CodecError as error:
-        raise VotesError(f"{where}: {error}.", hint=f"Every label of type {kind} is a result, as JSON.") from error

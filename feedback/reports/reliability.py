@@ -8,21 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from feedback.consensus import hierarchical
-from feedback.errors import VotesError
 from feedback.evidence import Interval
 from feedback.learning.scene import Scene
 from feedback.people.anchoring import Anchoring, anchoring
+from feedback.people.closeness import Closeness
 from feedback.people.goldbook import gold_tasks
-from feedback.people.pace import Pace, pace, time_by_label
-from feedback.people.reliability import Reliability, advise_pause, against_gold, against_others
+from feedback.people.pace import Pace, Trend, fatigue, learning_curve, pace, time_by_label
+from feedback.people.reliability import Reliability, advise_pause
+from feedback.reports.accuracies import LABELS, Onboarding, accuracies, onboarding
 from feedback.reports.people import answer_text
 from feedback.store import OverrideRow, Store, Vote
-from feedback.votes import name_columns
-from ml_backend.records import Answer
+from feedback.votes import Floats, Ints, name_columns
 
-_FEW_GOLD = 5  # gold answers of one person below which the others judge instead
-_LABELS = ("choices", "pairwise", "taxonomy", "rating")  # answers that are right or wrong, not more or less
 _NEWS = 0.01  # share of new votes that is worth another look: a large project is not reckoned anew at each vote
 
 
@@ -45,73 +42,64 @@ def people_figures(store: Store, scene: Scene) -> list[dict[str, Any]]:
     """Everybody as plain JSON, those first who most surely need help; an accuracy of None is not known.
 
     Accuracy is against gold where a person answered enough of it, else against what the others say together on tasks
-    that were drawn for several people: one's own vote never confirms itself, and hard tasks slander nobody.
+    that were drawn for several people: one's own vote never confirms itself, and hard tasks slander nobody. Where
+    answers are more or less right (numbers, regions), `distance` is how far somebody is from the others. `by_hour` is
+    accuracy by hour of a session, `by_practice` by stretches of fifty answers; `change` is all later less the first.
     `pull` is how much more often somebody agrees with the model when they see its answer. What is shown was chosen for
     being uncertain, what is blind was drawn: a pull that is found in spite of this is real, none found proves nothing.
     """
     if not scene.votes:
         return []
-    records, words = _records(scene, {task: one.answer for task, one in gold_tasks(store, scene.project.id).items()})
-    paces = _paces(scene.votes)
+    book = gold_tasks(store, scene.project.id)
+    known, begun = accuracies(scene, book), onboarding(scene, book)
+    columns = _columns(scene.votes)
+    paces = {one.person: one for one in pace(*columns)}
+    by_hour = {one.person: one for one in fatigue(*columns[:2], known.right, worth=known.worth)}
+    practice = {one.person: one for one in learning_curve(*columns[:2], known.right, worth=known.worth)}
     shares = _time_shares(scene.votes)
     pulls = _pulls(store.overrides(scene.project.id, changed=None))
     rows = []
     for person in sorted(paces):
-        record = records.get(person)
+        record = known.records.get(person)
         rows.append(
             {"person": person}
-            | _accuracy(record, words)
+            | _accuracy(record, known.words)
+            | {"distance": _distance(known.distances.get(person))}
             | _speed(paces[person])
             | {"time_share": shares.get(person, {})}
+            | {"by_hour": _trend(by_hour[person], record), "by_practice": _trend(practice[person], record)}
             | {"pull": _pull(pulls.get(person))}
+            | {"onboarding": _begun(begun[person])}
             | {"advice": advise_pause(record, below=scene.policy.gold.pause_below) if record else ""}
         )
-    rows.sort(key=lambda row: (row["accuracy"]["high"] if row["accuracy"] else 2.0, row["person"]))
+    rows.sort(key=_need)
     return rows
 
 
-def _records(scene: Scene, gold: Mapping[int, Answer]) -> tuple[dict[int, Reliability], list[str]]:
-    votes = [vote for vote in scene.votes if vote.task in scene.doubled or vote.task in gold]
-    if not votes or not {vote.answer.kind for vote in votes} <= set(_LABELS):
-        return {}, []
-    named = name_columns([v.task for v in votes], [v.person for v in votes], [v.answer for v in votes])
-    words = [answer_text(label.key) for label in named.labels]  # type: ignore[attr-defined]
-    code = {label: place for place, label in enumerate(named.labels)}
-    unsaid = len(code)  # a gold answer that nobody gave: who meets it is wrong
-    known = np.array([code.get(gold[task], unsaid) if task in gold else -1 for task in named.tasks])  # type: ignore[index]
-    drawn = np.array([task in scene.doubled for task in named.tasks])[named.votes.tasks]
-    found: dict[int, Reliability] = {}
-    if drawn.any():
-        shared = named.votes.where(drawn)
-        try:
-            by_others = against_others(shared, fit=hierarchical(shared))
-        except VotesError:
-            by_others = ()
-        found = {named.people[one.person]: one for one in by_others if one.compared}  # type: ignore[misc]
-    by_gold = against_gold(named.votes, np.where(known >= unsaid, -1, known)) if (known >= 0).any() else ()
-    found |= {named.people[one.person]: one for one in by_gold if one.compared >= _FEW_GOLD}  # type: ignore[misc]
-    return found, words
+def _need(row: Mapping[str, Any]) -> tuple[float, float, int]:
+    """Those first whose upper bound is lowest; then those who are surely far from the others."""
+    near, far = row["accuracy"], row["distance"]
+    return near["high"] if near else 2.0, -(far["low"] or 0.0) if far else 1.0, row["person"]
 
 
-def _paces(votes: Sequence[Vote]) -> dict[int, Pace]:
+def _columns(votes: Sequence[Vote]) -> tuple[Ints, Floats, Floats]:
+    """People, times and seconds taken, a row each vote."""
     people = np.array([vote.person for vote in votes], dtype=np.int64)
     at_s = np.array([vote.at_s for vote in votes])
-    lead_s = np.array([math.nan if vote.lead_time_s is None else vote.lead_time_s for vote in votes])
-    return {one.person: one for one in pace(people, at_s, lead_s)}
+    return people, at_s, np.array([math.nan if vote.lead_time_s is None else vote.lead_time_s for vote in votes])
 
 
-def _time_shares(votes: Sequence[Vote]) -> dict[int, dict[str, float]]:
-    """By person, the share of their time that each answer took."""
-    if not {vote.answer.kind for vote in votes} <= set(_LABELS):
+def _time_shares(votes: Sequence[Vote]) -> dict[int, dict[str, Any]]:
+    """By person, the share of their time that each answer took, where answers are labels."""
+    if not {vote.answer.kind for vote in votes} <= set(LABELS):
         return {}
     named = name_columns([v.task for v in votes], [v.person for v in votes], [v.answer for v in votes])
-    lead_s = np.array([math.nan if vote.lead_time_s is None else vote.lead_time_s for vote in votes])
-    spent = time_by_label(named.votes.people, named.votes.labels, lead_s, n_labels=len(named.labels))
+    spent = time_by_label(named.votes.people, named.votes.labels, _columns(votes)[2], n_labels=len(named.labels))
     words = [answer_text(label.key) for label in named.labels]  # type: ignore[attr-defined]
     people: list[int] = list(named.people)  # type: ignore[arg-type]
     return {
-        people[code]: {word: round(float(share), 3) for word, share in zip(words, row, strict=True) if share > 0}
-        for code, row in spent.items()
+        people[code]: {word: _plain(share) for word, share in zip(words, shares, strict=True) if share.value > 0}
+        for code, shares in spent.items()
     }
 
 
@@ -137,14 +125,35 @@ def _accuracy(record: Reliability | None, words: Sequence[str]) -> dict[str, Any
     }
 
 
+def _distance(one: Closeness | None) -> dict[str, Any] | None:
+    """How far somebody is from the others, where answers are more or less right."""
+    return None if one is None else _plain(one.distance) | {"compared": one.compared}
+
+
 def _speed(one: Pace) -> dict[str, Any]:
-    median = one.median_s
     return {
         "answers": one.answers,
         "hours": round(one.hours, 3),
-        "per_hour": None if math.isnan(one.per_hour) else round(one.per_hour, 1),
-        "median_s": None if math.isnan(median.value) else round(median.value, 1),
+        "per_hour": _known(one.per_hour),
+        "median_s": _known(one.median_s),
     }
+
+
+def _trend(one: Trend, record: Reliability | None) -> dict[str, Any] | None:
+    """Accuracy step by step, and how much later steps differ from the first; None where nothing was judged.
+
+    Only gold proves a change: beside others who tire at the same hours, somebody seems to tire who does not.
+    """
+    steps = [_known(step) for step in one.steps]
+    if record is None or not any(steps):
+        return None
+    proven = record.against == "gold" and (one.worse or one.better)
+    change = None if math.isnan(one.change.value) else _plain(one.change) | {"proven": proven}
+    return {"steps": steps, "change": change}
+
+
+def _begun(one: Onboarding) -> dict[str, Any] | None:
+    return None if not one.of else {"answered": one.answered, "of": one.of, "accuracy": _known(one.right)}
 
 
 def _pull(one: Anchoring | None) -> dict[str, Any] | None:
@@ -153,5 +162,11 @@ def _pull(one: Anchoring | None) -> dict[str, Any] | None:
     return _plain(one.pull) | {"proven": one.proven}
 
 
-def _plain(interval: Interval) -> dict[str, float]:
-    return {name: round(getattr(interval, name), 4) for name in ("value", "low", "high")}
+def _known(interval: Interval) -> dict[str, Any] | None:
+    return None if math.isnan(interval.value) else _plain(interval)
+
+
+def _plain(interval: Interval) -> dict[str, Any]:
+    """JSON has no infinity: an open end is null."""
+    found = {name: float(getattr(interval, name)) for name in ("value", "low", "high")}
+    return {name: round(value, 4) if math.isfinite(value) else None for name, value in found.items()}

@@ -79,6 +79,20 @@ def test_a_gold_file_with_a_label_that_is_not_there_changes_nothing(store: Store
     assert gold_tasks(store, "7") == {}
 
 
+def test_a_calibration_set_is_asked_of_everybody_and_has_no_right_answer(store: Store):
+    done = hitl("gold", "ask", 7, 3, 4)
+    listed = json.loads(hitl("gold", "list", 7, "--json").stdout)
+
+    assert "2 tasks of project 7 are asked of everybody" in done.stdout
+    assert [(one["task"], one["answer"], one["right"], one["answers"]) for one in listed] == [
+        (3, None, None, 2),
+        (4, None, None, 2),
+    ]
+    assert "task 3: asked of everybody, 2 answers" in hitl("gold", "list", 7).stdout
+    with pytest.raises(VotesError, match="no task 99"):
+        hitl("gold", "ask", 7, 99)
+
+
 def test_people_are_judged_by_gold_and_may_stay_unnamed(store: Store, tmp_path: Path):
     hitl("gold", "add", 7, gold_file(tmp_path))
     found = json.loads(hitl("people", 7, "--json").stdout)
@@ -95,6 +109,7 @@ def test_people_are_judged_by_gold_and_may_stay_unnamed(store: Store, tmp_path: 
     told = json.loads((tmp_path / "agree.json").read_text())["annotators"]
     assert {one["worker"] for one in told} == {one["person"] for one in unnamed}
     assert "gold" in hitl("people", 7).stdout
+    assert "10 of 10: 0.50 [0.24, 0.76]" in hitl("people", 7).stdout
 
 
 def test_relabel_says_what_it_did_and_refuses_what_it_does_not_understand(store: Store):

@@ -9,7 +9,8 @@ import pytest
 from feedback.errors import VotesError
 from feedback.learning.roles import Draws
 from feedback.learning.window import Open, compose
-from feedback.people.goldbook import add_gold, gold_tasks, read_answers, retire_gold
+from feedback.people.cells import read_answers
+from feedback.people.goldbook import add_gold, gold_tasks, retire_gold
 from feedback.store import Store, open_store
 from ml_backend.label_config import Control
 from ml_backend.records import Answer

@@ -8,7 +8,7 @@ from feedback.errors import VotesError
 from feedback.people.anchoring import anchoring
 from feedback.people.closeness import answers_apart, median_of_others, numbers_apart
 from feedback.people.pace import fatigue, learning_curve, pace, time_by_label
-from feedback.people.reliability import advise_pause, against_gold, against_others, order_by_doubt
+from feedback.people.reliability import advise_pause, against_gold, against_others, hits_by_others, order_by_doubt
 from feedback.votes import Votes
 from ml_backend.codecs import codec
 from ml_backend.records import Answer
@@ -126,7 +126,7 @@ def test_pauses_are_not_work():
     found = pace(np.zeros(122, dtype=int), at_s, np.full(122, 60.0))[0]
 
     assert found.hours == pytest.approx(2 + 2 / 60)
-    assert found.per_hour == pytest.approx(60.0)
+    assert found.per_hour.value == pytest.approx(60.0)
 
 
 def test_the_median_time_has_an_interval_that_covers():
@@ -143,7 +143,32 @@ def test_the_median_time_has_an_interval_that_covers():
 def test_time_that_was_not_measured_is_no_time():
     shares = time_by_label(np.zeros(3, dtype=int), np.array([0, 1, 1]), np.array([30.0, 10.0, np.nan]), n_labels=2)
 
-    assert shares[0].tolist() == [0.75, 0.25]
+    assert [share.value for share in shares[0]] == [0.75, 0.25]
+
+
+def test_throughput_and_time_shares_have_intervals_that_cover():
+    rng = np.random.default_rng(5)
+    hits = [0, 0]
+    for _ in range(300):
+        spent = rng.gamma(2.0, 20.0, 80)  # 40 s an answer: 90 an hour
+        labels = (rng.random(80) < 0.3).astype(int)
+        took = np.where(labels, 2.0, 1.0) * spent
+        people = np.zeros(80, dtype=int)
+        pace_of = pace(people, np.cumsum(spent), spent)[0]
+        hits[0] += pace_of.per_hour.low <= 90 <= pace_of.per_hour.high
+        share = time_by_label(people, labels, took, n_labels=2)[0][1]
+        hits[1] += share.low <= 0.6 / 1.3 <= share.high
+
+    assert 0.91 <= hits[0] / 300 <= 0.99
+    assert 0.91 <= hits[1] / 300 <= 1.0
+
+
+def test_few_answers_leave_throughput_and_shares_open():
+    one = pace(np.zeros(1, dtype=int), np.zeros(1), np.full(1, 30.0))[0].per_hour
+    share = time_by_label(np.zeros(1, dtype=int), np.zeros(1, dtype=int), np.full(1, 30.0), n_labels=2)[0][0]
+
+    assert (one.value, one.low, one.high) == (120.0, 0.0, np.inf)
+    assert (share.value, share.low, share.high) == (1.0, 0.0, 1.0)
 
 
 def session(right_by_hour, per_hour=200, seed=0):
@@ -169,6 +194,22 @@ def test_a_new_session_starts_fresh():
 
     assert len(found.steps) == 2
     assert found.worse
+
+
+def test_fatigue_is_seen_through_what_the_others_say():
+    rng = np.random.default_rng(2)
+    n = 600
+    truth, hour = rng.integers(0, 2, n), np.arange(n) // 200
+    tired = np.where(rng.random(n) < np.array([0.97, 0.85, 0.7])[hour], truth, 1 - truth)
+    fresh = np.where(rng.random((2, n)) < 0.93, truth, 1 - truth)
+    votes = Votes(np.tile(np.arange(n), 3), np.repeat([0, 1, 2], n), np.concatenate([tired, *fresh]))
+    at_s = np.tile(np.arange(n) * HOUR / 200, 3)
+    hits, worth = hits_by_others(votes)
+
+    found = fatigue(votes.people, at_s, hits, worth=worth)
+
+    assert found[0].worse
+    assert [step.value for step in found[0].steps] == pytest.approx([0.97, 0.85, 0.7], abs=0.08)
 
 
 def test_practice_shows_in_the_learning_curve():
