@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, replace
+from functools import partial
 
 from feedback.collecting import collect
 from feedback.errors import NotConnected
@@ -11,7 +12,7 @@ from feedback.jobs.lease import Held
 from feedback.learning.challenge import challenge
 from feedback.learning.champion import Champions
 from feedback.learning.committee import Committee
-from feedback.learning.concluding import conclude
+from feedback.learning.concluding import conclude, hear
 from feedback.learning.dataset import Dataset, build
 from feedback.learning.guesses import Guesses
 from feedback.learning.guidelines import note_guideline
@@ -98,7 +99,7 @@ class Loop:
         report_agreement(self._store, scene, now_s=self._clock())
         report_people(self._store, scene, now_s=self._clock())
         dataset = _dataset(then, settlement)
-        verdict = self._learn(scene, dataset, under)
+        verdict = self._learn(scene, dataset, reviewed.finals.keys(), under)
         champion = self._champion(under)
         join(self._store, under.project, scene.policy)  # before the routing, which hears them
         scene = self._placing.route(scene, settlement, champion, reviewed.away, under)
@@ -140,12 +141,15 @@ class Loop:
         quiet = UnderWay(self._store, scene.project.id, None, poll=False)
         note_answers(self._store, scene, self._champion(quiet), self._guesses)
 
-    def _learn(self, scene: Scene, dataset: Dataset, under: UnderWay) -> str:
+    def _learn(self, scene: Scene, dataset: Dataset, finals: Collection[int], under: UnderWay) -> str:
         """Train, judge and promote where it is due; gives the verdict in words, "" when nothing was due."""
         try:
             recipe = self._workshop.recipe(scene.config, scene.control, scene.policy)
             work = under.held.work if under.held else None
-            verdict = challenge(self._store, self._champions, scene, dataset, recipe, now_s=self._clock(), work=work)
+            voter = partial(hear, scene, self._weighing, but=finals)
+            verdict = challenge(
+                self._store, self._champions, scene, dataset, recipe, hear=voter, now_s=self._clock(), work=work
+            )
         except (NotTrained, UnknownName) as error:
             under.notes.append(f"not trained: {error}")
             return ""

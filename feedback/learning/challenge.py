@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from feedback.learning.champion import Champions
 from feedback.learning.dataset import Dataset
+from feedback.learning.model_voter import Heard, reweighed
 from feedback.learning.promotion import Verdict, judge
 from feedback.learning.scene import Scene
 from feedback.learning.training import train
@@ -24,11 +26,13 @@ def challenge(
     dataset: Dataset,
     recipe: Recipe,
     *,
+    hear: Callable[[Dataset, Recipe], Heard],
     now_s: float,
     work: Work | None,
 ) -> Verdict | None:
     """Train when it is due, and let the verdict decide. None: nothing was due.
 
+    Whether it is due depends on people's answers alone; `hear` lets a model vote on what each weighs in the training.
     Artefact, training record, verdict and promotion are written together, under the fence of `work`: LeaseLost
     where another worker has the project by then. Raises NotTrained when the rows cannot be learned from.
     """
@@ -40,7 +44,9 @@ def challenge(
     if not reason:
         return None
     seed = scene.policy.train.seed
-    bundle = train(dataset, scene.control, recipe, config_hash=scene.config.hash, seed=seed, now_s=now_s, beside=beside)
+    heard = hear(dataset, recipe)
+    weighed = reweighed(dataset, heard)
+    bundle = train(weighed, scene.control, recipe, config_hash=scene.config.hash, seed=seed, now_s=now_s, beside=beside)
     champion = champions.get(project)
     trained = frozenset(row.task for row in dataset.of("train"))
     if champion is not None:
@@ -51,7 +57,7 @@ def challenge(
     # one transaction: a kill leaves all of a challenge or nothing, and a worker that lost the project leaves nothing
     with store.transaction(work):
         store.registry.add(project, bundle.version, artefact, dict(bundle.card))
-        _record_training(store, scene, dataset, bundle.version, name, reason, now_s)
+        _record_training(store, scene, dataset, heard, bundle.version, name, reason, now_s)
         if verdict.promote:
             store.registry.promote(project, bundle.version, verdict=verdict.as_dict() | {"at_s": now_s})
         else:
@@ -89,7 +95,14 @@ def _seen(training: Mapping[str, Any], tasks: Mapping[int, Task]) -> frozenset[i
 
 
 def _record_training(
-    store: Store, scene: Scene, dataset: Dataset, version: str, recipe: str, reason: str, now_s: float
+    store: Store,
+    scene: Scene,
+    dataset: Dataset,
+    heard: Heard,
+    version: str,
+    recipe: str,
+    reason: str,
+    now_s: float,
 ) -> None:
     rows = dataset.of("train")
     body = {
@@ -101,6 +114,8 @@ def _record_training(
         "tasks": [row.task for row in rows],
         "until": max((task.created_at for task in scene.tasks.values()), default=""),
         "annotations": sorted(annotation for row in rows for annotation in row.annotations),
+        "model_vote": {"rows": len(heard.weights), "reason": heard.reason},
+        "doubts": [asdict(doubt) for doubt in heard.doubts],
         "at_s": now_s,
     }
     store.record(scene.project.id, "training", body, key=version)
