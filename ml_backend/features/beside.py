@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -43,6 +43,12 @@ class Columns:
             if known := _known(item):
                 self._fill(table[row], known)
         return table
+
+    def parts(self, item: Mapping[str, Any], weights: NDArray[np.float32]) -> Iterator[tuple[str, float]]:
+        """(name, value times weight) of each column (b,) that is not zero."""
+        for name, value, weight in zip(self.names, self.matrix([item])[0], weights, strict=True):
+            if value:
+                yield name, float(value * weight)
 
     def state(self) -> list[list[Any]]:
         """Plain JSON, for an artefact."""

@@ -46,6 +46,20 @@ def features(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     return rows
 
 
+def cells() -> NDArray[np.int64]:
+    """(SIZE,) the cell of a 4 x 4 grid over the image, row by row, that each feature looks at.
+
+    >>> np.bincount(cells()).sum() == SIZE, cells().max()
+    (True, 15)
+    """
+    grid = np.arange(_CELLS**2).reshape(_CELLS, _CELLS)
+    grey = np.kron(grid, np.ones((_GREY // _CELLS, _GREY // _CELLS), np.int64))
+    colour = np.repeat(grid.ravel(), 3)
+    parts = [grid[i : i + _BLOCKS, j : j + _BLOCKS, None] for i in (0, 1) for j in (0, 1)]
+    edges = np.concatenate([np.repeat(part, _ANGLES, axis=2) for part in parts], axis=2)
+    return np.concatenate([grey.ravel(), colour, edges.ravel()])
+
+
 def hog(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     """(n, 324) histograms of oriented gradients from (n, 32, 32); each block of 2 x 2 cells has length 1 at most.
 

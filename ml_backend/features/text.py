@@ -80,6 +80,20 @@ def text_block(texts: Sequence[str], cache: FeatureCache[TextRow] | None = None)
     return TextBlock(np.concatenate(codes), np.concatenate(weights), starts, np.stack(vectors))
 
 
+def tokens_of(text: str) -> list[str]:
+    """The words and signs of a text, as its terms are made of them; those of its parts are those of the whole.
+
+    >>> tokens_of("Don't pay £5")
+    ['don', "'", 't', 'pay', '£', '5']
+    """
+    return _TOKEN.findall(text.lower())
+
+
+def codes_of(tokens: Sequence[str]) -> NDArray[np.uint64]:
+    """(t,) the code of each token's own term; two of them side by side in 64 bits are the code of the pair."""
+    return np.array([crc32(token.encode()) for token in tokens], np.uint64)
+
+
 def inverse_document_frequency(n_texts: int, frequency: NDArray[np.int64]) -> NDArray[np.float32]:
     """The weight of a term by how few texts have it: ln((1 + n) / (1 + df)) + 1, as scikit-learn smooths it.
 
@@ -90,9 +104,9 @@ def inverse_document_frequency(n_texts: int, frequency: NDArray[np.int64]) -> ND
 
 
 def _compute(texts: Sequence[str]) -> TextBlock:
-    words = [[crc32(token.encode()) for token in _TOKEN.findall(text.lower())] for text in texts]
+    words = [tokens_of(text) for text in texts]
     sizes = [len(row) for row in words]
-    ones = np.array([code for row in words for code in row], np.uint64)
+    ones = codes_of([token for row in words for token in row])
     owner = np.repeat(np.arange(len(texts)), sizes)
     together = owner[1:] == owner[:-1]  # a pair never spans two texts
     pairs = ((ones[:-1] << np.uint64(32)) | ones[1:])[together]

@@ -49,6 +49,14 @@ class WordVectors:
         sums /= np.where(length > 0, length, 1.0)[:, None]
         return sums
 
+    def shares(self, text: str, direction: NDArray[np.float32]) -> list[float]:
+        """What each word (as `str.split` gives them) adds to the product of the text's vector with a direction."""
+        rows = [self._weights[self._tokens(word)].sum(axis=0) for word in text.split()]
+        if not rows:
+            return []
+        length = float(np.linalg.norm(np.sum(rows, axis=0)))
+        return [float(row @ direction) / (length or 1.0) for row in rows]
+
     def _tokens(self, text: str) -> list[int]:
         tokens: list[int] = []
         for word in text.split():

@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from ml_backend.errors import NotTrained
 from ml_backend.features.beside import Columns, columns_of
 from ml_backend.features.cache import FeatureCache
-from ml_backend.features.image import SIZE, ImageRow, image_rows
+from ml_backend.features.image import SIZE, ImageRow, cells, image_rows
 from ml_backend.features.media import Media, read_media
 
 from .linear import Floats, fit_logistic, softmax
+from .reasons import Reason, summed
 
 Tasks = Sequence[Mapping[str, Any]]
 Vectors = NDArray[np.float32]
+
+_QUARTERS = ("the upper left", "the upper right", "the lower left", "the lower right")
 
 
 class ImageModel:
@@ -64,6 +67,18 @@ class ImageModel:
                 scores = scores + self._columns.matrix(data)[readable] @ self._coef_known
             proba[readable] = softmax(scores)
         return proba
+
+    def reasons(self, item: Mapping[str, Any], answer: str, other: str) -> list[Reason]:
+        """What each quarter of the image, and each thing known beside it, moved between two classes; it adds up."""
+        X, readable = _matrix([item], self._field, self._media, self._cache)
+        if not readable.any():
+            return []
+        one, two = self.classes.index(answer), self.classes.index(other)
+        moved = (X[0] - self._mean) * self._scale * (self._coef[:, one] - self._coef[:, two])
+        by_cell = np.bincount(cells(), moved, minlength=16).reshape(2, 2, 2, 2).sum(axis=(1, 3))  # quarters
+        quarters = zip(_QUARTERS, by_cell.ravel().tolist(), strict=True)
+        beside = self._columns.parts(item, self._coef_known[:, one] - self._coef_known[:, two])
+        return summed([*quarters, *beside])
 
     def vectors(self, data: Tasks) -> Vectors:
         """(n, 628) features, each image's of length 1."""

@@ -16,6 +16,8 @@ from ml_backend.features.text import TextBlock, TextRow, inverse_document_freque
 from ml_backend.features.vectors import word_vectors
 
 from .linear import Floats, fit_logistic, softmax
+from .reasons import Reason, summed
+from .text_reasons import word_shares
 
 Tasks = Sequence[Mapping[str, Any]]
 
@@ -77,6 +79,19 @@ class TextModel:
     def vectors(self, data: Tasks) -> NDArray[np.float32]:
         """(n, 256) unit vectors."""
         return _vectors(data, self._field, html=self._html, cache=self._cache)
+
+    def reasons(self, item: Mapping[str, Any], answer: str, other: str) -> list[Reason]:
+        """What each word, and each thing known beside the text, moved between two classes; linear, so it adds up."""
+        text = read_text(item, self._field, html=self._html)
+        if text is None:
+            return []
+        one, two = self.classes.index(answer), self.classes.index(other)
+        place, weights, _ = _known(text_block([text], self._cache), self._codes, self._idf)
+        moved = weights * (self._coef_terms[place, one] - self._coef_terms[place, two])
+        terms = dict(zip(self._codes[place].tolist(), moved.tolist(), strict=True))
+        words = word_shares(text, terms, self._coef_vector[:, one] - self._coef_vector[:, two])
+        beside = self._columns.parts(item, self._coef_known[:, one] - self._coef_known[:, two])
+        return summed([*words, *beside])
 
     def _scores(self, block: TextBlock) -> NDArray[np.float32]:
         place, weights, starts = _known(block, self._codes, self._idf)

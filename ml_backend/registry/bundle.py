@@ -14,6 +14,7 @@ from ml_backend.errors import ArtefactError, BackendError, UnknownName
 from ml_backend.features.cache import FeatureCache
 from ml_backend.label_config import Control
 from ml_backend.models import Model, Recipe, recipe
+from ml_backend.models.reasons import Explains, Reason
 from ml_backend.records import Answer
 
 from .archive import read_archive, write_archive
@@ -79,6 +80,18 @@ class Bundle:
             return None, None
         best = int(row.argmax())
         return Answer(self.control.kind, (self.classes[best],)), float(row[best])
+
+    def reasons(self, item: Mapping[str, Any], row: Floats) -> list[Reason] | None:
+        """What spoke for the answer to a task against the next best, given its row (k,) of `proba`; all of it.
+
+        None where the model gives no reasons; [] where there is no answer, or no other one.
+        """
+        if not isinstance(self.model, Explains):
+            return None
+        if len(row) < 2 or np.isnan(row[0]):
+            return []
+        best, second = np.argsort(-row, kind="stable")[:2].tolist()
+        return self.model.reasons(item, self.classes[best], self.classes[second])
 
     def vectors(self, data: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
         """(n, d) places of the tasks for diversity."""
