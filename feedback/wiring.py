@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
     from feedback.loop import Loop
     from feedback.policy import Policy
     from feedback.policy.simulate import Simulation
+    from feedback.rooms import LabelStudioRooms
     from feedback.store import ProjectRow, Store
     from feedback.store.backups import Restored
     from feedback.turning import Turn
     from ml_backend.features.media import Media
     from ml_backend.labelstudio.client import Client
     from ml_backend.labelstudio.doctor import Finding
+
+_log = logging.getLogger(__name__)
 
 
 def settings_from_environment(environ: Mapping[str, str] | None = None) -> Settings:
@@ -99,6 +103,31 @@ def client_of(settings: Settings, store: Store | None = None) -> Client:
         raise NotConnected("Label Studio's address or token is missing.")
     bot = find_bot(store, settings.label_studio_url) if store else None
     return Client(settings.label_studio_url, bot.token if bot else settings.label_studio_api_key)
+
+
+@contextmanager
+def rooms_in(settings: Settings, store: Store) -> Iterator[LabelStudioRooms | None]:
+    """The review projects on Label Studio, for the length of a block; None without one."""
+    from feedback.rooms import LabelStudioRooms
+
+    if not settings.has_label_studio:
+        yield None
+        return
+    with client_of(settings, store) as client:
+        yield LabelStudioRooms(client)
+
+
+def emails_of(settings: Settings, store: Store, person: int) -> list[str]:
+    """The address that Label Studio has for somebody; none where it cannot be asked."""
+    from ml_backend.errors import LabelStudioError
+
+    try:
+        with rooms_in(settings, store) as rooms:
+            found = rooms.emails().get(person) if rooms else None
+    except LabelStudioError as error:
+        _log.warning("addresses cannot be asked: %s", error)
+        return []
+    return [found] if found else []
 
 
 def loop_of(settings: Settings, store: Store) -> Loop:

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from feedback.store import Store
+from feedback.review.rooms import rooms_of
+from feedback.store import Store, Whom
 
 
-def held_of(store: Store, project: str, person: int) -> dict[str, Any]:
-    """Everything of a person in a project, as plain JSON; other people's words are not in it."""
-    standing = next((asdict(one) for one in store.people(project) if one.id == person), None)
-    return {
-        "project": project,
-        "person": person,
-        "standing": standing,
-        "versions": [asdict(one) for one in store.said_by(project, person)],
-        "votes": [
-            {
-                "task": vote.task,
-                "control": vote.control,
-                "annotation": vote.annotation,
-                "at_s": vote.at_s,
-                "lead_time_s": vote.lead_time_s,
-                "answer": vote.answer.key,
-                "shown": vote.shown,
-            }
-            for vote in store.votes(project)
-            if vote.person == person
-        ],
-        "skips": [asdict(one) for one in store.skips(project) if one.person == person],
-        "records": [asdict(one) for one in store.records_about(project, person)],
-    }
+def held_of(store: Store, project: str, person: int, *, emails: Iterable[str] = ()) -> dict[str, Any]:
+    """Everything of a person in a project and its review projects, as plain JSON; other people's words are not in it.
+
+    `versions` is all that they ever said, as it was; `held` every row that names them, by table.
+    """
+    known = frozenset(emails) | store.emails_of(person)
+    projects = [project, *rooms_of(store, project)]
+    held: dict[str, list[dict[str, Any]]] = {}
+    for one in projects:
+        for table, rows in store.held_of(Whom(one, person, known)).items():
+            held.setdefault(table, []).extend(row for row in rows if row not in held.get(table, []))
+    versions = [asdict(version) | {"project": one} for one in projects for version in store.said_by(one, person)]
+    return {"project": project, "person": person, "emails": sorted(known), "versions": versions, "held": held}

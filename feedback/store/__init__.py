@@ -29,6 +29,7 @@ from feedback.store.log import Log
 from feedback.store.lookups import Lookups
 from feedback.store.migrations import migrate
 from feedback.store.models import Models
+from feedback.store.personal import Whom
 from feedback.store.projects import Projects
 from feedback.store.reads import Reads
 from feedback.store.records import Records
@@ -62,8 +63,8 @@ __all__ = [
     "Checked",
     "CrowdVote",
     "Decision",
-    "Forgotten",
     "Fact",
+    "Forgotten",
     "LookRow",
     "Newest",
     "OverrideCount",
@@ -84,6 +85,7 @@ __all__ = [
     "TaskRow",
     "Version",
     "Vote",
+    "Whom",
     "WindowRow",
     "Work",
     "WorkRow",
@@ -209,18 +211,34 @@ class Store(
         task: int | None = None,
         annotation: int | None = None,
         until: str = "",
+        emails: Iterable[str] = (),
     ) -> Forgotten:
         """Erase what a person said, or a task and all that was said of it, for ever; the chain still verifies.
 
+        In one project; `feedback.forgetting` also reaches its review projects. `emails` are the person's addresses.
         `until`: of all things that had the number one after another, those that were created until then.
         """
         forgotten = erase.forget(
-            self._database, self._log, project, person=person, task=task, annotation=annotation, until=until
+            self._database,
+            self._log,
+            project,
+            person=person,
+            task=task,
+            annotation=annotation,
+            until=until,
+            emails=frozenset(emails),
         )
-        if person is not None:
-            self.end_sessions_of(person)
         self.want(project, "turn")
         return forgotten
+
+    def retell(self, project: str, task: Task) -> int:
+        """Give a standing task other data, and erase for ever those that it had; gives how many payloads went."""
+        return erase.retell(self._database, self._log, project, task)
+
+    def forgotten_people(self) -> list[tuple[str, int]]:
+        """Give everybody who was ever forgotten, by project and number."""
+        with self._database.read() as connection:
+            return erase.forgotten_people(connection)
 
     def backup(self, path: str | Path) -> None:
         """Copy the whole store into a file while it is in use (SQLite; PostgreSQL has pg_dump)."""
@@ -242,11 +260,11 @@ class Store(
         elif row is not None and row.connected:  # nobody sweeps what is not connected
             self.want(project, kind, connection=connection)
 
-    def _check(self, project: str, tell: Progress) -> Checked:
-        with self._database.read() as connection:
-            return replay.check(connection, project, tell)
     def _rebuild(self, project: str, tell: Progress) -> Checked:
         with self._database.write() as connection:
             drop_facts(connection, project)
             return replay.rebuild(self._database, project, tell)  # joins this transaction
 
+    def _check(self, project: str, tell: Progress) -> Checked:
+        with self._database.read() as connection:
+            return replay.check(connection, project, tell)

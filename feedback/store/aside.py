@@ -4,25 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from feedback.store import schema
-from feedback.store.engine import chunks
+from feedback.store.engine import chunks, dumps
+from feedback.store.indicator_tables import indicator
 from feedback.store.review_tables import override, review_case
+
+SET_ASIDE = "set aside"  # the kind of record that keeps which number a case had
 
 
 def set_aside(connection: Connection, project: str, tasks: Collection[int]) -> None:
     """Keep cases, decisions and signals of former tasks under negative numbers, which Label Studio never gives.
 
     For all that read them these are tasks that no longer exist. A case is numbered after itself: several tasks may have
-    had one number. The new task is hidden from nobody yet.
+    had one number; a record keeps which, for who wants them forgotten. The new task is hidden from nobody yet.
     """
     for part in chunks(sorted(tasks)):
         case = review_case.c
+        here = select(case.id, case.task, case.entered_s).where(case.project == project, case.task.in_(part))
+        former = [
+            {
+                "project": project,
+                "kind": SET_ASIDE,
+                "key": str(row.id),
+                "body": dumps({"task": row.task, "case": row.id}),
+                "at_s": row.entered_s,
+            }
+            for row in connection.execute(here)
+        ]
+        if former:
+            connection.execute(schema.record.insert(), former)
         connection.execute(
             review_case.update().where(case.project == project, case.task.in_(part)).values(task=-case.id)
         )
-        for table in (schema.decision, schema.signal, override):
+        for table in (schema.decision, schema.signal, override, indicator):
             old = (table.c.project == project, table.c.task.in_(part))
             connection.execute(table.update().where(*old).values(task=-table.c.task))
         kept = schema.kept_back

@@ -67,11 +67,14 @@ def _forget_again(target: Path, store: Store, open_one: Callable[[str], Store]) 
     try:
         with closing(open_one(f"sqlite:///{target.absolute()}")) as replaced:
             wanted = set(replaced.forgotten()) - set(store.forgotten())
+            people = set(replaced.forgotten_people()) - set(store.forgotten_people())
     except FeedbackError:
         return 0  # the store that is replaced cannot be read; that may be why it is
     for project, entity, number, until in sorted(wanted):
         task, annotation = (number, None) if entity == "task" else (None, number)
         store.forget(project, task=task, annotation=annotation, until=until)
+    for project, person in sorted(people):
+        store.forget(project, person=person)
     return len(wanted)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 
 from feedback.errors import NotStored
 from feedback.store import schema
@@ -204,19 +204,3 @@ class Cases:
         query = select(case_step).where(*which).order_by(case_step.c.case_id, case_step.c.number)
         with self._database.read() as connection:
             return [read_step(row) for row in connection.execute(query)]
-
-
-def forget(connection: Connection, project: str, *, person: int | None, task: int | None) -> None:
-    """Take a person out of review, keeping that somebody looked; or remove a task's case with its trail."""
-    cases = select(review_case.c.id).where(review_case.c.project == project)
-    if person is not None:
-        looked = case_look.c.case_id.in_(cases) & (case_look.c.person == person)
-        connection.execute(case_look.update().where(looked).values(person=None, comment="", feedback="{}"))
-        moved = case_step.c.case_id.in_(cases) & (case_step.c.person == person)
-        connection.execute(case_step.update().where(moved).values(person=None, note="", body="{}"))
-        connection.execute(override.delete().where(override.c.project == project, override.c.person == person))
-    if task is not None:
-        for table in (case_step, case_look):
-            connection.execute(table.delete().where(table.c.case_id.in_(cases.where(review_case.c.task == task))))
-        for table in (review_case, override):
-            connection.execute(table.delete().where(table.c.project == project, table.c.task == task))

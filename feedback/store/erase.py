@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import Connection, select, text
 
 from feedback.errors import StoreError
-from feedback.events import Event
-from feedback.store import cases, schema
-from feedback.store.engine import Database, chunks, stream
+from feedback.events import Event, of_one_task
+from feedback.store import schema
+from feedback.store.aside import SET_ASIDE
+from feedback.store.bodies import DERIVED, without
+from feedback.store.engine import Database, chunks, dumps, plain, stream
 from feedback.store.lives import born as born_of
+from feedback.store.lives import moment
 from feedback.store.log import Log
+from feedback.store.personal import Whom, data_of, places
+from feedback.store.projections import epoch_s
+from feedback.store.review_tables import override, review_case
 from feedback.store.rows import Forgotten
+from ml_backend.records import Task
+
+_INSTANT_S = 1e-6  # the finest that times are told in
+_LATER_S = 1e-3
+_FORGOTTEN = "forgotten"  # the kind of record that keeps a number
 
 
 def forget(
@@ -26,6 +37,7 @@ def forget(
     task: int | None = None,
     annotation: int | None = None,
     until: str = "",
+    emails: frozenset[str] = frozenset(),
 ) -> Forgotten:
     """Erase payloads, salts and derived rows of a person's annotations, or of a task and all that was said of it.
 
@@ -37,7 +49,7 @@ def forget(
         raise StoreError("forget either a person or a task.", hint="`hitl forget --person ID` or `--task ID`.")
     with database.write() as connection:
         _overwrite_what_is_deleted(database, connection)
-        found = _found(connection, project, person=person, task=task)
+        found = _found(connection, project, person=person, task=task, until=until)
         if annotation is not None:
             found[annotation] = until
         things = [("annotation", number, born) for number, born in sorted(found.items())]
@@ -45,22 +57,71 @@ def forget(
         people = _people(connection, project, found)
         log.append([Event(project, entity, one, born, "forgotten", "own") for entity, one, born in things])  # type: ignore[arg-type]
         events = sum(_erase(connection, project, *thing) for thing in things)
-        tasks = () if task is None else (task,)
-        _erase_rows(connection, project, tasks)
-        cases.forget(connection, project, person=person, task=task)
+        tasks = frozenset(() if task is None else (task,))
+        whom = Whom(project, person, emails, tasks, cases_of(connection, project, tasks), frozenset(found))
         models = _learned(connection, project, set(found))
+        _erase_rows(connection, whom)
+        _rewrite_records(connection, whom)
+        _rewrite_options(connection, whom)
+        if person is not None:
+            _remember(connection, project, person, database.clock())
         _count_again(connection, project, people)
     _leave_no_trace(database)
-    return Forgotten(tuple(sorted(found)), tasks, events, models)
+    return Forgotten(tuple(sorted(found)), tuple(tasks), events, models)
 
 
-def _found(connection: Connection, project: str, *, person: int | None, task: int | None) -> dict[int, str]:
+def retell(database: Database, log: Log, project: str, task: Task) -> int:
+    """Give a standing task other data, and erase the data that it had; gives how many payloads went.
+
+    The log is told in the same breath that what was said of it before is forgotten, without an end to its life.
+    """
+    with database.write() as connection:
+        _overwrite_what_is_deleted(database, connection)
+        row = (schema.task.c.project == project) & (schema.task.c.id == task.id)
+        last_s = connection.execute(select(schema.task.c.alive_s).where(row)).scalar() or 0.0
+        seen_s = max(database.clock(), last_s + _LATER_S)  # later than every look at it before
+        before = moment(epoch_s(task.created_at) - _INSTANT_S)
+        log.append(
+            [
+                of_one_task(task, "own", project=project, seen_s=seen_s),
+                Event(project, "task", task.id, before, "forgotten", "own", seen_s=0.0),
+            ]
+        )
+        told, kept = schema.event.c, schema.payload
+        here = (told.project == project, told.entity == "task", told.entity_id == task.id, told.action == "saved")
+        seqs = list(connection.execute(select(told.seq).where(*here).order_by(told.seq)).scalars())
+        erased = 0
+        for part in chunks(seqs[:-1]):
+            erased += connection.execute(kept.delete().where(kept.c.project == project, kept.c.seq.in_(part))).rowcount
+        connection.execute(schema.content.delete().where(data_of(Whom(project, tasks=frozenset({task.id})))))
+    _leave_no_trace(database)
+    return erased
+
+
+def cases_of(connection: Connection, project: str, tasks: Collection[int]) -> frozenset[int]:
+    """Give the cases of these tasks, and of former tasks that had their numbers."""
+    case, record = review_case.c, schema.record.c
+    query = select(case.id).where(case.project == project, case.task.in_(tasks))
+    found = set(connection.execute(query).scalars())
+    aside = select(record.body).where(record.project == project, record.kind == SET_ASIDE)
+    bodies = map(orjson.loads, connection.execute(aside).scalars() if tasks else ())
+    return frozenset(found | {body["case"] for body in bodies if body["task"] in tasks})
+
+
+def forgotten_people(connection: Connection) -> list[tuple[str, int]]:
+    """Give everybody who was ever forgotten, by project and number: a backup may still hold them."""
+    table = schema.record.c
+    query = select(table.project, table.body).where(table.kind == _FORGOTTEN).order_by(table.id)
+    return [(row.project, int(orjson.loads(row.body)["number"])) for row in connection.execute(query)]
+
+
+def _found(connection: Connection, project: str, *, person: int | None, task: int | None, until: str) -> dict[int, str]:
     """The annotations that a person ever answered for, or that a task ever had: number -> its last such life."""
     found: dict[int, str] = {}
     if person is None and task is None:
         return found
     for said in _said(connection, project):
-        if said.person == person if person is not None else said.task == task:
+        if said.person == person if person is not None else said.task == task and not (until and said.born > until):
             found[said.annotation] = max(said.born, found.get(said.annotation, ""))
     return found
 
@@ -127,15 +188,52 @@ def _erase(connection: Connection, project: str, entity: str, number: int, until
     )
 
 
-def _erase_rows(connection: Connection, project: str, tasks: Sequence[int]) -> None:
-    for part in chunks(tasks):
-        standing = select(schema.task.c.content).where(
-            schema.task.c.project == project, schema.task.c.id == schema.content.c.task, ~schema.task.c.gone
-        )  # of whatever has the number now, where that is another task
-        here = (schema.content.c.project == project, schema.content.c.task.in_(part))
-        connection.execute(schema.content.delete().where(*here, schema.content.c.hash.not_in(standing)))
-        for table in (schema.window_row, schema.decision, schema.signal):
-            connection.execute(table.delete().where(table.c.project == project, table.c.task.in_(part)))
+def _erase_rows(connection: Connection, whom: Whom) -> None:
+    """Empty every place of the list that does not follow from the log."""
+    for place, where in places(whom):
+        if place.follows:
+            continue
+        if place.blank and whom.person is not None:
+            connection.execute(place.table.update().where(where).values(**place.blank))
+        else:
+            connection.execute(place.table.delete().where(where))
+    gone = override.c.annotation.in_(sorted(whom.annotations))  # of a backup's person, of whom only answers are known
+    connection.execute(override.delete().where(override.c.project == whom.project, gone))
+
+
+def _rewrite_records(connection: Connection, whom: Whom) -> None:
+    table = schema.record
+    connection.execute(table.delete().where(table.c.project == whom.project, table.c.kind.in_(DERIVED)))
+    rows = connection.execute(select(table.c.id, table.c.kind, table.c.body).where(table.c.project == whom.project))
+    for row in rows.all():
+        body = orjson.loads(row.body)
+        left = without(body, whom, row.kind)
+        here = table.c.id == row.id
+        if left is None:
+            connection.execute(table.delete().where(here))
+        elif left != body:
+            connection.execute(table.update().where(here).values(body=dumps(left)))
+
+
+def _rewrite_options(connection: Connection, whom: Whom) -> None:
+    """Take a person's address out of the active policy."""
+    table = schema.project
+    here = table.c.id == whom.project
+    options = connection.execute(select(table.c.options).where(here)).scalar()
+    body = orjson.loads(options or "{}")
+    left = without(body, whom)
+    if left != body:
+        connection.execute(table.update().where(here).values(options=plain(dumps(left or {}).decode())))
+
+
+def _remember(connection: Connection, project: str, person: int, now_s: float) -> None:
+    """Keep the bare number of whom we forgot, so that no backup brings them back."""
+    key = str(person)
+    table = schema.record
+    known = select(table.c.id).where(table.c.project == project, table.c.kind == _FORGOTTEN, table.c.key == key)
+    if connection.execute(known).scalar() is None:
+        row = {"project": project, "kind": _FORGOTTEN, "key": key, "body": dumps({"number": person}), "at_s": now_s}
+        connection.execute(table.insert(), [row])
 
 
 def _learned(connection: Connection, project: str, annotations: set[int]) -> tuple[str, ...]:

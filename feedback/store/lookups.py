@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import orjson
 from sqlalchemy import Select, and_, distinct, func, select
 
 from feedback.store import schema
+from feedback.store.bodies import names
 from feedback.store.engine import Database, chunks, stream
+from feedback.store.erase import cases_of
+from feedback.store.personal import Whom, places
 from feedback.store.reads import _of_living_task
-from feedback.store.rows import Record, Version
+from feedback.store.rows import Version
 
 
 class Lookups:
@@ -96,16 +99,33 @@ class Lookups:
                     found.append(version)
         return found
 
-    def records_about(self, project: str, person: int) -> list[Record]:
-        """Give every record that names a person, oldest first."""
-        table = schema.record
-        found: list[Record] = []
+    def held_of(self, whom: Whom) -> dict[str, list[dict[str, Any]]]:
+        """Give every row that says something of somebody, by table: each place of `feedback.store.personal`."""
+        found: dict[str, list[dict[str, Any]]] = {}
         with self._database.read() as connection:
-            for row in stream(connection, select(table).where(table.c.project == project).order_by(table.c.id)):
-                body = orjson.loads(row.body)
-                if _names(body, person):
-                    found.append(Record(row.id, row.project, row.kind, row.key or "", body, row.at_s))
-        return found
+            for place, where in places(whom):
+                rows = connection.execute(select(place.table).where(where).order_by(*place.table.primary_key))
+                found[place.table.name] = [_read(row._asdict()) for row in rows]
+            table, options = schema.record, select(schema.project.c.options).where(schema.project.c.id == whom.project)
+            records = stream(connection, select(table).where(table.c.project == whom.project).order_by(table.c.id))
+            read = (_read(row._asdict()) for row in records)
+            found[table.name] = [one for one in read if names(one["body"], whom)]
+            policy = orjson.loads(connection.execute(options).scalar() or "{}").get("policy") or {}
+            people: Mapping[str, Any] = policy.get("people", {})
+            found["policy"] = [{"email": name, **one} for name, one in people.items() if names({name: one}, whom)]
+        return {name: rows for name, rows in found.items() if rows}
+
+    def cases_of(self, project: str, task: int) -> frozenset[int]:
+        """Give the cases of a task, and of former tasks that had its number."""
+        with self._database.read() as connection:
+            return cases_of(connection, project, {task})
+
+    def honeypots(self, cases: Collection[int]) -> list[Mapping[str, Any]]:
+        """Give the records of the honeypots that were made of these cases: room, task, case."""
+        table = schema.record.c
+        with self._database.read() as connection:
+            bodies = connection.execute(select(table.body).where(table.kind == "honeypot")).scalars()
+            return [body for body in map(orjson.loads, bodies) if body["case"] in cases]
 
     def is_persons(self, project: str, annotation: int) -> bool:
         """Whether a person made an annotation by hand: no import, none of our own."""
@@ -128,15 +148,21 @@ class Lookups:
             return [(row.project, row.entity, row.entity_id, row.version) for row in connection.execute(query)]
 
 
-def _names(value: Any, person: int) -> bool:
-    """Whether JSON holds {"person": person}, or a table by people: {"people": {"7": ...}}."""
-    if isinstance(value, list):
-        return any(_names(one, person) for one in value)
-    if not isinstance(value, dict):
-        return False
-    people = value.get("people")
-    listed = isinstance(people, list | dict) and (person in people or str(person) in people)
-    return value.get("person") == person or listed or any(_names(one, person) for one in value.values())
+_SECRET = ("digest",)  # of a session: whoever has it may pass for the person
+
+
+def _read(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as plain JSON."""
+    return {name: _plain(name, value) for name, value in row.items() if name not in _SECRET}
+
+
+def _plain(name: str, value: Any) -> Any:
+    if isinstance(value, bytes) or (name in _JSON and value):
+        return orjson.loads(value)
+    return value
+
+
+_JSON = ("feedback", "body", "answer", "shown", "said", "problems", "value")
 
 
 def _versions(project: str) -> Select[Any]:

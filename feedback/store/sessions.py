@@ -55,10 +55,10 @@ class Sessions:
         with self._database.write() as connection:
             connection.execute(session.delete().where(session.c.digest == digest))
 
-    def end_sessions_of(self, person: int) -> None:
-        """Sign somebody out everywhere, and forget their address."""
-        with self._database.write() as connection:
-            connection.execute(session.delete().where(session.c.person == person))
+    def emails_of(self, person: int) -> frozenset[str]:
+        """Give the addresses that somebody is signed in with."""
+        with self._database.read() as connection:
+            return frozenset(connection.execute(select(session.c.email).where(session.c.person == person)).scalars())
 
     def attempts(self, door: str) -> dict[str, float]:
         """Give, for each address that guessed wrong lately, when it has all its tries back."""

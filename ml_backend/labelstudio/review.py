@@ -121,8 +121,8 @@ def put_in(client: Client, project: str, copies: Sequence[Copy]) -> list[Task]:
     return [there.get(one.id, one) for one in gone]
 
 
-def take_out(client: Client, project: str, task: int) -> bool:
-    """Remove a copy that nobody has answered; False where somebody has. One that is gone already is no error.
+def take_out(client: Client, project: str, task: int, *, answered: bool = False) -> bool:
+    """Remove a copy that nobody has answered (or any one); False where it stays. One that is gone already is no error.
 
     Its number is looked up first: on SQLite it may have passed to a task of another project.
     """
@@ -130,7 +130,7 @@ def take_out(client: Client, project: str, task: int) -> bool:
         there = client.task(task)
         if str(there["project"]) != project:
             return True
-        if there["annotations"]:
+        if there["annotations"] and not answered:
             return False
         client.delete_task(task)
     except LabelStudioError as error:

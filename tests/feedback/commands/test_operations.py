@@ -156,7 +156,7 @@ def test_forget_asks_first_and_then_leaves_nothing(store: Store, folder: Path, h
 
     assert done["annotations"] == [5, 9]
     found = json.loads(hitl("access", "--person", "7", "--project", "1").output)
-    assert found["versions"] == found["votes"] == found["skips"] == []
+    assert (found["versions"], found["held"]) == ([], {})
     assert store.verify()["chain"] == "ok"
 
 
@@ -169,8 +169,10 @@ def test_access_holds_all_of_one_person_and_nothing_of_another(store: Store, hit
         (5, "deleted"),
         (9, "saved"),
     ]
-    assert [one["kind"] for one in found["records"]] == ["reliability"]
-    assert [one["annotation"] for one in found["skips"]] == [9]
+    held = found["held"]
+    assert [one["kind"] for one in held["record"]] == ["reliability"]
+    assert [(one["id"], one["was_cancelled"]) for one in held["annotation"]] == [(5, False), (9, True)]
+    assert [(one["answers"], one["skips"]) for one in held["person"]] == [(0, 1)]
     assert all(one["body"] is None or one["body"]["person"] == 7 for one in found["versions"] if one["body"])
 
 
