@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from feedback import events
 from feedback.missed import note_missed
@@ -46,6 +46,20 @@ def collect(store: Store, platform: _Platform, project: str, *, now_s: float, wa
     note_missed(store, project, new)
     if newest != last:
         store.record(project, "cursor", {"since": newest})
+    return new
+
+
+def take_in(store: Store, project: str, described: Mapping[str, Any]) -> int:
+    """Keep a project's title and label config as Label Studio has them now; 1 where no webhook had told of them.
+
+    Without this a label config that was changed while we were away would be learned with until the next sweep.
+    """
+    known = store.project(project)
+    title, label_config = str(described["title"]), str(described["label_config"])
+    if known is None or (known.title, known.label_config) == (title, label_config):
+        return 0  # nobody has connected it, or nothing is new
+    new = store.append([events.of_project(project, title, label_config, "poll")], want=None).changed
+    note_missed(store, project, new)
     return new
 
 

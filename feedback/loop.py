@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import asdict, replace
 from functools import partial
 
-from feedback.collecting import collect
+from feedback.collecting import collect, take_in
 from feedback.errors import NotConnected
 from feedback.jobs.lease import Held
 from feedback.learning.challenge import challenge
@@ -131,7 +131,8 @@ class Loop:
         try:
             described = self._platform.describe(under.project)
             note_guideline(self._store, under.project, described, now_s=self._clock())
-            return collect(self._store, self._platform, under.project, now_s=self._clock())
+            renewed = take_in(self._store, under.project, described)
+            return renewed + collect(self._store, self._platform, under.project, now_s=self._clock())
         except LabelStudioError as error:
             under.notes.append(f"not collected: {error}")
             return 0

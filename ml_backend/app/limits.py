@@ -35,7 +35,9 @@ def read_json(environ: Mapping[str, Any], limits: Limits) -> Any:
     """
     body = read_body(environ, limits)
     if not body:
-        raise BodyError("the body is empty; wanted JSON.")
+        raise BodyError(
+            "the body is empty; wanted JSON.", hint="Send a JSON object."
+        )
     # no body holds more values than it has commas and brackets: counting them is faster than parsing
     if len(body) > limits.values:
         values = body.count(b",") + body.count(b"[") + body.count(b"{")

@@ -14,6 +14,7 @@ from ml_backend.app.pages import home
 from ml_backend.app.security import Guard
 from ml_backend.errors import BodyError, TooLarge
 from ml_backend.label_config import read_label_config
+from ml_backend.labelstudio.fields import kind
 from ml_backend.labelstudio.intake import read_project_id
 from ml_backend.predictor import Predictor
 
@@ -168,7 +169,9 @@ def feedback_routes(webhook: Webhook | None, job_status: JobStatus | None, guard
 def _object(limits: Limits) -> Mapping[str, Any]:
     body = read_json(request.environ, limits)
     if not isinstance(body, dict):
-        raise BodyError(f"the body is a JSON {type(body).__name__}; wanted an object.")
+        raise BodyError(
+            f"the body is {kind(body)}; wanted an object.", hint="Label Studio sends {'project': ...}."
+        )
     return body
 
 

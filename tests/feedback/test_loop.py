@@ -290,7 +290,8 @@ def test_bots_and_imports_are_never_votes(world: World):
 def test_an_unknown_project_and_an_unreadable_config_are_told(world: World):
     with pytest.raises(NotConnected, match="project 8 is not known"):
         world.loop.turn("8")
-    world.store.save_project(ProjectRow("9", "broken", "<View><Choices", connected=True))
+    world.studio.label_config = "<View><Choices"
+    world.store.save_project(ProjectRow("9", "broken", connected=True))
 
     assert any("cannot be read" in note for note in world.loop.turn("9").notes)
 
@@ -360,7 +361,7 @@ def test_an_ambiguous_label_is_split_asked_again_and_never_mixed(world: World):
     old = [vote for vote in world.store.votes("7") if vote.answer.value == ("tool",)]
     finer = TEXT_CONFIG.replace('<Choice value="tool"/>', '<Choice value="by hand"/><Choice value="with power"/>')
     world.connect(POLICY.model_copy(update={"train": Train(min_rows=8, min_new=3)}))
-    world.store.append([events.of_project("7", "fake", finer, "poll", version="2027-01-01T00:00:00Z")])
+    world.studio.label_config = finer
     labels = ("fruit", "by hand", "with power")
     renew(world.store, "7", old, labels, label="tool", split=labels[1:], now_s=0.0)
     turn = world.turn()

@@ -30,6 +30,7 @@ class FakeLabelStudio:
     annotations: dict[int, Annotation] = field(default_factory=dict)
     rows: dict[str, dict[int, WindowRow]] = field(default_factory=dict)  # version -> task -> row
     version: str = ""  # the project's model_version
+    label_config: str = TEXT_CONFIG
     down: bool = False
     writes: int = 0
     stop_after: int | None = None  # rows after which a write is cut, as by a kill
@@ -43,7 +44,7 @@ class FakeLabelStudio:
                 yield task, [one for one in self.annotations.values() if one.task == task.id]
 
     def describe(self, project: str) -> Mapping[str, Any]:
-        return {"title": "fake", "label_config": TEXT_CONFIG}
+        return {"title": "fake", "label_config": self.label_config}
 
     def ask(
         self, project: str, rows: Sequence[WindowRow], control: Control, *, head: int, stop: Callable[[], bool]

@@ -75,7 +75,7 @@ def test_a_backend_that_label_studio_cannot_reach_is_told_without_the_innards_of
             said = "Can't connect to ML backend http://127.0.0.1:9090, health check failed. Max retries exceeded with"
             raise LabelStudioError(f"Label Studio refused POST api/ml/ (HTTP 400): {said}", status=400)
 
-    with pytest.raises(LabelStudioError, match="cannot reach our service at http://127.0.0.1:9090") as caught:
+    with pytest.raises(LabelStudioError, match="cannot reach our service") as caught:
         Refusing().create_backend("7", url=URL, title="hitl")
 
     assert "hitl serve" in caught.value.hint
