@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from feedback.activating import keep_policy, policy_of_hash
 from feedback.errors import PolicyError
@@ -12,13 +13,17 @@ from feedback.events import canonical_json
 from feedback.facts import Facts, gather
 from feedback.learning.committee import Committee
 from feedback.learning.guesses import Guesses
+from feedback.learning.indicators import recorded
 from feedback.learning.routes import Routes, routes_of
 from feedback.learning.scene import Scene
+from feedback.learning.spoken import opinion
 from feedback.policy import Policy
 from feedback.policy.decide import Outcome, Router, lookup
 from feedback.policy.explain import Clause, clauses
 from feedback.policy.rules import Rule
 from feedback.store import Decision, Standing, Store
+from ml_backend.errors import BackendError
+from ml_backend.records import with_known
 from ml_backend.registry import Bundle
 
 
@@ -102,10 +107,14 @@ class Why:
     same: bool | None  # whether the replay decides the same; None where it cannot be replayed
     note: str  # why not
     clauses: tuple[tuple[str, tuple[Clause, ...]], ...] = ()  # each rule up to the one that decided
+    opinion: Mapping[str, Any] = field(default_factory=dict)  # what the model said then, and what spoke for it
 
 
-def why(store: Store, project: str, decision: Decision) -> Why:
-    """Replay a decision from its recorded inputs, its task's data as they were, and its policy as it was."""
+def why(store: Store, project: str, decision: Decision, *, load: Callable[[bytes, str], Bundle] | None = None) -> Why:
+    """Replay a decision from its recorded inputs, its task's data as they were, and its policy as it was.
+
+    With `load`, which builds a stored model, also say what spoke for the model's answer.
+    """
     try:
         policy = policy_of_hash(store, project, decision.standing.policy)
     except PolicyError as error:
@@ -122,7 +131,28 @@ def why(store: Store, project: str, decision: Decision) -> Why:
         held.append((one.id, tuple(clauses(condition, policy, get)) if one.when else ()))
         if one.id == again.rule:
             break
-    return Why(decision, rule, same, "" if same else f"the replay says {again.rule} → {again.to}", tuple(held))
+    note = "" if same else f"the replay says {again.rule} → {again.to}"
+    return Why(decision, rule, same, note, tuple(held), _opinion(store, project, decision, policy, data, load))
+
+
+def _opinion(
+    store: Store,
+    project: str,
+    decision: Decision,
+    policy: Policy,
+    data: Mapping[str, Any],
+    load: Callable[[bytes, str], Bundle] | None,
+) -> Mapping[str, Any]:
+    """Ask the model of then about the data of then, with what was known of them then."""
+    if load is None or not decision.standing.model:
+        return {}
+    try:
+        artefact = store.registry.artefact(project, decision.standing.model)
+        bundle = load(artefact.data, artefact.digest)
+    except BackendError as error:
+        return {"model": decision.standing.model, "note": f"not known: {error}"}
+    known = recorded(store, project, policy).known(decision.task, data, at_s=decision.at_s)
+    return opinion(bundle, with_known(data, known))
 
 
 def _standing(outcome: Outcome, policy: str, model: str) -> Standing:

@@ -138,6 +138,8 @@ def _print_case(report: CaseReport) -> None:
     if one.proposal is not None:
         sure = f", {one.confidence:.0%} sure" if one.confidence is not None and one.proposed_by == "model" else ""
         typer.echo(f"  proposed: {words(one.proposal)}, by {one.proposed_by}{sure}")
+    if told := report.opinion:
+        typer.echo(f"  the model said: {told['answer']} ({told['model']}); what spoke for it: {told['spoken']}")
     if one.state in ("decided", "resolved"):
         typer.echo(f"  decided: {words(one.answer)}")
     typer.echo("Trail")

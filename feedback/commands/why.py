@@ -23,12 +23,13 @@ def why(
 ) -> None:
     """Show each decision about a task with its rule, inputs and policy, decided once more from what was recorded."""
     from feedback.routing import why as explain
-    from feedback.wiring import known_project, opened, settings_from_environment
+    from feedback.wiring import known_project, opened, settings_from_environment, workshop_of
 
-    with opened(settings_from_environment()) as store:
+    settings = settings_from_environment()
+    with opened(settings) as store:
         known_project(store, project)
-        decisions = store.decisions(project, task=task)
-        found = [explain(store, project, one) for one in (decisions if every else decisions[:1])]
+        decisions, load = store.decisions(project, task=task), workshop_of(settings, store).load
+        found = [explain(store, project, one, load=load) for one in (decisions if every else decisions[:1])]
         signals = store.signals(project, task=task)
         known = store.task(project, task) is not None
     if as_json:
@@ -53,6 +54,8 @@ def _print(one: Why) -> None:
     typer.echo(f"  rule {stands.rule} of policy {stands.policy}, model {stands.model or 'none yet'}")
     if one.rule is not None and one.rule.reason:
         typer.echo(f"  because {one.rule.reason}")
+    if one.opinion:
+        typer.echo(f"  {_opinion(one)}")
     if stands.refused:
         typer.echo(f"  not automatically: {stands.refused}")
     more = {"priority": stands.priority, "queue": stands.queue, "people": stands.overlap}
@@ -65,6 +68,17 @@ def _print(one: Why) -> None:
             typer.echo(f"      {'  ' * clause.depth}{'yes' if clause.met else 'no '}  {clause.text}")
     replay = {True: "decided once more from what was recorded: the same", None: f"cannot be replayed: {one.note}"}
     typer.echo(f"  {replay.get(one.same, f'REPLAY DIFFERS: {one.note}')}")
+
+
+def _opinion(one: Why) -> str:
+    from feedback.learning.spoken import spoken
+    from feedback.review.context import words
+    from ml_backend.records import Answer
+
+    if "answer" not in one.opinion:
+        return f"what spoke for the model's answer: {spoken(one.opinion)}"
+    said = words(Answer.from_key(str(one.opinion["answer"])))
+    return f"the model said {said}, {one.opinion['confidence']:.0%} sure; what spoke for it: {spoken(one.opinion)}"
 
 
 def _time(at_s: float) -> str:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from feedback.learning.spoken import spoken
 from feedback.people.capacity import advise, forecast
 from feedback.policy import Policy
 from feedback.review.clocks import is_open
@@ -14,6 +15,7 @@ from feedback.review.context import clock_time, words
 from feedback.review.measure import Errors, Figures, Reviewer, as_looks, figures, model_errors, reviewers
 from feedback.review.rights import Proof, proofs
 from feedback.store import CaseRow, LookRow, StepRow, Store
+from ml_backend.records import Answer
 
 _DAYS = 7  # of arrivals that a forecast is made from
 _HOURS = 12  # ahead
@@ -30,9 +32,18 @@ class CaseReport:
     looks: Sequence[LookRow]
     proofs: Sequence[Proof]
 
+    @property
+    def opinion(self) -> dict[str, Any]:
+        """What the model said and what spoke for it, with both in words; {} where it said nothing."""
+        said = self.case.opinion
+        if not said:
+            return {}
+        return {**said, "answer": words(Answer.from_key(str(said["answer"]))), "spoken": spoken(said)}
+
     def to_json(self) -> dict[str, Any]:
         """As JSON; answers as people read them."""
         case = asdict(self.case) | {"proposal": words(self.case.proposal), "answer": words(self.case.answer)}
+        case["opinion"] = self.opinion
         looks = [asdict(look) | {"answer": words(look.answer), "shown": words(look.shown)} for look in self.looks]
         trail = [{**asdict(step), "body": dict(step.body)} for step in self.trail]
         return {"case": case, "trail": trail, "looks": looks, "requests": [asdict(one) for one in self.proofs]}

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from feedback.learning.scene import Scene
+from feedback.learning.spoken import spoken
 from feedback.review.cases import is_blind
 from feedback.store import CaseRow, LookRow, StepRow, Vote
 from ml_backend.records import Answer
@@ -24,11 +25,23 @@ def facts(case: CaseRow, scene: Scene) -> dict[str, str]:
             shown["Proposed"] = f"{words(case.proposal)} (by {case.proposed_by})"
         if case.confidence is not None and case.proposed_by == "model":
             shown["The model's confidence"] = f"{case.confidence:.0%}"
+        if case.opinion:
+            shown |= _opinion(case)
     if case.due_s is not None:
         shown["Wanted by"] = clock_time(case.due_s, _zone(case, scene))
     if case.skills:
         shown["Needs"] = ", ".join(case.skills)
     return shown
+
+
+def _opinion(case: CaseRow) -> dict[str, str]:
+    """What the model said, where that is not what is proposed, and what spoke for it."""
+    said = case.opinion
+    answer = Answer.from_key(str(said["answer"]))
+    other = case.proposed_by != "model" or answer != case.proposal
+    sure = f", {said['confidence']:.0%} sure" if said.get("confidence") is not None else ""
+    told = {"The model said": f"{words(answer)}{sure}"} if other else {}
+    return {**told, "What spoke for the model's answer": spoken(said)}
 
 
 def history(

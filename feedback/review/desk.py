@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
+from typing import Any
 
 from feedback.learning.guesses import Guesses
 from feedback.learning.scene import Scene
 from feedback.learning.settling import Settlement
+from feedback.learning.spoken import opinion
 from feedback.review.admitting import Admitted, admit, open_again
 from feedback.review.cases import Book
 from feedback.review.deciding import decide_cases
@@ -77,6 +79,7 @@ class Desk:
         says = _says(scene, champion, guesses)
         version = champion.version if champion else ""
         round_ = Round(self._store, book, scene, settlement, version, says, gather, may_write)
+        round_.opine = _opines(scene, champion, guesses)
         open_cases(round_)
         _settle(round_)
         rooms = self._rooms if scene.project.connected else None
@@ -113,6 +116,16 @@ def _says(scene: Scene, champion: Bundle | None, guesses: Guesses) -> Says:
         return (None, None) if champion is None else champion.says(rows()[task])
 
     return says
+
+
+def _opines(scene: Scene, champion: Bundle | None, guesses: Guesses) -> Callable[[int], Mapping[str, Any]]:
+    """The same with what spoke for it; asked of the few cases that are handed out."""
+
+    def opines(task: int) -> Mapping[str, Any]:
+        rows = guesses.proba(champion, scene, [task])
+        return {} if champion is None else opinion(champion, scene.data(task), rows[task])
+
+    return opines
 
 
 def _settle(round_: Round) -> None:

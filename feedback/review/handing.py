@@ -69,7 +69,7 @@ def _put_in(round_: Round, rooms: Rooms, tier: str, room: str, cases: Sequence[C
     store, scene = round_.store, round_.scene
     numbers = [case.id for case in cases]
     trails, looks = store.steps_of(numbers), store.looks_of(numbers)
-    numbered = [replace(case, copies=case.copies + 1) for case in cases]
+    numbered = [round_.with_opinion(replace(case, copies=case.copies + 1)) for case in cases]
     copies = [
         Copy(
             _data(round_, case, looks[case.id], trails[case.id]),

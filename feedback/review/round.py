@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -43,6 +43,7 @@ class Round:
     gather: Callable[[str], object]  # brings in what changed in a review project
     may_write: Callable[[], bool]
     worked: Worked = field(default_factory=Worked)
+    opine: Callable[[int], Mapping[str, Any]] = lambda _task: {}  # what the champion says of a task, and why
 
     @property
     def project(self) -> str:
@@ -99,6 +100,15 @@ class Round:
             return None
         self.worked.opened += 1
         return begun
+
+    def with_opinion(self, case: CaseRow) -> CaseRow:
+        """The case with what the model says and what spoke for it, as far as it is not known already."""
+        if case.opinion:
+            return case
+        if case.proposed_by == "model" and case.proposal is not None and case.model != self.model:
+            said = {"model": case.model, "answer": case.proposal.key, "confidence": case.confidence}
+            return replace(case, opinion={**said, "note": "not known: the model that said so no longer serves"})
+        return replace(case, opinion=self.opine(case.task))
 
     def escalate(self, case: CaseRow, why: str, **options: Any) -> CaseRow | None:
         """Move a case one tier up; a promise that somebody was given goes with it."""
