@@ -15,7 +15,7 @@ from feedback.review.round import Round
 from feedback.review.tiers import KEY, SKIP, read_said, stay_of
 from feedback.store import CaseRow, LookRow, StepRow
 from ml_backend.errors import LabelStudioError
-from ml_backend.records import Task
+from ml_backend.records import Annotation, Task
 
 _NOT_FOUND = 404
 
@@ -30,13 +30,12 @@ def decide_cases(round_: Round, emails: Callable[[], Mapping[int, str]]) -> None
     numbers = [case.id for case in live]
     trails, kept = round_.store.steps_of(numbers), round_.store.looks_of(numbers)
     staff: Staff | None = None
-    bots = set(round_.scene.project.bots)
     for case in live:
         annotations = [
             one
             for room, task in copies_of(trails[case.id])
-            for one in round_.store.annotations(room, task=task)
-            if one.person not in bots and not one.imported and _is_of(round_.store.task(room, task), case)
+            for one in said_on(round_, room, task)
+            if _is_of(round_.store.task(room, task), case)
         ]
         if not annotations:
             continue
@@ -58,6 +57,12 @@ def _gather(round_: Round) -> None:
                 if error.status != _NOT_FOUND:
                     raise
                 forget_room(round_.store, round_.project, tier)
+
+
+def said_on(round_: Round, room: str, task: int) -> list[Annotation]:
+    """What people have said on a copy, skips included; neither imports nor what we write ourselves."""
+    bots = round_.scene.project.bots
+    return [one for one in round_.store.annotations(room, task=task) if one.person not in bots and not one.imported]
 
 
 def _is_of(copy: Task | None, case: CaseRow) -> bool:

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from feedback.review import honeypots
 from feedback.review.context import facts, history
+from feedback.review.deciding import said_on
 from feedback.review.errors import CaseMoved
 from feedback.review.finals import write_back
 from feedback.review.panel import rule
 from feedback.review.rooms import Copy, Rooms, clear, forget_room, known_rooms, room_of
 from feedback.review.round import Round
-from feedback.review.tiers import HISTORY, SKIP, key_of, proposal, task_data
+from feedback.review.tiers import HISTORY, KEY, SKIP, key_of, proposal, task_data
 from feedback.store import CaseRow, LookRow, StepRow
 from ml_backend.errors import LabelStudioError
 
@@ -21,7 +22,8 @@ _NOT_FOUND, _REFUSED, _AWAY = 404, 400, 500
 
 
 def hand_out(round_: Round, rooms: Rooms) -> None:
-    """Bring the review projects in line with the cases. Safe to repeat: what a kill left twice is removed."""
+    """Bring the review projects in line with the cases. Safe to repeat: what a kill left without its case finds it."""
+    _adopt(round_)
     live = round_.live(first=False)
     pots = honeypots.placed(round_.store, round_.project)
     honeypots.read(round_, pots)
@@ -65,6 +67,30 @@ def bring_back(round_: Round, rooms: Rooms) -> None:
             round_.worked.resolved += 1
 
 
+def _adopt(round_: Round) -> None:
+    """Copies that a kill left between their import and the case's move: people may have answered them already.
+
+    They are the newest of their project, and named as the case's next copy would be.
+    """
+    bare = [case for case in round_.live(first=False) if case.review_task is None and case.state != "waiting"]
+    wanted = {key_of(replace(case, copies=case.copies + 1)): case for case in bare}
+    for tier, body in known_rooms(round_.store, round_.project).items():
+        room = str(body["room"])
+        if not room or not any(case.tier == tier for case in bare):
+            continue
+        newest = [row.id for row in round_.store.task_rows(room)[-2 * _AT_ONCE :]]
+        for copy in round_.store.tasks(room, only=newest):
+            case = wanted.pop(str(copy.data.get(KEY)), None)
+            if case is not None:
+                _place(round_, replace(case, copies=case.copies + 1), room, copy.id)
+
+
+def _place(round_: Round, numbered: CaseRow, room: str, task: int) -> None:
+    """Note where the copy of a case stands; `numbered` counts it already."""
+    changes = {"review_project": room, "review_task": task, "copies": numbered.copies}
+    round_.move(numbered, "place", body={"room": room, "task": task}, **changes)
+
+
 def _put_in(round_: Round, rooms: Rooms, tier: str, room: str, cases: Sequence[CaseRow]) -> None:
     store, scene = round_.store, round_.scene
     numbers = [case.id for case in cases]
@@ -90,8 +116,7 @@ def _put_in(round_: Round, rooms: Rooms, tier: str, room: str, cases: Sequence[C
     for (case, _copy), task in zip(known, tasks[len(numbered) :], strict=True):
         honeypots.remember(store, round_.project, tier, room, task.id, case)
     for case, task in zip(numbered, tasks[: len(numbered)], strict=True):
-        changes = {"review_project": room, "review_task": task.id, "copies": case.copies}
-        round_.move(case, "place", body={"room": room, "task": task.id}, **changes)
+        _place(round_, case, room, task.id)
 
 
 def _data(round_: Round, case: CaseRow, looks: Sequence[LookRow], trail: Sequence[StepRow]) -> dict[str, object]:
@@ -115,7 +140,9 @@ def _keep_open(round_: Round, rooms: Rooms, room: str, cases: Sequence[CaseRow])
         overlap = answered + max(1, ruling.wanted - len(counted))
         if round_.scene.policy.tiers[case.tier].protocol == "two-reader" and len(counted) >= 2:
             _tell_the_third(round_, rooms, room, case, looks[case.id])
-        if (row.is_labeled or row.overlap < overlap) and round_.may_write():
+        # somebody may just have answered: the next turn reads it before anybody else is asked
+        unread = len({one.person for one in said_on(round_, room, row.id) if not one.was_cancelled}) > answered
+        if (row.is_labeled or row.overlap < overlap) and not unread and round_.may_write():
             now = rooms.reopen(room, row.id, overlap)
             round_.store.append_tasks([now], source="own")
 

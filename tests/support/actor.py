@@ -1,7 +1,8 @@
-"""Processes of the kill proof: `python -m tests.support.actor ROLE URL FOLDER`; each prints what it has done."""
+"""Processes of the kill proofs: `python -m tests.support.actor ROLE URL FOLDER`; each prints what it has done."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from itertools import count
@@ -35,6 +36,14 @@ def work(store: Store, folder: Path) -> None:
     tick.Worker(store, {"turn": turn}, owner=f"actor {time.time()}", tick_s=0.2, doorbell=due).run()
 
 
+def serve() -> None:
+    """`hitl worker` as it is, by the environment's settings; only the lease is shorter, to be soon free again."""
+    from feedback.working import run_worker
+
+    tick.LEASE_S = 2.0
+    run_worker(read_settings(os.environ))
+
+
 def promote(store: Store, folder: Path) -> None:
     """Add and promote one small model after another."""
     from ml_backend.calibration import Scaler
@@ -53,7 +62,10 @@ def promote(store: Store, folder: Path) -> None:
         print(f"promoted {number}", flush=True)  # noqa: T201
 
 
-def main(role: str, url: str, folder: str) -> None:
+def main(role: str, url: str = "", folder: str = "") -> None:
+    if role == "serve":
+        serve()
+        return
     if role == "migrate":
         print("begun", flush=True)  # noqa: T201
         open_store(url).close()

@@ -37,7 +37,7 @@ class FakeSite(FakeLabelStudio):
     fails: set[str] = field(default_factory=set)  # requests that are not answered: "put_in after" and the like
     said: dict[str, dict[int, Annotation]] = field(default_factory=dict)
     copied: dict[str, dict[int, Task]] = field(default_factory=dict)
-    reuse: int = 0  # the number that the next copy gets
+    reuse: dict[str, int] = field(default_factory=dict)  # text -> the number that its next copy gets
     heard: set[str] = field(default_factory=set)  # review projects with our webhook
 
     def changed(self, project: str, since: str) -> Iterable[tuple[Task, Sequence[Annotation]]]:
@@ -77,8 +77,7 @@ class FakeSite(FakeLabelStudio):
             raise LabelStudioError("no such project", status=404)
         made = []
         for copy in copies:
-            number, now = self.reuse or next(self._numbers), self._tick()
-            self.reuse = 0
+            number, now = self.reuse.pop(str(copy.data["text"]), 0) or next(self._numbers), self._tick()
             self.rooms[room].copies[number] = copy
             task = Task(number, copy.data, room, overlap=copy.readers, created_at=now, updated_at=now)
             self.copied.setdefault(room, {})[number] = task

@@ -591,16 +591,15 @@ def test_a_number_that_passed_to_another_case_brings_no_answer_to_the_first(worl
     old = world.case(first).review_task
     assert old is not None
     world.site.pass_time(11 * 60)
-    world.site.reuse = old
+    world.site.reuse = {"a2 pear old": old}
     world.site.answer(second, "fruit", person=ADA)
     world.site.answer(second, "tool", person=BEN)
     world.turn()
-    taken = {world.case(one).review_task: one for one in (first, second)}[old]
-    other = first if taken == second else second
+    assert world.case(second).review_task == old
     world.review("L2", "fix", "tool", person=CLEO, reason="boundary", task=old)
     world.turn()
 
-    assert (world.case(taken).state, world.case(other).state) == ("resolved", "queued")
+    assert (world.case(second).state, world.case(first).state) == ("resolved", "queued")
 
 
 # webhooks of review projects
@@ -637,6 +636,49 @@ def test_a_review_project_that_may_have_no_webhook_is_polled_and_says_so(world: 
     assert any("only polled" in note for note in notes)
     assert world.site.heard == {world.site.room_of("L2")}
     world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
+    world.turn()
+    assert world.final(task) == "tool"
+
+
+def test_copies_that_a_kill_left_without_their_case_are_adopted_with_what_was_said(world: World):
+    world.use(policy_text(), overlap=2)
+    (task,) = world.site.add("a1 apple red")
+    world.turn()
+    world.site.answer(task, "fruit", person=ADA)
+    world.turn()
+    world.site.answer(task, "tool", person=BEN)
+    world.site.fails = {"put_in after"}
+    with pytest.raises(KeyboardInterrupt):
+        world.turn()
+    world.site.fails = set()
+    room = world.site.room_of("L2")
+    world.review("L2", "fix", "tool", person=CLEO, reason="boundary")  # before anybody knows which case it is of
+    world.turn()
+    world.turn()
+
+    assert len(world.site.rooms[room].copies) == 1
+    assert world.final(task) == "tool"
+
+
+def test_nobody_is_asked_again_while_an_answer_is_unread(world: World, monkeypatch: pytest.MonkeyPatch):
+    """A webhook may bring it in the middle of a turn: here after the answers were read."""
+    task = open_case(world, l2='protocol = "panel"\npanel = 2')
+    world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
+    world.turn()
+    room, before = world.site.room_of("L2"), world.site.writes
+
+    def emails() -> dict[int, str]:
+        world.review("L2", "fix", "tool", person=DAN, reason="boundary")
+        told = [one for shown, given in world.site.changed(room, "") for one in events.of_task(shown, given)]
+        world.store.append(told)
+        return {}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.site, "emails", emails)
+        world.loop.turn(PROJECT, poll=False)
+
+    assert world.site.waiting(room, EVA) == []
+    assert world.site.writes == before
     world.turn()
     assert world.final(task) == "tool"
 
