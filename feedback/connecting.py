@@ -26,6 +26,11 @@ from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.snapshot import Snapshot
 from ml_backend.models import recipe_for
 
+_REMAINS = (
+    "found connected by a store that is not this one: what the project's settings were before is not known, "
+    "so `hitl disconnect` will remove all that is ours and leave the settings"
+)
+
 
 def connect(
     settings: Settings,
@@ -84,8 +89,10 @@ def connect(
     )
     store.save_project(row)
     activate(store, row, wanted, who="hitl connect", now_s=now_s)
-    read_now = [f"store: {read.missed} tasks and answers read"] if read.missed else []
-    return [*map(str, connection.changes), *(made if bot else []), *read_now]
+    told = [f"store: {read.missed} tasks and answers read"] if read.missed else []
+    if connection.snapshot.remains and not known.snapshot:
+        told.append(_REMAINS)
+    return [*map(str, connection.changes), *(made if bot else []), *told]
 
 
 def outlook(label_config: str, policy: Policy) -> list[str]:

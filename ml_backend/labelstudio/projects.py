@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -80,7 +80,8 @@ def connect(
     changes = plan(client, body, backend_url=backend_url, webhook_url=webhook_url, headers=headers, title=title)
     if dry_run:
         return Connection(changes, None)
-    snapshot = earlier or take(client, body, backend_url=backend_url, webhook_url=webhook_url)
+    taken = earlier or take(client, body, backend_url=backend_url, webhook_url=webhook_url)
+    snapshot = earlier or without_remains(taken, title=title, secret_header=secret_header)
     if earlier is None:
         save(snapshot)
     try:
@@ -152,7 +153,26 @@ def disconnect(client: Client, snapshot: Snapshot, *, versions: Iterable[str] = 
         client.delete_webhook(webhook["id"])
     elif webhook is not None and snapshot.webhook is not None:
         client.patch_webhook(webhook["id"], **_webhook_fields(snapshot.webhook))
+    if snapshot.remains:
+        notes.append("its settings stay: a lost store connected it first, and it alone knew what they were before")
     return tuple(notes)
+
+
+def without_remains(snapshot: Snapshot, *, title: str = TITLE, secret_header: str = SECRET_HEADER) -> Snapshot:
+    """Leave out what a store of ours that is lost had put into a project, so that disconnecting removes it, too."""
+    webhook, backend = snapshot.webhook, snapshot.backend
+    if webhook is None or secret_header not in webhook["headers"]:
+        return snapshot
+    rows = [match for match in map(_OURS.fullmatch, snapshot.versions) if match]
+    ours = {*(match[0] for match in rows), *(match["model"] for match in rows)}
+    return replace(
+        snapshot,
+        webhook=None,
+        backend=None if backend is not None and backend["title"] == title else backend,
+        versions=tuple(version for version in snapshot.versions if version not in ours),
+        model_version="" if snapshot.model_version in ours else snapshot.model_version,
+        remains=True,
+    )
 
 
 def _roll_back(client: Client, snapshot: Snapshot) -> str:

@@ -39,6 +39,7 @@ class Snapshot:
     webhook_url: str  # ours
     backend: Mapping[str, Any] | None = field(default=None, hash=False)  # one that had our address already
     webhook: Mapping[str, Any] | None = field(default=None, hash=False)
+    remains: bool = False  # a store of ours that is lost had connected it: `settings` are not the project's own
 
     @property
     def overlap(self) -> int:
@@ -64,6 +65,7 @@ class Snapshot:
                 webhook_url=body["webhook_url"],
                 backend=body.get("backend"),
                 webhook=body.get("webhook"),
+                remains=body.get("remains") is True,
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise LabelStudioError(f"the stored snapshot of the project cannot be read: {error!r}.") from error

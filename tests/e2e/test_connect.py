@@ -226,7 +226,7 @@ def test_a_connect_that_fails_half_way_leaves_nothing_behind(project: Project) -
     before = project.everything()
     kept: list[Snapshot] = []
 
-    with pytest.raises(LabelStudioError, match="Can't connect to ML backend") as caught:
+    with pytest.raises(LabelStudioError, match="cannot reach our service") as caught:
         join(project, f"http://127.0.0.1:{free_port()}", save=kept.append)
 
     assert "put back as it was" in caught.value.hint
@@ -260,6 +260,23 @@ def test_a_host_without_a_dot_is_refused_before_anything_changes(project: Projec
         join(project, "http://hitl:9090")
 
     assert project.everything() == before
+
+
+def test_what_a_lost_store_had_connected_is_removed_with_the_next(
+    connected: tuple[Project, StubBackend, Snapshot],
+) -> None:
+    project, backend, _ = connected
+    window(project, "m1+q1")
+
+    again = join(project, backend.url)
+    assert again.snapshot is not None
+    notes = disconnect(project.admin, Snapshot.from_json(again.snapshot.to_json()))
+
+    assert again.snapshot.remains
+    assert "a lost store connected it first" in notes[0]
+    assert project.admin.webhooks(project.id) == project.admin.backends(project.id) == []
+    assert project.admin.model_versions(project.id) == []
+    assert project.body()["model_version"] == ""
 
 
 def test_a_version_that_somebody_deleted_meanwhile_is_said(site: Site, project: Project, backend: StubBackend) -> None:

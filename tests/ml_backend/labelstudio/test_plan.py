@@ -8,7 +8,8 @@ import pytest
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.hooks import Hooks
-from ml_backend.labelstudio.projects import plan
+from ml_backend.labelstudio.projects import plan, without_remains
+from ml_backend.labelstudio.snapshot import Snapshot
 
 URL = "http://127.0.0.1:9090"
 HEADERS = {"X-Hitl-Secret": "of this store"}
@@ -80,3 +81,31 @@ def test_a_backend_that_label_studio_cannot_reach_is_told_without_the_innards_of
 
     assert "hitl serve" in caught.value.hint
     assert "Max retries" not in str(caught.value)
+
+
+def taken(webhook: dict[str, Any] | None) -> Snapshot:
+    return Snapshot(
+        "7",
+        {"sampling": "Uncertainty sampling"},
+        "m1+q3",
+        ("m1+q3", "m1", "imported"),
+        {},
+        (),
+        URL,
+        f"{URL}/webhook",
+        {"url": URL, "title": "hitl"},
+        webhook,
+    )
+
+
+def test_what_a_lost_store_left_in_a_project_is_not_the_projects_own():
+    cleared = without_remains(taken(OURS))
+
+    assert cleared.remains
+    assert (cleared.webhook, cleared.backend, cleared.model_version) == (None, None, "")
+    assert cleared.versions == ("imported",)
+
+
+@pytest.mark.parametrize("webhook", [None, {**OURS, "headers": {"X-Theirs": "1"}}])
+def test_a_webhook_of_somebody_else_at_our_address_is_the_projects_own(webhook: dict[str, Any] | None):
+    assert without_remains(taken(webhook)) == taken(webhook)
