@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check venv lock bench clean
+.PHONY: demo test check venv lock bench soak clean
 
 demo: venv
 	$(BIN)/hitl demo $(DEMO)
@@ -45,6 +45,10 @@ lock:
 bench: venv
 	$(BIN)/python -m pytest -m timed tests $(PYTEST)
 	$(BIN)/python -m pytest tests/benchmarks --override-ini=python_files='bench_*.py' -p no:cacheprovider -s $(PYTEST)
+
+# proof 5 in full: ten minutes on a machine that does nothing else
+soak: venv
+	HITL_BENCH_SOAK_S=600 $(BIN)/python -m pytest -s -p no:cacheprovider tests/benchmarks/bench_soak.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,21 +29,25 @@ class Hook:
 
 
 class LabelStudioRooms:
-    """One Label Studio, as the user whose token the client has; without a hook review projects are only polled."""
+    """One Label Studio, as the user whose token the client has; without a hook review projects are only polled.
 
-    def __init__(self, client: Client, hook: Hook | None = None) -> None:
+    The hook is made when the first review project needs it: whoever has no webhook of ours needs no secret for it.
+    """
+
+    def __init__(self, client: Client, hook: Callable[[], Hook] | None = None) -> None:
         self._client = client
         self._hook = hook
 
     @property
     def listens(self) -> str:
         """Names the webhook that review projects have; "" where they are only polled."""
-        return self._hook.name if self._hook else ""
+        return self._hook().name if self._hook else ""
 
     def listen(self, room: str) -> None:
         """Have a review project tell us what people do there."""
         if self._hook is not None:
-            review.listen(self._client, room, self._hook.url, self._hook.headers)
+            hook = self._hook()
+            review.listen(self._client, room, hook.url, hook.headers)
 
     def room(self, *, known: str, marker: str, title: str, label_config: str, description: str) -> str:
         """Make a review project, or put the one of this marker in step; its number."""

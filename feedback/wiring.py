@@ -141,7 +141,10 @@ def loop_of(settings: Settings, store: Store) -> Loop:
     from ml_backend.registry import FolderRegistry
 
     client = client_of(settings, store) if settings.has_label_studio else None
-    hook = Hook(f"{settings.url}/webhook", {SECRET_HEADER: webhook_secrets(settings, store)[0]})
+
+    def hook() -> Hook:
+        return Hook(f"{settings.url}/webhook", {SECRET_HEADER: webhook_secrets(settings, store)[0]})
+
     return Loop(
         store,
         platform=LabelStudio(client, store) if client else None,

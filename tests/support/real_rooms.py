@@ -40,7 +40,8 @@ class RealSite:
         fields = {"title": "a story", "label_config": TEXT_CONFIG, "sampling": UNCERTAINTY, **self.settings}
         self.project = str(self.site.admin.create_project(**fields)["id"])
         self.platform = LabelStudio(self.site.admin, self.store)
-        self.rooms = LabelStudioRooms(self.site.admin, self.hook)
+        hook = self.hook
+        self.rooms = LabelStudioRooms(self.site.admin, (lambda: hook) if hook else None)
 
     def close(self) -> None:
         """Delete the project and its review projects."""
