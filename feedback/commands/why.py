@@ -21,21 +21,27 @@ def why(
     every: Annotated[bool, typer.Option("--all", help="Every decision, not only the one that stands.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show each decision about a task with its rule, inputs and policy, decided once more from what was recorded."""
+    """Show where a task went and why, decided once more from what was recorded, and what people did with it since."""
+    from feedback.connecting import policy_of
+    from feedback.reports.review import case_report
+    from feedback.reports.story import story
     from feedback.routing import why as explain
     from feedback.wiring import known_project, opened, settings_from_environment, workshop_of
 
     settings = settings_from_environment()
     with opened(settings) as store:
-        known_project(store, project)
+        row = known_project(store, project)
         decisions, load = store.decisions(project, task=task), workshop_of(settings, store).load
         found = [explain(store, project, one, load=load) for one in (decisions if every else decisions[:1])]
         signals = store.signals(project, task=task)
         known = store.task(project, task) is not None
+        cases = [case_report(store, one.id) for one in store.cases(project, tasks=[task])]
+        reasons = policy_of(row).reasons
     if as_json:
         bodies = [asdict(one) | {"rule": one.rule.model_dump(mode="json") if one.rule else None} for one in found]
-        typer.echo(json.dumps({"decisions": bodies, "signals": [asdict(one) for one in signals]}, indent=2))
-    elif not found:
+        told = {"decisions": bodies, "signals": [asdict(one) for one in signals]}
+        typer.echo(json.dumps(told | {"cases": [one.to_json() for one in cases]}, indent=2))
+    elif not found and not cases:
         typer.echo(
             f"Nothing was decided about task {task}: "
             + ("the policy has no rules, or no turn has run since it has." if known else "no such task is known.")
@@ -44,6 +50,9 @@ def why(
         _print(one)
     for signal in signals if not as_json else ():
         typer.echo(f"Signal {signal.name} = {signal.value!r} at {_time(signal.at_s)} from {signal.source or 'unknown'}")
+    for report in cases if not as_json else ():
+        for number, line in enumerate(story(report, reasons)):
+            typer.echo(f"{'  ' if number else ''}{line}")
     if any(one.same is False for one in found):
         raise SystemExit(1)
 

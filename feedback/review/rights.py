@@ -38,7 +38,8 @@ def _proof(record: Record, case: CaseRow, trail: Sequence[StepRow]) -> Proof:
     body = record.body
     decided = _decision(trail, int(body["round"]), case)
     due_s = body["due_s"]
-    in_time = None if decided is None or due_s is None else decided.at_s <= due_s
+    waited_s = 0.0 if decided is None else _waited_s(trail, body["asked_s"], decided.at_s)
+    in_time = None if decided is None or due_s is None else decided.at_s - waited_s <= due_s
     lines = [f"On {clock_time(body['asked_s'])} a person was asked for: {body['note'] or 'without a reason'}."]
     if body["answer"]:
         confidence = f", {body['confidence']:.0%} sure" if body["confidence"] is not None else ""
@@ -50,11 +51,25 @@ def _proof(record: Record, case: CaseRow, trail: Sequence[StepRow]) -> Proof:
     else:
         answer = words(case.answer) if case.answer is not None else "that no answer is right"
         late = " That was later than promised." if in_time is False else ""
+        waited = f" For {waited_s / 60:.0f} minutes of it the case waited for an answer." if waited_s else ""
+        model = "the model's answer, " if body["answer"] else ""
         lines.append(
             f"A person of {decided.tier} decided on {clock_time(decided.at_s)}: {answer}, "
-            f"seeing the model's answer, what others had said and why it came to them.{late}"
+            f"seeing {model}what others had said and why it came to them.{waited}{late}"
         )
     return Proof(record.key, float(body["asked_s"]), case.id, decided is not None, in_time, " ".join(lines))
+
+
+def _waited_s(trail: Sequence[StepRow], from_s: float, to_s: float) -> float:
+    """Seconds for which the case waited for whoever was asked: a promise stands still meanwhile."""
+    waited_s, since_s = 0.0, None
+    for step in trail:
+        if step.event == "ask" and from_s <= step.at_s <= to_s:
+            since_s = step.at_s
+        elif since_s is not None:
+            waited_s += min(step.at_s, to_s) - since_s
+            since_s = None
+    return waited_s
 
 
 def _decision(trail: Sequence[StepRow], round_: int, case: CaseRow) -> StepRow | None:

@@ -16,7 +16,7 @@ from feedback.store import open_store
 from ml_backend.records import Answer
 from tests.feedback.review.test_case_rows import an_override
 from tests.feedback.review.test_desk import open_case
-from tests.feedback.review.world import CLEO, PROJECT, World
+from tests.feedback.review.world import BEN, CLEO, PROJECT, World
 
 
 @pytest.fixture
@@ -79,6 +79,36 @@ def test_figures_and_forecasts_are_printed_and_as_json(world: World):
     assert len(seen["ahead"]) == 3
     assert "L2: longest wait ahead" in run("cases", PROJECT, "--figures", "--forecast")
     assert json.loads(run("case", str(world.case(task).id), "--json"))["case"]["answer"] == "tool"
+
+
+def test_why_tells_what_people_did_with_a_task_as_a_story(world: World):
+    task = open_case(world)
+    world.review("L2", "fix", "tool", person=BEN, reason="boundary")
+    world.turn()
+    world.review("L2", "fix", "tool", person=CLEO, reason="boundary", comment="see page 3")
+    world.turn()
+    lines = [line.partition("  ")[2] for line in run("why", str(task), "--project", PROJECT).splitlines()]
+    story = [line.partition("UTC  ")[2] or line for line in lines if line]
+
+    room, copy = world.site.room_of("L2"), world.case(task).review_task
+    assert story == [
+        "comes to L2: 2 people differ, and no more are asked",
+        f"is handed out at L2: task {copy} of project {room}",
+        (
+            "person 2 at L2 says fix, tool; Right label, wrong extent "
+            "(not counted: has answered this case before, and nobody decides their own case)"
+        ),
+        (
+            "is open again, since what person 2 says does not count: has answered this case before, "
+            "and nobody decides their own case"
+        ),
+        "person 3 at L2 says fix, tool; Right label, wrong extent; see page 3",
+        "is decided at L2 by person 3: fix: Right label, wrong extent",
+        "is closed: written as ground truth",
+        "Now resolved: tool (the answer stands in the source project)",
+    ]
+    (case,) = json.loads(run("why", str(task), "--project", PROJECT, "--json"))["cases"]
+    assert [step["event"] for step in case["trail"]] == ["open", "place", "refuse", "decide", "write"]
 
 
 def test_overrides_are_exported_and_never_as_a_formula(world: World, tmp_path: Path):

@@ -18,6 +18,7 @@ from feedback.policy import read_policy
 from feedback.posting import post
 from feedback.reports.review import measured
 from feedback.review.cases import Book
+from feedback.review.rights import proofs
 from feedback.review.rooms import known_rooms
 from feedback.review.tiers import FACTS, HISTORY, KEY
 from feedback.routing import why
@@ -339,6 +340,8 @@ def test_refunds_are_routed_by_amount_and_standing_against_a_ten_minute_clock(wo
         assert told.says("decided") == [small]  # once, and only whoever asked
         (call,) = [one for one in told.heard if one["what"] == "decided"]
         assert (call["answer"], call["project"]) == ("tool", world.project)
+        (proof,) = proofs(world.store, world.project)
+        assert (proof.decided_by_person, proof.in_time) == (True, True)  # the promise stood still meanwhile, too
         assert world.case(large).breaches == 1  # told once: there is nobody above
         assert told.says("has run out").count(large) == 1
         whole(world)

@@ -1,0 +1,62 @@
+"""The story of a case: its trail and what its readers said, one sentence a line, in the order in which it happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from feedback.reports.review import CaseReport
+from feedback.review.context import clock_time, words
+from feedback.review.honeypots import ROUND as HONEYPOT
+from feedback.review.table import MEANING
+from feedback.store import LookRow, StepRow
+
+_SAYS: Mapping[str, str] = {
+    "automate": "the model decides",
+    "open": "comes to {tier}",
+    "place": "is handed out at {tier}: task {task} of project {room}",
+    "start": "is begun",
+    "look": "waits for more readers",
+    "refuse": "is open again, since what person {person} says does not count",
+    "ask": "waits, and its clocks stand still",
+    "answered": "goes on at {tier}",
+    "warn": "somebody is told",
+    "reassign": "is given to others at {tier}",
+    "escalate": "goes up to {tier}",
+    "recall": "goes to {tier}",
+    "settle": "people agree",
+    "decide": "is decided at {tier}",
+    "write": "is closed",
+    "reopen": "is opened again at {tier}",
+    "withdraw": "is withdrawn",
+}
+_BY = ("start", "settle", "decide")  # moves that are somebody's own
+
+
+def story(report: CaseReport, reasons: Mapping[str, str]) -> list[str]:
+    """Tell a case from its first line to how it stands; `reasons` are codes as people read them."""
+    case = report.case
+    told = [(step.at_s, 1, _step(step)) for step in report.trail]
+    # an answer is older than the move that it led to, and no clock of Label Studio's may put it after
+    told += [(look.at_s, 0, _look(look, reasons)) for look in report.looks if look.round != HONEYPOT]
+    lines = [f"{clock_time(at_s)}  {what}" for at_s, _kind, what in sorted(told, key=lambda one: one[:2])]
+    lines += [proof.statement for proof in report.proofs]
+    answer = f": {words(case.answer)}" if case.state in ("decided", "resolved") else ""
+    now = MEANING[case.state]  # type: ignore[index]  # what is stored came from the table
+    return [f"Case {case.id}, at {case.tier}, round {case.round}", *lines, f"Now {case.state}{answer} ({now})"]
+
+
+def _step(step: StepRow) -> str:
+    where = {"task": step.body.get("task"), "room": step.body.get("room")}
+    says = _SAYS[step.event].format(tier=step.tier, person=step.person, **where)
+    by = f" by person {step.person}" if step.person is not None and step.event in _BY else ""
+    return f"{says}{by}{f': {step.note}' if step.note else ''}"
+
+
+def _look(look: LookRow, reasons: Mapping[str, str]) -> str:
+    who = f"person {look.person}" if look.person is not None else "somebody"
+    parts = [look.verdict or "no verdict", reasons.get(look.reason, look.reason), look.comment]
+    if look.answer is not None:
+        parts[0] += f", {words(look.answer)}"
+    says = "; ".join(filter(None, parts))
+    counts = "" if look.counted else f" (not counted: {look.refused or 'skipped'})"
+    return f"{who} at {look.tier} says {says}{counts}"
