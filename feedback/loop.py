@@ -34,6 +34,7 @@ from feedback.review.reasons import note_answers
 from feedback.review.remembering import remember
 from feedback.review.rooms import Rooms
 from feedback.store import ProjectRow, Store
+from feedback.thresholds import keep_weighed
 from feedback.turning import Platform, Turn, UnderWay
 from ml_backend.errors import ArtefactError, LabelConfigError, LabelStudioError, NotTrained, UnknownName
 from ml_backend.label_config import Control, LabelConfig, read_label_config
@@ -109,6 +110,7 @@ class Loop:
         reopened = self._placing.reopen(scene, settlement, under)
         self._placing.write_back(scene, settlement, reviewed.finals, under)
         asked, window = self._placing.ask(scene, settlement, dataset, champion, under)
+        keep_weighed(self._store, scene, settlement, now_s=self._clock())
         return Turn(
             project=under.project,
             at_s=self._clock(),

@@ -1,4 +1,4 @@
-"""hitl policy explain / check / simulate / activate / schema / show: what the loop may do, said before it does it."""
+"""hitl policy: what the loop may do, explained, checked, tried on the past and weighed before it does it."""
 
 from __future__ import annotations
 
@@ -82,6 +82,27 @@ def simulate(file: File, project: OfProject, as_json: AsJson = False) -> None:
         typer.echo(json.dumps(asdict(found) | {"sentences": found.sentences}, indent=2))
         return
     _print(found)
+
+
+@app.command()
+def thresholds(project: OfProject, as_json: AsJson = False) -> None:
+    """Weigh confidence thresholds on recorded history: automation, error, load and cost of each. Changes nothing."""
+    import time
+
+    from feedback.activating import policy_of
+    from feedback.thresholds import as_json as to_json
+    from feedback.thresholds import weigh
+    from feedback.wiring import known_project, opened, settings_from_environment, workshop_of
+
+    settings = settings_from_environment()
+    with opened(settings) as store:
+        row = known_project(store, project)
+        found = weigh(store, row, policy_of(row), workshop_of(settings, store), now_s=time.time())
+    if as_json:
+        typer.echo(json.dumps(to_json(found), indent=2))
+        return
+    for line in found.sentences:
+        typer.echo(line)
 
 
 @app.command()

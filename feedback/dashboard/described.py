@@ -48,6 +48,9 @@ def paths() -> Paths:
         f"{project}/cases": {"get": _page("What waits for review.", LOGIN, [_PROJECT])},
         f"{project}/cases/{{number}}": {"get": _page("One case.", LOGIN, [_PROJECT, _NUMBER, _NAMES])},
         f"{project}/overrides": {"get": _page("Where people changed the model's answers.", LOGIN, [_PROJECT])},
+        f"{project}/thresholds": {
+            "get": _page("What each confidence would automate, err and cost.", LOGIN, [_PROJECT])
+        },
         **{
             f"{project}/{name}": {"post": _form(summary, parameters=[_PROJECT])}
             for name, summary in sorted(actions.items())

@@ -77,6 +77,14 @@ def add_review(
             row["who"] = "" if person is None else named(person, look, with_names)
         return show("case", {"project": look.row.id, "title": look.row.title, **figures}, look, meaning=MEANING)
 
+    @routes.get("/projects/<project>/thresholds")
+    def thresholds(project: str) -> Response:
+        """What each confidence would automate, err and cost, as it was weighed last."""
+        look = _may(look_at(project))
+        kept = store.latest(project, "thresholds")
+        figures = kept.body if kept is not None else {}
+        return show("thresholds", {"project": look.row.id, "title": look.row.title, **figures}, look)
+
     @routes.get("/projects/<project>/overrides")
     def overrides(project: str) -> Response:
         """Where people changed what the model said."""

@@ -79,6 +79,12 @@ class Tasks(Section):
     key: str = ""  # the task field by which signals may name a task, such as "order_id"; "": by its number alone
 
 
+class Costs(Section):
+    """What things cost beside wages, in the currency of the wages."""
+
+    error: Annotated[float, Field(ge=0.0)] | None = None  # a wrong answer that nobody looked at; None: not known
+
+
 class Policy(Section):
     """One project's policy. `hash` stands in each decision that it led to."""
 
@@ -101,6 +107,7 @@ class Policy(Section):
     feedback: dict[Name, Question] = Field(default_factory=dict)
     signals: dict[Name, SignalKind] = Field(default_factory=dict)  # beside those that everybody may push
     tasks: Tasks = Tasks()
+    costs: Costs = Costs()
     rights: Rights = Rights()
     second_look: SecondLook = SecondLook()
     notify: dict[Name, Notify] = Field(default_factory=dict)

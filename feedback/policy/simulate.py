@@ -61,14 +61,28 @@ class Simulation:
     missing: Mapping[str, int]  # field of the new policy -> tasks of which it is not known
 
     @property
+    def headline(self) -> str:
+        """The whole in one line: automation, certified error, each tier's load, cost."""
+        said = [f"automation {_percent(self.before.auto, self.n)} -> {_percent(self.after.auto, self.n)}"]
+        if self.before.auto or self.after.auto:
+            said[0] += " asked for"
+            said.append(f"certified error: none yet ({NO_CERTIFICATE}, until then people decide)")
+        for tier in dict.fromkeys([*self.before.tiers, *self.after.tiers]):
+            more = (self.after.tiers.get(tier, 0) - self.before.tiers.get(tier, 0)) / self.days
+            said.append(f"{tier} load {more:+.1f} tasks/day")
+        if self.before.cost and self.after.cost is not None:
+            said.append(f"cost {self.after.cost / self.before.cost - 1:+.0%}")
+        return ", ".join(said)
+
+    @property
     def sentences(self) -> list[str]:
         """Say it as an admin wants to read it: shares, loads a day and cost, each with what it was."""
-        lines = [f"{self.n:,} {self.source} over {self.days:.1f} days; {self.moved:,} would go elsewhere."]
-        share = f"{_percent(self.before.auto, self.n)} -> {_percent(self.after.auto, self.n)}"
-        certified = f" (cannot certify yet: {NO_CERTIFICATE}, so people decide)"
+        lines = [
+            f"{self.n:,} {self.source} over {self.days:.1f} days; {self.moved:,} would go elsewhere.",
+            self.headline,
+        ]
         if self.changed:
             lines.append(f"{self.changed:,} would have another priority, queue or number of people.")
-        lines.append(f"automation asked for: {share}{certified if self.before.auto or self.after.auto else ''}")
         for tier in dict.fromkeys([*self.before.looks, *self.after.looks]):
             was, now = self.before.looks.get(tier, 0) / self.days, self.after.looks.get(tier, 0) / self.days
             lines.append(f"{tier} load: {now - was:+.1f} looks/day ({was:.1f} -> {now:.1f})")
@@ -127,10 +141,10 @@ def _load(policy: Policy, outcomes: Sequence[Outcome], handling_s: float | None)
     looks: Counter[str] = Counter()
     for one in outcomes:
         if one.to != HOLD:
-            looks[one.to] += _looks(policy, one)
+            looks[one.to] += looks_of(policy, one)
     cost, unknown = 0.0, list[str]()
     for tier, many in looks.items():
-        each = _cost_of_a_look(policy, tier, handling_s)
+        each = cost_of_a_look(policy, tier, handling_s)
         if isinstance(each, str):
             unknown.append(each)
         else:
@@ -148,12 +162,12 @@ def _load(policy: Policy, outcomes: Sequence[Outcome], handling_s: float | None)
     )
 
 
-def _looks(policy: Policy, outcome: Outcome) -> int:
+def looks_of(policy: Policy, outcome: Outcome) -> int:
     """How many people look at a task: in the first tier as many as the rule asks, above as the tier's protocol says."""
     return outcome.overlap or 1 if outcome.to == policy.first_tier else policy.tiers[outcome.to].readers
 
 
-def _cost_of_a_look(policy: Policy, tier: str, handling_s: float | None) -> float | str:
+def cost_of_a_look(policy: Policy, tier: str, handling_s: float | None) -> float | str:
     """What one look costs in wages, or why that is not known."""
     first = tier == policy.first_tier
     wages = [

@@ -104,7 +104,7 @@ def test_a_simulation_changes_nothing_and_says_what_would_change(home: Path, sto
     body = json.loads(hitl("policy", "simulate", home / "new.toml", "--project", "7", "--json").output)
 
     assert "10 decisions over 1.0 days; 6 would go elsewhere." in done.output
-    assert "automation asked for: 0% -> 70% (cannot certify yet: certificates come in step 7" in done.output
+    assert "automation 0% -> 70% asked for, certified error: none yet (certificates come in step 7" in done.output
     assert "L2 load: +6.0 looks/day (1.0 -> 7.0)" in done.output
     assert active is not None
     assert active.options["policy"]["routing"][0]["when"] == {"data": {"amount": {"gte": 9000}}}

@@ -108,3 +108,20 @@ def test_empty_pages_say_what_would_stand_there(store: Store):
 
     assert "No case yet." in ann.get("/projects/7/cases", headers=HTML).text
     assert "No override yet." in ann.get("/projects/7/overrides", headers=HTML).text
+
+
+def test_thresholds_stand_on_a_page_with_their_intervals(store: Store, numbers: list[int]):
+    empty = words(browser(store, 2).get("/projects/7/thresholds", headers=HTML).text)
+    error = {"low": 0.01, "high": 0.09, "value": 0.03}
+    cost = {"low": 12.0, "value": 14.0, "high": 19.5}
+    step = {"threshold": 0.9, "automated": 0.44, "error": error, "checked": 120, "looks": {"L1": 5.0}, "cost": cost}
+    sentences = ["1,000 decisions over 10.0 days.", "from 90%", "Best: 90%. It saves.", "Errors are.", "Nothing is."]
+    body = {"n": 1000, "cost": 20.0, "steps": [step], "best": 0.9, "sentences": sentences, "at_s": 0.0}
+    store.record("7", "thresholds", body)
+    page = words(browser(store, 2).get("/projects/7/thresholds", headers=HTML).text)
+    figures = browser(store, 2).get("/projects/7/thresholds", headers=JSON).json
+
+    assert "Nothing weighed yet" in empty
+    assert "90 % best 44 % 3 % 1 to 9 % 120 L1 5.0 12.00 to 19.50" in page
+    assert "Best: 90%. It saves." in page
+    assert figures["best"] == 0.9

@@ -58,7 +58,11 @@ def test_automation_load_and_cost_are_said_with_what_they_were():
     assert (found.before.cost, found.after.cost) == (pytest.approx(50), pytest.approx(30 + 480))
     assert (found.moved, found.changed) == (40, 0)
     said = "\n".join(found.sentences)
-    assert "automation asked for: 0% -> 31% (cannot certify yet" in said
+    assert found.headline == (
+        "automation 0% -> 31% asked for, certified error: none yet (certificates come in step 7, until then people "
+        "decide), L1 load -4.0 tasks/day, L2 load +4.0 tasks/day, cost +920%"
+    )
+    assert found.headline in said
     assert "L1 load: -4.0 looks/day (10.0 -> 6.0)" in said
     assert "L2 load: +8.0 looks/day (0.0 -> 8.0)" in said
     assert "cost: +920% (5.00 -> 51.00 a day)" in said
