@@ -17,7 +17,8 @@ from feedback.review.tiers import HISTORY, KEY, SKIP, key_of, proposal, task_dat
 from feedback.store import CaseRow, LookRow, StepRow
 from ml_backend.errors import LabelStudioError
 
-_AT_ONCE = 200  # copies and answers a turn: each may be a request, and the queue waits for the turn's end
+_AT_ONCE = 200  # copies a turn; one request brings them in
+_BACK_AT_ONCE = 50  # final answers a turn: each is two requests, and reviewers' next answers wait for the turn's end
 _NOT_FOUND, _REFUSED, _AWAY = 404, 400, 500
 
 
@@ -51,8 +52,8 @@ def hand_out(round_: Round, rooms: Rooms) -> None:
 def bring_back(round_: Round, rooms: Rooms) -> None:
     """Write decided answers into the source project."""
     decided = round_.store.cases(round_.project, states=("decided",))
-    round_.worked.left |= len(decided) > _AT_ONCE
-    for case in decided[:_AT_ONCE]:
+    round_.worked.left |= len(decided) > _BACK_AT_ONCE
+    for case in decided[:_BACK_AT_ONCE]:
         if not round_.may_write():
             return
         try:

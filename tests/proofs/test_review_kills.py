@@ -52,14 +52,17 @@ share = 0.0
 
 
 class Reviewer(threading.Thread):
-    """Somebody who answers what they are handed, as fast as Label Studio hands it out, and is always right.
+    """Somebody who answers what they are handed and is always right; every other one sends each third task up.
 
-    Every other one sends each third task up to the last tier.
+    Who is handed nothing asks again after `patience_s`: fifty who ask all the time leave Label Studio no time.
     """
 
-    def __init__(self, number: int, client: Client, rooms: dict[str, str], stop: threading.Event) -> None:
+    def __init__(
+        self, number: int, client: Client, rooms: dict[str, str], stop: threading.Event, *, patience_s: float = 0.5
+    ) -> None:
         super().__init__(name=f"reviewer {number}")
         self._number, self._client, self._rooms, self._stopped = number, client, rooms, stop
+        self._patience_s = patience_s
         self.said: list[int] = []  # annotations that Label Studio acknowledged
         self.refused = 0
 
@@ -67,11 +70,10 @@ class Reviewer(threading.Thread):
         while not self._stopped.is_set():
             try:
                 worked = [self.review(tier) for tier in tuple(self._rooms)]
-                if not any(worked):
-                    self._stopped.wait(0.5)
+                self._stopped.wait(0.0 if any(worked) else self._patience_s)
             except LabelStudioError:
                 self.refused += 1
-                self._stopped.wait(0.2)
+                self._stopped.wait(self._patience_s)
 
     def review(self, tier: str) -> bool:
         """Answer one copy; False where nothing is handed out."""
@@ -113,17 +115,19 @@ def test_reviewers_at_once_and_kills_lose_and_double_nothing(site: Site, tmp_pat
         # from here on web and worker die again and again
         worker.env["HITL_POLL_S"] = "2"
         stop = threading.Event()
-        crowd = [Reviewer(number, client, rooms, stop) for number, client in enumerate(clients)]
+        wait_s = 0.06 * people
+        crowd = [Reviewer(number, one, rooms, stop, patience_s=wait_s) for number, one in enumerate(clients)]
         for one in crowd:
             one.start()
         try:
             for number in range(kills):
                 time.sleep(chance.uniform(0.2, 2.0))
                 victim = worker if number == 0 or chance.random() < 0.6 else web
-                turns = _turns(store, project.id)
+                before = store.stats().events, _turns(store, project.id)
                 victim.kill()
                 victim.start()
-                _wait(partial(_has_turned, store, project.id, turns), worker, within_s=180)
+                _wait(partial(_goes_on, store, project.id, worker, *before), worker, within_s=180)
+                store.unpark(project.id, "turn")  # five deaths in one turn park it for a while, rightly
                 rooms.update(_rooms(store, project.id))
             _wait(lambda: _all_resolved(store, project.id, rooms), worker, within_s=1800)
         finally:
@@ -219,8 +223,10 @@ def _turns(store: Store, project: str) -> int:
     return len(store.records(project, "turn", limit=100_000))
 
 
-def _has_turned(store: Store, project: str, before: int) -> bool:
-    return _turns(store, project) > before
+def _goes_on(store: Store, project: str, worker: Process, events: int, turns: int) -> bool:
+    """Whether both halves are at work again: something came in, and a turn has ended or is under way."""
+    mine = any(row.owner.endswith(f":{worker.pid}") for row in store.works() if row.project == project)
+    return store.stats().events > events and (mine or _turns(store, project) > turns)
 
 
 def _idle(store: Store, project: str) -> bool:
