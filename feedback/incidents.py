@@ -19,7 +19,10 @@ _MOST = 10_000
 
 # what is an incident, in words; other counts of a web process are its daily work
 WORDS: Mapping[str, str] = {
-    "limit_met": "requests larger than a limit were refused",
+    "limit_bytes": "requests larger than HITL_MAX_BODY_MIB were refused",
+    "limit_depth": "requests with JSON nested too deep were refused",
+    "limit_tasks": "requests with more tasks than HITL_MAX_TASKS were refused",
+    "limit_values": "requests with more JSON values than a process can hold were refused",
     "login_failed": "requests without the right credentials were refused",
     "login_blocked": "requests from addresses with too many wrong credentials were refused",
     "webhook_not_stored": "events could not be stored; polls and sweeps bring them",
@@ -95,7 +98,7 @@ def last_day(store: Store, *, now_s: float) -> dict[str, int]:
 def told(counts: Mapping[str, int], *, only: Collection[str] = ()) -> list[str]:
     """Counts as sentences.
 
-    >>> told({"limit_met": 3})
-    ['3 requests larger than a limit were refused']
+    >>> told({"limit_tasks": 3})
+    ['3 requests with more tasks than HITL_MAX_TASKS were refused']
     """
     return [f"{number} {WORDS[name]}" for name, number in sorted(counts.items()) if not only or name in only]

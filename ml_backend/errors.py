@@ -30,7 +30,11 @@ class BodyError(BackendError):
 
 
 class TooLarge(BackendError):
-    """A request is beyond a limit in bytes, depth or tasks (HTTP 413)."""
+    """A request is beyond a limit (HTTP 413): "bytes", "depth", "values" or "tasks", as metrics name it."""
+
+    def __init__(self, message: str, *, limit: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.limit = limit
 
 
 class NotTrained(BackendError):

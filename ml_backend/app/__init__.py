@@ -72,7 +72,7 @@ def _answer_errors_in_json(app: Flask, metrics: Metrics) -> None:
     def refused(error: BackendError) -> Response:
         status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 400)
         if isinstance(error, TooLarge):
-            metrics.count("limit_met")
+            metrics.count(f"limit_{error.limit}")
         response = answer({"error": str(error), "hint": error.hint}, status)
         if isinstance(error, NotAllowed):
             metrics.count("login_failed")

@@ -13,6 +13,7 @@ from ml_backend.errors import BodyError, TooLarge
 
 _ENDS = "wsgi.input_terminated"  # set by servers whose input ends where the body does
 _DEPTH = 254  # levels that orjson writes; it reads 1,024, but what cannot be written again cannot be hashed or stored
+_TOO_DEEP = "depth limit"  # how orjson begins its refusal of more than 1,024 levels
 _DRAIN_S = 10.0  # how long we go on reading a body that is refused, so that the sender gets to see why
 _DRAIN_STALL_S = 0.5  # and how long it may pause meanwhile: it may be anybody, and holds a thread
 _DRAIN_BYTES = 1 << 10  # gunicorn waits until a block is full; the smaller, the sooner we look at the clock
@@ -31,27 +32,28 @@ class Limits:
 def read_json(environ: Mapping[str, Any], limits: Limits) -> Any:
     """Give the JSON body of a request (its WSGI environment), whatever content type it claims.
 
-    BodyError for what is empty, not UTF-8, not JSON or nested deeper than 254 levels; TooLarge beyond a limit.
+    BodyError for what is empty, not UTF-8 or not JSON; TooLarge beyond a limit, or nested deeper than 254 levels.
     """
     body = read_body(environ, limits)
     if not body:
-        raise BodyError(
-            "the body is empty; wanted JSON.", hint="Send a JSON object."
-        )
+        raise BodyError("the body is empty; wanted JSON.", hint="Send a JSON object.")
     # no body holds more values than it has commas and brackets: counting them is faster than parsing
     if len(body) > limits.values:
         values = body.count(b",") + body.count(b"[") + body.count(b"{")
         if values > limits.values:
-            raise TooLarge(f"the body holds more than {limits.values:,} JSON values.", hint="Send fewer tasks at once.")
+            wanted = f"the body holds more than {limits.values:,} JSON values."
+            raise TooLarge(wanted, limit="values", hint="Send fewer tasks at once.")
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        if error.msg.startswith(_TOO_DEEP):
+            raise _too_deep() from error
         raise BodyError(f"the body is not JSON: {error.msg[:120]}.", hint="Wanted JSON in UTF-8.") from error
     del body  # up to 256 MiB that need not be there twice
     try:
         orjson.dumps(value)  # faster than any walk of ours
     except orjson.JSONEncodeError as error:
-        raise BodyError(f"the body is nested deeper than {_DEPTH} levels.") from error
+        raise _too_deep() from error
     return value
 
 
@@ -102,4 +104,9 @@ def _patience(environ: Mapping[str, Any], seconds: float) -> None:
 
 
 def _too_many_bytes(limits: Limits) -> TooLarge:
-    return TooLarge(f"the body is larger than {limits.body_bytes:,} bytes.", hint="Select fewer tasks at once.")
+    wanted = f"the body is larger than {limits.body_bytes:,} bytes."
+    return TooLarge(wanted, limit="bytes", hint="Select fewer tasks at once.")
+
+
+def _too_deep() -> TooLarge:
+    return TooLarge(f"the body is nested deeper than {_DEPTH} levels.", limit="depth", hint="Send flatter JSON.")

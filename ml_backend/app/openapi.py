@@ -38,7 +38,7 @@ SECRET: list[_Schema] = [{"secret": []}, {"login": []}, {}]
 _REFUSALS = {
     "400": "Not JSON, a missing key, a wrong type, a project id that is none, or an unreadable label config.",
     "401": "Wrong or missing credentials.",
-    "413": "Beyond a limit in bytes, values or tasks.",
+    "413": "Beyond a limit in bytes, depth, values or tasks.",
     "429": "Too many wrong credentials from this address.",
     "503": "Something that we need is away; nothing was taken in.",
 }

@@ -90,7 +90,8 @@ class _Model:
         if not isinstance(tasks, list):
             raise BodyError("tasks is missing or no list.", hint="Wanted a list of task objects in 'tasks'.")
         if len(tasks) > self._limits.tasks:
-            raise TooLarge(f"the body holds more than {self._limits.tasks:,} tasks.", hint="Select fewer at once.")
+            wanted = f"the body holds more than {self._limits.tasks:,} tasks."
+            raise TooLarge(wanted, limit="tasks", hint="Select fewer at once.")
         results = self._predictor.predict(project, _text(body, "label_config"), tasks)
         version = results[0]["model_version"] if results else self._predictor.version(project)
         self._metrics.count("tasks", len(results))
@@ -169,9 +170,7 @@ def feedback_routes(webhook: Webhook | None, job_status: JobStatus | None, guard
 def _object(limits: Limits) -> Mapping[str, Any]:
     body = read_json(request.environ, limits)
     if not isinstance(body, dict):
-        raise BodyError(
-            f"the body is {kind(body)}; wanted an object.", hint="Label Studio sends {'project': ...}."
-        )
+        raise BodyError(f"the body is {kind(body)}; wanted an object.", hint="Label Studio sends {'project': ...}.")
     return body
 
 

@@ -21,14 +21,14 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def test_what_several_processes_met_is_one_sum(store: Store):
     for _ in range(2):
         incidents = Incidents(store, clock=lambda: 1000.0)
-        incidents.count("limit_met", 3)
+        incidents.count("limit_depth", 3)
         incidents.count("tasks", 10_000)  # daily work
         assert incidents.flush()
         assert incidents.flush()  # nothing twice
 
     found = last_day(store, now_s=1000.0)
-    assert found == {"limit_met": 6}
-    assert "6 requests larger than a limit" in told(found)[0]
+    assert found == {"limit_depth": 6}
+    assert "6 requests with JSON nested too deep" in told(found)[0]
 
 
 def test_yesterdays_are_no_news(store: Store):
