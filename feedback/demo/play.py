@@ -36,7 +36,7 @@ def play(
     with tempfile.TemporaryDirectory(prefix="hitl-demo-") as made:
         home = data_dir or Path(made)
         home.mkdir(parents=True, exist_ok=True)
-        console.print("Starting a real Label Studio (half a minute) ...", highlight=False)
+        console.print("Starting a real Label Studio (half a minute) ...")
         with (
             label_studio(home) as studio,
             service(home, label_studio_url=studio.url, api_key=studio.admin.token) as environ,
@@ -49,8 +49,10 @@ def play(
                 _work(studio, store, client, project, recipe, answers=answers, seconds=seconds, console=console)
                 _close(studio, store, project, console)
                 if keep:
-                    console.print(f"What the loop knows: {settings.url}/projects/{project}", highlight=False)
+                    console.print(f"What the loop knows: {settings.url}/projects/{project}")
                     _wait_for_reader(console)
+                else:
+                    console.print("It all stops now; `hitl demo --keep` leaves it running, to annotate in the browser.")
 
 
 def _make_project(client: Client, recipe: ProjectRecipe) -> str:
@@ -81,7 +83,7 @@ def _work(
     control = read_label_config(recipe.label_config).control(recipe.control)
     truth = recipe.answers()
     for number, (name, skill) in enumerate(_SKILLS.items()):
-        account = sign_up(studio.url, client.invitation(), f"{name.lower()}@example.com")
+        account = sign_up(studio.url, client.invitation(), f"{name.lower()}.{project}@example.com")
         own = Client(studio.url, account.token)
         people.append(Annotator(own, project, control, truth, name=name, skill=skill, seed=number, stop=enough))
     for person in people:
@@ -108,7 +110,7 @@ def _close(studio: LocalLabelStudio, store: Store, project: str, console: Consol
     status: dict[str, Any] = project_status(store, known_project(store, project))
     verdicts = [record.body for record in store.records(project, "verdict")]
     console.print(view.summary(sorted(verdicts, key=lambda verdict: verdict["at_s"]), status))
-    console.print(f"Log in: {studio.url}/projects/{project}/   {studio.email} / {studio.password}", highlight=False)
+    console.print(f"Log in: {studio.url}/projects/{project}/   {studio.email} / {studio.password}", soft_wrap=True)
 
 
 def _wait_for_reader(console: Console) -> None:

@@ -43,7 +43,7 @@ def summary(verdicts: Sequence[Mapping[str, Any]], status: Mapping[str, Any]) ->
             str(verdict["rows"]),
             _percent(verdict["accuracy"]),
             _percent(verdict["champion_accuracy"]),
-            "[green]promoted[/green]" if verdict["promote"] else "[yellow]kept out[/yellow]",
+            Text("promoted", style="green") if verdict["promote"] else Text("kept out", style="yellow"),
             verdict["reason"],
         )
     table.caption = f"audit accuracy {_accuracy(status.get('audit_accuracy'))}; {_agreement(status.get('agreement'))}"

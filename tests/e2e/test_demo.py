@@ -30,6 +30,7 @@ def test_the_demo_ends_with_promotions_and_an_address_to_log_in_at(tmp_path: Pat
     assert done.returncode == 0, done.stderr
     assert re.search(r"m\d+-[0-9a-f]+.*promoted", done.stdout), done.stdout
     assert re.search(r"Log in: http://127\.0\.0\.1:\d+/projects/1/", done.stdout)
+    assert "hitl demo --keep" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert "requests failed" not in done.stdout
 
@@ -39,6 +40,7 @@ def test_the_demo_ends_with_promotions_and_an_address_to_log_in_at(tmp_path: Pat
     [
         (["--recipe", "digts"], "did you mean 'digits'"),
         (["--recipe", "spam"], "needs a CSV file"),
+        (["--data", "mine.csv"], "--recipe spam --data mine.csv"),
         (["--recipe", "spam", "--data", "nowhere.csv"], "cannot be read"),
     ],
 )

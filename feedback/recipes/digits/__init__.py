@@ -6,6 +6,7 @@ import base64
 from io import BytesIO
 from pathlib import Path
 
+from feedback.errors import RecipeError
 from feedback.policy import Policy
 from feedback.policy.schema import Overlap, Queue
 from feedback.recipes import ProjectRecipe
@@ -23,6 +24,10 @@ LABEL_CONFIG = """<View>
 
 def make(*, data: Path | None, text: str, label: str, limit: int | None) -> ProjectRecipe:  # noqa: ARG001
     """Draw the digits, in the data set's own order; `limit` keeps the first so many."""
+    if data is not None:
+        raise RecipeError(
+            "the digits recipe brings its own images.", hint=f"Texts of yours: --recipe spam --data {data}"
+        )
     from sklearn.datasets import load_digits
 
     digits = load_digits()
