@@ -24,7 +24,7 @@ def why(
     """Show where a task went and why, decided once more from what was recorded, and what people did with it since."""
     from feedback.connecting import policy_of
     from feedback.reports.review import case_report
-    from feedback.reports.story import story
+    from feedback.reports.story import in_words
     from feedback.routing import why as explain
     from feedback.wiring import known_project, opened, settings_from_environment, workshop_of
 
@@ -51,7 +51,7 @@ def why(
     for signal in signals if not as_json else ():
         typer.echo(f"Signal {signal.name} = {signal.value!r} at {_time(signal.at_s)} from {signal.source or 'unknown'}")
     for report in cases if not as_json else ():
-        for number, line in enumerate(story(report, reasons)):
+        for number, line in enumerate(in_words(report, reasons)):
             typer.echo(f"{'  ' if number else ''}{line}")
     if any(one.same is False for one in found):
         raise SystemExit(1)

@@ -12,6 +12,7 @@ from feedback.dashboard.showing import Refused
 from feedback.errors import NotStored
 from feedback.reports.overrides import override_figures
 from feedback.reports.review import CaseReport, case_report
+from feedback.reports.story import story
 from feedback.review.cases import is_blind
 from feedback.review.table import LIVE, MEANING
 from feedback.store import CaseRow, Store
@@ -71,11 +72,13 @@ def add_review(
                 hint="What was said before is shown once it is decided; an admin or approver sees it now.",
             )
         with_names = may_rule(look.role) and request.args.get("names") == "shown"
+        told = story(report, look.policy.reasons, name=lambda person: named(person, look, with_names))
         figures = report.to_json()
         for row in (*figures["trail"], *figures["looks"]):
             person = row.pop("person")
             row["who"] = "" if person is None else named(person, look, with_names)
-        return show("case", {"project": look.row.id, "title": look.row.title, **figures}, look, meaning=MEANING)
+        figures = {"project": look.row.id, "title": look.row.title, **figures}
+        return show("case", figures, look, meaning=MEANING, story=told)
 
     @routes.get("/projects/<project>/thresholds")
     def thresholds(project: str) -> Response:

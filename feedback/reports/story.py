@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from feedback.reports.review import CaseReport
 from feedback.review.context import clock_time, words
@@ -16,7 +17,7 @@ _SAYS: Mapping[str, str] = {
     "place": "is handed out at {tier}: task {task} of project {room}",
     "start": "is begun",
     "look": "waits for more readers",
-    "refuse": "is open again, since what person {person} says does not count",
+    "refuse": "is open again, since what {who} says does not count",
     "ask": "waits, and its clocks stand still",
     "answered": "goes on at {tier}",
     "warn": "somebody is told",
@@ -32,28 +33,48 @@ _SAYS: Mapping[str, str] = {
 _BY = ("start", "settle", "decide")  # moves that are somebody's own
 
 
-def story(report: CaseReport, reasons: Mapping[str, str]) -> list[str]:
-    """Tell a case from its first line to how it stands; `reasons` are codes as people read them."""
-    case = report.case
-    told = [(step.at_s, 1, _step(step)) for step in report.trail]
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One sentence of a story, and when it happened."""
+
+    at_s: float
+    says: str
+
+
+def story(
+    report: CaseReport,
+    reasons: Mapping[str, str],
+    *,
+    name: Callable[[int], str] = lambda person: f"person {person}",
+) -> list[Line]:
+    """Tell a case line by line; `reasons` are codes as people read them, `name` is what people are called."""
+    told = [(step.at_s, 1, _step(step, name)) for step in report.trail]
     # an answer is older than the move that it led to, and no clock of Label Studio's may put it after
-    told += [(look.at_s, 0, _look(look, reasons)) for look in report.looks if look.round != HONEYPOT]
-    lines = [f"{clock_time(at_s)}  {what}" for at_s, _kind, what in sorted(told, key=lambda one: one[:2])]
-    lines += [proof.statement for proof in report.proofs]
+    told += [(look.at_s, 0, _look(look, reasons, name)) for look in report.looks if look.round != HONEYPOT]
+    return [Line(at_s, says) for at_s, _kind, says in sorted(told, key=lambda one: one[:2])]
+
+
+def in_words(report: CaseReport, reasons: Mapping[str, str]) -> list[str]:
+    """The same as text, from what the case is to how it stands."""
+    case = report.case
+    lines = [f"{clock_time(line.at_s)}  {line.says}" for line in story(report, reasons)]
     answer = f": {words(case.answer)}" if case.state in ("decided", "resolved") else ""
     now = MEANING[case.state]  # type: ignore[index]  # what is stored came from the table
-    return [f"Case {case.id}, at {case.tier}, round {case.round}", *lines, f"Now {case.state}{answer} ({now})"]
+    asked = [proof.statement for proof in report.proofs]
+    head = f"Case {case.id}, at {case.tier}, round {case.round}"
+    return [head, *lines, *asked, f"Now {case.state}{answer} ({now})"]
 
 
-def _step(step: StepRow) -> str:
+def _step(step: StepRow, name: Callable[[int], str]) -> str:
+    who = "somebody" if step.person is None else name(step.person)
     where = {"task": step.body.get("task"), "room": step.body.get("room")}
-    says = _SAYS[step.event].format(tier=step.tier, person=step.person, **where)
-    by = f" by person {step.person}" if step.person is not None and step.event in _BY else ""
+    says = _SAYS[step.event].format(tier=step.tier, who=who, **where)
+    by = f" by {who}" if step.person is not None and step.event in _BY else ""
     return f"{says}{by}{f': {step.note}' if step.note else ''}"
 
 
-def _look(look: LookRow, reasons: Mapping[str, str]) -> str:
-    who = f"person {look.person}" if look.person is not None else "somebody"
+def _look(look: LookRow, reasons: Mapping[str, str], name: Callable[[int], str]) -> str:
+    who = "somebody" if look.person is None else name(look.person)
     parts = [look.verdict or "no verdict", reasons.get(look.reason, look.reason), look.comment]
     if look.answer is not None:
         parts[0] += f", {words(look.answer)}"

@@ -46,7 +46,7 @@ def test_a_case_tells_its_whole_trail_under_pseudonyms(store: Store, numbers: li
     named = words(browser(store, 2).get(f"/projects/7/cases/{numbers[0]}?names=shown", headers=HTML).text)
 
     assert "Proposed spam by model, 61 % sure" in page
-    assert "refuse" in page
+    assert "is open again, since what Person" in page
     assert "not counted" in page
     assert "Right label, wrong extent" in page  # the reason's words, not its code
     assert "Name of 3" in named
