@@ -36,7 +36,7 @@ from feedback.review.rooms import Rooms
 from feedback.store import ProjectRow, Store
 from feedback.thresholds import keep_weighed
 from feedback.turning import Platform, Turn, UnderWay
-from ml_backend.errors import ArtefactError, LabelConfigError, LabelStudioError, NotTrained, UnknownName
+from ml_backend.errors import LabelConfigError, LabelStudioError, NotTrained, UnknownName
 from ml_backend.label_config import Control, LabelConfig, read_label_config
 from ml_backend.registry import Bundle, Registry
 
@@ -185,11 +185,11 @@ class Loop:
         return replace(scene, tasks={**scene.tasks, **worked.reopened}) if worked.reopened else scene
 
     def _champion(self, under: UnderWay) -> Bundle | None:
-        try:
-            return self._champions.get(under.project)
-        except ArtefactError as error:
-            under.notes.append(f"the champion is not loaded: {error}")
-            return None
+        champion = self._champions.get(under.project)
+        if refused := self._champions.refused(under.project):
+            instead = f"{champion.version}, the one before, serves" if champion else "none serves until one is trained"
+            under.notes.append(f"the champion is not loaded: {refused} {instead}.")
+        return champion
 
 
 def _dataset(scene: Scene, settlement: Settlement) -> Dataset:

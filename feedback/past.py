@@ -44,7 +44,7 @@ def as_past(decided: Iterable[tuple[Decision, Mapping[str, Any]]], *, handling_s
 def open_tasks_now(store: Store, project: ProjectRow, policy: Policy, workshop: Workshop, *, now_s: float) -> Past:
     """The tasks of a project as they are now: what a first policy is tried on, before anything was decided.
 
-    Raises LabelConfigError for a project that we cannot read, ArtefactError for a champion that was altered.
+    Raises LabelConfigError for a project that we cannot read.
     """
     config = read_label_config(project.label_config)
     scene = read_scene(store, project, policy, config, config.control(policy.model.control))

@@ -193,9 +193,23 @@ class Predictor:
                 self._unload_others(project)
         except Exception as error:  # noqa: BLE001 - a database that is down, an artefact of anyone's making: keep serving
             self._count("load_failed", 1)
+            self._sit_back(project, seat)
             _log.error("project %s keeps %s: %s", project, seat.serving and seat.serving.version, error)
         finally:
             seat.checked_s = self._clock()
+
+    def _sit_back(self, project: str, seat: _Seat) -> None:
+        """A process that was started after a champion was damaged serves the one before it."""
+        if seat.serving is not None or seat.blind is None:
+            return
+        try:
+            former = self._registry.former(project)
+            if former is not None:
+                bundle = self._load(self._registry.artefact(project, former.version).data, former.digest)
+                seat.serving = _Serving(former, bundle)
+                self._unload_others(project)
+        except Exception as error:  # noqa: BLE001 - the same: it answers empty until one of them can be read
+            _log.error("project %s: neither can the model before be loaded: %s", project, error)
 
     def _seat(self, project: str) -> _Seat:
         with self._lock:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from feedback.policy import Policy
-from ml_backend.errors import UnknownName
+from ml_backend.errors import ArtefactError, UnknownName
 from ml_backend.features.cache import FeatureCache
 from ml_backend.features.media import Media
 from ml_backend.label_config import Control, LabelConfig
@@ -60,5 +60,8 @@ def mirror(registry: Registry, folder: Registry, project: str) -> None:
     champion, known = registry.champion(project), folder.champion(project)
     if champion is None or (known is not None and known.version == champion.version):
         return
-    folder.add(project, champion.version, registry.artefact(project, champion.version), {})
+    try:
+        folder.add(project, champion.version, registry.artefact(project, champion.version), {})
+    except ArtefactError:
+        return  # altered, which the turn says; what the folder has serves on
     folder.promote(project, champion.version)

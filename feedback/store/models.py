@@ -14,7 +14,7 @@ from feedback.store.records import Records
 from ml_backend.errors import ArtefactError, UnknownName
 from ml_backend.registry import Artefact, Ref, digest_of
 
-_CHAMPION = "champion"
+_CHAMPION, _FORMER = "champion", "former"
 
 
 class Models:
@@ -25,11 +25,18 @@ class Models:
 
     def champion(self, project: str) -> Ref | None:
         """Name the model that serves; None before the first promotion."""
+        return self._named(project, _CHAMPION)
+
+    def former(self, project: str) -> Ref | None:
+        """Name the champion before; a rollback makes it the one that was rolled back."""
+        return self._named(project, _FORMER)
+
+    def _named(self, project: str, name: str) -> Ref | None:
         alias, model = schema.alias.c, schema.model.c
         query = (
             select(model.version, model.digest)
             .join_from(schema.alias, schema.model, (model.project == alias.project) & (model.version == alias.version))
-            .where(alias.project == project, alias.name == _CHAMPION)
+            .where(alias.project == project, alias.name == name)
         )
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
@@ -76,8 +83,16 @@ class Models:
             known = select(table.version).where(table.project == project, table.version == version)
             if connection.execute(known).scalar() is None:
                 raise self._unknown(project, version)
-            row = {"project": project, "name": _CHAMPION, "version": version, "changed_s": self._database.clock()}
-            self._database.upsert(connection, schema.alias, [row])
+            alias = schema.alias.c
+            held = select(alias.version).where(alias.project == project, alias.name == _CHAMPION)
+            names = {_CHAMPION: version}
+            if (before := connection.execute(held).scalar()) not in (None, version):
+                names[_FORMER] = before
+            now_s = self._database.clock()
+            rows = [
+                {"project": project, "name": name, "version": one, "changed_s": now_s} for name, one in names.items()
+            ]
+            self._database.upsert(connection, schema.alias, rows)
             if verdict is not None:
                 self._records.record(project, "verdict", verdict)
 

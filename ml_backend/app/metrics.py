@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
@@ -89,6 +89,8 @@ class _Values(Collector):
     def __init__(self, values: Mapping[str, float]) -> None:
         self._values = values
 
-    def collect(self) -> Iterable[GaugeMetricFamily]:
+    def collect(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
+        """What only grows is named `…_total`, as Prometheus wants."""
         for name, value in sorted(self._values.items()):
-            yield GaugeMetricFamily(name, name.replace("_", " "), value=value)
+            kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+            yield kind(name, name.replace("_", " "), value=value)

@@ -15,7 +15,7 @@ from ml_backend.errors import ArtefactError, UnknownName
 
 from .protocol import Artefact, Ref, digest_of
 
-_CHAMPION = "champion.json"
+_CHAMPION, _FORMER = "champion.json", "former.json"
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
@@ -27,18 +27,25 @@ class FolderRegistry:
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
-        self._seen: dict[str, tuple[tuple[int, int, int], Ref]] = {}
+        self._seen: dict[tuple[str, str], tuple[tuple[int, int, int], Ref]] = {}
 
     def champion(self, project: str) -> Ref | None:
         """The serving model; a promotion by another process is seen at the next call."""
-        file = self._folder(project) / _CHAMPION
+        return self._named(project, _CHAMPION)
+
+    def former(self, project: str) -> Ref | None:
+        """The champion before; a rollback makes it the one that was rolled back."""
+        return self._named(project, _FORMER)
+
+    def _named(self, project: str, name: str) -> Ref | None:
+        file = self._folder(project) / name
         try:
             status = file.stat()
             stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
-            known = self._seen.get(project)
+            known = self._seen.get((project, name))
             if known is None or known[0] != stamp:
                 body = json.loads(file.read_bytes())
-                known = self._seen[project] = (stamp, Ref(body["version"], body["digest"]))
+                known = self._seen[project, name] = (stamp, Ref(body["version"], body["digest"]))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -66,14 +73,17 @@ class FolderRegistry:
         _write(folder / f"{name}.json", json.dumps(body, sort_keys=True).encode())
 
     def promote(self, project: str, version: str) -> None:
-        """Make a version the champion by renaming one small file."""
+        """Make a version the champion by renaming one small file; the one before stands in another."""
         digest = self._card(project, version)["digest"]
+        champion = self._folder(project) / _CHAMPION
+        if champion.exists() and json.loads(champion.read_bytes())["version"] != version:
+            _write(self._folder(project) / _FORMER, champion.read_bytes())
         body = json.dumps({"version": version, "digest": digest}).encode()
-        _write(self._folder(project) / _CHAMPION, body)
+        _write(champion, body)
 
     def versions(self, project: str) -> list[str]:
         """All versions, the oldest first."""
-        found = [file.stem for file in self._folder(project).glob("*.json") if file.name != _CHAMPION]
+        found = [file.stem for file in self._folder(project).glob("*.json") if file.name not in (_CHAMPION, _FORMER)]
         cards = [json.loads((self._folder(project) / f"{name}.json").read_bytes()) for name in found]
         return [card["version"] for card in sorted(cards, key=lambda card: (card["order"], card["version"]))]
 
@@ -98,7 +108,7 @@ class FolderRegistry:
     @staticmethod
     def _name(given: str) -> str:
         """A file name for any id, also one that was made to leave the folder."""
-        if _PLAIN.fullmatch(given) and given != "champion":
+        if _PLAIN.fullmatch(given) and given not in ("champion", "former"):
             return given
         return f"={hashlib.sha256(given.encode('utf-8', 'surrogatepass')).hexdigest()[:40]}"
 

@@ -34,6 +34,10 @@ class Registry(Protocol):
         """The serving model, None before the first promotion and for a project never heard of. Cheap."""
         ...
 
+    def former(self, project: str) -> Ref | None:
+        """The champion before the one of now, which serves where that one cannot be read; None where there was none."""
+        ...
+
     def artefact(self, project: str, version: str) -> Artefact:
         """The bytes of a version; UnknownName for one that was never added."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
@@ -324,3 +325,41 @@ def test_whatever_was_lost_or_late_of_several_lives_a_sweep_makes_good(
 
     assert known(moving.store, project) == truth(world.pages)
     assert moving.store.verify(project)["projection"] == "ok"
+
+
+class Endless:
+    """A Label Studio with any number of tasks, each with one answer, none of which is held in memory."""
+
+    def __init__(self, tasks: int) -> None:
+        self.tasks = tasks
+
+    def page(self, project: str, *, above: int, size: int) -> Page:
+        numbers = range(above + 1, min(above + size, self.tasks) + 1)
+        found = tuple((task(n, "x" * 200), (answer(n, task=n),)) for n in numbers)
+        return Page(found, {n: frozenset({n}) for n in numbers}, numbers[-1] if len(numbers) == size else None)
+
+    def describe(self, project: str) -> dict[str, Any]:
+        return {"title": "old", "label_config": "<View/>"}
+
+    def newest(self, project: str) -> str:
+        return at(1)
+
+    def is_ours(self) -> bool:
+        return True
+
+
+@pytest.mark.slow
+def test_a_sweep_holds_one_stretch_in_memory_however_large_the_project_is(store: Store):
+    def peak(tasks: int) -> int:
+        tracemalloc.start()
+        try:
+            assert sweep(store, Endless(tasks), "1", clock=lambda: 1000.0, size=100).complete
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(500)  # what is made once
+    few, many = peak(1_000), peak(6_000)
+
+    assert len(store.task_ids("1")) == 6_000
+    assert many < 1.3 * few

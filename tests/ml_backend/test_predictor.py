@@ -118,6 +118,23 @@ def test_a_champion_that_cannot_be_loaded_leaves_the_previous_one_serving_and_is
     assert predictor.version("1") == "bad"
 
 
+def test_a_process_that_starts_beside_a_damaged_champion_serves_the_one_before():
+    registry, clock = FakeRegistry({"1": "bad"}, broken={"bad"}, formers={"1": "good"}), FakeClock()
+    predictor = make(registry, clock=clock, retry_s=30)
+
+    assert said(predictor.predict("1", CONFIG, tasks("A"))) == ["A"]
+    assert predictor.version("1") == "good"
+    registry.broken.clear()
+    clock.pass_s(31)
+    assert predictor.version("1") == "bad"
+
+
+def test_where_neither_can_be_read_it_answers_empty():
+    predictor = make(FakeRegistry({"1": "bad"}, broken={"bad", "good"}, formers={"1": "good"}))
+
+    assert said(predictor.predict("1", CONFIG, tasks("A"))) == [None]
+
+
 def test_a_registry_that_is_down_changes_nothing_for_who_is_served():
     registry, clock = FakeRegistry({"1": "m1"}), FakeClock()
     predictor = make(registry, clock=clock)

@@ -52,6 +52,7 @@ class FakeRegistry:
 
     champions: dict[str, str] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
+    formers: dict[str, str] = field(default_factory=dict)
     down: bool = False
     asked: int = 0
     loaded: list[str] = field(default_factory=list)
@@ -63,6 +64,10 @@ class FakeRegistry:
         if self.down:
             raise OSError("the database is down")
         version = self.champions.get(project)
+        return version and FakeRef(version, f"digest of {version}")
+
+    def former(self, project: str) -> Any:
+        version = self.formers.get(project)
         return version and FakeRef(version, f"digest of {version}")
 
     def artefact(self, project: str, version: str) -> Any:

@@ -41,9 +41,10 @@ def test_a_browser_gets_a_page_with_a_strict_content_security_policy():
     assert answer.mimetype == "text/html"
     assert "ML backend for Label Studio" in answer.text
     assert "<script" not in answer.text
-    csp = answer.headers["Content-Security-Policy"]
-    assert csp.startswith("default-src 'none'; script-src 'self';")
-    assert "frame-ancestors 'none'" in csp
+    assert answer.headers["Content-Security-Policy"] == (
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
@@ -308,7 +309,7 @@ def test_what_is_beyond_a_limit_is_413_and_counted():
 def test_metrics_count_requests_by_route_and_take_in_gauges():
     from ml_backend.app import Metrics
 
-    backend = client(metrics=Metrics(lambda: {"hitl_queue_rows": 42.0}))
+    backend = client(metrics=Metrics(lambda: {"hitl_queue_rows": 42.0, "hitl_reconcile_missed_total": 7.0}))
     backend.post("/predict", json=predict_body("1", "A", "B"))
     backend.get("/secret-path-of-a-caller")
 
@@ -318,6 +319,7 @@ def test_metrics_count_requests_by_route_and_take_in_gauges():
     assert 'hitl_request_seconds_count{route="other",status="404"} 1.0' in text
     assert 'hitl_serving_events_total{event="tasks"} 2.0' in text
     assert "hitl_queue_rows 42.0" in text
+    assert "# TYPE hitl_reconcile_missed_total counter\nhitl_reconcile_missed_total 7.0" in text
     assert "secret-path" not in text
 
 
