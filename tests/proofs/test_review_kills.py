@@ -121,7 +121,7 @@ def test_reviewers_at_once_and_kills_lose_and_double_nothing(site: Site, tmp_pat
             one.start()
         try:
             for number in range(kills):
-                time.sleep(chance.uniform(0.5, 6.0))
+                time.sleep(chance.uniform(0.2, size(ci=2, full=6)))
                 victim = worker if number == 0 or chance.random() < 0.6 else web
                 before = store.stats().events, _turns(store, project.id)
                 victim.kill()
