@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from feedback.learning.dataset import Dataset
 from feedback.learning.model_voter import Heard, hear_model
-from feedback.learning.opinions import Opinions, Weighing
+from feedback.learning.opinion import Opinions
+from feedback.learning.opinions import Weighing
 from feedback.learning.scene import Scene
 from feedback.learning.settling import Settlement, settle
 from ml_backend.models import Recipe
@@ -34,9 +35,12 @@ def conclude(scene: Scene, weighing: Weighing) -> Settlement:
 
 
 def opinions_of(scene: Scene, weighing: Weighing) -> Opinions:
-    """What the votes say together on the tasks that models learn from; no other task has an opinion."""
-    learned = [vote for vote in scene.votes if scene.roles[vote.task] == "train"]
-    return weighing.of(scene.project.id, learned, by=scene.policy.consensus.method)
+    """What the votes say together on the tasks that models learn from; no other task has an opinion.
+
+    Gold tells how people err, where it was answered enough; what gold tasks say is settled by people alone.
+    """
+    heard = [vote for vote in scene.votes if scene.roles[vote.task] == "train" or vote.task in scene.book]
+    return weighing.of(scene.project.id, heard, by=scene.policy.consensus.method, gold=scene.book)
 
 
 def hear(scene: Scene, weighing: Weighing, dataset: Dataset, recipe: Recipe, *, but: Collection[int]) -> Heard:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from feedback.consensus.voters import suggest
 from feedback.learning.dataset import Dataset, Row, single_label
-from feedback.learning.opinions import Opinions
+from feedback.learning.opinion import Opinions
 from feedback.votes import Floats, Ints, Votes
 from ml_backend.calibration import fit_temperature
 from ml_backend.errors import NotTrained

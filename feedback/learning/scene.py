@@ -15,7 +15,7 @@ from feedback.people.goldbook import gold_tasks, in_drawn_order
 from feedback.policy import Policy
 from feedback.store import ProjectRow, Store, Vote
 from ml_backend.label_config import Control, LabelConfig
-from ml_backend.records import Known, Task, with_known
+from ml_backend.records import Answer, Known, Task, with_known
 
 _USUAL_SHARE = 0.1  # of a project that was never connected: it teaches us by webhooks alone
 
@@ -35,7 +35,8 @@ class Scene:
     doubled: frozenset[int] = field(repr=False)  # drawn for several blind votes: where agreement is measured
     votes: tuple[Vote, ...] = field(repr=False)  # people's latest answers to our control
     routes: Routes = field(default_factory=Routes)  # who looks at what, as it was decided last
-    gold: tuple[int, ...] = ()  # tasks whose answer is known and that are asked, in drawn order
+    gold: tuple[int, ...] = ()  # tasks of the gold book that are asked, in drawn order
+    book: Mapping[int, Answer] = field(default_factory=dict, repr=False)  # known answers, of retired tasks too
     stale: Mapping[int, int] = field(default_factory=dict, repr=False)  # votes that count no more: a label changed
     known: Mapping[int, Known] = field(default_factory=dict, repr=False)  # beside the data of tasks: what was recorded
 
@@ -77,7 +78,7 @@ def read_scene(
     roll = (roster or Roster()).read(store, project.id, draws)
     tasks = roll.tasks
     # the answer is that of a content: the number may have passed to another task since
-    book = [one for one in gold_tasks(store, project.id).values() if one.asked and roll.units.get(one.task) == one.unit]
+    book = [one for one in gold_tasks(store, project.id).values() if roll.units.get(one.task) == one.unit]
     said = [vote for vote in store.votes(project.id) if vote.control == control.name and vote.task in tasks]
     standing = renewed(said, renewals(store, project.id))
     return Scene(
@@ -92,7 +93,8 @@ def read_scene(
         doubled=roll.doubled,
         votes=standing.votes,
         routes=standing_routes(store, project, policy),
-        gold=tuple(in_drawn_order(draws.secret, book)),
+        gold=tuple(in_drawn_order(draws.secret, [one for one in book if one.asked])),
+        book={one.task: one.answer for one in book if one.answer is not None},
         stale=standing.stale,
         known=_known(store, project, policy, tasks),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from feedback.learning.dataset import Settled
-from feedback.learning.opinions import Opinion
+from feedback.learning.opinion import Opinion
 from ml_backend.records import Answer
 
 
@@ -46,7 +46,8 @@ def settle(
     (or the wanted number, if larger); what is still tied then stays unsettled and is asked no more.
 
     Where `opinions` know better (people weighed by their reliability), theirs is the answer, and a tie is settled once
-    they are as `sure`. The tasks of `again` are asked for one more vote below `max_votes`, settled or not.
+    they are as `sure`; nothing is settled while an answer that nobody gave is likelier. The tasks of `again` are asked
+    for one more vote below `max_votes`, settled or not.
 
     >>> from ml_backend.records import Answer
     >>> from types import SimpleNamespace as Vote
@@ -63,6 +64,7 @@ def settle(
         wants = wanted.get(task, 1)
         leaders, opinion = _leaders(said), (opinions or {}).get(task)
         decided = len(leaders) == 1 or (opinion is not None and opinion.confidence >= sure)
+        decided &= opinion is None or not opinion.doubted
         done = decided and len(said) >= wants
         if done:
             answer = leaders[0] if opinion is None else opinion.answer
@@ -85,4 +87,5 @@ def _settled(task: int, answer: Answer, said: Sequence[_Said], opinion: Opinion 
     if opinion is None:
         return Settled(task, answer, len(said), behind, annotations, confidence=behind, weight=round(behind, 2))
     confidence, weight = opinion.confidence, opinion.weight
+    behind = behind or confidence  # of what was fused nobody gave just this, and all of them some of it
     return Settled(task, answer, len(said), behind, annotations, confidence=confidence, weight=weight)

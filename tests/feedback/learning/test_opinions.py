@@ -80,7 +80,7 @@ def test_a_single_vote_is_as_good_as_its_person():
         (crowd(truths(40), shared=0, right=[0.9, 0.9, 0.9]), "too few"),
         (crowd(truths(40), shared=40, right=[0.9, 0.6]), "2 people"),
         (crowd(["good"] * 40, shared=40, right=[1.0, 1.0, 1.0]), "same answer"),
-        ([Said(1, person, Answer("number", person)) for person in range(9)], "not right or wrong"),
+        ([Said(1, person, Answer("choices", (str(person),))) for person in range(201)], "too many"),
     ],
 )
 def test_where_too_little_is_known_of_people_majorities_decide(votes: list[Said], why: str):
@@ -89,6 +89,58 @@ def test_where_too_little_is_known_of_people_majorities_decide(votes: list[Said]
     assert not found.by_task
     assert found.method == "majority"
     assert why in found.reason
+
+
+def test_gold_tells_who_errs_of_three_people_one_of_whom_is_wrong_more_often_than_not():
+    ours, raw = [], []
+    for seed in range(8):
+        truth, rng, right = truths(160, seed), random.Random(seed), (0.97, 0.88, 0.2)
+        votes = crowd(truth[:20], shared=20, right=right, seed=seed)
+        for task in range(20, 160):
+            for person in rng.sample(range(3), 2):
+                said = truth[task] if rng.random() < right[person] else next(o for o in LABELS if o != truth[task])
+                votes.append(Said(task, person, ANSWERS[said]))
+        gold = {task: ANSWERS[truth[task]] for task in range(20)}
+        found = weigh(votes, by="auto", gold=gold).by_task
+        settled = settle(votes, {}, max_votes=2, opinions=found, sure=0.5).settled
+        ours.append(np.mean([one.answer == ANSWERS[truth[one.task]] for one in settled if one.task >= 20]))
+        raw.append(np.mean([vote.answer == ANSWERS[truth[vote.task]] for vote in votes if vote.task >= 20]))
+
+    assert np.mean(ours) > np.mean(raw) + 0.15
+    assert min(ours) > 0.85
+
+
+def test_what_is_believed_less_than_an_answer_that_nobody_gave_is_not_settled_but_asked_again():
+    truth = truths(200)
+    votes = crowd(truth, shared=200, right=[0.97, 0.95, 0.15])
+    alone = Said(900, 2, ANSWERS["good"])
+    found = weigh([*votes, alone], by="auto", gold=dict(enumerate(ANSWERS[one] for one in truth[:60])))
+    settlement = settle([*votes, alone], {}, max_votes=3, opinions=found.by_task)
+
+    assert found.by_task[900].doubted
+    assert found.by_task[900].answer == ANSWERS["good"]
+    assert 900 not in {one.task for one in settlement.settled}
+    assert settlement.wanting[900] == 1
+
+
+def test_gold_tasks_get_no_opinion_and_are_settled_by_people_alone():
+    truth = truths(120)
+    votes = crowd(truth, shared=120, right=[0.95, 0.9, 0.3])
+    gold = {task: ANSWERS[truth[task]] for task in range(30)}
+    found = weigh(votes, by="auto", gold=gold)
+
+    assert "gold" in found.reason
+    assert found.by_task.keys() == found.rows.keys() == found.gain.keys() == set(range(30, 120))
+
+
+def test_one_person_is_weighed_by_gold_alone():
+    truth = truths(100)
+    votes = crowd(truth, shared=0, right=[0.8])
+    gold = {task: ANSWERS[truth[task]] for task in range(40)}
+
+    assert not weigh(votes, by="auto").by_task
+    found = weigh(votes, by="auto", gold=gold).by_task
+    assert 0.6 < np.mean([one.confidence for one in found.values()]) < 0.9
 
 
 def test_an_unknown_method_leaves_it_to_majorities_and_says_so():
