@@ -30,6 +30,7 @@ class Settings:
     public_url: str = ""  # where Label Studio reaches us; "" : http://host:port
     label_studio_url: str = ""
     label_studio_api_key: str = ""  # personal access token, or legacy token
+    label_studio_public_url: str = ""  # where browsers reach Label Studio, for links; "" : label_studio_url
     webhook_secret: str = ""  # several, comma-separated, for rotation; "" : one made and kept in the store
     basic_auth_user: str = ""
     basic_auth_password: str = ""
@@ -143,7 +144,7 @@ def _check(settings: Settings) -> None:
         raise SettingsError(f"HITL_DURABILITY is {settings.durability!r}; wanted full or normal.")
     if settings.log_level not in ("debug", "info", "warning", "error"):
         raise SettingsError(f"HITL_LOG_LEVEL is {settings.log_level!r}; wanted debug, info, warning or error.")
-    for name in ("label_studio_url", "public_url"):
+    for name in ("label_studio_url", "label_studio_public_url", "public_url"):
         value = getattr(settings, name)
         if value and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
             raise SettingsError(f"{_variable(name)} is {value!r}; wanted http://host:port or https://host.")

@@ -100,7 +100,9 @@ def client_of(settings: Settings, store: Store | None = None) -> Client:
     from ml_backend.labelstudio.client import Client
 
     if not settings.has_label_studio:
-        raise NotConnected("Label Studio's address or token is missing.")
+        given = {"LABEL_STUDIO_URL": settings.label_studio_url, "LABEL_STUDIO_API_KEY": settings.label_studio_api_key}
+        missing = [name for name, value in given.items() if not value]
+        raise NotConnected(f"no way to Label Studio; not set: {', '.join(missing)}.")
     bot = find_bot(store, settings.label_studio_url) if store else None
     return Client(settings.label_studio_url, bot.token if bot else settings.label_studio_api_key)
 

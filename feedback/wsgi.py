@@ -102,7 +102,7 @@ def house_of(settings: Settings, store: Store, *, ring: Callable[[str], None]) -
         LabelStudioAccounts(known, settings.label_studio_api_key) if known else None,
         SharedAttempts(store, "pages", burst=10, every_s=30.0),
         ring,
-        known,
+        settings.label_studio_public_url or known,
     )
 
 

@@ -111,7 +111,7 @@ def test_help_that_names_a_section_of_the_policy_keeps_its_brackets(hitl: Hitl):
             "cannot be read: No such file or directory.",
             "path of a policy file",
         ),
-        (["connect", "1"], "address or token is missing", "Set LABEL_STUDIO_URL"),
+        (["connect", "1"], "not set: LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY.", "then run `hitl connect PROJECT`"),
         (["serve", "--host", "127.255.255.254.1"], "which others can reach", "or bind to 127.0.0.1"),
     ],
 )
