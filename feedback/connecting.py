@@ -44,12 +44,18 @@ def connect(
 ) -> list[str]:
     """Put the loop around a project; gives each change in words. Safe to repeat.
 
-    Without `policy` a project keeps the one that it has. Raises before anything is changed: LabelConfigError when
+    Without `policy` a project keeps the one that it has. Raises before anything is changed: NotConnected for a review
+    project of ours, LabelConfigError when
     the project's label config holds nothing that we can read, PolicyError when a clock is shorter than Label Studio's
     task lock, or a new policy calls something by a name that leads nowhere.
     """
-    body = client.project(project)
     known = store.project(project) or ProjectRow(project)
+    if known.source:
+        raise NotConnected(
+            f"project {project} is where project {known.source} is reviewed; it has no loop of its own.",
+            hint="What is said there is read with the project that it reviews.",
+        )
+    body = client.project(project)
     wanted = policy or policy_of(known)
     refuse_short(wanted, settings.lock_ttl_s)
     if policy is not None:

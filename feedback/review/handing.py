@@ -17,7 +17,7 @@ from feedback.review.tiers import HISTORY, KEY, SKIP, key_of, proposal, task_dat
 from feedback.store import CaseRow, LookRow, StepRow
 from ml_backend.errors import LabelStudioError
 
-_AT_ONCE = 200  # copies a turn; one request brings them in
+_AT_ONCE = 200  # copies a turn: one request brings them in, and one more each where several read
 _BACK_AT_ONCE = 50  # final answers a turn: each is two requests, and reviewers' next answers wait for the turn's end
 _NOT_FOUND, _REFUSED, _AWAY = 404, 400, 500
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from feedback import events
-from feedback.review.measure import reviewers
+from feedback.connecting import connect
+from feedback.errors import NotConnected
+from feedback.review.accuracy import reviewers
 from feedback.review.tiers import FACTS, HISTORY, KEY
+from feedback.settings import Settings
 from feedback.signals import SignalDoor
 from feedback.store import open_store
+from ml_backend.labelstudio.client import Client
 from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, policy_text
 
 
@@ -619,6 +624,13 @@ def test_what_a_reviewer_says_is_read_in_the_turn_of_the_source(world: World):
     assert world.final(task) == "tool"
     assert world.site.heard == {room}
     assert [row.id for row in world.store.projects()] == [PROJECT]
+
+
+def test_a_review_project_cannot_be_connected_itself(world: World):
+    open_case(world)
+
+    with pytest.raises(NotConnected, match="where project 7 is reviewed"):
+        connect(Settings(), world.store, cast(Client, None), world.site.room_of("L2"), now_s=0.0)
 
 
 def test_a_review_project_that_may_have_no_webhook_is_polled_and_says_so(world: World):
