@@ -14,6 +14,7 @@ from html import escape
 _WIDTH, _HEIGHT = 720.0, 240.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 12.0, 12.0, 28.0
 _DAY_S = 86_400.0
+_FORMS = ((300.0, "%H:%M:%S"), (_DAY_S, "%H:%M"), (300 * _DAY_S, "%d %b"))  # of times, by how long the axis is
 _ACCENT, _GRID, _TEXT = "var(--accent, #2f6f8f)", "var(--line, #d9d9d9)", "var(--soft, #666)"
 
 
@@ -106,14 +107,18 @@ def _grid(floor: float, place: _Place) -> list[str]:
 
 def _days(points: Sequence[Point], place: _Place) -> list[str]:
     first, last = points[0].at_s, points[-1].at_s
-    form = "%H:%M" if last - first < _DAY_S else "%d %b" if last - first < 300 * _DAY_S else "%b %Y"
+    form = next((form for below_s, form in _FORMS if last - first < below_s), "%b %Y")
     times = [first] if last == first else [first + (last - first) * part / 4 for part in range(5)]
     anchors = ["middle"] if len(times) == 1 else ["start", "middle", "middle", "middle", "end"]
-    return [
-        f'<text x="{place.x(at_s):.1f}" y="{_HEIGHT - 8}" text-anchor="{anchor}" style="{_FONT}">'
-        f"{datetime.fromtimestamp(at_s, UTC).strftime(form)}</text>"
-        for at_s, anchor in zip(times, anchors, strict=True)
-    ]
+    drawn, before = [], ""
+    for at_s, anchor in zip(times, anchors, strict=True):
+        text = datetime.fromtimestamp(at_s, UTC).strftime(form)
+        if text != before:  # the same day twice would look like a mistake
+            drawn.append(
+                f'<text x="{place.x(at_s):.1f}" y="{_HEIGHT - 8}" text-anchor="{anchor}" style="{_FONT}">{text}</text>'
+            )
+        before = text
+    return drawn
 
 
 _FONT = f"fill: {_TEXT}; font: 12px system-ui, sans-serif"
