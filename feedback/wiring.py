@@ -219,7 +219,8 @@ def surprises(store: Store, project: str, policy: Policy) -> list[str]:
     from ml_backend.label_config import read_label_config
 
     control = read_label_config(known_project(store, project).label_config).control(policy.model.control)
-    return warnings(policy, labels=control.labels, data=[task.data for task in store.tasks(project)])
+    data = [task.data for task in store.tasks(project)]
+    return warnings(policy, labels=control.labels, data=data, control=control.name)
 
 
 def workshop_of(settings: Settings, store: Store) -> Workshop:
@@ -244,7 +245,7 @@ def gunicorn_command(settings: Settings) -> list[str]:
     """How the web half is served: threads for waiting, a few processes for computing, nothing before the fork."""
     return [
         sys.executable, "-m", "gunicorn", "feedback.wsgi:create()",
-        "--worker-class", "gthread",
+        "--worker-class", "ml_backend.app.patience.PatientWorker",
         "--workers", str(settings.web_workers),
         "--threads", str(settings.web_threads),
         "--bind", f"{settings.host}:{settings.port}",

@@ -6,6 +6,7 @@ import http.client
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tests.support.serving import CONFIG, said, tasks
 def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     folder = tmp_path_factory.mktemp("served")
     (folder / "metrics").mkdir()
-    options = ["--worker-class", "gthread", "--workers", "2", "--threads", "4"]
+    options = ["--worker-class", "ml_backend.app.patience.PatientWorker", "--workers", "2", "--threads", "4"]
     environment = {"PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics")}
     with gunicorn("tests.support.served:create()", options, folder, environment) as address:
         yield address
@@ -85,6 +86,28 @@ def test_a_sender_that_stops_in_the_middle_loses_its_patience_and_not_a_thread(b
     assert answer.startswith(b"HTTP/1.1 400")
     assert b"paused too long" in answer
     assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("begin", [b"GET /health HT", b"GET /health HTTP/1.1\r\nHost: x\r\nX-"])
+def test_half_a_request_from_many_holds_no_thread_for_long(backend: Address, begin: bytes):
+    """Twice as many as there are threads: one byte more now and then buys no time."""
+    with ExitStack() as opened:
+        slow = [opened.enter_context(socket.create_connection(backend)) for _ in range(16)]
+        for one in slow:
+            one.sendall(begin)
+        time.sleep(9.0)
+        for one in slow:
+            with suppress(OSError):
+                one.sendall(b"a")
+        time.sleep(3.0)
+        started = time.monotonic()
+        status, _ = ask(backend, "GET", "/health")
+
+        assert status == 200
+        assert time.monotonic() - started < 5.0
+        slow[0].settimeout(10.0)
+        with suppress(ConnectionResetError):
+            assert slow[0].recv(100) == b""
 
 
 def test_who_is_refused_cannot_hold_a_thread_by_pausing(backend: Address):
