@@ -1,4 +1,4 @@
-"""The server's worker, with an end to its patience: who sends half a request, or reads no answer, gives the thread back.
+"""The server's worker, with an end to its patience: half a request, or an answer that nobody takes, holds no thread.
 
 gunicorn waits for ever for the rest of a request line or header; a few connections that say nothing more would hold
 every thread.
@@ -35,9 +35,7 @@ class PatientSocket(socket.socket):
 
     def recv(self, *how: Any) -> bytes:
         """Read what is there; a connection that was too slow is one that was reset."""
-        left_s = max(
-            0.0, self._until_s - time.monotonic()
-        )  # 0: what has come while it waited for a thread still counts
+        left_s = max(0.0, self._until_s - time.monotonic())  # 0: what came while it waited for a thread still counts
         super().settimeout(left_s if left_s < math.inf else self._pause_s)
         try:
             return super().recv(*how)
