@@ -8,12 +8,12 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from feedback.bots import find_bot
-from feedback.errors import NotConnected, StoreError
+from feedback.errors import NotConnected, PolicyError, StoreError
 from feedback.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -228,7 +228,14 @@ def workshop_of(settings: Settings, store: Store) -> Workshop:
     from feedback.connecting import policy_of
     from feedback.learning.workshop import Workshop
 
-    return Workshop(lambda: {policy_of(row).model.hosted for row in store.projects()} - {""}, media=_media(settings))
+    def hosted() -> set[str]:
+        found = set()
+        for row in store.projects():
+            with suppress(PolicyError):  # its own turn says so; the other projects go on
+                found.add(policy_of(row).model.hosted)
+        return found - {""}
+
+    return Workshop(hosted, media=_media(settings))
 
 
 def _media(settings: Settings) -> Media:

@@ -196,13 +196,37 @@ def _print_figures(seen: Measured, told: list[Ahead]) -> None:
                 str(person.person), str(person.looks), str(person.refused), accuracy, str(person.compared), pace
             )
         console.print(people)
+    if any(one.segment for one in seen.tiers):
+        _print_apart(seen)
     for doubted in seen.doubted:
         console.print(f"Person {doubted} is surely wrong too often, and should pause.")
     for tier in told:
         longest = max(tier.wait_s, default=0.0)
+        comes = ", ".join(f"{queue} {many:.1f}" for queue, many in tier.queues.items())
+        expected = f" Expected: {comes}." if comes else ""
         console.print(
-            f"{tier.tier}: longest wait ahead {_duration(longest)}. {tier.advice}", highlight=False, markup=False
+            f"{tier.tier}: longest wait ahead {_duration(longest)}.{expected} {tier.advice}",
+            highlight=False,
+            markup=False,
         )
+
+
+def _print_apart(seen: Measured) -> None:
+    """The model's errors and the reviewers' accuracy in each tier and segment."""
+    from rich.table import Table
+
+    model = Table("tier", "segment", "label", "false positives", "false negatives", title="The model, where")
+    people = Table("tier", "segment", "person", "looks", "accuracy", "looks/h", title="Reviewers, where")
+    for one in seen.tiers:
+        for label in one.labels:
+            model.add_row(one.tier, one.segment, label.label, str(label.false_positive), str(label.false_negative))
+        for person in one.people:
+            accuracy = f"{person.accuracy} of {person.compared}" if person.compared else ""
+            pace = f"{person.an_hour:.1f}" if person.an_hour is not None else ""
+            people.add_row(one.tier, one.segment, str(person.person), str(person.looks), accuracy, pace)
+    for table in (model, people):
+        if table.row_count:
+            screen().print(table)
 
 
 def _duration(seconds: float | None) -> str:

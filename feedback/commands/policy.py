@@ -51,12 +51,15 @@ def check(file: File, project: OfProject = "", as_json: AsJson = False) -> None:
     from feedback.learning.names import refuse_unknown
     from feedback.policy.checking import warnings
     from feedback.policy.schema import read_policy_file
+    from feedback.review.clocks import refuse_short
     from feedback.wiring import opened, settings_from_environment, surprises
 
     policy = read_policy_file(file)
     refuse_unknown(policy)
-    if project:
-        with opened(settings_from_environment()) as store:
+    if project:  # its Label Studio is the one of these settings
+        settings = settings_from_environment()
+        refuse_short(policy, settings.lock_ttl_s)
+        with opened(settings) as store:
             found = surprises(store, project, policy)
     else:
         found = warnings(policy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from feedback.learning.champion import Champions
@@ -40,7 +41,7 @@ def challenge(
     last = last_training(store, project, scene.tasks)
     beside = sorted(scene.policy.features)
     name = recipe_beside(recipe.name, beside)
-    reason = due(dataset, last, recipe=name, policy=scene.policy)
+    reason = due(dataset, last, recipe=name, policy=scene.policy, overrides=partial(_overrides, store, project))
     if not reason:
         return None
     seed = scene.policy.train.seed
@@ -63,6 +64,12 @@ def challenge(
         else:
             store.record(project, "verdict", verdict.as_dict() | {"at_s": now_s}, key=bundle.version)
     return verdict
+
+
+def _overrides(store: Store, project: str) -> set[int]:
+    """The answers of the source project that changed what the model showed."""
+    rows = store.overrides(project)
+    return {row.annotation for row in rows if not row.blind}
 
 
 def last_training(store: Store, project: str, tasks: Mapping[int, Task] | None = None) -> Trained | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from feedback.learning.dataset import Dataset
@@ -19,12 +20,20 @@ class Trained:
     annotations: frozenset[int] | None = None  # the answers behind them; None: not known, so tasks tell alone
 
 
-def due(dataset: Dataset, last: Trained | None, *, recipe: str, policy: Policy) -> str:
+def due(
+    dataset: Dataset,
+    last: Trained | None,
+    *,
+    recipe: str,
+    policy: Policy,
+    overrides: Callable[[], Collection[int]] = list,
+) -> str:
     """Say why a challenger should be trained now; "" when it should not.
 
     The first model waits for `train.min_rows` with two classes; later ones for `train.min_new` new answers or
     `train.growth` of the rows that the last one saw, whichever is more. A changed recipe is always due; a
-    changed or withdrawn answer counts as a new one.
+    changed or withdrawn answer counts as a new one. Fewer are enough where `train.overrides` of them changed what the
+    model had shown; `overrides` gives the annotations that ever did.
     """
     rows = dataset.of("train")
     if len({row.label for row in rows}) < 2 or len(rows) < policy.train.min_rows:
@@ -39,4 +48,10 @@ def due(dataset: Dataset, last: Trained | None, *, recipe: str, policy: Policy) 
     fresh = {row.task for row in rows if known is not None and not known.issuperset(row.annotations)}
     new = len(fresh | ({row.task for row in rows} ^ last.tasks))
     needed = max(policy.train.min_new, int(policy.train.growth * last.rows))
-    return f"{new} new answers" if new >= needed else ""
+    if new >= needed:
+        return f"{new} new answers"
+    if known is None or len(fresh) < policy.train.overrides:
+        return ""
+    overriding = set(overrides()) - known
+    changed = sum(not overriding.isdisjoint(row.annotations) for row in rows)
+    return f"{changed} new answers changed what the model showed" if changed >= policy.train.overrides else ""

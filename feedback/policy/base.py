@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 _PARTS = re.compile(r"(\d{1,6})([smhd])")  # one part of a duration; no nesting, so linear
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -39,7 +39,9 @@ def _checked(duration: str) -> str:
 
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Duration = Annotated[str, AfterValidator(_checked)]  # "": none; `seconds` reads it
+Duration = Annotated[  # "": none; `seconds` reads it
+    str, AfterValidator(_checked), WithJsonSchema({"type": "string", "pattern": r"^([0-9]{1,6}[smhd])*$"})
+]
 Name = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$")
 ]  # of a rule, tier, calendar, reason or signal

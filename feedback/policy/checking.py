@@ -13,10 +13,20 @@ from sampling.routing import Compare, Condition, Not
 
 
 def warnings(
-    policy: Policy, *, labels: Collection[str] | None = None, data: Collection[Mapping[str, Any]] | None = None
+    policy: Policy,
+    *,
+    labels: Collection[str] | None = None,
+    data: Collection[Mapping[str, Any]] | None = None,
+    control: str = "",
 ) -> list[str]:
-    """Say what will surprise; `labels` and `data` are those of the project that it is for, where that is known."""
-    found = [*_outcomes(policy), *_order(policy), *_tiers(policy)]
+    """Say what will surprise; `labels`, `data` and `control` are those of the project that it is for, where known."""
+    found = [*_outcomes(policy), *_order(policy), *_tiers(policy), *_skills(policy)]
+    if control in policy.feedback:
+        found.append(f"feedback.{control}: that is the control that is learned, so its answers are no feedback.")
+    if data is not None:
+        named = {f"feedback.{name}.entity": field for name, field in policy.features.items()}
+        for where, field in {**named, "tasks.key": policy.tasks.key}.items():
+            found += _unknown_field(where, field, data) if field else ()
     tests = [
         (rule.id, test) for rule, one in zip(policy.routing, policy.conditions(), strict=True) for test in _tests(one)
     ]
@@ -24,7 +34,7 @@ def warnings(
         if labels is not None and test.field == "model.label":
             found += _unknown_labels(rule, test, labels)
         if data is not None and test.field.startswith("data."):
-            found += _unknown_data(rule, test, data)
+            found += _unknown_field(f"routing.{rule}", test.field.removeprefix("data."), data)
     return list(dict.fromkeys(found))
 
 
@@ -62,6 +72,17 @@ def _tiers(policy: Policy) -> Iterator[str]:
                 yield f"tiers.{name}: {tier.readers} readers are wanted, and {many} may answer there."
 
 
+def _skills(policy: Policy) -> Iterator[str]:
+    """A rule whose skills nobody of its tier has sends tasks where no answer counts."""
+    for rule in policy.routing:
+        tier = rule.tier or policy.first_tier if rule.to == AUTO else rule.to
+        there = [one for one in policy.people.values() if tier in (one.tiers or (policy.first_tier,))]
+        if rule.skills and policy.people and not any(set(rule.skills) <= set(one.skills) for one in there):
+            yield f"routing.{rule.id}: nobody in {tier} has {', '.join(rule.skills)}, so no answer will count."
+        if rule.skills and not policy.people:
+            yield f"routing.{rule.id}: wants {', '.join(rule.skills)}, and without [people] nobody's skills are asked."
+
+
 def _tests(condition: Condition) -> Iterator[Compare]:
     if isinstance(condition, Compare):
         yield condition
@@ -78,10 +99,10 @@ def _unknown_labels(rule: str, test: Compare, labels: Collection[str]) -> Iterat
             yield f"routing.{rule}: the project has no label {named!r}; {guess}"
 
 
-def _unknown_data(rule: str, test: Compare, data: Collection[Mapping[str, Any]]) -> Iterator[str]:
-    name = test.field.removeprefix("data.").partition(".")[0]
+def _unknown_field(where: str, field: str, data: Collection[Mapping[str, Any]]) -> Iterator[str]:
+    name = field.partition(".")[0]
     known = {key for one in data for key in one}
-    if data and name not in known and test.field.removeprefix("data.") not in known:
+    if data and name not in known and field not in known:
         near = get_close_matches(name, list(known), n=1)
         guess = f"did you mean data.{near[0]}?" if near else f"they have {', '.join(sorted(known)[:20])}."
-        yield f"routing.{rule}: no task has data.{name}; {guess}"
+        yield f"{where}: no task has data.{name}; {guess}"

@@ -38,8 +38,15 @@ class Clause:
 
 
 def explain(policy: Policy) -> list[str]:
-    """Say a policy's routing, tiers, people and rights, one sentence a line, in the order in which they apply."""
-    return [*_routing(policy), *_tiers(policy), *_people(policy), _rights(policy)]
+    """Say a policy's routing, tiers, people, questions and rights, one sentence a line, in the order they apply in."""
+    return [
+        *_routing(policy),
+        *_tiers(policy),
+        *_people(policy),
+        *_questions(policy),
+        *_second_look(policy),
+        _rights(policy),
+    ]
 
 
 def clauses(condition: Condition, policy: Policy, get: Lookup) -> list[Clause]:
@@ -115,7 +122,9 @@ def _tier(policy: Policy, name: str, tier: Tier) -> Iterator[str]:
     how = {"single": "one person decides", "two-reader": "two read apart, a third settles"}
     yield how.get(tier.protocol, f"a panel of {tier.panel} votes")
     if tier.blind:
-        yield "blind"
+        yield "blind: the model's answer and earlier votes are kept from whoever looks"
+    if tier.skills:
+        yield f"needs {', '.join(tier.skills)}"
     if tier.first_action:
         yield f"started within {tier.first_action}"
     if tier.resolve:
@@ -139,9 +148,33 @@ def _people(policy: Policy) -> Iterator[str]:
         yield f"{email} ({person.role}) answers in {', '.join(person.tiers) or policy.first_tier}{skills}."
 
 
+def _questions(policy: Policy) -> Iterator[str]:
+    for name, one in policy.feedback.items():
+        wanted = "is asked" if one.required else "may be answered"
+        among = f": {', '.join(one.options)}" if one.options else ""
+        yield f'Beside the answer, "{one.title or name}" {wanted}{among}.'
+        if one.feature:
+            yield (
+                f"  It belongs to the task's {one.entity}; the model reads it with every other task that has the same, "
+                "as soon as it is recorded, and learns from it only as it was known at each task's time."
+            )
+    if policy.tasks.key:
+        yield f"Signals from outside may name a task by its {policy.tasks.key}."
+
+
+def _second_look(policy: Policy) -> Iterator[str]:
+    if policy.second_look.share and len(policy.tiers) > 1:
+        yield f"{policy.second_look.share:.1%} of what people decide is decided again, by somebody who sees none of it."
+    if policy.second_look.honeypots:
+        yield f"{policy.second_look.honeypots:.1%} of the places in review projects have a known answer."
+    if policy.costs.error is not None:
+        yield f"A wrong answer that nobody looked at costs {policy.costs.error:,g}."
+
+
 def _rights(policy: Policy) -> str:
     when = {"on request": "when they ask", "always": "without asking", "never": "never"}[policy.rights.human_review]
-    return f"Whoever an automated decision is about gets a person's review {when}."
+    within = f", within {policy.rights.within}" if policy.rights.within else ""
+    return f"Whoever an automated decision is about gets a person's review {when}{within}."
 
 
 def _clauses(condition: Condition, policy: Policy, get: Lookup, depth: int) -> Iterator[Clause]:

@@ -63,6 +63,7 @@ class Train(Section):
     min_rows: Annotated[int, Field(ge=2)] = 20
     min_new: Annotated[int, Field(ge=1)] = 20  # new answers since the last training
     growth: Annotated[float, Field(ge=0.0)] = 0.15  # ... or this share of what it was trained on, if more
+    overrides: Annotated[int, Field(ge=1)] = 10  # fewer are enough where so many changed what the model had shown
     seed: Annotated[int, Field(ge=0)] = 0
 
 
@@ -185,7 +186,7 @@ def read_policy(text: str, *, source: str = "hitl.toml") -> Policy:
     try:
         return Policy.model_validate(raw)
     except ValidationError as error:
-        raise PolicyError(f"{source}: " + "; ".join(_sentence(item) for item in error.errors())) from None
+        raise PolicyError(f"{source}: {in_words(error)}") from None
 
 
 def read_policy_file(path: Path) -> Policy:
@@ -197,6 +198,11 @@ def read_policy_file(path: Path) -> Policy:
     except UnicodeDecodeError:
         raise PolicyError(f"{path} is not text in UTF-8.", hint="Save it as UTF-8, as TOML wants it.") from None
     return read_policy(text, source=path.name)
+
+
+def in_words(error: ValidationError) -> str:
+    """What is wrong with a policy: each key, what was wanted, and the nearest valid one."""
+    return "; ".join(_sentence(item) for item in error.errors())
 
 
 def _dangling(policy: Policy) -> list[str]:

@@ -10,9 +10,10 @@ from typing import Any
 from feedback.learning.spoken import spoken
 from feedback.people.capacity import advise, forecast
 from feedback.policy import Policy
+from feedback.review.accuracy import Errors, Reviewer, as_looks, model_errors, reviewers
 from feedback.review.clocks import is_open
 from feedback.review.context import clock_time, words
-from feedback.review.measure import Errors, Figures, Reviewer, as_looks, figures, model_errors, reviewers
+from feedback.review.measure import Figures, figures
 from feedback.review.rights import Proof, proofs
 from feedback.store import CaseRow, LookRow, StepRow, Store
 from ml_backend.records import Answer
@@ -58,6 +59,7 @@ class Ahead:
     wait_s: tuple[float, ...]
     busy: tuple[float, ...]
     advice: str  # in words; "" where nothing is to be done
+    queues: Mapping[str, float]  # cases that each queue of the routing will bring in those hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +106,13 @@ def ahead(
     """Each tier's next hours, from what came in the last week at this time of day, and what would help it."""
     cases = store.cases(project)
     came: dict[str, list[float]] = {}
+    of_queue: dict[tuple[str, str], list[float]] = {}
+    queue_of = {case.id: case.segment for case in cases}
     looks: list[float] = []
     for step in store.all_steps(project, since_s=now_s - _DAYS * _DAY_S):
         if step.event in ("open", "reopen", "escalate", "recall"):
             came.setdefault(step.tier, []).append(step.at_s)
+            of_queue.setdefault((step.tier, queue_of[step.case]), []).append(step.at_s)
         elif step.event in ("decide", "settle"):
             looks.append(step.at_s)  # each could be looked at again
     first = min((step for times in (*came.values(), looks) for step in times), default=now_s)
@@ -138,7 +143,12 @@ def ahead(
             ]
             do = " or ".join(filter(None, words_)) or "nobody who works then is among its people"
             advice = f"{one.tier} breaches from {clock_time(begins[told.late_from])}: {do}"
-        found.append(Ahead(one.tier, tuple(begins), told.wait_s, told.busy, advice))
+        queues = {
+            queue: round(many, 2)
+            for (at, queue), times in sorted(of_queue.items())
+            if at == one.tier and (many := sum(_by_hour(times, begins, days)))
+        }
+        found.append(Ahead(one.tier, tuple(begins), told.wait_s, told.busy, advice, queues))
     return found
 
 

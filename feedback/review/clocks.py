@@ -155,10 +155,12 @@ def refuse_short(policy: Policy, lock_ttl_s: float) -> None:
     >>> from feedback.policy import read_policy
     >>> refuse_short(read_policy('[tiers.L1]\\nresolve = "10m"'), 300.0)
     """
+    hint = "Start Label Studio with TASK_LOCK_TTL=300 (seconds) and hitl with HITL_LOCK_TTL_S=300, then retry."
     for name, tier in policy.tiers.items():
         if problem := too_short(tier, lock_ttl_s):
-            hint = "Start Label Studio with TASK_LOCK_TTL=300 (seconds) and hitl with HITL_LOCK_TTL_S=300, then retry."
             raise PolicyError(f"tiers.{name}: {problem}.", hint=hint)
+    if problem := too_short(Tier(resolve=policy.rights.within), lock_ttl_s):
+        raise PolicyError(f"rights.within: {problem}.", hint=hint)
 
 
 def _words(duration_s: float) -> str:

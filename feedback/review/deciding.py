@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from feedback.review.cases import ESCALATED, Need
+from feedback.review.cases import ESCALATED, ON_REQUEST, Need
 from feedback.review.panel import rule
 from feedback.review.reading import Staff, news, read_looks
 from feedback.review.reasons import of_look
@@ -41,7 +41,7 @@ def decide_cases(round_: Round, emails: Callable[[], Mapping[int, str]]) -> None
             continue
         staff = staff or Staff(emails())
         below: set[int | None] = {vote.person for vote in round_.votes.get(case.task, ())}
-        below |= {look.person for look in kept[case.id] if look.tier != case.tier}
+        below |= {look.person for look in kept[case.id] if look.tier != case.tier or _appealed(case, look)}
         looks = read_looks(case, annotations, round_.scene.control, round_.scene.policy, staff, below)
         if new := news(looks, kept[case.id]):
             _decide(round_, case, looks, new)
@@ -68,6 +68,11 @@ def said_on(round_: Round, room: str, task: int) -> list[Annotation]:
 def _is_of(copy: Task | None, case: CaseRow) -> bool:
     """Whether a copy is of this stay of a case: Label Studio on SQLite gives numbers of deleted tasks again."""
     return copy is not None and str(copy.data.get(KEY, "")).startswith(stay_of(case))
+
+
+def _appealed(case: CaseRow, look: LookRow) -> bool:
+    """Whether somebody asked for a person after this look: whoever decided then does not decide about it."""
+    return case.rule == ON_REQUEST and 0 < look.round < case.round and look.counted
 
 
 def _changed(round_: Round) -> None:

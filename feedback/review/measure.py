@@ -1,20 +1,18 @@
-"""Measured: escalation, waiting, breaches, errors of the model and of reviewers, and costs, by tier and segment."""
+"""Measured, by tier and segment: escalation, waiting, breaches, costs, the model's errors and the reviewers'."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 from feedback.evidence import Interval
 from feedback.evidence.intervals import wilson
 from feedback.policy import Policy
-from feedback.review.context import words
-from feedback.review.honeypots import ROUND as HONEYPOT
+from feedback.review.accuracy import Errors, Reviewer, an_hour, lead, leads, model_errors, reviewers
 from feedback.review.reasons import NOT_GIVEN
-from feedback.store import CaseRow, LookRow, OverrideRow, StepRow, Vote
+from feedback.store import CaseRow, LookRow, OverrideRow, StepRow
 
-_LONGEST_LOOK_S = 3600.0  # a longer lead time is a tab left open over lunch
 _HOUR_S = 3600.0
 
 
@@ -37,27 +35,8 @@ class Figures:
     handling_s: float | None  # median lead time of a look
     an_hour: float | None  # looks that one hour of work yields
     cost: float | None  # of one decision, by wages; None where no wage is known
-
-
-@dataclass(frozen=True, slots=True)
-class Errors:
-    """How often the model was wrong about one label, held against what people decided."""
-
-    label: str
-    false_positive: Interval  # share of answers that were not this label on which the model said it
-    false_negative: Interval  # share of answers that were this label on which the model said another
-
-
-@dataclass(frozen=True, slots=True)
-class Reviewer:
-    """One reviewer held against others: of the same panel, of the tier above, or a second look."""
-
-    person: int
-    looks: int
-    refused: int
-    compared: int
-    accuracy: Interval  # share of compared answers that the others gave, too
-    an_hour: float | None
+    labels: tuple[Errors, ...] = ()  # the model's errors on what people decided here
+    people: tuple[Reviewer, ...] = ()  # whoever looked here
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,98 +76,12 @@ def figures(
                 for look in looks
                 if look.tier == tier and look.case in of_case and segment in ("", of_case[look.case].segment)
             ]
-            changed = [row for row in overrides if row.changed and row.tier == tier and segment in ("", row.segment)]
-            found.append(_figures(tier, segment, mine, said, changed, wages, policy.tiers[tier].handling_s))
+            rows = [row for row in overrides if row.tier == tier and segment in ("", row.segment)]
+            changed = [row for row in rows if row.changed]
+            figure = _figures(tier, segment, mine, said, changed, wages, policy.tiers[tier].handling_s)
+            people = tuple(reviewers(cases, looks, of=said))
+            found.append(replace(figure, labels=tuple(model_errors(rows)), people=people))
     return found
-
-
-def model_errors(rows: Iterable[OverrideRow], *, blind: bool | None = None) -> list[Errors]:
-    """False positives and negatives of the model by label, one row a human answer; newest answers of a task win.
-
-    `blind=True` keeps only answers of people who saw nothing: what is shown pulls people to itself.
-    """
-    newest: dict[int, OverrideRow] = {}
-    for row in sorted(rows, key=lambda row: (row.at_s, row.annotation)):
-        if row.shown is not None and blind in (None, row.blind):
-            newest[row.task] = row
-    pairs = [(words(row.shown), words(row.said)) for row in newest.values()]
-    return [_errors(label, pairs) for label in sorted({label for pair in pairs for label in pair})]
-
-
-def _errors(label: str, pairs: Sequence[tuple[str, str]]) -> Errors:
-    others = [said for said, right in pairs if right != label]
-    own = [said for said, right in pairs if right == label]
-    return Errors(
-        label,
-        wilson(sum(said == label for said in others), len(others)),
-        wilson(sum(said != label for said in own), len(own)),
-    )
-
-
-def reviewers(cases: Sequence[CaseRow], looks: Sequence[LookRow]) -> list[Reviewer]:
-    """Each reviewer against the final answer that others alone would have given; those who most surely err first.
-
-    Leave-one-out: a final answer counts as a comparison only where somebody else's look gave it, so that nobody's own
-    vote confirms itself. A honeypot always compares.
-    """
-    of_case = {case.id: case for case in cases}
-    by_case: dict[int, list[LookRow]] = {}
-    for look in looks:
-        by_case.setdefault(look.case, []).append(look)
-    found: list[Reviewer] = []
-    for person in sorted({look.person for look in looks if look.person is not None}):
-        mine = [look for look in looks if look.person == person]
-        right = compared = 0
-        for look in mine:
-            case = of_case.get(look.case)
-            if look.round == HONEYPOT and case is not None:
-                compared += 1
-                right += look.answer == case.answer
-                continue
-            if not look.counted or look.answer is None or case is None or case.answer is None:
-                continue
-            others = [one for one in by_case[look.case] if one.person != person and one.counted]
-            if any(one.answer == case.answer for one in others) or _differ(others, look):
-                compared += 1
-                right += look.answer == case.answer
-        refused = sum(bool(look.refused) for look in mine)
-        found.append(Reviewer(person, len(mine), refused, compared, wilson(right, compared), _an_hour(_leads(mine))))
-    return sorted(found, key=lambda one: (one.accuracy.high, one.person))
-
-
-def as_looks(votes: Iterable[Vote], cases: Sequence[CaseRow], first_tier: str) -> list[LookRow]:
-    """Votes in the source project as looks of the first tier, so that all tiers are measured alike."""
-    of_task = {case.task: case for case in cases}
-    return [
-        LookRow(
-            review_project=case.project,
-            annotation=vote.annotation,
-            case=case.id,
-            round=1,
-            tier=first_tier,
-            entered_s=case.opened_s,
-            person=vote.person,
-            verdict="answer",
-            answer=vote.answer,
-            reason="",
-            comment="",
-            feedback={},
-            shown=None,
-            seen="",
-            at_s=vote.at_s,
-            lead_time_s=vote.lead_time_s,
-            counted=True,
-            refused="",
-        )
-        for vote in votes
-        if (case := of_task.get(vote.task)) is not None
-    ]
-
-
-def _differ(others: Sequence[LookRow], look: LookRow) -> bool:
-    """Whether others agree among themselves on another answer than this look."""
-    answers = {one.answer for one in others if one.answer is not None}
-    return len(answers) == 1 and look.answer not in answers and len(others) > 1
 
 
 def _figures(
@@ -203,8 +96,8 @@ def _figures(
     ended = [stay for stay in stays if stay.ended_s is not None]
     decided = [stay for stay in ended if stay.how in ("decide", "settle")]
     resolved = [stay.case for stay in decided if stay.case.resolved_s is not None]
-    leads = _leads(looks)
-    handling_s = median(leads) if leads else (planned_s or None)
+    times_s = leads(looks)
+    handling_s = median(times_s) if times_s else (planned_s or None)
     return Figures(
         tier=tier,
         segment=segment,
@@ -219,7 +112,7 @@ def _figures(
         resolve_s=_mean([(case.resolved_s or 0.0) - case.opened_s for case in resolved]),
         looks=len(looks),
         handling_s=handling_s,
-        an_hour=_an_hour(leads),
+        an_hour=an_hour(times_s),
         cost=_cost(looks, len(decided), wages, handling_s),
     )
 
@@ -253,7 +146,7 @@ def _cost(looks: Sequence[LookRow], decided: int, wages: Mapping[int, float], ha
     paid = [look for look in looks if look.person in wages]
     if not paid or not decided or handling_s is None:
         return None
-    total = sum(_lead(look, handling_s) / _HOUR_S * wages[look.person] for look in paid if look.person is not None)
+    total = sum(lead(look, handling_s) / _HOUR_S * wages[look.person] for look in paid if look.person is not None)
     return total / decided
 
 
@@ -264,18 +157,6 @@ def _wages(policy: Policy, emails: Mapping[int, str]) -> dict[int, float]:
         if person is not None and person.wage is not None:
             found[number] = person.wage
     return found
-
-
-def _leads(looks: Iterable[LookRow]) -> list[float]:
-    return [look.lead_time_s for look in looks if look.lead_time_s and look.lead_time_s <= _LONGEST_LOOK_S]
-
-
-def _lead(look: LookRow, usual_s: float) -> float:
-    return look.lead_time_s if look.lead_time_s and look.lead_time_s <= _LONGEST_LOOK_S else usual_s
-
-
-def _an_hour(leads: Sequence[float]) -> float | None:
-    return _HOUR_S * len(leads) / sum(leads) if leads else None
 
 
 def _median(times: Iterable[float]) -> float | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from feedback.review.cases import ON_REQUEST, Book, Need
-from feedback.review.needs import needs, requested, second_looks
+from feedback.review.cases import ESCALATED, ON_REQUEST, SECOND_LOOK, Book, Need
+from feedback.review.needs import DISAGREEMENT, SKIPPED, needs, requested, second_looks
 from feedback.review.round import Round
 from feedback.review.table import LIVE
 from feedback.store import CaseRow, Signal
+
+_OURS = ("", DISAGREEMENT, SKIPPED, ESCALATED, SECOND_LOOK, ON_REQUEST)  # why a case is here, where no rule sent it
 
 
 def open_cases(round_: Round) -> None:
@@ -31,14 +33,15 @@ def open_cases(round_: Round) -> None:
 def _recall(round_: Round) -> None:
     """Send cases that nobody has begun where the routing, or a policy without their tier, wants them now."""
     routes, policy = round_.scene.routes, round_.scene.policy
-    rules = {rule.id for rule in policy.routing}
     for case in round_.live(first=False):
         wanted = routes.tiers.get(case.task, round_.first)
-        untouched = case.state == "queued" and case.started_s is None and case.rule in rules
+        untouched = case.state == "queued" and case.started_s is None and case.rule not in _OURS
         if case.tier not in policy.tiers:
             round_.move(case, "recall", tier=round_.first, note=f"the policy has no tier {case.tier} any more")
         elif untouched and wanted != case.tier and case.task in routes.standing:
-            round_.move(case, "recall", tier=wanted, note="the routing sends it elsewhere now")
+            by = next((rule for rule in policy.routing if rule.id == routes.standing[case.task].rule), None)
+            now = {"rule": by.id, "skills": by.skills, "why": by.reason or f"rule {by.id}"} if by else {}
+            round_.move(case, "recall", tier=wanted, note="the routing sends it elsewhere now", **now)
             round_.worked.left = True
 
 

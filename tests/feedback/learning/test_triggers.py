@@ -52,3 +52,25 @@ def test_a_task_that_was_answered_anew_is_news():
 
     assert due(now, seen, recipe="r/1", policy=Policy()) == "20 new answers"
     assert due(now, replace(seen, annotations=frozenset(range(25))), recipe="r/1", policy=Policy()) == ""
+
+
+def test_a_few_answers_that_changed_what_the_model_showed_are_enough():
+    before = dataset(100)
+    last = replace(trained(before), annotations=frozenset(range(100)))
+    some = dataset(112)  # twelve new answers, annotated 100 to 111; fifteen would be enough by themselves
+
+    def said(*, overrides: range) -> str:
+        return due(some, last, recipe="r/1", policy=Policy(), overrides=lambda: overrides)
+
+    assert said(overrides=range(100, 109)) == ""  # nine
+    assert said(overrides=range(100, 110)) == "10 new answers changed what the model showed"
+    assert said(overrides=range(90, 105)) == ""  # ten of these were learned from already
+
+
+def test_who_changed_what_is_only_asked_where_it_may_matter():
+    last = replace(trained(dataset(100)), annotations=frozenset(range(100)))
+
+    def asked() -> list[int]:
+        raise AssertionError("five new answers cannot be ten overrides")
+
+    assert due(dataset(105), last, recipe="r/1", policy=Policy(), overrides=asked) == ""

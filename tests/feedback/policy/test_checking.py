@@ -30,10 +30,21 @@ def rule(when: str, to: str = "L1") -> str:
             '[[routing]]\nid = "a"\nwhen = { data.a = 1 }\nto = "L1"\n' + rule("{ data.a = 1 }"),
             "routing.one is never reached: a asks the same",
         ),
+        (
+            '[[routing]]\nid = "a"\nto = "L1"\nskills = ["law"]\n[people."a@b.c"]\nskills = ["tax"]',
+            "routing.a: nobody in L1 has law, so no answer will count",
+        ),
+        ('[[routing]]\nid = "a"\nto = "L1"\nskills = ["law"]', "without [people] nobody's skills are asked"),
+        (
+            '[feedback.risk]\nkind = "rating"\nfeature = true\nentity = "amuont"',
+            "feedback.risk.entity: no task has data.amuont; did you mean data.amount?",
+        ),
+        ('[tasks]\nkey = "order.id"', "tasks.key: no task has data.order"),
+        ('[feedback.topic]\noptions = ["x", "y"]', "feedback.topic: that is the control that is learned"),
     ],
 )
 def test_what_will_surprise_is_said_before_it_is_active(text: str, says: str):
-    found = warnings(read_policy(text), labels=["spam", "ham"], data=[{"amount": 1, "a": 1}])
+    found = warnings(read_policy(text), labels=["spam", "ham"], data=[{"amount": 1, "a": 1}], control="topic")
 
     assert any(says in one for one in found)
 

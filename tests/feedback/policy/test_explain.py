@@ -62,3 +62,27 @@ def test_each_clause_says_what_it_saw():
         (2, True),
     ]
     assert "(is 'gold')" in found[3].text
+
+
+def test_what_people_are_asked_beside_the_answer_and_what_becomes_of_it_is_said():
+    text = """
+[feedback.fraud_type]
+title = "Which fraud?"
+options = ["card", "identity"]
+required = true
+feature = true
+entity = "customer_id"
+[tasks]
+key = "order_id"
+[costs]
+error = 25.0
+[rights]
+within = "2d"
+"""
+    said = "\n".join(explain(read_policy(text)))
+
+    assert 'Beside the answer, "Which fraud?" is asked: card, identity.' in said
+    assert "It belongs to the task's customer_id" in said
+    assert "Signals from outside may name a task by its order_id." in said
+    assert "costs 25." in said
+    assert "gets a person's review when they ask, within 2d." in said

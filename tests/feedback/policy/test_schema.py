@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import re
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from feedback.errors import PolicyError
 from feedback.policy import Policy, read_policy
+
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 def test_an_empty_file_is_the_default_policy():
@@ -37,3 +43,30 @@ def test_a_policy_survives_being_stored_as_json():
     policy = read_policy("[train]\nmin_rows = 5\n[sampling]\nstrategy = 'entropy'")
 
     assert Policy.model_validate(policy.model_dump(mode="json")) == policy
+
+
+def test_editors_are_told_what_a_policy_may_hold():
+    """The JSON Schema takes every example of the documentation and refuses what read_policy refuses."""
+    from jsonschema import Draft202012Validator
+
+    schema = Policy.model_json_schema()
+    Draft202012Validator.check_schema(schema)
+    check = Draft202012Validator(schema)
+    blocks = re.findall(r"```toml\n(.*?)```", (DOCS / "policy.md").read_text(encoding="utf-8"), re.DOTALL)
+
+    assert [list(check.iter_errors(tomllib.loads(block))) for block in blocks] == [[]] * len(blocks)
+    for wrong in ("[audit]\nshaer = 0.2", '[tiers.L1]\nresolve = "10 min"', '[people."a@b.c"]\nrole = "boss"'):
+        assert list(check.iter_errors(tomllib.loads(wrong)))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('kind = "text"\nfeature = true\nentity = "c"', "a free text is no feature"),
+        ('kind = "number"\nfeature = true', "a feature wants its entity"),
+        ('kind = "number"\nentity = "c"', "an entity is for a feature"),
+    ],
+)
+def test_a_feature_belongs_to_somebody_and_is_a_value(text: str, says: str):
+    with pytest.raises(PolicyError, match=says):
+        read_policy(f"[feedback.x]\n{text}")

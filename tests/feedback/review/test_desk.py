@@ -417,10 +417,10 @@ def test_asking_again_after_the_answer_begins_another_round(world: World):
     world.use(policy_text())
     (task,) = world.site.add("a1 apple red")
     world.turn()
-    for key in ("k1", "k2"):
+    for key, person, label in (("k1", CLEO, "fruit"), ("k2", DAN, "tool")):
         ask(world, task, key)
         world.turn()
-        world.review("L2", "fix", "fruit" if key == "k1" else "tool", person=CLEO, reason="wrong_label")
+        world.review("L2", "fix", label, person=person, reason="wrong_label")
         world.turn()
 
     case = world.case(task)

@@ -9,7 +9,8 @@ import pytest
 
 from feedback.policy import read_policy
 from feedback.reports.review import ahead, case_report, measured
-from feedback.review.measure import figures, model_errors, reviewers
+from feedback.review.accuracy import model_errors, reviewers
+from feedback.review.measure import figures
 from feedback.store import CaseRow, LookRow, OverrideRow, StepRow, open_store
 from ml_backend.records import Answer
 from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, policy_text
@@ -66,6 +67,30 @@ def test_figures_fall_apart_by_segment():
     found = figures(cases, steps, [], [], POLICY, emails={}, by_segment=True)
 
     assert [(one.segment, one.decide_s) for one in found if one.tier == "L2"] == [("", 50), ("de", 10), ("en", 90)]
+
+
+def test_the_models_errors_and_the_reviewers_stand_in_each_tier_and_segment():
+    def row(number: int, shown: Answer, tier: str, segment: str) -> OverrideRow:
+        changed = shown != SPAM
+        return OverrideRow(
+            PROJECT, number, number, 1, shown, 0.9, "m", SPAM, changed, False, "", segment, tier, "p", number, ""
+        )
+
+    cases = [case(1, segment="de"), case(2, segment="en")]
+    steps = {number: trail((0, "open", "L2"), (10, "decide", "L2")) for number in (1, 2)}
+    above = [look(1, 9, SPAM, tier="L3"), look(2, 9, SPAM, tier="L3")]
+    looks = [look(1, 5, SPAM), look(2, 5, HAM), *above]
+    rows = [row(1, SPAM, "L2", "de"), row(2, HAM, "L2", "en"), row(3, HAM, "L1", "de")]
+    found = figures(cases, steps, looks, rows, POLICY, emails={}, by_segment=True)
+    at = {(one.tier, one.segment): one for one in found}
+
+    assert [(one.label, one.false_negative.value) for one in at["L2", "de"].labels] == [("spam", 0.0)]
+    assert {one.label: one.false_negative.value for one in at["L2", "en"].labels}["spam"] == 1.0
+    assert {one.label: one.false_negative.value for one in at["L2", ""].labels}["spam"] == 0.5
+    # held against the tier above, though only the looks of this tier are judged
+    right = {key: [(one.person, one.accuracy.value) for one in at[key].people] for key in at if key[0] == "L2"}
+    assert right == {("L2", ""): [(5, 0.5)], ("L2", "de"): [(5, 1.0)], ("L2", "en"): [(5, 0.0)]}
+    assert at["L1", ""].people == ()
 
 
 def test_the_models_errors_are_counted_by_label_and_only_blind_ones_where_asked():
@@ -144,4 +169,23 @@ def test_a_rush_is_foretold_with_what_would_help(tmp_path: Path):
     (_, told) = ahead(store, PROJECT, policy, tiers, now_s=now_s)
 
     assert told.advice.startswith("L2 breaches from 2027-01-15 08:00 UTC: move ")
+    store.close()
+
+
+def test_what_each_queue_will_bring_is_foretold_from_the_same_hours_of_the_week_before(tmp_path: Path):
+    store = open_store(f"sqlite:///{tmp_path / 's.db'}")
+    now_s = 1_800_000_000.0  # 08:00
+    came_s = {"refunds": now_s - 2 * 86_400 + 7200, "chats": now_s - 86_400 + 3600, "nights": now_s - 3600}
+    store.open_cases(
+        [
+            CaseRow(PROJECT, task, "queued", "L2", opened_s=came_s[queue], entered_s=came_s[queue], segment=queue)
+            for task, queue in enumerate(["refunds"] * 30 + ["chats"] * 10 + ["nights"] * 5)
+        ],
+        "open",
+    )
+    tiers = measured(store, PROJECT, POLICY, {}, control="kind").tiers
+    (_, told) = ahead(store, PROJECT, POLICY, tiers, now_s=now_s, hours=12)
+    days = (now_s - came_s["refunds"]) / 86_400
+
+    assert told.queues == {"chats": round(10 / days, 2), "refunds": round(30 / days, 2)}  # nobody comes at night
     store.close()
