@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -46,16 +47,32 @@ def project_overview(store: Store, project: ProjectRow, policy: Policy) -> dict[
 
 
 def project_people(store: Store, project: ProjectRow, policy: Policy) -> dict[str, Any]:
-    """Everybody's figures in a project, from the tasks that were drawn for several people."""
+    """Everybody's figures in a project, from the tasks that were drawn for several people.
+
+    `more` is what the last turn worked out of each: gold, onboarding, pace, fatigue and practice; None before it did.
+    """
+    kept = store.latest(project.id, "people")
+    more = {one["person"]: one for one in kept.body["people"]} if kept else {}
     try:
         control = read_label_config(project.label_config).control(policy.model.control).name
     except LabelConfigError as error:
-        return people_figures(store.people(project.id), [], bots=project.bots) | {"note": str(error)}
-    draws = project_draws(store, project, policy)
-    votes = drawn_votes(
-        store.crowd_votes(project.id, control), lambda names: draws.doubled([draws.unit_of(name) for name in names])
-    )
-    return people_figures(store.people(project.id), votes, bots=project.bots)
+        found = people_figures(store.people(project.id), [], bots=project.bots) | {"note": str(error)}
+    else:
+        draws = project_draws(store, project, policy)
+        votes = drawn_votes(
+            store.crowd_votes(project.id, control), lambda names: draws.doubled([draws.unit_of(name) for name in names])
+        )
+        found = people_figures(store.people(project.id), votes, bots=project.bots)
+    return found | {"people": [one | {"more": _more(more.get(one["person"]))} for one in found["people"]]}
+
+
+def _more(figures: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What a page shows of a person; their number stays outside, since it may show a pseudonym."""
+    if figures is None or "by_hour" not in figures:  # an older version recorded less
+        return None
+    kept = {name: value for name, value in figures.items() if name not in ("person", "time_share")}
+    label, share = max(figures["time_share"].items(), key=lambda pair: pair[1]["value"], default=("", None))
+    return kept | {"longest": share and {"label": label, **share}}
 
 
 def _cases(store: Store, project: str) -> list[dict[str, Any]]:

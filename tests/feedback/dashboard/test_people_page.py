@@ -1,0 +1,86 @@
+"""The people page: work, fatigue, practice and onboarding with intervals, and nobody's number beside a pseudonym."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from feedback.store import Store
+from tests.support.pages import EVIL, app_of, sign_in
+
+HTML, JSON = {"Accept": "text/html"}, {"Accept": "application/json"}
+
+
+@pytest.fixture
+def browser(store: Store) -> FlaskClient:
+    """Ann's, the project's admin."""
+    opened = app_of(store).test_client()
+    sign_in(opened, 2)
+    return opened
+
+
+def words(page: str) -> str:
+    """A page as somebody reads it."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
+
+
+def figures(person: int, **more: Any) -> dict[str, Any]:
+    """What a turn records of a person."""
+    share = {"value": 0.8, "low": 0.7, "high": 0.9}
+    return {
+        "person": person,
+        "accuracy": {"value": 0.86, "low": 0.49, "high": 0.97},
+        "compared": 7,
+        "against": "gold",
+        "weakest": None,
+        "distance": None,
+        "answers": 12,
+        "hours": 1.5,
+        "per_hour": {"value": 62.0, "low": 55.0, "high": 70.0},
+        "median_s": {"value": 41.0, "low": 38.5, "high": 44.0},
+        "time_share": {EVIL: share, "ham": {"value": 0.2, "low": 0.1, "high": 0.3}},
+        "by_hour": {"steps": [share, share], "change": {"value": -0.12, "low": -0.2, "high": -0.04, "proven": True}},
+        "by_practice": None,
+        "pull": {"value": 0.05, "low": -0.02, "high": 0.12, "proven": False},
+        "onboarding": {"answered": 7, "of": 10, "accuracy": {"value": 0.86, "low": 0.49, "high": 0.97}},
+        "advice": "",
+        **more,
+    }
+
+
+def record(store: Store, *people: dict[str, Any]) -> None:
+    store.record("7", "people", {"votes": 48, "gold": 0, "policy": "p", "people": list(people), "at_s": 1.0})
+
+
+def test_the_page_tells_work_practice_and_onboarding_with_intervals(store: Store, browser: FlaskClient):
+    record(store, figures(2), figures(3, advice="right on 0.30 of 20 gold answers: surely below 0.6"))
+    page = browser.get("/projects/7/people", headers=HTML).text
+    told = words(page)
+
+    assert "62 55 to 70" in told
+    assert "41 s 38.50 to 44" in told
+    assert "7 of 10 49 to 97 % right" in told
+    assert "-12 points -20 to -4, proven" in told
+    assert "+5 points -2 to +12" in told
+    assert "should pause: right on 0.30 of 20 gold answers: surely below 0.6." in told
+    assert "<script>alert" not in page
+
+
+def test_no_number_of_a_person_stands_beside_their_pseudonym(store: Store, browser: FlaskClient):
+    record(store, figures(2), figures(3))
+    found = browser.get("/projects/7/people", headers=JSON).json
+
+    assert found is not None
+    assert not re.search(r'"person"', json.dumps(found["people"]))
+    assert [one["more"] is not None for one in found["people"]].count(True) == 2
+
+
+def test_before_a_turn_has_worked_anything_out_the_page_is_as_it_was(browser: FlaskClient):
+    told = words(browser.get("/projects/7/people", headers=HTML).text)
+
+    assert "Work and practice" not in told
+    assert "Right, as the others say" in told
