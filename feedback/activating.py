@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from feedback.errors import PolicyError
 from feedback.policy import Policy
+from feedback.policy.schema import in_words
 from feedback.store import ProjectRow, Store
 
 
@@ -65,4 +66,4 @@ def _read(body: object, what: str) -> Policy:
         return Policy.model_validate(body)
     except ValidationError as error:
         hint = "A newer or older version has stored it: activate a policy file with this version."
-        raise PolicyError(f"{what} cannot be read: {error.errors()[0]['msg']}", hint=hint) from None
+        raise PolicyError(f"{what} cannot be read: {in_words(error)}", hint=hint) from None

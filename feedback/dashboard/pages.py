@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from feedback.dashboard.reviewing import add_review
 from feedback.dashboard.rights import Look, Visitor, may_look, may_rule, standing
 from feedback.dashboard.showing import Refused, prepare, pseudonym, show, wants_json
 from feedback.dashboard.signing import add_signing
+from feedback.errors import PolicyError
 from feedback.policy import Policy
 from feedback.reports.chart import Point, interval_bar, over_time
 from feedback.reports.overview import project_overview, project_people
@@ -28,6 +30,8 @@ from ml_backend.app import Mount
 from ml_backend.app.limits import Limits
 from ml_backend.app.protocol import UP
 from ml_backend.app.security import Attempts, Guard, MemoryAttempts, NotAllowed
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +81,15 @@ class _Views:
         if visitor is None and wants_json():
             return show("home", UP, visitor=None)
         visitor = visitor or self._known_visitor()
-        looks = [one for row in self._store.projects() if (one := self._look(visitor, row)) is not None]
-        figures = {**UP, "projects": [self._brief(one) for one in looks]}
+        figures: dict[str, Any] = {**UP, "projects": []}
+        for row in self._store.projects():
+            try:
+                look = self._look(visitor, row)
+            except PolicyError as error:  # who may see it cannot be told; the other projects are there all the same
+                _log.warning("%s", error)
+                continue
+            if look is not None:
+                figures["projects"].append(self._brief(look))
         return self._show("home", figures, visitor)
 
     def project(self, project: str) -> Response:

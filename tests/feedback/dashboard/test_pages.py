@@ -11,7 +11,7 @@ from feedback.activating import policy_of
 from feedback.dashboard import Manners
 from feedback.errors import StoreError
 from feedback.reports.status import project_status
-from feedback.store import Store
+from feedback.store import ProjectRow, Store
 from tests.support.pages import HTML, JSON, app_of, sign_in
 
 
@@ -148,3 +148,15 @@ def test_a_store_that_is_away_is_said_and_not_a_traceback(store: Store, monkeypa
     assert answer.status_code == 503
     assert "disk I/O error" in answer.text
     assert browser.get("/", headers=JSON).status_code == 503
+
+
+def test_a_project_whose_policy_cannot_be_read_hides_no_other(store: Store, browser: FlaskClient):
+    store.save_project(ProjectRow("8", "of a newer version", options={"policy": {"futures": 9}}))
+
+    page = browser.get("/", headers=HTML)
+    broken = browser.get("/projects/8", headers=HTML)
+
+    assert page.status_code == 200
+    assert "30 of 60 tasks answered" in words(page.text)
+    assert broken.status_code >= 400
+    assert "futures is not a key" in words(broken.text)
