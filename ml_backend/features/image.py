@@ -49,7 +49,7 @@ def features(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 def cells() -> NDArray[np.int64]:
     """(SIZE,) the cell of a 4 x 4 grid over the image, row by row, that each feature looks at.
 
-    >>> np.bincount(cells()).sum() == SIZE, cells().max()
+    >>> len(cells()) == SIZE, int(cells().max())
     (True, 15)
     """
     grid = np.arange(_CELLS**2).reshape(_CELLS, _CELLS)
