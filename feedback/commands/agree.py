@@ -59,9 +59,11 @@ def agree(
 
 def _of_project(project: str, gold: Any, calibrate_gold: int) -> Analysis:
     """A project's own votes: judged on the tasks that were drawn for it, where there are any."""
+    from dataclasses import replace
+
     from feedback.activating import policy_of
     from feedback.learning.scene import read_scene
-    from feedback.reports.project_votes import analyse_scene
+    from feedback.reports.project_votes import analyse_scene, suggestions
     from feedback.wiring import known_project, opened, settings_from_environment
     from ml_backend.label_config import read_label_config
 
@@ -69,7 +71,8 @@ def _of_project(project: str, gold: Any, calibrate_gold: int) -> Analysis:
         row = known_project(store, project)
         policy, config = policy_of(row), read_label_config(row.label_config)
         scene = read_scene(store, row, policy, config, config.control(policy.model.control))
-    return analyse_scene(scene, gold=gold, calibrate_gold=calibrate_gold)
+        doubts = suggestions(store, scene)
+    return replace(analyse_scene(scene, gold=gold, calibrate_gold=calibrate_gold), suggestions=doubts)
 
 
 def _unnamed(found: Analysis, project: str) -> Analysis:
@@ -107,6 +110,9 @@ def _print(found: Analysis) -> None:
         table.add_row(name, one.method, _figure(one.accuracy, 4), _figure(one.error if numeric else one.ece, 4))
     console.print(table)
     _print_people(console, found)
+    for doubt in found.suggestions:
+        sure = f"{doubt['suggested']!r} is right with probability {doubt['probability']:.2f}"
+        console.print(f"Look again at task {doubt['task']}: people said {doubt['said']!r}, and with the model {sure}.")
     for note in found.notes:
         console.print(f"Note: {note}.")
 

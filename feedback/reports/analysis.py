@@ -47,6 +47,7 @@ class Analysis:
     consensus: Mapping[str, Scored]
     annotators: tuple[Mapping[str, Any], ...]
     notes: tuple[str, ...]
+    suggestions: tuple[Mapping[str, Any], ...] = ()  # answers that people and model together doubt, the surest first
 
     def plain(self) -> dict[str, Any]:
         """JSON-able; what is undefined is null."""
@@ -57,6 +58,7 @@ class Analysis:
             "consensus": {name: _plain_score(one) for name, one in self.consensus.items()},
             "annotators": list(self.annotators),
             "notes": list(self.notes),
+            "suggestions": list(self.suggestions),
         }
 
 

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Any
 
 from feedback.errors import VotesError
+from feedback.learning.dataset import single_label
 from feedback.learning.scene import Scene
+from feedback.people.cells import read_cell
 from feedback.reports.analysis import Analysis, analyse
 from feedback.reports.kinds import NUMBERS
 from feedback.reports.quantities import analyse_answers, analyse_numbers
-from feedback.store import Vote
+from feedback.store import Store, Vote
 from feedback.votes import name_columns
+from ml_backend.records import Answer
 
 
 def analyse_scene(scene: Scene, *, gold: Mapping[str, str] | None = None, calibrate_gold: int = 0) -> Analysis:
-    """Analyse people's latest answers; `gold` answers labels by task id.
+    """Analyse people's latest answers; `gold` holds known answers by task id, as cells of a file; else the gold book.
 
     Agreement and its verdict rest on the tasks that were drawn for several votes. Tasks that were chosen because they
     are hard would slander the people: without drawn ones the figures are shown, and the verdict says what they are.
     """
     if not scene.votes:
         raise VotesError(f"project {scene.project.id} has no votes on {scene.control.name!r} yet.")
-    found = _analyse(scene.votes, gold, calibrate_gold, drawn=False)
+    kind = scene.votes[0].answer.kind
+    told = {task: read_cell(cell, kind, where=f"gold of {task}") for task, cell in (gold or {}).items()}
+    answered = {vote.task for vote in scene.votes}
+    book = {str(task): answer for task, answer in scene.book.items() if task in answered and answer.kind == kind}
+    found = _analyse(scene.votes, told or book or None, calibrate_gold, drawn=False)
     doubled = [vote for vote in scene.votes if vote.task in scene.doubled]
     on_drawn = _analyse(doubled, None, 0, drawn=True) if doubled else None
     if on_drawn is None or not any(figure.items for figure in on_drawn.agreement.values()):
@@ -35,21 +42,38 @@ def analyse_scene(scene: Scene, *, gold: Mapping[str, str] | None = None, calibr
     return replace(found, agreement=on_drawn.agreement, verdict=on_drawn.verdict, notes=(*found.notes, said))
 
 
-def _analyse(votes: Sequence[Vote], gold: Mapping[str, str] | None, calibrate: int, *, drawn: bool) -> Analysis:
+def suggestions(store: Store, scene: Scene) -> tuple[dict[str, Any], ...]:
+    """Answers that people and the model of the last training, which never learned them, doubt together.
+
+    Those that were changed since are left out; each is for a person to look at, and changes nothing by itself.
+    """
+    last = store.latest(scene.project.id, "training")
+    said: dict[int, set[str | None]] = {}
+    for vote in scene.votes:
+        said.setdefault(vote.task, set()).add(single_label(vote.answer))
+    doubts = last.body.get("doubts", ()) if last else ()
+    return tuple(dict(doubt) for doubt in doubts if doubt["said"] in said.get(doubt["task"], ()))
+
+
+def _analyse(votes: Sequence[Vote], gold: Mapping[str, Answer] | None, calibrate: int, *, drawn: bool) -> Analysis:
     tasks, people = [str(vote.task) for vote in votes], [vote.person for vote in votes]
     answers = [vote.answer for vote in votes]
     kind = answers[0].kind
-    if kind == "choices" and all(len(answer.value) == 1 for answer in answers):  # type: ignore[arg-type]
-        labels = [answer.value[0] for answer in answers]  # type: ignore[index]
-        known = cast("Mapping[Hashable, Hashable] | None", gold)
-        return analyse(name_columns(tasks, people, labels), gold=known, calibrate_gold=calibrate, drawn=drawn)
-    if gold is not None:
-        raise VotesError("gold answers are compared for single choices only.", hint="Export the votes; use --votes.")
+    numeric, known = kind in NUMBERS, dict[Hashable, Any]()
+    for task, answer in (gold or {}).items():
+        known[task] = float(answer.value) if numeric else answer  # type: ignore[arg-type]
+    if kind == "choices" and all(single_label(answer) is not None for answer in answers):
+        labels = [single_label(answer) for answer in answers]
+        names = {task: single_label(answer) for task, answer in known.items()}
+        return analyse(name_columns(tasks, people, labels), gold=names or None, calibrate_gold=calibrate, drawn=drawn)
     if kind == "pairwise":
-        return analyse(name_columns(tasks, people, [answer.value for answer in answers]), drawn=drawn)
-    if kind in NUMBERS:
+        sides = {task: answer.value for task, answer in known.items()}
+        named = name_columns(tasks, people, [answer.value for answer in answers])
+        return analyse(named, gold=sides or None, calibrate_gold=calibrate, drawn=drawn)
+    if numeric:
         values = [float(answer.value) for answer in answers]  # type: ignore[arg-type]
         if kind == "number":
-            return analyse_numbers(tasks, people, values)
-        return analyse(name_columns(tasks, people, values), ordered=True, drawn=drawn)
-    return analyse_answers(kind, tasks, people, answers)
+            return analyse_numbers(tasks, people, values, gold=known or None)
+        named = name_columns(tasks, people, values)
+        return analyse(named, ordered=True, gold=known or None, calibrate_gold=calibrate, drawn=drawn)
+    return analyse_answers(kind, tasks, people, answers, gold=known or None)

@@ -1,5 +1,9 @@
 """A connected project's votes: agreement on the tasks drawn for it, everything else on all."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,8 +11,8 @@ from feedback.errors import VotesError
 from feedback.learning.roles import Draws
 from feedback.learning.scene import Scene
 from feedback.policy import Policy
-from feedback.reports.project_votes import analyse_scene
-from feedback.store import ProjectRow, Vote
+from feedback.reports.project_votes import analyse_scene, suggestions
+from feedback.store import ProjectRow, Store, Vote, open_store
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
 
@@ -16,6 +20,13 @@ CONFIG = read_label_config(
     '<View><Text name="t" value="$t"/>'
     '<Choices name="c" toName="t"><Choice value="a"/><Choice value="b"/></Choices></View>'
 )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
+    yield made
+    made.close()
 
 
 def scene(votes, doubled=frozenset()):
@@ -92,9 +103,43 @@ def test_a_project_without_votes_says_so():
         analyse_scene(scene([]))
 
 
-def test_gold_for_regions_is_refused_with_a_way_out():
-    votes = [(task, person, Answer("labels", ((task, task + 5, "PER"),))) for task in range(5) for person in range(2)]
+@pytest.mark.parametrize(
+    ("answers", "cell"),
+    [
+        (
+            [Answer("labels", ((task, task + 5, "PER"),)) for task in range(5)],
+            '[{"start": 1, "end": 6, "labels": ["PER"]}]',
+        ),
+        ([Answer("number", float(task)) for task in range(5)], "1"),
+        ([Answer("rating", task) for task in range(5)], "1"),
+        ([Answer("choices", ("a", "b") if task % 2 else ("a",)) for task in range(5)], '["a", "b"]'),
+        ([Answer("taxonomy", (("A", "B") if task % 2 else ("A", "C"),)) for task in range(5)], "A > B"),
+    ],
+)
+def test_gold_is_compared_for_every_type_of_answer(answers, cell):
+    votes = [(task, person, answer) for task, answer in enumerate(answers) for person in range(3)]
 
-    with pytest.raises(VotesError, match="single choices only") as refused:
-        analyse_scene(scene(votes), gold={"1": "x"})
-    assert "--votes" in refused.value.hint
+    assert analyse_scene(scene(votes), gold={"1": cell}).consensus["auto"].accuracy == 1.0
+    with pytest.raises(VotesError, match="gold of 1"):
+        analyse_scene(scene(votes), gold={"1": "[{"})
+
+
+def test_without_a_file_the_gold_book_judges():
+    votes = choices(dict.fromkeys(range(20), "aab"))
+    known = {task: Answer("choices", ("a" if task < 15 else "b",)) for task in range(20)}
+
+    found = analyse_scene(replace(scene(votes), book=known))
+
+    assert found.consensus["majority"].accuracy == 0.75
+
+
+def test_what_people_and_model_doubt_is_suggested_until_somebody_changes_it(store: Store):
+    doubts = [
+        {"task": task, "said": said, "suggested": "b", "probability": 0.97}
+        for task, said in ((1, "a"), (2, "b"), (3, "a"))
+    ]
+    store.record("7", "training", {"doubts": doubts}, key="m1")
+
+    found = suggestions(store, scene(choices({1: "a", 2: "a"})))
+
+    assert [one["task"] for one in found] == [1]
