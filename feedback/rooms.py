@@ -58,8 +58,11 @@ class LabelStudioRooms:
 
     def put_in(self, room: str, copies: Sequence[Copy]) -> list[Task]:
         """Import copies; the tasks in order, as they are now."""
-        made = [review.Copy(copy.data, copy.result, copy.urgency, copy.readers) for copy in copies]
-        return review.put_in(self._client, room, made)
+        return review.put_in(self._client, room, [_as_copy(copy) for copy in copies])
+
+    def complete(self, room: str, task: int, copy: Copy) -> None:
+        """Give a copy whatever an import that was cut short left out."""
+        review.complete(self._client, room, task, _as_copy(copy))
 
     def take_out(self, room: str, task: int, *, answered: bool = False) -> bool:
         """Remove a copy that nobody has answered, or any one; False where it stays."""
@@ -93,3 +96,7 @@ class LabelStudioRooms:
     def emails(self) -> Mapping[int, str]:
         """Everybody's e-mail address by user id."""
         return review.emails(self._client)
+
+
+def _as_copy(copy: Copy) -> review.Copy:
+    return review.Copy(copy.data, copy.result, copy.urgency, copy.readers)

@@ -24,7 +24,7 @@ _NOT_FOUND, _REFUSED, _AWAY = 404, 400, 500
 
 def hand_out(round_: Round, rooms: Rooms) -> None:
     """Bring the review projects in line with the cases. Safe to repeat: what a kill left without its case finds it."""
-    _adopt(round_)
+    _adopt(round_, rooms)
     live = round_.live(first=False)
     pots = honeypots.placed(round_.store, round_.project)
     honeypots.read(round_, pots)
@@ -68,22 +68,40 @@ def bring_back(round_: Round, rooms: Rooms) -> None:
             round_.worked.resolved += 1
 
 
-def _adopt(round_: Round) -> None:
+def _adopt(round_: Round, rooms: Rooms) -> None:
     """Copies that a kill left between their import and the case's move: people may have answered them already.
 
-    They are the newest of their project, and named as the case's next copy would be.
+    They are the newest of their project, and named as the case's next copy would be. What an import that was cut short
+    left out is added.
     """
     bare = [case for case in round_.live(first=False) if case.review_task is None and case.state != "waiting"]
-    wanted = {key_of(replace(case, copies=case.copies + 1)): case for case in bare}
+    bare = [replace(case, copies=case.copies + 1) for case in bare if case.tier in round_.scene.policy.tiers]
+    wanted = {key_of(case): case for case in bare}
     for tier, body in known_rooms(round_.store, round_.project).items():
         room = str(body["room"])
         if not room or not any(case.tier == tier for case in bare):
             continue
         newest = [row.id for row in round_.store.task_rows(room)[-2 * _AT_ONCE :]]
-        for copy in round_.store.tasks(room, only=newest):
-            case = wanted.pop(str(copy.data.get(KEY)), None)
-            if case is not None:
-                _place(round_, replace(case, copies=case.copies + 1), room, copy.id)
+        for task in round_.store.tasks(room, only=newest):
+            case = wanted.pop(str(task.data.get(KEY)), None)
+            if case is not None and round_.may_write():
+                rooms.complete(room, task.id, *_copies(round_, [case]))
+                _place(round_, case, room, task.id)
+
+
+def _copies(round_: Round, numbered: Sequence[CaseRow]) -> list[Copy]:
+    """Cases as their reviewers are to find them; each counts the copy already."""
+    numbers = [case.id for case in numbered]
+    trails, looks = round_.store.steps_of(numbers), round_.store.looks_of(numbers)
+    return [
+        Copy(
+            _data(round_, case, looks[case.id], trails[case.id]),
+            tuple(proposal(case, round_.scene.control, round_.scene.policy)),
+            case.priority,
+            round_.scene.policy.tiers[case.tier].readers,
+        )
+        for case in numbered
+    ]
 
 
 def _place(round_: Round, numbered: CaseRow, room: str, task: int) -> None:
@@ -93,19 +111,9 @@ def _place(round_: Round, numbered: CaseRow, room: str, task: int) -> None:
 
 
 def _put_in(round_: Round, rooms: Rooms, tier: str, room: str, cases: Sequence[CaseRow]) -> None:
-    store, scene = round_.store, round_.scene
-    numbers = [case.id for case in cases]
-    trails, looks = store.steps_of(numbers), store.looks_of(numbers)
-    numbered = [round_.with_opinion(replace(case, copies=case.copies + 1)) for case in cases]
-    copies = [
-        Copy(
-            _data(round_, case, looks[case.id], trails[case.id]),
-            tuple(proposal(case, scene.control, scene.policy)),
-            case.priority,
-            scene.policy.tiers[tier].readers,
-        )
-        for case in numbered
-    ]
+    store = round_.store
+    numbered = [replace(case, copies=case.copies + 1) for case in cases]
+    copies = _copies(round_, numbered)
     known = honeypots.choose(round_, [key_of(case) for case in numbered])
     try:
         tasks = rooms.put_in(room, [*copies, *(copy for _case, copy in known)])

@@ -47,6 +47,10 @@ class Rooms(Protocol):
         """Import copies; the tasks in order, as they are now."""
         ...
 
+    def complete(self, room: str, task: int, copy: Copy) -> None:
+        """Give a copy whatever an import that was cut short left out."""
+        ...
+
     def take_out(self, room: str, task: int, *, answered: bool = False) -> bool:
         """Remove a copy that nobody has answered (or any one); False where it stays. One that is gone is no error."""
         ...

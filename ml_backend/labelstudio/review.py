@@ -113,12 +113,29 @@ def put_in(client: Client, project: str, copies: Sequence[Copy]) -> list[Task]:
     for task, copy in zip(tasks, copies, strict=True):
         if copy.readers > 1:
             client.patch_task(task, overlap=copy.readers)
-    if client.project(project)["model_version"] != VERSION:
-        client.patch_project(project, model_version=VERSION)
+    _serve(client, project)
     now = client.each_task(project, filters=[_among(tasks)], include=_COPY_FIELDS)
     there = {task.id: task for task in (read_task(raw, project) for raw in now)}
     gone = (Task(number, copy.data, project) for number, copy in zip(tasks, copies, strict=True))
     return [there.get(one.id, one) for one in gone]
+
+
+def complete(client: Client, project: str, task: int, copy: Copy) -> None:
+    """Give a copy whatever an import that was cut short left out: what is filled in, its urgency, its readers."""
+    there = client.task(task)
+    if not any(one["model_version"] == VERSION for one in there["predictions"]):
+        client.create_prediction(
+            task, result=list(copy.result), score=copy.urgency, model_version=VERSION, project=project
+        )
+    if there["overlap"] < copy.readers:
+        client.patch_task(task, overlap=copy.readers)
+    _serve(client, project)
+
+
+def _serve(client: Client, project: str) -> None:
+    """Have Label Studio hand copies out by their urgency, with what is filled in; it takes a version that there is."""
+    if client.project(project)["model_version"] != VERSION:
+        client.patch_project(project, model_version=VERSION)
 
 
 def take_out(client: Client, project: str, task: int, *, answered: bool = False) -> bool:

@@ -177,6 +177,20 @@ def test_only_a_copy_that_nobody_answered_is_removed(site: Site, project: Projec
     assert project.tasks[0] in project.overlaps()
 
 
+def test_a_copy_whose_import_was_cut_short_is_completed(site: Site, room: str) -> None:
+    whole = copy("one", urgency=0.2, readers=2)
+    (bare,) = site.admin.import_tasks(room, [{"data": dict(whole.data)}])
+    for _ in range(2):
+        review.complete(site.admin, room, bare, whole)
+
+    handed = [person.next_task(room) for person in site.people[:2]]
+    assert [one["id"] for one in handed if one] == [bare, bare]
+    assert [row["result"][0]["value"] for one in handed if one for row in one["predictions"]] == [
+        {"choices": ["good"]},
+        {"choices": ["good"]},
+    ]
+
+
 def test_a_review_project_tells_of_what_people_do_until_it_is_told_not_to(site: Site, room: str) -> None:
     with StubBackend() as backend:
         for url in ("http://127.0.0.1:9/webhook", f"{backend.url}/webhook", f"{backend.url}/webhook"):

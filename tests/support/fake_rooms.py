@@ -78,14 +78,24 @@ class FakeSite(FakeLabelStudio):
         made = []
         for copy in copies:
             number, now = self.reuse.pop(str(copy.data["text"]), 0) or next(self._numbers), self._tick()
+            if "put_in half" in self.fails:
+                copy = replace(copy, result=(), readers=1)
             self.rooms[room].copies[number] = copy
             task = Task(number, copy.data, room, overlap=copy.readers, created_at=now, updated_at=now)
             self.copied.setdefault(room, {})[number] = task
             made.append(task)
         self.writes += len(made)
+        if "put_in half" in self.fails:
+            raise LabelStudioError("the database is locked", status=500)
         if "put_in after" in self.fails:
             raise KeyboardInterrupt  # a kill, once the request was served
         return made
+
+    def complete(self, room: str, task: int, copy: Copy) -> None:
+        self._up()
+        self.rooms[room].copies[task] = copy
+        here = self.copied[room][task]
+        self.copied[room][task] = replace(here, overlap=max(here.overlap, copy.readers), updated_at=self._tick())
 
     def take_out(self, room: str, task: int, *, answered: bool = False) -> bool:
         self._up()

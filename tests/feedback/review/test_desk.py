@@ -672,6 +672,25 @@ def test_copies_that_a_kill_left_without_their_case_are_adopted_with_what_was_sa
     assert world.final(task) == "tool"
 
 
+def test_an_import_that_was_cut_short_is_completed_so_that_reviewers_see_what_was_proposed(world: World):
+    task = open_case(world, l3='protocol = "panel"\npanel = 2')
+    world.site.fails = {"put_in half"}
+    world.review("L2", "escalate", "tool", person=CLEO, reason="boundary")
+    notes = world.turn().notes
+    world.site.fails = set()
+    world.turn()
+
+    assert any("database is locked" in note for note in notes)
+    room, copy = world.site.room_of("L3"), world.case(task).review_task
+    assert copy is not None
+    assert [one.id for one in world.site.waiting(room, DAN)] == [copy]
+    assert world.site.shown(copy)[0]["value"] == {"choices": ["tool"]}
+    for person in (DAN, EVA):
+        world.review("L3", "accept", person=person)
+    world.turn()
+    assert world.final(task) == "tool"
+
+
 def test_nobody_is_asked_again_while_an_answer_is_unread(world: World, monkeypatch: pytest.MonkeyPatch):
     """A webhook may bring it in the middle of a turn: here after the answers were read."""
     task = open_case(world, l2='protocol = "panel"\npanel = 2')
