@@ -48,7 +48,7 @@ def _print(done: Erased, *, person: int | None) -> None:
     if done.copies:
         typer.echo(f"{done.copies} copies in review projects went with it.")
     if models := dict.fromkeys(version for one in told for version in one.models):
-        typer.echo(f"Models that had learned from them: {', '.join(models)}. The next turn trains without them.")
+        typer.echo(f"Models that had learned from them: {', '.join(models)}. The next turn trains one without.")
     if done.left:
         numbers = ", ".join(map(str, done.left))
         typer.echo(f"Label Studio still shows copies as they were: {numbers}. Run this again when it can be reached.")

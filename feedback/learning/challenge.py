@@ -41,7 +41,14 @@ def challenge(
     last = last_training(store, project, scene.tasks)
     beside = sorted(scene.policy.features)
     name = recipe_beside(recipe.name, beside)
-    reason = due(dataset, last, recipe=name, policy=scene.policy, overrides=partial(_overrides, store, project))
+    reason = due(
+        dataset,
+        last,
+        recipe=name,
+        policy=scene.policy,
+        overrides=partial(_overrides, store, project),
+        forgotten=partial(store.forgotten_annotations, project),
+    )
     if not reason:
         return None
     seed = scene.policy.train.seed

@@ -27,13 +27,15 @@ def due(
     recipe: str,
     policy: Policy,
     overrides: Callable[[], Collection[int]] = list,
+    forgotten: Callable[[], Collection[int]] = list,
 ) -> str:
     """Say why a challenger should be trained now; "" when it should not.
 
     The first model waits for `train.min_rows` with two classes; later ones for `train.min_new` new answers or
     `train.growth` of the rows that the last one saw, whichever is more. A changed recipe is always due; a
     changed or withdrawn answer counts as a new one. Fewer are enough where `train.overrides` of them changed what the
-    model had shown; `overrides` gives the annotations that ever did.
+    model had shown; `overrides` gives the annotations that ever did. One that the last training saw and that is
+    forgotten since is enough, too: `forgotten` gives those.
     """
     rows = dataset.of("train")
     if len({row.label for row in rows}) < 2 or len(rows) < policy.train.min_rows:
@@ -45,6 +47,8 @@ def due(
     if last.recipe != recipe:
         return f"recipe changed from {last.recipe} to {recipe}"
     known = last.annotations
+    if known and (gone := known.intersection(forgotten())):
+        return f"{len(gone)} answers that it learned from were forgotten"
     fresh = {row.task for row in rows if known is not None and not known.issuperset(row.annotations)}
     new = len(fresh | ({row.task for row in rows} ^ last.tasks))
     needed = max(policy.train.min_new, int(policy.train.growth * last.rows))

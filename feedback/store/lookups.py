@@ -115,6 +115,15 @@ class Lookups:
             found["policy"] = [{"email": name, **one} for name, one in people.items() if names({name: one}, whom)]
         return {name: rows for name, rows in found.items() if rows}
 
+    def forgotten_annotations(self, project: str) -> set[int]:
+        """Give the numbers of all annotations of a project that were ever forgotten."""
+        told = schema.event.c
+        query = select(told.entity_id).where(
+            told.project == project, told.entity == "annotation", told.action == "forgotten"
+        )
+        with self._database.read() as connection:
+            return set(connection.execute(query).scalars())
+
     def cases_of(self, project: str, task: int) -> frozenset[int]:
         """Give the cases of a task, and of former tasks that had its number."""
         with self._database.read() as connection:

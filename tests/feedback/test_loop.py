@@ -442,3 +442,22 @@ def test_what_bots_and_we_ourselves_write_changes_neither_training_nor_agreement
     learned = {one for record in before[0] for one in record.body["annotations"]}
     people = {one.id: one.person for one in world.studio.annotations.values()}
     assert {people[one] for one in learned} <= {1, 2}
+
+
+def test_who_is_forgotten_is_learned_from_no_more_at_the_next_turn(world: World):
+    world.turn()
+    world.label(40, person=1)
+    theirs = world.label(4, person=2)
+    before = world.turn()
+    assert learned_annotations(world.store, "7", before.version) & set(theirs)
+
+    gone = world.store.forget("7", person=2)
+    turn = world.turn()
+
+    newest = world.store.latest("7", "training")
+    assert newest is not None
+    assert gone.models == (before.version,)
+    assert newest.body["reason"].endswith("answers that it learned from were forgotten")
+    assert not set(newest.body["annotations"]) & set(theirs)
+    assert turn.verdict
+    assert world.turn().verdict == ""

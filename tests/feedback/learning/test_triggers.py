@@ -67,6 +67,16 @@ def test_a_few_answers_that_changed_what_the_model_showed_are_enough():
     assert said(overrides=range(90, 105)) == ""  # ten of these were learned from already
 
 
+def test_a_model_that_learned_from_somebody_who_was_forgotten_is_replaced():
+    last = replace(trained(dataset(100)), annotations=frozenset(range(100)))
+
+    def said(*gone: int) -> str:
+        return due(dataset(99), last, recipe="r/1", policy=Policy(), forgotten=lambda: gone)
+
+    assert said() == said(500) == ""
+    assert said(99, 500) == "1 answers that it learned from were forgotten"
+
+
 def test_who_changed_what_is_only_asked_where_it_may_matter():
     last = replace(trained(dataset(100)), annotations=frozenset(range(100)))
 
