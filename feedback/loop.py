@@ -110,7 +110,7 @@ class Loop:
         reopened = self._placing.reopen(scene, settlement, under)
         self._placing.write_back(scene, settlement, reviewed.finals, under)
         asked, window = self._placing.ask(scene, settlement, dataset, champion, under)
-        keep_weighed(self._store, scene, settlement, now_s=self._clock())
+        keep_weighed(self._store, scene, settlement, model=champion.version if champion else "", now_s=self._clock())
         return Turn(
             project=under.project,
             at_s=self._clock(),

@@ -35,10 +35,13 @@ def weigh(store: Store, project: ProjectRow, policy: Policy, workshop: Workshop,
     return _recorded(store, scene, settlement, past, now_s=now_s)
 
 
-def keep_weighed(store: Store, scene: Scene, settlement: Settlement, *, now_s: float) -> Thresholds | None:
-    """Weigh the thresholds anew once a day, for whoever looks at the pages; None where nothing is due or decided."""
+def keep_weighed(store: Store, scene: Scene, settlement: Settlement, *, model: str, now_s: float) -> Thresholds | None:
+    """Weigh the thresholds anew once a day, for whoever looks at the pages; None where nothing is due or decided.
+
+    `model` is the version that serves; without one there is nothing to weigh.
+    """
     last = store.latest(scene.project.id, KIND)
-    if not scene.policy.routing or (last is not None and now_s - last.body["at_s"] < _EVERY_S):
+    if not model or not scene.policy.routing or (last is not None and now_s - last.body["at_s"] < _EVERY_S):
         return None
     past = past_decisions(store, scene.project.id)
     if all(one is None for one in past.column("model.confidence")):

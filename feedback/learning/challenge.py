@@ -46,7 +46,7 @@ def challenge(
         last,
         recipe=name,
         policy=scene.policy,
-        overrides=partial(_overrides, store, project),
+        overrides=partial(store.overriding, project),
         forgotten=partial(store.forgotten_annotations, project),
     )
     if not reason:
@@ -71,12 +71,6 @@ def challenge(
         else:
             store.record(project, "verdict", verdict.as_dict() | {"at_s": now_s}, key=bundle.version)
     return verdict
-
-
-def _overrides(store: Store, project: str) -> set[int]:
-    """The answers of the source project that changed what the model showed."""
-    rows = store.overrides(project)
-    return {row.annotation for row in rows if not row.blind}
 
 
 def last_training(store: Store, project: str, tasks: Mapping[int, Task] | None = None) -> Trained | None:

@@ -16,6 +16,8 @@ from feedback.store import Fact, Store
 from feedback.store.indicators import Told, Value
 from feedback.store.projections import epoch_s
 
+_AT_ONCE = 5000  # events that are read at once: a large project's log is not held in memory
+
 
 def remember(store: Store, scene: Scene, *, refused: Collection[int] = ()) -> int:
     """Keep what was said since the last time, and whether it counts; gives how many facts are new.
@@ -28,29 +30,32 @@ def remember(store: Store, scene: Scene, *, refused: Collection[int] = ()) -> in
         return 0
     questions = _questions(policy)
     heads = store.fact_heads(project, questions=questions)
-    facts: list[Fact] = []
-    read: dict[str, int] = {}
-    copies: Mapping[tuple[str, int], int] | None = None
+    new = 0
     for origin in [project, *rooms_of(store, project)]:
-        told = list(store.told_since(origin, heads.get(origin, 0)))
-        if not told:
-            continue
-        read[origin] = told[-1].seq
-        answers = {one.seq: _answers(one, policy) for one in told}
-        known = store.facts_of(project, origin, {one.annotation for one in told})
-        if origin != project and copies is None and (known or any(answers.values())):
-            copies = store.source_tasks(project)
-        facts += _facts(scene, origin, told, answers, known, copies or {})
-    if read:
-        store.add_facts(project, facts, read, questions=questions)
+        seq, told = heads.get(origin, 0), store.told_since(origin, heads.get(origin, 0), limit=_AT_ONCE)
+        while told:
+            seq = told[-1].seq
+            facts = _read(store, scene, origin, told)
+            store.add_facts(project, facts, {origin: seq}, questions=questions)
+            new += len(facts)
+            told = store.told_since(origin, seq, limit=_AT_ONCE) if len(told) == _AT_ONCE else []
     store.judge_facts(project, refused)
-    return len(facts)
+    return new
 
 
 def rooms_of(store: Store, project: str) -> list[str]:
     """Every review project that a project ever had."""
     rooms = {str(record.body["room"]) for record in store.records(project, "room", limit=1000)}
     return sorted(rooms - {""})
+
+
+def _read(store: Store, scene: Scene, origin: str, told: Sequence[Told]) -> list[Fact]:
+    project = scene.project.id
+    answers = {one.seq: _answers(one, scene.policy) for one in told}
+    known = store.facts_of(project, origin, {one.annotation for one in told})
+    speaks = bool(known) or any(answers.values())
+    copies = store.source_tasks(project) if speaks and origin != project else {}
+    return _facts(scene, origin, told, answers, known, copies) if speaks else []
 
 
 def _facts(

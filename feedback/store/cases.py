@@ -191,6 +191,13 @@ class Cases:
             rows = connection.execute(select(table.annotation, table.at_s).where(table.project == project)).all()
         return {row.annotation: row.at_s for row in rows}
 
+    def overriding(self, project: str) -> set[int]:
+        """Give the answers that changed what was shown."""
+        table = override.c
+        query = select(table.annotation).where(table.project == project, table.changed, ~table.blind)
+        with self._database.read() as connection:
+            return set(connection.execute(query).scalars())
+
     def overrides(self, project: str, *, changed: bool | None = True, since_s: float = 0.0) -> list[OverrideRow]:
         """Give overrides, oldest first; `changed=None` gives the answers that kept the model's, too."""
         table = override.c

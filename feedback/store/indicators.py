@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,8 +97,8 @@ class Indicators:
             return {}
         return {row.origin: row.seq for row in rows}
 
-    def told_since(self, origin: str, seq: int) -> Iterator[Told]:
-        """Give the events of a project's annotations after one, oldest first."""
+    def told_since(self, origin: str, seq: int, *, limit: int) -> list[Told]:
+        """Give the first `limit` events of a project's annotations after one, oldest first."""
         told, kept = schema.event.c, schema.payload.c
         query = (
             select(told.seq, told.entity_id, told.version, told.action, told.received_s, kept.body)
@@ -106,11 +106,21 @@ class Indicators:
             .where(told.project == origin, told.entity == "annotation", told.seq > seq)
             .where(told.action.in_(("saved", "deleted")))
             .order_by(told.seq)
+            .limit(limit)
         )
         with self._database.read() as connection:
-            for row in stream(connection, query):
-                body = None if row.body is None else orjson.loads(row.body)
-                yield Told(row.seq, row.entity_id, row.version, row.action, row.received_s, body)
+            rows = connection.execute(query).all()
+        return [
+            Told(
+                row.seq,
+                row.entity_id,
+                row.version,
+                row.action,
+                row.received_s,
+                None if row.body is None else orjson.loads(row.body),
+            )
+            for row in rows
+        ]
 
     def source_tasks(self, project: str) -> dict[tuple[str, int], int]:
         """Give the task that each copy (review project, task) was ever made of; honeypots are copies of none."""
