@@ -1,0 +1,71 @@
+"""Forgetting on a real Label Studio: what stood in review projects goes there, too, and no sweep brings it back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from feedback.forgetting import forget
+from feedback.reports.access import held_of
+from feedback.review.tiers import HISTORY
+from feedback.store import open_store
+from tests.feedback.review.world import CLEO, DAN, World, policy_text
+from tests.support.everything import where
+from tests.support.label_studio import Site
+from tests.support.proof import whole
+from tests.support.real_rooms import RealSite
+
+pytestmark = pytest.mark.e2e
+MARK, TEXT = "zanzibar", "timbuktu"
+
+
+@pytest.fixture
+def world(site: Site, tmp_path: Path) -> Iterator[World]:
+    store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
+    real = RealSite(site, store)
+    yield World(store, tmp_path / "models", real, project=real.project)
+    real.close()
+    store.close()
+
+
+def test_a_reviewer_and_then_a_task_are_forgotten(world: World) -> None:
+    real, store, project = world.site, world.store, world.project
+    assert isinstance(real, RealSite)
+    world.use(policy_text(), overlap=2)
+    (task,) = real.add(f"a1 {TEXT} red")
+    real.site.admin.patch_project(project, maximum_annotations=2)
+    world.turn()
+    world.disagree(task)
+    world.review("L2", "escalate", "tool", person=CLEO, reason="guideline_gap", comment=f"{MARK}, is a nut a tool?")
+    world.turn()
+    above, below = real.room_of("L3"), real.room_of("L2")
+    (copy,) = real.waiting(above, DAN)
+    assert MARK in str(copy.data[HISTORY])
+    cleo = real.number(CLEO)
+    assert {"case_look", "case_step", "annotation"} <= set(held_of(store, project, cleo)["held"])
+
+    done = forget(store, project, person=cleo, rooms=real.rooms, now_s=time.time())
+
+    assert (where(store, MARK), done.left) == ([], ())
+    (copy,) = real.waiting(above, DAN)
+    assert MARK not in str(copy.data)
+    for room in (above, below):
+        real.sweep(store, room)
+    world.turn()
+    assert where(store, MARK) == []
+    assert held_of(store, project, cleo)["held"] == {}
+    whole(store)
+
+    done = forget(store, project, task=task, rooms=real.rooms, now_s=time.time())
+
+    assert (where(store, TEXT), done.left) == ([], ())
+    assert [list(real.site.admin.each_task(room)) for room in (above, below)] == [[], []]
+    real.site.admin.delete_task(task)
+    for room in (above, below, project):
+        real.sweep(store, room)
+    world.turn()
+    assert where(store, TEXT) == []
+    whole(store)
