@@ -153,9 +153,9 @@ def test_overrides_are_listed_by_time_and_a_changed_annotation_replaces_its_row(
 
     assert [(row.annotation, row.reason) for row in store.overrides("1")] == [(2, "guideline_gap")]
     assert [row.annotation for row in store.overrides("1", changed=None)] == [1, 2]
+    assert store.override_marks("1") == {1: 1.0, 2: 5.0}
     store.save_overrides([an_override(3, blind=True)])
     assert store.overriding("1") == {2}  # not what was kept, not what nobody was shown
-    assert store.override_marks("1") == {1: 1.0, 2: 5.0}
 
 
 def test_a_person_who_is_forgotten_leaves_the_trail_whole_and_nameless(store: Store) -> None:
