@@ -32,6 +32,9 @@ def agree(
     calibrate_gold: Annotated[
         int, typer.Option("--calibrate-gold", min=0, help="Gold answers for calibration; the rest judges.")
     ] = 0,
+    segment: Annotated[
+        str, typer.Option("--segment", help="A field of the project's tasks, by which agreement is told as well.")
+    ] = "",
     pseudonyms: Annotated[bool, typer.Option("--pseudonyms", help="Show nobody's name or user id.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything here, as JSON.")] = None,
 ) -> None:
@@ -46,7 +49,7 @@ def agree(
     if votes is not None:
         found = analyse_table(read_votes(votes), kind=kind, gold=answers, calibrate_gold=calibrate_gold, notes=told)
     else:
-        found = _of_project(project, answers, calibrate_gold)
+        found = _of_project(project, answers, calibrate_gold, segment)
     if pseudonyms:
         found = _unnamed(found, project)
     if json_file:
@@ -57,7 +60,7 @@ def agree(
     _print(found)
 
 
-def _of_project(project: str, gold: Any, calibrate_gold: int) -> Analysis:
+def _of_project(project: str, gold: Any, calibrate_gold: int, segment: str) -> Analysis:
     """A project's own votes: judged on the tasks that were drawn for it, where there are any."""
     from dataclasses import replace
 
@@ -72,7 +75,8 @@ def _of_project(project: str, gold: Any, calibrate_gold: int) -> Analysis:
         policy, config = policy_of(row), read_label_config(row.label_config)
         scene = read_scene(store, row, policy, config, config.control(policy.model.control))
         doubts = suggestions(store, scene)
-    return replace(analyse_scene(scene, gold=gold, calibrate_gold=calibrate_gold), suggestions=doubts)
+    found = analyse_scene(scene, gold=gold, calibrate_gold=calibrate_gold, segment=segment)
+    return replace(found, suggestions=doubts)
 
 
 def _unnamed(found: Analysis, project: str) -> Analysis:
@@ -88,7 +92,8 @@ def _unnamed(found: Analysis, project: str) -> Analysis:
         with opened(settings_from_environment()) as store:
             secret = store.secret("pseudonyms")
     unnamed = tuple({**one, "worker": pseudonym(secret, one["worker"])} for one in found.annotators)
-    return replace(found, annotators=unnamed)
+    pairs = tuple({**one, "workers": [pseudonym(secret, who) for who in one["workers"]]} for one in found.pairs)
+    return replace(found, annotators=unnamed, pairs=pairs)
 
 
 def _print(found: Analysis) -> None:
@@ -104,6 +109,7 @@ def _print(found: Analysis) -> None:
     console.print(found.verdict)
     if found.open_first:
         console.print(f"Open first: {', '.join(map(str, found.open_first))}")
+    _print_breakdowns(console, found)
     numeric = any(one.error is not None for one in found.consensus.values())
     table = Table("consensus", "method", "accuracy on gold", "mean distance" if numeric else "calibration error")
     for name, one in found.consensus.items():
@@ -115,6 +121,26 @@ def _print(found: Analysis) -> None:
         console.print(f"Look again at task {doubt['task']}: people said {doubt['said']!r}, and with the model {sure}.")
     for note in found.notes:
         console.print(f"Note: {note}.")
+
+
+def _print_breakdowns(console: Any, found: Analysis) -> None:
+    """Label by label, month by month, by segment; and the pairs of people who surely agree least."""
+    from rich.table import Table
+
+    groups = {"label": found.by_label, "month": found.by_month, "segment": found.by_segment}
+    if any(groups.values()):
+        table = Table("by", "which", "kappa", "95 % interval", "items")
+        for by, figures in groups.items():
+            for name, figure in figures.items():
+                bounds = _bounds(figure.low, figure.high)
+                table.add_row(by, name, _figure(figure.value), bounds, f"{figure.items:,}")
+        console.print(table)
+    if len(found.pairs) > 1:
+        table = Table("one", "other", "kappa", "95 % interval", "items", title="who agrees least with whom")
+        for pair in found.pairs[:_SHOWN_PEOPLE]:
+            one, other = map(str, pair["workers"])
+            table.add_row(one, other, _figure(pair["kappa"]), _bounds(pair["low"], pair["high"]), f"{pair['items']:,}")
+        console.print(table)
 
 
 def _print_people(console: Any, found: Analysis) -> None:

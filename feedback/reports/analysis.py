@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from feedback.consensus.calibration import learn_trust, log_odds
 from feedback.consensus.choosing import METHODS, prefer_proven, tried
 from feedback.errors import VotesError
 from feedback.people.reliability import Reliability, against_gold, against_others
+from feedback.reports.breakdowns import labels_of, pairs_of
 from feedback.votes import Floats, Ints, Named, Votes
 
 _DRAWS = 20  # of gold for calibration: one draw of 50 is off by several points
@@ -47,6 +48,10 @@ class Analysis:
     consensus: Mapping[str, Scored]
     annotators: tuple[Mapping[str, Any], ...]
     notes: tuple[str, ...]
+    pairs: tuple[Mapping[str, Any], ...] = ()  # who agrees with whom
+    by_label: Mapping[str, Coefficient] = field(default_factory=dict)
+    by_month: Mapping[str, Coefficient] = field(default_factory=dict)  # of a project
+    by_segment: Mapping[str, Coefficient] = field(default_factory=dict)  # of a project, by a field of its tasks
     suggestions: tuple[Mapping[str, Any], ...] = ()  # answers that people and model together doubt, the surest first
 
     def plain(self) -> dict[str, Any]:
@@ -58,6 +63,10 @@ class Analysis:
             "consensus": {name: _plain_score(one) for name, one in self.consensus.items()},
             "annotators": list(self.annotators),
             "notes": list(self.notes),
+            "pairs": list(self.pairs),
+            "by_label": {name: plain_figure(figure) for name, figure in self.by_label.items()},
+            "by_month": {name: plain_figure(figure) for name, figure in self.by_month.items()},
+            "by_segment": {name: plain_figure(figure) for name, figure in self.by_segment.items()},
             "suggestions": list(self.suggestions),
         }
 
@@ -94,6 +103,8 @@ def analyse(
         {"auto": replace(best, reason=choice.reason), **{name: judge.score(fit) for name, fit in fits.items()}},
         tuple(_plain_person(named, one) for one in _people(votes, fits.get("hierarchical"), known)),
         (*notes, *told),
+        pairs=pairs_of(named),
+        by_label=labels_of(named),
     )
 
 

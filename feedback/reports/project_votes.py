@@ -11,6 +11,7 @@ from feedback.learning.dataset import single_label
 from feedback.learning.scene import Scene
 from feedback.people.cells import read_cell
 from feedback.reports.analysis import Analysis, analyse
+from feedback.reports.breakdowns import groups_of, months_of
 from feedback.reports.kinds import NUMBERS
 from feedback.reports.quantities import analyse_answers, analyse_numbers
 from feedback.store import Store, Vote
@@ -18,8 +19,11 @@ from feedback.votes import name_columns
 from ml_backend.records import Answer
 
 
-def analyse_scene(scene: Scene, *, gold: Mapping[str, str] | None = None, calibrate_gold: int = 0) -> Analysis:
+def analyse_scene(
+    scene: Scene, *, gold: Mapping[str, str] | None = None, calibrate_gold: int = 0, segment: str = ""
+) -> Analysis:
     """Analyse people's latest answers; `gold` holds known answers by task id, as cells of a file; else the gold book.
+    `segment` names a field of the tasks by which agreement is told as well, as it is by month.
 
     Agreement and its verdict rest on the tasks that were drawn for several votes. Tasks that were chosen because they
     are hard would slander the people: without drawn ones the figures are shown, and the verdict says what they are.
@@ -38,8 +42,21 @@ def analyse_scene(scene: Scene, *, gold: Mapping[str, str] | None = None, calibr
         return replace(
             found, verdict=shown, notes=(*found.notes, "no task that was drawn for agreement has two votes yet")
         )
+    group = {task: str(scene.tasks[task].data.get(segment, "")) for task in scene.tasks} if segment else {}
+    on_drawn = replace(
+        on_drawn, by_month=groups_of(doubled, months_of(doubled)), by_segment=groups_of(doubled, group) if group else {}
+    )
     said = f"agreement on {len({vote.task for vote in doubled})} tasks drawn for it, the rest on all"
-    return replace(found, agreement=on_drawn.agreement, verdict=on_drawn.verdict, notes=(*found.notes, said))
+    return replace(
+        found,
+        agreement=on_drawn.agreement,
+        verdict=on_drawn.verdict,
+        pairs=on_drawn.pairs,
+        by_label=on_drawn.by_label,
+        by_month=on_drawn.by_month,
+        by_segment=on_drawn.by_segment,
+        notes=(*found.notes, said),
+    )
 
 
 def suggestions(store: Store, scene: Scene) -> tuple[dict[str, Any], ...]:

@@ -106,8 +106,17 @@ def test_people_are_judged_by_gold_and_may_stay_unnamed(store: Store, tmp_path: 
     assert [one["person"][:2] for one in unnamed] == ["p-", "p-"]
     assert len({one["person"] for one in unnamed}) == 2
     hitl("agree", 7, "--pseudonyms", "--json", tmp_path / "agree.json")
-    told = json.loads((tmp_path / "agree.json").read_text())["annotators"]
-    assert {one["worker"] for one in told} == {one["person"] for one in unnamed}
+    told = json.loads((tmp_path / "agree.json").read_text())
+    assert {one["worker"] for one in told["annotators"]} == {one["person"] for one in unnamed}
+    rows = [
+        f"{who},{task},{'ab'[(task + (who == 'ann') * (task < 3)) % 2]}" for task in range(20) for who in ("ann", "bob")
+    ]
+    (tmp_path / "votes.csv").write_text("\n".join(["worker,task,label", *rows]) + "\n")
+    hitl("agree", "--votes", tmp_path / "votes.csv", "--pseudonyms", "--json", tmp_path / "agree.json")
+    written = (tmp_path / "agree.json").read_text()
+    assert len(json.loads(written)["pairs"]) == 1
+    assert "ann" not in written.replace("annotators", "")
+    assert "bob" not in written
     assert "gold" in hitl("people", 7).stdout
     assert "10 of 10: 0.50 [0.24, 0.76]" in hitl("people", 7).stdout
 

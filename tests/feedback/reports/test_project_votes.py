@@ -14,7 +14,7 @@ from feedback.policy import Policy
 from feedback.reports.project_votes import analyse_scene, suggestions
 from feedback.store import ProjectRow, Store, Vote, open_store
 from ml_backend.label_config import read_label_config
-from ml_backend.records import Answer
+from ml_backend.records import Answer, Task
 
 CONFIG = read_label_config(
     '<View><Text name="t" value="$t"/>'
@@ -143,3 +143,25 @@ def test_what_people_and_model_doubt_is_suggested_until_somebody_changes_it(stor
     found = suggestions(store, scene(choices({1: "a", 2: "a"})))
 
     assert [one["task"] for one in found] == [1]
+
+
+def test_agreement_is_told_by_label_by_pair_by_month_and_by_segment():
+    """Person 2 differs on label b, in May, in the north."""
+    rows, day = [], 86_400.0
+    for task in range(120):
+        label, month = "ab"[task % 2], 4 + task // 60
+        for person in range(3):
+            said = "a" if person == 2 and month == 5 and label == "b" else label
+            at_s = (31 + 28 + 31 + (30 if month == 5 else 0)) * day + task * 60.0
+            rows.append(Vote(task, "c", person, Answer("choices", (said,)), 10 * task + person, at_s, None, None))
+    tasks = {task: Task(task, {"t": str(task), "region": "north" if task >= 60 else "south"}) for task in range(120)}
+    found = analyse_scene(replace(scene([], range(120)), votes=tuple(rows), tasks=tasks), segment="region")
+
+    assert list(found.by_month) == ["1970-04", "1970-05"]
+    assert found.by_month["1970-04"].value == 1.0 > found.by_month["1970-05"].high
+    assert found.by_segment["south"].value == 1.0 > found.by_segment["north"].high
+    assert set(found.by_label) == {"a", "b"}
+    assert sorted(found.pairs[0]["workers"] + found.pairs[1]["workers"]) == [0, 1, 2, 2]
+    assert found.pairs[-1]["kappa"] == 1.0 > found.pairs[0]["high"]
+    assert all(pair["low"] <= pair["kappa"] <= pair["high"] for pair in found.pairs)
+    assert found.plain()["by_segment"]["north"]["items"] == 60
