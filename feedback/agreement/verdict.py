@@ -48,24 +48,21 @@ def read(votes: Votes, labels: Sequence[Hashable], *, figure: Coefficient | None
     one = disputed(votes)
     pair = _most_confused(votes, labels)
     if math.isnan(figure.value):
-        return Reading(None, figure, (f"{figure.name} cannot be computed: {figure.note}.",), pair, tuple(map(int, one)))
+        return Reading(None, figure, (in_words(figure),), pair, tuple(map(int, one)))
     if paradox := _paradox(votes, labels, figure):
         sentences, clear = [f"{figure}: low, and yet people agree.", paradox], None
     else:
-        sentences = [_judgement(figure, drawn=drawn)]
+        sentences = [in_words(figure, drawn=drawn)]
         clear = None if figure.items < _FEW or not drawn else _is_clear(figure)
     if pair and figure.value < 1.0:
         sentences.append(f"Most confused: {pair[0]} ↔ {pair[1]} ({pair[2]:.0%} of all disagreement).")
     return Reading(clear, figure, tuple(sentences), pair, tuple(map(int, one)))
 
 
-def _is_clear(figure: Coefficient) -> bool | None:
-    if figure.value < UNCLEAR:
-        return False
-    return True if figure.low >= UNCLEAR else None
-
-
-def _judgement(figure: Coefficient, *, drawn: bool) -> str:
+def in_words(figure: Coefficient, *, drawn: bool = True) -> str:
+    """One sentence on a coefficient of any type of answer; nothing is concluded from a few items."""
+    if math.isnan(figure.value):
+        return f"{figure.name} cannot be computed: {figure.note}."
     if not drawn:
         return f"{figure}, chosen because they are hard: shown, not judged."
     if figure.items < _FEW:
@@ -76,6 +73,12 @@ def _judgement(figure: Coefficient, *, drawn: bool) -> str:
     if figure.low < UNCLEAR:
         return f"{figure}: acceptable, though {UNCLEAR} is within reach of chance; measure more items."
     return f"{figure}: people understand the task alike."
+
+
+def _is_clear(figure: Coefficient) -> bool | None:
+    if figure.value < UNCLEAR:
+        return False
+    return True if figure.low >= UNCLEAR else None
 
 
 def _paradox(votes: Votes, labels: Sequence[Hashable], figure: Coefficient) -> str:

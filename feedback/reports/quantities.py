@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from feedback.agreement import alpha, icc, percent
-from feedback.agreement.coefficient import Coefficient
 from feedback.agreement.distances import alpha_by_distance
 from feedback.agreement.patterns import patterns
-from feedback.agreement.verdict import UNCLEAR
+from feedback.agreement.verdict import in_words
 from feedback.consensus.fusion import fuse_boxes, fuse_spans
 from feedback.consensus.medoid import medoid
 from feedback.consensus.numeric import Numeric, median, trimmed_mean
@@ -49,7 +48,7 @@ def analyse_numbers(
     widest = np.argsort(-np.nan_to_num(found[0].spread), kind="stable")[:_SHOWN]
     return Analysis(
         figures,
-        _sentence(figures["alpha"]),
+        in_words(figures["alpha"]),
         tuple(named.tasks[task] for task in widest if found[0].spread[task] > 0),
         {"auto": scored["median"], **scored},
         _people(named, said, truth),
@@ -90,7 +89,7 @@ def analyse_answers(
     own = answers_apart(named.votes.tasks, named.votes.people, answers, distance)
     return Analysis(
         figures,
-        _sentence(figures["alpha"]),
+        in_words(figures["alpha"]),
         tuple(named.tasks[task] for task in worst[:_SHOWN]),
         {"auto": scored.get("fusion", scored["medoid"]), **scored},
         tuple(_plain_person(named, one, "others") for one in own),
@@ -132,13 +131,6 @@ def _score_answers(
     away = [distance(said[task], answer) for task, answer in truth.items()]
     exact = sum(said[task] == answer for task, answer in truth.items())
     return Scored(name, exact / len(truth), None, sum(away) / len(truth))
-
-
-def _sentence(figure: Coefficient) -> str:
-    if math.isnan(figure.value):
-        return f"alpha cannot be computed: {figure.note}."
-    judged = f"below {UNCLEAR}, the task definition is unclear" if figure.value < UNCLEAR else "acceptable"
-    return f"{figure}: {judged}."
 
 
 def _people(named: Named, said: Floats, truth: Floats | None) -> tuple[dict[str, Any], ...]:

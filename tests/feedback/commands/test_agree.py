@@ -201,6 +201,13 @@ def test_ratings_are_compared_by_their_order(tmp_path):
     assert found["agreement"]["icc"]["value"] > 0.8
 
 
+def test_nothing_is_concluded_from_a_few_numbers_either(tmp_path):
+    rows = [f"{who},t{task},{value}" for task in range(5) for who, value in (("a", task), ("b", 9 - task))]
+    found = analysed(tmp_path, "worker,task,label\n" + "\n".join(rows), "--type", "number")
+
+    assert "too few to judge" in found["verdict"]
+
+
 def test_numbers_have_a_median_and_an_error(tmp_path):
     rows = [f"{who},{task},{task + off}" for task in range(20) for who, off in (("a", 0.1), ("b", -0.1), ("c", 50))]
     gold = "task,gold\n" + "\n".join(f"{task},{task}" for task in range(20))
