@@ -37,6 +37,7 @@ class Model:
     version: str
     fruit: Mapping[str, float]
     classes: tuple[str, ...] = ("fruit", "tool")
+    beside: tuple[str, ...] = ()
 
     def proba(self, data: Sequence[Mapping[str, Any]]) -> np.ndarray[Any, Any]:
         known = [self.fruit.get(str(one["text"]), float("nan")) for one in data]
