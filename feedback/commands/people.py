@@ -58,7 +58,7 @@ def _quality(found: list[dict[str, Any]]) -> Table:
 
     by_distance = any(one["distance"] for one in found)
     away = ["from the others"] if by_distance else []
-    table = Table("person", "answers", "right", "judged by", *away, "weakest on", "onboarding", "pull of what is shown")
+    table = Table("person", "answers", "right", "judged by", *away, "weakest on", "onboarding", "pull")
     for one in found:
         against = f"{one['compared']} {'gold answers' if one['against'] == 'gold' else 'shared tasks'}"
         table.add_row(
