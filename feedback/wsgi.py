@@ -36,8 +36,9 @@ def application(settings: Settings) -> Flask:
     from feedback.store import open_store
     from feedback.webhooks import Webhook
     from ml_backend.app import Limits, Metrics, Security, TrustedProxies, create_app
-    from ml_backend.predictor import Beside, Predictor
+    from ml_backend.predictor import Predictor
     from ml_backend.records import Task
+    from ml_backend.seats import Beside
 
     log_to_stderr(settings)
     # Label Studio waits for a webhook one second: whoever waits longer for a lock only keeps a thread from others

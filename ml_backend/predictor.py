@@ -8,27 +8,24 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ml_backend.codecs import codec
 from ml_backend.errors import BackendError
-from ml_backend.label_config import LabelConfig, read_label_config
+from ml_backend.label_config import read_label_config
 from ml_backend.records import Known, Task, with_known
+from ml_backend.seats import NEVER, Beside, Blind, Seat, Serving
 
 if TYPE_CHECKING:
-    from ml_backend.registry import Bundle, Ref, Registry
+    from ml_backend.registry import Bundle, Registry
 
 COLD = "hitl-0"  # the version before any champion: it predicts nothing
 Result = dict[str, Any]  # {"result": [regions], "score": confidence in [0, 1], "model_version": M}
-Blind = Callable[[Task], bool]  # whether a task must be shown without a prediction
-Beside = Callable[[Sequence[Task]], Sequence[Known]]  # what is known now beside the data of each of these tasks
 _Said = tuple[list[dict[str, Any]], float]  # regions, confidence
 Count = Callable[[str, int], None]  # told what happened, and to how many
 
 _CHUNK = 2_000  # tasks per model call: the features of a 100,000-task body are never in memory at once
 _MOST_SEATS = 4_096  # projects remembered, loaded or not; a seat without a model is a few hundred bytes
-_MOST_CONFIGS = 32  # label configs remembered per model; a project has one at a time
 _log = logging.getLogger(__name__)
 
 
@@ -64,7 +61,7 @@ class Predictor:
         self._load = load or _unpack
         self._count = count or _nobody_counts
         self._lock = threading.Lock()  # guards the order of the seats
-        self._seats: OrderedDict[str, _Seat] = OrderedDict()  # least recently asked first
+        self._seats: OrderedDict[str, Seat] = OrderedDict()  # least recently asked first
 
     def version(self, project: str) -> str:
         """M: the version that predictions of this project carry now; `hitl-0` before any champion."""
@@ -162,13 +159,13 @@ class Predictor:
                 return [None]
             return [*self._ask_in_halves(fitted, data[:middle]), *self._ask_in_halves(fitted, data[middle:])]
 
-    def _seated(self, project: str) -> _Seat:
+    def _seated(self, project: str) -> Seat:
         """What is known of a project, looked up again after `cache_s`."""
         seat = self._seat(project)
         if 0 <= self._clock() - seat.checked_s < self._cache_s:
             return seat
         # Who asks first waits for the model; later, whoever finds the door locked is served by the previous champion.
-        if seat.lock.acquire(blocking=seat.checked_s == _NEVER):
+        if seat.lock.acquire(blocking=seat.checked_s == NEVER):
             try:
                 if not 0 <= self._clock() - seat.checked_s < self._cache_s:
                     self._look(project, seat)
@@ -176,7 +173,7 @@ class Predictor:
                 seat.lock.release()
         return seat
 
-    def _look(self, project: str, seat: _Seat) -> None:
+    def _look(self, project: str, seat: Seat) -> None:
         """Ask who is champion and what is blind, and load a new champion; whatever fails, the previous one stays."""
         now = self._clock()
         try:
@@ -188,7 +185,7 @@ class Predictor:
             if (seat.serving is None or seat.serving.ref != ref) and not seat.recently_failed(ref, now, self._retry_s):
                 seat.failed = (ref, now)
                 bundle = self._load(self._registry.artefact(project, ref.version).data, ref.digest)
-                seat.serving, seat.failed = _Serving(ref, bundle), None
+                seat.serving, seat.failed = Serving(ref, bundle), None
                 self._count("loaded", 1)
                 self._unload_others(project)
         except Exception as error:  # noqa: BLE001 - a database that is down, an artefact of anyone's making: keep serving
@@ -198,7 +195,7 @@ class Predictor:
         finally:
             seat.checked_s = self._clock()
 
-    def _sit_back(self, project: str, seat: _Seat) -> None:
+    def _sit_back(self, project: str, seat: Seat) -> None:
         """A process that was started after a champion was damaged serves the one before it."""
         if seat.serving is not None or seat.blind is None:
             return
@@ -206,16 +203,16 @@ class Predictor:
             former = self._registry.former(project)
             if former is not None:
                 bundle = self._load(self._registry.artefact(project, former.version).data, former.digest)
-                seat.serving = _Serving(former, bundle)
+                seat.serving = Serving(former, bundle)
                 self._unload_others(project)
         except Exception as error:  # noqa: BLE001 - the same: it answers empty until one of them can be read
             _log.error("project %s: neither can the model before be loaded: %s", project, error)
 
-    def _seat(self, project: str) -> _Seat:
+    def _seat(self, project: str) -> Seat:
         with self._lock:
             seat = self._seats.get(project)
             if seat is None:
-                seat = self._seats[project] = _Seat()
+                seat = self._seats[project] = Seat()
                 if len(self._seats) > _MOST_SEATS:
                     self._seats.popitem(last=False)
             else:
@@ -227,47 +224,7 @@ class Predictor:
         with self._lock:
             loaded = [name for name, seat in self._seats.items() if seat.serving and name != project]
             for name in loaded[: max(0, len(loaded) - self._keep + 1)]:
-                self._seats[name] = _Seat()
-
-
-_NEVER = float("-inf")
-
-
-@dataclass(slots=True)
-class _Serving:
-    """One loaded champion, and how it stands under the label configs it was asked for."""
-
-    ref: Ref
-    bundle: Bundle
-    fitted: dict[str, Bundle | None] = field(default_factory=dict)
-
-    @property
-    def version(self) -> str:
-        return self.ref.version
-
-    def under(self, config: LabelConfig) -> Bundle | None:
-        """The model as it may speak under this config; None where it may not speak at all."""
-        if config.hash not in self.fitted:
-            if len(self.fitted) >= _MOST_CONFIGS:
-                self.fitted.clear()
-            control = config.same_question(self.bundle.control)
-            self.fitted[config.hash] = replace(self.bundle, control=control) if control else None
-        return self.fitted[config.hash]
-
-
-@dataclass(slots=True)
-class _Seat:
-    """What is known of one project's champion; `lock` is held by whoever looks for a new one."""
-
-    serving: _Serving | None = None
-    blind: Blind | None = None  # never None beside a champion
-    beside: Beside | None = None  # the same
-    checked_s: float = _NEVER
-    failed: tuple[Ref, float] | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def recently_failed(self, ref: Ref, now: float, retry_s: float) -> bool:
-        return self.failed is not None and self.failed[0] == ref and 0 <= now - self.failed[1] < retry_s
+                self._seats[name] = Seat()
 
 
 def _say(fitted: Bundle, data: list[Mapping[str, Any]]) -> list[_Said | None]:
