@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, select
 
-from feedback.store import schema
+from feedback.store import routing_tables, schema
 from feedback.store.engine import chunks, dumps
 from feedback.store.indicator_tables import indicator
 from feedback.store.review_tables import override, review_case
@@ -38,8 +38,8 @@ def set_aside(connection: Connection, project: str, tasks: Collection[int]) -> N
         connection.execute(
             review_case.update().where(case.project == project, case.task.in_(part)).values(task=-case.id)
         )
-        for table in (schema.decision, schema.signal, override, indicator):
+        for table in (routing_tables.decision, routing_tables.signal, override, indicator):
             old = (table.c.project == project, table.c.task.in_(part))
             connection.execute(table.update().where(*old).values(task=-table.c.task))
-        kept = schema.kept_back
+        kept = routing_tables.kept_back
         connection.execute(kept.delete().where(kept.c.project == project, kept.c.task.in_(part)))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import and_, distinct, func, select
 
-from feedback.store import schema
+from feedback.store import routing_tables, schema
 from feedback.store.engine import Database
 from feedback.store.reads import _by_people, _is_gone, _of_living_task
 from feedback.store.review_tables import override
@@ -63,13 +63,13 @@ class Counts:
         with self._database.read() as connection:
             if _is_gone(connection, project):
                 return ProjectCounts()
-            kept = schema.kept_back.c
+            kept = routing_tables.kept_back.c
             is_kept = kept.task.is_not(None)
             labeled = func.count().filter(tasks.is_labeled, ~is_kept)
             counted_tasks = (
                 select(func.count(), labeled, func.count().filter(is_kept))
                 .select_from(schema.task)
-                .outerjoin(schema.kept_back, and_(kept.project == tasks.project, kept.task == tasks.id))
+                .outerjoin(routing_tables.kept_back, and_(kept.project == tasks.project, kept.task == tasks.id))
                 .where(here)
             )
             n_tasks, n_labeled, n_kept = connection.execute(counted_tasks).one()

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import and_, func, select
 
-from feedback.store import schema
+from feedback.store import routing_tables, schema
 from feedback.store.engine import Database, chunks, dumps, stream
 
 _STANDING = ("rule", "outcome", "policy", "model", "refused", "priority", "queue", "overlap")
@@ -53,11 +53,11 @@ class Decisions:
         for start in range(0, len(decisions), _BATCH):
             rows = [_row(project, one) for one in decisions[start : start + _BATCH]]
             with self._database.write() as connection:
-                connection.execute(schema.decision.insert(), rows)
+                connection.execute(routing_tables.decision.insert(), rows)
 
     def standing(self, project: str) -> dict[int, tuple[Standing, str]]:
         """Give, for each task, the newest decision and the content that it was about."""
-        table = schema.decision.c
+        table = routing_tables.decision.c
         newest = select(func.max(table.id)).where(table.project == project).group_by(table.task)
         columns = (*(table[name] for name in _STANDING), table.task, table.content)
         shared: dict[tuple[Any, ...], Standing] = {}  # few decisions are made of many tasks
@@ -70,7 +70,7 @@ class Decisions:
 
     def routed(self, project: str) -> dict[str, int]:
         """Count the tasks that stand in each outcome: tiers, and "hold"."""
-        table = schema.decision.c
+        table = routing_tables.decision.c
         newest = select(func.max(table.id)).where(table.project == project).group_by(table.task)
         query = select(table.outcome, func.count()).where(table.id.in_(newest)).group_by(table.outcome)
         with self._database.read() as connection:
@@ -78,8 +78,8 @@ class Decisions:
 
     def decisions(self, project: str, *, task: int | None = None, limit: int = 1000) -> list[Decision]:
         """Give the newest decisions of a project or of one task, newest first."""
-        table = schema.decision.c
-        query = select(schema.decision).where(table.project == project)
+        table = routing_tables.decision.c
+        query = select(routing_tables.decision).where(table.project == project)
         if task is not None:
             query = query.where(table.task == task)
         with self._database.read() as connection:
@@ -87,12 +87,12 @@ class Decisions:
 
     def decided(self, project: str, *, since_s: float = 0.0) -> Iterator[tuple[Decision, Mapping[str, Any] | None]]:
         """Give the newest decision about each task, each with the data that it was about; None where erased."""
-        table, kept = schema.decision.c, schema.content.c
+        table, kept = routing_tables.decision.c, schema.content.c
         newest = select(func.max(table.id)).where(table.project == project, table.at_s >= since_s).group_by(table.task)
         query = (
-            select(schema.decision, kept.data.label("data"))
+            select(routing_tables.decision, kept.data.label("data"))
             .outerjoin_from(
-                schema.decision,
+                routing_tables.decision,
                 schema.content,
                 and_(kept.project == table.project, kept.task == table.task, kept.hash == table.content),
             )
@@ -123,18 +123,18 @@ class Decisions:
         now_s = self._database.clock()
         rows = [{"project": project, "task": task, "since_s": now_s} for task in sorted(set(tasks))]
         with self._database.write() as connection:
-            self._database.add(connection, schema.kept_back, rows)
+            self._database.add(connection, routing_tables.kept_back, rows)
 
     def kept_back(self, project: str) -> dict[int, float]:
         """Give the tasks that we hide, and since when."""
-        table = schema.kept_back.c
+        table = routing_tables.kept_back.c
         with self._database.read() as connection:
             rows = connection.execute(select(table.task, table.since_s).where(table.project == project))
             return {row[0]: row[1] for row in rows}
 
     def let_go(self, project: str, tasks: Iterable[int]) -> None:
         """Forget that we hide these tasks; they are open again, or done."""
-        table = schema.kept_back
+        table = routing_tables.kept_back
         with self._database.write() as connection:
             for part in chunks(sorted(set(tasks))):
                 connection.execute(table.delete().where(table.c.project == project, table.c.task.in_(part)))

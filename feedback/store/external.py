@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from sqlalchemy import and_, or_, select
 
-from feedback.store import schema
+from feedback.store import routing_tables, schema
 from feedback.store.engine import Database, plain, stream
 from feedback.store.indicator_tables import task_key
 from feedback.store.signals import Signal, read_signal
@@ -66,14 +66,14 @@ class External:
 
     def parked_signals(self, project: str) -> list[Signal]:
         """Give the signals whose task is not known yet, oldest first."""
-        table = schema.signal.c
-        query = select(schema.signal).where(table.project == project, table.parked != "").order_by(table.id)
+        table = routing_tables.signal.c
+        query = select(routing_tables.signal).where(table.project == project, table.parked != "").order_by(table.id)
         with self._database.read() as connection:
             return [read_signal(row) for row in connection.execute(query)]
 
     def join_signal(self, signal: Signal, *, task: int | None, parked: str) -> None:
         """Say which task a parked signal is about, or for which other reason it still waits."""
-        table = schema.signal
+        table = routing_tables.signal
         with self._database.write() as connection:
             here = (table.c.id == signal.id, table.c.parked != "")
             connection.execute(table.update().where(*here).values(task=task, parked=plain(parked)))

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Table, select
 
-from feedback.store import schema
+from feedback.store import routing_tables, schema
 from feedback.store.indicator_tables import indicator, task_key
 from feedback.store.page_tables import attempt, session
 from feedback.store.review_tables import case_look, case_step, override, review_case
@@ -71,7 +71,7 @@ def _reviewer(table: Table) -> Where:
 
 def _signals(whom: Whom) -> ColumnElement[bool]:
     """Of a task by its number, or by the name that others have for it."""
-    told, key = schema.signal.c, task_key.c
+    told, key = routing_tables.signal.c, task_key.c
     named = select(key.key).where(key.project == whom.project, key.task.in_(whom.tasks), key.key.is_not(None))
     return (told.project == whom.project) & (told.task.in_(whom.numbers) | told.external.in_(named))
 
@@ -92,11 +92,11 @@ PLACES: tuple[Place, ...] = (
     Place(schema.payload, follows=True),  # by the events of what is forgotten
     Place(schema.content, task=data_of),
     Place(schema.window_row, task=_about(schema.window_row)),
-    Place(schema.decision, task=_about(schema.decision)),
-    Place(schema.signal, task=_signals),
+    Place(routing_tables.decision, task=_about(routing_tables.decision)),
+    Place(routing_tables.signal, task=_signals),
     Place(indicator, _of(indicator), _about(indicator)),
     Place(task_key, task=_about(task_key)),
-    Place(schema.kept_back, task=_about(schema.kept_back)),
+    Place(routing_tables.kept_back, task=_about(routing_tables.kept_back)),
     # that somebody looked stays: what they decided stands
     Place(case_look, _reviewer(case_look), _under_review(case_look),
           blank={"person": None, "comment": "", "feedback": "{}", "lead_time_s": None}),

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import func, select
 
-from feedback.store import schema
+from feedback.store import routing_tables
 from feedback.store.engine import Database, dumps, plain
 
 
@@ -73,7 +73,7 @@ class Signals:
             "external": plain(signal.external),
             "parked": plain(signal.parked),
         }
-        table = schema.signal
+        table = routing_tables.signal
         with self._database.write() as connection:
             self._database.lock(connection, f"signal {signal.project} {row['key']}")
             known = select(table.c.id).where(table.c.project == signal.project, table.c.key == row["key"])
@@ -84,8 +84,8 @@ class Signals:
 
     def signals(self, project: str, *, task: int | None = None, name: str = "", limit: int = 1000) -> list[Signal]:
         """Give the newest signals, newest first; with `task`, those about it alone. Parked ones are not among them."""
-        table = schema.signal.c
-        query = select(schema.signal).where(table.project == project, table.parked == "")
+        table = routing_tables.signal.c
+        query = select(routing_tables.signal).where(table.project == project, table.parked == "")
         if task is not None:
             query = query.where(table.task == task)
         if name:
@@ -95,7 +95,7 @@ class Signals:
 
     def newest_signals(self, project: str) -> dict[int | None, dict[str, Newest]]:
         """Give, by task and name, the newest value and how many came; under None what is about the whole project."""
-        table = schema.signal.c
+        table = routing_tables.signal.c
         place = func.row_number().over(
             partition_by=(table.task, table.name), order_by=(table.at_s.desc(), table.id.desc())
         )
@@ -112,13 +112,13 @@ class Signals:
 
     def signals_with_decisions(self, project: str, *, names: Sequence[str] = ()) -> list[tuple[Signal, Decided | None]]:
         """Give signals about tasks, oldest first, each with the decision that stood when it happened."""
-        heard, made = schema.signal, schema.decision.alias()
+        heard, made = routing_tables.signal, routing_tables.decision.alias()
         before = (
             select(func.max(made.c.id))
             .where(made.c.project == heard.c.project, made.c.task == heard.c.task, made.c.at_s <= heard.c.at_s)
             .scalar_subquery()
         )
-        stood = schema.decision
+        stood = routing_tables.decision
         query = (
             select(heard, stood.c.rule, stood.c.outcome, stood.c.policy, stood.c.model)
             .outerjoin_from(heard, stood, stood.c.id == before)
