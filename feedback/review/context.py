@@ -97,6 +97,10 @@ def _said(look: LookRow, scene: Scene) -> str:
     parts = [look.verdict if look.answer is None else f"{look.verdict}: {words(look.answer)}"]
     if look.reason:
         parts.append(scene.policy.reasons.get(look.reason, look.reason))
+    for name, question in scene.policy.feedback.items():
+        if (value := look.feedback.get(name)) is not None:
+            given = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+            parts.append(f"{question.title or name}: {given}")
     if look.comment:
         parts.append(look.comment)
     if look.refused:

@@ -13,6 +13,7 @@ from feedback.learning.indicators import known_now
 from feedback.learning.scene import as_decided, read_scene
 from feedback.policy import read_policy
 from feedback.review.remembering import remember
+from feedback.review.tiers import HISTORY
 from feedback.store import Fact, Store, open_store
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Task
@@ -214,6 +215,21 @@ def test_a_forgotten_person_is_no_feature_any_more(world: World):
     world.store.forget(PROJECT, person=CLEO)
 
     assert known(world, 7) == {}
+
+
+@pytest.mark.parametrize("blind", [False, True])
+def test_the_next_tier_reads_what_was_recorded_unless_it_reads_blind(world: World, blind: bool):
+    world.use(policy_text(more=ASKED, l3="blind = true" if blind else ""), overlap=2)
+    task = add(world, 7)
+    world.turn()
+    world.disagree(task)
+    say(world, task, verdict="escalate")
+    world.turn()
+    (copy,) = world.site.waiting(world.site.room_of("L3"), DAN)
+
+    said = " ".join(line["said"] for line in copy.data[HISTORY])
+    assert ("fraud_type: card; risk: 4; signs: night; remark: hm" in said) != blind
+    assert ("card" in str(copy.data)) != blind
 
 
 def facts(store: Store) -> set[Fact]:
