@@ -83,7 +83,7 @@ def cohen(
     _, item = np.unique(kept.task[usable], return_inverse=True)
     times = np.bincount(item).astype(np.float64)
     if not len(times):
-        note = "every pair of people gave one and the same label; chance alone explains that"
+        note = f"people who share {min_shared} items gave one and the same label; chance alone explains that"
         return undefined("cohen", len(np.unique(kept.task)), len(kept), note)
     value = float(rows[usable].mean())
     # a ratio estimator: items weigh by their pairs, and all pairs of an item stand or fall together

@@ -28,7 +28,8 @@ def told(status: Figures) -> Iterator[tuple[str, str]]:
     if status.get("closure_rate") is not None:
         yield "closure", _closure(status)
     if missed := status.get("missed_by_webhooks"):
-        yield "webhooks", f"{number(missed)} changes came by polling, not by webhook; nothing is lost"
+        changes = "1 change" if missed == 1 else f"{number(missed)} changes"
+        yield "webhooks", f"{changes} came by polling, not by webhook; nothing is lost"
     if routed := status.get("routed"):
         yield "routed", ", ".join(f"{name} {number(count)}" for name, count in routed.items())
     if kept_back := status.get("kept_back"):
@@ -55,7 +56,8 @@ def _answered(status: Figures) -> str:
         if status[name]
     ]
     done = f"{number(status['answered'])} of {number(status['tasks'])} tasks"
-    return ", ".join([f"{done}: {number(status['answers'])} answers by {people}", *more])
+    answers = f"{number(status['answers'])} {'answer' if status['answers'] == 1 else 'answers'}"
+    return ", ".join([f"{done}: {answers} by {people}", *more])
 
 
 def _model(model: Figures | None) -> str:

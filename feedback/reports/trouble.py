@@ -19,7 +19,7 @@ _PATIENCE_S = 2.0
 
 def troubles(settings: Settings, store: Store | None) -> list[str]:
     """Look at the store, the disk and our own web half; [] where nothing is wrong."""
-    return [*_of_store(store), *_of_disk(settings), *of_web(settings)]
+    return [*_of_store(store), *_of_disk(settings), *of_web(settings), *_of_label_studio(settings)]
 
 
 def _of_store(store: Store | None) -> list[str]:
@@ -54,9 +54,19 @@ def _of_disk(settings: Settings) -> list[str]:
 def of_web(settings: Settings) -> list[str]:
     """Ask our own /health, as Label Studio would; a check of ours must not go through a proxy. [] where it answers."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    return _asked(direct, settings.url, "the web half")
+
+
+def _of_label_studio(settings: Settings) -> list[str]:
+    if not settings.label_studio_url:
+        return []
+    return _asked(urllib.request.build_opener(), settings.label_studio_url.rstrip("/"), "Label Studio")
+
+
+def _asked(opener: urllib.request.OpenerDirector, url: str, who: str) -> list[str]:
     try:
-        with direct.open(f"{settings.url}/health", timeout=_PATIENCE_S) as answer:
-            return [] if answer.status == HTTPStatus.OK else [f"{settings.url}/health answers {answer.status}"]
+        with opener.open(f"{url}/health", timeout=_PATIENCE_S) as answer:
+            return [] if answer.status == HTTPStatus.OK else [f"{url}/health answers {answer.status}"]
     except (OSError, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        return [f"the web half does not answer at {settings.url}: {reason}"]
+        return [f"{who} does not answer at {url}: {reason}"]

@@ -62,11 +62,17 @@ def test_what_people_wrote_is_printed_as_it_stands(hitl: Hitl, words: list[str])
 def test_a_status_reads_as_sentences_and_says_when_nothing_is_wrong(hitl: Hitl):
     text, plain = hitl("status", "1").stdout, json.loads(hitl("status", "1", "--json").stdout)
 
-    assert "1 of 2 tasks: 1 answers by 1 person" in text
+    assert "1 of 2 tasks: 1 answer by 1 person" in text
     assert "not trained: [/y]" in text
     assert "e+09" not in text  # no moment as a number of seconds
     assert plain["projects"][0]["answered"] == 1
     assert "does not answer" in plain["service"]["trouble"][0]  # the web half is not running
+
+
+def test_a_status_says_that_label_studio_is_away(hitl: Hitl):
+    done = hitl("status", LABEL_STUDIO_URL="http://127.0.0.1:9", LABEL_STUDIO_API_KEY="x")
+
+    assert "Label Studio does not answer at http://127.0.0.1:9" in done.stdout
 
 
 def test_a_status_without_its_store_is_a_failure_that_says_what_to_do(hitl: Hitl, tmp_path: Path):
