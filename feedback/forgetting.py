@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
@@ -82,9 +83,19 @@ def forget(
     words = _words_of(store, project, person or 0)
     copies = list(_copies(store, words, around))
     left = [one.task for one in copies if not _retold(store, rooms, one, words)]
+    done = store.forget(project, person=person, emails=known)  # before the others: their addresses go with it
     for room in around:
         gone[room] = store.forget(room, person=person, emails=known)
-    return Erased(store.forget(project, person=person, emails=known), gone, len(copies), tuple(left))
+    return Erased(done, gone, len(copies), tuple(left))
+
+
+def forget_in_backup(store: Store, project: str, person: int) -> None:
+    """Erase somebody from an older store who has been forgotten since; Label Studio was told then."""
+    row = store.project(project)
+    if row is None:
+        store.forget(project, person=person)
+    elif not row.source:  # a review project goes with its own
+        forget(store, project, person=person, now_s=time.time())
 
 
 def _words_of(store: Store, project: str, person: int) -> dict[int, list[str]]:

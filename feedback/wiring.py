@@ -74,6 +74,7 @@ def put_back(settings: Settings, backup: Path) -> Restored:
     """Put a backup in the place of the SQLite store of these settings."""
     from sqlalchemy.engine import make_url
 
+    from feedback.forgetting import forget_in_backup
     from feedback.store import open_store
     from feedback.store.backups import restore
 
@@ -82,7 +83,7 @@ def put_back(settings: Settings, backup: Path) -> Restored:
         raise StoreError(
             "only SQLite is restored here.", hint="PostgreSQL has pg_restore; docs/operations.md shows how."
         )
-    return restore(backup, Path(str(url.database)), open_one=open_store)
+    return restore(backup, Path(str(url.database)), open_one=open_store, forget=forget_in_backup)
 
 
 def known_project(store: Store, project: str) -> ProjectRow:

@@ -27,11 +27,18 @@ class Restored:
     forgotten: int  # things that were forgotten after the backup, and were forgotten again
 
 
-def restore(backup: Path, target: Path, *, open_one: Callable[[str], Store]) -> Restored:
+def restore(
+    backup: Path,
+    target: Path,
+    *,
+    open_one: Callable[[str], Store],
+    forget: Callable[[Store, str, int], object] = lambda store, project, person: store.forget(project, person=person),
+) -> Restored:
     """Put a backup in the place of a store; what stood there is kept beside it under another name.
 
     StoreError, with nothing changed, where the backup is broken or a process still has the store open. A sweep of every
-    project is wanted: Label Studio knows what happened since.
+    project is wanted: Label Studio knows what happened since. `forget` takes a person out of a project, wherever that
+    reaches.
     """
     if not backup.is_file():
         raise StoreError(f"there is no file {backup}.", hint="Give a file that `hitl backup` wrote.")
@@ -44,7 +51,7 @@ def restore(backup: Path, target: Path, *, open_one: Callable[[str], Store]) -> 
             found = store.verify()
             if (found["chain"], found["projection"]) != ("ok", "ok"):
                 raise StoreError(f"the backup is not whole: {found['chain']}, {found['projection']}.")
-            again = _forget_again(target, store, open_one) if target.exists() else 0
+            again = _forget_again(target, store, open_one, forget) if target.exists() else 0
             for row in store.projects():
                 store.want(row.id, "sweep")
         kept = _aside(target) if target.exists() else None
@@ -62,7 +69,9 @@ def _opened(path: Path, open_one: Callable[[str], Store]) -> Store:
         raise StoreError(f"{path.name} is no store: {error}", hint="Give a file that `hitl backup` wrote.") from error
 
 
-def _forget_again(target: Path, store: Store, open_one: Callable[[str], Store]) -> int:
+def _forget_again(
+    target: Path, store: Store, open_one: Callable[[str], Store], forget: Callable[[Store, str, int], object]
+) -> int:
     """Who was forgotten since the backup must not come back with it."""
     try:
         with closing(open_one(f"sqlite:///{target.absolute()}")) as replaced:
@@ -70,11 +79,11 @@ def _forget_again(target: Path, store: Store, open_one: Callable[[str], Store]) 
             people = set(replaced.forgotten_people()) - set(store.forgotten_people())
     except FeedbackError:
         return 0  # the store that is replaced cannot be read; that may be why it is
+    for project, person in sorted(people):  # first: what they wrote leads to the copies that tell it
+        forget(store, project, person)
     for project, entity, number, until in sorted(wanted):
         task, annotation = (number, None) if entity == "task" else (None, number)
         store.forget(project, task=task, annotation=annotation, until=until)
-    for project, person in sorted(people):
-        store.forget(project, person=person)
     return len(wanted)
 
 

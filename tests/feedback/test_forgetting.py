@@ -10,13 +10,14 @@ from sqlalchemy import select
 
 from feedback.activating import policy_of
 from feedback.errors import FeedbackError
-from feedback.forgetting import forget
+from feedback.forgetting import forget, forget_in_backup
 from feedback.people.goldbook import add_gold
 from feedback.reports.access import held_of
 from feedback.review.rooms import rooms_of
 from feedback.review.tiers import HISTORY
 from feedback.signals import SignalDoor
-from feedback.store import CaseRow, SessionRow, Store
+from feedback.store import CaseRow, SessionRow, Store, open_store
+from feedback.store.backups import restore
 from feedback.store.personal import ELSEWHERE, PLACES
 from feedback.store.schema import metadata
 from ml_backend.records import Answer
@@ -228,6 +229,25 @@ def test_who_was_forgotten_stays_so_when_everything_is_asked_again(world: World,
     assert (again.forgotten.annotations, again.copies, again.left) == ((), 0, ())
     assert sorted(store.forgotten_people()) == sorted((one, CLEO) for one in [PROJECT, *rooms_of(store, PROJECT)])
     whole(store)
+
+
+def test_nobody_who_was_forgotten_comes_back_with_a_backup(world: World, store: Store, tmp_path: Path):
+    path = store._database.path
+    if path is None:
+        return  # PostgreSQL has its own backups
+    reviewed(world)
+    store.begin_session(SessionRow("d" * 64, CLEO, ADDRESS, True, 1.0, 1.0))
+    store.backup(tmp_path / "backup.db")
+    forget(store, PROJECT, person=CLEO, rooms=world.site, now_s=1.0)
+    store.close()
+
+    restore(tmp_path / "backup.db", path, open_one=open_store, forget=forget_in_backup)
+
+    again = open_store(f"sqlite:///{path}")
+    assert where(again, MARK) == []
+    assert sorted(again.forgotten_people()) == sorted((one, CLEO) for one in [PROJECT, *rooms_of(again, PROJECT)])
+    whole(again)
+    again.close()
 
 
 def test_every_table_is_in_the_list_or_says_why_not():
