@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from feedback.events import Event, from_intake
-from feedback.store.rows import Appended, Record
+from feedback.store.rows import Record
 from ml_backend.labelstudio.intake import Intake, read_webhook
 
 Answer = dict[str, Any]
@@ -21,8 +21,8 @@ _LONGEST_REASON = 300
 class Book(Protocol):
     """What of the store a webhook needs."""
 
-    def append(self, events: Iterable[Event], *, want: str | None = None) -> Appended:
-        """Store events durably and, where they change something, want work."""
+    def receive(self, events: Iterable[Event], *, want: str | None = None) -> None:
+        """Keep events durably; where they change something, work is wanted once they are taken in."""
         ...
 
     def record(self, project: str, kind: str, body: Mapping[str, Any], *, key: str = "") -> int:
@@ -59,15 +59,16 @@ class Webhook:
             self._note(intake, intake.ignored)
             return {"status": "ignored", "reason": intake.ignored}
         events = from_intake(intake, "webhook")
-        appended = self._store.append(events, want="turn") if events else Appended(0, 0)
+        if events:
+            self._store.receive(events, want="turn")
         for reason in intake.skipped:
             self._note(intake, reason)
-        answer: Answer = {"status": "ok", "new": appended.new, "duplicates": appended.duplicates}
+        answer: Answer = {"status": "ok", "events": len(events)}
         if intake.skipped:
             answer["skipped"] = list(intake.skipped)
         if intake.action == "START_TRAINING":
             answer["job"] = self._train(intake.project)
-        if appended.changed or "job" in answer:
+        if events or "job" in answer:
             self._ring(intake.project)
         return answer
 

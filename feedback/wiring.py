@@ -65,6 +65,8 @@ def opened(settings: Settings, *, patient: bool = False, wait_s: float = 30.0) -
         ) from error
     store = open_store(settings.store_url, durability=settings.durability, patient=patient, wait_s=wait_s)
     try:
+        with suppress(StoreError):  # it waits, then; whoever looks finds the rest
+            store.take_in()  # what webhooks brought a moment ago
         yield store
     finally:
         store.close()
@@ -145,7 +147,7 @@ def loop_of(settings: Settings, store: Store) -> Loop:
 
     client = client_of(settings, store) if settings.has_label_studio else None
 
-    def hook() -> Hook:
+    def hook() -> Hook:  # makes a secret where there was none, and from then on it is asked for
         return Hook(f"{settings.url}/webhook", {SECRET_HEADER: webhook_secrets(settings, store)[0]})
 
     return Loop(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
+from feedback.errors import StoreError
 from feedback.logs import log_to_stderr
 from feedback.settings import Settings
 from feedback.wiring import client_of, doorbell_of, known_project, loop_of, opened, owner
@@ -22,6 +24,7 @@ _SWEEP_SLICE_S = 10.0  # of a sweep, then turns have their chance
 
 def run_worker(settings: Settings) -> None:
     """Work until asked to stop; each connected project is polled every `poll_s` and swept every `sweep_s`."""
+    from feedback.jobs.taker import taking_in
     from feedback.jobs.tick import Worker
     from feedback.sweeping import is_due
     from feedback.tidying import is_due as is_untidy
@@ -41,6 +44,7 @@ def run_worker(settings: Settings) -> None:
             loop().turn(project, held=held, poll=poll)
 
         def want_what_is_due() -> None:
+            store.take_in()  # a ring comes before the taker's next look
             rows = store.projects(reviews=True)
             connected = {row.id for row in rows if row.connected}
             for row in rows:
@@ -57,7 +61,10 @@ def run_worker(settings: Settings) -> None:
             jobs["sweep"] = _sweeper(settings, store, slice_s=_SWEEP_SLICE_S)
             jobs["clean"] = _cleaner(settings, store)
         worker = Worker(store, jobs, owner=owner(), tick_s=settings.tick_s, doorbell=doorbell_of(settings, store))
-        worker.run(before_look=want_what_is_due)
+        with suppress(StoreError):
+            store.take_in(again=True)  # what an older program could not read, this one perhaps can
+        with taking_in(store.take_in):
+            worker.run(before_look=want_what_is_due)
 
 
 def run_sweep(settings: Settings, store: Store, project: str, *, told: Callable[[Swept], object]) -> Swept:

@@ -49,12 +49,14 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
 
 def service_gauges(store: Store) -> dict[str, float]:
     """The figures of /metrics that come from the store, summed over projects."""
-    stats, works = store.stats(), store.works()
+    stats, works, waiting = store.stats(), store.works(), store.waiting()
     tidied = [cleaned(store, row.id) for row in store.projects()]
     return {
         "hitl_events": stats.events,
         "hitl_votes": stats.votes,
         "hitl_models": stats.models,
+        "hitl_inbox_deliveries": waiting.deliveries,
+        "hitl_inbox_refused": len(waiting.problems),
         "hitl_work_behind": sum(row.state != "idle" for row in works),
         "hitl_work_parked": sum(row.state == "parked" for row in works),
         "hitl_reconcile_missed_total": sum(missed(store, row.id) for row in store.projects()),
@@ -65,8 +67,9 @@ def service_gauges(store: Store) -> dict[str, float]:
 
 def service_status(store: Store) -> dict[str, Any]:
     """The service as plain JSON."""
-    stats = store.stats()
-    return {"events": stats.events, "models": stats.models, "store_bytes": stats.bytes}
+    stats, waiting = store.stats(), store.waiting()
+    inbox = {"deliveries": waiting.deliveries, "oldest_s": waiting.oldest_s, "refused": list(waiting.problems)}
+    return {"events": stats.events, "models": stats.models, "store_bytes": stats.bytes, "inbox": inbox}
 
 
 def _model(store: Store, project: str, version: str) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from http import HTTPStatus
 from feedback.errors import FeedbackError
 from feedback.incidents import last_day, told
 from feedback.settings import Settings
-from feedback.store import Store
+from feedback.store import Store, Waiting
 
 _LITTLE_BYTES = 256 << 20  # of free space: SQLite's write-ahead log and a backup must fit
 _PATIENCE_S = 2.0
+_LATE_S = 10.0  # for what webhooks brought to wait
 
 
 def troubles(settings: Settings, store: Store | None) -> list[str]:
@@ -32,12 +33,22 @@ def _of_store(store: Store | None) -> list[str]:
             for row in store.works()
             if row.tries and row.reason
         ]
+        found += _of_inbox(store.waiting(), now_s=time.time())
     except FeedbackError as error:
         return [f"the store cannot be read: {error}"]
     try:
         store.probe()
     except FeedbackError as error:
         found.insert(0, f"the store cannot be written: {error}")
+    return found
+
+
+def _of_inbox(waiting: Waiting, *, now_s: float) -> list[str]:
+    """What webhooks brought is taken in within a second wherever a worker runs."""
+    found = [f"a webhook's events are kept but cannot be taken in: {reason}" for reason in waiting.problems]
+    if waiting.oldest_s is not None and now_s - waiting.oldest_s > _LATE_S:
+        late = f"{waiting.deliveries} webhook(s) wait since {now_s - waiting.oldest_s:.0f} s: does `hitl worker` run?"
+        found.append(late)
     return found
 
 

@@ -24,6 +24,7 @@ from feedback.store.decisions import Decision, Decisions, Standing
 from feedback.store.drivers import Durability
 from feedback.store.engine import WAIT_S, Database
 from feedback.store.external import External
+from feedback.store.inbox import Inbox, inbox_url
 from feedback.store.indicators import Fact, Indicators, drop_facts
 from feedback.store.log import Log
 from feedback.store.lookups import Lookups
@@ -47,6 +48,7 @@ from feedback.store.rows import (
     TaskRow,
     Version,
     Vote,
+    Waiting,
     WindowRow,
     Work,
     WorkRow,
@@ -85,6 +87,7 @@ __all__ = [
     "TaskRow",
     "Version",
     "Vote",
+    "Waiting",
     "Whom",
     "WindowRow",
     "Work",
@@ -112,22 +115,25 @@ def open_store(
     Open it after forking, once in each process.
     """
     database = Database(url, clock=clock, durability=durability, wait_s=wait_s)
+    beside = inbox_url(url)
+    box = Database(beside, clock=clock, durability=durability, wait_s=wait_s) if beside else database
+    store = Store(database, box)
     try:
-        migrate(database)
+        store.prepare()
     except BaseException as error:
         if not patient or not isinstance(error, StoreError) or isinstance(error, SchemaError):
-            database.close()
+            store.close()
             raise
         _LOG.error("the store is away: %s %s", error, error.hint)
-        threading.Thread(target=_migrate_later, args=(database,), name="migrate", daemon=True).start()
-    return Store(database)
+        threading.Thread(target=_prepare_later, args=(store,), name="migrate", daemon=True).start()
+    return store
 
 
-def _migrate_later(database: Database) -> None:
+def _prepare_later(store: Store) -> None:
     while True:
         time.sleep(_LOOK_AGAIN_S)
         try:
-            migrate(database)
+            store.prepare()
         except StoreError as error:
             _LOG.warning("the store is still away: %s", error)
         else:
@@ -156,11 +162,17 @@ class Store(
     Whatever changes something returns once it is durable. Inside `transaction`, that is when the block ends.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, box: Database) -> None:
+        self._database, self._box = database, box
         self._log = Log(database, on_change=self._wanted)
+        self._inbox = Inbox(box, database, self._log.fold)
         self._turns_at = {}
         self.registry = Models(database, self)
+
+    def prepare(self) -> None:
+        """Create or upgrade the tables."""
+        migrate(self._database)
+        self._inbox.prepare()
 
     def append(self, events: Iterable[Event], *, want: str | None = "turn") -> Appended:
         """Store the events that are new, and ask for work where they change what can be learned or asked.
@@ -169,7 +181,23 @@ class Store(
         number to another thing or shows this one again. Our own annotations, bots' annotations, and tasks of which
         only updated_at moved ask for no work. A number that passed on without a deletion asks for a sweep, too.
         """
+        if not self._database.writing:  # what came before is known before
+            self.take_in()
         return self._log.append(events, want=want)
+
+    def receive(self, events: Iterable[Event], *, want: str | None = "turn") -> None:
+        """Keep events durably, within a millisecond or two; `take_in` appends them, soon."""
+        self._inbox.receive(events, want=want)
+
+    def take_in(self, *, again: bool = False) -> int:
+        """Append all that was received; gives how many deliveries. `again` also tries those that failed before."""
+        if again:
+            self._inbox.try_again()
+        return self._inbox.take_in()
+
+    def waiting(self) -> Waiting:
+        """What was received and is not taken in yet."""
+        return self._inbox.waiting()
 
     def append_tasks(self, tasks: Iterable[Task], *, source: Source) -> Appended:
         """Store tasks as Label Studio has just answered them; asks for no work."""
@@ -182,6 +210,7 @@ class Store(
 
     def verify(self, project: str | None = None) -> dict[str, Any]:
         """Prove log and projections: {"events": N, "chain": "ok", "projection": "ok"}, or the first break in words."""
+        self.take_in()
         return replay.verify(self._database, project)
 
     def rebuild(
@@ -192,6 +221,7 @@ class Store(
         Needed after a new codec can read what an older one could not. Writers wait meanwhile, on SQLite those of every
         project: about ten seconds for 100,000 events. `tell` hears how far each project is: name, done, of how many.
         """
+        self.take_in()
         with self._database.read() as connection:
             names = replay.projects(connection) if project is None else [project]
         done = [self._check(name, tell) if check else self._rebuild(name, tell) for name in names]
@@ -200,6 +230,7 @@ class Store(
 
     def projection_hash(self, project: str) -> str:
         """Hash what is known of a project: equal wherever the same is known, in whatever order it came."""
+        self.take_in()
         with self._database.read() as connection:
             return replay.digest(connection, project)
 
@@ -218,6 +249,8 @@ class Store(
         In one project; `feedback.forgetting` also reaches its review projects. `emails` are the person's addresses.
         `until`: of all things that had the number one after another, those that were created until then.
         """
+        self.take_in()  # what has been said, and is not in the log yet, is forgotten with the rest
+        self._inbox.leave_no_trace()
         forgotten = erase.forget(
             self._database,
             self._log,
@@ -242,15 +275,18 @@ class Store(
 
     def backup(self, path: str | Path) -> None:
         """Copy the whole store into a file while it is in use (SQLite; PostgreSQL has pg_dump)."""
+        self.take_in()  # the inbox is in no backup
         self._database.backup(Path(path))
 
     def probe(self) -> None:
         """Write something small durably; StoreError says why that is not possible now."""
         self.set_secret("probe", f"{self._database.clock():.3f}")
+        self._inbox.probe()
 
     def close(self) -> None:
         """Give all connections back."""
         self._database.close()
+        self._box.close()
 
     def _wanted(self, connection: Connection, project: str, kind: str) -> None:
         at = self.turns_at(project, connection)

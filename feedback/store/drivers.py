@@ -16,7 +16,7 @@ from feedback.errors import StoreError
 
 Durability = Literal["full", "normal"]
 
-_POLL_S = 0.001  # SQLite's own waiting sleeps up to 100 ms, which makes the tail of the ingest
+_POLL_S = 0.0005  # SQLite's own waiting sleeps up to 100 ms, which makes the tail of the ingest
 _WANTED = "Wanted sqlite:////path/to/file or postgresql+psycopg://user:password@host/database."
 
 
@@ -67,21 +67,26 @@ def _sqlite(url: URL, durability: Durability, wait_s: float) -> Engine:
     return engine
 
 
-def _begin_writing(raw: sqlite3.Connection, wait_s: float) -> None:
-    """Take SQLite's write lock, asking every millisecond."""
-    deadline = time.monotonic() + wait_s
+def writer(engine: Engine) -> Connection:
+    """Open the connection through which a process writes to SQLite; it asks for the lock itself, and often."""
+    connection = engine.connect().execution_options(hitl_write=True)
+    raw: Any = connection.connection.dbapi_connection
     raw.execute("PRAGMA busy_timeout=0")
-    try:
-        while True:
-            try:
-                raw.execute("BEGIN IMMEDIATE")
-                break
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise
-                time.sleep(_POLL_S)
-    finally:
-        raw.execute(f"PRAGMA busy_timeout={int(wait_s * 1000)}")
+    return connection
+
+
+def _begin_writing(raw: sqlite3.Connection, wait_s: float) -> None:
+    """Take SQLite's write lock, asking every half millisecond."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            raw.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL_S)
+        else:
+            return
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from feedback.errors import StoreError
-from feedback.store.drivers import Durability, open_engine, parse, told_sqlite
+from feedback.store.drivers import Durability, open_engine, parse, told_sqlite, writer
 from feedback.store.prepared import Prepared
 
 WAIT_S = 30.0  # for the write lock; longer than any honest transaction but a rebuild
@@ -40,6 +40,7 @@ class Database:
         self.clock = clock
         self.path = Path(parsed.database or "") if self.sqlite else None
         self.engine = open_engine(parsed, durability=durability, wait_s=wait_s)
+        self._kept: Connection | None = None  # the writer of SQLite
         self._wait_s = wait_s
         self._gate = threading.Lock()
         self._mine = threading.local()
@@ -62,25 +63,37 @@ class Database:
         if (joined := self._joined) is not None:
             yield joined
             return
-        with self._turn(), self._healing(), told(), self.engine.connect() as plain:
-            connection = plain.execution_options(hitl_write=True)
-            with connection.begin():
-                self._mine.connection, self._mine.locks = connection, set[str]()
-                try:
-                    yield connection
-                finally:
-                    self._mine.connection = None
+        with self._turn(), told(), self._writer() as connection, connection.begin():
+            self._mine.connection, self._mine.locks = connection, set[str]()
+            try:
+                yield connection
+            finally:
+                self._mine.connection = None
 
     @contextmanager
-    def _healing(self) -> Iterator[None]:
-        """Let go of connections to a file that could not be written: SQLite keeps one that it opened read-only so."""
+    def _writer(self) -> Iterator[Connection]:
+        """A connection to write through; on SQLite, where a process has one writer at a time, always the same one."""
+        if not self.sqlite:
+            with self.engine.connect() as connection:
+                yield connection
+            return
+        if self._kept is None:
+            self._kept = writer(self.engine)
         try:
-            yield
-        except StoreError as error:
-            code = _sqlite_code(error)
-            if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR):
-                self.engine.dispose()
+            yield self._kept
+        except BaseException as error:
+            self._let_go(error)
             raise
+
+    def _let_go(self, error: BaseException) -> None:
+        """Open the next writer anew, and every connection where the file could not be written: SQLite keeps one that
+        it opened read-only so.
+        """
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
+        if _sqlite_code(error) in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR):
+            self.engine.dispose()
 
     @property
     def writing(self) -> bool:
@@ -139,8 +152,25 @@ class Database:
                 raise StoreError(f"the copy is not whole: {found}")
         part.replace(path)
 
+    def leave_no_trace(self, *, rewrite: bool = False) -> None:
+        """Move SQLite's write-ahead log, which still holds what was deleted, into the file; or write all of it anew."""
+        if not self.sqlite:
+            return
+        with self._turn(), told(), self._writer() as connection:
+            raw: Any = connection.connection.driver_connection
+            raw.execute(f"PRAGMA busy_timeout={int(self._wait_s * 1000)}")
+            if rewrite:
+                raw.execute("VACUUM")
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            raw.execute("PRAGMA busy_timeout=0")
+            raw.execute("PRAGMA secure_delete=OFF")
+
     def close(self) -> None:
         """Give all connections back."""
+        with self._turn():
+            if self._kept is not None:
+                self._kept.close()
+                self._kept = None
         self.engine.dispose()
 
     @property
@@ -232,7 +262,7 @@ def lost_connection(error: BaseException) -> bool:
     return isinstance(cause, DBAPIError) and cause.connection_invalidated
 
 
-def _sqlite_code(error: StoreError) -> int:
+def _sqlite_code(error: BaseException) -> int:
     """SQLite's own number of a failure, without its details; 0 where it was none of SQLite's."""
-    cause: Any = error.__cause__
+    cause: Any = error.__cause__ if isinstance(error, StoreError) else error
     return int(getattr(getattr(cause, "orig", cause), "sqlite_errorcode", 0) or 0) & 0xFF

@@ -66,7 +66,7 @@ def forget(
         if person is not None:
             _remember(connection, project, person, database.clock())
         _count_again(connection, project, people)
-    _leave_no_trace(database)
+    database.leave_no_trace()
     return Forgotten(tuple(sorted(found)), tuple(tasks), events, models)
 
 
@@ -94,7 +94,7 @@ def retell(database: Database, log: Log, project: str, task: Task) -> int:
         for part in chunks(seqs[:-1]):
             erased += connection.execute(kept.delete().where(kept.c.project == project, kept.c.seq.in_(part))).rowcount
         connection.execute(schema.content.delete().where(data_of(Whom(project, tasks=frozenset({task.id})))))
-    _leave_no_trace(database)
+    database.leave_no_trace()
     return erased
 
 
@@ -251,12 +251,3 @@ def _learned(connection: Connection, project: str, annotations: set[int]) -> tup
 def _overwrite_what_is_deleted(database: Database, connection: Connection) -> None:
     if database.sqlite:
         connection.execute(text("PRAGMA secure_delete=ON"))
-
-
-def _leave_no_trace(database: Database) -> None:
-    """Move the write-ahead log into the file: it still holds pages from before."""
-    if database.sqlite:
-        with database.engine.connect() as connection:
-            raw: Any = connection.connection.dbapi_connection
-            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            raw.execute("PRAGMA secure_delete=OFF")

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,7 +24,7 @@ from feedback.store.lives import Seen
 from feedback.store.prepared import Prepared
 from feedback.store.projections import ProjectState, covers
 from feedback.store.projector import Projector, State
-from feedback.store.rows import Appended
+from feedback.store.rows import Appended, Batch
 
 GENESIS = "0" * 64  # the hash before the first event of a project
 _SALT_BYTES = 16  # with it, a hash in the chain tells nothing of an erased payload
@@ -56,14 +56,6 @@ _INSERT_EVENTS, _INSERT_PAYLOADS = Prepared(schema.event.insert()), Prepared(sch
 Known = list[tuple[int, Mapping[str, Any] | None]]  # the stored bodies of one natural key, by number; None: erased
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What one caller appends at once."""
-
-    events: tuple[Event, ...]
-    want: str | None  # the kind of work that a change asks for
-
-
 class Log:
     """Appends events. `on_change` is called, inside the commit, for each project in which something changed."""
 
@@ -82,6 +74,10 @@ class Log:
             return self._once([batch])[0]
         projects = {event.project for event in batch.events}
         return self._group(next(iter(projects)) if len(projects) == 1 else "").submit(batch)
+
+    def fold(self, batches: Sequence[Batch]) -> Sequence[Appended]:
+        """Append several batches at once, in a transaction of their own or in the caller's."""
+        return self._once(batches)
 
     def _group(self, project: str) -> GroupCommit[Batch, Appended]:
         """Who is committed together: on SQLite, which has one writer, everybody; on PostgreSQL those of one project."""
@@ -108,15 +104,18 @@ class Log:
         return self._once(batches)  # idempotent: had the first try been committed, these are duplicates
 
     def _once(self, batches: Sequence[Batch]) -> Sequence[Appended]:
-        received_s = self._database.clock()
+        now_s = self._database.clock()
         results = [Appended(0, 0) for _ in batches]
         projects = sorted({event.project for batch in batches for event in batch.events})
         with self._database.write() as connection:
             for project in projects:  # sorted, so that two hosts never wait for each other
-                appending = _Appending(self._database, connection, project, received_s)
+                appending = _Appending(self._database, connection, project)
                 parts = [[event for event in batch.events if event.project == project] for batch in batches]
                 appending.read([event for part in parts for event in part])
-                taken = [appending.take(part) for part in parts]
+                taken = [
+                    appending.take(part, now_s if batch.received_s is None else batch.received_s)
+                    for batch, part in zip(batches, parts, strict=True)
+                ]
                 appending.write()
                 results = [_sum(result, got) for result, got in zip(results, taken, strict=True)]
                 wants = {batch.want for batch, got in zip(batches, taken, strict=True) if got.changed}
@@ -130,9 +129,9 @@ class Log:
 class _Appending:
     """One project's part of one commit."""
 
-    def __init__(self, database: Database, connection: Connection, project: str, received_s: float) -> None:
+    def __init__(self, database: Database, connection: Connection, project: str) -> None:
         self._database, self._connection, self._project = database, connection, project
-        self._received_s = received_s
+        self._received_s = 0.0  # of the batch that is being taken
         self._projector = Projector(database, connection, project)
         self._known: dict[tuple[str, int, str, str], Known] = {}
         self._events: list[dict[str, Any]] = []
@@ -151,11 +150,15 @@ class _Appending:
             self._database.add(self._connection, schema.project, [_settings(self._project)])
         self._read_known(events)
 
-    def take(self, events: Sequence[Event]) -> Appended:
-        """Decide on each event: new, or known already."""
+    def take(self, events: Sequence[Event], received_s: float) -> Appended:
+        """Decide on each event of one batch: new, or known already."""
+        self._received_s = received_s
         new = duplicates = changed = replaced = 0
         for given in events:
             state = self._projector.state(given)
+            if _says_nothing(given, state):
+                duplicates += 1
+                continue
             event = self._dated(given, state)
             body = orjson.loads(event.canonical)
             known = self._known.setdefault(event.key, [])
@@ -259,11 +262,16 @@ def payload_hash(salt: bytes, body: bytes) -> str:
     return hashlib.sha256(salt + body).hexdigest()
 
 
+def _says_nothing(event: Event, state: State) -> bool:
+    """Whether a project is described as it was before, which every webhook does."""
+    if not isinstance(state, ProjectState) or event.action != "saved" or not state.seq:
+        return False
+    return all(event.body.get(name) == getattr(state, name) for name in ("title", "label_config"))
+
+
 def _is_known(event: Event, body: Mapping[str, Any], state: State, known: Known, *, named: bool) -> bool:
     """Whether an event says nothing that is not stored; `named`: a deletion that came with the life that it ended."""
     if isinstance(state, ProjectState):
-        if event.action == "saved" and state.seq:
-            return all(body.get(name) == getattr(state, name) for name in ("title", "label_config"))
         return bool(known)
     news = state.is_news(event.action, event.version, event.seen_s, body, named=named)
     if news is not None:

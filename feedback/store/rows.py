@@ -6,7 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from feedback.events import Event
 from ml_backend.records import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one caller appends at once."""
+
+    events: tuple[Event, ...]
+    want: str | None  # the kind of work that a change asks for
+    received_s: float | None = None  # when it came; None: now
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What has been received and not yet been taken in."""
+
+    deliveries: int
+    oldest_s: float | None  # when the first of them came
+    problems: tuple[str, ...] = ()  # why others cannot be taken in; they are kept
 
 
 @dataclass(frozen=True, slots=True)

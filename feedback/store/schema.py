@@ -17,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0007"  # the newest migration; a test holds it against the folder
+REVISION = "0008"  # the newest migration; a test holds it against the folder
 
 metadata = MetaData()
 
@@ -48,6 +48,11 @@ payload = Table(
     Column("seq", BigInteger, primary_key=True),
     Column("salt", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),  # canonical JSON
+)
+taken = Table(  # which deliveries of the inbox the log has, until they are removed there
+    "taken",
+    metadata,
+    Column("key", String, primary_key=True),
 )
 content = Table(  # a task's data, once for each content, however many versions the task has
     "content",
@@ -262,4 +267,15 @@ work = Table(
     Column("wanted_s", Float, nullable=False),
     Column("parked", Boolean, nullable=False),
     Column("reason", Text, nullable=False),
+)
+
+# On SQLite in a file of its own. A queue: what it holds is gone within a second, and its shape needs no migrations.
+inbox = Table(
+    "inbox",
+    MetaData(),
+    Column("id", _Row, primary_key=True, autoincrement=True),  # the order of arrival
+    Column("key", String, nullable=False, unique=True),  # random: ids may come again
+    Column("received_s", Float, nullable=False),
+    Column("delivery", LargeBinary, nullable=False),  # JSON: the events, and the work that a change asks for
+    Column("problem", Text),  # why it cannot be taken in; NULL where nothing speaks against it
 )

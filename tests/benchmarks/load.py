@@ -1,7 +1,9 @@
-"""A closed-loop load generator for anything that speaks Label Studio's ML backend protocol.
+"""Load generators for anything that speaks Label Studio's ML backend protocol.
 
-One thread, one selector, as many connections as asked: each sends its next request when the last one is answered. A
-generator of many threads would spend more on its own lock than a fast server spends on the answer.
+One thread, one selector, as many connections as asked. `drive` is a closed loop: each connection sends its next request
+when the last one is answered. `offer` is an open one: requests fall due by the clock, and how long one waits for a free
+connection is part of its latency. A generator of many threads would spend more on its own lock than a fast server
+spends on the answer.
 """
 
 from __future__ import annotations
@@ -85,6 +87,55 @@ def drive(
     return Load(ended - started, tuple(sorted(latencies)), problems)
 
 
+def offer(
+    address: tuple[str, int],
+    requests: Sequence[bytes],
+    check: Callable[[int, bytes], str],
+    *,
+    per_s: float,
+    connections: int = 32,
+) -> Load:
+    """Send each request once, `per_s` a second, whatever the server does; a latency counts from when it was due."""
+    poll = selectors.DefaultSelector()
+    free = [_Turn(address, requests, 0, 0) for _ in range(connections)]
+    busy: dict[_Turn, float] = {}
+    latencies: list[float] = []
+    problems: Counter[str] = Counter()
+    started = time.perf_counter()
+    sent = 0
+    while sent < len(requests) or busy:
+        now = time.perf_counter()
+        while free and sent < len(requests) and started + sent / per_s <= now:
+            turn = free.pop()
+            busy[turn] = started + sent / per_s
+            turn.send(poll, requests[sent])
+            sent += 1
+        due_s = started + sent / per_s - time.perf_counter() if free and sent < len(requests) else _WAIT_S
+        ready = poll.select(max(0.0, min(due_s, _WAIT_S)))
+        if not ready and due_s >= _WAIT_S:
+            problems["no answer"] += len(busy)
+            break
+        for key, _ in ready:
+            turn = key.data
+            done = turn.read()
+            if done is None:
+                continue
+            problem = done if isinstance(done, str) else check(*done)
+            due = busy.pop(turn)
+            if problem:
+                problems[problem] += 1
+            else:
+                latencies.append(1000 * (time.perf_counter() - due))
+            if problem or turn.closing:
+                turn.stop(poll)
+            free.append(turn)
+    ended = time.perf_counter()
+    for turn in [*free, *busy]:
+        turn.stop(poll)
+    poll.close()
+    return Load(ended - started, tuple(sorted(latencies)), problems)
+
+
 class _Turn:
     """One connection and the request that it waits for."""
 
@@ -98,14 +149,18 @@ class _Turn:
     def start(self, poll: selectors.BaseSelector) -> None:
         """Send the next request, on a new connection where there is none."""
         self.sent_at = time.perf_counter()
+        self.send(poll, self._requests[self._next % len(self._requests)])
+        self._next += self._step
+
+    def send(self, poll: selectors.BaseSelector, request: bytes) -> None:
+        """Send one request, on a new connection where there is none."""
         if self._socket is None:
             self._socket = socket.create_connection(self._address, timeout=_WAIT_S)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             poll.register(self._socket, selectors.EVENT_READ, self)
         self._buffer.clear()
         self.closing = False
-        self._socket.sendall(self._requests[self._next % len(self._requests)])
-        self._next += self._step
+        self._socket.sendall(request)
 
     def read(self) -> tuple[int, bytes] | str | None:
         """Status and body once the answer is whole, a problem in words, or None: not yet."""

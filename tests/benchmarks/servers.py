@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from feedback.settings import Settings, read_settings
 from feedback.wiring import gunicorn_command, prepare
+from tests.support.proof import Process
 from tests.support.served import Address, free_address, gunicorn, running
 
 
@@ -21,7 +23,9 @@ def peer(folder: Path, *, workers: int = 1, threads: int = 8) -> Iterator[Addres
 
 @contextmanager
 def ours(folder: Path, *, workers: int = 2, threads: int = 4) -> Iterator[Address]:
-    """The web half of `hitl serve` on the data in `folder`, by the command line that `hitl serve` runs."""
+    """`hitl serve` on the data in `folder`: the web half by its own command line, and beside it the worker, which takes
+    in what webhooks bring, and learns from it.
+    """
     address = free_address()
     environment = {
         "HITL_DATA_DIR": str(folder),
@@ -32,8 +36,12 @@ def ours(folder: Path, *, workers: int = 2, threads: int = 4) -> Iterator[Addres
     }
     settings = read_settings(environment)
     prepare(settings)
-    threads_of_numpy = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    with running(gunicorn_command(settings), address, folder, {**environment, **threads_of_numpy}):
+    environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HITL_")}
+    with (
+        running(gunicorn_command(settings), address, folder, environment),
+        Process("feedback", "worker", env={**inherited, **environment}, log=folder / "worker.log"),
+    ):
         yield address
 
 

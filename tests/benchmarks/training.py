@@ -7,15 +7,18 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from feedback.wiring import opened
 from ml_backend.calibration import Scaler
 from ml_backend.label_config import read_label_config
 from ml_backend.models import Model, recipe_for
 from ml_backend.registry import Bundle, Registry, pack
 from tests.benchmarks import bodies
+from tests.benchmarks.servers import settings_of
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,6 +39,16 @@ def promote(registry: Registry, *, rows: int = 1_000, version: str = "bench-1") 
     bundle = Bundle(fit(rows), Scaler.identity(), config.control(), config.hash, name, version, rows, 0.0, {})
     registry.add(str(bodies.PROJECT), version, pack(bundle), {})
     registry.promote(str(bodies.PROJECT), version)
+
+
+def awaited(folder: Path, *, within_s: float = 60.0) -> int:
+    """How many trainings the worker on the data in `folder` has ended, the one that is under way among them."""
+    deadline = time.monotonic() + within_s
+    with opened(settings_of(folder)) as store:
+        before = len(store.records(str(bodies.PROJECT), "training"))
+        while (now := len(store.records(str(bodies.PROJECT), "training"))) == before and time.monotonic() < deadline:
+            time.sleep(0.2)
+    return now
 
 
 @contextmanager

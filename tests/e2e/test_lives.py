@@ -82,6 +82,7 @@ class World:
         webhook = Webhook(self.store)
         while self.backend.events:
             webhook(self.backend.events.pop(0)[1])
+        self.store.take_in()
 
     def texts(self) -> set[str]:
         return {str(task.data["text"]).split()[0] for task in self.store.tasks(self.project.id)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import resource
@@ -12,8 +13,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -36,17 +37,19 @@ class Service:
     worker: Process | None
     version: str
     meek: bool = False
-    sent: int = 1000
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1001))
     acknowledged: int = 0
+    counting: threading.Lock = field(default_factory=threading.Lock)
 
     def submit(self, how_many: int = 1) -> int:
         """Send answers; gives how many were acknowledged."""
         good = 0
         for _ in range(how_many):
-            self.sent += 1
-            body = answered(self.sent, chance=random.Random(self.sent))
+            number = next(self.numbers)
+            body = answered(number, chance=random.Random(number))
             good += self.web.ask("POST", "/webhook", body)[0] == 200
-        self.acknowledged += good
+        with self.counting:
+            self.acknowledged += good
         return good
 
     def check_alive(self, *, for_s: float = 2.0) -> None:
@@ -114,25 +117,48 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(made, ignore_errors=True)
 
 
-def test_a_locked_database_holds_nobody_up(folder: Path) -> None:
+def test_a_locked_inbox_holds_nobody_up(folder: Path) -> None:
     with serving(folder, with_worker=False) as one:
-        with sqlite3.connect(folder / "hitl.sqlite3", isolation_level=None) as thief:
-            thief.execute("BEGIN IMMEDIATE")
-            senders = [threading.Thread(target=one.submit, args=(4,)) for _ in range(8)]
-            before = one.acknowledged
-            for sender in senders:
-                sender.start()
-            one.check_alive(for_s=4.0)
+        with _held(folder / "hitl-inbox.sqlite3"):
+            acknowledged = _submit_at_once(one, checked_for_s=4.0)
             one.says("cannot be written")
-            for sender in senders:
-                sender.join()
-            assert one.acknowledged == before, "an answer was acknowledged that nobody could store"
-            thief.execute("ROLLBACK")
-        thief.close()
+            assert acknowledged == 0, "an answer was acknowledged that nobody could store"
 
         one.recovers()
         until(lambda: "could not be stored" in trouble(one.env), "nobody says what was refused", one.web)
         _nothing_is_lost(one)
+
+
+def test_a_locked_log_keeps_no_answer_from_being_received(folder: Path) -> None:
+    with serving(folder, with_worker=False) as one:
+        with _held(folder / "hitl.sqlite3"):
+            acknowledged = _submit_at_once(one, checked_for_s=2.0)
+            one.says("cannot be written")
+            assert acknowledged == 32
+
+        one.recovers()
+        _nothing_is_lost(one)
+
+
+@contextmanager
+def _held(database: Path) -> Iterator[None]:
+    """Somebody else writes, and does not come to an end."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as thief:
+        thief.execute("BEGIN IMMEDIATE")
+        yield
+        thief.execute("ROLLBACK")
+
+
+def _submit_at_once(one: Service, *, checked_for_s: float) -> int:
+    """Eight people submit four answers each, while health and predictions are looked at; how many are acknowledged."""
+    before = one.acknowledged
+    senders = [threading.Thread(target=one.submit, args=(4,)) for _ in range(8)]
+    for sender in senders:
+        sender.start()
+    one.check_alive(for_s=checked_for_s)
+    for sender in senders:
+        sender.join()
+    return one.acknowledged - before
 
 
 def test_a_full_disk(folder: Path) -> None:
@@ -211,8 +237,8 @@ def test_a_clock_that_goes_back_a_day(folder: Path, tmp_path: Path) -> None:
 def _nothing_is_lost(one: Service) -> None:
     store = _store(one.env)
     try:
+        whole(store)  # takes in what waits
         assert len(store.votes("1")) >= one.acknowledged
-        whole(store)
     finally:
         store.close()
 

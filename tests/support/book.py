@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from feedback.events import Event
-from feedback.store.rows import Appended, Record
+from feedback.store.rows import Record
 
 
 class FakeBook:
@@ -17,16 +17,11 @@ class FakeBook:
         self.wanted: list[tuple[str, str]] = []
         self.log: list[Record] = []
 
-    def append(self, events: Iterable[Event], *, want: str | None = None) -> Appended:
-        new = duplicates = 0
+    def receive(self, events: Iterable[Event], *, want: str | None = None) -> None:
         for event in events:
-            key = (event.project, event.entity, event.entity_id, event.version, event.action)
-            duplicates += key in self.events
-            new += key not in self.events
-            self.events[key] = event
+            self.events[event.project, *event.key] = event
             if want:
                 self.wanted.append((event.project, want))
-        return Appended(new, duplicates)
 
     def record(self, project: str, kind: str, body: Mapping[str, Any], *, key: str = "") -> int:
         for one in self.log:

@@ -271,7 +271,7 @@ def test_a_full_disk_refuses_and_recovers(tmp_path: Path) -> None:
 
 def _limit(store: Store, pages: int) -> None:
     """A file that may not grow, for every connection of the pool."""
-    store._database.engine.dispose()
+    store._database.close()  # they come back with the limit
     from sqlalchemy import event
 
     @event.listens_for(store._database.engine, "connect")

@@ -19,7 +19,10 @@ from tests.support.told import at, deleted, said, task, told
 
 def test_migrations_lead_to_the_tables_that_the_code_speaks_of(store: Store) -> None:
     with store._database.read() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), schema.metadata) == []
+        ours = {
+            "include_object": lambda _thing, name, *_: name != schema.inbox.name
+        }  # a queue, made where it is missing
+        assert compare_metadata(MigrationContext.configure(connection, opts=ours), schema.metadata) == []
         assert migrations.revision(connection) == schema.REVISION
 
 
@@ -120,7 +123,7 @@ def test_a_store_of_before_lives_is_derived_anew(url: str, opened: Callable[[str
         connection.execute(text("ALTER TABLE vote DROP COLUMN created_at"))
         connection.execute(text("ALTER TABLE window_row DROP COLUMN task_created_at"))
         connection.execute(text("ALTER TABLE project DROP COLUMN source"))
-        for name in ("indicator", "indicator_head", "task_key"):
+        for name in ("indicator", "indicator_head", "task_key", "taken"):
             connection.execute(text(f"DROP TABLE {name}"))
         for name, column_name in (("signal", "external"), ("signal", "parked"), ("review_case", "opinion")):
             connection.execute(text(f"ALTER TABLE {name} DROP COLUMN {column_name}"))

@@ -1,0 +1,219 @@
+"""The inbox: what webhooks bring is durable here at once, and is taken into the log soon after, many at a time.
+
+Label Studio waits for a webhook inside an annotator's submit. One row is all that this costs it; reading what an event
+meets, chaining it and projecting it is done by whoever works, outside of anybody's submit. On SQLite, where a file has
+one writer, the inbox is a file of its own, so that no turn, rebuild or backup ever keeps a submit waiting.
+
+Each delivery is taken in exactly once: its key is noted in the transaction that appends its events (table taken), and
+only then it is removed from here; who dies in between leaves a delivery whose key is known.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import bindparam, func, select
+
+from feedback.errors import EventError, StoreError
+from feedback.events import Event, canonical_json
+from feedback.store import schema
+from feedback.store.commit import GroupCommit
+from feedback.store.drivers import parse
+from feedback.store.engine import Database
+from feedback.store.prepared import Prepared
+from feedback.store.rows import Batch, Waiting
+
+_LOG = logging.getLogger(__name__)
+_AT_ONCE = 50  # deliveries in one transaction
+_LONGEST_REASON = 500
+
+_TABLE = schema.inbox
+_C = _TABLE.c
+_FIRST = Prepared(
+    select(_C.key, _C.received_s, _C.delivery).where(_C.problem.is_(None)).order_by(_C.id).limit(_AT_ONCE)
+)
+_INSERT = Prepared(_TABLE.insert())
+_DELETE = Prepared(_TABLE.delete().where(_C.key.in_(bindparam("keys", expanding=True))))
+_WHICH_LEFT = Prepared(select(_C.key).where(_C.key.in_(bindparam("keys", expanding=True))))
+
+_KEY = schema.taken.c.key
+_ALL_TAKEN = Prepared(select(_KEY))
+_WHICH_TAKEN = Prepared(select(_KEY).where(_KEY.in_(bindparam("keys", expanding=True))))
+_NOTE_TAKEN = Prepared(schema.taken.insert())
+_FORGET_TAKEN = Prepared(schema.taken.delete().where(_KEY.in_(bindparam("keys", expanding=True))))
+
+Fold = Callable[[Sequence[Batch]], object]
+
+
+def inbox_url(url: str) -> str:
+    """Where the inbox of a SQLite store is; "" where it is in the same database.
+
+    >>> inbox_url("sqlite:////data/hitl.sqlite3")
+    'sqlite:////data/hitl-inbox.sqlite3'
+    """
+    parsed = parse(url)
+    if parsed.get_backend_name() != "sqlite":
+        return ""
+    path = Path(str(parsed.database))
+    beside = path.with_name(f"{path.stem}-inbox{path.suffix}")
+    return parsed.set(database=str(beside)).render_as_string(hide_password=False)
+
+
+class Inbox:
+    """Receives deliveries into `box`, and gives them to `fold`, which appends them to the log of `main`."""
+
+    def __init__(self, box: Database, main: Database, fold: Fold) -> None:
+        self._box, self._main, self._fold = box, main, fold
+        self._group: GroupCommit[bytes, int] = GroupCommit(self._insert, enter=box.write)
+        self._taking = threading.Lock()
+        self._removed: list[str] = []  # keys that nobody asks for any more
+
+    def prepare(self) -> None:
+        """Make the table where it is missing; a queue has no past that would need migrations."""
+        try:
+            with self._box.read() as connection:
+                _FIRST.rows(connection, {})
+        except StoreError:
+            with self._box.write() as connection:
+                self._box.lock(connection, "inbox")
+                _TABLE.create(connection, checkfirst=True)
+
+    def receive(self, events: Iterable[Event], *, want: str | None = None) -> None:
+        """Keep one delivery; returns once it is durable."""
+        told = tuple(events)
+        if told:
+            self._group.submit(_written(told, want))
+
+    def take_in(self) -> int:
+        """Take in all that waits; gives how many deliveries that were.
+
+        One that cannot be taken in stays, with the reason, and is no hindrance to the others.
+        """
+        with self._taking:
+            taken = 0
+            while rows := self._first():
+                try:
+                    taken += self._take(rows)
+                except Exception as error:  # noqa: BLE001  # a hostile delivery may fail in any way
+                    taken += self._one_by_one(rows, error)
+            return taken
+
+    def try_again(self) -> None:
+        """Let what could not be taken in be tried once more, as after an upgrade; and tidy after those who died."""
+        with self._box.write() as connection:
+            connection.execute(_TABLE.update().where(_C.problem.is_not(None)).values(problem=None))
+        with self._main.read() as connection:
+            taken = [row["key"] for row in _ALL_TAKEN.rows(connection, {})]
+        with self._box.read() as connection:
+            left = {row["key"] for row in _WHICH_LEFT.rows(connection, {"keys": taken})}
+        with self._main.write() as connection:
+            _FORGET_TAKEN.run(connection, {"keys": [key for key in taken if key not in left]})
+
+    def waiting(self) -> Waiting:
+        """How many deliveries wait, since when, and what became of those that could not be taken in."""
+        good = _C.problem.is_(None)
+        with self._box.read() as connection:
+            count, oldest_s = connection.execute(select(func.count(), func.min(_C.received_s)).where(good)).one()
+            problems = connection.execute(select(_C.problem).where(~good).order_by(_C.id)).scalars().all()
+        return Waiting(count, oldest_s, tuple(problems))
+
+    def probe(self) -> None:
+        """Take the lock that a webhook needs; StoreError says why that is not possible now."""
+        with self._box.write() as connection:
+            _DELETE.run(connection, {"keys": []})
+
+    def leave_no_trace(self) -> None:
+        """Let the file hold nothing of what was taken in."""
+        if self._box is not self._main:
+            self._box.leave_no_trace(rewrite=True)
+
+    def _insert(self, deliveries: Sequence[bytes]) -> Sequence[int]:
+        received_s = self._box.clock()
+        rows = [{"key": uuid.uuid4().hex, "received_s": received_s, "delivery": one} for one in deliveries]
+        with self._box.write() as connection:
+            _INSERT.many(connection, rows)
+        return [1] * len(deliveries)
+
+    def _first(self) -> list[dict[str, Any]]:
+        with self._box.read() as connection:
+            return _FIRST.rows(connection, {})
+
+    def _take(self, rows: Sequence[dict[str, Any]]) -> int:
+        batches = {row["key"]: _read(row) for row in rows}
+        with self._main.write() as connection:
+            known = {row["key"] for row in _WHICH_TAKEN.rows(connection, {"keys": list(batches)})}
+            new = [key for key in batches if key not in known]
+            self._fold([batches[key] for key in new])
+            _NOTE_TAKEN.many(connection, [{"key": key} for key in new])
+            _FORGET_TAKEN.run(connection, {"keys": self._removed})
+        with self._box.write() as connection:
+            _DELETE.run(connection, {"keys": list(batches)})
+        self._removed = list(batches)
+        return len(new)
+
+    def _one_by_one(self, rows: Sequence[dict[str, Any]], error: Exception) -> int:
+        """Find which of them cannot be taken in; where the database is at fault, none of them is."""
+        if _is_the_databases(error):
+            raise error
+        _LOG.warning("deliveries are taken in one by one: %s", type(error).__name__)
+        taken = 0
+        for row in rows:
+            try:
+                taken += self._take([row])
+            except Exception as reason:
+                if _is_the_databases(reason):
+                    raise
+                self._set_aside(row["key"], reason)
+        return taken
+
+    def _set_aside(self, key: str, reason: Exception) -> None:
+        told = str(reason) if isinstance(reason, EventError | StoreError) else type(reason).__name__
+        with self._box.write() as connection:
+            connection.execute(_TABLE.update().where(_C.key == key).values(problem=told[:_LONGEST_REASON]))
+
+
+def _is_the_databases(error: Exception) -> bool:
+    """Whether the database was away, full or busy, which is nothing that a delivery can be blamed for."""
+    if not isinstance(error, StoreError):
+        return False
+    cause = error.__cause__
+    names = {kind.__name__ for kind in type(cause).__mro__}
+    return cause is None or not names.isdisjoint(("OperationalError", "InterfaceError"))  # of either driver
+
+
+def _written(events: Sequence[Event], want: str | None) -> bytes:
+    told = [
+        {
+            "project": event.project,
+            "entity": event.entity,
+            "entity_id": event.entity_id,
+            "version": event.version,
+            "action": event.action,
+            "source": event.source,
+            "seen_s": event.seen_s,
+            "body": orjson.Fragment(event.canonical),
+            "content": orjson.Fragment(event.content) if event.content else None,
+        }
+        for event in events
+    ]
+    return orjson.dumps({"want": want, "events": told})
+
+
+def _read(row: dict[str, Any]) -> Batch:
+    """One delivery as it was received; StoreError where the row is not ours."""
+    try:
+        told = orjson.loads(row["delivery"])
+        return Batch(tuple(_event(one) for one in told["events"]), told["want"], row["received_s"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"a delivery cannot be read: {type(error).__name__}.") from error
+
+
+def _event(told: Any) -> Event:
+    content = told["content"]
+    return Event(**told | {"content": b"" if content is None else canonical_json(content)})

@@ -1,0 +1,216 @@
+"""What webhooks bring is durable at once, is in the log soon after, and no delivery stands in another one's way."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+
+from feedback.errors import StoreError
+from feedback.events import Event
+from feedback.store import Store, open_store, schema
+from feedback.store.log import Log
+from tests.feedback.store.conftest import Clock
+from tests.support.told import said, task, told
+
+_HOSTILE = {"result": [{"from_name": "c", "é\ud800": 2**70}], "unique_id": "a\x00b", "lead_time_s": 1e308}
+
+
+def test_what_is_received_is_in_the_log_once_it_is_taken_in_and_wants_a_turn(store: Store) -> None:
+    store.receive([*told(task(1)), said(5, "A", task=1)])
+    before = (store.votes("1"), store.waiting().deliveries, store.works())
+
+    assert store.take_in() == 1
+
+    assert before == ([], 1, [])
+    assert [vote.annotation for vote in store.votes("1")] == [5]
+    assert [(row.project, row.kind) for row in store.works()] == [("1", "turn")]
+    assert store.waiting().deliveries == 0
+    assert store.take_in() == 0
+
+
+def test_it_is_the_same_as_appending_it_directly(url: str, opened: Callable[[str], Store]) -> None:
+    events = [*told(task(1, "é")), said(5, "A", task=1), replace(said(6, "B", task=1), body=_HOSTILE | {"task": 1})]
+    direct, over = opened(url), events[::-1]
+    direct.append(events)
+    first = direct.projection_hash("1")
+
+    direct.receive(over)
+
+    assert direct.projection_hash("1") == first
+    assert direct.verify() == {"events": len(events), "chain": "ok", "projection": "ok"}
+
+
+def test_it_came_when_it_was_received_not_when_it_was_taken_in(store: Store, clock: Clock) -> None:
+    received_s = clock.now_s
+    store.receive([said(5, "A")])
+    clock.now_s += 60.0
+
+    store.take_in()
+
+    with store._database.read() as connection:
+        assert connection.execute(select(schema.event.c.received_s)).scalars().all() == [received_s]
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda store: store.verify()["events"],
+        lambda store: store.rebuild(check=True) and store.verify()["events"],
+        lambda store: store.append([said(5, "A")]).duplicates,
+        lambda store: store.projection_hash("1") and len(store.votes("1")),
+    ],
+)
+def test_whoever_must_know_everything_takes_it_in_first(store: Store, look: Callable[[Store], int]) -> None:
+    store.receive([said(5, "A")])
+
+    assert look(store) == 1
+
+
+def test_a_person_who_is_forgotten_is_forgotten_in_the_inbox_too(store: Store) -> None:
+    store.receive([*told(task(1)), said(5, "A", task=1, person=3)])
+
+    store.forget("1", person=3)
+
+    assert store.waiting().deliveries == 0
+    assert store.votes("1") == []
+
+
+def test_a_delivery_that_cannot_be_taken_in_stays_with_its_reason_and_hinders_nobody(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fold = Log.fold
+
+    def picky(self: Log, batches: Any) -> Any:
+        if any(event.entity_id == 6 for batch in batches for event in batch.events):
+            raise ZeroDivisionError("of all things")
+        return fold(self, batches)
+
+    monkeypatch.setattr(Log, "fold", picky)
+    picky_store = Store(store._database, store._box)
+    for number in (5, 6, 7):
+        picky_store.receive([said(number, "A", person=number)])
+
+    assert picky_store.take_in() == 2
+
+    assert {vote.annotation for vote in store.votes("1")} == {5, 7}
+    assert (store.waiting().deliveries, store.waiting().problems) == (0, ("ZeroDivisionError",))
+    assert store.take_in(again=True) == 1
+    assert {vote.annotation for vote in store.votes("1")} == {5, 6, 7}
+    assert store.waiting().problems == ()
+
+
+def test_a_database_that_is_away_is_nobodys_fault_and_nothing_is_lost(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(self: Log, batches: Any) -> Any:
+        raise StoreError("the database refused: disk I/O error") from OperationalError("x", {}, Exception("disk"))
+
+    store.receive([said(5, "A")])
+    with monkeypatch.context() as patch:
+        patch.setattr(Log, "fold", away)
+        with pytest.raises(StoreError, match="disk"):
+            Store(store._database, store._box).take_in()
+
+    assert (store.waiting().deliveries, store.waiting().problems) == (1, ())
+    assert store.take_in() == 1
+
+
+def test_a_taker_that_dies_before_it_has_tidied_up_takes_nothing_in_twice(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(_connection: Any, _values: Any) -> int:
+        raise KeyboardInterrupt
+
+    store.receive([told(task(1))[0]])
+    with monkeypatch.context() as patch:
+        patch.setattr("feedback.store.inbox._DELETE", SimpleNamespace(run=die))
+        with pytest.raises(KeyboardInterrupt):
+            store.take_in()
+    before = (store.waiting().deliveries, store.stats().events)
+
+    assert store.take_in(again=True) == 0
+
+    assert before == (1, 1)
+    assert store.waiting().deliveries == 0
+    assert store.stats().events == 1
+
+
+def test_who_was_noted_is_forgotten_once_nothing_of_it_is_left(store: Store) -> None:
+    for number in range(1, 121):
+        store.receive([said(number, "A", task=number)])
+    store.take_in()
+
+    store.take_in(again=True)
+
+    with store._database.read() as connection:
+        assert connection.execute(select(schema.taken)).all() == []
+
+
+def test_a_store_that_somebody_writes_to_for_long_receives_all_the_same(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'store.db'}", wait_s=0.2)
+    other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    store.receive([said(5, "A")])
+    with pytest.raises(StoreError, match="locked"):
+        store.take_in()
+
+    other.execute("ROLLBACK")
+    assert store.take_in() == 1
+    other.close()
+    store.close()
+
+
+def test_nothing_of_what_was_forgotten_stays_in_the_files(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    store.receive([said(5, "Xanthippe", person=3)])
+
+    store.forget("1", person=3)
+
+    held = [path.name for path in tmp_path.iterdir() if b"Xanthippe" in path.read_bytes()]
+    store.close()
+    assert held == []
+
+
+def test_many_receive_while_several_take_in_and_each_event_is_there_once(
+    url: str, opened: Callable[[str], Store]
+) -> None:
+    stores = [opened(url), opened(url)]
+    done = threading.Event()
+
+    def receive(store: Store, first: int) -> None:
+        for number in range(first, first + 30):
+            store.receive([said(number, "A", task=number, person=number)])
+
+    def take(store: Store) -> None:
+        while not done.is_set():
+            store.take_in()
+
+    senders = [threading.Thread(target=receive, args=(stores[at % 2], 1 + 30 * at)) for at in range(4)]
+    takers = [threading.Thread(target=take, args=(store,)) for store in stores]
+    for thread in [*senders, *takers]:
+        thread.start()
+    for thread in senders:
+        thread.join()
+    done.set()
+    for thread in takers:
+        thread.join()
+
+    assert stores[0].verify() == {"events": 120, "chain": "ok", "projection": "ok"}
+    assert len(stores[0].votes("1")) == 120
+    assert stores[0].waiting().problems == ()
+
+
+def test_an_empty_delivery_is_none(store: Store) -> None:
+    store.receive(list[Event]())
+
+    assert store.waiting().deliveries == 0
