@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -66,22 +67,27 @@ def hear(scene: Scene, weighing: Weighing, dataset: Dataset, recipe: Recipe, *, 
 def worth_asking_again(scene: Scene, opinions: Opinions) -> frozenset[int]:
     """The tasks on which one more vote tells more than it would on a new task, the best first.
 
+    Before them come those whose answer is believed less than one that nobody gave: they are likelier wrong than right.
     Tasks that were drawn for several votes keep the number that they were drawn for: more on the hard ones would bias
     agreement. Those that are open again already stay so.
     """
     if not scene.policy.overlap.adaptive or not opinions.gain:
         return frozenset()
-    answered = {vote.task for vote in scene.votes}
+    given = Counter(vote.task for vote in scene.votes)
     new = any(
-        task not in answered and not one.is_labeled and task not in scene.routes.held and scene.roles[task] == "train"
+        task not in given and not one.is_labeled and task not in scene.routes.held and scene.roles[task] == "train"
         for task, one in scene.tasks.items()
     )
     paying = [
-        (scene.tasks[task].is_labeled, -gain, task)
+        (not opinions.by_task[task].doubted, scene.tasks[task].is_labeled, -gain, task)
         for task, gain in opinions.gain.items()
-        if gain > scene.policy.overlap.least_gain
-        and (not new or opinions.lead[task] > 0)
+        if (opinions.by_task[task].doubted or _pays(scene, opinions, task, new=new))
+        and given[task] < scene.policy.overlap.max_votes
         and task not in scene.doubled
         and task not in scene.routes.held
     ]
-    return frozenset(task for _, _, task in sorted(paying)[:_AT_ONCE])
+    return frozenset(task for *_, task in sorted(paying)[:_AT_ONCE])
+
+
+def _pays(scene: Scene, opinions: Opinions, task: int, *, new: bool) -> bool:
+    return opinions.gain[task] > scene.policy.overlap.least_gain and (not new or opinions.lead[task] > 0)

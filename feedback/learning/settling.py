@@ -46,8 +46,7 @@ def settle(
     (or the wanted number, if larger); what is still tied then stays unsettled and is asked no more.
 
     Where `opinions` know better (people weighed by their reliability), theirs is the answer, and a tie is settled once
-    they are as `sure`; nothing is settled while an answer that nobody gave is likelier. The tasks of `again` are asked
-    for one more vote below `max_votes`, settled or not.
+    they are as `sure`. The tasks of `again` are asked for one more vote below `max_votes`, settled or not.
 
     >>> from ml_backend.records import Answer
     >>> from types import SimpleNamespace as Vote
@@ -64,7 +63,6 @@ def settle(
         wants = wanted.get(task, 1)
         leaders, opinion = _leaders(said), (opinions or {}).get(task)
         decided = len(leaders) == 1 or (opinion is not None and opinion.confidence >= sure)
-        decided &= opinion is None or not opinion.doubted
         done = decided and len(said) >= wants
         if done:
             answer = leaders[0] if opinion is None else opinion.answer
