@@ -263,6 +263,7 @@ def gunicorn_command(settings: Settings) -> list[str]:
         "--graceful-timeout", "10",
         "--keep-alive", "15",
         "--no-control-socket",
+        "--forwarder-headers", "",  # else whoever comes through a proxy here may move the paths by a SCRIPT_NAME header
         "--log-level", settings.log_level,
     ]  # fmt: skip
 

@@ -46,6 +46,13 @@ def test_with_a_data_directory_alone_it_serves_and_says_what_it_misses(url: str,
     assert "No Label Studio" in (tmp_path / "log").read_text()
 
 
+def test_no_header_moves_the_paths(url: str):
+    """gunicorn believes SCRIPT_NAME from this machine, where a proxy hands on what strangers send."""
+    answer = httpx.get(f"{url}/anywhere/health", headers={"SCRIPT_NAME": "/anywhere"}, trust_env=False)
+
+    assert answer.status_code == 404
+
+
 def test_metrics_are_those_of_all_web_processes(url: str):
     with httpx.Client(trust_env=False) as client:
         for _ in range(40):
