@@ -52,7 +52,7 @@ FUZZ = settings(max_examples=_EACH, deadline=None, suppress_health_check=list(He
 def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
     """Over a real store: what a database refuses must be refused before."""
     store = open_store(f"sqlite:///{tmp_path_factory.mktemp('fuzz') / 'store.db'}", durability="normal")
-    store.save_project(ProjectRow("1", "t", CONFIG))
+    store.save_project(ProjectRow("1", "t", CONFIG, options={"policy": {"tasks": {"key": "order"}}}))
     registry, webhook = FakeRegistry({"1": "m1"}), Webhook(store)
     app = create_app(
         Predictor(registry, load=registry.load),
@@ -118,7 +118,7 @@ def test_any_event(backend: FlaskClient, action: str, rest: dict[str, Any], proj
 @given(
     st.fixed_dictionaries(
         {"project": st.sampled_from([1, "1", "1.5", "2"]), "signal": st.sampled_from(["user_report", "thumbs", "x"])},
-        optional=dict.fromkeys(("task", "value", "at", "id", "source", "note", "callback", "more"), JSON),
+        optional=dict.fromkeys(("task", "key", "value", "at", "id", "source", "note", "callback", "more"), JSON),
     )
 )
 def test_any_signal(backend: FlaskClient, body: dict[str, Any]):
