@@ -186,7 +186,8 @@ class Guard:
 
 def _refuse_foreign_pages(request: Request) -> None:
     """Stop a page of another site that makes a browser post to us; Label Studio itself sends no such header."""
-    if request.headers.get("Sec-Fetch-Site") == "cross-site" and request.method not in ("GET", "HEAD", "OPTIONS"):
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    if site not in ("same-origin", "none") and request.method not in ("GET", "HEAD", "OPTIONS"):
         raise CrossSite(
             "a page of another site sent this.", hint="Label Studio calls from its server, not from a page."
         )

@@ -233,13 +233,15 @@ def test_attempts_are_counted_by_address_and_forgotten_in_the_end():
     assert attempts.wait_s("c") == 0.0
 
 
-def test_a_page_of_another_site_cannot_post_through_a_browser():
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])  # a neighbour's subdomain is another's, too
+def test_a_page_of_another_site_cannot_post_through_a_browser(site: str):
     backend = client(user="", password="")
 
-    answer = backend.post("/webhook", json=EVENT, headers={"Sec-Fetch-Site": "cross-site"})
+    answer = backend.post("/webhook", json=EVENT, headers={"Sec-Fetch-Site": site})
 
     assert answer.status_code == 403
-    assert backend.get("/", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200
+    assert backend.get("/", headers={"Sec-Fetch-Site": site}).status_code == 200
+    assert backend.post("/webhook", json=EVENT, headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
 
 
 def test_secrets_stand_in_no_log_no_answer_and_no_repr(caplog: pytest.LogCaptureFixture):
