@@ -118,6 +118,7 @@ ELSEWHERE: Mapping[str, str] = {
     "own_annotation": "numbers of what the service wrote",
     "own_unique": "names of what the service wrote",
     "secret": "the service's own",
+    "taken": "random names of deliveries; the inbox itself is taken in and rewritten before anybody is forgotten",
     "window": "versions of queues",
     "work": "counts, and the reason of a failure",
     attempt.name: "addresses that guessed wrong, for as long as they have to wait",
