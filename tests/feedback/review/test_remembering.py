@@ -16,7 +16,8 @@ from feedback.review.remembering import remember
 from feedback.review.tiers import HISTORY
 from feedback.store import Fact, Store, open_store
 from ml_backend.label_config import read_label_config
-from ml_backend.records import Task
+from ml_backend.records import Task, with_known
+from ml_backend.registry import unpack
 from tests.feedback.review.world import ADA, BEN, CLEO, DAN, PROJECT, World, policy_text
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.fake_rooms import FakeSite
@@ -215,6 +216,38 @@ def test_a_forgotten_person_is_no_feature_any_more(world: World):
     world.store.forget(PROJECT, person=CLEO)
 
     assert known(world, 7) == {}
+
+
+def test_the_loop_trains_on_what_was_known_then_and_says_so_in_the_recipe(world: World):
+    small = policy_text(more=ASKED).replace("min_rows = 500", "min_rows = 8").replace("window = 10", "window = 40")
+    world.use(small, overlap=2)
+    first = add(world, 7)
+    world.turn()
+    world.disagree(first)
+    say(world, first)
+    world.turn()
+    world.site.pass_time(60)
+    world.use(small.replace("[overlap]\n", "[overlap]\nvotes = 1\n"), overlap=1)
+    row = world.store.project(PROJECT)
+    assert row is not None
+    world.store.save_project(replace(row, overlap=1))
+    later = [add(world, 7 if number % 2 else 8) for number in range(12)]
+    world.turn()
+    for number, task in enumerate(later):
+        world.site.answer(task, "tool" if number % 2 else "fruit", person=DAN)
+    world.turn()
+    trainings = world.store.records(PROJECT, "training")
+    world.turn()
+
+    assert [one.body["recipe"] for one in trainings] == ["text-choices/1 beside fraud_type, risk, signs"]
+    assert world.store.records(PROJECT, "training") == trainings  # the same recipe, nothing new: nothing is due
+    artefact = world.store.registry.artefact(PROJECT, trainings[0].body["version"])
+    model = unpack(artefact.data, artefact.digest)
+    assert model.beside == ("fraud_type", "risk", "signs")
+    known = {"fraud_type": "card", "risk": 4.0, "signs": ["night"]}
+    rows = model.proba([with_known({"text": "refund 99"}, one) for one in ({}, known)])
+    tool = model.classes.index("tool")
+    assert rows[1, tool] > 0.8 > 0.5 > rows[0, tool]
 
 
 @pytest.mark.parametrize("blind", [False, True])
