@@ -127,7 +127,8 @@ def _print_breakdowns(console: Any, found: Analysis) -> None:
     """Label by label, month by month, by segment; and the pairs of people who surely agree least."""
     from rich.table import Table
 
-    groups = {"label": found.by_label, "month": found.by_month, "segment": found.by_segment}
+    several = found.by_label if len(found.by_label) > 2 else {}  # of two labels both figures are the same
+    groups = {"label": several, "month": found.by_month, "segment": found.by_segment}
     if any(groups.values()):
         table = Table("by", "which", "kappa", "95 % interval", "items")
         for by, figures in groups.items():
