@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from feedback.learning.guesses import Floats, Guesses
+from feedback.learning.guesses import Guesses
+from feedback.learning.ranking import places_of
 from feedback.learning.routes import HIGH, NORMAL
-from feedback.learning.rules_of_thumb import suggestions
 from feedback.learning.scene import Scene
 from feedback.learning.settling import Settlement
-from feedback.learning.window import Open, Place, compose
+from feedback.learning.window import Open, Place
 from feedback.store import Store, WindowRow
 from ml_backend.predictor import COLD
 from ml_backend.registry import Bundle
-from sampling.ordering import Ordering, order
-from sampling.pool import Pool
 
 _LAST_PLACE = 9_000  # scores are place / 10,000 in Label Studio: a version that grew so far is replaced
 _ROOM = 100  # places before a window that rules may fill; more is made as the first ones are answered
@@ -106,7 +101,7 @@ def plan_window(
             return None
         number = served.number + 1 if served else 1
         version = f"{model}+q{number}"
-        places = _places(scene, opened, champion, guesses, number=number, audit_rows=audit_rows)
+        places = places_of(scene, opened, champion, guesses, number=number, audit_rows=audit_rows)
         return Plan(
             version, [_row(scene, place, version, at, now_s) for at, place in enumerate(places, _front(scene))], why
         )
@@ -145,7 +140,7 @@ def _grown(
     for band in range(max(inside, default=0)):  # those that are to come before something that stands in it
         part = [item for item in outside if item.band == band and not item.reopened]
         room = scene.policy.queue.window - len(rows) - sum(one <= band for one in inside)
-        places = _places(scene, part, champion, guesses, number=served.number, audit_rows=audit_rows) if part else []
+        places = places_of(scene, part, champion, guesses, number=served.number, audit_rows=audit_rows) if part else []
         at = _before(served, opened, band, at_least=_end(ends, band - 1))
         rows += [_row(scene, place, served.version, at, now_s) for place in places[: max(0, room)]]
     ahead = {row.task for row in rows}
@@ -165,7 +160,7 @@ def _grown(
     fresh = [item for item in outside if not item.reopened and item.task not in ahead]
     full = min(scene.policy.queue.window, still + len(fresh))
     if fresh and still < scene.policy.queue.low_water * full:
-        places = _places(scene, fresh, champion, guesses, number=served.number, audit_rows=audit_rows)[: full - still]
+        places = places_of(scene, fresh, champion, guesses, number=served.number, audit_rows=audit_rows)[: full - still]
         first = _last_place(served) + 1
         rows += [_row(scene, place, served.version, first + at, now_s) for at, place in enumerate(places)]
         why = f"{still} of {len(here)} rows are left"
@@ -235,64 +230,6 @@ def _front(scene: Scene) -> int:
 
 def _last_place(served: Asked) -> int:
     return max(row.place for row in served.rows)
-
-
-def _places(
-    scene: Scene, opened: Sequence[Open], champion: Bundle | None, guesses: Guesses, *, number: int, audit_rows: int
-) -> list[Place]:
-    """Order the open tasks, each priority by itself; the same scene and number give the same places."""
-    places: list[Place] = []
-    for band in sorted({item.band for item in opened}):
-        part = [item for item in opened if item.band == band]
-        places += _of_one_band(scene, part, champion, guesses, number=number, audit_rows=audit_rows)
-    return places[: scene.policy.queue.window]
-
-
-def _of_one_band(
-    scene: Scene, opened: Sequence[Open], champion: Bundle | None, guesses: Guesses, *, number: int, audit_rows: int
-) -> list[Place]:
-    """Order tasks of one priority. Until `audit.start` audit rows are answered, half of the queue feeds the audit."""
-    policy = scene.policy
-    learnable = [item.task for item in opened if item.role == "train" and not item.reopened]
-    proba = guesses.proba(champion, scene, learnable)
-    ranked: list[tuple[int, str]] = []
-    if learnable:
-        ordering = _ordering(scene, learnable, champion, guesses, proba, number=number)
-        ranked = list(zip(ordering.ids, ordering.reasons, strict=True))
-    quota = max(0.5, policy.audit.quota) if audit_rows < policy.audit.start else policy.audit.quota
-    said = {task: champion.says(row) for task, row in proba.items()} if champion else suggestions(scene, learnable)
-    return compose(
-        opened,
-        ranked,
-        said,
-        size=policy.queue.window,
-        audit_quota=quota,
-        gold=scene.gold,
-        gold_share=policy.gold.share,
-        first=scene.onboarding,
-    )
-
-
-def _ordering(
-    scene: Scene,
-    tasks: Sequence[int],
-    champion: Bundle | None,
-    guesses: Guesses,
-    proba: Mapping[int, Floats],
-    *,
-    number: int,
-) -> Ordering:
-    policy = scene.policy
-    unknown = np.full(len(champion.classes) if champion else 1, 1.0)  # before the first model all tasks are alike
-    table = np.vstack([proba.get(task, unknown / unknown.sum()) for task in tasks])
-    vectors = guesses.vectors(champion, scene, tasks) if champion and policy.sampling.looks_at_distances else None
-    return order(
-        Pool(tuple(tasks), table, np.zeros(len(tasks)), vectors=vectors),
-        strategy=policy.sampling.strategy if champion else "random",
-        random_share=policy.sampling.random_share,
-        seed=zlib.crc32(f"{scene.project.id}/{number}".encode()),
-        size=policy.queue.window,
-    )
 
 
 def _is_another(scene: Scene, row: WindowRow) -> bool:
