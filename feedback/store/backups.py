@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from feedback.errors import FeedbackError, StoreError
+from feedback.store.inbox import inbox_url
 
 if TYPE_CHECKING:
     from feedback.store import Store
@@ -108,8 +109,10 @@ def _aside(target: Path) -> Path:
 
 
 def _remove(path: Path) -> None:
-    for ending in ("", "-wal", "-shm"):
-        path.with_name(path.name + ending).unlink(missing_ok=True)
+    inbox = Path(inbox_url(f"sqlite:///{path.absolute()}").removeprefix("sqlite:///"))  # opening a store makes one
+    for one in (path, inbox):
+        for ending in ("", "-wal", "-shm"):
+            one.with_name(one.name + ending).unlink(missing_ok=True)
 
 
 def _sync(folder: Path) -> None:
