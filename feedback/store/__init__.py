@@ -250,6 +250,9 @@ class Store(
         `until`: of all things that had the number one after another, those that were created until then.
         """
         self.take_in()  # what has been said, and is not in the log yet, is forgotten with the rest
+        for name, number in (("person", person), ("task", task)):
+            if number is not None:
+                self._inbox.drop(project, name, number)
         self._inbox.leave_no_trace()
         forgotten = erase.forget(
             self._database,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,14 @@ class Inbox:
         with self._box.write() as connection:
             _DELETE.run(connection, {"keys": []})
 
+    def drop(self, project: str, name: str, number: int) -> None:
+        """Remove what could not be taken in and is a person's, or of a task: `name` says which."""
+        query = select(_C.key, _C.delivery).where(_C.problem.is_not(None))
+        with self._box.write() as connection:
+            rows = connection.execute(query).all()
+            found = [row.key for row in rows if _is_about(orjson.loads(row.delivery), project, name, number)]
+            connection.execute(_TABLE.delete().where(_C.key.in_(found)))
+
     def leave_no_trace(self) -> None:
         """Let the file hold nothing of what was taken in."""
         if self._box is not self._main:
@@ -203,6 +211,14 @@ def _written(events: Sequence[Event], want: str | None) -> bytes:
         for event in events
     ]
     return orjson.dumps({"want": want, "events": told})
+
+
+def _is_about(told: Mapping[str, Any], project: str, name: str, number: int) -> bool:
+    return any(
+        one["project"] == project
+        and (one["body"].get(name) == number or (one["entity"], one["entity_id"]) == (name, number))
+        for one in told["events"]
+    )
 
 
 def _read(row: dict[str, Any]) -> Batch:

@@ -84,6 +84,26 @@ def test_a_person_who_is_forgotten_is_forgotten_in_the_inbox_too(store: Store) -
     assert store.votes("1") == []
 
 
+@pytest.mark.parametrize("whom", [{"person": 3}, {"task": 9}])
+def test_what_could_not_be_taken_in_is_forgotten_too(
+    store: Store, monkeypatch: pytest.MonkeyPatch, whom: dict[str, int]
+) -> None:
+    def refuses(self: Log, batches: Any) -> Any:
+        raise ZeroDivisionError("of all things")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Log, "fold", refuses)
+        picky = Store(store._database, store._box)
+        picky.receive([said(5, "A", task=9, person=3)])
+        picky.receive([said(6, "A", task=8, person=4)])
+        picky.take_in()
+    assert len(store.waiting().problems) == 2
+
+    store.forget("1", **whom)
+
+    assert len(store.waiting().problems) == 1
+
+
 def test_a_delivery_that_cannot_be_taken_in_stays_with_its_reason_and_hinders_nobody(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
