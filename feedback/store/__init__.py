@@ -249,11 +249,7 @@ class Store(
         In one project; `feedback.forgetting` also reaches its review projects. `emails` are the person's addresses.
         `until`: of all things that had the number one after another, those that were created until then.
         """
-        self.take_in()  # what has been said, and is not in the log yet, is forgotten with the rest
-        for name, number in (("person", person), ("task", task)):
-            if number is not None:
-                self._inbox.drop(project, name, number)
-        self._inbox.leave_no_trace()
+        self._inbox.forget(project, person=person, task=task)
         forgotten = erase.forget(
             self._database,
             self._log,
@@ -262,7 +258,7 @@ class Store(
             task=task,
             annotation=annotation,
             until=until,
-            emails=frozenset(emails),
+            emails=emails,
         )
         self.want(project, "turn")
         return forgotten
@@ -270,11 +266,6 @@ class Store(
     def retell(self, project: str, task: Task) -> int:
         """Give a standing task other data, and erase for ever those that it had; gives how many payloads went."""
         return erase.retell(self._database, self._log, project, task)
-
-    def forgotten_people(self) -> list[tuple[str, int]]:
-        """Give everybody who was ever forgotten, by project and number."""
-        with self._database.read() as connection:
-            return erase.forgotten_people(connection)
 
     def backup(self, path: str | Path) -> None:
         """Copy the whole store into a file while it is in use (SQLite; PostgreSQL has pg_dump)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -37,7 +37,7 @@ def forget(
     task: int | None = None,
     annotation: int | None = None,
     until: str = "",
-    emails: frozenset[str] = frozenset(),
+    emails: Iterable[str] = (),
 ) -> Forgotten:
     """Erase payloads, salts and derived rows of a person's annotations, or of a task and all that was said of it.
 
@@ -58,7 +58,7 @@ def forget(
         log.append([Event(project, entity, one, born, "forgotten", "own") for entity, one, born in things])  # type: ignore[arg-type]
         events = sum(_erase(connection, project, *thing) for thing in things)
         tasks = frozenset(() if task is None else (task,))
-        whom = Whom(project, person, emails, tasks, cases_of(connection, project, tasks), frozenset(found))
+        whom = Whom(project, person, frozenset(emails), tasks, cases_of(connection, project, tasks), frozenset(found))
         models = _learned(connection, project, set(found))
         _erase_rows(connection, whom)
         _rewrite_records(connection, whom)

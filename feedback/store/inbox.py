@@ -128,16 +128,14 @@ class Inbox:
         with self._box.write() as connection:
             _DELETE.run(connection, {"keys": []})
 
-    def drop(self, project: str, name: str, number: int) -> None:
-        """Remove what could not be taken in and is a person's, or of a task: `name` says which."""
+    def forget(self, project: str, **whom: int | None) -> None:
+        """Take in what has been said, so that it is forgotten with the rest; what cannot be taken in is removed."""
+        self.take_in()
         query = select(_C.key, _C.delivery).where(_C.problem.is_not(None))
         with self._box.write() as connection:
             rows = connection.execute(query).all()
-            found = [row.key for row in rows if _is_about(orjson.loads(row.delivery), project, name, number)]
+            found = [row.key for row in rows if _is_about(orjson.loads(row.delivery), project, whom)]
             connection.execute(_TABLE.delete().where(_C.key.in_(found)))
-
-    def leave_no_trace(self) -> None:
-        """Let the file hold nothing of what was taken in."""
         if self._box is not self._main:
             self._box.leave_no_trace(rewrite=True)
 
@@ -213,11 +211,13 @@ def _written(events: Sequence[Event], want: str | None) -> bytes:
     return orjson.dumps({"want": want, "events": told})
 
 
-def _is_about(told: Mapping[str, Any], project: str, name: str, number: int) -> bool:
+def _is_about(told: Mapping[str, Any], project: str, whom: Mapping[str, int | None]) -> bool:
     return any(
-        one["project"] == project
+        number is not None
+        and one["project"] == project
         and (one["body"].get(name) == number or (one["entity"], one["entity_id"]) == (name, number))
         for one in told["events"]
+        for name, number in whom.items()
     )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Select, and_, distinct, func, select
 from feedback.store import schema
 from feedback.store.bodies import names
 from feedback.store.engine import Database, chunks, stream
-from feedback.store.erase import cases_of
+from feedback.store.erase import cases_of, forgotten_people
 from feedback.store.personal import Whom, places
 from feedback.store.reads import _of_living_task
 from feedback.store.rows import Version
@@ -148,6 +148,11 @@ class Lookups:
         )
         with self._database.read() as connection:
             return connection.execute(query).one_or_none() is not None
+
+    def forgotten_people(self) -> list[tuple[str, int]]:
+        """Give everybody who was ever forgotten, by project and number."""
+        with self._database.read() as connection:
+            return forgotten_people(connection)
 
     def forgotten(self) -> list[tuple[str, str, int, str]]:
         """Give everything that was ever forgotten: project, "annotation" or "task", number, and until which life."""
