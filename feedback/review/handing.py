@@ -85,6 +85,7 @@ def _adopt(round_: Round, rooms: Rooms) -> None:
         for task in round_.store.tasks(room, only=newest):
             case = wanted.pop(str(task.data.get(KEY)), None)
             if case is not None and round_.may_write():
+                case = round_.with_opinion(case)
                 rooms.complete(room, task.id, *_copies(round_, [case]))
                 _place(round_, case, room, task.id)
 
@@ -112,7 +113,7 @@ def _place(round_: Round, numbered: CaseRow, room: str, task: int) -> None:
 
 def _put_in(round_: Round, rooms: Rooms, tier: str, room: str, cases: Sequence[CaseRow]) -> None:
     store = round_.store
-    numbered = [replace(case, copies=case.copies + 1) for case in cases]
+    numbered = [round_.with_opinion(replace(case, copies=case.copies + 1)) for case in cases]
     copies = _copies(round_, numbered)
     known = honeypots.choose(round_, [key_of(case) for case in numbered])
     try:

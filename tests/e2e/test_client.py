@@ -89,7 +89,7 @@ def test_an_email_that_is_taken_is_refused_in_words(site: Site) -> None:
 
 
 def test_a_second_token_needs_leave_to_replace_the_first(site: Site) -> None:
-    made = sign_up(site.url, site.admin.invitation(), "dan@example.com")
+    made = sign_up(site.url, site.admin.invitation(), "frank@example.com")
 
     with pytest.raises(LabelStudioError, match="already has a personal access token"):
         log_in(site.url, made.email, made.password)
@@ -97,7 +97,7 @@ def test_a_second_token_needs_leave_to_replace_the_first(site: Site) -> None:
     with Client(site.url, made.token) as old, pytest.raises(LabelStudioError, match="does not accept the access token"):
         old.me()
     with Client(site.url, again.token) as new:
-        assert new.me()["email"] == "dan@example.com"
+        assert new.me()["email"] == "frank@example.com"
 
 
 def test_a_dead_token_is_named_with_what_to_do_and_never_shown(site: Site) -> None:
