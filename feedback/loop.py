@@ -76,6 +76,7 @@ class Loop:
         `held` is the lease under which it runs: nothing is promoted or written once another worker has the project.
         """
         under = UnderWay(self._store, project_id, held, poll)
+        self._store.take_in()
         collected = self._collect(under) if poll else 0
         project = self._store.project(project_id)
         if project is None:

@@ -97,6 +97,7 @@ def test_a_deleted_answer_is_restored_as_its_authors_on_a_real_label_studio(site
         task, project = one.project.tasks[0], one.project.id
         annotation = site.people[0].submit(task, says("good"), lead_time=4.0)
         site.people[0].delete_annotation(annotation["id"])
+        one.store.take_in()
         (first,) = [row for row in one.store.history(project, task) if row.action == "saved"]
         assert one.store.votes(project) == []
 

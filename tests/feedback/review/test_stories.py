@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -153,10 +154,9 @@ share = 0.0
 
 def test_moderation_goes_through_three_tiers_and_back_into_the_model(world: World) -> None:
     site = world.site
-    fruit = [f"apple pear plum ripe {one}" for one in ("a", "b", "c", "d", "e", "f", "g", "h")]
-    tools = [f"hammer saw drill steel {one}" for one in ("a", "b", "c", "d", "e", "f", "g", "h")]
-    tasks = site.add(*fruit, *tools)
     world.use(MODERATION)
+    drawn = (*["train"] * 5, "tune", "judge", "judge")
+    tasks = site.add(*_texts(world, "apple pear plum ripe", drawn), *_texts(world, "hammer saw drill steel", drawn))
     assert world.turn().notes == ()
 
     # L1: people answer, and the first model is there
@@ -227,14 +227,18 @@ def test_moderation_goes_through_three_tiers_and_back_into_the_model(world: Worl
 
 def _unseen(world: World) -> list[str]:
     """Texts for a story that models may learn from: the draws of the audit stream pass over them."""
+    four = ("hammer pear twice", "apple pear plum", "saw steel plum", "drill huge")
+    return [_texts(world, words, ["train"])[0] for words in four]
+
+
+def _texts(world: World, words: str, roles: Sequence[str]) -> list[str]:
+    """Texts that have these roles in this project, whatever its number."""
     row = world.store.project(world.project)
     assert row is not None
     draws = project_draws(world.store, row, read_policy(MODERATION))
-    found = []
-    for words in ("hammer pear twice", "apple pear plum", "saw steel plum", "drill huge"):
-        texts = (f"{words} {number}" for number in range(100))
-        found.append(next(one for one in texts if draws.roles([draws.unit({"text": one})]) == ["train"]))
-    return found
+    texts = (f"{words} {number}" for number in count())
+    with_roles = ((one, draws.roles([draws.unit({"text": one})])[0]) for one in texts)
+    return [next(text for text, role in with_roles if role == wanted) for wanted in roles]
 
 
 def _says(world: World, version: str, task: int) -> str:
