@@ -27,6 +27,7 @@ class PatientSocket(socket.socket):
 
     _until_s = math.inf
     _pause_s: float | None = None
+    _gave_up = False
     _told_s: float | None = None  # how long the kernel lets a read wait; None: for ever
 
     def begin(self) -> None:
@@ -41,19 +42,28 @@ class PatientSocket(socket.socket):
 
     def recv(self, *how: Any) -> bytes:
         """Read what is there; a connection that was too slow is one that was reset."""
-        late = self._until_s <= time.monotonic()  # what came while it waited for a thread still counts
-        self._wait_at_most(_HEAD_S if self._until_s < math.inf else self._pause_s)
-        try:
-            return super().recv(how[0], socket.MSG_DONTWAIT) if late else super().recv(*how)
+        if self._gave_up:  # gunicorn would listen two seconds more before it closes, and answer nobody meanwhile
+            return b""
+        left_s = self._until_s - time.monotonic()
+        if left_s == math.inf:
+            self._wait_at_most(self._pause_s)
+        elif left_s > 0:  # at the beginning mostly, where the kernel need not be told anew
+            self._wait_at_most(_HEAD_S if left_s > _HEAD_S - 1.0 else left_s)
+        try:  # what came while it waited for a thread still counts
+            return super().recv(*how) if left_s > 0 else super().recv(how[0], socket.MSG_DONTWAIT)
         except BlockingIOError:
-            raise _too_slow() from None
+            raise self._too_slow() from None
 
     def sendall(self, *what: Any) -> None:
         """Send everything, while it is taken."""
         try:
             super().sendall(*what)
         except BlockingIOError:
-            raise _too_slow() from None
+            raise self._too_slow() from None
+
+    def _too_slow(self) -> ConnectionResetError:
+        self._gave_up = True
+        return ConnectionResetError(errno.ECONNRESET, "the peer is too slow")
 
     def _wait_at_most(self, seconds: float | None) -> None:
         if seconds != self._told_s:
@@ -76,7 +86,3 @@ class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn tells no ty
 def _timeval(seconds: float) -> bytes:
     """The struct of the system's C; 0 is for ever."""
     return struct.pack("ll", int(seconds), int(seconds % 1 * 1e6))
-
-
-def _too_slow() -> ConnectionResetError:
-    return ConnectionResetError(errno.ECONNRESET, "the sender is too slow")
