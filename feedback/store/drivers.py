@@ -53,7 +53,7 @@ def _sqlite(url: URL, durability: Durability, wait_s: float) -> Engine:
         raw.execute("PRAGMA journal_mode=WAL")
         raw.execute(f"PRAGMA synchronous={'FULL' if durability == 'full' else 'NORMAL'}")
         raw.execute("PRAGMA temp_store=MEMORY")
-        raw.execute("PRAGMA cache_size=-16000")
+        raw.execute("PRAGMA cache_size=-4000")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
