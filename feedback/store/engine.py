@@ -87,10 +87,11 @@ class Database:
 
     def _let_go(self, error: BaseException) -> None:
         """Open the next writer anew, and every connection where the file could not be written: SQLite keeps one that
-        it opened read-only so.
+        it opened read-only so. A writer waits for nothing, so it never goes on as a reader.
         """
         kept, self._kept = self._kept, None
         if kept is not None:
+            kept.invalidate()
             kept.close()
         if _sqlite_code(error) in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR):
             self.engine.dispose()

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -249,6 +249,22 @@ def test_a_database_that_another_program_holds_is_an_error_not_a_hang(tmp_path: 
     store.append([said(5, "A")])
     assert len(store.votes("1")) == 1
     other.close()
+    store.close()
+
+
+def test_after_a_write_that_failed_every_reader_waits_as_long_as_before(tmp_path: Path) -> None:
+    """A writer asks for the lock itself and is told to wait for nothing; it must not go on as a reader."""
+    store = open_store(f"sqlite:///{tmp_path / 'store.db'}", wait_s=7.0)
+    with suppress(ZeroDivisionError), store.transaction():
+        store.append([said(5, "A")])
+        raise ZeroDivisionError
+
+    with ExitStack() as stack:
+        readers = [stack.enter_context(store._database.engine.connect()) for _ in range(8)]
+        patience = {reader.exec_driver_sql("PRAGMA busy_timeout").scalar() for reader in readers}
+
+    assert patience == {7000}
+    assert store.votes("1") == []
     store.close()
 
 
