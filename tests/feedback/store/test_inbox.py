@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from feedback.errors import StoreError
 from feedback.events import Event
-from feedback.store import Store, open_store, schema
+from feedback.store import Store, Waiting, open_store, schema
 from feedback.store.log import Log
 from tests.feedback.store.conftest import Clock
 from tests.support.told import said, task, told
@@ -102,6 +102,17 @@ def test_what_could_not_be_taken_in_is_forgotten_too(
     store.forget("1", **whom)
 
     assert len(store.waiting().problems) == 1
+
+
+def test_a_delivery_that_nobody_can_read_does_not_keep_anybody_from_being_forgotten(store: Store) -> None:
+    store.receive([said(5, "A", person=3)])
+    with store._box.write() as connection:
+        connection.execute(schema.inbox.update().values(delivery=b"half a deli"))
+    store.take_in()
+
+    store.forget("1", person=3)
+
+    assert store.waiting() == Waiting(0, None)  # nobody can say that it was not about them
 
 
 def test_a_delivery_that_cannot_be_taken_in_stays_with_its_reason_and_hinders_nobody(
