@@ -71,39 +71,12 @@ class Log:
         if not batch.events:
             return Appended(0, 0)
         if self._database.writing:  # the caller's own transaction commits them
-            return self._once([batch])[0]
+            return self.fold([batch])[0]
         projects = {event.project for event in batch.events}
         return self._group(next(iter(projects)) if len(projects) == 1 else "").submit(batch)
 
     def fold(self, batches: Sequence[Batch]) -> Sequence[Appended]:
         """Append several batches at once, in a transaction of their own or in the caller's."""
-        return self._once(batches)
-
-    def _group(self, project: str) -> GroupCommit[Batch, Appended]:
-        """Who is committed together: on SQLite, which has one writer, everybody; on PostgreSQL those of one project."""
-        name = "" if self._database.sqlite else project
-        with self._lock:
-            if name not in self._groups:
-                self._groups[name] = GroupCommit(self._commit, enter=lambda: self._entered(name))
-            return self._groups[name]
-
-    @contextmanager
-    def _entered(self, project: str) -> Iterator[None]:
-        """A transaction that has waited for the writers of other processes already."""
-        with self._database.write() as connection:
-            if project:
-                self._database.lock(connection, f"chain {project}")
-            yield
-
-    def _commit(self, batches: Sequence[Batch]) -> Sequence[Appended]:
-        try:
-            return self._once(batches)
-        except StoreError as error:
-            if not lost_connection(error):
-                raise
-        return self._once(batches)  # idempotent: had the first try been committed, these are duplicates
-
-    def _once(self, batches: Sequence[Batch]) -> Sequence[Appended]:
         now_s = self._database.clock()
         results = [Appended(0, 0) for _ in batches]
         projects = sorted({event.project for batch in batches for event in batch.events})
@@ -124,6 +97,30 @@ class Log:
                 for kind in sorted(want for want in wants if want):
                     self._on_change(connection, project, kind)
         return results
+
+    def _group(self, project: str) -> GroupCommit[Batch, Appended]:
+        """Who is committed together: on SQLite, which has one writer, everybody; on PostgreSQL those of one project."""
+        name = "" if self._database.sqlite else project
+        with self._lock:
+            if name not in self._groups:
+                self._groups[name] = GroupCommit(self._commit, enter=lambda: self._entered(name))
+            return self._groups[name]
+
+    @contextmanager
+    def _entered(self, project: str) -> Iterator[None]:
+        """A transaction that has waited for the writers of other processes already."""
+        with self._database.write() as connection:
+            if project:
+                self._database.lock(connection, f"chain {project}")
+            yield
+
+    def _commit(self, batches: Sequence[Batch]) -> Sequence[Appended]:
+        try:
+            return self.fold(batches)
+        except StoreError as error:
+            if not lost_connection(error):
+                raise
+        return self.fold(batches)  # idempotent: had the first try been committed, these are duplicates
 
 
 class _Appending:

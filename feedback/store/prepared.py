@@ -8,7 +8,7 @@ the server costs more than either, takes them as they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, cast
 
 from sqlalchemy import Connection
@@ -32,14 +32,6 @@ class Prepared:
 
     def __init__(self, statement: Any) -> None:
         self._statement = statement
-        self._compiled = cast(SQLCompiler, statement.compile(dialect=_DIALECT))
-        self._names = tuple(self._compiled.positiontup or ())
-        self._text = self._compiled.string
-        self._constants = {name: value for name, value in self._compiled.params.items() if value is not None}
-        selected = getattr(statement, "selected_columns", ())
-        self._columns = tuple(column.key for column in selected)
-        self._readers = tuple(_reader(column.type) for column in selected)
-        self._plain = not any(self._readers)
         self._of_length = cache(self._expanded)  # a text for each length of its lists
         self._for_columns = cache(self._inserting)
 
@@ -50,11 +42,10 @@ class Prepared:
         found = _driver(connection).execute(*self.text(values)).fetchall()
         if self._plain:
             return [dict(zip(self._columns, row, strict=True)) for row in found]
-        readers = self._readers
         return [
             {
                 name: value if read is None else read(value)
-                for name, value, read in zip(self._columns, row, readers, strict=True)
+                for name, value, read in zip(self._columns, row, self._readers, strict=True)
             }
             for row in found
         ]
@@ -85,7 +76,32 @@ class Prepared:
                 given += value
             else:
                 given.append(value)
-        return (self._of_length(lengths) if lengths else self._text), tuple(given)
+        return (self._of_length(lengths) if lengths else self._compiled.string), tuple(given)
+
+    @cached_property
+    def _compiled(self) -> SQLCompiler:
+        """For SQLite, at first use: PostgreSQL never asks."""
+        return cast(SQLCompiler, self._statement.compile(dialect=_DIALECT))
+
+    @cached_property
+    def _names(self) -> tuple[str, ...]:
+        return tuple(self._compiled.positiontup or ())
+
+    @cached_property
+    def _constants(self) -> Row:
+        return {name: value for name, value in self._compiled.params.items() if value is not None}
+
+    @cached_property
+    def _columns(self) -> tuple[str, ...]:
+        return tuple(column.key for column in self._statement.selected_columns)
+
+    @cached_property
+    def _readers(self) -> tuple[Callable[[Any], Any] | None, ...]:
+        return tuple(_reader(column.type) for column in self._statement.selected_columns)
+
+    @cached_property
+    def _plain(self) -> bool:
+        return not any(self._readers)
 
     def _expanded(self, lengths: tuple[tuple[str, int], ...]) -> str:
         lists: dict[str, Any] = {name: [0] * length for name, length in lengths}
