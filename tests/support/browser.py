@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+import tenacity
 
 _QUIET = (  # nothing leaves the machine, nothing is asked at the first start
     "--headless",
@@ -40,17 +43,26 @@ def program() -> str | None:
     )
 
 
-def render(url: str, folder: Path, *, width: int = 1000, height: int = 1400, dark: bool = False) -> Rendered:
-    """Open a page; its picture is `page.png` in the folder."""
-    chosen = program()
-    assert chosen is not None
-    options = [*_QUIET, f"--user-data-dir={folder / 'profile'}", f"--window-size={width},{height}"]
+def render(
+    url: str, folder: Path, *, width: int = 1000, height: int = 1400, dark: bool = False, chosen: str | None = None
+) -> Rendered:
+    """Open a page; its picture is `page.png` in the folder.
+
+    A browser that dies of a signal (Chromium's own crash, seen once in 15 renders of CI) is started again, three times
+    in all; one that ends with an error code is believed.
+    """
+    options = [*_QUIET, f"--window-size={width},{height}", "--dump-dom", f"--screenshot={folder / 'page.png'}"]
     options += ["--blink-settings=preferredColorScheme=0"] if dark else []
-    done = subprocess.run(
-        [chosen, *options, "--dump-dom", f"--screenshot={folder / 'page.png'}", url],
-        capture_output=True,
-        text=True,
-        timeout=_PATIENCE_S,
-        check=True,
-    )
+    done = _run(chosen or program() or "chromium", options, url, folder)
     return Rendered(done.stdout, tuple(_COMPLAINT.findall(done.stderr)))
+
+
+def _died(error: BaseException) -> bool:
+    return isinstance(error, subprocess.CalledProcessError) and error.returncode < 0
+
+
+@tenacity.retry(retry=tenacity.retry_if_exception(_died), stop=tenacity.stop_after_attempt(3), reraise=True)
+def _run(chosen: str, options: list[str], url: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    profile = tempfile.mkdtemp(prefix="profile-", dir=folder)  # a new one each time: the dead leave theirs locked
+    command = [chosen, *options, f"--user-data-dir={profile}", url]
+    return subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_S, check=True)
