@@ -157,7 +157,7 @@ def gone_tasks(project: str, tasks: Iterable[int], *, source: Source = "sweep") 
     return _gone(project, "task", tasks, source)
 
 
-def gone_project(project: str, *, source: Source = "poll") -> Event:
+def gone_project(project: str, *, source: Source = "sweep") -> Event:
     """Give the deletion of a project, which Label Studio sends no event for: its API answers 404."""
     return Event(project, "project", int(project), "", "deleted", source)
 

@@ -71,7 +71,7 @@ def sweep(
     except LabelStudioError as error:
         if error.status != _MISSING or not platform.is_ours():
             raise
-        store.append([Event(project, "project", int(project), "", "deleted", "sweep")])
+        store.append([events.gone_project(project)])
         return Swept(0, 1, complete=True)
     so_far = _begun(store, project, clock()) or Swept(
         0, 0, complete=False, begun_s=clock(), newest=platform.newest(project)

@@ -76,16 +76,6 @@ class Annotation:
     imported: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What the model says of one task."""
-
-    answer: Answer | None  # None: nothing is shown (cold start, blind, unreadable)
-    confidence: float | None  # calibrated probability that the answer is right, [0, 1]
-    version: str  # model version M
-    reason: str = ""  # why nothing is shown; "" otherwise
-
-
 def content_hash(data: Mapping[str, Any]) -> str:
     """Name a task's content: the same for equal data, whatever the order of its keys.
 

@@ -23,15 +23,6 @@ class PairMatrix:
     high: Floats
     shared: Ints  # (p, p) items that both voted on
 
-    def outliers(self) -> Ints:
-        """People whose best plausible agreement with others is below the others' among themselves; codes."""
-        with np.errstate(invalid="ignore"):
-            typical = np.nanmedian(self.kappa) if np.isfinite(self.kappa).any() else np.nan
-            weight = np.where(np.isfinite(self.high), self.shared, 0)
-            reach = (np.nan_to_num(self.high) * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1)
-            apart: Ints = self.people[(weight.sum(axis=1) > 0) & (reach < typical)]
-            return apart
-
 
 def pairwise(
     votes: Votes,

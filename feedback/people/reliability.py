@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -157,8 +156,3 @@ def _recall(who: Ints, hit: NDArray[np.bool_], likely: Floats, n: int) -> tuple[
 def _share(hits: float, asked: float, confidence: float) -> Interval:
     asked = float(asked) if asked > _SMALLEST else 0.0
     return wilson(min(max(float(hits), 0.0), asked), asked, confidence=confidence)
-
-
-def order_by_doubt(records: Sequence[Reliability]) -> tuple[Reliability, ...]:
-    """The records, those who most surely need help first: by upper bound, which is an interval's own order."""
-    return tuple(sorted(records, key=lambda record: (record.accuracy.high, record.person)))

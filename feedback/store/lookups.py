@@ -74,10 +74,6 @@ class Lookups:
                 )
         return found
 
-    def annotation_ids(self, project: str, task: int) -> set[int]:
-        """Give the ids of a task's annotations that exist."""
-        return set(self.known_annotations(project, above=task - 1, upto=task).get(task, ()))
-
     def version(self, project: str, seq: int) -> Version | None:
         """Give the version of an annotation that is event `seq` of its project; None where that is none."""
         told = schema.event.c

@@ -147,19 +147,12 @@ class Reads:
 
     def history(self, project: str, task: int) -> list[Version]:
         """Give every version of every annotation that a task ever had, deletions included, oldest first."""
-        return self._versions(project, schema.annotation.c.task == task)
-
-    def answers_of(self, project: str, person: int) -> list[Version]:
-        """Give every version of every annotation that a person answers for: what we hold of them, as they may ask."""
-        return self._versions(project, schema.annotation.c.person == person)
-
-    def _versions(self, project: str, which: ColumnElement[bool]) -> list[Version]:
         told, kept, now = schema.event.c, schema.payload.c, schema.annotation.c
         query = (
             select(schema.event, kept.body)
             .join_from(schema.event, schema.annotation, and_(now.project == told.project, now.id == told.entity_id))
             .outerjoin(schema.payload, and_(kept.project == told.project, kept.seq == told.seq))
-            .where(told.project == project, told.entity == "annotation", which)
+            .where(told.project == project, told.entity == "annotation", now.task == task)
         )
         with self._database.read() as connection:
             rows = connection.execute(query).all()

@@ -8,7 +8,7 @@ from feedback.errors import VotesError
 from feedback.people.anchoring import anchoring
 from feedback.people.closeness import answers_apart, median_of_others, numbers_apart
 from feedback.people.pace import fatigue, learning_curve, pace, time_by_label
-from feedback.people.reliability import advise_pause, against_gold, against_others, hits_by_others, order_by_doubt
+from feedback.people.reliability import advise_pause, against_gold, against_others, hits_by_others
 from feedback.votes import Votes
 from ml_backend.codecs import codec
 from ml_backend.records import Answer
@@ -31,7 +31,6 @@ def test_the_careless_one_is_found_without_gold_and_with_it():
     for records in (against_others(votes), against_gold(votes, truth)):
         assert [one.accuracy.value for one in records] == pytest.approx([0.9, 0.9, 0.9, 0.5], abs=0.05)
         assert records[3].accuracy.high < min(one.accuracy.low for one in records[:3])
-        assert order_by_doubt(records)[0].person == 3
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says():

@@ -41,8 +41,8 @@ def test_what_is_left_of_other_people_is_counted_as_if_it_had_never_been(store: 
 def test_what_we_hold_of_a_person_can_be_shown_to_them(store: Store) -> None:
     store.append([said(5, "A"), said(5, "B", second=2), said(6, "A", person=2), skipped(7, task=3)])
 
-    held = store.answers_of("1", 1)
-    assert [(one.annotation, one.version) for one in held] == [(5, at(1)), (7, at(1)), (5, at(2))]
+    held = store.said_by("1", 1)
+    assert [(one.annotation, one.version) for one in held] == [(5, at(1)), (5, at(2)), (7, at(1))]
     assert all(one.body is not None for one in held)
 
 

@@ -16,7 +16,6 @@ from ml_backend.label_config import Control
 from ml_backend.models import recipe, recipe_for
 from ml_backend.models.image import ImageChoices
 from ml_backend.models.linear import fit_logistic, softmax
-from ml_backend.models.prior import Prior
 from ml_backend.models.text import HypertextChoices, TextChoices
 from ml_backend.testing import ContractBroken, check_archived, check_recipe
 from tests.support.small_tasks import IMAGE, TEXT, data_uri, images, texts
@@ -193,16 +192,6 @@ def test_a_media_that_fetches_lets_addresses_be_read():
     np.testing.assert_allclose(model.predict_proba(addressed), model.predict_proba(data), atol=1e-6)
     with pytest.raises(NotTrained, match="can be opened"):
         ImageChoices().fit(addressed, labels, field="image")
-
-
-def test_before_any_model_there_is_no_opinion_but_there_are_places():
-    data, _ = texts(6)
-    cold = Prior(TEXT)
-
-    assert cold.classes == ("delivery", "login", "refund")
-    assert np.isnan(cold.predict_proba(data)).all()
-    np.testing.assert_allclose(np.linalg.norm(cold.vectors(data), axis=1), 1.0, atol=1e-5)
-    assert Prior(replace(TEXT, object_kind="audio")).vectors(data).shape == (6, 1)
 
 
 def fastest(act, times=30):

@@ -10,7 +10,6 @@ from ml_backend.errors import ArtefactError
 from ml_backend.features.cache import FeatureCache
 from ml_backend.label_config import Control
 from ml_backend.models import recipe_for
-from ml_backend.models.prior import Prior
 from ml_backend.records import Answer
 from ml_backend.registry import Bundle, digest_of, pack, unpack
 from ml_backend.registry.archive import read_archive, write_archive
@@ -79,10 +78,10 @@ def test_nothing_left_of_the_probability_is_no_opinion():
     assert fixed([0.5, 0.3, 0.2], labels=("x",)).predict([{}]) == [(None, None)]
 
 
-def test_before_any_model_nothing_is_said():
-    cold = Bundle(Prior(TEXT), Scaler.identity(), TEXT, "", "prior", "hitl-0", 0, 0.0, {})
+def test_a_row_without_an_opinion_is_no_answer():
+    nothing = [np.nan] * 3
 
-    assert cold.predict([{"text": "a"}, {}]) == [(None, None), (None, None)]
+    assert fixed(nothing, nothing).predict([{"text": "a"}, {}]) == [(None, None), (None, None)]
 
 
 def test_what_is_packed_answers_the_same_when_unpacked():
