@@ -22,7 +22,7 @@ class Control:
     labels: tuple[str, ...]  # in the order of the config; () where the control has none
     multiple: bool  # several labels at once
     object_kind: str  # "text", "image", "hypertext", ... lower-cased tag of the object
-    field: str  # key into task.data
+    field: str  # path into task.data ("text", "order.note"); "" where the object shows no data field
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ def _control(tag: Any, interface: Any) -> Control:
     if not names:
         raise LabelConfigError(f"control {tag.name!r} has no toName.")
     target = interface.get_object(names[0])
-    field = str(target.value_name or "").lstrip("$")
+    shown = str(target.value or "")
     return Control(
         name=tag.name,
         to_name=",".join(names),
@@ -103,5 +103,5 @@ def _control(tag: Any, interface: Any) -> Control:
         labels=tuple(map(str, tag.labels or ())),
         multiple=str(tag.attr.get("choice", "single")).startswith("multiple"),
         object_kind=target.tag.lower(),
-        field=field,
+        field=shown.lstrip("$") if shown.startswith("$") else "",
     )

@@ -86,6 +86,29 @@ def content_hash(data: Mapping[str, Any]) -> str:
     return hashlib.sha256(text).hexdigest()[:32]
 
 
+def datum(data: object, field: str) -> Any:
+    """What stands in a field of a task's data; a dotted field looks into nested data, as Label Studio's `$a.b` does.
+
+    None where there is nothing.
+
+    >>> datum({"text": "refund"}, "text"), datum({"order": {"notes": ["late"]}}, "order.notes[0]")
+    ('refund', 'late')
+    """
+    if not isinstance(data, Mapping):
+        return None
+    if field in data:
+        return data[field]
+    value: Any = data
+    for step in field.replace("[", ".").replace("]", "").split("."):
+        if isinstance(value, Mapping):
+            value = value.get(step)
+        elif isinstance(value, list) and step.isdecimal() and len(step) < 10 and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return None
+    return value
+
+
 def with_known(data: Mapping[str, Any], known: Known) -> Mapping[str, Any]:
     """The task's data with what is known beside it; whatever a task itself holds under our key is not ours.
 

@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 import numpy as np
 
 from ml_backend.errors import BackendError
+from ml_backend.records import datum
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -93,7 +94,7 @@ def read_media(data: Mapping[str, Any], field: str) -> str | None:
     >>> read_media({"image": "data:,"}, "image")
     'data:,'
     """
-    value = data.get(field) if isinstance(data, Mapping) else None
+    value = datum(data, field)
     return value if isinstance(value, str) and value else None
 
 

@@ -12,6 +12,8 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_backend.records import datum
+
 from .cache import FeatureCache
 from .vectors import word_vectors
 
@@ -50,7 +52,7 @@ def read_text(data: Mapping[str, Any], field: str, *, html: bool = False) -> str
     >>> read_text({"text": None}, "text") is None
     True
     """
-    value = data.get(field) if isinstance(data, Mapping) else None
+    value = datum(data, field)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):

@@ -1,0 +1,55 @@
+import pytest
+
+from ml_backend.errors import UnknownName
+from ml_backend.label_config import read_label_config
+from ml_backend.models import recipe_for
+from ml_backend.models.text import TextChoices
+from ml_backend.records import datum
+
+
+def asks_about(value):
+    """The control of a project whose text shows `value`."""
+    choices = "<Choices name='c' toName='t'><Choice value='a'/><Choice value='b'/></Choices>"
+    return read_label_config(f"<View><Text name='t' value='{value}'/>{choices}</View>").control()
+
+
+@pytest.mark.parametrize("value", ["Is it rude?", "Hello $name"])
+def test_an_object_that_shows_no_field_of_the_data_has_nothing_to_learn_from_and_it_is_said(value):
+    control = asks_about(value)
+
+    assert control.field == ""
+    with pytest.raises(UnknownName, match="about no data field"):
+        recipe_for(control)
+
+
+def test_a_control_that_shows_its_data_in_a_way_of_its_own_does_not_spoil_its_neighbours():
+    own = "<ReactCode name='r' toName='r' data='$image'/>"
+    text = "<Text name='t' value='$text'/><Choices name='c' toName='t'><Choice value='a'/></Choices>"
+
+    config = read_label_config(f"<View>{own}{text}</View>")
+
+    assert {control.name: control.field for control in config.controls} == {"r": "", "c": "text"}
+
+
+def test_what_is_nested_in_the_data_is_learned_from_as_label_studio_shows_it():
+    control = asks_about("$order.notes[0]")
+    data = [
+        {"order": {"notes": [f"{word} parcel {number}", "seen"]}} for number in range(8) for word in ("late", "fine")
+    ]
+
+    model = TextChoices().fit(data, ["a", "b"] * 8, field=control.field)
+
+    assert model.predict_proba([{"order": {"notes": ["late parcel"]}}])[0].argmax() == model.classes.index("a")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{}, {"a": None}, {"a": "text"}, {"a": ["b"]}, {"a": {"b": []}}, {"a": {"b": {"0": {"c": 1}}}}, [], None, "a.b"],
+)
+def test_a_path_that_leads_nowhere_finds_nothing(data):
+    assert datum(data, "a.b[0].d") is None
+    assert datum(data, "a.b[" + "9" * 5_000 + "]") is None
+
+
+def test_a_key_with_a_dot_of_its_own_goes_before_what_is_nested():
+    assert datum({"a.b": "flat", "a": {"b": "deep"}}, "a.b") == "flat"
