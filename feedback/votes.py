@@ -54,9 +54,17 @@ class Votes:
     def __len__(self) -> int:
         return len(self.tasks)
 
-    def where(self, keep: NDArray[np.bool_]) -> Votes:
-        """The votes that `keep` (n,) marks; codes and their numbers stay what they are."""
+    def where(self, keep: NDArray[np.bool_] | Ints) -> Votes:
+        """The votes that `keep` (n,) marks, or at these rows; codes and their numbers stay what they are."""
         return Votes(self.tasks[keep], self.people[keep], self.labels[keep], self.n_tasks, self.n_people, self.n_labels)
+
+    def in_order(self) -> Votes:
+        """The same votes by task, person and label: what is drawn row by row must not depend on the order of a file.
+
+        >>> Votes([1, 0, 0], [0, 1, 0], [1, 1, 0]).in_order().people
+        array([0, 1, 0])
+        """
+        return self.where(np.lexsort((self.labels, self.people, self.tasks)))
 
     def latest(self) -> Votes:
         """One vote per task and person: the last row of each pair counts.
@@ -81,7 +89,7 @@ class Named:
 
 
 def name_votes(rows: Iterable[tuple[Hashable, Hashable, Hashable]]) -> Named:
-    """Code rows of (task, person, label); tasks and people in order of arrival, labels sorted by their text.
+    """Code rows of (task, person, label); names are sorted, so that the order of the rows changes nothing.
 
     >>> name_votes([("t1", "ann", "spam"), ("t1", "bob", "ham")]).labels
     ('ham', 'spam')
@@ -92,26 +100,22 @@ def name_votes(rows: Iterable[tuple[Hashable, Hashable, Hashable]]) -> Named:
 
 def name_columns(tasks: Sequence[Any], people: Sequence[Any], labels: Sequence[Any]) -> Named:
     """The same from three columns of equal length."""
-    task_names, task_codes = _names(tasks)
-    person_names, person_codes = _names(people)
+    (task_names, task_codes), (person_names, person_codes) = _names(tasks), _names(people)
     label_names, label_codes = _names(labels)
-    order = sorted(range(len(label_names)), key=lambda place: _text_key(label_names[place]))
-    place = np.empty(len(order), dtype=np.int64)
-    place[order] = np.arange(len(order))
-    coded = place[label_codes] if len(order) else label_codes
-    votes = Votes(task_codes, person_codes, coded, len(task_names), len(person_names), len(label_names))
-    return Named(votes, task_names, person_names, tuple(label_names[at] for at in order))
+    votes = Votes(task_codes, person_codes, label_codes, len(task_names), len(person_names), len(label_names))
+    return Named(votes, task_names, person_names, label_names)
 
 
 def _names(column: Sequence[Any]) -> tuple[tuple[Hashable, ...], Ints]:
-    known = {name: code for code, name in enumerate(dict.fromkeys(column))}
-    return tuple(known), np.fromiter(map(known.__getitem__, column), dtype=np.int64, count=len(column))
+    names = sorted(dict.fromkeys(column), key=_text_key)
+    known = {name: code for code, name in enumerate(names)}
+    return tuple(names), np.fromiter(map(known.__getitem__, column), dtype=np.int64, count=len(column))
 
 
 def _text_key(name: Hashable) -> tuple[int, float, str]:
     """Numbers in their own order, before texts: ratings 2 and 10 must not swap."""
     if isinstance(name, (int, float)):
-        return (0, float(name), "")
+        return (0, name, "")
     return (1, 0.0, str(name))
 
 

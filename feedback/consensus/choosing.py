@@ -95,8 +95,10 @@ def held_out(votes: Votes, *, seed: int = 0) -> dict[str, Trial]:
     """How well each committee member's consensus predicts hidden votes.
 
     A fifth of the votes is hidden in turn; of many votes only some, once. What a hidden vote should be follows from
-    the consensus of the other votes on its task and from the error rates of its person against that consensus.
+    the consensus of the other votes on its task and from the error rates of its person against that consensus. Which
+    are hidden is drawn in order of task and person, whatever the order of the rows.
     """
+    votes = votes.in_order()
     rng = np.random.default_rng(seed)
     folds, share = (_HIDDEN, 1.0 / _HIDDEN) if len(votes) <= _MOST_VOTES else (1, _MOST_ASKED / len(votes))
     fold = np.floor(rng.random(len(votes)) / share).astype(np.int64)

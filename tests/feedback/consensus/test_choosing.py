@@ -5,7 +5,7 @@ import pytest
 
 from feedback.consensus import auto, calibrated, calibration_error, dawid_skene, majority
 from feedback.consensus.calibration import temper, temperature
-from feedback.consensus.choosing import held_out, prefer_proven
+from feedback.consensus.choosing import METHODS, held_out, prefer_proven
 from feedback.errors import VotesError
 from feedback.votes import Votes
 
@@ -91,6 +91,26 @@ def test_auto_repeats_itself():
     votes, _ = world(0)
 
     assert (auto(votes).consensus.proba == auto(votes).consensus.proba).all()
+
+
+@pytest.mark.parametrize("method", [lambda votes: auto(votes).consensus, *METHODS.values()])
+def test_the_order_of_the_rows_changes_nothing(method):
+    votes, _ = world(1, n=150, people=12, k=4, per_task=4, skill=(3.0, 3.0))
+    for seed in range(4):
+        order = np.random.default_rng(seed).permutation(len(votes))
+        shuffled = Votes(votes.tasks[order], votes.people[order], votes.labels[order], 150, 12, 4)
+        one, other = method(votes), method(shuffled)
+
+        assert one.method == other.method
+        assert (one.labels == other.labels).all()
+        assert (one.proba == other.proba).all()
+
+
+def test_the_order_of_the_rows_changes_nothing_of_what_hidden_votes_say():
+    votes, _ = world(1, n=150, people=12, k=4, per_task=4, skill=(3.0, 3.0))
+    backwards = Votes(votes.tasks[::-1], votes.people[::-1], votes.labels[::-1], 150, 12, 4)
+
+    assert held_out(votes) == held_out(backwards)
 
 
 def test_no_votes_are_refused():
