@@ -36,6 +36,8 @@ def play(
     with tempfile.TemporaryDirectory(prefix="hitl-demo-") as made:
         home = data_dir or Path(made)
         home.mkdir(parents=True, exist_ok=True)
+        for note in recipe.notes:
+            console.print(f"Note: {note}.")
         console.print("Starting a real Label Studio (half a minute) ...")
         with (
             label_studio(home) as studio,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
-import sys
+import io
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
@@ -13,6 +15,11 @@ from feedback.policy.schema import Overlap, Queue
 from feedback.recipes import ProjectRecipe
 
 _MOST_LABELS = 100  # more than that is free text, not a label
+_MOST_NAMED = 12  # columns that a message lists
+_LONGEST_NAME = 38  # of the file, in the project's title: Label Studio allows 50 characters
+_SIGNS = ",;\t|"  # between cells, as spreadsheets of different countries export them
+_LONGEST = 1 << 24  # characters of one cell
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # no label config can hold these
 
 LABEL_CONFIG = """<View>
   <Text name="text" value="$text"/>
@@ -28,36 +35,89 @@ def make(*, data: Path | None, text: str, label: str, limit: int | None) -> Proj
         raise RecipeError(
             "the spam recipe needs a CSV file.", hint="hitl demo --recipe spam --data FILE.csv --text COL --label COL"
         )
-    rows = _read(data, text, label)[:limit]
-    labels = sorted({row[1] for row in rows})
-    if not 2 <= len(labels) <= _MOST_LABELS:
-        raise RecipeError(
-            f"column {label!r} of {data.name} holds {len(labels)} different values; wanted 2 to {_MOST_LABELS}."
-        )
+    words, notes = _words(data)
+    pairs = _pairs(data, words, text, label)
+    rows = [(said, name) for said, name in pairs if said and name][:limit]
+    if left_out := sum(not (said and name) for said, name in pairs):
+        notes.append(f"{left_out} rows of {data.name} have no text or no label and are left out")
+    labels = sorted({name for _, name in rows})
+    _refuse_unusable(data, label, labels)
     choices = "\n    ".join(f"<Choice value={quoteattr(name)}/>" for name in labels)
     return ProjectRecipe(
         name="spam",
-        title=f"{data.stem} (hitl demo)",
+        title=f"{data.stem[:_LONGEST_NAME]} (hitl demo)",
         label_config=LABEL_CONFIG.format(choices=choices),
-        tasks=[{"text": row[0]} for row in rows],
-        truth=[row[1] for row in rows],
+        tasks=[{"text": said} for said, _ in rows],
+        truth=[name for _, name in rows],
         control="label",
         policy=Policy(queue=Queue(window=200, head=8), overlap=Overlap(share=0.15)),
+        notes=tuple(notes),
     )
 
 
-def _read(path: Path, text: str, label: str) -> list[tuple[str, str]]:
-    csv.field_size_limit(min(sys.maxsize, 1 << 24))
+def _words(path: Path) -> tuple[str, list[str]]:
+    """The file as text, and what had to be guessed to read it."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file)
-            columns = table.fieldnames or []
-            if missing := [name for name in (text, label) if name not in columns]:
-                raise RecipeError(
-                    f"{path.name} has no column {missing[0]!r}; it has: {', '.join(columns) or 'none'}.",
-                    hint="Name the columns with --text and --label.",
-                )
-            pairs = [((row[text] or "").strip(), (row[label] or "").strip()) for row in table]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise RecipeError(f"{path} cannot be read as UTF-8 CSV: {error}") from None
-    return [(words, name) for words, name in pairs if words and name]
+        raw = path.read_bytes()
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be read: {error.strerror}.", hint="Give the path of a CSV file.") from None
+    notes = []
+    try:
+        words = raw.decode("utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        try:
+            words = raw.decode("cp1252")
+        except UnicodeDecodeError:
+            raise RecipeError(
+                f"{path.name}, line {line}: not UTF-8.", hint="Save the file as UTF-8 (in Excel: CSV UTF-8)."
+            ) from None
+        notes.append(f"{path.name} is not UTF-8 (line {line}); it is read as Windows-1252, which holds Latin-1")
+    if "\0" in words:
+        raise RecipeError(f"{path.name} is not a text file.", hint="Wanted CSV; export it from the spreadsheet.")
+    return words, notes
+
+
+def _pairs(path: Path, words: str, text: str, label: str) -> list[tuple[str, str]]:
+    """Text and label of each row that is not blank, as they stand there."""
+    csv.field_size_limit(_LONGEST)
+    wanted = (text.strip(), label.strip())
+    try:
+        tables = {sign: csv.reader(io.StringIO(words, newline=""), delimiter=sign) for sign in _SIGNS}
+        headers = {sign: [name.strip() for name in next(table, [])] for sign, table in tables.items()}
+        sign = max(_SIGNS, key=lambda one: (set(wanted) <= set(headers[one]), len(headers[one])))
+        places = [_place(path, headers[sign], name) for name in wanted]
+        rows = [row for row in tables[sign] if any(row)]
+    except csv.Error as error:
+        raise RecipeError(f"{path.name} is no CSV: {error}.", hint="Export the file again as CSV.") from None
+    return [(_cell(row, places[0]), _cell(row, places[1])) for row in rows]
+
+
+def _cell(row: Sequence[str], place: int) -> str:
+    return row[place].strip() if place < len(row) else ""
+
+
+def _place(path: Path, columns: Sequence[str], name: str) -> int:
+    if name not in columns:
+        had = ", ".join(columns[:_MOST_NAMED]) or "none"
+        more = f" and {len(columns) - _MOST_NAMED} more" if len(columns) > _MOST_NAMED else ""
+        raise RecipeError(
+            f"{path.name} has no column {name!r}; it has: {had}{more}.",
+            hint="Name the columns with --text and --label.",
+        )
+    if columns.count(name) > 1:
+        raise RecipeError(f"{path.name} has the column {name!r} twice.", hint="Remove or rename one of them.")
+    return columns.index(name)
+
+
+def _refuse_unusable(path: Path, column: str, labels: Sequence[str]) -> None:
+    if not 2 <= len(labels) <= _MOST_LABELS:
+        held = f"only {labels[0]!r}" if len(labels) == 1 else f"{len(labels)} different values"
+        raise RecipeError(
+            f"column {column!r} of {path.name} holds {held}; wanted 2 to {_MOST_LABELS} labels.",
+            hint="Is it the column of labels? Rows without a text or a label, and those beyond --limit, do not count.",
+        )
+    if odd := next((name for name in labels if _NOT_XML.search(name)), None):
+        raise RecipeError(
+            f"{path.name} has the label {odd!r}, which no label config can hold.", hint="Remove the control character."
+        )
