@@ -26,8 +26,8 @@ def alpha_by_distance(
 ) -> Coefficient:
     """Krippendorff's alpha, <= 1, of one answer per row; `distance` lies in [0, 1], as every codec's.
 
-    What answers dealt at random would differ by is the mean over all pairs of answers; of more than `most_pairs`, over
-    randomly drawn ones. With a distance of 0 or 1 it is the nominal alpha.
+    What answers dealt at random would differ by is the mean over all pairs of answers; where these are more than
+    `most_pairs` different ones, over randomly drawn ones. With a distance of 0 or 1 it is the nominal alpha.
 
     >>> from ml_backend.codecs import codec
     >>> a, b = Answer("labels", ((0, 5, "PER"),)), Answer("labels", ((0, 4, "PER"),))
@@ -94,16 +94,20 @@ def _within(item: Ints, answers: Sequence[Answer], size: Floats, distance: _Meas
 
 def _to_others(answers: Sequence[Answer], distance: _Measured, most_pairs: int, seed: int) -> tuple[Floats, int]:
     """The mean distance of each answer to others, and over how many others each mean runs."""
-    n = len(answers)
-    if n * (n - 1) // 2 <= most_pairs:
-        table = np.zeros((n, n))
-        for i, one in enumerate(answers):
+    different = sorted(set(answers), key=lambda one: one.key)
+    code = {answer: place for place, answer in enumerate(different)}
+    said = np.fromiter((code[answer] for answer in answers), dtype=np.int64, count=len(answers))
+    n, k = len(answers), len(different)
+    if k * (k - 1) // 2 <= most_pairs:
+        table = np.zeros((k, k))
+        for i, one in enumerate(different):
             for j in range(i):
-                table[i, j] = table[j, i] = distance(one, answers[j])
-        return table.sum(axis=1) / (n - 1), n - 1
-    partners = max(1, most_pairs // n)
-    # a partner is never the answer itself: steps of 1 .. n - 1 around the circle
-    steps = np.random.default_rng(seed).integers(1, n, (n, partners))
-    others = (np.arange(n)[:, None] + steps) % n
-    means = [sum(distance(one, answers[j]) for j in others[i]) / partners for i, one in enumerate(answers)]
-    return np.array(means), partners
+                table[i, j] = table[j, i] = distance(one, different[j])
+        far: Floats = table @ np.bincount(said) / (n - 1)
+        return far[said], n - 1
+    partners = max(1, most_pairs // k)
+    # around the circle of all answers, equal ones side by side: by 1 .. n - 1 steps from one, which is never itself
+    circle, first = np.sort(said), np.searchsorted(np.sort(said), np.arange(k))
+    others = circle[(first[:, None] + np.random.default_rng(seed).integers(1, n, (k, partners))) % n]
+    far = np.array([sum(distance(one, different[j]) for j in others[i]) for i, one in enumerate(different)]) / partners
+    return far[said], partners

@@ -67,8 +67,8 @@ def _fuse(
     if weight.shape != (len(drawn),) or (weight < 0).any() or not weight.sum() > 0:
         raise VotesError(f"weights have shape {weight.shape}; wanted one per person ({len(drawn)}), not all 0.")
     groups: list[list[tuple[int, Region]]] = []  # a person is in a group at most once
-    for person in np.argsort(-weight, kind="stable"):
-        _join(groups, int(person), drawn[person], similar)
+    for person in sorted(range(len(drawn)), key=lambda one: (-weight[one], drawn[one])):  # in whatever order they came
+        _join(groups, person, drawn[person], similar)
     found = []
     for group in groups:
         heavy = np.array([weight[person] for person, _ in group])

@@ -11,6 +11,8 @@ from feedback.errors import VotesError
 from ml_backend.records import Answer
 
 Distance = Callable[[Answer, Answer], float]
+_EQUAL = 1e-9  # sums of the same distances in another order differ by rounding
+_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Chosen:
 
 
 def medoid(answers: Sequence[Answer], distance: Distance, *, weights: Sequence[float] | None = None) -> Chosen:
-    """The answer with the smallest weighted distance to all; of equals the first.
+    """The answer with the smallest weighted distance to all; of equals the first by their keys, in whatever order.
 
     `weights` are what each person's answer counts, e.g. their accuracy.
 
@@ -42,6 +44,8 @@ def medoid(answers: Sequence[Answer], distance: Distance, *, weights: Sequence[f
         for j in range(i + 1, len(answers)):
             apart[i, j] = apart[j, i] = distance(one, answers[j])
     far = apart @ weight
-    best = int(far.argmin())
+    nearest = np.flatnonzero(far <= far.min() + _EQUAL).tolist()
+    best = min(nearest, key=lambda place: answers[place].key)
     others = float(weight.sum() - weight[best])
-    return Chosen(answers[best], best, 1.0 - float(far[best]) / others if others > 0 else 1.0)
+    support = 1.0 - float(far[best]) / others if others > 0 else 1.0
+    return Chosen(answers[best], best, round(support, _DIGITS))

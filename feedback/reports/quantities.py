@@ -85,12 +85,12 @@ def analyse_answers(
         }
     truth = None if gold is None else _known(named, gold)
     scored = {name: _score_answers(name, said, truth, distance) for name, said in results.items()}
-    worst = sorted((task for task, one in chosen.items() if one.support < 1.0), key=lambda task: chosen[task].support)
+    worst = sorted((one.support, task) for task, one in chosen.items() if one.support < 1.0)
     own = answers_apart(named.votes.tasks, named.votes.people, answers, distance)
     return Analysis(
         figures,
         in_words(figures["alpha"]),
-        tuple(named.tasks[task] for task in worst[:_SHOWN]),
+        tuple(named.tasks[task] for _, task in worst[:_SHOWN]),
         {"auto": scored.get("fusion", scored["medoid"]), **scored},
         tuple(_plain_person(named, one, "others") for one in own),
         tuple(notes),

@@ -130,6 +130,32 @@ def test_alpha_on_drawn_pairs_is_near_the_exact_one():
     assert exact.low < exact.value < exact.high
 
 
+def test_few_different_answers_are_all_compared_however_many_give_them():
+    rng = np.random.default_rng(4)
+    answers = [Answer("rating", int(stars)) for stars in rng.integers(1, 6, 900)]
+    distance = codec("rating").distance
+
+    found = alpha_by_distance(np.repeat(np.arange(300), 3).tolist(), answers, distance, most_pairs=100)
+
+    apart = np.array([[distance(one, other) for other in answers] for one in answers])
+    seen = np.mean([apart[at : at + 3, at : at + 3].sum() / 6 for at in range(0, 900, 3)])
+    assert found.value == pytest.approx(1 - seen / (apart.sum() / (900 * 899)), abs=1e-9)
+
+
+def test_the_order_of_the_answers_changes_nothing():
+    rng = np.random.default_rng(5)
+    answers = [Answer("number", float(value)) for value in rng.integers(1, 400, 300)]
+    tasks = np.repeat(np.arange(100), 3).tolist()
+    order = rng.permutation(300)
+
+    one = alpha_by_distance(tasks, answers, codec("number").distance, most_pairs=2000)
+    other = alpha_by_distance(
+        [tasks[at] for at in order], [answers[at] for at in order], codec("number").distance, most_pairs=2000
+    )
+
+    assert (one.value, one.se) == pytest.approx((other.value, other.se), abs=1e-12)
+
+
 def test_people_who_draw_the_same_boxes_agree_and_strangers_do_not():
     rng = np.random.default_rng(0)
     drawn = [tuple(rng.uniform(0, 60, 2).round(2)) for _ in range(40)]

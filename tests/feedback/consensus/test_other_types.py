@@ -60,6 +60,20 @@ def test_the_medoid_is_one_of_the_answers_and_says_how_near_the_others_are():
     assert medoid(answers[:1], codec("taxonomy").distance).support == 1.0
 
 
+def test_the_order_of_the_answers_changes_neither_medoid_nor_fusion():
+    rng = np.random.default_rng(7)
+    for _ in range(20):
+        drawn = [
+            spans(*{(int(at), int(at + size), "PER") for at, size in zip(*rng.integers(1, 9, (2, 3)), strict=True)})
+            for _ in range(5)
+        ]
+        shuffled = [drawn[at] for at in rng.permutation(5)]
+        one, other = (medoid(answers, codec("labels").distance) for answers in (drawn, shuffled))
+
+        assert (one.answer, one.support) == (other.answer, other.support)
+        assert [f.region for f in fuse_spans(drawn, keep=0.3)] == [f.region for f in fuse_spans(shuffled, keep=0.3)]
+
+
 def test_a_reliable_person_outweighs_two_careless_ones():
     answers = [Answer("rating", 5), Answer("rating", 1), Answer("rating", 1)]
 
