@@ -10,8 +10,8 @@ from typing import Any
 from feedback.learning.spoken import spoken
 from feedback.people.capacity import advise, forecast
 from feedback.policy import Policy
+from feedback.policy.hours import is_open
 from feedback.review.accuracy import Errors, Reviewer, as_looks, model_errors, reviewers
-from feedback.review.clocks import is_open
 from feedback.review.context import clock_time, words
 from feedback.review.measure import Figures, figures
 from feedback.review.rights import Proof, proofs
@@ -165,4 +165,4 @@ def _people(policy: Policy, tier: str, moment_s: float) -> int:
     own = policy.tiers[tier].calendar
     mine = [one for one in policy.people.values() if tier in (one.tiers or (policy.first_tier,))]
     names = [one.calendar or own for one in mine] if policy.people else [own]
-    return sum(is_open(policy.calendars[name] if name else None, moment_s) for name in names)
+    return sum(name is None or is_open(policy.calendars[name], moment_s) for name in names)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from math import isfinite
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -34,7 +35,7 @@ class Alarm:
 
 
 def due(calendar: Calendar | None, start_s: float, wanted_s: float) -> float:
-    """When `wanted_s` seconds of business hours have passed since `start_s`; epoch seconds.
+    """When `wanted_s` seconds of business hours have passed since `start_s`; epoch seconds, infinite beyond ten years.
 
     Without a calendar every second counts. Hours that a change of the clocks takes away or doubles count as they pass.
 
@@ -72,14 +73,6 @@ def worked(calendar: Calendar | None, start_s: float, end_s: float) -> float:
     return total
 
 
-def is_open(calendar: Calendar | None, now_s: float) -> bool:
-    """Whether it is now within the hours."""
-    if calendar is None:
-        return True
-    begin_s, _ = next(iter(_hours(calendar, now_s)), (float("inf"), 0.0))
-    return begin_s <= now_s
-
-
 def enter(case: CaseRow, tier: Tier, calendar: Calendar | None, now_s: float, *, within_s: float = 0.0) -> CaseRow:
     """Set the clocks of a case that comes to a tier; `within_s` is a promise that may be shorter than the tier's."""
     resolve_s = min((one for one in (tier.resolve_s, within_s) if one), default=0.0)
@@ -89,8 +82,8 @@ def enter(case: CaseRow, tier: Tier, calendar: Calendar | None, now_s: float, *,
         started_s=None,
         paused_s=None,
         alarms=(),
-        first_due_s=due(calendar, now_s, tier.first_action_s) if tier.first_action_s else None,
-        due_s=due(calendar, now_s, resolve_s) if resolve_s else None,
+        first_due_s=_runs_out(calendar, now_s, tier.first_action_s) if tier.first_action_s else None,
+        due_s=_runs_out(calendar, now_s, resolve_s) if resolve_s else None,
     )
 
 
@@ -107,7 +100,7 @@ def resume(case: CaseRow, calendar: Calendar | None, now_s: float) -> CaseRow:
     def moved(at_s: float | None) -> float | None:
         if at_s is None or case.paused_s is None or at_s <= case.paused_s:
             return at_s  # it had run out before
-        return due(calendar, now_s, worked(calendar, case.paused_s, at_s))
+        return _runs_out(calendar, now_s, worked(calendar, case.paused_s, at_s))
 
     return replace(case, paused_s=None, first_due_s=moved(case.first_due_s), due_s=moved(case.due_s))
 
@@ -161,6 +154,12 @@ def refuse_short(policy: Policy, lock_ttl_s: float) -> None:
             raise PolicyError(f"tiers.{name}: {problem}.", hint=hint)
     if problem := too_short(Tier(resolve=policy.rights.within), lock_ttl_s):
         raise PolicyError(f"rights.within: {problem}.", hint=hint)
+
+
+def _runs_out(calendar: Calendar | None, now_s: float, wanted_s: float) -> float | None:
+    """When a clock that is set now runs out; None where its hours never come."""
+    at_s = due(calendar, now_s, wanted_s)
+    return at_s if isfinite(at_s) else None
 
 
 def _words(duration_s: float) -> str:

@@ -8,8 +8,9 @@ import pytest
 
 from feedback.errors import PolicyError
 from feedback.policy import read_policy
+from feedback.policy.hours import is_open
 from feedback.policy.people import Calendar, Tier
-from feedback.review.clocks import due, enter, is_open, look, pause, refuse_short, resume, too_short, worked
+from feedback.review.clocks import due, enter, look, pause, refuse_short, resume, too_short, worked
 from feedback.store import CaseRow
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -69,10 +70,11 @@ def test_a_lunch_break_stops_the_clock():
     assert is_open(split, at("2026-11-16 13:00"))
 
 
-def test_a_calendar_without_a_single_hour_is_never_due():
-    never = Calendar(days=())
+def test_hours_that_do_not_come_in_ten_years_are_never_due_and_set_no_clock():
+    mondays = Calendar(days=("mon",), hours=("09:00-10:00",))
 
-    assert due(never, 0.0, 1.0) == float("inf")
+    assert due(mondays, 0.0, 700 * HOUR) == float("inf")
+    assert case(0.0, Tier(resolve="700h"), mondays).due_s is None
 
 
 def test_a_clock_warns_once_and_breaches_once():
