@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from feedback.errors import PolicyError
 from feedback.policy import Policy
-from feedback.policy.schema import in_words
+from feedback.policy.reading import in_words
 from feedback.store import ProjectRow, Store
 
 

@@ -18,7 +18,7 @@ def connect(
 ) -> None:
     """Connect a project: webhook, ML backend, queue order. Safe to repeat."""
     from feedback import connecting
-    from feedback.policy.schema import read_policy_file
+    from feedback.policy.reading import read_policy_file
     from feedback.store import ProjectRow
     from feedback.wiring import client_of, opened, settings_from_environment
 

@@ -29,7 +29,7 @@ def explain(
     """Say a policy in plain words: each rule, each tier, who may answer where."""
     from feedback.activating import policy_of
     from feedback.policy.explain import explain as in_words
-    from feedback.policy.schema import read_policy_file
+    from feedback.policy.reading import read_policy_file
     from feedback.wiring import known_project, opened, settings_from_environment
 
     if file is not None:
@@ -50,7 +50,7 @@ def check(file: File, project: OfProject = "", as_json: AsJson = False) -> None:
     """
     from feedback.learning.names import refuse_unknown
     from feedback.policy.checking import warnings
-    from feedback.policy.schema import read_policy_file
+    from feedback.policy.reading import read_policy_file
     from feedback.review.clocks import refuse_short
     from feedback.wiring import opened, settings_from_environment, surprises
 
@@ -74,7 +74,7 @@ def check(file: File, project: OfProject = "", as_json: AsJson = False) -> None:
 @app.command()
 def simulate(file: File, project: OfProject, as_json: AsJson = False) -> None:
     """Try a policy on the recorded decisions of a project, beside the active one. Changes nothing."""
-    from feedback.policy.schema import read_policy_file
+    from feedback.policy.reading import read_policy_file
     from feedback.wiring import opened, settings_from_environment, simulate_policy
 
     settings = settings_from_environment()
@@ -116,7 +116,7 @@ def activate(file: File, project: OfProject) -> None:
 
     from feedback.activating import activate as make_active
     from feedback.learning.names import refuse_unknown
-    from feedback.policy.schema import read_policy_file
+    from feedback.policy.reading import read_policy_file
     from feedback.review.clocks import refuse_short
     from feedback.wiring import known_project, opened, settings_from_environment, simulate_policy, surprises
 

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 
 _PARTS = re.compile(r"(\d{1,6})([smhd])")  # one part of a duration; no nesting, so linear
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_LONGEST_S = 3650 * 86_400  # what is later has no date that anybody could be told
 
 
 class Section(BaseModel):
@@ -30,6 +31,8 @@ def seconds(duration: str) -> float:
             raise ValueError(f'{duration!r} is no duration; wanted one such as "90s", "30m", "4h", "1h30m" or "2d"')
         total += int(part[1]) * _SECONDS[part[2]]
         at = part.end()
+    if total > _LONGEST_S:
+        raise ValueError(f"{duration!r} is longer than ten years")
     return float(total)
 
 
@@ -42,8 +45,8 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Duration = Annotated[  # "": none; `seconds` reads it
     str, AfterValidator(_checked), WithJsonSchema({"type": "string", "pattern": r"^([0-9]{1,6}[smhd])*$"})
 ]
-Name = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$")
-]  # of a rule, tier, calendar, reason or signal
+NAME = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$"
+Name = Annotated[str, Field(pattern=NAME)]  # of a rule, tier, calendar, reason or signal
 Names = Annotated[tuple[Name, ...], Field(strict=False)]
 Texts = Annotated[tuple[str, ...], Field(strict=False)]  # TOML has lists only
+Money = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]

@@ -34,6 +34,8 @@ class Question(Section):
         chooses = self.kind in ("choice", "choices")
         if chooses and len(set(self.options)) < 2:
             raise ValueError(f'kind = "{self.kind}" wants two or more options')
+        if len(set(self.options)) < len(self.options) or not all(one.strip() for one in self.options):
+            raise ValueError("an option is there twice, or is empty; nobody could tell what was chosen")
         if not chooses and self.options:
             raise ValueError(f'options want kind = "choice" or "choices", not "{self.kind}"')
         return self
@@ -80,6 +82,15 @@ class SignalKind(Section):
     def _options_where_there_is_a_choice(self) -> SignalKind:
         if (self.kind == "choice") != bool(self.options):
             raise ValueError('kind = "choice" wants options, and only a choice has them')
+        return self
+
+    @model_validator(mode="after")
+    def _bounds_of_a_number(self) -> SignalKind:
+        bounds = [one for one in (self.low, self.high) if one is not None]
+        if bounds and self.kind != "number":
+            raise ValueError('low and high want kind = "number"')
+        if bounds != sorted(bounds):
+            raise ValueError(f"low = {self.low:g} is above high = {self.high:g}, so that no value fits")
         return self
 
     def problem(self, value: object) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import date, time
-from typing import Annotated, Literal
+from datetime import date, datetime, time
+from typing import Annotated, Any, Literal, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from feedback.policy.base import Duration, Name, Names, Section, Share, Texts, seconds
+from feedback.policy.base import Duration, Money, Name, Names, Section, Share, Texts, seconds
 
 Role = Literal["viewer", "admin", "approver"]
 Protocol = Literal["single", "panel", "two-reader"]
@@ -28,7 +28,7 @@ class Person(Section):
 
     tiers: Names = ()  # where they may answer; (): the first tier
     skills: Names = ()  # what rules and tiers may ask for: languages, topics, licences
-    wage: Annotated[float, Field(ge=0.0)] | None = None  # an hour, in whatever currency all wages are in
+    wage: Money | None = None  # an hour, in whatever currency all wages are in
     calendar: Name | None = None  # when they work; None: their tier's
     role: Role = "viewer"  # of our pages: look, change the policy, or also approve promotions
 
@@ -51,8 +51,10 @@ class Tier(Section):
     blind: bool = False  # whether the model's answer and earlier votes are kept from the reviewer
     protocol: Protocol = "single"  # one decides; a panel votes; two read apart and a third settles
     panel: Annotated[int, Field(ge=1, le=20)] = 1  # people that a panel wants
-    min_agreement: Share = 0.5  # the panel's leading answer needs more than this share, or the case escalates
-    actions: Annotated[tuple[Action, ...], Field(strict=False)] = ("accept", "fix", "reject", "escalate", "guideline")
+    min_agreement: Annotated[float, Field(ge=0.0, lt=1.0)] = (
+        0.5  # the panel's leading answer needs more than this share, or the case escalates
+    )
+    actions: Annotated[tuple[Action, ...], Field(strict=False, min_length=1)] = get_args(Action)
     skills: Names = ()  # that everybody needs here
     own_cases: bool = False  # whether somebody who answered a case below may decide it here
     handling: Duration = ""  # time of one look, for forecasts and costs; "": as measured
@@ -98,7 +100,7 @@ class Calendar(Section):
     """Business hours. A day without hours is free; an end of 24:00 is midnight."""
 
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
-    days: Annotated[tuple[Weekday, ...], Field(strict=False)] = WEEKDAYS[:5]
+    days: Annotated[tuple[Weekday, ...], Field(strict=False, min_length=1)] = WEEKDAYS[:5]
     hours: Texts = ("09:00-17:00",)  # on those days, in that time zone
     holidays: Texts = ()  # dates such as "2026-12-25"
 
@@ -114,21 +116,20 @@ class Calendar(Section):
         for text in hours:
             start, end = _span(text)
             if not last <= start < end:
-                raise ValueError(f"{text!r} does not begin after the hours before it and end after it begins")
+                night = f'; over midnight it is "00:00-{text[6:]}" and "{text[:5]}-24:00"' if end < start else ""
+                raise ValueError(f"{text!r} does not begin after the hours before it and end after it begins{night}")
             last = end
         if not hours:
             raise ValueError('no hours; wanted some such as "09:00-17:00"')
         return hours
 
-    @field_validator("holidays")
+    @field_validator("holidays", mode="before")
     @classmethod
-    def _are_dates(cls, holidays: tuple[str, ...]) -> tuple[str, ...]:
-        for text in holidays:
-            try:
-                date.fromisoformat(text)
-            except ValueError:
-                raise ValueError(f"{text!r} is no date; wanted one such as 2026-12-25") from None
-        return holidays
+    def _are_dates(cls, holidays: Any) -> Any:
+        """TOML's own dates and texts alike, as the ISO texts that days are compared with."""
+        if not isinstance(holidays, (list, tuple)):
+            return holidays
+        return [_iso_date(one) for one in holidays]
 
 
 class Notify(Section):
@@ -136,6 +137,15 @@ class Notify(Section):
 
     url: Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=2000)]
     secret: str = ""  # the name of a secret in the store that signs the body; "": not signed
+
+
+def _iso_date(day: Any) -> Any:
+    if isinstance(day, date) and not isinstance(day, datetime):
+        return day.isoformat()
+    try:
+        return date.fromisoformat(day).isoformat()
+    except (TypeError, ValueError):
+        raise ValueError(f"{day!r:.60} is no date; wanted one such as 2026-12-25") from None
 
 
 def _span(text: str) -> tuple[int, int]:

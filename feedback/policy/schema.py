@@ -1,19 +1,17 @@
-"""hitl.toml, checked: every key known, every number in range, every error naming the nearest valid key."""
+"""hitl.toml, checked: every key known, every number in range, every name leading somewhere."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from difflib import get_close_matches
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from feedback.errors import PolicyError
-from feedback.policy.base import Name, Section, Share
+from feedback.policy.base import Money, Name, Section, Share
 from feedback.policy.feedback import REASONS, SIGNALS, Question, Rights, SecondLook, SignalKind
 from feedback.policy.opinions import Consensus, Gold, LabellingFunction
 from feedback.policy.opinions import Overlap as Overlap
@@ -83,7 +81,7 @@ class Tasks(Section):
 class Costs(Section):
     """What things cost beside wages, in the currency of the wages."""
 
-    error: Annotated[float, Field(ge=0.0)] | None = None  # a wrong answer that nobody looked at; None: not known
+    error: Money | None = None  # a wrong answer that nobody looked at; None: not known
 
 
 class Policy(Section):
@@ -104,7 +102,7 @@ class Policy(Section):
     tiers: dict[Name, Tier] = Field(default_factory=lambda: {"L1": Tier()}, min_length=1)  # in order of escalation
     calendars: dict[Name, Calendar] = Field(default_factory=dict)
     people: dict[str, Person] = Field(default_factory=dict)  # by e-mail address
-    reasons: dict[Name, str] = Field(default_factory=lambda: dict(REASONS))  # code -> as people read it
+    reasons: dict[Name, str] = Field(default_factory=lambda: dict(REASONS), min_length=1)  # code -> as people read it
     feedback: dict[Name, Question] = Field(default_factory=dict)
     signals: dict[Name, SignalKind] = Field(default_factory=dict)  # beside those that everybody may push
     tasks: Tasks = Tasks()
@@ -168,43 +166,6 @@ class Policy(Section):
         return self
 
 
-def read_policy(text: str, *, source: str = "hitl.toml") -> Policy:
-    """Check the text of a policy file.
-
-    Raises PolicyError naming the file, the key, what was wanted and the nearest valid key.
-
-    >>> read_policy("[audit]\\nshare = 0.2").audit.share
-    0.2
-    >>> read_policy("[audit]\\nshaer = 0.2")
-    Traceback (most recent call last):
-    feedback.errors.PolicyError: hitl.toml: audit.shaer is not a key; did you mean audit.share?
-    """
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise PolicyError(f"{source} is not TOML: {error}") from None
-    try:
-        return Policy.model_validate(raw)
-    except ValidationError as error:
-        raise PolicyError(f"{source}: {in_words(error)}") from None
-
-
-def read_policy_file(path: Path) -> Policy:
-    """Check a policy file on disk."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise PolicyError(f"{path} cannot be read: {error.strerror}.", hint="Give the path of a policy file.") from None
-    except UnicodeDecodeError:
-        raise PolicyError(f"{path} is not text in UTF-8.", hint="Save it as UTF-8, as TOML wants it.") from None
-    return read_policy(text, source=path.name)
-
-
-def in_words(error: ValidationError) -> str:
-    """What is wrong with a policy: each key, what was wanted, and the nearest valid one."""
-    return "; ".join(_sentence(item) for item in error.errors())
-
-
 def _dangling(policy: Policy) -> list[str]:
     """Everything that is named and not there, and every rule that cannot be read."""
     found = [_unknown(f"rights.tier is {policy.rights.tier!r}", policy.rights.tier, policy.tiers)]
@@ -218,6 +179,12 @@ def _dangling(policy: Policy) -> list[str]:
             found.append(f'people.{email} is no e-mail address; wanted [people."ann@example.com"]')
     if len({email.casefold() for email in policy.people}) < len(policy.people):
         found.append("people names somebody twice: the case of an e-mail address does not matter")
+    if policy.all_signals["human_review"].kind != "flag":
+        found.append('signals.human_review asks for a person; wanted kind = "flag"')
+    titles = Counter(title or code for code, title in policy.reasons.items())
+    found += [
+        f"reasons: two read {title!r}, so that nobody can tell them apart" for title in titles if titles[title] > 1
+    ]
     if taken := {AUTO, HOLD} & set(policy.tiers):
         found.append(f"tiers.{min(taken)}: a tier cannot be called that, since rules say `to = {min(taken)!r}`")
     return [problem for problem in [*found, *_wrong_rules(policy)] if problem]
@@ -254,33 +221,6 @@ def _unknown(says: str, name: str | None, known: Any) -> str:
     return (
         f"{says}; did you mean {near[0]!r}?" if near else f"{says}; wanted one of {', '.join(known) or 'nothing yet'}"
     )
-
-
-def _sentence(item: Any) -> str:
-    where = [str(part) for part in item["loc"] if part != "[key]"]
-    dotted = ".".join(where)
-    said = item["msg"].removeprefix("Value error, ")
-    if item["type"] == "extra_forbidden":
-        near = get_close_matches(where[-1], _keys(item["loc"][:-1]), n=1)
-        guess = f"; did you mean {'.'.join([*where[:-1], near[0]])}?" if near else ""
-        return f"{dotted} is not a key{guess}"
-    if item["type"] == "missing":
-        return f"{dotted} is missing"
-    if item["type"] == "value_error":
-        return f"{dotted}: {said}" if dotted else said
-    return f"{dotted} is {item['input']!r:.80}; {said[0].lower()}{said[1:]}"
-
-
-def _keys(path: tuple[str | int, ...]) -> list[str]:
-    """The keys that a section has: path is how the file leads there, through tables and lists."""
-    section: Any = Policy
-    for part in path:
-        fields = getattr(section, "model_fields", None)
-        if fields is not None:
-            section = fields[part].annotation if part in fields else None
-        else:  # a table of tables, or a list of them
-            section = next((one for one in get_args(section) if hasattr(one, "model_fields")), None)
-    return list(getattr(section, "model_fields", {}))
 
 
 def same_email(one: str, other: str) -> bool:

@@ -79,7 +79,23 @@ def test_what_reviewing_needs_can_be_read_from_the_policy():
         ("[calendars.c]\nhours = ['17:00-09:00']", "end after it begins"),
         ("[calendars.c]\nhours = ['09:00-17:00', '16:00-18:00']", "does not begin after the hours before it"),
         ("[calendars.c]\nhours = []", "no hours"),
+        ("[calendars.c]\nhours = ['22:00-06:00']", 'over midnight it is "00:00-06:00" and "22:00-24:00"'),
+        ("[calendars.c]\ndays = []", "calendars.c.days is empty"),
         ("[calendars.c]\nholidays = ['25.12.2026']", "is no date"),
+        ("[calendars.c]\nholidays = [1]", "1 is no date"),
+        ("[tiers.L1]\nactions = []", "tiers.L1.actions is empty"),
+        ("[tiers.L1]\nresolve = '3651d'", "'3651d' is longer than ten years"),
+        ("[tiers.L1]\n[tiers.L2]\nprotocol = 'panel'\npanel = 3\nmin_agreement = 1.0", "min_agreement is 1.0"),
+        ('[people."a@b.c"]\nwage = inf', "people.a@b.c.wage is inf"),
+        ("[costs]\nerror = inf", "costs.error is inf"),
+        ("[reasons]", "reasons is empty"),
+        ("[reasons]\na = 'Wrong'\nb = 'Wrong'", "two read 'Wrong'"),
+        ("[feedback.f]\noptions = ['card', 'card', 'bank']", "an option is there twice"),
+        ("[signals.human_review]\nkind = 'text'", "signals.human_review asks for a person"),
+        ("[signals.risk]\nkind = 'number'\nlow = 1.0\nhigh = 0.0", "low = 1 is above high = 0"),
+        ("[signals.risk]\nlow = 1.0", 'low and high want kind = "number"'),
+        ("[routing]\nid = 'a'", r"wanted a list of them, each under \[\[routing\]\]"),
+        ("[[routing]]\nid = 'größe'\nto = 'L1'", "a name has up to 64 letters"),
         ('[people.ann]\ntiers = ["L1"]', "people.ann is no e-mail address"),
         ('[people."a@b.c"]\ntiers = ["L7"]', "people.a@b.c.tiers names 'L7'; wanted one of L1"),
         ('[people."a@b.c"]\nrole = "root"', "people.a@b.c.role is 'root'"),
@@ -111,6 +127,14 @@ def test_hours_follow_the_zone_the_week_and_the_holidays(moment: str, is_it: boo
 
     assert is_open(policy.calendars["office"], at_s) is is_it
     assert open_calendars(policy, at_s) == (["office"] if is_it else [])
+
+
+@pytest.mark.parametrize("written", ["2026-12-25", '"2026-12-25"', '"20261225"', '"2026-W52-5"'])
+def test_a_holiday_is_free_however_its_date_is_written(written: str):
+    policy = read_policy(f"[calendars.office]\nholidays = [{written}]")
+
+    assert policy.calendars["office"].holidays == ("2026-12-25",)
+    assert not is_open(policy.calendars["office"], datetime(2026, 12, 25, 12, tzinfo=UTC).timestamp())
 
 
 def test_a_day_may_end_at_midnight():
