@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -10,6 +12,9 @@ from feedback.errors import PolicyError
 from feedback.policy import Policy
 from feedback.policy.reading import in_words
 from feedback.store import ProjectRow, Store
+
+_ORDER = "order"  # beside the policy's own keys: the store sorts the keys of JSON
+_IN_ORDER = ("reasons", "feedback")  # tables that reviewers read from top to bottom
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +29,7 @@ class Activation:
 
 def keep_policy(store: Store, project: str, policy: Policy) -> str:
     """Keep a policy by its hash, so that what it decided can be replayed; gives the hash. Safe to repeat."""
-    store.record(project, "policy", {"policy": policy.model_dump(mode="json")}, key=policy.hash)
+    store.record(project, "policy", {"policy": _stored(policy)}, key=policy.hash)
     return policy.hash
 
 
@@ -34,7 +39,7 @@ def activate(store: Store, project: ProjectRow, policy: Policy, *, who: str, now
     done = Activation(policy.hash, now_s, who, before)
     with store.transaction():
         keep_policy(store, project.id, policy)
-        store.save_project(replace(project, options={**project.options, "policy": policy.model_dump(mode="json")}))
+        store.save_project(replace(project, options={**project.options, "policy": _stored(policy)}))
         if before != policy.hash:
             body = {"hash": done.hash, "before": before, "who": who, "at_s": now_s}
             store.record(project.id, "policy_active", body)
@@ -61,9 +66,16 @@ def policy_of_hash(store: Store, project: str, policy_hash: str) -> Policy:
     return _read(kept.body["policy"], f"policy {policy_hash}")
 
 
-def _read(body: object, what: str) -> Policy:
+def _stored(policy: Policy) -> dict[str, Any]:
+    return policy.model_dump(mode="json") | {_ORDER: {name: list(getattr(policy, name)) for name in _IN_ORDER}}
+
+
+def _read(body: Mapping[str, Any], what: str) -> Policy:
+    kept = dict(body)
+    for name, order in kept.pop(_ORDER, {}).items():
+        kept[name] = {key: kept[name][key] for key in order}
     try:
-        return Policy.model_validate(body)
+        return Policy.model_validate(kept)
     except ValidationError as error:
         hint = "A newer or older version has stored it: activate a policy file with this version."
         raise PolicyError(f"{what} cannot be read: {in_words(error)}", hint=hint) from None

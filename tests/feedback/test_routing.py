@@ -456,6 +456,17 @@ def test_an_activated_policy_is_kept_by_its_hash_and_named_in_the_history(world:
         policy_of_hash(world.store, "7", "abc")
 
 
+def test_reasons_and_questions_keep_the_order_of_the_file_through_the_store(world: World):
+    reasons = '[reasons]\nzone = "Z"\nage = "A"\n'
+    policy = read_policy(reasons + "[feedback.why]\nkind = 'text'\n[feedback.how]\nkind = 'text'")
+    world.use(policy)
+    row = world.store.project("7")
+    assert row is not None
+
+    for read in (policy_of(row), policy_of_hash(world.store, "7", policy.hash)):
+        assert (list(read.reasons), list(read.feedback)) == (["zone", "age"], ["why", "how"])
+
+
 def test_a_stored_policy_that_this_version_cannot_read_is_an_error_with_a_hint(world: World):
     row = ProjectRow("7", "fake", TEXT_CONFIG, options={"policy": {"version": 9}})
 
