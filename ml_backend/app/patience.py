@@ -1,7 +1,7 @@
 """The server's worker, with an end to its patience: half a request, or an answer that nobody takes, holds no thread.
 
 gunicorn waits for ever for the rest of a request line or header; a few connections that say nothing more would hold
-every thread.
+every thread. A body that comes a byte at a time would, too: whoever reads one looks at no clock until it is there.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any
 from gunicorn.workers.gthread import ThreadWorker
 
 _HEAD_S = 10.0  # for a whole request line and its headers, silence before them included
+_SLOWEST = 16 << 10  # bytes a second: a body has the time that this pace takes, and a pause
+_LEAST_S = 1e-3  # of a wait: to the kernel, none at all is for ever
 _SEND_S = 60.0  # for each part of an answer to be taken
 
 
@@ -27,6 +29,7 @@ class PatientSocket(socket.socket):
 
     _until_s = math.inf
     _pause_s: float | None = None
+    _per_byte_s = 0.0  # how much later than that, for each byte that comes
     _gave_up = False
     _told_s: float | None = None  # how long the kernel lets a read wait; None: for ever
 
@@ -34,25 +37,26 @@ class PatientSocket(socket.socket):
         """A request is awaited: from here its head has so long."""
         if self._told_s is None:
             self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(_SEND_S))
-        self._until_s = time.monotonic() + _HEAD_S
+        self._until_s, self._pause_s, self._per_byte_s = time.monotonic() + _HEAD_S, _HEAD_S, 0.0
 
     def settimeout(self, seconds: float | None) -> None:
-        """From here each pause may be so long, as whoever reads a body decides; the head has been read."""
-        self._until_s, self._pause_s = math.inf, seconds
+        """From here each pause may be so long, as whoever reads a body decides, and all of them not much longer."""
+        self._until_s = math.inf if seconds is None else time.monotonic() + max(seconds, _HEAD_S)
+        self._pause_s, self._per_byte_s = seconds, 1 / _SLOWEST
 
     def recv(self, *how: Any) -> bytes:
         """Read what is there; a connection that was too slow is one that was reset."""
         if self._gave_up:  # gunicorn would listen two seconds more before it closes, and answer nobody meanwhile
             return b""
-        left_s = self._until_s - time.monotonic()
-        if left_s == math.inf:
-            self._wait_at_most(self._pause_s)
-        elif left_s > 0:  # at the beginning mostly, where the kernel need not be told anew
-            self._wait_at_most(_HEAD_S if left_s > _HEAD_S - 1.0 else left_s)
+        left_s, pause_s = self._until_s - time.monotonic(), self._pause_s
+        if left_s > _LEAST_S:  # at the beginning mostly, where the kernel need not be told anew
+            self._wait_at_most(pause_s if pause_s is None or left_s > pause_s - 1.0 else left_s)
         try:  # what came while it waited for a thread still counts
-            return super().recv(*how) if left_s > 0 else super().recv(how[0], socket.MSG_DONTWAIT)
+            block = super().recv(*how) if left_s > _LEAST_S else super().recv(how[0], socket.MSG_DONTWAIT)
         except BlockingIOError:
             raise self._too_slow() from None
+        self._until_s += len(block) * self._per_byte_s
+        return block
 
     def sendall(self, *what: Any) -> None:
         """Send everything, while it is taken."""
