@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from feedback import events
 from feedback.missed import note_missed
 from feedback.store import Store
+from feedback.unread import note_unread
 from ml_backend.records import Annotation, Task
 
 _OVERLAP = timedelta(seconds=2)  # a transaction may commit after a later one was already seen
@@ -28,10 +29,10 @@ def collect(store: Store, platform: _Platform, project: str, *, now_s: float, wa
     found = store.latest(project, "cursor")
     last = str(found.body["since"]) if found else ""
     newest, new = last, 0
-    batch: list[events.Event] = []
+    batch, unread = list[events.Event](), list[str]()
     for task, given in platform.changed(project, _earlier(last)):
         newest = max(newest, task.updated_at)
-        batch += events.of_task(task, given, source="poll", seen_s=now_s)
+        batch += events.of_task(task, given, source="poll", seen_s=now_s, unread=unread)
         # by Label Studio's own clock: what a webhook brought after this read is newer than the task as read
         until = events.canonical_time(task.updated_at)
         known = store.known_annotations(project, above=task.id - 1, upto=task.id, before=until).get(task.id, {})
@@ -44,6 +45,7 @@ def collect(store: Store, platform: _Platform, project: str, *, now_s: float, wa
     if batch:
         new += store.append(batch, want=want).changed
     note_missed(store, project, new)
+    note_unread(store, project, "poll", unread)
     if newest != last:
         store.record(project, "cursor", {"since": newest})
     return new

@@ -78,8 +78,12 @@ class Event:
         return (self.entity, self.entity_id, self.version, self.action)
 
 
-def from_intake(intake: Intake, source: Source = "webhook", *, seen_s: float = 0.0) -> list[Event]:
+def from_intake(
+    intake: Intake, source: Source = "webhook", *, seen_s: float = 0.0, unread: list[str] | None = None
+) -> list[Event]:
     """Give the events of one webhook body; what cannot be stored is left out, its neighbours are not.
+
+    Why it was left out goes to `unread`.
 
     >>> from ml_backend.labelstudio.intake import Gone
     >>> [event.action for event in from_intake(Intake("X", "1", gone=(Gone("task", 7),)))]
@@ -89,30 +93,38 @@ def from_intake(intake: Intake, source: Source = "webhook", *, seen_s: float = 0
         return []
     project, found = intake.project, list[Event]()
     for task in intake.tasks:
-        found += _kept(of_one_task, task, source, project=project, seen_s=seen_s)
+        found += _kept(unread, of_one_task, task, source, project=project, seen_s=seen_s)
     for annotation in intake.annotations:
-        found += _kept(of_annotation, annotation, source, project=project, seen_s=seen_s)
+        found += _kept(unread, of_annotation, annotation, source, project=project, seen_s=seen_s)
     for gone in intake.gone:
-        found += _kept(Event, project, gone.entity, gone.id, "", "deleted", source)
+        found += _kept(unread, Event, project, gone.entity, gone.id, "", "deleted", source)
     if intake.label_config is not None and not any(gone.entity == "project" for gone in intake.gone):
-        found += _kept(of_project, project, intake.title or "", intake.label_config, source)
+        found += _kept(unread, of_project, project, intake.title or "", intake.label_config, source)
     return found
 
 
 def of_task(
-    task: Task, annotations: Iterable[Annotation], *, source: Source = "poll", seen_s: float = 0.0
+    task: Task,
+    annotations: Iterable[Annotation],
+    *,
+    source: Source = "poll",
+    seen_s: float = 0.0,
+    unread: list[str] | None = None,
 ) -> list[Event]:
-    """Give the events of a task and the annotations that it has, as an API read gives them."""
-    found = _kept(of_one_task, task, source, project=task.project, seen_s=seen_s)
+    """Give the events of a task and the annotations that it has, as an API read gives them; reasons go to `unread`."""
+    found = _kept(unread, of_one_task, task, source, project=task.project, seen_s=seen_s)
     for annotation in annotations:
         project = annotation.project or task.project
-        found += _kept(of_annotation, annotation, source, project=project, seen_s=seen_s)
+        found += _kept(unread, of_annotation, annotation, source, project=project, seen_s=seen_s)
     return found
 
 
 def of_one_task(task: Task, source: Source, *, project: str = "", seen_s: float = 0.0) -> Event:
     """Give the event of a task alone. Its data are stored once for each content, not once for each version."""
-    content = canonical_json(task.data)
+    try:
+        content = canonical_json(task.data)
+    except EventError as error:
+        raise EventError(f"task {task.id}: {error}") from error
     body = {
         "content": hashlib.sha256(content).hexdigest(),
         "created_at": canonical_time(task.created_at) or None,
@@ -200,9 +212,11 @@ def _is_id(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _BIGGEST_ID
 
 
-def _kept(make: Callable[..., Event], *args: Any, **options: Any) -> list[Event]:
+def _kept(unread: list[str] | None, make: Callable[..., Event], *args: Any, **options: Any) -> list[Event]:
     """One event, or none where it cannot be stored: a hostile record costs only itself."""
     try:
         return [make(*args, **options)]
-    except EventError:
+    except EventError as error:
+        if unread is not None:
+            unread.append(str(error))
         return []

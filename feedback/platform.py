@@ -9,6 +9,7 @@ from typing import Any
 from feedback.bots import find_bot
 from feedback.store import Store, WindowRow
 from feedback.turning import Given
+from feedback.unread import note_unread
 from ml_backend.label_config import Control
 from ml_backend.labelstudio import cleaning, hiding, projects, queue
 from ml_backend.labelstudio.client import Client
@@ -24,8 +25,10 @@ class LabelStudio:
         self._store = store
 
     def changed(self, project: str, since: str) -> Iterable[tuple[Task, Sequence[Annotation]]]:
-        """Tasks that changed at or after `since`, each with its annotations."""
-        return queue.poll(self._client, project, since)
+        """Tasks that changed at or after `since`, each with its annotations; what cannot be read is noted."""
+        unread: list[str] = []
+        yield from queue.poll(self._client, project, since, skipped=unread)
+        note_unread(self._store, project, "poll", unread)
 
     def page(self, project: str, *, above: int, size: int) -> queue.Page:
         """The first tasks above an id, with their annotations."""

@@ -10,6 +10,7 @@ from feedback import events
 from feedback.events import Event
 from feedback.missed import note_missed
 from feedback.store import Store
+from feedback.unread import note_unread
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.queue import Page
 
@@ -114,9 +115,9 @@ def _stretch(
     ends = [end for end in (page.last, cut) if end is not None]
     upto = min(ends) if ends else None
 
-    batch: list[Event] = []
+    batch, unread = list[Event](), list(page.unread)
     for task, given in page.found:
-        batch += events.of_task(task, given, source="sweep", seen_s=seen_s)
+        batch += events.of_task(task, given, source="sweep", seen_s=seen_s, unread=unread)
     for number, there in annotations.items():
         if upto is None or number <= upto:
             shown = page.shown.get(number, frozenset())  # none of a task that is gone, or that nobody told us of
@@ -126,6 +127,7 @@ def _stretch(
     with store.transaction():
         changed += store.append(batch).changed if batch else 0
         note_missed(store, project, changed)
+        note_unread(store, project, "sweep", unread)
         done = Swept(
             tasks=so_far.tasks + sum(upto is None or one <= upto for one in page.shown),
             missed=so_far.missed + changed,

@@ -9,13 +9,13 @@ from typing import Any, Protocol
 
 from feedback.events import Event, from_intake
 from feedback.store.rows import Record
-from ml_backend.labelstudio.intake import Intake, read_webhook
+from feedback.unread import note_unread
+from ml_backend.labelstudio.intake import read_webhook
 
 Answer = dict[str, Any]
 
 _ASKED = "training_asked"  # the kind of record that a press of the "Start training" button leaves
 _JOB = re.compile(r"([0-9]{1,19})-([0-9]{1,18})")  # project, number of the record
-_LONGEST_REASON = 300
 
 
 class Book(Protocol):
@@ -56,16 +56,16 @@ class Webhook:
         """Store one event, and say what became of it."""
         intake = read_webhook(body)
         if intake.ignored:
-            self._note(intake, intake.ignored)
+            note_unread(self._store, intake.project, intake.action, [intake.ignored])
             return {"status": "ignored", "reason": intake.ignored}
-        events = from_intake(intake, "webhook")
+        skipped = list(intake.skipped)
+        events = from_intake(intake, "webhook", unread=skipped)
         if events:
             self._store.receive(events, want="turn")
-        for reason in intake.skipped:
-            self._note(intake, reason)
+        note_unread(self._store, intake.project, intake.action, skipped)
         answer: Answer = {"status": "ok", "events": len(events)}
-        if intake.skipped:
-            answer["skipped"] = list(intake.skipped)
+        if skipped:
+            answer["skipped"] = skipped
         if intake.action == "START_TRAINING":
             answer["job"] = self._train(intake.project)
         if events or "job" in answer:
@@ -92,9 +92,3 @@ class Webhook:
         number = self._store.record(project, _ASKED, {"at_s": self._clock()})
         self._store.want(project, "turn")
         return f"{project}-{number}"
-
-    def _note(self, intake: Intake, reason: str) -> None:
-        """Record what was left out, each reason once for each project."""
-        reason = reason[:_LONGEST_REASON]
-        body = {"action": intake.action, "reason": reason, "at_s": self._clock()}
-        self._store.record(intake.project, "skipped", body, key=f"{intake.action}: {reason}")

@@ -9,6 +9,7 @@ from feedback.learning.challenge import learned_annotations
 from feedback.missed import missed
 from feedback.store import ProjectRow, Record, Store
 from feedback.tidying import cleaned
+from feedback.unread import unread
 
 _LAST = 10  # promoted models that the loop's latency is measured on: how fast it is now, not how slow it began
 
@@ -43,6 +44,7 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "behind": sum(row.state != "idle" for row in work),
         "parked": [f"{row.kind}: {row.reason}" for row in work if row.state == "parked"],
         "unreadable": counts.unreadable,
+        "left_out": unread(store, project.id),
         "notes": list(turn.body["notes"]) if turn else [],
     }
 

@@ -36,6 +36,8 @@ def told(status: Figures) -> Iterator[tuple[str, str]]:
         yield "kept back", f"{number(kept_back)} tasks, by a rule of the policy"
     for reason in status.get("parked") or ():
         yield "parked", reason
+    for reason in status.get("left_out") or ():
+        yield "left out", reason
     for note in status.get("notes") or ():
         yield "note", note
 

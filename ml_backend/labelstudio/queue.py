@@ -160,13 +160,16 @@ class Page:
     found: tuple[Found, ...]
     shown: Mapping[int, frozenset[int]] = field(hash=False)  # task -> its annotations, those that we cannot read too
     last: int | None  # the id that the next stretch begins above; None at the end
+    unread: tuple[str, ...] = ()  # why records could not be read
 
 
-def page(client: Client, project: str, *, above: int, size: int = 500, skipped: list[str] | None = None) -> Page:
+def page(client: Client, project: str, *, above: int, size: int = 500) -> Page:
     """The first `size` tasks above an id: what a sweep that can stop and go on reads one after another."""
     raws = client.tasks_above(project, above, include=_TASK_FIELDS, page_size=size)
     shown = {int(raw["id"]): frozenset(int(one["id"]) for one in raw.get("annotations") or ()) for raw in raws}
-    return Page(tuple(_records(raws, project, skipped)), shown, max(shown) if len(raws) >= size else None)
+    skipped: list[str] = []
+    found = tuple(_records(raws, project, skipped))
+    return Page(found, shown, max(shown) if len(raws) >= size else None, tuple(skipped))
 
 
 def newest(client: Client, project: str) -> str:

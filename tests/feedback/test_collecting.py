@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 from feedback import events
-from feedback.collecting import take_in
+from feedback.collecting import collect, take_in
 from feedback.missed import missed
 from feedback.store import ProjectRow, Store, open_store
+from feedback.unread import unread
+from ml_backend.records import Task
 from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
 
+NOW = "2026-01-01T00:00:00.000000Z"
 OTHER = TEXT_CONFIG.replace("tool", "animal")
 
 
@@ -52,3 +55,16 @@ def test_what_is_known_already_is_no_event(store: Store):
 
     assert take_in(store, "7", FakeLabelStudio().describe("7")) == 0
     assert store.stats().events == before
+
+
+def test_a_task_that_no_row_can_hold_is_left_out_of_a_poll_with_its_reason(store: Store):
+    deep: dict[str, object] = {}
+    for _ in range(300):
+        deep = {"deeper": deep}
+    read = [(Task(number, data, "7", updated_at=NOW), ()) for number, data in ((1, deep), (2, {"text": "a"}))]
+    studio = FakeLabelStudio()
+    studio.changed = lambda _project, _since: iter(read)  # type: ignore[method-assign]
+
+    assert collect(store, studio, "7", now_s=0.0) == 1
+    assert [task.id for task in store.tasks("7")] == [2]
+    assert len(unread(store, "7")) == 1

@@ -103,7 +103,10 @@ def test_one_record_that_cannot_be_stored_costs_only_itself() -> None:
     broken = Annotation(5, 7, "1", 2**70, (), at(1))
     intake = Intake("X", "1", annotations=(broken, answer(6, project="1")), tasks=(task(7),))
 
-    assert [event.entity_id for event in events.from_intake(intake)] == [7, 6]
+    unread: list[str] = []
+
+    assert [event.entity_id for event in events.from_intake(intake, unread=unread)] == [7, 6]
+    assert unread == ["annotation 5 has a person that is no positive integer."]
 
 
 def test_an_api_read_gives_the_task_with_its_annotations() -> None:

@@ -16,8 +16,11 @@ from hypothesis import strategies as st
 
 from feedback import events
 from feedback.missed import missed
+from feedback.reports.status import project_status
+from feedback.reports.telling import told as told_of
 from feedback.store import ProjectRow, Store, open_store
 from feedback.sweeping import Swept, is_due, sweep
+from feedback.unread import unread
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.queue import Page
 from ml_backend.records import Annotation, Task
@@ -251,6 +254,22 @@ def test_what_was_deleted_before_a_page_was_read_is_not_what_has_the_number_when
     run(store, pages)
 
     assert [one.data["text"] for one in store.tasks("1")] == ["new"]
+
+
+def test_a_task_that_no_row_can_hold_costs_only_itself_and_its_reason_is_kept_once(store: Store):
+    deep: dict[str, Any] = {}
+    for _ in range(300):
+        deep = {"deeper": deep}
+    store.save_project(ProjectRow("1", connected=True))
+    pages = FakePages([replace(task(1), data={"text": "a", "deep": deep}), task(2)], [])
+
+    run(store, pages)
+    run(store, pages)
+
+    assert [one.id for one in store.tasks("1")] == [2]
+    (said_so,) = unread(store, "1")
+    assert said_so.startswith("task 1: a body cannot be written as JSON")
+    assert ("left out", said_so) in told_of(project_status(store, store.projects()[0]))
 
 
 class History:
