@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 from sqlalchemy import delete, insert, select, update
 
@@ -54,6 +58,40 @@ def test_a_cut_off_end_is_missed(filled: Store) -> None:
     _alter(filled, delete(schema.event).where(schema.event.c.project == "1", schema.event.c.seq == 7))
 
     assert "project 1 ends at event 6, its head names 7" in filled.verify()["chain"]
+
+
+def test_a_head_that_was_removed_hides_no_project(filled: Store) -> None:
+    _alter(filled, delete(schema.chain).where(schema.chain.c.project == "1"))
+
+    assert filled.verify() == {
+        "events": 8,
+        "chain": "project 1 ends at event 7, its head names none.",
+        "projection": "ok",
+    }
+
+
+@pytest.mark.parametrize(
+    ("edit", "found"),
+    [
+        ("UPDATE payload SET body = replace(body, 'A', 'B') WHERE project = '1'", "another payload"),
+        ("UPDATE payload SET salt = 7 WHERE project = '1'", "another payload"),
+        ("UPDATE event SET version = x'ff' WHERE project = '1'", "was altered"),
+        ("UPDATE content SET data = 'other'", "are not those that were chained"),
+    ],
+)
+def test_an_edit_by_hand_that_leaves_another_type_is_a_break_like_any_other(
+    tmp_path: Path, opened: Callable[[str], Store], edit: str, found: str
+) -> None:
+    store = opened(f"sqlite:///{tmp_path / 'edited.db'}")
+    store.append([*told(task(1)), said(5, "A")])
+    with sqlite3.connect(tmp_path / "edited.db") as by_hand:
+        by_hand.execute(edit)
+    by_hand.close()
+
+    told_of = store.verify()
+
+    assert told_of["events"] == len(told(task(1))) + 1
+    assert found in told_of["chain"]
 
 
 def test_altered_task_data_are_named(filled: Store) -> None:
