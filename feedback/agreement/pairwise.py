@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtri
 
-from feedback.agreement.cohen import by_people, kappas, pair_up
+from feedback.agreement.cohen import by_people, interval, kappas, pair_up
 from feedback.agreement.scales import Weighting, scale
 from feedback.votes import Floats, Ints, Votes
 
@@ -49,18 +49,14 @@ def pairwise(
     pairs, group, shared = by_people(pair_up(kept), len(people), min_shared, len(people) ** 2)
     shape = (len(people), len(people))
     kappa, low, high, met = (np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape))
-    if len(pairs):
-        values_, rows = kappas(pairs, group, shared, scale(weighting, votes.n_labels, values), votes.n_labels)
-        spread = np.bincount(group, weights=(rows - values_[group]) ** 2, minlength=len(shared))
-        reach = float(ndtri(0.5 + confidence / 2)) * np.sqrt(spread) / shared
-        first = np.full(len(shared), -1)
-        first[group] = np.arange(len(group))
-        one, other = pairs.left[first], pairs.right[first]
-        for cells, figures in (
-            (kappa, values_),
-            (low, np.maximum(values_ - reach, -1.0)),
-            (high, np.minimum(values_ + reach, 1.0)),
-            (met, shared),
-        ):
-            cells[one, other] = cells[other, one] = figures
+    found = kappas(pairs, group, shared, scale(weighting, votes.n_labels, values), votes.n_labels)
+    for at, members in enumerate(np.split(np.argsort(group, kind="stable"), np.cumsum(shared)[:-1])):
+        if not len(members):  # nobody shares enough
+            break
+        one, other = pairs.left[members[0]], pairs.right[members[0]]
+        met[one, other] = met[other, one] = len(members)
+        if not math.isnan(found.values[at]):
+            bounds = interval(found, members, at, confidence=confidence)
+            kappa[one, other] = kappa[other, one] = found.values[at]
+            low[one, other], high[one, other] = low[other, one], high[other, one] = bounds
     return PairMatrix(people, kappa, low, high, met.astype(np.int64))

@@ -89,3 +89,28 @@ def test_huge_overlap_is_judged_on_drawn_items():
 
 def test_two_votes_of_one_person_are_no_pair():
     assert len(pair_up(Votes([0, 0, 0], [1, 1, 2], [0, 1, 1]))) == 2
+
+
+def crowd(rng, n, *, people=12, per_task=3):
+    """Votes of three of twelve people who see the truth four times in five, of three labels."""
+    truth = rng.integers(0, 3, n)
+    who = rng.permuted(np.tile(np.arange(people), (n, 1)), axis=1)[:, :per_task]
+    said = np.where(rng.random(who.shape) < 0.8, truth[:, None], rng.integers(0, 3, who.shape))
+    return Votes(np.repeat(np.arange(n), per_task), who.ravel(), said.ravel(), n, people, 3)
+
+
+def test_the_interval_over_many_pairs_that_share_little_covers_the_truth():
+    """The kappa of a pair that shares six items is too low on average; over sixty pairs that does not average out."""
+    found = [cohen(crowd(np.random.default_rng(seed), 150)) for seed in range(200)]
+    truth = 0.8**2
+
+    assert np.mean([one.low <= truth <= one.high for one in found]) > 0.92
+    assert np.mean([one.high - one.low for one in found]) < 0.25
+    assert all(one.low <= one.value <= one.high for one in found)
+
+
+def test_full_agreement_of_two_people_on_few_items_with_a_rare_label_claims_little():
+    found = cohen(from_contingency([[18, 0], [0, 2]]))
+
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.low < 0.2
