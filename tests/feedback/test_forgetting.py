@@ -22,11 +22,8 @@ from feedback.store.personal import ELSEWHERE, PLACES
 from feedback.store.schema import metadata
 from ml_backend.records import Answer
 from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, policy_text
-from tests.feedback.store.conftest import clock, opened, server, store, url
 from tests.support.everything import where
 from tests.support.told import task, told
-
-__all__ = ["clock", "opened", "server", "store", "url"]
 
 MARK = "zanzibar"  # of a person
 TEXT = "timbuktu"  # of a task

@@ -13,6 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import psycopg
+from sqlalchemy import make_url
 
 _SETTINGS = {
     "listen_addresses": "''",  # a socket only: no port to clash with
@@ -33,19 +34,23 @@ def binaries() -> Path | None:
 class Server:
     """A running server; `database` makes an empty database and gives its URL."""
 
-    def __init__(self, folder: Path, programs: Path, user: str) -> None:
+    def __init__(self, folder: Path, programs: Path, user: str, *, fsync: bool) -> None:
         self._folder, self._programs, self._user = folder, programs, user
+        self._settings = _SETTINGS | {"fsync": "on" if fsync else "off"}
 
-    def database(self) -> str:
-        """Make an empty database; gives its SQLAlchemy URL."""
+    def database(self, *, like: str = "") -> str:
+        """Make an empty database, or one like another that nobody is connected to; gives its SQLAlchemy URL."""
         name = f"hitl_{uuid4().hex}"
-        with psycopg.connect(host=str(self._folder), user=self._user, dbname="postgres", autocommit=True) as admin:
-            admin.execute(f'CREATE DATABASE "{name}"')
+        self._admin(f'CREATE DATABASE "{name}"' + (f' TEMPLATE "{make_url(like).database}"' if like else ""))
         return f"postgresql+psycopg://{self._user}@/{name}?host={self._folder}"
+
+    def drop(self, url: str) -> None:
+        """Remove a database, whoever is still connected."""
+        self._admin(f'DROP DATABASE "{make_url(url).database}" WITH (FORCE)')
 
     def start(self) -> None:
         """Start the server, or start it again."""
-        options = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
+        options = " ".join(f"-c {name}={value}" for name, value in self._settings.items())
         options += f" -c unix_socket_directories={self._folder}"
         self._run(
             "pg_ctl", "-D", str(self._folder / "data"), "-l", str(self._folder / "log"), "-w", "-o", options, "start"
@@ -59,6 +64,10 @@ class Server:
         """Make an empty cluster that trusts whoever reaches its socket."""
         self._run("initdb", "-D", str(self._folder / "data"), "-U", self._user, "--auth=trust", "--encoding=UTF8")
 
+    def _admin(self, statement: str) -> None:
+        with psycopg.connect(host=str(self._folder), user=self._user, dbname="postgres", autocommit=True) as admin:
+            admin.execute(statement)
+
     def _run(self, program: str, *arguments: str) -> None:
         # PostgreSQL refuses to run as root
         user = {"user": self._user, "group": pwd.getpwnam(self._user).pw_gid} if os.geteuid() == 0 else {}
@@ -70,8 +79,8 @@ class Server:
 
 
 @contextmanager
-def running() -> Iterator[Server]:
-    """Run a server while the block runs."""
+def running(*, fsync: bool = True) -> Iterator[Server]:
+    """Run a server while the block runs; without `fsync` it is quicker and survives all but the fall of the machine."""
     programs = binaries()
     if programs is None:
         raise RuntimeError("PostgreSQL is not installed")
@@ -79,7 +88,7 @@ def running() -> Iterator[Server]:
     folder = Path(tempfile.mkdtemp(prefix="hitl-pg-", dir="/tmp"))  # socket paths must be short
     if os.geteuid() == 0:
         shutil.chown(folder, user)
-    server = Server(folder, programs, user)
+    server = Server(folder, programs, user, fsync=fsync)
     try:
         server.make()
         server.start()

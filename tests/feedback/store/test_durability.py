@@ -17,6 +17,7 @@ from sqlalchemy import text
 from feedback.errors import StoreError
 from feedback.store import Store, open_store
 from feedback.store.commit import GroupCommit
+from tests.support import postgres, stores
 from tests.support.told import said, task, told
 
 _WRITER = """
@@ -36,6 +37,20 @@ def write(first):
 for first in (1, 200_001, 400_001):
     threading.Thread(target=write, args=(first,)).start()
 """
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[postgres.Server]:
+    """A server that brings each commit to the disk, as one at work does."""
+    if postgres.binaries() is None:
+        pytest.skip("PostgreSQL is not installed")
+    with postgres.running() as running:
+        yield running
+
+
+@pytest.fixture(params=stores.BOTH)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return stores.bare(request, tmp_path / "store.db")
 
 
 def test_a_writer_that_is_killed_lost_nothing_it_acknowledged(url: str, opened: Callable[[str], Store]) -> None:
@@ -297,8 +312,6 @@ def _limit(store: Store, pages: int) -> None:
 
 @pytest.mark.postgres
 def test_a_server_that_was_restarted_is_found_again(clock: Callable[[], float]) -> None:
-    from tests.support import postgres
-
     if postgres.binaries() is None:
         pytest.skip("PostgreSQL is not installed")
     with postgres.running() as server:

@@ -18,7 +18,7 @@ from feedback.errors import StoreError
 from feedback.events import Event
 from feedback.store import Store, Waiting, open_store, schema
 from feedback.store.log import Log
-from tests.feedback.store.conftest import Clock
+from tests.support.clock import Clock
 from tests.support.told import said, task, told
 
 _HOSTILE = {"result": [{"from_name": "c", "é\ud800": 2**70}], "unique_id": "a\x00b", "lead_time_s": 1e308}

@@ -11,7 +11,7 @@ from feedback import events
 from feedback.events import Event
 from feedback.store import CaseRow, Decision, ProjectRow, Signal, Standing, Store, schema
 from ml_backend.labelstudio.own import own_id
-from tests.feedback.store.conftest import Clock
+from tests.support.clock import Clock
 from tests.support.told import at, deleted, labels, said, skipped, task, told
 
 FIRST, SECOND = at(1), at(30)  # when the first and the second thing of a number were made

@@ -14,7 +14,14 @@ from sqlalchemy.sql import column, table
 import feedback.store.migrations as migrations
 from feedback.errors import SchemaError, StoreError
 from feedback.store import Store, open_store, schema
+from tests.support import stores
 from tests.support.told import at, deleted, said, task, told
+
+
+@pytest.fixture(params=stores.BOTH)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database that is not migrated yet."""
+    return stores.bare(request, tmp_path / "store.db")
 
 
 def test_migrations_lead_to_the_tables_that_the_code_speaks_of(store: Store) -> None:

@@ -11,7 +11,7 @@ from feedback.store import Store, schema
 from ml_backend.errors import ArtefactError, UnknownName
 from ml_backend.registry import Artefact, digest_of, unpack
 from ml_backend.testing import check_registry
-from tests.feedback.store.conftest import Clock
+from tests.support.clock import Clock
 
 
 def _artefact(text: str) -> Artefact:

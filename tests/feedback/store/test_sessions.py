@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from feedback.store import ProjectRow, SessionRow, Store, WindowRow
-from tests.feedback.store.conftest import Clock
 from tests.support import told
+from tests.support.clock import Clock
 
 
 def row(digest: str, *, began_s: float = 1000.0) -> SessionRow:

@@ -4,7 +4,7 @@ import pytest
 
 from feedback.errors import LeaseLost
 from feedback.store import Store, Work
-from tests.feedback.store.conftest import Clock
+from tests.support.clock import Clock
 
 
 def _claim(store: Store, owner: str = "ann") -> Work:

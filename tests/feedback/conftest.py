@@ -1,4 +1,4 @@
-"""Every test of the store runs on SQLite and on PostgreSQL."""
+"""A store for whoever asks for one: each such test runs on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -8,17 +8,8 @@ from pathlib import Path
 import pytest
 
 from feedback.store import Store, open_store
-from tests.support import postgres
-
-
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now_s = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now_s
+from tests.support import postgres, stores
+from tests.support.clock import Clock
 
 
 @pytest.fixture
@@ -30,17 +21,26 @@ def clock() -> Clock:
 def server() -> Iterator[postgres.Server]:
     if postgres.binaries() is None:
         pytest.skip("PostgreSQL is not installed")
-    with postgres.running() as running:
+    with postgres.running(fsync=False) as running:
         yield running
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database."""
+@pytest.fixture(scope="session")
+def copies(server: postgres.Server) -> Iterator[stores.Copies]:
+    with stores.Copies(server) as copies:
+        yield copies
+
+
+@pytest.fixture(params=stores.BOTH)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty store."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'store.db'}"
-    made: postgres.Server = request.getfixturevalue("server")
-    return made.database()
+        yield stores.empty(tmp_path / "store.db")
+        return
+    copies: stores.Copies = request.getfixturevalue("copies")
+    url = copies.take()
+    yield url
+    copies.give_back(url)
 
 
 @pytest.fixture
