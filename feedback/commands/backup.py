@@ -35,6 +35,8 @@ def restore_backup(
     typer.echo(f"Restored {done.events} events; the chain is whole and the projections follow from it.")
     if done.kept is not None:
         typer.echo(f"The store that was replaced is {done.kept}.")
-    if done.forgotten:
+    if done.forgotten is None:
+        typer.echo("What it knew cannot be read: run `hitl forget` again for all who were forgotten since the backup.")
+    elif done.forgotten:
         typer.echo(f"{done.forgotten} annotations and tasks were forgotten since the backup; they are forgotten again.")
     typer.echo("The worker sweeps every project at its start: Label Studio knows what happened since the backup.")

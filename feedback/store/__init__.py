@@ -270,7 +270,7 @@ class Store(
     def backup(self, path: str | Path) -> None:
         """Copy the whole store into a file while it is in use (SQLite; PostgreSQL has pg_dump)."""
         self.take_in()  # the inbox is in no backup
-        self._database.backup(Path(path))
+        self._database.backup(Path(path), beside=self._box)
 
     def probe(self) -> None:
         """Write something small durably; StoreError says why that is not possible now."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from feedback.errors import FeedbackError, StoreError
+from feedback.store.drivers import make_private
 from feedback.store.inbox import inbox_url
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Restored:
 
     events: int
     kept: Path | None  # the database that was replaced
-    forgotten: int  # things that were forgotten after the backup, and were forgotten again
+    forgotten: int | None  # things that were forgotten after the backup, and now again; None: nobody can say which
 
 
 def restore(
@@ -47,6 +48,7 @@ def restore(
     part = target.with_name(target.name + ".restoring")
     _remove(part)
     try:
+        make_private(part)
         shutil.copyfile(backup, part)
         with closing(_opened(part, open_one)) as store:  # brings an older backup to our revision
             found = store.verify()
@@ -72,14 +74,14 @@ def _opened(path: Path, open_one: Callable[[str], Store]) -> Store:
 
 def _forget_again(
     target: Path, store: Store, open_one: Callable[[str], Store], forget: Callable[[Store, str, int], object]
-) -> int:
+) -> int | None:
     """Who was forgotten since the backup must not come back with it."""
     try:
         with closing(open_one(f"sqlite:///{target.absolute()}")) as replaced:
             wanted = set(replaced.forgotten()) - set(store.forgotten())
             people = set(replaced.forgotten_people()) - set(store.forgotten_people())
     except FeedbackError:
-        return 0  # the store that is replaced cannot be read; that may be why it is
+        return None  # the store that is replaced cannot be read; that may be why it is
     for project, person in sorted(people):  # first: what they wrote leads to the copies that tell it
         forget(store, project, person)
     for project, entity, number, until in sorted(wanted):

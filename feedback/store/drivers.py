@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import Connection, create_engine, event
@@ -41,7 +43,17 @@ def open_engine(url: URL, *, durability: Durability, wait_s: float) -> Engine:
     return open_one(url, durability, wait_s)
 
 
+def make_private(path: Path) -> None:
+    """Make an empty file that nobody but its owner may read; one that is there stays as it is.
+
+    SQLite gives the files beside a database the rights of the database. Where no file can be made, SQLite says why.
+    """
+    with suppress(OSError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+
 def _sqlite(url: URL, durability: Durability, wait_s: float) -> Engine:
+    make_private(Path(str(url.database)))
     engine = create_engine(
         url, hide_parameters=True, pool_size=8, max_overflow=24, connect_args={"check_same_thread": False}
     )

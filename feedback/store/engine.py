@@ -17,7 +17,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from feedback.errors import StoreError
-from feedback.store.drivers import Durability, open_engine, parse, told_sqlite, writer
+from feedback.store.drivers import Durability, make_private, open_engine, parse, told_sqlite, writer
 from feedback.store.prepared import Prepared
 
 WAIT_S = 30.0  # for the write lock; longer than any honest transaction but a rebuild
@@ -131,21 +131,33 @@ class Database:
         """Insert the rows whose primary key is not there yet."""
         _addition(table, self.sqlite).many(connection, rows)
 
+    def files(self) -> list[Path]:
+        """The files of a SQLite database, those that come and go included; [] for a server's."""
+        path = self.path and self.path.resolve()
+        return [path.with_name(path.name + ending) for ending in ("", "-wal", "-shm")] if path else []
+
     def size(self) -> int:
         """Give the bytes that the database takes."""
-        if self.path is not None:
-            files = [self.path.with_name(self.path.name + ending) for ending in ("", "-wal")]
-            return sum(file.stat().st_size for file in files if file.exists())
+        if self.sqlite:
+            return sum(file.stat().st_size for file in self.files() if file.exists())
         with self.read() as connection:
             return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
 
-    def backup(self, path: Path) -> None:
-        """Copy a SQLite database while it is in use; the copy is whole, on disk, or not there at all."""
+    def backup(self, path: Path, *, beside: Database) -> None:
+        """Copy a SQLite database while it is in use; the copy is whole and on disk, or not there at all.
+
+        Nobody but its owner may read it. StoreError where it would take the place of a file of this database, or of the
+        one `beside`.
+        """
         if self.path is None:
             raise StoreError(
                 "only SQLite is copied here.", hint="PostgreSQL has pg_dump; docs/operations.md shows how."
             )
+        if any(path.resolve() in one.files() for one in (self, beside)):
+            raise StoreError(f"{path} is the store itself, which is in use.", hint="Give another file.")
         part = path.with_name(path.name + ".part")
+        part.unlink(missing_ok=True)
+        make_private(part)
         with told_sqlite(), closing(sqlite3.connect(self.path)) as source, closing(sqlite3.connect(part)) as target:
             source.backup(target)
             target.execute("PRAGMA journal_mode=DELETE")  # one file, that can be carried

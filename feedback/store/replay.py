@@ -84,6 +84,9 @@ def walk(connection: Connection, project: str) -> int:
     head = connection.execute(select(schema.chain).where(schema.chain.c.project == project)).one_or_none()
     if (head.seq, head.hash) != (seq, previous) if head else seq:
         raise ChainBroken(f"project {project} ends at event {seq}, its head names {head.seq if head else 'none'}.")
+    beyond = select(kept.c.seq).where(kept.c.project == project, ~kept.c.seq.between(1, seq))
+    if (stray := connection.execute(beyond.limit(1)).scalar()) is not None:
+        raise ChainBroken(f"project {project} ends at event {seq}, and a payload of event {stray} is kept.")
     _walk_contents(connection, project)
     return seq
 

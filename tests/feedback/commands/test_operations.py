@@ -128,11 +128,32 @@ def test_a_store_that_is_broken_is_replaced_by_its_backup(store: Store, folder: 
     store.close()
     (folder / "hitl.sqlite3").write_bytes(b"not a database at all" * 500)
 
-    hitl("restore-backup", tmp_path / "b.db")
+    done = hitl("restore-backup", tmp_path / "b.db")
 
     again = opened(folder)
     assert again.projection_hash("1") == before
     again.close()
+    assert "run `hitl forget` again for all who were forgotten since" in done.output
+
+
+def test_store_and_backup_are_their_owners_alone(store: Store, folder: Path, tmp_path: Path, hitl: Hitl):
+    (tmp_path / "b.db").touch(mode=0o644)
+    store.receive([said(77, "A")])
+    hitl("backup", tmp_path / "b.db")
+
+    files = [tmp_path / "b.db", *folder.glob("hitl*.sqlite3*")]
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    assert {file.name for file in files} >= {"b.db", "hitl.sqlite3", "hitl-inbox.sqlite3"}
+
+
+@pytest.mark.parametrize("name", ["hitl.sqlite3", "hitl-inbox.sqlite3", "hitl.sqlite3-wal"])
+def test_a_backup_never_takes_the_place_of_the_store(store: Store, folder: Path, name: str):
+    before = store.projection_hash("1")
+
+    done = CliRunner().invoke(app, ["backup", str(folder / ".." / folder.name / name)])
+
+    assert "is the store itself" in str(done.exception)
+    assert store.projection_hash("1") == before
 
 
 def test_who_was_forgotten_does_not_come_back_with_a_backup(store: Store, folder: Path, tmp_path: Path, hitl: Hitl):

@@ -94,6 +94,17 @@ def test_an_edit_by_hand_that_leaves_another_type_is_a_break_like_any_other(
     assert found in told_of["chain"]
 
 
+def test_an_end_that_was_cut_off_with_its_head_shows_in_what_was_left_of_it(filled: Store) -> None:
+    _alter(filled, delete(schema.event).where(schema.event.c.project == "1", schema.event.c.seq == 7))
+    with filled._database.read() as connection:
+        before = connection.execute(
+            select(schema.event.c.hash).where(schema.event.c.project == "1", schema.event.c.seq == 6)
+        ).scalar_one()
+    _alter(filled, update(schema.chain).where(schema.chain.c.project == "1").values(seq=6, hash=before))
+
+    assert "project 1 ends at event 6, and a payload of event 7 is kept" in filled.verify()["chain"]
+
+
 def test_altered_task_data_are_named(filled: Store) -> None:
     _alter(filled, update(schema.content).where(schema.content.c.task == 2).values(data=b'{"text":"other"}'))
 
