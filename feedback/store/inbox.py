@@ -25,18 +25,22 @@ from feedback.events import Event, canonical_json
 from feedback.store import schema
 from feedback.store.commit import GroupCommit
 from feedback.store.drivers import parse
-from feedback.store.engine import Database
+from feedback.store.engine import Database, chunks
 from feedback.store.prepared import Prepared
 from feedback.store.rows import Batch, Waiting
 
 _LOG = logging.getLogger(__name__)
 _AT_ONCE = 50  # deliveries in one transaction
+_AT_ONCE_BYTES = 16 << 20  # of them in memory, or one that is larger: a limit of one request is none of fifty
 _LONGEST_REASON = 500
 
 _TABLE = schema.inbox
 _C = _TABLE.c
 _FIRST = Prepared(
-    select(_C.key, _C.received_s, _C.delivery).where(_C.problem.is_(None)).order_by(_C.id).limit(_AT_ONCE)
+    select(_C.key, func.length(_C.delivery).label("size")).where(_C.problem.is_(None)).order_by(_C.id).limit(_AT_ONCE)
+)
+_THESE = Prepared(
+    select(_C.key, _C.received_s, _C.delivery).where(_C.key.in_(bindparam("keys", expanding=True))).order_by(_C.id)
 )
 _INSERT = Prepared(_TABLE.insert())
 _DELETE = Prepared(_TABLE.delete().where(_C.key.in_(bindparam("keys", expanding=True))))
@@ -110,10 +114,10 @@ class Inbox:
             connection.execute(_TABLE.update().where(_C.problem.is_not(None)).values(problem=None))
         with self._main.read() as connection:
             taken = [row["key"] for row in _ALL_TAKEN.rows(connection, {})]
-        with self._box.read() as connection:
-            left = {row["key"] for row in _WHICH_LEFT.rows(connection, {"keys": taken})}
-        with self._main.write() as connection:
-            _FORGET_TAKEN.run(connection, {"keys": [key for key in taken if key not in left]})
+        for part in chunks(taken):
+            left = self._left(part)
+            with self._main.write() as connection:
+                _FORGET_TAKEN.run(connection, {"keys": [key for key in part if key not in left]})
 
     def waiting(self) -> Waiting:
         """How many deliveries wait, since when, and what became of those that could not be taken in."""
@@ -147,14 +151,29 @@ class Inbox:
         return [1] * len(deliveries)
 
     def _first(self) -> list[dict[str, Any]]:
+        """The next deliveries, as many as memory holds."""
         with self._box.read() as connection:
-            return _FIRST.rows(connection, {})
+            keys: list[str] = []
+            size = 0
+            for row in _FIRST.rows(connection, {}):
+                size += row["size"]
+                if keys and size > _AT_ONCE_BYTES:
+                    break
+                keys.append(row["key"])
+            return _THESE.rows(connection, {"keys": keys}) if keys else []
+
+    def _left(self, keys: Sequence[str]) -> set[str]:
+        """Which of them nobody has removed."""
+        with self._box.read() as connection:
+            return {row["key"] for row in _WHICH_LEFT.rows(connection, {"keys": list(keys)})}
 
     def _take(self, rows: Sequence[dict[str, Any]]) -> int:
         batches = {row["key"]: _read(row) for row in rows}
         with self._main.write() as connection:
+            self._main.lock(connection, "take in")
             known = {row["key"] for row in _WHICH_TAKEN.rows(connection, {"keys": list(batches)})}
-            new = [key for key in batches if key not in known]
+            left = self._left(list(batches))  # somebody else may have taken them in, and forgotten their keys since
+            new = [key for key in batches if key in left and key not in known]
             self._fold([batches[key] for key in new])
             _NOTE_TAKEN.many(connection, [{"key": key} for key in new])
             _FORGET_TAKEN.run(connection, {"keys": self._removed})

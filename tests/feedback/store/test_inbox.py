@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from feedback.errors import StoreError
-from feedback.events import Event
+from feedback.events import Event, of_project
 from feedback.store import Store, Waiting, open_store, schema
 from feedback.store.log import Log
 from tests.support.clock import Clock
@@ -173,6 +173,49 @@ def test_a_taker_that_dies_before_it_has_tidied_up_takes_nothing_in_twice(
     assert before == (1, 1)
     assert store.waiting().deliveries == 0
     assert store.stats().events == 1
+
+
+def test_who_looked_long_ago_takes_nothing_in_again_that_others_have_taken_in_and_forgotten(
+    url: str, opened: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A taker may wait for the database so long that another one has done two rounds."""
+    quick, slow = opened(url), opened(url)
+    first = slow._inbox._first
+
+    def waits() -> list[dict[str, Any]]:
+        rows = first()
+        if rows:
+            quick.take_in()
+            quick.receive([of_project("1", "new title", "<View/>", "webhook")])
+            quick.take_in()
+        return rows
+
+    slow.receive([of_project("1", "old title", "<View/>", "webhook")])
+    monkeypatch.setattr(slow._inbox, "_first", waits)
+
+    assert slow.take_in() == 0
+
+    assert quick.stats().events == 2
+    with quick._database.read() as connection:
+        assert connection.execute(select(schema.described.c.title)).scalar_one() == "new title"
+
+
+def test_no_more_is_read_at_once_than_memory_holds(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("feedback.store.inbox._AT_ONCE_BYTES", 3_500)
+    for number, text in enumerate(("short", "x" * 5_000, "y" * 900, "z" * 900), start=1):
+        store.receive(told(task(number, text)))
+    rounds: list[int] = []
+    take = store._inbox._take
+
+    def counted(rows: Any) -> int:
+        rounds.append(len(rows))
+        return take(rows)
+
+    monkeypatch.setattr(store._inbox, "_take", counted)
+
+    assert store.take_in() == 4
+    assert rounds == [1, 1, 2]
+    assert store.verify()["events"] == 4
 
 
 def test_who_was_noted_is_forgotten_once_nothing_of_it_is_left(store: Store) -> None:
