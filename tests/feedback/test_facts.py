@@ -22,6 +22,7 @@ from ml_backend.errors import ArtefactError
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer, Task
 from ml_backend.registry import Bundle
+from tests.support import stores
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.told import answer
 
@@ -72,7 +73,7 @@ class Models:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(f"sqlite:///{tmp_path / 'hitl.db'}", durability="normal")
+    opened = open_store(stores.empty(tmp_path / "hitl.db"), durability="normal")
     yield opened
     opened.close()
 

@@ -15,13 +15,14 @@ from feedback.policy.schema import Overlap, Queue, Train
 from feedback.store import ProjectRow, open_store
 from feedback.turning import Turn
 from ml_backend.records import Answer
+from tests.support import stores
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.one_project import POLICY, World, texts, truth
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
+    store = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
     store.set_secret("draws", "the same audit stream in every run")
     made = World(store, tmp_path / "models")
     made.connect()

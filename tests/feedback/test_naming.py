@@ -14,6 +14,7 @@ from feedback.signals import Outcomes, SignalDoor, outcomes
 from feedback.store import Decision, ProjectRow, Standing, Store, open_store
 from ml_backend.errors import BodyError
 from ml_backend.records import Task
+from tests.support import stores
 
 NOW_S = 1_800_000_000.0
 POLICY = read_policy('[tasks]\nkey = "order.id"')
@@ -23,7 +24,7 @@ REPORT = {"project": 7, "key": "A-17", "signal": "user_report", "value": "scam",
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(f"sqlite:///{tmp_path / 'hitl.db'}", durability="normal")
+    opened = open_store(stores.empty(tmp_path / "hitl.db"), durability="normal")
     opened.save_project(ProjectRow("7", "t", "<View/>", options={"policy": POLICY.model_dump(mode="json")}))
     yield opened
     opened.close()

@@ -17,6 +17,7 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.intake import read_annotation, read_webhook
 from ml_backend.labelstudio.own import own_id
+from tests.support import stores
 from tests.support.told import at, deleted, said, skipped, task, told
 
 CONFIG = (
@@ -54,7 +55,7 @@ class FakeClient:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(f"sqlite:///{tmp_path / 'store.db'}", durability="normal")
+    made = open_store(stores.empty(tmp_path / "store.db"), durability="normal")
     made.save_project(ProjectRow("1", title="t", label_config=CONFIG))
     made.append(told(task(1)))
     yield made

@@ -23,6 +23,7 @@ from feedback.turning import Turn
 from ml_backend.errors import LabelStudioError
 from ml_backend.records import Task
 from ml_backend.registry import FolderRegistry
+from tests.support import stores
 from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
 
 SMALL = "\n[queue]\nwindow = 10\nhead = 3\n[overlap]\nshare = 0.0\n[audit]\nshare = 0.0\n[train]\nmin_rows = 500\n"
@@ -81,7 +82,7 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    store = open_store(f"sqlite:///{tmp_path / 'hitl.db'}", durability="normal")
+    store = open_store(stores.empty(tmp_path / "hitl.db"), durability="normal")
     yield World(store, tmp_path / "models")
     store.close()
 

@@ -14,6 +14,7 @@ from feedback.store import Decision, ProjectRow, Standing, Store, open_store
 from ml_backend.app import Security, create_app
 from ml_backend.errors import BodyError
 from ml_backend.predictor import Predictor
+from tests.support import stores
 from tests.support.serving import FakeRegistry
 
 NOW_S = 1_800_000_000.0  # 2027-01-15T08:00:00Z
@@ -25,7 +26,7 @@ REPORT = {"project": 7, "task": 5, "signal": "user_report", "value": "scam", "id
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(f"sqlite:///{tmp_path / 'hitl.db'}", durability="normal")
+    opened = open_store(stores.empty(tmp_path / "hitl.db"), durability="normal")
     opened.save_project(ProjectRow("7", "t", "<View/>", options={"policy": POLICY.model_dump(mode="json")}))
     yield opened
     opened.close()

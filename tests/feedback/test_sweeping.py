@@ -24,6 +24,7 @@ from feedback.unread import unread
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.queue import Page
 from ml_backend.records import Annotation, Task
+from tests.support import stores
 from tests.support.told import answer, at, deleted, said, task, told
 
 
@@ -62,7 +63,7 @@ class FakePages:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(f"sqlite:///{tmp_path / 'store.db'}", durability="normal")
+    made = open_store(stores.empty(tmp_path / "store.db"), durability="normal")
     made.save_project(ProjectRow("1", title="old", label_config="<View/>", connected=True))
     yield made
     made.close()

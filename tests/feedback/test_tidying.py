@@ -12,6 +12,7 @@ from feedback.reports.status import project_status, service_gauges
 from feedback.store import ProjectRow, Store, open_store
 from feedback.tidying import cleaned, is_due, tidy
 from ml_backend.labelstudio.cleaning import Cleaned
+from tests.support import stores
 
 ROW = ProjectRow("1", title="t", label_config="<View/>", connected=True)
 
@@ -34,7 +35,7 @@ class FakeCleaner:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(f"sqlite:///{tmp_path / 'store.db'}", durability="normal")
+    made = open_store(stores.empty(tmp_path / "store.db"), durability="normal")
     made.save_project(ROW)
     yield made
     made.close()

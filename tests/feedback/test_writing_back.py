@@ -15,6 +15,7 @@ from feedback.store import ProjectRow, Store, Vote, open_store
 from feedback.writing_back import write_back
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer, Task
+from tests.support import stores
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.fake_rooms import FakeSite
 
@@ -24,7 +25,7 @@ SAID = {1: ("fruit", "fruit"), 2: ("tool", "tool"), 3: ("fruit", "tool"), 4: ("f
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
+    made = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
     yield made
     made.close()
 

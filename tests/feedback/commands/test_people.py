@@ -17,6 +17,7 @@ from feedback.store import ProjectRow, Store, open_store
 from ml_backend.codecs import codec
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Annotation, Answer, Task
+from tests.support import stores
 
 CONFIG = (
     '<View><Text name="text" value="$text"/><Choices name="c" toName="text">'
@@ -31,7 +32,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HITL_DATA_DIR", str(tmp_path))
-    opened = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}", durability="normal")
+    opened = open_store(stores.empty(tmp_path / "hitl.sqlite3"), durability="normal")
     opened.save_project(ProjectRow("7", "mail", CONFIG))
     for number in range(1, 21):
         task = Task(number, {"text": f"t{number}"}, "7", created_at=AT.format(0), updated_at=AT.format(30))

@@ -10,11 +10,12 @@ import pytest
 from feedback.errors import LeaseLost, StoreError
 from feedback.jobs.lease import lease
 from feedback.store import Store, Work, open_store
+from tests.support import stores
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    opened = open_store(stores.empty(tmp_path / "store.db"))
     yield opened
     opened.close()
 

@@ -16,6 +16,7 @@ from feedback.jobs.doorbell import Doorbell, Glance
 from feedback.jobs.lease import Held
 from feedback.jobs.tick import Job, Worker, run_held
 from feedback.store import Store, open_store
+from tests.support import stores
 
 
 class Deaf:
@@ -31,7 +32,7 @@ class Deaf:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(f"sqlite:///{tmp_path / 'store.db'}", durability="normal")
+    made = open_store(stores.empty(tmp_path / "store.db"), durability="normal")
     yield made
     made.close()
 

@@ -9,13 +9,14 @@ from feedback.errors import VotesError
 from feedback.learning.renewal import renew, renewals, renewed
 from feedback.store import Store, Vote, open_store
 from ml_backend.records import Answer
+from tests.support import stores
 
 LABELS = ("spam", "ham", "advert", "fraud")
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
+    made = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
     yield made
     made.close()
 

@@ -14,6 +14,7 @@ from feedback.people.goldbook import add_gold, gold_tasks, retire_gold
 from feedback.store import Store, open_store
 from ml_backend.label_config import Control
 from ml_backend.records import Answer
+from tests.support import stores
 
 FRUIT, TOOL = Answer("choices", ("fruit",)), Answer("choices", ("tool",))
 CONTROL = Control("kind", "text", "choices", ("fruit", "tool"), False, "text", "text")
@@ -21,7 +22,7 @@ CONTROL = Control("kind", "text", "choices", ("fruit", "tool"), False, "text", "
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
+    made = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
     yield made
     made.close()
 

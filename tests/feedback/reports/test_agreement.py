@@ -15,6 +15,7 @@ from feedback.reports.agreement import report_agreement
 from feedback.store import ProjectRow, Store, Vote, open_store
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
+from tests.support import stores
 
 CONFIG = read_label_config(
     '<View><Text name="t" value="$t"/><Choices name="c" toName="t"><Choice value="hate"/>'
@@ -24,7 +25,7 @@ CONFIG = read_label_config(
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
+    made = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
     yield made
     made.close()
 

@@ -19,14 +19,14 @@ from feedback.reports.overview import project_overview, project_people
 from feedback.reports.people import drawn_votes, people_figures
 from feedback.store import CrowdVote, Person, Record, Store, open_store
 from ml_backend.records import Answer, content_hash
-from tests.support import pages, told
+from tests.support import pages, stores, told
 
 SPAM, HAM = Answer("choices", ("spam",)).key, Answer("choices", ("ham",)).key
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(f"sqlite:///{tmp_path / 'store.db'}", clock=pages.Clock(), durability="normal")
+    opened = open_store(stores.empty(tmp_path / "store.db"), clock=pages.Clock(), durability="normal")
     yield opened
     opened.close()
 

@@ -15,6 +15,7 @@ from feedback.reports.reliability import people_figures, report_people
 from feedback.store import OverrideRow, ProjectRow, Store, Vote, open_store
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
+from tests.support import stores
 
 CONFIG = read_label_config(
     '<View><Text name="t" value="$t"/><Choices name="c" toName="t"><Choice value="a"/>'
@@ -26,7 +27,7 @@ RIGHT = {1: 0.97, 2: 0.95, 3: 0.5}  # person -> share of right answers
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
+    made = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
     yield made
     made.close()
 

@@ -17,13 +17,14 @@ from ml_backend.records import Answer
 from tests.feedback.review.test_case_rows import an_override
 from tests.feedback.review.test_desk import open_case
 from tests.feedback.review.world import BEN, CLEO, PROJECT, World
+from tests.support import stores
 
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("HITL_DATA_DIR", str(tmp_path))
     monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
-    store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
+    store = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
     yield World(store, tmp_path / "models")
     store.close()
 

@@ -19,11 +19,12 @@ from feedback.signals import SignalDoor
 from feedback.store import open_store
 from ml_backend.labelstudio.client import Client
 from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, policy_text
+from tests.support import stores
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
+    store = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
     store.set_secret("draws", "the same draws in every run")
     made = World(store, tmp_path / "models")
     yield made

@@ -11,6 +11,7 @@ from feedback.review.tiers import FACTS
 from feedback.signals import SignalDoor
 from feedback.store import open_store
 from tests.feedback.review.world import ADA, BEN, CLEO, DAN, PROJECT, World, policy_text
+from tests.support import stores
 
 PEOPLE = """
 [people."ada@example.com"]
@@ -33,7 +34,7 @@ def rule(to: str, *, name: str = "refund", skills: str = '["refunds"]', more: st
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
+    store = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
     store.set_secret("draws", "the same draws in every run")
     made = World(store, tmp_path / "models")
     made.site.people = dict(EMAILS)

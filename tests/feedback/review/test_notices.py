@@ -18,6 +18,7 @@ from feedback.review.notices import SIGNATURE
 from feedback.signals import SignalDoor
 from feedback.store import open_store
 from tests.feedback.review.world import ADA, CLEO, PROJECT, World, policy_text
+from tests.support import stores
 
 NOTIFY = '[notify.lead]\nurl = "https://hooks.example.org/hitl"\nsecret = "lead"\n'
 
@@ -46,7 +47,7 @@ def outside() -> Outside:
 
 @pytest.fixture
 def world(tmp_path: Path, outside: Outside) -> Iterator[World]:
-    store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
+    store = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
     made = World(store, tmp_path / "models")
     made.loop._desk = Desk(store, made.site, clock=made.site.seconds, post=outside)
     yield made

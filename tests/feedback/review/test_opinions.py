@@ -17,6 +17,7 @@ from ml_backend.label_config import read_label_config
 from ml_backend.models.text import TextChoices
 from ml_backend.registry import Bundle, pack, unpack
 from tests.feedback.review.world import CLEO, DAN, PROJECT, World, policy_text
+from tests.support import stores
 from tests.support.fake_platform import TEXT_CONFIG
 
 SPOKE = "What spoke for the model's answer"
@@ -42,7 +43,7 @@ class Silent:
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
+    store = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
     store.set_secret("draws", "the same draws in every run")
     made = World(store, tmp_path / "models")
     yield made

@@ -16,6 +16,7 @@ from feedback.review.reasons import NOT_GIVEN, note_answers
 from feedback.store import OverrideRow, ProjectRow, Store, WindowRow, open_store
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
+from tests.support import stores
 from tests.support.told import chose, said, task, told
 
 CONFIG = (
@@ -39,7 +40,7 @@ class Champion:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(f"sqlite:///{tmp_path / 's.db'}")
+    made = open_store(stores.empty(tmp_path / "s.db"))
     made.save_project(ProjectRow("1", "t", CONFIG, control="c", connected=True))
     made.append(told(*(task(number) for number in range(1, 6))))
     rows = [

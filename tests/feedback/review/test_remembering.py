@@ -19,6 +19,7 @@ from ml_backend.label_config import read_label_config
 from ml_backend.records import Task, with_known
 from ml_backend.registry import unpack
 from tests.feedback.review.world import ADA, BEN, CLEO, DAN, PROJECT, World, policy_text
+from tests.support import stores
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.fake_rooms import FakeSite
 
@@ -45,7 +46,7 @@ FRAUD = {"hitl_ask_fraud_type": ["card"], "hitl_ask_risk": 4, "hitl_ask_signs": 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     site = FakeSite()
-    store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}", clock=site.seconds)  # one clock for all
+    store = open_store(stores.empty(tmp_path / "hitl.sqlite3"), clock=site.seconds)  # one clock for all
     store.set_secret("draws", "the same draws in every run")
     made = World(store, tmp_path / "models", site)
     yield made

@@ -27,6 +27,7 @@ from feedback.signals import SignalDoor
 from feedback.store import open_store
 from ml_backend.registry import unpack
 from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, FAY, World
+from tests.support import stores
 from tests.support.fake_rooms import FakeSite
 from tests.support.real_rooms import NAMES, RealSite
 from tests.support.trails import broken
@@ -51,7 +52,7 @@ start = 0
 @pytest.fixture(params=["in memory", pytest.param("on Label Studio", marks=pytest.mark.e2e)])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     """The same world twice; everybody has an address, whether or not a policy names it."""
-    store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}", durability="normal")
+    store = open_store(stores.empty(tmp_path / "hitl.sqlite3"), durability="normal")
     store.set_secret("draws", "the same draws in every run")
     people = {number: f"{name}@example.com" for number, name in NAMES.items()}
     if request.param == "in memory":
