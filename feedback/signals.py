@@ -16,6 +16,7 @@ from feedback.events import canonical_json, canonical_time
 from feedback.naming import find
 from feedback.policy import Policy
 from feedback.policy.decide import named
+from feedback.policy.feedback import HUMAN_REVIEW
 from feedback.store import Signal, Store
 from feedback.store.projections import epoch_s
 from ml_backend.app import Mount, post
@@ -124,6 +125,8 @@ def read_signal(body: Mapping[str, Any], project: str, policy: Policy, *, now_s:
     if task is not None and not (isinstance(task, int) and not isinstance(task, bool) and 0 < task <= _BIGGEST_ID):
         raise BodyError("task is no task id; wanted a positive integer, or none for the whole project.")
     external = _external(body, policy)
+    if name == HUMAN_REVIEW and task is None and not external:
+        raise BodyError(f"{HUMAN_REVIEW} asks for a person for one task; wanted its number, or its key.", hint=_EXAMPLE)
     texts = {key: _text(body, key) for key in _LONGEST}
     callback = _text_of(body, "callback")
     if callback and callback not in policy.notify:

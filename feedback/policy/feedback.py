@@ -115,6 +115,7 @@ class SignalKind(Section):
 
 
 _LONGEST = 500
+HUMAN_REVIEW = "human_review"  # by which somebody asks for a person
 
 # What everybody may push without declaring it; a policy may declare these names anew.
 SIGNALS: dict[str, SignalKind] = {
@@ -124,5 +125,5 @@ SIGNALS: dict[str, SignalKind] = {
     "thumbs": SignalKind(kind="choice", options=("up", "down"), outcome=True),
     "csat": SignalKind(kind="number", low=1.0, high=5.0, outcome=True),
     "chargeback": SignalKind(outcome=True),
-    "human_review": SignalKind(),
+    HUMAN_REVIEW: SignalKind(),
 }

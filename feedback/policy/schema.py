@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from feedback.policy.base import Money, Name, Section, Share
-from feedback.policy.feedback import REASONS, SIGNALS, Question, Rights, SecondLook, SignalKind
+from feedback.policy.feedback import HUMAN_REVIEW, REASONS, SIGNALS, Question, Rights, SecondLook, SignalKind
 from feedback.policy.opinions import Consensus, Gold, LabellingFunction
 from feedback.policy.opinions import Overlap as Overlap
 from feedback.policy.people import Calendar, Notify, Person, Tier
@@ -179,8 +179,8 @@ def _dangling(policy: Policy) -> list[str]:
             found.append(f'people.{email} is no e-mail address; wanted [people."ann@example.com"]')
     if len({email.casefold() for email in policy.people}) < len(policy.people):
         found.append("people names somebody twice: the case of an e-mail address does not matter")
-    if policy.all_signals["human_review"].kind != "flag":
-        found.append('signals.human_review asks for a person; wanted kind = "flag"')
+    if policy.all_signals[HUMAN_REVIEW].kind != "flag":
+        found.append(f'signals.{HUMAN_REVIEW} asks for a person; wanted kind = "flag"')
     titles = Counter(title or code for code, title in policy.reasons.items())
     found += [
         f"reasons: two read {title!r}, so that nobody can tell them apart" for title in titles if titles[title] > 1

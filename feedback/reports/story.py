@@ -24,6 +24,7 @@ _SAYS: Mapping[str, str] = {
     "reassign": "is given to others at {tier}",
     "escalate": "goes up to {tier}",
     "recall": "goes to {tier}",
+    "promise": "is promised to somebody who asks for a person",
     "settle": "people agree",
     "decide": "is decided at {tier}",
     "write": "is closed",

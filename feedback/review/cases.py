@@ -36,7 +36,6 @@ class Need:
     proposed_by: str = ""
     confidence: float | None = None
     model: str = ""
-    callback: str = ""
     within_s: float = 0.0  # a promise that may be shorter than the tier's clock; 0 for none
 
 
@@ -102,6 +101,8 @@ class Book:
                 raise PolicyError(f"case {case.id} goes to tier {tier!r}; the policy has {known}.")
             entered = clocks.enter(case, self.policy.tiers[tier], self.calendar(tier), self.now_s, within_s=within_s)
             return replace(entered, review_project="", review_task=None, policy=self._hash)
+        if event == "promise":
+            return clocks.promise(case, self.calendar(tier), self.now_s, within_s)
         if event in ("start", "look", "refuse"):
             return replace(case, started_s=self.now_s if case.started_s is None else case.started_s)
         if event == "ask":
@@ -129,7 +130,7 @@ class Book:
             task=need.task,
             state="queued",
             tier=need.tier,
-            priority=PRIORITIES.index(need.priority) / (len(PRIORITIES) - 1) if need.priority in PRIORITIES else 0.5,
+            priority=urgency(need.priority),
             why=need.why,
             rule=need.rule,
             skills=need.skills,
@@ -140,12 +141,24 @@ class Book:
             confidence=need.confidence,
             model=need.model,
             opened_s=self.now_s,
-            callback=need.callback,
         )
         tier = self.policy.tiers[need.tier]
         return clocks.enter(case, tier, self.calendar(need.tier), self.now_s, within_s=need.within_s)
 
 
+def urgency(priority: str) -> float:
+    """A priority of the policy as cases are ordered by it: 0 is urgent, 1 is low.
+
+    >>> urgency("urgent"), urgency("low")
+    (0.0, 1.0)
+    """
+    return PRIORITIES.index(priority) / (len(PRIORITIES) - 1) if priority in PRIORITIES else 0.5
+
+
 def is_blind(case: CaseRow, policy: Policy) -> bool:
-    """Whether the reviewer sees nothing of what was said before."""
-    return case.rule == SECOND_LOOK or (case.tier in policy.tiers and policy.tiers[case.tier].blind)
+    """Whether the reviewer sees nothing of what was said before.
+
+    Who asks for a person is owed one who sees everything, in a blind tier, too.
+    """
+    blind = case.tier in policy.tiers and policy.tiers[case.tier].blind and case.rule != ON_REQUEST
+    return case.rule == SECOND_LOOK or blind

@@ -87,6 +87,13 @@ def enter(case: CaseRow, tier: Tier, calendar: Calendar | None, now_s: float, *,
     )
 
 
+def promise(case: CaseRow, calendar: Calendar | None, now_s: float, within_s: float) -> CaseRow:
+    """Bring forward by when a case is wanted; a clock that stands still counts the promise from where it stopped."""
+    from_s = now_s if case.paused_s is None else case.paused_s
+    due_s = _runs_out(calendar, from_s, within_s) if within_s else None
+    return replace(case, due_s=min((one for one in (case.due_s, due_s) if one is not None), default=None))
+
+
 def pause(case: CaseRow, now_s: float) -> CaseRow:
     """Stop the clocks."""
     return case if case.paused_s is not None else replace(case, paused_s=now_s)

@@ -93,9 +93,7 @@ def _changed(round_: Round) -> None:
             )
             kept_need = Need(case.task, case.tier, why, rule=ESCALATED, skills=case.skills, segment=case.segment)
             said_now = said.answer if said is not None else None
-            need = replace(
-                kept_need, proposal=said_now, proposed_by=case.tier if said_now else "", callback=case.callback
-            )
+            need = replace(kept_need, proposal=said_now, proposed_by=case.tier if said_now else "")
             round_.reopen(case, need)
 
 
@@ -123,6 +121,7 @@ def _decide(round_: Round, case: CaseRow, looks: Sequence[LookRow], new: Sequenc
     if ruling.comes == "guideline":
         moved = round_.move(case, "ask", note=last.comment or note, **said)
     elif ruling.comes == "decide" or (ruling.comes == "none" and not above):
+        said["body"] = {"answer": ruling.answer.key if ruling.answer else None}
         moved = round_.move(case, "decide", note=note, answer=ruling.answer, **said)
     elif ruling.comes in ("escalate", "none") and above:
         given = next((look.answer for look in reversed(counted) if look.answer is not None), case.proposal)

@@ -11,6 +11,7 @@ from feedback.learning.scene import Scene
 from feedback.learning.settling import Settlement
 from feedback.learning.spoken import opinion
 from feedback.review.admitting import Admitted, admit, open_again
+from feedback.review.askers import tell
 from feedback.review.cases import Book
 from feedback.review.deciding import decide_cases
 from feedback.review.errors import CaseMoved
@@ -18,7 +19,7 @@ from feedback.review.first_tier import advance
 from feedback.review.handing import bring_back, hand_out
 from feedback.review.needs import Says
 from feedback.review.notices import Post, deliver
-from feedback.review.opening import open_cases
+from feedback.review.opening import open_cases, requests
 from feedback.review.reading import Staff
 from feedback.review.rooms import Rooms
 from feedback.review.round import Round, Worked, since
@@ -72,8 +73,10 @@ class Desk:
         `gather` brings in what changed in a review project, `may_write`
         is asked before each write to Label Studio.
         """
-        waits = bool(admitted and admitted.refused)
-        if not (waits or reviews(scene) or self._store.cases(scene.project.id, states=LIVE)):
+        store, policy = self._store, scene.policy
+        waits = bool(admitted and admitted.refused) or bool(policy.notify)
+        asked = waits or reviews(scene) or store.cases(scene.project.id, states=LIVE)
+        if not (asked or requests(store, scene.project.id, policy)):
             return Worked()
         book = Book(self._store, scene.project.id, scene.policy, now_s=self._clock())
         says = _says(scene, champion, guesses)
@@ -96,6 +99,7 @@ class Desk:
                 bring_back(round_, rooms)
         except LabelStudioError as error:
             round_.worked.notes.append(f"review goes on later: {error}")
+        tell(round_)
         if self._post is not None:
             now_s = self._clock()
             round_.worked.notes += deliver(self._store, round_.project, scene.policy, self._post, now_s=now_s)
@@ -137,7 +141,7 @@ def _settle(round_: Round) -> None:
                 round_.book,
                 case,
                 since(case, round_.votes.get(case.task, ())),
-                round_.skips.get(case.task, ()),
+                since(case, round_.skips.get(case.task, ())),
                 agreed=agreed.get(case.task),
                 wanting=case.task in round_.settlement.wanting,
             )

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from feedback.learning.dataset import Settled
 from feedback.learning.scene import Scene
 from feedback.learning.settling import Settlement
-from feedback.review.cases import SECOND_LOOK, Book
-from feedback.review.notices import note_callback
+from feedback.review.askers import tell_again
+from feedback.review.cases import ON_REQUEST, SECOND_LOOK, Book
+from feedback.review.needs import owed_by
 from feedback.review.rooms import Rooms
+from feedback.review.round import since
 from feedback.review.table import LIVE
-from feedback.store import CaseRow, Store
+from feedback.store import CaseRow, Store, Vote
 from ml_backend.codecs import codec
 from ml_backend.label_config import Control
 from ml_backend.labelstudio.review import unique_id
@@ -26,6 +28,7 @@ class Above:
     finals: Mapping[int, CaseRow] = field(repr=False)  # decided or resolved
     away: frozenset[int] = field(repr=False)  # not for the first tier: under review, or without a right answer
     again: Mapping[int, Answer] = field(default_factory=dict, repr=False)  # decided, and looked at a second time
+    owed: frozenset[int] = field(default=frozenset(), repr=False)  # answered, and another person was asked for
 
 
 def above(store: Store, scene: Scene) -> Above:
@@ -40,7 +43,22 @@ def above(store: Store, scene: Scene) -> Above:
             away.add(case.task)
         elif case.state in LIVE and case.rule == SECOND_LOOK and case.proposal is not None:
             again[case.task] = case.proposal
-    return Above(finals, frozenset(away), again)
+    return Above(finals, frozenset(away), again, _owed(store, scene))
+
+
+def _owed(store: Store, scene: Scene) -> frozenset[int]:
+    """Tasks of which the first tier itself owes a person's look to whoever asked: those that voted before do not count.
+
+    Of what nobody has answered yet it is owed anyway.
+    """
+    first = scene.policy.first_tier
+    if owed_by(scene.policy) != first:
+        return frozenset()
+    votes: dict[int, list[Vote]] = {}
+    for vote in scene.votes:
+        votes.setdefault(vote.task, []).append(vote)
+    asked = [one for one in store.cases(scene.project.id, states=LIVE) if (one.tier, one.rule) == (first, ON_REQUEST)]
+    return frozenset(one.task for one in asked if one.task in votes and not since(one, votes[one.task]))
 
 
 def with_finals(settlement: Settlement, found: Above, scene: Scene) -> Settlement:
@@ -68,19 +86,19 @@ def with_finals(settlement: Settlement, found: Above, scene: Scene) -> Settlemen
     wanting = {
         task: count for task, count in settlement.wanting.items() if task not in found.finals and task not in found.away
     }
+    wanting |= {task: len({vote.person for vote in scene.votes if vote.task == task}) for task in found.owed}
     return replace(settlement, settled=tuple(sorted(kept, key=lambda one: one.task)), wanting=wanting)
 
 
 def write_back(store: Store, rooms: Rooms, book: Book, case: CaseRow, control: Control) -> CaseRow:
     """Bring a decided answer to the source project as ground truth; safe to repeat after a kill anywhere."""
+    tell_again(store, case, now_s=book.now_s)
     if case.answer is None:
-        note_callback(store, case, now_s=book.now_s)  # before the move: a kill between must not lose it
         return book.move(case, "write", note="no answer is right; nothing is written")
     names = [unique_id(f"{case.project}/{case.id}/{number}") for number in range(1, case.round + 1)]
     store.own(case.project, unique_ids=names[-1:])  # first: a webhook may bring it before the answer to our request
     result = codec(case.answer.kind).encode(case.answer, control, None)
     annotation, starred = rooms.write_final(case.project, case.task, result, unique_id=names[-1], ours=names)
     store.own(case.project, annotations=[annotation])
-    note_callback(store, case, now_s=book.now_s)
     words = "written as ground truth" if starred else "written without a star: a person's ground truth stays"
     return book.move(case, "write", note=words, annotation=annotation)

@@ -28,7 +28,8 @@ def advance(
     policy = book.policy
     if agreed is not None and votes:
         words = f"{agreed.votes} answered, {agreed.support:.0%} the same"
-        return book.move(case, "settle", note=words, answer=agreed.answer, person=votes[-1].person)
+        body = {"answer": agreed.answer.key}
+        return book.move(case, "settle", note=words, person=votes[-1].person, body=body, answer=agreed.answer)
     escalates = policy.tiers[case.tier].skip_means == "escalate"
     why = stuck([vote.answer for vote in votes], wanting, escalates and bool(skips))
     if why is not None and policy.tier_after(case.tier) is not None:

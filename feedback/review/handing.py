@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from feedback.review import honeypots
+from feedback.review.cases import is_blind
 from feedback.review.context import facts, history
 from feedback.review.deciding import said_on
 from feedback.review.errors import CaseMoved
@@ -108,7 +109,8 @@ def _copies(round_: Round, numbered: Sequence[CaseRow]) -> list[Copy]:
 def _place(round_: Round, numbered: CaseRow, room: str, task: int) -> None:
     """Note where the copy of a case stands; `numbered` counts it already."""
     changes = {"review_project": room, "review_task": task, "copies": numbered.copies}
-    round_.move(numbered, "place", body={"room": room, "task": task}, **changes)
+    body = {"room": room, "task": task, "blind": is_blind(numbered, round_.scene.policy)}
+    round_.move(numbered, "place", body=body, **changes)
 
 
 def _put_in(round_: Round, rooms: Rooms, tier: str, room: str, cases: Sequence[CaseRow]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from feedback.draws import draws
 from feedback.learning.scene import Scene
 from feedback.learning.settling import Settlement
+from feedback.policy import Policy
 from feedback.policy.base import seconds
 from feedback.policy.people import Tier
 from feedback.review.cases import ON_REQUEST, SECOND_LOOK, Need
@@ -61,17 +62,18 @@ def stuck(votes: Iterable[Answer], wanting: bool, skipped: bool) -> tuple[str, s
 
 def requested(scene: Scene, signals: Iterable[Signal], *, model: str, says: Says) -> list[tuple[Signal, Need]]:
     """What those who ask for a person are owed: a case at the tier that the policy promises, by when it promises it."""
-    rights, policy = scene.policy.rights, scene.policy
-    if rights.human_review == "never":
-        return []
-    tier = rights.tier or policy.tier_after(policy.first_tier) or policy.first_tier
+    tier, within_s = owed_by(scene.policy), seconds(scene.policy.rights.within)
     found = []
     for signal in signals:
         if signal.task is not None and signal.task in scene.tasks and signal.value is True:
             made = _need(scene, signal.task, tier, signal.note or "a person was asked for", ON_REQUEST, model, says)
-            within_s = seconds(rights.within)
-            found.append((signal, replace(made, callback=signal.callback, within_s=within_s, priority="high")))
+            found.append((signal, replace(made, within_s=within_s, priority="high")))
     return found
+
+
+def owed_by(policy: Policy) -> str:
+    """The tier that looks when a person is asked for."""
+    return policy.rights.tier or policy.tier_after(policy.first_tier) or policy.first_tier
 
 
 def second_looks(

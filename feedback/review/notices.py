@@ -16,7 +16,8 @@ from feedback.store import CaseRow, Record, Store
 Post = Callable[[str, bytes, Mapping[str, str]], str]  # url, body, headers -> why it failed, "" where it arrived
 
 SIGNATURE = "X-Hitl-Signature"  # sha256=<hex> of the body, keyed by the target's secret
-_NOTICE, _TOLD = "notice", "told"
+NOTICE = "notice"  # of a record; `told` once it is delivered
+_TOLD = "told"
 _AT_ONCE = 20  # a turn: others wait for its end
 _GIVE_UP_S = 86_400.0
 _LOOKED_AT = 2000  # notices back; a day of them
@@ -26,17 +27,7 @@ def note(store: Store, case: CaseRow, what: str, targets: Sequence[str], *, now_
     """Write a notice down for each target of the policy; one for each version of the case."""
     for target in targets:
         body = {"to": target, "says": says(case, what, **more), "at_s": now_s}
-        store.record(case.project, _NOTICE, body, key=f"{case.id}-{case.version}-{target}")
-
-
-def note_callback(store: Store, case: CaseRow, *, now_s: float) -> None:
-    """Write down that whoever asked is to be told the final answer, once for each round.
-
-    They named one of [notify]: whoever may send signals cannot make us call any machine.
-    """
-    if case.callback:
-        body = {"to": case.callback, "says": says(case, "decided"), "at_s": now_s}
-        store.record(case.project, _NOTICE, body, key=f"{case.id}-round-{case.round}")
+        store.record(case.project, NOTICE, body, key=f"{case.id}-{case.version}-{target}")
 
 
 def says(case: CaseRow, what: str, **more: Any) -> dict[str, Any]:
@@ -45,7 +36,7 @@ def says(case: CaseRow, what: str, **more: Any) -> dict[str, Any]:
         "what": what,
         "project": case.project,
         "task": case.task,
-        "case": case.id,
+        "case": case.id or None,
         "round": case.round,
         "tier": case.tier,
         "state": case.state,
@@ -62,7 +53,7 @@ def deliver(store: Store, project: str, policy: Policy, post: Post, *, now_s: fl
     A target that does not answer is left alone until the next turn, and for good a day after the notice.
     """
     told = {record.key for record in store.records(project, _TOLD, limit=_LOOKED_AT)}
-    waiting = [one for one in store.records(project, _NOTICE, limit=_LOOKED_AT) if one.key not in told]
+    waiting = [one for one in store.records(project, NOTICE, limit=_LOOKED_AT) if one.key not in told]
     notes: list[str] = []
     silent: set[str] = set()
     for record in sorted(waiting, key=lambda one: one.id)[:_AT_ONCE]:

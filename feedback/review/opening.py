@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from feedback.review.cases import ESCALATED, ON_REQUEST, SECOND_LOOK, Book, Need
+from feedback.policy import Policy
+from feedback.policy.feedback import HUMAN_REVIEW
+from feedback.review.cases import ESCALATED, ON_REQUEST, SECOND_LOOK, Book, Need, urgency
 from feedback.review.needs import DISAGREEMENT, SKIPPED, needs, requested, second_looks
 from feedback.review.round import Round
 from feedback.review.table import LIVE
-from feedback.store import CaseRow, Signal
+from feedback.store import CaseRow, Signal, Store
 
 _OURS = ("", DISAGREEMENT, SKIPPED, ESCALATED, SECOND_LOOK, ON_REQUEST)  # why a case is here, where no rule sent it
 
@@ -45,29 +47,48 @@ def _recall(round_: Round) -> None:
             round_.worked.left = True
 
 
+def requests(store: Store, project: str, policy: Policy) -> list[Signal]:
+    """Who asked for a person, and has no answer of ours yet."""
+    asked = store.signals(project, name=HUMAN_REVIEW) if policy.rights.human_review != "never" else []
+    if not asked:
+        return []
+    answered = {record.key for record in store.records(project, ON_REQUEST, limit=10_000)}
+    return [one for one in asked if one.key not in answered]
+
+
 def _on_request(round_: Round) -> None:
     """Whoever asked for a person gets one, once for each request; the record of it is the proof."""
-    store, project = round_.store, round_.project
-    answered = {record.key for record in store.records(project, ON_REQUEST, limit=10_000)}
-    signals = [one for one in store.signals(project, name="human_review") if one.key not in answered]
+    signals = requests(round_.store, round_.project, round_.scene.policy)
     for signal, need in requested(round_.scene, signals, model=round_.model, says=round_.says):
-        for case in _open_or_reopen(round_, [need]):
-            store.record(project, ON_REQUEST, _proof(signal, need, case, round_.book), key=signal.key)
+        if (case := _owed(round_, need)) is not None:
+            round_.store.record(round_.project, ON_REQUEST, _proof(signal, need, case, round_.book), key=signal.key)
 
 
-def _open_or_reopen(round_: Round, wanted: Sequence[Need]) -> list[CaseRow]:
-    """Begin a case, or another round of the one that is there; a live case is what was wanted already."""
-    cases = round_.book.open(wanted)
-    round_.worked.opened += len(cases)
-    fresh = {case.task for case in cases}
+def _owed(round_: Round, need: Need) -> CaseRow | None:
+    """The case in which somebody looks: a new one, another round of it, or the one that is under way."""
+    if fresh := round_.book.open([need]):
+        round_.worked.opened += 1
+        return fresh[0]
+    (case,) = round_.store.cases(round_.project, tasks=[need.task])
+    if case.state not in LIVE:
+        return None if case.state == "withdrawn" else round_.reopen(case, need)
+    tiers = list(round_.scene.policy.tiers)
+    below = case.tier in tiers and tiers.index(case.tier) < tiers.index(need.tier)
+    rule = case.rule if case.rule == SECOND_LOOK and not below else ON_REQUEST  # what is blind stays so to its end
+    changes = {"rule": rule, "priority": min(case.priority, urgency(need.priority)), "within_s": need.within_s}
+    if below:
+        return round_.move(case, "recall", tier=need.tier, note=need.why, why=need.why, **changes)
+    return round_.move(case, "promise", note=need.why, **changes)
+
+
+def _open_or_reopen(round_: Round, wanted: Sequence[Need]) -> None:
+    """Begin a case, or another round of the one that is there."""
+    fresh = {case.task for case in round_.book.open(wanted)}
+    round_.worked.opened += len(fresh)
     again = {need.task: need for need in wanted if need.task not in fresh}
     for case in round_.store.cases(round_.project, tasks=list(again)) if again else []:
-        if case.state in LIVE:
-            cases.append(case)
-        elif case.state != "withdrawn":
-            begun = round_.reopen(case, again[case.task])
-            cases += [begun] if begun is not None else []
-    return cases
+        if case.state not in LIVE and case.state != "withdrawn":
+            round_.reopen(case, again[case.task])
 
 
 def _proof(signal: Signal, need: Need, case: CaseRow, book: Book) -> dict[str, object]:

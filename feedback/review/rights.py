@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from feedback.review.cases import ON_REQUEST
 from feedback.review.context import clock_time, words
+from feedback.review.table import LIVE
 from feedback.store import CaseRow, Record, StepRow, Store
 from ml_backend.records import Answer
 
@@ -36,7 +37,7 @@ def proofs(store: Store, project: str, *, task: int | None = None) -> list[Proof
 
 def _proof(record: Record, case: CaseRow, trail: Sequence[StepRow]) -> Proof:
     body = record.body
-    decided = _decision(trail, int(body["round"]), case)
+    decided = _decision(trail, int(body["round"]))
     due_s = body["due_s"]
     waited_s = 0.0 if decided is None else _waited_s(trail, body["asked_s"], decided.at_s)
     in_time = None if decided is None or due_s is None else decided.at_s - waited_s <= due_s
@@ -49,14 +50,15 @@ def _proof(record: Record, case: CaseRow, trail: Sequence[StepRow]) -> Proof:
         until = f" It is promised by {clock_time(due_s)}." if due_s is not None else ""
         lines.append(f"Nobody has decided yet: case {case.id} is {case.state} at {case.tier}.{until}")
     else:
-        answer = words(case.answer) if case.answer is not None else "that no answer is right"
+        last = case.answer.key if case.answer else None
+        key = decided.body.get("answer", last)  # trails of earlier versions do not say it
+        answer = words(Answer.from_key(key)) if key is not None else "that no answer is right"
         late = " That was later than promised." if in_time is False else ""
         waited = f" For {waited_s / 60:.0f} minutes of it the case waited for an answer." if waited_s else ""
-        model = "the model's answer, " if body["answer"] else ""
-        lines.append(
-            f"A person of {decided.tier} decided on {clock_time(decided.at_s)}: {answer}, "
-            f"seeing {model}what others had said and why it came to them.{waited}{late}"
-        )
+        seeing = _seeing(trail, decided, model=bool(body["answer"]))
+        anew = " Since then it was opened again." if case.state in LIVE else ""
+        when = clock_time(decided.at_s)
+        lines.append(f"A person of {decided.tier} decided on {when}: {answer}, {seeing}.{waited}{late}{anew}")
     return Proof(record.key, float(body["asked_s"]), case.id, decided is not None, in_time, " ".join(lines))
 
 
@@ -72,11 +74,22 @@ def _waited_s(trail: Sequence[StepRow], from_s: float, to_s: float) -> float:
     return waited_s
 
 
-def _decision(trail: Sequence[StepRow], round_: int, case: CaseRow) -> StepRow | None:
-    """The step with which a person decided the round that the request began, or a later one."""
-    count, found = 1, None
+def _decision(trail: Sequence[StepRow], round_: int) -> StepRow | None:
+    """The first step with which a person decided the round that the request began, or a later one."""
+    count = 1
     for step in trail:
         count += step.event == "reopen"
         if step.event in ("decide", "settle") and count >= round_ and step.person is not None:
-            found = step
-    return found if case.state in ("decided", "resolved") else None
+            return step
+    return None
+
+
+def _seeing(trail: Sequence[StepRow], decided: StepRow, *, model: bool) -> str:
+    """What whoever decided had before them, in words."""
+    if decided.event == "settle":
+        return "in the source project itself"
+    placed = [step for step in trail if step.event == "place" and step.number < decided.number]
+    if placed and placed[-1].body.get("blind"):
+        return "seeing nothing of what was said before"
+    shown = "the model's answer, " if model else ""
+    return f"seeing {shown}what others had said and why it came to them"

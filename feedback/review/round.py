@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from feedback.learning.scene import Scene
 from feedback.learning.settling import Settlement
@@ -16,6 +16,8 @@ from feedback.review.needs import Says
 from feedback.review.table import LIVE, Event
 from feedback.store import CaseRow, Skip, Store, Vote
 from ml_backend.records import Task
+
+_Said = TypeVar("_Said", Vote, Skip)
 
 
 @dataclass
@@ -119,6 +121,10 @@ class Round:
         return self.move(case, "escalate", note=why, within_s=within_s, **{"why": why, "rule": rule, **options})
 
 
-def since(case: CaseRow, rows: Sequence[Vote]) -> list[Vote]:
-    """The votes of a case's present round: what was said before it was re-opened is history."""
-    return [row for row in rows if case.round == 1 or row.at_s > case.entered_s]
+def since(case: CaseRow, rows: Sequence[_Said]) -> list[_Said]:
+    """The votes or skips of a case's present round: what was said before it was re-opened is history.
+
+    So is what people had said before somebody asked for a person.
+    """
+    anew = case.round > 1 or case.rule == ON_REQUEST
+    return [row for row in rows if not anew or row.at_s > case.entered_s]

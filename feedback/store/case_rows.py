@@ -49,7 +49,6 @@ class CaseRow:
     decided_s: float | None = None
     resolved_s: float | None = None
     annotation: int | None = None
-    callback: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,6 @@ review_case = Table(
     Column("decided_s", Float),
     Column("resolved_s", Float),
     Column("annotation", BigInteger),  # our ground truth in the source project
-    Column("callback", Text, nullable=False),
     UniqueConstraint("project", "task", name="review_case_task"),
     Index("review_case_state", "project", "state"),
 )

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import func, select
+from sqlalchemy import String, cast, func, literal, select
 
-from feedback.store import routing_tables
+from feedback.store import routing_tables, schema
 from feedback.store.engine import Database, dumps, plain
 
 
@@ -25,7 +25,7 @@ class Signal:
     key: str  # the sender's own; the same one is stored once
     source: str = ""
     note: str = ""
-    callback: str = ""  # a URL that is told the final answer
+    callback: str = ""  # a name of [notify] that is told the final answer; "" for none
     external: str = ""  # what the sender calls the task; "" where it is named by its number
     parked: str = ""  # why it is about no task yet; "" where it is
     received_s: float = 0.0
@@ -92,6 +92,21 @@ class Signals:
             query = query.where(table.name == name)
         with self._database.read() as connection:
             return [read_signal(row) for row in connection.execute(query.order_by(table.id.desc()).limit(limit))]
+
+    def unanswered(self, project: str, kind: str) -> list[Signal]:
+        """Give, oldest first, the signals of tasks that name a callback and have no record asked-ID of this kind."""
+        table, told = routing_tables.signal.c, schema.record.c
+        key = literal("asked-") + cast(table.id, String)
+        answer = select(told.id).where(told.project == project, told.kind == kind, told.key == key)
+        query = select(routing_tables.signal).where(
+            table.project == project,
+            table.callback != "",
+            table.task.is_not(None),
+            table.parked == "",
+            ~answer.exists(),
+        )
+        with self._database.read() as connection:
+            return [read_signal(row) for row in connection.execute(query.order_by(table.id))]
 
     def newest_signals(self, project: str) -> dict[int | None, dict[str, Newest]]:
         """Give, by task and name, the newest value and how many came; under None what is about the whole project."""

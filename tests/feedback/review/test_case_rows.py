@@ -48,7 +48,7 @@ def step(event: str = "start") -> StepRow:
 
 def test_a_case_comes_back_as_it_was_written(store: Store) -> None:
     (opened,) = store.open_cases(
-        [case(skills=("german",), proposal=SPAM, proposed_by="model", confidence=0.6, callback="https://x.example")],
+        [case(skills=("german",), proposal=SPAM, proposed_by="model", confidence=0.6)],
         "open",
     )
 

@@ -134,6 +134,7 @@ def test_a_store_of_before_lives_is_derived_anew(url: str, opened: Callable[[str
             connection.execute(text(f"DROP TABLE {name}"))
         for name, column_name in (("signal", "external"), ("signal", "parked"), ("review_case", "opinion")):
             connection.execute(text(f"ALTER TABLE {name} DROP COLUMN {column_name}"))
+        connection.execute(text("ALTER TABLE review_case ADD COLUMN callback TEXT NOT NULL DEFAULT ''"))
         connection.execute(update(schema.event).where(schema.event.c.action == "deleted").values(version="", seen_s=0))
         connection.execute(update(table("alembic_version", column("version_num"))).values(version_num="0004"))
 

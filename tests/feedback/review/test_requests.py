@@ -1,0 +1,238 @@
+"""Who asks for a person, and who asks to be told: what they are owed, whatever the policy has."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feedback.review.rights import proofs
+from feedback.review.tiers import HISTORY
+from feedback.signals import SignalDoor
+from feedback.store import open_store
+from ml_backend.errors import BodyError
+from tests.feedback.review.world import ADA, BEN, CLEO, DAN, PROJECT, QUIET, World, policy_text
+from tests.support import stores
+from tests.support.fake_rooms import FakeSite
+
+ONE_TIER = QUIET.format(share=0.0)
+CRM = '[notify.crm]\nurl = "https://crm.example.org/hitl"\n'
+HOUR = 3600.0
+
+
+class Crm:
+    """Whoever is told; away for as long as a test says."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+        self.away = False
+
+    def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> str:
+        if self.away:
+            return "it did not answer"
+        self.told.append(json.loads(body))
+        return ""
+
+    def answers(self) -> list[tuple[str, str]]:
+        return [(one["asked"], one["answer"]) for one in self.told]
+
+
+@pytest.fixture
+def crm() -> Crm:
+    return Crm()
+
+
+@pytest.fixture
+def world(tmp_path: Path, crm: Crm) -> Iterator[World]:
+    site = FakeSite()
+    store = open_store(stores.empty(tmp_path / "hitl.sqlite3"), clock=site.seconds)
+    store.set_secret("draws", "the same draws in every run")
+    yield World(store, tmp_path / "models", site, post=crm)
+    store.close()
+
+
+def push(world: World, task: int | None, name: str = "human_review", *, key: str = "k", **more: object) -> None:
+    SignalDoor(world.store, clock=world.site.seconds)(
+        {"project": PROJECT, "task": task, "signal": name, "id": key, **more}
+    )
+
+
+def turns(world: World, many: int = 3) -> None:
+    for _ in range(many):
+        world.turn()
+
+
+def statement(world: World, place: int = 0) -> str:
+    return proofs(world.store, PROJECT)[place].statement
+
+
+@pytest.mark.parametrize("text", [ONE_TIER, policy_text(more='[rights]\ntier = "L1"\n')])
+def test_where_the_first_tier_owes_a_person_another_one_is_asked_in_the_source_project(world: World, text: str):
+    world.use(text)
+    (task,) = world.site.add("a1 apple red")
+    world.turn()
+    world.site.answer(task, "fruit", person=ADA)
+    turns(world)
+    push(world, task)
+    turns(world)
+
+    assert "Nobody has decided yet" in statement(world)
+    assert world.site.next_task(ADA) is None  # her own answer is what somebody objects to
+    assert world.site.next_task(BEN) == task
+    world.site.answer(task, "fruit", person=BEN)
+    turns(world)
+    (proof,) = proofs(world.store, PROJECT)
+    assert proof.decided_by_person
+    assert "A person of L1 decided" in proof.statement
+    assert "fruit, in the source project itself." in proof.statement
+    assert world.trail(task) == ["open", "settle"]
+
+
+def test_nobody_is_asked_for_where_the_policy_says_never(world: World):
+    world.use('[rights]\nhuman_review = "never"\n' + ONE_TIER)
+    (task,) = world.site.add("a1 apple red")
+    push(world, task)
+    turns(world)
+
+    assert world.store.cases(PROJECT) == []
+
+
+def test_a_request_names_its_task(world: World):
+    world.use(ONE_TIER)
+
+    with pytest.raises(BodyError, match="human_review asks for a person for one task"):
+        push(world, None)
+
+
+def test_what_waits_already_is_due_when_it_was_promised_and_goes_up_with_the_promise(world: World):
+    world.use(policy_text(l2='resolve = "5d"', l3='resolve = "5d"', more='[rights]\nwithin = "2h"\n'), overlap=2)
+    (task,) = world.site.add("a1 apple red")
+    world.turn()
+    world.disagree(task)
+    push(world, task)
+    world.turn()
+    asked_s = world.site.seconds()
+
+    assert world.case(task).due_s == pytest.approx(asked_s + 2 * HOUR, abs=5)
+    assert world.trail(task)[-1] == "promise"
+    world.review("L2", "escalate", "tool", person=CLEO, reason="boundary")
+    turns(world)
+    assert (world.case(task).tier, world.case(task).rule) == ("L3", "human review")
+    assert world.case(task).due_s == pytest.approx(asked_s + 2 * HOUR, abs=60)
+    world.site.pass_time(3 * HOUR)
+    world.review("L3", "accept", person=DAN)
+    turns(world)
+    assert [one.in_time for one in proofs(world.store, PROJECT)] == [False]
+
+
+def test_a_promise_while_a_question_waits_counts_from_where_the_clock_stopped(world: World):
+    world.use(policy_text(l2='resolve = "5d"', more='[rights]\nwithin = "2h"\n'), overlap=2)
+    (task,) = world.site.add("a1 apple red")
+    world.turn()
+    world.disagree(task)
+    world.review("L2", "guideline", "", person=CLEO, reason="guideline_gap", comment="what is an apple?")
+    world.turn()
+    paused_s = world.case(task).paused_s
+    world.site.pass_time(10 * HOUR)
+    push(world, task)
+    world.turn()
+
+    assert paused_s is not None
+    assert (world.case(task).state, world.case(task).due_s) == ("waiting", paused_s + 2 * HOUR)
+
+
+def test_what_waits_in_a_lower_tier_goes_to_the_one_that_owes_a_person(world: World):
+    world.use(policy_text(l1='resolve = "1d"', more='[rights]\nwithin = "2h"\n'))
+    (task,) = world.site.add("a1 apple red")
+    world.turn()
+    push(world, task, note="I object")
+    world.turn()
+
+    case = world.case(task)
+    assert (case.tier, case.rule, case.why) == ("L2", "human review", "I object")
+    assert case.due_s == pytest.approx(case.entered_s + 2 * HOUR)
+    assert world.trail(task) == ["open", "recall", "place"]
+
+
+def test_whoever_looks_at_a_request_sees_everything_in_a_blind_tier_too(world: World):
+    world.use(policy_text(l2="blind = true"))
+    (task,) = world.site.add("a1 apple red")
+    world.turn()
+    world.site.answer(task, "fruit", person=ADA)
+    turns(world)
+    push(world, task)
+    turns(world)
+
+    (copy,) = world.site.waiting(world.site.room_of("L2"), CLEO)
+    assert [line["said"] for line in copy.data[HISTORY]] == ["fruit"]
+    world.review("L2", "answer", "tool", person=CLEO)
+    turns(world)
+    assert "tool, seeing what others had said and why it came to them." in statement(world)
+
+
+def test_a_proof_stands_when_the_case_is_opened_again(world: World):
+    world.use(policy_text())
+    (task,) = world.site.add("a1 apple red")
+    push(world, task, key="first")
+    turns(world)
+    world.review("L2", "fix", "tool", person=CLEO, reason="wrong_label")
+    turns(world)
+    before = statement(world)
+    push(world, task, key="second")
+    turns(world)
+
+    assert "A person of L2 decided" in before
+    assert statement(world, 1) == f"{before} Since then it was opened again."
+    assert "Nobody has decided yet" in statement(world, 0)
+    world.review("L2", "fix", "fruit", person=DAN, reason="wrong_label")
+    turns(world)
+    assert statement(world, 1) == before
+    assert ": fruit, seeing" in statement(world, 0)
+
+
+def test_whoever_named_a_callback_is_told_what_people_agree_on_without_any_case(world: World, crm: Crm):
+    world.use(CRM + ONE_TIER)
+    (task,) = world.site.add("a1 apple red")
+    world.turn()
+    push(world, task, "user_report", value="scam", callback="crm", key="report-7")
+    turns(world)
+    assert crm.told == []
+    crm.away = True
+    world.site.answer(task, "fruit", person=ADA)
+    turns(world)
+    crm.away = False
+    turns(world)
+
+    (told,) = crm.told
+    assert (told["asked"], told["signal"], told["answer"], told["case"]) == ("report-7", "user_report", "fruit", None)
+    push(world, task, "thumbs", value="down", callback="crm", key="thumbs-8")  # it is decided already
+    turns(world)
+    assert crm.answers() == [("report-7", "fruit"), ("thumbs-8", "fruit")]
+
+
+def test_everybody_who_asked_is_told_once_and_again_when_the_answer_changes(world: World, crm: Crm):
+    rules = '[[routing]]\nid = "all"\nto = "L2"\n'
+    world.use(policy_text(more=CRM + rules))
+    (task,) = world.site.add("a1 apple red")
+    push(world, task, "user_report", value="scam", callback="crm", key="one")
+    push(world, task, callback="crm", key="two")
+    push(world, task, "sentiment", value=0.5, key="silent")
+    turns(world)
+    world.review("L2", "fix", "tool", person=CLEO, reason="wrong_label")
+    turns(world)
+    assert crm.answers() == [("one", "tool"), ("two", "tool")]
+
+    push(world, task, callback="crm", key="three")
+    turns(world)
+    world.review("L2", "fix", "tool", person=DAN, reason="wrong_label")
+    turns(world)
+    assert crm.answers()[2:] == [("three", "tool")]  # nothing new for the others
+
+    push(world, task, key="four")
+    turns(world)
+    world.review("L2", "fix", "fruit", person=BEN, reason="wrong_label")
+    turns(world)
+    assert sorted(crm.answers()[3:]) == [("one", "fruit"), ("three", "fruit"), ("two", "fruit")]
