@@ -36,7 +36,8 @@ def icc(ratings: ArrayLike, *, form: Form = "2,1", confidence: float = 0.95) -> 
     name = f"icc({form})"
     if n < 2:
         return undefined(name, n, pairs, "fewer than two items were rated by everybody")
-    between, people, rest, within = _mean_squares(rows)
+    # in units of the largest: squares of huge numbers would be infinite, of tiny ones nothing
+    between, people, rest, within = _mean_squares(rows / (np.abs(rows).max() or 1.0))
     if between + within < 1e-300:
         return undefined(name, n, pairs, "everybody gave the same number to everything")
     value = _value(form, between, people, rest, within, n, k)

@@ -30,8 +30,8 @@ class Incidence:
 
         Raises VotesError where an error matrix per person would not fit into memory.
         """
-        k, cells = votes.n_labels, votes.n_people * votes.n_labels**2
-        if cells > _MOST_CELLS:
+        k = votes.n_labels
+        if too_many_rates(votes):
             raise VotesError(
                 f"{votes.n_people} people × {k} labels squared are too many error rates.",
                 hint="Use one_coin or weighted: they learn one figure per person.",
@@ -78,6 +78,11 @@ class Cells:
         """For each person the sum of `table` (n_tasks, k) over the cells that they voted for."""
         sums: Floats = self.by_person @ table.ravel()
         return sums
+
+
+def too_many_rates(votes: Votes) -> bool:
+    """Whether an error matrix per person would not fit into memory."""
+    return votes.n_people * votes.n_labels**2 > _MOST_CELLS
 
 
 def row_sums(table: Floats) -> Floats:

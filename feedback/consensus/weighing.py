@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from feedback.consensus.incidence import Cells, fixed, log_prior, normalised, row_sums, row_tops
+from feedback.consensus.incidence import Cells, fixed, log_prior, normalised, row_sums, row_tops, too_many_rates
 from feedback.consensus.majority import majority, vote_shares
 from feedback.consensus.record import Consensus, checked, settle
 from feedback.votes import Floats, Ints, Votes
@@ -44,8 +44,8 @@ def one_coin(
         if likelihood - before < _SETTLED * len(votes):
             break
         before = likelihood
-    fit = settle("one_coin", votes, proba, errors=_coin_matrix(skill, votes.n_labels), prior=shares)
-    return _guarded(fit, votes)
+    errors = None if too_many_rates(votes) else _coin_matrix(skill, votes.n_labels)
+    return _guarded(settle("one_coin", votes, proba, errors=errors, prior=shares), votes)
 
 
 def weighted(votes: Votes, *, known: Ints | None = None, max_rounds: int = 100) -> Consensus:

@@ -104,6 +104,13 @@ def test_icc_leaves_items_out_that_not_everybody_rated():
     assert icc(with_gap).value == icc(SHROUT_FLEISS_1979).value
 
 
+def test_icc_does_not_depend_on_the_unit_however_small_or_huge():
+    rated = np.array(SHROUT_FLEISS_1979)
+
+    assert icc(rated * 1e200).value == pytest.approx(icc(rated).value)
+    assert icc(rated * 1e-200).value == pytest.approx(icc(rated).value)
+
+
 def test_alpha_by_a_distance_of_zero_or_one_is_the_nominal_alpha():
     votes = from_rows(FOUR_RATERS)
     answers = [Answer("pairwise", str(label)) for label in votes.labels]

@@ -173,6 +173,14 @@ def test_an_error_matrix_that_would_not_fit_is_refused_with_what_does():
     assert "one_coin" in refused.value.hint
 
 
+def test_one_figure_per_person_takes_no_matrix_where_that_would_not_fit():
+    votes = Votes([0, 0, 1], [0, 1, 0], [0, 0, 1], n_people=5_000_000, n_labels=4)
+
+    said = one_coin(votes)
+
+    assert (said.labels.tolist(), said.errors) == ([0, 1], None)
+
+
 def test_sparse_tables_count_what_loops_count():
     votes, _ = crowd([0.8, 0.5, 0.6], n=30)
     weights, proba = np.array([1.0, 2.0, 0.5]), np.random.default_rng(0).dirichlet(np.ones(3), 30)
