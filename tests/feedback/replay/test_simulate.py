@@ -7,6 +7,7 @@ from feedback.errors import EvaluationError
 from feedback.evidence.intervals import mean
 from feedback.recipes import make_recipe
 from feedback.replay.simulate import Curve, simulate
+from ml_backend.features.cache import FeatureCache
 from ml_backend.label_config import read_label_config
 from ml_backend.models import recipe_for
 
@@ -28,7 +29,7 @@ def test_our_order_beats_random_order_on_digits():
     """Five seeds, paired: the area under audit accuracy, with an interval that excludes 0."""
     made = make_recipe("digits")
     control = read_label_config(made.label_config).control()
-    recipe = recipe_for(control)
+    recipe = recipe_for(control, cache=FeatureCache())  # as the loop's workshop has one: no image is opened twice
 
     def area(strategy: str, seed: int) -> float:
         return simulate(
