@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+from feedback.errors import StoreError
 from feedback.events import Event, from_intake
 from feedback.store.rows import Record
 from feedback.unread import note_unread
-from ml_backend.labelstudio.intake import read_webhook
+from ml_backend.labelstudio.intake import Intake, read_webhook
 
 Answer = dict[str, Any]
 
+_LOG = logging.getLogger(__name__)
 _ASKED = "training_asked"  # the kind of record that a press of the "Start training" button leaves
 _JOB = re.compile(r"([0-9]{1,19})-([0-9]{1,18})")  # project, number of the record
 
@@ -56,13 +59,13 @@ class Webhook:
         """Store one event, and say what became of it."""
         intake = read_webhook(body)
         if intake.ignored:
-            note_unread(self._store, intake.project, intake.action, [intake.ignored])
+            self._note(intake, [intake.ignored])
             return {"status": "ignored", "reason": intake.ignored}
         skipped = list(intake.skipped)
         events = from_intake(intake, "webhook", unread=skipped)
         if events:
             self._store.receive(events, want="turn")
-        note_unread(self._store, intake.project, intake.action, skipped)
+        self._note(intake, skipped)
         answer: Answer = {"status": "ok", "events": len(events)}
         if skipped:
             answer["skipped"] = skipped
@@ -92,3 +95,10 @@ class Webhook:
         number = self._store.record(project, _ASKED, {"at_s": self._clock()})
         self._store.want(project, "turn")
         return f"{project}-{number}"
+
+    def _note(self, intake: Intake, reasons: Iterable[str]) -> None:
+        """Keep why something was left out; where that cannot be kept now, what was said is stored all the same."""
+        try:
+            note_unread(self._store, intake.project, intake.action, reasons)
+        except StoreError as error:
+            _LOG.warning("what a webhook left out cannot be noted: %s", error)

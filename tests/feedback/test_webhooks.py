@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -78,6 +78,22 @@ def test_a_broken_annotation_is_recorded_once_with_its_reason_and_its_neighbours
     assert [(one.project, one.kind, one.body["reason"]) for one in book.log] == [
         ("1", "skipped", "annotation 2 names no task.")
     ]
+
+
+def test_what_was_said_is_acknowledged_though_what_was_left_out_cannot_be_noted_now():
+    class Noteless(FakeBook):
+        def record(self, project: str, kind: str, body: Mapping[str, Any], *, key: str = "") -> int:
+            raise StoreError("the database refused: database is locked")
+
+    book, heard = Noteless(), list[str]()
+    webhook = Webhook(book, ring=heard.append)
+
+    answer = webhook(event("ANNOTATIONS_CREATED", annotation=[annotation(1), {"id": 2}]))
+
+    assert (answer["status"], answer["skipped"]) == ("ok", ["annotation 2 names no task."])
+    assert ("1", "annotation", 1) in {key[:3] for key in book.events}
+    assert heard == ["1"]
+    assert webhook(event("LABEL_LINK_CREATED"))["status"] == "ignored"
 
 
 @pytest.mark.parametrize(
