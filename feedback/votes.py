@@ -14,6 +14,8 @@ from feedback.errors import VotesError
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+LABELS = ("choices", "pairwise", "taxonomy", "rating")  # kinds of answers that are right or wrong, not more or less
+
 
 @dataclass(frozen=True, slots=True, eq=False, init=False)
 class Votes:

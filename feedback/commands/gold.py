@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from feedback.commands.arguments import AsJson, Project
+
+if TYPE_CHECKING:
+    from feedback.policy import Policy
+    from feedback.store import ProjectRow, Store
 
 app = typer.Typer(name="gold", help="Tasks with a known answer, asked among the others; the answers stay in our store.")
 
@@ -28,7 +33,6 @@ def add(
 ) -> None:
     """Add known answers. These tasks are asked like any other, of everybody, and models never learn from them."""
     from feedback.activating import policy_of
-    from feedback.learning.scene import project_draws
     from feedback.people.cells import read_answers
     from feedback.people.goldbook import add_gold
     from feedback.reports.votes_csv import read_gold
@@ -41,9 +45,7 @@ def add(
         policy = policy_of(row)
         control = read_label_config(row.label_config).control(policy.model.control)
         answers = read_answers(cells, control)
-        drawn = project_draws(store, row, policy)
-        units = {task.id: drawn.unit(task.data) for task in store.tasks(project) if task.id in answers}
-        done = add_gold(store, project, answers, units, tolerance=tolerance)
+        done = add_gold(store, project, answers, _units(store, row, policy, answers), tolerance=tolerance)
     for note in notes:
         typer.echo(f"Note: {note}.")
     typer.echo(f"{done} gold tasks are in the book of project {project}.")
@@ -56,15 +58,12 @@ def ask(
 ) -> None:
     """Ask the same tasks of everybody without knowing the answers: a calibration set, each against the consensus."""
     from feedback.activating import policy_of
-    from feedback.learning.scene import project_draws
     from feedback.people.goldbook import add_gold
     from feedback.wiring import known_project, opened, settings_from_environment
 
     with opened(settings_from_environment()) as store:
-        row = known_project(store, project)
-        drawn = project_draws(store, row, policy_of(row))
-        units = {task.id: drawn.unit(task.data) for task in store.tasks(project) if task.id in set(tasks)}
-        done = add_gold(store, project, dict.fromkeys(tasks), units)
+        row, unknown = known_project(store, project), dict.fromkeys(tasks)
+        done = add_gold(store, project, unknown, _units(store, row, policy_of(row), unknown))
     typer.echo(f"{done} tasks of project {project} are asked of everybody.")
 
 
@@ -79,7 +78,8 @@ def show(
     from feedback.wiring import known_project, opened, settings_from_environment
 
     with opened(settings_from_environment()) as store:
-        found = gold_figures(store, known_project(store, project), policy_of(known_project(store, project)))
+        row = known_project(store, project)
+        found = gold_figures(store, row, policy_of(row))
     if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
@@ -104,3 +104,11 @@ def retire(
         known_project(store, project)
         done = retire_gold(store, project, tasks)
     typer.echo(f"Retired: {', '.join(map(str, done)) or 'none of them is an asked gold task'}.")
+
+
+def _units(store: Store, row: ProjectRow, policy: Policy, tasks: Collection[int]) -> dict[int, str]:
+    """What draws are made on, of those of these tasks that are there."""
+    from feedback.learning.scene import project_draws
+
+    drawn = project_draws(store, row, policy)
+    return {task.id: drawn.unit(task.data) for task in store.tasks(row.id) if task.id in tasks}

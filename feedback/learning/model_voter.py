@@ -7,19 +7,17 @@ import zlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from feedback.consensus.voters import suggest
 from feedback.learning.dataset import Dataset, Row, single_label
-from feedback.learning.opinion import Opinions
+from feedback.learning.opinion import Opinions, Said
 from feedback.votes import Floats, Ints, Votes
 from ml_backend.calibration import fit_temperature
 from ml_backend.errors import NotTrained
 from ml_backend.models import Recipe
-from ml_backend.records import Answer
 
 Bools = NDArray[np.bool_]
 
@@ -32,17 +30,6 @@ _SILENCED = 0.25  # of what people alone would give a row is always left: the mo
 _SOUND = 0.8  # how sure people must be of an answer that the model is calibrated on
 _TELLS = 0.05  # share of the surprise in the class shares that the model takes away; below it nothing is learnt from it
 _DOUBTED = 20  # answers that are told of
-
-
-class _Said(Protocol):
-    """What the model voter needs of a vote."""
-
-    @property
-    def task(self) -> int: ...
-    @property
-    def person(self) -> int: ...
-    @property
-    def answer(self) -> Answer: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +53,7 @@ class Heard:
 
 def hear_model(
     rows: Sequence[Row],
-    votes: Sequence[_Said],
+    votes: Sequence[Said],
     opinions: Opinions,
     recipe: Recipe,
     *,
@@ -176,7 +163,7 @@ def _tells(said: Floats, y: Ints) -> float:
     return float(1.0 - loss / -np.log(shares[y]).mean())
 
 
-def _coded(rows: Sequence[Row], votes: Sequence[_Said], code: Mapping[str, int]) -> Votes:
+def _coded(rows: Sequence[Row], votes: Sequence[Said], code: Mapping[str, int]) -> Votes:
     place = {row.task: at for at, row in enumerate(rows)}
     names = {person: at for at, person in enumerate(sorted({vote.person for vote in votes}))}
     listed = [

@@ -4,9 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from feedback.votes import Floats
 from ml_backend.records import Answer
+
+
+class Said(Protocol):
+    """What weighing needs of a vote: who said what of which task."""
+
+    @property
+    def task(self) -> int:
+        """Label Studio's id."""
+        ...
+
+    @property
+    def person(self) -> int:
+        """Label Studio's id."""
+        ...
+
+    @property
+    def answer(self) -> Answer:
+        """Their latest."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

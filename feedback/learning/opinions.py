@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,33 +13,21 @@ from feedback.consensus import Consensus, auto, hierarchical, method
 from feedback.consensus.worth import gains
 from feedback.errors import VotesError
 from feedback.learning.nearness import weigh_near
-from feedback.learning.opinion import Opinion, Opinions
-from feedback.votes import Floats, Ints, Named, Votes, name_columns
+from feedback.learning.opinion import Opinion, Opinions, Said
+from feedback.votes import LABELS, Floats, Ints, Named, Votes, name_columns
 from ml_backend.errors import UnknownName
 from ml_backend.records import Answer
 
 Bools = NDArray[np.bool_]
 
 _LOG = logging.getLogger(__name__)
-_LABELS = ("choices", "pairwise", "taxonomy", "rating")  # answers that are right or wrong, not more or less
 _MOST_LABELS = 200  # error rates grow with its square
 _FEW_PEOPLE = 3  # of two who differ nobody can tell who errs
 _FEW = 5.0  # votes a person on shared tasks, below which nobody's habits can be told from luck
 _SMALLEST = 1e-10
 
 
-class _Said(Protocol):
-    """What weighing needs of a vote."""
-
-    @property
-    def task(self) -> int: ...
-    @property
-    def person(self) -> int: ...
-    @property
-    def answer(self) -> Answer: ...
-
-
-def weigh(votes: Sequence[_Said], *, by: str, gold: Mapping[int, Answer] | None = None) -> Opinions:
+def weigh(votes: Sequence[Said], *, by: str, gold: Mapping[int, Answer] | None = None) -> Opinions:
     """Weigh votes by the method `by`; "auto" chooses, and leaves it to majorities where too little is known of people.
 
     People's habits are learnt where several answered the same task, and on `gold` tasks, whose answers are known; a
@@ -55,7 +42,7 @@ def _weigh(named: Named, by: str, gold: Mapping[int, Answer]) -> Opinions:
     answers = _answers(named)
     if by == "majority" or not answers:
         return Opinions()
-    if answers[0].kind not in _LABELS:
+    if answers[0].kind not in LABELS:
         return weigh_near(named, gold)
     if len(answers) > _MOST_LABELS:
         return Opinions(reason=f"{len(answers)} different answers are too many to learn people's habits")
@@ -82,7 +69,7 @@ def _weigh(named: Named, by: str, gold: Mapping[int, Answer]) -> Opinions:
     return _opinions(named, fit, habits, reason, met=met, but=gold.keys())
 
 
-def _named(votes: Sequence[_Said]) -> Named:
+def _named(votes: Sequence[Said]) -> Named:
     return name_columns([v.task for v in votes], [v.person for v in votes], [v.answer for v in votes])
 
 
@@ -175,9 +162,7 @@ class Weighing:
     def __init__(self) -> None:
         self._known: dict[str, tuple[str, Opinions]] = {}
 
-    def of(
-        self, project: str, votes: Iterable[_Said], *, by: str, gold: Mapping[int, Answer] | None = None
-    ) -> Opinions:
+    def of(self, project: str, votes: Iterable[Said], *, by: str, gold: Mapping[int, Answer] | None = None) -> Opinions:
         """Opinions on these votes; only new votes cost time."""
         named, book = _named(list(votes)), sorted((task, answer.key) for task, answer in (gold or {}).items())
         told = (by, named.tasks, named.people, [one.key for one in _answers(named)], book)

@@ -19,12 +19,11 @@ from feedback.people.reliability import Reliability, against_gold, against_other
 from feedback.people.rightness import is_right
 from feedback.reports.people import answer_text
 from feedback.store import Vote
-from feedback.votes import Floats, Named, Votes, name_columns
+from feedback.votes import LABELS, Floats, Named, Votes, name_columns
 from ml_backend.codecs import codec
 from ml_backend.errors import UnknownName
 
 _FEW_GOLD = 5  # gold answers of one person below which the others judge instead
-LABELS = ("choices", "pairwise", "taxonomy", "rating")  # answers that are right or wrong, not more or less
 _MOST_REGIONS = 5_000  # answers that are compared by distance: each with all others of its task
 
 
@@ -142,7 +141,7 @@ def _distances(votes: Sequence[Vote]) -> dict[int, Closeness]:
         distance = codec(votes[0].answer.kind).distance
     except UnknownName:
         return {}
-    named = name_columns([v.task for v in votes], [v.person for v in votes], [v.answer for v in votes])
+    named = _named(votes)
     apart = answers_apart(named.votes.tasks, named.votes.people, [vote.answer for vote in votes], distance)
     return {named.people[one.person]: one for one in apart if one.compared}  # type: ignore[misc]
 

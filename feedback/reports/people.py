@@ -10,11 +10,10 @@ from feedback.consensus import hierarchical
 from feedback.errors import VotesError
 from feedback.people.reliability import Reliability, against_others
 from feedback.store import CrowdVote, Person
-from feedback.votes import name_columns
+from feedback.votes import LABELS, name_columns
 from ml_backend.records import Answer
 
 _MOST = 40_000  # votes that are compared; the newest tasks first. More would say the same, later
-_LABELS = ("choices", "pairwise", "taxonomy", "rating")  # answers that are right or wrong, not more or less
 
 
 def drawn_votes(votes: Iterable[CrowdVote], doubled: Callable[[Sequence[str]], Sequence[bool]]) -> list[CrowdVote]:
@@ -44,7 +43,7 @@ def _records(votes: Sequence[CrowdVote]) -> tuple[dict[int, dict[str, Any]], str
     if not votes:
         return {}, "No task that was drawn for several people has two answers yet, so nobody can be compared."
     kinds = {Answer.from_key(key).kind for key in {vote.answer for vote in votes}}
-    if not kinds <= set(_LABELS):
+    if not kinds <= set(LABELS):
         return {}, f"Answers of type {', '.join(sorted(kinds))} are compared by `hitl agree PROJECT`, not on this page."
     named = name_columns(
         [vote.task for vote in votes], [vote.person for vote in votes], [vote.answer for vote in votes]

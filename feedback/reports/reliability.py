@@ -15,10 +15,10 @@ from feedback.people.closeness import Closeness
 from feedback.people.goldbook import gold_tasks
 from feedback.people.pace import Pace, Trend, fatigue, learning_curve, pace, time_by_label
 from feedback.people.reliability import Reliability, advise_pause
-from feedback.reports.accuracies import LABELS, Onboarding, accuracies, onboarding
+from feedback.reports.accuracies import Onboarding, accuracies, onboarding
 from feedback.reports.people import answer_text
 from feedback.store import OverrideRow, Store, Vote
-from feedback.votes import Floats, Ints, name_columns
+from feedback.votes import LABELS, Floats, Ints, name_columns
 
 _NEWS = 0.01  # share of new votes that is worth another look: a large project is not reckoned anew at each vote
 
