@@ -10,7 +10,6 @@ from feedback.learning.scene import Scene
 from feedback.learning.settling import Settlement
 from feedback.review.askers import tell_again
 from feedback.review.cases import ON_REQUEST, SECOND_LOOK, Book
-from feedback.review.needs import owed_by
 from feedback.review.rooms import Rooms
 from feedback.review.round import since
 from feedback.review.table import LIVE
@@ -47,18 +46,16 @@ def above(store: Store, scene: Scene) -> Above:
 
 
 def _owed(store: Store, scene: Scene) -> frozenset[int]:
-    """Tasks of which the first tier itself owes a person's look to whoever asked: those that voted before do not count.
-
-    Of what nobody has answered yet it is owed anyway.
-    """
+    """Answered tasks that the first tier is to look at again, and nobody has since their case was begun anew."""
     first = scene.policy.first_tier
-    if owed_by(scene.policy) != first:
+    live = [case for case in store.cases(scene.project.id, states=LIVE) if case.tier == first]
+    anew = [case for case in live if case.round > 1 or case.rule == ON_REQUEST]
+    if not anew:
         return frozenset()
     votes: dict[int, list[Vote]] = {}
     for vote in scene.votes:
         votes.setdefault(vote.task, []).append(vote)
-    asked = [one for one in store.cases(scene.project.id, states=LIVE) if (one.tier, one.rule) == (first, ON_REQUEST)]
-    return frozenset(one.task for one in asked if one.task in votes and not since(one, votes[one.task]))
+    return frozenset(case.task for case in anew if case.task in votes and not since(case, votes[case.task]))
 
 
 def with_finals(settlement: Settlement, found: Above, scene: Scene) -> Settlement:

@@ -15,6 +15,7 @@ from feedback.review.cases import ON_REQUEST, SECOND_LOOK, Need
 from feedback.review.reasons import segment_of
 from feedback.store import CaseRow, Signal, Skip
 from ml_backend.records import Answer
+from sampling.routing import fields_of
 
 DISAGREEMENT, SKIPPED = "disagreement", "skipped"
 Says = Callable[[int], tuple[Answer | None, float | None]]  # what the champion says of a task
@@ -74,6 +75,43 @@ def requested(scene: Scene, signals: Iterable[Signal], *, model: str, says: Says
 def owed_by(policy: Policy) -> str:
     """The tier that looks when a person is asked for."""
     return policy.rights.tier or policy.tier_after(policy.first_tier) or policy.first_tier
+
+
+def told_of(policy: Policy) -> dict[str, frozenset[str]]:
+    """The signals that each rule looks at which sends tasks to a later tier."""
+    found: dict[str, frozenset[str]] = {}
+    for rule, condition in zip(policy.routing, policy.conditions(), strict=True):
+        named = {field.split(".")[1] for field in fields_of(condition) if field.startswith("signal.")}
+        if named and rule.to in policy.tiers and rule.to != policy.first_tier:
+            found[rule.id] = frozenset(named)
+    return found
+
+
+def reported(
+    scene: Scene,
+    settlement: Settlement,
+    cases: Mapping[int, CaseRow],
+    told_s: Mapping[tuple[int, str], float],
+    *,
+    model: str,
+    says: Says,
+) -> list[Need]:
+    """What people had decided, and somebody has told of since, so that a rule sends it to a later tier now.
+
+    `told_s` says when by task and signal, `cases` holds those of such tasks.
+    """
+    rules, settled = told_of(scene.policy), {one.task for one in settlement.settled}
+    found: list[Need] = []
+    for task, tier in scene.routes.tiers.items():
+        names = rules.get(scene.routes.standing[task].rule, frozenset())
+        last_s = max((told_s[task, name] for name in names if (task, name) in told_s), default=None)
+        if last_s is None or task not in scene.tasks:
+            continue
+        case = cases.get(task)
+        since_s = 0.0 if case is None else case.resolved_s if case.state == "resolved" else None
+        if since_s is not None and last_s > since_s and (case is not None or task in settled):
+            found.append(_routed(scene, task, tier, model, says))
+    return found
 
 
 def second_looks(

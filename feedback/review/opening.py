@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from feedback.policy import Policy
 from feedback.policy.feedback import HUMAN_REVIEW
 from feedback.review.cases import ESCALATED, ON_REQUEST, SECOND_LOOK, Book, Need, urgency
-from feedback.review.needs import DISAGREEMENT, SKIPPED, needs, requested, second_looks
+from feedback.review.needs import DISAGREEMENT, SKIPPED, needs, reported, requested, second_looks, told_of
 from feedback.review.round import Round
 from feedback.review.table import LIVE
 from feedback.store import CaseRow, Signal, Store
@@ -26,6 +26,7 @@ def open_cases(round_: Round) -> None:
     skips = [skip for skipped in round_.skips.values() for skip in skipped]
     wanted = needs(scene, round_.settlement, skips, known, model=round_.model, says=round_.says)
     round_.worked.opened += len(round_.book.open(wanted))
+    _reported(round_)
     _on_request(round_)
     if scene.policy.second_look.share:
         resolved = {case.task: case for case in store.cases(round_.project, states=("resolved",))}
@@ -45,6 +46,18 @@ def _recall(round_: Round) -> None:
             now = {"rule": by.id, "skills": by.skills, "why": by.reason or f"rule {by.id}"} if by else {}
             round_.move(case, "recall", tier=wanted, note="the routing sends it elsewhere now", **now)
             round_.worked.left = True
+
+
+def _reported(round_: Round) -> None:
+    """Open again what was decided, where a rule about signals sends it to a later tier."""
+    scene, rules = round_.scene, told_of(round_.scene.policy)
+    tasks = [task for task in scene.routes.tiers if scene.routes.standing[task].rule in rules]
+    if not tasks:
+        return
+    told_s = round_.store.received(round_.project, frozenset[str]().union(*rules.values()))
+    cases = {case.task: case for case in round_.store.cases(round_.project, tasks=tasks)}
+    wanted = reported(scene, round_.settlement, cases, told_s, model=round_.model, says=round_.says)
+    _open_or_reopen(round_, wanted)
 
 
 def requests(store: Store, project: str, policy: Policy) -> list[Signal]:

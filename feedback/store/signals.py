@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,6 +124,16 @@ class Signals:
             for row in connection.execute(select(rows).where(rows.c.place == 1)):
                 found.setdefault(row.task, {})[row.name] = Newest(orjson.loads(row.value), row.at_s, row.many)
         return found
+
+    def received(self, project: str, names: Collection[str]) -> dict[tuple[int, str], float]:
+        """Give when we were told last, by task and name; what is about the whole project is left out."""
+        table = routing_tables.signal.c
+        query = select(table.task, table.name, func.max(table.received_s).label("last_s")).where(
+            table.project == project, table.name.in_(sorted(names)), table.task.is_not(None), table.parked == ""
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query.group_by(table.task, table.name)).all()
+        return {(row.task, row.name): row.last_s for row in rows}
 
     def signals_with_decisions(self, project: str, *, names: Sequence[str] = ()) -> list[tuple[Signal, Decided | None]]:
         """Give signals about tasks, oldest first, each with the decision that stood when it happened."""

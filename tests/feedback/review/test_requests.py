@@ -236,3 +236,59 @@ def test_everybody_who_asked_is_told_once_and_again_when_the_answer_changes(worl
     world.review("L2", "fix", "fruit", person=BEN, reason="wrong_label")
     turns(world)
     assert sorted(crm.answers()[3:]) == [("one", "fruit"), ("three", "fruit"), ("two", "fruit")]
+
+
+REPORTED = (
+    '[[routing]]\nid = "reported"\nwhen = { signal.user_report.count.gte = 1 }\nto = "L2"\n'
+    'reason = "a user reported it"\n'
+    '[[routing]]\nid = "default"\nto = "L1"\n'
+)
+
+
+def test_what_was_decided_is_opened_again_where_a_rule_sends_what_somebody_reports(world: World):
+    world.use(policy_text(more=REPORTED))
+    task, other = world.site.add("a1 apple red", "b2 saw iron")
+    world.turn()
+    for one in (task, other):
+        world.site.answer(one, "fruit", person=ADA)
+    turns(world)
+    push(world, task, "user_report", value="scam", key="one")
+    push(world, other, "thumbs", value="down", key="two")  # no rule asks for that
+    turns(world)
+
+    assert [(case.task, case.tier, case.why) for case in world.store.cases(PROJECT)] == [
+        (task, "L2", "a user reported it")
+    ]
+    world.review("L2", "fix", "tool", person=CLEO, reason="wrong_label")
+    turns(world)
+    assert (world.case(task).state, world.case(task).round) == ("resolved", 1)
+    world.site.pass_time(60)
+    push(world, task, "user_report", value="still a scam", key="three")
+    turns(world)
+    assert (world.case(task).state, world.case(task).round) == ("queued", 2)
+    world.review("L2", "fix", "tool", person=DAN, reason="wrong_label")
+    turns(world)
+    assert (world.case(task).state, world.case(task).round) == ("resolved", 2)
+
+
+def test_a_case_of_another_round_that_comes_back_to_the_first_tier_is_asked_there_again(world: World):
+    world.use(policy_text(more=REPORTED))
+    (task,) = world.site.add("a1 apple red")
+    world.turn()
+    push(world, task, "user_report", value="scam", key="one")
+    turns(world)
+    world.review("L2", "fix", "tool", person=CLEO, reason="wrong_label")
+    turns(world)
+    world.site.answer(task, "fruit", person=ADA)  # who had it open all the time
+    world.site.pass_time(60)
+    push(world, task, "user_report", value="scam", key="two")
+    turns(world, 1)
+    assert (world.case(task).tier, world.case(task).round) == ("L2", 2)
+    world.use(policy_text(more='[[routing]]\nid = "default"\nto = "L1"\n'))
+    turns(world)
+
+    assert (world.case(task).tier, world.case(task).state) == ("L1", "queued")
+    assert world.site.next_task(BEN) == task
+    world.site.answer(task, "fruit", person=BEN)
+    turns(world)
+    assert (world.case(task).state, world.case(task).answer.value) == ("resolved", ("fruit",))  # type: ignore[union-attr]
