@@ -13,7 +13,7 @@ from feedback.unread import note_unread
 from ml_backend.records import Annotation, Task
 
 _OVERLAP = timedelta(seconds=2)  # a transaction may commit after a later one was already seen
-_BATCH = 500  # events a transaction, so that ingest by webhook never waits long
+_BATCH = 500  # events a transaction, so that nobody else waits long
 
 
 class _Platform(Protocol):

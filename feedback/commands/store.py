@@ -33,12 +33,12 @@ def verify(as_json: AsJson = False) -> None:
 
 @app.command()
 def rebuild(check: Annotated[bool, typer.Option("--check", help="Compare only; change nothing.")] = False) -> None:
-    """Build the projections anew from the event log. Nothing can be written meanwhile: webhooks are told to wait."""
+    """Build the projections anew from the event log. What webhooks bring waits in the inbox meanwhile, and so do turns."""
     from feedback.wiring import opened, settings_from_environment
 
     console = screen(errors=True)
     if not check:
-        console.print("Until this is done nothing else is written; polls and sweeps bring what people do meanwhile.")
+        console.print("Until this is done nothing else is written; what people do meanwhile waits in the inbox.")
     with opened(settings_from_environment()) as store, _progress(console) as tell:
         found = store.rebuild(check=check, tell=tell)
     typer.echo("the projections follow from the log" if found.ok else f"the projections differ: {found.differs}")

@@ -13,7 +13,7 @@ from feedback.store import routing_tables, schema
 from feedback.store.engine import Database, chunks, dumps, stream
 
 _STANDING = ("rule", "outcome", "policy", "model", "refused", "priority", "queue", "overlap")
-_BATCH = 5000  # rows a transaction, so that ingest by webhook never waits long
+_BATCH = 5000  # rows a transaction, so that nobody else waits long
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from feedback.store.engine import Database, plain, stream
 from feedback.store.indicator_tables import task_key
 from feedback.store.signals import Signal, read_signal
 
-_AT_ONCE = 5000  # tasks a transaction, so that ingest by webhook never waits long
+_AT_ONCE = 5000  # tasks a transaction, so that nobody else waits long
 
 
 class External:
