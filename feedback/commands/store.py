@@ -33,7 +33,7 @@ def verify(as_json: AsJson = False) -> None:
 
 @app.command()
 def rebuild(check: Annotated[bool, typer.Option("--check", help="Compare only; change nothing.")] = False) -> None:
-    """Build the projections anew from the event log. What webhooks bring waits in the inbox meanwhile, and so do turns."""
+    """Build the projections anew from the log. What webhooks bring waits in the inbox meanwhile, and so do turns."""
     from feedback.wiring import opened, settings_from_environment
 
     console = screen(errors=True)
