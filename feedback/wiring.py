@@ -163,12 +163,13 @@ def loop_of(settings: Settings, store: Store) -> Loop:
 
 
 def run_turn(settings: Settings, store: Store, project: str) -> Turn:
-    """One turn now, under the lease that keeps two workers from one project."""
+    """One turn now, under the lease that keeps two workers from one project; parked turns wait no longer, either."""
     from feedback.jobs.tick import LEASE_S, run_held
 
     known_project(store, project)
     loop = loop_of(settings, store)
     store.want(project, "turn")
+    store.unpark(project, "turn")
     while (work := store.claim(owner(), lease_s=LEASE_S, kinds=("turn",), project=project)) is None:
         time.sleep(0.2)
     return run_held(store, work, lambda project, held: loop.turn(project, held=held))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from feedback.policy import Policy
 from feedback.settings import Settings
-from feedback.store import ProjectRow
-from feedback.wiring import opened, workshop_of
+from feedback.store import ProjectRow, open_store
+from feedback.wiring import opened, run_turn, workshop_of
 from ml_backend.calibration import Scaler
 from ml_backend.label_config import read_label_config
 from ml_backend.models import recipe_for
@@ -31,3 +33,23 @@ def test_a_model_loads_though_the_policy_of_another_project_cannot_be_read(tmp_p
         store.save_project(ProjectRow("2", "fine", options={"policy": Policy().model_dump(mode="json")}))
 
         assert workshop_of(settings, store).load(artefact.data, artefact.digest).version == "m4"
+
+
+def test_a_turn_that_somebody_asks_for_by_hand_runs_though_the_last_ones_failed_too_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    now_s = [1000.0]
+    store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}", clock=lambda: now_s[0])
+    store.save_project(ProjectRow("1", "parked", TEXT_CONFIG))
+    store.want("1", "turn")
+    for _ in range(5):
+        work = store.claim("worker", lease_s=30.0, kinds=("turn",))
+        assert work is not None
+        store.fail(work, "poison")
+        now_s[0] += 60.0
+    assert [row.state for row in store.works()] == ["parked"]
+    monkeypatch.setattr("feedback.wiring.time.sleep", lambda _s: pytest.fail("it waits"))
+
+    assert run_turn(Settings(data_dir=tmp_path), store, "1").project == "1"
+    assert [row.state for row in store.works() if row.kind == "turn"] == ["idle"]
+    store.close()
