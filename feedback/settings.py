@@ -148,6 +148,8 @@ def _check(settings: Settings) -> None:
         value = getattr(settings, name)
         if value and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
             raise SettingsError(f"{_variable(name)} is {value!r}; wanted http://host:port or https://host.")
+        if "@" in urlsplit(value).netloc:  # it would stand in links, logs and errors
+            raise SettingsError(f"{_variable(name)} holds a user or password; wanted the address alone.")
     scheme = settings.doorbell.partition("://")[0].partition("+")[0]
     if scheme not in ("", "redis", "rediss", "unix", "postgres", "postgresql"):
         raise SettingsError(f"HITL_DOORBELL is of the kind {scheme!r}; wanted nothing, redis://host:port, or postgres.")

@@ -53,6 +53,14 @@ def test_beyond_loopback_a_secret_and_a_password_are_required():
     assert read_settings({"HITL_HOST": "0.0.0.0", "HITL_WEBHOOK_SECRET": "s"} | login).port == 9090  # noqa: S104
 
 
+@pytest.mark.parametrize("variable", ["LABEL_STUDIO_URL", "LABEL_STUDIO_PUBLIC_URL", "HITL_PUBLIC_URL"])
+def test_an_address_holds_no_password_which_links_and_logs_would_show(variable: str):
+    with pytest.raises(SettingsError, match=f"{variable} holds a user or password") as refused:
+        read_settings({variable: "https://ann:s3cr3t@studio.example"})
+
+    assert "s3cr3t" not in str(refused.value)
+
+
 def test_secrets_rotate_and_never_show():
     settings = read_settings({"HITL_WEBHOOK_SECRET": "new-one, old-one", "LABEL_STUDIO_API_KEY": "token-7"})
 
