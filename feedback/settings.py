@@ -144,12 +144,7 @@ def _check(settings: Settings) -> None:
         raise SettingsError(f"HITL_DURABILITY is {settings.durability!r}; wanted full or normal.")
     if settings.log_level not in ("debug", "info", "warning", "error"):
         raise SettingsError(f"HITL_LOG_LEVEL is {settings.log_level!r}; wanted debug, info, warning or error.")
-    for name in ("label_studio_url", "label_studio_public_url", "public_url"):
-        value = getattr(settings, name)
-        if value and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
-            raise SettingsError(f"{_variable(name)} is {value!r}; wanted http://host:port or https://host.")
-        if "@" in urlsplit(value).netloc:  # it would stand in links, logs and errors
-            raise SettingsError(f"{_variable(name)} holds a user or password; wanted the address alone.")
+    _check_addresses(settings)
     scheme = settings.doorbell.partition("://")[0].partition("+")[0]
     if scheme not in ("", "redis", "rediss", "unix", "postgres", "postgresql"):
         raise SettingsError(f"HITL_DOORBELL is of the kind {scheme!r}; wanted nothing, redis://host:port, or postgres.")
@@ -161,6 +156,15 @@ def _check(settings: Settings) -> None:
             f"HITL_HOST is {settings.host}, which others can reach, and a secret or a password is missing.",
             hint="Set HITL_WEBHOOK_SECRET, HITL_BASIC_AUTH_USER and HITL_BASIC_AUTH_PASSWORD, or bind to 127.0.0.1.",
         )
+
+
+def _check_addresses(settings: Settings) -> None:
+    for name in ("label_studio_url", "label_studio_public_url", "public_url"):
+        value = getattr(settings, name)
+        if value and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
+            raise SettingsError(f"{_variable(name)} is {value!r}; wanted http://host:port or https://host.")
+        if "@" in urlsplit(value).netloc:  # it would stand in links, logs and errors
+            raise SettingsError(f"{_variable(name)} holds a user or password; wanted the address alone.")
 
 
 def _check_proxies(text: str) -> None:
