@@ -1,9 +1,10 @@
-"""What all tests share: one real Label Studio a run, started by the first test that asks for it."""
+"""What all tests share: one real Label Studio a run, prepared while the tests that need none are run."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -13,9 +14,28 @@ from tests.support.label_studio import Project, Site, StubBackend, open_site
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """A migrated, empty Label Studio, made by the first test that needs one and copied by each start."""
-    return Template(tmp_path_factory.mktemp("label-studio-template"))
+def coming_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[Template]]:
+    """Half a minute of Label Studio's migrations, on a core that the other tests leave idle."""
+    made = Template(tmp_path_factory.mktemp("label-studio-template"))
+
+    def make() -> Template:
+        made.copy_to(tmp_path_factory.mktemp("label-studio-first"))
+        return made
+
+    with ThreadPoolExecutor(1) as hand:
+        yield hand.submit(make)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _begin_at_once(request: pytest.FixtureRequest) -> None:
+    if any("template" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        request.getfixturevalue("coming_template")
+
+
+@pytest.fixture(scope="session")
+def template(coming_template: Future[Template]) -> Template:
+    """A migrated, empty Label Studio, made once a run and copied by each start."""
+    return coming_template.result()
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +70,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave figures of speed to `make bench`: under coverage, on a busy machine, they would say nothing."""
+    """Those with a Label Studio come last, when it is there and only as long as it is needed.
+
+    Figures of speed are left to `make bench`: under coverage, on a busy machine, they would say nothing.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is not None)
     if "timed" in str(config.option.markexpr):
         return
     timed = [item for item in items if item.get_closest_marker("timed")]
