@@ -131,7 +131,7 @@ def _decide(round_: Round, case: CaseRow, looks: Sequence[LookRow], new: Sequenc
     else:
         moved = round_.move(case, "look", note=note, **said)
     if moved is not None:
-        rows = [of_look(look, round_.scene, case.task, confidence=case.confidence, model=case.model) for look in new]
+        rows = [of_look(look, round_.scene, case) for look in new]
         round_.store.save_overrides([row for row in rows if row is not None])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
+from statistics import fmean, median
 
 from feedback.evidence import Interval
 from feedback.evidence.intervals import wilson
@@ -14,6 +14,7 @@ from feedback.review.reasons import NOT_GIVEN
 from feedback.store import CaseRow, LookRow, OverrideRow, StepRow
 
 _HOUR_S = 3600.0
+_COMES = ("open", "reopen", "escalate", "recall")  # moves that bring a case to a tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,11 @@ class Figures:
     no_reason: Interval  # share of changed answers without a reason
     wait_s: float | None  # median, from coming to the tier to the first action
     decide_s: float | None  # median, from coming to the tier to its decision
-    resolve_s: float | None  # mean, from the opening of a case to its final answer
+    resolve_s: float | None  # mean, from the opening of a case, or of another round of it, to its final answer
     looks: int
     handling_s: float | None  # median lead time of a look
     an_hour: float | None  # looks that one hour of work yields
-    cost: float | None  # of one decision, by wages; None where no wage is known
+    cost: float | None  # of one decision; whoever has no wage costs what the others do, None where nobody has one
     labels: tuple[Errors, ...] = ()  # the model's errors on what people decided here
     people: tuple[Reviewer, ...] = ()  # whoever looked here
 
@@ -45,11 +46,13 @@ class _Stay:
 
     case: CaseRow
     tier: str
+    begun_s: float  # when this round of the case was opened
     entered_s: float
-    started_s: float | None
-    ended_s: float | None
-    how: str  # the event that ended it; "" while it lasts
-    breaches: int
+    started_s: float | None = None
+    ended_s: float | None = None
+    resolved_s: float | None = None
+    how: str = ""  # the event that ended it; "" while it lasts
+    breaches: int = 0
 
 
 def figures(
@@ -95,7 +98,6 @@ def _figures(
 ) -> Figures:
     ended = [stay for stay in stays if stay.ended_s is not None]
     decided = [stay for stay in ended if stay.how in ("decide", "settle")]
-    resolved = [stay.case for stay in decided if stay.case.resolved_s is not None]
     times_s = leads(looks)
     handling_s = median(times_s) if times_s else (planned_s or None)
     return Figures(
@@ -109,7 +111,7 @@ def _figures(
         no_reason=wilson(sum(row.reason == NOT_GIVEN for row in changed), len(changed)),
         wait_s=_median(stay.started_s - stay.entered_s for stay in stays if stay.started_s is not None),
         decide_s=_median(stay.ended_s - stay.entered_s for stay in decided if stay.ended_s is not None),
-        resolve_s=_mean([(case.resolved_s or 0.0) - case.opened_s for case in resolved]),
+        resolve_s=_mean([stay.resolved_s - stay.begun_s for stay in decided if stay.resolved_s is not None]),
         looks=len(looks),
         handling_s=handling_s,
         an_hour=an_hour(times_s),
@@ -121,33 +123,47 @@ def _stays(case: CaseRow, trail: Sequence[StepRow]) -> list[_Stay]:
     """Cut a trail into its stays at tiers."""
     found: list[_Stay] = []
     now: _Stay | None = None
+    begun_s = case.opened_s
     for step in trail:
-        if step.event in ("open", "reopen", "escalate", "recall"):
-            if now is not None:
-                breaches = now.breaches + bool(step.body.get("breached"))
-                found.append(_Stay(case, now.tier, now.entered_s, now.started_s, step.at_s, step.event, breaches))
-            now = _Stay(case, step.tier, step.at_s, None, None, "", 0)
-        elif now is None:
-            continue
-        elif step.event in ("decide", "settle", "withdraw"):
-            started_s = step.at_s if now.started_s is None and step.event != "withdraw" else now.started_s
-            found.append(_Stay(case, now.tier, now.entered_s, started_s, step.at_s, step.event, now.breaches))
-            now = None
-        else:
-            acted = step.event in ("start", "look", "refuse", "ask")
-            started_s = step.at_s if acted and now.started_s is None else now.started_s
-            breaches = now.breaches + bool(step.body.get("breached"))
-            now = _Stay(case, now.tier, now.entered_s, started_s, None, "", breaches)
-    return [*found, now] if now is not None else found
+        if step.event in ("open", "reopen"):
+            begun_s = step.at_s
+        if now is not None:
+            now = _after(now, step)
+            if now.ended_s is not None:
+                found.append(now)
+                now = None
+        elif step.event == "write" and found:
+            found[-1] = replace(found[-1], resolved_s=step.at_s)
+        if step.event in _COMES:
+            now = _Stay(case, step.tier, begun_s, step.at_s)
+    if now is not None:
+        return [*found, now]
+    if found and found[-1].resolved_s is None and found[-1].how != "withdraw":
+        found[-1] = replace(found[-1], resolved_s=case.resolved_s)
+    return found
+
+
+def _after(stay: _Stay, step: StepRow) -> _Stay:
+    """A stay once a step of its case was taken."""
+    stay = replace(stay, breaches=stay.breaches + bool(step.body.get("breached")))
+    if stay.started_s is None and step.event in ("start", "look", "refuse", "ask", "decide", "settle"):
+        stay = replace(stay, started_s=step.at_s)
+    if step.event in (*_COMES, "decide", "settle", "withdraw"):
+        stay = replace(stay, ended_s=step.at_s, how=step.event)
+    return stay
 
 
 def _cost(looks: Sequence[LookRow], decided: int, wages: Mapping[int, float], handling_s: float | None) -> float | None:
-    """Wages of all looks over the decisions that came of them; a look without a lead time takes the usual time."""
+    """Wages of all looks over the decisions that came of them.
+
+    A look without a lead time takes the usual time, and whoever has no wage costs what the others do on average.
+    """
     paid = [look for look in looks if look.person in wages]
     if not paid or not decided or handling_s is None:
         return None
-    total = sum(lead(look, handling_s) / _HOUR_S * wages[look.person] for look in paid if look.person is not None)
-    return total / decided
+    usual = fmean(wages[look.person] for look in paid if look.person is not None)
+    wage_of = {look.person: wages.get(look.person or 0, usual) for look in looks}
+    return sum(lead(look, handling_s) / _HOUR_S * wage_of[look.person] for look in looks) / decided
 
 
 def _wages(policy: Policy, emails: Mapping[int, str]) -> dict[int, float]:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from feedback.learning.guesses import Guesses
 from feedback.learning.scene import Scene
-from feedback.store import LookRow, OverrideRow, Store, Vote, WindowRow
+from feedback.review.cases import ON_REQUEST, SECOND_LOOK, is_blind
+from feedback.store import CaseRow, LookRow, OverrideRow, Store, Vote, WindowRow
 from ml_backend.label_config import LabelConfig
 from ml_backend.records import Answer
 from ml_backend.registry import Bundle
@@ -61,29 +62,47 @@ def note_answers(store: Store, scene: Scene, champion: Bundle | None, guesses: G
     return sum(row.changed for row in rows)
 
 
-def of_look(look: LookRow, scene: Scene, task: int, *, confidence: float | None, model: str) -> OverrideRow | None:
-    """The same for a reviewer's verdict; None where it does not count or gives no answer."""
-    if not look.counted or look.answer is None or look.shown is None:
+def of_look(look: LookRow, scene: Scene, case: CaseRow) -> OverrideRow | None:
+    """The same for a reviewer's verdict on a case; None where it does not count, or the model had said nothing.
+
+    What others had proposed is no answer of the model's. `blind` is a look that was shown nothing.
+    """
+    said = _model_said(case)
+    if not look.counted or look.answer is None or said is None:
         return None
-    changed = look.answer != look.shown
+    answer, confidence, model = said
+    changed = look.answer != answer
     return OverrideRow(
         project=scene.project.id,
         annotation=look.annotation,
-        task=task,
+        task=case.task,
         person=look.person,
-        shown=look.shown,
+        shown=answer,
         confidence=confidence,
         model=model,
         said=look.answer,
         changed=changed,
-        blind=False,
-        reason=(look.reason or NOT_GIVEN) if changed else "",
-        segment=segment_of(scene, task),
+        blind=is_blind(case, scene.policy),
+        reason=look.reason if changed else "",  # wherever one is asked for, a look without it does not count
+        segment=segment_of(scene, case.task),
         tier=look.tier,
         policy=scene.policy.hash,
         at_s=look.at_s,
         seen=look.seen,
     )
+
+
+def _model_said(case: CaseRow) -> tuple[Answer, float | None, str] | None:
+    """What the model had said of a case before anybody looked, as (answer, confidence, version).
+
+    Of what had been decided before it may have learned the answer; then only what was proposed is held against it.
+    """
+    if case.proposed_by == "model" and case.proposal is not None:
+        return case.proposal, case.confidence, case.model
+    told = case.opinion
+    if "answer" not in told or case.round > 1 or case.rule in (SECOND_LOOK, ON_REQUEST):
+        return None
+    return Answer.from_key(str(told["answer"])), told.get("confidence"), str(told["model"])
 
 
 def source_reasons(store: Store, scene: Scene) -> dict[int, str]:

@@ -47,6 +47,25 @@ def test_a_stay_is_timed_from_its_coming_to_its_decision():
     assert (second.resolve_s, second.an_hour, second.cost) == (600.0, 60.0, 1.0)  # a minute of 60 an hour
 
 
+def test_each_round_of_a_case_is_timed_from_its_own_beginning():
+    day = 86_400
+    steps = trail(
+        (0, "open", "L2"), (50, "decide", "L2"), (60, "write", "L2"), (day, "reopen", "L2"), (day + 90, "decide", "L2"),
+        (day + 100, "write", "L2"),
+    )  # fmt: skip
+    again = case(1, round=2, resolved_s=day + 100.0)
+    (_, second) = figures([again], {1: steps}, [], [], POLICY, emails={})
+
+    assert (second.cases, second.resolve_s, second.decide_s) == (2, 80.0, 70.0)
+
+
+def test_whoever_has_no_wage_costs_what_the_others_do():
+    steps = trail((0, "open", "L2"), (300, "decide", "L2"))
+    (_, second) = figures([case(1)], {1: steps}, [look(1, 5), look(1, 6)], [], POLICY, emails={5: "ann@x.org"})
+
+    assert second.cost == 2.0  # two minutes of 60 an hour
+
+
 def test_every_stay_in_which_a_clock_ran_out_counts_once():
     late = StepRow(700, "warn", "queued", "L2", body={"breached": True})
     gone = StepRow(900, "escalate", "queued", "L2", body={"breached": True})

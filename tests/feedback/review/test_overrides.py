@@ -10,10 +10,10 @@ import pytest
 
 from feedback.draws import draws
 from feedback.learning.guesses import Guesses
-from feedback.learning.scene import read_scene
+from feedback.learning.scene import Scene, read_scene
 from feedback.policy import read_policy
-from feedback.review.reasons import NOT_GIVEN, note_answers
-from feedback.store import OverrideRow, ProjectRow, Store, WindowRow, open_store
+from feedback.review.reasons import NOT_GIVEN, note_answers, of_look
+from feedback.store import CaseRow, LookRow, OverrideRow, ProjectRow, Store, WindowRow, open_store
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
 from tests.support import stores
@@ -122,3 +122,53 @@ def test_the_draws_of_second_looks_are_their_own():
     assert abs(sum(one < 0.1 for one in second) - 200) < 60
     both = sum(one < 0.1 and other < 0.1 for one, other in zip(second, audit, strict=True))
     assert both < 45  # independent: 20 expected
+
+
+def scene_of(store: Store, text: str) -> Scene:
+    project = store.project("1")
+    assert project is not None
+    config = read_label_config(CONFIG)
+    return read_scene(store, project, read_policy(text), config, config.control("c"))
+
+
+def a_look(answer: Answer = B, **more: object) -> LookRow:
+    made = LookRow(
+        "9", 1, 5, 1, "L2", 0.0, 7, "fix", answer, "boundary", "", {}, A, "", 1.0, None, counted=True, refused=""
+    )
+    return replace(made, **more)
+
+
+def a_case(**more: object) -> CaseRow:
+    opinion = {"model": "m3", "answer": A.key, "confidence": 0.7, "reasons": None}
+    made = CaseRow("1", 1, "queued", "L2", proposal=A, proposed_by="model", confidence=0.8, model="m2", opinion=opinion)
+    return replace(made, **more)
+
+
+@pytest.mark.parametrize(
+    ("case", "held"),
+    [
+        (a_case(), (A, "m2", 0.8)),
+        (a_case(proposal=B, proposed_by="people"), (A, "m3", 0.7)),  # what the first tier said is not the model's
+        (a_case(proposal=B, proposed_by="L2", tier="L3"), (A, "m3", 0.7)),
+        (a_case(proposal=B, proposed_by="people", opinion={}), None),
+        (a_case(proposal=None, proposed_by=""), (A, "m3", 0.7)),
+        (a_case(proposal=B, proposed_by="people", rule="second look"), None),  # it may have learned that very answer
+        (a_case(proposal=B, proposed_by="L2", round=2), None),
+    ],
+)
+def test_a_reviewers_answer_is_held_against_the_models_and_nobody_elses(
+    store: Store, case: CaseRow, held: tuple[Answer, str, float] | None
+):
+    row = of_look(a_look(), scene_of(store, "[tiers.L1]\n[tiers.L2]\n[tiers.L3]"), case)
+
+    assert (None if row is None else (row.shown, row.model, row.confidence)) == held
+    assert row is None or (row.changed, row.blind, row.reason) == (True, False, "boundary")
+
+
+def test_who_reads_blind_is_held_against_the_model_too(store: Store):
+    scene = scene_of(store, "[tiers.L1]\n[tiers.L2]\nblind = true")
+    row = of_look(a_look(verdict="answer", shown=None, reason=""), scene, a_case())
+
+    assert row is not None
+    assert (row.blind, row.changed, row.shown, row.reason) == (True, True, A, "")
+    assert of_look(a_look(counted=False), scene, a_case()) is None
