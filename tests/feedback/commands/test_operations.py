@@ -146,6 +146,14 @@ def test_store_and_backup_are_their_owners_alone(store: Store, folder: Path, tmp
     assert {file.name for file in files} >= {"b.db", "hitl.sqlite3", "hitl-inbox.sqlite3"}
 
 
+def test_a_backup_says_what_is_not_in_it(store: Store, tmp_path: Path, hitl: Hitl):
+    store.receive([said(77, "A")])
+    with store._box.write() as connection:
+        connection.execute(schema.inbox.update().values(delivery=b"half a deli"))
+
+    assert "1 webhook(s) that cannot be taken in are not in it" in hitl("backup", tmp_path / "b.db").output
+
+
 @pytest.mark.parametrize("name", ["hitl.sqlite3", "hitl-inbox.sqlite3", "hitl.sqlite3-wal"])
 def test_a_backup_never_takes_the_place_of_the_store(store: Store, folder: Path, name: str):
     before = store.projection_hash("1")
