@@ -84,9 +84,7 @@ class Inbox:
             with self._box.read() as connection:
                 _FIRST.rows(connection, {})
         except StoreError:
-            with self._box.write() as connection:
-                self._box.lock(connection, "inbox")
-                _TABLE.create(connection, checkfirst=True)
+            self._make()
 
     def receive(self, events: Iterable[Event], *, want: str | None = None) -> None:
         """Keep one delivery; returns once it is durable."""
@@ -142,6 +140,17 @@ class Inbox:
             connection.execute(_TABLE.delete().where(_C.key.in_(found)))
         if self._box is not self._main:
             self._box.leave_no_trace(rewrite=True)
+
+    def _make(self) -> None:
+        try:
+            with self._box.write() as connection:
+                self._box.lock(connection, "inbox")
+                _TABLE.create(connection, checkfirst=True)
+        except StoreError as error:
+            if self._box.path is None:
+                raise
+            hint = "Where the file is damaged, move it away and run `hitl sweep`, which brings what waited in it."
+            raise StoreError(f"the inbox {self._box.path}: {error}", hint=hint) from error
 
     def _insert(self, deliveries: Sequence[bytes]) -> Sequence[int]:
         received_s = self._box.clock()

@@ -284,6 +284,18 @@ def test_many_receive_while_several_take_in_and_each_event_is_there_once(
     assert stores[0].waiting().problems == ()
 
 
+def test_an_inbox_that_is_damaged_is_named_with_what_to_do(tmp_path: Path) -> None:
+    open_store(f"sqlite:///{tmp_path / 'store.db'}").close()
+    (tmp_path / "store-inbox.db").write_bytes(b"not a database at all" * 500)
+
+    with pytest.raises(StoreError, match=r"store-inbox\.db: .*not a database") as refused:
+        open_store(f"sqlite:///{tmp_path / 'store.db'}")
+
+    assert "move it away" in refused.value.hint
+    (tmp_path / "store-inbox.db").unlink()
+    open_store(f"sqlite:///{tmp_path / 'store.db'}").close()
+
+
 def test_an_empty_delivery_is_none(store: Store) -> None:
     store.receive(list[Event]())
 
