@@ -79,6 +79,7 @@ def test_alpha_is_five_times_faster_than_krippendorff() -> None:
     assert ratio >= 5
 
 
+@pytest.mark.filterwarnings("ignore::Warning:crowdkit", "ignore::Warning:pandas")  # crowd-kit is behind pandas
 def test_dawid_skene_is_four_times_faster_than_crowd_kit_with_the_same_labels() -> None:
     module = "crowdkit.aggregation.classification.dawid_skene"
     crowdkit = pytest.importorskip(module, reason="crowd-kit is not installed", exc_type=ImportError)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import os
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cache
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,64 +14,12 @@ from feedback.learning.dataset import Dataset, Row, build
 from feedback.learning.model_voter import Heard, hear_model, out_of_fold, reweighed
 from feedback.learning.opinions import Opinions, weigh
 from feedback.learning.settling import settle
-from feedback.learning.training import train
-from feedback.recipes import digits
 from ml_backend.errors import NotTrained
-from ml_backend.features.cache import FeatureCache
 from ml_backend.label_config import Control
-from ml_backend.models import Recipe
-from ml_backend.models.image import ImageChoices
-from ml_backend.models.text import TextChoices
-from ml_backend.records import Answer, content_hash
+from ml_backend.records import Answer
+from tests.support.crowds import Said, Task, gains, handwriting, hear, rows_of, sms, votes_of
 
-CROWD = (0.95, 0.9, 0.9, 0.35)  # how often each is right; the last is careless
-SEEDS = range(6)
-
-
-@dataclass(frozen=True)
-class Said:
-    task: int
-    person: int
-    answer: Answer
-
-    @property
-    def annotation(self) -> int:
-        return self.task * 100 + self.person
-
-
-@dataclass(frozen=True)
-class Task:
-    """Data with a truth: what people answer, and what models are tried on."""
-
-    data: tuple[Mapping[str, Any], ...]
-    truth: tuple[str, ...]
-    recipe: Recipe
-    field: str = "x"
-
-    @property
-    def control(self) -> Control:
-        return Control("c", "t", "choices", tuple(sorted(set(self.truth))), False, "text", self.field)
-
-
-def votes_of(truth: Sequence[str], right: Sequence[float], *, shared: float, seed: int) -> list[Said]:
-    """One vote on most tasks, two on the share `shared` of them."""
-    rng, labels = random.Random(seed), sorted(set(truth))
-    votes = []
-    for task, label in enumerate(truth):
-        for person in rng.sample(range(len(right)), 2 if rng.random() < shared else 1):
-            wrong = rng.choice([one for one in labels if one != label])
-            votes.append(Said(task, person, Answer("choices", (label if rng.random() < right[person] else wrong,))))
-    return votes
-
-
-def rows_of(votes: Sequence[Said], opinions: Opinions, data: Sequence[Mapping[str, Any]], control: Control) -> Dataset:
-    settled = settle(votes, {}, max_votes=3, opinions=opinions.by_task, sure=0.8).settled
-    return build("c", control.labels, settled, dict(enumerate(data)), dict.fromkeys(range(len(data)), "train"))
-
-
-def hear(dataset: Dataset, votes: Sequence[Said], opinions: Opinions, recipe: Recipe, **options: Any) -> Heard:
-    units = {row.task: content_hash(row.data) for row in dataset.rows}
-    return hear_model(dataset.of("train"), votes, opinions, recipe, field="x", units=units, seed=0, **options)
+SEEDS = range(12)
 
 
 @dataclass
@@ -227,51 +171,13 @@ def test_few_rows_are_left_to_people_and_other_weights_are_another_data_set():
     assert reweighed(dataset, Heard({1: 0.4})) == weighed
 
 
-@cache
-def sms() -> Task:
-    folder = os.environ.get("HITL_DATA_SETS")
-    if not folder:
-        pytest.skip("HITL_DATA_SETS is not set")
-    with (Path(folder) / "sms_spam" / "sms.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    data = tuple({"x": row["text"]} for row in rows)
-    return Task(data, tuple(row["label"] for row in rows), TextChoices(cache=FeatureCache()))
-
-
-@cache
-def handwriting() -> Task:
-    """scikit-learn's digits, as the pictures that our own recipe makes of them."""
-    made = digits.make(data=None, text="", label="", limit=900)
-    data = tuple({"x": task["image"]} for task in made.tasks)
-    return Task(data, tuple(made.truth), ImageChoices(cache=FeatureCache()))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("task", [sms, handwriting])
 def test_with_a_careless_annotator_the_weights_make_the_model_better(task: Callable[[], Task]):
     """Several seeds, and the interval of the gain excludes none: over equal weights, and over people's alone."""
     made = task()
-    gains = np.array([_gains(made, seed) for seed in SEEDS])  # (seeds, 2)
-    mean, reach = gains.mean(axis=0), 2.571 * gains.std(axis=0, ddof=1) / np.sqrt(len(gains))  # Student, 5 degrees
+    gained = np.array([gains(made, seed) for seed in SEEDS])  # (seeds, 2)
+    mean, reach = gained.mean(axis=0), 2.201 * gained.std(axis=0, ddof=1) / np.sqrt(len(gained))  # Student, 11 degrees
 
     assert mean[0] - reach[0] > 0.0, f"over equal weights {mean[0]:+.3f} ± {reach[0]:.3f}"
     assert mean[1] - reach[1] > 0.0, f"over people's weights {mean[1]:+.3f} ± {reach[1]:.3f}"
-
-
-def _gains(task: Task, seed: int) -> tuple[float, float]:
-    order = np.random.default_rng(seed).permutation(len(task.truth)).tolist()
-    learned, unseen = order[:240], order[240:840]
-    data, truth = [task.data[at] for at in learned], [task.truth[at] for at in learned]
-    votes = votes_of(truth, CROWD, shared=0.15, seed=seed)
-    opinions = weigh(votes, by="auto")
-    people = rows_of(votes, opinions, data, task.control)
-    equal = rows_of(votes, Opinions(), data, task.control)
-    equal = replace(equal, rows=tuple(replace(row, weight=1.0) for row in equal.rows))
-    both = reweighed(people, hear(people, votes, opinions, task.recipe))
-
-    def accuracy(dataset: Dataset) -> float:
-        bundle = train(dataset, task.control, task.recipe, config_hash="h", seed=0, now_s=0.0)
-        best = bundle.proba([task.data[at] for at in unseen]).argmax(axis=1)
-        return float(np.mean([bundle.classes[one] == task.truth[at] for one, at in zip(best, unseen, strict=True)]))
-
-    return accuracy(both) - accuracy(equal), accuracy(both) - accuracy(people)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -14,19 +13,9 @@ from feedback.learning.opinions import weigh
 from feedback.learning.settling import settle
 from ml_backend.codecs import codec
 from ml_backend.records import Answer
+from tests.support.crowds import Said
 
 NOISE = (0.02, 0.02, 0.6)  # how far off each is, as a share; the last is careless
-
-
-@dataclass(frozen=True)
-class Said:
-    task: int
-    person: int
-    answer: Answer
-
-    @property
-    def annotation(self) -> int:
-        return self.task * 100 + self.person
 
 
 def number(value: float, noise: float, rng: random.Random) -> Answer:

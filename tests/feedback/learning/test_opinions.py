@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -14,22 +13,12 @@ from feedback.learning.training import train
 from ml_backend.label_config import Control
 from ml_backend.models import recipe_for
 from ml_backend.records import Answer
+from tests.support.crowds import Said
 
 LABELS = ("good", "bad")
 ANSWERS = {label: Answer("choices", (label,)) for label in LABELS}
 CONTROL = Control("kind", "text", "choices", LABELS, False, "text", "text")
 WORDS = {label: [f"{label[0]}word{number}" for number in range(40)] for label in LABELS}
-
-
-@dataclass(frozen=True)
-class Said:
-    task: int
-    person: int
-    answer: Answer
-
-    @property
-    def annotation(self) -> int:
-        return self.task * 100 + self.person
 
 
 def crowd(truth: Sequence[str], *, shared: int, right: Sequence[float], seed: int = 1) -> list[Said]:
