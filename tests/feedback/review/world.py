@@ -93,3 +93,12 @@ class World:
         """What stands in the source project as ground truth."""
         (found,) = [result for one, _number, result in self.site.finals.values() if one == task]
         return str(found[0]["value"]["choices"][0])
+
+
+def open_case(world: World, **policy: object) -> int:
+    """A task over which two people differ, waiting at L2."""
+    world.use(policy_text(**policy), overlap=2)  # type: ignore[arg-type]
+    (task,) = world.site.add("a1 apple red")
+    world.turn()
+    world.disagree(task)
+    return task

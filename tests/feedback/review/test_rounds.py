@@ -1,0 +1,128 @@
+"""A case that is opened again: on request, by chance, by a change of mind, and as a honeypot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from feedback.review.accuracy import reviewers
+from feedback.review.tiers import KEY
+from feedback.signals import SignalDoor
+from tests.feedback.review.world import ADA, CLEO, DAN, EVA, PROJECT, World, open_case, policy_text
+
+
+def ask(world: World, task: int, key: str = "k1") -> None:
+    body = {"project": PROJECT, "task": task, "signal": "human_review", "value": True, "id": key, "note": "I object"}
+    SignalDoor(world.store, clock=world.site.seconds)(body)
+
+
+def test_whoever_asks_for_a_person_gets_one_and_a_proof(world: World):
+    world.use(policy_text(more='[rights]\nwithin = "2h"\n'))
+    (task,) = world.site.add("a1 apple red")
+    world.turn()
+    world.site.answer(task, "tool", person=ADA)
+    world.turn()
+    ask(world, task)
+    world.turn()
+    world.turn()
+
+    case = world.case(task)
+    assert (case.tier, case.why) == ("L2", "I object")
+    assert case.due_s == case.entered_s + 7200
+    (proof,) = world.store.records(PROJECT, "human review")
+    assert (proof.body["case"], proof.body["note"], proof.key) == (case.id, "I object", "k1")
+    world.review("L2", "fix", "fruit", person=CLEO, reason="wrong_label")
+    world.turn()
+    assert world.final(task) == "fruit"
+
+
+def test_asking_again_after_the_answer_begins_another_round(world: World):
+    world.use(policy_text())
+    (task,) = world.site.add("a1 apple red")
+    world.turn()
+    for key, person, label in (("k1", CLEO, "fruit"), ("k2", DAN, "tool")):
+        ask(world, task, key)
+        world.turn()
+        world.review("L2", "fix", label, person=person, reason="wrong_label")
+        world.turn()
+
+    case = world.case(task)
+    assert (case.round, case.state) == (2, "resolved")
+    assert case.answer is not None
+    assert case.answer.value == ("tool",)
+    assert len(world.site.finals) == 2  # one for each round
+
+
+def test_a_share_of_what_people_decided_is_looked_at_again_by_somebody_who_sees_nothing(world: World):
+    world.use(policy_text(share=1.0))
+    (task,) = world.site.add("a1 apple red")
+    world.turn()
+    world.site.answer(task, "tool", person=ADA)
+    world.turn()
+    (copy,) = world.site.waiting(world.site.room_of("L2"), CLEO)
+
+    assert "tool" not in str({name: value for name, value in copy.data.items() if name != "text"})
+    assert world.turn().settled == 1  # until then the first decision stands
+    world.review("L2", "answer", "fruit", person=CLEO)
+    world.turn()
+    assert world.final(task) == "fruit"
+    for _ in range(3):
+        world.turn()
+    assert world.case(task).round == 1
+
+
+def test_a_reviewer_who_changes_their_answer_opens_the_case_again(world: World):
+    task = open_case(world)
+    world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
+    world.turn()
+    room = world.site.room_of("L2")
+    ((number, said),) = world.site.said[room].items()
+    region = dict(said.result[0]) | {"value": {"choices": ["fruit"]}}
+    world.site.said[room][number] = replace(said, result=(region, *said.result[1:]), updated_at=world.site._tick())
+    copy = world.site.copied[room][said.task]
+    world.site.copied[room][said.task] = replace(copy, updated_at=world.site._tick())
+    world.turn()
+
+    case = world.case(task)
+    assert (case.round, case.state, case.why) == (2, "queued", "the answer that decided it was changed")
+    assert case.proposal is not None
+    world.review("L2", "accept", person=DAN)
+    world.turn()
+    assert [result[0]["value"]["choices"][0] for _task, _number, result in world.site.finals.values()] == [
+        "tool",
+        "fruit",
+    ]
+    assert world.turn().notes == ()
+    assert world.case(task).state == "resolved"
+
+
+def test_honeypots_stand_among_the_cases_and_find_who_errs(world: World):
+    text = policy_text(l2='protocol = "panel"\npanel = 2').replace("share = 0.0\n", "share = 0.0\nhoneypots = 1.0\n")
+    world.use(
+        text.replace("[overlap]\nshare = 0.0\nhoneypots = 1.0", "[overlap]\nshare = 0.0").replace(
+            "[audit]\nshare = 0.0\nhoneypots = 1.0", "[audit]\nshare = 0.0"
+        ),
+        overlap=2,
+    )
+    first, second = world.site.add("a1 apple red", "a2 pear old")
+    world.turn()
+    world.disagree(first)
+    for person in (CLEO, DAN):
+        world.review("L2", "fix", "fruit", person=person, reason="boundary")
+    world.turn()
+    assert world.final(first) == "fruit"  # two people alike: now it is known
+    world.disagree(second)
+    room = world.site.room_of("L2")
+    waiting = world.site.waiting(room, EVA)
+    pots = [one for one in waiting if one.data["text"] == "a1 apple red"]
+
+    assert len(waiting) == 2
+    assert len(pots) == 1
+    assert pots[0].data[KEY].startswith("case-")
+    world.turn()  # and it is not cleared away
+    world.review("L2", "answer", "tool", person=EVA, task=pots[0].id)
+    world.turn()
+    (look,) = [one for one in world.store.looks(PROJECT) if one.round == 0]
+    assert (look.person, look.counted) == (EVA, False)
+    assert world.case(first).round == 1
+    (eva,) = [one for one in reviewers(world.store.cases(PROJECT), world.store.looks(PROJECT)) if one.person == EVA]
+    assert (eva.compared, eva.accuracy.value) == (1, 0.0)
