@@ -118,7 +118,7 @@ def read_signal(body: Mapping[str, Any], project: str, policy: Policy, *, now_s:
         raise BodyError(
             f"no signal is called {str(name)[:80]!r}; {guess}", hint="[signals] of the policy declares more."
         )
-    value = body.get("value", kinds[name].kind == "flag")
+    value = body.get("value", True if kinds[name].kind == "flag" else None)
     if problem := kinds[name].problem(value):
         raise BodyError(f"the value of {name} {problem}.")
     task = body.get("task")

@@ -28,17 +28,20 @@ def push(
     callback: Annotated[str, typer.Option(help="A name of \\[notify] that is told the final answer.")] = "",
 ) -> None:
     """Store a signal, as POST /signal does; the next turn routes with it."""
+    from feedback.activating import policy_of
     from feedback.signals import SignalDoor
-    from feedback.wiring import opened, settings_from_environment
+    from feedback.wiring import known_project, opened, settings_from_environment
 
     body: dict[str, Any] = {"project": project, "signal": name, "source": "hitl signal"}
     body |= {"id": number} if number else {"at": _now()}
-    body |= {"value": _value(value)} if value else {}
     body |= {"task": task} if task is not None else {}
     body |= {"key": key} if key else {}
     body |= {"note": note} if note else {}
     body |= {"callback": callback} if callback else {}
     with opened(settings_from_environment()) as store:
+        kind = policy_of(known_project(store, project)).all_signals.get(name)
+        if value:  # a report may be called 4711
+            body["value"] = value if kind is not None and kind.kind in ("text", "choice") else _value(value)
         done = SignalDoor(store)(body)
     typer.echo(f"{'stored' if done['new'] else 'known already'}: {done['id']}")
     if "reason" in done:

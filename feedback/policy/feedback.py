@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from feedback.policy.base import Duration, Section, Share, Texts
+from sampling.routing import number
 
 REASONS = {
     "wrong_label": "The label is wrong",
@@ -99,22 +100,29 @@ class SignalKind(Section):
         >>> SignalKind(kind="number", low=1.0, high=5.0).problem(7)
         'is 7; wanted a number from 1.0 to 5.0'
         """
+        if self.kind == "text" and value is not None:  # which is not repeated
+            fits = isinstance(value, str) and 0 < len(value) <= _LONGEST
+            return "" if fits else f"is no text of 1 to {_LONGEST} characters"
+        fits, wanted = self._fits(value)
+        said = "is missing" if value is None else f"is {value!r:.80}"
+        return "" if fits else f"{said}; wanted {wanted}"
+
+    def _fits(self, value: object) -> tuple[bool, str]:
+        """Whether a value can be this signal's, and what can."""
         if self.kind == "flag":
-            return "" if isinstance(value, bool) else f"is {value!r:.80}; wanted true or false"
-        if self.kind == "number":
-            low, high = (
-                float("-inf") if self.low is None else self.low,
-                float("inf") if self.high is None else self.high,
-            )
-            fits = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
-            return "" if fits else f"is {value!r:.80}; wanted a number from {low} to {high}"
+            return isinstance(value, bool), "true or false"
         if self.kind == "choice":
-            return "" if value in self.options else f"is {value!r:.80}; wanted one of {', '.join(self.options)}"
-        fits = isinstance(value, str) and 0 < len(value) <= _LONGEST
-        return "" if fits else f"is no text of 1 to {_LONGEST} characters"
+            return value in self.options, f"one of {', '.join(self.options)}"
+        if self.kind == "text":
+            return False, "a text"
+        low, high = self.low if self.low is not None else -_BIGGEST, self.high if self.high is not None else _BIGGEST
+        bounds = "" if self.low is self.high is None else f" from {low} to {high}"
+        read = None if isinstance(value, str) else number(value)
+        return read is not None and low <= read <= high, f"a number{bounds}"
 
 
 _LONGEST = 500
+_BIGGEST = 2.0**63  # what JSON and databases keep of a whole number
 HUMAN_REVIEW = "human_review"  # by which somebody asks for a person
 
 # What everybody may push without declaring it; a policy may declare these names anew.

@@ -31,6 +31,7 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "skips": counts.skips,
         "kept_back": counts.kept_back,
         "routed": store.routed(project.id) or None,
+        "signals_waiting": store.parked_count(project.id),
         "people": counts.people,
         "model": _model(store, project.id, champion.version) if champion else None,
         "audit_accuracy": _audit_accuracy(store, project.id),

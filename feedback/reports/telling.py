@@ -34,6 +34,9 @@ def told(status: Figures) -> Iterator[tuple[str, str]]:
         yield "routed", ", ".join(f"{name} {number(count)}" for name, count in routed.items())
     if kept_back := status.get("kept_back"):
         yield "kept back", f"{number(kept_back)} tasks, by a rule of the policy"
+    if waiting := status.get("signals_waiting"):
+        them = "1 waits" if waiting == 1 else f"{number(waiting)} wait"
+        yield "signals", f"{them} for a task with their key: hitl signal list --waiting --project {status['project']}"
     for reason in status.get("parked") or ():
         yield "parked", reason
     for reason in status.get("left_out") or ():

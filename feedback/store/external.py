@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, func, or_, select
 
 from feedback.store import routing_tables, schema
 from feedback.store.engine import Database, plain, stream
@@ -70,6 +70,13 @@ class External:
         query = select(routing_tables.signal).where(table.project == project, table.parked != "").order_by(table.id)
         with self._database.read() as connection:
             return [read_signal(row) for row in connection.execute(query)]
+
+    def parked_count(self, project: str) -> int:
+        """Count them."""
+        table = routing_tables.signal.c
+        query = select(func.count()).where(table.project == project, table.parked != "")
+        with self._database.read() as connection:
+            return int(connection.execute(query).scalar_one())
 
     def join_signal(self, signal: Signal, *, task: int | None, parked: str) -> None:
         """Say which task a parked signal is about, or for which other reason it still waits."""

@@ -10,6 +10,8 @@ import pytest
 
 from feedback.naming import join
 from feedback.policy import read_policy
+from feedback.reports.status import project_status
+from feedback.reports.telling import told
 from feedback.signals import Outcomes, SignalDoor, outcomes
 from feedback.store import Decision, ProjectRow, Standing, Store, open_store
 from ml_backend.errors import BodyError
@@ -87,6 +89,20 @@ def test_the_reason_for_waiting_is_kept_as_it_is_now(store: Store):
 
     (waiting,) = store.parked_signals("7")
     assert waiting.parked.startswith("tasks 5, 6 all have")
+
+
+def test_status_counts_what_waits_for_its_task(store: Store):
+    project = store.project("7")
+    assert project is not None
+    push(store, id="a")
+    push(store, id="b", key="A-18")
+    before = dict(told(project_status(store, project)))
+    add(store, 5, "A-17")
+    join(store, "7", POLICY)
+    after = dict(told(project_status(store, project)))
+
+    assert before["signals"].startswith("2 wait for a task with their key: hitl signal list --waiting --project 7")
+    assert after["signals"].startswith("1 waits")
 
 
 def test_a_number_in_the_data_and_its_text_are_the_same_key(store: Store):

@@ -19,7 +19,8 @@ from tests.support.serving import FakeRegistry
 
 NOW_S = 1_800_000_000.0  # 2027-01-15T08:00:00Z
 POLICY = read_policy(
-    '[signals.risk]\nkind = "number"\nlow = 0.0\nhigh = 1.0\n[notify.crm]\nurl = "https://crm.example.com"'
+    '[signals.risk]\nkind = "number"\nlow = 0.0\nhigh = 1.0\n[signals.weight]\nkind = "number"\n'
+    '[notify.crm]\nurl = "https://crm.example.com"'
 )
 REPORT = {"project": 7, "task": 5, "signal": "user_report", "value": "scam", "id": "r1"}
 
@@ -75,6 +76,11 @@ def test_without_an_id_the_time_makes_a_repeat_known(store: Store):
         ({"signal": "sentiment", "value": True}, "wanted a number"),
         ({"signal": "csat", "value": float("nan")}, "wanted a number from 1.0 to 5.0"),
         ({"signal": "risk", "value": "0.5"}, "wanted a number from 0.0 to 1.0"),
+        ({"signal": "weight", "value": float("inf")}, "is inf; wanted a number"),
+        ({"signal": "weight", "value": 10**30}, "wanted a number"),
+        ({"signal": "thumbs", "value": None}, "is missing; wanted one of up, down"),
+        ({"value": None}, "is missing; wanted a text"),
+        ({"signal": "human_review", "value": True, "task": None}, "asks for a person for one task"),
         ({"signal": "chargeback", "value": 1}, "wanted true or false"),
         ({"value": ""}, "is no text of 1 to 500"),
         ({"value": "x" * 501}, "is no text of 1 to 500"),

@@ -182,6 +182,13 @@ def test_a_signal_is_pushed_once_and_listed(home: Path, store: Store):
     assert "chargeback: 1, mean 1; model none, policy none, decided in nowhere" in outcomes.output
 
 
+def test_a_text_that_looks_like_a_number_stays_a_text(home: Path, store: Store):
+    hitl("signal", "push", "user_report", "--value", "4711", "--task", 3, "--id", "r1", "--project", "7")
+    hitl("signal", "push", "sentiment", "--value", "-0.5", "--task", 3, "--id", "r2", "--project", "7")
+
+    assert [one.value for one in store.signals("7")] == [-0.5, "4711"]
+
+
 def test_the_content_of_a_decision_is_the_stores_own_name_for_it(store: Store):
     data = {"text": "t0", "amount": 0}
 
