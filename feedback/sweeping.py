@@ -124,6 +124,7 @@ def _stretch(
             batch += events.vanished(project, {one: born for one, born in there.items() if one not in shown})
     missing = {one: born for one, born in known.items() if one not in page.shown and (upto is None or one <= upto)}
     batch += events.gone_tasks(project, missing)
+    store.take_in()  # what a webhook brought while the page was read is not missed
     with store.transaction():
         changed += store.append(batch).changed if batch else 0
         note_missed(store, project, changed)

@@ -110,6 +110,22 @@ def test_a_second_sweep_finds_nothing(store: Store):
     assert missed(store, "1") == first.missed
 
 
+def test_what_a_webhook_brings_while_a_page_is_read_was_not_missed(store: Store):
+    pages = FakePages([task(1)], [])
+    run(store, pages)
+    before = missed(store, "1")
+
+    def submit() -> None:
+        pages.annotations[5] = answer(5)
+        store.receive([said(5)])
+
+    pages.before_page = submit
+    run(store, pages)
+
+    assert missed(store, "1") == before
+    assert known(store) == truth(pages)
+
+
 def test_a_sweep_that_was_stopped_goes_on_where_it_was(store: Store):
     pages = FakePages([task(number) for number in range(1, 10)], [])
 
