@@ -15,8 +15,7 @@ from feedback.commands import app
 from feedback.store import open_store
 from ml_backend.records import Answer
 from tests.feedback.review.test_case_rows import an_override
-from tests.feedback.review.test_desk import open_case
-from tests.feedback.review.world import BEN, CLEO, PROJECT, World
+from tests.feedback.review.world import BEN, CLEO, PROJECT, World, open_case
 from tests.support import stores
 
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from feedback.review.tiers import FACTS
 from feedback.signals import SignalDoor
-from feedback.store import open_store
 from tests.feedback.review.world import ADA, BEN, CLEO, DAN, PROJECT, World, policy_text
-from tests.support import stores
 
 PEOPLE = """
 [people."ada@example.com"]
@@ -33,13 +28,9 @@ def rule(to: str, *, name: str = "refund", skills: str = '["refunds"]', more: st
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    store = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
-    store.set_secret("draws", "the same draws in every run")
-    made = World(store, tmp_path / "models")
-    made.site.people = dict(EMAILS)
-    yield made
-    store.close()
+def world(world: World) -> World:
+    world.site.people = dict(EMAILS)
+    return world
 
 
 def routed(world: World, to: str) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,13 +9,11 @@ import pytest
 from feedback.reports.review import case_report
 from feedback.review.tiers import FACTS
 from feedback.routing import why
-from feedback.store import open_store
 from ml_backend.calibration import Scaler
 from ml_backend.label_config import read_label_config
 from ml_backend.models.text import TextChoices
 from ml_backend.registry import Bundle, pack, unpack
 from tests.feedback.review.world import CLEO, DAN, PROJECT, World, policy_text
-from tests.support import stores
 from tests.support.fake_platform import TEXT_CONFIG
 
 SPOKE = "What spoke for the model's answer"
@@ -39,15 +35,6 @@ class Silent:
         import numpy as np
 
         return np.zeros((len(data), 1), np.float32)
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    store = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
-    store.set_secret("draws", "the same draws in every run")
-    made = World(store, tmp_path / "models")
-    yield made
-    store.close()
 
 
 def promote(world: World, version: str = "m36") -> Bundle:
