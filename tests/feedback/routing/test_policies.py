@@ -1,0 +1,80 @@
+"""A policy is simulated before, kept by its hash after, and read again as it was written."""
+
+from __future__ import annotations
+
+import pytest
+
+from feedback.activating import activations, policy_of, policy_of_hash
+from feedback.errors import PolicyError
+from feedback.learning.workshop import Workshop
+from feedback.past import open_tasks_now, past_decisions
+from feedback.policy import read_policy
+from feedback.policy.simulate import simulate
+from feedback.store import ProjectRow
+from tests.feedback.routing.world import SMALL, World, rules
+from tests.support.fake_platform import TEXT_CONFIG
+
+
+def test_a_policy_is_simulated_on_what_was_decided(world: World):
+    old = rules("when = { data.amount.gte = 9000 }\nto = 'L2'")
+    new = rules("when = { data.amount.gte = 3000 }\nto = 'L2'")
+    world.use(old)
+    for number in range(10):
+        world.add(f"t{number}", amount=number * 1000)
+    world.turn()
+    found = simulate(old, new, past_decisions(world.store, "7"))
+
+    assert found.source == "decisions"
+    assert (found.before.tiers, found.after.tiers) == ({"L1": 9, "L2": 1}, {"L1": 3, "L2": 7})
+    assert found.moved == 6
+
+
+def test_a_first_policy_is_simulated_on_the_tasks_as_they_are(world: World):
+    world.use(read_policy(SMALL))
+    for number in range(10):
+        world.add(f"t{number}", amount=number * 1000)
+    world.turn()
+    row = world.store.project("7")
+    assert row is not None
+    new = rules("when = { data.amount.gte = 3000 }\nto = 'L2'")
+    past = open_tasks_now(world.store, row, new, Workshop(lambda: ()), now_s=world.now_s)
+    found = simulate(policy_of(row), new, past)
+
+    assert (found.n, found.moved) == (10, 7)
+
+
+def test_an_activated_policy_is_kept_by_its_hash_and_named_in_the_history(world: World):
+    first, second = rules("when = { data.a = 1 }\nto = 'L2'"), rules("when = { data.a = 2 }\nto = 'L2'")
+    world.use(first)
+    world.use(second)
+    world.use(second)  # nothing new
+    row = world.store.project("7")
+    assert row is not None
+
+    assert policy_of(row) == second
+    assert policy_of_hash(world.store, "7", first.hash) == first
+    assert [(one.hash, one.before, one.who) for one in activations(world.store, "7")] == [
+        (second.hash, first.hash, "test"),
+        (first.hash, "", "test"),
+    ]
+    with pytest.raises(PolicyError, match="no policy abc was ever active"):
+        policy_of_hash(world.store, "7", "abc")
+
+
+def test_reasons_and_questions_keep_the_order_of_the_file_through_the_store(world: World):
+    reasons = '[reasons]\nzone = "Z"\nage = "A"\n'
+    policy = read_policy(reasons + "[feedback.why]\nkind = 'text'\n[feedback.how]\nkind = 'text'")
+    world.use(policy)
+    row = world.store.project("7")
+    assert row is not None
+
+    for read in (policy_of(row), policy_of_hash(world.store, "7", policy.hash)):
+        assert (list(read.reasons), list(read.feedback)) == (["zone", "age"], ["why", "how"])
+
+
+def test_a_stored_policy_that_this_version_cannot_read_is_an_error_with_a_hint(world: World):
+    row = ProjectRow("7", "fake", TEXT_CONFIG, options={"policy": {"version": 9}})
+
+    with pytest.raises(PolicyError, match="active policy of project 7 cannot be read") as caught:
+        policy_of(row)
+    assert "activate a policy file" in caught.value.hint
