@@ -95,7 +95,6 @@ __all__ = [
     "open_store",
 ]
 
-
 _LOG = logging.getLogger(__name__)
 _LOOK_AGAIN_S = 2.0  # for a database that was away
 
@@ -265,6 +264,7 @@ class Store(
 
     def retell(self, project: str, task: Task) -> int:
         """Give a standing task other data, and erase for ever those that it had; gives how many payloads went."""
+        self._inbox.forget(project, task=task.id)
         return erase.retell(self._database, self._log, project, task)
 
     def backup(self, path: str | Path) -> None:

@@ -19,7 +19,7 @@ from feedback.events import Event, of_project
 from feedback.store import Store, Waiting, open_store, schema
 from feedback.store.log import Log
 from tests.support.clock import Clock
-from tests.support.told import said, task, told
+from tests.support.told import at, said, task, told
 
 _HOSTILE = {"result": [{"from_name": "c", "é\ud800": 2**70}], "unique_id": "a\x00b", "lead_time_s": 1e308}
 
@@ -82,6 +82,21 @@ def test_a_person_who_is_forgotten_is_forgotten_in_the_inbox_too(store: Store) -
 
     assert store.waiting().deliveries == 0
     assert store.votes("1") == []
+
+
+def test_a_task_that_is_told_anew_does_not_have_its_old_data_from_the_inbox(store: Store) -> None:
+    store.append(told(task(1, "Xanthippe said so", second=1, created_at=at(0))))
+    store.receive(told(task(1, "Xanthippe said so, too", second=2, created_at=at(0))))
+
+    store.retell("1", task(1, "(forgotten)", second=2, created_at=at(0)))
+    store.take_in()
+
+    held = [schema.payload.c.body, schema.content.c.data]
+    with store._database.read() as connection:
+        kept = b"".join(one for column in held for one in connection.execute(select(column)).scalars())
+    assert b"Xanthippe" not in kept
+    assert [one.data["text"] for one in store.tasks("1")] == ["(forgotten)"]
+    assert store.verify() | {"events": 0} == {"events": 0, "chain": "ok", "projection": "ok"}
 
 
 @pytest.mark.parametrize("whom", [{"person": 3}, {"task": 9}])
