@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from feedback import events
 from feedback.missed import missed
@@ -23,42 +19,9 @@ from feedback.sweeping import Swept, is_due, sweep
 from feedback.unread import unread
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.queue import Page
-from ml_backend.records import Annotation, Task
 from tests.support import stores
+from tests.support.fake_pages import FakePages, known, truth
 from tests.support.told import answer, at, deleted, said, task, told
-
-
-class FakePages:
-    """One project of a Label Studio in memory, read by pages."""
-
-    def __init__(self, tasks: list[Task], annotations: list[Annotation]) -> None:
-        self.tasks = {one.id: one for one in tasks}
-        self.annotations = {one.id: one for one in annotations}
-        self.unreadable: set[int] = set()
-        self.deleted = False
-        self.ours = True
-        self.asked = 0
-        self.before_page: Callable[[], object] = lambda: None
-
-    def page(self, project: str, *, above: int, size: int) -> Page:
-        self.asked += 1
-        self.before_page()
-        numbers = sorted(one for one in self.tasks if one > above)[:size]
-        of = {n: [one for one in self.annotations.values() if one.task == n] for n in numbers}
-        found = tuple((self.tasks[n], tuple(of[n])) for n in numbers if n not in self.unreadable)
-        shown = {n: frozenset(one.id for one in of[n]) for n in numbers}
-        return Page(found, shown, numbers[-1] if len(numbers) == size else None)
-
-    def describe(self, project: str) -> dict[str, Any]:
-        if self.deleted:
-            raise LabelStudioError("No Project matches the given query.", status=404)
-        return {"title": "renamed", "label_config": "<View/>"}
-
-    def newest(self, project: str) -> str:
-        return max((one.updated_at for one in self.tasks.values()), default="")
-
-    def is_ours(self) -> bool:
-        return self.ours
 
 
 @pytest.fixture
@@ -67,16 +30,6 @@ def store(tmp_path: Path) -> Iterator[Store]:
     made.save_project(ProjectRow("1", title="old", label_config="<View/>", connected=True))
     yield made
     made.close()
-
-
-def known(store: Store, project: str = "1") -> tuple[list[int], list[tuple[int, str]]]:
-    annotations = [(one.id, one.updated_at) for one in store.annotations(project)]
-    return [one.id for one in store.tasks(project)], annotations
-
-
-def truth(pages: FakePages) -> tuple[list[int], list[tuple[int, str]]]:
-    living = [one for one in pages.annotations.values() if one.task in pages.tasks]
-    return sorted(pages.tasks), sorted((one.id, one.updated_at) for one in living)
 
 
 def run(store: Store, pages: FakePages, **options: Any) -> Swept:
@@ -287,80 +240,6 @@ def test_a_task_that_no_row_can_hold_costs_only_itself_and_its_reason_is_kept_on
     (said_so,) = unread(store, "1")
     assert said_so.startswith("task 1: a body cannot be written as JSON")
     assert ("left out", said_so) in told_of(project_status(store, store.projects()[0]))
-
-
-class History:
-    """What happens in a Label Studio that gives numbers again, and all that its webhooks tell of it."""
-
-    def __init__(self, project: str) -> None:
-        self.project = project
-        self.pages = FakePages([], [])
-        self.told: list[events.Event] = []
-        self._seconds = count(1)
-
-    def do(self, step: tuple[str, int, int]) -> None:
-        kind, one, other = step
-        second = next(self._seconds)
-        if kind == "import" and one not in self.pages.tasks:
-            made = task(one, f"text {second}", second=second, created_at=at(second), project=self.project)
-            self.pages.tasks[one] = made
-            self.told += told(made)
-        elif kind == "answer" and one in self.pages.tasks and other not in self.pages.annotations:
-            said_so = answer(other, task=one, second=second, created_at=at(second), project=self.project)
-            self.pages.annotations[other] = said_so
-            self.told.append(events.of_annotation(said_so, "webhook"))
-        elif kind == "delete" and one in self.pages.tasks:
-            del self.pages.tasks[one]
-            mine = [two.id for two in self.pages.annotations.values() if two.task == one]
-            for number in mine:
-                del self.pages.annotations[number]
-            self.told.append(deleted(one, entity="task", project=self.project))
-        elif kind == "withdraw" and other in self.pages.annotations:
-            del self.pages.annotations[other]
-            self.told.append(deleted(other, project=self.project))
-
-
-_steps = st.lists(
-    st.tuples(st.sampled_from(["import", "answer", "delete", "withdraw"]), st.integers(1, 2), st.integers(1, 2)),
-    max_size=14,
-)
-
-
-class Moving:
-    """A store whose clock a test moves; each history is told to it as a project of its own."""
-
-    def __init__(self, path: Path) -> None:
-        self.now_s, self.projects = 1000.0, count(1)
-        self.store = open_store(f"sqlite:///{path}", durability="normal", clock=lambda: self.now_s)
-
-
-@pytest.fixture(scope="module")
-def moving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moving]:
-    made = Moving(tmp_path_factory.mktemp("lives") / "store.db")
-    yield made
-    made.store.close()
-
-
-@settings(max_examples=100, deadline=None)
-@given(_steps, st.randoms(use_true_random=False))
-def test_whatever_was_lost_or_late_of_several_lives_a_sweep_makes_good(
-    moving: Moving, steps: list[tuple[str, int, int]], chance: random.Random
-):
-    project = str(next(moving.projects))
-    world = History(project)
-    for step in steps:
-        world.do(step)
-    arrived = [event for event in world.told if chance.random() < 0.7]
-    chance.shuffle(arrived)
-    for event in arrived:
-        moving.now_s += 1
-        moving.store.append([event])
-    moving.now_s += 60
-
-    sweep(moving.store, world.pages, project, clock=lambda: moving.now_s, size=1)
-
-    assert known(moving.store, project) == truth(world.pages)
-    assert moving.store.verify(project)["projection"] == "ok"
 
 
 class Endless:
