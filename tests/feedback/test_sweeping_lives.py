@@ -1,4 +1,4 @@
-"""The promise of sweeps, as a property: numbers are given again, webhooks are lost or late, and a sweep makes it good."""
+"""The promise of sweeps, as a property: numbers are given again, webhooks are lost or late; a sweep makes it good."""
 
 from __future__ import annotations
 
