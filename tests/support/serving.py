@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ml_backend.label_config import Control
+from ml_backend.predictor import Predictor
 from ml_backend.records import Answer
 
 CONFIG = (
@@ -108,3 +109,8 @@ def tasks(*texts: Any) -> list[dict[str, Any]]:
 def said(results: Sequence[Mapping[str, Any]]) -> list[str | None]:
     """What each result answers, None for an empty one."""
     return [one["result"][0]["value"]["choices"][0] if one["result"] else None for one in results]
+
+
+def make(registry: FakeRegistry, **options: Any) -> Predictor:
+    """A predictor over this registry, on a clock that stands still."""
+    return Predictor(registry, **{"load": registry.load, "clock": FakeClock(), **options})
