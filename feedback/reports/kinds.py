@@ -16,6 +16,7 @@ LABELS = ("choices", "pairwise")  # a label is a word
 NUMBERS = ("rating", "number")
 REGIONS = ("labels", "rectanglelabels", "taxonomy")  # a label is JSON, as Label Studio writes it
 KINDS = (*LABELS, *NUMBERS, *REGIONS)
+UNCALIBRATED = "--calibrate-gold is for one label an answer: all else has a distance from gold, and no probability"
 
 
 def analyse_table(
@@ -31,7 +32,10 @@ def analyse_table(
     Raises VotesError naming the first cell that is not of its kind.
     """
     notes = (*table.notes, *notes)
-    if kind == "choices" and all(cell.startswith("[") for cell in table.labels):
+    several = kind == "choices" and all(cell.startswith("[") for cell in table.labels)
+    if calibrate_gold and (several or kind == "number" or kind in REGIONS):
+        notes = (*notes, UNCALIBRATED)
+    if several:
         return _structured("choices", table, gold, notes)
     if kind in LABELS:
         named = name_columns(table.tasks, table.workers, table.labels)

@@ -12,7 +12,7 @@ from feedback.learning.scene import Scene
 from feedback.people.cells import read_cell
 from feedback.reports.analysis import Analysis, analyse
 from feedback.reports.breakdowns import groups_of, months_of
-from feedback.reports.kinds import NUMBERS
+from feedback.reports.kinds import NUMBERS, UNCALIBRATED
 from feedback.reports.quantities import analyse_answers, analyse_numbers
 from feedback.store import Store, Vote
 from feedback.votes import name_columns
@@ -77,6 +77,7 @@ def _analyse(votes: Sequence[Vote], gold: Mapping[str, Answer] | None, calibrate
     answers = [vote.answer for vote in votes]
     kind = answers[0].kind
     numeric, known = kind in NUMBERS, dict[Hashable, Any]()
+    passed_over = (UNCALIBRATED,) if calibrate else ()
     for task, answer in (gold or {}).items():
         known[task] = float(answer.value) if numeric else answer  # type: ignore[arg-type]
     if kind == "choices" and all(single_label(answer) is not None for answer in answers):
@@ -90,7 +91,7 @@ def _analyse(votes: Sequence[Vote], gold: Mapping[str, Answer] | None, calibrate
     if numeric:
         values = [float(answer.value) for answer in answers]  # type: ignore[arg-type]
         if kind == "number":
-            return analyse_numbers(tasks, people, values, gold=known or None)
+            return analyse_numbers(tasks, people, values, gold=known or None, notes=passed_over)
         named = name_columns(tasks, people, values)
         return analyse(named, ordered=True, gold=known or None, calibrate_gold=calibrate, drawn=drawn)
-    return analyse_answers(kind, tasks, people, answers, gold=known or None)
+    return analyse_answers(kind, tasks, people, answers, gold=known or None, notes=passed_over)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from feedback.votes import Floats, Named, name_columns
 from ml_backend.codecs import codec
 from ml_backend.records import Answer
 
+Truth = TypeVar("Truth")  # gold answers by task, as numbers or as answers
 _SHOWN = 10  # tasks to open first
 _FUSIONS: Mapping[str, Callable[..., Sequence[Any]]] = {"labels": fuse_spans, "rectanglelabels": fuse_boxes}
 
@@ -51,7 +52,7 @@ def analyse_numbers(
         in_words(figures["alpha"]),
         tuple(named.tasks[task] for task in widest if found[0].spread[task] > 0),
         {"auto": scored["median"], **scored},
-        _people(named, said, truth),
+        _people(named, lambda known: numbers_apart(votes.tasks, votes.people, said, truth=known), truth),
         tuple(notes),
     )
 
@@ -86,13 +87,13 @@ def analyse_answers(
     truth = None if gold is None else _known(named, gold)
     scored = {name: _score_answers(name, said, truth, distance) for name, said in results.items()}
     worst = sorted((one.support, task) for task, one in chosen.items() if one.support < 1.0)
-    own = answers_apart(named.votes.tasks, named.votes.people, answers, distance)
+    by_whom = named.votes.tasks, named.votes.people, answers, distance
     return Analysis(
         figures,
         in_words(figures["alpha"]),
         tuple(named.tasks[task] for _, task in worst[:_SHOWN]),
         {"auto": scored.get("fusion", scored["medoid"]), **scored},
-        tuple(_plain_person(named, one, "others") for one in own),
+        _people(named, lambda known: answers_apart(*by_whom, truth=known), truth),
         tuple(notes),
     )
 
@@ -133,18 +134,15 @@ def _score_answers(
     return Scored(name, exact / len(truth), None, sum(away) / len(truth))
 
 
-def _people(named: Named, said: Floats, truth: Floats | None) -> tuple[dict[str, Any], ...]:
-    """Gold judges those who answered some of it, the others judge the rest."""
-    votes = named.votes
-    by_gold: Mapping[int, Closeness] = {}
-    if truth is not None:
-        by_gold = {one.person: one for one in numbers_apart(votes.tasks, votes.people, said, truth=truth)}
-    found = []
-    for one in numbers_apart(votes.tasks, votes.people, said):
-        own = by_gold.get(one.person)
-        chosen, against = (own, "gold") if own is not None and own.compared > 1 else (one, "others")
-        found.append(_plain_person(named, chosen, against))
-    return tuple(found)
+def _people(
+    named: Named, apart: Callable[[Truth | None], Sequence[Closeness]], truth: Truth | None
+) -> tuple[dict[str, Any], ...]:
+    """Gold judges those who answered some of it, the others judge the rest; `apart` measures from either."""
+    by_gold = {} if truth is None else {one.person: one for one in apart(truth) if one.compared > 1}
+    return tuple(
+        _plain_person(named, by_gold.get(one.person, one), "gold" if one.person in by_gold else "others")
+        for one in apart(None)
+    )
 
 
 def _plain_person(named: Named, one: Closeness, against: str) -> dict[str, Any]:

@@ -232,6 +232,20 @@ def test_spans_are_fused(tmp_path):
     assert found["consensus"]["auto"]["method"] == "fusion"
     assert found["consensus"]["auto"]["error"] == 0.0
     assert found["agreement"]["percent"]["value"] == pytest.approx(1 / 3, abs=1e-6)
+    who = {one["worker"]: one for one in found["annotators"]}
+    assert {one["against"] for one in who.values()} == {"gold"}
+    assert who["b"]["distance"] == 0.0 < who["a"]["distance"]
+
+
+@pytest.mark.parametrize("kind", ["number", "taxonomy"])
+def test_calibration_that_a_type_does_not_know_is_said_and_not_passed_over(tmp_path, kind):
+    cell = "5" if kind == "number" else "A > B"
+    rows = "".join(f"{who},{task},{cell}\n" for task in range(4) for who in "ab")
+    gold = "task,gold\n" + "".join(f"{task},{cell}\n" for task in range(4))
+
+    found = analysed(tmp_path, f"worker,task,label\n{rows}", "--type", kind, "--calibrate-gold", 2, gold=gold)
+
+    assert any("--calibrate-gold" in note for note in found["notes"])
 
 
 def test_several_choices_at_once_are_compared_by_overlap(tmp_path):

@@ -125,6 +125,15 @@ def test_gold_is_compared_for_every_type_of_answer(answers, cell):
         analyse_scene(scene(votes), gold={"1": "[{"})
 
 
+def test_what_calibration_passes_over_is_said():
+    votes = [(task, person, Answer("labels", ((task, task + 5, "PER"),))) for task in range(5) for person in range(3)]
+    cell = '[{"start": 1, "end": 6, "labels": ["PER"]}]'
+
+    assert any(
+        "--calibrate-gold" in note for note in analyse_scene(scene(votes), gold={"1": cell}, calibrate_gold=1).notes
+    )
+
+
 def test_without_a_file_the_gold_book_judges():
     votes = choices(dict.fromkeys(range(20), "aab"))
     known = {task: Answer("choices", ("a" if task < 15 else "b",)) for task in range(20)}
