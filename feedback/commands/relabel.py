@@ -30,22 +30,19 @@ def relabel(
             f"--where {where!r} is not understood, or both --map and --split are given.",
             hint="hitl relabel 12 --where label=X, and --map X=Y or --split X=a,b,c.",
         )
-    given = (mapped or split).partition("=")
-    if given[1] and given[0] != label:
-        raise VotesError(f"--where names {label!r}, and the change {given[0]!r}; wanted the same label.")
+    to, parts = renamed(label, mapped=mapped, split=split)
     with opened(settings_from_environment()) as store:
         row = known_project(store, project)
         policy, config = policy_of(row), read_label_config(row.label_config)
         scene = read_scene(store, row, policy, config, config.control(policy.model.control))
-        parts = [part.strip() for part in given[2].split(",") if part.strip()]
         done = renew(
             store,
             project,
             scene.votes,
             scene.control.labels,
             label=label,
-            to=parts[0] if mapped and parts else "",
-            split=parts if split else (),
+            to=to,
+            split=parts,
             now_s=time.time(),
         )
         everybody = {vote.person for vote in scene.votes}
@@ -60,3 +57,24 @@ def relabel(
             f"{stuck} of these tasks were answered by everybody. Label Studio hands nobody a task twice: "
             "let another person answer them, or change the answers in the Data Manager."
         )
+
+
+def renamed(label: str, *, mapped: str, split: str) -> tuple[str, tuple[str, ...]]:
+    """What takes the label's place, by the options of `hitl relabel`: one other label, or several, or neither.
+
+    Raises VotesError where an option names another label, or none that takes its place.
+
+    >>> renamed("ads", mapped="ads=Yes, surely", split=""), renamed("rude", mapped="", split="rude=hate,insult")
+    (('Yes, surely', ()), ('', ('hate', 'insult')))
+    """
+    from feedback.errors import VotesError
+
+    change = mapped or split
+    rest = change.removeprefix(f"{label}=").strip()
+    parts = tuple(part.strip() for part in rest.split(",") if part.strip())
+    if change and (rest == change.strip() or not parts):
+        raise VotesError(
+            f"--where names {label!r}, and the change is {change!r}; wanted the same label and what takes its place.",
+            hint=f"--map {label}=Y for a new name, or --split {label}=a,b,c for several labels.",
+        )
+    return (rest, ()) if mapped else ("", parts)

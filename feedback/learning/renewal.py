@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from feedback.errors import VotesError
 from feedback.store import Store, Vote
@@ -12,6 +13,7 @@ from ml_backend.records import Answer
 
 _KIND = "relabel"
 _ALL = 10_000  # records; one for each command
+_DRAWN = ("labels", "rectanglelabels")  # regions, each with its label last
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +100,25 @@ def renewed(votes: Iterable[Vote], changes: Sequence[Renewal]) -> Renewed:
     return Renewed(tuple(kept), dict(stale))
 
 
-def _labels(answer: Answer) -> tuple[object, ...]:
-    value = answer.value
-    return value if answer.kind == "choices" and isinstance(value, tuple) else (value,)
+def _labels(answer: Answer) -> set[object]:
+    """Every label that an answer holds: chosen, at the end of what is drawn, or on the way of a path."""
+    value: Any = answer.value
+    if not isinstance(value, tuple):
+        return {value}
+    if answer.kind in _DRAWN:
+        return {one[-1] for one in value}
+    return {part for one in value for part in (one if isinstance(one, tuple) else (one,))}
 
 
 def _translated(answer: Answer, old: str, new: str) -> Answer:
-    if isinstance(answer.value, tuple):
-        return Answer(answer.kind, tuple(sorted({new if one == old else str(one) for one in answer.value})))
-    return Answer(answer.kind, new)
+    value: Any = answer.value
+    if not isinstance(value, tuple):
+        return Answer(answer.kind, new)
+    return Answer(answer.kind, tuple(sorted({_named(one, old, new) for one in value})))
+
+
+def _named(part: Any, old: str, new: str) -> Any:
+    """The same part of an answer with the new label in the place of the old one."""
+    if isinstance(part, tuple):
+        return tuple(_named(one, old, new) for one in part)
+    return new if part == old else part

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from feedback.commands import app
+from feedback.commands.relabel import renamed
 from feedback.errors import VotesError
 from feedback.events import of_task
 from feedback.people.goldbook import gold_tasks
@@ -133,3 +134,19 @@ def test_relabel_says_what_it_did_and_refuses_what_it_does_not_understand(store:
         hitl("relabel", 7, "--where", "person=4")
     with pytest.raises(VotesError, match="same label"):
         hitl("relabel", 7, "--where", "label=spam", "--map", "ham=advert")
+
+
+@pytest.mark.parametrize(
+    "change", [("--map", "advert"), ("--map", "spam="), ("--split", "advert"), ("--split", "spam= ,")]
+)
+def test_a_change_that_names_no_new_label_makes_nothing_stale(store: Store, change: tuple[str, str]):
+    with pytest.raises(VotesError, match="same label"):
+        hitl("relabel", 7, "--where", "label=spam", *change)
+
+    assert store.records("7", "relabel") == []
+
+
+def test_a_label_may_hold_a_comma_or_an_equals_sign():
+    assert renamed("a=b", mapped="a=b=Yes, surely", split="") == ("Yes, surely", ())
+    assert renamed("spam", mapped="", split="spam= ads,fraud ,") == ("", ("ads", "fraud"))
+    assert renamed("spam", mapped="", split="") == ("", ())

@@ -45,6 +45,23 @@ def test_a_split_label_is_stale_until_it_is_said_anew(store: Store):
     assert [one.task for one in edited.votes] == [2, 3]  # changed since, and given since
 
 
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [
+        ("labels", ((0, 4, "spam"), (0, 4, "advert"), (9, 12, "ham")), ((0, 4, "advert"), (9, 12, "ham"))),
+        ("rectanglelabels", ((1.0, 2.0, 3.0, 4.0, 0.0, 1.0, "spam"),), ((1.0, 2.0, 3.0, 4.0, 0.0, 1.0, "advert"),)),
+        ("taxonomy", (("spam", "ham"), ("ham",)), (("advert", "ham"), ("ham",))),
+    ],
+)
+def test_labels_of_spans_boxes_and_paths_are_translated_too(store: Store, kind: str, before: tuple, after: tuple):
+    said = [Vote(1, "kind", 1, Answer(kind, before), 11, 5.0, None, None)]
+    renew(store, "7", said, LABELS, label="spam", to="advert", now_s=9.0)
+    (found,) = renewed(said, renewals(store, "7")).votes
+
+    assert found.answer.kind == kind
+    assert sorted(found.answer.value) == sorted(after)  # type: ignore[call-overload]
+
+
 def test_changes_follow_each_other(store: Store):
     said = [vote(1, "spam"), vote(2, "advert")]
     renew(store, "7", said, LABELS, label="spam", to="advert", now_s=1.0)
