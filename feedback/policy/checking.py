@@ -6,8 +6,11 @@ from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
-from feedback.policy.decide import NO_CERTIFICATE
-from feedback.policy.rules import AUTO, HOLD
+from feedback.policy.decide import NO_CERTIFICATE, of_data
+from feedback.policy.explain import words
+from feedback.policy.people import Tier
+from feedback.policy.reach import contradiction, implies
+from feedback.policy.rules import AUTO, HOLD, OPERATORS
 from feedback.policy.schema import Policy
 from sampling.routing import Compare, Condition, Not
 
@@ -33,8 +36,11 @@ def warnings(
     for rule, test in tests:
         if labels is not None and test.field == "model.label":
             found += _unknown_labels(rule, test, labels)
-        if data is not None and test.field.startswith("data."):
-            found += _unknown_field(f"routing.{rule}", test.field.removeprefix("data."), data)
+        if test.field.startswith("data."):
+            here = f"routing.{rule}"
+            field = test.field.removeprefix("data.")
+            found += _like_a_test(here, test.field) if data is None else _unknown_field(here, field, data)
+        found += _unknown_option(rule, test, policy)
     return list(dict.fromkeys(found))
 
 
@@ -48,12 +54,19 @@ def _outcomes(policy: Policy) -> Iterator[str]:
 
 
 def _order(policy: Policy) -> Iterator[str]:
-    """A rule that asks just what an earlier one asks is never reached."""
-    first: dict[Condition, str] = {}
+    """A rule that nothing can meet, or that an earlier one leaves nothing."""
+    earlier: list[tuple[str, Condition]] = []
     for rule, condition in zip(policy.routing, policy.conditions(), strict=True):
-        if earlier := first.get(condition):
-            yield f"routing.{rule.id} is never reached: {earlier} asks the same before it."
-        first.setdefault(condition, rule.id)
+        before, asks = next(((name, one) for name, one in earlier if implies(condition, one)), ("", condition))
+        if parts := contradiction(condition, policy.all_signals):
+            both = " and ".join(words(part, policy) for part in parts)
+            yield f"routing.{rule.id} is never met: nothing is such that {both}."
+        elif before and implies(asks, condition):
+            yield f"routing.{rule.id} is never reached: {before} asks the same before it."
+        elif before:
+            yield f"routing.{rule.id} is never reached: whatever meets it meets {before} before."
+        if not parts:
+            earlier.append((rule.id, condition))
 
 
 def _tiers(policy: Policy) -> Iterator[str]:
@@ -64,12 +77,27 @@ def _tiers(policy: Policy) -> Iterator[str]:
         skilled = [one for one in policy.people.values() if name in one.tiers and set(tier.skills) <= set(one.skills)]
         if tier.skills and name in listed and not skilled:
             yield f"tiers.{name}: nobody there has {', '.join(tier.skills)}."
-        if tier.on_breach == "escalate" and policy.tier_after(name) is None and (tier.resolve or tier.first_action):
+        clock = tier.resolve or tier.first_action
+        if tier.on_breach == "escalate" and policy.tier_after(name) is None and clock:
             yield f"tiers.{name}: a breach escalates, and there is no tier after it."
+        if name == policy.first_tier:
+            yield from _of_the_source(name, tier)
+        if tier.resolve and tier.resolve_s < tier.first_action_s:
+            yield f"tiers.{name}: it is to be decided within {tier.resolve}, and begun within {tier.first_action} only."
         if tier.readers > 1 and name in listed:
             many = sum(name in one.tiers for one in policy.people.values())
             if many < tier.readers:
                 yield f"tiers.{name}: {tier.readers} readers are wanted, and {many} may answer there."
+
+
+def _of_the_source(name: str, tier: Tier) -> Iterator[str]:
+    """What only review projects of ours can do."""
+    ours = sorted({"protocol", "panel", "min_agreement", "blind", "actions", "own_cases"} & tier.model_fields_set)
+    changed = [key for key in ours if getattr(tier, key) != Tier.model_fields[key].default]
+    if changed:
+        yield f"tiers.{name}: {', '.join(changed)} is for review projects; in the source [overlap] asks several."
+    if tier.on_breach == "reassign":
+        yield f"tiers.{name}: a breach cannot give a task of the source project to another person; it is only told."
 
 
 def _skills(policy: Policy) -> Iterator[str]:
@@ -99,10 +127,31 @@ def _unknown_labels(rule: str, test: Compare, labels: Collection[str]) -> Iterat
             yield f"routing.{rule}: the project has no label {named!r}; {guess}"
 
 
+def _unknown_option(rule: str, test: Compare, policy: Policy) -> Iterator[str]:
+    name = test.field.removeprefix("signal.")
+    options = policy.all_signals[name].options if name in policy.all_signals else ()
+    for named in test.operand if isinstance(test.operand, tuple) else (test.operand,):
+        if options and isinstance(named, str) and named not in options:
+            yield f"routing.{rule}: {test.field} is never {named!r}; it is one of {', '.join(options)}."
+
+
+def _like_a_test(where: str, field: str) -> Iterator[str]:
+    """data.amount.gtee is a field within data.amount to us, and hardly to whoever wrote it."""
+    inner, _, last = field.rpartition(".")
+    if inner != "data" and (near := get_close_matches(last, OPERATORS, n=1, cutoff=0.75)):
+        yield f"{where}: {field} is read as a field within {inner}; did you mean the test {inner}.{near[0]}?"
+
+
 def _unknown_field(where: str, field: str, data: Collection[Mapping[str, Any]]) -> Iterator[str]:
-    name = field.partition(".")[0]
+    name, read = field.partition(".")[0], of_data(field)
     known = {key for one in data for key in one}
-    if data and name not in known and field not in known:
+    if not data or any(read(one) is not None for one in data):
+        return
+    if name not in known and field not in known:
         near = get_close_matches(name, list(known), n=1)
         guess = f"did you mean data.{near[0]}?" if near else f"they have {', '.join(sorted(known)[:20])}."
         yield f"{where}: no task has data.{name}; {guess}"
+    elif name != field and (like := list(_like_a_test(where, f"data.{field}"))):
+        yield from like
+    elif name != field:
+        yield f"{where}: no task has data.{field}, though some have data.{name}."

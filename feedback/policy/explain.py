@@ -42,7 +42,9 @@ def explain(policy: Policy) -> list[str]:
     return [
         *_routing(policy),
         *_tiers(policy),
+        *_calendars(policy),
         *_people(policy),
+        *_reasons(policy),
         *_questions(policy),
         *_second_look(policy),
         _rights(policy),
@@ -118,11 +120,15 @@ def _tiers(policy: Policy) -> Iterator[str]:
 
 
 def _tier(policy: Policy, name: str, tier: Tier) -> Iterator[str]:
-    yield "the Label Studio project itself" if name == policy.first_tier else "a review project"
-    how = {"single": "one person decides", "two-reader": "two read apart, a third settles"}
-    yield how.get(tier.protocol, f"a panel of {tier.panel} votes")
-    if tier.blind:
-        yield "blind: the model's answer and earlier votes are kept from whoever looks"
+    first = name == policy.first_tier
+    if first:
+        yield "the Label Studio project itself"
+    else:
+        yield "a review project"
+        how = {"single": "one person decides", "two-reader": "two read apart, a third settles"}
+        yield how.get(tier.protocol, f"a panel of {tier.panel} votes, more than {tier.min_agreement:.0%} decide")
+        if tier.blind:
+            yield "blind: the model's answer and earlier votes are kept from whoever looks"
     if tier.skills:
         yield f"needs {', '.join(tier.skills)}"
     if tier.first_action:
@@ -135,11 +141,23 @@ def _tier(policy: Policy, name: str, tier: Tier) -> Iterator[str]:
     if tier.first_action or tier.resolve:
         breach = {
             "escalate": f"escalates to {after}" if after else "is only told",
-            "reassign": "goes to another person",
+            "reassign": "is only told" if first else "goes to another person",
         }
         yield f"a breach {breach.get(tier.on_breach, 'is only told')}"
     skip = {"escalate": "escalates", "requeue": "gives it to others", "ignore": "means nothing"}
     yield f"a skip {skip[tier.skip_means]}"
+
+
+def _calendars(policy: Policy) -> Iterator[str]:
+    for name, one in policy.calendars.items():
+        free = f", and never on {', '.join(one.holidays)}" if one.holidays else ""
+        yield f"The hours of {name}: {', '.join(one.days)} {', '.join(one.hours)} in {one.timezone}{free}."
+
+
+def _reasons(policy: Policy) -> Iterator[str]:
+    if len(policy.tiers) > 1:
+        titles = "; ".join(title or code for code, title in policy.reasons.items())
+        yield f"Whoever does not accept what is proposed in a review project says why: {titles}."
 
 
 def _people(policy: Policy) -> Iterator[str]:
@@ -172,7 +190,9 @@ def _second_look(policy: Policy) -> Iterator[str]:
 
 
 def _rights(policy: Policy) -> str:
-    when = {"on request": "when they ask", "always": "without asking", "never": "never"}[policy.rights.human_review]
+    if policy.rights.human_review == "never":
+        return "Nobody gets a person's review for the asking: the decisions are about no person."
+    when = {"on request": "when they ask", "always": "without asking"}[policy.rights.human_review]
     within = f", within {policy.rights.within}" if policy.rights.within else ""
     return f"Whoever an automated decision is about gets a person's review {when}{within}."
 

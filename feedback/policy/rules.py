@@ -20,7 +20,7 @@ AUTO, HOLD = "auto", "hold"  # what `to` may say beside a tier
 
 _DEEPEST = 8  # conditions within conditions; deeper than that nobody reads aloud
 _ORDERED = ("gt", "gte", "lt", "lte")
-_OPERATORS = ("eq", "ne", *_ORDERED, "in", "not_in", "matches", "contains", "exists")
+OPERATORS = ("eq", "ne", *_ORDERED, "in", "not_in", "matches", "contains", "exists")
 _LONGEST_LIST = 10_000
 _BIGGEST = 2**53
 
@@ -95,7 +95,7 @@ def _tests(
         return [_test(path, "eq", value, signals, calendars)]
     if not value:
         raise ValueError(f"{path} is held against nothing; wanted a test such as {path}.gte = 5")
-    is_tests = all(key in _OPERATORS for key in value) and not any(isinstance(one, Mapping) for one in value.values())
+    is_tests = all(key in OPERATORS for key in value) and not any(isinstance(one, Mapping) for one in value.values())
     if is_tests:
         return [_test(path, operator, operand, signals, calendars) for operator, operand in value.items()]
     found: list[Condition] = []
@@ -127,7 +127,7 @@ def _test(
         raise ValueError(f"{where} is {operand!r:.60}; only numbers, durations and dates have an order")
     if operator in _ORDERED and kind == "text" and path != "time.date":
         raise ValueError(f"{where}: {path} is a text and has no order")
-    return Compare(path, operator, read)  # type: ignore[arg-type]  # one of _OPERATORS: `_tests` saw to it
+    return Compare(path, operator, read)  # type: ignore[arg-type]  # one of OPERATORS: `_tests` saw to it
 
 
 def _kind(path: str, operator: str, signals: Mapping[str, SignalKind]) -> fields.Kind:
@@ -136,7 +136,7 @@ def _kind(path: str, operator: str, signals: Mapping[str, SignalKind]) -> fields
     except ValueError:
         known, _, last = path.rpartition(".")
         if operator == "eq" and (known in fields.FIELDS or known.removeprefix("signal.") in signals):
-            raise ValueError(f"{path}: {last!r} is no test; wanted {', '.join(_OPERATORS)}") from None
+            raise ValueError(f"{path}: {last!r} is no test; wanted {', '.join(OPERATORS)}") from None
         raise
 
 

@@ -172,6 +172,9 @@ def _dangling(policy: Policy) -> list[str]:
     for name, tier in policy.tiers.items():
         found.append(_unknown(f"tiers.{name}.calendar is {tier.calendar!r}", tier.calendar, policy.calendars))
         found += [_unknown(f"tiers.{name}.notify names {one!r}", one, policy.notify) for one in tier.notify]
+    last = list(policy.tiers)[-1]
+    if last != policy.first_tier and not {"accept", "fix", "reject"} & set(policy.tiers[last].actions):
+        found.append(f"tiers.{last}.actions: nobody could decide there, and there is no tier after it")
     for email, person in policy.people.items():
         found.append(_unknown(f"people.{email}.calendar is {person.calendar!r}", person.calendar, policy.calendars))
         found += [_unknown(f"people.{email}.tiers names {one!r}", one, policy.tiers) for one in person.tiers]

@@ -40,6 +40,18 @@ def rule(when: str, to: str = "L1") -> str:
             "feedback.risk.entity: no task has data.amuont; did you mean data.amount?",
         ),
         ('[tasks]\nkey = "order.id"', "tasks.key: no task has data.order"),
+        (rule("{ data.amount.gte = 5, data.amount.lt = 1 }"), "routing.one is never met: nothing is such that"),
+        (rule("{ model.confidence.gte = 95 }"), "never met: nothing is such that model.confidence is at least 95"),
+        (
+            '[[routing]]\nid = "a"\nwhen = { data.a.gte = 1 }\nto = "L1"\n' + rule("{ data.a.gt = 5, data.b = 2 }"),
+            "routing.one is never reached: whatever meets it meets a before",
+        ),
+        (rule("{ data.amount.gtee = 5 }"), "read as a field within data.amount; did you mean the test data.amount.gte"),
+        (rule("{ data.amount.euro = 5 }"), "no task has data.amount.euro, though some have data.amount"),
+        (rule('{ signal.thumbs = "sideways" }'), "signal.thumbs is never 'sideways'; it is one of up, down"),
+        ('[tiers.L1]\nresolve = "4h"\non_breach = "reassign"', "tiers.L1: a breach cannot give a task of the source"),
+        ('[tiers.L1]\nprotocol = "panel"\npanel = 3', "tiers.L1: panel, protocol is for review projects"),
+        ('[tiers.L1]\nresolve = "1h"\nfirst_action = "2h"', "decided within 1h, and begun within 2h only"),
         ('[feedback.topic]\noptions = ["x", "y"]', "feedback.topic: that is the control that is learned"),
     ],
 )
@@ -49,5 +61,11 @@ def test_what_will_surprise_is_said_before_it_is_active(text: str, says: str):
     assert any(says in one for one in found)
 
 
+def test_a_misspelt_test_is_seen_without_any_task():
+    assert "did you mean the test data.text.matches" in warnings(read_policy(rule('{ data.text.match = "x" }')))[0]
+
+
 def test_a_plain_policy_surprises_nobody():
     assert warnings(read_policy("")) == []
+    nested = read_policy(rule("{ data.customer.standing = 'new', data.amount.gte = 5, data.amount.lt = 9 }"))
+    assert warnings(nested, data=[{"customer": {"standing": "new"}, "amount": 3}]) == []

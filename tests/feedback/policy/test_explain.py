@@ -86,3 +86,31 @@ within = "2d"
     assert "Signals from outside may name a task by its order_id." in said
     assert "costs 25." in said
     assert "gets a person's review when they ask, within 2d." in said
+
+
+def test_what_holds_for_the_source_project_alone_is_not_said_of_it_as_of_a_review_project():
+    text = '[tiers.L1]\nresolve = "4h"\non_breach = "reassign"\n[tiers.L2]\nprotocol = "panel"\npanel = 3\n'
+    said = "\n".join(explain(read_policy(text)))
+
+    assert "Tier L1: the Label Studio project itself, decided within 4h, a breach is only told" in said
+    assert "Tier L2: a review project, a panel of 3 votes, more than 50% decide" in said
+
+
+def test_reasons_hours_and_rights_are_read_aloud():
+    text = """
+[tiers.L1]
+[tiers.L2]
+[calendars.office]
+timezone = "Europe/Berlin"
+holidays = [2026-12-25]
+[reasons]
+wrong = "The label is wrong"
+gap = "The guideline does not say"
+[rights]
+human_review = "never"
+"""
+    said = "\n".join(explain(read_policy(text)))
+
+    assert "says why: The label is wrong; The guideline does not say." in said
+    assert "The hours of office: mon, tue, wed, thu, fri 09:00-17:00 in Europe/Berlin, and never on 2026-12-25." in said
+    assert "Nobody gets a person's review for the asking" in said

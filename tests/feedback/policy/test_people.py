@@ -84,6 +84,7 @@ def test_what_reviewing_needs_can_be_read_from_the_policy():
         ("[calendars.c]\nholidays = ['25.12.2026']", "is no date"),
         ("[calendars.c]\nholidays = [1]", "1 is no date"),
         ("[tiers.L1]\nactions = []", "tiers.L1.actions is empty"),
+        ("[tiers.L1]\n[tiers.L2]\nactions = ['escalate']", "tiers.L2.actions: nobody could decide there"),
         ("[tiers.L1]\nresolve = '3651d'", "'3651d' is longer than ten years"),
         ("[tiers.L1]\n[tiers.L2]\nprotocol = 'panel'\npanel = 3\nmin_agreement = 1.0", "min_agreement is 1.0"),
         ('[people."a@b.c"]\nwage = inf', "people.a@b.c.wage is inf"),
