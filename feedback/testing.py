@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from feedback.votes import Ints, Votes
 
 Measure = Callable[[Votes], Coefficient]
 Method = Callable[[Votes], Consensus]
+_Found = TypeVar("_Found")
 
 _NEARLY = 1e-6  # sums in another order
 _MUCH_WORSE = 0.03  # accuracy below the majority's on a crowd of mostly careful people
@@ -33,12 +35,8 @@ def check_measure(measure: str | Measure) -> None:
     >>> check_measure("alpha")
     """
     ask = agreement.measure(measure) if isinstance(measure, str) else measure
-    for name, votes in crowds():
-        before = votes.labels.copy()
-        found = ask(votes)
+    for name, votes, found in _asked(ask, _same, "figure"):
         _figure(name, found, votes)
-        _demand(np.array_equal(before, votes.labels), f"{name}: the votes are left as they are")
-        _demand(_same(found, ask(votes)), f"{name}: the same votes give the same figure")
         _demand(_same(found, ask(shuffled(votes))), f"{name}: names and order of votes make no difference")
     _demand(ask(_told(0.95)).value > ask(_told(0.6)).value, "careful people agree more than careless ones")
     alike = ask(Votes(np.repeat(np.arange(40), 2), np.tile([0, 1], 40), np.repeat(np.arange(40) % 2, 2)))
@@ -58,12 +56,8 @@ def check_method(method: str | Method) -> None:
     >>> check_method("majority")
     """
     settle = consensus.method(method) if isinstance(method, str) else method
-    for name, votes in crowds():
-        before = votes.labels.copy()
-        found = settle(votes)
+    for name, votes, found in _asked(settle, lambda a, b: np.array_equal(a.proba, b.proba), "consensus"):
         _rows(name, found, votes)
-        _demand(np.array_equal(before, votes.labels), f"{name}: the votes are left as they are")
-        _demand(np.array_equal(found.proba, settle(votes).proba), f"{name}: the same votes give the same consensus")
         other, tasks = _renamed(votes)
         moved = settle(other).proba[tasks]
         _demand(
@@ -89,6 +83,18 @@ def crowds() -> Iterator[tuple[str, Votes]]:
     yield "twelve labels, a careless person", _crowd(4, (0.9, 0.9, 0.9, 0.1), n=120, k=12)[0]
     sure = _crowd(5, (0.95, 0.95, 0.95), n=50, k=2)[0]
     yield "a task that nobody answered", Votes(sure.tasks, sure.people, sure.labels, 52, 4, 2)
+
+
+def _asked(
+    ask: Callable[[Votes], _Found], alike: Callable[[_Found, _Found], bool], what: str
+) -> Iterator[tuple[str, Votes, _Found]]:
+    """What an implementation says of each crowd; asking changes nothing, neither the votes nor the next answer."""
+    for name, votes in crowds():
+        before = votes.labels.copy()
+        found = ask(votes)
+        _demand(np.array_equal(before, votes.labels), f"{name}: the votes are left as they are")
+        _demand(alike(found, ask(votes)), f"{name}: the same votes give the same {what}")
+        yield name, votes, found
 
 
 def shuffled(votes: Votes) -> Votes:
