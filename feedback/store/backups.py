@@ -91,7 +91,7 @@ def _forget_again(
 
 
 def _aside(target: Path) -> Path:
-    """Give the replaced store another name, once nobody has it open."""
+    """Give the replaced store another name, once nobody has it open; until another takes it, it has the old one, too."""
     with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(target, timeout=1.0)) as connection:
         try:
             connection.execute("PRAGMA journal_mode=DELETE")  # needs the file for itself, and empties the -wal into it
@@ -106,7 +106,10 @@ def _aside(target: Path) -> Path:
         rest = target.with_name(target.name + ending)
         if rest.exists():
             rest.replace(kept.with_name(kept.name + ending))
-    target.replace(kept)
+    try:
+        os.link(target, kept)  # whoever is killed here leaves a store, the one or the other
+    except OSError:  # not every file system can
+        target.replace(kept)
     return kept
 
 

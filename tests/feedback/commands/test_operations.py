@@ -136,6 +136,33 @@ def test_a_store_that_is_broken_is_replaced_by_its_backup(store: Store, folder: 
     assert "run `hitl forget` again for all who were forgotten since" in done.output
 
 
+def test_a_restore_that_is_killed_leaves_the_store_that_was(
+    store: Store, folder: Path, tmp_path: Path, hitl: Hitl, monkeypatch: pytest.MonkeyPatch
+):
+    hitl("backup", tmp_path / "b.db")
+    store.append([said(55, "A", task=2, person=9)])
+    before = store.projection_hash("1")
+    store.close()
+    replace_by = Path.replace
+
+    def killed(self: Path, target: Path) -> Path:
+        if self.name.endswith(".restoring"):
+            raise KeyboardInterrupt
+        return replace_by(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        CliRunner().invoke(app, ["restore-backup", str(tmp_path / "b.db")])
+
+    again = opened(folder)
+    assert again.projection_hash("1") == before
+    again.close()
+    hitl("restore-backup", tmp_path / "b.db")
+    again = opened(folder)
+    assert 9 not in {vote.person for vote in again.votes("1")}
+    again.close()
+
+
 def test_store_and_backup_are_their_owners_alone(store: Store, folder: Path, tmp_path: Path, hitl: Hitl):
     (tmp_path / "b.db").touch(mode=0o644)
     store.receive([said(77, "A")])
