@@ -52,7 +52,9 @@ def suggestions(scene: Scene, tasks: Sequence[int]) -> dict[int, tuple[Answer, f
             _LOG.warning("%s", error)
             continue
         said = _votes(function, named.name, [scene.tasks[task].data for task in tasks])
-        rows += [(place, voter, code[label]) for place, label in enumerate(said) if label is not None and label in code]
+        rows += [
+            (place, voter, code[label]) for place, label in enumerate(said) if isinstance(label, str) and label in code
+        ]
     if not rows:
         return {}
     size = (len(tasks), len(listed), len(code))

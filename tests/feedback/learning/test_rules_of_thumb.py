@@ -33,6 +33,10 @@ def broken(data: Mapping[str, Any]) -> str | None:
     return "fruit" if data["no such field"] else "a label that is not there"
 
 
+def many(data: Mapping[str, Any]) -> Any:
+    return ["tool", "fruit"]  # wanted one label
+
+
 def scene(*names: str) -> Scene:
     text = "".join(f'[[labelling_functions]]\nname = "{one}"\nfunction = "{__name__}:{one}"\n' for one in names)
     tasks = {number: Task(number, {"text": words}, "7") for number, words in TASKS.items()}
@@ -50,7 +54,7 @@ def test_functions_fill_in_where_they_speak_and_are_nobodys_votes():
 
 def test_a_function_that_fails_or_is_missing_is_silent_and_told_once(caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.WARNING):
-        found = suggestions(scene("fruit", "broken", "gone"), [1, 2, 3, 4])
+        found = suggestions(scene("fruit", "broken", "gone", "many"), [1, 2, 3, 4])
 
     assert set(found) == {1, 4}
     assert len(caplog.records) == 2
