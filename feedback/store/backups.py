@@ -91,7 +91,7 @@ def _forget_again(
 
 
 def _aside(target: Path) -> Path:
-    """Give the replaced store another name, once nobody has it open; until another takes it, it has the old one, too."""
+    """Give the replaced store another name, once nobody has it open; the old one is its own until another takes it."""
     with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(target, timeout=1.0)) as connection:
         try:
             connection.execute("PRAGMA journal_mode=DELETE")  # needs the file for itself, and empties the -wal into it
