@@ -118,8 +118,6 @@ def test_a_read_only_data_directory_even_at_the_start(folder: Path) -> None:
 
 @pytest.mark.postgres
 def test_postgresql_is_restarted_under_web_and_worker(folder: Path) -> None:
-    if postgres.binaries() is None:
-        pytest.skip("PostgreSQL is not installed")
     with postgres.running() as server, serving(folder, url=server.database()) as one:
         server.stop()
         try:

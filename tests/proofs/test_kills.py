@@ -14,7 +14,7 @@ from feedback.store import Store, open_store
 from feedback.store.migrations import revision, upgrade
 from feedback.store.schema import REVISION
 from ml_backend.registry import unpack
-from tests.support import postgres
+from tests.support import postgres, stores
 from tests.support.proof import Annotators, Process, Web, size, until, whole
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -23,13 +23,11 @@ _LONGEST_S = 0.8  # from the moment that it is at work to the kill
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[postgres.Server]:
-    if postgres.binaries() is None:
-        pytest.skip("PostgreSQL is not installed")
     with postgres.running() as running:
         yield running
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+@pytest.fixture(params=stores.BOTH)
 def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
     numbers = iter(range(100_000))
     if request.param == "sqlite":

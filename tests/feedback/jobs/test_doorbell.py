@@ -172,8 +172,6 @@ def test_a_redis_that_nobody_answers_for_costs_a_ring_less_than_a_second():
 
 @pytest.mark.postgres
 def test_a_ring_over_postgresql_wakes_a_waiting_worker_at_once():
-    if postgres.binaries() is None:
-        pytest.skip("PostgreSQL is not installed")
     with postgres.running() as server:
         url = server.database()
         one = over_huey("postgres", database_url=url)
