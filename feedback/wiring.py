@@ -172,6 +172,8 @@ def run_turn(settings: Settings, store: Store, project: str) -> Turn:
     store.unpark(project, "turn")
     while (work := store.claim(owner(), lease_s=LEASE_S, kinds=("turn",), project=project)) is None:
         time.sleep(0.2)
+        if not any(row.state != "idle" for row in store.works() if (row.project, row.kind) == (project, "turn")):
+            store.want(project, "turn")  # a worker was quicker and has done ours: without a new want none comes
     return run_held(store, work, lambda project, held: loop.turn(project, held=held))
 
 

@@ -53,3 +53,26 @@ def test_a_turn_that_somebody_asks_for_by_hand_runs_though_the_last_ones_failed_
     assert run_turn(Settings(data_dir=tmp_path), store, "1").project == "1"
     assert [row.state for row in store.works() if row.kind == "turn"] == ["idle"]
     store.close()
+
+
+def test_a_turn_that_somebody_asks_for_by_hand_comes_though_a_worker_takes_the_first_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    slept: list[float] = []
+
+    def worker_ends_its_turn_and_takes_ours(seconds: float) -> None:
+        slept.append(seconds)
+        assert len(slept) < 5, "it waits for ever"
+        for work in (*running, store.claim("worker", lease_s=30.0, kinds=("turn",))):
+            if work:
+                store.done(work)
+        running.clear()
+
+    monkeypatch.setattr("feedback.wiring.time.sleep", worker_ends_its_turn_and_takes_ours)
+    with opened(Settings(data_dir=tmp_path)) as store:
+        store.save_project(ProjectRow("1", "busy", TEXT_CONFIG))
+        store.want("1", "turn")
+        running = [store.claim("worker", lease_s=30.0, kinds=("turn",))]
+
+        assert run_turn(Settings(data_dir=tmp_path), store, "1").project == "1"
+        assert len(slept) == 1
