@@ -24,6 +24,12 @@ def warnings(
 ) -> list[str]:
     """Say what will surprise; `labels`, `data` and `control` are those of the project that it is for, where known."""
     found = [*_outcomes(policy), *_order(policy), *_tiers(policy), *_skills(policy)]
+    if (
+        policy.second_look.honeypots
+        and not policy.second_look.share
+        and not all(tier.blind for tier in list(policy.tiers.values())[1:])
+    ):
+        found.append("second_look.honeypots: without a share of second looks, only honeypots show reviewers nothing.")
     if control in policy.feedback:
         found.append(f"feedback.{control}: that is the control that is learned, so its answers are no feedback.")
     if data is not None:

@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from feedback.draws import draw
+from feedback.review import clocks
+from feedback.review.cases import SECOND_LOOK
+from feedback.review.context import facts, history
 from feedback.review.rooms import Copy
 from feedback.review.round import Round
-from feedback.review.tiers import FACTS, HISTORY, KEY, read_said
+from feedback.review.tiers import read_said, task_data
 from feedback.store import CaseRow, LookRow, Record, Store
 from feedback.store.projections import epoch_s
 
@@ -33,7 +36,10 @@ def choose(round_: Round, keys: Sequence[str]) -> list[tuple[CaseRow, Copy]]:
     if not sure:
         return []
     chosen = [sure[int(draw(secret, "honeypot case", key) * len(sure))] for key in drawn]
-    return [(case, _copy(round_, case, key)) for case, key in zip(chosen, drawn, strict=True)]
+    # of a decided case, too: a number that no case has would tell a honeypot, and one that waits would be taken for it
+    numbers = [sure[int(draw(secret, "honeypot number", key) * len(sure))].id for key in drawn]
+    pots = zip(chosen, drawn, numbers, strict=True)
+    return [(case, _copy(round_, case, key, number)) for case, key, number in pots]
 
 
 def remember(store: Store, project: str, tier: str, room: str, task: int, case: CaseRow) -> None:
@@ -97,12 +103,10 @@ def _agreed(case: CaseRow, looks: Sequence[LookRow]) -> int:
     return len({look.person for look in looks if look.counted and look.answer == case.answer})
 
 
-def _copy(round_: Round, case: CaseRow, key: str) -> Copy:
-    number = int(draw(round_.scene.draws.secret, "honeypot key", key) * 1e6)
-    data = {
-        **round_.scene.tasks[case.task].data,
-        KEY: f"case-{number}-1-{key.split('-')[-2]}-1",  # as any other
-        FACTS: {"Case": f"{number}, round 1", "Please": "answer as if nobody had answered before"},
-        HISTORY: [{"who": "–", "said": "nothing was said before"}],
-    }
-    return Copy(data, (), 0.5, 1)
+def _copy(round_: Round, case: CaseRow, key: str, number: int) -> Copy:
+    """A known case as a second look at it would be handed out beside the copy of this key, under another number."""
+    tier = key.split("-", 3)[3].rpartition("-")[0]
+    fresh = CaseRow(round_.project, case.task, "queued", tier, id=number, rule=SECOND_LOOK, copies=1)
+    shown = clocks.enter(fresh, round_.scene.policy.tiers[tier], round_.book.calendar(tier), round_.book.now_s)
+    about, before = facts(shown, round_.scene), history(shown, round_.scene, (), (), ())
+    return Copy(task_data(shown, round_.scene.tasks[case.task].data, about, before), (), 0.5, 1)

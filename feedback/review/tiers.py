@@ -66,8 +66,9 @@ def verdicts(tier: str, policy: Policy) -> tuple[str, ...]:
     blind = policy.tiers[tier].blind
     allowed = [one for one in policy.tiers[tier].actions if one != "escalate" or policy.tier_after(tier)]
     named = [ANSWER if blind and one in ("accept", "fix") else one for one in allowed]
-    if not blind and policy.second_look.share > 0 and {"accept", "fix"} & set(named):
-        named.append(ANSWER)  # a second look shows nothing, in whichever tier it is
+    again = policy.second_look.share > 0 or policy.second_look.honeypots > 0
+    if not blind and again and {"accept", "fix"} & set(named):
+        named.append(ANSWER)  # a second look shows nothing, in whichever tier it is, and neither does a honeypot
     return tuple(dict.fromkeys(named))
 
 

@@ -51,6 +51,10 @@ def rule(when: str, to: str = "L1") -> str:
         (rule('{ signal.thumbs = "sideways" }'), "signal.thumbs is never 'sideways'; it is one of up, down"),
         ('[tiers.L1]\nresolve = "4h"\non_breach = "reassign"', "tiers.L1: a breach cannot give a task of the source"),
         ('[tiers.L1]\nprotocol = "panel"\npanel = 3', "tiers.L1: panel, protocol is for review projects"),
+        (
+            "[tiers.L1]\n[tiers.L2]\n[second_look]\nshare = 0.0\nhoneypots = 0.1",
+            "only honeypots show reviewers nothing",
+        ),
         ('[tiers.L1]\nresolve = "1h"\nfirst_action = "2h"', "decided within 1h, and begun within 2h only"),
         ('[feedback.topic]\noptions = ["x", "y"]', "feedback.topic: that is the control that is learned"),
     ],

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from feedback.review.accuracy import reviewers
-from feedback.review.tiers import KEY
+from feedback.review.tiers import FACTS, HISTORY, KEY
 from feedback.signals import SignalDoor
-from tests.feedback.review.world import ADA, CLEO, DAN, EVA, PROJECT, World, open_case, policy_text
+from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, open_case, policy_text
 
 
 def ask(world: World, task: int, key: str = "k1") -> None:
@@ -126,3 +126,37 @@ def test_honeypots_stand_among_the_cases_and_find_who_errs(world: World):
     assert world.case(first).round == 1
     (eva,) = [one for one in reviewers(world.store.cases(PROJECT), world.store.looks(PROJECT)) if one.person == EVA]
     assert (eva.compared, eva.accuracy.value) == (1, 0.0)
+
+
+def test_nothing_tells_a_honeypot_from_a_second_look(world: World):
+    world.use(
+        policy_text(share=1.0, l2='title = "Desk"\nresolve = "4h"').replace(
+            "[second_look]\nshare = 1.0", "[second_look]\nshare = 1.0\nhoneypots = 1.0"
+        ),
+        overlap=2,
+    )
+    tasks = world.site.add("a1 apple red", "a2 pear old", "a3 plum blue")
+    world.turn()
+    for task in tasks[:2]:
+        for person in (ADA, BEN):
+            world.site.answer(task, "fruit", person=person)
+        world.turn()
+    for _ in tasks[:2]:
+        world.review("L2", "answer", "fruit", person=CLEO)
+        world.turn()
+    known = {case.id for case in world.store.cases(PROJECT, states=("resolved",))}
+    world.store.save_looks(
+        [replace(look, annotation=9000 + look.annotation, person=EVA) for look in world.store.looks(PROJECT)]
+    )  # two people alike
+    for person in (ADA, BEN):
+        world.site.answer(tasks[2], "fruit", person=person)
+    for _ in range(2):
+        world.turn()
+    copies = world.site.waiting(world.site.room_of("L2"), DAN)
+    (look,) = [one for one in copies if one.data["text"] == "a3 plum blue"]
+    (pot,) = [one for one in copies if one.data["text"] != "a3 plum blue"]
+
+    assert set(pot.data) == set(look.data)
+    assert set(pot.data[FACTS]) == set(look.data[FACTS])
+    assert pot.data[HISTORY] == look.data[HISTORY]
+    assert pot.data[KEY] in {f"case-{number}-1-L2-1" for number in known}
