@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from feedback.policy import Policy
     from feedback.policy.simulate import Simulation
     from feedback.rooms import LabelStudioRooms
-    from feedback.store import ProjectRow, Store
+    from feedback.store import ProjectRow, Store, Work
     from feedback.store.backups import Restored
     from feedback.turning import Turn
     from ml_backend.features.media import Media
@@ -163,18 +163,25 @@ def loop_of(settings: Settings, store: Store) -> Loop:
 
 
 def run_turn(settings: Settings, store: Store, project: str) -> Turn:
-    """One turn now, under the lease that keeps two workers from one project; parked turns wait no longer, either."""
-    from feedback.jobs.tick import LEASE_S, run_held
+    """One turn now, under the lease that keeps two workers from one project."""
+    from feedback.jobs.tick import run_held
 
     known_project(store, project)
     loop = loop_of(settings, store)
-    store.want(project, "turn")
-    store.unpark(project, "turn")
-    while (work := store.claim(owner(), lease_s=LEASE_S, kinds=("turn",), project=project)) is None:
+    return run_held(store, claimed(store, project, "turn"), lambda project, held: loop.turn(project, held=held))
+
+
+def claimed(store: Store, project: str, kind: str) -> Work:
+    """Work that somebody asks for by hand: waits for a worker that has it, but not for work that is parked."""
+    from feedback.jobs.tick import LEASE_S
+
+    store.want(project, kind)
+    store.unpark(project, kind)
+    while (work := store.claim(owner(), lease_s=LEASE_S, kinds=(kind,), project=project)) is None:
         time.sleep(0.2)
-        if not any(row.state != "idle" for row in store.works() if (row.project, row.kind) == (project, "turn")):
-            store.want(project, "turn")  # a worker was quicker and has done ours: without a new want none comes
-    return run_held(store, work, lambda project, held: loop.turn(project, held=held))
+        if not any(row.state != "idle" for row in store.works() if (row.project, row.kind) == (project, kind)):
+            store.want(project, kind)  # a worker was quicker and has done ours: without a new want none comes
+    return work
 
 
 def doorbell_of(settings: Settings, store: Store) -> Doorbell:

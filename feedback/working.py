@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from feedback.errors import StoreError
 from feedback.logs import log_to_stderr
 from feedback.settings import Settings
-from feedback.wiring import client_of, doorbell_of, known_project, loop_of, opened, owner
+from feedback.wiring import claimed, client_of, doorbell_of, known_project, loop_of, opened, owner
 
 if TYPE_CHECKING:
     from feedback.jobs.lease import Held
@@ -69,15 +69,12 @@ def run_worker(settings: Settings) -> None:
 
 def run_sweep(settings: Settings, store: Store, project: str, *, told: Callable[[Swept], object]) -> Swept:
     """Compare a project with Label Studio now, to the end; `told` hears of each stretch."""
-    from feedback.jobs.tick import LEASE_S, run_held
+    from feedback.jobs.tick import run_held
 
     known_project(store, project)
     job = _sweeper(settings, store, slice_s=0.0)
     while True:
-        store.want(project, "sweep")
-        while (work := store.claim(owner(), lease_s=LEASE_S, kinds=("sweep",), project=project)) is None:
-            time.sleep(0.2)
-        done = run_held(store, work, job)
+        done = run_held(store, claimed(store, project, "sweep"), job)
         told(done)
         if done.complete:
             return done
