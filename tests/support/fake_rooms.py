@@ -9,11 +9,11 @@ from typing import Any
 
 from feedback import events
 from feedback.review.rooms import Copy
-from feedback.review.tiers import COMMENT, FACTS, REASON, VERDICT
 from feedback.store import Store
 from ml_backend.errors import LabelStudioError
 from ml_backend.records import Annotation, Task
 from tests.support.fake_platform import FakeLabelStudio
+from tests.support.saying import said
 
 
 @dataclass
@@ -170,10 +170,7 @@ class FakeSite(FakeLabelStudio):
         """Say something else where one has answered."""
         here = self.said[room]
         (number,) = [number for number, one in here.items() if (one.task, one.person) == (task, person)]
-        result = [_chose("kind", "text", label)] if label else []
-        result.append(_chose(VERDICT, FACTS, verdict))
-        if reason:
-            result.append(_chose(REASON, FACTS, reason))
+        result = said([], verdict, label, reason=reason)
         here[number] = replace(here[number], result=tuple(result), updated_at=self._tick())
         self.copied[room][task] = replace(self.copied[room][task], updated_at=self._tick())
 
@@ -217,25 +214,16 @@ class FakeSite(FakeLabelStudio):
         """Answer the next copy (or a given one); without a label the filled-in answer stays. Gives the copy's task."""
         task = task or self.waiting(room, person)[0].id
         number, now = next(self._numbers), self._tick()
-        result = [region for region in self.rooms[room].copies[task].result if not label]
-        if label:
-            result.append(_chose("kind", "text", label))
-        if verdict:
-            result.append(_chose(VERDICT, FACTS, verdict))
-        if reason:
-            result.append(_chose(REASON, FACTS, reason))
-        if comment:
-            text = {"from_name": COMMENT, "to_name": FACTS, "type": "textarea", "value": {"text": [comment]}}
-            result.append(text)
-        said = self.said.setdefault(room, {})
-        said[number] = Annotation(
+        result = said(self.rooms[room].copies[task].result, verdict, label, reason=reason, comment=comment)
+        here = self.said.setdefault(room, {})
+        here[number] = Annotation(
             number, task, room, person, () if skip else tuple(result), updated_at=now, created_at=now,
             was_cancelled=skip, lead_time_s=30.0,
         )  # fmt: skip
-        here = self.copied[room][task]
-        people = {one.person for one in said.values() if one.task == task and not one.was_cancelled}
-        done = len(people) >= here.overlap
-        self.copied[room][task] = replace(here, is_labeled=done, updated_at=self._tick())
+        copy = self.copied[room][task]
+        people = {one.person for one in here.values() if one.task == task and not one.was_cancelled}
+        done = len(people) >= copy.overlap
+        self.copied[room][task] = replace(copy, is_labeled=done, updated_at=self._tick())
         return task
 
     def seconds(self) -> float:
@@ -257,7 +245,3 @@ class FakeSite(FakeLabelStudio):
             number, task, self.project, person, (), updated_at=now, created_at=now, was_cancelled=True
         )
         self.tasks[task] = replace(self.tasks[task], updated_at=self._tick())
-
-
-def _chose(name: str, to_name: str, label: str) -> dict[str, Any]:
-    return {"from_name": name, "to_name": to_name, "type": "choices", "value": {"choices": [label]}}

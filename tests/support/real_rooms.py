@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from feedback.platform import LabelStudio
-from feedback.review.tiers import COMMENT, FACTS, REASON, VERDICT
 from feedback.rooms import Hook, LabelStudioRooms
 from feedback.store import Store
 from feedback.sweeping import sweep
@@ -18,6 +17,7 @@ from ml_backend.labelstudio.projects import UNCERTAINTY
 from ml_backend.records import Task
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.label_studio import Site
+from tests.support.saying import chose, said
 
 NAMES = {1: "ada", 2: "ben", 3: "cleo", 4: "dan", 5: "eva", 6: "fay"}  # whom tests call by these numbers
 
@@ -75,7 +75,7 @@ class RealSite:
         return None if found is None else int(found["id"])
 
     def answer(self, task: int, label: str, *, person: int = 1) -> int:
-        return int(self.client(person).submit(task, [_chose("kind", "text", label)], lead_time=4.0)["id"])
+        return int(self.client(person).submit(task, [chose("kind", "text", label)], lead_time=4.0)["id"])
 
     def skip_source(self, task: int, *, person: int) -> None:
         self.client(person).submit(task, [], skip=True)
@@ -130,19 +130,20 @@ class RealSite:
             handed = client.next_task(room)
             assert handed is not None, f"{NAMES[person]} is handed nothing in {room}"
             task = int(handed["id"])
-        result = [] if label else [dict(region) for region in self.shown(task)]
-        client.submit(task, _said(result, verdict, label, reason, comment), lead_time=30.0, skip=skip)
+        shown = [] if label else self.shown(task)
+        result = said(shown, verdict, label, reason=reason, comment=comment)
+        client.submit(task, result, lead_time=30.0, skip=skip)
         return task
 
     def change(self, room: str, task: int, *, person: int, verdict: str, label: str = "", reason: str = "") -> None:
         """Say something else where one has answered."""
         me = self.number(person)
         (mine,) = [one for one in self.site.admin.annotations(task) if one["completed_by"] == me]
-        self.client(person).patch_annotation(mine["id"], result=_said([], verdict, label, reason, ""))
+        self.client(person).patch_annotation(mine["id"], result=said([], verdict, label, reason=reason))
 
     def draft(self, task: int, *, person: int) -> None:
         """Begin, and submit nothing."""
-        body = {"result": [_chose("kind", "text", "tool")], "lead_time": 3}
+        body = {"result": [chose("kind", "text", "tool")], "lead_time": 3}
         self.client(person)._send("POST", f"api/tasks/{task}/drafts", body=body)
 
     def delete_copy(self, room: str, task: int) -> None:
@@ -155,20 +156,3 @@ class RealSite:
         """Compare what is known of a review project with what is there."""
         done = sweep(store, self.platform, room, clock=time.time)
         assert done.complete
-
-
-def _said(result: list[Any], verdict: str, label: str, reason: str, comment: str) -> list[dict[str, Any]]:
-    said = list(result)
-    if label:
-        said.append(_chose("kind", "text", label))
-    if verdict:
-        said.append(_chose(VERDICT, FACTS, verdict))
-    if reason:
-        said.append(_chose(REASON, FACTS, reason))
-    if comment:
-        said.append({"from_name": COMMENT, "to_name": FACTS, "type": "textarea", "value": {"text": [comment]}})
-    return said
-
-
-def _chose(name: str, to_name: str, label: str) -> dict[str, Any]:
-    return {"from_name": name, "to_name": to_name, "type": "choices", "value": {"choices": [label]}}
