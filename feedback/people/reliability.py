@@ -39,6 +39,8 @@ class Reliability:
 def against_gold(votes: Votes, known: Ints, *, confidence: float = 0.95) -> tuple[Reliability, ...]:
     """Each person against gold answers; `known` (n_tasks,) holds labels, -1 elsewhere.
 
+    A code beyond all labels is an answer that nobody gave: whoever answered that task was wrong.
+
     >>> found = against_gold(Votes([0, 1, 2], [0, 0, 0], [1, 1, 0]), np.array([1, 0, -1]))
     >>> str(found[0].accuracy), found[0].compared
     ('0.50 [0.09, 0.91]', 2)
@@ -46,9 +48,9 @@ def against_gold(votes: Votes, known: Ints, *, confidence: float = 0.95) -> tupl
     if len(known) != votes.n_tasks:
         raise VotesError(f"known has {len(known)} rows, wanted {votes.n_tasks}: one per task, -1 where unknown.")
     truth = known[votes.tasks]
-    judged = (truth >= 0) & (truth < votes.n_labels)
-    expected = np.zeros((len(votes), votes.n_labels))
-    expected[judged, truth[judged]] = 1.0
+    judged = truth >= 0
+    expected = np.zeros((len(votes), votes.n_labels + 1))  # the last column is any label that nobody gave
+    expected[judged, np.minimum(truth[judged], votes.n_labels)] = 1.0
     return _records(votes, expected, judged, "gold", confidence)
 
 

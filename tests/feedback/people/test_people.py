@@ -84,6 +84,15 @@ def test_a_pause_is_advised_only_when_the_upper_bound_is_below():
     assert advise_pause(few_answers, below=few_answers.accuracy.high - 1e-6) == ""
 
 
+def test_who_answers_what_nobody_answered_rightly_is_wrong():
+    votes = Votes([0, 1, 2, 2], [0, 0, 0, 1], [0, 1, 1, 0])
+
+    found = against_gold(votes, np.array([0, 1, 2]))  # the right answer to the last task is one that nobody gave
+
+    assert [(one.compared, one.accuracy.value) for one in found] == [(3, pytest.approx(2 / 3)), (1, 0.0)]
+    assert [len(one.by_label) for one in found] == [2, 2]
+
+
 def test_gold_of_another_length_is_refused():
     with pytest.raises(VotesError, match="one per task"):
         against_gold(Votes([0, 1], [0, 0], [0, 1]), np.array([1]))
