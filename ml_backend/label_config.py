@@ -44,7 +44,10 @@ class LabelConfig:
         if not self.controls:
             raise LabelConfigError("the label config asks people nothing: it has no control such as <Choices>.")
         known = ", ".join(control.name for control in self.controls)
-        raise LabelConfigError(f"no control called {name!r} in the label config; it has: {known}.")
+        raise LabelConfigError(
+            f"no control called {name!r} in the label config; it has: {known}.",
+            hint="Name one of these as control in [model] of the project's hitl.toml.",
+        )
 
     def same_question(self, learned: Control) -> Control | None:
         """The control that asks what a model learned to answer: same name, kind, object, field, some label.

@@ -1,6 +1,6 @@
 import pytest
 
-from ml_backend.errors import UnknownName
+from ml_backend.errors import LabelConfigError, UnknownName
 from ml_backend.label_config import read_label_config
 from ml_backend.models import recipe_for
 from ml_backend.models.text import TextChoices
@@ -53,3 +53,12 @@ def test_a_path_that_leads_nowhere_finds_nothing(data):
 
 def test_a_key_with_a_dot_of_its_own_goes_before_what_is_nested():
     assert datum({"a.b": "flat", "a": {"b": "deep"}}, "a.b") == "flat"
+
+
+def test_a_control_that_is_not_there_is_blamed_on_the_policy_that_names_it():
+    config = read_label_config("<View><Text name='t' value='$t'/><Rating name='stars' toName='t'/></View>")
+
+    with pytest.raises(LabelConfigError, match="it has: stars") as refused:
+        config.control("kind")
+
+    assert "hitl.toml" in refused.value.hint
