@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +22,7 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.accounts import NotThem, Who
 from ml_backend.predictor import Predictor
 from ml_backend.records import Answer
-from tests.support import told
+from tests.support import clock, told
 from tests.support.serving import FakeRegistry
 
 LABELS = ("spam", "ham", "unsure")
@@ -42,14 +43,11 @@ PEOPLE = {
 }
 
 
-class Clock:
-    """A clock that a test moves."""
+class Clock(clock.Clock):
+    """A clock that a test moves, nine days into the story."""
 
     def __init__(self, now_s: float = START_S + 9 * DAY_S) -> None:
-        self.now_s = now_s
-
-    def __call__(self) -> float:
-        return self.now_s
+        super().__init__(now_s)
 
 
 @dataclass
@@ -221,3 +219,15 @@ def sign_in(browser: FlaskClient, person: int, *, next_page: str = "/", **form: 
     page = browser.get("/sign-in", headers=HTML).text
     fields = {"email": PEOPLE[person], "password": f"pw-{person}", "next": next_page, "key": key_of(page), **form}
     return browser.post("/sign-in", data=fields, headers=HTML)
+
+
+def signed_in(store: Store, person: int, **house: Any) -> FlaskClient:
+    """Somebody's browser, past the form."""
+    browser = app_of(store, **house).test_client()
+    sign_in(browser, person)
+    return browser
+
+
+def words(page: str) -> str:
+    """A page as somebody reads it."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page)).replace("&#39;", "'")

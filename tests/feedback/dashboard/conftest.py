@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flask.testing import FlaskClient
 
 from feedback.store import Store, open_store
 from tests.support import pages
@@ -38,3 +39,9 @@ def store(told_store: Path, tmp_path: Path, clock: pages.Clock) -> Iterator[Stor
     opened = open_store(f"sqlite:///{tmp_path / 'store.db'}", clock=clock, durability="normal")
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def browser(store: Store) -> FlaskClient:
+    """Ann's, the admin of project 7."""
+    return pages.signed_in(store, 2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-import pytest
 from flask.testing import FlaskClient
 
 from feedback.activating import policy_of
@@ -12,19 +11,7 @@ from feedback.dashboard import Manners
 from feedback.errors import StoreError
 from feedback.reports.status import project_status
 from feedback.store import ProjectRow, Store
-from tests.support.pages import HTML, JSON, app_of, sign_in
-
-
-@pytest.fixture
-def browser(store: Store) -> FlaskClient:
-    opened = app_of(store).test_client()
-    sign_in(opened, 2)
-    return opened
-
-
-def words(page: str) -> str:
-    """A page as somebody reads it."""
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page)).replace("&#39;", "'")
+from tests.support.pages import HTML, JSON, app_of, sign_in, words
 
 
 def test_a_project_says_where_it_stands(browser: FlaskClient):

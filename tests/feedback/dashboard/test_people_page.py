@@ -6,26 +6,10 @@ import json
 import re
 from typing import Any
 
-import pytest
 from flask.testing import FlaskClient
 
 from feedback.store import Store
-from tests.support.pages import EVIL, app_of, sign_in
-
-HTML, JSON = {"Accept": "text/html"}, {"Accept": "application/json"}
-
-
-@pytest.fixture
-def browser(store: Store) -> FlaskClient:
-    """Ann's, the project's admin."""
-    opened = app_of(store).test_client()
-    sign_in(opened, 2)
-    return opened
-
-
-def words(page: str) -> str:
-    """A page as somebody reads it."""
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
+from tests.support.pages import EVIL, HTML, JSON, words
 
 
 def figures(person: int, **more: Any) -> dict[str, Any]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from flask.testing import FlaskClient
 
 from feedback.store import Store
-from tests.feedback.dashboard.test_pages import words
 from tests.support import pages
-from tests.support.pages import HTML, JSON, app_of, sign_in
+from tests.support.pages import HTML, JSON, words
+from tests.support.pages import signed_in as browser
 
 
 @pytest.fixture
@@ -17,12 +16,6 @@ def numbers(store: Store) -> list[int]:
     chosen = pages.tiers(ann="admin", ben="viewer")
     pages.put(store, "7", chosen, title="mail")
     return pages.review(store, "7", chosen)
-
-
-def browser(store: Store, person: int) -> FlaskClient:
-    opened = app_of(store).test_client()
-    sign_in(opened, person)
-    return opened
 
 
 def test_what_waits_is_listed_with_its_clock(store: Store, numbers: list[int]):
