@@ -19,7 +19,7 @@ from ml_backend.label_config import Control
 from ml_backend.records import Answer
 from tests.support.crowds import Said, Task, gains, handwriting, hear, rows_of, sms, votes_of
 
-SEEDS = range(12)
+SEEDS = range(9)
 
 
 @dataclass
@@ -177,7 +177,7 @@ def test_with_a_careless_annotator_the_weights_make_the_model_better(task: Calla
     """Several seeds, and the interval of the gain excludes none: over equal weights, and over people's alone."""
     made = task()
     gained = np.array([gains(made, seed) for seed in SEEDS])  # (seeds, 2)
-    mean, reach = gained.mean(axis=0), 2.201 * gained.std(axis=0, ddof=1) / np.sqrt(len(gained))  # Student, 11 degrees
+    mean, reach = gained.mean(axis=0), 2.306 * gained.std(axis=0, ddof=1) / np.sqrt(len(gained))  # Student, 8 degrees
 
     assert mean[0] - reach[0] > 0.0, f"over equal weights {mean[0]:+.3f} ± {reach[0]:.3f}"
     assert mean[1] - reach[1] > 0.0, f"over people's weights {mean[1]:+.3f} ± {reach[1]:.3f}"
