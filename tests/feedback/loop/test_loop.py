@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from feedback.learning.challenge import learned_annotations
 from feedback.policy.schema import Overlap, Train
-from feedback.store import open_store
 from ml_backend.predictor import COLD
 from ml_backend.registry import FolderRegistry
-from tests.support import stores
 from tests.support.one_project import POLICY, World
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    store = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
-    store.set_secret("draws", "the same audit stream in every run")
-    made = World(store, tmp_path / "models")
-    made.connect()
-    yield made
-    store.close()
 
 
 def test_the_first_turn_asks_without_faking_an_answer(world: World):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from feedback.learning.challenge import learned_annotations
@@ -12,22 +9,11 @@ from feedback.learning.renewal import renew
 from feedback.learning.scene import project_draws
 from feedback.people.goldbook import add_gold
 from feedback.policy.schema import Overlap, Queue, Train
-from feedback.store import ProjectRow, open_store
+from feedback.store import ProjectRow
 from feedback.turning import Turn
 from ml_backend.records import Answer
-from tests.support import stores
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.one_project import POLICY, World, texts, truth
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    store = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
-    store.set_secret("draws", "the same audit stream in every run")
-    made = World(store, tmp_path / "models")
-    made.connect()
-    yield made
-    store.close()
 
 
 def test_tasks_that_are_deleted_and_imported_again_are_asked_and_their_answers_count(world: World):

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from feedback import events
 from feedback.errors import NotConnected
-from feedback.store import ProjectRow, open_store
-from tests.support import stores
+from feedback.store import ProjectRow
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.one_project import POLICY, World, truth
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    store = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
-    store.set_secret("draws", "the same audit stream in every run")
-    made = World(store, tmp_path / "models")
-    made.connect()
-    yield made
-    store.close()
 
 
 def test_label_studio_being_away_stops_the_asking_only(world: World):

@@ -8,9 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from feedback.store import Store, schema
-from tests.feedback.test_loop import World, world
-
-__all__ = ["world"]
+from tests.support.one_project import World
 
 
 def champions(world: World, n: int) -> list[str]:
