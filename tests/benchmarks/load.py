@@ -12,7 +12,7 @@ import selectors
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 _WAIT_S = 60.0
@@ -50,29 +50,18 @@ def drive(
     """Send whole HTTP requests in turn for some seconds; `check(status, body)` names a problem or gives ""."""
     poll = selectors.DefaultSelector()
     turns = [_Turn(address, requests, first, connections) for first in range(connections)]
-    latencies: list[float] = []
-    problems: Counter[str] = Counter()
-    started = time.perf_counter()
-    deadline = started + seconds
+    tally = _Tally()
+    deadline = tally.started + seconds
     for turn in turns:
         turn.start(poll)
     waiting = len(turns)
     while waiting:
         ready = poll.select(_WAIT_S)
         if not ready:
-            problems["no answer"] += waiting
+            tally.problems["no answer"] += waiting
             break
-        for key, _ in ready:
-            turn = key.data
-            done = turn.read()
-            if done is None:
-                continue
-            problem = done if isinstance(done, str) else check(*done)
-            now = time.perf_counter()
-            if problem:
-                problems[problem] += 1
-            else:
-                latencies.append(1000 * (now - turn.sent_at))
+        for turn, problem in _answered(ready, check):
+            now = tally.note(problem, turn.sent_at)
             if problem or not keep_alive or turn.closing:
                 turn.stop(poll)
             if now >= deadline:
@@ -80,11 +69,7 @@ def drive(
                 waiting -= 1
             else:
                 turn.start(poll)
-    ended = time.perf_counter()
-    for turn in turns:
-        turn.stop(poll)
-    poll.close()
-    return Load(ended - started, tuple(sorted(latencies)), problems)
+    return tally.end(poll, turns)
 
 
 def offer(
@@ -99,10 +84,8 @@ def offer(
     poll = selectors.DefaultSelector()
     free = [_Turn(address, requests, 0, 0) for _ in range(connections)]
     busy: dict[_Turn, float] = {}
-    latencies: list[float] = []
-    problems: Counter[str] = Counter()
-    started = time.perf_counter()
-    sent = 0
+    tally = _Tally()
+    started, sent = tally.started, 0
     while sent < len(requests) or busy:
         now = time.perf_counter()
         while free and sent < len(requests) and started + sent / per_s <= now:
@@ -113,27 +96,50 @@ def offer(
         due_s = started + sent / per_s - time.perf_counter() if free and sent < len(requests) else _WAIT_S
         ready = poll.select(max(0.0, min(due_s, _WAIT_S)))
         if not ready and due_s >= _WAIT_S:
-            problems["no answer"] += len(busy)
+            tally.problems["no answer"] += len(busy)
             break
-        for key, _ in ready:
-            turn = key.data
-            done = turn.read()
-            if done is None:
-                continue
-            problem = done if isinstance(done, str) else check(*done)
-            due = busy.pop(turn)
-            if problem:
-                problems[problem] += 1
-            else:
-                latencies.append(1000 * (time.perf_counter() - due))
+        for turn, problem in _answered(ready, check):
+            tally.note(problem, busy.pop(turn))
             if problem or turn.closing:
                 turn.stop(poll)
             free.append(turn)
-    ended = time.perf_counter()
-    for turn in [*free, *busy]:
-        turn.stop(poll)
-    poll.close()
-    return Load(ended - started, tuple(sorted(latencies)), problems)
+    return tally.end(poll, [*free, *busy])
+
+
+class _Tally:
+    """What has been seen of a run that goes on."""
+
+    def __init__(self) -> None:
+        self.latencies: list[float] = []
+        self.problems: Counter[str] = Counter()
+        self.started = time.perf_counter()
+
+    def note(self, problem: str, since: float) -> float:
+        """Count one answer; gives the moment."""
+        now = time.perf_counter()
+        if problem:
+            self.problems[problem] += 1
+        else:
+            self.latencies.append(1000 * (now - since))
+        return now
+
+    def end(self, poll: selectors.BaseSelector, turns: Iterable[_Turn]) -> Load:
+        """Close all connections, after the clock was read."""
+        ended = time.perf_counter()
+        for turn in turns:
+            turn.stop(poll)
+        poll.close()
+        return Load(ended - self.started, tuple(sorted(self.latencies)), self.problems)
+
+
+def _answered(
+    ready: Iterable[tuple[selectors.SelectorKey, int]], check: Callable[[int, bytes], str]
+) -> Iterator[tuple[_Turn, str]]:
+    """The connections whose answer is whole or broken, each with its problem or ""."""
+    for key, _ in ready:
+        done = key.data.read()
+        if done is not None:
+            yield key.data, done if isinstance(done, str) else check(*done)
 
 
 class _Turn:
