@@ -13,12 +13,15 @@ from feedback.store import CaseRow, LookRow, StepRow, Vote
 from ml_backend.records import Answer
 
 
-def facts(case: CaseRow, scene: Scene) -> dict[str, str]:
-    """Why a case is here and what is known of it, as a small table; a blind case gives nothing away."""
+def facts(case: CaseRow, scene: Scene, *, settles: bool = False) -> dict[str, str]:
+    """Why a case is here and what is known of it, as a small table; a blind case gives nothing away.
+
+    `settles` is for whoever is to settle what two readers differ on.
+    """
     tier = scene.policy.tiers[case.tier]
     shown: dict[str, str] = {"Case": f"{case.id}, round {case.round}", "Tier": tier.title or case.tier}
     if is_blind(case, scene.policy):
-        shown["Please"] = "answer as if nobody had answered before"
+        shown["Please"] = "settle what two readers differ on" if settles else "answer as if nobody had answered before"
     else:
         shown["Why here"] = case.why
         if case.proposal is not None:
@@ -45,11 +48,18 @@ def _opinion(case: CaseRow) -> dict[str, str]:
 
 
 def history(
-    case: CaseRow, scene: Scene, votes: Sequence[Vote], looks: Sequence[LookRow], steps: Sequence[StepRow]
+    case: CaseRow,
+    scene: Scene,
+    votes: Sequence[Vote],
+    looks: Sequence[LookRow],
+    steps: Sequence[StepRow],
+    *,
+    settles: bool = False,
 ) -> list[tuple[str, str]]:
     """What was said before, as (who, what), oldest first; people are numbered, not named; nothing on a blind case.
 
-    Guidelines that somebody gave are told to everybody.
+    Guidelines that somebody gave are told to everybody. Whoever `settles` what two readers differ on is told what both
+    said, on a blind case that alone.
     """
     zone = _zone(case, scene)
     told = [
@@ -57,7 +67,13 @@ def history(
         for step in steps
         if step.event == "answered" and step.note
     ]
-    if not is_blind(case, scene.policy):
+    blind = is_blind(case, scene.policy)
+    if blind:
+        votes, looks = (
+            (),
+            [look for look in looks if settles and look.counted and (look.round, look.entered_s) == here(case)],
+        )
+    if looks or votes:
         people = list(dict.fromkeys([*(vote.person for vote in votes), *(look.person for look in looks)]))
         number = {person: place for place, person in enumerate(people, start=1)}
         first = scene.policy.first_tier
@@ -68,6 +84,11 @@ def history(
             who = f"{look.tier}, person {number[look.person]}, {clock_time(look.at_s, zone)}"
             told.append((look.at_s, who, _said(look, scene)))
     return [(who, what) for _at_s, who, what in sorted(told)]
+
+
+def here(case: CaseRow) -> tuple[int, float]:
+    """Which stay of a case at a tier this is, as each look at it says."""
+    return case.round, case.entered_s
 
 
 def words(answer: Answer | None) -> str:

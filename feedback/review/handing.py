@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from feedback.review import honeypots
 from feedback.review.cases import is_blind
-from feedback.review.context import facts, history
+from feedback.review.context import facts, here, history
 from feedback.review.deciding import said_on
 from feedback.review.errors import CaseMoved
 from feedback.review.finals import write_back
@@ -131,10 +131,12 @@ def _put_in(round_: Round, rooms: Rooms, tier: str, room: str, cases: Sequence[C
         _place(round_, case, room, task.id)
 
 
-def _data(round_: Round, case: CaseRow, looks: Sequence[LookRow], trail: Sequence[StepRow]) -> dict[str, object]:
-    votes = round_.votes.get(case.task, ())
-    source = round_.scene.tasks[case.task].data
-    return task_data(case, source, facts(case, round_.scene), history(case, round_.scene, votes, looks, trail))
+def _data(
+    round_: Round, case: CaseRow, looks: Sequence[LookRow], trail: Sequence[StepRow], *, settles: bool = False
+) -> dict[str, object]:
+    votes, scene = round_.votes.get(case.task, ()), round_.scene
+    about, before = facts(case, scene, settles=settles), history(case, scene, votes, looks, trail, settles=settles)
+    return task_data(case, scene.tasks[case.task].data, about, before)
 
 
 def _keep_open(round_: Round, rooms: Rooms, room: str, cases: Sequence[CaseRow]) -> None:
@@ -143,7 +145,7 @@ def _keep_open(round_: Round, rooms: Rooms, room: str, cases: Sequence[CaseRow])
     rows = {row.id: row for row in round_.store.task_rows(room)}
     for case in cases:
         row = rows[case.review_task or 0]
-        mine = [look for look in looks[case.id] if (look.round, look.entered_s) == (case.round, case.entered_s)]
+        mine = [look for look in looks[case.id] if (look.round, look.entered_s) == here(case)]
         if not mine:
             continue  # nobody can have closed it
         counted = [look for look in mine if look.counted]
@@ -161,7 +163,7 @@ def _keep_open(round_: Round, rooms: Rooms, room: str, cases: Sequence[CaseRow])
 
 def _tell_the_third(round_: Round, rooms: Rooms, room: str, case: CaseRow, looks: Sequence[LookRow]) -> None:
     """Two readers differ, and whoever settles it sees what both said; the copy may be open all the time."""
-    data = _data(round_, case, looks, round_.store.steps(case.id))
+    data = _data(round_, case, looks, round_.store.steps(case.id), settles=True)
     shown = round_.store.task(room, case.review_task or 0)
     if shown is not None and shown.data.get(HISTORY) != data[HISTORY] and round_.may_write():
         round_.store.append_tasks([rooms.rewrite(room, shown.id, data)], source="own")

@@ -80,4 +80,5 @@ def _of(one: _Reading, wanted: int, note: str, agreed: int) -> Ruling:
         comes = "escalate"
     elif kind == "guideline":
         comes = "guideline"
-    return Ruling(comes, wanted, answer, note, agreed)
+    said = f"{note}: {kind}" if note and kind != "answer" else note
+    return Ruling(comes, wanted, answer, said, agreed)

@@ -98,6 +98,35 @@ def test_two_readers_who_differ_are_settled_by_a_third_who_sees_both(world: Worl
     assert world.final(task) == "fruit"
 
 
+def test_who_settles_between_two_blind_readers_is_told_what_these_two_said_and_no_more(world: World):
+    task = open_case(world, l2='protocol = "two-reader"\nblind = true')
+    room = world.site.room_of("L2")
+    world.review("L2", "answer", "tool", person=CLEO)
+    world.review("L2", "answer", "fruit", person=DAN)
+    world.turn()
+    (third,) = world.site.waiting(room, EVA)
+
+    assert [line["said"] for line in third.data[HISTORY]] == ["answer: tool", "answer: fruit"]
+    assert third.data[FACTS]["Please"] == "settle what two readers differ on"
+    assert "Why here" not in third.data[FACTS]
+    before = world.site.writes
+    world.turn()
+    assert world.site.writes == before
+    world.review("L2", "answer", "fruit", person=EVA)
+    world.turn()
+    assert world.final(task) == "fruit"
+
+
+def test_a_case_that_two_reject_says_so_where_it_goes(world: World):
+    task = open_case(world, l2='protocol = "two-reader"')
+    for person in (CLEO, DAN):
+        world.review("L2", "reject", "", person=person, reason="data_error")
+    world.turn()
+    world.turn()
+
+    assert (world.case(task).tier, world.case(task).why) == ("L3", "2 of 2 readers agree: reject")
+
+
 def test_a_blind_tier_is_shown_nothing_and_simply_answers(world: World):
     task = open_case(world, l2="blind = true")
     (copy,) = world.site.waiting(world.site.room_of("L2"), CLEO)
