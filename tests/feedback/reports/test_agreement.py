@@ -1,33 +1,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-
-import pytest
 
 from feedback.learning.guidelines import note_guideline
 from feedback.learning.roles import Draws
 from feedback.learning.scene import Scene
 from feedback.policy import Policy, read_policy
 from feedback.reports.agreement import report_agreement
-from feedback.store import ProjectRow, Store, Vote, open_store
+from feedback.store import ProjectRow, Store, Vote
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
-from tests.support import stores
 
 CONFIG = read_label_config(
     '<View><Text name="t" value="$t"/><Choices name="c" toName="t"><Choice value="hate"/>'
     '<Choice value="offensive"/><Choice value="none"/></Choices></View>'
 )
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
-    yield made
-    made.close()
 
 
 def scene(pairs: dict[int, tuple[str, str]], doubled: range) -> Scene:

@@ -1,8 +1,6 @@
 """A connected project's votes: agreement on the tasks drawn for it, everything else on all."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,22 +10,14 @@ from feedback.learning.roles import Draws
 from feedback.learning.scene import Scene
 from feedback.policy import Policy
 from feedback.reports.project_votes import analyse_scene, suggestions
-from feedback.store import ProjectRow, Store, Vote, open_store
+from feedback.store import ProjectRow, Store, Vote
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer, Task
-from tests.support import stores
 
 CONFIG = read_label_config(
     '<View><Text name="t" value="$t"/>'
     '<Choices name="c" toName="t"><Choice value="a"/><Choice value="b"/></Choices></View>'
 )
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
-    yield made
-    made.close()
 
 
 def scene(votes, doubled=frozenset()):

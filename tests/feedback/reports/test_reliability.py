@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,10 +10,9 @@ from feedback.learning.scene import Scene
 from feedback.people.goldbook import add_gold
 from feedback.policy import Policy
 from feedback.reports.reliability import people_figures, report_people
-from feedback.store import OverrideRow, ProjectRow, Store, Vote, open_store
+from feedback.store import OverrideRow, ProjectRow, Store, Vote
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
-from tests.support import stores
 
 CONFIG = read_label_config(
     '<View><Text name="t" value="$t"/><Choices name="c" toName="t"><Choice value="a"/>'
@@ -23,13 +20,6 @@ CONFIG = read_label_config(
 )
 A, B = Answer("choices", ("a",)), Answer("choices", ("b",))
 RIGHT = {1: 0.97, 2: 0.95, 3: 0.5}  # person -> share of right answers
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
-    yield made
-    made.close()
 
 
 def votes(n: int, seed: int = 4) -> list[Vote]:

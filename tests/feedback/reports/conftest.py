@@ -1,0 +1,18 @@
+"""An empty store: reports read it in one way on both databases, so one of them is enough here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from feedback.store import Store, open_store
+from tests.support import stores
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
+    yield made
+    made.close()
