@@ -1,39 +1,12 @@
 """hitl agree: from files to figures, and what it says of files that are not what it wants."""
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from feedback.commands.agree import agree
 from feedback.errors import VotesError
-
-app = typer.Typer(pretty_exceptions_enable=False)
-app.command()(agree)
-DATA = Path(os.environ.get("HITL_DATA_SETS", "")) / "crowd_benchmarks"
-needs_data = pytest.mark.skipif(not os.environ.get("HITL_DATA_SETS"), reason="HITL_DATA_SETS is not set")
-
-
-def run(*arguments):
-    done = CliRunner().invoke(app, [str(one) for one in arguments])
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.output
-
-
-def analysed(folder, text, *arguments, gold=None):
-    """What the command writes about a votes file with this text."""
-    votes = folder / "votes.csv"
-    votes.write_bytes(text if isinstance(text, bytes) else text.encode())
-    if gold is not None:
-        (folder / "gold.csv").write_text(gold, encoding="utf-8")
-        arguments = (*arguments, "--gold", folder / "gold.csv")
-    run("--votes", votes, "--json", folder / "out.json", *arguments)
-    return json.loads((folder / "out.json").read_text(encoding="utf-8"))
+from tests.feedback.commands.agreeing import analysed, run
 
 
 def crowd(n=60, people=5, right=0.8, seed=0):
@@ -270,32 +243,3 @@ def test_several_choices_at_once_are_compared_by_overlap(tmp_path):
 def test_a_label_that_is_not_of_its_type_is_named(tmp_path, kind, cell, message):
     with pytest.raises(VotesError, match=message):
         analysed(tmp_path, f"worker,task,label\nann,1,{cell}\nbob,1,{cell}\n", "--type", kind)
-
-
-@needs_data
-@pytest.mark.slow
-def test_auto_beats_dawid_skene_on_the_shared_sets_and_stays_by_the_majority(tmp_path):
-    rows = {}
-    for votes in sorted(DATA.glob("*.votes.csv")):
-        name = votes.name.removesuffix(".votes.csv")
-        out = tmp_path / f"{name}.json"
-        run("--votes", votes, "--gold", DATA / f"{name}.gold.csv", "--json", out)
-        rows[name] = {way: one["accuracy"] for way, one in json.loads(out.read_text())["consensus"].items()}
-
-    mean = {way: np.mean([row[way] for row in rows.values()]) for way in ("auto", "dawid_skene", "majority")}
-    assert mean["auto"] > max(mean["dawid_skene"], 0.8286)  # crowd-kit 1.4.2's Dawid-Skene on these sets
-    assert mean["auto"] > mean["majority"]
-    assert min(row["auto"] - row["majority"] for row in rows.values()) > -0.01
-
-
-@needs_data
-@pytest.mark.slow
-def test_confidence_means_what_it_says_with_fifty_gold_answers(tmp_path):
-    errors = {}
-    for votes in sorted(DATA.glob("*.votes.csv")):
-        name = votes.name.removesuffix(".votes.csv")
-        out = tmp_path / f"{name}.json"
-        run("--votes", votes, "--gold", DATA / f"{name}.gold.csv", "--calibrate-gold", 50, "--json", out)
-        errors[name] = json.loads(out.read_text())["consensus"]["auto"]["ece"]
-
-    assert max(errors.values()) <= 0.07, errors
