@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from feedback.commands.screen import screen
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from feedback.evidence import Interval
     from feedback.reports.review import Ahead, CaseReport, Measured
     from feedback.settings import Settings
     from feedback.store import CaseRow, Store
@@ -32,6 +34,8 @@ def cases(
     as_json: AsJson = False,
 ) -> None:
     """List the cases under review, the most urgent first; or measure them."""
+    import orjson
+
     from feedback.connecting import policy_of
     from feedback.reports.review import ahead, measured
     from feedback.review.table import LIVE
@@ -46,7 +50,8 @@ def cases(
             seen = measured(store, project, policy, emails, control=row.control, by_segment=segments)
             told = ahead(store, project, policy, seen.tiers, now_s=time.time()) if forecast else []
             if as_json:
-                typer.echo(json.dumps(asdict(seen) | {"ahead": [asdict(one) for one in told]}, indent=2))
+                body = asdict(seen) | {"ahead": [asdict(one) for one in told]}
+                typer.echo(orjson.dumps(body, option=orjson.OPT_INDENT_2).decode())  # what is not a number is null
             else:
                 _print_figures(seen, told)
             return
@@ -176,16 +181,16 @@ def _print_figures(seen: Measured, told: list[Ahead]) -> None:
     table = Table(*names)
     for one in seen.tiers:
         times = [_duration(value) for value in (one.wait_s, one.decide_s, one.resolve_s)]
-        rates = [str(one.escalated), str(one.breached)]
+        rates = [_rate(one.escalated), _rate(one.breached)]
         last = [f"{value:.2f}" if value is not None else "" for value in (one.an_hour, one.cost)]
         name = f"  {one.segment}" if one.segment else one.tier
-        table.add_row(name, str(one.cases), str(one.live), *rates, *times, *last, str(one.no_reason))
+        table.add_row(name, str(one.cases), str(one.live), *rates, *times, *last, _rate(one.no_reason))
     console.print(table)
     for title, labels in (("The model, by label", seen.labels), ("... where people saw nothing", seen.blind_labels)):
         if labels:
             errors = Table("label", "false positives", "false negatives", title=title)
             for label in labels:
-                errors.add_row(label.label, str(label.false_positive), str(label.false_negative))
+                errors.add_row(label.label, _rate(label.false_positive), _rate(label.false_negative))
             console.print(errors)
     if seen.people:
         people = Table("person", "looks", "not counted", "accuracy", "of", "looks/h")
@@ -219,7 +224,7 @@ def _print_apart(seen: Measured) -> None:
     people = Table("tier", "segment", "person", "looks", "accuracy", "looks/h", title="Reviewers, where")
     for one in seen.tiers:
         for label in one.labels:
-            model.add_row(one.tier, one.segment, label.label, str(label.false_positive), str(label.false_negative))
+            model.add_row(one.tier, one.segment, label.label, _rate(label.false_positive), _rate(label.false_negative))
         for person in one.people:
             accuracy = f"{person.accuracy} of {person.compared}" if person.compared else ""
             pace = f"{person.an_hour:.1f}" if person.an_hour is not None else ""
@@ -227,6 +232,11 @@ def _print_apart(seen: Measured) -> None:
     for table in (model, people):
         if table.row_count:
             screen().print(table)
+
+
+def _rate(share: Interval) -> str:
+    """A share with its interval; nothing where there was nothing to count."""
+    return "" if math.isnan(share.value) else str(share)
 
 
 def _duration(seconds: float | None) -> str:

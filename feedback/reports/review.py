@@ -13,6 +13,7 @@ from feedback.policy import Policy
 from feedback.policy.hours import is_open
 from feedback.review.accuracy import Errors, Reviewer, as_looks, model_errors, reviewers
 from feedback.review.context import clock_time, words
+from feedback.review.everyday import everyday
 from feedback.review.measure import Figures, figures
 from feedback.review.rights import Proof, proofs
 from feedback.store import CaseRow, LookRow, StepRow, Store
@@ -84,15 +85,21 @@ def measured(
     store: Store, project: str, policy: Policy, emails: Mapping[int, str], *, control: str, by_segment: bool = False
 ) -> Measured:
     """Figures by tier (and segment), of the model by label, and of each reviewer."""
-    cases = store.cases(project)
-    looks = store.looks(project)
-    votes = as_looks(store.votes(project, control=control), cases, policy.first_tier)
-    trails = store.steps_of([case.id for case in cases])
+    cases, votes, first = store.cases(project), store.votes(project, control=control), policy.first_tier
+    done = everyday(
+        cases,
+        store.steps_of([case.id for case in cases]),
+        votes,
+        store.skips(project),
+        store.task_rows(project),
+        {task: standing.queue for task, (standing, _content) in store.standing(project).items()},
+        first_tier=first,
+    )
     overrides = store.overrides(project, changed=None)
-    both = [*votes, *looks]
-    people = reviewers(cases, both)
+    both = [*as_looks(votes, done.cases, first), *store.looks(project)]
+    people = reviewers(done.cases, both)
     return Measured(
-        figures(cases, trails, both, overrides, policy, emails=emails, by_segment=by_segment),
+        figures(done.cases, done.trails, both, overrides, policy, emails=emails, by_segment=by_segment),
         model_errors(overrides),
         model_errors(overrides, blind=True),
         people,

@@ -149,7 +149,8 @@ def _after(stay: _Stay, step: StepRow) -> _Stay:
     if stay.started_s is None and step.event in ("start", "look", "refuse", "ask", "decide", "settle"):
         stay = replace(stay, started_s=step.at_s)
     if step.event in (*_COMES, "decide", "settle", "withdraw"):
-        stay = replace(stay, ended_s=step.at_s, how=step.event)
+        resolved_s = step.at_s if step.event == "settle" else None
+        stay = replace(stay, ended_s=step.at_s, how=step.event, resolved_s=resolved_s)
     return stay
 
 

@@ -54,7 +54,10 @@ class Cases:
                 fresh = [row["task"] for row in new]
                 found = select(review_case).where(table.project == project, table.task.in_(fresh)).order_by(table.id)
                 opened = [read_case(row) for row in connection.execute(found)]
-                steps = [StepRow(one.opened_s, event, one.state, one.tier, note=one.why) for one in opened]
+                steps = [
+                    StepRow(one.opened_s, event, one.state, one.tier, note=one.why, body={"rule": one.rule})
+                    for one in opened
+                ]
                 lines = [step_values(one.id, 1, step) for one, step in zip(opened, steps, strict=True)]
                 connection.execute(case_step.insert(), lines)
                 made += opened

@@ -75,7 +75,7 @@ def test_figures_and_forecasts_are_printed_and_as_json(world: World):
     world.turn()
     seen = json.loads(run("cases", PROJECT, "--figures", "--forecast", "--json"))
 
-    assert [(one["tier"], one["cases"]) for one in seen["tiers"]] == [("L1", 0), ("L2", 1), ("L3", 0)]
+    assert [(one["tier"], one["cases"]) for one in seen["tiers"]] == [("L1", 1), ("L2", 1), ("L3", 0)]
     assert len(seen["ahead"]) == 3
     assert "L2: longest wait ahead" in run("cases", PROJECT, "--figures", "--forecast")
     assert json.loads(run("case", str(world.case(task).id), "--json"))["case"]["answer"] == "tool"

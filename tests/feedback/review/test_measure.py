@@ -14,6 +14,7 @@ from feedback.review.measure import figures
 from feedback.store import CaseRow, LookRow, OverrideRow, StepRow, open_store
 from ml_backend.records import Answer
 from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, policy_text
+from tests.support import stores
 
 SPAM, HAM = Answer("choices", ("spam",)), Answer("choices", ("ham",))
 POLICY = read_policy('[tiers.L1]\n[tiers.L2]\n[people."ann@x.org"]\ntiers = ["L2"]\nwage = 60.0\n')
@@ -172,6 +173,38 @@ def test_a_project_is_measured_from_what_happened_in_it(tmp_path: Path):
     report = case_report(store, world.case(tasks[0]).id)
     assert report.to_json()["case"]["answer"] == "fruit"
     assert [step["event"] for step in report.to_json()["trail"]][-2:] == ["decide", "write"]
+    store.close()
+
+
+def test_the_first_tier_is_measured_without_a_clock_too(tmp_path: Path):
+    store = open_store(stores.empty(tmp_path / "s.db"))
+    world = World(store, tmp_path / "m")
+    world.use(policy_text(l1='skip_means = "escalate"', share=1.0), overlap=2)
+    agreed, differed, skipped, alone = world.site.add("a1", "b2", "c3", "d4")
+    world.turn()
+    for task, one, two in ((agreed, "fruit", "fruit"), (differed, "fruit", "tool")):
+        world.site.pass_time(60)
+        world.site.answer(task, one, person=ADA)
+        world.turn()
+        world.site.answer(task, two, person=BEN)
+        world.turn()
+    world.site.skip_source(skipped, person=CLEO)
+    world.site.answer(alone, "fruit", person=ADA)
+    world.turn()
+    world.turn()
+    policy = read_policy(policy_text(share=1.0))
+    seen = measured(store, PROJECT, policy, {}, control="kind")
+    first, second = seen.tiers[:2]
+
+    # the second look began after people had agreed: their stay is over, and has escalated nothing
+    assert [case.rule for case in store.cases(PROJECT, tasks=[agreed, differed, skipped])].count("second look") == 1
+    assert (first.cases, first.live, first.looks) == (4, 1, 5)
+    assert first.escalated.value == pytest.approx(2 / 3)
+    assert first.wait_s is not None
+    assert first.wait_s >= 60
+    assert (second.cases, second.live) == (3, 3)
+    assert [one.person for one in seen.people] == [ADA, BEN]
+    assert store.cases(PROJECT, tasks=[alone]) == []
     store.close()
 
 
