@@ -20,6 +20,7 @@ from feedback.learning.opinions import Weighing
 from feedback.learning.roster import Roster
 from feedback.learning.scene import Scene, as_decided, read_scene
 from feedback.learning.settling import Settlement
+from feedback.learning.triggers import first_waits
 from feedback.learning.workshop import Workshop, mirror
 from feedback.naming import join
 from feedback.placing import Placing
@@ -101,7 +102,7 @@ class Loop:
         report_agreement(self._store, scene, now_s=self._clock())
         report_people(self._store, scene, now_s=self._clock())
         dataset = _dataset(then, settlement)
-        verdict = self._learn(scene, dataset, reviewed.finals.keys(), under)
+        verdict, waits = self._learn(scene, dataset, reviewed.finals.keys(), under)
         champion = self._champion(under)
         join(self._store, under.project, scene.policy)  # before the routing, which hears them
         scene = self._placing.route(scene, settlement, champion, reviewed.away, under)
@@ -125,6 +126,7 @@ class Loop:
             asked=asked,
             window=window,
             notes=tuple(under.notes),
+            waits="" if champion else waits,
         )
 
     def _collect(self, under: UnderWay) -> int:
@@ -145,8 +147,8 @@ class Loop:
         quiet = UnderWay(self._store, scene.project.id, None, poll=False)
         note_answers(self._store, scene, self._champion(quiet), self._guesses)
 
-    def _learn(self, scene: Scene, dataset: Dataset, finals: Collection[int], under: UnderWay) -> str:
-        """Train, judge and promote where it is due; gives the verdict in words, "" when nothing was due."""
+    def _learn(self, scene: Scene, dataset: Dataset, finals: Collection[int], under: UnderWay) -> tuple[str, str]:
+        """Train, judge and promote where it is due; gives the verdict in words, or what the first model waits for."""
         try:
             recipe = self._workshop.recipe(scene.config, scene.control, scene.policy)
             work = under.held.work if under.held else None
@@ -156,12 +158,12 @@ class Loop:
             )
         except (NotTrained, UnknownName) as error:
             under.notes.append(f"not trained: {error}")
-            return ""
+            return "", ""
         finally:
             mirror(self._store.registry, self._folder, under.project)
         if verdict is None:
-            return ""
-        return f"{'promoted' if verdict.promote else 'kept'}: {verdict.challenger}: {verdict.reason}"
+            return "", first_waits(dataset, scene.policy)
+        return f"{'promoted' if verdict.promote else 'kept'}: {verdict.challenger}: {verdict.reason}", ""
 
     def _review(self, admitted: Admitted, settlement: Settlement, champion: Bundle | None, under: UnderWay) -> Scene:
         """Move what is under review: open, decide, watch the clocks, hand out, bring final answers back."""

@@ -66,6 +66,7 @@ class Turn:
     asked: str  # why a window was written, "" when the old one still serves
     window: str  # the window that is served
     notes: tuple[str, ...]
+    waits: str = ""  # what the first model still waits for, "" once one serves
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ def live(status: Mapping[str, Any], people: Sequence[Annotator], *, goal: int, e
     for person in people:
         table.add_row(f"  {person.name}", f"{person.tally.answers} (skill {person.skill:.0%})")
     model = status.get("model") or {}
-    table.add_row("model", model.get("version") or "none yet: nothing is shown, nothing is faked")
+    table.add_row("model", model.get("version") or _no_model(status))
     table.add_row("audit accuracy", _accuracy(status.get("audit_accuracy")))
     table.add_row("agreement", _agreement(status.get("agreement")))
     table.add_row("queue", _queue(status.get("window")))
@@ -46,8 +46,15 @@ def summary(verdicts: Sequence[Mapping[str, Any]], status: Mapping[str, Any]) ->
             Text("promoted", style="green") if verdict["promote"] else Text("kept out", style="yellow"),
             verdict["reason"],
         )
+    if not verdicts:
+        table.add_row(*[""] * 6, _no_model(status))
     table.caption = f"audit accuracy {_accuracy(status.get('audit_accuracy'))}; {_agreement(status.get('agreement'))}"
     return table
+
+
+def _no_model(status: Mapping[str, Any]) -> str:
+    waits = status.get("first_model_waits_for")
+    return f"none yet: nothing is shown, nothing is faked{f'. It waits for {waits}' if waits else ''}"
 
 
 def _percent(value: float | None) -> str:
@@ -61,8 +68,10 @@ def _accuracy(found: Mapping[str, Any] | None) -> str:
 
 
 def _agreement(found: Mapping[str, Any] | None) -> str:
-    if not found or found.get("kappa") is None:
-        return "no task has two votes yet"
+    if not found or not found["items"]:
+        return "no random task has two votes yet"
+    if found["kappa"] is None:
+        return f"{_percent(found['percent'])} on {found['items']} random tasks, too few for kappa"
     return f"kappa {found['kappa']:.2f} [{found['low']:.2f}, {found['high']:.2f}] on {found['items']} random tasks"
 
 

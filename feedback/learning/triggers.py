@@ -20,6 +20,15 @@ class Trained:
     annotations: frozenset[int] | None = None  # the answers behind them; None: not known, so tasks tell alone
 
 
+def first_waits(dataset: Dataset, policy: Policy) -> str:
+    """Say what the first model still waits for; "" where nothing is missing."""
+    rows = dataset.of("train")
+    if len(rows) < policy.train.min_rows:
+        return f"{len(rows)} of the {policy.train.min_rows} answered tasks that it learns from; audit tasks only prove"
+    labels = {row.label for row in rows}
+    return "" if len(labels) > 1 else f"a second label; all {len(rows)} tasks that it learns from are {labels.pop()!r}"
+
+
 def due(
     dataset: Dataset,
     last: Trained | None,

@@ -34,6 +34,7 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "signals_waiting": store.parked_count(project.id),
         "people": counts.people,
         "model": _model(store, project.id, champion.version) if champion else None,
+        "first_model_waits_for": (turn.body.get("waits") or None) if turn and not champion else None,
         "audit_accuracy": _audit_accuracy(store, project.id),
         "agreement": _agreement(store, project.id),
         "window": {"version": queue.version, "rows": queue.rows, "open": queue.open} if queue else None,

@@ -19,7 +19,7 @@ def told(status: Figures) -> Iterator[tuple[str, str]]:
     """
     yield "state", _state(status)
     yield "answered", _answered(status)
-    yield "model", _model(status.get("model"))
+    yield "model", _model(status)
     yield "accuracy", _accuracy(status.get("audit_accuracy"))
     yield "agreement", _agreement(status.get("agreement"))
     if verdict := status.get("verdict"):
@@ -65,9 +65,11 @@ def _answered(status: Figures) -> str:
     return ", ".join([f"{done}: {answers} by {people}", *more])
 
 
-def _model(model: Figures | None) -> str:
+def _model(status: Figures) -> str:
+    model = status.get("model")
     if not model:
-        return "none yet: nothing is shown, nothing is faked"
+        waits = status.get("first_model_waits_for")
+        return f"none yet: nothing is shown, nothing is faked{f'. It waits for {waits}' if waits else ''}"
     made = f", made {when(model['trained_s'])}" if model.get("trained_s") else ""
     learned = f" on {number(model['rows'])} tasks by {model['recipe']}" if model.get("rows") else ""
     return f"{model['version']}, trained{learned}{made}"

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from feedback.learning.dataset import Dataset, Settled, build
-from feedback.learning.triggers import Trained, due
+from feedback.learning.triggers import Trained, due, first_waits
 from feedback.policy import Policy
 from ml_backend.records import Answer
 
@@ -25,6 +25,9 @@ def test_the_first_model_waits_for_enough_answers_of_two_kinds():
     assert due(dataset(19), None, recipe="r/1", policy=Policy()) == ""
     assert due(one_kind, None, recipe="r/1", policy=Policy()) == ""
     assert due(dataset(20), None, recipe="r/1", policy=Policy()) == "first model: 20 answers"
+    assert first_waits(dataset(19), Policy()).startswith("19 of the 20 answered tasks")
+    assert first_waits(one_kind, Policy()) == "a second label; all 40 tasks that it learns from are 'a'"
+    assert first_waits(dataset(20), Policy()) == ""
 
 
 def test_later_models_wait_for_growth():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from feedback.learning.challenge import learned_annotations
 from feedback.policy.schema import Overlap, Train
+from feedback.reports.status import project_status
+from feedback.reports.telling import told
 from ml_backend.predictor import COLD
 from ml_backend.registry import FolderRegistry
 from tests.support.one_project import POLICY, World
@@ -17,6 +19,8 @@ def test_the_first_turn_asks_without_faking_an_answer(world: World):
     assert len(rows) == 30
     assert all(row.answer is None and row.confidence is None for row in rows)
     assert world.studio.version == turn.window
+    assert turn.waits.startswith("0 of the ")
+    assert turn.waits in dict(told(project_status(world.store, world.store.projects()[0])))["model"]
 
 
 def test_half_of_the_first_questions_feed_the_audit(world: World):
@@ -33,6 +37,7 @@ def test_answers_become_a_model_that_serves_and_orders(world: World):
 
     assert turn.verdict.startswith("promoted")
     assert turn.version.startswith("m")
+    assert turn.waits == ""
     learned = learned_annotations(world.store, "7", turn.version)
     assert learned
     assert learned <= set(given)
