@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from feedback.review.notices import NOTICE, says
 from feedback.review.round import Round
 from feedback.store import CaseRow, Record, Signal, Store
@@ -29,7 +31,8 @@ def tell(round_: Round) -> None:
 
 
 def tell_again(store: Store, case: CaseRow, *, now_s: float) -> None:
-    """Write down a new answer for those who were told another one; before the move, so that a kill loses nothing."""
+    """Write down a new answer, which is about to stand, for those who were told another one."""
+    case = replace(case, state="resolved")
     for signal in store.signals(case.project, task=case.task):
         last = _last_told(store, signal, case) if signal.callback else None
         if last is not None and last.body["says"]["answer"] != says(case, "decided")["answer"]:

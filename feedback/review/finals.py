@@ -89,13 +89,14 @@ def with_finals(settlement: Settlement, found: Above, scene: Scene) -> Settlemen
 
 def write_back(store: Store, rooms: Rooms, book: Book, case: CaseRow, control: Control) -> CaseRow:
     """Bring a decided answer to the source project as ground truth; safe to repeat after a kill anywhere."""
-    tell_again(store, case, now_s=book.now_s)
     if case.answer is None:
+        tell_again(store, case, now_s=book.now_s)  # before the move: a kill between must not lose it
         return book.move(case, "write", note="no answer is right; nothing is written")
     names = [unique_id(f"{case.project}/{case.id}/{number}") for number in range(1, case.round + 1)]
     store.own(case.project, unique_ids=names[-1:])  # first: a webhook may bring it before the answer to our request
     result = codec(case.answer.kind).encode(case.answer, control, None)
     annotation, starred = rooms.write_final(case.project, case.task, result, unique_id=names[-1], ours=names)
     store.own(case.project, annotations=[annotation])
+    tell_again(store, case, now_s=book.now_s)
     words = "written as ground truth" if starred else "written without a star: a person's ground truth stays"
     return book.move(case, "write", note=words, annotation=annotation)
