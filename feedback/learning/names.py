@@ -14,6 +14,7 @@ from feedback.learning.rules_of_thumb import load_function
 from feedback.policy import Policy
 from feedback.policy.opinions import LabellingFunction
 from ml_backend.errors import UnknownName
+from ml_backend.models.hosted import hosted
 from sampling import strategies
 from sampling.errors import SamplingError
 
@@ -31,6 +32,7 @@ def unknown_names(policy: Policy) -> list[str]:
         *_looked_up("consensus.method", policy.consensus.method, _method),
         *_looked_up("overlap.measure", policy.overlap.measure, agreement.measure),
         *_looked_up("sampling.strategy", policy.sampling.strategy, strategies.load),
+        *(_looked_up("model.hosted", policy.model.hosted, hosted) if policy.model.hosted else ()),
         *(sentence for named in policy.labelling_functions for sentence in _function(named)),
     ]
 

@@ -56,3 +56,26 @@ def test_a_module_that_fails_while_it_is_imported_is_named_and_stops_nothing(
 
 def test_what_cannot_be_called_is_no_function():
     assert "cannot be called" in unknown_names(function("string:digits"))[0]
+
+
+HOSTED = """
+from label_studio_ml.model import LabelStudioMLBase
+
+class Keywords(LabelStudioMLBase):
+    pass
+"""
+
+
+def test_a_hosted_model_that_is_not_there_is_refused_before_a_project_waits_for_it(tmp_path: Path):
+    file = tmp_path / "keywords.py"
+    file.write_text(HOSTED)
+
+    def said(spec: str) -> str:
+        return " ".join(unknown_names(read_policy(f'[model]\nhosted = "{spec}"')))
+
+    assert said(f"{file}:Keywords") == ""
+    assert 'wanted "path/to/file.py:Class"' in said(str(file))
+    assert "names no subclass of LabelStudioMLBase" in said(f"{file}:Keyword")
+    assert "there is no file" in said(f"{tmp_path}/keyword.py:Keywords")
+    file.write_text("class")
+    assert "SyntaxError" in said(f"{file}:Keywords")
