@@ -21,20 +21,17 @@ from feedback.learning.renewal import renew
 from feedback.learning.scene import Scene, read_scene
 from feedback.learning.settling import Settlement, settle
 from feedback.learning.training import train
-from feedback.learning.workshop import Workshop
-from feedback.loop import Loop
 from feedback.people.goldbook import add_gold
 from feedback.platform import LabelStudio
 from feedback.policy import read_policy
 from feedback.rooms import LabelStudioRooms
-from feedback.settings import Settings
 from feedback.store import Store, Vote, open_store
 from feedback.turning import Turn
 from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio.client import Client
 from ml_backend.models import recipe_for
 from ml_backend.records import Answer
-from ml_backend.registry import FolderRegistry
+from tests.support.connected import loop_of, settings_of
 from tests.support.label_studio import Project, Site, StubBackend, says
 
 pytestmark = pytest.mark.e2e
@@ -66,24 +63,10 @@ class Crowd:
 
     def __init__(self, site: Site, project: Project, backend: StubBackend, store: Store, folder: Path) -> None:
         self.site, self.project, self.store = site, project, store
-        settings = Settings(
-            label_studio_url=site.url,
-            label_studio_api_key=site.process.admin.token,
-            public_url=backend.url,
-            webhook_secret="a-secret-of-ours",
-        )
         self.truth = {task: label for task, (_, label) in zip(project.tasks, texts(len(project.tasks)), strict=True)}
-        connect(settings, store, site.admin, project.id, policy=POLICY, now_s=time.time())
+        connect(settings_of(site, backend), store, site.admin, project.id, policy=POLICY, now_s=time.time())
         self.platform = LabelStudio(site.admin, store)
-        self.loop = Loop(
-            store,
-            platform=self.platform,
-            workshop=Workshop(lambda: ()),
-            folder=FolderRegistry(folder),
-            policies=policy_of,
-            clock=time.time,
-            rooms=LabelStudioRooms(site.admin),
-        )
+        self.loop = loop_of(store, folder, platform=self.platform, rooms=LabelStudioRooms(site.admin))
 
     def turn(self) -> Turn:
         return self.loop.turn(self.project.id)

@@ -9,17 +9,14 @@ from typing import Any
 
 import pytest
 
-from feedback.activating import activate, policy_of
+from feedback.activating import activate
 from feedback.connecting import connect, disconnect
-from feedback.learning.workshop import Workshop
-from feedback.loop import Loop
 from feedback.platform import LabelStudio
 from feedback.policy import Policy, read_policy
-from feedback.settings import Settings
 from feedback.signals import SignalDoor
 from feedback.store import Store, open_store
 from feedback.turning import Turn
-from ml_backend.registry import FolderRegistry
+from tests.support.connected import loop_of, settings_of
 from tests.support.label_studio import Project, Site, StubBackend, says
 
 pytestmark = pytest.mark.e2e
@@ -56,21 +53,9 @@ class Run:
 
     def __init__(self, site: Site, project: Project, backend: StubBackend, store: Store, folder: Path) -> None:
         self.site, self.project, self.store = site, project, store
-        self.settings = Settings(
-            label_studio_url=site.url,
-            label_studio_api_key=site.process.admin.token,
-            public_url=backend.url,
-            webhook_secret="a-secret-of-ours",
-        )
+        self.settings = settings_of(site, backend)
         self.platform = LabelStudio(site.admin, store)
-        self.loop = Loop(
-            store,
-            platform=self.platform,
-            workshop=Workshop(lambda: ()),
-            folder=FolderRegistry(folder),
-            policies=policy_of,
-            clock=time.time,
-        )
+        self.loop = loop_of(store, folder, platform=self.platform)
 
     def connect(self, policy: Policy) -> None:
         connect(self.settings, self.store, self.site.admin, self.project.id, policy=policy, now_s=time.time())
