@@ -40,9 +40,13 @@ class PatientSocket(socket.socket):
         self._until_s, self._pause_s, self._per_byte_s = time.monotonic() + _HEAD_S, _HEAD_S, 0.0
 
     def settimeout(self, seconds: float | None) -> None:
-        """From here each pause may be so long, as whoever reads a body decides, and all of them not much longer."""
-        self._until_s = math.inf if seconds is None else time.monotonic() + max(seconds, _HEAD_S)
-        self._pause_s, self._per_byte_s = seconds, 1 / _SLOWEST
+        """From here each pause may be so long, as whoever reads a body decides, and all of them not much longer.
+
+        None is what gunicorn puts back after each look for the rest of a body, before the next head, too: time goes on.
+        """
+        if seconds is not None:
+            self._until_s = time.monotonic() + max(seconds, _HEAD_S)
+            self._pause_s, self._per_byte_s = seconds, 1 / _SLOWEST
 
     def recv(self, *how: Any) -> bytes:
         """Read what is there; a connection that was too slow is one that was reset."""

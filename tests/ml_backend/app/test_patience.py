@@ -64,11 +64,15 @@ def test_a_body_that_comes_along_may_take_its_time(pair: tuple[PatientSocket, so
     assert came == 8000
 
 
-def test_nobody_watches_the_clock_once_a_body_is_read(pair: tuple[PatientSocket, socket.socket]) -> None:
+def test_a_head_that_is_not_the_first_has_as_long(pair: tuple[PatientSocket, socket.socket]) -> None:
     patient, sender = pair
-    patient.settimeout(0.05)
-    patient.settimeout(None)
-    _drip(sender, b"", every_s=0.4, times=1).join()
-    sender.sendall(b"next")
+    patient.settimeout(5.0)
+    patient.begin()
+    patient.settimeout(None)  # as gunicorn does before each request but the first
+    _drip(sender, b"a", every_s=0.02, times=500)
+    began_s = time.monotonic()
 
-    assert patient.recv(8192) == b"next"
+    with pytest.raises(ConnectionResetError, match="too slow"):
+        list(iter(lambda: patient.recv(8192), b""))
+
+    assert time.monotonic() - began_s < 5.0

@@ -89,9 +89,13 @@ def test_a_sender_that_stops_in_the_middle_loses_its_patience_and_not_a_thread(b
 
 
 def test_half_a_request_from_many_holds_no_thread_for_long(backend: Address):
-    """Twice as many as there are threads: one byte more now and then buys no time."""
+    """More than there are threads, with and without a request before: one byte more now and then buys no time."""
     with ExitStack() as opened:
-        slow = [opened.enter_context(socket.create_connection(backend)) for _ in range(16)]
+        slow = [opened.enter_context(socket.create_connection(backend)) for _ in range(32)]
+        for one in slow[:16]:
+            one.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        for one in slow[:16]:
+            assert one.recv(1000).startswith(b"HTTP/1.1 200")
         for one in slow:
             one.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nX-")
         time.sleep(9.0)
