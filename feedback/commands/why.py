@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feedback.commands.arguments import AsJson, OfProject, Task
+from feedback.commands.arguments import AsJson, Task
 
 if TYPE_CHECKING:
     from feedback.routing import Why
+    from feedback.store import Store
 
 
 def why(
     task: Task,
-    project: OfProject,
+    project: Annotated[
+        str, typer.Option("--project", "-p", metavar="PROJECT", help="The project; without, the one with that task.")
+    ] = "",
     every: Annotated[bool, typer.Option("--all", help="Every decision, not only the one that stands.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -30,6 +33,7 @@ def why(
 
     settings = settings_from_environment()
     with opened(settings) as store:
+        project = project or _with(store, task)
         row = known_project(store, project)
         decisions, load = store.decisions(project, task=task), workshop_of(settings, store).load
         found = [explain(store, project, one, load=load) for one in (decisions if every else decisions[:1])]
@@ -55,6 +59,21 @@ def why(
             typer.echo(f"{'  ' if number else ''}{line}")
     if any(one.same is False for one in found):
         raise SystemExit(1)
+
+
+def _with(store: Store, task: int) -> str:
+    """The project that has a task, or has decided about it: Label Studio numbers the tasks of all projects together."""
+    from feedback.errors import NotConnected
+
+    numbers = [row.id for row in store.projects()]
+    found = [one for one in numbers if store.task(one, task) is not None or store.decisions(one, task=task)]
+    if len(found) == 1:
+        return found[0]
+    of = ", ".join(found or numbers) or "none"
+    raise NotConnected(
+        f"{'several projects have' if found else 'no project has'} a task {task}; known: {of}.",
+        hint="Name the project: --project 12.",
+    )
 
 
 def _print(one: Why) -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from feedback.activating import keep_policy
 from feedback.commands import app
-from feedback.errors import PolicyError
+from feedback.errors import NotConnected, PolicyError
 from feedback.events import canonical_json, of_one_task
 from feedback.policy import read_policy
 from feedback.store import Decision, ProjectRow, Standing, Store, open_store
@@ -167,6 +167,9 @@ def test_why_fails_where_a_recorded_decision_was_altered(home: Path, store: Stor
 def test_why_says_when_nothing_was_decided(home: Path, store: Store):
     assert "no rules, or no turn has run" in hitl("why", 3, "--project", "7").output
     assert "no such task is known" in hitl("why", 99, "--project", "7").output
+    assert hitl("why", 3).output == hitl("why", 3, "--project", "7").output  # it is the only project with that task
+    with pytest.raises(NotConnected, match="no project has a task 99; known: 7"):
+        hitl("why", 99)
 
 
 def test_a_signal_is_pushed_once_and_listed(home: Path, store: Store):
