@@ -47,9 +47,7 @@ def above(store: Store, scene: Scene) -> Above:
 
 def _owed(store: Store, scene: Scene) -> frozenset[int]:
     """Answered tasks that the first tier is to look at again, and nobody has since their case was begun anew."""
-    first = scene.policy.first_tier
-    live = [case for case in store.cases(scene.project.id, states=LIVE) if case.tier == first]
-    anew = [case for case in live if case.round > 1 or case.rule == ON_REQUEST]
+    anew = store.cases_anew(scene.project.id, scene.policy.first_tier, ON_REQUEST, states=LIVE)
     if not anew:
         return frozenset()
     votes: dict[int, list[Vote]] = {}

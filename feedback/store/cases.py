@@ -114,6 +114,14 @@ class Cases:
             ]
         return sorted(found, key=lambda case: (case.priority, case.entered_s, case.id))
 
+    def cases_anew(self, project: str, tier: str, rule: str, *, states: Iterable[str]) -> list[CaseRow]:
+        """Give the cases of a tier in another round than the first, or that this rule opened."""
+        table = review_case.c
+        query = select(review_case).where(table.project == project, table.tier == tier, table.state.in_(list(states)))
+        with self._database.read() as connection:
+            rows = connection.execute(query.where((table.round > 1) | (table.rule == rule)).order_by(table.id))
+            return [read_case(row) for row in rows]
+
     def case_tasks(self, project: str) -> dict[int, str]:
         """Give the state of each task that has a case."""
         table = review_case.c
