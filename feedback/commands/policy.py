@@ -51,18 +51,18 @@ def check(file: File, project: OfProject = "", as_json: AsJson = False) -> None:
     from feedback.learning.names import refuse_unknown
     from feedback.policy.checking import warnings
     from feedback.policy.reading import read_policy_file
-    from feedback.review.clocks import refuse_short
+    from feedback.review.clocks import refuse_short, short_clocks
     from feedback.wiring import opened, settings_from_environment, surprises
 
-    policy = read_policy_file(file)
+    policy, settings = read_policy_file(file), settings_from_environment()
     refuse_unknown(policy)
     if project:  # its Label Studio is the one of these settings
-        settings = settings_from_environment()
         refuse_short(policy, settings.lock_ttl_s)
         with opened(settings) as store:
             found = surprises(store, project, policy)
     else:
-        found = warnings(policy)
+        short = short_clocks(policy, settings.lock_ttl_s)
+        found = [*warnings(policy), *(f"{one} A project refuses it; see HITL_LOCK_TTL_S." for one in short)]
     if as_json:
         typer.echo(json.dumps({"hash": policy.hash, "warnings": found}, indent=2))
         return

@@ -139,7 +139,7 @@ def too_short(tier: Tier, lock_ttl_s: float) -> str:
     >>> too_short(Tier(resolve="10m"), 86_400.0)
     'its clock of 10 minutes is shorter than the day for which Label Studio keeps a task locked to whoever opened it'
     """
-    shortest_s = min((one for one in (tier.first_action_s, tier.resolve_s) if one), default=float("inf"))
+    shortest_s = _shortest_s(tier)
     if shortest_s >= lock_ttl_s:
         return ""
     locked = f"the {_words(lock_ttl_s)}" if lock_ttl_s != 86_400 else "the day"
@@ -155,12 +155,26 @@ def refuse_short(policy: Policy, lock_ttl_s: float) -> None:
     >>> from feedback.policy import read_policy
     >>> refuse_short(read_policy('[tiers.L1]\\nresolve = "10m"'), 300.0)
     """
-    hint = "Start Label Studio with TASK_LOCK_TTL=300 (seconds) and hitl with HITL_LOCK_TTL_S=300, then retry."
-    for name, tier in policy.tiers.items():
-        if problem := too_short(tier, lock_ttl_s):
-            raise PolicyError(f"tiers.{name}: {problem}.", hint=hint)
-    if problem := too_short(Tier(resolve=policy.rights.within), lock_ttl_s):
-        raise PolicyError(f"rights.within: {problem}.", hint=hint)
+    for problem in short_clocks(policy, lock_ttl_s):
+        kept_s = min(300, *map(_shortest_s, _clocked(policy).values()))
+        wanted = f"TASK_LOCK_TTL={kept_s:.0f} (seconds) and hitl with HITL_LOCK_TTL_S={kept_s:.0f}"
+        raise PolicyError(problem, hint=f"Start Label Studio with {wanted}, then retry.")
+
+
+def short_clocks(policy: Policy, lock_ttl_s: float) -> list[str]:
+    """Name every clock that may run out on a task that nobody but its holder could open, and why."""
+    clocks = _clocked(policy).items()
+    return [f"{name}: {problem}." for name, tier in clocks if (problem := too_short(tier, lock_ttl_s))]
+
+
+def _clocked(policy: Policy) -> dict[str, Tier]:
+    """Whatever may have a clock, by its key."""
+    tiers = {f"tiers.{name}": tier for name, tier in policy.tiers.items()}
+    return tiers | {"rights.within": Tier(resolve=policy.rights.within)}
+
+
+def _shortest_s(tier: Tier) -> float:
+    return min((one for one in (tier.first_action_s, tier.resolve_s) if one), default=float("inf"))
 
 
 def _runs_out(calendar: Calendar | None, now_s: float, wanted_s: float) -> float | None:

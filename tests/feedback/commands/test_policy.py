@@ -134,6 +134,12 @@ def test_activating_stores_versions_and_says_which_was_before(home: Path, store:
     assert store.claim("w", lease_s=9, kinds=("turn",)) is not None
 
 
+def test_a_clock_that_no_project_would_take_is_said_without_one(home: Path):
+    (home / "short.toml").write_text('[tiers.L1]\n[tiers.L2]\nresolve = "10m"\n')
+
+    assert "but: tiers.L2: its clock of 10 minutes" in hitl("policy", "check", home / "short.toml").output
+
+
 def test_the_json_schema_names_every_section():
     schema = json.loads(hitl("policy", "schema").output)
 

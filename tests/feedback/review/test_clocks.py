@@ -136,3 +136,6 @@ def test_a_policy_with_such_a_clock_is_refused_with_what_to_set():
     with pytest.raises(PolicyError, match=r"tiers\.L2: its clock of 10 minutes") as refused:
         refuse_short(policy, 86_400)
     assert "TASK_LOCK_TTL=300" in refused.value.hint
+    with pytest.raises(PolicyError) as refused:
+        refuse_short(read_policy('[tiers.L1]\n[rights]\nwithin = "2m"'), 300)
+    assert "HITL_LOCK_TTL_S=120" in refused.value.hint  # what would do
