@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from feedback.policy import Policy
 from feedback.policy.feedback import HUMAN_REVIEW
-from feedback.review.cases import ESCALATED, ON_REQUEST, SECOND_LOOK, Book, Need, urgency
+from feedback.review.cases import ESCALATED, ON_REQUEST, SECOND_LOOK, Book, Need, is_blind, urgency
 from feedback.review.needs import DISAGREEMENT, SKIPPED, needs, reported, requested, second_looks, told_of
 from feedback.review.round import Round
 from feedback.review.table import LIVE
@@ -87,11 +88,13 @@ def _owed(round_: Round, need: Need) -> CaseRow | None:
         return None if case.state == "withdrawn" else round_.reopen(case, need)
     tiers = list(round_.scene.policy.tiers)
     below = case.tier in tiers and tiers.index(case.tier) < tiers.index(need.tier)
-    rule = case.rule if case.rule == SECOND_LOOK and not below else ON_REQUEST  # what is blind stays so to its end
-    changes = {"rule": rule, "priority": min(case.priority, urgency(need.priority)), "within_s": need.within_s}
+    changes: dict[str, Any] = {"rule": ON_REQUEST, "priority": min(case.priority, urgency(need.priority))}
+    changes |= {"note": need.why, "within_s": need.within_s}
     if below:
-        return round_.move(case, "recall", tier=need.tier, note=need.why, why=need.why, **changes)
-    return round_.move(case, "promise", note=need.why, **changes)
+        return round_.move(case, "recall", tier=need.tier, why=need.why, **changes)
+    if is_blind(case, round_.scene.policy):
+        changes |= {"why": need.why, "review_project": "", "review_task": None}  # a new copy, which shows everything
+    return round_.move(case, "promise", **changes)
 
 
 def _open_or_reopen(round_: Round, wanted: Sequence[Need]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from feedback.review.rights import proofs
-from feedback.review.tiers import HISTORY
+from feedback.review.tiers import FACTS, HISTORY
 from feedback.signals import SignalDoor
 from feedback.store import open_store
 from ml_backend.errors import BodyError
@@ -171,6 +171,32 @@ def test_whoever_looks_at_a_request_sees_everything_in_a_blind_tier_too(world: W
     world.review("L2", "answer", "tool", person=CLEO)
     turns(world)
     assert "tool, seeing what others had said and why it came to them." in statement(world)
+
+
+@pytest.mark.parametrize(("l2", "share"), [("blind = true", 0.0), ("", 1.0)])
+def test_what_waits_blind_is_handed_out_anew_with_everything_when_somebody_asks(world: World, l2: str, share: float):
+    """A blind tier, and a second look."""
+    world.use(policy_text(l2=l2, share=share), overlap=1 if share else 2)
+    (task,) = world.site.add("a1 apple red")
+    world.turn()
+    world.site.answer(task, "fruit", person=ADA)
+    world.turn()
+    if not share:
+        world.site.answer(task, "tool", person=BEN)
+    turns(world)
+    (blind,) = world.site.waiting(world.site.room_of("L2"), CLEO)
+    push(world, task, note="I object")
+    turns(world)
+    (copy,) = world.site.waiting(world.site.room_of("L2"), CLEO)
+
+    assert blind.data[HISTORY] == [{"who": "–", "said": "nothing was said before"}]
+    assert copy.id != blind.id
+    assert [line["said"] for line in copy.data[HISTORY]][:1] == ["fruit"]
+    assert copy.data[FACTS]["Why here"] == "I object"
+    world.review("L2", "answer" if l2 else "fix", "tool", person=CLEO, reason="wrong_label")
+    turns(world)
+    assert "seeing what others had said and why it came to them" in statement(world)
+    assert world.site.final(task) == "tool"
 
 
 def test_a_proof_stands_when_the_case_is_opened_again(world: World):
