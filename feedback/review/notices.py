@@ -20,7 +20,7 @@ NOTICE = "notice"  # of a record; `told` once it is delivered
 _TOLD = "told"
 _AT_ONCE = 20  # a turn: others wait for its end
 _GIVE_UP_S = 86_400.0
-_LOOKED_AT = 2000  # notices back; a day of them
+_LOOKED_AT = 2000  # notices that wait
 
 
 def note(store: Store, case: CaseRow, what: str, targets: Sequence[str], *, now_s: float, **more: Any) -> None:
@@ -52,14 +52,18 @@ def deliver(store: Store, project: str, policy: Policy, post: Post, *, now_s: fl
 
     A target that does not answer is left alone until the next turn, and for good a day after the notice.
     """
-    told = {record.key for record in store.records(project, _TOLD, limit=_LOOKED_AT)}
-    waiting = [one for one in store.records(project, NOTICE, limit=_LOOKED_AT) if one.key not in told]
+    since_s = now_s - 2 * _GIVE_UP_S
+    waiting = store.outstanding(project, NOTICE, but=_TOLD, since_s=since_s, limit=_LOOKED_AT)
     notes: list[str] = []
     silent: set[str] = set()
-    for record in sorted(waiting, key=lambda one: one.id)[:_AT_ONCE]:
+    tried = 0
+    for record in waiting:
         url, secret, problem = _target(record, policy, store)
         if not problem and url in silent:
-            continue
+            continue  # whoever does answer need not wait for it
+        tried += 1
+        if tried > _AT_ONCE:
+            break
         if not problem:
             body = orjson.dumps(record.body["says"])
             failed = post(url, body, _headers(body, secret, record.key))

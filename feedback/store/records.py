@@ -51,8 +51,17 @@ class Records:
         if key:
             query = query.where(table.key == key)
         with self._database.read() as connection:
-            rows = connection.execute(query.order_by(table.id.desc()).limit(limit)).all()
-        return [Record(row.id, row.project, row.kind, row.key or "", orjson.loads(row.body), row.at_s) for row in rows]
+            return [_record(row) for row in connection.execute(query.order_by(table.id.desc()).limit(limit))]
+
+    def outstanding(self, project: str, kind: str, *, but: str, since_s: float, limit: int) -> list[Record]:
+        """Give the oldest records of a kind since a moment whose key no record of the kind `but` has."""
+        table, other = schema.record.c, schema.record.alias().c
+        done = select(other.id).where(other.project == project, other.kind == but, other.key == table.key)
+        query = select(schema.record).where(
+            table.project == project, table.kind == kind, table.at_s >= since_s, ~done.exists()
+        )
+        with self._database.read() as connection:
+            return [_record(row) for row in connection.execute(query.order_by(table.id).limit(limit))]
 
     def save_window(self, project: str, rows: Sequence[WindowRow]) -> None:
         """Keep a window; the same version again replaces its rows."""
@@ -116,3 +125,7 @@ def _window_row(row: Any) -> WindowRow:
         row.written_s,
         row.task_created_at,
     )
+
+
+def _record(row: Any) -> Record:
+    return Record(row.id, row.project, row.kind, row.key or "", orjson.loads(row.body), row.at_s)

@@ -12,11 +12,13 @@ from threading import Thread
 
 import pytest
 
+from feedback.policy import read_policy
 from feedback.posting import post
+from feedback.review import notices
 from feedback.review.desk import Desk
-from feedback.review.notices import SIGNATURE
+from feedback.review.notices import SIGNATURE, deliver, note
 from feedback.signals import SignalDoor
-from feedback.store import open_store
+from feedback.store import CaseRow, open_store
 from tests.feedback.review.world import ADA, CLEO, PROJECT, World, policy_text
 from tests.support import stores
 
@@ -92,6 +94,37 @@ def test_what_does_not_arrive_is_tried_again_and_given_up_after_a_day(world: Wor
     world.turn()
 
     assert [told["what"] for told in outside.said()] == []
+
+
+def test_a_target_that_does_not_answer_keeps_no_other_one_waiting(world: World):
+    project, policy = "7", read_policy(NOTIFY + '[notify.crm]\nurl = "https://crm.example.org/"\n')
+    for number in range(50):
+        note(world.store, CaseRow(project, number, "queued", "L2", id=number), "late", ["lead"], now_s=0.0)
+    note(world.store, CaseRow(project, 99, "queued", "L2", id=99), "late", ["crm"], now_s=0.0)
+    asked: list[str] = []
+
+    def post(url: str, body: bytes, headers: Mapping[str, str]) -> str:
+        asked.append(url)
+        return "" if "crm" in url else "it did not answer"
+
+    notes = deliver(world.store, project, policy, post, now_s=1.0)
+    deliver(world.store, project, policy, post, now_s=2.0)
+
+    hooks = "https://hooks.example.org/hitl"
+    assert asked == [hooks, "https://crm.example.org/", hooks]
+    assert len(notes) == 1
+
+
+def test_a_burst_of_notices_is_delivered_whole(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(notices, "_LOOKED_AT", 3)
+    monkeypatch.setattr(notices, "_AT_ONCE", 2)
+    project, policy, got = "7", read_policy(NOTIFY), Outside()
+    for number in range(1, 12):
+        note(world.store, CaseRow(project, number, "queued", "L2", id=number), "late", ["lead"], now_s=0.0)
+    for _ in range(6):
+        deliver(world.store, project, policy, got, now_s=1.0)
+
+    assert [told["case"] for told in got.said()] == list(range(1, 12))
 
 
 def test_whoever_asked_is_told_the_answer(world: World, outside: Outside):
