@@ -74,6 +74,7 @@ def connect(
         basic_auth=(settings.basic_auth_user, settings.basic_auth_password) if settings.basic_auth_user else None,
         earlier=Snapshot.from_json(known.snapshot) if known.snapshot else None,
         save=save,
+        forget=lambda: store.save_project(replace(row, snapshot={})),
         dry_run=dry_run,
     )
     if connection.snapshot is None:

@@ -62,6 +62,7 @@ def connect(
     basic_auth: tuple[str, str] | None = None,
     earlier: Snapshot | None = None,
     save: Callable[[Snapshot], None] = lambda _: None,
+    forget: Callable[[], None] = lambda: None,
     dry_run: bool = False,
     title: str = TITLE,
     secret_header: str = SECRET_HEADER,
@@ -69,7 +70,8 @@ def connect(
     """Make a project ours: webhook first, then the ML backend, then the settings that our order needs.
 
     Safe to repeat; `earlier` is the snapshot of the first time and stays the truth. `save` gets a new snapshot before
-    anything is changed, so that a killed connect can be undone. A failing first connect is rolled back.
+    anything is changed, so that a killed connect can be undone. A failing first connect is rolled back, and `forget`
+    is called: what the project is like before the next try is not known yet.
     """
     backend_url = backend_url.rstrip("/")
     webhook_url = f"{backend_url}/webhook"
@@ -90,7 +92,8 @@ def connect(
         _set_settings(client, project, snapshot, title)
     except LabelStudioError as error:
         if earlier is None:
-            error.hint = f"{error.hint} {_roll_back(client, snapshot)}".strip()
+            tell = f"`hitl doctor {project}` says what stands in the way."
+            error.hint = f"{error.hint} {tell} {_roll_back(client, snapshot, forget)}".strip()
         raise
     return Connection(changes, snapshot)
 
@@ -175,11 +178,12 @@ def without_remains(snapshot: Snapshot, *, title: str = TITLE, secret_header: st
     )
 
 
-def _roll_back(client: Client, snapshot: Snapshot) -> str:
+def _roll_back(client: Client, snapshot: Snapshot, forget: Callable[[], None]) -> str:
     try:
         disconnect(client, snapshot)
     except LabelStudioError as error:
         return f"The project could not be put back ({error}); disconnect it when Label Studio answers again."
+    forget()
     return "The project was put back as it was."
 
 

@@ -225,13 +225,16 @@ def test_an_emptied_webhook_is_repaired_by_connecting_again(
 def test_a_connect_that_fails_half_way_leaves_nothing_behind(project: Project) -> None:
     before = project.everything()
     kept: list[Snapshot] = []
+    forgot: list[bool] = []
 
     with pytest.raises(LabelStudioError, match="cannot reach our service") as caught:
-        join(project, f"http://127.0.0.1:{free_port()}", save=kept.append)
+        join(project, f"http://127.0.0.1:{free_port()}", save=kept.append, forget=lambda: forgot.append(True))
 
+    assert f"`hitl doctor {project.id}` says what stands in the way" in caught.value.hint
     assert "put back as it was" in caught.value.hint
     assert project.everything() == before
     assert len(kept) == 1
+    assert forgot == [True]
 
 
 def test_a_connect_killed_half_way_is_finished_by_the_next(project: Project, backend: StubBackend) -> None:
