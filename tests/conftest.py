@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,14 +15,27 @@ import pytest
 from ml_backend.labelstudio.local import LocalLabelStudio, Template
 from tests.support.label_studio import Project, Site, StubBackend, open_site
 
+_ROOM = 256 << 20  # bytes, many times what a run leaves there
+
 
 @pytest.fixture(scope="session")
-def coming_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[Template]]:
+def quick_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """In memory where there is room: Label Studio syncs its SQLite so often that the disk is half of what it takes."""
+    memory = Path("/dev/shm")  # noqa: S108  # a folder of our own in it
+    if memory.is_dir() and shutil.disk_usage(memory).free > _ROOM:
+        with tempfile.TemporaryDirectory(prefix="hitl-label-studio-", dir=memory) as folder:
+            yield Path(folder)
+    else:
+        yield tmp_path_factory.mktemp("label-studio")
+
+
+@pytest.fixture(scope="session")
+def coming_template(quick_folder: Path) -> Iterator[Future[Template]]:
     """Half a minute of Label Studio's migrations, on a core that the other tests leave idle."""
-    made = Template(tmp_path_factory.mktemp("label-studio-template"))
+    made = Template(quick_folder / "template")
 
     def make() -> Template:
-        made.copy_to(tmp_path_factory.mktemp("label-studio-first"))
+        made.copy_to(quick_folder / "first")
         return made
 
     with ThreadPoolExecutor(1) as hand:
@@ -39,9 +55,9 @@ def template(coming_template: Future[Template]) -> Template:
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory, template: Template) -> Iterator[Site]:
+def site(quick_folder: Path, template: Template) -> Iterator[Site]:
     """A real Label Studio with its default switches: no legacy tokens, slow bulk writes."""
-    process = LocalLabelStudio(template.copy_to(tmp_path_factory.mktemp("label-studio")), fast_bulk=False)
+    process = LocalLabelStudio(template.copy_to(quick_folder / "site"), fast_bulk=False)
     with open_site(process) as running:
         yield running
 
