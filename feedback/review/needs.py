@@ -66,7 +66,7 @@ def requested(scene: Scene, signals: Iterable[Signal], *, model: str, says: Says
     tier, within_s = owed_by(scene.policy), seconds(scene.policy.rights.within)
     found = []
     for signal in signals:
-        if signal.task is not None and signal.task in scene.tasks and signal.value is True:
+        if signal.task is not None and signal.task in scene.tasks:
             made = _need(scene, signal.task, tier, signal.note or "a person was asked for", ON_REQUEST, model, says)
             found.append((signal, replace(made, within_s=within_s, priority="high")))
     return found

@@ -63,11 +63,9 @@ def _reported(round_: Round) -> None:
 
 def requests(store: Store, project: str, policy: Policy) -> list[Signal]:
     """Who asked for a person, and has no answer of ours yet."""
-    asked = store.signals(project, name=HUMAN_REVIEW) if policy.rights.human_review != "never" else []
-    if not asked:
+    if policy.rights.human_review == "never":
         return []
-    answered = {record.key for record in store.records(project, ON_REQUEST, limit=10_000)}
-    return [one for one in asked if one.key not in answered]
+    return store.raised(project, HUMAN_REVIEW, but=ON_REQUEST)
 
 
 def _on_request(round_: Round) -> None:

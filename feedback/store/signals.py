@@ -82,14 +82,12 @@ class Signals:
             connection.execute(table.insert(), [row])
             return True
 
-    def signals(self, project: str, *, task: int | None = None, name: str = "", limit: int = 1000) -> list[Signal]:
+    def signals(self, project: str, *, task: int | None = None, limit: int = 1000) -> list[Signal]:
         """Give the newest signals, newest first; with `task`, those about it alone. Parked ones are not among them."""
         table = routing_tables.signal.c
         query = select(routing_tables.signal).where(table.project == project, table.parked == "")
         if task is not None:
             query = query.where(table.task == task)
-        if name:
-            query = query.where(table.name == name)
         with self._database.read() as connection:
             return [read_signal(row) for row in connection.execute(query.order_by(table.id.desc()).limit(limit))]
 
@@ -107,6 +105,17 @@ class Signals:
         )
         with self._database.read() as connection:
             return [read_signal(row) for row in connection.execute(query.order_by(table.id))]
+
+    def raised(self, project: str, name: str, *, but: str) -> list[Signal]:
+        """Give, oldest first, the flags of tasks that say true and whose key no record of the kind `but` has."""
+        table, other = routing_tables.signal.c, schema.record.c
+        done = select(other.id).where(other.project == project, other.kind == but, other.key == table.key)
+        query = select(routing_tables.signal).where(
+            table.project == project, table.name == name, table.value == "true", table.task.is_not(None)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query.where(table.parked == "", ~done.exists()).order_by(table.id))
+            return [read_signal(row) for row in rows]
 
     def newest_signals(self, project: str) -> dict[int | None, dict[str, Newest]]:
         """Give, by task and name, the newest value and how many came; under None what is about the whole project."""

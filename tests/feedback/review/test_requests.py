@@ -100,6 +100,19 @@ def test_nobody_is_asked_for_where_the_policy_says_never(world: World):
     assert world.store.cases(PROJECT) == []
 
 
+def test_no_request_is_lost_among_many(world: World):
+    world.use(policy_text())
+    (task,) = world.site.add("a1 apple red")
+    world.turn()
+    push(world, task, key="first")
+    with world.store.transaction():
+        for number in range(1001):
+            push(world, 10_000 + number, key=f"of a task that is not there yet {number}")
+    world.turn()
+
+    assert [one.request for one in proofs(world.store, PROJECT)] == ["first"]
+
+
 def test_a_request_names_its_task(world: World):
     world.use(ONE_TIER)
 
