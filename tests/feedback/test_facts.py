@@ -16,7 +16,7 @@ from feedback.learning.committee import Committee
 from feedback.learning.guesses import Guesses
 from feedback.learning.scene import Scene, read_scene
 from feedback.policy import read_policy
-from feedback.store import Newest, ProjectRow, Skip, Store, open_store
+from feedback.store import Newest, ProjectRow, Skip, Store
 from ml_backend.codecs import codec
 from ml_backend.errors import ArtefactError
 from ml_backend.label_config import read_label_config
@@ -73,7 +73,7 @@ class Models:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(stores.empty(tmp_path / "hitl.db"), durability="normal")
+    opened = stores.fresh(tmp_path / "hitl.db")
     yield opened
     opened.close()
 

@@ -13,7 +13,7 @@ from feedback.policy import read_policy
 from feedback.reports.status import project_status
 from feedback.reports.telling import told
 from feedback.signals import Outcomes, SignalDoor, outcomes
-from feedback.store import Decision, ProjectRow, Standing, Store, open_store
+from feedback.store import Decision, ProjectRow, Standing, Store
 from ml_backend.errors import BodyError
 from ml_backend.records import Task
 from tests.support import stores
@@ -26,7 +26,7 @@ REPORT = {"project": 7, "key": "A-17", "signal": "user_report", "value": "scam",
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(stores.empty(tmp_path / "hitl.db"), durability="normal")
+    opened = stores.fresh(tmp_path / "hitl.db")
     opened.save_project(ProjectRow("7", "t", "<View/>", options={"policy": POLICY.model_dump(mode="json")}))
     yield opened
     opened.close()

@@ -12,7 +12,7 @@ import pytest
 from feedback import events
 from feedback.errors import FeedbackError
 from feedback.restoring import restore
-from feedback.store import ProjectRow, Store, open_store
+from feedback.store import ProjectRow, Store
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.intake import read_annotation, read_webhook
@@ -55,7 +55,7 @@ class FakeClient:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(stores.empty(tmp_path / "store.db"), durability="normal")
+    made = stores.fresh(tmp_path / "store.db")
     made.save_project(ProjectRow("1", title="t", label_config=CONFIG))
     made.append(told(task(1)))
     yield made

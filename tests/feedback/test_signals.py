@@ -10,7 +10,7 @@ import pytest
 
 from feedback.policy import Policy, read_policy
 from feedback.signals import Outcomes, SignalDoor, mount_signals, outcomes
-from feedback.store import Decision, ProjectRow, Standing, Store, open_store
+from feedback.store import Decision, ProjectRow, Standing, Store
 from ml_backend.app import Security, create_app
 from ml_backend.errors import BodyError
 from ml_backend.predictor import Predictor
@@ -27,7 +27,7 @@ REPORT = {"project": 7, "task": 5, "signal": "user_report", "value": "scam", "id
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(stores.empty(tmp_path / "hitl.db"), durability="normal")
+    opened = stores.fresh(tmp_path / "hitl.db")
     opened.save_project(ProjectRow("7", "t", "<View/>", options={"policy": POLICY.model_dump(mode="json")}))
     yield opened
     opened.close()

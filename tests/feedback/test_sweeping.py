@@ -26,7 +26,7 @@ from tests.support.told import answer, at, deleted, said, task, told
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(stores.empty(tmp_path / "store.db"), durability="normal")
+    made = stores.fresh(tmp_path / "store.db")
     made.save_project(ProjectRow("1", title="old", label_config="<View/>", connected=True))
     yield made
     made.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from feedback.reports.status import project_status, service_gauges
-from feedback.store import ProjectRow, Store, open_store
+from feedback.store import ProjectRow, Store
 from feedback.tidying import cleaned, is_due, tidy
 from ml_backend.labelstudio.cleaning import Cleaned
 from tests.support import stores
@@ -35,7 +35,7 @@ class FakeCleaner:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(stores.empty(tmp_path / "store.db"), durability="normal")
+    made = stores.fresh(tmp_path / "store.db")
     made.save_project(ROW)
     yield made
     made.close()

@@ -11,7 +11,7 @@ from feedback.learning.opinions import Weighing
 from feedback.learning.roles import Draws
 from feedback.learning.scene import Scene
 from feedback.policy import read_policy
-from feedback.store import ProjectRow, Store, Vote, open_store
+from feedback.store import ProjectRow, Store, Vote
 from feedback.writing_back import write_back
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer, Task
@@ -25,7 +25,7 @@ SAID = {1: ("fruit", "fruit"), 2: ("tool", "tool"), 3: ("fruit", "tool"), 4: ("f
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
+    made = stores.fresh(tmp_path / "hitl.sqlite3")
     yield made
     made.close()
 

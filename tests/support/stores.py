@@ -7,10 +7,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import pytest
 
-from feedback.store import open_store
+from feedback.store import Store, open_store
 from tests.support import postgres
 
 BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]  # parameters of a fixture
@@ -28,6 +29,11 @@ def empty(path: Path) -> str:
     """Put a file there that `open_store` made, holding nothing yet; gives its URL."""
     path.write_bytes(_made())
     return f"sqlite:///{path}"
+
+
+def fresh(path: Path, **options: Any) -> Store:
+    """Open a new, empty store there that syncs no commit: what it holds outlives a killed process, not a power cut."""
+    return open_store(empty(path), durability="normal", **options)
 
 
 @cache

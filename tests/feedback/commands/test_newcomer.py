@@ -13,7 +13,7 @@ import pytest
 
 from feedback.connecting import outlook
 from feedback.policy import Policy, read_policy
-from feedback.store import ProjectRow, open_store
+from feedback.store import ProjectRow
 from tests.support import stores
 from tests.support.told import said, task, told
 
@@ -28,7 +28,7 @@ SENTIMENT = (
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A data directory with one project, called and labelled by somebody who likes brackets."""
-    store = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
+    store = stores.fresh(tmp_path / "hitl.sqlite3")
     store.save_project(ProjectRow("1", title="[bold]Été[/] :b: [/x]", label_config=SENTIMENT.format(more="")))
     store.append(told(task(1), task(2)))
     store.append([said(5, "[/x] [red]A", task=1, person=7)])

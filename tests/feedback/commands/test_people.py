@@ -14,7 +14,7 @@ from feedback.commands.relabel import renamed
 from feedback.errors import VotesError
 from feedback.events import of_task
 from feedback.people.goldbook import gold_tasks
-from feedback.store import ProjectRow, Store, open_store
+from feedback.store import ProjectRow, Store
 from ml_backend.codecs import codec
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Annotation, Answer, Task
@@ -33,7 +33,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HITL_DATA_DIR", str(tmp_path))
-    opened = open_store(stores.empty(tmp_path / "hitl.sqlite3"), durability="normal")
+    opened = stores.fresh(tmp_path / "hitl.sqlite3")
     opened.save_project(ProjectRow("7", "mail", CONFIG))
     for number in range(1, 21):
         task = Task(number, {"text": f"t{number}"}, "7", created_at=AT.format(0), updated_at=AT.format(30))

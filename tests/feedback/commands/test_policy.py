@@ -15,7 +15,7 @@ from feedback.commands import app
 from feedback.errors import NotConnected, PolicyError
 from feedback.events import canonical_json, of_one_task
 from feedback.policy import read_policy
-from feedback.store import Decision, ProjectRow, Standing, Store, open_store
+from feedback.store import Decision, ProjectRow, Standing, Store
 from ml_backend.records import Task
 from tests.support import stores
 
@@ -50,7 +50,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def store(home: Path) -> Iterator[Store]:
-    opened = open_store(stores.empty(home / "hitl.sqlite3"), durability="normal")
+    opened = stores.fresh(home / "hitl.sqlite3")
     opened.save_project(ProjectRow("7", "refunds", CONFIG))
     data = [{"text": f"t{number}", "amount": number * 1000} for number in range(10)]
     opened.append([of_one_task(Task(number + 1, row, "7"), "poll") for number, row in enumerate(data)])

@@ -9,13 +9,13 @@ import pytest
 
 from feedback.errors import LeaseLost, StoreError
 from feedback.jobs.lease import lease
-from feedback.store import Store, Work, open_store
+from feedback.store import Store, Work
 from tests.support import stores
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(stores.empty(tmp_path / "store.db"))
+    opened = stores.fresh(tmp_path / "store.db")
     yield opened
     opened.close()
 

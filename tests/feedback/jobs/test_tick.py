@@ -32,7 +32,7 @@ class Deaf:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(stores.empty(tmp_path / "store.db"), durability="normal")
+    made = stores.fresh(tmp_path / "store.db")
     yield made
     made.close()
 

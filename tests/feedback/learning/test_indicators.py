@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from feedback.learning.dataset import Dataset, Settled, build
 from feedback.learning.indicators import Recorded, entity_of
-from feedback.store import Fact, Store, open_store
+from feedback.store import Fact, Store
 from ml_backend.records import KNOWN, Answer, with_known
 from tests.support import stores
 
@@ -95,7 +95,7 @@ def test_every_value_that_a_row_knows_was_recorded_before_its_decision_and_elsew
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     folder: Path = tmp_path_factory.mktemp("store")
-    opened = open_store(stores.empty(folder / "hitl.db"), durability="normal")
+    opened = stores.fresh(folder / "hitl.db")
     yield opened
     opened.close()
 

@@ -7,7 +7,7 @@ import pytest
 
 from feedback.errors import VotesError
 from feedback.learning.renewal import renew, renewals, renewed
-from feedback.store import Store, Vote, open_store
+from feedback.store import Store, Vote
 from ml_backend.records import Answer
 from tests.support import stores
 
@@ -16,7 +16,7 @@ LABELS = ("spam", "ham", "advert", "fraud")
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
+    made = stores.fresh(tmp_path / "hitl.sqlite3")
     yield made
     made.close()
 

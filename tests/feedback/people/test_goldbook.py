@@ -11,7 +11,7 @@ from feedback.learning.roles import Draws
 from feedback.learning.window import Open, compose
 from feedback.people.cells import read_answers
 from feedback.people.goldbook import add_gold, gold_tasks, retire_gold
-from feedback.store import Store, open_store
+from feedback.store import Store
 from ml_backend.label_config import Control
 from ml_backend.records import Answer
 from tests.support import stores
@@ -22,7 +22,7 @@ CONTROL = Control("kind", "text", "choices", ("fruit", "tool"), False, "text", "
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
+    made = stores.fresh(tmp_path / "hitl.sqlite3")
     yield made
     made.close()
 

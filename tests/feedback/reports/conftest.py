@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from feedback.store import Store, open_store
+from feedback.store import Store
 from tests.support import stores
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
+    made = stores.fresh(tmp_path / "hitl.sqlite3")
     yield made
     made.close()

@@ -26,7 +26,7 @@ SPAM, HAM = Answer("choices", ("spam",)).key, Answer("choices", ("ham",)).key
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    opened = open_store(stores.empty(tmp_path / "store.db"), clock=pages.Clock(), durability="normal")
+    opened = stores.fresh(tmp_path / "store.db", clock=pages.Clock())
     yield opened
     opened.close()
 

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from feedback.store import open_store
 from tests.feedback.review.world import World
 from tests.support import stores
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    store = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
+    store = stores.fresh(tmp_path / "hitl.sqlite3")
     store.set_secret("draws", "the same draws in every run")
     yield World(store, tmp_path / "models")
     store.close()

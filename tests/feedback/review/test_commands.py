@@ -12,7 +12,6 @@ import pytest
 from typer.testing import CliRunner
 
 from feedback.commands import app
-from feedback.store import open_store
 from ml_backend.records import Answer
 from tests.feedback.review.test_case_rows import an_override
 from tests.feedback.review.world import BEN, CLEO, PROJECT, World, open_case
@@ -23,7 +22,7 @@ from tests.support import stores
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("HITL_DATA_DIR", str(tmp_path))
     monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
-    store = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
+    store = stores.fresh(tmp_path / "hitl.sqlite3")
     yield World(store, tmp_path / "models")
     store.close()
 

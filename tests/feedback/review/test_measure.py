@@ -177,7 +177,7 @@ def test_a_project_is_measured_from_what_happened_in_it(tmp_path: Path):
 
 
 def test_the_first_tier_is_measured_without_a_clock_too(tmp_path: Path):
-    store = open_store(stores.empty(tmp_path / "s.db"))
+    store = stores.fresh(tmp_path / "s.db")
     world = World(store, tmp_path / "m")
     world.use(policy_text(l1='skip_means = "escalate"', share=1.0), overlap=2)
     agreed, differed, skipped, alone = world.site.add("a1", "b2", "c3", "d4")

@@ -18,7 +18,7 @@ from feedback.review import notices
 from feedback.review.desk import Desk
 from feedback.review.notices import SIGNATURE, deliver, note
 from feedback.signals import SignalDoor
-from feedback.store import CaseRow, open_store
+from feedback.store import CaseRow
 from tests.feedback.review.world import ADA, CLEO, PROJECT, World, policy_text
 from tests.support import stores
 
@@ -49,7 +49,7 @@ def outside() -> Outside:
 
 @pytest.fixture
 def world(tmp_path: Path, outside: Outside) -> Iterator[World]:
-    store = open_store(stores.empty(tmp_path / "hitl.sqlite3"))
+    store = stores.fresh(tmp_path / "hitl.sqlite3")
     made = World(store, tmp_path / "models")
     made.loop._desk = Desk(store, made.site, clock=made.site.seconds, post=outside)
     yield made

@@ -13,7 +13,7 @@ from feedback.learning.guesses import Guesses
 from feedback.learning.scene import Scene, read_scene
 from feedback.policy import read_policy
 from feedback.review.reasons import NOT_GIVEN, note_answers, of_look
-from feedback.store import CaseRow, LookRow, OverrideRow, ProjectRow, Store, WindowRow, open_store
+from feedback.store import CaseRow, LookRow, OverrideRow, ProjectRow, Store, WindowRow
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
 from tests.support import stores
@@ -40,7 +40,7 @@ class Champion:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(stores.empty(tmp_path / "s.db"))
+    made = stores.fresh(tmp_path / "s.db")
     made.save_project(ProjectRow("1", "t", CONFIG, control="c", connected=True))
     made.append(told(*(task(number) for number in range(1, 6))))
     rows = [

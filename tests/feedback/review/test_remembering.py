@@ -14,7 +14,7 @@ from feedback.learning.scene import as_decided, read_scene
 from feedback.policy import read_policy
 from feedback.review.remembering import remember
 from feedback.review.tiers import HISTORY
-from feedback.store import Fact, Store, open_store
+from feedback.store import Fact, Store
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Task, with_known
 from ml_backend.registry import unpack
@@ -46,7 +46,7 @@ FRAUD = {"hitl_ask_fraud_type": ["card"], "hitl_ask_risk": 4, "hitl_ask_signs": 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     site = FakeSite()
-    store = open_store(stores.empty(tmp_path / "hitl.sqlite3"), clock=site.seconds)  # one clock for all
+    store = stores.fresh(tmp_path / "hitl.sqlite3", clock=site.seconds)  # one clock for all
     store.set_secret("draws", "the same draws in every run")
     made = World(store, tmp_path / "models", site)
     yield made

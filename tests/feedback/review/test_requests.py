@@ -12,7 +12,6 @@ import pytest
 from feedback.review.rights import proofs
 from feedback.review.tiers import FACTS, HISTORY
 from feedback.signals import SignalDoor
-from feedback.store import open_store
 from ml_backend.errors import BodyError
 from tests.feedback.review.world import ADA, BEN, CLEO, DAN, PROJECT, QUIET, World, policy_text
 from tests.support import stores
@@ -48,7 +47,7 @@ def crm() -> Crm:
 @pytest.fixture
 def world(tmp_path: Path, crm: Crm) -> Iterator[World]:
     site = FakeSite()
-    store = open_store(stores.empty(tmp_path / "hitl.sqlite3"), clock=site.seconds)
+    store = stores.fresh(tmp_path / "hitl.sqlite3", clock=site.seconds)
     store.set_secret("draws", "the same draws in every run")
     yield World(store, tmp_path / "models", site, post=crm)
     store.close()

@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from feedback.store import open_store
 from tests.feedback.routing.world import World
 from tests.support import stores
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    store = open_store(stores.empty(tmp_path / "hitl.db"), durability="normal")
+    store = stores.fresh(tmp_path / "hitl.db")
     yield World(store, tmp_path / "models")
     store.close()

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from feedback.posting import post
-from feedback.store import open_store
 from tests.feedback.review.world import World
 from tests.support import stores
 from tests.support.fake_rooms import FakeSite
@@ -18,7 +17,7 @@ from tests.support.real_rooms import NAMES, RealSite
 @pytest.fixture(params=["in memory", pytest.param("on Label Studio", marks=pytest.mark.e2e)])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     """The same world twice; everybody has an address, whether or not a policy names it."""
-    store = open_store(stores.empty(tmp_path / "hitl.sqlite3"), durability="normal")
+    store = stores.fresh(tmp_path / "hitl.sqlite3")
     store.set_secret("draws", "the same draws in every run")
     people = {number: f"{name}@example.com" for number, name in NAMES.items()}
     if request.param == "in memory":
