@@ -1,67 +1,30 @@
-"""Who asks for a person, and who asks to be told: what they are owed, whatever the policy has."""
+"""Who asks for a person: what they are owed, whatever the policy has and wherever the task is."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from feedback.review.rights import proofs
 from feedback.review.tiers import FACTS, HISTORY
-from feedback.signals import SignalDoor
 from ml_backend.errors import BodyError
-from tests.feedback.review.world import ADA, BEN, CLEO, DAN, PROJECT, QUIET, World, policy_text
+from tests.feedback.review.outside import ONE_TIER, push, turns
+from tests.feedback.review.world import ADA, BEN, CLEO, DAN, PROJECT, World, policy_text
 from tests.support import stores
 from tests.support.fake_rooms import FakeSite
 
-ONE_TIER = QUIET.format(share=0.0)
-CRM = '[notify.crm]\nurl = "https://crm.example.org/hitl"\n'
 HOUR = 3600.0
 
 
-class Crm:
-    """Whoever is told; away for as long as a test says."""
-
-    def __init__(self) -> None:
-        self.told: list[dict[str, Any]] = []
-        self.away = False
-
-    def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> str:
-        if self.away:
-            return "it did not answer"
-        self.told.append(json.loads(body))
-        return ""
-
-    def answers(self) -> list[tuple[str, str]]:
-        return [(one["asked"], one["answer"]) for one in self.told]
-
-
 @pytest.fixture
-def crm() -> Crm:
-    return Crm()
-
-
-@pytest.fixture
-def world(tmp_path: Path, crm: Crm) -> Iterator[World]:
+def world(tmp_path: Path) -> Iterator[World]:
     site = FakeSite()
     store = stores.fresh(tmp_path / "hitl.sqlite3", clock=site.seconds)
     store.set_secret("draws", "the same draws in every run")
-    yield World(store, tmp_path / "models", site, post=crm)
+    yield World(store, tmp_path / "models", site)
     store.close()
-
-
-def push(world: World, task: int | None, name: str = "human_review", *, key: str = "k", **more: object) -> None:
-    SignalDoor(world.store, clock=world.site.seconds)(
-        {"project": PROJECT, "task": task, "signal": name, "id": key, **more}
-    )
-
-
-def turns(world: World, many: int = 3) -> None:
-    for _ in range(many):
-        world.turn()
 
 
 def statement(world: World, place: int = 0) -> str:
@@ -229,104 +192,3 @@ def test_a_proof_stands_when_the_case_is_opened_again(world: World):
     turns(world)
     assert statement(world, 1) == before
     assert ": fruit, seeing" in statement(world, 0)
-
-
-def test_whoever_named_a_callback_is_told_what_people_agree_on_without_any_case(world: World, crm: Crm):
-    world.use(CRM + ONE_TIER)
-    (task,) = world.site.add("a1 apple red")
-    world.turn()
-    push(world, task, "user_report", value="scam", callback="crm", key="report-7")
-    turns(world)
-    assert crm.told == []
-    crm.away = True
-    world.site.answer(task, "fruit", person=ADA)
-    turns(world)
-    crm.away = False
-    turns(world)
-
-    (told,) = crm.told
-    assert (told["asked"], told["signal"], told["answer"], told["case"]) == ("report-7", "user_report", "fruit", None)
-    push(world, task, "thumbs", value="down", callback="crm", key="thumbs-8")  # it is decided already
-    turns(world)
-    assert crm.answers() == [("report-7", "fruit"), ("thumbs-8", "fruit")]
-
-
-def test_everybody_who_asked_is_told_once_and_again_when_the_answer_changes(world: World, crm: Crm):
-    rules = '[[routing]]\nid = "all"\nto = "L2"\n'
-    world.use(policy_text(more=CRM + rules))
-    (task,) = world.site.add("a1 apple red")
-    push(world, task, "user_report", value="scam", callback="crm", key="one")
-    push(world, task, callback="crm", key="two")
-    push(world, task, "sentiment", value=0.5, key="silent")
-    turns(world)
-    world.review("L2", "fix", "tool", person=CLEO, reason="wrong_label")
-    turns(world)
-    assert crm.answers() == [("one", "tool"), ("two", "tool")]
-
-    push(world, task, callback="crm", key="three")
-    turns(world)
-    world.review("L2", "fix", "tool", person=DAN, reason="wrong_label")
-    turns(world)
-    assert crm.answers()[2:] == [("three", "tool")]  # nothing new for the others
-
-    push(world, task, key="four")
-    turns(world)
-    world.review("L2", "fix", "fruit", person=BEN, reason="wrong_label")
-    turns(world)
-    assert sorted(crm.answers()[3:]) == [("one", "fruit"), ("three", "fruit"), ("two", "fruit")]
-
-
-REPORTED = (
-    '[[routing]]\nid = "reported"\nwhen = { signal.user_report.count.gte = 1 }\nto = "L2"\n'
-    'reason = "a user reported it"\n'
-    '[[routing]]\nid = "default"\nto = "L1"\n'
-)
-
-
-def test_what_was_decided_is_opened_again_where_a_rule_sends_what_somebody_reports(world: World):
-    world.use(policy_text(more=REPORTED))
-    task, other = world.site.add("a1 apple red", "b2 saw iron")
-    world.turn()
-    for one in (task, other):
-        world.site.answer(one, "fruit", person=ADA)
-    turns(world)
-    push(world, task, "user_report", value="scam", key="one")
-    push(world, other, "thumbs", value="down", key="two")  # no rule asks for that
-    turns(world)
-
-    assert [(case.task, case.tier, case.why) for case in world.store.cases(PROJECT)] == [
-        (task, "L2", "a user reported it")
-    ]
-    world.review("L2", "fix", "tool", person=CLEO, reason="wrong_label")
-    turns(world)
-    assert (world.case(task).state, world.case(task).round) == ("resolved", 1)
-    world.site.pass_time(60)
-    push(world, task, "user_report", value="still a scam", key="three")
-    turns(world)
-    assert (world.case(task).state, world.case(task).round) == ("queued", 2)
-    world.review("L2", "fix", "tool", person=DAN, reason="wrong_label")
-    turns(world)
-    assert (world.case(task).state, world.case(task).round) == ("resolved", 2)
-
-
-def test_a_case_of_another_round_that_comes_back_to_the_first_tier_is_asked_there_again(world: World):
-    world.use(policy_text(more=REPORTED))
-    (task,) = world.site.add("a1 apple red")
-    world.turn()
-    push(world, task, "user_report", value="scam", key="one")
-    turns(world)
-    world.review("L2", "fix", "tool", person=CLEO, reason="wrong_label")
-    turns(world)
-    world.site.answer(task, "fruit", person=ADA)  # who had it open all the time
-    world.site.pass_time(60)
-    push(world, task, "user_report", value="scam", key="two")
-    turns(world, 1)
-    assert (world.case(task).tier, world.case(task).round) == ("L2", 2)
-    world.use(policy_text(more='[[routing]]\nid = "default"\nto = "L1"\n'))
-    turns(world)
-
-    assert (world.case(task).tier, world.case(task).state) == ("L1", "queued")
-    assert world.site.next_task(BEN) == task
-    world.site.answer(task, "fruit", person=BEN)
-    turns(world)
-    assert (world.case(task).state, world.case(task).answer.value) == ("resolved", ("fruit",))  # type: ignore[union-attr]

@@ -1,0 +1,39 @@
+"""Those outside: who pushes signals about tasks, and who is told of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from feedback.signals import SignalDoor
+from tests.feedback.review.world import PROJECT, QUIET, World
+
+ONE_TIER = QUIET.format(share=0.0)
+
+
+class Crm:
+    """Whoever is told; away for as long as a test says."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+        self.away = False
+
+    def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> str:
+        if self.away:
+            return "it did not answer"
+        self.told.append(json.loads(body))
+        return ""
+
+    def answers(self) -> list[tuple[str, str]]:
+        return [(one["asked"], one["answer"]) for one in self.told]
+
+
+def push(world: World, task: int | None, name: str = "human_review", *, key: str = "k", **more: object) -> None:
+    body = {"project": PROJECT, "task": task, "signal": name, "id": key, **more}
+    SignalDoor(world.store, clock=world.site.seconds)(body)
+
+
+def turns(world: World, many: int = 3) -> None:
+    for _ in range(many):
+        world.turn()
