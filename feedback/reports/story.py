@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from feedback.reports.review import CaseReport
+from feedback.reports.words import closed
 from feedback.review.context import clock_time, words
 from feedback.review.honeypots import ROUND as HONEYPOT
 from feedback.review.table import MEANING
@@ -71,7 +72,7 @@ def _step(step: StepRow, name: Callable[[int], str]) -> str:
     where = {"task": step.body.get("task"), "room": step.body.get("room")}
     says = _SAYS[step.event].format(tier=step.tier, who=who, **where)
     by = f" by {who}" if step.person is not None and step.event in _BY else ""
-    return f"{says}{by}{f': {step.note}' if step.note else ''}"
+    return f"{says}{by}{f': {closed(step.note)}' if step.note else ''}"
 
 
 def _look(look: LookRow, reasons: Mapping[str, str], name: Callable[[int], str]) -> str:
@@ -79,6 +80,6 @@ def _look(look: LookRow, reasons: Mapping[str, str], name: Callable[[int], str])
     parts = [look.verdict or "no verdict", reasons.get(look.reason, look.reason), look.comment]
     if look.answer is not None:
         parts[0] += f", {words(look.answer)}"
-    says = "; ".join(filter(None, parts))
-    counts = "" if look.counted else f" (not counted: {look.refused or 'skipped'})"
+    says = "; ".join(closed(part) for part in parts if part)
+    counts = "" if look.counted else f" (not counted: {closed(look.refused) or 'skipped'})"
     return f"{who} at {look.tier} says {says}{counts}"

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 _LONGEST = 160  # of a text that others wrote: titles, labels, notes
+_PDF, _PDI = "\u202c", "\u2069"
+_OPENS = dict.fromkeys("\u202a\u202b\u202d\u202e", _PDF) | dict.fromkeys("\u2066\u2067\u2068", _PDI)
 _UNITS = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 
@@ -68,6 +70,25 @@ def when(at_s: float) -> str:
         return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
     except (OverflowError, ValueError, OSError):
         return "–"
+
+
+def closed(text: str) -> str:
+    """A text that others wrote, which turns the reading direction of nothing that is said after it.
+
+    Whatever direction it opens (Unicode Standard Annex 9) is closed at its end.
+
+    >>> closed("fine"), closed("\\u202etrust me"), closed("\\u2067\\u202a")
+    ('fine', '\\u202etrust me\\u202c', '\\u2067\\u202a\\u202c\\u2069')
+    """
+    waiting: list[str] = []
+    for sign in text:
+        if sign in _OPENS:
+            waiting.append(_OPENS[sign])
+        elif sign == _PDI and sign in waiting:  # an isolate ends together with what was opened in it
+            del waiting[len(waiting) - 1 - waiting[::-1].index(sign) :]
+        elif sign == _PDF and waiting[-1:] == [sign]:  # and nothing in it ends what was opened before
+            waiting.pop()
+    return text + "".join(reversed(waiting))
 
 
 def short(text: object) -> str:
