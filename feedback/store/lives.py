@@ -16,7 +16,7 @@ from typing import Any
 from feedback.events import canonical_json, canonical_time
 from feedback.store.engine import plain
 
-_BEYOND_VERSION = frozenset({"unique_id"})  # known to webhooks only: the REST API never shows it
+BEYOND_VERSION = frozenset({"unique_id"})  # known to webhooks only: the REST API never shows it
 _OUTLIVES = ("id", "ended", "ended_s", "erased_to")  # what stays of a number whose thing was forgotten
 
 
@@ -34,7 +34,7 @@ class Seen:
     rank: str = field(init=False)  # decides between bodies of one version: how much they say, then their hash
 
     def __post_init__(self) -> None:
-        body = {name: value for name, value in (self.body or {}).items() if name not in _BEYOND_VERSION}
+        body = {name: value for name, value in (self.body or {}).items() if name not in BEYOND_VERSION}
         said = sum(value is not None for value in body.values())
         object.__setattr__(self, "rank", f"{said:02d}{hashlib.sha256(canonical_json(body)).hexdigest()}")
 

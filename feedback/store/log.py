@@ -22,7 +22,7 @@ from feedback.store.commit import GroupCommit
 from feedback.store.engine import Database, chunks, lost_connection
 from feedback.store.lives import Seen
 from feedback.store.prepared import Prepared
-from feedback.store.projections import ProjectState, covers
+from feedback.store.projections import ProjectState, covers, shows
 from feedback.store.projector import Projector, State
 from feedback.store.rows import Appended, Batch
 
@@ -277,8 +277,8 @@ def _is_known(event: Event, body: Mapping[str, Any], state: State, known: Known,
         return False
     if event.version != state.version or event.seen_s <= state.seen_s:
         return True
-    # A later API read of the version that stands: an older face of it shown again is news.
-    return any(seq == state.seq and covers(one, body) for seq, one in known)
+    # A later API read of the version that stands: an older face of it shown again is news, and so is what it lacks now.
+    return any(seq == state.seq and shows(one, body) for seq, one in known)
 
 
 def _sum(a: Appended, b: Appended) -> Appended:

@@ -15,7 +15,7 @@ import orjson
 
 from feedback.events import canonical_json
 from feedback.store.engine import plain
-from feedback.store.lives import Life, Seen
+from feedback.store.lives import BEYOND_VERSION, Life, Seen
 from ml_backend.codecs import decode_result
 from ml_backend.labelstudio.own import is_own
 
@@ -175,6 +175,17 @@ def covers(known: Mapping[str, Any] | None, body: Mapping[str, Any]) -> bool:
     (True, False)
     """
     return known is None or all(value is None or known.get(name) == value for name, value in body.items())
+
+
+def shows(known: Mapping[str, Any] | None, body: Mapping[str, Any]) -> bool:
+    """Whether an API read that gave this body now would be no news: what it does not show is gone, as a person may be.
+
+    >>> shows({"person": 1, "unique_id": "u"}, {"person": 1, "unique_id": None}), shows({"person": 1}, {"person": None})
+    (True, False)
+    """
+    return known is None or all(
+        known.get(name) == value or (value is None and name in BEYOND_VERSION) for name, value in body.items()
+    )
 
 
 def compared(row: Mapping[str, Any]) -> bytes:

@@ -89,6 +89,16 @@ def test_whatever_is_lost_a_sweep_makes_good(stores: Stores, events: list[Event]
     assert stores.known(events, sweep) == stores.known(arrived, sweep)
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1), (1, 2, 0, 2)])
+def test_what_label_studio_no_longer_shows_of_a_version_is_gone_whoever_told_of_it_before(
+    stores: Stores, order: tuple[int, ...]
+) -> None:
+    """As the person whose account was removed: Label Studio takes them off the answer and leaves its updated_at."""
+    parts = [said(2, "A", person=1), said(2, "A", person=None), said(2, "A", person=None, source="sweep", seen_s=9.0)]
+
+    assert stores.known([parts[one] for one in order]) == stores.known(parts[2:])
+
+
 _born = st.sampled_from([5, 50])  # two things had each number, one after the other
 _lived = st.lists(
     st.one_of(
