@@ -124,7 +124,7 @@ while True:
     store.open_cases([CaseRow("1", task, "queued", "L1")], "open")
     (now,) = store.cases("1", tasks=[task])
     if store.move_case(replace(now, copies=now.copies + 1), now.version, StepRow(0.0, "look", "started", "L1")):
-        print(os.getpid(), task, flush=True)
+        os.write(1, b"%d %d\\n" % (os.getpid(), task))  # whole, whatever else is written: print makes four of it
 """
 
 
