@@ -24,11 +24,13 @@ check: venv
 venv: $(STAMP)
 
 # --no-deps: the lock is the whole truth, so that label-studio-ml 1.0.9 stands beside Flask 3.
+# A uv of .venv itself, where that is activated, would delete itself with it.
 $(STAMP): requirements.lock pyproject.toml
-	@if command -v uv >/dev/null 2>&1; then \
-	  uv venv --quiet --clear --python $(PYTHON) $(VENV) && \
-	  uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements.lock && \
-	  uv pip install --quiet --python $(BIN)/python --no-deps --editable . ; \
+	@UV="$$(command -v uv)"; \
+	if [ -n "$$UV" ] && [ "$$UV" != "$(CURDIR)/$(BIN)/uv" ]; then \
+	  "$$UV" venv --quiet --clear --python $(PYTHON) $(VENV) && \
+	  "$$UV" pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements.lock && \
+	  "$$UV" pip install --quiet --python $(BIN)/python --no-deps --editable . ; \
 	else \
 	  $(PYTHON) -m venv --clear $(VENV) && \
 	  $(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements.lock && \
