@@ -27,7 +27,7 @@ class Above:
     finals: Mapping[int, CaseRow] = field(repr=False)  # decided or resolved
     away: frozenset[int] = field(repr=False)  # not for the first tier: under review, or without a right answer
     again: Mapping[int, Answer] = field(default_factory=dict, repr=False)  # decided, and looked at a second time
-    owed: frozenset[int] = field(default=frozenset(), repr=False)  # answered, and another person was asked for
+    owed: Mapping[int, int] = field(default_factory=dict, repr=False)  # task -> people; another one was asked for
 
 
 def above(store: Store, scene: Scene) -> Above:
@@ -45,15 +45,19 @@ def above(store: Store, scene: Scene) -> Above:
     return Above(finals, frozenset(away), again, _owed(store, scene))
 
 
-def _owed(store: Store, scene: Scene) -> frozenset[int]:
-    """Answered tasks that the first tier is to look at again, and nobody has since their case was begun anew."""
+def _owed(store: Store, scene: Scene) -> dict[int, int]:
+    """Answered tasks that the first tier is to look at again, and nobody has since their case was begun anew.
+
+    With each, how many people have answered it.
+    """
     anew = store.cases_anew(scene.project.id, scene.policy.first_tier, ON_REQUEST, states=LIVE)
     if not anew:
-        return frozenset()
+        return {}
     votes: dict[int, list[Vote]] = {}
     for vote in scene.votes:
         votes.setdefault(vote.task, []).append(vote)
-    return frozenset(case.task for case in anew if case.task in votes and not since(case, votes[case.task]))
+    owed = [case.task for case in anew if case.task in votes and not since(case, votes[case.task])]
+    return {task: len({vote.person for vote in votes[task]}) for task in owed}
 
 
 def with_finals(settlement: Settlement, found: Above, scene: Scene) -> Settlement:
@@ -81,7 +85,7 @@ def with_finals(settlement: Settlement, found: Above, scene: Scene) -> Settlemen
     wanting = {
         task: count for task, count in settlement.wanting.items() if task not in found.finals and task not in found.away
     }
-    wanting |= {task: len({vote.person for vote in scene.votes if vote.task == task}) for task in found.owed}
+    wanting |= found.owed
     return replace(settlement, settled=tuple(sorted(kept, key=lambda one: one.task)), wanting=wanting)
 
 
