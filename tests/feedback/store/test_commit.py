@@ -6,9 +6,25 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from feedback.errors import StoreError
 from feedback.store.commit import GroupCommit
+
+
+def all_wait_for_the_first(
+    group: GroupCommit[Any, Any], threads: Sequence[threading.Thread], entered: threading.Event, go_on: threading.Event
+) -> None:
+    """Start one thread, all others while its commit is under way, and then let it go on."""
+    threads[0].start()
+    entered.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    while len(group._waiting) < len(threads) - 1:
+        time.sleep(0.001)
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
 
 
 def test_batches_that_arrive_together_are_committed_together() -> None:
@@ -24,15 +40,7 @@ def test_batches_that_arrive_together_are_committed_together() -> None:
     group: GroupCommit[int, int] = GroupCommit(commit)
     got: dict[int, int] = {}
     threads = [threading.Thread(target=lambda one=one: got.update({one: group.submit(one)})) for one in range(20)]
-    threads[0].start()
-    entered.wait(10)
-    for thread in threads[1:]:
-        thread.start()
-    while len(group._waiting) < 19:
-        time.sleep(0.001)
-    go_on.set()
-    for thread in threads:
-        thread.join(10)
+    all_wait_for_the_first(group, threads, entered, go_on)
 
     assert sizes == [1, 19]
     assert got == {one: one * 2 for one in range(20)}
@@ -119,14 +127,6 @@ def test_a_batch_that_cannot_be_committed_fails_alone() -> None:
             got[name] = f"refused: {error}"
 
     threads = [threading.Thread(target=submit, args=(name,)) for name in ("first", "good", "bad", "fine")]
-    threads[0].start()
-    entered.wait(10)
-    for thread in threads[1:]:
-        thread.start()
-    while len(group._waiting) < 3:
-        time.sleep(0.001)
-    go_on.set()
-    for thread in threads:
-        thread.join(10)
+    all_wait_for_the_first(group, threads, entered, go_on)
 
     assert got == {"first": "first", "good": "good", "bad": "refused: no", "fine": "fine"}
