@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from .errors import LabelConfigError
+from ml_backend.errors import LabelConfigError
 
 _MAX_BYTES = 1 << 20  # a real config is a few kB; a hostile one is not parsed at all
 

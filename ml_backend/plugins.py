@@ -8,7 +8,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from .errors import UnknownName
+from ml_backend.errors import UnknownName
 
 
 def load(group: str, name: str, builtins: Mapping[str, str]) -> Any:

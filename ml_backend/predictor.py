@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from ml_backend.codecs import codec
 from ml_backend.errors import BackendError
 from ml_backend.label_config import read_label_config
+from ml_backend.loaded_models import NEVER, Beside, Blind, Seat, Serving
 from ml_backend.records import Known, Task, with_known
-from ml_backend.seats import NEVER, Beside, Blind, Seat, Serving
 
 if TYPE_CHECKING:
     from ml_backend.registry import Bundle, Registry

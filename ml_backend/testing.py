@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from .calibration import Scaler
-from .errors import ArtefactError, BackendError, NotTrained, UnknownName
-from .label_config import Control
-from .models import Recipe
-from .registry import Artefact, Bundle, Ref, Registry, digest_of, pack, unpack
+from ml_backend.calibration import Scaler
+from ml_backend.errors import ArtefactError, BackendError, NotTrained, UnknownName
+from ml_backend.label_config import Control
+from ml_backend.models import Recipe
+from ml_backend.registry import Artefact, Bundle, Ref, Registry, digest_of, pack, unpack
 
 Tasks = Sequence[Mapping[str, Any]]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ml_backend.labelstudio.local import LocalLabelStudio, Template
+from ml_backend.labelstudio.local_server import LocalLabelStudio, Template
 from tests.support.label_studio import Project, Site, StubBackend, open_site
 
 _ROOM = 256 << 20  # bytes, many times what a run leaves there

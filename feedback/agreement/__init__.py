@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from feedback.agreement.chance import brennan_prediger, fleiss, gwet, percent, scott
+from feedback.agreement.chance_corrected import brennan_prediger, fleiss, gwet, percent, scott
 from feedback.agreement.coefficient import Coefficient
-from feedback.agreement.cohen import cohen
-from feedback.agreement.conger import conger
-from feedback.agreement.icc import icc
-from feedback.agreement.krippendorff import alpha
+from feedback.agreement.cohen_kappa import cohen
+from feedback.agreement.conger_kappa import conger
+from feedback.agreement.intraclass_correlation import icc
+from feedback.agreement.krippendorff_alpha import alpha
 from feedback.votes import Votes
 from ml_backend import plugins
 
@@ -32,13 +32,13 @@ __all__ = [
 
 # Votes in, Coefficient out; more through the entry-point group "hitl.agreement"
 BUILTINS: Mapping[str, str] = {
-    "percent": "feedback.agreement.chance:percent",
-    "alpha": "feedback.agreement.krippendorff:alpha",
-    "ac1": "feedback.agreement.chance:gwet",
-    "fleiss": "feedback.agreement.chance:fleiss",
-    "cohen": "feedback.agreement.cohen:cohen",
-    "conger": "feedback.agreement.conger:conger",
-    "brennan_prediger": "feedback.agreement.chance:brennan_prediger",
+    "percent": "feedback.agreement.chance_corrected:percent",
+    "alpha": "feedback.agreement.krippendorff_alpha:alpha",
+    "ac1": "feedback.agreement.chance_corrected:gwet",
+    "fleiss": "feedback.agreement.chance_corrected:fleiss",
+    "cohen": "feedback.agreement.cohen_kappa:cohen",
+    "conger": "feedback.agreement.conger_kappa:conger",
+    "brennan_prediger": "feedback.agreement.chance_corrected:brennan_prediger",
 }
 
 

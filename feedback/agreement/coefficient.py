@@ -8,7 +8,7 @@ from typing import Literal
 
 from scipy.special import ndtri, stdtrit
 
-from feedback.evidence.intervals import wilson
+from feedback.stats.intervals import wilson
 from feedback.votes import Floats
 
 How = Literal["analytic", "bootstrap"]

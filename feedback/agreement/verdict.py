@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from feedback.agreement.breakdown import confusions, disputed
-from feedback.agreement.chance import gwet, percent
+from feedback.agreement.chance_corrected import gwet, percent
 from feedback.agreement.coefficient import Coefficient
-from feedback.agreement.krippendorff import alpha
+from feedback.agreement.krippendorff_alpha import alpha
+from feedback.agreement.label_breakdown import confusions, disputed
 from feedback.votes import Votes
 
 UNCLEAR = 0.6  # below it the task definition is the problem, not the people: Krippendorff (2004) discards at .667

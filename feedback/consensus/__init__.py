@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from feedback.consensus.calibration import calibrated, calibration_error
-from feedback.consensus.choosing import Choice, auto
+from feedback.consensus.confidence_calibration import calibrated, calibration_error
 from feedback.consensus.dawid_skene import dawid_skene, hierarchical
-from feedback.consensus.majority import majority
-from feedback.consensus.record import Consensus
-from feedback.consensus.weighing import one_coin, weighted
+from feedback.consensus.majority_vote import majority
+from feedback.consensus.model_selection import Choice, auto
+from feedback.consensus.one_coin import one_coin, weighted
+from feedback.consensus.result import Consensus
 from feedback.votes import Votes
 from ml_backend import plugins
 
@@ -32,11 +32,11 @@ __all__ = [
 
 # Votes in, Consensus out; more through the entry-point group "hitl.consensus"
 BUILTINS: Mapping[str, str] = {
-    "majority": "feedback.consensus.majority:majority",
+    "majority": "feedback.consensus.majority_vote:majority",
     "dawid_skene": "feedback.consensus.dawid_skene:dawid_skene",
     "hierarchical": "feedback.consensus.dawid_skene:hierarchical",
-    "one_coin": "feedback.consensus.weighing:one_coin",
-    "weighted": "feedback.consensus.weighing:weighted",
+    "one_coin": "feedback.consensus.one_coin:one_coin",
+    "weighted": "feedback.consensus.one_coin:weighted",
 }
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from feedback.consensus.incidence import Incidence, fixed, log_prior, normalised
-from feedback.consensus.majority import vote_shares
-from feedback.consensus.record import Consensus, checked, settle
+from feedback.consensus.majority_vote import vote_shares
+from feedback.consensus.result import Consensus, checked, settle
+from feedback.consensus.sparse_votes import Incidence, fixed, log_prior, normalised
 from feedback.votes import Floats, Ints, Votes
 
 _UNSEEN = 1e-10  # keeps the error rate of a label that a person never met defined

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from feedback.consensus.incidence import Incidence
-from feedback.consensus.record import Consensus
+from feedback.consensus.result import Consensus
+from feedback.consensus.sparse_votes import Incidence
 from feedback.errors import VotesError
 from feedback.votes import Floats, Ints, Votes
 

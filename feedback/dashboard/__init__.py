@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from feedback.dashboard.accounts import Accounts, LabelStudioAccounts
-from feedback.dashboard.attempts import SharedAttempts
-from feedback.dashboard.door import Manners
+from feedback.dashboard.authentication import Manners
+from feedback.dashboard.label_studio_login import Accounts, LabelStudioAccounts
+from feedback.dashboard.login_attempts import SharedAttempts
 from feedback.dashboard.pages import House, pages
 
 __all__ = ["Accounts", "House", "LabelStudioAccounts", "Manners", "SharedAttempts", "pages"]

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from flask import Blueprint, Response, redirect, request, url_for
 
-from feedback.dashboard.door import Door
+from feedback.dashboard.authentication import Door
 from feedback.dashboard.forms import is_plain, read_form
-from feedback.dashboard.rights import Visitor
-from feedback.dashboard.showing import Refused
+from feedback.dashboard.permissions import Visitor
+from feedback.dashboard.rendering import Refused
 from feedback.store import Store
 
 DONE = {

@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from flask import Request
 
-from feedback.dashboard.door import Door
-from feedback.dashboard.showing import Refused
+from feedback.dashboard.authentication import Door
+from feedback.dashboard.rendering import Refused
 from ml_backend.app.limits import Limits, read_body
 from ml_backend.errors import BodyError, TooLarge
 

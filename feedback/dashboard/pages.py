@@ -11,24 +11,24 @@ from typing import Any
 from flask import Blueprint, Response, redirect, request, url_for
 from markupsafe import Markup
 
-from feedback.dashboard.accounts import Accounts
 from feedback.dashboard.actions import DONE, add_actions
-from feedback.dashboard.described import paths
-from feedback.dashboard.door import Door, Manners
+from feedback.dashboard.authentication import Door, Manners
 from feedback.dashboard.forms import is_plain
-from feedback.dashboard.reviewing import add_review
-from feedback.dashboard.rights import Look, Visitor, may_look, may_rule, standing
-from feedback.dashboard.showing import Refused, prepare, pseudonym, show, wants_json
-from feedback.dashboard.signing import add_signing
+from feedback.dashboard.label_studio_login import Accounts
+from feedback.dashboard.page_openapi import paths
+from feedback.dashboard.permissions import Look, Visitor, may_look, may_rule, standing
+from feedback.dashboard.rendering import Refused, prepare, pseudonym, show, wants_json
+from feedback.dashboard.review_pages import add_review
+from feedback.dashboard.sign_in import add_signing
 from feedback.errors import PolicyError
 from feedback.policy import Policy
-from feedback.reports.chart import Point, interval_bar, over_time
-from feedback.reports.overview import project_overview, project_people
-from feedback.reports.words import percent, when
+from feedback.reports.formatting import percent, when
+from feedback.reports.project_overview import project_overview, project_people
+from feedback.reports.svg_charts import Point, interval_bar, over_time
 from feedback.store import ProjectRow, Store
 from ml_backend.app import Mount
 from ml_backend.app.limits import Limits
-from ml_backend.app.protocol import UP
+from ml_backend.app.routes import UP
 from ml_backend.app.security import Attempts, Guard, MemoryAttempts, NotAllowed
 
 _log = logging.getLogger(__name__)

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from feedback.policy.decide import NO_CERTIFICATE
-from feedback.policy.fields import field
-from feedback.policy.patterns import Pattern
-from feedback.policy.people import Tier
+from feedback.policy.conditions import Compare, Condition, Every, Lookup, Not, compiled
+from feedback.policy.decision import NO_CERTIFICATE
+from feedback.policy.linear_regex import Pattern
+from feedback.policy.rule_fields import field
 from feedback.policy.rules import AUTO, HOLD, Rule
 from feedback.policy.schema import Policy
-from sampling.routing import Compare, Condition, Every, Lookup, Not, compiled
+from feedback.policy.tiers import Tier
 
 _WORDS = {
     "eq": "is",

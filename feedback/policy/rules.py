@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from feedback.policy import fields
-from feedback.policy.base import Duration, Name, Names, Section, seconds
-from feedback.policy.feedback import SignalKind
-from feedback.policy.patterns import Pattern
-from sampling.routing import ALWAYS, Compare, Condition, Every, Not, Some, number
+from feedback.policy import rule_fields
+from feedback.policy.conditions import ALWAYS, Compare, Condition, Every, Not, Some, number
+from feedback.policy.linear_regex import Pattern
+from feedback.policy.reviewer_questions import SignalKind
+from feedback.policy.sections import Duration, Name, Names, Section, seconds
 
 Priority = Literal["urgent", "high", "normal", "low"]
 PRIORITIES: tuple[Priority, ...] = ("urgent", "high", "normal", "low")
@@ -130,12 +130,12 @@ def _test(
     return Compare(path, operator, read)  # type: ignore[arg-type]  # one of OPERATORS: `_tests` saw to it
 
 
-def _kind(path: str, operator: str, signals: Mapping[str, SignalKind]) -> fields.Kind:
+def _kind(path: str, operator: str, signals: Mapping[str, SignalKind]) -> rule_fields.Kind:
     try:
-        return fields.field(path, signals).kind
+        return rule_fields.field(path, signals).kind
     except ValueError:
         known, _, last = path.rpartition(".")
-        if operator == "eq" and (known in fields.FIELDS or known.removeprefix("signal.") in signals):
+        if operator == "eq" and (known in rule_fields.FIELDS or known.removeprefix("signal.") in signals):
             raise ValueError(f"{path}: {last!r} is no test; wanted {', '.join(OPERATORS)}") from None
         raise
 
@@ -160,7 +160,7 @@ def _list(where: str, operand: Any) -> list[Any]:
     return operand
 
 
-def _operand(where: str, kind: fields.Kind, value: Any) -> Any:
+def _operand(where: str, kind: rule_fields.Kind, value: Any) -> Any:
     if isinstance(value, (dict, list)) or value is None:
         raise ValueError(f"{where} holds {value!r:.60}; wanted a number, a text, true or false")
     if kind == "duration":

@@ -11,13 +11,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from feedback.policy.base import Money, Name, Section, Share
-from feedback.policy.feedback import HUMAN_REVIEW, REASONS, SIGNALS, Question, Rights, SecondLook, SignalKind
-from feedback.policy.opinions import Consensus, Gold, LabellingFunction
-from feedback.policy.opinions import Overlap as Overlap
-from feedback.policy.people import Calendar, Notify, Person, Tier
+from feedback.policy.conditions import Condition
+from feedback.policy.crowd import Consensus, Gold, LabellingFunction
+from feedback.policy.crowd import Overlap as Overlap
+from feedback.policy.reviewer_questions import HUMAN_REVIEW, REASONS, SIGNALS, Question, Rights, SecondLook, SignalKind
 from feedback.policy.rules import AUTO, HOLD, Rule
-from sampling.routing import Condition
+from feedback.policy.sections import Money, Name, Section, Share
+from feedback.policy.tiers import Calendar, Notify, Person, Tier
 
 
 class Model(Section):

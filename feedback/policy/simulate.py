@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
-from feedback.policy.decide import NO_CERTIFICATE, Outcome, Router
+from feedback.policy.conditions import Table
+from feedback.policy.decision import NO_CERTIFICATE, Outcome, Router
 from feedback.policy.rules import AUTO, HOLD
 from feedback.policy.schema import Policy
-from sampling.routing import Table
 
 DAY_S = 86_400.0
 _SHOWN = 20  # tasks named as examples of what would change

@@ -6,15 +6,15 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from feedback.annotators.cell_parsing import read_cell
 from feedback.errors import VotesError
-from feedback.learning.dataset import single_label
-from feedback.learning.scene import Scene
-from feedback.people.cells import read_cell
-from feedback.reports.analysis import Analysis, analyse
-from feedback.reports.breakdowns import groups_of, months_of
-from feedback.reports.kinds import NUMBERS, UNCALIBRATED
-from feedback.reports.quantities import analyse_answers, analyse_numbers
+from feedback.project.snapshot import Scene
+from feedback.reports.agreement_breakdowns import groups_of, months_of
+from feedback.reports.distance_analysis import analyse_answers, analyse_numbers
+from feedback.reports.vote_analysis import Analysis, analyse
+from feedback.reports.votes_file_analysis import NUMBERS, UNCALIBRATED
 from feedback.store import Store, Vote
+from feedback.training.dataset import single_label
 from feedback.votes import name_columns
 from ml_backend.records import Answer
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from feedback.errors import PolicyError
 from feedback.policy import Policy
-from feedback.policy.people import Calendar
 from feedback.policy.rules import PRIORITIES
-from feedback.review import clocks
+from feedback.policy.tiers import Calendar
+from feedback.review import sla
 from feedback.review.errors import CaseMoved, NoSuchMove
-from feedback.review.table import Event, move
+from feedback.review.state_machine import Event, move
 from feedback.store import CaseRow, LookRow, StepRow, Store
 from ml_backend.records import Answer
 
@@ -99,16 +99,16 @@ class Book:
             if tier not in self.policy.tiers:
                 known = ", ".join(self.policy.tiers)
                 raise PolicyError(f"case {case.id} goes to tier {tier!r}; the policy has {known}.")
-            entered = clocks.enter(case, self.policy.tiers[tier], self.calendar(tier), self.now_s, within_s=within_s)
+            entered = sla.enter(case, self.policy.tiers[tier], self.calendar(tier), self.now_s, within_s=within_s)
             return replace(entered, review_project="", review_task=None, policy=self._hash)
         if event == "promise":
-            return clocks.promise(case, self.calendar(tier), self.now_s, within_s)
+            return sla.promise(case, self.calendar(tier), self.now_s, within_s)
         if event in ("start", "look", "refuse"):
             return replace(case, started_s=self.now_s if case.started_s is None else case.started_s)
         if event == "ask":
-            return clocks.pause(case, self.now_s)
+            return sla.pause(case, self.now_s)
         if event == "answered":
-            resumed = clocks.resume(case, self.calendar(case.tier), self.now_s)
+            resumed = sla.resume(case, self.calendar(case.tier), self.now_s)
             return replace(resumed, review_project="", review_task=None)
         if event == "decide":
             return replace(case, decided_s=self.now_s, paused_s=None)
@@ -143,7 +143,7 @@ class Book:
             opened_s=self.now_s,
         )
         tier = self.policy.tiers[need.tier]
-        return clocks.enter(case, tier, self.calendar(need.tier), self.now_s, within_s=need.within_s)
+        return sla.enter(case, tier, self.calendar(need.tier), self.now_s, within_s=need.within_s)
 
 
 def urgency(priority: str) -> float:

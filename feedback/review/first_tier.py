@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from feedback.learning.dataset import Settled
+from feedback.review.case_triggers import SKIPPED, stuck
 from feedback.review.cases import Book
-from feedback.review.needs import SKIPPED, stuck
 from feedback.store import CaseRow, Skip, Vote
+from feedback.training.dataset import Settled
 from ml_backend.records import Answer
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from feedback.draws import draw
-from feedback.review import clocks
+from feedback.labelling_platform.interface import Copy
+from feedback.review import sla
+from feedback.review.case_context import facts, history
 from feedback.review.cases import SECOND_LOOK
-from feedback.review.context import facts, history
-from feedback.review.rooms import Copy
-from feedback.review.round import Round
-from feedback.review.tiers import read_said, task_data
+from feedback.review.review_task_content import read_said, task_data
+from feedback.review.round_state import Round
+from feedback.stats.hash_sampling import draw
 from feedback.store import CaseRow, LookRow, Record, Store
-from feedback.store.projections import epoch_s
+from feedback.store.log.projections import epoch_s
 
 ROUND = 0  # of a look at a honeypot: no round of any case
 _KIND = "honeypot"
@@ -107,6 +107,6 @@ def _copy(round_: Round, case: CaseRow, key: str, number: int) -> Copy:
     """A known case as a second look at it would be handed out beside the copy of this key, under another number."""
     tier = key.split("-", 3)[3].rpartition("-")[0]
     fresh = CaseRow(round_.project, case.task, "queued", tier, id=number, rule=SECOND_LOOK, copies=1)
-    shown = clocks.enter(fresh, round_.scene.policy.tiers[tier], round_.book.calendar(tier), round_.book.now_s)
+    shown = sla.enter(fresh, round_.scene.policy.tiers[tier], round_.book.calendar(tier), round_.book.now_s)
     about, before = facts(shown, round_.scene), history(shown, round_.scene, (), (), ())
     return Copy(task_data(shown, round_.scene.tasks[case.task].data, about, before), (), 0.5, 1)

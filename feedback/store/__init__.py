@@ -14,27 +14,30 @@ from typing import Any
 from sqlalchemy import Connection
 
 from feedback.errors import SchemaError, StoreError
-from feedback.events import Event, Source, of_one_task
-from feedback.store import erase, replay
-from feedback.store.case_rows import CaseRow, LookRow, OverrideRow, StepRow
-from feedback.store.cases import Cases
-from feedback.store.counts import Counts, OverrideCount, ProjectCounts, QueueCounts
-from feedback.store.crowd import Crowd, CrowdVote
-from feedback.store.decisions import Decision, Decisions, Standing
-from feedback.store.drivers import Durability
-from feedback.store.engine import WAIT_S, Database
-from feedback.store.external import External
-from feedback.store.inbox import Inbox, inbox_url
-from feedback.store.indicators import Fact, Indicators, drop_facts
-from feedback.store.log import Log
-from feedback.store.lookups import Lookups
+from feedback.store.database.drivers import Durability
+from feedback.store.database.engine import WAIT_S, Database
+from feedback.store.log import erase, replay
+from feedback.store.log.event_log import Log
+from feedback.store.log.events import Event, Source, of_one_task
+from feedback.store.log.inbox import Inbox, inbox_url
+from feedback.store.log.replay import Progress
 from feedback.store.migrations import migrate
-from feedback.store.models import Models
-from feedback.store.personal import Whom
-from feedback.store.projects import Projects
-from feedback.store.reads import Reads
-from feedback.store.records import Records
-from feedback.store.replay import Progress
+from feedback.store.repositories.case_rows import CaseRow, LookRow, OverrideRow, StepRow
+from feedback.store.repositories.cases import Cases
+from feedback.store.repositories.counts import Counts, OverrideCount, ProjectCounts, QueueCounts
+from feedback.store.repositories.decisions import Decision, Decisions, Standing
+from feedback.store.repositories.event_queries import Lookups
+from feedback.store.repositories.external_names import External
+from feedback.store.repositories.indicator_values import Fact, Indicators, drop_facts
+from feedback.store.repositories.models import Models
+from feedback.store.repositories.overlap_votes import Crowd, CrowdVote
+from feedback.store.repositories.projects import Projects
+from feedback.store.repositories.records import Records
+from feedback.store.repositories.secrets import Secrets
+from feedback.store.repositories.sessions import SessionRow, Sessions
+from feedback.store.repositories.signal_rows import Newest, Signal, Signals
+from feedback.store.repositories.votes import Reads
+from feedback.store.repositories.work import Works
 from feedback.store.rows import (
     Appended,
     Checked,
@@ -53,10 +56,7 @@ from feedback.store.rows import (
     Work,
     WorkRow,
 )
-from feedback.store.secrets import Secrets
-from feedback.store.sessions import SessionRow, Sessions
-from feedback.store.signals import Newest, Signal, Signals
-from feedback.store.work import Works
+from feedback.store.tables.personal_data import Whom
 from ml_backend.records import Task
 
 __all__ = [
@@ -245,7 +245,7 @@ class Store(
     ) -> Forgotten:
         """Erase what a person said, or a task and all that was said of it, for ever; the chain still verifies.
 
-        In one project; `feedback.forgetting` also reaches its review projects. `emails` are the person's addresses.
+        In one project; `feedback.privacy.erasure` also reaches its review projects. `emails` are theirs.
         `until`: of all things that had the number one after another, those that were created until then.
         """
         self._inbox.forget(project, person=person, task=task)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from feedback.events import Event
+from feedback.store.log.events import Event
 from ml_backend.records import Answer
 
 

@@ -8,13 +8,12 @@ from collections.abc import Iterable
 from flask import Flask, Request, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from ml_backend.app.edge import Edge
+from ml_backend.app.blueprints import Mount, post
 from ml_backend.app.limits import Limits
 from ml_backend.app.metrics import Metrics
-from ml_backend.app.mounts import Mount, post
+from ml_backend.app.middleware import Edge
 from ml_backend.app.openapi import document
-from ml_backend.app.protocol import JobStatus, Webhook, answer, feedback_routes, home_routes, ml_routes, open_routes
-from ml_backend.app.proxies import TrustedProxies
+from ml_backend.app.routes import JobStatus, Webhook, answer, feedback_routes, home_routes, ml_routes, open_routes
 from ml_backend.app.security import (
     CHALLENGE,
     CrossSite,
@@ -23,6 +22,7 @@ from ml_backend.app.security import (
     Security,
     TooManyAttempts,
 )
+from ml_backend.app.trusted_proxies import TrustedProxies
 from ml_backend.errors import BackendError, TooLarge
 from ml_backend.predictor import Predictor
 

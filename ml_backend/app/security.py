@@ -15,7 +15,7 @@ from typing import Protocol
 
 from flask import Request
 
-from ml_backend.app.proxies import TrustedProxies
+from ml_backend.app.trusted_proxies import TrustedProxies
 from ml_backend.errors import BackendError, SettingsError
 
 SECRET_HEADER = "X-Hitl-Secret"  # noqa: S105 - the header's name, not a secret

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .scaler import Scaler
+from ml_backend.calibration.scaler import Scaler
 
 Floats = NDArray[np.float64]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from ml_backend.codecs.matching import box_iou, mean_similarity
+from ml_backend.codecs.region_matching import box_iou, mean_similarity
 from ml_backend.codecs.regions import labels_of, number_of, region, value_of
 from ml_backend.errors import CodecError
 from ml_backend.label_config import Control

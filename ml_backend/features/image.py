@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .cache import FeatureCache
-from .media import Media, MediaError
+from ml_backend.features.cache import FeatureCache
+from ml_backend.features.media import Media, MediaError
 
 ImageRow = tuple[NDArray[np.float32]]  # (SIZE,) of one image
 

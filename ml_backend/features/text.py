@@ -12,10 +12,9 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_backend.features.cache import FeatureCache
+from ml_backend.features.vectors import word_vectors
 from ml_backend.records import datum
-
-from .cache import FeatureCache
-from .vectors import word_vectors
 
 TextRow = tuple[NDArray[np.uint64], NDArray[np.float64], NDArray[np.float32]]  # codes, weights, vector of one text
 

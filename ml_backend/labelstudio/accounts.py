@@ -10,8 +10,7 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 import httpx
 
 from ml_backend.errors import LabelStudioError
-
-from .transport import Transport, as_object
+from ml_backend.labelstudio.transport import Transport, as_object
 
 _TIMEOUT_S = 30.0
 _ASKING_S = 10.0  # somebody waits in front of a page

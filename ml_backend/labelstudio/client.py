@@ -9,9 +9,8 @@ from types import TracebackType
 from typing import Any
 
 from ml_backend.errors import LabelStudioError
-
-from .hooks import Hooks
-from .transport import Json, NotLabelStudio, Transport, as_object, project_number
+from ml_backend.labelstudio.transport import Json, NotLabelStudio, Transport, as_object, project_number
+from ml_backend.labelstudio.webhook_registration import Hooks
 
 _BULK_TIMEOUT_S = 300.0  # a recount of 100,000 tasks takes seconds, on a busy PostgreSQL a minute
 _PAGE = 500

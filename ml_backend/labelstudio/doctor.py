@@ -8,10 +8,9 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from ml_backend.errors import LabelStudioError
-
-from .client import Client
-from .projects import DOT_HINT, dotless
-from .traps import CHECKS, Finding, Scene
+from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.project_checks import CHECKS, Finding, Scene
+from ml_backend.labelstudio.projects import DOT_HINT, dotless
 
 __all__ = ["Finding", "examine"]
 

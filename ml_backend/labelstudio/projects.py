@@ -9,11 +9,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ml_backend.errors import LabelStudioError
-
-from .cleaning import remove_versions
-from .client import Client
-from .snapshot import SETTINGS, Snapshot, hide, restore_overlaps, same_url, take
-from .transport import Json
+from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.delete_predictions import remove_versions
+from ml_backend.labelstudio.settings_snapshot import SETTINGS, Snapshot, hide, restore_overlaps, same_url, take
+from ml_backend.labelstudio.transport import Json
 
 SECRET_HEADER = "X-Hitl-Secret"  # noqa: S105 - the header's name
 TITLE = "hitl"  # of our ML backend; no model version may ever be called this

@@ -19,9 +19,9 @@ State: TypeAlias = Mapping[str, Any]  # numpy arrays and JSON values, one level 
 
 # "<object tag>-<control tag>"; a plug-in adds one under the entry-point group hitl.models
 BUILTINS: Mapping[str, str] = {
-    "text-choices": "ml_backend.models.text:TextChoices",
-    "hypertext-choices": "ml_backend.models.text:HypertextChoices",
-    "image-choices": "ml_backend.models.image:ImageChoices",
+    "text-choices": "ml_backend.models.text_classifier:TextChoices",
+    "hypertext-choices": "ml_backend.models.text_classifier:HypertextChoices",
+    "image-choices": "ml_backend.models.image_classifier:ImageChoices",
 }
 
 

@@ -21,9 +21,8 @@ from numpy.typing import NDArray
 from ml_backend.codecs import codec, decode_result
 from ml_backend.errors import BackendError, NotTrained, UnknownName
 from ml_backend.label_config import Control
+from ml_backend.models import Floats, recipe_for
 from ml_backend.records import Answer
-
-from . import Floats, recipe_for
 
 Tasks = Sequence[Mapping[str, Any]]
 

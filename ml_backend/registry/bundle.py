@@ -14,11 +14,10 @@ from ml_backend.errors import ArtefactError, BackendError, UnknownName
 from ml_backend.features.cache import FeatureCache
 from ml_backend.label_config import Control
 from ml_backend.models import Model, Recipe, recipe
-from ml_backend.models.reasons import Explains, Reason
+from ml_backend.models.explanations import Explains, Reason
 from ml_backend.records import Answer
-
-from .archive import read_archive, write_archive
-from .protocol import Artefact, digest_of
+from ml_backend.registry.archive import read_archive, write_archive
+from ml_backend.registry.protocol import Artefact, digest_of
 
 Floats = NDArray[np.float64]
 Said = tuple[Answer | None, float | None]
@@ -56,7 +55,7 @@ class Bundle:
 
     @property
     def beside(self) -> tuple[str, ...]:
-        """The indicators that the model reads beside a task's own data (`ml_backend.features.beside`)."""
+        """The indicators that the model reads beside a task's own data (`ml_backend.features.indicator_features`)."""
         names = self.recipe.partition(_BESIDE)[2]
         return tuple(names.split(", ")) if names else ()
 

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ml_backend.errors import ArtefactError, UnknownName
-
-from .protocol import Artefact, Ref, digest_of
+from ml_backend.registry.protocol import Artefact, Ref, digest_of
 
 _CHAMPION, _FORMER = "champion.json", "former.json"
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")

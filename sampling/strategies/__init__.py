@@ -19,16 +19,16 @@ from sampling.pool import Floats, Pool
 GROUP = "hitl.strategies"
 
 BUILTINS: Mapping[str, str] = {
-    "margin": "sampling.strategies.measures:margin",
-    "uncertainty": "sampling.strategies.measures:uncertainty",
-    "entropy": "sampling.strategies.measures:entropy",
-    "consensus_entropy": "sampling.strategies.measures:consensus_entropy",
-    "max_disagreement": "sampling.strategies.measures:max_disagreement",
-    "random": "sampling.strategies.plain:at_random",
-    "oldest": "sampling.strategies.plain:oldest",
-    "ranked": "sampling.strategies.ranked:ranked",
-    "mkm": "sampling.strategies.clusters:mkm",
-    "typical": "sampling.strategies.clusters:typical",
+    "margin": "sampling.strategies.uncertainty:margin",
+    "uncertainty": "sampling.strategies.uncertainty:uncertainty",
+    "entropy": "sampling.strategies.uncertainty:entropy",
+    "consensus_entropy": "sampling.strategies.uncertainty:consensus_entropy",
+    "max_disagreement": "sampling.strategies.uncertainty:max_disagreement",
+    "random": "sampling.strategies.baselines:at_random",
+    "oldest": "sampling.strategies.baselines:oldest",
+    "ranked": "sampling.strategies.ranked_batch:ranked",
+    "mkm": "sampling.strategies.weighted_kmeans:mkm",
+    "typical": "sampling.strategies.weighted_kmeans:typical",
 }
 
 

@@ -25,7 +25,7 @@ from tests.benchmarks import machine
 
 ROUNDS = int(os.environ.get("HITL_BENCH_ROUNDS", "5"))
 PATIENCE_S = float(os.environ.get("HITL_BENCH_PATIENCE", "30"))
-AGREE = "import typer; from feedback.commands.agree import agree; typer.run(agree)"
+AGREE = "import typer; from feedback.cli.agree import agree; typer.run(agree)"
 
 
 def crowd(n_tasks: int, n_people: int, *, per_task: int = 5, k: int = 5, seed: int = 0) -> Votes:

@@ -20,7 +20,7 @@ from importlib.metadata import version
 import orjson
 import pytest
 
-from feedback.wiring import opened
+from feedback.app.bootstrap import opened
 from tests.benchmarks import bodies, machine, servers, training
 from tests.benchmarks.load import Load, drive
 from tests.support.served import Address

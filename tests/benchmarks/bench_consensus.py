@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from scipy.special import stdtrit
 
-from feedback.reports.kinds import analyse_table
-from feedback.reports.votes_csv import VoteTable, read_gold, read_votes
+from feedback.reports.votes_file import VoteTable, read_gold, read_votes
+from feedback.reports.votes_file_analysis import analyse_table
 from tests.support.crowds import gains, handwriting, hate_speech, shared_sets, sms
 
 SEEDS = int(os.environ.get("HITL_BENCH_SEEDS", "24"))

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from feedback.store import open_store
-from ml_backend.labelstudio.local import LocalLabelStudio, Template
+from ml_backend.labelstudio.local_server import LocalLabelStudio, Template
 from tests.benchmarks import bodies, machine, servers, training
 from tests.benchmarks.load import offer
 from tests.support.label_studio import SENTIMENT, Site, StubBackend, open_site, says

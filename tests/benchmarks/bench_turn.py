@@ -17,14 +17,14 @@ from pathlib import Path
 
 import pytest
 
-from feedback import events
-from feedback.connecting import policy_of
-from feedback.learning.scene import project_draws
-from feedback.learning.workshop import Workshop
-from feedback.loop import Loop
+from feedback.loop.context import Turn
+from feedback.loop.turn import Loop
 from feedback.policy import Policy
+from feedback.project.connect import policy_of
+from feedback.project.snapshot import project_draws
 from feedback.store import ProjectRow, Store, open_store
-from feedback.turning import Turn
+from feedback.store.log import events
+from feedback.training.model_factory import Workshop
 from ml_backend.records import Task
 from ml_backend.registry import FolderRegistry
 from tests.benchmarks import machine

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from feedback.app.bootstrap import gunicorn_command, prepare
 from feedback.settings import Settings, read_settings
-from feedback.wiring import gunicorn_command, prepare
 from tests.support.proof import Process
 from tests.support.served import Address, free_address, gunicorn, running
 

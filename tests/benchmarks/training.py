@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from feedback.wiring import opened
+from feedback.app.bootstrap import opened
 from ml_backend.calibration import Scaler
 from ml_backend.label_config import read_label_config
 from ml_backend.models import Model, recipe_for

@@ -15,7 +15,7 @@ import pytest
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.accounts import create_bot, log_in, sign_up
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.local import LocalLabelStudio
+from ml_backend.labelstudio.local_server import LocalLabelStudio
 from tests.support.label_studio import Project, Site, says
 
 pytestmark = pytest.mark.e2e

@@ -10,8 +10,8 @@ import pytest
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.projects import SECRET_HEADER, UNCERTAINTY, Connection, connect, disconnect
-from ml_backend.labelstudio.queue import QueueRow, reopen, write_window
-from ml_backend.labelstudio.snapshot import Snapshot
+from ml_backend.labelstudio.queue_writer import QueueRow, reopen, write_window
+from ml_backend.labelstudio.settings_snapshot import Snapshot
 from tests.support.label_studio import Project, Site, StubBackend, free_port, says
 
 pytestmark = pytest.mark.e2e

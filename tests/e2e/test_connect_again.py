@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from feedback import connecting
+from feedback.app.bootstrap import opened
 from feedback.errors import NotConnected
+from feedback.project import connect
 from feedback.settings import read_settings
-from feedback.wiring import opened
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.projects import UNCERTAINTY
 from tests.support.label_studio import Project, Site, StubBackend, free_port
@@ -24,14 +24,14 @@ def test_what_changed_between_a_connect_that_failed_and_one_that_worked_is_there
     settings = read_settings(environ | {"HITL_PUBLIC_URL": f"http://127.0.0.1:{free_port()}"})
     with opened(settings) as store:
         with pytest.raises(LabelStudioError, match="cannot reach our service"):
-            connecting.connect(settings, store, site.admin, project.id, now_s=0.0)
+            connect.connect(settings, store, site.admin, project.id, now_s=0.0)
         with pytest.raises(NotConnected):
-            connecting.disconnect(store, site.admin, project.id)
+            connect.disconnect(store, site.admin, project.id)
         site.admin.patch_project(project.id, sampling="Uniform sampling")
         reached = read_settings(environ | {"HITL_PUBLIC_URL": backend.url})
 
-        connecting.connect(reached, store, site.admin, project.id, now_s=0.0)
+        connect.connect(reached, store, site.admin, project.id, now_s=0.0)
         assert project.body()["sampling"] == UNCERTAINTY
-        connecting.disconnect(store, site.admin, project.id)
+        connect.disconnect(store, site.admin, project.id)
 
     assert project.body()["sampling"] == "Uniform sampling"

@@ -11,22 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from feedback.activating import activate, policy_of
-from feedback.connecting import connect, disconnect
-from feedback.learning.concluding import conclude, hear
-from feedback.learning.dataset import build
-from feedback.learning.model_voter import reweighed
-from feedback.learning.opinions import Weighing
-from feedback.learning.renewal import renew
-from feedback.learning.scene import Scene, read_scene
-from feedback.learning.settling import Settlement, settle
-from feedback.learning.training import train
-from feedback.people.goldbook import add_gold
-from feedback.platform import LabelStudio
+from feedback.annotators.gold import add_gold
+from feedback.consensus.label_aggregation import Weighing
+from feedback.labelling_platform.labelstudio_adapter import LabelStudio
+from feedback.labelling_platform.review_projects_adapter import LabelStudioRooms
+from feedback.loop.context import Turn
 from feedback.policy import read_policy
-from feedback.rooms import LabelStudioRooms
+from feedback.project.connect import connect, disconnect
+from feedback.project.label_changes import renew
+from feedback.project.snapshot import Scene, read_scene
 from feedback.store import Store, Vote, open_store
-from feedback.turning import Turn
+from feedback.store.repositories.policies import activate, policy_of
+from feedback.training.consensus_labels import conclude, hear
+from feedback.training.dataset import build
+from feedback.training.label_decisions import Settlement, settle
+from feedback.training.model_vote import reweighed
+from feedback.training.trainer import train
 from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio.client import Client
 from ml_backend.models import recipe_for

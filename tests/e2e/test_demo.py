@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_backend.labelstudio.local import Template
+from ml_backend.labelstudio.local_server import Template
 
 pytestmark = pytest.mark.e2e
 

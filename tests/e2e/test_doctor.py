@@ -11,7 +11,7 @@ import pytest
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.doctor import examine, shadowed_packages
 from ml_backend.labelstudio.projects import connect
-from ml_backend.labelstudio.queue import QueueRow, write_window
+from ml_backend.labelstudio.queue_writer import QueueRow, write_window
 from tests.support.label_studio import Project, Site, StubBackend
 
 pytestmark = pytest.mark.e2e

@@ -8,7 +8,7 @@ import pytest
 
 from ml_backend.labelstudio.doctor import examine
 from ml_backend.labelstudio.projects import connect, disconnect
-from ml_backend.labelstudio.queue import QueueRow, write_window
+from ml_backend.labelstudio.queue_writer import QueueRow, write_window
 from tests.support.label_studio import Project, Site, StubBackend, says
 
 pytestmark = pytest.mark.e2e

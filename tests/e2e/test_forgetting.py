@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from feedback.forgetting import forget
-from feedback.reports.access import held_of
-from feedback.review.tiers import HISTORY
+from feedback.privacy.erasure import forget
+from feedback.privacy.subject_access import held_of
+from feedback.review.review_task_content import HISTORY
 from feedback.store import open_store
 from tests.feedback.review.world import CLEO, DAN, World, policy_text
 from tests.support.everything import where

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from feedback.learning.indicators import known_now
 from feedback.policy import read_policy
-from feedback.review.tiers import FACTS, REASON, VERDICT
+from feedback.project.indicators import known_now
+from feedback.review.review_task_content import FACTS, REASON, VERDICT
 from feedback.store import open_store
 from ml_backend.calibration import Scaler
 from ml_backend.label_config import read_label_config
-from ml_backend.models.text import TextChoices
+from ml_backend.models.text_classifier import TextChoices
 from ml_backend.predictor import Predictor
 from ml_backend.records import with_known
 from ml_backend.registry import Bundle, pack, recipe_beside

@@ -9,22 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from feedback import events
-from feedback.connecting import connect, disconnect
-from feedback.platform import LabelStudio
+from feedback.app.bootstrap import client_of, opened, run_turn
+from feedback.ingest.full_sync import sweep
+from feedback.ingest.webhook_handler import Webhook
+from feedback.labelling_platform.labelstudio_adapter import LabelStudio
+from feedback.labelling_platform.stale_predictions import tidy
+from feedback.loop.context import Turn
 from feedback.policy import Policy
 from feedback.policy.schema import Audit, Overlap, Queue, Train
+from feedback.project.connect import connect, disconnect
 from feedback.settings import Settings, read_settings
 from feedback.store import Store
-from feedback.sweeping import sweep
-from feedback.tidying import tidy
-from feedback.turning import Turn
-from feedback.webhooks import Webhook
-from feedback.wiring import client_of, opened, run_turn
-from ml_backend.labelstudio import queue
+from feedback.store.log import events
+from ml_backend.labelstudio import queue_writer
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.own import own_id
-from ml_backend.labelstudio.review import write_final
+from ml_backend.labelstudio.own_annotations import own_id
+from ml_backend.labelstudio.review_projects import write_final
 from tests.support.label_studio import Project, Site, StubBackend, says
 
 pytestmark = pytest.mark.e2e
@@ -106,7 +106,7 @@ def world(site: Site, backend: StubBackend, tmp_path: Path, monkeypatch: pytest.
         made.bring("first")
         connect(settings, store, site.admin, project.id, policy=POLICY, now_s=time.time())
         with client_of(settings, store) as client:  # one, that is closed: the service keeps its own for ever
-            monkeypatch.setattr("feedback.wiring.client_of", lambda *_: client)
+            monkeypatch.setattr("feedback.app.bootstrap.client_of", lambda *_: client)
             yield replace(made, client=client)
         disconnect(store, site.admin, project.id)
 
@@ -133,7 +133,7 @@ def test_delete_all_and_import_again_is_a_new_beginning(world: World, how: str, 
     now_served = str(world.project.body()["model_version"])
     assert turn.window == now_served != served
     rows = {row.task for row in world.store.window(world.project.id)}
-    assert set(queue.held(world.site.admin, world.project.id, now_served)) == rows
+    assert set(queue_writer.held(world.site.admin, world.project.id, now_served)) == rows
     assert len(rows) == 20
     given = world.label(8)
     if heard == "webhooks came":
@@ -152,7 +152,7 @@ def test_imported_annotations_take_the_numbers_of_deleted_ones_and_are_no_votes(
     def bring(label: str) -> set[int]:
         body = [{"data": {"text": "one"}, "annotations": [{"result": says(label)}]} for _ in range(5)]
         world.site.admin.import_tasks(world.project.id, body)
-        return {a.id for _, given in queue.sweep(world.site.admin, world.project.id) for a in given}
+        return {a.id for _, given in queue_writer.sweep(world.site.admin, world.project.id) for a in given}
 
     world.delete_all("at once")
     old = bring("good")
@@ -177,7 +177,9 @@ def test_what_we_wrote_reads_as_ours_whoever_wrote_it_and_however_it_is_heard(wo
     person, task = world.site.people[1], world.store.tasks(world.project.id)[0].id
     write_final(person, task, says("good"), unique_id=own_id("final"))
 
-    (polled,) = [a for t, given in queue.sweep(world.site.admin, world.project.id) for a in given if t.id == task]
+    (polled,) = [
+        a for t, given in queue_writer.sweep(world.site.admin, world.project.id) for a in given if t.id == task
+    ]
     world.store.append([events.of_annotation(polled, "poll", project=world.project.id, seen_s=time.time())])
     assert world.votes() == set()
     world.hear()

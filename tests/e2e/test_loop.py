@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from feedback.connecting import connect, disconnect
-from feedback.demo.stage import service, settings_environ
-from feedback.learning.challenge import last_training, learned_annotations
+from feedback.app.bootstrap import find_bot, known_project, opened
+from feedback.demo.environment import service, settings_environ
 from feedback.policy import Policy
 from feedback.policy.schema import Audit, Overlap, Queue, Train
+from feedback.project.connect import connect, disconnect
 from feedback.settings import Settings, read_settings
 from feedback.store import Store
-from feedback.wiring import find_bot, known_project, opened
+from feedback.training.challenger import last_training, learned_annotations
 from ml_backend.labelstudio.client import Client
 from tests.support.label_studio import Project, Site, says
 

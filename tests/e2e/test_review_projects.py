@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from feedback.policy import read_policy
-from feedback.review.tiers import FACTS, HISTORY, KEY, REASON, VERDICT, read_said, review_config
+from feedback.review.review_task_content import FACTS, HISTORY, KEY, REASON, VERDICT, read_said, review_config
 from ml_backend.label_config import read_label_config
-from ml_backend.labelstudio import review
-from ml_backend.labelstudio.queue import poll
-from ml_backend.labelstudio.review import Copy, unique_id
+from ml_backend.labelstudio import review_projects
+from ml_backend.labelstudio.queue_writer import poll
+from ml_backend.labelstudio.review_projects import Copy, unique_id
 from tests.support.label_studio import SENTIMENT, Project, Site, StubBackend, says
 
 pytestmark = pytest.mark.e2e
@@ -36,7 +36,7 @@ CONFIG = review_config(read_label_config(SENTIMENT), "L2", POLICY)
 
 @pytest.fixture
 def room(site: Site) -> Iterator[str]:
-    made, _ = review.ensure_project(
+    made, _ = review_projects.ensure_project(
         site.admin, known="", marker="[hitl:test:L2]", title="test · L2", label_config=CONFIG, description="Review."
     )
     yield made
@@ -58,23 +58,27 @@ def verdict(name: str, reason: str = "") -> list[dict[str, object]]:
 def test_a_review_project_is_made_once_and_found_again(site: Site, room: str) -> None:
     same = {"marker": "[hitl:test:L2]", "title": "test · L2", "label_config": CONFIG, "description": "Review."}
 
-    assert review.ensure_project(site.admin, known=room, **same) == (room, False)
-    assert review.ensure_project(site.admin, known="", **same) == (room, False)
-    assert review.ensure_project(site.admin, known="999999", **same) == (room, False)
+    assert review_projects.ensure_project(site.admin, known=room, **same) == (room, False)
+    assert review_projects.ensure_project(site.admin, known="", **same) == (room, False)
+    assert review_projects.ensure_project(site.admin, known="999999", **same) == (room, False)
 
 
 def test_a_label_config_that_moved_on_is_put_in_step(site: Site, room: str) -> None:
     more = SENTIMENT.replace('<Choice value="bad"/>', '<Choice value="bad"/><Choice value="mixed"/>')
     config = review_config(read_label_config(more), "L2", POLICY)
 
-    changed = review.ensure_project(site.admin, known=room, marker="", title="", label_config=config, description="")
+    changed = review_projects.ensure_project(
+        site.admin, known=room, marker="", title="", label_config=config, description=""
+    )
 
     assert changed == (room, True)
     assert "mixed" in site.admin.project(room)["label_config"]
 
 
 def test_the_most_urgent_copy_is_handed_out_first_with_its_answer_filled_in(site: Site, room: str) -> None:
-    calm, urgent = (task.id for task in review.put_in(site.admin, room, [copy("calm", 0.7), copy("urgent", 0.0)]))
+    calm, urgent = (
+        task.id for task in review_projects.put_in(site.admin, room, [copy("calm", 0.7), copy("urgent", 0.0)])
+    )
 
     handed = site.people[0].next_task(room)
 
@@ -88,7 +92,7 @@ def test_the_most_urgent_copy_is_handed_out_first_with_its_answer_filled_in(site
 
 
 def test_a_panel_is_asked_by_one_copy(site: Site, room: str) -> None:
-    task = review.put_in(site.admin, room, [copy("one", readers=2)])[0].id
+    task = review_projects.put_in(site.admin, room, [copy("one", readers=2)])[0].id
 
     for person in site.people[:2]:
         handed = person.next_task(room)
@@ -99,7 +103,7 @@ def test_a_panel_is_asked_by_one_copy(site: Site, room: str) -> None:
 
 
 def test_a_verdict_comes_back_as_it_was_said(site: Site, room: str) -> None:
-    task = review.put_in(site.admin, room, [copy("one")])[0].id
+    task = review_projects.put_in(site.admin, room, [copy("one")])[0].id
     more = [
         {"from_name": "hitl_comment", "to_name": FACTS, "type": "textarea", "value": {"text": ["see page 3"]}},
         {"from_name": "hitl_ask_fraud", "to_name": FACTS, "type": "choices", "value": {"choices": ["card"]}},
@@ -118,22 +122,22 @@ def test_a_verdict_comes_back_as_it_was_said(site: Site, room: str) -> None:
 
 
 def test_a_draft_of_anybody_is_seen_before_they_submit(site: Site, room: str) -> None:
-    one, two = (task.id for task in review.put_in(site.admin, room, [copy("one"), copy("two")]))
+    one, two = (task.id for task in review_projects.put_in(site.admin, room, [copy("one"), copy("two")]))
     site.people[1]._send("POST", f"api/tasks/{two}/drafts", body={"result": says("bad"), "lead_time": 3})
 
-    found = review.first_drafts(site.admin, [one, two])
+    found = review_projects.first_drafts(site.admin, [one, two])
 
     assert list(found) == [two]
     assert found[two][0] == site.accounts[1].id
-    assert review.emails(site.admin)[site.accounts[1].id] == "ben@example.com"
+    assert review_projects.emails(site.admin)[site.accounts[1].id] == "ben@example.com"
 
 
 def test_the_final_answer_is_written_once_and_starred(site: Site, project: Project) -> None:
     task = project.tasks[0]
     site.people[0].submit(task, says("bad"))
 
-    first = review.write_final(site.admin, task, says("good"), unique_id=unique_id("1/1"))
-    again = review.write_final(site.admin, task, says("good"), unique_id=unique_id("1/1"))
+    first = review_projects.write_final(site.admin, task, says("good"), unique_id=unique_id("1/1"))
+    again = review_projects.write_final(site.admin, task, says("good"), unique_id=unique_id("1/1"))
 
     assert first == again
     assert first[1]
@@ -146,7 +150,7 @@ def test_a_person_keeps_their_star(site: Site, project: Project) -> None:
     task = project.tasks[1]
     theirs = site.people[0].submit(task, says("bad"), ground_truth=True)
 
-    number, starred = review.write_final(site.admin, task, says("good"), unique_id=unique_id("2/1"))
+    number, starred = review_projects.write_final(site.admin, task, says("good"), unique_id=unique_id("2/1"))
 
     assert not starred
     stars = {row["id"]: row["ground_truth"] for row in site.admin.annotations(task)}
@@ -155,9 +159,9 @@ def test_a_person_keeps_their_star(site: Site, project: Project) -> None:
 
 def test_our_own_star_of_an_earlier_round_moves_on(site: Site, project: Project) -> None:
     task = project.tasks[2]
-    first, _ = review.write_final(site.admin, task, says("bad"), unique_id=unique_id("3/1"))
+    first, _ = review_projects.write_final(site.admin, task, says("bad"), unique_id=unique_id("3/1"))
 
-    second, starred = review.write_final(
+    second, starred = review_projects.write_final(
         site.admin, task, says("good"), unique_id=unique_id("3/2"), ours=[unique_id("3/1")]
     )
 
@@ -166,13 +170,13 @@ def test_our_own_star_of_an_earlier_round_moves_on(site: Site, project: Project)
 
 
 def test_only_a_copy_that_nobody_answered_is_removed(site: Site, project: Project, room: str) -> None:
-    open_, answered = (task.id for task in review.put_in(site.admin, room, [copy("one"), copy("two")]))
+    open_, answered = (task.id for task in review_projects.put_in(site.admin, room, [copy("one"), copy("two")]))
     site.people[0].submit(answered, [*says("bad"), *verdict("fix", "wrong_label")])
 
-    assert review.take_out(site.admin, room, open_)
-    assert review.take_out(site.admin, room, open_)  # gone already
-    assert not review.take_out(site.admin, room, answered)
-    assert review.take_out(site.admin, room, project.tasks[0])  # a number that is another project's now
+    assert review_projects.take_out(site.admin, room, open_)
+    assert review_projects.take_out(site.admin, room, open_)  # gone already
+    assert not review_projects.take_out(site.admin, room, answered)
+    assert review_projects.take_out(site.admin, room, project.tasks[0])  # a number that is another project's now
     assert [row["id"] for row in site.admin.each_task(room)] == [answered]
     assert project.tasks[0] in project.overlaps()
 
@@ -181,7 +185,7 @@ def test_a_copy_whose_import_was_cut_short_is_completed(site: Site, room: str) -
     whole = copy("one", urgency=0.2, readers=2)
     (bare,) = site.admin.import_tasks(room, [{"data": dict(whole.data)}])
     for _ in range(2):
-        review.complete(site.admin, room, bare, whole)
+        review_projects.complete(site.admin, room, bare, whole)
 
     handed = [person.next_task(room) for person in site.people[:2]]
     assert [one["id"] for one in handed if one] == [bare, bare]
@@ -194,11 +198,11 @@ def test_a_copy_whose_import_was_cut_short_is_completed(site: Site, room: str) -
 def test_a_review_project_tells_of_what_people_do_until_it_is_told_not_to(site: Site, room: str) -> None:
     with StubBackend() as backend:
         for url in ("http://127.0.0.1:9/webhook", f"{backend.url}/webhook", f"{backend.url}/webhook"):
-            review.listen(site.admin, room, url, {"X-Hitl-Secret": "ours"})
+            review_projects.listen(site.admin, room, url, {"X-Hitl-Secret": "ours"})
         (webhook,) = site.admin.webhooks(room)
-        task = review.put_in(site.admin, room, [copy("one")])[0].id
+        task = review_projects.put_in(site.admin, room, [copy("one")])[0].id
         site.people[0].submit(task, [*says("bad"), *verdict("fix", "wrong_label")])
-        review.stop_listening(site.admin, room, "X-Hitl-Secret")
+        review_projects.stop_listening(site.admin, room, "X-Hitl-Secret")
         site.people[1].submit(task, [*says("bad"), *verdict("fix", "wrong_label")])
 
         assert webhook["url"] == f"{backend.url}/webhook"

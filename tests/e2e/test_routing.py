@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from feedback.activating import activate
-from feedback.connecting import connect, disconnect
-from feedback.platform import LabelStudio
+from feedback.ingest.signals import SignalDoor
+from feedback.labelling_platform.labelstudio_adapter import LabelStudio
+from feedback.loop.context import Turn
 from feedback.policy import Policy, read_policy
-from feedback.signals import SignalDoor
+from feedback.project.connect import connect, disconnect
 from feedback.store import Store, open_store
-from feedback.turning import Turn
+from feedback.store.repositories.policies import activate
 from tests.support.connected import loop_of, settings_of
 from tests.support.label_studio import Project, Site, StubBackend, says
 

@@ -9,7 +9,7 @@ from feedback.store import Store, open_store
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.accounts import NotThem, Who
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.local import free_port
+from ml_backend.labelstudio.local_server import free_port
 from tests.support import pages
 from tests.support.label_studio import Site
 

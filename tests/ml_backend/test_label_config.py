@@ -3,7 +3,7 @@ import pytest
 from ml_backend.errors import LabelConfigError, UnknownName
 from ml_backend.label_config import read_label_config
 from ml_backend.models import recipe_for
-from ml_backend.models.text import TextChoices
+from ml_backend.models.text_classifier import TextChoices
 from ml_backend.records import datum
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 
 from feedback.store import Store, open_store
 from feedback.store.migrations import revision, upgrade
-from feedback.store.schema import REVISION
+from feedback.store.tables.main_tables import REVISION
 from ml_backend.registry import unpack
 from tests.support import postgres, stores
 from tests.support.proof import Annotators, Process, Web, size, until, whole

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from feedback import connecting
-from feedback.bots import find_bot
+from feedback.labelling_platform.service_account import find_bot
+from feedback.project import connect
 from feedback.settings import Settings, read_settings
 from feedback.store import Store, open_store
 from tests.support.label_studio import Project, Site, says
@@ -62,10 +62,10 @@ def loop(site: Site, tmp_path: Path) -> Iterator[Loop]:
         with Web(env=env, log=tmp_path / "web.log") as web:
             settings = read_settings({**env, "HITL_PORT": str(web.port)})
             with closing(open_store(settings.store_url)) as store:
-                connecting.connect(settings, store, site.admin, project.id, now_s=time.time())
+                connect.connect(settings, store, site.admin, project.id, now_s=time.time())
                 with Process("feedback", "worker", env=web.env, log=tmp_path / "worker.log") as worker:
                     yield Loop(site, project, proxy, web, worker, store)
-                connecting.disconnect(store, site.admin, project.id)
+                connect.disconnect(store, site.admin, project.id)
 
 
 def test_label_studio_breaks_and_the_loop_goes_on_when_it_is_well_again(loop: Loop) -> None:
@@ -118,7 +118,7 @@ def test_no_secret_stands_in_any_output(loop: Loop, tmp_path: Path) -> None:
 def _secrets(loop: Loop, settings: Settings, project: dict[str, object]) -> dict[str, str]:
     bot = find_bot(loop.store, settings.label_studio_url)
     found = {
-        "webhook secret": connecting.webhook_secrets(settings, loop.store)[0],
+        "webhook secret": connect.webhook_secrets(settings, loop.store)[0],
         "our password": LOGIN["HITL_BASIC_AUTH_PASSWORD"],
         "administrator's token": loop.site.process.admin.token,
         "administrator's password": loop.site.process.password,

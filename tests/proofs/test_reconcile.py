@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from feedback import connecting, restoring
-from feedback.missed import missed
-from feedback.platform import LabelStudio
+from feedback.ingest.full_sync import sweep
+from feedback.ingest.missed_changes import missed
+from feedback.labelling_platform import restore
+from feedback.labelling_platform.labelstudio_adapter import LabelStudio
+from feedback.project import connect
 from feedback.settings import Settings, read_settings
 from feedback.store import Store, open_store
-from feedback.sweeping import sweep
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.intake import utc
+from ml_backend.labelstudio.parsing import utc
 from tests.support.label_studio import Project, Site, says
 from tests.support.proof import Web, size, whole
 
@@ -55,10 +56,10 @@ def connected(site: Site, folder: Path, *, n_tasks: int) -> Iterator[Connected]:
         settings = read_settings(web.env | {"HITL_DATA_DIR": env["HITL_DATA_DIR"]})
         store = open_store(settings.store_url)
         try:
-            connecting.connect(settings, store, site.admin, project.id, now_s=0.0)
+            connect.connect(settings, store, site.admin, project.id, now_s=0.0)
             yield Connected(site, project, web, settings, store, site.admin)
         finally:
-            connecting.disconnect(store, site.admin, project.id)
+            connect.disconnect(store, site.admin, project.id)
             store.close()
 
 
@@ -101,7 +102,7 @@ def test_a_deleted_answer_is_restored_as_its_authors_on_a_real_label_studio(site
         (first,) = [row for row in one.store.history(project, task) if row.action == "saved"]
         assert one.store.votes(project) == []
 
-        made = restoring.restore(one.store, one.bot, project, first.seq)
+        made = restore.restore(one.store, one.bot, project, first.seq)
 
         (shown,) = site.admin.annotations(task)
         assert (shown["id"], shown["completed_by"]) == (made, site.accounts[0].id)

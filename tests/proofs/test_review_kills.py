@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from feedback import connecting
-from feedback.bots import find_bot
+from feedback.labelling_platform.service_account import find_bot
 from feedback.policy import read_policy
-from feedback.review.rooms import known_rooms
-from feedback.review.tiers import FACTS, REASON, VERDICT
+from feedback.project import connect
+from feedback.project.review_project_records import known_rooms
+from feedback.review.review_task_content import FACTS, REASON, VERDICT
 from feedback.settings import read_settings
 from feedback.store import Store, open_store
-from feedback.store.projections import epoch_s
+from feedback.store.log.projections import epoch_s
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.projects import SECRET_HEADER
@@ -181,12 +181,12 @@ def reviewed(site: Site, folder: Path, *, n_tasks: int) -> Iterator[tuple[Projec
     with site.project(n_tasks) as project, Web(env=env, log=folder / "web.log") as web:
         settings = read_settings(web.env)
         store = open_store(settings.store_url)
-        connecting.connect(settings, store, site.admin, project.id, policy=read_policy(POLICY), now_s=time.time())
+        connect.connect(settings, store, site.admin, project.id, policy=read_policy(POLICY), now_s=time.time())
         with Process("tests.support.actor", "serve", env=web.env, log=folder / "worker.log") as worker:
             yield project, store, web, worker
         rooms = [str(body["room"]) for body in known_rooms(store, project.id).values()]
         told = [[row["headers"].keys() for row in site.admin.webhooks(room)] for room in rooms]
-        connecting.disconnect(store, site.admin, project.id)
+        connect.disconnect(store, site.admin, project.id)
         assert told == [[{SECRET_HEADER: ""}.keys()]] * len(rooms)
         assert [site.admin.webhooks(room) for room in rooms] == [[]] * len(rooms)
         for room in rooms:

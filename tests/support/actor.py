@@ -8,10 +8,10 @@ import time
 from itertools import count
 from pathlib import Path
 
-from feedback import wiring
+from feedback.app import bootstrap
 from feedback.errors import StoreError
-from feedback.jobs import tick
-from feedback.jobs.doorbell import Glance
+from feedback.jobs import worker
+from feedback.jobs.wake_up import Glance
 from feedback.settings import read_settings
 from feedback.store import ProjectRow, Store, open_store
 from tests.support.proof import CONFIG
@@ -19,8 +19,8 @@ from tests.support.proof import CONFIG
 
 def work(store: Store, folder: Path) -> None:
     """The worker's own loop: turns that train at each few answers. Only the lease is shorter, to be soon free again."""
-    tick.LEASE_S = 1.0
-    loop = wiring.loop_of(read_settings({"HITL_DATA_DIR": str(folder)}), store)
+    worker.LEASE_S = 1.0
+    loop = bootstrap.loop_of(read_settings({"HITL_DATA_DIR": str(folder)}), store)
     project = store.project("1") or ProjectRow("1")
     policy = {"train": {"min_rows": 4, "min_new": 1, "growth": 0.0}, "audit": {"start": 0}}
     store.save_project(
@@ -33,14 +33,14 @@ def work(store: Store, folder: Path) -> None:
         print(f"turn {done.version} {done.verdict}", flush=True)  # noqa: T201
 
     due = Glance(lambda: any(row.state != "idle" for row in store.works()), every_s=0.05)
-    tick.Worker(store, {"turn": turn}, owner=f"actor {time.time()}", tick_s=0.2, doorbell=due).run()
+    worker.Worker(store, {"turn": turn}, owner=f"actor {time.time()}", tick_s=0.2, doorbell=due).run()
 
 
 def serve() -> None:
     """`hitl worker` as it is, by the environment's settings; only the lease is shorter, to be soon free again."""
-    from feedback.working import run_worker
+    from feedback.app.worker import run_worker
 
-    tick.LEASE_S = 2.0
+    worker.LEASE_S = 2.0
     run_worker(read_settings(os.environ))
 
 

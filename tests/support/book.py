@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from feedback.events import Event
+from feedback.store.log.events import Event
 from feedback.store.rows import Record
 
 

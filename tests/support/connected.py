@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from feedback.activating import policy_of
-from feedback.learning.workshop import Workshop
-from feedback.loop import Loop
+from feedback.loop.turn import Loop
 from feedback.settings import Settings
 from feedback.store import Store
+from feedback.store.repositories.policies import policy_of
+from feedback.training.model_factory import Workshop
 from ml_backend.registry import FolderRegistry
 from tests.support.label_studio import Site, StubBackend
 

@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from feedback.learning.dataset import Dataset, build
-from feedback.learning.model_voter import Heard, hear_model, reweighed
-from feedback.learning.opinions import Opinions, weigh
-from feedback.learning.settling import settle
-from feedback.learning.training import train
+from feedback.consensus.label_aggregation import Opinions, weigh
 from feedback.recipes import digits
+from feedback.training.dataset import Dataset, build
+from feedback.training.label_decisions import settle
+from feedback.training.model_vote import Heard, hear_model, reweighed
+from feedback.training.trainer import train
 from ml_backend.features.cache import FeatureCache
 from ml_backend.label_config import Control
 from ml_backend.models import Recipe
-from ml_backend.models.image import ImageChoices
-from ml_backend.models.text import TextChoices
+from ml_backend.models.image_classifier import ImageChoices
+from ml_backend.models.text_classifier import TextChoices
 from ml_backend.records import Answer, content_hash
 
 CARELESS = (0.95, 0.9, 0.9, 0.35)  # how often each of four people is right; the last is careless

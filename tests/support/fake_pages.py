@@ -7,7 +7,7 @@ from typing import Any
 
 from feedback.store import Store
 from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.queue import Page
+from ml_backend.labelstudio.queue_writer import Page
 from ml_backend.records import Annotation, Task
 
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
+from feedback.labelling_platform.interface import Given
 from feedback.store import WindowRow
-from feedback.turning import Given
 from ml_backend.codecs import codec
 from ml_backend.errors import LabelStudioError
 from ml_backend.label_config import Control

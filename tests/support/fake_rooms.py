@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from feedback import events
-from feedback.review.rooms import Copy
+from feedback.labelling_platform.interface import Copy
 from feedback.store import Store
+from feedback.store.log import events
 from ml_backend.errors import LabelStudioError
 from ml_backend.records import Annotation, Task
 from tests.support.fake_platform import FakeLabelStudio

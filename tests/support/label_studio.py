@@ -13,7 +13,7 @@ from typing import Any
 from ml_backend.label_config import Control, read_label_config
 from ml_backend.labelstudio.accounts import Account, sign_up
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.local import LocalLabelStudio, free_port
+from ml_backend.labelstudio.local_server import LocalLabelStudio, free_port
 
 SENTIMENT = (
     '<View><Text name="text" value="$text"/><Choices name="sentiment" toName="text" choice="single">'

@@ -6,13 +6,13 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
-from feedback.connecting import policy_of
-from feedback.learning.workshop import Workshop
-from feedback.loop import Loop
+from feedback.loop.context import Turn
+from feedback.loop.turn import Loop
 from feedback.policy import Policy
 from feedback.policy.schema import Audit, Overlap, Queue, Train
+from feedback.project.connect import policy_of
 from feedback.store import ProjectRow, Store
-from feedback.turning import Turn
+from feedback.training.model_factory import Workshop
 from ml_backend.registry import FolderRegistry
 from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
 

@@ -12,11 +12,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from feedback.activating import policy_of
 from feedback.dashboard import House, Manners, pages
 from feedback.policy import Policy
 from feedback.review.cases import Book, Need
 from feedback.store import LookRow, OverrideRow, ProjectRow, Store, WindowRow
+from feedback.store.repositories.policies import policy_of
 from ml_backend.app import Security, create_app
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.accounts import NotThem, Who

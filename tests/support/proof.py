@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from feedback.store import Store
-from ml_backend.labelstudio.local import free_port
+from ml_backend.labelstudio.local_server import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = (

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from feedback.platform import LabelStudio
-from feedback.rooms import Hook, LabelStudioRooms
+from feedback.ingest.full_sync import sweep
+from feedback.labelling_platform.labelstudio_adapter import LabelStudio
+from feedback.labelling_platform.review_projects_adapter import Hook, LabelStudioRooms
 from feedback.store import Store
-from feedback.sweeping import sweep
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.intake import read_task
+from ml_backend.labelstudio.parsing import read_task
 from ml_backend.labelstudio.projects import UNCERTAINTY
 from ml_backend.records import Task
 from tests.support.fake_platform import TEXT_CONFIG

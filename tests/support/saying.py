@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from feedback.review.tiers import COMMENT, FACTS, REASON, VERDICT
+from feedback.review.review_task_content import COMMENT, FACTS, REASON, VERDICT
 
 
 def chose(name: str, to_name: str, label: str) -> dict[str, Any]:

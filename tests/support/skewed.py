@@ -14,8 +14,8 @@ def main(file: str) -> None:
         return right() + float(Path(file).read_text() or 0)
 
     time.time = wrong  # before anything of ours is imported, so that nobody kept the right one
-    from feedback.wiring import settings_from_environment
-    from feedback.working import run_worker
+    from feedback.app.bootstrap import settings_from_environment
+    from feedback.app.worker import run_worker
 
     run_worker(settings_from_environment())
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from feedback import events
-from feedback.events import Event, Source
+from feedback.store.log import events
+from feedback.store.log.events import Event, Source
 from ml_backend.records import Annotation, Task
 
 DAY = "2026-01-01T00:00:{:09.6f}Z"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from feedback.review.table import move
+from feedback.review.state_machine import move
 from feedback.store import CaseRow, Store
 
 _DECIDES = {"decide", "settle"}

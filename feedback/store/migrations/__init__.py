@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, inspect, text
 
 from feedback.errors import SchemaError
-from feedback.store import replay
-from feedback.store.engine import Database
-from feedback.store.schema import REVISION
+from feedback.store.database.engine import Database
+from feedback.store.log import replay
+from feedback.store.tables.main_tables import REVISION
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from ml_backend.labelstudio.queue import QueueRow, queue_row
+from ml_backend.labelstudio.queue_writer import QueueRow, queue_row
 from ml_backend.records import Answer
 from tests.support.label_studio import Project, sentiment
 

@@ -8,7 +8,7 @@ import pytest
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.queue import QueueRow, write_window
+from ml_backend.labelstudio.queue_writer import QueueRow, write_window
 from tests.e2e.queue.rows import rows_of, shuffled, versions_per_task
 from tests.support.label_studio import Project, Site, says
 

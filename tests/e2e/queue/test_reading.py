@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ml_backend.labelstudio import queue
-from ml_backend.labelstudio.queue import held, poll, sweep, write_window
+from ml_backend.labelstudio import queue_writer
+from ml_backend.labelstudio.queue_writer import held, poll, sweep, write_window
 from tests.e2e.queue.rows import rows_of
 from tests.support.label_studio import SENTIMENT, Project, Site, says
 
@@ -19,7 +19,7 @@ def test_a_project_with_more_predictions_than_one_answer_should_hold_is_read_in_
         write_window(site.admin, project.id, rows_of(list(project.tasks[:4])), version=f"m1+q{number}")
     plain = held(site.admin, project.id, "m1+q1")
 
-    monkeypatch.setattr(queue, "_LISTABLE", 0)
+    monkeypatch.setattr(queue_writer, "_LISTABLE", 0)
 
     assert len(plain) == 4
     assert held(site.admin, project.id, "m1+q1") == plain

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.cleaning import clean
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.queue import held, queue_row, reopen, shown, write_window
+from ml_backend.labelstudio.delete_predictions import clean
+from ml_backend.labelstudio.queue_writer import held, queue_row, reopen, shown, write_window
 from tests.e2e.queue.rows import GOOD, rows_of, shuffled
 from tests.support.label_studio import Project, Site, says, sentiment
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from feedback.consensus import dawid_skene, hierarchical, majority, one_coin, weighted
-from feedback.consensus.incidence import Cells, Incidence
+from feedback.consensus.sparse_votes import Cells, Incidence
 from feedback.errors import VotesError
 from feedback.votes import Votes
 from tests.support.published import DAWID_SKENE_1979

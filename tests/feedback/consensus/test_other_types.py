@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from feedback.consensus.bradley_terry import bradley_terry
-from feedback.consensus.fusion import fuse_boxes, fuse_spans
 from feedback.consensus.medoid import medoid
-from feedback.consensus.numeric import median, trimmed_mean
-from feedback.consensus.voters import joined, suggest
+from feedback.consensus.nonhuman_votes import joined, suggest
+from feedback.consensus.numeric_consensus import median, trimmed_mean
+from feedback.consensus.region_fusion import fuse_boxes, fuse_spans
 from feedback.errors import VotesError
 from feedback.votes import Votes
 from ml_backend.codecs import codec

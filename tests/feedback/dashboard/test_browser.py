@@ -12,7 +12,7 @@ from flask import Flask
 from PIL import Image
 from werkzeug.serving import make_server
 
-from feedback.dashboard.door import Door, Manners
+from feedback.dashboard.authentication import Door, Manners
 from feedback.store import Store
 from ml_backend.app.security import Guard, Security
 from ml_backend.labelstudio.accounts import Who

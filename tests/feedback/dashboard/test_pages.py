@@ -6,11 +6,11 @@ import re
 
 from flask.testing import FlaskClient
 
-from feedback.activating import policy_of
 from feedback.dashboard import Manners
 from feedback.errors import StoreError
-from feedback.reports.status import project_status
+from feedback.reports.project_status import project_status
 from feedback.store import ProjectRow, Store
+from feedback.store.repositories.policies import policy_of
 from tests.support.pages import HTML, JSON, app_of, sign_in, words
 
 
@@ -87,7 +87,7 @@ def test_a_service_without_projects_says_how_to_get_one(tmp_path, store: Store):
 
 
 def _deleted(project: str):
-    from feedback.events import Event
+    from feedback.store.log.events import Event
 
     return Event(project, "project", int(project), "", "deleted", "webhook")
 

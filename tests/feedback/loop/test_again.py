@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from feedback.learning.challenge import learned_annotations
-from feedback.learning.renewal import renew
-from feedback.learning.scene import project_draws
-from feedback.people.goldbook import add_gold
+from feedback.annotators.gold import add_gold
+from feedback.loop.context import Turn
 from feedback.policy.schema import Overlap, Queue, Train
+from feedback.project.label_changes import renew
+from feedback.project.snapshot import project_draws
 from feedback.store import ProjectRow
-from feedback.turning import Turn
+from feedback.training.challenger import learned_annotations
 from ml_backend.records import Answer
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.one_project import POLICY, World, texts, truth
@@ -130,7 +130,7 @@ def test_a_window_takes_in_no_more_second_opinions_than_it_holds(world: World):
 
 
 def test_tasks_are_opened_again_a_few_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("feedback.placing._REOPENED_AT_ONCE", 25)
+    monkeypatch.setattr("feedback.loop.publish._REOPENED_AT_ONCE", 25)
 
     done = [asked_twice(world).reopened, world.turn().reopened, world.turn().reopened, world.turn().reopened]
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from feedback import events
 from feedback.errors import NotConnected
 from feedback.store import ProjectRow
+from feedback.store.log import events
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.one_project import POLICY, World, truth
 
@@ -50,7 +50,7 @@ def test_a_kill_before_the_commit_of_a_training_changes_nothing_in_the_outcome(w
     world.turn()
     world.label(25)
     with monkeypatch.context() as patch:
-        patch.setattr("feedback.learning.challenge.pack", _killed)
+        patch.setattr("feedback.training.challenger.pack", _killed)
         with pytest.raises(KeyboardInterrupt):
             world.turn()
     assert world.store.registry.champion("7") is None

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from feedback.store import Store, schema
+from feedback.store import Store
+from feedback.store.tables import main_tables
 from tests.support.one_project import World
 
 
@@ -27,7 +28,7 @@ def champions(world: World, n: int) -> list[str]:
 
 def damage(store: Store, *versions: str) -> None:
     """Alter the last byte of some models, as a bad disk or a bad person would."""
-    table = schema.model
+    table = main_tables.model
     with store._database.write() as connection:
         for version in versions:
             data = connection.execute(select(table.c.data).where(table.c.version == version)).scalar_one()

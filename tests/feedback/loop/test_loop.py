@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from feedback.learning.challenge import learned_annotations
 from feedback.policy.schema import Overlap, Train
-from feedback.reports.status import project_status
-from feedback.reports.telling import told
+from feedback.reports.project_status import project_status
+from feedback.reports.status_text import told
+from feedback.training.challenger import learned_annotations
 from ml_backend.predictor import COLD
 from ml_backend.registry import FolderRegistry
 from tests.support.one_project import POLICY, World

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from feedback.policy import Policy, read_policy
-from feedback.policy.feedback import SIGNALS
-from feedback.policy.fields import FIELDS, LATER
+from feedback.policy.reviewer_questions import SIGNALS
+from feedback.policy.rule_fields import FIELDS, LATER
 
 TEXT = (Path(__file__).parents[3] / "docs" / "policy.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from feedback.policy import read_policy
-from feedback.policy.decide import lookup
+from feedback.policy.decision import lookup
 from feedback.policy.explain import clauses, explain
 
 TEXT = """

@@ -6,7 +6,7 @@ import pytest
 
 from feedback.errors import PolicyError
 from feedback.policy import read_policy
-from feedback.policy.decide import NO_CERTIFICATE, Router, lookup
+from feedback.policy.decision import NO_CERTIFICATE, Router, lookup
 
 DEFAULT = '\n[[routing]]\nid = "default"\nto = "L1"\n'
 TIERS = "\n[tiers.L1]\n[tiers.L2]\n[calendars.office]\n"

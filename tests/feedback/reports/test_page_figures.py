@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from feedback.activating import policy_of
-from feedback.evidence.intervals import wilson
-from feedback.learning.scene import project_draws
-from feedback.reports.chart import Point, interval_bar, over_time
-from feedback.reports.history import accuracy_over_time, verdicts
-from feedback.reports.overview import project_overview, project_people
-from feedback.reports.people import drawn_votes, people_figures
+from feedback.project.snapshot import project_draws
+from feedback.reports.annotator_counts import drawn_votes, people_figures
+from feedback.reports.model_history import accuracy_over_time, verdicts
+from feedback.reports.project_overview import project_overview, project_people
+from feedback.reports.svg_charts import Point, interval_bar, over_time
+from feedback.stats.intervals import wilson
 from feedback.store import CrowdVote, Person, Record, Store, open_store
+from feedback.store.repositories.policies import policy_of
 from ml_backend.records import Answer, content_hash
 from tests.support import pages, stores, told
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from feedback.errors import VotesError
-from feedback.learning.roles import Draws
-from feedback.learning.scene import Scene
 from feedback.policy import Policy
+from feedback.project.snapshot import Scene
+from feedback.project.splits import Draws
 from feedback.reports.project_votes import analyse_scene, suggestions
 from feedback.store import ProjectRow, Store, Vote
 from ml_backend.label_config import read_label_config

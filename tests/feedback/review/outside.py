@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from feedback.signals import SignalDoor
+from feedback.ingest.signals import SignalDoor
 from tests.feedback.review.world import PROJECT, QUIET, World
 
 ONE_TIER = QUIET.format(share=0.0)

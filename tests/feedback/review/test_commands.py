@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from feedback.commands import app
+from feedback.cli import app
 from ml_backend.records import Answer
 from tests.feedback.review.test_case_rows import an_override
 from tests.feedback.review.world import BEN, CLEO, PROJECT, World, open_case

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from feedback.review.tiers import FACTS
-from feedback.signals import SignalDoor
+from feedback.ingest.signals import SignalDoor
+from feedback.review.review_task_content import FACTS
 from tests.feedback.review.world import ADA, BEN, CLEO, DAN, PROJECT, World, policy_text
 
 PEOPLE = """

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from feedback.reports.review import case_report
-from feedback.review.tiers import FACTS
-from feedback.routing import why
+from feedback.reports.review_report import case_report
+from feedback.review.review_task_content import FACTS
+from feedback.routing.router import why
 from ml_backend.calibration import Scaler
 from ml_backend.label_config import read_label_config
-from ml_backend.models.text import TextChoices
+from ml_backend.models.text_classifier import TextChoices
 from ml_backend.registry import Bundle, pack, unpack
 from tests.feedback.review.world import CLEO, DAN, PROJECT, World, policy_text
 from tests.support.fake_platform import TEXT_CONFIG

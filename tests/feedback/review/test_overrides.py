@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from feedback.draws import draws
-from feedback.learning.guesses import Guesses
-from feedback.learning.scene import Scene, read_scene
 from feedback.policy import read_policy
-from feedback.review.reasons import NOT_GIVEN, note_answers, of_look
+from feedback.project.snapshot import Scene, read_scene
+from feedback.review.overrides import NOT_GIVEN, note_answers, of_look
+from feedback.stats.hash_sampling import draws
 from feedback.store import CaseRow, LookRow, OverrideRow, ProjectRow, Store, WindowRow
+from feedback.training.prediction_cache import Guesses
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
 from tests.support import stores

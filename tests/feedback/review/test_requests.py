@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from feedback.review.rights import proofs
-from feedback.review.tiers import FACTS, HISTORY
+from feedback.review.appeals import proofs
+from feedback.review.review_task_content import FACTS, HISTORY
 from ml_backend.errors import BodyError
 from tests.feedback.review.outside import ONE_TIER, push, turns
 from tests.feedback.review.world import ADA, BEN, CLEO, DAN, PROJECT, World, policy_text

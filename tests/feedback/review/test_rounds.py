@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from feedback.review.accuracy import reviewers
-from feedback.review.tiers import FACTS, HISTORY, KEY
-from feedback.signals import SignalDoor
+from feedback.ingest.signals import SignalDoor
+from feedback.review.review_task_content import FACTS, HISTORY, KEY
+from feedback.review.reviewer_accuracy import reviewers
 from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, open_case, policy_text
 
 

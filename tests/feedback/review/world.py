@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from feedback.activating import activate, policy_of
-from feedback.learning.workshop import Workshop
-from feedback.loop import Loop
+from feedback.loop.context import Turn
+from feedback.loop.turn import Loop
 from feedback.policy import read_policy
-from feedback.review.notices import Post
+from feedback.review.notifications import Post
 from feedback.store import CaseRow, ProjectRow, Store
-from feedback.turning import Turn
+from feedback.store.repositories.policies import activate, policy_of
+from feedback.training.model_factory import Workshop
 from ml_backend.registry import FolderRegistry
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.fake_rooms import FakeSite

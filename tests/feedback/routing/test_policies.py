@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from feedback.activating import activations, policy_of, policy_of_hash
 from feedback.errors import PolicyError
-from feedback.learning.workshop import Workshop
-from feedback.past import open_tasks_now, past_decisions
 from feedback.policy import read_policy
 from feedback.policy.simulate import simulate
+from feedback.routing.decision_history import open_tasks_now, past_decisions
 from feedback.store import ProjectRow
+from feedback.store.repositories.policies import activations, policy_of, policy_of_hash
+from feedback.training.model_factory import Workshop
 from tests.feedback.routing.world import SMALL, World, rules
 from tests.support.fake_platform import TEXT_CONFIG
 

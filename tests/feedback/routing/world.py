@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from feedback.activating import activate, policy_of
-from feedback.learning.workshop import Workshop
-from feedback.loop import Loop
+from feedback.ingest.signals import SignalDoor
+from feedback.loop.context import Turn
+from feedback.loop.turn import Loop
 from feedback.policy import Policy, read_policy
-from feedback.signals import SignalDoor
 from feedback.store import ProjectRow, Store
-from feedback.turning import Turn
+from feedback.store.repositories.policies import activate, policy_of
+from feedback.training.model_factory import Workshop
 from ml_backend.registry import FolderRegistry
 from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
 

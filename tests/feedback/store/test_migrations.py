@@ -13,7 +13,8 @@ from sqlalchemy.sql import column, table
 
 import feedback.store.migrations as migrations
 from feedback.errors import SchemaError, StoreError
-from feedback.store import Store, open_store, schema
+from feedback.store import Store, open_store
+from feedback.store.tables import main_tables
 from tests.support import stores
 from tests.support.told import at, deleted, said, task, told
 
@@ -27,17 +28,17 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def test_migrations_lead_to_the_tables_that_the_code_speaks_of(store: Store) -> None:
     with store._database.read() as connection:
         ours = {
-            "include_object": lambda _thing, name, *_: name != schema.inbox.name
+            "include_object": lambda _thing, name, *_: name != main_tables.inbox.name
         }  # a queue, made where it is missing
-        assert compare_metadata(MigrationContext.configure(connection, opts=ours), schema.metadata) == []
-        assert migrations.revision(connection) == schema.REVISION
+        assert compare_metadata(MigrationContext.configure(connection, opts=ours), main_tables.metadata) == []
+        assert migrations.revision(connection) == main_tables.REVISION
 
 
 def test_the_newest_migration_is_the_one_that_the_code_names() -> None:
     folder = Path(migrations.__file__).parent / "versions"
     named = sorted(file.name[1:5] for file in folder.glob("r*.py"))
 
-    assert named[-1] == schema.REVISION
+    assert named[-1] == main_tables.REVISION
 
 
 def test_a_store_is_opened_again_with_what_it_held(url: str, opened: Callable[[str], Store]) -> None:
@@ -104,7 +105,7 @@ def test_a_password_is_in_no_message() -> None:
 
 def test_parameters_are_in_no_message(store: Store) -> None:
     with pytest.raises(StoreError) as refused, store._database.write() as connection:
-        connection.execute(schema.secret.insert(), [{"name": "x", "value": "hunter2"}] * 2)
+        connection.execute(main_tables.secret.insert(), [{"name": "x", "value": "hunter2"}] * 2)
 
     assert "hunter2" not in f"{refused.value} {refused.value.__cause__}"
 
@@ -135,7 +136,9 @@ def test_a_store_of_before_lives_is_derived_anew(url: str, opened: Callable[[str
         for name, column_name in (("signal", "external"), ("signal", "parked"), ("review_case", "opinion")):
             connection.execute(text(f"ALTER TABLE {name} DROP COLUMN {column_name}"))
         connection.execute(text("ALTER TABLE review_case ADD COLUMN callback TEXT NOT NULL DEFAULT ''"))
-        connection.execute(update(schema.event).where(schema.event.c.action == "deleted").values(version="", seen_s=0))
+        connection.execute(
+            update(main_tables.event).where(main_tables.event.c.action == "deleted").values(version="", seen_s=0)
+        )
         connection.execute(update(table("alembic_version", column("version_num"))).values(version_num="0004"))
 
     store = opened(url)

@@ -11,9 +11,9 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from feedback.signals import mount_signals
+from feedback.ingest.signals import mount_signals
+from feedback.ingest.webhook_handler import Webhook
 from feedback.store import ProjectRow, open_store
-from feedback.webhooks import Webhook
 from ml_backend.app import create_app
 from ml_backend.predictor import Predictor
 from tests.support.proof import size

@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_backend.calibration import Scaler, ece, fit_scaler, fit_temperature, reliability
-from ml_backend.calibration.choose import ISOTONIC_ROWS
+from ml_backend.calibration.calibrator_selection import ISOTONIC_ROWS
 from ml_backend.calibration.isotonic import isotonic
-from ml_backend.calibration.temperature import temperature
+from ml_backend.calibration.temperature_scaling import temperature
 
 CURVE = Scaler.isotonic(np.array([0.3, 0.6, 0.95]), np.array([0.2, 0.5, 0.8]))
 SCALERS = [Scaler.identity(), Scaler.temperature(0.4), Scaler.temperature(3.0), CURVE]

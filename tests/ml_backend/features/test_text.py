@@ -9,7 +9,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from ml_backend.features.cache import FeatureCache
 from ml_backend.features.text import inverse_document_frequency, read_text, text_block
-from ml_backend.models.text import tfidf
+from ml_backend.models.text_classifier import tfidf
 
 
 def code(*words):

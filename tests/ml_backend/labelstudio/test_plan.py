@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.hooks import Hooks
 from ml_backend.labelstudio.projects import plan, without_remains
-from ml_backend.labelstudio.snapshot import Snapshot
+from ml_backend.labelstudio.settings_snapshot import Snapshot
+from ml_backend.labelstudio.webhook_registration import Hooks
 
 URL = "http://127.0.0.1:9090"
 HEADERS = {"X-Hitl-Secret": "of this store"}

@@ -14,9 +14,9 @@ from ml_backend.features.cache import FeatureCache
 from ml_backend.features.media import Media
 from ml_backend.label_config import Control
 from ml_backend.models import recipe, recipe_for
-from ml_backend.models.image import ImageChoices
-from ml_backend.models.linear import fit_logistic, softmax
-from ml_backend.models.text import HypertextChoices, TextChoices
+from ml_backend.models.image_classifier import ImageChoices
+from ml_backend.models.logistic_regression import fit_logistic, softmax
+from ml_backend.models.text_classifier import HypertextChoices, TextChoices
 from ml_backend.testing import ContractBroken, check_archived, check_recipe
 from tests.support.small_tasks import IMAGE, TEXT, data_uri, images, texts
 

@@ -13,9 +13,9 @@ from sampling.ordering import order
 from sampling.plan import Plan
 from sampling.pool import Pool, blank
 from sampling.strategies import load
-from sampling.strategies.clusters import mkm, typical
-from sampling.strategies.measures import uncertainty
-from sampling.strategies.ranked import ranked
+from sampling.strategies.ranked_batch import ranked
+from sampling.strategies.uncertainty import uncertainty
+from sampling.strategies.weighted_kmeans import mkm, typical
 
 
 class Trained:

@@ -1,0 +1,1 @@
+"""The processes: web, worker and their supervisor, put together in one composition root."""

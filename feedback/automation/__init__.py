@@ -1,0 +1,1 @@
+"""Automation: from which confidence on the model may decide alone, and what proves it."""

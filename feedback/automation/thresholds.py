@@ -1,0 +1,87 @@
+"""The table of thresholds of a project: its recorded decisions against what people said of its audited tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from feedback.consensus.label_aggregation import Weighing
+from feedback.policy import Policy
+from feedback.policy.simulate import Past
+from feedback.policy.threshold_costs import Thresholds, thresholds
+from feedback.project.snapshot import Scene, read_scene
+from feedback.review.final_answers import above, with_finals
+from feedback.routing.decision_history import open_tasks_now, past_decisions
+from feedback.store import ProjectRow, Store
+from feedback.training.consensus_labels import conclude
+from feedback.training.dataset import single_label
+from feedback.training.label_decisions import Settlement
+from feedback.training.model_factory import Workshop
+from ml_backend.label_config import read_label_config
+
+KIND = "thresholds"  # of the record, which pages show
+_EVERY_S = 86_400.0
+
+
+def weigh(store: Store, project: ProjectRow, policy: Policy, workshop: Workshop, *, now_s: float) -> Thresholds:
+    """Weigh every threshold, on the decisions of the past or, where none is, on the tasks as they are; record it."""
+    config = read_label_config(project.label_config)
+    scene = read_scene(store, project, policy, config, config.control(policy.model.control))
+    settlement = with_finals(conclude(scene, Weighing()), above(store, scene), scene)
+    past = past_decisions(store, project.id)
+    if not past.tasks:
+        past = _unlearned(open_tasks_now(store, project, policy, workshop, now_s=now_s), scene, settlement)
+    return _recorded(store, scene, settlement, past, now_s=now_s)
+
+
+def keep_weighed(store: Store, scene: Scene, settlement: Settlement, *, model: str, now_s: float) -> Thresholds | None:
+    """Weigh the thresholds anew once a day, for whoever looks at the pages; None where nothing is due or decided.
+
+    `model` is the version that serves; without one there is nothing to weigh.
+    """
+    last = store.latest(scene.project.id, KIND)
+    if not model or not scene.policy.routing or (last is not None and now_s - last.body["at_s"] < _EVERY_S):
+        return None
+    past = past_decisions(store, scene.project.id)
+    if all(one is None for one in past.column("model.confidence")):
+        return None
+    return _recorded(store, scene, settlement, past, now_s=now_s)
+
+
+def checked(scene: Scene, settlement: Settlement) -> dict[int, str]:
+    """What people settled for tasks of the audit stream. Those of certificates are kept: a threshold is chosen here."""
+    labels = {one.task: single_label(one.answer) for one in settlement.settled}
+    return {
+        task: label
+        for task, label in labels.items()
+        if label is not None and scene.roles.get(task) in ("tune", "judge")
+    }
+
+
+def _recorded(store: Store, scene: Scene, settlement: Settlement, past: Past, *, now_s: float) -> Thresholds:
+    found = thresholds(scene.policy, past, checked(scene, settlement))
+    store.record(scene.project.id, KIND, as_json(found) | {"at_s": now_s})
+    return found
+
+
+def as_json(found: Thresholds) -> dict[str, Any]:
+    """As plain JSON, with the sentences."""
+    body = asdict(found) | {"sentences": found.sentences}
+    for step, one in zip(body["steps"], found.steps, strict=True):
+        value = one.error.value if one.checked else None
+        step["error"] = {"low": one.error.low, "high": one.error.high, "value": value}
+    return {**body, "steps": list(body["steps"])}
+
+
+def _unlearned(past: Past, scene: Scene, settlement: Settlement) -> Past:
+    """Leave out what the model has learned from: it is surer of that than of anything to come."""
+    learned = {one.task for one in settlement.settled if scene.roles.get(one.task) == "train"}
+    kept = [place for place, task in enumerate(past.tasks) if task not in learned]
+
+    def column(field: str) -> Sequence[Any]:
+        values = past.column(field)
+        return [values[place] for place in kept]
+
+    tasks, times = [past.tasks[place] for place in kept], [past.at_s[place] for place in kept]
+    return replace(past, tasks=tasks, at_s=times, column=column)

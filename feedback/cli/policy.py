@@ -1,0 +1,179 @@
+"""hitl policy: what the loop may do, explained, checked, tried on the past and weighed before it does it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from feedback.cli.arguments import AsJson, OfProject
+
+if TYPE_CHECKING:
+    from feedback.policy.simulate import Simulation
+
+app = typer.Typer(help="Explain, check, simulate and activate a project's policy.", no_args_is_help=True)
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="A policy file, such as hitl.toml.")]
+
+
+@app.command()
+def explain(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="A policy file; without, the project's active one.")
+    ] = None,
+    project: OfProject = "",
+) -> None:
+    """Say a policy in plain words: each rule, each tier, who may answer where."""
+    from feedback.app.bootstrap import known_project, opened, settings_from_environment
+    from feedback.policy.explain import explain as in_words
+    from feedback.policy.loading import read_policy_file
+    from feedback.store.repositories.policies import policy_of
+
+    if file is not None:
+        policy = read_policy_file(file)
+    else:
+        with opened(settings_from_environment()) as store:
+            policy = policy_of(known_project(store, project))
+    typer.echo(f"Policy {policy.hash}")
+    for line in in_words(policy):
+        typer.echo(f"  {line}")
+
+
+@app.command()
+def check(file: File, project: OfProject = "", as_json: AsJson = False) -> None:
+    """Check a policy file and every name in it; with a project also against its labels and its tasks.
+
+    Exit status 2 when it is refused.
+    """
+    from feedback.app.bootstrap import opened, settings_from_environment, surprises
+    from feedback.policy.lint import warnings
+    from feedback.policy.loading import read_policy_file
+    from feedback.project.policy_validation import refuse_short, refuse_unknown, short_clocks
+
+    policy, settings = read_policy_file(file), settings_from_environment()
+    refuse_unknown(policy)
+    if project:  # its Label Studio is the one of these settings
+        refuse_short(policy, settings.lock_ttl_s)
+        with opened(settings) as store:
+            found = surprises(store, project, policy)
+    else:
+        short = short_clocks(policy, settings.lock_ttl_s)
+        found = [*warnings(policy), *(f"{one} A project refuses it; see HITL_LOCK_TTL_S." for one in short)]
+    if as_json:
+        typer.echo(json.dumps({"hash": policy.hash, "warnings": found}, indent=2))
+        return
+    typer.echo(f"{file} is a policy; its hash is {policy.hash}.")
+    for one in found:
+        typer.echo(f"  but: {one}")
+
+
+@app.command()
+def simulate(file: File, project: OfProject, as_json: AsJson = False) -> None:
+    """Try a policy on the recorded decisions of a project, beside the active one. Changes nothing."""
+    from feedback.app.bootstrap import opened, settings_from_environment, simulate_policy
+    from feedback.policy.loading import read_policy_file
+
+    settings = settings_from_environment()
+    policy = read_policy_file(file)
+    with opened(settings) as store:
+        found = simulate_policy(settings, store, project, policy)
+    if as_json:
+        typer.echo(json.dumps(asdict(found) | {"sentences": found.sentences}, indent=2))
+        return
+    _print(found)
+
+
+@app.command()
+def thresholds(project: OfProject, as_json: AsJson = False) -> None:
+    """Weigh confidence thresholds on recorded history: automation, error, load and cost of each. Changes nothing."""
+    import time
+
+    from feedback.app.bootstrap import known_project, opened, settings_from_environment, workshop_of
+    from feedback.automation.thresholds import as_json as to_json
+    from feedback.automation.thresholds import weigh
+    from feedback.store.repositories.policies import policy_of
+
+    settings = settings_from_environment()
+    with opened(settings) as store:
+        row = known_project(store, project)
+        found = weigh(store, row, policy_of(row), workshop_of(settings, store), now_s=time.time())
+    if as_json:
+        typer.echo(json.dumps(to_json(found), indent=2))
+        return
+    for line in found.sentences:
+        typer.echo(line)
+
+
+@app.command()
+def activate(file: File, project: OfProject) -> None:
+    """Check a policy, simulate it, and make it the active one: every host reads it from its next turn on."""
+    import getpass
+    import time
+
+    from feedback.app.bootstrap import known_project, opened, settings_from_environment, simulate_policy, surprises
+    from feedback.policy.loading import read_policy_file
+    from feedback.project.policy_validation import refuse_short, refuse_unknown
+    from feedback.store.repositories.policies import activate as make_active
+
+    settings = settings_from_environment()
+    policy = read_policy_file(file)
+    refuse_short(policy, settings.lock_ttl_s)
+    refuse_unknown(policy)
+    with opened(settings) as store:
+        for one in surprises(store, project, policy):
+            typer.echo(f"  but: {one}")
+        _print(simulate_policy(settings, store, project, policy))
+        done = make_active(store, known_project(store, project), policy, who=getpass.getuser(), now_s=time.time())
+    was = f"; before: {done.before}" if done.before and done.before != done.hash else ""
+    typer.echo(f"Policy {done.hash} is active in project {project}{was}.")
+
+
+@app.command()
+def history(project: OfProject, as_json: AsJson = False) -> None:
+    """List every policy that was active in a project, newest first."""
+    from datetime import UTC, datetime
+
+    from feedback.app.bootstrap import known_project, opened, settings_from_environment
+    from feedback.store.repositories.policies import activations
+
+    with opened(settings_from_environment()) as store:
+        found = activations(store, known_project(store, project).id)
+    if as_json:
+        typer.echo(json.dumps([asdict(one) for one in found], indent=2))
+        return
+    for one in found:
+        typer.echo(f"{datetime.fromtimestamp(one.at_s, UTC):%Y-%m-%d %H:%M} UTC  {one.hash}  {one.who}")
+
+
+@app.command()
+def show(
+    project: OfProject, hash_: Annotated[str, typer.Option("--hash", help="An earlier one; default: the active.")] = ""
+) -> None:
+    """Print a stored policy as JSON."""
+    from feedback.app.bootstrap import known_project, opened, settings_from_environment
+    from feedback.store.repositories.policies import policy_of, policy_of_hash
+
+    with opened(settings_from_environment()) as store:
+        row = known_project(store, project)
+        policy = policy_of_hash(store, project, hash_) if hash_ else policy_of(row)
+    typer.echo(policy.model_dump_json(indent=2))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of policy files: editors complete and check with it."""
+    from feedback.policy.schema import Policy
+
+    typer.echo(
+        json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **Policy.model_json_schema()}, indent=2)
+    )
+
+
+def _print(found: Simulation) -> None:
+    for line in found.sentences:
+        typer.echo(line)
+    for task, before, after in found.examples[:5]:
+        typer.echo(f"  task {task}: {before} -> {after}")

@@ -1,0 +1,80 @@
+"""hitl relabel: a label changed its meaning; old answers are translated or asked again."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from feedback.cli.arguments import Project
+
+
+def relabel(
+    project: Project,
+    where: Annotated[str, typer.Option("--where", help="Which answers: label=X.")],
+    mapped: Annotated[str, typer.Option("--map", help="X=Y: the label has a new name; nobody is asked again.")] = "",
+    split: Annotated[str, typer.Option("--split", help="X=a,b,c: the label became several; people choose.")] = "",
+) -> None:
+    """Mark answers as stale, so that no model learns from them, and ask for them again: blind, and first."""
+    from feedback.app.bootstrap import known_project, opened, settings_from_environment
+    from feedback.errors import VotesError
+    from feedback.project.label_changes import renew, renewed
+    from feedback.project.snapshot import read_scene
+    from feedback.store.repositories.policies import policy_of
+    from ml_backend.label_config import read_label_config
+
+    name, _, label = where.partition("=")
+    if name != "label" or not label or (mapped and split):
+        raise VotesError(
+            f"--where {where!r} is not understood, or both --map and --split are given.",
+            hint="hitl relabel 12 --where label=X, and --map X=Y or --split X=a,b,c.",
+        )
+    to, parts = renamed(label, mapped=mapped, split=split)
+    with opened(settings_from_environment()) as store:
+        row = known_project(store, project)
+        policy, config = policy_of(row), read_label_config(row.label_config)
+        scene = read_scene(store, row, policy, config, config.control(policy.model.control))
+        done = renew(
+            store,
+            project,
+            scene.votes,
+            scene.control.labels,
+            label=label,
+            to=to,
+            split=parts,
+            now_s=time.time(),
+        )
+        everybody = {vote.person for vote in scene.votes}
+        stale = renewed(scene.votes, [done]).stale
+    if done.to:
+        typer.echo(f"{len(done.versions)} answers now say {done.to!r}.")
+        return
+    typer.echo(f"{len(done.versions)} answers on {len(stale)} tasks are stale, and are asked again: blind, and first.")
+    stuck = sum(count >= len(everybody) for count in stale.values())
+    if stuck:
+        typer.echo(
+            f"{stuck} of these tasks were answered by everybody. Label Studio hands nobody a task twice: "
+            "let another person answer them, or change the answers in the Data Manager."
+        )
+
+
+def renamed(label: str, *, mapped: str, split: str) -> tuple[str, tuple[str, ...]]:
+    """What takes the label's place, by the options of `hitl relabel`: one other label, or several, or neither.
+
+    Raises VotesError where an option names another label, or none that takes its place.
+
+    >>> renamed("ads", mapped="ads=Yes, surely", split=""), renamed("rude", mapped="", split="rude=hate,insult")
+    (('Yes, surely', ()), ('', ('hate', 'insult')))
+    """
+    from feedback.errors import VotesError
+
+    change = mapped or split
+    rest = change.removeprefix(f"{label}=").strip()
+    parts = tuple(part.strip() for part in rest.split(",") if part.strip())
+    if change and (rest == change.strip() or not parts):
+        raise VotesError(
+            f"--where names {label!r}, and the change is {change!r}; wanted the same label and what takes its place.",
+            hint=f"--map {label}=Y for a new name, or --split {label}=a,b,c for several labels.",
+        )
+    return (rest, ()) if mapped else ("", parts)

@@ -1,0 +1,27 @@
+"""hitl turn: one pass of the loop, now."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import typer
+
+from feedback.cli.arguments import AsJson, Project
+
+
+def turn(project: Project, as_json: AsJson = False) -> None:
+    """Collect, settle, learn, judge, promote and ask, once. Waits for a worker that has the project."""
+    from feedback.app.bootstrap import opened, run_turn, settings_from_environment
+
+    settings = settings_from_environment()
+    with opened(settings) as store:
+        done = asdict(run_turn(settings, store, project))
+    if as_json:
+        typer.echo(json.dumps(done, indent=2))
+        return
+    typer.echo(f"Project {project}: the turn is done.")
+    for name, value in done.items():
+        for one in value if isinstance(value, tuple) else (value,):
+            if name not in ("project", "at_s") and one not in ("", 0):
+                typer.echo(f"  {name:<10} {one}")

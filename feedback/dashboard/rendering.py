@@ -1,0 +1,100 @@
+"""Showing: the same figures as a page for people and as JSON for programs, and refusals in both."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Response, make_response, render_template, request, url_for
+
+from feedback.dashboard.permissions import Visitor
+from feedback.errors import FeedbackError
+from feedback.reports import formatting
+from ml_backend.app.routes import answer
+
+_log = logging.getLogger(__name__)
+_FOLDER = Path(__file__).parent
+_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that look alike
+_STATIC_S = 86_400  # its address changes with its content
+
+
+class Refused(FeedbackError):
+    """A request that the pages answer with a page of refusal."""
+
+    def __init__(self, status: int, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+def wants_json() -> bool:
+    """Whether a program asks: anything that does not prefer HTML."""
+    return request.accept_mimetypes.best_match(("application/json", "text/html")) != "text/html"
+
+
+def show(
+    template: str,
+    figures: Mapping[str, Any],
+    *,
+    visitor: Visitor | None,
+    status: int = 200,
+    key: str = "",
+    **more: Any,
+) -> Response:
+    """Answer with the figures: as they are to programs, on a page to people.
+
+    `more` is for the page only: drawings, rights, what was just done. `key` is what its forms must bring back.
+    """
+    if wants_json():
+        response = answer(figures, status)
+    else:
+        page = render_template(f"pages/{template}.html", figures=figures, visitor=visitor, key=key, **more)
+        response = make_response(page, status)
+    response.headers["Vary"] = "Accept, Cookie"
+    return response
+
+
+def refuse(error: Refused) -> Response:
+    """Answer a refusal."""
+    return show("refused", {"error": str(error), "hint": error.hint}, visitor=None, status=error.status)
+
+
+def fail(error: FeedbackError) -> Response:
+    """Answer that something of ours is away or broken, as the error itself says."""
+    _log.error("%s %s: %s", request.method, request.url_rule, error)
+    return show("refused", {"error": str(error), "hint": error.hint}, visitor=None, status=503)
+
+
+def prepare(routes: Blueprint, *, clock: Callable[[], float] = time.time) -> None:
+    """Teach a blueprint our words, our refusals and the address of the style sheet."""
+    for name in ("percent", "within", "number", "duration", "when", "short"):
+        routes.add_app_template_filter(getattr(formatting, name))
+    routes.add_app_template_filter(lambda at_s: formatting.duration(max(0.0, clock() - at_s)) + " ago", "ago")
+    version = hashlib.sha256(b"".join(file.read_bytes() for file in sorted((_FOLDER / "static").iterdir()))).hexdigest()
+
+    @routes.context_processor
+    def addresses() -> dict[str, Any]:
+        return {"static": lambda name: url_for("pages.static", filename=name, v=version[:8])}
+
+    @routes.after_request
+    def keep_static(response: Response) -> Response:
+        if request.endpoint == "pages.static" and response.status_code == 200:
+            response.headers["Cache-Control"] = f"public, max-age={_STATIC_S}"
+        return response
+
+    routes.register_error_handler(Refused, refuse)
+    routes.register_error_handler(FeedbackError, fail)
+
+
+def pseudonym(secret: str, project: str, person: int) -> str:
+    """A name that says nothing and stays: the same person has another one in each project.
+
+    >>> pseudonym("key", "7", 3)
+    'Person 6XX6'
+    """
+    drawn = hmac.new(secret.encode(), f"pseudonym {project} {person}".encode(), hashlib.sha256).digest()
+    return "Person " + "".join(_LETTERS[byte % len(_LETTERS)] for byte in drawn[:4])

@@ -1,0 +1,34 @@
+"""Naming: which task somebody outside means, who knows it by the number of an order or of a transaction."""
+
+from __future__ import annotations
+
+from feedback.policy import Policy
+from feedback.policy.decision import named, of_data
+from feedback.store import Store
+
+
+def find(store: Store, project: str, policy: Policy, key: str) -> tuple[int | None, str]:
+    """The task that has this key, or why there is none, as (task, reason); as far as the last turn has read tasks."""
+    field = policy.tasks.key
+    tasks = store.tasks_named(project, field, key)
+    if len(tasks) == 1:
+        return tasks[0], ""
+    if tasks:
+        several = ", ".join(map(str, tasks))
+        return None, f"tasks {several} all have {field} {key[:80]!r}; it waits until one of them does, or name the task"
+    return None, f"no task has {field} {key[:80]!r} yet; it waits for one that does"
+
+
+def join(store: Store, project: str, policy: Policy) -> int:
+    """Index the tasks that came, and let the signals that waited for one be about it; gives how many found theirs."""
+    if not policy.tasks.key:
+        return 0
+    read = of_data(policy.tasks.key)
+    store.index_keys(project, policy.tasks.key, lambda data: named(read(data)))
+    found = 0
+    for signal in store.parked_signals(project):
+        task, reason = find(store, project, policy, signal.external)
+        if task is not None or reason != signal.parked:
+            store.join_signal(signal, task=task, parked=reason)
+            found += task is not None
+    return found

@@ -1,0 +1,234 @@
+"""Signals: what others know of a task comes in: a report, a mood, a late outcome that meets its decision."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import Any
+
+from feedback.errors import EventError
+from feedback.ingest.external_ids import find
+from feedback.policy import Policy
+from feedback.policy.decision import named
+from feedback.policy.reviewer_questions import HUMAN_REVIEW
+from feedback.store import Signal, Store
+from feedback.store.log.events import canonical_json, canonical_time
+from feedback.store.log.projections import epoch_s
+from feedback.store.repositories.policies import policy_of
+from ml_backend.app import Mount, post
+from ml_backend.app.openapi import PROJECT
+from ml_backend.errors import BodyError
+from ml_backend.labelstudio.parsing import read_project_id
+
+Answer = dict[str, Any]
+
+_KEYS = ("project", "task", "key", "signal", "value", "at", "id", "source", "note", "callback")
+_LONGEST = {"id": 200, "source": 200, "note": 2000}
+_TEXT_OR_NONE = ["string", "null"]
+_BODY: Mapping[str, Any] = {  # for /openapi.json
+    "type": "object",
+    "required": ["project", "signal"],
+    "properties": {
+        "project": PROJECT,
+        "signal": {"type": "string", "description": "A built-in signal, or one of [signals] in the policy."},
+        "task": {"type": ["integer", "null"], "minimum": 1, "description": "None: about the whole project."},
+        "key": {
+            "type": ["integer", "string", "null"],
+            "description": "What you call the task: the value of the field that [tasks] key of the policy names.",
+        },
+        "value": {"type": ["boolean", "number", "string", "null"]},
+        "at": {"type": _TEXT_OR_NONE, "description": "When it happened, such as 2026-11-20T09:30:00Z."},
+        "callback": {"type": _TEXT_OR_NONE, "description": "A name of [notify] in the policy."},
+        **{name: {"type": _TEXT_OR_NONE, "maxLength": longest} for name, longest in _LONGEST.items()},
+    },
+    "additionalProperties": False,
+}
+_GIVES: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["status", "new", "id"],
+    "properties": {
+        "status": {"type": "string", "enum": ["ok", "parked"]},
+        "new": {"type": "boolean"},
+        "id": {"type": "string"},
+        "task": {"type": "integer", "description": "The task that a key led to."},
+        "reason": {"type": "string", "description": "Why it is parked: its task is not known yet, or several are."},
+    },
+}
+_AHEAD_S = 300.0  # how far a sender's clock may be ahead of ours
+_BIGGEST_ID = 2**63 - 1
+
+
+class SignalDoor:
+    """Takes the parsed body of a signal, stores it once, and asks for a turn that routes anew."""
+
+    def __init__(
+        self, store: Store, *, clock: Callable[[], float] = time.time, ring: Callable[[str], None] | None = None
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._ring = ring
+
+    def __call__(self, body: Any) -> Answer:
+        """Store one signal and say whether it was new; BodyError says what is wrong with one that is not."""
+        if not isinstance(body, Mapping):
+            raise BodyError(f"the body is a JSON {type(body).__name__}; wanted an object.", hint=_EXAMPLE)
+        if unknown := sorted(set(map(str, body)) - set(_KEYS)):
+            near = get_close_matches(unknown[0], _KEYS, n=1)
+            guess = f"; did you mean {near[0]}?" if near else "."
+            raise BodyError(f"{unknown[0]:.80} is not a key{guess}", hint=_EXAMPLE)
+        project = read_project_id(body.get("project"))
+        row = self._store.project(project)
+        if row is None:
+            raise BodyError(f"project {project} is not known here.", hint="`hitl connect PROJECT` makes it known.")
+        policy = policy_of(row)
+        signal = read_signal(body, project, policy, now_s=self._clock())
+        if signal.external:
+            task, parked = find(self._store, project, policy, signal.external)
+            signal = replace(signal, task=task, parked=parked)
+        new = self._store.add_signal(signal)
+        if new:
+            self._store.want(project, "turn")
+            if self._ring is not None:
+                self._ring(project)
+        answer: Answer = {"status": "parked" if signal.parked else "ok", "new": new, "id": signal.key}
+        if signal.external:
+            answer |= {"reason": signal.parked} if signal.parked else {"task": signal.task}
+        return answer
+
+
+def mount_signals(
+    store: Store, *, clock: Callable[[], float] = time.time, ring: Callable[[str], None] | None = None
+) -> Mount:
+    """Give /signal as something that the app can mount."""
+    door = SignalDoor(store, clock=clock, ring=ring)
+    return post("/signal", door, summary="What others know of a task.", body=_BODY, gives=_GIVES)
+
+
+def read_signal(body: Mapping[str, Any], project: str, policy: Policy, *, now_s: float) -> Signal:
+    """Check a signal against what the policy declares; BodyError names what is wrong and what was wanted."""
+    name = body.get("signal")
+    kinds = policy.all_signals
+    if not isinstance(name, str) or name not in kinds:
+        near = get_close_matches(str(name)[:80], list(kinds), n=1)
+        guess = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(kinds)}."
+        raise BodyError(
+            f"no signal is called {str(name)[:80]!r}; {guess}", hint="[signals] of the policy declares more."
+        )
+    value = body.get("value", True if kinds[name].kind == "flag" else None)
+    if problem := kinds[name].problem(value):
+        raise BodyError(f"the value of {name} {problem}.")
+    task = body.get("task")
+    if task is not None and not (isinstance(task, int) and not isinstance(task, bool) and 0 < task <= _BIGGEST_ID):
+        raise BodyError("task is no task id; wanted a positive integer, or none for the whole project.")
+    external = _external(body, policy)
+    if name == HUMAN_REVIEW and task is None and not external:
+        raise BodyError(f"{HUMAN_REVIEW} asks for a person for one task; wanted its number, or its key.", hint=_EXAMPLE)
+    texts = {key: _text(body, key) for key in _LONGEST}
+    callback = _text_of(body, "callback")
+    if callback and callback not in policy.notify:
+        known = ", ".join(policy.notify) or "none"
+        raise BodyError(f"callback {callback[:80]!r} is no name of [notify] in the policy; known: {known}.")
+    at_s = _at_s(body, now_s)
+    if not texts["id"] and body.get("at") is None:
+        raise BodyError("neither id nor at is given, so that a repeat would count twice.", hint=_EXAMPLE)
+    told = [name, task, value, at_s, texts["source"], texts["note"], *([external] if external else [])]
+    key = texts["id"] or hashlib.sha256(canonical_json(told)).hexdigest()
+    return Signal(
+        project=project,
+        name=name,
+        value=value,
+        task=task,
+        at_s=at_s,
+        key=key,
+        source=texts["source"],
+        note=texts["note"],
+        callback=callback,
+        external=external,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What late outcomes say of the decisions of one model under one policy."""
+
+    model: str
+    policy: str
+    outcome: str  # where the tasks went
+    signal: str
+    count: int
+    mean: float | None  # of numbers; of flags the share of true, of thumbs the share of up; None for texts
+
+
+def outcomes(store: Store, project: str, policy: Policy) -> list[Outcomes]:
+    """Join late outcomes to the decisions that stood when they happened, by model and policy version."""
+    late = [name for name, kind in policy.all_signals.items() if kind.outcome]
+    found: dict[tuple[str, str, str, str], list[Any]] = {}
+    for signal, decided in store.signals_with_decisions(project, names=late):
+        model, rules, to = (decided.model, decided.policy, decided.outcome) if decided else ("", "", "")
+        found.setdefault((model, rules, to, signal.name), []).append(signal.value)
+    return [Outcomes(*key, len(values), _mean(values)) for key, values in sorted(found.items())]
+
+
+def _mean(values: list[Any]) -> float | None:
+    counts = Counter(values)
+    if set(counts) <= {"up", "down"}:
+        return counts["up"] / len(values)
+    if all(isinstance(value, (bool, int, float)) for value in values):
+        return sum(map(float, values)) / len(values)
+    return None
+
+
+def _external(body: Mapping[str, Any], policy: Policy) -> str:
+    """What the sender calls the task; "" where the task is named by its number, or the signal is about the project."""
+    if (given := body.get("key")) is None:
+        return ""
+    if not policy.tasks.key:
+        raise BodyError(
+            "key is given, and the policy does not say which field of a task it is.",
+            hint='[tasks] key = "order_id" says so; or name the task by its number.',
+        )
+    if body.get("task") is not None:
+        raise BodyError("task and key are both given; wanted one of them.")
+    key = named(given)
+    if not key or len(str(given)) > _LONGEST["id"]:
+        raise BodyError(f"key is {given!r:.60}; wanted the {policy.tasks.key} of a task.")
+    return key
+
+
+def _at_s(body: Mapping[str, Any], now_s: float) -> float:
+    text = body.get("at")
+    if text is None:
+        return now_s
+    wanted = f"at is {text!r:.60}; wanted a time such as 2026-11-20T09:30:00Z."
+    if not isinstance(text, str) or not text:
+        raise BodyError(wanted)
+    try:
+        at_s = epoch_s(canonical_time(text))
+    except EventError as error:
+        raise BodyError(wanted) from error
+    if at_s > now_s + _AHEAD_S:
+        raise BodyError(f"at is {text!r:.60}, which is still to come.", hint="Look at the sender's clock.")
+    return at_s
+
+
+def _text(body: Mapping[str, Any], key: str) -> str:
+    text = _text_of(body, key)
+    if len(text) > _LONGEST[key]:
+        raise BodyError(f"{key} has {len(text)} characters; wanted at most {_LONGEST[key]}.")
+    return text
+
+
+def _text_of(body: Mapping[str, Any], key: str) -> str:
+    text = body.get(key)
+    if text is None:
+        return ""
+    if not isinstance(text, str):
+        raise BodyError(f"{key} is {text!r:.60}; wanted a text.")
+    return text
+
+
+_EXAMPLE = 'Wanted {"project": 12, "task": 345, "signal": "user_report", "value": "scam", "id": "report-77"}.'

@@ -1,0 +1,97 @@
+"""The worker: takes work rows one after another, holds a lease on each, and looks again at every ring and tick."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from types import FrameType
+from typing import TypeVar
+
+from feedback.errors import FeedbackError, LeaseLost
+from feedback.jobs.lease import Held, lease
+from feedback.jobs.wake_up import Doorbell
+from feedback.store import Store, Work
+
+_LOG = logging.getLogger(__name__)
+LEASE_S = 30.0  # after a kill, the project is free again this much later
+
+_SLICE_S = 0.25  # of one wait, so that a signal is soon heard
+_LONGEST_REASON = 500
+
+Result = TypeVar("Result")
+Job = Callable[[str, Held], object]  # a project, and the lease under which it runs
+
+
+class Worker:
+    """Runs jobs until it is asked to stop; a job that fails is tried again later, and parked after some tries."""
+
+    def __init__(self, store: Store, jobs: Mapping[str, Job], *, owner: str, tick_s: float, doorbell: Doorbell) -> None:
+        self._store = store
+        self._jobs = dict(jobs)
+        self._owner = owner
+        self._tick_s = tick_s
+        self._doorbell = doorbell
+        self._stop = threading.Event()
+
+    def run(self, *, before_look: Callable[[], None] = lambda: None) -> None:
+        """Work until SIGTERM or SIGINT; `before_look` runs at each tick and may want more work."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        while not self._stop.is_set():
+            try:
+                before_look()
+                while not self._stop.is_set() and self.step():
+                    pass
+            except Exception:  # noqa: BLE001 - the database may be away; the next tick tries again
+                _LOG.exception("the worker cannot look for work")
+                self._stop.wait(self._tick_s)  # a bell that rings on must not make this a storm
+            self._wait()
+
+    def step(self) -> bool:
+        """Do one piece of work; False when there was none."""
+        work = self._store.claim(self._owner, lease_s=LEASE_S, kinds=tuple(self._jobs))
+        if work is None:
+            return False
+        try:
+            run_held(self._store, work, self._jobs[work.kind])
+        except LeaseLost as error:
+            _LOG.info("%s of project %s: %s", work.kind, work.project, error)
+        except Exception:  # noqa: BLE001 - a job may fail in any way; its reason stands in the work row
+            _LOG.exception("%s of project %s failed", work.kind, work.project)
+        return True
+
+    def stop(self) -> None:
+        """Stop after the piece of work that is under way."""
+        self._stop.set()
+
+    def _wait(self) -> None:
+        until_s = time.monotonic() + self._tick_s
+        while not self._stop.is_set() and (left_s := until_s - time.monotonic()) > 0:
+            if self._doorbell.wait(min(_SLICE_S, left_s)):
+                return
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature is Python's
+        self.stop()
+
+
+def run_held(store: Store, work: Work, job: Callable[[str, Held], Result]) -> Result:
+    """Run a job under its lease and say in the work row how it ended; what the job raises is raised again.
+
+    Where not even that can be said, the lease runs out, and the work is claimed again.
+    """
+    try:
+        with lease(store, work) as held:
+            result = job(work.project, held)
+    except LeaseLost:
+        raise
+    except Exception as error:
+        try:
+            store.fail(work, f"{type(error).__name__}: {error}"[:_LONGEST_REASON])
+        except FeedbackError as away:
+            _LOG.warning("%s of project %s: its failure cannot be noted: %s", work.kind, work.project, away)
+        raise
+    store.done(work)
+    return result

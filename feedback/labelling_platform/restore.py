@@ -1,0 +1,79 @@
+"""Restoring: bring a version of an annotation back into Label Studio, as the answer of whoever gave it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+from feedback.errors import NotStored, StoreError
+from feedback.store import Store, Version
+from feedback.store.log import events
+from ml_backend.errors import LabelStudioError
+from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.own_annotations import MARKS, own_id
+from ml_backend.labelstudio.parsing import read_annotation
+
+_CONFLICT = 409
+
+
+def restore(store: Store, client: Client, project: str, number: int) -> int:
+    """Make a new annotation of version `number` (as `hitl history` counts); gives Label Studio's id of it.
+
+    What a person said is theirs again, and counts as it did; what we or an import had written stays no vote. Twice is
+    once: Label Studio refuses the second by its unique_id.
+    """
+    version = _version(store, project, number)
+    body: dict[str, Any] = dict(version.body or {})
+    _check_task(store, project, body)
+    by_hand = store.is_persons(project, version.annotation)
+    name = f"restored/{project}/{number}"
+    fields: dict[str, Any] = {
+        "completed_by": body["person"],
+        "lead_time": body.get("lead_time_s"),
+        "ground_truth": bool(body.get("ground_truth")),
+        # what nobody said by hand says so itself: a kill after the write leaves nothing here that would know it
+        **({"unique_id": str(uuid5(NAMESPACE_URL, name))} if by_hand else {"unique_id": own_id(name), **MARKS}),
+    }
+    shown = body.get("parent_prediction")
+    if shown is not None and client.prediction(shown) is not None:  # Label Studio refuses one that is gone
+        fields["parent_prediction"] = shown
+    try:
+        made = client.submit(body["task"], body["result"], skip=bool(body.get("was_cancelled")), **_given(fields))
+    except LabelStudioError as error:
+        if error.status == _CONFLICT:
+            raise StoreError(
+                f"version {number} was restored before.", hint=f"`hitl history {body['task']}` shows where it is."
+            ) from error
+        raise
+    saved = read_annotation(made, project, task=body["task"])
+    with store.transaction():
+        if not by_hand:
+            store.own(project, annotations=[saved.id])
+        store.append([events.of_annotation(saved, "own", project=project)])
+    return saved.id
+
+
+def _check_task(store: Store, project: str, body: dict[str, Any]) -> None:
+    number = body["task"]
+    task = store.task(project, number)
+    if task is None:
+        raise NotStored(f"task {number} is gone, and its annotations with it.")
+    if (body.get("created_at") or task.created_at) < task.created_at:
+        raise NotStored(f"task {number} of that time is gone, and another task has its number.")
+
+
+def _version(store: Store, project: str, number: int) -> Version:
+    version = store.version(project, number)
+    if version is None:
+        raise NotStored(
+            f"project {project} has no version {number} of an annotation.", hint="`hitl history TASK` lists them."
+        )
+    if version.action == "deleted":
+        raise NotStored(f"version {number} is a deletion; restore the version before it.")
+    if version.body is None:
+        raise NotStored(f"version {number} was forgotten, for ever.")
+    return version
+
+
+def _given(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}

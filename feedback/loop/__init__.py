@@ -1,0 +1,1 @@
+"""One turn of the loop: a table of stages from collected answers to the written queue."""

@@ -1,0 +1,73 @@
+"""Writing back: what several people settled together, as an answer of ours in Label Studio, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from feedback.project.snapshot import Scene
+from feedback.store import Store
+from feedback.training.label_decisions import Settlement
+from ml_backend.codecs import codec
+from ml_backend.labelstudio.review_projects import unique_id
+
+_KIND = "written_back"
+_ALL = 1_000_000
+_AT_ONCE = 50  # answers a turn: each is two requests, and others wait for the turn's end
+
+
+class _Rooms(Protocol):
+    def write_final(
+        self, project: str, task: int, result: Sequence[dict[str, Any]], *, unique_id: str, ours: Sequence[str]
+    ) -> tuple[int, bool]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenBack:
+    """What was done, and what another turn must do."""
+
+    done: int
+    left: int
+
+
+def write_back(
+    store: Store,
+    rooms: _Rooms,
+    scene: Scene,
+    settlement: Settlement,
+    *,
+    but: Collection[int] = (),
+    may_write: Callable[[], bool],
+) -> WrittenBack:
+    """Write each answer that two people or more settled, as ground truth where no person has set one; safe to repeat.
+
+    Nothing is written of gold tasks (their answers stay with us), of tasks that are asked again, and of those in `but`
+    (review writes its own). A changed consensus is another answer; the star moves on from ours, never from a person's.
+    """
+    if not scene.policy.consensus.write_back:
+        return WrittenBack(0, 0)
+    project = scene.project.id
+    before: dict[int, list[str]] = {}
+    for record in store.records(project, _KIND, limit=_ALL):
+        before.setdefault(record.body["task"], []).append(record.key)
+    due = []
+    for one in settlement.settled:
+        name = unique_id(f"{project}/{one.task}/consensus/{one.answer.key}")
+        skipped = one.task in but or one.task in settlement.wanting or scene.roles[one.task] == "gold"
+        if one.votes > 1 and not skipped and name not in before.get(one.task, ()):
+            due.append((one, name))
+    done = 0
+    for one, name in due[:_AT_ONCE]:
+        if not may_write():
+            break
+        store.own(project, unique_ids=[name])  # first: a webhook may bring it before the answer to our request
+        result = codec(one.answer.kind).encode(one.answer, scene.control, one.confidence)
+        annotation, starred = rooms.write_final(
+            project, one.task, result, unique_id=name, ours=[name, *before.get(one.task, ())]
+        )
+        store.own(project, annotations=[annotation])
+        body = {"task": one.task, "annotation": annotation, "answer": one.answer.key, "starred": starred}
+        store.record(project, _KIND, body | {"confidence": one.confidence, "votes": one.votes}, key=name)
+        done += 1
+    return WrittenBack(done, len(due) - done)

@@ -1,0 +1,84 @@
+"""Reading a policy file: TOML into a policy, every mistake named by its key, with what was wanted instead."""
+
+from __future__ import annotations
+
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import ValidationError
+
+from feedback.errors import PolicyError
+from feedback.policy.schema import Policy
+from feedback.policy.sections import NAME
+
+
+def read_policy(text: str, *, source: str = "hitl.toml") -> Policy:
+    """Check the text of a policy file.
+
+    Raises PolicyError naming the file, the key, what was wanted and the nearest valid key.
+
+    >>> read_policy("[audit]\\nshare = 0.2").audit.share
+    0.2
+    >>> read_policy("[audit]\\nshaer = 0.2")
+    Traceback (most recent call last):
+    feedback.errors.PolicyError: hitl.toml: audit.shaer is not a key; did you mean audit.share?
+    """
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyError(f"{source} is not TOML: {error}") from None
+    try:
+        return Policy.model_validate(raw)
+    except ValidationError as error:
+        raise PolicyError(f"{source}: {in_words(error)}") from None
+
+
+def read_policy_file(path: Path) -> Policy:
+    """Check a policy file on disk."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise PolicyError(f"{path} cannot be read: {error.strerror}.", hint="Give the path of a policy file.") from None
+    except UnicodeDecodeError:
+        raise PolicyError(f"{path} is not text in UTF-8.", hint="Save it as UTF-8, as TOML wants it.") from None
+    return read_policy(text, source=path.name)
+
+
+def in_words(error: ValidationError) -> str:
+    """What is wrong with a policy: each key, what was wanted, and the nearest valid one."""
+    return "; ".join(_sentence(item) for item in error.errors())
+
+
+def _sentence(item: Any) -> str:
+    where = [str(part) for part in item["loc"] if part != "[key]"]
+    dotted = ".".join(where)
+    said = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "extra_forbidden":
+        near = get_close_matches(where[-1], _keys(item["loc"][:-1]), n=1)
+        guess = f"; did you mean {'.'.join([*where[:-1], near[0]])}?" if near else ""
+        return f"{dotted} is not a key{guess}"
+    if item["type"] == "missing":
+        return f"{dotted} is missing"
+    if item["type"] == "too_short" and item["input"] in ((), [], {}):
+        return f"{dotted} is empty; leave it out, or name at least one"
+    if item["type"] == "tuple_type" and isinstance(item["input"], dict):
+        return f"{dotted} is one table; wanted a list of them, each under [[{dotted}]]"
+    if item["type"] == "string_pattern_mismatch" and item["ctx"]["pattern"] == NAME:
+        return f"{dotted} is {item['input']!r:.80}; a name has up to 64 letters from a to z, digits, _ and -"
+    if item["type"] == "value_error":
+        return f"{dotted}: {said}" if dotted else said
+    return f"{dotted} is {item['input']!r:.80}; {said[0].lower()}{said[1:]}"
+
+
+def _keys(path: tuple[str | int, ...]) -> list[str]:
+    """The keys that a section has: path is how the file leads there, through tables and lists."""
+    section: Any = Policy
+    for part in path:
+        fields = getattr(section, "model_fields", None)
+        if fields is not None:
+            section = fields[part].annotation if part in fields else None
+        else:  # a table of tables, or a list of them
+            section = next((one for one in get_args(section) if hasattr(one, "model_fields")), None)
+    return list(getattr(section, "model_fields", {}))

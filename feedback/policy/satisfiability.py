@@ -1,0 +1,158 @@
+"""Reach: whether any task can meet a condition at all, and whether all that meet it meet another one, too.
+
+Both are told from the form of the conditions alone. A yes is sure; a no may only mean that the form does not tell.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from feedback.policy.conditions import Compare, Condition, Every, Not, Some, tester
+from feedback.policy.reviewer_questions import SignalKind
+from feedback.policy.rule_fields import bounds
+
+_Span = tuple[Any, Any, bool, bool]  # from, to, whether each end is part of it
+_ORDERED = ("gt", "gte", "lt", "lte")
+_MANY = 100  # values of a list; longer ones are held against others as a whole
+
+
+def implies(strong: Condition, weak: Condition) -> bool:
+    """Whether whatever meets the first condition meets the second.
+
+    >>> big, bigger = Compare("data.amount", "gte", 1000), Compare("data.amount", "gt", 5000)
+    >>> implies(Every((bigger, Compare("data.new", "eq", True))), big), implies(big, bigger)
+    (True, False)
+    """
+    if isinstance(strong, Some):
+        return all(implies(part, weak) for part in strong.parts)
+    if isinstance(weak, Every):
+        return all(implies(strong, part) for part in weak.parts)
+    if isinstance(weak, Some) and any(implies(strong, part) for part in weak.parts):
+        return True
+    if isinstance(strong, Every):
+        return any(implies(part, weak) for part in strong.parts)
+    if isinstance(strong, Not):
+        return isinstance(weak, Not) and implies(weak.part, strong.part)
+    if isinstance(weak, Not):
+        return excludes(strong, weak.part)
+    return isinstance(weak, Compare) and strong.field == weak.field and _implies(strong, weak)
+
+
+def excludes(one: Condition, other: Condition) -> bool:
+    """Whether nothing that meets the first condition meets the second."""
+    if isinstance(one, Some):
+        return all(excludes(part, other) for part in one.parts)
+    if isinstance(other, Some):
+        return all(excludes(one, part) for part in other.parts)
+    if isinstance(other, Every):
+        return any(excludes(one, part) for part in other.parts)
+    if isinstance(one, Every):
+        return any(excludes(part, other) for part in one.parts)
+    if isinstance(other, Not):
+        return implies(one, other.part)
+    if isinstance(one, Not):
+        return implies(other, one.part)
+    return one.field == other.field and _excludes(one, other)
+
+
+def contradiction(condition: Condition, signals: Mapping[str, SignalKind]) -> tuple[Condition, ...]:
+    """The parts of a condition that nothing can meet together, or alone for what their field can be; () for none."""
+    parts = list(_parts(condition))
+    for place, part in enumerate(parts):
+        if isinstance(part, Compare) and _beyond(part, signals):
+            return (part,)
+        if isinstance(part, Some) and all(contradiction(one, signals) for one in part.parts):
+            return (part,)
+        for other in parts[:place]:
+            if excludes(other, part):
+                return (other, part)
+    return ()
+
+
+def _parts(condition: Condition) -> Iterator[Condition]:
+    if not isinstance(condition, Every):
+        yield condition
+        return
+    for part in condition.parts:
+        yield from _parts(part)
+
+
+def _implies(strong: Compare, weak: Compare) -> bool:
+    if strong.operator == weak.operator and _same(strong.operand, weak.operand):
+        return True
+    if weak.operator == "exists":
+        return bool(weak.operand) and strong.operator != "exists"  # every other test says no of what is missing
+    if (values := _values(strong)) is not None and _tells(values, weak):
+        says = tester(weak)
+        return all(map(says, values))
+    if (outside := _left_out(weak)) is not None and (left := _left_out(strong)) is not None:
+        return all(any(_same(one, other) for other in left) for one in outside)
+    inner, outer = _span(strong), _span(weak)
+    if inner is None or outer is None or isinstance(inner[0], str) is not isinstance(outer[0], str):
+        return False
+    above = inner[0] > outer[0] or (inner[0] == outer[0] and (outer[2] or not inner[2]))
+    below = inner[1] < outer[1] or (inner[1] == outer[1] and (outer[3] or not inner[3]))
+    return bool(above and below)
+
+
+def _excludes(one: Compare, other: Compare) -> bool:
+    for first, second in ((one, other), (other, one)):
+        if first.operator == "exists":
+            return not first.operand and (second.operator != "exists" or bool(second.operand))
+        if (values := _values(first)) is not None and _tells(values, second):
+            return not any(map(tester(second), values))
+    return _apart(_span(one), _span(other))
+
+
+def _beyond(test: Compare, signals: Mapping[str, SignalKind]) -> bool:
+    """Whether a test asks for what its field never is, such as a confidence of 95."""
+    low, high = bounds(test.field, signals)
+    if (values := _values(test)) is not None:
+        return all(isinstance(one, (int, float)) and not low <= one <= high for one in values)
+    return _apart(_span(test), (low, high, True, True))
+
+
+def _values(test: Compare) -> tuple[Any, ...] | None:
+    """What a field must be to meet a test; None where that is no list."""
+    if test.operator == "eq":
+        return (test.operand,)
+    return test.operand if test.operator == "in" and len(test.operand) <= _MANY else None
+
+
+def _tells(values: tuple[Any, ...], test: Compare) -> bool:
+    """Whether a test says of every value what it says of all that are read as the same: a number may be a text."""
+    numbers = any(isinstance(one, (int, float)) and not isinstance(one, bool) for one in values)
+    asked = test.operand if isinstance(test.operand, tuple) else (test.operand,)
+    plain = test.operator not in ("matches", "contains", "exists") and not any(isinstance(one, str) for one in asked)
+    return plain or not numbers
+
+
+def _left_out(test: Compare) -> tuple[Any, ...] | None:
+    if test.operator == "ne":
+        return (test.operand,)
+    return test.operand if test.operator == "not_in" and len(test.operand) <= _MANY else None
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two operands are one; 1 and true are two."""
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other) and isinstance(one, bool) is isinstance(other, bool)
+
+
+def _span(test: Compare) -> _Span | None:
+    if test.operator not in _ORDERED:
+        return None
+    operand, least = test.operand, "" if isinstance(test.operand, str) else -math.inf
+    most = "\U0010ffff" if isinstance(operand, str) else math.inf
+    closed = test.operator.endswith("e")
+    return (operand, most, closed, True) if test.operator.startswith("g") else (least, operand, True, closed)
+
+
+def _apart(one: _Span | None, other: _Span | None) -> bool:
+    if one is None or other is None or isinstance(one[0], str) is not isinstance(other[0], str):
+        return False
+    low, high = (one, other) if (one[0], not one[2]) <= (other[0], not other[2]) else (other, one)
+    return bool(low[1] < high[0] or (low[1] == high[0] and not (low[3] and high[2])))

@@ -1,0 +1,1 @@
+"""Erasure and subject access: one list of where personal data stands."""

@@ -1,0 +1,158 @@
+"""Connecting a project: what Label Studio is told, and what we remember of how it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from feedback.errors import NotConnected
+from feedback.ingest.full_sync import sweep
+from feedback.labelling_platform.labelstudio_adapter import LabelStudio
+from feedback.labelling_platform.service_account import find_bot, make_bot
+from feedback.policy import Policy
+from feedback.project.policy_validation import refuse_short, refuse_unknown
+from feedback.project.review_project_records import check_rooms, known_rooms
+from feedback.project.splits import audit_share
+from feedback.settings import Settings
+from feedback.store import ProjectRow, Store
+from feedback.store.log import events
+from feedback.store.repositories.policies import activate
+from feedback.store.repositories.policies import policy_of as policy_of
+from ml_backend.codecs import codec
+from ml_backend.errors import UnknownName
+from ml_backend.label_config import read_label_config
+from ml_backend.labelstudio import projects, queue_writer, review_projects
+from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.settings_snapshot import Snapshot
+from ml_backend.models import recipe_for
+
+_REMAINS = (
+    "found connected by a store that is not this one: what the project's settings were before is not known, "
+    "so `hitl disconnect` will remove all that is ours and leave the settings"
+)
+
+
+def connect(
+    settings: Settings,
+    store: Store,
+    client: Client,
+    project: str,
+    *,
+    policy: Policy | None = None,
+    dry_run: bool = False,
+    now_s: float,
+) -> list[str]:
+    """Put the loop around a project; gives each change in words. Safe to repeat.
+
+    Without `policy` a project keeps the one that it has. Raises before anything is changed: NotConnected for a review
+    project of ours, LabelConfigError when
+    the project's label config holds nothing that we can read, PolicyError when a clock is shorter than Label Studio's
+    task lock, or a new policy calls something by a name that leads nowhere.
+    """
+    known = store.project(project) or ProjectRow(project)
+    if known.source:
+        raise NotConnected(
+            f"project {project} is where project {known.source} is reviewed; it has no loop of its own.",
+            hint="What is said there is read with the project that it reviews.",
+        )
+    body = client.project(project)
+    wanted = policy or policy_of(known)
+    refuse_short(wanted, settings.lock_ttl_s)
+    if policy is not None:
+        refuse_unknown(policy)
+    read_label_config(str(body["label_config"])).control(wanted.model.control)
+    row = replace(known, title=str(body["title"]), label_config=str(body["label_config"]))
+
+    def save(snapshot: Snapshot) -> None:
+        store.save_project(replace(row, snapshot=snapshot.to_json()))
+
+    connection = projects.connect(
+        client,
+        project,
+        backend_url=settings.url,
+        webhook_secret=webhook_secrets(settings, store)[0],
+        basic_auth=(settings.basic_auth_user, settings.basic_auth_password) if settings.basic_auth_user else None,
+        earlier=Snapshot.from_json(known.snapshot) if known.snapshot else None,
+        save=save,
+        forget=lambda: store.save_project(replace(row, snapshot={})),
+        dry_run=dry_run,
+    )
+    if connection.snapshot is None:
+        return [*map(str, connection.changes), *_bot_to_make(settings, store)]
+    made = _bot_to_make(settings, store)
+    bot = make_bot(store, client, settings.label_studio_url)
+    store.append([events.of_project(project, row.title, row.label_config, "poll", version=str(body["created_at"]))])
+    read = sweep(store, LabelStudio(client, store), project, clock=lambda: now_s)
+    share = known.options.get("audit_share") or audit_share(len(store.tasks(project)))
+    row = replace(
+        row,
+        control=wanted.model.control,
+        connected=True,
+        paused=False,
+        overlap=connection.snapshot.overlap,
+        bots=tuple(sorted({*known.bots, *([bot.id] if bot else [])})),
+        snapshot=connection.snapshot.to_json(),
+        options={**known.options, "audit_share": share},
+    )
+    store.save_project(row)
+    activate(store, row, wanted, who="hitl connect", now_s=now_s)
+    told = [f"store: {read.missed} tasks and answers read"] if read.missed else []
+    if connection.snapshot.remains and not known.snapshot:
+        told.append(_REMAINS)
+    return [*map(str, connection.changes), *(made if bot else []), *told]
+
+
+def outlook(label_config: str, policy: Policy) -> list[str]:
+    """What the loop will make of a label config, in words: the control it works on, and what it cannot do for it."""
+    config = read_label_config(label_config)
+    control = config.control(policy.model.control)
+    told = [f"works on control {control.name!r} ({control.kind} on {control.object_kind})"]
+    if others := [one.name for one in config.controls if one.name != control.name]:
+        told.append(f"leaves {', '.join(others)} as people answer them; [model] control in hitl.toml chooses another")
+    try:
+        codec(control.kind)
+    except UnknownName:
+        return [*told, f"cannot read answers of the kind {control.kind!r}: they are kept, and nothing is made of them"]
+    try:
+        if not policy.model.hosted:
+            recipe_for(control)
+    except UnknownName as error:
+        told.append(f"{error} Tasks come in random order; agreement and consensus work. {error.hint}")
+    return told
+
+
+def _bot_to_make(settings: Settings, store: Store) -> list[str]:
+    known = find_bot(store, settings.label_studio_url)
+    return [] if known else ["a user for our own writes: None -> 'hitl-bot' (its answers are never votes)"]
+
+
+def disconnect(store: Store, client: Client, project: str) -> list[str]:
+    """Put a project back exactly as it was; gives what could not be restored, in words. Safe to repeat.
+
+    Review projects stay, with all that was said in them; they tell us no more.
+    """
+    row = store.project(project)
+    if row is None or not row.snapshot:
+        raise NotConnected(f"project {project} is not connected.", hint="`hitl status` lists the projects.")
+    store.save_project(replace(row, connected=False, paused=True))  # first: a turn under way writes no more
+    _show_again(store, client, project, Snapshot.from_json(row.snapshot))
+    for room in known_rooms(store, project).values():
+        if room["room"]:
+            review_projects.stop_listening(client, str(room["room"]), projects.SECRET_HEADER)
+    check_rooms(store, project)
+    notes = projects.disconnect(client, Snapshot.from_json(row.snapshot), versions=store.registry.versions(project))
+    store.save_project(replace(row, connected=False, paused=False, snapshot={}))
+    return list(notes)
+
+
+def _show_again(store: Store, client: Client, project: str, snapshot: Snapshot) -> None:
+    """Let people see the tasks that the routing kept from them; those that somebody answered are done."""
+    kept, answered = store.kept_back(project), {vote.task for vote in store.votes(project)}
+    for task in store.tasks(project) if kept else ():
+        if task.id in kept and task.id not in answered and task.id not in snapshot.hidden:
+            queue_writer.reopen(client, task.id, max(1, task.overlap))
+    store.let_go(project, kept)
+
+
+def webhook_secrets(settings: Settings, store: Store) -> tuple[str, ...]:
+    """The secrets that a webhook may carry, the one to hand out first; one is made where none is given."""
+    return settings.secrets or (store.secret("webhook"),)

@@ -1,0 +1,139 @@
+"""What one turn works on: a project's tasks, roles and votes, read once from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from feedback.annotators.gold import gold_tasks, in_drawn_order
+from feedback.policy import Policy
+from feedback.project.indicators import NOW_S, recorded
+from feedback.project.label_changes import renewals, renewed
+from feedback.project.splits import Draws
+from feedback.project.task_cache import Roster
+from feedback.project.task_routes import Routes, routes_of
+from feedback.store import ProjectRow, Store, Vote
+from ml_backend.label_config import Control, LabelConfig
+from ml_backend.records import Answer, Known, Task, with_known
+
+_USUAL_SHARE = 0.1  # of a project that was never connected: it teaches us by webhooks alone
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A project at the start of a turn. Every mapping is by task id."""
+
+    project: ProjectRow
+    policy: Policy
+    control: Control
+    config: LabelConfig
+    draws: Draws
+    tasks: Mapping[int, Task] = field(repr=False)  # those that still exist
+    units: Mapping[int, str] = field(repr=False)  # what the draws are made on
+    roles: Mapping[int, str] = field(repr=False)  # "train", "tune", "judge", "certify" or "gold"
+    doubled: frozenset[int] = field(repr=False)  # drawn for several blind votes: where agreement is measured
+    votes: tuple[Vote, ...] = field(repr=False)  # people's latest answers to our control
+    routes: Routes = field(default_factory=Routes)  # who looks at what, as it was decided last
+    gold: tuple[int, ...] = ()  # tasks of the gold book that are asked, in drawn order
+    book: Mapping[int, Answer] = field(default_factory=dict, repr=False)  # known answers, of retired tasks too
+    stale: Mapping[int, int] = field(default_factory=dict, repr=False)  # votes that count no more: a label changed
+    known: Mapping[int, Known] = field(default_factory=dict, repr=False)  # beside the data of tasks: what was recorded
+
+    def data(self, task: int) -> Mapping[str, Any]:
+        """What a model reads of a task: its data, and what is known beside it."""
+        return with_known(self.tasks[task].data, self.known.get(task, {}))
+
+    @property
+    def onboarding(self) -> tuple[int, ...]:
+        """The gold tasks that a new person meets first."""
+        return self.gold[: self.policy.gold.onboarding]
+
+    @property
+    def wanted(self) -> dict[int, int]:
+        """Votes that tasks want, where more than one; second ones are drawn only once there is a second person."""
+        base = max(1, self.project.overlap)
+        wanted = dict.fromkeys(self.tasks, base) if base > 1 else {}
+        people, first = len({vote.person for vote in self.votes}), set(self.onboarding)
+        if people > 1:
+            wanted.update(dict.fromkeys(self.doubled, max(base, self.policy.overlap.votes)))
+        for task in self.gold:  # everybody answers them, and those that come first wait for the next new person
+            wanted[task] = max(base, min(people + (task in first), self.policy.gold.retire_after))
+        for task, votes in self.routes.overlaps.items():
+            wanted[task] = max(votes, wanted.get(task, base))
+        return wanted
+
+
+def read_scene(
+    store: Store,
+    project: ProjectRow,
+    policy: Policy,
+    config: LabelConfig,
+    control: Control,
+    *,
+    roster: Roster | None = None,
+) -> Scene:
+    """Read a project; a few queries, whatever its size, and only what changed since `roster` read it last."""
+    draws = project_draws(store, project, policy)
+    roll = (roster or Roster()).read(store, project.id, draws)
+    tasks = roll.tasks
+    # the answer is that of a content: the number may have passed to another task since
+    book = [one for one in gold_tasks(store, project.id).values() if roll.units.get(one.task) == one.unit]
+    said = [vote for vote in store.votes(project.id) if vote.control == control.name and vote.task in tasks]
+    standing = renewed(said, renewals(store, project.id))
+    return Scene(
+        project=project,
+        policy=policy,
+        control=control,
+        config=config,
+        draws=draws,
+        tasks=tasks,
+        units=roll.units,
+        roles=roll.roles,
+        doubled=roll.doubled,
+        votes=standing.votes,
+        routes=standing_routes(store, project, policy),
+        gold=tuple(in_drawn_order(draws.secret, [one for one in book if one.asked])),
+        book={one.task: one.answer for one in book if one.answer is not None},
+        stale=standing.stale,
+        known=_known(store, project, policy, tasks),
+    )
+
+
+def as_decided(store: Store, scene: Scene) -> Scene:
+    """The scene with what was known of each task when people first answered it: what is learned, and judged, from.
+
+    Of what nobody has answered nothing is known there.
+    """
+    if not scene.policy.features:
+        return scene
+    here, first = recorded(store, scene.project.id, scene.policy), store.first_answered(scene.project.id)
+    then = {
+        task: known
+        for task, at_s in first.items()
+        if task in scene.tasks and (known := here.known(task, scene.tasks[task].data, at_s=at_s))
+    }
+    return replace(scene, known=then)
+
+
+def _known(store: Store, project: ProjectRow, policy: Policy, tasks: Mapping[int, Task]) -> dict[int, Known]:
+    if not policy.features:
+        return {}
+    here = recorded(store, project.id, policy)
+    return {task: known for task, one in tasks.items() if (known := here.known(task, one.data, at_s=NOW_S))}
+
+
+def standing_routes(store: Store, project: ProjectRow, policy: Policy) -> Routes:
+    """The decisions about a project's tasks that were made last; none where the policy has no rules."""
+    if not policy.routing:
+        return Routes()
+    standing = {task: one for task, (one, _content) in store.standing(project.id).items()}
+    return routes_of(standing, first_tier=policy.first_tier)
+
+
+def project_draws(store: Store, project: ProjectRow, policy: Policy) -> Draws:
+    """The keyed draws of a project; its audit share was fixed when it was connected."""
+    chosen = policy.audit.share
+    share = float(project.options.get("audit_share", _USUAL_SHARE)) if chosen is None else chosen
+    known = frozenset(one.unit for one in gold_tasks(store, project.id).values())
+    return Draws(store.secret("draws"), project.id, share, policy.overlap.share, known)

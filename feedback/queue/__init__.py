@@ -1,0 +1,1 @@
+"""The queue: which tasks the next window holds, and in which order."""

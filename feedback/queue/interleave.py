@@ -1,0 +1,83 @@
+"""The next window: which open tasks are asked, in which order, and what is shown on each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from feedback.project.task_routes import NORMAL
+from ml_backend.records import Answer
+from sampling.ordering import Stream, weave
+
+_AGAIN = 0.2  # of the places left by the audit, for second opinions: they settle what is nearly known
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A task that somebody may still answer."""
+
+    task: int
+    role: str  # "train", "tune", "judge", "certify" or "gold"
+    blind: bool  # nothing may be shown on it
+    audit_order: float  # order among audit tasks, [0, 1)
+    reopened: bool = False  # waits for another person's opinion
+    band: int = NORMAL  # place in PRIORITIES: a smaller one is asked first
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One row of the window; its index is its place in the queue."""
+
+    task: int
+    answer: Answer | None
+    confidence: float | None
+    blind: bool
+    reason: str  # "audit", "gold", "second opinion", "strategy", "random" or "unreadable"
+
+
+def compose(
+    open_tasks: Sequence[Open],
+    ranked: Sequence[tuple[int, str]],
+    said: Mapping[int, tuple[Answer | None, float | None]],
+    *,
+    size: int,
+    audit_quota: float,
+    gold: Sequence[int] = (),
+    gold_share: float = 0.0,
+    first: Sequence[int] = (),
+) -> list[Place]:
+    """Mix audit tasks, second opinions and the strategy's order into at most `size` places.
+
+    `ranked` orders the tasks that models may learn from, best first, with the reason; `said` holds what the
+    champion says of a task. Audit tasks take `audit_quota` of the places, evenly spread, in hash order, as long
+    as there are any. Gold tasks take `gold_share` of the places in the order given; the open ones of `first` come
+    before everything: whoever answered them is not served them again.
+
+    >>> tasks = [Open(task, "train", False, 0.0) for task in (1, 2)] + [Open(3, "judge", True, 0.4)]
+    >>> [place.task for place in compose(tasks, [(2, "strategy"), (1, "random")], {}, size=3, audit_quota=0.5)]
+    [3, 2, 1]
+    """
+    by_id = {item.task: item for item in open_tasks}
+    audit = sorted(
+        (item for item in open_tasks if item.role not in ("train", "gold") and not item.reopened),
+        key=lambda item: (item.audit_order, item.task),
+    )
+    again = sorted(item.task for item in open_tasks if item.reopened and item.role != "gold")
+    front = [task for task in first if task in by_id][:size]
+    known = [task for task in gold if task in by_id and task not in front]
+    reasons = {task: reason for task, reason in ranked if task in by_id}
+    known_share = min(gold_share, 1.0 - audit_quota) if known else 0.0
+    rest, second = 1.0 - audit_quota - known_share, _AGAIN if again and reasons else float(bool(again))
+    streams = [
+        Stream("audit", [item.task for item in audit], audit_quota),
+        Stream("gold", known, known_share),
+        Stream("second opinion", again, rest * second),
+        Stream("ranked", list(reasons), rest * (1.0 - second)),
+    ]
+    rows = [(task, "gold") for task in front] + list(weave(streams, size=size - len(front)))
+    return [_place(by_id[task], reasons.get(task, why), said) for task, why in rows]
+
+
+def _place(item: Open, reason: str, said: Mapping[int, tuple[Answer | None, float | None]]) -> Place:
+    answer, confidence = (None, None) if item.blind else said.get(item.task, (None, None))
+    return Place(item.task, answer, confidence, item.blind, reason)

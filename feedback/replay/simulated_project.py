@@ -1,0 +1,89 @@
+"""A simulated project: the product's own model, order and audit stream, with answers that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from feedback.errors import EvaluationError
+from feedback.policy.schema import Sampling
+from feedback.project.splits import Draws
+from ml_backend.label_config import Control
+from ml_backend.models import Model, Recipe
+from sampling.ordering import order
+from sampling.pool import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What a model knew after so many answers."""
+
+    strategy: str
+    seed: int
+    answers: tuple[int, ...]  # training answers at each look, ascending
+    accuracy: tuple[float, ...]  # on the audit stream, [0, 1]
+
+    @property
+    def area(self) -> float:
+        """The mean accuracy over the answers given, by the trapezoid rule: 1 is perfect from the first look on."""
+        if len(self.answers) < 2:
+            return self.accuracy[0]
+        width = self.answers[-1] - self.answers[0]
+        return float(np.trapezoid(self.accuracy, self.answers)) / width
+
+
+def simulate(
+    recipe: Recipe,
+    control: Control,
+    data: Sequence[Mapping[str, Any]],
+    truth: Sequence[str],
+    *,
+    strategy: str,
+    random_share: float = 0.1,
+    seed: int,
+    start: int = 20,
+    batch: int = 20,
+    budget: int = 200,
+    share: float = 0.25,
+) -> Curve:
+    """Ask in the order of `strategy` ("random": by chance alone) until `budget` answers; audit rows teach nothing.
+
+    Strategies with one seed start from the same random answers and are judged on the same audit rows, so that
+    their difference is the order's alone. Raises EvaluationError when there is too little data for the budget.
+    """
+    draws = Draws(f"replay-{seed}", "replay", share)
+    roles = draws.roles([draws.unit(one) for one in data])
+    audit = [row for row, role in enumerate(roles) if role != "train"]
+    pool = [row for row, role in enumerate(roles) if role == "train"]
+    if not audit or len(pool) < budget or not 2 <= start <= budget:
+        raise EvaluationError(f"{len(data)} tasks are too few for {budget} answers and an audit stream.")
+    asked = [int(row) for row in np.random.default_rng(seed).permutation(pool)[:start]]
+    answers, accuracy = [], []
+    while True:
+        model = recipe.fit(
+            [data[row] for row in asked], [truth[row] for row in asked], field=control.field, weights=None, seed=seed
+        )
+        answers.append(len(asked))
+        accuracy.append(_accuracy(model, [data[row] for row in audit], [truth[row] for row in audit]))
+        if len(asked) >= budget:
+            return Curve(strategy, seed, tuple(answers), tuple(accuracy))
+        taken = set(asked)
+        rest = [row for row in pool if row not in taken]
+        proba = model.predict_proba([data[row] for row in rest])
+        near = Sampling(strategy=strategy).looks_at_distances
+        chosen = order(
+            Pool(tuple(rest), proba, np.zeros(len(rest)), model.vectors([data[row] for row in rest]) if near else None),
+            strategy="margin" if strategy == "random" else strategy,
+            random_share=1.0 if strategy == "random" else random_share,
+            seed=seed * 10_000 + len(asked),
+            size=min(batch, budget - len(asked)),
+        )
+        asked += chosen.ids
+
+
+def _accuracy(model: Model, data: Sequence[Mapping[str, Any]], truth: Sequence[str]) -> float:
+    best = np.nan_to_num(model.predict_proba(data), nan=-1.0).argmax(axis=1)
+    return float(np.mean([model.classes[place] == label for place, label in zip(best, truth, strict=True)]))

@@ -1,0 +1,275 @@
+"""Everything that votes on labels say: agreement, consensus by each method, and how good each person is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from feedback import agreement, consensus
+from feedback.agreement import (
+    alpha,
+    brennan_prediger,
+    cohen,
+    conger,
+    fleiss,
+    gwet,
+    icc,
+    percent,
+)
+from feedback.agreement.coefficient import Coefficient
+from feedback.agreement.verdict import read
+from feedback.agreement.vote_patterns import patterns
+from feedback.annotators.reliability import Reliability, against_gold, against_others
+from feedback.consensus import Consensus, auto, calibration_error
+from feedback.consensus.confidence_calibration import learn_trust, log_odds
+from feedback.consensus.model_selection import METHODS, prefer_proven, tried
+from feedback.errors import VotesError
+from feedback.reports.agreement_breakdowns import labels_of, pairs_of
+from feedback.votes import Floats, Ints, Named, Votes
+
+_DRAWS = 20  # of gold for calibration: one draw of 50 is off by several points
+_FEW_GOLD = 5  # gold answers of one person below which the others judge instead
+_MOST_RATINGS = 20_000_000  # cells of an items × people table
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One consensus method against gold; None without gold."""
+
+    method: str
+    accuracy: float | None = None
+    ece: float | None = None  # expected calibration error of its confidence
+    error: float | None = None  # mean distance from gold, for numbers and regions
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What `hitl agree` shows; `plain` makes it JSON."""
+
+    agreement: Mapping[str, Coefficient]
+    verdict: str
+    open_first: tuple[Hashable, ...]  # the tasks on which people differ most
+    consensus: Mapping[str, Scored]
+    annotators: tuple[Mapping[str, Any], ...]
+    notes: tuple[str, ...]
+    pairs: tuple[Mapping[str, Any], ...] = ()  # who agrees with whom
+    by_label: Mapping[str, Coefficient] = field(default_factory=dict)
+    by_month: Mapping[str, Coefficient] = field(default_factory=dict)  # of a project
+    by_segment: Mapping[str, Coefficient] = field(default_factory=dict)  # of a project, by a field of its tasks
+    suggestions: tuple[Mapping[str, Any], ...] = ()  # answers that people and model together doubt, the surest first
+
+    def plain(self) -> dict[str, Any]:
+        """JSON-able; what is undefined is null."""
+        return {
+            "agreement": {name: plain_figure(figure) for name, figure in self.agreement.items()},
+            "verdict": self.verdict,
+            "open_first": list(self.open_first),
+            "consensus": {name: _plain_score(one) for name, one in self.consensus.items()},
+            "annotators": list(self.annotators),
+            "notes": list(self.notes),
+            "pairs": list(self.pairs),
+            "by_label": {name: plain_figure(figure) for name, figure in self.by_label.items()},
+            "by_month": {name: plain_figure(figure) for name, figure in self.by_month.items()},
+            "by_segment": {name: plain_figure(figure) for name, figure in self.by_segment.items()},
+            "suggestions": list(self.suggestions),
+        }
+
+
+def analyse(
+    named: Named,
+    *,
+    ordered: bool = False,
+    gold: Mapping[Hashable, Hashable] | None = None,
+    calibrate_gold: int = 0,
+    drawn: bool = True,
+    notes: Sequence[str] = (),
+    seed: int = 0,
+) -> Analysis:
+    """Analyse votes on labels; `ordered` says that the labels are numbers whose order means something (ratings).
+
+    With `gold`, every consensus is judged on it; with `calibrate_gold` N, on what N drawn gold answers leave, after
+    calibration with them: the mean of 20 draws. `drawn` says that the tasks were drawn at random.
+    """
+    votes = named.votes
+    known, told = known_labels(named, gold) if gold is not None else (None, [])
+    choice = auto(votes, seed=seed)
+    fits = {name: fit for name in METHODS if (fit := choice.fits.get(name) or tried(name, votes)) is not None}
+    others = {name: tried(name, votes, method=consensus.method(name)) for name in consensus.plugged_in()}
+    fits |= {name: fit for name, fit in others.items() if fit is not None}
+    figures = _ordered_figures(named) if ordered else _label_figures(votes)
+    reading = read(votes, named.labels, figure=figures["alpha"], drawn=drawn)
+    judge = _Judge(votes, known, calibrate_gold, seed)
+    best = judge.score(choice.consensus, choose=lambda given: prefer_proven(choice, given).consensus)
+    return Analysis(
+        figures,
+        str(reading),
+        tuple(named.tasks[task] for task in reading.open_first),
+        {"auto": replace(best, reason=choice.reason), **{name: judge.score(fit) for name, fit in fits.items()}},
+        tuple(_plain_person(named, one) for one in _people(votes, fits.get("hierarchical"), known)),
+        (*notes, *told),
+        pairs=pairs_of(named),
+        by_label=labels_of(named),
+    )
+
+
+def known_labels(named: Named, gold: Mapping[Hashable, Hashable]) -> tuple[Ints, list[str]]:
+    """Gold answers as codes by task, -1 where unknown, and what was odd; an answer nobody gave gets a code of its own.
+
+    Raises VotesError where no gold answer belongs to a task with votes.
+    """
+    label = {name: code for code, name in enumerate(named.labels)}
+    known = np.full(len(named.tasks), -1)
+    unseen = 0
+    for code, task in enumerate(named.tasks):
+        if task in gold:
+            answer = label.get(gold[task], len(label))  # beyond all labels: nobody can be right
+            unseen += answer == len(label)
+            known[code] = answer
+    found = int((known >= 0).sum())
+    if not found:
+        raise VotesError(
+            "no gold answer belongs to a task with votes.", hint="The task columns of both files must hold equal ids."
+        )
+    notes = []
+    if found < len(gold):
+        notes.append(f"{len(gold) - found} gold answers are for tasks without votes")
+    if unseen:
+        notes.append(f"{unseen} gold answers are labels that nobody gave")
+    return known, notes
+
+
+def plain_figure(figure: Coefficient) -> dict[str, Any]:
+    """A coefficient as JSON: value, low, high, items, pairs, and a note where it is undefined."""
+    plain: dict[str, Any] = {
+        "value": number(figure.value),
+        "low": number(figure.low),
+        "high": number(figure.high),
+        "se": number(figure.se),
+        "items": figure.items,
+        "pairs": figure.pairs,
+    }
+    return plain | {"note": figure.note} if figure.note else plain
+
+
+def number(value: float | None) -> float | None:
+    """A number for JSON, which knows no NaN."""
+    return None if value is None or math.isnan(value) else round(float(value), 6)
+
+
+class _Judge:
+    """Scores one consensus after the other on the same gold and the same draws of it."""
+
+    def __init__(self, votes: Votes, known: Ints | None, calibrate: int, seed: int) -> None:
+        self._votes, self._known, self._calibrate = votes, known, calibrate
+        if known is None:
+            if calibrate:
+                raise VotesError("calibration needs gold answers.", hint="Give --gold, or leave --calibrate-gold out.")
+            return
+        self._gold = np.flatnonzero(known >= 0)
+        if calibrate and len(self._gold) <= calibrate:
+            raise VotesError(
+                f"{len(self._gold)} gold answers belong to tasks with votes; {calibrate} for calibration leave none.",
+                hint="Use a smaller --calibrate-gold.",
+            )
+        self._draws = [np.random.default_rng([seed, draw]).permutation(self._gold) for draw in range(_DRAWS)]
+
+    def score(self, fit: Consensus, *, choose: Callable[[Ints], Consensus] | None = None) -> Scored:
+        """Accuracy and calibration error; `choose` may pick another consensus by the drawn gold answers."""
+        if self._known is None:
+            return Scored(fit.method)
+        if not self._calibrate:
+            right = fit.labels[self._gold] == self._known[self._gold]
+            sure = fit.proba[self._gold, fit.labels[self._gold]]
+            return Scored(fit.method, float(right.mean()), calibration_error(sure, right))
+        odds: dict[str, Floats] = {}
+        results = []
+        for order in self._draws:
+            drawn, rest = order[: self._calibrate], order[self._calibrate :]
+            given = np.full_like(self._known, -1)
+            given[drawn] = self._known[drawn]
+            used = choose(given) if choose else fit
+            if used.method not in odds:
+                odds[used.method] = log_odds(used, self._votes)
+            right = used.labels == self._known
+            trust = learn_trust(odds[used.method][drawn], right[drawn])
+            sure = np.maximum(trust.confidence(odds[used.method][rest]), 1.0 / used.proba.shape[1])
+            results.append((float(right[rest].mean()), calibration_error(sure, right[rest])))
+        accuracy, ece = np.mean(results, axis=0)
+        return Scored(fit.method, float(accuracy), float(ece))
+
+
+def _label_figures(votes: Votes) -> dict[str, Coefficient]:
+    table = patterns(votes)
+    return {
+        "percent": percent(table),
+        "alpha": alpha(table),
+        "ac1": gwet(table),
+        "fleiss": fleiss(table),
+        "cohen": cohen(votes),
+        "conger": conger(votes),
+        "brennan_prediger": brennan_prediger(table),
+        **{name: agreement.measure(name)(votes) for name in agreement.plugged_in()},
+    }
+
+
+def _ordered_figures(named: Named) -> dict[str, Coefficient]:
+    votes, values = named.votes, np.array([float(str(label)) for label in named.labels])
+    table = patterns(votes)
+    figures = {
+        "percent": percent(table),
+        "alpha": alpha(table, level="ordinal", values=values),
+        "alpha_interval": alpha(table, level="interval", values=values),
+        "ac2": gwet(table, weighting="quadratic", values=values),
+        "cohen": cohen(votes, weighting="quadratic", values=values),
+    }
+    if ratings := ratings_table(votes, values):
+        figures["icc"] = icc(ratings[0])
+    return figures
+
+
+def ratings_table(votes: Votes, values: Floats) -> tuple[Floats] | None:
+    """The numbers as (items, people), NaN where missing; None where one person rated, or the table would be huge."""
+    people, column = np.unique(votes.people, return_inverse=True)
+    if len(people) < 2 or votes.n_tasks * len(people) > _MOST_RATINGS:
+        return None
+    table = np.full((votes.n_tasks, len(people)), np.nan)
+    table[votes.tasks, column] = values[votes.labels]
+    return (table,)
+
+
+def _people(votes: Votes, fit: Consensus | None, known: Ints | None) -> tuple[Reliability, ...]:
+    """Gold judges those who answered enough of it, the others judge the rest."""
+    by_others = against_others(votes, fit=fit) if fit is not None else ()
+    if known is None:
+        return by_others
+    by_gold = {one.person: one for one in against_gold(votes, known) if one.compared >= _FEW_GOLD}
+    return tuple(by_gold.get(one.person, one) for one in by_others) if by_others else tuple(by_gold.values())
+
+
+def _plain_person(named: Named, one: Reliability) -> dict[str, Any]:
+    return {
+        "worker": named.people[one.person],
+        "votes": one.votes,
+        "compared": one.compared,
+        "against": one.against,
+        "accuracy": number(one.accuracy.value),
+        "low": number(one.accuracy.low),
+        "high": number(one.accuracy.high),
+        "labels": {
+            str(label): {"accuracy": number(own.value), "low": number(own.low), "high": number(own.high)}
+            for label, own in zip(named.labels, one.by_label, strict=True)
+            if not math.isnan(own.value)
+        },
+    }
+
+
+def _plain_score(one: Scored) -> dict[str, Any]:
+    plain: dict[str, Any] = {"method": one.method, "accuracy": number(one.accuracy), "ece": number(one.ece)}
+    if one.error is not None:
+        plain["error"] = number(one.error)
+    return plain | {"reason": one.reason} if one.reason else plain

@@ -1,0 +1,74 @@
+"""Rooms: the review project of each tier, and the copies of cases that stand in it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
+
+from feedback.labelling_platform.interface import Rooms
+from feedback.project.review_project_records import known_rooms
+from feedback.project.snapshot import Scene
+from feedback.review.review_task_content import review_config
+from feedback.store import CaseRow, ProjectRow, Store
+from feedback.store.log import events
+from ml_backend.errors import LabelStudioError
+
+_REFUSED, _AWAY = 400, 500  # statuses between are Label Studio's "no"
+
+
+def room_of(store: Store, rooms: Rooms, scene: Scene, tier: str, notes: list[str]) -> str:
+    """Give a tier's review project, made or put in step only where something changed since the last look.
+
+    One that may have no webhook is polled all the same; `notes` hears why, and the next look tries again.
+    """
+    project = scene.project.id
+    config = review_config(scene.config, tier, scene.policy)
+    digest = hashlib.sha256(f"{config} {rooms.listens}".encode()).hexdigest()[:16]
+    last = known_rooms(store, project).get(tier)
+    if last is not None and last["config"] == digest:
+        return str(last["room"])
+    title = f"{scene.policy.tiers[tier].title or tier} · {scene.project.title or project}"
+    made = rooms.room(
+        known=str(last["room"]) if last else "",
+        marker=f"[hitl:{project}:{tier}]",
+        title=title,
+        label_config=config,
+        description=f"Review of project {project}, tier {tier}; made and kept in step by hitl.",
+    )
+    row = store.project(made) or ProjectRow(made)
+    # reason: first, so that what the webhook brings is known to be for the source project's turn
+    store.save_project(replace(row, title=title, label_config=config, source=project))
+    try:
+        rooms.listen(made)
+    except LabelStudioError as error:
+        if error.status is None or not _REFUSED <= error.status < _AWAY:
+            raise
+        digest = ""
+        notes.append(f"review project {made} has no webhook and is only polled: {error}")
+    store.record(project, "room", {"tier": tier, "room": made, "config": digest})
+    return made
+
+
+def clear(
+    store: Store,
+    rooms: Rooms,
+    room: str,
+    live: Iterable[CaseRow],
+    *,
+    kept: Collection[int] = (),
+    may_write: Callable[[], bool],
+) -> int:
+    """Remove the open copies that no case stands behind any more: decided, moved on, or put in twice by a kill.
+
+    `kept` are honeypots.
+    """
+    expected = {case.review_task for case in live if case.review_project == room} | set(kept)
+    extra = [row.id for row in store.task_rows(room, only_open=True) if row.id not in expected]
+    for task in extra:
+        if not may_write():
+            break
+        if store.annotations(room, task=task) or not rooms.take_out(room, task):
+            continue  # somebody has answered it: it is part of the trail
+        store.append(events.gone_tasks(room, [task], source="own"), want=None)
+    return len(extra)

@@ -1,0 +1,143 @@
+"""Right and wrong: the model held against people by label, and each reviewer against what others say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from feedback.review.case_context import words
+from feedback.review.honeypots import ROUND as HONEYPOT
+from feedback.stats import Interval
+from feedback.stats.intervals import wilson
+from feedback.store import CaseRow, LookRow, OverrideRow, Vote
+
+_LONGEST_LOOK_S = 3600.0  # a longer lead time is a tab left open over lunch
+_HOUR_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Errors:
+    """How often the model was wrong about one label, held against what people decided."""
+
+    label: str
+    false_positive: Interval  # share of answers that were not this label on which the model said it
+    false_negative: Interval  # share of answers that were this label on which the model said another
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewer:
+    """One reviewer held against others: of the same panel, of the tier above, or a second look."""
+
+    person: int
+    looks: int
+    refused: int
+    compared: int
+    accuracy: Interval  # share of compared answers that the others gave, too
+    an_hour: float | None
+
+
+def model_errors(rows: Iterable[OverrideRow], *, blind: bool | None = None) -> list[Errors]:
+    """False positives and negatives of the model by label, one row a human answer; newest answers of a task win.
+
+    `blind=True` keeps only answers of people who saw nothing: what is shown pulls people to itself.
+    """
+    newest: dict[int, OverrideRow] = {}
+    for row in sorted(rows, key=lambda row: (row.at_s, row.annotation)):
+        if row.shown is not None and blind in (None, row.blind):
+            newest[row.task] = row
+    pairs = [(words(row.shown), words(row.said)) for row in newest.values()]
+    return [_errors(label, pairs) for label in sorted({label for pair in pairs for label in pair})]
+
+
+def _errors(label: str, pairs: Sequence[tuple[str, str]]) -> Errors:
+    others = [said for said, right in pairs if right != label]
+    own = [said for said, right in pairs if right == label]
+    return Errors(
+        label,
+        wilson(sum(said == label for said in others), len(others)),
+        wilson(sum(said != label for said in own), len(own)),
+    )
+
+
+def reviewers(
+    cases: Sequence[CaseRow], looks: Sequence[LookRow], *, of: Sequence[LookRow] | None = None
+) -> list[Reviewer]:
+    """Each reviewer against the final answer that others alone would have given; those who most surely err first.
+
+    Leave-one-out: a final answer counts as a comparison only where somebody else's look gave it, so that nobody's own
+    vote confirms itself. A honeypot always compares. `of` are the looks to be judged, where not all: those of one tier.
+    """
+    judged = looks if of is None else of
+    of_case = {case.id: case for case in cases}
+    by_case: dict[int, list[LookRow]] = {}
+    for look in looks:
+        by_case.setdefault(look.case, []).append(look)
+    found: list[Reviewer] = []
+    for person in sorted({look.person for look in judged if look.person is not None}):
+        mine = [look for look in judged if look.person == person]
+        right = compared = 0
+        for look in mine:
+            case = of_case.get(look.case)
+            if look.round == HONEYPOT and case is not None:
+                compared += 1
+                right += look.answer == case.answer
+                continue
+            if not look.counted or look.answer is None or case is None or case.answer is None:
+                continue
+            others = [one for one in by_case[look.case] if one.person != person and one.counted]
+            if any(one.answer == case.answer for one in others) or _differ(others, look):
+                compared += 1
+                right += look.answer == case.answer
+        refused = sum(bool(look.refused) for look in mine)
+        found.append(Reviewer(person, len(mine), refused, compared, wilson(right, compared), an_hour(leads(mine))))
+    return sorted(found, key=lambda one: (one.accuracy.high, one.person))
+
+
+def as_looks(votes: Iterable[Vote], cases: Sequence[CaseRow], first_tier: str) -> list[LookRow]:
+    """Votes in the source project as looks of the first tier, so that all tiers are measured alike."""
+    of_task = {case.task: case for case in cases}
+    return [
+        LookRow(
+            review_project=case.project,
+            annotation=vote.annotation,
+            case=case.id,
+            round=1,
+            tier=first_tier,
+            entered_s=case.opened_s,
+            person=vote.person,
+            verdict="answer",
+            answer=vote.answer,
+            reason="",
+            comment="",
+            feedback={},
+            shown=None,
+            seen="",
+            at_s=vote.at_s,
+            lead_time_s=vote.lead_time_s,
+            counted=True,
+            refused="",
+        )
+        for vote in votes
+        if (case := of_task.get(vote.task)) is not None
+    ]
+
+
+def _differ(others: Sequence[LookRow], look: LookRow) -> bool:
+    """Whether others agree among themselves on another answer than this look."""
+    answers = {one.answer for one in others if one.answer is not None}
+    return len(answers) == 1 and look.answer not in answers and len(others) > 1
+
+
+def leads(looks: Iterable[LookRow]) -> list[float]:
+    """Seconds that each look took, as far as somebody was at it."""
+    return [look.lead_time_s for look in looks if look.lead_time_s and look.lead_time_s <= _LONGEST_LOOK_S]
+
+
+def lead(look: LookRow, usual_s: float) -> float:
+    """Seconds that a look took, or takes usually."""
+    return look.lead_time_s if look.lead_time_s and look.lead_time_s <= _LONGEST_LOOK_S else usual_s
+
+
+def an_hour(times_s: Sequence[float]) -> float | None:
+    """Looks that one hour of work yields; None where none was timed."""
+    return _HOUR_S * len(times_s) / sum(times_s) if times_s else None

@@ -1,0 +1,168 @@
+"""Routing: who looks at which task, decided by the policy's rules, recorded, and open to replay."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from feedback.errors import PolicyError
+from feedback.policy import Policy
+from feedback.policy.decision import Outcome, Router, lookup
+from feedback.policy.explain import Clause, clauses
+from feedback.policy.rules import Rule
+from feedback.project.indicators import recorded
+from feedback.project.snapshot import Scene
+from feedback.project.task_routes import Routes, routes_of
+from feedback.routing.rule_inputs import Facts, gather
+from feedback.store import Decision, Standing, Store
+from feedback.store.log.events import canonical_json
+from feedback.store.repositories.policies import keep_policy, policy_of_hash
+from feedback.training.committee import Committee
+from feedback.training.explanations import opinion
+from feedback.training.prediction_cache import Guesses
+from ml_backend.errors import BackendError
+from ml_backend.records import with_known
+from ml_backend.registry import Bundle
+
+
+def route(
+    store: Store,
+    scene: Scene,
+    settled: frozenset[int],
+    champion: Bundle | None,
+    guesses: Guesses,
+    committee: Committee,
+    *,
+    now_s: float,
+) -> Routes:
+    """Decide about every task that is not settled, and about those that somebody signalled; record what changed.
+
+    One row a task and epoch (model, policy), another only where its outcome or its data changed. Without rules
+    nothing is decided and nothing is recorded: every task is asked in the first tier.
+    """
+    if not scene.policy.routing:
+        return Routes()
+    router = Router(scene.policy)
+    project = scene.project.id
+    heard = store.newest_signals(project)
+    tasks = [task for task in scene.tasks if task not in settled or task in heard]
+    facts = gather(
+        scene,
+        tasks,
+        champion=champion,
+        guesses=guesses,
+        committee=committee if "model.disagreement" in router.fields else None,
+        skips=store.skips(project),
+        heard=heard,
+        now_s=now_s,
+    )
+    outcomes = router.all(facts.table)
+    known = store.standing(project)
+    model = champion.version if champion else ""
+    new = changed(tasks, outcomes, facts, known, store.contents(project), scene.policy, model=model, now_s=now_s)
+    if new:
+        keep_policy(store, project, scene.policy)  # first: a decision without its policy could not be replayed
+        store.decide(project, new)
+    standing = {task: one for task, (one, _content) in known.items()}
+    standing.update((one.task, one.standing) for one in new)
+    return routes_of(standing, first_tier=scene.policy.first_tier)
+
+
+def changed(
+    tasks: Sequence[int],
+    outcomes: Sequence[Outcome],
+    facts: Facts,
+    known: Mapping[int, tuple[Standing, str]],
+    contents: Mapping[int, str],
+    policy: Policy,
+    *,
+    model: str,
+    now_s: float,
+) -> list[Decision]:
+    """Give the decisions that differ from those that stand."""
+    policy_hash = policy.hash
+    stands: dict[int, Standing] = {}  # one record for all tasks of one outcome: they are the router's own objects
+    new: list[Decision] = []
+    for row, (task, outcome) in enumerate(zip(tasks, outcomes, strict=True)):
+        standing = stands.get(id(outcome))
+        if standing is None:
+            standing = stands[id(outcome)] = _standing(outcome, policy_hash, model)
+        if known.get(task) == (standing, contents.get(task)):
+            continue
+        # named anew: a webhook may have changed the stored data since these were read
+        content = hashlib.sha256(canonical_json(facts.data(row))).hexdigest()
+        if known.get(task) != (standing, content):
+            new.append(Decision(task, now_s, content, standing, facts.inputs(row)))
+    return new
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """Why a task went where it went: the decision, and the same decision made once more."""
+
+    decision: Decision
+    rule: Rule | None  # None where the policy is not stored any more
+    same: bool | None  # whether the replay decides the same; None where it cannot be replayed
+    note: str  # why not
+    clauses: tuple[tuple[str, tuple[Clause, ...]], ...] = ()  # each rule up to the one that decided
+    opinion: Mapping[str, Any] = field(default_factory=dict)  # what the model said then, and what spoke for it
+
+
+def why(store: Store, project: str, decision: Decision, *, load: Callable[[bytes, str], Bundle] | None = None) -> Why:
+    """Replay a decision from its recorded inputs, its task's data as they were, and its policy as it was.
+
+    With `load`, which builds a stored model, also say what spoke for the model's answer.
+    """
+    try:
+        policy = policy_of_hash(store, project, decision.standing.policy)
+    except PolicyError as error:
+        return Why(decision, None, None, str(error))
+    rule = next((one for one in policy.routing if one.id == decision.standing.rule), None)
+    data = store.data_of(project, decision.task, decision.content)
+    if data is None:
+        return Why(decision, rule, None, "the task's data were erased")
+    get = lookup(decision.inputs, data)
+    again = Router(policy).one(get)
+    same = _standing(again, decision.standing.policy, decision.standing.model) == decision.standing
+    held = []
+    for one, condition in zip(policy.routing, policy.conditions(), strict=True):
+        held.append((one.id, tuple(clauses(condition, policy, get)) if one.when else ()))
+        if one.id == again.rule:
+            break
+    note = "" if same else f"the replay says {again.rule} → {again.to}"
+    return Why(decision, rule, same, note, tuple(held), _opinion(store, project, decision, policy, data, load))
+
+
+def _opinion(
+    store: Store,
+    project: str,
+    decision: Decision,
+    policy: Policy,
+    data: Mapping[str, Any],
+    load: Callable[[bytes, str], Bundle] | None,
+) -> Mapping[str, Any]:
+    """Ask the model of then about the data of then, with what was known of them then."""
+    if load is None or not decision.standing.model:
+        return {}
+    try:
+        artefact = store.registry.artefact(project, decision.standing.model)
+        bundle = load(artefact.data, artefact.digest)
+    except BackendError as error:
+        return {"model": decision.standing.model, "note": f"not known: {error}"}
+    known = recorded(store, project, policy).known(decision.task, data, at_s=decision.at_s)
+    return opinion(bundle, with_known(data, known))
+
+
+def _standing(outcome: Outcome, policy: str, model: str) -> Standing:
+    return Standing(
+        rule=outcome.rule,
+        outcome=outcome.to,
+        policy=policy,
+        model=model,
+        refused=outcome.refused,
+        priority=outcome.priority,
+        queue=outcome.queue,
+        overlap=outcome.overlap,
+    )

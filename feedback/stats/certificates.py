@@ -1,0 +1,216 @@
+"""The certificate of a threshold: with this confidence, no more than max_error of what it accepts is wrong.
+
+Two constructions, each over a fixed grid of coverages taken from tune rows. `monitored` may be looked at after every
+row; `scheduled` pays for each look and for each threshold. An epoch is one model, calibrator and policy: the promise
+holds per epoch, and counting starts anew with the next one. A skipped or overdue audit task counts as an error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from feedback.stats.e_processes import rate_below
+from feedback.stats.errors import EvidenceError, share
+from feedback.stats.intervals import upper_bound
+from feedback.stats.results import Bools, Floats
+
+COVERAGES = tuple(np.linspace(0.3, 1.0, 10).round(4).tolist())  # from .3: fewer rows hardly save anybody work
+_GROWTH = 1.25  # a scheduled look needs a quarter more rows than the one before
+_ENDLESS = 10_000_000  # rows nobody will ever label
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """Certify rows of one epoch: what the model said of itself, and whether people found it wrong."""
+
+    confidence: Floats  # (n,) calibrated, [0, 1]
+    wrong: Bools  # (n,)
+
+    def __post_init__(self) -> None:
+        confidence, wrong = np.asarray(self.confidence, dtype=np.float64), np.asarray(self.wrong)
+        if confidence.ndim != 1 or confidence.shape != wrong.shape:
+            raise EvidenceError(f"confidence has shape {confidence.shape}, wrong {wrong.shape}: one of each per row.")
+        if wrong.size and not np.isin(wrong, (0, 1)).all():
+            raise EvidenceError("wrong holds something else than true and false.")
+        if not ((confidence >= 0.0) & (confidence <= 1.0)).all():
+            raise EvidenceError("a confidence lies outside [0, 1].")
+        object.__setattr__(self, "confidence", confidence)
+        object.__setattr__(self, "wrong", wrong.astype(np.bool_))
+
+    def accepted(self, threshold: float) -> tuple[int, int]:
+        """How many rows the threshold accepts, and how many of them are wrong."""
+        mask = self.confidence >= threshold
+        return int(mask.sum()), int(self.wrong[mask].sum())
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What may be accepted without a person, or why nothing may."""
+
+    threshold: float | None  # accept where confidence >= threshold; None: nothing is certified
+    coverage: float  # share of the certify rows that it accepts; 0 without a threshold
+    accepted: int  # rows behind it: of the threshold, or of the strictest one where none is certified
+    errors: int
+    max_error: float
+    confidence: float
+    rows: int  # all certify rows, accepted or not
+    missing: int  # error-free accepted rows until the strictest threshold passes; 0 with a certificate
+    looked: bool  # False: too few new rows for a scheduled look; it does not count as one
+    reason: str
+
+
+def thresholds(confidence: ArrayLike, coverages: Sequence[float] = COVERAGES) -> tuple[float, ...]:
+    """The grid to certify, from the confidences of tune rows: strictest first, one per coverage, equal ones once.
+
+    >>> thresholds([0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0], coverages=(0.25, 0.5, 1.0))
+    (0.99, 0.9, 0.0)
+    """
+    rows = np.sort(np.asarray(confidence, dtype=np.float64))[::-1]
+    if not rows.size or list(coverages) != sorted(set(coverages)) or not 0.0 < coverages[0] <= coverages[-1] <= 1.0:
+        raise EvidenceError("thresholds need tune rows, and coverages that rise within (0, 1].")
+    # everything is accepted at coverage 1, tasks below the worst tune row as well
+    grid = [0.0 if c == 1.0 else float(rows[max(0, math.ceil(c * rows.size - 1e-9) - 1)]) for c in coverages]
+    return tuple(dict.fromkeys(grid))
+
+
+def monitored(
+    judged: Judged,
+    grid: Sequence[float],
+    *,
+    max_error: float,
+    confidence: float = 0.95,
+    people_error: float | None = None,
+) -> Certificate:
+    """The certificate that may be looked at after every row (construction S1).
+
+    Accepts thresholds from the strictest on while the e-value against "errors >= max_error" is 1 / (1 - confidence)
+    or more, and stops at the first failure: a certificate is false at any time of its epoch with probability at most
+    1 - confidence. `people_error` is how often people disagree with themselves; below it nothing can be certified.
+
+    >>> clean = Judged(np.full(224, 0.99), np.zeros(224, dtype=bool))
+    >>> monitored(clean, (0.9,), max_error=0.02).threshold
+    0.9
+    """
+    _levels(max_error, confidence, grid)
+    wanted = 1.0 / (1.0 - confidence)
+
+    def passes(n: int, k: int) -> bool:
+        return bool(rate_below(k, n, max_error) >= wanted)
+
+    best = None
+    for threshold in grid:
+        if not passes(*judged.accepted(threshold)):
+            break
+        best = threshold
+    strict_n, strict_k = judged.accepted(grid[0])
+    missing = 0 if best is not None else _missing(lambda more: passes(strict_n + more, strict_k))
+    return _certificate(judged, grid, best, missing, max_error, confidence, people_error)
+
+
+def scheduled(
+    judged: Judged,
+    grid: Sequence[float],
+    *,
+    looks: Sequence[int],
+    max_error: float,
+    confidence: float = 0.95,
+    people_error: float | None = None,
+) -> Certificate:
+    """The certificate of one more planned look (construction S2).
+
+    `looks` are the numbers of certify rows at the looks before this one, in this epoch; record `rows` where `looked`.
+    A look needs a quarter more rows than the one before, and enough of them to pass if none were wrong.
+    The Clopper-Pearson bound of each threshold is taken at (1 - confidence) / (grid size * l (l + 1)) for look l, and
+    the largest passing coverage wins.
+
+    >>> clean = Judged(np.full(297, 0.99), np.zeros(297, dtype=bool))
+    >>> scheduled(clean, tuple(np.linspace(0.9, 0.0, 10).tolist()), looks=(), max_error=0.02).threshold
+    0.0
+    """
+    _levels(max_error, confidence, grid)
+    rows = judged.confidence.size
+    counts = [judged.accepted(threshold) for threshold in grid]
+
+    def passes(look: int, n: int, k: int) -> bool:
+        alpha = (1.0 - confidence) / len(grid) / (look * (look + 1))
+        return n > 0 and upper_bound(k, n, alpha=alpha) <= max_error
+
+    def missing(look: int, due: int) -> int:
+        """Rows accepted by every threshold, none of them wrong, if the next look is taken after exactly that many."""
+        return _missing(lambda more: rows + more >= due and any(passes(look, n + more, k) for n, k in counts))
+
+    look, due = len(looks) + 1, math.ceil(_GROWTH * looks[-1]) if looks else 0
+    # a look that must fail whatever people found is none: the errors have no part in this test
+    if rows < due or not any(passes(look, n, 0) for n, _ in counts):
+        return _certificate(judged, grid, None, missing(look, due), max_error, confidence, people_error, looked=False)
+    passing = [threshold for threshold, (n, k) in zip(grid, counts, strict=True) if passes(look, n, k)]
+    if passing:
+        return _certificate(judged, grid, passing[-1], 0, max_error, confidence, people_error)
+    still = missing(look + 1, math.ceil(_GROWTH * rows))
+    return _certificate(judged, grid, None, still, max_error, confidence, people_error)
+
+
+def error_free_rows(max_error: float, *, alpha: float) -> int:
+    """How many accepted rows without an error one look at one threshold needs at level alpha.
+
+    >>> error_free_rows(0.02, alpha=0.05), error_free_rows(0.02, alpha=0.05 / 10)
+    (149, 263)
+    """
+    return math.ceil(math.log(share(alpha, "alpha")) / math.log1p(-share(max_error, "max_error")) - 1e-9)
+
+
+def _missing(passes: Callable[[int], bool]) -> int:
+    """The least number of rows that passes: doubled until it does, then halved."""
+    high = 1
+    while not passes(high):
+        high *= 2
+        if high > _ENDLESS:
+            return _ENDLESS
+    low = high // 2  # fails, or is zero
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if passes(middle) else (middle, high)
+    return high
+
+
+def _certificate(
+    judged: Judged,
+    grid: Sequence[float],
+    best: float | None,
+    missing: int,
+    max_error: float,
+    confidence: float,
+    people_error: float | None,
+    *,
+    looked: bool = True,
+) -> Certificate:
+    rows = judged.confidence.size
+    n, k = judged.accepted(grid[0] if best is None else best)
+    promise = f"{max_error:.1%} wrong at {confidence:.0%} confidence"
+    if people_error is not None and max_error < people_error:
+        best, missing = None, 0
+        reason = f"cannot certify below people's own disagreement of {people_error:.1%}"
+    elif best is not None:
+        reason = f"at most {promise}: {k} wrong of {n} accepted rows"
+    elif missing >= _ENDLESS:
+        reason = f"cannot certify at most {promise}: {k} of {n} of the surest rows are wrong"
+    else:
+        audits = math.ceil(missing / (n / rows)) if n else missing
+        reason = (
+            f"cannot certify at most {promise}: {missing} more error-free accepted rows (about {audits} audit tasks); "
+            f"now {k} wrong of {n}"
+        )
+    coverage = n / rows if best is not None and rows else 0.0
+    return Certificate(best, coverage, n, k, max_error, confidence, rows, missing, looked, reason)
+
+
+def _levels(max_error: float, confidence: float, grid: Sequence[float]) -> None:
+    share(max_error, "max_error")
+    share(confidence, "confidence")
+    if not grid or list(grid) != sorted(set(grid), reverse=True):
+        raise EvidenceError("the grid of thresholds must fall, strictest first.")

@@ -1,0 +1,1 @@
+"""The database: engine, drivers, group commit, prepared statements and backups."""

@@ -1,0 +1,129 @@
+"""Backups of an SQLite store: put back only when it is whole, nobody uses the place, and nobody forgotten returns."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from feedback.errors import FeedbackError, StoreError
+from feedback.store.database.drivers import make_private
+from feedback.store.log.inbox import inbox_url
+
+if TYPE_CHECKING:
+    from feedback.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was put back, and what stood there before."""
+
+    events: int
+    kept: Path | None  # the database that was replaced
+    forgotten: int | None  # things that were forgotten after the backup, and now again; None: nobody can say which
+
+
+def restore(
+    backup: Path,
+    target: Path,
+    *,
+    open_one: Callable[[str], Store],
+    forget: Callable[[Store, str, int], object] = lambda store, project, person: store.forget(project, person=person),
+) -> Restored:
+    """Put a backup in the place of a store; what stood there is kept beside it under another name.
+
+    StoreError, with nothing changed, where the backup is broken or a process still has the store open. A sweep of every
+    project is wanted: Label Studio knows what happened since. `forget` takes a person out of a project, wherever that
+    reaches.
+    """
+    if not backup.is_file():
+        raise StoreError(f"there is no file {backup}.", hint="Give a file that `hitl backup` wrote.")
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    part = target.with_name(target.name + ".restoring")
+    _remove(part)
+    try:
+        make_private(part)
+        shutil.copyfile(backup, part)
+        with closing(_opened(part, open_one)) as store:  # brings an older backup to our revision
+            found = store.verify()
+            if (found["chain"], found["projection"]) != ("ok", "ok"):
+                raise StoreError(f"the backup is not whole: {found['chain']}, {found['projection']}.")
+            again = _forget_again(target, store, open_one, forget) if target.exists() else 0
+            for row in store.projects():
+                store.want(row.id, "sweep")
+        kept = _aside(target) if target.exists() else None
+        part.replace(target)
+        _sync(target.parent)
+    finally:
+        _remove(part)
+    return Restored(int(found["events"]), kept, again)
+
+
+def _opened(path: Path, open_one: Callable[[str], Store]) -> Store:
+    try:
+        return open_one(f"sqlite:///{path.absolute()}")
+    except FeedbackError as error:
+        raise StoreError(f"{path.name} is no store: {error}", hint="Give a file that `hitl backup` wrote.") from error
+
+
+def _forget_again(
+    target: Path, store: Store, open_one: Callable[[str], Store], forget: Callable[[Store, str, int], object]
+) -> int | None:
+    """Who was forgotten since the backup must not come back with it."""
+    try:
+        with closing(open_one(f"sqlite:///{target.absolute()}")) as replaced:
+            wanted = set(replaced.forgotten()) - set(store.forgotten())
+            people = set(replaced.forgotten_people()) - set(store.forgotten_people())
+    except FeedbackError:
+        return None  # the store that is replaced cannot be read; that may be why it is
+    for project, person in sorted(people):  # first: what they wrote leads to the copies that tell it
+        forget(store, project, person)
+    for project, entity, number, until in sorted(wanted):
+        task, annotation = (number, None) if entity == "task" else (None, number)
+        store.forget(project, task=task, annotation=annotation, until=until)
+    return len(wanted)
+
+
+def _aside(target: Path) -> Path:
+    """Give the replaced store another name, once nobody has it open; the old one is its own until another takes it."""
+    with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(target, timeout=1.0)) as connection:
+        try:
+            connection.execute("PRAGMA journal_mode=DELETE")  # needs the file for itself, and empties the -wal into it
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+                raise StoreError(
+                    f"{target} is in use.", hint="Stop `hitl serve`, web and worker, then restore again."
+                ) from error
+            raise
+    kept = target.with_name(f"{target.name}.before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+    for ending in ("-wal", "-shm"):  # left only where the file could not be opened
+        rest = target.with_name(target.name + ending)
+        if rest.exists():
+            rest.replace(kept.with_name(kept.name + ending))
+    try:
+        os.link(target, kept)  # whoever is killed here leaves a store, the one or the other
+    except OSError:  # not every file system can
+        target.replace(kept)
+    return kept
+
+
+def _remove(path: Path) -> None:
+    inbox = Path(inbox_url(f"sqlite:///{path.absolute()}").removeprefix("sqlite:///"))  # opening a store makes one
+    for one in (path, inbox):
+        for ending in ("", "-wal", "-shm"):
+            one.with_name(one.name + ending).unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    """Make the new name itself durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

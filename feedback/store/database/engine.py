@@ -1,0 +1,281 @@
+"""The database behind the store: how it is opened, read and written, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Select, Table, text
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from feedback.errors import StoreError
+from feedback.store.database.drivers import Durability, make_private, open_engine, parse, told_sqlite, writer
+from feedback.store.database.prepared_statements import Prepared
+
+WAIT_S = 30.0  # for the write lock; longer than any honest transaction but a rebuild
+_CHUNK = 500  # keys in one IN list
+_AT_ONCE = 1000  # rows in memory; a project may have a million
+_LOCK_SPACE = 0x48_49_54_4C  # "HITL": the first key of our PostgreSQL advisory locks
+
+
+class Database:
+    """One database. `read` gives a snapshot, `write` one durable transaction; inside a write both join it.
+
+    Made after a fork, never before: connections cannot be shared by processes.
+    """
+
+    def __init__(
+        self, url: str, *, clock: Callable[[], float], durability: Durability = "full", wait_s: float = WAIT_S
+    ) -> None:
+        parsed = parse(url)
+        self.sqlite = parsed.get_backend_name() == "sqlite"
+        self.clock = clock
+        self.path = Path(parsed.database or "") if self.sqlite else None
+        self.engine = open_engine(parsed, durability=durability, wait_s=wait_s)
+        self._kept: Connection | None = None  # the writer of SQLite
+        self._wait_s = wait_s
+        self._gate = threading.Lock()
+        self._mine = threading.local()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent snapshot; inside a write of this thread, what that write sees."""
+        if (joined := self._joined) is not None:
+            yield joined
+            return
+        with told(), self.engine.connect() as connection:
+            if not self.sqlite:
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            with connection.begin():
+                yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction, durable when the block ends and undone when it raises; nested ones join the outer."""
+        if (joined := self._joined) is not None:
+            yield joined
+            return
+        with self._turn(), told(), self._writer() as connection, connection.begin():
+            self._mine.connection, self._mine.locks = connection, set[str]()
+            try:
+                yield connection
+            finally:
+                self._mine.connection = None
+
+    @contextmanager
+    def _writer(self) -> Iterator[Connection]:
+        """A connection to write through; on SQLite, where a process has one writer at a time, always the same one."""
+        if not self.sqlite:
+            with self.engine.connect() as connection:
+                yield connection
+            return
+        if self._kept is None:
+            self._kept = writer(self.engine)
+        try:
+            yield self._kept
+        except BaseException as error:
+            self._let_go(error)
+            raise
+
+    def _let_go(self, error: BaseException) -> None:
+        """Open the next writer anew, and every connection where the file could not be written: SQLite keeps one that
+        it opened read-only so. A writer waits for nothing, so it never goes on as a reader.
+        """
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.invalidate()
+            kept.close()
+        if _sqlite_code(error) in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR):
+            self.engine.dispose()
+
+    @property
+    def writing(self) -> bool:
+        """Whether this thread is inside a write."""
+        return self._joined is not None
+
+    def lock(self, connection: Connection, name: str) -> None:
+        """Make writers of one name wait for each other until the transaction ends; SQLite has one writer anyway."""
+        if not self.sqlite and name not in self._mine.locks:
+            self._mine.locks.add(name)
+            call = text("SELECT pg_advisory_xact_lock(:space, hashtext(:name))")
+            connection.execute(call, {"space": _LOCK_SPACE, "name": name})
+
+    @contextmanager
+    def together(self, connection: Connection) -> Iterator[None]:
+        """Send the statements of a block to PostgreSQL without waiting for each; none may look at a result."""
+        if self.sqlite:
+            yield
+            return
+        from psycopg import Error  # reason: the driver is optional
+
+        raw: Any = connection.connection.driver_connection
+        try:
+            with raw.pipeline():
+                yield
+        except Error as error:  # of an earlier statement than the one that SQLAlchemy was at
+            raise StoreError(f"the database refused: {_first_line(error)}") from error
+
+    def upsert(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows, or replace those with the same primary key."""
+        _upsert(table, self.sqlite).many(connection, rows)
+
+    def add(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert the rows whose primary key is not there yet."""
+        _addition(table, self.sqlite).many(connection, rows)
+
+    def files(self) -> list[Path]:
+        """The files of a SQLite database, those that come and go included; [] for a server's."""
+        path = self.path and self.path.resolve()
+        return [path.with_name(path.name + ending) for ending in ("", "-wal", "-shm")] if path else []
+
+    def size(self) -> int:
+        """Give the bytes that the database takes."""
+        if self.sqlite:
+            return sum(file.stat().st_size for file in self.files() if file.exists())
+        with self.read() as connection:
+            return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
+
+    def backup(self, path: Path, *, beside: Database) -> None:
+        """Copy a SQLite database while it is in use; the copy is whole and on disk, or not there at all.
+
+        Nobody but its owner may read it. StoreError where it would take the place of a file of this database, or of the
+        one `beside`.
+        """
+        if self.path is None:
+            raise StoreError(
+                "only SQLite is copied here.", hint="PostgreSQL has pg_dump; docs/operations.md shows how."
+            )
+        if any(path.resolve() in one.files() for one in (self, beside)):
+            raise StoreError(f"{path} is the store itself, which is in use.", hint="Give another file.")
+        part = path.with_name(path.name + ".part")
+        part.unlink(missing_ok=True)
+        make_private(part)
+        with told_sqlite(), closing(sqlite3.connect(self.path)) as source, closing(sqlite3.connect(part)) as target:
+            source.backup(target)
+            target.execute("PRAGMA journal_mode=DELETE")  # one file, that can be carried
+            if (found := target.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
+                raise StoreError(f"the copy is not whole: {found}")
+        part.replace(path)
+
+    def leave_no_trace(self, *, rewrite: bool = False) -> None:
+        """Move SQLite's write-ahead log, which still holds what was deleted, into the file; or write all of it anew."""
+        if not self.sqlite:
+            return
+        with self._turn(), told(), self._writer() as connection:
+            raw: Any = connection.connection.driver_connection
+            raw.execute(f"PRAGMA busy_timeout={int(self._wait_s * 1000)}")
+            if rewrite:
+                raw.execute("VACUUM")
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            raw.execute("PRAGMA busy_timeout=0")
+            raw.execute("PRAGMA secure_delete=OFF")
+
+    def close(self) -> None:
+        """Give all connections back."""
+        with self._turn():
+            if self._kept is not None:
+                self._kept.close()
+                self._kept = None
+        self.engine.dispose()
+
+    @property
+    def _joined(self) -> Connection | None:
+        joined: Connection | None = getattr(self._mine, "connection", None)
+        return joined
+
+    def _turn(self) -> AbstractContextManager[None]:
+        """Threads of this process queue here, so that SQLite's lock is fought for by processes only."""
+        return self._queue() if self.sqlite else nullcontext()
+
+    @contextmanager
+    def _queue(self) -> Iterator[None]:
+        if not self._gate.acquire(timeout=self._wait_s):
+            raise StoreError(f"the database was busy for {self._wait_s:.0f} s in this process.")
+        try:
+            yield
+        finally:
+            self._gate.release()
+
+
+def stream(connection: Connection, query: Select[Any]) -> Iterator[Any]:
+    """Read rows a thousand at a time; the cursor is closed when the iterator is, read to its end or not."""
+    with connection.execute(query.execution_options(yield_per=_AT_ONCE)) as rows:
+        yield from rows
+
+
+@cache
+def _upsert(table: Table, sqlite: bool) -> Prepared:  # noqa: FBT001  # the key of a cache
+    statement = _insert(table, sqlite)
+    keys = [column.name for column in table.primary_key]
+    changes = {column.name: statement.excluded[column.name] for column in table.columns if column.name not in keys}
+    return Prepared(statement.on_conflict_do_update(index_elements=keys, set_=changes))
+
+
+@cache
+def _addition(table: Table, sqlite: bool) -> Prepared:  # noqa: FBT001  # the same
+    return Prepared(_insert(table, sqlite).on_conflict_do_nothing())
+
+
+def _insert(table: Table, sqlite: bool) -> Any:  # noqa: FBT001  # the same
+    return sqlite_insert(table) if sqlite else postgresql_insert(table)
+
+
+def chunks(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Cut keys into lists that a database takes in one IN."""
+    for start in range(0, len(keys), _CHUNK):
+        yield keys[start : start + _CHUNK]
+
+
+def dumps(value: Any) -> bytes:
+    """Write a row's JSON column, keys sorted."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError as error:
+        raise StoreError(f"this cannot be kept as JSON: {error}.") from error
+
+
+def plain(value: str) -> str:
+    """A text that every database takes: PostgreSQL refuses NUL, UTF-8 refuses lone surrogates.
+
+    >>> plain("a\\x00b")
+    'a\\ufffdb'
+    """
+    return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn a database's errors into a StoreError of one line, without parameters: those may be private."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise StoreError(f"the database refused: {_first_line(error.orig)}") from error
+    except sqlite3.Error as error:  # of a prepared statement
+        raise StoreError(f"the database refused: {_first_line(error)}") from error
+    except SQLAlchemyError as error:
+        raise StoreError(f"the database failed: {type(error).__name__}") from error
+
+
+def _first_line(error: object) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:200]
+
+
+def lost_connection(error: BaseException) -> bool:
+    """Whether the server went away under a statement, so that trying once more may help."""
+    cause = error.__cause__
+    return isinstance(cause, DBAPIError) and cause.connection_invalidated
+
+
+def _sqlite_code(error: BaseException) -> int:
+    """SQLite's own number of a failure, without its details; 0 where it was none of SQLite's."""
+    cause: Any = error.__cause__ if isinstance(error, StoreError) else error
+    return int(getattr(getattr(cause, "orig", cause), "sqlite_errorcode", 0) or 0) & 0xFF

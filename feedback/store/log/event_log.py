@@ -1,0 +1,293 @@
+"""The log: append-only, idempotent on its natural key, chained by hash; its projections change in the same commit."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, and_, bindparam, select
+
+from feedback.errors import StoreError
+from feedback.store.database.engine import Database, chunks, lost_connection
+from feedback.store.database.group_commit import GroupCommit
+from feedback.store.database.prepared_statements import Prepared
+from feedback.store.log.events import Event, canonical_json
+from feedback.store.log.id_reuse import set_aside
+from feedback.store.log.lifetimes import Seen
+from feedback.store.log.projections import ProjectState, covers, shows
+from feedback.store.log.projector import Projector, State
+from feedback.store.rows import Appended, Batch
+from feedback.store.tables import main_tables
+
+GENESIS = "0" * 64  # the hash before the first event of a project
+_SALT_BYTES = 16  # with it, a hash in the chain tells nothing of an erased payload
+_LINKED = (
+    "project",
+    "seq",
+    "entity",
+    "entity_id",
+    "version",
+    "action",
+    "source",
+    "seen_s",
+    "received_s",
+    "payload_hash",
+)
+
+_told, _kept = main_tables.event.c, main_tables.payload.c
+_KNOWN = Prepared(
+    select(_told.entity, _told.entity_id, _told.version, _told.action, _told.seq, _kept.body)
+    .outerjoin_from(
+        main_tables.event, main_tables.payload, and_(_kept.project == _told.project, _kept.seq == _told.seq)
+    )
+    .where(
+        _told.project == bindparam("project"),
+        _told.entity.in_(bindparam("entities", expanding=True)),
+        _told.entity_id.in_(bindparam("ids", expanding=True)),
+    )
+)
+_INSERT_EVENTS, _INSERT_PAYLOADS = Prepared(main_tables.event.insert()), Prepared(main_tables.payload.insert())
+
+Known = list[tuple[int, Mapping[str, Any] | None]]  # the stored bodies of one natural key, by number; None: erased
+
+
+class Log:
+    """Appends events. `on_change` is called, inside the commit, for each project in which something changed."""
+
+    def __init__(self, database: Database, *, on_change: Callable[[Connection, str, str], None]) -> None:
+        self._database = database
+        self._on_change = on_change
+        self._groups: dict[str, GroupCommit[Batch, Appended]] = {}
+        self._lock = threading.Lock()
+
+    def append(self, events: Iterable[Event], *, want: str | None = None) -> Appended:
+        """Store the events that are new; returns once they are durable. Any order, any number of times."""
+        batch = Batch(tuple(events), want)
+        if not batch.events:
+            return Appended(0, 0)
+        if self._database.writing:  # the caller's own transaction commits them
+            return self.fold([batch])[0]
+        projects = {event.project for event in batch.events}
+        return self._group(next(iter(projects)) if len(projects) == 1 else "").submit(batch)
+
+    def fold(self, batches: Sequence[Batch]) -> Sequence[Appended]:
+        """Append several batches at once, in a transaction of their own or in the caller's."""
+        now_s = self._database.clock()
+        results = [Appended(0, 0) for _ in batches]
+        projects = sorted({event.project for batch in batches for event in batch.events})
+        with self._database.write() as connection:
+            for project in projects:  # sorted, so that two hosts never wait for each other
+                appending = _Appending(self._database, connection, project)
+                parts = [[event for event in batch.events if event.project == project] for batch in batches]
+                appending.read([event for part in parts for event in part])
+                taken = [
+                    appending.take(part, now_s if batch.received_s is None else batch.received_s)
+                    for batch, part in zip(batches, parts, strict=True)
+                ]
+                appending.write()
+                results = [_sum(result, got) for result, got in zip(results, taken, strict=True)]
+                wants = {batch.want for batch, got in zip(batches, taken, strict=True) if got.changed}
+                if any(got.replaced for got in taken):  # what else was deleted then shows only where all is compared
+                    wants.add("sweep")
+                for kind in sorted(want for want in wants if want):
+                    self._on_change(connection, project, kind)
+        return results
+
+    def _group(self, project: str) -> GroupCommit[Batch, Appended]:
+        """Who is committed together: on SQLite, which has one writer, everybody; on PostgreSQL those of one project."""
+        name = "" if self._database.sqlite else project
+        with self._lock:
+            if name not in self._groups:
+                self._groups[name] = GroupCommit(self._commit, enter=lambda: self._entered(name))
+            return self._groups[name]
+
+    @contextmanager
+    def _entered(self, project: str) -> Iterator[None]:
+        """A transaction that has waited for the writers of other processes already."""
+        with self._database.write() as connection:
+            if project:
+                self._database.lock(connection, f"chain {project}")
+            yield
+
+    def _commit(self, batches: Sequence[Batch]) -> Sequence[Appended]:
+        try:
+            return self.fold(batches)
+        except StoreError as error:
+            if not lost_connection(error):
+                raise
+        return self.fold(batches)  # idempotent: had the first try been committed, these are duplicates
+
+
+class _Appending:
+    """One project's part of one commit."""
+
+    def __init__(self, database: Database, connection: Connection, project: str) -> None:
+        self._database, self._connection, self._project = database, connection, project
+        self._received_s = 0.0  # of the batch that is being taken
+        self._projector = Projector(database, connection, project)
+        self._known: dict[tuple[str, int, str, str], Known] = {}
+        self._events: list[dict[str, Any]] = []
+        self._payloads: list[dict[str, Any]] = []
+        self._contents: dict[tuple[int, str], dict[str, Any]] = {}
+        self._passed: set[int] = set()  # task numbers that are another's now
+        self._seq, self._hash = 0, GENESIS
+
+    def read(self, events: Sequence[Event]) -> None:
+        """Take the lock of this project's chain and read what these events meet."""
+        self._database.lock(self._connection, f"chain {self._project}")
+        self._projector.load(events)
+        if self._projector.head is not None:
+            self._seq, self._hash = self._projector.head
+        else:
+            self._database.add(self._connection, main_tables.project, [_settings(self._project)])
+        self._read_known(events)
+
+    def take(self, events: Sequence[Event], received_s: float) -> Appended:
+        """Decide on each event of one batch: new, or known already."""
+        self._received_s = received_s
+        new = duplicates = changed = replaced = 0
+        for given in events:
+            state = self._projector.state(given)
+            if _says_nothing(given, state):
+                duplicates += 1
+                continue
+            event = self._dated(given, state)
+            body = orjson.loads(event.canonical)
+            known = self._known.setdefault(event.key, [])
+            if _is_known(event, body, state, known, named=bool(given.version)):
+                duplicates += 1
+                continue
+            new += not known
+            duplicates += bool(known)  # another body of a version that was reported before
+            number = self._chain(event)
+            seen = Seen(
+                number, event.entity_id, event.version, event.action, event.seen_s, body, received_s=self._received_s
+            )
+            known.append((seen.seq, body))
+            if isinstance(state, ProjectState):
+                changed += self._projector.fold(state, seen)
+                continue
+            before, gone = state.created_at, state.gone
+            changed += self._projector.fold(state, seen)
+            if before and state.created_at not in ("", before):
+                replaced += not gone
+                if event.entity == "task":
+                    self._passed.add(event.entity_id)
+        return Appended(new, duplicates, changed, replaced)
+
+    def write(self) -> None:
+        """Write the log, then what it projects to."""
+        if not self._events:
+            return
+        self._projector.settle()
+        with self._database.together(self._connection):
+            _INSERT_EVENTS.many(self._connection, self._events)
+            _INSERT_PAYLOADS.many(self._connection, self._payloads)
+            self._database.add(self._connection, main_tables.content, list(self._contents.values()))
+            head = {"project": self._project, "seq": self._seq, "hash": self._hash}
+            self._database.upsert(self._connection, main_tables.chain, [head])
+            self._projector.write()
+        set_aside(self._connection, self._project, self._passed)  # reads what it sets aside, so not together
+
+    def _dated(self, event: Event, state: State) -> Event:
+        """Write into an event what is known only now; a rebuild then comes to the same.
+
+        A deletion says neither when it happened nor to which of the things that had the number one after another: it
+        ends the one that is known, and is later than every look at it that came before. A webhook tells no version of
+        a project: there the order of arrival is the order, whatever the clock does.
+        """
+        if not isinstance(state, ProjectState):
+            if event.action == "saved":
+                return event
+            ended_s = max(event.seen_s, self._received_s, state.alive_s)
+            return replace(event, version=state.ends(event.version, self._received_s), seen_s=ended_s)
+        if event.action != "saved" or event.version:
+            return event
+        moment = datetime.fromtimestamp(self._received_s, UTC)
+        if state.version:
+            moment = max(moment, datetime.fromisoformat(state.version) + timedelta(microseconds=1))
+        return replace(event, version=moment.isoformat())
+
+    def _chain(self, event: Event) -> int:
+        """Add one link; gives its number."""
+        self._seq += 1
+        salt = os.urandom(_SALT_BYTES)
+        row = {
+            "project": self._project,
+            "seq": self._seq,
+            "entity": event.entity,
+            "entity_id": event.entity_id,
+            "version": event.version,
+            "action": event.action,
+            "source": event.source,
+            "seen_s": event.seen_s,
+            "received_s": self._received_s,
+            "payload_hash": payload_hash(salt, event.canonical),
+        }
+        self._hash = link(self._hash, row)
+        self._events.append({**row, "hash": self._hash})
+        self._payloads.append({"project": self._project, "seq": self._seq, "salt": salt, "body": event.canonical})
+        if event.content:
+            name = hashlib.sha256(event.content).hexdigest()
+            row = {"project": self._project, "task": event.entity_id, "hash": name, "data": event.content}
+            self._contents[event.entity_id, name] = row
+        return self._seq
+
+    def _read_known(self, events: Sequence[Event]) -> None:
+        """Read the stored bodies of these natural keys; mostly there are none."""
+        entities = {event.entity for event in events}
+        for part in chunks(sorted({event.entity_id for event in events})):
+            wanted = {"project": self._project, "entities": list(entities), "ids": part}
+            for row in _KNOWN.rows(self._connection, wanted):
+                key = (row["entity"], row["entity_id"], row["version"], row["action"])
+                body = None if row["body"] is None else orjson.loads(row["body"])
+                self._known.setdefault(key, []).append((row["seq"], body))
+
+
+def link(previous: str, row: Mapping[str, Any]) -> str:
+    """Hash an event's row together with the hash before it."""
+    return hashlib.sha256(canonical_json([previous, *(row[name] for name in _LINKED)])).hexdigest()
+
+
+def payload_hash(salt: bytes, body: bytes) -> str:
+    """What the chain keeps of a body: without the salt, nobody can try bodies against it."""
+    return hashlib.sha256(salt + body).hexdigest()
+
+
+def _says_nothing(event: Event, state: State) -> bool:
+    """Whether a project is described as it was before, which every webhook does."""
+    if not isinstance(state, ProjectState) or event.action != "saved" or not state.seq:
+        return False
+    return all(event.body.get(name) == getattr(state, name) for name in ("title", "label_config"))
+
+
+def _is_known(event: Event, body: Mapping[str, Any], state: State, known: Known, *, named: bool) -> bool:
+    """Whether an event says nothing that is not stored; `named`: a deletion that came with the life that it ended."""
+    if isinstance(state, ProjectState):
+        return bool(known)
+    news = state.is_news(event.action, event.version, event.seen_s, body, named=named)
+    if news is not None:
+        return not news
+    if not any(covers(one, body) for _, one in known):
+        return False
+    if event.version != state.version or event.seen_s <= state.seen_s:
+        return True
+    # A later API read of the version that stands: an older face of it shown again is news, and so is what it lacks now.
+    return any(seq == state.seq and shows(one, body) for seq, one in known)
+
+
+def _sum(a: Appended, b: Appended) -> Appended:
+    return Appended(a.new + b.new, a.duplicates + b.duplicates, a.changed + b.changed, a.replaced + b.replaced)
+
+
+def _settings(project: str) -> dict[str, Any]:
+    """The settings of a project that nobody has connected yet."""
+    empty = {"control": "", "connected": False, "paused": False, "overlap": 1}
+    return {"id": project, **empty, "bots": "[]", "snapshot": "{}", "options": "{}", "source": ""}

@@ -1,0 +1,222 @@
+"""Events: what Label Studio told us, one version of one thing each, in a form that is the same whoever told it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+import orjson
+
+from feedback.errors import EventError
+from ml_backend.errors import BodyError
+from ml_backend.labelstudio.parsing import Intake, utc
+from ml_backend.records import Annotation, Task
+
+Entity = Literal["annotation", "task", "project"]
+Action = Literal["saved", "deleted", "forgotten"]
+Source = Literal["webhook", "poll", "sweep", "own"]
+
+_ENTITIES = ("annotation", "task", "project")
+_ACTIONS = ("saved", "deleted", "forgotten")
+_SOURCES = ("webhook", "poll", "sweep", "own")
+_BIGGEST_ID = 2**63 - 1  # what a database integer holds
+_ID_FIELDS = ("task", "person", "parent_prediction")
+_SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
+_LONGEST_PROJECT = 80
+_CONTENT = tuple(one.name for one in fields(Annotation) if one.name not in ("id", "project", "updated_at"))
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One version of one thing, as somebody saw it; checked here, once.
+
+    The natural key is (project, entity, entity_id, version, action): webhook and poll of one version are one event.
+    A number may pass to another thing once its own is deleted; `created_at` tells them apart, and is the version of a
+    deletion where whoever tells it knows what was deleted.
+    `seen_s` is the time of an API read, 0 for a webhook: Label Studio changes a few fields (is_labeled, overlap,
+    ground_truth) without moving updated_at, and then the last look is the truth.
+
+    >>> Event("1", "annotation", 5, "2026-01-01T00:00:00Z", "deleted", "webhook").version
+    '2026-01-01T00:00:00.000000Z'
+    """
+
+    project: str
+    entity: Entity
+    entity_id: int
+    version: str  # updated_at in UTC, of one fixed width; of a deletion created_at; "" where that is unknown
+    action: Action
+    source: Source
+    body: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    seen_s: float = 0.0
+    content: bytes = field(default=b"", repr=False, compare=False)  # a task's data as canonical JSON, kept apart
+    canonical: bytes = field(init=False, repr=False, compare=False)  # the body as canonical JSON
+
+    def __post_init__(self) -> None:
+        where = f"{self.entity} {self.entity_id}"
+        if not isinstance(self.project, str) or not 0 < len(self.project) <= _LONGEST_PROJECT:
+            raise EventError(f"{where} names no project.")
+        if self.entity not in _ENTITIES or self.action not in _ACTIONS or self.source not in _SOURCES:
+            raise EventError(f"no event is {self.entity}/{self.action} from {self.source}.")
+        if not _is_id(self.entity_id):
+            raise EventError(f"{self.entity} has an id that is no positive integer.")
+        if not math.isfinite(self.seen_s):
+            raise EventError(f"{where} was seen at {self.seen_s}; wanted seconds.")
+        for name in _ID_FIELDS:
+            value = self.body.get(name)
+            if value is not None and not _is_id(value):
+                raise EventError(f"{where} has a {name} that is no positive integer.")
+        object.__setattr__(self, "version", canonical_time(self.version))
+        object.__setattr__(self, "canonical", canonical_json(self.body))
+
+    @property
+    def key(self) -> tuple[str, int, str, str]:
+        """The natural key inside a project."""
+        return (self.entity, self.entity_id, self.version, self.action)
+
+
+def from_intake(
+    intake: Intake, source: Source = "webhook", *, seen_s: float = 0.0, unread: list[str] | None = None
+) -> list[Event]:
+    """Give the events of one webhook body; what cannot be stored is left out, its neighbours are not.
+
+    Why it was left out goes to `unread`.
+
+    >>> from ml_backend.labelstudio.parsing import Gone
+    >>> [event.action for event in from_intake(Intake("X", "1", gone=(Gone("task", 7),)))]
+    ['deleted']
+    """
+    if not intake.project:
+        return []
+    project, found = intake.project, list[Event]()
+    for task in intake.tasks:
+        found += _kept(unread, of_one_task, task, source, project=project, seen_s=seen_s)
+    for annotation in intake.annotations:
+        found += _kept(unread, of_annotation, annotation, source, project=project, seen_s=seen_s)
+    for gone in intake.gone:
+        found += _kept(unread, Event, project, gone.entity, gone.id, "", "deleted", source)
+    if intake.label_config is not None and not any(gone.entity == "project" for gone in intake.gone):
+        found += _kept(unread, of_project, project, intake.title or "", intake.label_config, source)
+    return found
+
+
+def of_task(
+    task: Task,
+    annotations: Iterable[Annotation],
+    *,
+    source: Source = "poll",
+    seen_s: float = 0.0,
+    unread: list[str] | None = None,
+) -> list[Event]:
+    """Give the events of a task and the annotations that it has, as an API read gives them; reasons go to `unread`."""
+    found = _kept(unread, of_one_task, task, source, project=task.project, seen_s=seen_s)
+    for annotation in annotations:
+        project = annotation.project or task.project
+        found += _kept(unread, of_annotation, annotation, source, project=project, seen_s=seen_s)
+    return found
+
+
+def of_one_task(task: Task, source: Source, *, project: str = "", seen_s: float = 0.0) -> Event:
+    """Give the event of a task alone. Its data are stored once for each content, not once for each version."""
+    try:
+        content = canonical_json(task.data)
+    except EventError as error:
+        raise EventError(f"task {task.id}: {error}") from error
+    body = {
+        "content": hashlib.sha256(content).hexdigest(),
+        "created_at": canonical_time(task.created_at) or None,
+        "is_labeled": task.is_labeled,
+        "overlap": task.overlap,
+    }
+    return Event(
+        project or task.project, "task", task.id, task.updated_at, "saved", source, body, seen_s, content=content
+    )
+
+
+def of_annotation(one: Annotation, source: Source, *, project: str = "", seen_s: float = 0.0) -> Event:
+    """Give the event of one annotation version; a result that no JSON can hold is replaced by the reason."""
+    body = {name: getattr(one, name) for name in _CONTENT}
+    body["created_at"] = canonical_time(one.created_at) or None
+    try:
+        canonical_json(body)
+    except EventError as error:
+        body["result"] = str(error)  # no list: decoding names it as a problem
+    return Event(project or one.project, "annotation", one.id, one.updated_at, "saved", source, body, seen_s)
+
+
+def of_project(project: str, title: str, label_config: str, source: Source, *, version: str = "") -> Event:
+    """Give the event of a project's title and label config; without a version, the time of arrival orders it."""
+    if not project.isdecimal():
+        raise EventError(f"project {project!r} is no number.")
+    return Event(
+        project, "project", int(project), version, "saved", source, {"title": title, "label_config": label_config}
+    )
+
+
+def vanished(project: str, annotations: Iterable[int], *, source: Source = "sweep") -> list[Event]:
+    """Give deletions of annotations that an API read no longer showed (convert-to-draft sends no event).
+
+    A mapping to created_at, as known before that read, says which ones: what has a number since is another one.
+    """
+    return _gone(project, "annotation", annotations, source)
+
+
+def gone_tasks(project: str, tasks: Iterable[int], *, source: Source = "sweep") -> list[Event]:
+    """Give deletions of tasks that a full sweep no longer showed; a mapping to created_at says which ones."""
+    return _gone(project, "task", tasks, source)
+
+
+def gone_project(project: str, *, source: Source = "sweep") -> Event:
+    """Give the deletion of a project, which Label Studio sends no event for: its API answers 404."""
+    return Event(project, "project", int(project), "", "deleted", source)
+
+
+def canonical_time(text: str) -> str:
+    """Give a time in UTC and one fixed width, so that texts sort as times do; "" stays "".
+
+    >>> canonical_time("2026-01-01T02:00:00+02:00") == canonical_time("2026-01-01T00:00:00Z")
+    True
+    """
+    try:
+        return utc(text) if text else ""
+    except (BodyError, TypeError) as error:
+        raise EventError(f"updated_at {text!r:.60} is not a time.") from error
+
+
+def canonical_json(value: Any) -> bytes:
+    """Give the one JSON text of a value: equal values give equal bytes, whatever the order of keys.
+
+    >>> canonical_json({"b": 1, "a": "é"})
+    b'{"a":"\\xc3\\xa9","b":1}'
+    """
+    try:
+        return orjson.dumps(dict(value) if isinstance(value, Mapping) else value, option=_SORTED)
+    except TypeError:
+        pass  # an integer beyond 64 bits, a lone surrogate, or too deep for orjson
+    try:
+        text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+        return orjson.dumps(orjson.loads(text), option=_SORTED)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise EventError(f"a body cannot be written as JSON: {str(error)[:120]}.") from error
+
+
+def _gone(project: str, entity: Entity, numbers: Iterable[int], source: Source) -> list[Event]:
+    known = numbers if isinstance(numbers, Mapping) else dict.fromkeys(numbers, "")
+    return [Event(project, entity, one, known[one], "deleted", source) for one in sorted(known)]
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _BIGGEST_ID
+
+
+def _kept(unread: list[str] | None, make: Callable[..., Event], *args: Any, **options: Any) -> list[Event]:
+    """One event, or none where it cannot be stored: a hostile record costs only itself."""
+    try:
+        return [make(*args, **options)]
+    except EventError as error:
+        if unread is not None:
+            unread.append(str(error))
+        return []

@@ -1,0 +1,45 @@
+"""Setting aside: what we remember of a task whose number has passed to another one is not said of that one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import Connection, select
+
+from feedback.store.database.engine import chunks, dumps
+from feedback.store.tables import main_tables, routing_tables
+from feedback.store.tables.indicator_tables import indicator
+from feedback.store.tables.review_tables import override, review_case
+
+SET_ASIDE = "set aside"  # the kind of record that keeps which number a case had
+
+
+def set_aside(connection: Connection, project: str, tasks: Collection[int]) -> None:
+    """Keep cases, decisions and signals of former tasks under negative numbers, which Label Studio never gives.
+
+    For all that read them these are tasks that no longer exist. A case is numbered after itself: several tasks may have
+    had one number; a record keeps which, for who wants them forgotten. The new task is hidden from nobody yet.
+    """
+    for part in chunks(sorted(tasks)):
+        case = review_case.c
+        here = select(case.id, case.task, case.entered_s).where(case.project == project, case.task.in_(part))
+        former = [
+            {
+                "project": project,
+                "kind": SET_ASIDE,
+                "key": str(row.id),
+                "body": dumps({"task": row.task, "case": row.id}),
+                "at_s": row.entered_s,
+            }
+            for row in connection.execute(here)
+        ]
+        if former:
+            connection.execute(main_tables.record.insert(), former)
+        connection.execute(
+            review_case.update().where(case.project == project, case.task.in_(part)).values(task=-case.id)
+        )
+        for table in (routing_tables.decision, routing_tables.signal, override, indicator):
+            old = (table.c.project == project, table.c.task.in_(part))
+            connection.execute(table.update().where(*old).values(task=-table.c.task))
+        kept = routing_tables.kept_back
+        connection.execute(kept.delete().where(kept.c.project == project, kept.c.task.in_(part)))

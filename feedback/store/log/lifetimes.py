@@ -1,0 +1,142 @@
+"""Lives: Label Studio on SQLite gives a number again once its thing is deleted; which thing holds it now, and lives.
+
+A life is named by `created_at`. The newest life holds the number. A deletion ends the life that was known when it came,
+and every one before it; where none was known, all that were created until then. A later look through the API that
+shows a thing alive is stronger than its deletion. What was forgotten never comes back; a later life is another thing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from feedback.store.database.engine import plain
+from feedback.store.log.events import canonical_json, canonical_time
+
+BEYOND_VERSION = frozenset({"unique_id"})  # known to webhooks only: the REST API never shows it
+_OUTLIVES = ("id", "ended", "ended_s", "erased_to")  # what stays of a number whose thing was forgotten
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One event as the fold needs it."""
+
+    seq: int
+    entity_id: int
+    version: str  # updated_at; of a deletion: created_at of the life that it ended
+    action: str
+    seen_s: float
+    body: Mapping[str, Any] | None  # None: erased
+    received_s: float = 0.0
+    rank: str = field(init=False)  # decides between bodies of one version: how much they say, then their hash
+
+    def __post_init__(self) -> None:
+        body = {name: value for name, value in (self.body or {}).items() if name not in BEYOND_VERSION}
+        said = sum(value is not None for value in body.values())
+        object.__setattr__(self, "rank", f"{said:02d}{hashlib.sha256(canonical_json(body)).hexdigest()}")
+
+    @property
+    def until(self) -> str:
+        """Of a deletion: lives that were created until then have ended."""
+        return self.version or moment(self.received_s)  # logs of old name no life
+
+
+@dataclass(slots=True)
+class Life:
+    """What holds a number now; fields are columns of its row. A number that nothing holds is `gone`."""
+
+    id: int
+    seq: int = 0
+    seen_s: float = 0.0
+    version: str = ""
+    rank: str = ""
+    created_at: str = ""  # names the life; "" where nobody said
+    alive_s: float = 0.0  # when the API last showed this life
+    ended: str = ""  # lives that were created until then were deleted
+    ended_s: float = 0.0  # when that was known; no look at the API that had come before was later
+    erased_to: str = ""  # lives that were created until then were forgotten
+    gone: bool = False
+    erased: bool = False
+
+    def fold(self, seen: Seen) -> None:
+        """Take one event in; any order comes to the same."""
+        if seen.action == "forgotten":
+            self.erased_to = max(self.erased_to, seen.until)
+        if seen.action != "saved":
+            self.ended = max(self.ended, seen.until)
+            self.ended_s = max(self.ended_s, seen.seen_s or seen.received_s)
+        elif seen.body is not None:
+            self._saw(seen, seen.body)
+        self.erased = bool(self.erased_to) and self.created_at <= self.erased_to
+        if self.erased:
+            self._forget()
+        self.gone = self.erased or (bool(self.ended) and self.created_at <= self.ended and self.alive_s <= self.ended_s)
+
+    def is_news(self, action: str, version: str, seen_s: float, body: Mapping[str, Any], *, named: bool) -> bool | None:
+        """Whether an event changes which life holds the number, or whether it lives; None where that is not the point.
+
+        `named` says that a deletion came with the life that it ended; otherwise `version` is what was known of it.
+        """
+        if action == "saved":
+            created_at = born(body)
+            if self.erased_to and created_at <= self.erased_to:
+                return False  # forgotten is for ever: what Label Studio still shows of it is not taken back
+            return True if self.gone and created_at >= self.created_at and seen_s > self.ended_s else None
+        if action == "forgotten":
+            return not self.erased or version > self.erased_to
+        if self.gone:
+            return named and version > self.ended
+        return version >= self.created_at or version > self.ended
+
+    def ends(self, version: str, received_s: float) -> str:
+        """Name the life that a deletion ends: as told, or as known, or every one until now."""
+        return version or self.created_at or moment(received_s)
+
+    def _saw(self, seen: Seen, body: Mapping[str, Any]) -> None:
+        created_at = born(body)
+        if created_at < self.created_at or (self.erased_to and created_at <= self.erased_to):
+            return  # of a life before this one
+        if created_at > self.created_at:
+            self._begin()
+        self.alive_s = max(self.alive_s, seen.seen_s)
+        self._note(body)
+        newest = (self.created_at, self.version, self.seen_s, self.rank)
+        if (created_at, seen.version, seen.seen_s, seen.rank) > newest:
+            self.seq, self.seen_s, self.version, self.rank = seen.seq, seen.seen_s, seen.version, seen.rank
+            self.created_at = created_at
+            self._take(body)
+
+    def _begin(self) -> None:
+        """Another thing has the number: nothing of the one before is carried over."""
+        self.alive_s = 0.0
+
+    def _note(self, body: Mapping[str, Any]) -> None:
+        """Take in what any version of this life may tell, the newest or not."""
+
+    def _take(self, body: Mapping[str, Any]) -> None:
+        """Take in what the newest version of this life says."""
+
+    def _forget(self) -> None:
+        """A number whose thing was forgotten keeps nothing of it."""
+        blank = type(self)(self.id)
+        for one in fields(self):
+            if one.name not in _OUTLIVES:
+                setattr(self, one.name, getattr(blank, one.name))
+        self.gone = self.erased = True
+
+
+def born(body: Mapping[str, Any]) -> str:
+    """Which life a body is of."""
+    return plain(body.get("created_at") or "")
+
+
+def moment(seconds: float) -> str:
+    """A time in the one form in which texts sort as times do.
+
+    >>> moment(60.0)
+    '1970-01-01T00:01:00.000000Z'
+    """
+    return canonical_time(datetime.fromtimestamp(seconds, UTC).isoformat())

@@ -1,0 +1,237 @@
+"""Projections: what a series of events comes to; pure, and the same in whatever order they arrive.
+
+The newest life of a number wins, of it the newest version, and between two bodies of one version the last API read,
+then the richer body, then the larger hash. The store folds each event in as it comes; a rebuild folds the whole log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from feedback.store.database.engine import plain
+from feedback.store.log.events import canonical_json
+from feedback.store.log.lifetimes import BEYOND_VERSION, Life, Seen
+from ml_backend.codecs import decode_result
+from ml_backend.labelstudio.own_annotations import is_own
+
+# What depends on who told us and when: a webhook that was lost leaves it unknown, whatever is read later.
+_NEVER_COMPARED = {"project", "seq", "seen_s", "unique_id", "source", "first_at", "last_at"}
+_NEVER_COMPARED |= {"alive_s", "ended", "ended_s", "erased_to"}
+
+
+@dataclass(slots=True)
+class AnnotationState(Life):
+    """One annotation; its fields are the columns of its row."""
+
+    task: int | None = None
+    person: int | None = None
+    was_cancelled: bool = False
+    ground_truth: bool = False
+    lead_time_s: float | None = None
+    parent_prediction: int | None = None
+    unique_id: str | None = None
+    source: str = "person"
+    problems: str | None = None
+    body: Mapping[str, Any] | None = field(default=None, repr=False)  # of the event that won, where it is at hand
+    said: Mapping[str, str] = field(default_factory=dict, repr=False)  # what `settle` decodes from it, by control
+
+    def settle(self) -> None:
+        """Derive what a row says beyond its columns: needs the winning body where the annotation stands."""
+        self.said, reasons = ({}, ()) if self.gone or self.body is None else _decoded(self.body)
+        self.problems = canonical_json([plain(reason) for reason in reasons]).decode() if reasons else None
+
+    def votes(self) -> list[dict[str, Any]]:
+        """The rows of the table vote, by control; `settle` first. None for a skip or for what is gone."""
+        if self.person is None or self.task is None:
+            return []
+        shared = {
+            "annotation": self.id,
+            "task": self.task,
+            "person": self.person,
+            "version": self.version,
+            "created_at": self.created_at,
+            "at_s": epoch_s(self.version),
+            "lead_time_s": self.lead_time_s,
+            "shown": self.parent_prediction,
+            "source": self.source,
+        }
+        return [{**shared, "control": control, "answer": self.said[control]} for control in sorted(self.said)]
+
+    def standing(self) -> tuple[int, str] | None:
+        """Whose work this is and of which kind, while it stands."""
+        if self.gone or self.person is None or self.source != "person":
+            return None
+        return self.person, "skips" if self.was_cancelled else "answers"
+
+    def _begin(self) -> None:
+        self.alive_s = 0.0
+        self.unique_id = None
+
+    def _note(self, body: Mapping[str, Any]) -> None:
+        unique_id = body.get("unique_id")
+        if isinstance(unique_id, str):
+            self.unique_id = max(self.unique_id or "", plain(unique_id))
+        if is_own(self.unique_id):
+            self.source = "own"
+
+    def _take(self, body: Mapping[str, Any]) -> None:
+        self.body = body
+        self.task, self.person = body.get("task"), body.get("person")
+        self.was_cancelled, self.ground_truth = bool(body.get("was_cancelled")), bool(body.get("ground_truth"))
+        self.lead_time_s, self.parent_prediction = _seconds(body.get("lead_time_s")), body.get("parent_prediction")
+        self.source = "own" if is_own(self.unique_id) else "import" if body.get("imported") else "person"
+
+
+@dataclass(slots=True)
+class TaskState(Life):
+    """One task; its data stand in the table content."""
+
+    content: str = ""
+    is_labeled: bool = False
+    overlap: int = 1
+
+    def _take(self, body: Mapping[str, Any]) -> None:
+        self.content = str(body["content"])
+        self.is_labeled, self.overlap = bool(body.get("is_labeled")), _small(body.get("overlap"))
+
+
+@dataclass(slots=True)
+class ProjectState:
+    """A project's title and label config."""
+
+    seq: int = 0
+    seen_s: float = 0.0
+    version: str = ""
+    rank: str = ""
+    title: str = ""
+    label_config: str = ""
+    gone: bool = False
+
+    def fold(self, seen: Seen) -> None:
+        """Take one event in."""
+        if seen.action != "saved":
+            self.gone = True
+        elif seen.body is not None and (seen.version, seen.seen_s, seen.rank) > (self.version, self.seen_s, self.rank):
+            self.seq, self.seen_s, self.version, self.rank = seen.seq, seen.seen_s, seen.version, seen.rank
+            self.title = plain(str(seen.body.get("title") or ""))
+            self.label_config = plain(str(seen.body.get("label_config") or ""))
+
+
+@dataclass(slots=True)
+class PersonState:
+    """One person's work, counted."""
+
+    id: int
+    answers: int = 0
+    skips: int = 0
+    first_at: str = ""
+    last_at: str = ""
+
+
+class People:
+    """The persons of a project, counted up and down as annotations change."""
+
+    def __init__(self, states: Mapping[int, PersonState] | None = None) -> None:
+        self.states: dict[int, PersonState] = dict(states or {})
+
+    def saw(self, seen: Seen) -> None:
+        """Note when a person was at work; losing versions count too, so that order does not matter."""
+        person = (seen.body or {}).get("person")
+        if seen.action == "saved" and person is not None:
+            state = self._state(person)
+            state.first_at = min(state.first_at, seen.version) if state.first_at else seen.version
+            state.last_at = max(state.last_at, seen.version)
+
+    def moved(self, before: tuple[int, str] | None, after: tuple[int, str] | None) -> None:
+        """Count an annotation out of where it stood and into where it stands."""
+        if before == after:
+            return
+        for standing, step in ((before, -1), (after, 1)):
+            if standing is not None:
+                state = self._state(standing[0])
+                if standing[1] == "skips":
+                    state.skips += step
+                else:
+                    state.answers += step
+
+    def _state(self, person: int) -> PersonState:
+        return self.states.setdefault(person, PersonState(person))
+
+
+def columns(state: AnnotationState | TaskState | ProjectState | PersonState) -> dict[str, Any]:
+    """A state as the columns of its row."""
+    return {name: getattr(state, name) for name in _columns(type(state))}
+
+
+def covers(known: Mapping[str, Any] | None, body: Mapping[str, Any]) -> bool:
+    """Whether a known body says all that this one says; an erased one covers everything.
+
+    >>> covers({"a": 1, "b": 2}, {"a": 1, "b": None}), covers({"a": 1}, {"a": 2})
+    (True, False)
+    """
+    return known is None or all(value is None or known.get(name) == value for name, value in body.items())
+
+
+def shows(known: Mapping[str, Any] | None, body: Mapping[str, Any]) -> bool:
+    """Whether an API read that gave this body now would be no news: what it does not show is gone, as a person may be.
+
+    >>> shows({"person": 1, "unique_id": "u"}, {"person": 1, "unique_id": None}), shows({"person": 1}, {"person": None})
+    (True, False)
+    """
+    return known is None or all(
+        known.get(name) == value or (value is None and name in BEYOND_VERSION) for name, value in body.items()
+    )
+
+
+def compared(row: Mapping[str, Any]) -> bytes:
+    """A row as the projection hash sees it: what stands, without what depends on the order or the messenger.
+
+    >>> compared({"id": 1, "gone": True})
+    b''
+    """
+    if row.get("gone") or row.get("answers") == row.get("skips") == 0:
+        return b""
+    return orjson.dumps([[name, row[name]] for name in sorted(row) if name not in _NEVER_COMPARED]) + b"\n"
+
+
+def epoch_s(version: str) -> float:
+    """A canonical time as seconds since 1970; 0.0 for "".
+
+    >>> epoch_s("1970-01-01T00:01:00.000000Z")
+    60.0
+    """
+    return datetime.fromisoformat(version).timestamp() if version else 0.0
+
+
+def _decoded(body: Mapping[str, Any]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Answers by control, as key texts, and the reasons of what could not be read."""
+    if body.get("was_cancelled"):
+        return {}, ()
+    decoded = decode_result(body.get("result"))
+    answers = {plain(control): plain(answer.key) for control, answer in decoded.answers.items()}
+    return answers, decoded.problems
+
+
+def _columns(kind: type[AnnotationState | TaskState | ProjectState | PersonState]) -> tuple[str, ...]:
+    return _COLUMNS[kind]
+
+
+def _seconds(value: Any) -> float | None:
+    """A float always: 5 and 5.0 are one number to a database and two texts to a hash."""
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+def _small(value: Any) -> int:
+    """An overlap that a database integer holds."""
+    return value if isinstance(value, int) and 0 <= value < 2**31 else 1
+
+
+_COLUMNS: Mapping[Any, tuple[str, ...]] = {
+    kind: tuple(one.name for one in fields(kind) if one.name not in ("body", "said"))
+    for kind in (AnnotationState, TaskState, ProjectState, PersonState)
+}

@@ -1,0 +1,188 @@
+"""The projector: reads the rows that some events may change, folds the events in, writes what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Any, TypeVar
+
+import orjson
+from sqlalchemy import Connection, Table, bindparam, select
+
+from feedback.store.database.engine import Database, chunks
+from feedback.store.database.prepared_statements import Prepared
+from feedback.store.log.events import Event
+from feedback.store.log.lifetimes import Seen
+from feedback.store.log.projections import AnnotationState, People, PersonState, ProjectState, TaskState, columns
+from feedback.store.tables import main_tables
+
+State = AnnotationState | TaskState | ProjectState
+_Kind = TypeVar("_Kind", AnnotationState, TaskState, PersonState)
+
+
+class Projector:
+    """The projected rows of one project during one transaction."""
+
+    def __init__(self, database: Database, connection: Connection, project: str) -> None:
+        self._database, self._connection, self._project = database, connection, project
+        self.head: tuple[int, str] | None = None  # number and hash of the last event; None before the first
+        self._annotations: dict[int, AnnotationState] = {}
+        self._tasks: dict[int, TaskState] = {}
+        self._described = ProjectState()
+        self._people = People()
+        self._own: set[int] = set()
+        self._bots: set[int] = set()
+        self._old: dict[tuple[str, int], dict[str, Any]] = {}
+
+    def load(self, events: Sequence[Event]) -> None:
+        """Read every row that these events may change: a few queries, however many events there are."""
+        for head in _HEAD.rows(self._connection, {"project": self._project}):  # one, or none
+            self.head = (head["chain_seq"], head["chain_hash"])
+            self._bots = set(orjson.loads(head["bots"])) if head["bots"] else set()
+            if head["seq"] is not None:
+                self._described = ProjectState(**{name: head[name] for name in columns(self._described)})
+        annotations = _ids(events, "annotation")
+        self._annotations = self._read(AnnotationState, main_tables.annotation, annotations)
+        self._tasks = self._read(TaskState, main_tables.task, _ids(events, "task"))
+        people = {state.person for state in self._annotations.values()} | {one.body.get("person") for one in events}
+        self._people = People(
+            self._read(PersonState, main_tables.person, sorted(one for one in people if one is not None))
+        )
+        told = {one.entity_id for one in events if one.source != "webhook"}  # a webhook brings our unique_id itself
+        self._own = self._read_own([one for one in annotations if one in told or one in self._annotations])
+
+    def state(self, event: Event) -> State:
+        """What stands of the thing that an event is about."""
+        if event.entity == "annotation":
+            return self._annotations.setdefault(event.entity_id, AnnotationState(event.entity_id))
+        if event.entity == "task":
+            return self._tasks.setdefault(event.entity_id, TaskState(event.entity_id))
+        return self._described
+
+    def fold(self, state: State, seen: Seen) -> bool:
+        """Take one event in; gives whether that changes what can be learned or asked."""
+        self._remember(state)
+        before = _matters(state)
+        if isinstance(state, AnnotationState):
+            standing = state.standing()
+            state.fold(seen)
+            self._people.saw(seen)
+            self._people.moved(standing, state.standing())
+            ours = state.source == "own" or state.id in self._own or state.person in self._bots
+            return not ours and before != _matters(state)
+        state.fold(seen)
+        return before != _matters(state)
+
+    def settle(self) -> None:
+        """Work out what the changed rows say; the last look at the database before `write`."""
+        annotations = self._touched()
+        self._bring_bodies(annotations)
+        for state in annotations:
+            state.settle()
+
+    def write(self) -> None:
+        """Write the rows that changed; no statement looks at the result of another."""
+        annotations = self._touched()
+        moved = [state for state in annotations if self._old["annotation", state.id] != columns(state)]
+        self._write(main_tables.annotation, moved)
+        self._write_votes(moved)
+        tasks = [state for state in self._tasks.values() if ("task", state.id) in self._old]
+        self._write(main_tables.task, [task for task in tasks if self._old["task", task.id] != columns(task)])
+        if ("project", 0) in self._old:
+            self._write(main_tables.described, [self._described])
+        self._write(main_tables.person, list(self._people.states.values()))
+
+    def _touched(self) -> list[AnnotationState]:
+        return [state for state in self._annotations.values() if ("annotation", state.id) in self._old]
+
+    def _bring_bodies(self, states: Iterable[AnnotationState]) -> None:
+        """Read the winning bodies that no event of this commit brought."""
+        wanted = {state.seq: state for state in states if state.body is None and state.seq and not state.gone}
+        for part in chunks(sorted(wanted)):
+            for row in _BODIES.rows(self._connection, {"project": self._project, "seqs": part}):
+                wanted[row["seq"]].body = orjson.loads(row["body"])
+
+    def _write_votes(self, states: Sequence[AnnotationState]) -> None:
+        known = sorted(state.id for state in states if self._old["annotation", state.id]["seq"])
+        for part in chunks(known):
+            _DELETE_VOTES.run(self._connection, {"project": self._project, "ids": part})
+        votes = [{"project": self._project, **vote} for state in states for vote in state.votes()]
+        _INSERT_VOTES.many(self._connection, votes)
+
+    def _write(self, table: Table, states: Sequence[State | PersonState]) -> None:
+        self._database.upsert(
+            self._connection, table, [{"project": self._project, **columns(state)} for state in states]
+        )
+
+    def _remember(self, state: State) -> None:
+        key = _name(state)
+        if key not in self._old:
+            self._old[key] = columns(state)
+
+    def _read(self, kind: type[_Kind], table: Table, ids: Sequence[int]) -> dict[int, _Kind]:
+        states: dict[int, _Kind] = {}
+        for part in chunks(ids):
+            for row in _by_id(table).rows(self._connection, {"project": self._project, "ids": part}):
+                del row["project"]
+                state = kind(**row)
+                states[state.id] = state
+        return states
+
+    def _read_own(self, annotations: Sequence[int]) -> set[int]:
+        own: set[int] = set()
+        for part in chunks(annotations):
+            rows = _by_id(main_tables.own_annotation).rows(self._connection, {"project": self._project, "ids": part})
+            own.update(row["id"] for row in rows)
+        return own
+
+
+@cache
+def _by_id(table: Table) -> Prepared:
+    return Prepared(
+        select(table).where(table.c.project == bindparam("project"), table.c.id.in_(bindparam("ids", expanding=True)))
+    )
+
+
+_HEAD = Prepared(
+    select(
+        main_tables.chain.c.seq.label("chain_seq"),
+        main_tables.chain.c.hash.label("chain_hash"),
+        main_tables.project.c.bots,
+        *(column for column in main_tables.described.c if column.name != "project"),
+    )
+    .outerjoin_from(main_tables.chain, main_tables.project, main_tables.project.c.id == main_tables.chain.c.project)
+    .outerjoin(main_tables.described, main_tables.described.c.project == main_tables.chain.c.project)
+    .where(main_tables.chain.c.project == bindparam("project"))
+)
+_BODIES = Prepared(
+    select(main_tables.payload.c.seq, main_tables.payload.c.body).where(
+        main_tables.payload.c.project == bindparam("project"),
+        main_tables.payload.c.seq.in_(bindparam("seqs", expanding=True)),
+    )
+)
+_INSERT_VOTES = Prepared(main_tables.vote.insert())
+_DELETE_VOTES = Prepared(
+    main_tables.vote.delete().where(
+        main_tables.vote.c.project == bindparam("project"),
+        main_tables.vote.c.annotation.in_(bindparam("ids", expanding=True)),
+    )
+)
+
+
+def _ids(events: Sequence[Event], entity: str) -> list[int]:
+    return sorted({one.entity_id for one in events if one.entity == entity})
+
+
+def _name(state: State) -> tuple[str, int]:
+    if isinstance(state, ProjectState):
+        return "project", 0
+    return ("annotation" if isinstance(state, AnnotationState) else "task"), state.id
+
+
+def _matters(state: State) -> tuple[Any, ...]:
+    """What of a state is worth a turn of the loop."""
+    if isinstance(state, AnnotationState):
+        return state.rank, state.created_at, state.gone
+    if isinstance(state, TaskState):
+        return state.content, state.created_at, state.gone
+    return state.label_config, state.gone

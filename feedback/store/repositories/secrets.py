@@ -1,0 +1,43 @@
+"""Secrets: made once, kept in the store, so that every host and every restart has the same."""
+
+from __future__ import annotations
+
+from secrets import token_urlsafe
+
+from sqlalchemy import Select, select
+
+from feedback.store.database.engine import Database
+from feedback.store.tables import main_tables
+
+_BYTES = 32
+
+
+class Secrets:
+    """Named secrets: the key of the draws, the webhook's secret."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def secret(self, name: str) -> str:
+        """Give a secret; the first call makes it."""
+        found = self.find_secret(name)
+        if found is not None:
+            return found
+        with self._database.write() as connection:
+            self._database.add(connection, main_tables.secret, [{"name": name, "value": token_urlsafe(_BYTES)}])
+            return str(connection.execute(_value(name)).scalar_one())
+
+    def find_secret(self, name: str) -> str | None:
+        """Give a secret that was made or set before; None where there is none."""
+        with self._database.read() as connection:
+            found = connection.execute(_value(name)).scalar()
+        return None if found is None else str(found)
+
+    def set_secret(self, name: str, value: str) -> None:
+        """Put a secret in place of the one that was."""
+        with self._database.write() as connection:
+            self._database.upsert(connection, main_tables.secret, [{"name": name, "value": value}])
+
+
+def _value(name: str) -> Select[tuple[str]]:
+    return select(main_tables.secret.c.value).where(main_tables.secret.c.name == name)

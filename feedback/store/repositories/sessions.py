@@ -1,0 +1,91 @@
+"""Sessions and failed logins: what all workers must know alike of whoever stands at the door."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import case, func, select
+
+from feedback.store.database.engine import Database, plain
+from feedback.store.tables.session_tables import attempt, session
+
+_MOST = 10_000  # addresses that are remembered for each door; the oldest guesses are forgotten beyond
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """One signed-in browser; `digest` is the sha256 of its cookie."""
+
+    digest: str
+    person: int
+    email: str
+    owner: bool
+    began_s: float
+    seen_s: float
+
+
+class Sessions:
+    """Who is signed in, and who guessed wrong."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin_session(self, row: SessionRow, *, instead_of: str = "", ended_before_s: float = 0.0) -> None:
+        """Keep a new session in place of the browser's old one; those that began before a time are swept out."""
+        table = session.c
+        with self._database.write() as connection:
+            gone = (table.digest == instead_of) | (table.began_s < ended_before_s)
+            connection.execute(session.delete().where(gone))
+            connection.execute(session.insert(), [{**asdict(row), "email": plain(row.email)}])
+
+    def session(self, digest: str) -> SessionRow | None:
+        """Give a session, None where it was never begun or has ended."""
+        with self._database.read() as connection:
+            row = connection.execute(select(session).where(session.c.digest == digest)).one_or_none()
+        return None if row is None else SessionRow(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+
+    def see_session(self, digest: str, at_s: float) -> None:
+        """Note that a session is in use."""
+        with self._database.write() as connection:
+            connection.execute(session.update().where(session.c.digest == digest).values(seen_s=at_s))
+
+    def end_session(self, digest: str) -> None:
+        """Sign a browser out; one that is out already is no error."""
+        with self._database.write() as connection:
+            connection.execute(session.delete().where(session.c.digest == digest))
+
+    def emails_of(self, person: int) -> frozenset[str]:
+        """Give the addresses that somebody is signed in with."""
+        with self._database.read() as connection:
+            return frozenset(connection.execute(select(session.c.email).where(session.c.person == person)).scalars())
+
+    def attempts(self, door: str) -> dict[str, float]:
+        """Give, for each address that guessed wrong lately, when it has all its tries back."""
+        query = select(attempt.c.address, attempt.c.full_s).where(attempt.c.door == door)
+        with self._database.read() as connection:
+            rows = connection.execute(query.where(attempt.c.full_s > self._database.clock()))
+            return {row.address: row.full_s for row in rows}
+
+    def note_attempt(self, door: str, address: str, every_s: float) -> float:
+        """Take one try from an address, whichever worker saw it; gives when it has all of them back."""
+        now_s, table = self._database.clock(), attempt.c
+        here = (table.door == door) & (table.address == address)
+        with self._database.write() as connection:
+            self._database.lock(connection, f"attempts {door}")
+            later = case((table.full_s > now_s, table.full_s), else_=now_s) + every_s
+            changed = connection.execute(attempt.update().where(here).values(full_s=later))
+            if not changed.rowcount:
+                self._make_room(connection, door, now_s)
+                new = {"door": door, "address": plain(address), "full_s": now_s + every_s}
+                connection.execute(attempt.insert(), [new])
+            return float(connection.execute(select(table.full_s).where(here)).scalar_one())
+
+    def _make_room(self, connection: Any, door: str, now_s: float) -> None:
+        table = attempt.c
+        connection.execute(attempt.delete().where(table.door == door, table.full_s <= now_s))
+        held = connection.execute(select(func.count()).where(table.door == door)).scalar_one()
+        if held >= _MOST:
+            first = select(table.full_s).where(table.door == door).order_by(table.full_s)
+            oldest = connection.execute(first.offset(held - _MOST).limit(1)).scalar_one()
+            connection.execute(attempt.delete().where(table.door == door, table.full_s <= oldest))

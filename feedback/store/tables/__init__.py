@@ -1,0 +1,1 @@
+"""The tables, and where personal data stands in them."""

@@ -1,0 +1,106 @@
+"""The tables of review: cases, their trail, what reviewers said, and where people changed what the model showed."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, String, Table, Text, UniqueConstraint
+
+from feedback.store.tables.main_tables import metadata
+
+_Row = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
+
+review_case = Table(
+    "review_case",
+    metadata,
+    Column("id", _Row, primary_key=True, autoincrement=True),
+    Column("project", String, nullable=False),
+    Column("task", BigInteger, nullable=False),
+    Column("version", Integer, nullable=False),  # counts moves: whoever moves a case names the version that they saw
+    Column("round", Integer, nullable=False),  # 1, and one more at each re-opening
+    Column("state", String, nullable=False),
+    Column("tier", String, nullable=False),
+    Column("priority", Float, nullable=False),  # [0, 1]; 0 is urgent
+    Column("why", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("skills", Text, nullable=False),  # JSON list
+    Column("policy", String, nullable=False),
+    Column("segment", Text, nullable=False),
+    Column("proposal", Text),  # Answer.key: what the next reviewer is asked to accept or fix
+    Column("proposed_by", Text, nullable=False),  # "model", "people" or a tier
+    Column("confidence", Float),
+    Column("model", String, nullable=False),
+    Column("opinion", Text, nullable=False),  # JSON: what the model said of it, and what spoke for that
+    Column("opened_s", Float, nullable=False),
+    Column("entered_s", Float, nullable=False),  # when it came to this tier
+    Column("started_s", Float),
+    Column("first_due_s", Float),
+    Column("due_s", Float),
+    Column("paused_s", Float),
+    Column("alarms", Text, nullable=False),  # JSON list: the clocks that have warned at this tier
+    Column("breaches", Integer, nullable=False),
+    Column("review_project", String, nullable=False),
+    Column("review_task", BigInteger),
+    Column("copies", Integer, nullable=False),
+    Column("answer", Text),
+    Column("decided_s", Float),
+    Column("resolved_s", Float),
+    Column("annotation", BigInteger),  # our ground truth in the source project
+    UniqueConstraint("project", "task", name="review_case_task"),
+    Index("review_case_state", "project", "state"),
+)
+case_step = Table(
+    "case_step",
+    metadata,
+    Column("case_id", BigInteger, primary_key=True),
+    Column("number", Integer, primary_key=True),  # the version of the case after this move
+    Column("at_s", Float, nullable=False),
+    Column("event", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("tier", String, nullable=False),
+    Column("person", BigInteger),  # who made it; NULL: the service itself
+    Column("note", Text, nullable=False),
+    Column("body", Text, nullable=False),  # JSON
+)
+case_look = Table(
+    "case_look",
+    metadata,
+    Column("review_project", String, primary_key=True),
+    Column("annotation", BigInteger, primary_key=True),
+    Column("case_id", BigInteger, nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("tier", String, nullable=False),
+    Column("entered_s", Float, nullable=False),  # which stay at the tier it belongs to
+    Column("person", BigInteger),
+    Column("verdict", String, nullable=False),
+    Column("answer", Text),
+    Column("reason", String, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("feedback", Text, nullable=False),  # JSON: structured answers by question
+    Column("shown", Text),
+    Column("seen", String, nullable=False),  # the annotation's version
+    Column("at_s", Float, nullable=False),
+    Column("lead_time_s", Float),
+    Column("counted", Boolean, nullable=False),
+    Column("refused", Text, nullable=False),  # why it does not count
+    Index("case_look_case", "case_id"),
+)
+override = Table(  # one row a vote of which we know what the model said: the changed ones are overrides
+    "override",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("annotation", BigInteger, primary_key=True),
+    Column("task", BigInteger, nullable=False),
+    Column("person", BigInteger),
+    Column("shown", Text),  # Answer.key; on a blind vote what the model would have said
+    Column("confidence", Float),
+    Column("model", String, nullable=False),
+    Column("said", Text, nullable=False),
+    Column("changed", Boolean, nullable=False),
+    Column("blind", Boolean, nullable=False),
+    Column("reason", String, nullable=False),  # "" where nothing changed; "not given"
+    Column("segment", Text, nullable=False),
+    Column("tier", String, nullable=False),
+    Column("policy", String, nullable=False),
+    Column("at_s", Float, nullable=False),
+    Column("seen", String, nullable=False),  # the annotation's version
+    Index("override_time", "project", "at_s"),
+)

@@ -1,0 +1,1 @@
+"""Training: from consensus labels to a judged challenger and a serving champion."""

@@ -1,0 +1,67 @@
+"""Where models are made and loaded: one cache of features and one way to media a process, hosted models by name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from feedback.policy import Policy
+from ml_backend.errors import ArtefactError, UnknownName
+from ml_backend.features.cache import FeatureCache
+from ml_backend.features.media import Media
+from ml_backend.label_config import Control, LabelConfig
+from ml_backend.models import Recipe, recipe_for
+from ml_backend.registry import Bundle, Registry, unpack
+
+_LOG = logging.getLogger(__name__)
+
+
+class Workshop:
+    """Makes recipes and loads artefacts; `hosted` names the hosted models that some project's policy asks for."""
+
+    def __init__(self, hosted: Callable[[], Iterable[str]], *, media: Media | None = None) -> None:
+        self._hosted = hosted
+        self._media = media or Media()
+        self._cache: FeatureCache[Any] = FeatureCache()
+
+    def recipe(self, config: LabelConfig, control: Control, policy: Policy) -> Recipe:
+        """The model that the policy names, or the default of the control."""
+        if policy.model.hosted:
+            # reason: label-studio-ml is optional; only those who host a model need it
+            from ml_backend.models.hosted import hosted
+
+            return hosted(policy.model.hosted, label_config=config.xml, control=control)
+        made = recipe_for(control, cache=self._cache)
+        return next((one for one in self._that_fetch() if one.name == made.name), made)
+
+    def load(self, data: bytes, digest: str) -> Bundle:
+        """Build a bundle; ArtefactError where its bytes are not those of `digest`, or its recipe is not here."""
+        return unpack(data, digest, cache=self._cache, recipes=[*self._that_fetch(), *self._hosted_recipes()])
+
+    def _that_fetch(self) -> Iterable[Recipe]:
+        """Recipes that open what tasks point at, within the limits of `media`."""
+        from ml_backend.models.image_classifier import ImageChoices
+
+        yield ImageChoices(media=self._media, cache=self._cache)
+
+    def _hosted_recipes(self) -> Iterable[Recipe]:
+        for spec in sorted(set(self._hosted())):
+            from ml_backend.models.hosted import hosted
+
+            try:
+                yield hosted(spec)
+            except UnknownName as error:  # one broken name must not stop the other projects
+                _LOG.warning("hosted model: %s", error)
+
+
+def mirror(registry: Registry, folder: Registry, project: str) -> None:
+    """Copy a new champion into a folder, where `label-studio-ml start` and our adapter find it. Safe to repeat."""
+    champion, known = registry.champion(project), folder.champion(project)
+    if champion is None or (known is not None and known.version == champion.version):
+        return
+    try:
+        folder.add(project, champion.version, registry.artefact(project, champion.version), {})
+    except ArtefactError:
+        return  # altered, which the turn says; what the folder has serves on
+    folder.promote(project, champion.version)

@@ -1,0 +1,140 @@
+"""Whether a challenger takes over: the gates of docs/statistics.md on rows that neither model trained on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from feedback.errors import EvaluationError
+from feedback.policy import Policy
+from feedback.stats.gates import change_gate, refresh_gate
+from feedback.training.dataset import Row
+
+Bools = NDArray[np.bool_]
+
+_SMALL = 100  # below this many audit rows a verdict is provisional (docs/statistics.md, small projects)
+_LEAST = 1e-3  # probability below which a surprise is no worse: one row must not decide alone
+_FEW = 10  # judge rows below which the first model is compared on all audit rows but the certify ones
+
+
+class _Predicts(Protocol):
+    """What judging needs of a bundle."""
+
+    @property
+    def version(self) -> str: ...
+    @property
+    def recipe(self) -> str: ...
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+    def proba(self, data: Sequence[Mapping[str, Any]]) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A judgement with its reason and the figures it rests on."""
+
+    promote: bool
+    reason: str
+    gate: str  # "first", "refresh" or "change"
+    challenger: str
+    champion: str  # "" when there is none
+    rows: int
+    accuracy: float | None  # of the challenger, on the rows judged
+    champion_accuracy: float | None
+    e_value: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON, as it is recorded."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def judge(
+    challenger: _Predicts,
+    champion: _Predicts | None,
+    audit: Sequence[Row],
+    *,
+    taught: Sequence[Row],
+    trained: frozenset[int],
+    policy: Policy,
+    challenger_number: int = 1,
+) -> Verdict:
+    """Judge on the audit rows given; certify rows are refused, and so is any row that a model trained on.
+
+    Without a champion the challenger must beat the class shares of `taught`, its training rows. With the champion's
+    recipe it must not be proven worse than `promote.max_loss`; with another recipe it must be proven better.
+    """
+    if seen := [row.task for row in audit if row.task in trained or row.role not in ("judge", "tune")]:
+        raise EvaluationError(f"tasks {seen[:5]} cannot judge: trained on, or kept for certificates.")
+    rows = [row for row in audit if row.role == "judge"]
+    note = f"; provisional: {len(audit)} audit rows" if len(audit) < _SMALL else ""
+    if champion is None:
+        return _first(challenger, rows if len(rows) >= _FEW else list(audit), taught, note)
+    right, was_right = _right(challenger, rows), _right(champion, rows)
+    d = right.astype(int) - was_right.astype(int)
+    promote = policy.promote
+    if challenger.recipe == champion.recipe:
+        gate, answer = "refresh", refresh_gate(d, max_loss=promote.max_loss, alpha=promote.alpha)
+    else:
+        gate, answer = "change", change_gate(d, alpha=promote.alpha, challenger_number=challenger_number)
+    return Verdict(
+        answer.promote,
+        answer.reason + note,
+        gate,
+        challenger.version,
+        champion.version,
+        len(rows),
+        _mean(right),
+        _mean(was_right),
+        float(answer.e_value),
+    )
+
+
+def _first(challenger: _Predicts, rows: Sequence[Row], taught: Sequence[Row], note: str) -> Verdict:
+    """The first model replaces silence: it must say more than the class prior does."""
+    right = _right(challenger, rows)
+    if not rows:
+        return _first_verdict(challenger, right, f"no audit row to compare with the class prior{note}")
+    loss, prior_loss = _log_loss(challenger, rows), _prior_loss(rows, taught)
+    better = loss < prior_loss
+    comparison = f"log-loss {loss:.3f} against the class prior's {prior_loss:.3f} on {len(rows)} audit rows"
+    reason = ("" if better else "not better than the class prior: ") + comparison + note
+    return _first_verdict(challenger, right, reason, promote=better)
+
+
+def _first_verdict(challenger: _Predicts, right: Bools, reason: str, *, promote: bool = False) -> Verdict:
+    return Verdict(promote, reason, "first", challenger.version, "", len(right), _mean(right), None)
+
+
+def _right(model: _Predicts, rows: Sequence[Row]) -> Bools:
+    """Say for each row whether the model's answer is the people's; a row that it cannot read counts as wrong."""
+    if not rows:
+        return np.zeros(0, dtype=bool)
+    proba = np.nan_to_num(np.asarray(model.proba([row.data for row in rows])), nan=-1.0)
+    best = [model.classes[place] for place in proba.argmax(axis=1)]
+    unread = proba.max(axis=1) < 0
+    right: Bools = np.array([label == row.label for label, row in zip(best, rows, strict=True)]) & ~unread
+    return right
+
+
+def _log_loss(model: _Predicts, rows: Sequence[Row]) -> float:
+    proba = np.nan_to_num(np.asarray(model.proba([row.data for row in rows])), nan=0.0)
+    place = {label: index for index, label in enumerate(model.classes)}
+    said = [proba[i, place[row.label]] if row.label in place else 0.0 for i, row in enumerate(rows)]
+    return float(-np.log(np.clip(said, _LEAST, 1.0)).mean())
+
+
+def _prior_loss(rows: Sequence[Row], taught: Sequence[Row]) -> float:
+    """The mean log-loss of always saying the class shares of the training rows, one added to each class."""
+    counts = Counter(row.label for row in taught)
+    total = len(taught) + len(counts)
+    said = [(counts[row.label] + 1) / total if row.label in counts else 0.0 for row in rows]
+    return float(-np.log(np.clip(said, _LEAST, 1.0)).mean())
+
+
+def _mean(right: Bools) -> float | None:
+    return round(float(right.mean()), 4) if len(right) else None

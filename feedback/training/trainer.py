@@ -1,0 +1,72 @@
+"""One training: rows in, a calibrated bundle out; the same rows give the same bundle."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from feedback.training.dataset import Dataset, Row
+from ml_backend.calibration import Scaler, fit_scaler
+from ml_backend.label_config import Control
+from ml_backend.models import Model, Recipe
+from ml_backend.registry import Bundle, recipe_beside
+
+
+def version_name(dataset: Dataset, recipe: str, seed: int) -> str:
+    """Name a model by what it learned: a repeated training, after a kill, gives the same name.
+
+    The number is the count of training rows; the letters tell apart what was learned.
+    """
+    digest = hashlib.sha256(f"{dataset.fingerprint}/{recipe}/{seed}".encode()).hexdigest()
+    return f"m{len(dataset.of('train'))}-{digest[:8]}"
+
+
+def train(
+    dataset: Dataset,
+    control: Control,
+    recipe: Recipe,
+    *,
+    config_hash: str,
+    seed: int,
+    now_s: float,
+    beside: Sequence[str] = (),
+) -> Bundle:
+    """Fit on the training rows and calibrate on the tune rows, which the model never saw.
+
+    `beside` names the indicators that the rows hold beside tasks' data: they make it another recipe.
+    Raises NotTrained when the rows hold fewer than two classes.
+    """
+    rows, name = dataset.of("train"), recipe_beside(recipe.name, beside)
+    labels = [row.label for row in rows]
+    weights = np.array([row.weight for row in rows])
+    model = recipe.fit(
+        [row.data for row in rows],
+        labels,
+        field=control.field,
+        weights=weights if weights.size and weights.min() < 1.0 else None,
+        seed=seed,
+    )
+    return Bundle(
+        model=model,
+        scaler=calibrate(model, dataset.of("tune")),
+        control=control,
+        config_hash=config_hash,
+        recipe=name,
+        version=version_name(dataset, name, seed),
+        trained_on=len(rows),
+        created_s=now_s,
+        card={"fingerprint": dataset.fingerprint, "seed": seed, "tune_rows": len(dataset.of("tune"))},
+    )
+
+
+def calibrate(model: Model, rows: Sequence[Row]) -> Scaler:
+    """Fit the scaler on rows that the model never saw; too few, or no gain on unseen ones, leave it as it is."""
+    if not rows:
+        return Scaler.identity()
+    place = {label: index for index, label in enumerate(model.classes)}
+    proba = model.predict_proba([row.data for row in rows])
+    readable = ~np.isnan(proba).any(axis=1)
+    labels = np.array([place.get(row.label, -1) for row in rows])  # -1: a label that the model never saw
+    return fit_scaler(proba[readable], labels[readable]) if readable.any() else Scaler.identity()

@@ -1,0 +1,212 @@
+"""A real Label Studio on loopback, headless and without network calls: what the demo and the end-to-end tests run."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import httpx
+
+from ml_backend.errors import LabelStudioError
+from ml_backend.labelstudio.accounts import Account, log_in
+
+BULK_FLAG = "fflag_fix_back_4620_memory_efficient_predictions_import_08012025_short"
+
+_QUIET = {  # nothing of a local Label Studio leaves the machine
+    "LATEST_VERSION_CHECK": "false",
+    "SENTRY_DSN": "",
+    "FRONTEND_SENTRY_DSN": "",
+    "COLLECT_ANALYTICS": "false",
+}
+_LOOPBACK_ONLY = {  # its SSRF guard stays on for private networks; by default it refuses a backend on loopback, too
+    "USE_DEFAULT_BANNED_SUBNETS": "false",
+    "USER_ADDITIONAL_BANNED_SUBNETS": "10.0.0.0/8,100.64.0.0/10,169.254.0.0/16,172.16.0.0/12,192.168.0.0/16",
+}
+_KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT")  # the rest of our environment would configure it
+_START_S = 180.0  # a cold start takes 25 s on an idle machine, a minute on a busy one
+_STOP_S = 15.0
+
+
+class LocalLabelStudio:
+    """One Label Studio process with a data directory of its own; a context manager that stops it cleanly.
+
+    Legacy tokens are off (Label Studio's default), so `admin.token` is a personal access token. `fast_bulk` switches
+    the flag that makes bulk predictions cheap; `environment` overrides any of Label Studio's own variables.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        port: int | None = None,
+        email: str = "admin@example.com",
+        password: str = "",
+        fast_bulk: bool = True,
+        lock_ttl_s: int = 900,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.data_dir = data_dir
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.email = email
+        self.fast_bulk = fast_bulk
+        self.lock_ttl_s = lock_ttl_s
+        self.environment = dict(environment or {})
+        self._password = password
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log: IO[bytes] | None = None
+        self._admin: Account | None = None
+
+    @property
+    def password(self) -> str:
+        """The administrator's password: as given, or made once and kept in the data directory (mode 600)."""
+        if not self._password:
+            path = self.data_dir / "admin.password"
+            if not path.exists():
+                self.data_dir.mkdir(parents=True, exist_ok=True)
+                path.touch(mode=0o600)
+                path.write_text(secrets.token_urlsafe(12))
+            self._password = path.read_text()
+        return self._password
+
+    @property
+    def admin(self) -> Account:
+        """The administrator, logged in, with a personal access token made for this run."""
+        if self._admin is None:
+            self._admin = log_in(self.url, self.email, self.password, replace_token=True)
+        return self._admin
+
+    @property
+    def log_path(self) -> Path:
+        """Where Label Studio's own output goes."""
+        return self.data_dir / "label-studio.log"
+
+    def __enter__(self) -> LocalLabelStudio:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self, *, timeout_s: float = _START_S) -> None:
+        """Start and wait until `/health` answers; LabelStudioError shows the end of its log when it does not."""
+        if self._process is not None:
+            return
+        if _port_taken(self.port):
+            # reason: Label Studio would silently move to the next port
+            raise LabelStudioError(f"port {self.port} is taken.", hint="Choose another port, or stop what uses it.")
+        program = Path(sys.executable).with_name("label-studio")
+        if not program.exists():
+            raise LabelStudioError(
+                f"there is no label-studio beside {sys.executable}.", hint="Install it: pip install label-studio."
+            )
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self._log = self.log_path.open("ab")
+        command = [str(program), "start", "--no-browser", "--internal-host", "127.0.0.1", "--port", str(self.port)]
+        self._process = subprocess.Popen(  # noqa: S603 - our own program, fixed arguments
+            [*command, "--data-dir", str(self.data_dir)],
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches us alone; we stop it in order
+        )
+        try:
+            self._wait(timeout_s)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End the process: SIGTERM, then SIGKILL after a while. Safe to call twice."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+    def restart(self, *, fast_bulk: bool | None = None, environment: Mapping[str, str] | None = None) -> None:
+        """Stop and start again on the same data and port, with other switches where given."""
+        self.stop()
+        self.fast_bulk = self.fast_bulk if fast_bulk is None else fast_bulk
+        self.environment = self.environment if environment is None else dict(environment)
+        self.start()
+
+    def _environment(self) -> dict[str, str]:
+        """Only what Label Studio needs: a DATABASE_* or proxy variable of ours must not reach it."""
+        return {
+            **{name: os.environ[name] for name in _KEPT if name in os.environ},
+            **_QUIET,
+            **_LOOPBACK_ONLY,
+            "HOME": str(self.data_dir),
+            "LABEL_STUDIO_HOST": self.url,
+            "LABEL_STUDIO_USERNAME": self.email,
+            "LABEL_STUDIO_PASSWORD": self.password,  # not on the command line, where everybody could read it
+            "TASK_LOCK_TTL": str(self.lock_ttl_s),
+            BULK_FLAG: "true" if self.fast_bulk else "false",
+            **self.environment,
+        }
+
+    def _wait(self, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            if self._process is not None and self._process.poll() is not None:
+                raise LabelStudioError(f"Label Studio ended at start (exit {self._process.returncode}).{self._tail()}")
+            try:
+                if httpx.get(f"{self.url}/health", timeout=2.0, trust_env=False).status_code == httpx.codes.OK:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.1)
+        raise LabelStudioError(f"Label Studio did not answer within {timeout_s:.0f} s.{self._tail()}")
+
+    def _tail(self) -> str:
+        lines = self.log_path.read_text(errors="replace").splitlines()[-5:] if self.log_path.exists() else []
+        return f" The end of {self.log_path}: {' | '.join(lines)}" if lines else ""
+
+
+class Template:
+    """A migrated, empty data directory: the 25 s of a first start are paid once, later starts copy it (6 s)."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def copy_to(self, data_dir: Path) -> Path:
+        """Fill `data_dir` as after a first start; the template itself is made when it is missing."""
+        if not (self.root / "ready").exists():
+            with LocalLabelStudio(self.root / "data"):
+                pass
+            (self.root / "ready").touch()
+        shutil.copytree(self.root / "data", data_dir, dirs_exist_ok=True)
+        return data_dir
+
+
+def free_port() -> int:
+    """Give a TCP port of loopback that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _port_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

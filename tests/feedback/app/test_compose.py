@@ -1,0 +1,62 @@
+"""docker-compose.yml as a newcomer starts it: read here, since no test starts Docker."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import yaml
+
+from feedback.settings import Settings, read_settings
+from ml_backend.labelstudio.local_server import BULK_FLAG
+from ml_backend.labelstudio.projects import dotless
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def services() -> dict[str, Any]:
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    filled = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
+    filled = re.sub(r"\$\{(\w+):\?[^}]*\}", r"given-\1", filled)
+    found: dict[str, Any] = yaml.safe_load(filled)["services"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def settings(services: dict[str, Any]) -> Settings:
+    image = dict(re.findall(r"\b(HITL_\w+)=(\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8")))
+    return read_settings({**image, **services["hitl"]["environment"]})
+
+
+def test_every_variable_is_a_setting_and_the_service_may_listen_to_others(settings: Settings):
+    assert not settings.loopback
+    assert settings.secrets
+    assert settings.basic_auth_password
+
+
+def test_label_studio_and_we_agree_on_how_long_a_task_is_locked(services: dict[str, Any], settings: Settings):
+    assert float(services["label-studio"]["environment"]["TASK_LOCK_TTL"]) == settings.lock_ttl_s
+
+
+def test_our_address_is_an_alias_that_label_studio_takes_webhooks_for(services: dict[str, Any], settings: Settings):
+    aliases = services["hitl"]["networks"]["default"]["aliases"]
+
+    assert dotless(settings.url) == ""
+    assert urlsplit(settings.url).hostname in aliases
+    assert urlsplit(settings.label_studio_url).hostname in services
+
+
+def test_links_lead_to_where_a_browser_finds_label_studio(settings: Settings):
+    assert urlsplit(settings.label_studio_public_url).hostname == "localhost"
+
+
+def test_label_studio_may_reach_us_and_writes_quickly(services: dict[str, Any]):
+    switches = services["label-studio"]["environment"]
+
+    assert (switches["ML_BLOCK_LOCAL_IP"], switches["SSRF_PROTECTION_ENABLED"]) == ("false", "false")
+    assert switches[BULK_FLAG] == "true"
+    assert switches["LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK"] == "true"

@@ -1,0 +1,99 @@
+"""The table of thresholds, from what a project recorded: by the command, by the turn, on the page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from feedback.automation.thresholds import KIND
+from feedback.cli import app
+from feedback.store import open_store
+from tests.feedback.review.test_opinions import promote
+from tests.feedback.review.world import DAN, PROJECT, World
+
+POLICY = """
+[[routing]]
+id = "all"
+to = "L1"
+[tiers.L1]
+handling = "1m"
+[people."dan@x.org"]
+wage = 60.0
+[costs]
+error = 3.0
+[queue]
+window = 50
+[overlap]
+share = 0.0
+[audit]
+share = 0.5
+[train]
+min_rows = 500
+"""
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    monkeypatch.setenv("HITL_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
+    store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
+    store.set_secret("draws", "the same draws in every run")
+    yield World(store, tmp_path / "models")
+    store.close()
+
+
+def decided(world: World, *, rules: bool = True) -> list[int]:
+    """Forty tasks of which a model speaks, half of them in the audit stream; people answer all, two otherwise."""
+    world.use(POLICY if rules else POLICY[POLICY.index("[tiers.L1]") :])
+    promote(world)
+    tasks = world.site.add(*(f"{'apple juice' if place % 2 else 'hammer box'} {place}" for place in range(40)))
+    world.turn()
+    for place, task in enumerate(tasks):
+        right = "fruit" if place % 2 else "tool"
+        world.site.answer(task, right if place not in (3, 4) else {"fruit": "tool", "tool": "fruit"}[right], person=DAN)
+    world.turn()
+    return tasks
+
+
+def run(*arguments: str) -> str:
+    done = CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_recorded_decisions_are_held_against_what_people_said_of_audited_tasks(world: World):
+    decided(world)
+    table = json.loads(run("policy", "thresholds", "--project", PROJECT, "--json"))
+    text = run("policy", "thresholds", "--project", PROJECT)
+
+    assert (table["n"], table["source"]) == (40, "decisions")
+    lowest = table["steps"][0]
+    assert lowest["automated"] == 1.0
+    assert 5 <= lowest["checked"] < 20  # of the audit half, without what certificates need
+    assert "from 50.0%: automates 100%" in text
+    assert "No threshold is named best" in text  # so few audited answers prove nothing
+
+
+def test_without_rules_the_tasks_are_taken_as_they_are_but_for_those_that_were_learned_from(world: World):
+    decided(world, rules=False)
+    table = json.loads(run("policy", "thresholds", "--project", PROJECT, "--json"))
+
+    assert table["source"] == "tasks as they are now"
+    assert 10 < table["n"] < 30
+
+
+def test_the_turn_weighs_once_a_day_and_only_where_something_was_decided(world: World):
+    world.use(POLICY)
+    world.turn()
+    assert world.store.records(PROJECT, KIND) == []
+    decided(world)
+    world.turn()
+    assert len(world.store.records(PROJECT, KIND)) == 1
+    world.site.pass_time(90_000)
+    world.turn()
+
+    assert len(world.store.records(PROJECT, KIND)) == 2

@@ -1,0 +1,51 @@
+"""Every `hitl ...` that the documents show is a command that exists, with options that it has."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from feedback.cli import app
+
+ROOT = Path(__file__).parents[3]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / ".github").glob("*.md"))]
+
+
+def shown(page: Path) -> list[str]:
+    """The command lines of a page: in code spans, and at the start of lines in code blocks."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"```\w*\n(.*?)```", text, re.DOTALL)
+    spans = re.findall(r"`(hitl [^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith("hitl ")]
+    return [" ".join(one.split()) for one in [*spans, *lines]]
+
+
+def wrong(line: str) -> str:
+    """What is wrong with a command line; "" where nothing is."""
+    command: Any = typer.main.get_command(app)
+    words = shlex.split(line.split(" #")[0].rstrip(" &"))[1:]
+    while words and hasattr(command, "commands"):
+        if words[0].startswith("-"):
+            break
+        if words[0] not in command.commands:
+            return f"{line}: no command {words[0]}"
+        command = command.commands[words.pop(0)]
+    options = {name for one in command.params for name in (*one.opts, *one.secondary_opts)} | {"--help", "-h"}
+    unknown = [word for word in words if word.startswith("--") and word.partition("=")[0] not in options]
+    return f"{line}: no option {unknown[0]}" if unknown else ""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_shows_can_be_typed(page: Path):
+    assert [one for line in shown(page) if (one := wrong(line))] == []
+
+
+def test_a_command_that_does_not_exist_would_be_found():
+    assert wrong("hitl status 12 --jason") == "hitl status 12 --jason: no option --jason"
+    assert wrong("hitl stats") == "hitl stats: no command stats"
+    assert len(shown(ROOT / "README.md")) > 15

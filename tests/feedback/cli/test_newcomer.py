@@ -1,0 +1,168 @@
+"""What somebody meets who has just installed hitl: help that teaches, mistakes in words, texts as they stand."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from feedback.policy import Policy, read_policy
+from feedback.project.connect import outlook
+from feedback.store import ProjectRow
+from tests.support import stores
+from tests.support.told import said, task, told
+
+Hitl = Callable[..., subprocess.CompletedProcess[str]]
+
+SENTIMENT = (
+    '<View><Text name="t" value="$text"/>'
+    '<Choices name="sentiment" toName="t"><Choice value="A"/></Choices>{more}</View>'
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A data directory with one project, called and labelled by somebody who likes brackets."""
+    store = stores.fresh(tmp_path / "hitl.sqlite3")
+    store.save_project(ProjectRow("1", title="[bold]Été[/] :b: [/x]", label_config=SENTIMENT.format(more="")))
+    store.append(told(task(1), task(2)))
+    store.append([said(5, "[/x] [red]A", task=1, person=7)])
+    store.record("1", "turn", {"notes": ["not trained: [/y]"], "trainable": 1})
+    store.close()
+    return tmp_path
+
+
+@pytest.fixture
+def hitl(folder: Path) -> Hitl:
+    def run(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "feedback", *words],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={"PATH": "/usr/bin:/bin", "HITL_DATA_DIR": str(folder), **env},
+            check=False,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("words", [["status"], ["status", "1"], ["history", "1", "-p", "1"]])
+def test_what_people_wrote_is_printed_as_it_stands(hitl: Hitl, words: list[str]):
+    done = hitl(*words)
+
+    assert done.returncode == 0, done.stderr
+    assert ("[/x] [red]A" if words[0] == "history" else "[bold]Été[/] :b: [/x]") in done.stdout
+
+
+def test_a_status_reads_as_sentences_and_says_when_nothing_is_wrong(hitl: Hitl):
+    text, plain = hitl("status", "1").stdout, json.loads(hitl("status", "1", "--json").stdout)
+
+    assert "1 of 2 tasks: 1 answer by 1 person" in text
+    assert "not trained: [/y]" in text
+    assert "e+09" not in text  # no moment as a number of seconds
+    assert plain["projects"][0]["answered"] == 1
+    assert "does not answer" in plain["service"]["trouble"][0]  # the web half is not running
+
+
+def test_a_status_says_that_label_studio_is_away(hitl: Hitl):
+    done = hitl("status", LABEL_STUDIO_URL="http://127.0.0.1:9", LABEL_STUDIO_API_KEY="x")
+
+    assert "Label Studio does not answer at http://127.0.0.1:9" in done.stdout
+
+
+def test_a_status_without_its_store_is_a_failure_that_says_what_to_do(hitl: Hitl, tmp_path: Path):
+    (tmp_path / "file").touch()
+    done = hitl("status", HITL_DATA_DIR=str(tmp_path / "file"))
+
+    assert done.returncode == 1
+    assert "No project yet" not in done.stdout
+    assert str(tmp_path / "file") in done.stdout
+    assert "Set HITL_DATA_DIR" in done.stdout
+
+
+def test_help_shows_where_to_begin_and_which_release_it_is(hitl: Hitl):
+    text = hitl("--help").stdout
+
+    assert text.index("Begin") < text.index("demo") < text.index("Look")
+    assert "LABEL_STUDIO_API_KEY" in text
+    assert hitl("--version").stdout.startswith("label-studio-hitl ")
+
+
+def test_help_that_names_a_section_of_the_policy_keeps_its_brackets(hitl: Hitl):
+    text = hitl("signal", "push", "--help").stdout
+
+    assert "[signals]" in text
+    assert "[notify]" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "wrong", "next_step"),
+    [
+        (["turn", "9"], "project '9' is not known; known: 1", "`hitl connect 9`"),
+        (["turn", "nine"], "project 'nine' is not known; known: 1", "Give the number of one"),
+        (["backup", "/"], "/ cannot be written", "in a folder that exists"),
+        (["backup", "/nowhere/x"], "/nowhere/x cannot be written", "in a folder that exists"),
+        (
+            ["overrides", "1", "--csv", "/nowhere/x.csv"],
+            "/nowhere/x.csv cannot be written: No such file",
+            "another file",
+        ),
+        (
+            ["policy", "check", "/nowhere/hitl.toml"],
+            "cannot be read: No such file or directory.",
+            "path of a policy file",
+        ),
+        (["connect", "1"], "not set: LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY.", "then run `hitl connect PROJECT`"),
+        (["serve", "--host", "127.255.255.254.1"], "which others can reach", "or bind to 127.0.0.1"),
+    ],
+)
+def test_a_mistake_is_told_with_what_to_do_next(hitl: Hitl, words: list[str], wrong: str, next_step: str):
+    done = hitl(*words)
+
+    assert done.returncode == 2
+    assert wrong in done.stderr
+    assert next_step in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_policy_that_is_no_text_is_told_so(hitl: Hitl, tmp_path: Path):
+    (tmp_path / "hitl.toml").write_bytes(b"\xff\xfe")
+    done = hitl("policy", "check", str(tmp_path / "hitl.toml"))
+
+    assert done.returncode == 2
+    assert "is not text in UTF-8" in done.stderr
+
+
+def test_serve_says_at_once_that_its_port_is_taken(hitl: Hitl, folder: Path):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        done = hitl("serve", "--port", str(other.getsockname()[1]))
+
+    assert done.returncode == 2
+    assert "Address already in use" in done.stderr
+    assert "--port" in done.stderr
+    assert not (folder / "metrics").exists()
+
+
+def test_connecting_says_which_of_several_controls_the_loop_works_on():
+    config = SENTIMENT.format(more='<Rating name="stars" toName="t"/>')
+
+    assert outlook(config, Policy())[0] == "works on control 'sentiment' (choices on text)"
+    assert "leaves stars as people answer" in outlook(config, Policy())[1]
+    assert outlook(config, read_policy('[model]\ncontrol = "stars"'))[0].startswith("works on control 'stars'")
+
+
+def test_connecting_says_what_it_cannot_do_for_a_label_config():
+    spans = '<View><Labels name="ner" toName="t"><Label value="PER"/></Labels><Text name="t" value="$text"/></View>'
+    speech = '<View><Audio name="a" value="$audio"/><TextArea name="say" toName="a"/></View>'
+
+    assert "no model here learns labels on text" in outlook(spans, Policy())[1]
+    assert "agreement and consensus work" in outlook(spans, Policy())[1]
+    assert "cannot read answers of the kind 'textarea'" in outlook(speech, Policy())[1]

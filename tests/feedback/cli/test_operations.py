@@ -1,0 +1,271 @@
+"""History, backup, forget and access on a real store, as an operator types them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from feedback.cli import app
+from feedback.errors import FeedbackError
+from feedback.store import ProjectRow, Store, open_store
+from feedback.store.tables import main_tables
+from tests.support.told import deleted, said, skipped, task, told
+
+Hitl = Callable[..., Result]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HITL_DATA_DIR", str(tmp_path / "data"))
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def store(folder: Path) -> Iterator[Store]:
+    made = opened(folder)
+    made.save_project(ProjectRow("1", title="t", label_config="<View/>"))
+    made.append(told(task(1), task(2)))
+    made.append([said(5, "A", task=1, person=7), said(5, "B", task=1, person=7, second=2), deleted(5)])
+    made.append([said(6, "A", task=2, person=8), skipped(9, task=2, person=7, second=4)])
+    made.record("1", "reliability", {"people": {"7": 0.9, "8": 0.8}})
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def hitl(folder: Path) -> Hitl:
+    def run(*words: str, code: int = 0, **options: Any) -> Result:
+        done = CliRunner().invoke(app, [str(word) for word in words], **options)
+        assert done.exit_code == code, done.output
+        return done
+
+    return run
+
+
+def opened(folder: Path) -> Store:
+    return open_store(f"sqlite:///{folder / 'hitl.sqlite3'}")
+
+
+def test_history_shows_every_version_and_the_deletion(store: Store, hitl: Hitl):
+    versions = json.loads(hitl("history", "1", "--project", "1", "--json").output)
+    table = hitl("history", "1", "--project", "1").output
+
+    assert [(one["annotation"], one["action"]) for one in versions] == [(5, "saved"), (5, "saved"), (5, "deleted")]
+    assert "deleted" in table
+    assert "Nobody" in hitl("history", "77", "--project", "1").output
+
+
+def test_what_annotators_wrote_is_no_markup_of_the_terminal(store: Store, hitl: Hitl):
+    store.append([said(11, "[red]x[/red][/]", task=2, person=7)])
+
+    assert "[red]x[/red][/]" in hitl("history", "2", "--project", "1", env={"COLUMNS": "300"}).output
+
+
+def test_a_backup_taken_in_use_comes_back_whole_and_the_replaced_store_is_kept(
+    store: Store, folder: Path, hitl: Hitl, tmp_path: Path
+):
+    before = store.projection_hash("1")
+    hitl("backup", tmp_path / "b.db")
+    store.append([said(12, "A", task=1, person=8)])
+    store.close()
+
+    told_us = hitl("restore-backup", tmp_path / "b.db").output
+
+    again = opened(folder)
+    assert again.projection_hash("1") == before
+    assert [(row.project, row.kind) for row in again.works() if row.kind == "sweep"] == [("1", "sweep")]
+    again.close()
+    (kept,) = folder.glob("hitl.sqlite3.before-*")
+    assert kept.name in told_us.replace("\n", "")
+
+
+def test_a_store_in_use_is_not_replaced(store: Store, folder: Path, tmp_path: Path, hitl: Hitl):
+    hitl("backup", tmp_path / "b.db")
+
+    done = CliRunner().invoke(app, ["restore-backup", str(tmp_path / "b.db")])
+
+    assert isinstance(done.exception, FeedbackError)
+    assert "is in use" in str(done.exception)
+    assert store.verify()["chain"] == "ok"
+    assert not list(folder.glob("*.restoring*"))
+
+
+def test_an_altered_or_truncated_backup_is_refused_and_nothing_changes(
+    store: Store, folder: Path, tmp_path: Path, hitl: Hitl
+):
+    whole, altered, cut = (tmp_path / name for name in ("whole.db", "altered.db", "cut.db"))
+    hitl("backup", whole)
+    shutil.copy(whole, altered)
+    with sqlite3.connect(altered) as connection:
+        connection.execute("UPDATE event SET entity_id = 99 WHERE seq = 2")
+    connection.close()
+    cut.write_bytes(whole.read_bytes()[:8000])
+    before = store.projection_hash("1")
+    store.close()
+
+    for one, says in ((altered, "not whole"), (cut, "is no store"), (tmp_path / "none", "no file")):
+        done = CliRunner().invoke(app, ["restore-backup", str(one)])
+        assert isinstance(done.exception, FeedbackError), done.output
+        assert says in str(done.exception)
+
+    again = opened(folder)
+    assert again.projection_hash("1") == before
+    again.close()
+    assert not list(folder.glob("*before*")) + list(folder.glob("*.restoring*"))
+
+
+def test_a_store_that_is_broken_is_replaced_by_its_backup(store: Store, folder: Path, tmp_path: Path, hitl: Hitl):
+    hitl("backup", tmp_path / "b.db")
+    before = store.projection_hash("1")
+    store.close()
+    (folder / "hitl.sqlite3").write_bytes(b"not a database at all" * 500)
+
+    done = hitl("restore-backup", tmp_path / "b.db")
+
+    again = opened(folder)
+    assert again.projection_hash("1") == before
+    again.close()
+    assert "run `hitl forget` again for all who were forgotten since" in done.output
+
+
+def test_a_restore_that_is_killed_leaves_the_store_that_was(
+    store: Store, folder: Path, tmp_path: Path, hitl: Hitl, monkeypatch: pytest.MonkeyPatch
+):
+    hitl("backup", tmp_path / "b.db")
+    store.append([said(55, "A", task=2, person=9)])
+    before = store.projection_hash("1")
+    store.close()
+    replace_by = Path.replace
+
+    def killed(self: Path, target: Path) -> Path:
+        if self.name.endswith(".restoring"):
+            raise KeyboardInterrupt
+        return replace_by(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        CliRunner().invoke(app, ["restore-backup", str(tmp_path / "b.db")])
+
+    again = opened(folder)
+    assert again.projection_hash("1") == before
+    again.close()
+    hitl("restore-backup", tmp_path / "b.db")
+    again = opened(folder)
+    assert 9 not in {vote.person for vote in again.votes("1")}
+    again.close()
+
+
+def test_store_and_backup_are_their_owners_alone(store: Store, folder: Path, tmp_path: Path, hitl: Hitl):
+    (tmp_path / "b.db").touch(mode=0o644)
+    store.receive([said(77, "A")])
+    hitl("backup", tmp_path / "b.db")
+
+    files = [tmp_path / "b.db", *folder.glob("hitl*.sqlite3*")]
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    assert {file.name for file in files} >= {"b.db", "hitl.sqlite3", "hitl-inbox.sqlite3"}
+
+
+def test_a_backup_says_what_is_not_in_it(store: Store, tmp_path: Path, hitl: Hitl):
+    store.receive([said(77, "A")])
+    with store._box.write() as connection:
+        connection.execute(main_tables.inbox.update().values(delivery=b"half a deli"))
+
+    assert "1 webhook(s) that cannot be taken in are not in it" in hitl("backup", tmp_path / "b.db").output
+
+
+@pytest.mark.parametrize("name", ["hitl.sqlite3", "hitl-inbox.sqlite3", "hitl.sqlite3-wal"])
+def test_a_backup_never_takes_the_place_of_the_store(store: Store, folder: Path, name: str):
+    before = store.projection_hash("1")
+
+    done = CliRunner().invoke(app, ["backup", str(folder / ".." / folder.name / name)])
+
+    assert "is the store itself" in str(done.exception)
+    assert store.projection_hash("1") == before
+
+
+def test_who_was_forgotten_does_not_come_back_with_a_backup(store: Store, folder: Path, tmp_path: Path, hitl: Hitl):
+    hitl("backup", tmp_path / "b.db")
+    hitl("forget", "--person", "7", "--project", "1", "--yes")
+    store.close()
+
+    assert "forgotten again" in hitl("restore-backup", tmp_path / "b.db").output
+
+    again = opened(folder)
+    assert again.said_by("1", 7) == []
+    assert again.verify() | {"events": 0} == {"events": 0, "chain": "ok", "projection": "ok"}
+    again.close()
+
+
+def test_forget_asks_first_and_then_leaves_nothing(store: Store, folder: Path, hitl: Hitl):
+    hitl("forget", "--person", "7", "--project", "1", input="n\n", code=1)
+    assert store.said_by("1", 7)
+
+    done = json.loads(hitl("forget", "--person", "7", "--project", "1", "--yes", "--json").output)
+
+    assert done["annotations"] == [5, 9]
+    found = json.loads(hitl("access", "--person", "7", "--project", "1").output)
+    assert (found["versions"], found["held"]) == ([], {})
+    assert store.verify()["chain"] == "ok"
+
+
+def test_access_holds_all_of_one_person_and_nothing_of_another(store: Store, hitl: Hitl):
+    found = json.loads(hitl("access", "--person", "7", "--project", "1").output)
+
+    assert [(one["annotation"], one["action"]) for one in found["versions"]] == [
+        (5, "saved"),
+        (5, "saved"),
+        (5, "deleted"),
+        (9, "saved"),
+    ]
+    held = found["held"]
+    assert [one["kind"] for one in held["record"]] == ["reliability"]
+    assert [(one["id"], one["was_cancelled"]) for one in held["annotation"]] == [(5, False), (9, True)]
+    assert [(one["answers"], one["skips"]) for one in held["person"]] == [(0, 1)]
+    assert all(one["body"] is None or one["body"]["person"] == 7 for one in found["versions"] if one["body"])
+
+
+def test_parked_work_gets_another_try(store: Store, hitl: Hitl):
+    store.want("1", "turn")
+    for _ in range(5):
+        work = store.claim("w", lease_s=30.0, kinds=("turn",))
+        assert work is not None
+        store.fail(work, "poison")
+        with sqlite3.connect(store._database.path or "") as connection:
+            connection.execute("UPDATE work SET due_s = 0")
+        connection.close()
+
+    assert "turn is tried again" in hitl("store", "unpark", "1").output
+    assert [row.state for row in store.works() if row.kind == "turn"] == ["wanted"]
+    assert "none is parked" in hitl("store", "unpark", "1").output
+
+
+def test_a_rebuild_says_how_far_it_is_and_what_it_does_to_others(store: Store, hitl: Hitl):
+    events = store.verify()["events"]
+
+    done = hitl("store", "rebuild")
+
+    assert "the projections follow from the log" in done.stdout
+    assert "nothing else is written" in done.stderr
+    assert f"project 1: {2 * events} steps" in done.stderr  # deriving, then comparing
+    assert "project 1: done" in done.stderr
+
+
+def test_a_check_that_finds_a_difference_says_so_and_fails(store: Store, hitl: Hitl):
+    assert "follow from the log" in hitl("store", "rebuild", "--check").stdout
+    with store._database.write() as connection:
+        connection.execute(main_tables.vote.delete())
+
+    found = hitl("store", "rebuild", "--check", code=1)
+
+    assert "the projections differ: project 1: vote 6 is missing" in found.stdout
+    assert "follow from the log" in hitl("store", "rebuild").stdout
+    assert len(store.votes("1")) == 1

@@ -1,0 +1,152 @@
+"""hitl people, gold and relabel, as an admin uses them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from feedback.annotators.gold import gold_tasks
+from feedback.cli import app
+from feedback.cli.relabel import renamed
+from feedback.errors import VotesError
+from feedback.store import ProjectRow, Store
+from feedback.store.log.events import of_task
+from ml_backend.codecs import codec
+from ml_backend.label_config import read_label_config
+from ml_backend.records import Annotation, Answer, Task
+from tests.support import stores
+
+CONFIG = (
+    '<View><Text name="text" value="$text"/><Choices name="c" toName="text">'
+    '<Choice value="spam"/><Choice value="ham"/><Choice value="advert"/></Choices></View>'
+)
+CONTROL = read_label_config(CONFIG).control()
+AT = "2026-01-01T00:00:{:02d}Z"
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HITL_DATA_DIR", str(tmp_path))
+    opened = stores.fresh(tmp_path / "hitl.sqlite3")
+    opened.save_project(ProjectRow("7", "mail", CONFIG))
+    for number in range(1, 21):
+        task = Task(number, {"text": f"t{number}"}, "7", created_at=AT.format(0), updated_at=AT.format(30))
+        opened.append(of_task(task, [annotation(number, person) for person in (4, 5)], source="poll"))
+    yield opened
+    opened.close()
+
+
+def annotation(task: int, person: int) -> Annotation:
+    """Person 4 is always right (odd tasks are spam), person 5 says spam to everything."""
+    label = "spam" if person == 5 or task % 2 else "ham"
+    result = codec("choices").encode(Answer("choices", (label,)), CONTROL, None)
+    at = AT.format(10 + task)
+    return Annotation(100 * person + task, task, "7", person, tuple(result), updated_at=at, created_at=at)
+
+
+def hitl(*args: object) -> Result:
+    return CliRunner().invoke(app, [str(arg) for arg in args], catch_exceptions=False)
+
+
+def gold_file(folder: Path, n: int = 10) -> Path:
+    rows = [f"{task},{'spam' if task % 2 else 'ham'}" for task in range(1, n + 1)]
+    (folder / "gold.csv").write_text("\n".join(["task,gold", *rows]) + "\n")
+    return folder / "gold.csv"
+
+
+def test_gold_is_added_listed_and_retired(store: Store, tmp_path: Path):
+    added = hitl("gold", "add", 7, gold_file(tmp_path))
+    retired = hitl("gold", "retire", 7, 2, 99)
+    listed = json.loads(hitl("gold", "list", 7, "--json").stdout)
+
+    assert "10 gold tasks" in added.stdout
+    assert "Retired: 2" in retired.stdout
+    assert [one["state"] for one in listed[:3]] == ["asked", "retired", "asked"]
+    assert (listed[0]["answer"], listed[0]["answers"], listed[0]["right"]) == ("spam", 2, 2)
+    assert (listed[1]["answer"], listed[1]["right"]) == ("ham", 1)
+    assert len(gold_tasks(store, "7")) == 10
+    assert "task 1: spam, 2 of 2 right" in hitl("gold", "list", 7).stdout
+
+
+def test_a_gold_file_with_a_label_that_is_not_there_changes_nothing(store: Store, tmp_path: Path):
+    (tmp_path / "bad.csv").write_text("task,gold\n1,spam\n2,stone\n")
+    with pytest.raises(VotesError, match="stone"):
+        hitl("gold", "add", 7, tmp_path / "bad.csv")
+    assert gold_tasks(store, "7") == {}
+
+
+def test_a_calibration_set_is_asked_of_everybody_and_has_no_right_answer(store: Store):
+    done = hitl("gold", "ask", 7, 3, 4)
+    listed = json.loads(hitl("gold", "list", 7, "--json").stdout)
+
+    assert "2 tasks of project 7 are asked of everybody" in done.stdout
+    assert [(one["task"], one["answer"], one["right"], one["answers"]) for one in listed] == [
+        (3, None, None, 2),
+        (4, None, None, 2),
+    ]
+    assert "task 3: asked of everybody, 2 answers" in hitl("gold", "list", 7).stdout
+    with pytest.raises(VotesError, match="no task 99"):
+        hitl("gold", "ask", 7, 99)
+
+
+def test_people_are_judged_by_gold_and_may_stay_unnamed(store: Store, tmp_path: Path):
+    hitl("gold", "add", 7, gold_file(tmp_path))
+    found = json.loads(hitl("people", 7, "--json").stdout)
+    unnamed = json.loads(hitl("people", 7, "--json", "--pseudonyms").stdout)
+
+    assert [(one["person"], one["accuracy"]["value"], one["against"]) for one in found] == [
+        (5, 0.5, "gold"),
+        (4, 1.0, "gold"),
+    ]
+    assert found[0]["accuracy"]["low"] < 0.5 < found[0]["accuracy"]["high"]
+    assert [one["person"][:2] for one in unnamed] == ["p-", "p-"]
+    assert len({one["person"] for one in unnamed}) == 2
+    hitl("agree", 7, "--pseudonyms", "--json", tmp_path / "agree.json")
+    told = json.loads((tmp_path / "agree.json").read_text())
+    assert {one["worker"] for one in told["annotators"]} == {one["person"] for one in unnamed}
+    rows = [
+        f"{who},{task},{'ab'[(task + (who == 'ann') * (task < 3)) % 2]}" for task in range(20) for who in ("ann", "bob")
+    ]
+    (tmp_path / "votes.csv").write_text("\n".join(["worker,task,label", *rows]) + "\n")
+    hitl("agree", "--votes", tmp_path / "votes.csv", "--pseudonyms", "--json", tmp_path / "agree.json")
+    written = (tmp_path / "agree.json").read_text()
+    assert len(json.loads(written)["pairs"]) == 1
+    assert "ann" not in written.replace("annotators", "")
+    assert "bob" not in written
+    assert "gold" in hitl("people", 7).stdout
+    assert "10 of 10: 0.50 [0.24, 0.76]" in hitl("people", 7).stdout
+
+
+def test_relabel_says_what_it_did_and_refuses_what_it_does_not_understand(store: Store):
+    renamed = hitl("relabel", 7, "--where", "label=ham", "--map", "ham=advert")
+    stale = hitl("relabel", 7, "--where", "label=spam", "--split", "spam=ham,advert")
+
+    assert "10 answers now say 'advert'" in renamed.stdout
+    assert "30 answers on 20 tasks are stale" in stale.stdout
+    assert "10 of these tasks were answered by everybody" in stale.stdout
+    with pytest.raises(VotesError, match="not understood"):
+        hitl("relabel", 7, "--where", "person=4")
+    with pytest.raises(VotesError, match="same label"):
+        hitl("relabel", 7, "--where", "label=spam", "--map", "ham=advert")
+
+
+@pytest.mark.parametrize(
+    "change", [("--map", "advert"), ("--map", "spam="), ("--split", "advert"), ("--split", "spam= ,")]
+)
+def test_a_change_that_names_no_new_label_makes_nothing_stale(store: Store, change: tuple[str, str]):
+    with pytest.raises(VotesError, match="same label"):
+        hitl("relabel", 7, "--where", "label=spam", *change)
+
+    assert store.records("7", "relabel") == []
+
+
+def test_a_label_may_hold_a_comma_or_an_equals_sign():
+    assert renamed("a=b", mapped="a=b=Yes, surely", split="") == ("Yes, surely", ())
+    assert renamed("spam", mapped="", split="spam= ads,fraud ,") == ("", ("ads", "fraud"))
+    assert renamed("spam", mapped="", split="") == ("", ())

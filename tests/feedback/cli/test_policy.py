@@ -1,0 +1,216 @@
+"""hitl policy, why and signal, as an admin uses them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from feedback.cli import app
+from feedback.errors import NotConnected, PolicyError
+from feedback.policy import read_policy
+from feedback.store import Decision, ProjectRow, Standing, Store
+from feedback.store.log.events import canonical_json, of_one_task
+from feedback.store.repositories.policies import keep_policy
+from ml_backend.records import Task
+from tests.support import stores
+
+CONFIG = (
+    '<View><Text name="text" value="$text"/><Choices name="c" toName="text">'
+    '<Choice value="spam"/><Choice value="ham"/></Choices></View>'
+)
+OLD = """
+[[routing]]
+id = "big"
+when = { data.amount.gte = 9000 }
+to = "L2"
+reason = "a big amount"
+[[routing]]
+id = "default"
+to = "L1"
+[tiers.L1]
+[tiers.L2]
+"""
+NEW = OLD.replace("9000", "3000").replace('to = "L2"', 'to = "auto"\ntier = "L2"')
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HITL_DATA_DIR", str(tmp_path))
+    (tmp_path / "old.toml").write_text(OLD)
+    (tmp_path / "new.toml").write_text(NEW)
+    return tmp_path
+
+
+@pytest.fixture
+def store(home: Path) -> Iterator[Store]:
+    opened = stores.fresh(home / "hitl.sqlite3")
+    opened.save_project(ProjectRow("7", "refunds", CONFIG))
+    data = [{"text": f"t{number}", "amount": number * 1000} for number in range(10)]
+    opened.append([of_one_task(Task(number + 1, row, "7"), "poll") for number, row in enumerate(data)])
+    yield opened
+    opened.close()
+
+
+def hitl(*args: object) -> Result:
+    return CliRunner().invoke(app, [str(arg) for arg in args], catch_exceptions=False)
+
+
+def decided(store: Store) -> None:
+    """What a turn under OLD records."""
+    policy = read_policy(OLD)
+    keep_policy(store, "7", policy)
+    contents = store.contents("7")
+    big = Standing("big", "L2", policy.hash, "", "", "normal", "default", None)
+    default = Standing("default", "L1", policy.hash, "", "", "normal", "default", None)
+    rows = [Decision(task, 0.0, contents[task], big if task == 10 else default, {"time.age": 5.0}) for task in contents]
+    store.decide("7", rows)
+
+
+def test_a_policy_is_checked_against_the_project(home: Path, store: Store):
+    (home / "new.toml").write_text(NEW.replace("data.amount", "data.amuont"))
+    done = hitl("policy", "check", home / "new.toml", "--project", "7")
+
+    assert done.exit_code == 0
+    assert "auto is refused for now, certificates come in step 7; its tasks go to people in L2" in done.output
+    assert "no task has data.amuont; did you mean data.amount?" in done.output
+
+
+def test_a_condition_without_a_source_is_refused_by_check(home: Path):
+    (home / "new.toml").write_text(OLD.replace("data.amount.gte = 9000", "model.set_size.gte = 2"))
+
+    with pytest.raises(PolicyError, match="conformal sets come with the certificates of step 7"):
+        hitl("policy", "check", home / "new.toml")
+
+
+def test_a_policy_is_explained_from_a_file_and_from_the_store(home: Path, store: Store):
+    hitl("policy", "activate", home / "old.toml", "--project", "7")
+    from_file, from_store = hitl("policy", "explain", home / "old.toml"), hitl("policy", "explain", "--project", "7")
+
+    assert from_file.output == from_store.output
+    assert "data.amount is at least 9,000: people in L2 decide. Reason: a big amount." in from_file.output
+
+
+def test_a_simulation_changes_nothing_and_says_what_would_change(home: Path, store: Store):
+    hitl("policy", "activate", home / "old.toml", "--project", "7")
+    decided(store)
+    done = hitl("policy", "simulate", home / "new.toml", "--project", "7")
+    active = store.project("7")
+    body = json.loads(hitl("policy", "simulate", home / "new.toml", "--project", "7", "--json").output)
+
+    assert "10 decisions over 1.0 days; 6 would go elsewhere." in done.output
+    assert "automation 0% -> 70% asked for, certified error: none yet (certificates come in step 7" in done.output
+    assert "L2 load: +6.0 looks/day (1.0 -> 7.0)" in done.output
+    assert active is not None
+    assert active.options["policy"]["routing"][0]["when"] == {"data": {"amount": {"gte": 9000}}}
+    assert (body["after"]["auto"], body["moved"]) == (7, 6)
+
+
+def test_before_the_first_decision_the_tasks_as_they_are_are_simulated(home: Path, store: Store):
+    done = hitl("policy", "simulate", home / "new.toml", "--project", "7")
+
+    assert "10 tasks as they are now" in done.output
+
+
+def test_activating_stores_versions_and_says_which_was_before(home: Path, store: Store):
+    first = hitl("policy", "activate", home / "old.toml", "--project", "7")
+    second = hitl("policy", "activate", home / "new.toml", "--project", "7")
+    history = json.loads(hitl("policy", "history", "--project", "7", "--json").output)
+    old, new = read_policy(OLD), read_policy(NEW)
+
+    assert f"Policy {old.hash} is active in project 7" in first.output
+    assert f"Policy {new.hash} is active in project 7; before: {old.hash}." in second.output
+    assert [(one["hash"], one["before"]) for one in history] == [(new.hash, old.hash), (old.hash, "")]
+    assert json.loads(hitl("policy", "show", "--project", "7").output) == new.model_dump(mode="json")
+    assert json.loads(hitl("policy", "show", "--project", "7", "--hash", old.hash).output) == old.model_dump(
+        mode="json"
+    )
+    assert store.claim("w", lease_s=9, kinds=("turn",)) is not None
+
+
+def test_a_clock_that_no_project_would_take_is_said_without_one(home: Path):
+    (home / "short.toml").write_text('[tiers.L1]\n[tiers.L2]\nresolve = "10m"\n')
+
+    assert "but: tiers.L2: its clock of 10 minutes" in hitl("policy", "check", home / "short.toml").output
+
+
+def test_the_json_schema_names_every_section():
+    schema = json.loads(hitl("policy", "schema").output)
+
+    assert set(read_policy("").model_dump()) == set(schema["properties"])
+    assert schema["additionalProperties"] is False
+
+
+def test_why_shows_rule_inputs_and_replay(home: Path, store: Store):
+    decided(store)
+    done = hitl("why", 10, "--project", "7")
+    body = json.loads(hitl("why", 10, "--project", "7", "--json").output)
+
+    assert "goes to L2" in done.output
+    assert "because a big amount" in done.output
+    assert "yes  data.amount is at least 9,000 (is 9000)" in done.output
+    assert "decided once more from what was recorded: the same" in done.output
+    assert body["decisions"][0]["same"] is True
+
+
+def test_why_fails_where_a_recorded_decision_was_altered(home: Path, store: Store):
+    decided(store)
+    (made,) = store.decisions("7", task=10)
+    altered = Standing("default", "L1", made.standing.policy, "", "", "normal", "default", None)
+    store.decide("7", [Decision(10, 1.0, made.content, altered, made.inputs)])
+    done = hitl("why", 10, "--project", "7")
+
+    assert done.exit_code == 1
+    assert "REPLAY DIFFERS: the replay says big → L2" in done.output
+
+
+def test_why_says_when_nothing_was_decided(home: Path, store: Store):
+    assert "no rules, or no turn has run" in hitl("why", 3, "--project", "7").output
+    assert "no such task is known" in hitl("why", 99, "--project", "7").output
+    assert hitl("why", 3).output == hitl("why", 3, "--project", "7").output  # it is the only project with that task
+    with pytest.raises(NotConnected, match="no project has a task 99; known: 7"):
+        hitl("why", 99)
+
+
+def test_a_signal_is_pushed_once_and_listed(home: Path, store: Store):
+    first = hitl("signal", "push", "user_report", "--value", "scam", "--task", 3, "--id", "r1", "--project", "7")
+    again = hitl("signal", "push", "user_report", "--value", "scam", "--task", 3, "--id", "r1", "--project", "7")
+    flag = hitl("signal", "push", "chargeback", "--task", 3, "--project", "7")
+    listed = hitl("signal", "list", "--project", "7")
+    outcomes = hitl("signal", "outcomes", "--project", "7")
+
+    assert (first.output, again.output) == ("stored: r1\n", "known already: r1\n")
+    assert flag.output.startswith("stored: ")
+    assert "user_report = 'scam' about task 3, from hitl signal" in listed.output
+    assert "chargeback: 1, mean 1; model none, policy none, decided in nowhere" in outcomes.output
+
+
+def test_a_text_that_looks_like_a_number_stays_a_text(home: Path, store: Store):
+    hitl("signal", "push", "user_report", "--value", "4711", "--task", 3, "--id", "r1", "--project", "7")
+    hitl("signal", "push", "sentiment", "--value", "-0.5", "--task", 3, "--id", "r2", "--project", "7")
+
+    assert [one.value for one in store.signals("7")] == [-0.5, "4711"]
+
+
+def test_the_content_of_a_decision_is_the_stores_own_name_for_it(store: Store):
+    data = {"text": "t0", "amount": 0}
+
+    assert store.contents("7")[1] == hashlib.sha256(canonical_json(data)).hexdigest()
+
+
+def test_a_name_that_leads_nowhere_is_refused_when_the_policy_is_checked_and_when_it_is_activated(
+    home: Path, store: Store
+):
+    (home / "wrong.toml").write_text('[consensus]\nmethod = "dawid_skeen"\n[[labelling_functions]]\n'
+                                     'name = "x"\nfunction = "no_such_package:rule"')  # fmt: skip
+
+    with pytest.raises(PolicyError, match=r"did you mean 'dawid_skene'.*no_such_package"):
+        hitl("policy", "check", home / "wrong.toml")
+    with pytest.raises(PolicyError, match="did you mean 'dawid_skene'"):
+        hitl("policy", "activate", home / "wrong.toml", "--project", "7")

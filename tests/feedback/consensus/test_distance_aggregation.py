@@ -1,0 +1,136 @@
+"""Numbers and regions: people weigh by how near they are to the others, and what they say is fused."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from feedback.consensus import region_fusion
+from feedback.consensus.label_aggregation import weigh
+from feedback.training.label_decisions import settle
+from ml_backend.codecs import codec
+from ml_backend.records import Answer
+from tests.support.crowds import Said
+
+NOISE = (0.02, 0.02, 0.6)  # how far off each is, as a share; the last is careless
+
+
+def number(value: float, noise: float, rng: random.Random) -> Answer:
+    return Answer("number", round(value * (1 + noise * rng.choice((-1, 1)) * rng.random()), 3))
+
+
+def spans(value: float, noise: float, rng: random.Random) -> Answer:
+    start = round(value) + rng.choice((-1, 1)) * round(40 * noise * rng.random())
+    return Answer("labels", ((start, start + 20, "PER"),))
+
+
+def boxes(value: float, noise: float, rng: random.Random) -> Answer:
+    moved = value / 2 + rng.choice((-1, 1)) * 30 * noise * rng.random()
+    return Answer("rectanglelabels", ((moved, 10.0, 20.0, 20.0, 0.0, 1.0, "Car"),))
+
+
+Make = Callable[[float, float, random.Random], Answer]
+KINDS = pytest.mark.parametrize("make", [number, spans, boxes])
+
+
+def crowd(
+    make: Make, n: int, *, alone: int = 0, noise: Sequence[float] = NOISE
+) -> tuple[list[Said], dict[int, Answer]]:
+    rng = random.Random(3)
+    truth = {task: rng.uniform(60, 100) for task in range(n + alone)}
+    votes = [
+        Said(task, person, make(truth[task], noise[person], rng))
+        for task in range(n + alone)
+        for person in (range(len(noise)) if task < n else [rng.randrange(len(noise))])
+    ]
+    return votes, {task: make(value, 0.0, rng) for task, value in truth.items()}
+
+
+@KINDS
+def test_weighing_brings_the_consensus_nearer_to_the_truth_than_the_careless_one_and_equal_weights(make: Make):
+    votes, truth = crowd(make, 60)
+    found = weigh(votes, by="auto").by_task
+    distance = codec(votes[0].answer.kind).distance
+    by_task = {task: [vote.answer for vote in votes if vote.task == task] for task in truth}
+    ours = np.mean([distance(found[task].answer, truth[task]) for task in truth])
+    equal = np.mean([distance(_equal(said), truth[task]) for task, said in by_task.items()])
+    careless = np.mean([distance(said[2], truth[task]) for task, said in by_task.items()])
+
+    assert ours < equal + 0.01  # two of three decide anyway; weighing must not lose
+    assert ours < 0.5 * careless
+
+
+@KINDS
+def test_two_careless_people_are_outweighed_by_two_careful_ones(make: Make):
+    votes, truth = crowd(make, 80, noise=(0.02, 0.02, 0.7, 0.7))
+    found = weigh(votes, by="auto").by_task
+    distance = codec(votes[0].answer.kind).distance
+    by_task = {task: [vote.answer for vote in votes if vote.task == task] for task in truth}
+    ours = np.mean([distance(found[task].answer, truth[task]) for task in truth])
+    equal = np.mean([distance(_equal(said), truth[task]) for task, said in by_task.items()])
+
+    # two wild regions hardly overlap, so that fusion leaves them out in any case; two wild numbers move a median
+    assert ours < (0.8 * equal if make is number else equal + 0.005)
+
+
+@KINDS
+def test_a_single_answer_weighs_as_much_as_its_person(make: Make):
+    votes, _ = crowd(make, 40, alone=60)
+    found = weigh(votes, by="auto").by_task
+    alone = [vote for vote in votes if vote.task >= 40]
+    weight = [np.mean([found[vote.task].weight for vote in alone if vote.person == person]) for person in range(3)]
+
+    assert min(weight[:2]) > weight[2] + 0.05
+    assert all(found[vote.task].answer == vote.answer for vote in alone)
+
+
+@KINDS
+def test_near_answers_are_settled_and_far_ones_are_asked_again(make: Make):
+    rng = random.Random(1)
+    votes, _ = crowd(make, 40, noise=(0.01, 0.01, 0.01))
+    votes += [Said(900, person, make(60.0, 0.0, rng)) for person in (0, 1)]
+    votes += [Said(901, 0, make(20.0, 0.0, rng)), Said(901, 1, make(95.0, 0.0, rng))]
+    settlement = settle(votes, {900: 2, 901: 2}, max_votes=3, opinions=weigh(votes, by="auto").by_task, sure=0.8)
+
+    assert 900 in {one.task for one in settlement.settled}
+    assert settlement.wanting == {901: 2}
+    assert all(0 < one.support <= 1 and 0 < one.weight <= 1 for one in settlement.settled)
+
+
+def test_gold_judges_two_people_who_share_little():
+    rng = random.Random(2)
+    votes = [Said(task, person, number(50.0, NOISE[1 + person], rng)) for task in range(20) for person in (0, 1)]
+    votes += [Said(100 + task, task % 2, number(70.0, NOISE[1 + task % 2], rng)) for task in range(20)]
+    gold = {task: Answer("number", 50.0) for task in range(20)}
+    found = weigh(votes, by="auto", gold=gold).by_task
+
+    assert found.keys() == set(range(100, 120))
+    assert found[100].weight > found[101].weight
+
+
+def test_few_shared_answers_count_alike_and_a_single_one_is_what_it_is():
+    rng = random.Random(2)
+    votes = [Said(1, person, number(50.0, 0.1, rng)) for person in range(3)] + [Said(2, 0, number(9.0, 0.0, rng))]
+    found = weigh(votes, by="auto")
+
+    assert found.by_task.keys() == {1}
+    assert found.by_task[1].answer in [vote.answer for vote in votes]
+    assert "all alike" in found.reason
+
+
+def test_the_policy_may_leave_it_to_majorities():
+    votes, _ = crowd(number, 20)
+
+    assert not weigh(votes, by="majority").by_task
+
+
+def _equal(said: list[Answer]) -> Answer:
+    kind = said[0].kind
+    if kind == "number":
+        return sorted(said, key=lambda one: one.value)[len(said) // 2]  # type: ignore[arg-type,return-value]
+    fuse = {"labels": region_fusion.fuse_spans, "rectanglelabels": region_fusion.fuse_boxes}[kind]
+    regions = tuple(one.region for one in fuse(said))
+    return Answer(kind, regions or said[0].value)

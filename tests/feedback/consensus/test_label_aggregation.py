@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from feedback.consensus.label_aggregation import Weighing, weigh
+from feedback.training.dataset import build
+from feedback.training.label_decisions import settle
+from feedback.training.trainer import train
+from ml_backend.label_config import Control
+from ml_backend.models import recipe_for
+from ml_backend.records import Answer
+from tests.support.crowds import Said
+
+LABELS = ("good", "bad")
+ANSWERS = {label: Answer("choices", (label,)) for label in LABELS}
+CONTROL = Control("kind", "text", "choices", LABELS, False, "text", "text")
+WORDS = {label: [f"{label[0]}word{number}" for number in range(40)] for label in LABELS}
+
+
+def crowd(truth: Sequence[str], *, shared: int, right: Sequence[float], seed: int = 1) -> list[Said]:
+    """Everybody answers the first `shared` tasks, one of them each other task."""
+    rng = random.Random(seed)
+    votes = []
+    for task, label in enumerate(truth):
+        people = range(len(right)) if task < shared else [rng.randrange(len(right))]
+        for person in people:
+            said = label if rng.random() < right[person] else rng.choice([one for one in LABELS if one != label])
+            votes.append(Said(task, person, ANSWERS[said]))
+    return votes
+
+
+def truths(n: int, seed: int = 5) -> list[str]:
+    rng = random.Random(seed)
+    return [rng.choice(LABELS) for _ in range(n)]
+
+
+def test_one_reliable_person_outweighs_two_careless_ones():
+    truth = truths(300)
+    votes = crowd(truth, shared=300, right=[0.97, 0.6, 0.6])
+    plain = settle(votes, {}, max_votes=3).settled
+    weighed = settle(votes, {}, max_votes=3, opinions=weigh(votes, by="auto").by_task).settled
+
+    def right(settled: Sequence[object]) -> float:
+        return float(np.mean([one.answer == ANSWERS[truth[one.task]] for one in settled]))  # type: ignore[attr-defined]
+
+    assert right(weighed) > right(plain) + 0.05
+
+
+def test_a_single_vote_is_as_good_as_its_person():
+    truth = truths(400)
+    votes = crowd(truth, shared=100, right=[0.97, 0.95, 0.55])
+    found = weigh(votes, by="auto").by_task
+    alone = [vote for vote in votes if vote.task >= 100]
+    weight = {p: np.mean([found[vote.task].weight for vote in alone if vote.person == p]) for p in range(3)}
+
+    assert weight[0] > 0.7
+    assert weight[1] > 0.7
+    assert weight[2] < 0.4
+    assert all(found[vote.task].answer == vote.answer for vote in alone)
+
+
+@pytest.mark.parametrize(
+    ("votes", "why"),
+    [
+        (crowd(truths(40), shared=0, right=[0.9, 0.9, 0.9]), "too few"),
+        (crowd(truths(40), shared=40, right=[0.9, 0.6]), "2 people"),
+        (crowd(["good"] * 40, shared=40, right=[1.0, 1.0, 1.0]), "same answer"),
+        ([Said(1, person, Answer("choices", (str(person),))) for person in range(201)], "too many"),
+    ],
+)
+def test_where_too_little_is_known_of_people_majorities_decide(votes: list[Said], why: str):
+    found = weigh(votes, by="auto")
+
+    assert not found.by_task
+    assert found.method == "majority"
+    assert why in found.reason
+
+
+def test_gold_tells_who_errs_of_three_people_one_of_whom_is_wrong_more_often_than_not():
+    ours, raw = [], []
+    for seed in range(8):
+        truth, rng, right = truths(160, seed), random.Random(seed), (0.97, 0.88, 0.2)
+        votes = crowd(truth[:20], shared=20, right=right, seed=seed)
+        for task in range(20, 160):
+            for person in rng.sample(range(3), 2):
+                said = truth[task] if rng.random() < right[person] else next(o for o in LABELS if o != truth[task])
+                votes.append(Said(task, person, ANSWERS[said]))
+        gold = {task: ANSWERS[truth[task]] for task in range(20)}
+        found = weigh(votes, by="auto", gold=gold).by_task
+        settled = settle(votes, {}, max_votes=2, opinions=found, sure=0.5).settled
+        ours.append(np.mean([one.answer == ANSWERS[truth[one.task]] for one in settled if one.task >= 20]))
+        raw.append(np.mean([vote.answer == ANSWERS[truth[vote.task]] for vote in votes if vote.task >= 20]))
+
+    assert np.mean(ours) > np.mean(raw) + 0.15
+    assert min(ours) > 0.85
+
+
+def test_what_is_believed_less_than_an_answer_that_nobody_gave_is_doubted_and_weighs_next_to_nothing():
+    truth = truths(200)
+    votes = crowd(truth, shared=200, right=[0.97, 0.95, 0.15])
+    alone = Said(900, 2, ANSWERS["good"])
+    found = weigh([*votes, alone], by="auto", gold=dict(enumerate(ANSWERS[one] for one in truth[:60]))).by_task
+
+    assert found[900].doubted
+    assert (found[900].answer, found[900].weight) == (ANSWERS["good"], 0.05)
+    assert np.mean([one.doubted for one in found.values()]) < 0.05
+
+
+def test_gold_tasks_get_no_opinion_and_are_settled_by_people_alone():
+    truth = truths(120)
+    votes = crowd(truth, shared=120, right=[0.95, 0.9, 0.3])
+    gold = {task: ANSWERS[truth[task]] for task in range(30)}
+    found = weigh(votes, by="auto", gold=gold)
+
+    assert "gold" in found.reason
+    assert found.by_task.keys() == found.rows.keys() == found.gain.keys() == set(range(30, 120))
+
+
+def test_one_person_is_weighed_by_gold_alone():
+    truth = truths(100)
+    votes = crowd(truth, shared=0, right=[0.8])
+    gold = {task: ANSWERS[truth[task]] for task in range(40)}
+
+    assert not weigh(votes, by="auto").by_task
+    found = weigh(votes, by="auto", gold=gold).by_task
+    assert 0.6 < np.mean([one.confidence for one in found.values()]) < 0.9
+
+
+def test_an_unknown_method_leaves_it_to_majorities_and_says_so():
+    found = weigh(crowd(truths(60), shared=60, right=[0.9, 0.9, 0.9]), by="dawid_skeen")
+
+    assert not found.by_task
+    assert "dawid_skene" in found.reason
+
+
+def test_a_tie_is_settled_when_the_consensus_is_sure():
+    votes = crowd(truths(200), shared=200, right=[0.98, 0.95, 0.55])
+    tied = [*votes, Said(900, 0, ANSWERS["good"]), Said(900, 2, ANSWERS["bad"])]
+    found = weigh(tied, by="auto").by_task
+    settled = {one.task: one for one in settle(tied, {900: 2}, max_votes=3, opinions=found, sure=0.8).settled}
+    unsure = settle(tied, {900: 2}, max_votes=3, opinions=found, sure=1.0)
+
+    assert settled[900].answer == ANSWERS["good"]
+    assert settled[900].confidence > 0.8
+    assert unsure.wanting == {900: 2}
+
+
+def test_what_pays_is_asked_again_and_stands_meanwhile():
+    votes = crowd(truths(200), shared=200, right=[0.98, 0.95, 0.55])
+    votes.append(Said(900, 2, ANSWERS["good"]))
+    found = weigh(votes, by="auto")
+    settlement = settle(votes, {}, max_votes=3, opinions=found.by_task, again={900})
+
+    assert found.gain[900] == max(found.gain.values())
+    assert settlement.wanting == {900: 1}
+    assert 900 in {one.task for one in settlement.settled}
+
+
+def test_weights_make_the_model_better():
+    truth = truths(260)
+    rng = random.Random(2)
+    data = {task: {"text": f"{task} {rng.choice(WORDS[label])}"} for task, label in enumerate(truth)}
+    unseen = [({"text": f"x {one} {two}"}, label) for label in LABELS for one in WORDS[label] for two in WORDS[label]]
+    votes = crowd(truth, shared=60, right=[0.95, 0.9, 0.5, 0.5, 0.5])
+    roles = dict.fromkeys(data, "train")
+
+    def accuracy(*, weighed: bool) -> float:
+        opinions = weigh(votes, by="auto").by_task if weighed else None
+        settled = settle(votes, {}, max_votes=3, opinions=opinions, sure=0.8).settled
+        dataset = build("kind", LABELS, settled, data, roles)
+        bundle = train(dataset, CONTROL, recipe_for(CONTROL), config_hash="h", seed=0, now_s=0.0)
+        said = [bundle.classes[at] for at in bundle.proba([text for text, _ in unseen]).argmax(axis=1)]
+        return float(np.mean([one == label for one, (_, label) in zip(said, unseen, strict=True)]))
+
+    assert accuracy(weighed=True) > accuracy(weighed=False) + 0.02
+
+
+def test_equal_votes_are_weighed_once():
+    rng = np.random.default_rng(3)
+    truth = rng.integers(0, 2, 40_000)
+    people = np.tile([0, 1, 2], 20_000)
+    votes = [
+        Said(int(task), int(person), ANSWERS[LABELS[int(truth[task] if rng.random() < 0.8 else 1 - truth[task])]])
+        for task, person in zip(np.repeat(np.arange(20_000), 3), people, strict=True)
+    ]
+    votes += [Said(int(task), int(task) % 3, ANSWERS[LABELS[int(truth[task])]]) for task in range(20_000, 40_000)]
+    weighing = Weighing()
+    first = weighing.of("7", votes, by="auto")
+    again = weighing.of("7", votes, by="auto")
+
+    assert again is first
+    assert weighing.of("7", votes[:-1], by="auto") is not first

@@ -1,0 +1,155 @@
+"""`auto`: a committee where people's habits can be learnt, the majority where they cannot."""
+
+import numpy as np
+import pytest
+
+from feedback.consensus import auto, calibrated, calibration_error, dawid_skene, majority
+from feedback.consensus.confidence_calibration import temper, temperature
+from feedback.consensus.model_selection import METHODS, held_out, prefer_proven
+from feedback.errors import VotesError
+from feedback.votes import Votes
+
+
+def world(seed, *, n=400, people=40, k=3, per_task=5, skill=(6.0, 2.5), spam=0.0, confusing=False):
+    """A crowd whose people differ, and the truth."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, k, n)
+    right = rng.beta(*skill, people)
+    errors = np.stack([np.eye(k) * one + (1 - np.eye(k)) * (1 - one) / (k - 1) for one in right])
+    if confusing:
+        errors = np.stack([[rng.dirichlet(np.ones(k) * 0.6 + np.eye(k)[row] * 4) for row in range(k)] for _ in right])
+    errors[rng.random(people) < spam] = 1.0 / k
+    said_by = np.array([rng.choice(people, per_task, replace=False) for _ in range(n)])
+    chance = np.cumsum(errors[said_by, truth[:, None]], axis=2)
+    labels = (rng.random((n, per_task, 1)) > chance).sum(axis=2)
+    return Votes(
+        np.repeat(np.arange(n), per_task), said_by.ravel(), np.minimum(labels, k - 1).ravel(), n, people, k
+    ), truth
+
+
+@pytest.mark.slow
+def test_auto_is_better_than_each_alone_over_many_kinds_of_crowd():
+    kinds = [{}, {"spam": 0.4}, {"confusing": True}, {"per_task": 3, "people": 90}, {"skill": (4.0, 4.0)}]
+    gains = {"majority": [], "dawid_skene": []}
+    for seed in range(4):
+        for kind in kinds:
+            votes, truth = world(seed, **kind)
+            ours = (auto(votes).consensus.labels == truth).mean()
+            gains["majority"].append(ours - (majority(votes).labels == truth).mean())
+            gains["dawid_skene"].append(ours - (dawid_skene(votes).labels == truth).mean())
+
+    for alone in gains.values():
+        assert np.mean(alone) - 2 * np.std(alone) / np.sqrt(len(alone)) > 0
+    assert min(gains["majority"]) > -0.03  # on one crowd of 400 tasks; the mean above is what is promised
+
+
+@pytest.mark.parametrize(
+    "votes",
+    [
+        Votes(np.arange(100), np.arange(100) % 4, np.arange(100) % 2),  # one vote a task
+        Votes(np.repeat(np.arange(50), 2), np.arange(100), np.arange(100) % 2),  # one vote a person
+    ],
+)
+def test_sparse_votes_fall_back_to_the_majority_and_say_why(votes):
+    choice = auto(votes)
+
+    assert choice.consensus.method == "majority"
+    assert "too few" in choice.reason
+
+
+def test_a_method_that_predicts_hidden_votes_worse_than_the_majority_is_left_out():
+    # everybody knows label 0 from the rest, and mistakes 1 for 2 as often as not: no single skill describes that
+    rng = np.random.default_rng(0)
+    truth = rng.choice(3, 600, p=[0.8, 0.1, 0.1])
+    lenient = rng.random(30) < 0.5
+    people = np.array([rng.choice(30, 6, replace=False) for _ in range(600)])
+    labels = np.where((truth[:, None] > 0) & lenient[people] & (rng.random(people.shape) < 0.9), 0, truth[:, None])
+    votes = Votes(np.repeat(np.arange(600), 6), people.ravel(), labels.ravel())
+
+    trials = held_out(votes)
+
+    assert trials["one_coin"].margin < trials["hierarchical"].margin
+    assert ("one_coin" in auto(votes).reason.split(";")[0]) == (trials["one_coin"].margin > -2)
+
+
+def test_gold_lets_a_single_method_take_over_only_when_it_is_proven_better():
+    votes, truth = world(3, confusing=True, people=8, n=300)
+    choice = auto(votes)
+    rows = np.full(300, -1)
+    best = max(choice.fits.values(), key=lambda fit: (fit.labels == truth).sum())
+    contested = np.flatnonzero(best.labels != choice.consensus.labels)
+
+    rows[contested] = best.labels[contested]  # gold on which one method is always right where the committee is wrong
+    few = rows.copy()
+    few[contested[3:]] = -1
+
+    assert prefer_proven(choice, few).consensus.method == "committee"
+    assert (prefer_proven(choice, rows).consensus.method != "committee") == (len(contested) >= 7)
+
+
+def test_auto_repeats_itself():
+    votes, _ = world(0)
+
+    assert (auto(votes).consensus.proba == auto(votes).consensus.proba).all()
+
+
+@pytest.mark.parametrize("method", [lambda votes: auto(votes).consensus, *METHODS.values()])
+def test_the_order_of_the_rows_changes_nothing(method):
+    votes, _ = world(1, n=150, people=12, k=4, per_task=4, skill=(3.0, 3.0))
+    for seed in range(4):
+        order = np.random.default_rng(seed).permutation(len(votes))
+        shuffled = Votes(votes.tasks[order], votes.people[order], votes.labels[order], 150, 12, 4)
+        one, other = method(votes), method(shuffled)
+
+        assert one.method == other.method
+        assert (one.labels == other.labels).all()
+        assert (one.proba == other.proba).all()
+
+
+def test_the_order_of_the_rows_changes_nothing_of_what_hidden_votes_say():
+    votes, _ = world(1, n=150, people=12, k=4, per_task=4, skill=(3.0, 3.0))
+    backwards = Votes(votes.tasks[::-1], votes.people[::-1], votes.labels[::-1], 150, 12, 4)
+
+    assert held_out(votes) == held_out(backwards)
+
+
+def test_no_votes_are_refused():
+    with pytest.raises(VotesError):
+        auto(Votes([], [], []))
+
+
+def test_the_temperature_of_an_overconfident_consensus_is_above_one():
+    rng = np.random.default_rng(0)
+    right = rng.random(500) < 0.8
+    proba = np.full((500, 2), [0.001, 0.999])
+    hot = temperature(proba, np.where(right, 1, 0))
+
+    assert hot > 3
+    assert temper(proba, hot)[:, 1] == pytest.approx(0.8, abs=0.04)
+    assert temperature(proba[:0], np.zeros(0, dtype=int)) == 1.0
+
+
+def test_fifty_gold_answers_bring_confidence_near_the_truth():
+    gaps_before, gaps_after = [], []
+    for seed in range(4):
+        votes, truth = world(seed, n=800, spam=0.3, skill=(5.0, 3.0))
+        said = dawid_skene(votes)
+        known = np.full(800, -1)
+        known[:50] = truth[:50]
+        better = calibrated(said, votes, known)
+        right = said.labels[50:] == truth[50:]
+        gaps_before.append(calibration_error(said.confidence[50:], right))
+        gaps_after.append(calibration_error(better.confidence[50:], right))
+        assert (better.proba.argmax(axis=1) == said.proba.argmax(axis=1)).all()
+        assert better.proba.sum(axis=1) == pytest.approx(1.0)
+
+    assert np.mean(gaps_after) < 0.06
+    assert np.mean(gaps_after) < np.mean(gaps_before)
+
+
+def test_calibration_error_is_zero_for_a_forecast_that_is_right_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    sure = rng.uniform(0.5, 1.0, 50_000)
+
+    assert calibration_error(sure, rng.random(50_000) < sure) < 0.01
+    assert calibration_error(np.full(50_000, 0.99), rng.random(50_000) < 0.7) == pytest.approx(0.29, abs=0.01)

@@ -1,0 +1,284 @@
+"""Signing in: Label Studio says who somebody is, the cookie says nothing, and nobody may guess for ever."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http.cookies import SimpleCookie
+
+import pytest
+from werkzeug.test import TestResponse
+
+from feedback.dashboard import House, Manners, SharedAttempts, pages
+from feedback.store import Store, open_store
+from feedback.store.repositories.policies import policy_of
+from ml_backend.app import create_app
+from ml_backend.labelstudio.accounts import Who
+from ml_backend.predictor import Predictor
+from tests.support.pages import HTML, JSON, Clock, FakeAccounts, app_of, key_of, policy, put, sign_in
+from tests.support.serving import FakeRegistry
+
+
+def cookie(answer: TestResponse, name: str = "hitl") -> str:
+    found = [SimpleCookie(line)[name].value for line in answer.headers.getlist("Set-Cookie") if line.startswith(name)]
+    assert found, "no cookie was set"
+    return found[-1]
+
+
+def test_whoever_is_not_signed_in_is_sent_to_the_form_and_back(store: Store):
+    browser = app_of(store).test_client()
+
+    away = browser.get("/projects/7", headers=HTML)
+    back = sign_in(browser, 2, next_page="/projects/7")
+
+    assert (away.status_code, away.location) == (303, "/sign-in?next=/projects/7")
+    assert (back.status_code, back.location) == (303, "/projects/7")
+    assert "ann@example.com" in browser.get("/projects/7", headers=HTML).text
+
+
+def test_a_token_is_as_good_as_a_password(store: Store):
+    browser = app_of(store).test_client()
+
+    assert sign_in(browser, 2, token="token-2", email="", password="").status_code == 303
+    assert browser.get("/projects/7", headers=HTML).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"password": "guess"},
+        {"password": ""},
+        {"email": ""},
+        {"email": "nobody@example.com"},
+        {"token": "token-99", "email": "", "password": ""},
+    ],
+)
+def test_wrong_credentials_give_a_page_and_no_session(store: Store, form: dict[str, str]):
+    browser = app_of(store).test_client()
+
+    answer = sign_in(browser, 2, **form)
+
+    assert answer.status_code == 401
+    assert "WWW-Authenticate" not in answer.headers  # a browser would ask with a window of its own
+    assert 'role="alert"' in answer.text
+    assert browser.get("/projects/7", headers=HTML).status_code == 303
+
+
+def test_a_password_is_never_given_back(store: Store):
+    answer = sign_in(app_of(store).test_client(), 2, password="a secret that is wrong")
+
+    assert "a secret that is wrong" not in answer.text
+    assert "ann@example.com" in answer.text  # only the address is filled in again
+
+
+def test_label_studio_being_away_is_not_the_visitors_fault(store: Store):
+    accounts = FakeAccounts(down=True)
+    attempts = SharedAttempts(store, "pages", burst=1, every_s=60, clock=Clock())
+    browser = app_of(store, accounts=accounts, attempts=attempts).test_client()
+
+    assert [sign_in(browser, 2).status_code for _ in range(3)] == [503, 503, 503]
+    accounts.down = False
+    assert sign_in(browser, 2).status_code == 303
+
+
+def test_guessing_stops_for_all_workers_and_label_studio_is_not_even_asked(store: Store, clock: Clock):
+    accounts = FakeAccounts()
+    workers = [
+        app_of(
+            store, accounts=accounts, attempts=SharedAttempts(store, "pages", burst=3, every_s=60, clock=clock)
+        ).test_client()
+        for _ in range(2)
+    ]
+
+    guesses = []
+    for number in range(6):
+        clock.now_s += 2  # longer than what a worker remembers of the others
+        guesses.append(sign_in(workers[number % 2], 2, password="guess").status_code)
+    asked = len(accounts.asked)
+
+    assert guesses == [401, 401, 401, 429, 429, 429]
+    assert sign_in(workers[0], 2).status_code == 429  # the right one, too: whoever guesses learns nothing
+    assert len(accounts.asked) == asked == 3
+    clock.now_s += 180
+    assert sign_in(workers[1], 2).status_code == 303
+
+
+def test_the_cookie_is_hidden_from_scripts_and_other_sites(store: Store):
+    line = sign_in(app_of(store).test_client(), 2).headers.getlist("Set-Cookie")[-1]
+
+    assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(line.split("; "))
+    assert "Secure" not in line
+
+
+def test_over_https_the_cookie_never_goes_out_in_the_clear(store: Store):
+    browser = app_of(store, manners=Manners(secure=True)).test_client()
+    page = browser.get("/sign-in", headers=HTML, base_url="https://hitl.example")
+
+    line = page.headers.getlist("Set-Cookie")[-1]
+
+    assert line.startswith("__Host-hitl=")
+    assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= set(line.split("; "))
+    assert "Domain" not in line
+
+
+def test_signing_in_gives_a_new_cookie_so_that_nobody_can_slip_one_in(store: Store):
+    browser = app_of(store).test_client()
+    before = cookie(browser.get("/sign-in", headers=HTML))
+
+    first, second = cookie(sign_in(browser, 2)), cookie(sign_in(browser, 2))
+
+    assert len({before, first, second}) == 3
+    other = app_of(store).test_client()
+    for old in (before, first):  # the first session ended when the same browser began a second
+        other.set_cookie("hitl", old)
+        assert other.get("/projects/7", headers=HTML).status_code == 303
+    other.set_cookie("hitl", second)
+    assert other.get("/projects/7", headers=HTML).status_code == 200
+
+
+def test_the_store_holds_no_cookie(store: Store):
+    value = cookie(sign_in(app_of(store).test_client(), 2))
+
+    assert store.session(value) is None
+    assert value not in str(store.session.__self__._database.path.read_bytes())  # type: ignore[attr-defined]
+
+
+def test_signing_out_ends_the_session_everywhere(store: Store):
+    browser, thief = app_of(store).test_client(), app_of(store).test_client()
+    thief.set_cookie("hitl", cookie(sign_in(browser, 2)))
+    page = browser.get("/projects/7", headers=HTML).text
+
+    out = browser.post("/sign-out", data={"key": key_of(page)}, headers=HTML)
+
+    assert out.status_code == 303
+    assert browser.get("/projects/7", headers=HTML).status_code == 303
+    assert thief.get("/projects/7", headers=HTML).status_code == 303
+
+
+@pytest.mark.parametrize(("steps", "step_s", "still_in"), [(1, 7201.0, False), (11, 3600.0, True), (13, 3600.0, False)])
+def test_a_session_ends_two_hours_after_its_last_use_and_twelve_after_its_beginning(
+    store: Store, clock: Clock, steps: int, step_s: float, still_in: bool
+):
+    browser = app_of(store, clock=clock).test_client()
+    sign_in(browser, 2)
+
+    for _ in range(steps):
+        clock.now_s += step_s
+        status = browser.get("/projects/7", headers=HTML).status_code
+
+    assert (status == 200) == still_in
+
+
+def test_a_clock_that_goes_back_signs_out_rather_than_keeping_in(store: Store, clock: Clock):
+    browser = app_of(store, clock=clock).test_client()
+    sign_in(browser, 2)
+
+    clock.now_s -= 3600
+
+    assert browser.get("/projects/7", headers=HTML).status_code == 303
+
+
+@pytest.mark.parametrize(
+    "onward", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
+)
+def test_nobody_is_led_away_after_signing_in(store: Store, onward: str):
+    browser = app_of(store).test_client()
+
+    assert sign_in(browser, 2, next_page=onward).location == "/"
+    assert onward not in browser.get("/sign-in", query_string={"next": onward}, headers=HTML).text
+
+
+def test_the_form_itself_needs_its_key(store: Store):
+    browser, foreign = app_of(store).test_client(), app_of(store).test_client()
+    key = key_of(browser.get("/sign-in", headers=HTML).text)
+    fields = {"email": "ann@example.com", "password": "pw-2"}
+
+    assert browser.post("/sign-in", data=fields, headers=HTML).status_code == 403
+    assert foreign.post("/sign-in", data={**fields, "key": key}, headers=HTML).status_code == 403  # another browser's
+    assert browser.post("/sign-in", data={**fields, "key": key}, headers=HTML).status_code == 303
+
+
+def test_where_no_label_studio_is_set_the_page_says_so(store: Store):
+    house = House(store, policy_of)
+    app = create_app(Predictor(FakeRegistry()), mounts=[pages(house)])
+
+    page = app.test_client().get("/sign-in", headers=HTML).text
+
+    assert "LABEL_STUDIO_URL" in page
+    assert "<input" not in page
+
+
+def test_a_second_host_knows_a_session_of_the_first(store: Store, tmp_path, clock: Clock):
+    value = cookie(sign_in(app_of(store).test_client(), 2))
+    again = open_store(f"sqlite:///{tmp_path / 'store.db'}", clock=clock)
+
+    other = app_of(again).test_client()
+    other.set_cookie("hitl", value)
+
+    assert other.get("/projects/7", headers=HTML).status_code == 200
+    again.close()
+
+
+def test_programs_use_the_services_login_and_hear_401_otherwise(store: Store):
+    programs = app_of(store, login=("ls", "pw")).test_client()
+    right, wrong = ("ls", "pw"), ("ls", "guess")
+
+    assert programs.get("/projects/7", headers=JSON).status_code == 401
+    assert programs.get("/projects/7", headers=JSON).headers["WWW-Authenticate"].startswith("Basic")
+    assert programs.get("/projects/7", headers=JSON, auth=wrong).status_code == 401
+    assert programs.get("/projects/7", headers=JSON, auth=right).json["project"] == "7"
+    assert programs.get("/", headers=JSON).json == {"status": "UP"}
+    assert programs.post("/projects/7/pause", auth=right).status_code == 403  # it may look
+
+
+def test_a_role_that_the_policy_takes_away_is_gone_at_once(store: Store):
+    browser = app_of(store).test_client()
+    sign_in(browser, 3)
+    assert browser.get("/projects/7", headers=HTML).status_code == 200
+
+    put(store, "7", policy(ann="admin"), title="mail")
+
+    assert browser.get("/projects/7", headers=HTML).location == "/projects/7/people"
+
+
+def test_without_a_login_of_the_service_no_authorization_opens_a_shut_door(store: Store):
+    client = app_of(store, manners=Manners(open=False)).test_client()
+
+    for headers in ({"Authorization": "Basic YTpi"}, {"Authorization": "Bearer x"}):
+        assert client.get("/projects/7", headers={**JSON, **headers}).status_code == 401
+        assert client.get("/projects/7", headers={**HTML, **headers}).status_code == 303
+
+
+def test_whoever_is_signed_in_stays_so_behind_a_proxy_with_a_login_of_its_own(store: Store):
+    browser = app_of(store, login=("ls", "pw")).test_client()
+    sign_in(browser, 2)
+
+    assert browser.get("/projects/7", headers=HTML, auth=("proxy", "its own")).status_code == 200
+
+
+def test_a_slow_label_studio_takes_two_threads_and_no_more(store: Store, monkeypatch):
+    monkeypatch.setattr("feedback.dashboard.sign_in._PATIENCE_S", 0.05)
+    slow, let_go = FakeAccounts(), threading.Event()
+    monkeypatch.setattr(slow, "by_password", lambda email, password: let_go.wait(30) and Who(2, email))
+    app = app_of(store, accounts=slow)
+
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(lambda: sign_in(app.test_client(), 2).status_code) for _ in range(2)]
+        time.sleep(0.5)
+        third = sign_in(app.test_client(), 2)
+        let_go.set()
+
+    assert third.status_code == 503
+    assert "Too many people" in third.text
+    assert [one.result() for one in waiting] == [303, 303]
+    assert sign_in(app.test_client(), 2).status_code == 303
+
+
+def test_somebody_who_is_forgotten_is_signed_out(store: Store):
+    browser = app_of(store).test_client()
+    sign_in(browser, 2)
+
+    store.forget("7", person=2)
+
+    assert browser.get("/projects/7", headers=HTML).status_code == 303

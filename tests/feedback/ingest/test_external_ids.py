@@ -1,0 +1,168 @@
+"""Signals that name a task by what others call it: found at once, or kept until its task comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feedback.ingest.external_ids import join
+from feedback.ingest.signals import Outcomes, SignalDoor, outcomes
+from feedback.policy import read_policy
+from feedback.reports.project_status import project_status
+from feedback.reports.status_text import told
+from feedback.store import Decision, ProjectRow, Standing, Store
+from ml_backend.errors import BodyError
+from ml_backend.records import Task
+from tests.support import stores
+
+NOW_S = 1_800_000_000.0
+POLICY = read_policy('[tasks]\nkey = "order.id"')
+PLAIN = read_policy("")
+REPORT = {"project": 7, "key": "A-17", "signal": "user_report", "value": "scam", "id": "r1"}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = stores.fresh(tmp_path / "hitl.db")
+    opened.save_project(ProjectRow("7", "t", "<View/>", options={"policy": POLICY.model_dump(mode="json")}))
+    yield opened
+    opened.close()
+
+
+def push(store: Store, **change: Any) -> dict[str, Any]:
+    return SignalDoor(store, clock=lambda: NOW_S)(REPORT | change)
+
+
+def add(store: Store, number: int, key: object, *, second: int = 1) -> None:
+    at = f"2026-01-01T00:00:{second:02}Z"
+    task = Task(number, {"text": "t", "order": {"id": key}}, "7", created_at="2026-01-01T00:00:00Z", updated_at=at)
+    store.append_tasks([task], source="sweep")
+
+
+def test_a_key_leads_to_its_task(store: Store):
+    add(store, 5, "A-17")
+    add(store, 6, "A-18")
+    join(store, "7", POLICY)
+
+    assert push(store) == {"status": "ok", "new": True, "id": "r1", "task": 5}
+    assert [(one.task, one.external) for one in store.signals("7")] == [(5, "A-17")]
+    assert push(store)["new"] is False
+
+
+def test_a_signal_that_comes_before_its_task_waits_for_it_and_is_about_nothing_meanwhile(store: Store):
+    answer = push(store)
+
+    assert (answer["status"], answer["reason"]) == (
+        "parked",
+        "no task has order.id 'A-17' yet; it waits for one that does",
+    )
+    assert store.signals("7") == []
+    assert store.newest_signals("7") == {}  # least of all about the whole project
+    add(store, 5, "A-17")
+    assert join(store, "7", POLICY) == 1
+    assert store.newest_signals("7")[5]["user_report"].value == "scam"
+    assert push(store) == {"status": "ok", "new": False, "id": "r1", "task": 5}
+    assert join(store, "7", POLICY) == 0
+
+
+def test_a_key_that_two_tasks_have_waits_with_that_reason_until_one_has_it(store: Store):
+    add(store, 5, "A-17")
+    add(store, 6, "A-17")
+    join(store, "7", POLICY)
+    answer = push(store)
+
+    assert answer["status"] == "parked"
+    assert "tasks 5, 6 all have order.id 'A-17'" in answer["reason"]
+    add(store, 6, "A-99", second=9)  # somebody mends the data
+    assert join(store, "7", POLICY) == 1
+    assert [one.task for one in store.signals("7")] == [5]
+
+
+def test_the_reason_for_waiting_is_kept_as_it_is_now(store: Store):
+    push(store)
+    add(store, 5, "A-17")
+    add(store, 6, "A-17")
+    join(store, "7", POLICY)
+
+    (waiting,) = store.parked_signals("7")
+    assert waiting.parked.startswith("tasks 5, 6 all have")
+
+
+def test_status_counts_what_waits_for_its_task(store: Store):
+    project = store.project("7")
+    assert project is not None
+    push(store, id="a")
+    push(store, id="b", key="A-18")
+    before = dict(told(project_status(store, project)))
+    add(store, 5, "A-17")
+    join(store, "7", POLICY)
+    after = dict(told(project_status(store, project)))
+
+    assert before["signals"].startswith("2 wait for a task with their key: hitl signal list --waiting --project 7")
+    assert after["signals"].startswith("1 waits")
+
+
+def test_a_number_in_the_data_and_its_text_are_the_same_key(store: Store):
+    add(store, 5, 17)
+    join(store, "7", POLICY)
+
+    assert push(store, key="17", id="a")["task"] == push(store, key=17, id="b")["task"] == 5
+
+
+def test_a_deleted_task_has_no_key_any_more(store: Store):
+    from feedback.store.log import events
+
+    add(store, 5, "A-17")
+    join(store, "7", POLICY)
+    store.append(events.gone_tasks("7", [5], source="own"))
+
+    assert push(store)["status"] == "parked"
+
+
+def test_another_field_is_indexed_anew(store: Store):
+    add(store, 5, "A-17")
+    join(store, "7", POLICY)
+    other = read_policy('[tasks]\nkey = "text"')
+    join(store, "7", other)
+
+    assert store.tasks_named("7", "text", "t") == [5]
+    assert store.tasks_named("7", "order.id", "A-17") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"task": 5}, "task and key are both given"),
+        ({"key": ""}, "wanted the order.id of a task"),
+        ({"key": True}, "wanted the order.id of a task"),
+        ({"key": ["A-17"]}, "wanted the order.id of a task"),
+        ({"key": "x" * 201}, "wanted the order.id of a task"),
+    ],
+)
+def test_a_key_that_is_none_is_refused_with_what_was_wanted(store: Store, change: dict[str, Any], says: str):
+    with pytest.raises(BodyError, match=says):
+        push(store, **change)
+    assert store.parked_signals("7") == []
+
+
+def test_without_a_field_in_the_policy_a_key_is_refused_with_the_way_out(store: Store):
+    store.save_project(ProjectRow("7", "t", "<View/>", options={"policy": PLAIN.model_dump(mode="json")}))
+
+    with pytest.raises(BodyError) as caught:
+        push(store)
+    assert "[tasks] key" in caught.value.hint
+
+
+def test_a_late_outcome_that_waited_meets_the_decision_that_stood_when_it_happened(store: Store):
+    push(store, signal="csat", value=2, at="2027-01-15T08:00:00Z")
+    add(store, 5, "A-17")
+    stood = Standing("r", "L1", "p1", "m1", "", "normal", "default", None)
+    later = Standing("r", "L2", "p2", "m2", "", "normal", "default", None)
+    store.decide("7", [Decision(5, NOW_S - 10, "c", stood, {}), Decision(5, NOW_S + 10, "c", later, {})])
+    assert outcomes(store, "7", POLICY) == []
+    join(store, "7", POLICY)
+
+    assert outcomes(store, "7", POLICY) == [Outcomes("m1", "p1", "L1", "csat", 1, 2.0)]

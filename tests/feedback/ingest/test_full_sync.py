@@ -1,0 +1,280 @@
+"""Sweeps make the store equal to Label Studio, whatever was lost, wherever they were stopped."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feedback.ingest.full_sync import Swept, is_due, sweep
+from feedback.ingest.missed_changes import missed
+from feedback.labelling_platform.unreadable import unread
+from feedback.reports.project_status import project_status
+from feedback.reports.status_text import told as told_of
+from feedback.store import ProjectRow, Store, open_store
+from feedback.store.log import events
+from ml_backend.errors import LabelStudioError
+from ml_backend.labelstudio.queue_writer import Page
+from tests.support import stores
+from tests.support.fake_pages import FakePages, known, truth
+from tests.support.told import answer, at, deleted, said, task, told
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = stores.fresh(tmp_path / "store.db")
+    made.save_project(ProjectRow("1", title="old", label_config="<View/>", connected=True))
+    yield made
+    made.close()
+
+
+def run(store: Store, pages: FakePages, **options: Any) -> Swept:
+    return sweep(store, pages, "1", clock=lambda: 1000.0, **options)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 50])
+def test_whatever_was_lost_is_made_good(store: Store, size: int):
+    tasks = [task(number) for number in range(1, 12)]
+    pages = FakePages(tasks[:9], [answer(n, task=n, person=1) for n in range(1, 9)])
+    store.append(told(*tasks[4:]))  # two of them are gone in Label Studio, four were never told
+    store.append([said(20, task=5), said(3, task=3), said(4, "B", task=4, second=0.5)])  # 20 was deleted
+
+    done = run(store, pages, size=size)
+
+    assert done.complete
+    assert known(store) == truth(pages)
+    project = store.project("1")
+    assert project is not None
+    assert project.title == "renamed"
+    assert store.verify()["projection"] == "ok"
+
+
+def test_a_second_sweep_finds_nothing(store: Store):
+    pages = FakePages([task(1), task(2)], [answer(1)])
+
+    first, second = run(store, pages), run(store, pages)
+
+    assert first.missed > 0
+    assert second.missed == 0
+    assert missed(store, "1") == first.missed
+
+
+def test_what_a_webhook_brings_while_a_page_is_read_was_not_missed(store: Store):
+    pages = FakePages([task(1)], [])
+    run(store, pages)
+    before = missed(store, "1")
+
+    def submit() -> None:
+        pages.annotations[5] = answer(5)
+        store.receive([said(5)])
+
+    pages.before_page = submit
+    run(store, pages)
+
+    assert missed(store, "1") == before
+    assert known(store) == truth(pages)
+
+
+def test_a_sweep_that_was_stopped_goes_on_where_it_was(store: Store):
+    pages = FakePages([task(number) for number in range(1, 10)], [])
+
+    first = run(store, pages, size=3, go_on=lambda: False)
+    asked = pages.asked
+    second = run(store, pages, size=3)
+
+    assert (first.complete, first.above) == (False, 3)
+    assert second.complete
+    assert second.tasks == 9
+    assert pages.asked - asked == 3  # 4-6, 7-9, and the empty rest
+    assert known(store) == truth(pages)
+
+
+def test_a_sweep_that_was_killed_anywhere_is_made_good_by_the_next(store: Store):
+    pages = FakePages([task(number) for number in range(1, 8)], [answer(n, task=n) for n in range(1, 8)])
+    for kill_at in range(1, 5):
+
+        def die(when: int = pages.asked + kill_at) -> None:
+            if pages.asked == when:
+                raise KeyboardInterrupt
+
+        pages.before_page = die
+        with pytest.raises(KeyboardInterrupt):
+            run(store, pages, size=1)
+    pages.before_page = lambda: None
+
+    assert run(store, pages, size=1).complete
+    assert known(store) == truth(pages)
+
+
+def test_what_a_webhook_brings_while_a_page_is_read_is_not_taken_for_gone(store: Store):
+    pages = FakePages([task(1), task(2)], [])
+    store.append(told(task(1), task(2)))
+    pages.before_page = lambda: store.append([said(9, task=2, second=5), *told(task(3, second=5))])
+
+    run(store, pages)
+
+    assert [one.id for one in store.annotations("1")] == [9]
+    assert [one.id for one in store.tasks("1")] == [1, 2, 3]
+
+
+def test_a_task_that_we_cannot_read_is_not_gone(store: Store):
+    pages = FakePages([task(1), task(2)], [answer(5, task=2)])
+    store.append([*told(task(1), task(2)), said(5, task=2)])
+    pages.unreadable = {2}
+
+    run(store, pages)
+
+    assert known(store) == truth(pages)
+
+
+def test_a_stretch_that_was_deleted_is_found_however_long_it_was(store: Store):
+    store.append(told(*(task(number) for number in range(1, 41))))
+    pages = FakePages([task(1), task(40)], [])
+
+    run(store, pages, size=1)
+
+    assert known(store) == truth(pages)
+
+
+def test_a_deleted_project_is_gone_where_label_studio_is_the_one_that_we_know(store: Store):
+    pages = FakePages([], [])
+    pages.deleted = True
+
+    pages.ours = False
+    with pytest.raises(LabelStudioError, match="No Project"):  # perhaps another Label Studio: nothing is thrown away
+        run(store, pages)
+    assert store.project("1") is not None
+
+    pages.ours = True
+    assert run(store, pages).complete
+    assert store.project("1") is None
+
+
+def test_a_sweep_is_due_after_its_time_or_when_it_stopped_short_or_when_the_clock_went_back(store: Store):
+    pages = FakePages([task(1), task(2)], [])
+    assert is_due(store, "1", every_s=60, now_s=1000.0)
+
+    run(store, pages, size=1, go_on=lambda: False)
+    assert is_due(store, "1", every_s=60, now_s=1001.0)
+
+    run(store, pages)
+    assert not is_due(store, "1", every_s=60, now_s=1001.0)
+    assert is_due(store, "1", every_s=60, now_s=1060.0)
+    assert is_due(store, "1", every_s=60, now_s=500.0)
+
+
+def test_polling_goes_on_from_where_the_sweep_began(store: Store):
+    pages = FakePages([task(1, second=3)], [])
+    pages.before_page = lambda: pages.tasks.update({1: replace(pages.tasks[1], updated_at=at(9))})
+
+    run(store, pages)
+
+    cursor = store.latest("1", "cursor")
+    assert cursor is not None
+    assert cursor.body["since"] == at(3)
+
+
+def test_missed_counts_nothing_before_a_project_is_connected(tmp_path: Path):
+    store = open_store(f"sqlite:///{tmp_path / 'new.db'}", durability="normal")
+
+    sweep(store, FakePages([task(1)], [answer(1)]), "1", clock=lambda: 0.0)
+
+    assert missed(store, "1") == 0
+    store.close()
+
+
+def test_a_deletion_that_was_told_and_the_sweep_agree(store: Store):
+    store.append([*told(task(1)), said(5), deleted(5)])
+
+    run(store, FakePages([task(1)], []))
+
+    assert store.annotations("1") == []
+    assert events.vanished("1", [5])[0].action == "deleted"
+
+
+def test_all_tasks_deleted_and_imported_again_under_the_same_numbers(store: Store):
+    """As every newcomer does it; Label Studio tells nobody that all tasks of a project were deleted."""
+    store.append([event for n in (1, 2) for event in (*told(task(n, "old", created_at=at(1))), said(n, task=n))])
+    store.append([said(9, task=2, created_at=at(2), second=3)])
+    again = [task(number, "new", second=30, created_at=at(30)) for number in (1, 2)]
+
+    run(store, FakePages(again, [answer(1, "B", task=1, second=40, created_at=at(40))]))
+
+    assert [one.data["text"] for one in store.tasks("1")] == ["new", "new"]
+    assert [(vote.task, vote.annotation, vote.answer.value) for vote in store.votes("1")] == [(1, 1, ("B",))]
+    assert store.verify()["projection"] == "ok"
+
+
+def test_what_was_deleted_before_a_page_was_read_is_not_what_has_the_number_when_it_is_stored(store: Store):
+    store.append(told(task(1, "old", created_at=at(1))))
+    pages = FakePages([], [])
+    real = pages.page
+
+    def page(project: str, *, above: int, size: int) -> Page:
+        read = real(project, above=above, size=size)
+        store.append(told(task(1, "new", created_at=at(30), second=30)))  # imported while the empty page travelled
+        return read
+
+    pages.page = page  # type: ignore[method-assign]
+
+    run(store, pages)
+
+    assert [one.data["text"] for one in store.tasks("1")] == ["new"]
+
+
+def test_a_task_that_no_row_can_hold_costs_only_itself_and_its_reason_is_kept_once(store: Store):
+    deep: dict[str, Any] = {}
+    for _ in range(300):
+        deep = {"deeper": deep}
+    store.save_project(ProjectRow("1", connected=True))
+    pages = FakePages([replace(task(1), data={"text": "a", "deep": deep}), task(2)], [])
+
+    run(store, pages)
+    run(store, pages)
+
+    assert [one.id for one in store.tasks("1")] == [2]
+    (said_so,) = unread(store, "1")
+    assert said_so.startswith("task 1: a body cannot be written as JSON")
+    assert ("left out", said_so) in told_of(project_status(store, store.projects()[0]))
+
+
+class Endless:
+    """A Label Studio with any number of tasks, each with one answer, none of which is held in memory."""
+
+    def __init__(self, tasks: int) -> None:
+        self.tasks = tasks
+
+    def page(self, project: str, *, above: int, size: int) -> Page:
+        numbers = range(above + 1, min(above + size, self.tasks) + 1)
+        found = tuple((task(n, "x" * 200), (answer(n, task=n),)) for n in numbers)
+        return Page(found, {n: frozenset({n}) for n in numbers}, numbers[-1] if len(numbers) == size else None)
+
+    def describe(self, project: str) -> dict[str, Any]:
+        return {"title": "old", "label_config": "<View/>"}
+
+    def newest(self, project: str) -> str:
+        return at(1)
+
+    def is_ours(self) -> bool:
+        return True
+
+
+@pytest.mark.slow
+def test_a_sweep_holds_one_stretch_in_memory_however_large_the_project_is(store: Store):
+    def peak(tasks: int) -> int:
+        tracemalloc.start()
+        try:
+            assert sweep(store, Endless(tasks), "1", clock=lambda: 1000.0, size=100).complete
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(500)  # what is made once
+    few, many = peak(1_000), peak(6_000)
+
+    assert len(store.task_ids("1")) == 6_000
+    assert many < 1.3 * few

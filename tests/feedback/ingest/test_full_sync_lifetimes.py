@@ -1,0 +1,92 @@
+"""The promise of sweeps, as a property: numbers are given again, webhooks are lost or late; a sweep makes it good."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from feedback.ingest.full_sync import sweep
+from feedback.store import open_store
+from feedback.store.log import events
+from tests.support.fake_pages import FakePages, known, truth
+from tests.support.told import answer, at, deleted, task, told
+
+
+class History:
+    """What happens in a Label Studio that gives numbers again, and all that its webhooks tell of it."""
+
+    def __init__(self, project: str) -> None:
+        self.project = project
+        self.pages = FakePages([], [])
+        self.told: list[events.Event] = []
+        self._seconds = count(1)
+
+    def do(self, step: tuple[str, int, int]) -> None:
+        kind, one, other = step
+        second = next(self._seconds)
+        if kind == "import" and one not in self.pages.tasks:
+            made = task(one, f"text {second}", second=second, created_at=at(second), project=self.project)
+            self.pages.tasks[one] = made
+            self.told += told(made)
+        elif kind == "answer" and one in self.pages.tasks and other not in self.pages.annotations:
+            said_so = answer(other, task=one, second=second, created_at=at(second), project=self.project)
+            self.pages.annotations[other] = said_so
+            self.told.append(events.of_annotation(said_so, "webhook"))
+        elif kind == "delete" and one in self.pages.tasks:
+            del self.pages.tasks[one]
+            mine = [two.id for two in self.pages.annotations.values() if two.task == one]
+            for number in mine:
+                del self.pages.annotations[number]
+            self.told.append(deleted(one, entity="task", project=self.project))
+        elif kind == "withdraw" and other in self.pages.annotations:
+            del self.pages.annotations[other]
+            self.told.append(deleted(other, project=self.project))
+
+
+_steps = st.lists(
+    st.tuples(st.sampled_from(["import", "answer", "delete", "withdraw"]), st.integers(1, 2), st.integers(1, 2)),
+    max_size=14,
+)
+
+
+class Moving:
+    """A store whose clock a test moves; each history is told to it as a project of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.now_s, self.projects = 1000.0, count(1)
+        self.store = open_store(f"sqlite:///{path}", durability="normal", clock=lambda: self.now_s)
+
+
+@pytest.fixture(scope="module")
+def moving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moving]:
+    made = Moving(tmp_path_factory.mktemp("lives") / "store.db")
+    yield made
+    made.store.close()
+
+
+@settings(max_examples=100, deadline=None)
+@given(_steps, st.randoms(use_true_random=False))
+def test_whatever_was_lost_or_late_of_several_lives_a_sweep_makes_good(
+    moving: Moving, steps: list[tuple[str, int, int]], chance: random.Random
+):
+    project = str(next(moving.projects))
+    world = History(project)
+    for step in steps:
+        world.do(step)
+    arrived = [event for event in world.told if chance.random() < 0.7]
+    chance.shuffle(arrived)
+    for event in arrived:
+        moving.now_s += 1
+        moving.store.append([event])
+    moving.now_s += 60
+
+    sweep(moving.store, world.pages, project, clock=lambda: moving.now_s, size=1)
+
+    assert known(moving.store, project) == truth(world.pages)
+    assert moving.store.verify(project)["projection"] == "ok"

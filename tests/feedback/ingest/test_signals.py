@@ -1,0 +1,161 @@
+"""POST /signal: guarded like a webhook, checked against the policy, stored once, joined to decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feedback.ingest.signals import Outcomes, SignalDoor, mount_signals, outcomes
+from feedback.policy import Policy, read_policy
+from feedback.store import Decision, ProjectRow, Standing, Store
+from ml_backend.app import Security, create_app
+from ml_backend.errors import BodyError
+from ml_backend.predictor import Predictor
+from tests.support import stores
+from tests.support.serving import FakeRegistry
+
+NOW_S = 1_800_000_000.0  # 2027-01-15T08:00:00Z
+POLICY = read_policy(
+    '[signals.risk]\nkind = "number"\nlow = 0.0\nhigh = 1.0\n[signals.weight]\nkind = "number"\n'
+    '[notify.crm]\nurl = "https://crm.example.com"'
+)
+REPORT = {"project": 7, "task": 5, "signal": "user_report", "value": "scam", "id": "r1"}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = stores.fresh(tmp_path / "hitl.db")
+    opened.save_project(ProjectRow("7", "t", "<View/>", options={"policy": POLICY.model_dump(mode="json")}))
+    yield opened
+    opened.close()
+
+
+def door(store: Store, **options: Any) -> SignalDoor:
+    return SignalDoor(store, clock=lambda: NOW_S, **options)
+
+
+def test_a_signal_is_stored_wants_a_turn_and_rings(store: Store):
+    rung: list[str] = []
+    answer = door(store, ring=rung.append)(REPORT)
+    (found,) = store.signals("7")
+
+    assert answer == {"status": "ok", "new": True, "id": "r1"}
+    assert (found.name, found.value, found.task, found.at_s) == ("user_report", "scam", 5, NOW_S)
+    assert rung == ["7"]
+    assert store.claim("w", lease_s=9, kinds=("turn",)) is not None
+
+
+def test_a_repeat_is_one_signal_and_rings_no_more(store: Store):
+    rung: list[str] = []
+    take = door(store, ring=rung.append)
+    take(REPORT)
+
+    assert take(REPORT) == {"status": "ok", "new": False, "id": "r1"}
+    assert len(store.signals("7")) == len(rung) == 1
+
+
+def test_without_an_id_the_time_makes_a_repeat_known(store: Store):
+    body = {name: value for name, value in REPORT.items() if name != "id"} | {"at": "2027-01-15T07:00:00Z"}
+    take = door(store)
+    first, again = take(body), take(body)
+    other = take(body | {"at": "2027-01-15T07:00:01Z"})
+
+    assert (first["new"], again["new"], other["new"]) == (True, False, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"signal": "user_reprot"}, "did you mean 'user_report'"),
+        ({"signal": None}, "no signal is called"),
+        ({"signal": "thumbs", "value": "sideways"}, "wanted one of up, down"),
+        ({"signal": "sentiment", "value": 7}, "wanted a number from -1.0 to 1.0"),
+        ({"signal": "sentiment", "value": True}, "wanted a number"),
+        ({"signal": "csat", "value": float("nan")}, "wanted a number from 1.0 to 5.0"),
+        ({"signal": "risk", "value": "0.5"}, "wanted a number from 0.0 to 1.0"),
+        ({"signal": "weight", "value": float("inf")}, "is inf; wanted a number"),
+        ({"signal": "weight", "value": 10**30}, "wanted a number"),
+        ({"signal": "thumbs", "value": None}, "is missing; wanted one of up, down"),
+        ({"value": None}, "is missing; wanted a text"),
+        ({"signal": "human_review", "value": True, "task": None}, "asks for a person for one task"),
+        ({"signal": "chargeback", "value": 1}, "wanted true or false"),
+        ({"value": ""}, "is no text of 1 to 500"),
+        ({"value": "x" * 501}, "is no text of 1 to 500"),
+        ({"task": "5"}, "task is no task id"),
+        ({"task": True}, "task is no task id"),
+        ({"task": 2**63}, "task is no task id"),
+        ({"project": 8}, "project 8 is not known here"),
+        ({"project": "../x"}, "project"),
+        ({"at": "yesterday"}, "wanted a time such as"),
+        ({"at": 5}, "wanted a time such as"),
+        ({"at": "2099-01-01T00:00:00Z"}, "still to come"),
+        ({"id": ""}, "neither id nor at is given"),
+        ({"id": "x" * 201}, "at most 200"),
+        ({"note": 5}, "note is 5; wanted a text"),
+        ({"callback": "https://evil.example.com"}, r"is no name of \[notify\] in the policy; known: crm"),
+        ({"tsak": 5}, "tsak is not a key; did you mean task"),
+    ],
+)
+def test_what_is_no_signal_is_refused_with_what_was_wanted(store: Store, change: dict[str, Any], says: str):
+    with pytest.raises(BodyError, match=says):
+        door(store)(REPORT | change)
+
+    assert store.signals("7") == []
+
+
+@pytest.mark.parametrize("body", [None, [], "x", 5])
+def test_a_body_that_is_no_object_is_refused_with_an_example(store: Store, body: Any):
+    with pytest.raises(BodyError, match="wanted an object") as caught:
+        door(store)(body)
+    assert '"signal": "user_report"' in caught.value.hint
+
+
+def test_a_declared_signal_and_a_named_callback_are_taken(store: Store):
+    answer = door(store)({"project": "7", "signal": "risk", "value": 0.5, "id": "a", "callback": "crm"})
+
+    assert answer["new"]
+    assert store.signals("7")[0].callback == "crm"
+    assert store.signals("7")[0].task is None
+
+
+def test_over_http_it_is_guarded_like_a_webhook(store: Store):
+    registry = FakeRegistry({})
+    app = create_app(
+        Predictor(registry, load=registry.load),
+        security=Security(secrets=lambda: ("s3cret",)),
+        mounts=[mount_signals(store, clock=lambda: NOW_S)],
+    )
+    client = app.test_client()
+    right = {"X-Hitl-Secret": "s3cret"}
+
+    assert client.post("/signal", json=REPORT).status_code == 401
+    assert client.post("/signal", json=REPORT, headers={"X-Hitl-Secret": "no"}).status_code == 401
+    assert store.signals("7") == []
+    assert client.post("/signal", json=REPORT, headers=right).json == {"status": "ok", "new": True, "id": "r1"}
+    wrong = client.post("/signal", json=REPORT | {"signal": "x"}, headers=right)
+    assert (wrong.status_code, "no signal is called 'x'" in wrong.json["error"]) == (400, True)
+    assert client.post("/signal", data="{", headers=right).status_code == 400
+    assert client.get("/signal", headers=right).status_code == 405
+
+
+def test_late_outcomes_are_told_by_model_and_policy(store: Store):
+    auto = Standing("sure", "L1", "p1", "m1", "", "normal", "default", None)
+    people = Standing("default", "L1", "p1", "m2", "", "normal", "default", None)
+    store.decide("7", [Decision(task, 1.0, "c", auto, {}) for task in (1, 2)])
+    store.decide("7", [Decision(3, 1.0, "c", people, {})])
+    take = door(store)
+    for task, value in ((1, "up"), (2, "down"), (3, "up")):
+        take({"project": 7, "task": task, "signal": "thumbs", "value": value, "id": f"t{task}"})
+    take({"project": 7, "task": 3, "signal": "csat", "value": 4, "id": "c3"})
+    take({"project": 7, "task": 99, "signal": "chargeback", "id": "b99"})  # nothing was decided about it
+    take({"project": 7, "task": 1, "signal": "user_report", "value": "x", "id": "u1"})  # no outcome
+
+    assert outcomes(store, "7", Policy()) == [
+        Outcomes("", "", "", "chargeback", 1, 1.0),
+        Outcomes("m1", "p1", "L1", "thumbs", 2, 0.5),
+        Outcomes("m2", "p1", "L1", "csat", 1, 4.0),
+        Outcomes("m2", "p1", "L1", "thumbs", 1, 1.0),
+    ]

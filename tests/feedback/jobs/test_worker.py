@@ -1,0 +1,164 @@
+"""The worker over a real store: what is wanted is run, once, and says how it ended."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from feedback.errors import LeaseLost
+from feedback.jobs.lease import Held
+from feedback.jobs.wake_up import Doorbell, Glance
+from feedback.jobs.worker import Job, Worker, run_held
+from feedback.store import Store, open_store
+from tests.support import stores
+
+
+class Deaf:
+    """A bell that loses every ring."""
+
+    def ring(self, project: str) -> None:
+        pass
+
+    def wait(self, timeout_s: float) -> bool:
+        time.sleep(timeout_s)
+        return False
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = stores.fresh(tmp_path / "store.db")
+    yield made
+    made.close()
+
+
+def worker(store: Store, job: Job, *, tick_s: float = 0.05, doorbell: Doorbell | None = None) -> Worker:
+    return Worker(store, {"turn": job}, owner="w", tick_s=tick_s, doorbell=doorbell or Deaf())
+
+
+@contextmanager
+def running(one: Worker) -> Iterator[None]:
+    with mock.patch("feedback.jobs.worker.signal.signal"):  # only a main thread may set handlers
+        thread = threading.Thread(target=one.run)
+        thread.start()
+        try:
+            yield
+        finally:
+            one.stop()
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+def until(true: Callable[[], bool], *, within_s: float = 10.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def state(store: Store) -> str:
+    (row,) = store.works()
+    return row.state
+
+
+def test_a_job_that_ends_is_done_and_not_run_again(store: Store):
+    ran: list[str] = []
+    one = worker(store, lambda project, held: ran.append(project))
+    store.want("1", "turn")
+
+    assert one.step()
+    assert not one.step()
+
+    assert ran == ["1"]
+    assert state(store) == "idle"
+
+
+def test_a_job_that_fails_is_tried_again_later_with_its_reason(store: Store):
+    def fail(project: str, held: Held) -> None:
+        raise ValueError("no such thing")
+
+    store.want("1", "turn")
+    assert worker(store, fail).step()
+
+    (row,) = store.works()
+    assert (row.state, row.tries, row.reason) == ("wanted", 1, "ValueError: no such thing")
+
+
+def test_what_is_wanted_while_it_runs_is_run_again(store: Store):
+    ran: list[str] = []
+
+    def job(project: str, held: Held) -> None:
+        if not ran:
+            store.want("1", "turn")
+        ran.append(project)
+
+    store.want("1", "turn")
+    one = worker(store, job)
+    while one.step():
+        pass
+
+    assert ran == ["1", "1"]
+
+
+def test_a_poisoned_project_is_parked_and_blocks_no_other(tmp_path: Path):
+    now = [1000.0]
+    store = open_store(f"sqlite:///{tmp_path / 'store.db'}", clock=lambda: now[0], durability="normal")
+    ran: list[str] = []
+
+    def job(project: str, held: Held) -> None:
+        if project == "1":
+            raise RuntimeError("poison")
+        ran.append(project)
+
+    one = worker(store, job)
+    for _ in range(6):
+        store.want("1", "turn")
+        store.want("2", "turn")
+        while one.step():
+            pass
+        now[0] += 60.0
+
+    states = {row.project: (row.state, row.reason) for row in store.works()}
+    assert states["1"] == ("parked", "RuntimeError: poison")
+    assert len(ran) == 6
+    store.close()
+
+
+def test_a_job_whose_lease_was_taken_marks_nothing(store: Store):
+    store.want("1", "turn")
+    work = store.claim("a", lease_s=0.0, kinds=("turn",))
+    assert work is not None
+
+    def job(project: str, held: Held) -> None:
+        assert store.claim("b", lease_s=30.0, kinds=("turn",)) is not None
+
+    with pytest.raises(LeaseLost):
+        run_held(store, work, job)
+    assert state(store) == "running"  # b's
+
+
+def test_every_ring_may_be_lost_and_no_work_is(store: Store):
+    ran: list[str] = []
+    with running(worker(store, lambda project, held: ran.append(project), doorbell=Deaf())):
+        for number in range(20):
+            store.want(str(number), "turn")
+
+        until(lambda: len(set(ran)) == 20)
+    assert all(row.state == "idle" for row in store.works())
+
+
+def test_a_glance_finds_work_long_before_the_tick(store: Store):
+    ran: list[float] = []
+    glance = Glance(lambda: any(row.state == "wanted" for row in store.works()), every_s=0.05)
+    with running(worker(store, lambda project, held: ran.append(time.monotonic()), tick_s=60.0, doorbell=glance)):
+        time.sleep(0.2)
+        wanted = time.monotonic()
+        store.want("1", "turn")
+
+        until(lambda: bool(ran))
+    assert ran[0] - wanted < 2.0

@@ -1,0 +1,175 @@
+"""A restored answer is its author's again; what nobody said by hand stays no vote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+
+from feedback.errors import FeedbackError
+from feedback.labelling_platform.restore import restore
+from feedback.store import ProjectRow, Store
+from feedback.store.log import events
+from ml_backend.errors import LabelStudioError
+from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.own_annotations import own_id
+from ml_backend.labelstudio.parsing import read_annotation, read_webhook
+from tests.support import stores
+from tests.support.told import at, deleted, said, skipped, task, told
+
+CONFIG = (
+    '<View><Text name="t" value="$text"/><Choices name="c" toName="t"><Choice value="A"/><Choice value="B"/>'
+    "</Choices></View>"
+)
+
+
+class FakeClient:
+    """The part of Label Studio that takes annotations."""
+
+    def __init__(self, predictions: tuple[int, ...] = ()) -> None:
+        self.made: list[dict[str, Any]] = []
+        self.predictions = predictions
+        self.killed = False
+
+    def submit(self, task: int, result: Any, *, skip: bool = False, **fields: Any) -> dict[str, Any]:
+        UUID(fields["unique_id"])  # Label Studio answers 500 to anything else
+        if any(one["unique_id"] == fields["unique_id"] for one in self.made):
+            raise LabelStudioError("unique_id exists", status=409)
+        row = {"id": 900 + len(self.made), "task": task, "result": list(result), "was_cancelled": skip, **fields}
+        row |= {"created_at": at(50), "updated_at": at(50), "updated_by": 99}
+        self.made.append(row)
+        if self.killed:
+            raise KeyboardInterrupt
+        return row
+
+    def read(self) -> dict[str, Any]:
+        """The last annotation as REST shows it: without its unique_id."""
+        return {name: value for name, value in self.made[-1].items() if name != "unique_id"}
+
+    def prediction(self, number: int) -> dict[str, Any] | None:
+        return {"id": number} if number in self.predictions else None
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = stores.fresh(tmp_path / "store.db")
+    made.save_project(ProjectRow("1", title="t", label_config=CONFIG))
+    made.append(told(task(1)))
+    yield made
+    made.close()
+
+
+def brought_back(store: Store, client: FakeClient, number: int) -> int:
+    return restore(store, cast(Client, client), "1", number)
+
+
+def version(store: Store, label: str) -> int:
+    found = [one for one in store.history("1", 1) if label in str(one.body)]
+    return found[0].seq
+
+
+def test_a_deleted_answer_comes_back_as_its_authors(store: Store):
+    store.append([said(5, "A", person=7, lead_time_s=3.5), said(5, "B", person=7, second=2), deleted(5)])
+    client = FakeClient()
+    assert store.votes("1") == []
+
+    brought_back(store, client, version(store, "'A'"))
+
+    (vote,) = store.votes("1")
+    assert (vote.person, vote.answer.value, vote.lead_time_s) == (7, ("A",), 3.5)
+
+
+def test_an_earlier_version_counts_again_instead_of_the_later_one(store: Store):
+    store.append([said(5, "A", person=7), said(5, "B", person=7, second=2)])
+
+    brought_back(store, FakeClient(), version(store, "'A'"))
+
+    assert [vote.answer.value for vote in store.votes("1")] == [("A",)]
+
+
+def test_twice_is_once(store: Store):
+    store.append([said(5, "A", person=7), deleted(5)])
+    client, number = FakeClient(), version(store, "'A'")
+
+    brought_back(store, client, number)
+    with pytest.raises(FeedbackError, match="restored before"):
+        brought_back(store, client, number)
+
+    assert len(client.made) == 1
+
+
+@pytest.mark.parametrize("fields", [{"unique_id": own_id("1")}, {"imported": True}])
+def test_what_nobody_said_by_hand_stays_no_vote(store: Store, fields: dict[str, Any]):
+    store.append([said(5, "A", person=7, **fields), deleted(5)])
+
+    brought_back(store, FakeClient(), version(store, "'A'"))
+
+    assert store.votes("1") == []
+
+
+@pytest.mark.parametrize("heard", ["by poll", "by webhook"])
+@pytest.mark.parametrize("fields", [{"unique_id": own_id("1")}, {"imported": True}])
+def test_a_kill_right_after_the_write_makes_no_vote_of_it(store: Store, fields: dict[str, Any], heard: str):
+    """The writer is no bot, died before it could remember the number, and of webhook and poll only one came through."""
+    store.append([said(5, "A", person=7, **fields), deleted(5)])
+    client = FakeClient()
+    client.killed = True
+
+    with pytest.raises(KeyboardInterrupt):
+        brought_back(store, client, version(store, "'A'"))
+    if heard == "by poll":
+        store.append([events.of_annotation(read_annotation(client.read(), "1"), "poll", seen_s=1.0)])
+    else:
+        body = {"action": "ANNOTATION_CREATED", "annotation": client.made[-1], "project": {"id": 1}}
+        store.append(events.from_intake(read_webhook(body)))
+
+    assert [one.id for one in store.annotations("1")] == [900]
+    assert store.votes("1") == []
+
+
+def test_an_answer_is_not_brought_back_to_another_task_with_the_number_of_its_own(store: Store):
+    store.append([said(5, "A", person=7, created_at=at(2))])
+    store.append(told(task(1, "another", second=31, created_at=at(30))))
+
+    with pytest.raises(FeedbackError, match="another task has its number"):
+        brought_back(store, FakeClient(), version(store, "'A'"))
+
+
+def test_a_skip_comes_back_as_a_skip(store: Store):
+    store.append([skipped(5, person=7), deleted(5)])
+    client = FakeClient()
+
+    brought_back(store, client, version(store, "was_cancelled"))
+
+    assert client.made[0]["was_cancelled"]
+    assert [one.person for one in store.skips("1")] == [7]
+
+
+def test_what_was_shown_is_named_only_while_it_exists(store: Store):
+    store.append([said(5, "A", person=7, parent_prediction=30), said(6, "B", person=7, parent_prediction=31)])
+    client = FakeClient(predictions=(31,))
+
+    brought_back(store, client, version(store, "'A'"))
+    brought_back(store, client, version(store, "'B'"))
+
+    assert [one.get("parent_prediction") for one in client.made] == [None, 31]
+
+
+def test_what_cannot_come_back_says_why(store: Store):
+    store.append([said(5, "A", person=7), deleted(5), *told(task(2)), said(6, "B", task=2, person=8)])
+    removal = next(one.seq for one in store.history("1", 1) if one.action == "deleted")
+    erased, gone = version(store, "'A'"), store.history("1", 2)[0].seq
+    store.append([deleted(2, entity="task")])
+    store.forget("1", person=7)
+
+    for number, says in (
+        (removal, "a deletion"),
+        (erased, "forgotten"),
+        (999, "no version"),
+        (gone, "gone"),
+    ):
+        with pytest.raises(FeedbackError, match=says):
+            brought_back(store, FakeClient(), number)

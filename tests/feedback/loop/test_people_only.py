@@ -1,0 +1,164 @@
+"""What a machine said is neither learned from nor agreed with: 500 auto-accepts, 100 write-backs, no change."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from feedback.consensus.label_aggregation import Weighing
+from feedback.loop.turn import Loop
+from feedback.policy import Policy
+from feedback.policy.schema import Audit, Overlap, Queue, Train
+from feedback.project.snapshot import Scene, read_scene
+from feedback.reports.agreement_report import report_agreement
+from feedback.reports.annotator_report import people_figures
+from feedback.store import ProjectRow, Store, open_store
+from feedback.training.consensus_labels import conclude
+from feedback.training.dataset import Dataset, build
+from feedback.training.label_decisions import Settlement
+from feedback.training.model_factory import Workshop
+from ml_backend.label_config import read_label_config
+from ml_backend.labelstudio.review_projects import unique_id
+from ml_backend.registry import FolderRegistry
+from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
+
+BOT, PEOPLE, RIGHT = 99, (1, 2, 3), {1: 0.97, 2: 0.9, 3: 0.6}
+WORDS = {"fruit": ["apple", "pear", "plum", "cherry", "grape"], "tool": ["hammer", "saw", "drill", "lathe", "vice"]}
+POLICY = Policy(
+    queue=Queue(window=100, head=3),
+    overlap=Overlap(share=0.4, votes=2, max_votes=2, adaptive=False),
+    audit=Audit(share=0.1, start=0, quota=0.1),
+    train=Train(min_rows=70, min_new=20, growth=0.0),
+)
+
+
+@dataclass(frozen=True)
+class Known:
+    """All that follows from people's answers."""
+
+    fingerprint: str
+    agreement: object
+    people: object
+    settlement: Settlement
+
+
+class World:
+    """Three people, a bot, and as many tasks as they need."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self.store, self.studio, self.rng = store, FakeLabelStudio(), random.Random(4)
+        self.truth: dict[int, str] = {}
+        for number in range(800):
+            label = self.rng.choice(("fruit", "tool"))
+            (task,) = self.studio.add(f"a{number} {self.rng.choice(WORDS[label])}")
+            self.truth[task] = label
+        options = {"policy": POLICY.model_dump(mode="json")}
+        store.save_project(ProjectRow("7", "fake", TEXT_CONFIG, connected=True, bots=(BOT,), options=options))
+        clock = iter(range(1_000_000))
+        self.loop = Loop(
+            store,
+            platform=self.studio,
+            workshop=Workshop(lambda: ()),
+            folder=FolderRegistry(folder),
+            policies=lambda _row: POLICY,
+            clock=lambda: float(next(clock)),
+        )
+
+    def work(self, n: int) -> None:
+        for at in range(n):
+            person = PEOPLE[at % len(PEOPLE)]
+            task = self.studio.next_task(person)
+            assert task is not None
+            right = self.rng.random() < RIGHT[person]
+            self.studio.answer(task, self.truth[task] if right else _other(self.truth[task]), person=person)
+            if at % 30 == 29:
+                self.loop.turn("7")
+        self.loop.turn("7")
+
+    def machine(self, task: int, label: str, **fields: object) -> int:
+        """An annotation that no person made, as Label Studio would hold it; gives its number."""
+        number = self.studio.answer(task, label, person=BOT)
+        self.studio.annotations[number] = replace(self.studio.annotations[number], **fields)  # type: ignore[arg-type]
+        self.studio.tasks[task] = replace(self.studio.tasks[task], is_labeled=True)
+        return number
+
+    def scene(self) -> Scene:
+        row = self.store.project("7")
+        assert row is not None
+        config = read_label_config(row.label_config)
+        return read_scene(self.store, row, POLICY, config, config.control())
+
+    def known(self) -> Known:
+        scene = self.scene()
+        settlement = conclude(scene, Weighing())
+        agreement = report_agreement(self.store, scene, now_s=0.0)
+        return Known(dataset(scene, settlement).fingerprint, agreement, people_figures(self.store, scene), settlement)
+
+
+def dataset(scene: Scene, settlement: Settlement) -> Dataset:
+    data = {task.id: task.data for task in scene.tasks.values()}
+    return build("kind", scene.control.labels, settlement.settled, data, scene.roles)
+
+
+def _other(label: str) -> str:
+    return "tool" if label == "fruit" else "fruit"
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}", durability="normal")
+    store.set_secret("draws", "the same draws in every run")
+    yield World(store, tmp_path / "models")
+    store.close()
+
+
+def test_after_500_auto_accepts_and_100_write_backs_nothing_but_people_is_learned_from(world: World):
+    world.loop.turn("7")
+    world.work(240)
+    before, trained = world.known(), world.store.latest("7", "training")
+    assert trained is not None
+    assert trained.body["model_vote"]["rows"] > 40, trained.body["model_vote"]
+    shared = [one for one in before.settlement.settled if one.votes > 1]
+    answered = {one.task for one in before.settlement.settled}
+    free = [task for task in world.studio.tasks if task not in answered]
+
+    for at, task in enumerate(free[:500]):  # wrong on purpose: what is learned from it would show
+        label = _other(world.truth[task])
+        fields = {"ground_truth": True} if at % 3 == 0 else {"imported": True} if at % 3 == 1 else {}
+        world.machine(task, label, **fields)
+    written = set[int]()
+    for at, one in enumerate([*shared, *before.settlement.settled][:100]):
+        name = unique_id(f"7/{one.task}/consensus/{at}")
+        if at % 2:
+            world.store.own("7", unique_ids=[name])
+        # as the person whose token the service has: who answered tells nothing, what we wrote does
+        number = world.machine(one.task, _other(world.truth[one.task]), person=1, unique_id=name)
+        if not at % 2:  # known by its number, where Label Studio does not tell the unique id
+            world.studio.annotations[number] = replace(world.studio.annotations[number], unique_id=None)
+            world.store.own("7", annotations=[number])
+        written.add(number)
+    turn = world.loop.turn("7")
+
+    machine = written | {number for number, one in world.studio.annotations.items() if one.person == BOT}
+    assert (len(machine), len(written)) == (600, 100)
+    assert {one.id for one in world.store.annotations("7")} >= machine
+    after = world.known()
+    assert (after.fingerprint, after.agreement, after.people) == (before.fingerprint, before.agreement, before.people)
+    assert after.settlement.settled == before.settlement.settled
+    assert turn.verdict == ""
+    assert world.store.latest("7", "training") == trained
+
+    for task in free[500:]:  # nobody is asked what the bot answered; people go on elsewhere
+        world.studio.tasks[task] = replace(world.studio.tasks[task], is_labeled=False)
+    world.work(60)
+    last = world.store.latest("7", "training")
+    assert last is not None
+    assert last.key != trained.key
+    assert not machine & set(last.body["annotations"])
+    people = {n for n, one in world.studio.annotations.items() if n not in machine}
+    assert set(last.body["annotations"]) <= people
+    assert {vote.annotation for vote in world.scene().votes} == people

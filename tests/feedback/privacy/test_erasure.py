@@ -1,0 +1,272 @@
+"""Who or what is forgotten is nowhere any more: a planted word is looked for in every column of every table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from feedback.annotators.gold import add_gold
+from feedback.errors import FeedbackError
+from feedback.ingest.signals import SignalDoor
+from feedback.privacy.erasure import forget, forget_in_backup
+from feedback.privacy.subject_access import held_of
+from feedback.project.review_project_records import rooms_of
+from feedback.review.review_task_content import HISTORY
+from feedback.store import CaseRow, SessionRow, Store, open_store
+from feedback.store.database.backups import restore
+from feedback.store.repositories.policies import policy_of
+from feedback.store.tables.main_tables import metadata
+from feedback.store.tables.personal_data import ELSEWHERE, PLACES
+from ml_backend.records import Answer
+from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, policy_text
+from tests.support.everything import where
+from tests.support.told import task, told
+
+MARK = "zanzibar"  # of a person
+TEXT = "timbuktu"  # of a task
+ADDRESS = f"cleo-{MARK}@example.com"
+PEOPLE = f'[people."{ADDRESS}"]\ntiers = ["L2"]\nrole = "admin"\n' + "".join(
+    f'[people."{name}@example.com"]\ntiers = ["L1", "L2", "L3"]\n' for name in ("ada", "ben", "dan", "eva")
+)
+ANSWER_SHOWN = "feedback = {}\n"
+
+
+@pytest.fixture
+def world(store: Store, tmp_path: Path) -> Iterator[World]:
+    store.set_secret("draws", "the same draws in every run")
+    made = World(store, tmp_path / "models")
+    names = {ADA: "ada", BEN: "ben", DAN: "dan", EVA: "eva"}
+    made.site.people = {person: f"{name}@example.com" for person, name in names.items()} | {CLEO: ADDRESS}
+    made.use(policy_text(more=PEOPLE), overlap=2)
+    return made
+
+
+def whole(store: Store) -> None:
+    assert store.verify()["chain"] == "ok"
+    assert store.verify()["projection"] == "ok"
+    assert store.rebuild(check=True).differs == ""
+
+
+def reviewed(world: World, text: str = "a1 apple red") -> int:
+    """Ada and Ben differ, Cleo escalates with a word of her own, Dan is asked at L3 and told what she wrote."""
+    (made,) = world.site.add(text)
+    world.turn()
+    world.disagree(made)
+    world.review("L2", "escalate", "tool", person=CLEO, reason="guideline_gap", comment=f"{MARK}, is a nut a tool?")
+    world.turn()
+    return made
+
+
+def test_a_person_leaves_nothing_behind_and_what_was_decided_stands(world: World, store: Store):
+    other = world.site.add("a2 pear old")[0]
+    world.turn()
+    world.site.answer(other, "fruit", person=CLEO)
+    case = reviewed(world)
+    store.begin_session(SessionRow("d" * 64, CLEO, ADDRESS, True, 1.0, 1.0))
+    store.record(PROJECT, "action", {"action": "pause", "person": CLEO})
+    store.record(PROJECT, "not counted", {"task": other, "person": CLEO, "annotation": 1, "why": MARK})
+    (asked,) = world.site.waiting(world.site.room_of("L3"), DAN)
+    assert MARK in str(asked.data[HISTORY])
+    places = {place.partition(".")[0] for place in where(store, MARK)}
+    assert {"payload", "content", "case_look", "session", "project", "record"} <= places
+
+    done = forget(store, PROJECT, person=CLEO, rooms=world.site, now_s=world.site.seconds())
+
+    assert where(store, MARK) == []
+    assert (done.left, held_of(store, PROJECT, CLEO, emails=[ADDRESS])["held"]) == ((), {})
+    assert ADDRESS not in policy_of(store.project(PROJECT)).people  # type: ignore[arg-type]
+    whole(store)
+    (asked,) = world.site.waiting(world.site.room_of("L3"), DAN)
+    assert MARK not in str(asked.data)
+    world.turn()
+    world.review("L3", "accept", person=DAN)
+    world.turn()
+    assert world.final(case) == "tool"
+    assert world.trail(case) == ["open", "place", "escalate", "place", "decide", "write"]
+    assert [one for one in where(store, MARK) if one != "secret.value"] == []
+    assert [one.body["action"] for one in store.records(PROJECT, "action")] == ["pause"]
+    whole(store)
+
+
+def test_access_tells_all_of_it_before(world: World, store: Store):
+    reviewed(world)
+    store.begin_session(SessionRow("d" * 64, CLEO, ADDRESS, True, 1.0, 1.0))
+    store.record(PROJECT, "action", {"action": "pause", "person": CLEO})
+
+    found = held_of(store, PROJECT, CLEO)
+
+    held = found["held"]
+    assert found["emails"] == [ADDRESS]
+    assert [one["comment"] for one in held["case_look"]] == [f"{MARK}, is a nut a tool?"]
+    assert [one["event"] for one in held["case_step"]] == ["escalate"]
+    assert [(one["email"], "digest" in one) for one in held["session"]] == [(ADDRESS, False)]
+    assert [one["role"] for one in held["policy"]] == ["admin"]
+    assert {"action", "policy"} <= {one["kind"] for one in held["record"]}
+    assert [one["project"] for one in held["annotation"]] == [world.site.room_of("L2")]
+    assert [one["project"] for one in found["versions"]] == [world.site.room_of("L2")]
+    ben = held_of(store, PROJECT, BEN)
+    assert MARK not in str(ben)
+
+
+def test_a_row_that_names_somebody_is_told_and_goes(world: World, store: Store):
+    """Whatever table has a column for a person: what stands there is told, and is gone afterwards."""
+    reviewed(world)
+    world.turn()
+    named = [table for table in metadata.sorted_tables if "person" in table.c and table.name != "person"]
+
+    def rows() -> dict[str, int]:
+        with store._database.read() as connection:
+            return {
+                table.name: len(connection.execute(select(table).where(table.c.person == CLEO)).all())
+                for table in named
+            }
+
+    before = rows()
+    held = held_of(store, PROJECT, CLEO)["held"]
+    assert {name: len(held.get(name, ())) for name in before} == before
+
+    forget(store, PROJECT, person=CLEO, emails=[ADDRESS], rooms=world.site, now_s=1.0)
+    assert set(rows().values()) == {0}
+
+
+def test_a_case_whose_reader_is_forgotten_is_not_opened_again(world: World, store: Store):
+    made = reviewed(world)
+    world.review("L3", "accept", person=DAN)
+    world.turn()
+    forget(store, PROJECT, person=DAN, rooms=world.site, now_s=world.site.seconds())
+    world.turn()
+
+    assert (world.case(made).state, world.case(made).round) == ("resolved", 1)
+
+
+def test_a_task_leaves_with_its_case_its_copies_and_all_that_was_said_of_it(world: World, store: Store):
+    made = reviewed(world, f"a1 {TEXT} red")
+    take = SignalDoor(store)
+    take({"project": PROJECT, "task": made, "signal": "user_report", "value": TEXT, "note": TEXT, "id": "s1"})
+    add_gold(store, PROJECT, {made: Answer("choices", (TEXT,))}, {made: TEXT})
+    store.record(PROJECT, "written back", {"task": made, "annotation": 7, "answer": TEXT})
+    store.record(PROJECT, "notice", {"to": "crm", "says": {"task": made, "why": TEXT}}, key="n")
+    world.turn()
+    copies = {room: world.site.waiting(room, EVA) for room in rooms_of(store, PROJECT)}
+    assert any(copies.values())
+    assert {"content", "signal", "record"} <= {one.partition(".")[0] for one in where(store, TEXT)}
+
+    done = forget(store, PROJECT, task=made, rooms=world.site, now_s=world.site.seconds())
+
+    assert where(store, TEXT) == []
+    assert (done.copies, done.left) == (2, ())
+    assert store.cases(PROJECT) == []
+    assert [world.site.waiting(room, EVA) for room in copies] == [[], []]
+    assert all(TEXT not in str(task.data) for there in world.site.copied.values() for task in there.values())
+    whole(store)
+    world.turn()  # Label Studio still shows the task: it is not taken back in
+    assert where(store, TEXT) == []
+
+
+def test_a_honeypot_made_of_a_forgotten_task_goes_with_it(world: World, store: Store):
+    panel = policy_text(l2='protocol = "panel"\npanel = 2', share=0.0).replace(
+        "[second_look]\nshare = 0.0", "[second_look]\nshare = 0.0\nhoneypots = 1.0"
+    )
+    world.use(panel, overlap=2)
+    first, second = world.site.add(f"a1 {TEXT} red", "a2 pear old")
+    world.turn()
+    world.disagree(first)
+    for person in (CLEO, DAN):
+        world.review("L2", "fix", "fruit", person=person, reason="boundary")
+    world.turn()
+    world.disagree(second)
+    room = world.site.room_of("L2")
+    assert len([one for one in world.site.waiting(room, EVA) if TEXT in str(one.data)]) == 1
+    world.turn()
+
+    forget(store, PROJECT, task=first, rooms=world.site, now_s=world.site.seconds())
+
+    assert where(store, TEXT) == []
+    assert [TEXT in str(one.data) for one in world.site.waiting(room, EVA)] == [False]
+    assert [case.task for case in store.cases(PROJECT)] == [second]
+
+
+def test_without_label_studio_the_copies_that_it_still_shows_are_named(world: World, store: Store):
+    reviewed(world)
+    (asked,) = world.site.waiting(world.site.room_of("L3"), DAN)
+
+    done = forget(store, PROJECT, person=CLEO, emails=[ADDRESS], rooms=None, now_s=1.0)
+
+    assert where(store, MARK) == []
+    assert done.left == (asked.id,)
+
+
+def test_a_case_of_a_former_task_with_the_same_number_is_forgotten_too(store: Store):
+    store.append(told(task(1, TEXT, created_at="2026-01-01T00:00:00Z")))
+    (case,) = store.open_cases([CaseRow("1", 1, "queued", "L1", why=TEXT)], "open")
+    store.append(told(task(1, "another", created_at="2026-01-02T00:00:00Z", second=50)))
+    assert store.case(case.id).task < 0
+
+    forget(store, "1", task=1, now_s=1.0)
+
+    assert where(store, TEXT) == []
+    with pytest.raises(FeedbackError):
+        store.case(case.id)
+
+
+def test_forgetting_wants_a_person_or_a_task(store: Store, world: World):
+    for whom in ({}, {"person": CLEO, "task": 1}):
+        with pytest.raises(FeedbackError, match="either a person or a task"):
+            forget(store, PROJECT, now_s=1.0, **whom)
+
+
+def test_who_was_forgotten_stays_so_when_everything_is_asked_again(world: World, store: Store):
+    reviewed(world)
+    forget(store, PROJECT, person=CLEO, rooms=world.site, now_s=1.0, emails=[ADDRESS])
+    again = forget(store, PROJECT, person=CLEO, rooms=world.site, now_s=2.0, emails=[ADDRESS])
+
+    assert (again.forgotten.annotations, again.copies, again.left) == ((), 0, ())
+    assert sorted(store.forgotten_people()) == sorted((one, CLEO) for one in [PROJECT, *rooms_of(store, PROJECT)])
+    whole(store)
+
+
+def test_nobody_who_was_forgotten_comes_back_with_a_backup(world: World, store: Store, tmp_path: Path):
+    path = store._database.path
+    if path is None:
+        return  # PostgreSQL has its own backups
+    reviewed(world)
+    store.begin_session(SessionRow("d" * 64, CLEO, ADDRESS, True, 1.0, 1.0))
+    store.backup(tmp_path / "backup.db")
+    forget(store, PROJECT, person=CLEO, rooms=world.site, now_s=1.0)
+    store.close()
+
+    restore(tmp_path / "backup.db", path, open_one=open_store, forget=forget_in_backup)
+
+    again = open_store(f"sqlite:///{path}")
+    assert where(again, MARK) == []
+    assert sorted(again.forgotten_people()) == sorted((one, CLEO) for one in [PROJECT, *rooms_of(again, PROJECT)])
+    whole(again)
+    again.close()
+
+
+def test_every_table_is_in_the_list_or_says_why_not():
+    listed = [place.table.name for place in PLACES]
+
+    assert len(listed) == len(set(listed))
+    assert set(listed) | set(ELSEWHERE) == {table.name for table in metadata.sorted_tables}
+    assert not set(listed) & set(ELSEWHERE)
+
+
+def test_an_answer_of_somebody_else_on_the_same_copy_is_kept(world: World, store: Store):
+    world.use(policy_text(more=PEOPLE, l2='protocol = "two-reader"'), overlap=2)
+    (made,) = world.site.add("a1 apple red")
+    world.turn()
+    world.disagree(made)
+    world.review("L2", "fix", "tool", person=CLEO, reason="boundary", comment=MARK)
+    world.turn()
+    world.review("L2", "fix", "fruit", person=DAN, reason="boundary")
+    world.turn()
+    forget(store, PROJECT, person=CLEO, emails=[ADDRESS], rooms=world.site, now_s=world.site.seconds())
+    world.turn()
+
+    assert where(store, MARK) == []
+    room = world.site.room_of("L2")
+    assert [one.person for one in store.annotations(room)] == [DAN]

@@ -1,0 +1,145 @@
+"""As-of reads: a row knows what was recorded before its own decision, in whatever order things came."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from feedback.project.indicators import Recorded, entity_of
+from feedback.store import Fact, Store
+from feedback.training.dataset import Dataset, Settled, build
+from ml_backend.records import KNOWN, Answer, with_known
+from tests.support import stores
+
+PROJECTS = count(1)  # another for each example
+FIELDS = {"fraud": "customer", "risk": "customer", "shop_risk": "shop"}
+A_DAY = st.integers(0, 24).map(float)
+
+
+@st.composite
+def facts(draw: st.DrawFn) -> list[Fact]:
+    """What was said of three customers and two shops within a day, much of it known only hours later."""
+    made = []
+    for seq in range(draw(st.integers(0, 25))):
+        name = draw(st.sampled_from(sorted(FIELDS)))
+        said_s = draw(A_DAY)
+        made.append(
+            Fact(
+                entity=f"{FIELDS[name]}={draw(st.integers(1, 3))}",
+                name=name,
+                value=draw(st.one_of(st.none(), st.sampled_from(["card", "identity"]), st.integers(0, 5).map(float))),
+                origin=draw(st.sampled_from(["7", "1004"])),
+                annotation=draw(st.integers(1, 8)),
+                seq=seq,
+                task=draw(st.integers(1, 12)),
+                person=1,
+                said_s=said_s,
+                recorded_s=said_s + draw(st.integers(0, 12)),
+            )
+        )
+    return made
+
+
+DECIDED = {task: float(2 * task) for task in range(1, 13)}  # when people first answered each task
+DATA = {task: {"text": f"t{task}", "customer": task % 3 + 1, "shop": task % 2 + 1} for task in DECIDED}
+SETTLED = [Settled(task, Answer("choices", ("ab"[task % 2],)), 1, 1.0, (task,)) for task in DECIDED]
+
+
+def rows(known: Sequence[Fact]) -> Dataset:
+    """The training set that these facts give."""
+    here = Recorded(known, FIELDS)
+    data = {task: with_known(one, here.known(task, one, at_s=DECIDED[task])) for task, one in DATA.items()}
+    return build("c", ("a", "b"), SETTLED, data, dict.fromkeys(DECIDED, "train"))
+
+
+@given(facts(), st.randoms(use_true_random=False))
+def test_late_arrivals_in_any_order_give_identical_rows(known: list[Fact], random: Any) -> None:
+    shuffled = list(known)
+    random.shuffle(shuffled)
+
+    assert rows(shuffled) == rows(known)
+    assert rows(shuffled).fingerprint == rows(known).fingerprint
+
+
+@given(facts(), A_DAY)
+def test_what_is_recorded_later_never_changes_a_row_that_was_decided_before(known: list[Fact], moment_s: float) -> None:
+    """A model that is trained tomorrow on the rows of yesterday sees what one that was trained yesterday saw."""
+    then = rows([one for one in known if one.recorded_s < moment_s])
+    now = rows(known)
+
+    for before, after in zip(then.rows, now.rows, strict=True):
+        if DECIDED[before.task] <= moment_s:
+            assert before == after
+
+
+@given(facts())
+def test_every_value_that_a_row_knows_was_recorded_before_its_decision_and_elsewhere(known: list[Fact]) -> None:
+    for row in rows(known).rows:
+        for name, value in row.data.get(KNOWN, {}).items():
+            here = [one for one in known if one.name == name and one.value == value]
+            assert any(
+                one.recorded_s < DECIDED[row.task]
+                and one.task != row.task
+                and one.entity == entity_of(FIELDS[name], row.data)
+                for one in here
+            )
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    folder: Path = tmp_path_factory.mktemp("store")
+    opened = stores.fresh(folder / "hitl.db")
+    yield opened
+    opened.close()
+
+
+@settings(max_examples=30, deadline=None)
+@given(facts(), st.randoms(use_true_random=False))
+def test_the_store_gives_the_same_rows_whatever_order_it_was_filled_in(
+    store: Store, known: list[Fact], random: Any
+) -> None:
+    shuffled = list(known)
+    random.shuffle(shuffled)
+    project = str(next(PROJECTS))
+    for one in shuffled:
+        store.add_facts(project, [one], {one.origin: one.seq}, questions="q")
+    store.add_facts(project, shuffled[:5], {}, questions="q")  # again changes nothing
+    wanted = {entity_of(field, data) for data in DATA.values() for field in FIELDS.values()}
+
+    assert rows(store.facts(project)) == rows(known)
+    assert rows(store.facts(project, entities=wanted)) == rows(known)
+
+
+FACT = Fact("customer=2", "fraud", "card", "7", 5, 1, 99, 1, said_s=1.0, recorded_s=10.0)
+HER = {"customer": 2}
+
+
+def test_a_fact_is_known_from_the_moment_after_it_was_recorded_however_old_it_is():
+    here = Recorded([FACT], FIELDS)
+
+    assert here.known(3, HER, at_s=10.0) == {}
+    assert here.known(3, HER, at_s=10.001) == {"fraud": "card"}
+
+
+def test_the_newest_word_counts_and_a_late_old_version_does_not_undo_it():
+    newer = replace(FACT, value="identity", seq=2, said_s=5.0, recorded_s=11.0)
+    late = replace(FACT, value="card", seq=3, said_s=2.0, recorded_s=12.0)
+    elsewhere = replace(FACT, value="card", annotation=6, seq=4, said_s=3.0, recorded_s=13.0)
+
+    assert Recorded([FACT, newer, late, elsewhere], FIELDS).known(3, HER, at_s=99.0) == {"fraud": "identity"}
+
+
+def test_what_is_taken_back_leaves_what_others_said():
+    other = replace(FACT, value="identity", annotation=6, seq=2, said_s=0.5, recorded_s=10.0)
+    back = replace(FACT, value=None, seq=3, said_s=6.0, recorded_s=11.0)
+    here = Recorded([FACT, other, back], FIELDS)
+
+    assert here.known(3, HER, at_s=10.5) == {"fraud": "card"}
+    assert here.known(3, HER, at_s=12.0) == {"fraud": "identity"}

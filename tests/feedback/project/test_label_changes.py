@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from feedback.errors import VotesError
+from feedback.project.label_changes import renew, renewals, renewed
+from feedback.store import Store, Vote
+from ml_backend.records import Answer
+from tests.support import stores
+
+LABELS = ("spam", "ham", "advert", "fraud")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    made = stores.fresh(tmp_path / "hitl.sqlite3")
+    yield made
+    made.close()
+
+
+def vote(task: int, *labels: str, person: int = 1, at_s: float = 5.0) -> Vote:
+    return Vote(task, "kind", person, Answer("choices", labels), 10 * task + person, at_s, None, None)
+
+
+def test_a_renamed_label_is_translated_and_nobody_is_asked(store: Store):
+    said = [vote(1, "spam"), vote(2, "ham"), vote(3, "ham", "spam")]
+    renew(store, "7", said, LABELS, label="spam", to="advert", now_s=9.0)
+    found = renewed(said, renewals(store, "7"))
+
+    assert [one.answer.value for one in found.votes] == [("advert",), ("ham",), ("advert", "ham")]
+    assert found.stale == {}
+
+
+def test_a_split_label_is_stale_until_it_is_said_anew(store: Store):
+    said = [vote(1, "spam"), vote(1, "ham", person=2), vote(2, "spam")]
+    renew(store, "7", said, LABELS, label="spam", split=("advert", "fraud"), now_s=9.0)
+    found = renewed(said, renewals(store, "7"))
+    edited = renewed([vote(2, "fraud", at_s=6.0), vote(3, "spam")], renewals(store, "7"))
+
+    assert [(one.task, one.person) for one in found.votes] == [(1, 2)]
+    assert found.stale == {1: 1, 2: 1}
+    assert [one.task for one in edited.votes] == [2, 3]  # changed since, and given since
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [
+        ("labels", ((0, 4, "spam"), (0, 4, "advert"), (9, 12, "ham")), ((0, 4, "advert"), (9, 12, "ham"))),
+        ("rectanglelabels", ((1.0, 2.0, 3.0, 4.0, 0.0, 1.0, "spam"),), ((1.0, 2.0, 3.0, 4.0, 0.0, 1.0, "advert"),)),
+        ("taxonomy", (("spam", "ham"), ("ham",)), (("advert", "ham"), ("ham",))),
+    ],
+)
+def test_labels_of_spans_boxes_and_paths_are_translated_too(store: Store, kind: str, before: tuple, after: tuple):
+    said = [Vote(1, "kind", 1, Answer(kind, before), 11, 5.0, None, None)]
+    renew(store, "7", said, LABELS, label="spam", to="advert", now_s=9.0)
+    (found,) = renewed(said, renewals(store, "7")).votes
+
+    assert found.answer.kind == kind
+    assert sorted(found.answer.value) == sorted(after)  # type: ignore[call-overload]
+
+
+def test_changes_follow_each_other(store: Store):
+    said = [vote(1, "spam"), vote(2, "advert")]
+    renew(store, "7", said, LABELS, label="spam", to="advert", now_s=1.0)
+    renew(store, "7", renewed(said, renewals(store, "7")).votes, LABELS, label="advert", split=("fraud",), now_s=2.0)
+
+    assert renewed(said, renewals(store, "7")).votes == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"label": "spam", "to": "advertt"}, "not in the label config"),
+        ({"label": "spam", "split": ("spam", "fraud")}, "cannot become itself"),
+        ({"label": "fraud"}, "no answer of project 7"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(store: Store, change: dict[str, object], message: str):
+    with pytest.raises(VotesError, match=message):
+        renew(store, "7", [vote(1, "spam")], LABELS, now_s=1.0, **change)  # type: ignore[arg-type]
+    assert renewals(store, "7") == []

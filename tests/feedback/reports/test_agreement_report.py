@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from feedback.policy import Policy, read_policy
+from feedback.project.guidelines import note_guideline
+from feedback.project.snapshot import Scene
+from feedback.project.splits import Draws
+from feedback.reports.agreement_report import report_agreement
+from feedback.store import ProjectRow, Store, Vote
+from ml_backend.label_config import read_label_config
+from ml_backend.records import Answer
+
+CONFIG = read_label_config(
+    '<View><Text name="t" value="$t"/><Choices name="c" toName="t"><Choice value="hate"/>'
+    '<Choice value="offensive"/><Choice value="none"/></Choices></View>'
+)
+
+
+def scene(pairs: dict[int, tuple[str, str]], doubled: range) -> Scene:
+    votes = tuple(
+        Vote(task, "c", person, Answer("choices", (label,)), 10 * task + person, 0.0, None, None)
+        for task, labels in pairs.items()
+        for person, label in enumerate(labels)
+    )
+    project = ProjectRow("7", label_config=CONFIG.xml)
+    draws = Draws("key", "7", 0.1, 0.1)
+    return Scene(project, Policy(), CONFIG.control(), CONFIG, draws, {}, {}, {}, frozenset(doubled), votes)
+
+
+UNCLEAR = {
+    task: ("none", "none") if task % 3 == 0 else ("hate", "offensive") if task % 3 == 1 else ("hate", "hate")
+    for task in range(60)
+}
+
+
+def test_an_unclear_task_is_told_with_its_confusion_and_ten_tasks_to_open(store: Store):
+    body = report_agreement(store, scene(UNCLEAR, range(60)), now_s=5.0)
+
+    assert body is not None
+    assert body["kappa"]["items"] == body["percent"]["items"] == 60
+    assert "the task definition is unclear" in body["reading"]
+    assert "hate ↔ offensive (100% of all disagreement)" in body["reading"]
+    assert body["confused"] == {"answers": ["hate", "offensive"], "share": 1.0}
+    assert len(body["open"]) == 10
+    assert all(task % 3 == 1 for task in body["open"])
+    kept = store.latest("7", "agreement")
+    assert kept is not None
+    assert json.loads(json.dumps(kept.body)) == body | {"at_s": 5.0}
+
+
+def test_the_measure_that_the_policy_names_judges(store: Store):
+    wanted = read_policy('[overlap]\nmeasure = "ac1"')
+    body = report_agreement(store, replace(scene(UNCLEAR, range(60)), policy=wanted), now_s=5.0)
+
+    assert body is not None
+    assert body["reading"].casefold().startswith("ac1 ")
+
+
+def test_only_a_change_is_recorded(store: Store):
+    for now_s in (1.0, 2.0):
+        report_agreement(store, scene(UNCLEAR, range(60)), now_s=now_s)
+    assert len(store.records("7", "agreement")) == 1
+
+    report_agreement(store, scene(UNCLEAR | {0: ("none", "hate")}, range(60)), now_s=3.0)
+    assert len(store.records("7", "agreement")) == 2
+
+
+def test_chosen_tasks_are_never_judged(store: Store):
+    hard = scene(UNCLEAR, range(0))
+
+    assert report_agreement(store, hard, now_s=1.0) is None
+    assert report_agreement(store, replace(hard, doubled=frozenset({0, 3})), now_s=1.0)["percent"]["value"] == 1.0
+
+
+def test_agreement_is_told_before_and_after_a_change_of_the_guideline(store: Store):
+    unclear = scene(UNCLEAR, range(60))
+    clear = scene({task: ("none", "none") if task % 2 else ("hate", "hate") for task in range(60, 90)}, range(90))
+    later = tuple(replace(vote, at_s=50.0) for vote in clear.votes)
+    body = {"label_config": CONFIG.xml, "expert_instruction": "hate is aimed at a group"}
+    assert note_guideline(store, "7", body | {"expert_instruction": ""}, now_s=0.0)
+    assert not note_guideline(store, "7", body | {"expert_instruction": ""}, now_s=1.0)
+    assert note_guideline(store, "7", body, now_s=20.0)
+    found = report_agreement(store, replace(clear, votes=unclear.votes + later), now_s=60.0)
+
+    assert found is not None
+    change = found["guideline"]
+    assert change["changed_s"] == 20.0
+    assert change["before"]["value"] < 0.6 < change["after"]["value"] == 1.0
+    assert (change["before"]["items"], change["after"]["items"]) == (60, 30)

@@ -1,0 +1,42 @@
+"""What all stories share: the rest of a policy, what a reviewer reads, and how a story ends."""
+
+from __future__ import annotations
+
+from feedback.review.review_task_content import HISTORY
+from tests.feedback.review.world import World
+from tests.support.trails import broken
+
+REST = """
+[queue]
+window = 40
+head = 2
+[overlap]
+share = 0.0
+max_votes = 2
+[train]
+min_rows = {rows}
+min_new = 1
+growth = 0.0
+[audit]
+share = {audit}
+start = 0
+"""
+
+
+def said(world: World, tier: str, task: int) -> list[str]:
+    """What a reviewer reads of what was said before."""
+    copy = world.case(task).review_task
+    assert copy
+    (found,) = world.store.tasks(world.site.room_of(tier), only=[copy])
+    return [line["said"] for line in found.data[HISTORY]]
+
+
+def whole(world: World) -> None:
+    """Every case's trail is complete, and nothing was written twice."""
+    cases = world.store.cases(world.project)
+    assert {case.id: found for case in cases if (found := broken(world.store, case))} == {}
+    for case in cases:
+        rounds = sum(step.event == "write" and step.note.startswith("written") for step in world.store.steps(case.id))
+        assert world.site.written(case.task) == rounds
+    found = world.store.verify()
+    assert (found["chain"], found["projection"]) == ("ok", "ok")

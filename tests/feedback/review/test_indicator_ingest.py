@@ -1,0 +1,278 @@
+"""What reviewers say beside the answer becomes a feature of the customer: known at once, and never before its time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feedback.policy import read_policy
+from feedback.project.indicators import known_now
+from feedback.project.snapshot import as_decided, read_scene
+from feedback.review.indicator_ingest import remember
+from feedback.review.review_task_content import HISTORY
+from feedback.store import Fact, Store
+from ml_backend.label_config import read_label_config
+from ml_backend.records import Task, with_known
+from ml_backend.registry import unpack
+from tests.feedback.review.world import ADA, BEN, CLEO, DAN, PROJECT, World, policy_text
+from tests.support import stores
+from tests.support.fake_platform import TEXT_CONFIG
+from tests.support.fake_rooms import FakeSite
+
+ASKED = """
+[feedback.fraud_type]
+options = ["card", "identity"]
+feature = true
+entity = "customer"
+[feedback.risk]
+kind = "rating"
+feature = true
+entity = "customer"
+[feedback.signs]
+kind = "choices"
+options = ["new device", "night"]
+feature = true
+entity = "customer"
+[feedback.remark]
+kind = "text"
+"""
+FRAUD = {"hitl_ask_fraud_type": ["card"], "hitl_ask_risk": 4, "hitl_ask_signs": ["night"], "hitl_ask_remark": ["hm"]}
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    site = FakeSite()
+    store = stores.fresh(tmp_path / "hitl.sqlite3", clock=site.seconds)  # one clock for all
+    store.set_secret("draws", "the same draws in every run")
+    made = World(store, tmp_path / "models", site)
+    yield made
+    store.close()
+
+
+def add(world: World, customer: object) -> int:
+    (task,) = world.site.add("refund please")
+    world.site.tasks[task] = replace(world.site.tasks[task], data={"text": f"refund {task}", "customer": customer})
+    return task
+
+
+def say(world: World, task: int, *, verdict: str = "fix", person: int = CLEO, **said: Any) -> int:
+    """Review the copy of a task, with answers to the policy's questions."""
+    room = world.site.room_of("L2")
+    (copy,) = [one.id for one in world.site.waiting(room, person) if one.data["text"] == f"refund {task}"]
+    world.site.review(room, verdict, "tool" if verdict == "fix" else "", person=person, reason="boundary", task=copy)
+    number = max(world.site.said[room])
+    annotation = world.site.said[room][number]
+    answers = said or FRAUD
+    regions = [
+        {"from_name": name, "to_name": "hitl_case", "type": "choices", "value": _held(name, value)}
+        for name, value in answers.items()
+    ]
+    world.site.said[room][number] = replace(annotation, result=(*annotation.result, *regions))
+    return number
+
+
+def _held(name: str, value: Any) -> dict[str, Any]:
+    return {"rating": value} if name.endswith("risk") else {"text" if name.endswith("remark") else "choices": value}
+
+
+def known(world: World, customer: object, task: int = 999) -> dict[str, Any]:
+    """What serving would read now beside a task of this customer."""
+    row = world.store.project(PROJECT)
+    assert row is not None
+    policy = read_policy(policy_text(more=ASKED))
+    return dict(known_now(world.store, PROJECT, policy)([Task(task, {"customer": customer}, PROJECT)])[0])
+
+
+def disagreed(world: World, customer: object = 7) -> int:
+    world.use(policy_text(more=ASKED), overlap=2)
+    task = add(world, customer)
+    world.turn()
+    world.disagree(task)
+    return task
+
+
+def test_what_a_reviewer_records_of_a_customer_is_known_at_once_of_their_other_tasks(world: World):
+    task = disagreed(world)
+    say(world, task)
+    assert known(world, 7) == {}
+    world.turn()
+
+    assert known(world, 7) == {"fraud_type": "card", "risk": 4.0, "signs": ("night",)}
+    assert known(world, "7") == known(world, 7.0) == known(world, 7)  # CSV imports make numbers texts
+    assert known(world, 8) == known(world, None) == {}
+    assert known(world, 7, task) == {}  # what came with the answer to a task is no feature of it
+
+
+def test_the_next_turn_reads_it_beside_the_other_tasks(world: World):
+    task = disagreed(world)
+    other = add(world, 7)
+    say(world, task)
+    world.turn()
+
+    assert scene(world).data(other)["hitl_known"]["fraud_type"] == "card"
+    assert "hitl_known" not in scene(world).data(task)
+    assert world.store.claim("w", lease_s=9, kinds=("turn",)) is not None  # the turn asked for the next one
+
+
+def test_a_training_row_knows_only_what_was_recorded_before_people_answered_it(world: World):
+    first = disagreed(world)
+    early, late = add(world, 7), add(world, 7)
+    world.turn()
+    world.site.answer(early, "fruit", person=DAN)  # before anything is recorded of customer 7
+    say(world, first)
+    world.turn()
+    world.site.pass_time(60)
+    world.site.answer(late, "fruit", person=DAN)
+    world.turn()
+    then = as_decided(world.store, scene(world))
+
+    assert "hitl_known" not in then.data(early)
+    assert then.data(late)["hitl_known"]["fraud_type"] == "card"
+
+
+def test_the_answer_of_somebody_who_may_not_give_one_is_no_feature(world: World):
+    task = disagreed(world)
+    say(world, task, person=BEN)  # has answered this case below
+    world.turn()
+    assert known(world, 7) == {}
+
+    say(world, task, person=CLEO)
+    world.turn()
+    assert known(world, 7)["fraud_type"] == "card"
+    facts = world.store.facts(PROJECT)
+    assert {one.person for one in facts} == {CLEO}
+
+
+def test_an_indicator_that_is_taken_back_is_forgotten_from_then_on(world: World):
+    task = disagreed(world)
+    number = say(world, task)
+    world.turn()
+    before = max(one.recorded_s for one in world.store.facts(PROJECT))
+    room = world.site.room_of("L2")
+    said = world.site.said[room][number]
+    kept = tuple(one for one in said.result if "fraud_type" not in one["from_name"])
+    world.site.pass_time(5)
+    world.site.said[room][number] = replace(said, result=kept, updated_at=world.site._tick())
+    copy = world.site.copied[room][said.task]
+    world.site.copied[room][said.task] = replace(copy, updated_at=world.site._tick())
+    world.turn()
+
+    assert "fraud_type" not in known(world, 7)
+    assert known(world, 7)["risk"] == 4.0
+    withdrawn = [one for one in world.store.facts(PROJECT) if one.name == "fraud_type"]
+    assert [one.value for one in sorted(withdrawn, key=lambda one: one.seq)] == ["card", None]
+    assert withdrawn[-1].recorded_s >= before  # the past still knows what it knew
+
+
+def test_the_source_projects_own_control_gives_it_too_and_is_not_asked_twice(world: World):
+    config = TEXT_CONFIG.replace(
+        "</View>",
+        '<Choices name="fraud_type" toName="text"><Choice value="card"/><Choice value="identity"/></Choices></View>',
+    )
+    world.site.describe = lambda _project: {"title": "fake", "label_config": config}  # type: ignore[method-assign]
+    world.use(policy_text(more=ASKED), overlap=2)
+    row = world.store.project(PROJECT)
+    assert row is not None
+    world.store.save_project(replace(row, label_config=config))
+    task = add(world, 7)
+    world.turn()
+    number = world.site.answer(task, "fruit", person=ADA)
+    said = world.site.annotations[number]
+    chosen = {"from_name": "fraud_type", "to_name": "text", "type": "choices", "value": {"choices": ["identity"]}}
+    world.site.annotations[number] = replace(said, result=(*said.result, chosen))
+    world.turn()
+    world.site.answer(task, "tool", person=BEN)
+    world.turn()
+
+    assert known(world, 7) == {"fraud_type": "identity"}
+    asked = read_label_config(world.site.rooms[world.site.room_of("L2")].label_config)
+    assert [one.name for one in asked.controls].count("fraud_type") == 1
+    assert "hitl_ask_fraud_type" not in {one.name for one in asked.controls}
+
+
+def test_a_rebuild_or_other_questions_read_the_logs_again_and_come_to_the_same(world: World):
+    task = disagreed(world)
+    say(world, task)
+    world.turn()
+    before = facts(world.store)
+    world.store.rebuild()
+    assert facts(world.store) == set()
+    world.turn()
+    assert facts(world.store) == before
+    assert remember(world.store, scene(world)) == 0
+
+    world.use(policy_text(more=ASKED.replace('"night"', '"night", "vpn"')), overlap=2)
+    world.turn()
+    assert facts(world.store) == before
+
+
+def test_a_forgotten_person_is_no_feature_any_more(world: World):
+    task = disagreed(world)
+    say(world, task)
+    world.turn()
+    world.store.forget(PROJECT, person=CLEO)
+
+    assert known(world, 7) == {}
+
+
+def test_the_loop_trains_on_what_was_known_then_and_says_so_in_the_recipe(world: World):
+    small = policy_text(more=ASKED).replace("min_rows = 500", "min_rows = 8").replace("window = 10", "window = 40")
+    world.use(small, overlap=2)
+    first = add(world, 7)
+    world.turn()
+    world.disagree(first)
+    say(world, first)
+    world.turn()
+    world.site.pass_time(60)
+    world.use(small.replace("[overlap]\n", "[overlap]\nvotes = 1\n"), overlap=1)
+    row = world.store.project(PROJECT)
+    assert row is not None
+    world.store.save_project(replace(row, overlap=1))
+    later = [add(world, 7 if number % 2 else 8) for number in range(12)]
+    world.turn()
+    for number, task in enumerate(later):
+        world.site.answer(task, "tool" if number % 2 else "fruit", person=DAN)
+    world.turn()
+    trainings = world.store.records(PROJECT, "training")
+    world.turn()
+
+    assert [one.body["recipe"] for one in trainings] == ["text-choices/1 beside fraud_type, risk, signs"]
+    assert world.store.records(PROJECT, "training") == trainings  # the same recipe, nothing new: nothing is due
+    artefact = world.store.registry.artefact(PROJECT, trainings[0].body["version"])
+    model = unpack(artefact.data, artefact.digest)
+    assert model.beside == ("fraud_type", "risk", "signs")
+    known = {"fraud_type": "card", "risk": 4.0, "signs": ["night"]}
+    rows = model.proba([with_known({"text": "refund 99"}, one) for one in ({}, known)])
+    tool = model.classes.index("tool")
+    assert rows[1, tool] > 0.8 > 0.5 > rows[0, tool]
+
+
+@pytest.mark.parametrize("blind", [False, True])
+def test_the_next_tier_reads_what_was_recorded_unless_it_reads_blind(world: World, blind: bool):
+    world.use(policy_text(more=ASKED, l3="blind = true" if blind else ""), overlap=2)
+    task = add(world, 7)
+    world.turn()
+    world.disagree(task)
+    say(world, task, verdict="escalate")
+    world.turn()
+    (copy,) = world.site.waiting(world.site.room_of("L3"), DAN)
+
+    said = " ".join(line["said"] for line in copy.data[HISTORY])
+    assert all((told in said) != blind for told in ("fraud_type: card", "risk: 4", "signs: night", "remark: hm"))
+    assert ("card" in str(copy.data)) != blind
+
+
+def facts(store: Store) -> set[Fact]:
+    return set(store.facts(PROJECT))
+
+
+def scene(world: World) -> Any:
+    row = world.store.project(PROJECT)
+    assert row is not None
+    config = read_label_config(row.label_config)
+    policy = read_policy(policy_text(more=ASKED))
+    return read_scene(world.store, row, policy, config, config.control())

@@ -1,0 +1,243 @@
+"""Figures: what each tier did, how often the model was wrong, and who errs; found, not averaged away."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from feedback.policy import read_policy
+from feedback.reports.review_report import ahead, case_report, measured
+from feedback.review.metrics import figures
+from feedback.review.reviewer_accuracy import model_errors, reviewers
+from feedback.store import CaseRow, LookRow, OverrideRow, StepRow, open_store
+from ml_backend.records import Answer
+from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, policy_text
+from tests.support import stores
+
+SPAM, HAM = Answer("choices", ("spam",)), Answer("choices", ("ham",))
+POLICY = read_policy('[tiers.L1]\n[tiers.L2]\n[people."ann@x.org"]\ntiers = ["L2"]\nwage = 60.0\n')
+
+
+def case(number: int, **more: object) -> CaseRow:
+    made = CaseRow(PROJECT, number, "resolved", "L2", id=number, answer=SPAM, opened_s=0.0, resolved_s=600.0)
+    return replace(made, **more)
+
+
+def look(case_id: int, person: int, answer: Answer | None = SPAM, **more: object) -> LookRow:
+    made = LookRow(
+        "9", case_id * 100 + person, case_id, 1, "L2", 0.0, person, "fix", answer, "r", "", {}, None, "", 1.0, 60.0,
+        counted=True, refused="",
+    )  # fmt: skip
+    return replace(made, **more)
+
+
+def trail(*steps: tuple[float, str, str]) -> list[StepRow]:
+    return [StepRow(at_s, event, "", tier) for at_s, event, tier in steps]
+
+
+def test_a_stay_is_timed_from_its_coming_to_its_decision():
+    steps = trail(
+        (0, "open", "L1"), (60, "start", "L1"), (100, "escalate", "L2"), (130, "start", "L2"), (300, "decide", "L2")
+    )
+    first, second = figures([case(1)], {1: steps}, [look(1, 5)], [], POLICY, emails={5: "Ann@x.org"})
+
+    assert (first.wait_s, first.escalated.value, first.decide_s) == (60, 1.0, None)
+    assert (second.wait_s, second.decide_s, second.escalated.value) == (30, 200, 0.0)
+    assert (second.resolve_s, second.an_hour, second.cost) == (600.0, 60.0, 1.0)  # a minute of 60 an hour
+
+
+def test_each_round_of_a_case_is_timed_from_its_own_beginning():
+    day = 86_400
+    steps = trail(
+        (0, "open", "L2"), (50, "decide", "L2"), (60, "write", "L2"), (day, "reopen", "L2"), (day + 90, "decide", "L2"),
+        (day + 100, "write", "L2"),
+    )  # fmt: skip
+    again = case(1, round=2, resolved_s=day + 100.0)
+    (_, second) = figures([again], {1: steps}, [], [], POLICY, emails={})
+
+    assert (second.cases, second.resolve_s, second.decide_s) == (2, 80.0, 70.0)
+
+
+def test_whoever_has_no_wage_costs_what_the_others_do():
+    steps = trail((0, "open", "L2"), (300, "decide", "L2"))
+    (_, second) = figures([case(1)], {1: steps}, [look(1, 5), look(1, 6)], [], POLICY, emails={5: "ann@x.org"})
+
+    assert second.cost == 2.0  # two minutes of 60 an hour
+
+
+def test_every_stay_in_which_a_clock_ran_out_counts_once():
+    late = StepRow(700, "warn", "queued", "L2", body={"breached": True})
+    gone = StepRow(900, "escalate", "queued", "L2", body={"breached": True})
+    steps = {
+        1: [*trail((0, "open", "L2")), late, late],
+        2: [*trail((0, "open", "L1")), gone],
+        3: trail((0, "open", "L2"), (9, "decide", "L2")),
+    }
+    first, second = figures([case(1), case(2), case(3)], steps, [], [], POLICY, emails={})
+
+    assert (first.breached.value, second.breached.value) == (1.0, pytest.approx(1 / 3))
+    assert second.live == 2
+
+
+def test_figures_fall_apart_by_segment():
+    steps = {1: trail((0, "open", "L2"), (10, "decide", "L2")), 2: trail((0, "open", "L2"), (90, "decide", "L2"))}
+    cases = [case(1, segment="de"), case(2, segment="en")]
+    found = figures(cases, steps, [], [], POLICY, emails={}, by_segment=True)
+
+    assert [(one.segment, one.decide_s) for one in found if one.tier == "L2"] == [("", 50), ("de", 10), ("en", 90)]
+
+
+def test_the_models_errors_and_the_reviewers_stand_in_each_tier_and_segment():
+    def row(number: int, shown: Answer, tier: str, segment: str) -> OverrideRow:
+        changed = shown != SPAM
+        return OverrideRow(
+            PROJECT, number, number, 1, shown, 0.9, "m", SPAM, changed, False, "", segment, tier, "p", number, ""
+        )
+
+    cases = [case(1, segment="de"), case(2, segment="en")]
+    steps = {number: trail((0, "open", "L2"), (10, "decide", "L2")) for number in (1, 2)}
+    above = [look(1, 9, SPAM, tier="L3"), look(2, 9, SPAM, tier="L3")]
+    looks = [look(1, 5, SPAM), look(2, 5, HAM), *above]
+    rows = [row(1, SPAM, "L2", "de"), row(2, HAM, "L2", "en"), row(3, HAM, "L1", "de")]
+    found = figures(cases, steps, looks, rows, POLICY, emails={}, by_segment=True)
+    at = {(one.tier, one.segment): one for one in found}
+
+    assert [(one.label, one.false_negative.value) for one in at["L2", "de"].labels] == [("spam", 0.0)]
+    assert {one.label: one.false_negative.value for one in at["L2", "en"].labels}["spam"] == 1.0
+    assert {one.label: one.false_negative.value for one in at["L2", ""].labels}["spam"] == 0.5
+    # held against the tier above, though only the looks of this tier are judged
+    right = {key: [(one.person, one.accuracy.value) for one in at[key].people] for key in at if key[0] == "L2"}
+    assert right == {("L2", ""): [(5, 0.5)], ("L2", "de"): [(5, 1.0)], ("L2", "en"): [(5, 0.0)]}
+    assert at["L1", ""].people == ()
+
+
+def test_the_models_errors_are_counted_by_label_and_only_blind_ones_where_asked():
+    def row(number: int, shown: Answer, said: Answer, *, blind: bool) -> OverrideRow:
+        return OverrideRow(
+            PROJECT, number, number, 1, shown, 0.9, "m", said, shown != said, blind, "", "", "L1", "p", number, ""
+        )  # fmt: skip
+
+    rows = [row(1, SPAM, HAM, blind=False), row(2, SPAM, SPAM, blind=False), row(3, HAM, SPAM, blind=True)]
+    ham, spam = model_errors(rows)
+
+    assert (ham.label, spam.label) == ("ham", "spam")
+    assert (spam.false_positive.value, spam.false_negative.value) == (1.0, 0.5)
+    assert [one.false_negative.value for one in model_errors(rows, blind=True) if one.label == "spam"] == [1.0]
+
+
+def test_one_who_is_always_wrong_in_a_panel_is_found():
+    cases = [case(number) for number in range(1, 21)]
+    looks = [look(number, person, SPAM if person < 7 else HAM) for number in range(1, 21) for person in (5, 6, 7)]
+    worst, *others = reviewers(cases, looks)
+
+    assert (worst.person, worst.accuracy.value, worst.compared) == (7, 0.0, 20)
+    assert worst.accuracy.high < 0.2
+    assert all(one.accuracy.value == 1.0 for one in others)
+
+
+def test_nobody_is_confirmed_by_their_own_vote():
+    (alone,) = reviewers([case(1)], [look(1, 5)])
+
+    assert alone.compared == 0
+
+
+def test_a_project_is_measured_from_what_happened_in_it(tmp_path: Path):
+    store = open_store(f"sqlite:///{tmp_path / 's.db'}")
+    world = World(store, tmp_path / "m")
+    world.use(policy_text(l1='resolve = "1h"', l2='protocol = "panel"\npanel = 3\nresolve = "1h"'), overlap=2)
+    tasks = world.site.add(*(f"a{number} apple red" for number in range(4)))
+    world.turn()
+    for task in tasks:
+        world.site.answer(task, "fruit", person=ADA)
+    world.turn()
+    for task in tasks:
+        world.site.answer(task, "tool", person=BEN)
+    world.turn()
+    for person, label in ((CLEO, "fruit"), (DAN, "fruit"), (EVA, "tool")):
+        for _ in tasks:
+            world.review("L2", "fix", label, person=person, reason="boundary")
+        world.turn()
+    row = store.project(PROJECT)
+    assert row is not None
+    policy = read_policy(policy_text(l2='protocol = "panel"\npanel = 3\nresolve = "1h"'))
+    seen = measured(store, PROJECT, policy, {}, control="kind")
+
+    assert [(one.tier, one.cases, one.looks) for one in seen.tiers] == [("L1", 4, 8), ("L2", 4, 12), ("L3", 0, 0)]
+    assert seen.tiers[0].escalated.value == 1.0
+    assert seen.people[0].person in (BEN, EVA)
+    told = ahead(store, PROJECT, policy, seen.tiers, now_s=world.site.seconds())
+    assert [one.tier for one in told] == ["L1", "L2", "L3"]
+    assert len(told[1].wait_s) == 12
+    report = case_report(store, world.case(tasks[0]).id)
+    assert report.to_json()["case"]["answer"] == "fruit"
+    assert [step["event"] for step in report.to_json()["trail"]][-2:] == ["decide", "write"]
+    store.close()
+
+
+def test_the_first_tier_is_measured_without_a_clock_too(tmp_path: Path):
+    store = stores.fresh(tmp_path / "s.db")
+    world = World(store, tmp_path / "m")
+    world.use(policy_text(l1='skip_means = "escalate"', share=1.0), overlap=2)
+    agreed, differed, skipped, alone = world.site.add("a1", "b2", "c3", "d4")
+    world.turn()
+    for task, one, two in ((agreed, "fruit", "fruit"), (differed, "fruit", "tool")):
+        world.site.pass_time(60)
+        world.site.answer(task, one, person=ADA)
+        world.turn()
+        world.site.answer(task, two, person=BEN)
+        world.turn()
+    world.site.skip_source(skipped, person=CLEO)
+    world.site.answer(alone, "fruit", person=ADA)
+    world.turn()
+    world.turn()
+    policy = read_policy(policy_text(share=1.0))
+    seen = measured(store, PROJECT, policy, {}, control="kind")
+    first, second = seen.tiers[:2]
+
+    # the second look began after people had agreed: their stay is over, and has escalated nothing
+    assert [case.rule for case in store.cases(PROJECT, tasks=[agreed, differed, skipped])].count("second look") == 1
+    assert (first.cases, first.live, first.looks) == (4, 1, 5)
+    assert first.escalated.value == pytest.approx(2 / 3)
+    assert first.wait_s is not None
+    assert first.wait_s >= 60
+    assert (second.cases, second.live) == (3, 3)
+    assert [one.person for one in seen.people] == [ADA, BEN]
+    assert store.cases(PROJECT, tasks=[alone]) == []
+    store.close()
+
+
+def test_a_rush_is_foretold_with_what_would_help(tmp_path: Path):
+    store = open_store(f"sqlite:///{tmp_path / 's.db'}")
+    now_s = 1_800_000_000.0
+    store.open_cases(
+        [CaseRow(PROJECT, task, "queued", "L2", opened_s=now_s - 60, entered_s=now_s - 60) for task in range(400)],
+        "open",
+    )
+    policy = read_policy('[tiers.L1]\n[tiers.L2]\nresolve = "1h"\nhandling = "2m"\n')
+    tiers = measured(store, PROJECT, policy, {}, control="kind").tiers
+
+    (_, told) = ahead(store, PROJECT, policy, tiers, now_s=now_s)
+
+    assert told.advice.startswith("L2 breaches from 2027-01-15 08:00 UTC: move ")
+    store.close()
+
+
+def test_what_each_queue_will_bring_is_foretold_from_the_same_hours_of_the_week_before(tmp_path: Path):
+    store = open_store(f"sqlite:///{tmp_path / 's.db'}")
+    now_s = 1_800_000_000.0  # 08:00
+    came_s = {"refunds": now_s - 2 * 86_400 + 7200, "chats": now_s - 86_400 + 3600, "nights": now_s - 3600}
+    store.open_cases(
+        [
+            CaseRow(PROJECT, task, "queued", "L2", opened_s=came_s[queue], entered_s=came_s[queue], segment=queue)
+            for task, queue in enumerate(["refunds"] * 30 + ["chats"] * 10 + ["nights"] * 5)
+        ],
+        "open",
+    )
+    tiers = measured(store, PROJECT, POLICY, {}, control="kind").tiers
+    (_, told) = ahead(store, PROJECT, POLICY, tiers, now_s=now_s, hours=12)
+    days = (now_s - came_s["refunds"]) / 86_400
+
+    assert told.queues == {"chats": round(10 / days, 2), "refunds": round(30 / days, 2)}  # nobody comes at night
+    store.close()

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from feedback.policy.tiers import Tier
+from feedback.review.protocols import rule
+from ml_backend.records import Answer
+
+SPAM, HAM, NEWS = (Answer("choices", (label,)) for label in ("spam", "ham", "news"))
+PANEL = Tier(protocol="panel", panel=3)
+TWO = Tier(protocol="two-reader")
+
+
+def reads(*said: object) -> list[SimpleNamespace]:
+    """An answer for a reading that gives one, else the verdict."""
+    return [
+        SimpleNamespace(verdict="fix", answer=one)
+        if isinstance(one, Answer)
+        else SimpleNamespace(verdict=one, answer=None)
+        for one in said
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "comes", "answer"),
+    [
+        ([SPAM], "decide", SPAM),
+        (["reject"], "none", None),
+        (["escalate"], "escalate", None),
+        (["guideline"], "guideline", None),
+        ([], "wait", None),
+    ],
+)
+def test_a_single_reader_decides(said, comes, answer):
+    ruling = rule(reads(*said), Tier())
+
+    assert (ruling.comes, ruling.answer, ruling.wanted) == (comes, answer, 1)
+
+
+@pytest.mark.parametrize(
+    ("said", "comes", "answer"),
+    [
+        ([SPAM, SPAM], "wait", None),
+        ([SPAM, SPAM, HAM], "decide", SPAM),
+        ([HAM, SPAM, SPAM], "decide", SPAM),
+        ([SPAM, HAM, NEWS], "escalate", None),
+        (["reject", "reject", HAM], "none", None),
+        (["escalate", "escalate", HAM], "escalate", None),
+        (["guideline", HAM, "guideline"], "guideline", None),
+    ],
+)
+def test_a_panel_of_three_goes_by_what_two_say(said, comes, answer):
+    ruling = rule(reads(*said), PANEL)
+
+    assert (ruling.comes, ruling.answer) == (comes, answer)
+
+
+def test_an_accepted_answer_and_the_same_answer_given_anew_are_one_opinion():
+    accepted = SimpleNamespace(verdict="accept", answer=SPAM)
+
+    assert rule([accepted, *reads(SPAM, HAM)], PANEL).answer == SPAM
+
+
+def test_one_who_is_always_wrong_changes_no_answer_of_a_panel():
+    for truth in (SPAM, HAM):
+        wrong = HAM if truth == SPAM else SPAM
+        for place in range(3):
+            said = [truth, truth]
+            said.insert(place, wrong)
+            assert rule(reads(*said), PANEL).answer == truth
+
+
+def test_a_panel_may_want_more_than_a_majority():
+    strict = Tier(protocol="panel", panel=3, min_agreement=0.9)
+
+    assert rule(reads(SPAM, SPAM, HAM), strict).comes == "escalate"
+    assert rule(reads(SPAM, SPAM, SPAM), strict).comes == "decide"
+
+
+def test_an_even_panel_that_is_split_decides_nothing():
+    assert rule(reads(SPAM, HAM), Tier(protocol="panel", panel=2, min_agreement=0.0)).comes == "escalate"
+
+
+def test_two_readers_who_agree_need_no_third():
+    ruling = rule(reads(SPAM, SPAM), TWO)
+
+    assert (ruling.comes, ruling.answer, ruling.wanted) == ("decide", SPAM, 2)
+
+
+def test_two_readers_who_differ_get_an_adjudicator_who_decides_alone():
+    assert rule(reads(SPAM, HAM), TWO).wanted == 3
+    assert rule(reads(SPAM, HAM, NEWS), TWO).answer == NEWS
+    assert rule(reads(SPAM, HAM, "reject"), TWO).comes == "none"

@@ -1,0 +1,143 @@
+"""A case from its opening to its answer: handed on, decided or refused, brought back, and heard of soon."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from feedback.errors import NotConnected
+from feedback.project.connect import connect
+from feedback.review.review_task_content import FACTS, HISTORY
+from feedback.settings import Settings
+from feedback.store.log import events
+from ml_backend.labelstudio.client import Client
+from tests.feedback.review.world import ADA, BEN, CLEO, DAN, PROJECT, World, open_case, policy_text
+
+
+def test_people_who_differ_hand_the_task_to_the_next_tier(world: World):
+    task = open_case(world)
+
+    case = world.case(task)
+    assert (case.state, case.tier, case.rule) == ("queued", "L2", "disagreement")
+    (copy,) = world.site.waiting(world.site.room_of("L2"), CLEO)
+    assert copy.data["text"] == "a1 apple red"
+    assert copy.data[FACTS]["Why here"] == "2 people differ, and no more are asked"
+    assert [line["said"] for line in copy.data[HISTORY]] == ["fruit", "tool"]
+    assert copy.data[HISTORY][0]["who"].startswith("L1, person 1, 2026-01-01")
+    assert "example.com" not in str(copy.data)
+
+
+def test_a_reviewers_fix_goes_back_to_the_source_as_ground_truth_and_is_learned_from(world: World):
+    task = open_case(world)
+    world.review("L2", "fix", "tool", person=CLEO, reason="wrong_label", comment="see page 3")
+    world.turn()
+
+    case = world.case(task)
+    assert (case.state, world.final(task)) == ("resolved", "tool")
+    assert world.trail(task) == ["open", "place", "decide", "write"]
+    assert world.turn().settled == 1
+    (look,) = world.store.looks(PROJECT)
+    assert (look.counted, look.reason, look.comment, look.lead_time_s) == (True, "wrong_label", "see page 3", 30.0)
+
+
+def test_nothing_is_done_twice_by_turns_without_news(world: World):
+    task = open_case(world)
+    world.turn()
+    before = (world.site.writes, world.case(task))
+    world.turn()
+
+    assert (world.site.writes, world.case(task)) == before
+    world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
+    for _ in range(3):
+        world.turn()
+    assert len(world.site.finals) == 1
+    assert len(world.trail(task)) == 4
+
+
+def test_nobody_decides_their_own_case(world: World):
+    task = open_case(world)
+    world.review("L2", "fix", "tool", person=BEN, reason="boundary")
+    world.turn()
+
+    (look,) = world.store.looks(PROJECT)
+    assert not look.counted
+    assert "nobody decides their own case" in look.refused
+    assert world.case(task).state == "queued"
+    (again,) = world.site.waiting(world.site.room_of("L2"), CLEO)  # open again at once
+    world.review("L2", "fix", "fruit", person=CLEO, reason="boundary", task=again.id)
+    world.turn()
+    assert world.final(task) == "fruit"
+
+
+def test_a_tier_may_let_people_decide_their_own_cases(world: World):
+    task = open_case(world, l2="own_cases = true")
+    world.review("L2", "fix", "tool", person=BEN, reason="boundary")
+    world.turn()
+
+    assert world.final(task) == "tool"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "label", "reason", "words"),
+    [
+        ("fix", "", "boundary", "gives no answer"),
+        ("fix", "tool", "", "gives no reason"),
+        ("fix", "tool", "because", "unknown reason 'because'"),
+        ("accept", "tool", "", "nothing was shown"),
+        ("", "tool", "", "gives no verdict"),
+        ("dunno", "tool", "", "says 'dunno'"),
+    ],
+)
+def test_a_verdict_that_contradicts_itself_does_not_count_and_the_case_opens_again(
+    world: World, verdict: str, label: str, reason: str, words: str
+):
+    task = open_case(world)
+    world.review("L2", verdict, label, person=CLEO, reason=reason)
+    world.turn()
+
+    assert world.trail(task)[-1] == "refuse"
+    assert words in world.notes(task)[-1]
+    assert [one.id for one in world.site.waiting(world.site.room_of("L2"), DAN)] == [world.case(task).review_task]
+
+
+def test_what_a_reviewer_says_is_read_in_the_turn_of_the_source(world: World):
+    task = open_case(world)
+    room = world.site.room_of("L2")
+    world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
+    while (work := world.store.claim("test", lease_s=9.0)) is not None:
+        world.store.done(work)
+    told = [one for copy, given in world.site.changed(room, "") for one in events.of_task(copy, given)]
+    world.store.append(told)  # as a webhook does
+
+    assert [(row.project, row.kind) for row in world.store.works() if row.state == "wanted"] == [(PROJECT, "turn")]
+    world.loop.turn(PROJECT, poll=False)
+    assert world.final(task) == "tool"
+    assert world.site.heard == {room}
+    assert [row.id for row in world.store.projects()] == [PROJECT]
+
+
+def test_a_review_project_cannot_be_connected_itself(world: World):
+    open_case(world)
+
+    with pytest.raises(NotConnected, match="where project 7 is reviewed"):
+        connect(Settings(), world.store, cast(Client, None), world.site.room_of("L2"), now_s=0.0)
+
+
+def test_a_review_project_that_may_have_no_webhook_is_polled_and_says_so(world: World):
+    world.site.fails = {"listen"}
+    world.use(policy_text(), overlap=2)
+    (task,) = world.site.add("a1 apple red")
+    world.turn()
+    world.site.answer(task, "fruit", person=ADA)
+    world.turn()
+    world.site.answer(task, "tool", person=BEN)
+    notes = world.turn().notes
+    world.site.fails = set()
+    world.turn()
+
+    assert any("only polled" in note for note in notes)
+    assert world.site.heard == {world.site.room_of("L2")}
+    world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
+    world.turn()
+    assert world.final(task) == "tool"

@@ -1,0 +1,173 @@
+"""What a rule may look at is what was known at that moment: model, people, senders, clock, and the task itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from feedback.policy import read_policy
+from feedback.project.snapshot import Scene, read_scene
+from feedback.routing.rule_inputs import Facts, gather
+from feedback.store import Newest, ProjectRow, Skip, Store
+from feedback.store.log.events import of_annotation, of_one_task
+from feedback.training.committee import Committee
+from feedback.training.prediction_cache import Guesses
+from ml_backend.codecs import codec
+from ml_backend.errors import ArtefactError
+from ml_backend.label_config import read_label_config
+from ml_backend.records import Answer, Task
+from ml_backend.registry import Bundle
+from tests.support import stores
+from tests.support.fake_platform import TEXT_CONFIG
+from tests.support.told import answer
+
+CREATED = "2026-11-20T08:00:00Z"
+NOW_S = 1_795_168_800.0  # 2026-11-20T10:00:00Z, a Friday
+POLICY = read_policy("[calendars.office]\n[calendars.night]\nhours = ['00:00-05:00']")
+
+
+@dataclass
+class Model:
+    """Says with which probability each text is a fruit; nothing of texts that it does not know."""
+
+    version: str
+    fruit: Mapping[str, float]
+    classes: tuple[str, ...] = ("fruit", "tool")
+    beside: tuple[str, ...] = ()
+
+    def proba(self, data: Sequence[Mapping[str, Any]]) -> np.ndarray[Any, Any]:
+        known = [self.fruit.get(str(one["text"]), float("nan")) for one in data]
+        return np.array([[one, 1.0 - one] for one in known])
+
+
+@dataclass
+class Models:
+    """A registry whose artefacts are the models themselves."""
+
+    models: list[Model]
+    broken: set[str] = field(default_factory=set)
+    loads: list[str] = field(default_factory=list)
+
+    def versions(self, project: str) -> list[str]:
+        return [model.version for model in self.models]
+
+    def artefact(self, project: str, version: str) -> Any:
+        @dataclass
+        class Artefact:
+            data: str
+            digest: str = ""
+
+        return Artefact(version)
+
+    def load(self, data: Any, digest: str) -> Any:
+        if data in self.broken:
+            raise ArtefactError("altered")
+        self.loads.append(data)
+        return next(model for model in self.models if model.version == data)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = stores.fresh(tmp_path / "hitl.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def scene(store: Store) -> Scene:
+    row = ProjectRow("1", "t", TEXT_CONFIG)
+    store.save_project(row)
+    texts = ["apple", "saw", "?"]
+    store.append(
+        [of_one_task(Task(n + 1, {"text": text}, "1", created_at=CREATED), "poll") for n, text in enumerate(texts)]
+    )
+    config = read_label_config(TEXT_CONFIG)
+    control = config.control("")
+    for number, (person, label) in enumerate([(1, "fruit"), (2, "fruit"), (3, "tool")], start=1):
+        result = tuple(codec("choices").encode(Answer("choices", (label,)), control, None))
+        store.append([of_annotation(answer(number, task=1, person=person, result=result), "poll")])
+    return read_scene(store, row, POLICY, config, control)
+
+
+def facts(scene: Scene, model: Model | None, **options: Any) -> Facts:
+    given: dict[str, Any] = {"committee": None, "skips": (), "heard": {}, **options}
+    return gather(scene, [1, 2, 3], champion=cast(Bundle, model), guesses=Guesses(), now_s=NOW_S, **given)
+
+
+def test_the_model_speaks_of_what_it_can_read(scene: Scene):
+    found = facts(scene, Model("m1", {"apple": 0.9, "saw": 0.25}))
+
+    assert found.column("model.label") == ["fruit", "tool", None]
+    assert found.column("model.confidence") == [0.9, 0.75, None]
+    assert found.column("model.margin") == [pytest.approx(0.8), pytest.approx(0.5), None]
+
+
+def test_before_the_first_model_nothing_is_said_of_it(scene: Scene):
+    found = facts(scene, None)
+
+    assert found.column("model.confidence") == [None] * 3
+    assert "model.confidence" not in found.inputs(0)
+
+
+def test_history_is_what_people_did(scene: Scene):
+    found = facts(scene, None, skips=(Skip(2, 9, 50, 0.0), Skip(2, 8, 51, 0.0)))
+
+    assert found.column("history.votes") == [3, 0, 0]
+    assert found.column("history.support") == [pytest.approx(2 / 3, abs=1e-6), None, None]
+    assert found.column("history.skips") == [0, 2, 0]
+
+
+def test_time_is_counted_from_the_import_and_in_calendars(scene: Scene):
+    found = facts(scene, None)
+
+    assert found.column("time.age") == [7200.0] * 3
+    assert found.column("time.date") == ["2026-11-20"] * 3
+    assert found.column("time.within") == [("office",)] * 3
+
+
+def test_a_signal_about_a_task_stands_before_one_about_the_project(scene: Scene):
+    heard = {None: {"risk": Newest(0.1, NOW_S - 60, 4)}, 2: {"risk": Newest(0.9, NOW_S - 5, 1)}}
+    found = facts(scene, None, heard=heard)
+
+    assert found.column("signal.risk") == [0.1, 0.9, 0.1]
+    assert found.column("signal.risk.count") == [4, 1, 4]
+    assert found.column("signal.risk.age") == [60.0, 5.0, 60.0]
+    assert found.column("signal.other") == [None] * 3
+    assert found.column("signal.other.count") == [0] * 3
+    assert found.inputs(1)["signal.risk"] == 0.9
+
+
+def test_a_committee_counts_who_says_otherwise(scene: Scene):
+    champion = Model("m3", {"apple": 0.9, "saw": 0.1})
+    models = Models([Model("m1", {"apple": 0.2, "saw": 0.1}), Model("m2", {"apple": 0.8}), champion])
+    committee = Committee(cast(Any, models), models.load)
+    found = facts(scene, champion, committee=committee)
+
+    assert found.column("model.disagreement") == [0.5, 0.0, None]  # m2 cannot read "saw": it has no vote there
+    facts(scene, champion, committee=committee)
+    assert sorted(models.loads) == ["m1", "m2"]  # loaded once
+
+
+def test_a_single_model_is_no_committee(scene: Scene):
+    champion = Model("m1", {"apple": 0.9})
+    models = Models([champion])
+
+    assert (
+        facts(scene, champion, committee=Committee(cast(Any, models), models.load)).column("model.disagreement")
+        == [None] * 3
+    )
+
+
+def test_an_altered_model_has_no_seat(scene: Scene):
+    champion = Model("m2", {"apple": 0.9})
+    models = Models([Model("m1", {"apple": 0.1}), champion], broken={"m1"})
+
+    assert (
+        facts(scene, champion, committee=Committee(cast(Any, models), models.load)).column("model.disagreement")
+        == [None] * 3
+    )

@@ -1,0 +1,158 @@
+"""Intervals: published values, exact coverage, and no figure outside its range."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom, binomtest
+
+from feedback.stats import Interval
+from feedback.stats.errors import EvidenceError
+from feedback.stats.intervals import (
+    clopper_pearson,
+    lower_bound,
+    mean,
+    newcombe,
+    newcombe_paired,
+    normal,
+    upper_bound,
+    wilson,
+)
+
+
+@st.composite
+def counts(draw):
+    n = draw(st.integers(1, 2000))
+    return draw(st.integers(0, n)), n
+
+
+def test_wilson_gives_newcombes_table():
+    interval = wilson(81, 263)  # Newcombe (1998), table I
+
+    assert (interval.low, interval.high) == pytest.approx((0.25528852, 0.36620958), abs=1e-8)
+    assert interval.value == 81 / 263
+
+
+@given(counts(), st.sampled_from([0.8, 0.95, 0.99]))
+def test_both_intervals_of_a_share_are_scipys(kn, confidence):
+    k, n = kn
+    for ours, method in ((wilson, "wilson"), (clopper_pearson, "exact")):
+        theirs = binomtest(k, n).proportion_ci(confidence, method=method)
+        interval = ours(k, n, confidence=confidence)
+
+        assert (interval.low, interval.high) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
+        assert 0.0 <= interval.low <= interval.value <= interval.high <= 1.0
+
+
+@pytest.mark.parametrize("n", [5, 30, 120])
+def test_clopper_pearson_never_covers_less_than_it_says(n):
+    bounds = [clopper_pearson(k, n) for k in range(n + 1)]
+    for p in np.linspace(0.001, 0.999, 201):
+        covered = sum(binom.pmf(k, n, p) for k, interval in enumerate(bounds) if p in interval)
+
+        assert covered >= 0.95 - 1e-9
+
+
+def test_wilson_covers_what_it_says_on_average():
+    bounds = [wilson(k, 50) for k in range(51)]
+    shares = np.linspace(0.02, 0.98, 97)
+    covered = [sum(binom.pmf(k, 50, p) for k, interval in enumerate(bounds) if p in interval) for p in shares]
+
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.01)
+
+
+def test_no_row_says_nothing():
+    for interval in (wilson(0, 0), clopper_pearson(0, 0)):
+        assert (interval.low, interval.high) == (0.0, 1.0)
+        assert math.isnan(interval.value)
+    assert newcombe(0, 0, 3, 4).width == newcombe_paired(0, 0, 0, 0).width == 2.0
+    assert mean([]).width == mean([3.0]).width == math.inf
+
+
+@pytest.mark.parametrize(
+    ("k", "wanted"),
+    [
+        (0, {0.05: 59, 0.02: 149, 0.01: 299}),
+        (1, {0.05: 93, 0.02: 236, 0.01: 473}),
+        (2, {0.05: 124, 0.02: 313, 0.01: 628}),
+    ],
+)
+def test_so_many_rows_with_so_few_errors_prove_a_limit_and_not_one_less(k, wanted):
+    for limit, n in wanted.items():
+        assert upper_bound(k, n, alpha=0.05) <= limit < upper_bound(k, n - 1, alpha=0.05)
+
+
+def test_one_sided_bounds_are_halves_of_the_interval():
+    interval = clopper_pearson(3, 40, confidence=0.9)
+
+    assert interval.low == pytest.approx(lower_bound(3, 40, alpha=0.05))
+    assert interval.high == pytest.approx(upper_bound(3, 40, alpha=0.05))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "low", "high"),
+    [((56, 70, 48, 80), 0.0524, 0.3339), ((9, 10, 3, 10), 0.1705, 0.8090), ((10, 10, 0, 10), 0.6075, 1.0)],
+)
+def test_newcombe_gives_his_own_table_of_differences(arguments, low, high):
+    interval = newcombe(*arguments)
+
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=6e-5)
+
+
+def test_newcombe_paired_gives_altmans_worked_example():
+    interval = newcombe_paired(20, 12, 2, 16)  # Altman (2000), Statistics with Confidence, p. 52
+
+    assert (interval.low, interval.high) == pytest.approx((0.056, 0.329), abs=6e-4)
+
+
+@given(*[st.integers(0, 300)] * 4)
+def test_differences_stay_in_range_hold_their_value_and_turn_with_the_sides(both, only_a, only_b, neither):
+    interval = newcombe_paired(both, only_a, only_b, neither)
+    turned = newcombe_paired(both, only_b, only_a, neither)
+
+    if both + only_a + only_b + neither:
+        assert -1.0 <= interval.low <= interval.value <= interval.high <= 1.0
+        assert (turned.low, turned.high) == pytest.approx((-interval.high, -interval.low), abs=1e-12)
+
+
+def test_paired_differences_are_covered():
+    rng = np.random.default_rng(0)
+    truth = np.array([0.75, 0.10, 0.06, 0.09])
+    draws = rng.multinomial(150, truth, size=1000)
+    covered = np.mean([truth[1] - truth[2] in newcombe_paired(*map(int, draw)) for draw in draws])
+
+    assert 0.93 <= covered <= 0.98
+
+
+def test_means_are_covered_by_student_and_large_samples_by_the_normal():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(2.0, 3.0, size=(1000, 8))
+    covered = np.mean([2.0 in mean(row) for row in rows])
+
+    assert 0.93 <= covered <= 0.97
+    assert str(normal(0.5, 0.1)) == "0.50 [0.30, 0.70]"
+
+
+@pytest.mark.parametrize(("k", "n"), [(-1, 3), (4, 3)])
+def test_impossible_counts_are_refused(k, n):
+    with pytest.raises(EvidenceError, match="cannot be"):
+        wilson(k, n)
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0, 95.0, math.nan])
+def test_a_confidence_in_per_cent_is_refused(confidence):
+    for interval in (wilson, clopper_pearson):
+        with pytest.raises(EvidenceError, match="share between 0 and 1"):
+            interval(1, 2, confidence=confidence)
+
+
+def test_a_record_says_what_it_holds():
+    interval = Interval(0.44, 0.6, 0.52)
+
+    assert 0.5 in interval
+    assert 0.7 not in interval
+    assert interval.width == pytest.approx(0.16)

@@ -1,0 +1,166 @@
+"""The promise of the log, as a property: what is known does not depend on who told it, in which order, how often."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from feedback.store import Store, open_store
+from feedback.store.log.events import Event, gone_tasks, vanished
+from tests.support.told import at, deleted, said, skipped, task, told
+
+_IDS = st.integers(1, 3)
+_WHEN = st.integers(1, 3)
+_LABELS = st.sampled_from(["A", "B", ""])
+
+_answers = st.builds(
+    lambda number, label, when, owner, person, uid: said(
+        number, label, second=when, task=owner, person=person, unique_id=uid
+    ),
+    _IDS,
+    _LABELS,
+    _WHEN,
+    _IDS,
+    st.sampled_from([1, 2, None]),
+    st.sampled_from([None, "u"]),
+)
+_skips = st.builds(lambda number, when: skipped(number, second=when), _IDS, _WHEN)
+_tasks = st.builds(
+    lambda number, text, when, labeled: told(task(number, text, second=when, is_labeled=labeled))[0],
+    _IDS,
+    st.sampled_from(["x", "y"]),
+    _WHEN,
+    st.booleans(),
+)
+_deletions = st.builds(
+    lambda number, entity: deleted(number, entity=entity), _IDS, st.sampled_from(["annotation", "task"])
+)
+_events = st.lists(st.one_of(_answers, _answers, _skips, _tasks, _deletions), max_size=12)
+
+
+class Stores:
+    """One store; each series of events is told to it as a project of its own."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self._number = store, 0
+
+    def known(self, *parts: list[Event]) -> str:
+        self._number += 1
+        project = str(self._number)
+        for part in parts:
+            self._store.append([replace(event, project=project) for event in part])
+        assert self._store.verify(project) | {"events": 0} == {"events": 0, "chain": "ok", "projection": "ok"}
+        return self._store.projection_hash(project)
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
+    folder = tmp_path_factory.mktemp("any-order")
+    store = open_store(f"sqlite:///{folder / 'store.db'}", durability="normal")
+    yield Stores(store)
+    store.close()
+
+
+@settings(max_examples=150, deadline=None)
+@given(_events, st.randoms(use_true_random=False))
+def test_any_order_and_any_repetition_comes_to_the_same(
+    stores: Stores, events: list[Event], chance: random.Random
+) -> None:
+    mixed = events + [chance.choice(events) for _ in events]
+    chance.shuffle(mixed)
+    cut = chance.randint(0, len(mixed))
+
+    assert stores.known(events) == stores.known(mixed[:cut], mixed[cut:])
+
+
+@settings(max_examples=150, deadline=None)
+@given(_events, st.randoms(use_true_random=False))
+def test_whatever_is_lost_a_sweep_makes_good(stores: Stores, events: list[Event], chance: random.Random) -> None:
+    """The sweep shows Label Studio's state as its API does: without unique_id, and without what is gone."""
+    arrived = [event for event in events if chance.random() < 0.5]
+    chance.shuffle(arrived)
+    sweep = _truth(events)
+
+    assert stores.known(events, sweep) == stores.known(arrived, sweep)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1), (1, 2, 0, 2)])
+def test_what_label_studio_no_longer_shows_of_a_version_is_gone_whoever_told_of_it_before(
+    stores: Stores, order: tuple[int, ...]
+) -> None:
+    """As the person whose account was removed: Label Studio takes them off the answer and leaves its updated_at."""
+    parts = [said(2, "A", person=1), said(2, "A", person=None), said(2, "A", person=None, source="sweep", seen_s=9.0)]
+
+    assert stores.known([parts[one] for one in order]) == stores.known(parts[2:])
+
+
+_born = st.sampled_from([5, 50])  # two things had each number, one after the other
+_lived = st.lists(
+    st.one_of(
+        st.builds(
+            lambda number, label, born, when, person: said(
+                number, label, second=born + when, created_at=at(born), person=person, task=number
+            ),
+            _IDS,
+            _LABELS,
+            _born,
+            _WHEN,
+            st.sampled_from([1, 2]),
+        ),
+        st.builds(
+            lambda number, text, born, when: told(task(number, text, second=born + when, created_at=at(born - 1)))[0],
+            _IDS,
+            st.sampled_from(["x", "y"]),
+            _born,
+            _WHEN,
+        ),
+        st.builds(
+            lambda number, born, of_task: (gone_tasks if of_task else vanished)(
+                "1", {number: at(born - of_task)}, source="webhook"
+            )[0],
+            _IDS,
+            _born,
+            st.booleans(),
+        ),
+        st.builds(lambda number: Event("1", "annotation", number, at(5), "forgotten", "own"), _IDS),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(_lived, st.randoms(use_true_random=False))
+def test_things_that_share_a_number_are_told_apart_in_any_order(
+    stores: Stores, events: list[Event], chance: random.Random
+) -> None:
+    """Where a deletion says what was deleted. Where it does not, the order of arrival decides, and a sweep heals."""
+    mixed = events + [chance.choice(events) for _ in events]
+    chance.shuffle(mixed)
+    cut = chance.randint(0, len(mixed))
+
+    assert stores.known(events) == stores.known(mixed[:cut], mixed[cut:])
+
+
+def _truth(events: list[Event]) -> list[Event]:
+    """What a sweep shows after these events: the newest face of what exists, and deletions of what does not."""
+    gone = {(event.entity, event.entity_id) for event in events if event.action == "deleted"}
+    newest: dict[tuple[str, int], Event] = {}
+    for event in events:
+        key = (event.entity, event.entity_id)
+        if event.action == "saved" and (key not in newest or event.version >= newest[key].version):
+            newest[key] = event
+    shown = []
+    for key, event in newest.items():
+        body = {name: value for name, value in event.body.items() if name != "unique_id"} | (
+            {"unique_id": None} if event.entity == "annotation" else {}
+        )
+        if key not in gone:
+            shown.append(
+                Event("1", event.entity, event.entity_id, event.version, "saved", "sweep", body, 9.0, event.content)
+            )
+    return shown + [deleted(number, entity=entity) for entity, number in sorted(gone)]  # type: ignore[arg-type]

@@ -1,0 +1,184 @@
+"""The log proves itself: whatever is altered below the store is found and named."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete, insert, select, update
+
+from feedback.store import Store
+from feedback.store.tables import main_tables
+from tests.support.told import deleted, labels, said, skipped, task, told
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    store.append([*told(task(1), task(2)), said(5, "A"), said(5, "B", second=2), skipped(6, person=2)])
+    store.append([said(7, "A", task=2), deleted(6), said(8, "A", project="2")])
+    assert store.verify() == {"events": 8, "chain": "ok", "projection": "ok"}
+    return store
+
+
+def _alter(store: Store, statement: object) -> None:
+    with store._database.write() as connection:
+        connection.execute(statement)  # type: ignore[call-overload]
+
+
+def test_an_altered_event_is_named(filled: Store) -> None:
+    _alter(
+        filled,
+        update(main_tables.event)
+        .where(main_tables.event.c.seq == 3, main_tables.event.c.project == "1")
+        .values(entity_id=9),
+    )
+
+    assert "project 1, event 3 was altered" in filled.verify()["chain"]
+    assert filled.verify()["events"] == 8
+    assert filled.verify("2")["chain"] == "ok"
+
+
+def test_an_altered_payload_is_named(filled: Store) -> None:
+    _alter(filled, update(main_tables.payload).where(main_tables.payload.c.seq == 4).values(body=b"{}"))
+
+    assert "project 1, event 4 has another payload" in filled.verify()["chain"]
+
+
+def test_a_payload_that_nobody_asked_to_forget_is_missed(filled: Store) -> None:
+    _alter(filled, delete(main_tables.payload).where(main_tables.payload.c.seq == 4))
+
+    assert "project 1, event 4 lost its payload" in filled.verify()["chain"]
+
+
+def test_a_removed_event_is_missed(filled: Store) -> None:
+    _alter(filled, delete(main_tables.event).where(main_tables.event.c.project == "1", main_tables.event.c.seq == 2))
+
+    assert "project 1, event 2 is missing" in filled.verify()["chain"]
+
+
+def test_a_cut_off_end_is_missed(filled: Store) -> None:
+    _alter(filled, delete(main_tables.event).where(main_tables.event.c.project == "1", main_tables.event.c.seq == 7))
+
+    assert "project 1 ends at event 6, its head names 7" in filled.verify()["chain"]
+
+
+def test_a_head_that_was_removed_hides_no_project(filled: Store) -> None:
+    _alter(filled, delete(main_tables.chain).where(main_tables.chain.c.project == "1"))
+
+    assert filled.verify() == {
+        "events": 8,
+        "chain": "project 1 ends at event 7, its head names none.",
+        "projection": "ok",
+    }
+
+
+@pytest.mark.parametrize(
+    ("edit", "found"),
+    [
+        ("UPDATE payload SET body = replace(body, 'A', 'B') WHERE project = '1'", "another payload"),
+        ("UPDATE payload SET salt = 7 WHERE project = '1'", "another payload"),
+        ("UPDATE event SET version = x'ff' WHERE project = '1'", "was altered"),
+        ("UPDATE content SET data = 'other'", "are not those that were chained"),
+    ],
+)
+def test_an_edit_by_hand_that_leaves_another_type_is_a_break_like_any_other(
+    tmp_path: Path, opened: Callable[[str], Store], edit: str, found: str
+) -> None:
+    store = opened(f"sqlite:///{tmp_path / 'edited.db'}")
+    store.append([*told(task(1)), said(5, "A")])
+    with sqlite3.connect(tmp_path / "edited.db") as by_hand:
+        by_hand.execute(edit)
+    by_hand.close()
+
+    told_of = store.verify()
+
+    assert told_of["events"] == len(told(task(1))) + 1
+    assert found in told_of["chain"]
+
+
+def test_an_end_that_was_cut_off_with_its_head_shows_in_what_was_left_of_it(filled: Store) -> None:
+    _alter(filled, delete(main_tables.event).where(main_tables.event.c.project == "1", main_tables.event.c.seq == 7))
+    with filled._database.read() as connection:
+        before = connection.execute(
+            select(main_tables.event.c.hash).where(main_tables.event.c.project == "1", main_tables.event.c.seq == 6)
+        ).scalar_one()
+    _alter(filled, update(main_tables.chain).where(main_tables.chain.c.project == "1").values(seq=6, hash=before))
+
+    assert "project 1 ends at event 6, and a payload of event 7 is kept" in filled.verify()["chain"]
+
+
+def test_altered_task_data_are_named(filled: Store) -> None:
+    _alter(filled, update(main_tables.content).where(main_tables.content.c.task == 2).values(data=b'{"text":"other"}'))
+
+    assert "the data of task 2 are not those" in filled.verify()["chain"]
+
+
+def test_missing_task_data_are_named(filled: Store) -> None:
+    _alter(filled, delete(main_tables.content).where(main_tables.content.c.task == 2))
+
+    assert "the data of task 2 are missing" in filled.verify()["chain"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        (
+            update(main_tables.vote).where(main_tables.vote.c.annotation == 5).values(answer='["choices",["A"]]'),
+            "vote 5 differs in",
+        ),
+        (delete(main_tables.vote).where(main_tables.vote.c.annotation == 7), "vote 7 is missing"),
+        (delete(main_tables.task).where(main_tables.task.c.id == 2), "task 2 is missing"),
+        (
+            update(main_tables.annotation).where(main_tables.annotation.c.id == 6).values(gone=False),
+            "annotation 6 differs in gone",
+        ),
+        (
+            update(main_tables.person).where(main_tables.person.c.id == 1).values(answers=9),
+            "person 1 differs in answers",
+        ),
+        (
+            insert(main_tables.person).values(project="1", id=77, answers=1, skips=0, first_at="", last_at=""),
+            "person 77 stands in no event",
+        ),
+    ],
+)
+def test_a_projection_that_does_not_follow_from_the_log_is_named_and_rebuilt(
+    filled: Store, statement: object, found: str
+) -> None:
+    before = filled.projection_hash("1")
+    _alter(filled, statement)
+
+    assert filled.verify()["chain"] == "ok"
+    assert found in filled.verify()["projection"]
+    assert found in filled.rebuild(check=True).differs
+    assert not filled.rebuild(check=True).ok
+
+    assert filled.rebuild().ok
+    assert filled.verify() == {"events": 8, "chain": "ok", "projection": "ok"}
+    assert filled.projection_hash("1") == before
+    assert labels(filled.votes("1")) == {(1, 1): "B", (2, 1): "A"}
+
+
+def test_projections_that_were_lost_altogether_are_rebuilt(filled: Store) -> None:
+    before = [filled.projection_hash("1"), filled.projection_hash("2")]
+    for table in (
+        main_tables.annotation,
+        main_tables.task,
+        main_tables.vote,
+        main_tables.person,
+        main_tables.described,
+    ):
+        _alter(filled, delete(table))
+
+    assert filled.rebuild().ok
+    assert [filled.projection_hash("1"), filled.projection_hash("2")] == before
+
+
+def test_equal_payloads_have_different_hashes_in_the_chain(store: Store) -> None:
+    store.append([deleted(1), deleted(2), deleted(3)])
+
+    with store._database.read() as connection:
+        hashes = set(connection.execute(select(main_tables.event.c.payload_hash)).scalars())
+    assert len(hashes) == 3

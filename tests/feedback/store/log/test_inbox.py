@@ -1,0 +1,172 @@
+"""What webhooks bring is durable at once, in the log soon after, and forgotten with whom it was about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from feedback.store import Store, Waiting, open_store
+from feedback.store.log.event_log import Log
+from feedback.store.log.events import Event
+from feedback.store.tables import main_tables
+from tests.support.clock import Clock
+from tests.support.told import at, said, task, told
+
+_HOSTILE = {"result": [{"from_name": "c", "é\ud800": 2**70}], "unique_id": "a\x00b", "lead_time_s": 1e308}
+
+
+def test_what_is_received_is_in_the_log_once_it_is_taken_in_and_wants_a_turn(store: Store) -> None:
+    store.receive([*told(task(1)), said(5, "A", task=1)])
+    before = (store.votes("1"), store.waiting().deliveries, store.works())
+
+    assert store.take_in() == 1
+
+    assert before == ([], 1, [])
+    assert [vote.annotation for vote in store.votes("1")] == [5]
+    assert [(row.project, row.kind) for row in store.works()] == [("1", "turn")]
+    assert store.waiting().deliveries == 0
+    assert store.take_in() == 0
+
+
+def test_it_is_the_same_as_appending_it_directly(url: str, opened: Callable[[str], Store]) -> None:
+    events = [*told(task(1, "é")), said(5, "A", task=1), replace(said(6, "B", task=1), body=_HOSTILE | {"task": 1})]
+    direct, over = opened(url), events[::-1]
+    direct.append(events)
+    first = direct.projection_hash("1")
+
+    direct.receive(over)
+
+    assert direct.projection_hash("1") == first
+    assert direct.verify() == {"events": len(events), "chain": "ok", "projection": "ok"}
+
+
+def test_it_came_when_it_was_received_not_when_it_was_taken_in(store: Store, clock: Clock) -> None:
+    received_s = clock.now_s
+    store.receive([said(5, "A")])
+    clock.now_s += 60.0
+
+    store.take_in()
+
+    with store._database.read() as connection:
+        assert connection.execute(select(main_tables.event.c.received_s)).scalars().all() == [received_s]
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda store: store.verify()["events"],
+        lambda store: store.rebuild(check=True) and store.verify()["events"],
+        lambda store: store.append([said(5, "A")]).duplicates,
+        lambda store: store.projection_hash("1") and len(store.votes("1")),
+    ],
+)
+def test_whoever_must_know_everything_takes_it_in_first(store: Store, look: Callable[[Store], int]) -> None:
+    store.receive([said(5, "A")])
+
+    assert look(store) == 1
+
+
+def test_a_person_who_is_forgotten_is_forgotten_in_the_inbox_too(store: Store) -> None:
+    store.receive([*told(task(1)), said(5, "A", task=1, person=3)])
+
+    store.forget("1", person=3)
+
+    assert store.waiting().deliveries == 0
+    assert store.votes("1") == []
+
+
+def test_a_task_that_is_told_anew_does_not_have_its_old_data_from_the_inbox(store: Store) -> None:
+    store.append(told(task(1, "Xanthippe said so", second=1, created_at=at(0))))
+    store.receive(told(task(1, "Xanthippe said so, too", second=2, created_at=at(0))))
+
+    store.retell("1", task(1, "(forgotten)", second=2, created_at=at(0)))
+    store.take_in()
+
+    held = [main_tables.payload.c.body, main_tables.content.c.data]
+    with store._database.read() as connection:
+        kept = b"".join(one for column in held for one in connection.execute(select(column)).scalars())
+    assert b"Xanthippe" not in kept
+    assert [one.data["text"] for one in store.tasks("1")] == ["(forgotten)"]
+    assert store.verify() | {"events": 0} == {"events": 0, "chain": "ok", "projection": "ok"}
+
+
+@pytest.mark.parametrize("whom", [{"person": 3}, {"task": 9}])
+def test_what_could_not_be_taken_in_is_forgotten_too(
+    store: Store, monkeypatch: pytest.MonkeyPatch, whom: dict[str, int]
+) -> None:
+    def refuses(self: Log, batches: Any) -> Any:
+        raise ZeroDivisionError("of all things")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Log, "fold", refuses)
+        picky = Store(store._database, store._box)
+        picky.receive([said(5, "A", task=9, person=3)])
+        picky.receive([said(6, "A", task=8, person=4)])
+        picky.take_in()
+    assert len(store.waiting().problems) == 2
+
+    store.forget("1", **whom)
+
+    assert len(store.waiting().problems) == 1
+
+
+def test_a_delivery_that_nobody_can_read_does_not_keep_anybody_from_being_forgotten(store: Store) -> None:
+    store.receive([said(5, "A", person=3)])
+    with store._box.write() as connection:
+        connection.execute(main_tables.inbox.update().values(delivery=b"half a deli"))
+    store.take_in()
+
+    store.forget("1", person=3)
+
+    assert store.waiting() == Waiting(0, None)  # nobody can say that it was not about them
+
+
+def test_no_more_is_read_at_once_than_memory_holds(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("feedback.store.log.inbox._AT_ONCE_BYTES", 3_500)
+    for number, text in enumerate(("short", "x" * 5_000, "y" * 900, "z" * 900), start=1):
+        store.receive(told(task(number, text)))
+    rounds: list[int] = []
+    take = store._inbox._take
+
+    def counted(rows: Any) -> int:
+        rounds.append(len(rows))
+        return take(rows)
+
+    monkeypatch.setattr(store._inbox, "_take", counted)
+
+    assert store.take_in() == 4
+    assert rounds == [1, 1, 2]
+    assert store.verify()["events"] == 4
+
+
+def test_who_was_noted_is_forgotten_once_nothing_of_it_is_left(store: Store) -> None:
+    for number in range(1, 121):
+        store.receive([said(number, "A", task=number)])
+    store.take_in()
+
+    store.take_in(again=True)
+
+    with store._database.read() as connection:
+        assert connection.execute(select(main_tables.taken)).all() == []
+
+
+def test_nothing_of_what_was_forgotten_stays_in_the_files(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
+    store.receive([said(5, "Xanthippe", person=3)])
+
+    store.forget("1", person=3)
+
+    held = [path.name for path in tmp_path.iterdir() if b"Xanthippe" in path.read_bytes()]
+    store.close()
+    assert held == []
+
+
+def test_an_empty_delivery_is_none(store: Store) -> None:
+    store.receive(list[Event]())
+
+    assert store.waiting().deliveries == 0

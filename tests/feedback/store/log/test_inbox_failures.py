@@ -1,0 +1,162 @@
+"""Deliveries that nobody can take in, takers that die or are many: none stands in another one's way."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+
+from feedback.errors import StoreError
+from feedback.store import Store, open_store
+from feedback.store.log.event_log import Log
+from feedback.store.log.events import of_project
+from feedback.store.tables import main_tables
+from tests.support.told import said, task, told
+
+
+def test_a_delivery_that_cannot_be_taken_in_stays_with_its_reason_and_hinders_nobody(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fold = Log.fold
+
+    def picky(self: Log, batches: Any) -> Any:
+        if any(event.entity_id == 6 for batch in batches for event in batch.events):
+            raise ZeroDivisionError("of all things")
+        return fold(self, batches)
+
+    monkeypatch.setattr(Log, "fold", picky)
+    picky_store = Store(store._database, store._box)
+    for number in (5, 6, 7):
+        picky_store.receive([said(number, "A", person=number)])
+
+    assert picky_store.take_in() == 2
+
+    assert {vote.annotation for vote in store.votes("1")} == {5, 7}
+    assert (store.waiting().deliveries, store.waiting().problems) == (0, ("ZeroDivisionError",))
+    assert store.take_in(again=True) == 1
+    assert {vote.annotation for vote in store.votes("1")} == {5, 6, 7}
+    assert store.waiting().problems == ()
+
+
+def test_a_database_that_is_away_is_nobodys_fault_and_nothing_is_lost(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(self: Log, batches: Any) -> Any:
+        raise StoreError("the database refused: disk I/O error") from OperationalError("x", {}, Exception("disk"))
+
+    store.receive([said(5, "A")])
+    with monkeypatch.context() as patch:
+        patch.setattr(Log, "fold", away)
+        with pytest.raises(StoreError, match="disk"):
+            Store(store._database, store._box).take_in()
+
+    assert (store.waiting().deliveries, store.waiting().problems) == (1, ())
+    assert store.take_in() == 1
+
+
+def test_a_taker_that_dies_before_it_has_tidied_up_takes_nothing_in_twice(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(_connection: Any, _values: Any) -> int:
+        raise KeyboardInterrupt
+
+    store.receive([told(task(1))[0]])
+    with monkeypatch.context() as patch:
+        patch.setattr("feedback.store.log.inbox._DELETE", SimpleNamespace(run=die))
+        with pytest.raises(KeyboardInterrupt):
+            store.take_in()
+    before = (store.waiting().deliveries, store.stats().events)
+
+    assert store.take_in(again=True) == 0
+
+    assert before == (1, 1)
+    assert store.waiting().deliveries == 0
+    assert store.stats().events == 1
+
+
+def test_who_looked_long_ago_takes_nothing_in_again_that_others_have_taken_in_and_forgotten(
+    url: str, opened: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A taker may wait for the database so long that another one has done two rounds."""
+    quick, slow = opened(url), opened(url)
+    first = slow._inbox._first
+
+    def waits() -> list[dict[str, Any]]:
+        rows = first()
+        if rows:
+            quick.take_in()
+            quick.receive([of_project("1", "new title", "<View/>", "webhook")])
+            quick.take_in()
+        return rows
+
+    slow.receive([of_project("1", "old title", "<View/>", "webhook")])
+    monkeypatch.setattr(slow._inbox, "_first", waits)
+
+    assert slow.take_in() == 0
+
+    assert quick.stats().events == 2
+    with quick._database.read() as connection:
+        assert connection.execute(select(main_tables.described.c.title)).scalar_one() == "new title"
+
+
+def test_a_store_that_somebody_writes_to_for_long_receives_all_the_same(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path / 'store.db'}", wait_s=0.2)
+    other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    store.receive([said(5, "A")])
+    with pytest.raises(StoreError, match="locked"):
+        store.take_in()
+
+    other.execute("ROLLBACK")
+    assert store.take_in() == 1
+    other.close()
+    store.close()
+
+
+def test_many_receive_while_several_take_in_and_each_event_is_there_once(
+    url: str, opened: Callable[[str], Store]
+) -> None:
+    stores = [opened(url), opened(url)]
+    done = threading.Event()
+
+    def receive(store: Store, first: int) -> None:
+        for number in range(first, first + 30):
+            store.receive([said(number, "A", task=number, person=number)])
+
+    def take(store: Store) -> None:
+        while not done.is_set():
+            store.take_in()
+
+    senders = [threading.Thread(target=receive, args=(stores[at % 2], 1 + 30 * at)) for at in range(4)]
+    takers = [threading.Thread(target=take, args=(store,)) for store in stores]
+    for thread in [*senders, *takers]:
+        thread.start()
+    for thread in senders:
+        thread.join()
+    done.set()
+    for thread in takers:
+        thread.join()
+
+    assert stores[0].verify() == {"events": 120, "chain": "ok", "projection": "ok"}
+    assert len(stores[0].votes("1")) == 120
+    assert stores[0].waiting().problems == ()
+
+
+def test_an_inbox_that_is_damaged_is_named_with_what_to_do(tmp_path: Path) -> None:
+    open_store(f"sqlite:///{tmp_path / 'store.db'}").close()
+    (tmp_path / "store-inbox.db").write_bytes(b"not a database at all" * 500)
+
+    with pytest.raises(StoreError, match=r"store-inbox\.db: .*not a database") as refused:
+        open_store(f"sqlite:///{tmp_path / 'store.db'}")
+
+    assert "move it away" in refused.value.hint
+    (tmp_path / "store-inbox.db").unlink()
+    open_store(f"sqlite:///{tmp_path / 'store.db'}").close()

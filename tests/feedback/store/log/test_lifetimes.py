@@ -1,0 +1,253 @@
+"""A number passes to another thing once its own is deleted: what was said of one was not said of the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from feedback.store import CaseRow, Decision, ProjectRow, Signal, Standing, Store
+from feedback.store.log import events
+from feedback.store.log.events import Event
+from feedback.store.tables import main_tables
+from ml_backend.labelstudio.own_annotations import own_id
+from tests.support.clock import Clock
+from tests.support.told import at, deleted, labels, said, skipped, task, told
+
+FIRST, SECOND = at(1), at(30)  # when the first and the second thing of a number were made
+
+
+def old_task(number: int = 1, text: str = "old", **more: Any) -> list[Event]:
+    return told(task(number, text, second=2, created_at=FIRST), **more)
+
+
+def new_task(number: int = 1, text: str = "new", **more: Any) -> list[Event]:
+    return told(task(number, text, second=31, created_at=SECOND), **more)
+
+
+def old(number: int = 5, label: str = "A", second: float = 3, **more: Any) -> Event:
+    return said(number, label, second=second, created_at=at(1.5), **more)
+
+
+def new(number: int = 5, label: str = "B", second: float = 33, **more: Any) -> Event:
+    return said(number, label, second=second, created_at=at(32), **more)
+
+
+def texts(store: Store) -> dict[int, str]:
+    return {one.id: one.data["text"] for one in store.tasks("1")}
+
+
+def whole(store: Store) -> bool:
+    """Whether the log verifies and a rebuild changes nothing."""
+    before = store.projection_hash("1")
+    assert store.verify() | {"events": 0} == {"events": 0, "chain": "ok", "projection": "ok"}
+    return store.rebuild().ok and store.projection_hash("1") == before
+
+
+def test_a_task_that_is_imported_again_lives_and_its_old_votes_do_not_come_back(store: Store) -> None:
+    store.append([*old_task(), old(), skipped(6, created_at=at(1.6))])
+    store.append([deleted(1, entity="task")])
+    assert texts(store) == {}
+
+    store.append(new_task())
+
+    assert texts(store) == {1: "new"}
+    assert (store.votes("1"), store.skips("1"), store.annotations("1"), store.problems("1")) == ([], [], [], [])
+    store.append([new(7)])
+    assert labels(store.votes("1")) == {(1, 1): "B"}
+    assert whole(store)
+
+
+def test_a_task_whose_deletion_nobody_told_is_another_one_all_the_same(store: Store) -> None:
+    """Label Studio tells a project's webhooks nothing when all of its tasks are deleted."""
+    store.append([*old_task(), old()])
+
+    assert store.append(new_task(text="old")).changed == 1  # the same text, and work all the same
+
+    assert store.votes("1") == []
+    assert whole(store)
+
+
+@pytest.mark.parametrize(("connected", "wanted"), [(True, [("sweep", "wanted")]), (False, [])])
+def test_a_deletion_that_nobody_told_asks_for_a_sweep(store: Store, *, connected: bool, wanted: list[Any]) -> None:
+    """What else was deleted with it would stand until the next one."""
+    store.save_project(ProjectRow("1", title="t", label_config="<View/>", connected=connected))
+    store.append([*old_task(1), *old_task(2), deleted(2, entity="task")], want=None)
+
+    assert store.append(new_task(2), want=None).replaced == 0
+    assert store.works() == []
+    assert store.append(new_task(1), want=None).replaced == 1
+
+    assert [(row.kind, row.state) for row in store.works()] == wanted
+
+
+def test_an_annotation_number_passes_on_too(store: Store) -> None:
+    store.append([old(), deleted(5)])
+    assert store.votes("1") == []
+
+    store.append([new()])
+
+    assert labels(store.votes("1")) == {(1, 1): "B"}
+    assert whole(store)
+
+
+def test_the_second_life_can_be_deleted_too_and_a_third_lives(store: Store) -> None:
+    store.append([*old_task(), deleted(1, entity="task"), *new_task(), deleted(1, entity="task")])
+    assert texts(store) == {}
+
+    store.append(told(task(1, "third", second=41, created_at=at(40))))
+
+    assert texts(store) == {1: "third"}
+    assert whole(store)
+
+
+def test_a_late_word_of_the_first_life_changes_nothing(store: Store) -> None:
+    store.append([*old_task(), deleted(1, entity="task"), *new_task()])
+
+    store.append([*told(task(1, "late", second=9, created_at=FIRST))])
+    store.append(events.gone_tasks("1", {1: FIRST}))  # by somebody who knew only the first
+
+    assert texts(store) == {1: "new"}
+    assert whole(store)
+
+
+def test_a_deletion_of_what_nobody_knew_ends_what_was_there_until_then(store: Store, clock: Clock) -> None:
+    store.append([deleted(1, entity="task"), deleted(5)])
+    assert store.append([deleted(5)]).new == 0
+
+    store.append([*old_task(), old()])
+    assert (texts(store), store.votes("1")) == ({}, [])
+
+    later = "2030-01-01T00:00:00Z"  # after the deletion was told, by any clock
+    store.append(told(task(1, "new", created_at=later, second=2)))
+    assert texts(store) == {1: "new"}
+    assert whole(store)
+
+
+def test_a_later_look_that_shows_it_is_stronger_than_a_deletion(store: Store, clock: Clock) -> None:
+    """The deletion was that of an older thing, told late; or Label Studio was put back from a backup."""
+    store.append([*old_task(), old(), deleted(1, entity="task"), deleted(5)])
+
+    seen = [*old_task(source="sweep", seen_s=clock.now_s - 1), old(source="sweep", seen_s=clock.now_s - 1)]
+    assert store.append(seen).changed == 0  # what was read before the deletion proves nothing
+    clock.now_s += 60
+    looked = [*old_task(source="sweep", seen_s=clock.now_s), old(source="sweep", seen_s=clock.now_s)]
+    assert store.append(looked).changed == 2
+
+    assert texts(store) == {1: "old"}
+    assert labels(store.votes("1")) == {(1, 1): "A"}
+    assert store.append(looked).new == 0
+    assert whole(store)
+    store.append([deleted(5)])  # and may be deleted again
+    assert store.votes("1") == []
+    assert whole(store)
+
+
+def test_a_deletion_is_later_than_every_look_that_came_before_it(store: Store, clock: Clock) -> None:
+    """Whoever looked has a clock that is an hour ahead."""
+    store.append([old(source="sweep", seen_s=clock.now_s + 3600)])
+
+    store.append([deleted(5)])
+
+    assert store.votes("1") == []
+    assert whole(store)
+
+
+def test_what_is_ours_passes_to_nobody_with_the_number(store: Store) -> None:
+    store.append([old(unique_id=own_id("final")), deleted(5)])
+
+    store.append([new()])
+
+    assert labels(store.votes("1")) == {(1, 1): "B"}
+    assert [one.answers for one in store.people("1")] == [1]
+    assert whole(store)
+
+
+def test_people_are_counted_by_what_stands(store: Store) -> None:
+    store.append([old(person=1), deleted(5), new(person=2)])
+
+    assert [(one.id, one.answers) for one in store.people("1")] == [(1, 0), (2, 1)]
+    assert whole(store)
+
+
+def test_the_history_of_a_task_shows_a_deletion_without_a_version(store: Store) -> None:
+    store.append([*old_task(), old(), deleted(5)])
+
+    assert [(one.action, one.version) for one in store.history("1", 1)] == [("saved", at(3)), ("deleted", "")]
+
+
+def test_what_was_forgotten_never_comes_back_but_its_number_does(store: Store, clock: Clock) -> None:
+    store.append([*old_task(text="private"), old()])
+    store.forget("1", task=1)
+    clock.now_s += 60
+
+    again = [*old_task(text="private", source="sweep", seen_s=clock.now_s), old(source="sweep", seen_s=clock.now_s)]
+    assert store.append(again).new == 0
+    store.append([*new_task(), new()])
+
+    assert texts(store) == {1: "new"}
+    assert labels(store.votes("1")) == {(1, 1): "B"}
+    assert whole(store)
+
+
+def test_forgetting_a_person_leaves_whoever_has_the_number_now(store: Store) -> None:
+    store.append([old(person=1), deleted(5), new(person=2)])
+
+    assert store.forget("1", person=1).annotations == (5,)
+
+    assert labels(store.votes("1")) == {(1, 2): "B"}
+    assert [one.id for one in store.people("1")] == [2]
+    assert store.said_by("1", 1) == []
+    assert whole(store)
+
+
+def test_forgetting_whoever_has_the_number_now_leaves_nothing_of_both(store: Store) -> None:
+    store.append([old(person=1), deleted(5), new(person=2)])
+
+    store.forget("1", person=2)
+
+    assert store.votes("1") == []
+    assert whole(store)
+    store.append([old(person=1), new(person=2)])
+    assert store.votes("1") == []
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_log_of_old_reads_as_it_did(store: Store, *, first: bool) -> None:
+    """Deletions once named no life: they end what was there when they were received."""
+    store.append([deleted(5), old()] if first else [old(), deleted(5)])
+    with store._database.write() as connection:
+        of_old = update(main_tables.event).where(main_tables.event.c.action == "deleted").values(version="", seen_s=0.0)
+        connection.execute(of_old)
+
+    store.rebuild()
+
+    assert store.votes("1") == []
+    store.append([new(second=40, source="sweep", seen_s=1.0)])
+    assert store.votes("1") == []  # nothing of before the deletion was received, as far as is known
+
+
+def test_what_was_decided_about_a_task_is_not_said_of_the_next_one_with_its_number(store: Store) -> None:
+    """Twice: a case for each of three tasks that had the number 1."""
+    stands = Standing("r", "first", "p", "m", "", "normal", "", None)
+    for born in (1, 20, 40):
+        store.append(told(task(1, f"text {born}", second=born, created_at=at(born))))
+        assert (
+            [one for one in store.cases("1") if one.task == 1],
+            store.standing("1").get(1),
+            store.kept_back("1"),
+        ) == ([], None, {})
+        assert store.newest_signals("1").get(1) is None
+        (case,) = store.open_cases([CaseRow("1", 1, "open", "L2")], "open")
+        assert case.task == 1
+        store.decide("1", [Decision(1, 5.0, "c", stands, {})])
+        store.add_signal(Signal("1", "complaint", value=True, task=1, at_s=5.0, key=f"key {born}"))
+        store.keep_back("1", [1])
+
+    assert sorted(one.task for one in store.cases("1"))[-1] == 1
+    assert len(store.cases("1")) == 3  # their trails are kept
+    assert len(store.decisions("1")) == 3
+    store.append(told(task(1, "changed", second=50, created_at=at(40))))  # a new version is the same task
+    assert store.kept_back("1").keys() == {1}
+    assert whole(store)

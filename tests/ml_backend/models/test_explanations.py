@@ -1,0 +1,157 @@
+"""What spoke for an answer adds up to the answer; a model that cannot say says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from ml_backend.calibration import Scaler
+from ml_backend.features.image import SIZE, cells
+from ml_backend.features.media import Media
+from ml_backend.label_config import Control
+from ml_backend.models.explanations import Reason, strongest
+from ml_backend.models.image_classifier import ImageChoices, ImageModel
+from ml_backend.models.text_classifier import HypertextChoices, TextChoices, TextModel
+from ml_backend.records import with_known
+from ml_backend.registry import Bundle
+
+CONTROL = Control("c", "text", "choices", ("ham", "spam", "news"), multiple=False, object_kind="text", field="text")
+SPAM = [f"win a free prize now number {number}" for number in range(12)]
+HAM = [f"see you at lunch on day {number}, don't be late" for number in range(12)]
+NEWS = [f"the minister said on day {number} that taxes rise" for number in range(12)]
+TEXTS, LABELS = [*SPAM, *HAM, *NEWS], ["spam"] * 12 + ["ham"] * 12 + ["news"] * 12
+
+
+def fit(recipe: TextChoices, texts: list[str]) -> TextModel:
+    data = [
+        with_known({"text": text}, {"fraud": "card"} if label == "spam" else {})
+        for text, label in zip(texts, LABELS, strict=True)
+    ]
+    return recipe.fit(data, LABELS, field="text")
+
+
+MODEL = fit(TextChoices(), TEXTS)
+
+
+def odds(model: TextModel | ImageModel, item: dict[str, object], one: str, two: str) -> float:
+    row = np.log(model.predict_proba([item])[0])
+    return float(row[model.classes.index(one)] - row[model.classes.index(two)])
+
+
+def start(model: TextModel | ImageModel, one: str, two: str) -> float:
+    intercept = model.state()["intercept"]
+    return float(intercept[model.classes.index(one)] - intercept[model.classes.index(two)])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.one_of(
+        st.sampled_from(TEXTS), st.text(max_size=60), st.lists(st.sampled_from(" ".join(TEXTS).split())).map(" ".join)
+    )
+)
+def test_the_words_of_a_text_add_up_to_its_log_odds(text: str):
+    item = dict(with_known({"text": text}, {"fraud": "card"}))
+    told = MODEL.reasons(item, "spam", "ham")
+    if np.isnan(MODEL.predict_proba([item])).any():
+        assert told == []
+        return
+
+    total = sum(one.weight for one in told) + start(MODEL, "spam", "ham")
+    assert total == pytest.approx(odds(MODEL, item, "spam", "ham"), abs=2e-3)
+
+
+def test_the_words_that_people_would_name_come_first():
+    item = {"text": "You win a free PRIZE, see lunch"}
+    told = {one.what: one.weight for one in strongest(MODEL.reasons(item, "spam", "ham"))}
+
+    assert told["prize"] > 0.1
+    assert told["lunch"] < -0.1
+    assert all(one.what == one.what.lower() for one in MODEL.reasons(item, "spam", "ham"))
+
+
+def test_tags_are_no_words():
+    model = fit(HypertextChoices(), [f"<p class='prize'>{text}</p>" for text in TEXTS])
+
+    assert {one.what for one in model.reasons({"text": "<b>free</b> lunch"}, "spam", "ham")} == {"free", "lunch"}
+
+
+def test_a_text_without_spaces_is_told_by_its_characters():
+    told = MODEL.reasons({"text": "今日は無料です"}, "spam", "ham")
+
+    assert {one.what for one in told} == set("今日は無料です")
+
+
+def test_what_is_known_beside_the_task_is_named():
+    told = MODEL.reasons(with_known({"text": "on day 3"}, {"fraud": "card"}), "spam", "ham")
+
+    assert {one.what: one.weight > 0 for one in told}["fraud = card"]
+
+
+def image(path: Path, corner: tuple[int, int], seed: int) -> str:
+    """A grey image with one white quarter."""
+    pixels = np.random.default_rng(seed).integers(90, 110, (32, 32, 3)).astype(np.uint8)
+    row, column = corner[0] * 16, corner[1] * 16
+    pixels[row : row + 16, column : column + 16] = 255
+    Image.fromarray(pixels).save(path)
+    import base64
+
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+def test_the_quarters_of_an_image_add_up_and_the_one_that_differs_speaks_loudest(tmp_path: Path):
+    made = [image(tmp_path / f"{number}.png", (0, number % 2), number) for number in range(24)]
+    labels = ["right" if number % 2 else "left" for number in range(24)]
+    model = ImageChoices(media=Media()).fit([{"image": one} for one in made], labels, field="image")
+    told = {one.what: one.weight for one in model.reasons({"image": made[0]}, "left", "right")}
+
+    assert sum(told.values()) + start(model, "left", "right") == pytest.approx(
+        odds(model, {"image": made[0]}, "left", "right"), abs=1e-3
+    )
+    upper = told["the upper left"] + told["the upper right"]
+    assert upper > abs(told["the lower left"]) + abs(told["the lower right"])
+    assert model.reasons({"image": "nothing"}, "left", "right") == []
+
+
+def test_every_feature_of_an_image_looks_at_one_of_sixteen_cells():
+    assert cells().shape == (SIZE,)
+    assert sorted(set(cells().tolist())) == list(range(16))
+
+
+def bundle(model: object) -> Bundle:
+    return Bundle(model, Scaler.identity(), CONTROL, "h", "text-choices/1", "m1", 1, 0.0, {})  # type: ignore[arg-type]
+
+
+def test_a_bundle_tells_its_answer_against_the_next_best():
+    made = bundle(MODEL)
+    item = {"text": "a free prize at lunch"}
+    row = made.proba([item])[0]
+    first, second = (made.classes[place] for place in np.argsort(-row)[:2])
+
+    assert made.reasons(item, row) == MODEL.reasons(item, first, second)
+    assert made.reasons({"text": None}, made.proba([{"text": None}])[0]) == []
+
+
+class Silent:
+    """A model that answers, and does not say why."""
+
+    classes = CONTROL.labels
+
+    def predict_proba(self, data: list[dict[str, str]]) -> np.ndarray:
+        return np.tile([0.5, 0.3, 0.2], (len(data), 1))
+
+
+def test_a_model_that_gives_no_reasons_is_not_asked_for_any():
+    made = bundle(Silent())
+
+    assert made.reasons({"text": "a"}, made.proba([{"text": "a"}])[0]) is None
+
+
+def test_only_what_counts_is_told():
+    told = strongest([Reason(f"w{place}", place / 10) for place in range(-9, 10)], most=3)
+
+    assert [one.what for one in told] == ["w-9", "w9", "w-8"]
