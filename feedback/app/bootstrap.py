@@ -18,14 +18,14 @@ from feedback.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from feedback.jobs.wake_up import Doorbell
-    from feedback.labelling_platform.review_projects_adapter import LabelStudioRooms
+    from feedback.labelling_platform.review_projects_adapter import LabelStudioReviewProjects
     from feedback.loop.context import Turn
     from feedback.loop.turn import Loop
     from feedback.policy import Policy
     from feedback.policy.simulate import Simulation
     from feedback.store import ProjectRow, Store, Work
     from feedback.store.database.backups import Restored
-    from feedback.training.model_factory import Workshop
+    from feedback.training.model_factory import ModelFactory
     from ml_backend.features.media import Media
     from ml_backend.labelstudio.client import Client
     from ml_backend.labelstudio.doctor import Finding
@@ -111,15 +111,15 @@ def client_of(settings: Settings, store: Store | None = None) -> Client:
 
 
 @contextmanager
-def rooms_in(settings: Settings, store: Store) -> Iterator[LabelStudioRooms | None]:
+def rooms_in(settings: Settings, store: Store) -> Iterator[LabelStudioReviewProjects | None]:
     """The review projects on Label Studio, for the length of a block; None without one."""
-    from feedback.labelling_platform.review_projects_adapter import LabelStudioRooms
+    from feedback.labelling_platform.review_projects_adapter import LabelStudioReviewProjects
 
     if not settings.has_label_studio:
         yield None
         return
     with client_of(settings, store) as client:
-        yield LabelStudioRooms(client)
+        yield LabelStudioReviewProjects(client)
 
 
 def emails_of(settings: Settings, store: Store, person: int) -> list[str]:
@@ -139,7 +139,7 @@ def loop_of(settings: Settings, store: Store) -> Loop:
     """The loop over this store; without Label Studio it learns from webhooks alone."""
     from feedback.app.notification_sender import post
     from feedback.labelling_platform.labelstudio_adapter import LabelStudio
-    from feedback.labelling_platform.review_projects_adapter import Hook, LabelStudioRooms
+    from feedback.labelling_platform.review_projects_adapter import Hook, LabelStudioReviewProjects
     from feedback.loop.turn import Loop
     from feedback.project.connect import policy_of, webhook_secrets
     from ml_backend.labelstudio.projects import SECRET_HEADER
@@ -153,9 +153,9 @@ def loop_of(settings: Settings, store: Store) -> Loop:
     return Loop(
         store,
         platform=LabelStudio(client, store) if client else None,
-        rooms=LabelStudioRooms(client, hook) if client else None,
+        rooms=LabelStudioReviewProjects(client, hook) if client else None,
         post=post,
-        workshop=workshop_of(settings, store),
+        model_factory=workshop_of(settings, store),
         folder=FolderRegistry(settings.data_dir / "models"),
         policies=policy_of,
         clock=time.time,
@@ -236,10 +236,10 @@ def surprises(store: Store, project: str, policy: Policy) -> list[str]:
     return warnings(policy, labels=control.labels, data=data, control=control.name)
 
 
-def workshop_of(settings: Settings, store: Store) -> Workshop:
+def workshop_of(settings: Settings, store: Store) -> ModelFactory:
     """Where models are made and loaded, with the hosted ones that some policy names."""
     from feedback.project.connect import policy_of
-    from feedback.training.model_factory import Workshop
+    from feedback.training.model_factory import ModelFactory
 
     def hosted() -> set[str]:
         found = set()
@@ -248,7 +248,7 @@ def workshop_of(settings: Settings, store: Store) -> Workshop:
                 found.add(policy_of(row).model.hosted)
         return found - {""}
 
-    return Workshop(hosted, media=_media(settings))
+    return ModelFactory(hosted, media=_media(settings))
 
 
 def _media(settings: Settings) -> Media:

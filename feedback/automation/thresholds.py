@@ -6,62 +6,70 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from feedback.consensus.label_aggregation import Weighing
+from feedback.consensus.label_aggregation import AggregationCache
 from feedback.policy import Policy
 from feedback.policy.simulate import Past
 from feedback.policy.threshold_costs import Thresholds, thresholds
-from feedback.project.snapshot import Scene, read_scene
+from feedback.project.snapshot import ProjectSnapshot, load_snapshot
 from feedback.review.final_answers import above, with_finals
 from feedback.routing.decision_history import open_tasks_now, past_decisions
 from feedback.store import ProjectRow, Store
-from feedback.training.consensus_labels import conclude
+from feedback.training.consensus_labels import decide_labels
 from feedback.training.dataset import single_label
-from feedback.training.label_decisions import Settlement
-from feedback.training.model_factory import Workshop
+from feedback.training.label_decisions import ConsensusLabels
+from feedback.training.model_factory import ModelFactory
 from ml_backend.label_config import read_label_config
 
 KIND = "thresholds"  # of the record, which pages show
 _EVERY_S = 86_400.0
 
 
-def weigh(store: Store, project: ProjectRow, policy: Policy, workshop: Workshop, *, now_s: float) -> Thresholds:
+def weigh(
+    store: Store, project: ProjectRow, policy: Policy, model_factory: ModelFactory, *, now_s: float
+) -> Thresholds:
     """Weigh every threshold, on the decisions of the past or, where none is, on the tasks as they are; record it."""
     config = read_label_config(project.label_config)
-    scene = read_scene(store, project, policy, config, config.control(policy.model.control))
-    settlement = with_finals(conclude(scene, Weighing()), above(store, scene), scene)
+    snapshot = load_snapshot(store, project, policy, config, config.control(policy.model.control))
+    consensus_labels = with_finals(decide_labels(snapshot, AggregationCache()), above(store, snapshot), snapshot)
     past = past_decisions(store, project.id)
     if not past.tasks:
-        past = _unlearned(open_tasks_now(store, project, policy, workshop, now_s=now_s), scene, settlement)
-    return _recorded(store, scene, settlement, past, now_s=now_s)
+        past = _unlearned(
+            open_tasks_now(store, project, policy, model_factory, now_s=now_s), snapshot, consensus_labels
+        )
+    return _recorded(store, snapshot, consensus_labels, past, now_s=now_s)
 
 
-def keep_weighed(store: Store, scene: Scene, settlement: Settlement, *, model: str, now_s: float) -> Thresholds | None:
+def keep_weighed(
+    store: Store, snapshot: ProjectSnapshot, consensus_labels: ConsensusLabels, *, model: str, now_s: float
+) -> Thresholds | None:
     """Weigh the thresholds anew once a day, for whoever looks at the pages; None where nothing is due or decided.
 
     `model` is the version that serves; without one there is nothing to weigh.
     """
-    last = store.latest(scene.project.id, KIND)
-    if not model or not scene.policy.routing or (last is not None and now_s - last.body["at_s"] < _EVERY_S):
+    last = store.latest(snapshot.project.id, KIND)
+    if not model or not snapshot.policy.routing or (last is not None and now_s - last.body["at_s"] < _EVERY_S):
         return None
-    past = past_decisions(store, scene.project.id)
+    past = past_decisions(store, snapshot.project.id)
     if all(one is None for one in past.column("model.confidence")):
         return None
-    return _recorded(store, scene, settlement, past, now_s=now_s)
+    return _recorded(store, snapshot, consensus_labels, past, now_s=now_s)
 
 
-def checked(scene: Scene, settlement: Settlement) -> dict[int, str]:
+def checked(snapshot: ProjectSnapshot, consensus_labels: ConsensusLabels) -> dict[int, str]:
     """What people settled for tasks of the audit stream. Those of certificates are kept: a threshold is chosen here."""
-    labels = {one.task: single_label(one.answer) for one in settlement.settled}
+    labels = {one.task: single_label(one.answer) for one in consensus_labels.settled}
     return {
         task: label
         for task, label in labels.items()
-        if label is not None and scene.roles.get(task) in ("tune", "judge")
+        if label is not None and snapshot.roles.get(task) in ("tune", "judge")
     }
 
 
-def _recorded(store: Store, scene: Scene, settlement: Settlement, past: Past, *, now_s: float) -> Thresholds:
-    found = thresholds(scene.policy, past, checked(scene, settlement))
-    store.record(scene.project.id, KIND, as_json(found) | {"at_s": now_s})
+def _recorded(
+    store: Store, snapshot: ProjectSnapshot, consensus_labels: ConsensusLabels, past: Past, *, now_s: float
+) -> Thresholds:
+    found = thresholds(snapshot.policy, past, checked(snapshot, consensus_labels))
+    store.record(snapshot.project.id, KIND, as_json(found) | {"at_s": now_s})
     return found
 
 
@@ -74,9 +82,9 @@ def as_json(found: Thresholds) -> dict[str, Any]:
     return {**body, "steps": list(body["steps"])}
 
 
-def _unlearned(past: Past, scene: Scene, settlement: Settlement) -> Past:
+def _unlearned(past: Past, snapshot: ProjectSnapshot, consensus_labels: ConsensusLabels) -> Past:
     """Leave out what the model has learned from: it is surer of that than of anything to come."""
-    learned = {one.task for one in settlement.settled if scene.roles.get(one.task) == "train"}
+    learned = {one.task for one in consensus_labels.settled if snapshot.roles.get(one.task) == "train"}
     kept = [place for place, task in enumerate(past.tasks) if task not in learned]
 
     def column(field: str) -> Sequence[Any]:

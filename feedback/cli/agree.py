@@ -65,7 +65,7 @@ def _of_project(project: str, gold: Any, calibrate_gold: int, segment: str) -> A
     from dataclasses import replace
 
     from feedback.app.bootstrap import known_project, opened, settings_from_environment
-    from feedback.project.snapshot import read_scene
+    from feedback.project.snapshot import load_snapshot
     from feedback.reports.project_votes import analyse_scene, suggestions
     from feedback.store.repositories.policies import policy_of
     from ml_backend.label_config import read_label_config
@@ -73,9 +73,9 @@ def _of_project(project: str, gold: Any, calibrate_gold: int, segment: str) -> A
     with opened(settings_from_environment()) as store:
         row = known_project(store, project)
         policy, config = policy_of(row), read_label_config(row.label_config)
-        scene = read_scene(store, row, policy, config, config.control(policy.model.control))
-        doubts = suggestions(store, scene)
-    found = analyse_scene(scene, gold=gold, calibrate_gold=calibrate_gold, segment=segment)
+        snapshot = load_snapshot(store, row, policy, config, config.control(policy.model.control))
+        doubts = suggestions(store, snapshot)
+    found = analyse_scene(snapshot, gold=gold, calibrate_gold=calibrate_gold, segment=segment)
     return replace(found, suggestions=doubts)
 
 

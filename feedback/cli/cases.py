@@ -99,14 +99,14 @@ def case(
 def _emails(settings: Settings, store: Store) -> Mapping[int, str]:
     """Who people are, for wages; nobody where Label Studio is away."""
     from feedback.app.bootstrap import client_of
-    from feedback.labelling_platform.review_projects_adapter import LabelStudioRooms
+    from feedback.labelling_platform.review_projects_adapter import LabelStudioReviewProjects
     from ml_backend.errors import LabelStudioError
 
     if not settings.has_label_studio:
         return {}
     try:
         with client_of(settings, store) as client:
-            return LabelStudioRooms(client).emails()
+            return LabelStudioReviewProjects(client).emails()
     except LabelStudioError as error:
         typer.echo(f"hitl: costs are left out: {error}", err=True)
         return {}

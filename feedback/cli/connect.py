@@ -28,7 +28,7 @@ def connect(
     with opened(settings) as store, client_of(settings) as client:
         changes = connect.connect(settings, store, client, project, policy=wanted, dry_run=dry_run, now_s=time.time())
         active = wanted or connect.policy_of(store.project(project) or ProjectRow(project))
-        outlook = connect.outlook(str(client.project(project)["label_config"]), active)
+        describe_learning = connect.describe_learning(str(client.project(project)["label_config"]), active)
     if not changes:
         typer.echo(f"Project {project}: nothing to change, it is connected already.")
         return
@@ -36,7 +36,7 @@ def connect(
     for change in changes:
         typer.echo(f"  • {change}")
     typer.echo("The loop")
-    for line in outlook:
+    for line in describe_learning:
         typer.echo(f"  • {line}")
     if not dry_run:
         typer.echo(f"People annotate as before. `hitl status {project}` shows the loop; {settings.url} has its pages.")

@@ -22,7 +22,7 @@ def people(
     """Show what is known of each person; those first who most surely need help. Nobody is ranked within an interval."""
     from feedback.annotators.pseudonyms import pseudonym
     from feedback.app.bootstrap import known_project, opened, settings_from_environment
-    from feedback.project.snapshot import read_scene
+    from feedback.project.snapshot import load_snapshot
     from feedback.reports.annotator_report import people_figures
     from feedback.store.repositories.policies import policy_of
     from ml_backend.label_config import read_label_config
@@ -30,7 +30,7 @@ def people(
     with opened(settings_from_environment()) as store:
         row = known_project(store, project)
         policy, config = policy_of(row), read_label_config(row.label_config)
-        found = people_figures(store, read_scene(store, row, policy, config, config.control(policy.model.control)))
+        found = people_figures(store, load_snapshot(store, row, policy, config, config.control(policy.model.control)))
         secret = store.secret("pseudonyms")
     if pseudonyms:
         found = [one | {"person": pseudonym(secret, one["person"])} for one in found]

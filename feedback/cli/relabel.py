@@ -19,8 +19,8 @@ def relabel(
     """Mark answers as stale, so that no model learns from them, and ask for them again: blind, and first."""
     from feedback.app.bootstrap import known_project, opened, settings_from_environment
     from feedback.errors import VotesError
-    from feedback.project.label_changes import renew, renewed
-    from feedback.project.snapshot import read_scene
+    from feedback.project.label_changes import apply_changes, record_label_change
+    from feedback.project.snapshot import load_snapshot
     from feedback.store.repositories.policies import policy_of
     from ml_backend.label_config import read_label_config
 
@@ -34,19 +34,19 @@ def relabel(
     with opened(settings_from_environment()) as store:
         row = known_project(store, project)
         policy, config = policy_of(row), read_label_config(row.label_config)
-        scene = read_scene(store, row, policy, config, config.control(policy.model.control))
-        done = renew(
+        snapshot = load_snapshot(store, row, policy, config, config.control(policy.model.control))
+        done = record_label_change(
             store,
             project,
-            scene.votes,
-            scene.control.labels,
+            snapshot.votes,
+            snapshot.control.labels,
             label=label,
             to=to,
             split=parts,
             now_s=time.time(),
         )
-        everybody = {vote.person for vote in scene.votes}
-        stale = renewed(scene.votes, [done]).stale
+        everybody = {vote.person for vote in snapshot.votes}
+        stale = apply_changes(snapshot.votes, [done]).stale
     if done.to:
         typer.echo(f"{len(done.versions)} answers now say {done.to!r}.")
         return

@@ -10,7 +10,7 @@ from feedback.votes import Floats
 from ml_backend.records import Answer
 
 
-class Said(Protocol):
+class VoteLike(Protocol):
     """What weighing needs of a vote: who said what of which task."""
 
     @property
@@ -30,7 +30,7 @@ class Said(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Opinion:
+class AggregatedLabel:
     """What the votes on one task say together."""
 
     answer: Answer  # one that somebody gave
@@ -40,10 +40,10 @@ class Opinion:
 
 
 @dataclass(frozen=True, slots=True)
-class Opinions:
+class AggregatedLabels:
     """Opinions by task; none where majorities decide, and `reason` says why."""
 
-    by_task: Mapping[int, Opinion] = field(default_factory=dict, repr=False)
+    by_task: Mapping[int, AggregatedLabel] = field(default_factory=dict, repr=False)
     method: str = "majority"
     reason: str = ""
     gain: Mapping[int, float] = field(default_factory=dict, repr=False)  # of another vote, where no new task is left

@@ -8,7 +8,7 @@ from typing import cast
 
 import numpy as np
 
-from feedback.consensus.aggregated_label import Opinion, Opinions
+from feedback.consensus.aggregated_label import AggregatedLabel, AggregatedLabels
 from feedback.consensus.medoid import medoid
 from feedback.consensus.region_fusion import fuse_boxes, fuse_spans
 from feedback.votes import Floats, Ints, Named
@@ -26,7 +26,7 @@ _REMEMBERED = 200_000  # distances: a turn must not measure again what the last 
 _FUSIONS: Mapping[str, Callable[..., Sequence[object]]] = {"labels": fuse_spans, "rectanglelabels": fuse_boxes}
 
 
-def weigh_near(named: Named, gold: Mapping[int, Answer]) -> Opinions:
+def weigh_near(named: Named, gold: Mapping[int, Answer]) -> AggregatedLabels:
     """What several numbers or regions say together, each person weighed by how near they are to the others and to gold.
 
     Numbers: the weighted median of what was said. Spans and boxes: fused, half of the weight decides what is there and
@@ -37,7 +37,7 @@ def weigh_near(named: Named, gold: Mapping[int, Answer]) -> Opinions:
     try:
         codec(kind)
     except UnknownName as error:
-        return Opinions(reason=str(error))
+        return AggregatedLabels(reason=str(error))
     said: dict[int, list[tuple[int, Answer]]] = {}
     for task, person, label in zip(*(c.tolist() for c in _columns(named)), strict=True):
         said.setdefault(named.tasks[task], []).append((person, answers[label]))
@@ -49,7 +49,7 @@ def weigh_near(named: Named, gold: Mapping[int, Answer]) -> Opinions:
         if task not in gold and (len(given) > 1 or far is not None)  # else it is what it is
     }
     how = "by how near people are to the others" if far is not None else "all alike: too little is known of people"
-    return Opinions(by_task, "fusion" if kind in _FUSIONS else "median" if kind == "number" else "medoid", how)
+    return AggregatedLabels(by_task, "fusion" if kind in _FUSIONS else "median" if kind == "number" else "medoid", how)
 
 
 def _columns(named: Named) -> tuple[Ints, Ints, Ints]:
@@ -94,15 +94,17 @@ def _weights(far: Floats) -> Floats:
     return weights
 
 
-def _together(kind: str, given: Sequence[tuple[int, Answer]], weights: Floats | None, far: Floats | None) -> Opinion:
+def _together(
+    kind: str, given: Sequence[tuple[int, Answer]], weights: Floats | None, far: Floats | None
+) -> AggregatedLabel:
     answers = [answer for _, answer in given]
     heavy = [1.0 if weights is None else float(weights[person]) for person, _ in given]
     if len(given) == 1:
         usual = 1.0 - float(far[given[0][0]]) if far is not None else 1.0
-        return Opinion(answers[0], round(max(usual, 0.01), 4), _weight(usual))
+        return AggregatedLabel(answers[0], round(max(usual, 0.01), 4), _weight(usual))
     answer = _middle(kind, answers, heavy)
     away = sum(w * _apart(answer, one) for w, one in zip(heavy, answers, strict=True)) / sum(heavy)
-    return Opinion(answer, round(max(1.0 - away, 0.01), 4), _weight(1.0 - away))
+    return AggregatedLabel(answer, round(max(1.0 - away, 0.01), 4), _weight(1.0 - away))
 
 
 def _middle(kind: str, answers: Sequence[Answer], heavy: Sequence[float]) -> Answer:

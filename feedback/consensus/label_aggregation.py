@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedback.consensus import Consensus, auto, hierarchical, method
-from feedback.consensus.aggregated_label import Opinion, Opinions, Said
+from feedback.consensus.aggregated_label import AggregatedLabel, AggregatedLabels, VoteLike
 from feedback.consensus.distance_aggregation import weigh_near
 from feedback.consensus.value_of_label import gains
 from feedback.errors import VotesError
@@ -27,7 +27,7 @@ _FEW = 5.0  # votes a person on shared tasks, below which nobody's habits can be
 _SMALLEST = 1e-10
 
 
-def weigh(votes: Sequence[Said], *, by: str, gold: Mapping[int, Answer] | None = None) -> Opinions:
+def weigh(votes: Sequence[VoteLike], *, by: str, gold: Mapping[int, Answer] | None = None) -> AggregatedLabels:
     """Weigh votes by the method `by`; "auto" chooses, and leaves it to majorities where too little is known of people.
 
     People's habits are learnt where several answered the same task, and on `gold` tasks, whose answers are known; a
@@ -38,16 +38,16 @@ def weigh(votes: Sequence[Said], *, by: str, gold: Mapping[int, Answer] | None =
     return _weigh(_named(votes), by, gold or {})
 
 
-def _weigh(named: Named, by: str, gold: Mapping[int, Answer]) -> Opinions:
+def _weigh(named: Named, by: str, gold: Mapping[int, Answer]) -> AggregatedLabels:
     answers = _answers(named)
     if by == "majority" or not answers:
-        return Opinions()
+        return AggregatedLabels()
     if answers[0].kind not in LABELS:
         return weigh_near(named, gold)
     if len(answers) > _MOST_LABELS:
-        return Opinions(reason=f"{len(answers)} different answers are too many to learn people's habits")
+        return AggregatedLabels(reason=f"{len(answers)} different answers are too many to learn people's habits")
     if len(named.labels) < 2:
-        return Opinions(reason="everybody gives the same answer")
+        return AggregatedLabels(reason="everybody gives the same answer")
     code = {answer: place for place, answer in enumerate(answers)}
     known = np.array([code.get(gold[task], -1) if task in gold else -1 for task in named.tasks])  # type: ignore[index]
     judged = known[named.votes.tasks] >= 0
@@ -58,18 +58,18 @@ def _weigh(named: Named, by: str, gold: Mapping[int, Answer]) -> Opinions:
     sound = int(judged.sum()) >= _FEW * people > 0  # then gold tells who errs, of two people and of one
     if len(several) < _FEW * people or (people < _FEW_PEOPLE and not sound):
         reason = f"{len(several)} votes of {people} people on shared tasks are too few to learn people's habits"
-        return Opinions(reason=reason)
+        return AggregatedLabels(reason=reason)
     try:
         fit, habits, reason = _fit(by, several, known if sound else None)
     except (VotesError, UnknownName) as error:
-        return Opinions(reason=str(error))
+        return AggregatedLabels(reason=str(error))
     if by == "auto" and fit.method == "majority":
-        return Opinions(reason=reason)
+        return AggregatedLabels(reason=reason)
     met = np.bincount(several.labels, minlength=several.n_labels) >= _FEW
     return _opinions(named, fit, habits, reason, met=met, but=gold.keys())
 
 
-def _named(votes: Sequence[Said]) -> Named:
+def _named(votes: Sequence[VoteLike]) -> Named:
     return name_columns([v.task for v in votes], [v.person for v in votes], [v.answer for v in votes])
 
 
@@ -109,7 +109,7 @@ def _start(several: Votes, known: Ints) -> Floats:
 
 def _opinions(
     named: Named, fit: Consensus, habits: Consensus, reason: str, *, met: Bools, but: Collection[int]
-) -> Opinions:
+) -> AggregatedLabels:
     votes = named.votes
     errors, prior, usual = _rates(habits, votes.n_people, votes.n_labels)
     rows = fit.proba.copy()
@@ -126,14 +126,14 @@ def _opinions(
     answers = _answers(named)
     tasks: list[int] = list(named.tasks)  # type: ignore[arg-type]
     by_task = {
-        task: Opinion(answers[label], round(p, 4), round(w, 2), doubted=doubt)
+        task: AggregatedLabel(answers[label], round(p, 4), round(w, 2), doubted=doubt)
         for task, label, p, w, doubt in zip(
             tasks, best.tolist(), sure.tolist(), weight.tolist(), doubted.tolist(), strict=True
         )
         if task not in but
     }
     more, lead = gains(rows, usual, None), gains(rows, usual, prior)
-    return Opinions(
+    return AggregatedLabels(
         by_task,
         fit.method,
         reason,
@@ -156,13 +156,15 @@ def _rates(habits: Consensus, n_people: int, n_labels: int) -> tuple[Floats, Flo
     return errors, prior, usual
 
 
-class Weighing:
+class AggregationCache:
     """Remembers the opinions of each project for as long as its votes stay the same."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[str, Opinions]] = {}
+        self._known: dict[str, tuple[str, AggregatedLabels]] = {}
 
-    def of(self, project: str, votes: Iterable[Said], *, by: str, gold: Mapping[int, Answer] | None = None) -> Opinions:
+    def of(
+        self, project: str, votes: Iterable[VoteLike], *, by: str, gold: Mapping[int, Answer] | None = None
+    ) -> AggregatedLabels:
         """Opinions on these votes; only new votes cost time."""
         named, book = _named(list(votes)), sorted((task, answer.key) for task, answer in (gold or {}).items())
         told = (by, named.tasks, named.people, [one.key for one in _answers(named)], book)

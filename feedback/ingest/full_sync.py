@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from feedback.ingest.missed_changes import note_missed
-from feedback.labelling_platform.unreadable import note_unread
+from feedback.labelling_platform.unreadable import record_unreadable
 from feedback.store import Store
 from feedback.store.log import events
 from feedback.store.log.events import Event
@@ -128,7 +128,7 @@ def _stretch(
     with store.transaction():
         changed += store.append(batch).changed if batch else 0
         note_missed(store, project, changed)
-        note_unread(store, project, "sweep", unread)
+        record_unreadable(store, project, "sweep", unread)
         done = Swept(
             tasks=so_far.tasks + sum(upto is None or one <= upto for one in page.shown),
             missed=so_far.missed + changed,

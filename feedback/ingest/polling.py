@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from feedback.ingest.missed_changes import note_missed
-from feedback.labelling_platform.unreadable import note_unread
+from feedback.labelling_platform.unreadable import record_unreadable
 from feedback.store import Store
 from feedback.store.log import events
 from ml_backend.records import Annotation, Task
@@ -45,7 +45,7 @@ def collect(store: Store, platform: _Platform, project: str, *, now_s: float, wa
     if batch:
         new += store.append(batch, want=want).changed
     note_missed(store, project, new)
-    note_unread(store, project, "poll", unread)
+    record_unreadable(store, project, "poll", unread)
     if newest != last:
         store.record(project, "cursor", {"since": newest})
     return new

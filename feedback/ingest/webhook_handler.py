@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from feedback.errors import StoreError
-from feedback.labelling_platform.unreadable import note_unread
+from feedback.labelling_platform.unreadable import record_unreadable
 from feedback.store.log.events import Event, from_intake
 from feedback.store.rows import Record
 from ml_backend.labelstudio.parsing import Intake, read_webhook
@@ -99,6 +99,6 @@ class Webhook:
     def _note(self, intake: Intake, reasons: Iterable[str]) -> None:
         """Keep why something was left out; where that cannot be kept now, what was said is stored all the same."""
         try:
-            note_unread(self._store, intake.project, intake.action, reasons)
+            record_unreadable(self._store, intake.project, intake.action, reasons)
         except StoreError as error:
             _LOG.warning("what a webhook left out cannot be noted: %s", error)

@@ -24,7 +24,7 @@ class Platform(Protocol):
 
     def ask(
         self, project: str, rows: Sequence[WindowRow], control: Control, *, head: int, stop: Callable[[], bool]
-    ) -> Given:
+    ) -> WriteResult:
         """Make these rows the queue, the first `head` at once; safe to repeat, ended early by `stop`."""
         ...
 
@@ -42,7 +42,7 @@ class Platform(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class WriteResult:
     """How much of a window Label Studio holds after a write."""
 
     rows: int
@@ -50,7 +50,7 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class ReviewTask:
     """One case as a review project is to show it."""
 
     data: Mapping[str, Any]
@@ -59,7 +59,7 @@ class Copy:
     readers: int
 
 
-class Rooms(Protocol):
+class ReviewProjects(Protocol):
     """What review asks of Label Studio; wiring brings the real one, tests a fake."""
 
     @property
@@ -75,11 +75,11 @@ class Rooms(Protocol):
         """Make a review project, or put the one of this marker in step; its number."""
         ...
 
-    def put_in(self, room: str, copies: Sequence[Copy]) -> list[Task]:
+    def put_in(self, room: str, copies: Sequence[ReviewTask]) -> list[Task]:
         """Import copies; the tasks in order, as they are now."""
         ...
 
-    def complete(self, room: str, task: int, copy: Copy) -> None:
+    def complete(self, room: str, task: int, copy: ReviewTask) -> None:
         """Give a copy whatever an import that was cut short left out."""
         ...
 

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from feedback.labelling_platform.interface import Given
+from feedback.labelling_platform.interface import WriteResult
 from feedback.labelling_platform.service_account import find_bot
-from feedback.labelling_platform.unreadable import note_unread
+from feedback.labelling_platform.unreadable import record_unreadable
 from feedback.store import Store, WindowRow
 from ml_backend.label_config import Control
 from ml_backend.labelstudio import delete_predictions, projects, queue_writer, task_visibility
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.settings_snapshot import Snapshot
+from ml_backend.labelstudio.settings_snapshot import SettingsSnapshot
 from ml_backend.records import Annotation, Task
 
 
@@ -28,7 +28,7 @@ class LabelStudio:
         """Tasks that changed at or after `since`, each with its annotations; what cannot be read is noted."""
         unread: list[str] = []
         yield from queue_writer.poll(self._client, project, since, skipped=unread)
-        note_unread(self._store, project, "poll", unread)
+        record_unreadable(self._store, project, "poll", unread)
 
     def page(self, project: str, *, above: int, size: int) -> queue_writer.Page:
         """The first tasks above an id, with their annotations."""
@@ -49,7 +49,7 @@ class LabelStudio:
 
     def ask(
         self, project: str, rows: Sequence[WindowRow], control: Control, *, head: int, stop: Callable[[], bool]
-    ) -> Given:
+    ) -> WriteResult:
         """Write the rows and make them the queue; what Label Studio calls each row is remembered.
 
         A row of ours is recognised later as what was shown, by its number in Label Studio.
@@ -62,7 +62,7 @@ class LabelStudio:
         written = queue_writer.write_window(self._client, project, wanted, version=version, head=head, stop=stop)
         held = written.predictions
         self._store.save_window(project, [replace(row, prediction=held.get(row.task)) for row in rows])
-        return Given(sum(row.task in held for row in rows), written.complete)
+        return WriteResult(sum(row.task in held for row in rows), written.complete)
 
     def reopen(self, project: str, task: int, overlap: int) -> Task:
         """Let one more person answer a task."""
@@ -73,13 +73,15 @@ class LabelStudio:
     ) -> delete_predictions.Cleaned:
         """Delete predictions of ours that no queue serves and nobody can still have open."""
         row = self._store.project(project)
-        if row is None or not row.snapshot:
+        if row is None or not row.settings_snapshot:
             return delete_predictions.Cleaned(0, 0)
         champion, window = self._store.registry.champion(project), self._store.window(project)
         keep = {str(self._client.project(project)["model_version"]), *(one.version for one in window[:1])}
         keep |= {champion.version} if champion else set()
         trained = self._store.registry.versions(project)
-        ours = frozenset(projects.our_versions(self._client, Snapshot.from_json(row.snapshot), trained))
+        ours = frozenset(
+            projects.our_versions(self._client, SettingsSnapshot.from_json(row.settings_snapshot), trained)
+        )
         return delete_predictions.clean(
             self._client,
             project,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from feedback.labelling_platform.interface import Copy
+from feedback.labelling_platform.interface import ReviewTask
 from feedback.store.log.projections import epoch_s
 from ml_backend.labelstudio import queue_writer, review_projects
 from ml_backend.labelstudio.client import Client
@@ -28,7 +28,7 @@ class Hook:
         return hashlib.sha256(repr((self.url, sorted(self.headers.items()))).encode()).hexdigest()[:16]
 
 
-class LabelStudioRooms:
+class LabelStudioReviewProjects:
     """One Label Studio, as the user whose token the client has; without a hook review projects are only polled.
 
     The hook is made when the first review project needs it: whoever has no webhook of ours needs no secret for it.
@@ -56,11 +56,11 @@ class LabelStudioRooms:
         )
         return number
 
-    def put_in(self, room: str, copies: Sequence[Copy]) -> list[Task]:
+    def put_in(self, room: str, copies: Sequence[ReviewTask]) -> list[Task]:
         """Import copies; the tasks in order, as they are now."""
         return review_projects.put_in(self._client, room, [_as_copy(copy) for copy in copies])
 
-    def complete(self, room: str, task: int, copy: Copy) -> None:
+    def complete(self, room: str, task: int, copy: ReviewTask) -> None:
         """Give a copy whatever an import that was cut short left out."""
         review_projects.complete(self._client, room, task, _as_copy(copy))
 
@@ -98,5 +98,5 @@ class LabelStudioRooms:
         return review_projects.emails(self._client)
 
 
-def _as_copy(copy: Copy) -> review_projects.Copy:
-    return review_projects.Copy(copy.data, copy.result, copy.urgency, copy.readers)
+def _as_copy(copy: ReviewTask) -> review_projects.ReviewTask:
+    return review_projects.ReviewTask(copy.data, copy.result, copy.urgency, copy.readers)

@@ -20,7 +20,7 @@ class Notes(Protocol):
         ...
 
 
-def note_unread(notes: Notes, project: str, action: str, reasons: Iterable[str]) -> None:
+def record_unreadable(notes: Notes, project: str, action: str, reasons: Iterable[str]) -> None:
     """Keep why something was left out; `action` is the event that brought it, or "poll" or "sweep"."""
     for reason in dict.fromkeys(one[:_LONGEST] for one in reasons):
         notes.record(project, _KIND, {"action": action, "reason": reason}, key=f"{action}: {reason}")

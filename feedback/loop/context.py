@@ -28,7 +28,7 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class UnderWay:
+class TurnContext:
     """A turn while it runs: the lease that it runs under, and what there is to tell of it."""
 
     store: Store

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from feedback.project.snapshot import Scene
+from feedback.project.snapshot import ProjectSnapshot
 from feedback.store import Store
 from feedback.store.log import events
 from ml_backend.errors import LabelStudioError
@@ -36,7 +36,7 @@ class _Platform(Protocol):
 def hold_back(
     store: Store,
     platform: _Platform,
-    scene: Scene,
+    snapshot: ProjectSnapshot,
     settled: frozenset[int],
     *,
     may_write: Callable[[], bool],
@@ -48,12 +48,12 @@ def hold_back(
     Each task is noted before it is hidden, so that a kill leaves nothing hidden that nobody remembers. What people
     settled meanwhile is done and stays as it is. What stands in the window is hidden first: it is on its way to people.
     """
-    project = scene.project.id
+    project = snapshot.project.id
     kept = store.kept_back(project)
-    wanted = {task for task in scene.routes.held if task in scene.tasks and task not in settled}
-    store.let_go(project, [task for task in kept if task in settled or task not in scene.tasks])
-    free = sorted(task for task in kept if task in scene.tasks and task not in settled and task not in wanted)
-    seen = _seen(platform, scene, wanted, now_s=now_s)
+    wanted = {task for task in snapshot.routes.held if task in snapshot.tasks and task not in settled}
+    store.let_go(project, [task for task in kept if task in settled or task not in snapshot.tasks])
+    free = sorted(task for task in kept if task in snapshot.tasks and task not in settled and task not in wanted)
+    seen = _seen(platform, snapshot, wanted, now_s=now_s)
     front = {row.task for row in store.window(project)} if len(seen) > _AT_ONCE else set[int]()
     hide = sorted(seen, key=lambda task: (task not in front, task))
     store.keep_back(project, hide[:_AT_ONCE])
@@ -66,21 +66,21 @@ def hold_back(
     for task in free[:_AT_ONCE]:
         if not may_write():
             break
-        _change(store, partial(platform.reopen, project, task, max(1, scene.tasks[task].overlap)), now_s)
+        _change(store, partial(platform.reopen, project, task, max(1, snapshot.tasks[task].overlap)), now_s)
         store.let_go(project, [task])
         shown += 1
     return Kept(hidden, shown, len(hide) + len(free) - hidden - shown)
 
 
-def _seen(platform: _Platform, scene: Scene, wanted: set[int], *, now_s: float) -> set[int]:
+def _seen(platform: _Platform, snapshot: ProjectSnapshot, wanted: set[int], *, now_s: float) -> set[int]:
     """Those that Label Studio would hand out now: a change of its settings counts all tasks anew, and tells nobody."""
     if not wanted:
         return set()
-    known = {task for task in wanted if not scene.tasks[task].is_labeled}
+    known = {task for task in wanted if not snapshot.tasks[task].is_labeled}
     others = sorted(wanted - known)
     start = int(now_s) % max(1, len(others))  # the stretch that is asked about begins elsewhere each turn
     asked = (others[start:] + others[:start])[:_CHECKED]
-    return known | (set(platform.handed_out(scene.project.id, asked)) if asked else set())
+    return known | (set(platform.handed_out(snapshot.project.id, asked)) if asked else set())
 
 
 def _change(store: Store, change: Callable[[], Task], now_s: float) -> None:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
-from feedback.labelling_platform.interface import Platform, Rooms
-from feedback.loop.context import UnderWay
+from feedback.labelling_platform.interface import Platform, ReviewProjects
+from feedback.loop.context import TurnContext
 from feedback.loop.hide_tasks import hold_back
 from feedback.loop.write_consensus import write_back
-from feedback.project.snapshot import Scene
-from feedback.queue.planner import plan_window, read_asked
+from feedback.project.snapshot import ProjectSnapshot
+from feedback.queue.planner import load_served_window, plan_window
 from feedback.routing.router import route
 from feedback.store import Store
 from feedback.store.log import events
 from feedback.training.committee import Committee
 from feedback.training.dataset import Dataset
-from feedback.training.label_decisions import Settlement
-from feedback.training.prediction_cache import Guesses
+from feedback.training.label_decisions import ConsensusLabels
+from feedback.training.prediction_cache import PredictionCache
 from ml_backend.errors import LabelStudioError
 from ml_backend.registry import Bundle
 
@@ -25,46 +25,51 @@ _REOPENED_AT_ONCE = 200  # tasks a turn: each is a request of about 0.1 s, and t
 
 
 @dataclass(frozen=True, slots=True)
-class Placing:
+class Publisher:
     """Writes to one Label Studio; without one it decides all the same and writes nothing."""
 
     store: Store
     platform: Platform | None
-    rooms: Rooms | None
-    guesses: Guesses
+    rooms: ReviewProjects | None
+    prediction_cache: PredictionCache
     committee: Committee
     clock: Callable[[], float]
 
     def route(
-        self, scene: Scene, settlement: Settlement, champion: Bundle | None, away: Collection[int], under: UnderWay
-    ) -> Scene:
+        self,
+        snapshot: ProjectSnapshot,
+        consensus_labels: ConsensusLabels,
+        champion: Bundle | None,
+        away: Collection[int],
+        under: TurnContext,
+    ) -> ProjectSnapshot:
         """Decide who looks at what, and keep from the first tier what is not for it."""
-        settled, now_s = frozenset(one.task for one in settlement.settled), self.clock()
-        routes = route(self.store, scene, settled, champion, self.guesses, self.committee, now_s=now_s)
-        scene = replace(scene, routes=replace(routes, held=routes.held | frozenset(away)))
-        if self.platform is None or not scene.project.connected:
-            return scene
+        settled, now_s = frozenset(one.task for one in consensus_labels.settled), self.clock()
+        routes = route(self.store, snapshot, settled, champion, self.prediction_cache, self.committee, now_s=now_s)
+        snapshot = replace(snapshot, routes=replace(routes, held=routes.held | frozenset(away)))
+        if self.platform is None or not snapshot.project.connected:
+            return snapshot
         try:
-            kept = hold_back(self.store, self.platform, scene, settled, may_write=under.may_write, now_s=now_s)
+            kept = hold_back(self.store, self.platform, snapshot, settled, may_write=under.may_write, now_s=now_s)
         except LabelStudioError as error:
             under.notes.append(f"not every task is where the routing wants it: {error}")
-            return scene
+            return snapshot
         if kept.left:
             under.notes.append(f"{kept.left} tasks are not yet where the routing wants them")
         if (kept.left or kept.shown) and under.may_write():
             under.again()
-        return scene
+        return snapshot
 
-    def reopen(self, scene: Scene, settlement: Settlement, under: UnderWay) -> int:
+    def reopen(self, snapshot: ProjectSnapshot, consensus_labels: ConsensusLabels, under: TurnContext) -> int:
         """Let another person answer what is not settled; k votes are reached one by one."""
-        if self.platform is None or not scene.project.connected:
+        if self.platform is None or not snapshot.project.connected:
             return 0
         done = 0
         # Label Studio counts everybody's answers: also ours, and those that count no more
-        there = self.store.people_on(scene.project.id, [*settlement.wanting])
-        for task_id, votes in settlement.wanting.items():
-            task = scene.tasks[task_id]
-            if task_id in scene.routes.held:
+        there = self.store.people_on(snapshot.project.id, [*consensus_labels.wanting])
+        for task_id, votes in consensus_labels.wanting.items():
+            task = snapshot.tasks[task_id]
+            if task_id in snapshot.routes.held:
                 continue  # it is not for the first tier
             given = max(votes, there.get(task_id, 0))
             if not task.is_labeled and task.overlap > given:
@@ -75,7 +80,7 @@ class Placing:
             if not under.may_write():
                 break
             try:
-                now = self.platform.reopen(scene.project.id, task_id, given + 1)
+                now = self.platform.reopen(snapshot.project.id, task_id, given + 1)
                 self.store.append([events.of_one_task(now, "own", seen_s=self.clock())], want=None)
             except LabelStudioError as error:
                 under.notes.append(f"task {task_id} was not re-opened: {error}")
@@ -83,12 +88,16 @@ class Placing:
             done += 1
         return done
 
-    def write_back(self, scene: Scene, settlement: Settlement, finals: Collection[int], under: UnderWay) -> None:
+    def write_back(
+        self, snapshot: ProjectSnapshot, consensus_labels: ConsensusLabels, finals: Collection[int], under: TurnContext
+    ) -> None:
         """Bring what several people settled back to Label Studio, where the policy asks for it."""
-        if self.rooms is None or not scene.project.connected:
+        if self.rooms is None or not snapshot.project.connected:
             return
         try:
-            written = write_back(self.store, self.rooms, scene, settlement, but=finals, may_write=under.may_write)
+            written = write_back(
+                self.store, self.rooms, snapshot, consensus_labels, but=finals, may_write=under.may_write
+            )
         except LabelStudioError as error:
             under.notes.append(f"the consensus is written back later: {error}")
             return
@@ -96,19 +105,30 @@ class Placing:
             under.again()
 
     def ask(
-        self, scene: Scene, settlement: Settlement, dataset: Dataset, champion: Bundle | None, under: UnderWay
+        self,
+        snapshot: ProjectSnapshot,
+        consensus_labels: ConsensusLabels,
+        dataset: Dataset,
+        champion: Bundle | None,
+        under: TurnContext,
     ) -> tuple[str, str]:
         """Write the next window when the served one no longer does; finish one that a kill cut short.
 
         Gives why it was written ("" when the old one still serves), and the version that serves.
         """
-        project, platform = scene.project.id, self.platform
-        if platform is None or not scene.project.connected:
+        project, platform = snapshot.project.id, self.platform
+        if platform is None or not snapshot.project.connected:
             return "", ""
-        served = read_asked(self.store, project)
+        served = load_served_window(self.store, project)
         before = "", served.version if served else ""
         plan = plan_window(
-            scene, settlement, served, champion, self.guesses, audit_rows=len(dataset.audit), now_s=self.clock()
+            snapshot,
+            consensus_labels,
+            served,
+            champion,
+            self.prediction_cache,
+            audit_rows=len(dataset.audit),
+            now_s=self.clock(),
         )
         if plan is None:
             return before
@@ -116,9 +136,9 @@ class Placing:
             under.notes.append("the queue is not written: the project is paused, or another worker has it")
             return before
         self.store.save_window(project, plan.rows)  # first here: a kill in the middle finds what it was writing
-        head, rows = scene.policy.queue.head, len(plan.rows)
+        head, rows = snapshot.policy.queue.head, len(plan.rows)
         try:
-            given = platform.ask(project, plan.rows, scene.control, head=head, stop=lambda: not under.may_write())
+            given = platform.ask(project, plan.rows, snapshot.control, head=head, stop=lambda: not under.may_write())
         except LabelStudioError as error:
             under.notes.append(f"the queue is not written: {error}")
             return before

@@ -7,18 +7,18 @@ from dataclasses import asdict, replace
 from functools import partial
 
 from feedback.automation.thresholds import keep_weighed
-from feedback.consensus.label_aggregation import Weighing
+from feedback.consensus.label_aggregation import AggregationCache
 from feedback.errors import NotConnected
 from feedback.ingest.external_ids import join
 from feedback.ingest.polling import collect, take_in
 from feedback.jobs.lease import Held
-from feedback.labelling_platform.interface import Platform, Rooms
-from feedback.loop.context import Turn, UnderWay
-from feedback.loop.publish import Placing
+from feedback.labelling_platform.interface import Platform, ReviewProjects
+from feedback.loop.context import Turn, TurnContext
+from feedback.loop.publish import Publisher
 from feedback.policy import Policy
 from feedback.project.guidelines import note_guideline
-from feedback.project.snapshot import Scene, as_decided, read_scene
-from feedback.project.task_cache import Roster
+from feedback.project.snapshot import ProjectSnapshot, as_of_first_answer, load_snapshot
+from feedback.project.task_cache import TaskCache
 from feedback.reports.agreement_report import report_agreement
 from feedback.reports.annotator_report import report_people
 from feedback.review.eligibility import Admitted
@@ -26,16 +26,16 @@ from feedback.review.final_answers import above, with_finals
 from feedback.review.indicator_ingest import remember
 from feedback.review.notifications import Post
 from feedback.review.overrides import note_answers
-from feedback.review.review_round import Desk
+from feedback.review.review_round import ReviewRounds
 from feedback.store import ProjectRow, Store
 from feedback.training.challenger import challenge
-from feedback.training.champion_cache import Champions
+from feedback.training.champion_cache import ChampionCache
 from feedback.training.committee import Committee
-from feedback.training.consensus_labels import conclude, hear
+from feedback.training.consensus_labels import decide_labels, reweigh_with_model
 from feedback.training.dataset import Dataset, build
-from feedback.training.label_decisions import Settlement
-from feedback.training.model_factory import Workshop, mirror
-from feedback.training.prediction_cache import Guesses
+from feedback.training.label_decisions import ConsensusLabels
+from feedback.training.model_factory import ModelFactory, export_champion
+from feedback.training.prediction_cache import PredictionCache
 from feedback.training.triggers import first_waits
 from ml_backend.errors import LabelConfigError, LabelStudioError, NotTrained, UnknownName
 from ml_backend.label_config import Control, LabelConfig, read_label_config
@@ -50,33 +50,33 @@ class Loop:
         store: Store,
         *,
         platform: Platform | None,
-        workshop: Workshop,
+        model_factory: ModelFactory,
         folder: Registry,
         policies: Callable[[ProjectRow], Policy],
         clock: Callable[[], float],
-        rooms: Rooms | None = None,
+        rooms: ReviewProjects | None = None,
         post: Post | None = None,
     ) -> None:
         self._store = store
         self._platform = platform
-        self._workshop = workshop
+        self._workshop = model_factory
         self._folder = folder
         self._policies = policies
         self._clock = clock
-        self._desk = Desk(store, rooms, clock=clock, post=post)
-        self._champions = Champions(store.registry, workshop.load)
-        self._guesses = Guesses()
-        self._roster = Roster()
-        self._weighing = Weighing()
-        committee = Committee(store.registry, workshop.load)
-        self._placing = Placing(store, platform, rooms, self._guesses, committee, clock)
+        self._desk = ReviewRounds(store, rooms, clock=clock, post=post)
+        self._champions = ChampionCache(store.registry, model_factory.load)
+        self._guesses = PredictionCache()
+        self._roster = TaskCache()
+        self._weighing = AggregationCache()
+        committee = Committee(store.registry, model_factory.load)
+        self._placing = Publisher(store, platform, rooms, self._guesses, committee, clock)
 
     def turn(self, project_id: str, *, held: Held | None = None, poll: bool = True) -> Turn:
         """Learn from what people said, then ask the next question. Safe to run twice, or to kill anywhere.
 
         `held` is the lease under which it runs: nothing is promoted or written once another worker has the project.
         """
-        under = UnderWay(self._store, project_id, held, poll)
+        under = TurnContext(self._store, project_id, held, poll)
         self._store.take_in()
         collected = self._collect(under) if poll else 0
         project = self._store.project(project_id)
@@ -87,39 +87,41 @@ class Loop:
         if found is None:
             turn = Turn(project_id, self._clock(), collected, 0, 0, 0, 0, "", "", "", "", tuple(under.notes))
         else:
-            scene = read_scene(self._store, project, policy, *found, roster=self._roster)
-            turn = self._learn_and_ask(scene, collected, under)
+            snapshot = load_snapshot(self._store, project, policy, *found, task_cache=self._roster)
+            turn = self._learn_and_ask(snapshot, collected, under)
         self._store.record(project_id, "turn", asdict(turn))
         return turn
 
-    def _learn_and_ask(self, scene: Scene, collected: int, under: UnderWay) -> Turn:
-        admitted = self._desk.admit(scene)
-        scene = admitted.scene
-        then = as_decided(self._store, scene)
+    def _learn_and_ask(self, snapshot: ProjectSnapshot, collected: int, under: TurnContext) -> Turn:
+        admitted = self._desk.admit(snapshot)
+        snapshot = admitted.snapshot
+        then = as_of_first_answer(self._store, snapshot)
         self._note_answers(then)
-        reviewed = above(self._store, scene)
-        settlement = with_finals(conclude(scene, self._weighing), reviewed, scene)
-        report_agreement(self._store, scene, now_s=self._clock())
-        report_people(self._store, scene, now_s=self._clock())
-        dataset = _dataset(then, settlement)
-        verdict, waits = self._learn(scene, dataset, reviewed.finals.keys(), under)
+        reviewed = above(self._store, snapshot)
+        consensus_labels = with_finals(decide_labels(snapshot, self._weighing), reviewed, snapshot)
+        report_agreement(self._store, snapshot, now_s=self._clock())
+        report_people(self._store, snapshot, now_s=self._clock())
+        dataset = _dataset(then, consensus_labels)
+        verdict, waits = self._learn(snapshot, dataset, reviewed.finals.keys(), under)
         champion = self._champion(under)
-        join(self._store, under.project, scene.policy)  # before the routing, which hears them
-        scene = self._placing.route(scene, settlement, champion, reviewed.away, under)
-        scene = self._review(replace(admitted, scene=scene), settlement, champion, under)
-        if remember(self._store, scene, refused=admitted.refused.keys()):
+        join(self._store, under.project, snapshot.policy)  # before the routing, which hears them
+        snapshot = self._placing.route(snapshot, consensus_labels, champion, reviewed.away, under)
+        snapshot = self._review(replace(admitted, snapshot=snapshot), consensus_labels, champion, under)
+        if remember(self._store, snapshot, refused=admitted.refused.keys()):
             under.again()  # what is known now is read at the beginning of a turn
-        reopened = self._placing.reopen(scene, settlement, under)
-        self._placing.write_back(scene, settlement, reviewed.finals, under)
-        asked, window = self._placing.ask(scene, settlement, dataset, champion, under)
-        keep_weighed(self._store, scene, settlement, model=champion.version if champion else "", now_s=self._clock())
+        reopened = self._placing.reopen(snapshot, consensus_labels, under)
+        self._placing.write_back(snapshot, consensus_labels, reviewed.finals, under)
+        asked, window = self._placing.ask(snapshot, consensus_labels, dataset, champion, under)
+        keep_weighed(
+            self._store, snapshot, consensus_labels, model=champion.version if champion else "", now_s=self._clock()
+        )
         return Turn(
             project=under.project,
             at_s=self._clock(),
             collected=collected,
-            answers=len(scene.votes),
-            trainable=sum(scene.roles[vote.task] == "train" for vote in scene.votes),
-            settled=len(settlement.settled),
+            answers=len(snapshot.votes),
+            trainable=sum(snapshot.roles[vote.task] == "train" for vote in snapshot.votes),
+            settled=len(consensus_labels.settled),
             reopened=reopened,
             version=champion.version if champion else "",
             verdict=verdict,
@@ -129,53 +131,64 @@ class Loop:
             waits="" if champion else waits,
         )
 
-    def _collect(self, under: UnderWay) -> int:
+    def _collect(self, under: TurnContext) -> int:
         """Bring in what webhooks missed; Label Studio being away stops the asking, not the learning."""
         if self._platform is None:
             return 0
         try:
             described = self._platform.describe(under.project)
             note_guideline(self._store, under.project, described, now_s=self._clock())
-            renewed = take_in(self._store, under.project, described)
-            return renewed + collect(self._store, self._platform, under.project, now_s=self._clock())
+            apply_changes = take_in(self._store, under.project, described)
+            return apply_changes + collect(self._store, self._platform, under.project, now_s=self._clock())
         except LabelStudioError as error:
             under.notes.append(f"not collected: {error}")
             return 0
 
-    def _note_answers(self, scene: Scene) -> None:
+    def _note_answers(self, snapshot: ProjectSnapshot) -> None:
         """Record what was shown and what people said to it; a champion that cannot be loaded is told of later."""
-        quiet = UnderWay(self._store, scene.project.id, None, poll=False)
-        note_answers(self._store, scene, self._champion(quiet), self._guesses)
+        quiet = TurnContext(self._store, snapshot.project.id, None, poll=False)
+        note_answers(self._store, snapshot, self._champion(quiet), self._guesses)
 
-    def _learn(self, scene: Scene, dataset: Dataset, finals: Collection[int], under: UnderWay) -> tuple[str, str]:
+    def _learn(
+        self, snapshot: ProjectSnapshot, dataset: Dataset, finals: Collection[int], under: TurnContext
+    ) -> tuple[str, str]:
         """Train, judge and promote where it is due; gives the verdict in words, or what the first model waits for."""
         try:
-            recipe = self._workshop.recipe(scene.config, scene.control, scene.policy)
+            recipe = self._workshop.recipe(snapshot.config, snapshot.control, snapshot.policy)
             work = under.held.work if under.held else None
-            voter = partial(hear, scene, self._weighing, but=finals)
+            voter = partial(reweigh_with_model, snapshot, self._weighing, but=finals)
             verdict = challenge(
-                self._store, self._champions, scene, dataset, recipe, hear=voter, now_s=self._clock(), work=work
+                self._store,
+                self._champions,
+                snapshot,
+                dataset,
+                recipe,
+                reweigh_with_model=voter,
+                now_s=self._clock(),
+                work=work,
             )
         except (NotTrained, UnknownName) as error:
             under.notes.append(f"not trained: {error}")
             return "", ""
         finally:
-            mirror(self._store.registry, self._folder, under.project)
+            export_champion(self._store.registry, self._folder, under.project)
         if verdict is None:
-            return "", first_waits(dataset, scene.policy)
+            return "", first_waits(dataset, snapshot.policy)
         return f"{'promoted' if verdict.promote else 'kept'}: {verdict.challenger}: {verdict.reason}", ""
 
-    def _review(self, admitted: Admitted, settlement: Settlement, champion: Bundle | None, under: UnderWay) -> Scene:
+    def _review(
+        self, admitted: Admitted, consensus_labels: ConsensusLabels, champion: Bundle | None, under: TurnContext
+    ) -> ProjectSnapshot:
         """Move what is under review: open, decide, watch the clocks, hand out, bring final answers back."""
-        scene = admitted.scene
+        snapshot = admitted.snapshot
 
         def gather(room: str) -> None:
             if under.poll and self._platform is not None:
                 collect(self._store, self._platform, room, now_s=self._clock(), want=None)
 
         worked = self._desk.turn(
-            scene,
-            settlement,
+            snapshot,
+            consensus_labels,
             champion,
             self._guesses,
             admitted=admitted,
@@ -185,9 +198,9 @@ class Loop:
         under.notes.extend(worked.notes)
         if worked.left or worked.resolved or worked.opened:  # final answers are learned from, new cases are held back
             under.again()
-        return replace(scene, tasks={**scene.tasks, **worked.reopened}) if worked.reopened else scene
+        return replace(snapshot, tasks={**snapshot.tasks, **worked.reopened}) if worked.reopened else snapshot
 
-    def _champion(self, under: UnderWay) -> Bundle | None:
+    def _champion(self, under: TurnContext) -> Bundle | None:
         champion = self._champions.get(under.project)
         if refused := self._champions.refused(under.project):
             instead = f"{champion.version}, the one before, serves" if champion else "none serves until one is trained"
@@ -195,12 +208,12 @@ class Loop:
         return champion
 
 
-def _dataset(scene: Scene, settlement: Settlement) -> Dataset:
-    data = {one.task: scene.data(one.task) for one in settlement.settled if one.task in scene.tasks}
-    return build(scene.control.name, scene.control.labels, settlement.settled, data, scene.roles)
+def _dataset(snapshot: ProjectSnapshot, consensus_labels: ConsensusLabels) -> Dataset:
+    data = {one.task: snapshot.data(one.task) for one in consensus_labels.settled if one.task in snapshot.tasks}
+    return build(snapshot.control.name, snapshot.control.labels, consensus_labels.settled, data, snapshot.roles)
 
 
-def _control(project: ProjectRow, policy: Policy, under: UnderWay) -> tuple[LabelConfig, Control] | None:
+def _control(project: ProjectRow, policy: Policy, under: TurnContext) -> tuple[LabelConfig, Control] | None:
     """Find the control that the policy names, or the first that we can read."""
     try:
         config = read_label_config(project.label_config)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from feedback.project.snapshot import Scene
+from feedback.project.snapshot import ProjectSnapshot
 from feedback.store import Store
-from feedback.training.label_decisions import Settlement
+from feedback.training.label_decisions import ConsensusLabels
 from ml_backend.codecs import codec
 from ml_backend.labelstudio.review_projects import unique_id
 
@@ -34,8 +34,8 @@ class WrittenBack:
 def write_back(
     store: Store,
     rooms: _Rooms,
-    scene: Scene,
-    settlement: Settlement,
+    snapshot: ProjectSnapshot,
+    consensus_labels: ConsensusLabels,
     *,
     but: Collection[int] = (),
     may_write: Callable[[], bool],
@@ -45,16 +45,16 @@ def write_back(
     Nothing is written of gold tasks (their answers stay with us), of tasks that are asked again, and of those in `but`
     (review writes its own). A changed consensus is another answer; the star moves on from ours, never from a person's.
     """
-    if not scene.policy.consensus.write_back:
+    if not snapshot.policy.consensus.write_back:
         return WrittenBack(0, 0)
-    project = scene.project.id
+    project = snapshot.project.id
     before: dict[int, list[str]] = {}
     for record in store.records(project, _KIND, limit=_ALL):
         before.setdefault(record.body["task"], []).append(record.key)
     due = []
-    for one in settlement.settled:
+    for one in consensus_labels.settled:
         name = unique_id(f"{project}/{one.task}/consensus/{one.answer.key}")
-        skipped = one.task in but or one.task in settlement.wanting or scene.roles[one.task] == "gold"
+        skipped = one.task in but or one.task in consensus_labels.wanting or snapshot.roles[one.task] == "gold"
         if one.votes > 1 and not skipped and name not in before.get(one.task, ()):
             due.append((one, name))
     done = 0
@@ -62,7 +62,7 @@ def write_back(
         if not may_write():
             break
         store.own(project, unique_ids=[name])  # first: a webhook may bring it before the answer to our request
-        result = codec(one.answer.kind).encode(one.answer, scene.control, one.confidence)
+        result = codec(one.answer.kind).encode(one.answer, snapshot.control, one.confidence)
         annotation, starred = rooms.write_final(
             project, one.task, result, unique_id=name, ours=[name, *before.get(one.task, ())]
         )

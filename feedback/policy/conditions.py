@@ -36,14 +36,14 @@ class Compare:
 
 
 @dataclass(frozen=True, slots=True)
-class Every:
+class AllOf:
     """True where all parts are; true without parts."""
 
     parts: tuple[Condition, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Some:
+class AnyOf:
     """True where one part or more is."""
 
     parts: tuple[Condition, ...]
@@ -56,8 +56,8 @@ class Not:
     part: Condition
 
 
-Condition: TypeAlias = Compare | Every | Some | Not
-ALWAYS = Every(())
+Condition: TypeAlias = Compare | AllOf | AnyOf | Not
+ALWAYS = AllOf(())
 
 
 class Table:
@@ -122,11 +122,11 @@ class Table:
         return self._codes[field]
 
 
-def first_met(rules: Sequence[Condition], table: Table) -> Ints:
+def first_match(rules: Sequence[Condition], table: Table) -> Ints:
     """(n,) the place of the first rule that each task meets; -1 where it meets none.
 
     >>> table = Table(3, {"amount": [10, 6000, None]}.__getitem__)
-    >>> first_met([Compare("amount", "gte", 5000), ALWAYS], table)
+    >>> first_match([Compare("amount", "gte", 5000), ALWAYS], table)
     array([1, 0, 1])
     """
     found = np.full(len(table), -1, dtype=np.int64)
@@ -141,7 +141,7 @@ def met(condition: Condition, table: Table) -> Bools:
         return table.met(condition)
     if isinstance(condition, Not):
         return ~met(condition.part, table)
-    if isinstance(condition, Every):
+    if isinstance(condition, AllOf):
         every = np.ones(len(table), dtype=bool)
         for part in condition.parts:
             every &= met(part, table)
@@ -165,7 +165,7 @@ def compiled(condition: Condition) -> Check:
         part = compiled(condition.part)
         return lambda get: not part(get)
     parts = [compiled(one) for one in condition.parts]
-    if isinstance(condition, Every):
+    if isinstance(condition, AllOf):
         return lambda get: all(one(get) for one in parts)
     return lambda get: any(one(get) for one in parts)
 

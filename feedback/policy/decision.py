@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from feedback.policy.conditions import ALWAYS, Check, Lookup, Table, compiled, fields_of, first_met
+from feedback.policy.conditions import ALWAYS, Check, Lookup, Table, compiled, fields_of, first_match
 from feedback.policy.rules import AUTO, HOLD, Priority, Rule
 from feedback.policy.schema import Policy
 
@@ -62,7 +62,7 @@ class Router:
 
     def all(self, table: Table) -> Sequence[Outcome]:
         """(n,) decide about many tasks, column by column."""
-        places = first_met(self._conditions, table)
+        places = first_match(self._conditions, table)
         if not any(self._holds_s):
             return [self._outcomes[place][0] for place in places.tolist()]
         ages_s = table.numbers("time.age").tolist()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from feedback.policy.conditions import Compare, Condition, Every, Lookup, Not, compiled
+from feedback.policy.conditions import AllOf, Compare, Condition, Lookup, Not, compiled
 from feedback.policy.decision import NO_CERTIFICATE
 from feedback.policy.linear_regex import Pattern
 from feedback.policy.rule_fields import field
@@ -67,7 +67,7 @@ def words(condition: Condition, policy: Policy) -> str:
     if isinstance(condition, Not):
         return f"not ({words(condition.part, policy)})"
     parts = [words(part, policy) for part in condition.parts]
-    joined = (" and " if isinstance(condition, Every) else " or ").join(
+    joined = (" and " if isinstance(condition, AllOf) else " or ").join(
         part if isinstance(part_of, (Compare, Not)) or len(parts) == 1 else f"({part})"
         for part, part_of in zip(parts, condition.parts, strict=True)
     )
@@ -208,7 +208,7 @@ def _clauses(condition: Condition, policy: Policy, get: Lookup, depth: int) -> I
         yield Clause(depth, "not", holds)
         yield from _clauses(condition.part, policy, get, depth + 1)
         return
-    yield Clause(depth, "all of" if isinstance(condition, Every) else "one of", holds)
+    yield Clause(depth, "all of" if isinstance(condition, AllOf) else "one of", holds)
     for part in condition.parts:
         yield from _clauses(part, policy, get, depth + 1)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from feedback.policy import rule_fields
-from feedback.policy.conditions import ALWAYS, Compare, Condition, Every, Not, Some, number
+from feedback.policy.conditions import ALWAYS, AllOf, AnyOf, Compare, Condition, Not, number
 from feedback.policy.linear_regex import Pattern
 from feedback.policy.reviewer_questions import SignalKind
 from feedback.policy.sections import Duration, Name, Names, Section, seconds
@@ -75,7 +75,7 @@ def _read(
             if not isinstance(value, list) or not value or not all(isinstance(one, Mapping) for one in value):
                 raise ValueError(f"{key} holds {value!r:.60}; wanted a list of conditions")
             read = tuple(_read(one, signals, calendars, depth + 1) for one in value)
-            parts.append(Every(read) if key == "all" else Some(read))
+            parts.append(AllOf(read) if key == "all" else AnyOf(read))
         elif key == "not":
             if not isinstance(value, Mapping):
                 raise ValueError(f"not holds {value!r:.60}; wanted one condition")
@@ -84,7 +84,7 @@ def _read(
             parts += _tests(key, value, signals, calendars)
     if not parts:
         raise ValueError("an empty condition; leave `when` out of the rule that is for all others")
-    return parts[0] if len(parts) == 1 else Every(tuple(parts))
+    return parts[0] if len(parts) == 1 else AllOf(tuple(parts))
 
 
 def _tests(
@@ -146,7 +146,7 @@ def _within(path: str, operator: str, operand: Any, calendars: Mapping[str, obje
     for name in names:
         if not isinstance(name, str) or name not in calendars:
             raise ValueError(f"{path} is {name!r:.60}; wanted a calendar: {', '.join(calendars) or 'there is none'}")
-    now = Some(tuple(Compare(path, "contains", name) for name in names))
+    now = AnyOf(tuple(Compare(path, "contains", name) for name in names))
     if operator in ("eq", "in"):
         return now
     if operator in ("ne", "not_in"):

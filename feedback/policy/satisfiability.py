@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from feedback.policy.conditions import Compare, Condition, Every, Not, Some, tester
+from feedback.policy.conditions import AllOf, AnyOf, Compare, Condition, Not, tester
 from feedback.policy.reviewer_questions import SignalKind
 from feedback.policy.rule_fields import bounds
 
@@ -22,16 +22,16 @@ def implies(strong: Condition, weak: Condition) -> bool:
     """Whether whatever meets the first condition meets the second.
 
     >>> big, bigger = Compare("data.amount", "gte", 1000), Compare("data.amount", "gt", 5000)
-    >>> implies(Every((bigger, Compare("data.new", "eq", True))), big), implies(big, bigger)
+    >>> implies(AllOf((bigger, Compare("data.new", "eq", True))), big), implies(big, bigger)
     (True, False)
     """
-    if isinstance(strong, Some):
+    if isinstance(strong, AnyOf):
         return all(implies(part, weak) for part in strong.parts)
-    if isinstance(weak, Every):
+    if isinstance(weak, AllOf):
         return all(implies(strong, part) for part in weak.parts)
-    if isinstance(weak, Some) and any(implies(strong, part) for part in weak.parts):
+    if isinstance(weak, AnyOf) and any(implies(strong, part) for part in weak.parts):
         return True
-    if isinstance(strong, Every):
+    if isinstance(strong, AllOf):
         return any(implies(part, weak) for part in strong.parts)
     if isinstance(strong, Not):
         return isinstance(weak, Not) and implies(weak.part, strong.part)
@@ -42,13 +42,13 @@ def implies(strong: Condition, weak: Condition) -> bool:
 
 def excludes(one: Condition, other: Condition) -> bool:
     """Whether nothing that meets the first condition meets the second."""
-    if isinstance(one, Some):
+    if isinstance(one, AnyOf):
         return all(excludes(part, other) for part in one.parts)
-    if isinstance(other, Some):
+    if isinstance(other, AnyOf):
         return all(excludes(one, part) for part in other.parts)
-    if isinstance(other, Every):
+    if isinstance(other, AllOf):
         return any(excludes(one, part) for part in other.parts)
-    if isinstance(one, Every):
+    if isinstance(one, AllOf):
         return any(excludes(part, other) for part in one.parts)
     if isinstance(other, Not):
         return implies(one, other.part)
@@ -63,7 +63,7 @@ def contradiction(condition: Condition, signals: Mapping[str, SignalKind]) -> tu
     for place, part in enumerate(parts):
         if isinstance(part, Compare) and _beyond(part, signals):
             return (part,)
-        if isinstance(part, Some) and all(contradiction(one, signals) for one in part.parts):
+        if isinstance(part, AnyOf) and all(contradiction(one, signals) for one in part.parts):
             return (part,)
         for other in parts[:place]:
             if excludes(other, part):
@@ -72,7 +72,7 @@ def contradiction(condition: Condition, signals: Mapping[str, SignalKind]) -> tu
 
 
 def _parts(condition: Condition) -> Iterator[Condition]:
-    if not isinstance(condition, Every):
+    if not isinstance(condition, AllOf):
         yield condition
         return
     for part in condition.parts:

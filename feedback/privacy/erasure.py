@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from feedback.errors import NotStored, StoreError
-from feedback.labelling_platform.interface import Rooms
+from feedback.labelling_platform.interface import ReviewProjects
 from feedback.policy import Policy
 from feedback.policy.schema import same_email
-from feedback.project.review_project_records import rooms_of
+from feedback.project.review_project_records import list_review_project_ids
 from feedback.review.review_task_content import HISTORY, KEY
 from feedback.store import Forgotten, Store
 from feedback.store.log.events import canonical_time
@@ -60,7 +60,7 @@ def forget(
     person: int | None = None,
     task: int | None = None,
     emails: Iterable[str] = (),
-    rooms: Rooms | None = None,
+    rooms: ReviewProjects | None = None,
     now_s: float,
 ) -> Erased:
     """Erase a person, or a task, everywhere in a project. Safe to repeat, and to kill: again does what is left.
@@ -71,7 +71,7 @@ def forget(
     """
     if (person is None) == (task is None):
         raise StoreError("forget either a person or a task.", hint="`hitl forget --person ID` or `--task ID`.")
-    around = rooms_of(store, project)
+    around = list_review_project_ids(store, project)
     gone: dict[str, Forgotten] = {}
     if task is not None:
         copies = list(_copies(store, store.cases_of(project, task), around))
@@ -137,7 +137,7 @@ def _case_of(copy: Task) -> int:
     return int(parts[1]) if len(parts) > 2 and parts[1].isdecimal() else 0
 
 
-def _taken_out(rooms: Rooms | None, copy: _Copy) -> bool:
+def _taken_out(rooms: ReviewProjects | None, copy: _Copy) -> bool:
     if copy.now is None:
         return True
     try:
@@ -146,7 +146,7 @@ def _taken_out(rooms: Rooms | None, copy: _Copy) -> bool:
         return False
 
 
-def _retold(store: Store, rooms: Rooms | None, copy: _Copy, words: Mapping[int, list[str]]) -> bool:
+def _retold(store: Store, rooms: ReviewProjects | None, copy: _Copy, words: Mapping[int, list[str]]) -> bool:
     """Take what a person wrote out of a copy, here and in Label Studio; others' answers to it stay."""
     if copy.now is None:
         store.forget(copy.room, task=copy.task, until=copy.until)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from feedback.project.review_project_records import rooms_of
+from feedback.project.review_project_records import list_review_project_ids
 from feedback.store import Store, Whom
 
 
@@ -16,7 +16,7 @@ def held_of(store: Store, project: str, person: int, *, emails: Iterable[str] = 
     `versions` is all that they ever said, as it was; `held` every row that names them, by table.
     """
     known = frozenset(emails) | store.emails_of(person)
-    projects = [project, *rooms_of(store, project)]
+    projects = [project, *list_review_project_ids(store, project)]
     held: dict[str, list[dict[str, Any]]] = {}
     for one in projects:
         for table, rows in store.held_of(Whom(one, person, known)).items():

@@ -10,7 +10,7 @@ from feedback.labelling_platform.labelstudio_adapter import LabelStudio
 from feedback.labelling_platform.service_account import find_bot, make_bot
 from feedback.policy import Policy
 from feedback.project.policy_validation import refuse_short, refuse_unknown
-from feedback.project.review_project_records import check_rooms, known_rooms
+from feedback.project.review_project_records import list_review_projects, refresh_review_projects
 from feedback.project.splits import audit_share
 from feedback.settings import Settings
 from feedback.store import ProjectRow, Store
@@ -22,7 +22,7 @@ from ml_backend.errors import UnknownName
 from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio import projects, queue_writer, review_projects
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.settings_snapshot import Snapshot
+from ml_backend.labelstudio.settings_snapshot import SettingsSnapshot
 from ml_backend.models import recipe_for
 
 _REMAINS = (
@@ -62,8 +62,8 @@ def connect(
     read_label_config(str(body["label_config"])).control(wanted.model.control)
     row = replace(known, title=str(body["title"]), label_config=str(body["label_config"]))
 
-    def save(snapshot: Snapshot) -> None:
-        store.save_project(replace(row, snapshot=snapshot.to_json()))
+    def save(settings_snapshot: SettingsSnapshot) -> None:
+        store.save_project(replace(row, settings_snapshot=settings_snapshot.to_json()))
 
     connection = projects.connect(
         client,
@@ -71,12 +71,12 @@ def connect(
         backend_url=settings.url,
         webhook_secret=webhook_secrets(settings, store)[0],
         basic_auth=(settings.basic_auth_user, settings.basic_auth_password) if settings.basic_auth_user else None,
-        earlier=Snapshot.from_json(known.snapshot) if known.snapshot else None,
+        earlier=SettingsSnapshot.from_json(known.settings_snapshot) if known.settings_snapshot else None,
         save=save,
-        forget=lambda: store.save_project(replace(row, snapshot={})),
+        forget=lambda: store.save_project(replace(row, settings_snapshot={})),
         dry_run=dry_run,
     )
-    if connection.snapshot is None:
+    if connection.settings_snapshot is None:
         return [*map(str, connection.changes), *_bot_to_make(settings, store)]
     made = _bot_to_make(settings, store)
     bot = make_bot(store, client, settings.label_studio_url)
@@ -88,20 +88,20 @@ def connect(
         control=wanted.model.control,
         connected=True,
         paused=False,
-        overlap=connection.snapshot.overlap,
+        overlap=connection.settings_snapshot.overlap,
         bots=tuple(sorted({*known.bots, *([bot.id] if bot else [])})),
-        snapshot=connection.snapshot.to_json(),
+        settings_snapshot=connection.settings_snapshot.to_json(),
         options={**known.options, "audit_share": share},
     )
     store.save_project(row)
     activate(store, row, wanted, who="hitl connect", now_s=now_s)
     told = [f"store: {read.missed} tasks and answers read"] if read.missed else []
-    if connection.snapshot.remains and not known.snapshot:
+    if connection.settings_snapshot.remains and not known.settings_snapshot:
         told.append(_REMAINS)
     return [*map(str, connection.changes), *(made if bot else []), *told]
 
 
-def outlook(label_config: str, policy: Policy) -> list[str]:
+def describe_learning(label_config: str, policy: Policy) -> list[str]:
     """What the loop will make of a label config, in words: the control it works on, and what it cannot do for it."""
     config = read_label_config(label_config)
     control = config.control(policy.model.control)
@@ -131,24 +131,26 @@ def disconnect(store: Store, client: Client, project: str) -> list[str]:
     Review projects stay, with all that was said in them; they tell us no more.
     """
     row = store.project(project)
-    if row is None or not row.snapshot:
+    if row is None or not row.settings_snapshot:
         raise NotConnected(f"project {project} is not connected.", hint="`hitl status` lists the projects.")
     store.save_project(replace(row, connected=False, paused=True))  # first: a turn under way writes no more
-    _show_again(store, client, project, Snapshot.from_json(row.snapshot))
-    for room in known_rooms(store, project).values():
+    _show_again(store, client, project, SettingsSnapshot.from_json(row.settings_snapshot))
+    for room in list_review_projects(store, project).values():
         if room["room"]:
             review_projects.stop_listening(client, str(room["room"]), projects.SECRET_HEADER)
-    check_rooms(store, project)
-    notes = projects.disconnect(client, Snapshot.from_json(row.snapshot), versions=store.registry.versions(project))
-    store.save_project(replace(row, connected=False, paused=False, snapshot={}))
+    refresh_review_projects(store, project)
+    notes = projects.disconnect(
+        client, SettingsSnapshot.from_json(row.settings_snapshot), versions=store.registry.versions(project)
+    )
+    store.save_project(replace(row, connected=False, paused=False, settings_snapshot={}))
     return list(notes)
 
 
-def _show_again(store: Store, client: Client, project: str, snapshot: Snapshot) -> None:
+def _show_again(store: Store, client: Client, project: str, settings_snapshot: SettingsSnapshot) -> None:
     """Let people see the tasks that the routing kept from them; those that somebody answered are done."""
     kept, answered = store.kept_back(project), {vote.task for vote in store.votes(project)}
     for task in store.tasks(project) if kept else ():
-        if task.id in kept and task.id not in answered and task.id not in snapshot.hidden:
+        if task.id in kept and task.id not in answered and task.id not in settings_snapshot.hidden:
             queue_writer.reopen(client, task.id, max(1, task.overlap))
     store.let_go(project, kept)
 

@@ -17,7 +17,7 @@ _DRAWN = ("labels", "rectanglelabels")  # regions, each with its label last
 
 
 @dataclass(frozen=True, slots=True)
-class Renewal:
+class LabelChange:
     """One change of meaning: the answers that it found, each in the version that it had."""
 
     label: str
@@ -32,14 +32,14 @@ class Renewal:
 
 
 @dataclass(frozen=True, slots=True)
-class Renewed:
+class AppliedChanges:
     """The votes that count, and how many on each task count no more."""
 
     votes: tuple[Vote, ...]
     stale: Mapping[int, int]
 
 
-def renew(
+def record_label_change(
     store: Store,
     project: str,
     votes: Iterable[Vote],
@@ -49,7 +49,7 @@ def renew(
     to: str = "",
     split: Sequence[str] = (),
     now_s: float,
-) -> Renewal:
+) -> LabelChange:
     """Mark the standing answers with `label`: translated `to` another label, or stale and asked again. Wants a turn.
 
     `labels` are those of the label config; the new ones must be among them. An answer that is changed later counts as
@@ -67,13 +67,13 @@ def renew(
     body = {"label": label, "to": to, "split": list(split), "versions": sorted(found.items()), "at_s": now_s}
     store.record(project, _KIND, body)
     store.want(project, "turn")
-    return Renewal(label, to, tuple(split), found, now_s)
+    return LabelChange(label, to, tuple(split), found, now_s)
 
 
-def renewals(store: Store, project: str) -> list[Renewal]:
+def label_changes(store: Store, project: str) -> list[LabelChange]:
     """Every change of meaning, oldest first."""
     return [
-        Renewal(
+        LabelChange(
             one.body["label"],
             one.body["to"],
             tuple(one.body["split"]),
@@ -84,7 +84,7 @@ def renewals(store: Store, project: str) -> list[Renewal]:
     ]
 
 
-def renewed(votes: Iterable[Vote], changes: Sequence[Renewal]) -> Renewed:
+def apply_changes(votes: Iterable[Vote], changes: Sequence[LabelChange]) -> AppliedChanges:
     """Translate or leave out what was said before labels changed their meaning."""
     kept, stale = list[Vote](), Counter[int]()
     for vote in votes:
@@ -97,7 +97,7 @@ def renewed(votes: Iterable[Vote], changes: Sequence[Renewal]) -> Renewed:
             stale[vote.task] += 1
         else:
             kept.append(now)
-    return Renewed(tuple(kept), dict(stale))
+    return AppliedChanges(tuple(kept), dict(stale))
 
 
 def _labels(answer: Answer) -> set[object]:

@@ -9,9 +9,9 @@ from typing import Any
 from feedback.annotators.gold import gold_tasks, in_drawn_order
 from feedback.policy import Policy
 from feedback.project.indicators import NOW_S, recorded
-from feedback.project.label_changes import renewals, renewed
+from feedback.project.label_changes import apply_changes, label_changes
 from feedback.project.splits import Draws
-from feedback.project.task_cache import Roster
+from feedback.project.task_cache import TaskCache
 from feedback.project.task_routes import Routes, routes_of
 from feedback.store import ProjectRow, Store, Vote
 from ml_backend.label_config import Control, LabelConfig
@@ -21,7 +21,7 @@ _USUAL_SHARE = 0.1  # of a project that was never connected: it teaches us by we
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class ProjectSnapshot:
     """A project at the start of a turn. Every mapping is by task id."""
 
     project: ProjectRow
@@ -64,33 +64,33 @@ class Scene:
         return wanted
 
 
-def read_scene(
+def load_snapshot(
     store: Store,
     project: ProjectRow,
     policy: Policy,
     config: LabelConfig,
     control: Control,
     *,
-    roster: Roster | None = None,
-) -> Scene:
-    """Read a project; a few queries, whatever its size, and only what changed since `roster` read it last."""
+    task_cache: TaskCache | None = None,
+) -> ProjectSnapshot:
+    """Read a project; a few queries, whatever its size, and only what changed since `task_cache` read it last."""
     draws = project_draws(store, project, policy)
-    roll = (roster or Roster()).read(store, project.id, draws)
-    tasks = roll.tasks
+    task_table = (task_cache or TaskCache()).read(store, project.id, draws)
+    tasks = task_table.tasks
     # the answer is that of a content: the number may have passed to another task since
-    book = [one for one in gold_tasks(store, project.id).values() if roll.units.get(one.task) == one.unit]
+    book = [one for one in gold_tasks(store, project.id).values() if task_table.units.get(one.task) == one.unit]
     said = [vote for vote in store.votes(project.id) if vote.control == control.name and vote.task in tasks]
-    standing = renewed(said, renewals(store, project.id))
-    return Scene(
+    standing = apply_changes(said, label_changes(store, project.id))
+    return ProjectSnapshot(
         project=project,
         policy=policy,
         control=control,
         config=config,
         draws=draws,
         tasks=tasks,
-        units=roll.units,
-        roles=roll.roles,
-        doubled=roll.doubled,
+        units=task_table.units,
+        roles=task_table.roles,
+        doubled=task_table.doubled,
         votes=standing.votes,
         routes=standing_routes(store, project, policy),
         gold=tuple(in_drawn_order(draws.secret, [one for one in book if one.asked])),
@@ -100,20 +100,20 @@ def read_scene(
     )
 
 
-def as_decided(store: Store, scene: Scene) -> Scene:
+def as_of_first_answer(store: Store, snapshot: ProjectSnapshot) -> ProjectSnapshot:
     """The scene with what was known of each task when people first answered it: what is learned, and judged, from.
 
     Of what nobody has answered nothing is known there.
     """
-    if not scene.policy.features:
-        return scene
-    here, first = recorded(store, scene.project.id, scene.policy), store.first_answered(scene.project.id)
+    if not snapshot.policy.features:
+        return snapshot
+    here, first = recorded(store, snapshot.project.id, snapshot.policy), store.first_answered(snapshot.project.id)
     then = {
         task: known
         for task, at_s in first.items()
-        if task in scene.tasks and (known := here.known(task, scene.tasks[task].data, at_s=at_s))
+        if task in snapshot.tasks and (known := here.known(task, snapshot.tasks[task].data, at_s=at_s))
     }
-    return replace(scene, known=then)
+    return replace(snapshot, known=then)
 
 
 def _known(store: Store, project: ProjectRow, policy: Policy, tasks: Mapping[int, Task]) -> dict[int, Known]:

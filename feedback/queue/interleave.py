@@ -35,7 +35,7 @@ class Place:
     reason: str  # "audit", "gold", "second opinion", "strategy", "random" or "unreadable"
 
 
-def compose(
+def interleave(
     open_tasks: Sequence[Open],
     ranked: Sequence[tuple[int, str]],
     said: Mapping[int, tuple[Answer | None, float | None]],
@@ -54,7 +54,7 @@ def compose(
     before everything: whoever answered them is not served them again.
 
     >>> tasks = [Open(task, "train", False, 0.0) for task in (1, 2)] + [Open(3, "judge", True, 0.4)]
-    >>> [place.task for place in compose(tasks, [(2, "strategy"), (1, "random")], {}, size=3, audit_quota=0.5)]
+    >>> [place.task for place in interleave(tasks, [(2, "strategy"), (1, "random")], {}, size=3, audit_quota=0.5)]
     [3, 2, 1]
     """
     by_id = {item.task: item for item in open_tasks}

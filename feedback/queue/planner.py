@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from feedback.project.snapshot import Scene
+from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_routes import HIGH, NORMAL
 from feedback.queue.interleave import Open, Place
-from feedback.queue.ranking import places_of
+from feedback.queue.ranking import rank_tasks
 from feedback.store import Store, WindowRow
-from feedback.training.label_decisions import Settlement
-from feedback.training.prediction_cache import Guesses
+from feedback.training.label_decisions import ConsensusLabels
+from feedback.training.prediction_cache import PredictionCache
 from ml_backend.predictor import COLD
 from ml_backend.registry import Bundle
 
@@ -21,7 +21,7 @@ _EVERY = 4  # second opinions are woven into a served window at every fourth pla
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ServedWindow:
     """The window that Label Studio serves now, as we recorded it."""
 
     version: str  # M+qN
@@ -40,7 +40,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class WindowPlan:
     """The rows that a version shall have, and why; those that Label Studio has already are not written again."""
 
     version: str
@@ -48,45 +48,45 @@ class Plan:
     why: str
 
 
-def open_tasks(scene: Scene, settlement: Settlement) -> list[Open]:
+def open_tasks(snapshot: ProjectSnapshot, consensus_labels: ConsensusLabels) -> list[Open]:
     """Tasks that somebody in the first tier may still answer: unanswered ones, and those that want one more vote."""
-    answered = {vote.task for vote in scene.votes}
-    wanting = settlement.wanting
+    answered = {vote.task for vote in snapshot.votes}
+    wanting = consensus_labels.wanting
     ids = [
         task.id
-        for task in scene.tasks.values()
-        if task.id not in scene.routes.held and (task.id in wanting or not (task.id in answered or task.is_labeled))
+        for task in snapshot.tasks.values()
+        if task.id not in snapshot.routes.held and (task.id in wanting or not (task.id in answered or task.is_labeled))
     ]
-    orders = scene.draws.audit_order([scene.units[task] for task in ids])
+    orders = snapshot.draws.audit_order([snapshot.units[task] for task in ids])
     return [
         Open(
             task,
-            scene.roles[task],
-            blind=scene.roles[task] != "train" or task in wanting or task in scene.doubled,
+            snapshot.roles[task],
+            blind=snapshot.roles[task] != "train" or task in wanting or task in snapshot.doubled,
             audit_order=at,
             reopened=task in wanting,
-            band=_band(scene, task),
+            band=_band(snapshot, task),
         )
         for task, at in zip(ids, orders, strict=True)
     ]
 
 
-def _band(scene: Scene, task: int) -> int:
+def _band(snapshot: ProjectSnapshot, task: int) -> int:
     """How urgent a task is; one whose answers went stale comes before the usual ones."""
-    band = scene.routes.bands.get(task, NORMAL)
-    return min(band, HIGH) if task in scene.stale else band
+    band = snapshot.routes.bands.get(task, NORMAL)
+    return min(band, HIGH) if task in snapshot.stale else band
 
 
 def plan_window(
-    scene: Scene,
-    settlement: Settlement,
-    served: Asked | None,
+    snapshot: ProjectSnapshot,
+    consensus_labels: ConsensusLabels,
+    served: ServedWindow | None,
     champion: Bundle | None,
-    guesses: Guesses,
+    prediction_cache: PredictionCache,
     *,
     audit_rows: int,
     now_s: float,
-) -> Plan | None:
+) -> WindowPlan | None:
     """Plan what Label Studio must be given now; None while the served window still does.
 
     A new model gets a new version, and so do new priorities of tasks that stand in it. Otherwise the version grows:
@@ -94,23 +94,25 @@ def plan_window(
     `queue.low_water` of it is left.
     """
     model = champion.version if champion else COLD
-    opened = open_tasks(scene, settlement)
-    why = _why_anew(scene, served, opened, model) or _renewed(scene, served, opened)
+    opened = open_tasks(snapshot, consensus_labels)
+    why = _why_anew(snapshot, served, opened, model) or _renewed(snapshot, served, opened)
     if why or served is None:
         if not opened:
             return None
         number = served.number + 1 if served else 1
         version = f"{model}+q{number}"
-        places = places_of(scene, opened, champion, guesses, number=number, audit_rows=audit_rows)
-        return Plan(
-            version, [_row(scene, place, version, at, now_s) for at, place in enumerate(places, _front(scene))], why
+        places = rank_tasks(snapshot, opened, champion, prediction_cache, number=number, audit_rows=audit_rows)
+        return WindowPlan(
+            version,
+            [_row(snapshot, place, version, at, now_s) for at, place in enumerate(places, _front(snapshot))],
+            why,
         )
     if not served.complete:
-        return Plan(served.version, served.rows, "the last window was cut short")
-    return _grown(scene, opened, served, champion, guesses, audit_rows=audit_rows, now_s=now_s)
+        return WindowPlan(served.version, served.rows, "the last window was cut short")
+    return _grown(snapshot, opened, served, champion, prediction_cache, audit_rows=audit_rows, now_s=now_s)
 
 
-def read_asked(store: Store, project: str) -> Asked | None:
+def load_served_window(store: Store, project: str) -> ServedWindow | None:
     """The newest window we planned, and whether Label Studio was given all of it."""
     rows = store.window(project)
     if not rows:
@@ -118,19 +120,19 @@ def read_asked(store: Store, project: str) -> Asked | None:
     version, written = rows[0].version, 0
     if (done := store.latest(project, "asked")) and done.body["version"] == version:
         written = int(done.body["rows"])
-    return Asked(version, rows, complete=written == len(rows))
+    return ServedWindow(version, rows, complete=written == len(rows))
 
 
 def _grown(
-    scene: Scene,
+    snapshot: ProjectSnapshot,
     opened: Sequence[Open],
-    served: Asked,
+    served: ServedWindow,
     champion: Bundle | None,
-    guesses: Guesses,
+    prediction_cache: PredictionCache,
     *,
     audit_rows: int,
     now_s: float,
-) -> Plan | None:
+) -> WindowPlan | None:
     here = {row.task for row in served.rows}
     outside = [item for item in opened if item.task not in here]
     still = len(opened) - len(outside)
@@ -139,48 +141,54 @@ def _grown(
     inside = [item.band for item in opened if item.task in here]
     for band in range(max(inside, default=0)):  # those that are to come before something that stands in it
         part = [item for item in outside if item.band == band and not item.reopened]
-        room = scene.policy.queue.window - len(rows) - sum(one <= band for one in inside)
-        places = places_of(scene, part, champion, guesses, number=served.number, audit_rows=audit_rows) if part else []
+        room = snapshot.policy.queue.window - len(rows) - sum(one <= band for one in inside)
+        places = (
+            rank_tasks(snapshot, part, champion, prediction_cache, number=served.number, audit_rows=audit_rows)
+            if part
+            else []
+        )
         at = _before(served, opened, band, at_least=_end(ends, band - 1))
-        rows += [_row(scene, place, served.version, at, now_s) for place in places[: max(0, room)]]
+        rows += [_row(snapshot, place, served.version, at, now_s) for place in places[: max(0, room)]]
     ahead = {row.task for row in rows}
     why = f"{len(rows)} more urgent tasks wait" if rows else ""
-    again = _second_opinions(scene, opened, outside)
+    again = _second_opinions(snapshot, opened, outside)
     rows += [
         _row(
-            scene,
+            snapshot,
             Place(item.task, None, None, blind=True, reason="second opinion"),
             served.version,
-            max(_front(scene), _end(ends, item.band - 1)) + at * _EVERY,
+            max(_front(snapshot), _end(ends, item.band - 1)) + at * _EVERY,
             now_s,
         )
         for at, item in enumerate(again)
     ]
     why = why or (f"{len(again)} second opinions wait" if again else "")
     fresh = [item for item in outside if not item.reopened and item.task not in ahead]
-    full = min(scene.policy.queue.window, still + len(fresh))
-    if fresh and still < scene.policy.queue.low_water * full:
-        places = places_of(scene, fresh, champion, guesses, number=served.number, audit_rows=audit_rows)[: full - still]
+    full = min(snapshot.policy.queue.window, still + len(fresh))
+    if fresh and still < snapshot.policy.queue.low_water * full:
+        places = rank_tasks(snapshot, fresh, champion, prediction_cache, number=served.number, audit_rows=audit_rows)[
+            : full - still
+        ]
         first = _last_place(served) + 1
-        rows += [_row(scene, place, served.version, first + at, now_s) for at, place in enumerate(places)]
+        rows += [_row(snapshot, place, served.version, first + at, now_s) for at, place in enumerate(places)]
         why = f"{still} of {len(here)} rows are left"
-    return Plan(served.version, [*served.rows, *rows], why) if rows else None
+    return WindowPlan(served.version, [*served.rows, *rows], why) if rows else None
 
 
-def _second_opinions(scene: Scene, opened: Sequence[Open], outside: Sequence[Open]) -> list[Open]:
+def _second_opinions(snapshot: ProjectSnapshot, opened: Sequence[Open], outside: Sequence[Open]) -> list[Open]:
     """Those that a served window takes in: all, or as many as a window holds, when half of those are answered."""
     again = [item for item in outside if item.reopened]
-    room = scene.policy.queue.window - sum(item.reopened for item in opened) + len(again)
-    return again if len(again) <= room else again[:room] if 2 * room >= scene.policy.queue.window else []
+    room = snapshot.policy.queue.window - sum(item.reopened for item in opened) + len(again)
+    return again if len(again) <= room else again[:room] if 2 * room >= snapshot.policy.queue.window else []
 
 
-def _why_anew(scene: Scene, served: Asked | None, opened: Sequence[Open], model: str) -> str:
+def _why_anew(snapshot: ProjectSnapshot, served: ServedWindow | None, opened: Sequence[Open], model: str) -> str:
     """Say why a new version is needed; "" while the served one can go on."""
     if served is None:
         return "no window yet"
     if served.model != model:
         return f"model {model} serves"
-    if any(_is_another(scene, row) for row in served.rows):
+    if any(_is_another(snapshot, row) for row in served.rows):
         return "tasks were deleted and others have their numbers"
     if _last_place(served) >= _LAST_PLACE:
         return "it is full"
@@ -195,14 +203,14 @@ def _why_anew(scene: Scene, served: Asked | None, opened: Sequence[Open], model:
     return "priorities changed" if crossed else ""
 
 
-def _renewed(scene: Scene, served: Asked | None, opened: Sequence[Open]) -> str:
+def _renewed(snapshot: ProjectSnapshot, served: ServedWindow | None, opened: Sequence[Open]) -> str:
     """Say that a label changed its meaning, where none of the tasks that this concerns stands in the window yet."""
-    stale = {item.task for item in opened} & scene.stale.keys()
+    stale = {item.task for item in opened} & snapshot.stale.keys()
     here = {row.task for row in served.rows} if served else set()
     return "a label changed its meaning" if stale and not stale & here else ""
 
 
-def _ends(served: Asked, opened: Sequence[Open]) -> dict[int, int]:
+def _ends(served: ServedWindow, opened: Sequence[Open]) -> dict[int, int]:
     """The last place that is still open of each band in the window."""
     place_of, ends = {row.task: row.place for row in served.rows}, dict[int, int]()
     for item in opened:
@@ -216,29 +224,29 @@ def _end(ends: Mapping[int, int], band: int) -> int:
     return max((place for other, place in ends.items() if other <= band), default=0)
 
 
-def _before(served: Asked, opened: Sequence[Open], band: int, *, at_least: int) -> int:
+def _before(served: ServedWindow, opened: Sequence[Open], band: int, *, at_least: int) -> int:
     """The place just before everything of a later band that is still open."""
     place_of = {row.task: row.place for row in served.rows}
     later = [place_of[item.task] for item in opened if item.band > band and item.task in place_of]
     return max(at_least, min(later, default=1) - 1)
 
 
-def _front(scene: Scene) -> int:
+def _front(snapshot: ProjectSnapshot) -> int:
     """Where a window begins: rules leave room before it for what is more urgent and comes later."""
-    return _ROOM if scene.policy.routing else 0
+    return _ROOM if snapshot.policy.routing else 0
 
 
-def _last_place(served: Asked) -> int:
+def _last_place(served: ServedWindow) -> int:
     return max(row.place for row in served.rows)
 
 
-def _is_another(scene: Scene, row: WindowRow) -> bool:
+def _is_another(snapshot: ProjectSnapshot, row: WindowRow) -> bool:
     """Whether the task that a row was planned for is gone, and its number passed to another one."""
-    task = scene.tasks.get(row.task)
+    task = snapshot.tasks.get(row.task)
     return task is not None and row.task_created_at not in ("", task.created_at)
 
 
-def _row(scene: Scene, place: Place, version: str, at: int, now_s: float) -> WindowRow:
+def _row(snapshot: ProjectSnapshot, place: Place, version: str, at: int, now_s: float) -> WindowRow:
     return WindowRow(
         task=place.task,
         version=version,
@@ -248,5 +256,5 @@ def _row(scene: Scene, place: Place, version: str, at: int, now_s: float) -> Win
         blind=place.blind,
         prediction=None,
         written_s=now_s,
-        task_created_at=scene.tasks[place.task].created_at,
+        task_created_at=snapshot.tasks[place.task].created_at,
     )

@@ -10,7 +10,7 @@ from typing import Any
 from feedback.agreement import Coefficient, cohen, measure, percent
 from feedback.agreement.verdict import read
 from feedback.project.guidelines import guideline_of, guidelines
-from feedback.project.snapshot import Scene
+from feedback.project.snapshot import ProjectSnapshot
 from feedback.reports.annotator_counts import answer_text
 from feedback.store import Store, Vote
 from feedback.votes import Named, Votes, name_columns
@@ -19,7 +19,7 @@ from ml_backend.errors import UnknownName
 _LOG = logging.getLogger(__name__)
 
 
-def report_agreement(store: Store, scene: Scene, *, now_s: float) -> dict[str, Any] | None:
+def report_agreement(store: Store, snapshot: ProjectSnapshot, *, now_s: float) -> dict[str, Any] | None:
     """Percent agreement and Cohen's kappa with intervals on randomly drawn tasks; None without two votes on any.
 
     `reading` says in sentences what the policy's own measure means (`overlap.measure`), `confused` the two answers that
@@ -27,13 +27,13 @@ def report_agreement(store: Store, scene: Scene, *, now_s: float) -> dict[str, A
     out: they would slander the people (DESIGN 13). Two answers agree where they are equal; `hitl agree` measures
     regions and numbers by distance.
     """
-    named = drawn_votes(scene.votes, scene)
+    named = drawn_votes(snapshot.votes, snapshot)
     votes = named.votes
     agreed = percent(votes) if len(votes) else None
     if agreed is None or not agreed.items:
         return None
     kappa = cohen(votes)
-    judging = kappa if scene.policy.overlap.measure == "cohen" else _judging(votes, scene.policy.overlap.measure)
+    judging = kappa if snapshot.policy.overlap.measure == "cohen" else _judging(votes, snapshot.policy.overlap.measure)
     reading = read(votes, [answer_text(str(label)) for label in named.labels], figure=judging)
     confused = reading.confused
     body = {
@@ -44,11 +44,11 @@ def report_agreement(store: Store, scene: Scene, *, now_s: float) -> dict[str, A
         "confused": confused and {"answers": list(confused[:2]), "share": round(confused[2], 4)},
         "open": [named.tasks[code] for code in reading.open_first],
     }
-    if change := around_change(store, scene):
+    if change := around_change(store, snapshot):
         body["guideline"] = change
-    last = store.latest(scene.project.id, "agreement")
+    last = store.latest(snapshot.project.id, "agreement")
     if last is None or {name: last.body.get(name) for name in body} != body:
-        store.record(scene.project.id, "agreement", body | {"at_s": now_s})
+        store.record(snapshot.project.id, "agreement", body | {"at_s": now_s})
     return body
 
 
@@ -61,27 +61,29 @@ def _judging(votes: Votes, name: str) -> Coefficient | None:
         return None
 
 
-def around_change(store: Store, scene: Scene) -> dict[str, Any] | None:
+def around_change(store: Store, snapshot: ProjectSnapshot) -> dict[str, Any] | None:
     """Agreement before and after the last change of guideline (label config or instruction); None without one.
 
     Each side has the answers that were given under its guideline alone: a pair across the change says nothing.
     """
-    told = guidelines(store, scene.project.id)
+    told = guidelines(store, snapshot.project.id)
     if len(told) < 2:
         return None
     at_s = told[-1].at_s
-    under = [guideline_of(told, vote.at_s) for vote in scene.votes]
+    under = [guideline_of(told, vote.at_s) for vote in snapshot.votes]
     sides = {
-        name: drawn_votes([v for v, known in zip(scene.votes, under, strict=True) if known == one.hash], scene).votes
+        name: drawn_votes(
+            [v for v, known in zip(snapshot.votes, under, strict=True) if known == one.hash], snapshot
+        ).votes
         for name, one in (("before", told[-2]), ("after", told[-1]))
     }
     figures = {name: plain(cohen(votes)) if len(votes) else None for name, votes in sides.items()}
     return {"hash": told[-1].hash, "changed_s": at_s, **figures}
 
 
-def drawn_votes(votes: Sequence[Vote], scene: Scene) -> Named:
+def drawn_votes(votes: Sequence[Vote], snapshot: ProjectSnapshot) -> Named:
     """The votes on tasks that were drawn at random for several people."""
-    drawn = [vote for vote in votes if vote.task in scene.doubled]
+    drawn = [vote for vote in votes if vote.task in snapshot.doubled]
     return name_columns(
         [vote.task for vote in drawn], [vote.person for vote in drawn], [vote.answer.key for vote in drawn]
     )

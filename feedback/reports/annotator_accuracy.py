@@ -14,7 +14,7 @@ from feedback.annotators.gold import GoldTask
 from feedback.annotators.reliability import Reliability, against_gold, against_others, hits_by_others
 from feedback.consensus import hierarchical
 from feedback.errors import VotesError
-from feedback.project.snapshot import Scene
+from feedback.project.snapshot import ProjectSnapshot
 from feedback.reports.annotator_counts import answer_text
 from feedback.stats import Interval
 from feedback.stats.intervals import wilson
@@ -47,18 +47,18 @@ class Onboarding:
     right: Interval  # of those with a known answer
 
 
-def accuracies(scene: Scene, book: Mapping[int, GoldTask]) -> Accuracies:
+def accuracies(snapshot: ProjectSnapshot, book: Mapping[int, GoldTask]) -> Accuracies:
     """Judge people on tasks that were drawn for several of them, and on those of the gold book; on no others.
 
     Whoever answered five gold tasks is judged by gold alone: the others may all be wrong.
     """
     asked = {task for task, one in book.items() if one.answer is None}
-    places = [at for at, vote in enumerate(scene.votes) if vote.task in scene.doubled or vote.task in asked]
-    right, worth = np.full(len(scene.votes), math.nan), np.zeros(len(scene.votes))
+    places = [at for at, vote in enumerate(snapshot.votes) if vote.task in snapshot.doubled or vote.task in asked]
+    right, worth = np.full(len(snapshot.votes), math.nan), np.zeros(len(snapshot.votes))
     records: dict[int, Reliability] = {}
     words: tuple[str, ...] = ()
-    shared = [scene.votes[at] for at in places]
-    labels = _are_labels(scene.votes)
+    shared = [snapshot.votes[at] for at in places]
+    labels = _are_labels(snapshot.votes)
     if shared and labels:
         named = _named(shared)
         words = tuple(answer_text(label.key) for label in named.labels)  # type: ignore[attr-defined]
@@ -69,30 +69,30 @@ def accuracies(scene: Scene, book: Mapping[int, GoldTask]) -> Accuracies:
             records = {named.people[one.person]: one for one in found if one.compared}  # type: ignore[misc]
         except VotesError:  # too many people × labels
             pass
-    by_gold, gold_words = _by_gold(scene, book, named=labels)
+    by_gold, gold_words = _by_gold(snapshot, book, named=labels)
     if by_gold:
         truth = {task: one for task, one in book.items() if one.answer is not None}
-        for at, vote in enumerate(scene.votes):
+        for at, vote in enumerate(snapshot.votes):
             if vote.person in by_gold:
                 known = truth.get(vote.task)
-                right[at] = math.nan if known is None else is_right(vote.answer, known, usual=_usual(scene))
+                right[at] = math.nan if known is None else is_right(vote.answer, known, usual=_usual(snapshot))
                 worth[at] = float(known is not None)
         records = {**records, **{person: _in_words(one, gold_words, words) for person, one in by_gold.items()}}
         words = (*words, *(word for word in gold_words if word not in words))
     return Accuracies(records, words, right, worth, {} if labels else _distances(shared))
 
 
-def onboarding(scene: Scene, book: Mapping[int, GoldTask]) -> dict[int, Onboarding]:
+def onboarding(snapshot: ProjectSnapshot, book: Mapping[int, GoldTask]) -> dict[int, Onboarding]:
     """How far each person is through the onboarding tasks, and how often they were right there."""
-    first = set(scene.onboarding)
-    said: dict[int, list[Vote]] = {vote.person: [] for vote in scene.votes}
-    for vote in scene.votes:
+    first = set(snapshot.onboarding)
+    said: dict[int, list[Vote]] = {vote.person: [] for vote in snapshot.votes}
+    for vote in snapshot.votes:
         if vote.task in first:
             said[vote.person].append(vote)
     found = {}
     for person, votes in said.items():
         judged = [
-            is_right(vote.answer, book[vote.task], usual=_usual(scene))
+            is_right(vote.answer, book[vote.task], usual=_usual(snapshot))
             for vote in votes
             if vote.task in book and book[vote.task].answer is not None
         ]
@@ -101,13 +101,13 @@ def onboarding(scene: Scene, book: Mapping[int, GoldTask]) -> dict[int, Onboardi
 
 
 def _by_gold(
-    scene: Scene, book: Mapping[int, GoldTask], *, named: bool
+    snapshot: ProjectSnapshot, book: Mapping[int, GoldTask], *, named: bool
 ) -> tuple[dict[int, Reliability], tuple[str, ...]]:
     """Everybody who met enough gold; by label of the known answer where `named`, else only right or not."""
-    votes = [vote for vote in scene.votes if vote.task in book and book[vote.task].answer is not None]
+    votes = [vote for vote in snapshot.votes if vote.task in book and book[vote.task].answer is not None]
     if not votes:
         return {}, ()
-    rights = [is_right(vote.answer, book[vote.task], usual=_usual(scene)) for vote in votes]
+    rights = [is_right(vote.answer, book[vote.task], usual=_usual(snapshot)) for vote in votes]
     answers = [book[vote.task].answer for vote in votes]
     truth = [answer.key if named and answer else "" for answer in answers]
     labels = sorted(set(truth))
@@ -154,5 +154,5 @@ def _named(votes: Sequence[Vote]) -> Named:
     return name_columns([v.task for v in votes], [v.person for v in votes], [v.answer for v in votes])
 
 
-def _usual(scene: Scene) -> float:
-    return scene.policy.gold.tolerance
+def _usual(snapshot: ProjectSnapshot) -> float:
+    return snapshot.policy.gold.tolerance

@@ -13,7 +13,7 @@ from feedback.annotators.distance import Closeness
 from feedback.annotators.gold import gold_tasks
 from feedback.annotators.reliability import Reliability, advise_pause
 from feedback.annotators.speed import Pace, Trend, fatigue, learning_curve, pace, time_by_label
-from feedback.project.snapshot import Scene
+from feedback.project.snapshot import ProjectSnapshot
 from feedback.reports.annotator_accuracy import Onboarding, accuracies, onboarding
 from feedback.reports.annotator_counts import answer_text
 from feedback.stats import Interval
@@ -23,22 +23,22 @@ from feedback.votes import LABELS, Floats, Ints, name_columns
 _NEWS = 0.01  # share of new votes that is worth another look: a large project is not reckoned anew at each vote
 
 
-def report_people(store: Store, scene: Scene, *, now_s: float) -> None:
+def report_people(store: Store, snapshot: ProjectSnapshot, *, now_s: float) -> None:
     """Record everybody's figures when votes, gold or policy changed, under the kind "people"."""
-    last = store.latest(scene.project.id, "people")
-    of = {"votes": len(scene.votes), "gold": len(scene.gold), "policy": scene.policy.hash}
+    last = store.latest(snapshot.project.id, "people")
+    of = {"votes": len(snapshot.votes), "gold": len(snapshot.gold), "policy": snapshot.policy.hash}
     if last is not None:
-        grown = abs(len(scene.votes) - last.body["votes"])
+        grown = abs(len(snapshot.votes) - last.body["votes"])
         same = {name: last.body[name] for name in ("gold", "policy")} == {"gold": of["gold"], "policy": of["policy"]}
         if same and grown <= _NEWS * last.body["votes"]:
             return
-    if not scene.votes:
+    if not snapshot.votes:
         return
-    body = of | {"people": people_figures(store, scene)}
-    store.record(scene.project.id, "people", body | {"at_s": now_s})
+    body = of | {"people": people_figures(store, snapshot)}
+    store.record(snapshot.project.id, "people", body | {"at_s": now_s})
 
 
-def people_figures(store: Store, scene: Scene) -> list[dict[str, Any]]:
+def people_figures(store: Store, snapshot: ProjectSnapshot) -> list[dict[str, Any]]:
     """Everybody as plain JSON, those first who most surely need help; an accuracy of None is not known.
 
     Accuracy is against gold where a person answered enough of it, else against what the others say together on tasks
@@ -48,16 +48,16 @@ def people_figures(store: Store, scene: Scene) -> list[dict[str, Any]]:
     `pull` is how much more often somebody agrees with the model when they see its answer. What is shown was chosen for
     being uncertain, what is blind was drawn: a pull that is found in spite of this is real, none found proves nothing.
     """
-    if not scene.votes:
+    if not snapshot.votes:
         return []
-    book = gold_tasks(store, scene.project.id)
-    known, begun = accuracies(scene, book), onboarding(scene, book)
-    columns = _columns(scene.votes)
+    book = gold_tasks(store, snapshot.project.id)
+    known, begun = accuracies(snapshot, book), onboarding(snapshot, book)
+    columns = _columns(snapshot.votes)
     paces = {one.person: one for one in pace(*columns)}
     by_hour = {one.person: one for one in fatigue(*columns[:2], known.right, worth=known.worth)}
     practice = {one.person: one for one in learning_curve(*columns[:2], known.right, worth=known.worth)}
-    shares = _time_shares(scene.votes)
-    pulls = _pulls(store.overrides(scene.project.id, changed=None))
+    shares = _time_shares(snapshot.votes)
+    pulls = _pulls(store.overrides(snapshot.project.id, changed=None))
     rows = []
     for person in sorted(paces):
         record = known.records.get(person)
@@ -70,7 +70,7 @@ def people_figures(store: Store, scene: Scene) -> list[dict[str, Any]]:
             | {"by_hour": _trend(by_hour[person], record), "by_practice": _trend(practice[person], record)}
             | {"pull": _pull(pulls.get(person))}
             | {"onboarding": _begun(begun[person])}
-            | {"advice": advise_pause(record, below=scene.policy.gold.pause_below) if record else ""}
+            | {"advice": advise_pause(record, below=snapshot.policy.gold.pause_below) if record else ""}
         )
     rows.sort(key=_need)
     return rows

@@ -10,7 +10,7 @@ from feedback.reports.review_report import CaseReport
 from feedback.review.case_context import clock_time, words
 from feedback.review.honeypots import ROUND as HONEYPOT
 from feedback.review.state_machine import MEANING
-from feedback.store import LookRow, StepRow
+from feedback.store import CaseEvent, ReviewRow
 
 _SAYS: Mapping[str, str] = {
     "automate": "the model decides",
@@ -67,7 +67,7 @@ def in_words(report: CaseReport, reasons: Mapping[str, str]) -> list[str]:
     return [head, *lines, *asked, f"Now {case.state}{answer} ({now})"]
 
 
-def _step(step: StepRow, name: Callable[[int], str]) -> str:
+def _step(step: CaseEvent, name: Callable[[int], str]) -> str:
     who = "somebody" if step.person is None else name(step.person)
     where = {"task": step.body.get("task"), "room": step.body.get("room")}
     says = _SAYS[step.event].format(tier=step.tier, who=who, **where)
@@ -75,7 +75,7 @@ def _step(step: StepRow, name: Callable[[int], str]) -> str:
     return f"{says}{by}{f': {closed(step.note)}' if step.note else ''}"
 
 
-def _look(look: LookRow, reasons: Mapping[str, str], name: Callable[[int], str]) -> str:
+def _look(look: ReviewRow, reasons: Mapping[str, str], name: Callable[[int], str]) -> str:
     who = "somebody" if look.person is None else name(look.person)
     parts = [look.verdict or "no verdict", reasons.get(look.reason, look.reason), look.comment]
     if look.answer is not None:

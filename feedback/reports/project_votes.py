@@ -8,7 +8,7 @@ from typing import Any
 
 from feedback.annotators.cell_parsing import read_cell
 from feedback.errors import VotesError
-from feedback.project.snapshot import Scene
+from feedback.project.snapshot import ProjectSnapshot
 from feedback.reports.agreement_breakdowns import groups_of, months_of
 from feedback.reports.distance_analysis import analyse_answers, analyse_numbers
 from feedback.reports.vote_analysis import Analysis, analyse
@@ -20,7 +20,7 @@ from ml_backend.records import Answer
 
 
 def analyse_scene(
-    scene: Scene, *, gold: Mapping[str, str] | None = None, calibrate_gold: int = 0, segment: str = ""
+    snapshot: ProjectSnapshot, *, gold: Mapping[str, str] | None = None, calibrate_gold: int = 0, segment: str = ""
 ) -> Analysis:
     """Analyse people's latest answers; `gold` holds known answers by task id, as cells of a file; else the gold book.
     `segment` names a field of the tasks by which agreement is told as well, as it is by month.
@@ -28,21 +28,21 @@ def analyse_scene(
     Agreement and its verdict rest on the tasks that were drawn for several votes. Tasks that were chosen because they
     are hard would slander the people: without drawn ones the figures are shown, and the verdict says what they are.
     """
-    if not scene.votes:
-        raise VotesError(f"project {scene.project.id} has no votes on {scene.control.name!r} yet.")
-    kind = scene.votes[0].answer.kind
+    if not snapshot.votes:
+        raise VotesError(f"project {snapshot.project.id} has no votes on {snapshot.control.name!r} yet.")
+    kind = snapshot.votes[0].answer.kind
     told = {task: read_cell(cell, kind, where=f"gold of {task}") for task, cell in (gold or {}).items()}
-    answered = {vote.task for vote in scene.votes}
-    book = {str(task): answer for task, answer in scene.book.items() if task in answered and answer.kind == kind}
-    found = _analyse(scene.votes, told or book or None, calibrate_gold, drawn=False)
-    doubled = [vote for vote in scene.votes if vote.task in scene.doubled]
+    answered = {vote.task for vote in snapshot.votes}
+    book = {str(task): answer for task, answer in snapshot.book.items() if task in answered and answer.kind == kind}
+    found = _analyse(snapshot.votes, told or book or None, calibrate_gold, drawn=False)
+    doubled = [vote for vote in snapshot.votes if vote.task in snapshot.doubled]
     on_drawn = _analyse(doubled, None, 0, drawn=True) if doubled else None
     if on_drawn is None or not any(figure.items for figure in on_drawn.agreement.values()):
         shown = f"{found.agreement['alpha']}, chosen because they are hard: shown, not judged."
         return replace(
             found, verdict=shown, notes=(*found.notes, "no task that was drawn for agreement has two votes yet")
         )
-    group = {task: str(scene.tasks[task].data.get(segment, "")) for task in scene.tasks} if segment else {}
+    group = {task: str(snapshot.tasks[task].data.get(segment, "")) for task in snapshot.tasks} if segment else {}
     on_drawn = replace(
         on_drawn, by_month=groups_of(doubled, months_of(doubled)), by_segment=groups_of(doubled, group) if group else {}
     )
@@ -59,14 +59,14 @@ def analyse_scene(
     )
 
 
-def suggestions(store: Store, scene: Scene) -> tuple[dict[str, Any], ...]:
+def suggestions(store: Store, snapshot: ProjectSnapshot) -> tuple[dict[str, Any], ...]:
     """Answers that people and the model of the last training, which never learned them, doubt together.
 
     Those that were changed since are left out; each is for a person to look at, and changes nothing by itself.
     """
-    last = store.latest(scene.project.id, "training")
+    last = store.latest(snapshot.project.id, "training")
     said: dict[int, set[str | None]] = {}
-    for vote in scene.votes:
+    for vote in snapshot.votes:
         said.setdefault(vote.task, set()).add(single_label(vote.answer))
     doubts = last.body.get("doubts", ()) if last else ()
     return tuple(dict(doubt) for doubt in doubts if doubt["said"] in said.get(doubt["task"], ()))

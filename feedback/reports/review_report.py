@@ -15,7 +15,7 @@ from feedback.review.case_context import clock_time, words
 from feedback.review.first_tier_cases import everyday
 from feedback.review.metrics import Figures, figures
 from feedback.review.reviewer_accuracy import Errors, Reviewer, as_looks, model_errors, reviewers
-from feedback.store import CaseRow, LookRow, StepRow, Store
+from feedback.store import CaseEvent, CaseRow, ReviewRow, Store
 from feedback.training.explanations import spoken
 from ml_backend.records import Answer
 
@@ -30,8 +30,8 @@ class CaseReport:
     """One case with everything that ever happened to it."""
 
     case: CaseRow
-    trail: Sequence[StepRow]
-    looks: Sequence[LookRow]
+    trail: Sequence[CaseEvent]
+    looks: Sequence[ReviewRow]
     proofs: Sequence[Proof]
 
     @property

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from feedback.review.case_context import clock_time, words
 from feedback.review.cases import ON_REQUEST
 from feedback.review.state_machine import LIVE
-from feedback.store import CaseRow, Record, StepRow, Store
+from feedback.store import CaseEvent, CaseRow, Record, Store
 from ml_backend.records import Answer
 
 
@@ -35,7 +35,7 @@ def proofs(store: Store, project: str, *, task: int | None = None) -> list[Proof
     return found
 
 
-def _proof(record: Record, case: CaseRow, trail: Sequence[StepRow]) -> Proof:
+def _proof(record: Record, case: CaseRow, trail: Sequence[CaseEvent]) -> Proof:
     body = record.body
     decided = _decision(trail, int(body["round"]))
     due_s = body["due_s"]
@@ -62,7 +62,7 @@ def _proof(record: Record, case: CaseRow, trail: Sequence[StepRow]) -> Proof:
     return Proof(record.key, float(body["asked_s"]), case.id, decided is not None, in_time, " ".join(lines))
 
 
-def _waited_s(trail: Sequence[StepRow], from_s: float, to_s: float) -> float:
+def _waited_s(trail: Sequence[CaseEvent], from_s: float, to_s: float) -> float:
     """Seconds for which the case waited for whoever was asked: a promise stands still meanwhile."""
     waited_s, since_s = 0.0, None
     for step in trail:
@@ -74,7 +74,7 @@ def _waited_s(trail: Sequence[StepRow], from_s: float, to_s: float) -> float:
     return waited_s
 
 
-def _decision(trail: Sequence[StepRow], round_: int) -> StepRow | None:
+def _decision(trail: Sequence[CaseEvent], round_: int) -> CaseEvent | None:
     """The first step with which a person decided the round that the request began, or a later one."""
     count = 1
     for step in trail:
@@ -84,7 +84,7 @@ def _decision(trail: Sequence[StepRow], round_: int) -> StepRow | None:
     return None
 
 
-def _seeing(trail: Sequence[StepRow], decided: StepRow, *, model: bool) -> str:
+def _seeing(trail: Sequence[CaseEvent], decided: CaseEvent, *, model: bool) -> str:
     """What whoever decided had before them, in words."""
     if decided.event == "settle":
         return "in the source project itself"

@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from feedback.project.snapshot import Scene
+from feedback.project.snapshot import ProjectSnapshot
 from feedback.review.cases import is_blind
-from feedback.store import CaseRow, LookRow, StepRow, Vote
+from feedback.store import CaseEvent, CaseRow, ReviewRow, Vote
 from feedback.training.explanations import spoken
 from ml_backend.records import Answer
 
 
-def facts(case: CaseRow, scene: Scene, *, settles: bool = False) -> dict[str, str]:
+def facts(case: CaseRow, snapshot: ProjectSnapshot, *, settles: bool = False) -> dict[str, str]:
     """Why a case is here and what is known of it, as a small table; a blind case gives nothing away.
 
     `settles` is for whoever is to settle what two readers differ on.
     """
-    tier = scene.policy.tiers[case.tier]
+    tier = snapshot.policy.tiers[case.tier]
     shown: dict[str, str] = {"Case": f"{case.id}, round {case.round}", "Tier": tier.title or case.tier}
-    if is_blind(case, scene.policy):
+    if is_blind(case, snapshot.policy):
         shown["Please"] = "settle what two readers differ on" if settles else "answer as if nobody had answered before"
     else:
         shown["Why here"] = case.why
@@ -31,7 +31,7 @@ def facts(case: CaseRow, scene: Scene, *, settles: bool = False) -> dict[str, st
         if case.opinion:
             shown |= _opinion(case)
     if case.due_s is not None:
-        shown["Wanted by"] = clock_time(case.due_s, _zone(case, scene))
+        shown["Wanted by"] = clock_time(case.due_s, _zone(case, snapshot))
     if case.skills:
         shown["Needs"] = ", ".join(case.skills)
     return shown
@@ -49,10 +49,10 @@ def _opinion(case: CaseRow) -> dict[str, str]:
 
 def history(
     case: CaseRow,
-    scene: Scene,
+    snapshot: ProjectSnapshot,
     votes: Sequence[Vote],
-    looks: Sequence[LookRow],
-    steps: Sequence[StepRow],
+    looks: Sequence[ReviewRow],
+    steps: Sequence[CaseEvent],
     *,
     settles: bool = False,
 ) -> list[tuple[str, str]]:
@@ -61,13 +61,13 @@ def history(
     Guidelines that somebody gave are told to everybody. Whoever `settles` what two readers differ on is told what both
     said, on a blind case that alone.
     """
-    zone = _zone(case, scene)
+    zone = _zone(case, snapshot)
     told = [
         (step.at_s, f"guideline, {clock_time(step.at_s, zone)}", step.note)
         for step in steps
         if step.event == "answered" and step.note
     ]
-    blind = is_blind(case, scene.policy)
+    blind = is_blind(case, snapshot.policy)
     if blind:
         votes, looks = (
             (),
@@ -76,13 +76,13 @@ def history(
     if looks or votes:
         people = list(dict.fromkeys([*(vote.person for vote in votes), *(look.person for look in looks)]))
         number = {person: place for place, person in enumerate(people, start=1)}
-        first = scene.policy.first_tier
+        first = snapshot.policy.first_tier
         for vote in votes:
             who = f"{first}, person {number[vote.person]}, {clock_time(vote.at_s, zone)}"
             told.append((vote.at_s, who, words(vote.answer)))
         for look in looks:
             who = f"{look.tier}, person {number[look.person]}, {clock_time(look.at_s, zone)}"
-            told.append((look.at_s, who, _said(look, scene)))
+            told.append((look.at_s, who, _said(look, snapshot)))
     return [(who, what) for _at_s, who, what in sorted(told)]
 
 
@@ -114,11 +114,11 @@ def clock_time(moment_s: float, zone: str = "UTC") -> str:
     return at.strftime("%Y-%m-%d %H:%M %Z")
 
 
-def _said(look: LookRow, scene: Scene) -> str:
+def _said(look: ReviewRow, snapshot: ProjectSnapshot) -> str:
     parts = [look.verdict if look.answer is None else f"{look.verdict}: {words(look.answer)}"]
     if look.reason:
-        parts.append(scene.policy.reasons.get(look.reason, look.reason))
-    for name, question in scene.policy.feedback.items():
+        parts.append(snapshot.policy.reasons.get(look.reason, look.reason))
+    for name, question in snapshot.policy.feedback.items():
         if (value := look.feedback.get(name)) is not None:
             given = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
             parts.append(f"{question.title or name}: {given}")
@@ -129,6 +129,6 @@ def _said(look: LookRow, scene: Scene) -> str:
     return "; ".join(parts)
 
 
-def _zone(case: CaseRow, scene: Scene) -> str:
-    name = scene.policy.tiers[case.tier].calendar
-    return scene.policy.calendars[name].timezone if name else "UTC"
+def _zone(case: CaseRow, snapshot: ProjectSnapshot) -> str:
+    name = snapshot.policy.tiers[case.tier].calendar
+    return snapshot.policy.calendars[name].timezone if name else "UTC"

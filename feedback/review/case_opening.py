@@ -18,25 +18,27 @@ _OURS = ("", DISAGREEMENT, SKIPPED, ESCALATED, SECOND_LOOK, ON_REQUEST)  # why a
 
 def open_cases(round_: Round) -> None:
     """Open whatever the rules, the votes, the draws and the askers want; close what was deleted."""
-    store, scene = round_.store, round_.scene
+    store, snapshot = round_.store, round_.snapshot
     known = store.case_tasks(round_.project)
-    gone = [task for task, state in known.items() if task not in scene.tasks and state != "withdrawn"]
+    gone = [task for task, state in known.items() if task not in snapshot.tasks and state != "withdrawn"]
     for case in store.cases(round_.project, tasks=gone) if gone else []:
         round_.move(case, "withdraw", note="the task was deleted")
     _recall(round_)
     skips = [skip for skipped in round_.skips.values() for skip in skipped]
-    wanted = needs(scene, round_.settlement, skips, known, model=round_.model, says=round_.says)
+    wanted = needs(snapshot, round_.consensus_labels, skips, known, model=round_.model, says=round_.says)
     round_.worked.opened += len(round_.book.open(wanted))
     _reported(round_)
     _on_request(round_)
-    if scene.policy.second_look.share:
+    if snapshot.policy.second_look.share:
         resolved = {case.task: case for case in store.cases(round_.project, states=("resolved",))}
-        _open_or_reopen(round_, second_looks(scene, round_.settlement, resolved, store.case_tasks(round_.project)))
+        _open_or_reopen(
+            round_, second_looks(snapshot, round_.consensus_labels, resolved, store.case_tasks(round_.project))
+        )
 
 
 def _recall(round_: Round) -> None:
     """Send cases that nobody has begun where the routing, or a policy without their tier, wants them now."""
-    routes, policy = round_.scene.routes, round_.scene.policy
+    routes, policy = round_.snapshot.routes, round_.snapshot.policy
     for case in round_.live(first=False):
         wanted = routes.tiers.get(case.task, round_.first)
         untouched = case.state == "queued" and case.started_s is None and case.rule not in _OURS
@@ -51,13 +53,13 @@ def _recall(round_: Round) -> None:
 
 def _reported(round_: Round) -> None:
     """Open again what was decided, where a rule about signals sends it to a later tier."""
-    scene, rules = round_.scene, told_of(round_.scene.policy)
-    tasks = [task for task in scene.routes.tiers if scene.routes.standing[task].rule in rules]
+    snapshot, rules = round_.snapshot, told_of(round_.snapshot.policy)
+    tasks = [task for task in snapshot.routes.tiers if snapshot.routes.standing[task].rule in rules]
     if not tasks:
         return
     told_s = round_.store.received(round_.project, frozenset[str]().union(*rules.values()))
     cases = {case.task: case for case in round_.store.cases(round_.project, tasks=tasks)}
-    wanted = reported(scene, round_.settlement, cases, told_s, model=round_.model, says=round_.says)
+    wanted = reported(snapshot, round_.consensus_labels, cases, told_s, model=round_.model, says=round_.says)
     _open_or_reopen(round_, wanted)
 
 
@@ -70,8 +72,8 @@ def requests(store: Store, project: str, policy: Policy) -> list[Signal]:
 
 def _on_request(round_: Round) -> None:
     """Whoever asked for a person gets one, once for each request; the record of it is the proof."""
-    signals = requests(round_.store, round_.project, round_.scene.policy)
-    for signal, need in requested(round_.scene, signals, model=round_.model, says=round_.says):
+    signals = requests(round_.store, round_.project, round_.snapshot.policy)
+    for signal, need in requested(round_.snapshot, signals, model=round_.model, says=round_.says):
         if (case := _owed(round_, need)) is not None:
             round_.store.record(round_.project, ON_REQUEST, _proof(signal, need, case, round_.book), key=signal.key)
 
@@ -84,13 +86,13 @@ def _owed(round_: Round, need: Need) -> CaseRow | None:
     (case,) = round_.store.cases(round_.project, tasks=[need.task])
     if case.state not in LIVE:
         return None if case.state == "withdrawn" else round_.reopen(case, need)
-    tiers = list(round_.scene.policy.tiers)
+    tiers = list(round_.snapshot.policy.tiers)
     below = case.tier in tiers and tiers.index(case.tier) < tiers.index(need.tier)
     changes: dict[str, Any] = {"rule": ON_REQUEST, "priority": min(case.priority, urgency(need.priority))}
     changes |= {"note": need.why, "within_s": need.within_s}
     if below:
         return round_.move(case, "recall", tier=need.tier, why=need.why, **changes)
-    if is_blind(case, round_.scene.policy):
+    if is_blind(case, round_.snapshot.policy):
         changes |= {"why": need.why, "review_project": "", "review_task": None}  # a new copy, which shows everything
     return round_.move(case, "promise", **changes)
 

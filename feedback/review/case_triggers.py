@@ -9,12 +9,12 @@ from feedback.policy import Policy
 from feedback.policy.conditions import fields_of
 from feedback.policy.sections import seconds
 from feedback.policy.tiers import Tier
-from feedback.project.snapshot import Scene
+from feedback.project.snapshot import ProjectSnapshot
 from feedback.review.cases import ON_REQUEST, SECOND_LOOK, Need
 from feedback.review.overrides import segment_of
 from feedback.stats.hash_sampling import draws
 from feedback.store import CaseRow, Signal, Skip
-from feedback.training.label_decisions import Settlement
+from feedback.training.label_decisions import ConsensusLabels
 from ml_backend.records import Answer
 
 DISAGREEMENT, SKIPPED = "disagreement", "skipped"
@@ -22,8 +22,8 @@ Says = Callable[[int], tuple[Answer | None, float | None]]  # what the champion 
 
 
 def needs(
-    scene: Scene,
-    settlement: Settlement,
+    snapshot: ProjectSnapshot,
+    consensus_labels: ConsensusLabels,
     skips: Iterable[Skip],
     known: Mapping[int, str],
     *,
@@ -31,23 +31,25 @@ def needs(
     says: Says,
 ) -> list[Need]:
     """Name the tasks without a case that want one; `known` holds the state of each task that has one."""
-    policy = scene.policy
+    policy = snapshot.policy
     first, above = policy.first_tier, policy.tier_after(policy.first_tier)
-    settled = {one.task for one in settlement.settled}
+    settled = {one.task for one in consensus_labels.settled}
     skipped = {skip.task for skip in skips} if policy.tiers[first].skip_means == "escalate" else set()
     votes: dict[int, list[Answer]] = {}
-    for vote in scene.votes:
+    for vote in snapshot.votes:
         votes.setdefault(vote.task, []).append(vote.answer)
     found: list[Need] = []
-    for task in scene.tasks:
+    for task in snapshot.tasks:
         if task in known or task in settled:
             continue
-        if task in scene.routes.tiers:
-            found.append(_routed(scene, task, scene.routes.tiers[task], model, says))
-        elif above and (why := stuck(votes.get(task, ()), task in settlement.wanting, task in skipped)):
-            found.append(_need(scene, task, above, *why, model, says))
-        elif has_clock(policy.tiers[first]) and task not in scene.routes.held and not scene.tasks[task].is_labeled:
-            found.append(_need(scene, task, first, "its clock runs", "", model, says))
+        if task in snapshot.routes.tiers:
+            found.append(_routed(snapshot, task, snapshot.routes.tiers[task], model, says))
+        elif above and (why := stuck(votes.get(task, ()), task in consensus_labels.wanting, task in skipped)):
+            found.append(_need(snapshot, task, above, *why, model, says))
+        elif (
+            has_clock(policy.tiers[first]) and task not in snapshot.routes.held and not snapshot.tasks[task].is_labeled
+        ):
+            found.append(_need(snapshot, task, first, "its clock runs", "", model, says))
     return found
 
 
@@ -61,13 +63,15 @@ def stuck(votes: Iterable[Answer], wanting: bool, skipped: bool) -> tuple[str, s
     return None
 
 
-def requested(scene: Scene, signals: Iterable[Signal], *, model: str, says: Says) -> list[tuple[Signal, Need]]:
+def requested(
+    snapshot: ProjectSnapshot, signals: Iterable[Signal], *, model: str, says: Says
+) -> list[tuple[Signal, Need]]:
     """What those who ask for a person are owed: a case at the tier that the policy promises, by when it promises it."""
-    tier, within_s = owed_by(scene.policy), seconds(scene.policy.rights.within)
+    tier, within_s = owed_by(snapshot.policy), seconds(snapshot.policy.rights.within)
     found = []
     for signal in signals:
-        if signal.task is not None and signal.task in scene.tasks:
-            made = _need(scene, signal.task, tier, signal.note or "a person was asked for", ON_REQUEST, model, says)
+        if signal.task is not None and signal.task in snapshot.tasks:
+            made = _need(snapshot, signal.task, tier, signal.note or "a person was asked for", ON_REQUEST, model, says)
             found.append((signal, replace(made, within_s=within_s, priority="high")))
     return found
 
@@ -88,8 +92,8 @@ def told_of(policy: Policy) -> dict[str, frozenset[str]]:
 
 
 def reported(
-    scene: Scene,
-    settlement: Settlement,
+    snapshot: ProjectSnapshot,
+    consensus_labels: ConsensusLabels,
     cases: Mapping[int, CaseRow],
     told_s: Mapping[tuple[int, str], float],
     *,
@@ -100,34 +104,34 @@ def reported(
 
     `told_s` says when by task and signal, `cases` holds those of such tasks.
     """
-    rules, settled = told_of(scene.policy), {one.task for one in settlement.settled}
+    rules, settled = told_of(snapshot.policy), {one.task for one in consensus_labels.settled}
     found: list[Need] = []
-    for task, tier in scene.routes.tiers.items():
-        names = rules.get(scene.routes.standing[task].rule, frozenset())
+    for task, tier in snapshot.routes.tiers.items():
+        names = rules.get(snapshot.routes.standing[task].rule, frozenset())
         last_s = max((told_s[task, name] for name in names if (task, name) in told_s), default=None)
-        if last_s is None or task not in scene.tasks:
+        if last_s is None or task not in snapshot.tasks:
             continue
         case = cases.get(task)
         since_s = 0.0 if case is None else case.resolved_s if case.state == "resolved" else None
         if since_s is not None and last_s > since_s and (case is not None or task in settled):
-            found.append(_routed(scene, task, tier, model, says))
+            found.append(_routed(snapshot, task, tier, model, says))
     return found
 
 
 def second_looks(
-    scene: Scene, settlement: Settlement, cases: Mapping[int, CaseRow], known: Mapping[int, str]
+    snapshot: ProjectSnapshot, consensus_labels: ConsensusLabels, cases: Mapping[int, CaseRow], known: Mapping[int, str]
 ) -> list[Need]:
     """A random share of what people decided, to be decided again by somebody who sees nothing of the first time.
 
     Drawn by key on the task's content: nobody can tell beforehand, and a larger share keeps those of a smaller one.
     `cases` are the resolved ones by task; each is looked at again once.
     """
-    policy = scene.policy
+    policy = snapshot.policy
     above = policy.tier_after(policy.first_tier)
     if above is None or not policy.second_look.share:
         return []
-    decided = [one for one in settlement.settled if one.task in scene.units]
-    drawn = draws(scene.draws.secret, "second look", [scene.units[one.task] for one in decided])
+    decided = [one for one in consensus_labels.settled if one.task in snapshot.units]
+    drawn = draws(snapshot.draws.secret, "second look", [snapshot.units[one.task] for one in decided])
     found: list[Need] = []
     for one, share in zip(decided, drawn, strict=True):
         case = cases.get(one.task)
@@ -137,7 +141,7 @@ def second_looks(
             tier = policy.tier_after(case.tier) if case and case.tier in policy.tiers else above
             if tier is not None:
                 words = "drawn at random for a second look"
-                made = _need(scene, one.task, tier, words, SECOND_LOOK, "", lambda _task: (None, None))
+                made = _need(snapshot, one.task, tier, words, SECOND_LOOK, "", lambda _task: (None, None))
                 found.append(replace(made, proposal=one.answer, proposed_by="people", priority="low"))
     return found
 
@@ -147,18 +151,18 @@ def has_clock(tier: Tier) -> bool:
     return bool(tier.first_action_s or tier.resolve_s)
 
 
-def _routed(scene: Scene, task: int, tier: str, model: str, says: Says) -> Need:
-    standing = scene.routes.standing[task]
-    rule = next((one for one in scene.policy.routing if one.id == standing.rule), None)
+def _routed(snapshot: ProjectSnapshot, task: int, tier: str, model: str, says: Says) -> Need:
+    standing = snapshot.routes.standing[task]
+    rule = next((one for one in snapshot.policy.routing if one.id == standing.rule), None)
     why = (rule.reason if rule else "") or f"rule {standing.rule}"
-    made = _need(scene, task, tier, why, standing.rule, model, says)
+    made = _need(snapshot, task, tier, why, standing.rule, model, says)
     return replace(made, skills=rule.skills if rule else (), priority=standing.priority)
 
 
-def _need(scene: Scene, task: int, tier: str, why: str, rule: str, model: str, says: Says) -> Need:
+def _need(snapshot: ProjectSnapshot, task: int, tier: str, why: str, rule: str, model: str, says: Says) -> Need:
     answer, confidence = says(task)
-    standing = scene.routes.standing.get(task)
-    by_rule = next((one for one in scene.policy.routing if standing and one.id == standing.rule), None)
+    standing = snapshot.routes.standing.get(task)
+    by_rule = next((one for one in snapshot.policy.routing if standing and one.id == standing.rule), None)
     return Need(
         task,
         tier,
@@ -166,7 +170,7 @@ def _need(scene: Scene, task: int, tier: str, why: str, rule: str, model: str, s
         rule=rule,
         priority=standing.priority if standing else "normal",
         skills=by_rule.skills if by_rule else (),
-        segment=segment_of(scene, task),
+        segment=segment_of(snapshot, task),
         proposal=answer,
         proposed_by="model" if answer else "",
         confidence=confidence,

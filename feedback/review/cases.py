@@ -13,7 +13,7 @@ from feedback.policy.tiers import Calendar
 from feedback.review import sla
 from feedback.review.errors import CaseMoved, NoSuchMove
 from feedback.review.state_machine import Event, move
-from feedback.store import CaseRow, LookRow, StepRow, Store
+from feedback.store import CaseEvent, CaseRow, ReviewRow, Store
 from ml_backend.records import Answer
 
 SECOND_LOOK = "second look"  # the rule of cases that a draw opened: whoever looks sees nothing of what was said
@@ -69,7 +69,7 @@ class Book:
         tier: str = "",
         note: str = "",
         person: int | None = None,
-        looks: Sequence[LookRow] = (),
+        looks: Sequence[ReviewRow] = (),
         body: Mapping[str, Any] | None = None,
         within_s: float = 0.0,
         **changes: Any,
@@ -83,7 +83,7 @@ class Book:
         if row.tier != "same":
             where = tier or (self._above(case.tier) if row.tier == "above" else case.tier)
         after = replace(self._effects(case, event, where, within_s), state=row.after, tier=where, **changes)
-        step = StepRow(self.now_s, event, row.after, where, person, note, body or {})
+        step = CaseEvent(self.now_s, event, row.after, where, person, note, body or {})
         if not self._store.move_case(after, case.version, step, looks):
             raise CaseMoved(f"case {case.id} was moved by somebody else meanwhile.")
         return replace(after, version=case.version + 1)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from feedback.review.case_triggers import DISAGREEMENT, SKIPPED
 from feedback.review.first_tier import leading
-from feedback.store import CaseRow, Skip, StepRow, TaskRow, Vote
+from feedback.store import CaseEvent, CaseRow, Skip, TaskRow, Vote
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +15,12 @@ class Everyday:
     """Cases and trails of review and of the everyday; what is no case has the number of its task below 0."""
 
     cases: list[CaseRow]
-    trails: dict[int, list[StepRow]]
+    trails: dict[int, list[CaseEvent]]
 
 
 def everyday(
     cases: Sequence[CaseRow],
-    trails: Mapping[int, Sequence[StepRow]],
+    trails: Mapping[int, Sequence[CaseEvent]],
     votes: Iterable[Vote],
     skips: Iterable[Skip],
     tasks: Iterable[TaskRow],
@@ -75,8 +75,8 @@ def _case(task: TaskRow, votes: Sequence[Vote], queue: str, first_tier: str) -> 
     )
 
 
-def _stay(case: CaseRow, acted: Sequence[tuple[float, int | None]], tier: str, *, ends: bool) -> list[StepRow]:
+def _stay(case: CaseRow, acted: Sequence[tuple[float, int | None]], tier: str, *, ends: bool) -> list[CaseEvent]:
     """The steps of a stay in the first tier, which nobody wrote down."""
     (first_s, first), (last_s, last) = acted[0], acted[-1]
-    steps = [StepRow(case.opened_s, "open", "queued", tier), StepRow(first_s, "start", "started", tier, first)]
-    return [*steps, StepRow(last_s, "settle", "resolved", tier, last)] if ends else steps
+    steps = [CaseEvent(case.opened_s, "open", "queued", tier), CaseEvent(first_s, "start", "started", tier, first)]
+    return [*steps, CaseEvent(last_s, "settle", "resolved", tier, last)] if ends else steps

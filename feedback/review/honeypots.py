@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from feedback.labelling_platform.interface import Copy
+from feedback.labelling_platform.interface import ReviewTask
 from feedback.review import sla
 from feedback.review.case_context import facts, history
 from feedback.review.cases import SECOND_LOOK
 from feedback.review.review_task_content import read_said, task_data
 from feedback.review.round_state import Round
 from feedback.stats.hash_sampling import draw
-from feedback.store import CaseRow, LookRow, Record, Store
+from feedback.store import CaseRow, Record, ReviewRow, Store
 from feedback.store.log.projections import epoch_s
 
 ROUND = 0  # of a look at a honeypot: no round of any case
@@ -20,19 +20,19 @@ _KIND = "honeypot"
 _KNOWN = 1000  # honeypots that are remembered at once
 
 
-def choose(round_: Round, keys: Sequence[str]) -> list[tuple[CaseRow, Copy]]:
+def choose(round_: Round, keys: Sequence[str]) -> list[tuple[CaseRow, ReviewTask]]:
     """A known case for a share of new copies, drawn by their keys; nothing tells it from a second look.
 
     Known are cases that several people decided alike, or that went through more than one tier.
     """
-    share = round_.scene.policy.second_look.honeypots
-    secret = round_.scene.draws.secret
+    share = round_.snapshot.policy.second_look.honeypots
+    secret = round_.snapshot.draws.secret
     drawn = [key for key in keys if share and draw(secret, "honeypot", key) < share]
     if not drawn:
         return []
     known = [case for case in round_.store.cases(round_.project, states=("resolved",)) if case.answer is not None]
     looks = round_.store.looks_of([case.id for case in known])
-    sure = [case for case in known if case.task in round_.scene.tasks and _agreed(case, looks[case.id]) >= 2]
+    sure = [case for case in known if case.task in round_.snapshot.tasks and _agreed(case, looks[case.id]) >= 2]
     if not sure:
         return []
     chosen = [sure[int(draw(secret, "honeypot case", key) * len(sure))] for key in drawn]
@@ -57,7 +57,7 @@ def placed(store: Store, project: str) -> dict[str, dict[int, Record]]:
 
 def read(round_: Round, pots: Mapping[str, Mapping[int, Record]]) -> None:
     """Keep what reviewers said of honeypots; it counts for their accuracy and for nothing else."""
-    store, scene = round_.store, round_.scene
+    store, snapshot = round_.store, round_.snapshot
     closed = {
         (room, row.id): record
         for room, records in pots.items()
@@ -65,15 +65,15 @@ def read(round_: Round, pots: Mapping[str, Mapping[int, Record]]) -> None:
         if (record := records.get(row.id)) is not None and row.is_labeled
     }
     known = {(look.review_project, look.annotation) for look in store.looks(round_.project) if look.round == ROUND}
-    looks: list[LookRow] = []
+    looks: list[ReviewRow] = []
     for (room, task), record in closed.items():
         for one in store.annotations(room, task=task):
             if (room, one.id) in known or one.was_cancelled or one.imported:
                 continue
-            said = read_said(one, scene.control, scene.policy)
+            said = read_said(one, snapshot.control, snapshot.policy)
             body: Mapping[str, Any] = record.body
             looks.append(
-                LookRow(
+                ReviewRow(
                     review_project=room,
                     annotation=one.id,
                     case=int(body["case"]),
@@ -98,15 +98,15 @@ def read(round_: Round, pots: Mapping[str, Mapping[int, Record]]) -> None:
         store.save_looks(looks)
 
 
-def _agreed(case: CaseRow, looks: Sequence[LookRow]) -> int:
+def _agreed(case: CaseRow, looks: Sequence[ReviewRow]) -> int:
     """How many people gave the final answer."""
     return len({look.person for look in looks if look.counted and look.answer == case.answer})
 
 
-def _copy(round_: Round, case: CaseRow, key: str, number: int) -> Copy:
+def _copy(round_: Round, case: CaseRow, key: str, number: int) -> ReviewTask:
     """A known case as a second look at it would be handed out beside the copy of this key, under another number."""
     tier = key.split("-", 3)[3].rpartition("-")[0]
     fresh = CaseRow(round_.project, case.task, "queued", tier, id=number, rule=SECOND_LOOK, copies=1)
-    shown = sla.enter(fresh, round_.scene.policy.tiers[tier], round_.book.calendar(tier), round_.book.now_s)
-    about, before = facts(shown, round_.scene), history(shown, round_.scene, (), (), ())
-    return Copy(task_data(shown, round_.scene.tasks[case.task].data, about, before), (), 0.5, 1)
+    shown = sla.enter(fresh, round_.snapshot.policy.tiers[tier], round_.book.calendar(tier), round_.book.now_s)
+    about, before = facts(shown, round_.snapshot), history(shown, round_.snapshot, (), (), ())
+    return ReviewTask(task_data(shown, round_.snapshot.tasks[case.task].data, about, before), (), 0.5, 1)

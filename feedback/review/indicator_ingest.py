@@ -9,7 +9,7 @@ from typing import Any
 from feedback.policy import Policy
 from feedback.policy.reviewer_questions import Question
 from feedback.project.indicators import entity_of
-from feedback.project.snapshot import Scene
+from feedback.project.snapshot import ProjectSnapshot
 from feedback.review.review_task_content import answer_to
 from feedback.store import Fact, Store
 from feedback.store.log.events import canonical_json
@@ -19,23 +19,23 @@ from feedback.store.repositories.indicator_values import Told, Value
 _AT_ONCE = 5000  # events that are read at once: a large project's log is not held in memory
 
 
-def remember(store: Store, scene: Scene, *, refused: Collection[int] = ()) -> int:
+def remember(store: Store, snapshot: ProjectSnapshot, *, refused: Collection[int] = ()) -> int:
     """Keep what was said since the last time, and whether it counts; gives how many facts are new.
 
     `refused` are annotations of the source project that do not count. Safe to repeat: where the logs were read for
     other questions, or the store was rebuilt, they are read from the beginning, and the same facts come of it.
     """
-    policy, project = scene.policy, scene.project.id
+    policy, project = snapshot.policy, snapshot.project.id
     if not policy.features:
         return 0
     questions = _questions(policy)
     heads = store.fact_heads(project, questions=questions)
     new = 0
-    for origin in [project, *rooms_of(store, project)]:
+    for origin in [project, *list_review_project_ids(store, project)]:
         seq, told = heads.get(origin, 0), store.told_since(origin, heads.get(origin, 0), limit=_AT_ONCE)
         while told:
             seq = told[-1].seq
-            facts = _read(store, scene, origin, told)
+            facts = _read(store, snapshot, origin, told)
             store.add_facts(project, facts, {origin: seq}, questions=questions)
             new += len(facts)
             told = store.told_since(origin, seq, limit=_AT_ONCE) if len(told) == _AT_ONCE else []
@@ -43,23 +43,23 @@ def remember(store: Store, scene: Scene, *, refused: Collection[int] = ()) -> in
     return new
 
 
-def rooms_of(store: Store, project: str) -> list[str]:
+def list_review_project_ids(store: Store, project: str) -> list[str]:
     """Every review project that a project ever had."""
     rooms = {str(record.body["room"]) for record in store.records(project, "room", limit=1000)}
     return sorted(rooms - {""})
 
 
-def _read(store: Store, scene: Scene, origin: str, told: Sequence[Told]) -> list[Fact]:
-    project = scene.project.id
-    answers = {one.seq: _answers(one, scene.policy) for one in told}
+def _read(store: Store, snapshot: ProjectSnapshot, origin: str, told: Sequence[Told]) -> list[Fact]:
+    project = snapshot.project.id
+    answers = {one.seq: _answers(one, snapshot.policy) for one in told}
     known = store.facts_of(project, origin, {one.annotation for one in told})
     speaks = bool(known) or any(answers.values())
     copies = store.source_tasks(project) if speaks and origin != project else {}
-    return _facts(scene, origin, told, answers, known, copies) if speaks else []
+    return _facts(snapshot, origin, told, answers, known, copies) if speaks else []
 
 
 def _facts(
-    scene: Scene,
+    snapshot: ProjectSnapshot,
     origin: str,
     told: Sequence[Told],
     answers: Mapping[int, Mapping[str, Value]],
@@ -67,7 +67,7 @@ def _facts(
     copies: Mapping[tuple[str, int], int],
 ) -> list[Fact]:
     """What the events of one log say. Once an annotation has answered, all its later versions are kept, too."""
-    project, bots = scene.project.id, set(scene.project.bots)
+    project, bots = snapshot.project.id, set(snapshot.project.bots)
     last: dict[int, dict[str, Fact]] = {}  # annotation -> what it said last of each question
     for one in sorted(known, key=lambda one: one.seq):
         last.setdefault(one.annotation, {})[one.name] = one
@@ -83,11 +83,11 @@ def _facts(
         task = number if origin == project else copies.get((origin, int(number or 0)))
         said_s = epoch_s(event.version) if event.action == "saved" else event.received_s
         said_s = max(said_s, *(one.said_s for one in before.values())) if event.action != "saved" and before else said_s
-        for name, question in scene.policy.feedback.items():
+        for name, question in snapshot.policy.feedback.items():
             was = before.get(name)
             if not question.feature or (name not in said and was is None):
                 continue
-            entity = was.entity if was is not None else _entity(question, scene, task)
+            entity = was.entity if was is not None else _entity(question, snapshot, task)
             if not entity:
                 continue
             fact = Fact(
@@ -108,8 +108,8 @@ def _facts(
     return facts
 
 
-def _entity(question: Question, scene: Scene, task: int | None) -> str:
-    here = scene.tasks.get(task) if task is not None else None
+def _entity(question: Question, snapshot: ProjectSnapshot, task: int | None) -> str:
+    here = snapshot.tasks.get(task) if task is not None else None
     return entity_of(question.entity, here.data) if here is not None else ""
 
 

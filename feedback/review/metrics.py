@@ -11,7 +11,7 @@ from feedback.review.overrides import NOT_GIVEN
 from feedback.review.reviewer_accuracy import Errors, Reviewer, an_hour, lead, leads, model_errors, reviewers
 from feedback.stats import Interval
 from feedback.stats.intervals import wilson
-from feedback.store import CaseRow, LookRow, OverrideRow, StepRow
+from feedback.store import CaseEvent, CaseRow, OverrideRow, ReviewRow
 
 _HOUR_S = 3600.0
 _COMES = ("open", "reopen", "escalate", "recall")  # moves that bring a case to a tier
@@ -57,8 +57,8 @@ class _Stay:
 
 def figures(
     cases: Sequence[CaseRow],
-    trails: Mapping[int, Sequence[StepRow]],
-    looks: Sequence[LookRow],
+    trails: Mapping[int, Sequence[CaseEvent]],
+    looks: Sequence[ReviewRow],
     overrides: Sequence[OverrideRow],
     policy: Policy,
     *,
@@ -91,7 +91,7 @@ def _figures(
     tier: str,
     segment: str,
     stays: Sequence[_Stay],
-    looks: Sequence[LookRow],
+    looks: Sequence[ReviewRow],
     changed: Sequence[OverrideRow],
     wages: Mapping[int, float],
     planned_s: float,
@@ -119,7 +119,7 @@ def _figures(
     )
 
 
-def _stays(case: CaseRow, trail: Sequence[StepRow]) -> list[_Stay]:
+def _stays(case: CaseRow, trail: Sequence[CaseEvent]) -> list[_Stay]:
     """Cut a trail into its stays at tiers."""
     found: list[_Stay] = []
     now: _Stay | None = None
@@ -143,7 +143,7 @@ def _stays(case: CaseRow, trail: Sequence[StepRow]) -> list[_Stay]:
     return found
 
 
-def _after(stay: _Stay, step: StepRow) -> _Stay:
+def _after(stay: _Stay, step: CaseEvent) -> _Stay:
     """A stay once a step of its case was taken."""
     stay = replace(stay, breaches=stay.breaches + bool(step.body.get("breached")))
     if stay.started_s is None and step.event in ("start", "look", "refuse", "ask", "decide", "settle"):
@@ -154,7 +154,9 @@ def _after(stay: _Stay, step: StepRow) -> _Stay:
     return stay
 
 
-def _cost(looks: Sequence[LookRow], decided: int, wages: Mapping[int, float], handling_s: float | None) -> float | None:
+def _cost(
+    looks: Sequence[ReviewRow], decided: int, wages: Mapping[int, float], handling_s: float | None
+) -> float | None:
     """Wages of all looks over the decisions that came of them.
 
     A look without a lead time takes the usual time, and whoever has no wage costs what the others do on average.

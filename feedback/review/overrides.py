@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from feedback.project.snapshot import Scene
+from feedback.project.snapshot import ProjectSnapshot
 from feedback.review.cases import ON_REQUEST, SECOND_LOOK, is_blind
-from feedback.store import CaseRow, LookRow, OverrideRow, Store, Vote, WindowRow
-from feedback.training.prediction_cache import Guesses
+from feedback.store import CaseRow, OverrideRow, ReviewRow, Store, Vote, WindowRow
+from feedback.training.prediction_cache import PredictionCache
 from ml_backend.label_config import LabelConfig
 from ml_backend.records import Answer
 from ml_backend.registry import Bundle
@@ -16,21 +16,25 @@ NOT_GIVEN = "not given"
 _CONTROLS = ("hitl_reason", "reason")  # what a reason's control is called in a source project
 
 
-def note_answers(store: Store, scene: Scene, champion: Bundle | None, guesses: Guesses) -> int:
+def note_answers(
+    store: Store, snapshot: ProjectSnapshot, champion: Bundle | None, prediction_cache: PredictionCache
+) -> int:
     """Keep a row for each new vote of which we know what the model said; gives how many changed the model's answer.
 
     What was shown is the prediction that the vote names. On a blind vote it is what the champion says, provided that
     it was trained before the vote: a model that has learned from an answer cannot be held against it.
     """
-    project = scene.project.id
+    project = snapshot.project.id
     known = store.override_marks(project)
-    new = [vote for vote in scene.votes if known.get(vote.annotation) != vote.at_s]
+    new = [vote for vote in snapshot.votes if known.get(vote.annotation) != vote.at_s]
     if not new:
         return 0
     shown = store.shown(project, [vote.shown for vote in new if vote.shown is not None])
     blind = [vote for vote in new if vote.shown is None or (vote.shown in shown and shown[vote.shown].answer is None)]
-    said = _would_say(champion, guesses, scene, [vote for vote in blind if champion and vote.at_s > champion.created_s])
-    reasons = source_reasons(store, scene)
+    said = _would_say(
+        champion, prediction_cache, snapshot, [vote for vote in blind if champion and vote.at_s > champion.created_s]
+    )
+    reasons = source_reasons(store, snapshot)
     rows: list[OverrideRow] = []
     for vote in new:
         seen = _seen(vote, shown, said)
@@ -51,9 +55,9 @@ def note_answers(store: Store, scene: Scene, champion: Bundle | None, guesses: G
                 changed=changed,
                 blind=is_blind,
                 reason=reasons.get(vote.annotation, NOT_GIVEN) if changed else "",
-                segment=segment_of(scene, vote.task),
-                tier=scene.policy.first_tier,
-                policy=scene.policy.hash,
+                segment=segment_of(snapshot, vote.task),
+                tier=snapshot.policy.first_tier,
+                policy=snapshot.policy.hash,
                 at_s=vote.at_s,
                 seen="",
             )
@@ -62,7 +66,7 @@ def note_answers(store: Store, scene: Scene, champion: Bundle | None, guesses: G
     return sum(row.changed for row in rows)
 
 
-def of_look(look: LookRow, scene: Scene, case: CaseRow) -> OverrideRow | None:
+def of_look(look: ReviewRow, snapshot: ProjectSnapshot, case: CaseRow) -> OverrideRow | None:
     """The same for a reviewer's verdict on a case; None where it does not count, or the model had said nothing.
 
     What others had proposed is no answer of the model's. `blind` is a look that was shown nothing.
@@ -73,7 +77,7 @@ def of_look(look: LookRow, scene: Scene, case: CaseRow) -> OverrideRow | None:
     answer, confidence, model = said
     changed = look.answer != answer
     return OverrideRow(
-        project=scene.project.id,
+        project=snapshot.project.id,
         annotation=look.annotation,
         task=case.task,
         person=look.person,
@@ -82,11 +86,11 @@ def of_look(look: LookRow, scene: Scene, case: CaseRow) -> OverrideRow | None:
         model=model,
         said=look.answer,
         changed=changed,
-        blind=is_blind(case, scene.policy),
+        blind=is_blind(case, snapshot.policy),
         reason=look.reason if changed else "",  # wherever one is asked for, a look without it does not count
-        segment=segment_of(scene, case.task),
+        segment=segment_of(snapshot, case.task),
         tier=look.tier,
-        policy=scene.policy.hash,
+        policy=snapshot.policy.hash,
         at_s=look.at_s,
         seen=look.seen,
     )
@@ -105,14 +109,14 @@ def _model_said(case: CaseRow) -> tuple[Answer, float | None, str] | None:
     return Answer.from_key(str(told["answer"])), told.get("confidence"), str(told["model"])
 
 
-def source_reasons(store: Store, scene: Scene) -> dict[int, str]:
+def source_reasons(store: Store, snapshot: ProjectSnapshot) -> dict[int, str]:
     """The reason that each annotation of the source project gives, where its label config asks for one."""
-    name = reason_control(scene.config)
+    name = reason_control(snapshot.config)
     if not name:
         return {}
-    codes = {title: code for code, title in scene.policy.reasons.items()}
+    codes = {title: code for code, title in snapshot.policy.reasons.items()}
     found: dict[int, str] = {}
-    for vote in store.votes(scene.project.id, control=name):
+    for vote in store.votes(snapshot.project.id, control=name):
         label = _first(vote.answer)
         if label:
             found[vote.annotation] = codes.get(label, label)
@@ -125,9 +129,9 @@ def reason_control(config: LabelConfig) -> str:
     return next((name for name in _CONTROLS if name in names), "")
 
 
-def segment_of(scene: Scene, task: int) -> str:
+def segment_of(snapshot: ProjectSnapshot, task: int) -> str:
     """The part of the work that a task belongs to: the queue that the routing gave it."""
-    standing = scene.routes.standing.get(task)
+    standing = snapshot.routes.standing.get(task)
     return standing.queue if standing else "default"
 
 
@@ -138,11 +142,11 @@ def share_without_reason(rows: Iterable[OverrideRow]) -> tuple[int, int]:
 
 
 def _would_say(
-    champion: Bundle | None, guesses: Guesses, scene: Scene, votes: Sequence[Vote]
+    champion: Bundle | None, prediction_cache: PredictionCache, snapshot: ProjectSnapshot, votes: Sequence[Vote]
 ) -> dict[int, tuple[Answer, float | None, str]]:
     if champion is None or not votes:
         return {}
-    proba = guesses.proba(champion, scene, sorted({vote.task for vote in votes}))
+    proba = prediction_cache.proba(champion, snapshot, sorted({vote.task for vote in votes}))
     found: dict[int, tuple[Answer, float | None, str]] = {}
     for vote in votes:
         answer, confidence = champion.says(proba[vote.task])

@@ -20,8 +20,8 @@ def tell(round_: Round) -> None:
     if not waiting:
         return
     cases = {case.task: case for case in store.cases(project, tasks=sorted({one.task or 0 for one in waiting}))}
-    wanting = round_.settlement.wanting  # others are asked, and may change the answer
-    agreed = {one.task: one.answer for one in round_.settlement.settled if one.task not in wanting}
+    wanting = round_.consensus_labels.wanting  # others are asked, and may change the answer
+    agreed = {one.task: one.answer for one in round_.consensus_labels.settled if one.task not in wanting}
     for signal in waiting:
         case = cases.get(signal.task or 0)
         if case is not None and case.state == "resolved":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from feedback.policy import Policy
 from feedback.review.cases import is_blind
 from feedback.review.review_task_content import SKIP, read_said, refusal
-from feedback.store import CaseRow, LookRow
+from feedback.store import CaseRow, ReviewRow
 from feedback.store.log.projections import epoch_s
 from ml_backend.label_config import Control
 from ml_backend.records import Annotation
@@ -47,7 +47,7 @@ def read_looks(
     policy: Policy,
     staff: Staff,
     below: Collection[int | None],
-) -> list[LookRow]:
+) -> list[ReviewRow]:
     """The looks of one stay of a case at a tier, oldest first; of one person only the newest.
 
     Whether each counts is judged here and nowhere else.
@@ -57,7 +57,7 @@ def read_looks(
         newest[one.person] = one
     blind = is_blind(case, policy)
     shown = None if blind else case.proposal
-    looks: list[LookRow] = []
+    looks: list[ReviewRow] = []
     for one in newest.values():
         said = read_said(one, control, policy)
         refused = ""
@@ -65,7 +65,7 @@ def read_looks(
             refused = staff.exclusion(one.person, case, below, policy) or refusal(said, shown, case.tier, policy)
         answer = said.answer if said.answer is not None or said.verdict != "accept" else shown
         looks.append(
-            LookRow(
+            ReviewRow(
                 review_project=one.project,
                 annotation=one.id,
                 case=case.id,
@@ -89,7 +89,7 @@ def read_looks(
     return looks
 
 
-def news(looks: Sequence[LookRow], known: Sequence[LookRow]) -> list[LookRow]:
+def news(looks: Sequence[ReviewRow], known: Sequence[ReviewRow]) -> list[ReviewRow]:
     """The looks that were not kept before, or not as they are now."""
     seen = {look.annotation: (look.seen, look.counted, look.refused) for look in known}
     return [look for look in looks if seen.get(look.annotation) != (look.seen, look.counted, look.refused)]

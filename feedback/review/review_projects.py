@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
-from feedback.labelling_platform.interface import Rooms
-from feedback.project.review_project_records import known_rooms
-from feedback.project.snapshot import Scene
+from feedback.labelling_platform.interface import ReviewProjects
+from feedback.project.review_project_records import list_review_projects
+from feedback.project.snapshot import ProjectSnapshot
 from feedback.review.review_task_content import review_config
 from feedback.store import CaseRow, ProjectRow, Store
 from feedback.store.log import events
@@ -17,18 +17,18 @@ from ml_backend.errors import LabelStudioError
 _REFUSED, _AWAY = 400, 500  # statuses between are Label Studio's "no"
 
 
-def room_of(store: Store, rooms: Rooms, scene: Scene, tier: str, notes: list[str]) -> str:
+def room_of(store: Store, rooms: ReviewProjects, snapshot: ProjectSnapshot, tier: str, notes: list[str]) -> str:
     """Give a tier's review project, made or put in step only where something changed since the last look.
 
     One that may have no webhook is polled all the same; `notes` hears why, and the next look tries again.
     """
-    project = scene.project.id
-    config = review_config(scene.config, tier, scene.policy)
+    project = snapshot.project.id
+    config = review_config(snapshot.config, tier, snapshot.policy)
     digest = hashlib.sha256(f"{config} {rooms.listens}".encode()).hexdigest()[:16]
-    last = known_rooms(store, project).get(tier)
+    last = list_review_projects(store, project).get(tier)
     if last is not None and last["config"] == digest:
         return str(last["room"])
-    title = f"{scene.policy.tiers[tier].title or tier} · {scene.project.title or project}"
+    title = f"{snapshot.policy.tiers[tier].title or tier} · {snapshot.project.title or project}"
     made = rooms.room(
         known=str(last["room"]) if last else "",
         marker=f"[hitl:{project}:{tier}]",
@@ -52,7 +52,7 @@ def room_of(store: Store, rooms: Rooms, scene: Scene, tier: str, notes: list[str
 
 def clear(
     store: Store,
-    rooms: Rooms,
+    rooms: ReviewProjects,
     room: str,
     live: Iterable[CaseRow],
     *,

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from feedback.labelling_platform.interface import Rooms
-from feedback.project.snapshot import Scene
+from feedback.labelling_platform.interface import ReviewProjects
+from feedback.project.snapshot import ProjectSnapshot
 from feedback.review.assignment import bring_back, hand_out
 from feedback.review.case_decisions import decide_cases
 from feedback.review.case_opening import open_cases, requests
@@ -24,18 +24,18 @@ from feedback.review.sla_watch import watch_clocks
 from feedback.review.state_machine import LIVE
 from feedback.store import Store
 from feedback.training.explanations import opinion
-from feedback.training.label_decisions import Settlement
-from feedback.training.prediction_cache import Guesses
+from feedback.training.label_decisions import ConsensusLabels
+from feedback.training.prediction_cache import PredictionCache
 from ml_backend.errors import LabelStudioError
 from ml_backend.records import Answer
 from ml_backend.registry import Bundle
 
 
-class Desk:
+class ReviewRounds:
     """Review of every project over one store; without rooms it opens and settles cases, and hands nothing out."""
 
     def __init__(
-        self, store: Store, rooms: Rooms | None, *, clock: Callable[[], float], post: Post | None = None
+        self, store: Store, rooms: ReviewProjects | None, *, clock: Callable[[], float], post: Post | None = None
     ) -> None:
         self._store = store
         self._rooms = rooms
@@ -43,26 +43,26 @@ class Desk:
         self._post = post
         self._emails: dict[int, str] = {}  # asked of Label Studio when somebody new has answered
 
-    def admit(self, scene: Scene) -> Admitted:
+    def admit(self, snapshot: ProjectSnapshot) -> Admitted:
         """The scene without the votes that do not count: of people who may not answer in the first tier.
 
         While Label Studio is away, votes of people whom we do not know yet count.
         """
-        if not scene.policy.people or self._rooms is None:
-            return Admitted(scene)
-        if not {vote.person for vote in scene.votes} <= set(self._emails):
+        if not snapshot.policy.people or self._rooms is None:
+            return Admitted(snapshot)
+        if not {vote.person for vote in snapshot.votes} <= set(self._emails):
             try:
                 self._emails = dict(self._rooms.emails())
             except LabelStudioError:
-                return Admitted(scene)
-        return admit(self._store, scene, Staff(self._emails))
+                return Admitted(snapshot)
+        return admit(self._store, snapshot, Staff(self._emails))
 
     def turn(
         self,
-        scene: Scene,
-        settlement: Settlement,
+        snapshot: ProjectSnapshot,
+        consensus_labels: ConsensusLabels,
         champion: Bundle | None,
-        guesses: Guesses,
+        prediction_cache: PredictionCache,
         *,
         admitted: Admitted | None = None,
         gather: Callable[[str], object] = lambda _room: None,
@@ -73,19 +73,19 @@ class Desk:
         `gather` brings in what changed in a review project, `may_write`
         is asked before each write to Label Studio.
         """
-        store, policy = self._store, scene.policy
+        store, policy = self._store, snapshot.policy
         waits = bool(admitted and admitted.refused) or bool(policy.notify)
-        asked = waits or reviews(scene) or store.cases(scene.project.id, states=LIVE)
-        if not (asked or requests(store, scene.project.id, policy)):
+        asked = waits or reviews(snapshot) or store.cases(snapshot.project.id, states=LIVE)
+        if not (asked or requests(store, snapshot.project.id, policy)):
             return Worked()
-        book = Book(self._store, scene.project.id, scene.policy, now_s=self._clock())
-        says = _says(scene, champion, guesses)
+        book = Book(self._store, snapshot.project.id, snapshot.policy, now_s=self._clock())
+        says = _says(snapshot, champion, prediction_cache)
         version = champion.version if champion else ""
-        round_ = Round(self._store, book, scene, settlement, version, says, gather, may_write)
-        round_.opine = _opines(scene, champion, guesses)
+        round_ = Round(self._store, book, snapshot, consensus_labels, version, says, gather, may_write)
+        round_.opine = _opines(snapshot, champion, prediction_cache)
         open_cases(round_)
         _settle(round_)
-        rooms = self._rooms if scene.project.connected else None
+        rooms = self._rooms if snapshot.project.connected else None
         try:
             if rooms is not None:
                 decide_cases(round_, rooms.emails)
@@ -93,7 +93,7 @@ class Desk:
             if rooms is not None:
                 if admitted is not None:
                     round_.worked.reopened = open_again(
-                        self._store, rooms, admitted, settlement, may_write, now_s=book.now_s
+                        self._store, rooms, admitted, consensus_labels, may_write, now_s=book.now_s
                     )
                 hand_out(round_, rooms)
                 bring_back(round_, rooms)
@@ -102,19 +102,19 @@ class Desk:
         tell(round_)
         if self._post is not None:
             now_s = self._clock()
-            round_.worked.notes += deliver(self._store, round_.project, scene.policy, self._post, now_s=now_s)
+            round_.worked.notes += deliver(self._store, round_.project, snapshot.policy, self._post, now_s=now_s)
         return round_.worked
 
 
-def reviews(scene: Scene) -> bool:
+def reviews(snapshot: ProjectSnapshot) -> bool:
     """Whether a policy asks for review at all: another tier, or a clock on the only one."""
-    tiers = list(scene.policy.tiers.values())
+    tiers = list(snapshot.policy.tiers.values())
     return len(tiers) > 1 or bool(tiers[0].first_action_s or tiers[0].resolve_s)
 
 
-def _says(scene: Scene, champion: Bundle | None, guesses: Guesses) -> Says:
+def _says(snapshot: ProjectSnapshot, champion: Bundle | None, prediction_cache: PredictionCache) -> Says:
     """What the champion says of a task; all tasks are asked about at the first question, one by one it is slow."""
-    rows = cache(lambda: guesses.proba(champion, scene, list(scene.tasks)))
+    rows = cache(lambda: prediction_cache.proba(champion, snapshot, list(snapshot.tasks)))
 
     def says(task: int) -> tuple[Answer | None, float | None]:
         return (None, None) if champion is None else champion.says(rows()[task])
@@ -122,19 +122,21 @@ def _says(scene: Scene, champion: Bundle | None, guesses: Guesses) -> Says:
     return says
 
 
-def _opines(scene: Scene, champion: Bundle | None, guesses: Guesses) -> Callable[[int], Mapping[str, Any]]:
+def _opines(
+    snapshot: ProjectSnapshot, champion: Bundle | None, prediction_cache: PredictionCache
+) -> Callable[[int], Mapping[str, Any]]:
     """The same with what spoke for it; asked of the few cases that are handed out."""
 
     def opines(task: int) -> Mapping[str, Any]:
-        rows = guesses.proba(champion, scene, [task])
-        return {} if champion is None else opinion(champion, scene.data(task), rows[task])
+        rows = prediction_cache.proba(champion, snapshot, [task])
+        return {} if champion is None else opinion(champion, snapshot.data(task), rows[task])
 
     return opines
 
 
 def _settle(round_: Round) -> None:
     """Move the cases of the first tier by what people vote and skip in the source project."""
-    agreed = {one.task: one for one in round_.settlement.settled}
+    agreed = {one.task: one for one in round_.consensus_labels.settled}
     for case in round_.live(first=True):
         try:
             after = advance(
@@ -143,7 +145,7 @@ def _settle(round_: Round) -> None:
                 since(case, round_.votes.get(case.task, ())),
                 since(case, round_.skips.get(case.task, ())),
                 agreed=agreed.get(case.task),
-                wanting=case.task in round_.settlement.wanting,
+                wanting=case.task in round_.consensus_labels.wanting,
             )
         except CaseMoved as error:
             round_.worked.notes.append(str(error))

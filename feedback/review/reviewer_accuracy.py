@@ -9,7 +9,7 @@ from feedback.review.case_context import words
 from feedback.review.honeypots import ROUND as HONEYPOT
 from feedback.stats import Interval
 from feedback.stats.intervals import wilson
-from feedback.store import CaseRow, LookRow, OverrideRow, Vote
+from feedback.store import CaseRow, OverrideRow, ReviewRow, Vote
 
 _LONGEST_LOOK_S = 3600.0  # a longer lead time is a tab left open over lunch
 _HOUR_S = 3600.0
@@ -60,7 +60,7 @@ def _errors(label: str, pairs: Sequence[tuple[str, str]]) -> Errors:
 
 
 def reviewers(
-    cases: Sequence[CaseRow], looks: Sequence[LookRow], *, of: Sequence[LookRow] | None = None
+    cases: Sequence[CaseRow], looks: Sequence[ReviewRow], *, of: Sequence[ReviewRow] | None = None
 ) -> list[Reviewer]:
     """Each reviewer against the final answer that others alone would have given; those who most surely err first.
 
@@ -69,7 +69,7 @@ def reviewers(
     """
     judged = looks if of is None else of
     of_case = {case.id: case for case in cases}
-    by_case: dict[int, list[LookRow]] = {}
+    by_case: dict[int, list[ReviewRow]] = {}
     for look in looks:
         by_case.setdefault(look.case, []).append(look)
     found: list[Reviewer] = []
@@ -93,11 +93,11 @@ def reviewers(
     return sorted(found, key=lambda one: (one.accuracy.high, one.person))
 
 
-def as_looks(votes: Iterable[Vote], cases: Sequence[CaseRow], first_tier: str) -> list[LookRow]:
+def as_looks(votes: Iterable[Vote], cases: Sequence[CaseRow], first_tier: str) -> list[ReviewRow]:
     """Votes in the source project as looks of the first tier, so that all tiers are measured alike."""
     of_task = {case.task: case for case in cases}
     return [
-        LookRow(
+        ReviewRow(
             review_project=case.project,
             annotation=vote.annotation,
             case=case.id,
@@ -122,18 +122,18 @@ def as_looks(votes: Iterable[Vote], cases: Sequence[CaseRow], first_tier: str) -
     ]
 
 
-def _differ(others: Sequence[LookRow], look: LookRow) -> bool:
+def _differ(others: Sequence[ReviewRow], look: ReviewRow) -> bool:
     """Whether others agree among themselves on another answer than this look."""
     answers = {one.answer for one in others if one.answer is not None}
     return len(answers) == 1 and look.answer not in answers and len(others) > 1
 
 
-def leads(looks: Iterable[LookRow]) -> list[float]:
+def leads(looks: Iterable[ReviewRow]) -> list[float]:
     """Seconds that each look took, as far as somebody was at it."""
     return [look.lead_time_s for look in looks if look.lead_time_s and look.lead_time_s <= _LONGEST_LOOK_S]
 
 
-def lead(look: LookRow, usual_s: float) -> float:
+def lead(look: ReviewRow, usual_s: float) -> float:
     """Seconds that a look took, or takes usually."""
     return look.lead_time_s if look.lead_time_s and look.lead_time_s <= _LONGEST_LOOK_S else usual_s
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
-from feedback.project.snapshot import Scene
+from feedback.project.snapshot import ProjectSnapshot
 from feedback.review import sla
 from feedback.review.case_triggers import Says
 from feedback.review.cases import ESCALATED, ON_REQUEST, Book, Need
 from feedback.review.errors import CaseMoved
 from feedback.review.state_machine import LIVE, Event
 from feedback.store import CaseRow, Skip, Store, Vote
-from feedback.training.label_decisions import Settlement
+from feedback.training.label_decisions import ConsensusLabels
 from ml_backend.records import Task
 
 _Said = TypeVar("_Said", Vote, Skip)
@@ -38,8 +38,8 @@ class Round:
 
     store: Store
     book: Book
-    scene: Scene
-    settlement: Settlement
+    snapshot: ProjectSnapshot
+    consensus_labels: ConsensusLabels
     model: str  # the version of the champion; "" without one
     says: Says  # what the champion says of a task
     gather: Callable[[str], object]  # brings in what changed in a review project
@@ -50,18 +50,18 @@ class Round:
     @property
     def project(self) -> str:
         """The source project."""
-        return self.scene.project.id
+        return self.snapshot.project.id
 
     @property
     def first(self) -> str:
         """The tier that is the source project itself."""
-        return self.scene.policy.first_tier
+        return self.snapshot.policy.first_tier
 
     @cached_property
     def votes(self) -> dict[int, list[Vote]]:
         """Votes by their task, in the order of time."""
         found: dict[int, list[Vote]] = {}
-        for vote in sorted(self.scene.votes, key=lambda vote: (vote.at_s, vote.annotation)):
+        for vote in sorted(self.snapshot.votes, key=lambda vote: (vote.at_s, vote.annotation)):
             found.setdefault(vote.task, []).append(vote)
         return found
 
@@ -75,12 +75,12 @@ class Round:
 
     def live(self, *, first: bool | None = None) -> list[CaseRow]:
         """Cases that somebody must still do something about; of the first tier, of those above, or all."""
-        cases = [one for one in self.store.cases(self.project, states=LIVE) if one.task in self.scene.tasks]
+        cases = [one for one in self.store.cases(self.project, states=LIVE) if one.task in self.snapshot.tasks]
         return cases if first is None else [one for one in cases if (one.tier == self.first) == first]
 
     def above(self, tier: str) -> str | None:
         """The tier that a case escalates to."""
-        return self.scene.policy.tier_after(tier) if tier in self.scene.policy.tiers else None
+        return self.snapshot.policy.tier_after(tier) if tier in self.snapshot.policy.tiers else None
 
     def move(self, case: CaseRow, event: Event, **options: Any) -> CaseRow | None:
         """Move a case; None where somebody else has, which the next round reads."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from feedback.labelling_platform.interface import Rooms
+from feedback.labelling_platform.interface import ReviewProjects
 from feedback.policy.tiers import Tier
 from feedback.review import sla
 from feedback.review.notifications import note
@@ -13,13 +13,13 @@ from feedback.store import CaseRow
 _DRAFTS = 50  # cases a turn whose drafts are asked for: each is a request
 
 
-def watch_clocks(round_: Round, rooms: Rooms | None) -> None:
+def watch_clocks(round_: Round, rooms: ReviewProjects | None) -> None:
     """Warn of what is at risk; what has run out escalates, goes to others, or is told, as its tier says."""
     live = round_.live()
     if rooms is not None:
         live = _see_drafts(round_, live, rooms)
     for case in live:
-        tier = round_.scene.policy.tiers.get(case.tier)
+        tier = round_.snapshot.policy.tiers.get(case.tier)
         if tier is not None:
             _watch(round_, case, tier)
 
@@ -48,7 +48,7 @@ def _alarm(round_: Round, case: CaseRow, tier: Tier, alarm: Alarm) -> CaseRow | 
     return moved
 
 
-def _see_drafts(round_: Round, live: list[CaseRow], rooms: Rooms) -> list[CaseRow]:
+def _see_drafts(round_: Round, live: list[CaseRow], rooms: ReviewProjects) -> list[CaseRow]:
     """Label Studio sends no event for a draft, so the cases with a clock on the first action are asked about."""
     waiting: dict[int, CaseRow] = {}
     for case in live:

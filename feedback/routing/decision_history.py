@@ -9,13 +9,13 @@ from typing import Any
 from feedback.policy import Policy
 from feedback.policy.decision import Router, lookup, of_data
 from feedback.policy.simulate import Past
-from feedback.project.snapshot import read_scene
+from feedback.project.snapshot import load_snapshot
 from feedback.routing.rule_inputs import gather
 from feedback.store import Decision, ProjectRow, Store
-from feedback.training.champion_cache import Champions
+from feedback.training.champion_cache import ChampionCache
 from feedback.training.committee import Committee
-from feedback.training.model_factory import Workshop
-from feedback.training.prediction_cache import Guesses
+from feedback.training.model_factory import ModelFactory
+from feedback.training.prediction_cache import PredictionCache
 from ml_backend.label_config import read_label_config
 
 
@@ -41,21 +41,23 @@ def as_past(decided: Iterable[tuple[Decision, Mapping[str, Any]]], *, handling_s
     return Past([one.task for one, _ in rows], [one.at_s for one, _ in rows], column, handling_s)
 
 
-def open_tasks_now(store: Store, project: ProjectRow, policy: Policy, workshop: Workshop, *, now_s: float) -> Past:
+def open_tasks_now(
+    store: Store, project: ProjectRow, policy: Policy, model_factory: ModelFactory, *, now_s: float
+) -> Past:
     """The tasks of a project as they are now: what a first policy is tried on, before anything was decided.
 
     Raises LabelConfigError for a project that we cannot read.
     """
     config = read_label_config(project.label_config)
-    scene = read_scene(store, project, policy, config, config.control(policy.model.control))
-    tasks = list(scene.tasks)
+    snapshot = load_snapshot(store, project, policy, config, config.control(policy.model.control))
+    tasks = list(snapshot.tasks)
     needs = Router(policy).fields
     facts = gather(
-        scene,
+        snapshot,
         tasks,
-        champion=Champions(store.registry, workshop.load).get(project.id),
-        guesses=Guesses(),
-        committee=Committee(store.registry, workshop.load) if "model.disagreement" in needs else None,
+        champion=ChampionCache(store.registry, model_factory.load).get(project.id),
+        prediction_cache=PredictionCache(),
+        committee=Committee(store.registry, model_factory.load) if "model.disagreement" in needs else None,
         skips=store.skips(project.id),
         heard=store.newest_signals(project.id),
         now_s=now_s,

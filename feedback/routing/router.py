@@ -13,7 +13,7 @@ from feedback.policy.decision import Outcome, Router, lookup
 from feedback.policy.explain import Clause, clauses
 from feedback.policy.rules import Rule
 from feedback.project.indicators import recorded
-from feedback.project.snapshot import Scene
+from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_routes import Routes, routes_of
 from feedback.routing.rule_inputs import Facts, gather
 from feedback.store import Decision, Standing, Store
@@ -21,7 +21,7 @@ from feedback.store.log.events import canonical_json
 from feedback.store.repositories.policies import keep_policy, policy_of_hash
 from feedback.training.committee import Committee
 from feedback.training.explanations import opinion
-from feedback.training.prediction_cache import Guesses
+from feedback.training.prediction_cache import PredictionCache
 from ml_backend.errors import BackendError
 from ml_backend.records import with_known
 from ml_backend.registry import Bundle
@@ -29,10 +29,10 @@ from ml_backend.registry import Bundle
 
 def route(
     store: Store,
-    scene: Scene,
+    snapshot: ProjectSnapshot,
     settled: frozenset[int],
     champion: Bundle | None,
-    guesses: Guesses,
+    prediction_cache: PredictionCache,
     committee: Committee,
     *,
     now_s: float,
@@ -42,17 +42,17 @@ def route(
     One row a task and epoch (model, policy), another only where its outcome or its data changed. Without rules
     nothing is decided and nothing is recorded: every task is asked in the first tier.
     """
-    if not scene.policy.routing:
+    if not snapshot.policy.routing:
         return Routes()
-    router = Router(scene.policy)
-    project = scene.project.id
+    router = Router(snapshot.policy)
+    project = snapshot.project.id
     heard = store.newest_signals(project)
-    tasks = [task for task in scene.tasks if task not in settled or task in heard]
+    tasks = [task for task in snapshot.tasks if task not in settled or task in heard]
     facts = gather(
-        scene,
+        snapshot,
         tasks,
         champion=champion,
-        guesses=guesses,
+        prediction_cache=prediction_cache,
         committee=committee if "model.disagreement" in router.fields else None,
         skips=store.skips(project),
         heard=heard,
@@ -61,13 +61,13 @@ def route(
     outcomes = router.all(facts.table)
     known = store.standing(project)
     model = champion.version if champion else ""
-    new = changed(tasks, outcomes, facts, known, store.contents(project), scene.policy, model=model, now_s=now_s)
+    new = changed(tasks, outcomes, facts, known, store.contents(project), snapshot.policy, model=model, now_s=now_s)
     if new:
-        keep_policy(store, project, scene.policy)  # first: a decision without its policy could not be replayed
+        keep_policy(store, project, snapshot.policy)  # first: a decision without its policy could not be replayed
         store.decide(project, new)
     standing = {task: one for task, (one, _content) in known.items()}
     standing.update((one.task, one.standing) for one in new)
-    return routes_of(standing, first_tier=scene.policy.first_tier)
+    return routes_of(standing, first_tier=snapshot.policy.first_tier)
 
 
 def changed(

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from feedback.policy.calendars import open_calendars
 from feedback.policy.conditions import Table
 from feedback.policy.decision import of_data
-from feedback.project.snapshot import Scene
+from feedback.project.snapshot import ProjectSnapshot
 from feedback.store import Newest, Skip
 from feedback.store.log.projections import epoch_s
 from feedback.training.committee import Committee
-from feedback.training.prediction_cache import Floats, Guesses
+from feedback.training.prediction_cache import Floats, PredictionCache
 from ml_backend.records import Answer, Task
 from ml_backend.registry import Bundle
 
@@ -81,11 +81,11 @@ class Facts:
 
 
 def gather(
-    scene: Scene,
+    snapshot: ProjectSnapshot,
     tasks: Sequence[int],
     *,
     champion: Bundle | None,
-    guesses: Guesses,
+    prediction_cache: PredictionCache,
     committee: Committee | None,
     skips: Sequence[Skip],
     heard: Heard,
@@ -97,18 +97,18 @@ def gather(
     """
     columns: dict[str, Column] = {}
     if champion is not None:
-        proba = guesses.proba(champion, scene, tasks)
+        proba = prediction_cache.proba(champion, snapshot, tasks)
         columns |= _model(champion, [proba[task] for task in tasks])
         if committee is not None:
-            against = committee.disagreement(champion, guesses, scene, tasks)
+            against = committee.disagreement(champion, prediction_cache, snapshot, tasks)
             columns["model.disagreement"] = [against.get(task) for task in tasks]
-    columns |= _history(scene, tasks, skips)
-    rows = [scene.tasks[task] for task in tasks]
+    columns |= _history(snapshot, tasks, skips)
+    rows = [snapshot.tasks[task] for task in tasks]
     today = datetime.fromtimestamp(now_s, UTC).date().isoformat()
     columns["time.age"] = [_age_s(task, now_s) for task in rows]
     columns["time.date"] = [today] * len(rows)
-    if scene.policy.calendars:
-        columns["time.within"] = [tuple(open_calendars(scene.policy, now_s))] * len(rows)
+    if snapshot.policy.calendars:
+        columns["time.within"] = [tuple(open_calendars(snapshot.policy, now_s))] * len(rows)
     return Facts(rows, columns, heard, now_s=now_s)
 
 
@@ -130,9 +130,9 @@ def _model(champion: Bundle, proba: Sequence[Floats]) -> dict[str, Column]:
     }
 
 
-def _history(scene: Scene, tasks: Sequence[int], skips: Sequence[Skip]) -> dict[str, Column]:
+def _history(snapshot: ProjectSnapshot, tasks: Sequence[int], skips: Sequence[Skip]) -> dict[str, Column]:
     said: dict[int, list[Answer]] = {}
-    for vote in scene.votes:
+    for vote in snapshot.votes:
         said.setdefault(vote.task, []).append(vote.answer)
     skipped = Counter(skip.task for skip in skips)
     return {

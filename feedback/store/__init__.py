@@ -22,7 +22,7 @@ from feedback.store.log.events import Event, Source, of_one_task
 from feedback.store.log.inbox import Inbox, inbox_url
 from feedback.store.log.replay import Progress
 from feedback.store.migrations import migrate
-from feedback.store.repositories.case_rows import CaseRow, LookRow, OverrideRow, StepRow
+from feedback.store.repositories.case_rows import CaseEvent, CaseRow, OverrideRow, ReviewRow
 from feedback.store.repositories.cases import Cases
 from feedback.store.repositories.counts import Counts, OverrideCount, ProjectCounts, QueueCounts
 from feedback.store.repositories.decisions import Decision, Decisions, Standing
@@ -61,13 +61,13 @@ from ml_backend.records import Task
 
 __all__ = [
     "Appended",
+    "CaseEvent",
     "CaseRow",
     "Checked",
     "CrowdVote",
     "Decision",
     "Fact",
     "Forgotten",
-    "LookRow",
     "Newest",
     "OverrideCount",
     "OverrideRow",
@@ -77,12 +77,12 @@ __all__ = [
     "ProjectRow",
     "QueueCounts",
     "Record",
+    "ReviewRow",
     "SessionRow",
     "Signal",
     "Skip",
     "Standing",
     "Stats",
-    "StepRow",
     "Store",
     "TaskRow",
     "Version",

@@ -50,7 +50,7 @@ class ProjectRow:
     paused: bool = False
     overlap: int = 1  # votes wanted on every task
     bots: tuple[int, ...] = ()  # people whose answers are never votes
-    snapshot: Mapping[str, Any] = field(default_factory=dict, hash=False)  # what connect changed
+    settings_snapshot: Mapping[str, Any] = field(default_factory=dict, hash=False)  # what connect changed
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     described_at: str = ""  # when title and label config were told; a save does not put back what is older
     source: str = ""  # of a review project: the project whose cases it shows

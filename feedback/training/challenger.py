@@ -7,11 +7,11 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from feedback.project.snapshot import Scene
+from feedback.project.snapshot import ProjectSnapshot
 from feedback.store import Store, Work
-from feedback.training.champion_cache import Champions
+from feedback.training.champion_cache import ChampionCache
 from feedback.training.dataset import Dataset
-from feedback.training.model_vote import Heard, reweighed
+from feedback.training.model_vote import ModelVote, reweighed
 from feedback.training.promotion import Verdict, judge
 from feedback.training.trainer import train
 from feedback.training.triggers import Trained, due
@@ -22,50 +22,52 @@ from ml_backend.registry import pack, recipe_beside
 
 def challenge(
     store: Store,
-    champions: Champions,
-    scene: Scene,
+    champions: ChampionCache,
+    snapshot: ProjectSnapshot,
     dataset: Dataset,
     recipe: Recipe,
     *,
-    hear: Callable[[Dataset, Recipe], Heard],
+    reweigh_with_model: Callable[[Dataset, Recipe], ModelVote],
     now_s: float,
     work: Work | None,
 ) -> Verdict | None:
     """Train when it is due, and let the verdict decide. None: nothing was due.
 
-    Whether it is due depends on people's answers alone; `hear` lets a model vote on what each weighs in the training.
+    Whether it is due depends on people's answers alone; `reweigh_with_model` adds the model's vote to their weights.
     Artefact, training record, verdict and promotion are written together, under the fence of `work`: LeaseLost
     where another worker has the project by then. Raises NotTrained when the rows cannot be learned from.
     """
-    project = scene.project.id
-    last = last_training(store, project, scene.tasks)
-    beside = sorted(scene.policy.features)
+    project = snapshot.project.id
+    last = last_training(store, project, snapshot.tasks)
+    beside = sorted(snapshot.policy.features)
     name = recipe_beside(recipe.name, beside)
     reason = due(
         dataset,
         last,
         recipe=name,
-        policy=scene.policy,
+        policy=snapshot.policy,
         overrides=partial(store.overriding, project),
         forgotten=partial(store.forgotten_annotations, project),
     )
     if not reason:
         return None
-    seed = scene.policy.train.seed
-    heard = hear(dataset, recipe)
+    seed = snapshot.policy.train.seed
+    heard = reweigh_with_model(dataset, recipe)
     weighed = reweighed(dataset, heard)
-    bundle = train(weighed, scene.control, recipe, config_hash=scene.config.hash, seed=seed, now_s=now_s, beside=beside)
+    bundle = train(
+        weighed, snapshot.control, recipe, config_hash=snapshot.config.hash, seed=seed, now_s=now_s, beside=beside
+    )
     champion = champions.get(project)
     trained = frozenset(row.task for row in dataset.of("train"))
     if champion is not None:
-        trained |= _trained_tasks(store, project, champion.version, scene.tasks)
+        trained |= _trained_tasks(store, project, champion.version, snapshot.tasks)
     audit = [row for row in dataset.of("tune", "judge") if row.task not in trained]
-    verdict = judge(bundle, champion, audit, taught=dataset.of("train"), trained=trained, policy=scene.policy)
+    verdict = judge(bundle, champion, audit, taught=dataset.of("train"), trained=trained, policy=snapshot.policy)
     artefact = pack(bundle)
     # one transaction: a kill leaves all of a challenge or nothing, and a worker that lost the project leaves nothing
     with store.transaction(work):
         store.registry.add(project, bundle.version, artefact, dict(bundle.card))
-        _record_training(store, scene, dataset, heard, bundle.version, name, reason, now_s)
+        _record_training(store, snapshot, dataset, heard, bundle.version, name, reason, now_s)
         if verdict.promote:
             store.registry.promote(project, bundle.version, verdict=verdict.as_dict() | {"at_s": now_s})
         else:
@@ -104,9 +106,9 @@ def _seen(training: Mapping[str, Any], tasks: Mapping[int, Task]) -> frozenset[i
 
 def _record_training(
     store: Store,
-    scene: Scene,
+    snapshot: ProjectSnapshot,
     dataset: Dataset,
-    heard: Heard,
+    heard: ModelVote,
     version: str,
     recipe: str,
     reason: str,
@@ -120,10 +122,10 @@ def _record_training(
         "fingerprint": dataset.fingerprint,
         "rows": len(rows),
         "tasks": [row.task for row in rows],
-        "until": max((task.created_at for task in scene.tasks.values()), default=""),
+        "until": max((task.created_at for task in snapshot.tasks.values()), default=""),
         "annotations": sorted(annotation for row in rows for annotation in row.annotations),
         "model_vote": {"rows": len(heard.weights), "reason": heard.reason},
         "doubts": [asdict(doubt) for doubt in heard.doubts],
         "at_s": now_s,
     }
-    store.record(scene.project.id, "training", body, key=version)
+    store.record(snapshot.project.id, "training", body, key=version)

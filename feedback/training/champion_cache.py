@@ -8,7 +8,7 @@ from ml_backend.errors import ArtefactError
 from ml_backend.registry import Bundle, Ref, Registry
 
 
-class Champions:
+class ChampionCache:
     """Loads champions from the registry; a new promotion is seen at the next look."""
 
     def __init__(self, registry: Registry, load: Callable[[bytes, str], Bundle]) -> None:

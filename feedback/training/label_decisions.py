@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
-from feedback.consensus.aggregated_label import Opinion
+from feedback.consensus.aggregated_label import AggregatedLabel
 from feedback.training.dataset import Settled
 from ml_backend.records import Answer
 
@@ -24,7 +24,7 @@ class _Said(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
+class ConsensusLabels:
     """Every answered task: settled, waiting for another vote, or neither, where people differ to the end."""
 
     settled: tuple[Settled, ...]
@@ -36,10 +36,10 @@ def settle(
     wanted: Mapping[int, int],
     *,
     max_votes: int,
-    opinions: Mapping[int, Opinion] | None = None,
+    opinions: Mapping[int, AggregatedLabel] | None = None,
     sure: float = 1.0,
     again: Set[int] = frozenset(),
-) -> Settlement:
+) -> ConsensusLabels:
     """Settle by majority: a task is done when it has the votes it wants and one answer leads.
 
     `wanted` gives the votes of tasks that want more than one. A tie asks for one more vote until `max_votes`
@@ -53,7 +53,7 @@ def settle(
     >>> spam, ham = Answer("choices", ("spam",)), Answer("choices", ("ham",))
     >>> votes = [Vote(task=1, answer=spam, annotation=7), Vote(task=1, answer=ham, annotation=8)]
     >>> settle(votes, {1: 2}, max_votes=3)
-    Settlement(settled=(), wanting={1: 2})
+    ConsensusLabels(settled=(), wanting={1: 2})
     """
     by_task: dict[int, list[_Said]] = {}
     for vote in votes:
@@ -69,7 +69,7 @@ def settle(
             settled.append(_settled(task, answer, said, opinion))
         if len(said) < (max_votes if done and task in again else 0 if done else max(wants, max_votes)):
             wanting[task] = len(said)
-    return Settlement(tuple(settled), wanting)
+    return ConsensusLabels(tuple(settled), wanting)
 
 
 def _leaders(said: Sequence[_Said]) -> list[Answer]:
@@ -78,7 +78,7 @@ def _leaders(said: Sequence[_Said]) -> list[Answer]:
     return [answer for answer, count in counts.items() if count == most]
 
 
-def _settled(task: int, answer: Answer, said: Sequence[_Said], opinion: Opinion | None) -> Settled:
+def _settled(task: int, answer: Answer, said: Sequence[_Said], opinion: AggregatedLabel | None) -> Settled:
     behind = sum(vote.answer == answer for vote in said) / len(said)
     # a person who was outvoted taught the answer too: their annotation counts as learned from
     annotations = tuple(sorted(vote.annotation for vote in said))

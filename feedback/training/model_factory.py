@@ -17,7 +17,7 @@ from ml_backend.registry import Bundle, Registry, unpack
 _LOG = logging.getLogger(__name__)
 
 
-class Workshop:
+class ModelFactory:
     """Makes recipes and loads artefacts; `hosted` names the hosted models that some project's policy asks for."""
 
     def __init__(self, hosted: Callable[[], Iterable[str]], *, media: Media | None = None) -> None:
@@ -55,7 +55,7 @@ class Workshop:
                 _LOG.warning("hosted model: %s", error)
 
 
-def mirror(registry: Registry, folder: Registry, project: str) -> None:
+def export_champion(registry: Registry, folder: Registry, project: str) -> None:
     """Copy a new champion into a folder, where `label-studio-ml start` and our adapter find it. Safe to repeat."""
     champion, known = registry.champion(project), folder.champion(project)
     if champion is None or (known is not None and known.version == champion.version):

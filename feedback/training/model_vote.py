@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from feedback.consensus.aggregated_label import Opinions, Said
+from feedback.consensus.aggregated_label import AggregatedLabels, VoteLike
 from feedback.consensus.nonhuman_votes import suggest
 from feedback.training.dataset import Dataset, Row, single_label
 from feedback.votes import Floats, Ints, Votes
@@ -33,7 +33,7 @@ _DOUBTED = 20  # answers that are told of
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class LabelIssue:
     """An answer of people's that people and model together believe less than another one: a person should look."""
 
     task: int
@@ -43,25 +43,25 @@ class Doubt:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ModelVote:
     """What people and model say together of training rows; nothing where the model has no vote, and `reason` why."""
 
     weights: Mapping[int, float] = field(default_factory=dict, repr=False)  # by task
-    doubts: tuple[Doubt, ...] = ()  # the surest first
+    doubts: tuple[LabelIssue, ...] = ()  # the surest first
     reason: str = ""
 
 
-def hear_model(
+def cross_validated_weights(
     rows: Sequence[Row],
-    votes: Sequence[Said],
-    opinions: Opinions,
+    votes: Sequence[VoteLike],
+    opinions: AggregatedLabels,
     recipe: Recipe,
     *,
     field: str,
     units: Mapping[int, str],
     seed: int,
     but: Collection[int] = (),
-) -> Heard:
+) -> ModelVote:
     """Weigh training rows by people and model together.
 
     Five models each learn four fifths of the rows and speak of the other fifth alone: no model votes on a row that it
@@ -69,7 +69,7 @@ def hear_model(
     `but` (review decided them), and labels that a fold's model never met keep the weight that people give.
     """
     if not _FEWEST <= len(rows) <= _MOST:
-        return Heard(reason=f"{len(rows)} training rows; the model votes from {_FEWEST} to {_MOST}")
+        return ModelVote(reason=f"{len(rows)} training rows; the model votes from {_FEWEST} to {_MOST}")
     labels = sorted({row.label for row in rows})
     code = {label: place for place, label in enumerate(labels)}
     y = np.array([code[row.label] for row in rows])
@@ -78,7 +78,7 @@ def hear_model(
     heard = np.isfinite(said).all(axis=1)
     heard &= np.array([row.task not in but and 1 <= given[row.task] <= _MOST_VOTES for row in rows])
     if heard.sum() < _FEWEST:
-        return Heard(reason=f"the model can speak of {int(heard.sum())} rows only")
+        return ModelVote(reason=f"the model can speak of {int(heard.sum())} rows only")
     people = _people(rows, opinions, labels) if opinions.rows else None
     sound = heard if people is None else heard & (people[np.arange(len(y)), y] >= _SOUND)
     said = fit_temperature(said[sound], y[sound], seed=seed).apply(said)
@@ -86,13 +86,15 @@ def hear_model(
         together = people * _bounded(said)
         together /= together.sum(axis=1, keepdims=True)
     elif (told := _tells(said[heard], y[heard])) < _TELLS:
-        return Heard(reason=f"the model takes away {max(told, 0):.0%} of the surprise, too little to judge people by")
+        return ModelVote(
+            reason=f"the model takes away {max(told, 0):.0%} of the surprise, too little to judge people by"
+        )
     else:
         together = suggest(_coded(rows, votes, code), model=np.where(heard[:, None], said, np.nan)).proba
     return _heard(rows, labels, y, together, heard)
 
 
-def reweighed(dataset: Dataset, heard: Heard) -> Dataset:
+def reweighed(dataset: Dataset, heard: ModelVote) -> Dataset:
     """The same rows with these weights, under a fingerprint of their own; without weights the data set itself."""
     if not heard.weights:
         return dataset
@@ -134,7 +136,7 @@ def out_of_fold(
     return said
 
 
-def _people(rows: Sequence[Row], opinions: Opinions, labels: Sequence[str]) -> Floats:
+def _people(rows: Sequence[Row], opinions: AggregatedLabels, labels: Sequence[str]) -> Floats:
     """(n, k) what votes alone say of each row; every label alike where they say nothing."""
     place = {label: at for at, answer in enumerate(opinions.answers) if (label := single_label(answer)) is not None}
     table = np.ones((len(rows), len(labels)))
@@ -163,7 +165,7 @@ def _tells(said: Floats, y: Ints) -> float:
     return float(1.0 - loss / -np.log(shares[y]).mean())
 
 
-def _coded(rows: Sequence[Row], votes: Sequence[Said], code: Mapping[str, int]) -> Votes:
+def _coded(rows: Sequence[Row], votes: Sequence[VoteLike], code: Mapping[str, int]) -> Votes:
     place = {row.task: at for at, row in enumerate(rows)}
     names = {person: at for at, person in enumerate(sorted({vote.person for vote in votes}))}
     listed = [
@@ -175,7 +177,7 @@ def _coded(rows: Sequence[Row], votes: Sequence[Said], code: Mapping[str, int]) 
     return Votes(tasks, people, labels, len(rows), len(names), len(code))
 
 
-def _heard(rows: Sequence[Row], labels: Sequence[str], y: Ints, together: Floats, heard: Bools) -> Heard:
+def _heard(rows: Sequence[Row], labels: Sequence[str], y: Ints, together: Floats, heard: Bools) -> ModelVote:
     k = len(labels)
     right = together[np.arange(len(y)), y]
     lead = np.clip((k * right - 1.0) / (k - 1), 0.05, 1.0)
@@ -186,7 +188,7 @@ def _heard(rows: Sequence[Row], labels: Sequence[str], y: Ints, together: Floats
     doubted = [at for at in np.flatnonzero(heard & (best != y)) if together[at, best[at]] >= _SOUND]
     doubted.sort(key=lambda at: (-together[at, best[at]], rows[at].task))
     doubts = tuple(
-        Doubt(rows[at].task, rows[at].label, labels[best[at]], round(float(together[at, best[at]]), 3))
+        LabelIssue(rows[at].task, rows[at].label, labels[best[at]], round(float(together[at, best[at]]), 3))
         for at in doubted[:_DOUBTED]
     )
-    return Heard(weights, doubts)
+    return ModelVote(weights, doubts)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from feedback.project.snapshot import Scene
+from feedback.project.snapshot import ProjectSnapshot
 from feedback.store.log.events import canonical_json
 from ml_backend.registry import Bundle
 
@@ -15,34 +15,34 @@ Floats = NDArray[np.float64]
 Vectors = NDArray[np.float32]
 
 
-class Guesses:
+class PredictionCache:
     """Remembers one model a project; a new champion starts anew."""
 
     def __init__(self) -> None:
         self._version: dict[str, str] = {}
         self._rows: dict[str, dict[str, Floats]] = {}  # project -> unit -> (k,)
 
-    def proba(self, champion: Bundle | None, scene: Scene, tasks: Sequence[int]) -> dict[int, Floats]:
+    def proba(self, champion: Bundle | None, snapshot: ProjectSnapshot, tasks: Sequence[int]) -> dict[int, Floats]:
         """(k,) calibrated probabilities by task; NaN where a task cannot be read; nothing without a champion."""
         if champion is None:
             return {}
-        project = scene.project.id
+        project = snapshot.project.id
         if self._version.get(project) != champion.version:
             self._version[project], self._rows[project] = champion.version, {}
         rows = self._rows[project]
-        names = {task: _name(champion, scene, task) for task in tasks}
+        names = {task: _name(champion, snapshot, task) for task in tasks}
         new = {name: task for task, name in names.items() if name not in rows}
         if new:
-            table = champion.proba([scene.data(task) for task in new.values()])
+            table = champion.proba([snapshot.data(task) for task in new.values()])
             rows.update(zip(new, table, strict=True))
         return {task: rows[name] for task, name in names.items()}
 
-    def vectors(self, champion: Bundle, scene: Scene, tasks: Sequence[int]) -> Vectors:
+    def vectors(self, champion: Bundle, snapshot: ProjectSnapshot, tasks: Sequence[int]) -> Vectors:
         """(n, d) places of tasks, for strategies that look at distances; features are cached by content."""
-        return champion.vectors([scene.tasks[task].data for task in tasks])
+        return champion.vectors([snapshot.tasks[task].data for task in tasks])
 
 
-def _name(champion: Bundle, scene: Scene, task: int) -> str:
+def _name(champion: Bundle, snapshot: ProjectSnapshot, task: int) -> str:
     """What is remembered under one name gets one answer: the content, and what this model reads beside it."""
-    known = scene.known.get(task) if champion.beside else None
-    return f"{scene.units[task]} {canonical_json(known).decode()}" if known else scene.units[task]
+    known = snapshot.known.get(task) if champion.beside else None
+    return f"{snapshot.units[task]} {canonical_json(known).decode()}" if known else snapshot.units[task]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.project_checks import CHECKS, Finding, Scene
+from ml_backend.labelstudio.project_checks import CHECKS, Finding, ProjectSnapshot
 from ml_backend.labelstudio.projects import DOT_HINT, dotless
 
 __all__ = ["Finding", "examine"]
@@ -35,7 +35,7 @@ def examine(
     if backend_url:
         found += [*dotless_host(backend_url), *guards(client, backend_url)]
     if project:
-        scene = Scene(
+        snapshot = ProjectSnapshot(
             client,
             client.project(project),
             tuple(client.backends(project)),
@@ -45,7 +45,7 @@ def examine(
             missed,
         )
         for check in CHECKS:
-            found += check(scene)
+            found += check(snapshot)
     return found
 
 

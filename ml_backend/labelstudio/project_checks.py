@@ -26,7 +26,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class ProjectSnapshot:
     """What the checks look at, fetched once."""
 
     client: Client
@@ -43,21 +43,21 @@ class Scene:
         return f"{self.backend_url.rstrip('/')}/webhook"
 
 
-def title_as_version(scene: Scene) -> Iterator[Finding]:
+def title_as_version(snapshot: ProjectSnapshot) -> Iterator[Finding]:
     """`model_version` equal to a backend's title: the order is silently random."""
-    titles = {row["title"] for row in scene.backends} | {TITLE}
-    if scene.project["model_version"] in titles:
+    titles = {row["title"] for row in snapshot.backends} | {TITLE}
+    if snapshot.project["model_version"] in titles:
         yield Finding(
             "model_version is a backend's title",
             "error",
-            f"model_version is {scene.project['model_version']!r}, a backend's title: tasks come in random order.",
+            f"model_version is {snapshot.project['model_version']!r}, a backend's title: tasks come in random order.",
             "Run hitl connect again; in Label Studio do not select the backend under Annotation > live predictions.",
         )
 
 
-def breadth_first(scene: Scene) -> Iterator[Finding]:
+def breadth_first(snapshot: ProjectSnapshot) -> Iterator[Finding]:
     """`maximum_annotations` above 1: breadth-first comes before our order."""
-    wanted = scene.project["maximum_annotations"]
+    wanted = snapshot.project["maximum_annotations"]
     if wanted > 1:
         yield Finding(
             "maximum_annotations above 1",
@@ -67,11 +67,11 @@ def breadth_first(scene: Scene) -> Iterator[Finding]:
         )
 
 
-def other_order(scene: Scene) -> Iterator[Finding]:
+def other_order(snapshot: ProjectSnapshot) -> Iterator[Finding]:
     """Settings that put other tasks first, or that do not follow scores at all."""
-    project = scene.project
+    project = snapshot.project
     fix = "Run hitl connect again."
-    if scene.connected and project["sampling"] != UNCERTAINTY:
+    if snapshot.connected and project["sampling"] != UNCERTAINTY:
         what = f"sampling is {project['sampling']!r}, wanted {UNCERTAINTY!r}: our order is ignored."
         yield Finding("sampling", "error", what, fix)
     for name in ("show_overlap_first", "annotator_evaluation_enabled"):
@@ -79,9 +79,9 @@ def other_order(scene: Scene) -> Iterator[Finding]:
             yield Finding(name, "error", f"{name} is on: those tasks come before our order.", fix)
 
 
-def hidden_predictions(scene: Scene) -> Iterator[Finding]:
+def hidden_predictions(snapshot: ProjectSnapshot) -> Iterator[Finding]:
     """`show_collab_predictions` off: people see no pre-annotation, and model_version is emptied with it."""
-    if not scene.project["show_collab_predictions"]:
+    if not snapshot.project["show_collab_predictions"]:
         yield Finding(
             "show_collab_predictions is off",
             "error",
@@ -90,9 +90,9 @@ def hidden_predictions(scene: Scene) -> Iterator[Finding]:
         )
 
 
-def automatic_evaluation(scene: Scene) -> Iterator[Finding]:
+def automatic_evaluation(snapshot: ProjectSnapshot) -> Iterator[Finding]:
     """`evaluate_predictions_automatically` on: every page of the Data Manager asks the backend."""
-    if scene.project["evaluate_predictions_automatically"]:
+    if snapshot.project["evaluate_predictions_automatically"]:
         yield Finding(
             "evaluate_predictions_automatically is on",
             "warning",
@@ -101,9 +101,9 @@ def automatic_evaluation(scene: Scene) -> Iterator[Finding]:
         )
 
 
-def training_in_submit(scene: Scene) -> Iterator[Finding]:
+def training_in_submit(snapshot: ProjectSnapshot) -> Iterator[Finding]:
     """`min_annotations_to_start_training` above 0: people's submits wait for a training request."""
-    every = scene.project["min_annotations_to_start_training"]
+    every = snapshot.project["min_annotations_to_start_training"]
     if every > 0:
         yield Finding(
             "min_annotations_to_start_training above 0",
@@ -113,25 +113,25 @@ def training_in_submit(scene: Scene) -> Iterator[Finding]:
         )
 
 
-def several_backends(scene: Scene) -> Iterator[Finding]:
+def several_backends(snapshot: ProjectSnapshot) -> Iterator[Finding]:
     """More than one ML backend: only the first predicts, all get events and training requests."""
-    if len(scene.backends) > 1:
-        named = ", ".join(f"{row['title']} ({row['url']})" for row in scene.backends)
+    if len(snapshot.backends) > 1:
+        named = ", ".join(f"{row['title']} ({row['url']})" for row in snapshot.backends)
         yield Finding(
             "several ML backends",
             "warning",
-            f"{len(scene.backends)} backends are connected: {named}. Only the first predicts, each slows people down.",
+            f"{len(snapshot.backends)} backends are connected: {named}. Only the first predicts; each slows people.",
             "Remove those that are not needed: Settings > Model in Label Studio.",
         )
 
 
-def our_backend(scene: Scene) -> Iterator[Finding]:
+def our_backend(snapshot: ProjectSnapshot) -> Iterator[Finding]:
     """Our ML backend missing or not reached."""
-    if not (scene.connected and scene.backend_url):
+    if not (snapshot.connected and snapshot.backend_url):
         return
-    found = same_url(list(scene.backends), scene.backend_url)
+    found = same_url(list(snapshot.backends), snapshot.backend_url)
     if found is None:
-        what = f"no ML backend of this project has our address, {scene.backend_url}."
+        what = f"no ML backend of this project has our address, {snapshot.backend_url}."
         yield Finding("ML backend missing", "error", what, "Run hitl connect again.")
     elif found["state"] != "CO":
         what = (
@@ -140,15 +140,15 @@ def our_backend(scene: Scene) -> Iterator[Finding]:
         yield Finding("ML backend not reached", "error", what, "Is hitl serve running, at an address it can reach?")
 
 
-def webhooks(scene: Scene) -> Iterator[Finding]:
+def webhooks(snapshot: ProjectSnapshot) -> Iterator[Finding]:
     """Our webhook missing, switched off, emptied or without a secret; others left over by removed backends."""
-    backends = {f"{row['url'].rstrip('/')}/webhook" for row in scene.backends}
-    ours = same_url(list(scene.webhooks), scene.webhook_url) if scene.backend_url else None
+    backends = {f"{row['url'].rstrip('/')}/webhook" for row in snapshot.backends}
+    ours = same_url(list(snapshot.webhooks), snapshot.webhook_url) if snapshot.backend_url else None
     fix = "Run hitl connect again."
-    if ours is None and scene.connected and scene.backend_url:
-        what = f"no webhook of this project points to {scene.webhook_url}; answers arrive by polling only."
+    if ours is None and snapshot.connected and snapshot.backend_url:
+        what = f"no webhook of this project points to {snapshot.webhook_url}; answers arrive by polling only."
         yield Finding("webhook missing", "error", what, fix)
-    for row in scene.webhooks:
+    for row in snapshot.webhooks:
         if not row["send_for_all_actions"] and not row["actions"]:
             what = f"the webhook to {row['url']} has no events: a change without them emptied the list."
             yield Finding("emptied webhook", "error" if row is ours else "warning", what, fix)
@@ -166,10 +166,10 @@ def webhooks(scene: Scene) -> Iterator[Finding]:
             )
 
 
-def slow_bulk(scene: Scene) -> Iterator[Finding]:
+def slow_bulk(snapshot: ProjectSnapshot) -> Iterator[Finding]:
     """Bulk writes that recount the whole project, asked with a row for a task that cannot exist."""
     body = [{"task": 0, "result": [], "score": 0.5, "model_version": "hitl-probe"}]
-    refused = scene.client.probe(f"api/projects/{scene.project['id']}/import/predictions", body)
+    refused = snapshot.client.probe(f"api/projects/{snapshot.project['id']}/import/predictions", body)
     if refused is not None and "not found in project" not in str(refused):
         yield Finding(
             "slow bulk writes",
@@ -179,18 +179,18 @@ def slow_bulk(scene: Scene) -> Iterator[Finding]:
         )
 
 
-def missed_webhooks(scene: Scene) -> Iterator[Finding]:
+def missed_webhooks(snapshot: ProjectSnapshot) -> Iterator[Finding]:
     """Events that only polling found."""
-    if scene.missed > 0:
+    if snapshot.missed > 0:
         yield Finding(
             "missed webhooks",
             "warning",
-            f"{scene.missed} changes were found by polling and never came as webhooks; nothing is lost, it is later.",
+            f"{snapshot.missed} changes were found by polling and never came as webhooks; nothing is lost.",
             "Label Studio gives up after 1 s and never repeats: check that it reaches us, or raise WEBHOOK_TIMEOUT.",
         )
 
 
-CHECKS: tuple[Callable[[Scene], Iterator[Finding]], ...] = (
+CHECKS: tuple[Callable[[ProjectSnapshot], Iterator[Finding]], ...] = (
     title_as_version,
     breadth_first,
     other_order,

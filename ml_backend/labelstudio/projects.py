@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.delete_predictions import remove_versions
-from ml_backend.labelstudio.settings_snapshot import SETTINGS, Snapshot, hide, restore_overlaps, same_url, take
+from ml_backend.labelstudio.settings_snapshot import SETTINGS, SettingsSnapshot, hide, restore_overlaps, same_url, take
 from ml_backend.labelstudio.transport import Json
 
 SECRET_HEADER = "X-Hitl-Secret"  # noqa: S105 - the header's name
@@ -49,7 +49,7 @@ class Connection:
     """What connecting did (or, as a dry run, would do) and what the project was before."""
 
     changes: tuple[Change, ...]
-    snapshot: Snapshot | None  # None for a dry run
+    settings_snapshot: SettingsSnapshot | None  # None for a dry run
 
 
 def connect(
@@ -59,8 +59,8 @@ def connect(
     backend_url: str,
     webhook_secret: str,
     basic_auth: tuple[str, str] | None = None,
-    earlier: Snapshot | None = None,
-    save: Callable[[Snapshot], None] = lambda _: None,
+    earlier: SettingsSnapshot | None = None,
+    save: Callable[[SettingsSnapshot], None] = lambda _: None,
     forget: Callable[[], None] = lambda: None,
     dry_run: bool = False,
     title: str = TITLE,
@@ -82,19 +82,19 @@ def connect(
     if dry_run:
         return Connection(changes, None)
     taken = earlier or take(client, body, backend_url=backend_url, webhook_url=webhook_url)
-    snapshot = earlier or without_remains(taken, title=title, secret_header=secret_header)
+    settings_snapshot = earlier or without_remains(taken, title=title, secret_header=secret_header)
     if earlier is None:
-        save(snapshot)
+        save(settings_snapshot)
     try:
         _set_webhook(client, project, webhook_url, headers)
         _set_backend(client, project, backend_url, title, basic_auth)
-        _set_settings(client, project, snapshot, title)
+        _set_settings(client, project, settings_snapshot, title)
     except LabelStudioError as error:
         if earlier is None:
             tell = f"`hitl doctor {project}` says what stands in the way."
-            error.hint = f"{error.hint} {tell} {_roll_back(client, snapshot, forget)}".strip()
+            error.hint = f"{error.hint} {tell} {_roll_back(client, settings_snapshot, forget)}".strip()
         raise
-    return Connection(changes, snapshot)
+    return Connection(changes, settings_snapshot)
 
 
 def plan(
@@ -131,67 +131,69 @@ def plan(
     return tuple(changes)
 
 
-def disconnect(client: Client, snapshot: Snapshot, *, versions: Iterable[str] = ()) -> tuple[str, ...]:
+def disconnect(client: Client, settings_snapshot: SettingsSnapshot, *, versions: Iterable[str] = ()) -> tuple[str, ...]:
     """Put a project back exactly as it was; what could not be, in words. Safe to repeat.
 
     Removes our backend, webhook and predictions (those named `M+qN`, their `M`, and `versions`).
     """
-    project = snapshot.project
+    project = settings_snapshot.project
     notes: list[str] = []
-    backend = same_url(client.backends(project), snapshot.backend_url)
-    if snapshot.model_version is None and backend is not None:
+    backend = same_url(client.backends(project), settings_snapshot.backend_url)
+    if settings_snapshot.model_version is None and backend is not None:
         _set_null_version(client, project, backend["title"])
     elif client.project(project)["model_version"] not in (None, ""):
         client.patch_project(project, model_version="")
-    if snapshot.backend is None and backend is not None:
+    if settings_snapshot.backend is None and backend is not None:
         client.delete_backend(backend["id"])
-    remove_versions(client, project, our_versions(client, snapshot, versions))
-    restore_overlaps(client, snapshot)
-    client.patch_project(project, **snapshot.settings)
-    if snapshot.model_version:  # after show_collab_predictions, which empties it
-        _set_version(client, snapshot, notes)
-    webhook = same_url(client.webhooks(project), snapshot.webhook_url)
-    if webhook is not None and snapshot.webhook is None:
+    remove_versions(client, project, our_versions(client, settings_snapshot, versions))
+    restore_overlaps(client, settings_snapshot)
+    client.patch_project(project, **settings_snapshot.settings)
+    if settings_snapshot.model_version:  # after show_collab_predictions, which empties it
+        _set_version(client, settings_snapshot, notes)
+    webhook = same_url(client.webhooks(project), settings_snapshot.webhook_url)
+    if webhook is not None and settings_snapshot.webhook is None:
         client.delete_webhook(webhook["id"])
-    elif webhook is not None and snapshot.webhook is not None:
-        client.patch_webhook(webhook["id"], **_webhook_fields(snapshot.webhook))
-    if snapshot.remains:
+    elif webhook is not None and settings_snapshot.webhook is not None:
+        client.patch_webhook(webhook["id"], **_webhook_fields(settings_snapshot.webhook))
+    if settings_snapshot.remains:
         notes.append("its settings stay: a lost store connected it first, and it alone knew what they were before")
     return tuple(notes)
 
 
-def without_remains(snapshot: Snapshot, *, title: str = TITLE, secret_header: str = SECRET_HEADER) -> Snapshot:
+def without_remains(
+    settings_snapshot: SettingsSnapshot, *, title: str = TITLE, secret_header: str = SECRET_HEADER
+) -> SettingsSnapshot:
     """Leave out what a store of ours that is lost had put into a project, so that disconnecting removes it, too."""
-    webhook, backend = snapshot.webhook, snapshot.backend
+    webhook, backend = settings_snapshot.webhook, settings_snapshot.backend
     if webhook is None or secret_header not in webhook["headers"]:
-        return snapshot
-    rows = [match for match in map(_OURS.fullmatch, snapshot.versions) if match]
+        return settings_snapshot
+    rows = [match for match in map(_OURS.fullmatch, settings_snapshot.versions) if match]
     ours = {*(match[0] for match in rows), *(match["model"] for match in rows)}
     return replace(
-        snapshot,
+        settings_snapshot,
         webhook=None,
         backend=None if backend is not None and backend["title"] == title else backend,
-        versions=tuple(version for version in snapshot.versions if version not in ours),
-        model_version="" if snapshot.model_version in ours else snapshot.model_version,
+        versions=tuple(version for version in settings_snapshot.versions if version not in ours),
+        model_version="" if settings_snapshot.model_version in ours else settings_snapshot.model_version,
         remains=True,
     )
 
 
-def _roll_back(client: Client, snapshot: Snapshot, forget: Callable[[], None]) -> str:
+def _roll_back(client: Client, settings_snapshot: SettingsSnapshot, forget: Callable[[], None]) -> str:
     try:
-        disconnect(client, snapshot)
+        disconnect(client, settings_snapshot)
     except LabelStudioError as error:
         return f"The project could not be put back ({error}); disconnect it when Label Studio answers again."
     forget()
     return "The project was put back as it was."
 
 
-def our_versions(client: Client, snapshot: Snapshot, versions: Iterable[str] = ()) -> list[str]:
+def our_versions(client: Client, settings_snapshot: SettingsSnapshot, versions: Iterable[str] = ()) -> list[str]:
     """The model versions that we wrote into a project since the snapshot."""
-    now = [row["model_version"] for row in client.model_versions(snapshot.project)]
+    now = [row["model_version"] for row in client.model_versions(settings_snapshot.project)]
     rows = [match for match in map(_OURS.fullmatch, filter(None, now)) if match]
     ours = {*versions, *(match[0] for match in rows), *(match["model"] for match in rows)}
-    return [version for version in now if version in ours and version not in snapshot.versions]
+    return [version for version in now if version in ours and version not in settings_snapshot.versions]
 
 
 def _set_webhook(client: Client, project: str, url: str, headers: Mapping[str, str]) -> None:
@@ -215,14 +217,14 @@ def _set_backend(client: Client, project: str, url: str, title: str, basic_auth:
         client.patch_backend(found["id"], project, url=url, **login)
 
 
-def _set_settings(client: Client, project: str, snapshot: Snapshot, title: str) -> None:
+def _set_settings(client: Client, project: str, settings_snapshot: SettingsSnapshot, title: str) -> None:
     now = client.project(project)
     changed = {name: wanted for name, (wanted, _) in _WANTED.items() if now[name] != wanted}
     version = _static_version(now["model_version"], client.backends(project), title)
     if changed:
         client.patch_project(project, **changed)
     if "maximum_annotations" in changed:
-        hide(client, snapshot)
+        hide(client, settings_snapshot)
     if client.project(project)["model_version"] != version:
         client.patch_project(project, model_version=version)
 
@@ -242,13 +244,13 @@ def _set_null_version(client: Client, project: str, title: str) -> None:
     client.delete_model_version(project, "hitl-no-such-version")
 
 
-def _set_version(client: Client, snapshot: Snapshot, notes: list[str]) -> None:
+def _set_version(client: Client, settings_snapshot: SettingsSnapshot, notes: list[str]) -> None:
     try:
-        client.patch_project(snapshot.project, model_version=snapshot.model_version)
+        client.patch_project(settings_snapshot.project, model_version=settings_snapshot.model_version)
     except LabelStudioError as error:
         if error.status != 400:
             raise
-        notes.append(f"model version {snapshot.model_version!r} is gone from Label Studio; it stays empty")
+        notes.append(f"model version {settings_snapshot.model_version!r} is gone from Label Studio; it stays empty")
 
 
 def _webhook_fields(webhook: Mapping[str, Any]) -> Json:

@@ -32,7 +32,7 @@ _SETTINGS: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class ReviewTask:
     """One task as a review project shows it."""
 
     data: Mapping[str, Any] = field(hash=False)
@@ -92,7 +92,7 @@ def _ours(client: Client, project: str, headers: Collection[str]) -> list[Json]:
     return [row for row in client.webhooks(project) if set(headers) <= set(row.get("headers") or ())]
 
 
-def put_in(client: Client, project: str, copies: Sequence[Copy]) -> list[Task]:
+def put_in(client: Client, project: str, copies: Sequence[ReviewTask]) -> list[Task]:
     """Import copies with what is filled in; the tasks in order, as they are now. The most urgent is handed out first.
 
     What they are is asked at once: Label Studio on SQLite may give them numbers of tasks that were deleted before.
@@ -119,7 +119,7 @@ def put_in(client: Client, project: str, copies: Sequence[Copy]) -> list[Task]:
     return [there.get(one.id, one) for one in gone]
 
 
-def complete(client: Client, project: str, task: int, copy: Copy) -> None:
+def complete(client: Client, project: str, task: int, copy: ReviewTask) -> None:
     """Give a copy whatever an import that was cut short left out: what is filled in, its urgency, its readers."""
     there = client.task(task)
     if not any(one["model_version"] == VERSION for one in there["predictions"]):

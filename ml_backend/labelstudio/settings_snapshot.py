@@ -25,7 +25,7 @@ SETTINGS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class SettingsSnapshot:
     """A project before we touched it."""
 
     project: str
@@ -50,10 +50,10 @@ class Snapshot:
         return {**asdict(self), "overlaps": {str(task): overlap for task, overlap in self.overlaps.items()}}
 
     @staticmethod
-    def from_json(body: Mapping[str, Any]) -> Snapshot:
+    def from_json(body: Mapping[str, Any]) -> SettingsSnapshot:
         """Read back what `to_json` gave."""
         try:
-            return Snapshot(
+            return SettingsSnapshot(
                 project=str(body["project"]),
                 settings={name: body["settings"][name] for name in SETTINGS},
                 model_version=body["model_version"],
@@ -70,7 +70,7 @@ class Snapshot:
             raise LabelStudioError(f"the stored snapshot of the project cannot be read: {error!r}.") from error
 
 
-def take(client: Client, project: Json, *, backend_url: str, webhook_url: str) -> Snapshot:
+def take(client: Client, project: Json, *, backend_url: str, webhook_url: str) -> SettingsSnapshot:
     """Look at a project before changing it; reads every task's overlap (about 3,000 tasks/s)."""
     number = str(project["id"])
     wanted = int(project["maximum_annotations"])
@@ -84,7 +84,7 @@ def take(client: Client, project: Json, *, backend_url: str, webhook_url: str) -
         votes = task["total_annotations"] + (task["cancelled_annotations"] if skips_count else 0)
         if task["is_labeled"] and votes < task["overlap"]:
             hidden.append(task["id"])
-    return Snapshot(
+    return SettingsSnapshot(
         project=number,
         settings={name: project[name] for name in SETTINGS},
         model_version=project["model_version"],
@@ -98,46 +98,46 @@ def take(client: Client, project: Json, *, backend_url: str, webhook_url: str) -
     )
 
 
-def restore_overlaps(client: Client, snapshot: Snapshot) -> None:
+def restore_overlaps(client: Client, settings_snapshot: SettingsSnapshot) -> None:
     """Give every task the overlap that it had, tasks imported meanwhile the project's own; labelled marks follow.
 
     In bulk where Label Studio can: maximum_annotations = 1 resets every task, k > 1 then sets every task to k.
     """
-    project, wanted = snapshot.project, snapshot.overlap
+    project, wanted = settings_snapshot.project, settings_snapshot.overlap
     now = client.project(project)
-    wrong = _wrong(client, snapshot)
+    wrong = _wrong(client, settings_snapshot)
     if now["maximum_annotations"] != wanted or len(wrong) > _MANY:
         if now["maximum_annotations"] == 1:  # a change to 1 is what resets all tasks
             client.patch_project(project, maximum_annotations=2)
         client.patch_project(project, maximum_annotations=1)
         if wanted > 1:
             client.patch_project(project, maximum_annotations=wanted)
-        wrong = _wrong(client, snapshot)
+        wrong = _wrong(client, settings_snapshot)
     for task in wrong:
-        overlap = snapshot.overlaps.get(task, wanted)
+        overlap = settings_snapshot.overlaps.get(task, wanted)
         people = {
             row["completed_by"]
             for row in client.annotations(task)
             if now["skip_queue"] == "IGNORE_SKIPPED" or not row["was_cancelled"]
         }
         client.patch_task(task, overlap=overlap, is_labeled=len(people) >= overlap)
-    hide(client, snapshot)
+    hide(client, settings_snapshot)
 
 
-def hide(client: Client, snapshot: Snapshot) -> None:
+def hide(client: Client, settings_snapshot: SettingsSnapshot) -> None:
     """Mark the tasks again that somebody had marked as labelled by hand: Label Studio's recount forgets it."""
-    if not snapshot.hidden:
+    if not settings_snapshot.hidden:
         return
-    hidden = set(snapshot.hidden)
-    for task in client.each_task(snapshot.project, include=("id", "is_labeled")):
+    hidden = set(settings_snapshot.hidden)
+    for task in client.each_task(settings_snapshot.project, include=("id", "is_labeled")):
         if task["id"] in hidden and not task["is_labeled"]:
             client.patch_task(task["id"], is_labeled=True)
 
 
-def _wrong(client: Client, snapshot: Snapshot) -> list[int]:
-    wanted = snapshot.overlap
-    tasks = client.each_task(snapshot.project, include=("id", "overlap"))
-    return [task["id"] for task in tasks if task["overlap"] != snapshot.overlaps.get(task["id"], wanted)]
+def _wrong(client: Client, settings_snapshot: SettingsSnapshot) -> list[int]:
+    wanted = settings_snapshot.overlap
+    tasks = client.each_task(settings_snapshot.project, include=("id", "overlap"))
+    return [task["id"] for task in tasks if task["overlap"] != settings_snapshot.overlaps.get(task["id"], wanted)]
 
 
 def same_url(rows: list[Json], url: str) -> Json | None:

@@ -24,7 +24,7 @@ from feedback.project.connect import policy_of
 from feedback.project.snapshot import project_draws
 from feedback.store import ProjectRow, Store, open_store
 from feedback.store.log import events
-from feedback.training.model_factory import Workshop
+from feedback.training.model_factory import ModelFactory
 from ml_backend.records import Task
 from ml_backend.registry import FolderRegistry
 from tests.benchmarks import machine
@@ -72,7 +72,7 @@ class Large:
         self.loop = Loop(
             self.store,
             platform=self.studio,
-            workshop=Workshop(lambda: ()),
+            model_factory=ModelFactory(lambda: ()),
             folder=FolderRegistry(folder / "models"),
             policies=policy_of,
             clock=time.time,
@@ -124,7 +124,7 @@ def test_turns_of_a_large_project(large: Large) -> None:
     fresh = Loop(
         large.store,
         platform=large.studio,
-        workshop=Workshop(lambda: ()),
+        model_factory=ModelFactory(lambda: ()),
         folder=FolderRegistry(large.store._database.path.parent / "again"),  # type: ignore[union-attr]
         policies=policy_of,
         clock=time.time,

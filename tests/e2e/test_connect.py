@@ -11,7 +11,7 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.projects import SECRET_HEADER, UNCERTAINTY, Connection, connect, disconnect
 from ml_backend.labelstudio.queue_writer import QueueRow, reopen, write_window
-from ml_backend.labelstudio.settings_snapshot import Snapshot
+from ml_backend.labelstudio.settings_snapshot import SettingsSnapshot
 from tests.support.label_studio import Project, Site, StubBackend, free_port, says
 
 pytestmark = pytest.mark.e2e
@@ -63,22 +63,22 @@ def awkward(site: Site, project: Project, old: str | None) -> None:
 
 
 @pytest.fixture
-def connected(project: Project, backend: StubBackend) -> tuple[Project, StubBackend, Snapshot]:
-    snapshot = join(project, backend.url).snapshot
-    assert snapshot is not None
-    return project, backend, snapshot
+def connected(project: Project, backend: StubBackend) -> tuple[Project, StubBackend, SettingsSnapshot]:
+    settings_snapshot = join(project, backend.url).settings_snapshot
+    assert settings_snapshot is not None
+    return project, backend, settings_snapshot
 
 
 def test_a_plain_project_is_the_same_after_as_before(project: Project, backend: StubBackend) -> None:
     before = project.everything()
 
-    snapshot = join(project, backend.url).snapshot
-    assert snapshot is not None
+    settings_snapshot = join(project, backend.url).settings_snapshot
+    assert settings_snapshot is not None
     window(project, "m1+q1")
     window(project, "m2+q2")
     project.admin.create_prediction(project.tasks[0], result=[], score=0.2, model_version="m1")
     during = project.everything()
-    notes = disconnect(project.admin, Snapshot.from_json(json.loads(json.dumps(snapshot.to_json()))))
+    notes = disconnect(project.admin, SettingsSnapshot.from_json(json.loads(json.dumps(settings_snapshot.to_json()))))
 
     assert during["project"]["model_version"] == "m2+q2"
     assert during["project"]["sampling"] == UNCERTAINTY
@@ -93,14 +93,14 @@ def test_an_awkward_project_is_the_same_after_as_before(
     awkward(site, project, old)
     before = project.everything()
 
-    snapshot = join(project, backend.url, basic_auth=("hitl", "pw")).snapshot
-    assert snapshot is not None
+    settings_snapshot = join(project, backend.url, basic_auth=("hitl", "pw")).settings_snapshot
+    assert settings_snapshot is not None
     window(project, "m1+q1")
     reopen(project.admin, project.tasks[4], 3)
     during = project.everything()
-    disconnect(project.admin, snapshot)
+    disconnect(project.admin, settings_snapshot)
     once = project.everything()
-    disconnect(project.admin, snapshot)
+    disconnect(project.admin, settings_snapshot)
 
     assert before["project"]["model_version"] == old
     assert during["project"]["maximum_annotations"] == 1
@@ -113,11 +113,11 @@ def test_predictions_that_are_hidden_from_people_are_hidden_again(project: Proje
     project.admin.patch_project(project.id, show_collab_predictions=False, evaluate_predictions_automatically=True)
     before = project.body()
 
-    snapshot = join(project, backend.url).snapshot
-    assert snapshot is not None
+    settings_snapshot = join(project, backend.url).settings_snapshot
+    assert settings_snapshot is not None
     window(project, "m1+q1")
     during = project.body()
-    disconnect(project.admin, snapshot)
+    disconnect(project.admin, settings_snapshot)
 
     assert during["show_collab_predictions"]
     assert not during["evaluate_predictions_automatically"]
@@ -126,8 +126,8 @@ def test_predictions_that_are_hidden_from_people_are_hidden_again(project: Proje
 
 def test_what_people_did_meanwhile_stays_and_counts(site: Site, project: Project, backend: StubBackend) -> None:
     project.admin.patch_project(project.id, maximum_annotations=2)
-    snapshot = join(project, backend.url).snapshot
-    assert snapshot is not None
+    settings_snapshot = join(project, backend.url).settings_snapshot
+    assert settings_snapshot is not None
     window(project, "m1+q1")
     one, two = project.tasks[0], project.tasks[1]
     site.people[0].submit(one, says("good"))
@@ -136,7 +136,7 @@ def test_what_people_did_meanwhile_stays_and_counts(site: Site, project: Project
     site.people[1].submit(two, says("bad"))
     (new,) = project.admin.import_tasks(project.id, [{"data": {"text": "new"}}])
 
-    disconnect(project.admin, snapshot)
+    disconnect(project.admin, settings_snapshot)
 
     overlaps = project.overlaps()
     assert overlaps[one] == (2, False)  # wants its second vote as before
@@ -147,14 +147,14 @@ def test_what_people_did_meanwhile_stays_and_counts(site: Site, project: Project
 
 
 def test_a_reopened_task_of_a_single_vote_project_is_closed_again(
-    site: Site, connected: tuple[Project, StubBackend, Snapshot]
+    site: Site, connected: tuple[Project, StubBackend, SettingsSnapshot]
 ) -> None:
-    project, _, snapshot = connected
+    project, _, settings_snapshot = connected
     window(project, "m1+q1")
     site.people[0].submit(project.tasks[0], says("good"))
     reopen(project.admin, project.tasks[0], 2)
 
-    disconnect(project.admin, snapshot)
+    disconnect(project.admin, settings_snapshot)
 
     assert project.overlaps()[project.tasks[0]] == (1, True)
 
@@ -168,7 +168,7 @@ def test_a_dry_run_lists_every_change_and_makes_none(site: Site, project: Projec
     done = join(project, backend.url)
 
     assert unchanged == before
-    assert planned.snapshot is None
+    assert planned.settings_snapshot is None
     assert planned.changes == done.changes
     assert [change.what for change in planned.changes] == [
         "webhook",
@@ -182,20 +182,20 @@ def test_a_dry_run_lists_every_change_and_makes_none(site: Site, project: Projec
     assert SECRET not in " ".join(map(str, planned.changes))
 
 
-def test_connecting_twice_changes_nothing_more(connected: tuple[Project, StubBackend, Snapshot]) -> None:
-    project, backend, snapshot = connected
+def test_connecting_twice_changes_nothing_more(connected: tuple[Project, StubBackend, SettingsSnapshot]) -> None:
+    project, backend, settings_snapshot = connected
     window(project, "m1+q1")
     before = project.everything()
 
-    again = join(project, backend.url, earlier=snapshot)
+    again = join(project, backend.url, earlier=settings_snapshot)
 
     assert again.changes == ()
-    assert again.snapshot == snapshot
+    assert again.settings_snapshot == settings_snapshot
     assert project.everything() == before
 
 
 def test_the_only_webhook_is_ours_and_carries_the_secret(
-    site: Site, connected: tuple[Project, StubBackend, Snapshot]
+    site: Site, connected: tuple[Project, StubBackend, SettingsSnapshot]
 ) -> None:
     project, backend, _ = connected
     site.people[0].submit(project.tasks[0], says("good"))
@@ -209,13 +209,13 @@ def test_the_only_webhook_is_ours_and_carries_the_secret(
 
 
 def test_an_emptied_webhook_is_repaired_by_connecting_again(
-    site: Site, connected: tuple[Project, StubBackend, Snapshot]
+    site: Site, connected: tuple[Project, StubBackend, SettingsSnapshot]
 ) -> None:
-    project, backend, snapshot = connected
+    project, backend, settings_snapshot = connected
     (hook,) = site.admin.webhooks(project.id)
     site.admin.patch_webhook(hook["id"], url=hook["url"], actions=[], send_for_all_actions=False, headers={})
 
-    join(project, backend.url, earlier=snapshot)
+    join(project, backend.url, earlier=settings_snapshot)
 
     (now,) = site.admin.webhooks(project.id)
     assert now["send_for_all_actions"]
@@ -224,7 +224,7 @@ def test_an_emptied_webhook_is_repaired_by_connecting_again(
 
 def test_a_connect_that_fails_half_way_leaves_nothing_behind(project: Project) -> None:
     before = project.everything()
-    kept: list[Snapshot] = []
+    kept: list[SettingsSnapshot] = []
     forgot: list[bool] = []
 
     with pytest.raises(LabelStudioError, match="cannot reach our service") as caught:
@@ -239,7 +239,7 @@ def test_a_connect_that_fails_half_way_leaves_nothing_behind(project: Project) -
 
 def test_a_connect_killed_half_way_is_finished_by_the_next(project: Project, backend: StubBackend) -> None:
     before = project.everything()
-    kept: list[Snapshot] = []
+    kept: list[SettingsSnapshot] = []
 
     class Killed(Client):
         def patch_project(self, project: str, **fields: Any) -> dict[str, Any]:
@@ -266,16 +266,16 @@ def test_a_host_without_a_dot_is_refused_before_anything_changes(project: Projec
 
 
 def test_what_a_lost_store_had_connected_is_removed_with_the_next(
-    connected: tuple[Project, StubBackend, Snapshot],
+    connected: tuple[Project, StubBackend, SettingsSnapshot],
 ) -> None:
     project, backend, _ = connected
     window(project, "m1+q1")
 
     again = join(project, backend.url)
-    assert again.snapshot is not None
-    notes = disconnect(project.admin, Snapshot.from_json(again.snapshot.to_json()))
+    assert again.settings_snapshot is not None
+    notes = disconnect(project.admin, SettingsSnapshot.from_json(again.settings_snapshot.to_json()))
 
-    assert again.snapshot.remains
+    assert again.settings_snapshot.remains
     assert "a lost store connected it first" in notes[0]
     assert project.admin.webhooks(project.id) == project.admin.backends(project.id) == []
     assert project.admin.model_versions(project.id) == []
@@ -284,12 +284,12 @@ def test_what_a_lost_store_had_connected_is_removed_with_the_next(
 
 def test_a_version_that_somebody_deleted_meanwhile_is_said(site: Site, project: Project, backend: StubBackend) -> None:
     awkward(site, project, "imported")
-    snapshot = join(project, backend.url).snapshot
-    assert snapshot is not None
+    settings_snapshot = join(project, backend.url).settings_snapshot
+    assert settings_snapshot is not None
     window(project, "m1+q1")
     project.admin.delete_model_version(project.id, "imported")
 
-    notes = disconnect(project.admin, snapshot)
+    notes = disconnect(project.admin, settings_snapshot)
 
     assert notes == ("model version 'imported' is gone from Label Studio; it stays empty",)
     assert project.body()["model_version"] == ""

@@ -12,19 +12,19 @@ from pathlib import Path
 import pytest
 
 from feedback.annotators.gold import add_gold
-from feedback.consensus.label_aggregation import Weighing
+from feedback.consensus.label_aggregation import AggregationCache
 from feedback.labelling_platform.labelstudio_adapter import LabelStudio
-from feedback.labelling_platform.review_projects_adapter import LabelStudioRooms
+from feedback.labelling_platform.review_projects_adapter import LabelStudioReviewProjects
 from feedback.loop.context import Turn
 from feedback.policy import read_policy
 from feedback.project.connect import connect, disconnect
-from feedback.project.label_changes import renew
-from feedback.project.snapshot import Scene, read_scene
+from feedback.project.label_changes import record_label_change
+from feedback.project.snapshot import ProjectSnapshot, load_snapshot
 from feedback.store import Store, Vote, open_store
 from feedback.store.repositories.policies import activate, policy_of
-from feedback.training.consensus_labels import conclude, hear
+from feedback.training.consensus_labels import decide_labels, hear
 from feedback.training.dataset import build
-from feedback.training.label_decisions import Settlement, settle
+from feedback.training.label_decisions import ConsensusLabels, settle
 from feedback.training.model_vote import reweighed
 from feedback.training.trainer import train
 from ml_backend.label_config import read_label_config
@@ -66,7 +66,7 @@ class Crowd:
         self.truth = {task: label for task, (_, label) in zip(project.tasks, texts(len(project.tasks)), strict=True)}
         connect(settings_of(site, backend), store, site.admin, project.id, policy=POLICY, now_s=time.time())
         self.platform = LabelStudio(site.admin, store)
-        self.loop = loop_of(store, folder, platform=self.platform, rooms=LabelStudioRooms(site.admin))
+        self.loop = loop_of(store, folder, platform=self.platform, rooms=LabelStudioReviewProjects(site.admin))
 
     def turn(self) -> Turn:
         return self.loop.turn(self.project.id)
@@ -99,11 +99,11 @@ class Crowd:
                 break
         return turns
 
-    def scene(self) -> Scene:
+    def snapshot(self) -> ProjectSnapshot:
         row = self.store.project(self.project.id)
         assert row is not None
         config = read_label_config(row.label_config)
-        return read_scene(self.store, row, policy_of(row), config, config.control())
+        return load_snapshot(self.store, row, policy_of(row), config, config.control())
 
     def user(self, person: int) -> int:
         return int(self.site.people[person].me()["id"])
@@ -124,14 +124,16 @@ def crowd(request: pytest.FixtureRequest, site: Site, backend: StubBackend, tmp_
 
 def test_a_careless_annotator_is_found_asked_about_and_outweighed(crowd: Crowd):
     chosen = list(crowd.project.tasks)[:GOLD]
-    units = crowd.scene().units
+    units = crowd.snapshot().units
     known = {task: Answer("choices", (crowd.truth[task],)) for task in chosen}
     add_gold(crowd.store, crowd.project.id, known, {task: units[task] for task in chosen})
     crowd.turn()
     turns = crowd.work()
-    scene = crowd.scene()
-    asked = {task: sorted((v for v in scene.votes if v.task == task), key=lambda v: v.at_s) for task in scene.tasks}
-    others = [task for task in scene.tasks if task not in chosen]
+    snapshot = crowd.snapshot()
+    asked = {
+        task: sorted((v for v in snapshot.votes if v.task == task), key=lambda v: v.at_s) for task in snapshot.tasks
+    }
+    others = [task for task in snapshot.tasks if task not in chosen]
 
     kept = crowd.store.latest(crowd.project.id, "people")
     assert kept is not None
@@ -143,37 +145,37 @@ def test_a_careless_annotator_is_found_asked_about_and_outweighed(crowd: Crowd):
     assert min(one["accuracy"]["low"] for one in rest) > first["accuracy"]["high"]
     assert all(one["onboarding"]["answered"] == one["onboarding"]["of"] == GOLD for one in kept.body["people"])
 
-    first_asked = {task: 2 if task in scene.doubled else 1 for task in others}
+    first_asked = {task: 2 if task in snapshot.doubled else 1 for task in others}
     again = {task for task in others if len(asked[task]) > first_asked[task]}
-    differ = {task for task in others if task in scene.doubled and len({v.answer for v in asked[task][:2]}) > 1}
+    differ = {task for task in others if task in snapshot.doubled and len({v.answer for v in asked[task][:2]}) > 1}
     doubtful = {task for task in others if first_asked[task] == 1 and asked[task][0].person == crowd.user(2)}
     assert sum(turn.reopened for turn in turns) > len(again) > 10  # asked in place, one more person each time
     assert differ | doubtful >= again
     assert len(again & doubtful) > 0.8 * len(doubtful)  # what the careless one said alone is asked of somebody else
 
-    weighing = Weighing()
-    settlement = conclude(scene, weighing)
-    settled = {one.task: one.answer for one in settlement.settled}
+    aggregation_cache = AggregationCache()
+    consensus_labels = decide_labels(snapshot, aggregation_cache)
+    settled = {one.task: one.answer for one in consensus_labels.settled}
     ours = _share(settled.get(task) == Answer("choices", (crowd.truth[task],)) for task in others)
     raw = _share(_majority(asked[task][: first_asked[task]], crowd.truth[task]) for task in others)
     every = _share(_majority(asked[task], crowd.truth[task]) for task in others)
     assert ours > raw + 0.15  # the majority of those who were asked first
     assert ours > every + 0.10  # and of all who were asked in the end, ties split
 
-    weighed, equal = _models(scene, weighing, settlement)
+    weighed, equal = _models(snapshot, aggregation_cache, consensus_labels)
     assert weighed[0] > equal[0]  # accuracy on words of their own
     assert weighed[1] > equal[1] + 0.03  # the probability of what is right
 
 
 @pytest.mark.parametrize("crowd", [30], indirect=True)
 def test_gold_tasks_meet_every_new_person_first_and_look_like_any_other(crowd: Crowd):
-    scene = crowd.scene()
+    snapshot = crowd.snapshot()
     chosen = list(crowd.project.tasks)[10:14]
     add_gold(
         crowd.store,
         crowd.project.id,
         {task: Answer("choices", (crowd.truth[task],)) for task in chosen},
-        {task: scene.units[task] for task in chosen},
+        {task: snapshot.units[task] for task in chosen},
     )
     crowd.turn()
     first = crowd.answer(0, 4)
@@ -202,24 +204,26 @@ def test_a_label_that_changed_is_asked_again_first_and_the_consensus_is_written_
     crowd.turn()
     crowd.answer(0, 6)
     crowd.turn()
-    scene = crowd.scene()
-    label = next(str(vote.answer.value[0]) for vote in scene.votes)  # type: ignore[index]
-    done = renew(crowd.store, crowd.project.id, scene.votes, scene.control.labels, label=label, now_s=time.time())
-    stale = {vote.task for vote in scene.votes if vote.annotation in done.versions}
+    snapshot = crowd.snapshot()
+    label = next(str(vote.answer.value[0]) for vote in snapshot.votes)  # type: ignore[index]
+    done = record_label_change(
+        crowd.store, crowd.project.id, snapshot.votes, snapshot.control.labels, label=label, now_s=time.time()
+    )
+    stale = {vote.task for vote in snapshot.votes if vote.annotation in done.versions}
     turn = crowd.turn()
     handed = crowd.answer(1, len(stale))
 
     assert turn.reopened == len(stale) > 0
     assert set(handed) == stale
     crowd.turn()
-    assert {vote.task for vote in crowd.scene().votes} == {vote.task for vote in scene.votes}
-    assert not {vote.annotation for vote in crowd.scene().votes} & done.versions.keys()
+    assert {vote.task for vote in crowd.snapshot().votes} == {vote.task for vote in snapshot.votes}
+    assert not {vote.annotation for vote in crowd.snapshot().votes} & done.versions.keys()
 
-    third = replace(crowd.scene().project, overlap=2)
+    third = replace(crowd.snapshot().project, overlap=2)
     crowd.store.save_project(third)
     crowd.turn()
     crowd.work()
-    shared = [one for one in conclude(crowd.scene(), Weighing()).settled if one.votes > 1]
+    shared = [one for one in decide_labels(crowd.snapshot(), AggregationCache()).settled if one.votes > 1]
     for _ in range(3):
         crowd.turn()
     written = crowd.store.records(crowd.project.id, "written_back", limit=1000)
@@ -227,7 +231,7 @@ def test_a_label_that_changed_is_asked_again_first_and_the_consensus_is_written_
     assert all(one.body["starred"] for one in written)
     own = {one.body["annotation"] for one in written}
     assert len(own) == len(written)
-    assert not own & {vote.annotation for vote in crowd.scene().votes}
+    assert not own & {vote.annotation for vote in crowd.snapshot().votes}
 
 
 def texts(n: int) -> list[tuple[str, str]]:
@@ -252,20 +256,20 @@ def _share(values: Iterable[float]) -> float:
 
 
 def _models(
-    scene: Scene, weighing: Weighing, settlement: Settlement
+    snapshot: ProjectSnapshot, aggregation_cache: AggregationCache, consensus_labels: ConsensusLabels
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """Accuracy and probability of the truth on unseen texts: trained as the loop does, and with all alike."""
-    data = {task.id: task.data for task in scene.tasks.values()}
-    labels, recipe = scene.control.labels, recipe_for(scene.control)
-    rows = build(scene.control.name, labels, settlement.settled, data, scene.roles)
-    weighed = reweighed(rows, hear(scene, weighing, rows, recipe, but=()))
-    alike = build(scene.control.name, labels, settle(scene.votes, {}, max_votes=3).settled, data, scene.roles)
+    data = {task.id: task.data for task in snapshot.tasks.values()}
+    labels, recipe = snapshot.control.labels, recipe_for(snapshot.control)
+    rows = build(snapshot.control.name, labels, consensus_labels.settled, data, snapshot.roles)
+    weighed = reweighed(rows, hear(snapshot, aggregation_cache, rows, recipe, but=()))
+    alike = build(snapshot.control.name, labels, settle(snapshot.votes, {}, max_votes=3).settled, data, snapshot.roles)
     alike = replace(alike, rows=tuple(replace(row, weight=1.0) for row in alike.rows))
     unseen = [(f"x {a} {b}", label) for label, words in (("good", GOOD_WORDS), ("bad", BAD_WORDS))
               for a in words for b in words]  # fmt: skip
     found = []
     for dataset in (weighed, alike):
-        bundle = train(dataset, scene.control, recipe, config_hash="h", seed=0, now_s=0.0)
+        bundle = train(dataset, snapshot.control, recipe, config_hash="h", seed=0, now_s=0.0)
         table = bundle.proba([{"text": text} for text, _ in unseen])
         right = [row[bundle.classes.index(label)] for row, (_, label) in zip(table, unseen, strict=True)]
         found.append((_share(one > 0.5 for one in right), _share(right)))

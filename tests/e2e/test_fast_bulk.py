@@ -55,9 +55,11 @@ def test_counts_are_right_after_disconnecting_though_label_studio_forgot_to_lowe
     with fast.project(2) as other:  # deleting any project makes Label Studio forget
         fast.admin.create_prediction(other.tasks[0], result=[], score=0.1, model_version="x")
 
-    snapshot = connect(fast.admin, project.id, backend_url=backend.url, webhook_secret="secret").snapshot
-    assert snapshot is not None
+    settings_snapshot = connect(
+        fast.admin, project.id, backend_url=backend.url, webhook_secret="secret"
+    ).settings_snapshot
+    assert settings_snapshot is not None
     write_window(fast.admin, project.id, rows(project), version="m1+q1", head=3)
-    disconnect(fast.admin, snapshot)
+    disconnect(fast.admin, settings_snapshot)
 
     assert project.everything() == before

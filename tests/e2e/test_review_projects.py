@@ -11,7 +11,7 @@ from feedback.review.review_task_content import FACTS, HISTORY, KEY, REASON, VER
 from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio import review_projects
 from ml_backend.labelstudio.queue_writer import poll
-from ml_backend.labelstudio.review_projects import Copy, unique_id
+from ml_backend.labelstudio.review_projects import ReviewTask, unique_id
 from tests.support.label_studio import SENTIMENT, Project, Site, StubBackend, says
 
 pytestmark = pytest.mark.e2e
@@ -43,9 +43,9 @@ def room(site: Site) -> Iterator[str]:
     site.admin.delete_project(made)
 
 
-def copy(key: str, urgency: float = 0.5, readers: int = 1) -> Copy:
+def copy(key: str, urgency: float = 0.5, readers: int = 1) -> ReviewTask:
     data = {"text": "hello", KEY: key, FACTS: {"Why here": "a test"}, HISTORY: [{"who": "Ann", "said": "good"}]}
-    return Copy(data, tuple(says("good")), urgency, readers)
+    return ReviewTask(data, tuple(says("good")), urgency, readers)
 
 
 def verdict(name: str, reason: str = "") -> list[dict[str, object]]:

@@ -16,7 +16,7 @@ import pytest
 from feedback.labelling_platform.service_account import find_bot
 from feedback.policy import read_policy
 from feedback.project import connect
-from feedback.project.review_project_records import known_rooms
+from feedback.project.review_project_records import list_review_projects
 from feedback.review.review_task_content import FACTS, REASON, VERDICT
 from feedback.settings import read_settings
 from feedback.store import Store, open_store
@@ -184,7 +184,7 @@ def reviewed(site: Site, folder: Path, *, n_tasks: int) -> Iterator[tuple[Projec
         connect.connect(settings, store, site.admin, project.id, policy=read_policy(POLICY), now_s=time.time())
         with Process("tests.support.actor", "serve", env=web.env, log=folder / "worker.log") as worker:
             yield project, store, web, worker
-        rooms = [str(body["room"]) for body in known_rooms(store, project.id).values()]
+        rooms = [str(body["room"]) for body in list_review_projects(store, project.id).values()]
         told = [[row["headers"].keys() for row in site.admin.webhooks(room)] for room in rooms]
         connect.disconnect(store, site.admin, project.id)
         assert told == [[{SECRET_HEADER: ""}.keys()]] * len(rooms)
@@ -195,7 +195,7 @@ def reviewed(site: Site, folder: Path, *, n_tasks: int) -> Iterator[tuple[Projec
 
 
 def _rooms(store: Store, project: str) -> dict[str, str]:
-    return {tier: str(body["room"]) for tier, body in known_rooms(store, project).items()}
+    return {tier: str(body["room"]) for tier, body in list_review_projects(store, project).items()}
 
 
 def _wait(true: Callable[[], object], worker: Process, *, within_s: float) -> None:

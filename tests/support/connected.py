@@ -10,7 +10,7 @@ from feedback.loop.turn import Loop
 from feedback.settings import Settings
 from feedback.store import Store
 from feedback.store.repositories.policies import policy_of
-from feedback.training.model_factory import Workshop
+from feedback.training.model_factory import ModelFactory
 from ml_backend.registry import FolderRegistry
 from tests.support.label_studio import Site, StubBackend
 
@@ -29,7 +29,7 @@ def loop_of(store: Store, folder: Path, **more: Any) -> Loop:
     """The loop, by the real clock, without a worker around it."""
     return Loop(
         store,
-        workshop=Workshop(lambda: ()),
+        model_factory=ModelFactory(lambda: ()),
         folder=FolderRegistry(folder),
         policies=policy_of,
         clock=time.time,

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from feedback.consensus.label_aggregation import Opinions, weigh
+from feedback.consensus.label_aggregation import AggregatedLabels, weigh
 from feedback.recipes import digits
 from feedback.training.dataset import Dataset, build
 from feedback.training.label_decisions import settle
-from feedback.training.model_vote import Heard, hear_model, reweighed
+from feedback.training.model_vote import ModelVote, cross_validated_weights, reweighed
 from feedback.training.trainer import train
 from ml_backend.features.cache import FeatureCache
 from ml_backend.label_config import Control
@@ -32,7 +32,7 @@ _HATE = ("hate", "offensive", "neither")
 
 
 @dataclass(frozen=True)
-class Said:
+class VoteLike:
     """One vote, as the store gives it."""
 
     task: int
@@ -58,27 +58,33 @@ class Task:
         return Control("c", "t", "choices", tuple(sorted(set(self.truth))), False, "text", self.field)
 
 
-def votes_of(truth: Sequence[str], right: Sequence[float], *, shared: float, seed: int) -> list[Said]:
+def votes_of(truth: Sequence[str], right: Sequence[float], *, shared: float, seed: int) -> list[VoteLike]:
     """One vote on most tasks, two on the share `shared` of them."""
     rng, labels = random.Random(seed), sorted(set(truth))
     votes = []
     for task, label in enumerate(truth):
         for person in rng.sample(range(len(right)), 2 if rng.random() < shared else 1):
             wrong = rng.choice([one for one in labels if one != label])
-            votes.append(Said(task, person, Answer("choices", (label if rng.random() < right[person] else wrong,))))
+            votes.append(VoteLike(task, person, Answer("choices", (label if rng.random() < right[person] else wrong,))))
     return votes
 
 
-def rows_of(votes: Sequence[Said], opinions: Opinions, data: Sequence[Mapping[str, Any]], control: Control) -> Dataset:
+def rows_of(
+    votes: Sequence[VoteLike], opinions: AggregatedLabels, data: Sequence[Mapping[str, Any]], control: Control
+) -> Dataset:
     """The training rows that these votes settle."""
     settled = settle(votes, {}, max_votes=3, opinions=opinions.by_task, sure=0.8).settled
     return build("c", control.labels, settled, dict(enumerate(data)), dict.fromkeys(range(len(data)), "train"))
 
 
-def hear(dataset: Dataset, votes: Sequence[Said], opinions: Opinions, recipe: Recipe, **options: Any) -> Heard:
+def reweigh_with_model(
+    dataset: Dataset, votes: Sequence[VoteLike], opinions: AggregatedLabels, recipe: Recipe, **options: Any
+) -> ModelVote:
     """What people and model say of the rows together."""
     units = {row.task: content_hash(row.data) for row in dataset.rows}
-    return hear_model(dataset.of("train"), votes, opinions, recipe, field="x", units=units, seed=0, **options)
+    return cross_validated_weights(
+        dataset.of("train"), votes, opinions, recipe, field="x", units=units, seed=0, **options
+    )
 
 
 def gains(task: Task, seed: int) -> tuple[float, float]:
@@ -92,9 +98,9 @@ def gains(task: Task, seed: int) -> tuple[float, float]:
     votes = votes_of(truth, CARELESS, shared=0.15, seed=seed)
     opinions = weigh(votes, by="auto")
     people = rows_of(votes, opinions, data, task.control)
-    equal = rows_of(votes, Opinions(), data, task.control)
+    equal = rows_of(votes, AggregatedLabels(), data, task.control)
     equal = replace(equal, rows=tuple(replace(row, weight=1.0) for row in equal.rows))
-    both = reweighed(people, hear(people, votes, opinions, task.recipe))
+    both = reweighed(people, reweigh_with_model(people, votes, opinions, task.recipe))
 
     def accuracy(dataset: Dataset) -> float:
         bundle = train(dataset, task.control, task.recipe, config_hash="h", seed=0, now_s=0.0)

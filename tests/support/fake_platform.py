@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from feedback.labelling_platform.interface import Given
+from feedback.labelling_platform.interface import WriteResult
 from feedback.store import WindowRow
 from ml_backend.codecs import codec
 from ml_backend.errors import LabelStudioError
@@ -48,20 +48,20 @@ class FakeLabelStudio:
 
     def ask(
         self, project: str, rows: Sequence[WindowRow], control: Control, *, head: int, stop: Callable[[], bool]
-    ) -> Given:
+    ) -> WriteResult:
         self._up()
         version = rows[0].version
         held = self.rows.setdefault(version, {})
         for written, row in enumerate(sorted(rows, key=lambda one: one.place)):
             if stop():
-                return Given(len(held), complete=False)
+                return WriteResult(len(held), complete=False)
             if self.stop_after is not None and written >= self.stop_after:
                 raise KeyboardInterrupt
             if row.task in self.tasks:
                 held.setdefault(row.task, row)
                 self.writes += 1
             self.version = version
-        return Given(sum(row.task in held for row in rows), complete=True)
+        return WriteResult(sum(row.task in held for row in rows), complete=True)
 
     def reopen(self, project: str, task: int, overlap: int) -> Task:
         self._up()

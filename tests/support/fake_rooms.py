@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from feedback.labelling_platform.interface import Copy
+from feedback.labelling_platform.interface import ReviewTask
 from feedback.store import Store
 from feedback.store.log import events
 from ml_backend.errors import LabelStudioError
@@ -22,7 +22,7 @@ class Room:
 
     label_config: str
     marker: str
-    copies: dict[int, Copy] = field(default_factory=dict)  # by task
+    copies: dict[int, ReviewTask] = field(default_factory=dict)  # by task
 
 
 @dataclass
@@ -71,7 +71,7 @@ class FakeSite(FakeLabelStudio):
             raise LabelStudioError("reserved network address", status=403)
         self.heard.add(room)
 
-    def put_in(self, room: str, copies: Sequence[Copy]) -> list[Task]:
+    def put_in(self, room: str, copies: Sequence[ReviewTask]) -> list[Task]:
         self._up()
         if room not in self.rooms:
             raise LabelStudioError("no such project", status=404)
@@ -91,7 +91,7 @@ class FakeSite(FakeLabelStudio):
             raise KeyboardInterrupt  # a kill, once the request was served
         return made
 
-    def complete(self, room: str, task: int, copy: Copy) -> None:
+    def complete(self, room: str, task: int, copy: ReviewTask) -> None:
         self._up()
         self.rooms[room].copies[task] = copy
         here = self.copied[room][task]

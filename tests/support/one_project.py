@@ -12,7 +12,7 @@ from feedback.policy import Policy
 from feedback.policy.schema import Audit, Overlap, Queue, Train
 from feedback.project.connect import policy_of
 from feedback.store import ProjectRow, Store
-from feedback.training.model_factory import Workshop
+from feedback.training.model_factory import ModelFactory
 from ml_backend.registry import FolderRegistry
 from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
 
@@ -48,7 +48,7 @@ class World:
         return Loop(
             self.store,
             platform=None if alone else self.studio,
-            workshop=Workshop(lambda: ()),
+            model_factory=ModelFactory(lambda: ()),
             folder=FolderRegistry(self.folder),
             policies=policy_of,
             clock=lambda: float(next(clock)),

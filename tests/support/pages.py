@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 from feedback.dashboard import House, Manners, pages
 from feedback.policy import Policy
 from feedback.review.cases import Book, Need
-from feedback.store import LookRow, OverrideRow, ProjectRow, Store, WindowRow
+from feedback.store import OverrideRow, ProjectRow, ReviewRow, Store, WindowRow
 from feedback.store.repositories.policies import policy_of
 from ml_backend.app import Security, create_app
 from ml_backend.errors import LabelStudioError
@@ -165,7 +165,7 @@ def review(store: Store, project: str, chosen: Policy, *, text: str = "people di
         Need(3, "L2", "drawn"),
     ]
     late, blind, done = book.open(needs)
-    seen = LookRow(
+    seen = ReviewRow(
         "70", 900, late.id, 1, "L2", late.entered_s, 3, "fix", ham, "boundary", text, {}, spam, "v1",
         START_S + 8.5 * DAY_S, 30.0, counted=False, refused="answered below",
     )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 
 from feedback.ingest.full_sync import sweep
 from feedback.labelling_platform.labelstudio_adapter import LabelStudio
-from feedback.labelling_platform.review_projects_adapter import Hook, LabelStudioRooms
+from feedback.labelling_platform.review_projects_adapter import Hook, LabelStudioReviewProjects
 from feedback.store import Store
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.parsing import read_task
@@ -41,7 +41,7 @@ class RealSite:
         self.project = str(self.site.admin.create_project(**fields)["id"])
         self.platform = LabelStudio(self.site.admin, self.store)
         hook = self.hook
-        self.rooms = LabelStudioRooms(self.site.admin, (lambda: hook) if hook else None)
+        self.rooms = LabelStudioReviewProjects(self.site.admin, (lambda: hook) if hook else None)
 
     def close(self) -> None:
         """Delete the project and its review projects."""

@@ -290,4 +290,4 @@ def _sum(a: Appended, b: Appended) -> Appended:
 def _settings(project: str) -> dict[str, Any]:
     """The settings of a project that nobody has connected yet."""
     empty = {"control": "", "connected": False, "paused": False, "overlap": 1}
-    return {"id": project, **empty, "bots": "[]", "snapshot": "{}", "options": "{}", "source": ""}
+    return {"id": project, **empty, "bots": "[]", "settings_snapshot": "{}", "options": "{}", "source": ""}

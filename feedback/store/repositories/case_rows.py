@@ -52,7 +52,7 @@ class CaseRow:
 
 
 @dataclass(frozen=True, slots=True)
-class StepRow:
+class CaseEvent:
     """One line of a case's trail."""
 
     at_s: float
@@ -67,7 +67,7 @@ class StepRow:
 
 
 @dataclass(frozen=True, slots=True)
-class LookRow:
+class ReviewRow:
     """What one reviewer said of one case, and whether it counts."""
 
     review_project: str
@@ -133,7 +133,7 @@ def read_case(row: Any) -> CaseRow:
     return CaseRow(**values)
 
 
-def step_values(case: int, number: int, step: StepRow) -> dict[str, Any]:
+def step_values(case: int, number: int, step: CaseEvent) -> dict[str, Any]:
     """A line of a trail as its row."""
     values = asdict(step)
     del values["case"]
@@ -146,9 +146,9 @@ def step_values(case: int, number: int, step: StepRow) -> dict[str, Any]:
     }
 
 
-def read_step(row: Any) -> StepRow:
+def read_step(row: Any) -> CaseEvent:
     """A row as its line of a trail."""
-    return StepRow(
+    return CaseEvent(
         row.at_s,
         row.event,
         row.state,
@@ -161,9 +161,9 @@ def read_step(row: Any) -> StepRow:
     )
 
 
-def look_values(look: LookRow) -> dict[str, Any]:
+def look_values(look: ReviewRow) -> dict[str, Any]:
     """A look as its row."""
-    values = {one.name: getattr(look, one.name) for one in fields(LookRow)}
+    values = {one.name: getattr(look, one.name) for one in fields(ReviewRow)}
     values["case_id"] = values.pop("case")
     values["answer"], values["shown"] = _key(look.answer), _key(look.shown)
     values["feedback"] = plain(dumps(look.feedback).decode())
@@ -171,12 +171,12 @@ def look_values(look: LookRow) -> dict[str, Any]:
     return values
 
 
-def read_look(row: Any) -> LookRow:
+def read_look(row: Any) -> ReviewRow:
     """A row as its look."""
-    values = {one.name: getattr(row, one.name) for one in fields(LookRow) if one.name != "case"}
+    values = {one.name: getattr(row, one.name) for one in fields(ReviewRow) if one.name != "case"}
     values["answer"], values["shown"] = _answer(row.answer), _answer(row.shown)
     values["feedback"] = orjson.loads(row.feedback)
-    return LookRow(case=row.case_id, **values)
+    return ReviewRow(case=row.case_id, **values)
 
 
 def override_values(row: OverrideRow) -> dict[str, Any]:

@@ -10,10 +10,10 @@ from sqlalchemy import func, select
 from feedback.errors import NotStored
 from feedback.store.database.engine import Database, chunks
 from feedback.store.repositories.case_rows import (
+    CaseEvent,
     CaseRow,
-    LookRow,
     OverrideRow,
-    StepRow,
+    ReviewRow,
     case_values,
     look_values,
     override_values,
@@ -55,7 +55,7 @@ class Cases:
                 found = select(review_case).where(table.project == project, table.task.in_(fresh)).order_by(table.id)
                 opened = [read_case(row) for row in connection.execute(found)]
                 steps = [
-                    StepRow(one.opened_s, event, one.state, one.tier, note=one.why, body={"rule": one.rule})
+                    CaseEvent(one.opened_s, event, one.state, one.tier, note=one.why, body={"rule": one.rule})
                     for one in opened
                 ]
                 lines = [step_values(one.id, 1, step) for one, step in zip(opened, steps, strict=True)]
@@ -63,7 +63,7 @@ class Cases:
                 made += opened
         return made
 
-    def move_case(self, case: CaseRow, version: int, step: StepRow, looks: Iterable[LookRow] = ()) -> bool:
+    def move_case(self, case: CaseRow, version: int, step: CaseEvent, looks: Iterable[ReviewRow] = ()) -> bool:
         """Put a case's new row in place of the version that was seen, with its line in the trail, or do nothing.
 
         False where somebody else moved it meanwhile.
@@ -80,7 +80,7 @@ class Cases:
             self._database.upsert(connection, case_look, [look_values(look) for look in looks])
         return True
 
-    def save_looks(self, looks: Iterable[LookRow]) -> None:
+    def save_looks(self, looks: Iterable[ReviewRow]) -> None:
         """Keep what reviewers said of cases that did not move by it."""
         with self._database.write() as connection:
             self._database.upsert(connection, case_look, [look_values(look) for look in looks])
@@ -136,24 +136,24 @@ class Cases:
         with self._database.read() as connection:
             return {(row[0], row[1]): row[2] for row in connection.execute(query.group_by(table.tier, table.state))}
 
-    def steps(self, case: int) -> list[StepRow]:
+    def steps(self, case: int) -> list[CaseEvent]:
         """Give the whole trail of a case, oldest first."""
         return self._steps(case_step.c.case_id == case)
 
-    def steps_of(self, cases: Sequence[int]) -> dict[int, list[StepRow]]:
+    def steps_of(self, cases: Sequence[int]) -> dict[int, list[CaseEvent]]:
         """Give the trails of these cases, oldest line first."""
-        found: dict[int, list[StepRow]] = {case: [] for case in cases}
+        found: dict[int, list[CaseEvent]] = {case: [] for case in cases}
         for part in chunks(cases):
             for step in self._steps(case_step.c.case_id.in_(part)):
                 found[step.case].append(step)
         return found
 
-    def all_steps(self, project: str, *, since_s: float = 0.0) -> list[StepRow]:
+    def all_steps(self, project: str, *, since_s: float = 0.0) -> list[CaseEvent]:
         """Give the trails of a project's cases, by case and number."""
         of_project = select(review_case.c.id).where(review_case.c.project == project)
         return self._steps(case_step.c.case_id.in_(of_project), case_step.c.at_s >= since_s)
 
-    def looks(self, project: str, *, case: int | None = None) -> list[LookRow]:
+    def looks(self, project: str, *, case: int | None = None) -> list[ReviewRow]:
         """Give what reviewers said, of one case or of a whole source project, oldest first."""
         table = case_look.c
         query = select(case_look).order_by(table.at_s, table.annotation)
@@ -165,9 +165,9 @@ class Cases:
         with self._database.read() as connection:
             return [read_look(row) for row in connection.execute(query)]
 
-    def looks_of(self, cases: Sequence[int]) -> dict[int, list[LookRow]]:
+    def looks_of(self, cases: Sequence[int]) -> dict[int, list[ReviewRow]]:
         """Give what reviewers said of these cases, oldest first."""
-        found: dict[int, list[LookRow]] = {case: [] for case in cases}
+        found: dict[int, list[ReviewRow]] = {case: [] for case in cases}
         query = select(case_look).order_by(case_look.c.at_s, case_look.c.annotation)
         with self._database.read() as connection:
             for part in chunks(cases):
@@ -218,7 +218,7 @@ class Cases:
         with self._database.read() as connection:
             return [read_override(row) for row in connection.execute(query.order_by(table.at_s, table.annotation))]
 
-    def _steps(self, *which: Any) -> list[StepRow]:
+    def _steps(self, *which: Any) -> list[CaseEvent]:
         query = select(case_step).where(*which).order_by(case_step.c.case_id, case_step.c.number)
         with self._database.read() as connection:
             return [read_step(row) for row in connection.execute(query)]

@@ -34,7 +34,7 @@ class Projects:
             "paused": row.paused,
             "overlap": row.overlap,
             "bots": dumps(sorted(row.bots)).decode(),
-            "snapshot": plain(dumps(row.snapshot).decode()),
+            "settings_snapshot": plain(dumps(row.settings_snapshot).decode()),
             "options": plain(dumps(row.options).decode()),
             "source": row.source,
         }
@@ -96,7 +96,7 @@ def _project(row: Any) -> ProjectRow:
         paused=row.paused,
         overlap=row.overlap,
         bots=tuple(orjson.loads(row.bots)),
-        snapshot=orjson.loads(row.snapshot),
+        settings_snapshot=orjson.loads(row.settings_snapshot),
         options=orjson.loads(row.options),
         described_at=row.version or "",
         source=row.source,

@@ -173,7 +173,7 @@ project = Table(
     Column("paused", Boolean, nullable=False),
     Column("overlap", Integer, nullable=False),
     Column("bots", Text, nullable=False),  # JSON list of person ids
-    Column("snapshot", Text, nullable=False),
+    Column("settings_snapshot", Text, nullable=False),
     Column("options", Text, nullable=False),
     Column("source", String, nullable=False, server_default=""),  # of a review project: whose cases it shows
 )

@@ -10,7 +10,7 @@ from feedback.annotators.cell_parsing import read_answers
 from feedback.annotators.gold import add_gold, gold_tasks, retire_gold
 from feedback.errors import VotesError
 from feedback.project.splits import Draws
-from feedback.queue.interleave import Open, compose
+from feedback.queue.interleave import Open, interleave
 from feedback.store import Store
 from ml_backend.label_config import Control
 from ml_backend.records import Answer
@@ -67,7 +67,7 @@ def test_gold_stands_first_for_new_people_and_then_among_the_others():
     opened += [Open(task, "judge", True, 0.0) for task in range(201, 221)]
     ranked = [(task, "strategy") for task in range(1, 41)]
     gold = [103, 101, 105, 102, 104]
-    rows = compose(opened, ranked, {}, size=40, audit_quota=0.2, gold=gold, gold_share=0.1, first=gold[:2])
+    rows = interleave(opened, ranked, {}, size=40, audit_quota=0.2, gold=gold, gold_share=0.1, first=gold[:2])
 
     assert [row.task for row in rows[:2]] == [103, 101]
     later = [place for place, row in enumerate(rows) if row.task in (105, 102, 104)]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from feedback.policy import Policy, read_policy
-from feedback.project.connect import outlook
+from feedback.project.connect import describe_learning
 from feedback.store import ProjectRow
 from tests.support import stores
 from tests.support.told import said, task, told
@@ -154,15 +154,17 @@ def test_serve_says_at_once_that_its_port_is_taken(hitl: Hitl, folder: Path):
 def test_connecting_says_which_of_several_controls_the_loop_works_on():
     config = SENTIMENT.format(more='<Rating name="stars" toName="t"/>')
 
-    assert outlook(config, Policy())[0] == "works on control 'sentiment' (choices on text)"
-    assert "leaves stars as people answer" in outlook(config, Policy())[1]
-    assert outlook(config, read_policy('[model]\ncontrol = "stars"'))[0].startswith("works on control 'stars'")
+    assert describe_learning(config, Policy())[0] == "works on control 'sentiment' (choices on text)"
+    assert "leaves stars as people answer" in describe_learning(config, Policy())[1]
+    assert describe_learning(config, read_policy('[model]\ncontrol = "stars"'))[0].startswith(
+        "works on control 'stars'"
+    )
 
 
 def test_connecting_says_what_it_cannot_do_for_a_label_config():
     spans = '<View><Labels name="ner" toName="t"><Label value="PER"/></Labels><Text name="t" value="$text"/></View>'
     speech = '<View><Audio name="a" value="$audio"/><TextArea name="say" toName="a"/></View>'
 
-    assert "no model here learns labels on text" in outlook(spans, Policy())[1]
-    assert "agreement and consensus work" in outlook(spans, Policy())[1]
-    assert "cannot read answers of the kind 'textarea'" in outlook(speech, Policy())[1]
+    assert "no model here learns labels on text" in describe_learning(spans, Policy())[1]
+    assert "agreement and consensus work" in describe_learning(spans, Policy())[1]
+    assert "cannot read answers of the kind 'textarea'" in describe_learning(speech, Policy())[1]

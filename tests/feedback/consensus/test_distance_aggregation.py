@@ -13,7 +13,7 @@ from feedback.consensus.label_aggregation import weigh
 from feedback.training.label_decisions import settle
 from ml_backend.codecs import codec
 from ml_backend.records import Answer
-from tests.support.crowds import Said
+from tests.support.crowds import VoteLike
 
 NOISE = (0.02, 0.02, 0.6)  # how far off each is, as a share; the last is careless
 
@@ -38,11 +38,11 @@ KINDS = pytest.mark.parametrize("make", [number, spans, boxes])
 
 def crowd(
     make: Make, n: int, *, alone: int = 0, noise: Sequence[float] = NOISE
-) -> tuple[list[Said], dict[int, Answer]]:
+) -> tuple[list[VoteLike], dict[int, Answer]]:
     rng = random.Random(3)
     truth = {task: rng.uniform(60, 100) for task in range(n + alone)}
     votes = [
-        Said(task, person, make(truth[task], noise[person], rng))
+        VoteLike(task, person, make(truth[task], noise[person], rng))
         for task in range(n + alone)
         for person in (range(len(noise)) if task < n else [rng.randrange(len(noise))])
     ]
@@ -91,19 +91,19 @@ def test_a_single_answer_weighs_as_much_as_its_person(make: Make):
 def test_near_answers_are_settled_and_far_ones_are_asked_again(make: Make):
     rng = random.Random(1)
     votes, _ = crowd(make, 40, noise=(0.01, 0.01, 0.01))
-    votes += [Said(900, person, make(60.0, 0.0, rng)) for person in (0, 1)]
-    votes += [Said(901, 0, make(20.0, 0.0, rng)), Said(901, 1, make(95.0, 0.0, rng))]
-    settlement = settle(votes, {900: 2, 901: 2}, max_votes=3, opinions=weigh(votes, by="auto").by_task, sure=0.8)
+    votes += [VoteLike(900, person, make(60.0, 0.0, rng)) for person in (0, 1)]
+    votes += [VoteLike(901, 0, make(20.0, 0.0, rng)), VoteLike(901, 1, make(95.0, 0.0, rng))]
+    consensus_labels = settle(votes, {900: 2, 901: 2}, max_votes=3, opinions=weigh(votes, by="auto").by_task, sure=0.8)
 
-    assert 900 in {one.task for one in settlement.settled}
-    assert settlement.wanting == {901: 2}
-    assert all(0 < one.support <= 1 and 0 < one.weight <= 1 for one in settlement.settled)
+    assert 900 in {one.task for one in consensus_labels.settled}
+    assert consensus_labels.wanting == {901: 2}
+    assert all(0 < one.support <= 1 and 0 < one.weight <= 1 for one in consensus_labels.settled)
 
 
 def test_gold_judges_two_people_who_share_little():
     rng = random.Random(2)
-    votes = [Said(task, person, number(50.0, NOISE[1 + person], rng)) for task in range(20) for person in (0, 1)]
-    votes += [Said(100 + task, task % 2, number(70.0, NOISE[1 + task % 2], rng)) for task in range(20)]
+    votes = [VoteLike(task, person, number(50.0, NOISE[1 + person], rng)) for task in range(20) for person in (0, 1)]
+    votes += [VoteLike(100 + task, task % 2, number(70.0, NOISE[1 + task % 2], rng)) for task in range(20)]
     gold = {task: Answer("number", 50.0) for task in range(20)}
     found = weigh(votes, by="auto", gold=gold).by_task
 
@@ -113,7 +113,9 @@ def test_gold_judges_two_people_who_share_little():
 
 def test_few_shared_answers_count_alike_and_a_single_one_is_what_it_is():
     rng = random.Random(2)
-    votes = [Said(1, person, number(50.0, 0.1, rng)) for person in range(3)] + [Said(2, 0, number(9.0, 0.0, rng))]
+    votes = [VoteLike(1, person, number(50.0, 0.1, rng)) for person in range(3)] + [
+        VoteLike(2, 0, number(9.0, 0.0, rng))
+    ]
     found = weigh(votes, by="auto")
 
     assert found.by_task.keys() == {1}

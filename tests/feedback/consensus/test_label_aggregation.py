@@ -6,14 +6,14 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from feedback.consensus.label_aggregation import Weighing, weigh
+from feedback.consensus.label_aggregation import AggregationCache, weigh
 from feedback.training.dataset import build
 from feedback.training.label_decisions import settle
 from feedback.training.trainer import train
 from ml_backend.label_config import Control
 from ml_backend.models import recipe_for
 from ml_backend.records import Answer
-from tests.support.crowds import Said
+from tests.support.crowds import VoteLike
 
 LABELS = ("good", "bad")
 ANSWERS = {label: Answer("choices", (label,)) for label in LABELS}
@@ -21,7 +21,7 @@ CONTROL = Control("kind", "text", "choices", LABELS, False, "text", "text")
 WORDS = {label: [f"{label[0]}word{number}" for number in range(40)] for label in LABELS}
 
 
-def crowd(truth: Sequence[str], *, shared: int, right: Sequence[float], seed: int = 1) -> list[Said]:
+def crowd(truth: Sequence[str], *, shared: int, right: Sequence[float], seed: int = 1) -> list[VoteLike]:
     """Everybody answers the first `shared` tasks, one of them each other task."""
     rng = random.Random(seed)
     votes = []
@@ -29,7 +29,7 @@ def crowd(truth: Sequence[str], *, shared: int, right: Sequence[float], seed: in
         people = range(len(right)) if task < shared else [rng.randrange(len(right))]
         for person in people:
             said = label if rng.random() < right[person] else rng.choice([one for one in LABELS if one != label])
-            votes.append(Said(task, person, ANSWERS[said]))
+            votes.append(VoteLike(task, person, ANSWERS[said]))
     return votes
 
 
@@ -69,10 +69,10 @@ def test_a_single_vote_is_as_good_as_its_person():
         (crowd(truths(40), shared=0, right=[0.9, 0.9, 0.9]), "too few"),
         (crowd(truths(40), shared=40, right=[0.9, 0.6]), "2 people"),
         (crowd(["good"] * 40, shared=40, right=[1.0, 1.0, 1.0]), "same answer"),
-        ([Said(1, person, Answer("choices", (str(person),))) for person in range(201)], "too many"),
+        ([VoteLike(1, person, Answer("choices", (str(person),))) for person in range(201)], "too many"),
     ],
 )
-def test_where_too_little_is_known_of_people_majorities_decide(votes: list[Said], why: str):
+def test_where_too_little_is_known_of_people_majorities_decide(votes: list[VoteLike], why: str):
     found = weigh(votes, by="auto")
 
     assert not found.by_task
@@ -88,7 +88,7 @@ def test_gold_tells_who_errs_of_three_people_one_of_whom_is_wrong_more_often_tha
         for task in range(20, 160):
             for person in rng.sample(range(3), 2):
                 said = truth[task] if rng.random() < right[person] else next(o for o in LABELS if o != truth[task])
-                votes.append(Said(task, person, ANSWERS[said]))
+                votes.append(VoteLike(task, person, ANSWERS[said]))
         gold = {task: ANSWERS[truth[task]] for task in range(20)}
         found = weigh(votes, by="auto", gold=gold).by_task
         settled = settle(votes, {}, max_votes=2, opinions=found, sure=0.5).settled
@@ -102,7 +102,7 @@ def test_gold_tells_who_errs_of_three_people_one_of_whom_is_wrong_more_often_tha
 def test_what_is_believed_less_than_an_answer_that_nobody_gave_is_doubted_and_weighs_next_to_nothing():
     truth = truths(200)
     votes = crowd(truth, shared=200, right=[0.97, 0.95, 0.15])
-    alone = Said(900, 2, ANSWERS["good"])
+    alone = VoteLike(900, 2, ANSWERS["good"])
     found = weigh([*votes, alone], by="auto", gold=dict(enumerate(ANSWERS[one] for one in truth[:60]))).by_task
 
     assert found[900].doubted
@@ -139,7 +139,7 @@ def test_an_unknown_method_leaves_it_to_majorities_and_says_so():
 
 def test_a_tie_is_settled_when_the_consensus_is_sure():
     votes = crowd(truths(200), shared=200, right=[0.98, 0.95, 0.55])
-    tied = [*votes, Said(900, 0, ANSWERS["good"]), Said(900, 2, ANSWERS["bad"])]
+    tied = [*votes, VoteLike(900, 0, ANSWERS["good"]), VoteLike(900, 2, ANSWERS["bad"])]
     found = weigh(tied, by="auto").by_task
     settled = {one.task: one for one in settle(tied, {900: 2}, max_votes=3, opinions=found, sure=0.8).settled}
     unsure = settle(tied, {900: 2}, max_votes=3, opinions=found, sure=1.0)
@@ -151,13 +151,13 @@ def test_a_tie_is_settled_when_the_consensus_is_sure():
 
 def test_what_pays_is_asked_again_and_stands_meanwhile():
     votes = crowd(truths(200), shared=200, right=[0.98, 0.95, 0.55])
-    votes.append(Said(900, 2, ANSWERS["good"]))
+    votes.append(VoteLike(900, 2, ANSWERS["good"]))
     found = weigh(votes, by="auto")
-    settlement = settle(votes, {}, max_votes=3, opinions=found.by_task, again={900})
+    consensus_labels = settle(votes, {}, max_votes=3, opinions=found.by_task, again={900})
 
     assert found.gain[900] == max(found.gain.values())
-    assert settlement.wanting == {900: 1}
-    assert 900 in {one.task for one in settlement.settled}
+    assert consensus_labels.wanting == {900: 1}
+    assert 900 in {one.task for one in consensus_labels.settled}
 
 
 def test_weights_make_the_model_better():
@@ -184,13 +184,13 @@ def test_equal_votes_are_weighed_once():
     truth = rng.integers(0, 2, 40_000)
     people = np.tile([0, 1, 2], 20_000)
     votes = [
-        Said(int(task), int(person), ANSWERS[LABELS[int(truth[task] if rng.random() < 0.8 else 1 - truth[task])]])
+        VoteLike(int(task), int(person), ANSWERS[LABELS[int(truth[task] if rng.random() < 0.8 else 1 - truth[task])]])
         for task, person in zip(np.repeat(np.arange(20_000), 3), people, strict=True)
     ]
-    votes += [Said(int(task), int(task) % 3, ANSWERS[LABELS[int(truth[task])]]) for task in range(20_000, 40_000)]
-    weighing = Weighing()
-    first = weighing.of("7", votes, by="auto")
-    again = weighing.of("7", votes, by="auto")
+    votes += [VoteLike(int(task), int(task) % 3, ANSWERS[LABELS[int(truth[task])]]) for task in range(20_000, 40_000)]
+    aggregation_cache = AggregationCache()
+    first = aggregation_cache.of("7", votes, by="auto")
+    again = aggregation_cache.of("7", votes, by="auto")
 
     assert again is first
-    assert weighing.of("7", votes[:-1], by="auto") is not first
+    assert aggregation_cache.of("7", votes[:-1], by="auto") is not first

@@ -91,13 +91,13 @@ def test_guessing_stops_for_all_workers_and_label_studio_is_not_even_asked(store
         for _ in range(2)
     ]
 
-    guesses = []
+    prediction_cache = []
     for number in range(6):
         clock.now_s += 2  # longer than what a worker remembers of the others
-        guesses.append(sign_in(workers[number % 2], 2, password="guess").status_code)
+        prediction_cache.append(sign_in(workers[number % 2], 2, password="guess").status_code)
     asked = len(accounts.asked)
 
-    assert guesses == [401, 401, 401, 429, 429, 429]
+    assert prediction_cache == [401, 401, 401, 429, 429, 429]
     assert sign_in(workers[0], 2).status_code == 429  # the right one, too: whoever guesses learns nothing
     assert len(accounts.asked) == asked == 3
     clock.now_s += 180

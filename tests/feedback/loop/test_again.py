@@ -7,7 +7,7 @@ import pytest
 from feedback.annotators.gold import add_gold
 from feedback.loop.context import Turn
 from feedback.policy.schema import Overlap, Queue, Train
-from feedback.project.label_changes import renew
+from feedback.project.label_changes import record_label_change
 from feedback.project.snapshot import project_draws
 from feedback.store import ProjectRow
 from feedback.training.challenger import learned_annotations
@@ -79,7 +79,7 @@ def test_an_ambiguous_label_is_split_asked_again_and_never_mixed(world: World):
     world.connect(POLICY.model_copy(update={"train": Train(min_rows=8, min_new=3)}))
     world.studio.label_config = finer
     labels = ("fruit", "by hand", "with power")
-    renew(world.store, "7", old, labels, label="tool", split=labels[1:], now_s=0.0)
+    record_label_change(world.store, "7", old, labels, label="tool", split=labels[1:], now_s=0.0)
     turn = world.turn()
     stale = {vote.task for vote in old}
 

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from feedback.consensus.label_aggregation import Weighing
+from feedback.consensus.label_aggregation import AggregationCache
 from feedback.loop.turn import Loop
 from feedback.policy import Policy
 from feedback.policy.schema import Audit, Overlap, Queue, Train
-from feedback.project.snapshot import Scene, read_scene
+from feedback.project.snapshot import ProjectSnapshot, load_snapshot
 from feedback.reports.agreement_report import report_agreement
 from feedback.reports.annotator_report import people_figures
 from feedback.store import ProjectRow, Store, open_store
-from feedback.training.consensus_labels import conclude
+from feedback.training.consensus_labels import decide_labels
 from feedback.training.dataset import Dataset, build
-from feedback.training.label_decisions import Settlement
-from feedback.training.model_factory import Workshop
+from feedback.training.label_decisions import ConsensusLabels
+from feedback.training.model_factory import ModelFactory
 from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio.review_projects import unique_id
 from ml_backend.registry import FolderRegistry
@@ -43,7 +43,7 @@ class Known:
     fingerprint: str
     agreement: object
     people: object
-    settlement: Settlement
+    consensus_labels: ConsensusLabels
 
 
 class World:
@@ -62,7 +62,7 @@ class World:
         self.loop = Loop(
             store,
             platform=self.studio,
-            workshop=Workshop(lambda: ()),
+            model_factory=ModelFactory(lambda: ()),
             folder=FolderRegistry(folder),
             policies=lambda _row: POLICY,
             clock=lambda: float(next(clock)),
@@ -86,22 +86,27 @@ class World:
         self.studio.tasks[task] = replace(self.studio.tasks[task], is_labeled=True)
         return number
 
-    def scene(self) -> Scene:
+    def snapshot(self) -> ProjectSnapshot:
         row = self.store.project("7")
         assert row is not None
         config = read_label_config(row.label_config)
-        return read_scene(self.store, row, POLICY, config, config.control())
+        return load_snapshot(self.store, row, POLICY, config, config.control())
 
     def known(self) -> Known:
-        scene = self.scene()
-        settlement = conclude(scene, Weighing())
-        agreement = report_agreement(self.store, scene, now_s=0.0)
-        return Known(dataset(scene, settlement).fingerprint, agreement, people_figures(self.store, scene), settlement)
+        snapshot = self.snapshot()
+        consensus_labels = decide_labels(snapshot, AggregationCache())
+        agreement = report_agreement(self.store, snapshot, now_s=0.0)
+        return Known(
+            dataset(snapshot, consensus_labels).fingerprint,
+            agreement,
+            people_figures(self.store, snapshot),
+            consensus_labels,
+        )
 
 
-def dataset(scene: Scene, settlement: Settlement) -> Dataset:
-    data = {task.id: task.data for task in scene.tasks.values()}
-    return build("kind", scene.control.labels, settlement.settled, data, scene.roles)
+def dataset(snapshot: ProjectSnapshot, consensus_labels: ConsensusLabels) -> Dataset:
+    data = {task.id: task.data for task in snapshot.tasks.values()}
+    return build("kind", snapshot.control.labels, consensus_labels.settled, data, snapshot.roles)
 
 
 def _other(label: str) -> str:
@@ -122,8 +127,8 @@ def test_after_500_auto_accepts_and_100_write_backs_nothing_but_people_is_learne
     before, trained = world.known(), world.store.latest("7", "training")
     assert trained is not None
     assert trained.body["model_vote"]["rows"] > 40, trained.body["model_vote"]
-    shared = [one for one in before.settlement.settled if one.votes > 1]
-    answered = {one.task for one in before.settlement.settled}
+    shared = [one for one in before.consensus_labels.settled if one.votes > 1]
+    answered = {one.task for one in before.consensus_labels.settled}
     free = [task for task in world.studio.tasks if task not in answered]
 
     for at, task in enumerate(free[:500]):  # wrong on purpose: what is learned from it would show
@@ -131,7 +136,7 @@ def test_after_500_auto_accepts_and_100_write_backs_nothing_but_people_is_learne
         fields = {"ground_truth": True} if at % 3 == 0 else {"imported": True} if at % 3 == 1 else {}
         world.machine(task, label, **fields)
     written = set[int]()
-    for at, one in enumerate([*shared, *before.settlement.settled][:100]):
+    for at, one in enumerate([*shared, *before.consensus_labels.settled][:100]):
         name = unique_id(f"7/{one.task}/consensus/{at}")
         if at % 2:
             world.store.own("7", unique_ids=[name])
@@ -148,7 +153,7 @@ def test_after_500_auto_accepts_and_100_write_backs_nothing_but_people_is_learne
     assert {one.id for one in world.store.annotations("7")} >= machine
     after = world.known()
     assert (after.fingerprint, after.agreement, after.people) == (before.fingerprint, before.agreement, before.people)
-    assert after.settlement.settled == before.settlement.settled
+    assert after.consensus_labels.settled == before.consensus_labels.settled
     assert turn.verdict == ""
     assert world.store.latest("7", "training") == trained
 
@@ -161,4 +166,4 @@ def test_after_500_auto_accepts_and_100_write_backs_nothing_but_people_is_learne
     assert not machine & set(last.body["annotations"])
     people = {n for n, one in world.studio.annotations.items() if n not in machine}
     assert set(last.body["annotations"]) <= people
-    assert {vote.annotation for vote in world.scene().votes} == people
+    assert {vote.annotation for vote in world.snapshot().votes} == people

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from feedback.consensus.label_aggregation import Weighing
+from feedback.consensus.label_aggregation import AggregationCache
 from feedback.loop.write_consensus import write_back
 from feedback.policy import read_policy
-from feedback.project.snapshot import Scene
+from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.splits import Draws
 from feedback.store import ProjectRow, Store, Vote
-from feedback.training.consensus_labels import conclude
+from feedback.training.consensus_labels import decide_labels
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer, Task
 from tests.support import stores
@@ -37,7 +37,7 @@ def site() -> FakeSite:
     return made
 
 
-def scene(*, on: str = "true", said: dict[int, tuple[str, ...]] = SAID) -> Scene:
+def snapshot(*, on: str = "true", said: dict[int, tuple[str, ...]] = SAID) -> ProjectSnapshot:
     tasks = {number: Task(number, {"text": f"{number}"}, "7") for number in SAID}
     votes = tuple(
         Vote(task, "kind", person, Answer("choices", (label,)), 10 * task + person, 0.0, None, None)
@@ -47,47 +47,49 @@ def scene(*, on: str = "true", said: dict[int, tuple[str, ...]] = SAID) -> Scene
     roles = dict.fromkeys(tasks, "train") | {5: "gold"}
     policy = read_policy(f"[consensus]\nwrite_back = {on}\n[overlap]\nmax_votes = 2")
     draws = Draws("key", "7", 0.0)
-    return Scene(ProjectRow("7"), policy, CONFIG.control(), CONFIG, draws, tasks, {}, roles, frozenset(), votes)
+    return ProjectSnapshot(
+        ProjectRow("7"), policy, CONFIG.control(), CONFIG, draws, tasks, {}, roles, frozenset(), votes
+    )
 
 
-def run(store: Store, site: FakeSite, one: Scene, but: frozenset[int] = frozenset()) -> int:
-    settlement = conclude(one, Weighing())
-    return write_back(store, site, one, settlement, but=but, may_write=lambda: True).done
+def run(store: Store, site: FakeSite, one: ProjectSnapshot, but: frozenset[int] = frozenset()) -> int:
+    consensus_labels = decide_labels(one, AggregationCache())
+    return write_back(store, site, one, consensus_labels, but=but, may_write=lambda: True).done
 
 
 def test_what_several_settled_is_written_once(store: Store, site: FakeSite):
-    assert run(store, site, scene()) == 2
-    assert run(store, site, scene()) == 0
+    assert run(store, site, snapshot()) == 2
+    assert run(store, site, snapshot()) == 0
     assert sorted(task for task, _, _ in site.finals.values()) == [1, 2]  # no tie, no single vote, no gold
     kept = store.records("7", "written_back")
     assert {one.body["task"] for one in kept} == {1, 2}
 
 
 def test_nothing_is_written_unless_the_policy_asks_and_review_writes_its_own(store: Store, site: FakeSite):
-    assert run(store, site, scene(on="false")) == 0
-    assert run(store, site, scene(), but=frozenset({1})) == 1
+    assert run(store, site, snapshot(on="false")) == 0
+    assert run(store, site, snapshot(), but=frozenset({1})) == 1
     assert [task for task, _, _ in site.finals.values()] == [2]
 
 
 def test_a_changed_consensus_is_another_answer(store: Store, site: FakeSite):
-    run(store, site, scene())
-    assert run(store, site, scene(said=SAID | {1: ("tool", "tool")})) == 1
+    run(store, site, snapshot())
+    assert run(store, site, snapshot(said=SAID | {1: ("tool", "tool")})) == 1
     assert sorted(task for task, _, _ in site.finals.values()) == [1, 1, 2]
 
 
 def test_a_kill_between_write_and_record_writes_no_second_answer(store: Store, site: FakeSite):
     site.fails.add("write_final after")
     with pytest.raises(KeyboardInterrupt):
-        run(store, site, scene())
+        run(store, site, snapshot())
     site.fails.clear()
 
-    assert run(store, site, scene()) == 2
+    assert run(store, site, snapshot()) == 2
     assert len(site.finals) == 2
 
 
 def test_a_task_that_is_asked_again_is_not_written_yet(store: Store, site: FakeSite):
-    one = scene()
-    settlement = replace(conclude(one, Weighing()), wanting={1: 2})
-    write_back(store, site, one, settlement, may_write=lambda: True)
+    one = snapshot()
+    consensus_labels = replace(decide_labels(one, AggregationCache()), wanting={1: 2})
+    write_back(store, site, one, consensus_labels, may_write=lambda: True)
 
     assert [task for task, _, _ in site.finals.values()] == [2]

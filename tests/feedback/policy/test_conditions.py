@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 
 from feedback.policy.conditions import (
     ALWAYS,
+    AllOf,
+    AnyOf,
     Compare,
     Condition,
-    Every,
     Not,
     Operator,
-    Some,
     Table,
     compiled,
     fields_of,
-    first_met,
+    first_match,
     met,
 )
 
@@ -60,8 +60,8 @@ CONDITIONS = st.recursive(
     compares(),
     lambda inner: st.one_of(
         st.builds(Not, inner),
-        st.builds(Every, st.lists(inner, max_size=3).map(tuple)),
-        st.builds(Some, st.lists(inner, max_size=3).map(tuple)),
+        st.builds(AllOf, st.lists(inner, max_size=3).map(tuple)),
+        st.builds(AnyOf, st.lists(inner, max_size=3).map(tuple)),
     ),
     max_leaves=6,
 )
@@ -80,7 +80,7 @@ def one_by_one(rules: Sequence[Condition], rows: Sequence[dict[str, Any]]) -> li
 @settings(max_examples=400, deadline=None)
 @given(st.lists(CONDITIONS, max_size=5), ROWS)
 def test_columns_decide_as_rules_one_by_one_do(rules: list[Condition], rows: list[dict[str, Any]]):
-    assert first_met(rules, table_of(rows)).tolist() == one_by_one(rules, rows)
+    assert first_match(rules, table_of(rows)).tolist() == one_by_one(rules, rows)
 
 
 @pytest.mark.parametrize(
@@ -122,14 +122,14 @@ def test_not_says_yes_of_what_is_missing():
 def test_the_first_rule_wins_and_the_last_takes_the_rest():
     rules = [Compare("a", "gt", 5), Compare("a", "gt", 3), ALWAYS]
 
-    assert first_met(rules, table_of([{"a": 9}, {"a": 4}, {"a": 1}, {}])).tolist() == [0, 1, 2, 2]
+    assert first_match(rules, table_of([{"a": 9}, {"a": 4}, {"a": 1}, {}])).tolist() == [0, 1, 2, 2]
 
 
 def test_a_table_takes_arrays_and_may_be_empty():
     confident = Table(3, lambda _: np.array([0.2, 0.9, np.nan]))
 
     assert met(Compare("p", "gte", 0.5), confident).tolist() == [False, True, False]
-    assert first_met([Compare("p", "eq", 1), ALWAYS], Table(0, lambda _: [])).tolist() == []
+    assert first_match([Compare("p", "eq", 1), ALWAYS], Table(0, lambda _: [])).tolist() == []
 
 
 def test_a_column_is_asked_for_once():
@@ -140,13 +140,13 @@ def test_a_column_is_asked_for_once():
         return [1, 2]
 
     table = Table(2, column)
-    first_met([Compare("a", "gt", 1), Compare("a", "eq", 1), Compare("a", "in", (1, 2))], table)
+    first_match([Compare("a", "gt", 1), Compare("a", "eq", 1), Compare("a", "in", (1, 2))], table)
 
     assert asked == ["a"]
 
 
 def test_the_fields_of_a_condition_are_named():
-    assert fields_of(Every((Compare("a", "gt", 1), Not(Some((Compare("b", "eq", 1),)))))) == {"a", "b"}
+    assert fields_of(AllOf((Compare("a", "gt", 1), Not(AnyOf((Compare("b", "eq", 1),)))))) == {"a", "b"}
 
 
 @pytest.mark.timed
@@ -164,13 +164,13 @@ def test_100_000_tasks_pass_20_rules_in_a_second():
     rules: list[Condition] = []
     for step in range(6):
         rules += [
-            Every((Compare("amount", "gte", 9_900 - step), Compare("standing", "in", ("new", f"s{step}")))),
-            Some((Compare("p", "lt", 0.001 * step), Compare("standing", "eq", f"t{step}"))),
-            Every((Compare("text", "matches", lambda text, n=step: f"9{n}9{n}" in text), Compare("p", "gt", 0.5))),
+            AllOf((Compare("amount", "gte", 9_900 - step), Compare("standing", "in", ("new", f"s{step}")))),
+            AnyOf((Compare("p", "lt", 0.001 * step), Compare("standing", "eq", f"t{step}"))),
+            AllOf((Compare("text", "matches", lambda text, n=step: f"9{n}9{n}" in text), Compare("p", "gt", 0.5))),
         ]
     rules += [Not(Compare("standing", "exists", True)), ALWAYS]
     started_s = time.process_time()
-    places = first_met(rules, table_of(rows))
+    places = first_match(rules, table_of(rows))
     took_s = time.process_time() - started_s
 
     assert len(rules) == 20

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from feedback.policy import read_policy
-from feedback.policy.conditions import Compare, Condition, Every, Not, Some, compiled
+from feedback.policy.conditions import AllOf, AnyOf, Compare, Condition, Not, compiled
 from feedback.policy.linear_regex import Pattern
 from feedback.policy.satisfiability import contradiction, excludes, implies
 
@@ -43,7 +43,7 @@ def conditions(draw: random.Random, depth: int = 2) -> Condition:
     if kind == "not":
         return Not(conditions(draw, depth - 1))
     parts = tuple(conditions(draw, depth - 1) for _ in range(draw.randint(1, 2)))
-    return Every(parts) if kind == "every" else Some(parts)
+    return AllOf(parts) if kind == "every" else AnyOf(parts)
 
 
 def met(condition: Condition) -> list[bool]:
@@ -63,8 +63,8 @@ def test_what_is_said_holds_for_every_value():
         if excludes(one, other):
             told["excludes"] += 1
             assert not any(a and b for a, b in zip(first, second, strict=True)), (one, other)
-        for part in (one, Every((one, other))):
-            if contradiction(Every((part,)), {}):
+        for part in (one, AllOf((one, other))):
+            if contradiction(AllOf((part,)), {}):
                 told["contradiction"] += 1
                 assert not any(met(part)), part
 

@@ -13,7 +13,7 @@ from feedback.errors import FeedbackError
 from feedback.ingest.signals import SignalDoor
 from feedback.privacy.erasure import forget, forget_in_backup
 from feedback.privacy.subject_access import held_of
-from feedback.project.review_project_records import rooms_of
+from feedback.project.review_project_records import list_review_project_ids
 from feedback.review.review_task_content import HISTORY
 from feedback.store import CaseRow, SessionRow, Store, open_store
 from feedback.store.database.backups import restore
@@ -150,7 +150,7 @@ def test_a_task_leaves_with_its_case_its_copies_and_all_that_was_said_of_it(worl
     store.record(PROJECT, "written back", {"task": made, "annotation": 7, "answer": TEXT})
     store.record(PROJECT, "notice", {"to": "crm", "says": {"task": made, "why": TEXT}}, key="n")
     world.turn()
-    copies = {room: world.site.waiting(room, EVA) for room in rooms_of(store, PROJECT)}
+    copies = {room: world.site.waiting(room, EVA) for room in list_review_project_ids(store, PROJECT)}
     assert any(copies.values())
     assert {"content", "signal", "record"} <= {one.partition(".")[0] for one in where(store, TEXT)}
 
@@ -224,7 +224,9 @@ def test_who_was_forgotten_stays_so_when_everything_is_asked_again(world: World,
     again = forget(store, PROJECT, person=CLEO, rooms=world.site, now_s=2.0, emails=[ADDRESS])
 
     assert (again.forgotten.annotations, again.copies, again.left) == ((), 0, ())
-    assert sorted(store.forgotten_people()) == sorted((one, CLEO) for one in [PROJECT, *rooms_of(store, PROJECT)])
+    assert sorted(store.forgotten_people()) == sorted(
+        (one, CLEO) for one in [PROJECT, *list_review_project_ids(store, PROJECT)]
+    )
     whole(store)
 
 
@@ -242,7 +244,9 @@ def test_nobody_who_was_forgotten_comes_back_with_a_backup(world: World, store: 
 
     again = open_store(f"sqlite:///{path}")
     assert where(again, MARK) == []
-    assert sorted(again.forgotten_people()) == sorted((one, CLEO) for one in [PROJECT, *rooms_of(again, PROJECT)])
+    assert sorted(again.forgotten_people()) == sorted(
+        (one, CLEO) for one in [PROJECT, *list_review_project_ids(again, PROJECT)]
+    )
     whole(again)
     again.close()
 

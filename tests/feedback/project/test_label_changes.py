@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from feedback.errors import VotesError
-from feedback.project.label_changes import renew, renewals, renewed
+from feedback.project.label_changes import apply_changes, label_changes, record_label_change
 from feedback.store import Store, Vote
 from ml_backend.records import Answer
 from tests.support import stores
@@ -27,8 +27,8 @@ def vote(task: int, *labels: str, person: int = 1, at_s: float = 5.0) -> Vote:
 
 def test_a_renamed_label_is_translated_and_nobody_is_asked(store: Store):
     said = [vote(1, "spam"), vote(2, "ham"), vote(3, "ham", "spam")]
-    renew(store, "7", said, LABELS, label="spam", to="advert", now_s=9.0)
-    found = renewed(said, renewals(store, "7"))
+    record_label_change(store, "7", said, LABELS, label="spam", to="advert", now_s=9.0)
+    found = apply_changes(said, label_changes(store, "7"))
 
     assert [one.answer.value for one in found.votes] == [("advert",), ("ham",), ("advert", "ham")]
     assert found.stale == {}
@@ -36,9 +36,9 @@ def test_a_renamed_label_is_translated_and_nobody_is_asked(store: Store):
 
 def test_a_split_label_is_stale_until_it_is_said_anew(store: Store):
     said = [vote(1, "spam"), vote(1, "ham", person=2), vote(2, "spam")]
-    renew(store, "7", said, LABELS, label="spam", split=("advert", "fraud"), now_s=9.0)
-    found = renewed(said, renewals(store, "7"))
-    edited = renewed([vote(2, "fraud", at_s=6.0), vote(3, "spam")], renewals(store, "7"))
+    record_label_change(store, "7", said, LABELS, label="spam", split=("advert", "fraud"), now_s=9.0)
+    found = apply_changes(said, label_changes(store, "7"))
+    edited = apply_changes([vote(2, "fraud", at_s=6.0), vote(3, "spam")], label_changes(store, "7"))
 
     assert [(one.task, one.person) for one in found.votes] == [(1, 2)]
     assert found.stale == {1: 1, 2: 1}
@@ -55,8 +55,8 @@ def test_a_split_label_is_stale_until_it_is_said_anew(store: Store):
 )
 def test_labels_of_spans_boxes_and_paths_are_translated_too(store: Store, kind: str, before: tuple, after: tuple):
     said = [Vote(1, "kind", 1, Answer(kind, before), 11, 5.0, None, None)]
-    renew(store, "7", said, LABELS, label="spam", to="advert", now_s=9.0)
-    (found,) = renewed(said, renewals(store, "7")).votes
+    record_label_change(store, "7", said, LABELS, label="spam", to="advert", now_s=9.0)
+    (found,) = apply_changes(said, label_changes(store, "7")).votes
 
     assert found.answer.kind == kind
     assert sorted(found.answer.value) == sorted(after)  # type: ignore[call-overload]
@@ -64,10 +64,18 @@ def test_labels_of_spans_boxes_and_paths_are_translated_too(store: Store, kind: 
 
 def test_changes_follow_each_other(store: Store):
     said = [vote(1, "spam"), vote(2, "advert")]
-    renew(store, "7", said, LABELS, label="spam", to="advert", now_s=1.0)
-    renew(store, "7", renewed(said, renewals(store, "7")).votes, LABELS, label="advert", split=("fraud",), now_s=2.0)
+    record_label_change(store, "7", said, LABELS, label="spam", to="advert", now_s=1.0)
+    record_label_change(
+        store,
+        "7",
+        apply_changes(said, label_changes(store, "7")).votes,
+        LABELS,
+        label="advert",
+        split=("fraud",),
+        now_s=2.0,
+    )
 
-    assert renewed(said, renewals(store, "7")).votes == ()
+    assert apply_changes(said, label_changes(store, "7")).votes == ()
 
 
 @pytest.mark.parametrize(
@@ -80,5 +88,5 @@ def test_changes_follow_each_other(store: Store):
 )
 def test_what_makes_no_sense_is_refused(store: Store, change: dict[str, object], message: str):
     with pytest.raises(VotesError, match=message):
-        renew(store, "7", [vote(1, "spam")], LABELS, now_s=1.0, **change)  # type: ignore[arg-type]
-    assert renewals(store, "7") == []
+        record_label_change(store, "7", [vote(1, "spam")], LABELS, now_s=1.0, **change)  # type: ignore[arg-type]
+    assert label_changes(store, "7") == []

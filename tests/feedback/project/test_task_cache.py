@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from feedback.project import task_cache as module
 from feedback.project.splits import Draws
-from feedback.project.task_cache import Roster
+from feedback.project.task_cache import TaskCache
 from feedback.store import Store, open_store
 from tests.support.told import at, deleted, task, told
 
@@ -21,13 +21,13 @@ DRAWS = Draws("secret", "1", audit_share=0.5, overlap_share=0.5)
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    made = open_store(f"sqlite:///{tmp_path_factory.mktemp('roster') / 'store.db'}", durability="normal")
+    made = open_store(f"sqlite:///{tmp_path_factory.mktemp('task_cache') / 'store.db'}", durability="normal")
     yield made
     made.close()
 
 
-def agree(roster: Roster, store: Store, project: str = "1", draws: Draws = DRAWS) -> bool:
-    return roster.read(store, project, draws) == Roster().read(store, project, draws)
+def agree(task_cache: TaskCache, store: Store, project: str = "1", draws: Draws = DRAWS) -> bool:
+    return task_cache.read(store, project, draws) == TaskCache().read(store, project, draws)
 
 
 _steps = st.lists(
@@ -47,7 +47,7 @@ PROJECTS = iter(range(1, 10_000))
 def test_a_roster_that_looked_before_agrees_with_one_that_did_not(
     store: Store, steps: list[tuple[str, int, str, int]]
 ) -> None:
-    project, roster = str(next(PROJECTS)), Roster()
+    project, task_cache = str(next(PROJECTS)), TaskCache()
     draws = replace(DRAWS, project=project)
     for what, number, text, second in steps:
         if what in ("told", "again"):
@@ -58,23 +58,23 @@ def test_a_roster_that_looked_before_agrees_with_one_that_did_not(
         elif what == "forgotten":
             store.forget(project, task=number)
         else:
-            assert agree(roster, store, project, draws)
+            assert agree(task_cache, store, project, draws)
 
-    assert agree(roster, store, project, draws)
+    assert agree(task_cache, store, project, draws)
 
 
 def test_only_what_changed_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}", durability="normal")
     store.append(told(*(task(number) for number in range(1, 51))))
-    roster, read = Roster(), list[object]()
-    first = roster.read(store, "1", DRAWS)
+    task_cache, read = TaskCache(), list[object]()
+    first = task_cache.read(store, "1", DRAWS)
     real = store.tasks
     monkeypatch.setattr(store, "tasks", lambda project, *, only=None: read.append(only) or real(project, only=only))
 
-    assert roster.read(store, "1", DRAWS) is first
+    assert task_cache.read(store, "1", DRAWS) is first
     assert read == []
     store.append(told(task(7, "changed", second=9)))
-    second = roster.read(store, "1", DRAWS)
+    second = task_cache.read(store, "1", DRAWS)
     assert read == [[7]]
     assert second.tasks[7].data == {"text": "changed"}
     assert second.tasks[8] is first.tasks[8]
@@ -83,21 +83,21 @@ def test_only_what_changed_is_read_again(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_another_share_draws_anew(store: Store) -> None:
     store.append(told(*(task(number) for number in range(1, 31))))
-    roster = Roster()
-    few = roster.read(store, "1", DRAWS)
+    task_cache = TaskCache()
+    few = task_cache.read(store, "1", DRAWS)
 
     many = replace(DRAWS, audit_share=1.0)
 
     assert "train" in few.roles.values()
-    assert "train" not in roster.read(store, "1", many).roles.values()
+    assert "train" not in task_cache.read(store, "1", many).roles.values()
 
 
 def test_projects_that_were_not_read_for_long_are_forgotten(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MOST", 3)
-    roster = Roster()
+    task_cache = TaskCache()
     for project in ("a", "b", "c"):
         store.append(told(task(1, project=project), task(2, project=project)))
-        roster.read(store, project, replace(DRAWS, project=project))
+        task_cache.read(store, project, replace(DRAWS, project=project))
 
-    assert list(roster._kept) == ["b", "c"]
-    assert agree(roster, store, "a", replace(DRAWS, project="a"))
+    assert list(task_cache._kept) == ["b", "c"]
+    assert agree(task_cache, store, "a", replace(DRAWS, project="a"))

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from feedback.queue.interleave import Open, compose
+from feedback.queue.interleave import Open, interleave
 from ml_backend.records import Answer
 
 YES = Answer("choices", ("yes",))
@@ -16,7 +16,7 @@ def audit(*tasks: int) -> list[Open]:
 
 def test_the_strategy_leads_where_nothing_else_waits():
     ranked = [(3, "strategy"), (0, "strategy"), (1, "random"), (2, "strategy")]
-    places = compose(learnable(4), ranked, {}, size=10, audit_quota=0.2)
+    places = interleave(learnable(4), ranked, {}, size=10, audit_quota=0.2)
 
     assert [(place.task, place.reason) for place in places] == ranked
 
@@ -25,7 +25,7 @@ def test_the_audit_gets_its_quota_in_hash_order_and_is_blind():
     open_tasks = learnable(80) + audit(*range(100, 120))
     ranked = [(task, "strategy") for task in range(80)]
     said = dict.fromkeys(range(200), (YES, 0.9))
-    places = compose(open_tasks, ranked, said, size=50, audit_quota=0.2)
+    places = interleave(open_tasks, ranked, said, size=50, audit_quota=0.2)
     audited = [place for place in places if place.reason == "audit"]
 
     assert len(audited) == 10
@@ -36,7 +36,7 @@ def test_the_audit_gets_its_quota_in_hash_order_and_is_blind():
 
 def test_the_quota_holds_in_every_beginning_of_the_queue():
     open_tasks = learnable(200) + audit(*range(300, 400))
-    places = compose(open_tasks, [(task, "strategy") for task in range(200)], {}, size=100, audit_quota=0.5)
+    places = interleave(open_tasks, [(task, "strategy") for task in range(200)], {}, size=100, audit_quota=0.5)
 
     for length in range(2, 100):
         audited = sum(place.reason == "audit" for place in places[:length])
@@ -45,7 +45,7 @@ def test_the_quota_holds_in_every_beginning_of_the_queue():
 
 def test_second_opinions_are_woven_in_blind():
     again = [Open(task, "train", blind=True, audit_order=0.0, reopened=True) for task in (500, 501)]
-    places = compose(
+    places = interleave(
         learnable(20) + again, [(task, "strategy") for task in range(20)], {500: (YES, 0.8)}, size=12, audit_quota=0.2
     )
 
@@ -55,6 +55,6 @@ def test_second_opinions_are_woven_in_blind():
 
 def test_nobody_is_asked_twice_and_the_window_is_never_too_long():
     open_tasks = learnable(50) + audit(*range(100, 130))
-    places = compose(open_tasks, [(task, "strategy") for task in range(50)], {}, size=40, audit_quota=0.3)
+    places = interleave(open_tasks, [(task, "strategy") for task in range(50)], {}, size=40, audit_quota=0.3)
 
     assert len(places) == len({place.task for place in places}) == 40

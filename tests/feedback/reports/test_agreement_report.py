@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from feedback.policy import Policy, read_policy
 from feedback.project.guidelines import note_guideline
-from feedback.project.snapshot import Scene
+from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.splits import Draws
 from feedback.reports.agreement_report import report_agreement
 from feedback.store import ProjectRow, Store, Vote
@@ -18,7 +18,7 @@ CONFIG = read_label_config(
 )
 
 
-def scene(pairs: dict[int, tuple[str, str]], doubled: range) -> Scene:
+def snapshot(pairs: dict[int, tuple[str, str]], doubled: range) -> ProjectSnapshot:
     votes = tuple(
         Vote(task, "c", person, Answer("choices", (label,)), 10 * task + person, 0.0, None, None)
         for task, labels in pairs.items()
@@ -26,7 +26,7 @@ def scene(pairs: dict[int, tuple[str, str]], doubled: range) -> Scene:
     )
     project = ProjectRow("7", label_config=CONFIG.xml)
     draws = Draws("key", "7", 0.1, 0.1)
-    return Scene(project, Policy(), CONFIG.control(), CONFIG, draws, {}, {}, {}, frozenset(doubled), votes)
+    return ProjectSnapshot(project, Policy(), CONFIG.control(), CONFIG, draws, {}, {}, {}, frozenset(doubled), votes)
 
 
 UNCLEAR = {
@@ -36,7 +36,7 @@ UNCLEAR = {
 
 
 def test_an_unclear_task_is_told_with_its_confusion_and_ten_tasks_to_open(store: Store):
-    body = report_agreement(store, scene(UNCLEAR, range(60)), now_s=5.0)
+    body = report_agreement(store, snapshot(UNCLEAR, range(60)), now_s=5.0)
 
     assert body is not None
     assert body["kappa"]["items"] == body["percent"]["items"] == 60
@@ -52,7 +52,7 @@ def test_an_unclear_task_is_told_with_its_confusion_and_ten_tasks_to_open(store:
 
 def test_the_measure_that_the_policy_names_judges(store: Store):
     wanted = read_policy('[overlap]\nmeasure = "ac1"')
-    body = report_agreement(store, replace(scene(UNCLEAR, range(60)), policy=wanted), now_s=5.0)
+    body = report_agreement(store, replace(snapshot(UNCLEAR, range(60)), policy=wanted), now_s=5.0)
 
     assert body is not None
     assert body["reading"].casefold().startswith("ac1 ")
@@ -60,23 +60,23 @@ def test_the_measure_that_the_policy_names_judges(store: Store):
 
 def test_only_a_change_is_recorded(store: Store):
     for now_s in (1.0, 2.0):
-        report_agreement(store, scene(UNCLEAR, range(60)), now_s=now_s)
+        report_agreement(store, snapshot(UNCLEAR, range(60)), now_s=now_s)
     assert len(store.records("7", "agreement")) == 1
 
-    report_agreement(store, scene(UNCLEAR | {0: ("none", "hate")}, range(60)), now_s=3.0)
+    report_agreement(store, snapshot(UNCLEAR | {0: ("none", "hate")}, range(60)), now_s=3.0)
     assert len(store.records("7", "agreement")) == 2
 
 
 def test_chosen_tasks_are_never_judged(store: Store):
-    hard = scene(UNCLEAR, range(0))
+    hard = snapshot(UNCLEAR, range(0))
 
     assert report_agreement(store, hard, now_s=1.0) is None
     assert report_agreement(store, replace(hard, doubled=frozenset({0, 3})), now_s=1.0)["percent"]["value"] == 1.0
 
 
 def test_agreement_is_told_before_and_after_a_change_of_the_guideline(store: Store):
-    unclear = scene(UNCLEAR, range(60))
-    clear = scene({task: ("none", "none") if task % 2 else ("hate", "hate") for task in range(60, 90)}, range(90))
+    unclear = snapshot(UNCLEAR, range(60))
+    clear = snapshot({task: ("none", "none") if task % 2 else ("hate", "hate") for task in range(60, 90)}, range(90))
     later = tuple(replace(vote, at_s=50.0) for vote in clear.votes)
     body = {"label_config": CONFIG.xml, "expert_instruction": "hate is aimed at a group"}
     assert note_guideline(store, "7", body | {"expert_instruction": ""}, now_s=0.0)

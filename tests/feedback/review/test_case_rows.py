@@ -18,7 +18,7 @@ from threading import Barrier
 import pytest
 
 from feedback.errors import NotStored
-from feedback.store import CaseRow, LookRow, OverrideRow, StepRow, Store
+from feedback.store import CaseEvent, CaseRow, OverrideRow, ReviewRow, Store
 from ml_backend.records import Answer
 from tests.support.told import said
 
@@ -29,8 +29,8 @@ def case(task: int = 7, **more: object) -> CaseRow:
     return replace(CaseRow("1", task, "queued", "L1", opened_s=1.0, entered_s=1.0, why="a test"), **more)
 
 
-def a_look(number: int, annotation: int = 90, **more: object) -> LookRow:
-    made = LookRow(
+def a_look(number: int, annotation: int = 90, **more: object) -> ReviewRow:
+    made = ReviewRow(
         "2", annotation, number, 1, "L2", 1.0, 5, "fix", HAM, "boundary", "see page 3", {"fraud": "card"}, SPAM, "v1",
         2.0, 30.0, counted=True, refused="",
     )  # fmt: skip
@@ -45,8 +45,8 @@ def an_override(annotation: int, **more: object) -> OverrideRow:
     return replace(made, **more)
 
 
-def step(event: str = "start") -> StepRow:
-    return StepRow(2.0, event, "started", "L1", person=5, note="looked")
+def step(event: str = "start") -> CaseEvent:
+    return CaseEvent(2.0, event, "started", "L1", person=5, note="looked")
 
 
 def test_a_case_comes_back_as_it_was_written(store: Store) -> None:
@@ -110,7 +110,7 @@ def test_many_who_open_and_move_the_same_cases_make_one_trail_each(url: str, ope
 _WORKERS = """
 import os, random, signal, sys
 from dataclasses import replace
-from feedback.store import CaseRow, StepRow, open_store
+from feedback.store import CaseRow, CaseEvent, open_store
 
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 for _ in sys.stdin:  # a worker for each line: what takes long to import is imported once
@@ -123,7 +123,7 @@ while True:
     task = random.randrange(1, 30)
     store.open_cases([CaseRow("1", task, "queued", "L1")], "open")
     (now,) = store.cases("1", tasks=[task])
-    if store.move_case(replace(now, copies=now.copies + 1), now.version, StepRow(0.0, "look", "started", "L1")):
+    if store.move_case(replace(now, copies=now.copies + 1), now.version, CaseEvent(0.0, "look", "started", "L1")):
         os.write(1, b"%d %d\\n" % (os.getpid(), task))  # whole, whatever else is written: print makes four of it
 """
 

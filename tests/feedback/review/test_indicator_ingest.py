@@ -11,7 +11,7 @@ import pytest
 
 from feedback.policy import read_policy
 from feedback.project.indicators import known_now
-from feedback.project.snapshot import as_decided, read_scene
+from feedback.project.snapshot import as_of_first_answer, load_snapshot
 from feedback.review.indicator_ingest import remember
 from feedback.review.review_task_content import HISTORY
 from feedback.store import Fact, Store
@@ -113,8 +113,8 @@ def test_the_next_turn_reads_it_beside_the_other_tasks(world: World):
     say(world, task)
     world.turn()
 
-    assert scene(world).data(other)["hitl_known"]["fraud_type"] == "card"
-    assert "hitl_known" not in scene(world).data(task)
+    assert snapshot(world).data(other)["hitl_known"]["fraud_type"] == "card"
+    assert "hitl_known" not in snapshot(world).data(task)
     assert world.store.claim("w", lease_s=9, kinds=("turn",)) is not None  # the turn asked for the next one
 
 
@@ -128,7 +128,7 @@ def test_a_training_row_knows_only_what_was_recorded_before_people_answered_it(w
     world.site.pass_time(60)
     world.site.answer(late, "fruit", person=DAN)
     world.turn()
-    then = as_decided(world.store, scene(world))
+    then = as_of_first_answer(world.store, snapshot(world))
 
     assert "hitl_known" not in then.data(early)
     assert then.data(late)["hitl_known"]["fraud_type"] == "card"
@@ -203,7 +203,7 @@ def test_a_rebuild_or_other_questions_read_the_logs_again_and_come_to_the_same(w
     assert facts(world.store) == set()
     world.turn()
     assert facts(world.store) == before
-    assert remember(world.store, scene(world)) == 0
+    assert remember(world.store, snapshot(world)) == 0
 
     world.use(policy_text(more=ASKED.replace('"night"', '"night", "vpn"')), overlap=2)
     world.turn()
@@ -270,9 +270,9 @@ def facts(store: Store) -> set[Fact]:
     return set(store.facts(PROJECT))
 
 
-def scene(world: World) -> Any:
+def snapshot(world: World) -> Any:
     row = world.store.project(PROJECT)
     assert row is not None
     config = read_label_config(row.label_config)
     policy = read_policy(policy_text(more=ASKED))
-    return read_scene(world.store, row, policy, config, config.control())
+    return load_snapshot(world.store, row, policy, config, config.control())

@@ -11,7 +11,7 @@ from feedback.policy import read_policy
 from feedback.reports.review_report import ahead, case_report, measured
 from feedback.review.metrics import figures
 from feedback.review.reviewer_accuracy import model_errors, reviewers
-from feedback.store import CaseRow, LookRow, OverrideRow, StepRow, open_store
+from feedback.store import CaseEvent, CaseRow, OverrideRow, ReviewRow, open_store
 from ml_backend.records import Answer
 from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, policy_text
 from tests.support import stores
@@ -25,16 +25,16 @@ def case(number: int, **more: object) -> CaseRow:
     return replace(made, **more)
 
 
-def look(case_id: int, person: int, answer: Answer | None = SPAM, **more: object) -> LookRow:
-    made = LookRow(
+def look(case_id: int, person: int, answer: Answer | None = SPAM, **more: object) -> ReviewRow:
+    made = ReviewRow(
         "9", case_id * 100 + person, case_id, 1, "L2", 0.0, person, "fix", answer, "r", "", {}, None, "", 1.0, 60.0,
         counted=True, refused="",
     )  # fmt: skip
     return replace(made, **more)
 
 
-def trail(*steps: tuple[float, str, str]) -> list[StepRow]:
-    return [StepRow(at_s, event, "", tier) for at_s, event, tier in steps]
+def trail(*steps: tuple[float, str, str]) -> list[CaseEvent]:
+    return [CaseEvent(at_s, event, "", tier) for at_s, event, tier in steps]
 
 
 def test_a_stay_is_timed_from_its_coming_to_its_decision():
@@ -68,8 +68,8 @@ def test_whoever_has_no_wage_costs_what_the_others_do():
 
 
 def test_every_stay_in_which_a_clock_ran_out_counts_once():
-    late = StepRow(700, "warn", "queued", "L2", body={"breached": True})
-    gone = StepRow(900, "escalate", "queued", "L2", body={"breached": True})
+    late = CaseEvent(700, "warn", "queued", "L2", body={"breached": True})
+    gone = CaseEvent(900, "escalate", "queued", "L2", body={"breached": True})
     steps = {
         1: [*trail((0, "open", "L2")), late, late],
         2: [*trail((0, "open", "L1")), gone],

@@ -17,7 +17,7 @@ from feedback.ingest.signals import SignalDoor
 from feedback.policy import read_policy
 from feedback.review import notifications
 from feedback.review.notifications import SIGNATURE, deliver, note
-from feedback.review.review_round import Desk
+from feedback.review.review_round import ReviewRounds
 from feedback.store import CaseRow
 from tests.feedback.review.world import ADA, CLEO, PROJECT, World, policy_text
 from tests.support import stores
@@ -51,7 +51,7 @@ def outside() -> Outside:
 def world(tmp_path: Path, outside: Outside) -> Iterator[World]:
     store = stores.fresh(tmp_path / "hitl.sqlite3")
     made = World(store, tmp_path / "models")
-    made.loop._desk = Desk(store, made.site, clock=made.site.seconds, post=outside)
+    made.loop._desk = ReviewRounds(store, made.site, clock=made.site.seconds, post=outside)
     yield made
     store.close()
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from feedback.policy import read_policy
-from feedback.project.snapshot import Scene, read_scene
+from feedback.project.snapshot import ProjectSnapshot, load_snapshot
 from feedback.review.overrides import NOT_GIVEN, note_answers, of_look
 from feedback.stats.hash_sampling import draws
-from feedback.store import CaseRow, LookRow, OverrideRow, ProjectRow, Store, WindowRow
-from feedback.training.prediction_cache import Guesses
+from feedback.store import CaseRow, OverrideRow, ProjectRow, ReviewRow, Store, WindowRow
+from feedback.training.prediction_cache import PredictionCache
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
 from tests.support import stores
@@ -57,8 +57,8 @@ def note(store: Store, champion: Champion | None = None) -> list[OverrideRow]:
     project = store.project("1")
     assert project is not None
     config = read_label_config(CONFIG)
-    scene = read_scene(store, project, read_policy(""), config, config.control("c"))
-    note_answers(store, scene, champion, Guesses())  # type: ignore[arg-type]
+    snapshot = load_snapshot(store, project, read_policy(""), config, config.control("c"))
+    note_answers(store, snapshot, champion, PredictionCache())  # type: ignore[arg-type]
     return store.overrides("1", changed=None)
 
 
@@ -124,15 +124,15 @@ def test_the_draws_of_second_looks_are_their_own():
     assert both < 45  # independent: 20 expected
 
 
-def scene_of(store: Store, text: str) -> Scene:
+def scene_of(store: Store, text: str) -> ProjectSnapshot:
     project = store.project("1")
     assert project is not None
     config = read_label_config(CONFIG)
-    return read_scene(store, project, read_policy(text), config, config.control("c"))
+    return load_snapshot(store, project, read_policy(text), config, config.control("c"))
 
 
-def a_look(answer: Answer = B, **more: object) -> LookRow:
-    made = LookRow(
+def a_look(answer: Answer = B, **more: object) -> ReviewRow:
+    made = ReviewRow(
         "9", 1, 5, 1, "L2", 0.0, 7, "fix", answer, "boundary", "", {}, A, "", 1.0, None, counted=True, refused=""
     )
     return replace(made, **more)
@@ -166,9 +166,9 @@ def test_a_reviewers_answer_is_held_against_the_models_and_nobody_elses(
 
 
 def test_who_reads_blind_is_held_against_the_model_too(store: Store):
-    scene = scene_of(store, "[tiers.L1]\n[tiers.L2]\nblind = true")
-    row = of_look(a_look(verdict="answer", shown=None, reason=""), scene, a_case())
+    snapshot = scene_of(store, "[tiers.L1]\n[tiers.L2]\nblind = true")
+    row = of_look(a_look(verdict="answer", shown=None, reason=""), snapshot, a_case())
 
     assert row is not None
     assert (row.blind, row.changed, row.shown, row.reason) == (True, True, A, "")
-    assert of_look(a_look(counted=False), scene, a_case()) is None
+    assert of_look(a_look(counted=False), snapshot, a_case()) is None

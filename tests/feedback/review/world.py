@@ -11,7 +11,7 @@ from feedback.policy import read_policy
 from feedback.review.notifications import Post
 from feedback.store import CaseRow, ProjectRow, Store
 from feedback.store.repositories.policies import activate, policy_of
-from feedback.training.model_factory import Workshop
+from feedback.training.model_factory import ModelFactory
 from ml_backend.registry import FolderRegistry
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.fake_rooms import FakeSite
@@ -52,7 +52,7 @@ class World:
         self.loop = Loop(
             self.store,
             platform=self.site if isinstance(self.site, FakeSite) else self.site.platform,
-            workshop=Workshop(lambda: ()),
+            model_factory=ModelFactory(lambda: ()),
             folder=FolderRegistry(self.folder),
             policies=policy_of,
             clock=self.site.seconds,

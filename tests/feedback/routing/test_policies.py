@@ -10,7 +10,7 @@ from feedback.policy.simulate import simulate
 from feedback.routing.decision_history import open_tasks_now, past_decisions
 from feedback.store import ProjectRow
 from feedback.store.repositories.policies import activations, policy_of, policy_of_hash
-from feedback.training.model_factory import Workshop
+from feedback.training.model_factory import ModelFactory
 from tests.feedback.routing.world import SMALL, World, rules
 from tests.support.fake_platform import TEXT_CONFIG
 
@@ -37,7 +37,7 @@ def test_a_first_policy_is_simulated_on_the_tasks_as_they_are(world: World):
     row = world.store.project("7")
     assert row is not None
     new = rules("when = { data.amount.gte = 3000 }\nto = 'L2'")
-    past = open_tasks_now(world.store, row, new, Workshop(lambda: ()), now_s=world.now_s)
+    past = open_tasks_now(world.store, row, new, ModelFactory(lambda: ()), now_s=world.now_s)
     found = simulate(policy_of(row), new, past)
 
     assert (found.n, found.moved) == (10, 7)

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from feedback.policy import read_policy
-from feedback.project.snapshot import Scene, read_scene
+from feedback.project.snapshot import ProjectSnapshot, load_snapshot
 from feedback.routing.rule_inputs import Facts, gather
 from feedback.store import Newest, ProjectRow, Skip, Store
 from feedback.store.log.events import of_annotation, of_one_task
 from feedback.training.committee import Committee
-from feedback.training.prediction_cache import Guesses
+from feedback.training.prediction_cache import PredictionCache
 from ml_backend.codecs import codec
 from ml_backend.errors import ArtefactError
 from ml_backend.label_config import read_label_config
@@ -79,7 +79,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def scene(store: Store) -> Scene:
+def snapshot(store: Store) -> ProjectSnapshot:
     row = ProjectRow("1", "t", TEXT_CONFIG)
     store.save_project(row)
     texts = ["apple", "saw", "?"]
@@ -91,48 +91,50 @@ def scene(store: Store) -> Scene:
     for number, (person, label) in enumerate([(1, "fruit"), (2, "fruit"), (3, "tool")], start=1):
         result = tuple(codec("choices").encode(Answer("choices", (label,)), control, None))
         store.append([of_annotation(answer(number, task=1, person=person, result=result), "poll")])
-    return read_scene(store, row, POLICY, config, control)
+    return load_snapshot(store, row, POLICY, config, control)
 
 
-def facts(scene: Scene, model: Model | None, **options: Any) -> Facts:
+def facts(snapshot: ProjectSnapshot, model: Model | None, **options: Any) -> Facts:
     given: dict[str, Any] = {"committee": None, "skips": (), "heard": {}, **options}
-    return gather(scene, [1, 2, 3], champion=cast(Bundle, model), guesses=Guesses(), now_s=NOW_S, **given)
+    return gather(
+        snapshot, [1, 2, 3], champion=cast(Bundle, model), prediction_cache=PredictionCache(), now_s=NOW_S, **given
+    )
 
 
-def test_the_model_speaks_of_what_it_can_read(scene: Scene):
-    found = facts(scene, Model("m1", {"apple": 0.9, "saw": 0.25}))
+def test_the_model_speaks_of_what_it_can_read(snapshot: ProjectSnapshot):
+    found = facts(snapshot, Model("m1", {"apple": 0.9, "saw": 0.25}))
 
     assert found.column("model.label") == ["fruit", "tool", None]
     assert found.column("model.confidence") == [0.9, 0.75, None]
     assert found.column("model.margin") == [pytest.approx(0.8), pytest.approx(0.5), None]
 
 
-def test_before_the_first_model_nothing_is_said_of_it(scene: Scene):
-    found = facts(scene, None)
+def test_before_the_first_model_nothing_is_said_of_it(snapshot: ProjectSnapshot):
+    found = facts(snapshot, None)
 
     assert found.column("model.confidence") == [None] * 3
     assert "model.confidence" not in found.inputs(0)
 
 
-def test_history_is_what_people_did(scene: Scene):
-    found = facts(scene, None, skips=(Skip(2, 9, 50, 0.0), Skip(2, 8, 51, 0.0)))
+def test_history_is_what_people_did(snapshot: ProjectSnapshot):
+    found = facts(snapshot, None, skips=(Skip(2, 9, 50, 0.0), Skip(2, 8, 51, 0.0)))
 
     assert found.column("history.votes") == [3, 0, 0]
     assert found.column("history.support") == [pytest.approx(2 / 3, abs=1e-6), None, None]
     assert found.column("history.skips") == [0, 2, 0]
 
 
-def test_time_is_counted_from_the_import_and_in_calendars(scene: Scene):
-    found = facts(scene, None)
+def test_time_is_counted_from_the_import_and_in_calendars(snapshot: ProjectSnapshot):
+    found = facts(snapshot, None)
 
     assert found.column("time.age") == [7200.0] * 3
     assert found.column("time.date") == ["2026-11-20"] * 3
     assert found.column("time.within") == [("office",)] * 3
 
 
-def test_a_signal_about_a_task_stands_before_one_about_the_project(scene: Scene):
+def test_a_signal_about_a_task_stands_before_one_about_the_project(snapshot: ProjectSnapshot):
     heard = {None: {"risk": Newest(0.1, NOW_S - 60, 4)}, 2: {"risk": Newest(0.9, NOW_S - 5, 1)}}
-    found = facts(scene, None, heard=heard)
+    found = facts(snapshot, None, heard=heard)
 
     assert found.column("signal.risk") == [0.1, 0.9, 0.1]
     assert found.column("signal.risk.count") == [4, 1, 4]
@@ -142,32 +144,32 @@ def test_a_signal_about_a_task_stands_before_one_about_the_project(scene: Scene)
     assert found.inputs(1)["signal.risk"] == 0.9
 
 
-def test_a_committee_counts_who_says_otherwise(scene: Scene):
+def test_a_committee_counts_who_says_otherwise(snapshot: ProjectSnapshot):
     champion = Model("m3", {"apple": 0.9, "saw": 0.1})
     models = Models([Model("m1", {"apple": 0.2, "saw": 0.1}), Model("m2", {"apple": 0.8}), champion])
     committee = Committee(cast(Any, models), models.load)
-    found = facts(scene, champion, committee=committee)
+    found = facts(snapshot, champion, committee=committee)
 
     assert found.column("model.disagreement") == [0.5, 0.0, None]  # m2 cannot read "saw": it has no vote there
-    facts(scene, champion, committee=committee)
+    facts(snapshot, champion, committee=committee)
     assert sorted(models.loads) == ["m1", "m2"]  # loaded once
 
 
-def test_a_single_model_is_no_committee(scene: Scene):
+def test_a_single_model_is_no_committee(snapshot: ProjectSnapshot):
     champion = Model("m1", {"apple": 0.9})
     models = Models([champion])
 
     assert (
-        facts(scene, champion, committee=Committee(cast(Any, models), models.load)).column("model.disagreement")
+        facts(snapshot, champion, committee=Committee(cast(Any, models), models.load)).column("model.disagreement")
         == [None] * 3
     )
 
 
-def test_an_altered_model_has_no_seat(scene: Scene):
+def test_an_altered_model_has_no_seat(snapshot: ProjectSnapshot):
     champion = Model("m2", {"apple": 0.9})
     models = Models([Model("m1", {"apple": 0.1}), champion], broken={"m1"})
 
     assert (
-        facts(scene, champion, committee=Committee(cast(Any, models), models.load)).column("model.disagreement")
+        facts(snapshot, champion, committee=Committee(cast(Any, models), models.load)).column("model.disagreement")
         == [None] * 3
     )

@@ -11,7 +11,7 @@ from feedback.loop.turn import Loop
 from feedback.policy import Policy, read_policy
 from feedback.store import ProjectRow, Store
 from feedback.store.repositories.policies import activate, policy_of
-from feedback.training.model_factory import Workshop
+from feedback.training.model_factory import ModelFactory
 from ml_backend.registry import FolderRegistry
 from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
 
@@ -36,7 +36,7 @@ class World:
         self.loop = Loop(
             self.store,
             platform=self.studio,
-            workshop=Workshop(lambda: ()),
+            model_factory=ModelFactory(lambda: ()),
             folder=FolderRegistry(self.folder),
             policies=policy_of,
             clock=lambda: self.now_s,

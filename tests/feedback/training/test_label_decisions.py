@@ -9,14 +9,14 @@ SPAM, HAM = Answer("choices", ("spam",)), Answer("choices", ("ham",))
 
 
 @dataclass(frozen=True)
-class Said:
+class VoteLike:
     task: int
     answer: Answer
     annotation: int
 
 
-def votes(*answers: Answer, task: int = 1) -> list[Said]:
-    return [Said(task, answer, 10 + place) for place, answer in enumerate(answers)]
+def votes(*answers: Answer, task: int = 1) -> list[VoteLike]:
+    return [VoteLike(task, answer, 10 + place) for place, answer in enumerate(answers)]
 
 
 def test_one_answer_settles_a_task_that_wants_one():

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from feedback.consensus.label_aggregation import Opinions, weigh
+from feedback.consensus.label_aggregation import AggregatedLabels, weigh
 from feedback.training.dataset import Dataset, Row, build
 from feedback.training.label_decisions import settle
-from feedback.training.model_vote import Heard, hear_model, out_of_fold, reweighed
+from feedback.training.model_vote import ModelVote, cross_validated_weights, out_of_fold, reweighed
 from ml_backend.errors import NotTrained
 from ml_backend.label_config import Control
 from ml_backend.records import Answer
-from tests.support.crowds import Said, Task, gains, handwriting, hear, rows_of, sms, votes_of
+from tests.support.crowds import Task, VoteLike, gains, handwriting, reweigh_with_model, rows_of, sms, votes_of
 
 SEEDS = range(9)
 
@@ -76,7 +76,7 @@ def test_no_model_votes_on_a_row_that_it_was_trained_on_nor_on_a_twin_of_it():
     votes = votes_of(truth, (0.9, 0.9, 0.9), shared=0.3, seed=1)
     opinions, spy = weigh(votes, by="auto"), Spy()
     dataset = rows_of(votes, opinions, data, Control("c", "t", "choices", ("a", "b"), False, "text", "x"))
-    heard = hear(dataset, votes, opinions, spy)
+    heard = reweigh_with_model(dataset, votes, opinions, spy)
 
     assert len(spy.fits) == 5
     assert len(spy.asked) == len(dataset.of("train")) == len(heard.weights)
@@ -88,11 +88,11 @@ def test_a_label_that_a_fold_never_met_is_not_doubted():
     data, truth = words(100)
     data[7], truth[7] = {"x": "c7"}, "c"
     votes = votes_of(truth, (0.95, 0.95, 0.95), shared=0.3, seed=2)
-    votes = [one for one in votes if one.task != 7] + [Said(7, 0, Answer("choices", ("c",)))]
+    votes = [one for one in votes if one.task != 7] + [VoteLike(7, 0, Answer("choices", ("c",)))]
     opinions = weigh(votes, by="auto")
     dataset = rows_of(votes, opinions, data, Control("c", "t", "choices", ("a", "b", "c"), False, "text", "x"))
 
-    assert 7 not in hear(dataset, votes, opinions, Spy()).weights
+    assert 7 not in reweigh_with_model(dataset, votes, opinions, Spy()).weights
     rows, labels = dataset.of("train"), ["a", "b", "c"]
     said = out_of_fold(rows, Spy(), labels, field="x", units={}, seed=0)
     assert [row.task for row, known in zip(rows, np.isfinite(said).all(axis=1), strict=True) if not known] == [7]
@@ -102,13 +102,13 @@ def test_audit_rows_rows_of_review_and_rows_of_many_votes_keep_their_weight():
     data, truth = words(140)
     votes = votes_of(truth, (0.95, 0.9, 0.9, 0.4), shared=0.3, seed=3)
     votes = [one for one in votes if one.task != 5]
-    votes += [Said(5, person, Answer("choices", (truth[5] if person else "b",))) for person in range(4)]
+    votes += [VoteLike(5, person, Answer("choices", (truth[5] if person else "b",))) for person in range(4)]
     opinions = weigh(votes, by="auto")
     control = Control("c", "t", "choices", ("a", "b"), False, "text", "x")
     settled = settle(votes, {}, max_votes=3, opinions=opinions.by_task, sure=0.8).settled
     roles = {task: "judge" if task < 3 else "train" for task in range(140)}
     dataset = build("c", control.labels, settled, dict(enumerate(data)), roles)
-    heard = hear(dataset, votes, opinions, Spy(), but={9, 10})
+    heard = reweigh_with_model(dataset, votes, opinions, Spy(), but={9, 10})
 
     assert heard.weights
     assert not heard.weights.keys() & {0, 1, 2, 5, 9, 10}
@@ -126,7 +126,7 @@ def test_a_model_that_contradicts_takes_weight_but_never_all_of_it_and_never_the
     votes = votes_of(truth, (0.95, 0.9, 0.9), shared=0.3, seed=4)
     opinions = weigh(votes, by="auto")
     dataset = rows_of(votes, opinions, data, Control("c", "t", "choices", ("a", "b"), False, "text", "x"))
-    heard = hear(dataset, votes, opinions, Spy())
+    heard = reweigh_with_model(dataset, votes, opinions, Spy())
     wrong = [row for row in dataset.rows if row.label != truth[row.task]]
 
     assert len(wrong) > 5
@@ -139,10 +139,10 @@ def test_a_model_that_contradicts_takes_weight_but_never_all_of_it_and_never_the
 def test_a_model_that_knows_nothing_has_no_vote_on_single_answers():
     rng = random.Random(1)
     data, _ = words(200)
-    votes = [Said(task, 0, Answer("choices", (rng.choice("ab"),))) for task in range(200)]
+    votes = [VoteLike(task, 0, Answer("choices", (rng.choice("ab"),))) for task in range(200)]
     opinions = weigh(votes, by="auto")
     dataset = rows_of(votes, opinions, data, Control("c", "t", "choices", ("a", "b"), False, "text", "x"))
-    heard = hear(dataset, votes, opinions, Spy())
+    heard = reweigh_with_model(dataset, votes, opinions, Spy())
 
     assert not heard.weights
     assert "too little to judge people by" in heard.reason
@@ -152,8 +152,8 @@ def test_a_model_that_knows_nothing_has_no_vote_on_single_answers():
 def test_one_careless_person_of_two_is_found_by_the_model_where_no_task_is_shared():
     data, truth = words(300)
     votes = votes_of(truth, (0.95, 0.5), shared=0.0, seed=5)
-    dataset = rows_of(votes, Opinions(), data, Control("c", "t", "choices", ("a", "b"), False, "text", "x"))
-    heard = hear(dataset, votes, Opinions(), Spy())
+    dataset = rows_of(votes, AggregatedLabels(), data, Control("c", "t", "choices", ("a", "b"), False, "text", "x"))
+    heard = reweigh_with_model(dataset, votes, AggregatedLabels(), Spy())
     by = {vote.task: vote.person for vote in votes}
     weight = {p: np.mean([w for task, w in heard.weights.items() if by[task] == p]) for p in (0, 1)}
 
@@ -162,13 +162,13 @@ def test_one_careless_person_of_two_is_found_by_the_model_where_no_task_is_share
 
 def test_few_rows_are_left_to_people_and_other_weights_are_another_data_set():
     row = Row(1, "train", "a", {"x": "a1"}, (1,), 1.0)
-    few = hear_model([row] * 20, [], Opinions(), Spy(), field="x", units={}, seed=0)
+    few = cross_validated_weights([row] * 20, [], AggregatedLabels(), Spy(), field="x", units={}, seed=0)
     dataset = Dataset("c", (row,), "f")
 
-    assert few == Heard(reason="20 training rows; the model votes from 50 to 20000")
-    weighed = reweighed(dataset, Heard({1: 0.4}))
+    assert few == ModelVote(reason="20 training rows; the model votes from 50 to 20000")
+    weighed = reweighed(dataset, ModelVote({1: 0.4}))
     assert (weighed.rows[0].weight, weighed.fingerprint != "f") == (0.4, True)
-    assert reweighed(dataset, Heard({1: 0.4})) == weighed
+    assert reweighed(dataset, ModelVote({1: 0.4})) == weighed
 
 
 @pytest.mark.slow

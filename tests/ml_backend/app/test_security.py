@@ -144,11 +144,11 @@ def test_guessing_is_slowed_down_and_the_right_login_has_to_wait_as_well():
     backend = client(attempts=MemoryAttempts(burst=3, every_s=10, clock=clock))
     wrong, right = basic("ls", "guess"), basic("ls", "pass word")
 
-    guesses = [backend.post("/setup", json=SETUP, headers=wrong).status_code for _ in range(4)]
+    prediction_cache = [backend.post("/setup", json=SETUP, headers=wrong).status_code for _ in range(4)]
     blocked = backend.post("/setup", json=SETUP, headers=right)
     clock.pass_s(11)
 
-    assert guesses == [401, 401, 401, 429]
+    assert prediction_cache == [401, 401, 401, 429]
     assert blocked.status_code == 429
     assert int(blocked.headers["Retry-After"]) == 10
     assert backend.post("/setup", json=SETUP, headers=right).status_code == 200

@@ -8,7 +8,7 @@ import pytest
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.projects import plan, without_remains
-from ml_backend.labelstudio.settings_snapshot import Snapshot
+from ml_backend.labelstudio.settings_snapshot import SettingsSnapshot
 from ml_backend.labelstudio.webhook_registration import Hooks
 
 URL = "http://127.0.0.1:9090"
@@ -83,8 +83,8 @@ def test_a_backend_that_label_studio_cannot_reach_is_told_without_the_innards_of
     assert "Max retries" not in str(caught.value)
 
 
-def taken(webhook: dict[str, Any] | None) -> Snapshot:
-    return Snapshot(
+def taken(webhook: dict[str, Any] | None) -> SettingsSnapshot:
+    return SettingsSnapshot(
         "7",
         {"sampling": "Uncertainty sampling"},
         "m1+q3",

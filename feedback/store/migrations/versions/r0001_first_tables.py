@@ -140,7 +140,7 @@ def upgrade() -> None:
         sa.Column("paused", sa.Boolean(), nullable=False),
         sa.Column("overlap", sa.Integer(), nullable=False),
         sa.Column("bots", sa.Text(), nullable=False),
-        sa.Column("snapshot", sa.Text(), nullable=False),
+        sa.Column("settings_snapshot", sa.Text(), nullable=False),
         sa.Column("options", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )

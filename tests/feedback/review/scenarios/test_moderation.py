@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import count
 
 from feedback.policy import read_policy
-from feedback.project.review_project_records import known_rooms
+from feedback.project.review_project_records import list_review_projects
 from feedback.project.snapshot import project_draws
 from feedback.routing.router import why
 from feedback.training.challenger import learned_annotations
@@ -178,7 +178,7 @@ def test_copies_and_review_projects_that_somebody_deletes_are_made_again(world: 
     site.delete_room(room)
     world.turn()
     world.turn()
-    made = str(known_rooms(world.store, world.project)["L2"]["room"])
+    made = str(list_review_projects(world.store, world.project)["L2"]["room"])
     assert made != room
     for _ in range(2):
         world.review("L2", "fix", "tool", person=CLEO, reason="wrong_label")

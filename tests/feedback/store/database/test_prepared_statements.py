@@ -66,7 +66,7 @@ def test_a_change_uses_its_own_constants_and_counts_its_rows(database: Database)
 
 def test_a_column_that_no_row_names_has_its_default(database: Database):
     empty = {"control": "", "connected": False, "paused": False, "overlap": 1}
-    named = {"id": "7", **empty, "bots": "[]", "snapshot": "{}", "options": "{}"}
+    named = {"id": "7", **empty, "bots": "[]", "settings_snapshot": "{}", "options": "{}"}
 
     with database.write() as connection:
         Prepared(main_tables.project.insert()).many(connection, [named])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from feedback.store import CaseRow, Fact, LookRow, Signal, StepRow, Store
+from feedback.store import CaseEvent, CaseRow, Fact, ReviewRow, Signal, Store
 from ml_backend.records import Answer
 from tests.support.told import deleted, said, task, told
 
@@ -50,7 +50,9 @@ def test_the_log_is_told_by_stretches_with_what_was_taken_back(store: Store) -> 
 
 
 def test_a_fact_counts_as_the_answer_does_that_it_came_with(store: Store) -> None:
-    look = LookRow("9", 50, 1, 1, "L2", 0.0, 4, "fix", SPAM, "r", "", {}, None, "", 1.0, None, counted=True, refused="")
+    look = ReviewRow(
+        "9", 50, 1, 1, "L2", 0.0, 4, "fix", SPAM, "r", "", {}, None, "", 1.0, None, counted=True, refused=""
+    )
     unread = replace(FACT, origin="9", annotation=51, seq=3, counted=False)
     store.add_facts(
         "1", [FACT, replace(FACT, origin="9", annotation=50, seq=2, counted=False), unread], {}, questions="q"
@@ -69,7 +71,7 @@ def test_when_people_first_answered_is_known_of_every_task_also_of_reviewed_ones
     store.append([*told(task(1)), said(5, "A", person=1, second=30), said(6, "A", person=2, second=9)])
     (case,) = store.open_cases([CaseRow("1", 2, "queued", "L2")], "open")
     store.save_looks(
-        [LookRow("9", 50, case.id, 1, "L2", 0.0, 4, "fix", SPAM, "r", "", {}, None, "", 70.0, None, True, "")]
+        [ReviewRow("9", 50, case.id, 1, "L2", 0.0, 4, "fix", SPAM, "r", "", {}, None, "", 70.0, None, True, "")]
     )
     first = store.first_answered("1")
 
@@ -81,7 +83,7 @@ def test_when_people_first_answered_is_known_of_every_task_also_of_reviewed_ones
 
 def test_a_copy_leads_to_its_task(store: Store) -> None:
     (case,) = store.open_cases([CaseRow("1", 2, "queued", "L2")], "open")
-    step = StepRow(1.0, "place", "queued", "L2", body={"room": "9", "task": 77})
+    step = CaseEvent(1.0, "place", "queued", "L2", body={"room": "9", "task": 77})
     assert store.move_case(case, case.version, step)
 
     assert store.source_tasks("1") == {("9", 77): 2}

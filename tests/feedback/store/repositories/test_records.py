@@ -74,7 +74,7 @@ def test_the_newest_window_is_the_one_planned_last_not_the_one_saved_last(store:
 
 def test_a_project_comes_back_as_it_was_saved(store: Store) -> None:
     row = ProjectRow(
-        "12", "Spam\x00", "<View/>", "c", connected=True, bots=(9, 3), snapshot={"a": [1]}, options={"k": 0.1}
+        "12", "Spam\x00", "<View/>", "c", connected=True, bots=(9, 3), settings_snapshot={"a": [1]}, options={"k": 0.1}
     )
     store.save_project(row)
 
