@@ -9,7 +9,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY ml_backend ml_backend
 COPY sampling sampling
 COPY feedback feedback
-RUN pip install ".[postgres,redis]" && useradd --create-home --uid 10001 hitl && mkdir /data && chown hitl /data
+RUN pip install ".[postgres]" && useradd --create-home --uid 10001 hitl && mkdir /data && chown hitl /data
 
 USER hitl
 WORKDIR /data

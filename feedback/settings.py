@@ -40,11 +40,10 @@ class Settings:
     durability: Literal["full", "normal"] = "full"  # "normal": safe against a killed process, not against a power cut
     web_workers: int = 2
     web_threads: int = 4
-    tick_s: float = 2.0  # how often the worker looks for work that no doorbell announced
+    tick_s: float = 2.0  # how often the worker polls the job rows
     poll_s: float = 15.0  # how often Label Studio is asked for what webhooks missed
     sweep_s: float = 3600.0  # how often everything is compared with Label Studio; deletions that nobody told show here
     lock_ttl_s: float = 86_400.0  # Label Studio's TASK_LOCK_TTL: what it showed may stand on a screen for so long
-    doorbell: str = ""  # "" : workers glance at the work rows; redis://… or postgres ring over many hosts
     media_hosts: str = ""  # hosts beside Label Studio that images in tasks may come from, comma-separated
     log_level: str = "info"
 
@@ -145,9 +144,6 @@ def _check(settings: Settings) -> None:
     if settings.log_level not in ("debug", "info", "warning", "error"):
         raise SettingsError(f"HITL_LOG_LEVEL is {settings.log_level!r}; wanted debug, info, warning or error.")
     _check_addresses(settings)
-    scheme = settings.doorbell.partition("://")[0].partition("+")[0]
-    if scheme not in ("", "redis", "rediss", "unix", "postgres", "postgresql"):
-        raise SettingsError(f"HITL_DOORBELL is of the kind {scheme!r}; wanted nothing, redis://host:port, or postgres.")
     if bool(settings.basic_auth_user) != bool(settings.basic_auth_password):
         raise SettingsError("HITL_BASIC_AUTH_USER and HITL_BASIC_AUTH_PASSWORD go together; only one is set.")
     _check_proxies(settings.trusted_proxies)

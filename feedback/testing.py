@@ -34,7 +34,7 @@ def check_measure(measure: str | Measure) -> None:
 
     >>> check_measure("alpha")
     """
-    ask = agreement.measure(measure) if isinstance(measure, str) else measure
+    ask = agreement.load_measure(measure) if isinstance(measure, str) else measure
     for name, votes, found in _asked(ask, _same, "figure"):
         _figure(name, found, votes)
         _demand(_same(found, ask(shuffled(votes))), f"{name}: names and order of votes make no difference")
@@ -55,7 +55,7 @@ def check_method(method: str | Method) -> None:
 
     >>> check_method("majority")
     """
-    settle = consensus.method(method) if isinstance(method, str) else method
+    settle = consensus.load_method(method) if isinstance(method, str) else method
     for name, votes, found in _asked(settle, lambda a, b: np.array_equal(a.proba, b.proba), "consensus"):
         _rows(name, found, votes)
         other, tasks = _renamed(votes)
@@ -79,7 +79,7 @@ def crowds() -> Iterator[tuple[str, Votes]]:
     yield "two people", _crowd(2, (0.9, 0.8), n=60, k=2)[0]
     dense = _crowd(3, (0.9, 0.8, 0.7, 0.6), n=90, k=4)[0]
     kept = np.random.default_rng(3).random(len(dense)) < 0.6
-    yield "votes missing here and there", dense.where(kept)
+    yield "votes missing here and there", dense.select(kept)
     yield "twelve labels, a careless person", _crowd(4, (0.9, 0.9, 0.9, 0.1), n=120, k=12)[0]
     sure = _crowd(5, (0.95, 0.95, 0.95), n=50, k=2)[0]
     yield "a task that nobody answered", Votes(sure.tasks, sure.people, sure.labels, 52, 4, 2)

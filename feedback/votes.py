@@ -56,7 +56,7 @@ class Votes:
     def __len__(self) -> int:
         return len(self.tasks)
 
-    def where(self, keep: NDArray[np.bool_] | Ints) -> Votes:
+    def select(self, keep: NDArray[np.bool_] | Ints) -> Votes:
         """The votes that `keep` (n,) marks, or at these rows; codes and their numbers stay what they are."""
         return Votes(self.tasks[keep], self.people[keep], self.labels[keep], self.n_tasks, self.n_people, self.n_labels)
 
@@ -66,7 +66,7 @@ class Votes:
         >>> Votes([1, 0, 0], [0, 1, 0], [1, 1, 0]).in_order().people
         array([0, 1, 0])
         """
-        return self.where(np.lexsort((self.labels, self.people, self.tasks)))
+        return self.select(np.lexsort((self.labels, self.people, self.tasks)))
 
     def latest(self) -> Votes:
         """One vote per task and person: the last row of each pair counts.
@@ -77,7 +77,7 @@ class Votes:
         pair = self.tasks * self.n_people + self.people
         last = np.full(len(pair), fill_value=False)
         last[len(pair) - 1 - np.unique(pair[::-1], return_index=True)[1]] = True
-        return self if last.all() else self.where(last)
+        return self if last.all() else self.select(last)
 
 
 @dataclass(frozen=True, slots=True)

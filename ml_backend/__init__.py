@@ -1,1 +1,1 @@
-"""What the model says: codecs, features, models, the registry and everything that speaks Label Studio."""
+"""The ML backend: features, models, their registry, the HTTP app, and the client of Label Studio."""

@@ -1,8 +1,8 @@
-"""Every error that ml_backend raises on purpose; one root, each named for the fact."""
+"""The errors of ml_backend: one root, each named for what was wrong."""
 
 
 class BackendError(Exception):
-    """The root: catch this to catch whatever ml_backend refuses."""
+    """The root of all errors that ml_backend raises on purpose."""
 
     hint = ""  # what to do next, shown beside the message
 
@@ -12,25 +12,25 @@ class BackendError(Exception):
 
 
 class UnknownName(BackendError):
-    """A plug-in, model or strategy was asked for by a name that nothing has."""
+    """No plug-in, model, version or control has this name."""
 
 
 class LabelConfigError(BackendError):
-    """A label config is not XML, or holds no control that we can read."""
+    """A label config is not XML, or has no control that can be read."""
 
     hint = "Open the project's Settings > Labeling Interface; Label Studio validates the config there."
 
 
 class CodecError(BackendError):
-    """One result region is not what its type promises; the neighbours are unharmed."""
+    """A result region does not have the fields of its type; other regions are not affected."""
 
 
 class BodyError(BackendError):
-    """A request body is not what the protocol asks for (HTTP 400)."""
+    """A request body does not follow the protocol (HTTP 400)."""
 
 
 class TooLarge(BackendError):
-    """A request is beyond a limit (HTTP 413): "bytes", "depth", "values" or "tasks", as metrics name it."""
+    """A request exceeds a limit (HTTP 413); `limit` is "bytes", "depth", "values" or "tasks", as in /metrics."""
 
     def __init__(self, message: str, *, limit: str, hint: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -38,11 +38,11 @@ class TooLarge(BackendError):
 
 
 class NotTrained(BackendError):
-    """There is too little to learn from: fewer than two classes, or no readable row."""
+    """There is too little to learn from: fewer than two classes, or no row that can be read."""
 
 
 class ArtefactError(BackendError):
-    """A stored model is truncated, altered, or holds a type outside our allow-list; it is not loaded."""
+    """A stored model is truncated, altered, or contains a type outside the allow-list; it is not loaded."""
 
 
 class LabelStudioError(BackendError):
@@ -54,4 +54,4 @@ class LabelStudioError(BackendError):
 
 
 class SettingsError(BackendError):
-    """An environment variable or setting is not usable."""
+    """An environment variable or setting has an unusable value."""

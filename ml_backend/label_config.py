@@ -1,4 +1,4 @@
-"""Label configs are read here and nowhere else, by label-studio-sdk, into controls that we can answer."""
+"""Read label configs with label-studio-sdk into controls; no other module parses them."""
 
 from __future__ import annotations
 
@@ -9,68 +9,66 @@ from typing import Any
 
 from ml_backend.errors import LabelConfigError
 
-_MAX_BYTES = 1 << 20  # a real config is a few kB; a hostile one is not parsed at all
+_MAX_BYTES = 1 << 20  # a real config has a few kB; a larger one is not parsed
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """One thing that people answer: its name, its kind, its labels and the data field that it is about."""
+    """One control of a label config: its name, its kind, its labels, and the data field that its object shows."""
 
     name: str  # from_name
     to_name: str
     kind: str  # codec name, the lower-cased tag: "choices", "rating", "labels", ...
     labels: tuple[str, ...]  # in the order of the config; () where the control has none
-    multiple: bool  # several labels at once
+    multiple: bool  # accepts several labels at once
     object_kind: str  # "text", "image", "hypertext", ... lower-cased tag of the object
     field: str  # path into task.data ("text", "order.note"); "" where the object shows no data field
 
 
 @dataclass(frozen=True, slots=True)
 class LabelConfig:
-    """A checked label config; `hash` changes exactly when the text does."""
+    """A checked label config; `hash` changes exactly when its text changes."""
 
     xml: str
     hash: str
     controls: tuple[Control, ...]
 
     def control(self, name: str = "") -> Control:
-        """Find a control by name; without a name, the first.
-
-        Raises LabelConfigError when there is none.
-        """
+        """Return the control with this name, or the first one without a name; LabelConfigError where there is none."""
         for control in self.controls:
             if name in ("", control.name):
                 return control
         if not self.controls:
-            raise LabelConfigError("the label config asks people nothing: it has no control such as <Choices>.")
-        known = ", ".join(control.name for control in self.controls)
+            raise LabelConfigError("the label config has no control such as <Choices>, so there is nothing to label.")
+        names = ", ".join(control.name for control in self.controls)
         raise LabelConfigError(
-            f"no control called {name!r} in the label config; it has: {known}.",
-            hint="Name one of these as control in [model] of the project's hitl.toml.",
+            f"no control called {name!r} in the label config; it has: {names}.",
+            hint="Set control in [model] to one of these names in the project's hitl.toml.",
         )
 
     def same_question(self, learned: Control) -> Control | None:
-        """The control that asks what a model learned to answer: same name, kind, object, field, some label.
+        """Return the control that asks the question a model learned to answer; None where the question has changed.
 
-        Labels may have come or gone since; the bundle leaves out those that went. None where the question is another.
+        Same means: same name, kind, object kind and field, and at least one shared label. Labels may have been added or
+        removed; the bundle leaves out removed ones.
         """
-        for given in self.controls:
-            if given.name == learned.name:
-                same = (given.kind, given.object_kind, given.field) == (
+        for control in self.controls:
+            if control.name == learned.name:
+                same = (control.kind, control.object_kind, control.field) == (
                     learned.kind,
                     learned.object_kind,
                     learned.field,
                 )
-                shared = not (given.labels and learned.labels) or not set(given.labels).isdisjoint(learned.labels)
-                return given if same and shared else None
+                shared = not (control.labels and learned.labels) or not set(control.labels).isdisjoint(learned.labels)
+                return control if same and shared else None
         return None
 
 
 @lru_cache(maxsize=256)
 def read_label_config(xml: str) -> LabelConfig:
-    """Read a label config; the same text gives the same object.
+    """Read the XML of a label config; results are cached by text.
 
-    Raises LabelConfigError on what is not XML, too large, or names an object that is missing.
+    Raises LabelConfigError where it is not XML, is larger than 1 MiB, or a control names a missing object.
 
     >>> xml = '<View><Text name="t" value="$text"/><Choices name="c" toName="t"><Choice value="A"/></Choices></View>'
     >>> read_label_config(xml).control().labels
@@ -80,7 +78,7 @@ def read_label_config(xml: str) -> LabelConfig:
         raise LabelConfigError("the label config is empty; wanted XML with a control tag such as <Choices>.")
     if len(xml.encode("utf-8", "surrogatepass")) > _MAX_BYTES:
         raise LabelConfigError(f"the label config is larger than {_MAX_BYTES} bytes.")
-    # reason: the SDK takes half a second to import, and serving a cold start needs it only here
+    # reason: the SDK takes half a second to import, and a start without a model does not need it
     from label_studio_sdk.label_interface.interface import LabelInterface
 
     try:
@@ -98,7 +96,7 @@ def _control(tag: Any, interface: Any) -> Control:
     if not names:
         raise LabelConfigError(f"control {tag.name!r} has no toName.")
     target = interface.get_object(names[0])
-    shown = str(target.value or "")
+    value = str(target.value or "")
     return Control(
         name=tag.name,
         to_name=",".join(names),
@@ -106,5 +104,5 @@ def _control(tag: Any, interface: Any) -> Control:
         labels=tuple(map(str, tag.labels or ())),
         multiple=str(tag.attr.get("choice", "single")).startswith("multiple"),
         object_kind=target.tag.lower(),
-        field=shown.lstrip("$") if shown.startswith("$") else "",
+        field=value.lstrip("$") if value.startswith("$") else "",
     )

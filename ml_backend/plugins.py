@@ -1,4 +1,4 @@
-"""One idiom for every extension point: a dict of built-ins, then entry points, looked up by name."""
+"""Find plug-ins by name: a dict of built-ins first, then entry points of installed packages."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ml_backend.errors import UnknownName
 
 
 def load(group: str, name: str, builtins: Mapping[str, str]) -> Any:
-    """Import the thing called `name`: a built-in ("module:attribute") or an entry point of `group`.
+    """Import and return the plug-in `name`: a built-in ("module:attribute"), or an entry point of `group`.
 
-    Raises UnknownName with the nearest name. Built-ins win, so that a stray package cannot replace them.
+    Built-ins come first, so that no installed package can replace them. UnknownName suggests the nearest name.
 
     >>> load("hitl.demo", "sqrt", {"sqrt": "math:sqrt"})(9.0)
     3.0
@@ -26,13 +26,13 @@ def load(group: str, name: str, builtins: Mapping[str, str]) -> Any:
     if name in found:
         return found[name].load()
     known = names(group, builtins)
-    near = get_close_matches(name, known, n=1)
-    guess = f"; did you mean {near[0]!r}?" if near else ""
-    raise UnknownName(f"no {group} called {name!r}{guess}", hint=f"Known names: {', '.join(known) or 'none'}.")
+    similar = get_close_matches(name, known, n=1)
+    suggestion = f"; did you mean {similar[0]!r}?" if similar else ""
+    raise UnknownName(f"no {group} called {name!r}{suggestion}", hint=f"Known names: {', '.join(known) or 'none'}.")
 
 
 def names(group: str, builtins: Mapping[str, str]) -> list[str]:
-    """Everything that `load` finds, sorted: built-ins and what installed packages add to `group`.
+    """Return all names that `load` finds in `group`, sorted.
 
     >>> names("hitl.demo", {"sqrt": "math:sqrt"})
     ['sqrt']

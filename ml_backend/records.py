@@ -1,4 +1,4 @@
-"""The records that cross every border: tasks, annotations, answers and predictions, frozen once checked."""
+"""The records that all packages share: tasks, annotations and answers."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any, TypeAlias
 
 import orjson
 
-Known: TypeAlias = Mapping[str, Any]  # indicator -> a number, a text or a list of texts
+Indicators: TypeAlias = Mapping[str, Any]  # indicator -> a number, a text or a list of texts
 
-KNOWN = "hitl_known"  # where it stands in a task's data on its way to a model; Label Studio never sees it
+INDICATORS_KEY = "hitl_indicators"  # of task data as models read it; Label Studio never sees this key
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One Label Studio task as we need it; `data` is what people see."""
+    """One Label Studio task; `data` is what people see."""
 
     id: int
     data: Mapping[str, Any] = field(hash=False)
@@ -30,7 +30,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a result says for one control; equal answers are equal objects.
+    """The content of a result for one control; equal answers compare equal.
 
     `value` is hashable and JSON-like: a sorted tuple of labels for choices, an int for a rating, ...
 
@@ -43,12 +43,12 @@ class Answer:
 
     @property
     def key(self) -> str:
-        """A canonical text, the same for equal answers on every machine."""
+        """Return a canonical text, the same for equal answers on every machine."""
         return json.dumps([self.kind, self.value], separators=(",", ":"), ensure_ascii=False)
 
     @staticmethod
     def from_key(key: str) -> Answer:
-        """Read back what `key` wrote.
+        """Return the answer with this `key`.
 
         >>> Answer.from_key('["choices",["ham"]]')
         Answer(kind='choices', value=('ham',))
@@ -71,13 +71,13 @@ class Annotation:
     was_cancelled: bool = False  # a skip
     ground_truth: bool = False
     lead_time_s: float | None = None
-    parent_prediction: int | None = None  # what the person was shown; None: nothing
+    parent_prediction: int | None = None  # the prediction that the person saw; None: none
     unique_id: str | None = None
     imported: bool = False
 
 
 def content_hash(data: Mapping[str, Any]) -> str:
-    """Name a task's content: the same for equal data, whatever the order of its keys.
+    """Return a hash of a task's data, 32 hex digits; the order of its keys does not matter.
 
     >>> content_hash({"a": 1, "b": 2}) == content_hash({"b": 2, "a": 1})
     True
@@ -86,12 +86,10 @@ def content_hash(data: Mapping[str, Any]) -> str:
     return hashlib.sha256(text).hexdigest()[:32]
 
 
-def datum(data: object, field: str) -> Any:
-    """What stands in a field of a task's data; a dotted field looks into nested data, as Label Studio's `$a.b` does.
+def field_value(data: object, field: str) -> Any:
+    """Return the value of a field of a task's data, or None; a dotted field reads nested data, as `$a.b` does.
 
-    None where there is nothing.
-
-    >>> datum({"text": "refund"}, "text"), datum({"order": {"notes": ["late"]}}, "order.notes[0]")
+    >>> field_value({"text": "refund"}, "text"), field_value({"order": {"notes": ["late"]}}, "order.notes[0]")
     ('refund', 'late')
     """
     if not isinstance(data, Mapping):
@@ -109,18 +107,18 @@ def datum(data: object, field: str) -> Any:
     return value
 
 
-def with_known(data: Mapping[str, Any], known: Known) -> Mapping[str, Any]:
-    """The task's data with what is known beside it; whatever a task itself holds under our key is not ours.
+def with_indicators(data: Mapping[str, Any], indicators: Indicators) -> Mapping[str, Any]:
+    """Return task data with the indicators under `INDICATORS_KEY`; a value that the task itself has there is removed.
 
-    >>> with_known({"text": "refund"}, {"fraud": "card"})
-    {'text': 'refund', 'hitl_known': {'fraud': 'card'}}
-    >>> with_known({"text": "refund", "hitl_known": "mischief"}, {})
+    >>> with_indicators({"text": "refund"}, {"fraud": "card"})
+    {'text': 'refund', 'hitl_indicators': {'fraud': 'card'}}
+    >>> with_indicators({"text": "refund", "hitl_indicators": "mischief"}, {})
     {'text': 'refund'}
     """
-    own = {name: value for name, value in data.items() if name != KNOWN} if KNOWN in data else data
-    return {**own, KNOWN: dict(known)} if known else own
+    own = {name: value for name, value in data.items() if name != INDICATORS_KEY} if INDICATORS_KEY in data else data
+    return {**own, INDICATORS_KEY: dict(indicators)} if indicators else own
 
 
 def _frozen(value: Any) -> Hashable:
-    """Lists become tuples, so that an answer can be hashed."""
+    """Turn lists into tuples, so that an answer can be hashed."""
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

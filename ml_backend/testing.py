@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ml_backend.calibration import Scaler
+from ml_backend.calibration import Calibrator
 from ml_backend.errors import ArtefactError, BackendError, NotTrained, UnknownName
 from ml_backend.label_config import Control
 from ml_backend.models import Recipe
-from ml_backend.registry import Artefact, Bundle, Ref, Registry, digest_of, pack, unpack
+from ml_backend.registry import Artefact, Bundle, ModelRef, Registry, digest_of, pack, unpack
 
 Tasks = Sequence[Mapping[str, Any]]
 
@@ -32,7 +32,7 @@ def check_registry(make: Callable[[], Registry]) -> None:
     here, there = make(), make()
     one, two = (Artefact(data, digest_of(data)) for data in (b"one", b"two"))
     _demand(here.champion("7") is None, "a project never heard of has no champion")
-    _demand(here.former("7") is None, "and no former one")
+    _demand(here.previous_champion("7") is None, "and no former one")
     _demand(here.versions("7") == [], "a project never heard of has no versions")
     here.add("7", "m1", one, {"rows": 1})
     _demand(here.champion("7") is None, "adding a version does not promote it")
@@ -44,19 +44,19 @@ def check_registry(make: Callable[[], Registry]) -> None:
         ArtefactError, lambda: here.add("7", "m0", replace(one, digest=two.digest), {}), "a wrong digest is refused"
     )
     here.promote("7", "m1")
-    _demand(there.champion("7") == Ref("m1", one.digest), "a promotion is seen by another process")
+    _demand(there.champion("7") == ModelRef("m1", one.digest), "a promotion is seen by another process")
     here.promote("7", "m1")
-    _demand(there.former("7") is None, "the first champion, promoted twice, has none before it")
+    _demand(there.previous_champion("7") is None, "the first champion, promoted twice, has none before it")
     here.add("7", "m2", two, {})
     _demand(there.versions("7") == ["m1", "m2"], "versions come in the order in which they were added")
-    _demand(there.champion("7") == Ref("m1", one.digest), "a new version does not serve before it is promoted")
+    _demand(there.champion("7") == ModelRef("m1", one.digest), "a new version does not serve before it is promoted")
     there.promote("7", "m2")
-    _demand(here.champion("7") == Ref("m2", two.digest), "the first process sees what the second promoted")
-    _demand(here.former("7") == Ref("m1", one.digest), "and which one served before")
+    _demand(here.champion("7") == ModelRef("m2", two.digest), "the first process sees what the second promoted")
+    _demand(here.previous_champion("7") == ModelRef("m1", one.digest), "and which one served before")
     here.promote("7", "m1")
-    _demand(there.champion("7") == Ref("m1", one.digest), "an old version can serve again (a rollback)")
+    _demand(there.champion("7") == ModelRef("m1", one.digest), "an old version can serve again (a rollback)")
     _refuses(UnknownName, lambda: here.promote("7", "m9"), "a version that was never added is not promoted")
-    _demand(there.champion("7") == Ref("m1", one.digest), "a refused promotion leaves the champion")
+    _demand(there.champion("7") == ModelRef("m1", one.digest), "a refused promotion leaves the champion")
     _refuses(UnknownName, lambda: here.artefact("7", "m9"), "a version that was never added has no bytes")
     _refuses(UnknownName, lambda: here.artefact("8", "m1"), "projects do not share versions")
     for hostile in ("", ".", "..", "../7", "7/../8", "=", "é" * 300, "champion", "former"):
@@ -103,7 +103,7 @@ def check_recipe(recipe: Recipe, data: Tasks, labels: Sequence[str], *, control:
     _refuses(NotTrained, lambda: recipe.fit(data, [names[0]] * len(data), field=field), "one class teaches nothing")
     _refuses(NotTrained, lambda: recipe.fit([{}] * len(data), labels, field=field), "unreadable rows teach nothing")
 
-    bundle = Bundle(model, Scaler.identity(), control, "hash", recipe.name, "m1", len(data), 0.0, {})
+    bundle = Bundle(model, Calibrator.identity(), control, "hash", recipe.name, "m1", len(data), 0.0, {})
     twin = pack(replace(bundle, model=again))
     _demand(pack(bundle) == twin, "two fits of the same rows pack into the same bytes")
     _demand(np.array_equal(recipe.load(model.state()).predict_proba(data), proba), "a state gives the same model")
@@ -112,7 +112,7 @@ def check_recipe(recipe: Recipe, data: Tasks, labels: Sequence[str], *, control:
 def check_archived(recipe: Recipe, data: Tasks, labels: Sequence[str], *, control: Control) -> None:
     """For a recipe that is installed by name: what was packed answers the same when unpacked."""
     model = recipe.fit(data, labels, field=control.field)
-    bundle = Bundle(model, Scaler.temperature(1.5), control, "hash", recipe.name, "m1", len(data), 0.0, {"rows": 1})
+    bundle = Bundle(model, Calibrator.temperature(1.5), control, "hash", recipe.name, "m1", len(data), 0.0, {"rows": 1})
     artefact = pack(bundle)
     loaded = unpack(artefact.data, artefact.digest)
     _demand(np.array_equal(loaded.proba(data), bundle.proba(data)), "an unpacked bundle answers the same")

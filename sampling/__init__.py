@@ -1,1 +1,1 @@
-"""What to ask next: arrays in, order out; imports nothing of ours."""
+"""Choose the tasks that people should label next: arrays in, order out. Imports no other package of ours."""

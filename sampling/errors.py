@@ -1,10 +1,10 @@
-"""Every error that sampling raises on purpose; one root, each named for the fact."""
+"""The errors of sampling: one root, each named for what was wrong."""
 
 from __future__ import annotations
 
 
 class SamplingError(Exception):
-    """The root: catch this to catch whatever sampling refuses."""
+    """The root of all errors that sampling raises on purpose."""
 
     hint = ""  # what to do next, shown beside the message
 
@@ -14,24 +14,24 @@ class SamplingError(Exception):
 
 
 class PoolError(SamplingError):
-    """The arrays of a pool do not fit together, or hold what cannot be a probability, an age or a vector."""
+    """The arrays of a pool do not fit together, or hold an impossible probability, age or vector."""
 
 
 class PlanError(SamplingError):
-    """What was asked for makes no sense: a negative size, a share outside [0, 1]."""
+    """A size is negative, or a share lies outside [0, 1]."""
 
 
 class UnknownStrategy(SamplingError):
-    """A strategy was asked for by a name that nothing has."""
+    """No strategy has this name."""
 
 
 class MissingInput(SamplingError):
-    """A strategy needs arrays that this pool does not carry: vectors, or a committee."""
+    """A strategy needs vectors or a committee, and the pool has none."""
 
     hint = "Use the margin strategy, which needs probabilities only."
 
 
 class StrategyError(SamplingError):
-    """A strategy broke its contract: not one finite score per row."""
+    """A strategy did not return one finite score per row."""
 
-    hint = "Run sampling.testing.check_strategy over it; the message names the first breach."
+    hint = "Run sampling.testing.check_strategy on it; the message names the first broken promise."

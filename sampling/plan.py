@@ -1,4 +1,4 @@
-"""What a strategy is asked for: how many tasks, in what batches, under which seed."""
+"""The request to a strategy: how many tasks, in batches of what size, and the random seed."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from sampling.errors import PlanError
 
-_WORD = (1 << 64) - 1
-_GOLDEN = 0x9E3779B97F4A7C15  # splitmix64, Steele et al. (2014)
+_MASK = (1 << 64) - 1
+_GOLDEN = 0x9E3779B97F4A7C15  # splitmix64, Steele et al. (2014), https://doi.org/10.1145/2714064.2660195
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How many tasks are wanted, how many people answer before the model is fitted again, and the seed."""
+    """How many tasks are wanted, how many are labelled before the model is fitted again, and the seed."""
 
     size: int  # only the first `size` places must be right
     batch: int = 25  # tasks that should differ from each other
@@ -24,18 +24,18 @@ class Plan:
 
     def __post_init__(self) -> None:
         if self.size < 0 or self.batch < 1:
-            raise PlanError(f"size {self.size}, batch {self.batch}: wanted size >= 0 and batch >= 1.")
+            raise PlanError(f"size is {self.size} and batch is {self.batch}; wanted size >= 0 and batch >= 1.")
 
-    def draws(self, ids: Sequence[int]) -> NDArray[np.float64]:
-        """One number in [0, 1) for each id, from the id and the seed alone.
+    def random_numbers(self, ids: Sequence[int]) -> NDArray[np.float64]:
+        """Return one number in [0, 1) per id, shape (n,), computed from the id and the seed alone.
 
-        A task keeps its draw whatever else is in the pool, so that a new task does not reshuffle the others.
+        A task keeps its number whatever else is in the pool, so that a new task does not shuffle the others.
 
-        >>> few, more = Plan(2, seed=1).draws([7, 8]), Plan(3, seed=1).draws([8, 9, 7])
+        >>> few, more = Plan(2, seed=1).random_numbers([7, 8]), Plan(3, seed=1).random_numbers([8, 9, 7])
         >>> bool(few[0] == more[2])
         True
         """
-        start = (_mix(self.seed & _WORD) + _GOLDEN) & _WORD
+        start = (_mix(self.seed & _MASK) + _GOLDEN) & _MASK
         z = np.asarray(ids, dtype=np.int64).astype(np.uint64) * np.uint64(_GOLDEN) + np.uint64(start)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -45,8 +45,8 @@ class Plan:
 
 
 def _mix(word: int) -> int:
-    """One splitmix64 step in plain integers: neighbouring seeds must not give neighbouring draws."""
-    word = (word + _GOLDEN) & _WORD
-    word = ((word ^ (word >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
-    word = ((word ^ (word >> 27)) * 0x94D049BB133111EB) & _WORD
+    """Do one splitmix64 step in plain integers, so that close seeds do not give close numbers."""
+    word = (word + _GOLDEN) & _MASK
+    word = ((word ^ (word >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    word = ((word ^ (word >> 27)) * 0x94D049BB133111EB) & _MASK
     return word ^ (word >> 31)

@@ -1,4 +1,4 @@
-"""The open tasks as arrays: what a strategy may know of them, checked once."""
+"""The open tasks as arrays, which strategies score; checked once."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 Rows: TypeAlias = Any  # dense (n, d) array or scipy.sparse CSR; scipy ships no types
 
-_SUM_SLACK = 1e-3  # float32 models of 1,000 classes add up to 1 only so far
+_SUM_SLACK = 1e-3  # float32 probabilities of 1,000 classes sum to 1 only approximately
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pool:
     """Open tasks, one row each; every array below has n rows, in this order.
 
-    Checked here, once. Strategies trust it and check nothing. A task that the model could not read is a row of
-    NaN in `proba`; `ordering.order` puts it last and never shows it to a strategy.
+    Checked here, once; PoolError names the first fault. Strategies check nothing. A task that the model could not read
+    is a row of NaN in `proba`: `ordering.order_tasks` puts it last and never gives it to a strategy.
 
     >>> Pool((7, 8), np.array([[0.5, 0.5], [0.9, 0.1]]), np.zeros(2)).readable
     array([ True,  True])
@@ -33,16 +33,16 @@ class Pool:
     ids: tuple[int, ...]  # (n,)   Label Studio task ids, each once
     proba: Floats  # (n, k) calibrated; rows sum to 1, or are all NaN
     age_s: Floats  # (n,)   seconds since import
-    vectors: Rows | None = None  # (n, d) dense or sparse; for diversity
-    groups: Ints | None = None  # (n,)   near-duplicate cluster; negative: alone
-    known: Rows | None = None  # (L, d) vectors of tasks already answered, in the space of `vectors`
+    vectors: Rows | None = None  # (n, d) dense or sparse; for distances
+    groups: Ints | None = None  # (n,)   near-duplicate cluster; negative: none
+    labelled_vectors: Rows | None = None  # (n_labelled, d) of labelled tasks, in the space of `vectors`
     committee: Floats | None = None  # (m, n, k) the probabilities of m models
 
     def __post_init__(self) -> None:
         ids = tuple(int(task) for task in self.ids)
         n = len(ids)
         if len(set(ids)) != n:
-            raise PoolError(f"{n - len(set(ids))} of {n} task ids stand twice; wanted each once.")
+            raise PoolError(f"{n - len(set(ids))} of {n} task ids occur twice; wanted each id once.")
         proba = _probabilities(self.proba, n)
         readable = ~np.isnan(proba[:, 0])
         age_s = _column(self.age_s, n, "age_s", np.float64)
@@ -51,100 +51,100 @@ class Pool:
         vectors = None if self.vectors is None else _vectors(self.vectors, "vectors", readable)
         if vectors is not None and vectors.shape[0] != n:
             raise PoolError(f"vectors has {vectors.shape[0]} rows, wanted {n}: one per id.")
-        known = None if self.known is None else _vectors(self.known, "known", None)
-        if known is not None and (vectors is None or known.shape[1] != vectors.shape[1]):
-            raise PoolError("known stands without vectors, or has another number of columns.")
-        put = object.__setattr__  # frozen: this is the one place that may set
-        put(self, "ids", ids)
-        put(self, "proba", _read_only(proba))
-        put(self, "age_s", _read_only(age_s))
-        put(self, "vectors", vectors)
-        put(self, "known", known)
+        labelled = None if self.labelled_vectors is None else _vectors(self.labelled_vectors, "labelled_vectors", None)
+        if labelled is not None and (vectors is None or labelled.shape[1] != vectors.shape[1]):
+            raise PoolError("labelled_vectors needs vectors with the same number of columns.")
+        set_field = object.__setattr__  # the class is frozen; only this method may set fields
+        set_field(self, "ids", ids)
+        set_field(self, "proba", _read_only(proba))
+        set_field(self, "age_s", _read_only(age_s))
+        set_field(self, "vectors", vectors)
+        set_field(self, "labelled_vectors", labelled)
         if self.groups is not None:
-            put(self, "groups", _read_only(_column(self.groups, n, "groups", np.int64)))
+            set_field(self, "groups", _read_only(_column(self.groups, n, "groups", np.int64)))
         if self.committee is not None:
-            put(self, "committee", _committee(self.committee, n, readable))
+            set_field(self, "committee", _committee(self.committee, n, readable))
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
     def readable(self) -> NDArray[np.bool_]:
-        """(n,) true where the model could read the task."""
+        """Return a mask, shape (n,): True where the model could read the task."""
         mask: NDArray[np.bool_] = ~np.isnan(self.proba[:, 0])
         return mask
 
     def take(self, rows: Ints) -> Pool:
-        """The pool of these rows only, in this order."""
+        """Return the pool of these rows only, in this order."""
         if rows.size == len(self) and (rows == np.arange(len(self))).all():
-            return self  # the usual case: nothing is unreadable, ids come sorted; vectors are not copied
+            return self  # the usual case; avoids a copy of the vectors
         return Pool(
             ids=tuple(self.ids[row] for row in rows.tolist()),
             proba=self.proba[rows],
             age_s=self.age_s[rows],
             vectors=None if self.vectors is None else self.vectors[rows],
             groups=None if self.groups is None else self.groups[rows],
-            known=self.known,
+            labelled_vectors=self.labelled_vectors,
             committee=None if self.committee is None else self.committee[:, rows],
         )
 
 
-def blank(ids: Sequence[int], age_s: ArrayLike, **arrays: Any) -> Pool:
-    """A pool before the first model: every task looks the same, so that order falls to chance or to vectors.
+def pool_without_model(ids: Sequence[int], age_s: ArrayLike, **arrays: Any) -> Pool:
+    """Return a pool for the time before the first model: one class, so that all probabilities are equal.
 
-    >>> blank([3, 4], [0.0, 9.0]).proba
+    >>> pool_without_model([3, 4], [0.0, 9.0]).proba
     array([[1.],
            [1.]])
     """
     return Pool(tuple(ids), np.ones((len(ids), 1)), np.asarray(age_s, dtype=np.float64), **arrays)
 
 
-def _probabilities(given: ArrayLike, n: int) -> Floats:
-    proba = np.asarray(given, dtype=np.float64)
+def _probabilities(values: ArrayLike, n: int) -> Floats:
+    proba = np.asarray(values, dtype=np.float64)
     if proba.ndim != 2 or proba.shape[0] != n or proba.shape[1] < 1:
         raise PoolError(f"proba has shape {proba.shape}, wanted ({n}, k) with k >= 1: one row per id.")
-    # a sum is NaN as soon as one cell is: one pass finds the rows to look at
+    # a sum is NaN where any cell is NaN: one pass finds the rows to check
     total = proba.sum(axis=1)
     broken = ~np.isfinite(total)
-    half_read = broken & ~np.isnan(proba).all(axis=1) if broken.any() else broken
-    wrong = half_read | (np.abs(total - 1.0) > _SUM_SLACK) | (proba.min(axis=1, initial=0.0) < 0.0)
+    partly_nan = broken & ~np.isnan(proba).all(axis=1) if broken.any() else broken
+    wrong = partly_nan | (np.abs(total - 1.0) > _SUM_SLACK) | (proba.min(axis=1, initial=0.0) < 0.0)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise PoolError(f"row {row} of proba is {proba[row].tolist()[:5]}: wanted probabilities that sum to 1, or NaN.")
     return proba
 
 
-def _committee(given: ArrayLike, n: int, readable: NDArray[np.bool_]) -> Floats:
-    members = np.asarray(given, dtype=np.float64)
+def _committee(values: ArrayLike, n: int, readable: NDArray[np.bool_]) -> Floats:
+    members = np.asarray(values, dtype=np.float64)
     if members.ndim != 3 or members.shape[0] < 2:
         raise PoolError(f"committee has shape {members.shape}, wanted (m, {n}, k) with m >= 2 models.")
     for member in members:
         if np.isnan(_probabilities(member, n)[readable]).any():
             raise PoolError("a committee member could not read a task that the model could.")
-    held: Floats = _read_only(members)
-    return held
+    checked: Floats = _read_only(members)
+    return checked
 
 
-def _vectors(given: Rows, name: str, readable: NDArray[np.bool_] | None) -> Rows:
-    rows = given.tocsr() if sparse.issparse(given) else np.asarray(given)
+def _vectors(values: Rows, name: str, readable: NDArray[np.bool_] | None) -> Rows:
+    rows = values.tocsr() if sparse.issparse(values) else np.asarray(values)
     if rows.ndim != 2 or rows.dtype.kind != "f":
         raise PoolError(f"{name} has shape {rows.shape} of {rows.dtype}, wanted (n, d) of floats.")
-    # a task that could not be read may have any vector: nobody looks at it
-    seen = rows if readable is None or sparse.issparse(rows) or len(readable) != len(rows) else rows[readable]
-    if not np.isfinite(seen.data if sparse.issparse(seen) else seen).all():
+    # a task that could not be read may have any vector: no strategy sees it
+    checked = rows if readable is None or sparse.issparse(rows) or len(readable) != len(rows) else rows[readable]
+    if not np.isfinite(checked.data if sparse.issparse(checked) else checked).all():
         raise PoolError(f"{name} holds NaN or infinity in a task that the model could read.")
     return rows if sparse.issparse(rows) else _read_only(rows)
 
 
-def _column(given: ArrayLike, n: int, name: str, dtype: type[np.generic]) -> Any:
-    column: NDArray[Any] = np.asarray(given, dtype=dtype)
+def _column(values: ArrayLike, n: int, name: str, dtype: type[np.generic]) -> Any:
+    column: NDArray[Any] = np.asarray(values, dtype=dtype)
     if column.shape != (n,):
         raise PoolError(f"{name} has shape {column.shape}, wanted ({n},): one per id.")
     return column
 
 
 def _read_only(array: Any) -> Any:
-    """A view that nobody can write through; the caller's own array stays as it was."""
+    """Return a read-only view; the caller's array is unchanged."""
     view = array.view()
     view.flags.writeable = False
     return view

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ml_backend.labelstudio.local_server import LocalLabelStudio, Template
+from ml_backend.labelstudio.local_server import DataDirTemplate, LocalLabelStudio
 from tests.support.label_studio import Project, Site, StubBackend, open_site
 
 _ROOM = 256 << 20  # bytes, many times what a run leaves there
@@ -30,11 +30,11 @@ def quick_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def coming_template(quick_folder: Path) -> Iterator[Future[Template]]:
+def coming_template(quick_folder: Path) -> Iterator[Future[DataDirTemplate]]:
     """Half a minute of Label Studio's migrations, on a core that the other tests leave idle."""
-    made = Template(quick_folder / "template")
+    made = DataDirTemplate(quick_folder / "template")
 
-    def make() -> Template:
+    def make() -> DataDirTemplate:
         made.copy_to(quick_folder / "first")
         return made
 
@@ -49,13 +49,13 @@ def _begin_at_once(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(scope="session")
-def template(coming_template: Future[Template]) -> Template:
+def template(coming_template: Future[DataDirTemplate]) -> DataDirTemplate:
     """A migrated, empty Label Studio, made once a run and copied by each start."""
     return coming_template.result()
 
 
 @pytest.fixture(scope="session")
-def site(quick_folder: Path, template: Template) -> Iterator[Site]:
+def site(quick_folder: Path, template: DataDirTemplate) -> Iterator[Site]:
     """A real Label Studio with its default switches: no legacy tokens, slow bulk writes."""
     process = LocalLabelStudio(template.copy_to(quick_folder / "site"), fast_bulk=False)
     with open_site(process) as running:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PACKAGES = {"postgresql": "postgres", "redis-server": "redis-server", "chromium": "chromium"}
+PACKAGES = {"postgresql": "postgres", "chromium": "chromium"}
 
 
 def missing() -> list[str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from feedback.agreement.chance_corrected import brennan_prediger, fleiss, gwet, percent, scott
+from feedback.agreement.chance_corrected import brennan_prediger, fleiss_kappa, gwet_ac1, percent_agreement
 from feedback.agreement.coefficient import Coefficient
-from feedback.agreement.cohen_kappa import cohen
-from feedback.agreement.conger_kappa import conger
-from feedback.agreement.intraclass_correlation import icc
-from feedback.agreement.krippendorff_alpha import alpha
+from feedback.agreement.cohen_kappa import cohen_kappa
+from feedback.agreement.conger_kappa import conger_kappa
+from feedback.agreement.intraclass_correlation import intraclass_correlation
+from feedback.agreement.krippendorff_alpha import krippendorff_alpha
 from feedback.votes import Votes
 from ml_backend import plugins
 
@@ -17,40 +17,39 @@ __all__ = [
     "BUILTINS",
     "Coefficient",
     "Votes",
-    "alpha",
     "brennan_prediger",
-    "cohen",
-    "conger",
-    "fleiss",
-    "gwet",
-    "icc",
-    "measure",
-    "percent",
-    "plugged_in",
-    "scott",
+    "cohen_kappa",
+    "conger_kappa",
+    "fleiss_kappa",
+    "gwet_ac1",
+    "intraclass_correlation",
+    "krippendorff_alpha",
+    "load_measure",
+    "percent_agreement",
+    "plugin_names",
 ]
 
 # Votes in, Coefficient out; more through the entry-point group "hitl.agreement"
 BUILTINS: Mapping[str, str] = {
-    "percent": "feedback.agreement.chance_corrected:percent",
-    "alpha": "feedback.agreement.krippendorff_alpha:alpha",
-    "ac1": "feedback.agreement.chance_corrected:gwet",
-    "fleiss": "feedback.agreement.chance_corrected:fleiss",
-    "cohen": "feedback.agreement.cohen_kappa:cohen",
-    "conger": "feedback.agreement.conger_kappa:conger",
+    "percent": "feedback.agreement.chance_corrected:percent_agreement",
+    "alpha": "feedback.agreement.krippendorff_alpha:krippendorff_alpha",
+    "ac1": "feedback.agreement.chance_corrected:gwet_ac1",
+    "fleiss": "feedback.agreement.chance_corrected:fleiss_kappa",
+    "cohen": "feedback.agreement.cohen_kappa:cohen_kappa",
+    "conger": "feedback.agreement.conger_kappa:conger_kappa",
     "brennan_prediger": "feedback.agreement.chance_corrected:brennan_prediger",
 }
 
 
-def plugged_in() -> list[str]:
+def plugin_names() -> list[str]:
     """The measures that installed packages add to ours."""
     return [name for name in plugins.names("hitl.agreement", BUILTINS) if name not in BUILTINS]
 
 
-def measure(name: str) -> Callable[[Votes], Coefficient]:
+def load_measure(name: str) -> Callable[[Votes], Coefficient]:
     """Find a measure of agreement by name; UnknownName with the nearest one where there is none.
 
-    >>> measure("alpha") is alpha
+    >>> measure("krippendorff_alpha") is krippendorff_alpha
     True
     """
     found: Callable[[Votes], Coefficient] = plugins.load("hitl.agreement", name, BUILTINS)

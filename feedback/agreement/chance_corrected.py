@@ -1,4 +1,4 @@
-"""Agreement by items: percent, Fleiss, Scott, Gwet and Brennan-Prediger differ only in what chance would give."""
+"""Percent agreement, Fleiss' kappa, Gwet's AC1 and AC2, Brennan-Prediger: one formula with four ideas of chance."""
 
 from __future__ import annotations
 
@@ -9,29 +9,35 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from feedback.agreement.coefficient import Coefficient, How, Linear, analytic, undefined
-from feedback.agreement.label_distances import Nominal, Scale, Weighting, scale
-from feedback.agreement.vote_patterns import Patterns, patterns
-from feedback.errors import VotesError
+from feedback.agreement.coefficient import Coefficient, IntervalMethod, LinearizedCoefficient, analytic, undefined
+from feedback.agreement.label_distances import LabelDistance, NominalDistance, Weighting, label_distance
+from feedback.agreement.vote_patterns import Patterns, count_patterns
 from feedback.stats.bootstrap import bootstrap
 from feedback.stats.intervals import wilson
 from feedback.votes import Floats, Votes
 
 _ONE_LABEL = "everybody gave the same label to everything; chance alone explains that"
 _NO_PAIRS = "no item has two votes"
-Measure = Callable[[Patterns, Scale], Linear]
+Measure = Callable[[Patterns, LabelDistance], LinearizedCoefficient]
 
 
-def percent(
+def percent_agreement(
     votes: Votes | Patterns, *, weighting: Weighting | ArrayLike = "nominal", confidence: float = 0.95
 ) -> Coefficient:
-    """How often two people who saw the same item gave the same label, in [0, 1]; not corrected for chance.
+    """Compute the share of pairs of votes on the same item that agree, not corrected for chance.
 
-    >>> percent(Votes([0, 0, 1, 1], [0, 1, 0, 1], [0, 0, 0, 1])).value
+    Parameters are those of `fleiss_kappa`. The value is in [0, 1]; its interval is Wilson's for the number of
+    independent items that would have the same standard error.
+
+    Examples
+    --------
+    >>> percent_agreement(Votes([0, 0, 1, 1], [0, 1, 0, 1], [0, 0, 0, 1])).value
     0.5
     """
-    table = counted(votes)
-    found = figure("percent", table, _percent, scale(weighting, table.counts.shape[1]), confidence, lowest=0.0)
+    table = as_patterns(votes)
+    found = estimate(
+        "percent", table, _percent, label_distance(weighting, table.counts.shape[1]), confidence, lowest=0.0
+    )
     if not found.se > 0:
         return found
     # Wilson's interval for as many independent items as would give the same standard error
@@ -40,53 +46,77 @@ def percent(
     return replace(found, low=share.low, high=share.high)
 
 
-def fleiss(
+def fleiss_kappa(
     votes: Votes | Patterns,
     *,
     weighting: Weighting | ArrayLike = "nominal",
     values: ArrayLike | None = None,
     confidence: float = 0.95,
-    how: How = "analytic",
+    interval_method: IntervalMethod = "analytic",
 ) -> Coefficient:
-    """Fleiss' kappa, <= 1: chance is two draws from the pooled labels. Fleiss (1971); missing votes as Gwet (2014)."""
-    return _coefficient("fleiss", votes, _fleiss, weighting, values, confidence, how)
+    """Compute Fleiss' kappa for any number of people: by chance, two votes are two draws from the pooled labels.
 
+    With two people it is Scott's pi.
 
-def scott(
-    votes: Votes | Patterns,
-    *,
-    weighting: Weighting | ArrayLike = "nominal",
-    values: ArrayLike | None = None,
-    confidence: float = 0.95,
-    how: How = "analytic",
-) -> Coefficient:
-    """Scott's pi, <= 1, for two people; chance as for Fleiss. Scott (1955).
+    Parameters
+    ----------
+    votes : Votes or Patterns
+        Give `count_patterns(votes)` to several measures, so that votes are counted once. Missing votes are allowed.
+    weighting : str or array of shape (k, k)
+        Disagreement between labels: "nominal", "linear", "quadratic", "ordinal", "ratio", or a symmetric matrix
+        with 0 on the diagonal.
+    values : array of shape (k,), optional
+        The numbers that the labels stand for; 0, 1, 2, ... by default. Only for weightings that are not nominal.
+    confidence : float
+        Level of the interval.
+    interval_method : {"analytic", "bootstrap"}
+        Student's interval on linearised items, or 1,000 resamples of items.
 
-    Raises VotesError when an item has more than two votes.
+    Returns
+    -------
+    Coefficient
+        At most 1; 0 is what chance gives. NaN with a note where no item has two votes or all votes are equal.
+
+    References
+    ----------
+    Fleiss (1971), doi:10.1037/h0031619. Two people: Scott (1955), doi:10.1086/266577. Missing votes and standard
+    error: Gwet (2014), Handbook of Inter-Rater Reliability, 4th edition, chapter 5.
+
+    Examples
+    --------
+    >>> votes = Votes([0, 0, 1, 1, 2, 2], [0, 1] * 3, [0, 0, 1, 1, 0, 1])
+    >>> round(fleiss_kappa(votes).value, 3)
+    0.333
     """
-    table = counted(votes)
-    if table.size.size and table.size.max() > 2:
-        raise VotesError("Scott's pi compares two people; an item here has more votes: use fleiss or alpha.")
-    return _coefficient("scott", table, _fleiss, weighting, values, confidence, how)
+    return _coefficient("fleiss", votes, _fleiss, weighting, values, confidence, interval_method)
 
 
-def gwet(
+def gwet_ac1(
     votes: Votes | Patterns,
     *,
     weighting: Weighting | ArrayLike = "nominal",
     values: ArrayLike | None = None,
     confidence: float = 0.95,
-    how: How = "analytic",
+    interval_method: IntervalMethod = "analytic",
 ) -> Coefficient:
-    """Gwet's AC1 (AC2 when weighted), <= 1; stays sensible when one label is nearly always right. Gwet (2008).
+    """Compute Gwet's AC1, or AC2 where weighted: by chance, people agree only on items that are hard to label.
 
+    It stays meaningful where one label is nearly always right and kappa falls to 0. Parameters are those of
+    `fleiss_kappa`.
+
+    References
+    ----------
+    Gwet (2008), doi:10.1348/000711006X126600.
+
+    Examples
+    --------
     >>> paradox = np.repeat([[0, 0], [0, 1], [1, 0]], [118, 5, 2], axis=0)
     >>> votes = Votes(np.repeat(np.arange(125), 2), np.tile([0, 1], 125), paradox.ravel())
-    >>> round(gwet(votes).value, 3)
+    >>> round(gwet_ac1(votes).value, 3)
     0.941
     """
     name = "ac1" if isinstance(weighting, str) and weighting == "nominal" else "ac2"
-    return _coefficient(name, votes, _gwet, weighting, values, confidence, how)
+    return _coefficient(name, votes, _gwet, weighting, values, confidence, interval_method)
 
 
 def brennan_prediger(
@@ -95,10 +125,17 @@ def brennan_prediger(
     weighting: Weighting | ArrayLike = "nominal",
     values: ArrayLike | None = None,
     confidence: float = 0.95,
-    how: How = "analytic",
+    interval_method: IntervalMethod = "analytic",
 ) -> Coefficient:
-    """Brennan and Prediger's coefficient, <= 1: chance picks every label alike; also Randolph's free kappa."""
-    return _coefficient("brennan_prediger", votes, _brennan_prediger, weighting, values, confidence, how)
+    """Compute Brennan and Prediger's coefficient: by chance, every label is equally likely.
+
+    For nominal labels it is Randolph's free-marginal kappa. Parameters are those of `fleiss_kappa`.
+
+    References
+    ----------
+    Brennan and Prediger (1981), doi:10.1177/001316448104100307.
+    """
+    return _coefficient("brennan_prediger", votes, _brennan_prediger, weighting, values, confidence, interval_method)
 
 
 def _coefficient(
@@ -108,99 +145,106 @@ def _coefficient(
     weighting: Weighting | ArrayLike,
     values: ArrayLike | None,
     confidence: float,
-    how: How,
+    interval_method: IntervalMethod,
 ) -> Coefficient:
-    table = counted(votes)
-    apart = scale(weighting, table.counts.shape[1], values)
-    found = figure(name, table, measure, apart, confidence, lowest=-1.0)
-    return found if how == "analytic" else resampled(found, table, measure, apart, confidence)
+    table = as_patterns(votes)
+    distance = label_distance(weighting, table.counts.shape[1], values)
+    found = estimate(name, table, measure, distance, confidence, lowest=-1.0)
+    if interval_method == "analytic":
+        return found
+    return with_bootstrap_interval(found, table, measure, distance, confidence)
 
 
-def resampled(
-    found: Coefficient, table: Patterns, measure: Measure, apart: Scale, confidence: float, *, seed: int = 0
+def with_bootstrap_interval(
+    found: Coefficient, table: Patterns, measure: Measure, distance: LabelDistance, confidence: float, *, seed: int = 0
 ) -> Coefficient:
-    """The same figure with the item bootstrap's interval; where the spread is zero, it proves nothing and is kept."""
+    """Replace the interval by that of the item bootstrap; keep it where no item differs from another."""
     if not found.se > 0:
         return found
 
     def statistic(weights: Floats) -> Floats:
-        return np.array([measure(table.times_are(times), apart).value for times in weights])
+        return np.array([measure(table.with_times(times), distance).value for times in weights])
 
     drawn = bootstrap(statistic, table.times, seed=seed, confidence=confidence)
     return replace(found, low=drawn.low, high=drawn.high)
 
 
-def figure(
-    name: str, table: Patterns, measure: Measure, apart: Scale, confidence: float, *, lowest: float
+def estimate(
+    name: str, table: Patterns, measure: Measure, distance: LabelDistance, confidence: float, *, lowest: float
 ) -> Coefficient:
-    """Measure, and give the analytic interval; NaN with its reason where the votes do not define the figure."""
+    """Return the measure with its analytic interval; NaN with a note where the votes do not define it."""
     items, pairs = table.items, table.pairs
     if not items:
         return undefined(name, 0, 0, _NO_PAIRS, lowest=lowest)
-    linear = measure(table, apart)
+    linear = measure(table, distance)
     if not math.isfinite(linear.value):
         return undefined(name, items, pairs, _ONE_LABEL, lowest=lowest)
     return analytic(name, linear, items, pairs, confidence=confidence, lowest=lowest)
 
 
-def counted(votes: Votes | Patterns) -> Patterns:
-    """Votes as patterns; patterns as they are, so that several figures share one count."""
-    return votes if isinstance(votes, Patterns) else patterns(votes)
+def as_patterns(votes: Votes | Patterns) -> Patterns:
+    """Return the patterns of the votes; patterns are returned unchanged."""
+    return votes if isinstance(votes, Patterns) else count_patterns(votes)
 
 
-def _percent(table: Patterns, apart: Scale) -> Linear:
+def _percent(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
     paired = table.paired()
-    rows = observed(paired, apart)
-    return Linear(paired.mean(rows), 0.0, rows, paired.times)
+    rows = item_agreement(paired, distance)
+    return LinearizedCoefficient(paired.mean(rows), 0.0, rows, paired.times)
 
 
-def _fleiss(table: Patterns, apart: Scale) -> Linear:
+def _fleiss(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
     shares = _shares(table)
-    far = apart.against(shares)
-    return _corrected(table, apart, 1.0 - float(shares @ far), 1.0 - (table.counts @ far) / table.size)
+    expected = distance.against(shares)
+    return _corrected(table, distance, 1.0 - float(shares @ expected), 1.0 - (table.counts @ expected) / table.size)
 
 
-def _gwet(table: Patterns, apart: Scale) -> Linear:
+def _gwet(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
     k = table.counts.shape[1]
     shares = _shares(table)
     if k < 2:
-        return _corrected(table, apart, 1.0, np.ones_like(table.size))
-    factor = _likeness(apart, k) / (k * (k - 1))
+        return _corrected(table, distance, 1.0, np.ones_like(table.size))
+    factor = _total_agreement_weight(distance, k) / (k * (k - 1))
     rows = factor * (table.counts @ (1.0 - shares)) / table.size
-    return _corrected(table, apart, factor * float(shares @ (1.0 - shares)), rows)
+    return _corrected(table, distance, factor * float(shares @ (1.0 - shares)), rows)
 
 
-def _brennan_prediger(table: Patterns, apart: Scale) -> Linear:
+def _brennan_prediger(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
     k = table.counts.shape[1]
-    chance = _likeness(apart, k) / k**2
-    return _corrected(table, apart, chance, np.full_like(table.size, chance))
+    chance = _total_agreement_weight(distance, k) / k**2
+    return _corrected(table, distance, chance, np.full_like(table.size, chance))
 
 
-def _corrected(table: Patterns, apart: Scale, chance: float, chance_rows: Floats) -> Linear:
-    """(observed - chance) / (1 - chance), linearised as Gwet (2014, ch. 5); `chance_rows` average to `chance`."""
+def _corrected(table: Patterns, distance: LabelDistance, chance: float, chance_rows: Floats) -> LinearizedCoefficient:
+    """Return (observed - chance) / (1 - chance), linearised as in Gwet (2014, chapter 5).
+
+    `chance_rows` (p,) is the chance agreement per pattern; its mean over items is `chance`.
+    """
     paired = table.size >= 2
     n, n_paired = table.times.sum(), table.times[paired].sum()
     if not n_paired or 1.0 - chance < 1e-12:
-        return Linear(math.nan, chance, table.size * math.nan, table.times)
-    seen = np.where(paired, observed(table, apart), 0.0)
-    value = float((table.times @ seen / n_paired - chance) / (1.0 - chance))
-    rows = (n / n_paired) * (seen - chance * paired) - 2.0 * (1.0 - value) * (chance_rows - chance)
-    return Linear(value, chance, rows / (1.0 - chance), table.times)
+        return LinearizedCoefficient(math.nan, chance, table.size * math.nan, table.times)
+    observed = np.where(paired, item_agreement(table, distance), 0.0)
+    value = float((table.times @ observed / n_paired - chance) / (1.0 - chance))
+    rows = (n / n_paired) * (observed - chance * paired) - 2.0 * (1.0 - value) * (chance_rows - chance)
+    return LinearizedCoefficient(value, chance, rows / (1.0 - chance), table.times)
 
 
-def observed(table: Patterns, apart: Scale) -> Floats:
-    """The agreement of each item's votes among themselves; meaningless for an item with one vote."""
-    between = np.maximum(table.size * (table.size - 1.0), 1.0)
-    agreed: Floats = 1.0 - apart.within(table.counts) / between
-    return agreed
+def item_agreement(table: Patterns, distance: LabelDistance) -> Floats:
+    """Return the share of pairs of an item's votes that agree, (p,); meaningless for an item with one vote."""
+    ordered_pairs = np.maximum(table.size * (table.size - 1.0), 1.0)
+    agreement: Floats = 1.0 - distance.within(table.counts) / ordered_pairs
+    return agreement
 
 
 def _shares(table: Patterns) -> Floats:
-    """How often each label is used; every item weighs the same however many votes it has."""
+    """Return the share of each label, (k,); every item has the same weight, however many votes it has."""
     shares: Floats = (table.times / table.size) @ table.counts / table.times.sum()
     return shares
 
 
-def _likeness(apart: Scale, k: int) -> float:
-    """The sum of all agreement weights."""
-    return k * k - float(apart.against(np.ones(k)).sum()) if not isinstance(apart, Nominal) else float(k)
+def _total_agreement_weight(distance: LabelDistance, k: int) -> float:
+    """Return the sum of 1 - d(i, j) over all pairs of labels."""
+    if isinstance(distance, NominalDistance):
+        return float(k)
+    return k * k - float(distance.against(np.ones(k)).sum())

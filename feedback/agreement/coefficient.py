@@ -1,28 +1,29 @@
-"""An agreement figure never stands alone: value, interval, items and pairs go together."""
+"""The record of an agreement coefficient, and its analytic interval."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from scipy.special import ndtri, stdtrit
 
 from feedback.stats.intervals import wilson
+from feedback.stats.results import json_number
 from feedback.votes import Floats
 
-How = Literal["analytic", "bootstrap"]
+IntervalMethod = Literal["analytic", "bootstrap"]
 
 
 @dataclass(frozen=True, slots=True)
 class Coefficient:
-    """One agreement figure; `value` is NaN where the votes cannot define it, and `note` says why."""
+    """An agreement coefficient with its interval; `value` is NaN where the votes do not define it, and `note` says why."""
 
     name: str
     value: float  # at most 1; 0 is what chance gives, except for percent
     low: float  # bounds of the interval
     high: float
-    se: float
+    se: float  # standard error; NaN where it is not defined
     items: int  # items with two votes or more
     pairs: int  # pairs of votes that were compared
     note: str = ""
@@ -30,10 +31,21 @@ class Coefficient:
     def __str__(self) -> str:
         return f"{self.name} {self.value:.2f} [{self.low:.2f}, {self.high:.2f}] on {self.items} items"
 
+    def to_json(self) -> dict[str, Any]:
+        """Return value, low, high, se, items and pairs for JSON; None where undefined, with `note` for the reason.
+
+        Examples
+        --------
+        >>> undefined("krippendorff_alpha", 0, 0, "no item has two votes").to_json()["note"]
+        'no item has two votes'
+        """
+        numbers = {name: json_number(getattr(self, name)) for name in ("value", "low", "high", "se")}
+        return {**numbers, "items": self.items, "pairs": self.pairs, **({"note": self.note} if self.note else {})}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Linear:
-    """A coefficient as a mean over items: `rows` linearise it, so their spread is its standard error."""
+class LinearizedCoefficient:
+    """A coefficient written as a mean over items, so that the spread of `rows` gives its standard error."""
 
     value: float
     chance: float  # agreement expected by chance; 0 for percent
@@ -42,19 +54,39 @@ class Linear:
 
 
 def undefined(name: str, items: int, pairs: int, note: str, *, lowest: float = -1.0) -> Coefficient:
-    """A coefficient that these votes cannot define: anything is still possible."""
+    """Return a coefficient without a value: the interval is the whole range, `note` gives the reason."""
     return Coefficient(name, math.nan, lowest, 1.0, math.nan, items, pairs, note)
 
 
 def analytic(
-    name: str, linear: Linear, items: int, pairs: int, *, confidence: float, lowest: float, student: bool = True
+    name: str,
+    linear: LinearizedCoefficient,
+    items: int,
+    pairs: int,
+    *,
+    confidence: float,
+    lowest: float,
+    student: bool = True,
 ) -> Coefficient:
-    """Student's interval on the linearised rows; items are independent, votes within an item are not.
+    """Return the coefficient with the interval from its linearised rows; items are independent, votes within are not.
 
-    Without `student` it is the large-sample interval: n instead of n - 1, and the normal quantile.
+    Parameters
+    ----------
+    linear
+        The coefficient as a mean over items.
+    items, pairs
+        Items with two votes or more, and pairs of votes, for the record.
+    confidence
+        Level of the interval.
+    lowest
+        Smallest possible value; the interval is clipped to [lowest, 1].
+    student
+        Student's quantile and n - 1; else the normal quantile and n, for large samples.
 
-    Where all rows agree (everybody right, or all alike) the spread is zero and proves nothing: the bound is then
-    Wilson's for that many items without an exception.
+    Notes
+    -----
+    Where all rows are equal the standard error is 0, which proves nothing. The interval then has the width of Wilson's
+    for that many items without an exception.
     """
     n = linear.times.sum()
     if n < 2:

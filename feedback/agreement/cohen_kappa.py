@@ -1,4 +1,4 @@
-"""Cohen's kappa: two people at a time, each with their own habits; for more people, averaged over pairs."""
+"""Cohen's kappa of two people, its mean over all pairs of people, and the matrix of pairs."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from feedback.agreement.coefficient import Coefficient, Linear, analytic, undefined
-from feedback.agreement.label_distances import Scale, Weighting, scale
+from feedback.agreement.coefficient import Coefficient, LinearizedCoefficient, analytic, undefined
+from feedback.agreement.label_distances import LabelDistance, Weighting, label_distance
 from feedback.votes import Floats, Ints, Votes
 
-_MOST_PAIRS = 5_000_000  # beyond that, kappa is estimated on randomly drawn items; the interval covers it
-_MOST_CELLS = 20_000_000  # people pairs × labels held at once
-_SMALL = 30  # items below which two people's interval is Student's; from it, the published one for large samples
-_NOTHING = 1e-12  # disagreement by chance: everybody gave one label
+_MAX_PAIRS = 5_000_000  # pairs of votes; above it kappa is estimated on randomly drawn items
+_MAX_CELLS = 20_000_000  # pairs of people times labels in memory
+_LARGE_SAMPLE = 30  # items from which the interval of two people is the published one, for large samples
+_EPS = 1e-12  # expected disagreement below it: all votes are equal
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Kappas:
-    """Cohen's kappa of every two people, and what each pair of votes says of it; NaN where it is undefined."""
+class PairKappas:
+    """Cohen's kappa of g pairs of people, and the contribution of each of their n pairs of votes; NaN: undefined."""
 
     values: Floats  # (g,)
     chance: Floats  # (g,) agreement by chance
-    rows: Floats  # (n,) linearised: their mean is the kappa
-    freed: Floats  # (n,) the jackknife's pseudo-values: their mean is the kappa, freed of its bias on few items
+    rows: Floats  # (n,) linearised: the mean over a group is its kappa
+    pseudo_values: Floats  # (n,) of the jackknife: the mean over a group is its kappa without the bias of few items
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pairs:
-    """Every two votes on the same task by different people; `left` < `right` are people."""
+class VotePairs:
+    """Pairs of votes on the same task by different people; `left` < `right` are codes of people."""
 
     task: Ints  # (n,)
     left: Ints
@@ -41,22 +41,37 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.task)
 
-    def where(self, keep: NDArray[np.bool_]) -> Pairs:
-        """The pairs that `keep` marks."""
-        return Pairs(self.task[keep], self.left[keep], self.right[keep], self.left_label[keep], self.right_label[keep])
+    def select(self, keep: NDArray[np.bool_]) -> VotePairs:
+        """Return the pairs that the mask `keep` marks."""
+        return VotePairs(
+            self.task[keep], self.left[keep], self.right[keep], self.left_label[keep], self.right_label[keep]
+        )
 
 
-def pair_up(votes: Votes, *, most: int = _MOST_PAIRS, seed: int = 0) -> Pairs:
-    """Put each task's votes side by side; above `most` pairs, those of randomly drawn tasks.
+@dataclass(frozen=True, slots=True, eq=False)
+class KappaMatrix:
+    """Cohen's kappa of every pair of people; NaN on the diagonal and where two people share too few items."""
 
-    >>> len(pair_up(Votes([0, 0, 0], [0, 1, 2], [0, 0, 1])))
+    people: Ints  # (p,) codes, most votes first; the order of rows and columns below
+    kappa: Floats  # (p, p)
+    low: Floats  # (p, p) interval
+    high: Floats
+    shared: Ints  # (p, p) items with a vote of both
+
+
+def pair_votes(votes: Votes, *, max_pairs: int = _MAX_PAIRS, seed: int = 0) -> VotePairs:
+    """Return all pairs of votes on the same task; above `max_pairs`, those of randomly drawn tasks.
+
+    Examples
+    --------
+    >>> len(pair_votes(Votes([0, 0, 0], [0, 1, 2], [0, 0, 1])))
     3
     """
     size = np.bincount(votes.tasks, minlength=votes.n_tasks).astype(np.float64)
     total = float((size * (size - 1)).sum() / 2)
-    if total > most:
-        drawn = np.random.default_rng(seed).random(votes.n_tasks) < most / total
-        votes = votes.where(drawn[votes.tasks])
+    if total > max_pairs:
+        drawn = np.random.default_rng(seed).random(votes.n_tasks) < max_pairs / total
+        votes = votes.select(drawn[votes.tasks])
     order = np.argsort(votes.tasks * votes.n_people + votes.people, kind="stable")
     task, person, label = votes.tasks[order], votes.people[order], votes.labels[order]
     parts = []
@@ -64,10 +79,10 @@ def pair_up(votes: Votes, *, most: int = _MOST_PAIRS, seed: int = 0) -> Pairs:
         same = np.flatnonzero((task[step:] == task[:-step]) & (person[step:] != person[:-step]))
         parts.append(np.stack([task[same], person[same], person[same + step], label[same], label[same + step]]))
     rows = np.concatenate(parts, axis=1) if parts else np.empty((5, 0), dtype=np.int64)
-    return Pairs(*rows)
+    return VotePairs(*rows)
 
 
-def cohen(
+def cohen_kappa(
     votes: Votes,
     *,
     weighting: Weighting | ArrayLike = "nominal",
@@ -75,22 +90,47 @@ def cohen(
     confidence: float = 0.95,
     min_shared: int = 5,
 ) -> Coefficient:
-    """Cohen's kappa, <= 1; more than two people: the mean over pairs, weighted by the items that they share.
+    """Compute Cohen's kappa; for more than two people the mean over pairs, weighted by the items that they share.
 
-    Pairs that share fewer than `min_shared` items say more about luck than about people and are left out.
-    Cohen (1960, 1968); standard error of Fleiss, Cohen and Everitt (1969); of more people the jackknife's, by item.
+    Parameters
+    ----------
+    votes : Votes
+        One vote per person and task; missing votes are allowed.
+    weighting, values
+        Disagreement between labels, as for `fleiss_kappa`.
+    confidence : float
+        Level of the interval.
+    min_shared : int
+        Pairs of people who share fewer items are left out: chance decides their kappa.
 
+    Returns
+    -------
+    Coefficient
+        At most 1; 0 is what chance gives. NaN with a note where no pair of people shares enough items.
+
+    Notes
+    -----
+    The standard error is the published one for two people, and the jackknife's over items for more. Below 30 items the
+    interval of two people uses Student's quantile.
+
+    References
+    ----------
+    Cohen (1960), doi:10.1177/001316446002000104. Weighted: Cohen (1968), doi:10.1037/h0026256. Standard error: Fleiss,
+    Cohen and Everitt (1969), doi:10.1037/h0028106.
+
+    Examples
+    --------
     >>> table = np.repeat([[0, 0], [0, 1], [1, 0], [1, 1]], [20, 5, 10, 15], axis=0)
     >>> votes = Votes(np.repeat(np.arange(50), 2), np.tile([0, 1], 50), table.ravel())
-    >>> round(cohen(votes).value, 3)
+    >>> round(cohen_kappa(votes).value, 3)
     0.4
     """
-    pairs = pair_up(votes)
-    kept, group, shared = by_people(pairs, votes.n_people, min_shared, _MOST_CELLS // max(votes.n_labels, 1))
+    pairs = pair_votes(votes)
+    kept, group, shared = group_by_people_pair(pairs, votes.n_people, min_shared, _MAX_CELLS // max(votes.n_labels, 1))
     if not len(kept):
         note = f"no two people share {min_shared} items; alpha, fleiss and ac1 need no such pair"
         return undefined("cohen", len(np.unique(pairs.task)), len(pairs), note)
-    found = kappas(kept, group, shared, scale(weighting, votes.n_labels, values), votes.n_labels)
+    found = kappas_by_pair(kept, group, shared, label_distance(weighting, votes.n_labels, values), votes.n_labels)
     usable = np.isfinite(found.rows)
     _, item = np.unique(kept.task[usable], return_inverse=True)
     times = np.bincount(item).astype(np.float64)
@@ -98,58 +138,102 @@ def cohen(
         note = f"people who share {min_shared} items gave one and the same label; chance alone explains that"
         return undefined("cohen", len(np.unique(kept.task)), len(kept), note)
     value, chance = float(found.rows[usable].mean()), float(found.chance[group[usable]].mean())
-    # the kappa of two people is too low on few items: of one pair far less than its error, which over many averages out
-    rows = found.rows[usable] if len(shared) == 1 else found.freed[usable]
+    # kappa is biased low on few items: for one pair much less than its error, but a mean over many pairs has no error
+    rows = found.rows[usable] if len(shared) == 1 else found.pseudo_values[usable]
     centre = float(rows.mean())
-    # a ratio estimator: items weigh by their pairs, and all pairs of an item stand or fall together
+    # a ratio estimator: items weigh by their pairs, and all pairs of an item are one observation
     sums = np.bincount(item, weights=rows - centre) * len(times) / times.sum()
-    linear = Linear(centre, chance, centre + sums, np.ones(len(times)))
-    published, wider = (
+    linear = LinearizedCoefficient(centre, chance, centre + sums, np.ones(len(times)))
+    published, student_t = (
         analytic("cohen", linear, len(times), len(rows), confidence=confidence, lowest=-1.0, student=student)
         for student in (False, True)
     )
     if len(shared) == 1:
-        return published if len(times) >= _SMALL else replace(published, low=wider.low, high=wider.high)
-    return replace(wider, value=value, low=min(wider.low, value), high=max(wider.high, value))
+        return published if len(times) >= _LARGE_SAMPLE else replace(published, low=student_t.low, high=student_t.high)
+    return replace(student_t, value=value, low=min(student_t.low, value), high=max(student_t.high, value))
 
 
-def by_people(pairs: Pairs, n_people: int, min_shared: int, most: int) -> tuple[Pairs, Ints, Ints]:
-    """Group pairs of votes by pair of people: the pairs kept, the group of each, and the items shared per group."""
+def pairwise_kappa(
+    votes: Votes,
+    *,
+    weighting: Weighting | ArrayLike = "nominal",
+    values: ArrayLike | None = None,
+    max_people: int = 30,
+    min_shared: int = 5,
+    confidence: float = 0.95,
+) -> KappaMatrix:
+    """Compute Cohen's kappa of every pair among the `max_people` people with most votes.
+
+    Other parameters are those of `cohen_kappa`.
+
+    Examples
+    --------
+    >>> votes = Votes(np.repeat(np.arange(20), 2), np.tile([0, 1], 20), np.repeat(np.arange(20) % 2, 2))
+    >>> pairwise_kappa(votes).kappa.round(2)
+    array([[nan,  1.],
+           [ 1., nan]])
+    """
+    n_votes = np.bincount(votes.people, minlength=votes.n_people)
+    people = np.argsort(-n_votes, kind="stable")[: min(max_people, int((n_votes > 0).sum()))]
+    place = np.full(votes.n_people, -1)
+    place[people] = np.arange(len(people))
+    kept = votes.select(place[votes.people] >= 0)
+    kept = Votes(kept.tasks, place[kept.people], kept.labels, votes.n_tasks, len(people), votes.n_labels)
+    pairs, group, shared = group_by_people_pair(pair_votes(kept), len(people), min_shared, len(people) ** 2)
+    shape = (len(people), len(people))
+    kappa, low, high = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, np.nan)
+    n_shared = np.zeros(shape, dtype=np.int64)
+    found = kappas_by_pair(pairs, group, shared, label_distance(weighting, votes.n_labels, values), votes.n_labels)
+    for at, members in enumerate(np.split(np.argsort(group, kind="stable"), np.cumsum(shared)[:-1])):
+        if not len(members):  # no pair of people shares enough items
+            break
+        i, j = pairs.left[members[0]], pairs.right[members[0]]
+        n_shared[i, j] = n_shared[j, i] = len(members)
+        if not math.isnan(found.values[at]):
+            kappa[i, j] = kappa[j, i] = found.values[at]
+            low[i, j], high[i, j] = low[j, i], high[j, i] = kappa_interval(found, members, at, confidence=confidence)
+    return KappaMatrix(people, kappa, low, high, n_shared)
+
+
+def group_by_people_pair(pairs: VotePairs, n_people: int, min_shared: int, most: int) -> tuple[VotePairs, Ints, Ints]:
+    """Group pairs of votes by pair of people; return the kept pairs, the group of each, and the items per group."""
     _, group, shared = np.unique(pairs.left * n_people + pairs.right, return_inverse=True, return_counts=True)
     wanted = shared >= min_shared
     if wanted.sum() > most:
         wanted &= shared > np.sort(shared)[-most]
     keep = wanted[group] if len(group) else np.zeros(0, dtype=np.bool_)
     renumbered = np.cumsum(wanted) - 1
-    return pairs.where(keep), renumbered[group[keep]], shared[wanted]
+    return pairs.select(keep), renumbered[group[keep]], shared[wanted]
 
 
-def kappas(pairs: Pairs, group: Ints, shared: Ints, apart: Scale, n_labels: int) -> Kappas:
-    """The kappa of each group of pairs; `group` (n,) and `shared` (g,) as `by_people` gives them."""
+def kappas_by_pair(pairs: VotePairs, group: Ints, shared: Ints, distance: LabelDistance, n_labels: int) -> PairKappas:
+    """Compute the kappa of each group of pairs; `group` (n,) and `shared` (g,) are from `group_by_people_pair`."""
     n_groups = len(shared)
     left = np.bincount(pairs.left_label * n_groups + group, minlength=n_labels * n_groups).reshape(n_labels, -1)
     right = np.bincount(pairs.right_label * n_groups + group, minlength=n_labels * n_groups).reshape(n_labels, -1)
-    far_right = apart.against(right / shared)
-    far_left = apart.against(left / shared)
-    apart_each = apart.lookup(pairs.left_label, pairs.right_label)
+    far_right = distance.against(right / shared)
+    far_left = distance.against(left / shared)
+    apart_each = distance.lookup(pairs.left_label, pairs.right_label)
     seen = np.bincount(group, weights=apart_each, minlength=n_groups) / shared
     expected = np.einsum("kg,kg->g", left / shared, far_right)
-    expected[expected < _NOTHING] = math.nan
+    expected[expected < _EPS] = math.nan
     values = 1.0 - seen / expected
     habits = far_right[pairs.left_label, group] + far_left[pairs.right_label, group]
     rows = 1.0 - apart_each / expected[group] + (seen / expected**2)[group] * (habits - 2.0 * expected[group])
-    # the same kappa without one item: from the sums, nothing is counted anew
+    # kappa without one item, from the sums
     n = shared[group].astype(np.float64)
     rest = np.maximum(n - 1.0, 1.0)
     expected_rest = (n * n * expected[group] - n * habits + apart_each) / rest**2
-    left_out = 1.0 - (n * seen[group] - apart_each) / rest / np.maximum(expected_rest, _NOTHING)
-    left_out = np.where(expected_rest > _NOTHING, left_out, values[group])
-    return Kappas(values, 1.0 - expected, rows, n * values[group] - (n - 1.0) * left_out)
+    left_out = 1.0 - (n * seen[group] - apart_each) / rest / np.maximum(expected_rest, _EPS)
+    left_out = np.where(expected_rest > _EPS, left_out, values[group])
+    return PairKappas(values, 1.0 - expected, rows, n * values[group] - (n - 1.0) * left_out)
 
 
-def interval(found: Kappas, members: Ints, group: int, *, confidence: float) -> tuple[float, float]:
-    """The bounds for one group, whose pairs of votes are the rows `members`."""
-    linear = Linear(float(found.values[group]), float(found.chance[group]), found.rows[members], np.ones(len(members)))
-    n, student = len(members), len(members) < _SMALL
+def kappa_interval(found: PairKappas, members: Ints, group: int, *, confidence: float) -> tuple[float, float]:
+    """Return the bounds of the interval for one group, whose pairs of votes are the rows `members`."""
+    linear = LinearizedCoefficient(
+        float(found.values[group]), float(found.chance[group]), found.rows[members], np.ones(len(members))
+    )
+    n, student = len(members), len(members) < _LARGE_SAMPLE
     bounds = analytic("cohen", linear, n, n, confidence=confidence, lowest=-1.0, student=student)
     return bounds.low, bounds.high

@@ -1,4 +1,4 @@
-"""Krippendorff's alpha for any type of answer: a distance between two answers is all it needs."""
+"""Krippendorff's alpha for any type of answer that has a distance."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 
-from feedback.agreement.coefficient import Coefficient, Linear, analytic, undefined
+from feedback.agreement.coefficient import Coefficient, LinearizedCoefficient, analytic, undefined
 from feedback.errors import VotesError
 from feedback.votes import Floats, Ints
 from ml_backend.records import Answer
 
 Distance = Callable[[Answer, Answer], float]
-_ENOUGH_PARTNERS = 20  # from which one answer's mean distance to all others is known well enough to linearise
+_MIN_PARTNERS = 20  # from this many, an answer's mean distance to all others is known well enough to linearise
 
 
 def alpha_by_distance(
@@ -21,18 +21,48 @@ def alpha_by_distance(
     distance: Distance,
     *,
     confidence: float = 0.95,
-    most_pairs: int = 20_000,
+    max_pairs: int = 20_000,
     seed: int = 0,
 ) -> Coefficient:
-    """Krippendorff's alpha, <= 1, of one answer per row; `distance` lies in [0, 1], as every codec's.
+    """Compute Krippendorff's alpha from a distance between answers.
 
-    What answers dealt at random would differ by is the mean over all pairs of answers; where these are more than
-    `most_pairs` different ones, over randomly drawn ones. With a distance of 0 or 1 it is the nominal alpha.
+    With a distance of 0 or 1 it is the nominal alpha.
 
+    Parameters
+    ----------
+    tasks, answers : sequences of length n
+        One row per answer.
+    distance : callable
+        Symmetric distance of two answers in [0, 1], 0 for equal ones; every codec has one.
+    confidence : float
+        Level of the interval.
+    max_pairs : int
+        The expected distance is the mean over all pairs of different answers. Where there are more pairs than this,
+        it is the mean over randomly drawn ones.
+    seed : int
+        Draws these pairs.
+
+    Returns
+    -------
+    Coefficient
+        At most 1; 0 is what chance gives. NaN where no item has two answers or all answers are equal.
+
+    Raises
+    ------
+    VotesError
+        If `tasks` and `answers` differ in length.
+
+    References
+    ----------
+    Krippendorff (2011), Computing Krippendorff's alpha-reliability,
+    https://repository.upenn.edu/asc_papers/43.
+
+    Examples
+    --------
     >>> from ml_backend.codecs import codec
     >>> a, b = Answer("labels", ((0, 5, "PER"),)), Answer("labels", ((0, 4, "PER"),))
-    >>> far, off = Answer("labels", ((90, 99, "ORG"),)), Answer("labels", ((20, 30, "LOC"),))
-    >>> round(alpha_by_distance([1, 1, 2, 2, 3, 3], [a, b, far, far, off, off], codec("labels").distance).value, 2)
+    >>> c, d = Answer("labels", ((90, 99, "ORG"),)), Answer("labels", ((20, 30, "LOC"),))
+    >>> round(alpha_by_distance([1, 1, 2, 2, 3, 3], [a, b, c, c, d, d], codec("labels").distance).value, 2)
     0.92
     """
     if len(tasks) != len(answers):
@@ -40,74 +70,76 @@ def alpha_by_distance(
     code = {task: place for place, task in enumerate(dict.fromkeys(tasks))}
     item = np.fromiter((code[task] for task in tasks), dtype=np.int64, count=len(tasks))
     size = np.bincount(item, minlength=len(code))
-    keep = np.flatnonzero(size[item] > 1) if len(item) else np.zeros(0, dtype=np.int64)
-    if not len(keep):
+    pairable = np.flatnonzero(size[item] > 1) if len(item) else np.zeros(0, dtype=np.int64)
+    if not len(pairable):
         return undefined("alpha", 0, 0, "no item has two votes")
-    _, item = np.unique(item[keep], return_inverse=True)
-    kept = [answers[place] for place in keep]
-    measured = _Measured(distance)
+    _, item = np.unique(item[pairable], return_inverse=True)
+    rows = [answers[place] for place in pairable]
+    cached = _CachedDistance(distance)
     sizes: Floats = np.bincount(item).astype(np.float64)
     pairs = int((sizes * (sizes - 1)).sum() / 2)
-    seen_rows = _within(item, kept, sizes, measured)
-    n, n_items = float(len(kept)), len(sizes)
-    seen = float(seen_rows.sum()) / n
-    far, partners = _to_others(kept, measured, most_pairs, seed)
-    dealt = float(far.mean())
-    if dealt < 1e-12:
+    observed_sums = _distance_within_items(item, rows, sizes, cached)
+    n, n_items = float(len(rows)), len(sizes)
+    observed = float(observed_sums.sum()) / n
+    to_others, partners = _mean_distance_to_others(rows, cached, max_pairs, seed)
+    expected = float(to_others.mean())
+    if expected < 1e-12:
         return undefined("alpha", n_items, pairs, "everybody gave the same answer to everything")
-    value = 1.0 - seen / dealt
-    rows = -(seen_rows - seen * sizes) / dealt * n_items / n
-    if partners >= _ENOUGH_PARTNERS:
-        apart = np.bincount(item, weights=far)
-        rows += 2.0 * seen / dealt**2 * (apart - dealt * sizes) * n_items / n
-    linear = Linear(value, 1.0 - dealt, value + rows, np.ones(n_items))
+    value = 1.0 - observed / expected
+    deviations = -(observed_sums - observed * sizes) / expected * n_items / n
+    if partners >= _MIN_PARTNERS:
+        expected_sums = np.bincount(item, weights=to_others)
+        deviations += 2.0 * observed / expected**2 * (expected_sums - expected * sizes) * n_items / n
+    linear = LinearizedCoefficient(value, 1.0 - expected, value + deviations, np.ones(n_items))
     return analytic("alpha", linear, n_items, pairs, confidence=confidence, lowest=-1.0)
 
 
-class _Measured:
-    """A distance that is computed once for equal answers."""
+class _CachedDistance:
+    """A distance that is computed once for each pair of different answers."""
 
     def __init__(self, distance: Distance) -> None:
         self._distance = distance
-        self._known: dict[tuple[Answer, Answer], float] = {}
+        self._cache: dict[tuple[Answer, Answer], float] = {}
 
     def __call__(self, a: Answer, b: Answer) -> float:
         if a == b:
             return 0.0
-        if (a, b) not in self._known:
-            found = self._distance(a, b)
-            self._known[a, b] = self._known[b, a] = found
-        return self._known[a, b]
+        if (a, b) not in self._cache:
+            self._cache[a, b] = self._cache[b, a] = self._distance(a, b)
+        return self._cache[a, b]
 
 
-def _within(item: Ints, answers: Sequence[Answer], size: Floats, distance: _Measured) -> Floats:
-    """Per item, the sum of distances over ordered pairs of its answers, divided by its answers less one."""
+def _distance_within_items(item: Ints, answers: Sequence[Answer], size: Floats, distance: _CachedDistance) -> Floats:
+    """Return, per item, the sum of distances over ordered pairs of its answers, divided by its answers minus one."""
     order = np.argsort(item, kind="stable")
     ends = np.cumsum(size).astype(np.int64)
     sums = np.zeros(len(size))
     for place, end in enumerate(ends.tolist()):
         members = [answers[row] for row in order[end - int(size[place]) : end]]
-        apart = sum(distance(one, other) for at, one in enumerate(members) for other in members[:at])
-        sums[place] = 2.0 * apart / (size[place] - 1.0)
+        total = sum(distance(a, b) for at, a in enumerate(members) for b in members[:at])
+        sums[place] = 2.0 * total / (size[place] - 1.0)
     return sums
 
 
-def _to_others(answers: Sequence[Answer], distance: _Measured, most_pairs: int, seed: int) -> tuple[Floats, int]:
-    """The mean distance of each answer to others, and over how many others each mean runs."""
-    different = sorted(set(answers), key=lambda one: one.key)
-    code = {answer: place for place, answer in enumerate(different)}
-    said = np.fromiter((code[answer] for answer in answers), dtype=np.int64, count=len(answers))
-    n, k = len(answers), len(different)
-    if k * (k - 1) // 2 <= most_pairs:
+def _mean_distance_to_others(
+    answers: Sequence[Answer], distance: _CachedDistance, max_pairs: int, seed: int
+) -> tuple[Floats, int]:
+    """Return the mean distance of each answer to others, (n,), and how many others each mean is over."""
+    distinct = sorted(set(answers), key=lambda answer: answer.key)
+    code = {answer: place for place, answer in enumerate(distinct)}
+    codes = np.fromiter((code[answer] for answer in answers), dtype=np.int64, count=len(answers))
+    n, k = len(answers), len(distinct)
+    if k * (k - 1) // 2 <= max_pairs:
         table = np.zeros((k, k))
-        for i, one in enumerate(different):
+        for i, answer in enumerate(distinct):
             for j in range(i):
-                table[i, j] = table[j, i] = distance(one, different[j])
-        far: Floats = table @ np.bincount(said) / (n - 1)
-        return far[said], n - 1
-    partners = max(1, most_pairs // k)
-    # around the circle of all answers, equal ones side by side: by 1 .. n - 1 steps from one, which is never itself
-    circle, first = np.sort(said), np.searchsorted(np.sort(said), np.arange(k))
-    others = circle[(first[:, None] + np.random.default_rng(seed).integers(1, n, (k, partners))) % n]
-    far = np.array([sum(distance(one, different[j]) for j in others[i]) for i, one in enumerate(different)]) / partners
-    return far[said], partners
+                table[i, j] = table[j, i] = distance(answer, distinct[j])
+        means: Floats = table @ np.bincount(codes) / (n - 1)
+        return means[codes], n - 1
+    partners = max(1, max_pairs // k)
+    # a circle of all answers, equal ones side by side: a step of 1 .. n - 1 never meets the answer itself
+    circle, first = np.sort(codes), np.searchsorted(np.sort(codes), np.arange(k))
+    drawn = circle[(first[:, None] + np.random.default_rng(seed).integers(1, n, (k, partners))) % n]
+    means = np.array([sum(distance(answer, distinct[j]) for j in drawn[i]) for i, answer in enumerate(distinct)])
+    means /= partners
+    return means[codes], partners

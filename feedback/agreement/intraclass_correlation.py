@@ -16,13 +16,13 @@ from feedback.votes import Floats
 Form = Literal["1,1", "2,1", "3,1", "1,k", "2,k", "3,k"]
 
 
-def icc(ratings: ArrayLike, *, form: Form = "2,1", confidence: float = 0.95) -> Coefficient:
+def intraclass_correlation(ratings: ArrayLike, *, form: Form = "2,1", confidence: float = 0.95) -> Coefficient:
     """Shrout and Fleiss' ICC of ratings (items, people), <= 1; items with a missing (NaN) rating are left out.
 
     "1": other people rate each item; "2": the people are a sample; "3": these people are the ones who matter. ",1"
     speaks of one person's rating, ",k" of the mean of all k. Shrout and Fleiss (1979), McGraw and Wong (1996).
 
-    >>> round(icc([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]).value, 2)
+    >>> round(intraclass_correlation([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]).value, 2)
     0.29
     """
     given = np.asarray(ratings, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Items that got the same votes are one pattern: a million votes become a few hundred rows."""
+"""Count items by what was voted on them, so that a million votes become a few hundred rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HASH_BITS = 40  # leaves 13 bits for the votes of one item before a sum of hash
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patterns:
-    """The distinct rows of the items × labels count table, and how many items have each."""
+    """The distinct rows of the (items, labels) table of vote counts, and how many items have each."""
 
     counts: csr_array  # (p, k) votes per label
     size: Floats  # (p,) votes of an item
@@ -23,33 +23,35 @@ class Patterns:
 
     @property
     def items(self) -> int:
-        """Items with two votes or more: only they can agree or disagree."""
+        """Return the number of items with two votes or more."""
         return int(self.times[self.size >= 2].sum())
 
     @property
     def pairs(self) -> int:
-        """Pairs of votes on the same item."""
+        """Return the number of pairs of votes on the same item."""
         return int((self.times * self.size * (self.size - 1)).sum() / 2)
 
     def mean(self, rows: Floats) -> float:
-        """The mean over items of one number per pattern (p,)."""
+        """Return the mean over items of a number per pattern, shape (p,)."""
         return float(self.times @ rows / self.times.sum())
 
-    def times_are(self, times: Floats) -> Patterns:
-        """The same patterns with other numbers of items, (p,); those with none are left out."""
+    def with_times(self, times: Floats) -> Patterns:
+        """Return these patterns with other numbers of items, shape (p,); patterns with 0 items are left out."""
         keep = times > 0
         return Patterns(self.counts[keep], self.size[keep], times[keep])
 
     def paired(self) -> Patterns:
-        """Only the items with two votes or more."""
+        """Return the patterns of the items with two votes or more."""
         keep = self.size >= 2
         return Patterns(self.counts[keep], self.size[keep], self.times[keep])
 
 
-def patterns(votes: Votes) -> Patterns:
-    """Group the items that have votes by what was voted; who voted does not matter here.
+def count_patterns(votes: Votes) -> Patterns:
+    """Group the items that have votes by their counts per label; who voted is ignored.
 
-    >>> found = patterns(Votes([0, 0, 1, 1, 2, 2], [0, 1, 0, 1, 0, 1], [0, 1, 1, 0, 1, 1]))
+    Examples
+    --------
+    >>> found = count_patterns(Votes([0, 0, 1, 1, 2, 2], [0, 1, 0, 1, 0, 1], [0, 1, 1, 0, 1, 1]))
     >>> found.counts.toarray().astype(int).tolist(), found.times.astype(int).tolist()
     ([[1, 1], [0, 2]], [2, 1])
     """
@@ -60,8 +62,8 @@ def patterns(votes: Votes) -> Patterns:
     return _by_hash(votes)
 
 
-def by_item(votes: Votes) -> Patterns:
-    """One row per item that has votes, in order of its code: where it matters who voted."""
+def patterns_by_item(votes: Votes) -> Patterns:
+    """Return one row per item that has votes, in order of its code."""
     ones = np.ones(len(votes))
     table = coo_array((ones, (votes.tasks, votes.labels)), shape=(votes.n_tasks, votes.n_labels)).tocsr()
     size = np.bincount(votes.tasks, minlength=votes.n_tasks).astype(np.float64)
@@ -84,8 +86,8 @@ def _by_digits(votes: Votes, base: float) -> Patterns:
 
 
 def _by_hash(votes: Votes) -> Patterns:
-    items = by_item(votes)
-    # reason: any fixed seed will do; equal rows are verified below, so a collision costs time and never truth
+    items = patterns_by_item(votes)
+    # any seed will do: equal rows are verified below, so a collision costs only time
     draws = np.random.default_rng(0).integers(1, 1 << _HASH_BITS, votes.n_labels).astype(np.float64)
     hashed = items.counts @ draws
     _, first, row, times = np.unique(hashed, return_index=True, return_inverse=True, return_counts=True)

@@ -28,7 +28,7 @@ class GoldTask:
 def gold_tasks(store: Store, project: str) -> dict[int, GoldTask]:
     """The gold book of a project, by task."""
     found: dict[int, GoldTask] = {}
-    for record in reversed(store.records(project, _KIND, limit=_ALL)):
+    for record in reversed(store.records.list_records(project, _KIND, limit=_ALL)):
         tolerance = record.body.get("tolerance")
         for task, (answer, unit) in record.body.get("add", {}).items():
             known = None if answer is None else Answer.from_key(answer)
@@ -59,8 +59,8 @@ def add_gold(
             hint="Task ids are those that Label Studio shows.",
         )
     body = {str(task): [answer and answer.key, units[task]] for task, answer in sorted(answers.items())}
-    store.record(project, _KIND, {"add": body} | ({} if tolerance is None else {"tolerance": tolerance}))
-    store.want(project, "turn")
+    store.records.create_record(project, _KIND, {"add": body} | ({} if tolerance is None else {"tolerance": tolerance}))
+    store.jobs.request_job(project, "turn")
     return len(body)
 
 
@@ -69,8 +69,8 @@ def retire_gold(store: Store, project: str, tasks: Iterable[int]) -> list[int]:
     known = gold_tasks(store, project)
     retired = sorted(task for task in set(tasks) if task in known and known[task].asked)
     if retired:
-        store.record(project, _KIND, {"retire": retired})
-        store.want(project, "turn")
+        store.records.create_record(project, _KIND, {"retire": retired})
+        store.jobs.request_job(project, "turn")
     return retired
 
 

@@ -17,11 +17,11 @@ from feedback.labelling_platform.service_account import find_bot
 from feedback.settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from feedback.jobs.wake_up import Doorbell
-    from feedback.labelling_platform.review_projects_adapter import LabelStudioReviewProjects
+    from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
     from feedback.loop.context import Turn
     from feedback.loop.turn import Loop
     from feedback.policy import Policy
+    from feedback.policy.lint import PolicyFinding
     from feedback.policy.simulate import Simulation
     from feedback.store import ProjectRow, Store, Work
     from feedback.store.database.backups import Restored
@@ -66,7 +66,7 @@ def opened(settings: Settings, *, patient: bool = False, wait_s: float = 30.0) -
     store = open_store(settings.store_url, durability=settings.durability, patient=patient, wait_s=wait_s)
     try:
         with suppress(StoreError):  # it waits, then; whoever looks finds the rest
-            store.take_in()  # what webhooks brought a moment ago
+            store.ingest_inbox()  # what webhooks brought a moment ago
         yield store
     finally:
         store.close()
@@ -90,9 +90,9 @@ def put_back(settings: Settings, backup: Path) -> Restored:
 
 def known_project(store: Store, project: str) -> ProjectRow:
     """Find a project; NotConnected names those that there are."""
-    row = store.project(project)
+    row = store.projects.get_project(project)
     if row is None:
-        known = ", ".join(one.id for one in store.projects()) or "none"
+        known = ", ".join(one.id for one in store.projects.list_projects()) or "none"
         hint = f"`hitl connect {project}` makes it known." if project.isdecimal() else "Give the number of one."
         raise NotConnected(f"project {project!r} is not known; known: {known}.", hint=hint)
     return row
@@ -111,15 +111,15 @@ def client_of(settings: Settings, store: Store | None = None) -> Client:
 
 
 @contextmanager
-def rooms_in(settings: Settings, store: Store) -> Iterator[LabelStudioReviewProjects | None]:
+def rooms_in(settings: Settings, store: Store) -> Iterator[LabelStudioAdapter | None]:
     """The review projects on Label Studio, for the length of a block; None without one."""
-    from feedback.labelling_platform.review_projects_adapter import LabelStudioReviewProjects
+    from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
 
     if not settings.has_label_studio:
         yield None
         return
     with client_of(settings, store) as client:
-        yield LabelStudioReviewProjects(client)
+        yield LabelStudioAdapter(client, store)
 
 
 def emails_of(settings: Settings, store: Store, person: int) -> list[str]:
@@ -128,7 +128,7 @@ def emails_of(settings: Settings, store: Store, person: int) -> list[str]:
 
     try:
         with rooms_in(settings, store) as rooms:
-            found = rooms.emails().get(person) if rooms else None
+            found = rooms.list_emails().get(person) if rooms else None
     except LabelStudioError as error:
         _log.warning("addresses cannot be asked: %s", error)
         return []
@@ -138,8 +138,7 @@ def emails_of(settings: Settings, store: Store, person: int) -> list[str]:
 def loop_of(settings: Settings, store: Store) -> Loop:
     """The loop over this store; without Label Studio it learns from webhooks alone."""
     from feedback.app.notification_sender import post
-    from feedback.labelling_platform.labelstudio_adapter import LabelStudio
-    from feedback.labelling_platform.review_projects_adapter import Hook, LabelStudioReviewProjects
+    from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter, ReviewWebhook
     from feedback.loop.turn import Loop
     from feedback.project.connect import policy_of, webhook_secrets
     from ml_backend.labelstudio.projects import SECRET_HEADER
@@ -147,13 +146,12 @@ def loop_of(settings: Settings, store: Store) -> Loop:
 
     client = client_of(settings, store) if settings.has_label_studio else None
 
-    def hook() -> Hook:  # makes a secret where there was none, and from then on it is asked for
-        return Hook(f"{settings.url}/webhook", {SECRET_HEADER: webhook_secrets(settings, store)[0]})
+    def hook() -> ReviewWebhook:  # makes a secret where there was none, and from then on it is asked for
+        return ReviewWebhook(f"{settings.url}/webhook", {SECRET_HEADER: webhook_secrets(settings, store)[0]})
 
     return Loop(
         store,
-        platform=LabelStudio(client, store) if client else None,
-        rooms=LabelStudioReviewProjects(client, hook) if client else None,
+        platform=LabelStudioAdapter(client, store, hook) if client else None,
         post=post,
         model_factory=workshop_of(settings, store),
         folder=FolderRegistry(settings.data_dir / "models"),
@@ -175,24 +173,15 @@ def claimed(store: Store, project: str, kind: str) -> Work:
     """Work that somebody asks for by hand: waits for a worker that has it, but not for work that is parked."""
     from feedback.jobs.worker import LEASE_S
 
-    store.want(project, kind)
-    store.unpark(project, kind)
-    while (work := store.claim(owner(), lease_s=LEASE_S, kinds=(kind,), project=project)) is None:
+    store.jobs.request_job(project, kind)
+    store.jobs.unpark_job(project, kind)
+    while (work := store.jobs.claim_job(owner(), lease_s=LEASE_S, kinds=(kind,), project=project)) is None:
         time.sleep(0.2)
-        if not any(row.state != "idle" for row in store.works() if (row.project, row.kind) == (project, kind)):
-            store.want(project, kind)  # a worker was quicker and has done ours: without a new want none comes
+        if not any(row.state != "idle" for row in store.jobs.list_jobs() if (row.project, row.kind) == (project, kind)):
+            store.jobs.request_job(
+                project, kind
+            )  # a worker was quicker and has done ours: without a new want none comes
     return work
-
-
-def doorbell_of(settings: Settings, store: Store) -> Doorbell:
-    """What wakes workers when work is wanted; the web half rings it, the workers wait for it."""
-    from feedback.jobs.wake_up import make_doorbell
-
-    def is_due() -> bool:
-        now_s = time.time()
-        return any(row.state in ("wanted", "parked") and row.due_s <= now_s for row in store.works())
-
-    return make_doorbell(settings.doorbell, database_url=settings.database_url, is_due=is_due)
 
 
 def examine(settings: Settings, store: Store, project: str) -> list[Finding]:
@@ -201,7 +190,7 @@ def examine(settings: Settings, store: Store, project: str) -> list[Finding]:
     from feedback.reports.health import of_web
     from ml_backend.labelstudio import doctor
 
-    row = known_project(store, project) if project and store.project(project) else None
+    row = known_project(store, project) if project and store.projects.get_project(project) else None
     fix = "Start `hitl serve`; where Label Studio reaches it by another address, set HITL_PUBLIC_URL."
     silent = [doctor.Finding("service not reached", "error", f"{said}.", fix) for said in of_web(settings)]
     return silent + doctor.examine(
@@ -216,24 +205,22 @@ def examine(settings: Settings, store: Store, project: str) -> list[Finding]:
 def simulate_policy(settings: Settings, store: Store, project: str, policy: Policy) -> Simulation:
     """Try a policy beside the active one: on the decisions of the past, or on the tasks as they are where none is."""
     from feedback.policy.simulate import simulate
-    from feedback.routing.decision_history import open_tasks_now, past_decisions
+    from feedback.routing.decision_history import load_decision_history, load_open_tasks
     from feedback.store.repositories.policies import policy_of
 
     row = known_project(store, project)
-    past = past_decisions(store, project)
+    past = load_decision_history(store, project)
     if not past.tasks:
-        past = open_tasks_now(store, row, policy, workshop_of(settings, store), now_s=time.time())
+        past = load_open_tasks(store, row, policy, workshop_of(settings, store), now_s=time.time())
     return simulate(policy_of(row), policy, past)
 
 
-def surprises(store: Store, project: str, policy: Policy) -> list[str]:
-    """What will surprise in a policy, looked for with the labels and the tasks of a project."""
-    from feedback.policy.lint import warnings
-    from ml_backend.label_config import read_label_config
+def validate_project_policy(settings: Settings, store: Store, project: str, policy: Policy) -> list[PolicyFinding]:
+    """Return every error and warning of a policy for a project, with its labels and the fields of its tasks."""
+    from feedback.project.policy_validation import validate_policy
 
-    control = read_label_config(known_project(store, project).label_config).control(policy.model.control)
-    data = [task.data for task in store.tasks(project)]
-    return warnings(policy, labels=control.labels, data=data, control=control.name)
+    row, data = known_project(store, project), [task.data for task in store.tasks.list_tasks(project)]
+    return validate_policy(policy, lock_ttl_s=settings.lock_ttl_s, project=row, data=data)
 
 
 def workshop_of(settings: Settings, store: Store) -> ModelFactory:
@@ -243,7 +230,7 @@ def workshop_of(settings: Settings, store: Store) -> ModelFactory:
 
     def hosted() -> set[str]:
         found = set()
-        for row in store.projects():
+        for row in store.projects.list_projects():
             with suppress(PolicyError):  # its own turn says so; the other projects go on
                 found.add(policy_of(row).model.hosted)
         return found - {""}
@@ -254,11 +241,11 @@ def workshop_of(settings: Settings, store: Store) -> ModelFactory:
 def _media(settings: Settings) -> Media:
     """What tasks point at comes from Label Studio, as the owner of our token, and from the hosts of the settings."""
     from ml_backend.features.media import Media
-    from ml_backend.features.media_fetcher import Fetcher
+    from ml_backend.features.media_fetcher import MediaFetcher
 
     authorization = client_of(settings).authorization if settings.has_label_studio else None
     hosts = settings.media_hosts.split(",")
-    return Media(Fetcher(settings.label_studio_url, authorization=authorization, hosts=hosts))
+    return Media(MediaFetcher(settings.label_studio_url, authorization=authorization, hosts=hosts))
 
 
 def gunicorn_command(settings: Settings) -> list[str]:

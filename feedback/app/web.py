@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from feedback.app.bootstrap import doorbell_of, settings_from_environment, workshop_of
+from feedback.app.bootstrap import settings_from_environment, workshop_of
 from feedback.app.logging import log_to_stderr
 from feedback.settings import Settings
 from ml_backend.app.wsgi import settle
 
 if TYPE_CHECKING:
-    from feedback.dashboard import House
+    from feedback.dashboard import DashboardConfig
     from feedback.store import Store
 
 
@@ -32,11 +32,11 @@ def application(settings: Settings) -> Flask:
     from feedback.ingest.webhook_handler import Webhook
     from feedback.policy import Policy
     from feedback.project.connect import policy_of, webhook_secrets
-    from feedback.project.indicators import known_now
+    from feedback.project.indicators import make_indicator_reader
     from feedback.project.snapshot import project_draws
     from feedback.store import open_store
     from ml_backend.app import Limits, Metrics, Security, TrustedProxies, create_app
-    from ml_backend.loaded_models import Beside
+    from ml_backend.loaded_models import IndicatorReader
     from ml_backend.predictor import Predictor
     from ml_backend.records import Task
 
@@ -48,27 +48,26 @@ def application(settings: Settings) -> Flask:
     metrics = Metrics(lambda: gauges(store), also=incidents.count)
 
     def blind(project: str) -> Callable[[Task], bool]:
-        row = store.project(project)
+        row = store.projects.get_project(project)
         if row is None:
             return lambda _task: False
         draws = project_draws(store, row, policy_of(row))
         return lambda task: draws.blind(task.data)
 
-    def beside(project: str) -> Beside:
-        row = store.project(project)
-        return known_now(store, project, policy_of(row) if row else Policy())
+    def read_indicators(project: str) -> IndicatorReader:
+        row = store.projects.get_project(project)
+        return make_indicator_reader(store, project, policy_of(row) if row else Policy())
 
     def secrets() -> tuple[str, ...]:
         # a service that nobody has connected has told its secret to nobody: on loopback it listens to all
-        return webhook_secrets(settings, store) if settings.secrets or store.find_secret("webhook") else ()
+        return webhook_secrets(settings, store) if settings.secrets or store.secrets.get_secret("webhook") else ()
 
-    ring = doorbell_of(settings, store).ring
-    webhook = Webhook(store, ring=ring)
+    webhook = Webhook(store)
     return create_app(
         Predictor(
             store.registry,
             blind=blind,
-            beside=beside,
+            read_indicators=read_indicators,
             load=workshop_of(settings, store).load,
             count=metrics.count,
         ),
@@ -79,30 +78,29 @@ def application(settings: Settings) -> Flask:
             settings.basic_auth_user,
             settings.basic_auth_password,
             secrets,
-            SharedAttempts(store, "service"),
+            SharedAttempts(store.sessions, "service"),
             TrustedProxies.read(settings.trusted_proxies),
         ),
         metrics=metrics,
-        mounts=[mount_signals(store, ring=ring), pages(house_of(settings, store, ring=ring))],
+        mounts=[mount_signals(store), pages(dashboard_config(settings, store))],
     )
 
 
-def house_of(settings: Settings, store: Store, *, ring: Callable[[str], None]) -> House:
+def dashboard_config(settings: Settings, store: Store) -> DashboardConfig:
     """What the pages are made from. They are open to look at only where nobody but this machine can reach them."""
     from urllib.parse import urlsplit
 
-    from feedback.dashboard import House, LabelStudioAccounts, Manners, SharedAttempts
+    from feedback.dashboard import AccessSettings, DashboardConfig, LabelStudioAccounts, SharedAttempts
     from feedback.project.connect import policy_of
 
     known = settings.label_studio_url
     public = urlsplit(settings.url)
-    return House(
+    return DashboardConfig(
         store,
         policy_of,
-        Manners(secure=public.scheme == "https", open=settings.open_to_look, public=public.netloc),
+        AccessSettings(secure=public.scheme == "https", open=settings.open_to_look, public=public.netloc),
         LabelStudioAccounts(known, settings.label_studio_api_key) if known else None,
-        SharedAttempts(store, "pages", burst=10, every_s=30.0),
-        ring,
+        SharedAttempts(store.sessions, "pages", burst=10, every_s=30.0),
         settings.label_studio_public_url or known,
     )
 

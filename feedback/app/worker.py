@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
-from feedback.app.bootstrap import claimed, client_of, doorbell_of, known_project, loop_of, opened, owner
+from feedback.app.bootstrap import claimed, client_of, known_project, loop_of, opened, owner
 from feedback.app.logging import log_to_stderr
 from feedback.errors import StoreError
 from feedback.settings import Settings
@@ -26,6 +26,7 @@ def run_worker(settings: Settings) -> None:
     """Work until asked to stop; each connected project is polled every `poll_s` and swept every `sweep_s`."""
     from feedback.ingest.full_sync import is_due
     from feedback.jobs.inbox_thread import taking_in
+    from feedback.jobs.wake_up import make_waiter
     from feedback.jobs.worker import Worker
     from feedback.labelling_platform.stale_predictions import is_due as is_untidy
 
@@ -44,26 +45,28 @@ def run_worker(settings: Settings) -> None:
             loop().turn(project, held=held, poll=poll)
 
         def want_what_is_due() -> None:
-            store.take_in()  # a ring comes before the taker's next look
-            rows = store.projects(reviews=True)
+            store.ingest_inbox()  # a ring comes before the taker's next look
+            rows = store.projects.list_projects(reviews=True)
             connected = {row.id for row in rows if row.connected}
             for row in rows:
                 if row.connected and due(row.id):
-                    store.want(row.id, "turn")
+                    store.jobs.request_job(row.id, "turn")
                 lives = row.connected or row.source in connected
                 if lives and is_due(store, row.id, every_s=settings.sweep_s, now_s=time.time()):
-                    store.want(row.id, "sweep")  # without Label Studio nobody claims it, and it stands in the status
+                    store.jobs.request_job(
+                        row.id, "sweep"
+                    )  # without Label Studio nobody claims it, and it stands in the status
                 if "clean" in jobs and row.connected and not row.paused and is_untidy(store, row.id, now_s=time.time()):
-                    store.want(row.id, "clean")
+                    store.jobs.request_job(row.id, "clean")
 
         jobs: dict[str, Job] = {"turn": turn}
         if settings.has_label_studio:
             jobs["sweep"] = _sweeper(settings, store, slice_s=_SWEEP_SLICE_S)
             jobs["clean"] = _cleaner(settings, store)
-        worker = Worker(store, jobs, owner=owner(), tick_s=settings.tick_s, doorbell=doorbell_of(settings, store))
+        worker = Worker(store, jobs, owner=owner(), tick_s=settings.tick_s, waiter=make_waiter(store))
         with suppress(StoreError):
-            store.take_in(again=True)  # what an older program could not read, this one perhaps can
-        with taking_in(store.take_in):
+            store.ingest_inbox(again=True)  # what an older program could not read, this one perhaps can
+        with taking_in(store.ingest_inbox):
             worker.run(before_look=want_what_is_due)
 
 
@@ -83,9 +86,9 @@ def run_sweep(settings: Settings, store: Store, project: str, *, told: Callable[
 def _sweeper(settings: Settings, store: Store, *, slice_s: float) -> Callable[[str, Held], Swept]:
     """The job that sweeps for so long and stops between two stretches, so that turns are never kept waiting."""
     from feedback.ingest.full_sync import sweep
-    from feedback.labelling_platform.labelstudio_adapter import LabelStudio
+    from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
 
-    platform = cache(lambda: LabelStudio(client_of(settings, store), store))
+    platform = cache(lambda: LabelStudioAdapter(client_of(settings, store), store))
 
     def job(project: str, held: Held) -> Swept:
         until_s = time.monotonic() + slice_s
@@ -93,7 +96,7 @@ def _sweeper(settings: Settings, store: Store, *, slice_s: float) -> Callable[[s
             store, platform(), project, clock=time.time, go_on=lambda: held.holds() and time.monotonic() < until_s
         )
         if not done.complete:
-            store.want(project, "sweep")
+            store.jobs.request_job(project, "sweep")
         return done
 
     return job
@@ -101,10 +104,10 @@ def _sweeper(settings: Settings, store: Store, *, slice_s: float) -> Callable[[s
 
 def _cleaner(settings: Settings, store: Store) -> Job:
     """The job that deletes a few old predictions."""
-    from feedback.labelling_platform.labelstudio_adapter import LabelStudio
+    from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
     from feedback.labelling_platform.stale_predictions import tidy
 
-    platform = cache(lambda: LabelStudio(client_of(settings, store), store))
+    platform = cache(lambda: LabelStudioAdapter(client_of(settings, store), store))
 
     def job(project: str, held: Held) -> object:
         return tidy(store, platform(), project, lock_ttl_s=settings.lock_ttl_s, now_s=time.time(), go_on=held.holds)

@@ -40,14 +40,15 @@ def agree(
 ) -> None:
     """Measure agreement, consensus and annotators, of a votes file or of a connected project."""
     from feedback.errors import VotesError
-    from feedback.reports.votes_file import read_gold, read_votes
-    from feedback.reports.votes_file_analysis import analyse_table
+    from feedback.reports.votes_file import analyse_votes_file, read_gold, read_votes
 
     if bool(project) == (votes is not None):
         raise VotesError("wanted either a project or --votes.", hint="hitl agree 12, or hitl agree --votes votes.csv")
-    answers, told = read_gold(gold) if gold else (None, ())
+    answers, notes = read_gold(gold) if gold else (None, ())
     if votes is not None:
-        found = analyse_table(read_votes(votes), kind=kind, gold=answers, calibrate_gold=calibrate_gold, notes=told)
+        found = analyse_votes_file(
+            read_votes(votes), kind=kind, gold=answers, calibrate_gold=calibrate_gold, notes=notes
+        )
     else:
         found = _of_project(project, answers, calibrate_gold, segment)
     if pseudonyms:
@@ -90,7 +91,7 @@ def _unnamed(found: Analysis, project: str) -> Analysis:
     secret = secrets.token_hex()
     if project:
         with opened(settings_from_environment()) as store:
-            secret = store.secret("pseudonyms")
+            secret = store.secrets.get_or_create_secret("pseudonyms")
     unnamed = tuple({**one, "worker": pseudonym(secret, one["worker"])} for one in found.annotators)
     pairs = tuple({**one, "workers": [pseudonym(secret, who) for who in one["workers"]]} for one in found.pairs)
     return replace(found, annotators=unnamed, pairs=pairs)

@@ -22,7 +22,7 @@ def backup(
         raise StoreError(f"{file} cannot be written.", hint="Give a file in a folder that exists.")
     with opened(settings_from_environment()) as store:
         store.backup(file)
-        left = len(store.waiting().problems)
+        left = len(store.get_inbox_status().problems)
     typer.echo(f"{file}: {file.stat().st_size:,} bytes; `hitl restore-backup {file}` puts it back.")
     if left:
         typer.echo(f"{left} webhook(s) that cannot be taken in are not in it; `hitl status` says why.")

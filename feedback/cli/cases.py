@@ -39,7 +39,7 @@ def cases(
     from feedback.app.bootstrap import known_project, opened, settings_from_environment
     from feedback.project.connect import policy_of
     from feedback.reports.review_report import ahead, measured
-    from feedback.review.state_machine import LIVE
+    from feedback.review.state_machine import OPEN_STATES
 
     settings = settings_from_environment()
     with opened(settings) as store:
@@ -57,8 +57,8 @@ def cases(
             return
         found = [
             one
-            for one in store.cases(project)
-            if (everything or one.state in (*LIVE, "decided")) and tier in ("", one.tier)
+            for one in store.cases.list_cases(project)
+            if (everything or one.state in (*OPEN_STATES, "decided")) and tier in ("", one.tier)
         ]
     if as_json:
         typer.echo(json.dumps([_plain(one) for one in found], indent=2))
@@ -78,17 +78,17 @@ def case(
     from feedback.app.bootstrap import known_project, opened, settings_from_environment
     from feedback.project.connect import policy_of
     from feedback.reports.review_report import case_report
-    from feedback.review.cases import Book
+    from feedback.review.case_workflow import CaseWorkflow
 
     with opened(settings_from_environment()) as store:
-        found = store.case(number)
+        found = store.cases.get_case(number)
         if answered or escalate:
-            book = Book(store, found.project, policy_of(known_project(store, found.project)), now_s=time.time())
+            book = CaseWorkflow(store, found.project, policy_of(known_project(store, found.project)), now_s=time.time())
             if answered:
                 found = book.move(found, "answered", note=answered)
             if escalate:
                 book.move(found, "escalate", note=escalate, why=escalate, rule="escalated")
-            store.want(found.project, "turn")
+            store.jobs.request_job(found.project, "turn")
         report = case_report(store, number)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2))
@@ -99,65 +99,65 @@ def case(
 def _emails(settings: Settings, store: Store) -> Mapping[int, str]:
     """Who people are, for wages; nobody where Label Studio is away."""
     from feedback.app.bootstrap import client_of
-    from feedback.labelling_platform.review_projects_adapter import LabelStudioReviewProjects
+    from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
     from ml_backend.errors import LabelStudioError
 
     if not settings.has_label_studio:
         return {}
     try:
         with client_of(settings, store) as client:
-            return LabelStudioReviewProjects(client).emails()
+            return LabelStudioAdapter(client, store).list_emails()
     except LabelStudioError as error:
         typer.echo(f"hitl: costs are left out: {error}", err=True)
         return {}
 
 
 def _plain(one: CaseRow) -> dict[str, object]:
-    from feedback.review.case_context import words
+    from feedback.review.review_task_content import format_answer
 
-    return asdict(one) | {"proposal": words(one.proposal), "answer": words(one.answer)}
+    return asdict(one) | {"proposal": format_answer(one.proposal), "answer": format_answer(one.answer)}
 
 
 def _print_cases(found: list[CaseRow]) -> None:
     from rich.table import Table
 
-    from feedback.review.case_context import clock_time
+    from feedback.review.review_task_content import format_time
 
     if not found:
         typer.echo("Nothing waits for review.")
         return
     table = Table("case", "task", "tier", "state", "wanted by", "why")
     for one in found:
-        late = "paused" if one.paused_s is not None else clock_time(one.due_s) if one.due_s is not None else ""
+        late = "paused" if one.paused_s is not None else format_time(one.due_s) if one.due_s is not None else ""
         marks = f"{late}{' (breached)' if one.breaches else ''}"
         table.add_row(str(one.id), str(one.task), one.tier, one.state, marks, one.why)
     screen().print(table)
 
 
 def _print_case(report: CaseReport) -> None:
-    from feedback.review.case_context import clock_time, words
+    from feedback.review.review_task_content import format_answer, format_time
 
     one = report.case
     typer.echo(f"Case {one.id}: task {one.task} of project {one.project}, {one.state} at {one.tier}, round {one.round}")
     typer.echo(f"  here because {one.why}" + (f" (rule {one.rule})" if one.rule else ""))
     if one.proposal is not None:
         sure = f", {one.confidence:.0%} sure" if one.confidence is not None and one.proposed_by == "model" else ""
-        typer.echo(f"  proposed: {words(one.proposal)}, by {one.proposed_by}{sure}")
+        typer.echo(f"  proposed: {format_answer(one.proposal)}, by {one.proposed_by}{sure}")
     if told := report.opinion:
         typer.echo(f"  the model said: {told['answer']} ({told['model']}); what spoke for it: {told['spoken']}")
     if one.state in ("decided", "resolved"):
-        typer.echo(f"  decided: {words(one.answer)}")
+        typer.echo(f"  decided: {format_answer(one.answer)}")
     typer.echo("Trail")
     for step in report.trail:
         who = f" by {step.person}" if step.person is not None else ""
         typer.echo(
-            f"  {step.number:3} {clock_time(step.at_s)}  {step.event:9} {step.tier:4} {step.state:9}{who}  {step.note}"
+            f"  {step.number:3} {format_time(step.at_s)}  {step.event:9} {step.tier:4} {step.state:9}{who}  {step.note}"
         )
     for look in report.looks:
         counted = "" if look.counted else f" (not counted: {look.refused or 'a skip'})"
-        said = "; ".join(filter(None, (look.verdict, words(look.answer), look.reason, look.comment)))
-        typer.echo(f"Look of {look.person} at {look.tier}, {clock_time(look.at_s)}: {said}{counted}")
-    for proof in report.proofs:
+        said = "; ".join(filter(None, (look.verdict, format_answer(look.answer), look.reason, look.comment)))
+        typer.echo(f"Look of {look.person} at {look.tier}, {format_time(look.at_s)}: {said}{counted}")
+    for proof in report.human_review_requests:
         typer.echo(f"Request {proof.request}: {proof.statement}")
 
 
@@ -182,9 +182,9 @@ def _print_figures(seen: Measured, told: list[Ahead]) -> None:
     for one in seen.tiers:
         times = [_duration(value) for value in (one.wait_s, one.decide_s, one.resolve_s)]
         rates = [_rate(one.escalated), _rate(one.breached)]
-        last = [f"{value:.2f}" if value is not None else "" for value in (one.an_hour, one.cost)]
+        last = [f"{value:.2f}" if value is not None else "" for value in (one.reviews_per_hour, one.cost)]
         name = f"  {one.segment}" if one.segment else one.tier
-        table.add_row(name, str(one.cases), str(one.live), *rates, *times, *last, _rate(one.no_reason))
+        table.add_row(name, str(one.cases), str(one.n_open), *rates, *times, *last, _rate(one.no_reason))
     console.print(table)
     for title, labels in (("The model, by label", seen.labels), ("... where people saw nothing", seen.blind_labels)):
         if labels:
@@ -195,10 +195,10 @@ def _print_figures(seen: Measured, told: list[Ahead]) -> None:
     if seen.people:
         people = Table("person", "looks", "not counted", "accuracy", "of", "looks/h")
         for person in seen.people:
-            pace = f"{person.an_hour:.1f}" if person.an_hour is not None else ""
+            pace = f"{person.reviews_per_hour:.1f}" if person.reviews_per_hour is not None else ""
             accuracy = str(person.accuracy) if person.compared else ""
             people.add_row(
-                str(person.person), str(person.looks), str(person.refused), accuracy, str(person.compared), pace
+                str(person.person), str(person.n_reviews), str(person.refused), accuracy, str(person.compared), pace
             )
         console.print(people)
     if any(one.segment for one in seen.tiers):
@@ -227,8 +227,8 @@ def _print_apart(seen: Measured) -> None:
             model.add_row(one.tier, one.segment, label.label, _rate(label.false_positive), _rate(label.false_negative))
         for person in one.people:
             accuracy = f"{person.accuracy} of {person.compared}" if person.compared else ""
-            pace = f"{person.an_hour:.1f}" if person.an_hour is not None else ""
-            people.add_row(one.tier, one.segment, str(person.person), str(person.looks), accuracy, pace)
+            pace = f"{person.reviews_per_hour:.1f}" if person.reviews_per_hour is not None else ""
+            people.add_row(one.tier, one.segment, str(person.person), str(person.n_reviews), accuracy, pace)
     for table in (model, people):
         if table.row_count:
             screen().print(table)

@@ -27,7 +27,7 @@ def connect(
     wanted = read_policy_file(path) if path else None
     with opened(settings) as store, client_of(settings) as client:
         changes = connect.connect(settings, store, client, project, policy=wanted, dry_run=dry_run, now_s=time.time())
-        active = wanted or connect.policy_of(store.project(project) or ProjectRow(project))
+        active = wanted or connect.policy_of(store.projects.get_project(project) or ProjectRow(project))
         describe_learning = connect.describe_learning(str(client.project(project)["label_config"]), active)
     if not changes:
         typer.echo(f"Project {project}: nothing to change, it is connected already.")

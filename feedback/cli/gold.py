@@ -111,4 +111,4 @@ def _units(store: Store, row: ProjectRow, policy: Policy, tasks: Collection[int]
     from feedback.project.snapshot import project_draws
 
     drawn = project_draws(store, row, policy)
-    return {task.id: drawn.unit(task.data) for task in store.tasks(row.id) if task.id in tasks}
+    return {task.id: drawn.unit(task.data) for task in store.tasks.list_tasks(row.id) if task.id in tasks}

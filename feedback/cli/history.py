@@ -26,7 +26,7 @@ def history(
     from feedback.app.bootstrap import known_project, opened, settings_from_environment
 
     with opened(settings_from_environment()) as store:
-        versions = store.history(known_project(store, project).id, task)
+        versions = store.events.list_task_history(known_project(store, project).id, task)
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in versions], indent=2))
         return

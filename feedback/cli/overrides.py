@@ -33,7 +33,7 @@ def overrides(
 
     with opened(settings_from_environment()) as store:
         known_project(store, project)
-        rows = store.overrides(project, changed=None)
+        rows = store.overrides.list_overrides(project, changed=None)
     chosen = [row for row in rows if kept or row.changed]
     if csv_file is None:
         _print(rows)
@@ -60,10 +60,10 @@ def _write(rows: Iterable[OverrideRow], target: TextIO) -> None:
 
 def _cell(value: object) -> object:
     """A value as a spreadsheet may hold it; what people wrote is never a formula."""
-    from feedback.review.case_context import words
+    from feedback.review.review_task_content import format_answer
     from ml_backend.records import Answer
 
-    shown = words(value) if isinstance(value, Answer) else value
+    shown = format_answer(value) if isinstance(value, Answer) else value
     return f"'{shown}" if isinstance(shown, str) and shown.startswith(_SPREADSHEET) else shown
 
 
@@ -72,8 +72,8 @@ def _print(rows: list[OverrideRow]) -> None:
 
     from rich.table import Table
 
-    from feedback.review.case_context import words
     from feedback.review.overrides import share_without_reason
+    from feedback.review.review_task_content import format_answer
     from feedback.stats.intervals import wilson
 
     if not rows:
@@ -85,9 +85,11 @@ def _print(rows: list[OverrideRow]) -> None:
     if all_of_them:
         typer.echo(f"Without a reason: {bare} of {all_of_them}")
     table = Table("from", "to", "times", "most frequent reason")
-    pairs = Counter((words(row.shown), words(row.said)) for row in changed)
+    pairs = Counter((format_answer(row.shown), format_answer(row.said)) for row in changed)
     for (shown, said), count in pairs.most_common(20):
-        reasons = Counter(row.reason for row in changed if (words(row.shown), words(row.said)) == (shown, said))
+        reasons = Counter(
+            row.reason for row in changed if (format_answer(row.shown), format_answer(row.said)) == (shown, said)
+        )
         table.add_row(shown, said, str(count), reasons.most_common(1)[0][0])
     if changed:
         screen().print(table)

@@ -25,5 +25,5 @@ def _set(project: str, *, paused: bool) -> None:
     from feedback.app.bootstrap import known_project, opened, settings_from_environment
 
     with opened(settings_from_environment()) as store:
-        store.save_project(replace(known_project(store, project), paused=paused))
-        store.want(project, "turn")
+        store.projects.save_project(replace(known_project(store, project), paused=paused))
+        store.jobs.request_job(project, "turn")

@@ -23,15 +23,16 @@ def people(
     from feedback.annotators.pseudonyms import pseudonym
     from feedback.app.bootstrap import known_project, opened, settings_from_environment
     from feedback.project.snapshot import load_snapshot
-    from feedback.reports.annotator_report import people_figures
+    from feedback.reports.annotator_report import annotator_figures
     from feedback.store.repositories.policies import policy_of
     from ml_backend.label_config import read_label_config
 
     with opened(settings_from_environment()) as store:
         row = known_project(store, project)
         policy, config = policy_of(row), read_label_config(row.label_config)
-        found = people_figures(store, load_snapshot(store, row, policy, config, config.control(policy.model.control)))
-        secret = store.secret("pseudonyms")
+        snapshot = load_snapshot(store, row, policy, config, config.control(policy.model.control))
+        found = annotator_figures(store, snapshot)
+        secret = store.secrets.get_or_create_secret("pseudonyms")
     if pseudonyms:
         found = [one | {"person": pseudonym(secret, one["person"])} for one in found]
     if as_json:
@@ -67,9 +68,9 @@ def _quality(found: list[dict[str, Any]]) -> Table:
             _interval(one["accuracy"]),
             against if one["accuracy"] else "–",
             *([_interval(one["distance"])] if by_distance else []),
-            f"{one['weakest']['label']} {_interval(one['weakest'])}" if one["weakest"] else "",
+            f"{one['weakest_label']['label']} {_interval(one['weakest_label'])}" if one["weakest_label"] else "",
             _begun(one["onboarding"]),
-            _interval(one["pull"]),
+            _interval(one["anchoring"]),
         )
     return table
 
@@ -101,7 +102,7 @@ def _interval(figure: dict[str, Any] | None, digits: int = 2) -> str:
 
 
 def _begun(one: dict[str, Any] | None) -> str:
-    return f"{one['answered']} of {one['of']}: {_interval(one['accuracy'])}" if one else "–"
+    return f"{one['answered']} of {one['total']}: {_interval(one['accuracy'])}" if one else "–"
 
 
 def _change(trend: dict[str, Any] | None) -> str:

@@ -12,6 +12,7 @@ import typer
 from feedback.cli.arguments import AsJson, OfProject
 
 if TYPE_CHECKING:
+    from feedback.policy.lint import PolicyFinding
     from feedback.policy.simulate import Simulation
 
 app = typer.Typer(help="Explain, check, simulate and activate a project's policy.", no_args_is_help=True)
@@ -48,26 +49,22 @@ def check(file: File, project: OfProject = "", as_json: AsJson = False) -> None:
 
     Exit status 2 when it is refused.
     """
-    from feedback.app.bootstrap import opened, settings_from_environment, surprises
-    from feedback.policy.lint import warnings
+    from feedback.app.bootstrap import opened, settings_from_environment, validate_project_policy
     from feedback.policy.loading import read_policy_file
-    from feedback.project.policy_validation import refuse_short, refuse_unknown, short_clocks
+    from feedback.project.policy_validation import raise_policy_errors, validate_policy
 
     policy, settings = read_policy_file(file), settings_from_environment()
-    refuse_unknown(policy)
-    if project:  # its Label Studio is the one of these settings
-        refuse_short(policy, settings.lock_ttl_s)
+    if project:
         with opened(settings) as store:
-            found = surprises(store, project, policy)
+            findings = validate_project_policy(settings, store, project, policy)
     else:
-        short = short_clocks(policy, settings.lock_ttl_s)
-        found = [*warnings(policy), *(f"{one} A project refuses it; see HITL_LOCK_TTL_S." for one in short)]
+        findings = validate_policy(policy, lock_ttl_s=settings.lock_ttl_s)
+    raise_policy_errors(findings)
     if as_json:
-        typer.echo(json.dumps({"hash": policy.hash, "warnings": found}, indent=2))
+        typer.echo(json.dumps({"hash": policy.hash, "warnings": [str(finding) for finding in findings]}, indent=2))
         return
     typer.echo(f"{file} is a policy; its hash is {policy.hash}.")
-    for one in found:
-        typer.echo(f"  but: {one}")
+    _print_warnings(findings)
 
 
 @app.command()
@@ -113,20 +110,26 @@ def activate(file: File, project: OfProject) -> None:
     import getpass
     import time
 
-    from feedback.app.bootstrap import known_project, opened, settings_from_environment, simulate_policy, surprises
+    from feedback.app.bootstrap import (
+        known_project,
+        opened,
+        settings_from_environment,
+        simulate_policy,
+        validate_project_policy,
+    )
     from feedback.policy.loading import read_policy_file
-    from feedback.project.policy_validation import refuse_short, refuse_unknown
-    from feedback.store.repositories.policies import activate as make_active
+    from feedback.project.policy_validation import raise_policy_errors
 
     settings = settings_from_environment()
     policy = read_policy_file(file)
-    refuse_short(policy, settings.lock_ttl_s)
-    refuse_unknown(policy)
     with opened(settings) as store:
-        for one in surprises(store, project, policy):
-            typer.echo(f"  but: {one}")
+        findings = validate_project_policy(settings, store, project, policy)
+        raise_policy_errors(findings)
+        _print_warnings(findings)
         _print(simulate_policy(settings, store, project, policy))
-        done = make_active(store, known_project(store, project), policy, who=getpass.getuser(), now_s=time.time())
+        done = store.policies.activate_policy(
+            known_project(store, project), policy, who=getpass.getuser(), now_s=time.time()
+        )
     was = f"; before: {done.before}" if done.before and done.before != done.hash else ""
     typer.echo(f"Policy {done.hash} is active in project {project}{was}.")
 
@@ -137,10 +140,9 @@ def history(project: OfProject, as_json: AsJson = False) -> None:
     from datetime import UTC, datetime
 
     from feedback.app.bootstrap import known_project, opened, settings_from_environment
-    from feedback.store.repositories.policies import activations
 
     with opened(settings_from_environment()) as store:
-        found = activations(store, known_project(store, project).id)
+        found = store.policies.list_activations(known_project(store, project).id)
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in found], indent=2))
         return
@@ -154,11 +156,11 @@ def show(
 ) -> None:
     """Print a stored policy as JSON."""
     from feedback.app.bootstrap import known_project, opened, settings_from_environment
-    from feedback.store.repositories.policies import policy_of, policy_of_hash
+    from feedback.store.repositories.policies import policy_of
 
     with opened(settings_from_environment()) as store:
         row = known_project(store, project)
-        policy = policy_of_hash(store, project, hash_) if hash_ else policy_of(row)
+        policy = store.policies.get_policy(project, hash_) if hash_ else policy_of(row)
     typer.echo(policy.model_dump_json(indent=2))
 
 
@@ -170,6 +172,11 @@ def schema() -> None:
     typer.echo(
         json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **Policy.model_json_schema()}, indent=2)
     )
+
+
+def _print_warnings(findings: list[PolicyFinding]) -> None:
+    for finding in findings:
+        typer.echo(f"  warning: {finding}{f' {finding.hint}' if finding.hint else ''}")
 
 
 def _print(found: Simulation) -> None:

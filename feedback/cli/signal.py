@@ -60,7 +60,7 @@ def list_(
 
     with opened(settings_from_environment()) as store:
         number = known_project(store, project).id
-        found = store.parked_signals(number) if waiting else store.signals(number, task=task)
+        found = store.signals.list_parked_signals(number) if waiting else store.signals.list_signals(number, task=task)
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in found], indent=2))
         return

@@ -27,7 +27,7 @@ def status(
     lost = False
     try:
         with opened(settings, wait_s=2.0) as store:
-            chosen = [known_project(store, project)] if project else store.projects()
+            chosen = [known_project(store, project)] if project else store.projects.list_projects()
             found["projects"] = [project_status(store, one) for one in chosen]
             found["service"] = service_status(store) | {"trouble": troubles(settings, store)}
     except StoreError as error:  # the one thing that a status must never be silent about
@@ -42,13 +42,13 @@ def status(
 
 
 def _print(found: dict[str, Any], *, lost: bool) -> None:
-    from feedback.reports.status_text import told
+    from feedback.reports.project_status import status_lines
 
     if not found["projects"] and not lost:
         typer.echo("No project yet. Connect one: hitl connect PROJECT\n")
     for one in found["projects"]:
         typer.secho(f"Project {one['project']}  {one['title']}", bold=True)
-        for name, sentence in told(one):
+        for name, sentence in status_lines(one):
             typer.echo(f"  {name:<13} {sentence}")
         typer.echo()
     service = found["service"]

@@ -78,8 +78,8 @@ def unpark(
     from feedback.app.bootstrap import opened, settings_from_environment
 
     with opened(settings_from_environment()) as store:
-        parked = [row.kind for row in store.works() if (row.project, row.state) == (project, "parked")]
-        done = [one for one in parked if kind in ("", one) and store.unpark(project, one)]
+        parked = [row.kind for row in store.jobs.list_jobs() if (row.project, row.state) == (project, "parked")]
+        done = [one for one in parked if kind in ("", one) and store.jobs.unpark_job(project, one)]
     typer.echo(
         f"Project {project}: {', '.join(done)} is tried again." if done else f"Project {project}: none is parked."
     )

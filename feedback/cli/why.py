@@ -35,11 +35,14 @@ def why(
     with opened(settings) as store:
         project = project or _with(store, task)
         row = known_project(store, project)
-        decisions, load = store.decisions(project, task=task), workshop_of(settings, store).load
+        decisions, load = (
+            store.decisions.list_decisions(project, task=task),
+            workshop_of(settings, store).load,
+        )
         found = [explain(store, project, one, load=load) for one in (decisions if every else decisions[:1])]
-        signals = store.signals(project, task=task)
-        known = store.task(project, task) is not None
-        cases = [case_report(store, one.id) for one in store.cases(project, tasks=[task])]
+        signals = store.signals.list_signals(project, task=task)
+        known = store.tasks.get_task(project, task) is not None
+        cases = [case_report(store, one.id) for one in store.cases.list_cases(project, tasks=[task])]
         reasons = policy_of(row).reasons
     if as_json:
         bodies = [asdict(one) | {"rule": one.rule.model_dump(mode="json") if one.rule else None} for one in found]
@@ -65,8 +68,12 @@ def _with(store: Store, task: int) -> str:
     """The project that has a task, or has decided about it: Label Studio numbers the tasks of all projects together."""
     from feedback.errors import NotConnected
 
-    numbers = [row.id for row in store.projects()]
-    found = [one for one in numbers if store.task(one, task) is not None or store.decisions(one, task=task)]
+    numbers = [row.id for row in store.projects.list_projects()]
+    found = [
+        one
+        for one in numbers
+        if store.tasks.get_task(one, task) is not None or store.decisions.list_decisions(one, task=task)
+    ]
     if len(found) == 1:
         return found[0]
     of = ", ".join(found or numbers) or "none"
@@ -99,13 +106,13 @@ def _print(one: Why) -> None:
 
 
 def _opinion(one: Why) -> str:
-    from feedback.review.case_context import words
+    from feedback.review.review_task_content import format_answer
     from feedback.training.explanations import spoken
     from ml_backend.records import Answer
 
     if "answer" not in one.opinion:
         return f"what spoke for the model's answer: {spoken(one.opinion)}"
-    said = words(Answer.from_key(str(one.opinion["answer"])))
+    said = format_answer(Answer.from_key(str(one.opinion["answer"])))
     return f"the model said {said}, {one.opinion['confidence']:.0%} sure; what spoke for it: {spoken(one.opinion)}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from feedback.consensus.confidence_calibration import calibrated, calibration_error
 from feedback.consensus.dawid_skene import dawid_skene, hierarchical
 from feedback.consensus.majority_vote import majority
 from feedback.consensus.model_selection import Choice, auto
@@ -19,14 +18,12 @@ __all__ = [
     "Consensus",
     "Votes",
     "auto",
-    "calibrated",
-    "calibration_error",
     "dawid_skene",
     "hierarchical",
+    "load_method",
     "majority",
-    "method",
     "one_coin",
-    "plugged_in",
+    "plugin_names",
     "weighted",
 ]
 
@@ -40,15 +37,15 @@ BUILTINS: Mapping[str, str] = {
 }
 
 
-def plugged_in() -> list[str]:
+def plugin_names() -> list[str]:
     """The methods that installed packages add to ours."""
     return [name for name in plugins.names("hitl.consensus", BUILTINS) if name not in BUILTINS]
 
 
-def method(name: str) -> Callable[[Votes], Consensus]:
+def load_method(name: str) -> Callable[[Votes], Consensus]:
     """Find a method of consensus by name; UnknownName with the nearest one where there is none.
 
-    >>> method("majority") is majority
+    >>> load_method("majority") is majority
     True
     """
     found: Callable[[Votes], Consensus] = plugins.load("hitl.consensus", name, BUILTINS)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from feedback.consensus import Consensus, auto, hierarchical, method
+from feedback.consensus import Consensus, auto, hierarchical, load_method
 from feedback.consensus.aggregated_label import AggregatedLabel, AggregatedLabels, VoteLike
 from feedback.consensus.distance_aggregation import weigh_near
 from feedback.consensus.value_of_label import gains
@@ -53,7 +53,7 @@ def _weigh(named: Named, by: str, gold: Mapping[int, Answer]) -> AggregatedLabel
     judged = known[named.votes.tasks] >= 0
     shared = np.bincount(named.votes.tasks)[named.votes.tasks] > 1
     unknown_gold = np.array([task in gold for task in named.tasks])[named.votes.tasks] & ~judged
-    several = named.votes.where((shared | judged) & ~unknown_gold)
+    several = named.votes.select((shared | judged) & ~unknown_gold)
     people = len(np.unique(several.people))
     sound = int(judged.sum()) >= _FEW * people > 0  # then gold tells who errs, of two people and of one
     if len(several) < _FEW * people or (people < _FEW_PEOPLE and not sound):
@@ -86,7 +86,7 @@ def _fit(by: str, several: Votes, known: Ints | None) -> tuple[Consensus, Consen
     if by == "auto":
         choice = auto(several)
         return choice.consensus, choice.fits.get("hierarchical", choice.consensus), choice.reason
-    fit = method(by)(several)
+    fit = load_method(by)(several)
     return fit, hierarchical(several) if fit.errors is None else fit, f"the policy says {by}"
 
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from feedback.consensus.confidence_calibration import temper
 from feedback.consensus.dawid_skene import dawid_skene, error_rates, hierarchical
 from feedback.consensus.majority_vote import majority
 from feedback.consensus.one_coin import one_coin, weighted
 from feedback.consensus.result import Consensus, checked, settle
 from feedback.consensus.sparse_votes import Incidence
 from feedback.errors import VotesError
-from feedback.stats.single_look_tests import binomial_tail
+from feedback.stats.intervals import binomial_tail
 from feedback.votes import Floats, Ints, Votes
+from ml_backend.calibration import Calibrator
 
 Method = Callable[[Votes], Consensus]
 
@@ -36,6 +36,7 @@ _POOLING = 4.0  # how much the judge of hidden votes leans on the crowd
 _WORSE = -2.0  # standard errors below the majority: proven worse
 _MOST_RATES = 20_000_000  # error rates; beyond it the judge knows one figure per person
 _TEMPERATURES = np.array([1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 14.0])  # votes hang together: never below 1
+_FLOOR = 1e-12
 _BETTER_ODDS = 0.05  # one-sided level at which gold answers prove one method better
 
 
@@ -82,7 +83,7 @@ def auto(votes: Votes, *, known: Ints | None = None, seed: int = 0) -> Choice:
     trials = held_out(votes, seed=seed)
     fits = {name: fit for name in METHODS if (fit := tried(name, votes)) is not None}
     trusted = [name for name in COMMITTEE if trials[name].margin > _WORSE and name in fits]
-    rows = [temper(fits[name].proba, trials[name].temperature) for name in trusted]
+    rows = [_soften(fits[name].proba, trials[name].temperature) for name in trusted]
     pooled = settle("committee", votes, np.mean(rows, axis=0))
     reason = "mean of " + ", ".join(trusted)
     if dropped := [name for name in COMMITTEE if name not in trusted]:
@@ -105,16 +106,16 @@ def held_out(votes: Votes, *, seed: int = 0) -> dict[str, Trial]:
     base = np.zeros(votes.n_tasks)
     gained = {name: np.zeros((len(_TEMPERATURES), votes.n_tasks)) for name in COMMITTEE[1:]}
     for hidden in range(folds):
-        seen, asked = votes.where(fold != hidden), votes.where(fold == hidden)
+        seen, asked = votes.select(fold != hidden), votes.select(fold == hidden)
         if not len(seen):
             continue
         supported = np.bincount(seen.tasks, minlength=votes.n_tasks) > 0
-        asked = asked.where(supported[asked.tasks])
+        asked = asked.select(supported[asked.tasks])
         base += _log_chance(majority(seen).proba, seen, asked)
         for name, logs in gained.items():
             fit = tried(name, seen)
             for place, at in enumerate(_TEMPERATURES):
-                logs[place] += _log_chance(temper(fit.proba, at), seen, asked) if fit else -np.inf
+                logs[place] += _log_chance(_soften(fit.proba, at), seen, asked) if fit else -np.inf
     trials = {name: _trial(logs - base) for name, logs in gained.items()}
     return {COMMITTEE[0]: Trial(0.0, 1.0)} | trials
 
@@ -126,6 +127,14 @@ def _trial(gains: Floats) -> Trial:
     spread = float(np.sqrt((told**2).sum())) if np.isfinite(told).all() else np.inf
     margin = float(told.sum()) / max(spread, 1e-12) if np.isfinite(spread) else -np.inf
     return Trial(margin, float(_TEMPERATURES[best]))
+
+
+def _soften(proba: Floats, temperature: float) -> Floats:
+    """Raise probabilities to the power 1 / temperature and normalise the rows."""
+    if temperature == 1.0:
+        return proba
+    # a probability of exactly 0 would stay 0 at every temperature
+    return Calibrator.temperature(temperature).apply(np.maximum(proba, _FLOOR))
 
 
 def _log_chance(proba: Floats, seen: Votes, asked: Votes) -> Floats:

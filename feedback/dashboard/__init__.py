@@ -1,10 +1,10 @@
-"""Pages for people: what the service does in each project, who may see it, and the few things they may set going."""
+"""The web pages: figures of each project for those who may see them, and a few actions."""
 
 from __future__ import annotations
 
-from feedback.dashboard.authentication import Manners
+from feedback.dashboard.authentication import AccessSettings
 from feedback.dashboard.label_studio_login import Accounts, LabelStudioAccounts
 from feedback.dashboard.login_attempts import SharedAttempts
-from feedback.dashboard.pages import House, pages
+from feedback.dashboard.pages import DashboardConfig, pages
 
-__all__ = ["Accounts", "House", "LabelStudioAccounts", "Manners", "SharedAttempts", "pages"]
+__all__ = ["Accounts", "DashboardConfig", "LabelStudioAccounts", "AccessSettings", "SharedAttempts", "pages"]

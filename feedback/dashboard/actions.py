@@ -1,4 +1,4 @@
-"""Actions: what an admin or approver may set going from a page; each is recorded with who did it."""
+"""Actions of the pages: pause, resume, start a turn, retry a parked job; each is recorded with the person."""
 
 from __future__ import annotations
 
@@ -7,66 +7,63 @@ from dataclasses import replace
 
 from flask import Blueprint, Response, redirect, request, url_for
 
-from feedback.dashboard.authentication import Door
-from feedback.dashboard.forms import is_plain, read_form
+from feedback.dashboard.authentication import Authenticator
+from feedback.dashboard.forms import is_valid_name, read_form
 from feedback.dashboard.permissions import Visitor
 from feedback.dashboard.rendering import Refused
 from feedback.store import Store
 
 DONE = {
     "pause": "Paused: nothing is written to Label Studio until somebody resumes. Answers are still collected.",
-    "resume": "Resumed: the queue is renewed at the next turn.",
-    "turn": "A turn is asked for; a worker begins it within seconds.",
-    "unpark": "Taken up again: a worker tries it within seconds.",
-    "unparked": "There was nothing parked any more.",
+    "resume": "Resumed: the next turn writes the queue again.",
+    "turn": "A turn is requested; a worker starts it within seconds.",
+    "unpark": "Requested again: a worker tries it within seconds.",
+    "unparked": "Nothing was parked any more.",
 }
 
 
 def add_actions(
     routes: Blueprint,
     store: Store,
-    door: Door,
-    ruler: Callable[[str], Visitor],
-    *,
-    ring: Callable[[str], None],
+    authenticator: Authenticator,
+    require_administrator: Callable[[str], Visitor],
 ) -> None:
-    """Add the routes that change something. `ruler` gives the visitor where they may, and refuses where not."""
+    """Add the routes that change something; `require_administrator` returns the visitor or raises Refused."""
 
     @routes.post("/projects/<project>/pause")
     def pause(project: str) -> Response:
-        """Stop every write to Label Studio."""
+        """Stop all writes to Label Studio."""
         return act(project, lambda: _pause(store, project, paused=True), "pause")
 
     @routes.post("/projects/<project>/resume")
     def resume(project: str) -> Response:
-        """Go on writing."""
+        """Allow writes to Label Studio again."""
         return act(project, lambda: _pause(store, project, paused=False), "resume")
 
     @routes.post("/projects/<project>/turn")
     def turn(project: str) -> Response:
-        """Ask for a turn now."""
-        return act(project, lambda: store.want(project, "turn"), "turn")
+        """Request a turn now."""
+        return act(project, lambda: store.jobs.request_job(project, "turn"), "turn")
 
     @routes.post("/projects/<project>/unpark/<kind>")
     def unpark(project: str, kind: str) -> Response:
-        """Give parked work another try now."""
-        return act(project, lambda: is_plain(kind) and store.unpark(project, kind), "unpark", kind=kind)
+        """Retry a parked job now."""
+        return act(project, lambda: is_valid_name(kind) and store.jobs.unpark_job(project, kind), "unpark", kind=kind)
 
     def act(project: str, do: Callable[[], object], name: str, **more: str) -> Response:
-        who = ruler(project)
-        read_form(request, door)
+        who = require_administrator(project)
+        read_form(request, authenticator)
         with store.transaction():
             done = do()
             if done is not False:
-                store.record(project, "action", {"action": name, "person": who.person, **more})
-        ring(project)
+                store.records.create_record(project, "action", {"action": name, "person": who.person, **more})
         did = "unparked" if done is False else name
         return redirect(url_for("pages.project", project=project, did=did), 303)  # type: ignore[return-value]
 
 
 def _pause(store: Store, project: str, *, paused: bool) -> None:
-    row = store.project(project)
+    row = store.projects.get_project(project)
     if row is None:
         raise Refused(404, "there is no such project for you here.")
-    store.save_project(replace(row, paused=paused))
-    store.want(project, "turn")
+    store.projects.save_project(replace(row, paused=paused))
+    store.jobs.request_job(project, "turn")

@@ -1,4 +1,4 @@
-"""The door: who a request comes from, by session cookie, by the service's own login, or because the door is open."""
+"""Authentication: who a request comes from, by session cookie, service login, or open access; and form keys."""
 
 from __future__ import annotations
 
@@ -17,105 +17,112 @@ from feedback.store import SessionRow, Store
 from ml_backend.app.security import Guard
 from ml_backend.labelstudio.accounts import Who
 
-_LIFE_S = 12 * 3600.0  # a working day, then Label Studio is asked again
+_SESSION_S = 12 * 3600.0  # a working day; then people sign in again
 _IDLE_S = 2 * 3600.0
-_NOTED_S = 60.0  # how exactly we know when a session was last in use: each note is a durable write
-_BYTES = 32
+_LAST_USE_PRECISION_S = 60.0  # each update of the last use is a durable write
+_TOKEN_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
-    """How the door is kept; made from the settings."""
+class AccessSettings:
+    """Who may use the pages without signing in, and how cookies are set."""
 
-    secure: bool = False  # cookies over https only
-    open: bool = False  # without signing in everybody may look: on loopback, where no password is set
-    hosts: frozenset[str] = frozenset({"127.0.0.1", "localhost", "::1"})  # under which names an open door is open
-    public: str = ""  # host:port of our public address: a proxy may not hand it on as Host
+    secure: bool = False  # send cookies over https only
+    open: bool = False  # everybody may view without signing in; only on loopback without a password
+    hosts: frozenset[str] = frozenset({"127.0.0.1", "localhost", "::1"})  # host names that allow open access
+    public: str = ""  # host:port of our public address, because a proxy may send another Host header
 
 
-class Door:
-    """Knows visitors, signs them in and out, and makes the keys of forms.
+class Authenticator:
+    """Identify visitors, sign them in and out, and create form keys.
 
-    A browser holds one random cookie. Before signing in it means nothing but that forms come back from the browser
-    they were sent to; signing in replaces it, so that nobody can slip somebody a cookie and wait.
+    A browser holds one random cookie. Before the sign-in it only proves that a form comes back from the browser it was
+    sent to. The sign-in replaces it, which prevents session fixation.
     """
 
-    def __init__(self, store: Store, guard: Guard, manners: Manners, *, clock: Callable[[], float] = time.time) -> None:
-        self._store, self._guard, self._manners, self._clock = store, guard, manners, clock
-        self.cookie = "__Host-hitl" if manners.secure else "hitl"
+    def __init__(
+        self, store: Store, guard: Guard, access_settings: AccessSettings, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._store, self._guard, self._manners, self._clock = store, guard, access_settings, clock
+        self.cookie = "__Host-hitl" if access_settings.secure else "hitl"
 
     def visitor(self, request: Request) -> Visitor | None:
-        """Give who asks; None for somebody who must sign in first.
+        """Return who asks; None for somebody who must sign in first.
 
-        Raises NotAllowed or TooManyAttempts for a wrong login of the service.
+        Raises
+        ------
+        NotAllowed, TooManyAttempts
+            The request has a wrong service login.
         """
         row = self._session(request)
         if row is not None:
             return Visitor("person", row.person, row.email, owner=row.owner)
-        if request.headers.get("Authorization") and self._guard.has_login:  # without one, anything would pass
+        if request.headers.get("Authorization") and self._guard.has_login:  # without a service login, any credentials would pass
             self._guard.ml(request)
             return Visitor("program")
         return Visitor("anybody") if self._is_open(request) else None
 
-    def begin(self, request: Request, response: Response, who: Who, *, owner: bool) -> None:
-        """Sign a browser in with a new cookie; its old one is worth nothing from here on."""
-        fresh, now_s = secrets.token_urlsafe(_BYTES), self._clock()
+    def sign_in(self, request: Request, response: Response, who: Who, *, owner: bool) -> None:
+        """Sign a browser in with a new cookie; its old cookie is no longer valid."""
+        fresh, now_s = secrets.token_urlsafe(_TOKEN_BYTES), self._clock()
         row = SessionRow(_digest(fresh), who.id, who.email, owner, now_s, now_s)
-        self._store.begin_session(row, instead_of=_digest(self._token(request)), ended_before_s=now_s - _LIFE_S)
-        self.give(response, fresh)
+        self._store.sessions.create_session(
+            row, instead_of=_digest(self._token(request)), ended_before_s=now_s - _SESSION_S
+        )
+        self.set_cookie(response, fresh)
 
-    def end(self, request: Request, response: Response) -> None:
+    def sign_out(self, request: Request, response: Response) -> None:
         """Sign a browser out."""
-        self._store.end_session(_digest(self._token(request)))
+        self._store.sessions.delete_session(_digest(self._token(request)))
         response.delete_cookie(self.cookie, path="/", secure=self._manners.secure, httponly=True, samesite="Lax")
 
-    def form_key(self, request: Request) -> tuple[str, str]:
-        """Give the key that a form of this browser must bring, and the cookie that it must get first; "" has one."""
+    def get_form_key(self, request: Request) -> tuple[str, str]:
+        """Return the key that forms of this browser must send, and the cookie to set first ("" if it has one)."""
         token = self._token(request)
-        fresh = "" if token else secrets.token_urlsafe(_BYTES)
+        fresh = "" if token else secrets.token_urlsafe(_TOKEN_BYTES)
         return self._key(token or fresh), fresh
 
-    def is_ours(self, request: Request, given: str) -> bool:
-        """Whether a form came from our own page in this browser."""
+    def is_own_form(self, request: Request, given: str) -> bool:
+        """Return whether a form came from our own page in this browser."""
         token = self._token(request)
         if not token or request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
             return False
-        origin = request.headers.get("Origin", "null")  # null: our own referrer policy makes browsers say so
+        origin = request.headers.get("Origin", "null")  # browsers send "null" because of our referrer policy
         if origin != "null" and urlsplit(origin).netloc not in (request.host, self._manners.public):
             return False
         return hmac.compare_digest(self._key(token).encode(), given.encode("utf-8", "replace"))
 
     def _session(self, request: Request) -> SessionRow | None:
         token = self._token(request)
-        row = self._store.session(_digest(token)) if token else None
+        row = self._store.sessions.get_session(_digest(token)) if token else None
         if row is None:
             return None
         now_s = self._clock()
-        if not (-_NOTED_S <= now_s - row.began_s < _LIFE_S and now_s - row.seen_s < _IDLE_S):
-            self._store.end_session(row.digest)
+        if not (-_LAST_USE_PRECISION_S <= now_s - row.began_s < _SESSION_S and now_s - row.seen_s < _IDLE_S):
+            self._store.sessions.delete_session(row.digest)
             return None
-        if now_s - row.seen_s >= _NOTED_S:
-            self._store.see_session(row.digest, now_s)
+        if now_s - row.seen_s >= _LAST_USE_PRECISION_S:
+            self._store.sessions.touch_session(row.digest, now_s)
         return row
 
     def _is_open(self, request: Request) -> bool:
-        # by name: a page of another site may resolve its own name to our loopback address
+        # checked by name: another site may resolve its own name to our loopback address
         return self._manners.open and (urlsplit(f"//{request.host}").hostname or "") in self._manners.hosts
 
     def _key(self, token: str) -> str:
-        secret = self._store.secret("pages").encode()
+        secret = self._store.secrets.get_or_create_secret("pages").encode()
         return hmac.new(secret, f"form {token}".encode(), hashlib.sha256).hexdigest()
 
     def _token(self, request: Request) -> str:
         token = request.cookies.get(self.cookie, "")
         return token if 20 <= len(token) <= 100 else ""
 
-    def give(self, response: Response, token: str) -> None:
-        """Give a browser its cookie."""
+    def set_cookie(self, response: Response, token: str) -> None:
+        """Set the session cookie of a browser."""
         response.set_cookie(
             self.cookie,
             token,
-            max_age=int(_LIFE_S),
+            max_age=int(_SESSION_S),
             path="/",
             secure=self._manners.secure,
             httponly=True,

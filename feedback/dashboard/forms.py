@@ -1,4 +1,4 @@
-"""Forms: what a browser posts, read within limits and only when it came from our own page."""
+"""HTML forms: read what a browser posts, within limits and only from our own pages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from flask import Request
 
-from feedback.dashboard.authentication import Door
+from feedback.dashboard.authentication import Authenticator
 from feedback.dashboard.rendering import Refused
 from ml_backend.app.limits import Limits, read_body
 from ml_backend.errors import BodyError, TooLarge
@@ -19,8 +19,8 @@ _NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")
 _FORM = "application/x-www-form-urlencoded"
 
 
-def read_form(request: Request, door: Door) -> Mapping[str, str]:
-    """Give the fields of a form of ours; Refused where it is no form, too large, or came from anywhere else."""
+def read_form(request: Request, authenticator: Authenticator) -> Mapping[str, str]:
+    """Return the fields of a form; Refused if it is no form, too large, or not from a page of ours."""
     if request.mimetype != _FORM:
         raise Refused(415, "this is not a form.", hint=f"Wanted a body of type {_FORM}.")
     try:
@@ -30,26 +30,26 @@ def read_form(request: Request, door: Door) -> Mapping[str, str]:
         raise Refused(413, "the form is too large.") from error
     except (BodyError, ValueError) as error:
         raise Refused(400, "the form cannot be read.") from error
-    if not door.is_ours(request, fields.get("key", "")):
+    if not authenticator.is_own_form(request, fields.get("key", "")):
         raise Refused(
-            403, "this form is not from a page of ours, or is too old.", hint="Open the page again and try once more."
+            403, "this form is not from a page of ours, or it is too old.", hint="Open the page again and retry."
         )
     return fields
 
 
-def is_plain(name: str) -> bool:
-    """Whether a part of a path can be a name that we gave or took: not all that fits into one fits into a database.
+def is_valid_name(name: str) -> bool:
+    """Return whether part of a path can be an id of ours; other text may not fit into a database.
 
-    >>> is_plain("12"), is_plain("a b"), is_plain("\\x00")
+    >>> is_valid_name("12"), is_valid_name("a b"), is_valid_name("\\x00")
     (True, False, False)
     """
     return _NAME.fullmatch(name) is not None
 
 
-def own_path(text: str) -> str:
-    """A path of this site to go on to, "/" for anything that could lead elsewhere.
+def safe_redirect_path(text: str) -> str:
+    """Return the text if it is a path of this site, else "/"; prevents redirects to other sites.
 
-    >>> own_path("/projects/7"), own_path("//evil.example"), own_path("https://evil.example"), own_path("/\\\\evil")
+    >>> safe_redirect_path("/projects/7"), safe_redirect_path("//evil.example"), safe_redirect_path("https://evil.example"), safe_redirect_path("/\\\\evil")
     ('/projects/7', '/', '/', '/')
     """
     plain = text.isascii() and text.isprintable() and "\\" not in text and len(text) <= 300

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.accounts import Who, who_has_password, who_has_token
+from ml_backend.labelstudio.accounts import Who, check_password, check_token
 from ml_backend.labelstudio.client import Client
 
 _KEPT_S = 300.0
@@ -48,18 +48,18 @@ class LabelStudioAccounts:
 
     def by_password(self, email: str, password: str) -> Who:
         """Let Label Studio check an e-mail address and password."""
-        return who_has_password(self._url, email, password)
+        return check_password(self._url, email, password)
 
     def by_token(self, token: str) -> Who:
         """Let Label Studio check a token."""
-        return who_has_token(self._url, token)
+        return check_token(self._url, token)
 
     def is_owner(self, who: Who) -> bool:
         """Ask Label Studio whose our own token is; asked at each sign-in, because a token may be exchanged."""
         if not self._api_key:
             return False
         try:
-            return who_has_token(self._url, self._api_key).id == who.id
+            return check_token(self._url, self._api_key).id == who.id
         except LabelStudioError as error:
             _log.warning("whose our own token is could not be asked: %s", error)
             return False

@@ -1,4 +1,4 @@
-"""Failed logins that all workers count together; the limit holds on while the database is away."""
+"""Failed logins, counted over all workers; the limit also holds while the database is down."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from feedback.errors import StoreError
 _log = logging.getLogger(__name__)
 
 
-class Book(Protocol):
-    """What of the store this needs."""
+class AttemptStore(Protocol):
+    """The methods of the store that this needs."""
 
-    def attempts(self, door: str) -> dict[str, float]:
-        """Give, for each address that guessed wrong lately, when it has all its tries back."""
+    def list_login_attempts(self, door: str) -> dict[str, float]:
+        """Return by address when all its tries are restored, epoch seconds; only addresses with failures."""
         ...
 
-    def note_attempt(self, door: str, address: str, every_s: float) -> float:
-        """Take one try from an address; gives when it has all of them back."""
+    def record_login_attempt(self, door: str, address: str, every_s: float) -> float:
+        """Take one try from an address; return when all its tries are restored, epoch seconds."""
         ...
 
 
 class SharedAttempts:
-    """`burst` wrong guesses at once from one address, then one every `every_s` seconds, over all workers and hosts.
+    """Allow `burst` failed logins per address, then one every `every_s` seconds, over all workers and hosts.
 
-    The right credentials come with every request, so the store is asked once in `cache_s`; a worker that sees a wrong
-    guess knows the true count at once, so at most one guess a worker slips through in between.
+    Every request carries credentials, so the store is asked only once in `cache_s` seconds. A worker that sees a
+    failure learns the true count at once, so at most one extra try per worker is possible in between.
     """
 
     def __init__(
         self,
-        book: Book,
+        store: AttemptStore,
         door: str,
         *,
         burst: int = 30,
@@ -43,30 +43,30 @@ class SharedAttempts:
         cache_s: float = 1.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._book, self._door = book, door
+        self._store, self._door = store, door
         self._burst, self._every_s, self._cache_s, self._clock = burst, every_s, cache_s, clock
         self._lock = threading.Lock()
         self._asked_s = float("-inf")
         self._full_s: Mapping[str, float] = {}
 
     def wait_s(self, who: str) -> float:
-        """Seconds until this address may try again; 0 = now."""
+        """Return the seconds until this address may try again; 0 is now."""
         now = self._clock()
         if not 0 <= now - self._asked_s < self._cache_s:
             self._ask(now)
         full_s = self._full_s.get(_network(who))
         if full_s is None:
             return 0.0
-        # never longer than an honest count could be: a clock that went back must lock nobody out
+        # bounded, because a clock that was set back must not lock anybody out
         return min(max(0.0, full_s - now - (self._burst - 1) * self._every_s), self._burst * self._every_s)
 
     def failed(self, who: str) -> None:
-        """Note one wrong guess."""
+        """Count one failed login."""
         address = _network(who)
         try:
-            full_s = self._book.note_attempt(self._door, address, self._every_s)
+            full_s = self._store.record_login_attempt(self._door, address, self._every_s)
         except StoreError as error:
-            _log.warning("a wrong guess is counted in this worker only: %s", error)
+            _log.warning("a failed login is counted in this worker only: %s", error)
             now = self._clock()
             full_s = max(now, self._full_s.get(address, now)) + self._every_s
         with self._lock:
@@ -78,17 +78,17 @@ class SharedAttempts:
                 return
             self._asked_s = now
             try:
-                known = self._book.attempts(self._door)
+                known = self._store.list_login_attempts(self._door)
             except StoreError as error:
-                _log.warning("wrong guesses of other workers are not known now: %s", error)
+                _log.warning("failed logins of other workers are unknown now: %s", error)
                 return
-            # what could not be stored while the database was away still counts here
+            # failures that could not be stored while the database was down still count in this worker
             own = {address: full_s for address, full_s in self._full_s.items() if full_s > known.get(address, now)}
             self._full_s = {**known, **own}
 
 
 def _network(who: str) -> str:
-    """An address as it is counted: of IPv6 whoever has one has 2^64.
+    """Return the network that is counted: an owner of one IPv6 address usually has 2^64 of them.
 
     >>> _network("2001:db8::1") == _network("2001:db8::2"), _network("10.0.0.1")
     (True, '10.0.0.1')

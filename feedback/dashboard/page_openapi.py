@@ -7,7 +7,7 @@ from typing import Any
 
 from ml_backend.app.openapi import LOGIN, NOBODY, Paths, in_query, refusal
 
-_Said = dict[str, Any]
+_Schema = dict[str, Any]
 
 _OBJECT = {"type": "object"}
 _TEXT = {"type": "string"}
@@ -60,11 +60,11 @@ def paths() -> Paths:
     }
 
 
-def _page(summary: str, who: list[_Said], parameters: Sequence[_Said] = ()) -> _Said:
+def _page(summary: str, who: list[_Schema], parameters: Sequence[_Schema] = ()) -> _Schema:
     return {"summary": summary, "security": who, "parameters": list(parameters), "responses": _answers()}
 
 
-def _form(summary: str, *fields: str, parameters: Sequence[_Said] = ()) -> _Said:
+def _form(summary: str, *fields: str, parameters: Sequence[_Schema] = ()) -> _Schema:
     """A form of a page of ours: only the page knows `key`, so that no other site can send it."""
     body = {"type": "object", "properties": dict.fromkeys(("key", *fields), _TEXT), "required": ["key"]}
     return {
@@ -76,7 +76,7 @@ def _form(summary: str, *fields: str, parameters: Sequence[_Said] = ()) -> _Said
     }
 
 
-def _answers() -> _Said:
+def _answers() -> _Schema:
     shown = {"application/json": {"schema": _OBJECT}, "text/html": {"schema": _TEXT}}
     onward = {"description": "Go on to another page.", "content": {"text/html": {"schema": _TEXT}}}
     refusals = {status: refusal(text) for status, text in _REFUSALS.items()}
@@ -85,7 +85,7 @@ def _answers() -> _Said:
     return {"200": {"description": "Done.", "content": shown}, "303": onward, **refusals}
 
 
-def _file() -> _Said:
+def _file() -> _Schema:
     content = {name: {"schema": _TEXT} for name in ("text/css", "image/svg+xml")}
     return {
         "summary": "Style and icon of the pages.",

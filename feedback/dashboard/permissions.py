@@ -1,4 +1,4 @@
-"""Rights: what a visitor may see and do in a project, by the role that its policy gives them."""
+"""Permissions: what a visitor may see and do in a project, by their role in its policy."""
 
 from __future__ import annotations
 
@@ -10,53 +10,53 @@ from feedback.policy.schema import same_email
 from feedback.policy.tiers import Role
 from feedback.store import ProjectRow
 
-Standing = Role | Literal["annotator"]
-_RULING = ("admin", "approver")
+ProjectRole = Role | Literal["annotator"]
+_ADMIN_ROLES = ("admin", "approver")
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Somebody in front of the pages."""
+    """Somebody who opens a page."""
 
-    kind: Literal["person", "program", "anybody"]  # signed in, with the service's own login, or through an open door
+    kind: Literal["person", "program", "anybody"]  # signed in, with the service login, or by open access
     person: int | None = None  # Label Studio's user id
     email: str = ""
     owner: bool = False  # the user whose token the service has
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """One visitor before one project."""
+class ProjectAccess:
+    """One visitor, one project, and the role of the visitor in it."""
 
     visitor: Visitor
     row: ProjectRow
     policy: Policy
-    role: Standing
+    role: ProjectRole
 
 
-def standing(visitor: Visitor, policy: Policy) -> Standing:
-    """Give the role of a visitor in a project.
+def role_of(visitor: Visitor, policy: Policy) -> ProjectRole:
+    """Return the role of a visitor in a project.
 
-    By e-mail address from `[people]`. While the policy names no admin or approver, the user whose token the service
-    has is the admin: that token can do all of it anyway. Whoever is not listed is an annotator; programs and an open
-    door may look.
+    The policy's `[people]` gives roles by e-mail address; people who are not listed are annotators. As long as the
+    policy names no admin or approver, the user whose token the service has is the admin, because the token can do
+    everything anyway. Programs and visitors by open access are viewers.
 
-    >>> standing(Visitor("person", 3, "ann@example.com"), Policy()), standing(Visitor("anybody"), Policy())
+    >>> role_of(Visitor("person", 3, "ann@example.com"), Policy()), role_of(Visitor("anybody"), Policy())
     ('annotator', 'viewer')
     """
     if visitor.kind != "person":
         return "viewer"
-    if visitor.owner and not any(one.role in _RULING for one in policy.people.values()):
+    if visitor.owner and not any(one.role in _ADMIN_ROLES for one in policy.people.values()):
         return "admin"
     roles = (one.role for listed, one in policy.people.items() if same_email(listed, visitor.email))
     return next(roles, "annotator")
 
 
-def may_look(role: Standing) -> bool:
-    """Whether somebody sees the project's figures; others see their own."""
+def may_view(role: ProjectRole) -> bool:
+    """Return whether a role may see the project's figures; others see only their own."""
     return role != "annotator"
 
 
-def may_rule(role: Standing) -> bool:
-    """Whether somebody sees people's figures, and may pause, resume, start a turn and take work up again."""
-    return role in _RULING
+def may_administer(role: ProjectRole) -> bool:
+    """Return whether a role may see other people's figures and pause, resume, start a turn and retry parked jobs."""
+    return role in _ADMIN_ROLES

@@ -110,7 +110,7 @@ def _work(
 
 def _close(studio: LocalLabelStudio, store: Store, project: str, console: Console) -> None:
     status: dict[str, Any] = project_status(store, known_project(store, project))
-    verdicts = [record.body for record in store.records(project, "verdict")]
+    verdicts = [record.body for record in store.records.list_records(project, "verdict")]
     console.print(live_view.summary(sorted(verdicts, key=lambda verdict: verdict["at_s"]), status))
     console.print(f"Log in: {studio.url}/projects/{project}/   {studio.email} / {studio.password}", soft_wrap=True)
 

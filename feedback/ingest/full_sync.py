@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 from feedback.ingest.missed_changes import note_missed
+from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.labelling_platform.unreadable import record_unreadable
 from feedback.store import Store
 from feedback.store.log import events
 from feedback.store.log.events import Event
 from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.queue_writer import Page
 
 _PAGE = 500  # tasks in memory, and in one transaction
 _KNOWN = 4 * _PAGE  # of our own, beside them: of a stretch that was deleted there may be many more than came
 _STALE_S = 86_400.0  # a sweep that stopped longer ago begins anew
 _MISSING = 404
 _BIGGEST_ID = 2**63 - 1
-
-
-class Pages(Protocol):
-    """What a sweep asks of Label Studio."""
-
-    def page(self, project: str, *, above: int, size: int) -> Page:
-        """The first tasks above an id, with their annotations."""
-        ...
-
-    def describe(self, project: str) -> Mapping[str, Any]:
-        """At least title and label_config."""
-        ...
-
-    def newest(self, project: str) -> str:
-        """When the last change of any task was."""
-        ...
-
-    def is_ours(self) -> bool:
-        """Whether this is the Label Studio that we know, so that what it lacks is gone and not elsewhere."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +34,7 @@ class Swept:
 
 def sweep(
     store: Store,
-    platform: Pages,
+    platform: LabellingPlatform,
     project: str,
     *,
     clock: Callable[[], float],
@@ -68,14 +47,14 @@ def sweep(
     decides that. Memory holds one stretch, whatever the project's size.
     """
     try:
-        described = platform.describe(project)
+        described = platform.describe_project(project)
     except LabelStudioError as error:
-        if error.status != _MISSING or not platform.is_ours():
+        if error.status != _MISSING or not platform.is_known_instance():
             raise
         store.append([events.gone_project(project)])
         return Swept(0, 1, complete=True)
     so_far = _begun(store, project, clock()) or Swept(
-        0, 0, complete=False, begun_s=clock(), newest=platform.newest(project)
+        0, 0, complete=False, begun_s=clock(), newest=platform.get_last_change_time(project)
     )
     changed = store.append(
         [events.of_project(project, str(described["title"]), str(described["label_config"]), "sweep")]
@@ -85,33 +64,35 @@ def sweep(
         changed = 0
         if not go_on():
             break
-    if so_far.complete and so_far.newest and store.latest(project, "cursor") is None:
-        store.record(project, "cursor", {"since": so_far.newest})
+    if so_far.complete and so_far.newest and store.records.get_latest_record(project, "cursor") is None:
+        store.records.create_record(project, "cursor", {"since": so_far.newest})
     return so_far
 
 
 def is_due(store: Store, project: str, *, every_s: float, now_s: float) -> bool:
     """Whether the last sweep is unfinished, or began `every_s` ago; a clock that went back makes it due, too."""
-    last = store.latest(project, "sweep")
+    last = store.records.get_latest_record(project, "sweep")
     return last is None or not last.body["complete"] or not 0 <= now_s - last.body["begun_s"] < every_s
 
 
 def _begun(store: Store, project: str, now_s: float) -> Swept | None:
-    last = store.latest(project, "sweep")
+    last = store.records.get_latest_record(project, "sweep")
     if last is None or last.body["complete"] or not 0 <= now_s - last.body["begun_s"] < _STALE_S:
         return None
     return Swept(**last.body)
 
 
 def _stretch(
-    store: Store, platform: Pages, project: str, so_far: Swept, changed: int, *, seen_s: float, size: int
+    store: Store, platform: LabellingPlatform, project: str, so_far: Swept, changed: int, *, seen_s: float, size: int
 ) -> Swept:
     """Compare one stretch; what is known is read before Label Studio is asked, never after."""
-    known = store.known_tasks(project, above=so_far.above, limit=max(_KNOWN, size))
+    known = store.tasks.list_task_creation_times(project, above=so_far.above, limit=max(_KNOWN, size))
     end = max(known, default=so_far.above)
     cut = end if len(known) >= max(_KNOWN, size) else None  # more is known than fits beside one page
-    annotations = store.known_annotations(project, above=so_far.above, upto=end if cut else _BIGGEST_ID)
-    page = platform.page(project, above=so_far.above, size=size)
+    annotations = store.annotations.list_annotation_creation_times(
+        project, above=so_far.above, upto=end if cut else _BIGGEST_ID
+    )
+    page = platform.get_tasks_page(project, above=so_far.above, size=size)
     ends = [end for end in (page.last, cut) if end is not None]
     upto = min(ends) if ends else None
 
@@ -124,11 +105,11 @@ def _stretch(
             batch += events.vanished(project, {one: born for one, born in there.items() if one not in shown})
     missing = {one: born for one, born in known.items() if one not in page.shown and (upto is None or one <= upto)}
     batch += events.gone_tasks(project, missing)
-    store.take_in()  # what a webhook brought while the page was read is not missed
+    store.ingest_inbox()  # what a webhook brought while the page was read is not missed
     with store.transaction():
         changed += store.append(batch).changed if batch else 0
         note_missed(store, project, changed)
-        record_unreadable(store, project, "sweep", unread)
+        record_unreadable(store.records, project, "sweep", unread)
         done = Swept(
             tasks=so_far.tasks + sum(upto is None or one <= upto for one in page.shown),
             missed=so_far.missed + changed,
@@ -137,7 +118,7 @@ def _stretch(
             begun_s=so_far.begun_s,
             newest=so_far.newest,
         )
-        store.record(
+        store.records.create_record(
             project,
             "sweep",
             {name: getattr(done, name) for name in ("tasks", "missed", "complete", "above", "begun_s", "newest")},

@@ -71,7 +71,7 @@ class Incidents:
             return True
         body = {"counts": dict(counts), "first_s": first_s, "last_s": last_s, "host": socket.gethostname()}
         try:
-            self._store.record(_NOWHERE, _KIND, body)
+            self._store.records.create_record(_NOWHERE, _KIND, body)
         except FeedbackError as error:
             with self._lock:
                 self._counts.update(counts)
@@ -88,7 +88,7 @@ class Incidents:
 def last_day(store: Store, *, now_s: float) -> dict[str, int]:
     """How often what happened within a day."""
     found: Counter[str] = Counter()
-    for record in store.records(_NOWHERE, _KIND, limit=_MOST):
+    for record in store.records.list_records(_NOWHERE, _KIND, limit=_MOST):
         if not now_s - _DAY_S <= record.body["last_s"]:
             break
         found.update(record.body["counts"])

@@ -13,7 +13,7 @@ from typing import Any
 from feedback.errors import EventError
 from feedback.ingest.external_ids import find
 from feedback.policy import Policy
-from feedback.policy.decision import named
+from feedback.policy.decision import identifier_text
 from feedback.policy.reviewer_questions import HUMAN_REVIEW
 from feedback.store import Signal, Store
 from feedback.store.log.events import canonical_json, canonical_time
@@ -65,12 +65,9 @@ _BIGGEST_ID = 2**63 - 1
 class SignalDoor:
     """Takes the parsed body of a signal, stores it once, and asks for a turn that routes anew."""
 
-    def __init__(
-        self, store: Store, *, clock: Callable[[], float] = time.time, ring: Callable[[str], None] | None = None
-    ) -> None:
+    def __init__(self, store: Store, *, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._clock = clock
-        self._ring = ring
 
     def __call__(self, body: Any) -> Answer:
         """Store one signal and say whether it was new; BodyError says what is wrong with one that is not."""
@@ -81,7 +78,7 @@ class SignalDoor:
             guess = f"; did you mean {near[0]}?" if near else "."
             raise BodyError(f"{unknown[0]:.80} is not a key{guess}", hint=_EXAMPLE)
         project = read_project_id(body.get("project"))
-        row = self._store.project(project)
+        row = self._store.projects.get_project(project)
         if row is None:
             raise BodyError(f"project {project} is not known here.", hint="`hitl connect PROJECT` makes it known.")
         policy = policy_of(row)
@@ -89,22 +86,18 @@ class SignalDoor:
         if signal.external:
             task, parked = find(self._store, project, policy, signal.external)
             signal = replace(signal, task=task, parked=parked)
-        new = self._store.add_signal(signal)
+        new = self._store.signals.create_signal(signal)
         if new:
-            self._store.want(project, "turn")
-            if self._ring is not None:
-                self._ring(project)
+            self._store.jobs.request_job(project, "turn")
         answer: Answer = {"status": "parked" if signal.parked else "ok", "new": new, "id": signal.key}
         if signal.external:
             answer |= {"reason": signal.parked} if signal.parked else {"task": signal.task}
         return answer
 
 
-def mount_signals(
-    store: Store, *, clock: Callable[[], float] = time.time, ring: Callable[[str], None] | None = None
-) -> Mount:
+def mount_signals(store: Store, *, clock: Callable[[], float] = time.time) -> Mount:
     """Give /signal as something that the app can mount."""
-    door = SignalDoor(store, clock=clock, ring=ring)
+    door = SignalDoor(store, clock=clock)
     return post("/signal", door, summary="What others know of a task.", body=_BODY, gives=_GIVES)
 
 
@@ -167,7 +160,7 @@ def outcomes(store: Store, project: str, policy: Policy) -> list[Outcomes]:
     """Join late outcomes to the decisions that stood when they happened, by model and policy version."""
     late = [name for name, kind in policy.all_signals.items() if kind.outcome]
     found: dict[tuple[str, str, str, str], list[Any]] = {}
-    for signal, decided in store.signals_with_decisions(project, names=late):
+    for signal, decided in store.signals.list_signals_with_decisions(project, names=late):
         model, rules, to = (decided.model, decided.policy, decided.outcome) if decided else ("", "", "")
         found.setdefault((model, rules, to, signal.name), []).append(signal.value)
     return [Outcomes(*key, len(values), _mean(values)) for key, values in sorted(found.items())]
@@ -193,7 +186,7 @@ def _external(body: Mapping[str, Any], policy: Policy) -> str:
         )
     if body.get("task") is not None:
         raise BodyError("task and key are both given; wanted one of them.")
-    key = named(given)
+    key = identifier_text(given)
     if not key or len(str(given)) > _LONGEST["id"]:
         raise BodyError(f"key is {given!r:.60}; wanted the {policy.tasks.key} of a task.")
     return key

@@ -12,7 +12,7 @@ from feedback.errors import StoreError
 from feedback.labelling_platform.unreadable import record_unreadable
 from feedback.store.log.events import Event, from_intake
 from feedback.store.rows import Record
-from ml_backend.labelstudio.parsing import Intake, read_webhook
+from ml_backend.labelstudio.parsing import ParsedWebhook, read_webhook
 
 Answer = dict[str, Any]
 
@@ -21,23 +21,41 @@ _ASKED = "training_asked"  # the kind of record that a press of the "Start train
 _JOB = re.compile(r"([0-9]{1,19})-([0-9]{1,18})")  # project, number of the record
 
 
-class Book(Protocol):
-    """What of the store a webhook needs."""
+class RecordBook(Protocol):
+    """The records that a webhook reads and writes; `store.records` is one."""
 
-    def receive(self, events: Iterable[Event], *, want: str | None = None) -> None:
-        """Keep events durably; where they change something, work is wanted once they are taken in."""
-        ...
-
-    def record(self, project: str, kind: str, body: Mapping[str, Any], *, key: str = "") -> int:
+    def create_record(self, project: str, kind: str, body: Mapping[str, Any], *, key: str = "") -> int:
         """Note a finding; with a key, once."""
         ...
 
-    def latest(self, project: str, kind: str) -> Record | None:
+    def get_latest_record(self, project: str, kind: str) -> Record | None:
         """Give the newest record of a kind."""
         ...
 
-    def want(self, project: str, kind: str) -> None:
-        """Ask for work; many wants are one run."""
+
+class JobRequests(Protocol):
+    """Where a webhook asks for work; `store.jobs` is one."""
+
+    def request_job(self, project: str, kind: str) -> None:
+        """Ask for work; many requests are one run."""
+        ...
+
+
+class WebhookStore(Protocol):
+    """The part of the store that a webhook needs."""
+
+    @property
+    def records(self) -> RecordBook:
+        """The records."""
+        ...
+
+    @property
+    def jobs(self) -> JobRequests:
+        """The work rows."""
+        ...
+
+    def receive(self, events: Iterable[Event], *, want: str | None = None) -> None:
+        """Keep events durably; where they change something, work is requested once they are taken in."""
         ...
 
 
@@ -48,12 +66,9 @@ class Webhook:
     lost here is found by polling. BodyError for what no Label Studio sends; the store's errors pass through.
     """
 
-    def __init__(
-        self, store: Book, *, clock: Callable[[], float] = time.time, ring: Callable[[str], None] = lambda _: None
-    ) -> None:
+    def __init__(self, store: WebhookStore, *, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._clock = clock
-        self._ring = ring  # after the commit, and never needed: the work row is what counts
 
     def __call__(self, body: Any) -> Answer:
         """Store one event, and say what became of it."""
@@ -71,8 +86,6 @@ class Webhook:
             answer["skipped"] = skipped
         if intake.action == "START_TRAINING":
             answer["job"] = self._train(intake.project)
-        if events or "job" in answer:
-            self._ring(intake.project)
         return answer
 
     def job_status(self, job: str) -> str | None:
@@ -81,24 +94,27 @@ class Webhook:
         It is finished once a turn has ended that began to count after the button: whether that turn trained or kept the
         champion is the gate's decision, and stands in its verdict.
         """
-        named = _JOB.fullmatch(job)
-        if named is None:
+        match = _JOB.fullmatch(job)
+        if match is None:
             return None
-        project, number = named[1], int(named[2])
-        asked, turn = self._store.latest(project, _ASKED), self._store.latest(project, "turn")
+        project, number = match[1], int(match[2])
+        asked, turn = (
+            self._store.records.get_latest_record(project, _ASKED),
+            self._store.records.get_latest_record(project, "turn"),
+        )
         if asked is None or number > asked.id:
             return None
         return "finished" if turn is not None and turn.id > number else "queued"
 
     def _train(self, project: str) -> str:
         """Want a turn now; gives the name of the job, which Label Studio keeps."""
-        number = self._store.record(project, _ASKED, {"at_s": self._clock()})
-        self._store.want(project, "turn")
+        number = self._store.records.create_record(project, _ASKED, {"at_s": self._clock()})
+        self._store.jobs.request_job(project, "turn")
         return f"{project}-{number}"
 
-    def _note(self, intake: Intake, reasons: Iterable[str]) -> None:
+    def _note(self, intake: ParsedWebhook, reasons: Iterable[str]) -> None:
         """Keep why something was left out; where that cannot be kept now, what was said is stored all the same."""
         try:
-            record_unreadable(self._store, intake.project, intake.action, reasons)
+            record_unreadable(self._store.records, intake.project, intake.action, reasons)
         except StoreError as error:
             _LOG.warning("what a webhook left out cannot be noted: %s", error)

@@ -21,7 +21,7 @@ class Held:
 
     def holds(self) -> bool:
         """Whether this worker still owns the work; once False, for ever False."""
-        if not self._lost.is_set() and not self._store.holds(self.work):
+        if not self._lost.is_set() and not self._store.jobs.holds_lease(self.work):
             self._lost.set()
         return not self._lost.is_set()
 
@@ -38,7 +38,7 @@ class Held:
         """Renew the lease until it is stopped or lost."""
         while not self._stop.wait(beat_s):
             try:
-                self._store.beat(self.work)
+                self._store.jobs.renew_lease(self.work)
             except LeaseLost:
                 self._lost.set()
                 return

@@ -1,4 +1,4 @@
-"""The worker: takes work rows one after another, holds a lease on each, and looks again at every ring and tick."""
+"""The worker: takes work rows one after another, holds a lease on each, and looks again when woken and at every tick."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from feedback.errors import FeedbackError, LeaseLost
 from feedback.jobs.lease import Held, lease
-from feedback.jobs.wake_up import Doorbell
+from feedback.jobs.wake_up import Waiter
 from feedback.store import Store, Work
 
 _LOG = logging.getLogger(__name__)
@@ -28,12 +28,12 @@ Job = Callable[[str, Held], object]  # a project, and the lease under which it r
 class Worker:
     """Runs jobs until it is asked to stop; a job that fails is tried again later, and parked after some tries."""
 
-    def __init__(self, store: Store, jobs: Mapping[str, Job], *, owner: str, tick_s: float, doorbell: Doorbell) -> None:
+    def __init__(self, store: Store, jobs: Mapping[str, Job], *, owner: str, tick_s: float, waiter: Waiter) -> None:
         self._store = store
         self._jobs = dict(jobs)
         self._owner = owner
         self._tick_s = tick_s
-        self._doorbell = doorbell
+        self._waiter = waiter
         self._stop = threading.Event()
 
     def run(self, *, before_look: Callable[[], None] = lambda: None) -> None:
@@ -47,12 +47,12 @@ class Worker:
                     pass
             except Exception:  # noqa: BLE001 - the database may be away; the next tick tries again
                 _LOG.exception("the worker cannot look for work")
-                self._stop.wait(self._tick_s)  # a bell that rings on must not make this a storm
+                self._stop.wait(self._tick_s)  # notifications that go on must not make this a busy loop
             self._wait()
 
     def step(self) -> bool:
         """Do one piece of work; False when there was none."""
-        work = self._store.claim(self._owner, lease_s=LEASE_S, kinds=tuple(self._jobs))
+        work = self._store.jobs.claim_job(self._owner, lease_s=LEASE_S, kinds=tuple(self._jobs))
         if work is None:
             return False
         try:
@@ -70,7 +70,7 @@ class Worker:
     def _wait(self) -> None:
         until_s = time.monotonic() + self._tick_s
         while not self._stop.is_set() and (left_s := until_s - time.monotonic()) > 0:
-            if self._doorbell.wait(min(_SLICE_S, left_s)):
+            if self._waiter.wait(min(_SLICE_S, left_s)):
                 return
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature is Python's
@@ -89,9 +89,9 @@ def run_held(store: Store, work: Work, job: Callable[[str, Held], Result]) -> Re
         raise
     except Exception as error:
         try:
-            store.fail(work, f"{type(error).__name__}: {error}"[:_LONGEST_REASON])
+            store.jobs.fail_job(work, f"{type(error).__name__}: {error}"[:_LONGEST_REASON])
         except FeedbackError as away:
             _LOG.warning("%s of project %s: its failure cannot be noted: %s", work.kind, work.project, away)
         raise
-    store.done(work)
+    store.jobs.finish_job(work)
     return result

@@ -1,4 +1,4 @@
-"""The port to Label Studio: what the loop and the review ask of it."""
+"""The port to Label Studio: everything that the loop, the review and the full sync ask of it."""
 
 from __future__ import annotations
 
@@ -8,37 +8,9 @@ from typing import Any, Protocol
 
 from feedback.store import WindowRow
 from ml_backend.label_config import Control
+from ml_backend.labelstudio.delete_predictions import DeletionResult
+from ml_backend.labelstudio.queue_writer import Page
 from ml_backend.records import Annotation, Task
-
-
-class Platform(Protocol):
-    """What the loop asks of Label Studio; wiring brings the real one, tests a fake."""
-
-    def changed(self, project: str, since: str) -> Iterable[tuple[Task, Sequence[Annotation]]]:
-        """Tasks that changed at or after `since` (ISO time; "" for all), each with its annotations."""
-        ...
-
-    def describe(self, project: str) -> Mapping[str, Any]:
-        """The project as Label Studio holds it: at least title and label_config."""
-        ...
-
-    def ask(
-        self, project: str, rows: Sequence[WindowRow], control: Control, *, head: int, stop: Callable[[], bool]
-    ) -> WriteResult:
-        """Make these rows the queue, the first `head` at once; safe to repeat, ended early by `stop`."""
-        ...
-
-    def reopen(self, project: str, task: int, overlap: int) -> Task:
-        """Let one more person answer a task."""
-        ...
-
-    def hide(self, project: str, task: int) -> Task:
-        """Keep a task from everybody in the label stream."""
-        ...
-
-    def handed_out(self, project: str, tasks: Sequence[int]) -> list[int]:
-        """Those of these tasks that the label stream may still hand out."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,65 +18,114 @@ class WriteResult:
     """How much of a window Label Studio holds after a write."""
 
     rows: int
-    complete: bool  # False when the write was stopped, and must go on later
+    complete: bool  # False when the write was stopped and must go on later
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewTask:
-    """One case as a review project is to show it."""
+    """One case as a review project shows it."""
 
     data: Mapping[str, Any]
-    result: tuple[dict[str, Any], ...]  # what the reviewer finds filled in
-    urgency: float  # [0, 1]; 0 is next
-    readers: int
+    result: tuple[dict[str, Any], ...]  # the answer that is pre-filled for the reviewer
+    urgency: float  # [0, 1]; 0 is served first
+    readers: int  # people who are to answer it
 
 
-class ReviewProjects(Protocol):
-    """What review asks of Label Studio; wiring brings the real one, tests a fake."""
+class LabellingPlatform(Protocol):
+    """What we need of Label Studio; `LabelStudioAdapter` is the real one, tests bring one in memory.
 
-    @property
-    def listens(self) -> str:
-        """Names the webhook that review projects have; another name is another webhook."""
+    Every method may raise LabelStudioError. Every write is safe to repeat.
+    """
+
+    def describe_project(self, project: str) -> Mapping[str, Any]:
+        """Return the project's fields; at least title, label_config and expert_instruction."""
         ...
 
-    def listen(self, room: str) -> None:
-        """Have a review project tell us what people do there."""
+    def list_changed_tasks(self, project: str, since: str) -> Iterable[tuple[Task, Sequence[Annotation]]]:
+        """Yield the tasks changed at or after `since` (ISO time; "" for all), each with its annotations."""
         ...
 
-    def room(self, *, known: str, marker: str, title: str, label_config: str, description: str) -> str:
-        """Make a review project, or put the one of this marker in step; its number."""
+    def get_tasks_page(self, project: str, *, above: int, size: int) -> Page:
+        """Return the first `size` tasks with an id above `above`, with their annotations."""
         ...
 
-    def put_in(self, room: str, copies: Sequence[ReviewTask]) -> list[Task]:
-        """Import copies; the tasks in order, as they are now."""
+    def get_last_change_time(self, project: str) -> str:
+        """Return when any task changed last, as ISO time; "" for an empty project."""
         ...
 
-    def complete(self, room: str, task: int, copy: ReviewTask) -> None:
-        """Give a copy whatever an import that was cut short left out."""
+    def is_known_instance(self) -> bool:
+        """Return whether this is the Label Studio we were connected to, so that what is absent in it was deleted."""
         ...
 
-    def take_out(self, room: str, task: int, *, answered: bool = False) -> bool:
-        """Remove a copy that nobody has answered (or any one); False where it stays. One that is gone is no error."""
+    def write_queue(
+        self, project: str, rows: Sequence[WindowRow], control: Control, *, head: int, stop: Callable[[], bool]
+    ) -> WriteResult:
+        """Make these rows the queue, the first `head` of them at once; `stop` is asked between requests."""
         ...
 
-    def rewrite(self, room: str, task: int, data: Mapping[str, Any]) -> Task:
-        """Change what a copy shows; the copy as it is now."""
+    def delete_stale_predictions(
+        self, project: str, *, lock_ttl_s: float, limit: int, stop: Callable[[], bool]
+    ) -> DeletionResult:
+        """Delete up to `limit` of our predictions that no queue serves and nobody can still have on the screen."""
         ...
 
-    def reopen(self, project: str, task: int, overlap: int) -> Task:
-        """Let a task be answered until it has `overlap` answers."""
+    def reopen_task(self, project: str, task: int, overlap: int) -> Task:
+        """Let people answer a task until it has `overlap` answers; return the task as it is now."""
         ...
 
-    def write_final(
+    def hide_task(self, project: str, task: int) -> Task:
+        """Keep a task out of the label stream; return the task as it is now."""
+        ...
+
+    def list_servable_tasks(self, project: str, tasks: Sequence[int]) -> list[int]:
+        """Return those of these tasks that the label stream may still serve."""
+        ...
+
+    def write_final_answer(
         self, project: str, task: int, result: Sequence[dict[str, Any]], *, unique_id: str, ours: Sequence[str]
     ) -> tuple[int, bool]:
-        """Write the final answer once; its annotation, and whether it is the ground truth."""
+        """Write an answer of ours once per `unique_id`; return the annotation id and whether it is the ground truth.
+
+        `ours` are the unique ids of our answers on this task: the ground truth moves from these, never from a person's.
+        """
         ...
 
-    def first_drafts(self, tasks: Sequence[int]) -> Mapping[int, tuple[int | None, float]]:
-        """Who began a draft first, and when, for those of the tasks that have one."""
+    @property
+    def review_webhook_id(self) -> str:
+        """A digest of the webhook that review projects get; it changes with the webhook and is "" without one."""
         ...
 
-    def emails(self) -> Mapping[int, str]:
-        """Everybody's e-mail address by user id."""
+    def register_review_webhook(self, project: str) -> None:
+        """Make a review project send its events to us."""
+        ...
+
+    def ensure_review_project(self, *, known: str, marker: str, title: str, label_config: str, description: str) -> str:
+        """Create a review project, or update the one with this marker (or the number `known`); return its number."""
+        ...
+
+    def import_review_tasks(self, project: str, review_tasks: Sequence[ReviewTask]) -> list[Task]:
+        """Import review tasks; return them in the same order as Label Studio holds them now."""
+        ...
+
+    def complete_review_task(self, project: str, task: int, review_task: ReviewTask) -> None:
+        """Add what an interrupted import left out of a review task: its prediction or its overlap."""
+        ...
+
+    def update_review_task(self, project: str, task: int, data: Mapping[str, Any]) -> Task:
+        """Replace the data of a review task; return the task as it is now."""
+        ...
+
+    def delete_review_task(self, project: str, task: int, *, answered: bool = False) -> bool:
+        """Delete a review task; with `answered` also one that has answers. Return False where it stays.
+
+        A task that is already gone counts as deleted.
+        """
+        ...
+
+    def list_first_drafts(self, tasks: Sequence[int]) -> Mapping[int, tuple[int | None, float]]:
+        """Return, for each of the tasks that has a draft, who began the first one and when (epoch seconds)."""
+        ...
+
+    def list_emails(self) -> Mapping[int, str]:
+        """Return the e-mail address of every user by user id."""
         ...

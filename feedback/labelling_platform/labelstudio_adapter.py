@@ -1,82 +1,107 @@
-"""What the loop asks of Label Studio, spoken by ml_backend.labelstudio; our side of it stands in the store."""
+"""The adapter to a real Label Studio: `LabellingPlatform` over its REST API and our store."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from feedback.labelling_platform.interface import WriteResult
+from feedback.labelling_platform.interface import ReviewTask, WriteResult
 from feedback.labelling_platform.service_account import find_bot
 from feedback.labelling_platform.unreadable import record_unreadable
 from feedback.store import Store, WindowRow
+from feedback.store.log.projections import epoch_s
 from ml_backend.label_config import Control
-from ml_backend.labelstudio import delete_predictions, projects, queue_writer, task_visibility
+from ml_backend.labelstudio import delete_predictions, projects, queue_writer, review_projects, task_visibility
 from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.parsing import read_task, utc
 from ml_backend.labelstudio.settings_snapshot import SettingsSnapshot
 from ml_backend.records import Annotation, Task
 
 
-class LabelStudio:
-    """One Label Studio, as the user whose token the client has."""
+@dataclass(frozen=True, slots=True)
+class ReviewWebhook:
+    """Where review projects send their events, and the headers by which we recognise them."""
 
-    def __init__(self, client: Client, store: Store) -> None:
+    url: str
+    headers: Mapping[str, str] = field(repr=False, hash=False)
+
+    @property
+    def id(self) -> str:
+        """A digest of address and headers that reveals neither."""
+        return hashlib.sha256(repr((self.url, sorted(self.headers.items()))).encode()).hexdigest()[:16]
+
+
+class LabelStudioAdapter:
+    """One Label Studio, as the user whose token the client has.
+
+    Parameters
+    ----------
+    client
+        REST client of that Label Studio.
+    store
+        Our store, which knows what we wrote there.
+    review_webhook
+        Gives the webhook of review projects, and is called when the first of them is made, so that a service without
+        review projects needs no secret for it. Without one review projects are only polled.
+    """
+
+    def __init__(self, client: Client, store: Store, review_webhook: Callable[[], ReviewWebhook] | None = None) -> None:
         self._client = client
         self._store = store
+        self._review_webhook = review_webhook
 
-    def changed(self, project: str, since: str) -> Iterable[tuple[Task, Sequence[Annotation]]]:
-        """Tasks that changed at or after `since`, each with its annotations; what cannot be read is noted."""
+    # reading
+
+    def describe_project(self, project: str) -> Mapping[str, Any]:
+        """Return the project's fields."""
+        return self._client.project(project)
+
+    def list_changed_tasks(self, project: str, since: str) -> Iterable[tuple[Task, Sequence[Annotation]]]:
+        """Yield the tasks changed at or after `since`; what cannot be read is left out and recorded."""
         unread: list[str] = []
         yield from queue_writer.poll(self._client, project, since, skipped=unread)
-        record_unreadable(self._store, project, "poll", unread)
+        record_unreadable(self._store.records, project, "poll", unread)
 
-    def page(self, project: str, *, above: int, size: int) -> queue_writer.Page:
-        """The first tasks above an id, with their annotations."""
+    def get_tasks_page(self, project: str, *, above: int, size: int) -> queue_writer.Page:
+        """Return the first `size` tasks with an id above `above`."""
         return queue_writer.page(self._client, project, above=above, size=size)
 
-    def newest(self, project: str) -> str:
-        """When the last change of any task was; "" in an empty project."""
+    def get_last_change_time(self, project: str) -> str:
+        """Return when any task changed last; "" for an empty project."""
         return queue_writer.newest(self._client, project)
 
-    def is_ours(self) -> bool:
-        """Whether this is the Label Studio that we know: it knows our bot, whose token no other one takes."""
+    def is_known_instance(self) -> bool:
+        """Return whether this Label Studio accepts our bot's token, which no other one does."""
         bot = find_bot(self._store, self._client.url)
         return bot is not None and self._client.me().get("id") == bot.id
 
-    def describe(self, project: str) -> Mapping[str, Any]:
-        """The project as Label Studio holds it."""
-        return self._client.project(project)
+    # the queue
 
-    def ask(
+    def write_queue(
         self, project: str, rows: Sequence[WindowRow], control: Control, *, head: int, stop: Callable[[], bool]
     ) -> WriteResult:
-        """Write the rows and make them the queue; what Label Studio calls each row is remembered.
-
-        A row of ours is recognised later as what was shown, by its number in Label Studio.
-        """
+        """Write the rows and serve them; keep the prediction id of each row, by which we later know what was shown."""
         version = rows[0].version
         wanted = [
             queue_writer.queue_row(row.task, row.place, row.answer, row.confidence, control, blind=row.blind)
             for row in rows
         ]
-        written = queue_writer.write_window(self._client, project, wanted, version=version, head=head, stop=stop)
+        written = queue_writer.write_queue_window(self._client, project, wanted, version=version, head=head, stop=stop)
         held = written.predictions
-        self._store.save_window(project, [replace(row, prediction=held.get(row.task)) for row in rows])
+        self._store.windows.save_window(project, [replace(row, prediction=held.get(row.task)) for row in rows])
         return WriteResult(sum(row.task in held for row in rows), written.complete)
 
-    def reopen(self, project: str, task: int, overlap: int) -> Task:
-        """Let one more person answer a task."""
-        return replace(queue_writer.reopen(self._client, task, overlap), project=project)
-
-    def clean(
+    def delete_stale_predictions(
         self, project: str, *, lock_ttl_s: float, limit: int, stop: Callable[[], bool]
-    ) -> delete_predictions.Cleaned:
-        """Delete predictions of ours that no queue serves and nobody can still have open."""
-        row = self._store.project(project)
+    ) -> delete_predictions.DeletionResult:
+        """Delete up to `limit` of our predictions that no queue serves and nobody can still have on the screen."""
+        row = self._store.projects.get_project(project)
         if row is None or not row.settings_snapshot:
-            return delete_predictions.Cleaned(0, 0)
-        champion, window = self._store.registry.champion(project), self._store.window(project)
-        keep = {str(self._client.project(project)["model_version"]), *(one.version for one in window[:1])}
+            return delete_predictions.DeletionResult(0, 0)
+        champion, window = self._store.registry.champion(project), self._store.windows.get_window(project)
+        keep = {str(self._client.project(project)["model_version"]), *(row.version for row in window[:1])}
         keep |= {champion.version} if champion else set()
         trained = self._store.registry.versions(project)
         ours = frozenset(
@@ -92,10 +117,77 @@ class LabelStudio:
             stop=stop,
         )
 
-    def hide(self, project: str, task: int) -> Task:
-        """Keep a task from everybody in the label stream."""
+    def reopen_task(self, project: str, task: int, overlap: int) -> Task:
+        """Let people answer a task until it has `overlap` answers."""
+        return replace(queue_writer.reopen(self._client, task, overlap), project=project)
+
+    def hide_task(self, project: str, task: int) -> Task:
+        """Keep a task out of the label stream."""
         return replace(task_visibility.hide(self._client, task), project=project)
 
-    def handed_out(self, project: str, tasks: Sequence[int]) -> list[int]:
-        """Those of these tasks that the label stream may still hand out."""
-        return task_visibility.handed_out(self._client, project, tasks)
+    def list_servable_tasks(self, project: str, tasks: Sequence[int]) -> list[int]:
+        """Return those of these tasks that the label stream may still serve."""
+        return task_visibility.servable_tasks(self._client, project, tasks)
+
+    def write_final_answer(
+        self,
+        project: str,  # noqa: ARG002 - task ids are unique in one Label Studio
+        task: int,
+        result: Sequence[dict[str, Any]],
+        *,
+        unique_id: str,
+        ours: Sequence[str],
+    ) -> tuple[int, bool]:
+        """Write an answer of ours once; return its annotation id and whether it is the ground truth."""
+        return review_projects.write_final(self._client, task, result, unique_id=unique_id, ours=ours)
+
+    # review projects
+
+    @property
+    def review_webhook_id(self) -> str:
+        """A digest of the webhook that review projects get; "" without one."""
+        return self._review_webhook().id if self._review_webhook else ""
+
+    def register_review_webhook(self, project: str) -> None:
+        """Make a review project send its events to us."""
+        if self._review_webhook is not None:
+            webhook = self._review_webhook()
+            review_projects.listen(self._client, project, webhook.url, webhook.headers)
+
+    def ensure_review_project(self, *, known: str, marker: str, title: str, label_config: str, description: str) -> str:
+        """Create a review project, or update the one with this marker; return its number."""
+        number, _changed = review_projects.ensure_project(
+            self._client, known=known, marker=marker, title=title, label_config=label_config, description=description
+        )
+        return number
+
+    def import_review_tasks(self, project: str, review_tasks: Sequence[ReviewTask]) -> list[Task]:
+        """Import review tasks; return them in the same order."""
+        return review_projects.import_review_tasks(
+            self._client, project, [_to_labelstudio(task) for task in review_tasks]
+        )
+
+    def complete_review_task(self, project: str, task: int, review_task: ReviewTask) -> None:
+        """Add what an interrupted import left out of a review task."""
+        review_projects.complete(self._client, project, task, _to_labelstudio(review_task))
+
+    def update_review_task(self, project: str, task: int, data: Mapping[str, Any]) -> Task:
+        """Replace the data of a review task."""
+        return read_task(self._client.patch_task(task, data=dict(data)), project)
+
+    def delete_review_task(self, project: str, task: int, *, answered: bool = False) -> bool:
+        """Delete a review task without answers, or with `answered` any one; return False where it stays."""
+        return review_projects.delete_review_task(self._client, project, task, answered=answered)
+
+    def list_first_drafts(self, tasks: Sequence[int]) -> Mapping[int, tuple[int | None, float]]:
+        """Return who began the first draft of each task and when (epoch seconds)."""
+        found = review_projects.first_drafts(self._client, tasks)
+        return {task: (person, epoch_s(utc(at))) for task, (person, at) in found.items()}
+
+    def list_emails(self) -> Mapping[int, str]:
+        """Return the e-mail address of every user by user id."""
+        return review_projects.emails(self._client)
+
+
+def _to_labelstudio(review_task: ReviewTask) -> review_projects.ReviewTask:
+    return review_projects.ReviewTask(review_task.data, review_task.result, review_task.urgency, review_task.readers)

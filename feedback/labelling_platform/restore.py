@@ -10,7 +10,7 @@ from feedback.store import Store, Version
 from feedback.store.log import events
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.own_annotations import MARKS, own_id
+from ml_backend.labelstudio.own_annotations import OWN_ANNOTATION_FIELDS, own_unique_id
 from ml_backend.labelstudio.parsing import read_annotation
 
 _CONFLICT = 409
@@ -25,14 +25,18 @@ def restore(store: Store, client: Client, project: str, number: int) -> int:
     version = _version(store, project, number)
     body: dict[str, Any] = dict(version.body or {})
     _check_task(store, project, body)
-    by_hand = store.is_persons(project, version.annotation)
+    by_hand = store.annotations.is_by_person(project, version.annotation)
     name = f"restored/{project}/{number}"
     fields: dict[str, Any] = {
         "completed_by": body["person"],
         "lead_time": body.get("lead_time_s"),
         "ground_truth": bool(body.get("ground_truth")),
         # what nobody said by hand says so itself: a kill after the write leaves nothing here that would know it
-        **({"unique_id": str(uuid5(NAMESPACE_URL, name))} if by_hand else {"unique_id": own_id(name), **MARKS}),
+        **(
+            {"unique_id": str(uuid5(NAMESPACE_URL, name))}
+            if by_hand
+            else {"unique_id": own_unique_id(name), **OWN_ANNOTATION_FIELDS}
+        ),
     }
     shown = body.get("parent_prediction")
     if shown is not None and client.prediction(shown) is not None:  # Label Studio refuses one that is gone
@@ -48,14 +52,14 @@ def restore(store: Store, client: Client, project: str, number: int) -> int:
     saved = read_annotation(made, project, task=body["task"])
     with store.transaction():
         if not by_hand:
-            store.own(project, annotations=[saved.id])
+            store.annotations.create_own_annotations(project, annotations=[saved.id])
         store.append([events.of_annotation(saved, "own", project=project)])
     return saved.id
 
 
 def _check_task(store: Store, project: str, body: dict[str, Any]) -> None:
     number = body["task"]
-    task = store.task(project, number)
+    task = store.tasks.get_task(project, number)
     if task is None:
         raise NotStored(f"task {number} is gone, and its annotations with it.")
     if (body.get("created_at") or task.created_at) < task.created_at:
@@ -63,7 +67,7 @@ def _check_task(store: Store, project: str, body: dict[str, Any]) -> None:
 
 
 def _version(store: Store, project: str, number: int) -> Version:
-    version = store.version(project, number)
+    version = store.events.get_version(project, number)
     if version is None:
         raise NotStored(
             f"project {project} has no version {number} of an annotation.", hint="`hitl history TASK` lists them."

@@ -21,7 +21,7 @@ class Bot:
 
 def find_bot(store: Store, label_studio_url: str) -> Bot | None:
     """Give the bot that was made for this Label Studio, None where there is none."""
-    kept = store.find_secret(_name(label_studio_url))
+    kept = store.secrets.get_secret(_name(label_studio_url))
     return Bot(**json.loads(kept)) if kept else None
 
 
@@ -36,7 +36,7 @@ def make_bot(store: Store, client: Client, label_studio_url: str) -> Bot | None:
         account = create_bot(label_studio_url, client.invitation())
     except LabelStudioError:
         return None
-    store.set_secret(_name(label_studio_url), json.dumps({"id": account.id, "token": account.token}))
+    store.secrets.save_secret(_name(label_studio_url), json.dumps({"id": account.id, "token": account.token}))
     return Bot(account.id, account.token)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
+from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.store import Store
-from ml_backend.labelstudio.delete_predictions import Cleaned
+from ml_backend.labelstudio.delete_predictions import DeletionResult
 
 _KIND = "cleaned"
 _EVERY_S = 60.0  # a project is tidied no oftener than this
@@ -14,17 +14,12 @@ _AGAIN_S = 3600.0  # what had to wait is looked at again: a task is settled, or 
 _LIMIT = 25  # deletions at once: each is a request of about 0.1 s to Label Studio, beside people's own
 
 
-class Cleaner(Protocol):
-    """What tidying asks of Label Studio."""
-
-    def clean(self, project: str, *, lock_ttl_s: float, limit: int, stop: Callable[[], bool]) -> Cleaned:
-        """Delete predictions of ours that no queue serves and nobody can still have open."""
-        ...
-
-
 def is_due(store: Store, project: str, *, now_s: float) -> bool:
     """Whether a window was written since the last time, or something was left then; a clock that went back counts."""
-    asked, last = store.latest(project, "asked"), store.latest(project, _KIND)
+    asked, last = (
+        store.records.get_latest_record(project, "asked"),
+        store.records.get_latest_record(project, _KIND),
+    )
     if asked is None:
         return False
     if last is None:
@@ -39,31 +34,31 @@ def is_due(store: Store, project: str, *, now_s: float) -> bool:
 
 def tidy(
     store: Store,
-    platform: Cleaner,
+    platform: LabellingPlatform,
     project: str,
     *,
     lock_ttl_s: float,
     now_s: float,
     go_on: Callable[[], bool] = lambda: True,
-) -> Cleaned:
+) -> DeletionResult:
     """Delete a few old predictions and note how many; nothing while the project is paused or not connected."""
 
     def stop() -> bool:
-        row = store.project(project)
+        row = store.projects.get_project(project)
         return row is None or not row.connected or row.paused or not go_on()
 
     if stop():
-        return Cleaned(0, 0)
-    done = platform.clean(project, lock_ttl_s=lock_ttl_s, limit=_LIMIT, stop=stop)
+        return DeletionResult(0, 0)
+    done = platform.delete_stale_predictions(project, lock_ttl_s=lock_ttl_s, limit=_LIMIT, stop=stop)
     total = cleaned(store, project)["deleted"] + done.deleted
     body = {"total": total, "deleted": done.deleted, "waiting": done.waiting, "more": done.more, "at_s": now_s}
-    store.record(project, _KIND, body)
+    store.records.create_record(project, _KIND, body)
     return done
 
 
 def cleaned(store: Store, project: str) -> dict[str, int]:
     """Old predictions that were deleted, ever, and those that the last look left because somebody may see them."""
-    last = store.latest(project, _KIND)
+    last = store.records.get_latest_record(project, _KIND)
     return {"deleted": int(last.body["total"]), "waiting": int(last.body["waiting"])} if last else _NONE
 
 

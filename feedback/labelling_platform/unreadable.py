@@ -15,7 +15,7 @@ _MOST_TOLD = 3
 class Notes(Protocol):
     """Where reasons are kept."""
 
-    def record(self, project: str, kind: str, body: Mapping[str, Any], *, key: str = "") -> int:
+    def create_record(self, project: str, kind: str, body: Mapping[str, Any], *, key: str = "") -> int:
         """Note a finding; with a key, once."""
         ...
 
@@ -23,10 +23,12 @@ class Notes(Protocol):
 def record_unreadable(notes: Notes, project: str, action: str, reasons: Iterable[str]) -> None:
     """Keep why something was left out; `action` is the event that brought it, or "poll" or "sweep"."""
     for reason in dict.fromkeys(one[:_LONGEST] for one in reasons):
-        notes.record(project, _KIND, {"action": action, "reason": reason}, key=f"{action}: {reason}")
+        notes.create_record(project, _KIND, {"action": action, "reason": reason}, key=f"{action}: {reason}")
 
 
 def unread(store: Store, project: str) -> list[str]:
     """The newest reasons, each once."""
-    found = dict.fromkeys(str(one.body["reason"]) for one in store.records(project, _KIND, limit=10 * _MOST_TOLD))
+    found = dict.fromkeys(
+        str(one.body["reason"]) for one in store.records.list_records(project, _KIND, limit=10 * _MOST_TOLD)
+    )
     return list(found)[:_MOST_TOLD]

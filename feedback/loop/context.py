@@ -39,9 +39,9 @@ class TurnContext:
 
     def may_write(self) -> bool:
         """Asked before every write: a pause, a disconnect or a lost lease stops the next one."""
-        row = self.store.project(self.project)
+        row = self.store.projects.get_project(self.project)
         return row is not None and row.connected and not row.paused and (self.held is None or self.held.holds())
 
     def again(self) -> None:
         """Ask for another turn: something was left for it."""
-        self.store.want(self.project, "turn")
+        self.store.jobs.request_job(self.project, "turn")

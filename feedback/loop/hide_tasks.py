@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
+from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.store import Store
 from feedback.store.log import events
@@ -27,15 +27,9 @@ class Kept:
     left: int
 
 
-class _Platform(Protocol):
-    def handed_out(self, project: str, tasks: Sequence[int]) -> list[int]: ...
-    def hide(self, project: str, task: int) -> Task: ...
-    def reopen(self, project: str, task: int, overlap: int) -> Task: ...
-
-
 def hold_back(
     store: Store,
-    platform: _Platform,
+    platform: LabellingPlatform,
     snapshot: ProjectSnapshot,
     settled: frozenset[int],
     *,
@@ -49,30 +43,30 @@ def hold_back(
     settled meanwhile is done and stays as it is. What stands in the window is hidden first: it is on its way to people.
     """
     project = snapshot.project.id
-    kept = store.kept_back(project)
+    kept = store.tasks.list_hidden_tasks(project)
     wanted = {task for task in snapshot.routes.held if task in snapshot.tasks and task not in settled}
-    store.let_go(project, [task for task in kept if task in settled or task not in snapshot.tasks])
+    store.tasks.delete_hidden_tasks(project, [task for task in kept if task in settled or task not in snapshot.tasks])
     free = sorted(task for task in kept if task in snapshot.tasks and task not in settled and task not in wanted)
     seen = _seen(platform, snapshot, wanted, now_s=now_s)
-    front = {row.task for row in store.window(project)} if len(seen) > _AT_ONCE else set[int]()
+    front = {row.task for row in store.windows.get_window(project)} if len(seen) > _AT_ONCE else set[int]()
     hide = sorted(seen, key=lambda task: (task not in front, task))
-    store.keep_back(project, hide[:_AT_ONCE])
+    store.tasks.create_hidden_tasks(project, hide[:_AT_ONCE])
     hidden = shown = 0
     for task in hide[:_AT_ONCE]:
         if not may_write():
             break
-        _change(store, partial(platform.hide, project, task), now_s)
+        _change(store, partial(platform.hide_task, project, task), now_s)
         hidden += 1
     for task in free[:_AT_ONCE]:
         if not may_write():
             break
-        _change(store, partial(platform.reopen, project, task, max(1, snapshot.tasks[task].overlap)), now_s)
-        store.let_go(project, [task])
+        _change(store, partial(platform.reopen_task, project, task, max(1, snapshot.tasks[task].overlap)), now_s)
+        store.tasks.delete_hidden_tasks(project, [task])
         shown += 1
     return Kept(hidden, shown, len(hide) + len(free) - hidden - shown)
 
 
-def _seen(platform: _Platform, snapshot: ProjectSnapshot, wanted: set[int], *, now_s: float) -> set[int]:
+def _seen(platform: LabellingPlatform, snapshot: ProjectSnapshot, wanted: set[int], *, now_s: float) -> set[int]:
     """Those that Label Studio would hand out now: a change of its settings counts all tasks anew, and tells nobody."""
     if not wanted:
         return set()
@@ -80,7 +74,7 @@ def _seen(platform: _Platform, snapshot: ProjectSnapshot, wanted: set[int], *, n
     others = sorted(wanted - known)
     start = int(now_s) % max(1, len(others))  # the stretch that is asked about begins elsewhere each turn
     asked = (others[start:] + others[:start])[:_CHECKED]
-    return known | (set(platform.handed_out(snapshot.project.id, asked)) if asked else set())
+    return known | (set(platform.list_servable_tasks(snapshot.project.id, asked)) if asked else set())
 
 
 def _change(store: Store, change: Callable[[], Task], now_s: float) -> None:

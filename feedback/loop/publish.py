@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
-from feedback.labelling_platform.interface import Platform, ReviewProjects
+from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.loop.context import TurnContext
 from feedback.loop.hide_tasks import hold_back
 from feedback.loop.write_consensus import write_back
@@ -29,8 +29,7 @@ class Publisher:
     """Writes to one Label Studio; without one it decides all the same and writes nothing."""
 
     store: Store
-    platform: Platform | None
-    rooms: ReviewProjects | None
+    platform: LabellingPlatform | None
     prediction_cache: PredictionCache
     committee: Committee
     clock: Callable[[], float]
@@ -66,7 +65,7 @@ class Publisher:
             return 0
         done = 0
         # Label Studio counts everybody's answers: also ours, and those that count no more
-        there = self.store.people_on(snapshot.project.id, [*consensus_labels.wanting])
+        there = self.store.annotations.count_annotators(snapshot.project.id, [*consensus_labels.wanting])
         for task_id, votes in consensus_labels.wanting.items():
             task = snapshot.tasks[task_id]
             if task_id in snapshot.routes.held:
@@ -80,7 +79,7 @@ class Publisher:
             if not under.may_write():
                 break
             try:
-                now = self.platform.reopen(snapshot.project.id, task_id, given + 1)
+                now = self.platform.reopen_task(snapshot.project.id, task_id, given + 1)
                 self.store.append([events.of_one_task(now, "own", seen_s=self.clock())], want=None)
             except LabelStudioError as error:
                 under.notes.append(f"task {task_id} was not re-opened: {error}")
@@ -92,11 +91,11 @@ class Publisher:
         self, snapshot: ProjectSnapshot, consensus_labels: ConsensusLabels, finals: Collection[int], under: TurnContext
     ) -> None:
         """Bring what several people settled back to Label Studio, where the policy asks for it."""
-        if self.rooms is None or not snapshot.project.connected:
+        if self.platform is None or not snapshot.project.connected:
             return
         try:
             written = write_back(
-                self.store, self.rooms, snapshot, consensus_labels, but=finals, may_write=under.may_write
+                self.store, self.platform, snapshot, consensus_labels, but=finals, may_write=under.may_write
             )
         except LabelStudioError as error:
             under.notes.append(f"the consensus is written back later: {error}")
@@ -135,10 +134,12 @@ class Publisher:
         if not under.may_write():
             under.notes.append("the queue is not written: the project is paused, or another worker has it")
             return before
-        self.store.save_window(project, plan.rows)  # first here: a kill in the middle finds what it was writing
+        self.store.windows.save_window(project, plan.rows)  # first here: a kill in the middle finds what it was writing
         head, rows = snapshot.policy.queue.head, len(plan.rows)
         try:
-            given = platform.ask(project, plan.rows, snapshot.control, head=head, stop=lambda: not under.may_write())
+            given = platform.write_queue(
+                project, plan.rows, snapshot.control, head=head, stop=lambda: not under.may_write()
+            )
         except LabelStudioError as error:
             under.notes.append(f"the queue is not written: {error}")
             return before
@@ -146,5 +147,5 @@ class Publisher:
             under.notes.append(f"Label Studio holds {given.rows} of {rows} rows of {plan.version}")
         if given.complete:
             body = {"version": plan.version, "rows": rows, "held": given.rows, "why": plan.why, "at_s": self.clock()}
-            self.store.record(project, "asked", body)
+            self.store.records.create_record(project, "asked", body)
         return plan.why, plan.version

@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection
 from dataclasses import asdict, replace
 from functools import partial
 
-from feedback.automation.thresholds import keep_weighed
+from feedback.automation.thresholds import refresh_threshold_table
 from feedback.consensus.label_aggregation import AggregationCache
 from feedback.errors import NotConnected
 from feedback.ingest.external_ids import join
 from feedback.ingest.polling import collect, take_in
 from feedback.jobs.lease import Held
-from feedback.labelling_platform.interface import Platform, ReviewProjects
+from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.loop.context import Turn, TurnContext
 from feedback.loop.publish import Publisher
 from feedback.policy import Policy
@@ -20,13 +20,13 @@ from feedback.project.guidelines import note_guideline
 from feedback.project.snapshot import ProjectSnapshot, as_of_first_answer, load_snapshot
 from feedback.project.task_cache import TaskCache
 from feedback.reports.agreement_report import report_agreement
-from feedback.reports.annotator_report import report_people
-from feedback.review.eligibility import Admitted
-from feedback.review.final_answers import above, with_finals
-from feedback.review.indicator_ingest import remember
+from feedback.reports.annotator_report import report_annotators
+from feedback.review.eligibility import EligibleVotes
+from feedback.review.final_answers import apply_final_answers, load_final_answers
+from feedback.review.indicator_ingest import ingest_indicators
 from feedback.review.notifications import Post
-from feedback.review.overrides import note_answers
-from feedback.review.review_round import ReviewRounds
+from feedback.review.overrides import record_overrides
+from feedback.review.review_stage import ReviewStage
 from feedback.store import ProjectRow, Store
 from feedback.training.challenger import challenge
 from feedback.training.champion_cache import ChampionCache
@@ -49,12 +49,11 @@ class Loop:
         self,
         store: Store,
         *,
-        platform: Platform | None,
+        platform: LabellingPlatform | None,
         model_factory: ModelFactory,
         folder: Registry,
         policies: Callable[[ProjectRow], Policy],
         clock: Callable[[], float],
-        rooms: ReviewProjects | None = None,
         post: Post | None = None,
     ) -> None:
         self._store = store
@@ -63,13 +62,13 @@ class Loop:
         self._folder = folder
         self._policies = policies
         self._clock = clock
-        self._desk = ReviewRounds(store, rooms, clock=clock, post=post)
+        self._review_stage = ReviewStage(store, platform, clock=clock, post=post)
         self._champions = ChampionCache(store.registry, model_factory.load)
         self._guesses = PredictionCache()
         self._roster = TaskCache()
         self._weighing = AggregationCache()
         committee = Committee(store.registry, model_factory.load)
-        self._placing = Publisher(store, platform, rooms, self._guesses, committee, clock)
+        self._placing = Publisher(store, platform, self._guesses, committee, clock)
 
     def turn(self, project_id: str, *, held: Held | None = None, poll: bool = True) -> Turn:
         """Learn from what people said, then ask the next question. Safe to run twice, or to kill anywhere.
@@ -77,9 +76,9 @@ class Loop:
         `held` is the lease under which it runs: nothing is promoted or written once another worker has the project.
         """
         under = TurnContext(self._store, project_id, held, poll)
-        self._store.take_in()
+        self._store.ingest_inbox()
         collected = self._collect(under) if poll else 0
-        project = self._store.project(project_id)
+        project = self._store.projects.get_project(project_id)
         if project is None:
             raise NotConnected(f"project {project_id} is not known; nothing was ever received for it.")
         policy = self._policies(project)
@@ -89,30 +88,30 @@ class Loop:
         else:
             snapshot = load_snapshot(self._store, project, policy, *found, task_cache=self._roster)
             turn = self._learn_and_ask(snapshot, collected, under)
-        self._store.record(project_id, "turn", asdict(turn))
+        self._store.records.create_record(project_id, "turn", asdict(turn))
         return turn
 
     def _learn_and_ask(self, snapshot: ProjectSnapshot, collected: int, under: TurnContext) -> Turn:
-        admitted = self._desk.admit(snapshot)
+        admitted = self._review_stage.exclude_ineligible_votes(snapshot)
         snapshot = admitted.snapshot
         then = as_of_first_answer(self._store, snapshot)
         self._note_answers(then)
-        reviewed = above(self._store, snapshot)
-        consensus_labels = with_finals(decide_labels(snapshot, self._weighing), reviewed, snapshot)
+        reviewed = load_final_answers(self._store, snapshot)
+        consensus_labels = apply_final_answers(decide_labels(snapshot, self._weighing), reviewed, snapshot)
         report_agreement(self._store, snapshot, now_s=self._clock())
-        report_people(self._store, snapshot, now_s=self._clock())
+        report_annotators(self._store, snapshot, now_s=self._clock())
         dataset = _dataset(then, consensus_labels)
         verdict, waits = self._learn(snapshot, dataset, reviewed.finals.keys(), under)
         champion = self._champion(under)
         join(self._store, under.project, snapshot.policy)  # before the routing, which hears them
         snapshot = self._placing.route(snapshot, consensus_labels, champion, reviewed.away, under)
         snapshot = self._review(replace(admitted, snapshot=snapshot), consensus_labels, champion, under)
-        if remember(self._store, snapshot, refused=admitted.refused.keys()):
+        if ingest_indicators(self._store, snapshot, refused=admitted.refused.keys()):
             under.again()  # what is known now is read at the beginning of a turn
         reopened = self._placing.reopen(snapshot, consensus_labels, under)
         self._placing.write_back(snapshot, consensus_labels, reviewed.finals, under)
         asked, window = self._placing.ask(snapshot, consensus_labels, dataset, champion, under)
-        keep_weighed(
+        refresh_threshold_table(
             self._store, snapshot, consensus_labels, model=champion.version if champion else "", now_s=self._clock()
         )
         return Turn(
@@ -136,7 +135,7 @@ class Loop:
         if self._platform is None:
             return 0
         try:
-            described = self._platform.describe(under.project)
+            described = self._platform.describe_project(under.project)
             note_guideline(self._store, under.project, described, now_s=self._clock())
             apply_changes = take_in(self._store, under.project, described)
             return apply_changes + collect(self._store, self._platform, under.project, now_s=self._clock())
@@ -147,7 +146,7 @@ class Loop:
     def _note_answers(self, snapshot: ProjectSnapshot) -> None:
         """Record what was shown and what people said to it; a champion that cannot be loaded is told of later."""
         quiet = TurnContext(self._store, snapshot.project.id, None, poll=False)
-        note_answers(self._store, snapshot, self._champion(quiet), self._guesses)
+        record_overrides(self._store, snapshot, self._champion(quiet), self._guesses)
 
     def _learn(
         self, snapshot: ProjectSnapshot, dataset: Dataset, finals: Collection[int], under: TurnContext
@@ -177,7 +176,7 @@ class Loop:
         return f"{'promoted' if verdict.promote else 'kept'}: {verdict.challenger}: {verdict.reason}", ""
 
     def _review(
-        self, admitted: Admitted, consensus_labels: ConsensusLabels, champion: Bundle | None, under: TurnContext
+        self, admitted: EligibleVotes, consensus_labels: ConsensusLabels, champion: Bundle | None, under: TurnContext
     ) -> ProjectSnapshot:
         """Move what is under review: open, decide, watch the clocks, hand out, bring final answers back."""
         snapshot = admitted.snapshot
@@ -186,17 +185,19 @@ class Loop:
             if under.poll and self._platform is not None:
                 collect(self._store, self._platform, room, now_s=self._clock(), want=None)
 
-        worked = self._desk.turn(
+        worked = self._review_stage.run(
             snapshot,
             consensus_labels,
             champion,
             self._guesses,
-            admitted=admitted,
-            gather=gather,
+            eligible=admitted,
+            sync_review_project=gather,
             may_write=under.may_write,
         )
         under.notes.extend(worked.notes)
-        if worked.left or worked.resolved or worked.opened:  # final answers are learned from, new cases are held back
+        if (
+            worked.more_to_do or worked.resolved or worked.opened
+        ):  # final answers are learned from, new cases are held back
             under.again()
         return replace(snapshot, tasks={**snapshot.tasks, **worked.reopened}) if worked.reopened else snapshot
 

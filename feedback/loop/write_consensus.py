@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Protocol
 
+from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.store import Store
 from feedback.training.label_decisions import ConsensusLabels
@@ -15,12 +15,6 @@ from ml_backend.labelstudio.review_projects import unique_id
 _KIND = "written_back"
 _ALL = 1_000_000
 _AT_ONCE = 50  # answers a turn: each is two requests, and others wait for the turn's end
-
-
-class _Rooms(Protocol):
-    def write_final(
-        self, project: str, task: int, result: Sequence[dict[str, Any]], *, unique_id: str, ours: Sequence[str]
-    ) -> tuple[int, bool]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +27,7 @@ class WrittenBack:
 
 def write_back(
     store: Store,
-    rooms: _Rooms,
+    platform: LabellingPlatform,
     snapshot: ProjectSnapshot,
     consensus_labels: ConsensusLabels,
     *,
@@ -49,7 +43,7 @@ def write_back(
         return WrittenBack(0, 0)
     project = snapshot.project.id
     before: dict[int, list[str]] = {}
-    for record in store.records(project, _KIND, limit=_ALL):
+    for record in store.records.list_records(project, _KIND, limit=_ALL):
         before.setdefault(record.body["task"], []).append(record.key)
     due = []
     for one in consensus_labels.settled:
@@ -61,13 +55,15 @@ def write_back(
     for one, name in due[:_AT_ONCE]:
         if not may_write():
             break
-        store.own(project, unique_ids=[name])  # first: a webhook may bring it before the answer to our request
+        store.annotations.create_own_annotations(
+            project, unique_ids=[name]
+        )  # first: a webhook may bring it before the answer to our request
         result = codec(one.answer.kind).encode(one.answer, snapshot.control, one.confidence)
-        annotation, starred = rooms.write_final(
+        annotation, starred = platform.write_final_answer(
             project, one.task, result, unique_id=name, ours=[name, *before.get(one.task, ())]
         )
-        store.own(project, annotations=[annotation])
+        store.annotations.create_own_annotations(project, annotations=[annotation])
         body = {"task": one.task, "annotation": annotation, "answer": one.answer.key, "starred": starred}
-        store.record(project, _KIND, body | {"confidence": one.confidence, "votes": one.votes}, key=name)
+        store.records.create_record(project, _KIND, body | {"confidence": one.confidence, "votes": one.votes}, key=name)
         done += 1
     return WrittenBack(done, len(due) - done)

@@ -1,7 +1,7 @@
-"""Routing: the first rule that a task meets, for one task by itself or for a whole table column by column.
+"""Rule conditions: whether a task meets one, for a single task or for a whole table column by column.
 
-A condition is total: every test says yes or no of every value, and says no of a value that is missing or of
-another kind. `Not` turns that no into a yes; `exists` asks for the value itself.
+Every test is true or false for every value. It is false where the value is missing or has another type, so `Not` is
+true there; `exists` tests for the value itself.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ Floats = NDArray[np.float64]
 
 Operator = Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "not_in", "matches", "contains", "exists"]
 Lookup: TypeAlias = Callable[[str], object]  # the value of a field; None where it is missing
-Says: TypeAlias = Callable[[object], bool]
+ValueTest: TypeAlias = Callable[[object], bool]  # of one value
 Check: TypeAlias = Callable[[Lookup], bool]
 
-_LONGEST_NUMBER = 40  # characters; what is longer is a text that happens to be digits
+_MAX_NUMBER_LENGTH = 40  # characters; a longer text of digits is an identifier, not a number
 
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """One field held against one operand: a number, a text, a bool, a tuple of these, or for `matches` a callable."""
+    """One field compared with one operand: a number, text, bool or tuple of these; for `matches` a callable."""
 
     field: str
     operator: Operator
@@ -37,21 +37,21 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class AllOf:
-    """True where all parts are; true without parts."""
+    """True where all parts are true; true without parts."""
 
     parts: tuple[Condition, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """True where one part or more is."""
+    """True where at least one part is true."""
 
     parts: tuple[Condition, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """True where the part is not."""
+    """True where the part is false."""
 
     part: Condition
 
@@ -61,9 +61,9 @@ ALWAYS = AllOf(())
 
 
 class Table:
-    """n tasks as columns; each column is asked for once, when a rule first names it.
+    """n tasks as columns; each column is read once, when a rule first needs it.
 
-    `column` gives the n values of a field, None where missing: a list of anything, or an array of numbers.
+    `column` returns the n values of a field, None where missing: a list, or an array of numbers.
     """
 
     def __init__(self, n: int, column: Callable[[str], Sequence[Any] | NDArray[Any]]) -> None:
@@ -72,191 +72,196 @@ class Table:
         self._values: dict[str, list[Any]] = {}
         self._numbers: dict[str, Floats] = {}
         self._codes: dict[str, tuple[Ints, list[Any]]] = {}
-        self._tested: dict[tuple[str, str, Any], Bools] = {}
+        self._results: dict[tuple[str, str, Any], Bools] = {}
 
     def __len__(self) -> int:
         return self._n
 
     def values(self, field: str) -> list[Any]:
-        """(n,) the values of a field as Python objects, None where missing."""
+        """Return the values of a field as Python objects, shape (n,); None where missing."""
         if field not in self._values:
             column = self._column(field)
             self._values[field] = column.tolist() if isinstance(column, np.ndarray) else list(column)
         return self._values[field]
 
     def numbers(self, field: str) -> Floats:
-        """(n,) the values of a field that are numbers, NaN for the others."""
+        """Return the values of a field as numbers, shape (n,); NaN where a value is no number."""
         if field not in self._numbers:
-            read = (number(value) for value in self.values(field))
+            numbers = (parse_number(value) for value in self.values(field))
             self._numbers[field] = np.fromiter(
-                (math.nan if value is None else value for value in read), dtype=np.float64, count=self._n
+                (math.nan if value is None else value for value in numbers), dtype=np.float64, count=self._n
             )
         return self._numbers[field]
 
-    def met(self, test: Compare) -> Bools:
-        """(n,) where a test says yes; each different value is looked at once."""
+    def evaluate(self, test: Compare) -> Bools:
+        """Return where a test is true, shape (n,); each distinct value is tested once."""
         key = (test.field, test.operator, _key(test.operand))
-        if key not in self._tested:
-            self._tested[key] = self._met(test)
-        return self._tested[key]
+        if key not in self._results:
+            self._results[key] = self._evaluate(test)
+        return self._results[key]
 
-    def _met(self, test: Compare) -> Bools:
+    def _evaluate(self, test: Compare) -> Bools:
         if test.operator in _ORDER and not isinstance(test.operand, str):
-            met: Bools = _ORDER[test.operator](self.numbers(test.field), float(test.operand))
-            return met
-        codes, kinds = self._coded(test.field)
-        says = tester(test)
-        found = np.fromiter(map(says, kinds), dtype=bool, count=len(kinds))
-        return found[codes] if len(kinds) else np.zeros(self._n, dtype=bool)
+            results: Bools = _ORDER[test.operator](self.numbers(test.field), float(test.operand))
+            return results
+        codes, distinct = self._encode(test.field)
+        found = np.fromiter(map(make_test(test), distinct), dtype=bool, count=len(distinct))
+        return found[codes] if len(distinct) else np.zeros(self._n, dtype=bool)
 
-    def _coded(self, field: str) -> tuple[Ints, list[Any]]:
-        """(n,) codes and the different values that they stand for; 1, 1.0, True and "1" are four values."""
+    def _encode(self, field: str) -> tuple[Ints, list[Any]]:
+        """Return codes, shape (n,), and the distinct values that they index; 1, 1.0, True and "1" are four values."""
         if field not in self._codes:
             values = self.values(field)
             try:
-                known: dict[Any, int] = {}
-                coded = [known.setdefault((value.__class__, value), len(known)) for value in values]
-                self._codes[field] = np.array(coded, dtype=np.int64), [value for _, value in known]
-            except TypeError:  # lists cannot be told apart by hash: every row is its own value
+                index: dict[Any, int] = {}
+                codes = [index.setdefault((value.__class__, value), len(index)) for value in values]
+                self._codes[field] = np.array(codes, dtype=np.int64), [value for _, value in index]
+            except TypeError:  # a list has no hash: every row counts as a distinct value
                 self._codes[field] = np.arange(self._n), values
         return self._codes[field]
 
 
 def first_match(rules: Sequence[Condition], table: Table) -> Ints:
-    """(n,) the place of the first rule that each task meets; -1 where it meets none.
+    """Return the index of the first rule that each task meets, shape (n,); -1 where it meets none.
 
+    Examples
+    --------
     >>> table = Table(3, {"amount": [10, 6000, None]}.__getitem__)
     >>> first_match([Compare("amount", "gte", 5000), ALWAYS], table)
     array([1, 0, 1])
     """
     found = np.full(len(table), -1, dtype=np.int64)
     for place, rule in enumerate(rules):
-        found[(found < 0) & met(rule, table)] = place
+        found[(found < 0) & evaluate(rule, table)] = place
     return found
 
 
-def met(condition: Condition, table: Table) -> Bools:
-    """(n,) where a condition holds."""
+def evaluate(condition: Condition, table: Table) -> Bools:
+    """Return where a condition is true, shape (n,)."""
     if isinstance(condition, Compare):
-        return table.met(condition)
+        return table.evaluate(condition)
     if isinstance(condition, Not):
-        return ~met(condition.part, table)
+        return ~evaluate(condition.part, table)
     if isinstance(condition, AllOf):
         every = np.ones(len(table), dtype=bool)
         for part in condition.parts:
-            every &= met(part, table)
+            every &= evaluate(part, table)
         return every
     some = np.zeros(len(table), dtype=bool)
     for part in condition.parts:
-        some |= met(part, table)
+        some |= evaluate(part, table)
     return some
 
 
-def compiled(condition: Condition) -> Check:
-    """Turn a condition into a closure over one task: no parser, no eval, the same answer as `met`.
+def compile_condition(condition: Condition) -> Check:
+    """Return a function that evaluates the condition for one task, with the same result as `evaluate`.
 
-    >>> compiled(Not(Compare("label", "in", ("spam", "scam"))))({"label": "ham"}.get)
+    Examples
+    --------
+    >>> compile_condition(Not(Compare("label", "in", ("spam", "scam"))))({"label": "ham"}.get)
     True
     """
     if isinstance(condition, Compare):
-        field, says = condition.field, tester(condition)
-        return lambda get: says(get(field))
+        field, test = condition.field, make_test(condition)
+        return lambda get: test(get(field))
     if isinstance(condition, Not):
-        part = compiled(condition.part)
+        part = compile_condition(condition.part)
         return lambda get: not part(get)
-    parts = [compiled(one) for one in condition.parts]
+    parts = [compile_condition(part) for part in condition.parts]
     if isinstance(condition, AllOf):
-        return lambda get: all(one(get) for one in parts)
-    return lambda get: any(one(get) for one in parts)
+        return lambda get: all(part(get) for part in parts)
+    return lambda get: any(part(get) for part in parts)
 
 
-def fields_of(condition: Condition) -> frozenset[str]:
-    """Name every field that a condition looks at."""
+def condition_fields(condition: Condition) -> frozenset[str]:
+    """Return every field that a condition reads."""
     if isinstance(condition, Compare):
         return frozenset({condition.field})
     parts = (condition.part,) if isinstance(condition, Not) else condition.parts
-    return frozenset[str]().union(*map(fields_of, parts))
+    return frozenset[str]().union(*map(condition_fields, parts))
 
 
-def tester(test: Compare) -> Says:
-    """Give the closure of one test over one value."""
-    return _TESTERS[test.operator](test.operand)
+def make_test(test: Compare) -> ValueTest:
+    """Return a function that applies the test to one value."""
+    return _TESTS[test.operator](test.operand)
 
 
-def number(value: object) -> float | None:
-    """Read a finite number, also one that was imported as text; None for anything else, bools included.
+def parse_number(value: object) -> float | None:
+    """Return a finite number, also from text; None for anything else, bools included.
 
-    >>> number(3), number("5000.50"), number("1e3"), number("5,000"), number(True), number("nan")
-    (3.0, 5000.5, 1000.0, None, None, None)
+    Examples
+    --------
+    >>> [parse_number(value) for value in (3, "5000.50", "1e3", "5,000", True, "nan")]
+    [3.0, 5000.5, 1000.0, None, None, None]
     """
     if isinstance(value, str):
-        if not 0 < len(value) <= _LONGEST_NUMBER or "_" in value:
+        if not 0 < len(value) <= _MAX_NUMBER_LENGTH or "_" in value:
             return None
     elif isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
-        read = float(value)
+        parsed = float(value)
     except (ValueError, OverflowError):
         return None
-    return read if math.isfinite(read) else None
+    return parsed if math.isfinite(parsed) else None
 
 
-def _equal(operand: Any) -> Says:
+def _equal(operand: Any) -> ValueTest:
     if isinstance(operand, bool):
         return lambda value: value is operand
     if isinstance(operand, str):
         return lambda value: isinstance(value, str) and value == operand
-    wanted = float(operand)
-    return lambda value: number(value) == wanted
+    expected = float(operand)
+    return lambda value: parse_number(value) == expected
 
 
-def _differs(operand: Any) -> Says:
+def _not_equal(operand: Any) -> ValueTest:
     equal = _equal(operand)
     return lambda value: not _missing(value) and not equal(value)
 
 
-def _among(operand: tuple[Any, ...]) -> Says:
-    texts = frozenset(one for one in operand if isinstance(one, str))
-    others = [_equal(one) for one in operand if not isinstance(one, str)]
+def _in(operand: tuple[Any, ...]) -> ValueTest:
+    texts = frozenset(item for item in operand if isinstance(item, str))
+    others = [_equal(item) for item in operand if not isinstance(item, str)]
     return lambda value: (isinstance(value, str) and value in texts) or any(equal(value) for equal in others)
 
 
-def _not_among(operand: tuple[Any, ...]) -> Says:
-    among = _among(operand)
-    return lambda value: not _missing(value) and not among(value)
+def _not_in(operand: tuple[Any, ...]) -> ValueTest:
+    is_in = _in(operand)
+    return lambda value: not _missing(value) and not is_in(value)
 
 
-def _ordered(compare: Callable[[Any, Any], Any]) -> Callable[[Any], Says]:
-    def make(operand: Any) -> Says:
+def _ordered(compare: Callable[[Any, Any], Any]) -> Callable[[Any], ValueTest]:
+    def make(operand: Any) -> ValueTest:
         if isinstance(operand, str):  # dates as ISO texts, versions, codes
             return lambda value: isinstance(value, str) and bool(compare(value, operand))
-        wanted = float(operand)
+        limit = float(operand)
 
-        def says(value: object) -> bool:
-            read = number(value)
-            return read is not None and bool(compare(read, wanted))
+        def test(value: object) -> bool:
+            parsed = parse_number(value)
+            return parsed is not None and bool(compare(parsed, limit))
 
-        return says
+        return test
 
     return make
 
 
-def _contains(operand: Any) -> Says:
+def _contains(operand: Any) -> ValueTest:
     equal = _equal(operand)
 
-    def says(value: object) -> bool:
+    def test(value: object) -> bool:
         if isinstance(value, str):
             return isinstance(operand, str) and operand in value
         return isinstance(value, (list, tuple)) and any(map(equal, value))
 
-    return says
+    return test
 
 
-def _matches(operand: Callable[[str], bool]) -> Says:
+def _matches(operand: Callable[[str], bool]) -> ValueTest:
     return lambda value: isinstance(value, str) and operand(value)
 
 
-def _exists(operand: bool) -> Says:  # noqa: FBT001  # the operand of a test
+def _exists(operand: bool) -> ValueTest:  # noqa: FBT001  # the operand of a test
     return lambda value: _missing(value) is not operand
 
 
@@ -265,9 +270,9 @@ def _missing(value: object) -> bool:
 
 
 def _key(operand: Any) -> Any:
-    """1, 1.0 and True are equal as keys, and mean different tests."""
+    """Return a cache key of an operand: 1, 1.0 and True are equal in Python, and are different tests."""
     if isinstance(operand, tuple):
-        return tuple((one.__class__, one) for one in operand)
+        return tuple((item.__class__, item) for item in operand)
     return (operand.__class__, operand)
 
 
@@ -277,15 +282,15 @@ _ORDER: Mapping[str, Callable[[Any, Any], Any]] = {
     "lt": lambda value, operand: value < operand,
     "lte": lambda value, operand: value <= operand,
 }
-_TESTERS: Mapping[Operator, Callable[[Any], Says]] = {
+_TESTS: Mapping[Operator, Callable[[Any], ValueTest]] = {
     "eq": _equal,
-    "ne": _differs,
+    "ne": _not_equal,
     "gt": _ordered(_ORDER["gt"]),
     "gte": _ordered(_ORDER["gte"]),
     "lt": _ordered(_ORDER["lt"]),
     "lte": _ordered(_ORDER["lte"]),
-    "in": _among,
-    "not_in": _not_among,
+    "in": _in,
+    "not_in": _not_in,
     "matches": _matches,
     "contains": _contains,
     "exists": _exists,

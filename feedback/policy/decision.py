@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from feedback.policy.conditions import ALWAYS, Check, Lookup, Table, compiled, fields_of, first_match
+from feedback.policy.conditions import ALWAYS, Check, Lookup, Table, compile_condition, condition_fields, first_match
 from feedback.policy.rules import AUTO, HOLD, Priority, Rule
 from feedback.policy.schema import Policy
 
-NO_CERTIFICATE = "certificates come in step 7"
+NOT_CERTIFIED = "no certificate allows it yet"
 _COUNT = ".count"  # of a signal: none came is 0, not missing
 _LONGEST = 500  # characters of a name
 
@@ -35,7 +35,7 @@ class Router:
     >>> from feedback.policy import read_policy
     >>> text = "routing = [{id='big', to='L2', when={data.amount.gte=5000}}, {id='rest', to='L1'}]"
     >>> router = Router(read_policy(text + "\\n[tiers.L1]\\n[tiers.L2]"))
-    >>> router.one(lookup({}, {"amount": 9000})).to, router.one(lookup({}, {"amount": 9})).to
+    >>> router.one(make_lookup({}, {"amount": 9000})).to, router.one(make_lookup({}, {"amount": 9})).to
     ('L2', 'L1')
     """
 
@@ -43,7 +43,7 @@ class Router:
         self.policy = policy
         rules = policy.routing or (Rule(id="default", to=policy.first_tier),)
         self._conditions = policy.conditions() or [ALWAYS]
-        self._checks: list[Check] = [compiled(condition) for condition in self._conditions]
+        self._checks: list[Check] = [compile_condition(condition) for condition in self._conditions]
         self._holds_s = [rule.hold_s for rule in rules]
         self._outcomes = [(_outcome(policy, rule), _waits(policy, rule)) for rule in rules]
 
@@ -51,7 +51,7 @@ class Router:
     def fields(self) -> frozenset[str]:
         """Every field that some rule looks at."""
         age = {"time.age"} if any(self._holds_s) else set()
-        return frozenset[str]().union(age, *map(fields_of, self._conditions))
+        return frozenset[str]().union(age, *map(condition_fields, self._conditions))
 
     def one(self, get: Lookup) -> Outcome:
         """Decide about one task, rule by rule."""
@@ -72,22 +72,22 @@ class Router:
         ]
 
 
-def lookup(inputs: Mapping[str, Any], data: Mapping[str, Any]) -> Lookup:
+def make_lookup(inputs: Mapping[str, Any], data: Mapping[str, Any]) -> Lookup:
     """Look fields up in one task's recorded inputs and data."""
 
     def get(field: str) -> object:
         if field.startswith("data."):
-            return of_data(field[5:])(data)
+            return make_data_reader(field[5:])(data)
         value = inputs.get(field)
         return 0 if value is None and field.startswith("signal.") and field.endswith(_COUNT) else value
 
     return get
 
 
-def of_data(path: str) -> Callable[[Mapping[str, Any]], object]:
+def make_data_reader(path: str) -> Callable[[Mapping[str, Any]], object]:
     """Give what reads a field of a task's data: "customer.standing" by that very name, or level by level.
 
-    >>> read = of_data("customer.standing")
+    >>> read = make_data_reader("customer.standing")
     >>> read({"customer": {"standing": "gold"}}), read({"customer.standing": "new"}), read({})
     ('gold', 'new', None)
     """
@@ -106,10 +106,10 @@ def of_data(path: str) -> Callable[[Mapping[str, Any]], object]:
     return read
 
 
-def named(value: object) -> str:
+def identifier_text(value: object) -> str:
     """A value by which something is called, as text; "" for what is no name.
 
-    >>> named(7), named(7.0), named(" A-7 "), named(None), named(True), named([7])
+    >>> identifier_text(7), identifier_text(7.0), identifier_text(" A-7 "), identifier_text(None), identifier_text(True), identifier_text([7])
     ('7', '7', 'A-7', '', '', '')
     """
     if isinstance(value, float) and value.is_integer():
@@ -122,7 +122,7 @@ def named(value: object) -> str:
 def _outcome(policy: Policy, rule: Rule) -> Outcome:
     to, refused = rule.to, ""
     if rule.to == AUTO:
-        to, refused = rule.tier or policy.first_tier, NO_CERTIFICATE
+        to, refused = rule.tier or policy.first_tier, NOT_CERTIFIED
     return Outcome(rule.id, to, refused, rule.reason, rule.priority, rule.queue, rule.overlap, rule.skills)
 
 

@@ -1,4 +1,4 @@
-"""The policy in plain words: what each rule says, and which part of a rule a task meets."""
+"""A policy in plain words, and which parts of a rule a task meets."""
 
 from __future__ import annotations
 
@@ -6,39 +6,39 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from feedback.policy.conditions import AllOf, Compare, Condition, Lookup, Not, compiled
-from feedback.policy.decision import NO_CERTIFICATE
+from feedback.policy.conditions import AllOf, Compare, Condition, Lookup, Not, compile_condition
+from feedback.policy.decision import NOT_CERTIFIED
 from feedback.policy.linear_regex import Pattern
-from feedback.policy.rule_fields import field
+from feedback.policy.rule_fields import find_field
 from feedback.policy.rules import AUTO, HOLD, Rule
 from feedback.policy.schema import Policy
 from feedback.policy.tiers import Tier
 
-_WORDS = {
+_OPERATOR_TEXTS = {
     "eq": "is",
-    "ne": "is there and is not",
+    "ne": "exists and is not",
     "gt": "is more than",
     "gte": "is at least",
     "lt": "is less than",
     "lte": "is at most",
     "in": "is one of",
-    "not_in": "is there and is none of",
+    "not_in": "exists and is none of",
     "matches": "matches the pattern",
     "contains": "contains",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Clause:
-    """One part of a condition, held against one task."""
+class ClauseResult:
+    """One part of a condition, evaluated for one task."""
 
-    depth: int
+    depth: int  # 0 for the whole condition
     text: str
     met: bool
 
 
 def explain(policy: Policy) -> list[str]:
-    """Say a policy's routing, tiers, people, questions and rights, one sentence a line, in the order they apply in."""
+    """Return a policy in sentences: routing, tiers, calendars, people, questions and rights."""
     return [
         *_routing(policy),
         *_tiers(policy),
@@ -51,66 +51,70 @@ def explain(policy: Policy) -> list[str]:
     ]
 
 
-def clauses(condition: Condition, policy: Policy, get: Lookup) -> list[Clause]:
-    """Hold every part of a condition against one task; the first clause is the whole."""
+def evaluate_clauses(condition: Condition, policy: Policy, get: Lookup) -> list[ClauseResult]:
+    """Evaluate every part of a condition for one task; the first result is the whole condition."""
     return list(_clauses(condition, policy, get, 0))
 
 
-def words(condition: Condition, policy: Policy) -> str:
-    """Say a condition in one phrase.
+def condition_text(condition: Condition, policy: Policy) -> str:
+    """Return a condition as one phrase.
 
-    >>> words(Compare("model.confidence", "gte", 0.9), Policy())
+    Examples
+    --------
+    >>> condition_text(Compare("model.confidence", "gte", 0.9), Policy())
     'model.confidence is at least 0.9'
     """
     if isinstance(condition, Compare):
         return _compare(condition, policy)
     if isinstance(condition, Not):
-        return f"not ({words(condition.part, policy)})"
-    parts = [words(part, policy) for part in condition.parts]
+        return f"not ({condition_text(condition.part, policy)})"
+    parts = [condition_text(part, policy) for part in condition.parts]
     joined = (" and " if isinstance(condition, AllOf) else " or ").join(
-        part if isinstance(part_of, (Compare, Not)) or len(parts) == 1 else f"({part})"
-        for part, part_of in zip(parts, condition.parts, strict=True)
+        text if isinstance(part, (Compare, Not)) or len(parts) == 1 else f"({text})"
+        for text, part in zip(parts, condition.parts, strict=True)
     )
     return joined or "always"
 
 
-def duration(seconds: float) -> str:
-    """Say a number of seconds in the units of the policy file.
+def format_duration(seconds: float) -> str:
+    """Return a number of seconds in the units of the policy file.
 
-    >>> duration(5400.0), duration(0.0)
+    Examples
+    --------
+    >>> format_duration(5400.0), format_duration(0.0)
     ('1h30m', '0s')
     """
-    left, said = int(seconds), ""
+    rest, text = int(seconds), ""
     for unit, size in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
-        many, left = divmod(left, size)
-        said += f"{many}{unit}" if many else ""
-    return said or "0s"
+        count, rest = divmod(rest, size)
+        text += f"{count}{unit}" if count else ""
+    return text or "0s"
 
 
 def _routing(policy: Policy) -> Iterator[str]:
     if not policy.routing:
         yield f"Every task goes to {policy.first_tier}: there are no routing rules."
     for number, (rule, condition) in enumerate(zip(policy.routing, policy.conditions(), strict=True), start=1):
-        when = f"where {words(condition, policy)}" if rule.when else "all others"
-        yield f"Rule {number}, {rule.id}: {when}: {_what(rule, policy)}"
+        when = f"where {condition_text(condition, policy)}" if rule.when else "all others"
+        yield f"Rule {number}, {rule.id}: {when}: {_action(rule, policy)}"
 
 
-def _what(rule: Rule, policy: Policy) -> str:
+def _action(rule: Rule, policy: Policy) -> str:
     if rule.to == AUTO:
         tier = rule.tier or policy.first_tier
-        said = f"the model's answer is taken; refused for now ({NO_CERTIFICATE}), so people in {tier} decide"
+        action = f"the model's answer is taken; refused for now ({NOT_CERTIFIED}), so people in {tier} decide"
     elif rule.to == HOLD:
-        said = "nobody sees it until another rule applies"
+        action = "nobody sees it until another rule applies"
     else:
-        said = f"people in {rule.to} decide"
-    more = [
+        action = f"people in {rule.to} decide"
+    options = [
         f"{rule.priority} priority" if rule.priority != "normal" else "",
         f"queue {rule.queue}" if rule.queue != "default" else "",
         f"{rule.overlap} people" if rule.overlap else "",
         f"not before {rule.hold} after the import" if rule.hold else "",
         f"needs {', '.join(rule.skills)}" if rule.skills else "",
     ]
-    text = ", ".join([said, *filter(None, more)])
+    text = ", ".join([action, *filter(None, options)])
     return f"{text}. Reason: {rule.reason}." if rule.reason else f"{text}."
 
 
@@ -125,10 +129,10 @@ def _tier(policy: Policy, name: str, tier: Tier) -> Iterator[str]:
         yield "the Label Studio project itself"
     else:
         yield "a review project"
-        how = {"single": "one person decides", "two-reader": "two read apart, a third settles"}
+        how = {"single": "one person decides", "two-reader": "two people answer separately, a third settles"}
         yield how.get(tier.protocol, f"a panel of {tier.panel} votes, more than {tier.min_agreement:.0%} decide")
         if tier.blind:
-            yield "blind: the model's answer and earlier votes are kept from whoever looks"
+            yield "blind: reviewers do not see the model's answer and earlier votes"
     if tier.skills:
         yield f"needs {', '.join(tier.skills)}"
     if tier.first_action:
@@ -140,8 +144,8 @@ def _tier(policy: Policy, name: str, tier: Tier) -> Iterator[str]:
     after = policy.tier_after(name)
     if tier.first_action or tier.resolve:
         breach = {
-            "escalate": f"escalates to {after}" if after else "is only told",
-            "reassign": "is only told" if first else "goes to another person",
+            "escalate": f"escalates to {after}" if after else "is only notified",
+            "reassign": "is only notified" if first else "goes to another person",
         }
         yield f"a breach {breach.get(tier.on_breach, 'is only told')}"
     skip = {"escalate": "escalates", "requeue": "gives it to others", "ignore": "means nothing"}
@@ -149,15 +153,16 @@ def _tier(policy: Policy, name: str, tier: Tier) -> Iterator[str]:
 
 
 def _calendars(policy: Policy) -> Iterator[str]:
-    for name, one in policy.calendars.items():
-        free = f", and never on {', '.join(one.holidays)}" if one.holidays else ""
-        yield f"The hours of {name}: {', '.join(one.days)} {', '.join(one.hours)} in {one.timezone}{free}."
+    for name, calendar in policy.calendars.items():
+        free = f", except on {', '.join(calendar.holidays)}" if calendar.holidays else ""
+        hours = f"{', '.join(calendar.days)} {', '.join(calendar.hours)} in {calendar.timezone}"
+        yield f"The hours of {name}: {hours}{free}."
 
 
 def _reasons(policy: Policy) -> Iterator[str]:
     if len(policy.tiers) > 1:
         titles = "; ".join(title or code for code, title in policy.reasons.items())
-        yield f"Whoever does not accept what is proposed in a review project says why: {titles}."
+        yield f"A reviewer who does not accept the proposed answer gives a reason: {titles}."
 
 
 def _people(policy: Policy) -> Iterator[str]:
@@ -167,67 +172,67 @@ def _people(policy: Policy) -> Iterator[str]:
 
 
 def _questions(policy: Policy) -> Iterator[str]:
-    for name, one in policy.feedback.items():
-        wanted = "is asked" if one.required else "may be answered"
-        among = f": {', '.join(one.options)}" if one.options else ""
-        yield f'Beside the answer, "{one.title or name}" {wanted}{among}.'
-        if one.feature:
+    for name, question in policy.feedback.items():
+        required = "is required" if question.required else "is optional"
+        options = f": {', '.join(question.options)}" if question.options else ""
+        yield f'Reviewers also answer "{question.title or name}", which {required}{options}.'
+        if question.feature:
             yield (
-                f"  It belongs to the task's {one.entity}; the model reads it with every other task that has the same, "
-                "as soon as it is recorded, and learns from it only as it was known at each task's time."
+                f"  The answer is an indicator of the task's {question.entity}: the model reads it with every other task "
+                "that has the same value, and learns from it only as it was recorded at each task's time."
             )
     if policy.tasks.key:
-        yield f"Signals from outside may name a task by its {policy.tasks.key}."
+        yield f"Signals may name a task by its {policy.tasks.key}."
 
 
 def _second_look(policy: Policy) -> Iterator[str]:
     if policy.second_look.share and len(policy.tiers) > 1:
-        yield f"{policy.second_look.share:.1%} of what people decide is decided again, by somebody who sees none of it."
+        yield f"{policy.second_look.share:.1%} of human decisions are repeated by another person, who does not see the first."
     if policy.second_look.honeypots:
         yield f"{policy.second_look.honeypots:.1%} of the places in review projects have a known answer."
     if policy.costs.error is not None:
-        yield f"A wrong answer that nobody looked at costs {policy.costs.error:,g}."
+        yield f"A wrong answer that nobody reviewed costs {policy.costs.error:,g}."
 
 
 def _rights(policy: Policy) -> str:
     if policy.rights.human_review == "never":
-        return "Nobody gets a person's review for the asking: the decisions are about no person."
-    when = {"on request": "when they ask", "always": "without asking"}[policy.rights.human_review]
+        return "Human review of automated decisions is not offered: the decisions are about no person."
+    when = {"on request": "on request", "always": "always"}[policy.rights.human_review]
     within = f", within {policy.rights.within}" if policy.rights.within else ""
-    return f"Whoever an automated decision is about gets a person's review {when}{within}."
+    return f"A person affected by an automated decision gets a human review {when}{within}."
 
 
-def _clauses(condition: Condition, policy: Policy, get: Lookup, depth: int) -> Iterator[Clause]:
-    holds = compiled(condition)(get)
+def _clauses(condition: Condition, policy: Policy, get: Lookup, depth: int) -> Iterator[ClauseResult]:
+    met = compile_condition(condition)(get)
     if isinstance(condition, Compare):
         value = get(condition.field)
-        seen = "is missing" if value is None else f"is {value!r:.60}"
-        yield Clause(depth, f"{_compare(condition, policy)} ({seen})", holds)
+        actual = "is missing" if value is None else f"is {value!r:.60}"
+        yield ClauseResult(depth, f"{_compare(condition, policy)} ({actual})", met)
         return
     if isinstance(condition, Not):
-        yield Clause(depth, "not", holds)
+        yield ClauseResult(depth, "not", met)
         yield from _clauses(condition.part, policy, get, depth + 1)
         return
-    yield Clause(depth, "all of" if isinstance(condition, AllOf) else "one of", holds)
+    yield ClauseResult(depth, "all of" if isinstance(condition, AllOf) else "any of", met)
     for part in condition.parts:
         yield from _clauses(part, policy, get, depth + 1)
 
 
 def _compare(test: Compare, policy: Policy) -> str:
     if test.operator == "exists":
-        return f"{test.field} is {'there' if test.operand else 'missing'}"
+        return f"{test.field} is {'present' if test.operand else 'missing'}"
     if test.field == "time.within":
         return f"it is in the hours of {test.operand}"
-    is_time = field(test.field, policy.all_signals).kind == "duration"
-    return f"{test.field} {_WORDS[test.operator]} {_operand(test.operand, is_time=is_time)}"
+    is_time = find_field(test.field, policy.all_signals).kind == "duration"
+    return f"{test.field} {_OPERATOR_TEXTS[test.operator]} {_operand(test.operand, is_time=is_time)}"
 
 
 def _operand(operand: Any, *, is_time: bool) -> str:
     if isinstance(operand, tuple):
-        shown = ", ".join(_operand(one, is_time=is_time) for one in operand[:10])
+        shown = ", ".join(_operand(value, is_time=is_time) for value in operand[:10])
         return f"{shown}, … ({len(operand)})" if len(operand) > 10 else shown
     if isinstance(operand, Pattern):
         return f'"{operand.text}"'
     if isinstance(operand, bool):
         return "true" if operand else "false"
-    return duration(operand) if is_time else f'"{operand}"' if isinstance(operand, str) else f"{operand:,}"
+    return format_duration(operand) if is_time else f'"{operand}"' if isinstance(operand, str) else f"{operand:,}"

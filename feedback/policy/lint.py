@@ -1,163 +1,189 @@
-"""Checking: what is allowed in a policy and yet will surprise, said before it is active."""
+"""Warnings about a policy: rules that can never be met, tiers without people, unknown labels and task fields."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Literal
 
 from feedback.policy.conditions import Compare, Condition, Not
-from feedback.policy.decision import NO_CERTIFICATE, of_data
-from feedback.policy.explain import words
+from feedback.policy.decision import NOT_CERTIFIED, make_data_reader
+from feedback.policy.explain import condition_text
 from feedback.policy.rules import AUTO, HOLD, OPERATORS
-from feedback.policy.satisfiability import contradiction, implies
+from feedback.policy.satisfiability import find_contradiction, implies
 from feedback.policy.schema import Policy
 from feedback.policy.tiers import Tier
 
 
-def warnings(
+@dataclass(frozen=True, slots=True)
+class PolicyFinding:
+    """One thing that is wrong, or may surprise, in a policy. With an error the policy cannot be activated."""
+
+    level: Literal["error", "warning"]
+    key: str  # of hitl.toml: "routing.big", "tiers.L1", ...
+    sentence: str
+    hint: str = ""  # what to do next
+
+    def __str__(self) -> str:
+        """Return key and sentence."""
+        return f"{self.key}: {self.sentence}"
+
+
+def lint_policy(
     policy: Policy,
     *,
     labels: Collection[str] | None = None,
     data: Collection[Mapping[str, Any]] | None = None,
     control: str = "",
-) -> list[str]:
-    """Say what will surprise; `labels`, `data` and `control` are those of the project that it is for, where known."""
-    found = [*_outcomes(policy), *_order(policy), *_tiers(policy), *_skills(policy)]
-    if (
-        policy.second_look.honeypots
-        and not policy.second_look.share
-        and not all(tier.blind for tier in list(policy.tiers.values())[1:])
-    ):
-        found.append("second_look.honeypots: without a share of second looks, only honeypots show reviewers nothing.")
+) -> list[PolicyFinding]:
+    """Return warnings about everything that is allowed and may surprise.
+
+    `labels`, `control` and the task `data` are those of the project that the policy is for; None or "" where there is
+    no project.
+    """
+    found = [*_lint_outcomes(policy), *_lint_order(policy), *_lint_tiers(policy), *_lint_skills(policy)]
+    later_tiers = list(policy.tiers.values())[1:]
+    if policy.second_look.honeypots and not policy.second_look.share and not all(tier.blind for tier in later_tiers):
+        found.append(
+            _warn("second_look.honeypots", "only honeypots show reviewers nothing. Set second_look.share as well.")
+        )
     if control in policy.feedback:
-        found.append(f"feedback.{control}: that is the control that is learned, so its answers are no feedback.")
+        found.append(_warn(f"feedback.{control}", "the model learns this control, so its answers are no feedback."))
     if data is not None:
-        named = {f"feedback.{name}.entity": field for name, field in policy.features.items()}
-        for where, field in {**named, "tasks.key": policy.tasks.key}.items():
-            found += _unknown_field(where, field, data) if field else ()
-    tests = [
-        (rule.id, test) for rule, one in zip(policy.routing, policy.conditions(), strict=True) for test in _tests(one)
-    ]
-    for rule, test in tests:
-        if labels is not None and test.field == "model.label":
-            found += _unknown_labels(rule, test, labels)
-        if test.field.startswith("data."):
-            here = f"routing.{rule}"
-            field = test.field.removeprefix("data.")
-            found += _like_a_test(here, test.field) if data is None else _unknown_field(here, field, data)
-        found += _unknown_option(rule, test, policy)
+        entities = {f"feedback.{name}.entity": field for name, field in policy.indicators.items()}
+        for key, field in {**entities, "tasks.key": policy.tasks.key}.items():
+            found += _lint_field(key, field, data) if field else ()
+    for rule, condition in zip(policy.routing, policy.conditions(), strict=True):
+        key = f"routing.{rule.id}"
+        for test in _list_tests(condition):
+            if labels is not None and test.field == "model.label":
+                found += _lint_labels(key, test, labels)
+            if test.field.startswith("data."):
+                field = test.field.removeprefix("data.")
+                found += _lint_misspelt_test(key, test.field) if data is None else _lint_field(key, field, data)
+            found += _lint_options(key, test, policy)
     return list(dict.fromkeys(found))
 
 
-def _outcomes(policy: Policy) -> Iterator[str]:
+def _warn(key: str, sentence: str) -> PolicyFinding:
+    return PolicyFinding("warning", key, sentence)
+
+
+def _lint_outcomes(policy: Policy) -> Iterator[PolicyFinding]:
     for rule in policy.routing:
         if rule.to == AUTO:
             tier = rule.tier or policy.first_tier
-            yield f"routing.{rule.id}: auto is refused for now, {NO_CERTIFICATE}; its tasks go to people in {tier}."
+            yield _warn(f"routing.{rule.id}", f"auto is refused for now: {NOT_CERTIFIED}. The tasks go to {tier}.")
         if rule.to == HOLD and not rule.when:
-            yield f"routing.{rule.id}: every other task is kept back from everybody, until another rule applies."
+            yield _warn(f"routing.{rule.id}", "nobody sees the other tasks until another rule applies to them.")
 
 
-def _order(policy: Policy) -> Iterator[str]:
-    """A rule that nothing can meet, or that an earlier one leaves nothing."""
+def _lint_order(policy: Policy) -> Iterator[PolicyFinding]:
+    """Find rules that no task can meet, and rules whose tasks all meet an earlier rule."""
     earlier: list[tuple[str, Condition]] = []
     for rule, condition in zip(policy.routing, policy.conditions(), strict=True):
-        before, asks = next(((name, one) for name, one in earlier if implies(condition, one)), ("", condition))
-        if parts := contradiction(condition, policy.all_signals):
-            both = " and ".join(words(part, policy) for part in parts)
-            yield f"routing.{rule.id} is never met: nothing is such that {both}."
-        elif before and implies(asks, condition):
-            yield f"routing.{rule.id} is never reached: {before} asks the same before it."
-        elif before:
-            yield f"routing.{rule.id} is never reached: whatever meets it meets {before} before."
-        if not parts:
-            earlier.append((rule.id, condition))
+        key = f"routing.{rule.id}"
+        first, first_condition = next(
+            ((name, other) for name, other in earlier if implies(condition, other)), ("", None)
+        )
+        if parts := find_contradiction(condition, policy.all_signals):
+            text = " and ".join(condition_text(part, policy) for part in parts)
+            yield _warn(key, f"this rule is never met. No task can meet: {text}.")
+            continue
+        if first_condition is not None and implies(first_condition, condition):
+            yield _warn(key, f"this rule is never reached. The earlier rule {first} has the same condition.")
+        elif first_condition is not None:
+            yield _warn(key, f"this rule is never reached. Every task that meets it meets the earlier rule {first}.")
+        earlier.append((rule.id, condition))
 
 
-def _tiers(policy: Policy) -> Iterator[str]:
-    listed = {tier for person in policy.people.values() for tier in person.tiers or (policy.first_tier,)}
+def _lint_tiers(policy: Policy) -> Iterator[PolicyFinding]:
+    staffed = {tier for person in policy.people.values() for tier in person.tiers or (policy.first_tier,)}
     for name, tier in policy.tiers.items():
-        if policy.people and name != policy.first_tier and name not in listed:
-            yield f"tiers.{name}: nobody in [people] may answer there."
-        skilled = [one for one in policy.people.values() if name in one.tiers and set(tier.skills) <= set(one.skills)]
-        if tier.skills and name in listed and not skilled:
-            yield f"tiers.{name}: nobody there has {', '.join(tier.skills)}."
-        clock = tier.resolve or tier.first_action
-        if tier.on_breach == "escalate" and policy.tier_after(name) is None and clock:
-            yield f"tiers.{name}: a breach escalates, and there is no tier after it."
+        key, people = f"tiers.{name}", [person for person in policy.people.values() if name in person.tiers]
+        if policy.people and name != policy.first_tier and name not in staffed:
+            yield _warn(key, "nobody in [people] may answer in this tier.")
+        skilled = any(set(tier.skills) <= set(person.skills) for person in people)
+        if tier.skills and name in staffed and not skilled:
+            yield _warn(key, f"nobody in this tier has the skills {', '.join(tier.skills)}.")
+        if tier.on_breach == "escalate" and policy.tier_after(name) is None and (tier.resolve or tier.first_action):
+            yield _warn(key, "a breach escalates, but there is no tier after this one.")
         if name == policy.first_tier:
-            yield from _of_the_source(name, tier)
+            yield from _lint_first_tier(key, tier)
         if tier.resolve and tier.resolve_s < tier.first_action_s:
-            yield f"tiers.{name}: it is to be decided within {tier.resolve}, and begun within {tier.first_action} only."
-        if tier.readers > 1 and name in listed:
-            many = sum(name in one.tiers for one in policy.people.values())
-            if many < tier.readers:
-                yield f"tiers.{name}: {tier.readers} readers are wanted, and {many} may answer there."
+            yield _warn(key, f"resolve ({tier.resolve}) is shorter than first_action ({tier.first_action}).")
+        if tier.n_reviewers > 1 and name in staffed and len(people) < tier.n_reviewers:
+            yield _warn(key, f"each case needs {tier.n_reviewers} people, but {len(people)} may answer in this tier.")
 
 
-def _of_the_source(name: str, tier: Tier) -> Iterator[str]:
-    """What only review projects of ours can do."""
-    ours = sorted({"protocol", "panel", "min_agreement", "blind", "actions", "own_cases"} & tier.model_fields_set)
-    changed = [key for key in ours if getattr(tier, key) != Tier.model_fields[key].default]
+def _lint_first_tier(key: str, tier: Tier) -> Iterator[PolicyFinding]:
+    """Find keys of the first tier that only review projects support."""
+    names = sorted({"protocol", "panel", "min_agreement", "blind", "actions", "own_cases"} & tier.model_fields_set)
+    changed = [name for name in names if getattr(tier, name) != Tier.model_fields[name].default]
     if changed:
-        yield f"tiers.{name}: {', '.join(changed)} is for review projects; in the source [overlap] asks several."
+        yield _warn(key, f"{', '.join(changed)}: for review projects only. In the first tier, use [overlap].")
     if tier.on_breach == "reassign":
-        yield f"tiers.{name}: a breach cannot give a task of the source project to another person; it is only told."
+        yield _warn(key, "tasks of the source project cannot be reassigned. A breach only notifies.")
 
 
-def _skills(policy: Policy) -> Iterator[str]:
-    """A rule whose skills nobody of its tier has sends tasks where no answer counts."""
+def _lint_skills(policy: Policy) -> Iterator[PolicyFinding]:
+    """Find rules that need skills which nobody in their tier has."""
     for rule in policy.routing:
+        key, skills = f"routing.{rule.id}", ", ".join(rule.skills)
         tier = rule.tier or policy.first_tier if rule.to == AUTO else rule.to
-        there = [one for one in policy.people.values() if tier in (one.tiers or (policy.first_tier,))]
-        if rule.skills and policy.people and not any(set(rule.skills) <= set(one.skills) for one in there):
-            yield f"routing.{rule.id}: nobody in {tier} has {', '.join(rule.skills)}, so no answer will count."
+        people = [person for person in policy.people.values() if tier in (person.tiers or (policy.first_tier,))]
+        if rule.skills and policy.people and not any(set(rule.skills) <= set(person.skills) for person in people):
+            yield _warn(key, f"nobody in {tier} has the skills {skills}, so no answer will count.")
         if rule.skills and not policy.people:
-            yield f"routing.{rule.id}: wants {', '.join(rule.skills)}, and without [people] nobody's skills are asked."
+            yield _warn(key, f"needs the skills {skills}, but without [people] no skills are checked.")
 
 
-def _tests(condition: Condition) -> Iterator[Compare]:
+def _list_tests(condition: Condition) -> Iterator[Compare]:
     if isinstance(condition, Compare):
         yield condition
         return
     for part in (condition.part,) if isinstance(condition, Not) else condition.parts:
-        yield from _tests(part)
+        yield from _list_tests(part)
 
 
-def _unknown_labels(rule: str, test: Compare, labels: Collection[str]) -> Iterator[str]:
-    for named in test.operand if isinstance(test.operand, tuple) else (test.operand,):
-        if isinstance(named, str) and test.operator in ("eq", "ne", "in", "not_in") and named not in labels:
-            near = get_close_matches(named, list(labels), n=1)
+def _operands(test: Compare) -> tuple[Any, ...]:
+    return test.operand if isinstance(test.operand, tuple) else (test.operand,)
+
+
+def _lint_labels(key: str, test: Compare, labels: Collection[str]) -> Iterator[PolicyFinding]:
+    for label in _operands(test):
+        if isinstance(label, str) and test.operator in ("eq", "ne", "in", "not_in") and label not in labels:
+            near = get_close_matches(label, list(labels), n=1)
             guess = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(labels)}."
-            yield f"routing.{rule}: the project has no label {named!r}; {guess}"
+            yield _warn(key, f"the project has no label {label!r}; {guess}")
 
 
-def _unknown_option(rule: str, test: Compare, policy: Policy) -> Iterator[str]:
+def _lint_options(key: str, test: Compare, policy: Policy) -> Iterator[PolicyFinding]:
     name = test.field.removeprefix("signal.")
     options = policy.all_signals[name].options if name in policy.all_signals else ()
-    for named in test.operand if isinstance(test.operand, tuple) else (test.operand,):
-        if options and isinstance(named, str) and named not in options:
-            yield f"routing.{rule}: {test.field} is never {named!r}; it is one of {', '.join(options)}."
+    for value in _operands(test):
+        if options and isinstance(value, str) and value not in options:
+            yield _warn(key, f"{test.field} is never {value!r}; it is one of {', '.join(options)}.")
 
 
-def _like_a_test(where: str, field: str) -> Iterator[str]:
-    """data.amount.gtee is a field within data.amount to us, and hardly to whoever wrote it."""
+def _lint_misspelt_test(key: str, field: str) -> Iterator[PolicyFinding]:
+    """Find a misspelt test such as data.amount.gtee, which reads as a field within data.amount."""
     inner, _, last = field.rpartition(".")
     if inner != "data" and (near := get_close_matches(last, OPERATORS, n=1, cutoff=0.75)):
-        yield f"{where}: {field} is read as a field within {inner}; did you mean the test {inner}.{near[0]}?"
+        yield _warn(key, f"{field} is read as a field within {inner}; did you mean the test {inner}.{near[0]}?")
 
 
-def _unknown_field(where: str, field: str, data: Collection[Mapping[str, Any]]) -> Iterator[str]:
-    name, read = field.partition(".")[0], of_data(field)
-    known = {key for one in data for key in one}
-    if not data or any(read(one) is not None for one in data):
+def _lint_field(key: str, field: str, data: Collection[Mapping[str, Any]]) -> Iterator[PolicyFinding]:
+    name, read = field.partition(".")[0], make_data_reader(field)
+    names = {field_name for item in data for field_name in item}
+    if not data or any(read(item) is not None for item in data):
         return
-    if name not in known and field not in known:
-        near = get_close_matches(name, list(known), n=1)
-        guess = f"did you mean data.{near[0]}?" if near else f"they have {', '.join(sorted(known)[:20])}."
-        yield f"{where}: no task has data.{name}; {guess}"
-    elif name != field and (like := list(_like_a_test(where, f"data.{field}"))):
-        yield from like
+    if name not in names and field not in names:
+        near = get_close_matches(name, list(names), n=1)
+        guess = f"did you mean data.{near[0]}?" if near else f"they have {', '.join(sorted(names)[:20])}."
+        yield _warn(key, f"no task has data.{name}; {guess}")
+    elif name != field and (misspelt := list(_lint_misspelt_test(key, f"data.{field}"))):
+        yield from misspelt
     elif name != field:
-        yield f"{where}: no task has data.{field}, though some have data.{name}."
+        yield _warn(key, f"no task has data.{field}, though some have data.{name}.")

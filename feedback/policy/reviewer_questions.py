@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from feedback.policy.conditions import number
+from feedback.policy.conditions import parse_number
 from feedback.policy.sections import Duration, Section, Share, Texts
 
 REASONS = {
@@ -117,7 +117,7 @@ class SignalKind(Section):
             return False, "a text"
         low, high = self.low if self.low is not None else -_BIGGEST, self.high if self.high is not None else _BIGGEST
         bounds = "" if self.low is self.high is None else f" from {low} to {high}"
-        read = None if isinstance(value, str) else number(value)
+        read = None if isinstance(value, str) else parse_number(value)
         return read is not None and low <= read <= high, f"a number{bounds}"
 
 

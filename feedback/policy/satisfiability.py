@@ -1,6 +1,6 @@
-"""Reach: whether any task can meet a condition at all, and whether all that meet it meet another one, too.
+"""Whether any task can meet a rule's condition, and whether every task that meets it also meets another one.
 
-Both are told from the form of the conditions alone. A yes is sure; a no may only mean that the form does not tell.
+Both are derived from the conditions alone. True is certain; False may also mean that it cannot be derived.
 """
 
 from __future__ import annotations
@@ -9,18 +9,20 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from feedback.policy.conditions import AllOf, AnyOf, Compare, Condition, Not, tester
+from feedback.policy.conditions import AllOf, AnyOf, Compare, Condition, Not, make_test
 from feedback.policy.reviewer_questions import SignalKind
-from feedback.policy.rule_fields import bounds
+from feedback.policy.rule_fields import field_bounds
 
-_Span = tuple[Any, Any, bool, bool]  # from, to, whether each end is part of it
+_Span = tuple[Any, Any, bool, bool]  # low, high, whether low is included, whether high is included
 _ORDERED = ("gt", "gte", "lt", "lte")
-_MANY = 100  # values of a list; longer ones are held against others as a whole
+_MAX_VALUES = 100  # of a list; longer lists are only compared as a whole
 
 
 def implies(strong: Condition, weak: Condition) -> bool:
-    """Whether whatever meets the first condition meets the second.
+    """Return whether every task that meets the first condition meets the second.
 
+    Examples
+    --------
     >>> big, bigger = Compare("data.amount", "gte", 1000), Compare("data.amount", "gt", 5000)
     >>> implies(AllOf((bigger, Compare("data.new", "eq", True))), big), implies(big, bigger)
     (True, False)
@@ -41,7 +43,7 @@ def implies(strong: Condition, weak: Condition) -> bool:
 
 
 def excludes(one: Condition, other: Condition) -> bool:
-    """Whether nothing that meets the first condition meets the second."""
+    """Return whether no task can meet both conditions."""
     if isinstance(one, AnyOf):
         return all(excludes(part, other) for part in one.parts)
     if isinstance(other, AnyOf):
@@ -57,15 +59,15 @@ def excludes(one: Condition, other: Condition) -> bool:
     return one.field == other.field and _excludes(one, other)
 
 
-def contradiction(condition: Condition, signals: Mapping[str, SignalKind]) -> tuple[Condition, ...]:
-    """The parts of a condition that nothing can meet together, or alone for what their field can be; () for none."""
+def find_contradiction(condition: Condition, signals: Mapping[str, SignalKind]) -> tuple[Condition, ...]:
+    """Return one or two parts of a condition that no task can meet together; () where there are none."""
     parts = list(_parts(condition))
-    for place, part in enumerate(parts):
-        if isinstance(part, Compare) and _beyond(part, signals):
+    for index, part in enumerate(parts):
+        if isinstance(part, Compare) and _out_of_range(part, signals):
             return (part,)
-        if isinstance(part, AnyOf) and all(contradiction(one, signals) for one in part.parts):
+        if isinstance(part, AnyOf) and all(find_contradiction(choice, signals) for choice in part.parts):
             return (part,)
-        for other in parts[:place]:
+        for other in parts[:index]:
             if excludes(other, part):
                 return (other, part)
     return ()
@@ -83,12 +85,13 @@ def _implies(strong: Compare, weak: Compare) -> bool:
     if strong.operator == weak.operator and _same(strong.operand, weak.operand):
         return True
     if weak.operator == "exists":
-        return bool(weak.operand) and strong.operator != "exists"  # every other test says no of what is missing
-    if (values := _values(strong)) is not None and _tells(values, weak):
-        says = tester(weak)
-        return all(map(says, values))
-    if (outside := _left_out(weak)) is not None and (left := _left_out(strong)) is not None:
-        return all(any(_same(one, other) for other in left) for one in outside)
+        return (
+            bool(weak.operand) and strong.operator != "exists"
+        )  # every other test is false where the value is missing
+    if (values := _values(strong)) is not None and _is_decisive(values, weak):
+        return all(map(make_test(weak), values))
+    if (outer_excluded := _excluded(weak)) is not None and (excluded := _excluded(strong)) is not None:
+        return all(any(_same(value, other) for other in excluded) for value in outer_excluded)
     inner, outer = _span(strong), _span(weak)
     if inner is None or outer is None or isinstance(inner[0], str) is not isinstance(outer[0], str):
         return False
@@ -101,42 +104,42 @@ def _excludes(one: Compare, other: Compare) -> bool:
     for first, second in ((one, other), (other, one)):
         if first.operator == "exists":
             return not first.operand and (second.operator != "exists" or bool(second.operand))
-        if (values := _values(first)) is not None and _tells(values, second):
-            return not any(map(tester(second), values))
-    return _apart(_span(one), _span(other))
+        if (values := _values(first)) is not None and _is_decisive(values, second):
+            return not any(map(make_test(second), values))
+    return _are_disjoint(_span(one), _span(other))
 
 
-def _beyond(test: Compare, signals: Mapping[str, SignalKind]) -> bool:
-    """Whether a test asks for what its field never is, such as a confidence of 95."""
-    low, high = bounds(test.field, signals)
+def _out_of_range(test: Compare, signals: Mapping[str, SignalKind]) -> bool:
+    """Return whether a test asks for a value that its field never has, such as a confidence of 95."""
+    low, high = field_bounds(test.field, signals)
     if (values := _values(test)) is not None:
         return all(isinstance(one, (int, float)) and not low <= one <= high for one in values)
-    return _apart(_span(test), (low, high, True, True))
+    return _are_disjoint(_span(test), (low, high, True, True))
 
 
 def _values(test: Compare) -> tuple[Any, ...] | None:
     """What a field must be to meet a test; None where that is no list."""
     if test.operator == "eq":
         return (test.operand,)
-    return test.operand if test.operator == "in" and len(test.operand) <= _MANY else None
+    return test.operand if test.operator == "in" and len(test.operand) <= _MAX_VALUES else None
 
 
-def _tells(values: tuple[Any, ...], test: Compare) -> bool:
-    """Whether a test says of every value what it says of all that are read as the same: a number may be a text."""
+def _is_decisive(values: tuple[Any, ...], test: Compare) -> bool:
+    """Return whether a test gives one result for all forms of each value: a number may also come as text."""
     numbers = any(isinstance(one, (int, float)) and not isinstance(one, bool) for one in values)
     asked = test.operand if isinstance(test.operand, tuple) else (test.operand,)
     plain = test.operator not in ("matches", "contains", "exists") and not any(isinstance(one, str) for one in asked)
     return plain or not numbers
 
 
-def _left_out(test: Compare) -> tuple[Any, ...] | None:
+def _excluded(test: Compare) -> tuple[Any, ...] | None:
     if test.operator == "ne":
         return (test.operand,)
-    return test.operand if test.operator == "not_in" and len(test.operand) <= _MANY else None
+    return test.operand if test.operator == "not_in" and len(test.operand) <= _MAX_VALUES else None
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two operands are one; 1 and true are two."""
+    """Return whether two operands are equal; 1 and true are not."""
     if isinstance(one, tuple) and isinstance(other, tuple):
         return len(one) == len(other) and all(map(_same, one, other))
     return bool(one == other) and isinstance(one, bool) is isinstance(other, bool)
@@ -151,7 +154,7 @@ def _span(test: Compare) -> _Span | None:
     return (operand, most, closed, True) if test.operator.startswith("g") else (least, operand, True, closed)
 
 
-def _apart(one: _Span | None, other: _Span | None) -> bool:
+def _are_disjoint(one: _Span | None, other: _Span | None) -> bool:
     if one is None or other is None or isinstance(one[0], str) is not isinstance(other[0], str):
         return False
     low, high = (one, other) if (one[0], not one[2]) <= (other[0], not other[2]) else (other, one)

@@ -11,13 +11,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from feedback.policy.calendars import Calendar
 from feedback.policy.conditions import Condition
 from feedback.policy.crowd import Consensus, Gold, LabellingFunction
 from feedback.policy.crowd import Overlap as Overlap
 from feedback.policy.reviewer_questions import HUMAN_REVIEW, REASONS, SIGNALS, Question, Rights, SecondLook, SignalKind
 from feedback.policy.rules import AUTO, HOLD, Rule
 from feedback.policy.sections import Money, Name, Section, Share
-from feedback.policy.tiers import Calendar, Notify, Person, Tier
+from feedback.policy.tiers import Notify, Person, Tier
 
 
 class Model(Section):
@@ -128,7 +129,7 @@ class Policy(Section):
         return {**SIGNALS, **self.signals}
 
     @property
-    def features(self) -> dict[str, str]:
+    def indicators(self) -> dict[str, str]:
         """What models read beside tasks' own data: indicator -> the task field whose value it belongs to."""
         return {name: question.entity for name, question in self.feedback.items() if question.feature}
 

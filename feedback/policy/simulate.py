@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from feedback.policy.conditions import Table
-from feedback.policy.decision import NO_CERTIFICATE, Outcome, Router
+from feedback.policy.decision import NOT_CERTIFIED, Outcome, Router
 from feedback.policy.rules import AUTO, HOLD
 from feedback.policy.schema import Policy
 
@@ -18,7 +18,7 @@ _SHOWN = 20  # tasks named as examples of what would change
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class TaskHistory:
     """n tasks as they were when they were last decided: their facts as columns, and when it was."""
 
     tasks: Sequence[int]  # (n,)
@@ -66,7 +66,7 @@ class Simulation:
         said = [f"automation {_percent(self.before.auto, self.n)} -> {_percent(self.after.auto, self.n)}"]
         if self.before.auto or self.after.auto:
             said[0] += " asked for"
-            said.append(f"certified error: none yet ({NO_CERTIFICATE}, until then people decide)")
+            said.append(f"certified error: none yet ({NOT_CERTIFIED}, until then people decide)")
         for tier in dict.fromkeys([*self.before.tiers, *self.after.tiers]):
             more = (self.after.tiers.get(tier, 0) - self.before.tiers.get(tier, 0)) / self.days
             said.append(f"{tier} load {more:+.1f} tasks/day")
@@ -105,7 +105,7 @@ class Simulation:
         return f"cost: {change:+.0%} ({a_day})"
 
 
-def simulate(old: Policy, new: Policy, past: Past) -> Simulation:
+def simulate(old: Policy, new: Policy, past: TaskHistory) -> Simulation:
     """Route the past through both policies; a few seconds for 100,000 tasks."""
     table = Table(len(past.tasks), past.column)
     was, now = Router(old), Router(new)
@@ -141,10 +141,10 @@ def _load(policy: Policy, outcomes: Sequence[Outcome], handling_s: float | None)
     looks: Counter[str] = Counter()
     for one in outcomes:
         if one.to != HOLD:
-            looks[one.to] += looks_of(policy, one)
+            looks[one.to] += answers_needed(policy, one)
     cost, unknown = 0.0, list[str]()
     for tier, many in looks.items():
-        each = cost_of_a_look(policy, tier, handling_s)
+        each = cost_per_answer(policy, tier, handling_s)
         if isinstance(each, str):
             unknown.append(each)
         else:
@@ -162,12 +162,12 @@ def _load(policy: Policy, outcomes: Sequence[Outcome], handling_s: float | None)
     )
 
 
-def looks_of(policy: Policy, outcome: Outcome) -> int:
+def answers_needed(policy: Policy, outcome: Outcome) -> int:
     """How many people look at a task: in the first tier as many as the rule asks, above as the tier's protocol says."""
-    return outcome.overlap or 1 if outcome.to == policy.first_tier else policy.tiers[outcome.to].readers
+    return outcome.overlap or 1 if outcome.to == policy.first_tier else policy.tiers[outcome.to].n_reviewers
 
 
-def cost_of_a_look(policy: Policy, tier: str, handling_s: float | None) -> float | str:
+def cost_per_answer(policy: Policy, tier: str, handling_s: float | None) -> float | str:
     """What one look costs in wages, or why that is not known."""
     first = tier == policy.first_tier
     wages = [

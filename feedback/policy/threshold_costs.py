@@ -12,7 +12,7 @@ from feedback.policy.conditions import Table
 from feedback.policy.decision import Router
 from feedback.policy.rules import HOLD
 from feedback.policy.schema import Policy
-from feedback.policy.simulate import Past, cost_of_a_look, looks_of
+from feedback.policy.simulate import TaskHistory, answers_needed, cost_per_answer
 from feedback.stats import Interval
 from feedback.stats.intervals import clopper_pearson
 
@@ -30,7 +30,7 @@ class Costs:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ThresholdRow:
     """One threshold: tasks with at least this confidence are decided by the model, the others by people as now."""
 
     threshold: float
@@ -42,7 +42,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Thresholds:
+class ThresholdTable:
     """The whole table, and what may be said of it."""
 
     n: int  # tasks
@@ -50,7 +50,7 @@ class Thresholds:
     source: str
     looks: Mapping[str, float]  # a day, where people decide everything
     cost: float | None  # a day, then
-    steps: tuple[Step, ...]
+    steps: tuple[ThresholdRow, ...]
     best: float | None  # the threshold that surely saves most; None where none surely does
     reason: str  # why that one, or why none
 
@@ -69,7 +69,9 @@ class Thresholds:
         ]
 
 
-def thresholds(policy: Policy, past: Past, checked: Mapping[int, str], *, grid: Sequence[float] = GRID) -> Thresholds:
+def thresholds(
+    policy: Policy, past: TaskHistory, checked: Mapping[int, str], *, grid: Sequence[float] = GRID
+) -> ThresholdTable:
     """Weigh each threshold on a past whose tasks have `model.confidence` and `model.label`.
 
     `checked` gives the label that people settled for tasks of the random audit stream: the only ones from which the
@@ -85,8 +87,8 @@ def thresholds(policy: Policy, past: Past, checked: Mapping[int, str], *, grid: 
     )
     outcomes = Router(policy).all(Table(len(past.tasks), past.column))
     tiers = [one.to for one in outcomes]
-    looks = np.array([0 if one.to == HOLD else looks_of(policy, one) for one in outcomes], dtype=float)
-    prices = {tier: cost_of_a_look(policy, tier, past.handling_s) for tier in dict.fromkeys(tiers) if tier != HOLD}
+    looks = np.array([0 if one.to == HOLD else answers_needed(policy, one) for one in outcomes], dtype=float)
+    prices = {tier: cost_per_answer(policy, tier, past.handling_s) for tier in dict.fromkeys(tiers) if tier != HOLD}
     unknown = [price for price in prices.values() if isinstance(price, str)]
     if policy.costs.error is None:
         unknown.append("costs.error does not say what a wrong answer costs")
@@ -109,10 +111,10 @@ def thresholds(policy: Policy, past: Past, checked: Mapping[int, str], *, grid: 
             value = paid + each * error.value if m else None
             cost = Costs(paid + each * error.low, value, paid + each * error.high)
         share = float(alone.mean()) if len(alone) else 0.0
-        steps.append(Step(threshold, share, error, m, kept, cost))
+        steps.append(ThresholdRow(threshold, share, error, m, kept, cost))
     now = None if any(isinstance(price, str) for price in prices.values()) else wages(everybody)
     best, reason = _best(steps, now, unknown)
-    return Thresholds(len(past.tasks), past.days, past.source, everybody, now, tuple(steps), best, reason)
+    return ThresholdTable(len(past.tasks), past.days, past.source, everybody, now, tuple(steps), best, reason)
 
 
 def _a_day(tiers: Sequence[str], looks: np.ndarray, kept: np.ndarray, days: float) -> dict[str, float]:  # type: ignore[type-arg]
@@ -123,7 +125,7 @@ def _a_day(tiers: Sequence[str], looks: np.ndarray, kept: np.ndarray, days: floa
     return {tier: many / days for tier, many in found.items()}
 
 
-def _best(steps: Sequence[Step], now: float | None, unknown: Sequence[str]) -> tuple[float | None, str]:
+def _best(steps: Sequence[ThresholdRow], now: float | None, unknown: Sequence[str]) -> tuple[float | None, str]:
     """Name a threshold only where even the worst that its interval allows is cheaper than people deciding all."""
     if unknown:
         return None, f"{'; '.join(dict.fromkeys(unknown))}."
@@ -143,7 +145,7 @@ def _best(steps: Sequence[Step], now: float | None, unknown: Sequence[str]) -> t
     )
 
 
-def _sentence(step: Step) -> str:
+def _sentence(step: ThresholdRow) -> str:
     loads = ", ".join(f"{tier} {many:.1f}" for tier, many in step.looks.items()) or "nobody"
     error = f"{step.error.value:.1%}" if step.checked else "not known"
     cost = ""

@@ -10,16 +10,15 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from feedback.errors import NotStored, StoreError
-from feedback.labelling_platform.interface import ReviewProjects
+from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.policy import Policy
 from feedback.policy.schema import same_email
-from feedback.project.review_project_records import list_review_project_ids
 from feedback.review.review_task_content import HISTORY, KEY
 from feedback.store import Forgotten, Store
 from feedback.store.log.events import canonical_time
 from feedback.store.log.lifetimes import moment
 from feedback.store.log.projections import epoch_s
-from feedback.store.repositories.policies import activate, policy_of
+from feedback.store.repositories.policies import policy_of
 from ml_backend.errors import LabelStudioError
 from ml_backend.records import Task
 
@@ -60,7 +59,7 @@ def forget(
     person: int | None = None,
     task: int | None = None,
     emails: Iterable[str] = (),
-    rooms: ReviewProjects | None = None,
+    rooms: LabellingPlatform | None = None,
     now_s: float,
 ) -> Erased:
     """Erase a person, or a task, everywhere in a project. Safe to repeat, and to kill: again does what is left.
@@ -71,30 +70,30 @@ def forget(
     """
     if (person is None) == (task is None):
         raise StoreError("forget either a person or a task.", hint="`hitl forget --person ID` or `--task ID`.")
-    around = list_review_project_ids(store, project)
+    around = store.review_projects.list_review_project_ids(project)
     gone: dict[str, Forgotten] = {}
     if task is not None:
-        copies = list(_copies(store, store.cases_of(project, task), around))
+        copies = list(_copies(store, store.cases.list_case_ids(project, task), around))
         left = [one.task for one in copies if not _taken_out(rooms, one)]
         for one in copies:
-            gone[one.room] = _sum(gone.get(one.room), store.forget(one.room, task=one.task, until=one.until))
-        return Erased(store.forget(project, task=task), gone, len(copies), tuple(left))
-    known = frozenset(emails) | store.emails_of(person or 0)
+            gone[one.room] = _sum(gone.get(one.room), store.erase(one.room, task=one.task, until=one.until))
+        return Erased(store.erase(project, task=task), gone, len(copies), tuple(left))
+    known = frozenset(emails) | store.sessions.list_emails(person or 0)
     _leave_policy(store, project, known, now_s=now_s)
     words = _words_of(store, project, person or 0)
     copies = list(_copies(store, words, around))
     left = [one.task for one in copies if not _retold(store, rooms, one, words)]
-    done = store.forget(project, person=person, emails=known)  # before the others: their addresses go with it
+    done = store.erase(project, person=person, emails=known)  # before the others: their addresses go with it
     for room in around:
-        gone[room] = store.forget(room, person=person, emails=known)
+        gone[room] = store.erase(room, person=person, emails=known)
     return Erased(done, gone, len(copies), tuple(left))
 
 
 def forget_in_backup(store: Store, project: str, person: int) -> None:
     """Erase somebody from an older store who has been forgotten since; Label Studio was told then."""
-    row = store.project(project)
+    row = store.projects.get_project(project)
     if row is None:
-        store.forget(project, person=person)
+        store.erase(project, person=person)
     elif not row.source:  # a review project goes with its own
         forget(store, project, person=person, now_s=time.time())
 
@@ -102,7 +101,7 @@ def forget_in_backup(store: Store, project: str, person: int) -> None:
 def _words_of(store: Store, project: str, person: int) -> dict[int, list[str]]:
     """What a reviewer wrote, by case: later readers were shown it."""
     found: dict[int, list[str]] = {}
-    for look in store.looks(project):
+    for look in store.reviews.list_reviews(project):
         if look.person == person and look.comment:
             found.setdefault(look.case, []).append(look.comment)
     return found
@@ -115,16 +114,16 @@ def _copies(store: Store, cases: Iterable[int], rooms: Iterable[str]) -> Iterato
         return
     placed = {
         (str(step.body["room"]), int(step.body["task"]))
-        for trail in store.steps_of(sorted(wanted)).values()
+        for trail in store.cases.list_events_of_cases(sorted(wanted)).values()
         for step in trail
         if step.event == "place"
     }
     for room in rooms:
-        standing = {task.id: task for task in store.tasks(room)}
+        standing = {task.id: task for task in store.tasks.list_tasks(room)}
         placed |= {(room, one.id) for one in standing.values() if _case_of(one) in wanted}  # put in before a kill
-    pots = {(str(one["room"]), int(one["task"])) for one in store.honeypots(wanted)}
+    pots = {(str(one["room"]), int(one["task"])) for one in store.cases.list_honeypots(wanted)}
     for room, task in sorted(placed | pots):
-        now = store.task(room, task)
+        now = store.tasks.get_task(room, task)
         if now is not None and (room, task) not in pots and _case_of(now) not in wanted:
             yield _Copy(room, task, None, moment(epoch_s(canonical_time(now.created_at)) - 1e-6))
         else:
@@ -137,19 +136,19 @@ def _case_of(copy: Task) -> int:
     return int(parts[1]) if len(parts) > 2 and parts[1].isdecimal() else 0
 
 
-def _taken_out(rooms: ReviewProjects | None, copy: _Copy) -> bool:
+def _taken_out(rooms: LabellingPlatform | None, copy: _Copy) -> bool:
     if copy.now is None:
         return True
     try:
-        return rooms is not None and rooms.take_out(copy.room, copy.task, answered=True)
+        return rooms is not None and rooms.delete_review_task(copy.room, copy.task, answered=True)
     except LabelStudioError:
         return False
 
 
-def _retold(store: Store, rooms: ReviewProjects | None, copy: _Copy, words: Mapping[int, list[str]]) -> bool:
+def _retold(store: Store, rooms: LabellingPlatform | None, copy: _Copy, words: Mapping[int, list[str]]) -> bool:
     """Take what a person wrote out of a copy, here and in Label Studio; others' answers to it stay."""
     if copy.now is None:
-        store.forget(copy.room, task=copy.task, until=copy.until)
+        store.erase(copy.room, task=copy.task, until=copy.until)
         return True
     said = words.get(_case_of(copy.now), [])
     told = copy.now.data.get(HISTORY)
@@ -157,11 +156,11 @@ def _retold(store: Store, rooms: ReviewProjects | None, copy: _Copy, words: Mapp
     data = {**copy.now.data, HISTORY: [_without(line, said) for line in lines]}
     if data == copy.now.data:
         return True
-    store.retell(copy.room, replace(copy.now, data=data))
+    store.replace_task_data(copy.room, replace(copy.now, data=data))
     try:
         if rooms is None:
             return False
-        rooms.rewrite(copy.room, copy.task, data)
+        rooms.update_review_task(copy.room, copy.task, data)
     except LabelStudioError:
         return False
     return True
@@ -175,7 +174,7 @@ def _without(line: Any, words: Iterable[str]) -> Any:
 
 def _leave_policy(store: Store, project: str, emails: frozenset[str], *, now_s: float) -> None:
     """Activate the policy without somebody: from then on they have no rights here."""
-    row = store.project(project)
+    row = store.projects.get_project(project)
     if row is None:
         raise NotStored(f"project {project} is not known.")
     policy = policy_of(row)
@@ -187,7 +186,7 @@ def _leave_policy(store: Store, project: str, emails: frozenset[str], *, now_s: 
     except ValidationError as error:
         hint = "Activate a policy that does without them, then forget them."
         raise StoreError(f"the policy cannot do without them: {error.errors()[0]['msg']}", hint=hint) from None
-    activate(store, row, without, who="hitl forget", now_s=now_s)
+    store.policies.activate_policy(row, without, who="hitl forget", now_s=now_s)
 
 
 def _plain(people: Mapping[str, Any]) -> dict[str, Any]:

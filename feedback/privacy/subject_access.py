@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
-from feedback.project.review_project_records import list_review_project_ids
 from feedback.store import Store, Whom
 
 
@@ -15,11 +14,15 @@ def held_of(store: Store, project: str, person: int, *, emails: Iterable[str] = 
 
     `versions` is all that they ever said, as it was; `held` every row that names them, by table.
     """
-    known = frozenset(emails) | store.emails_of(person)
-    projects = [project, *list_review_project_ids(store, project)]
+    known = frozenset(emails) | store.sessions.list_emails(person)
+    projects = [project, *store.review_projects.list_review_project_ids(project)]
     held: dict[str, list[dict[str, Any]]] = {}
     for one in projects:
-        for table, rows in store.held_of(Whom(one, person, known)).items():
+        for table, rows in store.list_personal_data(Whom(one, person, known)).items():
             held.setdefault(table, []).extend(row for row in rows if row not in held.get(table, []))
-    versions = [asdict(version) | {"project": one} for one in projects for version in store.said_by(one, person)]
+    versions = [
+        asdict(version) | {"project": one}
+        for one in projects
+        for version in store.events.list_versions_by_person(one, person)
+    ]
     return {"project": project, "person": person, "emails": sorted(known), "versions": versions, "held": held}

@@ -6,16 +6,14 @@ from dataclasses import replace
 
 from feedback.errors import NotConnected
 from feedback.ingest.full_sync import sweep
-from feedback.labelling_platform.labelstudio_adapter import LabelStudio
+from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
 from feedback.labelling_platform.service_account import find_bot, make_bot
 from feedback.policy import Policy
-from feedback.project.policy_validation import refuse_short, refuse_unknown
-from feedback.project.review_project_records import list_review_projects, refresh_review_projects
+from feedback.project.policy_validation import check_clocks, raise_policy_errors, validate_policy
 from feedback.project.splits import audit_share
 from feedback.settings import Settings
 from feedback.store import ProjectRow, Store
 from feedback.store.log import events
-from feedback.store.repositories.policies import activate
 from feedback.store.repositories.policies import policy_of as policy_of
 from ml_backend.codecs import codec
 from ml_backend.errors import UnknownName
@@ -48,7 +46,7 @@ def connect(
     the project's label config holds nothing that we can read, PolicyError when a clock is shorter than Label Studio's
     task lock, or a new policy calls something by a name that leads nowhere.
     """
-    known = store.project(project) or ProjectRow(project)
+    known = store.projects.get_project(project) or ProjectRow(project)
     if known.source:
         raise NotConnected(
             f"project {project} is where project {known.source} is reviewed; it has no loop of its own.",
@@ -56,14 +54,15 @@ def connect(
         )
     body = client.project(project)
     wanted = policy or policy_of(known)
-    refuse_short(wanted, settings.lock_ttl_s)
-    if policy is not None:
-        refuse_unknown(policy)
-    read_label_config(str(body["label_config"])).control(wanted.model.control)
     row = replace(known, title=str(body["title"]), label_config=str(body["label_config"]))
+    read_label_config(row.label_config).control(wanted.model.control)
+    if policy is None:  # it was validated when it was activated; the lock of Label Studio may have changed
+        raise_policy_errors(check_clocks(wanted, settings.lock_ttl_s))
+    else:
+        raise_policy_errors(validate_policy(policy, lock_ttl_s=settings.lock_ttl_s, project=row))
 
     def save(settings_snapshot: SettingsSnapshot) -> None:
-        store.save_project(replace(row, settings_snapshot=settings_snapshot.to_json()))
+        store.projects.save_project(replace(row, settings_snapshot=settings_snapshot.to_json()))
 
     connection = projects.connect(
         client,
@@ -73,7 +72,7 @@ def connect(
         basic_auth=(settings.basic_auth_user, settings.basic_auth_password) if settings.basic_auth_user else None,
         earlier=SettingsSnapshot.from_json(known.settings_snapshot) if known.settings_snapshot else None,
         save=save,
-        forget=lambda: store.save_project(replace(row, settings_snapshot={})),
+        forget=lambda: store.projects.save_project(replace(row, settings_snapshot={})),
         dry_run=dry_run,
     )
     if connection.settings_snapshot is None:
@@ -81,8 +80,8 @@ def connect(
     made = _bot_to_make(settings, store)
     bot = make_bot(store, client, settings.label_studio_url)
     store.append([events.of_project(project, row.title, row.label_config, "poll", version=str(body["created_at"]))])
-    read = sweep(store, LabelStudio(client, store), project, clock=lambda: now_s)
-    share = known.options.get("audit_share") or audit_share(len(store.tasks(project)))
+    read = sweep(store, LabelStudioAdapter(client, store), project, clock=lambda: now_s)
+    share = known.options.get("audit_share") or audit_share(len(store.tasks.list_tasks(project)))
     row = replace(
         row,
         control=wanted.model.control,
@@ -93,8 +92,8 @@ def connect(
         settings_snapshot=connection.settings_snapshot.to_json(),
         options={**known.options, "audit_share": share},
     )
-    store.save_project(row)
-    activate(store, row, wanted, who="hitl connect", now_s=now_s)
+    store.projects.save_project(row)
+    store.policies.activate_policy(row, wanted, who="hitl connect", now_s=now_s)
     told = [f"store: {read.missed} tasks and answers read"] if read.missed else []
     if connection.settings_snapshot.remains and not known.settings_snapshot:
         told.append(_REMAINS)
@@ -130,31 +129,34 @@ def disconnect(store: Store, client: Client, project: str) -> list[str]:
 
     Review projects stay, with all that was said in them; they tell us no more.
     """
-    row = store.project(project)
+    row = store.projects.get_project(project)
     if row is None or not row.settings_snapshot:
         raise NotConnected(f"project {project} is not connected.", hint="`hitl status` lists the projects.")
-    store.save_project(replace(row, connected=False, paused=True))  # first: a turn under way writes no more
+    store.projects.save_project(replace(row, connected=False, paused=True))  # first: a turn under way writes no more
     _show_again(store, client, project, SettingsSnapshot.from_json(row.settings_snapshot))
-    for room in list_review_projects(store, project).values():
+    for room in store.review_projects.list_review_projects(project).values():
         if room["room"]:
             review_projects.stop_listening(client, str(room["room"]), projects.SECRET_HEADER)
-    refresh_review_projects(store, project)
+    store.review_projects.refresh_review_projects(project)
     notes = projects.disconnect(
         client, SettingsSnapshot.from_json(row.settings_snapshot), versions=store.registry.versions(project)
     )
-    store.save_project(replace(row, connected=False, paused=False, settings_snapshot={}))
+    store.projects.save_project(replace(row, connected=False, paused=False, settings_snapshot={}))
     return list(notes)
 
 
 def _show_again(store: Store, client: Client, project: str, settings_snapshot: SettingsSnapshot) -> None:
     """Let people see the tasks that the routing kept from them; those that somebody answered are done."""
-    kept, answered = store.kept_back(project), {vote.task for vote in store.votes(project)}
-    for task in store.tasks(project) if kept else ():
+    kept, answered = (
+        store.tasks.list_hidden_tasks(project),
+        {vote.task for vote in store.votes.list_votes(project)},
+    )
+    for task in store.tasks.list_tasks(project) if kept else ():
         if task.id in kept and task.id not in answered and task.id not in settings_snapshot.hidden:
             queue_writer.reopen(client, task.id, max(1, task.overlap))
-    store.let_go(project, kept)
+    store.tasks.delete_hidden_tasks(project, kept)
 
 
 def webhook_secrets(settings: Settings, store: Store) -> tuple[str, ...]:
     """The secrets that a webhook may carry, the one to hand out first; one is made where none is given."""
-    return settings.secrets or (store.secret("webhook"),)
+    return settings.secrets or (store.secrets.get_or_create_secret("webhook"),)

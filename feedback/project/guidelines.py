@@ -38,11 +38,11 @@ def note_guideline(store: Store, project: str, body: Mapping[str, Any], *, now_s
         known = _hash(config)  # unreadable today; it is still another one
     told = _hash(instruction)
     both = _hash(f"{known}/{told}")
-    last = store.latest(project, _KIND)
+    last = store.records.get_latest_record(project, _KIND)
     if last is not None and last.body["hash"] == both:
         return False
     row = {"hash": both, "label_config": known, "instruction": told, "text": instruction, "at_s": now_s}
-    store.record(project, _KIND, row)
+    store.records.create_record(project, _KIND, row)
     return True
 
 
@@ -50,7 +50,7 @@ def guidelines(store: Store, project: str) -> list[Guideline]:
     """Everything that people were told, oldest first."""
     return [
         Guideline(one.body["hash"], one.body["label_config"], one.body["instruction"], one.body["at_s"])
-        for one in reversed(store.records(project, _KIND, limit=_ALL))
+        for one in reversed(store.records.list_records(project, _KIND, limit=_ALL))
     ]
 
 

@@ -65,8 +65,8 @@ def record_label_change(
     if not found:
         raise VotesError(f"no answer of project {project} says {label!r}.")
     body = {"label": label, "to": to, "split": list(split), "versions": sorted(found.items()), "at_s": now_s}
-    store.record(project, _KIND, body)
-    store.want(project, "turn")
+    store.records.create_record(project, _KIND, body)
+    store.jobs.request_job(project, "turn")
     return LabelChange(label, to, tuple(split), found, now_s)
 
 
@@ -80,7 +80,7 @@ def label_changes(store: Store, project: str) -> list[LabelChange]:
             {int(annotation): float(at_s) for annotation, at_s in one.body["versions"]},
             one.body["at_s"],
         )
-        for one in reversed(store.records(project, _KIND, limit=_ALL))
+        for one in reversed(store.records.list_records(project, _KIND, limit=_ALL))
     ]
 
 

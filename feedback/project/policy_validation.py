@@ -1,146 +1,174 @@
-"""Names: everything that a policy calls by name and that is not installed here, said before it is needed."""
+"""Policy validation: every error and warning of a policy, for a project if given."""
 
 from __future__ import annotations
 
+import math
 import pkgutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 from feedback import agreement, consensus
 from feedback.consensus.labelling_functions import load_function
 from feedback.errors import PolicyError
 from feedback.policy import Policy
 from feedback.policy.crowd import LabellingFunction
-from feedback.policy.tiers import Tier
+from feedback.policy.lint import PolicyFinding, lint_policy
+from feedback.policy.sections import parse_duration_s
+from feedback.store import ProjectRow
 from ml_backend.errors import UnknownName
+from ml_backend.label_config import read_label_config
 from ml_backend.models.hosted import hosted
 from sampling import strategies
 from sampling.errors import SamplingError
 
-_HERE = "Install the package that brings it wherever hitl runs, then check again."
+_INSTALL = "Install the package that provides it on every host of hitl, then check again."
 
 
-def unknown_names(policy: Policy) -> list[str]:
-    """A sentence for each name that leads nowhere, with the nearest one that does.
+def validate_policy(
+    policy: Policy,
+    *,
+    lock_ttl_s: float,
+    project: ProjectRow | None = None,
+    data: Collection[Mapping[str, Any]] | None = None,
+) -> list[PolicyFinding]:
+    """Return everything that is wrong, or may surprise, in a policy; errors first.
 
-    >>> from feedback.policy import read_policy
-    >>> print(*unknown_names(read_policy('[consensus]\\nmethod = "dawid_skeen"')))
-    consensus.method: no hitl.consensus called 'dawid_skeen'; did you mean 'dawid_skene'?
+    Parameters
+    ----------
+    policy
+        A policy whose file was read without error (`feedback.policy.read_policy`).
+    lock_ttl_s
+        Label Studio's TASK_LOCK_TTL: for so long it keeps a task locked to the person who opened it.
+    project
+        The project that the policy is for. With it, labels are checked, and a clock shorter than the lock is an error;
+        without it, such a clock is a warning.
+    data
+        The data of the project's tasks, in which every task field of the policy is looked for; None: not checked.
+
+    Raises
+    ------
+    LabelConfigError
+        When the label config of the project cannot be read.
     """
+    names = list(_check_names(policy))
+    if project is None:
+        clocks = [replace(finding, level="warning") for finding in check_clocks(policy, lock_ttl_s)]
+        return [*names, *lint_policy(policy), *clocks]
+    control = read_label_config(project.label_config).control(policy.model.control)
+    warnings = lint_policy(policy, labels=control.labels, data=data, control=control.name)
+    return [*names, *check_clocks(policy, lock_ttl_s), *warnings]
+
+
+def raise_policy_errors(findings: Iterable[PolicyFinding]) -> None:
+    """Raise PolicyError with all errors among the findings; return where there are none."""
+    errors = [finding for finding in findings if finding.level == "error"]
+    if errors:
+        hints = dict.fromkeys(error.hint for error in errors if error.hint)
+        raise PolicyError(" ".join(map(str, errors)), hint=" ".join(hints))
+
+
+def check_clocks(policy: Policy, lock_ttl_s: float) -> list[PolicyFinding]:
+    """Return an error for each clock that is shorter than the lock: nobody else could open the task in time.
+
+    Examples
+    --------
+    >>> from feedback.policy import read_policy
+    >>> policy = read_policy('[tiers.L1]\\nresolve = "10m"')
+    >>> check_clocks(policy, 300.0)
+    []
+    >>> print(*check_clocks(policy, 86_400.0))
+    tiers.L1: its clock of 10 minutes is shorter than the 1 day for which Label Studio locks an opened task.
+    """
+    clocks: dict[str, tuple[float, ...]] = {
+        f"tiers.{name}": (tier.first_action_s, tier.resolve_s) for name, tier in policy.tiers.items()
+    }
+    clocks["rights.within"] = (parse_duration_s(policy.rights.within),)
+    shortest_s = {key: min(filter(None, times_s), default=math.inf) for key, times_s in clocks.items()}
+    ttl_s = min(300, *shortest_s.values())
+    hint = f"Start Label Studio with TASK_LOCK_TTL={ttl_s:.0f} (seconds) and hitl with HITL_LOCK_TTL_S={ttl_s:.0f}, then retry."
     return [
-        *_looked_up("consensus.method", policy.consensus.method, _method),
-        *_looked_up("overlap.measure", policy.overlap.measure, agreement.measure),
-        *_looked_up("sampling.strategy", policy.sampling.strategy, strategies.load),
-        *(_looked_up("model.hosted", policy.model.hosted, hosted) if policy.model.hosted else ()),
-        *(sentence for named in policy.labelling_functions for sentence in _function(named)),
+        PolicyFinding(
+            "error",
+            key,
+            f"its clock of {_duration_text(clock_s)} is shorter than the {_duration_text(lock_ttl_s)} for which "
+            "Label Studio locks an opened task.",
+            hint,
+        )
+        for key, clock_s in shortest_s.items()
+        if clock_s < lock_ttl_s
     ]
 
 
-def refuse_unknown(policy: Policy) -> None:
-    """Raise PolicyError where a name leads nowhere: a project must not find out in the middle of its work."""
-    if found := unknown_names(policy):
-        raise PolicyError(" ".join(found), hint=_HERE)
+def _check_names(policy: Policy) -> Iterator[PolicyFinding]:
+    """Find names of methods and plug-ins that are not installed: the project would stop in the middle of its work."""
+    yield from _check_name("consensus.method", policy.consensus.method, _find_method)
+    yield from _check_name("overlap.measure", policy.overlap.measure, agreement.load_measure)
+    yield from _check_name("sampling.strategy", policy.sampling.strategy, strategies.load)
+    if policy.model.hosted:
+        yield from _check_name("model.hosted", policy.model.hosted, hosted)
+    for function in policy.labelling_functions:
+        yield from _check_function(function)
 
 
-def _method(name: str) -> object:
-    return None if name == "auto" else consensus.method(name)
+def _find_method(name: str) -> object:
+    return None if name == "auto" else consensus.load_method(name)
 
 
-def _looked_up(key: str, name: str, find: Callable[[str], object]) -> Iterator[str]:
+def _check_name(key: str, name: str, find: Callable[[str], object]) -> Iterator[PolicyFinding]:
     try:
         find(name)
     except (UnknownName, SamplingError) as error:
-        yield f"{key}: {error}"
+        yield PolicyFinding("error", key, str(error), _INSTALL)
     except Exception as error:  # noqa: BLE001 - a plug-in may fail in any way while it is imported
-        yield f"{key}: {name!r} is installed and cannot be loaded: {type(error).__name__}: {error}"
+        sentence = f"{name!r} is installed and cannot be loaded: {type(error).__name__}: {error}"
+        yield PolicyFinding("error", key, sentence, _INSTALL)
 
 
-def _function(named: LabellingFunction) -> Iterator[str]:
+def _check_function(function: LabellingFunction) -> Iterator[PolicyFinding]:
     try:
-        load_function(named)
+        load_function(function)
     except UnknownName as error:
-        yield f"{error}{_nearest(named.function)}"
+        sentence = f"{error}{_suggest_function(function.function)}"
+        yield PolicyFinding("error", f"labelling_functions.{function.name}", sentence, _INSTALL)
 
 
-def _nearest(spec: str) -> str:
-    """ " Did you mean ...?" for a function or a module of a similar name; "" where there is none."""
+def _suggest_function(spec: str) -> str:
+    """Return " Did you mean ...?" for a function or module with a similar name; "" where there is none."""
     path, _, name = spec.partition(":")
     try:
         module = import_module(path)
     except ImportError:
-        near = _near(path, _siblings(path))
+        near = _nearest(path, _list_siblings(path))
         return f" Did you mean {near}?" if near else ""
-    except Exception:  # noqa: BLE001 - somebody else's module may fail in any way
+    except Exception:  # noqa: BLE001 - a foreign module may fail in any way
         return ""
-    named = [known for known, thing in vars(module).items() if callable(thing) and not known.startswith("_")]
-    near = _near(name, named)
+    functions = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+    near = _nearest(name, functions)
     return f" Did you mean {path}:{near}?" if near else ""
 
 
-def _siblings(path: str) -> list[str]:
-    """The modules that stand where this one was looked for."""
+def _list_siblings(path: str) -> list[str]:
+    """Return the modules in the package in which this module was looked for."""
     parent, _, _ = path.rpartition(".")
     if not parent:
-        return [one.name for one in pkgutil.iter_modules()]
+        return [module.name for module in pkgutil.iter_modules()]
     try:
         package: ModuleType = import_module(parent)
     except ImportError:
         return []
-    return [f"{parent}.{one.name}" for one in pkgutil.iter_modules(getattr(package, "__path__", []))]
+    return [f"{parent}.{module.name}" for module in pkgutil.iter_modules(getattr(package, "__path__", []))]
 
 
-def _near(name: str, known: list[str]) -> str:
-    return next(iter(get_close_matches(name, known, n=1)), "")
+def _nearest(name: str, candidates: list[str]) -> str:
+    return next(iter(get_close_matches(name, candidates, n=1)), "")
 
 
-def too_short(tier: Tier, lock_ttl_s: float) -> str:
-    """Why a tier's clock cannot be kept: Label Studio locks a task for longer to whoever opened it; "" where it can.
-
-    >>> too_short(Tier(resolve="10m"), 86_400.0)
-    'its clock of 10 minutes is shorter than the day for which Label Studio keeps a task locked to whoever opened it'
-    """
-    shortest_s = _shortest_s(tier)
-    if shortest_s >= lock_ttl_s:
-        return ""
-    locked = f"the {_words(lock_ttl_s)}" if lock_ttl_s != 86_400 else "the day"
-    return (
-        f"its clock of {_words(shortest_s)} is shorter than {locked} for which Label Studio keeps a task locked "
-        "to whoever opened it"
-    )
-
-
-def refuse_short(policy: Policy, lock_ttl_s: float) -> None:
-    """PolicyError where a clock may run out on a task that nobody but its holder could open.
-
-    >>> from feedback.policy import read_policy
-    >>> refuse_short(read_policy('[tiers.L1]\\nresolve = "10m"'), 300.0)
-    """
-    for problem in short_clocks(policy, lock_ttl_s):
-        kept_s = min(300, *map(_shortest_s, _clocked(policy).values()))
-        wanted = f"TASK_LOCK_TTL={kept_s:.0f} (seconds) and hitl with HITL_LOCK_TTL_S={kept_s:.0f}"
-        raise PolicyError(problem, hint=f"Start Label Studio with {wanted}, then retry.")
-
-
-def short_clocks(policy: Policy, lock_ttl_s: float) -> list[str]:
-    """Name every clock that may run out on a task that nobody but its holder could open, and why."""
-    clocks = _clocked(policy).items()
-    return [f"{name}: {problem}." for name, tier in clocks if (problem := too_short(tier, lock_ttl_s))]
-
-
-def _clocked(policy: Policy) -> dict[str, Tier]:
-    """Whatever may have a clock, by its key."""
-    tiers = {f"tiers.{name}": tier for name, tier in policy.tiers.items()}
-    return tiers | {"rights.within": Tier(resolve=policy.rights.within)}
-
-
-def _shortest_s(tier: Tier) -> float:
-    return min((one for one in (tier.first_action_s, tier.resolve_s) if one), default=float("inf"))
-
-
-def _words(duration_s: float) -> str:
-    for name, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+def _duration_text(duration_s: float) -> str:
+    for unit, size in (("day", 86_400), ("hour", 3600), ("minute", 60)):
         if duration_s >= size and duration_s % size == 0:
-            return f"{duration_s / size:.0f} {name}"
+            return f"{duration_s / size:.0f} {unit}{'s' if duration_s > size else ''}"
     return f"{duration_s:.0f} seconds"

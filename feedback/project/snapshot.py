@@ -8,14 +8,14 @@ from typing import Any
 
 from feedback.annotators.gold import gold_tasks, in_drawn_order
 from feedback.policy import Policy
-from feedback.project.indicators import NOW_S, recorded
+from feedback.project.indicators import NOW_S, load_indicators
 from feedback.project.label_changes import apply_changes, label_changes
 from feedback.project.splits import Draws
 from feedback.project.task_cache import TaskCache
 from feedback.project.task_routes import Routes, routes_of
 from feedback.store import ProjectRow, Store, Vote
 from ml_backend.label_config import Control, LabelConfig
-from ml_backend.records import Answer, Known, Task, with_known
+from ml_backend.records import Answer, Indicators, Task, with_indicators
 
 _USUAL_SHARE = 0.1  # of a project that was never connected: it teaches us by webhooks alone
 
@@ -38,11 +38,13 @@ class ProjectSnapshot:
     gold: tuple[int, ...] = ()  # tasks of the gold book that are asked, in drawn order
     book: Mapping[int, Answer] = field(default_factory=dict, repr=False)  # known answers, of retired tasks too
     stale: Mapping[int, int] = field(default_factory=dict, repr=False)  # votes that count no more: a label changed
-    known: Mapping[int, Known] = field(default_factory=dict, repr=False)  # beside the data of tasks: what was recorded
+    indicators: Mapping[int, Indicators] = field(
+        default_factory=dict, repr=False
+    )  # beside the data of tasks: what was recorded
 
     def data(self, task: int) -> Mapping[str, Any]:
-        """What a model reads of a task: its data, and what is known beside it."""
-        return with_known(self.tasks[task].data, self.known.get(task, {}))
+        """Return what a model reads of a task: its data with its indicators."""
+        return with_indicators(self.tasks[task].data, self.indicators.get(task, {}))
 
     @property
     def onboarding(self) -> tuple[int, ...]:
@@ -79,7 +81,7 @@ def load_snapshot(
     tasks = task_table.tasks
     # the answer is that of a content: the number may have passed to another task since
     book = [one for one in gold_tasks(store, project.id).values() if task_table.units.get(one.task) == one.unit]
-    said = [vote for vote in store.votes(project.id) if vote.control == control.name and vote.task in tasks]
+    said = [vote for vote in store.votes.list_votes(project.id) if vote.control == control.name and vote.task in tasks]
     standing = apply_changes(said, label_changes(store, project.id))
     return ProjectSnapshot(
         project=project,
@@ -96,7 +98,7 @@ def load_snapshot(
         gold=tuple(in_drawn_order(draws.secret, [one for one in book if one.asked])),
         book={one.task: one.answer for one in book if one.answer is not None},
         stale=standing.stale,
-        known=_known(store, project, policy, tasks),
+        indicators=_current_indicators(store, project, policy, tasks),
     )
 
 
@@ -105,29 +107,34 @@ def as_of_first_answer(store: Store, snapshot: ProjectSnapshot) -> ProjectSnapsh
 
     Of what nobody has answered nothing is known there.
     """
-    if not snapshot.policy.features:
+    if not snapshot.policy.indicators:
         return snapshot
-    here, first = recorded(store, snapshot.project.id, snapshot.policy), store.first_answered(snapshot.project.id)
+    here, first = (
+        load_indicators(store, snapshot.project.id, snapshot.policy),
+        store.votes.list_first_answer_times(snapshot.project.id),
+    )
     then = {
-        task: known
+        task: indicators
         for task, at_s in first.items()
-        if task in snapshot.tasks and (known := here.known(task, snapshot.tasks[task].data, at_s=at_s))
+        if task in snapshot.tasks and (indicators := here.as_of(task, snapshot.tasks[task].data, at_s=at_s))
     }
-    return replace(snapshot, known=then)
+    return replace(snapshot, indicators=then)
 
 
-def _known(store: Store, project: ProjectRow, policy: Policy, tasks: Mapping[int, Task]) -> dict[int, Known]:
-    if not policy.features:
+def _current_indicators(
+    store: Store, project: ProjectRow, policy: Policy, tasks: Mapping[int, Task]
+) -> dict[int, Indicators]:
+    if not policy.indicators:
         return {}
-    here = recorded(store, project.id, policy)
-    return {task: known for task, one in tasks.items() if (known := here.known(task, one.data, at_s=NOW_S))}
+    here = load_indicators(store, project.id, policy)
+    return {task: indicators for task, one in tasks.items() if (indicators := here.as_of(task, one.data, at_s=NOW_S))}
 
 
 def standing_routes(store: Store, project: ProjectRow, policy: Policy) -> Routes:
     """The decisions about a project's tasks that were made last; none where the policy has no rules."""
     if not policy.routing:
         return Routes()
-    standing = {task: one for task, (one, _content) in store.standing(project.id).items()}
+    standing = {task: one for task, (one, _content) in store.decisions.list_current_decisions(project.id).items()}
     return routes_of(standing, first_tier=policy.first_tier)
 
 
@@ -135,5 +142,5 @@ def project_draws(store: Store, project: ProjectRow, policy: Policy) -> Draws:
     """The keyed draws of a project; its audit share was fixed when it was connected."""
     chosen = policy.audit.share
     share = float(project.options.get("audit_share", _USUAL_SHARE)) if chosen is None else chosen
-    known = frozenset(one.unit for one in gold_tasks(store, project.id).values())
-    return Draws(store.secret("draws"), project.id, share, policy.overlap.share, known)
+    indicators = frozenset(one.unit for one in gold_tasks(store, project.id).values())
+    return Draws(store.secrets.get_or_create_secret("draws"), project.id, share, policy.overlap.share, indicators)

@@ -42,7 +42,7 @@ class TaskCache:
 
     def read(self, store: Store, project: str, draws: Draws) -> TaskTable:
         """Give a project's roll as it is now."""
-        head = store.head(project)  # first: what comes while we read is read again next time
+        head = store.events.get_head(project)  # first: what comes while we read is read again next time
         kept = self._kept.pop(project, None)
         if kept is None or kept.draws != draws:
             kept = _Kept(0, draws, {}, _EMPTY)
@@ -62,9 +62,9 @@ class TaskCache:
 
 
 def _newer(store: Store, project: str, head: int, old: _Kept) -> _Kept:
-    events = store.task_events(project)
+    events = store.tasks.list_task_seqs(project)
     changed = [task for task, seq in events.items() if old.events.get(task) != seq]
-    read = store.tasks(project, only=None if len(changed) > _MANY else changed)
+    read = store.tasks.list_tasks(project, only=None if len(changed) > _MANY else changed)
     fresh = {task.id: task for task in read}
     ids = [task for task in events if task in fresh or task in old.task_table.tasks]
     new = [task for task in ids if task in fresh]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from feedback.project.task_routes import NORMAL
 from ml_backend.records import Answer
-from sampling.ordering import Stream, weave
+from sampling.ordering import TaskStream, interleave_streams
 
 _AGAIN = 0.2  # of the places left by the audit, for second opinions: they settle what is nearly known
 
@@ -69,12 +69,12 @@ def interleave(
     known_share = min(gold_share, 1.0 - audit_quota) if known else 0.0
     rest, second = 1.0 - audit_quota - known_share, _AGAIN if again and reasons else float(bool(again))
     streams = [
-        Stream("audit", [item.task for item in audit], audit_quota),
-        Stream("gold", known, known_share),
-        Stream("second opinion", again, rest * second),
-        Stream("ranked", list(reasons), rest * (1.0 - second)),
+        TaskStream("audit", [item.task for item in audit], audit_quota),
+        TaskStream("gold", known, known_share),
+        TaskStream("second opinion", again, rest * second),
+        TaskStream("ranked", list(reasons), rest * (1.0 - second)),
     ]
-    rows = [(task, "gold") for task in front] + list(weave(streams, size=size - len(front)))
+    rows = [(task, "gold") for task in front] + list(interleave_streams(streams, size=size - len(front)))
     return [_place(by_id[task], reasons.get(task, why), said) for task, why in rows]
 
 

@@ -12,7 +12,7 @@ from feedback.queue.ranking import rank_tasks
 from feedback.store import Store, WindowRow
 from feedback.training.label_decisions import ConsensusLabels
 from feedback.training.prediction_cache import PredictionCache
-from ml_backend.predictor import COLD
+from ml_backend.predictor import NO_MODEL_VERSION
 from ml_backend.registry import Bundle
 
 _LAST_PLACE = 9_000  # scores are place / 10,000 in Label Studio: a version that grew so far is replaced
@@ -93,7 +93,7 @@ def plan_window(
     urgent tasks and second opinions are woven in at its front, new tasks are added at its end when less than
     `queue.low_water` of it is left.
     """
-    model = champion.version if champion else COLD
+    model = champion.version if champion else NO_MODEL_VERSION
     opened = open_tasks(snapshot, consensus_labels)
     why = _why_anew(snapshot, served, opened, model) or _renewed(snapshot, served, opened)
     if why or served is None:
@@ -114,11 +114,11 @@ def plan_window(
 
 def load_served_window(store: Store, project: str) -> ServedWindow | None:
     """The newest window we planned, and whether Label Studio was given all of it."""
-    rows = store.window(project)
+    rows = store.windows.get_window(project)
     if not rows:
         return None
     version, written = rows[0].version, 0
-    if (done := store.latest(project, "asked")) and done.body["version"] == version:
+    if (done := store.records.get_latest_record(project, "asked")) and done.body["version"] == version:
         written = int(done.body["rows"])
     return ServedWindow(version, rows, complete=written == len(rows))
 

@@ -13,7 +13,7 @@ from feedback.queue.interleave import Open, Place, interleave
 from feedback.training.prediction_cache import Floats, PredictionCache
 from ml_backend.records import Answer
 from ml_backend.registry import Bundle
-from sampling.ordering import Ordering, order
+from sampling.ordering import Ordering, order_tasks
 from sampling.pool import Pool
 
 
@@ -52,7 +52,11 @@ def _of_one_band(
         ordering = _ordering(snapshot, learnable, champion, prediction_cache, proba, number=number)
         ranked = list(zip(ordering.ids, ordering.reasons, strict=True))
     quota = max(0.5, policy.audit.quota) if audit_rows < policy.audit.start else policy.audit.quota
-    said = {task: champion.says(row) for task, row in proba.items()} if champion else _suggested(snapshot, learnable)
+    said = (
+        {task: champion.predict_label(row) for task, row in proba.items()}
+        if champion
+        else _suggested(snapshot, learnable)
+    )
     return interleave(
         opened,
         ranked,
@@ -85,7 +89,7 @@ def _ordering(
     vectors = (
         prediction_cache.vectors(champion, snapshot, tasks) if champion and policy.sampling.looks_at_distances else None
     )
-    return order(
+    return order_tasks(
         Pool(tuple(tasks), table, np.zeros(len(tasks)), vectors=vectors),
         strategy=policy.sampling.strategy if champion else "random",
         random_share=policy.sampling.random_share,

@@ -13,7 +13,7 @@ from feedback.policy.schema import Sampling
 from feedback.project.splits import Draws
 from ml_backend.label_config import Control
 from ml_backend.models import Model, Recipe
-from sampling.ordering import order
+from sampling.ordering import order_tasks
 from sampling.pool import Pool
 
 
@@ -74,7 +74,7 @@ def simulate(
         rest = [row for row in pool if row not in taken]
         proba = model.predict_proba([data[row] for row in rest])
         near = Sampling(strategy=strategy).looks_at_distances
-        chosen = order(
+        chosen = order_tasks(
             Pool(tuple(rest), proba, np.zeros(len(rest)), model.vectors([data[row] for row in rest]) if near else None),
             strategy="margin" if strategy == "random" else strategy,
             random_share=1.0 if strategy == "random" else random_share,

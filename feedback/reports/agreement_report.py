@@ -1,102 +1,164 @@
-"""How far people agree on the tasks drawn for it, measured at each turn and recorded when it changes."""
+"""Agreement of people on the tasks drawn for it: overall, by pair, label, month and field, and around a guideline."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from feedback.agreement import Coefficient, cohen, measure, percent
-from feedback.agreement.verdict import read
+import numpy as np
+
+from feedback.agreement import Coefficient, cohen_kappa, load_measure, percent_agreement
+from feedback.agreement.cohen_kappa import pairwise_kappa
+from feedback.agreement.interpretation import interpret_agreement
+from feedback.agreement.label_breakdown import per_group_agreement, per_label_agreement
 from feedback.project.guidelines import guideline_of, guidelines
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.reports.annotator_counts import answer_text
+from feedback.reports.formatting import answer_text
+from feedback.stats.results import json_number
 from feedback.store import Store, Vote
 from feedback.votes import Named, Votes, name_columns
 from ml_backend.errors import UnknownName
 
 _LOG = logging.getLogger(__name__)
+_MAX_VOTES = 200_000  # beyond it the overall figures are precise enough, and breakdowns would double the time
+_MAX_LABELS = 50
+_MAX_GROUPS = 20  # those with most tasks
 
 
 def report_agreement(store: Store, snapshot: ProjectSnapshot, *, now_s: float) -> dict[str, Any] | None:
-    """Percent agreement and Cohen's kappa with intervals on randomly drawn tasks; None without two votes on any.
-
-    `reading` says in sentences what the policy's own measure means (`overlap.measure`), `confused` the two answers that
-    are taken for each other most, `open` the tasks to look at. Tasks that were chosen because they are hard are left
-    out: they would slander the people (DESIGN 13). Two answers agree where they are equal; `hitl agree` measures
-    regions and numbers by distance.
-    """
-    named = drawn_votes(snapshot.votes, snapshot)
-    votes = named.votes
-    agreed = percent(votes) if len(votes) else None
-    if agreed is None or not agreed.items:
+    """Record `agreement_figures` under the kind "agreement" when they changed, and return them."""
+    body = agreement_figures(store, snapshot)
+    if body is None:
         return None
-    kappa = cohen(votes)
-    judging = kappa if snapshot.policy.overlap.measure == "cohen" else _judging(votes, snapshot.policy.overlap.measure)
-    reading = read(votes, [answer_text(str(label)) for label in named.labels], figure=judging)
-    confused = reading.confused
-    body = {
-        "percent": plain(agreed),
-        "kappa": plain(kappa),
-        "reading": str(reading),
-        "clear": reading.clear,
-        "confused": confused and {"answers": list(confused[:2]), "share": round(confused[2], 4)},
-        "open": [named.tasks[code] for code in reading.open_first],
-    }
-    if change := around_change(store, snapshot):
-        body["guideline"] = change
-    last = store.latest(snapshot.project.id, "agreement")
+    last = store.records.get_latest_record(snapshot.project.id, "agreement")
     if last is None or {name: last.body.get(name) for name in body} != body:
-        store.record(snapshot.project.id, "agreement", body | {"at_s": now_s})
+        store.records.create_record(snapshot.project.id, "agreement", body | {"at_s": now_s})
     return body
 
 
-def _judging(votes: Votes, name: str) -> Coefficient | None:
-    """The figure that the policy wants; None, for the usual one, where its package is not installed here."""
-    try:
-        return measure(name)(votes)
-    except UnknownName as error:
-        _LOG.warning("%s", error)
-        return None
+def agreement_figures(store: Store, snapshot: ProjectSnapshot) -> dict[str, Any] | None:
+    """Return percent agreement and Cohen's kappa with intervals; None where no drawn task has two votes.
 
+    Only tasks drawn for several people count: tasks chosen because they are hard would make people look worse than
+    they are. Two answers agree where they are equal; `hitl agree` measures regions and numbers by distance.
 
-def around_change(store: Store, snapshot: ProjectSnapshot) -> dict[str, Any] | None:
-    """Agreement before and after the last change of guideline (label config or instruction); None without one.
-
-    Each side has the answers that were given under its guideline alone: a pair across the change says nothing.
+    Returns
+    -------
+    dict
+        `reading` explains the policy's own measure (`overlap.measure`) in sentences, `clear` is its verdict,
+        `confused_labels` are the two labels that people confuse most, `open_first` the tasks to look at, and
+        `guideline` compares agreement before and after the last change of guideline.
     """
-    told = guidelines(store, snapshot.project.id)
-    if len(told) < 2:
+    named = drawn_votes(snapshot.votes, snapshot)
+    votes = named.votes
+    agreed = percent_agreement(votes) if len(votes) else None
+    if agreed is None or not agreed.items:
         return None
-    at_s = told[-1].at_s
-    under = [guideline_of(told, vote.at_s) for vote in snapshot.votes]
-    sides = {
-        name: drawn_votes(
-            [v for v, known in zip(snapshot.votes, under, strict=True) if known == one.hash], snapshot
-        ).votes
-        for name, one in (("before", told[-2]), ("after", told[-1]))
+    kappa = cohen_kappa(votes)
+    name = snapshot.policy.overlap.measure
+    figure = kappa if name == "cohen" else _measure_by_name(votes, name)
+    reading = interpret_agreement(votes, [answer_text(str(label)) for label in named.labels], coefficient=figure)
+    confused = reading.confused
+    body = {
+        "percent": agreed.to_json(),
+        "kappa": kappa.to_json(),
+        "reading": str(reading),
+        "clear": reading.clear,
+        "confused_labels": confused and {"answers": list(confused[:2]), "share": round(confused[2], 4)},
+        "open_first": [named.tasks[code] for code in reading.open_first],
     }
-    figures = {name: plain(cohen(votes)) if len(votes) else None for name, votes in sides.items()}
-    return {"hash": told[-1].hash, "changed_s": at_s, **figures}
+    change = agreement_around_guideline_change(store, snapshot)
+    return body | {"guideline": change} if change else body
+
+
+def agreement_around_guideline_change(store: Store, snapshot: ProjectSnapshot) -> dict[str, Any] | None:
+    """Return agreement before and after the last change of guideline (label config or instruction), or None.
+
+    Each side uses only the votes given under its own guideline: a pair across the change says nothing.
+    """
+    history = guidelines(store, snapshot.project.id)
+    if len(history) < 2:
+        return None
+    hashes = [guideline_of(history, vote.at_s) for vote in snapshot.votes]
+    figures = {}
+    for name, guideline in (("before", history[-2]), ("after", history[-1])):
+        own = [vote for vote, used in zip(snapshot.votes, hashes, strict=True) if used == guideline.hash]
+        votes = drawn_votes(own, snapshot).votes
+        figures[name] = cohen_kappa(votes).to_json() if len(votes) else None
+    return {"hash": history[-1].hash, "changed_s": history[-1].at_s, **figures}
 
 
 def drawn_votes(votes: Sequence[Vote], snapshot: ProjectSnapshot) -> Named:
-    """The votes on tasks that were drawn at random for several people."""
+    """Return the votes on tasks that were drawn at random for several people."""
     drawn = [vote for vote in votes if vote.task in snapshot.doubled]
     return name_columns(
         [vote.task for vote in drawn], [vote.person for vote in drawn], [vote.answer.key for vote in drawn]
     )
 
 
-def plain(figure: Coefficient) -> dict[str, Any]:
-    """JSON has no NaN: what is undefined is null."""
-    value = None if math.isnan(figure.value) else round(figure.value, 6)
-    return {
-        "value": value,
-        "low": round(figure.low, 6),
-        "high": round(figure.high, 6),
-        "items": figure.items,
-        "pairs": figure.pairs,
-        "note": figure.note,
-    }
+def agreement_by_pair(named: Named) -> tuple[dict[str, Any], ...]:
+    """Return Cohen's kappa of every two people who share five tasks or more, lowest upper bound first."""
+    if not len(named.votes) or len(named.votes) > _MAX_VOTES:
+        return ()
+    matrix = pairwise_kappa(named.votes)
+    people = [named.people[code] for code in matrix.people.tolist()]
+    pairs = [
+        {
+            "workers": [person, people[j]],
+            "kappa": json_number(matrix.kappa[i, j]),
+            "low": json_number(matrix.low[i, j]),
+            "high": json_number(matrix.high[i, j]),
+            "items": int(matrix.shared[i, j]),
+        }
+        for i, person in enumerate(people)
+        for j in range(i + 1, len(people))
+        if not math.isnan(matrix.kappa[i, j])
+    ]
+    return tuple(sorted(pairs, key=lambda pair: pair["high"]))
+
+
+def agreement_by_label(named: Named) -> dict[str, Coefficient]:
+    """Return how well people tell each label from all others: Fleiss' kappa by label."""
+    votes = named.votes
+    if not 2 <= votes.n_labels <= _MAX_LABELS or len(votes) > _MAX_VOTES:
+        return {}
+    return {str(label): figure for label, figure in zip(named.labels, per_label_agreement(votes), strict=True)}
+
+
+def agreement_by_group(votes: Sequence[Vote], group_of: Mapping[int, Hashable]) -> dict[str, Coefficient]:
+    """Return Cohen's kappa within each group of tasks, for the groups with most tasks.
+
+    `group_of` gives the group of a task id; tasks without a group are left out.
+    """
+    sizes: dict[Hashable, int] = {}
+    for task in {vote.task for vote in votes}:
+        if task in group_of:
+            sizes[group_of[task]] = sizes.get(group_of[task], 0) + 1
+    largest = sorted(sizes, key=lambda group: (-sizes[group], str(group)))[:_MAX_GROUPS]
+    code_of = {group: code for code, group in enumerate(sorted(largest, key=str))}
+    named = name_columns([v.task for v in votes], [v.person for v in votes], [v.answer.key for v in votes])
+    codes = [code_of.get(group_of.get(task), -1) for task in named.tasks]  # type: ignore[call-overload]
+    if not len(named.votes):
+        return {}
+    figures = per_group_agreement(named.votes, np.array(codes, dtype=np.int64), measure=cohen_kappa)
+    return {str(group): figures[code] for group, code in code_of.items() if code in figures}
+
+
+def months_of_tasks(votes: Sequence[Vote]) -> dict[int, str]:
+    """Return the month, such as "2026-01", in which each task was last answered, by task id."""
+    last: dict[int, float] = {}
+    for vote in votes:
+        last[vote.task] = max(vote.at_s, last.get(vote.task, vote.at_s))
+    return {task: f"{datetime.fromtimestamp(at_s, UTC):%Y-%m}" for task, at_s in last.items()}
+
+
+def _measure_by_name(votes: Votes, name: str) -> Coefficient | None:
+    """Return the policy's measure; None, which selects the default, where its package is not installed."""
+    try:
+        return load_measure(name)(votes)
+    except UnknownName as error:
+        _LOG.warning("%s", error)
+        return None

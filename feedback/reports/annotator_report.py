@@ -1,172 +1,276 @@
-"""What is known of each person: how reliable, how fast, how swayed by what is shown, and who should pause."""
+"""What is known of each person: accuracy, speed, the effect of shown predictions, and who should pause."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from feedback.annotators.accuracy import OnboardingProgress, measure_accuracy, onboarding_progress
 from feedback.annotators.anchoring import Anchoring, anchoring
 from feedback.annotators.distance import Closeness
 from feedback.annotators.gold import gold_tasks
-from feedback.annotators.reliability import Reliability, advise_pause
+from feedback.annotators.reliability import Reliability, advise_pause, against_others
 from feedback.annotators.speed import Pace, Trend, fatigue, learning_curve, pace, time_by_label
-from feedback.project.snapshot import ProjectSnapshot
-from feedback.reports.annotator_accuracy import Onboarding, accuracies, onboarding
-from feedback.reports.annotator_counts import answer_text
+from feedback.errors import VotesError
+from feedback.policy import Policy
+from feedback.project.snapshot import ProjectSnapshot, project_draws
+from feedback.reports.formatting import answer_text
 from feedback.stats import Interval
-from feedback.store import OverrideRow, Store, Vote
+from feedback.store import CrowdVote, OverrideRow, Person, ProjectRow, Store, Vote
 from feedback.votes import LABELS, Floats, Ints, name_columns
+from ml_backend.errors import LabelConfigError
+from ml_backend.label_config import read_label_config
+from ml_backend.records import Answer
 
-_NEWS = 0.01  # share of new votes that is worth another look: a large project is not reckoned anew at each vote
+_MIN_NEW_SHARE = 0.01  # of votes: a large project is not measured again after every vote
+_MAX_VOTES = 40_000  # of the newest tasks; more would hardly change the figures and take longer
 
 
-def report_people(store: Store, snapshot: ProjectSnapshot, *, now_s: float) -> None:
-    """Record everybody's figures when votes, gold or policy changed, under the kind "people"."""
-    last = store.latest(snapshot.project.id, "people")
-    of = {"votes": len(snapshot.votes), "gold": len(snapshot.gold), "policy": snapshot.policy.hash}
+def report_annotators(store: Store, snapshot: ProjectSnapshot, *, now_s: float) -> None:
+    """Record everybody's figures under the kind "people" when votes, gold or policy changed."""
+    last = store.records.get_latest_record(snapshot.project.id, "people")
+    basis = {"votes": len(snapshot.votes), "gold": len(snapshot.gold), "policy": snapshot.policy.hash}
     if last is not None:
-        grown = abs(len(snapshot.votes) - last.body["votes"])
-        same = {name: last.body[name] for name in ("gold", "policy")} == {"gold": of["gold"], "policy": of["policy"]}
-        if same and grown <= _NEWS * last.body["votes"]:
+        change = abs(len(snapshot.votes) - last.body["votes"])
+        same = all(last.body[name] == basis[name] for name in ("gold", "policy"))
+        if same and change <= _MIN_NEW_SHARE * last.body["votes"]:
             return
     if not snapshot.votes:
         return
-    body = of | {"people": people_figures(store, snapshot)}
-    store.record(snapshot.project.id, "people", body | {"at_s": now_s})
+    body = basis | {"people": annotator_figures(store, snapshot)}
+    store.records.create_record(snapshot.project.id, "people", body | {"at_s": now_s})
 
 
-def people_figures(store: Store, snapshot: ProjectSnapshot) -> list[dict[str, Any]]:
-    """Everybody as plain JSON, those first who most surely need help; an accuracy of None is not known.
+def annotator_figures(store: Store, snapshot: ProjectSnapshot) -> list[dict[str, Any]]:
+    """Return one JSON object per person; those who most surely need help come first.
 
-    Accuracy is against gold where a person answered enough of it, else against what the others say together on tasks
-    that were drawn for several people: one's own vote never confirms itself, and hard tasks slander nobody. Where
-    answers are more or less right (numbers, regions), `distance` is how far somebody is from the others. `by_hour` is
-    accuracy by hour of a session, `by_practice` by stretches of fifty answers; `change` is all later less the first.
-    `pull` is how much more often somebody agrees with the model when they see its answer. What is shown was chosen for
-    being uncertain, what is blind was drawn: a pull that is found in spite of this is real, none found proves nothing.
+    The keys that need a word:
+
+    - `accuracy`: against gold where a person answered enough of it, else against the other people on tasks drawn for
+      several people. A person's own vote never confirms itself. None where nothing could be compared.
+    - `distance`: mean distance from the other people, for numbers and regions.
+    - `by_hour`, `by_practice`: accuracy by hour of a session and by fifty answers; `change` is all later steps minus
+      the first.
+    - `anchoring`: how much more often a person agrees with the model when they see its answer. Tasks with a visible
+      answer were chosen for being uncertain and blind tasks were drawn, so a proven effect is real, but a missing one
+      proves nothing.
     """
     if not snapshot.votes:
         return []
-    book = gold_tasks(store, snapshot.project.id)
-    known, begun = accuracies(snapshot, book), onboarding(snapshot, book)
-    columns = _columns(snapshot.votes)
-    paces = {one.person: one for one in pace(*columns)}
-    by_hour = {one.person: one for one in fatigue(*columns[:2], known.right, worth=known.worth)}
-    practice = {one.person: one for one in learning_curve(*columns[:2], known.right, worth=known.worth)}
+    gold, tolerance = gold_tasks(store, snapshot.project.id), snapshot.policy.gold.tolerance
+    accuracy = measure_accuracy(snapshot.votes, gold, overlap_tasks=snapshot.doubled, tolerance=tolerance)
+    onboarding = onboarding_progress(snapshot.votes, gold, onboarding_tasks=snapshot.onboarding, tolerance=tolerance)
+    label_texts = [answer_text(key) for key in accuracy.label_keys]
+    people, at_s, lead_time_s = _columns(snapshot.votes)
+    speed = {record.person: record for record in pace(people, at_s, lead_time_s)}
+    by_hour = {record.person: record for record in fatigue(people, at_s, accuracy.hits, worth=accuracy.weights)}
+    by_practice = {
+        record.person: record for record in learning_curve(people, at_s, accuracy.hits, worth=accuracy.weights)
+    }
     shares = _time_shares(snapshot.votes)
-    pulls = _pulls(store.overrides(snapshot.project.id, changed=None))
+    anchored = _anchoring(store.overrides.list_overrides(snapshot.project.id, changed=None))
     rows = []
-    for person in sorted(paces):
-        record = known.records.get(person)
+    for person in sorted(speed):
+        record = accuracy.records.get(person)
         rows.append(
             {"person": person}
-            | _accuracy(record, known.words)
-            | {"distance": _distance(known.distances.get(person))}
-            | _speed(paces[person])
+            | _accuracy_json(record, label_texts)
+            | {"distance": _distance_json(accuracy.distances.get(person))}
+            | _speed_json(speed[person])
             | {"time_share": shares.get(person, {})}
-            | {"by_hour": _trend(by_hour[person], record), "by_practice": _trend(practice[person], record)}
-            | {"pull": _pull(pulls.get(person))}
-            | {"onboarding": _begun(begun[person])}
+            | {"by_hour": _trend_json(by_hour[person], record), "by_practice": _trend_json(by_practice[person], record)}
+            | {"anchoring": _anchoring_json(anchored.get(person))}
+            | {"onboarding": _onboarding_json(onboarding[person])}
             | {"advice": advise_pause(record, below=snapshot.policy.gold.pause_below) if record else ""}
         )
-    rows.sort(key=_need)
+    rows.sort(key=_need_for_help)
     return rows
 
 
-def _need(row: Mapping[str, Any]) -> tuple[float, float, int]:
-    """Those first whose upper bound is lowest; then those who are surely far from the others."""
-    near, far = row["accuracy"], row["distance"]
-    return near["high"] if near else 2.0, -(far["low"] or 0.0) if far else 1.0, row["person"]
+def people_page(store: Store, project: ProjectRow, policy: Policy) -> dict[str, Any]:
+    """Return everybody's figures for the people page, from the tasks drawn for several people.
+
+    `work` is what `report_annotators` recorded last for a person: gold, onboarding, speed and trends. It is None
+    before the first record.
+    """
+    record = store.records.get_latest_record(project.id, "people")
+    recorded = {row["person"]: row for row in record.body["people"]} if record else {}
+    try:
+        control = read_label_config(project.label_config).control(policy.model.control).name
+    except LabelConfigError as error:
+        figures = annotator_counts(store.annotations.list_annotators(project.id), [], bots=project.bots) | {
+            "note": str(error)
+        }
+    else:
+        draws = project_draws(store, project, policy)
+        votes = overlap_votes(
+            store.votes.list_overlap_votes(project.id, control),
+            lambda contents: draws.doubled([draws.unit_of(content) for content in contents]),
+        )
+        figures = annotator_counts(store.annotations.list_annotators(project.id), votes, bots=project.bots)
+    return figures | {"people": [row | {"work": _work(recorded.get(row["person"]))} for row in figures["people"]]}
+
+
+def overlap_votes(votes: Iterable[CrowdVote], in_sample: Callable[[Sequence[str]], Sequence[bool]]) -> list[CrowdVote]:
+    """Keep the votes on tasks drawn for several people; `in_sample` tells it by the names of their contents.
+
+    Tasks that several people answered because they are hard would make people look worse than they are.
+    """
+    listed = list(votes)
+    contents = sorted({vote.content for vote in listed})
+    sample = {content for content, kept in zip(contents, in_sample(contents), strict=True) if kept}
+    return [vote for vote in listed if vote.content in sample]
+
+
+def annotator_counts(
+    people: Iterable[Person], votes: Sequence[CrowdVote], *, bots: Iterable[int] = ()
+) -> dict[str, Any]:
+    """Return how much each person answered and how often the others agree; those who surely need help come first.
+
+    `votes` are on tasks drawn for several people. `accuracy` is None for a person who cannot be compared with anybody;
+    `note` says why nobody can be compared at all.
+    """
+    accuracy, note = _accuracy_against_others(votes[-_MAX_VOTES:])
+    unknown = _accuracy_json(None, ())
+    not_people = set(bots)
+    rows: list[dict[str, Any]] = [
+        {
+            "person": person.id,
+            "answers": person.answers,
+            "skips": person.skips,
+            "first_at": person.first_at,
+            "last_at": person.last_at,
+            **accuracy.get(person.id, unknown),
+        }
+        for person in people
+        if person.id not in not_people
+    ]
+    rows.sort(key=lambda row: (row["accuracy"]["high"] if row["accuracy"] else 2.0, row["person"]))
+    return {"people": rows, "tasks_compared": len({vote.task for vote in votes}), "note": note}
+
+
+def _accuracy_against_others(votes: Sequence[CrowdVote]) -> tuple[dict[int, dict[str, Any]], str]:
+    if not votes:
+        return {}, "No task that was drawn for several people has two answers yet, so nobody can be compared."
+    kinds = {Answer.from_key(key).kind for key in {vote.answer for vote in votes}}
+    if not kinds <= set(LABELS):
+        return {}, f"Answers of type {', '.join(sorted(kinds))} are compared by `hitl agree PROJECT`, not on this page."
+    named = name_columns(
+        [vote.task for vote in votes], [vote.person for vote in votes], [vote.answer for vote in votes]
+    )
+    try:
+        records = against_others(named.votes)
+    except VotesError as error:
+        return {}, str(error)
+    texts = [answer_text(str(label)) for label in named.labels]
+    figures = {int(str(named.people[record.person])): _accuracy_json(record, texts) for record in records}
+    return figures, ""
+
+
+def _need_for_help(row: Mapping[str, Any]) -> tuple[float, float, int]:
+    """Sort by the upper bound of accuracy; then those first who are surely far from the others."""
+    accuracy, distance = row["accuracy"], row["distance"]
+    return accuracy["high"] if accuracy else 2.0, -(distance["low"] or 0.0) if distance else 1.0, row["person"]
 
 
 def _columns(votes: Sequence[Vote]) -> tuple[Ints, Floats, Floats]:
-    """People, times and seconds taken, a row each vote."""
+    """Return user ids, times and lead times in seconds, each (n_votes,); NaN where no lead time is known."""
     people = np.array([vote.person for vote in votes], dtype=np.int64)
     at_s = np.array([vote.at_s for vote in votes])
     return people, at_s, np.array([math.nan if vote.lead_time_s is None else vote.lead_time_s for vote in votes])
 
 
 def _time_shares(votes: Sequence[Vote]) -> dict[int, dict[str, Any]]:
-    """By person, the share of their time that each answer took, where answers are labels."""
+    """Return the share of each person's time that each label took; {} where answers are not labels."""
     if not {vote.answer.kind for vote in votes} <= set(LABELS):
         return {}
     named = name_columns([v.task for v in votes], [v.person for v in votes], [v.answer for v in votes])
-    spent = time_by_label(named.votes.people, named.votes.labels, _columns(votes)[2], n_labels=len(named.labels))
-    words = [answer_text(label.key) for label in named.labels]  # type: ignore[attr-defined]
+    shares = time_by_label(named.votes.people, named.votes.labels, _columns(votes)[2], n_labels=len(named.labels))
+    texts = [answer_text(label.key) for label in named.labels]  # type: ignore[attr-defined]
     people: list[int] = list(named.people)  # type: ignore[arg-type]
     return {
-        people[code]: {word: _plain(share) for word, share in zip(words, shares, strict=True) if share.value > 0}
-        for code, shares in spent.items()
+        people[code]: {text: share.to_json(digits=4) for text, share in zip(texts, own, strict=True) if share.value > 0}
+        for code, own in shares.items()
     }
 
 
-def _pulls(rows: Sequence[OverrideRow]) -> dict[int, Anchoring]:
-    listed = [row for row in rows if row.person is not None and row.shown is not None]
-    if not listed:
+def _anchoring(rows: Sequence[OverrideRow]) -> dict[int, Anchoring]:
+    shown = [row for row in rows if row.person is not None and row.shown is not None]
+    if not shown:
         return {}
-    people = np.array([row.person for row in listed], dtype=np.int64)
-    seen = np.array([not row.blind for row in listed])
-    agrees = np.array([not row.changed for row in listed])
-    return {one.person: one for one in anchoring(people, seen, agrees)[1:] if one.person is not None}
+    people = np.array([row.person for row in shown], dtype=np.int64)
+    visible = np.array([not row.blind for row in shown])
+    agrees = np.array([not row.changed for row in shown])
+    return {record.person: record for record in anchoring(people, visible, agrees)[1:] if record.person is not None}
 
 
-def _accuracy(record: Reliability | None, words: Sequence[str]) -> dict[str, Any]:
+def _accuracy_json(record: Reliability | None, label_texts: Sequence[str]) -> dict[str, Any]:
     if record is None or not record.compared or math.isnan(record.accuracy.value):
-        return {"accuracy": None, "compared": 0, "against": None, "weakest": None}
-    slip = record.biggest_slip
+        return {"accuracy": None, "compared": 0, "against": None, "weakest_label": None}
+    weakest = record.biggest_slip
     return {
-        "accuracy": _plain(record.accuracy),
+        "accuracy": record.accuracy.to_json(digits=4),
         "compared": record.compared,
         "against": record.against,
-        "weakest": None if slip is None else {"label": words[slip], **_plain(record.by_label[slip])},
+        "weakest_label": weakest
+        if weakest is None
+        else {"label": label_texts[weakest], **record.by_label[weakest].to_json(digits=4)},
     }
 
 
-def _distance(one: Closeness | None) -> dict[str, Any] | None:
-    """How far somebody is from the others, where answers are more or less right."""
-    return None if one is None else _plain(one.distance) | {"compared": one.compared}
+def _distance_json(record: Closeness | None) -> dict[str, Any] | None:
+    return None if record is None else record.distance.to_json(digits=4) | {"compared": record.compared}
 
 
-def _speed(one: Pace) -> dict[str, Any]:
+def _speed_json(record: Pace) -> dict[str, Any]:
     return {
-        "answers": one.answers,
-        "hours": round(one.hours, 3),
-        "per_hour": _known(one.per_hour),
-        "median_s": _known(one.median_s),
+        "answers": record.answers,
+        "hours": round(record.hours, 3),
+        "per_hour": _interval_json(record.per_hour),
+        "median_s": _interval_json(record.median_s),
     }
 
 
-def _trend(one: Trend, record: Reliability | None) -> dict[str, Any] | None:
-    """Accuracy step by step, and how much later steps differ from the first; None where nothing was judged.
+def _trend_json(trend: Trend, record: Reliability | None) -> dict[str, Any] | None:
+    """Return the accuracy of each step and the change after the first; None where nothing was judged.
 
-    Only gold proves a change: beside others who tire at the same hours, somebody seems to tire who does not.
+    Only gold proves a change: compared with others who tire at the same hours, a fresh person seems to tire, too.
     """
-    steps = [_known(step) for step in one.steps]
+    steps = [_interval_json(step) for step in trend.steps]
     if record is None or not any(steps):
         return None
-    proven = record.against == "gold" and (one.worse or one.better)
-    change = None if math.isnan(one.change.value) else _plain(one.change) | {"proven": proven}
+    proven = record.against == "gold" and (trend.worse or trend.better)
+    change = None if math.isnan(trend.change.value) else trend.change.to_json(digits=4) | {"proven": proven}
     return {"steps": steps, "change": change}
 
 
-def _begun(one: Onboarding) -> dict[str, Any] | None:
-    return None if not one.of else {"answered": one.answered, "of": one.of, "accuracy": _known(one.right)}
-
-
-def _pull(one: Anchoring | None) -> dict[str, Any] | None:
-    if one is None or math.isnan(one.pull.value):
+def _onboarding_json(progress: OnboardingProgress) -> dict[str, Any] | None:
+    if not progress.total:
         return None
-    return _plain(one.pull) | {"proven": one.proven}
+    return {
+        "answered": progress.answered,
+        "total": progress.total,
+        "accuracy": _interval_json(progress.accuracy),
+    }
 
 
-def _known(interval: Interval) -> dict[str, Any] | None:
-    return None if math.isnan(interval.value) else _plain(interval)
+def _anchoring_json(record: Anchoring | None) -> dict[str, Any] | None:
+    if record is None or math.isnan(record.pull.value):
+        return None
+    return record.pull.to_json(digits=4) | {"proven": record.proven}
 
 
-def _plain(interval: Interval) -> dict[str, Any]:
-    """JSON has no infinity: an open end is null."""
-    found = {name: float(getattr(interval, name)) for name in ("value", "low", "high")}
-    return {name: round(value, 4) if math.isfinite(value) else None for name, value in found.items()}
+def _interval_json(interval: Interval) -> dict[str, Any] | None:
+    return None if math.isnan(interval.value) else interval.to_json(digits=4)
+
+
+def _work(figures: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return what the page shows of a person's work, without their user id: the page may show a pseudonym."""
+    if figures is None:
+        return None
+    shown = {name: value for name, value in figures.items() if name not in ("person", "time_share")}
+    label, share = max(figures["time_share"].items(), key=lambda pair: pair[1]["value"], default=("", None))
+    return shown | {"longest_label": share and {"label": label, **share}}

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from feedback.reports.formatting import closed
 from feedback.reports.review_report import CaseReport
-from feedback.review.case_context import clock_time, words
-from feedback.review.honeypots import ROUND as HONEYPOT
-from feedback.review.state_machine import MEANING
+from feedback.review.honeypots import HONEYPOT_ROUND as HONEYPOT
+from feedback.review.review_task_content import format_answer, format_time
+from feedback.review.state_machine import STATE_MEANINGS
 from feedback.store import CaseEvent, ReviewRow
 
 _SAYS: Mapping[str, str] = {
@@ -59,10 +59,10 @@ def story(
 def in_words(report: CaseReport, reasons: Mapping[str, str]) -> list[str]:
     """The same as text, from what the case is to how it stands."""
     case = report.case
-    lines = [f"{clock_time(line.at_s)}  {line.says}" for line in story(report, reasons)]
-    answer = f": {words(case.answer)}" if case.state in ("decided", "resolved") else ""
-    now = MEANING[case.state]  # type: ignore[index]  # what is stored came from the table
-    asked = [proof.statement for proof in report.proofs]
+    lines = [f"{format_time(line.at_s)}  {line.says}" for line in story(report, reasons)]
+    answer = f": {format_answer(case.answer)}" if case.state in ("decided", "resolved") else ""
+    now = STATE_MEANINGS[case.state]  # type: ignore[index]  # what is stored came from the table
+    asked = [proof.statement for proof in report.human_review_requests]
     head = f"Case {case.id}, at {case.tier}, round {case.round}"
     return [head, *lines, *asked, f"Now {case.state}{answer} ({now})"]
 
@@ -79,7 +79,7 @@ def _look(look: ReviewRow, reasons: Mapping[str, str], name: Callable[[int], str
     who = "somebody" if look.person is None else name(look.person)
     parts = [look.verdict or "no verdict", reasons.get(look.reason, look.reason), look.comment]
     if look.answer is not None:
-        parts[0] += f", {words(look.answer)}"
+        parts[0] += f", {format_answer(look.answer)}"
     says = "; ".join(closed(part) for part in parts if part)
     counts = "" if look.counted else f" (not counted: {closed(look.refused) or 'skipped'})"
     return f"{who} at {look.tier} says {says}{counts}"

@@ -8,16 +8,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from feedback.agreement import alpha, icc, percent
+from feedback.agreement import intraclass_correlation, krippendorff_alpha, percent_agreement
 from feedback.agreement.distance_alpha import alpha_by_distance
-from feedback.agreement.verdict import in_words
-from feedback.agreement.vote_patterns import patterns
+from feedback.agreement.interpretation import describe_coefficient
+from feedback.agreement.vote_patterns import count_patterns
 from feedback.annotators.distance import Closeness, answers_apart, numbers_apart
 from feedback.consensus.medoid import medoid
 from feedback.consensus.numeric_consensus import Numeric, median, trimmed_mean
 from feedback.consensus.region_fusion import fuse_boxes, fuse_spans
 from feedback.errors import VotesError
-from feedback.reports.vote_analysis import Analysis, Scored, number, ratings_table
+from feedback.reports.vote_analysis import Analysis, Scored, ratings_table
+from feedback.stats.results import json_number
 from feedback.votes import Floats, Named, name_columns
 from ml_backend.codecs import codec
 from ml_backend.records import Answer
@@ -39,17 +40,17 @@ def analyse_numbers(
     named = name_columns(tasks, people, list(values))
     votes, scale = named.votes, np.array(named.labels, dtype=np.float64)
     said: Floats = scale[votes.labels]
-    table = patterns(votes)
-    figures = {"percent": percent(table), "alpha": alpha(table, level="interval", values=scale)}
+    table = count_patterns(votes)
+    figures = {"percent": percent_agreement(table), "alpha": krippendorff_alpha(table, level="interval", values=scale)}
     if ratings := ratings_table(votes, scale):
-        figures["icc"] = icc(ratings[0])
+        figures["icc"] = intraclass_correlation(ratings[0])
     truth = _truth(named, gold)
     found = (median(votes.tasks, said, n_tasks=votes.n_tasks), trimmed_mean(votes.tasks, said, n_tasks=votes.n_tasks))
     scored = {one.method: _score_numbers(one, truth) for one in found}
     widest = np.argsort(-np.nan_to_num(found[0].spread), kind="stable")[:_SHOWN]
     return Analysis(
         figures,
-        in_words(figures["alpha"]),
+        describe_coefficient(figures["alpha"]),
         tuple(named.tasks[task] for task in widest if found[0].spread[task] > 0),
         {"auto": scored["median"], **scored},
         _people(named, lambda known: numbers_apart(votes.tasks, votes.people, said, truth=known), truth),
@@ -70,7 +71,7 @@ def analyse_answers(
     named = name_columns(tasks, people, list(answers))
     distance = codec(kind).distance
     figures = {
-        "percent": percent(named.votes),
+        "percent": percent_agreement(named.votes),
         "alpha": alpha_by_distance(named.votes.tasks.tolist(), answers, distance),
     }
     by_task: dict[int, list[Answer]] = {}
@@ -90,7 +91,7 @@ def analyse_answers(
     by_whom = named.votes.tasks, named.votes.people, answers, distance
     return Analysis(
         figures,
-        in_words(figures["alpha"]),
+        describe_coefficient(figures["alpha"]),
         tuple(named.tasks[task] for _, task in worst[:_SHOWN]),
         {"auto": scored.get("fusion", scored["medoid"]), **scored},
         _people(named, lambda known: answers_apart(*by_whom, truth=known), truth),
@@ -146,13 +147,13 @@ def _people(
 
 
 def _plain_person(named: Named, one: Closeness, against: str) -> dict[str, Any]:
-    low, high = (number(bound) if math.isfinite(bound) else None for bound in (one.distance.low, one.distance.high))
+    low, high = json_number(one.distance.low), json_number(one.distance.high)
     return {
         "worker": named.people[one.person],
         "votes": one.votes,
         "compared": one.compared,
         "against": against,
-        "distance": number(one.distance.value),
+        "distance": json_number(one.distance.value),
         "low": low,
         "high": high,
     }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from ml_backend.records import Answer
+
 _LONGEST = 160  # of a text that others wrote: titles, labels, notes
 _PDF, _PDI = "\u202c", "\u2069"
 _OPENS = dict.fromkeys("\u202a\u202b\u202d\u202e", _PDF) | dict.fromkeys("\u2066\u2067\u2068", _PDI)
@@ -99,3 +101,17 @@ def short(text: object) -> str:
     """
     said = str(text)
     return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
+
+
+def answer_text(key: str) -> str:
+    """Return an answer as people read it, from its key.
+
+    >>> answer_text('["choices",["spam","urgent"]]'), answer_text('["rating",4]')
+    ('spam, urgent', '4')
+    """
+    value = Answer.from_key(key).value
+    return ", ".join(map(_value_text, value)) if isinstance(value, tuple) else str(value)
+
+
+def _value_text(value: object) -> str:
+    return " > ".join(map(_value_text, value)) if isinstance(value, tuple) else str(value)

@@ -7,7 +7,7 @@ from typing import Any
 from feedback.annotators.correctness import is_right
 from feedback.annotators.gold import gold_tasks
 from feedback.policy import Policy
-from feedback.reports.annotator_counts import answer_text
+from feedback.reports.formatting import answer_text
 from feedback.store import ProjectRow, Store
 
 
@@ -19,10 +19,10 @@ def gold_figures(store: Store, project: ProjectRow, policy: Policy) -> list[dict
     """
     book = gold_tasks(store, project.id)
     said: dict[int, list[bool]] = {task: [] for task in book}
-    for vote in store.votes(project.id) if book else ():
+    for vote in store.votes.list_votes(project.id) if book else ():
         if (known := book.get(vote.task)) and (known.answer is None or vote.answer.kind == known.answer.kind):
             said[vote.task].append(is_right(vote.answer, known, usual=policy.gold.tolerance))
-    there = store.task_ids(project.id) if book else set()
+    there = store.tasks.list_task_ids(project.id) if book else set()
     return [
         {
             "task": task,

@@ -30,14 +30,14 @@ def _of_store(store: Store | None) -> list[str]:
         found = [f"within a day: {one}" for one in told(last_day(store, now_s=time.time()))]
         found += [
             f"project {row.project}: {row.kind} failed {row.tries} times: {row.reason}"
-            for row in store.works()
+            for row in store.jobs.list_jobs()
             if row.tries and row.reason
         ]
-        found += _of_inbox(store.waiting(), now_s=time.time())
+        found += _of_inbox(store.get_inbox_status(), now_s=time.time())
     except FeedbackError as error:
         return [f"the store cannot be read: {error}"]
     try:
-        store.probe()
+        store.check_writable()
     except FeedbackError as error:
         found.insert(0, f"the store cannot be written: {error}")
     return found

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from feedback.reports.annotator_counts import answer_text
+from feedback.reports.formatting import answer_text
 from feedback.stats.intervals import wilson
 from feedback.store import OverrideCount
 
@@ -51,9 +51,7 @@ def _rate(counts: Iterable[OverrideCount]) -> dict[str, Any] | None:
     total, changed = sum(one.times for one in listed), sum(one.times for one in listed if one.changed)
     if not total:
         return None
-    interval = wilson(changed, total)
-    low, high = round(interval.low, 4), round(interval.high, 4)
-    return {"changed": changed, "answers": total, "value": round(changed / total, 4), "low": low, "high": high}
+    return {"changed": changed, "answers": total, **wilson(changed, total).to_json(digits=4)}
 
 
 def _words(code: str, reasons: Mapping[str, str]) -> str:

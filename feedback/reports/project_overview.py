@@ -1,80 +1,122 @@
-"""What stands on a project's page: its status, how its model came to be, what waits, and what is blind."""
+"""The figures of a project's page: status, history of the model, queue, work, and which tasks are blind and why."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from feedback.policy import Policy
 from feedback.project.snapshot import project_draws
-from feedback.reports.annotator_counts import drawn_votes, people_figures
-from feedback.reports.blind_tasks import why_blind
-from feedback.reports.model_history import accuracy_over_time, verdicts
-from feedback.reports.project_status import project_status
-from feedback.store import ProjectRow, Store
-from ml_backend.errors import LabelConfigError
-from ml_backend.label_config import read_label_config
+from feedback.reports.formatting import number, percent
+from feedback.reports.project_status import accuracy_json, project_status
+from feedback.store import ProjectRow, QueueCounts, Record, Store
 
-_VERDICTS = 100
+_MAX_VERDICTS = 100
 
 
 def project_overview(store: Store, project: ProjectRow, policy: Policy) -> dict[str, Any]:
-    """Everything of one project as plain JSON; counted, never loaded, so that size does not matter."""
+    """Return all figures of a project's page as JSON; they are counted in the database, so large projects are fast."""
     status = project_status(store, project)
-    found = verdicts(store.records(project.id, "verdict", limit=_VERDICTS))
-    queue, turn = store.queue_counts(project.id), store.latest(project.id, "turn")
-    asked, agreement = store.latest(project.id, "asked"), store.latest(project.id, "agreement")
+    verdicts = verdict_history(store.records.list_records(project.id, "verdict", limit=_MAX_VERDICTS))
+    queue, turn = (
+        store.windows.count_window(project.id),
+        store.records.get_latest_record(project.id, "turn"),
+    )
+    asked, agreement = (
+        store.records.get_latest_record(project.id, "asked"),
+        store.records.get_latest_record(project.id, "agreement"),
+    )
     draws = project_draws(store, project, policy)
     return {
         **status,
-        "accuracy_over_time": accuracy_over_time(found),
-        "verdicts": found,
+        "accuracy_over_time": accuracy_over_time(verdicts),
+        "verdicts": verdicts,
         "queue": {**asdict(queue), "why": asked.body.get("why", "") if asked else ""} if queue else None,
-        "confused": agreement.body.get("confused") if agreement else None,
-        "differ": agreement.body.get("open", []) if agreement else [],
-        "work": [asdict(row) for row in store.works() if row.project == project.id],
+        "confused_labels": agreement.body.get("confused_labels") if agreement else None,
+        "open_first": agreement.body.get("open_first", []) if agreement else [],
+        "work": [asdict(row) for row in store.jobs.list_jobs() if row.project == project.id],
         "last_turn": {"at_s": turn.at_s, "asked": turn.body.get("asked", "")} if turn else None,
         "policy": {"hash": policy.hash, "rules": len(policy.routing), "tiers": list(policy.tiers)},
-        "blind": why_blind(
+        "blind": explain_blind_tasks(
             has_model=status["model"] is not None,
             audit_share=draws.audit_share,
             overlap_share=draws.overlap_share,
             queue=queue,
         ),
-        "cases": _cases(store, project.id),
+        "cases": count_cases(store, project.id),
     }
 
 
-def project_people(store: Store, project: ProjectRow, policy: Policy) -> dict[str, Any]:
-    """Everybody's figures in a project, from the tasks that were drawn for several people.
-
-    `more` is what the last turn worked out of each: gold, onboarding, pace, fatigue and practice; None before it did.
-    """
-    kept = store.latest(project.id, "people")
-    more = {one["person"]: one for one in kept.body["people"]} if kept else {}
-    try:
-        control = read_label_config(project.label_config).control(policy.model.control).name
-    except LabelConfigError as error:
-        found = people_figures(store.people(project.id), [], bots=project.bots) | {"note": str(error)}
-    else:
-        draws = project_draws(store, project, policy)
-        votes = drawn_votes(
-            store.crowd_votes(project.id, control), lambda names: draws.doubled([draws.unit_of(name) for name in names])
-        )
-        found = people_figures(store.people(project.id), votes, bots=project.bots)
-    return found | {"people": [one | {"more": _more(more.get(one["person"]))} for one in found["people"]]}
-
-
-def _more(figures: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """What a page shows of a person; their number stays outside, since it may show a pseudonym."""
-    if figures is None or "by_hour" not in figures:  # an older version recorded less
-        return None
-    kept = {name: value for name, value in figures.items() if name not in ("person", "time_share")}
-    label, share = max(figures["time_share"].items(), key=lambda pair: pair[1]["value"], default=("", None))
-    return kept | {"longest": share and {"label": label, **share}}
-
-
-def _cases(store: Store, project: str) -> list[dict[str, Any]]:
-    counts = store.case_counts(project)
+def count_cases(store: Store, project: str) -> list[dict[str, Any]]:
+    """Return the number of review cases by tier and state."""
+    counts = store.cases.count_cases(project)
     return [{"tier": tier, "state": state, "count": count} for (tier, state), count in sorted(counts.items())]
+
+
+def verdict_history(records: Iterable[Record]) -> list[dict[str, Any]]:
+    """Return promotion verdicts as JSON, in the order given, each accuracy with its 95 % interval."""
+    return [_verdict(record.body) for record in records]
+
+
+def accuracy_over_time(verdicts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the accuracy of the serving model at each verdict, oldest first; `verdicts` come newest first.
+
+    A promoted challenger serves from its verdict on. A rejected one leaves the champion, which was judged on the same
+    rows. Each interval is for one point alone: it does not say whether two points differ.
+    """
+    points = []
+    for verdict in reversed(verdicts):
+        figure = verdict["accuracy"] if verdict["promote"] else verdict["champion_accuracy"]
+        if figure is not None:
+            version = verdict["challenger"] if verdict["promote"] else verdict["champion"]
+            points.append({"at_s": verdict["at_s"], "version": version, **figure})
+    return points
+
+
+def explain_blind_tasks(
+    *, has_model: bool, audit_share: float, overlap_share: float, queue: QueueCounts | None
+) -> list[str]:
+    """Explain in sentences which tasks show no prediction; the shares are of all tasks, in [0, 1].
+
+    >>> for line in explain_blind_tasks(has_model=False, audit_share=0.0, overlap_share=0.0, queue=None):
+    ...     print(line)
+    Every task is blind for now: no model serves yet.
+    """
+    lines = []
+    if not has_model:
+        lines.append("Every task is blind for now: no model serves yet.")
+    if queue is not None and queue.open:
+        lines.append(f"{number(queue.blind_open)} of the {number(queue.open)} open tasks of the queue are blind.")
+    if audit_share > 0:
+        lines.append(
+            f"{percent(audit_share)} of all tasks are audit tasks, drawn at random once and for all. Nobody sees a "
+            "prediction on them and no model learns from them, so their answers measure the model without bias."
+        )
+    if overlap_share > 0:
+        lines.append(
+            f"{percent(overlap_share)} of all tasks are drawn for several people, who answer without a prediction, "
+            "so that it does not raise their agreement."
+        )
+    if has_model:
+        lines.append(
+            "A task is also blind when another person answers it because people disagree, when it is a gold task, "
+            "and when the model cannot read it."
+        )
+    return lines
+
+
+def _verdict(body: Mapping[str, Any]) -> dict[str, Any]:
+    rows = int(body.get("rows") or 0)
+    return {
+        "at_s": float(body.get("at_s") or 0.0),
+        "promote": bool(body.get("promote")),
+        "gate": str(body.get("gate", "")),
+        "reason": str(body.get("reason", "")),
+        "challenger": str(body.get("challenger", "")),
+        "champion": str(body.get("champion", "")),
+        "rows": rows,
+        "accuracy": accuracy_json(body.get("accuracy"), rows),
+        "champion_accuracy": accuracy_json(body.get("champion_accuracy"), rows),
+        "e_value": body.get("e_value"),
+    }

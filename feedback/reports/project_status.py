@@ -1,37 +1,40 @@
-"""Where a project stands: model, queue, agreement, verdicts, loop latency, closure, and whatever is wrong."""
+"""The status of a project and of the service, as JSON and as sentences for a terminal."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from feedback.ingest.missed_changes import missed
 from feedback.labelling_platform.stale_predictions import cleaned
 from feedback.labelling_platform.unreadable import unread
+from feedback.reports.formatting import duration, number, percent, when, within
 from feedback.stats.intervals import wilson
 from feedback.store import ProjectRow, Record, Store
 from feedback.training.challenger import learned_annotations
 
-_LAST = 10  # promoted models that the loop's latency is measured on: how fast it is now, not how slow it began
+Figures = Mapping[str, Any]
+_LATENCY_MODELS = 10  # newest promoted models: the latency of today, not of the first weeks
 
 
 def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
-    """One project as plain JSON; what is not known yet is None."""
-    counts = store.project_counts(project.id)
-    queue = store.queue_counts(project.id)
+    """Return the status of a project as JSON; what is not known yet is None."""
+    counts = store.projects.count_project(project.id)
+    queue = store.windows.count_window(project.id)
     champion = store.registry.champion(project.id)
-    turn = store.latest(project.id, "turn")
-    work = [row for row in store.works() if row.project == project.id]
+    turn = store.records.get_latest_record(project.id, "turn")
+    work = [row for row in store.jobs.list_jobs() if row.project == project.id]
     return {
         "project": project.id,
         "title": project.title,
-        "state": "paused" if project.paused else "connected" if project.connected else "learning from webhooks alone",
+        "state": project_state(project),
         "tasks": counts.tasks,
         "answered": counts.answered,
         "answers": counts.answers,
         "skips": counts.skips,
         "kept_back": counts.kept_back,
-        "routed": store.routed(project.id) or None,
-        "signals_waiting": store.parked_count(project.id),
+        "routed": store.decisions.count_outcomes(project.id) or None,
+        "signals_waiting": store.signals.count_parked_signals(project.id),
         "people": counts.people,
         "model": _model(store, project.id, champion.version) if champion else None,
         "first_model_waits_for": (turn.body.get("waits") or None) if turn and not champion else None,
@@ -51,10 +54,17 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
     }
 
 
+def project_state(project: ProjectRow) -> str:
+    """Return whether a project is paused, connected, or only known by its webhooks."""
+    if project.paused:
+        return "paused"
+    return "connected" if project.connected else "learning from webhooks alone"
+
+
 def service_gauges(store: Store) -> dict[str, float]:
-    """The figures of /metrics that come from the store, summed over projects."""
-    stats, works, waiting = store.stats(), store.works(), store.waiting()
-    tidied = [cleaned(store, row.id) for row in store.projects()]
+    """Return the gauges of /metrics that come from the store, summed over projects."""
+    stats, works, waiting = store.get_stats(), store.jobs.list_jobs(), store.get_inbox_status()
+    deletions = [cleaned(store, row.id) for row in store.projects.list_projects()]
     return {
         "hitl_events": stats.events,
         "hitl_votes": stats.votes,
@@ -63,33 +73,80 @@ def service_gauges(store: Store) -> dict[str, float]:
         "hitl_inbox_refused": len(waiting.problems),
         "hitl_work_behind": sum(row.state != "idle" for row in works),
         "hitl_work_parked": sum(row.state == "parked" for row in works),
-        "hitl_reconcile_missed_total": sum(missed(store, row.id) for row in store.projects()),
-        "hitl_old_predictions_deleted_total": sum(one["deleted"] for one in tidied),
-        "hitl_old_predictions_waiting": sum(one["waiting"] for one in tidied),
+        "hitl_reconcile_missed_total": sum(missed(store, row.id) for row in store.projects.list_projects()),
+        "hitl_old_predictions_deleted_total": sum(counts["deleted"] for counts in deletions),
+        "hitl_old_predictions_waiting": sum(counts["waiting"] for counts in deletions),
     }
 
 
 def service_status(store: Store) -> dict[str, Any]:
-    """The service as plain JSON."""
-    stats, waiting = store.stats(), store.waiting()
+    """Return the status of the service as JSON."""
+    stats, waiting = store.get_stats(), store.get_inbox_status()
     inbox = {"deliveries": waiting.deliveries, "oldest_s": waiting.oldest_s, "refused": list(waiting.problems)}
     return {"events": stats.events, "models": stats.models, "store_bytes": stats.bytes, "inbox": inbox}
 
 
+def status_lines(status: Figures) -> Iterator[tuple[str, str]]:
+    """Return the name and the sentence of each line that `hitl status` prints.
+
+    >>> counts = {"tasks": 0, "answers": 0, "answered": 0, "people": 0, "skips": 0, "unreadable": 0}
+    >>> dict(status_lines({"state": "connected", **counts}))["answered"]
+    'no task has come yet'
+    """
+    yield "state", _state_line(status)
+    yield "answered", _answered_line(status)
+    yield "model", _model_line(status)
+    yield "accuracy", _accuracy_line(status.get("audit_accuracy"))
+    yield "agreement", _agreement_line(status.get("agreement"))
+    if verdict := status.get("verdict"):
+        yield "last verdict", f"{'promoted' if verdict['promote'] else 'kept out'}: {verdict['reason']}"
+    yield "queue", _queue_line(status.get("window"))
+    if status.get("closure_rate") is not None:
+        yield "closure", _closure_line(status)
+    if found := status.get("missed_by_webhooks"):
+        changes = "1 change" if found == 1 else f"{number(found)} changes"
+        yield "webhooks", f"{changes} found by polling, not by webhook; nothing is lost"
+    if routed := status.get("routed"):
+        yield "routed", ", ".join(f"{name} {number(count)}" for name, count in routed.items())
+    if kept_back := status.get("kept_back"):
+        yield "kept back", f"{number(kept_back)} tasks, by a rule of the policy"
+    if waiting := status.get("signals_waiting"):
+        signals = "1 waits" if waiting == 1 else f"{number(waiting)} wait"
+        yield (
+            "signals",
+            f"{signals} for a task with their key: hitl signal list --waiting --project {status['project']}",
+        )
+    for reason in status.get("parked") or ():
+        yield "parked", reason
+    for reason in status.get("left_out") or ():
+        yield "left out", reason
+    for note in status.get("notes") or ():
+        yield "note", note
+
+
+def accuracy_json(value: float | None, rows: int) -> dict[str, Any] | None:
+    """Return an accuracy on `rows` rows with its 95 % interval as JSON; None where there is none.
+
+    >>> accuracy_json(0.9, 100)
+    {'value': 0.9, 'low': 0.8256, 'high': 0.9448, 'rows': 100}
+    """
+    if value is None or not rows:
+        return None
+    interval = wilson(round(value * rows), rows).to_json(digits=4)
+    return {**interval, "value": value, "rows": rows}
+
+
 def _model(store: Store, project: str, version: str) -> dict[str, Any]:
-    training = store.latest(project, "training", key=version)
+    training = store.records.get_latest_record(project, "training", key=version)
     body = training.body if training else {}
     return {"version": version, "rows": body.get("rows"), "recipe": body.get("recipe"), "trained_s": body.get("at_s")}
 
 
 def _audit_accuracy(store: Store, project: str) -> dict[str, Any] | None:
-    """The serving model on the judge rows of its promotion."""
-    for record in store.records(project, "verdict"):
-        body = record.body
-        if body.get("promote") and body.get("accuracy") is not None:
-            rows = int(body["rows"])
-            interval = wilson(round(body["accuracy"] * rows), rows)
-            return {"value": body["accuracy"], "low": interval.low, "high": interval.high, "rows": rows}
+    """Return the accuracy of the serving model on the audit tasks that decided its promotion."""
+    for record in store.records.list_records(project, "verdict"):
+        if record.body.get("promote") and record.body.get("accuracy") is not None:
+            return accuracy_json(record.body["accuracy"], int(record.body["rows"]))
     return None
 
 
@@ -109,7 +166,7 @@ def _agreement(store: Store, project: str) -> dict[str, Any] | None:
 
 
 def _closure(store: Store, project: str, version: str, turn: Record | None) -> float | None:
-    """The share of human answers that the serving model has learned from; audit answers are never learned from."""
+    """Return the share of trainable answers that the serving model has learned from; audit answers do not count."""
     trainable = int(turn.body.get("trainable", 0)) if turn else 0
     if not trainable:
         return None
@@ -117,18 +174,72 @@ def _closure(store: Store, project: str, version: str, turn: Record | None) -> f
 
 
 def _latency(store: Store, project: str) -> float | None:
-    """Median seconds from an answer to the promotion of the first model that learned from it, of the last models."""
-    promoted = [one.body for one in store.records(project, "verdict") if one.body.get("promote")]
+    """Return the median seconds from an answer to the promotion of the first model that learned from it."""
+    promoted = [record.body for record in store.records.list_records(project, "verdict") if record.body.get("promote")]
     waits: list[float] = []
     learned: dict[str, frozenset[int]] = {}
-    for body, before in zip(promoted[:_LAST], [*promoted[1:], {}], strict=False):
+    for body, before in zip(promoted[:_LATENCY_MODELS], [*promoted[1:], {}], strict=False):
         for version in filter(None, (body["challenger"], before.get("challenger"))):
             learned.setdefault(version, learned_annotations(store, project, version))
         new = learned[body["challenger"]] - learned.get(before.get("challenger", ""), frozenset())
-        waits += [body["at_s"] - at_s for at_s in store.answered_at(project, new)]
+        waits += [body["at_s"] - at_s for at_s in store.votes.list_vote_times(project, new)]
     return round(sorted(waits)[len(waits) // 2], 2) if waits else None
 
 
 def _body(store: Store, project: str, kind: str) -> dict[str, Any] | None:
-    found = store.latest(project, kind)
+    found = store.records.get_latest_record(project, kind)
     return dict(found.body) if found else None
+
+
+def _state_line(status: Figures) -> str:
+    return f"{status['state']}{'; work waits for a worker' if status.get('behind') else ''}"
+
+
+def _answered_line(status: Figures) -> str:
+    if not status["tasks"]:
+        return "no task has come yet"
+    if not status["answers"]:
+        return f"none of {number(status['tasks'])} tasks yet"
+    people = f"{number(status['people'])} {'person' if status['people'] == 1 else 'people'}"
+    extra = [
+        f"{number(status[name])} {word}"
+        for name, word in (("skips", "skipped"), ("unreadable", "unreadable and not counted"))
+        if status[name]
+    ]
+    done = f"{number(status['answered'])} of {number(status['tasks'])} tasks"
+    answers = f"{number(status['answers'])} {'answer' if status['answers'] == 1 else 'answers'}"
+    return ", ".join([f"{done}: {answers} by {people}", *extra])
+
+
+def _model_line(status: Figures) -> str:
+    model = status.get("model")
+    if not model:
+        waits = status.get("first_model_waits_for")
+        return f"none yet, so no prediction is shown{f'. It waits for {waits}' if waits else ''}"
+    trained_at = f", made {when(model['trained_s'])}" if model.get("trained_s") else ""
+    learned = f" on {number(model['rows'])} tasks by {model['recipe']}" if model.get("rows") else ""
+    return f"{model['version']}, trained{learned}{trained_at}"
+
+
+def _accuracy_line(figure: Figures | None) -> str:
+    if not figure:
+        return "measured once a model serves, on audit tasks that it never learns from"
+    return f"{percent(figure['value'])} ({within(dict(figure))}) on {number(figure['rows'])} audit tasks"
+
+
+def _agreement_line(figure: Figures | None) -> str:
+    if not figure:
+        return "measured once two people have answered the same randomly drawn tasks"
+    return f"{percent(figure['percent'])} on {number(figure['items'])} random tasks. {figure['reading']}"
+
+
+def _queue_line(window: Figures | None) -> str:
+    if not window:
+        return "Label Studio's own order until the first turn"
+    return f"{number(window['open'])} of {number(window['rows'])} rows of {window['version']} still open"
+
+
+def _closure_line(status: Figures) -> str:
+    latency = status.get("loop_latency_s")
+    wait = f"; {duration(latency)} from an answer to a model, median" if latency is not None else ""
+    return f"{percent(status['closure_rate'])} of the answers have reached the model{wait}"

@@ -9,10 +9,10 @@ from typing import Any
 from feedback.annotators.cell_parsing import read_cell
 from feedback.errors import VotesError
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.reports.agreement_breakdowns import groups_of, months_of
+from feedback.reports.agreement_report import agreement_by_group, months_of_tasks
 from feedback.reports.distance_analysis import analyse_answers, analyse_numbers
 from feedback.reports.vote_analysis import Analysis, analyse
-from feedback.reports.votes_file_analysis import NUMBERS, UNCALIBRATED
+from feedback.reports.votes_file import NUMBER_KINDS, UNCALIBRATED
 from feedback.store import Store, Vote
 from feedback.training.dataset import single_label
 from feedback.votes import name_columns
@@ -44,7 +44,9 @@ def analyse_scene(
         )
     group = {task: str(snapshot.tasks[task].data.get(segment, "")) for task in snapshot.tasks} if segment else {}
     on_drawn = replace(
-        on_drawn, by_month=groups_of(doubled, months_of(doubled)), by_segment=groups_of(doubled, group) if group else {}
+        on_drawn,
+        by_month=agreement_by_group(doubled, months_of_tasks(doubled)),
+        by_segment=agreement_by_group(doubled, group) if group else {},
     )
     said = f"agreement on {len({vote.task for vote in doubled})} tasks drawn for it, the rest on all"
     return replace(
@@ -64,7 +66,7 @@ def suggestions(store: Store, snapshot: ProjectSnapshot) -> tuple[dict[str, Any]
 
     Those that were changed since are left out; each is for a person to look at, and changes nothing by itself.
     """
-    last = store.latest(snapshot.project.id, "training")
+    last = store.records.get_latest_record(snapshot.project.id, "training")
     said: dict[int, set[str | None]] = {}
     for vote in snapshot.votes:
         said.setdefault(vote.task, set()).add(single_label(vote.answer))
@@ -76,7 +78,7 @@ def _analyse(votes: Sequence[Vote], gold: Mapping[str, Answer] | None, calibrate
     tasks, people = [str(vote.task) for vote in votes], [vote.person for vote in votes]
     answers = [vote.answer for vote in votes]
     kind = answers[0].kind
-    numeric, known = kind in NUMBERS, dict[Hashable, Any]()
+    numeric, known = kind in NUMBER_KINDS, dict[Hashable, Any]()
     passed_over = (UNCALIBRATED,) if calibrate else ()
     for task, answer in (gold or {}).items():
         known[task] = float(answer.value) if numeric else answer  # type: ignore[arg-type]

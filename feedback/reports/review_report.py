@@ -8,13 +8,18 @@ from datetime import UTC, datetime
 from typing import Any
 
 from feedback.policy import Policy
-from feedback.policy.calendars import is_open
-from feedback.review.appeals import Proof, proofs
+from feedback.policy.calendars import is_working_time
+from feedback.review.appeals import HumanReviewRequest, list_human_review_requests
 from feedback.review.capacity import advise, forecast
-from feedback.review.case_context import clock_time, words
-from feedback.review.first_tier_cases import everyday
-from feedback.review.metrics import Figures, figures
-from feedback.review.reviewer_accuracy import Errors, Reviewer, as_looks, model_errors, reviewers
+from feedback.review.review_metrics import TierMetrics, add_first_tier_stays, compute_tier_metrics
+from feedback.review.review_task_content import format_answer, format_time
+from feedback.review.reviewer_accuracy import (
+    LabelErrors,
+    ReviewerAccuracy,
+    compute_label_errors,
+    compute_reviewer_accuracy,
+    votes_as_reviews,
+)
 from feedback.store import CaseEvent, CaseRow, ReviewRow, Store
 from feedback.training.explanations import spoken
 from ml_backend.records import Answer
@@ -32,7 +37,7 @@ class CaseReport:
     case: CaseRow
     trail: Sequence[CaseEvent]
     looks: Sequence[ReviewRow]
-    proofs: Sequence[Proof]
+    human_review_requests: Sequence[HumanReviewRequest]
 
     @property
     def opinion(self) -> dict[str, Any]:
@@ -40,15 +45,26 @@ class CaseReport:
         said = self.case.opinion
         if not said:
             return {}
-        return {**said, "answer": words(Answer.from_key(str(said["answer"]))), "spoken": spoken(said)}
+        return {**said, "answer": format_answer(Answer.from_key(str(said["answer"]))), "spoken": spoken(said)}
 
     def to_json(self) -> dict[str, Any]:
         """As JSON; answers as people read them."""
-        case = asdict(self.case) | {"proposal": words(self.case.proposal), "answer": words(self.case.answer)}
+        case = asdict(self.case) | {
+            "proposal": format_answer(self.case.proposal),
+            "answer": format_answer(self.case.answer),
+        }
         case["opinion"] = self.opinion
-        looks = [asdict(look) | {"answer": words(look.answer), "shown": words(look.shown)} for look in self.looks]
+        looks = [
+            asdict(look) | {"answer": format_answer(look.answer), "shown": format_answer(look.shown)}
+            for look in self.looks
+        ]
         trail = [{**asdict(step), "body": dict(step.body)} for step in self.trail]
-        return {"case": case, "trail": trail, "looks": looks, "requests": [asdict(one) for one in self.proofs]}
+        return {
+            "case": case,
+            "trail": trail,
+            "looks": looks,
+            "requests": [asdict(one) for one in self.human_review_requests],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,56 +83,68 @@ class Ahead:
 class Measured:
     """All figures of a project's review."""
 
-    tiers: list[Figures]
-    labels: list[Errors]
-    blind_labels: list[Errors]
-    people: list[Reviewer]
+    tiers: list[TierMetrics]
+    labels: list[LabelErrors]
+    blind_labels: list[LabelErrors]
+    people: list[ReviewerAccuracy]
     doubted: list[int]  # reviewers who are surely right less often than `gold.pause_below`
 
 
 def case_report(store: Store, number: int) -> CaseReport:
     """Everything about one case; NotStored where there is none of this number."""
-    case = store.case(number)
-    about = [one for one in proofs(store, case.project, task=case.task) if one.case == case.id]
-    return CaseReport(case, store.steps(number), store.looks(case.project, case=number), about)
+    case = store.cases.get_case(number)
+    about = [one for one in list_human_review_requests(store, case.project, task=case.task) if one.case == case.id]
+    return CaseReport(
+        case,
+        store.cases.list_case_events(number),
+        store.reviews.list_reviews(case.project, case=number),
+        about,
+    )
 
 
 def measured(
     store: Store, project: str, policy: Policy, emails: Mapping[int, str], *, control: str, by_segment: bool = False
 ) -> Measured:
     """Figures by tier (and segment), of the model by label, and of each reviewer."""
-    cases, votes, first = store.cases(project), store.votes(project, control=control), policy.first_tier
-    done = everyday(
+    cases, votes, first = (
+        store.cases.list_cases(project),
+        store.votes.list_votes(project, control=control),
+        policy.first_tier,
+    )
+    done = add_first_tier_stays(
         cases,
-        store.steps_of([case.id for case in cases]),
+        store.cases.list_events_of_cases([case.id for case in cases]),
         votes,
-        store.skips(project),
-        store.task_rows(project),
-        {task: standing.queue for task, (standing, _content) in store.standing(project).items()},
+        store.annotations.list_skips(project),
+        store.tasks.list_task_rows(project),
+        {
+            task: standing.queue
+            for task, (standing, _content) in store.decisions.list_current_decisions(project).items()
+        },
         first_tier=first,
     )
-    overrides = store.overrides(project, changed=None)
-    both = [*as_looks(votes, done.cases, first), *store.looks(project)]
-    people = reviewers(done.cases, both)
+    overrides = store.overrides.list_overrides(project, changed=None)
+    both = [*votes_as_reviews(votes, done.cases, first), *store.reviews.list_reviews(project)]
+    people = compute_reviewer_accuracy(done.cases, both)
     return Measured(
-        figures(done.cases, done.trails, both, overrides, policy, emails=emails, by_segment=by_segment),
-        model_errors(overrides),
-        model_errors(overrides, blind=True),
+        compute_tier_metrics(done.cases, done.trails, both, overrides, policy, emails=emails, by_segment=by_segment),
+        compute_label_errors(overrides),
+        compute_label_errors(overrides, blind=True),
         people,
         [one.person for one in people if one.compared and one.accuracy.high < policy.gold.pause_below],
     )
 
 
 def ahead(
-    store: Store, project: str, policy: Policy, tiers: Sequence[Figures], *, now_s: float, hours: int = _HOURS
+    store: Store, project: str, policy: Policy, tiers: Sequence[TierMetrics], *, now_s: float, hours: int = _HOURS
 ) -> list[Ahead]:
     """Each tier's next hours, from what came in the last week at this time of day, and what would help it."""
-    cases = store.cases(project)
+    cases = store.cases.list_cases(project)
     came: dict[str, list[float]] = {}
     of_queue: dict[tuple[str, str], list[float]] = {}
     queue_of = {case.id: case.segment for case in cases}
     looks: list[float] = []
-    for step in store.all_steps(project, since_s=now_s - _DAYS * _DAY_S):
+    for step in store.cases.list_project_events(project, since_s=now_s - _DAYS * _DAY_S):
         if step.event in ("open", "reopen", "escalate", "recall"):
             came.setdefault(step.tier, []).append(step.at_s)
             of_queue.setdefault((step.tier, queue_of[step.case]), []).append(step.at_s)
@@ -132,7 +160,7 @@ def ahead(
         tier = policy.tiers[one.tier]
         arrivals = _by_hour(came.get(one.tier, ()), begins, days)
         people = [float(_people(policy, one.tier, moment)) for moment in begins]
-        handling_s = (one.handling_s or _USUAL_S) * tier.readers
+        handling_s = (one.handling_s or _USUAL_S) * tier.n_reviewers
         waiting = sum(case.tier == one.tier and case.state in ("queued", "started") for case in cases)
         target_s = tier.resolve_s or float("inf")
         told = forecast(arrivals, people, handling_s, waiting=waiting, target_s=target_s)
@@ -149,7 +177,7 @@ def ahead(
                 else "",
             ]
             do = " or ".join(filter(None, words_)) or "nobody who works then is among its people"
-            advice = f"{one.tier} breaches from {clock_time(begins[told.late_from])}: {do}"
+            advice = f"{one.tier} breaches from {format_time(begins[told.late_from])}: {do}"
         queues = {
             queue: round(many, 2)
             for (at, queue), times in sorted(of_queue.items())
@@ -172,4 +200,4 @@ def _people(policy: Policy, tier: str, moment_s: float) -> int:
     own = policy.tiers[tier].calendar
     mine = [one for one in policy.people.values() if tier in (one.tiers or (policy.first_tier,))]
     names = [one.calendar or own for one in mine] if policy.people else [own]
-    return sum(name is None or is_open(policy.calendars[name], moment_s) for name in names)
+    return sum(name is None or is_working_time(policy.calendars[name], moment_s) for name in names)

@@ -11,28 +11,30 @@ import numpy as np
 
 from feedback import agreement, consensus
 from feedback.agreement import (
-    alpha,
     brennan_prediger,
-    cohen,
-    conger,
-    fleiss,
-    gwet,
-    icc,
-    percent,
+    cohen_kappa,
+    conger_kappa,
+    fleiss_kappa,
+    gwet_ac1,
+    intraclass_correlation,
+    krippendorff_alpha,
+    percent_agreement,
 )
 from feedback.agreement.coefficient import Coefficient
-from feedback.agreement.verdict import read
-from feedback.agreement.vote_patterns import patterns
-from feedback.annotators.reliability import Reliability, against_gold, against_others
-from feedback.consensus import Consensus, auto, calibration_error
+from feedback.agreement.interpretation import interpret_agreement
+from feedback.agreement.vote_patterns import count_patterns
+from feedback.annotators.accuracy import compare_people
+from feedback.annotators.reliability import Reliability
+from feedback.consensus import Consensus, auto
 from feedback.consensus.confidence_calibration import learn_trust, log_odds
 from feedback.consensus.model_selection import METHODS, prefer_proven, tried
 from feedback.errors import VotesError
-from feedback.reports.agreement_breakdowns import labels_of, pairs_of
+from feedback.reports.agreement_report import agreement_by_label, agreement_by_pair
+from feedback.stats.results import json_number
 from feedback.votes import Floats, Ints, Named, Votes
+from ml_backend.calibration import expected_calibration_error
 
 _DRAWS = 20  # of gold for calibration: one draw of 50 is off by several points
-_FEW_GOLD = 5  # gold answers of one person below which the others judge instead
 _MOST_RATINGS = 20_000_000  # cells of an items × people table
 
 
@@ -66,16 +68,16 @@ class Analysis:
     def plain(self) -> dict[str, Any]:
         """JSON-able; what is undefined is null."""
         return {
-            "agreement": {name: plain_figure(figure) for name, figure in self.agreement.items()},
+            "agreement": {name: figure.to_json() for name, figure in self.agreement.items()},
             "verdict": self.verdict,
             "open_first": list(self.open_first),
             "consensus": {name: _plain_score(one) for name, one in self.consensus.items()},
             "annotators": list(self.annotators),
             "notes": list(self.notes),
             "pairs": list(self.pairs),
-            "by_label": {name: plain_figure(figure) for name, figure in self.by_label.items()},
-            "by_month": {name: plain_figure(figure) for name, figure in self.by_month.items()},
-            "by_segment": {name: plain_figure(figure) for name, figure in self.by_segment.items()},
+            "by_label": {name: figure.to_json() for name, figure in self.by_label.items()},
+            "by_month": {name: figure.to_json() for name, figure in self.by_month.items()},
+            "by_segment": {name: figure.to_json() for name, figure in self.by_segment.items()},
             "suggestions": list(self.suggestions),
         }
 
@@ -99,10 +101,10 @@ def analyse(
     known, told = known_labels(named, gold) if gold is not None else (None, [])
     choice = auto(votes, seed=seed)
     fits = {name: fit for name in METHODS if (fit := choice.fits.get(name) or tried(name, votes)) is not None}
-    others = {name: tried(name, votes, method=consensus.method(name)) for name in consensus.plugged_in()}
+    others = {name: tried(name, votes, method=consensus.load_method(name)) for name in consensus.plugin_names()}
     fits |= {name: fit for name, fit in others.items() if fit is not None}
     figures = _ordered_figures(named) if ordered else _label_figures(votes)
-    reading = read(votes, named.labels, figure=figures["alpha"], drawn=drawn)
+    reading = interpret_agreement(votes, named.labels, coefficient=figures["alpha"], drawn=drawn)
     judge = _Judge(votes, known, calibrate_gold, seed)
     best = judge.score(choice.consensus, choose=lambda given: prefer_proven(choice, given).consensus)
     return Analysis(
@@ -110,10 +112,10 @@ def analyse(
         str(reading),
         tuple(named.tasks[task] for task in reading.open_first),
         {"auto": replace(best, reason=choice.reason), **{name: judge.score(fit) for name, fit in fits.items()}},
-        tuple(_plain_person(named, one) for one in _people(votes, fits.get("hierarchical"), known)),
+        tuple(_plain_person(named, one) for one in compare_people(votes, fit=fits.get("hierarchical"), gold=known)),
         (*notes, *told),
-        pairs=pairs_of(named),
-        by_label=labels_of(named),
+        pairs=agreement_by_pair(named),
+        by_label=agreement_by_label(named),
     )
 
 
@@ -143,24 +145,6 @@ def known_labels(named: Named, gold: Mapping[Hashable, Hashable]) -> tuple[Ints,
     return known, notes
 
 
-def plain_figure(figure: Coefficient) -> dict[str, Any]:
-    """A coefficient as JSON: value, low, high, items, pairs, and a note where it is undefined."""
-    plain: dict[str, Any] = {
-        "value": number(figure.value),
-        "low": number(figure.low),
-        "high": number(figure.high),
-        "se": number(figure.se),
-        "items": figure.items,
-        "pairs": figure.pairs,
-    }
-    return plain | {"note": figure.note} if figure.note else plain
-
-
-def number(value: float | None) -> float | None:
-    """A number for JSON, which knows no NaN."""
-    return None if value is None or math.isnan(value) else round(float(value), 6)
-
-
 class _Judge:
     """Scores one consensus after the other on the same gold and the same draws of it."""
 
@@ -185,7 +169,7 @@ class _Judge:
         if not self._calibrate:
             right = fit.labels[self._gold] == self._known[self._gold]
             sure = fit.proba[self._gold, fit.labels[self._gold]]
-            return Scored(fit.method, float(right.mean()), calibration_error(sure, right))
+            return Scored(fit.method, float(right.mean()), expected_calibration_error(sure, right))
         odds: dict[str, Floats] = {}
         results = []
         for order in self._draws:
@@ -198,37 +182,37 @@ class _Judge:
             right = used.labels == self._known
             trust = learn_trust(odds[used.method][drawn], right[drawn])
             sure = np.maximum(trust.confidence(odds[used.method][rest]), 1.0 / used.proba.shape[1])
-            results.append((float(right[rest].mean()), calibration_error(sure, right[rest])))
+            results.append((float(right[rest].mean()), expected_calibration_error(sure, right[rest])))
         accuracy, ece = np.mean(results, axis=0)
         return Scored(fit.method, float(accuracy), float(ece))
 
 
 def _label_figures(votes: Votes) -> dict[str, Coefficient]:
-    table = patterns(votes)
+    table = count_patterns(votes)
     return {
-        "percent": percent(table),
-        "alpha": alpha(table),
-        "ac1": gwet(table),
-        "fleiss": fleiss(table),
-        "cohen": cohen(votes),
-        "conger": conger(votes),
+        "percent": percent_agreement(table),
+        "alpha": krippendorff_alpha(table),
+        "ac1": gwet_ac1(table),
+        "fleiss": fleiss_kappa(table),
+        "cohen": cohen_kappa(votes),
+        "conger": conger_kappa(votes),
         "brennan_prediger": brennan_prediger(table),
-        **{name: agreement.measure(name)(votes) for name in agreement.plugged_in()},
+        **{name: agreement.load_measure(name)(votes) for name in agreement.plugin_names()},
     }
 
 
 def _ordered_figures(named: Named) -> dict[str, Coefficient]:
     votes, values = named.votes, np.array([float(str(label)) for label in named.labels])
-    table = patterns(votes)
+    table = count_patterns(votes)
     figures = {
-        "percent": percent(table),
-        "alpha": alpha(table, level="ordinal", values=values),
-        "alpha_interval": alpha(table, level="interval", values=values),
-        "ac2": gwet(table, weighting="quadratic", values=values),
-        "cohen": cohen(votes, weighting="quadratic", values=values),
+        "percent": percent_agreement(table),
+        "alpha": krippendorff_alpha(table, level="ordinal", values=values),
+        "alpha_interval": krippendorff_alpha(table, level="interval", values=values),
+        "ac2": gwet_ac1(table, weighting="quadratic", values=values),
+        "cohen": cohen_kappa(votes, weighting="quadratic", values=values),
     }
     if ratings := ratings_table(votes, values):
-        figures["icc"] = icc(ratings[0])
+        figures["icc"] = intraclass_correlation(ratings[0])
     return figures
 
 
@@ -242,26 +226,17 @@ def ratings_table(votes: Votes, values: Floats) -> tuple[Floats] | None:
     return (table,)
 
 
-def _people(votes: Votes, fit: Consensus | None, known: Ints | None) -> tuple[Reliability, ...]:
-    """Gold judges those who answered enough of it, the others judge the rest."""
-    by_others = against_others(votes, fit=fit) if fit is not None else ()
-    if known is None:
-        return by_others
-    by_gold = {one.person: one for one in against_gold(votes, known) if one.compared >= _FEW_GOLD}
-    return tuple(by_gold.get(one.person, one) for one in by_others) if by_others else tuple(by_gold.values())
-
-
 def _plain_person(named: Named, one: Reliability) -> dict[str, Any]:
     return {
         "worker": named.people[one.person],
         "votes": one.votes,
         "compared": one.compared,
         "against": one.against,
-        "accuracy": number(one.accuracy.value),
-        "low": number(one.accuracy.low),
-        "high": number(one.accuracy.high),
+        "accuracy": json_number(one.accuracy.value),
+        "low": json_number(one.accuracy.low),
+        "high": json_number(one.accuracy.high),
         "labels": {
-            str(label): {"accuracy": number(own.value), "low": number(own.low), "high": number(own.high)}
+            str(label): {"accuracy": json_number(own.value), "low": json_number(own.low), "high": json_number(own.high)}
             for label, own in zip(named.labels, one.by_label, strict=True)
             if not math.isnan(own.value)
         },
@@ -269,7 +244,7 @@ def _plain_person(named: Named, one: Reliability) -> dict[str, Any]:
 
 
 def _plain_score(one: Scored) -> dict[str, Any]:
-    plain: dict[str, Any] = {"method": one.method, "accuracy": number(one.accuracy), "ece": number(one.ece)}
+    plain: dict[str, Any] = {"method": one.method, "accuracy": json_number(one.accuracy), "ece": json_number(one.ece)}
     if one.error is not None:
-        plain["error"] = number(one.error)
+        plain["error"] = json_number(one.error)
     return plain | {"reason": one.reason} if one.reason else plain

@@ -1,4 +1,4 @@
-"""Votes and gold answers from CSV files, checked line by line; whatever is odd is named."""
+"""Votes and gold answers from CSV files: reading, checking, and the analysis by type of label."""
 
 from __future__ import annotations
 
@@ -7,21 +7,31 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from feedback.annotators.cell_parsing import read_cell
 from feedback.errors import VotesError
+from feedback.reports.distance_analysis import analyse_answers, analyse_numbers
+from feedback.reports.vote_analysis import Analysis, analyse
+from feedback.votes import name_columns
 
 _WORKER = ("worker", "annotator", "person", "user")
 _TASK = ("task", "item", "unit")
 _LABEL = ("label", "answer", "vote", "rating")
 _GOLD = ("gold", "truth", "label", "answer")
-_LONGEST = 1 << 22  # characters of one cell: a result with thousands of boxes, not a picture
+_MAX_CELL_CHARS = 1 << 22  # characters of one cell: a result with thousands of boxes, not a picture
+_NOMINAL_KINDS = ("choices", "pairwise")  # a label is a word
+NUMBER_KINDS = ("rating", "number")
+_JSON_KINDS = ("labels", "rectanglelabels", "taxonomy")  # a label is JSON, as Label Studio writes it
+_KINDS = (*_NOMINAL_KINDS, *NUMBER_KINDS, *_JSON_KINDS)
+UNCALIBRATED = "--calibrate-gold is for answers with one label: other answers have a distance from gold, no probability"
 
 
 @dataclass(frozen=True, slots=True)
 class VoteTable:
-    """Columns of equal length, one row a vote, and what was odd about the file."""
+    """Columns of equal length, one row per vote, and notes on rows that were left out."""
 
     tasks: list[str]
     workers: list[str]
@@ -30,24 +40,31 @@ class VoteTable:
 
 
 def read_votes(path: Path) -> VoteTable:
-    """Read a file with the columns worker, task and label, in any order, among others.
+    """Read a CSV file with the columns worker, task and label, in any order; further columns are ignored.
 
-    Rows without a label are missing votes; of several rows of one worker and task the last counts. Raises VotesError
-    on what is not such a file.
+    A row without a label is a missing vote. If a worker has several rows for one task, the last one counts.
+
+    Raises
+    ------
+    VotesError
+        The file cannot be read, has no such column, or has a row without a worker or task.
     """
     columns, notes = _read(path, (_WORKER, _TASK, _LABEL), "worker, task, label")
     workers, tasks, labels = columns
     last = _last_of_each(tasks, workers)
     if len(last) < len(tasks):
-        notes.append(f"{len(tasks) - len(last)} votes were given again by the same worker: the last one counts")
+        notes.append(f"{len(tasks) - len(last)} votes were repeated by the same worker: the last one counts")
         workers, tasks, labels = ([column[row] for row in last] for column in columns)
     return VoteTable(tasks, workers, labels, tuple(notes))
 
 
 def read_gold(path: Path) -> tuple[Mapping[str, str], tuple[str, ...]]:
-    """Read a file with the columns task and gold; answers by task.
+    """Read a CSV file with the columns task and gold; return the answers by task, and notes on rows left out.
 
-    Raises VotesError where a task has two different gold answers.
+    Raises
+    ------
+    VotesError
+        The file cannot be read, or a task has two different gold answers.
     """
     (tasks, answers), notes = _read(path, (_TASK, _GOLD), "task, gold")
     gold: dict[str, str] = {}
@@ -58,6 +75,51 @@ def read_gold(path: Path) -> tuple[Mapping[str, str], tuple[str, ...]]:
                 hint="Keep one row per task.",
             )
     return gold, tuple(notes)
+
+
+def analyse_votes_file(
+    table: VoteTable,
+    *,
+    kind: str = "choices",
+    gold: Mapping[str, str] | None = None,
+    calibrate_gold: int = 0,
+    notes: Sequence[str] = (),
+) -> Analysis:
+    """Analyse the votes of a file.
+
+    Parameters
+    ----------
+    kind
+        The type of the labels; "choices" whose cells are all JSON lists are answers of several choices each.
+    gold
+        Gold answers by task, as cells of a file.
+    calibrate_gold
+        Number of gold answers that calibrate the confidence; the others score it.
+
+    Raises
+    ------
+    VotesError
+        The type is unknown, or a cell is not of it; the message names the first such row.
+    """
+    notes = (*table.notes, *notes)
+    several = kind == "choices" and all(cell.startswith("[") for cell in table.labels)
+    if calibrate_gold and (several or kind == "number" or kind in _JSON_KINDS):
+        notes = (*notes, UNCALIBRATED)
+    if several:
+        return _analyse_json("choices", table, gold, notes)
+    if kind in _NOMINAL_KINDS:
+        named = name_columns(table.tasks, table.workers, table.labels)
+        return analyse(named, gold=_any(gold), calibrate_gold=calibrate_gold, notes=notes)
+    if kind in NUMBER_KINDS:
+        values = [_number(cell, f"row {row}", kind) for row, cell in enumerate(table.labels, 2)]
+        known = None if gold is None else {task: _number(cell, f"gold of {task}", kind) for task, cell in gold.items()}
+        if kind == "number":
+            return analyse_numbers(table.tasks, table.workers, values, gold=_any(known), notes=notes)
+        named = name_columns(table.tasks, table.workers, values)
+        return analyse(named, ordered=True, gold=_any(known), calibrate_gold=calibrate_gold, notes=notes)
+    if kind in _JSON_KINDS:
+        return _analyse_json(kind, table, gold, notes)
+    raise VotesError(f"no type called {kind!r}.", hint=f"Known types: {', '.join(_KINDS)}.")
 
 
 def _read(path: Path, wanted: Sequence[Sequence[str]], columns: str) -> tuple[list[list[str]], list[str]]:
@@ -78,26 +140,26 @@ def _read(path: Path, wanted: Sequence[Sequence[str]], columns: str) -> tuple[li
 
 
 def _plain_columns(text: str, delimiter: str) -> list[list[str]] | None:
-    """The columns of a file without quotes and with as many cells in every row; None otherwise.
+    """Return the columns of a file without quotes and with equally long rows; None for any other file.
 
-    One split of the whole: a million votes in a tenth of the time that a reader of rows takes.
+    Splitting the whole text at once takes a tenth of the time of the csv module: it matters for a million votes.
     """
     lines = text.replace("\r\n", "\n").rstrip("\n")
     if '"' in lines or "\r" in lines or "\n\n" in lines:
         return None
-    marks = np.frombuffer(lines.encode(), dtype=np.uint8)
-    ends = np.flatnonzero(marks == ord("\n"))
-    cells = np.diff(np.searchsorted(np.flatnonzero(marks == ord(delimiter)), [0, *ends, len(marks)]))
+    chars = np.frombuffer(lines.encode(), dtype=np.uint8)
+    ends = np.flatnonzero(chars == ord("\n"))
+    cells = np.diff(np.searchsorted(np.flatnonzero(chars == ord(delimiter)), [0, *ends, len(chars)]))
     if not (cells == cells[0]).all():
         return None
-    wide = int(cells[0]) + 1
+    n_columns = int(cells[0]) + 1
     flat = lines.replace("\n", delimiter).split(delimiter)
-    return [flat[column::wide] for column in range(wide)]
+    return [flat[column::n_columns] for column in range(n_columns)]
 
 
 def _quoted_columns(path: Path, text: str, delimiter: str) -> list[list[str]]:
-    """The columns as csv reads them; VotesError names the first row that is too short."""
-    csv.field_size_limit(_LONGEST)
+    """Return the columns as the csv module reads them; VotesError names the first row that is too short."""
+    csv.field_size_limit(_MAX_CELL_CHARS)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         rows = [row for row in reader if row]
@@ -105,18 +167,18 @@ def _quoted_columns(path: Path, text: str, delimiter: str) -> list[list[str]]:
         raise VotesError(
             f"{path.name}, line {reader.line_num}: {error}.", hint="Export the file again as CSV."
         ) from error
-    wide = len(rows[0])
-    short = next((number for number, row in enumerate(rows) if len(row) < wide), None)
+    n_columns = len(rows[0])
+    short = next((number for number, row in enumerate(rows) if len(row) < n_columns), None)
     if short is not None:
         raise VotesError(
-            f"{path.name}, row {short + 1}: {len(rows[short])} cells, wanted {wide}.",
-            hint="A label that holds the separator or a quote must be quoted.",
+            f"{path.name}, row {short + 1}: {len(rows[short])} cells, wanted {n_columns}.",
+            hint="Quote a label that contains the separator or a quote.",
         )
-    return [[row[column] for row in rows] for column in range(wide)]
+    return [[row[column] for row in rows] for column in range(n_columns)]
 
 
 def _last_of_each(tasks: Sequence[str], workers: Sequence[str]) -> list[int]:
-    """The last row of each task and worker, in order."""
+    """Return the last row of each task and worker, in order."""
     task, worker = ({name: code for code, name in enumerate(dict.fromkeys(column))} for column in (tasks, workers))
     pair = np.fromiter(map(task.__getitem__, tasks), dtype=np.int64, count=len(tasks)) * len(worker)
     pair += np.fromiter(map(worker.__getitem__, workers), dtype=np.int64, count=len(workers))
@@ -125,18 +187,19 @@ def _last_of_each(tasks: Sequence[str], workers: Sequence[str]) -> list[int]:
 
 
 def _complete(path: Path, read: list[list[str]], columns: str) -> tuple[list[list[str]], list[str]]:
-    """Leave out rows without an answer; refuse rows without a task or worker."""
+    """Leave out rows without an answer; raise VotesError for a row without a task or worker."""
     for column, name in zip(read[:-1], columns.split(", "), strict=False):
         if "" in column:
             row = column.index("") + 2
-            raise VotesError(f"{path.name}, row {row}: no {name}.", hint="Every vote needs one; remove the row.")
+            raise VotesError(f"{path.name}, row {row}: no {name}.", hint="Add it, or remove the row.")
     if "" not in read[-1]:
         return read, []
     keep = [place for place, answer in enumerate(read[-1]) if answer]
     left_out = len(read[-1]) - len(keep)
     if not keep:
         raise VotesError(
-            f"{path.name}: the {columns.split(', ')[-1]} column is empty in every row.", hint="Is it the right file?"
+            f"{path.name}: the {columns.split(', ')[-1]} column is empty in every row.",
+            hint="Is this the right file?",
         )
     return [[column[place] for place in keep] for column in read], [f"{left_out} rows of {path.name} have no answer"]
 
@@ -146,8 +209,8 @@ def _text(path: Path) -> str:
         raw = path.read_bytes()
     except OSError as error:
         raise VotesError(f"{path} cannot be read: {error.strerror}.", hint="Give the path of a CSV file.") from error
-    for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"", "utf-8-sig")):
-        if raw.startswith(mark):
+    for prefix, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"", "utf-8-sig")):
+        if raw.startswith(prefix):
             try:
                 text = raw.decode(encoding)
             except UnicodeDecodeError as error:
@@ -157,7 +220,7 @@ def _text(path: Path) -> str:
                 ) from error
             break
     if "\0" in text:
-        raise VotesError(f"{path.name} is not a text file.", hint="Wanted CSV; export it from the spreadsheet.")
+        raise VotesError(f"{path.name} is not a text file.", hint="Export it from the spreadsheet as CSV.")
     return text
 
 
@@ -168,11 +231,33 @@ def _delimiter(header: str) -> str:
 def _place(path: Path, names: list[str], accepted: Sequence[str], columns: str) -> int:
     found = [name for name in accepted if name in names]
     if not found:
-        had = ", ".join(repr(name) for name in names[:12])
+        given = ", ".join(repr(name) for name in names[:12])
         raise VotesError(
-            f"{path.name} has no column {accepted[0]!r}; it has {had}.",
+            f"{path.name} has no column {accepted[0]!r}; it has {given}.",
             hint=f"Wanted the columns {columns}; rename yours in the header line.",
         )
     if names.count(found[0]) > 1:
         raise VotesError(f"{path.name} has the column {found[0]!r} twice.", hint="Remove or rename one of them.")
     return names.index(found[0])
+
+
+def _analyse_json(kind: str, table: VoteTable, gold: Mapping[str, str] | None, notes: Sequence[str]) -> Analysis:
+    answers = [read_cell(cell, kind, where=f"row {row}") for row, cell in enumerate(table.labels, 2)]
+    known = (
+        None if gold is None else {task: read_cell(cell, kind, where=f"gold of {task}") for task, cell in gold.items()}
+    )
+    return analyse_answers(kind, table.tasks, table.workers, answers, gold=_any(known), notes=notes)
+
+
+def _any(gold: Mapping[str, Any] | None) -> Mapping[Any, Any] | None:
+    return gold
+
+
+def _number(cell: str, where: str, kind: str) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        value = float("nan")
+    if not abs(value) < float("inf"):
+        raise VotesError(f"{where}: {cell[:40]!r} is not a number.", hint=f"Every label of type {kind} must be one.")
+    return value

@@ -1,1 +1,1 @@
-"""Review: who looks at a task after the model and the first people, by when, and how it ends."""
+"""Review: cases that people decide after the model and the first answers, in tiers, with SLA clocks."""

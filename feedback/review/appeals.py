@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from feedback.review.case_context import clock_time, words
-from feedback.review.cases import ON_REQUEST
-from feedback.review.state_machine import LIVE
+from feedback.review.case_workflow import ON_REQUEST
+from feedback.review.review_task_content import format_answer, format_time
+from feedback.review.state_machine import OPEN_STATES
 from feedback.store import CaseEvent, CaseRow, Record, Store
 from ml_backend.records import Answer
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class HumanReviewRequest:
     """One request for a person, and what became of it."""
 
     request: str  # the key of the signal
@@ -24,45 +24,47 @@ class Proof:
     statement: str  # for whoever asked
 
 
-def proofs(store: Store, project: str, *, task: int | None = None) -> list[Proof]:
+def list_human_review_requests(store: Store, project: str, *, task: int | None = None) -> list[HumanReviewRequest]:
     """Every request for a person, newest first; of one task, or of the whole project."""
     found = []
-    for record in store.records(project, ON_REQUEST, limit=10_000):
+    for record in store.records.list_records(project, ON_REQUEST, limit=10_000):
         if task is not None and record.body["task"] != task:
             continue
-        case = store.case(int(record.body["case"]))
-        found.append(_proof(record, case, store.steps(case.id)))
+        case = store.cases.get_case(int(record.body["case"]))
+        found.append(_describe_request(record, case, store.cases.list_case_events(case.id)))
     return found
 
 
-def _proof(record: Record, case: CaseRow, trail: Sequence[CaseEvent]) -> Proof:
+def _describe_request(record: Record, case: CaseRow, trail: Sequence[CaseEvent]) -> HumanReviewRequest:
     body = record.body
     decided = _decision(trail, int(body["round"]))
     due_s = body["due_s"]
-    waited_s = 0.0 if decided is None else _waited_s(trail, body["asked_s"], decided.at_s)
+    waited_s = 0.0 if decided is None else _paused_s(trail, body["asked_s"], decided.at_s)
     in_time = None if decided is None or due_s is None else decided.at_s - waited_s <= due_s
-    lines = [f"On {clock_time(body['asked_s'])} a person was asked for: {body['note'] or 'without a reason'}."]
+    lines = [f"On {format_time(body['asked_s'])} a person was asked for: {body['note'] or 'without a reason'}."]
     if body["answer"]:
         confidence = f", {body['confidence']:.0%} sure" if body["confidence"] is not None else ""
-        said = words(Answer.from_key(body["answer"]))
+        said = format_answer(Answer.from_key(body["answer"]))
         lines.append(f"The model {body['model']} had said {said!r}{confidence}; policy {body['policy']}.")
     if decided is None:
-        until = f" It is promised by {clock_time(due_s)}." if due_s is not None else ""
+        until = f" It is promised by {format_time(due_s)}." if due_s is not None else ""
         lines.append(f"Nobody has decided yet: case {case.id} is {case.state} at {case.tier}.{until}")
     else:
         last = case.answer.key if case.answer else None
         key = decided.body.get("answer", last)  # trails of earlier versions do not say it
-        answer = words(Answer.from_key(key)) if key is not None else "that no answer is right"
+        answer = format_answer(Answer.from_key(key)) if key is not None else "that no answer is right"
         late = " That was later than promised." if in_time is False else ""
         waited = f" For {waited_s / 60:.0f} minutes of it the case waited for an answer." if waited_s else ""
-        seeing = _seeing(trail, decided, model=bool(body["answer"]))
-        anew = " Since then it was opened again." if case.state in LIVE else ""
-        when = clock_time(decided.at_s)
+        seeing = _what_was_shown(trail, decided, model=bool(body["answer"]))
+        anew = " Since then it was opened again." if case.state in OPEN_STATES else ""
+        when = format_time(decided.at_s)
         lines.append(f"A person of {decided.tier} decided on {when}: {answer}, {seeing}.{waited}{late}{anew}")
-    return Proof(record.key, float(body["asked_s"]), case.id, decided is not None, in_time, " ".join(lines))
+    return HumanReviewRequest(
+        record.key, float(body["asked_s"]), case.id, decided is not None, in_time, " ".join(lines)
+    )
 
 
-def _waited_s(trail: Sequence[CaseEvent], from_s: float, to_s: float) -> float:
+def _paused_s(trail: Sequence[CaseEvent], from_s: float, to_s: float) -> float:
     """Seconds for which the case waited for whoever was asked: a promise stands still meanwhile."""
     waited_s, since_s = 0.0, None
     for step in trail:
@@ -74,17 +76,17 @@ def _waited_s(trail: Sequence[CaseEvent], from_s: float, to_s: float) -> float:
     return waited_s
 
 
-def _decision(trail: Sequence[CaseEvent], round_: int) -> CaseEvent | None:
+def _decision(trail: Sequence[CaseEvent], round_number: int) -> CaseEvent | None:
     """The first step with which a person decided the round that the request began, or a later one."""
     count = 1
     for step in trail:
         count += step.event == "reopen"
-        if step.event in ("decide", "settle") and count >= round_ and step.person is not None:
+        if step.event in ("decide", "settle") and count >= round_number and step.person is not None:
             return step
     return None
 
 
-def _seeing(trail: Sequence[CaseEvent], decided: CaseEvent, *, model: bool) -> str:
+def _what_was_shown(trail: Sequence[CaseEvent], decided: CaseEvent, *, model: bool) -> str:
     """What whoever decided had before them, in words."""
     if decided.event == "settle":
         return "in the source project itself"

@@ -74,7 +74,7 @@ def forecast(
 
 def advise(
     arrivals: Sequence[float],
-    looks: Sequence[float],
+    reviews: Sequence[float],
     people: Sequence[float],
     handling_s: float,
     *,
@@ -84,14 +84,14 @@ def advise(
 ) -> Advice:
     """What would keep a queue within its target: more people, or fewer second looks.
 
-    `arrivals` come whatever we do; `looks` is what a share of 1 would add to each hour, of which `share` is drawn now.
+    `arrivals` come whatever we do; `reviews` is what a share of 1 would add to each hour, of which `share` is drawn now.
 
     >>> advise([10] * 8, [40] * 8, [1] * 8, 300.0, share=0.1, target_s=3600)
     Advice(people=1, share=0.053)
     """
 
     def late(more: int, drawn: float) -> bool:
-        come = [one + drawn * look for one, look in zip(arrivals, looks, strict=True)]
+        come = [one + drawn * review for one, review in zip(arrivals, reviews, strict=True)]
         staff = [one + more if one else 0.0 for one in people]
         return forecast(come, staff, handling_s, waiting=waiting, target_s=target_s).late_from is not None
 

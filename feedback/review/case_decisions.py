@@ -1,4 +1,4 @@
-"""Deciding: what reviewers said moves their cases, as the tier's protocol has it."""
+"""Deciding cases: new reviews are read from the review projects and move their cases by the tier's protocol."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from feedback.project.review_project_records import forget_review_project, list_review_projects
-from feedback.review.cases import ESCALATED, ON_REQUEST, Need
-from feedback.review.overrides import of_look
-from feedback.review.protocols import rule
-from feedback.review.review_answers import Staff, news, read_looks
-from feedback.review.review_task_content import KEY, SKIP, read_said, stay_of
-from feedback.review.round_state import Round
+from feedback.review.case_workflow import ESCALATED, ON_REQUEST, CaseTrigger
+from feedback.review.eligibility import Eligibility
+from feedback.review.overrides import override_of_review
+from feedback.review.protocols import apply_protocol
+from feedback.review.review_answers import new_reviews, parse_review, read_reviews
+from feedback.review.review_context import ReviewContext
+from feedback.review.review_task_content import KEY, SKIP, review_task_key_prefix
 from feedback.store import CaseEvent, CaseRow, ReviewRow
 from ml_backend.errors import LabelStudioError
 from ml_backend.records import Annotation, Task
@@ -20,134 +20,167 @@ from ml_backend.records import Annotation, Task
 _NOT_FOUND = 404
 
 
-def decide_cases(round_: Round, emails: Callable[[], Mapping[int, str]]) -> None:
-    """Read what is new in the review projects, and move each case as far as its tier's protocol says."""
-    _gather(round_)
-    _changed(round_)
-    live = [case for case in round_.live(first=False) if case.state != "waiting"]
-    if not live:
+def decide_cases(context: ReviewContext, list_emails: Callable[[], Mapping[int, str]]) -> None:
+    """Read the new reviews of all open cases and move each case as far as its protocol allows.
+
+    `list_emails` returns the e-mail address of each user of Label Studio; it is called only if there are reviews.
+    """
+    _sync_review_projects(context)
+    _reopen_changed(context)
+    cases = [case for case in context.list_open_cases(in_first_tier=False) if case.state != "waiting"]
+    if not cases:
         return
-    numbers = [case.id for case in live]
-    trails, kept = round_.store.steps_of(numbers), round_.store.looks_of(numbers)
-    staff: Staff | None = None
-    for case in live:
+    case_ids = [case.id for case in cases]
+    events, saved = (
+        context.store.cases.list_events_of_cases(case_ids),
+        context.store.reviews.list_reviews_of_cases(case_ids),
+    )
+    eligibility: Eligibility | None = None
+    for case in cases:
         annotations = [
-            one
-            for room, task in copies_of(trails[case.id])
-            for one in said_on(round_, room, task)
-            if _is_of(round_.store.task(room, task), case)
+            annotation
+            for review_project, task in list_review_tasks(events[case.id])
+            for annotation in list_human_annotations(context, review_project, task)
+            if _belongs_to_stay(context.store.tasks.get_task(review_project, task), case)
         ]
         if not annotations:
             continue
-        staff = staff or Staff(emails())
-        below: set[int | None] = {vote.person for vote in round_.votes.get(case.task, ())}
-        below |= {look.person for look in kept[case.id] if look.tier != case.tier or _appealed(case, look)}
-        looks = read_looks(case, annotations, round_.snapshot.control, round_.snapshot.policy, staff, below)
-        if new := news(looks, kept[case.id]):
-            _decide(round_, case, looks, new)
+        eligibility = eligibility or Eligibility(list_emails())
+        answered_before: set[int | None] = {vote.person for vote in context.votes.get(case.task, ())}
+        answered_before |= {
+            review.person
+            for review in saved[case.id]
+            if review.tier != case.tier or _decided_before_appeal(case, review)
+        }
+        reviews = read_reviews(
+            case, annotations, context.snapshot.control, context.policy, eligibility, answered_before
+        )
+        if new := new_reviews(reviews, saved[case.id]):
+            _move_by_protocol(context, case, reviews, new)
 
 
-def _gather(round_: Round) -> None:
-    """Bring in what webhooks missed; a review project that is gone is made anew by whoever needs it next."""
-    for tier, body in list_review_projects(round_.store, round_.project).items():
-        if room := str(body["room"]):
-            try:
-                round_.gather(room)
-            except LabelStudioError as error:
-                if error.status != _NOT_FOUND:
-                    raise
-                forget_review_project(round_.store, round_.project, tier)
+def list_human_annotations(context: ReviewContext, review_project: str, task: int) -> list[Annotation]:
+    """Return people's annotations of a review task, skips included, without imports and without our own."""
+    bots = context.snapshot.project.bots
+    return [
+        annotation
+        for annotation in context.store.annotations.list_annotations(review_project, task=task)
+        if annotation.person not in bots and not annotation.imported
+    ]
 
 
-def said_on(round_: Round, room: str, task: int) -> list[Annotation]:
-    """What people have said on a copy, skips included; neither imports nor what we write ourselves."""
-    bots = round_.snapshot.project.bots
-    return [one for one in round_.store.annotations(room, task=task) if one.person not in bots and not one.imported]
+def list_review_tasks(events: Sequence[CaseEvent]) -> list[tuple[str, int]]:
+    """Return every review task of a case, as (review project, task), since it came to its tier.
 
-
-def _is_of(copy: Task | None, case: CaseRow) -> bool:
-    """Whether a copy is of this stay of a case: Label Studio on SQLite gives numbers of deleted tasks again."""
-    return copy is not None and str(copy.data.get(KEY, "")).startswith(stay_of(case))
-
-
-def _appealed(case: CaseRow, look: ReviewRow) -> bool:
-    """Whether somebody asked for a person after this look: whoever decided then does not decide about it."""
-    return case.rule == ON_REQUEST and 0 < look.round < case.round and look.counted
-
-
-def _changed(round_: Round) -> None:
-    """Begin another round where somebody has changed or withdrawn the answer that decided a case."""
-    for number, room, annotation in round_.store.changed_looks(round_.project):
-        case = round_.store.case(number)
-        (kept,) = [look for look in round_.store.looks(round_.project, case=number) if look.annotation == annotation]
-        said = None
-        for one in round_.store.annotations(room):
-            if one.id == annotation:
-                said = read_said(one, round_.snapshot.control, round_.snapshot.policy)
-                kept = replace(kept, seen=one.updated_at)
-        if said is not None and (said.verdict, said.answer or kept.answer) == (kept.verdict, kept.answer):
-            round_.store.save_looks([kept])  # a comment, or nothing at all
-        elif case.state in ("decided", "resolved") and case.tier in round_.snapshot.policy.tiers:
-            why = (
-                "the answer that decided it was withdrawn" if said is None else "the answer that decided it was changed"
-            )
-            kept_need = Need(case.task, case.tier, why, rule=ESCALATED, skills=case.skills, segment=case.segment)
-            said_now = said.answer if said is not None else None
-            need = replace(kept_need, proposal=said_now, proposed_by=case.tier if said_now else "")
-            round_.reopen(case, need)
-
-
-def copies_of(trail: Sequence[CaseEvent]) -> list[tuple[str, int]]:
-    """Every copy (room, task) of a case since it came to its tier: an old one may have been answered after all."""
+    Earlier review tasks are included: somebody may have answered one before it was deleted.
+    """
     found: list[tuple[str, int]] = []
-    for step in trail:
-        if step.event in ("open", "escalate", "recall", "reopen", "answered"):
+    for event in events:
+        if event.event in ("open", "escalate", "recall", "reopen", "answered"):
             found = []
-        elif step.event == "place":
-            found.append((str(step.body["room"]), int(step.body["task"])))
+        elif event.event == "place":
+            found.append((str(event.body["room"]), int(event.body["task"])))
     return found
 
 
-def _decide(round_: Round, case: CaseRow, looks: Sequence[ReviewRow], new: Sequence[ReviewRow]) -> None:
-    """Move a case by what its readers say; the looks are kept in the same transaction as the move."""
-    if not any(look.counted for look in new):
-        _not_counted(round_, case, new)
+def _sync_review_projects(context: ReviewContext) -> None:
+    """Collect what webhooks missed; forget a review project that was deleted, so that it is created again."""
+    for tier, body in context.store.review_projects.list_review_projects(context.project).items():
+        if review_project := str(body["room"]):
+            try:
+                context.sync_review_project(review_project)
+            except LabelStudioError as error:
+                if error.status != _NOT_FOUND:
+                    raise
+                context.store.review_projects.forget_review_project(context.project, tier)
+
+
+def _belongs_to_stay(review_task: Task | None, case: CaseRow) -> bool:
+    """Return whether a task is of this stay of the case: Label Studio on SQLite reuses the ids of deleted tasks."""
+    return review_task is not None and str(review_task.data.get(KEY, "")).startswith(review_task_key_prefix(case))
+
+
+def _decided_before_appeal(case: CaseRow, review: ReviewRow) -> bool:
+    """Return whether a review decided the case before somebody asked for a person: its author may not decide again."""
+    return case.rule == ON_REQUEST and 0 < review.round < case.round and review.counted
+
+
+def _reopen_changed(context: ReviewContext) -> None:
+    """Start another round of each case whose deciding answer was changed or withdrawn."""
+    for case_id, review_project, annotation_id in context.store.reviews.list_changed_reviews(context.project):
+        case = context.store.cases.get_case(case_id)
+        (saved,) = [
+            review
+            for review in context.store.reviews.list_reviews(context.project, case=case_id)
+            if review.annotation == annotation_id
+        ]
+        parsed = None
+        for annotation in context.store.annotations.list_annotations(review_project):
+            if annotation.id == annotation_id:
+                parsed = parse_review(annotation, context.snapshot.control, context.policy)
+                saved = replace(saved, seen=annotation.updated_at)
+        if parsed is not None and (parsed.verdict, parsed.answer or saved.answer) == (saved.verdict, saved.answer):
+            context.store.reviews.save_reviews([saved])  # only the comment changed, or nothing
+        elif case.state in ("decided", "resolved") and case.tier in context.policy.tiers:
+            change = "withdrawn" if parsed is None else "changed"
+            proposal = parsed.answer if parsed is not None else None
+            trigger = CaseTrigger(
+                case.task,
+                case.tier,
+                f"the answer that decided it was {change}",
+                rule=ESCALATED,
+                skills=case.skills,
+                segment=case.segment,
+                proposal=proposal,
+                proposed_by=case.tier if proposal else "",
+            )
+            context.reopen(case, trigger)
+
+
+def _move_by_protocol(
+    context: ReviewContext, case: CaseRow, reviews: Sequence[ReviewRow], new: Sequence[ReviewRow]
+) -> None:
+    """Move a case by its reviews; the new ones are saved in the same transaction."""
+    if not any(review.counted for review in new):
+        _handle_uncounted(context, case, new)
         return
-    counted = sorted((look for look in looks if look.counted), key=lambda look: (look.at_s, look.annotation))
-    ruling = rule(counted, round_.snapshot.policy.tiers[case.tier])
-    above, last = round_.above(case.tier), counted[-1]
-    note = ruling.note or _words(last, round_)
-    said: dict[str, Any] = {"looks": new, "person": last.person}
-    if ruling.comes == "guideline":
-        moved = round_.move(case, "ask", note=last.comment or note, **said)
-    elif ruling.comes == "decide" or (ruling.comes == "none" and not above):
-        said["body"] = {"answer": ruling.answer.key if ruling.answer else None}
-        moved = round_.move(case, "decide", note=note, answer=ruling.answer, **said)
-    elif ruling.comes in ("escalate", "none") and above:
-        given = next((look.answer for look in reversed(counted) if look.answer is not None), case.proposal)
-        proposal = None if ruling.comes == "none" else given
-        by = case.tier if proposal is not None else ""
-        moved = round_.escalate(case, note, proposal=proposal, proposed_by=by, **said)
+    counted = sorted(
+        (review for review in reviews if review.counted), key=lambda review: (review.at_s, review.annotation)
+    )
+    result = apply_protocol(counted, context.policy.tiers[case.tier])
+    tier_above, last = context.tier_above(case.tier), counted[-1]
+    note = result.note or _verdict_note(last, context)
+    options: dict[str, Any] = {"reviews": new, "person": last.person}
+    if result.outcome == "guideline":
+        moved = context.move(case, "ask", note=last.comment or note, **options)
+    elif result.outcome == "decide" or (result.outcome == "none" and not tier_above):
+        options["body"] = {"answer": result.answer.key if result.answer else None}
+        moved = context.move(case, "decide", note=note, answer=result.answer, **options)
+    elif result.outcome in ("escalate", "none") and tier_above:
+        newest = next((review.answer for review in reversed(counted) if review.answer is not None), case.proposal)
+        proposal = None if result.outcome == "none" else newest
+        proposed_by = case.tier if proposal is not None else ""
+        moved = context.escalate(case, note, proposal=proposal, proposed_by=proposed_by, **options)
     else:
-        moved = round_.move(case, "look", note=note, **said)
+        moved = context.move(case, "look", note=note, **options)
     if moved is not None:
-        rows = [of_look(look, round_.snapshot, case) for look in new]
-        round_.store.save_overrides([row for row in rows if row is not None])
+        rows = [override_of_review(review, context.snapshot, case) for review in new]
+        context.store.overrides.save_overrides([row for row in rows if row is not None])
 
 
-def _not_counted(round_: Round, case: CaseRow, new: Sequence[ReviewRow]) -> None:
-    """A skip means what the tier says; an answer that does not count re-opens the case at once."""
+def _handle_uncounted(context: ReviewContext, case: CaseRow, new: Sequence[ReviewRow]) -> None:
+    """Handle new reviews of which none counts: a skip does what the tier says, another one reopens the case."""
     last = new[-1]
     if last.verdict != SKIP:
-        round_.move(case, "refuse", looks=new, person=last.person, note=last.refused)
-    elif round_.snapshot.policy.tiers[case.tier].skip_means == "escalate" and round_.above(case.tier):
-        round_.escalate(case, "a reviewer skipped it", looks=new, person=last.person)
+        context.move(case, "refuse", reviews=new, person=last.person, note=last.refused)
+    elif context.policy.tiers[case.tier].skip_means == "escalate" and context.tier_above(case.tier):
+        context.escalate(case, "a reviewer skipped it", reviews=new, person=last.person)
     elif case.started_s is None:
-        round_.move(case, "start", looks=new, person=last.person, note="skipped; others are asked")
+        context.move(case, "start", reviews=new, person=last.person, note="skipped; others are asked")
     else:
-        round_.store.save_looks(new)
+        context.store.reviews.save_reviews(new)
 
 
-def _words(look: ReviewRow, round_: Round) -> str:
-    reason = round_.snapshot.policy.reasons.get(look.reason, look.reason)
-    return ": ".join(part for part in (look.verdict, reason) if part)
+def _verdict_note(review: ReviewRow, context: ReviewContext) -> str:
+    reason = context.policy.reasons.get(review.reason, review.reason)
+    return ": ".join(part for part in (review.verdict, reason) if part)

@@ -1,4 +1,4 @@
-"""What review refuses."""
+"""The errors of review."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from feedback.errors import FeedbackError
 
 
 class NoSuchMove(FeedbackError):
-    """A case was about to make a move that the table does not have."""
+    """An event that the state machine does not allow in the state of the case."""
 
 
 class CaseMoved(FeedbackError):
-    """Somebody else has moved the case since it was read; read it again, and decide again."""
+    """The case was moved by somebody else since it was read."""
 
     hint = "Nothing was changed. Look at the case again."
 
 
 class TierError(FeedbackError):
-    """A tier cannot be made or kept: its project, its label config or its clock."""
+    """The review project of a tier cannot be created or updated."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from feedback.labelling_platform.interface import ReviewProjects
+from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.review.cases import ON_REQUEST, SECOND_LOOK, Book
-from feedback.review.requesters import tell_again
-from feedback.review.round_state import since
-from feedback.review.state_machine import LIVE
+from feedback.review.case_workflow import ON_REQUEST, SECOND_LOOK, CaseWorkflow
+from feedback.review.notifications import notify_requesters_of_change
+from feedback.review.review_context import in_current_round
+from feedback.review.state_machine import OPEN_STATES
 from feedback.store import CaseRow, Store, Vote
 from feedback.training.dataset import Settled
 from feedback.training.label_decisions import ConsensusLabels
@@ -21,7 +21,7 @@ from ml_backend.records import Answer
 
 
 @dataclass(frozen=True, slots=True)
-class Above:
+class FinalAnswers:
     """What review holds above the votes of the first tier."""
 
     finals: Mapping[int, CaseRow] = field(repr=False)  # decided or resolved
@@ -30,37 +30,41 @@ class Above:
     owed: Mapping[int, int] = field(default_factory=dict, repr=False)  # task -> people; another one was asked for
 
 
-def above(store: Store, snapshot: ProjectSnapshot) -> Above:
+def load_final_answers(store: Store, snapshot: ProjectSnapshot) -> FinalAnswers:
     """Read what review has decided, and what it still has, from the cases."""
     finals, away, again = dict[int, CaseRow](), set[int](), dict[int, Answer]()
-    for case in store.cases(snapshot.project.id, but_tier=snapshot.policy.first_tier):
+    for case in store.cases.list_cases(snapshot.project.id, but_tier=snapshot.policy.first_tier):
         if case.state in ("decided", "resolved"):
             finals[case.task] = case
         if case.state in ("decided", "resolved") and case.answer is None:
             away.add(case.task)  # no answer is right: nobody is asked again
-        elif case.state in LIVE and case.rule != SECOND_LOOK and case.tier in snapshot.policy.tiers:
+        elif case.state in OPEN_STATES and case.rule != SECOND_LOOK and case.tier in snapshot.policy.tiers:
             away.add(case.task)
-        elif case.state in LIVE and case.rule == SECOND_LOOK and case.proposal is not None:
+        elif case.state in OPEN_STATES and case.rule == SECOND_LOOK and case.proposal is not None:
             again[case.task] = case.proposal
-    return Above(finals, frozenset(away), again, _owed(store, snapshot))
+    return FinalAnswers(finals, frozenset(away), again, _votes_wanted_again(store, snapshot))
 
 
-def _owed(store: Store, snapshot: ProjectSnapshot) -> dict[int, int]:
+def _votes_wanted_again(store: Store, snapshot: ProjectSnapshot) -> dict[int, int]:
     """Answered tasks that the first tier is to look at again, and nobody has since their case was begun anew.
 
     With each, how many people have answered it.
     """
-    anew = store.cases_anew(snapshot.project.id, snapshot.policy.first_tier, ON_REQUEST, states=LIVE)
+    anew = store.cases.list_reopened_cases(
+        snapshot.project.id, snapshot.policy.first_tier, ON_REQUEST, states=OPEN_STATES
+    )
     if not anew:
         return {}
     votes: dict[int, list[Vote]] = {}
     for vote in snapshot.votes:
         votes.setdefault(vote.task, []).append(vote)
-    owed = [case.task for case in anew if case.task in votes and not since(case, votes[case.task])]
+    owed = [case.task for case in anew if case.task in votes and not in_current_round(case, votes[case.task])]
     return {task: len({vote.person for vote in votes[task]}) for task in owed}
 
 
-def with_finals(consensus_labels: ConsensusLabels, found: Above, snapshot: ProjectSnapshot) -> ConsensusLabels:
+def apply_final_answers(
+    consensus_labels: ConsensusLabels, found: FinalAnswers, snapshot: ProjectSnapshot
+) -> ConsensusLabels:
     """Put final answers in place of what votes alone say; a task that is under review is neither settled nor asked.
 
     A task of which review says that no answer is right is settled by nobody. What is looked at a second time stands as
@@ -91,16 +95,22 @@ def with_finals(consensus_labels: ConsensusLabels, found: Above, snapshot: Proje
     return replace(consensus_labels, settled=tuple(sorted(kept, key=lambda one: one.task)), wanting=wanting)
 
 
-def write_back(store: Store, rooms: ReviewProjects, book: Book, case: CaseRow, control: Control) -> CaseRow:
+def write_final_answer(
+    store: Store, platform: LabellingPlatform, workflow: CaseWorkflow, case: CaseRow, control: Control
+) -> CaseRow:
     """Bring a decided answer to the source project as ground truth; safe to repeat after a kill anywhere."""
     if case.answer is None:
-        tell_again(store, case, now_s=book.now_s)  # before the move: a kill between must not lose it
-        return book.move(case, "write", note="no answer is right; nothing is written")
+        notify_requesters_of_change(
+            store, case, now_s=workflow.now_s
+        )  # before the move: a kill between must not lose it
+        return workflow.move(case, "write", note="no answer is right; nothing is written")
     names = [unique_id(f"{case.project}/{case.id}/{number}") for number in range(1, case.round + 1)]
-    store.own(case.project, unique_ids=names[-1:])  # first: a webhook may bring it before the answer to our request
+    store.annotations.create_own_annotations(
+        case.project, unique_ids=names[-1:]
+    )  # first: a webhook may bring it before the answer to our request
     result = codec(case.answer.kind).encode(case.answer, control, None)
-    annotation, starred = rooms.write_final(case.project, case.task, result, unique_id=names[-1], ours=names)
-    store.own(case.project, annotations=[annotation])
-    tell_again(store, case, now_s=book.now_s)
+    annotation, starred = platform.write_final_answer(case.project, case.task, result, unique_id=names[-1], ours=names)
+    store.annotations.create_own_annotations(case.project, annotations=[annotation])
+    notify_requesters_of_change(store, case, now_s=workflow.now_s)
     words = "written as ground truth" if starred else "written without a star: a person's ground truth stays"
-    return book.move(case, "write", note=words, annotation=annotation)
+    return workflow.move(case, "write", note=words, annotation=annotation)

@@ -1,4 +1,4 @@
-"""Remembering: what people say beside the answer becomes facts about the customer, read from the logs once each."""
+"""Indicator ingest: reviewers' answers to the policy's indicator questions, read from the event logs once each."""
 
 from __future__ import annotations
 
@@ -10,135 +10,139 @@ from feedback.policy import Policy
 from feedback.policy.reviewer_questions import Question
 from feedback.project.indicators import entity_of
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.review.review_task_content import answer_to
-from feedback.store import Fact, Store
+from feedback.review.review_answers import answer_to_question
+from feedback.store import IndicatorValue, Store
 from feedback.store.log.events import canonical_json
 from feedback.store.log.projections import epoch_s
-from feedback.store.repositories.indicator_values import Told, Value
+from feedback.store.repositories.event_queries import AnnotationEvent
+from feedback.store.repositories.indicators import Value
 
-_AT_ONCE = 5000  # events that are read at once: a large project's log is not held in memory
+_BATCH = 5000  # events that are read at once: the log of a large project does not fit in memory
 
 
-def remember(store: Store, snapshot: ProjectSnapshot, *, refused: Collection[int] = ()) -> int:
-    """Keep what was said since the last time, and whether it counts; gives how many facts are new.
+def ingest_indicators(store: Store, snapshot: ProjectSnapshot, *, refused: Collection[int] = ()) -> int:
+    """Save the indicator values of all events that are new, and which values count; return how many are new.
 
-    `refused` are annotations of the source project that do not count. Safe to repeat: where the logs were read for
-    other questions, or the store was rebuilt, they are read from the beginning, and the same facts come of it.
+    `refused` are annotations of the source project that do not count. Safe to repeat: where the questions changed or
+    the store was rebuilt, the logs are read from the beginning, with the same result.
     """
     policy, project = snapshot.policy, snapshot.project.id
-    if not policy.features:
+    if not policy.indicators:
         return 0
-    questions = _questions(policy)
-    heads = store.fact_heads(project, questions=questions)
-    new = 0
-    for origin in [project, *list_review_project_ids(store, project)]:
-        seq, told = heads.get(origin, 0), store.told_since(origin, heads.get(origin, 0), limit=_AT_ONCE)
-        while told:
-            seq = told[-1].seq
-            facts = _read(store, snapshot, origin, told)
-            store.add_facts(project, facts, {origin: seq}, questions=questions)
-            new += len(facts)
-            told = store.told_since(origin, seq, limit=_AT_ONCE) if len(told) == _AT_ONCE else []
-    store.judge_facts(project, refused)
-    return new
+    questions = _hash_questions(policy)
+    heads = store.indicators.get_read_positions(project, questions=questions)
+    n_new = 0
+    for origin in [project, *store.review_projects.list_review_project_ids(project)]:
+        seq = heads.get(origin, 0)
+        events = store.events.list_annotation_events(origin, seq, limit=_BATCH)
+        while events:
+            seq = events[-1].seq
+            values = _read_events(store, snapshot, origin, events)
+            store.indicators.save_indicators(project, values, {origin: seq}, questions=questions)
+            n_new += len(values)
+            events = store.events.list_annotation_events(origin, seq, limit=_BATCH) if len(events) == _BATCH else []
+    store.indicators.update_counted_indicators(project, refused)
+    return n_new
 
 
-def list_review_project_ids(store: Store, project: str) -> list[str]:
-    """Every review project that a project ever had."""
-    rooms = {str(record.body["room"]) for record in store.records(project, "room", limit=1000)}
-    return sorted(rooms - {""})
-
-
-def _read(store: Store, snapshot: ProjectSnapshot, origin: str, told: Sequence[Told]) -> list[Fact]:
+def _read_events(
+    store: Store, snapshot: ProjectSnapshot, origin: str, events: Sequence[AnnotationEvent]
+) -> list[IndicatorValue]:
     project = snapshot.project.id
-    answers = {one.seq: _answers(one, snapshot.policy) for one in told}
-    known = store.facts_of(project, origin, {one.annotation for one in told})
-    speaks = bool(known) or any(answers.values())
-    copies = store.source_tasks(project) if speaks and origin != project else {}
-    return _facts(snapshot, origin, told, answers, known, copies) if speaks else []
+    answers = {event.seq: _answers(event, snapshot.policy) for event in events}
+    stored = store.indicators.list_indicators_of_annotations(project, origin, {event.annotation for event in events})
+    if not stored and not any(answers.values()):
+        return []
+    source_tasks = store.cases.list_review_task_sources(project) if origin != project else {}
+    return _values_of_events(snapshot, origin, events, answers, stored, source_tasks)
 
 
-def _facts(
+def _values_of_events(
     snapshot: ProjectSnapshot,
     origin: str,
-    told: Sequence[Told],
+    events: Sequence[AnnotationEvent],
     answers: Mapping[int, Mapping[str, Value]],
-    known: Iterable[Fact],
-    copies: Mapping[tuple[str, int], int],
-) -> list[Fact]:
-    """What the events of one log say. Once an annotation has answered, all its later versions are kept, too."""
+    stored: Iterable[IndicatorValue],
+    source_tasks: Mapping[tuple[str, int], int],
+) -> list[IndicatorValue]:
+    """Return the values in the events of one log; after its first answer, an annotation yields one per version."""
     project, bots = snapshot.project.id, set(snapshot.project.bots)
-    last: dict[int, dict[str, Fact]] = {}  # annotation -> what it said last of each question
-    for one in sorted(known, key=lambda one: one.seq):
-        last.setdefault(one.annotation, {})[one.name] = one
-    facts: list[Fact] = []
-    for event in told:
-        before, said = last.get(event.annotation, {}), answers[event.seq]
+    last: dict[int, dict[str, IndicatorValue]] = {}  # annotation -> question -> its newest value
+    for value in sorted(stored, key=lambda value: value.seq):
+        last.setdefault(value.annotation, {})[value.name] = value
+    values: list[IndicatorValue] = []
+    for event in events:
+        previous, answered = last.get(event.annotation, {}), answers[event.seq]
         if event.action == "saved" and event.body is None:
-            continue  # forgotten
+            continue  # erased
         body = event.body or {}
         person, number = body.get("person"), body.get("task")
         if person in bots or body.get("imported"):
             continue
-        task = number if origin == project else copies.get((origin, int(number or 0)))
+        task = number if origin == project else source_tasks.get((origin, int(number or 0)))
         said_s = epoch_s(event.version) if event.action == "saved" else event.received_s
-        said_s = max(said_s, *(one.said_s for one in before.values())) if event.action != "saved" and before else said_s
+        if event.action != "saved" and previous:
+            said_s = max(said_s, *(value.said_s for value in previous.values()))
         for name, question in snapshot.policy.feedback.items():
-            was = before.get(name)
-            if not question.feature or (name not in said and was is None):
+            old = previous.get(name)
+            if not question.feature or (name not in answered and old is None):
                 continue
-            entity = was.entity if was is not None else _entity(question, snapshot, task)
+            entity = old.entity if old is not None else _entity(question, snapshot, task)
             if not entity:
                 continue
-            fact = Fact(
+            value = IndicatorValue(
                 entity,
                 name,
-                said.get(name),
+                answered.get(name),
                 origin,
                 event.annotation,
                 event.seq,
-                was.task if was is not None else int(task or 0),
+                old.task if old is not None else int(task or 0),
                 person if isinstance(person, int) else None,
                 said_s,
                 event.received_s,
-                counted=origin == project,  # in a review project once its look does
+                counted=origin == project,  # in a review project it counts once its review does
             )
-            facts.append(fact)
-            last.setdefault(event.annotation, {})[name] = fact
-    return facts
+            values.append(value)
+            last.setdefault(event.annotation, {})[name] = value
+    return values
 
 
 def _entity(question: Question, snapshot: ProjectSnapshot, task: int | None) -> str:
-    here = snapshot.tasks.get(task) if task is not None else None
-    return entity_of(question.entity, here.data) if here is not None else ""
+    found = snapshot.tasks.get(task) if task is not None else None
+    return entity_of(question.entity, found.data) if found is not None else ""
 
 
-def _answers(event: Told, policy: Policy) -> dict[str, Value]:
-    """The indicators that an annotation gives; {} for a skip."""
+def _answers(event: AnnotationEvent, policy: Policy) -> dict[str, Value]:
+    """Return the indicator values of an annotation by question; {} for a skip."""
     result = (event.body or {}).get("result")
     if not isinstance(result, Sequence) or isinstance(result, str) or (event.body or {}).get("was_cancelled"):
         return {}
-    regions = [one for one in result if isinstance(one, Mapping)]
+    regions = [region for region in result if isinstance(region, Mapping)]
     found: dict[str, Value] = {}
     for name, question in policy.feedback.items():
-        value = _value(answer_to(name, regions), question) if question.feature else None
+        value = _value(answer_to_question(name, regions), question) if question.feature else None
         if value is not None:
             found[name] = value
     return found
 
 
-def _value(said: Any, question: Question) -> Value:
-    """What a control holds, as the policy declares it; None for anything else."""
+def _value(answer: Any, question: Question) -> Value:
+    """Return an answer in the form that the question declares; None where it does not fit."""
     if question.kind in ("number", "rating"):
-        fits = isinstance(said, (int, float)) and not isinstance(said, bool)
-        return float(said) if fits else None
-    chosen = [one for one in said if one in question.options] if isinstance(said, list) else []
+        fits = isinstance(answer, (int, float)) and not isinstance(answer, bool)
+        return float(answer) if fits else None
+    chosen = [option for option in answer if option in question.options] if isinstance(answer, list) else []
     if question.kind == "choice":
         return str(chosen[0]) if chosen else None
     return tuple(sorted(set(chosen))) or None
 
 
-def _questions(policy: Policy) -> str:
-    """Name the questions that are features: other ones are read from the beginning of the logs."""
-    asked = {name: [one.kind, one.entity, list(one.options)] for name, one in policy.feedback.items() if one.feature}
-    return hashlib.sha256(canonical_json(asked)).hexdigest()[:16]
+def _hash_questions(policy: Policy) -> str:
+    """Return a hash of the indicator questions: when it changes, the logs are read again from the beginning."""
+    questions = {
+        name: [question.kind, question.entity, list(question.options)]
+        for name, question in policy.feedback.items()
+        if question.feature
+    }
+    return hashlib.sha256(canonical_json(questions)).hexdigest()[:16]

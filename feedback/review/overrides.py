@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.review.cases import ON_REQUEST, SECOND_LOOK, is_blind
+from feedback.review.case_workflow import ON_REQUEST, SECOND_LOOK, is_blind
 from feedback.store import CaseRow, OverrideRow, ReviewRow, Store, Vote, WindowRow
 from feedback.training.prediction_cache import PredictionCache
 from ml_backend.label_config import LabelConfig
@@ -16,7 +16,7 @@ NOT_GIVEN = "not given"
 _CONTROLS = ("hitl_reason", "reason")  # what a reason's control is called in a source project
 
 
-def note_answers(
+def record_overrides(
     store: Store, snapshot: ProjectSnapshot, champion: Bundle | None, prediction_cache: PredictionCache
 ) -> int:
     """Keep a row for each new vote of which we know what the model said; gives how many changed the model's answer.
@@ -25,19 +25,19 @@ def note_answers(
     it was trained before the vote: a model that has learned from an answer cannot be held against it.
     """
     project = snapshot.project.id
-    known = store.override_marks(project)
+    known = store.overrides.list_override_times(project)
     new = [vote for vote in snapshot.votes if known.get(vote.annotation) != vote.at_s]
     if not new:
         return 0
-    shown = store.shown(project, [vote.shown for vote in new if vote.shown is not None])
+    shown = store.windows.list_shown_predictions(project, [vote.shown for vote in new if vote.shown is not None])
     blind = [vote for vote in new if vote.shown is None or (vote.shown in shown and shown[vote.shown].answer is None)]
-    said = _would_say(
+    said = _predict_blind(
         champion, prediction_cache, snapshot, [vote for vote in blind if champion and vote.at_s > champion.created_s]
     )
     reasons = source_reasons(store, snapshot)
     rows: list[OverrideRow] = []
     for vote in new:
-        seen = _seen(vote, shown, said)
+        seen = _shown_with(vote, shown, said)
         if seen is None:
             continue
         answer, confidence, model, is_blind = seen
@@ -62,41 +62,41 @@ def note_answers(
                 seen="",
             )
         )
-    store.save_overrides(rows)
+    store.overrides.save_overrides(rows)
     return sum(row.changed for row in rows)
 
 
-def of_look(look: ReviewRow, snapshot: ProjectSnapshot, case: CaseRow) -> OverrideRow | None:
+def override_of_review(review: ReviewRow, snapshot: ProjectSnapshot, case: CaseRow) -> OverrideRow | None:
     """The same for a reviewer's verdict on a case; None where it does not count, or the model had said nothing.
 
     What others had proposed is no answer of the model's. `blind` is a look that was shown nothing.
     """
-    said = _model_said(case)
-    if not look.counted or look.answer is None or said is None:
+    said = _model_answer(case)
+    if not review.counted or review.answer is None or said is None:
         return None
     answer, confidence, model = said
-    changed = look.answer != answer
+    changed = review.answer != answer
     return OverrideRow(
         project=snapshot.project.id,
-        annotation=look.annotation,
+        annotation=review.annotation,
         task=case.task,
-        person=look.person,
+        person=review.person,
         shown=answer,
         confidence=confidence,
         model=model,
-        said=look.answer,
+        said=review.answer,
         changed=changed,
         blind=is_blind(case, snapshot.policy),
-        reason=look.reason if changed else "",  # wherever one is asked for, a look without it does not count
+        reason=review.reason if changed else "",  # wherever one is asked for, a look without it does not count
         segment=segment_of(snapshot, case.task),
-        tier=look.tier,
+        tier=review.tier,
         policy=snapshot.policy.hash,
-        at_s=look.at_s,
-        seen=look.seen,
+        at_s=review.at_s,
+        seen=review.seen,
     )
 
 
-def _model_said(case: CaseRow) -> tuple[Answer, float | None, str] | None:
+def _model_answer(case: CaseRow) -> tuple[Answer, float | None, str] | None:
     """What the model had said of a case before anybody looked, as (answer, confidence, version).
 
     Of what had been decided before it may have learned the answer; then only what was proposed is held against it.
@@ -116,8 +116,8 @@ def source_reasons(store: Store, snapshot: ProjectSnapshot) -> dict[int, str]:
         return {}
     codes = {title: code for code, title in snapshot.policy.reasons.items()}
     found: dict[int, str] = {}
-    for vote in store.votes(snapshot.project.id, control=name):
-        label = _first(vote.answer)
+    for vote in store.votes.list_votes(snapshot.project.id, control=name):
+        label = _first_label(vote.answer)
         if label:
             found[vote.annotation] = codes.get(label, label)
     return found
@@ -141,7 +141,7 @@ def share_without_reason(rows: Iterable[OverrideRow]) -> tuple[int, int]:
     return sum(row.reason == NOT_GIVEN for row in changed), len(changed)
 
 
-def _would_say(
+def _predict_blind(
     champion: Bundle | None, prediction_cache: PredictionCache, snapshot: ProjectSnapshot, votes: Sequence[Vote]
 ) -> dict[int, tuple[Answer, float | None, str]]:
     if champion is None or not votes:
@@ -149,13 +149,13 @@ def _would_say(
     proba = prediction_cache.proba(champion, snapshot, sorted({vote.task for vote in votes}))
     found: dict[int, tuple[Answer, float | None, str]] = {}
     for vote in votes:
-        answer, confidence = champion.says(proba[vote.task])
+        answer, confidence = champion.predict_label(proba[vote.task])
         if answer is not None:
             found[vote.annotation] = (answer, confidence, champion.version)
     return found
 
 
-def _seen(
+def _shown_with(
     vote: Vote, shown: Mapping[int, WindowRow], said: Mapping[int, tuple[Answer, float | None, str]]
 ) -> tuple[Answer, float | None, str, bool] | None:
     row = shown.get(vote.shown) if vote.shown is not None else None
@@ -166,6 +166,6 @@ def _seen(
     return None
 
 
-def _first(answer: Answer) -> str:
+def _first_label(answer: Answer) -> str:
     value = answer.value
     return str(value[0]) if isinstance(value, tuple) and value else ""

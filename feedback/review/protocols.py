@@ -1,4 +1,4 @@
-"""The protocols of a tier: what the readings of a case come to, for one reader, a panel, or two and an adjudicator."""
+"""The protocols of a tier: what the reviews of a case amount to, also where reviewers disagree."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Literal, Protocol
 from feedback.policy.tiers import Tier
 from ml_backend.records import Answer
 
-Comes = Literal["wait", "decide", "none", "escalate", "guideline"]
+Outcome = Literal["wait", "decide", "none", "escalate", "guideline"]
 
 
-class _Reading(Protocol):
-    """What a ruling needs of one person's counted look."""
+class _Review(Protocol):
+    """The fields of a counted review that a protocol needs."""
 
     @property
     def verdict(self) -> str: ...
@@ -23,62 +23,70 @@ class _Reading(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Ruling:
-    """What the readings come to. `wanted` is how many readers the case needs in all."""
+class ProtocolResult:
+    """What the reviews of a case amount to."""
 
-    comes: Comes  # "none": no answer is right
-    wanted: int
+    outcome: Outcome  # "none": no answer is right
+    n_reviewers: int  # that the case needs in total
     answer: Answer | None = None
     note: str = ""
-    agreed: int = 0  # readers behind it
+    n_agreeing: int = 0
 
 
-def rule(readings: Sequence[_Reading], tier: Tier) -> Ruling:
-    """Rule on a case from its readings, oldest first.
+def apply_protocol(reviews: Sequence[_Review], tier: Tier) -> ProtocolResult:
+    """Return what the counted reviews of a case amount to under the protocol of its tier.
 
-    single: the first reading decides. panel: once all have read, what more than `min_agreement` of them say; else the
-    case escalates. two-reader: both alike decide; else a third, who sees both, decides alone.
+    single: the first review decides. panel: when all have answered, the answer of more than `min_agreement` of them
+    decides; without one the case escalates. two-reader: two equal answers decide; otherwise a third reviewer, who sees
+    both, decides alone.
 
-    >>> from types import SimpleNamespace as Read
+    Parameters
+    ----------
+    reviews
+        Counted reviews of one stay at the tier, oldest first.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace as Review
     >>> spam, ham = Answer("choices", ("spam",)), Answer("choices", ("ham",))
-    >>> said = [Read(verdict="fix", answer=spam), Read(verdict="fix", answer=spam), Read(verdict="accept", answer=ham)]
-    >>> rule(said, Tier(protocol="panel", panel=3)).note
+    >>> fixes = [Review(verdict="fix", answer=spam), Review(verdict="fix", answer=spam)]
+    >>> apply_protocol([*fixes, Review(verdict="accept", answer=ham)], Tier(protocol="panel", panel=3)).note
     '2 of 3 readers agree'
     """
-    wanted = tier.readers
-    if tier.protocol == "two-reader" and len(readings) >= 2 and _says(readings[0]) != _says(readings[1]):
-        if len(readings) < 3:
-            return Ruling("wait", 3, note="two readers differ; a third settles it")
-        return _of(readings[2], 3, "the third reader settled it", 1)
-    if len(readings) < wanted:
-        return Ruling("wait", wanted, note=f"{len(readings)} of {wanted} have read it")
-    if wanted == 1:
-        return _of(readings[0], 1, "", 1)
-    counts = Counter(_says(one) for one in readings)
+    n_needed = tier.n_reviewers
+    if tier.protocol == "two-reader" and len(reviews) >= 2 and _answer_key(reviews[0]) != _answer_key(reviews[1]):
+        if len(reviews) < 3:
+            return ProtocolResult("wait", 3, note="two readers differ; a third settles it")
+        return _result_of(reviews[2], 3, "the third reader settled it", 1)
+    if len(reviews) < n_needed:
+        return ProtocolResult("wait", n_needed, note=f"{len(reviews)} of {n_needed} have read it")
+    if n_needed == 1:
+        return _result_of(reviews[0], 1, "", 1)
+    counts = Counter(_answer_key(review) for review in reviews)
     most = max(counts.values())
-    leaders = [says for says, count in counts.items() if count == most]
-    said = f"{most} of {len(readings)} readers agree"
-    if len(leaders) > 1 or most <= tier.min_agreement * len(readings):
-        return Ruling("escalate", wanted, note=f"only {said}", agreed=most)
-    leading = next(one for one in readings if _says(one) == leaders[0])
-    return _of(leading, wanted, said, most)
+    leaders = [key for key, count in counts.items() if count == most]
+    note = f"{most} of {len(reviews)} readers agree"
+    if len(leaders) > 1 or most <= tier.min_agreement * len(reviews):
+        return ProtocolResult("escalate", n_needed, note=f"only {note}", n_agreeing=most)
+    leader = next(review for review in reviews if _answer_key(review) == leaders[0])
+    return _result_of(leader, n_needed, note, most)
 
 
-def _says(one: _Reading) -> tuple[str, Answer | None]:
-    """Two readings are alike when they give the same answer, or both none for the same reason."""
-    if one.verdict in ("accept", "fix", "answer"):
-        return ("answer", one.answer)
-    return (one.verdict, None)
+def _answer_key(review: _Review) -> tuple[str, Answer | None]:
+    """Return what is compared: two reviews agree when they give the same answer, or none with the same verdict."""
+    if review.verdict in ("accept", "fix", "answer"):
+        return ("answer", review.answer)
+    return (review.verdict, None)
 
 
-def _of(one: _Reading, wanted: int, note: str, agreed: int) -> Ruling:
-    kind, answer = _says(one)
-    comes: Comes = "decide"
+def _result_of(review: _Review, n_reviewers: int, note: str, n_agreeing: int) -> ProtocolResult:
+    kind, answer = _answer_key(review)
+    outcome: Outcome = "decide"
     if kind == "reject":
-        comes = "none"
+        outcome = "none"
     elif kind == "escalate":
-        comes = "escalate"
+        outcome = "escalate"
     elif kind == "guideline":
-        comes = "guideline"
-    said = f"{note}: {kind}" if note and kind != "answer" else note
-    return Ruling(comes, wanted, answer, said, agreed)
+        outcome = "guideline"
+    full_note = f"{note}: {kind}" if note and kind != "answer" else note
+    return ProtocolResult(outcome, n_reviewers, answer, full_note, n_agreeing)

@@ -1,4 +1,4 @@
-"""The life of a case as one table: every state, every event, and nothing between the rows."""
+"""The state machine of a case: all states, all events, and the table of allowed transitions."""
 
 from __future__ import annotations
 
@@ -29,100 +29,109 @@ Event = Literal[
     "reopen",
     "withdraw",
 ]
-Where = Literal["given", "same", "above"]  # the tier after the move
+TierAfter = Literal["given", "same", "above"]
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class Transition:
     """One row of the table."""
 
     event: Event
-    before: State
-    after: State
-    tier: Where
-    when: str  # in plain words, for the diagram and the trail
+    from_state: State
+    to_state: State
+    tier: TierAfter
+    when: str  # for the diagram and the documentation
 
 
-MEANING: dict[State, str] = {
-    "bot": "the model decided; nobody has looked",
-    "queued": "waits at a tier for somebody to begin",
-    "started": "somebody has begun: a draft, a first answer, a skip",
-    "waiting": "waits for whoever asked, or for a guideline; the clocks stand still",
-    "decided": "people have decided; the answer is on its way to the source project",
-    "resolved": "the answer stands in the source project",
-    "withdrawn": "the task is gone",
+STATE_MEANINGS: dict[State, str] = {
+    "bot": "the model decided; no person has answered",
+    "queued": "waits at a tier until somebody starts",
+    "started": "somebody has started: a draft, a first answer or a skip",
+    "waiting": "waits for the requester or for a guideline; the clocks are stopped",
+    "decided": "people have decided; the answer is not yet written to the source project",
+    "resolved": "the answer is in the source project",
+    "withdrawn": "the task was deleted",
 }
 
-_OPEN: tuple[State, ...] = ("queued", "started")
+_ACTIVE: tuple[State, ...] = ("queued", "started")
 
 
-def _from(states: Iterable[State], event: Event, after: State | None, tier: Where, when: str) -> list[Move]:
-    """The same row for several states; `after=None` stays where it is."""
-    return [Move(event, state, state if after is None else after, tier, when) for state in states]
+def _rows(
+    states: Iterable[State], event: Event, to_state: State | None, tier: TierAfter, when: str
+) -> list[Transition]:
+    """Return the same row for several states; with `to_state=None` the state stays."""
+    return [Transition(event, state, state if to_state is None else to_state, tier, when) for state in states]
 
 
-TABLE: tuple[Move, ...] = (
-    Move("automate", "", "bot", "given", "a certified answer is given without people"),
-    Move("open", "", "queued", "given", "a rule, a disagreement, a skip or a draw sends it here"),
-    Move("open", "bot", "queued", "given", "somebody asks for a person, or the audit draws it"),
-    *_from(_OPEN, "place", None, "same", "a copy for its reviewers stands in the tier's project"),
-    Move("start", "queued", "started", "same", "the first draft, answer or skip is seen"),
-    *_from(_OPEN, "look", "started", "same", "one of several readers has answered"),
-    *_from(_OPEN, "refuse", "queued", "same", "an answer does not count: excluded, or it contradicts itself"),
-    *_from(_OPEN, "ask", "waiting", "same", "a guideline or the asker is asked"),
-    Move("answered", "waiting", "queued", "same", "the answer came"),
-    *_from(_OPEN, "warn", None, "same", "a clock is at risk, or has run out and the policy only tells"),
-    *_from(_OPEN, "reassign", "queued", "same", "a clock has run out: a new copy for others"),
-    *_from((*_OPEN, "waiting"), "escalate", "queued", "above", "a reviewer, a disagreement or a clock asks for more"),
-    *_from((*_OPEN, "waiting"), "recall", "queued", "given", "the routing now sends it elsewhere"),
-    *_from((*_OPEN, "waiting"), "promise", None, "same", "somebody asks for a person meanwhile: by when is promised"),
-    *_from(_OPEN, "settle", "resolved", "same", "people agree in the source project itself"),
-    *_from((*_OPEN, "waiting"), "decide", "decided", "same", "the tier's protocol has its answer"),
-    Move("write", "decided", "resolved", "same", "the answer is ground truth in the source project"),
-    *_from(("decided", "resolved"), "reopen", "queued", "given", "a second look, an appeal, or a changed answer"),
-    *_from(("bot", *_OPEN, "waiting", "decided", "resolved"), "withdraw", "withdrawn", "same", "the task was deleted"),
+TRANSITIONS: tuple[Transition, ...] = (
+    Transition("automate", "", "bot", "given", "a certified answer is given without people"),
+    Transition("open", "", "queued", "given", "a rule, a disagreement, a skip or a random draw opens a case"),
+    Transition("open", "bot", "queued", "given", "somebody asks for a person, or the audit draws it"),
+    *_rows(_ACTIVE, "place", None, "same", "a review task for its reviewers is in the tier's review project"),
+    Transition("start", "queued", "started", "same", "the first draft, answer or skip is seen"),
+    *_rows(_ACTIVE, "look", "started", "same", "one of several reviewers has answered"),
+    *_rows(_ACTIVE, "refuse", "queued", "same", "an answer does not count: its author is excluded, or it is invalid"),
+    *_rows(_ACTIVE, "ask", "waiting", "same", "a guideline is needed, or the requester is asked"),
+    Transition("answered", "waiting", "queued", "same", "the answer to the question arrives"),
+    *_rows(_ACTIVE, "warn", None, "same", "a clock is at risk, or has run out and the policy only notifies"),
+    *_rows(_ACTIVE, "reassign", "queued", "same", "a clock has run out: others get a new review task"),
+    *_rows((*_ACTIVE, "waiting"), "escalate", "queued", "above", "a reviewer, a disagreement or a clock escalates it"),
+    *_rows((*_ACTIVE, "waiting"), "recall", "queued", "given", "the routing now sends it to another tier"),
+    *_rows((*_ACTIVE, "waiting"), "promise", None, "same", "somebody asks for a person: a time is promised"),
+    *_rows(_ACTIVE, "settle", "resolved", "same", "people agree in the source project itself"),
+    *_rows((*_ACTIVE, "waiting"), "decide", "decided", "same", "the tier's protocol has its answer"),
+    Transition("write", "decided", "resolved", "same", "the answer is written as ground truth to the source project"),
+    *_rows(("decided", "resolved"), "reopen", "queued", "given", "a second look, an appeal, or a changed answer"),
+    *_rows(
+        ("bot", *_ACTIVE, "waiting", "decided", "resolved"), "withdraw", "withdrawn", "same", "the task was deleted"
+    ),
 )
 
-_MOVES: dict[tuple[State, Event], Move] = {(move.before, move.event): move for move in TABLE}
-LIVE: frozenset[str] = frozenset({"queued", "started", "waiting"})  # somebody must still do something
+_BY_STATE: dict[tuple[State, Event], Transition] = {(row.from_state, row.event): row for row in TRANSITIONS}
+OPEN_STATES: frozenset[str] = frozenset({"queued", "started", "waiting"})  # people still have to act
 
 
-def move(before: State, event: Event) -> Move:
-    """Give the row of the table; NoSuchMove names the events that the state has.
+def transition_for(state: State, event: Event) -> Transition:
+    """Return the row of the table for an event in a state.
 
-    >>> move("queued", "start").after
+    Raises NoSuchMove, which names the events that the state has.
+
+    >>> transition_for("queued", "start").to_state
     'started'
-    >>> move("resolved", "start")
+    >>> transition_for("resolved", "start")
     Traceback (most recent call last):
     feedback.review.errors.NoSuchMove: a resolved case cannot start; it can: reopen, withdraw.
     """
-    found = _MOVES.get((before, event))
+    found = _BY_STATE.get((state, event))
     if found is None:
-        can = ", ".join(row.event for row in TABLE if row.before == before) or "nothing"
-        raise NoSuchMove(f"a {before or 'new'} case cannot {event}; it can: {can}.")
+        possible = ", ".join(row.event for row in TRANSITIONS if row.from_state == state) or "nothing"
+        raise NoSuchMove(f"a {state or 'new'} case cannot {event}; it can: {possible}.")
     return found
 
 
-def diagram() -> str:
-    """The table as a Mermaid state diagram; docs/review.md holds exactly this.
+def mermaid_diagram() -> str:
+    """Return the table as a Mermaid state diagram; docs/review.md holds exactly this text.
 
-    >>> diagram().splitlines()[:2]
+    >>> mermaid_diagram().splitlines()[:2]
     ['stateDiagram-v2', '    [*] --> bot: automate']
     """
     lines = ["stateDiagram-v2"]
-    merged: dict[tuple[State, State], list[str]] = {}
-    for row in TABLE:
-        up = {"above": " (one tier up)", "given": "", "same": ""}[row.tier]
-        merged.setdefault((row.before, row.after), []).append(f"{row.event}{up}")
-    for (before, after), events in merged.items():
-        lines.append(f"    {before or '[*]'} --> {after}: {', '.join(events)}")
+    events_by_edge: dict[tuple[State, State], list[str]] = {}
+    for row in TRANSITIONS:
+        suffix = " (one tier up)" if row.tier == "above" else ""
+        events_by_edge.setdefault((row.from_state, row.to_state), []).append(f"{row.event}{suffix}")
+    for (from_state, to_state), events in events_by_edge.items():
+        lines.append(f"    {from_state or '[*]'} --> {to_state}: {', '.join(events)}")
     lines.append("    resolved --> [*]")
     lines.append("    withdrawn --> [*]")
     return "\n".join(lines)
 
 
-def table() -> str:
-    """The same as a Markdown table, with the reasons."""
+def markdown_table() -> str:
+    """Return the table in Markdown, with the reasons."""
     head = ["| from | event | to | tier | when |", "|---|---|---|---|---|"]
-    rows = [f"| {row.before or 'nothing'} | {row.event} | {row.after} | {row.tier} | {row.when} |" for row in TABLE]
+    rows = [
+        f"| {row.from_state or 'nothing'} | {row.event} | {row.to_state} | {row.tier} | {row.when} |"
+        for row in TRANSITIONS
+    ]
     return "\n".join([*head, *rows])

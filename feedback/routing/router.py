@@ -9,21 +9,20 @@ from typing import Any
 
 from feedback.errors import PolicyError
 from feedback.policy import Policy
-from feedback.policy.decision import Outcome, Router, lookup
-from feedback.policy.explain import Clause, clauses
+from feedback.policy.decision import Outcome, Router, make_lookup
+from feedback.policy.explain import ClauseResult, evaluate_clauses
 from feedback.policy.rules import Rule
-from feedback.project.indicators import recorded
+from feedback.project.indicators import load_indicators
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_routes import Routes, routes_of
-from feedback.routing.rule_inputs import Facts, gather
+from feedback.routing.rule_inputs import RuleInputs, load_rule_inputs
 from feedback.store import Decision, Standing, Store
 from feedback.store.log.events import canonical_json
-from feedback.store.repositories.policies import keep_policy, policy_of_hash
 from feedback.training.committee import Committee
 from feedback.training.explanations import opinion
 from feedback.training.prediction_cache import PredictionCache
 from ml_backend.errors import BackendError
-from ml_backend.records import with_known
+from ml_backend.records import with_indicators
 from ml_backend.registry import Bundle
 
 
@@ -46,25 +45,36 @@ def route(
         return Routes()
     router = Router(snapshot.policy)
     project = snapshot.project.id
-    heard = store.newest_signals(project)
+    heard = store.signals.list_newest_signals(project)
     tasks = [task for task in snapshot.tasks if task not in settled or task in heard]
-    facts = gather(
+    facts = load_rule_inputs(
         snapshot,
         tasks,
         champion=champion,
         prediction_cache=prediction_cache,
         committee=committee if "model.disagreement" in router.fields else None,
-        skips=store.skips(project),
+        skips=store.annotations.list_skips(project),
         heard=heard,
         now_s=now_s,
     )
     outcomes = router.all(facts.table)
-    known = store.standing(project)
+    known = store.decisions.list_current_decisions(project)
     model = champion.version if champion else ""
-    new = changed(tasks, outcomes, facts, known, store.contents(project), snapshot.policy, model=model, now_s=now_s)
+    new = changed(
+        tasks,
+        outcomes,
+        facts,
+        known,
+        store.tasks.list_content_hashes(project),
+        snapshot.policy,
+        model=model,
+        now_s=now_s,
+    )
     if new:
-        keep_policy(store, project, snapshot.policy)  # first: a decision without its policy could not be replayed
-        store.decide(project, new)
+        store.policies.create_policy(
+            project, snapshot.policy
+        )  # first: a decision without its policy could not be replayed
+        store.decisions.create_decisions(project, new)
     standing = {task: one for task, (one, _content) in known.items()}
     standing.update((one.task, one.standing) for one in new)
     return routes_of(standing, first_tier=snapshot.policy.first_tier)
@@ -73,7 +83,7 @@ def route(
 def changed(
     tasks: Sequence[int],
     outcomes: Sequence[Outcome],
-    facts: Facts,
+    facts: RuleInputs,
     known: Mapping[int, tuple[Standing, str]],
     contents: Mapping[int, str],
     policy: Policy,
@@ -106,7 +116,7 @@ class Why:
     rule: Rule | None  # None where the policy is not stored any more
     same: bool | None  # whether the replay decides the same; None where it cannot be replayed
     note: str  # why not
-    clauses: tuple[tuple[str, tuple[Clause, ...]], ...] = ()  # each rule up to the one that decided
+    clauses: tuple[tuple[str, tuple[ClauseResult, ...]], ...] = ()  # each rule up to the one that decided
     opinion: Mapping[str, Any] = field(default_factory=dict)  # what the model said then, and what spoke for it
 
 
@@ -116,19 +126,19 @@ def why(store: Store, project: str, decision: Decision, *, load: Callable[[bytes
     With `load`, which builds a stored model, also say what spoke for the model's answer.
     """
     try:
-        policy = policy_of_hash(store, project, decision.standing.policy)
+        policy = store.policies.get_policy(project, decision.standing.policy)
     except PolicyError as error:
         return Why(decision, None, None, str(error))
     rule = next((one for one in policy.routing if one.id == decision.standing.rule), None)
-    data = store.data_of(project, decision.task, decision.content)
+    data = store.tasks.get_task_data(project, decision.task, decision.content)
     if data is None:
         return Why(decision, rule, None, "the task's data were erased")
-    get = lookup(decision.inputs, data)
+    get = make_lookup(decision.inputs, data)
     again = Router(policy).one(get)
     same = _standing(again, decision.standing.policy, decision.standing.model) == decision.standing
     held = []
     for one, condition in zip(policy.routing, policy.conditions(), strict=True):
-        held.append((one.id, tuple(clauses(condition, policy, get)) if one.when else ()))
+        held.append((one.id, tuple(evaluate_clauses(condition, policy, get)) if one.when else ()))
         if one.id == again.rule:
             break
     note = "" if same else f"the replay says {again.rule} → {again.to}"
@@ -151,8 +161,8 @@ def _opinion(
         bundle = load(artefact.data, artefact.digest)
     except BackendError as error:
         return {"model": decision.standing.model, "note": f"not known: {error}"}
-    known = recorded(store, project, policy).known(decision.task, data, at_s=decision.at_s)
-    return opinion(bundle, with_known(data, known))
+    known = load_indicators(store, project, policy).as_of(decision.task, data, at_s=decision.at_s)
+    return opinion(bundle, with_indicators(data, known))
 
 
 def _standing(outcome: Outcome, policy: str, model: str) -> Standing:

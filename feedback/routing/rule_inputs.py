@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from feedback.policy.calendars import open_calendars
 from feedback.policy.conditions import Table
-from feedback.policy.decision import of_data
+from feedback.policy.decision import make_data_reader
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.store import Newest, Skip
 from feedback.store.log.projections import epoch_s
@@ -22,13 +22,15 @@ from ml_backend.records import Answer, Task
 from ml_backend.registry import Bundle
 
 Column = Sequence[Any]
-Heard = Mapping[int | None, Mapping[str, Newest]]  # task -> signal -> what it says now; None: the whole project
+SignalValues = Mapping[int | None, Mapping[str, Newest]]  # task -> signal -> what it says now; None: the whole project
 
 
-class Facts:
+class RuleInputs:
     """What is known of n tasks now: `table` for the rules, `inputs` as a decision records them."""
 
-    def __init__(self, tasks: Sequence[Task], columns: Mapping[str, Column], heard: Heard, *, now_s: float) -> None:
+    def __init__(
+        self, tasks: Sequence[Task], columns: Mapping[str, Column], heard: SignalValues, *, now_s: float
+    ) -> None:
         self._tasks = tasks
         self._columns = columns
         self._heard = heard
@@ -45,7 +47,7 @@ class Facts:
             return self._columns[field]
         source, _, rest = field.partition(".")
         if source == "data":
-            read = of_data(rest)
+            read = make_data_reader(rest)
             return [read(task.data) for task in self._tasks]
         if source == "signal":
             return self._signal(*rest.partition(".")[::2])
@@ -80,7 +82,7 @@ class Facts:
         return round(max(0.0, self._now_s - one.at_s), 3)
 
 
-def gather(
+def load_rule_inputs(
     snapshot: ProjectSnapshot,
     tasks: Sequence[int],
     *,
@@ -88,9 +90,9 @@ def gather(
     prediction_cache: PredictionCache,
     committee: Committee | None,
     skips: Sequence[Skip],
-    heard: Heard,
+    heard: SignalValues,
     now_s: float,
-) -> Facts:
+) -> RuleInputs:
     """Bring together what the model, people, senders of signals and the clock say of these tasks.
 
     Without a committee `model.disagreement` is missing: it costs a prediction of each member.
@@ -108,8 +110,8 @@ def gather(
     columns["time.age"] = [_age_s(task, now_s) for task in rows]
     columns["time.date"] = [today] * len(rows)
     if snapshot.policy.calendars:
-        columns["time.within"] = [tuple(open_calendars(snapshot.policy, now_s))] * len(rows)
-    return Facts(rows, columns, heard, now_s=now_s)
+        columns["time.within"] = [tuple(open_calendars(snapshot.policy.calendars, now_s))] * len(rows)
+    return RuleInputs(rows, columns, heard, now_s=now_s)
 
 
 def _model(champion: Bundle, proba: Sequence[Floats]) -> dict[str, Column]:

@@ -12,8 +12,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from feedback.stats.errors import EvidenceError, share
-from feedback.stats.results import Floats, Interval
+from feedback.stats.results import EvidenceError, Floats, Interval, check_share
 
 Kind: TypeAlias = Literal["multinomial", "poisson"]
 
@@ -39,7 +38,7 @@ def bootstrap(
     >>> print(bootstrap(share_of_first, [300, 700], seed=0))
     0.30 [0.27, 0.33]
     """
-    share(confidence, "confidence")
+    check_share(confidence, "confidence")
     given = _checked(counts)
     value = float(statistic(given[None, :])[0])
     drawn = [statistic(weights) for weights in resample(given, draws=draws, seed=seed, kind=kind)]

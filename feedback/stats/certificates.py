@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from feedback.stats.e_processes import rate_below
-from feedback.stats.errors import EvidenceError, share
 from feedback.stats.intervals import upper_bound
-from feedback.stats.results import Bools, Floats
+from feedback.stats.results import Bools, EvidenceError, Floats, check_share
 
 COVERAGES = tuple(np.linspace(0.3, 1.0, 10).round(4).tolist())  # from .3: fewer rows hardly save anybody work
 _GROWTH = 1.25  # a scheduled look needs a quarter more rows than the one before
@@ -161,7 +160,7 @@ def error_free_rows(max_error: float, *, alpha: float) -> int:
     >>> error_free_rows(0.02, alpha=0.05), error_free_rows(0.02, alpha=0.05 / 10)
     (149, 263)
     """
-    return math.ceil(math.log(share(alpha, "alpha")) / math.log1p(-share(max_error, "max_error")) - 1e-9)
+    return math.ceil(math.log(check_share(alpha, "alpha")) / math.log1p(-check_share(max_error, "max_error")) - 1e-9)
 
 
 def _missing(passes: Callable[[int], bool]) -> int:
@@ -210,7 +209,7 @@ def _certificate(
 
 
 def _levels(max_error: float, confidence: float, grid: Sequence[float]) -> None:
-    share(max_error, "max_error")
-    share(confidence, "confidence")
+    check_share(max_error, "max_error")
+    check_share(confidence, "confidence")
     if not grid or list(grid) != sorted(set(grid), reverse=True):
         raise EvidenceError("the grid of thresholds must fall, strictest first.")

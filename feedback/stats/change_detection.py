@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from feedback.stats.errors import EvidenceError, share
-from feedback.stats.results import Floats
+from feedback.stats.results import EvidenceError, Floats, check_share
 
 _BETS = np.array([0.5, 2.0, 5.0, 10.0])  # from a doubled rate to a broken model
 
@@ -71,7 +70,7 @@ def bets(p0: float) -> Floats:
     >>> bets(0.2)
     array([0.5, 2. ])
     """
-    share(p0, "p0")
+    check_share(p0, "p0")
     safe: Floats = _BETS[1.0 / p0 > _BETS]
     return safe
 

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betainc, betaincc, betaln
 
-from feedback.stats.errors import EvidenceError, share
-from feedback.stats.results import Bools, Floats
+from feedback.stats.results import Bools, EvidenceError, Floats, check_share
 
 _BETS = np.array([0.05, 0.1, 0.2, 0.4, 0.8])  # shares of the largest safe bet; the mean over them is a bet as well
 
@@ -28,7 +27,7 @@ def rate_above(k: ArrayLike, n: ArrayLike, p0: float) -> Floats:
     6.29
     """
     errors, fine = _counts(k, n)
-    share(p0, "p0")
+    check_share(p0, "p0")
     with np.errstate(divide="ignore"):  # log 0 is -inf: an e-value of 0
         tail = np.log(betaincc(errors + 1.0, fine + 1.0, p0))
     return _e(betaln(errors + 1.0, fine + 1.0) + tail - _null(errors, fine, p0) - math.log1p(-p0))
@@ -43,7 +42,7 @@ def rate_below(k: ArrayLike, n: ArrayLike, p0: float) -> Floats:
     True
     """
     errors, fine = _counts(k, n)
-    share(p0, "p0")
+    check_share(p0, "p0")
     with np.errstate(divide="ignore"):
         tail = np.log(betainc(errors + 1.0, fine + 1.0, p0))
     return _e(betaln(errors + 1.0, fine + 1.0) + tail - _null(errors, fine, p0) - math.log(p0))
@@ -56,7 +55,7 @@ def rate_differs(k: ArrayLike, n: ArrayLike, p0: float) -> Floats:
     5.0545
     """
     errors, fine = _counts(k, n)
-    return _e(betaln(errors + 1.0, fine + 1.0) - _null(errors, fine, share(p0, "p0")))
+    return _e(betaln(errors + 1.0, fine + 1.0) - _null(errors, fine, check_share(p0, "p0")))
 
 
 def loss_below(losses: ArrayLike, limit: float, *, bound: float = 1.0) -> float:
@@ -88,7 +87,7 @@ def e_bh(e_values: ArrayLike, *, alpha: float) -> Bools:
     array([ True,  True, False, False])
     """
     e = np.asarray(e_values, dtype=np.float64)
-    share(alpha, "alpha")
+    check_share(alpha, "alpha")
     largest_first = np.sort(e)[::-1]
     needed = e.size / (alpha * np.arange(1, e.size + 1))
     passing = np.flatnonzero(largest_first >= needed)
@@ -105,7 +104,7 @@ def e_holm(e_values: ArrayLike, *, alpha: float) -> Bools:
     array([ True, False, False, False])
     """
     e = np.asarray(e_values, dtype=np.float64)
-    share(alpha, "alpha")
+    check_share(alpha, "alpha")
     order = np.argsort(-e, kind="stable")
     passing = e[order] >= (e.size - np.arange(e.size)) / alpha
     refused = np.zeros(e.size, dtype=bool)

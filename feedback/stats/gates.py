@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
-from feedback.stats.errors import EvidenceError, share
-from feedback.stats.results import Floats, Verdict
+from feedback.stats.results import EvidenceError, Floats, Verdict, check_share
 
 # How much of the capital to bet. One fixed bet is right for one size of gain only; the mean over three loses at most a
 # factor of three against the best of them. A finer grid and a continuous mixture had less power on 100 to 2,000 rows.
@@ -35,7 +34,7 @@ def refresh_gate(d: Sequence[int] | NDArray[Any], *, max_loss: float = 0.02, alp
     >>> refresh_gate([-1] * 20 + [0] * 80).promote
     False
     """
-    share(alpha, "alpha")
+    check_share(alpha, "alpha")
     wins, losses, ties = _counted(d)
     n = wins + losses + ties
     e = float(worse(wins, losses, ties, max_loss=max_loss))
@@ -70,7 +69,7 @@ def change_alpha(alpha: float, challenger_number: int) -> float:
     """
     if challenger_number < 1:
         raise EvidenceError(f"challenger {challenger_number}: the first one is 1.")
-    return 6.0 * share(alpha, "alpha") / (math.pi * challenger_number) ** 2
+    return 6.0 * check_share(alpha, "alpha") / (math.pi * challenger_number) ** 2
 
 
 def better(wins: ArrayLike, losses: ArrayLike) -> Floats:

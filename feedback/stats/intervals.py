@@ -9,10 +9,9 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betaincinv, ndtri, stdtrit
+from scipy.special import bdtrc, betaincinv, ndtri, stdtrit
 
-from feedback.stats.errors import EvidenceError, share
-from feedback.stats.results import Interval
+from feedback.stats.results import EvidenceError, Interval, check_share
 
 
 def wilson(k: float, n: float, *, confidence: float = 0.95) -> Interval:
@@ -23,7 +22,7 @@ def wilson(k: float, n: float, *, confidence: float = 0.95) -> Interval:
     >>> print(wilson(81, 263))
     0.31 [0.26, 0.37]
     """
-    _counts(k, n)
+    _check_counts(k, n)
     z = _z(confidence)
     if n == 0:
         return Interval(0.0, 1.0, math.nan, confidence)
@@ -42,21 +41,21 @@ def clopper_pearson(k: int, n: int, *, confidence: float = 0.95) -> Interval:
     >>> clopper_pearson(0, 149, confidence=0.90).high < 0.02 < clopper_pearson(0, 148, confidence=0.90).high
     True
     """
-    half = (1.0 - share(confidence, "confidence")) / 2.0
+    half = (1.0 - check_share(confidence, "confidence")) / 2.0
     return Interval(lower_bound(k, n, alpha=half), upper_bound(k, n, alpha=half), k / n if n else math.nan, confidence)
 
 
 def upper_bound(k: int, n: int, *, alpha: float) -> float:
     """The one-sided Clopper-Pearson bound: the true share is above it with probability at most alpha."""
-    _counts(k, n)
-    share(alpha, "alpha")
+    _check_counts(k, n)
+    check_share(alpha, "alpha")
     return 1.0 if k == n else float(betaincinv(k + 1, n - k, 1.0 - alpha))
 
 
 def lower_bound(k: int, n: int, *, alpha: float) -> float:
     """The one-sided Clopper-Pearson bound: the true share is below it with probability at most alpha."""
-    _counts(k, n)
-    share(alpha, "alpha")
+    _check_counts(k, n)
+    check_share(alpha, "alpha")
     return 0.0 if k == 0 else float(betaincinv(k, n - k + 1, alpha))
 
 
@@ -71,28 +70,10 @@ def newcombe(k_a: float, n_a: float, k_b: float, n_b: float, *, confidence: floa
     a, b = wilson(k_a, n_a, confidence=confidence), wilson(k_b, n_b, confidence=confidence)
     if not (n_a and n_b):
         return Interval(-1.0, 1.0, math.nan, confidence)
-    return _squared_and_added(a, b, 0.0)
-
-
-def newcombe_paired(both: int, only_a: int, only_b: int, neither: int, *, confidence: float = 0.95) -> Interval:
-    """The interval of share a minus share b where both were measured on the same rows.
-
-    Within [-1, 1]. Newcombe (1998), method 10 for paired data: the correlation of the two narrows it.
-
-    >>> print(newcombe_paired(20, 12, 2, 16))
-    0.20 [0.06, 0.33]
-    """
-    if min(both, only_a, only_b, neither) < 0:
-        raise EvidenceError(f"a count of ({both}, {only_a}, {only_b}, {neither}) is negative.")
-    n = both + only_a + only_b + neither
-    if n == 0:
-        return Interval(-1.0, 1.0, math.nan, confidence)
-    a, b = (wilson(both + only, n, confidence=confidence) for only in (only_a, only_b))
-    margins = (both + only_a) * (only_b + neither) * (both + only_b) * (only_a + neither)
-    cross = both * neither - only_a * only_b
-    # Newcombe's continuity correction, for a positive correlation only
-    corrected = max(cross - n / 2, 0.0) if cross > 0 else float(cross)
-    return _squared_and_added(a, b, corrected / math.sqrt(margins) if margins else 0.0)
+    difference = a.value - b.value
+    low = difference - math.hypot(a.value - a.low, b.high - b.value)
+    high = difference + math.hypot(a.high - a.value, b.value - b.low)
+    return Interval(max(-1.0, low), min(1.0, high), difference, confidence)
 
 
 def normal(value: float, se: float, *, confidence: float = 0.95) -> Interval:
@@ -112,7 +93,7 @@ def mean(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
     2.00 [-0.48, 4.48]
     """
     rows = np.asarray(values, dtype=np.float64)
-    share(confidence, "confidence")
+    check_share(confidence, "confidence")
     if rows.size < 2:
         return Interval(-math.inf, math.inf, float(rows[0]) if rows.size else math.nan, confidence)
     centre = float(rows.mean())
@@ -120,19 +101,26 @@ def mean(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
     return Interval(centre - reach, centre + reach, centre, confidence)
 
 
-def _squared_and_added(a: Interval, b: Interval, phi: float) -> Interval:
-    down_a, up_a, down_b, up_b = a.value - a.low, a.high - a.value, b.value - b.low, b.high - b.value
-    difference = a.value - b.value
-    # rounding may leave a trace below zero where phi is 1
-    low = difference - math.sqrt(max(0.0, down_a**2 - 2 * phi * down_a * up_b + up_b**2))
-    high = difference + math.sqrt(max(0.0, down_b**2 - 2 * phi * down_b * up_a + up_a**2))
-    return Interval(max(-1.0, low), min(1.0, high), difference, a.confidence)
+def binomial_tail(k: int, n: int, p0: float) -> float:
+    """Return the one-sided exact binomial p-value: the probability of k or more of n at rate p0, in (0, 1].
+
+    For one look planned in advance. Used as a trigger that is checked repeatedly, it fires by chance: use
+    `feedback.stats.e_processes.rate_above` for that.
+
+    Examples
+    --------
+    >>> round(binomial_tail(12, 120, 0.05), 6)
+    0.017303
+    """
+    _check_counts(k, n)
+    check_share(p0, "p0")
+    return 1.0 if k == 0 else float(bdtrc(k - 1, n, p0))
 
 
 def _z(confidence: float) -> float:
-    return float(ndtri(0.5 + share(confidence, "confidence") / 2))
+    return float(ndtri(0.5 + check_share(confidence, "confidence") / 2))
 
 
-def _counts(k: float, n: float) -> None:
+def _check_counts(k: float, n: float) -> None:
     if not 0 <= k <= n:
         raise EvidenceError(f"{k} of {n} cannot be: wanted 0 <= k <= n.")

@@ -17,7 +17,7 @@ from feedback.training.trainer import train
 from feedback.training.triggers import Trained, due
 from ml_backend.models import Recipe
 from ml_backend.records import Task
-from ml_backend.registry import pack, recipe_beside
+from ml_backend.registry import pack, recipe_with_indicators
 
 
 def challenge(
@@ -39,15 +39,15 @@ def challenge(
     """
     project = snapshot.project.id
     last = last_training(store, project, snapshot.tasks)
-    beside = sorted(snapshot.policy.features)
-    name = recipe_beside(recipe.name, beside)
+    indicators = sorted(snapshot.policy.indicators)
+    name = recipe_with_indicators(recipe.name, indicators)
     reason = due(
         dataset,
         last,
         recipe=name,
         policy=snapshot.policy,
-        overrides=partial(store.overriding, project),
-        forgotten=partial(store.forgotten_annotations, project),
+        overrides=partial(store.overrides.list_overriding_annotations, project),
+        forgotten=partial(store.events.list_erased_annotations, project),
     )
     if not reason:
         return None
@@ -55,7 +55,13 @@ def challenge(
     heard = reweigh_with_model(dataset, recipe)
     weighed = reweighed(dataset, heard)
     bundle = train(
-        weighed, snapshot.control, recipe, config_hash=snapshot.config.hash, seed=seed, now_s=now_s, beside=beside
+        weighed,
+        snapshot.control,
+        recipe,
+        config_hash=snapshot.config.hash,
+        seed=seed,
+        now_s=now_s,
+        indicators=indicators,
     )
     champion = champions.get(project)
     trained = frozenset(row.task for row in dataset.of("train"))
@@ -71,13 +77,13 @@ def challenge(
         if verdict.promote:
             store.registry.promote(project, bundle.version, verdict=verdict.as_dict() | {"at_s": now_s})
         else:
-            store.record(project, "verdict", verdict.as_dict() | {"at_s": now_s}, key=bundle.version)
+            store.records.create_record(project, "verdict", verdict.as_dict() | {"at_s": now_s}, key=bundle.version)
     return verdict
 
 
 def last_training(store: Store, project: str, tasks: Mapping[int, Task] | None = None) -> Trained | None:
     """What the newest training saw, promoted or not; with `tasks`, without numbers that are other tasks' now."""
-    found = store.latest(project, "training")
+    found = store.records.get_latest_record(project, "training")
     if found is None:
         return None
     body = found.body
@@ -87,12 +93,12 @@ def last_training(store: Store, project: str, tasks: Mapping[int, Task] | None =
 
 def learned_annotations(store: Store, project: str, version: str) -> frozenset[int]:
     """The annotations that a model version was trained on."""
-    found = store.latest(project, "training", key=version)
+    found = store.records.get_latest_record(project, "training", key=version)
     return frozenset(found.body["annotations"]) if found else frozenset()
 
 
 def _trained_tasks(store: Store, project: str, version: str, tasks: Mapping[int, Task]) -> frozenset[int]:
-    found = store.latest(project, "training", key=version)
+    found = store.records.get_latest_record(project, "training", key=version)
     return _seen(found.body, tasks) if found else frozenset()
 
 
@@ -128,4 +134,4 @@ def _record_training(
         "doubts": [asdict(doubt) for doubt in heard.doubts],
         "at_s": now_s,
     }
-    store.record(snapshot.project.id, "training", body, key=version)
+    store.records.create_record(snapshot.project.id, "training", body, key=version)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ml_backend.errors import ArtefactError
-from ml_backend.registry import Bundle, Ref, Registry
+from ml_backend.registry import Bundle, ModelRef, Registry
 
 
 class ChampionCache:
@@ -33,7 +33,7 @@ class ChampionCache:
         except ArtefactError as error:
             self._refused[project] = str(error)
         try:
-            former = self._registry.former(project)
+            former = self._registry.previous_champion(project)
             return self._load_one(project, former) if former is not None else None
         except ArtefactError:
             return None
@@ -42,7 +42,7 @@ class ChampionCache:
         """Why the champion is not the one that `get` gave; "" where it is."""
         return self._refused.get(project, "")
 
-    def _load_one(self, project: str, ref: Ref) -> Bundle:
+    def _load_one(self, project: str, ref: ModelRef) -> Bundle:
         bundle = self._loaded.get(project)
         if bundle is None or bundle.version != ref.version:
             artefact = self._registry.artefact(project, ref.version)

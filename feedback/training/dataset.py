@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ml_backend.records import KNOWN, Answer
+from ml_backend.records import INDICATORS_KEY, Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,8 @@ def build(
             digest.update(f"\n{row.task}\t{row.role}\t{row.label}".encode())
         if row.role == "train" and row.weight < 1.0:
             digest.update(f"\t{row.weight}".encode())
-        if row.role in ("train", "tune") and (beside := row.data.get(KNOWN)):
-            digest.update(f"\t{json.dumps(beside, sort_keys=True)}".encode())
+        if row.role in ("train", "tune") and (indicators := row.data.get(INDICATORS_KEY)):
+            digest.update(f"\t{json.dumps(indicators, sort_keys=True)}".encode())
     return Dataset(control, tuple(rows), digest.hexdigest())
 
 

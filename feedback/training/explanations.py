@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from feedback.training.prediction_cache import Floats
-from ml_backend.models.explanations import strongest
+from ml_backend.models.explanations import strongest_contributions
 from ml_backend.registry import Bundle
 
 NONE_GIVEN = "this model gives no reasons"
@@ -18,11 +18,11 @@ def opinion(bundle: Bundle, data: Mapping[str, Any], row: Floats | None = None) 
     `row` (k,) is its row of `Bundle.proba`, where that is known already. "reasons" is None where the model gives none.
     """
     proba = bundle.proba([data])[0] if row is None else row
-    answer, confidence = bundle.says(proba)
+    answer, confidence = bundle.predict_label(proba)
     if answer is None:
         return {}
-    reasons = bundle.reasons(data, proba)
-    told = None if reasons is None else [[one.what, round(one.weight, 3)] for one in strongest(reasons)]
+    reasons = bundle.explain(data, proba)
+    told = None if reasons is None else [[one.what, round(one.weight, 3)] for one in strongest_contributions(reasons)]
     return {"model": bundle.version, "answer": answer.key, "confidence": confidence, "reasons": told}
 
 

@@ -43,6 +43,6 @@ class PredictionCache:
 
 
 def _name(champion: Bundle, snapshot: ProjectSnapshot, task: int) -> str:
-    """What is remembered under one name gets one answer: the content, and what this model reads beside it."""
-    known = snapshot.known.get(task) if champion.beside else None
-    return f"{snapshot.units[task]} {canonical_json(known).decode()}" if known else snapshot.units[task]
+    """Return the cache key of a task: its content, and the indicators where this model reads them."""
+    indicators = snapshot.indicators.get(task) if champion.indicators else None
+    return f"{snapshot.units[task]} {canonical_json(indicators).decode()}" if indicators else snapshot.units[task]

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from feedback.training.dataset import Dataset, Row
-from ml_backend.calibration import Scaler, fit_scaler
+from ml_backend.calibration import Calibrator, fit_calibrator
 from ml_backend.label_config import Control
 from ml_backend.models import Model, Recipe
-from ml_backend.registry import Bundle, recipe_beside
+from ml_backend.registry import Bundle, recipe_with_indicators
 
 
 def version_name(dataset: Dataset, recipe: str, seed: int) -> str:
@@ -31,14 +31,14 @@ def train(
     config_hash: str,
     seed: int,
     now_s: float,
-    beside: Sequence[str] = (),
+    indicators: Sequence[str] = (),
 ) -> Bundle:
     """Fit on the training rows and calibrate on the tune rows, which the model never saw.
 
-    `beside` names the indicators that the rows hold beside tasks' data: they make it another recipe.
+    `indicators` names those that the rows hold; a recipe with other indicators is another recipe.
     Raises NotTrained when the rows hold fewer than two classes.
     """
-    rows, name = dataset.of("train"), recipe_beside(recipe.name, beside)
+    rows, name = dataset.of("train"), recipe_with_indicators(recipe.name, indicators)
     labels = [row.label for row in rows]
     weights = np.array([row.weight for row in rows])
     model = recipe.fit(
@@ -50,7 +50,7 @@ def train(
     )
     return Bundle(
         model=model,
-        scaler=calibrate(model, dataset.of("tune")),
+        calibrator=calibrate(model, dataset.of("tune")),
         control=control,
         config_hash=config_hash,
         recipe=name,
@@ -61,12 +61,12 @@ def train(
     )
 
 
-def calibrate(model: Model, rows: Sequence[Row]) -> Scaler:
+def calibrate(model: Model, rows: Sequence[Row]) -> Calibrator:
     """Fit the scaler on rows that the model never saw; too few, or no gain on unseen ones, leave it as it is."""
     if not rows:
-        return Scaler.identity()
+        return Calibrator.identity()
     place = {label: index for index, label in enumerate(model.classes)}
     proba = model.predict_proba([row.data for row in rows])
     readable = ~np.isnan(proba).any(axis=1)
     labels = np.array([place.get(row.label, -1) for row in rows])  # -1: a label that the model never saw
-    return fit_scaler(proba[readable], labels[readable]) if readable.any() else Scaler.identity()
+    return fit_calibrator(proba[readable], labels[readable]) if readable.any() else Calibrator.identity()

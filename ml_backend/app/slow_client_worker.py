@@ -21,7 +21,7 @@ _LEAST_S = 1e-3  # of a wait: to the kernel, none at all is for ever
 _SEND_S = 60.0  # for each part of an answer to be taken
 
 
-class PatientSocket(socket.socket):
+class SlowClientSocket(socket.socket):
     """A connection that ends where its peer is too slow.
 
     The kernel keeps the time of a blocking socket: Python's own timeouts cost a small request three system calls more.
@@ -79,14 +79,14 @@ class PatientSocket(socket.socket):
             self._told_s = seconds
 
 
-class PatientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn tells no types
+class SlowClientWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn tells no types
     """gunicorn's threads, over patient sockets."""
 
     def enqueue_req(self, conn: Any) -> None:
         """Hand a connection to a thread; its time runs while it waits for one, too."""
         if type(conn.sock) is socket.socket:
-            conn.sock = PatientSocket(fileno=conn.sock.detach())
-        if isinstance(conn.sock, PatientSocket):
+            conn.sock = SlowClientSocket(fileno=conn.sock.detach())
+        if isinstance(conn.sock, SlowClientSocket):
             conn.sock.begin()
         super().enqueue_req(conn)
 

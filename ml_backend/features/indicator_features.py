@@ -1,4 +1,4 @@
-"""What is known beside a task's own data, as numbers: indicators that reviewers recorded about the same customer."""
+"""Indicators as numeric features: what reviewers recorded about the customer of a task."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.records import KNOWN, Known
+from ml_backend.records import INDICATORS_KEY, Indicators
 
 _MOST_OPTIONS = 100  # options of one indicator that become columns; the most frequent ones
 _FAR = 3.0  # standard deviations beyond which a number says no more
@@ -17,7 +17,7 @@ _FAR = 3.0  # standard deviations beyond which a number says no more
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns a model has beside those of the task's data, as its training rows had them.
+    """The columns that a model has for indicators, as its training rows had them.
 
     Each indicator has one column that says whether it is known at all; a number has one more (standard deviations
     from the mean, cut at three, as thirds), a text one for each option seen in training. Nothing known is all zeros.
@@ -40,8 +40,8 @@ class Columns:
         """(n, b) each within [-1, 1]; a value that training never saw says only that something is known."""
         table = np.zeros((len(data), len(self.names)), np.float32)
         for row, item in enumerate(data):
-            if known := _known(item):
-                self._fill(table[row], known)
+            if indicators := _indicators_of(item):
+                self._fill(table[row], indicators)
         return table
 
     def parts(self, item: Mapping[str, Any], weights: NDArray[np.float32]) -> Iterator[tuple[str, float]]:
@@ -63,27 +63,27 @@ class Columns:
             tuple((str(name), tuple(map(str, given))) for name, given in options),
         )
 
-    def _fill(self, row: NDArray[np.float32], known: Known) -> None:
+    def _fill(self, row: NDArray[np.float32], indicators: Indicators) -> None:
         at = 0
         for name, mean, spread in self.numbers:
-            value = known.get(name)
+            value = indicators.get(name)
             if _is_number(value):
                 row[at] = 1.0
                 row[at + 1] = np.clip((value - mean) / spread, -_FAR, _FAR) / _FAR
             at += 2
         for name, options in self.options:
-            said = _texts(known.get(name))
+            said = _texts(indicators.get(name))
             row[at] = bool(said)
             row[at + 1 : at + 1 + len(options)] = [option in said for option in options]
             at += 1 + len(options)
 
 
-def columns_of(data: Sequence[Mapping[str, Any]]) -> Columns:
+def fit_indicator_columns(data: Sequence[Mapping[str, Any]]) -> Columns:
     """The columns that these training rows call for; the same for the same rows in any order.
 
-    >>> from ml_backend.records import with_known
-    >>> rows = [with_known({}, {"risk": 1.0, "fraud": "card"}), with_known({}, {"risk": 3.0}), {}]
-    >>> made = columns_of(rows)
+    >>> from ml_backend.records import with_indicators
+    >>> rows = [with_indicators({}, {"risk": 1.0, "fraud": "card"}), with_indicators({}, {"risk": 3.0}), {}]
+    >>> made = fit_indicator_columns(rows)
     >>> made.names
     ('risk is known', 'risk', 'fraud is known', 'fraud = card')
     >>> made.matrix(rows).round(2).tolist()
@@ -92,7 +92,7 @@ def columns_of(data: Sequence[Mapping[str, Any]]) -> Columns:
     numbers: dict[str, list[float]] = {}
     options: dict[str, dict[str, int]] = {}
     for item in data:
-        for name, value in _known(item).items():
+        for name, value in _indicators_of(item).items():
             if _is_number(value):
                 numbers.setdefault(name, []).append(float(value))
             for text in _texts(value):
@@ -104,8 +104,8 @@ def columns_of(data: Sequence[Mapping[str, Any]]) -> Columns:
     )
 
 
-def _known(item: Mapping[str, Any]) -> Known:
-    found = item.get(KNOWN) if isinstance(item, Mapping) else None
+def _indicators_of(item: Mapping[str, Any]) -> Indicators:
+    found = item.get(INDICATORS_KEY) if isinstance(item, Mapping) else None
     return found if isinstance(found, Mapping) else {}
 
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 import numpy as np
 
 from ml_backend.errors import BackendError
-from ml_backend.records import datum
+from ml_backend.records import field_value
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -88,13 +88,13 @@ class Media:
             raise MediaError(f"the image has {image.width} x {image.height} pixels, more than {self.max_pixels}.")
 
 
-def read_media(data: Mapping[str, Any], field: str) -> str | None:
+def media_address(data: Mapping[str, Any], field: str) -> str | None:
     """The address that this field holds; None when there is none.
 
-    >>> read_media({"image": "data:,"}, "image")
+    >>> media_address({"image": "data:,"}, "image")
     'data:,'
     """
-    value = datum(data, field)
+    value = field_value(data, field)
     return value if isinstance(value, str) and value else None
 
 

@@ -25,7 +25,7 @@ _OK = 200
 _PRIVATE = "private:"
 
 
-class Fetcher:
+class MediaFetcher:
     """Gets the bytes behind an address, or raises MediaError with the reason.
 
     Allowed are addresses below `home` (Label Studio; paths that begin with "/" mean it), fetched with the header that

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ml_backend.features.cache import FeatureCache
 from ml_backend.features.vectors import word_vectors
-from ml_backend.records import datum
+from ml_backend.records import field_value
 
 TextRow = tuple[NDArray[np.uint64], NDArray[np.float64], NDArray[np.float32]]  # codes, weights, vector of one text
 
@@ -51,7 +51,7 @@ def read_text(data: Mapping[str, Any], field: str, *, html: bool = False) -> str
     >>> read_text({"text": None}, "text") is None
     True
     """
-    value = datum(data, field)
+    value = field_value(data, field)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
@@ -81,16 +81,16 @@ def text_block(texts: Sequence[str], cache: FeatureCache[TextRow] | None = None)
     return TextBlock(np.concatenate(codes), np.concatenate(weights), starts, np.stack(vectors))
 
 
-def tokens_of(text: str) -> list[str]:
+def tokenize(text: str) -> list[str]:
     """The words and signs of a text, as its terms are made of them; those of its parts are those of the whole.
 
-    >>> tokens_of("Don't pay £5")
+    >>> tokenize("Don't pay £5")
     ['don', "'", 't', 'pay', '£', '5']
     """
     return _TOKEN.findall(text.lower())
 
 
-def codes_of(tokens: Sequence[str]) -> NDArray[np.uint64]:
+def term_codes(tokens: Sequence[str]) -> NDArray[np.uint64]:
     """(t,) the code of each token's own term; two of them side by side in 64 bits are the code of the pair."""
     return np.array([crc32(token.encode()) for token in tokens], np.uint64)
 
@@ -105,9 +105,9 @@ def inverse_document_frequency(n_texts: int, frequency: NDArray[np.int64]) -> ND
 
 
 def _compute(texts: Sequence[str]) -> TextBlock:
-    words = [tokens_of(text) for text in texts]
+    words = [tokenize(text) for text in texts]
     sizes = [len(row) for row in words]
-    ones = codes_of([token for row in words for token in row])
+    ones = term_codes([token for row in words for token in row])
     owner = np.repeat(np.arange(len(texts)), sizes)
     together = owner[1:] == owner[:-1]  # a pair never spans two texts
     pairs = ((ones[:-1] << np.uint64(32)) | ones[1:])[together]

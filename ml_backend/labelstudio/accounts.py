@@ -35,11 +35,11 @@ class Who:
     email: str
 
 
-class NotThem(LabelStudioError):
+class WrongCredentials(LabelStudioError):
     """Label Studio does not know this token, or this e-mail address with this password."""
 
 
-def who_has_password(url: str, email: str, password: str) -> Who:
+def check_password(url: str, email: str, password: str) -> Who:
     """Let Label Studio check a password by its login form, and log out again; nothing is made or revoked.
 
     NotThem where it is wrong; another LabelStudioError where nobody can tell.
@@ -49,7 +49,9 @@ def who_has_password(url: str, email: str, password: str) -> Who:
             _send_form(browser, "user/login/", {"email": email, "password": password})
         except LabelStudioError as error:
             if error.status == HTTPStatus.OK:  # the form once more
-                raise NotThem("Label Studio does not accept this e-mail address and password.", status=401) from None
+                raise WrongCredentials(
+                    "Label Studio does not accept this e-mail address and password.", status=401
+                ) from None
             raise
         try:
             me = _json(browser.get("api/current-user/whoami"), "read who is logged in")
@@ -59,9 +61,9 @@ def who_has_password(url: str, email: str, password: str) -> Who:
     return Who(int(str(me["id"])), str(me["email"]))
 
 
-def who_has_token(url: str, token: str) -> Who:
+def check_token(url: str, token: str) -> Who:
     """Let Label Studio check an access token, personal or legacy; NotThem where it is wrong or has expired."""
-    refused = NotThem("Label Studio does not accept this access token.", status=401)
+    refused = WrongCredentials("Label Studio does not accept this access token.", status=401)
     if not (token.isascii() and token.isprintable() and token.strip() and " " not in token):
         raise refused  # no header could carry it
     transport = Transport(url, token, timeout_s=_ASKING_S, tries=1)

@@ -17,7 +17,7 @@ _SETTLED_S = 3_600.0  # a labelled task may still be open in the Data Manager fo
 
 
 @dataclass(frozen=True, slots=True)
-class Cleaned:
+class DeletionResult:
     """How many predictions went, how many old ones must wait, and whether there are more that could go now."""
 
     deleted: int
@@ -36,7 +36,7 @@ def clean(
     limit: int = 50,
     stop: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.time,
-) -> Cleaned:
+) -> DeletionResult:
     """Delete up to `limit` predictions of versions that are ours and not to `keep`, the oldest versions first.
 
     One goes only when nobody can still have it open: its task has been labelled for `settled_s`, or its version was
@@ -56,12 +56,12 @@ def clean(
         free = 0
         for prediction in _free(client, project, version, None if replaced else now_s - settled_s):
             if deleted >= limit or stop():
-                return Cleaned(deleted, waiting, more=True)
+                return DeletionResult(deleted, waiting, more=True)
             client.delete_prediction(prediction)
             deleted += 1
             free += 1
         waiting += max(0, int(old["count"]) - free)
-    return Cleaned(deleted, waiting)
+    return DeletionResult(deleted, waiting)
 
 
 def _free(client: Client, project: str, version: str, labelled_before_s: float | None) -> Iterator[int]:
@@ -72,7 +72,7 @@ def _free(client: Client, project: str, version: str, labelled_before_s: float |
             yield from (one["id"] for one in task["predictions"] if one["model_version"] == version)
 
 
-def remove_versions(client: Client, project: str, versions: Sequence[str]) -> None:
+def delete_versions(client: Client, project: str, versions: Sequence[str]) -> None:
     """Delete all predictions of some versions at once, and put Label Studio's counts of predictions right.
 
     For a project that is let go: whoever has one of them on the screen must open the task again.

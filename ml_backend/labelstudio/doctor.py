@@ -10,7 +10,7 @@ from pathlib import Path
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.project_checks import CHECKS, Finding, ProjectSnapshot
-from ml_backend.labelstudio.projects import DOT_HINT, dotless
+from ml_backend.labelstudio.projects import DOT_HINT, host_without_dot
 
 __all__ = ["Finding", "examine"]
 
@@ -103,7 +103,7 @@ def _shadow(name: str, where: str, remedy: str) -> Finding:
 
 def dotless_host(backend_url: str) -> Iterator[Finding]:
     """An address of ours that Label Studio takes no webhook for."""
-    if host := dotless(backend_url):
+    if host := host_without_dot(backend_url):
         what = f"Label Studio takes no webhook for a host without a dot, and drops it silently: {host!r}."
         yield Finding("webhook host without a dot", "error", what, DOT_HINT)
 

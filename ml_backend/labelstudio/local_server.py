@@ -183,7 +183,7 @@ class LocalLabelStudio:
         return f" The end of {self.log_path}: {' | '.join(lines)}" if lines else ""
 
 
-class Template:
+class DataDirTemplate:
     """A migrated, empty data directory: the 25 s of a first start are paid once, later starts copy it (6 s)."""
 
     def __init__(self, root: Path) -> None:

@@ -12,23 +12,23 @@ _VERSION = "8"
 
 # Label Studio's own word for what no hand made in its editor. REST shows it for ever; a unique_id is told by webhooks
 # only, so without this a write whose webhook was lost and whose writer was killed would read as a person's answer.
-MARKS: Mapping[str, Any] = {"bulk_created": True}
+OWN_ANNOTATION_FIELDS: Mapping[str, Any] = {"bulk_created": True}
 
 
-def own_id(name: str) -> str:
+def own_unique_id(name: str) -> str:
     """The unique_id of an annotation that we write, the same for the same name; Label Studio takes UUIDs only.
 
-    >>> own_id("case 1, round 1")
+    >>> own_unique_id("case 1, round 1")
     '6869746c-ce3b-858c-b728-6b3058ab5823'
     """
     drawn = str(uuid5(NAMESPACE_URL, f"hitl/{name}"))
     return _PREFIX + drawn[9:14] + _VERSION + drawn[15:]
 
 
-def is_own(unique_id: str | None) -> bool:
+def is_own_annotation(unique_id: str | None) -> bool:
     """Whether an annotation was written by us, as its unique_id tells.
 
-    >>> is_own(own_id("x")), is_own("7745cdff-e1ae-4291-8644-30a02232d4f7"), is_own(None)
+    >>> is_own_annotation(own_unique_id("x")), is_own_annotation("7745cdff-e1ae-4291-8644-30a02232d4f7"), is_own_annotation(None)
     (True, False, False)
     """
     if unique_id is None or not unique_id.startswith(_PREFIX):

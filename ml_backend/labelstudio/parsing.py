@@ -29,7 +29,7 @@ _MOST_REASONS = 20  # a body of a million broken records gives twenty reasons an
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class Deleted:
     """Something that no longer exists in Label Studio."""
 
     entity: Entity
@@ -37,7 +37,7 @@ class Gone:
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
+class ParsedWebhook:
     """One webhook body as records; what could not be read stands in `skipped`, its neighbours are unharmed.
 
     Secrets of the project (token, task_data_login, task_data_password) have no field here, so they go no further.
@@ -47,14 +47,14 @@ class Intake:
     project: str = ""  # "" only where nothing in the body names one
     annotations: tuple[Annotation, ...] = ()
     tasks: tuple[Task, ...] = ()
-    gone: tuple[Gone, ...] = ()
+    gone: tuple[Deleted, ...] = ()
     label_config: str | None = None
     title: str | None = None
     ignored: str = ""  # why the whole body means nothing to us; "" otherwise
     skipped: tuple[str, ...] = ()  # why single records were left out
 
 
-def read_webhook(body: Any) -> Intake:
+def read_webhook(body: Any) -> ParsedWebhook:
     """Read one webhook body of Label Studio 1.23, or a START_TRAINING request.
 
     BodyError for what no Label Studio sends: not an object, no action, a project id that is none. Unknown events and
@@ -70,9 +70,11 @@ def read_webhook(body: Any) -> Intake:
         raise BodyError("the body has no action.", hint="Wanted an event name such as ANNOTATION_CREATED in 'action'.")
     read = _EVENTS.get(action)
     if read is None:
-        return Intake(action[:64], _project_or_none(body), ignored=f"unknown event {action[:64]!r}")
+        return ParsedWebhook(action[:64], _project_or_none(body), ignored=f"unknown event {action[:64]!r}")
     if not body.keys() - {"action"}:
-        return Intake(action, ignored=f"{action} without payload: turn on 'Send payload' in the webhook's settings")
+        return ParsedWebhook(
+            action, ignored=f"{action} without payload: turn on 'Send payload' in the webhook's settings"
+        )
     return read(action, _project_of(body), body)
 
 
@@ -151,7 +153,7 @@ def _imported(raw: Mapping[str, Any], lead_time_s: float | None) -> bool:
     return "updated_by" in raw and raw["updated_by"] is None and lead_time_s is None
 
 
-def _saved(action: str, project: str, body: Mapping[str, Any]) -> Intake:
+def _saved(action: str, project: str, body: Mapping[str, Any]) -> ParsedWebhook:
     """Annotation and task, one or (ANNOTATIONS_CREATED: under the same singular keys) lists of them."""
     skipped: list[str] = []
     tasks = _each(_many(body.get("task")), lambda raw: read_task(raw, project), skipped)
@@ -161,40 +163,40 @@ def _saved(action: str, project: str, body: Mapping[str, Any]) -> Intake:
         skipped.append(f"{action} without annotation")
     annotations = _each(raws, lambda raw: read_annotation(raw, project, task=only), skipped)
     label_config, title = _config_of(body)
-    return Intake(action, project, annotations, tasks, (), label_config, title, skipped=tuple(skipped))
+    return ParsedWebhook(action, project, annotations, tasks, (), label_config, title, skipped=tuple(skipped))
 
 
-def _tasks_created(action: str, project: str, body: Mapping[str, Any]) -> Intake:
+def _tasks_created(action: str, project: str, body: Mapping[str, Any]) -> ParsedWebhook:
     skipped: list[str] = []
     tasks = _each(_many(body.get("tasks")), lambda raw: read_task(raw, project), skipped)
     label_config, title = _config_of(body)
-    return Intake(action, project, (), tasks, (), label_config, title, skipped=tuple(skipped))
+    return ParsedWebhook(action, project, (), tasks, (), label_config, title, skipped=tuple(skipped))
 
 
-def _deleted(entity: Literal["annotation", "task"], key: str) -> Callable[[str, str, Mapping[str, Any]], Intake]:
-    def read(action: str, project: str, body: Mapping[str, Any]) -> Intake:
+def _deleted(entity: Literal["annotation", "task"], key: str) -> Callable[[str, str, Mapping[str, Any]], ParsedWebhook]:
+    def read(action: str, project: str, body: Mapping[str, Any]) -> ParsedWebhook:
         skipped: list[str] = []
 
-        def one(raw: Any) -> Gone:
-            return Gone(entity, read_id(raw.get("id") if isinstance(raw, Mapping) else raw, entity))
+        def one(raw: Any) -> Deleted:
+            return Deleted(entity, read_id(raw.get("id") if isinstance(raw, Mapping) else raw, entity))
 
         gone = _each(_many(body.get(key)), one, skipped)
         label_config, title = _config_of(body)
-        return Intake(action, project, (), (), gone, label_config, title, skipped=tuple(skipped))
+        return ParsedWebhook(action, project, (), (), gone, label_config, title, skipped=tuple(skipped))
 
     return read
 
 
-def _project_saved(action: str, project: str, body: Mapping[str, Any]) -> Intake:
+def _project_saved(action: str, project: str, body: Mapping[str, Any]) -> ParsedWebhook:
     label_config, title = _config_of(body)
-    return Intake(action, project, label_config=label_config, title=title)
+    return ParsedWebhook(action, project, label_config=label_config, title=title)
 
 
-def _project_deleted(action: str, project: str, _body: Mapping[str, Any]) -> Intake:
-    return Intake(action, project, gone=(Gone("project", int(project)),))
+def _project_deleted(action: str, project: str, _body: Mapping[str, Any]) -> ParsedWebhook:
+    return ParsedWebhook(action, project, gone=(Deleted("project", int(project)),))
 
 
-_EVENTS: Mapping[str, Callable[[str, str, Mapping[str, Any]], Intake]] = {
+_EVENTS: Mapping[str, Callable[[str, str, Mapping[str, Any]], ParsedWebhook]] = {
     "ANNOTATION_CREATED": _saved,
     "ANNOTATION_UPDATED": _saved,
     "ANNOTATIONS_CREATED": _saved,

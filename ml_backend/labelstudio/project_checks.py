@@ -9,7 +9,7 @@ from typing import Literal
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.local_server import BULK_FLAG
 from ml_backend.labelstudio.projects import TITLE, UNCERTAINTY
-from ml_backend.labelstudio.settings_snapshot import same_url
+from ml_backend.labelstudio.settings_snapshot import find_by_url
 from ml_backend.labelstudio.transport import Json
 
 Severity = Literal["error", "warning"]
@@ -129,7 +129,7 @@ def our_backend(snapshot: ProjectSnapshot) -> Iterator[Finding]:
     """Our ML backend missing or not reached."""
     if not (snapshot.connected and snapshot.backend_url):
         return
-    found = same_url(list(snapshot.backends), snapshot.backend_url)
+    found = find_by_url(list(snapshot.backends), snapshot.backend_url)
     if found is None:
         what = f"no ML backend of this project has our address, {snapshot.backend_url}."
         yield Finding("ML backend missing", "error", what, "Run hitl connect again.")
@@ -143,7 +143,7 @@ def our_backend(snapshot: ProjectSnapshot) -> Iterator[Finding]:
 def webhooks(snapshot: ProjectSnapshot) -> Iterator[Finding]:
     """Our webhook missing, switched off, emptied or without a secret; others left over by removed backends."""
     backends = {f"{row['url'].rstrip('/')}/webhook" for row in snapshot.backends}
-    ours = same_url(list(snapshot.webhooks), snapshot.webhook_url) if snapshot.backend_url else None
+    ours = find_by_url(list(snapshot.webhooks), snapshot.webhook_url) if snapshot.backend_url else None
     fix = "Run hitl connect again."
     if ours is None and snapshot.connected and snapshot.backend_url:
         what = f"no webhook of this project points to {snapshot.webhook_url}; answers arrive by polling only."

@@ -10,8 +10,15 @@ from urllib.parse import urlsplit
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.delete_predictions import remove_versions
-from ml_backend.labelstudio.settings_snapshot import SETTINGS, SettingsSnapshot, hide, restore_overlaps, same_url, take
+from ml_backend.labelstudio.delete_predictions import delete_versions
+from ml_backend.labelstudio.settings_snapshot import (
+    SETTINGS,
+    SettingsSnapshot,
+    find_by_url,
+    hide,
+    restore_overlaps,
+    take,
+)
 from ml_backend.labelstudio.transport import Json
 
 SECRET_HEADER = "X-Hitl-Secret"  # noqa: S105 - the header's name
@@ -74,7 +81,7 @@ def connect(
     """
     backend_url = backend_url.rstrip("/")
     webhook_url = f"{backend_url}/webhook"
-    if host := dotless(backend_url):
+    if host := host_without_dot(backend_url):
         raise LabelStudioError(f"Label Studio takes no webhook for a host without a dot: {host!r}.", hint=DOT_HINT)
     body = client.project(project)
     headers = {secret_header: webhook_secret}
@@ -82,7 +89,7 @@ def connect(
     if dry_run:
         return Connection(changes, None)
     taken = earlier or take(client, body, backend_url=backend_url, webhook_url=webhook_url)
-    settings_snapshot = earlier or without_remains(taken, title=title, secret_header=secret_header)
+    settings_snapshot = earlier or without_leftovers(taken, title=title, secret_header=secret_header)
     if earlier is None:
         save(settings_snapshot)
     try:
@@ -110,12 +117,12 @@ def plan(
     number = str(project["id"])
     backends = client.backends(number)
     changes = []
-    webhook = same_url(client.webhooks(number), webhook_url)
+    webhook = find_by_url(client.webhooks(number), webhook_url)
     if webhook is None:
         changes.append(Change("webhook", None, webhook_url, "with a secret header; Label Studio's own has none"))
     elif any(webhook[name] != wanted for name, wanted in _webhook_wanted(headers).items()):
         changes.append(Change("webhook", "as somebody left it", "switched on, every event, our secret header"))
-    if same_url(backends, backend_url) is None:
+    if find_by_url(backends, backend_url) is None:
         changes.append(Change("ML backend", None, backend_url))
     for name in SETTINGS:
         wanted, why = _WANTED[name]
@@ -138,19 +145,19 @@ def disconnect(client: Client, settings_snapshot: SettingsSnapshot, *, versions:
     """
     project = settings_snapshot.project
     notes: list[str] = []
-    backend = same_url(client.backends(project), settings_snapshot.backend_url)
+    backend = find_by_url(client.backends(project), settings_snapshot.backend_url)
     if settings_snapshot.model_version is None and backend is not None:
         _set_null_version(client, project, backend["title"])
     elif client.project(project)["model_version"] not in (None, ""):
         client.patch_project(project, model_version="")
     if settings_snapshot.backend is None and backend is not None:
         client.delete_backend(backend["id"])
-    remove_versions(client, project, our_versions(client, settings_snapshot, versions))
+    delete_versions(client, project, our_versions(client, settings_snapshot, versions))
     restore_overlaps(client, settings_snapshot)
     client.patch_project(project, **settings_snapshot.settings)
     if settings_snapshot.model_version:  # after show_collab_predictions, which empties it
         _set_version(client, settings_snapshot, notes)
-    webhook = same_url(client.webhooks(project), settings_snapshot.webhook_url)
+    webhook = find_by_url(client.webhooks(project), settings_snapshot.webhook_url)
     if webhook is not None and settings_snapshot.webhook is None:
         client.delete_webhook(webhook["id"])
     elif webhook is not None and settings_snapshot.webhook is not None:
@@ -160,7 +167,7 @@ def disconnect(client: Client, settings_snapshot: SettingsSnapshot, *, versions:
     return tuple(notes)
 
 
-def without_remains(
+def without_leftovers(
     settings_snapshot: SettingsSnapshot, *, title: str = TITLE, secret_header: str = SECRET_HEADER
 ) -> SettingsSnapshot:
     """Leave out what a store of ours that is lost had put into a project, so that disconnecting removes it, too."""
@@ -197,7 +204,7 @@ def our_versions(client: Client, settings_snapshot: SettingsSnapshot, versions: 
 
 
 def _set_webhook(client: Client, project: str, url: str, headers: Mapping[str, str]) -> None:
-    found = same_url(client.webhooks(project), url)
+    found = find_by_url(client.webhooks(project), url)
     if found is None:
         client.create_webhook(project, url=url, headers=headers)
     else:
@@ -210,7 +217,7 @@ def _webhook_wanted(headers: Mapping[str, str]) -> Json:
 
 def _set_backend(client: Client, project: str, url: str, title: str, basic_auth: tuple[str, str] | None) -> None:
     login = {"basic_auth_user": basic_auth[0], "basic_auth_pass": basic_auth[1]} if basic_auth else {}
-    found = same_url(client.backends(project), url)
+    found = find_by_url(client.backends(project), url)
     if found is None:
         client.create_backend(project, url=url, title=title, description="label-studio-hitl", **login)
     elif login:
@@ -258,10 +265,10 @@ def _webhook_fields(webhook: Mapping[str, Any]) -> Json:
     return {name: webhook[name] for name in names}
 
 
-def dotless(url: str) -> str:
+def host_without_dot(url: str) -> str:
     """The host of an address when Label Studio takes no webhook for it, else "".
 
-    >>> dotless("http://hitl:9090"), dotless("http://hitl.internal:9090")
+    >>> host_without_dot("http://hitl:9090"), host_without_dot("http://hitl.internal:9090")
     ('hitl', '')
     """
     host = urlsplit(url).hostname or ""

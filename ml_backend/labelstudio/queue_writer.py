@@ -54,7 +54,7 @@ def queue_row(
     return QueueRow(task, place, tuple(codec(answer.kind).encode(answer, control, confidence)))
 
 
-def write_window(
+def write_queue_window(
     client: Client,
     project: str,
     rows: Sequence[QueueRow],

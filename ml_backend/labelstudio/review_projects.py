@@ -8,7 +8,7 @@ from typing import Any
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.own_annotations import MARKS, own_id
+from ml_backend.labelstudio.own_annotations import OWN_ANNOTATION_FIELDS, own_unique_id
 from ml_backend.labelstudio.parsing import read_task
 from ml_backend.labelstudio.transport import Json
 from ml_backend.records import Task
@@ -92,7 +92,7 @@ def _ours(client: Client, project: str, headers: Collection[str]) -> list[Json]:
     return [row for row in client.webhooks(project) if set(headers) <= set(row.get("headers") or ())]
 
 
-def put_in(client: Client, project: str, copies: Sequence[ReviewTask]) -> list[Task]:
+def import_review_tasks(client: Client, project: str, copies: Sequence[ReviewTask]) -> list[Task]:
     """Import copies with what is filled in; the tasks in order, as they are now. The most urgent is handed out first.
 
     What they are is asked at once: Label Studio on SQLite may give them numbers of tasks that were deleted before.
@@ -137,7 +137,7 @@ def _serve(client: Client, project: str) -> None:
         client.patch_project(project, model_version=VERSION)
 
 
-def take_out(client: Client, project: str, task: int, *, answered: bool = False) -> bool:
+def delete_review_task(client: Client, project: str, task: int, *, answered: bool = False) -> bool:
     """Remove a copy that nobody has answered (or any one); False where it stays. One that is gone already is no error.
 
     Its number is looked up first: on SQLite it may have passed to a task of another project.
@@ -161,7 +161,7 @@ def unique_id(name: str) -> str:
     >>> unique_id("case 1, round 1") == unique_id("case 1, round 1") != unique_id("case 1, round 2")
     True
     """
-    return own_id(f"review/{name}")
+    return own_unique_id(f"review/{name}")
 
 
 def write_final(
@@ -178,7 +178,7 @@ def write_final(
             return int(one["id"]), bool(one.get("ground_truth"))
     starred = any(one.get("ground_truth") and not _marks(one) & {unique_id, *ours} for one in there)
     marked = [{**region, "meta": {**region.get("meta", {}), _MARK: unique_id}} for region in result]
-    made = client.submit(task, marked, ground_truth=not starred, unique_id=unique_id, **MARKS)
+    made = client.submit(task, marked, ground_truth=not starred, unique_id=unique_id, **OWN_ANNOTATION_FIELDS)
     return int(made["id"]), not starred
 
 

@@ -93,8 +93,8 @@ def take(client: Client, project: Json, *, backend_url: str, webhook_url: str) -
         hidden=tuple(hidden),
         backend_url=backend_url,
         webhook_url=webhook_url,
-        backend=same_url(client.backends(number), backend_url),
-        webhook=same_url(client.webhooks(number), webhook_url),
+        backend=find_by_url(client.backends(number), backend_url),
+        webhook=find_by_url(client.webhooks(number), webhook_url),
     )
 
 
@@ -140,6 +140,6 @@ def _wrong(client: Client, settings_snapshot: SettingsSnapshot) -> list[int]:
     return [task["id"] for task in tasks if task["overlap"] != settings_snapshot.overlaps.get(task["id"], wanted)]
 
 
-def same_url(rows: list[Json], url: str) -> Json | None:
+def find_by_url(rows: list[Json], url: str) -> Json | None:
     """Find the backend or webhook with this address."""
     return next((row for row in rows if row["url"].rstrip("/") == url.rstrip("/")), None)

@@ -19,7 +19,7 @@ def hide(client: Client, task: int) -> Task:
     return read_task(client.patch_task(task, is_labeled=True))
 
 
-def handed_out(client: Client, project: str, tasks: Sequence[int]) -> list[int]:
+def servable_tasks(client: Client, project: str, tasks: Sequence[int]) -> list[int]:
     """Those of these tasks that the label stream may still hand out."""
     found: list[int] = []
     for start in range(0, len(tasks), _AT_ONCE):

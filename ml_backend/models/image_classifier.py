@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from ml_backend.errors import NotTrained
 from ml_backend.features.cache import FeatureCache
 from ml_backend.features.image import SIZE, ImageRow, cells, image_rows
-from ml_backend.features.indicator_features import Columns, columns_of
-from ml_backend.features.media import Media, read_media
-from ml_backend.models.explanations import Reason, summed
+from ml_backend.features.indicator_features import Columns, fit_indicator_columns
+from ml_backend.features.media import Media, media_address
+from ml_backend.models.explanations import Contribution, sum_by_name
 from ml_backend.models.logistic_regression import Floats, fit_logistic, softmax
 
 Tasks = Sequence[Mapping[str, Any]]
@@ -35,11 +35,17 @@ class ImageModel:
         self._coef: Vectors = state["coef"]  # (d, k)
         self._intercept: Vectors = state["intercept"]  # (k,)
         self._columns = Columns.load(state.get("columns", ((), ())))
-        self._coef_known: Vectors = state.get("coef_known", np.zeros((0, len(self.classes)), np.float32))
+        self._coef_indicators: Vectors = state.get("coef_indicators", np.zeros((0, len(self.classes)), np.float32))
         self._media = media or Media()
         self._cache = cache
         d, k, b = SIZE, len(self.classes), len(self._columns.names)
-        shapes = (self._mean.shape, self._scale.shape, self._coef.shape, self._intercept.shape, self._coef_known.shape)
+        shapes = (
+            self._mean.shape,
+            self._scale.shape,
+            self._coef.shape,
+            self._intercept.shape,
+            self._coef_indicators.shape,
+        )
         if shapes != ((d,), (d,), (d, k), (k,), (b, k)):
             raise ValueError(f"shapes {shapes} do not fit {d} features and {k} classes")
 
@@ -53,7 +59,7 @@ class ImageModel:
             "coef": self._coef,
             "intercept": self._intercept,
             "columns": self._columns.state(),
-            "coef_known": self._coef_known,
+            "coef_indicators": self._coef_indicators,
         }
 
     def predict_proba(self, data: Tasks) -> Floats:
@@ -63,11 +69,11 @@ class ImageModel:
         if len(X):
             scores = ((X - self._mean) * self._scale) @ self._coef + self._intercept
             if self._columns.names:
-                scores = scores + self._columns.matrix(data)[readable] @ self._coef_known
+                scores = scores + self._columns.matrix(data)[readable] @ self._coef_indicators
             proba[readable] = softmax(scores)
         return proba
 
-    def reasons(self, item: Mapping[str, Any], answer: str, other: str) -> list[Reason]:
+    def explain(self, item: Mapping[str, Any], answer: str, other: str) -> list[Contribution]:
         """What each quarter of the image, and each thing known beside it, moved between two classes; it adds up."""
         X, readable = _matrix([item], self._field, self._media, self._cache)
         if not readable.any():
@@ -76,8 +82,8 @@ class ImageModel:
         moved = (X[0] - self._mean) * self._scale * (self._coef[:, one] - self._coef[:, two])
         by_cell = np.bincount(cells(), moved, minlength=16).reshape(2, 2, 2, 2).sum(axis=(1, 3))  # quarters
         quarters = zip(_QUARTERS, by_cell.ravel().tolist(), strict=True)
-        beside = self._columns.parts(item, self._coef_known[:, one] - self._coef_known[:, two])
-        return summed([*quarters, *beside])
+        indicators = self._columns.parts(item, self._coef_indicators[:, one] - self._coef_indicators[:, two])
+        return sum_by_name([*quarters, *indicators])
 
     def vectors(self, data: Tasks) -> Vectors:
         """(n, 628) features, each image's of length 1."""
@@ -104,7 +110,7 @@ class ImageChoices:
         mean, spread = X.mean(axis=0), X.std(axis=0)
         # a feature that hardly varies here must not shout when it does elsewhere; rows of length 1 suit C
         scale = (1.0 / (np.maximum(spread, 0.01) * np.sqrt(SIZE))).astype(np.float32)
-        columns = columns_of([data[place] for place in keep])
+        columns = fit_indicator_columns([data[place] for place in keep])
         known = columns.matrix([data[place] for place in keep])
         classes, coef, intercept = fit_logistic(
             np.hstack([(X - mean) * scale, known]),
@@ -120,7 +126,7 @@ class ImageChoices:
             "coef": coef[: len(coef) - known.shape[1]].copy(),
             "intercept": intercept,
             "columns": columns.state(),
-            "coef_known": coef[len(coef) - known.shape[1] :].copy(),
+            "coef_indicators": coef[len(coef) - known.shape[1] :].copy(),
         }
         return ImageModel(state, media=self._media, cache=self._cache)
 
@@ -137,7 +143,7 @@ def _matrix(
     data: Tasks, field: str, media: Media, cache: FeatureCache[ImageRow] | None
 ) -> tuple[Vectors, NDArray[np.bool_]]:
     """Features of the readable rows, and which rows those are."""
-    addresses = [read_media(item, field) for item in data]
+    addresses = [media_address(item, field) for item in data]
     found = iter(image_rows([address for address in addresses if address], media, cache))
     rows = [next(found) if address else None for address in addresses]
     readable = np.array([row is not None for row in rows], bool)

@@ -11,10 +11,10 @@ from scipy import sparse
 
 from ml_backend.errors import NotTrained
 from ml_backend.features.cache import FeatureCache
-from ml_backend.features.indicator_features import Columns, columns_of
+from ml_backend.features.indicator_features import Columns, fit_indicator_columns
 from ml_backend.features.text import TextBlock, TextRow, inverse_document_frequency, read_text, text_block
 from ml_backend.features.vectors import word_vectors
-from ml_backend.models.explanations import Reason, summed
+from ml_backend.models.explanations import Contribution, sum_by_name
 from ml_backend.models.logistic_regression import Floats, fit_logistic, softmax
 from ml_backend.models.text_explanations import word_shares
 
@@ -39,12 +39,14 @@ class TextModel:
         self._coef_vector: NDArray[np.float32] = state["coef_vector"]  # (d, k)
         self._intercept: NDArray[np.float32] = state["intercept"]  # (k,)
         self._columns = Columns.load(state.get("columns", ((), ())))
-        self._coef_known: NDArray[np.float32] = state.get("coef_known", np.zeros((0, len(self.classes)), np.float32))
+        self._coef_indicators: NDArray[np.float32] = state.get(
+            "coef_indicators", np.zeros((0, len(self.classes)), np.float32)
+        )
         self._cache = cache
         m, k, b = len(self._codes), len(self.classes), len(self._columns.names)
         d = word_vectors().size  # read now, so that the first request does not wait for them
         shapes = (self._idf.shape, self._coef_terms.shape, self._coef_vector.shape, self._intercept.shape)
-        if not m or (*shapes, self._coef_known.shape) != ((m,), (m, k), (d, k), (k,), (b, k)):
+        if not m or (*shapes, self._coef_indicators.shape) != ((m,), (m, k), (d, k), (k,), (b, k)):
             raise ValueError(f"shapes {shapes} do not fit {m} terms, {d} dimensions and {k} classes")
 
     def state(self) -> Mapping[str, Any]:
@@ -59,7 +61,7 @@ class TextModel:
             "coef_vector": self._coef_vector,
             "intercept": self._intercept,
             "columns": self._columns.state(),
-            "coef_known": self._coef_known,
+            "coef_indicators": self._coef_indicators,
         }
 
     def predict_proba(self, data: Tasks) -> Floats:
@@ -71,7 +73,7 @@ class TextModel:
             scores = self._scores(text_block(readable, self._cache))
             if self._columns.names:
                 read = [item for item, text in zip(data, texts, strict=True) if text is not None]
-                scores = scores + self._columns.matrix(read) @ self._coef_known
+                scores = scores + self._columns.matrix(read) @ self._coef_indicators
             proba[[text is not None for text in texts]] = softmax(scores)
         return proba
 
@@ -79,7 +81,7 @@ class TextModel:
         """(n, 256) unit vectors."""
         return _vectors(data, self._field, html=self._html, cache=self._cache)
 
-    def reasons(self, item: Mapping[str, Any], answer: str, other: str) -> list[Reason]:
+    def explain(self, item: Mapping[str, Any], answer: str, other: str) -> list[Contribution]:
         """What each word, and each thing known beside the text, moved between two classes; linear, so it adds up."""
         text = read_text(item, self._field, html=self._html)
         if text is None:
@@ -89,8 +91,8 @@ class TextModel:
         moved = weights * (self._coef_terms[place, one] - self._coef_terms[place, two])
         terms = dict(zip(self._codes[place].tolist(), moved.tolist(), strict=True))
         words = word_shares(text, terms, self._coef_vector[:, one] - self._coef_vector[:, two])
-        beside = self._columns.parts(item, self._coef_known[:, one] - self._coef_known[:, two])
-        return summed([*words, *beside])
+        indicators = self._columns.parts(item, self._coef_indicators[:, one] - self._coef_indicators[:, two])
+        return sum_by_name([*words, *indicators])
 
     def _scores(self, block: TextBlock) -> NDArray[np.float32]:
         place, weights, starts = _known(block, self._codes, self._idf)
@@ -133,7 +135,7 @@ class TextChoices:
         answers = [labels[place] for place in keep]
         codes, idf = _vocabulary(block, n_classes=len(set(answers)))
         share = min(1.0, 0.3 + len(block) / 1000)
-        columns = columns_of([data[place] for place in keep])
+        columns = fit_indicator_columns([data[place] for place in keep])
         parts = [tfidf(block, codes, idf) * share, sparse.csr_array(block.vectors)]
         if columns.names:
             parts.append(sparse.csr_array(columns.matrix([data[place] for place in keep])))
@@ -153,7 +155,7 @@ class TextChoices:
                 "coef_vector": coef[m : len(coef) - known].copy(),
                 "intercept": intercept,
                 "columns": columns.state(),
-                "coef_known": coef[len(coef) - known :].copy(),
+                "coef_indicators": coef[len(coef) - known :].copy(),
             },
             cache=self._cache,
         )

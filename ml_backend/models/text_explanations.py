@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.features.text import codes_of, tokens_of
+from ml_backend.features.text import term_codes, tokenize
 from ml_backend.features.vectors import word_vectors
 
 _FEW = 3  # tokens of what is still one word to people: don't; a text without spaces is told by its tokens
@@ -25,8 +25,8 @@ def word_shares(text: str, terms: dict[int, float], direction: Floats) -> Iterat
     (d,) is what the text's vector is weighed with.
     """
     words = text.split()
-    tokens = [tokens_of(word) for word in words]
-    codes = codes_of([token for row in tokens for token in row])
+    tokens = [tokenize(word) for word in words]
+    codes = term_codes([token for row in tokens for token in row])
     shares = _by_token(codes, terms)
     at = 0
     for word, row, vector in zip(words, tokens, word_vectors().shares(text, direction), strict=True):

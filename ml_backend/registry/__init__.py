@@ -1,7 +1,17 @@
-"""Where models are kept: bundles packed into archives without code, one champion a project."""
+"""Store models: bundles packed into archives without code, and one champion per project."""
 
-from ml_backend.registry.bundle import Bundle, pack, recipe_beside, unpack
+from ml_backend.registry.bundle import Bundle, pack, recipe_with_indicators, unpack
 from ml_backend.registry.folder import FolderRegistry
-from ml_backend.registry.protocol import Artefact, Ref, Registry, digest_of
+from ml_backend.registry.protocol import Artefact, ModelRef, Registry, digest_of
 
-__all__ = ["Artefact", "Bundle", "FolderRegistry", "Ref", "Registry", "digest_of", "pack", "recipe_beside", "unpack"]
+__all__ = [
+    "Artefact",
+    "Bundle",
+    "FolderRegistry",
+    "ModelRef",
+    "Registry",
+    "digest_of",
+    "pack",
+    "recipe_with_indicators",
+    "unpack",
+]

@@ -1,4 +1,4 @@
-"""Arrays and one JSON document in a skops archive: the same content gives the same bytes, and no file runs code."""
+"""Archives of arrays and one JSON document in skops format: equal content gives equal bytes, and no file runs code."""
 
 from __future__ import annotations
 
@@ -17,50 +17,50 @@ from ml_backend.errors import ArtefactError
 Arrays = Mapping[str, NDArray[Any]]
 
 _SCHEMA = "schema.json"
-_MAX_BYTES = 1 << 30  # unpacked; nothing is compressed, so that an archive is as large as it looks
+_MAX_BYTES = 1 << 30  # unpacked; nothing is compressed, so that this is the size of the file, too
 _MAX_SCHEMA_BYTES = 16 << 20
 _MAX_ENTRIES = 1_000
-_KINDS = "biuf"  # booleans, integers, floats: arrays that are numbers and nothing else
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can hold
+_KINDS = "biuf"  # booleans, integers, floats: arrays of numbers only
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip allows
 _FILE = re.compile(r"\d{1,9}\.npy")
 
-# Our allow-list: (loader, module, class). No loader here imports, calls or restores anything by a name in the file.
+# The allow-list: (loader, module, class). None of these loaders imports or calls anything that the file names.
 _DICT = ("DictNode", "builtins", "dict")
 _TEXT = ("JsonNode", "builtins", "str")
 _ARRAY = ("NdArrayNode", "numpy", "ndarray")
 
 
 def write_archive(document: Mapping[str, Any], arrays: Arrays) -> bytes:
-    """Pack a JSON document and arrays of numbers as skops writes them, then make the bytes canonical.
+    """Pack a JSON document and arrays of numbers with skops, then make the bytes canonical.
 
-    skops names nodes and files after memory addresses; here they are numbered in the order of the sorted content.
+    skops names nodes and files by memory address; here they are numbered in the order of the sorted content.
     """
-    # reason: 160 MB and 1.5 s of imports that only a training needs; reading below does without
+    # reason: 160 MB and 1.5 s of imports that only training needs
     from skops.io import dumps
 
     for name, array in arrays.items():
         if array.dtype.kind not in _KINDS:
             raise ArtefactError(f"array {name!r} holds {array.dtype}; a model may hold only numbers.")
-    ordered = {name: np.array(arrays[name], order="C") for name in sorted(arrays)}  # copies: no two are one object
+    ordered = {name: np.array(arrays[name], order="C") for name in sorted(arrays)}  # copies, so that no two arrays are one object
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return _canonical(dumps({"document": text, "arrays": ordered}))
 
 
 def read_archive(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Unpack what `write_archive` packed; ArtefactError for whatever else it is, before any of it is used.
+    """Return the document and arrays that `write_archive` packed; ArtefactError for any other bytes.
 
-    The few node types of our allow-list are read here, by hand. skops' own loader would import the types that a file
-    names, and trusting `get_untrusted_types(file)` would run what its author chose.
+    The few node types of the allow-list are read by the code below. skops' own loader imports the types that a file
+    names, and trusting `get_untrusted_types(file)` would run what the author of the file chose.
     """
     try:
         with ZipFile(io.BytesIO(data)) as archive:
             _check_size(archive)
-            root = _content(json.loads(archive.read(_SCHEMA)), _DICT)
-            document = json.loads(json.loads(_content(root["document"], _TEXT)))
-            nodes = _content(root["arrays"], _DICT)
+            root = _content_of(json.loads(archive.read(_SCHEMA)), _DICT)
+            document = json.loads(json.loads(_content_of(root["document"], _TEXT)))
+            nodes = _content_of(root["arrays"], _DICT)
             arrays = {str(name): _array(archive, node) for name, node in nodes.items()}
     except (BadZipFile, KeyError, ValueError, TypeError, AttributeError, EOFError, OSError, RecursionError) as error:
-        # the last but one: what zipfile and numpy raise on bytes that were cut or altered
+        # these are what zipfile and numpy raise on truncated or altered bytes
         raise ArtefactError(f"the archive cannot be read: {type(error).__name__}: {str(error)[:200]}") from error
     if not isinstance(document, dict):
         raise ArtefactError("the archive holds no document.")
@@ -72,32 +72,32 @@ def _check_size(archive: ZipFile) -> None:
     if len(entries) > _MAX_ENTRIES or sum(entry.file_size for entry in entries) > _MAX_BYTES:
         raise ArtefactError(f"the archive is larger than {_MAX_ENTRIES} entries or {_MAX_BYTES} bytes.")
     if any(entry.compress_type != ZIP_STORED for entry in entries):
-        raise ArtefactError("the archive is compressed; ours never are, so that none unpacks to more than it is.")
+        raise ArtefactError("the archive is compressed; archives written here never are, so that none unpacks to a larger size.")
     if archive.getinfo(_SCHEMA).file_size > _MAX_SCHEMA_BYTES:
         raise ArtefactError("the archive's schema is too large.")
 
 
-def _content(node: Mapping[str, Any], wanted: tuple[str, str, str]) -> Any:
-    _demand(node, wanted)
+def _content_of(node: Mapping[str, Any], wanted: tuple[str, str, str]) -> Any:
+    _check_node(node, wanted)
     return node["content"]
 
 
 def _array(archive: ZipFile, node: Mapping[str, Any]) -> NDArray[Any]:
-    _demand(node, _ARRAY)
+    _check_node(node, _ARRAY)
     if node["type"] != "numpy" or not _FILE.fullmatch(node["file"]):
-        raise ArtefactError("an array of the archive is not a plain file of numbers.")
+        raise ArtefactError("an array of the archive is not a plain .npy file.")
     array: NDArray[Any] = np.load(io.BytesIO(archive.read(node["file"])), allow_pickle=False)
     if array.dtype.kind not in _KINDS:
         raise ArtefactError(f"an array of the archive holds {array.dtype}; a model may hold only numbers.")
     return array
 
 
-def _demand(node: Mapping[str, Any], wanted: tuple[str, str, str]) -> None:
+def _check_node(node: Mapping[str, Any], wanted: tuple[str, str, str]) -> None:
     loader, module, name = (node[key] for key in ("__loader__", "__module__", "__class__"))
     if (loader, module, name) != wanted:
         raise ArtefactError(
-            f"the archive holds {module}.{name} (by {loader}); here only {wanted[1]}.{wanted[2]} is allowed.",
-            hint="This file was not written by us, or was altered. Train again; do not load it by other means.",
+            f"the archive holds {module}.{name} (by {loader}); only {wanted[1]}.{wanted[2]} is allowed at this place.",
+            hint="This file was altered or written by another program. Train again; do not load it by other means.",
         )
 
 
@@ -119,11 +119,11 @@ def _canonical(data: bytes) -> bytes:
 
     files: dict[str, str] = {}
     out = io.BytesIO()
-    with ZipFile(io.BytesIO(data)) as given, ZipFile(out, "w", ZIP_STORED) as made:
-        schema = renumber(json.loads(given.read(_SCHEMA)))
-        schema.pop("_skops_version", None)  # the protocol number says how to read it
-        entries = {name: given.read(source) for name, source in files.items()}
+    with ZipFile(io.BytesIO(data)) as source, ZipFile(out, "w", ZIP_STORED) as target:
+        schema = renumber(json.loads(source.read(_SCHEMA)))
+        schema.pop("_skops_version", None)  # the protocol number tells how to read it
+        entries = {name: source.read(file) for name, file in files.items()}
         entries[_SCHEMA] = json.dumps(schema, sort_keys=True, separators=(",", ":")).encode()
         for name in sorted(entries):
-            made.writestr(ZipInfo(name, _EPOCH), entries[name])
+            target.writestr(ZipInfo(name, _EPOCH), entries[name])
     return out.getvalue()

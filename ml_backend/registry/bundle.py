@@ -1,4 +1,4 @@
-"""A model with all that its answers need: its scaler, the control that it learned, and where it came from."""
+"""A model with its calibrator, the control that it learned, and its origin; packed to bytes and back."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.calibration import Scaler
+from ml_backend.calibration import Calibrator
 from ml_backend.errors import ArtefactError, BackendError, UnknownName
 from ml_backend.features.cache import FeatureCache
 from ml_backend.label_config import Control
-from ml_backend.models import Model, Recipe, recipe
-from ml_backend.models.explanations import Explains, Reason
+from ml_backend.models import Model, Recipe, get_recipe
+from ml_backend.models.explanations import Contribution, ExplainableModel
 from ml_backend.records import Answer
 from ml_backend.registry.archive import read_archive, write_archive
 from ml_backend.registry.protocol import Artefact, digest_of
 
 Floats = NDArray[np.float64]
-Said = tuple[Answer | None, float | None]
+Prediction = tuple[Answer | None, float | None]  # answer, calibrated confidence
 
 _FORMAT = 1
-_BESIDE = " beside "  # in a recipe's name, before the indicators that a model reads beside the task's own data
-_LEAST = 1e-9  # what must be left on labels that can still be chosen; less than that is no opinion
+_WITH = " with "  # in the name of a recipe, before the indicators that it reads
+_MIN_PROBABILITY = 1e-9  # the least probability on the remaining labels; with less there is no prediction
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """One version of a model, ready to answer.
+    """One version of a model, ready to predict.
 
-    `control` is what people are asked now: `dataclasses.replace(bundle, control=...)` after the label config changed
-    leaves out the labels that are gone. The others share the probability; nothing is ever renamed.
+    `control` is the project's control now. After a change of the label config, `dataclasses.replace(bundle,
+    control=...)` leaves out removed labels; the other labels share their probability. Labels are never renamed.
     """
 
     model: Model
-    scaler: Scaler
+    calibrator: Calibrator
     control: Control
     config_hash: str
     recipe: str
@@ -44,7 +44,7 @@ class Bundle:
     trained_on: int  # rows
     created_s: float
     card: Mapping[str, Any]
-    classes: tuple[str, ...] = field(init=False)  # of the model, as far as the control still has them
+    classes: tuple[str, ...] = field(init=False)  # of the model, without labels that the control no longer has
     _columns: tuple[int, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -54,66 +54,67 @@ class Bundle:
         object.__setattr__(self, "classes", tuple(self.model.classes[place] for place in columns))
 
     @property
-    def beside(self) -> tuple[str, ...]:
-        """The indicators that the model reads beside a task's own data (`ml_backend.features.indicator_features`)."""
-        names = self.recipe.partition(_BESIDE)[2]
+    def indicators(self) -> tuple[str, ...]:
+        """Return the indicators that the model reads in addition to the task data (`ml_backend.features.indicator_features`)."""
+        names = self.recipe.partition(_WITH)[2]
         return tuple(names.split(", ")) if names else ()
 
     def proba(self, data: Sequence[Mapping[str, Any]]) -> Floats:
-        """(n, k) calibrated probabilities of `classes`; NaN where there is no opinion."""
-        proba = self.scaler.apply(self.model.predict_proba(data))
+        """Return calibrated probabilities of `classes`, shape (n, k); a row of NaN where there is no prediction."""
+        proba = self.calibrator.apply(self.model.predict_proba(data))
         if len(self._columns) == len(self.model.classes):
             return proba
         kept = proba[:, list(self._columns)]
-        left = kept.sum(axis=1, keepdims=True)
-        shared: Floats = np.divide(kept, left, out=np.full_like(kept, np.nan), where=left > _LEAST)
+        total = kept.sum(axis=1, keepdims=True)
+        shared: Floats = np.divide(kept, total, out=np.full_like(kept, np.nan), where=total > _MIN_PROBABILITY)
         return shared
 
-    def predict(self, data: Sequence[Mapping[str, Any]]) -> list[Said]:
-        """(answer, confidence) for each task, in order; (None, None) where the model has no opinion."""
-        return [self.says(row) for row in self.proba(data)]
+    def predict(self, data: Sequence[Mapping[str, Any]]) -> list[Prediction]:
+        """Return (answer, confidence) of each task, in order; (None, None) where the model has no prediction."""
+        return [self.predict_label(row) for row in self.proba(data)]
 
-    def says(self, row: Floats) -> Said:
+    def predict_label(self, row: Floats) -> Prediction:
         """Turn one row (k,) of `proba` into an answer and its confidence."""
         if not len(row) or np.isnan(row[0]):
             return None, None
         best = int(row.argmax())
         return Answer(self.control.kind, (self.classes[best],)), float(row[best])
 
-    def reasons(self, item: Mapping[str, Any], row: Floats) -> list[Reason] | None:
-        """What spoke for the answer to a task against the next best, given its row (k,) of `proba`; all of it.
+    def explain(self, item: Mapping[str, Any], row: Floats) -> list[Contribution] | None:
+        """Return what each part of a task contributed to its best class against the second best.
 
-        None where the model gives no reasons; [] where there is no answer, or no other one.
+        `item` is the task's data, `row` (k,) its row of `proba`. None where the model cannot explain; [] where there is
+        no prediction, or only one class.
         """
-        if not isinstance(self.model, Explains):
+        if not isinstance(self.model, ExplainableModel):
             return None
         if len(row) < 2 or np.isnan(row[0]):
             return []
         best, second = np.argsort(-row, kind="stable")[:2].tolist()
-        return self.model.reasons(item, self.classes[best], self.classes[second])
+        return self.model.explain(item, self.classes[best], self.classes[second])
 
     def vectors(self, data: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
-        """(n, d) places of the tasks for diversity."""
+        """Return vectors of the tasks, shape (n, d), for distances between them."""
         return self.model.vectors(data)
 
 
-def recipe_beside(name: str, indicators: Sequence[str]) -> str:
+def recipe_with_indicators(name: str, indicators: Sequence[str]) -> str:
     """The name of a recipe that reads these indicators, too: another recipe than the one without, or with others.
 
-    >>> recipe_beside("text-choices/1", ["risk", "fraud_type"]), recipe_beside("text-choices/1", [])
-    ('text-choices/1 beside fraud_type, risk', 'text-choices/1')
+    >>> recipe_with_indicators("text-choices/1", ["risk", "fraud_type"]), recipe_with_indicators("text-choices/1", [])
+    ('text-choices/1 with fraud_type, risk', 'text-choices/1')
     """
-    return f"{name}{_BESIDE}{', '.join(sorted(indicators))}" if indicators else name
+    return f"{name}{_WITH}{', '.join(sorted(indicators))}" if indicators else name
 
 
 def pack(bundle: Bundle) -> Artefact:
-    """Turn a bundle into bytes; two packs of the same fit are equal byte for byte."""
+    """Turn a bundle into bytes; two bundles of the same fit give equal bytes."""
     state = bundle.model.state()
     arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
     document = {
         "format": _FORMAT,
         "state": {name: value for name, value in state.items() if name not in arrays},
-        "scaler": dict(bundle.scaler.state()),
+        "scaler": dict(bundle.calibrator.state()),
         "control": asdict(bundle.control),
         "config_hash": bundle.config_hash,
         "recipe": bundle.recipe,
@@ -125,23 +126,33 @@ def pack(bundle: Bundle) -> Artefact:
     try:
         data = write_archive(document, arrays)
     except (TypeError, ValueError) as error:
-        raise ArtefactError(f"the model or its card holds what is not JSON or numbers: {error}") from error
+        raise ArtefactError(f"the model or its card contains values that are neither JSON nor numbers: {error}") from error
     return Artefact(data, digest_of(data))
 
 
 def unpack(
     data: bytes, digest: str, *, cache: FeatureCache[Any] | None = None, recipes: Sequence[Recipe] = ()
 ) -> Bundle:
-    """Build the bundle again; its model remembers features in `cache`.
+    """Build the bundle of packed bytes; nothing in the bytes is imported or run.
 
-    `recipes` are those that no name leads to, such as hosted models: what may run is the caller's word, never a file's.
+    Parameters
+    ----------
+    data, digest
+        The bytes, and their SHA-256 in hex.
+    cache
+        Where the model caches features.
+    recipes
+        Recipes that have no plug-in name, such as hosted models. The caller decides what may run, never the file.
 
-    ArtefactError when the bytes are not those of `digest`, are cut, hold a type outside our allow-list, or come from
-    a recipe that is not here. Nothing in the bytes is imported or run.
+    Raises
+    ------
+    ArtefactError
+        The bytes do not match the digest, are truncated, contain a type outside the allow-list, or were made by a
+        recipe that is not installed.
     """
     if digest_of(data) != digest:
         raise ArtefactError(
-            f"the model's bytes have digest {digest_of(data)[:12]}…, not {digest[:12]}…: cut or altered.",
+            f"the model's bytes have digest {digest_of(data)[:12]}…, not {digest[:12]}…: truncated or altered.",
             hint="Restore the artefact from a backup, or train again.",
         )
     document, arrays = read_archive(data)
@@ -149,11 +160,11 @@ def unpack(
         raise ArtefactError(f"the model has format {document.get('format')}; this release reads {_FORMAT}.")
     try:
         control = document["control"]
-        name = document["recipe"].partition(_BESIDE)[0]
-        given = {one.name: one for one in recipes}.get(name)
+        name = document["recipe"].partition(_WITH)[0]
+        passed = {recipe.name: recipe for recipe in recipes}.get(name)
         return Bundle(
-            model=(given or recipe(name, cache=cache)).load({**document["state"], **arrays}),
-            scaler=Scaler.load(document["scaler"]),
+            model=(passed or get_recipe(name, cache=cache)).load({**document["state"], **arrays}),
+            calibrator=Calibrator.load(document["scaler"]),
             control=Control(**{**control, "labels": tuple(control["labels"])}),
             config_hash=document["config_hash"],
             recipe=document["recipe"],
@@ -164,8 +175,8 @@ def unpack(
         )
     except UnknownName as error:
         raise ArtefactError(
-            f"the model was made by a recipe that is not here: {error}",
-            hint="A hosted model needs its file, unedited, named in the project's policy. Otherwise train again.",
+            f"the model was made by a recipe that is not installed: {error}",
+            hint="A hosted model needs its unchanged file, named in the project's hitl.toml. Otherwise train again.",
         ) from error
     except (KeyError, TypeError, ValueError, AttributeError, BackendError) as error:
         raise ArtefactError(f"the model cannot be built: {type(error).__name__}: {str(error)[:200]}") from error

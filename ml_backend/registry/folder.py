@@ -1,4 +1,4 @@
-"""A registry in a folder: files written whole and renamed, so that a reader sees the old or the new, never half."""
+"""A registry in a folder; files are written whole and renamed, so that no reader sees half of one."""
 
 from __future__ import annotations
 
@@ -12,51 +12,51 @@ from pathlib import Path
 from typing import Any
 
 from ml_backend.errors import ArtefactError, UnknownName
-from ml_backend.registry.protocol import Artefact, Ref, digest_of
+from ml_backend.registry.protocol import Artefact, ModelRef, digest_of
 
-_CHAMPION, _FORMER = "champion.json", "former.json"
+_CHAMPION, _PREVIOUS = "champion.json", "former.json"
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 
 
 class FolderRegistry:
     """Implements `Registry`: `<path>/<project>/<version>.skops` with a `.json` card, and `champion.json`.
 
-    Several processes may read and write; the folder is made at the first `add`.
+    Several processes may read and write. The first `add` creates the folder.
     """
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
-        self._seen: dict[tuple[str, str], tuple[tuple[int, int, int], Ref]] = {}
+        self._cached: dict[tuple[str, str], tuple[tuple[int, int, int], ModelRef]] = {}
 
-    def champion(self, project: str) -> Ref | None:
-        """The serving model; a promotion by another process is seen at the next call."""
-        return self._named(project, _CHAMPION)
+    def champion(self, project: str) -> ModelRef | None:
+        """Return the serving model; a promotion by another process shows at the next call."""
+        return self._read_ref(project, _CHAMPION)
 
-    def former(self, project: str) -> Ref | None:
-        """The champion before; a rollback makes it the one that was rolled back."""
-        return self._named(project, _FORMER)
+    def previous_champion(self, project: str) -> ModelRef | None:
+        """Return the previous champion; after a rollback this is the version that was rolled back."""
+        return self._read_ref(project, _PREVIOUS)
 
-    def _named(self, project: str, name: str) -> Ref | None:
+    def _read_ref(self, project: str, name: str) -> ModelRef | None:
         file = self._folder(project) / name
         try:
             status = file.stat()
             stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
-            known = self._seen.get((project, name))
-            if known is None or known[0] != stamp:
+            cached = self._cached.get((project, name))
+            if cached is None or cached[0] != stamp:
                 body = json.loads(file.read_bytes())
-                known = self._seen[project, name] = (stamp, Ref(body["version"], body["digest"]))
+                cached = self._cached[project, name] = (stamp, ModelRef(body["version"], body["digest"]))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ArtefactError(f"{file} cannot be read: {error}", hint="Promote a version again.") from error
-        return known[1]
+        return cached[1]
 
     def artefact(self, project: str, version: str) -> Artefact:
-        """The bytes of a version with the digest that was recorded when it was added."""
+        """Return the bytes of a version with the digest that was recorded when it was added."""
         return Artefact(self._read(project, version, ".skops"), str(self._card(project, version)["digest"]))
 
     def add(self, project: str, version: str, artefact: Artefact, card: Mapping[str, Any]) -> None:
-        """Keep a version; the card last, because a version without a card does not exist."""
+        """Store a version. The card is written last, because a version without a card does not exist."""
         if digest_of(artefact.data) != artefact.digest:
             raise ArtefactError(f"version {version!r}: the bytes are not those of the digest.")
         if version in self.versions(project):
@@ -72,22 +72,22 @@ class FolderRegistry:
         _write(folder / f"{name}.json", json.dumps(body, sort_keys=True).encode())
 
     def promote(self, project: str, version: str) -> None:
-        """Make a version the champion by renaming one small file; the one before stands in another."""
+        """Make a version the champion by renaming one small file; a second file keeps the previous champion."""
         digest = self._card(project, version)["digest"]
         champion = self._folder(project) / _CHAMPION
         if champion.exists() and json.loads(champion.read_bytes())["version"] != version:
-            _write(self._folder(project) / _FORMER, champion.read_bytes())
+            _write(self._folder(project) / _PREVIOUS, champion.read_bytes())
         body = json.dumps({"version": version, "digest": digest}).encode()
         _write(champion, body)
 
     def versions(self, project: str) -> list[str]:
-        """All versions, the oldest first."""
-        found = [file.stem for file in self._folder(project).glob("*.json") if file.name not in (_CHAMPION, _FORMER)]
-        cards = [json.loads((self._folder(project) / f"{name}.json").read_bytes()) for name in found]
+        """Return all versions, the oldest first."""
+        names = [file.stem for file in self._folder(project).glob("*.json") if file.name not in (_CHAMPION, _PREVIOUS)]
+        cards = [json.loads((self._folder(project) / f"{name}.json").read_bytes()) for name in names]
         return [card["version"] for card in sorted(cards, key=lambda card: (card["order"], card["version"]))]
 
     def promoted_ms(self) -> int:
-        """When any project was last promoted, in milliseconds since 1970; 0 before the first time."""
+        """Return when any project last promoted a model, in milliseconds since 1970; 0 where none did."""
         return max((file.stat().st_mtime_ns // 1_000_000 for file in self._path.glob(f"*/{_CHAMPION}")), default=0)
 
     def _card(self, project: str, version: str) -> dict[str, Any]:
@@ -98,22 +98,22 @@ class FolderRegistry:
         try:
             return (self._folder(project) / f"{self._name(version)}{ending}").read_bytes()
         except FileNotFoundError:
-            known = ", ".join(self.versions(project)) or "none"
-            raise UnknownName(f"project {project!r} has no model {version!r}; it has: {known}.") from None
+            stored = ", ".join(self.versions(project)) or "none"
+            raise UnknownName(f"project {project!r} has no model {version!r}; it has: {stored}.") from None
 
     def _folder(self, project: str) -> Path:
         return self._path / self._name(project)
 
     @staticmethod
-    def _name(given: str) -> str:
-        """A file name for any id, also one that was made to leave the folder."""
-        if _PLAIN.fullmatch(given) and given not in ("champion", "former"):
-            return given
-        return f"={hashlib.sha256(given.encode('utf-8', 'surrogatepass')).hexdigest()[:40]}"
+    def _name(identifier: str) -> str:
+        """Return a file name for any id, also for one like `../x` that tries to leave the folder."""
+        if _PLAIN.fullmatch(identifier) and identifier not in ("champion", "former"):
+            return identifier
+        return f"={hashlib.sha256(identifier.encode('utf-8', 'surrogatepass')).hexdigest()[:40]}"
 
 
 def _write(file: Path, data: bytes) -> None:
-    """Write whole or not at all, and on disk before it is seen."""
+    """Write a file whole or not at all, and to disk before it becomes visible."""
     number, temporary = tempfile.mkstemp(dir=file.parent, prefix=".", suffix=".part")
     try:
         with os.fdopen(number, "wb") as out:

@@ -1,4 +1,4 @@
-"""What a registry promises, whatever it keeps models in."""
+"""The registry protocol: what every storage of models provides."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Ref:
-    """A model by name, and by the hash of its bytes."""
+class ModelRef:
+    """A model version, and the SHA-256 of its bytes in hex."""
 
     version: str
     digest: str
@@ -25,38 +25,38 @@ class Artefact:
 
 
 class Registry(Protocol):
-    """Versions of models by project, and which of them serves. Safe from several processes at once.
+    """Versions of models by project, and which of them serves. Safe for several processes at once.
 
-    `ml_backend.testing.check_registry` says whether an implementation keeps all of it.
+    `ml_backend.testing.check_registry` checks an implementation.
     """
 
-    def champion(self, project: str) -> Ref | None:
-        """The serving model, None before the first promotion and for a project never heard of. Cheap."""
+    def champion(self, project: str) -> ModelRef | None:
+        """Return the serving model; None before the first promotion and for an unknown project. Cheap."""
         ...
 
-    def former(self, project: str) -> Ref | None:
-        """The champion before the one of now, which serves where that one cannot be read; None where there was none."""
+    def previous_champion(self, project: str) -> ModelRef | None:
+        """Return the champion before this one, which serves where this one cannot be read; None where there was none."""
         ...
 
     def artefact(self, project: str, version: str) -> Artefact:
-        """The bytes of a version; UnknownName for one that was never added."""
+        """Return the bytes of a version; UnknownName for one that was never added."""
         ...
 
     def add(self, project: str, version: str, artefact: Artefact, card: Mapping[str, Any]) -> None:
-        """Keep a version for good. The same bytes again change nothing; other bytes raise ArtefactError."""
+        """Store a version for ever. The same bytes again change nothing; other bytes raise ArtefactError."""
         ...
 
     def promote(self, project: str, version: str) -> None:
-        """Make a version the champion, at once for everybody; UnknownName for one that was never added."""
+        """Make a version the champion for all processes at once; UnknownName for one that was never added."""
         ...
 
     def versions(self, project: str) -> list[str]:
-        """All versions, the oldest first."""
+        """Return all versions, the oldest first."""
         ...
 
 
 def digest_of(data: bytes) -> str:
-    """The name of these bytes.
+    """Return the SHA-256 of these bytes in hex.
 
     >>> digest_of(b"")[:8]
     'e3b0c442'

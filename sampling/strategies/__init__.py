@@ -1,7 +1,7 @@
-"""What makes a task worth asking: one strategy a name, built in or plugged in.
+"""The sampling strategies by name: built-ins, and plug-ins of the entry-point group `hitl.strategies`.
 
-A strategy is any callable `(pool, plan) -> scores`: (n,) finite floats, the highest is asked first. It is given
-readable rows only, at least one. `sampling.testing.check_strategy` checks the contract.
+A strategy is any callable `(pool, plan) -> scores` with shape (n,) of finite floats; the highest score comes first. It
+gets at least one row, and only tasks that the model could read. `sampling.testing.check_strategy` checks the contract.
 """
 
 from __future__ import annotations
@@ -24,39 +24,41 @@ BUILTINS: Mapping[str, str] = {
     "entropy": "sampling.strategies.uncertainty:entropy",
     "consensus_entropy": "sampling.strategies.uncertainty:consensus_entropy",
     "max_disagreement": "sampling.strategies.uncertainty:max_disagreement",
-    "random": "sampling.strategies.baselines:at_random",
-    "oldest": "sampling.strategies.baselines:oldest",
-    "ranked": "sampling.strategies.ranked_batch:ranked",
-    "mkm": "sampling.strategies.weighted_kmeans:mkm",
-    "typical": "sampling.strategies.weighted_kmeans:typical",
+    "random": "sampling.strategies.baselines:random_order",
+    "oldest": "sampling.strategies.baselines:oldest_first",
+    "ranked": "sampling.strategies.ranked_batch:ranked_batch",
+    "mkm": "sampling.strategies.weighted_kmeans:weighted_kmeans",
+    "typical": "sampling.strategies.typiclust:typiclust",
 }
 
 
 class Strategy(Protocol):
-    """Scores tasks by how much their answers would teach."""
+    """Scores tasks by how much the model would learn from their labels."""
 
     def __call__(self, pool: Pool, plan: Plan, /) -> Floats:
-        """(n,) finite scores, the highest is asked first; equal scores are told apart by id."""
+        """Return finite scores, shape (n,), the highest first; equal scores are ordered by id."""
         ...
 
 
 def load(name: str) -> Strategy:
-    """Give the strategy of this name: a built-in, or an entry point of `hitl.strategies`.
+    """Return the strategy of this name: a built-in, or an entry point of `hitl.strategies`.
 
-    Built-ins win, so that a stray package cannot replace them. Raises UnknownStrategy with the nearest name.
+    Built-ins come first, so that no installed package can replace them. UnknownStrategy suggests the nearest name.
 
     >>> load("random").__name__
-    'at_random'
+    'random_order'
     """
     if name in BUILTINS:
         module, _, attribute = BUILTINS[name].partition(":")
         found: Strategy = getattr(import_module(module), attribute)
         return found
-    plugged = {point.name: point for point in entry_points(group=GROUP)}
-    if name in plugged:
-        from_elsewhere: Strategy = plugged[name].load()
-        return from_elsewhere
-    known = sorted({*BUILTINS, *plugged})
-    near = get_close_matches(name, known, n=1)
-    guess = f"; did you mean {near[0]!r}?" if near else ""
-    raise UnknownStrategy(f"no strategy called {name!r}{guess}", hint=f"Known names: {', '.join(known)}.")
+    plugins = {point.name: point for point in entry_points(group=GROUP)}
+    if name in plugins:
+        plugin: Strategy = plugins[name].load()
+        return plugin
+    labelled_vectors = sorted({*BUILTINS, *plugins})
+    similar = get_close_matches(name, labelled_vectors, n=1)
+    suggestion = f"; did you mean {similar[0]!r}?" if similar else ""
+    raise UnknownStrategy(
+        f"no strategy called {name!r}{suggestion}", hint=f"Known names: {', '.join(labelled_vectors)}."
+    )

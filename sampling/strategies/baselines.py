@@ -1,4 +1,4 @@
-"""Two strategies that ask nothing of the model: chance, and first come first served."""
+"""The baselines, which use no model: random order, and the oldest task first."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from sampling.plan import Plan
 from sampling.pool import Floats, Pool
 
 
-def at_random(pool: Pool, plan: Plan) -> Floats:
-    """Score each task by its own draw: (n,) in [0, 1), the yardstick for every other strategy."""
-    return plan.draws(pool.ids)
+def random_order(pool: Pool, plan: Plan) -> Floats:
+    """Score each task by a random number in [0, 1), shape (n,): what every other strategy must beat."""
+    return plan.random_numbers(pool.ids)
 
 
-def oldest(pool: Pool, plan: Plan) -> Floats:  # noqa: ARG001 the contract of a strategy
-    """Score each task by its age in seconds: (n,), the longest waiting first."""
+def oldest_first(pool: Pool, plan: Plan) -> Floats:  # noqa: ARG001 - the signature of a strategy
+    """Score each task by its age in seconds, shape (n,)."""
     return pool.age_s.copy()

@@ -1,4 +1,4 @@
-"""The ranked batch: each pick weighs doubt against distance from everything known or picked before."""
+"""Ranked batch-mode sampling: each pick weighs uncertainty against distance from all labelled and picked tasks."""
 
 from __future__ import annotations
 
@@ -10,67 +10,90 @@ from sklearn.metrics import pairwise_distances_argmin_min
 
 from sampling.plan import Plan
 from sampling.pool import Floats, Pool, Rows
-from sampling.strategies.batch import head, lift, vectors
+from sampling.strategies.batch import count_picks, required_vectors, scores_of_picks
 from sampling.strategies.uncertainty import uncertainty
 
 
-def ranked(pool: Pool, plan: Plan) -> Floats:
-    """Score the batch that modAL's ranked batch picks, in its order, about a hundred times faster.
+def ranked_batch(pool: Pool, plan: Plan) -> Floats:
+    """Score the batch that `modAL.batch.ranked_batch` picks, in its order, about a hundred times faster.
 
-    (n,): picks in (1, 2], the others their uncertainty in [0, 1]. Cardoso et al. (2017): doubt counts |L|/(|U| + |L|),
-    so with few answers this is nearly farthest-first; it wins where rare classes sit apart. Needs `Pool.vectors`.
-    Without `Pool.known` the first pick is the task nearest to the mean of all.
+    Uncertainty counts for n_labelled / (n_labelled + n_open), so with few labels this is nearly farthest-first
+    sampling. It is strong where rare classes lie apart.
 
-    >>> two_heaps = np.array([[0.0], [0.1], [9.0]])
-    >>> pool = Pool((1, 2, 3), np.full((3, 2), 0.5), np.zeros(3), vectors=two_heaps, known=np.zeros((1, 1)))
-    >>> ranked(pool, Plan(2)).argmax()
+    Parameters
+    ----------
+    pool
+        Needs `Pool.vectors`. Without `Pool.labelled_vectors` the first pick is the task nearest to the mean of all.
+    plan
+        Picks up to `plan.size` tasks, at most twenty batches.
+
+    Returns
+    -------
+    Floats
+        Shape (n,): picks in (1, 2], the others their uncertainty in [0, 1].
+
+    Raises
+    ------
+    MissingInput
+        The pool has no vectors.
+
+    References
+    ----------
+    Cardoso et al. (2017), Ranked batch-mode active learning, https://doi.org/10.1016/j.ins.2016.10.037.
+
+    Examples
+    --------
+    >>> vectors = np.array([[0.0], [0.1], [9.0]])
+    >>> labelled = np.zeros((1, 1))
+    >>> pool = Pool((1, 2, 3), np.full((3, 2), 0.5), np.zeros(3), vectors=vectors, labelled_vectors=labelled)
+    >>> ranked_batch(pool, Plan(2)).argmax()
     np.int64(2)
     """
-    rows = vectors(pool)
-    doubt = uncertainty(pool, plan)
-    squares = _squares(rows)
+    rows = required_vectors(pool)
+    uncertainties = uncertainty(pool, plan)
+    squares = _squared_lengths(rows)
     picks: list[int] = []
-    n_picks = head(pool, plan)
-    if pool.known is not None and pool.known.shape[0]:
-        nearest = pairwise_distances_argmin_min(rows, pool.known)[1].astype(np.float64) ** 2
-        n_known = pool.known.shape[0]
+    n_picks = count_picks(pool, plan)
+    if pool.labelled_vectors is not None and pool.labelled_vectors.shape[0]:
+        nearest = pairwise_distances_argmin_min(rows, pool.labelled_vectors)[1].astype(np.float64) ** 2
+        n_labelled = pool.labelled_vectors.shape[0]
     else:
         mean = np.asarray(rows.mean(axis=0)).ravel()
         start = int(np.argmin(squares - 2.0 * _dot(rows, mean)))
         picks = [start][:n_picks]
-        nearest = _distances(rows, squares, start)
-        n_known = 1
-    open_rows = np.ones(len(pool), dtype=bool)
-    open_rows[picks] = False
+        nearest = _squared_distances(rows, squares, start)
+        n_labelled = 1
+    is_open = np.ones(len(pool), dtype=bool)
+    is_open[picks] = False
     while len(picks) < n_picks:
         n_open = len(pool) - len(picks)
-        alpha = n_open / (n_open + n_known)  # modAL's: both sides change with each pick
-        score = alpha * (1.0 - 1.0 / (1.0 + np.sqrt(nearest))) + (1.0 - alpha) * doubt
-        score[~open_rows] = -1.0
+        alpha = n_open / (n_open + n_labelled)  # modAL's: both sides change with each pick
+        score = alpha * (1.0 - 1.0 / (1.0 + np.sqrt(nearest))) + (1.0 - alpha) * uncertainties
+        score[~is_open] = -1.0
         pick = int(np.argmax(score))
         picks.append(pick)
-        open_rows[pick] = False
-        n_known += 1
-        # only the newest pick can have come nearer: the reason for the speed
-        np.minimum(nearest, _distances(rows, squares, pick), out=nearest)
-    return lift(picks, doubt)
+        is_open[pick] = False
+        n_labelled += 1
+        # only the newest pick can be nearer than before: the reason for the speed
+        np.minimum(nearest, _squared_distances(rows, squares, pick), out=nearest)
+    return scores_of_picks(picks, uncertainties)
 
 
-def _squares(rows: Rows) -> Floats:
-    """(n,) squared length of each row."""
-    dense: Floats
+def _squared_lengths(rows: Rows) -> Floats:
+    """Return the squared length of each row, shape (n,)."""
+    lengths: Floats
     if sparse.issparse(rows):
-        dense = np.asarray(rows.multiply(rows).sum(axis=1), dtype=np.float64).ravel()
+        lengths = np.asarray(rows.multiply(rows).sum(axis=1), dtype=np.float64).ravel()
     else:
-        dense = np.einsum("ij,ij->i", rows, rows).astype(np.float64)
-    return dense
+        lengths = np.einsum("ij,ij->i", rows, rows).astype(np.float64)
+    return lengths
 
 
-def _distances(rows: Rows, squares: Floats, row: int) -> Floats:
-    """(n,) squared distance of every row to this one."""
+def _squared_distances(rows: Rows, squares: Floats, row: int) -> Floats:
+    """Return the squared distance of every row to one row, shape (n,)."""
     target = np.asarray(rows[[row]].todense()).ravel() if sparse.issparse(rows) else rows[row]
     distances: Floats = np.maximum(squares + squares[row] - 2.0 * _dot(rows, target), 0.0)
-    distances[row] = 0.0  # rounding leaves a trace
+    distances[row] = 0.0  # rounding leaves a small rest
     return distances
 
 

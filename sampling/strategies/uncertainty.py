@@ -1,8 +1,9 @@
-"""modAL's measures on probabilities that are already there; the one home of modAL.
+"""Uncertainty and disagreement measures: modAL's functions on probabilities that are known already.
 
-modAL scores what an estimator predicts. Ours has predicted before, so modAL is handed a stand-in that holds the
-probabilities and the row numbers as data. Only its query functions are called, with every row asked for: `teach`
-fails on scikit-learn >= 1.8, the choice among ties is arbitrary, and the random tie-break returns the worst row first.
+This is the one place that imports modAL. modAL scores what an estimator predicts. Here the predictions exist, so modAL
+gets a stand-in estimator that holds them, with row numbers as data. Only its query functions are called, for all rows:
+`teach` fails on scikit-learn >= 1.8, its choice among ties is arbitrary, and its random tie-break returns the worst
+row first.
 """
 
 from __future__ import annotations
@@ -20,60 +21,128 @@ from sampling.plan import Plan
 from sampling.pool import Floats, Ints, Pool
 
 
-def margin(pool: Pool, plan: Plan) -> Floats:  # noqa: ARG001 the contract of a strategy
-    """Score each task by how close its two best classes are.
+def margin(pool: Pool, plan: Plan) -> Floats:  # noqa: ARG001 - the signature of a strategy
+    """Score each task by how close its two best classes are: one minus the margin.
 
-    (n,) in [0, 1]; 1 is a tie. Scheffer et al. (2001). One class only: all 1, nothing to tell apart.
+    Returns
+    -------
+    Floats
+        Shape (n,), in [0, 1]; 1 is a tie. All 1 where there is one class only.
 
-    >>> unsure, sure = [0.5, 0.5], [0.9, 0.1]
-    >>> margin(Pool((7, 8), np.array([unsure, sure]), np.zeros(2)), Plan(2)).round(2)
+    References
+    ----------
+    Scheffer, Decomain and Wrobel (2001), Active hidden Markov models for information extraction,
+    https://doi.org/10.1007/3-540-44816-0_31.
+
+    Examples
+    --------
+    >>> proba = np.array([[0.5, 0.5], [0.9, 0.1]])
+    >>> margin(Pool((7, 8), proba, np.zeros(2)), Plan(2)).round(2)
     array([1. , 0.2])
     """
-    return 1.0 - _measured(margin_sampling, _Held(pool.proba), len(pool))
+    return 1.0 - _score_rows(margin_sampling, _FixedEstimator(pool.proba), len(pool))
 
 
 def uncertainty(pool: Pool, plan: Plan) -> Floats:  # noqa: ARG001
-    """Score each task by the chance that its best class is wrong.
+    """Score each task by the probability that its best class is wrong (least confidence).
 
-    (n,) in [0, 1 - 1/k]. Lewis and Gale (1994). Worse than random order with many classes; margin is the default.
+    With many classes this was worse than random order; `margin` is the default.
 
-    >>> uncertainty(Pool((7, 8), np.array([[0.5, 0.5], [0.9, 0.1]]), np.zeros(2)), Plan(2)).round(2)
+    Returns
+    -------
+    Floats
+        Shape (n,), in [0, 1 - 1/k].
+
+    References
+    ----------
+    Lewis and Gale (1994), A sequential algorithm for training text classifiers,
+    https://doi.org/10.1007/978-1-4471-2099-5_1.
+
+    Examples
+    --------
+    >>> proba = np.array([[0.5, 0.5], [0.9, 0.1]])
+    >>> uncertainty(Pool((7, 8), proba, np.zeros(2)), Plan(2)).round(2)
     array([0.5, 0.1])
     """
-    return _measured(uncertainty_sampling, _Held(pool.proba), len(pool))
+    return _score_rows(uncertainty_sampling, _FixedEstimator(pool.proba), len(pool))
 
 
 def entropy(pool: Pool, plan: Plan) -> Floats:  # noqa: ARG001
-    """Score each task by the entropy of its classes.
+    """Score each task by the entropy of its class probabilities.
 
-    (n,) in [0, ln k], in nats. Shannon (1948).
+    Returns
+    -------
+    Floats
+        Shape (n,), in [0, ln k], in nats.
 
-    >>> entropy(Pool((7, 8), np.array([[0.5, 0.5], [1.0, 0.0]]), np.zeros(2)), Plan(2)).round(2)
+    References
+    ----------
+    Shannon (1948), A mathematical theory of communication, https://doi.org/10.1002/j.1538-7305.1948.tb01338.x.
+
+    Examples
+    --------
+    >>> proba = np.array([[0.5, 0.5], [1.0, 0.0]])
+    >>> entropy(Pool((7, 8), proba, np.zeros(2)), Plan(2)).round(2)
     array([0.69, 0.  ])
     """
-    return _measured(entropy_sampling, _Held(pool.proba), len(pool))
+    return _score_rows(entropy_sampling, _FixedEstimator(pool.proba), len(pool))
 
 
 def consensus_entropy(pool: Pool, plan: Plan) -> Floats:  # noqa: ARG001
-    """Score each task by the entropy of a committee's mean opinion.
+    """Score each task by the entropy of a committee's mean probabilities.
 
-    (n,) in [0, ln k], in nats. McCallum and Nigam (1998). Needs `Pool.committee`.
+    Returns
+    -------
+    Floats
+        Shape (n,), in [0, ln k], in nats.
+
+    Raises
+    ------
+    MissingInput
+        The pool has no committee.
+
+    References
+    ----------
+    McCallum and Nigam (1998), Employing EM and pool-based active learning for text classification, ICML.
+
+    Examples
+    --------
+    >>> committee = np.array([[[1.0, 0.0], [1.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]]])  # agree on task 7, not on 8
+    >>> consensus_entropy(Pool((7, 8), committee.mean(axis=0), np.zeros(2), committee=committee), Plan(2)).round(2)
+    array([0.  , 0.69])
     """
-    return _measured(consensus_entropy_sampling, _committee(pool), len(pool))
+    return _score_rows(consensus_entropy_sampling, _committee(pool), len(pool))
 
 
 def max_disagreement(pool: Pool, plan: Plan) -> Floats:  # noqa: ARG001
-    """Score each task by how far one member of a committee stands from the mean opinion.
+    """Score each task by the committee member that differs most from the committee's mean.
 
-    (n,) in [0, ln m], the largest Kullback-Leibler divergence in nats. McCallum and Nigam (1998).
-    Needs `Pool.committee`.
+    Returns
+    -------
+    Floats
+        Shape (n,), in [0, ln m]: the largest Kullback-Leibler divergence from the mean, in nats.
+
+    Raises
+    ------
+    MissingInput
+        The pool has no committee.
+
+    References
+    ----------
+    McCallum and Nigam (1998), Employing EM and pool-based active learning for text classification, ICML.
+
+    Examples
+    --------
+    >>> committee = np.array([[[0.5, 0.5], [1.0, 0.0]], [[0.5, 0.5], [0.0, 1.0]]])  # both unsure; both sure
+    >>> max_disagreement(Pool((7, 8), committee.mean(axis=0), np.zeros(2), committee=committee), Plan(2)).round(2)
+    array([0.  , 0.69])
     """
-    return _measured(max_disagreement_sampling, _committee(pool), len(pool))
+    return _score_rows(max_disagreement_sampling, _committee(pool), len(pool))
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """A duck-typed estimator that has predicted before; its data are row numbers."""
+class _FixedEstimator:
+    """An estimator for modAL whose predictions are known; its data are row numbers."""
 
     proba: Floats  # (n, k)
 
@@ -82,8 +151,8 @@ class _Held:
 
 
 @dataclass(frozen=True, slots=True)
-class _HeldCommittee:
-    """A duck-typed committee whose members have predicted before."""
+class _FixedCommittee:
+    """A committee for modAL whose members' predictions are known."""
 
     members: Floats  # (m, n, k)
 
@@ -101,14 +170,14 @@ class _HeldCommittee:
         return self.members[:, rows].transpose(1, 0, 2)
 
 
-def _committee(pool: Pool) -> _HeldCommittee:
+def _committee(pool: Pool) -> _FixedCommittee:
     if pool.committee is None:
-        raise MissingInput("this strategy asks a committee; the pool has none: pass Pool(committee=(m, n, k)).")
-    return _HeldCommittee(pool.committee)
+        raise MissingInput("this strategy needs a committee, and the pool has none: pass Pool(committee=(m, n, k)).")
+    return _FixedCommittee(pool.committee)
 
 
-def _measured(query: Callable[..., tuple[Ints, Floats]], estimator: Any, n: int) -> Floats:
-    """Ask modAL for all n rows and put its measure back in the order of the pool."""
+def _score_rows(query: Callable[..., tuple[Ints, Floats]], estimator: Any, n: int) -> Floats:
+    """Call a query function of modAL for all n rows, and return its scores in the order of the pool."""
     chosen, values = query(estimator, np.arange(n), n_instances=n)
     scores = np.empty(n)
     scores[chosen] = values

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from scipy.special import stdtrit
 
-from feedback.reports.votes_file import VoteTable, read_gold, read_votes
-from feedback.reports.votes_file_analysis import analyse_table
+from feedback.reports.votes_file import VoteTable, analyse_votes_file, read_gold, read_votes
 from tests.support.crowds import gains, handwriting, hate_speech, shared_sets, sms
 
 SEEDS = int(os.environ.get("HITL_BENCH_SEEDS", "24"))
@@ -49,8 +48,8 @@ def test_auto_on_the_shared_crowd_sets() -> None:
         name = file.name.removesuffix(".votes.csv")
         votes, gold = read_votes(file), folder / f"{name}.gold.csv"
         known, _ = read_gold(gold)
-        found = analyse_table(votes, gold=known).consensus
-        ece = analyse_table(votes, gold=known, calibrate_gold=GOLD).consensus["auto"].ece
+        found = analyse_votes_file(votes, gold=known).consensus
+        ece = analyse_votes_file(votes, gold=known, calibrate_gold=GOLD).consensus["auto"].ece
         rows[name] = [found[way].accuracy or 0.0 for way in OURS] + [of_crowd_kit(votes, gold), ece or 0.0]
     table = np.array(list(rows.values()))
 

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from feedback.store import open_store
-from ml_backend.labelstudio.local_server import LocalLabelStudio, Template
+from ml_backend.labelstudio.local_server import DataDirTemplate, LocalLabelStudio
 from tests.benchmarks import bodies, machine, servers, training
 from tests.benchmarks.load import offer
 from tests.support.label_studio import SENTIMENT, Site, StubBackend, open_site, says
@@ -44,7 +44,7 @@ def test_ingest_at_a_thousand_events_a_second_while_a_training_runs(tmp_path: Pa
         trained = training.awaited(tmp_path)
     store = open_store(servers.settings_of(tmp_path).store_url)
     found = store.verify()
-    votes = len(store.votes(str(bodies.PROJECT)))
+    votes = len(store.votes.list_votes(str(bodies.PROJECT)))
     store.close()
 
     p50, p99, worst = (load.percentile_ms(percent) for percent in (50, 99, 100))
@@ -63,7 +63,7 @@ def test_ingest_at_a_thousand_events_a_second_while_a_training_runs(tmp_path: Pa
 
 def test_a_submit_on_a_real_label_studio_is_hardly_slower(tmp_path: Path):
     """Against a receiver that answers an empty 200 at once; submits to two projects take turns."""
-    template = Template(tmp_path / "template")
+    template = DataDirTemplate(tmp_path / "template")
     with ExitStack() as stack:
         site = stack.enter_context(
             open_site(LocalLabelStudio(template.copy_to(tmp_path / "label-studio"), fast_bulk=False))

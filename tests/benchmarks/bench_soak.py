@@ -31,14 +31,19 @@ def test_soak(tmp_path: Path) -> None:
     env = {"HITL_DATA_DIR": str(tmp_path / "data"), "HITL_TICK_S": "1"}
     (tmp_path / "data").mkdir()
     store = open_store(f"sqlite:///{tmp_path / 'data' / 'hitl.sqlite3'}")
-    store.save_project(ProjectRow("1", title="soak", label_config=CONFIG))
+    store.projects.save_project(ProjectRow("1", title="soak", label_config=CONFIG))
     log = tmp_path / "worker.log"
     with (
         Web(env=env, log=tmp_path / "web.log") as web,
         Process("feedback", "worker", env={**env, "HITL_PORT": str(web.port)}, log=log) as worker,
     ):
         seen = _drive(web, worker)
-        until(lambda: all(row.state != "running" for row in store.works()), "the worker hangs", worker, within_s=120.0)
+        until(
+            lambda: all(row.state != "running" for row in store.jobs.list_jobs()),
+            "the worker hangs",
+            worker,
+            within_s=120.0,
+        )
     print(json.dumps(seen.summary(), indent=2))  # noqa: T201
 
     assert seen.errors == Counter()
@@ -47,7 +52,7 @@ def test_soak(tmp_path: Path) -> None:
         assert seen.after_warming(half, -1) <= growth * seen.after_warming(half, 0), half
     assert "Traceback" not in web.tail() + worker.tail()
     whole(store)
-    assert len(store.votes("1")) == seen.answered
+    assert len(store.votes.list_votes("1")) == seen.answered
     store.close()
 
 

@@ -64,7 +64,7 @@ class Large:
         self.rng.shuffle(self.open)
         row = ProjectRow("7", "large", TEXT_CONFIG, connected=True)
         options = {"policy": Policy().model_dump(mode="json"), "audit_share": 0.1}
-        self.store.save_project(replace(row, options=options))
+        self.store.projects.save_project(replace(row, options=options))
         tasks = list(self.studio.tasks.values())
         for start in range(0, TASKS, _BATCH):
             self.store.append_tasks(tasks[start : start + _BATCH], source="sweep")
@@ -92,7 +92,9 @@ class Large:
                 self.store.append(batch)
                 batch = []
         self.store.append(batch)
-        self.store.record("7", "cursor", {"since": (self.studio._now + timedelta(seconds=5)).isoformat()})
+        self.store.records.create_record(
+            "7", "cursor", {"since": (self.studio._now + timedelta(seconds=5)).isoformat()}
+        )
 
     def turn(self) -> Measured:
         wall_s, cpu_s = time.perf_counter(), time.process_time()
@@ -144,13 +146,13 @@ def test_turns_of_a_large_project(large: Large) -> None:
 
 def test_what_a_prediction_request_asks_of_the_store(large: Large) -> None:
     """The rule that hides audit tasks is made twice a second for each project, and asked for each task."""
-    store, row = large.store, large.store.project("7")
+    store, row = large.store, large.store.projects.get_project("7")
     assert row is not None
     draws = project_draws(store, row, policy_of(row))
     task = Task(1, {"text": "an apple a day"}, "7")
 
     def rule(store: Store = store) -> None:
-        found = store.project("7")
+        found = store.projects.get_project("7")
         assert found is not None
         project_draws(store, found, policy_of(found))
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from feedback.app.bootstrap import opened
-from ml_backend.calibration import Scaler
+from ml_backend.calibration import Calibrator
 from ml_backend.label_config import read_label_config
 from ml_backend.models import Model, recipe_for
 from ml_backend.registry import Bundle, Registry, pack
@@ -36,7 +36,7 @@ def promote(registry: Registry, *, rows: int = 1_000, version: str = "bench-1") 
     """Make a trained text model the champion of the benchmark's project."""
     config = read_label_config(bodies.CONFIG)
     name = recipe_for(config.control()).name
-    bundle = Bundle(fit(rows), Scaler.identity(), config.control(), config.hash, name, version, rows, 0.0, {})
+    bundle = Bundle(fit(rows), Calibrator.identity(), config.control(), config.hash, name, version, rows, 0.0, {})
     registry.add(str(bodies.PROJECT), version, pack(bundle), {})
     registry.promote(str(bodies.PROJECT), version)
 
@@ -45,8 +45,10 @@ def awaited(folder: Path, *, within_s: float = 60.0) -> int:
     """How many trainings the worker on the data in `folder` has ended, the one that is under way among them."""
     deadline = time.monotonic() + within_s
     with opened(settings_of(folder)) as store:
-        before = len(store.records(str(bodies.PROJECT), "training"))
-        while (now := len(store.records(str(bodies.PROJECT), "training"))) == before and time.monotonic() < deadline:
+        before = len(store.records.list_records(str(bodies.PROJECT), "training"))
+        while (
+            now := len(store.records.list_records(str(bodies.PROJECT), "training"))
+        ) == before and time.monotonic() < deadline:
             time.sleep(0.2)
     return now
 

@@ -10,7 +10,7 @@ import pytest
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.projects import SECRET_HEADER, UNCERTAINTY, Connection, connect, disconnect
-from ml_backend.labelstudio.queue_writer import QueueRow, reopen, write_window
+from ml_backend.labelstudio.queue_writer import QueueRow, reopen, write_queue_window
 from ml_backend.labelstudio.settings_snapshot import SettingsSnapshot
 from tests.support.label_studio import Project, Site, StubBackend, free_port, says
 
@@ -25,7 +25,7 @@ def join(project: Project, url: str, **options: Any) -> Connection:
 
 def window(project: Project, version: str) -> None:
     rows = [QueueRow(task, place, tuple(says("good"))) for place, task in enumerate(reversed(project.tasks))]
-    write_window(project.admin, project.id, rows, version=version, head=2)
+    write_queue_window(project.admin, project.id, rows, version=version, head=2)
 
 
 def awkward(site: Site, project: Project, old: str | None) -> None:

@@ -13,15 +13,14 @@ import pytest
 
 from feedback.annotators.gold import add_gold
 from feedback.consensus.label_aggregation import AggregationCache
-from feedback.labelling_platform.labelstudio_adapter import LabelStudio
-from feedback.labelling_platform.review_projects_adapter import LabelStudioReviewProjects
+from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
 from feedback.loop.context import Turn
 from feedback.policy import read_policy
 from feedback.project.connect import connect, disconnect
 from feedback.project.label_changes import record_label_change
 from feedback.project.snapshot import ProjectSnapshot, load_snapshot
 from feedback.store import Store, Vote, open_store
-from feedback.store.repositories.policies import activate, policy_of
+from feedback.store.repositories.policies import policy_of
 from feedback.training.consensus_labels import decide_labels, hear
 from feedback.training.dataset import build
 from feedback.training.label_decisions import ConsensusLabels, settle
@@ -65,8 +64,8 @@ class Crowd:
         self.site, self.project, self.store = site, project, store
         self.truth = {task: label for task, (_, label) in zip(project.tasks, texts(len(project.tasks)), strict=True)}
         connect(settings_of(site, backend), store, site.admin, project.id, policy=POLICY, now_s=time.time())
-        self.platform = LabelStudio(site.admin, store)
-        self.loop = loop_of(store, folder, platform=self.platform, rooms=LabelStudioReviewProjects(site.admin))
+        self.platform = LabelStudioAdapter(site.admin, store)
+        self.loop = loop_of(store, folder, platform=self.platform)
 
     def turn(self) -> Turn:
         return self.loop.turn(self.project.id)
@@ -100,7 +99,7 @@ class Crowd:
         return turns
 
     def snapshot(self) -> ProjectSnapshot:
-        row = self.store.project(self.project.id)
+        row = self.store.projects.get_project(self.project.id)
         assert row is not None
         config = read_label_config(row.label_config)
         return load_snapshot(self.store, row, policy_of(row), config, config.control())
@@ -112,7 +111,7 @@ class Crowd:
 @pytest.fixture
 def crowd(request: pytest.FixtureRequest, site: Site, backend: StubBackend, tmp_path: Path) -> Iterator[Crowd]:
     store = open_store(f"sqlite:///{tmp_path / 'hitl.db'}", durability="normal")
-    store.set_secret("draws", "the same drawn tasks in every run")
+    store.secrets.save_secret("draws", "the same drawn tasks in every run")
     with site.project(0) as empty:
         told = [{"data": {"text": text}} for text, _ in texts(getattr(request, "param", TASKS))]
         project = replace(empty, tasks=tuple(site.admin.import_tasks(empty.id, told)))
@@ -135,7 +134,7 @@ def test_a_careless_annotator_is_found_asked_about_and_outweighed(crowd: Crowd):
     }
     others = [task for task in snapshot.tasks if task not in chosen]
 
-    kept = crowd.store.latest(crowd.project.id, "people")
+    kept = crowd.store.records.get_latest_record(crowd.project.id, "people")
     assert kept is not None
     first, *rest = kept.body["people"]
     assert first["person"] == crowd.user(2)
@@ -196,11 +195,11 @@ def test_gold_tasks_meet_every_new_person_first_and_look_like_any_other(crowd: C
 
 @pytest.mark.parametrize("crowd", [14], indirect=True)
 def test_a_label_that_changed_is_asked_again_first_and_the_consensus_is_written_back_once(crowd: Crowd):
-    row = crowd.store.project(crowd.project.id)
+    row = crowd.store.projects.get_project(crowd.project.id)
     assert row is not None
     wanted = read_policy("[queue]\nwindow = 100\nhead = 2\n[audit]\nshare = 0.0\n[overlap]\nshare = 0.0\n"
                          "[consensus]\nwrite_back = true\n[train]\nmin_rows = 500")  # fmt: skip
-    activate(crowd.store, row, wanted, who="test", now_s=time.time())
+    crowd.store.policies.activate_policy(row, wanted, who="test", now_s=time.time())
     crowd.turn()
     crowd.answer(0, 6)
     crowd.turn()
@@ -220,13 +219,13 @@ def test_a_label_that_changed_is_asked_again_first_and_the_consensus_is_written_
     assert not {vote.annotation for vote in crowd.snapshot().votes} & done.versions.keys()
 
     third = replace(crowd.snapshot().project, overlap=2)
-    crowd.store.save_project(third)
+    crowd.store.projects.save_project(third)
     crowd.turn()
     crowd.work()
     shared = [one for one in decide_labels(crowd.snapshot(), AggregationCache()).settled if one.votes > 1]
     for _ in range(3):
         crowd.turn()
-    written = crowd.store.records(crowd.project.id, "written_back", limit=1000)
+    written = crowd.store.records.list_records(crowd.project.id, "written_back", limit=1000)
     assert {one.body["task"] for one in written} == {one.task for one in shared}
     assert all(one.body["starred"] for one in written)
     own = {one.body["annotation"] for one in written}

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from ml_backend.labelstudio.local_server import Template
+from ml_backend.labelstudio.local_server import DataDirTemplate
 
 pytestmark = pytest.mark.e2e
 
 
-def test_the_demo_ends_with_promotions_and_an_address_to_log_in_at(tmp_path: Path, template: Template):
+def test_the_demo_ends_with_promotions_and_an_address_to_log_in_at(tmp_path: Path, template: DataDirTemplate):
     template.copy_to(tmp_path / "label-studio")
     command = ["demo", "--limit", "500", "--answers", "130", "--seconds", "100", "--data-dir"]
     done = subprocess.run(

@@ -11,7 +11,7 @@ import pytest
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.doctor import examine, shadowed_packages
 from ml_backend.labelstudio.projects import connect
-from ml_backend.labelstudio.queue_writer import QueueRow, write_window
+from ml_backend.labelstudio.queue_writer import QueueRow, write_queue_window
 from tests.support.label_studio import Project, Site, StubBackend
 
 pytestmark = pytest.mark.e2e
@@ -24,7 +24,7 @@ def names(project: Project, backend: StubBackend) -> Callable[..., list[str]]:
     """Connect a project and name what the doctor finds in it, whenever asked."""
     connect(project.admin, project.id, backend_url=backend.url, webhook_secret="secret")
     rows = [QueueRow(task, place) for place, task in enumerate(project.tasks)]
-    write_window(project.admin, project.id, rows, version="m1+q1")
+    write_queue_window(project.admin, project.id, rows, version="m1+q1")
 
     def found(**options: Any) -> list[str]:
         findings = examine(project.admin, project.id, **{"backend_url": backend.url, **options})

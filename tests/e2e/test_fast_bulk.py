@@ -8,7 +8,7 @@ import pytest
 
 from ml_backend.labelstudio.doctor import examine
 from ml_backend.labelstudio.projects import connect, disconnect
-from ml_backend.labelstudio.queue_writer import QueueRow, write_window
+from ml_backend.labelstudio.queue_writer import QueueRow, write_queue_window
 from tests.support.label_studio import Project, Site, StubBackend, says
 
 pytestmark = pytest.mark.e2e
@@ -33,14 +33,14 @@ def test_a_task_deleted_meanwhile_costs_only_itself(fast: Site, project: Project
     fast.admin.delete_task(project.tasks[0])
     fast.admin.delete_task(project.tasks[7])
 
-    written = write_window(fast.admin, project.id, rows(project), version="m1+q1", head=3)
+    written = write_queue_window(fast.admin, project.id, rows(project), version="m1+q1", head=3)
 
     assert set(written.failed) == {project.tasks[0], project.tasks[7]}
     assert set(written.predictions) == set(project.tasks) - set(written.failed)
 
 
 def test_a_label_that_label_studio_would_no_longer_check_is_still_never_shown(fast: Site, project: Project) -> None:
-    written = write_window(fast.admin, project.id, rows(project, "gone"), version="m1+q1", head=3)
+    written = write_queue_window(fast.admin, project.id, rows(project, "gone"), version="m1+q1", head=3)
 
     assert set(written.failed) == set(project.tasks)
     assert [row["result"] for row in fast.admin.predictions(project=project.id)] == [[]] * len(project.tasks)
@@ -59,7 +59,7 @@ def test_counts_are_right_after_disconnecting_though_label_studio_forgot_to_lowe
         fast.admin, project.id, backend_url=backend.url, webhook_secret="secret"
     ).settings_snapshot
     assert settings_snapshot is not None
-    write_window(fast.admin, project.id, rows(project), version="m1+q1", head=3)
+    write_queue_window(fast.admin, project.id, rows(project), version="m1+q1", head=3)
     disconnect(fast.admin, settings_snapshot)
 
     assert project.everything() == before

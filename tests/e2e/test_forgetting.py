@@ -16,7 +16,7 @@ from tests.feedback.review.world import CLEO, DAN, World, policy_text
 from tests.support.everything import where
 from tests.support.label_studio import Site
 from tests.support.proof import whole
-from tests.support.real_rooms import RealSite
+from tests.support.real_platform import RealLabelStudio
 
 pytestmark = pytest.mark.e2e
 MARK, TEXT = "zanzibar", "timbuktu"
@@ -25,7 +25,7 @@ MARK, TEXT = "zanzibar", "timbuktu"
 @pytest.fixture
 def world(site: Site, tmp_path: Path) -> Iterator[World]:
     store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
-    real = RealSite(site, store)
+    real = RealLabelStudio(site, store)
     yield World(store, tmp_path / "models", real, project=real.project)
     real.close()
     store.close()
@@ -33,7 +33,7 @@ def world(site: Site, tmp_path: Path) -> Iterator[World]:
 
 def test_a_reviewer_and_then_a_task_are_forgotten(world: World) -> None:
     real, store, project = world.site, world.store, world.project
-    assert isinstance(real, RealSite)
+    assert isinstance(real, RealLabelStudio)
     world.use(policy_text(), overlap=2)
     (task,) = real.add(f"a1 {TEXT} red")
     real.site.admin.patch_project(project, maximum_annotations=2)
@@ -41,13 +41,13 @@ def test_a_reviewer_and_then_a_task_are_forgotten(world: World) -> None:
     world.disagree(task)
     world.review("L2", "escalate", "tool", person=CLEO, reason="guideline_gap", comment=f"{MARK}, is a nut a tool?")
     world.turn()
-    above, below = real.room_of("L3"), real.room_of("L2")
+    above, below = real.review_project_of("L3"), real.review_project_of("L2")
     (copy,) = real.waiting(above, DAN)
     assert MARK in str(copy.data[HISTORY])
     cleo = real.number(CLEO)
     assert {"case_look", "case_step", "annotation"} <= set(held_of(store, project, cleo)["held"])
 
-    done = forget(store, project, person=cleo, rooms=real.rooms, now_s=time.time())
+    done = forget(store, project, person=cleo, rooms=real.platform, now_s=time.time())
 
     assert (where(store, MARK), done.left) == ([], ())
     (copy,) = real.waiting(above, DAN)
@@ -59,7 +59,7 @@ def test_a_reviewer_and_then_a_task_are_forgotten(world: World) -> None:
     assert held_of(store, project, cleo)["held"] == {}
     whole(store)
 
-    done = forget(store, project, task=task, rooms=real.rooms, now_s=time.time())
+    done = forget(store, project, task=task, rooms=real.platform, now_s=time.time())
 
     assert (where(store, TEXT), done.left) == ([], ())
     assert [list(real.site.admin.each_task(room)) for room in (above, below)] == [[], []]

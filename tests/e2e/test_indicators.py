@@ -9,19 +9,19 @@ from typing import Any
 import pytest
 
 from feedback.policy import read_policy
-from feedback.project.indicators import known_now
+from feedback.project.indicators import make_indicator_reader
 from feedback.review.review_task_content import FACTS, REASON, VERDICT
 from feedback.store import open_store
-from ml_backend.calibration import Scaler
+from ml_backend.calibration import Calibrator
 from ml_backend.label_config import read_label_config
 from ml_backend.models.text_classifier import TextChoices
 from ml_backend.predictor import Predictor
-from ml_backend.records import with_known
-from ml_backend.registry import Bundle, pack, recipe_beside
+from ml_backend.records import with_indicators
+from ml_backend.registry import Bundle, pack, recipe_with_indicators
 from tests.feedback.review.world import CLEO, World
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.label_studio import Site
-from tests.support.real_rooms import RealSite
+from tests.support.real_platform import RealLabelStudio
 
 pytestmark = pytest.mark.e2e
 
@@ -57,8 +57,8 @@ share = 0.0
 @pytest.fixture
 def world(site: Site, tmp_path: Path) -> Iterator[World]:
     store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}", durability="normal")
-    store.set_secret("draws", "the same draws in every run")
-    real = RealSite(site, store)
+    store.secrets.save_secret("draws", "the same draws in every run")
+    real = RealLabelStudio(site, store)
     yield World(store, tmp_path / "models", real, project=real.project)
     real.close()
     store.close()
@@ -68,10 +68,10 @@ def promote(world: World) -> None:
     """A model that learned: who committed card fraud before wants a tool, whatever the text says."""
     config = read_label_config(TEXT_CONFIG)
     known = [{"fraud_type": "card"} if number % 2 else {} for number in range(40)]
-    data = [with_known({"text": f"huge refund number {number}"}, one) for number, one in enumerate(known)]
+    data = [with_indicators({"text": f"huge refund number {number}"}, one) for number, one in enumerate(known)]
     model = TextChoices().fit(data, ["tool" if one else "fruit" for one in known], field="text")
-    name = recipe_beside(TextChoices.name, ["fraud_type"])
-    made = Bundle(model, Scaler.identity(), config.control(), config.hash, name, "m40", 40, 0.0, {})
+    name = recipe_with_indicators(TextChoices.name, ["fraud_type"])
+    made = Bundle(model, Calibrator.identity(), config.control(), config.hash, name, "m40", 40, 0.0, {})
     world.store.registry.add(world.project, "m40", pack(made), {})
     world.store.registry.promote(world.project, "m40")
 
@@ -80,14 +80,16 @@ def test_an_indicator_of_a_reviewer_changes_what_is_predicted_of_the_customer_at
     world.use(POLICY)
     promote(world)
     site = world.site
-    assert isinstance(site, RealSite)
+    assert isinstance(site, RealLabelStudio)
     huge, next_one, stranger = site.add_rows(
         {"text": "huge refund number 1", "customer": 7},
         {"text": "refund number 2", "customer": "7"},
         {"text": "refund number 3", "customer": 8},
     )
     policy = read_policy(POLICY)
-    predictor = Predictor(world.store.registry, beside=lambda one: known_now(world.store, one, policy))
+    predictor = Predictor(
+        world.store.registry, read_indicators=lambda one: make_indicator_reader(world.store, one, policy)
+    )
 
     def says(task: int) -> str:
         (answer,) = predictor.predict(world.project, TEXT_CONFIG, [site.site.admin.task(task)])
@@ -97,7 +99,7 @@ def test_an_indicator_of_a_reviewer_changes_what_is_predicted_of_the_customer_at
     world.turn()
     world.turn()
     assert [says(task) for task in (next_one, stranger)] == ["fruit", "fruit"]
-    room = site.room_of("L2")
+    room = site.review_project_of("L2")
     (copy,) = site.waiting(room, CLEO)
     assert "refund" in copy.data[FACTS]["What spoke for the model's answer"] or "no part" in str(copy.data[FACTS])
     chosen = {"kind": "tool", VERDICT: "fix", REASON: "wrong_label", "hitl_ask_fraud_type": "card"}
@@ -105,15 +107,15 @@ def test_an_indicator_of_a_reviewer_changes_what_is_predicted_of_the_customer_at
     site.client(CLEO).submit(copy.id, [_chose(name, about[name], label) for name, label in chosen.items()])
     world.turn()
 
-    (fact,) = world.store.facts(world.project)
+    (fact,) = world.store.indicators.list_indicators(world.project)
     assert (fact.entity, fact.value, fact.task, fact.person) == ("customer=7", "card", huge, site.number(CLEO))
     assert [says(task) for task in (next_one, stranger, huge)] == ["tool", "fruit", "fruit"]
     world.turn()
     assert world.site.final(huge) == "tool"
-    before = world.store.facts(world.project)
+    before = world.store.indicators.list_indicators(world.project)
     assert world.store.rebuild().ok
     world.turn()
-    assert world.store.facts(world.project) == before
+    assert world.store.indicators.list_indicators(world.project) == before
 
 
 def _chose(name: str, to_name: str, label: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 from feedback.app.bootstrap import client_of, opened, run_turn
 from feedback.ingest.full_sync import sweep
 from feedback.ingest.webhook_handler import Webhook
-from feedback.labelling_platform.labelstudio_adapter import LabelStudio
+from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
 from feedback.labelling_platform.stale_predictions import tidy
 from feedback.loop.context import Turn
 from feedback.policy import Policy
@@ -23,7 +23,7 @@ from feedback.store import Store
 from feedback.store.log import events
 from ml_backend.labelstudio import queue_writer
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.own_annotations import own_id
+from ml_backend.labelstudio.own_annotations import own_unique_id
 from ml_backend.labelstudio.review_projects import write_final
 from tests.support.label_studio import Project, Site, StubBackend, says
 
@@ -48,9 +48,9 @@ class World:
     client: Client | None = None
 
     @property
-    def platform(self) -> LabelStudio:
+    def platform(self) -> LabelStudioAdapter:
         assert self.client is not None
-        return LabelStudio(self.client, self.store)
+        return LabelStudioAdapter(self.client, self.store)
 
     def bring(self, word: str) -> list[int]:
         body = [{"data": {"text": f"{word} {number} {['lovely', 'awful'][number % 2]}"}} for number in range(N)]
@@ -82,13 +82,13 @@ class World:
         webhook = Webhook(self.store)
         while self.backend.events:
             webhook(self.backend.events.pop(0)[1])
-        self.store.take_in()
+        self.store.ingest_inbox()
 
     def texts(self) -> set[str]:
-        return {str(task.data["text"]).split()[0] for task in self.store.tasks(self.project.id)}
+        return {str(task.data["text"]).split()[0] for task in self.store.tasks.list_tasks(self.project.id)}
 
     def votes(self) -> set[int]:
-        return {vote.annotation for vote in self.store.votes(self.project.id)}
+        return {vote.annotation for vote in self.store.votes.list_votes(self.project.id)}
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def world(site: Site, backend: StubBackend, tmp_path: Path, monkeypatch: pytest.
     }
     settings = read_settings(environ)
     with opened(settings) as store, site.project(0) as project:
-        store.set_secret("draws", "the same audit stream in every run")
+        store.secrets.save_secret("draws", "the same audit stream in every run")
         made = World(site, project, store, settings, backend)
         made.bring("first")
         connect(settings, store, site.admin, project.id, policy=POLICY, now_s=time.time())
@@ -118,7 +118,7 @@ def test_delete_all_and_import_again_is_a_new_beginning(world: World, how: str, 
     old_votes = world.label(10)
     world.turn()
     assert world.votes() == set(old_votes)
-    before = {task.id for task in world.store.tasks(world.project.id)}
+    before = {task.id for task in world.store.tasks.list_tasks(world.project.id)}
     served = str(world.project.body()["model_version"])
 
     world.delete_all(how)
@@ -132,7 +132,7 @@ def test_delete_all_and_import_again_is_a_new_beginning(world: World, how: str, 
     assert world.votes() == set()
     now_served = str(world.project.body()["model_version"])
     assert turn.window == now_served != served
-    rows = {row.task for row in world.store.window(world.project.id)}
+    rows = {row.task for row in world.store.windows.get_window(world.project.id)}
     assert set(queue_writer.held(world.site.admin, world.project.id, now_served)) == rows
     assert len(rows) == 20
     given = world.label(8)
@@ -161,21 +161,21 @@ def test_imported_annotations_take_the_numbers_of_deleted_ones_and_are_no_votes(
     new = bring("bad")
 
     world.turn()
-    assert ("sweep", "wanted") in {(row.kind, row.state) for row in world.store.works()}
+    assert ("sweep", "wanted") in {(row.kind, row.state) for row in world.store.jobs.list_jobs()}
     sweep(world.store, world.platform, world.project.id, clock=time.time)
 
-    known = world.store.annotations(world.project.id)
+    known = world.store.annotations.list_annotations(world.project.id)
     assert {one.id for one in known} == new == old
     assert {one.result[0]["value"]["choices"][0] for one in known} == {"bad"}
     assert world.votes() == set()
-    assert len(world.store.tasks(world.project.id)) == 5
+    assert len(world.store.tasks.list_tasks(world.project.id)) == 5
     assert world.store.rebuild(check=True, project=world.project.id).ok
 
 
 def test_what_we_wrote_reads_as_ours_whoever_wrote_it_and_however_it_is_heard(world: World) -> None:
     """Written with a person's token, by a process that died before it could remember the number."""
-    person, task = world.site.people[1], world.store.tasks(world.project.id)[0].id
-    write_final(person, task, says("good"), unique_id=own_id("final"))
+    person, task = world.site.people[1], world.store.tasks.list_tasks(world.project.id)[0].id
+    write_final(person, task, says("good"), unique_id=own_unique_id("final"))
 
     (polled,) = [
         a for t, given in queue_writer.sweep(world.site.admin, world.project.id) for a in given if t.id == task
@@ -184,9 +184,9 @@ def test_what_we_wrote_reads_as_ours_whoever_wrote_it_and_however_it_is_heard(wo
     assert world.votes() == set()
     world.hear()
     assert world.votes() == set()
-    assert [one.id for one in world.store.annotations(world.project.id)] == [polled.id]
-    assert world.store.people(world.project.id) == [] or all(
-        one.answers == 0 for one in world.store.people(world.project.id)
+    assert [one.id for one in world.store.annotations.list_annotations(world.project.id)] == [polled.id]
+    assert world.store.annotations.list_annotators(world.project.id) == [] or all(
+        one.answers == 0 for one in world.store.annotations.list_annotators(world.project.id)
     )
 
 

@@ -79,13 +79,13 @@ class World:
         deadline = time.monotonic() + seconds
         while not true():
             if time.monotonic() > deadline:
-                turn = self.store.latest(self.project.id, "turn")
+                turn = self.store.records.get_latest_record(self.project.id, "turn")
                 raise TimeoutError(f"{what} did not happen; the last turn: {turn and turn.body}")
             time.sleep(0.1)
 
     def idle(self) -> bool:
         """Whether the worker has taken in everything that was said."""
-        return all(row.state == "idle" for row in self.store.works() if row.project == self.project.id)
+        return all(row.state == "idle" for row in self.store.jobs.list_jobs() if row.project == self.project.id)
 
     def served(self) -> bool:
         """Whether the queue of the champion is what Label Studio serves."""
@@ -113,7 +113,7 @@ def running(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
 def world(site: Site, running: dict[str, str]) -> Iterator[World]:
     settings = read_settings(settings_environ(running))
     with opened(settings) as store, site.project(0) as project:
-        store.set_secret("draws", "the same audit stream in every run")
+        store.secrets.save_secret("draws", "the same audit stream in every run")
         site.admin.import_tasks(project.id, [{"data": {"text": text}} for text in texts(150)])
         connect(settings, store, site.admin, project.id, policy=POLICY, now_s=time.time())
         made = World(site, project, store, settings, running)
@@ -132,25 +132,28 @@ def test_a_submit_teaches_the_model_that_orders_the_next_question(world: World):
     assert taught
     task = world.site.people[1].next_task(world.project.id)
     assert task is not None
-    window = sorted(world.store.window(world.project.id), key=lambda row: (row.place, row.task))
+    window = sorted(world.store.windows.get_window(world.project.id), key=lambda row: (row.place, row.task))
     closed = {number for number, (_, labeled) in world.project.overlaps().items() if labeled}
     free = [row.task for row in window if row.task not in closed and row.task != early["id"]]  # a lock holds one back
     assert task["id"] == free[0]
     assert {row["model_version"] for row in task["predictions"]} == {window[0].version}
     for person in (0, 1):
         world.teach(person=person)
-    assert int(world.store.window(world.project.id)[0].version.rpartition("q")[2]) >= 4
+    assert int(world.store.windows.get_window(world.project.id)[0].version.rpartition("q")[2]) >= 4
 
     world.answer(world.site.people[2], early)
-    world.until("the late answer", lambda: early["id"] in {vote.task for vote in world.store.votes(world.project.id)})
+    world.until(
+        "the late answer",
+        lambda: early["id"] in {vote.task for vote in world.store.votes.list_votes(world.project.id)},
+    )
 
 
 def test_what_was_shown_is_known_by_its_number(world: World):
     given = world.teach()
     given += world.label(6)
     world.until("the answers", world.idle)
-    seen = [vote.shown for vote in world.store.votes(world.project.id) if vote.shown is not None]
-    rows = world.store.shown(world.project.id, seen)
+    seen = [vote.shown for vote in world.store.votes.list_votes(world.project.id) if vote.shown is not None]
+    rows = world.store.windows.list_shown_predictions(world.project.id, seen)
 
     assert len(given) - 3 <= len(set(seen)) == len(rows)  # while a window is exchanged, a task may come without a row
     assert any(row.answer is not None for row in rows.values())
@@ -158,20 +161,20 @@ def test_what_was_shown_is_known_by_its_number(world: World):
 
 def test_a_worker_killed_in_the_middle_of_a_turn_changes_nothing_in_the_outcome(world: World):
     given = world.label(25)
-    world.until("a turn under way", lambda: any(row.state == "running" for row in world.store.works()))
+    world.until("a turn under way", lambda: any(row.state == "running" for row in world.store.jobs.list_jobs()))
     for pid in _workers(world.environ):
         os.kill(pid, signal.SIGKILL)
     world.until("the healing turn", world.idle, seconds=120)
     given += world.teach()
 
     training = last_training(world.store, world.project.id)
-    votes = {vote.annotation for vote in world.store.votes(world.project.id)}
+    votes = {vote.annotation for vote in world.store.votes.list_votes(world.project.id)}
     assert training is not None
     assert votes == set(given)
     assert world.store.verify(world.project.id)["chain"] == "ok"
-    verdicts = [record.body["challenger"] for record in world.store.records(world.project.id, "verdict")]
+    verdicts = [record.body["challenger"] for record in world.store.records.list_records(world.project.id, "verdict")]
     assert len(verdicts) == len(set(verdicts))
-    rows = world.store.window(world.project.id)
+    rows = world.store.windows.get_window(world.project.id)
     held = world.project.admin.model_versions(world.project.id)
     assert {row["model_version"]: row["count"] for row in held}[rows[0].version] == len(rows)
 
@@ -180,7 +183,7 @@ def test_our_own_writes_cause_no_work_and_no_vote(world: World):
     bot = find_bot(world.store, world.site.url)
     assert bot is not None
     assert bot.id in known_project(world.store, world.project.id).bots
-    turns = len(world.store.records(world.project.id, "turn", limit=10_000))
+    turns = len(world.store.records.list_records(world.project.id, "turn", limit=10_000))
     tasks = [task["id"] for task in world.project.admin.tasks(world.project.id, page_size=100)]
     n, begun = 1000 if FULL else 60, time.monotonic()
     with Client(world.site.url, bot.token) as client:
@@ -188,9 +191,9 @@ def test_our_own_writes_cause_no_work_and_no_vote(world: World):
             client.submit(tasks[number % len(tasks)], says("good"))
     time.sleep(1.0)
 
-    assert world.store.votes(world.project.id) == []
+    assert world.store.votes.list_votes(world.project.id) == []
     polls = (time.monotonic() - begun) / world.settings.poll_s  # a turn each, whatever is written
-    assert len(world.store.records(world.project.id, "turn", limit=10_000)) - turns <= polls + 2
+    assert len(world.store.records.list_records(world.project.id, "turn", limit=10_000)) - turns <= polls + 2
 
 
 def _workers(environ: dict[str, str]) -> list[int]:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from feedback.policy import read_policy
-from feedback.review.review_task_content import FACTS, HISTORY, KEY, REASON, VERDICT, read_said, review_config
+from feedback.review.review_answers import parse_review
+from feedback.review.review_task_content import FACTS, HISTORY, KEY, REASON, VERDICT, review_label_config
 from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio import review_projects
 from ml_backend.labelstudio.queue_writer import poll
@@ -31,7 +32,7 @@ POLICY = read_policy(
     kind = "text"
     """
 )
-CONFIG = review_config(read_label_config(SENTIMENT), "L2", POLICY)
+CONFIG = review_label_config(read_label_config(SENTIMENT), "L2", POLICY)
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_a_review_project_is_made_once_and_found_again(site: Site, room: str) ->
 
 def test_a_label_config_that_moved_on_is_put_in_step(site: Site, room: str) -> None:
     more = SENTIMENT.replace('<Choice value="bad"/>', '<Choice value="bad"/><Choice value="mixed"/>')
-    config = review_config(read_label_config(more), "L2", POLICY)
+    config = review_label_config(read_label_config(more), "L2", POLICY)
 
     changed = review_projects.ensure_project(
         site.admin, known=room, marker="", title="", label_config=config, description=""
@@ -77,7 +78,8 @@ def test_a_label_config_that_moved_on_is_put_in_step(site: Site, room: str) -> N
 
 def test_the_most_urgent_copy_is_handed_out_first_with_its_answer_filled_in(site: Site, room: str) -> None:
     calm, urgent = (
-        task.id for task in review_projects.put_in(site.admin, room, [copy("calm", 0.7), copy("urgent", 0.0)])
+        task.id
+        for task in review_projects.import_review_tasks(site.admin, room, [copy("calm", 0.7), copy("urgent", 0.0)])
     )
 
     handed = site.people[0].next_task(room)
@@ -92,7 +94,7 @@ def test_the_most_urgent_copy_is_handed_out_first_with_its_answer_filled_in(site
 
 
 def test_a_panel_is_asked_by_one_copy(site: Site, room: str) -> None:
-    task = review_projects.put_in(site.admin, room, [copy("one", readers=2)])[0].id
+    task = review_projects.import_review_tasks(site.admin, room, [copy("one", n_reviewers=2)])[0].id
 
     for person in site.people[:2]:
         handed = person.next_task(room)
@@ -103,7 +105,7 @@ def test_a_panel_is_asked_by_one_copy(site: Site, room: str) -> None:
 
 
 def test_a_verdict_comes_back_as_it_was_said(site: Site, room: str) -> None:
-    task = review_projects.put_in(site.admin, room, [copy("one")])[0].id
+    task = review_projects.import_review_tasks(site.admin, room, [copy("one")])[0].id
     more = [
         {"from_name": "hitl_comment", "to_name": FACTS, "type": "textarea", "value": {"text": ["see page 3"]}},
         {"from_name": "hitl_ask_fraud", "to_name": FACTS, "type": "choices", "value": {"choices": ["card"]}},
@@ -113,7 +115,7 @@ def test_a_verdict_comes_back_as_it_was_said(site: Site, room: str) -> None:
     site.people[0].submit(task, [*says("bad"), *verdict("fix", "wrong_label"), *more])
 
     ((_, (annotation,)),) = list(poll(site.admin, room, ""))
-    said = read_said(annotation, read_label_config(CONFIG).control("sentiment"), POLICY)
+    said = parse_review(annotation, read_label_config(CONFIG).control("sentiment"), POLICY)
 
     assert (said.verdict, said.reason, said.comment) == ("fix", "wrong_label", "see page 3")
     assert said.answer is not None
@@ -122,7 +124,7 @@ def test_a_verdict_comes_back_as_it_was_said(site: Site, room: str) -> None:
 
 
 def test_a_draft_of_anybody_is_seen_before_they_submit(site: Site, room: str) -> None:
-    one, two = (task.id for task in review_projects.put_in(site.admin, room, [copy("one"), copy("two")]))
+    one, two = (task.id for task in review_projects.import_review_tasks(site.admin, room, [copy("one"), copy("two")]))
     site.people[1]._send("POST", f"api/tasks/{two}/drafts", body={"result": says("bad"), "lead_time": 3})
 
     found = review_projects.first_drafts(site.admin, [one, two])
@@ -170,19 +172,23 @@ def test_our_own_star_of_an_earlier_round_moves_on(site: Site, project: Project)
 
 
 def test_only_a_copy_that_nobody_answered_is_removed(site: Site, project: Project, room: str) -> None:
-    open_, answered = (task.id for task in review_projects.put_in(site.admin, room, [copy("one"), copy("two")]))
+    open_, answered = (
+        task.id for task in review_projects.import_review_tasks(site.admin, room, [copy("one"), copy("two")])
+    )
     site.people[0].submit(answered, [*says("bad"), *verdict("fix", "wrong_label")])
 
-    assert review_projects.take_out(site.admin, room, open_)
-    assert review_projects.take_out(site.admin, room, open_)  # gone already
-    assert not review_projects.take_out(site.admin, room, answered)
-    assert review_projects.take_out(site.admin, room, project.tasks[0])  # a number that is another project's now
+    assert review_projects.delete_review_task(site.admin, room, open_)
+    assert review_projects.delete_review_task(site.admin, room, open_)  # gone already
+    assert not review_projects.delete_review_task(site.admin, room, answered)
+    assert review_projects.delete_review_task(
+        site.admin, room, project.tasks[0]
+    )  # a number that is another project's now
     assert [row["id"] for row in site.admin.each_task(room)] == [answered]
     assert project.tasks[0] in project.overlaps()
 
 
 def test_a_copy_whose_import_was_cut_short_is_completed(site: Site, room: str) -> None:
-    whole = copy("one", urgency=0.2, readers=2)
+    whole = copy("one", urgency=0.2, n_reviewers=2)
     (bare,) = site.admin.import_tasks(room, [{"data": dict(whole.data)}])
     for _ in range(2):
         review_projects.complete(site.admin, room, bare, whole)
@@ -200,7 +206,7 @@ def test_a_review_project_tells_of_what_people_do_until_it_is_told_not_to(site: 
         for url in ("http://127.0.0.1:9/webhook", f"{backend.url}/webhook", f"{backend.url}/webhook"):
             review_projects.listen(site.admin, room, url, {"X-Hitl-Secret": "ours"})
         (webhook,) = site.admin.webhooks(room)
-        task = review_projects.put_in(site.admin, room, [copy("one")])[0].id
+        task = review_projects.import_review_tasks(site.admin, room, [copy("one")])[0].id
         site.people[0].submit(task, [*says("bad"), *verdict("fix", "wrong_label")])
         review_projects.stop_listening(site.admin, room, "X-Hitl-Secret")
         site.people[1].submit(task, [*says("bad"), *verdict("fix", "wrong_label")])

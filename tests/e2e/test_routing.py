@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 
 from feedback.ingest.signals import SignalDoor
-from feedback.labelling_platform.labelstudio_adapter import LabelStudio
+from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
 from feedback.loop.context import Turn
 from feedback.policy import Policy, read_policy
 from feedback.project.connect import connect, disconnect
 from feedback.store import Store, open_store
-from feedback.store.repositories.policies import activate
 from tests.support.connected import loop_of, settings_of
 from tests.support.label_studio import Project, Site, StubBackend, says
 
@@ -54,16 +53,16 @@ class Run:
     def __init__(self, site: Site, project: Project, backend: StubBackend, store: Store, folder: Path) -> None:
         self.site, self.project, self.store = site, project, store
         self.settings = settings_of(site, backend)
-        self.platform = LabelStudio(site.admin, store)
+        self.platform = LabelStudioAdapter(site.admin, store)
         self.loop = loop_of(store, folder, platform=self.platform)
 
     def connect(self, policy: Policy) -> None:
         connect(self.settings, self.store, self.site.admin, self.project.id, policy=policy, now_s=time.time())
 
     def use(self, policy: Policy) -> None:
-        row = self.store.project(self.project.id)
+        row = self.store.projects.get_project(self.project.id)
         assert row is not None
-        activate(self.store, row, policy, who="test", now_s=time.time())
+        self.store.policies.activate_policy(row, policy, who="test", now_s=time.time())
 
     def turn(self) -> Turn:
         return self.loop.turn(self.project.id)
@@ -108,7 +107,10 @@ def test_held_tasks_are_handed_to_nobody_and_reported_ones_first(run: Run) -> No
     overlaps = run.project.overlaps()
     order = run.drain()
     run.turn()
-    outcomes = {task: standing.outcome for task, (standing, _) in run.store.standing(run.project.id).items()}
+    outcomes = {
+        task: standing.outcome
+        for task, (standing, _) in run.store.decisions.list_current_decisions(run.project.id).items()
+    }
 
     assert first.notes == ()
     assert overlaps[big][1]
@@ -116,7 +118,7 @@ def test_held_tasks_are_handed_to_nobody_and_reported_ones_first(run: Run) -> No
     assert order[0] == reported
     assert set(order) == set(run.project.tasks) - {big, legal}
     assert (outcomes[big], outcomes[legal]) == ("L2", "hold")
-    assert {vote.task for vote in run.store.votes(run.project.id)} == set(order)
+    assert {vote.task for vote in run.store.votes.list_votes(run.project.id)} == set(order)
 
 
 def test_a_hold_that_label_studio_forgot_is_set_again(run: Run) -> None:
@@ -127,7 +129,7 @@ def test_a_hold_that_label_studio_forgot_is_set_again(run: Run) -> None:
     run.project.admin.patch_project(run.project.id, maximum_annotations=2)
     run.project.admin.patch_project(run.project.id, maximum_annotations=1)
     forgotten = not run.project.overlaps()[big][1]
-    asked = run.platform.handed_out(run.project.id, [big, run.project.tasks[4]])
+    asked = run.platform.list_servable_tasks(run.project.id, [big, run.project.tasks[4]])
     run.turn()
 
     assert forgotten
@@ -157,4 +159,4 @@ def test_disconnecting_shows_every_held_task_again(run: Run) -> None:
 
     assert held == {run.project.tasks[2], run.project.tasks[4]}
     assert run.project.everything() == before
-    assert run.store.kept_back(run.project.id) == {}
+    assert run.store.tasks.list_hidden_tasks(run.project.id) == {}

@@ -7,7 +7,7 @@ import pytest
 from feedback.dashboard import LabelStudioAccounts
 from feedback.store import Store, open_store
 from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.accounts import NotThem, Who
+from ml_backend.labelstudio.accounts import Who, WrongCredentials
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.local_server import free_port
 from tests.support import pages
@@ -32,7 +32,7 @@ def test_label_studio_says_whose_password_and_token_it_is(site: Site, accounts: 
 
 @pytest.mark.parametrize("password", ["guess", "", "x" * 5000, "pässwort", "a\nb"])
 def test_a_wrong_password_is_nobodys(site: Site, accounts: LabelStudioAccounts, password: str):
-    with pytest.raises(NotThem):
+    with pytest.raises(WrongCredentials):
         accounts.by_password(site.accounts[0].email, password)
 
 
@@ -40,7 +40,7 @@ def test_a_wrong_password_is_nobodys(site: Site, accounts: LabelStudioAccounts, 
     "token", ["guess", "x" * 40, "eyJhbGciOiJub25lIn0.eyJ1c2VyX2lkIjoxfQ.", "a b", "é", "a\r\nX: y"]
 )
 def test_a_wrong_token_is_nobodys(accounts: LabelStudioAccounts, token: str):
-    with pytest.raises(NotThem):
+    with pytest.raises(WrongCredentials):
         accounts.by_token(token)
 
 
@@ -62,7 +62,7 @@ def test_where_nobody_answers_nobody_is_called_wrong():
     for ask in (lambda: away.by_password("ada@example.com", "pw"), lambda: away.by_token("token")):
         with pytest.raises(LabelStudioError) as told:
             ask()
-        assert not isinstance(told.value, NotThem)
+        assert not isinstance(told.value, WrongCredentials)
     assert away.names() == {}
     assert not away.is_owner(Who(1, "ada@example.com"))
 

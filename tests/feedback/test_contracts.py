@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from feedback import agreement, consensus
-from feedback.agreement import Coefficient, alpha
+from feedback.agreement import Coefficient, krippendorff_alpha
 from feedback.consensus import Consensus, majority
 from feedback.testing import ContractBroken, check_measure, check_method
 from feedback.votes import Votes
@@ -26,17 +26,21 @@ def test_every_method_of_ours_keeps_the_contract(name: str):
 
 
 def _without_an_interval(votes: Votes) -> Coefficient:
-    return replace(alpha(votes), low=0.99, high=1.0)
+    return replace(krippendorff_alpha(votes), low=0.99, high=1.0)
 
 
 def _by_first_come(votes: Votes) -> Coefficient:
-    return replace(alpha(votes), value=float(votes.labels[0]) / 10) if len(votes) else alpha(votes)
+    return (
+        replace(krippendorff_alpha(votes), value=float(votes.labels[0]) / 10)
+        if len(votes)
+        else krippendorff_alpha(votes)
+    )
 
 
 def _raises_on_nothing(votes: Votes) -> Coefficient:
     if not len(votes):
         raise ZeroDivisionError
-    return alpha(votes)
+    return krippendorff_alpha(votes)
 
 
 @pytest.mark.parametrize(
@@ -44,8 +48,8 @@ def _raises_on_nothing(votes: Votes) -> Coefficient:
     [
         (_without_an_interval, "holds the value"),
         (_by_first_come, "make no difference|holds the value"),
-        (lambda votes: replace(alpha(votes), items=1), "items are those"),
-        (lambda votes: replace(alpha(votes), value=1.5, high=2.0), "more than fully"),
+        (lambda votes: replace(krippendorff_alpha(votes), items=1), "items are those"),
+        (lambda votes: replace(krippendorff_alpha(votes), value=1.5, high=2.0), "more than fully"),
     ],
 )
 def test_a_measure_that_breaks_its_word_is_named(measure: Callable[[Votes], Coefficient], promise: str):

@@ -4,7 +4,7 @@ from ml_backend.errors import LabelConfigError, UnknownName
 from ml_backend.label_config import read_label_config
 from ml_backend.models import recipe_for
 from ml_backend.models.text_classifier import TextChoices
-from ml_backend.records import datum
+from ml_backend.records import field_value
 
 
 def asks_about(value):
@@ -47,12 +47,12 @@ def test_what_is_nested_in_the_data_is_learned_from_as_label_studio_shows_it():
     [{}, {"a": None}, {"a": "text"}, {"a": ["b"]}, {"a": {"b": []}}, {"a": {"b": {"0": {"c": 1}}}}, [], None, "a.b"],
 )
 def test_a_path_that_leads_nowhere_finds_nothing(data):
-    assert datum(data, "a.b[0].d") is None
-    assert datum(data, "a.b[" + "9" * 5_000 + "]") is None
+    assert field_value(data, "a.b[0].d") is None
+    assert field_value(data, "a.b[" + "9" * 5_000 + "]") is None
 
 
 def test_a_key_with_a_dot_of_its_own_goes_before_what_is_nested():
-    assert datum({"a.b": "flat", "a": {"b": "deep"}}, "a.b") == "flat"
+    assert field_value({"a.b": "flat", "a": {"b": "deep"}}, "a.b") == "flat"
 
 
 def test_a_control_that_is_not_there_is_blamed_on_the_policy_that_names_it():

@@ -7,7 +7,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ml_backend.predictor import COLD, Predictor
+from ml_backend.predictor import NO_MODEL_VERSION, Predictor
 from tests.support.serving import CONFIG, FakeClock, FakeRegistry, make, said, tasks
 
 
@@ -83,7 +83,7 @@ def test_a_registry_that_is_down_changes_nothing_for_who_is_served():
 
     assert said(predictor.predict("1", CONFIG, tasks("B"))) == ["B"]
     assert predictor.versions("1") == ["m1"]
-    assert predictor.version("2") == COLD
+    assert predictor.version("2") == NO_MODEL_VERSION
 
 
 def test_only_so_many_models_stay_loaded_and_the_least_asked_goes_first():
@@ -162,7 +162,7 @@ def test_hot_swaps_under_load_never_fail_or_mix_a_request():
 
 
 def test_a_real_model_of_a_real_registry_serves_and_a_truncated_one_never_replaces_it(tmp_path: Path):
-    from ml_backend.calibration import Scaler
+    from ml_backend.calibration import Calibrator
     from ml_backend.label_config import read_label_config
     from ml_backend.models import recipe_for
     from ml_backend.registry import Bundle, FolderRegistry, pack
@@ -173,7 +173,7 @@ def test_a_real_model_of_a_real_registry_serves_and_a_truncated_one_never_replac
     model = recipe.fit([{"text": one} for one in texts], labels, field="text", weights=None, seed=0)
     registry, clock = FolderRegistry(tmp_path), FakeClock()
     for version in ("m1", "m2"):
-        bundle = Bundle(model, Scaler.identity(), control, "", recipe.name, version, 20, 0.0, {})
+        bundle = Bundle(model, Calibrator.identity(), control, "", recipe.name, version, 20, 0.0, {})
         registry.add("1", version, pack(bundle), {})
     registry.promote("1", "m1")
     predictor = Predictor(registry, clock=clock)

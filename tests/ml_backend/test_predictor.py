@@ -9,17 +9,17 @@ from typing import Any
 import pytest
 
 from ml_backend.errors import LabelConfigError
-from ml_backend.predictor import COLD
+from ml_backend.predictor import NO_MODEL_VERSION
 from tests.support.serving import CONFIG, CONTROL, FakeBundle, FakeClock, FakeRegistry, make, said, tasks
 
 
 def test_before_any_champion_every_task_gets_an_empty_result_of_the_cold_version():
     predictor = make(FakeRegistry())
 
-    assert predictor.version("1") == COLD
+    assert predictor.version("1") == NO_MODEL_VERSION
     assert predictor.predict("1", CONFIG, tasks("A", "B")) == [
-        {"result": [], "score": 0.0, "model_version": COLD},
-        {"result": [], "score": 0.0, "model_version": COLD},
+        {"result": [], "score": 0.0, "model_version": NO_MODEL_VERSION},
+        {"result": [], "score": 0.0, "model_version": NO_MODEL_VERSION},
     ]
 
 
@@ -62,7 +62,7 @@ def test_projects_side_by_side_answer_from_their_own_models():
 
     versions = [predictor.predict(project, CONFIG, tasks("A"))[0]["model_version"] for project in ("1", "2", "1", "3")]
 
-    assert versions == ["one", "two", "one", COLD]
+    assert versions == ["one", "two", "one", NO_MODEL_VERSION]
     assert predictor.serving() == ["one", "two"]
 
 

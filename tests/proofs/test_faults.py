@@ -158,7 +158,7 @@ def _nothing_is_lost(one: Service) -> None:
     store = store_of(one.env)
     try:
         whole(store)  # takes in what waits
-        assert len(store.votes("1")) >= one.acknowledged
+        assert len(store.votes.list_votes("1")) >= one.acknowledged
     finally:
         store.close()
 
@@ -166,7 +166,7 @@ def _nothing_is_lost(one: Service) -> None:
 def _turns(one: Service) -> int:
     store = store_of(one.env)
     try:
-        return max((record.id for record in store.records("1", "turn", limit=1)), default=0)
+        return max((record.id for record in store.records.list_records("1", "turn", limit=1)), default=0)
     finally:
         store.close()
 

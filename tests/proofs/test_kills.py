@@ -62,7 +62,7 @@ def test_kills_of_ingest_turn_and_promote(new_database: Callable[[], str], tmp_p
     store = open_store(url)
     try:
         whole(store)
-        votes = {vote.annotation for vote in store.votes("1")}
+        votes = {vote.annotation for vote in store.votes.list_votes("1")}
         assert people.acknowledged
         assert people.acknowledged <= votes
         for project in ("1", "2"):
@@ -95,7 +95,7 @@ def test_kills_of_migrations(new_database: Callable[[], str], tmp_path: Path) ->
         store = open_store(url)
         with store._database.read() as connection:
             assert revision(connection) == REVISION
-        store.record("1", "finding", {})
+        store.records.create_record("1", "finding", {})
         whole(store)
         store.close()
     assert cut_short, "every migration was over before its kill"
@@ -112,7 +112,7 @@ def _one_champion(url: str, store: Store, project: str) -> None:
     assert champion is not None
     assert champion.version in store.registry.versions(project)
     unpack(store.registry.artefact(project, champion.version).data, champion.digest)
-    newest = next(one for one in store.records(project, "verdict", limit=100_000) if one.body["promote"])
+    newest = next(one for one in store.records.list_records(project, "verdict", limit=100_000) if one.body["promote"])
     assert newest.body["challenger"] == champion.version
 
 

@@ -82,7 +82,12 @@ def test_label_studio_breaks_and_the_loop_goes_on_when_it_is_well_again(loop: Lo
             loop.proxy.mode = "well"
 
         wanted = number + 1
-        until(lambda: len(loop.store.votes(loop.project.id)) == wanted, f"{mode}: lost", loop.worker, within_s=120.0)  # noqa: B023
+        until(
+            lambda: len(loop.store.votes.list_votes(loop.project.id)) == wanted,
+            f"{mode}: lost",
+            loop.worker,
+            within_s=120.0,
+        )
         loop.proxy.mode = "well"
     whole(loop.store)
     assert loop.worker.running
@@ -103,7 +108,12 @@ def test_no_secret_stands_in_any_output(loop: Loop, tmp_path: Path) -> None:
         until(lambda: loop.proxy.asked > asked, "the worker does not ask", loop.worker, within_s=60.0)  # noqa: B023
         time.sleep(1.0)
     loop.proxy.mode = "well"
-    until(lambda: len(loop.store.votes(loop.project.id)) == 4, "answers are missing", loop.worker, within_s=120.0)
+    until(
+        lambda: len(loop.store.votes.list_votes(loop.project.id)) == 4,
+        "answers are missing",
+        loop.worker,
+        within_s=120.0,
+    )
 
     settings = read_settings(loop.web.env)
     outputs = _outputs(loop, settings, tmp_path)
@@ -123,7 +133,7 @@ def _secrets(loop: Loop, settings: Settings, project: dict[str, object]) -> dict
         "administrator's token": loop.site.process.admin.token,
         "administrator's password": loop.site.process.password,
         "task data password": "data-password-77",
-        "draw key": loop.store.secret("draws"),
+        "draw key": loop.store.secrets.get_or_create_secret("draws"),
         "guess": "guess-1234",
         **{f"annotator {one.email}": one.token for one in loop.site.accounts},
     }

@@ -13,7 +13,7 @@ import pytest
 from feedback.ingest.full_sync import sweep
 from feedback.ingest.missed_changes import missed
 from feedback.labelling_platform import restore
-from feedback.labelling_platform.labelstudio_adapter import LabelStudio
+from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
 from feedback.project import connect
 from feedback.settings import Settings, read_settings
 from feedback.store import Store, open_store
@@ -39,7 +39,7 @@ class Connected:
         )
 
     def sweep(self) -> int:
-        done = sweep(self.store, LabelStudio(self.bot, self.store), self.project.id, clock=lambda: 1.0e9)
+        done = sweep(self.store, LabelStudioAdapter(self.bot, self.store), self.project.id, clock=lambda: 1.0e9)
         assert done.complete
         return done.missed
 
@@ -89,7 +89,9 @@ def test_half_of_everything_is_lost_and_one_sweep_makes_it_good(site: Site, tmp_
         whole(one.store)
         assert one.sweep() == 0
         assert missed(one.store, one.project.id) - before == found
-        brought = {row.source for task in one.project.tasks for row in one.store.history(one.project.id, task)}
+        brought = {
+            row.source for task in one.project.tasks for row in one.store.events.list_task_history(one.project.id, task)
+        }
         assert {"webhook", "sweep"} <= brought
 
 
@@ -98,16 +100,16 @@ def test_a_deleted_answer_is_restored_as_its_authors_on_a_real_label_studio(site
         task, project = one.project.tasks[0], one.project.id
         annotation = site.people[0].submit(task, says("good"), lead_time=4.0)
         site.people[0].delete_annotation(annotation["id"])
-        one.store.take_in()
-        (first,) = [row for row in one.store.history(project, task) if row.action == "saved"]
-        assert one.store.votes(project) == []
+        one.store.ingest_inbox()
+        (first,) = [row for row in one.store.events.list_task_history(project, task) if row.action == "saved"]
+        assert one.store.votes.list_votes(project) == []
 
         made = restore.restore(one.store, one.bot, project, first.seq)
 
         (shown,) = site.admin.annotations(task)
         assert (shown["id"], shown["completed_by"]) == (made, site.accounts[0].id)
         one.sweep()
-        (vote,) = one.store.votes(project)
+        (vote,) = one.store.votes.list_votes(project)
         assert (vote.person, vote.answer.value, vote.annotation) == (site.accounts[0].id, ("good",), made)
         assert one.sweep() == 0
 
@@ -158,12 +160,12 @@ def _exported(site: Site, project: Project) -> dict[str, Any]:
 
 
 def _held(store: Store, project: str) -> dict[str, Any]:
-    row = store.project(project)
+    row = store.projects.get_project(project)
     return {
         "title": row.title if row else None,
-        "tasks": {task.id: task.data["text"] for task in store.tasks(project)},
+        "tasks": {task.id: task.data["text"] for task in store.tasks.list_tasks(project)},
         "annotations": {
             one.id: (one.task, one.person, one.was_cancelled, list(one.result), one.updated_at)
-            for one in store.annotations(project)
+            for one in store.annotations.list_annotations(project)
         },
     }

@@ -16,7 +16,6 @@ import pytest
 from feedback.labelling_platform.service_account import find_bot
 from feedback.policy import read_policy
 from feedback.project import connect
-from feedback.project.review_project_records import list_review_projects
 from feedback.review.review_task_content import FACTS, REASON, VERDICT
 from feedback.settings import read_settings
 from feedback.store import Store, open_store
@@ -140,14 +139,17 @@ def test_reviewers_at_once_and_kills_lose_and_double_nothing(site: Site, tmp_pat
         worker.kill()
 
         acknowledged = [annotation for one in [*alone, *crowd] for annotation in one.said]
-        heard = {look.annotation: look for look in store.looks(project.id)}
-        kept = {one.id: one for room in rooms.values() for one in store.annotations(room)}
+        heard = {look.annotation: look for look in store.reviews.list_reviews(project.id)}
+        kept = {one.id: one for room in rooms.values() for one in store.annotations.list_annotations(room)}
         late = set(acknowledged) - set(heard)  # one reader too many, for whom nothing was left to decide
         assert set(acknowledged) == set(kept)
-        ends = {(case.review_project, case.review_task): case.decided_s or 0.0 for case in store.cases(project.id)}
+        ends = {
+            (case.review_project, case.review_task): case.decided_s or 0.0
+            for case in store.cases.list_cases(project.id)
+        }
         assert all(epoch_s(one.created_at) > ends[one.project, one.task] for one in map(kept.__getitem__, late))
         assert len(acknowledged) == len(set(acknowledged))
-        assert {case.id: found for case in store.cases(project.id) if (found := broken(store, case))} == {}
+        assert {case.id: found for case in store.cases.list_cases(project.id) if (found := broken(store, case))} == {}
         assert _written(site, store, project) == {task: [truth(text)] for task, text in _texts(store, project).items()}
         assert _copies(site, list(rooms.values())) == _places(store, project.id)
         whole(store)
@@ -159,7 +161,7 @@ def test_reviewers_at_once_and_kills_lose_and_double_nothing(site: Site, tmp_pat
             "answers acknowledged": len(acknowledged),
             "counted": len(counted),
             "after the case was decided": len(late),
-            "escalated": sum(step.event == "escalate" for step in store.all_steps(project.id)),
+            "escalated": sum(step.event == "escalate" for step in store.cases.list_project_events(project.id)),
             "refused by Label Studio": sum(one.refused for one in crowd),
             "why others do not count": Counter(look.refused for look in heard.values() if not look.counted),
         }
@@ -184,7 +186,7 @@ def reviewed(site: Site, folder: Path, *, n_tasks: int) -> Iterator[tuple[Projec
         connect.connect(settings, store, site.admin, project.id, policy=read_policy(POLICY), now_s=time.time())
         with Process("tests.support.actor", "serve", env=web.env, log=folder / "worker.log") as worker:
             yield project, store, web, worker
-        rooms = [str(body["room"]) for body in list_review_projects(store, project.id).values()]
+        rooms = [str(body["room"]) for body in store.review_projects.list_review_projects(project.id).values()]
         told = [[row["headers"].keys() for row in site.admin.webhooks(room)] for room in rooms]
         connect.disconnect(store, site.admin, project.id)
         assert told == [[{SECRET_HEADER: ""}.keys()]] * len(rooms)
@@ -195,7 +197,7 @@ def reviewed(site: Site, folder: Path, *, n_tasks: int) -> Iterator[tuple[Projec
 
 
 def _rooms(store: Store, project: str) -> dict[str, str]:
-    return {tier: str(body["room"]) for tier, body in list_review_projects(store, project).items()}
+    return {tier: str(body["room"]) for tier, body in store.review_projects.list_review_projects(project).items()}
 
 
 def _wait(true: Callable[[], object], worker: Process, *, within_s: float) -> None:
@@ -210,7 +212,7 @@ def _wait(true: Callable[[], object], worker: Process, *, within_s: float) -> No
 def _all_resolved(store: Store, project: str, rooms: dict[str, str]) -> bool:
     """Whether nothing waits any more; tells the reviewers of a new review project."""
     rooms.update(_rooms(store, project))
-    return {state for _tier, state in store.case_counts(project)} == {"resolved"}
+    return {state for _tier, state in store.cases.count_cases(project)} == {"resolved"}
 
 
 def _choice(name: str, value: str) -> dict[str, object]:
@@ -218,30 +220,32 @@ def _choice(name: str, value: str) -> dict[str, object]:
 
 
 def _placed(store: Store, project: str) -> int:
-    return sum(case.review_task is not None for case in store.cases(project))
+    return sum(case.review_task is not None for case in store.cases.list_cases(project))
 
 
 def _resolved(store: Store, project: str) -> int:
-    return sum(number for (_tier, state), number in store.case_counts(project).items() if state == "resolved")
+    return sum(number for (_tier, state), number in store.cases.count_cases(project).items() if state == "resolved")
 
 
 def _goes_on(store: Store, project: str, before: tuple[int, int]) -> bool:
     """Whether the worker is at work again: it has moved a case, or ended a turn in which none was to be moved."""
-    store.unpark(project, "turn")  # five deaths in one turn park it for a while, rightly: `hitl store unpark`
+    store.jobs.unpark_job(project, "turn")  # five deaths in one turn park it for a while, rightly: `hitl store unpark`
     return _moves(store, project) != before
 
 
 def _moves(store: Store, project: str) -> tuple[int, int]:
     """How often cases were moved, and how many turns have ended."""
-    return sum(case.version for case in store.cases(project)), len(store.records(project, "turn", limit=100_000))
+    return sum(case.version for case in store.cases.list_cases(project)), len(
+        store.records.list_records(project, "turn", limit=100_000)
+    )
 
 
 def _idle(store: Store, project: str) -> bool:
-    return all(row.state == "idle" for row in store.works() if row.project == project and row.kind == "turn")
+    return all(row.state == "idle" for row in store.jobs.list_jobs() if row.project == project and row.kind == "turn")
 
 
 def _texts(store: Store, project: Project) -> dict[int, str]:
-    return {task.id: str(task.data["text"]) for task in store.tasks(project.id)}
+    return {task.id: str(task.data["text"]) for task in store.tasks.list_tasks(project.id)}
 
 
 def _written(site: Site, store: Store, project: Project) -> dict[int, list[str]]:
@@ -263,4 +267,4 @@ def _copies(site: Site, rooms: list[str]) -> Counter[str]:
 
 def _places(store: Store, project: str) -> Counter[str]:
     """How many of them cases know of."""
-    return Counter(str(step.body["room"]) for step in store.all_steps(project) if step.event == "place")
+    return Counter(str(step.body["room"]) for step in store.cases.list_project_events(project) if step.event == "place")

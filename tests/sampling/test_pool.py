@@ -8,7 +8,7 @@ from scipy import sparse
 
 from sampling.errors import PlanError, PoolError
 from sampling.plan import Plan
-from sampling.pool import Pool, blank
+from sampling.pool import Pool, pool_without_model
 
 TWO = np.array([[0.5, 0.5], [0.9, 0.1]])
 
@@ -33,14 +33,14 @@ def test_what_cannot_be_probabilities_is_refused_with_its_row(proba, sentence):
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        ({"ids": (1, 1)}, "stand twice"),
+        ({"ids": (1, 1)}, "occur twice"),
         ({"age_s": np.zeros(3)}, "age_s has shape"),
         ({"age_s": np.array([0.0, np.nan])}, "age_s holds NaN"),
         ({"vectors": np.zeros((3, 4))}, "vectors has 3 rows"),
         ({"vectors": np.array([[1.0], [np.inf]])}, "vectors holds NaN or infinity"),
         ({"vectors": np.array([[1], [2]])}, "of floats"),
-        ({"known": np.zeros((1, 4))}, "known stands without vectors"),
-        ({"vectors": np.zeros((2, 4)), "known": np.zeros((1, 3))}, "another number of columns"),
+        ({"labelled_vectors": np.zeros((1, 4))}, "labelled_vectors needs vectors"),
+        ({"vectors": np.zeros((2, 4)), "labelled_vectors": np.zeros((1, 3))}, "same number of columns"),
         ({"groups": np.zeros((2, 1))}, "groups has shape"),
         ({"committee": np.stack([TWO])}, "m >= 2"),
         ({"committee": np.stack([TWO, TWO * 2])}, "row 0 of proba"),
@@ -95,12 +95,12 @@ def test_take_keeps_every_array_in_step():
 
 
 def test_a_pool_may_be_empty():
-    assert len(blank([], [])) == 0
+    assert len(pool_without_model([], [])) == 0
 
 
 def test_draws_are_uniform_and_differ_between_neighbouring_seeds():
     ids = list(range(20_000))
-    one, other = Plan(1, seed=1).draws(ids), Plan(1, seed=2).draws(ids)
+    one, other = Plan(1, seed=1).random_numbers(ids), Plan(1, seed=2).random_numbers(ids)
 
     assert abs(np.corrcoef(one, other)[0, 1]) < 0.03
     counts = np.histogram(one, bins=20, range=(0, 1))[0]

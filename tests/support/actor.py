@@ -11,7 +11,7 @@ from pathlib import Path
 from feedback.app import bootstrap
 from feedback.errors import StoreError
 from feedback.jobs import worker
-from feedback.jobs.wake_up import Glance
+from feedback.jobs.wake_up import PollingWaiter
 from feedback.settings import read_settings
 from feedback.store import ProjectRow, Store, open_store
 from tests.support.proof import CONFIG
@@ -21,19 +21,19 @@ def work(store: Store, folder: Path) -> None:
     """The worker's own loop: turns that train at each few answers. Only the lease is shorter, to be soon free again."""
     worker.LEASE_S = 1.0
     loop = bootstrap.loop_of(read_settings({"HITL_DATA_DIR": str(folder)}), store)
-    project = store.project("1") or ProjectRow("1")
+    project = store.projects.get_project("1") or ProjectRow("1")
     policy = {"train": {"min_rows": 4, "min_new": 1, "growth": 0.0}, "audit": {"start": 0}}
-    store.save_project(
+    store.projects.save_project(
         ProjectRow("1", title="proof", label_config=CONFIG, options={**project.options, "policy": policy})
     )
-    store.unpark("1", "turn")
+    store.jobs.unpark_job("1", "turn")
 
     def turn(project: str, held: object) -> None:
         done = loop.turn(project, held=held, poll=False)  # type: ignore[arg-type]
         print(f"turn {done.version} {done.verdict}", flush=True)  # noqa: T201
 
-    due = Glance(lambda: any(row.state != "idle" for row in store.works()), every_s=0.05)
-    worker.Worker(store, {"turn": turn}, owner=f"actor {time.time()}", tick_s=0.2, doorbell=due).run()
+    due = PollingWaiter(lambda: any(row.state != "idle" for row in store.jobs.list_jobs()), every_s=0.05)
+    worker.Worker(store, {"turn": turn}, owner=f"actor {time.time()}", tick_s=0.2, waiter=due).run()
 
 
 def serve() -> None:
@@ -46,7 +46,7 @@ def serve() -> None:
 
 def promote(store: Store, folder: Path) -> None:
     """Add and promote one small model after another."""
-    from ml_backend.calibration import Scaler
+    from ml_backend.calibration import Calibrator
     from ml_backend.label_config import read_label_config
     from ml_backend.models import recipe_for
     from ml_backend.registry import Bundle, pack
@@ -56,7 +56,9 @@ def promote(store: Store, folder: Path) -> None:
     model = recipe.fit([{"text": "apple"}, {"text": "hammer"}], ["fruit", "tool"], field=control.field)
     for number in count(len(store.registry.versions("2")) + 1):
         version = f"m{number}"
-        bundle = Bundle(model, Scaler.identity(), control, "h", recipe.name, version, 2, float(number), {"n": number})
+        bundle = Bundle(
+            model, Calibrator.identity(), control, "h", recipe.name, version, 2, float(number), {"n": number}
+        )
         store.registry.add("2", version, pack(bundle), {"n": number})
         store.registry.promote("2", version, verdict={"promote": True, "challenger": version})
         print(f"promoted {number}", flush=True)  # noqa: T201

@@ -16,6 +16,7 @@ class FakeBook:
         self.events: dict[Any, Event] = {}
         self.wanted: list[tuple[str, str]] = []
         self.log: list[Record] = []
+        self.records = self.jobs = self
 
     def receive(self, events: Iterable[Event], *, want: str | None = None) -> None:
         for event in events:
@@ -23,16 +24,16 @@ class FakeBook:
             if want:
                 self.wanted.append((event.project, want))
 
-    def record(self, project: str, kind: str, body: Mapping[str, Any], *, key: str = "") -> int:
+    def create_record(self, project: str, kind: str, body: Mapping[str, Any], *, key: str = "") -> int:
         for one in self.log:
             if key and (one.project, one.kind, one.key) == (project, kind, key):
                 return one.id
         self.log.append(Record(len(self.log) + 1, project, kind, key, body, 0.0))
         return len(self.log)
 
-    def latest(self, project: str, kind: str) -> Record | None:
+    def get_latest_record(self, project: str, kind: str) -> Record | None:
         found = [one for one in self.log if (one.project, one.kind) == (project, kind)]
         return found[-1] if found else None
 
-    def want(self, project: str, kind: str) -> None:
+    def request_job(self, project: str, kind: str) -> None:
         self.wanted.append((project, kind))

@@ -84,7 +84,7 @@ def serving(folder: Path, *, url: str = "", with_worker: bool = True, meek: bool
     taught = store.registry.champion("1") is not None
     policy = {"train": {"min_rows": 4, "min_new": 1, "growth": 0.0}, "audit": {"start": 0, "share": 0.4}}
     if not taught:
-        store.save_project(ProjectRow("1", title="proof", label_config="", options={"policy": policy}))
+        store.projects.save_project(ProjectRow("1", title="proof", label_config="", options={"policy": policy}))
     store.close()
     log = Path(tempfile.mkdtemp(prefix="hitl-log-"))
     with ExitStack() as stack:
@@ -116,6 +116,6 @@ def store_of(env: Mapping[str, str]) -> Store:
 def _idle(env: Mapping[str, str]) -> bool:
     store = store_of(env)
     try:
-        return all(row.state == "idle" for row in store.works())
+        return all(row.state == "idle" for row in store.jobs.list_jobs())
     finally:
         store.close()

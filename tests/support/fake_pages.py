@@ -1,52 +1,49 @@
-"""A project of Label Studio that is read by pages, in memory, and what a store must know of it."""
+"""A Label Studio in memory for the full sync: given tasks, some of them unreadable, and what a store must hold of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from feedback.store import Store
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.queue_writer import Page
 from ml_backend.records import Annotation, Task
+from tests.support.fake_platform import FakeLabelStudio
 
 
-class FakePages:
-    """One project of a Label Studio in memory, read by pages."""
+class FakePages(FakeLabelStudio):
+    """One project with these tasks and annotations; `before_page` is called before each page is read."""
 
-    def __init__(self, tasks: list[Task], annotations: list[Annotation]) -> None:
-        self.tasks = {one.id: one for one in tasks}
-        self.annotations = {one.id: one for one in annotations}
+    def __init__(self, tasks: list[Task], annotations: list[Annotation], project: str = "1") -> None:
+        super().__init__(
+            project=project, tasks={task.id: task for task in tasks}, annotations={one.id: one for one in annotations}
+        )
         self.unreadable: set[int] = set()
         self.deleted = False
         self.ours = True
         self.asked = 0
         self.before_page: Callable[[], object] = lambda: None
 
-    def page(self, project: str, *, above: int, size: int) -> Page:
+    def get_tasks_page(self, project: str, *, above: int, size: int) -> Page:
         self.asked += 1
         self.before_page()
-        numbers = sorted(one for one in self.tasks if one > above)[:size]
-        of = {n: [one for one in self.annotations.values() if one.task == n] for n in numbers}
-        found = tuple((self.tasks[n], tuple(of[n])) for n in numbers if n not in self.unreadable)
-        shown = {n: frozenset(one.id for one in of[n]) for n in numbers}
-        return Page(found, shown, numbers[-1] if len(numbers) == size else None)
+        page = super().get_tasks_page(project, above=above, size=size)
+        return replace(page, found=tuple(row for row in page.found if row[0].id not in self.unreadable))
 
-    def describe(self, project: str) -> dict[str, Any]:
+    def describe_project(self, project: str) -> dict[str, Any]:
         if self.deleted:
             raise LabelStudioError("No Project matches the given query.", status=404)
         return {"title": "renamed", "label_config": "<View/>"}
 
-    def newest(self, project: str) -> str:
-        return max((one.updated_at for one in self.tasks.values()), default="")
-
-    def is_ours(self) -> bool:
+    def is_known_instance(self) -> bool:
         return self.ours
 
 
 def known(store: Store, project: str = "1") -> tuple[list[int], list[tuple[int, str]]]:
-    annotations = [(one.id, one.updated_at) for one in store.annotations(project)]
-    return [one.id for one in store.tasks(project)], annotations
+    annotations = [(one.id, one.updated_at) for one in store.annotations.list_annotations(project)]
+    return [one.id for one in store.tasks.list_tasks(project)], annotations
 
 
 def truth(pages: FakePages) -> tuple[list[int], list[tuple[int, str]]]:

@@ -56,7 +56,7 @@ class World:
 
     def connect(self, policy: Policy = POLICY, **fields: object) -> None:
         row = ProjectRow("7", "fake", TEXT_CONFIG, connected=True, options={"policy": policy.model_dump(mode="json")})
-        self.store.save_project(replace(row, **fields))
+        self.store.projects.save_project(replace(row, **fields))
 
     def turn(self) -> Turn:
         return self.loop.turn("7")

@@ -12,14 +12,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from feedback.dashboard import House, Manners, pages
+from feedback.dashboard import AccessSettings, DashboardConfig, pages
 from feedback.policy import Policy
-from feedback.review.cases import Book, Need
+from feedback.review.case_workflow import CaseTrigger, CaseWorkflow
 from feedback.store import OverrideRow, ProjectRow, ReviewRow, Store, WindowRow
 from feedback.store.repositories.policies import policy_of
 from ml_backend.app import Security, create_app
 from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.accounts import NotThem, Who
+from ml_backend.labelstudio.accounts import Who, WrongCredentials
 from ml_backend.predictor import Predictor
 from ml_backend.records import Answer
 from tests.support import clock, told
@@ -64,14 +64,14 @@ class FakeAccounts:
         for number, known in self.emails.items():
             if known == email and password == f"pw-{number}":
                 return Who(number, known)
-        raise NotThem("Label Studio does not accept this e-mail address and password.", status=401)
+        raise WrongCredentials("Label Studio does not accept this e-mail address and password.", status=401)
 
     def by_token(self, token: str) -> Who:
         self._ask("token")
         for number, known in self.emails.items():
             if token == f"token-{number}":
                 return Who(number, known)
-        raise NotThem("Label Studio does not accept this access token.", status=401)
+        raise WrongCredentials("Label Studio does not accept this access token.", status=401)
 
     def is_owner(self, who: Who) -> bool:
         return who.id == 1
@@ -96,7 +96,7 @@ def put(store: Store, project: str, chosen: Policy | None = None, **fields: Any)
     if chosen is not None:
         options["policy"] = chosen.model_dump(mode="json")
     values = {"title": f"project {project}", "label_config": CONFIG, "connected": True, **fields}
-    store.save_project(ProjectRow(project, options=options, **values))
+    store.projects.save_project(ProjectRow(project, options=options, **values))
 
 
 def tell(
@@ -133,20 +133,26 @@ def judge(store: Store, project: str, accuracies: Sequence[float], *, labels: An
             "e_value": 1.7 if champion else None,
             "at_s": START_S + number * DAY_S,
         }
-        store.record(project, "verdict", body, key=version)
+        store.records.create_record(project, "verdict", body, key=version)
         trained = {"version": version, "recipe": "text-choices/1", "rows": 10 * number, "tasks": [], "annotations": [1]}
-        store.record(project, "training", trained | {"at_s": START_S + number * DAY_S}, key=version)
+        store.records.create_record(project, "training", trained | {"at_s": START_S + number * DAY_S}, key=version)
         champion = version if promote else champion
     kappa = {"value": 0.71, "low": 0.52, "high": 0.9, "items": 41, "pairs": 80, "note": ""}
     agreed = {"percent": kappa | {"value": 0.86}, "kappa": kappa, "at_s": START_S}
     confused = {"answers": [labels[0], labels[2]], "share": 0.64}
     reading = "kappa 0.71 [0.52, 0.90] on 41 items: people understand the task alike."
-    store.record(project, "agreement", agreed | {"reading": reading, "confused": confused, "open": [5, 10]})
+    store.records.create_record(
+        project, "agreement", agreed | {"reading": reading, "confused_labels": confused, "open_first": [5, 10]}
+    )
     answer = Answer("choices", (labels[0],))
     places = [WindowRow(20 + n, f"{champion}+q9", n, answer, 0.8, n % 4 == 0, None, START_S) for n in range(30)]
-    store.save_window(project, places)
-    store.record(project, "asked", {"version": f"{champion}+q9", "rows": 30, "held": 30, "why": "model m5 serves"})
-    store.record(project, "turn", {"notes": [f"not trained: {labels[1]} stands alone"], "trainable": 30, "asked": ""})
+    store.windows.save_window(project, places)
+    store.records.create_record(
+        project, "asked", {"version": f"{champion}+q9", "rows": 30, "held": 30, "why": "model m5 serves"}
+    )
+    store.records.create_record(
+        project, "turn", {"notes": [f"not trained: {labels[1]} stands alone"], "trainable": 30, "asked": ""}
+    )
 
 
 def tiers(**people: str) -> Policy:
@@ -158,11 +164,11 @@ def tiers(**people: str) -> Policy:
 def review(store: Store, project: str, chosen: Policy, *, text: str = "people disagree") -> list[int]:
     """Three cases: one late and looked at, one blind, one decided; and a few overrides. Gives their numbers."""
     spam, ham = (Answer("choices", (label,)) for label in ("spam", text))
-    book = Book(store, project, chosen, now_s=START_S + 8 * DAY_S)
+    book = CaseWorkflow(store, project, chosen, now_s=START_S + 8 * DAY_S)
     needs = [
-        Need(1, "L2", text, proposal=spam, proposed_by="model", confidence=0.61, model="m2"),
-        Need(2, "L3", "secret reason", rule="appeals", proposal=ham, proposed_by="people"),
-        Need(3, "L2", "drawn"),
+        CaseTrigger(1, "L2", text, proposal=spam, proposed_by="model", confidence=0.61, model="m2"),
+        CaseTrigger(2, "L3", "secret reason", rule="appeals", proposal=ham, proposed_by="people"),
+        CaseTrigger(3, "L2", "drawn"),
     ]
     late, blind, done = book.open(needs)
     seen = ReviewRow(
@@ -179,7 +185,7 @@ def review(store: Store, project: str, chosen: Policy, *, text: str = "people di
         )
         for number in range(1, 41)
     ]  # fmt: skip
-    store.save_overrides(rows)
+    store.overrides.save_overrides(rows)
     return [late.id, blind.id, done.id]
 
 
@@ -187,20 +193,20 @@ def app_of(
     store: Store,
     *,
     accounts: FakeAccounts | None = None,
-    manners: Manners | None = None,
+    access_settings: AccessSettings | None = None,
     login: tuple[str, str] = ("", ""),
     clock: Clock | None = None,
-    **house: Any,
+    **config: Any,
 ) -> Flask:
     """An app with pages and no model."""
-    made = House(
+    made = DashboardConfig(
         store,
         policy_of,
-        manners or Manners(),
+        access_settings or AccessSettings(),
         accounts or FakeAccounts(),
         clock=clock or Clock(),
         label_studio_url="http://labels.example:8080",
-        **house,
+        **config,
     )
     return create_app(Predictor(FakeRegistry()), security=Security(*login), mounts=[pages(made)])
 
@@ -221,9 +227,9 @@ def sign_in(browser: FlaskClient, person: int, *, next_page: str = "/", **form: 
     return browser.post("/sign-in", data=fields, headers=HTML)
 
 
-def signed_in(store: Store, person: int, **house: Any) -> FlaskClient:
+def signed_in(store: Store, person: int, **config: Any) -> FlaskClient:
     """Somebody's browser, past the form."""
-    browser = app_of(store, **house).test_client()
+    browser = app_of(store, **config).test_client()
     sign_in(browser, person)
     return browser
 

@@ -35,7 +35,7 @@ class FakeBundle:
     version: str
     control: Control = CONTROL
     calls: list[int] = field(default_factory=list, compare=False)
-    beside: tuple[str, ...] = ()
+    indicators: tuple[str, ...] = ()
 
     def predict(self, data: Sequence[Mapping[str, Any]]) -> list[tuple[Answer | None, float | None]]:
         self.calls.append(len(data))
@@ -67,7 +67,7 @@ class FakeRegistry:
         version = self.champions.get(project)
         return version and FakeRef(version, f"digest of {version}")
 
-    def former(self, project: str) -> Any:
+    def previous_champion(self, project: str) -> Any:
         version = self.formers.get(project)
         return version and FakeRef(version, f"digest of {version}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from feedback.review.state_machine import move
+from feedback.review.state_machine import transition_for
 from feedback.store import CaseRow, Store
 
 _DECIDES = {"decide", "settle"}
@@ -10,13 +10,13 @@ _DECIDES = {"decide", "settle"}
 
 def broken(store: Store, case: CaseRow) -> list[str]:
     """What is missing or wrong in a case's trail; [] where it is whole."""
-    steps = store.steps(case.id)
+    steps = store.cases.list_case_events(case.id)
     found: list[str] = []
     if [step.number for step in steps] != list(range(1, case.version + 1)):
         found.append(f"lines {[step.number for step in steps]}, but version {case.version}")
     state, at_s = "", 0.0
     for step in steps:
-        if move(state, step.event).after != step.state:  # type: ignore[arg-type]
+        if transition_for(state, step.event).to_state != step.state:  # type: ignore[arg-type]
             found.append(f"line {step.number}: {step.event} leads from {state} to {step.state}")
         if step.at_s < at_s:
             found.append(f"line {step.number} is older than the one before")

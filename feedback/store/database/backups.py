@@ -34,7 +34,7 @@ def restore(
     target: Path,
     *,
     open_one: Callable[[str], Store],
-    forget: Callable[[Store, str, int], object] = lambda store, project, person: store.forget(project, person=person),
+    forget: Callable[[Store, str, int], object] = lambda store, project, person: store.erase(project, person=person),
 ) -> Restored:
     """Put a backup in the place of a store; what stood there is kept beside it under another name.
 
@@ -55,8 +55,8 @@ def restore(
             if (found["chain"], found["projection"]) != ("ok", "ok"):
                 raise StoreError(f"the backup is not whole: {found['chain']}, {found['projection']}.")
             again = _forget_again(target, store, open_one, forget) if target.exists() else 0
-            for row in store.projects():
-                store.want(row.id, "sweep")
+            for row in store.projects.list_projects():
+                store.jobs.request_job(row.id, "sweep")
         kept = _aside(target) if target.exists() else None
         part.replace(target)
         _sync(target.parent)
@@ -78,15 +78,15 @@ def _forget_again(
     """Who was forgotten since the backup must not come back with it."""
     try:
         with closing(open_one(f"sqlite:///{target.absolute()}")) as replaced:
-            wanted = set(replaced.forgotten()) - set(store.forgotten())
-            people = set(replaced.forgotten_people()) - set(store.forgotten_people())
+            wanted = set(replaced.events.list_erased()) - set(store.events.list_erased())
+            people = set(replaced.events.list_erased_people()) - set(store.events.list_erased_people())
     except FeedbackError:
         return None  # the store that is replaced cannot be read; that may be why it is
     for project, person in sorted(people):  # first: what they wrote leads to the copies that tell it
         forget(store, project, person)
     for project, entity, number, until in sorted(wanted):
         task, annotation = (number, None) if entity == "task" else (None, number)
-        store.forget(project, task=task, annotation=annotation, until=until)
+        store.erase(project, task=task, annotation=annotation, until=until)
     return len(wanted)
 
 

@@ -13,7 +13,7 @@ import orjson
 
 from feedback.errors import EventError
 from ml_backend.errors import BodyError
-from ml_backend.labelstudio.parsing import Intake, utc
+from ml_backend.labelstudio.parsing import ParsedWebhook, utc
 from ml_backend.records import Annotation, Task
 
 Entity = Literal["annotation", "task", "project"]
@@ -79,14 +79,14 @@ class Event:
 
 
 def from_intake(
-    intake: Intake, source: Source = "webhook", *, seen_s: float = 0.0, unread: list[str] | None = None
+    intake: ParsedWebhook, source: Source = "webhook", *, seen_s: float = 0.0, unread: list[str] | None = None
 ) -> list[Event]:
     """Give the events of one webhook body; what cannot be stored is left out, its neighbours are not.
 
     Why it was left out goes to `unread`.
 
-    >>> from ml_backend.labelstudio.parsing import Gone
-    >>> [event.action for event in from_intake(Intake("X", "1", gone=(Gone("task", 7),)))]
+    >>> from ml_backend.labelstudio.parsing import Deleted
+    >>> [event.action for event in from_intake(ParsedWebhook("X", "1", gone=(Deleted("task", 7),)))]
     ['deleted']
     """
     if not intake.project:

@@ -17,7 +17,7 @@ from feedback.store.database.engine import plain
 from feedback.store.log.events import canonical_json
 from feedback.store.log.lifetimes import BEYOND_VERSION, Life, Seen
 from ml_backend.codecs import decode_result
-from ml_backend.labelstudio.own_annotations import is_own
+from ml_backend.labelstudio.own_annotations import is_own_annotation
 
 # What depends on who told us and when: a webhook that was lost leaves it unknown, whatever is read later.
 _NEVER_COMPARED = {"project", "seq", "seen_s", "unique_id", "source", "first_at", "last_at"}
@@ -76,7 +76,7 @@ class AnnotationState(Life):
         unique_id = body.get("unique_id")
         if isinstance(unique_id, str):
             self.unique_id = max(self.unique_id or "", plain(unique_id))
-        if is_own(self.unique_id):
+        if is_own_annotation(self.unique_id):
             self.source = "own"
 
     def _take(self, body: Mapping[str, Any]) -> None:
@@ -84,7 +84,7 @@ class AnnotationState(Life):
         self.task, self.person = body.get("task"), body.get("person")
         self.was_cancelled, self.ground_truth = bool(body.get("was_cancelled")), bool(body.get("ground_truth"))
         self.lead_time_s, self.parent_prediction = _seconds(body.get("lead_time_s")), body.get("parent_prediction")
-        self.source = "own" if is_own(self.unique_id) else "import" if body.get("imported") else "person"
+        self.source = "own" if is_own_annotation(self.unique_id) else "import" if body.get("imported") else "person"
 
 
 @dataclass(slots=True)

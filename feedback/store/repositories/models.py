@@ -9,29 +9,29 @@ import orjson
 from sqlalchemy import func, select
 
 from feedback.store.database.engine import Database, dumps
-from feedback.store.repositories.records import Records
+from feedback.store.repositories.records import RecordsRepository
 from feedback.store.tables import main_tables
 from ml_backend.errors import ArtefactError, UnknownName
-from ml_backend.registry import Artefact, Ref, digest_of
+from ml_backend.registry import Artefact, ModelRef, digest_of
 
 _CHAMPION, _FORMER = "champion", "former"
 
 
-class Models:
+class ModelsRepository:
     """A registry on rows; it implements ml_backend.registry.Registry."""
 
-    def __init__(self, database: Database, records: Records) -> None:
+    def __init__(self, database: Database, records: RecordsRepository) -> None:
         self._database, self._records = database, records
 
-    def champion(self, project: str) -> Ref | None:
+    def champion(self, project: str) -> ModelRef | None:
         """Name the model that serves; None before the first promotion."""
         return self._named(project, _CHAMPION)
 
-    def former(self, project: str) -> Ref | None:
+    def previous_champion(self, project: str) -> ModelRef | None:
         """Name the champion before; a rollback makes it the one that was rolled back."""
         return self._named(project, _FORMER)
 
-    def _named(self, project: str, name: str) -> Ref | None:
+    def _named(self, project: str, name: str) -> ModelRef | None:
         alias, model = main_tables.alias.c, main_tables.model.c
         query = (
             select(model.version, model.digest)
@@ -44,7 +44,7 @@ class Models:
         )
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
-        return Ref(row.version, row.digest) if row else None
+        return ModelRef(row.version, row.digest) if row else None
 
     def artefact(self, project: str, version: str) -> Artefact:
         """Give a stored model; its digest is checked where it is unpacked."""
@@ -98,7 +98,7 @@ class Models:
             ]
             self._database.upsert(connection, main_tables.alias, rows)
             if verdict is not None:
-                self._records.record(project, "verdict", verdict)
+                self._records.create_record(project, "verdict", verdict)
 
     def versions(self, project: str) -> list[str]:
         """Name all stored models, oldest first."""

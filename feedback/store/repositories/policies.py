@@ -1,4 +1,4 @@
-"""Activating: a policy becomes the one that every host reads, its text and hash kept for ever."""
+"""The policies: which one is active for a project, and the text of each that ever was."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from pydantic import ValidationError
 from feedback.errors import PolicyError
 from feedback.policy import Policy
 from feedback.policy.loading import in_words
-from feedback.store import ProjectRow, Store
+from feedback.store.database.engine import Database
+from feedback.store.repositories.jobs import JobsRepository
+from feedback.store.repositories.projects import ProjectsRepository
+from feedback.store.repositories.records import RecordsRepository
+from feedback.store.rows import ProjectRow
 
 _ORDER = "order"  # beside the policy's own keys: the store sorts the keys of JSON
 _IN_ORDER = ("reasons", "feedback")  # tables that reviewers read from top to bottom
@@ -27,43 +31,48 @@ class Activation:
     before: str  # the hash of the one before; "" for the first
 
 
-def keep_policy(store: Store, project: str, policy: Policy) -> str:
-    """Keep a policy by its hash, so that what it decided can be replayed; gives the hash. Safe to repeat."""
-    store.record(project, "policy", {"policy": _stored(policy)}, key=policy.hash)
-    return policy.hash
+class PoliciesRepository:
+    """The policies of each project, those that were active before included."""
 
+    def __init__(
+        self, database: Database, projects: ProjectsRepository, records: RecordsRepository, jobs: JobsRepository
+    ) -> None:
+        self._database, self._projects, self._records, self._jobs = database, projects, records, jobs
 
-def activate(store: Store, project: ProjectRow, policy: Policy, *, who: str, now_s: float) -> Activation:
-    """Make a policy the active one of a project, wanting a turn. Safe to repeat: nothing is recorded twice in a row."""
-    before = policy_of(project).hash if project.options.get("policy") else ""
-    done = Activation(policy.hash, now_s, who, before)
-    with store.transaction():
-        keep_policy(store, project.id, policy)
-        store.save_project(replace(project, options={**project.options, "policy": _stored(policy)}))
-        if before != policy.hash:
-            body = {"hash": done.hash, "before": before, "who": who, "at_s": now_s}
-            store.record(project.id, "policy_active", body)
-        store.want(project.id, "turn")
-    return done
+    def create_policy(self, project: str, policy: Policy) -> str:
+        """Keep a policy by its hash, so that what it decided can be replayed; gives the hash. Safe to repeat."""
+        self._records.create_record(project, "policy", {"policy": _stored(policy)}, key=policy.hash)
+        return policy.hash
 
+    def activate_policy(self, project: ProjectRow, policy: Policy, *, who: str, now_s: float) -> Activation:
+        """Make a policy the active one of a project and request a turn. Repeating it records nothing more."""
+        before = policy_of(project).hash if project.options.get("policy") else ""
+        done = Activation(policy.hash, now_s, who, before)
+        with self._database.write():
+            self.create_policy(project.id, policy)
+            self._projects.save_project(replace(project, options={**project.options, "policy": _stored(policy)}))
+            if before != policy.hash:
+                body = {"hash": done.hash, "before": before, "who": who, "at_s": now_s}
+                self._records.create_record(project.id, "policy_active", body)
+            self._jobs.request_job(project.id, "turn")
+        return done
 
-def activations(store: Store, project: str) -> list[Activation]:
-    """Give every policy that became active, newest first."""
-    found = store.records(project, "policy_active", limit=1000)
-    return [Activation(one.body["hash"], one.body["at_s"], one.body["who"], one.body["before"]) for one in found]
+    def list_activations(self, project: str) -> list[Activation]:
+        """Give every policy that became active, newest first."""
+        found = self._records.list_records(project, "policy_active", limit=1000)
+        return [Activation(one.body["hash"], one.body["at_s"], one.body["who"], one.body["before"]) for one in found]
+
+    def get_policy(self, project: str, policy_hash: str) -> Policy:
+        """The policy that had a hash when it was active; PolicyError where it was never kept here."""
+        kept = self._records.get_latest_record(project, "policy", key=policy_hash)
+        if kept is None:
+            raise PolicyError(f"no policy {policy_hash} was ever active in project {project}.")
+        return _read(kept.body["policy"], f"policy {policy_hash}")
 
 
 def policy_of(project: ProjectRow) -> Policy:
     """The policy that is active for a project."""
     return _read(project.options.get("policy", {}), f"the active policy of project {project.id}")
-
-
-def policy_of_hash(store: Store, project: str, policy_hash: str) -> Policy:
-    """The policy that had a hash when it was active; PolicyError where it was never kept here."""
-    kept = store.latest(project, "policy", key=policy_hash)
-    if kept is None:
-        raise PolicyError(f"no policy {policy_hash} was ever active in project {project}.")
-    return _read(kept.body["policy"], f"policy {policy_hash}")
 
 
 def _stored(policy: Policy) -> dict[str, Any]:

@@ -1,22 +1,45 @@
-"""Projects: how Label Studio describes them, and what we were told to do with them; and which annotations are ours."""
+"""The projects: how Label Studio describes them, and their settings here."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import (
+    Connection,
+    and_,
+    distinct,
+    func,
+    select,
+)
 
 from feedback.store.database.engine import Database, dumps, plain
 from feedback.store.log.event_log import Log
 from feedback.store.log.events import of_project
-from feedback.store.rows import ProjectRow
-from feedback.store.tables import main_tables
+from feedback.store.repositories.row_filters import is_deleted_project, made_by_people, of_current_task
+from feedback.store.rows import (
+    ProjectRow,
+)
+from feedback.store.tables import main_tables, routing_tables
 
 
-class Projects:
-    """The projects that we know, by webhook or because somebody connected them."""
+@dataclass(frozen=True, slots=True)
+class ProjectCounts:
+    """How much a project holds; answers and people are those that are votes."""
+
+    tasks: int = 0
+    labeled: int = 0  # tasks that Label Studio asks no more, without those that we only keep back
+    kept_back: int = 0  # tasks that the routing keeps from the first tier
+    answered: int = 0  # tasks with a vote
+    answers: int = 0  # of a person on a task, however many controls it says something of
+    people: int = 0
+    skips: int = 0
+    unreadable: int = 0  # annotations of which nothing could be read
+
+
+class ProjectsRepository:
+    """The projects that a webhook or a connect made known."""
 
     def __init__(self, database: Database, log: Log) -> None:
         self._database, self._log = database, log
@@ -46,15 +69,15 @@ class Projects:
             self._database.upsert(connection, main_tables.project, [values])
             self._turns_at.pop(row.id, None)
 
-    def project(self, number: str) -> ProjectRow | None:
+    def get_project(self, number: str) -> ProjectRow | None:
         """Give one project, or None where it is unknown or was deleted."""
         return next(iter(self._projects(number)), None)
 
-    def projects(self, *, reviews: bool = False) -> list[ProjectRow]:
+    def list_projects(self, *, reviews: bool = False) -> list[ProjectRow]:
         """Give the projects that exist; with `reviews`, the review projects that we made for them, too."""
         return [row for row in self._projects(None) if reviews or not row.source]
 
-    def turns_at(self, project: str, connection: Connection) -> str:
+    def get_source_project(self, project: str, connection: Connection) -> str:
         """Name the project in whose turn something is read: of a review project its source, else the project itself.
 
         Asked once a project and process: what a project is, is written before anything can happen in it.
@@ -63,14 +86,6 @@ class Projects:
             asked = select(main_tables.project.c.source).where(main_tables.project.c.id == project)
             self._turns_at[project] = connection.execute(asked).scalar() or project
         return self._turns_at[project]
-
-    def own(self, project: str, *, unique_ids: Iterable[str] = (), annotations: Iterable[int] = ()) -> None:
-        """Mark annotations as written by us: they are never votes. Unique ids with our own prefix need no mark."""
-        numbers = [{"project": project, "id": one} for one in sorted(set(annotations))]
-        names = [{"project": project, "unique_id": plain(one)} for one in sorted(set(unique_ids))]
-        with self._database.write() as connection:
-            self._database.add(connection, main_tables.own_annotation, numbers)
-            self._database.add(connection, main_tables.own_unique, names)
 
     def _projects(self, number: str | None) -> list[ProjectRow]:
         settings, described = main_tables.project, main_tables.described
@@ -84,6 +99,53 @@ class Projects:
         with self._database.read() as connection:
             rows = connection.execute(query).all()
         return sorted((_project(row) for row in rows), key=lambda row: (len(row.id), row.id))
+
+    def count_project(self, project: str) -> ProjectCounts:
+        """Count a project; one that was deleted holds nothing."""
+        tasks, votes, notes = main_tables.task.c, main_tables.vote.c, main_tables.annotation.c
+        here = and_(tasks.project == project, ~tasks.gone)
+        with self._database.read() as connection:
+            if is_deleted_project(connection, project):
+                return ProjectCounts()
+            kept = routing_tables.kept_back.c
+            is_kept = kept.task.is_not(None)
+            labeled = func.count().filter(tasks.is_labeled, ~is_kept)
+            counted_tasks = (
+                select(func.count(), labeled, func.count().filter(is_kept))
+                .select_from(main_tables.task)
+                .outerjoin(routing_tables.kept_back, and_(kept.project == tasks.project, kept.task == tasks.id))
+                .where(here)
+            )
+            n_tasks, n_labeled, n_kept = connection.execute(counted_tasks).one()
+            # a person's answer to a task may have several annotations and controls; it is one answer
+            given = (
+                select(votes.task, votes.person)
+                .where(votes.project == project, *made_by_people(connection, project, votes, votes.annotation))
+                .where(of_current_task(votes))
+                .group_by(votes.task, votes.person)
+                .subquery()
+            )
+            counted = select(func.count(), func.count(distinct(given.c.task)), func.count(distinct(given.c.person)))
+            answers, answered, people = connection.execute(counted).one()
+            skipped = (
+                select(func.count())
+                .where(notes.project == project, ~notes.gone, notes.was_cancelled, of_current_task(notes))
+                .where(notes.person.is_not(None), notes.task.is_not(None))
+                .where(*made_by_people(connection, project, notes, notes.id))
+            )
+            said = select(votes.annotation).where(votes.project == notes.project, votes.annotation == notes.id).exists()
+            unread = (notes.problems.is_not(None), ~said, ~notes.gone, of_current_task(notes))
+            problems = select(func.count()).where(notes.project == project, *unread)
+            return ProjectCounts(
+                tasks=n_tasks,
+                labeled=n_labeled,
+                kept_back=n_kept,
+                answered=answered,
+                answers=answers,
+                people=people,
+                skips=connection.execute(skipped).scalar_one(),
+                unreadable=connection.execute(problems).scalar_one(),
+            )
 
 
 def _project(row: Any) -> ProjectRow:

@@ -1,10 +1,13 @@
-"""Secrets: made once, kept in the store, so that every host and every restart has the same."""
+"""The secrets: made once, the same on every host and after every restart."""
 
 from __future__ import annotations
 
 from secrets import token_urlsafe
 
-from sqlalchemy import Select, select
+from sqlalchemy import (
+    Select,
+    select,
+)
 
 from feedback.store.database.engine import Database
 from feedback.store.tables import main_tables
@@ -12,28 +15,28 @@ from feedback.store.tables import main_tables
 _BYTES = 32
 
 
-class Secrets:
+class SecretsRepository:
     """Named secrets: the key of the draws, the webhook's secret."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def secret(self, name: str) -> str:
+    def get_or_create_secret(self, name: str) -> str:
         """Give a secret; the first call makes it."""
-        found = self.find_secret(name)
+        found = self.get_secret(name)
         if found is not None:
             return found
         with self._database.write() as connection:
             self._database.add(connection, main_tables.secret, [{"name": name, "value": token_urlsafe(_BYTES)}])
             return str(connection.execute(_value(name)).scalar_one())
 
-    def find_secret(self, name: str) -> str | None:
+    def get_secret(self, name: str) -> str | None:
         """Give a secret that was made or set before; None where there is none."""
         with self._database.read() as connection:
             found = connection.execute(_value(name)).scalar()
         return None if found is None else str(found)
 
-    def set_secret(self, name: str, value: str) -> None:
+    def save_secret(self, name: str, value: str) -> None:
         """Put a secret in place of the one that was."""
         with self._database.write() as connection:
             self._database.upsert(connection, main_tables.secret, [{"name": name, "value": value}])

@@ -1,11 +1,15 @@
-"""Sessions and failed logins: what all workers must know alike of whoever stands at the door."""
+"""The sessions of the pages, and failed logins by address."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import (
+    case,
+    func,
+    select,
+)
 
 from feedback.store.database.engine import Database, plain
 from feedback.store.tables.session_tables import attempt, session
@@ -25,13 +29,13 @@ class SessionRow:
     seen_s: float
 
 
-class Sessions:
-    """Who is signed in, and who guessed wrong."""
+class SessionsRepository:
+    """Who is signed in, and which addresses failed to."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def begin_session(self, row: SessionRow, *, instead_of: str = "", ended_before_s: float = 0.0) -> None:
+    def create_session(self, row: SessionRow, *, instead_of: str = "", ended_before_s: float = 0.0) -> None:
         """Keep a new session in place of the browser's old one; those that began before a time are swept out."""
         table = session.c
         with self._database.write() as connection:
@@ -39,35 +43,35 @@ class Sessions:
             connection.execute(session.delete().where(gone))
             connection.execute(session.insert(), [{**asdict(row), "email": plain(row.email)}])
 
-    def session(self, digest: str) -> SessionRow | None:
+    def get_session(self, digest: str) -> SessionRow | None:
         """Give a session, None where it was never begun or has ended."""
         with self._database.read() as connection:
             row = connection.execute(select(session).where(session.c.digest == digest)).one_or_none()
         return None if row is None else SessionRow(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
 
-    def see_session(self, digest: str, at_s: float) -> None:
+    def touch_session(self, digest: str, at_s: float) -> None:
         """Note that a session is in use."""
         with self._database.write() as connection:
             connection.execute(session.update().where(session.c.digest == digest).values(seen_s=at_s))
 
-    def end_session(self, digest: str) -> None:
+    def delete_session(self, digest: str) -> None:
         """Sign a browser out; one that is out already is no error."""
         with self._database.write() as connection:
             connection.execute(session.delete().where(session.c.digest == digest))
 
-    def emails_of(self, person: int) -> frozenset[str]:
+    def list_emails(self, person: int) -> frozenset[str]:
         """Give the addresses that somebody is signed in with."""
         with self._database.read() as connection:
             return frozenset(connection.execute(select(session.c.email).where(session.c.person == person)).scalars())
 
-    def attempts(self, door: str) -> dict[str, float]:
+    def list_login_attempts(self, door: str) -> dict[str, float]:
         """Give, for each address that guessed wrong lately, when it has all its tries back."""
         query = select(attempt.c.address, attempt.c.full_s).where(attempt.c.door == door)
         with self._database.read() as connection:
             rows = connection.execute(query.where(attempt.c.full_s > self._database.clock()))
             return {row.address: row.full_s for row in rows}
 
-    def note_attempt(self, door: str, address: str, every_s: float) -> float:
+    def record_login_attempt(self, door: str, address: str, every_s: float) -> float:
         """Take one try from an address, whichever worker saw it; gives when it has all of them back."""
         now_s, table = self._database.clock(), attempt.c
         here = (table.door == door) & (table.address == address)
@@ -76,12 +80,12 @@ class Sessions:
             later = case((table.full_s > now_s, table.full_s), else_=now_s) + every_s
             changed = connection.execute(attempt.update().where(here).values(full_s=later))
             if not changed.rowcount:
-                self._make_room(connection, door, now_s)
+                self._delete_oldest_attempts(connection, door, now_s)
                 new = {"door": door, "address": plain(address), "full_s": now_s + every_s}
                 connection.execute(attempt.insert(), [new])
             return float(connection.execute(select(table.full_s).where(here)).scalar_one())
 
-    def _make_room(self, connection: Any, door: str, now_s: float) -> None:
+    def _delete_oldest_attempts(self, connection: Any, door: str, now_s: float) -> None:
         table = attempt.c
         connection.execute(attempt.delete().where(table.door == door, table.full_s <= now_s))
         held = connection.execute(select(func.count()).where(table.door == door)).scalar_one()

@@ -8,7 +8,7 @@ import pytest
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.queue_writer import QueueRow, write_window
+from ml_backend.labelstudio.queue_writer import QueueRow, write_queue_window
 from tests.e2e.queue.rows import rows_of, shuffled, versions_per_task
 from tests.support.label_studio import Project, Site, says
 
@@ -18,10 +18,10 @@ pytestmark = pytest.mark.e2e
 def test_a_killed_write_is_finished_without_a_second_row(site: Site, project: Project) -> None:
     rows = rows_of(shuffled(project.tasks))
     asked = iter([False, False, False, True])
-    cut = write_window(site.admin, project.id, rows, version="m1+q1", head=6, stop=lambda: next(asked))
+    cut = write_queue_window(site.admin, project.id, rows, version="m1+q1", head=6, stop=lambda: next(asked))
 
-    whole = write_window(site.admin, project.id, rows, version="m1+q1", head=6)
-    again = write_window(site.admin, project.id, rows, version="m1+q1", head=6)
+    whole = write_queue_window(site.admin, project.id, rows, version="m1+q1", head=6)
+    again = write_queue_window(site.admin, project.id, rows, version="m1+q1", head=6)
 
     assert (cut.complete, len(cut.predictions)) == (False, 3)
     assert whole.complete
@@ -46,7 +46,7 @@ class Lossy(Client):
 
 def test_an_answer_that_got_lost_doubles_nothing(site: Site, project: Project) -> None:
     with Lossy(site.url, site.process.admin.token) as lossy:
-        written = write_window(lossy, project.id, rows_of(shuffled(project.tasks)), version="m1+q1", head=2)
+        written = write_queue_window(lossy, project.id, rows_of(shuffled(project.tasks)), version="m1+q1", head=2)
 
     assert written.complete
     assert not written.failed
@@ -66,7 +66,7 @@ class Garbling(Client):
 def test_a_row_that_a_bulk_write_drops_is_noticed_and_written_again(site: Site, project: Project) -> None:
     order = shuffled(project.tasks)
     with Garbling(site.url, site.process.admin.token) as garbling:
-        written = write_window(garbling, project.id, rows_of(order), version="m1+q1", head=2)
+        written = write_queue_window(garbling, project.id, rows_of(order), version="m1+q1", head=2)
         dropped = len(order) - 2 - garbling.created
 
     assert dropped == 1
@@ -78,7 +78,7 @@ def test_a_label_that_the_config_lost_is_never_shown(site: Site, project: Projec
     order = shuffled(project.tasks)
     stale = QueueRow(order[0], 0, ({**says("good")[0], "value": {"choices": ["gone"]}},))
 
-    written = write_window(site.admin, project.id, [stale, *rows_of(order)[1:]], version="m1+q1")
+    written = write_queue_window(site.admin, project.id, [stale, *rows_of(order)[1:]], version="m1+q1")
 
     task = site.people[0].next_task(project.id)
     assert task is not None
@@ -93,7 +93,7 @@ def test_a_task_deleted_meanwhile_costs_only_itself(site: Site, project: Project
     site.admin.delete_task(order[0])
     site.admin.delete_task(order[7])
 
-    written = write_window(site.admin, project.id, rows_of(order), version="m1+q1", head=3)
+    written = write_queue_window(site.admin, project.id, rows_of(order), version="m1+q1", head=3)
 
     assert set(written.failed) == {order[0], order[7]}
     assert set(written.predictions) == set(order) - set(written.failed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ml_backend.labelstudio import queue_writer
-from ml_backend.labelstudio.queue_writer import held, poll, sweep, write_window
+from ml_backend.labelstudio.queue_writer import held, poll, sweep, write_queue_window
 from tests.e2e.queue.rows import rows_of
 from tests.support.label_studio import SENTIMENT, Project, Site, says
 
@@ -16,7 +16,7 @@ def test_a_project_with_more_predictions_than_one_answer_should_hold_is_read_in_
     site: Site, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in (1, 10):  # the filter of Label Studio finds m1+q10 when asked for m1+q1
-        write_window(site.admin, project.id, rows_of(list(project.tasks[:4])), version=f"m1+q{number}")
+        write_queue_window(site.admin, project.id, rows_of(list(project.tasks[:4])), version=f"m1+q{number}")
     plain = held(site.admin, project.id, "m1+q1")
 
     monkeypatch.setattr(queue_writer, "_LISTABLE", 0)

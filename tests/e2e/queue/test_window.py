@@ -12,7 +12,7 @@ import pytest
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.delete_predictions import clean
-from ml_backend.labelstudio.queue_writer import held, queue_row, reopen, shown, write_window
+from ml_backend.labelstudio.queue_writer import held, queue_row, reopen, shown, write_queue_window
 from tests.e2e.queue.rows import GOOD, rows_of, shuffled
 from tests.support.label_studio import Project, Site, says, sentiment
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.e2e
 
 def test_three_people_at_once_are_handed_our_order(site: Site, project: Project) -> None:
     order = shuffled(project.tasks)
-    write_window(site.admin, project.id, rows_of(order), version="m1+q1", head=4)
+    write_queue_window(site.admin, project.id, rows_of(order), version="m1+q1", head=4)
     barrier = Barrier(3)
     rounds: list[list[int]] = []
 
@@ -48,11 +48,11 @@ def test_three_people_at_once_are_handed_our_order(site: Site, project: Project)
 
 def test_a_new_window_changes_the_very_next_task(site: Site, project: Project) -> None:
     order = shuffled(project.tasks)
-    write_window(site.admin, project.id, rows_of(order), version="m1+q1")
+    write_queue_window(site.admin, project.id, rows_of(order), version="m1+q1")
     ada, ben, _ = site.people
     first = ada.next_task(project.id)
 
-    write_window(site.admin, project.id, rows_of(order[::-1]), version="m2+q2")
+    write_queue_window(site.admin, project.id, rows_of(order[::-1]), version="m2+q2")
     second = ben.next_task(project.id)
 
     assert first is not None
@@ -66,7 +66,7 @@ def test_the_order_holds_for_a_person_with_a_history_beside_old_versions(site: S
     order = shuffled(project.tasks)
     for number in range(1, 4):
         turned = order[number:] + order[:number]
-        write_window(site.admin, project.id, rows_of(turned), version=f"m1+q{number}", head=2)
+        write_queue_window(site.admin, project.id, rows_of(turned), version=f"m1+q{number}", head=2)
     got = []
     for _ in range(5):
         task = site.people[0].next_task(project.id)
@@ -79,7 +79,7 @@ def test_the_order_holds_for_a_person_with_a_history_beside_old_versions(site: S
 
 def test_the_place_is_the_score_and_the_confidence_stands_on_the_region(site: Site, project: Project) -> None:
     order = shuffled(project.tasks)
-    write_window(site.admin, project.id, rows_of(order), version="m1+q1", head=2)
+    write_queue_window(site.admin, project.id, rows_of(order), version="m1+q1", head=2)
 
     task = site.people[0].next_task(project.id)
 
@@ -92,7 +92,7 @@ def test_the_place_is_the_score_and_the_confidence_stands_on_the_region(site: Si
 def test_a_blind_task_is_served_empty(site: Site, project: Project) -> None:
     order = shuffled(project.tasks)
     rows = [queue_row(task, place, GOOD, 0.9, sentiment(), blind=True) for place, task in enumerate(order)]
-    write_window(site.admin, project.id, rows, version="m1+q1", head=1)
+    write_queue_window(site.admin, project.id, rows, version="m1+q1", head=1)
 
     got = [person.next_task(project.id) for person in site.people]
 
@@ -102,13 +102,13 @@ def test_a_blind_task_is_served_empty(site: Site, project: Project) -> None:
 
 def test_who_opened_a_task_three_windows_ago_submits_without_error(site: Site, project: Project) -> None:
     order = shuffled(project.tasks)
-    write_window(site.admin, project.id, rows_of(order), version="m1+q1")
+    write_queue_window(site.admin, project.id, rows_of(order), version="m1+q1")
     opened = site.people[0].next_task(project.id)
     assert opened is not None
     (seen,) = opened["predictions"]
 
     for number in range(2, 5):
-        write_window(site.admin, project.id, rows_of(order[::-1]), version=f"m{number}+q{number}")
+        write_queue_window(site.admin, project.id, rows_of(order[::-1]), version=f"m{number}+q{number}")
         clean(site.admin, project.id, ours=lambda version: "+q" in version, keep=[f"m{number}+q{number}"])
     saved = site.people[0].submit(opened["id"], says("good"), lead_time=2.0, parent_prediction=seen["id"])
 
@@ -117,7 +117,7 @@ def test_who_opened_a_task_three_windows_ago_submits_without_error(site: Site, p
 
 
 def test_what_cleaning_prevents_a_prediction_deleted_on_a_screen_fails_the_submit(site: Site, project: Project) -> None:
-    write_window(site.admin, project.id, rows_of(shuffled(project.tasks)), version="m1+q1")
+    write_queue_window(site.admin, project.id, rows_of(shuffled(project.tasks)), version="m1+q1")
     opened = site.people[0].next_task(project.id)
     assert opened is not None
     (seen,) = opened["predictions"]
@@ -132,9 +132,9 @@ def test_cleaning_takes_old_rows_of_done_tasks_first_and_all_once_no_lock_can_li
     site: Site, project: Project
 ) -> None:
     order = shuffled(project.tasks)
-    write_window(site.admin, project.id, rows_of(order), version="m1+q1")
+    write_queue_window(site.admin, project.id, rows_of(order), version="m1+q1")
     site.people[0].submit(order[3], says("good"))
-    write_window(site.admin, project.id, rows_of(order), version="m1+q2")
+    write_queue_window(site.admin, project.id, rows_of(order), version="m1+q2")
 
     def later(hours: float) -> Any:
         return clean(
@@ -155,7 +155,7 @@ def test_cleaning_takes_old_rows_of_done_tasks_first_and_all_once_no_lock_can_li
 
 def test_votes_beyond_the_first_are_reached_by_reopening(site: Site, project: Project) -> None:
     order = shuffled(project.tasks)
-    write_window(site.admin, project.id, rows_of(order), version="m1+q1")
+    write_queue_window(site.admin, project.id, rows_of(order), version="m1+q1")
     ada, ben, cleo = site.people
     ada.submit(order[0], says("good"))
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from feedback.agreement import cohen, gwet
-from feedback.agreement.cohen_kappa import pair_up
+from feedback.agreement import cohen_kappa, gwet_ac1
+from feedback.agreement.cohen_kappa import pair_votes
 from feedback.votes import Votes
 from tests.support.published import ABSTRACTORS, COHEN_1960, DIAGNOSES, PARADOX_2002, from_contingency
 
@@ -28,11 +28,11 @@ from tests.support.published import ABSTRACTORS, COHEN_1960, DIAGNOSES, PARADOX_
     ],
 )
 def test_kappa_is_the_published_one(table, weighting, value, tolerance):
-    assert cohen(from_contingency(table), weighting=weighting).value == pytest.approx(value, abs=tolerance)
+    assert cohen_kappa(from_contingency(table), weighting=weighting).value == pytest.approx(value, abs=tolerance)
 
 
 def test_standard_error_and_interval_are_those_of_cohens_table():
-    found = cohen(from_contingency(COHEN_1960))
+    found = cohen_kappa(from_contingency(COHEN_1960))
 
     assert found.se == pytest.approx(0.05100182, abs=1e-7)
     assert (found.low, found.high) == pytest.approx((0.3915637, 0.59148715), abs=1e-6)
@@ -47,7 +47,7 @@ def test_kappa_equals_scikit_learns(weighting):
     votes = Votes(np.tile(np.arange(300), 2), np.repeat([0, 1], 300), np.concatenate([first, second]))
 
     expected = cohen_kappa_score(first, second, weights=None if weighting == "nominal" else weighting)
-    assert cohen(votes, weighting=weighting).value == pytest.approx(expected, abs=1e-12)
+    assert cohen_kappa(votes, weighting=weighting).value == pytest.approx(expected, abs=1e-12)
 
 
 def test_three_people_give_the_mean_over_pairs_weighted_by_shared_items():
@@ -63,12 +63,12 @@ def test_three_people_give_the_mean_over_pairs_weighted_by_shared_items():
 
     pairs = [(0, 1, 90), (0, 2, 30), (1, 2, 30)]
     expected = sum(n * cohen_kappa_score(said[a][:n], said[b][:n]) for a, b, n in pairs) / 150
-    assert cohen(votes).value == pytest.approx(expected, abs=1e-12)
-    assert cohen(votes).pairs == 150
+    assert cohen_kappa(votes).value == pytest.approx(expected, abs=1e-12)
+    assert cohen_kappa(votes).pairs == 150
 
 
 def test_pairs_that_share_too_little_are_left_out_and_said():
-    found = cohen(Votes([0, 0, 1, 1], [0, 1, 0, 1], [0, 1, 1, 1]))
+    found = cohen_kappa(Votes([0, 0, 1, 1], [0, 1, 0, 1], [0, 1, 1, 1]))
 
     assert math.isnan(found.value)
     assert "share 5 items" in found.note
@@ -77,18 +77,18 @@ def test_pairs_that_share_too_little_are_left_out_and_said():
 def test_the_paradox_shows_in_the_pair_of_figures():
     votes = from_contingency(PARADOX_2002)
 
-    assert cohen(votes).value < 0 < 0.94 < gwet(votes).value
+    assert cohen_kappa(votes).value < 0 < 0.94 < gwet_ac1(votes).value
 
 
 def test_huge_overlap_is_judged_on_drawn_items():
     votes = Votes(np.repeat(np.arange(1000), 5), np.tile(np.arange(5), 1000), np.arange(5000) % 3)
 
-    assert len(pair_up(votes, most=2000)) == pytest.approx(2000, rel=0.2)
-    assert len(pair_up(votes)) == 10_000
+    assert len(pair_votes(votes, most=2000)) == pytest.approx(2000, rel=0.2)
+    assert len(pair_votes(votes)) == 10_000
 
 
 def test_two_votes_of_one_person_are_no_pair():
-    assert len(pair_up(Votes([0, 0, 0], [1, 1, 2], [0, 1, 1]))) == 2
+    assert len(pair_votes(Votes([0, 0, 0], [1, 1, 2], [0, 1, 1]))) == 2
 
 
 def crowd(rng, n, *, people=12, per_task=3):
@@ -101,7 +101,7 @@ def crowd(rng, n, *, people=12, per_task=3):
 
 def test_the_interval_over_many_pairs_that_share_little_covers_the_truth():
     """The kappa of a pair that shares six items is too low on average; over sixty pairs that does not average out."""
-    found = [cohen(crowd(np.random.default_rng(seed), 150)) for seed in range(200)]
+    found = [cohen_kappa(crowd(np.random.default_rng(seed), 150)) for seed in range(200)]
     truth = 0.8**2
 
     assert np.mean([one.low <= truth <= one.high for one in found]) > 0.92
@@ -110,7 +110,7 @@ def test_the_interval_over_many_pairs_that_share_little_covers_the_truth():
 
 
 def test_full_agreement_of_two_people_on_few_items_with_a_rare_label_claims_little():
-    found = cohen(from_contingency([[18, 0], [0, 2]]))
+    found = cohen_kappa(from_contingency([[18, 0], [0, 2]]))
 
     assert (found.value, found.high) == (1.0, 1.0)
     assert found.low < 0.2

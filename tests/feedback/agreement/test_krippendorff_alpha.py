@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from feedback.agreement import alpha, conger, icc
+from feedback.agreement import conger_kappa, intraclass_correlation, krippendorff_alpha
 from feedback.agreement.distance_alpha import alpha_by_distance
 from feedback.errors import VotesError
 from feedback.votes import Votes
@@ -29,21 +29,21 @@ from tests.support.published import (
     [("nominal", 0.74342105), ("ordinal", 0.8153875), ("interval", 0.84910714), ("ratio", 0.79740277)],
 )
 def test_the_four_levels_give_the_published_alpha(level, value):
-    found = alpha(from_rows(transposed(KRIPPENDORFF_2011)), level=level, values=[1, 2, 3, 4, 5])
+    found = krippendorff_alpha(from_rows(transposed(KRIPPENDORFF_2011)), level=level, values=[1, 2, 3, 4, 5])
 
     assert found.value == pytest.approx(value, abs=1e-8)
 
 
 @pytest.mark.parametrize(("table", "value"), [(MEG_OWEN, 0.0952381), (BEN_GERRY, 0.69196429)])
 def test_two_observers_give_the_published_alpha(table, value):
-    assert alpha(from_rows(transposed(table))).value == pytest.approx(value, abs=1e-7)
+    assert krippendorff_alpha(from_rows(transposed(table))).value == pytest.approx(value, abs=1e-7)
 
 
 @pytest.mark.parametrize(
     ("level", "value", "se", "low"), [("nominal", 0.74342, 0.14557, 0.41906), ("interval", 0.84911, 0.12913, 0.56139)]
 )
 def test_standard_error_and_interval_are_gwets(level, value, se, low):
-    found = alpha(from_rows(FOUR_RATERS), level=level, values=[1, 2, 3, 4, 5])
+    found = krippendorff_alpha(from_rows(FOUR_RATERS), level=level, values=[1, 2, 3, 4, 5])
 
     assert (found.value, found.se, found.low, found.high) == pytest.approx((value, se, low, 1.0), abs=1e-5)
 
@@ -51,7 +51,10 @@ def test_standard_error_and_interval_are_gwets(level, value, se, low):
 def test_the_bootstrap_agrees_with_the_analytic_interval_on_many_items():
     votes = from_contingency([[150, 20, 10], [20, 120, 15], [10, 15, 90]])
 
-    analytic, drawn = (alpha(votes, level="ordinal", how=how) for how in ("analytic", "bootstrap"))
+    analytic, drawn = (
+        krippendorff_alpha(votes, level="ordinal", interval_method=interval_method)
+        for interval_method in ("analytic", "bootstrap")
+    )
 
     assert (drawn.low, drawn.high) == pytest.approx((analytic.low, analytic.high), abs=0.015)
 
@@ -59,10 +62,12 @@ def test_the_bootstrap_agrees_with_the_analytic_interval_on_many_items():
 def test_thousands_of_different_numbers_are_compared_without_a_matrix():
     rng = np.random.default_rng(0)
     truth = rng.normal(size=6000)
-    said = truth[:, None] + rng.normal(scale=0.5, size=(6000, 2))
+    said = truth[:, None] + rng.normal(label_distance=0.5, size=(6000, 2))
     values, labels = np.unique(said.ravel(), return_inverse=True)
 
-    found = alpha(Votes(np.repeat(np.arange(6000), 2), np.tile([0, 1], 6000), labels), level="interval", values=values)
+    found = krippendorff_alpha(
+        Votes(np.repeat(np.arange(6000), 2), np.tile([0, 1], 6000), labels), level="interval", values=values
+    )
 
     assert found.value == pytest.approx(1 / 1.25, abs=0.02)  # the share of variance that is truth
     assert found.low < 0.8 < found.high
@@ -70,14 +75,14 @@ def test_thousands_of_different_numbers_are_compared_without_a_matrix():
 
 def test_ratio_of_numbers_below_zero_is_refused():
     with pytest.raises(VotesError, match="0 or more"):
-        alpha(Votes([0, 0], [0, 1], [0, 1]), level="ratio", values=[-1.0, 2.0])
+        krippendorff_alpha(Votes([0, 0], [0, 1], [0, 1]), level="ratio", values=[-1.0, 2.0])
 
 
 def test_conger_is_the_published_one_and_cohens_with_two_people():
-    found = conger(from_rows(FOUR_RATERS))
+    found = conger_kappa(from_rows(FOUR_RATERS))
 
     assert (found.value, found.se, found.low) == pytest.approx((0.76282, 0.14917, 0.4345), abs=1e-5)
-    assert conger(from_contingency(COHEN_1960)).value == pytest.approx(0.49152542, abs=1e-8)
+    assert conger_kappa(from_contingency(COHEN_1960)).value == pytest.approx(0.49152542, abs=1e-8)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +97,7 @@ def test_conger_is_the_published_one_and_cohens_with_two_people():
     ],
 )
 def test_icc_is_shrout_and_fleiss(form, value, low, high):
-    found = icc(SHROUT_FLEISS_1979, form=form)
+    found = intraclass_correlation(SHROUT_FLEISS_1979, form=form)
 
     assert found.value == pytest.approx(value, abs=1e-7)
     assert (found.low, found.high) == pytest.approx((low, high), abs=0.006)
@@ -101,14 +106,14 @@ def test_icc_is_shrout_and_fleiss(form, value, low, high):
 def test_icc_leaves_items_out_that_not_everybody_rated():
     with_gap = [*SHROUT_FLEISS_1979, [5.0, float("nan"), 5.0, 5.0]]
 
-    assert icc(with_gap).value == icc(SHROUT_FLEISS_1979).value
+    assert intraclass_correlation(with_gap).value == intraclass_correlation(SHROUT_FLEISS_1979).value
 
 
 def test_icc_does_not_depend_on_the_unit_however_small_or_huge():
     rated = np.array(SHROUT_FLEISS_1979)
 
-    assert icc(rated * 1e200).value == pytest.approx(icc(rated).value)
-    assert icc(rated * 1e-200).value == pytest.approx(icc(rated).value)
+    assert intraclass_correlation(rated * 1e200).value == pytest.approx(intraclass_correlation(rated).value)
+    assert intraclass_correlation(rated * 1e-200).value == pytest.approx(intraclass_correlation(rated).value)
 
 
 def test_alpha_by_a_distance_of_zero_or_one_is_the_nominal_alpha():
@@ -118,7 +123,7 @@ def test_alpha_by_a_distance_of_zero_or_one_is_the_nominal_alpha():
     found = alpha_by_distance(votes.tasks.tolist(), answers, lambda a, b: float(a != b))
 
     assert found.value == pytest.approx(0.74342, abs=1e-5)
-    assert found.se == pytest.approx(alpha(votes).se, rel=0.05)
+    assert found.se == pytest.approx(krippendorff_alpha(votes).se, rel=0.05)
     assert (found.items, found.pairs) == (11, 55)
 
 
@@ -130,8 +135,8 @@ def test_alpha_on_drawn_pairs_is_near_the_exact_one():
     ]
     tasks = np.repeat(np.arange(300), 2).tolist()
 
-    exact = alpha_by_distance(tasks, answers, codec("rating").distance, most_pairs=10**6)
-    drawn = alpha_by_distance(tasks, answers, codec("rating").distance, most_pairs=5000)
+    exact = alpha_by_distance(tasks, answers, codec("rating").distance, max_pairs=10**6)
+    drawn = alpha_by_distance(tasks, answers, codec("rating").distance, max_pairs=5000)
 
     assert drawn.value == pytest.approx(exact.value, abs=0.02)
     assert exact.low < exact.value < exact.high
@@ -142,11 +147,11 @@ def test_few_different_answers_are_all_compared_however_many_give_them():
     answers = [Answer("rating", int(stars)) for stars in rng.integers(1, 6, 900)]
     distance = codec("rating").distance
 
-    found = alpha_by_distance(np.repeat(np.arange(300), 3).tolist(), answers, distance, most_pairs=100)
+    found = alpha_by_distance(np.repeat(np.arange(300), 3).tolist(), answers, distance, max_pairs=100)
 
-    apart = np.array([[distance(one, other) for other in answers] for one in answers])
-    seen = np.mean([apart[at : at + 3, at : at + 3].sum() / 6 for at in range(0, 900, 3)])
-    assert found.value == pytest.approx(1 - seen / (apart.sum() / (900 * 899)), abs=1e-9)
+    distance = np.array([[distance(one, other) for other in answers] for one in answers])
+    seen = np.mean([distance[at : at + 3, at : at + 3].sum() / 6 for at in range(0, 900, 3)])
+    assert found.value == pytest.approx(1 - seen / (distance.sum() / (900 * 899)), abs=1e-9)
 
 
 def test_the_order_of_the_answers_changes_nothing():
@@ -155,9 +160,9 @@ def test_the_order_of_the_answers_changes_nothing():
     tasks = np.repeat(np.arange(100), 3).tolist()
     order = rng.permutation(300)
 
-    one = alpha_by_distance(tasks, answers, codec("number").distance, most_pairs=2000)
+    one = alpha_by_distance(tasks, answers, codec("number").distance, max_pairs=2000)
     other = alpha_by_distance(
-        [tasks[at] for at in order], [answers[at] for at in order], codec("number").distance, most_pairs=2000
+        [tasks[at] for at in order], [answers[at] for at in order], codec("number").distance, max_pairs=2000
     )
 
     assert (one.value, one.se) == pytest.approx((other.value, other.se), abs=1e-12)
@@ -171,11 +176,11 @@ def test_people_who_draw_the_same_boxes_agree_and_strangers_do_not():
         return Answer("rectanglelabels", ((x + off, y, 20.0, 20.0, 0.0, 1.0, "Car"),))
 
     near = [box(x, y, off) for x, y in drawn for off in (0.0, 1.0)]
-    apart = [box(*drawn[rng.integers(40)], 0.0) for _ in range(80)]
+    distance = [box(*drawn[rng.integers(40)], 0.0) for _ in range(80)]
     tasks = np.repeat(np.arange(40), 2).tolist()
 
     assert alpha_by_distance(tasks, near, codec("rectanglelabels").distance).value > 0.85
-    assert abs(alpha_by_distance(tasks, apart, codec("rectanglelabels").distance).value) < 0.25
+    assert abs(alpha_by_distance(tasks, distance, codec("rectanglelabels").distance).value) < 0.25
 
 
 def test_single_answers_define_no_alpha():

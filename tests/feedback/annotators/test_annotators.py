@@ -75,7 +75,7 @@ def test_the_label_that_a_person_misses_is_named():
 
 def test_a_pause_is_advised_only_when_the_upper_bound_is_below():
     votes, truth = crowd()
-    few = votes.where(votes.tasks < 20)
+    few = votes.select(votes.tasks < 20)
 
     many_answers, few_answers = against_gold(votes, truth)[3], against_gold(few, truth)[3]
 

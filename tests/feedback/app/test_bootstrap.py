@@ -10,7 +10,7 @@ from feedback.app.bootstrap import opened, run_turn, workshop_of
 from feedback.policy import Policy
 from feedback.settings import Settings
 from feedback.store import ProjectRow, open_store
-from ml_backend.calibration import Scaler
+from ml_backend.calibration import Calibrator
 from ml_backend.label_config import read_label_config
 from ml_backend.models import recipe_for
 from ml_backend.registry import Bundle, pack
@@ -22,15 +22,15 @@ def fitted() -> Bundle:
     recipe = recipe_for(config.control())
     data = [{"text": text} for text in ("an apple", "a pear", "a saw", "a hammer")]
     model = recipe.fit(data, ["fruit", "fruit", "tool", "tool"], field="text")
-    return Bundle(model, Scaler.identity(), config.control(), config.hash, recipe.name, "m4", 4, 0.0, {})
+    return Bundle(model, Calibrator.identity(), config.control(), config.hash, recipe.name, "m4", 4, 0.0, {})
 
 
 def test_a_model_loads_though_the_policy_of_another_project_cannot_be_read(tmp_path: Path):
     settings = Settings(data_dir=tmp_path)
     artefact = pack(fitted())
     with opened(settings) as store:
-        store.save_project(ProjectRow("1", "of a newer version", options={"policy": {"futures": 9}}))
-        store.save_project(ProjectRow("2", "fine", options={"policy": Policy().model_dump(mode="json")}))
+        store.projects.save_project(ProjectRow("1", "of a newer version", options={"policy": {"futures": 9}}))
+        store.projects.save_project(ProjectRow("2", "fine", options={"policy": Policy().model_dump(mode="json")}))
 
         assert workshop_of(settings, store).load(artefact.data, artefact.digest).version == "m4"
 
@@ -40,18 +40,18 @@ def test_a_turn_that_somebody_asks_for_by_hand_runs_though_the_last_ones_failed_
 ):
     now_s = [1000.0]
     store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}", clock=lambda: now_s[0])
-    store.save_project(ProjectRow("1", "parked", TEXT_CONFIG))
-    store.want("1", "turn")
+    store.projects.save_project(ProjectRow("1", "parked", TEXT_CONFIG))
+    store.jobs.request_job("1", "turn")
     for _ in range(5):
-        work = store.claim("worker", lease_s=30.0, kinds=("turn",))
+        work = store.jobs.claim_job("worker", lease_s=30.0, kinds=("turn",))
         assert work is not None
-        store.fail(work, "poison")
+        store.jobs.fail_job(work, "poison")
         now_s[0] += 60.0
-    assert [row.state for row in store.works()] == ["parked"]
+    assert [row.state for row in store.jobs.list_jobs()] == ["parked"]
     monkeypatch.setattr("feedback.app.bootstrap.time.sleep", lambda _s: pytest.fail("it waits"))
 
     assert run_turn(Settings(data_dir=tmp_path), store, "1").project == "1"
-    assert [row.state for row in store.works() if row.kind == "turn"] == ["idle"]
+    assert [row.state for row in store.jobs.list_jobs() if row.kind == "turn"] == ["idle"]
     store.close()
 
 
@@ -63,16 +63,16 @@ def test_a_turn_that_somebody_asks_for_by_hand_comes_though_a_worker_takes_the_f
     def worker_ends_its_turn_and_takes_ours(seconds: float) -> None:
         slept.append(seconds)
         assert len(slept) < 5, "it waits for ever"
-        for work in (*running, store.claim("worker", lease_s=30.0, kinds=("turn",))):
+        for work in (*running, store.jobs.claim_job("worker", lease_s=30.0, kinds=("turn",))):
             if work:
-                store.done(work)
+                store.jobs.finish_job(work)
         running.clear()
 
     monkeypatch.setattr("feedback.app.bootstrap.time.sleep", worker_ends_its_turn_and_takes_ours)
     with opened(Settings(data_dir=tmp_path)) as store:
-        store.save_project(ProjectRow("1", "busy", TEXT_CONFIG))
-        store.want("1", "turn")
-        running = [store.claim("worker", lease_s=30.0, kinds=("turn",))]
+        store.projects.save_project(ProjectRow("1", "busy", TEXT_CONFIG))
+        store.jobs.request_job("1", "turn")
+        running = [store.jobs.claim_job("worker", lease_s=30.0, kinds=("turn",))]
 
         assert run_turn(Settings(data_dir=tmp_path), store, "1").project == "1"
         assert len(slept) == 1

@@ -12,7 +12,7 @@ import yaml
 
 from feedback.settings import Settings, read_settings
 from ml_backend.labelstudio.local_server import BULK_FLAG
-from ml_backend.labelstudio.projects import dotless
+from ml_backend.labelstudio.projects import host_without_dot
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,7 +45,7 @@ def test_label_studio_and_we_agree_on_how_long_a_task_is_locked(services: dict[s
 def test_our_address_is_an_alias_that_label_studio_takes_webhooks_for(services: dict[str, Any], settings: Settings):
     aliases = services["hitl"]["networks"]["default"]["aliases"]
 
-    assert dotless(settings.url) == ""
+    assert host_without_dot(settings.url) == ""
     assert urlsplit(settings.url).hostname in aliases
     assert urlsplit(settings.label_studio_url).hostname in services
 

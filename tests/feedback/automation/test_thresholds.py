@@ -41,7 +41,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("HITL_DATA_DIR", str(tmp_path))
     monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
     store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
-    store.set_secret("draws", "the same draws in every run")
+    store.secrets.save_secret("draws", "the same draws in every run")
     yield World(store, tmp_path / "models")
     store.close()
 
@@ -89,11 +89,11 @@ def test_without_rules_the_tasks_are_taken_as_they_are_but_for_those_that_were_l
 def test_the_turn_weighs_once_a_day_and_only_where_something_was_decided(world: World):
     world.use(POLICY)
     world.turn()
-    assert world.store.records(PROJECT, KIND) == []
+    assert world.store.records.list_records(PROJECT, KIND) == []
     decided(world)
     world.turn()
-    assert len(world.store.records(PROJECT, KIND)) == 1
+    assert len(world.store.records.list_records(PROJECT, KIND)) == 1
     world.site.pass_time(90_000)
     world.turn()
 
-    assert len(world.store.records(PROJECT, KIND)) == 2
+    assert len(world.store.records.list_records(PROJECT, KIND)) == 2

@@ -127,7 +127,7 @@ def test_a_second_vote_of_a_worker_replaces_the_first_and_is_noted(tmp_path):
     found = analysed(tmp_path, text)
 
     assert found["agreement"]["percent"]["value"] == 1.0
-    assert found["notes"] == ["1 votes were given again by the same worker: the last one counts"]
+    assert found["notes"] == ["1 votes were repeated by the same worker: the last one counts"]
 
 
 def test_rows_without_a_label_are_missing_votes(tmp_path):

@@ -29,10 +29,10 @@ SENTIMENT = (
 def folder(tmp_path: Path) -> Path:
     """A data directory with one project, called and labelled by somebody who likes brackets."""
     store = stores.fresh(tmp_path / "hitl.sqlite3")
-    store.save_project(ProjectRow("1", title="[bold]Été[/] :b: [/x]", label_config=SENTIMENT.format(more="")))
+    store.projects.save_project(ProjectRow("1", title="[bold]Été[/] :b: [/x]", label_config=SENTIMENT.format(more="")))
     store.append(told(task(1), task(2)))
     store.append([said(5, "[/x] [red]A", task=1, person=7)])
-    store.record("1", "turn", {"notes": ["not trained: [/y]"], "trainable": 1})
+    store.records.create_record("1", "turn", {"notes": ["not trained: [/y]"], "trainable": 1})
     store.close()
     return tmp_path
 

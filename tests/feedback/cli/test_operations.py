@@ -32,11 +32,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def store(folder: Path) -> Iterator[Store]:
     made = opened(folder)
-    made.save_project(ProjectRow("1", title="t", label_config="<View/>"))
+    made.projects.save_project(ProjectRow("1", title="t", label_config="<View/>"))
     made.append(told(task(1), task(2)))
     made.append([said(5, "A", task=1, person=7), said(5, "B", task=1, person=7, second=2), deleted(5)])
     made.append([said(6, "A", task=2, person=8), skipped(9, task=2, person=7, second=4)])
-    made.record("1", "reliability", {"people": {"7": 0.9, "8": 0.8}})
+    made.records.create_record("1", "reliability", {"people": {"7": 0.9, "8": 0.8}})
     yield made
     made.close()
 
@@ -82,7 +82,7 @@ def test_a_backup_taken_in_use_comes_back_whole_and_the_replaced_store_is_kept(
 
     again = opened(folder)
     assert again.projection_hash("1") == before
-    assert [(row.project, row.kind) for row in again.works() if row.kind == "sweep"] == [("1", "sweep")]
+    assert [(row.project, row.kind) for row in again.jobs.list_jobs() if row.kind == "sweep"] == [("1", "sweep")]
     again.close()
     (kept,) = folder.glob("hitl.sqlite3.before-*")
     assert kept.name in told_us.replace("\n", "")
@@ -160,7 +160,7 @@ def test_a_restore_that_is_killed_leaves_the_store_that_was(
     again.close()
     hitl("restore-backup", tmp_path / "b.db")
     again = opened(folder)
-    assert 9 not in {vote.person for vote in again.votes("1")}
+    assert 9 not in {vote.person for vote in again.votes.list_votes("1")}
     again.close()
 
 
@@ -200,14 +200,14 @@ def test_who_was_forgotten_does_not_come_back_with_a_backup(store: Store, folder
     assert "forgotten again" in hitl("restore-backup", tmp_path / "b.db").output
 
     again = opened(folder)
-    assert again.said_by("1", 7) == []
+    assert again.events.list_versions_by_person("1", 7) == []
     assert again.verify() | {"events": 0} == {"events": 0, "chain": "ok", "projection": "ok"}
     again.close()
 
 
 def test_forget_asks_first_and_then_leaves_nothing(store: Store, folder: Path, hitl: Hitl):
     hitl("forget", "--person", "7", "--project", "1", input="n\n", code=1)
-    assert store.said_by("1", 7)
+    assert store.events.list_versions_by_person("1", 7)
 
     done = json.loads(hitl("forget", "--person", "7", "--project", "1", "--yes", "--json").output)
 
@@ -234,17 +234,17 @@ def test_access_holds_all_of_one_person_and_nothing_of_another(store: Store, hit
 
 
 def test_parked_work_gets_another_try(store: Store, hitl: Hitl):
-    store.want("1", "turn")
+    store.jobs.request_job("1", "turn")
     for _ in range(5):
-        work = store.claim("w", lease_s=30.0, kinds=("turn",))
+        work = store.jobs.claim_job("w", lease_s=30.0, kinds=("turn",))
         assert work is not None
-        store.fail(work, "poison")
+        store.jobs.fail_job(work, "poison")
         with sqlite3.connect(store._database.path or "") as connection:
             connection.execute("UPDATE work SET due_s = 0")
         connection.close()
 
     assert "turn is tried again" in hitl("store", "unpark", "1").output
-    assert [row.state for row in store.works() if row.kind == "turn"] == ["wanted"]
+    assert [row.state for row in store.jobs.list_jobs() if row.kind == "turn"] == ["wanted"]
     assert "none is parked" in hitl("store", "unpark", "1").output
 
 
@@ -268,4 +268,4 @@ def test_a_check_that_finds_a_difference_says_so_and_fails(store: Store, hitl: H
 
     assert "the projections differ: project 1: vote 6 is missing" in found.stdout
     assert "follow from the log" in hitl("store", "rebuild").stdout
-    assert len(store.votes("1")) == 1
+    assert len(store.votes.list_votes("1")) == 1

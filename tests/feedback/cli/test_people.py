@@ -34,7 +34,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HITL_DATA_DIR", str(tmp_path))
     opened = stores.fresh(tmp_path / "hitl.sqlite3")
-    opened.save_project(ProjectRow("7", "mail", CONFIG))
+    opened.projects.save_project(ProjectRow("7", "mail", CONFIG))
     for number in range(1, 21):
         task = Task(number, {"text": f"t{number}"}, "7", created_at=AT.format(0), updated_at=AT.format(30))
         opened.append(of_task(task, [annotation(number, person) for person in (4, 5)], source="poll"))
@@ -143,7 +143,7 @@ def test_a_change_that_names_no_new_label_makes_nothing_stale(store: Store, chan
     with pytest.raises(VotesError, match="same label"):
         hitl("relabel", 7, "--where", "label=spam", *change)
 
-    assert store.records("7", "relabel") == []
+    assert store.records.list_records("7", "relabel") == []
 
 
 def test_a_label_may_hold_a_comma_or_an_equals_sign():

@@ -15,7 +15,6 @@ from feedback.errors import NotConnected, PolicyError
 from feedback.policy import read_policy
 from feedback.store import Decision, ProjectRow, Standing, Store
 from feedback.store.log.events import canonical_json, of_one_task
-from feedback.store.repositories.policies import keep_policy
 from ml_backend.records import Task
 from tests.support import stores
 
@@ -51,7 +50,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def store(home: Path) -> Iterator[Store]:
     opened = stores.fresh(home / "hitl.sqlite3")
-    opened.save_project(ProjectRow("7", "refunds", CONFIG))
+    opened.projects.save_project(ProjectRow("7", "refunds", CONFIG))
     data = [{"text": f"t{number}", "amount": number * 1000} for number in range(10)]
     opened.append([of_one_task(Task(number + 1, row, "7"), "poll") for number, row in enumerate(data)])
     yield opened
@@ -65,12 +64,12 @@ def hitl(*args: object) -> Result:
 def decided(store: Store) -> None:
     """What a turn under OLD records."""
     policy = read_policy(OLD)
-    keep_policy(store, "7", policy)
-    contents = store.contents("7")
+    store.policies.create_policy("7", policy)
+    contents = store.tasks.list_content_hashes("7")
     big = Standing("big", "L2", policy.hash, "", "", "normal", "default", None)
     default = Standing("default", "L1", policy.hash, "", "", "normal", "default", None)
     rows = [Decision(task, 0.0, contents[task], big if task == 10 else default, {"time.age": 5.0}) for task in contents]
-    store.decide("7", rows)
+    store.decisions.create_decisions("7", rows)
 
 
 def test_a_policy_is_checked_against_the_project(home: Path, store: Store):
@@ -78,14 +77,14 @@ def test_a_policy_is_checked_against_the_project(home: Path, store: Store):
     done = hitl("policy", "check", home / "new.toml", "--project", "7")
 
     assert done.exit_code == 0
-    assert "auto is refused for now, certificates come in step 7; its tasks go to people in L2" in done.output
+    assert "auto is refused for now, no certificate allows it yet; its tasks go to people in L2" in done.output
     assert "no task has data.amuont; did you mean data.amount?" in done.output
 
 
 def test_a_condition_without_a_source_is_refused_by_check(home: Path):
     (home / "new.toml").write_text(OLD.replace("data.amount.gte = 9000", "model.set_size.gte = 2"))
 
-    with pytest.raises(PolicyError, match="conformal sets come with the certificates of step 7"):
+    with pytest.raises(PolicyError, match="conformal sets do not exist yet"):
         hitl("policy", "check", home / "new.toml")
 
 
@@ -101,11 +100,11 @@ def test_a_simulation_changes_nothing_and_says_what_would_change(home: Path, sto
     hitl("policy", "activate", home / "old.toml", "--project", "7")
     decided(store)
     done = hitl("policy", "simulate", home / "new.toml", "--project", "7")
-    active = store.project("7")
+    active = store.projects.get_project("7")
     body = json.loads(hitl("policy", "simulate", home / "new.toml", "--project", "7", "--json").output)
 
     assert "10 decisions over 1.0 days; 6 would go elsewhere." in done.output
-    assert "automation 0% -> 70% asked for, certified error: none yet (certificates come in step 7" in done.output
+    assert "automation 0% -> 70% asked for, certified error: none yet (no certificate allows it yet" in done.output
     assert "L2 load: +6.0 looks/day (1.0 -> 7.0)" in done.output
     assert active is not None
     assert active.options["policy"]["routing"][0]["when"] == {"data": {"amount": {"gte": 9000}}}
@@ -131,13 +130,13 @@ def test_activating_stores_versions_and_says_which_was_before(home: Path, store:
     assert json.loads(hitl("policy", "show", "--project", "7", "--hash", old.hash).output) == old.model_dump(
         mode="json"
     )
-    assert store.claim("w", lease_s=9, kinds=("turn",)) is not None
+    assert store.jobs.claim_job("w", lease_s=9, kinds=("turn",)) is not None
 
 
 def test_a_clock_that_no_project_would_take_is_said_without_one(home: Path):
     (home / "short.toml").write_text('[tiers.L1]\n[tiers.L2]\nresolve = "10m"\n')
 
-    assert "but: tiers.L2: its clock of 10 minutes" in hitl("policy", "check", home / "short.toml").output
+    assert "warning: tiers.L2: its clock of 10 minutes" in hitl("policy", "check", home / "short.toml").output
 
 
 def test_the_json_schema_names_every_section():
@@ -161,9 +160,9 @@ def test_why_shows_rule_inputs_and_replay(home: Path, store: Store):
 
 def test_why_fails_where_a_recorded_decision_was_altered(home: Path, store: Store):
     decided(store)
-    (made,) = store.decisions("7", task=10)
+    (made,) = store.decisions.list_decisions("7", task=10)
     altered = Standing("default", "L1", made.standing.policy, "", "", "normal", "default", None)
-    store.decide("7", [Decision(10, 1.0, made.content, altered, made.inputs)])
+    store.decisions.create_decisions("7", [Decision(10, 1.0, made.content, altered, made.inputs)])
     done = hitl("why", 10, "--project", "7")
 
     assert done.exit_code == 1
@@ -195,13 +194,13 @@ def test_a_text_that_looks_like_a_number_stays_a_text(home: Path, store: Store):
     hitl("signal", "push", "user_report", "--value", "4711", "--task", 3, "--id", "r1", "--project", "7")
     hitl("signal", "push", "sentiment", "--value", "-0.5", "--task", 3, "--id", "r2", "--project", "7")
 
-    assert [one.value for one in store.signals("7")] == [-0.5, "4711"]
+    assert [one.value for one in store.signals.list_signals("7")] == [-0.5, "4711"]
 
 
 def test_the_content_of_a_decision_is_the_stores_own_name_for_it(store: Store):
     data = {"text": "t0", "amount": 0}
 
-    assert store.contents("7")[1] == hashlib.sha256(canonical_json(data)).hexdigest()
+    assert store.tasks.list_content_hashes("7")[1] == hashlib.sha256(canonical_json(data)).hexdigest()
 
 
 def test_a_name_that_leads_nowhere_is_refused_when_the_policy_is_checked_and_when_it_is_activated(

@@ -5,25 +5,25 @@ from __future__ import annotations
 import pytest
 from flask.testing import FlaskClient
 
-from feedback.dashboard import Manners
+from feedback.dashboard import AccessSettings
 from feedback.store import Store
 from tests.support.pages import HTML, Clock, app_of, key_of, sign_in
 
 CHANGES = ["/projects/7/pause", "/projects/7/resume", "/projects/7/turn", "/projects/7/unpark/turn", "/sign-out"]
 
 
-def signed_in(store: Store, person: int = 2, **house: object) -> tuple[FlaskClient, str]:
-    browser = app_of(store, **house).test_client()
+def signed_in(store: Store, person: int = 2, **config: object) -> tuple[FlaskClient, str]:
+    browser = app_of(store, **config).test_client()
     sign_in(browser, person)
     return browser, key_of(browser.get("/projects/7/people", headers=HTML).text)
 
 
 def test_pausing_and_resuming_from_the_page_is_recorded_with_who_did_it(store: Store):
-    rung: list[str] = []
-    browser, key = signed_in(store, ring=rung.append)
+    woken: list[str] = []
+    browser, key = signed_in(store, wake_workers=woken.append)
 
     paused = browser.post("/projects/7/pause", data={"key": key}, headers=HTML)
-    row = store.project("7")
+    row = store.projects.get_project("7")
     resumed = browser.post("/projects/7/resume", data={"key": key}, headers=HTML)
 
     assert row is not None
@@ -31,32 +31,32 @@ def test_pausing_and_resuming_from_the_page_is_recorded_with_who_did_it(store: S
     assert paused.location == "/projects/7?did=pause"
     assert "nothing is written to Label Studio" in browser.get(paused.location, headers=HTML).text
     assert resumed.status_code == 303
-    assert not store.project("7").paused  # type: ignore[union-attr]
-    assert [one.body for one in reversed(store.records("7", "action"))] == [
+    assert not store.projects.get_project("7").paused  # type: ignore[union-attr]
+    assert [one.body for one in reversed(store.records.list_records("7", "action"))] == [
         {"action": "pause", "person": 2},
         {"action": "resume", "person": 2},
     ]
-    assert rung == ["7", "7"]
-    assert [work.state for work in store.works() if work.kind == "turn"] == ["wanted"]
+    assert woken == ["7", "7"]
+    assert [work.state for work in store.jobs.list_jobs() if work.kind == "turn"] == ["wanted"]
 
 
 def test_a_turn_is_wanted_at_once(store: Store):
-    work = store.claim("worker", lease_s=60)
+    work = store.jobs.claim_job("worker", lease_s=60)
     assert work is not None
-    store.done(work)
+    store.jobs.finish_job(work)
     browser, key = signed_in(store)
 
     assert browser.post("/projects/7/turn", data={"key": key}, headers=HTML).status_code == 303
 
-    assert [(work.kind, work.state) for work in store.works()] == [("turn", "wanted")]
+    assert [(work.kind, work.state) for work in store.jobs.list_jobs()] == [("turn", "wanted")]
 
 
 def test_parked_work_is_shown_with_its_reason_and_taken_up_again(store: Store, clock: Clock):
-    store.want("7", "sweep")
+    store.jobs.request_job("7", "sweep")
     for _ in range(5):
-        work = store.claim("worker", lease_s=60, kinds=("sweep",))
+        work = store.jobs.claim_job("worker", lease_s=60, kinds=("sweep",))
         assert work is not None
-        store.fail(work, "Label Studio answered 500")
+        store.jobs.fail_job(work, "Label Studio answered 500")
         clock.now_s += 4000
     browser, key = signed_in(store, clock=clock)
     page = browser.get("/projects/7", headers=HTML).text
@@ -68,15 +68,15 @@ def test_parked_work_is_shown_with_its_reason_and_taken_up_again(store: Store, c
     assert "/projects/7/unpark/sweep" in page
     assert first.location.endswith("did=unpark")
     assert again.location.endswith("did=unparked")
-    assert [work.state for work in store.works() if work.kind == "sweep"] == ["wanted"]
-    assert len(store.records("7", "action")) == 1
+    assert [work.state for work in store.jobs.list_jobs() if work.kind == "sweep"] == ["wanted"]
+    assert len(store.records.list_records("7", "action")) == 1
 
 
 @pytest.mark.parametrize("path", CHANGES)
 def test_nothing_changes_without_the_key_of_this_browser(store: Store, path: str):
     browser, key = signed_in(store)
     _, foreign = signed_in(store)
-    before = store.project("7")
+    before = store.projects.get_project("7")
 
     refused = [
         browser.post(path, headers=HTML),
@@ -92,14 +92,14 @@ def test_nothing_changes_without_the_key_of_this_browser(store: Store, path: str
     ]
 
     assert {answer.status_code for answer in refused} <= {400, 403, 413, 415}
-    assert store.project("7") == before
-    assert store.records("7", "action") == []
+    assert store.projects.get_project("7") == before
+    assert store.records.list_records("7", "action") == []
     assert browser.get("/projects/7", headers=HTML).status_code == 200  # and nobody was signed out
 
 
 def test_what_browsers_say_of_their_own_pages_passes(store: Store):
     browser, key = signed_in(store)
-    proxied, proxied_key = signed_in(store, manners=Manners(public="hitl.example"))
+    proxied, proxied_key = signed_in(store, access_settings=AccessSettings(public="hitl.example"))
     ours = {**HTML, "Sec-Fetch-Site": "same-origin"}
 
     assert browser.post("/projects/7/turn", data={"key": key}, headers={**ours, "Origin": "null"}).status_code == 303
@@ -116,7 +116,7 @@ def test_viewers_and_annotators_change_nothing(store: Store, path: str, person: 
     browser, key = signed_in(store, person)
 
     assert browser.post(path, data={"key": key}, headers=HTML).status_code == 403
-    assert store.records("7", "action") == []
+    assert store.records.list_records("7", "action") == []
 
 
 @pytest.mark.parametrize("path", CHANGES)

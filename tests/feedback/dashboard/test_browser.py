@@ -12,7 +12,7 @@ from flask import Flask
 from PIL import Image
 from werkzeug.serving import make_server
 
-from feedback.dashboard.authentication import Door, Manners
+from feedback.dashboard.authentication import AccessSettings, Authenticator
 from feedback.store import Store
 from ml_backend.app.security import Guard, Security
 from ml_backend.labelstudio.accounts import Who
@@ -33,7 +33,7 @@ def site(store: Store, clock: pages.Clock) -> Iterator[str]:
     pages.tell(store, "9", labels=(pages.EVIL, "ham", "x"))
     pages.judge(store, "9", [0.8, 0.9, 0.85], labels=(pages.EVIL, "ham", "x"))
     app = pages.app_of(store, clock=clock)
-    door = Door(store, Guard(Security()), Manners(), clock=clock)
+    door = Authenticator(store, Guard(Security()), AccessSettings(), clock=clock)
     _add_ways_in(app, door)
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -44,7 +44,7 @@ def site(store: Store, clock: pages.Clock) -> Iterator[str]:
     server.server_close()
 
 
-def _add_ways_in(app: Flask, door: Door) -> None:
+def _add_ways_in(app: Flask, door: Authenticator) -> None:
     @app.get("/test/enter")
     def enter() -> flask.Response:
         answer = flask.make_response(flask.redirect(flask.request.args["to"]))

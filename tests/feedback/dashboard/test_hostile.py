@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from feedback.dashboard import Manners
+from feedback.dashboard import AccessSettings
 from feedback.policy import Policy
 from feedback.store import Store
 from ml_backend.app.security import CSP
@@ -53,14 +53,14 @@ def hostile(store: Store) -> Store:
     pages.judge(store, "9", [0.8, 0.9, 0.85], labels=NESTED)
     body = {"promote": True, "reason": EVIL, "gate": EVIL, "challenger": EVIL, "champion": EVIL, "rows": 50}
     figures = {"accuracy": 0.9, "champion_accuracy": 0.9, "e_value": 1.0, "at_s": pages.START_S + pages.DAY_S}
-    store.record("9", "verdict", body | figures, key=EVIL)
-    store.record("9", "turn", {"notes": list(NESTED), "trainable": 1, "asked": EVIL})
-    store.record("9", "asked", {"version": EVIL, "rows": 1, "why": EVIL})
+    store.records.create_record("9", "verdict", body | figures, key=EVIL)
+    store.records.create_record("9", "turn", {"notes": list(NESTED), "trainable": 1, "asked": EVIL})
+    store.records.create_record("9", "asked", {"version": EVIL, "rows": 1, "why": EVIL})
     store.append(told.told(told.task(1, EVIL, project="9", second=30)))
-    store.want("9", EVIL)
-    work = store.claim("worker", lease_s=60, kinds=(EVIL,))
+    store.jobs.request_job("9", EVIL)
+    work = store.jobs.claim_job("worker", lease_s=60, kinds=(EVIL,))
     assert work is not None
-    store.fail(work, EVIL)
+    store.jobs.fail_job(work, EVIL)
     return store
 
 
@@ -96,7 +96,7 @@ def test_hostile_text_is_shown_as_it_is(hostile: Store):
 
 
 def test_json_is_never_taken_for_a_page(hostile: Store):
-    browser = app_of(hostile, manners=Manners(open=True)).test_client()
+    browser = app_of(hostile, access_settings=AccessSettings(open=True)).test_client()
 
     answer = browser.get("/projects/9", headers=JSON)
 
@@ -118,7 +118,7 @@ def test_an_address_given_at_sign_in_is_escaped_where_it_is_filled_in_again(host
     "path", ["/projects/%00", "/projects/..%2f..", "/projects/" + "9" * 500, "/projects/<script>", "/projects/é"]
 )
 def test_a_path_that_can_be_no_project_is_not_found(hostile: Store, path: str):
-    browser = app_of(hostile, manners=Manners(open=True)).test_client()
+    browser = app_of(hostile, access_settings=AccessSettings(open=True)).test_client()
 
     assert browser.get(path, headers=HTML).status_code == 404
 

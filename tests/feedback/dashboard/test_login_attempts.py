@@ -14,15 +14,15 @@ from tests.support.pages import Clock
 class Away:
     """A database that does not answer."""
 
-    def attempts(self, door: str) -> dict[str, float]:
+    def list_login_attempts(self, door: str) -> dict[str, float]:
         raise StoreError("the database is away")
 
-    def note_attempt(self, door: str, address: str, every_s: float) -> float:
+    def record_login_attempt(self, door: str, address: str, every_s: float) -> float:
         raise StoreError("the database is away")
 
 
 def test_it_counts_as_the_one_of_a_single_process_does(store: Store, clock: Clock):
-    shared = SharedAttempts(store, "service", burst=3, every_s=10, clock=clock)
+    shared = SharedAttempts(store.sessions, "service", burst=3, every_s=10, clock=clock)
     single = MemoryAttempts(burst=3, every_s=10, clock=clock)
 
     for step_s in (0, 1, 0, 5, 0, 40, 0):
@@ -34,7 +34,7 @@ def test_it_counts_as_the_one_of_a_single_process_does(store: Store, clock: Cloc
 
 
 def test_a_guess_at_one_worker_counts_at_the_other(store: Store, clock: Clock):
-    one, other = (SharedAttempts(store, "service", burst=1, every_s=60, clock=clock) for _ in range(2))
+    one, other = (SharedAttempts(store.sessions, "service", burst=1, every_s=60, clock=clock) for _ in range(2))
     assert other.wait_s("10.0.0.1") == 0.0
 
     one.failed("10.0.0.1")
@@ -45,8 +45,8 @@ def test_a_guess_at_one_worker_counts_at_the_other(store: Store, clock: Clock):
 
 def test_the_right_credentials_cost_no_query_each(store: Store, clock: Clock, monkeypatch):
     asked: list[str] = []
-    monkeypatch.setattr(store, "attempts", lambda door: asked.append(door) or {})
-    attempts = SharedAttempts(store, "service", clock=clock)
+    monkeypatch.setattr(store.sessions, "list_login_attempts", lambda door: asked.append(door) or {})
+    attempts = SharedAttempts(store.sessions, "service", clock=clock)
 
     for _ in range(100):
         attempts.wait_s("10.0.0.1")
@@ -69,7 +69,7 @@ def test_while_the_database_is_away_guessing_is_still_slow(clock: Clock):
 
 
 def test_one_home_with_many_ipv6_addresses_is_one_guesser(store: Store, clock: Clock):
-    attempts = SharedAttempts(store, "pages", burst=1, every_s=60, clock=clock)
+    attempts = SharedAttempts(store.sessions, "pages", burst=1, every_s=60, clock=clock)
 
     attempts.failed("2001:db8:1:2::1")
 
@@ -78,7 +78,7 @@ def test_one_home_with_many_ipv6_addresses_is_one_guesser(store: Store, clock: C
 
 
 def test_a_clock_that_goes_back_a_year_locks_nobody_out_for_a_year(store: Store, clock: Clock):
-    attempts = SharedAttempts(store, "pages", burst=2, every_s=60, clock=clock)
+    attempts = SharedAttempts(store.sessions, "pages", burst=2, every_s=60, clock=clock)
     attempts.failed("10.0.0.1")
 
     clock.now_s -= 365 * 86_400

@@ -45,7 +45,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     chosen = read_settings({"HITL_DATA_DIR": str(folder), "HITL_DURABILITY": "normal"})
     store = open_store(chosen.store_url, durability="normal")
     for number in ("1", "2"):
-        store.save_project(ProjectRow(number, f"project {number}", CONFIG))
+        store.projects.save_project(ProjectRow(number, f"project {number}", CONFIG))
     store.close()
     opened: list[Store] = []
 

@@ -6,7 +6,7 @@ import re
 
 from flask.testing import FlaskClient
 
-from feedback.dashboard import Manners
+from feedback.dashboard import AccessSettings
 from feedback.errors import StoreError
 from feedback.reports.project_status import project_status
 from feedback.store import ProjectRow, Store
@@ -48,7 +48,7 @@ def test_accuracy_over_time_is_drawn_with_its_band(browser: FlaskClient):
 def test_json_gives_the_same_figures(browser: FlaskClient, store: Store):
     figures = browser.get("/projects/7", headers=JSON).json
 
-    row = store.project("7")
+    row = store.projects.get_project("7")
     assert row is not None
     assert {name: figures[name] for name in project_status(store, row)} == project_status(store, row)
     assert [one["challenger"] for one in figures["verdicts"]] == ["m3-5ccd", "m2-3dde", "m1-1eef"]
@@ -57,7 +57,7 @@ def test_json_gives_the_same_figures(browser: FlaskClient, store: Store):
 
 
 def test_an_empty_project_teaches_what_comes(store: Store):
-    browser = app_of(store, manners=Manners(open=True)).test_client()
+    browser = app_of(store, access_settings=AccessSettings(open=True)).test_client()
 
     page = words(browser.get("/projects/8", headers=HTML).text)
 
@@ -76,9 +76,9 @@ def people_of_8(store: Store) -> str:
 
 
 def test_a_service_without_projects_says_how_to_get_one(tmp_path, store: Store):
-    for row in store.projects():
+    for row in store.projects.list_projects():
         store.append([_deleted(row.id)])
-    browser = app_of(store, manners=Manners(open=True)).test_client()
+    browser = app_of(store, access_settings=AccessSettings(open=True)).test_client()
 
     page = words(browser.get("/", headers=HTML).text)
 
@@ -123,12 +123,12 @@ def test_answers_differ_by_cookie_and_form_so_no_cache_mixes_them(browser: Flask
 
 
 def test_a_store_that_is_away_is_said_and_not_a_traceback(store: Store, monkeypatch):
-    browser = app_of(store, manners=Manners(open=True)).test_client()
+    browser = app_of(store, access_settings=AccessSettings(open=True)).test_client()
 
     def away(*_: object) -> None:
         raise StoreError("the database refused: disk I/O error")
 
-    monkeypatch.setattr(store, "projects", away)
+    monkeypatch.setattr(store.projects, "list_projects", away)
 
     answer = browser.get("/", headers=HTML)
 
@@ -138,7 +138,7 @@ def test_a_store_that_is_away_is_said_and_not_a_traceback(store: Store, monkeypa
 
 
 def test_a_project_whose_policy_cannot_be_read_hides_no_other(store: Store, browser: FlaskClient):
-    store.save_project(ProjectRow("8", "of a newer version", options={"policy": {"futures": 9}}))
+    store.projects.save_project(ProjectRow("8", "of a newer version", options={"policy": {"futures": 9}}))
 
     page = browser.get("/", headers=HTML)
     broken = browser.get("/projects/8", headers=HTML)

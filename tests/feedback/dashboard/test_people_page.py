@@ -20,7 +20,7 @@ def figures(person: int, **more: Any) -> dict[str, Any]:
         "accuracy": {"value": 0.86, "low": 0.49, "high": 0.97},
         "compared": 7,
         "against": "gold",
-        "weakest": None,
+        "weakest_label": None,
         "distance": None,
         "answers": 12,
         "hours": 1.5,
@@ -29,15 +29,17 @@ def figures(person: int, **more: Any) -> dict[str, Any]:
         "time_share": {EVIL: share, "ham": {"value": 0.2, "low": 0.1, "high": 0.3}},
         "by_hour": {"steps": [share, share], "change": {"value": -0.12, "low": -0.2, "high": -0.04, "proven": True}},
         "by_practice": None,
-        "pull": {"value": 0.05, "low": -0.02, "high": 0.12, "proven": False},
-        "onboarding": {"answered": 7, "of": 10, "accuracy": {"value": 0.86, "low": 0.49, "high": 0.97}},
+        "anchoring": {"value": 0.05, "low": -0.02, "high": 0.12, "proven": False},
+        "onboarding": {"answered": 7, "total": 10, "accuracy": {"value": 0.86, "low": 0.49, "high": 0.97}},
         "advice": "",
         **more,
     }
 
 
 def record(store: Store, *people: dict[str, Any]) -> None:
-    store.record("7", "people", {"votes": 48, "gold": 0, "policy": "p", "people": list(people), "at_s": 1.0})
+    store.records.create_record(
+        "7", "people", {"votes": 48, "gold": 0, "policy": "p", "people": list(people), "at_s": 1.0}
+    )
 
 
 def test_the_page_tells_work_practice_and_onboarding_with_intervals(store: Store, browser: FlaskClient):
@@ -60,7 +62,7 @@ def test_no_number_of_a_person_stands_beside_their_pseudonym(store: Store, brows
 
     assert found is not None
     assert not re.search(r'"person"', json.dumps(found["people"]))
-    assert [one["more"] is not None for one in found["people"]].count(True) == 2
+    assert [one["work"] is not None for one in found["people"]].count(True) == 2
 
 
 def test_before_a_turn_has_worked_anything_out_the_page_is_as_it_was(browser: FlaskClient):

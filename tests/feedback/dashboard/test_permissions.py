@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from feedback.dashboard import Manners
-from feedback.dashboard.permissions import Visitor, standing
+from feedback.dashboard import AccessSettings
+from feedback.dashboard.permissions import Visitor, role_of
 from feedback.policy import Policy
 from feedback.store import Store
 from tests.support.pages import HTML, JSON, PEOPLE, app_of, policy, sign_in
@@ -18,7 +18,7 @@ def who(email: str, *, owner: bool = False) -> Visitor:
 def test_roles_come_from_the_policy_by_address_whatever_its_case():
     rules = policy(ann="approver", ben="admin", cleo="viewer")
 
-    assert [standing(who(f"{name}@Example.com"), rules) for name in ("Ann", "ben", "cleo", "dan")] == [
+    assert [role_of(who(f"{name}@Example.com"), rules) for name in ("Ann", "ben", "cleo", "dan")] == [
         "approver",
         "admin",
         "viewer",
@@ -29,11 +29,11 @@ def test_roles_come_from_the_policy_by_address_whatever_its_case():
 def test_the_owner_of_our_token_is_admin_only_while_nobody_else_is():
     owner = who("root@example.com", owner=True)
 
-    assert standing(owner, Policy()) == "admin"
-    assert standing(owner, policy(cleo="viewer")) == "admin"
-    assert standing(owner, policy(ann="admin")) == "annotator"
-    assert standing(owner, policy(ann="approver", root="viewer")) == "viewer"
-    assert standing(who("dan@example.com"), Policy()) == "annotator"
+    assert role_of(owner, Policy()) == "admin"
+    assert role_of(owner, policy(cleo="viewer")) == "admin"
+    assert role_of(owner, policy(ann="admin")) == "annotator"
+    assert role_of(owner, policy(ann="approver", root="viewer")) == "viewer"
+    assert role_of(who("dan@example.com"), Policy()) == "annotator"
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,8 @@ def test_the_owner_of_our_token_is_admin_only_while_nobody_else_is():
 def test_an_address_that_only_looks_alike_has_no_role(listed: str, claimed: str):
     rules = Policy.model_validate({"people": {listed: {"role": "admin"}}})
 
-    assert standing(who(claimed), rules) == "annotator"
-    assert standing(who(listed), rules) == "admin"
+    assert role_of(who(claimed), rules) == "annotator"
+    assert role_of(who(listed), rules) == "admin"
 
 
 def test_an_annotator_sees_own_figures_and_nobody_elses(store: Store):
@@ -101,7 +101,7 @@ def test_an_admin_sees_all_under_pseudonyms_and_names_when_asked_for(store: Stor
 
 
 def test_an_open_door_lets_everybody_look_says_so_and_changes_nothing(store: Store):
-    browser = app_of(store, manners=Manners(open=True)).test_client()
+    browser = app_of(store, access_settings=AccessSettings(open=True)).test_client()
 
     page = browser.get("/projects/7", headers=HTML)
 
@@ -114,7 +114,7 @@ def test_an_open_door_lets_everybody_look_says_so_and_changes_nothing(store: Sto
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:9090", "evil.example:9090"])
 def test_an_open_door_is_shut_for_a_page_that_points_its_own_name_at_us(store: Store, host: str):
-    browser = app_of(store, manners=Manners(open=True)).test_client()
+    browser = app_of(store, access_settings=AccessSettings(open=True)).test_client()
 
     assert browser.get("/projects/7", headers={**JSON, "Host": host}).status_code == 401
     assert browser.get("/projects/7", headers={**JSON, "Host": "localhost:9090"}).status_code == 200

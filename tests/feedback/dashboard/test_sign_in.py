@@ -10,7 +10,7 @@ from http.cookies import SimpleCookie
 import pytest
 from werkzeug.test import TestResponse
 
-from feedback.dashboard import House, Manners, SharedAttempts, pages
+from feedback.dashboard import AccessSettings, DashboardConfig, SharedAttempts, pages
 from feedback.store import Store, open_store
 from feedback.store.repositories.policies import policy_of
 from ml_backend.app import create_app
@@ -74,7 +74,7 @@ def test_a_password_is_never_given_back(store: Store):
 
 def test_label_studio_being_away_is_not_the_visitors_fault(store: Store):
     accounts = FakeAccounts(down=True)
-    attempts = SharedAttempts(store, "pages", burst=1, every_s=60, clock=Clock())
+    attempts = SharedAttempts(store.sessions, "pages", burst=1, every_s=60, clock=Clock())
     browser = app_of(store, accounts=accounts, attempts=attempts).test_client()
 
     assert [sign_in(browser, 2).status_code for _ in range(3)] == [503, 503, 503]
@@ -86,7 +86,7 @@ def test_guessing_stops_for_all_workers_and_label_studio_is_not_even_asked(store
     accounts = FakeAccounts()
     workers = [
         app_of(
-            store, accounts=accounts, attempts=SharedAttempts(store, "pages", burst=3, every_s=60, clock=clock)
+            store, accounts=accounts, attempts=SharedAttempts(store.sessions, "pages", burst=3, every_s=60, clock=clock)
         ).test_client()
         for _ in range(2)
     ]
@@ -112,7 +112,7 @@ def test_the_cookie_is_hidden_from_scripts_and_other_sites(store: Store):
 
 
 def test_over_https_the_cookie_never_goes_out_in_the_clear(store: Store):
-    browser = app_of(store, manners=Manners(secure=True)).test_client()
+    browser = app_of(store, access_settings=AccessSettings(secure=True)).test_client()
     page = browser.get("/sign-in", headers=HTML, base_url="https://hitl.example")
 
     line = page.headers.getlist("Set-Cookie")[-1]
@@ -140,8 +140,8 @@ def test_signing_in_gives_a_new_cookie_so_that_nobody_can_slip_one_in(store: Sto
 def test_the_store_holds_no_cookie(store: Store):
     value = cookie(sign_in(app_of(store).test_client(), 2))
 
-    assert store.session(value) is None
-    assert value not in str(store.session.__self__._database.path.read_bytes())  # type: ignore[attr-defined]
+    assert store.sessions.get_session(value) is None
+    assert value not in str(store.sessions.get_session.__self__._database.path.read_bytes())  # type: ignore[attr-defined]
 
 
 def test_signing_out_ends_the_session_everywhere(store: Store):
@@ -200,8 +200,8 @@ def test_the_form_itself_needs_its_key(store: Store):
 
 
 def test_where_no_label_studio_is_set_the_page_says_so(store: Store):
-    house = House(store, policy_of)
-    app = create_app(Predictor(FakeRegistry()), mounts=[pages(house)])
+    config = DashboardConfig(store, policy_of)
+    app = create_app(Predictor(FakeRegistry()), mounts=[pages(config)])
 
     page = app.test_client().get("/sign-in", headers=HTML).text
 
@@ -243,7 +243,7 @@ def test_a_role_that_the_policy_takes_away_is_gone_at_once(store: Store):
 
 
 def test_without_a_login_of_the_service_no_authorization_opens_a_shut_door(store: Store):
-    client = app_of(store, manners=Manners(open=False)).test_client()
+    client = app_of(store, access_settings=AccessSettings(open=False)).test_client()
 
     for headers in ({"Authorization": "Basic YTpi"}, {"Authorization": "Bearer x"}):
         assert client.get("/projects/7", headers={**JSON, **headers}).status_code == 401
@@ -279,6 +279,6 @@ def test_somebody_who_is_forgotten_is_signed_out(store: Store):
     browser = app_of(store).test_client()
     sign_in(browser, 2)
 
-    store.forget("7", person=2)
+    store.erase("7", person=2)
 
     assert browser.get("/projects/7", headers=HTML).status_code == 303

@@ -12,7 +12,6 @@ from feedback.ingest.external_ids import join
 from feedback.ingest.signals import Outcomes, SignalDoor, outcomes
 from feedback.policy import read_policy
 from feedback.reports.project_status import project_status
-from feedback.reports.status_text import told
 from feedback.store import Decision, ProjectRow, Standing, Store
 from ml_backend.errors import BodyError
 from ml_backend.records import Task
@@ -27,7 +26,7 @@ REPORT = {"project": 7, "key": "A-17", "signal": "user_report", "value": "scam",
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     opened = stores.fresh(tmp_path / "hitl.db")
-    opened.save_project(ProjectRow("7", "t", "<View/>", options={"policy": POLICY.model_dump(mode="json")}))
+    opened.projects.save_project(ProjectRow("7", "t", "<View/>", options={"policy": POLICY.model_dump(mode="json")}))
     yield opened
     opened.close()
 
@@ -48,7 +47,7 @@ def test_a_key_leads_to_its_task(store: Store):
     join(store, "7", POLICY)
 
     assert push(store) == {"status": "ok", "new": True, "id": "r1", "task": 5}
-    assert [(one.task, one.external) for one in store.signals("7")] == [(5, "A-17")]
+    assert [(one.task, one.external) for one in store.signals.list_signals("7")] == [(5, "A-17")]
     assert push(store)["new"] is False
 
 
@@ -59,11 +58,11 @@ def test_a_signal_that_comes_before_its_task_waits_for_it_and_is_about_nothing_m
         "parked",
         "no task has order.id 'A-17' yet; it waits for one that does",
     )
-    assert store.signals("7") == []
-    assert store.newest_signals("7") == {}  # least of all about the whole project
+    assert store.signals.list_signals("7") == []
+    assert store.signals.list_newest_signals("7") == {}  # least of all about the whole project
     add(store, 5, "A-17")
     assert join(store, "7", POLICY) == 1
-    assert store.newest_signals("7")[5]["user_report"].value == "scam"
+    assert store.signals.list_newest_signals("7")[5]["user_report"].value == "scam"
     assert push(store) == {"status": "ok", "new": False, "id": "r1", "task": 5}
     assert join(store, "7", POLICY) == 0
 
@@ -78,7 +77,7 @@ def test_a_key_that_two_tasks_have_waits_with_that_reason_until_one_has_it(store
     assert "tasks 5, 6 all have order.id 'A-17'" in answer["reason"]
     add(store, 6, "A-99", second=9)  # somebody mends the data
     assert join(store, "7", POLICY) == 1
-    assert [one.task for one in store.signals("7")] == [5]
+    assert [one.task for one in store.signals.list_signals("7")] == [5]
 
 
 def test_the_reason_for_waiting_is_kept_as_it_is_now(store: Store):
@@ -87,19 +86,19 @@ def test_the_reason_for_waiting_is_kept_as_it_is_now(store: Store):
     add(store, 6, "A-17")
     join(store, "7", POLICY)
 
-    (waiting,) = store.parked_signals("7")
+    (waiting,) = store.signals.list_parked_signals("7")
     assert waiting.parked.startswith("tasks 5, 6 all have")
 
 
 def test_status_counts_what_waits_for_its_task(store: Store):
-    project = store.project("7")
+    project = store.projects.get_project("7")
     assert project is not None
     push(store, id="a")
     push(store, id="b", key="A-18")
-    before = dict(told(project_status(store, project)))
+    before = dict(status_lines(project_status(store, project)))
     add(store, 5, "A-17")
     join(store, "7", POLICY)
-    after = dict(told(project_status(store, project)))
+    after = dict(status_lines(project_status(store, project)))
 
     assert before["signals"].startswith("2 wait for a task with their key: hitl signal list --waiting --project 7")
     assert after["signals"].startswith("1 waits")
@@ -128,8 +127,8 @@ def test_another_field_is_indexed_anew(store: Store):
     other = read_policy('[tasks]\nkey = "text"')
     join(store, "7", other)
 
-    assert store.tasks_named("7", "text", "t") == [5]
-    assert store.tasks_named("7", "order.id", "A-17") == []
+    assert store.external_ids.list_tasks("7", "text", "t") == [5]
+    assert store.external_ids.list_tasks("7", "order.id", "A-17") == []
 
 
 @pytest.mark.parametrize(
@@ -145,11 +144,11 @@ def test_another_field_is_indexed_anew(store: Store):
 def test_a_key_that_is_none_is_refused_with_what_was_wanted(store: Store, change: dict[str, Any], says: str):
     with pytest.raises(BodyError, match=says):
         push(store, **change)
-    assert store.parked_signals("7") == []
+    assert store.signals.list_parked_signals("7") == []
 
 
 def test_without_a_field_in_the_policy_a_key_is_refused_with_the_way_out(store: Store):
-    store.save_project(ProjectRow("7", "t", "<View/>", options={"policy": PLAIN.model_dump(mode="json")}))
+    store.projects.save_project(ProjectRow("7", "t", "<View/>", options={"policy": PLAIN.model_dump(mode="json")}))
 
     with pytest.raises(BodyError) as caught:
         push(store)
@@ -161,7 +160,9 @@ def test_a_late_outcome_that_waited_meets_the_decision_that_stood_when_it_happen
     add(store, 5, "A-17")
     stood = Standing("r", "L1", "p1", "m1", "", "normal", "default", None)
     later = Standing("r", "L2", "p2", "m2", "", "normal", "default", None)
-    store.decide("7", [Decision(5, NOW_S - 10, "c", stood, {}), Decision(5, NOW_S + 10, "c", later, {})])
+    store.decisions.create_decisions(
+        "7", [Decision(5, NOW_S - 10, "c", stood, {}), Decision(5, NOW_S + 10, "c", later, {})]
+    )
     assert outcomes(store, "7", POLICY) == []
     join(store, "7", POLICY)
 

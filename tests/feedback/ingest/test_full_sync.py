@@ -13,8 +13,7 @@ import pytest
 from feedback.ingest.full_sync import Swept, is_due, sweep
 from feedback.ingest.missed_changes import missed
 from feedback.labelling_platform.unreadable import unread
-from feedback.reports.project_status import project_status
-from feedback.reports.status_text import told as told_of
+from feedback.reports.project_status import project_status, status_lines
 from feedback.store import ProjectRow, Store, open_store
 from feedback.store.log import events
 from ml_backend.errors import LabelStudioError
@@ -27,7 +26,7 @@ from tests.support.told import answer, at, deleted, said, task, told
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     made = stores.fresh(tmp_path / "store.db")
-    made.save_project(ProjectRow("1", title="old", label_config="<View/>", connected=True))
+    made.projects.save_project(ProjectRow("1", title="old", label_config="<View/>", connected=True))
     yield made
     made.close()
 
@@ -47,7 +46,7 @@ def test_whatever_was_lost_is_made_good(store: Store, size: int):
 
     assert done.complete
     assert known(store) == truth(pages)
-    project = store.project("1")
+    project = store.projects.get_project("1")
     assert project is not None
     assert project.title == "renamed"
     assert store.verify()["projection"] == "ok"
@@ -117,8 +116,8 @@ def test_what_a_webhook_brings_while_a_page_is_read_is_not_taken_for_gone(store:
 
     run(store, pages)
 
-    assert [one.id for one in store.annotations("1")] == [9]
-    assert [one.id for one in store.tasks("1")] == [1, 2, 3]
+    assert [one.id for one in store.annotations.list_annotations("1")] == [9]
+    assert [one.id for one in store.tasks.list_tasks("1")] == [1, 2, 3]
 
 
 def test_a_task_that_we_cannot_read_is_not_gone(store: Store):
@@ -147,11 +146,11 @@ def test_a_deleted_project_is_gone_where_label_studio_is_the_one_that_we_know(st
     pages.ours = False
     with pytest.raises(LabelStudioError, match="No Project"):  # perhaps another Label Studio: nothing is thrown away
         run(store, pages)
-    assert store.project("1") is not None
+    assert store.projects.get_project("1") is not None
 
     pages.ours = True
     assert run(store, pages).complete
-    assert store.project("1") is None
+    assert store.projects.get_project("1") is None
 
 
 def test_a_sweep_is_due_after_its_time_or_when_it_stopped_short_or_when_the_clock_went_back(store: Store):
@@ -173,7 +172,7 @@ def test_polling_goes_on_from_where_the_sweep_began(store: Store):
 
     run(store, pages)
 
-    cursor = store.latest("1", "cursor")
+    cursor = store.records.get_latest_record("1", "cursor")
     assert cursor is not None
     assert cursor.body["since"] == at(3)
 
@@ -192,7 +191,7 @@ def test_a_deletion_that_was_told_and_the_sweep_agree(store: Store):
 
     run(store, FakePages([task(1)], []))
 
-    assert store.annotations("1") == []
+    assert store.annotations.list_annotations("1") == []
     assert events.vanished("1", [5])[0].action == "deleted"
 
 
@@ -204,42 +203,42 @@ def test_all_tasks_deleted_and_imported_again_under_the_same_numbers(store: Stor
 
     run(store, FakePages(again, [answer(1, "B", task=1, second=40, created_at=at(40))]))
 
-    assert [one.data["text"] for one in store.tasks("1")] == ["new", "new"]
-    assert [(vote.task, vote.annotation, vote.answer.value) for vote in store.votes("1")] == [(1, 1, ("B",))]
+    assert [one.data["text"] for one in store.tasks.list_tasks("1")] == ["new", "new"]
+    assert [(vote.task, vote.annotation, vote.answer.value) for vote in store.votes.list_votes("1")] == [(1, 1, ("B",))]
     assert store.verify()["projection"] == "ok"
 
 
 def test_what_was_deleted_before_a_page_was_read_is_not_what_has_the_number_when_it_is_stored(store: Store):
     store.append(told(task(1, "old", created_at=at(1))))
     pages = FakePages([], [])
-    real = pages.page
+    real = pages.get_tasks_page
 
-    def page(project: str, *, above: int, size: int) -> Page:
+    def get_tasks_page(project: str, *, above: int, size: int) -> Page:
         read = real(project, above=above, size=size)
         store.append(told(task(1, "new", created_at=at(30), second=30)))  # imported while the empty page travelled
         return read
 
-    pages.page = page  # type: ignore[method-assign]
+    pages.get_tasks_page = get_tasks_page  # type: ignore[method-assign]
 
     run(store, pages)
 
-    assert [one.data["text"] for one in store.tasks("1")] == ["new"]
+    assert [one.data["text"] for one in store.tasks.list_tasks("1")] == ["new"]
 
 
 def test_a_task_that_no_row_can_hold_costs_only_itself_and_its_reason_is_kept_once(store: Store):
     deep: dict[str, Any] = {}
     for _ in range(300):
         deep = {"deeper": deep}
-    store.save_project(ProjectRow("1", connected=True))
+    store.projects.save_project(ProjectRow("1", connected=True))
     pages = FakePages([replace(task(1), data={"text": "a", "deep": deep}), task(2)], [])
 
     run(store, pages)
     run(store, pages)
 
-    assert [one.id for one in store.tasks("1")] == [2]
+    assert [one.id for one in store.tasks.list_tasks("1")] == [2]
     (said_so,) = unread(store, "1")
     assert said_so.startswith("task 1: a body cannot be written as JSON")
-    assert ("left out", said_so) in told_of(project_status(store, store.projects()[0]))
+    assert ("left out", said_so) in status_lines(project_status(store, store.projects.list_projects()[0]))
 
 
 class Endless:
@@ -248,18 +247,18 @@ class Endless:
     def __init__(self, tasks: int) -> None:
         self.tasks = tasks
 
-    def page(self, project: str, *, above: int, size: int) -> Page:
+    def get_tasks_page(self, project: str, *, above: int, size: int) -> Page:
         numbers = range(above + 1, min(above + size, self.tasks) + 1)
         found = tuple((task(n, "x" * 200), (answer(n, task=n),)) for n in numbers)
         return Page(found, {n: frozenset({n}) for n in numbers}, numbers[-1] if len(numbers) == size else None)
 
-    def describe(self, project: str) -> dict[str, Any]:
+    def describe_project(self, project: str) -> dict[str, Any]:
         return {"title": "old", "label_config": "<View/>"}
 
-    def newest(self, project: str) -> str:
+    def get_last_change_time(self, project: str) -> str:
         return at(1)
 
-    def is_ours(self) -> bool:
+    def is_known_instance(self) -> bool:
         return True
 
 
@@ -276,5 +275,5 @@ def test_a_sweep_holds_one_stretch_in_memory_however_large_the_project_is(store:
     peak(500)  # what is made once
     few, many = peak(1_000), peak(6_000)
 
-    assert len(store.task_ids("1")) == 6_000
+    assert len(store.tasks.list_task_ids("1")) == 6_000
     assert many < 1.3 * few

@@ -23,7 +23,7 @@ class History:
 
     def __init__(self, project: str) -> None:
         self.project = project
-        self.pages = FakePages([], [])
+        self.pages = FakePages([], [], project)
         self.told: list[events.Event] = []
         self._seconds = count(1)
 

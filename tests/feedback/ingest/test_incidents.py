@@ -47,7 +47,7 @@ def test_what_cannot_be_written_is_kept_until_it_can(store: Store, monkeypatch: 
         raise StoreError("disk full")
 
     with monkeypatch.context() as broken:
-        broken.setattr(store, "record", away)
+        broken.setattr(store.records, "create_record", away)
         assert not incidents.flush()
     incidents.count("webhook_not_stored", 2)
     assert incidents.flush()

@@ -22,22 +22,22 @@ OTHER = TEXT_CONFIG.replace("tool", "animal")
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     made = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
-    made.save_project(ProjectRow("7", "fake", TEXT_CONFIG, connected=True))
+    made.projects.save_project(ProjectRow("7", "fake", TEXT_CONFIG, connected=True))
     yield made
     made.close()
 
 
 def config(store: Store) -> str:
-    row = store.project("7")
+    row = store.projects.get_project("7")
     return row.label_config if row else ""
 
 
 def test_a_label_config_that_was_changed_while_we_were_away_is_taken_in_once(store: Store):
     studio = FakeLabelStudio(label_config=OTHER)
 
-    assert take_in(store, "7", studio.describe("7")) == 1
+    assert take_in(store, "7", studio.describe_project("7")) == 1
     assert config(store) == OTHER
-    assert take_in(store, "7", studio.describe("7")) == 0
+    assert take_in(store, "7", studio.describe_project("7")) == 0
     assert missed(store, "7") == 1
 
 
@@ -45,16 +45,16 @@ def test_what_label_studio_says_wins_over_a_webhook_that_says_nonsense(store: St
     store.append([events.of_project("7", "x", "<", "webhook")])
     assert config(store) == "<"
 
-    take_in(store, "7", FakeLabelStudio().describe("7"))
+    take_in(store, "7", FakeLabelStudio().describe_project("7"))
 
     assert config(store) == TEXT_CONFIG
 
 
 def test_what_is_known_already_is_no_event(store: Store):
-    before = store.stats().events
+    before = store.get_stats().events
 
-    assert take_in(store, "7", FakeLabelStudio().describe("7")) == 0
-    assert store.stats().events == before
+    assert take_in(store, "7", FakeLabelStudio().describe_project("7")) == 0
+    assert store.get_stats().events == before
 
 
 def test_a_task_that_no_row_can_hold_is_left_out_of_a_poll_with_its_reason(store: Store):
@@ -63,8 +63,8 @@ def test_a_task_that_no_row_can_hold_is_left_out_of_a_poll_with_its_reason(store
         deep = {"deeper": deep}
     read = [(Task(number, data, "7", updated_at=NOW), ()) for number, data in ((1, deep), (2, {"text": "a"}))]
     studio = FakeLabelStudio()
-    studio.changed = lambda _project, _since: iter(read)  # type: ignore[method-assign]
+    studio.list_changed_tasks = lambda _project, _since: iter(read)  # type: ignore[method-assign]
 
     assert collect(store, studio, "7", now_s=0.0) == 1
-    assert [task.id for task in store.tasks("7")] == [2]
+    assert [task.id for task in store.tasks.list_tasks("7")] == [2]
     assert len(unread(store, "7")) == 1

@@ -28,7 +28,7 @@ REPORT = {"project": 7, "task": 5, "signal": "user_report", "value": "scam", "id
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     opened = stores.fresh(tmp_path / "hitl.db")
-    opened.save_project(ProjectRow("7", "t", "<View/>", options={"policy": POLICY.model_dump(mode="json")}))
+    opened.projects.save_project(ProjectRow("7", "t", "<View/>", options={"policy": POLICY.model_dump(mode="json")}))
     yield opened
     opened.close()
 
@@ -40,12 +40,12 @@ def door(store: Store, **options: Any) -> SignalDoor:
 def test_a_signal_is_stored_wants_a_turn_and_rings(store: Store):
     rung: list[str] = []
     answer = door(store, ring=rung.append)(REPORT)
-    (found,) = store.signals("7")
+    (found,) = store.signals.list_signals("7")
 
     assert answer == {"status": "ok", "new": True, "id": "r1"}
     assert (found.name, found.value, found.task, found.at_s) == ("user_report", "scam", 5, NOW_S)
     assert rung == ["7"]
-    assert store.claim("w", lease_s=9, kinds=("turn",)) is not None
+    assert store.jobs.claim_job("w", lease_s=9, kinds=("turn",)) is not None
 
 
 def test_a_repeat_is_one_signal_and_rings_no_more(store: Store):
@@ -54,7 +54,7 @@ def test_a_repeat_is_one_signal_and_rings_no_more(store: Store):
     take(REPORT)
 
     assert take(REPORT) == {"status": "ok", "new": False, "id": "r1"}
-    assert len(store.signals("7")) == len(rung) == 1
+    assert len(store.signals.list_signals("7")) == len(rung) == 1
 
 
 def test_without_an_id_the_time_makes_a_repeat_known(store: Store):
@@ -103,7 +103,7 @@ def test_what_is_no_signal_is_refused_with_what_was_wanted(store: Store, change:
     with pytest.raises(BodyError, match=says):
         door(store)(REPORT | change)
 
-    assert store.signals("7") == []
+    assert store.signals.list_signals("7") == []
 
 
 @pytest.mark.parametrize("body", [None, [], "x", 5])
@@ -117,8 +117,8 @@ def test_a_declared_signal_and_a_named_callback_are_taken(store: Store):
     answer = door(store)({"project": "7", "signal": "risk", "value": 0.5, "id": "a", "callback": "crm"})
 
     assert answer["new"]
-    assert store.signals("7")[0].callback == "crm"
-    assert store.signals("7")[0].task is None
+    assert store.signals.list_signals("7")[0].callback == "crm"
+    assert store.signals.list_signals("7")[0].task is None
 
 
 def test_over_http_it_is_guarded_like_a_webhook(store: Store):
@@ -133,7 +133,7 @@ def test_over_http_it_is_guarded_like_a_webhook(store: Store):
 
     assert client.post("/signal", json=REPORT).status_code == 401
     assert client.post("/signal", json=REPORT, headers={"X-Hitl-Secret": "no"}).status_code == 401
-    assert store.signals("7") == []
+    assert store.signals.list_signals("7") == []
     assert client.post("/signal", json=REPORT, headers=right).json == {"status": "ok", "new": True, "id": "r1"}
     wrong = client.post("/signal", json=REPORT | {"signal": "x"}, headers=right)
     assert (wrong.status_code, "no signal is called 'x'" in wrong.json["error"]) == (400, True)
@@ -144,8 +144,8 @@ def test_over_http_it_is_guarded_like_a_webhook(store: Store):
 def test_late_outcomes_are_told_by_model_and_policy(store: Store):
     auto = Standing("sure", "L1", "p1", "m1", "", "normal", "default", None)
     people = Standing("default", "L1", "p1", "m2", "", "normal", "default", None)
-    store.decide("7", [Decision(task, 1.0, "c", auto, {}) for task in (1, 2)])
-    store.decide("7", [Decision(3, 1.0, "c", people, {})])
+    store.decisions.create_decisions("7", [Decision(task, 1.0, "c", auto, {}) for task in (1, 2)])
+    store.decisions.create_decisions("7", [Decision(3, 1.0, "c", people, {})])
     take = door(store)
     for task, value in ((1, "up"), (2, "down"), (3, "up")):
         take({"project": 7, "task": task, "signal": "thumbs", "value": value, "id": f"t{task}"})

@@ -129,7 +129,7 @@ def test_the_training_button_wants_a_turn_and_names_a_job_that_ends_with_it():
 
     job = webhook(event("START_TRAINING"))["job"]
     before = webhook.job_status(job)
-    book.record("1", "turn", {})
+    book.create_record("1", "turn", {})
 
     assert ("1", "turn") in book.wanted
     assert (before, webhook.job_status(job)) == ("queued", "finished")

@@ -21,25 +21,25 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def _claim(store: Store, owner: str, lease_s: float) -> Work:
-    work = store.claim(owner, lease_s=lease_s)
+    work = store.jobs.claim_job(owner, lease_s=lease_s)
     assert work is not None
     return work
 
 
 def test_a_heartbeat_holds_work_for_longer_than_its_lease(store: Store) -> None:
-    store.want("1", "turn")
+    store.jobs.request_job("1", "turn")
     work = _claim(store, "ann", 0.3)
 
     with lease(store, work, beat_s=0.05) as held:
         time.sleep(0.6)
-        assert store.claim("bob", lease_s=0.3) is None
+        assert store.jobs.claim_job("bob", lease_s=0.3) is None
         assert held.holds()
-    store.done(work)
-    assert store.works()[0].state == "idle"
+    store.jobs.finish_job(work)
+    assert store.jobs.list_jobs()[0].state == "idle"
 
 
 def test_a_job_whose_lease_was_lost_commits_nothing(store: Store) -> None:
-    store.want("1", "turn")
+    store.jobs.request_job("1", "turn")
     work = _claim(store, "ann", 0.05)
 
     def late() -> None:
@@ -48,17 +48,17 @@ def test_a_job_whose_lease_was_lost_commits_nothing(store: Store) -> None:
             other = _claim(store, "bob", 60.0)
             assert not held.holds()
             with pytest.raises(LeaseLost), store.transaction(work):
-                store.record("1", "verdict", {})
-            store.done(other)
+                store.records.create_record("1", "verdict", {})
+            store.jobs.finish_job(other)
             assert not held.holds()  # lost is lost, also when the other has finished
 
     with pytest.raises(LeaseLost):
         late()
-    assert store.latest("1", "verdict") is None
+    assert store.records.get_latest_record("1", "verdict") is None
 
 
 def test_the_heartbeat_itself_notices_the_loss(store: Store) -> None:
-    store.want("1", "turn")
+    store.jobs.request_job("1", "turn")
     work = _claim(store, "ann", 0.01)
     time.sleep(0.05)
     _claim(store, "bob", 60.0)
@@ -68,17 +68,17 @@ def test_the_heartbeat_itself_notices_the_loss(store: Store) -> None:
 
 
 def test_a_failing_job_keeps_its_own_error(store: Store) -> None:
-    store.want("1", "turn")
+    store.jobs.request_job("1", "turn")
     work = _claim(store, "ann", 60.0)
 
     with pytest.raises(ZeroDivisionError), lease(store, work):
         _ = 1 / 0
-    assert store.holds(work)
+    assert store.jobs.holds_lease(work)
     assert not any(thread.name.startswith("lease") for thread in threading.enumerate())
 
 
 def test_a_database_that_is_away_for_a_moment_loses_no_lease(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    store.want("1", "turn")
+    store.jobs.request_job("1", "turn")
     work = _claim(store, "ann", 60.0)
     beats = threading.Event()
 
@@ -86,7 +86,7 @@ def test_a_database_that_is_away_for_a_moment_loses_no_lease(store: Store, monke
         beats.set()
         raise StoreError("away")
 
-    monkeypatch.setattr(store, "beat", away)
+    monkeypatch.setattr(store.jobs, "renew_lease", away)
     with lease(store, work, beat_s=0.01) as held:
         assert beats.wait(10)
         assert held.holds()

@@ -62,14 +62,14 @@ def until(true: Callable[[], bool], *, within_s: float = 10.0) -> None:
 
 
 def state(store: Store) -> str:
-    (row,) = store.works()
+    (row,) = store.jobs.list_jobs()
     return row.state
 
 
 def test_a_job_that_ends_is_done_and_not_run_again(store: Store):
     ran: list[str] = []
     one = worker(store, lambda project, held: ran.append(project))
-    store.want("1", "turn")
+    store.jobs.request_job("1", "turn")
 
     assert one.step()
     assert not one.step()
@@ -82,10 +82,10 @@ def test_a_job_that_fails_is_tried_again_later_with_its_reason(store: Store):
     def fail(project: str, held: Held) -> None:
         raise ValueError("no such thing")
 
-    store.want("1", "turn")
+    store.jobs.request_job("1", "turn")
     assert worker(store, fail).step()
 
-    (row,) = store.works()
+    (row,) = store.jobs.list_jobs()
     assert (row.state, row.tries, row.reason) == ("wanted", 1, "ValueError: no such thing")
 
 
@@ -94,10 +94,10 @@ def test_what_is_wanted_while_it_runs_is_run_again(store: Store):
 
     def job(project: str, held: Held) -> None:
         if not ran:
-            store.want("1", "turn")
+            store.jobs.request_job("1", "turn")
         ran.append(project)
 
-    store.want("1", "turn")
+    store.jobs.request_job("1", "turn")
     one = worker(store, job)
     while one.step():
         pass
@@ -117,25 +117,25 @@ def test_a_poisoned_project_is_parked_and_blocks_no_other(tmp_path: Path):
 
     one = worker(store, job)
     for _ in range(6):
-        store.want("1", "turn")
-        store.want("2", "turn")
+        store.jobs.request_job("1", "turn")
+        store.jobs.request_job("2", "turn")
         while one.step():
             pass
         now[0] += 60.0
 
-    states = {row.project: (row.state, row.reason) for row in store.works()}
+    states = {row.project: (row.state, row.reason) for row in store.jobs.list_jobs()}
     assert states["1"] == ("parked", "RuntimeError: poison")
     assert len(ran) == 6
     store.close()
 
 
 def test_a_job_whose_lease_was_taken_marks_nothing(store: Store):
-    store.want("1", "turn")
-    work = store.claim("a", lease_s=0.0, kinds=("turn",))
+    store.jobs.request_job("1", "turn")
+    work = store.jobs.claim_job("a", lease_s=0.0, kinds=("turn",))
     assert work is not None
 
     def job(project: str, held: Held) -> None:
-        assert store.claim("b", lease_s=30.0, kinds=("turn",)) is not None
+        assert store.jobs.claim_job("b", lease_s=30.0, kinds=("turn",)) is not None
 
     with pytest.raises(LeaseLost):
         run_held(store, work, job)
@@ -146,19 +146,19 @@ def test_every_ring_may_be_lost_and_no_work_is(store: Store):
     ran: list[str] = []
     with running(worker(store, lambda project, held: ran.append(project), doorbell=Deaf())):
         for number in range(20):
-            store.want(str(number), "turn")
+            store.jobs.request_job(str(number), "turn")
 
         until(lambda: len(set(ran)) == 20)
-    assert all(row.state == "idle" for row in store.works())
+    assert all(row.state == "idle" for row in store.jobs.list_jobs())
 
 
 def test_a_glance_finds_work_long_before_the_tick(store: Store):
     ran: list[float] = []
-    glance = Glance(lambda: any(row.state == "wanted" for row in store.works()), every_s=0.05)
+    glance = Glance(lambda: any(row.state == "wanted" for row in store.jobs.list_jobs()), every_s=0.05)
     with running(worker(store, lambda project, held: ran.append(time.monotonic()), tick_s=60.0, doorbell=glance)):
         time.sleep(0.2)
         wanted = time.monotonic()
-        store.want("1", "turn")
+        store.jobs.request_job("1", "turn")
 
         until(lambda: bool(ran))
     assert ran[0] - wanted < 2.0

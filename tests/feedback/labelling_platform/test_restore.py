@@ -15,7 +15,7 @@ from feedback.store import ProjectRow, Store
 from feedback.store.log import events
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.own_annotations import own_id
+from ml_backend.labelstudio.own_annotations import own_unique_id
 from ml_backend.labelstudio.parsing import read_annotation, read_webhook
 from tests.support import stores
 from tests.support.told import at, deleted, said, skipped, task, told
@@ -56,7 +56,7 @@ class FakeClient:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     made = stores.fresh(tmp_path / "store.db")
-    made.save_project(ProjectRow("1", title="t", label_config=CONFIG))
+    made.projects.save_project(ProjectRow("1", title="t", label_config=CONFIG))
     made.append(told(task(1)))
     yield made
     made.close()
@@ -67,18 +67,18 @@ def brought_back(store: Store, client: FakeClient, number: int) -> int:
 
 
 def version(store: Store, label: str) -> int:
-    found = [one for one in store.history("1", 1) if label in str(one.body)]
+    found = [one for one in store.events.list_task_history("1", 1) if label in str(one.body)]
     return found[0].seq
 
 
 def test_a_deleted_answer_comes_back_as_its_authors(store: Store):
     store.append([said(5, "A", person=7, lead_time_s=3.5), said(5, "B", person=7, second=2), deleted(5)])
     client = FakeClient()
-    assert store.votes("1") == []
+    assert store.votes.list_votes("1") == []
 
     brought_back(store, client, version(store, "'A'"))
 
-    (vote,) = store.votes("1")
+    (vote,) = store.votes.list_votes("1")
     assert (vote.person, vote.answer.value, vote.lead_time_s) == (7, ("A",), 3.5)
 
 
@@ -87,7 +87,7 @@ def test_an_earlier_version_counts_again_instead_of_the_later_one(store: Store):
 
     brought_back(store, FakeClient(), version(store, "'A'"))
 
-    assert [vote.answer.value for vote in store.votes("1")] == [("A",)]
+    assert [vote.answer.value for vote in store.votes.list_votes("1")] == [("A",)]
 
 
 def test_twice_is_once(store: Store):
@@ -101,17 +101,17 @@ def test_twice_is_once(store: Store):
     assert len(client.made) == 1
 
 
-@pytest.mark.parametrize("fields", [{"unique_id": own_id("1")}, {"imported": True}])
+@pytest.mark.parametrize("fields", [{"unique_id": own_unique_id("1")}, {"imported": True}])
 def test_what_nobody_said_by_hand_stays_no_vote(store: Store, fields: dict[str, Any]):
     store.append([said(5, "A", person=7, **fields), deleted(5)])
 
     brought_back(store, FakeClient(), version(store, "'A'"))
 
-    assert store.votes("1") == []
+    assert store.votes.list_votes("1") == []
 
 
 @pytest.mark.parametrize("heard", ["by poll", "by webhook"])
-@pytest.mark.parametrize("fields", [{"unique_id": own_id("1")}, {"imported": True}])
+@pytest.mark.parametrize("fields", [{"unique_id": own_unique_id("1")}, {"imported": True}])
 def test_a_kill_right_after_the_write_makes_no_vote_of_it(store: Store, fields: dict[str, Any], heard: str):
     """The writer is no bot, died before it could remember the number, and of webhook and poll only one came through."""
     store.append([said(5, "A", person=7, **fields), deleted(5)])
@@ -126,8 +126,8 @@ def test_a_kill_right_after_the_write_makes_no_vote_of_it(store: Store, fields: 
         body = {"action": "ANNOTATION_CREATED", "annotation": client.made[-1], "project": {"id": 1}}
         store.append(events.from_intake(read_webhook(body)))
 
-    assert [one.id for one in store.annotations("1")] == [900]
-    assert store.votes("1") == []
+    assert [one.id for one in store.annotations.list_annotations("1")] == [900]
+    assert store.votes.list_votes("1") == []
 
 
 def test_an_answer_is_not_brought_back_to_another_task_with_the_number_of_its_own(store: Store):
@@ -145,7 +145,7 @@ def test_a_skip_comes_back_as_a_skip(store: Store):
     brought_back(store, client, version(store, "was_cancelled"))
 
     assert client.made[0]["was_cancelled"]
-    assert [one.person for one in store.skips("1")] == [7]
+    assert [one.person for one in store.annotations.list_skips("1")] == [7]
 
 
 def test_what_was_shown_is_named_only_while_it_exists(store: Store):
@@ -160,10 +160,10 @@ def test_what_was_shown_is_named_only_while_it_exists(store: Store):
 
 def test_what_cannot_come_back_says_why(store: Store):
     store.append([said(5, "A", person=7), deleted(5), *told(task(2)), said(6, "B", task=2, person=8)])
-    removal = next(one.seq for one in store.history("1", 1) if one.action == "deleted")
-    erased, gone = version(store, "'A'"), store.history("1", 2)[0].seq
+    removal = next(one.seq for one in store.events.list_task_history("1", 1) if one.action == "deleted")
+    erased, gone = version(store, "'A'"), store.events.list_task_history("1", 2)[0].seq
     store.append([deleted(2, entity="task")])
-    store.forget("1", person=7)
+    store.erase("1", person=7)
 
     for number, says in (
         (removal, "a deletion"),

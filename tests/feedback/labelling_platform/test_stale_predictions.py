@@ -11,7 +11,7 @@ import pytest
 from feedback.labelling_platform.stale_predictions import cleaned, is_due, tidy
 from feedback.reports.project_status import project_status, service_gauges
 from feedback.store import ProjectRow, Store
-from ml_backend.labelstudio.delete_predictions import Cleaned
+from ml_backend.labelstudio.delete_predictions import DeletionResult
 from tests.support import stores
 
 ROW = ProjectRow("1", title="t", label_config="<View/>", connected=True)
@@ -23,29 +23,31 @@ class FakeCleaner:
     def __init__(self, free: int, waiting: int = 0) -> None:
         self.free, self.waiting, self.ttl_s = free, waiting, 0.0
 
-    def clean(self, project: str, *, lock_ttl_s: float, limit: int, stop: Callable[[], bool]) -> Cleaned:
+    def delete_stale_predictions(
+        self, project: str, *, lock_ttl_s: float, limit: int, stop: Callable[[], bool]
+    ) -> DeletionResult:
         self.ttl_s, done = lock_ttl_s, 0
         while self.free:
             if done >= limit or stop():
-                return Cleaned(done, self.waiting, more=True)
+                return DeletionResult(done, self.waiting, more=True)
             self.free -= 1
             done += 1
-        return Cleaned(done, self.waiting)
+        return DeletionResult(done, self.waiting)
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     made = stores.fresh(tmp_path / "store.db")
-    made.save_project(ROW)
+    made.projects.save_project(ROW)
     yield made
     made.close()
 
 
 def asked(store: Store) -> None:
-    store.record("1", "asked", {"version": "m1+q1"})
+    store.records.create_record("1", "asked", {"version": "m1+q1"})
 
 
-def run(store: Store, cleaner: FakeCleaner, now_s: float, **options: Callable[[], bool]) -> Cleaned:
+def run(store: Store, cleaner: FakeCleaner, now_s: float, **options: Callable[[], bool]) -> DeletionResult:
     return tidy(store, cleaner, "1", lock_ttl_s=900.0, now_s=now_s, **options)
 
 
@@ -80,10 +82,10 @@ def test_what_is_left_is_done_a_minute_later_and_what_waits_an_hour_later(store:
 @pytest.mark.parametrize("row", [replace(ROW, paused=True), replace(ROW, connected=False)])
 def test_nothing_goes_while_a_project_is_paused_or_let_go(store: Store, row: ProjectRow):
     asked(store)
-    store.save_project(row)
+    store.projects.save_project(row)
     cleaner = FakeCleaner(5)
 
-    assert run(store, cleaner, 1000.0) == Cleaned(0, 0)
+    assert run(store, cleaner, 1000.0) == DeletionResult(0, 0)
 
     assert cleaner.free == 5
 
@@ -94,10 +96,10 @@ def test_a_pause_stops_it_between_two_deletions(store: Store):
 
     def pause_after_two() -> bool:
         if cleaner.free == 3:
-            store.save_project(replace(ROW, paused=True))
+            store.projects.save_project(replace(ROW, paused=True))
         return True
 
-    assert run(store, cleaner, 1000.0, go_on=pause_after_two) == Cleaned(3, 0, more=True)
+    assert run(store, cleaner, 1000.0, go_on=pause_after_two) == DeletionResult(3, 0, more=True)
 
 
 def test_status_and_metrics_show_it(store: Store):

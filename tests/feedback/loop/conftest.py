@@ -14,7 +14,7 @@ from tests.support.one_project import World
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     store = stores.fresh(tmp_path / "hitl.sqlite3")
-    store.set_secret("draws", "the same audit stream in every run")
+    store.secrets.save_secret("draws", "the same audit stream in every run")
     made = World(store, tmp_path / "models")
     made.connect()
     yield made

@@ -27,8 +27,8 @@ def test_tasks_that_are_deleted_and_imported_again_are_asked_and_their_answers_c
 
     turn = world.turn()
 
-    assert sorted(world.studio.tasks) == again == sorted(task.id for task in world.store.tasks("7"))
-    assert world.store.votes("7") == []
+    assert sorted(world.studio.tasks) == again == sorted(task.id for task in world.store.tasks.list_tasks("7"))
+    assert world.store.votes.list_votes("7") == []
     assert turn.window == f"{first.version}+q3"
     assert "others have their numbers" in turn.asked
     assert len(world.studio.rows[turn.window]) == 30
@@ -49,23 +49,23 @@ def test_gold_is_asked_of_everybody_first_and_never_learned_from(world: World):
     add_gold(world.store, "7", known, units)
     world.label(25)
     turn = world.turn()
-    front = world.store.window("7")[:3]
+    front = world.store.windows.get_window("7")[:3]
 
     assert turn.version
-    assert {row.task for row in front} | {vote.task for vote in world.store.votes("7")} >= set(known)
-    assert all(row.blind and row.answer is None for row in world.store.window("7") if row.task in known)
+    assert {row.task for row in front} | {vote.task for vote in world.store.votes.list_votes("7")} >= set(known)
+    assert all(row.blind and row.answer is None for row in world.store.windows.get_window("7") if row.task in known)
     world.label(30)
     world.turn()
     world.label(4, person=2)
     version = world.turn().version
-    said = [(vote.task, vote.person) for vote in world.store.votes("7") if vote.task in known]
+    said = [(vote.task, vote.person) for vote in world.store.votes.list_votes("7") if vote.task in known]
     assert sorted(said) == sorted((task, person) for task in known for person in (1, 2))
-    gold = {vote.annotation for vote in world.store.votes("7") if vote.task in known}
+    gold = {vote.annotation for vote in world.store.votes.list_votes("7") if vote.task in known}
     assert not gold & learned_annotations(world.store, "7", version)
 
 
 def known_row(world: World) -> ProjectRow:
-    row = world.store.project("7")
+    row = world.store.projects.get_project("7")
     assert row is not None
     return row
 
@@ -74,7 +74,7 @@ def test_an_ambiguous_label_is_split_asked_again_and_never_mixed(world: World):
     world.turn()
     world.label(25)
     world.turn()
-    old = [vote for vote in world.store.votes("7") if vote.answer.value == ("tool",)]
+    old = [vote for vote in world.store.votes.list_votes("7") if vote.answer.value == ("tool",)]
     finer = TEXT_CONFIG.replace('<Choice value="tool"/>', '<Choice value="by hand"/><Choice value="with power"/>')
     world.connect(POLICY.model_copy(update={"train": Train(min_rows=8, min_new=3)}))
     world.studio.label_config = finer
@@ -85,7 +85,7 @@ def test_an_ambiguous_label_is_split_asked_again_and_never_mixed(world: World):
 
     assert turn.reopened == len(stale) > 5
     assert turn.answers == 25 - len(stale)
-    row = world.store.window("7")
+    row = world.store.windows.get_window("7")
     assert all(one.blind for one in row if one.task in stale)
     assert world.studio.next_task(2) in stale
     first = sorted(one.place for one in row if one.task in stale)
@@ -97,7 +97,7 @@ def test_an_ambiguous_label_is_split_asked_again_and_never_mixed(world: World):
         world.studio.answer(task, "by hand" if task % 2 else "with power", person=2)
     new = {one.id for one in world.studio.annotations.values() if one.person == 2}
     assert world.turn().answers == 25
-    training = world.store.latest("7", "training")
+    training = world.store.records.get_latest_record("7", "training")
     assert training is not None
     assert not {vote.annotation for vote in old} & set(training.body["annotations"])
     assert new & set(training.body["annotations"])
@@ -117,7 +117,7 @@ def test_a_window_takes_in_no_more_second_opinions_than_it_holds(world: World):
     turn = asked_twice(world)
     second = world.turn()
 
-    rows = world.store.window("7")
+    rows = world.store.windows.get_window("7")
     assert len(rows) <= 20
     assert turn.reopened == 61
     assert second.reopened == 0
@@ -135,7 +135,7 @@ def test_tasks_are_opened_again_a_few_at_a_time(world: World, monkeypatch: pytes
     done = [asked_twice(world).reopened, world.turn().reopened, world.turn().reopened, world.turn().reopened]
 
     assert done == [25, 25, 11, 0]
-    assert "turn" in {row.kind for row in world.store.works()}
+    assert "turn" in {row.kind for row in world.store.jobs.list_jobs()}
 
 
 def test_what_bots_and_we_ourselves_write_changes_neither_training_nor_agreement(world: World):
@@ -144,16 +144,16 @@ def test_what_bots_and_we_ourselves_write_changes_neither_training_nor_agreement
     for person in (1, 2, 1, 2):
         world.label(15, person=person)
         world.turn()
-    before = [world.store.records("7", kind) for kind in ("training", "agreement", "people")]
+    before = [world.store.records.list_records("7", kind) for kind in ("training", "agreement", "people")]
     for task in list(world.studio.tasks)[:100]:
         world.studio.answer(task, "fruit", person=99)
     ours = [world.studio.answer(task, "fruit", person=3) for task in list(world.studio.tasks)[:100]]
-    world.store.own("7", annotations=ours)
+    world.store.annotations.create_own_annotations("7", annotations=ours)
     turn = world.turn()
 
-    assert len(world.store.annotations("7")) >= 200 + turn.answers
+    assert len(world.store.annotations.list_annotations("7")) >= 200 + turn.answers
     assert turn.verdict == ""
-    assert [world.store.records("7", kind) for kind in ("training", "agreement", "people")] == before
+    assert [world.store.records.list_records("7", kind) for kind in ("training", "agreement", "people")] == before
     assert all(before)
     learned = {one for record in before[0] for one in record.body["annotations"]}
     people = {one.id: one.person for one in world.studio.annotations.values()}
@@ -167,10 +167,10 @@ def test_who_is_forgotten_is_learned_from_no_more_at_the_next_turn(world: World)
     before = world.turn()
     assert learned_annotations(world.store, "7", before.version) & set(theirs)
 
-    gone = world.store.forget("7", person=2)
+    gone = world.store.erase("7", person=2)
     turn = world.turn()
 
-    newest = world.store.latest("7", "training")
+    newest = world.store.records.get_latest_record("7", "training")
     assert newest is not None
     assert gone.models == (before.version,)
     assert newest.body["reason"].endswith("answers that it learned from were forgotten")

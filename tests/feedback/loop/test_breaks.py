@@ -57,7 +57,11 @@ def test_a_kill_before_the_commit_of_a_training_changes_nothing_in_the_outcome(w
 
     turn = world.turn()
     assert turn.verdict.startswith("promoted")
-    assert len(world.store.records("7", "training")) == len(world.store.records("7", "verdict")) == 1
+    assert (
+        len(world.store.records.list_records("7", "training"))
+        == len(world.store.records.list_records("7", "verdict"))
+        == 1
+    )
 
 
 def test_what_webhooks_missed_is_collected_and_what_vanished_goes(world: World):
@@ -73,11 +77,13 @@ def test_what_webhooks_missed_is_collected_and_what_vanished_goes(world: World):
 
 
 def test_without_label_studio_webhooks_alone_teach(world: World):
-    world.store.save_project(ProjectRow("7", "hooks", TEXT_CONFIG, options={"policy": POLICY.model_dump(mode="json")}))
+    world.store.projects.save_project(
+        ProjectRow("7", "hooks", TEXT_CONFIG, options={"policy": POLICY.model_dump(mode="json")})
+    )
     world.loop = world.new_loop(alone=True)
     for task_id in list(world.studio.tasks)[:60]:
         world.studio.answer(task_id, truth(str(world.studio.tasks[task_id].data["text"])))
-    for task, given in world.studio.changed("7", ""):
+    for task, given in world.studio.list_changed_tasks("7", ""):
         world.store.append(events.of_task(task, given, source="webhook"))
 
     turn = world.turn()
@@ -97,7 +103,7 @@ def test_an_unknown_project_and_an_unreadable_config_are_told(world: World):
     with pytest.raises(NotConnected, match="project 8 is not known"):
         world.loop.turn("8")
     world.studio.label_config = "<View><Choices"
-    world.store.save_project(ProjectRow("9", "broken", connected=True))
+    world.store.projects.save_project(ProjectRow("9", "broken", connected=True))
 
     assert any("cannot be read" in note for note in world.loop.turn("9").notes)
 

@@ -15,7 +15,7 @@ from feedback.policy import Policy
 from feedback.policy.schema import Audit, Overlap, Queue, Train
 from feedback.project.snapshot import ProjectSnapshot, load_snapshot
 from feedback.reports.agreement_report import report_agreement
-from feedback.reports.annotator_report import people_figures
+from feedback.reports.annotator_report import annotator_figures
 from feedback.store import ProjectRow, Store, open_store
 from feedback.training.consensus_labels import decide_labels
 from feedback.training.dataset import Dataset, build
@@ -57,7 +57,7 @@ class World:
             (task,) = self.studio.add(f"a{number} {self.rng.choice(WORDS[label])}")
             self.truth[task] = label
         options = {"policy": POLICY.model_dump(mode="json")}
-        store.save_project(ProjectRow("7", "fake", TEXT_CONFIG, connected=True, bots=(BOT,), options=options))
+        store.projects.save_project(ProjectRow("7", "fake", TEXT_CONFIG, connected=True, bots=(BOT,), options=options))
         clock = iter(range(1_000_000))
         self.loop = Loop(
             store,
@@ -87,7 +87,7 @@ class World:
         return number
 
     def snapshot(self) -> ProjectSnapshot:
-        row = self.store.project("7")
+        row = self.store.projects.get_project("7")
         assert row is not None
         config = read_label_config(row.label_config)
         return load_snapshot(self.store, row, POLICY, config, config.control())
@@ -99,7 +99,7 @@ class World:
         return Known(
             dataset(snapshot, consensus_labels).fingerprint,
             agreement,
-            people_figures(self.store, snapshot),
+            annotator_figures(self.store, snapshot),
             consensus_labels,
         )
 
@@ -116,7 +116,7 @@ def _other(label: str) -> str:
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}", durability="normal")
-    store.set_secret("draws", "the same draws in every run")
+    store.secrets.save_secret("draws", "the same draws in every run")
     yield World(store, tmp_path / "models")
     store.close()
 
@@ -124,7 +124,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 def test_after_500_auto_accepts_and_100_write_backs_nothing_but_people_is_learned_from(world: World):
     world.loop.turn("7")
     world.work(240)
-    before, trained = world.known(), world.store.latest("7", "training")
+    before, trained = world.known(), world.store.records.get_latest_record("7", "training")
     assert trained is not None
     assert trained.body["model_vote"]["rows"] > 40, trained.body["model_vote"]
     shared = [one for one in before.consensus_labels.settled if one.votes > 1]
@@ -139,28 +139,28 @@ def test_after_500_auto_accepts_and_100_write_backs_nothing_but_people_is_learne
     for at, one in enumerate([*shared, *before.consensus_labels.settled][:100]):
         name = unique_id(f"7/{one.task}/consensus/{at}")
         if at % 2:
-            world.store.own("7", unique_ids=[name])
+            world.store.annotations.create_own_annotations("7", unique_ids=[name])
         # as the person whose token the service has: who answered tells nothing, what we wrote does
         number = world.machine(one.task, _other(world.truth[one.task]), person=1, unique_id=name)
         if not at % 2:  # known by its number, where Label Studio does not tell the unique id
             world.studio.annotations[number] = replace(world.studio.annotations[number], unique_id=None)
-            world.store.own("7", annotations=[number])
+            world.store.annotations.create_own_annotations("7", annotations=[number])
         written.add(number)
     turn = world.loop.turn("7")
 
     machine = written | {number for number, one in world.studio.annotations.items() if one.person == BOT}
     assert (len(machine), len(written)) == (600, 100)
-    assert {one.id for one in world.store.annotations("7")} >= machine
+    assert {one.id for one in world.store.annotations.list_annotations("7")} >= machine
     after = world.known()
     assert (after.fingerprint, after.agreement, after.people) == (before.fingerprint, before.agreement, before.people)
     assert after.consensus_labels.settled == before.consensus_labels.settled
     assert turn.verdict == ""
-    assert world.store.latest("7", "training") == trained
+    assert world.store.records.get_latest_record("7", "training") == trained
 
     for task in free[500:]:  # nobody is asked what the bot answered; people go on elsewhere
         world.studio.tasks[task] = replace(world.studio.tasks[task], is_labeled=False)
     world.work(60)
-    last = world.store.latest("7", "training")
+    last = world.store.records.get_latest_record("7", "training")
     assert last is not None
     assert last.key != trained.key
     assert not machine & set(last.body["annotations"])

@@ -16,8 +16,7 @@ from feedback.training.consensus_labels import decide_labels
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer, Task
 from tests.support import stores
-from tests.support.fake_platform import TEXT_CONFIG
-from tests.support.fake_rooms import FakeSite
+from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
 
 CONFIG = read_label_config(TEXT_CONFIG)
 SAID = {1: ("fruit", "fruit"), 2: ("tool", "tool"), 3: ("fruit", "tool"), 4: ("fruit",), 5: ("tool", "tool")}
@@ -31,8 +30,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def site() -> FakeSite:
-    made = FakeSite()
+def site() -> FakeLabelStudio:
+    made = FakeLabelStudio()
     made.add(*(f"text {number}" for number in range(5)))
     return made
 
@@ -52,33 +51,33 @@ def snapshot(*, on: str = "true", said: dict[int, tuple[str, ...]] = SAID) -> Pr
     )
 
 
-def run(store: Store, site: FakeSite, one: ProjectSnapshot, but: frozenset[int] = frozenset()) -> int:
+def run(store: Store, site: FakeLabelStudio, one: ProjectSnapshot, but: frozenset[int] = frozenset()) -> int:
     consensus_labels = decide_labels(one, AggregationCache())
     return write_back(store, site, one, consensus_labels, but=but, may_write=lambda: True).done
 
 
-def test_what_several_settled_is_written_once(store: Store, site: FakeSite):
+def test_what_several_settled_is_written_once(store: Store, site: FakeLabelStudio):
     assert run(store, site, snapshot()) == 2
     assert run(store, site, snapshot()) == 0
     assert sorted(task for task, _, _ in site.finals.values()) == [1, 2]  # no tie, no single vote, no gold
-    kept = store.records("7", "written_back")
+    kept = store.records.list_records("7", "written_back")
     assert {one.body["task"] for one in kept} == {1, 2}
 
 
-def test_nothing_is_written_unless_the_policy_asks_and_review_writes_its_own(store: Store, site: FakeSite):
+def test_nothing_is_written_unless_the_policy_asks_and_review_writes_its_own(store: Store, site: FakeLabelStudio):
     assert run(store, site, snapshot(on="false")) == 0
     assert run(store, site, snapshot(), but=frozenset({1})) == 1
     assert [task for task, _, _ in site.finals.values()] == [2]
 
 
-def test_a_changed_consensus_is_another_answer(store: Store, site: FakeSite):
+def test_a_changed_consensus_is_another_answer(store: Store, site: FakeLabelStudio):
     run(store, site, snapshot())
     assert run(store, site, snapshot(said=SAID | {1: ("tool", "tool")})) == 1
     assert sorted(task for task, _, _ in site.finals.values()) == [1, 1, 2]
 
 
-def test_a_kill_between_write_and_record_writes_no_second_answer(store: Store, site: FakeSite):
-    site.fails.add("write_final after")
+def test_a_kill_between_write_and_record_writes_no_second_answer(store: Store, site: FakeLabelStudio):
+    site.fails.add("write_final_answer after")
     with pytest.raises(KeyboardInterrupt):
         run(store, site, snapshot())
     site.fails.clear()
@@ -87,7 +86,7 @@ def test_a_kill_between_write_and_record_writes_no_second_answer(store: Store, s
     assert len(site.finals) == 2
 
 
-def test_a_task_that_is_asked_again_is_not_written_yet(store: Store, site: FakeSite):
+def test_a_task_that_is_asked_again_is_not_written_yet(store: Store, site: FakeLabelStudio):
     one = snapshot()
     consensus_labels = replace(decide_labels(one, AggregationCache()), wanting={1: 2})
     write_back(store, site, one, consensus_labels, may_write=lambda: True)

@@ -21,10 +21,10 @@ from feedback.policy.conditions import (
     Not,
     Operator,
     Table,
-    compiled,
-    fields_of,
+    compile_condition,
+    condition_fields,
+    evaluate,
     first_match,
-    met,
 )
 
 FIELDS = ("a", "b", "c")
@@ -73,7 +73,7 @@ def table_of(rows: Sequence[dict[str, Any]]) -> Table:
 
 
 def one_by_one(rules: Sequence[Condition], rows: Sequence[dict[str, Any]]) -> list[int]:
-    checks = [compiled(rule) for rule in rules]
+    checks = [compile_condition(rule) for rule in rules]
     return [next((place for place, check in enumerate(checks) if check(row.get)), -1) for row in rows]
 
 
@@ -111,12 +111,12 @@ def test_columns_decide_as_rules_one_by_one_do(rules: list[Condition], rows: lis
 def test_what_a_comparison_says(value: object, operator: Operator, operand: object, says: bool):
     compare = Compare("a", operator, operand)
 
-    assert compiled(compare)({"a": value}.get) is says
-    assert met(compare, table_of([{"a": value}])).tolist() == [says]
+    assert compile_condition(compare)({"a": value}.get) is says
+    assert evaluate(compare, table_of([{"a": value}])).tolist() == [says]
 
 
 def test_not_says_yes_of_what_is_missing():
-    assert compiled(Not(Compare("a", "gte", 0.9)))({}.get)
+    assert compile_condition(Not(Compare("a", "gte", 0.9)))({}.get)
 
 
 def test_the_first_rule_wins_and_the_last_takes_the_rest():
@@ -128,7 +128,7 @@ def test_the_first_rule_wins_and_the_last_takes_the_rest():
 def test_a_table_takes_arrays_and_may_be_empty():
     confident = Table(3, lambda _: np.array([0.2, 0.9, np.nan]))
 
-    assert met(Compare("p", "gte", 0.5), confident).tolist() == [False, True, False]
+    assert evaluate(Compare("p", "gte", 0.5), confident).tolist() == [False, True, False]
     assert first_match([Compare("p", "eq", 1), ALWAYS], Table(0, lambda _: [])).tolist() == []
 
 
@@ -146,7 +146,7 @@ def test_a_column_is_asked_for_once():
 
 
 def test_the_fields_of_a_condition_are_named():
-    assert fields_of(AllOf((Compare("a", "gt", 1), Not(AnyOf((Compare("b", "eq", 1),)))))) == {"a", "b"}
+    assert condition_fields(AllOf((Compare("a", "gt", 1), Not(AnyOf((Compare("b", "eq", 1),)))))) == {"a", "b"}
 
 
 @pytest.mark.timed

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from feedback.policy import Policy, read_policy
 from feedback.policy.conditions import Table
-from feedback.policy.decision import Router, lookup, of_data
+from feedback.policy.decision import Router, make_data_reader, make_lookup
 
 Row = tuple[dict[str, Any], dict[str, Any]]  # inputs, data
 
@@ -73,7 +73,7 @@ DATA = st.fixed_dictionaries(
 
 
 def table_of(rows: Sequence[Row]) -> Table:
-    return Table(len(rows), lambda field: [lookup(inputs, data)(field) for inputs, data in rows])
+    return Table(len(rows), lambda field: [make_lookup(inputs, data)(field) for inputs, data in rows])
 
 
 @settings(max_examples=300, deadline=None)
@@ -81,7 +81,7 @@ def table_of(rows: Sequence[Row]) -> Table:
 def test_many_tasks_are_decided_as_each_by_itself(rows: list[Row]):
     router = Router(POLICY)
 
-    assert list(router.all(table_of(rows))) == [router.one(lookup(inputs, data)) for inputs, data in rows]
+    assert list(router.all(table_of(rows))) == [router.one(make_lookup(inputs, data)) for inputs, data in rows]
 
 
 def test_the_fields_of_a_policy_are_named_with_the_age_that_a_hold_needs():
@@ -106,7 +106,7 @@ def test_without_rules_everything_goes_to_the_first_tier():
     ],
 )
 def test_a_field_is_found_by_its_name_or_level_by_level(path: str, data: Mapping[str, Any], value: object):
-    assert of_data(path)(data) == value
+    assert make_data_reader(path)(data) == value
 
 
 @pytest.mark.timed
@@ -134,7 +134,7 @@ def test_a_policy_of_20_rules_decides_about_100_000_tasks_in_a_second():
         if field in columns:
             return columns[field]
         source, _, rest = field.partition(".")
-        read = of_data(rest)
+        read = make_data_reader(rest)
         return [read(data) for _, data in rows] if source == "data" else [None] * len(rows)
 
     router = Router(policy)
@@ -145,4 +145,4 @@ def test_a_policy_of_20_rules_decides_about_100_000_tasks_in_a_second():
 
     assert len(policy.routing) == 20
     assert took_s < 1.0
-    assert [outcomes[place] for place in sample] == [router.one(lookup(*rows[place])) for place in sample]
+    assert [outcomes[place] for place in sample] == [router.one(make_lookup(*rows[place])) for place in sample]

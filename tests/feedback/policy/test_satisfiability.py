@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from feedback.policy import read_policy
-from feedback.policy.conditions import AllOf, AnyOf, Compare, Condition, Not, compiled
+from feedback.policy.conditions import AllOf, AnyOf, Compare, Condition, Not, compile_condition
 from feedback.policy.linear_regex import Pattern
-from feedback.policy.satisfiability import contradiction, excludes, implies
+from feedback.policy.satisfiability import excludes, find_contradiction, implies
 
 VALUES: tuple[Any, ...] = (
     None, True, False, -1, 0, 1, 1.0, 2, 5, 5.5, float("nan"), "", "1", "5", "5.0", "a", "b", "ab", "2026-01-01",
@@ -47,7 +47,7 @@ def conditions(draw: random.Random, depth: int = 2) -> Condition:
 
 
 def met(condition: Condition) -> list[bool]:
-    says = compiled(condition)
+    says = compile_condition(condition)
     return [says({"data.x": x, "data.y": y}.get) for x, y in product(VALUES, VALUES)]
 
 
@@ -64,7 +64,7 @@ def test_what_is_said_holds_for_every_value():
             told["excludes"] += 1
             assert not any(a and b for a, b in zip(first, second, strict=True)), (one, other)
         for part in (one, AllOf((one, other))):
-            if contradiction(AllOf((part,)), {}):
+            if find_contradiction(AllOf((part,)), {}):
                 told["contradiction"] += 1
                 assert not any(met(part)), part
 
@@ -93,5 +93,5 @@ def test_what_a_field_never_is_contradicts_it():
         "[[routing]]\nid = \"a\"\nwhen = { signal.risk.gt = 10 }\nto = 'L1'\n[[routing]]\nid = 'b'\nto = 'L1'"
     )
 
-    assert contradiction(policy.conditions()[0], policy.all_signals) == (policy.conditions()[0],)
-    assert contradiction(policy.conditions()[1], policy.all_signals) == ()
+    assert find_contradiction(policy.conditions()[0], policy.all_signals) == (policy.conditions()[0],)
+    assert find_contradiction(policy.conditions()[1], policy.all_signals) == ()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from feedback.policy import Policy, read_policy
-from feedback.policy.simulate import DAY_S, Past, simulate
+from feedback.policy.simulate import DAY_S, TaskHistory, simulate
 
 TIERS = """
 [tiers.L1]
@@ -43,9 +43,9 @@ to = "L1"
     )
 
 
-def past(columns: dict[str, Sequence[Any]], n: int, days: float = 10.0) -> Past:
+def past(columns: dict[str, Sequence[Any]], n: int, days: float = 10.0) -> TaskHistory:
     at_s = [days * DAY_S * place / (n - 1) for place in range(n)]
-    return Past(list(range(n)), at_s, lambda field: columns.get(field, [None] * n))
+    return TaskHistory(list(range(n)), at_s, lambda field: columns.get(field, [None] * n))
 
 
 def test_automation_load_and_cost_are_said_with_what_they_were():
@@ -59,7 +59,7 @@ def test_automation_load_and_cost_are_said_with_what_they_were():
     assert (found.moved, found.changed) == (40, 0)
     said = "\n".join(found.sentences)
     assert found.headline == (
-        "automation 0% -> 31% asked for, certified error: none yet (certificates come in step 7, until then people "
+        "automation 0% -> 31% asked for, certified error: none yet (no certificate allows it yet, until then people "
         "decide), L1 load -4.0 tasks/day, L2 load +4.0 tasks/day, cost +920%"
     )
     assert found.headline in said
@@ -93,14 +93,14 @@ def test_a_field_that_was_never_recorded_is_named():
 
 
 def test_an_empty_past_is_no_error():
-    found = simulate(policy(5, 0.9), policy(5, 0.8), Past([], [], lambda _: []))
+    found = simulate(policy(5, 0.9), policy(5, 0.8), TaskHistory([], [], lambda _: []))
 
     assert found.n == 0
     assert found.sentences
 
 
 def test_an_hour_of_work_is_not_sold_as_a_rate():
-    assert Past([1, 2], [0.0, 3600.0], lambda _: []).days == 1.0
+    assert TaskHistory([1, 2], [0.0, 3600.0], lambda _: []).days == 1.0
 
 
 @pytest.mark.timed

@@ -11,7 +11,7 @@ import pytest
 
 from feedback.automation.thresholds import as_json
 from feedback.policy import Policy, read_policy
-from feedback.policy.simulate import Past
+from feedback.policy.simulate import TaskHistory
 from feedback.policy.threshold_costs import GRID, thresholds
 
 PRICES = """
@@ -40,7 +40,9 @@ def policy(error: str = "error = 5.0") -> Policy:
     return read_policy(PRICES.format(error=error))
 
 
-def past(confidence: Sequence[float | None], *, days: float = 10.0, amounts: Sequence[int] | None = None) -> Past:
+def past(
+    confidence: Sequence[float | None], *, days: float = 10.0, amounts: Sequence[int] | None = None
+) -> TaskHistory:
     n = len(confidence)
     columns: dict[str, Sequence[Any]] = {
         "model.confidence": confidence,
@@ -48,7 +50,7 @@ def past(confidence: Sequence[float | None], *, days: float = 10.0, amounts: Seq
         "data.amount": amounts or [1] * n,
     }
     times = np.linspace(0.0, days * 86_400, n).tolist()
-    return Past(list(range(n)), times, lambda field: columns.get(field, [None] * n))
+    return TaskHistory(list(range(n)), times, lambda field: columns.get(field, [None] * n))
 
 
 def checks(n: int, wrong: int) -> dict[int, str]:
@@ -142,11 +144,11 @@ def test_it_is_plain_json_whatever_is_not_known():
 
 def test_the_named_best_is_rarely_dearer_than_people():
     """Simulated: where automation never pays, at most one table in twenty says that it does."""
-    random, named, runs = np.random.default_rng(7), 0, 200
+    random, n_chosen, runs = np.random.default_rng(7), 0, 200
     for _ in range(runs):
         confidence = random.choice(GRID, size=400)
         # an error costs 10 looks and one answer in ten is wrong: every threshold costs exactly what people do
         wrong = {task: "fraud" if random.random() < 0.1 else "ok" for task in range(200)}
-        named += thresholds(policy("error = 10.0"), past(confidence.tolist()), wrong).best is not None
+        n_chosen += thresholds(policy("error = 10.0"), past(confidence.tolist()), wrong).best is not None
 
-    assert named / runs <= 0.05
+    assert n_chosen / runs <= 0.05

@@ -13,7 +13,6 @@ from feedback.errors import FeedbackError
 from feedback.ingest.signals import SignalDoor
 from feedback.privacy.erasure import forget, forget_in_backup
 from feedback.privacy.subject_access import held_of
-from feedback.project.review_project_records import list_review_project_ids
 from feedback.review.review_task_content import HISTORY
 from feedback.store import CaseRow, SessionRow, Store, open_store
 from feedback.store.database.backups import restore
@@ -36,7 +35,7 @@ ANSWER_SHOWN = "feedback = {}\n"
 
 @pytest.fixture
 def world(store: Store, tmp_path: Path) -> Iterator[World]:
-    store.set_secret("draws", "the same draws in every run")
+    store.secrets.save_secret("draws", "the same draws in every run")
     made = World(store, tmp_path / "models")
     names = {ADA: "ada", BEN: "ben", DAN: "dan", EVA: "eva"}
     made.site.people = {person: f"{name}@example.com" for person, name in names.items()} | {CLEO: ADDRESS}
@@ -65,10 +64,10 @@ def test_a_person_leaves_nothing_behind_and_what_was_decided_stands(world: World
     world.turn()
     world.site.answer(other, "fruit", person=CLEO)
     case = reviewed(world)
-    store.begin_session(SessionRow("d" * 64, CLEO, ADDRESS, True, 1.0, 1.0))
-    store.record(PROJECT, "action", {"action": "pause", "person": CLEO})
-    store.record(PROJECT, "not counted", {"task": other, "person": CLEO, "annotation": 1, "why": MARK})
-    (asked,) = world.site.waiting(world.site.room_of("L3"), DAN)
+    store.sessions.create_session(SessionRow("d" * 64, CLEO, ADDRESS, True, 1.0, 1.0))
+    store.records.create_record(PROJECT, "action", {"action": "pause", "person": CLEO})
+    store.records.create_record(PROJECT, "not counted", {"task": other, "person": CLEO, "annotation": 1, "why": MARK})
+    (asked,) = world.site.waiting(world.site.review_project_of("L3"), DAN)
     assert MARK in str(asked.data[HISTORY])
     places = {place.partition(".")[0] for place in where(store, MARK)}
     assert {"payload", "content", "case_look", "session", "project", "record"} <= places
@@ -77,9 +76,9 @@ def test_a_person_leaves_nothing_behind_and_what_was_decided_stands(world: World
 
     assert where(store, MARK) == []
     assert (done.left, held_of(store, PROJECT, CLEO, emails=[ADDRESS])["held"]) == ((), {})
-    assert ADDRESS not in policy_of(store.project(PROJECT)).people  # type: ignore[arg-type]
+    assert ADDRESS not in policy_of(store.projects.get_project(PROJECT)).people  # type: ignore[arg-type]
     whole(store)
-    (asked,) = world.site.waiting(world.site.room_of("L3"), DAN)
+    (asked,) = world.site.waiting(world.site.review_project_of("L3"), DAN)
     assert MARK not in str(asked.data)
     world.turn()
     world.review("L3", "accept", person=DAN)
@@ -87,14 +86,14 @@ def test_a_person_leaves_nothing_behind_and_what_was_decided_stands(world: World
     assert world.final(case) == "tool"
     assert world.trail(case) == ["open", "place", "escalate", "place", "decide", "write"]
     assert [one for one in where(store, MARK) if one != "secret.value"] == []
-    assert [one.body["action"] for one in store.records(PROJECT, "action")] == ["pause"]
+    assert [one.body["action"] for one in store.records.list_records(PROJECT, "action")] == ["pause"]
     whole(store)
 
 
 def test_access_tells_all_of_it_before(world: World, store: Store):
     reviewed(world)
-    store.begin_session(SessionRow("d" * 64, CLEO, ADDRESS, True, 1.0, 1.0))
-    store.record(PROJECT, "action", {"action": "pause", "person": CLEO})
+    store.sessions.create_session(SessionRow("d" * 64, CLEO, ADDRESS, True, 1.0, 1.0))
+    store.records.create_record(PROJECT, "action", {"action": "pause", "person": CLEO})
 
     found = held_of(store, PROJECT, CLEO)
 
@@ -105,8 +104,8 @@ def test_access_tells_all_of_it_before(world: World, store: Store):
     assert [(one["email"], "digest" in one) for one in held["session"]] == [(ADDRESS, False)]
     assert [one["role"] for one in held["policy"]] == ["admin"]
     assert {"action", "policy"} <= {one["kind"] for one in held["record"]}
-    assert [one["project"] for one in held["annotation"]] == [world.site.room_of("L2")]
-    assert [one["project"] for one in found["versions"]] == [world.site.room_of("L2")]
+    assert [one["project"] for one in held["annotation"]] == [world.site.review_project_of("L2")]
+    assert [one["project"] for one in found["versions"]] == [world.site.review_project_of("L2")]
     ben = held_of(store, PROJECT, BEN)
     assert MARK not in str(ben)
 
@@ -147,10 +146,10 @@ def test_a_task_leaves_with_its_case_its_copies_and_all_that_was_said_of_it(worl
     take = SignalDoor(store)
     take({"project": PROJECT, "task": made, "signal": "user_report", "value": TEXT, "note": TEXT, "id": "s1"})
     add_gold(store, PROJECT, {made: Answer("choices", (TEXT,))}, {made: TEXT})
-    store.record(PROJECT, "written back", {"task": made, "annotation": 7, "answer": TEXT})
-    store.record(PROJECT, "notice", {"to": "crm", "says": {"task": made, "why": TEXT}}, key="n")
+    store.records.create_record(PROJECT, "written back", {"task": made, "annotation": 7, "answer": TEXT})
+    store.records.create_record(PROJECT, "notice", {"to": "crm", "says": {"task": made, "why": TEXT}}, key="n")
     world.turn()
-    copies = {room: world.site.waiting(room, EVA) for room in list_review_project_ids(store, PROJECT)}
+    copies = {room: world.site.waiting(room, EVA) for room in store.review_projects.list_review_project_ids(PROJECT)}
     assert any(copies.values())
     assert {"content", "signal", "record"} <= {one.partition(".")[0] for one in where(store, TEXT)}
 
@@ -158,9 +157,9 @@ def test_a_task_leaves_with_its_case_its_copies_and_all_that_was_said_of_it(worl
 
     assert where(store, TEXT) == []
     assert (done.copies, done.left) == (2, ())
-    assert store.cases(PROJECT) == []
+    assert store.cases.list_cases(PROJECT) == []
     assert [world.site.waiting(room, EVA) for room in copies] == [[], []]
-    assert all(TEXT not in str(task.data) for there in world.site.copied.values() for task in there.values())
+    assert all(TEXT not in str(task.data) for there in world.site.review_tasks.values() for task in there.values())
     whole(store)
     world.turn()  # Label Studio still shows the task: it is not taken back in
     assert where(store, TEXT) == []
@@ -178,7 +177,7 @@ def test_a_honeypot_made_of_a_forgotten_task_goes_with_it(world: World, store: S
         world.review("L2", "fix", "fruit", person=person, reason="boundary")
     world.turn()
     world.disagree(second)
-    room = world.site.room_of("L2")
+    room = world.site.review_project_of("L2")
     assert len([one for one in world.site.waiting(room, EVA) if TEXT in str(one.data)]) == 1
     world.turn()
 
@@ -186,12 +185,12 @@ def test_a_honeypot_made_of_a_forgotten_task_goes_with_it(world: World, store: S
 
     assert where(store, TEXT) == []
     assert [TEXT in str(one.data) for one in world.site.waiting(room, EVA)] == [False]
-    assert [case.task for case in store.cases(PROJECT)] == [second]
+    assert [case.task for case in store.cases.list_cases(PROJECT)] == [second]
 
 
 def test_without_label_studio_the_copies_that_it_still_shows_are_named(world: World, store: Store):
     reviewed(world)
-    (asked,) = world.site.waiting(world.site.room_of("L3"), DAN)
+    (asked,) = world.site.waiting(world.site.review_project_of("L3"), DAN)
 
     done = forget(store, PROJECT, person=CLEO, emails=[ADDRESS], rooms=None, now_s=1.0)
 
@@ -201,15 +200,15 @@ def test_without_label_studio_the_copies_that_it_still_shows_are_named(world: Wo
 
 def test_a_case_of_a_former_task_with_the_same_number_is_forgotten_too(store: Store):
     store.append(told(task(1, TEXT, created_at="2026-01-01T00:00:00Z")))
-    (case,) = store.open_cases([CaseRow("1", 1, "queued", "L1", why=TEXT)], "open")
+    (case,) = store.cases.create_cases([CaseRow("1", 1, "queued", "L1", why=TEXT)], "open")
     store.append(told(task(1, "another", created_at="2026-01-02T00:00:00Z", second=50)))
-    assert store.case(case.id).task < 0
+    assert store.cases.get_case(case.id).task < 0
 
     forget(store, "1", task=1, now_s=1.0)
 
     assert where(store, TEXT) == []
     with pytest.raises(FeedbackError):
-        store.case(case.id)
+        store.cases.get_case(case.id)
 
 
 def test_forgetting_wants_a_person_or_a_task(store: Store, world: World):
@@ -223,9 +222,9 @@ def test_who_was_forgotten_stays_so_when_everything_is_asked_again(world: World,
     forget(store, PROJECT, person=CLEO, rooms=world.site, now_s=1.0, emails=[ADDRESS])
     again = forget(store, PROJECT, person=CLEO, rooms=world.site, now_s=2.0, emails=[ADDRESS])
 
-    assert (again.forgotten.annotations, again.copies, again.left) == ((), 0, ())
-    assert sorted(store.forgotten_people()) == sorted(
-        (one, CLEO) for one in [PROJECT, *list_review_project_ids(store, PROJECT)]
+    assert (again.events.list_erased.annotations, again.copies, again.left) == ((), 0, ())
+    assert sorted(store.events.list_erased_people()) == sorted(
+        (one, CLEO) for one in [PROJECT, *store.review_projects.list_review_project_ids(PROJECT)]
     )
     whole(store)
 
@@ -235,7 +234,7 @@ def test_nobody_who_was_forgotten_comes_back_with_a_backup(world: World, store: 
     if path is None:
         return  # PostgreSQL has its own backups
     reviewed(world)
-    store.begin_session(SessionRow("d" * 64, CLEO, ADDRESS, True, 1.0, 1.0))
+    store.sessions.create_session(SessionRow("d" * 64, CLEO, ADDRESS, True, 1.0, 1.0))
     store.backup(tmp_path / "backup.db")
     forget(store, PROJECT, person=CLEO, rooms=world.site, now_s=1.0)
     store.close()
@@ -244,8 +243,8 @@ def test_nobody_who_was_forgotten_comes_back_with_a_backup(world: World, store: 
 
     again = open_store(f"sqlite:///{path}")
     assert where(again, MARK) == []
-    assert sorted(again.forgotten_people()) == sorted(
-        (one, CLEO) for one in [PROJECT, *list_review_project_ids(again, PROJECT)]
+    assert sorted(again.events.list_erased_people()) == sorted(
+        (one, CLEO) for one in [PROJECT, *again.review_projects.list_review_project_ids(PROJECT)]
     )
     whole(again)
     again.close()
@@ -272,5 +271,5 @@ def test_an_answer_of_somebody_else_on_the_same_copy_is_kept(world: World, store
     world.turn()
 
     assert where(store, MARK) == []
-    room = world.site.room_of("L2")
-    assert [one.person for one in store.annotations(room)] == [DAN]
+    room = world.site.review_project_of("L2")
+    assert [one.person for one in store.annotations.list_annotations(room)] == [DAN]

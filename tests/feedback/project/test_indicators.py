@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feedback.project.indicators import Recorded, entity_of
-from feedback.store import Fact, Store
+from feedback.project.indicators import IndicatorHistory, entity_of
+from feedback.store import IndicatorValue, Store
 from feedback.training.dataset import Dataset, Settled, build
-from ml_backend.records import KNOWN, Answer, with_known
+from ml_backend.records import INDICATORS_KEY, Answer, with_indicators
 from tests.support import stores
 
 PROJECTS = count(1)  # another for each example
@@ -24,14 +24,14 @@ A_DAY = st.integers(0, 24).map(float)
 
 
 @st.composite
-def facts(draw: st.DrawFn) -> list[Fact]:
+def draw_indicator_values(draw: st.DrawFn) -> list[IndicatorValue]:
     """What was said of three customers and two shops within a day, much of it known only hours later."""
     made = []
     for seq in range(draw(st.integers(0, 25))):
         name = draw(st.sampled_from(sorted(FIELDS)))
         said_s = draw(A_DAY)
         made.append(
-            Fact(
+            IndicatorValue(
                 entity=f"{FIELDS[name]}={draw(st.integers(1, 3))}",
                 name=name,
                 value=draw(st.one_of(st.none(), st.sampled_from(["card", "identity"]), st.integers(0, 5).map(float))),
@@ -52,15 +52,15 @@ DATA = {task: {"text": f"t{task}", "customer": task % 3 + 1, "shop": task % 2 + 
 SETTLED = [Settled(task, Answer("choices", ("ab"[task % 2],)), 1, 1.0, (task,)) for task in DECIDED]
 
 
-def rows(known: Sequence[Fact]) -> Dataset:
+def rows(known: Sequence[IndicatorValue]) -> Dataset:
     """The training set that these facts give."""
-    here = Recorded(known, FIELDS)
-    data = {task: with_known(one, here.known(task, one, at_s=DECIDED[task])) for task, one in DATA.items()}
+    here = IndicatorHistory(known, FIELDS)
+    data = {task: with_indicators(one, here.as_of(task, one, at_s=DECIDED[task])) for task, one in DATA.items()}
     return build("c", ("a", "b"), SETTLED, data, dict.fromkeys(DECIDED, "train"))
 
 
-@given(facts(), st.randoms(use_true_random=False))
-def test_late_arrivals_in_any_order_give_identical_rows(known: list[Fact], random: Any) -> None:
+@given(draw_indicator_values(), st.randoms(use_true_random=False))
+def test_late_arrivals_in_any_order_give_identical_rows(known: list[IndicatorValue], random: Any) -> None:
     shuffled = list(known)
     random.shuffle(shuffled)
 
@@ -68,8 +68,10 @@ def test_late_arrivals_in_any_order_give_identical_rows(known: list[Fact], rando
     assert rows(shuffled).fingerprint == rows(known).fingerprint
 
 
-@given(facts(), A_DAY)
-def test_what_is_recorded_later_never_changes_a_row_that_was_decided_before(known: list[Fact], moment_s: float) -> None:
+@given(draw_indicator_values(), A_DAY)
+def test_what_is_recorded_later_never_changes_a_row_that_was_decided_before(
+    known: list[IndicatorValue], moment_s: float
+) -> None:
     """A model that is trained tomorrow on the rows of yesterday sees what one that was trained yesterday saw."""
     then = rows([one for one in known if one.recorded_s < moment_s])
     now = rows(known)
@@ -79,10 +81,12 @@ def test_what_is_recorded_later_never_changes_a_row_that_was_decided_before(know
             assert before == after
 
 
-@given(facts())
-def test_every_value_that_a_row_knows_was_recorded_before_its_decision_and_elsewhere(known: list[Fact]) -> None:
+@given(draw_indicator_values())
+def test_every_value_that_a_row_knows_was_recorded_before_its_decision_and_elsewhere(
+    known: list[IndicatorValue],
+) -> None:
     for row in rows(known).rows:
-        for name, value in row.data.get(KNOWN, {}).items():
+        for name, value in row.data.get(INDICATORS_KEY, {}).items():
             here = [one for one in known if one.name == name and one.value == value]
             assert any(
                 one.recorded_s < DECIDED[row.task]
@@ -101,31 +105,31 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 @settings(max_examples=30, deadline=None)
-@given(facts(), st.randoms(use_true_random=False))
+@given(draw_indicator_values(), st.randoms(use_true_random=False))
 def test_the_store_gives_the_same_rows_whatever_order_it_was_filled_in(
-    store: Store, known: list[Fact], random: Any
+    store: Store, known: list[IndicatorValue], random: Any
 ) -> None:
     shuffled = list(known)
     random.shuffle(shuffled)
     project = str(next(PROJECTS))
     for one in shuffled:
-        store.add_facts(project, [one], {one.origin: one.seq}, questions="q")
-    store.add_facts(project, shuffled[:5], {}, questions="q")  # again changes nothing
+        store.indicators.save_indicators(project, [one], {one.origin: one.seq}, questions="q")
+    store.indicators.save_indicators(project, shuffled[:5], {}, questions="q")  # again changes nothing
     wanted = {entity_of(field, data) for data in DATA.values() for field in FIELDS.values()}
 
-    assert rows(store.facts(project)) == rows(known)
-    assert rows(store.facts(project, entities=wanted)) == rows(known)
+    assert rows(store.indicators.list_indicators(project)) == rows(known)
+    assert rows(store.indicators.list_indicators(project, entities=wanted)) == rows(known)
 
 
-FACT = Fact("customer=2", "fraud", "card", "7", 5, 1, 99, 1, said_s=1.0, recorded_s=10.0)
+FACT = IndicatorValue("customer=2", "fraud", "card", "7", 5, 1, 99, 1, said_s=1.0, recorded_s=10.0)
 HER = {"customer": 2}
 
 
 def test_a_fact_is_known_from_the_moment_after_it_was_recorded_however_old_it_is():
-    here = Recorded([FACT], FIELDS)
+    here = IndicatorHistory([FACT], FIELDS)
 
-    assert here.known(3, HER, at_s=10.0) == {}
-    assert here.known(3, HER, at_s=10.001) == {"fraud": "card"}
+    assert here.as_of(3, HER, at_s=10.0) == {}
+    assert here.as_of(3, HER, at_s=10.001) == {"fraud": "card"}
 
 
 def test_the_newest_word_counts_and_a_late_old_version_does_not_undo_it():
@@ -133,13 +137,13 @@ def test_the_newest_word_counts_and_a_late_old_version_does_not_undo_it():
     late = replace(FACT, value="card", seq=3, said_s=2.0, recorded_s=12.0)
     elsewhere = replace(FACT, value="card", annotation=6, seq=4, said_s=3.0, recorded_s=13.0)
 
-    assert Recorded([FACT, newer, late, elsewhere], FIELDS).known(3, HER, at_s=99.0) == {"fraud": "identity"}
+    assert IndicatorHistory([FACT, newer, late, elsewhere], FIELDS).as_of(3, HER, at_s=99.0) == {"fraud": "identity"}
 
 
 def test_what_is_taken_back_leaves_what_others_said():
     other = replace(FACT, value="identity", annotation=6, seq=2, said_s=0.5, recorded_s=10.0)
     back = replace(FACT, value=None, seq=3, said_s=6.0, recorded_s=11.0)
-    here = Recorded([FACT, other, back], FIELDS)
+    here = IndicatorHistory([FACT, other, back], FIELDS)
 
-    assert here.known(3, HER, at_s=10.5) == {"fraud": "card"}
-    assert here.known(3, HER, at_s=12.0) == {"fraud": "identity"}
+    assert here.as_of(3, HER, at_s=10.5) == {"fraud": "card"}
+    assert here.as_of(3, HER, at_s=12.0) == {"fraud": "identity"}

@@ -1,4 +1,4 @@
-"""Every name of a policy that leads nowhere is said when the policy is checked, with the nearest one that does."""
+"""One function returns every error and warning of a policy; unknown names come with the nearest known name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ import pytest
 
 from feedback.errors import PolicyError
 from feedback.policy import Policy, read_policy
-from feedback.project.policy_validation import refuse_unknown, unknown_names
+from feedback.policy.lint import PolicyFinding
+from feedback.project.policy_validation import raise_policy_errors, validate_policy
+from feedback.store import ProjectRow
+
+DAY_S = 86_400.0
+
+
+def validate(policy: Policy) -> list[PolicyFinding]:
+    return validate_policy(policy, lock_ttl_s=DAY_S)
 
 
 def function(spec: str) -> Policy:
@@ -17,8 +25,8 @@ def function(spec: str) -> Policy:
 
 
 def test_the_usual_policy_has_no_unknown_name():
-    assert unknown_names(Policy()) == []
-    refuse_unknown(read_policy('[consensus]\nmethod = "one_coin"\n[overlap]\nmeasure = "alpha"'))
+    assert validate(Policy()) == []
+    raise_policy_errors(validate(read_policy('[consensus]\nmethod = "one_coin"\n[overlap]\nmeasure = "alpha"')))
 
 
 @pytest.mark.parametrize(
@@ -29,17 +37,17 @@ def test_the_usual_policy_has_no_unknown_name():
         ('[sampling]\nstrategy = "margn"', "sampling.strategy: .*did you mean 'margin'"),
     ],
 )
-def test_an_unknown_name_is_said_with_the_nearest(text: str, said: str):
+def test_an_unknown_name_is_an_error_with_the_nearest_name(text: str, said: str):
     with pytest.raises(PolicyError, match=said) as refused:
-        refuse_unknown(read_policy(text))
+        raise_policy_errors(validate(read_policy(text)))
 
     assert "Install" in refused.value.hint
 
 
 def test_a_labelling_function_that_is_not_there_is_named_with_its_neighbour():
-    assert "Did you mean json:loads?" in unknown_names(function("json:load_s"))[0]
-    assert "Did you mean json.decoder?" in unknown_names(function("json.decodr:loads"))[0]
-    assert "json.nothing.like.it" in unknown_names(function("json.nothing.like.it:loads"))[0]
+    assert "Did you mean json:loads?" in validate(function("json:load_s"))[0].sentence
+    assert "Did you mean json.decoder?" in validate(function("json.decodr:loads"))[0].sentence
+    assert "json.nothing.like.it" in validate(function("json.nothing.like.it:loads"))[0].sentence
 
 
 def test_a_module_that_fails_while_it_is_imported_is_named_and_stops_nothing(
@@ -47,15 +55,15 @@ def test_a_module_that_fails_while_it_is_imported_is_named_and_stops_nothing(
 ):
     (tmp_path / "broken_rules.py").write_text("raise RuntimeError('no licence')")
     monkeypatch.syspath_prepend(tmp_path)
-    found = unknown_names(function("broken_rules:links"))
+    found = validate(function("broken_rules:links"))
     sys.modules.pop("broken_rules", None)
 
     assert len(found) == 1
-    assert "fails at import: RuntimeError: no licence" in found[0]
+    assert "fails at import: RuntimeError: no licence" in found[0].sentence
 
 
 def test_what_cannot_be_called_is_no_function():
-    assert "cannot be called" in unknown_names(function("string:digits"))[0]
+    assert "cannot be called" in validate(function("string:digits"))[0].sentence
 
 
 HOSTED = """
@@ -71,7 +79,7 @@ def test_a_hosted_model_that_is_not_there_is_refused_before_a_project_waits_for_
     file.write_text(HOSTED)
 
     def said(spec: str) -> str:
-        return " ".join(unknown_names(read_policy(f'[model]\nhosted = "{spec}"')))
+        return " ".join(map(str, validate(read_policy(f'[model]\nhosted = "{spec}"'))))
 
     assert said(f"{file}:Keywords") == ""
     assert 'wanted "path/to/file.py:Class"' in said(str(file))
@@ -79,3 +87,35 @@ def test_a_hosted_model_that_is_not_there_is_refused_before_a_project_waits_for_
     assert "there is no file" in said(f"{tmp_path}/keyword.py:Keywords")
     file.write_text("class")
     assert "SyntaxError" in said(f"{file}:Keywords")
+
+
+CONFIG = """<View><Text name="text" value="$text"/><Choices name="label" toName="text">
+<Choice value="spam"/><Choice value="ham"/></Choices></View>"""
+
+
+def test_labels_task_fields_and_clocks_are_checked_for_the_project_that_is_given():
+    text = """
+[[routing]]
+id = "spam"
+when = { model.label = "spma", data.amuont.gte = 5 }
+to = "L1"
+[[routing]]
+id = "default"
+to = "L1"
+[tiers.L1]
+resolve = "10m"
+"""
+    policy = read_policy(text)
+    alone = {finding.key: finding.level for finding in validate(policy)}
+    found = validate_policy(
+        policy, lock_ttl_s=DAY_S, project=ProjectRow("7", label_config=CONFIG), data=[{"amount": 3}]
+    )
+
+    assert alone == {"tiers.L1": "warning"}
+    assert [(finding.level, finding.key) for finding in found] == [
+        ("error", "tiers.L1"),
+        ("warning", "routing.spam"),
+        ("warning", "routing.spam"),
+    ]
+    assert "did you mean 'spam'" in found[1].sentence
+    assert "did you mean data.amount" in found[2].sentence

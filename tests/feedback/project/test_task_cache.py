@@ -56,7 +56,7 @@ def test_a_roster_that_looked_before_agrees_with_one_that_did_not(
         elif what == "deleted":
             store.append([deleted(number, entity="task", project=project)])
         elif what == "forgotten":
-            store.forget(project, task=number)
+            store.erase(project, task=number)
         else:
             assert agree(task_cache, store, project, draws)
 
@@ -68,8 +68,12 @@ def test_only_what_changed_is_read_again(tmp_path: Path, monkeypatch: pytest.Mon
     store.append(told(*(task(number) for number in range(1, 51))))
     task_cache, read = TaskCache(), list[object]()
     first = task_cache.read(store, "1", DRAWS)
-    real = store.tasks
-    monkeypatch.setattr(store, "tasks", lambda project, *, only=None: read.append(only) or real(project, only=only))
+    real = store.tasks.list_tasks
+    monkeypatch.setattr(
+        store.tasks,
+        "list_tasks",
+        lambda project, *, only=None: read.append(only) or real(project, only=only),
+    )
 
     assert task_cache.read(store, "1", DRAWS) is first
     assert read == []

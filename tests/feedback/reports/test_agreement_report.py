@@ -42,10 +42,10 @@ def test_an_unclear_task_is_told_with_its_confusion_and_ten_tasks_to_open(store:
     assert body["kappa"]["items"] == body["percent"]["items"] == 60
     assert "the task definition is unclear" in body["reading"]
     assert "hate ↔ offensive (100% of all disagreement)" in body["reading"]
-    assert body["confused"] == {"answers": ["hate", "offensive"], "share": 1.0}
-    assert len(body["open"]) == 10
-    assert all(task % 3 == 1 for task in body["open"])
-    kept = store.latest("7", "agreement")
+    assert body["confused_labels"] == {"answers": ["hate", "offensive"], "share": 1.0}
+    assert len(body["open_first"]) == 10
+    assert all(task % 3 == 1 for task in body["open_first"])
+    kept = store.records.get_latest_record("7", "agreement")
     assert kept is not None
     assert json.loads(json.dumps(kept.body)) == body | {"at_s": 5.0}
 
@@ -61,10 +61,10 @@ def test_the_measure_that_the_policy_names_judges(store: Store):
 def test_only_a_change_is_recorded(store: Store):
     for now_s in (1.0, 2.0):
         report_agreement(store, snapshot(UNCLEAR, range(60)), now_s=now_s)
-    assert len(store.records("7", "agreement")) == 1
+    assert len(store.records.list_records("7", "agreement")) == 1
 
     report_agreement(store, snapshot(UNCLEAR | {0: ("none", "hate")}, range(60)), now_s=3.0)
-    assert len(store.records("7", "agreement")) == 2
+    assert len(store.records.list_records("7", "agreement")) == 2
 
 
 def test_chosen_tasks_are_never_judged(store: Store):

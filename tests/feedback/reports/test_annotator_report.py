@@ -9,7 +9,7 @@ from feedback.annotators.gold import add_gold
 from feedback.policy import Policy
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.splits import Draws
-from feedback.reports.annotator_report import people_figures, report_people
+from feedback.reports.annotator_report import annotator_figures, report_annotators
 from feedback.store import OverrideRow, ProjectRow, Store, Vote
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
@@ -43,7 +43,7 @@ def snapshot(said: list[Vote], doubled: range, gold: tuple[int, ...] = ()) -> Pr
 
 
 def test_the_careless_person_stands_first_and_should_pause(store: Store):
-    first, *others = people_figures(store, snapshot(votes(150), range(150)))
+    first, *others = annotator_figures(store, snapshot(votes(150), range(150)))
 
     assert first["person"] == 3
     assert first["against"] == "others"
@@ -53,14 +53,14 @@ def test_the_careless_person_stands_first_and_should_pause(store: Store):
 
 
 def test_few_comparisons_give_wide_intervals_and_no_advice(store: Store):
-    found = people_figures(store, snapshot(votes(150), range(12)))
+    found = annotator_figures(store, snapshot(votes(150), range(12)))
 
     assert all(one["compared"] == 12 and one["advice"] == "" for one in found)
     assert all(one["accuracy"]["high"] - one["accuracy"]["low"] > 0.15 for one in found)
 
 
 def test_chosen_tasks_judge_nobody_but_pace_is_told(store: Store):
-    found = people_figures(store, snapshot(votes(60), range(0)))
+    found = annotator_figures(store, snapshot(votes(60), range(0)))
 
     assert all(one["accuracy"] is None and one["answers"] == 60 for one in found)
     assert {one["person"]: one["median_s"]["value"] for one in found} == {1: 20.0, 2: 40.0, 3: 60.0}
@@ -74,7 +74,7 @@ def test_chosen_tasks_judge_nobody_but_pace_is_told(store: Store):
 def test_gold_judges_where_there_is_enough_of_it(store: Store):
     known = {task: A if task % 2 else B for task in range(40)}
     add_gold(store, "7", known, {task: f"7/{task}" for task in known})
-    found = people_figures(store, snapshot(votes(60), range(0), gold=tuple(known)))
+    found = annotator_figures(store, snapshot(votes(60), range(0), gold=tuple(known)))
 
     assert [one["against"] for one in found] == ["gold"] * 3
     assert found[0]["person"] == 3
@@ -90,8 +90,8 @@ def test_who_follows_what_is_shown_is_told(store: Store):
             + [(2, blind, at % 10 < 3) for at in range(100) for blind in (False, True)]
         )
     ]
-    store.save_overrides(rows)
-    found = {one["person"]: one["pull"] for one in people_figures(store, snapshot(votes(20), range(0)))}
+    store.overrides.save_overrides(rows)
+    found = {one["person"]: one["anchoring"] for one in annotator_figures(store, snapshot(votes(20), range(0)))}
 
     assert found[1]["proven"]
     assert found[1]["value"] == 0.5
@@ -101,8 +101,8 @@ def test_who_follows_what_is_shown_is_told(store: Store):
 
 def test_figures_are_recorded_when_they_change(store: Store):
     for said in (votes(50), votes(50), votes(60)):
-        report_people(store, snapshot(said, range(50)), now_s=1.0)
-    kept = store.records("7", "people")
+        report_annotators(store, snapshot(said, range(50)), now_s=1.0)
+    kept = store.records.list_records("7", "people")
 
     assert [one.body["votes"] for one in kept] == [180, 150]
     assert json.loads(json.dumps(kept[0].body))["people"][0]["person"] == 3
@@ -122,10 +122,10 @@ def hours(right: tuple[float, ...], n: int = 120, seed: int = 1) -> list[Vote]:
 
 def test_who_tires_is_told_by_hours_and_proven_on_gold_alone(store: Store):
     said = hours((0.95, 0.6, 0.5))
-    by_others = people_figures(store, snapshot(said, range(360)))[0]
+    by_others = annotator_figures(store, snapshot(said, range(360)))[0]
     known = {task: A if task % 2 else B for task in range(360)}
     add_gold(store, "7", known, {task: f"7/{task}" for task in known})
-    tired, *fresh = people_figures(store, snapshot(said, range(0), gold=tuple(known)))
+    tired, *fresh = annotator_figures(store, snapshot(said, range(0), gold=tuple(known)))
 
     assert by_others["person"] == tired["person"] == 1
     assert [round(step["value"], 1) for step in tired["by_hour"]["steps"]] == pytest.approx([0.95, 0.6, 0.5], abs=0.12)
@@ -143,17 +143,17 @@ def test_onboarding_is_told_person_by_person(store: Store):
     add_gold(store, "7", {**known, 9: None}, {task: f"7/{task}" for task in range(10)})
     found = {
         one["person"]: one["onboarding"]
-        for one in people_figures(store, snapshot(said, range(0), gold=tuple(range(10))))
+        for one in annotator_figures(store, snapshot(said, range(0), gold=tuple(range(10))))
     }
 
-    assert (found[1]["answered"], found[1]["of"]) == (10, 10)
-    assert (found[2]["answered"], found[2]["of"]) == (7, 10)
+    assert (found[1]["answered"], found[1]["total"]) == (10, 10)
+    assert (found[2]["answered"], found[2]["total"]) == (7, 10)
     assert found[1]["accuracy"]["low"] < found[1]["accuracy"]["value"] <= found[1]["accuracy"]["high"] <= 1.0
 
 
 def test_a_calibration_set_compares_each_with_the_others(store: Store):
     add_gold(store, "7", dict.fromkeys(range(120)), {task: f"7/{task}" for task in range(120)})
-    first, *others = people_figures(store, snapshot(votes(150), range(0), gold=tuple(range(120))))
+    first, *others = annotator_figures(store, snapshot(votes(150), range(0), gold=tuple(range(120))))
 
     assert (first["person"], first["against"], first["compared"]) == (3, "others", 120)
     assert first["accuracy"]["high"] < min(one["accuracy"]["low"] for one in others)
@@ -163,7 +163,7 @@ def test_a_gold_answer_that_nobody_gives_counts_against_all(store: Store):
     said = [vote for vote in votes(20) if vote.answer == A]
     add_gold(store, "7", dict.fromkeys(range(20), B), {task: f"7/{task}" for task in range(20)})
 
-    found = people_figures(store, snapshot(said, range(0), gold=tuple(range(20))))
+    found = annotator_figures(store, snapshot(said, range(0), gold=tuple(range(20))))
 
     assert [one["accuracy"]["value"] for one in found] == [0.0, 0.0, 0.0]
 
@@ -202,7 +202,7 @@ def test_gold_judges_every_type_of_answer(
     add_gold(
         store, "7", dict.fromkeys(range(40), known), {task: f"7/{task}" for task in range(40)}, tolerance=tolerance
     )
-    careless, careful = people_figures(store, snapshot(said, range(0), gold=tuple(range(40))))
+    careless, careful = annotator_figures(store, snapshot(said, range(0), gold=tuple(range(40))))
 
     assert (careless["person"], careless["accuracy"]["value"], careless["against"]) == (2, 0.1, "gold")
     assert (careful["accuracy"]["value"], careful["compared"]) == (1.0, 40)
@@ -216,7 +216,7 @@ def test_numbers_and_regions_are_compared_with_the_others_by_distance(store: Sto
         for task in range(30)
         for person in (1, 2, 3)
     ]
-    first, *others = people_figures(store, snapshot(said, range(30)))
+    first, *others = annotator_figures(store, snapshot(said, range(30)))
 
     assert first["person"] == 3
     assert first["accuracy"] is None

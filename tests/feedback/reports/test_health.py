@@ -31,7 +31,7 @@ def test_webhooks_that_nobody_takes_in_are_trouble_until_somebody_does(settings:
     old.receive([said(5, "A")])
     waits = [one for one in troubles(settings, old) if "1 webhook(s) wait" in one]
 
-    old.take_in()
+    old.ingest_inbox()
 
     assert len(waits) == 1
     assert "hitl worker" in waits[0]

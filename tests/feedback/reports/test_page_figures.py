@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from feedback.project.snapshot import project_draws
-from feedback.reports.annotator_counts import drawn_votes, people_figures
-from feedback.reports.model_history import accuracy_over_time, verdicts
-from feedback.reports.project_overview import project_overview, project_people
+from feedback.reports.annotator_report import annotator_counts, overlap_votes, people_page
+from feedback.reports.project_overview import accuracy_over_time, project_overview, verdict_history
 from feedback.reports.svg_charts import Point, interval_bar, over_time
 from feedback.stats.intervals import wilson
 from feedback.store import CrowdVote, Person, Record, Store, open_store
@@ -45,7 +44,7 @@ def test_what_serves_is_the_challenger_once_promoted_and_the_champion_where_it_w
         verdict(1, promote=True, accuracy=0.8, champion=None),
     ]
 
-    points = accuracy_over_time(verdicts(newest_first))
+    points = accuracy_over_time(verdict_history(newest_first))
 
     assert [(one["version"], one["value"], one["rows"]) for one in points] == [
         ("m1", 0.8, 100),
@@ -57,7 +56,7 @@ def test_what_serves_is_the_challenger_once_promoted_and_the_champion_where_it_w
 
 
 def test_an_old_verdict_that_lacks_fields_is_still_shown():
-    found = verdicts([Record(1, "7", "verdict", "", {"promote": True, "reason": "first"}, 0.0)])
+    found = verdict_history([Record(1, "7", "verdict", "", {"promote": True, "reason": "first"}, 0.0)])
 
     assert found[0]["reason"] == "first"
     assert accuracy_over_time(found) == []
@@ -70,7 +69,7 @@ def vote(task: int, person: int, key: str) -> CrowdVote:
 def test_people_are_judged_by_the_drawn_tasks_only():
     votes = [vote(task, person, HAM if task == 1 and person == 3 else SPAM) for task in (1, 2) for person in (1, 2, 3)]
 
-    kept = drawn_votes(votes, lambda names: [name == "c2" for name in names])
+    kept = overlap_votes(votes, lambda names: [name == "c2" for name in names])
 
     assert {one.task for one in kept} == {2}
 
@@ -82,7 +81,7 @@ def test_somebody_who_is_often_alone_with_an_answer_comes_first():
         votes += [vote(task, 1, right), vote(task, 2, right), vote(task, 3, wrong if task % 3 == 0 else right)]
     people = [Person(number, 60, 0, "2026-01-01", "2026-01-02") for number in (1, 2, 3, 4, 99)]
 
-    figures = people_figures(people, votes, bots=(99,))
+    figures = annotator_counts(people, votes, bots=(99,))
 
     assert [one["person"] for one in figures["people"]] == [3, 1, 2, 4]
     careless, careful, *_, unknown = figures["people"]
@@ -95,7 +94,7 @@ def test_somebody_who_is_often_alone_with_an_answer_comes_first():
 def test_regions_are_not_compared_as_if_they_were_labels():
     key = Answer("labels", ((0, 3, "name"),)).key
 
-    figures = people_figures([Person(1, 1, 0, "", "")], [vote(1, 1, key), vote(1, 2, key)])
+    figures = annotator_counts([Person(1, 1, 0, "", "")], [vote(1, 1, key), vote(1, 2, key)])
 
     assert "labels" in figures["note"]
     assert figures["people"][0]["accuracy"] is None
@@ -105,11 +104,11 @@ def test_the_store_names_contents_as_the_draws_do(store: Store):
     pages.put(store, "7", pages.policy())
     store.append([*told.told(told.task(1, "ünïcode", project="7")), told.said(1, task=1, person=1, project="7")])
     store.append([told.said(2, task=1, person=2, project="7")])
-    row = store.project("7")
+    row = store.projects.get_project("7")
     assert row is not None
     draws = project_draws(store, row, policy_of(row))
 
-    found = store.crowd_votes("7", "c")
+    found = store.votes.list_overlap_votes("7", "c")
 
     assert draws.unit_of(found[0].content) == draws.unit({"text": "ünïcode"})
     assert found[0].content == content_hash({"text": "ünïcode"})
@@ -126,11 +125,11 @@ def test_the_crowd_is_people_with_their_newest_votes(store: Store):
     store.append([told.said(21, "B", task=2, person=9, project="7")])  # a bot is no second person
     store.append([told.deleted(4, entity="task", project="7")])
 
-    found = [(one.task, one.person, one.answer) for one in store.crowd_votes("7", "c") if one.task != 2]
+    found = [(one.task, one.person, one.answer) for one in store.votes.list_overlap_votes("7", "c") if one.task != 2]
 
     a, b = Answer("choices", ("A",)).key, Answer("choices", ("B",)).key
     assert found == [(1, 1, b), (1, 2, b), (3, 1, a), (3, 2, b)]
-    assert store.answered_at("7", frozenset({1, 999})) == [store.votes("7")[0].at_s - 8.0]
+    assert store.votes.list_vote_times("7", frozenset({1, 999})) == [store.votes.list_votes("7")[0].at_s - 8.0]
 
 
 def test_a_drawing_is_valid_whatever_stands_in_it():
@@ -182,7 +181,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 @pytest.mark.timed
-@pytest.mark.parametrize("figures", [project_overview, project_people])
+@pytest.mark.parametrize("figures", [project_overview, people_page])
 def test_a_page_of_a_hundred_thousand_tasks_comes_within_a_second(large: Store, figures):
     row = large.project("7")
     assert row is not None

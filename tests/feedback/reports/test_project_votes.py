@@ -138,7 +138,7 @@ def test_what_people_and_model_doubt_is_suggested_until_somebody_changes_it(stor
         {"task": task, "said": said, "suggested": "b", "probability": 0.97}
         for task, said in ((1, "a"), (2, "b"), (3, "a"))
     ]
-    store.record("7", "training", {"doubts": doubts}, key="m1")
+    store.records.create_record("7", "training", {"doubts": doubts}, key="m1")
 
     found = suggestions(store, snapshot(choices({1: "a", 2: "a"})))
 

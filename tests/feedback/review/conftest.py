@@ -14,6 +14,6 @@ from tests.support import stores
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     store = stores.fresh(tmp_path / "hitl.sqlite3")
-    store.set_secret("draws", "the same draws in every run")
+    store.secrets.save_secret("draws", "the same draws in every run")
     yield World(store, tmp_path / "models")
     store.close()

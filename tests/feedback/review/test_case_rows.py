@@ -50,34 +50,38 @@ def step(event: str = "start") -> CaseEvent:
 
 
 def test_a_case_comes_back_as_it_was_written(store: Store) -> None:
-    (opened,) = store.open_cases(
+    (opened,) = store.cases.create_cases(
         [case(skills=("german",), proposal=SPAM, proposed_by="model", confidence=0.6)],
         "open",
     )
 
-    assert store.case(opened.id) == opened
+    assert store.cases.get_case(opened.id) == opened
     assert opened.proposal == SPAM
-    assert [(line.number, line.event, line.note) for line in store.steps(opened.id)] == [(1, "open", "a test")]
+    assert [(line.number, line.event, line.note) for line in store.cases.list_case_events(opened.id)] == [
+        (1, "open", "a test")
+    ]
     with pytest.raises(NotStored, match="no case 999"):
-        store.case(999)
+        store.cases.get_case(999)
 
 
 def test_a_task_has_one_case_however_often_it_is_opened(store: Store) -> None:
-    assert len(store.open_cases([case(1), case(2), case(1)], "open")) == 2
-    assert [one.task for one in store.open_cases([case(2), case(3)], "open")] == [3]
-    assert store.case_tasks("1") == dict.fromkeys((1, 2, 3), "queued")
+    assert len(store.cases.create_cases([case(1), case(2), case(1)], "open")) == 2
+    assert [one.task for one in store.cases.create_cases([case(2), case(3)], "open")] == [3]
+    assert store.cases.list_case_states("1") == dict.fromkeys((1, 2, 3), "queued")
 
 
 def test_a_move_on_an_old_version_changes_nothing(store: Store) -> None:
-    (seen,) = store.open_cases([case()], "open")
+    (seen,) = store.cases.create_cases([case()], "open")
     started = replace(seen, state="started", started_s=2.0)
 
-    assert store.move_case(started, seen.version, step(), [a_look(seen.id)])
-    assert not store.move_case(replace(seen, state="decided"), seen.version, step("decide"), [a_look(seen.id, 91)])
+    assert store.cases.update_case(started, seen.version, step(), [a_look(seen.id)])
+    assert not store.cases.update_case(
+        replace(seen, state="decided"), seen.version, step("decide"), [a_look(seen.id, 91)]
+    )
 
-    assert store.case(seen.id) == replace(started, version=2)
-    assert [line.event for line in store.steps(seen.id)] == ["open", "start"]
-    assert [look.annotation for look in store.looks("1")] == [90]
+    assert store.cases.get_case(seen.id) == replace(started, version=2)
+    assert [line.event for line in store.cases.list_case_events(seen.id)] == ["open", "start"]
+    assert [look.annotation for look in store.reviews.list_reviews("1")] == [90]
 
 
 def test_many_who_open_and_move_the_same_cases_make_one_trail_each(url: str, opened: Callable[[str], Store]) -> None:
@@ -88,12 +92,12 @@ def test_many_who_open_and_move_the_same_cases_make_one_trail_each(url: str, ope
     def review(person: int) -> int:
         mine = stores[person % 4]
         barrier.wait(timeout=60)
-        made = len(mine.open_cases([case(task) for task in range(1, n_cases + 1)], "open"))
-        for one in mine.cases("1"):
+        made = len(mine.cases.create_cases([case(task) for task in range(1, n_cases + 1)], "open"))
+        for one in mine.cases.list_cases("1"):
             while True:  # each person looks once at each case, whatever the others do meanwhile
-                now = mine.case(one.id)
+                now = mine.cases.get_case(one.id)
                 look = a_look(now.id, 1000 * now.id + person, person=person)
-                if mine.move_case(replace(now, state="started"), now.version, step("look"), [look]):
+                if mine.cases.update_case(replace(now, state="started"), now.version, step("look"), [look]):
                     break
         return made
 
@@ -101,10 +105,10 @@ def test_many_who_open_and_move_the_same_cases_make_one_trail_each(url: str, ope
         made = sum(pool.map(review, range(n_people)))
 
     assert made == n_cases
-    for one in stores[0].cases("1"):
+    for one in stores[0].cases.list_cases("1"):
         assert one.version == n_people + 1
-        assert [line.number for line in stores[0].steps(one.id)] == list(range(1, n_people + 2))
-        assert len({look.person for look in stores[0].looks("1", case=one.id)}) == n_people
+        assert [line.number for line in stores[0].cases.list_case_events(one.id)] == list(range(1, n_people + 2))
+        assert len({look.person for look in stores[0].reviews.list_reviews("1", case=one.id)}) == n_people
 
 
 _WORKERS = """
@@ -121,9 +125,10 @@ else:
 store = open_store(sys.argv[1])
 while True:
     task = random.randrange(1, 30)
-    store.open_cases([CaseRow("1", task, "queued", "L1")], "open")
-    (now,) = store.cases("1", tasks=[task])
-    if store.move_case(replace(now, copies=now.copies + 1), now.version, CaseEvent(0.0, "look", "started", "L1")):
+    store.cases.create_cases([CaseRow("1", task, "queued", "L1")], "open")
+    (now,) = store.cases.list_cases("1", tasks=[task])
+    event = CaseEvent(0.0, "look", "started", "L1")
+    if store.cases.update_case(replace(now, copies=now.copies + 1), now.version, event):
         os.write(1, b"%d %d\\n" % (os.getpid(), task))  # whole, whatever else is written: print makes four of it
 """
 
@@ -150,47 +155,54 @@ def test_twenty_kills_lose_no_move_and_double_none(url: str, opened: Callable[[s
         told.update(int(line.split()[1]) for line in workers.stdout)
 
     assert len(killed) == 20
-    for one in store.cases("1"):
-        numbers = [line.number for line in store.steps(one.id)]
+    for one in store.cases.list_cases("1"):
+        numbers = [line.number for line in store.cases.list_case_events(one.id)]
         assert numbers == list(range(1, one.version + 1))
         assert one.copies == one.version - 1
         # a killed worker may have moved without telling; it never told without moving
         assert one.copies >= told[one.task]
-    assert set(told) <= {one.task for one in store.cases("1")}
+    assert set(told) <= {one.task for one in store.cases.list_cases("1")}
 
 
 def test_overrides_are_listed_by_time_and_a_changed_annotation_replaces_its_row(store: Store) -> None:
-    store.save_overrides([an_override(2), an_override(1, changed=False, said=SPAM, reason="")])
-    store.save_overrides([an_override(2, reason="guideline_gap", at_s=5.0)])
+    store.overrides.save_overrides([an_override(2), an_override(1, changed=False, said=SPAM, reason="")])
+    store.overrides.save_overrides([an_override(2, reason="guideline_gap", at_s=5.0)])
 
-    assert [(row.annotation, row.reason) for row in store.overrides("1")] == [(2, "guideline_gap")]
-    assert [row.annotation for row in store.overrides("1", changed=None)] == [1, 2]
-    assert store.override_marks("1") == {1: 1.0, 2: 5.0}
-    store.save_overrides([an_override(3, blind=True)])
-    assert store.overriding("1") == {2}  # not what was kept, not what nobody was shown
+    assert [(row.annotation, row.reason) for row in store.overrides.list_overrides("1")] == [(2, "guideline_gap")]
+    assert [row.annotation for row in store.overrides.list_overrides("1", changed=None)] == [1, 2]
+    assert store.overrides.list_override_times("1") == {1: 1.0, 2: 5.0}
+    store.overrides.save_overrides([an_override(3, blind=True)])
+    assert store.overrides.list_overriding_annotations("1") == {2}  # not what was kept, not what nobody was shown
 
 
 def test_a_person_who_is_forgotten_leaves_the_trail_whole_and_nameless(store: Store) -> None:
     store.append([said(5, "A", person=5)])
-    (seen,) = store.open_cases([case()], "open")
-    store.move_case(replace(seen, state="started"), 1, step(), [a_look(seen.id)])
-    store.save_overrides([an_override(2), an_override(3, person=6)])
+    (seen,) = store.cases.create_cases([case()], "open")
+    store.cases.update_case(replace(seen, state="started"), 1, step(), [a_look(seen.id)])
+    store.overrides.save_overrides([an_override(2), an_override(3, person=6)])
 
-    store.forget("1", person=5)
+    store.erase("1", person=5)
 
-    (look,) = store.looks("1")
+    (look,) = store.reviews.list_reviews("1")
     assert (look.person, look.comment, look.feedback, look.verdict) == (None, "", {}, "fix")
-    assert [(line.person, line.note) for line in store.steps(seen.id)] == [(None, "a test"), (None, "")]
-    assert [row.person for row in store.overrides("1")] == [6]
+    assert [(line.person, line.note) for line in store.cases.list_case_events(seen.id)] == [
+        (None, "a test"),
+        (None, ""),
+    ]
+    assert [row.person for row in store.overrides.list_overrides("1")] == [6]
 
 
 def test_a_task_that_is_forgotten_takes_its_case_with_it(store: Store) -> None:
     store.append([said(5, "A", task=7)])
-    opened = store.open_cases([case(7), case(8)], "open")
-    store.save_looks([a_look(opened[0].id)])
-    store.save_overrides([an_override(2)])
+    opened = store.cases.create_cases([case(7), case(8)], "open")
+    store.reviews.save_reviews([a_look(opened[0].id)])
+    store.overrides.save_overrides([an_override(2)])
 
-    store.forget("1", task=7)
+    store.erase("1", task=7)
 
-    assert [one.task for one in store.cases("1")] == [8]
-    assert (store.looks("1"), store.overrides("1"), store.steps(opened[0].id)) == ([], [], [])
+    assert [one.task for one in store.cases.list_cases("1")] == [8]
+    assert (
+        store.reviews.list_reviews("1"),
+        store.overrides.list_overrides("1"),
+        store.cases.list_case_events(opened[0].id),
+    ) == ([], [], [])

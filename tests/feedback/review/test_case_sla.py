@@ -48,7 +48,7 @@ def test_a_draft_stops_the_clock_of_the_first_action(world: World):
     copy = world.case(task).review_task
     assert copy is not None
     world.site.pass_time(4 * 60)
-    world.site.begun[copy] = (CLEO, world.site.seconds())
+    world.site.drafts[copy] = (CLEO, world.site.seconds())
     world.site.pass_time(10 * 60)
     world.turn()
 
@@ -66,7 +66,7 @@ def test_a_breach_gives_the_case_to_others_by_a_new_copy(world: World):
     assert case.review_task not in (None, old)
     assert (case.state, case.tier, case.breaches, case.copies) == ("queued", "L2", 1, 2)
     world.turn()
-    assert [one.id for one in world.site.waiting(world.site.room_of("L2"), CLEO)] == [case.review_task]
+    assert [one.id for one in world.site.waiting(world.site.review_project_of("L2"), CLEO)] == [case.review_task]
 
 
 def test_an_answer_on_the_old_copy_still_counts(world: World):

@@ -57,7 +57,7 @@ def test_a_question_is_answered_and_everybody_is_told(world: World):
     world.turn()
 
     assert world.case(task).state == "queued"
-    (copy,) = world.site.waiting(world.site.room_of("L2"), 9)
+    (copy,) = world.site.waiting(world.site.review_project_of("L2"), 9)
     assert "A nut is a fruit." in str(copy.data)
 
 
@@ -89,7 +89,7 @@ def test_why_tells_what_people_did_with_a_task_as_a_story(world: World):
     lines = [line.partition("  ")[2] for line in run("why", str(task), "--project", PROJECT).splitlines()]
     story = [line.partition("UTC  ")[2] or line for line in lines if line]
 
-    room, copy = world.site.room_of("L2"), world.case(task).review_task
+    room, copy = world.site.review_project_of("L2"), world.case(task).review_task
     assert story == [
         "comes to L2: 2 people differ, and no more are asked",
         f"is handed out at L2: task {copy} of project {room}",
@@ -113,7 +113,7 @@ def test_why_tells_what_people_did_with_a_task_as_a_story(world: World):
 def test_overrides_are_exported_and_never_as_a_formula(world: World, tmp_path: Path):
     open_case(world)
     evil = Answer("choices", ("=cmd()",))
-    world.store.save_overrides(
+    world.store.overrides.save_overrides(
         [an_override(1, project=PROJECT, said=evil), an_override(2, project=PROJECT, changed=False)]
     )
     (row,) = list(csv.DictReader(io.StringIO(run("overrides", PROJECT, "--csv", "-"))))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from feedback.policy import read_policy
-from feedback.review.state_machine import diagram, table
+from feedback.review.state_machine import markdown_table, mermaid_diagram
 
 PAGE = (Path(__file__).parents[3] / "docs" / "review.md").read_text(encoding="utf-8")
 
 
 def test_the_page_holds_the_diagram_and_the_table_of_the_code():
-    assert f"```mermaid\n{diagram()}\n```" in PAGE
-    assert table() in PAGE
+    assert f"```mermaid\n{mermaid_diagram()}\n```" in PAGE
+    assert markdown_table() in PAGE
 
 
 def test_the_policy_of_the_page_is_one():

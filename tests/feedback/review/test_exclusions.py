@@ -50,17 +50,17 @@ def test_in_the_first_tier_an_answer_without_the_rules_skill_leaves_the_task_ope
     assert (turn.answers, turn.settled) == (0, 0)
     assert not world.site.tasks[task].is_labeled
     assert world.site.next_task(BEN) == task
-    (record,) = world.store.records(PROJECT, "not counted")
+    (record,) = world.store.records.list_records(PROJECT, "not counted")
     assert (record.body["person"], record.body["why"]) == (ADA, "lacks what this case needs: refunds")
     world.turn()
-    assert len(world.store.records(PROJECT, "not counted")) == 1
+    assert len(world.store.records.list_records(PROJECT, "not counted")) == 1
     world.site.answer(task, "fruit", person=BEN)
     assert world.turn().settled == 1
 
 
 def test_in_a_review_tier_a_verdict_without_the_rules_skill_does_not_move_the_case(world: World):
     task = routed(world, "L2")
-    (copy,) = world.site.waiting(world.site.room_of("L2"), DAN)
+    (copy,) = world.site.waiting(world.site.review_project_of("L2"), DAN)
     assert copy.data[FACTS]["Needs"] == "refunds"
     world.review("L2", "fix", "tool", person=DAN, reason="boundary")
     world.turn()
@@ -68,9 +68,9 @@ def test_in_a_review_tier_a_verdict_without_the_rules_skill_does_not_move_the_ca
     case = world.case(task)
     assert (case.state, world.trail(task)[-1]) == ("queued", "refuse")
     assert world.notes(task)[-1] == "lacks what this case needs: refunds"
-    (look,) = world.store.looks(PROJECT)
+    (look,) = world.store.reviews.list_reviews(PROJECT)
     assert (look.counted, look.refused) == (False, "lacks what this case needs: refunds")
-    (again,) = world.site.waiting(world.site.room_of("L2"), CLEO)
+    (again,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)
     world.review("L2", "fix", "fruit", person=CLEO, reason="boundary", task=again.id)
     world.turn()
     assert world.final(task) == "fruit"
@@ -107,7 +107,7 @@ def test_who_decided_does_not_decide_about_the_objection(world: World):
     world.turn()
     assert "nobody decides their own case" in world.notes(task)[-1]
 
-    (again,) = world.site.waiting(world.site.room_of("L2"), DAN)
+    (again,) = world.site.waiting(world.site.review_project_of("L2"), DAN)
     world.review("L2", "fix", "fruit", person=DAN, reason="boundary", task=again.id)
     world.turn()
     assert world.case(task).answer is not None

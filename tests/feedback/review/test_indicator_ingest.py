@@ -10,18 +10,17 @@ from typing import Any
 import pytest
 
 from feedback.policy import read_policy
-from feedback.project.indicators import known_now
+from feedback.project.indicators import make_indicator_reader
 from feedback.project.snapshot import as_of_first_answer, load_snapshot
 from feedback.review.indicator_ingest import remember
 from feedback.review.review_task_content import HISTORY
-from feedback.store import Fact, Store
+from feedback.store import IndicatorValue, Store
 from ml_backend.label_config import read_label_config
-from ml_backend.records import Task, with_known
+from ml_backend.records import Task, with_indicators
 from ml_backend.registry import unpack
 from tests.feedback.review.world import ADA, BEN, CLEO, DAN, PROJECT, World, policy_text
 from tests.support import stores
-from tests.support.fake_platform import TEXT_CONFIG
-from tests.support.fake_rooms import FakeSite
+from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
 
 ASKED = """
 [feedback.fraud_type]
@@ -45,9 +44,9 @@ FRAUD = {"hitl_ask_fraud_type": ["card"], "hitl_ask_risk": 4, "hitl_ask_signs": 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    site = FakeSite()
+    site = FakeLabelStudio()
     store = stores.fresh(tmp_path / "hitl.sqlite3", clock=site.seconds)  # one clock for all
-    store.set_secret("draws", "the same draws in every run")
+    store.secrets.save_secret("draws", "the same draws in every run")
     made = World(store, tmp_path / "models", site)
     yield made
     store.close()
@@ -61,17 +60,17 @@ def add(world: World, customer: object) -> int:
 
 def say(world: World, task: int, *, verdict: str = "fix", person: int = CLEO, **said: Any) -> int:
     """Review the copy of a task, with answers to the policy's questions."""
-    room = world.site.room_of("L2")
+    room = world.site.review_project_of("L2")
     (copy,) = [one.id for one in world.site.waiting(room, person) if one.data["text"] == f"refund {task}"]
     world.site.review(room, verdict, "tool" if verdict == "fix" else "", person=person, reason="boundary", task=copy)
-    number = max(world.site.said[room])
-    annotation = world.site.said[room][number]
+    number = max(world.site.review_annotations[room])
+    annotation = world.site.review_annotations[room][number]
     answers = said or FRAUD
     regions = [
         {"from_name": name, "to_name": "hitl_case", "type": "choices", "value": _held(name, value)}
         for name, value in answers.items()
     ]
-    world.site.said[room][number] = replace(annotation, result=(*annotation.result, *regions))
+    world.site.review_annotations[room][number] = replace(annotation, result=(*annotation.result, *regions))
     return number
 
 
@@ -81,10 +80,10 @@ def _held(name: str, value: Any) -> dict[str, Any]:
 
 def known(world: World, customer: object, task: int = 999) -> dict[str, Any]:
     """What serving would read now beside a task of this customer."""
-    row = world.store.project(PROJECT)
+    row = world.store.projects.get_project(PROJECT)
     assert row is not None
     policy = read_policy(policy_text(more=ASKED))
-    return dict(known_now(world.store, PROJECT, policy)([Task(task, {"customer": customer}, PROJECT)])[0])
+    return dict(make_indicator_reader(world.store, PROJECT, policy)([Task(task, {"customer": customer}, PROJECT)])[0])
 
 
 def disagreed(world: World, customer: object = 7) -> int:
@@ -113,9 +112,9 @@ def test_the_next_turn_reads_it_beside_the_other_tasks(world: World):
     say(world, task)
     world.turn()
 
-    assert snapshot(world).data(other)["hitl_known"]["fraud_type"] == "card"
-    assert "hitl_known" not in snapshot(world).data(task)
-    assert world.store.claim("w", lease_s=9, kinds=("turn",)) is not None  # the turn asked for the next one
+    assert snapshot(world).data(other)["hitl_indicators"]["fraud_type"] == "card"
+    assert "hitl_indicators" not in snapshot(world).data(task)
+    assert world.store.jobs.claim_job("w", lease_s=9, kinds=("turn",)) is not None  # the turn asked for the next one
 
 
 def test_a_training_row_knows_only_what_was_recorded_before_people_answered_it(world: World):
@@ -130,8 +129,8 @@ def test_a_training_row_knows_only_what_was_recorded_before_people_answered_it(w
     world.turn()
     then = as_of_first_answer(world.store, snapshot(world))
 
-    assert "hitl_known" not in then.data(early)
-    assert then.data(late)["hitl_known"]["fraud_type"] == "card"
+    assert "hitl_indicators" not in then.data(early)
+    assert then.data(late)["hitl_indicators"]["fraud_type"] == "card"
 
 
 def test_the_answer_of_somebody_who_may_not_give_one_is_no_feature(world: World):
@@ -143,27 +142,27 @@ def test_the_answer_of_somebody_who_may_not_give_one_is_no_feature(world: World)
     say(world, task, person=CLEO)
     world.turn()
     assert known(world, 7)["fraud_type"] == "card"
-    facts = world.store.facts(PROJECT)
-    assert {one.person for one in facts} == {CLEO}
+    stored_indicators = world.store.indicators.list_indicators(PROJECT)
+    assert {one.person for one in stored_indicators} == {CLEO}
 
 
 def test_an_indicator_that_is_taken_back_is_forgotten_from_then_on(world: World):
     task = disagreed(world)
     number = say(world, task)
     world.turn()
-    before = max(one.recorded_s for one in world.store.facts(PROJECT))
-    room = world.site.room_of("L2")
-    said = world.site.said[room][number]
+    before = max(one.recorded_s for one in world.store.indicators.list_indicators(PROJECT))
+    room = world.site.review_project_of("L2")
+    said = world.site.review_annotations[room][number]
     kept = tuple(one for one in said.result if "fraud_type" not in one["from_name"])
     world.site.pass_time(5)
-    world.site.said[room][number] = replace(said, result=kept, updated_at=world.site._tick())
-    copy = world.site.copied[room][said.task]
-    world.site.copied[room][said.task] = replace(copy, updated_at=world.site._tick())
+    world.site.review_annotations[room][number] = replace(said, result=kept, updated_at=world.site._tick())
+    copy = world.site.review_tasks[room][said.task]
+    world.site.review_tasks[room][said.task] = replace(copy, updated_at=world.site._tick())
     world.turn()
 
     assert "fraud_type" not in known(world, 7)
     assert known(world, 7)["risk"] == 4.0
-    withdrawn = [one for one in world.store.facts(PROJECT) if one.name == "fraud_type"]
+    withdrawn = [one for one in world.store.indicators.list_indicators(PROJECT) if one.name == "fraud_type"]
     assert [one.value for one in sorted(withdrawn, key=lambda one: one.seq)] == ["card", None]
     assert withdrawn[-1].recorded_s >= before  # the past still knows what it knew
 
@@ -173,11 +172,11 @@ def test_the_source_projects_own_control_gives_it_too_and_is_not_asked_twice(wor
         "</View>",
         '<Choices name="fraud_type" toName="text"><Choice value="card"/><Choice value="identity"/></Choices></View>',
     )
-    world.site.describe = lambda _project: {"title": "fake", "label_config": config}  # type: ignore[method-assign]
+    world.site.describe_project = lambda _project: {"title": "fake", "label_config": config}  # type: ignore[method-assign]
     world.use(policy_text(more=ASKED), overlap=2)
-    row = world.store.project(PROJECT)
+    row = world.store.projects.get_project(PROJECT)
     assert row is not None
-    world.store.save_project(replace(row, label_config=config))
+    world.store.projects.save_project(replace(row, label_config=config))
     task = add(world, 7)
     world.turn()
     number = world.site.answer(task, "fruit", person=ADA)
@@ -189,7 +188,7 @@ def test_the_source_projects_own_control_gives_it_too_and_is_not_asked_twice(wor
     world.turn()
 
     assert known(world, 7) == {"fraud_type": "identity"}
-    asked = read_label_config(world.site.rooms[world.site.room_of("L2")].label_config)
+    asked = read_label_config(world.site.review_projects[world.site.review_project_of("L2")].label_config)
     assert [one.name for one in asked.controls].count("fraud_type") == 1
     assert "hitl_ask_fraud_type" not in {one.name for one in asked.controls}
 
@@ -198,23 +197,23 @@ def test_a_rebuild_or_other_questions_read_the_logs_again_and_come_to_the_same(w
     task = disagreed(world)
     say(world, task)
     world.turn()
-    before = facts(world.store)
+    before = stored_indicators(world.store)
     world.store.rebuild()
-    assert facts(world.store) == set()
+    assert stored_indicators(world.store) == set()
     world.turn()
-    assert facts(world.store) == before
+    assert stored_indicators(world.store) == before
     assert remember(world.store, snapshot(world)) == 0
 
     world.use(policy_text(more=ASKED.replace('"night"', '"night", "vpn"')), overlap=2)
     world.turn()
-    assert facts(world.store) == before
+    assert stored_indicators(world.store) == before
 
 
 def test_a_forgotten_person_is_no_feature_any_more(world: World):
     task = disagreed(world)
     say(world, task)
     world.turn()
-    world.store.forget(PROJECT, person=CLEO)
+    world.store.erase(PROJECT, person=CLEO)
 
     assert known(world, 7) == {}
 
@@ -229,24 +228,26 @@ def test_the_loop_trains_on_what_was_known_then_and_says_so_in_the_recipe(world:
     world.turn()
     world.site.pass_time(60)
     world.use(small.replace("[overlap]\n", "[overlap]\nvotes = 1\n"), overlap=1)
-    row = world.store.project(PROJECT)
+    row = world.store.projects.get_project(PROJECT)
     assert row is not None
-    world.store.save_project(replace(row, overlap=1))
+    world.store.projects.save_project(replace(row, overlap=1))
     later = [add(world, 7 if number % 2 else 8) for number in range(12)]
     world.turn()
     for number, task in enumerate(later):
         world.site.answer(task, "tool" if number % 2 else "fruit", person=DAN)
     world.turn()
-    trainings = world.store.records(PROJECT, "training")
+    trainings = world.store.records.list_records(PROJECT, "training")
     world.turn()
 
-    assert [one.body["recipe"] for one in trainings] == ["text-choices/1 beside fraud_type, risk, signs"]
-    assert world.store.records(PROJECT, "training") == trainings  # the same recipe, nothing new: nothing is due
+    assert [one.body["recipe"] for one in trainings] == ["text-choices/1 with fraud_type, risk, signs"]
+    assert (
+        world.store.records.list_records(PROJECT, "training") == trainings
+    )  # the same recipe, nothing new: nothing is due
     artefact = world.store.registry.artefact(PROJECT, trainings[0].body["version"])
     model = unpack(artefact.data, artefact.digest)
-    assert model.beside == ("fraud_type", "risk", "signs")
+    assert model.indicators == ("fraud_type", "risk", "signs")
     known = {"fraud_type": "card", "risk": 4.0, "signs": ["night"]}
-    rows = model.proba([with_known({"text": "refund 99"}, one) for one in ({}, known)])
+    rows = model.proba([with_indicators({"text": "refund 99"}, one) for one in ({}, known)])
     tool = model.classes.index("tool")
     assert rows[1, tool] > 0.8 > 0.5 > rows[0, tool]
 
@@ -259,19 +260,19 @@ def test_the_next_tier_reads_what_was_recorded_unless_it_reads_blind(world: Worl
     world.disagree(task)
     say(world, task, verdict="escalate")
     world.turn()
-    (copy,) = world.site.waiting(world.site.room_of("L3"), DAN)
+    (copy,) = world.site.waiting(world.site.review_project_of("L3"), DAN)
 
     said = " ".join(line["said"] for line in copy.data[HISTORY])
     assert all((told in said) != blind for told in ("fraud_type: card", "risk: 4", "signs: night", "remark: hm"))
     assert ("card" in str(copy.data)) != blind
 
 
-def facts(store: Store) -> set[Fact]:
-    return set(store.facts(PROJECT))
+def stored_indicators(store: Store) -> set[IndicatorValue]:
+    return set(store.indicators.list_indicators(PROJECT))
 
 
 def snapshot(world: World) -> Any:
-    row = world.store.project(PROJECT)
+    row = world.store.projects.get_project(PROJECT)
     assert row is not None
     config = read_label_config(row.label_config)
     policy = read_policy(policy_text(more=ASKED))

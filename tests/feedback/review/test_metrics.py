@@ -9,8 +9,8 @@ import pytest
 
 from feedback.policy import read_policy
 from feedback.reports.review_report import ahead, case_report, measured
-from feedback.review.metrics import figures
-from feedback.review.reviewer_accuracy import model_errors, reviewers
+from feedback.review.review_metrics import compute_tier_metrics
+from feedback.review.reviewer_accuracy import compute_label_errors, compute_reviewer_accuracy
 from feedback.store import CaseEvent, CaseRow, OverrideRow, ReviewRow, open_store
 from ml_backend.records import Answer
 from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, policy_text
@@ -41,11 +41,11 @@ def test_a_stay_is_timed_from_its_coming_to_its_decision():
     steps = trail(
         (0, "open", "L1"), (60, "start", "L1"), (100, "escalate", "L2"), (130, "start", "L2"), (300, "decide", "L2")
     )
-    first, second = figures([case(1)], {1: steps}, [look(1, 5)], [], POLICY, emails={5: "Ann@x.org"})
+    first, second = compute_tier_metrics([case(1)], {1: steps}, [look(1, 5)], [], POLICY, emails={5: "Ann@x.org"})
 
     assert (first.wait_s, first.escalated.value, first.decide_s) == (60, 1.0, None)
     assert (second.wait_s, second.decide_s, second.escalated.value) == (30, 200, 0.0)
-    assert (second.resolve_s, second.an_hour, second.cost) == (600.0, 60.0, 1.0)  # a minute of 60 an hour
+    assert (second.resolve_s, second.reviews_per_hour, second.cost) == (600.0, 60.0, 1.0)  # a minute of 60 an hour
 
 
 def test_each_round_of_a_case_is_timed_from_its_own_beginning():
@@ -55,14 +55,16 @@ def test_each_round_of_a_case_is_timed_from_its_own_beginning():
         (day + 100, "write", "L2"),
     )  # fmt: skip
     again = case(1, round=2, resolved_s=day + 100.0)
-    (_, second) = figures([again], {1: steps}, [], [], POLICY, emails={})
+    (_, second) = compute_tier_metrics([again], {1: steps}, [], [], POLICY, emails={})
 
     assert (second.cases, second.resolve_s, second.decide_s) == (2, 80.0, 70.0)
 
 
 def test_whoever_has_no_wage_costs_what_the_others_do():
     steps = trail((0, "open", "L2"), (300, "decide", "L2"))
-    (_, second) = figures([case(1)], {1: steps}, [look(1, 5), look(1, 6)], [], POLICY, emails={5: "ann@x.org"})
+    (_, second) = compute_tier_metrics(
+        [case(1)], {1: steps}, [look(1, 5), look(1, 6)], [], POLICY, emails={5: "ann@x.org"}
+    )
 
     assert second.cost == 2.0  # two minutes of 60 an hour
 
@@ -75,16 +77,16 @@ def test_every_stay_in_which_a_clock_ran_out_counts_once():
         2: [*trail((0, "open", "L1")), gone],
         3: trail((0, "open", "L2"), (9, "decide", "L2")),
     }
-    first, second = figures([case(1), case(2), case(3)], steps, [], [], POLICY, emails={})
+    first, second = compute_tier_metrics([case(1), case(2), case(3)], steps, [], [], POLICY, emails={})
 
     assert (first.breached.value, second.breached.value) == (1.0, pytest.approx(1 / 3))
-    assert second.live == 2
+    assert second.n_open == 2
 
 
 def test_figures_fall_apart_by_segment():
     steps = {1: trail((0, "open", "L2"), (10, "decide", "L2")), 2: trail((0, "open", "L2"), (90, "decide", "L2"))}
     cases = [case(1, segment="de"), case(2, segment="en")]
-    found = figures(cases, steps, [], [], POLICY, emails={}, by_segment=True)
+    found = compute_tier_metrics(cases, steps, [], [], POLICY, emails={}, by_segment=True)
 
     assert [(one.segment, one.decide_s) for one in found if one.tier == "L2"] == [("", 50), ("de", 10), ("en", 90)]
 
@@ -101,7 +103,7 @@ def test_the_models_errors_and_the_reviewers_stand_in_each_tier_and_segment():
     above = [look(1, 9, SPAM, tier="L3"), look(2, 9, SPAM, tier="L3")]
     looks = [look(1, 5, SPAM), look(2, 5, HAM), *above]
     rows = [row(1, SPAM, "L2", "de"), row(2, HAM, "L2", "en"), row(3, HAM, "L1", "de")]
-    found = figures(cases, steps, looks, rows, POLICY, emails={}, by_segment=True)
+    found = compute_tier_metrics(cases, steps, looks, rows, POLICY, emails={}, by_segment=True)
     at = {(one.tier, one.segment): one for one in found}
 
     assert [(one.label, one.false_negative.value) for one in at["L2", "de"].labels] == [("spam", 0.0)]
@@ -120,17 +122,17 @@ def test_the_models_errors_are_counted_by_label_and_only_blind_ones_where_asked(
         )  # fmt: skip
 
     rows = [row(1, SPAM, HAM, blind=False), row(2, SPAM, SPAM, blind=False), row(3, HAM, SPAM, blind=True)]
-    ham, spam = model_errors(rows)
+    ham, spam = compute_label_errors(rows)
 
     assert (ham.label, spam.label) == ("ham", "spam")
     assert (spam.false_positive.value, spam.false_negative.value) == (1.0, 0.5)
-    assert [one.false_negative.value for one in model_errors(rows, blind=True) if one.label == "spam"] == [1.0]
+    assert [one.false_negative.value for one in compute_label_errors(rows, blind=True) if one.label == "spam"] == [1.0]
 
 
 def test_one_who_is_always_wrong_in_a_panel_is_found():
     cases = [case(number) for number in range(1, 21)]
     looks = [look(number, person, SPAM if person < 7 else HAM) for number in range(1, 21) for person in (5, 6, 7)]
-    worst, *others = reviewers(cases, looks)
+    worst, *others = compute_reviewer_accuracy(cases, looks)
 
     assert (worst.person, worst.accuracy.value, worst.compared) == (7, 0.0, 20)
     assert worst.accuracy.high < 0.2
@@ -138,7 +140,7 @@ def test_one_who_is_always_wrong_in_a_panel_is_found():
 
 
 def test_nobody_is_confirmed_by_their_own_vote():
-    (alone,) = reviewers([case(1)], [look(1, 5)])
+    (alone,) = compute_reviewer_accuracy([case(1)], [look(1, 5)])
 
     assert alone.compared == 0
 
@@ -159,12 +161,12 @@ def test_a_project_is_measured_from_what_happened_in_it(tmp_path: Path):
         for _ in tasks:
             world.review("L2", "fix", label, person=person, reason="boundary")
         world.turn()
-    row = store.project(PROJECT)
+    row = store.projects.get_project(PROJECT)
     assert row is not None
     policy = read_policy(policy_text(l2='protocol = "panel"\npanel = 3\nresolve = "1h"'))
     seen = measured(store, PROJECT, policy, {}, control="kind")
 
-    assert [(one.tier, one.cases, one.looks) for one in seen.tiers] == [("L1", 4, 8), ("L2", 4, 12), ("L3", 0, 0)]
+    assert [(one.tier, one.cases, one.n_reviews) for one in seen.tiers] == [("L1", 4, 8), ("L2", 4, 12), ("L3", 0, 0)]
     assert seen.tiers[0].escalated.value == 1.0
     assert seen.people[0].person in (BEN, EVA)
     told = ahead(store, PROJECT, policy, seen.tiers, now_s=world.site.seconds())
@@ -197,21 +199,23 @@ def test_the_first_tier_is_measured_without_a_clock_too(tmp_path: Path):
     first, second = seen.tiers[:2]
 
     # the second look began after people had agreed: their stay is over, and has escalated nothing
-    assert [case.rule for case in store.cases(PROJECT, tasks=[agreed, differed, skipped])].count("second look") == 1
-    assert (first.cases, first.live, first.looks) == (4, 1, 5)
+    assert [case.rule for case in store.cases.list_cases(PROJECT, tasks=[agreed, differed, skipped])].count(
+        "second look"
+    ) == 1
+    assert (first.cases, first.n_open, first.n_reviews) == (4, 1, 5)
     assert first.escalated.value == pytest.approx(2 / 3)
     assert first.wait_s is not None
     assert first.wait_s >= 60
-    assert (second.cases, second.live) == (3, 3)
+    assert (second.cases, second.n_open) == (3, 3)
     assert [one.person for one in seen.people] == [ADA, BEN]
-    assert store.cases(PROJECT, tasks=[alone]) == []
+    assert store.cases.list_cases(PROJECT, tasks=[alone]) == []
     store.close()
 
 
 def test_a_rush_is_foretold_with_what_would_help(tmp_path: Path):
     store = open_store(f"sqlite:///{tmp_path / 's.db'}")
     now_s = 1_800_000_000.0
-    store.open_cases(
+    store.cases.create_cases(
         [CaseRow(PROJECT, task, "queued", "L2", opened_s=now_s - 60, entered_s=now_s - 60) for task in range(400)],
         "open",
     )
@@ -228,7 +232,7 @@ def test_what_each_queue_will_bring_is_foretold_from_the_same_hours_of_the_week_
     store = open_store(f"sqlite:///{tmp_path / 's.db'}")
     now_s = 1_800_000_000.0  # 08:00
     came_s = {"refunds": now_s - 2 * 86_400 + 7200, "chats": now_s - 86_400 + 3600, "nights": now_s - 3600}
-    store.open_cases(
+    store.cases.create_cases(
         [
             CaseRow(PROJECT, task, "queued", "L2", opened_s=came_s[queue], entered_s=came_s[queue], segment=queue)
             for task, queue in enumerate(["refunds"] * 30 + ["chats"] * 10 + ["nights"] * 5)

@@ -16,8 +16,8 @@ from feedback.app.notification_sender import post
 from feedback.ingest.signals import SignalDoor
 from feedback.policy import read_policy
 from feedback.review import notifications
-from feedback.review.notifications import SIGNATURE, deliver, note
-from feedback.review.review_round import ReviewRounds
+from feedback.review.notifications import SIGNATURE, deliver_notifications, record_notification
+from feedback.review.review_stage import ReviewStage
 from feedback.store import CaseRow
 from tests.feedback.review.world import ADA, CLEO, PROJECT, World, policy_text
 from tests.support import stores
@@ -51,7 +51,7 @@ def outside() -> Outside:
 def world(tmp_path: Path, outside: Outside) -> Iterator[World]:
     store = stores.fresh(tmp_path / "hitl.sqlite3")
     made = World(store, tmp_path / "models")
-    made.loop._desk = ReviewRounds(store, made.site, clock=made.site.seconds, post=outside)
+    made.loop._review_stage = ReviewStage(store, made.site, clock=made.site.seconds, post=outside)
     yield made
     store.close()
 
@@ -79,7 +79,9 @@ def test_a_breach_is_told_once_and_signed(world: World, outside: Outside):
         "L2",
     )
     assert "apple" not in body.decode()  # nothing of the task's own data
-    wanted = hmac.new(world.store.secret("notify lead").encode(), body, hashlib.sha256).hexdigest()
+    wanted = hmac.new(
+        world.store.secrets.get_or_create_secret("notify lead").encode(), body, hashlib.sha256
+    ).hexdigest()
     assert headers[SIGNATURE] == f"sha256={wanted}"
 
 
@@ -99,16 +101,18 @@ def test_what_does_not_arrive_is_tried_again_and_given_up_after_a_day(world: Wor
 def test_a_target_that_does_not_answer_keeps_no_other_one_waiting(world: World):
     project, policy = "7", read_policy(NOTIFY + '[notify.crm]\nurl = "https://crm.example.org/"\n')
     for number in range(50):
-        note(world.store, CaseRow(project, number, "queued", "L2", id=number), "late", ["lead"], now_s=0.0)
-    note(world.store, CaseRow(project, 99, "queued", "L2", id=99), "late", ["crm"], now_s=0.0)
+        record_notification(
+            world.store, CaseRow(project, number, "queued", "L2", id=number), "late", ["lead"], now_s=0.0
+        )
+    record_notification(world.store, CaseRow(project, 99, "queued", "L2", id=99), "late", ["crm"], now_s=0.0)
     asked: list[str] = []
 
     def post(url: str, body: bytes, headers: Mapping[str, str]) -> str:
         asked.append(url)
         return "" if "crm" in url else "it did not answer"
 
-    notes = deliver(world.store, project, policy, post, now_s=1.0)
-    deliver(world.store, project, policy, post, now_s=2.0)
+    notes = deliver_notifications(world.store, project, policy, post, now_s=1.0)
+    deliver_notifications(world.store, project, policy, post, now_s=2.0)
 
     hooks = "https://hooks.example.org/hitl"
     assert asked == [hooks, "https://crm.example.org/", hooks]
@@ -120,9 +124,11 @@ def test_a_burst_of_notices_is_delivered_whole(world: World, monkeypatch: pytest
     monkeypatch.setattr(notifications, "_AT_ONCE", 2)
     project, policy, got = "7", read_policy(NOTIFY), Outside()
     for number in range(1, 12):
-        note(world.store, CaseRow(project, number, "queued", "L2", id=number), "late", ["lead"], now_s=0.0)
+        record_notification(
+            world.store, CaseRow(project, number, "queued", "L2", id=number), "late", ["lead"], now_s=0.0
+        )
     for _ in range(6):
-        deliver(world.store, project, policy, got, now_s=1.0)
+        deliver_notifications(world.store, project, policy, got, now_s=1.0)
 
     assert [told["case"] for told in got.said()] == list(range(1, 12))
 

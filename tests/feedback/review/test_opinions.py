@@ -9,7 +9,7 @@ import pytest
 from feedback.reports.review_report import case_report
 from feedback.review.review_task_content import FACTS
 from feedback.routing.router import why
-from ml_backend.calibration import Scaler
+from ml_backend.calibration import Calibrator
 from ml_backend.label_config import read_label_config
 from ml_backend.models.text_classifier import TextChoices
 from ml_backend.registry import Bundle, pack, unpack
@@ -42,7 +42,7 @@ def promote(world: World, version: str = "m36") -> Bundle:
     data = [{"text": text} for text in (*TEXTS, *TOOLS)]
     labels = ["fruit"] * len(TEXTS) + ["tool"] * len(TOOLS)
     model = TextChoices().fit(data, labels, field="text")
-    made = Bundle(model, Scaler.identity(), config.control(), config.hash, TextChoices.name, version, 36, 0.0, {})
+    made = Bundle(model, Calibrator.identity(), config.control(), config.hash, TextChoices.name, version, 36, 0.0, {})
     world.store.registry.add(PROJECT, version, pack(made), {})
     world.store.registry.promote(PROJECT, version)
     return made
@@ -58,7 +58,7 @@ def disagreed(world: World, **policy: Any) -> int:
 
 
 def shown(world: World, tier: str, person: int) -> dict[str, str]:
-    (copy,) = world.site.waiting(world.site.room_of(tier), person)
+    (copy,) = world.site.waiting(world.site.review_project_of(tier), person)
     return dict(copy.data[FACTS])
 
 
@@ -106,7 +106,7 @@ def test_where_people_propose_another_answer_the_models_own_stands_beside_it(wor
 
 def test_a_model_that_gives_no_reasons_is_said_to_give_none(world: World, monkeypatch: pytest.MonkeyPatch):
     made = promote(world)
-    silent = Bundle(Silent(), made.scaler, made.control, "h", "hosted", "m36", 1, 0.0, {})  # type: ignore[arg-type]
+    silent = Bundle(Silent(), made.calibrator, made.control, "h", "hosted", "m36", 1, 0.0, {})  # type: ignore[arg-type]
     monkeypatch.setattr(world.loop._champions, "get", lambda _project: silent)
     world.use(policy_text(), overlap=2)
     (task,) = world.site.add("apple")
@@ -133,7 +133,7 @@ def test_why_says_what_spoke_for_the_answer_of_the_model_of_then(world: World):
     promote(world)
     (task,) = world.site.add("hammer box")
     world.turn()
-    (decision,) = world.store.decisions(PROJECT, task=task)
+    (decision,) = world.store.decisions.list_decisions(PROJECT, task=task)
     promote(world, "m37")
 
     told = why(world.store, PROJECT, decision, load=unpack)

@@ -10,7 +10,7 @@ import pytest
 
 from feedback.policy import read_policy
 from feedback.project.snapshot import ProjectSnapshot, load_snapshot
-from feedback.review.overrides import NOT_GIVEN, note_answers, of_look
+from feedback.review.overrides import NOT_GIVEN, override_of_review, record_overrides
 from feedback.stats.hash_sampling import draws
 from feedback.store import CaseRow, OverrideRow, ProjectRow, ReviewRow, Store, WindowRow
 from feedback.training.prediction_cache import PredictionCache
@@ -29,37 +29,37 @@ A, B = Answer("choices", ("A",)), Answer("choices", ("B",))
 class Champion:
     """Says A of everything."""
 
-    version, created_s, classes, beside = "m2", 0.0, ("A", "B"), ()
+    version, created_s, classes, indicators = "m2", 0.0, ("A", "B"), ()
 
     def proba(self, data: list[object]) -> list[list[float]]:
         return [[0.8, 0.2] for _ in data]
 
-    def says(self, row: list[float]) -> tuple[Answer, float]:
+    def predict_label(self, row: list[float]) -> tuple[Answer, float]:
         return A, row[0]
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     made = stores.fresh(tmp_path / "s.db")
-    made.save_project(ProjectRow("1", "t", CONFIG, control="c", connected=True))
+    made.projects.save_project(ProjectRow("1", "t", CONFIG, control="c", connected=True))
     made.append(told(*(task(number) for number in range(1, 6))))
     rows = [
         WindowRow(number, "m1+q1", number, A, 0.9, blind=False, prediction=100 + number, written_s=0.0)
         for number in (1, 2)
     ]
     blind = WindowRow(3, "m1+q1", 3, None, None, blind=True, prediction=103, written_s=0.0)
-    made.save_window("1", [*rows, blind])
+    made.windows.save_window("1", [*rows, blind])
     yield made
     made.close()
 
 
 def note(store: Store, champion: Champion | None = None) -> list[OverrideRow]:
-    project = store.project("1")
+    project = store.projects.get_project("1")
     assert project is not None
     config = read_label_config(CONFIG)
     snapshot = load_snapshot(store, project, read_policy(""), config, config.control("c"))
-    note_answers(store, snapshot, champion, PredictionCache())  # type: ignore[arg-type]
-    return store.overrides("1", changed=None)
+    record_overrides(store, snapshot, champion, PredictionCache())  # type: ignore[arg-type]
+    return store.overrides.list_overrides("1", changed=None)
 
 
 def test_a_changed_answer_is_an_override_and_a_kept_one_counts_for_the_rate(store: Store):
@@ -125,7 +125,7 @@ def test_the_draws_of_second_looks_are_their_own():
 
 
 def scene_of(store: Store, text: str) -> ProjectSnapshot:
-    project = store.project("1")
+    project = store.projects.get_project("1")
     assert project is not None
     config = read_label_config(CONFIG)
     return load_snapshot(store, project, read_policy(text), config, config.control("c"))
@@ -159,7 +159,7 @@ def a_case(**more: object) -> CaseRow:
 def test_a_reviewers_answer_is_held_against_the_models_and_nobody_elses(
     store: Store, case: CaseRow, held: tuple[Answer, str, float] | None
 ):
-    row = of_look(a_look(), scene_of(store, "[tiers.L1]\n[tiers.L2]\n[tiers.L3]"), case)
+    row = override_of_review(a_look(), scene_of(store, "[tiers.L1]\n[tiers.L2]\n[tiers.L3]"), case)
 
     assert (None if row is None else (row.shown, row.model, row.confidence)) == held
     assert row is None or (row.changed, row.blind, row.reason) == (True, False, "boundary")
@@ -167,8 +167,8 @@ def test_a_reviewers_answer_is_held_against_the_models_and_nobody_elses(
 
 def test_who_reads_blind_is_held_against_the_model_too(store: Store):
     snapshot = scene_of(store, "[tiers.L1]\n[tiers.L2]\nblind = true")
-    row = of_look(a_look(verdict="answer", shown=None, reason=""), snapshot, a_case())
+    row = override_of_review(a_look(verdict="answer", shown=None, reason=""), snapshot, a_case())
 
     assert row is not None
     assert (row.blind, row.changed, row.shown, row.reason) == (True, True, A, "")
-    assert of_look(a_look(counted=False), snapshot, a_case()) is None
+    assert override_of_review(a_look(counted=False), snapshot, a_case()) is None

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from feedback.policy.tiers import Tier
-from feedback.review.protocols import rule
+from feedback.review.protocols import apply_protocol
 from ml_backend.records import Answer
 
 SPAM, HAM, NEWS = (Answer("choices", (label,)) for label in ("spam", "ham", "news"))
@@ -34,7 +34,7 @@ def reads(*said: object) -> list[SimpleNamespace]:
     ],
 )
 def test_a_single_reader_decides(said, comes, answer):
-    ruling = rule(reads(*said), Tier())
+    ruling = apply_protocol(reads(*said), Tier())
 
     assert (ruling.comes, ruling.answer, ruling.wanted) == (comes, answer, 1)
 
@@ -52,7 +52,7 @@ def test_a_single_reader_decides(said, comes, answer):
     ],
 )
 def test_a_panel_of_three_goes_by_what_two_say(said, comes, answer):
-    ruling = rule(reads(*said), PANEL)
+    ruling = apply_protocol(reads(*said), PANEL)
 
     assert (ruling.comes, ruling.answer) == (comes, answer)
 
@@ -60,7 +60,7 @@ def test_a_panel_of_three_goes_by_what_two_say(said, comes, answer):
 def test_an_accepted_answer_and_the_same_answer_given_anew_are_one_opinion():
     accepted = SimpleNamespace(verdict="accept", answer=SPAM)
 
-    assert rule([accepted, *reads(SPAM, HAM)], PANEL).answer == SPAM
+    assert apply_protocol([accepted, *reads(SPAM, HAM)], PANEL).answer == SPAM
 
 
 def test_one_who_is_always_wrong_changes_no_answer_of_a_panel():
@@ -69,27 +69,27 @@ def test_one_who_is_always_wrong_changes_no_answer_of_a_panel():
         for place in range(3):
             said = [truth, truth]
             said.insert(place, wrong)
-            assert rule(reads(*said), PANEL).answer == truth
+            assert apply_protocol(reads(*said), PANEL).answer == truth
 
 
 def test_a_panel_may_want_more_than_a_majority():
     strict = Tier(protocol="panel", panel=3, min_agreement=0.9)
 
-    assert rule(reads(SPAM, SPAM, HAM), strict).comes == "escalate"
-    assert rule(reads(SPAM, SPAM, SPAM), strict).comes == "decide"
+    assert apply_protocol(reads(SPAM, SPAM, HAM), strict).comes == "escalate"
+    assert apply_protocol(reads(SPAM, SPAM, SPAM), strict).comes == "decide"
 
 
 def test_an_even_panel_that_is_split_decides_nothing():
-    assert rule(reads(SPAM, HAM), Tier(protocol="panel", panel=2, min_agreement=0.0)).comes == "escalate"
+    assert apply_protocol(reads(SPAM, HAM), Tier(protocol="panel", panel=2, min_agreement=0.0)).comes == "escalate"
 
 
 def test_two_readers_who_agree_need_no_third():
-    ruling = rule(reads(SPAM, SPAM), TWO)
+    ruling = apply_protocol(reads(SPAM, SPAM), TWO)
 
     assert (ruling.comes, ruling.answer, ruling.wanted) == ("decide", SPAM, 2)
 
 
 def test_two_readers_who_differ_get_an_adjudicator_who_decides_alone():
-    assert rule(reads(SPAM, HAM), TWO).wanted == 3
-    assert rule(reads(SPAM, HAM, NEWS), TWO).answer == NEWS
-    assert rule(reads(SPAM, HAM, "reject"), TWO).comes == "none"
+    assert apply_protocol(reads(SPAM, HAM), TWO).wanted == 3
+    assert apply_protocol(reads(SPAM, HAM, NEWS), TWO).answer == NEWS
+    assert apply_protocol(reads(SPAM, HAM, "reject"), TWO).comes == "none"

@@ -10,7 +10,7 @@ import pytest
 from tests.feedback.review.outside import ONE_TIER, Crm, push, turns
 from tests.feedback.review.world import ADA, BEN, CLEO, DAN, PROJECT, World, policy_text
 from tests.support import stores
-from tests.support.fake_rooms import FakeSite
+from tests.support.fake_platform import FakeLabelStudio
 
 CRM = '[notify.crm]\nurl = "https://crm.example.org/hitl"\n'
 REPORTED = (
@@ -27,9 +27,9 @@ def crm() -> Crm:
 
 @pytest.fixture
 def world(tmp_path: Path, crm: Crm) -> Iterator[World]:
-    site = FakeSite()
+    site = FakeLabelStudio()
     store = stores.fresh(tmp_path / "hitl.sqlite3", clock=site.seconds)
-    store.set_secret("draws", "the same draws in every run")
+    store.secrets.save_secret("draws", "the same draws in every run")
     yield World(store, tmp_path / "models", site, post=crm)
     store.close()
 
@@ -90,7 +90,7 @@ def test_what_was_decided_is_opened_again_where_a_rule_sends_what_somebody_repor
     push(world, other, "thumbs", value="down", key="two")  # no rule asks for that
     turns(world)
 
-    assert [(case.task, case.tier, case.why) for case in world.store.cases(PROJECT)] == [
+    assert [(case.task, case.tier, case.why) for case in world.store.cases.list_cases(PROJECT)] == [
         (task, "L2", "a user reported it")
     ]
     world.review("L2", "fix", "tool", person=CLEO, reason="wrong_label")

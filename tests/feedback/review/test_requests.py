@@ -7,28 +7,28 @@ from pathlib import Path
 
 import pytest
 
-from feedback.review.appeals import proofs
+from feedback.review.appeals import list_human_review_requests
 from feedback.review.review_task_content import FACTS, HISTORY
 from ml_backend.errors import BodyError
 from tests.feedback.review.outside import ONE_TIER, push, turns
 from tests.feedback.review.world import ADA, BEN, CLEO, DAN, PROJECT, World, policy_text
 from tests.support import stores
-from tests.support.fake_rooms import FakeSite
+from tests.support.fake_platform import FakeLabelStudio
 
 HOUR = 3600.0
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
-    site = FakeSite()
+    site = FakeLabelStudio()
     store = stores.fresh(tmp_path / "hitl.sqlite3", clock=site.seconds)
-    store.set_secret("draws", "the same draws in every run")
+    store.secrets.save_secret("draws", "the same draws in every run")
     yield World(store, tmp_path / "models", site)
     store.close()
 
 
 def statement(world: World, place: int = 0) -> str:
-    return proofs(world.store, PROJECT)[place].statement
+    return list_human_review_requests(world.store, PROJECT)[place].statement
 
 
 @pytest.mark.parametrize("text", [ONE_TIER, policy_text(more='[rights]\ntier = "L1"\n')])
@@ -46,7 +46,7 @@ def test_where_the_first_tier_owes_a_person_another_one_is_asked_in_the_source_p
     assert world.site.next_task(BEN) == task
     world.site.answer(task, "fruit", person=BEN)
     turns(world)
-    (proof,) = proofs(world.store, PROJECT)
+    (proof,) = list_human_review_requests(world.store, PROJECT)
     assert proof.decided_by_person
     assert "A person of L1 decided" in proof.statement
     assert "fruit, in the source project itself." in proof.statement
@@ -59,7 +59,7 @@ def test_nobody_is_asked_for_where_the_policy_says_never(world: World):
     push(world, task)
     turns(world)
 
-    assert world.store.cases(PROJECT) == []
+    assert world.store.cases.list_cases(PROJECT) == []
 
 
 def test_no_request_is_lost_among_many(world: World):
@@ -72,7 +72,7 @@ def test_no_request_is_lost_among_many(world: World):
             push(world, 10_000 + number, key=f"of a task that is not there yet {number}")
     world.turn()
 
-    assert [one.request for one in proofs(world.store, PROJECT)] == ["first"]
+    assert [one.request for one in list_human_review_requests(world.store, PROJECT)] == ["first"]
 
 
 def test_a_request_names_its_task(world: World):
@@ -100,7 +100,7 @@ def test_what_waits_already_is_due_when_it_was_promised_and_goes_up_with_the_pro
     world.site.pass_time(3 * HOUR)
     world.review("L3", "accept", person=DAN)
     turns(world)
-    assert [one.in_time for one in proofs(world.store, PROJECT)] == [False]
+    assert [one.in_time for one in list_human_review_requests(world.store, PROJECT)] == [False]
 
 
 def test_a_promise_while_a_question_waits_counts_from_where_the_clock_stopped(world: World):
@@ -141,7 +141,7 @@ def test_whoever_looks_at_a_request_sees_everything_in_a_blind_tier_too(world: W
     push(world, task)
     turns(world)
 
-    (copy,) = world.site.waiting(world.site.room_of("L2"), CLEO)
+    (copy,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)
     assert [line["said"] for line in copy.data[HISTORY]] == ["fruit"]
     world.review("L2", "answer", "tool", person=CLEO)
     turns(world)
@@ -159,10 +159,10 @@ def test_what_waits_blind_is_handed_out_anew_with_everything_when_somebody_asks(
     if not share:
         world.site.answer(task, "tool", person=BEN)
     turns(world)
-    (blind,) = world.site.waiting(world.site.room_of("L2"), CLEO)
+    (blind,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)
     push(world, task, note="I object")
     turns(world)
-    (copy,) = world.site.waiting(world.site.room_of("L2"), CLEO)
+    (copy,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)
 
     assert blind.data[HISTORY] == [{"who": "–", "said": "nothing was said before"}]
     assert copy.id != blind.id

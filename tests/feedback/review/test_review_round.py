@@ -20,7 +20,7 @@ def test_people_who_differ_hand_the_task_to_the_next_tier(world: World):
 
     case = world.case(task)
     assert (case.state, case.tier, case.rule) == ("queued", "L2", "disagreement")
-    (copy,) = world.site.waiting(world.site.room_of("L2"), CLEO)
+    (copy,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)
     assert copy.data["text"] == "a1 apple red"
     assert copy.data[FACTS]["Why here"] == "2 people differ, and no more are asked"
     assert [line["said"] for line in copy.data[HISTORY]] == ["fruit", "tool"]
@@ -37,7 +37,7 @@ def test_a_reviewers_fix_goes_back_to_the_source_as_ground_truth_and_is_learned_
     assert (case.state, world.final(task)) == ("resolved", "tool")
     assert world.trail(task) == ["open", "place", "decide", "write"]
     assert world.turn().settled == 1
-    (look,) = world.store.looks(PROJECT)
+    (look,) = world.store.reviews.list_reviews(PROJECT)
     assert (look.counted, look.reason, look.comment, look.lead_time_s) == (True, "wrong_label", "see page 3", 30.0)
 
 
@@ -60,11 +60,11 @@ def test_nobody_decides_their_own_case(world: World):
     world.review("L2", "fix", "tool", person=BEN, reason="boundary")
     world.turn()
 
-    (look,) = world.store.looks(PROJECT)
+    (look,) = world.store.reviews.list_reviews(PROJECT)
     assert not look.counted
     assert "nobody decides their own case" in look.refused
     assert world.case(task).state == "queued"
-    (again,) = world.site.waiting(world.site.room_of("L2"), CLEO)  # open again at once
+    (again,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)  # open again at once
     world.review("L2", "fix", "fruit", person=CLEO, reason="boundary", task=again.id)
     world.turn()
     assert world.final(task) == "fruit"
@@ -98,34 +98,38 @@ def test_a_verdict_that_contradicts_itself_does_not_count_and_the_case_opens_aga
 
     assert world.trail(task)[-1] == "refuse"
     assert words in world.notes(task)[-1]
-    assert [one.id for one in world.site.waiting(world.site.room_of("L2"), DAN)] == [world.case(task).review_task]
+    assert [one.id for one in world.site.waiting(world.site.review_project_of("L2"), DAN)] == [
+        world.case(task).review_task
+    ]
 
 
 def test_what_a_reviewer_says_is_read_in_the_turn_of_the_source(world: World):
     task = open_case(world)
-    room = world.site.room_of("L2")
+    room = world.site.review_project_of("L2")
     world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
-    while (work := world.store.claim("test", lease_s=9.0)) is not None:
-        world.store.done(work)
-    told = [one for copy, given in world.site.changed(room, "") for one in events.of_task(copy, given)]
+    while (work := world.store.jobs.claim_job("test", lease_s=9.0)) is not None:
+        world.store.jobs.finish_job(work)
+    told = [one for copy, given in world.site.list_changed_tasks(room, "") for one in events.of_task(copy, given)]
     world.store.append(told)  # as a webhook does
 
-    assert [(row.project, row.kind) for row in world.store.works() if row.state == "wanted"] == [(PROJECT, "turn")]
+    assert [(row.project, row.kind) for row in world.store.jobs.list_jobs() if row.state == "wanted"] == [
+        (PROJECT, "turn")
+    ]
     world.loop.turn(PROJECT, poll=False)
     assert world.final(task) == "tool"
-    assert world.site.heard == {room}
-    assert [row.id for row in world.store.projects()] == [PROJECT]
+    assert world.site.webhook_projects == {room}
+    assert [row.id for row in world.store.projects.list_projects()] == [PROJECT]
 
 
 def test_a_review_project_cannot_be_connected_itself(world: World):
     open_case(world)
 
     with pytest.raises(NotConnected, match="where project 7 is reviewed"):
-        connect(Settings(), world.store, cast(Client, None), world.site.room_of("L2"), now_s=0.0)
+        connect(Settings(), world.store, cast(Client, None), world.site.review_project_of("L2"), now_s=0.0)
 
 
 def test_a_review_project_that_may_have_no_webhook_is_polled_and_says_so(world: World):
-    world.site.fails = {"listen"}
+    world.site.fails = {"register_review_webhook"}
     world.use(policy_text(), overlap=2)
     (task,) = world.site.add("a1 apple red")
     world.turn()
@@ -137,7 +141,7 @@ def test_a_review_project_that_may_have_no_webhook_is_polled_and_says_so(world: 
     world.turn()
 
     assert any("only polled" in note for note in notes)
-    assert world.site.heard == {world.site.room_of("L2")}
+    assert world.site.webhook_projects == {world.site.review_project_of("L2")}
     world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
     world.turn()
     assert world.final(task) == "tool"

@@ -8,7 +8,9 @@ from feedback.store.log import events
 from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, open_case, policy_text
 
 
-@pytest.mark.parametrize("where", ["put_in after", "write_final after", "room after"])
+@pytest.mark.parametrize(
+    "where", ["import_review_tasks after", "write_final_answer after", "ensure_review_project after"]
+)
 def test_a_kill_after_any_request_leaves_one_copy_and_one_answer(world: World, where: str):
     world.use(policy_text(), overlap=2)
     (task,) = world.site.add("a1 apple red")
@@ -22,7 +24,7 @@ def test_a_kill_after_any_request_leaves_one_copy_and_one_answer(world: World, w
             world.site.fails = set()
     world.turn()
     world.turn()
-    room = world.site.room_of("L2")
+    room = world.site.review_project_of("L2")
     assert len(world.site.waiting(room, CLEO)) == 1
     world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
     try:
@@ -31,7 +33,7 @@ def test_a_kill_after_any_request_leaves_one_copy_and_one_answer(world: World, w
         world.site.fails = set()
     world.turn()
 
-    assert (world.case(task).state, len(world.site.finals), len(world.site.rooms)) == ("resolved", 1, 1)
+    assert (world.case(task).state, len(world.site.finals), len(world.site.review_projects)) == ("resolved", 1, 1)
 
 
 def test_copies_that_a_kill_left_without_their_case_are_adopted_with_what_was_said(world: World):
@@ -41,29 +43,29 @@ def test_copies_that_a_kill_left_without_their_case_are_adopted_with_what_was_sa
     world.site.answer(task, "fruit", person=ADA)
     world.turn()
     world.site.answer(task, "tool", person=BEN)
-    world.site.fails = {"put_in after"}
+    world.site.fails = {"import_review_tasks after"}
     with pytest.raises(KeyboardInterrupt):
         world.turn()
     world.site.fails = set()
-    room = world.site.room_of("L2")
+    room = world.site.review_project_of("L2")
     world.review("L2", "fix", "tool", person=CLEO, reason="boundary")  # before anybody knows which case it is of
     world.turn()
     world.turn()
 
-    assert len(world.site.rooms[room].copies) == 1
+    assert len(world.site.review_projects[room].shown) == 1
     assert world.final(task) == "tool"
 
 
 def test_an_import_that_was_cut_short_is_completed_so_that_reviewers_see_what_was_proposed(world: World):
     task = open_case(world, l3='protocol = "panel"\npanel = 2')
-    world.site.fails = {"put_in half"}
+    world.site.fails = {"import_review_tasks half"}
     world.review("L2", "escalate", "tool", person=CLEO, reason="boundary")
     notes = world.turn().notes
     world.site.fails = set()
     world.turn()
 
     assert any("database is locked" in note for note in notes)
-    room, copy = world.site.room_of("L3"), world.case(task).review_task
+    room, copy = world.site.review_project_of("L3"), world.case(task).review_task
     assert copy is not None
     assert [one.id for one in world.site.waiting(room, DAN)] == [copy]
     assert world.site.shown(copy)[0]["value"] == {"choices": ["tool"]}
@@ -78,16 +80,16 @@ def test_nobody_is_asked_again_while_an_answer_is_unread(world: World, monkeypat
     task = open_case(world, l2='protocol = "panel"\npanel = 2')
     world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
     world.turn()
-    room, before = world.site.room_of("L2"), world.site.writes
+    room, before = world.site.review_project_of("L2"), world.site.writes
 
     def emails() -> dict[int, str]:
         world.review("L2", "fix", "tool", person=DAN, reason="boundary")
-        told = [one for shown, given in world.site.changed(room, "") for one in events.of_task(shown, given)]
+        told = [one for shown, given in world.site.list_changed_tasks(room, "") for one in events.of_task(shown, given)]
         world.store.append(told)
         return {}
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.site, "emails", emails)
+        patch.setattr(world.site, "list_emails", emails)
         world.loop.turn(PROJECT, poll=False)
 
     assert world.site.waiting(room, EVA) == []

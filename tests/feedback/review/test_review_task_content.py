@@ -34,7 +34,7 @@ def test_who_is_not_of_the_tier_or_lacks_its_skill_does_not_count(world: World):
         world.review("L2", "fix", "tool", person=person, reason="boundary")
         world.turn()
 
-    said = {look.person: look.refused for look in world.store.looks(PROJECT)}
+    said = {look.person: look.refused for look in world.store.reviews.list_reviews(PROJECT)}
     assert said == {EVA: "is not among the people of L2", DAN: "lacks what this case needs: german", CLEO: ""}
     assert world.final(task) == "tool"
 
@@ -46,7 +46,7 @@ def test_a_case_goes_up_tier_by_tier_with_what_was_said(world: World):
 
     case = world.case(task)
     assert (case.tier, case.state, case.proposed_by) == ("L3", "queued", "L2")
-    (copy,) = world.site.waiting(world.site.room_of("L3"), DAN)
+    (copy,) = world.site.waiting(world.site.review_project_of("L3"), DAN)
     assert copy.data[HISTORY][-1]["said"] == "escalate: tool; The guideline does not say; is a nut a tool?"
     world.review("L3", "accept", person=DAN)
     world.turn()
@@ -78,12 +78,12 @@ def test_a_panel_of_three_is_asked_by_one_copy_and_two_carry_it(world: World):
     world.turn()
 
     assert world.final(task) == "tool"
-    assert len(world.site.rooms[world.site.room_of("L2")].copies) == 1
+    assert len(world.site.review_projects[world.site.review_project_of("L2")].shown) == 1
 
 
 def test_two_readers_who_differ_are_settled_by_a_third_who_sees_both(world: World):
     task = open_case(world, l2='protocol = "two-reader"')
-    room = world.site.room_of("L2")
+    room = world.site.review_project_of("L2")
     world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
     world.turn()
     (blind,) = world.site.waiting(room, DAN)
@@ -100,7 +100,7 @@ def test_two_readers_who_differ_are_settled_by_a_third_who_sees_both(world: Worl
 
 def test_who_settles_between_two_blind_readers_is_told_what_these_two_said_and_no_more(world: World):
     task = open_case(world, l2='protocol = "two-reader"\nblind = true')
-    room = world.site.room_of("L2")
+    room = world.site.review_project_of("L2")
     world.review("L2", "answer", "tool", person=CLEO)
     world.review("L2", "answer", "fruit", person=DAN)
     world.turn()
@@ -129,11 +129,11 @@ def test_a_case_that_two_reject_says_so_where_it_goes(world: World):
 
 def test_a_blind_tier_is_shown_nothing_and_simply_answers(world: World):
     task = open_case(world, l2="blind = true")
-    (copy,) = world.site.waiting(world.site.room_of("L2"), CLEO)
+    (copy,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)
 
     assert copy.data[HISTORY] == [{"who": "–", "said": "nothing was said before"}]
     assert "Why here" not in copy.data[FACTS]
-    assert world.site.rooms[copy.project].copies[copy.id].result == ()
+    assert world.site.review_projects[copy.project].shown[copy.id].result == ()
     world.review("L2", "answer", "tool", person=CLEO)
     world.turn()
     assert world.final(task) == "tool"
@@ -147,7 +147,7 @@ def test_a_skip_means_what_the_policy_says(world: World, means: str, tier: str):
     world.site.skip_source(task, person=ADA)
     world.turn()
 
-    assert [case.tier for case in world.store.cases(PROJECT, tasks=[task])] == ([tier] if tier else [])
+    assert [case.tier for case in world.store.cases.list_cases(PROJECT, tasks=[task])] == ([tier] if tier else [])
 
 
 def test_a_skip_in_a_review_project_may_escalate_too(world: World):
@@ -171,7 +171,7 @@ def test_a_task_under_review_is_kept_from_the_first_tier(world: World):
     world.turn()
     world.turn()
     assert world.final(task) == "fruit"
-    assert world.store.kept_back(PROJECT) == {}
+    assert world.store.tasks.list_hidden_tasks(PROJECT) == {}
 
 
 def test_in_the_first_tier_too_only_its_people_count_and_others_are_asked(world: World):
@@ -187,7 +187,9 @@ def test_in_the_first_tier_too_only_its_people_count_and_others_are_asked(world:
     world.site.answer(task, "fruit", person=ADA)
 
     assert world.turn().settled == 1
-    reasons = {record.body["person"]: record.body["why"] for record in world.store.records(PROJECT, "not counted")}
+    reasons = {
+        record.body["person"]: record.body["why"] for record in world.store.records.list_records(PROJECT, "not counted")
+    }
     assert reasons == {DAN: "is not among the people of L1", EVA: "is not among the people of L1"}
 
 

@@ -19,17 +19,17 @@ def test_a_deleted_task_withdraws_its_case_and_its_copy(world: World):
     world.turn()
 
     assert world.case(task).state == "withdrawn"
-    assert world.site.waiting(world.site.room_of("L2"), CLEO) == []
+    assert world.site.waiting(world.site.review_project_of("L2"), CLEO) == []
 
 
 def test_a_closed_copy_of_an_open_case_is_opened_again(world: World):
     task = open_case(world)
     world.review("L2", "fix", "tool", person=BEN, reason="boundary")
     world.turn()
-    room, copy = world.site.room_of("L2"), world.case(task).review_task
+    room, copy = world.site.review_project_of("L2"), world.case(task).review_task
     assert copy is not None
-    world.site.copied[room][copy] = replace(
-        world.site.copied[room][copy], is_labeled=True, updated_at=world.site._tick()
+    world.site.review_tasks[room][copy] = replace(
+        world.site.review_tasks[room][copy], is_labeled=True, updated_at=world.site._tick()
     )
     world.turn()
 
@@ -38,9 +38,9 @@ def test_a_closed_copy_of_an_open_case_is_opened_again(world: World):
 
 def test_a_copy_that_somebody_deleted_is_put_in_again(world: World):
     task = open_case(world)
-    room, copy = world.site.room_of("L2"), world.case(task).review_task
+    room, copy = world.site.review_project_of("L2"), world.case(task).review_task
     assert copy is not None
-    del world.site.copied[room][copy]
+    del world.site.review_tasks[room][copy]
     world.store.append(events.gone_tasks(room, [copy]))
     world.turn()
 
@@ -57,7 +57,7 @@ def test_a_copy_that_was_answered_meanwhile_is_not_removed(world: World):
     world.loop.turn(PROJECT, poll=False)  # the answer has not come yet: the old copy is about to be removed
     world.turn()
 
-    assert old in world.site.copied[world.site.room_of("L2")]
+    assert old in world.site.review_tasks[world.site.review_project_of("L2")]
     assert world.final(task) == "tool"
 
 
@@ -83,6 +83,6 @@ def test_a_number_that_passed_to_another_case_brings_no_answer_to_the_first(worl
 
 def test_every_copy_names_its_case(world: World):
     task = open_case(world)
-    (copy,) = world.site.waiting(world.site.room_of("L2"), CLEO)
+    (copy,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)
 
     assert copy.data[KEY] == f"case-{world.case(task).id}-1-L2-1"

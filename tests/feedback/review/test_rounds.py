@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from feedback.ingest.signals import SignalDoor
 from feedback.review.review_task_content import FACTS, HISTORY, KEY
-from feedback.review.reviewer_accuracy import reviewers
+from feedback.review.reviewer_accuracy import compute_reviewer_accuracy
 from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, open_case, policy_text
 
 
@@ -28,7 +28,7 @@ def test_whoever_asks_for_a_person_gets_one_and_a_proof(world: World):
     case = world.case(task)
     assert (case.tier, case.why) == ("L2", "I object")
     assert case.due_s == case.entered_s + 7200
-    (proof,) = world.store.records(PROJECT, "human review")
+    (proof,) = world.store.records.list_records(PROJECT, "human review")
     assert (proof.body["case"], proof.body["note"], proof.key) == (case.id, "I object", "k1")
     world.review("L2", "fix", "fruit", person=CLEO, reason="wrong_label")
     world.turn()
@@ -58,7 +58,7 @@ def test_a_share_of_what_people_decided_is_looked_at_again_by_somebody_who_sees_
     world.turn()
     world.site.answer(task, "tool", person=ADA)
     world.turn()
-    (copy,) = world.site.waiting(world.site.room_of("L2"), CLEO)
+    (copy,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)
 
     assert "tool" not in str({name: value for name, value in copy.data.items() if name != "text"})
     assert world.turn().settled == 1  # until then the first decision stands
@@ -74,12 +74,14 @@ def test_a_reviewer_who_changes_their_answer_opens_the_case_again(world: World):
     task = open_case(world)
     world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
     world.turn()
-    room = world.site.room_of("L2")
-    ((number, said),) = world.site.said[room].items()
+    room = world.site.review_project_of("L2")
+    ((number, said),) = world.site.review_annotations[room].items()
     region = dict(said.result[0]) | {"value": {"choices": ["fruit"]}}
-    world.site.said[room][number] = replace(said, result=(region, *said.result[1:]), updated_at=world.site._tick())
-    copy = world.site.copied[room][said.task]
-    world.site.copied[room][said.task] = replace(copy, updated_at=world.site._tick())
+    world.site.review_annotations[room][number] = replace(
+        said, result=(region, *said.result[1:]), updated_at=world.site._tick()
+    )
+    copy = world.site.review_tasks[room][said.task]
+    world.site.review_tasks[room][said.task] = replace(copy, updated_at=world.site._tick())
     world.turn()
 
     case = world.case(task)
@@ -111,7 +113,7 @@ def test_honeypots_stand_among_the_cases_and_find_who_errs(world: World):
     world.turn()
     assert world.final(first) == "fruit"  # two people alike: now it is known
     world.disagree(second)
-    room = world.site.room_of("L2")
+    room = world.site.review_project_of("L2")
     waiting = world.site.waiting(room, EVA)
     pots = [one for one in waiting if one.data["text"] == "a1 apple red"]
 
@@ -121,10 +123,16 @@ def test_honeypots_stand_among_the_cases_and_find_who_errs(world: World):
     world.turn()  # and it is not cleared away
     world.review("L2", "answer", "tool", person=EVA, task=pots[0].id)
     world.turn()
-    (look,) = [one for one in world.store.looks(PROJECT) if one.round == 0]
+    (look,) = [one for one in world.store.reviews.list_reviews(PROJECT) if one.round == 0]
     assert (look.person, look.counted) == (EVA, False)
     assert world.case(first).round == 1
-    (eva,) = [one for one in reviewers(world.store.cases(PROJECT), world.store.looks(PROJECT)) if one.person == EVA]
+    (eva,) = [
+        one
+        for one in compute_reviewer_accuracy(
+            world.store.cases.list_cases(PROJECT), world.store.reviews.list_reviews(PROJECT)
+        )
+        if one.person == EVA
+    ]
     assert (eva.compared, eva.accuracy.value) == (1, 0.0)
 
 
@@ -144,15 +152,18 @@ def test_nothing_tells_a_honeypot_from_a_second_look(world: World):
     for _ in tasks[:2]:
         world.review("L2", "answer", "fruit", person=CLEO)
         world.turn()
-    known = {case.id for case in world.store.cases(PROJECT, states=("resolved",))}
-    world.store.save_looks(
-        [replace(look, annotation=9000 + look.annotation, person=EVA) for look in world.store.looks(PROJECT)]
+    known = {case.id for case in world.store.cases.list_cases(PROJECT, states=("resolved",))}
+    world.store.reviews.save_reviews(
+        [
+            replace(look, annotation=9000 + look.annotation, person=EVA)
+            for look in world.store.reviews.list_reviews(PROJECT)
+        ]
     )  # two people alike
     for person in (ADA, BEN):
         world.site.answer(tasks[2], "fruit", person=person)
     for _ in range(2):
         world.turn()
-    copies = world.site.waiting(world.site.room_of("L2"), DAN)
+    copies = world.site.waiting(world.site.review_project_of("L2"), DAN)
     (look,) = [one for one in copies if one.data["text"] == "a3 plum blue"]
     (pot,) = [one for one in copies if one.data["text"] != "a3 plum blue"]
 

@@ -8,10 +8,10 @@ import pytest
 
 from feedback.errors import PolicyError
 from feedback.policy import read_policy
-from feedback.policy.calendars import is_open
-from feedback.policy.tiers import Calendar, Tier
-from feedback.project.policy_validation import refuse_short, too_short
-from feedback.review.sla import due, enter, look, pause, resume, worked
+from feedback.policy.calendars import Calendar, is_working_time
+from feedback.policy.tiers import Tier
+from feedback.project.policy_validation import check_clocks, raise_policy_errors
+from feedback.review.sla_clock import business_seconds, due_time, new_alarms, pause_clocks, resume_clocks, start_clocks
 from feedback.store import CaseRow
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -28,7 +28,7 @@ def local(moment_s: float) -> str:
 
 
 def case(now_s: float, tier: Tier, calendar: Calendar | None = None) -> CaseRow:
-    return enter(CaseRow("1", 7, "queued", "L1"), tier, calendar, now_s)
+    return start_clocks(CaseRow("1", 7, "queued", "L1"), tier, calendar, now_s)
 
 
 @pytest.mark.parametrize(
@@ -44,37 +44,37 @@ def case(now_s: float, tier: Tier, calendar: Calendar | None = None) -> CaseRow:
     ],
 )
 def test_business_hours_pass_only_in_business_hours(start, hours, end):
-    assert local(due(OFFICE, at(start), hours * HOUR)) == end
+    assert local(due_time(OFFICE, at(start), hours * HOUR)) == end
 
 
 def test_the_due_time_and_the_time_worked_are_the_same_measure():
     start = at("2026-12-23 11:17")
 
     for hours in (0.5, 3, 9, 40, 170):
-        assert worked(OFFICE, start, due(OFFICE, start, hours * HOUR)) == pytest.approx(hours * HOUR)
+        assert business_seconds(OFFICE, start, due_time(OFFICE, start, hours * HOUR)) == pytest.approx(hours * HOUR)
 
 
 def test_a_night_shift_over_the_change_of_the_clocks_counts_seconds_as_they_pass():
     night = Calendar(timezone="Europe/Berlin", days=("sat", "sun"), hours=("00:00-24:00",))
     spring, autumn = at("2026-03-28 12:00"), at("2026-10-24 12:00")
 
-    assert worked(night, spring, at("2026-03-29 12:00")) == 23 * HOUR
-    assert worked(night, autumn, at("2026-10-25 12:00")) == 25 * HOUR
-    assert local(due(night, autumn, 24 * HOUR)) == "Sun 25.10. 11:00"
+    assert business_seconds(night, spring, at("2026-03-29 12:00")) == 23 * HOUR
+    assert business_seconds(night, autumn, at("2026-10-25 12:00")) == 25 * HOUR
+    assert local(due_time(night, autumn, 24 * HOUR)) == "Sun 25.10. 11:00"
 
 
 def test_a_lunch_break_stops_the_clock():
     split = Calendar(timezone="Europe/Berlin", hours=("09:00-12:00", "13:00-17:00"))
 
-    assert local(due(split, at("2026-11-16 11:30"), HOUR)) == "Mon 16.11. 13:30"
-    assert not is_open(split, at("2026-11-16 12:30"))
-    assert is_open(split, at("2026-11-16 13:00"))
+    assert local(due_time(split, at("2026-11-16 11:30"), HOUR)) == "Mon 16.11. 13:30"
+    assert not is_working_time(split, at("2026-11-16 12:30"))
+    assert is_working_time(split, at("2026-11-16 13:00"))
 
 
 def test_hours_that_do_not_come_in_ten_years_are_never_due_and_set_no_clock():
     mondays = Calendar(days=("mon",), hours=("09:00-10:00",))
 
-    assert due(mondays, 0.0, 700 * HOUR) == float("inf")
+    assert due_time(mondays, 0.0, 700 * HOUR) == float("inf")
     assert case(0.0, Tier(resolve="700h"), mondays).due_s is None
 
 
@@ -82,29 +82,29 @@ def test_a_clock_warns_once_and_breaches_once():
     tier = Tier(resolve="10m", at_risk=0.8)
     waiting = case(0.0, tier)
 
-    assert look(waiting, tier, None, 7 * 60) == ()
-    (risk,) = look(waiting, tier, None, 8 * 60)
+    assert new_alarms(waiting, tier, None, 7 * 60) == ()
+    (risk,) = new_alarms(waiting, tier, None, 8 * 60)
     warned = replace(waiting, alarms=(risk.name,))
-    assert (risk.name, look(warned, tier, None, 9 * 60)) == ("resolve at risk", ())
-    (breach,) = look(warned, tier, None, 10 * 60)
+    assert (risk.name, new_alarms(warned, tier, None, 9 * 60)) == ("resolve at risk", ())
+    (breach,) = new_alarms(warned, tier, None, 10 * 60)
     assert (breach.name, breach.late_s) == ("resolve breached", 0.0)
-    assert look(replace(warned, alarms=(risk.name, breach.name)), tier, None, 99 * 60) == ()
+    assert new_alarms(replace(warned, alarms=(risk.name, breach.name)), tier, None, 99 * 60) == ()
 
 
 def test_the_first_action_stops_its_own_clock_and_no_other():
     tier = Tier(first_action="5m", resolve="10m")
     waiting = case(0.0, tier)
 
-    assert [alarm.name for alarm in look(waiting, tier, None, 5 * 60)] == ["first action breached"]
-    assert look(replace(waiting, state="started", started_s=60.0), tier, None, 5 * 60) == ()
+    assert [alarm.name for alarm in new_alarms(waiting, tier, None, 5 * 60)] == ["first action breached"]
+    assert new_alarms(replace(waiting, state="started", started_s=60.0), tier, None, 5 * 60) == ()
 
 
 def test_a_pause_gives_back_the_business_time_that_was_left():
     tier = Tier(resolve="4h")
-    asked = pause(case(at("2026-11-16 09:00"), tier, OFFICE), at("2026-11-16 12:00"))
+    asked = pause_clocks(case(at("2026-11-16 09:00"), tier, OFFICE), at("2026-11-16 12:00"))
 
-    assert look(asked, tier, OFFICE, at("2026-11-19 09:00")) == ()
-    again = resume(asked, OFFICE, at("2026-11-20 16:30"))
+    assert new_alarms(asked, tier, OFFICE, at("2026-11-19 09:00")) == ()
+    again = resume_clocks(asked, OFFICE, at("2026-11-20 16:30"))
     assert again.due_s is not None
     assert local(again.due_s) == "Mon 23.11. 09:30"
     assert again.paused_s is None
@@ -112,31 +112,33 @@ def test_a_pause_gives_back_the_business_time_that_was_left():
 
 def test_a_clock_that_had_run_out_before_the_pause_stays_run_out():
     tier = Tier(resolve="1h")
-    late = pause(case(0.0, tier), 2 * HOUR)
+    late = pause_clocks(case(0.0, tier), 2 * HOUR)
 
-    assert resume(late, None, 9 * HOUR).due_s == HOUR
+    assert resume_clocks(late, None, 9 * HOUR).due_s == HOUR
 
 
 def test_a_promise_shortens_the_tier_and_never_lengthens_it():
     tier = Tier(resolve="1h")
 
-    assert enter(CaseRow("1", 7, "queued", "L2"), tier, None, 0.0, within_s=600).due_s == 600
-    assert enter(CaseRow("1", 7, "queued", "L2"), tier, None, 0.0, within_s=7200).due_s == HOUR
+    assert start_clocks(CaseRow("1", 7, "queued", "L2"), tier, None, 0.0, within_s=600).due_s == 600
+    assert start_clocks(CaseRow("1", 7, "queued", "L2"), tier, None, 0.0, within_s=7200).due_s == HOUR
 
 
-def test_a_clock_shorter_than_the_lock_is_said():
-    assert "10 minutes" in too_short(Tier(first_action="1h", resolve="10m"), 86_400)
-    assert too_short(Tier(resolve="1h"), 900) == ""
-    assert too_short(Tier(), 86_400) == ""
+def test_a_clock_shorter_than_the_lock_is_found():
+    (finding,) = check_clocks(read_policy('[tiers.L1]\nfirst_action = "1h"\nresolve = "10m"'), 86_400)
+
+    assert "10 minutes" in finding.sentence
+    assert check_clocks(read_policy('[tiers.L1]\nresolve = "1h"'), 900) == []
+    assert check_clocks(read_policy(""), 86_400) == []
 
 
 def test_a_policy_with_such_a_clock_is_refused_with_what_to_set():
     policy = read_policy('[tiers.L1]\n[tiers.L2]\nresolve = "10m"')
 
-    refuse_short(policy, 600)
+    raise_policy_errors(check_clocks(policy, 600))
     with pytest.raises(PolicyError, match=r"tiers\.L2: its clock of 10 minutes") as refused:
-        refuse_short(policy, 86_400)
+        raise_policy_errors(check_clocks(policy, 86_400))
     assert "TASK_LOCK_TTL=300" in refused.value.hint
     with pytest.raises(PolicyError) as refused:
-        refuse_short(read_policy('[tiers.L1]\n[rights]\nwithin = "2m"'), 300)
+        raise_policy_errors(check_clocks(read_policy('[tiers.L1]\n[rights]\nwithin = "2m"'), 300))
     assert "HITL_LOCK_TTL_S=120" in refused.value.hint  # what would do

@@ -10,12 +10,11 @@ from feedback.loop.turn import Loop
 from feedback.policy import read_policy
 from feedback.review.notifications import Post
 from feedback.store import CaseRow, ProjectRow, Store
-from feedback.store.repositories.policies import activate, policy_of
+from feedback.store.repositories.policies import policy_of
 from feedback.training.model_factory import ModelFactory
 from ml_backend.registry import FolderRegistry
-from tests.support.fake_platform import TEXT_CONFIG
-from tests.support.fake_rooms import FakeSite
-from tests.support.real_rooms import RealSite
+from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
+from tests.support.real_platform import RealLabelStudio
 
 QUIET = """
 [queue]
@@ -44,27 +43,26 @@ def policy_text(*, l1: str = "", l2: str = "", l3: str = "", share: float = 0.0,
 class World:
     store: Store
     folder: Path
-    site: FakeSite | RealSite = field(default_factory=FakeSite)
+    site: FakeLabelStudio | RealLabelStudio = field(default_factory=FakeLabelStudio)
     post: Post | None = None
     project: str = PROJECT
 
     def __post_init__(self) -> None:
         self.loop = Loop(
             self.store,
-            platform=self.site if isinstance(self.site, FakeSite) else self.site.platform,
+            platform=self.site if isinstance(self.site, FakeLabelStudio) else self.site.platform,
             model_factory=ModelFactory(lambda: ()),
             folder=FolderRegistry(self.folder),
             policies=policy_of,
             clock=self.site.seconds,
-            rooms=self.site if isinstance(self.site, FakeSite) else self.site.rooms,
             post=self.post,
         )
 
     def use(self, text: str, *, overlap: int = 1) -> None:
-        row = self.store.project(self.project)
+        row = self.store.projects.get_project(self.project)
         row = row or ProjectRow(self.project, "fake", TEXT_CONFIG, connected=True, overlap=overlap)
-        self.store.save_project(row)
-        activate(self.store, row, read_policy(text), who="test", now_s=self.site.seconds())
+        self.store.projects.save_project(row)
+        self.store.policies.activate_policy(row, read_policy(text), who="test", now_s=self.site.seconds())
 
     def turn(self) -> Turn:
         return self.loop.turn(self.project)
@@ -77,17 +75,17 @@ class World:
         self.turn()
 
     def case(self, task: int) -> CaseRow:
-        (found,) = self.store.cases(self.project, tasks=[task])
+        (found,) = self.store.cases.list_cases(self.project, tasks=[task])
         return found
 
     def trail(self, task: int) -> list[str]:
-        return [step.event for step in self.store.steps(self.case(task).id)]
+        return [step.event for step in self.store.cases.list_case_events(self.case(task).id)]
 
     def notes(self, task: int) -> list[str]:
-        return [step.note for step in self.store.steps(self.case(task).id)]
+        return [step.note for step in self.store.cases.list_case_events(self.case(task).id)]
 
     def review(self, tier: str, verdict: str, label: str = "", **more: object) -> int:
-        return self.site.review(self.site.room_of(tier), verdict, label, **more)  # type: ignore[arg-type]
+        return self.site.review(self.site.review_project_of(tier), verdict, label, **more)  # type: ignore[arg-type]
 
     def final(self, task: int) -> str:
         """What stands in the source project as ground truth."""

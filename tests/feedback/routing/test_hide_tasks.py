@@ -17,7 +17,7 @@ def test_without_rules_nothing_is_decided_and_nothing_recorded(world: World):
     world.add("a")
     turn = world.turn()
 
-    assert world.store.standing("7") == {}
+    assert world.store.decisions.list_current_decisions("7") == {}
     assert turn.notes == ()
     assert world.studio.next_task(1) == 1
 
@@ -30,8 +30,8 @@ def test_a_task_for_a_later_tier_is_shown_to_nobody_in_the_first(world: World):
     assert (world.outcome(small), world.outcome(big)) == ("L1", "L2")
     assert world.studio.tasks[big].is_labeled
     assert not world.studio.tasks[small].is_labeled
-    assert [row.task for row in world.store.window("7")] == [small]
-    assert set(world.store.kept_back("7")) == {big}
+    assert [row.task for row in world.store.windows.get_window("7")] == [small]
+    assert set(world.store.tasks.list_hidden_tasks("7")) == {big}
 
 
 def test_what_is_kept_back_is_not_counted_as_labelled(world: World):
@@ -40,10 +40,10 @@ def test_what_is_kept_back_is_not_counted_as_labelled(world: World):
     world.turn()
     world.studio.answer(done, "tool")
     world.turn()
-    counts = world.store.project_counts("7")
+    counts = world.store.projects.count_project("7")
 
     assert (counts.tasks, counts.labeled, counts.kept_back, counts.answered) == (3, 1, 1, 1)
-    assert world.store.routed("7") == {"L1": 2, "L2": 1}
+    assert world.store.decisions.count_outcomes("7") == {"L1": 2, "L2": 1}
 
 
 def test_a_held_task_that_label_studio_forgot_is_hidden_again_at_the_next_turn(world: World):
@@ -70,10 +70,13 @@ def test_a_hold_ends_and_the_task_is_handed_out(world: World):
     world.turn()
 
     assert held
-    assert world.store.kept_back("7") == {}
+    assert world.store.tasks.list_hidden_tasks("7") == {}
     assert not world.studio.tasks[task].is_labeled
     assert world.studio.next_task(1) == task
-    assert [one.standing.outcome for one in world.store.decisions("7", task=task)] == ["L1", "hold"]
+    assert [one.standing.outcome for one in world.store.decisions.list_decisions("7", task=task)] == [
+        "L1",
+        "hold",
+    ]
 
 
 def test_a_task_that_people_answered_in_spite_of_it_is_done_and_not_shown_again(world: World):
@@ -87,7 +90,7 @@ def test_a_task_that_people_answered_in_spite_of_it_is_done_and_not_shown_again(
 
     assert turn.settled == 1
     assert world.studio.tasks[big].is_labeled
-    assert world.store.kept_back("7") == {}
+    assert world.store.tasks.list_hidden_tasks("7") == {}
 
 
 def test_a_policy_without_rules_shows_everything_again(world: World):
@@ -98,7 +101,7 @@ def test_a_policy_without_rules_shows_everything_again(world: World):
     world.turn()
 
     assert not world.studio.tasks[big].is_labeled
-    assert world.store.kept_back("7") == {}
+    assert world.store.tasks.list_hidden_tasks("7") == {}
 
 
 def test_a_kill_between_note_and_hiding_leaves_nothing_hidden_for_ever(world: World, monkeypatch: pytest.MonkeyPatch):
@@ -109,14 +112,14 @@ def test_a_kill_between_note_and_hiding_leaves_nothing_hidden_for_ever(world: Wo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(world.studio, "hide", killed)
+        patch.setattr(world.studio, "hide_task", killed)
         with pytest.raises(KeyboardInterrupt):
             world.turn()
-    assert set(world.store.kept_back("7")) == {big}
+    assert set(world.store.tasks.list_hidden_tasks("7")) == {big}
     world.turn()
 
     assert world.studio.tasks[big].is_labeled
-    assert len(world.store.decisions("7", task=big)) == 1
+    assert len(world.store.decisions.list_decisions("7", task=big)) == 1
 
 
 def test_label_studio_being_away_is_said_and_the_decision_stands(world: World, monkeypatch: pytest.MonkeyPatch):
@@ -126,7 +129,7 @@ def test_label_studio_being_away_is_said_and_the_decision_stands(world: World, m
     def away(project: str, task: int) -> Task:
         raise LabelStudioError("Label Studio cannot be reached.")
 
-    monkeypatch.setattr(world.studio, "hide", away)
+    monkeypatch.setattr(world.studio, "hide_task", away)
     turn = world.turn()
 
     assert any("not every task is where the routing wants it" in note for note in turn.notes)
@@ -136,14 +139,14 @@ def test_label_studio_being_away_is_said_and_the_decision_stands(world: World, m
 def test_a_task_that_was_deleted_meanwhile_stops_nothing(world: World, monkeypatch: pytest.MonkeyPatch):
     world.use(rules("when = { data.amount.gte = 5000 }\nto = 'hold'"))
     gone, big = world.add("a", amount=9000), world.add("b", amount=9000)
-    hide = world.studio.hide
+    hide = world.studio.hide_task
 
     def deleted(project: str, task: int) -> Task:
         if task == gone:
             raise LabelStudioError("no such task", status=404)
         return hide(project, task)
 
-    monkeypatch.setattr(world.studio, "hide", deleted)
+    monkeypatch.setattr(world.studio, "hide_task", deleted)
     turn = world.turn()
 
     assert turn.notes == ()
@@ -162,4 +165,4 @@ def test_many_held_tasks_are_hidden_a_few_hundred_a_turn(world: World):
     assert "50 tasks are not yet where the routing wants them" in first.notes
     assert all(task.is_labeled for task in world.studio.tasks.values())
     assert second.notes == ()
-    assert world.store.window("7") == []  # none of them was ever asked
+    assert world.store.windows.get_window("7") == []  # none of them was ever asked

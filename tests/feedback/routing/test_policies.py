@@ -7,9 +7,9 @@ import pytest
 from feedback.errors import PolicyError
 from feedback.policy import read_policy
 from feedback.policy.simulate import simulate
-from feedback.routing.decision_history import open_tasks_now, past_decisions
+from feedback.routing.decision_history import load_decision_history, load_open_tasks
 from feedback.store import ProjectRow
-from feedback.store.repositories.policies import activations, policy_of, policy_of_hash
+from feedback.store.repositories.policies import policy_of
 from feedback.training.model_factory import ModelFactory
 from tests.feedback.routing.world import SMALL, World, rules
 from tests.support.fake_platform import TEXT_CONFIG
@@ -22,7 +22,7 @@ def test_a_policy_is_simulated_on_what_was_decided(world: World):
     for number in range(10):
         world.add(f"t{number}", amount=number * 1000)
     world.turn()
-    found = simulate(old, new, past_decisions(world.store, "7"))
+    found = simulate(old, new, load_decision_history(world.store, "7"))
 
     assert found.source == "decisions"
     assert (found.before.tiers, found.after.tiers) == ({"L1": 9, "L2": 1}, {"L1": 3, "L2": 7})
@@ -34,10 +34,10 @@ def test_a_first_policy_is_simulated_on_the_tasks_as_they_are(world: World):
     for number in range(10):
         world.add(f"t{number}", amount=number * 1000)
     world.turn()
-    row = world.store.project("7")
+    row = world.store.projects.get_project("7")
     assert row is not None
     new = rules("when = { data.amount.gte = 3000 }\nto = 'L2'")
-    past = open_tasks_now(world.store, row, new, ModelFactory(lambda: ()), now_s=world.now_s)
+    past = load_open_tasks(world.store, row, new, ModelFactory(lambda: ()), now_s=world.now_s)
     found = simulate(policy_of(row), new, past)
 
     assert (found.n, found.moved) == (10, 7)
@@ -48,27 +48,27 @@ def test_an_activated_policy_is_kept_by_its_hash_and_named_in_the_history(world:
     world.use(first)
     world.use(second)
     world.use(second)  # nothing new
-    row = world.store.project("7")
+    row = world.store.projects.get_project("7")
     assert row is not None
 
     assert policy_of(row) == second
-    assert policy_of_hash(world.store, "7", first.hash) == first
-    assert [(one.hash, one.before, one.who) for one in activations(world.store, "7")] == [
+    assert world.store.policies.get_policy("7", first.hash) == first
+    assert [(one.hash, one.before, one.who) for one in world.store.policies.list_activations("7")] == [
         (second.hash, first.hash, "test"),
         (first.hash, "", "test"),
     ]
     with pytest.raises(PolicyError, match="no policy abc was ever active"):
-        policy_of_hash(world.store, "7", "abc")
+        world.store.policies.get_policy("7", "abc")
 
 
 def test_reasons_and_questions_keep_the_order_of_the_file_through_the_store(world: World):
     reasons = '[reasons]\nzone = "Z"\nage = "A"\n'
     policy = read_policy(reasons + "[feedback.why]\nkind = 'text'\n[feedback.how]\nkind = 'text'")
     world.use(policy)
-    row = world.store.project("7")
+    row = world.store.projects.get_project("7")
     assert row is not None
 
-    for read in (policy_of(row), policy_of_hash(world.store, "7", policy.hash)):
+    for read in (policy_of(row), world.store.policies.get_policy("7", policy.hash)):
         assert (list(read.reasons), list(read.feedback)) == (["zone", "age"], ["why", "how"])
 
 

@@ -37,11 +37,11 @@ def test_a_turn_without_news_decides_nothing_again(world: World):
     for number in range(5):
         world.add(f"t{number}", amount=number * 2000)
     world.turn()
-    before = (len(world.store.decisions("7")), world.studio.writes)
+    before = (len(world.store.decisions.list_decisions("7")), world.studio.writes)
     world.now_s += 3600
     world.turn()
 
-    assert (len(world.store.decisions("7")), world.studio.writes) == before
+    assert (len(world.store.decisions.list_decisions("7")), world.studio.writes) == before
 
 
 def test_changed_data_and_a_changed_policy_are_decided_again(world: World):
@@ -54,7 +54,7 @@ def test_changed_data_and_a_changed_policy_are_decided_again(world: World):
     world.turn()
     world.use(rules("when = { data.amount.gte = 6 }\nto = 'L2'"))
     world.turn()
-    found = world.store.decisions("7", task=task)
+    found = world.store.decisions.list_decisions("7", task=task)
 
     assert [one.standing.outcome for one in found] == ["L2", "L1", "L1"]
     assert len({one.standing.policy for one in found}) == 2
@@ -73,21 +73,23 @@ def test_every_decision_is_made_once_more_from_what_was_recorded(world: World):
         world.signal(task, key=f"k{task}")
     world.turn()
     world.use(rules("when = { data.amount.lt = 0 }\nto = 'L2'"))  # the policy that decided is kept
-    found = [why(world.store, "7", one) for task in tasks for one in world.store.decisions("7", task=task)]
+    found = [
+        why(world.store, "7", one) for task in tasks for one in world.store.decisions.list_decisions("7", task=task)
+    ]
 
     assert len(found) == 10
     assert all(one.same for one in found)
     assert {one.decision.standing.rule for one in found} == {"r0", "r1", "default"}
     assert all(one.clauses[-1][0] == one.decision.standing.rule for one in found)
     refused = next(one for one in found if one.decision.standing.rule == "r0")
-    assert refused.decision.standing.refused == "certificates come in step 7"
+    assert refused.decision.standing.refused == "no certificate allows it yet"
 
 
 def test_a_forged_decision_does_not_replay(world: World):
     world.use(rules("when = { data.amount.gte = 5000 }\nto = 'L2'"))
     task = world.add("a", amount=9000)
     world.turn()
-    (made,) = world.store.decisions("7", task=task)
+    (made,) = world.store.decisions.list_decisions("7", task=task)
     forged = replace(made, standing=replace(made.standing, rule="default", outcome="L1"))
 
     assert why(world.store, "7", forged).same is False
@@ -98,7 +100,7 @@ def test_a_decision_about_erased_data_says_that_it_cannot_be_replayed(world: Wor
     world.use(rules("when = { data.amount.gte = 5000 }\nto = 'L2'"))
     task = world.add("a", amount=9000)
     world.turn()
-    (made,) = world.store.decisions("7", task=task)
+    (made,) = world.store.decisions.list_decisions("7", task=task)
 
     found = why(world.store, "7", replace(made, content="0" * 64))
     assert (found.same, found.note) == (None, "the task's data were erased")

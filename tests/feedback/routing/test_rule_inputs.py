@@ -12,7 +12,7 @@ import pytest
 
 from feedback.policy import read_policy
 from feedback.project.snapshot import ProjectSnapshot, load_snapshot
-from feedback.routing.rule_inputs import Facts, gather
+from feedback.routing.rule_inputs import RuleInputs, load_rule_inputs
 from feedback.store import Newest, ProjectRow, Skip, Store
 from feedback.store.log.events import of_annotation, of_one_task
 from feedback.training.committee import Committee
@@ -38,7 +38,7 @@ class Model:
     version: str
     fruit: Mapping[str, float]
     classes: tuple[str, ...] = ("fruit", "tool")
-    beside: tuple[str, ...] = ()
+    indicators: tuple[str, ...] = ()
 
     def proba(self, data: Sequence[Mapping[str, Any]]) -> np.ndarray[Any, Any]:
         known = [self.fruit.get(str(one["text"]), float("nan")) for one in data]
@@ -81,7 +81,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def snapshot(store: Store) -> ProjectSnapshot:
     row = ProjectRow("1", "t", TEXT_CONFIG)
-    store.save_project(row)
+    store.projects.save_project(row)
     texts = ["apple", "saw", "?"]
     store.append(
         [of_one_task(Task(n + 1, {"text": text}, "1", created_at=CREATED), "poll") for n, text in enumerate(texts)]
@@ -94,9 +94,9 @@ def snapshot(store: Store) -> ProjectSnapshot:
     return load_snapshot(store, row, POLICY, config, control)
 
 
-def facts(snapshot: ProjectSnapshot, model: Model | None, **options: Any) -> Facts:
+def facts(snapshot: ProjectSnapshot, model: Model | None, **options: Any) -> RuleInputs:
     given: dict[str, Any] = {"committee": None, "skips": (), "heard": {}, **options}
-    return gather(
+    return load_rule_inputs(
         snapshot, [1, 2, 3], champion=cast(Bundle, model), prediction_cache=PredictionCache(), now_s=NOW_S, **given
     )
 

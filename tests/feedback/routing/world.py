@@ -10,7 +10,7 @@ from feedback.loop.context import Turn
 from feedback.loop.turn import Loop
 from feedback.policy import Policy, read_policy
 from feedback.store import ProjectRow, Store
-from feedback.store.repositories.policies import activate, policy_of
+from feedback.store.repositories.policies import policy_of
 from feedback.training.model_factory import ModelFactory
 from ml_backend.registry import FolderRegistry
 from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
@@ -43,9 +43,9 @@ class World:
         )
 
     def use(self, policy: Policy) -> None:
-        row = self.store.project("7") or ProjectRow("7", "fake", TEXT_CONFIG, connected=True)
-        self.store.save_project(row)
-        activate(self.store, row, policy, who="test", now_s=self.now_s)
+        row = self.store.projects.get_project("7") or ProjectRow("7", "fake", TEXT_CONFIG, connected=True)
+        self.store.projects.save_project(row)
+        self.store.policies.activate_policy(row, policy, who="test", now_s=self.now_s)
 
     def add(self, text: str, **data: object) -> int:
         (number,) = self.studio.add(text)
@@ -60,7 +60,7 @@ class World:
         SignalDoor(self.store, clock=lambda: self.now_s)(body)
 
     def outcome(self, task: int) -> str:
-        return self.store.standing("7")[task][0].outcome
+        return self.store.decisions.list_current_decisions("7")[task][0].outcome
 
     def order(self) -> list[int]:
         """Whom Label Studio would hand which task, one person after another without answering."""

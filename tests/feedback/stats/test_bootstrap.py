@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from feedback.stats.bootstrap import bootstrap, resample
-from feedback.stats.errors import EvidenceError
+from feedback.stats.results import EvidenceError
 
 
 def share(weights):

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feedback.stats.certificates import COVERAGES, Judged, error_free_rows, monitored, scheduled, thresholds
-from feedback.stats.errors import EvidenceError
 from feedback.stats.intervals import upper_bound
+from feedback.stats.results import EvidenceError
 
 GRID = tuple(round(t, 3) for t in np.linspace(0.7, 0.0, 10).tolist())
 EPOCHS = 300

@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
 from feedback.stats import Interval
-from feedback.stats.errors import EvidenceError
 from feedback.stats.intervals import (
+    binomial_tail,
     clopper_pearson,
     lower_bound,
     mean,
     newcombe,
-    newcombe_paired,
     normal,
     upper_bound,
     wilson,
 )
+from feedback.stats.results import EvidenceError
 
 
 @st.composite
@@ -69,7 +69,7 @@ def test_no_row_says_nothing():
     for interval in (wilson(0, 0), clopper_pearson(0, 0)):
         assert (interval.low, interval.high) == (0.0, 1.0)
         assert math.isnan(interval.value)
-    assert newcombe(0, 0, 3, 4).width == newcombe_paired(0, 0, 0, 0).width == 2.0
+    assert newcombe(0, 0, 3, 4).width == 2.0
     assert mean([]).width == mean([3.0]).width == math.inf
 
 
@@ -103,31 +103,6 @@ def test_newcombe_gives_his_own_table_of_differences(arguments, low, high):
     assert (interval.low, interval.high) == pytest.approx((low, high), abs=6e-5)
 
 
-def test_newcombe_paired_gives_altmans_worked_example():
-    interval = newcombe_paired(20, 12, 2, 16)  # Altman (2000), Statistics with Confidence, p. 52
-
-    assert (interval.low, interval.high) == pytest.approx((0.056, 0.329), abs=6e-4)
-
-
-@given(*[st.integers(0, 300)] * 4)
-def test_differences_stay_in_range_hold_their_value_and_turn_with_the_sides(both, only_a, only_b, neither):
-    interval = newcombe_paired(both, only_a, only_b, neither)
-    turned = newcombe_paired(both, only_b, only_a, neither)
-
-    if both + only_a + only_b + neither:
-        assert -1.0 <= interval.low <= interval.value <= interval.high <= 1.0
-        assert (turned.low, turned.high) == pytest.approx((-interval.high, -interval.low), abs=1e-12)
-
-
-def test_paired_differences_are_covered():
-    rng = np.random.default_rng(0)
-    truth = np.array([0.75, 0.10, 0.06, 0.09])
-    draws = rng.multinomial(150, truth, size=1000)
-    covered = np.mean([truth[1] - truth[2] in newcombe_paired(*map(int, draw)) for draw in draws])
-
-    assert 0.93 <= covered <= 0.98
-
-
 def test_means_are_covered_by_student_and_large_samples_by_the_normal():
     rng = np.random.default_rng(0)
     rows = rng.normal(2.0, 3.0, size=(1000, 8))
@@ -156,3 +131,23 @@ def test_a_record_says_what_it_holds():
     assert 0.5 in interval
     assert 0.7 not in interval
     assert interval.width == pytest.approx(0.16)
+
+
+@given(st.integers(0, 200), st.integers(0, 200), st.sampled_from([0.01, 0.2, 0.5]))
+def test_the_binomial_tail_is_scipys_exact_binomial(a, b, p0):
+    assert binomial_tail(12, 120, 0.05) == pytest.approx(0.0173026, abs=1e-7)
+    assert binomial_tail(a, a + b, p0) == pytest.approx(binomtest(a, a + b, p0, "greater").pvalue if a + b else 1.0)
+
+
+def test_looking_again_and_again_makes_the_one_look_test_fire_on_good_segments():
+    rng = np.random.default_rng(0)
+    totals = np.cumsum(rng.random((300, 400)) < 0.05, axis=1)
+    looks = range(20, 400, 20)
+    fired = np.mean([any(binomial_tail(int(run[n - 1]), n, 0.05) <= 0.05 for n in looks) for run in totals])
+
+    assert fired > 0.12
+
+
+def test_the_binomial_tail_refuses_impossible_counts():
+    with pytest.raises(EvidenceError):
+        binomial_tail(3, 2, 0.1)

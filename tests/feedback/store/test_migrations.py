@@ -44,7 +44,7 @@ def test_the_newest_migration_is_the_one_that_the_code_names() -> None:
 def test_a_store_is_opened_again_with_what_it_held(url: str, opened: Callable[[str], Store]) -> None:
     opened(url).append([said(5, "A")])
 
-    assert len(opened(url).votes("1")) == 1
+    assert len(opened(url).votes.list_votes("1")) == 1
 
 
 def test_a_store_of_a_newer_version_is_refused(url: str, opened: Callable[[str], Store]) -> None:
@@ -70,7 +70,10 @@ def test_a_migration_that_fails_leaves_nothing(url: str, monkeypatch: pytest.Mon
 
 
 def test_processes_that_start_at_once_make_one_store(url: str) -> None:
-    code = "import sys; from feedback.store import open_store; print(open_store(sys.argv[1]).secret('draws'))"
+    code = (
+        "import sys; from feedback.store import open_store; "
+        "print(open_store(sys.argv[1]).secrets.get_or_create_secret('draws'))"
+    )
     started = [
         subprocess.Popen([sys.executable, "-c", code, url], stdout=subprocess.PIPE, cwd=Path(__file__).parents[3])
         for _ in range(3)
@@ -143,7 +146,7 @@ def test_a_store_of_before_lives_is_derived_anew(url: str, opened: Callable[[str
 
     store = opened(url)
 
-    assert [one.annotation for one in store.votes("1")] == [5]
+    assert [one.annotation for one in store.votes.list_votes("1")] == [5]
     assert store.rebuild(check=True).differs == ""
     store.append(told(task(1, "another", second=9, created_at=at(9))))
-    assert store.votes("1") == []
+    assert store.votes.list_votes("1") == []

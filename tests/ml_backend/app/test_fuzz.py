@@ -52,7 +52,7 @@ FUZZ = settings(max_examples=_EACH, deadline=None, suppress_health_check=list(He
 def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
     """Over a real store: what a database refuses must be refused before."""
     store = open_store(f"sqlite:///{tmp_path_factory.mktemp('fuzz') / 'store.db'}", durability="normal")
-    store.save_project(ProjectRow("1", "t", CONFIG, options={"policy": {"tasks": {"key": "order"}}}))
+    store.projects.save_project(ProjectRow("1", "t", CONFIG, options={"policy": {"tasks": {"key": "order"}}}))
     registry, webhook = FakeRegistry({"1": "m1"}), Webhook(store)
     app = create_app(
         Predictor(registry, load=registry.load),

@@ -11,16 +11,16 @@ from contextlib import suppress
 import pytest
 
 from ml_backend.app import slow_client_worker
-from ml_backend.app.slow_client_worker import PatientSocket
+from ml_backend.app.slow_client_worker import SlowClientSocket
 
 
 @pytest.fixture
-def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[PatientSocket, socket.socket]]:
+def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[SlowClientSocket, socket.socket]]:
     """Our end, and a sender's; a head has a fifth of a second, and a body comes at 1,000 bytes a second at least."""
     monkeypatch.setattr(slow_client_worker, "_HEAD_S", 0.2)
     monkeypatch.setattr(slow_client_worker, "_SLOWEST", 1000)
     ours, sender = socket.socketpair()
-    with PatientSocket(fileno=ours.detach()) as patient, sender:
+    with SlowClientSocket(fileno=ours.detach()) as patient, sender:
         patient.begin()
         yield patient, sender
 
@@ -38,7 +38,7 @@ def _drip(sender: socket.socket, block: bytes, *, every_s: float, times: int) ->
     return thread
 
 
-def test_a_body_that_drips_ends_though_it_never_pauses_for_long(pair: tuple[PatientSocket, socket.socket]) -> None:
+def test_a_body_that_drips_ends_though_it_never_pauses_for_long(pair: tuple[SlowClientSocket, socket.socket]) -> None:
     patient, sender = pair
     _drip(sender, b"a", every_s=0.02, times=300)
     patient.settimeout(0.5)
@@ -51,7 +51,7 @@ def test_a_body_that_drips_ends_though_it_never_pauses_for_long(pair: tuple[Pati
     assert patient.recv(8192) == b""
 
 
-def test_a_body_that_comes_along_may_take_its_time(pair: tuple[PatientSocket, socket.socket]) -> None:
+def test_a_body_that_comes_along_may_take_its_time(pair: tuple[SlowClientSocket, socket.socket]) -> None:
     patient, sender = pair
     patient.settimeout(5.0)
     patient._until_s = time.monotonic() + 0.5  # long over when the last byte comes
@@ -65,7 +65,7 @@ def test_a_body_that_comes_along_may_take_its_time(pair: tuple[PatientSocket, so
     assert came == 8000
 
 
-def test_a_head_that_is_not_the_first_has_as_long(pair: tuple[PatientSocket, socket.socket]) -> None:
+def test_a_head_that_is_not_the_first_has_as_long(pair: tuple[SlowClientSocket, socket.socket]) -> None:
     patient, sender = pair
     patient.settimeout(5.0)
     patient.begin()

@@ -66,7 +66,7 @@ class Boundless(Rating):
         return float(abs(a.value - b.value))
 
 
-class Blind(Rating):
+class BlindRule(Rating):
     def distance(self, a, b):
         return 0.0
 
@@ -82,7 +82,7 @@ class Trusting(Rating):
         (Forgetful, "decode reads what encode wrote"),
         (Lopsided, "symmetric"),
         (Boundless, r"lies in \[0, 1\]"),
-        (Blind, "only equal answers"),
+        (BlindRule, "only equal answers"),
         (Trusting, "garbage is refused"),
     ],
 )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml_backend.features.media import Media, MediaError, read_media
+from ml_backend.features.media import Media, MediaError, media_address
 from tests.support.small_tasks import data_uri
 
 GREY = np.full((10, 20), 200, np.uint8)
@@ -145,6 +145,6 @@ def test_what_is_no_data_uri_says_so(value):
 
 
 def test_only_addresses_are_read_from_a_task():
-    assert read_media({"image": "data:,"}, "image") == "data:,"
+    assert media_address({"image": "data:,"}, "image") == "data:,"
     for data in ({}, {"image": None}, {"image": 3}, {"image": ["a"]}, None):
-        assert read_media(data, "image") is None
+        assert media_address(data, "image") is None

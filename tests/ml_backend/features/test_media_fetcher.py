@@ -12,7 +12,7 @@ import pytest
 from ml_backend.errors import LabelStudioError, SettingsError
 from ml_backend.features import media_fetcher
 from ml_backend.features.media import Media, MediaError
-from ml_backend.features.media_fetcher import Fetcher
+from ml_backend.features.media_fetcher import MediaFetcher
 
 
 class Site:
@@ -63,8 +63,8 @@ def home(sites: Callable[[], Site]) -> Site:
     return sites()
 
 
-def at_home(home: Site, **options: object) -> Fetcher:
-    return Fetcher(home.url, authorization=lambda: "Bearer token-of-ours", **options)  # type: ignore[arg-type]
+def at_home(home: Site, **options: object) -> MediaFetcher:
+    return MediaFetcher(home.url, authorization=lambda: "Bearer token-of-ours", **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("address", ["/a.png", "{home}/a.png", "/a.png?x=1"])
@@ -199,13 +199,13 @@ def test_what_is_not_there_says_so_without_the_query(home: Site):
 @pytest.mark.parametrize("host", ["http://x", "x/y", "*", "u@x", "private:"])
 def test_a_setting_that_is_no_host_is_refused(host: str):
     with pytest.raises(SettingsError, match="no host"):
-        Fetcher(hosts=[host])
+        MediaFetcher(hosts=[host])
 
 
 @pytest.mark.parametrize("path", ["/elsewhere/a.png", "/labels/../a.png", "/labels/%2e%2e/a.png"])
 def test_a_neighbour_of_label_studio_on_its_host_gets_no_token(home: Site, path: str):
     home.routes["/labels/a.png"] = (200, {}, b"picture")
-    fetch = Fetcher(f"{home.url}/labels", authorization=lambda: "Bearer token-of-ours")
+    fetch = MediaFetcher(f"{home.url}/labels", authorization=lambda: "Bearer token-of-ours")
 
     with pytest.raises(MediaError, match="nobody allowed"):
         fetch(path)
@@ -217,7 +217,7 @@ def test_a_token_that_cannot_be_had_is_a_reason_like_any_other(home: Site):
         raise LabelStudioError("no answer from Label Studio")
 
     with pytest.raises(MediaError, match="no answer from Label Studio"):
-        Fetcher(home.url, authorization=none)("/a.png")
+        MediaFetcher(home.url, authorization=none)("/a.png")
 
 
 def test_media_uses_the_fetcher(home: Site):

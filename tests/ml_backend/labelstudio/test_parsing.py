@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_backend.errors import BodyError
-from ml_backend.labelstudio.parsing import Gone, read_annotation, read_project_id, read_task, read_webhook, utc
+from ml_backend.labelstudio.parsing import Deleted, read_annotation, read_project_id, read_task, read_webhook, utc
 
 CONFIG = '<View><Text name="text" value="$text"/><Choices name="c" toName="text"><Choice value="A"/></Choices></View>'
 
@@ -119,9 +119,9 @@ def test_deletions_name_ids_and_no_task():
     annotations = {"action": "ANNOTATIONS_DELETED", "annotations": [{"id": 67}, {"id": 69}], "project": project()}
     tasks = {"action": "TASKS_DELETED", "tasks": [{"id": 120}], "project": project()}
 
-    assert read_webhook(annotations).gone == (Gone("annotation", 67), Gone("annotation", 69))
-    assert read_webhook(tasks).gone == (Gone("task", 120),)
-    assert read_webhook({"action": "PROJECT_DELETED", "project": {"id": 15}}).gone == (Gone("project", 15),)
+    assert read_webhook(annotations).gone == (Deleted("annotation", 67), Deleted("annotation", 69))
+    assert read_webhook(tasks).gone == (Deleted("task", 120),)
+    assert read_webhook({"action": "PROJECT_DELETED", "project": {"id": 15}}).gone == (Deleted("project", 15),)
 
 
 def test_an_import_is_its_tasks():

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.projects import plan, without_remains
+from ml_backend.labelstudio.projects import plan, without_leftovers
 from ml_backend.labelstudio.settings_snapshot import SettingsSnapshot
 from ml_backend.labelstudio.webhook_registration import Hooks
 
@@ -99,7 +99,7 @@ def taken(webhook: dict[str, Any] | None) -> SettingsSnapshot:
 
 
 def test_what_a_lost_store_left_in_a_project_is_not_the_projects_own():
-    cleared = without_remains(taken(OURS))
+    cleared = without_leftovers(taken(OURS))
 
     assert cleared.remains
     assert (cleared.webhook, cleared.backend, cleared.model_version) == (None, None, "")
@@ -108,4 +108,4 @@ def test_what_a_lost_store_left_in_a_project_is_not_the_projects_own():
 
 @pytest.mark.parametrize("webhook", [None, {**OURS, "headers": {"X-Theirs": "1"}}])
 def test_a_webhook_of_somebody_else_at_our_address_is_the_projects_own(webhook: dict[str, Any] | None):
-    assert without_remains(taken(webhook)) == taken(webhook)
+    assert without_leftovers(taken(webhook)) == taken(webhook)

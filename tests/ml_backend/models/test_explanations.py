@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ml_backend.calibration import Scaler
+from ml_backend.calibration import Calibrator
 from ml_backend.features.image import SIZE, cells
 from ml_backend.features.media import Media
 from ml_backend.label_config import Control
-from ml_backend.models.explanations import Reason, strongest
+from ml_backend.models.explanations import Contribution, strongest_contributions
 from ml_backend.models.image_classifier import ImageChoices, ImageModel
 from ml_backend.models.text_classifier import HypertextChoices, TextChoices, TextModel
-from ml_backend.records import with_known
+from ml_backend.records import with_indicators
 from ml_backend.registry import Bundle
 
 CONTROL = Control("c", "text", "choices", ("ham", "spam", "news"), multiple=False, object_kind="text", field="text")
@@ -29,7 +29,7 @@ TEXTS, LABELS = [*SPAM, *HAM, *NEWS], ["spam"] * 12 + ["ham"] * 12 + ["news"] * 
 
 def fit(recipe: TextChoices, texts: list[str]) -> TextModel:
     data = [
-        with_known({"text": text}, {"fraud": "card"} if label == "spam" else {})
+        with_indicators({"text": text}, {"fraud": "card"} if label == "spam" else {})
         for text, label in zip(texts, LABELS, strict=True)
     ]
     return recipe.fit(data, LABELS, field="text")
@@ -55,8 +55,8 @@ def start(model: TextModel | ImageModel, one: str, two: str) -> float:
     )
 )
 def test_the_words_of_a_text_add_up_to_its_log_odds(text: str):
-    item = dict(with_known({"text": text}, {"fraud": "card"}))
-    told = MODEL.reasons(item, "spam", "ham")
+    item = dict(with_indicators({"text": text}, {"fraud": "card"}))
+    told = MODEL.explain(item, "spam", "ham")
     if np.isnan(MODEL.predict_proba([item])).any():
         assert told == []
         return
@@ -67,27 +67,27 @@ def test_the_words_of_a_text_add_up_to_its_log_odds(text: str):
 
 def test_the_words_that_people_would_name_come_first():
     item = {"text": "You win a free PRIZE, see lunch"}
-    told = {one.what: one.weight for one in strongest(MODEL.reasons(item, "spam", "ham"))}
+    told = {one.what: one.weight for one in strongest_contributions(MODEL.explain(item, "spam", "ham"))}
 
     assert told["prize"] > 0.1
     assert told["lunch"] < -0.1
-    assert all(one.what == one.what.lower() for one in MODEL.reasons(item, "spam", "ham"))
+    assert all(one.what == one.what.lower() for one in MODEL.explain(item, "spam", "ham"))
 
 
 def test_tags_are_no_words():
     model = fit(HypertextChoices(), [f"<p class='prize'>{text}</p>" for text in TEXTS])
 
-    assert {one.what for one in model.reasons({"text": "<b>free</b> lunch"}, "spam", "ham")} == {"free", "lunch"}
+    assert {one.what for one in model.explain({"text": "<b>free</b> lunch"}, "spam", "ham")} == {"free", "lunch"}
 
 
 def test_a_text_without_spaces_is_told_by_its_characters():
-    told = MODEL.reasons({"text": "今日は無料です"}, "spam", "ham")
+    told = MODEL.explain({"text": "今日は無料です"}, "spam", "ham")
 
     assert {one.what for one in told} == set("今日は無料です")
 
 
 def test_what_is_known_beside_the_task_is_named():
-    told = MODEL.reasons(with_known({"text": "on day 3"}, {"fraud": "card"}), "spam", "ham")
+    told = MODEL.explain(with_indicators({"text": "on day 3"}, {"fraud": "card"}), "spam", "ham")
 
     assert {one.what: one.weight > 0 for one in told}["fraud = card"]
 
@@ -107,14 +107,14 @@ def test_the_quarters_of_an_image_add_up_and_the_one_that_differs_speaks_loudest
     made = [image(tmp_path / f"{number}.png", (0, number % 2), number) for number in range(24)]
     labels = ["right" if number % 2 else "left" for number in range(24)]
     model = ImageChoices(media=Media()).fit([{"image": one} for one in made], labels, field="image")
-    told = {one.what: one.weight for one in model.reasons({"image": made[0]}, "left", "right")}
+    told = {one.what: one.weight for one in model.explain({"image": made[0]}, "left", "right")}
 
     assert sum(told.values()) + start(model, "left", "right") == pytest.approx(
         odds(model, {"image": made[0]}, "left", "right"), abs=1e-3
     )
     upper = told["the upper left"] + told["the upper right"]
     assert upper > abs(told["the lower left"]) + abs(told["the lower right"])
-    assert model.reasons({"image": "nothing"}, "left", "right") == []
+    assert model.explain({"image": "nothing"}, "left", "right") == []
 
 
 def test_every_feature_of_an_image_looks_at_one_of_sixteen_cells():
@@ -123,7 +123,7 @@ def test_every_feature_of_an_image_looks_at_one_of_sixteen_cells():
 
 
 def bundle(model: object) -> Bundle:
-    return Bundle(model, Scaler.identity(), CONTROL, "h", "text-choices/1", "m1", 1, 0.0, {})  # type: ignore[arg-type]
+    return Bundle(model, Calibrator.identity(), CONTROL, "h", "text-choices/1", "m1", 1, 0.0, {})  # type: ignore[arg-type]
 
 
 def test_a_bundle_tells_its_answer_against_the_next_best():
@@ -132,8 +132,8 @@ def test_a_bundle_tells_its_answer_against_the_next_best():
     row = made.proba([item])[0]
     first, second = (made.classes[place] for place in np.argsort(-row)[:2])
 
-    assert made.reasons(item, row) == MODEL.reasons(item, first, second)
-    assert made.reasons({"text": None}, made.proba([{"text": None}])[0]) == []
+    assert made.explain(item, row) == MODEL.explain(item, first, second)
+    assert made.explain({"text": None}, made.proba([{"text": None}])[0]) == []
 
 
 class Silent:
@@ -148,10 +148,10 @@ class Silent:
 def test_a_model_that_gives_no_reasons_is_not_asked_for_any():
     made = bundle(Silent())
 
-    assert made.reasons({"text": "a"}, made.proba([{"text": "a"}])[0]) is None
+    assert made.explain({"text": "a"}, made.proba([{"text": "a"}])[0]) is None
 
 
 def test_only_what_counts_is_told():
-    told = strongest([Reason(f"w{place}", place / 10) for place in range(-9, 10)], most=3)
+    told = strongest_contributions([Contribution(f"w{place}", place / 10) for place in range(-9, 10)], most=3)
 
     assert [one.what for one in told] == ["w-9", "w9", "w-8"]

@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from ml_backend.calibration import Scaler
+from ml_backend.calibration import Calibrator
 from ml_backend.models import label_studio_ml_adapter, recipe_for
 from ml_backend.registry import Bundle, FolderRegistry, pack
 from tests.support.small_tasks import TEXT, texts
@@ -26,7 +26,7 @@ def champion(folder, project, version, *, control=TEXT, labels=None):
     data, said = texts(60)
     said = [(labels or {}).get(label, label) for label in said]
     model = recipe_for(TEXT).fit(data, said, field="text")
-    bundle = Bundle(model, Scaler.identity(), control, "", "text-choices/1", version, 60, 0.0, {})
+    bundle = Bundle(model, Calibrator.identity(), control, "", "text-choices/1", version, 60, 0.0, {})
     registry = FolderRegistry(Path(folder) / "models")
     registry.add(project, version, pack(bundle), {})
     registry.promote(project, version)

@@ -226,13 +226,13 @@ def test_no_text_stalls_a_request(text):
 def test_neither_threads_nor_hash_seeds_change_a_model():
     code = """
 from tests.support.small_tasks import IMAGE, TEXT, images, texts
-from ml_backend.calibration import Scaler
+from ml_backend.calibration import Calibrator
 from ml_backend.models import recipe_for
 from ml_backend.registry import Bundle, pack
 for control, (data, labels) in ((TEXT, texts(300)), (IMAGE, images(300))):
     recipe = recipe_for(control)
     model = recipe.fit(data, labels, field=control.field)
-    print(pack(Bundle(model, Scaler.identity(), control, "", recipe.name, "m1", 1, 0.0, {})).digest)
+    print(pack(Bundle(model, Calibrator.identity(), control, "", recipe.name, "m1", 1, 0.0, {})).digest)
 """
     seen = set()
     for threads in ("1", "2"):

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ml_backend.calibration import Scaler
+from ml_backend.calibration import Calibrator
 from ml_backend.errors import ArtefactError
 from ml_backend.features.cache import FeatureCache
 from ml_backend.label_config import Control
@@ -19,7 +19,7 @@ from tests.support.small_tasks import TEXT, texts
 def bundle(*, n=60, seed=0, control=TEXT):
     data, labels = texts(n)
     model = recipe_for(TEXT).fit(data, labels, field="text", seed=seed)
-    return Bundle(model, Scaler.temperature(1.7), control, "hash", "text-choices/1", "m60-ab", n, 12.5, {"rows": n})
+    return Bundle(model, Calibrator.temperature(1.7), control, "hash", "text-choices/1", "m60-ab", n, 12.5, {"rows": n})
 
 
 def fixed(*rows, classes=("a", "b", "c"), labels=("a", "b", "c")):
@@ -38,7 +38,7 @@ def fixed(*rows, classes=("a", "b", "c"), labels=("a", "b", "c")):
     model = Fixed()
     model.classes = classes
     control = Control("c", "t", "choices", tuple(labels), False, "text", "text")
-    return Bundle(model, Scaler.identity(), control, "", "fixed/1", "m1", 1, 0.0, {})
+    return Bundle(model, Calibrator.identity(), control, "", "fixed/1", "m1", 1, 0.0, {})
 
 
 def test_the_answer_is_the_best_class_and_its_calibrated_probability():
@@ -129,7 +129,7 @@ def repacked(change):
         lambda document, arrays: document.pop("control"),
         lambda document, arrays: document.update(control={"name": "c"}),
         lambda document, arrays: document.update(
-            scaler={"kind": "temperature", "degree": -1, "given": [], "meant": []}
+            calibrator={"kind": "temperature", "degree": -1, "given": [], "meant": []}
         ),
         lambda document, arrays: document["state"].update(classes=["only"]),
         lambda document, arrays: arrays.pop("codes"),

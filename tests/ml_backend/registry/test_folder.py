@@ -4,7 +4,7 @@ import multiprocessing
 import pytest
 
 from ml_backend.errors import ArtefactError, BackendError
-from ml_backend.registry import Artefact, FolderRegistry, Ref, digest_of
+from ml_backend.registry import Artefact, FolderRegistry, ModelRef, digest_of
 from ml_backend.testing import ContractBroken, check_registry
 
 
@@ -48,7 +48,7 @@ def test_no_project_or_version_leaves_the_folder(tmp_path, project):
     registry.add(project, project, artefact(b"m"), {})
     registry.promote(project, project)
 
-    assert registry.champion(project) == Ref(project, digest_of(b"m"))
+    assert registry.champion(project) == ModelRef(project, digest_of(b"m"))
     assert registry.versions(project) == [project]
     assert [file.name for file in tmp_path.iterdir()] == ["models"]
     assert len(list((tmp_path / "models").iterdir())) == 1
@@ -94,7 +94,7 @@ def test_a_reader_always_sees_a_whole_champion_while_others_promote(tmp_path):
     allowed = set()
     for version in ("m1", "m2"):
         registry.add("7", version, artefact(version.encode()), {})
-        allowed.add(Ref(version, digest_of(version.encode())))
+        allowed.add(ModelRef(version, digest_of(version.encode())))
     registry.promote("7", "m1")
     context = multiprocessing.get_context("spawn")
     writers = [context.Process(target=_promote_many, args=(tmp_path, version)) for version in ("m1", "m2")]

@@ -10,20 +10,20 @@ import pytest
 from feedback.app.notification_sender import post
 from tests.feedback.review.world import World
 from tests.support import stores
-from tests.support.fake_rooms import FakeSite
-from tests.support.real_rooms import NAMES, RealSite
+from tests.support.fake_platform import FakeLabelStudio
+from tests.support.real_platform import NAMES, RealLabelStudio
 
 
 @pytest.fixture(params=["in memory", pytest.param("on Label Studio", marks=pytest.mark.e2e)])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     """The same world twice; everybody has an address, whether or not a policy names it."""
     store = stores.fresh(tmp_path / "hitl.sqlite3")
-    store.set_secret("draws", "the same draws in every run")
+    store.secrets.save_secret("draws", "the same draws in every run")
     people = {number: f"{name}@example.com" for number, name in NAMES.items()}
     if request.param == "in memory":
-        yield World(store, tmp_path / "models", FakeSite(people=people), post=post)
+        yield World(store, tmp_path / "models", FakeLabelStudio(people=people), post=post)
     else:
-        site = RealSite(request.getfixturevalue("site"), store)
+        site = RealLabelStudio(request.getfixturevalue("site"), store)
         try:
             yield World(store, tmp_path / "models", site, post=post, project=site.project)
         finally:

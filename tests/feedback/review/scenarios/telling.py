@@ -27,16 +27,19 @@ def said(world: World, tier: str, task: int) -> list[str]:
     """What a reviewer reads of what was said before."""
     copy = world.case(task).review_task
     assert copy
-    (found,) = world.store.tasks(world.site.room_of(tier), only=[copy])
+    (found,) = world.store.tasks.list_tasks(world.site.review_project_of(tier), only=[copy])
     return [line["said"] for line in found.data[HISTORY]]
 
 
 def whole(world: World) -> None:
     """Every case's trail is complete, and nothing was written twice."""
-    cases = world.store.cases(world.project)
+    cases = world.store.cases.list_cases(world.project)
     assert {case.id: found for case in cases if (found := broken(world.store, case))} == {}
     for case in cases:
-        rounds = sum(step.event == "write" and step.note.startswith("written") for step in world.store.steps(case.id))
+        rounds = sum(
+            step.event == "write" and step.note.startswith("written")
+            for step in world.store.cases.list_case_events(case.id)
+        )
         assert world.site.written(case.task) == rounds
     found = world.store.verify()
     assert (found["chain"], found["projection"]) == ("ok", "ok")

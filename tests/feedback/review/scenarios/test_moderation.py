@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from itertools import count
 
 from feedback.policy import read_policy
-from feedback.project.review_project_records import list_review_projects
 from feedback.project.snapshot import project_draws
 from feedback.routing.router import why
 from feedback.training.challenger import learned_annotations
@@ -67,10 +66,10 @@ def test_moderation_goes_through_three_tiers_and_back_into_the_model(world: Worl
     # auto: refused until there are certificates, so people decide; two differ over one; one goes straight to L2
     disputed, sure, late, huge = site.add(*_unseen(world))
     world.turn()
-    (decision,) = world.store.decisions(world.project, task=sure)[:1]
+    (decision,) = world.store.decisions.list_decisions(world.project, task=sure)[:1]
     replayed = why(world.store, world.project, decision)
     assert (decision.standing.rule, decision.standing.outcome) == ("sure", "L1")
-    assert "certificates come in step 7" in decision.standing.refused
+    assert "no certificate allows it yet" in decision.standing.refused
     assert replayed.same
     for person, label in ((ADA, "fruit"), (BEN, "tool")):
         site.answer(disputed, label, person=person)
@@ -87,7 +86,7 @@ def test_moderation_goes_through_three_tiers_and_back_into_the_model(world: Worl
     world.review("L2", "escalate", "tool", person=CLEO, reason="guideline_gap", comment="is a toy a tool?")
     world.turn()
     assert (world.case(huge).state, site.final(huge)) == ("resolved", "fruit")
-    (override,) = [one for one in world.store.overrides(world.project) if one.task == huge]
+    (override,) = [one for one in world.store.overrides.list_overrides(world.project) if one.task == huge]
     assert (override.shown.value, override.said.value, override.reason) == (("tool",), ("fruit",), "wrong_label")  # type: ignore[union-attr]
     assert (override.model, override.tier, override.blind) == (first, "L2", False)
 
@@ -111,7 +110,7 @@ def test_moderation_goes_through_three_tiers_and_back_into_the_model(world: Worl
 
     # the serving model has learned from what came back, as it was decided
     assert turns[-1].version != first
-    training = world.store.latest(world.project, "training", key=turns[-1].version)
+    training = world.store.records.get_latest_record(world.project, "training", key=turns[-1].version)
     assert training is not None
     assert {disputed, huge, late} <= set(training.body["tasks"])
     assert _says(world, turns[-1].version, disputed) == "tool"
@@ -130,7 +129,7 @@ def _unseen(world: World) -> list[str]:
 
 def _texts(world: World, words: str, roles: Sequence[str]) -> list[str]:
     """Texts that have these roles in this project, whatever its number."""
-    row = world.store.project(world.project)
+    row = world.store.projects.get_project(world.project)
     assert row is not None
     draws = project_draws(world.store, row, read_policy(MODERATION))
     texts = (f"{words} {number}" for number in count())
@@ -141,7 +140,7 @@ def _texts(world: World, words: str, roles: Sequence[str]) -> list[str]:
 def _says(world: World, version: str, task: int) -> str:
     artefact = world.store.registry.artefact(world.project, version)
     bundle = unpack(artefact.data, artefact.digest)
-    ((answer, _confidence),) = bundle.predict([world.store.tasks(world.project, only=[task])[0].data])
+    ((answer, _confidence),) = bundle.predict([world.store.tasks.list_tasks(world.project, only=[task])[0].data])
     assert answer is not None
     return str(answer.value[0])  # type: ignore[index]
 
@@ -159,7 +158,7 @@ def test_a_draft_counts_as_a_beginning_and_stops_the_clock_of_the_first_action(w
     world.turn()
 
     assert (world.case(first).state, world.case(first).tier, world.case(first).breaches) == ("started", "L2", 0)
-    assert world.store.steps(world.case(first).id)[-1].person == site.number(CLEO)
+    assert world.store.cases.list_case_events(world.case(first).id)[-1].person == site.number(CLEO)
     assert (world.case(second).tier, world.case(second).breaches) == ("L3", 1)
 
 
@@ -168,17 +167,17 @@ def test_copies_and_review_projects_that_somebody_deletes_are_made_again(world: 
     first, second = site.add("a1 huge", "a2 huge")
     world.use(MODERATION)
     world.turn()
-    room, copy = site.room_of("L2"), world.case(first).review_task
+    room, copy = site.review_project_of("L2"), world.case(first).review_task
     assert copy
-    site.delete_copy(room, copy)
+    site.delete_review_task_by_hand(room, copy)
     site.sweep(world.store, room)
     world.turn()
     assert len(site.waiting(room, CLEO)) == 2
 
-    site.delete_room(room)
+    site.delete_review_project(room)
     world.turn()
     world.turn()
-    made = str(list_review_projects(world.store, world.project)["L2"]["room"])
+    made = str(world.store.review_projects.list_review_projects(world.project)["L2"]["room"])
     assert made != room
     for _ in range(2):
         world.review("L2", "fix", "tool", person=CLEO, reason="wrong_label")

@@ -42,7 +42,7 @@ def test_two_readers_and_a_third_while_answers_that_do_not_count_open_the_case_a
     world.use(READERS, overlap=2)
     world.turn()
     world.disagree(task)
-    room = site.room_of("L2")
+    room = site.review_project_of("L2")
     copy = world.case(task).review_task
     assert copy
 
@@ -128,7 +128,7 @@ def test_one_who_is_always_wrong_is_found_and_changes_nothing(world: World) -> N
     world.use(PANEL.replace("honeypots = 0.0", "honeypots = 1.0"))
     (new,) = site.add("a9 apple")
     world.turn()
-    room = site.room_of("L2")
+    room = site.review_project_of("L2")
     waiting = site.waiting(room, DAN)
     (pot,) = [one for one in waiting if one.id != world.case(new).review_task]
     assert pot.data["text"] in {f"a{number} apple" for number in range(6)}

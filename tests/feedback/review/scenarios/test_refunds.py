@@ -13,8 +13,8 @@ import pytest
 
 from feedback.ingest.signals import SignalDoor
 from feedback.policy import read_policy
-from feedback.review.appeals import proofs
-from feedback.review.cases import Book
+from feedback.review.appeals import list_human_review_requests
+from feedback.review.case_workflow import CaseWorkflow
 from feedback.review.review_task_content import KEY
 from tests.feedback.review.scenarios.telling import REST, said, whole
 from tests.feedback.review.world import CLEO, DAN, EVA, World
@@ -100,9 +100,11 @@ def test_refunds_are_routed_by_amount_and_standing_against_a_ten_minute_clock(wo
         )
         world.use(REFUNDS.replace("URL", url))
         world.turn()
-        cases = {case.task: case.tier for case in world.store.cases(world.project)}
+        cases = {case.task: case.tier for case in world.store.cases.list_cases(world.project)}
         assert cases == {watched: "desk", large: "supervisor"}
-        assert world.store.routed(world.project)  # the small one and the good customer are asked in the first tier
+        assert world.store.decisions.count_outcomes(
+            world.project
+        )  # the small one and the good customer are asked in the first tier
 
         # somebody asks for a person, and wants to be called back
         body = {"project": world.project, "task": small, "signal": "human_review", "id": "letter-1", "callback": "crm"}
@@ -128,12 +130,12 @@ def test_refunds_are_routed_by_amount_and_standing_against_a_ten_minute_clock(wo
         assert (case.state, case.tier, case.breaches, case.copies) == ("queued", "desk", 1, 2)
         assert world.trail(watched) == ["open", "place", "warn", "reassign", "place"]
         assert sorted(told.says("has run out")) == sorted([watched, large])
-        keys = [one.data[KEY] for one in site.waiting(site.room_of("desk"), DAN)]
+        keys = [one.data[KEY] for one in site.waiting(site.review_project_of("desk"), DAN)]
         assert keys == [f"case-{case.id}-1-desk-2"]  # the old copy is gone, and the new one stands
         assert (world.case(small).state, world.case(small).breaches) == ("waiting", 0)
 
         # the answer comes: the clock goes on with what was left of it, the next reviewer reads it
-        book = Book(world.store, world.project, read_policy(REFUNDS.replace("URL", url)), now_s=site.seconds())
+        book = CaseWorkflow(world.store, world.project, read_policy(REFUNDS.replace("URL", url)), now_s=site.seconds())
         book.move(world.case(small), "answered", note="china is pottery, too")
         world.turn()
         assert world.case(small).due_s == pytest.approx(book.now_s + left_s)
@@ -148,7 +150,7 @@ def test_refunds_are_routed_by_amount_and_standing_against_a_ten_minute_clock(wo
         assert told.says("decided") == [small]  # once, and only whoever asked
         (call,) = [one for one in told.heard if one["what"] == "decided"]
         assert (call["answer"], call["project"]) == ("tool", world.project)
-        (proof,) = proofs(world.store, world.project)
+        (proof,) = list_human_review_requests(world.store, world.project)
         assert (proof.decided_by_person, proof.in_time) == (True, True)  # the promise stood still meanwhile, too
         assert world.case(large).breaches == 1  # told once: there is nobody above
         assert told.says("has run out").count(large) == 1

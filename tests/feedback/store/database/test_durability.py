@@ -63,7 +63,7 @@ def test_a_writer_that_is_killed_lost_nothing_it_acknowledged(url: str, opened: 
             acknowledged.update(int(line) for line in writer.stdout.read().splitlines())
 
     store = opened(url)
-    votes = {vote.task for vote in store.votes("1")}
+    votes = {vote.task for vote in store.votes.list_votes("1")}
     assert acknowledged <= votes
     assert store.verify()["chain"] == "ok"
     assert store.verify()["projection"] == "ok"
@@ -82,7 +82,7 @@ def test_threads_and_processes_write_at_once(url: str, opened: Callable[[str], S
     for thread in threads:
         thread.join()
 
-    assert len(stores[0].votes("1")) == 240
+    assert len(stores[0].votes.list_votes("1")) == 240
     assert stores[0].verify() == {"events": 480, "chain": "ok", "projection": "ok"}
 
 
@@ -90,21 +90,21 @@ def test_nothing_is_kept_of_a_transaction_that_fails(store: Store) -> None:
     def fail() -> None:
         with store.transaction():
             store.append([said(5, "A")])
-            store.record("1", "finding", {})
+            store.records.create_record("1", "finding", {})
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
 
-    assert store.votes("1") == []
-    assert store.latest("1", "finding") is None
+    assert store.votes.list_votes("1") == []
+    assert store.records.get_latest_record("1", "finding") is None
     assert store.verify()["events"] == 0
 
 
 def test_a_transaction_sees_what_it_wrote_itself(store: Store) -> None:
     with store.transaction():
         store.append([said(5, "A")])
-        assert len(store.votes("1")) == 1
+        assert len(store.votes.list_votes("1")) == 1
 
 
 @pytest.mark.postgres
@@ -134,11 +134,11 @@ def test_a_database_that_another_program_holds_is_an_error_not_a_hang(tmp_path: 
 
     with pytest.raises(StoreError, match="locked"):
         store.append([said(5, "A")])
-    assert store.votes("1") == []  # reading goes on
+    assert store.votes.list_votes("1") == []  # reading goes on
 
     other.execute("ROLLBACK")
     store.append([said(5, "A")])
-    assert len(store.votes("1")) == 1
+    assert len(store.votes.list_votes("1")) == 1
     other.close()
     store.close()
 
@@ -155,7 +155,7 @@ def test_after_a_write_that_failed_every_reader_waits_as_long_as_before(tmp_path
         patience = {reader.exec_driver_sql("PRAGMA busy_timeout").scalar() for reader in readers}
 
     assert patience == {7000}
-    assert store.votes("1") == []
+    assert store.votes.list_votes("1") == []
     store.close()
 
 
@@ -171,7 +171,7 @@ def test_a_full_disk_refuses_and_recovers(tmp_path: Path) -> None:
     _limit(store, 1_000_000)
     store.append([said(6, "B", person=2)])
 
-    assert len(store.votes("1")) == 2
+    assert len(store.votes.list_votes("1")) == 2
     assert store.verify()["chain"] == "ok"
     store.close()
 
@@ -197,5 +197,5 @@ def test_a_server_that_was_restarted_is_found_again(clock: Callable[[], float]) 
         server.start()
 
         store.append([said(7, "A", person=3)])
-        assert sorted(vote.person for vote in store.votes("1")) == [1, 3]
+        assert sorted(vote.person for vote in store.votes.list_votes("1")) == [1, 3]
         store.close()

@@ -6,7 +6,7 @@ from feedback.errors import EventError
 from feedback.store import ProjectRow, Store
 from feedback.store.log import events
 from feedback.store.log.events import Event
-from ml_backend.labelstudio.own_annotations import own_id
+from ml_backend.labelstudio.own_annotations import own_unique_id
 from tests.support.told import answer, at, deleted, labels, said, skipped, task, told
 
 
@@ -16,60 +16,60 @@ def test_a_version_is_stored_once_whoever_reports_it(store: Store) -> None:
 
     assert store.append([webhook]).new == 1
     assert store.append([poll, webhook]) == type(store.append([]))(new=0, duplicates=2)
-    assert store.stats().events == 1
+    assert store.get_stats().events == 1
 
 
 def test_the_newest_version_counts_whatever_comes_last(store: Store) -> None:
     store.append([said(5, "B", second=2), said(5, "A", second=1)])
 
-    assert labels(store.votes("1")) == {(1, 1): "B"}
+    assert labels(store.votes.list_votes("1")) == {(1, 1): "B"}
 
 
 def test_a_deletion_wins_for_ever_also_when_it_comes_first(store: Store) -> None:
     store.append([deleted(5)])
     store.append([said(5, "A"), said(5, "B", second=3)])
 
-    assert store.votes("1") == []
-    assert store.annotations("1") == []
+    assert store.votes.list_votes("1") == []
+    assert store.annotations.list_annotations("1") == []
 
 
 def test_a_deletion_finds_its_task_by_our_own_map(store: Store) -> None:
     store.append([said(5, "A", task=7), said(6, "A", task=7, person=2), deleted(5)])
 
-    assert store.known_annotations("1", above=6, upto=7) == {7: {6: ""}}
+    assert store.annotations.list_annotation_creation_times("1", above=6, upto=7) == {7: {6: ""}}
 
 
 def test_skips_stand_apart_from_votes(store: Store) -> None:
     store.append([said(5, "A", person=1), skipped(6, person=2), skipped(7, task=2, person=1)])
 
-    assert labels(store.votes("1")) == {(1, 1): "A"}
-    assert [(skip.task, skip.person) for skip in store.skips("1")] == [(1, 2), (2, 1)]
+    assert labels(store.votes.list_votes("1")) == {(1, 1): "A"}
+    assert [(skip.task, skip.person) for skip in store.annotations.list_skips("1")] == [(1, 2), (2, 1)]
 
 
 def test_an_answer_that_becomes_a_skip_is_no_vote_any_more(store: Store) -> None:
     store.append([said(5, "A"), skipped(5, second=2)])
 
-    assert store.votes("1") == []
-    assert len(store.skips("1")) == 1
+    assert store.votes.list_votes("1") == []
+    assert len(store.annotations.list_skips("1")) == 1
 
 
 def test_a_person_who_answers_twice_has_one_vote_the_latest(store: Store) -> None:
     store.append([said(5, "A", second=1), said(6, "B", second=2)])
 
-    (vote,) = store.votes("1")
+    (vote,) = store.votes.list_votes("1")
     assert (vote.annotation, vote.answer.value) == (6, ("B",))
 
     store.append([deleted(6)])
-    assert labels(store.votes("1")) == {(1, 1): "A"}
+    assert labels(store.votes.list_votes("1")) == {(1, 1): "A"}
 
 
 def test_only_people_vote(store: Store) -> None:
-    store.save_project(ProjectRow("1", bots=(99,)))
-    store.own("1", annotations=[13], unique_ids=["ours"])
+    store.projects.save_project(ProjectRow("1", bots=(99,)))
+    store.annotations.create_own_annotations("1", annotations=[13], unique_ids=["ours"])
     store.append(
         [
             said(10, "A", person=1),
-            said(11, "B", person=2, unique_id=own_id("consensus 1")),
+            said(11, "B", person=2, unique_id=own_unique_id("consensus 1")),
             said(12, "B", person=3, imported=True),
             said(13, "B", person=4),
             said(14, "B", person=99),
@@ -78,25 +78,25 @@ def test_only_people_vote(store: Store) -> None:
         ]
     )
 
-    assert labels(store.votes("1")) == {(1, 1): "A"}
-    assert len(store.annotations("1")) == 7  # all are kept
+    assert labels(store.votes.list_votes("1")) == {(1, 1): "A"}
+    assert len(store.annotations.list_annotations("1")) == 7  # all are kept
 
 
 def test_what_only_a_webhook_tells_is_not_lost_by_a_later_poll(store: Store) -> None:
-    store.append([said(5, "A", unique_id=own_id("consensus 1"))])
+    store.append([said(5, "A", unique_id=own_unique_id("consensus 1"))])
     store.append([said(5, "B", second=2, source="poll", seen_s=5.0)])
 
-    assert store.votes("1") == []
+    assert store.votes.list_votes("1") == []
 
 
 def test_a_poll_that_came_first_does_not_hide_what_the_webhook_tells(store: Store) -> None:
     store.append([said(5, "A", source="poll", seen_s=5.0)])
-    assert len(store.votes("1")) == 1
+    assert len(store.votes.list_votes("1")) == 1
 
-    got = store.append([said(5, "A", unique_id=own_id("consensus 1"))])
+    got = store.append([said(5, "A", unique_id=own_unique_id("consensus 1"))])
 
     assert (got.new, got.duplicates) == (0, 1)  # no version that anybody had missed
-    assert store.votes("1") == []
+    assert store.votes.list_votes("1") == []
 
 
 def test_the_last_api_read_decides_what_changes_without_a_new_version(store: Store) -> None:
@@ -105,11 +105,14 @@ def test_the_last_api_read_decides_what_changes_without_a_new_version(store: Sto
     store.append([*told(task(1, is_labeled=True, overlap=3), source="sweep", seen_s=10.0)])
     store.append([said(5, "A", source="sweep", seen_s=10.0)])
 
-    assert (store.task_rows("1")[0].is_labeled, store.task_rows("1")[0].overlap) == (True, 3)
-    assert store.annotations("1")[0].ground_truth is False
+    assert (
+        store.tasks.list_task_rows("1")[0].is_labeled,
+        store.tasks.list_task_rows("1")[0].overlap,
+    ) == (True, 3)
+    assert store.annotations.list_annotations("1")[0].ground_truth is False
 
     store.append(told(task(1), source="sweep", seen_s=20.0))
-    assert store.task_rows("1")[0].is_labeled is False
+    assert store.tasks.list_task_rows("1")[0].is_labeled is False
 
 
 def test_an_api_read_that_shows_nothing_new_adds_nothing(store: Store) -> None:
@@ -117,55 +120,60 @@ def test_an_api_read_that_shows_nothing_new_adds_nothing(store: Store) -> None:
 
     for seen_s in (10.0, 20.0, 30.0):
         assert store.append(told(task(1), source="sweep", seen_s=seen_s)).new == 0
-    assert store.stats().events == 1
+    assert store.get_stats().events == 1
 
 
 def test_a_task_is_stored_once_for_each_content(store: Store) -> None:
     store.append(told(task(1, "old"), task(1, "old", second=5), task(1, "new", second=3)))
 
-    assert store.tasks("1")[0].data == {"text": "old"}
+    assert store.tasks.list_tasks("1")[0].data == {"text": "old"}
     store.append(told(task(1, "new", second=9)))
-    assert store.tasks("1")[0].data == {"text": "new"}
+    assert store.tasks.list_tasks("1")[0].data == {"text": "new"}
 
 
 def test_a_deleted_task_takes_its_votes_with_it(store: Store) -> None:
     store.append([*told(task(1), task(2)), said(5, "A", task=1), skipped(6, task=1), said(7, "B", task=2)])
     store.append([deleted(1, entity="task")])
 
-    assert [one.id for one in store.tasks("1")] == [2]
-    assert labels(store.votes("1")) == {(2, 1): "B"}
-    assert store.skips("1") == []
-    assert [one.id for one in store.annotations("1")] == [7]
-    assert store.task("1", 1) is None
+    assert [one.id for one in store.tasks.list_tasks("1")] == [2]
+    assert labels(store.votes.list_votes("1")) == {(2, 1): "B"}
+    assert store.annotations.list_skips("1") == []
+    assert [one.id for one in store.annotations.list_annotations("1")] == [7]
+    assert store.tasks.get_task("1", 1) is None
 
 
 def test_a_deleted_project_holds_nothing(store: Store) -> None:
     store.append([*told(task(1)), said(5, "A")])
     store.append([deleted(1, entity="project")])
 
-    assert (store.tasks("1"), store.votes("1"), store.project("1"), store.projects()) == ([], [], None, [])
+    assert (
+        store.tasks.list_tasks("1"),
+        store.votes.list_votes("1"),
+        store.projects.get_project("1"),
+        store.projects.list_projects(),
+    ) == ([], [], None, [])
 
 
 def test_projects_are_apart_even_with_equal_ids(store: Store) -> None:
     store.append([said(5, "A"), said(5, "B", project="2"), deleted(5, project="3")])
 
-    assert labels(store.votes("1")) == {(1, 1): "A"}
-    assert labels(store.votes("2")) == {(1, 1): "B"}
+    assert labels(store.votes.list_votes("1")) == {(1, 1): "A"}
+    assert labels(store.votes.list_votes("2")) == {(1, 1): "B"}
 
 
 def test_garbage_in_a_result_costs_only_itself_and_is_told(store: Store) -> None:
     store.append([said(5, result=({"foo": 1},)), said(6, result=("text",), person=2), said(7, "A", person=3)])
 
-    assert labels(store.votes("1")) == {(1, 3): "A"}
-    assert [problem.annotation for problem in store.problems("1")] == [5, 6]
-    assert store.problems("1")[0].reasons == ("region 0: no from_name or type",)
+    assert labels(store.votes.list_votes("1")) == {(1, 3): "A"}
+    assert [problem.annotation for problem in store.annotations.list_problems("1")] == [5, 6]
+    assert store.annotations.list_problems("1")[0].reasons == ("region 0: no from_name or type",)
 
 
 @pytest.mark.parametrize("label", ["a\x00b", "é\u2028", "'; DROP TABLE event; --", "x" * 100_000, "\ud800"])
 def test_hostile_texts_are_kept(store: Store, label: str) -> None:
     store.append([said(5, label, unique_id=f"u{label}"), *told(task(1, label)), said(6, "A", person=2)])
 
-    assert len(store.votes("1")) == 2
+    assert len(store.votes.list_votes("1")) == 2
     assert store.verify() == {"events": 3, "chain": "ok", "projection": "ok"}
 
 
@@ -181,7 +189,7 @@ def test_every_version_of_an_annotation_is_kept(store: Store) -> None:
     store.append([said(5, "B", second=2), said(5, "A", second=1), said(6, "C", second=3, person=2)])
     store.append([said(9, "C", task=2), deleted(5)])
 
-    versions = store.history("1", 1)
+    versions = store.events.list_task_history("1", 1)
 
     assert [(one.annotation, one.action) for one in versions] == [
         (5, "saved"),
@@ -197,42 +205,44 @@ def test_the_label_config_that_came_last_is_the_projects(store: Store) -> None:
     store.append([events.of_project("1", "two", "<View><Text/></View>", "webhook")])
     again = store.append([events.of_project("1", "two", "<View><Text/></View>", "webhook")])
 
-    project = store.project("1")
+    project = store.projects.get_project("1")
     assert project is not None
     assert (project.title, project.label_config) == ("two", "<View><Text/></View>")
     assert again.new == 0
 
 
 def test_work_is_wanted_by_what_can_be_learned_or_asked(store: Store) -> None:
-    store.save_project(ProjectRow("1", bots=(99,)))
+    store.projects.save_project(ProjectRow("1", bots=(99,)))
     store.append([said(4, "A", task=3)], want=None)
-    assert store.works() == []
+    assert store.jobs.list_jobs() == []
 
-    store.append([said(5, "A", unique_id=own_id("x"), second=2), said(6, "A", person=99)])
+    store.append([said(5, "A", unique_id=own_unique_id("x"), second=2), said(6, "A", person=99)])
     store.append(told(task(1)), want=None)
     store.append(told(task(1, second=5, is_labeled=True)))
     store.append([said(4, "A", task=3)])
-    assert store.works() == []  # ours, a bot's, a task that only moved, a duplicate
+    assert store.jobs.list_jobs() == []  # ours, a bot's, a task that only moved, a duplicate
 
     store.append([said(7, "A", person=2)])
-    assert [(work.kind, work.state) for work in store.works()] == [("turn", "wanted")]
+    assert [(work.kind, work.state) for work in store.jobs.list_jobs()] == [("turn", "wanted")]
 
 
 def test_a_thousand_of_our_own_writes_are_no_work_and_no_votes(store: Store) -> None:
-    store.own("1", annotations=range(1, 1001))
-    webhooks = [said(one, "A", task=one, unique_id=own_id(str(one))) for one in range(1, 1001)]
+    store.annotations.create_own_annotations("1", annotations=range(1, 1001))
+    webhooks = [said(one, "A", task=one, unique_id=own_unique_id(str(one))) for one in range(1, 1001)]
     polls = [said(one, "A", task=one, source="poll", seen_s=5.0) for one in range(1, 1001)]
 
     assert store.append(webhooks).new == 1000
     assert store.append(polls).new == 0
 
-    assert store.votes("1") == []
-    assert store.works() == []
+    assert store.votes.list_votes("1") == []
+    assert store.jobs.list_jobs() == []
 
 
 def test_people_are_counted(store: Store) -> None:
     store.append([said(5, "A", second=1), said(6, "B", second=2, task=2), skipped(7, second=3), deleted(6)])
     store.append([said(8, "A", person=2, second=4)])
 
-    counted = {one.id: (one.answers, one.skips, one.first_at, one.last_at) for one in store.people("1")}
+    counted = {
+        one.id: (one.answers, one.skips, one.first_at, one.last_at) for one in store.annotations.list_annotators("1")
+    }
     assert counted == {1: (1, 1, at(1), at(3)), 2: (1, 0, at(4), at(4))}

@@ -158,7 +158,7 @@ def test_a_projection_that_does_not_follow_from_the_log_is_named_and_rebuilt(
     assert filled.rebuild().ok
     assert filled.verify() == {"events": 8, "chain": "ok", "projection": "ok"}
     assert filled.projection_hash("1") == before
-    assert labels(filled.votes("1")) == {(1, 1): "B", (2, 1): "A"}
+    assert labels(filled.votes.list_votes("1")) == {(1, 1): "B", (2, 1): "A"}
 
 
 def test_projections_that_were_lost_altogether_are_rebuilt(filled: Store) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from feedback.errors import EventError
 from feedback.store.log import events
 from feedback.store.log.events import Event, canonical_json, canonical_time
-from ml_backend.labelstudio.parsing import Gone, Intake, read_webhook
+from ml_backend.labelstudio.parsing import Deleted, ParsedWebhook, read_webhook
 from ml_backend.records import Annotation
 from tests.support.told import answer, at, task
 
@@ -91,7 +91,7 @@ def test_a_webhook_gives_its_task_its_annotation_and_its_project() -> None:
 
 
 def test_a_deletion_needs_only_an_id() -> None:
-    intake = Intake("TASKS_DELETED", "1", gone=(Gone("task", 7), Gone("annotation", 5)))
+    intake = ParsedWebhook("TASKS_DELETED", "1", gone=(Deleted("task", 7), Deleted("annotation", 5)))
 
     assert [event.key for event in events.from_intake(intake)] == [
         ("task", 7, "", "deleted"),
@@ -101,7 +101,7 @@ def test_a_deletion_needs_only_an_id() -> None:
 
 def test_one_record_that_cannot_be_stored_costs_only_itself() -> None:
     broken = Annotation(5, 7, "1", 2**70, (), at(1))
-    intake = Intake("X", "1", annotations=(broken, answer(6, project="1")), tasks=(task(7),))
+    intake = ParsedWebhook("X", "1", annotations=(broken, answer(6, project="1")), tasks=(task(7),))
 
     unread: list[str] = []
 

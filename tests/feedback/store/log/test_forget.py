@@ -15,14 +15,14 @@ def test_a_forgotten_person_is_gone_from_everything_but_the_chain(store: Store) 
     store.append([*told(task(1)), said(5, "A", person=1), said(5, "B", person=1, second=2), said(6, "B", person=2)])
     store.append([skipped(7, person=1, task=2), said(8, "A", person=1, project="2")])
 
-    forgotten = store.forget("1", person=1)
+    forgotten = store.erase("1", person=1)
 
     assert forgotten.annotations == (5, 7)
-    assert labels(store.votes("1")) == {(1, 2): "B"}
-    assert store.skips("1") == []
-    assert [one.id for one in store.people("1")] == [2]
-    assert [one.annotation for one in store.history("1", 1)] == [6]
-    assert len(store.votes("2")) == 1  # another project is another matter
+    assert labels(store.votes.list_votes("1")) == {(1, 2): "B"}
+    assert store.annotations.list_skips("1") == []
+    assert [one.id for one in store.annotations.list_annotators("1")] == [2]
+    assert [one.annotation for one in store.events.list_task_history("1", 1)] == [6]
+    assert len(store.votes.list_votes("2")) == 1  # another project is another matter
     assert store.verify()["chain"] == "ok"
     assert store.verify()["projection"] == "ok"
     assert store.rebuild().ok
@@ -33,64 +33,69 @@ def test_what_is_left_of_other_people_is_counted_as_if_it_had_never_been(store: 
     store.append([said(5, "A", person=1, second=1), said(5, "A", person=2, second=2), said(6, "A", person=2, second=7)])
     store.append([said(7, "A", person=3, second=3), skipped(8, person=2, second=9), said(9, "B", person=2, second=4)])
 
-    store.forget("1", person=1)
+    store.erase("1", person=1)
 
     assert store.rebuild(check=True).differs == ""
-    assert [(one.id, one.answers, one.skips) for one in store.people("1")] == [(2, 2, 1), (3, 1, 0)]
+    assert [(one.id, one.answers, one.skips) for one in store.annotations.list_annotators("1")] == [
+        (2, 2, 1),
+        (3, 1, 0),
+    ]
 
 
 def test_what_we_hold_of_a_person_can_be_shown_to_them(store: Store) -> None:
     store.append([said(5, "A"), said(5, "B", second=2), said(6, "A", person=2), skipped(7, task=3)])
 
-    held = store.said_by("1", 1)
+    held = store.events.list_versions_by_person("1", 1)
     assert [(one.annotation, one.version) for one in held] == [(5, at(1)), (5, at(2)), (7, at(1))]
     assert all(one.body is not None for one in held)
 
 
 def test_what_was_forgotten_is_not_taken_back_in(store: Store) -> None:
     store.append([said(5, "A", person=1)])
-    store.forget("1", person=1)
+    store.erase("1", person=1)
 
     store.append([said(5, "A", person=1), said(5, "B", person=1, second=9, source="sweep", seen_s=99.0), deleted(5)])
-    assert store.votes("1") == []
+    assert store.votes.list_votes("1") == []
     assert store.verify()["projection"] == "ok"
 
     store.append([said(6, "A", person=1)])  # a new answer is a new one
-    assert len(store.votes("1")) == 1
+    assert len(store.votes.list_votes("1")) == 1
 
 
 def test_an_annotation_that_passed_to_somebody_else_is_forgotten_too(store: Store) -> None:
     store.append([said(5, "A", person=1), said(5, "B", person=2, second=2)])
 
-    assert store.forget("1", person=1).annotations == (5,)
-    assert store.votes("1") == []
+    assert store.erase("1", person=1).annotations == (5,)
+    assert store.votes.list_votes("1") == []
 
 
 def test_a_forgotten_task_takes_its_data_and_answers_with_it(store: Store) -> None:
     store.append([*told(task(1, "private"), task(2, "private")), said(5, "A", task=1), said(6, "A", task=2)])
 
-    forgotten = store.forget("1", task=1)
+    forgotten = store.erase("1", task=1)
 
     assert (forgotten.annotations, forgotten.tasks) == ((5,), (1,))
-    assert [(one.id, one.data) for one in store.tasks("1")] == [(2, {"text": "private"})]  # its twin is untouched
-    assert labels(store.votes("1")) == {(2, 1): "A"}
+    assert [(one.id, one.data) for one in store.tasks.list_tasks("1")] == [
+        (2, {"text": "private"})
+    ]  # its twin is untouched
+    assert labels(store.votes.list_votes("1")) == {(2, 1): "A"}
     store.append(told(task(1, "private", second=9)))
-    assert len(store.tasks("1")) == 1
+    assert len(store.tasks.list_tasks("1")) == 1
     assert store.verify()["chain"] == "ok"
     assert store.rebuild().ok
 
 
 def test_the_models_that_learned_from_it_are_named(store: Store) -> None:
     store.append([said(5, "A", person=1), said(6, "A", person=2)])
-    store.record("1", "training", {"version": "m1", "annotations": [6]}, key="m1")
-    store.record("1", "training", {"version": "m2", "annotations": [5, 6]}, key="m2")
+    store.records.create_record("1", "training", {"version": "m1", "annotations": [6]}, key="m1")
+    store.records.create_record("1", "training", {"version": "m2", "annotations": [5, 6]}, key="m2")
 
-    assert store.forget("1", person=1).models == ("m2",)
+    assert store.erase("1", person=1).models == ("m2",)
 
 
 def test_no_salt_and_no_payload_is_left_to_try_bodies_against(store: Store) -> None:
     store.append([said(5, "A", person=1)])
-    store.forget("1", person=1)
+    store.erase("1", person=1)
 
     with store._database.read() as connection:
         assert connection.execute(select(main_tables.payload)).all() == []
@@ -100,7 +105,7 @@ def test_no_salt_and_no_payload_is_left_to_try_bodies_against(store: Store) -> N
 
 def test_forgetting_wants_a_person_or_a_task(store: Store) -> None:
     with pytest.raises(StoreError, match="either a person or a task"):
-        store.forget("1")
+        store.erase("1")
 
 
 def test_nothing_readable_is_left_in_the_file(tmp_path: Path) -> None:
@@ -109,7 +114,7 @@ def test_nothing_readable_is_left_in_the_file(tmp_path: Path) -> None:
     store.append([*told(task(1, "my very private sentence")), said(5, "very-private-label", task=1)])
     assert any(b"very private" in file.read_bytes() for file in tmp_path.iterdir())
 
-    store.forget("1", task=1)
+    store.erase("1", task=1)
     store.close()
 
     for file in tmp_path.iterdir():
@@ -124,7 +129,7 @@ def test_a_backup_taken_in_use_is_whole(tmp_path: Path) -> None:
     store.append([said(6, "A", person=2)])
 
     copy = open_store(f"sqlite:///{tmp_path / 'copy.db'}")
-    assert labels(copy.votes("1")) == {(1, 1): "A"}
+    assert labels(copy.votes.list_votes("1")) == {(1, 1): "A"}
     assert copy.verify() == {"events": 2, "chain": "ok", "projection": "ok"}
     assert not (tmp_path / "copy.db.part").exists()
     copy.close()

@@ -22,15 +22,15 @@ _HOSTILE = {"result": [{"from_name": "c", "é\ud800": 2**70}], "unique_id": "a\x
 
 def test_what_is_received_is_in_the_log_once_it_is_taken_in_and_wants_a_turn(store: Store) -> None:
     store.receive([*told(task(1)), said(5, "A", task=1)])
-    before = (store.votes("1"), store.waiting().deliveries, store.works())
+    before = (store.votes.list_votes("1"), store.get_inbox_status().deliveries, store.jobs.list_jobs())
 
-    assert store.take_in() == 1
+    assert store.ingest_inbox() == 1
 
     assert before == ([], 1, [])
-    assert [vote.annotation for vote in store.votes("1")] == [5]
-    assert [(row.project, row.kind) for row in store.works()] == [("1", "turn")]
-    assert store.waiting().deliveries == 0
-    assert store.take_in() == 0
+    assert [vote.annotation for vote in store.votes.list_votes("1")] == [5]
+    assert [(row.project, row.kind) for row in store.jobs.list_jobs()] == [("1", "turn")]
+    assert store.get_inbox_status().deliveries == 0
+    assert store.ingest_inbox() == 0
 
 
 def test_it_is_the_same_as_appending_it_directly(url: str, opened: Callable[[str], Store]) -> None:
@@ -50,7 +50,7 @@ def test_it_came_when_it_was_received_not_when_it_was_taken_in(store: Store, clo
     store.receive([said(5, "A")])
     clock.now_s += 60.0
 
-    store.take_in()
+    store.ingest_inbox()
 
     with store._database.read() as connection:
         assert connection.execute(select(main_tables.event.c.received_s)).scalars().all() == [received_s]
@@ -62,7 +62,7 @@ def test_it_came_when_it_was_received_not_when_it_was_taken_in(store: Store, clo
         lambda store: store.verify()["events"],
         lambda store: store.rebuild(check=True) and store.verify()["events"],
         lambda store: store.append([said(5, "A")]).duplicates,
-        lambda store: store.projection_hash("1") and len(store.votes("1")),
+        lambda store: store.projection_hash("1") and len(store.votes.list_votes("1")),
     ],
 )
 def test_whoever_must_know_everything_takes_it_in_first(store: Store, look: Callable[[Store], int]) -> None:
@@ -74,24 +74,24 @@ def test_whoever_must_know_everything_takes_it_in_first(store: Store, look: Call
 def test_a_person_who_is_forgotten_is_forgotten_in_the_inbox_too(store: Store) -> None:
     store.receive([*told(task(1)), said(5, "A", task=1, person=3)])
 
-    store.forget("1", person=3)
+    store.erase("1", person=3)
 
-    assert store.waiting().deliveries == 0
-    assert store.votes("1") == []
+    assert store.get_inbox_status().deliveries == 0
+    assert store.votes.list_votes("1") == []
 
 
 def test_a_task_that_is_told_anew_does_not_have_its_old_data_from_the_inbox(store: Store) -> None:
     store.append(told(task(1, "Xanthippe said so", second=1, created_at=at(0))))
     store.receive(told(task(1, "Xanthippe said so, too", second=2, created_at=at(0))))
 
-    store.retell("1", task(1, "(forgotten)", second=2, created_at=at(0)))
-    store.take_in()
+    store.replace_task_data("1", task(1, "(forgotten)", second=2, created_at=at(0)))
+    store.ingest_inbox()
 
     held = [main_tables.payload.c.body, main_tables.content.c.data]
     with store._database.read() as connection:
         kept = b"".join(one for column in held for one in connection.execute(select(column)).scalars())
     assert b"Xanthippe" not in kept
-    assert [one.data["text"] for one in store.tasks("1")] == ["(forgotten)"]
+    assert [one.data["text"] for one in store.tasks.list_tasks("1")] == ["(forgotten)"]
     assert store.verify() | {"events": 0} == {"events": 0, "chain": "ok", "projection": "ok"}
 
 
@@ -107,23 +107,23 @@ def test_what_could_not_be_taken_in_is_forgotten_too(
         picky = Store(store._database, store._box)
         picky.receive([said(5, "A", task=9, person=3)])
         picky.receive([said(6, "A", task=8, person=4)])
-        picky.take_in()
-    assert len(store.waiting().problems) == 2
+        picky.ingest_inbox()
+    assert len(store.get_inbox_status().problems) == 2
 
-    store.forget("1", **whom)
+    store.erase("1", **whom)
 
-    assert len(store.waiting().problems) == 1
+    assert len(store.get_inbox_status().problems) == 1
 
 
 def test_a_delivery_that_nobody_can_read_does_not_keep_anybody_from_being_forgotten(store: Store) -> None:
     store.receive([said(5, "A", person=3)])
     with store._box.write() as connection:
         connection.execute(main_tables.inbox.update().values(delivery=b"half a deli"))
-    store.take_in()
+    store.ingest_inbox()
 
-    store.forget("1", person=3)
+    store.erase("1", person=3)
 
-    assert store.waiting() == Waiting(0, None)  # nobody can say that it was not about them
+    assert store.get_inbox_status() == Waiting(0, None)  # nobody can say that it was not about them
 
 
 def test_no_more_is_read_at_once_than_memory_holds(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +139,7 @@ def test_no_more_is_read_at_once_than_memory_holds(store: Store, monkeypatch: py
 
     monkeypatch.setattr(store._inbox, "_take", counted)
 
-    assert store.take_in() == 4
+    assert store.ingest_inbox() == 4
     assert rounds == [1, 1, 2]
     assert store.verify()["events"] == 4
 
@@ -147,9 +147,9 @@ def test_no_more_is_read_at_once_than_memory_holds(store: Store, monkeypatch: py
 def test_who_was_noted_is_forgotten_once_nothing_of_it_is_left(store: Store) -> None:
     for number in range(1, 121):
         store.receive([said(number, "A", task=number)])
-    store.take_in()
+    store.ingest_inbox()
 
-    store.take_in(again=True)
+    store.ingest_inbox(again=True)
 
     with store._database.read() as connection:
         assert connection.execute(select(main_tables.taken)).all() == []
@@ -159,7 +159,7 @@ def test_nothing_of_what_was_forgotten_stays_in_the_files(tmp_path: Path) -> Non
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
     store.receive([said(5, "Xanthippe", person=3)])
 
-    store.forget("1", person=3)
+    store.erase("1", person=3)
 
     held = [path.name for path in tmp_path.iterdir() if b"Xanthippe" in path.read_bytes()]
     store.close()
@@ -169,4 +169,4 @@ def test_nothing_of_what_was_forgotten_stays_in_the_files(tmp_path: Path) -> Non
 def test_an_empty_delivery_is_none(store: Store) -> None:
     store.receive(list[Event]())
 
-    assert store.waiting().deliveries == 0
+    assert store.get_inbox_status().deliveries == 0

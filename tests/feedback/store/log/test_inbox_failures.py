@@ -36,13 +36,13 @@ def test_a_delivery_that_cannot_be_taken_in_stays_with_its_reason_and_hinders_no
     for number in (5, 6, 7):
         picky_store.receive([said(number, "A", person=number)])
 
-    assert picky_store.take_in() == 2
+    assert picky_store.ingest_inbox() == 2
 
-    assert {vote.annotation for vote in store.votes("1")} == {5, 7}
-    assert (store.waiting().deliveries, store.waiting().problems) == (0, ("ZeroDivisionError",))
-    assert store.take_in(again=True) == 1
-    assert {vote.annotation for vote in store.votes("1")} == {5, 6, 7}
-    assert store.waiting().problems == ()
+    assert {vote.annotation for vote in store.votes.list_votes("1")} == {5, 7}
+    assert (store.get_inbox_status().deliveries, store.get_inbox_status().problems) == (0, ("ZeroDivisionError",))
+    assert store.ingest_inbox(again=True) == 1
+    assert {vote.annotation for vote in store.votes.list_votes("1")} == {5, 6, 7}
+    assert store.get_inbox_status().problems == ()
 
 
 def test_a_database_that_is_away_is_nobodys_fault_and_nothing_is_lost(
@@ -55,10 +55,10 @@ def test_a_database_that_is_away_is_nobodys_fault_and_nothing_is_lost(
     with monkeypatch.context() as patch:
         patch.setattr(Log, "fold", away)
         with pytest.raises(StoreError, match="disk"):
-            Store(store._database, store._box).take_in()
+            Store(store._database, store._box).ingest_inbox()
 
-    assert (store.waiting().deliveries, store.waiting().problems) == (1, ())
-    assert store.take_in() == 1
+    assert (store.get_inbox_status().deliveries, store.get_inbox_status().problems) == (1, ())
+    assert store.ingest_inbox() == 1
 
 
 def test_a_taker_that_dies_before_it_has_tidied_up_takes_nothing_in_twice(
@@ -71,14 +71,14 @@ def test_a_taker_that_dies_before_it_has_tidied_up_takes_nothing_in_twice(
     with monkeypatch.context() as patch:
         patch.setattr("feedback.store.log.inbox._DELETE", SimpleNamespace(run=die))
         with pytest.raises(KeyboardInterrupt):
-            store.take_in()
-    before = (store.waiting().deliveries, store.stats().events)
+            store.ingest_inbox()
+    before = (store.get_inbox_status().deliveries, store.get_stats().events)
 
-    assert store.take_in(again=True) == 0
+    assert store.ingest_inbox(again=True) == 0
 
     assert before == (1, 1)
-    assert store.waiting().deliveries == 0
-    assert store.stats().events == 1
+    assert store.get_inbox_status().deliveries == 0
+    assert store.get_stats().events == 1
 
 
 def test_who_looked_long_ago_takes_nothing_in_again_that_others_have_taken_in_and_forgotten(
@@ -91,17 +91,17 @@ def test_who_looked_long_ago_takes_nothing_in_again_that_others_have_taken_in_an
     def waits() -> list[dict[str, Any]]:
         rows = first()
         if rows:
-            quick.take_in()
+            quick.ingest_inbox()
             quick.receive([of_project("1", "new title", "<View/>", "webhook")])
-            quick.take_in()
+            quick.ingest_inbox()
         return rows
 
     slow.receive([of_project("1", "old title", "<View/>", "webhook")])
     monkeypatch.setattr(slow._inbox, "_first", waits)
 
-    assert slow.take_in() == 0
+    assert slow.ingest_inbox() == 0
 
-    assert quick.stats().events == 2
+    assert quick.get_stats().events == 2
     with quick._database.read() as connection:
         assert connection.execute(select(main_tables.described.c.title)).scalar_one() == "new title"
 
@@ -113,10 +113,10 @@ def test_a_store_that_somebody_writes_to_for_long_receives_all_the_same(tmp_path
 
     store.receive([said(5, "A")])
     with pytest.raises(StoreError, match="locked"):
-        store.take_in()
+        store.ingest_inbox()
 
     other.execute("ROLLBACK")
-    assert store.take_in() == 1
+    assert store.ingest_inbox() == 1
     other.close()
     store.close()
 
@@ -133,7 +133,7 @@ def test_many_receive_while_several_take_in_and_each_event_is_there_once(
 
     def take(store: Store) -> None:
         while not done.is_set():
-            store.take_in()
+            store.ingest_inbox()
 
     senders = [threading.Thread(target=receive, args=(stores[at % 2], 1 + 30 * at)) for at in range(4)]
     takers = [threading.Thread(target=take, args=(store,)) for store in stores]
@@ -146,8 +146,8 @@ def test_many_receive_while_several_take_in_and_each_event_is_there_once(
         thread.join()
 
     assert stores[0].verify() == {"events": 120, "chain": "ok", "projection": "ok"}
-    assert len(stores[0].votes("1")) == 120
-    assert stores[0].waiting().problems == ()
+    assert len(stores[0].votes.list_votes("1")) == 120
+    assert stores[0].get_inbox_status().problems == ()
 
 
 def test_an_inbox_that_is_damaged_is_named_with_what_to_do(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from feedback.store import CaseRow, Decision, ProjectRow, Signal, Standing, Stor
 from feedback.store.log import events
 from feedback.store.log.events import Event
 from feedback.store.tables import main_tables
-from ml_backend.labelstudio.own_annotations import own_id
+from ml_backend.labelstudio.own_annotations import own_unique_id
 from tests.support.clock import Clock
 from tests.support.told import at, deleted, labels, said, skipped, task, told
 
@@ -35,7 +35,7 @@ def new(number: int = 5, label: str = "B", second: float = 33, **more: Any) -> E
 
 
 def texts(store: Store) -> dict[int, str]:
-    return {one.id: one.data["text"] for one in store.tasks("1")}
+    return {one.id: one.data["text"] for one in store.tasks.list_tasks("1")}
 
 
 def whole(store: Store) -> bool:
@@ -53,9 +53,14 @@ def test_a_task_that_is_imported_again_lives_and_its_old_votes_do_not_come_back(
     store.append(new_task())
 
     assert texts(store) == {1: "new"}
-    assert (store.votes("1"), store.skips("1"), store.annotations("1"), store.problems("1")) == ([], [], [], [])
+    assert (
+        store.votes.list_votes("1"),
+        store.annotations.list_skips("1"),
+        store.annotations.list_annotations("1"),
+        store.annotations.list_problems("1"),
+    ) == ([], [], [], [])
     store.append([new(7)])
-    assert labels(store.votes("1")) == {(1, 1): "B"}
+    assert labels(store.votes.list_votes("1")) == {(1, 1): "B"}
     assert whole(store)
 
 
@@ -65,30 +70,30 @@ def test_a_task_whose_deletion_nobody_told_is_another_one_all_the_same(store: St
 
     assert store.append(new_task(text="old")).changed == 1  # the same text, and work all the same
 
-    assert store.votes("1") == []
+    assert store.votes.list_votes("1") == []
     assert whole(store)
 
 
 @pytest.mark.parametrize(("connected", "wanted"), [(True, [("sweep", "wanted")]), (False, [])])
 def test_a_deletion_that_nobody_told_asks_for_a_sweep(store: Store, *, connected: bool, wanted: list[Any]) -> None:
     """What else was deleted with it would stand until the next one."""
-    store.save_project(ProjectRow("1", title="t", label_config="<View/>", connected=connected))
+    store.projects.save_project(ProjectRow("1", title="t", label_config="<View/>", connected=connected))
     store.append([*old_task(1), *old_task(2), deleted(2, entity="task")], want=None)
 
     assert store.append(new_task(2), want=None).replaced == 0
-    assert store.works() == []
+    assert store.jobs.list_jobs() == []
     assert store.append(new_task(1), want=None).replaced == 1
 
-    assert [(row.kind, row.state) for row in store.works()] == wanted
+    assert [(row.kind, row.state) for row in store.jobs.list_jobs()] == wanted
 
 
 def test_an_annotation_number_passes_on_too(store: Store) -> None:
     store.append([old(), deleted(5)])
-    assert store.votes("1") == []
+    assert store.votes.list_votes("1") == []
 
     store.append([new()])
 
-    assert labels(store.votes("1")) == {(1, 1): "B"}
+    assert labels(store.votes.list_votes("1")) == {(1, 1): "B"}
     assert whole(store)
 
 
@@ -117,7 +122,7 @@ def test_a_deletion_of_what_nobody_knew_ends_what_was_there_until_then(store: St
     assert store.append([deleted(5)]).new == 0
 
     store.append([*old_task(), old()])
-    assert (texts(store), store.votes("1")) == ({}, [])
+    assert (texts(store), store.votes.list_votes("1")) == ({}, [])
 
     later = "2030-01-01T00:00:00Z"  # after the deletion was told, by any clock
     store.append(told(task(1, "new", created_at=later, second=2)))
@@ -136,11 +141,11 @@ def test_a_later_look_that_shows_it_is_stronger_than_a_deletion(store: Store, cl
     assert store.append(looked).changed == 2
 
     assert texts(store) == {1: "old"}
-    assert labels(store.votes("1")) == {(1, 1): "A"}
+    assert labels(store.votes.list_votes("1")) == {(1, 1): "A"}
     assert store.append(looked).new == 0
     assert whole(store)
     store.append([deleted(5)])  # and may be deleted again
-    assert store.votes("1") == []
+    assert store.votes.list_votes("1") == []
     assert whole(store)
 
 
@@ -150,36 +155,42 @@ def test_a_deletion_is_later_than_every_look_that_came_before_it(store: Store, c
 
     store.append([deleted(5)])
 
-    assert store.votes("1") == []
+    assert store.votes.list_votes("1") == []
     assert whole(store)
 
 
 def test_what_is_ours_passes_to_nobody_with_the_number(store: Store) -> None:
-    store.append([old(unique_id=own_id("final")), deleted(5)])
+    store.append([old(unique_id=own_unique_id("final")), deleted(5)])
 
     store.append([new()])
 
-    assert labels(store.votes("1")) == {(1, 1): "B"}
-    assert [one.answers for one in store.people("1")] == [1]
+    assert labels(store.votes.list_votes("1")) == {(1, 1): "B"}
+    assert [one.answers for one in store.annotations.list_annotators("1")] == [1]
     assert whole(store)
 
 
 def test_people_are_counted_by_what_stands(store: Store) -> None:
     store.append([old(person=1), deleted(5), new(person=2)])
 
-    assert [(one.id, one.answers) for one in store.people("1")] == [(1, 0), (2, 1)]
+    assert [(one.id, one.answers) for one in store.annotations.list_annotators("1")] == [
+        (1, 0),
+        (2, 1),
+    ]
     assert whole(store)
 
 
 def test_the_history_of_a_task_shows_a_deletion_without_a_version(store: Store) -> None:
     store.append([*old_task(), old(), deleted(5)])
 
-    assert [(one.action, one.version) for one in store.history("1", 1)] == [("saved", at(3)), ("deleted", "")]
+    assert [(one.action, one.version) for one in store.events.list_task_history("1", 1)] == [
+        ("saved", at(3)),
+        ("deleted", ""),
+    ]
 
 
 def test_what_was_forgotten_never_comes_back_but_its_number_does(store: Store, clock: Clock) -> None:
     store.append([*old_task(text="private"), old()])
-    store.forget("1", task=1)
+    store.erase("1", task=1)
     clock.now_s += 60
 
     again = [*old_task(text="private", source="sweep", seen_s=clock.now_s), old(source="sweep", seen_s=clock.now_s)]
@@ -187,30 +198,30 @@ def test_what_was_forgotten_never_comes_back_but_its_number_does(store: Store, c
     store.append([*new_task(), new()])
 
     assert texts(store) == {1: "new"}
-    assert labels(store.votes("1")) == {(1, 1): "B"}
+    assert labels(store.votes.list_votes("1")) == {(1, 1): "B"}
     assert whole(store)
 
 
 def test_forgetting_a_person_leaves_whoever_has_the_number_now(store: Store) -> None:
     store.append([old(person=1), deleted(5), new(person=2)])
 
-    assert store.forget("1", person=1).annotations == (5,)
+    assert store.erase("1", person=1).annotations == (5,)
 
-    assert labels(store.votes("1")) == {(1, 2): "B"}
-    assert [one.id for one in store.people("1")] == [2]
-    assert store.said_by("1", 1) == []
+    assert labels(store.votes.list_votes("1")) == {(1, 2): "B"}
+    assert [one.id for one in store.annotations.list_annotators("1")] == [2]
+    assert store.events.list_versions_by_person("1", 1) == []
     assert whole(store)
 
 
 def test_forgetting_whoever_has_the_number_now_leaves_nothing_of_both(store: Store) -> None:
     store.append([old(person=1), deleted(5), new(person=2)])
 
-    store.forget("1", person=2)
+    store.erase("1", person=2)
 
-    assert store.votes("1") == []
+    assert store.votes.list_votes("1") == []
     assert whole(store)
     store.append([old(person=1), new(person=2)])
-    assert store.votes("1") == []
+    assert store.votes.list_votes("1") == []
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -223,9 +234,9 @@ def test_a_log_of_old_reads_as_it_did(store: Store, *, first: bool) -> None:
 
     store.rebuild()
 
-    assert store.votes("1") == []
+    assert store.votes.list_votes("1") == []
     store.append([new(second=40, source="sweep", seen_s=1.0)])
-    assert store.votes("1") == []  # nothing of before the deletion was received, as far as is known
+    assert store.votes.list_votes("1") == []  # nothing of before the deletion was received, as far as is known
 
 
 def test_what_was_decided_about_a_task_is_not_said_of_the_next_one_with_its_number(store: Store) -> None:
@@ -234,20 +245,20 @@ def test_what_was_decided_about_a_task_is_not_said_of_the_next_one_with_its_numb
     for born in (1, 20, 40):
         store.append(told(task(1, f"text {born}", second=born, created_at=at(born))))
         assert (
-            [one for one in store.cases("1") if one.task == 1],
-            store.standing("1").get(1),
-            store.kept_back("1"),
+            [one for one in store.cases.list_cases("1") if one.task == 1],
+            store.decisions.list_current_decisions("1").get(1),
+            store.tasks.list_hidden_tasks("1"),
         ) == ([], None, {})
-        assert store.newest_signals("1").get(1) is None
-        (case,) = store.open_cases([CaseRow("1", 1, "open", "L2")], "open")
+        assert store.signals.list_newest_signals("1").get(1) is None
+        (case,) = store.cases.create_cases([CaseRow("1", 1, "open", "L2")], "open")
         assert case.task == 1
-        store.decide("1", [Decision(1, 5.0, "c", stands, {})])
-        store.add_signal(Signal("1", "complaint", value=True, task=1, at_s=5.0, key=f"key {born}"))
-        store.keep_back("1", [1])
+        store.decisions.create_decisions("1", [Decision(1, 5.0, "c", stands, {})])
+        store.signals.create_signal(Signal("1", "complaint", value=True, task=1, at_s=5.0, key=f"key {born}"))
+        store.tasks.create_hidden_tasks("1", [1])
 
-    assert sorted(one.task for one in store.cases("1"))[-1] == 1
-    assert len(store.cases("1")) == 3  # their trails are kept
-    assert len(store.decisions("1")) == 3
+    assert sorted(one.task for one in store.cases.list_cases("1"))[-1] == 1
+    assert len(store.cases.list_cases("1")) == 3  # their trails are kept
+    assert len(store.decisions.list_decisions("1")) == 3
     store.append(told(task(1, "changed", second=50, created_at=at(40))))  # a new version is the same task
-    assert store.kept_back("1").keys() == {1}
+    assert store.tasks.list_hidden_tasks("1").keys() == {1}
     assert whole(store)

@@ -27,56 +27,62 @@ def signal(key: str, *, task: int | None = 7, value: bool | float | str = "scam"
 
 
 def test_the_newest_decision_of_a_task_stands_and_the_older_ones_are_kept(store: Store) -> None:
-    store.decide("1", [decision(7), decision(8)])
-    store.decide("1", [decision(7, L2, at_s=2.0, content="c2")])
-    store.decide("2", [decision(7)])
+    store.decisions.create_decisions("1", [decision(7), decision(8)])
+    store.decisions.create_decisions("1", [decision(7, L2, at_s=2.0, content="c2")])
+    store.decisions.create_decisions("2", [decision(7)])
 
-    assert store.standing("1") == {7: (L2, "c2"), 8: (L1, "c1")}
-    assert [one.standing for one in store.decisions("1", task=7)] == [L2, L1]
-    assert store.decisions("1", task=7)[0].inputs == INPUTS
+    assert store.decisions.list_current_decisions("1") == {7: (L2, "c2"), 8: (L1, "c1")}
+    assert [one.standing for one in store.decisions.list_decisions("1", task=7)] == [L2, L1]
+    assert store.decisions.list_decisions("1", task=7)[0].inputs == INPUTS
 
 
 def test_decisions_come_with_the_data_that_they_were_about(store: Store) -> None:
     store.append([of_one_task(task(7, "then"), "poll")])
-    content = store.contents("1")[7]
-    store.decide("1", [decision(7, content=content), decision(8, content="gone")])
+    content = store.tasks.list_content_hashes("1")[7]
+    store.decisions.create_decisions("1", [decision(7, content=content), decision(8, content="gone")])
     store.append([of_one_task(task(7, "now", second=5), "poll")])
 
-    assert {one.task: data for one, data in store.decided("1")} == {7: {"text": "then"}, 8: None}
-    assert store.data_of("1", 7, content) == {"text": "then"}
-    assert store.contents("1")[7] != content
+    assert {one.task: data for one, data in store.decisions.stream_current_decisions("1")} == {
+        7: {"text": "then"},
+        8: None,
+    }
+    assert store.tasks.get_task_data("1", 7, content) == {"text": "then"}
+    assert store.tasks.list_content_hashes("1")[7] != content
 
 
 def test_only_the_newest_decision_of_each_task_is_simulated(store: Store) -> None:
-    store.decide("1", [decision(7), decision(7, L2, at_s=9.0)])
+    store.decisions.create_decisions("1", [decision(7), decision(7, L2, at_s=9.0)])
 
-    assert [one.standing for one, _ in store.decided("1")] == [L2]
-    assert list(store.decided("1", since_s=10.0)) == []
+    assert [one.standing for one, _ in store.decisions.stream_current_decisions("1")] == [L2]
+    assert list(store.decisions.stream_current_decisions("1", since_s=10.0)) == []
 
 
 def test_tasks_that_we_keep_back_are_remembered_until_they_are_let_go(store: Store) -> None:
-    store.keep_back("1", [7, 8, 8])
-    store.keep_back("1", [7])
-    store.let_go("1", [8, 9])
+    store.tasks.create_hidden_tasks("1", [7, 8, 8])
+    store.tasks.create_hidden_tasks("1", [7])
+    store.tasks.delete_hidden_tasks("1", [8, 9])
 
-    assert set(store.kept_back("1")) == {7}
-    assert store.kept_back("2") == {}
+    assert set(store.tasks.list_hidden_tasks("1")) == {7}
+    assert store.tasks.list_hidden_tasks("2") == {}
 
 
 def test_a_signal_is_stored_once_under_its_key(store: Store) -> None:
-    first, again = store.add_signal(signal("k")), store.add_signal(signal("k", value="other"))
+    first, again = (
+        store.signals.create_signal(signal("k")),
+        store.signals.create_signal(signal("k", value="other")),
+    )
 
     assert (first, again) == (True, False)
-    assert [one.value for one in store.signals("1")] == ["scam"]
-    assert store.add_signal(replace(signal("k"), project="2"))
+    assert [one.value for one in store.signals.list_signals("1")] == ["scam"]
+    assert store.signals.create_signal(replace(signal("k"), project="2"))
 
 
 def test_the_newest_signal_is_the_one_that_happened_last(store: Store) -> None:
-    store.add_signal(signal("late", at_s=9.0, value="late"))
-    store.add_signal(signal("early", at_s=3.0, value="early"))  # came last, happened first
-    store.add_signal(signal("all", task=None, value="policy"))
+    store.signals.create_signal(signal("late", at_s=9.0, value="late"))
+    store.signals.create_signal(signal("early", at_s=3.0, value="early"))  # came last, happened first
+    store.signals.create_signal(signal("all", task=None, value="policy"))
 
-    assert store.newest_signals("1") == {
+    assert store.signals.list_newest_signals("1") == {
         7: {"user_report": Newest("late", 9.0, 2)},
         None: {"user_report": Newest("policy", 5.0, 1)},
     }
@@ -84,41 +90,41 @@ def test_the_newest_signal_is_the_one_that_happened_last(store: Store) -> None:
 
 @pytest.mark.parametrize("value", [True, False, 0.25, -1.0, 3, "a\x00b é"])
 def test_a_value_comes_back_as_it_was(store: Store, value: bool | float | str) -> None:
-    store.add_signal(signal("k", value=value))
-    (found,) = store.signals("1")
+    store.signals.create_signal(signal("k", value=value))
+    (found,) = store.signals.list_signals("1")
 
     assert found.value == value
     assert type(found.value) is type(value)
 
 
 def test_an_outcome_meets_the_decision_that_stood_when_it_happened(store: Store) -> None:
-    store.decide("1", [decision(7, L1, at_s=1.0)])
-    store.decide("1", [decision(7, replace(L2, model="m2"), at_s=6.0)])
+    store.decisions.create_decisions("1", [decision(7, L1, at_s=1.0)])
+    store.decisions.create_decisions("1", [decision(7, replace(L2, model="m2"), at_s=6.0)])
     for key, at_s in (("before", 0.5), ("first", 5.0), ("second", 7.0)):
-        store.add_signal(signal(key, at_s=at_s))
-    found = {one.key: decided for one, decided in store.signals_with_decisions("1")}
+        store.signals.create_signal(signal(key, at_s=at_s))
+    found = {one.key: decided for one, decided in store.signals.list_signals_with_decisions("1")}
 
     assert found["before"] is None
     assert found["first"] is not None
     assert found["second"] is not None
     assert (found["first"].model, found["second"].model) == ("m1", "m2")
-    assert store.signals_with_decisions("1", names=["csat"]) == []
+    assert store.signals.list_signals_with_decisions("1", names=["csat"]) == []
 
 
 def test_forgetting_a_task_forgets_its_decisions_and_signals(store: Store) -> None:
     store.append([of_one_task(task(7), "poll")])
-    store.decide("1", [decision(7), decision(8)])
-    store.add_signal(signal("k"))
-    store.forget("1", task=7)
+    store.decisions.create_decisions("1", [decision(7), decision(8)])
+    store.signals.create_signal(signal("k"))
+    store.erase("1", task=7)
 
-    assert set(store.standing("1")) == {8}
-    assert store.signals("1") == []
+    assert set(store.decisions.list_current_decisions("1")) == {8}
+    assert store.signals.list_signals("1") == []
 
 
 def test_decisions_survive_being_opened_again(url: str, opened: Callable[[str], Store]) -> None:
-    opened(url).decide("1", [decision(7, L2)])
+    opened(url).decisions.create_decisions("1", [decision(7, L2)])
 
-    assert opened(url).standing("1") == {7: (L2, "c1")}
+    assert opened(url).decisions.list_current_decisions("1") == {7: (L2, "c1")}
 
 
 @pytest.mark.timed
@@ -126,9 +132,9 @@ def test_100_000_decisions_are_cheap(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'many.db'}")
     rows = [decision(task) for task in range(1, 100_001)]
     started_s = time.process_time()
-    store.decide("1", rows)
+    store.decisions.create_decisions("1", rows)
     wrote_s = time.process_time() - started_s
-    standing = store.standing("1")
+    standing = store.decisions.list_current_decisions("1")
     read_s = time.process_time() - started_s - wrote_s
     store.close()
 

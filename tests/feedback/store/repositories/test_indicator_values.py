@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from feedback.store import CaseEvent, CaseRow, Fact, ReviewRow, Signal, Store
+from feedback.store import CaseEvent, CaseRow, IndicatorValue, ReviewRow, Signal, Store
 from ml_backend.records import Answer
 from tests.support.told import deleted, said, task, told
 
-FACT = Fact("customer=7", "fraud", "card", "1", 5, 1, 3, 2, said_s=1.0, recorded_s=9.0)
+FACT = IndicatorValue("customer=7", "fraud", "card", "1", 5, 1, 3, 2, said_s=1.0, recorded_s=9.0)
 SPAM = Answer("choices", ("spam",))
 
 
@@ -20,30 +20,30 @@ def test_a_fact_comes_back_as_it_was_kept_and_the_same_again_changes_nothing(sto
         replace(FACT, name="risk", value=None, seq=2, person=None, entity="customer=\x00ü"),
     ]
     for _ in range(2):
-        store.add_facts("1", facts, {"1": 2}, questions="q")
+        store.indicators.save_indicators("1", facts, {"1": 2}, questions="q")
 
-    kept = store.facts("1")
+    kept = store.indicators.list_indicators("1")
     assert sorted(kept, key=lambda one: (one.seq, one.name))[:3] == sorted(facts[:3], key=lambda one: one.name)
     assert {one.entity for one in kept} == {"customer=7", "customer=\ufffdü"}
-    assert store.facts("1", entities=["customer=7", "customer=8"]) != []
-    assert store.facts("1", entities=["customer=8"]) == []
-    assert len(store.facts_of("1", "1", [5, 6])) == 4
-    assert store.facts("2") == []
+    assert store.indicators.list_indicators("1", entities=["customer=7", "customer=8"]) != []
+    assert store.indicators.list_indicators("1", entities=["customer=8"]) == []
+    assert len(store.indicators.list_indicators_of_annotations("1", "1", [5, 6])) == 4
+    assert store.indicators.list_indicators("2") == []
 
 
 def test_other_questions_are_read_from_the_beginning(store: Store) -> None:
-    store.add_facts("1", [FACT], {"1": 7, "9": 3}, questions="q")
-    assert store.fact_heads("1", questions="q") == {"1": 7, "9": 3}
+    store.indicators.save_indicators("1", [FACT], {"1": 7, "9": 3}, questions="q")
+    assert store.indicators.get_read_positions("1", questions="q") == {"1": 7, "9": 3}
 
-    assert store.fact_heads("1", questions="others") == {}
-    assert store.facts("1") == []
-    assert store.fact_heads("2", questions="q") == {}
+    assert store.indicators.get_read_positions("1", questions="others") == {}
+    assert store.indicators.list_indicators("1") == []
+    assert store.indicators.get_read_positions("2", questions="q") == {}
 
 
 def test_the_log_is_told_by_stretches_with_what_was_taken_back(store: Store) -> None:
     store.append([*told(task(1)), said(5, "A"), said(5, "B", second=2), deleted(5)])
-    first = store.told_since("1", 0, limit=2)
-    rest = store.told_since("1", first[-1].seq, limit=10)
+    first = store.events.list_annotation_events("1", 0, limit=2)
+    rest = store.events.list_annotation_events("1", first[-1].seq, limit=10)
 
     assert [(one.annotation, one.action) for one in (*first, *rest)] == [(5, "saved"), (5, "saved"), (5, "deleted")]
     assert first[0].body is not None
@@ -54,53 +54,58 @@ def test_a_fact_counts_as_the_answer_does_that_it_came_with(store: Store) -> Non
         "9", 50, 1, 1, "L2", 0.0, 4, "fix", SPAM, "r", "", {}, None, "", 1.0, None, counted=True, refused=""
     )
     unread = replace(FACT, origin="9", annotation=51, seq=3, counted=False)
-    store.add_facts(
+    store.indicators.save_indicators(
         "1", [FACT, replace(FACT, origin="9", annotation=50, seq=2, counted=False), unread], {}, questions="q"
     )
-    store.save_looks([look])
+    store.reviews.save_reviews([look])
 
-    assert store.judge_facts("1", {5}) == 2
-    assert [one.annotation for one in store.facts("1")] == [50]
-    assert store.judge_facts("1", {5}) == 0
-    store.save_looks([replace(look, counted=False, refused="lacks")])
-    assert store.judge_facts("1", set()) == 2
-    assert [one.annotation for one in store.facts("1")] == [5]
+    assert store.indicators.update_counted_indicators("1", {5}) == 2
+    assert [one.annotation for one in store.indicators.list_indicators("1")] == [50]
+    assert store.indicators.update_counted_indicators("1", {5}) == 0
+    store.reviews.save_reviews([replace(look, counted=False, refused="lacks")])
+    assert store.indicators.update_counted_indicators("1", set()) == 2
+    assert [one.annotation for one in store.indicators.list_indicators("1")] == [5]
 
 
 def test_when_people_first_answered_is_known_of_every_task_also_of_reviewed_ones(store: Store) -> None:
     store.append([*told(task(1)), said(5, "A", person=1, second=30), said(6, "A", person=2, second=9)])
-    (case,) = store.open_cases([CaseRow("1", 2, "queued", "L2")], "open")
-    store.save_looks(
+    (case,) = store.cases.create_cases([CaseRow("1", 2, "queued", "L2")], "open")
+    store.reviews.save_reviews(
         [ReviewRow("9", 50, case.id, 1, "L2", 0.0, 4, "fix", SPAM, "r", "", {}, None, "", 70.0, None, True, "")]
     )
-    first = store.first_answered("1")
+    first = store.votes.list_first_answer_times("1")
 
     assert set(first) == {1, 2}
     assert first[2] == 70.0
-    votes = {vote.annotation: vote.at_s for vote in store.votes("1")}
+    votes = {vote.annotation: vote.at_s for vote in store.votes.list_votes("1")}
     assert first[1] <= min(votes.values())
 
 
 def test_a_copy_leads_to_its_task(store: Store) -> None:
-    (case,) = store.open_cases([CaseRow("1", 2, "queued", "L2")], "open")
+    (case,) = store.cases.create_cases([CaseRow("1", 2, "queued", "L2")], "open")
     step = CaseEvent(1.0, "place", "queued", "L2", body={"room": "9", "task": 77})
-    assert store.move_case(case, case.version, step)
+    assert store.cases.update_case(case, case.version, step)
 
-    assert store.source_tasks("1") == {("9", 77): 2}
+    assert store.cases.list_review_task_sources("1") == {("9", 77): 2}
 
 
 def test_names_lead_to_tasks_and_parked_signals_wait_for_them(store: Store) -> None:
     store.append(told(task(1, "A-17"), task(2, "A-18")))
 
-    assert store.index_keys("1", "text", lambda data: str(data["text"])) == 2
-    assert store.index_keys("1", "text", lambda data: str(data["text"])) == 0
-    assert store.tasks_named("1", "text", "A-17") == [1]
-    assert store.tasks_named("1", "order", "A-17") == store.tasks_named("2", "text", "A-17") == []
+    assert store.external_ids.index_tasks("1", "text", lambda data: str(data["text"])) == 2
+    assert store.external_ids.index_tasks("1", "text", lambda data: str(data["text"])) == 0
+    assert store.external_ids.list_tasks("1", "text", "A-17") == [1]
+    assert (
+        store.external_ids.list_tasks("1", "order", "A-17") == store.external_ids.list_tasks("2", "text", "A-17") == []
+    )
     signal = Signal("1", "csat", 3.0, None, 5.0, "k", external="A-17", parked="not there yet")
-    assert store.add_signal(signal)
-    assert not store.add_signal(replace(signal, parked=""))
-    assert (store.signals("1"), store.newest_signals("1")) == ([], {})
-    (waiting,) = store.parked_signals("1")
-    store.join_signal(waiting, task=1, parked="")
-    assert store.parked_signals("1") == []
-    assert store.newest_signals("1")[1]["csat"].value == 3.0
+    assert store.signals.create_signal(signal)
+    assert not store.signals.create_signal(replace(signal, parked=""))
+    assert (store.signals.list_signals("1"), store.signals.list_newest_signals("1")) == (
+        [],
+        {},
+    )
+    (waiting,) = store.signals.list_parked_signals("1")
+    store.signals.update_signal_task(waiting, task=1, parked="")
+    assert store.signals.list_parked_signals("1") == []
+    assert store.signals.list_newest_signals("1")[1]["csat"].value == 3.0

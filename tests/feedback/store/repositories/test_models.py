@@ -28,7 +28,7 @@ def test_a_promotion_and_its_verdict_are_one(store: Store) -> None:
     store.registry.add("1", "m1", _artefact("one"), {"rows": 10})
     store.registry.promote("1", "m1", verdict={"reason": "beats the prior"})
 
-    champion, verdict = store.registry.champion("1"), store.latest("1", "verdict")
+    champion, verdict = store.registry.champion("1"), store.records.get_latest_record("1", "verdict")
     assert champion is not None
     assert verdict is not None
     assert (champion.version, verdict.body["reason"]) == ("m1", "beats the prior")
@@ -36,7 +36,7 @@ def test_a_promotion_and_its_verdict_are_one(store: Store) -> None:
 
     with pytest.raises(UnknownName):
         store.registry.promote("1", "m2", verdict={"reason": "it does not exist"})
-    assert len(store.records("1", "verdict")) == 1
+    assert len(store.records.list_records("1", "verdict")) == 1
     assert store.registry.champion("1") == champion
 
 
@@ -44,10 +44,10 @@ def test_nothing_is_promoted_once_the_lease_is_lost(store: Store, clock: Clock) 
     for version in ("m1", "m2"):
         store.registry.add("1", version, _artefact(version), {})
     store.registry.promote("1", "m1")
-    store.want("1", "turn")
-    slow = store.claim("slow", lease_s=10.0)
+    store.jobs.request_job("1", "turn")
+    slow = store.jobs.claim_job("slow", lease_s=10.0)
     clock.now_s += 11
-    assert store.claim("quick", lease_s=10.0)
+    assert store.jobs.claim_job("quick", lease_s=10.0)
     assert slow
 
     with pytest.raises(LeaseLost), store.transaction(slow):
@@ -55,7 +55,7 @@ def test_nothing_is_promoted_once_the_lease_is_lost(store: Store, clock: Clock) 
     champion = store.registry.champion("1")
     assert champion is not None
     assert champion.version == "m1"
-    assert store.records("1", "verdict") == []
+    assert store.records.list_records("1", "verdict") == []
 
 
 def test_a_tampered_artefact_is_refused_where_it_is_unpacked(store: Store) -> None:

@@ -15,35 +15,39 @@ from tests.support.told import said
 
 def test_records_are_read_newest_first(store: Store) -> None:
     for number in range(5):
-        store.record("1", "turn", {"number": number})
-    store.record("2", "turn", {"number": 99})
+        store.records.create_record("1", "turn", {"number": number})
+    store.records.create_record("2", "turn", {"number": 99})
 
-    assert [record.body["number"] for record in store.records("1", "turn", limit=3)] == [4, 3, 2]
-    latest = store.latest("1", "turn")
+    assert [record.body["number"] for record in store.records.list_records("1", "turn", limit=3)] == [
+        4,
+        3,
+        2,
+    ]
+    latest = store.records.get_latest_record("1", "turn")
     assert latest is not None
     assert latest.body == {"number": 4}
-    assert store.latest("1", "verdict") is None
+    assert store.records.get_latest_record("1", "verdict") is None
 
 
 def test_a_key_makes_a_record_that_is_written_once(store: Store) -> None:
-    first = store.record("1", "asked", {"rows": 1}, key="m1+q1")
-    again = store.record("1", "asked", {"rows": 2}, key="m1+q1")
-    other = store.record("1", "asked", {"rows": 3}, key="m1+q2")
+    first = store.records.create_record("1", "asked", {"rows": 1}, key="m1+q1")
+    again = store.records.create_record("1", "asked", {"rows": 2}, key="m1+q1")
+    other = store.records.create_record("1", "asked", {"rows": 3}, key="m1+q2")
 
     assert first == again != other
-    found = store.latest("1", "asked", key="m1+q1")
+    found = store.records.get_latest_record("1", "asked", key="m1+q1")
     assert found is not None
     assert found.body == {"rows": 1}
 
 
 def test_numbers_of_numpy_are_kept_and_what_is_no_json_is_refused(store: Store) -> None:
-    store.record("1", "report", {"kappa": np.float64(0.5), "n": np.int64(3), "nan": math.nan})
+    store.records.create_record("1", "report", {"kappa": np.float64(0.5), "n": np.int64(3), "nan": math.nan})
 
-    found = store.latest("1", "report")
+    found = store.records.get_latest_record("1", "report")
     assert found is not None
     assert found.body == {"kappa": 0.5, "n": 3, "nan": None}
     with pytest.raises(StoreError, match="kept as JSON"):
-        store.record("1", "report", {"what": object()})
+        store.records.create_record("1", "report", {"what": object()})
 
 
 def _row(task: int, place: int, version: str = "m1+q1", prediction: int | None = None) -> WindowRow:
@@ -54,52 +58,52 @@ def _row(task: int, place: int, version: str = "m1+q1", prediction: int | None =
 
 def test_a_window_comes_back_as_it_was_written_and_again_replaces_it(store: Store) -> None:
     rows = [_row(7, 0), replace(_row(3, 1), answer=None, confidence=None, blind=True)]
-    store.save_window("1", rows)
-    assert store.window("1", "m1+q1") == rows
+    store.windows.save_window("1", rows)
+    assert store.windows.get_window("1", "m1+q1") == rows
 
     numbered = [replace(row, prediction=100 + row.task) for row in rows]
-    store.save_window("1", numbered)
-    assert store.window("1") == numbered
-    assert store.shown("1", [103, 999]) == {103: numbered[1]}
+    store.windows.save_window("1", numbered)
+    assert store.windows.get_window("1") == numbered
+    assert store.windows.list_shown_predictions("1", [103, 999]) == {103: numbered[1]}
 
 
 def test_the_newest_window_is_the_one_planned_last_not_the_one_saved_last(store: Store) -> None:
-    store.save_window("1", [_row(1, 0, "m1+q1")])
-    store.save_window("1", [_row(2, 0, "m1+q2")])
-    store.save_window("1", [_row(1, 0, "m1+q1", prediction=5)])
+    store.windows.save_window("1", [_row(1, 0, "m1+q1")])
+    store.windows.save_window("1", [_row(2, 0, "m1+q2")])
+    store.windows.save_window("1", [_row(1, 0, "m1+q1", prediction=5)])
 
-    assert store.window("1")[0].version == "m1+q2"
-    assert store.window("2") == []
+    assert store.windows.get_window("1")[0].version == "m1+q2"
+    assert store.windows.get_window("2") == []
 
 
 def test_a_project_comes_back_as_it_was_saved(store: Store) -> None:
     row = ProjectRow(
         "12", "Spam\x00", "<View/>", "c", connected=True, bots=(9, 3), settings_snapshot={"a": [1]}, options={"k": 0.1}
     )
-    store.save_project(row)
+    store.projects.save_project(row)
 
-    saved = store.project("12")
+    saved = store.projects.get_project("12")
     assert saved is not None
     assert replace(saved, described_at="") == replace(row, title="Spam\ufffd", bots=(3, 9))
-    assert [one.id for one in store.projects()] == ["12"]
-    assert store.project("13") is None
+    assert [one.id for one in store.projects.list_projects()] == ["12"]
+    assert store.projects.get_project("13") is None
 
 
 def test_a_project_is_known_from_its_first_event(store: Store) -> None:
     store.append([said(5, "A", project="7")])
 
-    assert store.project("7") == ProjectRow("7")
+    assert store.projects.get_project("7") == ProjectRow("7")
 
 
 def test_saving_settings_does_not_bring_an_old_label_config_back(store: Store) -> None:
-    store.save_project(ProjectRow("1", "t", "<View>old</View>"))
-    read = store.project("1")
+    store.projects.save_project(ProjectRow("1", "t", "<View>old</View>"))
+    read = store.projects.get_project("1")
     assert read is not None
-    store.save_project(ProjectRow("1", "t", "<View>new</View>"))
+    store.projects.save_project(ProjectRow("1", "t", "<View>new</View>"))
 
-    store.save_project(replace(read, paused=True))
+    store.projects.save_project(replace(read, paused=True))
 
-    now = store.project("1")
+    now = store.projects.get_project("1")
     assert now is not None
     assert (now.paused, now.label_config) == (True, "<View>new</View>")
 
@@ -107,7 +111,11 @@ def test_saving_settings_does_not_bring_an_old_label_config_back(store: Store) -
 def test_a_secret_is_made_once_for_all_hosts(url: str, opened: Callable[[str], Store]) -> None:
     here, there = opened(url), opened(url)
 
-    assert len(here.secret("draws")) >= 32
-    assert there.secret("draws") == here.secret("draws") != here.secret("webhook")
-    here.set_secret("webhook", "given")
-    assert there.secret("webhook") == "given"
+    assert len(here.secrets.get_or_create_secret("draws")) >= 32
+    assert (
+        there.secrets.get_or_create_secret("draws")
+        == here.secrets.get_or_create_secret("draws")
+        != here.secrets.get_or_create_secret("webhook")
+    )
+    here.secrets.save_secret("webhook", "given")
+    assert there.secrets.get_or_create_secret("webhook") == "given"

@@ -16,21 +16,21 @@ def row(digest: str, *, began_s: float = 1000.0) -> SessionRow:
 def test_a_session_begun_by_one_worker_is_known_to_another(url: str, opened: Callable[[str], Store]):
     one, other = opened(url), opened(url)
 
-    one.begin_session(row("d1"))
+    one.sessions.create_session(row("d1"))
 
-    assert other.session("d1") == row("d1")
-    other.end_session("d1")
-    assert one.session("d1") is None
+    assert other.sessions.get_session("d1") == row("d1")
+    other.sessions.delete_session("d1")
+    assert one.sessions.get_session("d1") is None
 
 
 def test_a_new_session_takes_the_place_of_the_browsers_old_one_and_sweeps_out_ended_ones(store: Store):
-    store.begin_session(row("long ago", began_s=1.0))
-    store.begin_session(row("mine", began_s=900.0))
-    store.begin_session(row("somebody else's", began_s=900.0))
+    store.sessions.create_session(row("long ago", began_s=1.0))
+    store.sessions.create_session(row("mine", began_s=900.0))
+    store.sessions.create_session(row("somebody else's", began_s=900.0))
 
-    store.begin_session(row("mine again"), instead_of="mine", ended_before_s=500.0)
+    store.sessions.create_session(row("mine again"), instead_of="mine", ended_before_s=500.0)
 
-    held = [name for name in ("long ago", "mine", "somebody else's", "mine again") if store.session(name)]
+    held = [name for name in ("long ago", "mine", "somebody else's", "mine again") if store.sessions.get_session(name)]
     assert held == ["somebody else's", "mine again"]
 
 
@@ -39,15 +39,15 @@ def test_tries_are_counted_over_all_workers_and_come_back_with_time(
 ):
     one, other = opened(url), opened(url)
 
-    one.note_attempt("pages", "10.0.0.1", 30.0)
-    full_s = other.note_attempt("pages", "10.0.0.1", 30.0)
+    one.sessions.record_login_attempt("pages", "10.0.0.1", 30.0)
+    full_s = other.sessions.record_login_attempt("pages", "10.0.0.1", 30.0)
 
     assert full_s == clock.now_s + 60
-    assert one.attempts("pages") == {"10.0.0.1": full_s}
-    assert one.attempts("service") == {}
+    assert one.sessions.list_login_attempts("pages") == {"10.0.0.1": full_s}
+    assert one.sessions.list_login_attempts("service") == {}
     clock.now_s += 61
-    assert one.attempts("pages") == {}
-    assert one.note_attempt("pages", "10.0.0.1", 30.0) == clock.now_s + 30
+    assert one.sessions.list_login_attempts("pages") == {}
+    assert one.sessions.record_login_attempt("pages", "10.0.0.1", 30.0) == clock.now_s + 30
 
 
 def test_a_million_addresses_leave_no_million_rows(store: Store, clock: Clock, monkeypatch):
@@ -55,13 +55,13 @@ def test_a_million_addresses_leave_no_million_rows(store: Store, clock: Clock, m
 
     for number in range(20):
         clock.now_s += 1
-        store.note_attempt("pages", f"10.0.0.{number}", 600.0)
+        store.sessions.record_login_attempt("pages", f"10.0.0.{number}", 600.0)
 
-    assert sorted(store.attempts("pages")) == sorted(f"10.0.0.{number}" for number in range(15, 20))
+    assert sorted(store.sessions.list_login_attempts("pages")) == sorted(f"10.0.0.{number}" for number in range(15, 20))
 
 
 def test_counts_are_what_the_reads_give(store: Store):
-    store.save_project(ProjectRow("1", "fruit", bots=(9,)))
+    store.projects.save_project(ProjectRow("1", "fruit", bots=(9,)))
     store.append(told.told(*[told.task(number) for number in range(1, 8)], told.task(8, is_labeled=True)))
     store.append(
         [
@@ -76,40 +76,40 @@ def test_counts_are_what_the_reads_give(store: Store):
         ]
     )
 
-    counts, votes = store.project_counts("1"), store.votes("1")
+    counts, votes = store.projects.count_project("1"), store.votes.list_votes("1")
 
-    assert counts.tasks == len(store.task_rows("1")) == 7
+    assert counts.tasks == len(store.tasks.list_task_rows("1")) == 7
     assert counts.labeled == 1
     assert (counts.answers, counts.answered, counts.people) == (3, 2, 2)
     assert (counts.answers, counts.answered) == (len(votes), len({vote.task for vote in votes}))
-    assert counts.skips == len(store.skips("1")) == 1
-    assert counts.unreadable == len(store.problems("1")) == 0
+    assert counts.skips == len(store.annotations.list_skips("1")) == 1
+    assert counts.unreadable == len(store.annotations.list_problems("1")) == 0
 
 
 def test_an_answer_to_several_controls_is_one_and_what_we_have_no_type_for_beside_it_is_no_trouble(store: Store):
-    store.save_project(ProjectRow("1", "fruit"))
+    store.projects.save_project(ProjectRow("1", "fruit"))
     store.append(told.told(told.task(1), told.task(2)))
     stars = {"from_name": "stars", "to_name": "t", "type": "rating", "value": {"rating": 3}}
     why = {"from_name": "why", "to_name": "t", "type": "textarea", "value": {"text": ["because"]}}
     store.append([told.said(1, task=1, person=1, result=(*told.chose("A"), stars, why))])
-    assert store.project_counts("1").unreadable == 0
+    assert store.projects.count_project("1").unreadable == 0
 
     store.append([told.said(2, "A", task=2, person=1, result=({"foo": 1},))])
 
-    counts = store.project_counts("1")
+    counts = store.projects.count_project("1")
     assert (counts.answers, counts.answered, counts.unreadable) == (1, 1, 1)
-    assert len(store.problems("1")) == 2  # each is recorded with its reason
+    assert len(store.annotations.list_problems("1")) == 2  # each is recorded with its reason
 
 
 def test_the_newest_window_is_counted_by_what_is_left_of_it(store: Store):
     store.append(told.told(told.task(1), told.task(2, is_labeled=True), told.task(3)))
-    store.save_window("1", [WindowRow(1, "m1+q1", 0, None, None, False, None, 5.0)])
+    store.windows.save_window("1", [WindowRow(1, "m1+q1", 0, None, None, False, None, 5.0)])
     blind = [WindowRow(task, "m1+q2", task, None, None, task > 1, None, 9.0) for task in (1, 2, 3, 77)]
-    store.save_window("1", blind)
+    store.windows.save_window("1", blind)
 
-    counts = store.queue_counts("1")
+    counts = store.windows.count_window("1")
 
     assert counts is not None
     assert (counts.version, counts.rows, counts.open, counts.blind, counts.blind_open) == ("m1+q2", 4, 2, 3, 1)
     assert counts.written_s == 9.0
-    assert store.queue_counts("2") is None
+    assert store.windows.count_window("2") is None

@@ -1,0 +1,141 @@
+"""What all parts of a project's review share in one turn, and how each of them moves a case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, TypeVar
+
+from feedback.policy import Policy
+from feedback.project.snapshot import ProjectSnapshot
+from feedback.review import sla_clock
+from feedback.review.case_workflow import ESCALATED, ON_REQUEST, CaseTrigger, CaseWorkflow
+from feedback.review.errors import CaseMoved
+from feedback.review.state_machine import OPEN_STATES, Event
+from feedback.store import CaseRow, Skip, Store, Vote
+from feedback.training.label_decisions import ConsensusLabels
+from ml_backend.records import Answer, Task
+
+ModelAnswer = Callable[[int], tuple[Answer | None, float | None]]  # task -> (the champion's answer, its confidence)
+
+_VoteOrSkip = TypeVar("_VoteOrSkip", Vote, Skip)
+
+
+@dataclass
+class ReviewResult:
+    """What the review of a project did in one turn."""
+
+    opened: int = 0  # cases opened or reopened
+    moved: int = 0
+    resolved: int = 0
+    more_to_do: bool = False  # at once, in the next turn
+    reopened: dict[int, Task] = field(default_factory=dict)  # source tasks opened for other people, as they are now
+    notes: list[str] = field(default_factory=list)  # problems, for the notes of the turn
+
+
+@dataclass
+class ReviewContext:
+    """One project in one turn. Each part reads the cases anew, since the part before it may have moved them."""
+
+    store: Store
+    workflow: CaseWorkflow
+    snapshot: ProjectSnapshot
+    consensus_labels: ConsensusLabels
+    model: str  # version of the champion; "" without one
+    model_answer: ModelAnswer
+    sync_review_project: Callable[[str], object]  # collects what changed in a review project
+    may_write: Callable[[], bool]  # asked before each write to Label Studio
+    result: ReviewResult = field(default_factory=ReviewResult)
+    explain: Callable[[int], Mapping[str, Any]] = lambda _task: {}  # task -> the champion's answer and its reasons
+
+    @property
+    def project(self) -> str:
+        """The id of the source project."""
+        return self.snapshot.project.id
+
+    @property
+    def policy(self) -> Policy:
+        """The policy of the project."""
+        return self.snapshot.policy
+
+    @property
+    def first_tier(self) -> str:
+        """The tier whose tasks are the source project's own."""
+        return self.policy.first_tier
+
+    @cached_property
+    def votes(self) -> dict[int, list[Vote]]:
+        """The votes of each task, oldest first."""
+        found: dict[int, list[Vote]] = {}
+        for vote in sorted(self.snapshot.votes, key=lambda vote: (vote.at_s, vote.annotation)):
+            found.setdefault(vote.task, []).append(vote)
+        return found
+
+    @cached_property
+    def skips(self) -> dict[int, list[Skip]]:
+        """The skips of each task in the source project."""
+        found: dict[int, list[Skip]] = {}
+        for skip in self.store.annotations.list_skips(self.project):
+            found.setdefault(skip.task, []).append(skip)
+        return found
+
+    def list_open_cases(self, *, in_first_tier: bool | None = None) -> list[CaseRow]:
+        """Return the cases on which people still have to act: of the first tier, of the others, or all (None)."""
+        cases = [
+            case
+            for case in self.store.cases.list_cases(self.project, states=OPEN_STATES)
+            if case.task in self.snapshot.tasks
+        ]
+        return [case for case in cases if in_first_tier in (None, case.tier == self.first_tier)]
+
+    def tier_above(self, tier: str) -> str | None:
+        """Return the tier that a case escalates to; None for the last one."""
+        return self.policy.tier_after(tier) if tier in self.policy.tiers else None
+
+    def move(self, case: CaseRow, event: Event, **options: Any) -> CaseRow | None:
+        """Move a case; return None if somebody else moved it, which the next turn reads."""
+        try:
+            moved = self.workflow.move(case, event, **options)
+        except CaseMoved as error:
+            self.result.notes.append(str(error))
+            return None
+        self.result.moved += 1
+        self.result.resolved += moved.state == "resolved"
+        return moved
+
+    def reopen(self, case: CaseRow, trigger: CaseTrigger) -> CaseRow | None:
+        """Start another round of a case; return None if somebody else moved it."""
+        try:
+            reopened = self.workflow.reopen(case, trigger)
+        except CaseMoved as error:
+            self.result.notes.append(str(error))
+            return None
+        self.result.opened += 1
+        return reopened
+
+    def escalate(self, case: CaseRow, why: str, **options: Any) -> CaseRow | None:
+        """Move a case one tier up; a promised time that has not passed stays promised."""
+        promised = case.rule == ON_REQUEST and case.due_s is not None and case.due_s > self.workflow.now_s
+        calendar, now_s = self.workflow.calendar(case.tier), self.workflow.now_s
+        within_s = sla_clock.business_seconds(calendar, now_s, case.due_s or 0.0) if promised else 0.0
+        rule = case.rule if promised else ESCALATED
+        return self.move(case, "escalate", note=why, within_s=within_s, **{"why": why, "rule": rule, **options})
+
+    def with_explanation(self, case: CaseRow) -> CaseRow:
+        """Return the case with the model's answer and the reasons for it, if it has none yet."""
+        if case.opinion:
+            return case
+        if case.proposed_by == "model" and case.proposal is not None and case.model != self.model:
+            proposed = {"model": case.model, "answer": case.proposal.key, "confidence": case.confidence}
+            return replace(case, opinion={**proposed, "note": "not known: the model that said so no longer serves"})
+        return replace(case, opinion=self.explain(case.task))
+
+
+def in_current_round(case: CaseRow, rows: Sequence[_VoteOrSkip]) -> list[_VoteOrSkip]:
+    """Return the votes or skips of the case's present round.
+
+    Those before a case was reopened, or before somebody asked for a person, belong to the past.
+    """
+    restarted = case.round > 1 or case.rule == ON_REQUEST
+    return [row for row in rows if not restarted or row.at_s > case.entered_s]

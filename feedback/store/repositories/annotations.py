@@ -1,0 +1,157 @@
+"""The annotations that exist, the skips among them, and the people who made them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    and_,
+    distinct,
+    func,
+    select,
+)
+
+from feedback.store.database.engine import Database, chunks, plain
+from feedback.store.log.projections import epoch_s
+from feedback.store.repositories.row_filters import is_deleted_project, made_by_people, of_current_task
+from feedback.store.rows import (
+    Person,
+    Problem,
+    Skip,
+)
+from feedback.store.tables import main_tables
+from ml_backend.records import Annotation
+
+
+class AnnotationsRepository:
+    """Reads of projected annotations. A project that was deleted has none."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def list_annotations(self, project: str, *, task: int | None = None) -> list[Annotation]:
+        """Give the annotations that exist, with their results, by id: skips, imports and our own included."""
+        table, kept = main_tables.annotation.c, main_tables.payload.c
+        query = (
+            select(main_tables.annotation, kept.body)
+            .join_from(
+                main_tables.annotation, main_tables.payload, and_(kept.project == table.project, kept.seq == table.seq)
+            )
+            .where(table.project == project, ~table.gone, of_current_task(table))
+            .order_by(table.id)
+        )
+        if task is not None:
+            query = query.where(table.task == task)
+        with self._database.read() as connection:
+            if is_deleted_project(connection, project):
+                return []
+            return [_annotation(row) for row in connection.execute(query)]
+
+    def list_skips(self, project: str) -> list[Skip]:
+        """Give every skip that stands, by task and annotation."""
+        table = main_tables.annotation.c
+        with self._database.read() as connection:
+            if is_deleted_project(connection, project):
+                return []
+            query = (
+                select(table.task, table.person, table.id, table.version)
+                .where(table.project == project, ~table.gone, table.was_cancelled, of_current_task(table))
+                .where(table.person.is_not(None), table.task.is_not(None))
+                .where(*made_by_people(connection, project, table, table.id))
+                .order_by(table.task, table.id)
+            )
+            return [Skip(row.task, row.person, row.id, epoch_s(row.version)) for row in connection.execute(query)]
+
+    def list_problems(self, project: str) -> list[Problem]:
+        """Give the annotations of which something could not be read, with the reasons."""
+        table = main_tables.annotation.c
+        query = select(table.task, table.id, table.person, table.problems).where(
+            table.project == project, table.problems.is_not(None), ~table.gone, of_current_task(table)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(table.id)).all()
+        return [Problem(row.task, row.id, row.person, tuple(orjson.loads(row.problems))) for row in rows]
+
+    def list_annotators(self, project: str) -> list[Person]:
+        """Give everybody who ever worked in a project, bots included."""
+        table = main_tables.person.c
+        query = select(table.id, table.answers, table.skips, table.first_at, table.last_at)
+        with self._database.read() as connection:
+            rows = connection.execute(query.where(table.project == project).order_by(table.id)).all()
+        return [Person(*row) for row in rows]
+
+    def list_annotation_creation_times(
+        self, project: str, *, above: int, upto: int, before: str = ""
+    ) -> dict[int, dict[int, str]]:
+        """Give the annotations that exist, each with its created_at, for the tasks above a number and up to another.
+
+        With `before` (the task's updated_at as just read), without newer ones.
+        """
+        table = main_tables.annotation.c
+        query = select(table.task, table.id, table.created_at).where(
+            table.project == project, table.task > above, table.task <= upto, ~table.gone
+        )
+        if before:
+            query = query.where(table.version <= before)
+        found: dict[int, dict[int, str]] = {}
+        with self._database.read() as connection:
+            for task, annotation, created_at in connection.execute(query):
+                found.setdefault(task, {})[annotation] = created_at
+        return found
+
+    def count_annotators(self, project: str, tasks: Sequence[int]) -> dict[int, int]:
+        """Count the people, us included, whose answers stand on each of these tasks; skips are none."""
+        table = main_tables.annotation.c
+        counted = select(table.task, func.count(distinct(func.coalesce(table.person, 0)))).group_by(table.task)
+        found: dict[int, int] = {}
+        with self._database.read() as connection:
+            for part in chunks(sorted(set(tasks))):
+                here = (table.project == project, table.task.in_(part), ~table.gone, ~table.was_cancelled)
+                found.update(
+                    (row[0], row[1]) for row in connection.execute(counted.where(*here, of_current_task(table)))
+                )
+        return found
+
+    def is_by_person(self, project: str, annotation: int) -> bool:
+        """Whether a person made an annotation by hand: no import, none of our own."""
+        table, own, named = main_tables.annotation.c, main_tables.own_annotation.c, main_tables.own_unique.c
+        query = select(table.id).where(
+            table.project == project,
+            table.id == annotation,
+            table.source == "person",
+            ~select(own.id).where(own.project == project, own.id == annotation).exists(),
+            ~select(named.unique_id).where(named.project == project, named.unique_id == table.unique_id).exists(),
+        )
+        with self._database.read() as connection:
+            return connection.execute(query).one_or_none() is not None
+
+    def create_own_annotations(
+        self, project: str, *, unique_ids: Iterable[str] = (), annotations: Iterable[int] = ()
+    ) -> None:
+        """Mark annotations as written by us: they are never votes. Unique ids with our own prefix need no mark."""
+        numbers = [{"project": project, "id": one} for one in sorted(set(annotations))]
+        names = [{"project": project, "unique_id": plain(one)} for one in sorted(set(unique_ids))]
+        with self._database.write() as connection:
+            self._database.add(connection, main_tables.own_annotation, numbers)
+            self._database.add(connection, main_tables.own_unique, names)
+
+
+def _annotation(row: Any) -> Annotation:
+    result = orjson.loads(row.body).get("result")
+    return Annotation(
+        id=row.id,
+        task=row.task,
+        project=row.project,
+        person=row.person,
+        result=tuple(result) if isinstance(result, list) else (result,),
+        updated_at=row.version,
+        created_at=row.created_at,
+        was_cancelled=row.was_cancelled,
+        ground_truth=row.ground_truth,
+        lead_time_s=row.lead_time_s,
+        parent_prediction=row.parent_prediction,
+        unique_id=row.unique_id,
+        imported=row.source == "import",
+    )

@@ -1,0 +1,105 @@
+"""What changed in a project since an event of its log: the reads from which caches are brought up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from feedback.store.database.engine import Database, chunks
+from feedback.store.tables import main_tables, routing_tables
+from feedback.store.tables.review_tables import override
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectHeads:
+    """How far each thing was written that a snapshot is read from: equal heads mean that nothing changed."""
+
+    seq: int  # the last event of the project's log
+    own_marks: int  # annotations and unique ids that are marked as ours
+    rebuilt: int  # the last record of a rebuild of the projections, which appends no event
+    decision: int  # the last routing decision
+
+
+@dataclass(frozen=True, slots=True)
+class LogChanges:
+    """The things that events after a given one are about."""
+
+    tasks: frozenset[int]  # made, changed or deleted
+    annotations: frozenset[int]  # saved, changed or deleted
+    annotated: frozenset[int]  # tasks that have one of these annotations now
+    described: bool  # whether the project itself was described anew
+
+
+class ChangeQueries:
+    """Reads whose cost depends on what changed, not on the size of a project."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get_heads(self, project: str) -> ProjectHeads:
+        """Return how far each thing was written."""
+        chain, record, decision = main_tables.chain.c, main_tables.record.c, routing_tables.decision.c
+        marks = [
+            select(func.count()).select_from(table).where(table.c.project == project).scalar_subquery()
+            for table in (main_tables.own_annotation, main_tables.own_unique)
+        ]
+        seq = select(chain.seq).where(chain.project == project).scalar_subquery()
+        rebuilt = select(func.max(record.id)).where(record.project == project, record.kind == "rebuilt")
+        # the newest decision of any project: one of another project costs a look, and an index by project costs more
+        decided = select(func.max(decision.id))
+        query = select(seq, marks[0] + marks[1], rebuilt.scalar_subquery(), decided.scalar_subquery())
+        with self._database.read() as connection:
+            row = connection.execute(query).one()
+        return ProjectHeads(*(int(value or 0) for value in row))
+
+    def list_changes(self, project: str, after: int) -> LogChanges:
+        """Return what the events after the event number `after` are about."""
+        told, now = main_tables.event.c, main_tables.annotation.c
+        query = select(told.entity, told.entity_id).distinct().where(told.project == project, told.seq > after)
+        tasks, annotations, annotated, described = set[int](), set[int](), set[int](), False
+        with self._database.read() as connection:
+            for entity, number in connection.execute(query):
+                if entity == "task":
+                    tasks.add(number)
+                elif entity == "annotation":
+                    annotations.add(number)
+                else:
+                    described = True
+            for part in chunks(sorted(annotations)):
+                of = select(now.task).distinct().where(now.project == project, now.id.in_(part), now.task.is_not(None))
+                annotated.update(connection.execute(of).scalars())
+        return LogChanges(frozenset(tasks), frozenset(annotations), frozenset(annotated), described)
+
+    def list_own_annotations(self, project: str) -> frozenset[int]:
+        """Return the annotations that are marked as ours, by their number or their unique id."""
+        own, named, now = main_tables.own_annotation.c, main_tables.own_unique.c, main_tables.annotation.c
+        marked = (
+            select(now.id)
+            .join_from(
+                main_tables.own_unique,
+                main_tables.annotation,
+                (now.project == named.project) & (now.unique_id == named.unique_id),
+            )
+            .where(named.project == project)
+        )
+        with self._database.read() as connection:
+            found = set(connection.execute(select(own.id).where(own.project == project)).scalars())
+            return frozenset(found | set(connection.execute(marked).scalars()))
+
+    def list_tasks_of(self, project: str, annotations: Iterable[int]) -> frozenset[int]:
+        """Return the tasks that these annotations stand on."""
+        now, found = main_tables.annotation.c, set[int]()
+        with self._database.read() as connection:
+            for part in chunks(sorted(set(annotations))):
+                query = select(now.task).where(now.project == project, now.id.in_(part), now.task.is_not(None))
+                found.update(connection.execute(query).scalars())
+        return frozenset(found)
+
+    def count_overrides(self, project: str) -> tuple[int, float]:
+        """Return how many answers are recorded beside a prediction, and when the newest of them was given."""
+        query = select(func.count(), func.max(override.c.at_s)).where(override.c.project == project)
+        with self._database.read() as connection:
+            count, newest_s = connection.execute(query).one()
+        return int(count), float(newest_s or 0.0)

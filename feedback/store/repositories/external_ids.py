@@ -1,0 +1,70 @@
+"""The external ids: an index of tasks by one field of their data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    and_,
+    or_,
+    select,
+)
+
+from feedback.store.database.engine import Database, plain, stream
+from feedback.store.tables import main_tables
+from feedback.store.tables.indicator_tables import task_key
+
+_AT_ONCE = 5000  # tasks a transaction, so that nobody else waits long
+
+
+class ExternalIdsRepository:
+    """The names that other systems have for tasks."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def index_tasks(self, project: str, field: str, read: Callable[[Mapping[str, Any]], str]) -> int:
+        """Index the tasks that are new, or whose data changed, under what `read` makes of them; gives how many."""
+        task, known, kept = main_tables.task.c, task_key.c, main_tables.content.c
+        query = (
+            select(task.id, task.content, kept.data)
+            .join_from(
+                main_tables.task,
+                main_tables.content,
+                and_(kept.project == task.project, kept.task == task.id, kept.hash == task.content),
+            )
+            .outerjoin(task_key, and_(known.project == task.project, known.task == task.id))
+            .where(task.project == project, ~task.gone)
+            .where(or_(known.task.is_(None), known.content != task.content, known.field != field))
+        )
+        with self._database.read() as connection:
+            rows = [
+                {
+                    "project": project,
+                    "task": row.id,
+                    "field": field,
+                    "key": plain(read(orjson.loads(row.data))) or None,
+                    "content": row.content,
+                }
+                for row in stream(connection, query)
+            ]
+        for start in range(0, len(rows), _AT_ONCE):
+            with self._database.write() as connection:
+                self._database.upsert(connection, task_key, rows[start : start + _AT_ONCE])
+        return len(rows)
+
+    def list_tasks(self, project: str, field: str, key: str) -> list[int]:
+        """Give the tasks that exist and have this value in the field, as far as they were indexed; a few at most."""
+        task, known = main_tables.task.c, task_key.c
+        query = (
+            select(known.task)
+            .join_from(
+                task_key, main_tables.task, and_(task.project == known.project, task.id == known.task, ~task.gone)
+            )
+            .where(known.project == project, known.field == field, known.key == plain(key))
+            .order_by(known.task)
+        )
+        with self._database.read() as connection:
+            return list(connection.execute(query.limit(5)).scalars())

@@ -1,0 +1,163 @@
+"""The indicators: what people recorded of entities, with when it was said and when it was received."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    Connection,
+    and_,
+    select,
+)
+
+from feedback.store.database.engine import Database, chunks, dumps, plain, stream
+from feedback.store.tables.indicator_tables import indicator, indicator_head
+from feedback.store.tables.review_tables import case_look
+
+Value = float | str | tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class IndicatorValue:
+    """What one version of one annotation says of an entity; the newest version of an annotation is what it says."""
+
+    entity: str  # "customer_id=4711"
+    name: str  # of the question
+    value: Value  # None: taken back
+    origin: str  # the project in which it was said
+    annotation: int
+    seq: int  # the event of that project
+    task: int  # of the source project
+    person: int | None
+    said_s: float
+    recorded_s: float
+    counted: bool = True
+
+
+class IndicatorsRepository:
+    """The indicator values of each project."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def list_indicators(self, project: str, *, entities: Collection[str] | None = None) -> list[IndicatorValue]:
+        """Give every fact that counts, of some entities or of all, in no order that means anything."""
+        query = select(indicator).where(indicator.c.project == project, indicator.c.counted)
+        with self._database.read() as connection:
+            if entities is None:
+                return [_fact(row) for row in stream(connection, query)]
+            return [
+                _fact(row)
+                for part in chunks(sorted(entities))
+                for row in connection.execute(query.where(indicator.c.entity.in_(part)))
+            ]
+
+    def list_indicators_of_annotations(
+        self, project: str, origin: str, annotations: Collection[int]
+    ) -> list[IndicatorValue]:
+        """Give what these annotations ever said, whether it counts or not."""
+        table = indicator.c
+        query = select(indicator).where(table.project == project, table.origin == origin)
+        with self._database.read() as connection:
+            return [
+                _fact(row)
+                for part in chunks(sorted(annotations))
+                for row in connection.execute(query.where(table.annotation.in_(part)))
+            ]
+
+    def save_indicators(
+        self, project: str, facts: Sequence[IndicatorValue], heads: Mapping[str, int], *, questions: str
+    ) -> None:
+        """Keep facts, and how far each log was read for them; the same again changes nothing."""
+        rows = [_row(project, one) for one in facts]
+        read = [
+            {"project": project, "origin": origin, "seq": seq, "questions": questions} for origin, seq in heads.items()
+        ]
+        with self._database.write() as connection:
+            self._database.upsert(connection, indicator, rows)
+            self._database.upsert(connection, indicator_head, read)
+
+    def get_read_positions(self, project: str, *, questions: str) -> dict[str, int]:
+        """Give how far each log was read for these questions; {} where others were asked, whose facts are dropped."""
+        table = indicator_head.c
+        with self._database.read() as connection:
+            rows = connection.execute(select(indicator_head).where(table.project == project)).all()
+        if any(row.questions != questions for row in rows):
+            with self._database.write() as connection:
+                delete_indicators(connection, project)
+            return {}
+        return {row.origin: row.seq for row in rows}
+
+    def update_counted_indicators(self, project: str, refused: Collection[int]) -> int:
+        """Let facts count or not as the answers do that they came with; gives how many annotations changed.
+
+        `refused` are annotations of the source project that do not count; in review projects the look says so, and
+        what nobody has looked at yet does not count yet.
+        """
+        table, look = indicator.c, case_look.c
+        query = (
+            select(table.origin, table.annotation, table.counted, look.counted.label("looked"))
+            .outerjoin_from(
+                indicator, case_look, and_(look.review_project == table.origin, look.annotation == table.annotation)
+            )
+            .where(table.project == project)
+            .distinct()
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        changed: dict[bool, set[tuple[str, int]]] = {True: set(), False: set()}
+        for row in rows:
+            should = row.annotation not in refused if row.origin == project else bool(row.looked)
+            if row.counted != should:
+                changed[should].add((row.origin, row.annotation))
+        if not any(changed.values()):
+            return 0
+        with self._database.write() as connection:
+            for should, which in changed.items():
+                for origin, annotation in which:
+                    one = (table.project == project, table.origin == origin, table.annotation == annotation)
+                    connection.execute(indicator.update().where(*one).values(counted=should))
+        return sum(map(len, changed.values()))
+
+
+def delete_indicators(connection: Connection, project: str) -> None:
+    """Forget all facts of a project: the next turn reads them from the logs again."""
+    for table in (indicator, indicator_head):
+        connection.execute(table.delete().where(table.c.project == project))
+
+
+def _row(project: str, one: IndicatorValue) -> dict[str, Any]:
+    return {
+        "project": project,
+        "origin": one.origin,
+        "seq": one.seq,
+        "name": one.name,
+        "entity": plain(one.entity),
+        "value": None if one.value is None else dumps(one.value).decode(),
+        "annotation": one.annotation,
+        "task": one.task,
+        "person": one.person,
+        "said_s": one.said_s,
+        "recorded_s": one.recorded_s,
+        "counted": one.counted,
+    }
+
+
+def _fact(row: Any) -> IndicatorValue:
+    value = None if row.value is None else orjson.loads(row.value)
+    return IndicatorValue(
+        row.entity,
+        row.name,
+        tuple(value) if isinstance(value, list) else value,
+        row.origin,
+        row.annotation,
+        row.seq,
+        row.task,
+        row.person,
+        row.said_s,
+        row.recorded_s,
+        bool(row.counted),
+    )

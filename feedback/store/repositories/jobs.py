@@ -1,0 +1,205 @@
+"""The work rows: what is to be done for each project; many requests are one run, and no request is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal
+
+from sqlalchemy import (
+    Connection,
+    and_,
+    bindparam,
+    or_,
+    select,
+)
+
+from feedback.errors import LeaseLost
+from feedback.store.database.engine import Database, plain
+from feedback.store.database.notifications import JobListener, notify_workers
+from feedback.store.database.prepared_statements import Prepared
+from feedback.store.rows import (
+    Work,
+    WorkRow,
+)
+from feedback.store.tables import main_tables
+
+_FIRST_BACK_OFF_S = 2.0
+_MOST_TRIES = 5  # then it is parked
+_PARKED_S = 900.0  # parked work has one more try each time that this has passed, so that it may recover by itself
+_LONGEST_S = 3600.0  # times further away than this were written by a clock that has since gone back
+_TABLE = main_tables.work
+_C = main_tables.work.c
+_WANT = Prepared(
+    _TABLE.update()
+    .where(_C.project == bindparam("of_project"), _C.kind == bindparam("of_kind"))
+    .values(wanted=_C.wanted + 1, wanted_s=bindparam("now_s"))
+)
+
+
+class JobsRepository:
+    """Requests, claims and their fences. `token` grows with each claim; an older token has lost the work."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def request_job(self, project: str, kind: str, *, connection: Connection | None = None) -> None:
+        """Ask for a run that begins after now. A run that is under way does not count: another one follows it."""
+        if connection is None:
+            with self._database.write() as own:
+                self.request_job(project, kind, connection=own)
+            return
+        self._notify(connection)
+        now_s = self._database.clock()
+        named = {"of_project": project, "of_kind": kind, "now_s": now_s}
+        if _WANT.run(connection, named):
+            return
+        self._database.lock(connection, f"work {project} {kind}")  # once in its life: somebody else may insert it, too
+        if not _WANT.run(connection, named):
+            connection.execute(_TABLE.insert(), [_new(project, kind, now_s)])
+
+    def claim_job(
+        self, owner: str, *, lease_s: float, kinds: Sequence[str] | None = None, project: str | None = None
+    ) -> Work | None:
+        """Take the work that has waited longest, for `lease_s` seconds; None where nothing is due."""
+        now_s = self._database.clock()
+        free = or_(_C.owner.is_(None), _C.lease_until_s <= now_s, _C.lease_until_s > now_s + 2 * _C.lease_s)
+        due = or_(_C.due_s <= now_s, _C.due_s > now_s + _LONGEST_S)
+        query = select(_TABLE).where(_C.wanted > _C.done, free, due)
+        if kinds is not None:
+            query = query.where(_C.kind.in_(list(kinds)))
+        if project is not None:
+            query = query.where(_C.project == project)
+        query = query.order_by(_C.wanted_s, _C.project, _C.kind).limit(1)
+        with self._database.read() as connection:  # most looks find nothing, and should not wait for a writer
+            if connection.execute(query).one_or_none() is None:
+                return None
+        with self._database.write() as connection:
+            row = connection.execute(query.with_for_update(skip_locked=True)).one_or_none()
+            if row is None:
+                return None
+            died = row.owner is not None  # with its last owner: that is a failure too
+            tries = row.tries + died
+            values: dict[str, Any] = {
+                "owner": owner,
+                "token": row.token + 1,
+                "running": row.wanted,
+                "lease_s": lease_s,
+                "lease_until_s": now_s + lease_s,
+                "tries": tries,
+            }
+            if died and tries >= _MOST_TRIES:
+                reason = f"{tries} workers died or were lost while they ran it"
+                parked = {"owner": None, "parked": True, "reason": reason, "due_s": now_s + _PARKED_S}
+                connection.execute(_TABLE.update().where(*_is(row.project, row.kind)).values(**values | parked))
+                return None
+            connection.execute(_TABLE.update().where(*_is(row.project, row.kind)).values(**values))
+            return Work(row.project, row.kind, owner, row.token + 1, tries, lease_s)
+
+    def renew_lease(self, work: Work) -> None:
+        """Renew a lease; LeaseLost where somebody else has claimed the work."""
+        self._change(work, lambda row, now_s: {"lease_until_s": now_s + row.lease_s})
+
+    def finish_job(self, work: Work) -> None:
+        """Finish a run; what was wanted while it ran is still wanted."""
+        self._change(
+            work,
+            lambda row, _now_s: {"owner": None, "done": row.running, "tries": 0, "parked": False, "reason": ""},
+        )
+
+    def fail_job(self, work: Work, reason: str) -> None:
+        """Give a run up: it is tried again later and later, and parked after a few times, with the reason."""
+
+        def values(row: Any, now_s: float) -> dict[str, Any]:
+            tries = row.tries + 1
+            parked = tries >= _MOST_TRIES
+            wait_s = _PARKED_S if parked else _FIRST_BACK_OFF_S * 2.0**row.tries
+            return {
+                "owner": None,
+                "tries": tries,
+                "parked": parked,
+                "due_s": now_s + wait_s,
+                "reason": plain(reason)[:2000],
+            }
+
+        self._change(work, values)
+
+    def unpark_job(self, project: str, kind: str) -> bool:
+        """Give parked work another try now; False where none was parked."""
+        with self._database.write() as connection:
+            self._notify(connection)
+            values = {"parked": False, "tries": 0, "due_s": 0.0}
+            return bool(
+                connection.execute(_TABLE.update().where(*_is(project, kind), _C.parked).values(**values)).rowcount
+            )
+
+    def holds_lease(self, work: Work) -> bool:
+        """Whether nobody else has claimed the work since."""
+        query = select(_C.token).where(*_is(work.project, work.kind), _C.owner == work.owner)
+        with self._database.read() as connection:
+            return connection.execute(query).scalar() == work.token
+
+    @contextmanager
+    def fence(self, work: Work) -> Iterator[Connection]:
+        """One transaction that commits only while the work is held: LeaseLost undoes whatever was written inside."""
+        with self._database.write() as connection:
+            self._held(connection, work)
+            yield connection
+
+    def list_jobs(self) -> list[WorkRow]:
+        """Give the state of all work, for people to read."""
+        now_s = self._database.clock()
+        with self._database.read() as connection:
+            rows = connection.execute(select(_TABLE).order_by(_C.project, _C.kind)).all()
+        return [
+            WorkRow(row.project, row.kind, _state(row, now_s), row.owner or "", row.tries, row.due_s, row.reason)
+            for row in rows
+        ]
+
+    def make_listener(self) -> JobListener | None:
+        """Return what hears of job requests when they commit; None on SQLite, where workers poll."""
+        return None if self._database.sqlite else JobListener(self._database.engine.url)
+
+    def _notify(self, connection: Connection) -> None:
+        if not self._database.sqlite:
+            notify_workers(connection)
+
+    def _change(self, work: Work, values: Callable[[Any, float], dict[str, Any]]) -> None:
+        with self._database.write() as connection:
+            row = self._held(connection, work)
+            change = values(row, self._database.clock())
+            connection.execute(_TABLE.update().where(*_is(work.project, work.kind)).values(**change))
+
+    def _held(self, connection: Connection, work: Work) -> Any:
+        """The row of a claim, locked until the transaction ends."""
+        query = select(_TABLE).where(*_is(work.project, work.kind)).with_for_update()
+        row = connection.execute(query).one_or_none()
+        if row is None or row.token != work.token or row.owner != work.owner:
+            raise LeaseLost(f"{work.kind} of project {work.project} is no longer held by {work.owner}.")
+        return row
+
+
+def _is(project: str, kind: str) -> tuple[Any, Any]:
+    return and_(_C.project == project), and_(_C.kind == kind)
+
+
+def _new(project: str, kind: str, now_s: float) -> dict[str, Any]:
+    zero = {"done": 0, "running": 0, "token": 0, "lease_s": 0.0, "lease_until_s": 0.0, "tries": 0, "due_s": 0.0}
+    return {
+        "project": project,
+        "kind": kind,
+        "wanted": 1,
+        "wanted_s": now_s,
+        "owner": None,
+        "parked": False,
+        "reason": "",
+        **zero,
+    }
+
+
+def _state(row: Any, now_s: float) -> Literal["idle", "wanted", "running", "parked"]:
+    if row.parked:
+        return "parked"
+    if row.owner is not None and row.lease_until_s > now_s:
+        return "running"
+    return "wanted" if row.wanted > row.done else "idle"

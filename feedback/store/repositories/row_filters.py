@@ -1,0 +1,57 @@
+"""SQL conditions that several repositories share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    or_,
+    select,
+)
+
+from feedback.store.tables import main_tables
+
+
+def is_deleted_project(connection: Connection, project: str) -> bool:
+    """Return whether Label Studio deleted the project."""
+    query = select(main_tables.described.c.gone).where(main_tables.described.c.project == project)
+    return bool(connection.execute(query).scalar())
+
+
+def of_current_task(table: Any) -> ColumnElement[bool]:
+    """Rows of the task that has the number now: Label Studio deletes its annotations with it, and says only the task.
+
+    An annotation that is older than its task was made on another one, whose number the task was given.
+    """
+    task = main_tables.task.c
+    other = and_(table.created_at != "", table.created_at < task.created_at)
+    deleted = select(task.id).where(task.project == table.project, task.id == table.task, or_(task.gone, other))
+    return ~deleted.exists()
+
+
+def made_by_people(connection: Connection, project: str, table: Any, annotation: Any) -> Sequence[ColumnElement[bool]]:
+    """Rows that a person made by hand."""
+    bots = connection.execute(select(main_tables.project.c.bots).where(main_tables.project.c.id == project)).scalar()
+    own = main_tables.own_annotation.c
+    written = select(own.id).where(own.project == project, own.id == annotation)
+    marked = main_tables.own_unique.c
+    all_annotations = main_tables.annotation.alias()
+    named = (
+        select(all_annotations.c.id)
+        .join(
+            main_tables.own_unique,
+            and_(marked.project == all_annotations.c.project, marked.unique_id == all_annotations.c.unique_id),
+        )
+        .where(all_annotations.c.project == project)
+    )
+    return (
+        table.source == "person",
+        or_(table.person.is_(None), table.person.not_in(orjson.loads(bots or "[]"))),
+        ~written.exists(),
+        annotation.not_in(named),
+    )

@@ -1,0 +1,216 @@
+"""The signals: what other systems sent about tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    String,
+    cast,
+    func,
+    literal,
+    select,
+)
+
+from feedback.store.database.engine import Database, dumps, plain
+from feedback.store.tables import main_tables, routing_tables
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One thing that somebody outside told us about a task, or about the whole project."""
+
+    project: str
+    name: str
+    value: bool | float | str
+    task: int | None  # None: about the whole project
+    at_s: float  # when it happened
+    key: str  # the sender's own; the same one is stored once
+    source: str = ""
+    note: str = ""
+    callback: str = ""  # a name of [notify] that is told the final answer; "" for none
+    external: str = ""  # what the sender calls the task; "" where it is named by its number
+    parked: str = ""  # why it is about no task yet; "" where it is
+    received_s: float = 0.0
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """What the signals of one name say now."""
+
+    value: bool | float | str
+    at_s: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Which rule of which policy, with which model, had decided about a task."""
+
+    rule: str
+    outcome: str
+    policy: str
+    model: str
+
+
+class SignalsRepository:
+    """The signals about the tasks of each project."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create_signal(self, signal: Signal) -> bool:
+        """Append a signal; False where its key is known already."""
+        row = {
+            "project": signal.project,
+            "key": plain(signal.key),
+            "task": signal.task,
+            "name": signal.name,
+            "value": dumps(signal.value).decode(),
+            "at_s": signal.at_s,
+            "received_s": self._database.clock(),
+            "source": plain(signal.source),
+            "note": plain(signal.note),
+            "callback": plain(signal.callback),
+            "external": plain(signal.external),
+            "parked": plain(signal.parked),
+        }
+        table = routing_tables.signal
+        with self._database.write() as connection:
+            self._database.lock(connection, f"signal {signal.project} {row['key']}")
+            known = select(table.c.id).where(table.c.project == signal.project, table.c.key == row["key"])
+            if connection.execute(known).scalar() is not None:
+                return False
+            connection.execute(table.insert(), [row])
+            return True
+
+    def list_signals(self, project: str, *, task: int | None = None, limit: int = 1000) -> list[Signal]:
+        """Give the newest signals, newest first; with `task`, those about it alone. Parked ones are not among them."""
+        table = routing_tables.signal.c
+        query = select(routing_tables.signal).where(table.project == project, table.parked == "")
+        if task is not None:
+            query = query.where(table.task == task)
+        with self._database.read() as connection:
+            return [read_signal(row) for row in connection.execute(query.order_by(table.id.desc()).limit(limit))]
+
+    def list_unanswered_signals(self, project: str, kind: str) -> list[Signal]:
+        """Give, oldest first, the signals of tasks that name a callback and have no record asked-ID of this kind."""
+        table, told = routing_tables.signal.c, main_tables.record.c
+        key = literal("asked-") + cast(table.id, String)
+        answer = select(told.id).where(told.project == project, told.kind == kind, told.key == key)
+        query = select(routing_tables.signal).where(
+            table.project == project,
+            table.callback != "",
+            table.task.is_not(None),
+            table.parked == "",
+            ~answer.exists(),
+        )
+        with self._database.read() as connection:
+            return [read_signal(row) for row in connection.execute(query.order_by(table.id))]
+
+    def list_unhandled_flags(self, project: str, name: str, *, but: str) -> list[Signal]:
+        """Give, oldest first, the flags of tasks that say true and whose key no record of the kind `but` has."""
+        table, other = routing_tables.signal.c, main_tables.record.c
+        done = select(other.id).where(other.project == project, other.kind == but, other.key == table.key)
+        query = select(routing_tables.signal).where(
+            table.project == project, table.name == name, table.value == "true", table.task.is_not(None)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query.where(table.parked == "", ~done.exists()).order_by(table.id))
+            return [read_signal(row) for row in rows]
+
+    def list_newest_signals(self, project: str) -> dict[int | None, dict[str, Newest]]:
+        """Give, by task and name, the newest value and how many came; under None what is about the whole project."""
+        table = routing_tables.signal.c
+        place = func.row_number().over(
+            partition_by=(table.task, table.name), order_by=(table.at_s.desc(), table.id.desc())
+        )
+        count = func.count().over(partition_by=(table.task, table.name))
+        ranked = select(
+            table.task, table.name, table.value, table.at_s, count.label("many"), place.label("place")
+        ).where(table.project == project, table.parked == "")
+        rows = ranked.subquery()
+        found: dict[int | None, dict[str, Newest]] = {}
+        with self._database.read() as connection:
+            for row in connection.execute(select(rows).where(rows.c.place == 1)):
+                found.setdefault(row.task, {})[row.name] = Newest(orjson.loads(row.value), row.at_s, row.many)
+        return found
+
+    def list_received_times(self, project: str, names: Collection[str]) -> dict[tuple[int, str], float]:
+        """Give when we were told last, by task and name; what is about the whole project is left out."""
+        table = routing_tables.signal.c
+        query = select(table.task, table.name, func.max(table.received_s).label("last_s")).where(
+            table.project == project, table.name.in_(sorted(names)), table.task.is_not(None), table.parked == ""
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query.group_by(table.task, table.name)).all()
+        return {(row.task, row.name): row.last_s for row in rows}
+
+    def list_signals_with_decisions(
+        self, project: str, *, names: Sequence[str] = ()
+    ) -> list[tuple[Signal, Decided | None]]:
+        """Give signals about tasks, oldest first, each with the decision that stood when it happened."""
+        heard, made = routing_tables.signal, routing_tables.decision.alias()
+        before = (
+            select(func.max(made.c.id))
+            .where(made.c.project == heard.c.project, made.c.task == heard.c.task, made.c.at_s <= heard.c.at_s)
+            .scalar_subquery()
+        )
+        stood = routing_tables.decision
+        query = (
+            select(heard, stood.c.rule, stood.c.outcome, stood.c.policy, stood.c.model)
+            .outerjoin_from(heard, stood, stood.c.id == before)
+            .where(heard.c.project == project, heard.c.task.is_not(None))
+        )
+        if names:
+            query = query.where(heard.c.name.in_(list(names)))
+        with self._database.read() as connection:
+            rows = connection.execute(query.order_by(heard.c.id)).all()
+        return [
+            (read_signal(row), None if row.rule is None else Decided(row.rule, row.outcome, row.policy, row.model))
+            for row in rows
+        ]
+
+    def list_parked_signals(self, project: str) -> list[Signal]:
+        """Give the signals whose task is not known yet, oldest first."""
+        table = routing_tables.signal.c
+        query = select(routing_tables.signal).where(table.project == project, table.parked != "").order_by(table.id)
+        with self._database.read() as connection:
+            return [read_signal(row) for row in connection.execute(query)]
+
+    def count_parked_signals(self, project: str) -> int:
+        """Count them."""
+        table = routing_tables.signal.c
+        query = select(func.count()).where(table.project == project, table.parked != "")
+        with self._database.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def update_signal_task(self, signal: Signal, *, task: int | None, parked: str) -> None:
+        """Say which task a parked signal is about, or for which other reason it still waits."""
+        table = routing_tables.signal
+        with self._database.write() as connection:
+            here = (table.c.id == signal.id, table.c.parked != "")
+            connection.execute(table.update().where(*here).values(task=task, parked=plain(parked)))
+
+
+def read_signal(row: Any) -> Signal:
+    """A row as its signal."""
+    return Signal(
+        project=row.project,
+        name=row.name,
+        value=orjson.loads(row.value),
+        task=row.task,
+        at_s=row.at_s,
+        key=row.key,
+        source=row.source,
+        note=row.note,
+        callback=row.callback,
+        external=row.external,
+        parked=row.parked,
+        received_s=row.received_s,
+        id=row.id,
+    )

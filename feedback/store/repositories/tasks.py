@@ -1,0 +1,139 @@
+"""The tasks that Label Studio has, with and without their data, and those that routing hides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    select,
+    true,
+)
+
+from feedback.store.database.engine import Database, chunks
+from feedback.store.log.projections import epoch_s
+from feedback.store.repositories.row_filters import is_deleted_project
+from feedback.store.rows import (
+    TaskRow,
+)
+from feedback.store.tables import main_tables, routing_tables
+from ml_backend.records import Task
+
+
+class TasksRepository:
+    """Reads of projected tasks. A project that was deleted has none."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def list_tasks(self, project: str, *, only: Sequence[int] | None = None) -> list[Task]:
+        """Give the tasks that exist, or those of some numbers, with their data, by id."""
+        if only is None:
+            return self._tasks(project, true())
+        return [task for part in chunks(sorted(only)) for task in self._tasks(project, main_tables.task.c.id.in_(part))]
+
+    def get_task(self, project: str, number: int) -> Task | None:
+        """Give one task, or None where it is unknown or gone."""
+        return next(iter(self._tasks(project, main_tables.task.c.id == number)), None)
+
+    def list_task_rows(self, project: str, *, only_open: bool = False) -> list[TaskRow]:
+        """Give the tasks that exist, without their data."""
+        table = main_tables.task.c
+        query = select(table.id, table.is_labeled, table.overlap, table.content, table.created_at)
+        query = query.where(table.project == project, ~table.gone, *([~table.is_labeled] if only_open else []))
+        with self._database.read() as connection:
+            if is_deleted_project(connection, project):
+                return []
+            return [
+                TaskRow(row.id, row.is_labeled, row.overlap, row.content[:32], epoch_s(row.created_at))
+                for row in connection.execute(query.order_by(table.id))
+            ]
+
+    def list_task_ids(self, project: str) -> set[int]:
+        """Return the ids of the tasks that exist."""
+        table = main_tables.task.c
+        query = select(table.id).where(table.project == project, ~table.gone)
+        with self._database.read() as connection:
+            return set(connection.execute(query).scalars())
+
+    def _tasks(self, project: str, which: ColumnElement[bool]) -> list[Task]:
+        table, kept = main_tables.task.c, main_tables.content.c
+        query = (
+            select(main_tables.task, kept.data)
+            .join_from(
+                main_tables.task,
+                main_tables.content,
+                and_(kept.project == table.project, kept.task == table.id, kept.hash == table.content),
+            )
+            .where(table.project == project, ~table.gone, which)
+            .order_by(table.id)
+        )
+        with self._database.read() as connection:
+            if is_deleted_project(connection, project):
+                return []
+            return [
+                Task(
+                    id=row.id,
+                    data=orjson.loads(row.data),
+                    project=project,
+                    is_labeled=row.is_labeled,
+                    overlap=row.overlap,
+                    created_at=row.created_at,
+                    updated_at=row.version,
+                )
+                for row in connection.execute(query)
+            ]
+
+    def list_task_seqs(self, project: str) -> dict[int, int]:
+        """Give the tasks that exist, by id, each with the number of the event that it stands on."""
+        table, described = main_tables.task.c, main_tables.described.c
+        gone = select(described.project).where(described.project == project, described.gone)
+        query = select(table.id, table.seq).where(table.project == project, ~table.gone, ~gone.exists())
+        with self._database.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query.order_by(table.id))}
+
+    def list_task_creation_times(self, project: str, *, above: int, limit: int) -> dict[int, str]:
+        """Give the first `limit` tasks above a number that exist, in order, each with its created_at."""
+        table = main_tables.task.c
+        query = select(table.id, table.created_at).where(table.project == project, table.id > above, ~table.gone)
+        with self._database.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query.order_by(table.id).limit(limit))}
+
+    def list_content_hashes(self, project: str) -> dict[int, str]:
+        """Name the data that each task has now."""
+        table = main_tables.task.c
+        query = select(table.id, table.content).where(table.project == project, ~table.gone)
+        with self._database.read() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
+    def get_task_data(self, project: str, task: int, content: str) -> Mapping[str, Any] | None:
+        """Give a task's data as they were in a version; None where they are erased."""
+        kept = main_tables.content.c
+        query = select(kept.data).where(kept.project == project, kept.task == task, kept.hash == content)
+        with self._database.read() as connection:
+            found = connection.execute(query).scalar()
+        return None if found is None else orjson.loads(found)
+
+    def create_hidden_tasks(self, project: str, tasks: Iterable[int]) -> None:
+        """Note tasks that we are about to hide from everybody in Label Studio."""
+        now_s = self._database.clock()
+        rows = [{"project": project, "task": task, "since_s": now_s} for task in sorted(set(tasks))]
+        with self._database.write() as connection:
+            self._database.add(connection, routing_tables.kept_back, rows)
+
+    def list_hidden_tasks(self, project: str) -> dict[int, float]:
+        """Give the tasks that we hide, and since when."""
+        table = routing_tables.kept_back.c
+        with self._database.read() as connection:
+            rows = connection.execute(select(table.task, table.since_s).where(table.project == project))
+            return {row[0]: row[1] for row in rows}
+
+    def delete_hidden_tasks(self, project: str, tasks: Iterable[int]) -> None:
+        """Forget that we hide these tasks; they are open again, or done."""
+        table = routing_tables.kept_back
+        with self._database.write() as connection:
+            for part in chunks(sorted(set(tasks))):
+                connection.execute(table.delete().where(table.c.project == project, table.c.task.in_(part)))

@@ -1,0 +1,126 @@
+"""The windows: the queue rows that were written to Label Studio."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    and_,
+    func,
+    select,
+)
+
+from feedback.store.database.engine import Database, chunks
+from feedback.store.rows import (
+    WindowRow,
+)
+from feedback.store.tables import main_tables
+from ml_backend.records import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """The newest window: how much of it is left, and how much of it shows nothing by design."""
+
+    version: str  # M+qN
+    rows: int
+    open: int  # rows whose task is not labelled yet
+    blind: int
+    blind_open: int
+    written_s: float  # when its newest row was planned
+
+
+class WindowsRepository:
+    """The windows of each project, and what their predictions showed."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def save_window(self, project: str, rows: Sequence[WindowRow]) -> None:
+        """Keep a window; the same version again replaces its rows."""
+        if not rows:
+            return
+        version, table = rows[0].version, main_tables.window
+        values = [
+            {
+                "project": project,
+                "version": row.version,
+                "task": row.task,
+                "place": row.place,
+                "answer": row.answer.key if row.answer else None,
+                "confidence": row.confidence,
+                "blind": row.blind,
+                "prediction": row.prediction,
+                "written_s": row.written_s,
+                "task_created_at": row.task_created_at,
+            }
+            for row in rows
+        ]
+        with self._database.write() as connection:
+            self._database.lock(connection, f"window {project}")
+            known = select(table.c.number).where(table.c.project == project, table.c.version == version)
+            if connection.execute(known).scalar() is None:
+                last = connection.execute(select(func.max(table.c.number)).where(table.c.project == project)).scalar()
+                head = {"project": project, "number": (last or 0) + 1, "version": version}
+                connection.execute(table.insert(), [head])
+            rows_of = main_tables.window_row
+            connection.execute(rows_of.delete().where(rows_of.c.project == project, rows_of.c.version == version))
+            connection.execute(rows_of.insert(), values)
+
+    def get_window(self, project: str, version: str = "") -> list[WindowRow]:
+        """Give the rows of a window in the order of their places; without a version, of the newest window."""
+        table, heads = main_tables.window_row, main_tables.window.c
+        newest = select(heads.version).where(heads.project == project).order_by(heads.number.desc()).limit(1)
+        wanted = version or newest.scalar_subquery()
+        query = select(table).where(table.c.project == project, table.c.version == wanted).order_by(table.c.place)
+        with self._database.read() as connection:
+            return [_window_row(row) for row in connection.execute(query)]
+
+    def list_shown_predictions(self, project: str, predictions: Sequence[int]) -> dict[int, WindowRow]:
+        """Give what stood on people's screens, by Label Studio's prediction id."""
+        table, found = main_tables.window_row, dict[int, WindowRow]()
+        with self._database.read() as connection:
+            for part in chunks(sorted(set(predictions))):
+                query = select(table).where(table.c.project == project, table.c.prediction.in_(part))
+                found.update((row.prediction, _window_row(row)) for row in connection.execute(query))
+        return found
+
+    def count_window(self, project: str) -> QueueCounts | None:
+        """Count the newest window; None before the first."""
+        heads, rows, tasks = main_tables.window.c, main_tables.window_row.c, main_tables.task.c
+        newest = select(heads.version).where(heads.project == project).order_by(heads.number.desc()).limit(1)
+        still = and_(tasks.id.is_not(None), ~tasks.gone, ~tasks.is_labeled)
+        with self._database.read() as connection:
+            version = connection.execute(newest).scalar()
+            if version is None:
+                return None
+            query = (
+                select(
+                    func.count(),
+                    func.count().filter(still),
+                    func.count().filter(rows.blind),
+                    func.count().filter(rows.blind, still),
+                    func.max(rows.written_s),
+                )
+                .select_from(main_tables.window_row)
+                .outerjoin(main_tables.task, and_(tasks.project == rows.project, tasks.id == rows.task))
+                .where(rows.project == project, rows.version == version)
+            )
+            n, still_open, blind, blind_open, written_s = connection.execute(query).one()
+            return QueueCounts(version, n, still_open, blind, blind_open, written_s or 0.0)
+
+
+def _window_row(row: Any) -> WindowRow:
+    return WindowRow(
+        row.task,
+        row.version,
+        row.place,
+        Answer.from_key(row.answer) if row.answer else None,
+        row.confidence,
+        row.blind,
+        row.prediction,
+        row.written_s,
+        row.task_created_at,
+    )

@@ -1,0 +1,306 @@
+"""The store of one database: it opens, appends, verifies, rebuilds, backs up and erases; repositories do the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Select, func, select
+
+from feedback.errors import SchemaError, StoreError
+from feedback.store.database.drivers import Durability
+from feedback.store.database.engine import WAIT_S, Database, stream
+from feedback.store.log import erase, replay
+from feedback.store.log.event_log import Log
+from feedback.store.log.events import Event, Source, of_one_task
+from feedback.store.log.inbox import Inbox, inbox_url
+from feedback.store.log.replay import Progress
+from feedback.store.migrations import migrate
+from feedback.store.repositories.annotations import AnnotationsRepository
+from feedback.store.repositories.cases import CasesRepository
+from feedback.store.repositories.decisions import DecisionsRepository
+from feedback.store.repositories.event_queries import EventsRepository
+from feedback.store.repositories.external_ids import ExternalIdsRepository
+from feedback.store.repositories.indicators import IndicatorsRepository, delete_indicators
+from feedback.store.repositories.jobs import JobsRepository
+from feedback.store.repositories.models import ModelsRepository
+from feedback.store.repositories.overrides import OverridesRepository
+from feedback.store.repositories.policies import PoliciesRepository
+from feedback.store.repositories.projects import ProjectsRepository
+from feedback.store.repositories.records import RecordsRepository
+from feedback.store.repositories.review_projects import ReviewProjectsRepository
+from feedback.store.repositories.reviews import ReviewsRepository
+from feedback.store.repositories.secrets import SecretsRepository
+from feedback.store.repositories.sessions import SessionsRepository
+from feedback.store.repositories.signals import SignalsRepository
+from feedback.store.repositories.tasks import TasksRepository
+from feedback.store.repositories.votes import VotesRepository
+from feedback.store.repositories.windows import WindowsRepository
+from feedback.store.rows import Appended, Checked, Forgotten, Stats, Waiting, Work
+from feedback.store.tables import main_tables
+from feedback.store.tables.json_redaction import names
+from feedback.store.tables.personal_data import Whom, places
+from ml_backend.records import Task
+
+_LOG = logging.getLogger(__name__)
+_LOOK_AGAIN_S = 2.0  # for a database that was away
+
+
+_SECRET = ("digest",)  # of a session: whoever has it may pass for the person
+_JSON = ("feedback", "body", "answer", "shown", "said", "problems", "value")
+
+
+def open_store(
+    url: str,
+    *,
+    clock: Callable[[], float] = time.time,
+    durability: Durability = "full",
+    wait_s: float = WAIT_S,
+    patient: bool = False,
+) -> Store:
+    """Open a store, creating or upgrading its tables: `sqlite:////path/to/file` or `postgresql+psycopg://…`.
+
+    `durability="normal"` survives a killed process, not a power cut. `wait_s` is for a lock that somebody else holds.
+    `patient` opens also where the database is away: every use raises StoreError until it is back, which is looked for.
+    Open it after forking, once in each process.
+    """
+    database = Database(url, clock=clock, durability=durability, wait_s=wait_s)
+    beside = inbox_url(url)
+    box = Database(beside, clock=clock, durability=durability, wait_s=wait_s) if beside else database
+    store = Store(database, box)
+    try:
+        store.prepare()
+    except BaseException as error:
+        if not patient or not isinstance(error, StoreError) or isinstance(error, SchemaError):
+            store.close()
+            raise
+        _LOG.error("the store is away: %s %s", error, error.hint)
+        threading.Thread(target=_prepare_later, args=(store,), name="migrate", daemon=True).start()
+    return store
+
+
+def _prepare_later(store: Store) -> None:
+    while True:
+        time.sleep(_LOOK_AGAIN_S)
+        try:
+            store.prepare()
+        except StoreError as error:
+            _LOG.warning("the store is still away: %s", error)
+        else:
+            _LOG.info("the store is back")
+            return
+
+
+class Store:
+    """One database with a repository for each kind of row: `store.votes`, `store.tasks`, `store.cases` and so on.
+
+    A method that changes something returns once the change is durable; inside `transaction`, once the block ends.
+    """
+
+    def __init__(self, database: Database, box: Database) -> None:
+        self._database, self._box = database, box
+        self._log = Log(database, on_change=self._request_job)
+        self._inbox = Inbox(box, database, self._log.fold)
+        self.annotations = AnnotationsRepository(database)
+        self.cases = CasesRepository(database)
+        self.decisions = DecisionsRepository(database)
+        self.events = EventsRepository(database)
+        self.external_ids = ExternalIdsRepository(database)
+        self.indicators = IndicatorsRepository(database)
+        self.jobs = JobsRepository(database)
+        self.overrides = OverridesRepository(database)
+        self.projects = ProjectsRepository(database, self._log)
+        self.records = RecordsRepository(database)
+        self.reviews = ReviewsRepository(database)
+        self.secrets = SecretsRepository(database)
+        self.sessions = SessionsRepository(database)
+        self.signals = SignalsRepository(database)
+        self.tasks = TasksRepository(database)
+        self.votes = VotesRepository(database)
+        self.windows = WindowsRepository(database)
+        self.policies = PoliciesRepository(database, self.projects, self.records, self.jobs)
+        self.registry = ModelsRepository(database, self.records)
+        self.review_projects = ReviewProjectsRepository(self.records)
+
+    def prepare(self) -> None:
+        """Create or upgrade the tables."""
+        migrate(self._database)
+        self._inbox.prepare()
+
+    def append(self, events: Iterable[Event], *, want: str | None = "turn") -> Appended:
+        """Store the events that are new, and ask for work where they change what can be learned or asked.
+
+        Loses nothing, orders by nothing: the newest version wins, and deletion wins, until Label Studio gives the
+        number to another thing or shows this one again. Our own annotations, bots' annotations, and tasks of which
+        only updated_at moved ask for no work. A number that passed on without a deletion asks for a sweep, too.
+        """
+        if not self._database.writing:  # what came before is known before
+            self.ingest_inbox()
+        return self._log.append(events, want=want)
+
+    def receive(self, events: Iterable[Event], *, want: str | None = "turn") -> None:
+        """Keep events durably, within a millisecond or two; `ingest_inbox` appends them, soon."""
+        self._inbox.receive(events, want=want)
+
+    def ingest_inbox(self, *, again: bool = False) -> int:
+        """Append all that was received; gives how many deliveries. `again` also tries those that failed before."""
+        if again:
+            self._inbox.try_again()
+        return self._inbox.take_in()
+
+    def get_inbox_status(self) -> Waiting:
+        """What was received and is not taken in yet."""
+        return self._inbox.waiting()
+
+    def append_tasks(self, tasks: Iterable[Task], *, source: Source) -> Appended:
+        """Store tasks as Label Studio has just answered them; asks for no work."""
+        seen_s = self._database.clock()
+        return self._log.append([of_one_task(task, source, seen_s=seen_s) for task in tasks])
+
+    def transaction(self, work: Work | None = None) -> AbstractContextManager[object]:
+        """Make the writes of a block one: all are kept or none. With `work`, LeaseLost where it is no longer held."""
+        return self._database.write() if work is None else self.jobs.fence(work)
+
+    def verify(self, project: str | None = None) -> dict[str, Any]:
+        """Prove log and projections: {"events": N, "chain": "ok", "projection": "ok"}, or the first break in words."""
+        self.ingest_inbox()
+        return replay.verify(self._database, project)
+
+    def rebuild(
+        self, *, check: bool = False, project: str | None = None, tell: Progress = lambda _project, _done, _total: None
+    ) -> Checked:
+        """Derive the projections anew from the log; with `check`, only compare them with the stored ones.
+
+        Needed after a new codec can read what an older one could not. Writers wait meanwhile, on SQLite those of every
+        project: about ten seconds for 100,000 events. `tell` hears how far each project is: name, done, of how many.
+        """
+        self.ingest_inbox()
+        with self._database.read() as connection:
+            names = replay.projects(connection) if project is None else [project]
+        done = [self._check(name, tell) if check else self._rebuild(name, tell) for name in names]
+        differs = next((one.differs for one in done if not one.ok), "")
+        return Checked(not differs, hashlib.sha256("".join(one.digest for one in done).encode()).hexdigest(), differs)
+
+    def projection_hash(self, project: str) -> str:
+        """Hash what is known of a project: equal wherever the same is known, in whatever order it came."""
+        self.ingest_inbox()
+        with self._database.read() as connection:
+            return replay.digest(connection, project)
+
+    def erase(
+        self,
+        project: str,
+        *,
+        person: int | None = None,
+        task: int | None = None,
+        annotation: int | None = None,
+        until: str = "",
+        emails: Iterable[str] = (),
+    ) -> Forgotten:
+        """Erase what a person said, or a task and all that was said of it, for ever; the chain still verifies.
+
+        In one project; `feedback.privacy.erasure` also reaches its review projects. `emails` are theirs.
+        `until`: of all things that had the number one after another, those that were created until then.
+        """
+        self._inbox.forget(project, person=person, task=task)
+        forgotten = erase.forget(
+            self._database,
+            self._log,
+            project,
+            person=person,
+            task=task,
+            annotation=annotation,
+            until=until,
+            emails=emails,
+        )
+        self.jobs.request_job(project, "turn")
+        return forgotten
+
+    def replace_task_data(self, project: str, task: Task) -> int:
+        """Give a standing task other data, and erase for ever those that it had; gives how many payloads went."""
+        self._inbox.forget(project, task=task.id)
+        return erase.retell(self._database, self._log, project, task)
+
+    def backup(self, path: str | Path) -> None:
+        """Copy the whole store into a file while it is in use (SQLite; PostgreSQL has pg_dump)."""
+        self.ingest_inbox()  # the inbox is in no backup
+        self._database.backup(Path(path), beside=self._box)
+
+    def get_stats(self) -> Stats:
+        """Count what the store holds."""
+        counted: dict[str, Select[Any]] = {
+            "events": select(func.count()).select_from(main_tables.event),
+            "tasks": select(func.count()).select_from(main_tables.task).where(~main_tables.task.c.gone),
+            "annotations": select(func.count())
+            .select_from(main_tables.annotation)
+            .where(~main_tables.annotation.c.gone),
+            "votes": select(func.count()).select_from(main_tables.vote).where(main_tables.vote.c.source == "person"),
+            "models": select(func.count()).select_from(main_tables.model),
+        }
+        with self._database.read() as connection:
+            found = {name: int(connection.execute(query).scalar_one()) for name, query in counted.items()}
+        return Stats(**found, bytes=self._database.size())
+
+    def list_personal_data(self, whom: Whom) -> dict[str, list[dict[str, Any]]]:
+        """Give every row that says something of somebody, by table: see `store.tables.personal_data`."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        with self._database.read() as connection:
+            for place, where in places(whom):
+                rows = connection.execute(select(place.table).where(where).order_by(*place.table.primary_key))
+                found[place.table.name] = [_read(row._asdict()) for row in rows]
+            table, options = (
+                main_tables.record,
+                select(main_tables.project.c.options).where(main_tables.project.c.id == whom.project),
+            )
+            records = stream(connection, select(table).where(table.c.project == whom.project).order_by(table.c.id))
+            read = (_read(row._asdict()) for row in records)
+            found[table.name] = [one for one in read if names(one["body"], whom)]
+            policy = orjson.loads(connection.execute(options).scalar() or "{}").get("policy") or {}
+            people: Mapping[str, Any] = policy.get("people", {})
+            found["policy"] = [{"email": name, **one} for name, one in people.items() if names({name: one}, whom)]
+        return {name: rows for name, rows in found.items() if rows}
+
+    def check_writable(self) -> None:
+        """Write something small durably; StoreError says why that is not possible now."""
+        self.secrets.save_secret("probe", f"{self._database.clock():.3f}")
+        self._inbox.probe()
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._database.close()
+        self._box.close()
+
+    def _request_job(self, connection: Connection, project: str, kind: str) -> None:
+        at = self.projects.get_source_project(project, connection)
+        row = self.projects.get_project(at) if kind == "sweep" else None
+        if kind != "sweep":
+            self.jobs.request_job(at, kind, connection=connection)
+        elif row is not None and row.connected:  # nobody sweeps what is not connected
+            self.jobs.request_job(project, kind, connection=connection)
+
+    def _rebuild(self, project: str, tell: Progress) -> Checked:
+        with self._database.write() as connection:
+            delete_indicators(connection, project)
+            return replay.rebuild(self._database, project, tell)  # joins this transaction
+
+    def _check(self, project: str, tell: Progress) -> Checked:
+        with self._database.read() as connection:
+            return replay.check(connection, project, tell)
+
+
+def _read(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as plain JSON."""
+    return {name: _plain(name, value) for name, value in row.items() if name not in _SECRET}
+
+
+def _plain(name: str, value: Any) -> Any:
+    if isinstance(value, bytes) or (name in _JSON and value):
+        return orjson.loads(value)
+    return value
