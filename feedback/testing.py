@@ -10,7 +10,7 @@ import numpy as np
 
 from feedback import agreement, consensus
 from feedback.agreement import Coefficient
-from feedback.consensus import Consensus, majority
+from feedback.consensus import Consensus, majority_vote
 from feedback.errors import FeedbackError, VotesError
 from feedback.votes import Ints, Votes
 
@@ -53,7 +53,7 @@ def check_method(method: str | Method) -> None:
     One row of probabilities and one label a task; a task without votes keeps label -1; what all say is the consensus;
     the same whatever tasks and people are called and in whatever order votes come; never much worse than the majority.
 
-    >>> check_method("majority")
+    >>> check_method("majority_vote")
     """
     settle = consensus.load_method(method) if isinstance(method, str) else method
     for name, votes, found in _asked(settle, lambda a, b: np.array_equal(a.proba, b.proba), "consensus"):
@@ -64,7 +64,7 @@ def check_method(method: str | Method) -> None:
             bool(np.allclose(moved, found.proba, atol=1e-4)), f"{name}: names and order of votes make no difference"
         )
     votes, truth = _crowd(0, (0.9, 0.85, 0.8, 0.8, 0.55), n=400, k=3)
-    right, plain = ((fit.labels == truth).mean() for fit in (settle(votes), majority(votes)))
+    right, plain = ((fit.labels == truth).mean() for fit in (settle(votes), majority_vote(votes)))
     _demand(right >= plain - _MUCH_WORSE, f"right on {right:.2f} where the majority is on {plain:.2f}")
     try:
         settle(Votes([], [], [], n_tasks=2, n_people=1, n_labels=2))

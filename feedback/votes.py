@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,12 @@ from feedback.errors import VotesError
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-LABELS = ("choices", "pairwise", "taxonomy", "rating")  # kinds of answers that are right or wrong, not more or less
+LABEL_KINDS = (
+    "choices",
+    "pairwise",
+    "taxonomy",
+    "rating",
+)  # kinds of answers that are right or wrong, not more or less
 
 
 @dataclass(frozen=True, slots=True, eq=False, init=False)
@@ -81,7 +86,7 @@ class Votes:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class EncodedVotes:
     """Votes with the names that their codes stand for."""
 
     votes: Votes
@@ -90,25 +95,23 @@ class Named:
     labels: tuple[Hashable, ...]
 
 
-def name_votes(rows: Iterable[tuple[Hashable, Hashable, Hashable]]) -> Named:
-    """Code rows of (task, person, label); names are sorted, so that the order of the rows changes nothing.
+def encode_votes(tasks: Sequence[Any], people: Sequence[Any], labels: Sequence[Any]) -> EncodedVotes:
+    """Replace names by codes, in three columns of equal length.
 
-    >>> name_votes([("t1", "ann", "spam"), ("t1", "bob", "ham")]).labels
+    Names are sorted, numbers before texts, so the order of the rows does not change the codes.
+
+    Examples
+    --------
+    >>> encode_votes(["t1", "t1"], ["ann", "bob"], ["spam", "ham"]).labels
     ('ham', 'spam')
     """
-    listed = list(rows)
-    return name_columns([row[0] for row in listed], [row[1] for row in listed], [row[2] for row in listed])
-
-
-def name_columns(tasks: Sequence[Any], people: Sequence[Any], labels: Sequence[Any]) -> Named:
-    """The same from three columns of equal length."""
-    (task_names, task_codes), (person_names, person_codes) = _names(tasks), _names(people)
-    label_names, label_codes = _names(labels)
+    (task_names, task_codes), (person_names, person_codes) = _encode(tasks), _encode(people)
+    label_names, label_codes = _encode(labels)
     votes = Votes(task_codes, person_codes, label_codes, len(task_names), len(person_names), len(label_names))
-    return Named(votes, task_names, person_names, label_names)
+    return EncodedVotes(votes, task_names, person_names, label_names)
 
 
-def _names(column: Sequence[Any]) -> tuple[tuple[Hashable, ...], Ints]:
+def _encode(column: Sequence[Any]) -> tuple[tuple[Hashable, ...], Ints]:
     names = sorted(dict.fromkeys(column), key=_text_key)
     known = {name: code for code, name in enumerate(names)}
     return tuple(names), np.fromiter(map(known.__getitem__, column), dtype=np.int64, count=len(column))
@@ -126,7 +129,7 @@ def _codes(name: str, given: ArrayLike, stated: int | None) -> tuple[Ints, int]:
     if column.ndim != 1:
         raise VotesError(f"{name} has shape {column.shape}, wanted (n,).")
     if column.size and column.dtype.kind not in "iu":
-        raise VotesError(f"{name} holds {column.dtype}, wanted integer codes; feedback.votes.name_votes codes names.")
+        raise VotesError(f"{name} holds {column.dtype}, wanted integer codes; feedback.votes.encode_votes codes names.")
     coded = column.astype(np.int64, copy=False)
     highest = int(coded.max()) + 1 if coded.size else 0
     if coded.size and int(coded.min()) < 0:

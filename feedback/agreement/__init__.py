@@ -1,4 +1,4 @@
-"""How far people agree, corrected for chance, with an interval: `Votes` in, `Coefficient` out."""
+"""Measures of agreement between people, with intervals: each takes `Votes` and returns a `Coefficient`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
     "plugin_names",
 ]
 
-# Votes in, Coefficient out; more through the entry-point group "hitl.agreement"
+# installed packages add more through the entry-point group "hitl.agreement"
 BUILTINS: Mapping[str, str] = {
     "percent": "feedback.agreement.chance_corrected:percent_agreement",
     "alpha": "feedback.agreement.krippendorff_alpha:krippendorff_alpha",
@@ -42,14 +42,16 @@ BUILTINS: Mapping[str, str] = {
 
 
 def plugin_names() -> list[str]:
-    """The measures that installed packages add to ours."""
+    """Return the names of the measures that installed packages add to the built-in ones."""
     return [name for name in plugins.names("hitl.agreement", BUILTINS) if name not in BUILTINS]
 
 
 def load_measure(name: str) -> Callable[[Votes], Coefficient]:
-    """Find a measure of agreement by name; UnknownName with the nearest one where there is none.
+    """Return the measure of agreement of this name; UnknownName with the nearest name where there is none.
 
-    >>> measure("krippendorff_alpha") is krippendorff_alpha
+    Examples
+    --------
+    >>> load_measure("alpha") is krippendorff_alpha
     True
     """
     found: Callable[[Votes], Coefficient] = plugins.load("hitl.agreement", name, BUILTINS)

@@ -17,7 +17,7 @@ IntervalMethod = Literal["analytic", "bootstrap"]
 
 @dataclass(frozen=True, slots=True)
 class Coefficient:
-    """An agreement coefficient with its interval; `value` is NaN where the votes do not define it, and `note` says why."""
+    """An agreement coefficient with its interval; `note` says why where the votes do not define a value (NaN)."""
 
     name: str
     value: float  # at most 1; 0 is what chance gives, except for percent

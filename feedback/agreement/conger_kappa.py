@@ -1,4 +1,4 @@
-"""Conger's kappa: Cohen's idea for any number of people who all have their own habits."""
+"""Conger's kappa: Cohen's kappa for any number of people."""
 
 from __future__ import annotations
 
@@ -21,11 +21,18 @@ def conger_kappa(
     values: ArrayLike | None = None,
     confidence: float = 0.95,
 ) -> Coefficient:
-    """Conger's kappa, <= 1: chance is the mean over all pairs of people of what their own habits would give.
+    """Compute Conger's kappa: chance agreement is the mean over pairs of people of their own label shares.
 
-    With two people it is Cohen's. Unlike `cohen_kappa` it needs no pair that shares many items. Conger (1980); missing
-    votes and standard error as Gwet (2014).
+    With two people it is Cohen's kappa. Unlike `cohen_kappa` it needs no pair of people who share many items.
+    Parameters are those of `fleiss_kappa`.
 
+    References
+    ----------
+    Conger (1980), doi:10.1037/0033-2909.88.2.322. Missing votes and standard error: Gwet (2014), Handbook of
+    Inter-Rater Reliability, 4th edition.
+
+    Examples
+    --------
     >>> table = np.repeat([[0, 0], [0, 1], [1, 0], [1, 1]], [20, 5, 10, 15], axis=0)
     >>> round(conger_kappa(Votes(np.repeat(np.arange(50), 2), np.tile([0, 1], 50), table.ravel())).value, 3)
     0.4
@@ -40,28 +47,28 @@ def conger_kappa(
         return undefined("conger", items, pairs, "everybody gave the same label to everything")
     paired = table.size >= 2
     n, n_paired = len(table.size), paired.sum()
-    seen = np.where(paired, item_agreement(table, distance), 0.0)
-    value = float((seen.sum() / n_paired - chance) / (1.0 - chance))
-    rows = (n / n_paired) * (seen - chance * paired) - 2.0 * (1.0 - value) * (chance_rows - chance)
+    observed = np.where(paired, item_agreement(table, distance), 0.0)
+    value = float((observed.sum() / n_paired - chance) / (1.0 - chance))
+    rows = (n / n_paired) * (observed - chance * paired) - 2.0 * (1.0 - value) * (chance_rows - chance)
     linear = LinearizedCoefficient(value, chance, rows / (1.0 - chance), table.times)
     return analytic("conger", linear, items, pairs, confidence=confidence, lowest=-1.0)
 
 
 def _chance(votes: Votes, distance: LabelDistance) -> tuple[float, Floats]:
-    """Chance agreement over pairs of people, and its linearised rows, one per item that has votes."""
-    given = np.bincount(votes.people, minlength=votes.n_people)
-    who = np.cumsum(given > 0) - 1
-    given = given[given > 0].astype(np.float64)
-    people, r = who[votes.people], len(given)
+    """Return the chance agreement over pairs of people, and its linearised rows, one per item that has votes."""
+    n_votes = np.bincount(votes.people, minlength=votes.n_people)
+    code = np.cumsum(n_votes > 0) - 1
+    n_votes = n_votes[n_votes > 0].astype(np.float64)
+    people, r = code[votes.people], len(n_votes)
     if r < 2:
         return math.nan, np.empty(0)
     cell = people * votes.n_labels + votes.labels
-    habits = np.bincount(cell, minlength=r * votes.n_labels).reshape(r, -1) / given[:, None]
-    others = habits.sum(axis=0) - habits
-    # agreement weights are one minus the distances; habits sum to 1
-    met = ((r - 1.0) - distance.against(others.T).T) / (r * (r - 1.0))
-    mean = (habits * met).sum(axis=1)
+    label_shares = np.bincount(cell, minlength=r * votes.n_labels).reshape(r, -1) / n_votes[:, None]
+    others = label_shares.sum(axis=0) - label_shares
+    # agreement weights are 1 - distance; each row of label_shares sums to 1
+    agreement = ((r - 1.0) - distance.against(others.T).T) / (r * (r - 1.0))
+    mean = (label_shares * agreement).sum(axis=1)
     chance = float(mean.sum())
     voted, item = np.unique(votes.tasks, return_inverse=True)
-    surprise = (met[people, votes.labels] - mean[people]) * len(voted) / given[people]
-    return chance, np.bincount(item, weights=surprise).astype(np.float64) + chance
+    deviation = (agreement[people, votes.labels] - mean[people]) * len(voted) / n_votes[people]
+    return chance, np.bincount(item, weights=deviation).astype(np.float64) + chance

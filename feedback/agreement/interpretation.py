@@ -1,4 +1,4 @@
-"""What the figures mean for whoever runs the project, in sentences."""
+"""Explain an agreement coefficient in sentences for the owner of a project."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from feedback.agreement.krippendorff_alpha import krippendorff_alpha
 from feedback.agreement.label_breakdown import label_confusions, most_disputed
 from feedback.votes import Votes
 
-UNCLEAR = 0.6  # below it the task definition is the problem, not the people: Krippendorff (2004) discards at .667
-_FEW = 30  # items below which an interval is too wide to say anything
-_PARADOX = 0.3  # AC1 this far above kappa: one label is nearly always right
+UNCLEAR = 0.6  # below it the task definition is unclear
+_MIN_ITEMS = 30  # with fewer, the interval is too wide for a conclusion
+_PARADOX_GAP = 0.3  # AC1 this far above the coefficient: one label is nearly always right
 _ROUNDED = 0.005  # half of the last digit shown
 
 
 @dataclass(frozen=True, slots=True)
-class AgreementReport:
-    """A judgement of one set of votes; `sentences` are for people, the rest is for pages."""
+class Interpretation:
+    """What an agreement coefficient means; `sentences` are for people to read."""
 
-    clear: bool | None  # None: too little to say
+    clear: bool | None  # whether the task definition is clear; None: too few items to tell
     coefficient: Coefficient
     sentences: tuple[str, ...]
     confused: tuple[Hashable, Hashable, float] | None  # two labels and their share of all disagreement
-    open_first: tuple[int, ...]  # task codes
+    open_first: tuple[int, ...]  # codes of the tasks with most disagreement
 
     def __str__(self) -> str:
         return " ".join(self.sentences)
@@ -36,39 +36,55 @@ class AgreementReport:
 
 def interpret_agreement(
     votes: Votes, labels: Sequence[Hashable], *, coefficient: Coefficient | None = None, drawn: bool = True
-) -> AgreementReport:
-    """Judge the votes by `coefficient` (else Krippendorff's nominal alpha); `labels` name the codes.
+) -> Interpretation:
+    """Explain the agreement of votes: whether the task is clear, which labels are confused, which tasks to open.
 
-    `drawn` says that the tasks were drawn at random. Where they were chosen because they are hard, the figure is shown
-    and named as such, and nothing is concluded from it.
+    Parameters
+    ----------
+    votes : Votes
+        Votes on labels.
+    labels : sequence of length k
+        The names of the label codes.
+    coefficient : Coefficient, optional
+        The coefficient to explain; Krippendorff's nominal alpha by default.
+    drawn : bool
+        Whether the tasks were drawn at random. Where they were chosen because they are hard, the coefficient is shown
+        and nothing is concluded.
 
+    Notes
+    -----
+    A task definition counts as unclear below 0.6. Krippendorff (2004, doi:10.1111/j.1468-2958.2004.tb00738.x) draws no
+    conclusions below .667. A low kappa beside a high AC1 is explained by one frequent label, not by an unclear task.
+
+    Examples
+    --------
     >>> votes = Votes(np.repeat(np.arange(60), 2), np.tile([0, 1], 60), np.tile([0, 0, 1, 1, 0, 1], 20))
     >>> print(interpret_agreement(votes, ["hate", "offensive"]).sentences[0])
     alpha 0.34 [0.09, 0.58] on 60 items: below 0.6, the task definition is unclear.
     """
     coefficient = krippendorff_alpha(votes) if coefficient is None else coefficient
-    one = most_disputed(votes)
+    disputed = tuple(most_disputed(votes).tolist())
     pair = _most_confused(votes, labels)
     if math.isnan(coefficient.value):
-        return AgreementReport(None, coefficient, (describe_coefficient(coefficient),), pair, tuple(map(int, one)))
+        return Interpretation(None, coefficient, (describe_coefficient(coefficient),), pair, disputed)
     if paradox := _paradox(votes, labels, coefficient):
         sentences, clear = [f"{coefficient}: low, and yet people agree.", paradox], None
     else:
         sentences = [describe_coefficient(coefficient, drawn=drawn)]
-        clear = None if coefficient.items < _FEW or not drawn else _is_clear(coefficient)
+        clear = None if coefficient.items < _MIN_ITEMS or not drawn else _is_clear(coefficient)
     if pair and coefficient.value < 1.0:
         sentences.append(f"Most confused: {pair[0]} ↔ {pair[1]} ({pair[2]:.0%} of all disagreement).")
-    return AgreementReport(clear, coefficient, tuple(sentences), pair, tuple(map(int, one)))
+    return Interpretation(clear, coefficient, tuple(sentences), pair, disputed)
 
 
 def describe_coefficient(coefficient: Coefficient, *, drawn: bool = True) -> str:
-    """One sentence on a coefficient of any type of answer; nothing is concluded from a few items."""
+    """Return one sentence on what a coefficient means; nothing is concluded from fewer than 30 items."""
     if math.isnan(coefficient.value):
         return f"{coefficient.name} cannot be computed: {coefficient.note}."
     if not drawn:
         return f"{coefficient}, chosen because they are hard: shown, not judged."
-    if coefficient.items < _FEW:
-        return f"{coefficient}: too few to judge, {_FEW} randomly drawn items are wanted."
+    if coefficient.items < _MIN_ITEMS:
+        return f"{coefficient}: too few to judge, {_MIN_ITEMS} randomly drawn items are wanted."
     if coefficient.value < UNCLEAR:
         likely = "" if coefficient.high < UNCLEAR + _ROUNDED else " probably"
         return f"{coefficient}:{likely} below {UNCLEAR}, the task definition is unclear."
@@ -84,17 +100,17 @@ def _is_clear(coefficient: Coefficient) -> bool | None:
 
 
 def _paradox(votes: Votes, labels: Sequence[Hashable], coefficient: Coefficient) -> str:
-    """Explain a low kappa beside high agreement: one label is nearly always right."""
-    agreed, robust = percent_agreement(votes), gwet_ac1(votes)
-    if math.isnan(robust.value) or robust.value < UNCLEAR or robust.value - coefficient.value < _PARADOX:
+    """Return sentences that explain a low coefficient beside a high AC1, or "" where there is nothing to explain."""
+    agreement, ac1 = percent_agreement(votes), gwet_ac1(votes)
+    if math.isnan(ac1.value) or ac1.value < UNCLEAR or ac1.value - coefficient.value < _PARADOX_GAP:
         return ""
-    common = np.bincount(votes.labels, minlength=votes.n_labels)
-    top = int(common.argmax())
-    share = common[top] / common.sum()
+    counts = np.bincount(votes.labels, minlength=votes.n_labels)
+    top = int(counts.argmax())
+    share = counts[top] / counts.sum()
     return (
-        f"People agree on {agreed.value:.0%} of the pairs, and {labels[top]} is {share:.0%} of all votes: agreement by "
-        f"chance is then so likely that {coefficient.name} {coefficient.value:.3f} says little. AC1, which allows for that, is "
-        f"{robust.value:.3f} [{robust.low:.2f}, {robust.high:.2f}]; draw more items with the rare labels to know more."
+        f"People agree on {agreement.value:.0%} of the pairs, and {labels[top]} is {share:.0%} of all votes: agreement "
+        f"by chance is then so likely that {coefficient.name} {coefficient.value:.3f} says little. AC1, which allows for "
+        f"that, is {ac1.value:.3f} [{ac1.low:.2f}, {ac1.high:.2f}]; draw more items with the rare labels to know more."
     )
 
 

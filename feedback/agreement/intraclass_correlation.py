@@ -1,4 +1,4 @@
-"""Intraclass correlation: how much of the spread of numbers lies in the items, not in the people."""
+"""Intraclass correlation of numbers, such as ratings."""
 
 from __future__ import annotations
 
@@ -17,26 +17,50 @@ Form = Literal["1,1", "2,1", "3,1", "1,k", "2,k", "3,k"]
 
 
 def intraclass_correlation(ratings: ArrayLike, *, form: Form = "2,1", confidence: float = 0.95) -> Coefficient:
-    """Shrout and Fleiss' ICC of ratings (items, people), <= 1; items with a missing (NaN) rating are left out.
+    """Compute an intraclass correlation: the share of the variance of ratings that lies between items.
 
-    "1": other people rate each item; "2": the people are a sample; "3": these people are the ones who matter. ",1"
-    speaks of one person's rating, ",k" of the mean of all k. Shrout and Fleiss (1979), McGraw and Wong (1996).
+    Parameters
+    ----------
+    ratings : array of shape (n_items, n_people)
+        Items with a missing (NaN) rating are left out.
+    form : {"1,1", "2,1", "3,1", "1,k", "2,k", "3,k"}
+        "1": each item is rated by other people; "2": the people are a sample of many; "3": only these people matter.
+        ",1" is for the rating of one person, ",k" for the mean rating of all k people.
+    confidence : float
+        Level of the interval.
 
-    >>> round(intraclass_correlation([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]).value, 2)
+    Returns
+    -------
+    Coefficient
+        At most 1. NaN with a note where fewer than two items were rated by everybody or all numbers are equal.
+
+    Raises
+    ------
+    VotesError
+        If the form is unknown, or `ratings` is not a table with at least two people.
+
+    References
+    ----------
+    Shrout and Fleiss (1979), doi:10.1037/0033-2909.86.2.420. McGraw and Wong (1996), doi:10.1037/1082-989X.1.1.30.
+
+    Examples
+    --------
+    >>> ratings = [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]
+    >>> round(intraclass_correlation(ratings).value, 2)
     0.29
     """
-    given = np.asarray(ratings, dtype=np.float64)
-    if given.ndim != 2 or given.shape[1] < 2:
-        raise VotesError(f"ratings have shape {given.shape}; wanted (items, people) with at least two people.")
+    table = np.asarray(ratings, dtype=np.float64)
+    if table.ndim != 2 or table.shape[1] < 2:
+        raise VotesError(f"ratings have shape {table.shape}; wanted (items, people) with at least two people.")
     if form not in ("1,1", "2,1", "3,1", "1,k", "2,k", "3,k"):
-        raise VotesError(f"no ICC form called {form!r}; known: 1,1 2,1 3,1 1,k 2,k 3,k.")
-    rows = given[np.isfinite(given).all(axis=1)]
+        raise VotesError(f"no ICC form called {form!r}; wanted 1,1 2,1 3,1 1,k 2,k 3,k.")
+    rows = table[np.isfinite(table).all(axis=1)]
     n, k = rows.shape
     pairs = n * k * (k - 1) // 2
     name = f"icc({form})"
     if n < 2:
         return undefined(name, n, pairs, "fewer than two items were rated by everybody")
-    # in units of the largest: squares of huge numbers would be infinite, of tiny ones nothing
+    # scaled by the largest number: squares of huge numbers overflow, those of tiny ones underflow
     between, people, rest, within = _mean_squares(rows / (np.abs(rows).max() or 1.0))
     if between + within < 1e-300:
         return undefined(name, n, pairs, "everybody gave the same number to everything")
@@ -46,7 +70,7 @@ def intraclass_correlation(ratings: ArrayLike, *, form: Form = "2,1", confidence
 
 
 def _mean_squares(rows: Floats) -> tuple[float, float, float, float]:
-    """Between items, between people, residual, and within items (the last two pooled over people)."""
+    """Return the mean squares between items, between people, residual, and within items."""
     n, k = rows.shape
     mean = rows.mean()
     items = k * float(((rows.mean(axis=1) - mean) ** 2).sum())
@@ -71,9 +95,11 @@ def _value(form: Form, between: float, people: float, rest: float, within: float
 def _bounds(
     form: Form, value: float, between: float, people: float, rest: float, within: float, n: int, k: int, tail: float
 ) -> tuple[float, float]:
-    """Bounds for one rating; those for the mean of k follow by Spearman and Brown."""
+    """Return the bounds; those for the mean of k ratings follow from those for one by Spearman-Brown."""
     if form[0] == "2":
-        low, high = _sampled_people(_one(value, k) if form[2] == "k" else value, between, people, rest, n, k, tail)
+        low, high = _bounds_of_sampled_people(
+            _single_rating(value, k) if form[2] == "k" else value, between, people, rest, n, k, tail
+        )
     else:
         noise, freedom = (within, n * (k - 1)) if form[0] == "1" else (rest, (n - 1) * (k - 1))
         ratio = between / noise if noise else math.inf
@@ -85,22 +111,22 @@ def _bounds(
     return low, high
 
 
-def _sampled_people(
+def _bounds_of_sampled_people(
     value: float, between: float, people: float, rest: float, n: int, k: int, tail: float
 ) -> tuple[float, float]:
-    """Shrout and Fleiss' approximate bounds of ICC(2,1), with Satterthwaite's degrees of freedom."""
+    """Return Shrout and Fleiss' approximate bounds of ICC(2,1), with Satterthwaite's degrees of freedom."""
     if not rest or value >= 1.0:
         return value, value
     f = people / rest
     weight = k * value * f + n * (1 + (k - 1) * value) - k * value
     freedom = (k - 1) * (n - 1) * weight**2 / ((n - 1) * (k * value * f) ** 2 + (weight - k * value * f) ** 2)
-    down = float(fdtri(n - 1, freedom, 1 - tail))
-    up = float(fdtri(freedom, n - 1, 1 - tail))
+    f_low = float(fdtri(n - 1, freedom, 1 - tail))
+    f_high = float(fdtri(freedom, n - 1, 1 - tail))
     spread = k * people + (k * n - k - n) * rest
-    low = n * (between - down * rest) / (down * spread + n * between)
-    high = n * (up * between - rest) / (spread + n * up * between)
+    low = n * (between - f_low * rest) / (f_low * spread + n * between)
+    high = n * (f_high * between - rest) / (spread + n * f_high * between)
     return low, high
 
 
-def _one(mean_of_k: float, k: int) -> float:
+def _single_rating(mean_of_k: float, k: int) -> float:
     return mean_of_k / (k - (k - 1) * mean_of_k)

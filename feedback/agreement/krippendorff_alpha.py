@@ -1,4 +1,4 @@
-"""Krippendorff's alpha: any number of people, missing votes, and any idea of how far two answers are apart."""
+"""Krippendorff's alpha for any number of people, missing votes, and nominal, ordinal, interval or ratio labels."""
 
 from __future__ import annotations
 
@@ -26,11 +26,38 @@ def krippendorff_alpha(
     confidence: float = 0.95,
     interval_method: IntervalMethod = "analytic",
 ) -> Coefficient:
-    """Krippendorff's alpha, <= 1: one minus the disagreement seen over the disagreement of votes dealt at random.
+    """Compute Krippendorff's alpha: 1 - observed disagreement / disagreement of votes distributed at random.
 
-    `values` (k,) are the numbers behind the labels, else 0, 1, 2, ...; ordinal uses only their order. Krippendorff
-    (2011); analytic standard error as Gwet (2014), with the distances taken as known.
+    Parameters
+    ----------
+    votes : Votes or Patterns
+        Give `count_patterns(votes)` to several measures, so that votes are counted once. Missing votes are allowed.
+    level : {"nominal", "ordinal", "interval", "ratio"}
+        Level of measurement of the labels.
+    values : array of shape (k,), optional
+        The numbers that the labels stand for; 0, 1, 2, ... by default. "ordinal" uses only their order.
+    confidence : float
+        Level of the interval.
+    interval_method : {"analytic", "bootstrap"}
+        Student's interval on linearised items, with the distances taken as fixed, or 1,000 resamples of items.
 
+    Returns
+    -------
+    Coefficient
+        At most 1; 0 is what chance gives. NaN with a note where no item has two votes or all votes are equal.
+
+    Raises
+    ------
+    VotesError
+        If the level is unknown or `values` does not have one number per label.
+
+    References
+    ----------
+    Krippendorff (2011), Computing Krippendorff's alpha-reliability, https://repository.upenn.edu/asc_papers/43.
+    Standard error: Gwet (2014), Handbook of Inter-Rater Reliability, 4th edition.
+
+    Examples
+    --------
     >>> votes = Votes([0, 0, 1, 1, 2, 2, 3, 3], [0, 1] * 4, [0, 0, 1, 1, 0, 1, 1, 1])
     >>> round(krippendorff_alpha(votes).value, 3)
     0.533
@@ -48,21 +75,21 @@ def _alpha(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
     votes = float(paired.times @ paired.size)
     mean_size = votes / paired.times.sum()
     shares: Floats = paired.times @ paired.counts / votes
-    far = distance.against(shares)
-    chance = 1.0 - float(shares @ far)
+    expected = distance.against(shares)
+    chance = 1.0 - float(shares @ expected)
     if 1.0 - chance < 1e-12:
         return LinearizedCoefficient(math.nan, chance, paired.size * math.nan, paired.times)
-    between = 1.0 - distance.within(paired.counts) / (paired.size * (paired.size - 1.0))
-    seen = paired.mean(paired.size / mean_size * between)
-    # Krippendorff deals votes without putting them back: hence 1 / votes, which vanishes as votes grow
-    value = (seen + (1.0 - seen) / votes - chance) / (1.0 - chance)
-    # the spread is that of the large-sample form, as Gwet's; `heavy` because items with more votes count for more
-    heavy = paired.size / mean_size - 1.0
-    large = (seen - chance) / (1.0 - chance)
-    rows = paired.size / mean_size * between - (seen + (1.0 - seen) / votes) * heavy - chance
-    chance_rows = (paired.size - paired.counts @ far) / mean_size - chance * heavy
-    rows = (rows - 2.0 * (1.0 - large) * (chance_rows - chance)) / (1.0 - chance)
-    return LinearizedCoefficient(value, chance, rows + (value - large), paired.times)
+    agreement = 1.0 - distance.within(paired.counts) / (paired.size * (paired.size - 1.0))
+    observed = paired.mean(paired.size / mean_size * agreement)
+    # votes are drawn without replacement: hence the term 1 / votes, which vanishes as votes grow
+    value = (observed + (1.0 - observed) / votes - chance) / (1.0 - chance)
+    # the standard error is that of the large-sample form, as in Gwet; items with more votes have more weight
+    extra_weight = paired.size / mean_size - 1.0
+    large_sample = (observed - chance) / (1.0 - chance)
+    rows = paired.size / mean_size * agreement - (observed + (1.0 - observed) / votes) * extra_weight - chance
+    chance_rows = (paired.size - paired.counts @ expected) / mean_size - chance * extra_weight
+    rows = (rows - 2.0 * (1.0 - large_sample) * (chance_rows - chance)) / (1.0 - chance)
+    return LinearizedCoefficient(value, chance, rows + (value - large_sample), paired.times)
 
 
 def _scale(table: Patterns, level: Level, values: ArrayLike | None) -> LabelDistance:
@@ -74,13 +101,13 @@ def _scale(table: Patterns, level: Level, values: ArrayLike | None) -> LabelDist
     if level == "ratio":
         return label_distance("ratio", k, values)
     if level != "ordinal":
-        raise VotesError(f"no level called {level!r}; known: nominal, ordinal, interval, ratio.")
+        raise VotesError(f"no level called {level!r}; wanted nominal, ordinal, interval or ratio.")
     order = np.arange(k) if values is None else np.asarray(values, dtype=np.float64)
     if order.shape != (k,):
         raise VotesError(f"values has shape {order.shape}; wanted {k} numbers, one per label.")
     paired = table.paired()
     used: Floats = np.asarray(paired.times @ paired.counts, dtype=np.float64)
-    # the ordinal distance is the squared difference of mid-ranks: half of both labels and all votes between them
+    # the ordinal distance is the squared difference of mid-ranks: half the votes of both labels and all between them
     ranked, place = np.unique(order, return_inverse=True)
     per_rank = np.bincount(place, weights=used, minlength=len(ranked))
     return SquaredDistance((np.cumsum(per_rank) - per_rank / 2.0)[place])

@@ -1,4 +1,4 @@
-"""Agreement by label, by segment and over time: where people differ, not only how much."""
+"""Agreement by label and by group of tasks, confused labels, and the tasks with most disagreement."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ Measure = Callable[[Votes], Coefficient]
 
 
 def per_label_agreement(votes: Votes, *, measure: Measure = fleiss_kappa) -> tuple[Coefficient, ...]:
-    """How well people tell each label from all others, one figure per label. With `fleiss_kappa` it is Fleiss (1971).
+    """Compute the agreement on each label against all other labels, one coefficient per label.
 
+    With `fleiss_kappa` these are the kappas per category of Fleiss (1971), doi:10.1037/h0031619.
+
+    Examples
+    --------
     >>> votes = Votes([0, 0, 1, 1, 2, 2], [0, 1] * 3, [0, 0, 1, 2, 2, 1])
-    >>> [round(coefficient.value, 2) for coefficient in per_label_agreement(votes)]
+    >>> [round(kappa.value, 2) for kappa in per_label_agreement(votes)]
     [1.0, -0.5, -0.5]
     """
     return tuple(
@@ -30,37 +34,46 @@ def per_label_agreement(votes: Votes, *, measure: Measure = fleiss_kappa) -> tup
 
 
 def per_group_agreement(votes: Votes, groups: Ints, *, measure: Measure = fleiss_kappa) -> Mapping[int, Coefficient]:
-    """The figure within each group of tasks: segments, months, guideline versions. `groups` (n_tasks,), -1 is none.
+    """Compute the agreement within each group of tasks, for example a segment, a month or a guideline version.
 
-    >>> votes = Votes([0, 0, 1, 1], [0, 1] * 2, [0, 0, 0, 1])
+    `groups` (n_tasks,) holds the group of each task; tasks with -1 are left out.
+
+    Examples
+    --------
     >>> from feedback.agreement.chance_corrected import percent_agreement
-    >>> {group: coefficient.value for group, coefficient in per_group_agreement(votes, np.array([7, 8]), measure=percent_agreement).items()}
+    >>> votes = Votes([0, 0, 1, 1], [0, 1] * 2, [0, 0, 0, 1])
+    >>> found = per_group_agreement(votes, np.array([7, 8]), measure=percent_agreement)
+    >>> {group: agreement.value for group, agreement in found.items()}
     {7: 1.0, 8: 0.0}
     """
-    group = np.asarray(groups)[votes.tasks]
-    return {int(one): measure(votes.select(group == one)) for one in np.unique(group) if one >= 0}
+    group_of_vote = np.asarray(groups)[votes.tasks]
+    return {
+        int(group): measure(votes.select(group_of_vote == group)) for group in np.unique(group_of_vote) if group >= 0
+    }
 
 
 def label_confusions(votes: Votes) -> Floats:
-    """The share of all disagreement that lies between two labels, (k, k); symmetric, the upper half sums to 1.
+    """Return the share of all disagreement between each pair of labels, (k, k); the upper half sums to 1.
 
+    Examples
+    --------
     >>> label_confusions(Votes([0, 0, 1, 1, 2, 2], [0, 1] * 3, [0, 0, 1, 2, 2, 0])).tolist()
     [[0.0, 0.0, 0.5], [0.0, 0.0, 0.5], [0.5, 0.5, 0.0]]
     """
     table = count_patterns(votes).paired()
     weighted = table.counts.multiply((table.times / (table.size - 1.0))[:, None])
-    met = (table.counts.T @ weighted).toarray()
-    np.fill_diagonal(met, 0.0)
-    shares: Floats = met / max(met.sum() / 2.0, 1e-300)
+    together = (table.counts.T @ weighted).toarray()
+    np.fill_diagonal(together, 0.0)
+    shares: Floats = together / max(together.sum() / 2.0, 1e-300)
     return shares
 
 
-def most_disputed(votes: Votes, *, most: int = 10) -> Ints:
-    """The tasks on which people differ most, worst first; of equals those with more votes, then the lower code."""
+def most_disputed(votes: Votes, *, max_tasks: int = 10) -> Ints:
+    """Return the tasks with most disagreement, worst first; of equal ones those with more votes, then lower codes."""
     size = np.bincount(votes.tasks, minlength=votes.n_tasks).astype(np.float64)
     _, cell, count = np.unique(votes.tasks * votes.n_labels + votes.labels, return_index=True, return_counts=True)
-    same = np.bincount(votes.tasks[cell], weights=count.astype(np.float64) ** 2, minlength=votes.n_tasks) - size
-    distance = np.where(size > 1, 1.0 - same / np.maximum(size * (size - 1.0), 1.0), 0.0)
-    order = np.lexsort((-size, -distance))[:most]
-    worst: Ints = order[distance[order] > 0]
+    equal_pairs = np.bincount(votes.tasks[cell], weights=count.astype(np.float64) ** 2, minlength=votes.n_tasks) - size
+    disagreement = np.where(size > 1, 1.0 - equal_pairs / np.maximum(size * (size - 1.0), 1.0), 0.0)
+    order = np.lexsort((-size, -disagreement))[:max_tasks]
+    worst: Ints = order[disagreement[order] > 0]
     return worst

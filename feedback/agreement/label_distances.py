@@ -17,7 +17,7 @@ _MOST_LABELS = 4000  # a matrix of 4000 × 4000 distances takes 128 MB
 
 
 class LabelDistance(Protocol):
-    """Disagreement d(i, j) in [0, 1] between labels, 0 for equal ones; the (k, k) matrix is not built where avoidable."""
+    """Disagreement d(i, j) in [0, 1] between labels i and j, 0 for equal labels."""
 
     def within(self, counts: csr_array) -> Floats:
         """Return `sum over i, j of c_i c_j d(i, j)` for each row c of counts (p, k), shape (p,)."""

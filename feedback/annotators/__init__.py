@@ -1,1 +1,1 @@
-"""What is known of each person: how reliable, how fast, how swayed; never a ranking without intervals."""
+"""Figures about each person: accuracy, distance from others, speed, anchoring; gold tasks and pseudonyms."""

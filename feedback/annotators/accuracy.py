@@ -8,16 +8,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from feedback.annotators.correctness import is_right
-from feedback.annotators.distance import Closeness, answers_apart
-from feedback.annotators.gold import GoldTask
-from feedback.annotators.reliability import Reliability, against_gold, against_others, hits_by_others
-from feedback.consensus import Consensus, hierarchical
+from feedback.annotators.distance import AnnotatorDistance, distances_of_answers
+from feedback.annotators.gold import GoldTask, matches_gold
+from feedback.annotators.reliability import Reliability, against_gold, against_others, hits_against_others
+from feedback.consensus import Consensus, hierarchical_dawid_skene
 from feedback.errors import VotesError
 from feedback.stats import Interval
 from feedback.stats.intervals import wilson
 from feedback.store import Vote
-from feedback.votes import LABELS, Floats, Ints, Named, Votes, name_columns
+from feedback.votes import LABEL_KINDS, EncodedVotes, Floats, Ints, Votes, encode_votes
 from ml_backend.codecs import codec
 from ml_backend.errors import UnknownName
 
@@ -33,7 +32,7 @@ class AccuracyTable:
     label_keys: tuple[str, ...] = ()  # answer keys of the labels, in the order of `Reliability.by_label`
     hits: Floats = field(default_factory=lambda: np.zeros(0))  # (n_votes,) NaN where the vote was not judged
     weights: Floats = field(default_factory=lambda: np.zeros(0))  # (n_votes,) information in each hit; 0: none
-    distances: Mapping[int, Closeness] = field(default_factory=dict)  # for numbers and regions, from other people
+    distances: Mapping[int, AnnotatorDistance] = field(default_factory=dict)  # for numbers and regions, from other people
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +68,17 @@ def measure_accuracy(
     records: dict[int, Reliability] = {}
     label_keys: tuple[str, ...] = ()
     shared = [votes[row] for row in rows]
-    are_labels = {vote.answer.kind for vote in votes} <= set(LABELS)
+    are_labels = {vote.answer.kind for vote in votes} <= set(LABEL_KINDS)
     if shared and are_labels:
         named = _name_votes(shared)
         label_keys = tuple(label.key for label in named.labels)  # type: ignore[attr-defined]
         try:
-            fit = hierarchical(named.votes)
+            fit = hierarchical_dawid_skene(named.votes)
             compared = against_others(named.votes, fit=fit)
-            hits[rows], weights[rows] = hits_by_others(named.votes, fit=fit)
-            records = {named.people[record.person]: record for record in compared if record.compared}  # type: ignore[misc]
+            hits[rows], weights[rows] = hits_against_others(named.votes, fit=fit)
+            for record in compared:
+                if record.compared:
+                    records[named.people[record.person]] = record  # type: ignore[index]
         except VotesError:  # too many people times labels
             pass
     by_gold, gold_keys = _against_gold_tasks(votes, gold, tolerance, by_label=are_labels)
@@ -86,7 +87,7 @@ def measure_accuracy(
             if vote.person in by_gold:
                 entry = gold.get(vote.task)
                 judged = entry is not None and entry.answer is not None
-                hits[row] = is_right(vote.answer, entry, usual=tolerance) if entry is not None and judged else math.nan
+                hits[row] = matches_gold(vote.answer, entry, tolerance=tolerance) if entry is not None and judged else math.nan
                 weights[row] = float(judged)
         reordered = {person: _reorder_labels(record, gold_keys, label_keys) for person, record in by_gold.items()}
         records = {**records, **reordered}
@@ -125,7 +126,7 @@ def onboarding_progress(
     progress = {}
     for person, own in answered.items():
         judged = [
-            is_right(vote.answer, gold[vote.task], usual=tolerance)
+            matches_gold(vote.answer, gold[vote.task], tolerance=tolerance)
             for vote in own
             if vote.task in gold and gold[vote.task].answer is not None
         ]
@@ -140,7 +141,7 @@ def _against_gold_tasks(
     judged = [vote for vote in votes if vote.task in gold and gold[vote.task].answer is not None]
     if not judged:
         return {}, ()
-    right = [is_right(vote.answer, gold[vote.task], usual=tolerance) for vote in judged]
+    right = [matches_gold(vote.answer, gold[vote.task], tolerance=tolerance) for vote in judged]
     answers = [gold[vote.task].answer for vote in judged]
     truth = [answer.key if by_label and answer else "" for answer in answers]
     keys = sorted(set(truth))
@@ -171,7 +172,7 @@ def _reorder_labels(record: Reliability, own_keys: Sequence[str], label_keys: Se
     return Reliability(record.person, record.votes, record.compared, record.accuracy, by_label, record.against)
 
 
-def _distances(votes: Sequence[Vote]) -> dict[int, Closeness]:
+def _distances(votes: Sequence[Vote]) -> dict[int, AnnotatorDistance]:
     votes = votes[-_MAX_DISTANCE_ANSWERS:]
     if not votes:
         return {}
@@ -180,9 +181,9 @@ def _distances(votes: Sequence[Vote]) -> dict[int, Closeness]:
     except UnknownName:
         return {}
     named = _name_votes(votes)
-    records = answers_apart(named.votes.tasks, named.votes.people, [vote.answer for vote in votes], distance)
+    records = distances_of_answers(named.votes.tasks, named.votes.people, [vote.answer for vote in votes], distance)
     return {named.people[record.person]: record for record in records if record.compared}  # type: ignore[misc]
 
 
-def _name_votes(votes: Sequence[Vote]) -> Named:
-    return name_columns([vote.task for vote in votes], [vote.person for vote in votes], [vote.answer for vote in votes])
+def _name_votes(votes: Sequence[Vote]) -> EncodedVotes:
+    return encode_votes([vote.task for vote in votes], [vote.person for vote in votes], [vote.answer for vote in votes])

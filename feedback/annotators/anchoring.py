@@ -1,4 +1,4 @@
-"""Whether people follow what they are shown: the same kind of task, blind and with a prediction, drawn by hash."""
+"""Anchoring: how much more often people agree with a prediction when they see it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Anchoring:
-    """How much more often answers agree with the model when people saw what it says."""
+    """The agreement of answers with the model, with a visible prediction and without."""
 
-    person: int | None  # code; None is everybody
-    shown: Interval  # share of answers equal to the prediction, where it was shown
-    blind: Interval  # where it was not
-    pull: Interval  # shown minus blind, within [-1, 1]
+    person: int | None  # code; None: all people
+    shown: Interval  # share of answers equal to the prediction, where it was visible
+    blind: Interval  # the same, where it was hidden
+    pull: Interval  # shown minus blind, in [-1, 1]
 
     @property
     def proven(self) -> bool:
-        """Whether people surely lean towards what they see."""
+        """Return whether the pull is above 0 beyond chance."""
         return self.pull.low > 0.0
 
     def __str__(self) -> str:
@@ -34,11 +34,27 @@ class Anchoring:
 
 
 def anchoring(people: Ints, shown: Bools, agrees: Bools, *, confidence: float = 0.95) -> tuple[Anchoring, ...]:
-    """Everybody first, then each person. Rows are answers on tasks where showing was drawn at random.
+    """Measure anchoring of all people together, then of each person.
 
-    `agrees` says whether the answer equals the model's prediction, also where that was hidden. Without a random draw
-    the difference means nothing: what is hidden may simply be harder.
+    Parameters
+    ----------
+    people : array of shape (n,)
+        Codes of people, one row per answer, on tasks where a random draw decided whether the prediction was visible.
+        Without a random draw the difference has no meaning, because hidden tasks may be harder.
+    shown : array of shape (n,)
+        Whether the prediction was visible.
+    agrees : array of shape (n,)
+        Whether the answer equals the prediction, also where that was hidden.
+    confidence : float
+        Level of the intervals: Wilson's for shares, Newcombe's for the difference.
 
+    Raises
+    ------
+    VotesError
+        If the columns differ in length.
+
+    Examples
+    --------
     >>> shown = np.arange(200) < 100
     >>> agrees = np.where(shown, np.arange(200) % 10 < 9, np.arange(200) % 10 < 7)
     >>> str(anchoring(np.zeros(200, dtype=int), shown, agrees)[0].pull)
@@ -46,19 +62,17 @@ def anchoring(people: Ints, shown: Bools, agrees: Bools, *, confidence: float = 
     """
     if not len(people) == len(shown) == len(agrees):
         raise VotesError(f"{len(people)} people, {len(shown)} shown, {len(agrees)} agrees; wanted one row per answer.")
-    everybody = _one(None, shown, agrees, confidence)
-    mine = (people == one for one in np.unique(people))
-    return everybody, *(
-        _one(int(one), shown[rows], agrees[rows], confidence) for one, rows in zip(np.unique(people), mine, strict=True)
-    )
+    everybody = _anchoring(None, shown, agrees, confidence)
+    own_rows = ((int(person), people == person) for person in np.unique(people))
+    return everybody, *(_anchoring(person, shown[rows], agrees[rows], confidence) for person, rows in own_rows)
 
 
-def _one(person: int | None, shown: Bools, agrees: Bools, confidence: float) -> Anchoring:
-    seen, hidden = agrees[shown], agrees[~shown]
-    counts = int(seen.sum()), len(seen), int(hidden.sum()), len(hidden)
+def _anchoring(person: int | None, shown: Bools, agrees: Bools, confidence: float) -> Anchoring:
+    visible, hidden = agrees[shown], agrees[~shown]
+    k_visible, n_visible, k_hidden, n_hidden = int(visible.sum()), len(visible), int(hidden.sum()), len(hidden)
     return Anchoring(
         person,
-        wilson(counts[0], counts[1], confidence=confidence),
-        wilson(counts[2], counts[3], confidence=confidence),
-        newcombe(*counts, confidence=confidence),
+        wilson(k_visible, n_visible, confidence=confidence),
+        wilson(k_hidden, n_hidden, confidence=confidence),
+        newcombe(k_visible, n_visible, k_hidden, n_hidden, confidence=confidence),
     )

@@ -1,4 +1,4 @@
-"""Cells: an answer as somebody types it into a spreadsheet, read by the type of its control."""
+"""Parse answers that somebody typed into the cells of a CSV file, by the type of the control."""
 
 from __future__ import annotations
 
@@ -15,37 +15,44 @@ from ml_backend.records import Answer
 _BRANCH = ">"  # between the labels of a path, as people write one
 
 
-def read_answers(cells: Mapping[str, str], control: Control) -> dict[int, Answer]:
-    """Answers by task id, checked: ids are whole numbers, answers are such as the control allows.
+def parse_answers(cells: Mapping[str, str], control: Control) -> dict[int, Answer]:
+    """Parse answers by task id, and check them against the labels of the control.
 
-    Raises VotesError naming the task.
+    Raises
+    ------
+    VotesError
+        With the task, if an id is not a whole number, a cell cannot be parsed, or the control does not allow it.
     """
     found: dict[int, Answer] = {}
     for task, cell in cells.items():
         if not task.isdecimal():
-            raise VotesError(f"task {task!r} is no task id.", hint="Label Studio's ids are whole numbers.")
-        found[int(task)] = read_cell(cell, control.kind, where=f"task {task}")
+            raise VotesError(f"task {task!r} is not a task id.", hint="Label Studio's ids are whole numbers.")
+        found[int(task)] = parse_cell(cell, control.kind, where=f"task {task}")
         _check(found[int(task)], control, f"task {task}")
     return found
 
 
-def read_cell(cell: str, kind: str, *, where: str) -> Answer:
-    """One answer: a label or a JSON list of them, a number, a path (A > B), or regions as Label Studio writes them.
+def parse_cell(cell: str, kind: str, *, where: str) -> Answer:
+    """Parse one answer; VotesError, which begins with `where`, if that fails.
 
-    >>> read_cell("Animal > Dog", "taxonomy", where="row 2").value
+    A cell is a label or a JSON list of labels, a number, a path (A > B), or regions as Label Studio exports them.
+
+    Examples
+    --------
+    >>> parse_cell("Animal > Dog", "taxonomy", where="row 2").value
     (('Animal', 'Dog'),)
-    >>> read_cell("4.5", "number", where="row 2").value
+    >>> parse_cell("4.5", "number", where="row 2").value
     4.5
     """
     try:
-        return codec(kind).decode(_regions(cell.strip(), kind, where))
+        return codec(kind).decode(_to_regions(cell.strip(), kind, where))
     except CodecError as error:
         raise VotesError(f"{where}: {error}.", hint=_hint(kind)) from error
     except UnknownName as error:
-        raise VotesError(f"{where}: answers of type {kind} cannot be read: {error}.") from error
+        raise VotesError(f"{where}: answers of type {kind} cannot be parsed: {error}.") from error
 
 
-def _regions(cell: str, kind: str, where: str) -> list[Mapping[str, Any]]:
+def _to_regions(cell: str, kind: str, where: str) -> list[Mapping[str, Any]]:
     if kind == "pairwise":
         return [{"value": {"selected": cell}}]
     if kind == "choices" and not cell.startswith("["):
@@ -59,23 +66,23 @@ def _regions(cell: str, kind: str, where: str) -> list[Mapping[str, Any]]:
         raise VotesError(f"{where}: {what}: {cell[:40]!r}.", hint=_hint(kind)) from error
     if kind in ("rating", "number"):
         return [{"value": {kind: found}}]
-    listed = found if isinstance(found, list) else [found]
-    if kind in ("choices", "taxonomy") and not any(isinstance(one, dict) for one in listed):
-        listed = [{kind: listed}]
-    return [one if isinstance(one, dict) and "value" in one else {"value": one} for one in listed]
+    items = found if isinstance(found, list) else [found]
+    if kind in ("choices", "taxonomy") and not any(isinstance(item, dict) for item in items):
+        items = [{kind: items}]
+    return [item if isinstance(item, dict) and "value" in item else {"value": item} for item in items]
 
 
 def _check(answer: Answer, control: Control, where: str) -> None:
-    """Refuse labels that the control does not have, and several where it takes one."""
+    """Raise VotesError for labels that the control does not have, and for several where it takes one."""
     value: Any = answer.value
-    used = set(value) if answer.kind == "choices" else {one[-1] for one in value} if _is_drawn(answer) else set()
+    used = set(value) if answer.kind == "choices" else {region[-1] for region in value} if _has_regions(answer) else set()
     if control.labels and (unknown := sorted(used - set(control.labels))):
-        raise VotesError(f"{where}: {unknown[0]!r} is no label; {control.name!r} has {', '.join(control.labels)}.")
+        raise VotesError(f"{where}: {unknown[0]!r} is not a label; {control.name!r} has {', '.join(control.labels)}.")
     if answer.kind == "choices" and len(value) > 1 and not control.multiple:
-        raise VotesError(f"{where}: {len(value)} labels, and {control.name!r} takes one.")
+        raise VotesError(f"{where}: {len(value)} labels, but {control.name!r} takes one.")
 
 
-def _is_drawn(answer: Answer) -> bool:
+def _has_regions(answer: Answer) -> bool:
     return answer.kind in ("labels", "rectanglelabels")
 
 

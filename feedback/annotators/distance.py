@@ -1,4 +1,4 @@
-"""How near each person's numbers or regions are to what the others on the task say."""
+"""The mean distance of each person's numbers or regions from the answers of other people, or from gold."""
 
 from __future__ import annotations
 
@@ -14,51 +14,57 @@ from ml_backend.records import Answer
 
 
 @dataclass(frozen=True, slots=True)
-class Closeness:
-    """One person's mean distance, in the unit of the answers; endless bounds below two compared answers."""
+class AnnotatorDistance:
+    """The mean distance of one person; infinite bounds with fewer than two compared answers."""
 
     person: int  # code
     votes: int
-    compared: int
-    distance: Interval
+    compared: int  # votes with something to compare with
+    distance: Interval  # Student's, in the unit of the numbers or in [0, 1] for regions
 
 
-def numbers_apart(tasks: Ints, people: Ints, values: Floats, *, truth: Floats | None = None) -> tuple[Closeness, ...]:
-    """Each person's mean distance from the median of the others on the task, or from `truth` (n_tasks,), NaN unknown.
+def distances_of_numbers(
+    tasks: Ints, people: Ints, values: Floats, *, truth: Floats | None = None
+) -> tuple[AnnotatorDistance, ...]:
+    """Measure each person's mean distance from the median of the other people on the task, or from the truth.
 
+    `tasks`, `people` and `values` have one row per answer, `truth` (n_tasks,) is NaN where unknown.
+
+    Examples
+    --------
     >>> tasks, people = np.repeat([0, 1, 2], 3), np.tile([0, 1, 2], 3)
-    >>> found = numbers_apart(tasks, people, np.array([5.0, 5.0, 9.0, 2.0, 2.0, 6.0, 1.0, 1.0, 5.0]))
-    >>> [one.distance.value for one in found]
+    >>> values = np.array([5.0, 5.0, 9.0, 2.0, 2.0, 6.0, 1.0, 1.0, 5.0])
+    >>> [record.distance.value for record in distances_of_numbers(tasks, people, values)]
     [2.0, 2.0, 4.0]
     """
-    against = median_of_others(tasks, values) if truth is None else truth[tasks]
-    return _records(people, np.abs(values - against))
+    reference = median_of_others(tasks, values) if truth is None else truth[tasks]
+    return _by_person(people, np.abs(values - reference))
 
 
-def answers_apart(
+def distances_of_answers(
     tasks: Ints,
     people: Ints,
     answers: Sequence[Answer],
     distance: Callable[[Answer, Answer], float],
     *,
     truth: Mapping[int, Answer] | None = None,
-) -> tuple[Closeness, ...]:
-    """Each person's mean distance from the others' answers to the same task, or from the `truth` of a task."""
-    away = np.full(len(answers), np.nan)
+) -> tuple[AnnotatorDistance, ...]:
+    """Measure each person's mean distance from the other answers to the same task, or from the truth by task code."""
+    distances = np.full(len(answers), np.nan)
     order = np.argsort(tasks, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(tasks[order])) + 1):
         for row in rows.tolist():
-            others = [answers[other] for other in rows if other != row]
+            references = [answers[other] for other in rows if other != row]
             if truth is not None:
-                known = truth.get(int(tasks[row]))
-                others = [] if known is None else [known]
-            if others:
-                away[row] = sum(distance(answers[row], other) for other in others) / len(others)
-    return _records(people, away)
+                true_answer = truth.get(int(tasks[row]))
+                references = [] if true_answer is None else [true_answer]
+            if references:
+                distances[row] = sum(distance(answers[row], other) for other in references) / len(references)
+    return _by_person(people, distances)
 
 
 def median_of_others(tasks: Ints, values: Floats) -> Floats:
-    """For each row, the median of the other rows of its task; NaN where it is alone."""
+    """Return, for each row, the median of the other rows of its task, (n,); NaN for a single row."""
     order = np.lexsort((values, tasks))
     size = np.bincount(tasks)
     first = np.cumsum(size) - size
@@ -74,11 +80,11 @@ def median_of_others(tasks: Ints, values: Floats) -> Floats:
     return np.where(alone, np.nan, (middle[0] + middle[1]) / 2.0)
 
 
-def _records(people: Ints, away: Floats) -> tuple[Closeness, ...]:
+def _by_person(people: Ints, distances: Floats) -> tuple[AnnotatorDistance, ...]:
     order = np.argsort(people, kind="stable")
-    found = []
+    records = []
     for rows in np.split(order, np.flatnonzero(np.diff(people[order])) + 1):
         if len(rows):
-            told = away[rows][np.isfinite(away[rows])]
-            found.append(Closeness(int(people[rows[0]]), len(rows), len(told), mean(told)))
-    return tuple(found)
+            own = distances[rows][np.isfinite(distances[rows])]
+            records.append(AnnotatorDistance(int(people[rows[0]]), len(rows), len(own), mean(own)))
+    return tuple(records)

@@ -1,34 +1,69 @@
-"""The gold book: tasks that everybody is asked, mostly with a known answer; Label Studio never hears of it."""
+"""Gold tasks: stored in our store only, asked of everybody, mostly with a known answer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import cast
 
 from feedback.errors import VotesError
 from feedback.stats.hash_sampling import draws
 from feedback.store import Store
+from ml_backend.codecs import codec
 from ml_backend.records import Answer
 
 _KIND = "gold"
-_ALL = 100_000  # records; one for each command
+_MAX_RECORDS = 100_000  # one per command
+_EXACT = ("choices", "pairwise", "taxonomy", "rating", "number")  # must be equal, unless the gold task allows more
+_QUANTITIES = ("rating", "number")
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class GoldTask:
-    """One task that everybody is asked, to see who needs help."""
+    """A task that everybody is asked, to see who needs help."""
 
     task: int
-    answer: Answer | None  # None: a calibration task, on which each is compared with what the others say
-    unit: str  # what draws are made on: a twin of the task is gold, too
-    asked: bool = True  # False: retired; it is still never learned from
-    tolerance: float | None = None  # how far off is still right; None: as usual for its type
+    answer: Answer | None  # None: a calibration task, on which people are compared with each other
+    unit: str  # what random draws are made on; near-duplicates share it and are gold, too
+    asked: bool = True  # False: retired; models still never learn from it
+    tolerance: float | None = None  # largest difference that still counts as right; None: the default of its type
+
+
+def matches_gold(answer: Answer, gold: GoldTask, *, tolerance: float) -> bool:
+    """Return whether an answer is the gold answer or near enough; False where it is of another type.
+
+    Parameters
+    ----------
+    answer
+        The answer of a person.
+    gold
+        The gold task; a calibration task has no answer, and nothing matches it. Its own `tolerance` comes first: for
+        numbers and ratings a difference in their unit, for all other types a distance of the codec in [0, 1].
+    tolerance
+        Distance in [0, 1] for spans and boxes of a gold task without a tolerance; other types must then be equal.
+
+    Examples
+    --------
+    >>> five = GoldTask(1, Answer("number", 5.0), "7/a", tolerance=0.5)
+    >>> [matches_gold(Answer("number", value), five, tolerance=0.3) for value in (5.0, 5.5, 5.6)]
+    [True, True, False]
+    """
+    truth = gold.answer
+    if truth is None or answer.kind != truth.kind:
+        return False
+    if answer == truth:
+        return True
+    allowed = gold.tolerance if gold.tolerance is not None else 0.0 if answer.kind in _EXACT else tolerance
+    if answer.kind in _QUANTITIES:
+        return abs(cast("float", answer.value) - cast("float", truth.value)) <= allowed + _ROUNDING
+    return allowed > 0.0 and codec(answer.kind).distance(answer, truth) <= allowed + _ROUNDING
 
 
 def gold_tasks(store: Store, project: str) -> dict[int, GoldTask]:
-    """The gold book of a project, by task."""
+    """Return the gold and calibration tasks of a project, by task id."""
     found: dict[int, GoldTask] = {}
-    for record in reversed(store.records.list_records(project, _KIND, limit=_ALL)):
+    for record in reversed(store.records.list_records(project, _KIND, limit=_MAX_RECORDS)):
         tolerance = record.body.get("tolerance")
         for task, (answer, unit) in record.body.get("add", {}).items():
             known = None if answer is None else Answer.from_key(answer)
@@ -47,10 +82,22 @@ def add_gold(
     *,
     tolerance: float | None = None,
 ) -> int:
-    """Write known answers into the book, a new one in place of an old one; gives how many. Wants a turn.
+    """Store gold answers, replace earlier ones, and request a turn; return how many were stored.
 
-    An answer of None makes a calibration task: everybody is asked it, nobody knows the answer. `tolerance` is how far
-    off is still right: a difference for numbers and ratings, a codec's distance for all else.
+    Parameters
+    ----------
+    answers
+        Gold answers by task id. None makes a calibration task, which everybody is asked and nobody knows the answer of.
+    units
+        The draw unit of each task of the project, by task id.
+    tolerance
+        Largest difference that still counts as right: in their unit for numbers and ratings, a distance of the codec
+        for all other types.
+
+    Raises
+    ------
+    VotesError
+        If a task is not in the project.
     """
     unknown = sorted(set(answers) - set(units))
     if unknown:
@@ -65,7 +112,7 @@ def add_gold(
 
 
 def retire_gold(store: Store, project: str, tasks: Iterable[int]) -> list[int]:
-    """Ask these gold tasks no more; gives those that are in the book. They are never learned from all the same."""
+    """Stop asking these gold tasks; return those that were active. Models still never learn from them."""
     known = gold_tasks(store, project)
     retired = sorted(task for task in set(tasks) if task in known and known[task].asked)
     if retired:
@@ -74,13 +121,15 @@ def retire_gold(store: Store, project: str, tasks: Iterable[int]) -> list[int]:
     return retired
 
 
-def in_drawn_order(secret: str, book: Iterable[GoldTask]) -> list[int]:
-    """Gold tasks in the order of a keyed draw: nobody can tell from outside which come first.
+def order_by_draw(secret: str, tasks: Iterable[GoldTask]) -> list[int]:
+    """Return task ids in the order of a keyed draw, which nobody can predict without the secret.
 
-    >>> one, two = (GoldTask(task, Answer("choices", ("a",)), f"7/{task}") for task in (1, 2))
-    >>> sorted(in_drawn_order("key", [one, two])) == [1, 2]
+    Examples
+    --------
+    >>> first, second = (GoldTask(task, Answer("choices", ("a",)), f"7/{task}") for task in (1, 2))
+    >>> sorted(order_by_draw("key", [first, second])) == [1, 2]
     True
     """
-    listed = sorted(book, key=lambda one: one.task)
-    drawn = draws(secret, _KIND, [one.unit for one in listed])
-    return [one.task for _, one in sorted(zip(drawn, listed, strict=True), key=lambda pair: (pair[0], pair[1].task))]
+    listed = sorted(tasks, key=lambda gold: gold.task)
+    drawn = draws(secret, _KIND, [gold.unit for gold in listed])
+    return [gold.task for _, gold in sorted(zip(drawn, listed, strict=True), key=lambda pair: (pair[0], pair[1].task))]

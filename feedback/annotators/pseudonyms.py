@@ -1,4 +1,4 @@
-"""Names for people that tell nobody who they are, the same wherever one installation shows them."""
+"""Pseudonyms of people, the same in every report of one installation."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from collections.abc import Hashable
 
 
 def pseudonym(secret: str, person: Hashable) -> str:
-    """A short name for a person; without the secret nobody can tell whose it is.
+    """Return a short name for a person; without the secret it cannot be traced back.
 
+    Examples
+    --------
     >>> pseudonym("key", 7) == pseudonym("key", 7) != pseudonym("other key", 7)
     True
     >>> len(pseudonym("key", 7))

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from feedback.consensus import Consensus, hierarchical
+from feedback.consensus import Consensus, hierarchical_dawid_skene
 from feedback.errors import VotesError
 from feedback.stats import Interval
 from feedback.stats.intervals import wilson
@@ -30,7 +30,7 @@ class Reliability:
     against: Against
 
     @property
-    def biggest_slip(self) -> int | None:
+    def weakest_label(self) -> int | None:
         """The label on which this person is surely weaker than overall, the worst; None without one."""
         weak = [k for k, own in enumerate(self.by_label) if own.high < self.accuracy.low]
         return min(weak, key=lambda k: self.by_label[k].value) if weak else None
@@ -64,12 +64,12 @@ def against_others(votes: Votes, *, fit: Consensus | None = None, confidence: fl
     >>> [round(one.accuracy.value, 2) for one in against_others(votes)]
     [1.0, 1.0, 1.0]
     """
-    return _records(votes, others_say(votes, fit=fit), _shared(votes), "others", confidence)
+    return _records(votes, label_probabilities_by_others(votes, fit=fit), _shared(votes), "others", confidence)
 
 
-def others_say(votes: Votes, *, fit: Consensus | None = None) -> Floats:
+def label_probabilities_by_others(votes: Votes, *, fit: Consensus | None = None) -> Floats:
     """For each vote, how likely each label is by the others' votes on its task, (n, k); who is alone: no meaning."""
-    fit = hierarchical(votes) if fit is None else fit
+    fit = hierarchical_dawid_skene(votes) if fit is None else fit
     if fit.errors is None:
         raise VotesError(f"{fit.method} learns no error rates; wanted a fit of dawid_skene or hierarchical.")
     log = np.log(np.maximum(fit.proba[votes.tasks], _SMALLEST))
@@ -79,12 +79,12 @@ def others_say(votes: Votes, *, fit: Consensus | None = None) -> Floats:
     return rows
 
 
-def hits_by_others(votes: Votes, *, fit: Consensus | None = None) -> tuple[Floats, Floats]:
+def hits_against_others(votes: Votes, *, fit: Consensus | None = None) -> tuple[Floats, Floats]:
     """For each vote, how much of a hit it is and how much it tells, both (n,): sums of hits over sums of worth.
 
     Their ratio over any votes of a person is their accuracy on these; nothing is told where nobody else voted.
     """
-    hits, worth = _hits(others_say(votes, fit=fit), votes.labels)
+    hits, worth = _hits(label_probabilities_by_others(votes, fit=fit), votes.labels)
     shared = _shared(votes)
     return np.where(shared, hits, 0.0), np.where(shared, worth, 0.0)
 

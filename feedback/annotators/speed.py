@@ -22,7 +22,7 @@ _MEDIAN = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class AnnotatorSpeed:
     """How much one person does in the time that they work."""
 
     person: int  # code
@@ -33,7 +33,7 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Trend:
+class AccuracyTrend:
     """Accuracy at first and later, and the difference; below 0 it got worse."""
 
     person: int
@@ -51,25 +51,25 @@ class Trend:
         return self.change.low > 0.0
 
 
-def pace(people: Ints, at_s: Floats, lead_s: Floats, *, confidence: float = 0.95) -> tuple[Pace, ...]:
+def measure_speed(people: Ints, at_s: Floats, lead_s: Floats, *, confidence: float = 0.95) -> tuple[AnnotatorSpeed, ...]:
     """Each person's pace; rows are answers, at the time they were given; `lead_s` is NaN where it was not measured.
 
     >>> at_s = np.array([0.0, 60.0, 120.0, 9000.0])
-    >>> pace(np.zeros(4, dtype=int), at_s, np.full(4, 60.0))[0].per_hour.value
+    >>> measure_speed(np.zeros(4, dtype=int), at_s, np.full(4, 60.0))[0].per_hour.value
     60.0
     """
     _same_length(people, at_s, lead_s)
     return tuple(_pace(int(one), at_s[people == one], lead_s[people == one], confidence) for one in np.unique(people))
 
 
-def time_by_label(
+def time_share_by_label(
     people: Ints, labels: Ints, lead_s: Floats, *, n_labels: int, confidence: float = 0.95
 ) -> Mapping[int, tuple[Interval, ...]]:
     """For each person, the share of their time that answers of each label took; the values of a person sum to 1.
 
     The interval is that of a ratio of sums, from its linearised rows, and never narrower than that of as many answers.
 
-    >>> times = time_by_label(np.zeros(3, dtype=int), np.array([0, 1, 1]), np.array([5.0, 10.0, 5.0]), n_labels=2)
+    >>> times = time_share_by_label(np.zeros(3, dtype=int), np.array([0, 1, 1]), np.array([5.0, 10.0, 5.0]), n_labels=2)
     >>> [share.value for share in times[0]]
     [0.25, 0.75]
     """
@@ -82,17 +82,17 @@ def time_by_label(
     return shares
 
 
-def fatigue(
+def accuracy_by_hour(
     people: Ints, at_s: Floats, right: Floats, *, worth: Floats | None = None, hours: int = 4, confidence: float = 0.95
-) -> tuple[Trend, ...]:
+) -> tuple[AccuracyTrend, ...]:
     """Accuracy by hour within a session (a pause of half an hour ends one); the last step is everything later.
 
-    `right` is 1 or 0, NaN where nothing is known; with `worth` it is a hit of so much, as `hits_by_others` gives both.
+    `right` is 1 or 0, NaN where nothing is known; with `worth` it is a hit of so much, as `hits_against_others` gives both.
     """
     return _trends(people, at_s, right, worth, _hour_of_session, hours, confidence)
 
 
-def learning_curve(
+def accuracy_by_practice(
     people: Ints,
     at_s: Floats,
     right: Floats,
@@ -101,10 +101,10 @@ def learning_curve(
     stretch: int = 50,
     most: int = 10,
     confidence: float = 0.95,
-) -> tuple[Trend, ...]:
+) -> tuple[AccuracyTrend, ...]:
     """Accuracy by stretches of `stretch` answers in the order in which they were given; the last is everything later.
 
-    `right` and `worth` are as for `fatigue`.
+    `right` and `worth` are as for `accuracy_by_hour`.
     """
     if stretch < 1 or most < 1:
         raise VotesError(f"stretches of {stretch} answers, {most} of them: wanted at least one.")
@@ -116,7 +116,7 @@ def sessions(at_s: Floats) -> Ints:
     return np.concatenate([[0], np.cumsum(np.diff(at_s) > _PAUSE_S)]) if len(at_s) else np.zeros(0, dtype=np.int64)
 
 
-def _pace(person: int, at_s: Floats, lead_s: Floats, confidence: float) -> Pace:
+def _pace(person: int, at_s: Floats, lead_s: Floats, confidence: float) -> AnnotatorSpeed:
     order = np.argsort(at_s, kind="stable")
     at, lead = at_s[order], lead_s[order]
     gaps = np.diff(at)
@@ -126,7 +126,7 @@ def _pace(person: int, at_s: Floats, lead_s: Floats, confidence: float) -> Pace:
     # the first answer of a session began before it was seen: by its own measure, else by the usual one
     began = np.minimum(np.where(np.isfinite(lead), lead, usual), _PAUSE_S)
     spent: Floats = np.where(first, began, np.concatenate([[0.0], gaps]))
-    return Pace(person, len(at), float(spent.sum()) / _HOUR_S, _per_hour(spent, confidence), _median(timed, confidence))
+    return AnnotatorSpeed(person, len(at), float(spent.sum()) / _HOUR_S, _per_hour(spent, confidence), _median(timed, confidence))
 
 
 def _per_hour(spent_s: Floats, confidence: float) -> Interval:
@@ -183,7 +183,7 @@ def _trends(
     step_of: Callable[[Floats], Ints],
     most: int,
     confidence: float,
-) -> tuple[Trend, ...]:
+) -> tuple[AccuracyTrend, ...]:
     known = np.isfinite(right)
     asked = known.astype(np.float64) if worth is None else np.where(known, worth, 0.0)
     _same_length(people, at_s, right, asked)
@@ -199,7 +199,7 @@ def _trends(
         change = newcombe(
             float(hits[1:].sum()), float(n[1:].sum()), float(hits[:1].sum()), float(n[:1].sum()), confidence=confidence
         )
-        found.append(Trend(int(one), steps, change))
+        found.append(AccuracyTrend(int(one), steps, change))
     return tuple(found)
 
 

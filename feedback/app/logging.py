@@ -25,9 +25,9 @@ class Repeats(logging.Filter):
         """Whether a line is to be written; it says how many like it were not."""
         message = record.getMessage()
         key, now_s = (record.name, record.levelno, message), self._clock()
-        said_s, times = self._said.get(key, (-_QUIET_S, 0))
-        if now_s - said_s < _QUIET_S:
-            self._said[key] = (said_s, times + 1)
+        answered_s, times = self._said.get(key, (-_QUIET_S, 0))
+        if now_s - answered_s < _QUIET_S:
+            self._said[key] = (answered_s, times + 1)
             return False
         if len(self._said) >= _MOST:
             self._said.clear()

@@ -1,4 +1,4 @@
-"""The web half, composed: what gunicorn calls in each of its workers, after the fork."""
+"""The web process: the Flask application of one gunicorn worker, made after the fork."""
 
 from __future__ import annotations
 
@@ -8,32 +8,33 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from feedback.app.bootstrap import settings_from_environment, workshop_of
+from feedback.app.bootstrap import load_settings, make_model_factory
 from feedback.app.logging import log_to_stderr
 from feedback.settings import Settings
 from ml_backend.app.wsgi import settle
 
 if TYPE_CHECKING:
     from feedback.dashboard import DashboardConfig
+    from feedback.ingest.incidents import IncidentCounts
     from feedback.store import Store
 
 
 def create() -> Flask:
-    """Make the application from the environment's settings; gunicorn's `feedback.app.web:create()`."""
-    return settle(application(settings_from_environment()))
+    """Return the application for the settings of the environment; gunicorn calls it as `feedback.app.web:create()`."""
+    return settle(make_application(load_settings()))
 
 
-def application(settings: Settings) -> Flask:
-    """The web application of one gunicorn worker; called after the fork."""
+def make_application(settings: Settings) -> Flask:
+    """Return the web application: ML backend, webhook, signals and pages over one store."""
     from feedback.dashboard import SharedAttempts, pages
-    from feedback.ingest.circuit_breaker import Breaker
-    from feedback.ingest.incidents import Incidents
-    from feedback.ingest.signals import mount_signals
-    from feedback.ingest.webhook_handler import Webhook
+    from feedback.ingest.circuit_breaker import CircuitBreaker
+    from feedback.ingest.incidents import IncidentCounts, IncidentRecorder
+    from feedback.ingest.signals import make_signal_mount
+    from feedback.ingest.webhook_handler import WebhookHandler
     from feedback.policy import Policy
     from feedback.project.connect import policy_of, webhook_secrets
     from feedback.project.indicators import make_indicator_reader
-    from feedback.project.snapshot import project_draws
+    from feedback.project.snapshot import load_splits
     from feedback.store import open_store
     from ml_backend.app import Limits, Metrics, Security, TrustedProxies, create_app
     from ml_backend.loaded_models import IndicatorReader
@@ -41,17 +42,18 @@ def application(settings: Settings) -> Flask:
     from ml_backend.records import Task
 
     log_to_stderr(settings)
-    # Label Studio waits for a webhook one second: whoever waits longer for a lock only keeps a thread from others
+    # Label Studio waits one second for a webhook: to wait longer for a lock only keeps a thread busy
     store = open_store(settings.store_url, durability=settings.durability, wait_s=1.0, patient=True)
-    incidents = Incidents(store, clock=time.time)
+    incidents = IncidentRecorder(store, clock=time.time)
     incidents.start()
-    metrics = Metrics(lambda: gauges(store), also=incidents.count)
+    incident_counts = IncidentCounts(store)
+    metrics = Metrics(lambda: read_gauges(store, incident_counts), also=incidents.count)
 
     def blind(project: str) -> Callable[[Task], bool]:
         row = store.projects.get_project(project)
         if row is None:
             return lambda _task: False
-        draws = project_draws(store, row, policy_of(row))
+        draws = load_splits(store, row, policy_of(row))
         return lambda task: draws.blind(task.data)
 
     def read_indicators(project: str) -> IndicatorReader:
@@ -59,19 +61,19 @@ def application(settings: Settings) -> Flask:
         return make_indicator_reader(store, project, policy_of(row) if row else Policy())
 
     def secrets() -> tuple[str, ...]:
-        # a service that nobody has connected has told its secret to nobody: on loopback it listens to all
+        # before the first connect nobody can know our secret: on loopback webhooks need none
         return webhook_secrets(settings, store) if settings.secrets or store.secrets.get_secret("webhook") else ()
 
-    webhook = Webhook(store)
+    webhook = WebhookHandler(store)
     return create_app(
         Predictor(
             store.registry,
             blind=blind,
             read_indicators=read_indicators,
-            load=workshop_of(settings, store).load,
+            load=make_model_factory(settings, store).load,
             count=metrics.count,
         ),
-        webhook=Breaker(webhook, count=metrics.count),
+        webhook=CircuitBreaker(webhook, count=metrics.count),
         job_status=webhook.job_status,
         limits=Limits(body_bytes=settings.max_body_mib << 20, tasks=settings.max_tasks),
         security=Security(
@@ -82,33 +84,31 @@ def application(settings: Settings) -> Flask:
             TrustedProxies.read(settings.trusted_proxies),
         ),
         metrics=metrics,
-        mounts=[mount_signals(store), pages(dashboard_config(settings, store))],
+        mounts=[make_signal_mount(store), pages(dashboard_config(settings, store))],
     )
 
 
 def dashboard_config(settings: Settings, store: Store) -> DashboardConfig:
-    """What the pages are made from. They are open to look at only where nobody but this machine can reach them."""
+    """Return the settings of the pages; they are open without sign-in only where this machine alone reaches them."""
     from urllib.parse import urlsplit
 
     from feedback.dashboard import AccessSettings, DashboardConfig, LabelStudioAccounts, SharedAttempts
     from feedback.project.connect import policy_of
 
-    known = settings.label_studio_url
-    public = urlsplit(settings.url)
+    label_studio_url, public = settings.label_studio_url, urlsplit(settings.url)
     return DashboardConfig(
         store,
         policy_of,
         AccessSettings(secure=public.scheme == "https", open=settings.open_to_look, public=public.netloc),
-        LabelStudioAccounts(known, settings.label_studio_api_key) if known else None,
+        LabelStudioAccounts(label_studio_url, settings.label_studio_api_key) if label_studio_url else None,
         SharedAttempts(store.sessions, "pages", burst=10, every_s=30.0),
-        settings.label_studio_public_url or known,
+        settings.label_studio_public_url or label_studio_url,
     )
 
 
-def gauges(store: Store) -> dict[str, float]:
-    """What /metrics says of the store: one source for all workers, so that nothing is summed twice."""
-    from feedback.ingest.incidents import last_day
+def read_gauges(store: Store, incident_counts: IncidentCounts) -> dict[str, float]:
+    """Return the gauges of /metrics that come from the store, which is the same for all web processes."""
     from feedback.reports.project_status import service_gauges
 
-    met = last_day(store, now_s=time.time())
-    return service_gauges(store) | {f"hitl_day_{name}": float(number) for name, number in met.items()}
+    incidents = incident_counts.read(now_s=time.time())
+    return service_gauges(store) | {f"hitl_day_{name}": float(number) for name, number in incidents.items()}

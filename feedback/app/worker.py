@@ -1,115 +1,182 @@
-"""The worker half, composed: what is done for each project, and when it is due."""
+"""The worker process: which jobs there are, when each is due for a project, and the thread that reads the inbox."""
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
-from feedback.app.bootstrap import claimed, client_of, known_project, loop_of, opened, owner
+from feedback.app.bootstrap import claim_job, make_client, make_loop, opened_store, require_project, worker_id
 from feedback.app.logging import log_to_stderr
-from feedback.errors import StoreError
+from feedback.errors import FeedbackError, StoreError
 from feedback.settings import Settings
 
 if TYPE_CHECKING:
-    from feedback.ingest.full_sync import Swept
+    from feedback.ingest.full_sync import FullSyncProgress
     from feedback.jobs.lease import Held
     from feedback.jobs.worker import Job
+    from feedback.labelling_platform.interface import LabellingPlatform
     from feedback.store import Store
 
-_SWEEP_SLICE_S = 10.0  # of a sweep, then turns have their chance
+_LOG = logging.getLogger(__name__)
+_FULL_SYNC_SLICE_S = 10.0  # of a full sync, then turns have their chance
+_INBOX_EVERY_S = 0.1  # a look at an empty inbox costs a tenth of a millisecond
+_INBOX_RETRY_S = 2.0  # after a failure
 
 
 def run_worker(settings: Settings) -> None:
-    """Work until asked to stop; each connected project is polled every `poll_s` and swept every `sweep_s`."""
-    from feedback.ingest.full_sync import is_due
-    from feedback.jobs.inbox_thread import taking_in
+    """Work until asked to stop; poll each connected project every `poll_s`, sync it fully every `sweep_s`."""
     from feedback.jobs.wake_up import make_waiter
     from feedback.jobs.worker import Worker
-    from feedback.labelling_platform.stale_predictions import is_due as is_untidy
 
     log_to_stderr(settings)
-    with opened(settings, patient=True) as store:
-        loop = cache(lambda: loop_of(settings, store))  # at the first turn: the store may be away until then
-        polled: dict[str, float] = {}
-
-        def due(project: str) -> bool:
-            return time.monotonic() - polled.get(project, -settings.poll_s) >= settings.poll_s
-
-        def turn(project: str, held: Held) -> None:
-            poll = due(project)
-            if poll:
-                polled[project] = time.monotonic()
-            loop().turn(project, held=held, poll=poll)
-
-        def want_what_is_due() -> None:
-            store.ingest_inbox()  # a ring comes before the taker's next look
-            rows = store.projects.list_projects(reviews=True)
-            connected = {row.id for row in rows if row.connected}
-            for row in rows:
-                if row.connected and due(row.id):
-                    store.jobs.request_job(row.id, "turn")
-                lives = row.connected or row.source in connected
-                if lives and is_due(store, row.id, every_s=settings.sweep_s, now_s=time.time()):
-                    store.jobs.request_job(
-                        row.id, "sweep"
-                    )  # without Label Studio nobody claims it, and it stands in the status
-                if "clean" in jobs and row.connected and not row.paused and is_untidy(store, row.id, now_s=time.time()):
-                    store.jobs.request_job(row.id, "clean")
-
-        jobs: dict[str, Job] = {"turn": turn}
-        if settings.has_label_studio:
-            jobs["sweep"] = _sweeper(settings, store, slice_s=_SWEEP_SLICE_S)
-            jobs["clean"] = _cleaner(settings, store)
-        worker = Worker(store, jobs, owner=owner(), tick_s=settings.tick_s, waiter=make_waiter(store))
+    with opened_store(settings, patient=True) as store:
+        jobs = _Jobs(settings, store)
+        worker = Worker(store, jobs.table, owner=worker_id(), tick_s=settings.tick_s, waiter=make_waiter(store))
         with suppress(StoreError):
-            store.ingest_inbox(again=True)  # what an older program could not read, this one perhaps can
-        with taking_in(store.ingest_inbox):
-            worker.run(before_look=want_what_is_due)
+            store.ingest_inbox(again=True)  # what an older version could not read, this one may be able to
+        with reading_inbox(store.ingest_inbox):
+            worker.run(before_look=jobs.request_due)
 
 
-def run_sweep(settings: Settings, store: Store, project: str, *, told: Callable[[Swept], object]) -> Swept:
-    """Compare a project with Label Studio now, to the end; `told` hears of each stretch."""
+def run_project_sync(
+    settings: Settings, store: Store, project: str, *, on_progress: Callable[[FullSyncProgress], object]
+) -> FullSyncProgress:
+    """Compare a project with Label Studio now, to the end; `on_progress` is called after each page."""
     from feedback.jobs.worker import run_held
 
-    known_project(store, project)
-    job = _sweeper(settings, store, slice_s=0.0)
+    require_project(store, project)
+    job = _full_sync_job(_platform(settings, store), store, slice_s=0.0)
     while True:
-        done = run_held(store, claimed(store, project, "sweep"), job)
-        told(done)
-        if done.complete:
-            return done
+        progress = run_held(store, claim_job(store, project, "sweep"), job)
+        on_progress(progress)
+        if progress.complete:
+            return progress
 
 
-def _sweeper(settings: Settings, store: Store, *, slice_s: float) -> Callable[[str, Held], Swept]:
-    """The job that sweeps for so long and stops between two stretches, so that turns are never kept waiting."""
-    from feedback.ingest.full_sync import sweep
+class _Jobs:
+    """The jobs of this worker by kind, and when each is due."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings = settings
+        self._store = store
+        self._loop = cache(lambda: make_loop(settings, store))  # at the first turn: the store may be away until then
+        self._polled_s: dict[str, float] = {}  # by connected project
+        self.table: dict[str, Job] = {"turn": self._turn}
+        if settings.has_label_studio:
+            platform = _platform(settings, store)
+            self.table["sweep"] = _full_sync_job(platform, store, slice_s=_FULL_SYNC_SLICE_S)
+            self.table["clean"] = _deletion_job(platform, store, lock_ttl_s=settings.lock_ttl_s)
+
+    def request_due(self) -> None:
+        """Request every job that is due now."""
+        from feedback.ingest.full_sync import is_full_sync_due
+        from feedback.labelling_platform.stale_predictions import is_deletion_due
+
+        store, now_s = self._store, time.time()
+        store.ingest_inbox()  # the worker may be woken before the inbox thread's next look
+        rows = store.projects.list_projects(reviews=True)
+        connected = {row.id for row in rows if row.connected}
+        self._polled_s = {project: at_s for project, at_s in self._polled_s.items() if project in connected}
+        for row in rows:
+            if row.connected and self._is_poll_due(row.id):
+                store.jobs.request_job(row.id, "turn")
+            synced = row.connected or row.source in connected
+            if synced and is_full_sync_due(store, row.id, every_s=self._settings.sweep_s, now_s=now_s):
+                store.jobs.request_job(
+                    row.id, "sweep"
+                )  # without Label Studio it stays requested, and the status shows it
+            if (
+                "clean" in self.table
+                and row.connected
+                and not row.paused
+                and is_deletion_due(store, row.id, now_s=now_s)
+            ):
+                store.jobs.request_job(row.id, "clean")
+
+    def _turn(self, project: str, held: Held) -> None:
+        poll = self._is_poll_due(project)
+        if poll:
+            self._polled_s[project] = time.monotonic()
+        self._loop().turn(project, held=held, poll=poll)
+
+    def _is_poll_due(self, project: str) -> bool:
+        every_s = self._settings.poll_s
+        return time.monotonic() - self._polled_s.get(project, -every_s) >= every_s
+
+
+def _platform(settings: Settings, store: Store) -> Callable[[], LabellingPlatform]:
+    """Return what connects at its first call: the store, which knows our bot, may be away until then."""
     from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
 
-    platform = cache(lambda: LabelStudioAdapter(client_of(settings, store), store))
+    return cache(lambda: LabelStudioAdapter(make_client(settings, store), store))
 
-    def job(project: str, held: Held) -> Swept:
+
+def _full_sync_job(
+    platform: Callable[[], LabellingPlatform], store: Store, *, slice_s: float
+) -> Callable[[str, Held], FullSyncProgress]:
+    """Return the job that syncs for `slice_s` seconds, at least one page, so that turns do not wait for it."""
+    from feedback.ingest.full_sync import run_full_sync
+
+    def job(project: str, held: Held) -> FullSyncProgress:
         until_s = time.monotonic() + slice_s
-        done = sweep(
+        progress = run_full_sync(
             store, platform(), project, clock=time.time, go_on=lambda: held.holds() and time.monotonic() < until_s
         )
-        if not done.complete:
+        if not progress.complete:
             store.jobs.request_job(project, "sweep")
-        return done
+        return progress
 
     return job
 
 
-def _cleaner(settings: Settings, store: Store) -> Job:
-    """The job that deletes a few old predictions."""
-    from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
-    from feedback.labelling_platform.stale_predictions import tidy
-
-    platform = cache(lambda: LabelStudioAdapter(client_of(settings, store), store))
+def _deletion_job(platform: Callable[[], LabellingPlatform], store: Store, *, lock_ttl_s: float) -> Job:
+    """Return the job that deletes a few predictions of replaced queues."""
+    from feedback.labelling_platform.stale_predictions import delete_stale_predictions
 
     def job(project: str, held: Held) -> object:
-        return tidy(store, platform(), project, lock_ttl_s=settings.lock_ttl_s, now_s=time.time(), go_on=held.holds)
+        return delete_stale_predictions(
+            store, platform(), project, lock_ttl_s=lock_ttl_s, now_s=time.time(), go_on=held.holds
+        )
 
     return job
+
+
+@contextmanager
+def reading_inbox(
+    ingest: Callable[[], object], *, every_s: float = _INBOX_EVERY_S, retry_s: float = _INBOX_RETRY_S
+) -> Iterator[None]:
+    """Call `ingest` repeatedly in a thread while the block runs, because a job may run for minutes.
+
+    >>> from threading import Event
+    >>> called = Event()
+    >>> with reading_inbox(called.set):
+    ...     called.wait(5)
+    True
+    """
+    stop = threading.Event()
+
+    def run() -> None:
+        wait_s = every_s
+        while not stop.wait(wait_s):
+            try:
+                ingest()
+                wait_s = every_s
+            except FeedbackError as error:
+                _LOG.warning("the inbox cannot be read now: %s", error)
+                wait_s = retry_s
+            except Exception:  # noqa: BLE001  # without this thread no webhook would be learned from
+                _LOG.exception("the inbox cannot be read now")
+                wait_s = retry_s
+
+    thread = threading.Thread(target=run, name="inbox", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from feedback.consensus.label_aggregation import AggregationCache
 from feedback.policy import Policy
 from feedback.policy.simulate import TaskHistory
 from feedback.policy.threshold_costs import ThresholdTable, thresholds
@@ -14,9 +13,8 @@ from feedback.project.snapshot import ProjectSnapshot, load_snapshot
 from feedback.review.final_answers import apply_final_answers, load_final_answers
 from feedback.routing.decision_history import load_decision_history, load_open_tasks
 from feedback.store import ProjectRow, Store
-from feedback.training.consensus_labels import decide_labels
+from feedback.training.consensus_labels import ConsensusLabels, decide_labels
 from feedback.training.dataset import single_label
-from feedback.training.label_decisions import ConsensusLabels
 from feedback.training.model_factory import ModelFactory
 from ml_backend.label_config import read_label_config
 
@@ -31,7 +29,7 @@ def weigh(
     config = read_label_config(project.label_config)
     snapshot = load_snapshot(store, project, policy, config, config.control(policy.model.control))
     consensus_labels = apply_final_answers(
-        decide_labels(snapshot, AggregationCache()), load_final_answers(store, snapshot), snapshot
+        decide_labels(snapshot), load_final_answers(store, snapshot), snapshot
     )
     past = load_decision_history(store, project.id)
     if not past.tasks:

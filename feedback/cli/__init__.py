@@ -1,4 +1,4 @@
-"""The hitl command: one file a sub-command; nothing heavy is imported before it is needed."""
+"""The hitl command, one file per sub-command; heavy modules are imported only when they are needed."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ from feedback.cli import (
 )
 
 _PANELS = {  # in the order of `hitl --help`
-    "Begin": (demo.demo, serve.serve, doctor.doctor, connect.connect, connect.disconnect),
-    "Look": (status.status, agree.agree, people.people, why.why, history.history, overrides.overrides),
-    "Steer": (turn.turn, pause.pause, pause.resume, sweep.sweep, relabel.relabel),
+    "Start": (demo.demo, serve.serve, doctor.doctor, connect.connect, connect.disconnect),
+    "Inspect": (status.status, agree.agree, people.people, why.why, history.history, overrides.overrides),
+    "Control": (turn.turn, pause.pause, pause.resume, sweep.sweep, relabel.relabel),
     "Review": (cases.cases, cases.case),
-    "Keep and give back": (backup.backup, backup.restore_backup, restore.restore, access.access, forget.forget),
-    "Run one half alone": (serve.web, serve.worker),
+    "Data": (backup.backup, backup.restore_backup, restore.restore, access.access, forget.forget),
+    "Processes": (serve.web, serve.worker),
 }
 _GROUPS = {
-    "policy": (policy.app, "Steer"),
-    "gold": (gold.app, "Steer"),
-    "signal": (signal.app, "Steer"),
-    "store": (store.app, "Keep and give back"),
+    "policy": (policy.app, "Control"),
+    "gold": (gold.app, "Control"),
+    "signal": (signal.app, "Control"),
+    "store": (store.app, "Data"),
 }
 _FIRST_STEPS = (
-    "To see it at work: hitl demo. On a Label Studio of yours: set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, "
-    "run hitl serve, and in another terminal hitl connect PROJECT."
+    "To try it, run hitl demo. To use it with your Label Studio, set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, "
+    "run hitl serve, and run hitl connect PROJECT in another terminal."
 )
 
 
@@ -62,7 +62,7 @@ def _show_version(*, wanted: bool) -> None:
 
 app = typer.Typer(
     name="hitl",
-    help="The human-in-the-loop for Label Studio Community: it predicts, asks the right question, learns, proves.",
+    help="Human-in-the-loop machine learning for Label Studio Community: predict, select tasks, learn, and measure.",
     epilog=_FIRST_STEPS,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -85,15 +85,15 @@ def _before(
             "--version",
             callback=lambda wanted: _show_version(wanted=wanted),
             is_eager=True,
-            help="Say which release this is.",
+            help="Show the version.",
         ),
     ] = False,
 ) -> None:
-    """What stands before every sub-command."""
+    """Handle the options that come before a sub-command."""
 
 
 def main() -> None:
-    """Run the command line; an error that we raise on purpose becomes two sentences, never a traceback."""
+    """Run the command line; expected errors are printed as a message and a hint, without a traceback."""
     from feedback.errors import FeedbackError
     from ml_backend.errors import BackendError
 

@@ -1,4 +1,4 @@
-"""hitl access: everything that is held of a person, as JSON."""
+"""hitl access: all data stored about a person, as JSON."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from feedback.cli.arguments import OfProject
 
 Emails = Annotated[
     list[str],
-    typer.Option("--email", help="An address of theirs; those of their sessions and of Label Studio are known."),
+    typer.Option("--email", help="A further e-mail address of the person; can be repeated."),
 ]
 
 
 def access(
     project: OfProject,
-    person: Annotated[int, typer.Option(help="The person's number in Label Studio.")],
+    person: Annotated[int, typer.Option(help="The user id of the person in Label Studio.")],
     email: Emails = [],  # noqa: B006 - typer copies it
 ) -> None:
-    """Print what a project holds of a person: every version of every answer, reviews, sessions, rights and findings."""
-    from feedback.app.bootstrap import emails_of, known_project, opened, settings_from_environment
-    from feedback.privacy.subject_access import held_of
+    """Print all data about a person in a project: answers in all versions, reviews, sessions, roles and figures."""
+    from feedback.app.bootstrap import list_person_emails, load_settings, opened_store, require_project
+    from feedback.privacy.subject_access import build_access_report
 
-    settings = settings_from_environment()
-    with opened(settings) as store:
-        row = known_project(store, project)
-        found = held_of(store, row.id, person, emails=[*email, *emails_of(settings, store, person)])
+    settings = load_settings()
+    with opened_store(settings) as store:
+        row = require_project(store, project)
+        found = build_access_report(store, row.id, person, emails=[*email, *list_person_emails(settings, store, person)])
     typer.echo(json.dumps(found, indent=2, ensure_ascii=False))

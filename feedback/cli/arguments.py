@@ -1,4 +1,4 @@
-"""What sub-commands ask for alike: a project, a task, JSON in the place of a table."""
+"""Arguments that several sub-commands share: the project, the task, and JSON output."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-_NUMBER = "The project's number: it stands in its address in Label Studio, such as 12."
+_NUMBER = "The number of the project, such as 12; it is in the project's address in Label Studio."
 
 Project = Annotated[str, typer.Argument(metavar="PROJECT", help=_NUMBER)]
 OfProject = Annotated[str, typer.Option("--project", "-p", metavar="PROJECT", help=_NUMBER)]
-Task = Annotated[int, typer.Argument(metavar="TASK", help="The task's number in Label Studio.")]
+Task = Annotated[int, typer.Argument(metavar="TASK", help="The id of the task in Label Studio.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

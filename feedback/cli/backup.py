@@ -1,4 +1,4 @@
-"""hitl backup / restore-backup: the whole store as one file, taken while it is in use, put back when it is not."""
+"""hitl backup, hitl restore-backup: copy the store into one file, and put it back."""
 
 from __future__ import annotations
 
@@ -9,37 +9,40 @@ import typer
 
 
 def backup(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it; an existing file is replaced.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup file. An existing file is replaced.")],
 ) -> None:
-    """Copy the store into a file while the service runs: everything that was acknowledged before is in it.
+    """Copy the store into a file; the service may run meanwhile.
 
-    The file holds people's answers, the secrets of the store and the token of our bot: keep it as you keep those.
+    The file contains everything that was acknowledged before: people's answers, secrets, and the token of the service
+    account. Protect it like a password.
     """
-    from feedback.app.bootstrap import opened, settings_from_environment
+    from feedback.app.bootstrap import load_settings, opened_store
     from feedback.errors import StoreError
 
     if file.is_dir() or not file.absolute().parent.is_dir():
-        raise StoreError(f"{file} cannot be written.", hint="Give a file in a folder that exists.")
-    with opened(settings_from_environment()) as store:
+        raise StoreError(f"{file} cannot be written.", hint="Give a file in an existing folder.")
+    with opened_store(load_settings()) as store:
         store.backup(file)
         left = len(store.get_inbox_status().problems)
-    typer.echo(f"{file}: {file.stat().st_size:,} bytes; `hitl restore-backup {file}` puts it back.")
+    typer.echo(f"{file}: {file.stat().st_size:,} bytes; `hitl restore-backup {file}` restores it.")
     if left:
-        typer.echo(f"{left} webhook(s) that cannot be taken in are not in it; `hitl status` says why.")
+        typer.echo(f"{left} webhook(s) that could not be processed are not in it; `hitl status` shows why.")
 
 
 def restore_backup(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `hitl backup` wrote.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file written by `hitl backup`.")],
 ) -> None:
-    """Verify a backup and put it in the place of the store; the service must be stopped, the old store is kept."""
-    from feedback.app.bootstrap import put_back, settings_from_environment
+    """Verify a backup and replace the store by it. Stop the service first. The old store is kept."""
+    from feedback.app.bootstrap import load_settings, restore_backup
 
-    done = put_back(settings_from_environment(), file)
-    typer.echo(f"Restored {done.events} events; the chain is whole and the projections follow from it.")
+    done = restore_backup(load_settings(), file)
+    typer.echo(f"Restored {done.events} events; the hash chain is intact and the tables match the event log.")
     if done.kept is not None:
-        typer.echo(f"The store that was replaced is {done.kept}.")
+        typer.echo(f"The old store is {done.kept}.")
     if done.forgotten is None:
-        typer.echo("What it knew cannot be read: run `hitl forget` again for all who were forgotten since the backup.")
+        typer.echo(
+            "The old store cannot be read. Run `hitl forget` again for everybody who was erased since the backup."
+        )
     elif done.forgotten:
-        typer.echo(f"{done.forgotten} annotations and tasks were forgotten since the backup; they are forgotten again.")
+        typer.echo(f"{done.forgotten} annotations and tasks were erased since the backup; they are erased again.")
     typer.echo("The worker sweeps every project at its start: Label Studio knows what happened since the backup.")

@@ -1,4 +1,4 @@
-"""hitl cases, hitl case: what waits for people, one case's whole story, and a word from whoever was asked."""
+"""hitl cases, hitl case: the open review cases, their figures, and the history of one case."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from feedback.cli.arguments import AsJson, Project
 from feedback.cli.terminal import screen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from feedback.reports.review_report import Ahead, CaseReport, Measured
+    from feedback.reports.case_report import CaseReport
+    from feedback.reports.review_report import ReviewFigures, TierForecast
     from feedback.settings import Settings
     from feedback.stats import Interval
     from feedback.store import CaseRow, Store
@@ -24,71 +25,72 @@ if TYPE_CHECKING:
 
 def cases(
     project: Project,
-    tier: Annotated[str, typer.Option("--tier", help="Only the cases of one tier.")] = "",
-    everything: Annotated[bool, typer.Option("--all", help="Resolved and withdrawn cases, too.")] = False,
-    figures: Annotated[bool, typer.Option("--figures", help="Rates, times, errors and costs by tier.")] = False,
-    segments: Annotated[bool, typer.Option("--segments", help="Figures of each segment, too.")] = False,
+    tier: Annotated[str, typer.Option("--tier", help="Only the cases of this tier.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="Also resolved and withdrawn cases.")] = False,
+    figures: Annotated[bool, typer.Option("--figures", help="Show rates, times, errors and costs by tier.")] = False,
+    segments: Annotated[bool, typer.Option("--segments", help="Show the figures of each segment, too.")] = False,
     forecast: Annotated[
-        bool, typer.Option("--forecast", help="The next hours of each tier, and what would help.")
+        bool, typer.Option("--forecast", help="Show the next hours of each tier, with advice where it will be late.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the cases under review, the most urgent first; or measure them."""
+    """List the review cases, the most urgent first, or show figures about them."""
     import orjson
 
-    from feedback.app.bootstrap import known_project, opened, settings_from_environment
+    from feedback.app.bootstrap import load_settings, opened_store, require_project
     from feedback.project.connect import policy_of
-    from feedback.reports.review_report import ahead, measured
+    from feedback.reports.review_report import forecast_tiers, measure_review
     from feedback.review.state_machine import OPEN_STATES
 
-    settings = settings_from_environment()
-    with opened(settings) as store:
-        row = known_project(store, project)
+    settings = load_settings()
+    with opened_store(settings) as store:
+        row = require_project(store, project)
         if figures or segments or forecast:
             policy = policy_of(row)
             emails = _emails(settings, store)
-            seen = measured(store, project, policy, emails, control=row.control, by_segment=segments)
-            told = ahead(store, project, policy, seen.tiers, now_s=time.time()) if forecast else []
+            measured = measure_review(store, project, policy, emails, control=row.control, by_segment=segments)
+            ahead = forecast_tiers(store, project, policy, measured.tiers, now_s=time.time()) if forecast else []
             if as_json:
-                body = asdict(seen) | {"ahead": [asdict(one) for one in told]}
-                typer.echo(orjson.dumps(body, option=orjson.OPT_INDENT_2).decode())  # what is not a number is null
+                body = asdict(measured) | {"forecast": [asdict(tier_forecast) for tier_forecast in ahead]}
+                typer.echo(orjson.dumps(body, option=orjson.OPT_INDENT_2).decode())  # orjson writes NaN as null
             else:
-                _print_figures(seen, told)
+                _print_figures(measured, ahead)
             return
-        found = [
-            one
-            for one in store.cases.list_cases(project)
-            if (everything or one.state in (*OPEN_STATES, "decided")) and tier in ("", one.tier)
+        listed = [
+            case
+            for case in store.cases.list_cases(project)
+            if (everything or case.state in (*OPEN_STATES, "decided")) and tier in ("", case.tier)
         ]
     if as_json:
-        typer.echo(json.dumps([_plain(one) for one in found], indent=2))
+        typer.echo(json.dumps([_case_json(case) for case in listed], indent=2))
     else:
-        _print_cases(found)
+        _print_cases(listed)
 
 
 def case(
-    number: Annotated[int, typer.Argument(metavar="NUMBER", help="The case's number.")],
+    number: Annotated[int, typer.Argument(metavar="NUMBER", help="The number of the case.")],
     answered: Annotated[
-        str, typer.Option("--answered", help="Answer what a waiting case has asked; its clocks go on.")
+        str, typer.Option("--answered", help="Answer the question of a waiting case. Its clocks continue.")
     ] = "",
-    escalate: Annotated[str, typer.Option("--escalate", help="Send it one tier up, with this reason.")] = "",
+    escalate: Annotated[str, typer.Option("--escalate", help="Escalate it one tier, for this reason.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show everything that happened to a case; or answer its question, or send it up."""
-    from feedback.app.bootstrap import known_project, opened, settings_from_environment
+    """Show the history of a case, answer its question, or escalate it."""
+    from feedback.app.bootstrap import load_settings, opened_store, require_project
     from feedback.project.connect import policy_of
-    from feedback.reports.review_report import case_report
+    from feedback.reports.case_report import case_report
     from feedback.review.case_workflow import CaseWorkflow
 
-    with opened(settings_from_environment()) as store:
-        found = store.cases.get_case(number)
+    with opened_store(load_settings()) as store:
+        row = store.cases.get_case(number)
         if answered or escalate:
-            book = CaseWorkflow(store, found.project, policy_of(known_project(store, found.project)), now_s=time.time())
+            policy = policy_of(require_project(store, row.project))
+            workflow = CaseWorkflow(store, row.project, policy, now_s=time.time())
             if answered:
-                found = book.move(found, "answered", note=answered)
+                row = workflow.move(row, "answered", note=answered)
             if escalate:
-                book.move(found, "escalate", note=escalate, why=escalate, rule="escalated")
-            store.jobs.request_job(found.project, "turn")
+                workflow.move(row, "escalate", note=escalate, why=escalate, rule="escalated")
+            store.jobs.request_job(row.project, "turn")
         report = case_report(store, number)
     if as_json:
         typer.echo(json.dumps(report.to_json(), indent=2))
@@ -97,154 +99,163 @@ def case(
 
 
 def _emails(settings: Settings, store: Store) -> Mapping[int, str]:
-    """Who people are, for wages; nobody where Label Studio is away."""
-    from feedback.app.bootstrap import client_of
+    """Return e-mail addresses by user id, for wages; {} where Label Studio does not answer."""
+    from feedback.app.bootstrap import make_client
     from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
     from ml_backend.errors import LabelStudioError
 
     if not settings.has_label_studio:
         return {}
     try:
-        with client_of(settings, store) as client:
+        with make_client(settings, store) as client:
             return LabelStudioAdapter(client, store).list_emails()
     except LabelStudioError as error:
         typer.echo(f"hitl: costs are left out: {error}", err=True)
         return {}
 
 
-def _plain(one: CaseRow) -> dict[str, object]:
+def _case_json(case: CaseRow) -> dict[str, object]:
     from feedback.review.review_task_content import format_answer
 
-    return asdict(one) | {"proposal": format_answer(one.proposal), "answer": format_answer(one.answer)}
+    return asdict(case) | {"proposal": format_answer(case.proposal), "answer": format_answer(case.answer)}
 
 
-def _print_cases(found: list[CaseRow]) -> None:
+def _print_cases(cases: Sequence[CaseRow]) -> None:
     from rich.table import Table
 
     from feedback.review.review_task_content import format_time
 
-    if not found:
+    if not cases:
         typer.echo("Nothing waits for review.")
         return
-    table = Table("case", "task", "tier", "state", "wanted by", "why")
-    for one in found:
-        late = "paused" if one.paused_s is not None else format_time(one.due_s) if one.due_s is not None else ""
-        marks = f"{late}{' (breached)' if one.breaches else ''}"
-        table.add_row(str(one.id), str(one.task), one.tier, one.state, marks, one.why)
+    table = Table("case", "task", "tier", "state", "due", "why")
+    for case in cases:
+        due = "paused" if case.paused_s is not None else format_time(case.due_s) if case.due_s is not None else ""
+        breached = " (breached)" if case.breaches else ""
+        table.add_row(str(case.id), str(case.task), case.tier, case.state, f"{due}{breached}", case.why)
     screen().print(table)
 
 
 def _print_case(report: CaseReport) -> None:
     from feedback.review.review_task_content import format_answer, format_time
 
-    one = report.case
-    typer.echo(f"Case {one.id}: task {one.task} of project {one.project}, {one.state} at {one.tier}, round {one.round}")
-    typer.echo(f"  here because {one.why}" + (f" (rule {one.rule})" if one.rule else ""))
-    if one.proposal is not None:
-        sure = f", {one.confidence:.0%} sure" if one.confidence is not None and one.proposed_by == "model" else ""
-        typer.echo(f"  proposed: {format_answer(one.proposal)}, by {one.proposed_by}{sure}")
-    if told := report.opinion:
-        typer.echo(f"  the model said: {told['answer']} ({told['model']}); what spoke for it: {told['spoken']}")
-    if one.state in ("decided", "resolved"):
-        typer.echo(f"  decided: {format_answer(one.answer)}")
-    typer.echo("Trail")
-    for step in report.trail:
-        who = f" by {step.person}" if step.person is not None else ""
+    case = report.case
+    typer.echo(
+        f"Case {case.id}: task {case.task} of project {case.project}, {case.state} at {case.tier}, round {case.round}"
+    )
+    typer.echo(f"  opened because {case.why}" + (f" (rule {case.rule})" if case.rule else ""))
+    if case.proposal is not None:
+        by_model = case.confidence is not None and case.proposed_by == "model"
+        confidence = f", confidence {case.confidence:.0%}" if by_model else ""
+        typer.echo(f"  proposed: {format_answer(case.proposal)}, by {case.proposed_by}{confidence}")
+    if prediction := report.prediction:
         typer.echo(
-            f"  {step.number:3} {format_time(step.at_s)}  {step.event:9} {step.tier:4} {step.state:9}{who}  {step.note}"
+            f"  prediction: {prediction['answer']} ({prediction['model']}); explanation: {prediction['explanation']}"
         )
-    for look in report.looks:
-        counted = "" if look.counted else f" (not counted: {look.refused or 'a skip'})"
-        said = "; ".join(filter(None, (look.verdict, format_answer(look.answer), look.reason, look.comment)))
-        typer.echo(f"Look of {look.person} at {look.tier}, {format_time(look.at_s)}: {said}{counted}")
-    for proof in report.human_review_requests:
-        typer.echo(f"Request {proof.request}: {proof.statement}")
+    if case.state in ("decided", "resolved"):
+        typer.echo(f"  decided: {format_answer(case.answer)}")
+    typer.echo("Events")
+    for event in report.events:
+        who = f" by {event.person}" if event.person is not None else ""
+        at = format_time(event.at_s)
+        typer.echo(f"  {event.number:3} {at}  {event.event:9} {event.tier:4} {event.state:9}{who}  {event.note}")
+    for review in report.reviews:
+        counted = "" if review.counted else f" (not counted: {review.refused or 'skipped'})"
+        texts = (review.verdict, format_answer(review.answer), review.reason, review.comment)
+        text = "; ".join(filter(None, texts))
+        typer.echo(f"Review by {review.person} at {review.tier}, {format_time(review.at_s)}: {text}{counted}")
+    for request in report.requests:
+        typer.echo(f"Request {request.request}: {request.statement}")
 
 
-def _print_figures(seen: Measured, told: list[Ahead]) -> None:
+def _print_figures(measured: ReviewFigures, forecasts: Sequence[TierForecast]) -> None:
     from rich.table import Table
 
+    from feedback.reports.formatting import duration
+
     console = screen()
-    names = (
+    table = Table(
         "tier",
         "cases",
-        "live",
+        "open",
         "escalated",
         "breached",
         "wait",
         "decided in",
         "resolved in",
-        "looks/h",
+        "reviews/h",
         "cost",
         "no reason",
     )
-    table = Table(*names)
-    for one in seen.tiers:
-        times = [_duration(value) for value in (one.wait_s, one.decide_s, one.resolve_s)]
-        rates = [_rate(one.escalated), _rate(one.breached)]
-        last = [f"{value:.2f}" if value is not None else "" for value in (one.reviews_per_hour, one.cost)]
-        name = f"  {one.segment}" if one.segment else one.tier
-        table.add_row(name, str(one.cases), str(one.n_open), *rates, *times, *last, _rate(one.no_reason))
+    for tier in measured.tiers:
+        table.add_row(
+            f"  {tier.segment}" if tier.segment else tier.tier,
+            str(tier.cases),
+            str(tier.n_open),
+            _rate(tier.escalated),
+            _rate(tier.breached),
+            *("" if time_s is None else duration(time_s) for time_s in (tier.wait_s, tier.decide_s, tier.resolve_s)),
+            _decimal(tier.reviews_per_hour, 1),
+            _decimal(tier.cost, 2),
+            _rate(tier.no_reason),
+        )
     console.print(table)
-    for title, labels in (("The model, by label", seen.labels), ("... where people saw nothing", seen.blind_labels)):
+    for title, labels in (
+        ("The model, by label", measured.labels),
+        ("The model, by label, on blind tasks", measured.blind_labels),
+    ):
         if labels:
             errors = Table("label", "false positives", "false negatives", title=title)
             for label in labels:
                 errors.add_row(label.label, _rate(label.false_positive), _rate(label.false_negative))
             console.print(errors)
-    if seen.people:
-        people = Table("person", "looks", "not counted", "accuracy", "of", "looks/h")
-        for person in seen.people:
-            pace = f"{person.reviews_per_hour:.1f}" if person.reviews_per_hour is not None else ""
-            accuracy = str(person.accuracy) if person.compared else ""
+    if measured.people:
+        people = Table("person", "reviews", "not counted", "accuracy", "of", "reviews/h")
+        for person in measured.people:
             people.add_row(
-                str(person.person), str(person.n_reviews), str(person.refused), accuracy, str(person.compared), pace
+                str(person.person),
+                str(person.n_reviews),
+                str(person.refused),
+                str(person.accuracy) if person.compared else "",
+                str(person.compared),
+                _decimal(person.reviews_per_hour, 1),
             )
         console.print(people)
-    if any(one.segment for one in seen.tiers):
-        _print_apart(seen)
-    for doubted in seen.doubted:
-        console.print(f"Person {doubted} is surely wrong too often, and should pause.")
-    for tier in told:
-        longest = max(tier.wait_s, default=0.0)
-        comes = ", ".join(f"{queue} {many:.1f}" for queue, many in tier.queues.items())
-        expected = f" Expected: {comes}." if comes else ""
-        console.print(
-            f"{tier.tier}: longest wait ahead {_duration(longest)}.{expected} {tier.advice}",
-            highlight=False,
-            markup=False,
-        )
+    if any(tier.segment for tier in measured.tiers):
+        _print_segments(measured)
+    for reviewer in measured.unreliable:
+        console.print(f"Person {reviewer} is surely wrong too often, and should pause.")
+    for ahead in forecasts:
+        cases = ", ".join(f"{queue} {expected:.1f}" for queue, expected in ahead.queues.items())
+        arrivals = f" Expected cases: {cases}." if cases else ""
+        wait = duration(max(ahead.wait_s, default=0.0))
+        console.print(f"{ahead.tier}: longest wait ahead {wait}.{arrivals} {ahead.advice}")
 
 
-def _print_apart(seen: Measured) -> None:
-    """The model's errors and the reviewers' accuracy in each tier and segment."""
+def _print_segments(measured: ReviewFigures) -> None:
+    """Print the model's errors and the reviewers' accuracy in each tier and segment."""
     from rich.table import Table
 
-    model = Table("tier", "segment", "label", "false positives", "false negatives", title="The model, where")
-    people = Table("tier", "segment", "person", "looks", "accuracy", "looks/h", title="Reviewers, where")
-    for one in seen.tiers:
-        for label in one.labels:
-            model.add_row(one.tier, one.segment, label.label, _rate(label.false_positive), _rate(label.false_negative))
-        for person in one.people:
+    model = Table("tier", "segment", "label", "false positives", "false negatives", title="The model, by segment")
+    people = Table("tier", "segment", "person", "reviews", "accuracy", "reviews/h", title="Reviewers, by segment")
+    for tier in measured.tiers:
+        for label in tier.labels:
+            model.add_row(
+                tier.tier, tier.segment, label.label, _rate(label.false_positive), _rate(label.false_negative)
+            )
+        for person in tier.people:
             accuracy = f"{person.accuracy} of {person.compared}" if person.compared else ""
-            pace = f"{person.reviews_per_hour:.1f}" if person.reviews_per_hour is not None else ""
-            people.add_row(one.tier, one.segment, str(person.person), str(person.n_reviews), accuracy, pace)
+            speed = _decimal(person.reviews_per_hour, 1)
+            people.add_row(tier.tier, tier.segment, str(person.person), str(person.n_reviews), accuracy, speed)
     for table in (model, people):
         if table.row_count:
             screen().print(table)
 
 
 def _rate(share: Interval) -> str:
-    """A share with its interval; nothing where there was nothing to count."""
+    """Return a share with its interval; "" where there was nothing to count."""
     return "" if math.isnan(share.value) else str(share)
 
 
-def _duration(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    if seconds == float("inf"):
-        return "without end"
-    for name, size in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {name}"
-    return f"{seconds:.0f} s"
+def _decimal(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"

@@ -1,4 +1,4 @@
-"""hitl doctor: find and name each trap between us and Label Studio."""
+"""hitl doctor: find problems of the installation and of a project."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 def doctor(
     project: Annotated[
         str,
-        typer.Argument(metavar="PROJECT", help="The project's number; without, only the installation is examined."),
+        typer.Argument(metavar="PROJECT", help="The number of a project. Default: check only the installation."),
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Examine the installation and a project; exit status 1 when something needs you."""
-    from feedback.app.bootstrap import examine, opened, settings_from_environment
+    """Check the installation and a project for known problems. Exit status 1 if there is an error."""
+    from feedback.app.bootstrap import load_settings, opened_store, run_doctor
 
-    settings = settings_from_environment()
-    with opened(settings) as store:
-        findings = examine(settings, store, project)
+    settings = load_settings()
+    with opened_store(settings) as store:
+        findings = run_doctor(settings, store, project)
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -36,9 +36,9 @@ def doctor(
 
 
 def _print(findings: list[Finding], examined: str) -> None:
-    """A trap a paragraph: addresses and variables stay whole, to be copied."""
+    """Print each problem without line breaks inside, so that addresses can be copied."""
     if not findings:
-        typer.echo(f"Nothing found: every known trap of {examined} was looked for.")
+        typer.echo(f"No problem found in {examined}.")
     for finding in findings:
         colour = typer.colors.RED if finding.severity == "error" else typer.colors.YELLOW
         typer.echo(f"{typer.style(finding.severity, fg=colour, bold=True)}  {typer.style(finding.name, bold=True)}")

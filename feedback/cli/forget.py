@@ -1,4 +1,4 @@
-"""hitl forget: erase a person or a task, so that the law and the hash chain are both content."""
+"""hitl forget: erase a person or a task from a project; the hash chain stays valid."""
 
 from __future__ import annotations
 
@@ -12,46 +12,60 @@ from feedback.cli.access import Emails
 from feedback.cli.arguments import AsJson, OfProject
 
 if TYPE_CHECKING:
-    from feedback.privacy.erasure import Erased
+    from feedback.privacy.erasure import ErasureReport
 
 
 def forget(
     project: OfProject,
-    person: Annotated[int | None, typer.Option(help="The person's number in Label Studio.")] = None,
-    task: Annotated[int | None, typer.Option(help="The task's number in Label Studio.")] = None,
+    person: Annotated[int | None, typer.Option(help="The user id of the person in Label Studio.")] = None,
+    task: Annotated[int | None, typer.Option(help="The id of the task in Label Studio.")] = None,
     email: Emails = [],  # noqa: B006 - typer copies it
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Erase what a person said, or a task and all that was said of it. There is no way back but an older backup."""
-    from feedback.app.bootstrap import emails_of, known_project, opened, rooms_in, settings_from_environment
-    from feedback.privacy.erasure import forget as erase
+    """Erase all answers of a person, or a task with all its answers. Only an older backup can restore them."""
+    from feedback.app.bootstrap import (
+        connected_platform,
+        list_person_emails,
+        load_settings,
+        opened_store,
+        require_project,
+    )
+    from feedback.privacy.erasure import erase_person_or_task
 
     whom = f"person {person}" if person is not None else f"task {task}"
-    if not yes and person != task:  # neither or both is refused below
-        typer.confirm(f"Erase what project {project} holds of {whom}, for ever?", abort=True)
-    settings = settings_from_environment()
-    with opened(settings) as store, rooms_in(settings, store) as rooms:
-        row = known_project(store, project)
-        known = [*email, *(emails_of(settings, store, person) if person is not None else ())]
-        done = erase(store, row.id, person=person, task=task, emails=known, rooms=rooms, now_s=time.time())
+    if not yes and person != task:  # giving neither or both is an error below
+        typer.confirm(f"Permanently erase all data about {whom} in project {project}?", abort=True)
+    settings = load_settings()
+    with opened_store(settings) as store, connected_platform(settings, store) as platform:
+        row = require_project(store, project)
+        emails = [*email, *(list_person_emails(settings, store, person) if person is not None else ())]
+        report = erase_person_or_task(
+            store, row.id, person=person, task=task, emails=emails, platform=platform, now_s=time.time()
+        )
     if as_json:
-        typer.echo(json.dumps(done.to_json(), indent=2))
+        typer.echo(json.dumps(report.to_json(), indent=2))
     else:
-        _print(done, person=person)
+        _print(report, person=person)
 
 
-def _print(done: Erased, *, person: int | None) -> None:
-    told = [done.forgotten, *done.rooms.values()]
-    annotations, events = sum(len(one.annotations) for one in told), sum(one.events for one in told)
-    typer.echo(f"Erased {annotations} annotations and {len(done.forgotten.tasks)} tasks in {events} events.")
-    if done.copies:
-        typer.echo(f"{done.copies} copies in review projects went with it.")
-    if models := dict.fromkeys(version for one in told for version in one.models):
-        typer.echo(f"Models that had learned from them: {', '.join(models)}. The next turn trains one without.")
-    if done.left:
-        numbers = ", ".join(map(str, done.left))
-        typer.echo(f"Label Studio still shows copies as they were: {numbers}. Run this again when it can be reached.")
-    typer.echo("What stands in Label Studio itself, and in backups made before, must be deleted there.")
+def _print(report: ErasureReport, *, person: int | None) -> None:
+    results = [report.erased, *report.review_projects.values()]
+    n_annotations, n_events = (
+        sum(len(result.annotations) for result in results),
+        sum(result.events for result in results),
+    )
+    typer.echo(f"Erased {n_annotations} annotations and {len(report.erased.tasks)} tasks in {n_events} events.")
+    if report.n_review_tasks:
+        typer.echo(f"{report.n_review_tasks} review tasks were erased, too.")
+    if models := dict.fromkeys(version for result in results for version in result.models):
+        typer.echo(f"Models that learned from them: {', '.join(models)}. The next turn trains a model without them.")
+    if report.not_updated:
+        numbers = ", ".join(map(str, report.not_updated))
+        typer.echo(
+            f"Label Studio still shows review tasks as they were: {numbers}. "
+            "Run this command again when Label Studio can be reached."
+        )
+    typer.echo("Delete the data in Label Studio itself and in older backups, too.")
     if person is not None:
-        typer.echo(f"Their number, {person}, is kept so that no backup brings them back; nothing else is.")
+        typer.echo(f"Only the user id {person} is kept, so that no backup restores the data.")

@@ -1,4 +1,4 @@
-"""hitl history: every version of every annotation that a task ever had."""
+"""hitl history: all versions of all annotations of a task."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ def history(
     project: OfProject,
     as_json: AsJson = False,
 ) -> None:
-    """Show what was said of a task, versions that were changed or deleted included."""
+    """Show all annotations of a task, including changed and deleted versions."""
     from datetime import UTC, datetime
 
     from rich.table import Table
 
-    from feedback.app.bootstrap import known_project, opened, settings_from_environment
+    from feedback.app.bootstrap import load_settings, opened_store, require_project
 
-    with opened(settings_from_environment()) as store:
-        versions = store.events.list_task_history(known_project(store, project).id, task)
+    with opened_store(load_settings()) as store:
+        versions = store.events.list_task_history(require_project(store, project).id, task)
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in versions], indent=2))
         return
     if not versions:
-        typer.echo(f"Nobody has said anything of task {task}.")
+        typer.echo(f"Task {task} has no annotation.")
         return
-    table = Table("version", "annotation", "what", "person", "said", "time", "told by", title=f"Task {task}")
+    table = Table("version", "annotation", "action", "person", "answer", "time", "source", title=f"Task {task}")
     for one in versions:
         body: Mapping[str, Any] = one.body or {}
         moment = one.version or datetime.fromtimestamp(one.received_s, UTC).isoformat(timespec="seconds")
@@ -41,24 +41,24 @@ def history(
         table.add_row(
             str(one.seq),
             str(one.annotation),
-            _what(one.action, body),
+            _action(one.action, body),
             str(person or ""),
-            _said(one),
+            _answer_text(one),
             moment,
             one.source,
         )
     screen().print(table)
-    typer.echo(f"`hitl restore VERSION --project {project}` brings one back.")
+    typer.echo(f"`hitl restore VERSION --project {project}` restores a version.")
 
 
-def _what(action: str, body: Mapping[str, Any]) -> str:
+def _action(action: str, body: Mapping[str, Any]) -> str:
     return "skipped" if action == "saved" and body.get("was_cancelled") else action
 
 
-def _said(version: Any) -> str:
-    """The values of a result, shortened."""
+def _answer_text(version: Any) -> str:
+    """Return the values of a result, shortened."""
     if version.body is None:
-        return "" if version.action == "deleted" else "(forgotten)"
+        return "" if version.action == "deleted" else "(erased)"
     result = version.body.get("result")
     if not isinstance(result, list):
         return "(unreadable)"

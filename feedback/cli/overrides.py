@@ -1,4 +1,4 @@
-"""hitl overrides: where people changed what the model said, and why."""
+"""hitl overrides: where people changed predictions, and why."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from feedback.cli.terminal import screen
 if TYPE_CHECKING:
     from feedback.store import OverrideRow
 
-_SPREADSHEET = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run as a formula
+_SPREADSHEET = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run such a text as a formula
 
 
 def overrides(
     project: Project,
-    csv_file: Annotated[Path | None, typer.Option("--csv", help="Write all of them here; - for the terminal.")] = None,
-    kept: Annotated[
-        bool, typer.Option("--kept", help="Answers that kept the model's, too: what a rate is of.")
-    ] = False,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="Write all rows to this CSV file; - is the terminal.")
+    ] = None,
+    kept: Annotated[bool, typer.Option("--kept", help="Also write answers that are equal to the prediction.")] = False,
 ) -> None:
-    """Show or export each human answer that differs from the model's, with its reason."""
-    from feedback.app.bootstrap import known_project, opened, settings_from_environment
+    """Show or export the human answers that differ from the prediction, with their reasons."""
+    from feedback.app.bootstrap import load_settings, opened_store, require_project
     from feedback.errors import VotesError
 
-    with opened(settings_from_environment()) as store:
-        known_project(store, project)
+    with opened_store(load_settings()) as store:
+        require_project(store, project)
         rows = store.overrides.list_overrides(project, changed=None)
     chosen = [row for row in rows if kept or row.changed]
     if csv_file is None:
@@ -59,7 +59,7 @@ def _write(rows: Iterable[OverrideRow], target: TextIO) -> None:
 
 
 def _cell(value: object) -> object:
-    """A value as a spreadsheet may hold it; what people wrote is never a formula."""
+    """Return a value for a spreadsheet, with texts of people quoted so that they are never formulas."""
     from feedback.review.review_task_content import format_answer
     from ml_backend.records import Answer
 
@@ -77,7 +77,7 @@ def _print(rows: list[OverrideRow]) -> None:
     from feedback.stats.intervals import wilson
 
     if not rows:
-        typer.echo("No answer is known yet on which the model had an opinion.")
+        typer.echo("No answer to a task with a prediction yet.")
         return
     changed = [row for row in rows if row.changed]
     typer.echo(f"People changed {len(changed)} of {len(rows)} answers: {wilson(len(changed), len(rows))}")
@@ -85,10 +85,10 @@ def _print(rows: list[OverrideRow]) -> None:
     if all_of_them:
         typer.echo(f"Without a reason: {bare} of {all_of_them}")
     table = Table("from", "to", "times", "most frequent reason")
-    pairs = Counter((format_answer(row.shown), format_answer(row.said)) for row in changed)
+    pairs = Counter((format_answer(row.shown), format_answer(row.answer)) for row in changed)
     for (shown, said), count in pairs.most_common(20):
         reasons = Counter(
-            row.reason for row in changed if (format_answer(row.shown), format_answer(row.said)) == (shown, said)
+            row.reason for row in changed if (format_answer(row.shown), format_answer(row.answer)) == (shown, said)
         )
         table.add_row(shown, said, str(count), reasons.most_common(1)[0][0])
     if changed:

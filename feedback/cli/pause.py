@@ -1,4 +1,4 @@
-"""hitl pause / resume: stop all writes to Label Studio at once, and go on."""
+"""hitl pause, hitl resume: stop all writes to Label Studio at once, and allow them again."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from feedback.cli.arguments import Project
 
 
 def pause(project: Project) -> None:
-    """Stop every write to a project at once; what people answer is still collected and learned from."""
-    _set(project, paused=True)
+    """Stop all writes to a project at once. Answers are still collected, and models still learn from them."""
+    _set_paused(project, paused=True)
     typer.echo(f"Project {project} is paused: nothing is written to Label Studio until `hitl resume {project}`.")
 
 
 def resume(project: Project) -> None:
-    """Go on writing to a paused project; its queue is renewed at the next turn."""
-    _set(project, paused=False)
-    typer.echo(f"Project {project} goes on.")
+    """Allow writes to a paused project again. The next turn writes its queue."""
+    _set_paused(project, paused=False)
+    typer.echo(f"Project {project} is resumed.")
 
 
-def _set(project: str, *, paused: bool) -> None:
+def _set_paused(project: str, *, paused: bool) -> None:
     from dataclasses import replace
 
-    from feedback.app.bootstrap import known_project, opened, settings_from_environment
+    from feedback.app.bootstrap import load_settings, opened_store, require_project
 
-    with opened(settings_from_environment()) as store:
-        store.projects.save_project(replace(known_project(store, project), paused=paused))
+    with opened_store(load_settings()) as store:
+        store.projects.save_project(replace(require_project(store, project), paused=paused))
         store.jobs.request_job(project, "turn")

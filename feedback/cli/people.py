@@ -1,4 +1,4 @@
-"""hitl people: how reliable, how fast and how swayed each person is, with intervals."""
+"""hitl people: accuracy, speed and anchoring of each person, with intervals."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 def people(
     project: Project,
     as_json: AsJson = False,
-    pseudonyms: Annotated[bool, typer.Option("--pseudonyms", help="Show nobody's user id.")] = False,
+    pseudonyms: Annotated[bool, typer.Option("--pseudonyms", help="Replace user ids by pseudonyms.")] = False,
 ) -> None:
-    """Show what is known of each person; those first who most surely need help. Nobody is ranked within an interval."""
+    """Show the figures of each person; those who most surely need help come first."""
     from feedback.annotators.pseudonyms import pseudonym
-    from feedback.app.bootstrap import known_project, opened, settings_from_environment
+    from feedback.app.bootstrap import load_settings, opened_store, require_project
     from feedback.project.snapshot import load_snapshot
     from feedback.reports.annotator_report import annotator_figures
     from feedback.store.repositories.policies import policy_of
     from ml_backend.label_config import read_label_config
 
-    with opened(settings_from_environment()) as store:
-        row = known_project(store, project)
+    with opened_store(load_settings()) as store:
+        row = require_project(store, project)
         policy, config = policy_of(row), read_label_config(row.label_config)
         snapshot = load_snapshot(store, row, policy, config, config.control(policy.model.control))
         found = annotator_figures(store, snapshot)
@@ -46,66 +46,68 @@ def _print(project: str, found: list[dict[str, Any]]) -> None:
     if not found:
         console.print(f"Nobody has answered anything in project {project} yet.")
         return
-    console.print(_quality(found))
-    console.print(_work(found))
+    console.print(_accuracy_table(found))
+    console.print(_work_table(found))
     for one in found:
         if one["advice"]:
             console.print(f"{one['person']} should pause: {one['advice']}.")
 
 
-def _quality(found: list[dict[str, Any]]) -> Table:
-    """How right people are: those first who most surely need help."""
+def _accuracy_table(found: list[dict[str, Any]]) -> Table:
+    """Return the table of accuracy; those who most surely need help come first."""
     from rich.table import Table
 
     by_distance = any(one["distance"] for one in found)
-    away = ["from the others"] if by_distance else []
-    table = Table("person", "answers", "right", "judged by", *away, "weakest on", "onboarding", "pull")
+    distance = ["distance"] if by_distance else []
+    table = Table(
+        "person", "answers", "accuracy", "compared with", *distance, "weakest label", "onboarding", "anchoring"
+    )
     for one in found:
         against = f"{one['compared']} {'gold answers' if one['against'] == 'gold' else 'shared tasks'}"
         table.add_row(
             str(one["person"]),
             f"{one['answers']:,}",
-            _interval(one["accuracy"]),
+            _interval_text(one["accuracy"]),
             against if one["accuracy"] else "–",
-            *([_interval(one["distance"])] if by_distance else []),
-            f"{one['weakest_label']['label']} {_interval(one['weakest_label'])}" if one["weakest_label"] else "",
-            _begun(one["onboarding"]),
-            _interval(one["anchoring"]),
+            *([_interval_text(one["distance"])] if by_distance else []),
+            f"{one['weakest_label']['label']} {_interval_text(one['weakest_label'])}" if one["weakest_label"] else "",
+            _onboarding_text(one["onboarding"]),
+            _interval_text(one["anchoring"]),
         )
     return table
 
 
-def _work(found: list[dict[str, Any]]) -> Table:
-    """How people work: time, and what hours and practice do to their accuracy."""
+def _work_table(found: list[dict[str, Any]]) -> Table:
+    """Return the table of work: time, and how hours and practice change accuracy."""
     from rich.table import Table
 
-    table = Table("person", "hours", "an hour", "median s", "most time on", "later hours", "with practice")
+    table = Table("person", "hours", "per hour", "median s", "most time on", "later hours", "with practice")
     for one in found:
         longest = max(one["time_share"].items(), key=lambda pair: pair[1]["value"], default=None)
         table.add_row(
             str(one["person"]),
             f"{one['hours']:.1f}",
-            _interval(one["per_hour"], 0),
-            _interval(one["median_s"], 1),
-            f"{longest[0]} {_interval(longest[1])}" if longest else "–",
-            _change(one["by_hour"]),
-            _change(one["by_practice"]),
+            _interval_text(one["per_hour"], 0),
+            _interval_text(one["median_s"], 1),
+            f"{longest[0]} {_interval_text(longest[1])}" if longest else "–",
+            _change_text(one["by_hour"]),
+            _change_text(one["by_practice"]),
         )
     return table
 
 
-def _interval(figure: dict[str, Any] | None, digits: int = 2) -> str:
+def _interval_text(figure: dict[str, Any] | None, digits: int = 2) -> str:
     if not figure:
         return "–"
     low, high = (f"{figure[end]:.{digits}f}" if figure[end] is not None else "…" for end in ("low", "high"))
     return f"{figure['value']:.{digits}f} [{low}, {high}]"
 
 
-def _begun(one: dict[str, Any] | None) -> str:
-    return f"{one['answered']} of {one['total']}: {_interval(one['accuracy'])}" if one else "–"
+def _onboarding_text(one: dict[str, Any] | None) -> str:
+    return f"{one['answered']} of {one['total']}: {_interval_text(one['accuracy'])}" if one else "–"
 
 
-def _change(trend: dict[str, Any] | None) -> str:
-    """How much accuracy moves after the first hour, or the first fifty answers."""
+def _change_text(trend: dict[str, Any] | None) -> str:
+    """Return the change of accuracy after the first hour or the first fifty answers."""
     change = trend and trend["change"]
-    return f"{_interval(change)}{' proven' if change['proven'] else ''}" if change else "–"
+    return f"{_interval_text(change)}{' proven' if change['proven'] else ''}" if change else "–"

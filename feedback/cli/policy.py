@@ -1,4 +1,4 @@
-"""hitl policy: what the loop may do, explained, checked, tried on the past and weighed before it does it."""
+"""hitl policy: explain, check, simulate and activate the policy of a project."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from feedback.policy.lint import PolicyFinding
     from feedback.policy.simulate import Simulation
 
-app = typer.Typer(help="Explain, check, simulate and activate a project's policy.", no_args_is_help=True)
+app = typer.Typer(help="Explain, check, simulate and activate the policy of a project.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A policy file, such as hitl.toml.")]
 
@@ -23,12 +23,12 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="A policy file, such 
 @app.command()
 def explain(
     file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="A policy file; without, the project's active one.")
+        Path | None, typer.Argument(metavar="FILE", help="A policy file. Default: the active policy of the project.")
     ] = None,
     project: OfProject = "",
 ) -> None:
-    """Say a policy in plain words: each rule, each tier, who may answer where."""
-    from feedback.app.bootstrap import known_project, opened, settings_from_environment
+    """Explain a policy in plain words: each rule, each tier, and who may answer."""
+    from feedback.app.bootstrap import load_settings, opened_store, require_project
     from feedback.policy.explain import explain as in_words
     from feedback.policy.loading import read_policy_file
     from feedback.store.repositories.policies import policy_of
@@ -36,8 +36,8 @@ def explain(
     if file is not None:
         policy = read_policy_file(file)
     else:
-        with opened(settings_from_environment()) as store:
-            policy = policy_of(known_project(store, project))
+        with opened_store(load_settings()) as store:
+            policy = policy_of(require_project(store, project))
     typer.echo(f"Policy {policy.hash}")
     for line in in_words(policy):
         typer.echo(f"  {line}")
@@ -45,17 +45,17 @@ def explain(
 
 @app.command()
 def check(file: File, project: OfProject = "", as_json: AsJson = False) -> None:
-    """Check a policy file and every name in it; with a project also against its labels and its tasks.
+    """Check a policy file and all names in it; with a project also against its labels and tasks.
 
-    Exit status 2 when it is refused.
+    Exit status 2 if the policy is not valid.
     """
-    from feedback.app.bootstrap import opened, settings_from_environment, validate_project_policy
+    from feedback.app.bootstrap import load_settings, opened_store, validate_project_policy
     from feedback.policy.loading import read_policy_file
     from feedback.project.policy_validation import raise_policy_errors, validate_policy
 
-    policy, settings = read_policy_file(file), settings_from_environment()
+    policy, settings = read_policy_file(file), load_settings()
     if project:
-        with opened(settings) as store:
+        with opened_store(settings) as store:
             findings = validate_project_policy(settings, store, project, policy)
     else:
         findings = validate_policy(policy, lock_ttl_s=settings.lock_ttl_s)
@@ -69,13 +69,13 @@ def check(file: File, project: OfProject = "", as_json: AsJson = False) -> None:
 
 @app.command()
 def simulate(file: File, project: OfProject, as_json: AsJson = False) -> None:
-    """Try a policy on the recorded decisions of a project, beside the active one. Changes nothing."""
-    from feedback.app.bootstrap import opened, settings_from_environment, simulate_policy
+    """Apply a policy to the recorded decisions of a project and compare it with the active one. Changes nothing."""
+    from feedback.app.bootstrap import load_settings, opened_store, simulate_policy
     from feedback.policy.loading import read_policy_file
 
-    settings = settings_from_environment()
+    settings = load_settings()
     policy = read_policy_file(file)
-    with opened(settings) as store:
+    with opened_store(settings) as store:
         found = simulate_policy(settings, store, project, policy)
     if as_json:
         typer.echo(json.dumps(asdict(found) | {"sentences": found.sentences}, indent=2))
@@ -85,18 +85,18 @@ def simulate(file: File, project: OfProject, as_json: AsJson = False) -> None:
 
 @app.command()
 def thresholds(project: OfProject, as_json: AsJson = False) -> None:
-    """Weigh confidence thresholds on recorded history: automation, error, load and cost of each. Changes nothing."""
+    """Compare confidence thresholds on recorded decisions: automation, error, load and cost. Changes nothing."""
     import time
 
-    from feedback.app.bootstrap import known_project, opened, settings_from_environment, workshop_of
+    from feedback.app.bootstrap import load_settings, make_model_factory, opened_store, require_project
     from feedback.automation.thresholds import as_json as to_json
     from feedback.automation.thresholds import weigh
     from feedback.store.repositories.policies import policy_of
 
-    settings = settings_from_environment()
-    with opened(settings) as store:
-        row = known_project(store, project)
-        found = weigh(store, row, policy_of(row), workshop_of(settings, store), now_s=time.time())
+    settings = load_settings()
+    with opened_store(settings) as store:
+        row = require_project(store, project)
+        found = weigh(store, row, policy_of(row), make_model_factory(settings, store), now_s=time.time())
     if as_json:
         typer.echo(json.dumps(to_json(found), indent=2))
         return
@@ -106,29 +106,29 @@ def thresholds(project: OfProject, as_json: AsJson = False) -> None:
 
 @app.command()
 def activate(file: File, project: OfProject) -> None:
-    """Check a policy, simulate it, and make it the active one: every host reads it from its next turn on."""
+    """Check and simulate a policy, and make it the active one from the next turn on."""
     import getpass
     import time
 
     from feedback.app.bootstrap import (
-        known_project,
-        opened,
-        settings_from_environment,
+        load_settings,
+        opened_store,
+        require_project,
         simulate_policy,
         validate_project_policy,
     )
     from feedback.policy.loading import read_policy_file
     from feedback.project.policy_validation import raise_policy_errors
 
-    settings = settings_from_environment()
+    settings = load_settings()
     policy = read_policy_file(file)
-    with opened(settings) as store:
+    with opened_store(settings) as store:
         findings = validate_project_policy(settings, store, project, policy)
         raise_policy_errors(findings)
         _print_warnings(findings)
         _print(simulate_policy(settings, store, project, policy))
         done = store.policies.activate_policy(
-            known_project(store, project), policy, who=getpass.getuser(), now_s=time.time()
+            require_project(store, project), policy, who=getpass.getuser(), now_s=time.time()
         )
     was = f"; before: {done.before}" if done.before and done.before != done.hash else ""
     typer.echo(f"Policy {done.hash} is active in project {project}{was}.")
@@ -136,13 +136,13 @@ def activate(file: File, project: OfProject) -> None:
 
 @app.command()
 def history(project: OfProject, as_json: AsJson = False) -> None:
-    """List every policy that was active in a project, newest first."""
+    """List all policies that were active in a project, newest first."""
     from datetime import UTC, datetime
 
-    from feedback.app.bootstrap import known_project, opened, settings_from_environment
+    from feedback.app.bootstrap import load_settings, opened_store, require_project
 
-    with opened(settings_from_environment()) as store:
-        found = store.policies.list_activations(known_project(store, project).id)
+    with opened_store(load_settings()) as store:
+        found = store.policies.list_activations(require_project(store, project).id)
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in found], indent=2))
         return
@@ -152,21 +152,22 @@ def history(project: OfProject, as_json: AsJson = False) -> None:
 
 @app.command()
 def show(
-    project: OfProject, hash_: Annotated[str, typer.Option("--hash", help="An earlier one; default: the active.")] = ""
+    project: OfProject,
+    hash_: Annotated[str, typer.Option("--hash", help="The hash of an earlier policy. Default: the active one.")] = "",
 ) -> None:
     """Print a stored policy as JSON."""
-    from feedback.app.bootstrap import known_project, opened, settings_from_environment
+    from feedback.app.bootstrap import load_settings, opened_store, require_project
     from feedback.store.repositories.policies import policy_of
 
-    with opened(settings_from_environment()) as store:
-        row = known_project(store, project)
+    with opened_store(load_settings()) as store:
+        row = require_project(store, project)
         policy = store.policies.get_policy(project, hash_) if hash_ else policy_of(row)
     typer.echo(policy.model_dump_json(indent=2))
 
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of policy files: editors complete and check with it."""
+    """Print the JSON Schema of policy files, for completion and checks in editors."""
     from feedback.policy.schema import Policy
 
     typer.echo(

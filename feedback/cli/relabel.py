@@ -1,4 +1,4 @@
-"""hitl relabel: a label changed its meaning; old answers are translated or asked again."""
+"""hitl relabel: a label changed its meaning; old answers are renamed or asked again."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from feedback.cli.arguments import Project
 
 def relabel(
     project: Project,
-    where: Annotated[str, typer.Option("--where", help="Which answers: label=X.")],
-    mapped: Annotated[str, typer.Option("--map", help="X=Y: the label has a new name; nobody is asked again.")] = "",
-    split: Annotated[str, typer.Option("--split", help="X=a,b,c: the label became several; people choose.")] = "",
+    where: Annotated[str, typer.Option("--where", help="The answers: label=X.")],
+    mapped: Annotated[str, typer.Option("--map", help="X=Y: label X is now called Y. Nobody is asked again.")] = "",
+    split: Annotated[
+        str, typer.Option("--split", help="X=a,b,c: label X became several labels. People are asked again.")
+    ] = "",
 ) -> None:
-    """Mark answers as stale, so that no model learns from them, and ask for them again: blind, and first."""
-    from feedback.app.bootstrap import known_project, opened, settings_from_environment
+    """Mark answers as stale and ask for them again, blind and first. No model learns from stale answers."""
+    from feedback.app.bootstrap import load_settings, opened_store, require_project
     from feedback.errors import VotesError
     from feedback.project.label_changes import apply_changes, record_label_change
     from feedback.project.snapshot import load_snapshot
@@ -27,12 +29,12 @@ def relabel(
     name, _, label = where.partition("=")
     if name != "label" or not label or (mapped and split):
         raise VotesError(
-            f"--where {where!r} is not understood, or both --map and --split are given.",
-            hint="hitl relabel 12 --where label=X, and --map X=Y or --split X=a,b,c.",
+            f"--where {where!r} is not valid, or both --map and --split are given.",
+            hint="Wanted: hitl relabel 12 --where label=X, with --map X=Y or --split X=a,b,c.",
         )
     to, parts = renamed(label, mapped=mapped, split=split)
-    with opened(settings_from_environment()) as store:
-        row = known_project(store, project)
+    with opened_store(load_settings()) as store:
+        row = require_project(store, project)
         policy, config = policy_of(row), read_label_config(row.label_config)
         snapshot = load_snapshot(store, row, policy, config, config.control(policy.model.control))
         done = record_label_change(
@@ -50,19 +52,27 @@ def relabel(
     if done.to:
         typer.echo(f"{len(done.versions)} answers now say {done.to!r}.")
         return
-    typer.echo(f"{len(done.versions)} answers on {len(stale)} tasks are stale, and are asked again: blind, and first.")
+    typer.echo(
+        f"{len(done.versions)} answers on {len(stale)} tasks are stale. These tasks are asked again, blind and first."
+    )
     stuck = sum(count >= len(everybody) for count in stale.values())
     if stuck:
         typer.echo(
-            f"{stuck} of these tasks were answered by everybody. Label Studio hands nobody a task twice: "
+            f"{stuck} of these tasks were answered by everybody. Label Studio gives nobody a task twice: "
             "let another person answer them, or change the answers in the Data Manager."
         )
 
 
 def renamed(label: str, *, mapped: str, split: str) -> tuple[str, tuple[str, ...]]:
-    """What takes the label's place, by the options of `hitl relabel`: one other label, or several, or neither.
+    """Return the new name of a label, or the labels that it became, from the options of `hitl relabel`.
 
-    Raises VotesError where an option names another label, or none that takes its place.
+    Raises
+    ------
+    VotesError
+        An option names another label, or no new label.
+
+    Examples
+    --------
 
     >>> renamed("ads", mapped="ads=Yes, surely", split=""), renamed("rude", mapped="", split="rude=hate,insult")
     (('Yes, surely', ()), ('', ('hate', 'insult')))
@@ -74,7 +84,7 @@ def renamed(label: str, *, mapped: str, split: str) -> tuple[str, tuple[str, ...
     parts = tuple(part.strip() for part in rest.split(",") if part.strip())
     if change and (rest == change.strip() or not parts):
         raise VotesError(
-            f"--where names {label!r}, and the change is {change!r}; wanted the same label and what takes its place.",
+            f"--where names {label!r}, and the change is {change!r}; wanted the same label and its replacement.",
             hint=f"--map {label}=Y for a new name, or --split {label}=a,b,c for several labels.",
         )
     return (rest, ()) if mapped else ("", parts)

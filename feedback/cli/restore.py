@@ -1,4 +1,4 @@
-"""hitl restore: bring a version of an annotation back into Label Studio."""
+"""hitl restore: restore an old version of an annotation in Label Studio."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ from feedback.cli.arguments import OfProject
 
 
 def restore(
-    versions: Annotated[
-        list[int], typer.Argument(metavar="VERSION", help="Numbers of versions, as `hitl history` shows them.")
-    ],
+    versions: Annotated[list[int], typer.Argument(metavar="VERSION", help="Version numbers from `hitl history`.")],
     project: OfProject,
 ) -> None:
-    """Make each version a new annotation, of the person whose answer it was; existing annotations stay."""
-    from feedback.app.bootstrap import client_of, known_project, opened, settings_from_environment
+    """Create a new annotation from each version, by the same person. Existing annotations stay."""
+    from feedback.app.bootstrap import load_settings, make_client, opened_store, require_project
     from feedback.labelling_platform import restore
 
-    settings = settings_from_environment()
-    with opened(settings) as store, client_of(settings, store) as client:
-        known_project(store, project)
+    settings = load_settings()
+    with opened_store(settings) as store, make_client(settings, store) as client:
+        require_project(store, project)
         for version in versions:
             made = restore.restore(store, client, project, version)
-            typer.echo(f"Version {version} is annotation {made} now.")
+            typer.echo(f"Version {version} is now annotation {made}.")

@@ -1,4 +1,4 @@
-"""hitl serve / web / worker: the processes."""
+"""hitl serve, hitl web, hitl worker: the processes of the service."""
 
 from __future__ import annotations
 
@@ -10,54 +10,56 @@ from typing import Annotated
 import typer
 
 Host = Annotated[
-    str | None, typer.Option(help="Address to listen on; beyond loopback a secret and a password are required.")
+    str | None,
+    typer.Option(help="The address to listen on. Other addresses than loopback need a secret and a password."),
 ]
-Port = Annotated[int | None, typer.Option(help="Port to listen on.")]
+Port = Annotated[int | None, typer.Option(help="The port to listen on.")]
 
 
 def serve(host: Host = None, port: Port = None) -> None:
-    """Run the service: web and worker, each restarted when it dies. Needs no Label Studio to start."""
-    from feedback.app.bootstrap import first_words, prepare, settings_from_environment
+    """Run the service: web and worker, each restarted if it dies. It starts without Label Studio, too."""
+    from feedback.app.bootstrap import describe_startup, load_settings, prepare_store
     from feedback.app.supervisor import Supervisor
 
     environ = _environ(host, port)
-    settings = settings_from_environment(environ)
-    _refuse_taken(settings.host, settings.port)
-    prepare(settings)
-    for line in first_words(settings):
+    settings = load_settings(environ)
+    _check_port(settings.host, settings.port)
+    prepare_store(settings)
+    for line in describe_startup(settings):
         typer.echo(line, err=True)
     me = [sys.executable, "-m", "feedback"]
     raise SystemExit(Supervisor({"web": [*me, "web"], "worker": [*me, "worker"]}, env=environ).run())
 
 
 def web(host: Host = None, port: Port = None) -> None:
-    """Run the web half alone: ML backend, webhook, pages."""
-    from feedback.app.bootstrap import empty_metrics, gunicorn_command, prepare, settings_from_environment
+    """Run only the web process: ML backend, webhook, pages."""
+    from feedback.app.bootstrap import gunicorn_command, load_settings, prepare_store
+    from feedback.app.metrics_directory import empty_metrics_directory
 
     environ = _environ(host, port)
-    settings = settings_from_environment(environ)
-    prepare(settings)
-    # any of the web processes answers /metrics for all of them, through files that a start begins anew
-    environ = {"PROMETHEUS_MULTIPROC_DIR": str(empty_metrics(settings)), **environ}
-    # one BLAS thread a worker: eight requests at once must not start sixteen threads on two cores
+    settings = load_settings(environ)
+    prepare_store(settings)
+    # each web process answers /metrics for all, through files that are emptied at the start
+    environ = {"PROMETHEUS_MULTIPROC_DIR": str(empty_metrics_directory(settings.data_dir)), **environ}
+    # one BLAS thread per worker: eight concurrent requests must not start sixteen threads on two cores
     environ = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **environ}
     command = gunicorn_command(settings)
     os.execve(command[0], command, environ)  # noqa: S606 - our own interpreter, fixed arguments
 
 
 def worker() -> None:
-    """Run the worker half alone: it collects, learns, promotes and writes the queue."""
-    from feedback.app.bootstrap import prepare, settings_from_environment
+    """Run only the worker process: it collects answers, trains models and writes the queue."""
+    from feedback.app.bootstrap import load_settings, prepare_store
     from feedback.app.worker import run_worker
 
-    settings = settings_from_environment()
-    prepare(settings)
-    os.nice(10)  # serving comes first
+    settings = load_settings()
+    prepare_store(settings)
+    os.nice(10)  # web requests come first
     run_worker(settings)
 
 
-def _refuse_taken(host: str, port: int) -> None:
-    """Say so at once where nobody can listen; the web half would try for a while, and end without a word of advice."""
+def _check_port(host: str, port: int) -> None:
+    """Raise ServiceError if the port is taken; the web process would only retry for a while and exit."""
     from feedback.errors import ServiceError
 
     try:
@@ -66,8 +68,8 @@ def _refuse_taken(host: str, port: int) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        hint = "Does another `hitl serve` run there? Give another --port, or --host an address of this machine."
-        raise ServiceError(f"nobody can listen on {host}:{port}: {error.strerror}.", hint=hint) from error
+        hint = "Stop the other `hitl serve`, or give another --port or a --host of this machine."
+        raise ServiceError(f"cannot listen on {host}:{port}: {error.strerror}.", hint=hint) from error
 
 
 def _environ(host: str | None, port: int | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""hitl signal push / list / outcomes: what others know of a task, by hand or from a script."""
+"""hitl signal: push and list signals, and show late outcomes."""
 
 from __future__ import annotations
 
@@ -11,25 +11,32 @@ import typer
 
 from feedback.cli.arguments import AsJson, OfProject
 
-app = typer.Typer(help="Push what others know of a task, and see what came.", no_args_is_help=True)
+app = typer.Typer(help="Push signals (outside knowledge about tasks), and list them.", no_args_is_help=True)
 
 
 @app.command()
 def push(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="user_report, sentiment, thumbs, csat, … or one of \\[signals].")
+        str,
+        typer.Argument(
+            metavar="NAME", help="user_report, sentiment, thumbs, csat, …, or a name from \\[signals] of the policy."
+        ),
     ],
     project: OfProject,
-    value: Annotated[str, typer.Option(help="JSON, or a plain text; a flag needs none.")] = "",
-    task: Annotated[int | None, typer.Option(help="The task's id; without, the whole project.")] = None,
-    key: Annotated[str, typer.Option(help="What you call the task, instead: the policy's \\[tasks] key.")] = "",
-    number: Annotated[str, typer.Option("--id", help="The sender's own id: a repeat counts once.")] = "",
-    note: Annotated[str, typer.Option(help="For whoever reads it later.")] = "",
-    callback: Annotated[str, typer.Option(help="A name of \\[notify] that is told the final answer.")] = "",
+    value: Annotated[str, typer.Option(help="JSON or plain text. A flag needs no value.")] = "",
+    task: Annotated[int | None, typer.Option(help="The id of the task. Default: the whole project.")] = None,
+    key: Annotated[
+        str, typer.Option(help="Your own key of the task, instead of its id (\\[tasks] key of the policy).")
+    ] = "",
+    number: Annotated[str, typer.Option("--id", help="The sender's id of the signal. A repeated id counts once.")] = "",
+    note: Annotated[str, typer.Option(help="A note for readers.")] = "",
+    callback: Annotated[
+        str, typer.Option(help="A name from \\[notify] of the policy, which gets the final answer.")
+    ] = "",
 ) -> None:
-    """Store a signal, as POST /signal does; the next turn routes with it."""
-    from feedback.app.bootstrap import known_project, opened, settings_from_environment
-    from feedback.ingest.signals import SignalDoor
+    """Store a signal, as POST /signal does. The next turn uses it for routing."""
+    from feedback.app.bootstrap import load_settings, opened_store, require_project
+    from feedback.ingest.signals import SignalHandler
     from feedback.store.repositories.policies import policy_of
 
     body: dict[str, Any] = {"project": project, "signal": name, "source": "hitl signal"}
@@ -38,12 +45,12 @@ def push(
     body |= {"key": key} if key else {}
     body |= {"note": note} if note else {}
     body |= {"callback": callback} if callback else {}
-    with opened(settings_from_environment()) as store:
-        kind = policy_of(known_project(store, project)).all_signals.get(name)
-        if value:  # a report may be called 4711
+    with opened_store(load_settings()) as store:
+        kind = policy_of(require_project(store, project)).all_signals.get(name)
+        if value:  # a text such as 4711 is not a number
             body["value"] = value if kind is not None and kind.kind in ("text", "choice") else _value(value)
-        done = SignalDoor(store)(body)
-    typer.echo(f"{'stored' if done['new'] else 'known already'}: {done['id']}")
+        done = SignalHandler(store)(body)
+    typer.echo(f"{'stored' if done['new'] else 'already known'}: {done['id']}")
     if "reason" in done:
         typer.echo(f"  waiting: {done['reason']}")
 
@@ -51,35 +58,39 @@ def push(
 @app.command(name="list")
 def list_(
     project: OfProject,
-    task: Annotated[int | None, typer.Option(help="Only those about one task.")] = None,
-    waiting: Annotated[bool, typer.Option("--waiting", help="Those whose task is not known yet, and why.")] = False,
+    task: Annotated[int | None, typer.Option(help="Only signals about this task.")] = None,
+    waiting: Annotated[
+        bool, typer.Option("--waiting", help="Only signals whose task is not known yet, and why.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the newest signals."""
-    from feedback.app.bootstrap import known_project, opened, settings_from_environment
+    from feedback.app.bootstrap import load_settings, opened_store, require_project
 
-    with opened(settings_from_environment()) as store:
-        number = known_project(store, project).id
-        found = store.signals.list_parked_signals(number) if waiting else store.signals.list_signals(number, task=task)
+    with opened_store(load_settings()) as store:
+        number = require_project(store, project).id
+        found = (
+            store.signals.list_unmatched_signals(number) if waiting else store.signals.list_signals(number, task=task)
+        )
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in found], indent=2))
         return
     for one in found:
         about = f"task {one.task}" if one.task else one.external or "the project"
-        why = f": {one.parked}" if one.parked else ""
+        why = f": {one.unmatched}" if one.unmatched else ""
         typer.echo(f"{one.name} = {one.value!r} about {about}, from {one.source or 'unknown'}{why}")
 
 
 @app.command()
 def outcomes(project: OfProject, as_json: AsJson = False) -> None:
-    """Show what late outcomes say of the decisions of each model and policy."""
-    from feedback.app.bootstrap import known_project, opened, settings_from_environment
-    from feedback.ingest.signals import outcomes as joined
+    """Compare late outcomes with the decisions of each model and policy."""
+    from feedback.app.bootstrap import load_settings, opened_store, require_project
+    from feedback.ingest.signals import summarize_outcomes
     from feedback.store.repositories.policies import policy_of
 
-    with opened(settings_from_environment()) as store:
-        row = known_project(store, project)
-        found = joined(store, row.id, policy_of(row))
+    with opened_store(load_settings()) as store:
+        row = require_project(store, project)
+        found = summarize_outcomes(store, row.id, policy_of(row))
     if as_json:
         typer.echo(json.dumps([asdict(one) for one in found], indent=2))
         return
@@ -87,7 +98,7 @@ def outcomes(project: OfProject, as_json: AsJson = False) -> None:
         mean = "" if one.mean is None else f", mean {one.mean:.3g}"
         typer.echo(
             f"{one.signal}: {one.count}{mean}; model {one.model or 'none'}, policy {one.policy or 'none'}, "
-            f"decided in {one.outcome or 'nowhere'}"
+            f"decided in {one.outcome or 'no decision'}"
         )
 
 

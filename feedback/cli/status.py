@@ -1,4 +1,4 @@
-"""hitl status: where the loop stands, and whatever is wrong."""
+"""hitl status: the state of each project, and problems of the service."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from feedback.cli.arguments import AsJson
 
 def status(
     project: Annotated[
-        str, typer.Argument(metavar="PROJECT", help="The project's number; without, every project.")
+        str, typer.Argument(metavar="PROJECT", help="The number of a project. Default: all projects.")
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Show each project's model, queue, agreement, verdicts, and whatever is wrong; exit status 1 without a store."""
-    from feedback.app.bootstrap import known_project, opened, settings_from_environment
+    """Show the model, queue, agreement and problems of each project. Exit status 1 if the store cannot be read."""
+    from feedback.app.bootstrap import load_settings, opened_store, require_project
     from feedback.errors import StoreError
     from feedback.reports.health import troubles
     from feedback.reports.project_status import project_status, service_status
 
-    settings = settings_from_environment()
+    settings = load_settings()
     found: dict[str, Any] = {"service": {}, "projects": []}
     lost = False
     try:
-        with opened(settings, wait_s=2.0) as store:
-            chosen = [known_project(store, project)] if project else store.projects.list_projects()
+        with opened_store(settings, wait_s=2.0) as store:
+            chosen = [require_project(store, project)] if project else store.projects.list_projects()
             found["projects"] = [project_status(store, one) for one in chosen]
             found["service"] = service_status(store) | {"trouble": troubles(settings, store)}
-    except StoreError as error:  # the one thing that a status must never be silent about
+    except StoreError as error:
         lost = True
         found["service"]["trouble"] = [f"the store: {error} {error.hint}".strip(), *troubles(settings, None)]
     if as_json:

@@ -1,4 +1,4 @@
-"""hitl store verify / rebuild / unpark: prove that nothing was lost or altered, and give parked work another try."""
+"""hitl store: verify or rebuild the store, and retry parked jobs."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-app = typer.Typer(help="Verify or rebuild what is kept.", no_args_is_help=True)
+app = typer.Typer(help="Verify or rebuild the store, and retry parked jobs.", no_args_is_help=True)
 
 
 @app.command()
 def verify(as_json: AsJson = False) -> None:
-    """Check the hash chain of every project and that the projections follow from it; exit status 1 at a break."""
-    from feedback.app.bootstrap import opened, settings_from_environment
+    """Check the hash chain of each project, and that all tables match the event log. Exit status 1 if not."""
+    from feedback.app.bootstrap import load_settings, opened_store
 
-    with opened(settings_from_environment()) as store:
+    with opened_store(load_settings()) as store:
         found = store.verify()
     typer.echo(json.dumps(found) if as_json else ", ".join(f"{name}: {value}" for name, value in found.items()))
     if found["chain"] != "ok" or found["projection"] != "ok":
@@ -32,23 +32,25 @@ def verify(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def rebuild(check: Annotated[bool, typer.Option("--check", help="Compare only; change nothing.")] = False) -> None:
-    """Build the projections anew from the log. What webhooks bring waits in the inbox meanwhile, and so do turns."""
-    from feedback.app.bootstrap import opened, settings_from_environment
+def rebuild(check: Annotated[bool, typer.Option("--check", help="Only compare, change nothing.")] = False) -> None:
+    """Rebuild the tables from the event log. Webhooks and turns wait meanwhile."""
+    from feedback.app.bootstrap import load_settings, opened_store
 
     console = screen(errors=True)
     if not check:
-        console.print("Until this is done nothing else is written; what people do meanwhile waits in the inbox.")
-    with opened(settings_from_environment()) as store, _progress(console) as tell:
+        console.print("Nothing else is written until this is done; new webhooks wait in the inbox.")
+    with opened_store(load_settings()) as store, _progress(console) as tell:
         found = store.rebuild(check=check, tell=tell)
-    typer.echo("the projections follow from the log" if found.ok else f"the projections differ: {found.differs}")
+    typer.echo(
+        "The tables match the event log." if found.ok else f"The tables differ from the event log: {found.differs}"
+    )
     if not found.ok:
         raise SystemExit(1)
 
 
 @contextmanager
 def _progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
-    """A bar for each project, on a terminal; elsewhere a line when a project begins and when it is done."""
+    """Show a progress bar per project on a terminal, else one line at its start and end."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("project {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
@@ -71,15 +73,15 @@ def _progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
 def unpark(
     project: Project,
     kind: Annotated[
-        str, typer.Option(help="The kind of work: turn, sweep or clean; default: all that is parked.")
+        str, typer.Option(help="The kind of job, such as turn, sweep or clean. Default: all parked jobs.")
     ] = "",
 ) -> None:
-    """Give work that failed too often another try now; `hitl status` shows why it was parked."""
-    from feedback.app.bootstrap import opened, settings_from_environment
+    """Retry jobs now that failed too often. `hitl status` shows why they failed."""
+    from feedback.app.bootstrap import load_settings, opened_store
 
-    with opened(settings_from_environment()) as store:
+    with opened_store(load_settings()) as store:
         parked = [row.kind for row in store.jobs.list_jobs() if (row.project, row.state) == (project, "parked")]
         done = [one for one in parked if kind in ("", one) and store.jobs.unpark_job(project, one)]
     typer.echo(
-        f"Project {project}: {', '.join(done)} is tried again." if done else f"Project {project}: none is parked."
+        f"Project {project}: {', '.join(done)} will be retried." if done else f"Project {project}: no job is parked."
     )

@@ -1,4 +1,4 @@
-"""hitl sweep: compare a project with Label Studio, all of it, now."""
+"""hitl sweep: compare a whole project with Label Studio now."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from feedback.cli.terminal import screen
 
 
 def sweep(project: Project) -> None:
-    """Make the store equal to Label Studio, whatever webhooks lost; an interrupted sweep goes on where it was."""
-    from feedback.app.bootstrap import opened, settings_from_environment
-    from feedback.app.worker import run_sweep
+    """Compare all tasks with Label Studio and collect what webhooks missed. An interrupted sweep continues."""
+    from feedback.app.bootstrap import load_settings, opened_store
+    from feedback.app.worker import run_project_sync
 
-    settings = settings_from_environment()
-    with opened(settings) as store, screen(errors=True).status("sweeping") as line:
-        done = run_sweep(settings, store, project, told=lambda so_far: line.update(f"{so_far.tasks} tasks compared"))
-    typer.echo(f"Project {project}: {done.tasks} tasks compared, {done.missed} changes that nobody had told us.")
+    settings = load_settings()
+    with opened_store(settings) as store, screen(errors=True).status("sweeping") as line:
+        done = run_project_sync(
+            settings, store, project, on_progress=lambda so_far: line.update(f"{so_far.tasks} tasks compared")
+        )
+    typer.echo(f"Project {project}: {done.tasks} tasks compared, {done.missed} missed changes collected.")

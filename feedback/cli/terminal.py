@@ -1,4 +1,4 @@
-"""The terminal: what Label Studio and its people wrote is printed as it stands, never read as markup."""
+"""The terminal: texts from people are printed as they are, never interpreted as markup."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-_PIPE_WIDTH = 120  # columns of a table where nobody says how wide the reader is
+_PIPE_WIDTH = 120  # columns of a table when the width is unknown
 
 
 def screen(*, errors: bool = False) -> Console:
-    """A console on standard output, or on standard error; a label called "[/x]" or ":b:" is just that label."""
+    """Return a console on standard output or standard error that prints "[/x]" and ":b:" as they are."""
     from rich.console import Console
 
     console = Console(stderr=errors, markup=False, emoji=False, highlight=False)

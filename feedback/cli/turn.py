@@ -1,4 +1,4 @@
-"""hitl turn: one pass of the loop, now."""
+"""hitl turn: run one turn of the loop now."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from feedback.cli.arguments import AsJson, Project
 
 
 def turn(project: Project, as_json: AsJson = False) -> None:
-    """Collect, settle, learn, judge, promote and ask, once. Waits for a worker that has the project."""
-    from feedback.app.bootstrap import opened, run_turn, settings_from_environment
+    """Collect answers, train and judge a model, and write the queue, once. Waits for a worker that has the project."""
+    from feedback.app.bootstrap import load_settings, opened_store, run_turn
 
-    settings = settings_from_environment()
-    with opened(settings) as store:
+    settings = load_settings()
+    with opened_store(settings) as store:
         done = asdict(run_turn(settings, store, project))
     if as_json:
         typer.echo(json.dumps(done, indent=2))

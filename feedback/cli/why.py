@@ -1,4 +1,4 @@
-"""hitl why: why a task went where it went, and proof that the recorded inputs say so."""
+"""hitl why: the routing decision of a task, its replay, and what people did with the task."""
 
 from __future__ import annotations
 
@@ -19,60 +19,66 @@ if TYPE_CHECKING:
 def why(
     task: Task,
     project: Annotated[
-        str, typer.Option("--project", "-p", metavar="PROJECT", help="The project; without, the one with that task.")
+        str, typer.Option("--project", "-p", metavar="PROJECT", help="The project. Default: the one that has the task.")
     ] = "",
-    every: Annotated[bool, typer.Option("--all", help="Every decision, not only the one that stands.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Show all decisions, not only the current one.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show where a task went and why, decided once more from what was recorded, and what people did with it since."""
-    from feedback.app.bootstrap import known_project, opened, settings_from_environment, workshop_of
+    """Show where a task was routed and why, replay the decision, and show what people did with the task."""
+    from feedback.app.bootstrap import load_settings, make_model_factory, opened_store, require_project
     from feedback.project.connect import policy_of
-    from feedback.reports.case_timeline import in_words
-    from feedback.reports.review_report import case_report
+    from feedback.reports.case_report import case_report, describe_case
     from feedback.routing.router import why as explain
 
-    settings = settings_from_environment()
-    with opened(settings) as store:
-        project = project or _with(store, task)
-        row = known_project(store, project)
+    settings = load_settings()
+    with opened_store(settings) as store:
+        project = project or _find_project(store, task)
+        row = require_project(store, project)
         decisions, load = (
             store.decisions.list_decisions(project, task=task),
-            workshop_of(settings, store).load,
+            make_model_factory(settings, store).load,
         )
-        found = [explain(store, project, one, load=load) for one in (decisions if every else decisions[:1])]
+        chosen = decisions if every else decisions[:1]
+        explained = [explain(store, project, decision, load=load) for decision in chosen]
         signals = store.signals.list_signals(project, task=task)
         known = store.tasks.get_task(project, task) is not None
-        cases = [case_report(store, one.id) for one in store.cases.list_cases(project, tasks=[task])]
+        cases = [case_report(store, case.id) for case in store.cases.list_cases(project, tasks=[task])]
         reasons = policy_of(row).reasons
     if as_json:
-        bodies = [asdict(one) | {"rule": one.rule.model_dump(mode="json") if one.rule else None} for one in found]
-        told = {"decisions": bodies, "signals": [asdict(one) for one in signals]}
-        typer.echo(json.dumps(told | {"cases": [one.to_json() for one in cases]}, indent=2))
-    elif not found and not cases:
+        body = {
+            "decisions": [
+                asdict(entry) | {"rule": entry.rule.model_dump(mode="json") if entry.rule else None}
+                for entry in explained
+            ],
+            "signals": [asdict(signal) for signal in signals],
+            "cases": [report.to_json() for report in cases],
+        }
+        typer.echo(json.dumps(body, indent=2))
+    elif not explained and not cases:
         typer.echo(
             f"Nothing was decided about task {task}: "
-            + ("the policy has no rules, or no turn has run since it has." if known else "no such task is known.")
+            + ("the policy has no rules, or no turn has run since it got them." if known else "the task is unknown.")
         )
-    for one in found if not as_json else ():
-        _print(one)
+    for entry in explained if not as_json else ():
+        _print(entry)
     for signal in signals if not as_json else ():
         typer.echo(f"Signal {signal.name} = {signal.value!r} at {_time(signal.at_s)} from {signal.source or 'unknown'}")
     for report in cases if not as_json else ():
-        for number, line in enumerate(in_words(report, reasons)):
+        for number, line in enumerate(describe_case(report, reasons)):
             typer.echo(f"{'  ' if number else ''}{line}")
-    if any(one.same is False for one in found):
+    if any(entry.same is False for entry in explained):
         raise SystemExit(1)
 
 
-def _with(store: Store, task: int) -> str:
-    """The project that has a task, or has decided about it: Label Studio numbers the tasks of all projects together."""
+def _find_project(store: Store, task: int) -> str:
+    """Return the project that has or had the task: Label Studio numbers the tasks of all projects together."""
     from feedback.errors import NotConnected
 
     numbers = [row.id for row in store.projects.list_projects()]
     found = [
-        one
-        for one in numbers
-        if store.tasks.get_task(one, task) is not None or store.decisions.list_decisions(one, task=task)
+        number
+        for number in numbers
+        if store.tasks.get_task(number, task) is not None or store.decisions.list_decisions(number, task=task)
     ]
     if len(found) == 1:
         return found[0]
@@ -83,37 +89,37 @@ def _with(store: Store, task: int) -> str:
     )
 
 
-def _print(one: Why) -> None:
-    stands = one.decision.standing
-    typer.echo(f"Task {one.decision.task}, {_time(one.decision.at_s)}: goes to {stands.outcome}")
-    typer.echo(f"  rule {stands.rule} of policy {stands.policy}, model {stands.model or 'none yet'}")
-    if one.rule is not None and one.rule.reason:
-        typer.echo(f"  because {one.rule.reason}")
-    if one.opinion:
-        typer.echo(f"  {_opinion(one)}")
-    if stands.refused:
-        typer.echo(f"  not automatically: {stands.refused}")
-    more = {"priority": stands.priority, "queue": stands.queue, "people": stands.overlap}
-    said = [f"{name} {value}" for name, value in more.items() if value not in (None, "normal", "default")]
-    if said:
-        typer.echo(f"  {', '.join(said)}")
-    for rule, clauses in one.clauses:
-        typer.echo(f"  {'→' if rule == stands.rule else ' '} {rule}{'' if clauses else ': all others'}")
+def _print(entry: Why) -> None:
+    decided = entry.decision.standing
+    typer.echo(f"Task {entry.decision.task}, {_time(entry.decision.at_s)}: goes to {decided.outcome}")
+    typer.echo(f"  rule {decided.rule} of policy {decided.policy}, model {decided.model or 'none yet'}")
+    if entry.rule is not None and entry.rule.reason:
+        typer.echo(f"  because {entry.rule.reason}")
+    if entry.opinion:
+        typer.echo(f"  {_prediction_text(entry)}")
+    if decided.refused:
+        typer.echo(f"  not automated: {decided.refused}")
+    options = {"priority": decided.priority, "queue": decided.queue, "people": decided.overlap}
+    settings = [f"{name} {value}" for name, value in options.items() if value not in (None, "normal", "default")]
+    if settings:
+        typer.echo(f"  {', '.join(settings)}")
+    for rule, clauses in entry.clauses:
+        typer.echo(f"  {'→' if rule == decided.rule else ' '} {rule}{'' if clauses else ': all others'}")
         for clause in clauses:
             typer.echo(f"      {'  ' * clause.depth}{'yes' if clause.met else 'no '}  {clause.text}")
-    replay = {True: "decided once more from what was recorded: the same", None: f"cannot be replayed: {one.note}"}
-    typer.echo(f"  {replay.get(one.same, f'REPLAY DIFFERS: {one.note}')}")
+    replay = {True: "replayed from the recorded inputs: the same result", None: f"cannot be replayed: {entry.note}"}
+    typer.echo(f"  {replay.get(entry.same, f'REPLAY DIFFERS: {entry.note}')}")
 
 
-def _opinion(one: Why) -> str:
+def _prediction_text(entry: Why) -> str:
     from feedback.review.review_task_content import format_answer
     from feedback.training.explanations import spoken
     from ml_backend.records import Answer
 
-    if "answer" not in one.opinion:
-        return f"what spoke for the model's answer: {spoken(one.opinion)}"
-    said = format_answer(Answer.from_key(str(one.opinion["answer"])))
-    return f"the model said {said}, {one.opinion['confidence']:.0%} sure; what spoke for it: {spoken(one.opinion)}"
+    if "answer" not in entry.opinion:
+        return f"explanation of the prediction: {spoken(entry.opinion)}"
+    answer = format_answer(Answer.from_key(str(entry.opinion["answer"])))
+    return f"predicted {answer}, confidence {entry.opinion['confidence']:.0%}; explanation: {spoken(entry.opinion)}"
 
 
 def _time(at_s: float) -> str:

@@ -1,4 +1,4 @@
-"""Bradley and Terry: how strong each thing is, from who was preferred to whom."""
+"""The Bradley-Terry model: strengths of things from pairwise comparisons."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike
 from feedback.errors import VotesError
 from feedback.votes import Floats, Ints
 
-_MOST_EXACT = 2000  # things up to which the standard errors need one dense inverse
-_ROUNDS = 10_000
+_MAX_FOR_ERRORS = 2000  # things; standard errors need the inverse of a dense matrix of this size
+_MAX_ROUNDS = 10_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ranking:
-    """Strengths on the log scale, mean 0: a thing one above another wins 73 % of their comparisons."""
+    """Strengths on the log scale, mean 0: a thing with a strength 1 above another wins 73 % of comparisons with it."""
 
     strengths: Floats  # (n,)
     se: Floats  # (n,) standard errors; NaN beyond 2,000 things
@@ -31,11 +31,33 @@ def bradley_terry(
     weights: ArrayLike | None = None,
     prior: float = 0.5,
 ) -> Ranking:
-    """Rank things 0 .. n-1 from comparisons, one row each; `weights` are what each comparison counts.
+    r"""Rank things from pairwise comparisons.
 
-    `prior` wins and as many losses against an average thing keep strengths finite where one thing always won. By
-    minorisation and maximisation, Hunter (2004).
+    Thing i is preferred to thing j with probability :math:`w_i / (w_i + w_j)`, independently of other comparisons; the
+    strength is :math:`\log w`. Fitted by minorisation-maximisation, which increases the likelihood in every round.
 
+    Parameters
+    ----------
+    winners, losers : arrays of shape (m,)
+        Codes of things from 0, one row per comparison.
+    n : int, optional
+        Number of things; the largest code plus 1 by default.
+    weights : array of shape (m,), optional
+        Weight of each comparison, 1 by default.
+    prior : float
+        Each thing gets this many wins and losses against an average thing, which keeps strengths finite.
+
+    Raises
+    ------
+    VotesError
+        If shapes differ, there are no comparisons, a thing is compared with itself, or the fit does not converge.
+
+    References
+    ----------
+    Bradley and Terry (1952), doi:10.2307/2334029. Algorithm: Hunter (2004), doi:10.1214/aos/1079120141.
+
+    Examples
+    --------
     >>> bradley_terry([0, 0, 1, 1], [1, 2, 2, 0]).order.tolist()
     [0, 1, 2]
     """
@@ -48,26 +70,26 @@ def bradley_terry(
     size = max(int(won.max()), int(lost.max())) + 1 if n is None else n
     wins = np.bincount(won, weights=weight, minlength=size) + prior
     skill: Floats = np.ones(size)
-    for _ in range(_ROUNDS):
-        met = weight / (skill[won] + skill[lost])
-        load = np.bincount(won, weights=met, minlength=size) + np.bincount(lost, weights=met, minlength=size)
-        moved = wins / (load + 2.0 * prior / (skill + 1.0))
-        moved /= np.exp(np.log(moved).mean())  # the prior's average thing is the average of all
-        step = float(np.abs(np.log(moved / skill)).max())
-        skill = moved
+    for _ in range(_MAX_ROUNDS):
+        rate = weight / (skill[won] + skill[lost])
+        exposure = np.bincount(won, weights=rate, minlength=size) + np.bincount(lost, weights=rate, minlength=size)
+        updated = wins / (exposure + 2.0 * prior / (skill + 1.0))
+        updated /= np.exp(np.log(updated).mean())  # the average thing of the prior is the mean of all
+        step = float(np.abs(np.log(updated / skill)).max())
+        skill = updated
         if step < 1e-9:
             break
     else:
-        raise VotesError(f"strengths did not settle in {_ROUNDS} rounds; a larger prior helps.")
+        raise VotesError(f"strengths did not converge in {_MAX_ROUNDS} rounds; use a larger prior.")
     strengths = np.log(skill)
     centred = strengths - strengths.mean()
-    return Ranking(centred, _errors(skill, won, lost, weight, prior), np.argsort(-centred, kind="stable"))
+    return Ranking(centred, _standard_errors(skill, won, lost, weight, prior), np.argsort(-centred, kind="stable"))
 
 
-def _errors(skill: Floats, won: Ints, lost: Ints, weight: Floats, prior: float) -> Floats:
-    """From the curvature of the log likelihood at its top."""
+def _standard_errors(skill: Floats, won: Ints, lost: Ints, weight: Floats, prior: float) -> Floats:
+    """Return standard errors, (n,), from the curvature of the log-likelihood at its maximum."""
     size = len(skill)
-    if size > _MOST_EXACT:
+    if size > _MAX_FOR_ERRORS:
         return np.full(size, np.nan)
     chance = skill[won] / (skill[won] + skill[lost])
     curve = weight * chance * (1.0 - chance)

@@ -1,4 +1,4 @@
-"""Calibrate the confidence of consensus labels on gold answers."""
+"""Calibrate the confidence of consensus labels on gold labels."""
 
 from __future__ import annotations
 
@@ -8,56 +8,79 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
+from feedback.consensus.consensus import Consensus
 from feedback.consensus.majority_vote import vote_shares
-from feedback.consensus.result import Consensus
 from feedback.votes import Floats, Votes
 
-_SUREST = 1e-3  # before gold, nothing is taken as surer than one error in a thousand
-_SLOPES = np.linspace(0.0, 1.5, 9)  # what a log-odds is worth: votes hang together, so mostly below 1
-_OFFSETS = np.linspace(-2.5, 2.5, 21)  # how much harder the project is than its votes look
-_SLOPE_PRIOR, _OFFSET_PRIOR = (0.5, 0.5), (0.0, 0.7)  # mean and spread; both slopes together are worth 1
-_STEP = 0.02  # log-odds nearer than this are one: their confidence differs by less than half a point
-_WIDE = 1 << 20  # more steps than log-odds can have: makes one number of two
+_MIN_ERROR = 1e-3  # before calibration, no confidence is above 0.999
+_SLOPES = np.linspace(0.0, 1.5, 9)  # mostly below 1, because votes on a task are dependent
+_OFFSETS = np.linspace(-2.5, 2.5, 21)  # below 0 where tasks are harder than the votes suggest
+_SLOPE_PRIOR, _OFFSET_PRIOR = (0.5, 0.5), (0.0, 0.7)  # mean and standard deviation; the two slopes sum to 1
+_STEP = 0.02  # log-odds are rounded to it, which changes a confidence by less than 0.005
+_MAX_STEPS = 1 << 20  # more steps than log-odds have: two numbers become one
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Trust:
-    """What a consensus is worth, learnt on gold: every scale and shift of its log-odds, and how likely each is."""
+class ConfidenceModel:
+    """The posterior of a logistic calibration with two slopes and an offset, on a grid of m points."""
 
-    scales: Floats  # (m, 3): of the method's log-odds, of the votes' log-odds, and the shift
-    weights: Floats  # (m,) sum to 1
+    parameters: Floats  # (m, 3): slope of the method's log-odds, slope of the votes' log-odds, offset
+    weights: Floats  # (m,) posterior; sums to 1
 
     def confidence(self, odds: Floats) -> Floats:
-        """The probability of being right for rows of log-odds (n, 2), in (0, 1)."""
+        """Return the probability that each label is right, (n,) in (0, 1), from `consensus_log_odds` (n, 2)."""
         steps = np.round(odds / _STEP).astype(np.int64)
-        _, first, row = np.unique(steps[:, 0] * _WIDE + steps[:, 1], return_index=True, return_inverse=True)
-        seen = steps[first].T * _STEP
-        right: Floats = self.weights @ expit(self.scales[:, :2] @ seen + self.scales[:, 2:])
+        _, first, row = np.unique(steps[:, 0] * _MAX_STEPS + steps[:, 1], return_index=True, return_inverse=True)
+        distinct = steps[first].T * _STEP
+        right: Floats = self.weights @ expit(self.parameters[:, :2] @ distinct + self.parameters[:, 2:])
         return right[row]
 
 
-def learn_trust(odds: Floats, right: NDArray[np.bool_]) -> Trust:
-    """Temperature scaling that knows what it does not know: log-odds (n, 2) of gold tasks, and which were right.
+def fit_confidence_model(odds: Floats, right: NDArray[np.bool_]) -> ConfidenceModel:
+    """Fit the calibration of a consensus on tasks with gold labels.
 
-    Two figures say how sure a consensus is: the probability its method gives, and the share of votes behind it. Few
-    gold answers leave open what each is worth, so the answer is the mean over all that explain the gold.
+    The log-odds that a label is right are modelled as `a * x + b * y + c`, with x and y from `consensus_log_odds`. The
+    prior of each slope is normal with mean 0.5 and standard deviation 0.5, that of the offset normal with mean 0 and
+    standard deviation 0.7. Few gold labels leave the parameters uncertain, so the confidence is the posterior mean over
+    a grid instead of one best fit (for which see `ml_backend.calibration.temperature_scaling`).
+
+    Parameters
+    ----------
+    odds : array of shape (n, 2)
+        `consensus_log_odds` of the gold tasks.
+    right : array of shape (n,)
+        Whether the consensus label is the gold label.
+
+    References
+    ----------
+    Platt (1999), Probabilistic outputs for support vector machines. With one slope it is temperature scaling: Guo et
+    al. (2017), arXiv:1706.04599.
+
+    Examples
+    --------
+    >>> from feedback.consensus.majority_vote import majority_vote
+    >>> votes = Votes(np.repeat(np.arange(200), 3), np.tile([0, 1, 2], 200), np.zeros(600, dtype=int), n_labels=2)
+    >>> odds = consensus_log_odds(majority_vote(votes), votes)
+    >>> right = np.arange(200) % 10 >= 3  # all three people agree, and are wrong on three tasks of ten
+    >>> fit_confidence_model(odds, right).confidence(odds)[:2].round(1)
+    array([0.7, 0.7])
     """
     grid = np.array(np.meshgrid(_SLOPES, _SLOPES, _OFFSETS)).reshape(3, -1).T
-    centre = np.array([_SLOPE_PRIOR[0], _SLOPE_PRIOR[0], _OFFSET_PRIOR[0]])
-    spread = np.array([_SLOPE_PRIOR[1], _SLOPE_PRIOR[1], _OFFSET_PRIOR[1]])
-    log = -0.5 * (((grid - centre) / spread) ** 2).sum(axis=1)
+    mean = np.array([_SLOPE_PRIOR[0], _SLOPE_PRIOR[0], _OFFSET_PRIOR[0]])
+    deviation = np.array([_SLOPE_PRIOR[1], _SLOPE_PRIOR[1], _OFFSET_PRIOR[1]])
+    log = -0.5 * (((grid - mean) / deviation) ** 2).sum(axis=1)
     log += log_expit((grid[:, :2] @ odds.T + grid[:, 2:]) * np.where(right, 1.0, -1.0)).sum(axis=1)
     weights = np.exp(log - log.max())
-    heavy = weights > 1e-4  # the rest cannot move a confidence by a visible amount
-    return Trust(grid[heavy], weights[heavy] / weights[heavy].sum())
+    likely = weights > 1e-4  # the other points do not change a confidence visibly
+    return ConfidenceModel(grid[likely], weights[likely] / weights[likely].sum())
 
 
-def log_odds(consensus: Consensus, votes: Votes) -> Floats:
-    """How sure each consensus label looks, (n_tasks, 2): to the method, and by the votes behind it."""
+def consensus_log_odds(consensus: Consensus, votes: Votes) -> Floats:
+    """Return two log-odds of each consensus label, (n_tasks, 2): of its probability, and of its share of the votes."""
     label = np.maximum(consensus.labels, 0)
     rows = np.arange(len(label))
-    behind = vote_shares(votes)[rows, label] * consensus.support + 1.0 / votes.n_labels
-    sure = np.stack([consensus.proba[rows, label], behind / (consensus.support + 1.0)], axis=1)
-    sure = np.clip(sure, _SUREST, 1.0 - _SUREST)
-    odds: Floats = np.log(sure / (1.0 - sure))
+    for_label = vote_shares(votes)[rows, label] * consensus.support + 1.0 / votes.n_labels
+    share = np.stack([consensus.proba[rows, label], for_label / (consensus.support + 1.0)], axis=1)
+    share = np.clip(share, _MIN_ERROR, 1.0 - _MIN_ERROR)
+    odds: Floats = np.log(share / (1.0 - share))
     return odds

@@ -1,64 +1,104 @@
-"""Dawid and Skene: each person confuses labels in their own way, and all of it is learnt at once."""
+"""Dawid-Skene: one error matrix per person, learnt together with the labels; plain and hierarchical."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from feedback.consensus.consensus import Consensus, require_votes
 from feedback.consensus.majority_vote import vote_shares
-from feedback.consensus.result import Consensus, checked, settle
-from feedback.consensus.sparse_votes import Incidence, fixed, log_prior, normalised
+from feedback.consensus.sparse_votes import VoteMatrix, fix_gold_labels, log_prior, normalize_log_weights
 from feedback.votes import Floats, Ints, Votes
 
-_UNSEEN = 1e-10  # keeps the error rate of a label that a person never met defined
-_POOLING = 2.0  # pooled votes per true label: two, so that a person's third own vote already outweighs the crowd
+_MIN_COUNT = 1e-10  # keeps the error rates of a label that a person never met defined
+_POOLING = 2.0  # two pooled votes per true label, so that the third vote of a person already outweighs them
 
 
 def dawid_skene(
     votes: Votes,
     *,
     prior: Floats | None = None,
-    known: Ints | None = None,
+    gold: Ints | None = None,
     start: Floats | None = None,
     max_rounds: int = 100,
     tolerance: float = 1e-5,
 ) -> Consensus:
-    """Consensus by expectation maximisation over one error matrix per person. Dawid and Skene (1979).
+    r"""Fit the model of Dawid and Skene by expectation maximisation.
 
-    `prior` (k,) or (n_tasks, k) replaces the learnt class shares, e.g. by a calibrated model's probabilities; `known`
-    (n_tasks,) fixes labels, -1 elsewhere; `start` (n_tasks, k) resumes from an earlier fit. Stops when a round gains
-    less than `tolerance` log likelihood per vote. `errors[person, true, said]` are the learnt rates.
+    Each task has one true label :math:`z_t`, drawn with probabilities :math:`p`. Person :math:`j` gives label :math:`l`
+    to a task with true label :math:`k` with probability :math:`e^j_{kl}`, independently of all other votes.
 
-    >>> said = dawid_skene(Votes([0, 0, 0, 1, 1, 1], [0, 1, 2, 0, 1, 2], [0, 0, 1, 1, 1, 0]))
-    >>> said.labels.tolist()
+    - E step: :math:`P(z_t = k) \propto p_k \prod_{votes (j, l) on t} e^j_{kl}`.
+    - M step: :math:`e^j_{kl}` is the expected share of label :math:`l` among the votes of :math:`j` on tasks with true
+      label :math:`k`; :math:`p_k` is the mean of :math:`P(z_t = k)`.
+
+    Parameters
+    ----------
+    votes : Votes
+        Votes on labels; a vote that occurs twice counts twice.
+    prior : array of shape (k,) or (n_tasks, k), optional
+        Replaces the learnt label shares p, for example by the probabilities of a calibrated model.
+    gold : array of shape (n_tasks,), optional
+        True labels where they are known, -1 elsewhere; they are fixed in the E step.
+    start : array of shape (n_tasks, k), optional
+        Probabilities to start from, for example of an earlier fit; the shares of votes by default.
+    max_rounds : int
+        Largest number of E and M steps.
+    tolerance : float
+        Stop when a round gains less log-likelihood per vote than this.
+
+    Returns
+    -------
+    Consensus
+        `errors[person, true, given]` are the error rates, `prior` the label shares.
+
+    Raises
+    ------
+    VotesError
+        If there are no votes, or so many people and labels that the error rates would not fit into memory.
+
+    References
+    ----------
+    Dawid and Skene (1979), Maximum likelihood estimation of observer error-rates using the EM algorithm,
+    doi:10.2307/2346806.
+
+    Examples
+    --------
+    >>> dawid_skene(Votes([0, 0, 0, 1, 1, 1], [0, 1, 2, 0, 1, 2], [0, 0, 1, 1, 1, 0])).labels.tolist()
     [0, 1]
     """
-    return _fit("dawid_skene", votes, 0.0, prior, known, start, max_rounds, tolerance)
+    return _fit("dawid_skene", votes, 0.0, prior, gold, start, max_rounds, tolerance)
 
 
-def hierarchical(
+def hierarchical_dawid_skene(
     votes: Votes,
     *,
     pooling: float = _POOLING,
     prior: Floats | None = None,
-    known: Ints | None = None,
+    gold: Ints | None = None,
     start: Floats | None = None,
     max_rounds: int = 100,
     tolerance: float = 1e-5,
 ) -> Consensus:
-    """Dawid-Skene whose people are partly pooled: few votes lean on how everybody errs, many speak for themselves.
+    """Fit Dawid-Skene with error rates that are partly pooled over people.
 
-    `pooling` is how many votes per true label the crowd's error rates count for. Better than plain where people give
-    few votes each.
+    In the M step, the mean error rates of all people count as `pooling` additional votes per true label of each person.
+    People with few votes get rates near the mean, people with many votes keep their own. More accurate than
+    `dawid_skene` where people give few votes each. Other parameters are those of `dawid_skene`.
+
+    References
+    ----------
+    Partial pooling of annotators: Paun et al. (2018), Comparing Bayesian models of annotation,
+    doi:10.1162/tacl_a_00040.
     """
-    return _fit("hierarchical", votes, pooling, prior, known, start, max_rounds, tolerance)
+    return _fit("hierarchical", votes, pooling, prior, gold, start, max_rounds, tolerance)
 
 
 def error_rates(counts: Floats, pooling: float) -> Floats:
-    """Error rates (n_people, k said, k true) from expected counts of the same shape; columns sum to 1 over said."""
+    """Return error rates from expected counts, both (n_people, k given, k true); they sum to 1 over the given label."""
     if pooling:
-        crowd = counts.sum(axis=0) + 1.0 / counts.shape[2]
-        counts = counts + pooling * crowd / crowd.sum(axis=0)
-    counts = np.maximum(counts, _UNSEEN)
+        total = counts.sum(axis=0) + 1.0 / counts.shape[2]
+        counts = counts + pooling * total / total.sum(axis=0)
+    counts = np.maximum(counts, _MIN_COUNT)
     rates: Floats = counts / counts.sum(axis=1, keepdims=True)
     return rates
 
@@ -68,27 +108,29 @@ def _fit(
     votes: Votes,
     pooling: float,
     prior: Floats | None,
-    known: Ints | None,
+    gold: Ints | None,
     start: Floats | None,
     max_rounds: int,
     tolerance: float,
 ) -> Consensus:
-    incidence = Incidence.of(checked(votes))
+    matrix = VoteMatrix.build(require_votes(votes))
     voted = np.bincount(votes.tasks, minlength=votes.n_tasks) > 0
-    proba = fixed(vote_shares(votes) if start is None else start.copy(), known)
-    before = -np.inf
+    proba = fix_gold_labels(vote_shares(votes) if start is None else start.copy(), gold)
+    previous = -np.inf
     for _ in range(max_rounds):
-        shares = proba[voted].sum(axis=0) + (1.0 if pooling else 0.0)  # an unused label stays possible when pooled
+        shares = proba[voted].sum(axis=0) + (1.0 if pooling else 0.0)  # pooled: a label without votes stays possible
         shares /= shares.sum()
-        rates = error_rates(incidence.counts(proba), pooling)
-        log = incidence.log_odds(rates)
+        rates = error_rates(matrix.expected_counts(proba), pooling)
+        log = matrix.log_likelihood(rates)
         log += log_prior(shares if prior is None else prior)
         log[~voted] = 0.0
-        proba, likelihood = normalised(log)
+        proba, likelihood = normalize_log_weights(log)
         proba[~voted] = 0.0
-        proba = fixed(proba, known)
-        if likelihood - before < tolerance * len(votes):
+        proba = fix_gold_labels(proba, gold)
+        if likelihood - previous < tolerance * len(votes):
             break
-        before = likelihood
+        previous = likelihood
     likelihood -= (~voted).sum() * np.log(votes.n_labels)
-    return settle(method, votes, proba, errors=rates.transpose(0, 2, 1), prior=shares, log_likelihood=float(likelihood))
+    return Consensus.build(
+        method, votes, proba, errors=rates.transpose(0, 2, 1), prior=shares, log_likelihood=float(likelihood)
+    )

@@ -1,4 +1,4 @@
-"""Nearness: numbers and regions weighed by how near each person usually is to the others, and fused into one answer."""
+"""Aggregation of numbers and regions, weighed by how near the answers of each person are to the others'."""
 
 from __future__ import annotations
 
@@ -8,123 +8,127 @@ from typing import cast
 
 import numpy as np
 
-from feedback.consensus.aggregated_label import AggregatedLabel, AggregatedLabels
+from feedback.consensus.consensus import AggregatedLabel, AggregatedLabels
 from feedback.consensus.medoid import medoid
 from feedback.consensus.region_fusion import fuse_boxes, fuse_spans
-from feedback.votes import Floats, Ints, Named
+from feedback.votes import EncodedVotes, Floats
 from ml_backend.codecs import codec
 from ml_backend.errors import UnknownName
 from ml_backend.records import Answer
 
-_FEW_PEOPLE = 3  # of two who differ nobody can tell who errs
-_FEW = 5  # answers a person on shared tasks, below which everybody counts the same
-_ROUNDS = 5  # of weighing people by their distance from the weighed others: it settles at once
-_PULL = 2.0  # answers that everybody is taken to have given as the usual person does
-_WIDEST = 10.0  # nobody counts this many times more, or less, than the usual person
-_NEAREST = 0.05  # who is nearer than this counts like the others who are: none of them may decide alone
-_REMEMBERED = 200_000  # distances: a turn must not measure again what the last one did
+_MIN_PEOPLE = 3  # of two people who differ, nobody can tell who is wrong
+_MIN_ANSWERS = 5  # per person on shared tasks; with fewer, all people have the same weight
+_ROUNDS = 5  # of computing weights from distances to the weighted others; they hardly change after
+_PRIOR_ANSWERS = 2.0  # each person starts with this many answers at the mean distance of all people
+_MAX_WEIGHT = 10.0  # largest and, as 1 / 10, smallest weight of a person
+_MIN_DISTANCE = 0.05  # people nearer than this have equal weights, so that none of them decides alone
+_CACHE_SIZE = 200_000  # distances: a turn must not compute again what the last turn did
 _FUSIONS: Mapping[str, Callable[..., Sequence[object]]] = {"labels": fuse_spans, "rectanglelabels": fuse_boxes}
+_GOLD = -1  # stands for the gold answer among people
 
 
-def weigh_near(named: Named, gold: Mapping[int, Answer]) -> AggregatedLabels:
-    """What several numbers or regions say together, each person weighed by how near they are to the others and to gold.
+def aggregate_by_distance(encoded: EncodedVotes, gold: Mapping[int, Answer]) -> AggregatedLabels:
+    """Aggregate numbers or regions; people near to the others and to gold have larger weights.
 
-    Numbers: the weighted median of what was said. Spans and boxes: fused, half of the weight decides what is there and
-    where it ends; anything else: the answer nearest to all. Confidence is one minus the mean distance from it.
+    Numbers: the weighted median of the answers. Spans and boxes: fused, where half of the weight decides which region
+    exists and where it ends. Any other type: the answer nearest to all. Confidence is 1 - weighted mean distance of the
+    answers from it.
+
+    Each person's weight is the inverse square of their mean distance from the weighted answers of the others, in five
+    rounds that start from equal weights.
     """
-    answers: list[Answer] = list(named.labels)  # type: ignore[arg-type]
+    answers: list[Answer] = list(encoded.labels)  # type: ignore[arg-type]
     kind = answers[0].kind
     try:
         codec(kind)
     except UnknownName as error:
         return AggregatedLabels(reason=str(error))
-    said: dict[int, list[tuple[int, Answer]]] = {}
-    for task, person, label in zip(*(c.tolist() for c in _columns(named)), strict=True):
-        said.setdefault(named.tasks[task], []).append((person, answers[label]))
-    far = _distances(said, gold, named.votes.n_people)
-    weights = None if far is None else _weights(far)
-    by_task = {
-        task: _together(kind, given, weights, far)
-        for task, given in said.items()
-        if task not in gold and (len(given) > 1 or far is not None)  # else it is what it is
+    by_task: dict[int, list[tuple[int, Answer]]] = {}
+    votes = encoded.votes
+    for task, person, label in zip(votes.tasks.tolist(), votes.people.tolist(), votes.labels.tolist(), strict=True):
+        by_task.setdefault(encoded.tasks[task], []).append((person, answers[label]))  # type: ignore[arg-type]
+    distances = _mean_distances(by_task, gold, votes.n_people)
+    weights = None if distances is None else _weights(distances)
+    labels = {
+        task: _aggregate_task(kind, given, weights, distances)
+        for task, given in by_task.items()
+        if task not in gold and (len(given) > 1 or distances is not None)  # else the single answer stays as it is
     }
-    how = "by how near people are to the others" if far is not None else "all alike: too little is known of people"
-    return AggregatedLabels(by_task, "fusion" if kind in _FUSIONS else "median" if kind == "number" else "medoid", how)
+    method = "fusion" if kind in _FUSIONS else "median" if kind == "number" else "medoid"
+    equal = "all alike: too little is known of people"
+    return AggregatedLabels(labels, method, "by how near people are to the others" if distances is not None else equal)
 
 
-def _columns(named: Named) -> tuple[Ints, Ints, Ints]:
-    return named.votes.tasks, named.votes.people, named.votes.labels
-
-
-def _distances(
-    said: Mapping[int, Sequence[tuple[int, Answer]]], gold: Mapping[int, Answer], n_people: int
+def _mean_distances(
+    by_task: Mapping[int, Sequence[tuple[int, Answer]]], gold: Mapping[int, Answer], n_people: int
 ) -> Floats | None:
-    """(n_people,) how far each usually is from what the others say, those weighed who are near; None where too few."""
-    rows: list[tuple[int, list[tuple[int, float]]]] = []  # who, and how far from whom; -1 is the gold book
-    for task, given in said.items():
+    """Return each person's mean distance from gold and the weighted others, (n_people,); None with too few answers."""
+    rows: list[tuple[int, list[tuple[int, float]]]] = []  # a person, and the distance from each other person
+    for task, given in by_task.items():
         if task in gold:
-            rows += [(person, [(-1, _apart(answer, gold[task]))]) for person, answer in given]
+            rows += [(person, [(_GOLD, _distance(answer, gold[task]))]) for person, answer in given]
         elif len(given) > 1:
             rows += [
-                (person, [(other, _apart(answer, theirs)) for other, theirs in given if other != person])
+                (person, [(other, _distance(answer, theirs)) for other, theirs in given if other != person])
                 for person, answer in given
             ]
     compared = np.bincount([person for person, _ in rows], minlength=n_people) if rows else np.zeros(n_people)
     people = np.flatnonzero(compared)
-    judged = sum(task in gold for task in said)
-    if not len(people) or compared.sum() < _FEW * len(people) or (len(people) < _FEW_PEOPLE and judged < _FEW):
+    n_gold = sum(task in gold for task in by_task)
+    too_few_answers = not len(people) or compared.sum() < _MIN_ANSWERS * len(people)
+    if too_few_answers or (len(people) < _MIN_PEOPLE and n_gold < _MIN_ANSWERS):
         return None
-    weights = np.ones(n_people + 1)  # the last is the gold book's
-    far = np.ones(n_people)
+    weights = np.ones(n_people + 1)  # the last, at index _GOLD, is that of gold
+    distances = np.ones(n_people)
     for _ in range(_ROUNDS):
         total = np.zeros(n_people)
         for person, others in rows:
             heavy = [weights[other] for other, _ in others]
-            total[person] += sum(w * away for w, (_, away) in zip(heavy, others, strict=True)) / sum(heavy)
-        usual = total.sum() / compared.sum()
-        far = (total + _PULL * usual) / (compared + _PULL)
-        weights[:n_people], weights[n_people] = _weights(far), _WIDEST
-    return far
+            total[person] += sum(w * distance for w, (_, distance) in zip(heavy, others, strict=True)) / sum(heavy)
+        mean = total.sum() / compared.sum()
+        distances = (total + _PRIOR_ANSWERS * mean) / (compared + _PRIOR_ANSWERS)
+        weights[:n_people], weights[n_people] = _weights(distances), _MAX_WEIGHT
+    return distances
 
 
-def _weights(far: Floats) -> Floats:
-    """What everybody counts: as the inverse of a variance, within bounds."""
-    near = np.maximum(far, _NEAREST)
-    weights: Floats = np.clip((np.median(near) / near) ** 2, 1.0 / _WIDEST, _WIDEST)
+def _weights(distances: Floats) -> Floats:
+    """Return the weight of each person, (n_people,): relative to the median person, in [0.1, 10]."""
+    bounded = np.maximum(distances, _MIN_DISTANCE)
+    weights: Floats = np.clip((np.median(bounded) / bounded) ** 2, 1.0 / _MAX_WEIGHT, _MAX_WEIGHT)
     return weights
 
 
-def _together(
-    kind: str, given: Sequence[tuple[int, Answer]], weights: Floats | None, far: Floats | None
+def _aggregate_task(
+    kind: str, given: Sequence[tuple[int, Answer]], weights: Floats | None, distances: Floats | None
 ) -> AggregatedLabel:
     answers = [answer for _, answer in given]
-    heavy = [1.0 if weights is None else float(weights[person]) for person, _ in given]
     if len(given) == 1:
-        usual = 1.0 - float(far[given[0][0]]) if far is not None else 1.0
-        return AggregatedLabel(answers[0], round(max(usual, 0.01), 4), _weight(usual))
-    answer = _middle(kind, answers, heavy)
-    away = sum(w * _apart(answer, one) for w, one in zip(heavy, answers, strict=True)) / sum(heavy)
-    return AggregatedLabel(answer, round(max(1.0 - away, 0.01), 4), _weight(1.0 - away))
+        confidence = 1.0 - float(distances[given[0][0]]) if distances is not None else 1.0
+        return AggregatedLabel(answers[0], round(max(confidence, 0.01), 4), _training_weight(confidence))
+    own = [1.0 if weights is None else float(weights[person]) for person, _ in given]
+    label = _weighted_answer(kind, answers, own)
+    distance = sum(w * _distance(label, answer) for w, answer in zip(own, answers, strict=True)) / sum(own)
+    return AggregatedLabel(label, round(max(1.0 - distance, 0.01), 4), _training_weight(1.0 - distance))
 
 
-def _middle(kind: str, answers: Sequence[Answer], heavy: Sequence[float]) -> Answer:
+def _weighted_answer(kind: str, answers: Sequence[Answer], weights: Sequence[float]) -> Answer:
     if kind == "number":
         values = np.array([cast("float", answer.value) for answer in answers])
         order = np.argsort(values, kind="stable")
-        reached = np.cumsum(np.array(heavy)[order])
-        return answers[int(order[np.searchsorted(reached, reached[-1] / 2.0)])]
+        cumulative = np.cumsum(np.array(weights)[order])
+        return answers[int(order[np.searchsorted(cumulative, cumulative[-1] / 2.0)])]
     if kind in _FUSIONS:
-        regions = tuple(one.region for one in _FUSIONS[kind](answers, weights=heavy))  # type: ignore[attr-defined]
+        regions = tuple(fused.region for fused in _FUSIONS[kind](answers, weights=weights))  # type: ignore[attr-defined]
         if regions:
             return Answer(kind, regions)
-    return medoid(answers, _apart, weights=heavy).answer
+    return medoid(answers, _distance, weights=weights).answer
 
 
-def _weight(sure: float) -> float:
-    """For training: coarse, so that the next answer does not change every row."""
-    return round(float(np.clip(round(sure, 1), 0.05, 1.0)), 2)
+def _training_weight(confidence: float) -> float:
+    # rounded, so that one more answer does not change the weights of all rows
+    return round(float(np.clip(round(confidence, 1), 0.05, 1.0)), 2)
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def _apart(one: Answer, other: Answer) -> float:
-    return codec(one.kind).distance(one, other) if one.kind == other.kind else 1.0
+@lru_cache(maxsize=_CACHE_SIZE)
+def _distance(answer: Answer, other: Answer) -> float:
+    return codec(answer.kind).distance(answer, other) if answer.kind == other.kind else 1.0

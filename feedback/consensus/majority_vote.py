@@ -1,44 +1,52 @@
-"""Majority: every vote weighs the same; who agrees more with others only settles a tie."""
+"""Majority vote, and the shares of votes that other methods start from."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from feedback.consensus.result import Consensus, checked, settle
+from feedback.consensus.consensus import Consensus, require_votes
 from feedback.votes import Floats, Votes
 
-_TIE = 1e-9  # times the votes of one task: far below what one vote moves a share
+_TIE_WEIGHT = 1e-9  # times the votes of one task: far below what one vote adds to a share
 
 
-def majority(votes: Votes) -> Consensus:
-    """The label with most votes; its probability is its share of the votes.
+def majority_vote(votes: Votes) -> Consensus:
+    """Take the label with most votes; its probability is its share of the votes.
 
-    A tie goes to the people who agree more with others elsewhere, then to the first label: right more often than a
-    coin, and the same every time. (The more common label would be a bad tie-break: it attracts the careless votes.)
+    A tie goes to the label of the people who agree more with others on other tasks, then to the first label. (The more
+    common label would be a bad tie-break, because careless people vote for it.)
 
-    >>> said = majority(Votes([0, 0, 0, 1, 1], [0, 1, 2, 1, 2], [1, 1, 0, 1, 0]))
-    >>> said.labels, said.proba.round(2)[0]
+    Raises
+    ------
+    VotesError
+        If there are no votes.
+
+    Examples
+    --------
+    >>> consensus = majority_vote(Votes([0, 0, 0, 1, 1], [0, 1, 2, 1, 2], [1, 1, 0, 1, 0]))
+    >>> consensus.labels, consensus.proba.round(2)[0]
     (array([1, 1]), array([0.33, 0.67]))
     """
-    shares = vote_shares(checked(votes))
-    lean = peer_agreement(votes, shares)[votes.people]
-    leaning = np.bincount(votes.tasks * votes.n_labels + votes.labels, weights=lean, minlength=shares.size)
-    return settle("majority", votes, shares, favour=shares + _TIE * leaning.reshape(shares.shape))
+    shares = vote_shares(require_votes(votes))
+    voter_agreement = peer_agreement(votes, shares)[votes.people]
+    cells = votes.tasks * votes.n_labels + votes.labels
+    tie_break = np.bincount(cells, weights=voter_agreement, minlength=shares.size).reshape(shares.shape)
+    return Consensus.build("majority", votes, shares, scores=shares + _TIE_WEIGHT * tie_break)
 
 
 def peer_agreement(votes: Votes, shares: Floats) -> Floats:
-    """How often the others on a task said the same as each person, (n_people,); 0.5 for who was always alone."""
-    given = np.bincount(votes.tasks, minlength=votes.n_tasks)[votes.tasks]
-    others = np.maximum(given - 1.0, 1.0)
-    same = (shares[votes.tasks, votes.labels] * given - 1.0) / others
-    compared = np.bincount(votes.people, weights=given > 1, minlength=votes.n_people)
-    agreed = np.bincount(votes.people, weights=same * (given > 1), minlength=votes.n_people)
+    """Return how often the other people on a task gave the same label, (n_people,); 0.5 without other people."""
+    n_votes = np.bincount(votes.tasks, minlength=votes.n_tasks)[votes.tasks]
+    others = np.maximum(n_votes - 1.0, 1.0)
+    same = (shares[votes.tasks, votes.labels] * n_votes - 1.0) / others
+    compared = np.bincount(votes.people, weights=n_votes > 1, minlength=votes.n_people)
+    agreed = np.bincount(votes.people, weights=same * (n_votes > 1), minlength=votes.n_people)
     rates: Floats = np.where(compared > 0, agreed / np.maximum(compared, 1.0), 0.5)
     return rates
 
 
 def vote_shares(votes: Votes) -> Floats:
-    """Each task's votes by label, summing to 1; rows of tasks without votes are 0. (n_tasks, k)."""
+    """Return the share of votes for each label, (n_tasks, k); rows of tasks without votes are 0."""
     cells = np.bincount(votes.tasks * votes.n_labels + votes.labels, minlength=votes.n_tasks * votes.n_labels)
     table = cells.reshape(votes.n_tasks, votes.n_labels).astype(np.float64)
     shares: Floats = table / np.maximum(table.sum(axis=1, keepdims=True), 1.0)

@@ -1,4 +1,4 @@
-"""The medoid: the answer that is nearest to all others; works for anything with a distance."""
+"""The medoid: the answer that is nearest to all other answers, for any type of answer with a distance."""
 
 from __future__ import annotations
 
@@ -16,22 +16,36 @@ _DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """One of the given answers, and how near the others are to it."""
+class Medoid:
+    """One of the given answers, and how near the other answers are to it."""
 
     answer: Answer
-    place: int  # of the answer among those given
-    support: float  # one minus the weighted mean distance of the others, [0, 1]; 1 for a single answer
+    place: int  # its index among the given answers
+    support: float  # 1 - weighted mean distance of the other answers, in [0, 1]; 1 for a single answer
 
 
-def medoid(answers: Sequence[Answer], distance: Distance, *, weights: Sequence[float] | None = None) -> Chosen:
-    """The answer with the smallest weighted distance to all; of equals the first by their keys, in whatever order.
+def medoid(answers: Sequence[Answer], distance: Distance, *, weights: Sequence[float] | None = None) -> Medoid:
+    """Return the answer with the smallest weighted distance to all; of equal ones the first by key, in any order.
 
-    `weights` are what each person's answer counts, e.g. their accuracy.
+    Parameters
+    ----------
+    answers : sequence of length n
+        At least one answer.
+    distance : callable
+        Symmetric distance of two answers in [0, 1]; every codec has one.
+    weights : sequence of length n, optional
+        The weight of each answer, 0 or more, for example the accuracy of its person; 1 by default.
 
+    Raises
+    ------
+    VotesError
+        If there are no answers, or the weights have another length or are all 0.
+
+    Examples
+    --------
     >>> from ml_backend.codecs import codec
-    >>> a, b, c = (Answer("rating", stars) for stars in (1, 4, 5))
-    >>> medoid([a, b, c], codec("rating").distance).answer.value
+    >>> answers = [Answer("rating", stars) for stars in (1, 4, 5)]
+    >>> medoid(answers, codec("rating").distance).answer.value
     4
     """
     if not answers:
@@ -39,13 +53,13 @@ def medoid(answers: Sequence[Answer], distance: Distance, *, weights: Sequence[f
     weight = np.ones(len(answers)) if weights is None else np.asarray(weights, dtype=np.float64)
     if weight.shape != (len(answers),) or (weight < 0).any() or not weight.sum() > 0:
         raise VotesError(f"weights have shape {weight.shape}; wanted {len(answers)} numbers, not all 0.")
-    apart = np.zeros((len(answers), len(answers)))
-    for i, one in enumerate(answers):
+    table = np.zeros((len(answers), len(answers)))
+    for i, answer in enumerate(answers):
         for j in range(i + 1, len(answers)):
-            apart[i, j] = apart[j, i] = distance(one, answers[j])
-    far = apart @ weight
-    nearest = np.flatnonzero(far <= far.min() + _EQUAL).tolist()
+            table[i, j] = table[j, i] = distance(answer, answers[j])
+    total = table @ weight
+    nearest = np.flatnonzero(total <= total.min() + _EQUAL).tolist()
     best = min(nearest, key=lambda place: answers[place].key)
-    others = float(weight.sum() - weight[best])
-    support = 1.0 - float(far[best]) / others if others > 0 else 1.0
-    return Chosen(answers[best], best, round(support, _DIGITS))
+    other_weight = float(weight.sum() - weight[best])
+    support = 1.0 - float(total[best]) / other_weight if other_weight > 0 else 1.0
+    return Medoid(answers[best], best, round(support, _DIGITS))

@@ -1,4 +1,4 @@
-"""`auto`: the methods that predict hidden votes, together; the majority where there is too little to learn from."""
+"""Selection of the consensus method: a committee of methods, or the majority vote where votes are sparse."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from feedback.consensus.dawid_skene import dawid_skene, error_rates, hierarchical
-from feedback.consensus.majority_vote import majority
-from feedback.consensus.one_coin import one_coin, weighted
-from feedback.consensus.result import Consensus, checked, settle
-from feedback.consensus.sparse_votes import Incidence
+from feedback.consensus.consensus import Consensus, require_votes
+from feedback.consensus.dawid_skene import dawid_skene, error_rates, hierarchical_dawid_skene
+from feedback.consensus.majority_vote import majority_vote
+from feedback.consensus.one_coin import one_coin_dawid_skene, weighted_vote
+from feedback.consensus.sparse_votes import VoteMatrix
 from feedback.errors import VotesError
 from feedback.stats.intervals import binomial_tail
 from feedback.votes import Floats, Ints, Votes
@@ -20,156 +20,181 @@ from ml_backend.calibration import Calibrator
 Method = Callable[[Votes], Consensus]
 
 METHODS: Mapping[str, Method] = {
-    "majority": majority,
+    "majority": majority_vote,
     "dawid_skene": dawid_skene,
-    "hierarchical": hierarchical,
-    "one_coin": one_coin,
-    "weighted": weighted,
+    "hierarchical": hierarchical_dawid_skene,
+    "one_coin": one_coin_dawid_skene,
+    "weighted": weighted_vote,
 }
-COMMITTEE = ("majority", "hierarchical", "one_coin", "weighted")  # one of each kind; two of a kind would outvote
-_FEW_PER_PERSON = 5.0  # votes; below it nobody's habits can be told from luck
-_FEW_PER_TASK = 1.5  # votes; below it there is nobody to compare with
-_HIDDEN = 5  # folds of hidden votes
-_MOST_VOTES = 50_000  # above it, hiding some votes once compares the methods as well
-_MOST_ASKED = 15_000
-_POOLING = 4.0  # how much the judge of hidden votes leans on the crowd
-_WORSE = -2.0  # standard errors below the majority: proven worse
-_MOST_RATES = 20_000_000  # error rates; beyond it the judge knows one figure per person
-_TEMPERATURES = np.array([1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 14.0])  # votes hang together: never below 1
-_FLOOR = 1e-12
-_BETTER_ODDS = 0.05  # one-sided level at which gold answers prove one method better
+COMMITTEE = ("majority", "hierarchical", "one_coin", "weighted")  # one of each kind: two of a kind would outvote
+_MIN_VOTES_PER_PERSON = 5.0  # with fewer, error rates cannot be told from chance
+_MIN_VOTES_PER_TASK = 1.5  # with fewer, there is hardly anybody to compare with
+_FOLDS = 5  # of hidden votes
+_MAX_VOTES_ALL_FOLDS = 50_000  # with more votes, one fold with some hidden votes compares the methods as well
+_MAX_HIDDEN_VOTES = 15_000
+_POOLING = 4.0  # pooled votes in the error rates that predict hidden votes
+_PROVEN_WORSE = -2.0  # standard errors from the majority vote
+_MAX_ERROR_RATES = 20_000_000  # above it, hidden votes are predicted from one accuracy per person
+_TEMPERATURES = np.array([1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 14.0])  # never below 1: votes on a task are dependent
+_MIN_PROBABILITY = 1e-12
+_ALPHA = 0.05  # one-sided level at which gold labels prove one method better
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """What was chosen and why."""
+class MethodSelection:
+    """The selected consensus, the reason, and the fits it was selected from."""
 
     consensus: Consensus
     reason: str
-    fits: Mapping[str, Consensus]  # every method that was fitted on all votes
+    fits: Mapping[str, Consensus]  # by name of the method, each fitted on all votes
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """How one method did on hidden votes."""
+class HiddenVoteScore:
+    """How well one method predicts hidden votes."""
 
-    margin: float  # standard errors above the majority's log likelihood
-    temperature: float  # under which its probabilities predict hidden votes best
+    margin: float  # log-likelihood minus that of the majority vote, in standard errors
+    temperature: float  # the temperature at which its probabilities predict hidden votes best
 
 
-def auto(votes: Votes, *, known: Ints | None = None, seed: int = 0) -> Choice:
-    """Choose per project. `known` (n_tasks,) holds gold labels, -1 elsewhere; it helps to choose, and is not copied in.
+def select_method(votes: Votes, *, gold: Ints | None = None, seed: int = 0) -> MethodSelection:
+    """Select the consensus for these votes; the policy's method "auto".
 
-    - Sparse votes (fewer than 1.5 a task or 5 a person): the majority.
-    - Otherwise a committee: the mean of the probabilities of majority, hierarchical Dawid-Skene, one-coin and
-      weighted vote, without those whose prediction of hidden votes is proven worse than the majority's. One winner by
-      likelihood would be wrong more often: a model may explain votes well and the truth badly.
-    - A single method takes over from the committee only when gold answers prove it better (exact sign test).
+    - Sparse votes (fewer than 1.5 per task or 5 per person): the majority vote.
+    - Else a committee: the mean of the probabilities of majority vote, hierarchical Dawid-Skene, one-coin Dawid-Skene
+      and weighted vote, without those whose prediction of hidden votes is proven worse than the majority vote's. One
+      winner by likelihood would be wrong more often, because a model may explain votes well and the truth badly.
+    - A single method replaces the committee only where gold labels prove it better (exact sign test).
 
+    Parameters
+    ----------
+    votes : Votes
+        Votes on labels.
+    gold : array of shape (n_tasks,), optional
+        True labels where they are known, -1 elsewhere. They help to select, and are not copied into the consensus.
+    seed : int
+        Draws the hidden votes.
+
+    Raises
+    ------
+    VotesError
+        If there are no votes.
+
+    Examples
+    --------
     >>> rng = np.random.default_rng(1)
-    >>> truth, careless = rng.integers(0, 2, 60), rng.random((60, 6)) < [0.05, 0.1, 0.1, 0.4, 0.4, 0.45]
-    >>> said = np.where(careless, 1 - truth[:, None], truth[:, None])
-    >>> choice = auto(Votes(np.repeat(np.arange(60), 6), np.tile(np.arange(6), 60), said.ravel()))
-    >>> choice.consensus.method, int((choice.consensus.labels == truth).sum())
+    >>> truth, wrong = rng.integers(0, 2, 60), rng.random((60, 6)) < [0.05, 0.1, 0.1, 0.4, 0.4, 0.45]
+    >>> labels = np.where(wrong, 1 - truth[:, None], truth[:, None])
+    >>> selection = select_method(Votes(np.repeat(np.arange(60), 6), np.tile(np.arange(6), 60), labels.ravel()))
+    >>> selection.consensus.method, int((selection.consensus.labels == truth).sum())
     ('committee', 59)
     """
-    checked(votes)
+    require_votes(votes)
     per_task = len(votes) / max(len(np.unique(votes.tasks)), 1)
     per_person = len(votes) / max(len(np.unique(votes.people)), 1)
-    if per_task < _FEW_PER_TASK or per_person < _FEW_PER_PERSON:
+    if per_task < _MIN_VOTES_PER_TASK or per_person < _MIN_VOTES_PER_PERSON:
         reason = f"{per_task:.1f} votes a task and {per_person:.1f} a person are too few to learn people's habits"
-        plain = majority(votes)
-        return Choice(plain, reason, {"majority": plain})
-    trials = held_out(votes, seed=seed)
-    fits = {name: fit for name in METHODS if (fit := tried(name, votes)) is not None}
-    trusted = [name for name in COMMITTEE if trials[name].margin > _WORSE and name in fits]
-    rows = [_soften(fits[name].proba, trials[name].temperature) for name in trusted]
-    pooled = settle("committee", votes, np.mean(rows, axis=0))
-    reason = "mean of " + ", ".join(trusted)
-    if dropped := [name for name in COMMITTEE if name not in trusted]:
+        majority = majority_vote(votes)
+        return MethodSelection(majority, reason, {"majority": majority})
+    scores = score_on_hidden_votes(votes, seed=seed)
+    fits = {name: fit for name in METHODS if (fit := fit_or_none(name, votes)) is not None}
+    members = [name for name in COMMITTEE if scores[name].margin > _PROVEN_WORSE and name in fits]
+    rows = [_apply_temperature(fits[name].proba, scores[name].temperature) for name in members]
+    committee = Consensus.build("committee", votes, np.mean(rows, axis=0))
+    reason = "mean of " + ", ".join(members)
+    if dropped := [name for name in COMMITTEE if name not in members]:
         reason += f"; {', '.join(dropped)} predict hidden votes worse than the majority"
-    choice = Choice(pooled, reason, fits)
-    return choice if known is None else prefer_proven(choice, known)
+    selection = MethodSelection(committee, reason, fits)
+    return selection if gold is None else prefer_proven_on_gold(selection, gold)
 
 
-def held_out(votes: Votes, *, seed: int = 0) -> dict[str, Trial]:
-    """How well each committee member's consensus predicts hidden votes.
+def score_on_hidden_votes(votes: Votes, *, seed: int = 0) -> dict[str, HiddenVoteScore]:
+    """Score how well each member of the committee predicts hidden votes.
 
-    A fifth of the votes is hidden in turn; of many votes only some, once. What a hidden vote should be follows from
-    the consensus of the other votes on its task and from the error rates of its person against that consensus. Which
-    are hidden is drawn in order of task and person, whatever the order of the rows.
+    Each fifth of the votes is hidden in turn; with more than 50,000 votes only some, once. A hidden vote is predicted
+    from the consensus of the other votes on its task and from the error rates of its person against that consensus.
+    Votes are hidden in the order of task and person, so the order of the rows changes nothing.
     """
     votes = votes.in_order()
     rng = np.random.default_rng(seed)
-    folds, share = (_HIDDEN, 1.0 / _HIDDEN) if len(votes) <= _MOST_VOTES else (1, _MOST_ASKED / len(votes))
+    all_folds = len(votes) <= _MAX_VOTES_ALL_FOLDS
+    folds, share = (_FOLDS, 1.0 / _FOLDS) if all_folds else (1, _MAX_HIDDEN_VOTES / len(votes))
     fold = np.floor(rng.random(len(votes)) / share).astype(np.int64)
     base = np.zeros(votes.n_tasks)
-    gained = {name: np.zeros((len(_TEMPERATURES), votes.n_tasks)) for name in COMMITTEE[1:]}
-    for hidden in range(folds):
-        seen, asked = votes.select(fold != hidden), votes.select(fold == hidden)
+    logs = {name: np.zeros((len(_TEMPERATURES), votes.n_tasks)) for name in COMMITTEE[1:]}
+    for number in range(folds):
+        seen, hidden = votes.select(fold != number), votes.select(fold == number)
         if not len(seen):
             continue
-        supported = np.bincount(seen.tasks, minlength=votes.n_tasks) > 0
-        asked = asked.select(supported[asked.tasks])
-        base += _log_chance(majority(seen).proba, seen, asked)
-        for name, logs in gained.items():
-            fit = tried(name, seen)
-            for place, at in enumerate(_TEMPERATURES):
-                logs[place] += _log_chance(_soften(fit.proba, at), seen, asked) if fit else -np.inf
-    trials = {name: _trial(logs - base) for name, logs in gained.items()}
-    return {COMMITTEE[0]: Trial(0.0, 1.0)} | trials
+        has_votes = np.bincount(seen.tasks, minlength=votes.n_tasks) > 0
+        hidden = hidden.select(has_votes[hidden.tasks])
+        base += _log_likelihood_by_task(majority_vote(seen).proba, seen, hidden)
+        for name, table in logs.items():
+            fit = fit_or_none(name, seen)
+            for row, temperature in enumerate(_TEMPERATURES):
+                if fit is None:
+                    table[row] = -np.inf
+                else:
+                    table[row] += _log_likelihood_by_task(_apply_temperature(fit.proba, temperature), seen, hidden)
+    scores = {name: _score(table - base) for name, table in logs.items()}
+    return {COMMITTEE[0]: HiddenVoteScore(0.0, 1.0)} | scores
 
 
-def _trial(gains: Floats) -> Trial:
-    """The best temperature of gains (temperatures, n_tasks); tasks are the independent unit of its margin."""
+def _score(gains: Floats) -> HiddenVoteScore:
+    """Return the best temperature and its margin, from gains (temperatures, n_tasks); tasks are independent."""
     best = int(gains.sum(axis=1).argmax())
-    told = gains[best]
-    spread = float(np.sqrt((told**2).sum())) if np.isfinite(told).all() else np.inf
-    margin = float(told.sum()) / max(spread, 1e-12) if np.isfinite(spread) else -np.inf
-    return Trial(margin, float(_TEMPERATURES[best]))
+    by_task = gains[best]
+    se = float(np.sqrt((by_task**2).sum())) if np.isfinite(by_task).all() else np.inf
+    margin = float(by_task.sum()) / max(se, 1e-12) if np.isfinite(se) else -np.inf
+    return HiddenVoteScore(margin, float(_TEMPERATURES[best]))
 
 
-def _soften(proba: Floats, temperature: float) -> Floats:
+def _apply_temperature(proba: Floats, temperature: float) -> Floats:
     """Raise probabilities to the power 1 / temperature and normalise the rows."""
     if temperature == 1.0:
         return proba
     # a probability of exactly 0 would stay 0 at every temperature
-    return Calibrator.temperature(temperature).apply(np.maximum(proba, _FLOOR))
+    return Calibrator.temperature(temperature).apply(np.maximum(proba, _MIN_PROBABILITY))
 
 
-def _log_chance(proba: Floats, seen: Votes, asked: Votes) -> Floats:
-    """The log probability of the asked votes by task, with the same model of people for every consensus."""
+def _log_likelihood_by_task(proba: Floats, seen: Votes, hidden: Votes) -> Floats:
+    """Return the log-probability of hidden votes, (n_tasks,), with the same model of people for every consensus."""
     chance: Floats
-    if seen.n_people * seen.n_labels**2 <= _MOST_RATES:
-        rates = error_rates(Incidence.of(seen).counts(proba), _POOLING)
-        chance = np.einsum("vk,vk->v", proba[asked.tasks], rates[asked.people, asked.labels])
+    if seen.n_people * seen.n_labels**2 <= _MAX_ERROR_RATES:
+        rates = error_rates(VoteMatrix.build(seen).expected_counts(proba), _POOLING)
+        chance = np.einsum("vk,vk->v", proba[hidden.tasks], rates[hidden.people, hidden.labels])
     else:
-        agreed = np.bincount(seen.people, weights=proba[seen.tasks, seen.labels], minlength=seen.n_people)
-        given = np.bincount(seen.people, minlength=seen.n_people)
-        skill = (agreed + _POOLING * agreed.sum() / len(seen)) / (given + _POOLING)
-        likely: Floats = proba[asked.tasks, asked.labels]
-        chance = skill[asked.people] * likely + (1 - skill[asked.people]) * (1 - likely) / max(seen.n_labels - 1, 1)
+        right = np.bincount(seen.people, weights=proba[seen.tasks, seen.labels], minlength=seen.n_people)
+        n_votes = np.bincount(seen.people, minlength=seen.n_people)
+        skill = ((right + _POOLING * right.sum() / len(seen)) / (n_votes + _POOLING))[hidden.people]
+        likely: Floats = proba[hidden.tasks, hidden.labels]
+        chance = skill * likely + (1 - skill) * (1 - likely) / max(seen.n_labels - 1, 1)
     logs = np.log(np.maximum(chance, 1e-6))  # one impossible vote must not decide alone
-    return np.bincount(asked.tasks, weights=logs, minlength=asked.n_tasks).astype(np.float64)
+    return np.bincount(hidden.tasks, weights=logs, minlength=hidden.n_tasks).astype(np.float64)
 
 
-def prefer_proven(choice: Choice, known: Ints) -> Choice:
-    """The same choice, or the single method that gold answers prove better: an exact sign test, all tries counted."""
-    rows = np.flatnonzero(known >= 0)
-    if not len(rows) or not choice.fits:
-        return choice
-    right = {name: fit.labels[rows] == known[rows] for name, fit in choice.fits.items()}
-    ours = choice.consensus.labels[rows] == known[rows]
+def prefer_proven_on_gold(selection: MethodSelection, gold: Ints) -> MethodSelection:
+    """Return the selection, or the single method that gold labels prove better.
+
+    The exact sign test is at level 0.05, divided by the number of methods. `gold` (n_tasks,) is -1 where unknown.
+    """
+    rows = np.flatnonzero(gold >= 0)
+    if not len(rows) or not selection.fits:
+        return selection
+    right = {name: fit.labels[rows] == gold[rows] for name, fit in selection.fits.items()}
+    current = selection.consensus.labels[rows] == gold[rows]
     best = max(right, key=lambda name: int(right[name].sum()))
-    wins, losses = int((right[best] & ~ours).sum()), int((ours & ~right[best]).sum())
-    if wins <= losses or binomial_tail(wins, wins + losses, 0.5) > _BETTER_ODDS / len(right):
-        return choice
-    reason = f"{best} is right on {wins} gold answers where the rest is wrong, wrong on {losses}: {choice.reason}"
-    return Choice(choice.fits[best], reason, choice.fits)
+    wins, losses = int((right[best] & ~current).sum()), int((current & ~right[best]).sum())
+    if wins <= losses or binomial_tail(wins, wins + losses, 0.5) > _ALPHA / len(right):
+        return selection
+    reason = (
+        f"{best} is right on {wins} gold answers where the others are wrong, and wrong on {losses}: {selection.reason}"
+    )
+    return MethodSelection(selection.fits[best], reason, selection.fits)
 
 
-def tried(name: str, votes: Votes, *, method: Method | None = None) -> Consensus | None:
-    """The fit of one of ours, or of `method`; nothing where it refuses these votes (too many people × labels)."""
+def fit_or_none(name: str, votes: Votes, *, method: Method | None = None) -> Consensus | None:
+    """Return the fit of a built-in method, or of `method`; None where it refuses these votes as too large."""
     try:
         return (method or METHODS[name])(votes)
     except VotesError:

@@ -1,4 +1,4 @@
-"""Spans and boxes that several people drew become one: what most of them mean, where they mean it."""
+"""Fusion of spans and boxes: regions of several people that overlap enough become one region."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ml_backend.codecs.region_matching import similarities
 from ml_backend.codecs.spans import Span, span_similarity, spans_of
 from ml_backend.records import Answer
 
-Region = TypeVar("Region", bound=tuple[Any, ...])  # sorted by where it starts
-_SAME = 0.5  # overlap from which two people mean the same thing
-_UNTURNED = 1e-9
+Region = TypeVar("Region", bound=tuple[Any, ...])
+_MIN_SIMILARITY = 0.5  # regions with at least this similarity are the same region
+_MIN_ROTATION = 1e-9  # degrees
 
 
 @dataclass(frozen=True, slots=True)
-class Fused(Generic[Region]):
-    """One region of the consensus and the share of people's weight behind it."""
+class FusedRegion(Generic[Region]):
+    """One region of the consensus, and the share of the weight of all people behind it."""
 
     region: Region
     support: float  # (0, 1]
@@ -31,51 +31,74 @@ class Fused(Generic[Region]):
 
 def fuse_spans(
     answers: Sequence[Answer], *, weights: Sequence[float] | None = None, keep: float = 0.5
-) -> tuple[Fused[Span], ...]:
-    """The spans that more than the share `keep` of the people mean; ends are weighted medians.
+) -> tuple[FusedRegion[Span], ...]:
+    """Fuse spans: keep those that more than the share `keep` of the people marked; ends are weighted medians.
 
-    `weights` are what each person counts, e.g. their accuracy; a person without spans gives an empty answer.
+    Spans of two people are matched one to one by their similarity (Hungarian algorithm).
 
+    Parameters
+    ----------
+    answers : sequence of length n
+        One answer per person; a person without spans gives an empty answer.
+    weights : sequence of length n, optional
+        The weight of each person, 0 or more, for example their accuracy; 1 by default.
+    keep : float
+        Smallest share of the weight, exclusive.
+
+    Returns
+    -------
+    tuple of FusedRegion
+        Sorted by start.
+
+    Raises
+    ------
+    VotesError
+        If the weights have another length or are all 0.
+
+    Examples
+    --------
     >>> a, b, c = (Answer("labels", ((start, 12, "PER"),)) for start in (0, 1, 5))
     >>> fuse_spans([a, b, c])
-    (Fused(region=(1, 12, 'PER'), support=1.0),)
+    (FusedRegion(region=(1, 12, 'PER'), support=1.0),)
     """
-    return _fuse([spans_of(answer) for answer in answers], span_similarity, _middle_span, weights, keep)
+    return _fuse([spans_of(answer) for answer in answers], span_similarity, _median_span, weights, keep)
 
 
 def fuse_boxes(
     answers: Sequence[Answer], *, weights: Sequence[float] | None = None, keep: float = 0.5
-) -> tuple[Fused[LabelledBox], ...]:
-    """The boxes that more than the share `keep` of the people mean; edges are weighted medians.
+) -> tuple[FusedRegion[LabelledBox], ...]:
+    """Fuse boxes: keep those that more than the share `keep` of the people drew; edges are weighted medians.
 
-    Turned boxes are not averaged, their angle is a circle: the member that is nearest to all others stands for them.
+    Of rotated boxes, whose angles have no median, the box nearest to all others is kept. Parameters, result and errors
+    are those of `fuse_spans`.
     """
-    return _fuse([boxes_of(answer) for answer in answers], box_similarity, _middle_box, weights, keep)
+    return _fuse([boxes_of(answer) for answer in answers], box_similarity, _median_box, weights, keep)
 
 
-Middle = Callable[[Sequence[Region], Floats], Region]
+Center = Callable[[Sequence[Region], Floats], Region]
 
 
 def _fuse(
     drawn: Sequence[Sequence[Region]],
     similar: Callable[[Region, Region], float],
-    middle: Middle[Region],
+    center: Center[Region],
     weights: Sequence[float] | None,
     keep: float,
-) -> tuple[Fused[Region], ...]:
+) -> tuple[FusedRegion[Region], ...]:
     weight = np.ones(len(drawn)) if weights is None else np.asarray(weights, dtype=np.float64)
     if weight.shape != (len(drawn),) or (weight < 0).any() or not weight.sum() > 0:
         raise VotesError(f"weights have shape {weight.shape}; wanted one per person ({len(drawn)}), not all 0.")
     groups: list[list[tuple[int, Region]]] = []  # a person is in a group at most once
-    for person in sorted(range(len(drawn)), key=lambda one: (-weight[one], drawn[one])):  # in whatever order they came
+    # sorted, so that the order of the answers changes nothing
+    for person in sorted(range(len(drawn)), key=lambda row: (-weight[row], drawn[row])):
         _join(groups, person, drawn[person], similar)
     found = []
     for group in groups:
-        heavy = np.array([weight[person] for person, _ in group])
-        support = float(heavy.sum() / weight.sum())
+        group_weight = np.array([weight[person] for person, _ in group])
+        support = float(group_weight.sum() / weight.sum())
         if support > keep:
-            found.append(Fused(middle([region for _, region in group], heavy), support))
-    return tuple(sorted(found, key=lambda one: one.region))
+            found.append(FusedRegion(center([region for _, region in group], group_weight), support))
+    return tuple(sorted(found, key=lambda fused: fused.region))
 
 
 def _join(
@@ -84,43 +107,43 @@ def _join(
     regions: Sequence[Region],
     similar: Callable[[Region, Region], float],
 ) -> None:
-    """Put each region into the group that means the same, one to one; what is left starts groups of its own."""
-    taken: set[int] = set()
+    """Add each region of a person to the group that it matches, one to one; the others start new groups."""
+    matched: set[int] = set()
     if groups and regions:
         table = np.array(
             [
-                [similarities([one], [region for _, region in group], similar).mean() for group in groups]
-                for one in regions
+                [similarities([own], [region for _, region in group], similar).mean() for group in groups]
+                for own in regions
             ]
         )
-        table[table < _SAME] = 0.0
+        table[table < _MIN_SIMILARITY] = 0.0
         for place, group in zip(*linear_sum_assignment(table, maximize=True), strict=True):
             if table[place, group] > 0:
                 groups[group].append((person, regions[place]))
-                taken.add(int(place))
-    groups.extend([(person, region)] for place, region in enumerate(regions) if place not in taken)
+                matched.add(int(place))
+    groups.extend([(person, region)] for place, region in enumerate(regions) if place not in matched)
 
 
-def _middle_span(spans: Sequence[Span], weights: Floats) -> Span:
+def _median_span(spans: Sequence[Span], weights: Floats) -> Span:
     start, end = (_median(np.array([span[side] for span in spans]), weights) for side in (0, 1))
     first = spans[0]
-    whole = all(isinstance(side, int) for span in spans for side in span[:2])
-    return (int(start), int(end), first[2]) if whole else (start, end, first[2])
+    are_integers = all(isinstance(side, int) for span in spans for side in span[:2])
+    return (int(start), int(end), first[2]) if are_integers else (start, end, first[2])
 
 
-def _middle_box(boxes: Sequence[LabelledBox], weights: Floats) -> LabelledBox:
-    if any(abs(box[4]) > _UNTURNED for box in boxes):
-        near = similarities(boxes, boxes, box_similarity) @ weights
-        return boxes[int(near.argmax())]
+def _median_box(boxes: Sequence[LabelledBox], weights: Floats) -> LabelledBox:
+    if any(abs(box[4]) > _MIN_ROTATION for box in boxes):
+        similarity = similarities(boxes, boxes, box_similarity) @ weights
+        return boxes[int(similarity.argmax())]
     corners = np.array([(x, y, x + width, y + height) for x, y, width, height, *_ in boxes])
     left, top, right, bottom = (_median(corners[:, side], weights) for side in range(4))
     return (left, top, right - left, bottom - top, 0.0, 1.0, boxes[0][6])
 
 
 def _median(values: Floats, weights: Floats) -> float:
-    """The weighted median: half of the weight lies on either side; between two, the mean of both."""
+    """Return the weighted median; the mean of two values where half of the weight lies on each side."""
     order = np.argsort(values, kind="stable")
-    reached = np.cumsum(weights[order]) / weights.sum()
-    low = int(np.searchsorted(reached, 0.5 - 1e-12))
-    high = low + 1 if abs(reached[low] - 0.5) < 1e-9 and low + 1 < len(values) else low
+    cumulative = np.cumsum(weights[order]) / weights.sum()
+    low = int(np.searchsorted(cumulative, 0.5 - 1e-12))
+    high = low + 1 if abs(cumulative[low] - 0.5) < 1e-9 and low + 1 < len(values) else low
     return float(values[order[low]] + values[order[high]]) / 2.0

@@ -1,4 +1,4 @@
-"""What another opinion is worth: how much more would be known of a task, against a vote on a new one."""
+"""The expected gain of one more vote on a task, in information about its label."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import numpy as np
 from feedback.votes import Floats
 
 
-def told(proba: Floats) -> Floats:
-    """How much rows of probabilities (n, k) tell, (n,) in [0, 1]: 0 is a guess, 1 is certain.
+def information(proba: Floats) -> Floats:
+    """Return how informative rows of probabilities (n, k) are, (n,) in [0, 1]: 0 is a guess, 1 is certain.
 
-    The square of the likeliest label's lead over chance: a label that is right so often teaches a model as much as
-    this share of certain ones (for two labels, the Fisher information under symmetric noise).
+    It is the square of the lead of the likeliest label over chance. For training, a label with information 0.5 is
+    worth half a certain label (for two labels it is the Fisher information under symmetric noise).
 
-    >>> told(np.array([[0.5, 0.5], [1.0, 0.0], [0.9, 0.1]])).round(2)
+    Examples
+    --------
+    >>> information(np.array([[0.5, 0.5], [1.0, 0.0], [0.9, 0.1]])).round(2)
     array([0.  , 1.  , 0.64])
     """
     k = max(proba.shape[1], 2)
@@ -21,35 +23,40 @@ def told(proba: Floats) -> Floats:
     return lead**2
 
 
-def after_another(proba: Floats, errors: Floats) -> Floats:
-    """What tasks are expected to tell after one more vote, (n,): a mean over what that vote may be.
+def expected_information(proba: Floats, errors: Floats) -> Floats:
+    """Return the expected information after one more vote, (n,): the mean over the labels that the vote may give.
 
-    `errors` (k true, k said) are the error rates of whoever will be asked.
+    `errors` (k true, k given) are the error rates of the next person.
 
-    >>> usual = np.array([[0.8, 0.2], [0.2, 0.8]])
-    >>> after_another(np.array([[0.5, 0.5], [1.0, 0.0]]), usual).round(2)
+    Examples
+    --------
+    >>> errors = np.array([[0.8, 0.2], [0.2, 0.8]])
+    >>> expected_information(np.array([[0.5, 0.5], [1.0, 0.0]]), errors).round(2)
     array([0.36, 1.  ])
     """
     expected = np.zeros(len(proba))
-    for said in range(errors.shape[1]):
-        joint = proba * errors[:, said]
-        likely = joint.sum(axis=1)
-        row = joint / np.maximum(likely, 1e-12)[:, None]
-        expected += likely * told(row)
+    for label in range(errors.shape[1]):
+        joint = proba * errors[:, label]
+        chance = joint.sum(axis=1)
+        posterior = joint / np.maximum(chance, 1e-12)[:, None]
+        expected += chance * information(posterior)
     return expected
 
 
-def gains(proba: Floats, errors: Floats, prior: Floats | None) -> Floats:
-    """How much more another opinion on each task tells than a first one on a new task, (n,); above 0 it pays.
+def expected_gain(proba: Floats, errors: Floats, prior: Floats | None) -> Floats:
+    """Return the expected gain of one more vote on each task over a first vote on a new task, (n,).
 
-    `prior` (k,) is what is known of a new task; None where there is no new task left, and the gain itself is given.
+    Above 0, another vote on the task is worth more. `prior` (k,) are the label shares of a new task; None returns the
+    gain itself, for a project without new tasks.
 
-    >>> usual, even = np.array([[0.8, 0.2], [0.2, 0.8]]), np.array([0.5, 0.5])
-    >>> gains(np.array([[0.5, 0.5], [0.8, 0.2]]), usual, even).round(2)
+    Examples
+    --------
+    >>> errors, prior = np.array([[0.8, 0.2], [0.2, 0.8]]), np.array([0.5, 0.5])
+    >>> expected_gain(np.array([[0.5, 0.5], [0.8, 0.2]]), errors, prior).round(2)
     array([ 0.  , -0.19])
     """
-    more = after_another(proba, errors) - told(proba)
+    gain = expected_information(proba, errors) - information(proba)
     if prior is None:
-        return more
-    fresh: Floats = more - after_another(prior[None, :], errors)[0]
-    return fresh
+        return gain
+    over_new_task: Floats = gain - expected_information(prior[None, :], errors)[0]
+    return over_new_task

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from feedback.dashboard.authentication import AccessSettings
-from feedback.dashboard.label_studio_login import Accounts, LabelStudioAccounts
 from feedback.dashboard.login_attempts import SharedAttempts
 from feedback.dashboard.pages import DashboardConfig, pages
+from feedback.dashboard.sign_in import Accounts, LabelStudioAccounts
 
-__all__ = ["Accounts", "DashboardConfig", "LabelStudioAccounts", "AccessSettings", "SharedAttempts", "pages"]
+__all__ = ["AccessSettings", "Accounts", "DashboardConfig", "LabelStudioAccounts", "SharedAttempts", "pages"]

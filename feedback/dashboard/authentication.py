@@ -15,7 +15,7 @@ from flask import Request, Response
 from feedback.dashboard.permissions import Visitor
 from feedback.store import SessionRow, Store
 from ml_backend.app.security import Guard
-from ml_backend.labelstudio.accounts import Who
+from ml_backend.labelstudio.accounts import User
 
 _SESSION_S = 12 * 3600.0  # a working day; then people sign in again
 _IDLE_S = 2 * 3600.0
@@ -57,12 +57,12 @@ class Authenticator:
         row = self._session(request)
         if row is not None:
             return Visitor("person", row.person, row.email, owner=row.owner)
-        if request.headers.get("Authorization") and self._guard.has_login:  # without a service login, any credentials would pass
+        if request.headers.get("Authorization") and self._guard.has_login:  # else any would pass
             self._guard.ml(request)
             return Visitor("program")
         return Visitor("anybody") if self._is_open(request) else None
 
-    def sign_in(self, request: Request, response: Response, who: Who, *, owner: bool) -> None:
+    def sign_in(self, request: Request, response: Response, who: User, *, owner: bool) -> None:
         """Sign a browser in with a new cookie; its old cookie is no longer valid."""
         fresh, now_s = secrets.token_urlsafe(_TOKEN_BYTES), self._clock()
         row = SessionRow(_digest(fresh), who.id, who.email, owner, now_s, now_s)

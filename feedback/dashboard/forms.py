@@ -49,8 +49,8 @@ def is_valid_name(name: str) -> bool:
 def safe_redirect_path(text: str) -> str:
     """Return the text if it is a path of this site, else "/"; prevents redirects to other sites.
 
-    >>> safe_redirect_path("/projects/7"), safe_redirect_path("//evil.example"), safe_redirect_path("https://evil.example"), safe_redirect_path("/\\\\evil")
-    ('/projects/7', '/', '/', '/')
+    >>> [safe_redirect_path(path) for path in ("/projects/7", "//evil.example", "https://evil.example", "/\\\\evil")]
+    ['/projects/7', '/', '/', '/']
     """
     plain = text.isascii() and text.isprintable() and "\\" not in text and len(text) <= 300
     if not plain or not text.startswith("/") or text.startswith("//"):

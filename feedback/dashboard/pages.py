@@ -1,4 +1,4 @@
-"""The pages: what the service does, project by project, for whoever may see it."""
+"""The pages of the service: the list of projects, one project, and its people."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from markupsafe import Markup
 from feedback.dashboard.actions import DONE, add_actions
 from feedback.dashboard.authentication import AccessSettings, Authenticator
 from feedback.dashboard.forms import is_valid_name
-from feedback.dashboard.label_studio_login import Accounts
 from feedback.dashboard.page_openapi import paths
 from feedback.dashboard.permissions import ProjectAccess, Visitor, may_administer, may_view, role_of
 from feedback.dashboard.rendering import Refused, prepare, pseudonym, show, wants_json
 from feedback.dashboard.review_pages import add_review
-from feedback.dashboard.sign_in import add_sign_in
+from feedback.dashboard.sign_in import Accounts, add_sign_in
 from feedback.errors import PolicyError
 from feedback.policy import Policy
 from feedback.reports.annotator_report import people_page
 from feedback.reports.formatting import percent, when
 from feedback.reports.project_overview import project_overview
+from feedback.reports.project_status import project_state
 from feedback.reports.svg_charts import Point, interval_bar, over_time
 from feedback.store import ProjectRow, Store
 from ml_backend.app import Mount
@@ -37,19 +37,19 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DashboardConfig:
-    """What the pages are made from; wiring brings it."""
+    """What the pages need; `feedback.app` fills it."""
 
     store: Store
     policies: Callable[[ProjectRow], Policy]
     access_settings: AccessSettings = field(default_factory=AccessSettings)
-    accounts: Accounts | None = None  # None: no Label Studio is set, so nobody can sign in
+    accounts: Accounts | None = None  # None: no Label Studio is configured, so nobody can sign in
     attempts: Attempts = field(default_factory=MemoryAttempts)  # failed sign-ins
-    label_studio_url: str = ""  # where links lead
+    label_studio_url: str = ""  # for links
     clock: Callable[[], float] = time.time
 
 
 def pages(config: DashboardConfig) -> Mount:
-    """Give the pages as something that the app can mount; they take over `/`."""
+    """Return the pages as a mount of the web app; they own `/`."""
 
     def mount(guard: Guard, _limits: Limits) -> Blueprint:
         routes = Blueprint(
@@ -76,7 +76,7 @@ class _Views:
         self._config, self._store, self.authenticator = config, config.store, authenticator
 
     def home(self) -> Response:
-        """All projects that the visitor has to do with; programs without credentials hear that we are up."""
+        """Show all projects that the visitor may see; programs without credentials learn only that we are up."""
         visitor = self.authenticator.visitor(request)
         if visitor is None and wants_json():
             return show("home", UP, visitor=None)
@@ -85,7 +85,7 @@ class _Views:
         for row in self._store.projects.list_projects():
             try:
                 access = self._find_access(visitor, row)
-            except PolicyError as error:  # who may see it cannot be told; the other projects are there all the same
+            except PolicyError as error:  # without a policy nobody has a role; other projects are still listed
                 _log.warning("%s", error)
                 continue
             if access is not None:
@@ -93,7 +93,7 @@ class _Views:
         return self._show("home", figures, visitor)
 
     def project(self, project: str) -> Response:
-        """One project: model, evidence, queue, and what needs somebody."""
+        """Show one project: model, evidence, queue, and problems."""
         access = self.project_access(project)
         if not may_view(access.role):
             return redirect(url_for("pages.people", project=project), 303)  # type: ignore[return-value]
@@ -103,18 +103,18 @@ class _Views:
             "project",
             figures,
             access,
-            chart=Markup(_chart(figures["accuracy_over_time"])),  # noqa: S704  # nosec B704  # escaped where it is drawn
+            chart=Markup(_accuracy_chart(figures["accuracy_over_time"])),  # noqa: S704  # nosec B704  # escaped where it is drawn
         )
 
     def people(self, project: str) -> Response:
-        """How people do: all of them for whoever runs the project, else only the visitor's own figures."""
+        """Show everybody's figures to admins and approvers, and their own to all others."""
         access = self.project_access(project)
         figures = people_page(self._store, access.row, access.policy)
         everybody = may_administer(access.role)
         if not everybody:
-            figures["people"] = [one for one in figures["people"] if one["person"] == access.visitor.person]
+            figures["people"] = [row for row in figures["people"] if row["person"] == access.visitor.person]
         named = everybody and request.args.get("names") == "shown"
-        figures["people"] = [self._named(one, access, named=named) for one in figures["people"]]
+        figures["people"] = [self._with_name(row, access, named=named) for row in figures["people"]]
         figures = {
             "project": access.row.id,
             "title": access.row.title,
@@ -122,23 +122,23 @@ class _Views:
             "named": named,
             **figures,
         }
-        bars = [Markup(_bar(one["accuracy"])) for one in figures["people"]]  # noqa: S704  # nosec B704  # escaped where it is drawn
+        bars = [Markup(_accuracy_bar(row["accuracy"])) for row in figures["people"]]  # noqa: S704  # nosec B704  # escaped where it is drawn
         return self.show_project("people", figures, access, bars=bars)
 
     def redirect_to_sign_in(self, _error: Refused) -> Response:
-        """Send a browser to sign in, and back to where it wanted to go."""
+        """Send a browser to the sign-in page, and afterwards back to the page it asked for."""
         onward = request.full_path.rstrip("?") if request.method == "GET" else "/"
         return redirect(url_for("pages.sign_in", next=onward), 303)  # type: ignore[return-value]
 
     def require_administrator(self, project: str) -> Visitor:
-        """Give the visitor where they may change something in a project; Refused where they may not."""
+        """Return the visitor if they may change something in a project, else raise Refused."""
         access = self.project_access(project)
         if not may_administer(access.role):
             raise Refused(403, "only an admin or approver may do this.", hint="[people] of the policy gives roles.")
         return access.visitor
 
-    def name(self, person: int, access: ProjectAccess, named: bool) -> str:  # noqa: FBT001 - who may know names is asked before
-        """What a visitor reads for a person: "You", a name where it may be known, else a pseudonym."""
+    def name(self, person: int, access: ProjectAccess, named: bool) -> str:  # noqa: FBT001 - the caller checks who may see names
+        """Return what a visitor reads for a person: "You", the name if `named`, else a pseudonym."""
         if person == access.visitor.person:
             return "You"
         if named:
@@ -147,24 +147,24 @@ class _Views:
         return pseudonym(self._store.secrets.get_or_create_secret("pages"), access.row.id, person)
 
     def show_project(self, template: str, figures: Mapping[str, Any], access: ProjectAccess, **more: Any) -> Response:
-        """Answer with figures of one project."""
+        """Respond with figures of one project."""
         return self._show(template, figures, access.visitor, access=access, **more)
 
     def project_access(self, project: str) -> ProjectAccess:
-        """Give who looks at which project; Refused where there is nothing for them."""
+        """Return the access of the visitor to a project, or raise Refused."""
         visitor = self._known_visitor()
         row = self._store.projects.get_project(project) if is_valid_name(project) else None
         access = self._find_access(visitor, row) if row is not None else None
-        if access is None:  # the same for what is not there and what is not theirs
-            raise Refused(404, "there is no such project for you here.", hint="The first page lists those there are.")
-        return look
+        if access is None:  # one answer for both, so that nobody can probe for projects
+            raise Refused(404, "no such project, or you have no access.", hint="The first page lists your projects.")
+        return access
 
     def _find_access(self, visitor: Visitor, row: ProjectRow) -> ProjectAccess | None:
-        """None for somebody who has no role in a project and never worked there."""
+        """Return None for a visitor who has no role in a project and never worked there."""
         policy = self._config.policies(row)
         role = role_of(visitor, policy)
         if not may_view(role) and all(
-            one.id != visitor.person for one in self._store.annotations.list_annotators(row.id)
+            annotator.id != visitor.person for annotator in self._store.annotations.list_annotators(row.id)
         ):
             return None
         return ProjectAccess(visitor, row, policy, role)
@@ -174,13 +174,17 @@ class _Views:
         if visitor is not None:
             return visitor
         if wants_json():
-            raise NotAllowed("who asks?", hint="Send the service's login as HTTP Basic auth, or sign in.")
+            raise NotAllowed("credentials are missing.", hint="Send the service login as HTTP Basic auth, or sign in.")
         raise _MustSignIn(401, "you are not signed in.")
 
     def _summary_json(self, access: ProjectAccess) -> dict[str, Any]:
         row = access.row
-        state = "paused" if row.paused else "connected" if row.connected else "learning from webhooks alone"
-        brief: dict[str, Any] = {"project": row.id, "title": row.title, "state": state, "role": access.role}
+        summary: dict[str, Any] = {
+            "project": row.id,
+            "title": row.title,
+            "state": project_state(row),
+            "role": access.role,
+        }
         if may_view(access.role):
             counts, champion = (
                 self._store.projects.count_project(row.id),
@@ -189,15 +193,15 @@ class _Views:
             parked = [
                 work for work in self._store.jobs.list_jobs() if work.project == row.id and work.state == "parked"
             ]
-            brief |= {"tasks": counts.tasks, "answered": counts.answered, "people": counts.people}
-            brief |= {"model": champion.version if champion else None, "parked": len(parked)}
-        return brief
+            summary |= {"tasks": counts.tasks, "answered": counts.answered, "people": counts.people}
+            summary |= {"model": champion.version if champion else None, "parked": len(parked)}
+        return summary
 
-    def _named(self, one: Mapping[str, Any], access: ProjectAccess, *, named: bool) -> dict[str, Any]:
-        """Put a name in the place of the number, which everybody with Label Studio could look up."""
-        figures = {key: value for key, value in one.items() if key != "person"}
-        shown = {"person": one["person"]} if named else {}
-        return {"name": self.name(one["person"], access, named), **shown, **figures}
+    def _with_name(self, row: Mapping[str, Any], access: ProjectAccess, *, named: bool) -> dict[str, Any]:
+        """Replace the user id by a name: with the id, every user of Label Studio could look the person up."""
+        figures = {key: value for key, value in row.items() if key != "person"}
+        shown = {"person": row["person"]} if named else {}
+        return {"name": self.name(row["person"], access, named), **shown, **figures}
 
     def _show(self, template: str, figures: Mapping[str, Any], visitor: Visitor, **more: Any) -> Response:
         key, _ = self.authenticator.get_form_key(request)
@@ -207,7 +211,7 @@ class _Views:
             figures,
             visitor=visitor,
             key=key if visitor.kind == "person" else "",
-            rules=access is not None and may_administer(access.role),
+            may_administer=access is not None and may_administer(access.role),
             done=DONE.get(request.args.get("did", ""), ""),
             label_studio=self._config.label_studio_url.rstrip("/"),
             **more,
@@ -215,11 +219,11 @@ class _Views:
 
 
 class _MustSignIn(Refused):
-    """A browser that nobody is signed in with; it is sent to the form."""
+    """Nobody is signed in with this browser; it is redirected to the sign-in page."""
 
 
-def _chart(points: Sequence[Mapping[str, Any]]) -> str:
-    drawn = [
+def _accuracy_chart(points: Sequence[Mapping[str, Any]]) -> str:
+    drawing = [
         Point(
             point["at_s"],
             point["value"],
@@ -229,10 +233,10 @@ def _chart(points: Sequence[Mapping[str, Any]]) -> str:
         )
         for point in points
     ]
-    return over_time(drawn, label="Audit accuracy of the serving model over time, with 95 % intervals")
+    return over_time(drawing, label="Audit accuracy of the serving model over time, with 95 % intervals")
 
 
-def _bar(figure: Mapping[str, float] | None) -> str:
+def _accuracy_bar(figure: Mapping[str, float] | None) -> str:
     if figure is None:
         return ""
     return interval_bar(figure["value"], figure["low"], figure["high"], label=percent(figure["value"]))

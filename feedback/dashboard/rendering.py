@@ -1,4 +1,4 @@
-"""Showing: the same figures as a page for people and as JSON for programs, and refusals in both."""
+"""Responses: the same figures as a page for people and as JSON for programs, and error pages."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ml_backend.app.routes import answer
 
 _log = logging.getLogger(__name__)
 _FOLDER = Path(__file__).parent
-_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # none that look alike
-_STATIC_S = 86_400  # its address changes with its content
+_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without letters and digits that look alike
+_STATIC_S = 86_400  # the URL changes with the content
 
 
 class Refused(FeedbackError):
-    """A request that the pages answer with a page of refusal."""
+    """The pages do not serve a request; `status` is the HTTP status."""
 
     def __init__(self, status: int, message: str, *, hint: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -32,7 +32,7 @@ class Refused(FeedbackError):
 
 
 def wants_json() -> bool:
-    """Whether a program asks: anything that does not prefer HTML."""
+    """Return whether a program asks, that is, any client that does not prefer HTML."""
     return request.accept_mimetypes.best_match(("application/json", "text/html")) != "text/html"
 
 
@@ -45,9 +45,9 @@ def show(
     key: str = "",
     **more: Any,
 ) -> Response:
-    """Answer with the figures: as they are to programs, on a page to people.
+    """Respond with the figures, as JSON to programs and as a page to people.
 
-    `more` is for the page only: drawings, rights, what was just done. `key` is what its forms must bring back.
+    `key` is the form key of the page. `more` is for the template only: charts, permissions, the last action.
     """
     if wants_json():
         response = answer(figures, status)
@@ -59,29 +59,29 @@ def show(
 
 
 def refuse(error: Refused) -> Response:
-    """Answer a refusal."""
+    """Respond to a refused request."""
     return show("refused", {"error": str(error), "hint": error.hint}, visitor=None, status=error.status)
 
 
 def fail(error: FeedbackError) -> Response:
-    """Answer that something of ours is away or broken, as the error itself says."""
+    """Respond with 503 to an error of the service."""
     _log.error("%s %s: %s", request.method, request.url_rule, error)
     return show("refused", {"error": str(error), "hint": error.hint}, visitor=None, status=503)
 
 
 def prepare(routes: Blueprint, *, clock: Callable[[], float] = time.time) -> None:
-    """Teach a blueprint our words, our refusals and the address of the style sheet."""
+    """Register template filters, error handlers and the URL of the style sheet."""
     for name in ("percent", "within", "number", "duration", "when", "short"):
         routes.add_app_template_filter(getattr(formatting, name))
     routes.add_app_template_filter(lambda at_s: formatting.duration(max(0.0, clock() - at_s)) + " ago", "ago")
     version = hashlib.sha256(b"".join(file.read_bytes() for file in sorted((_FOLDER / "static").iterdir()))).hexdigest()
 
     @routes.context_processor
-    def addresses() -> dict[str, Any]:
+    def static_url() -> dict[str, Any]:
         return {"static": lambda name: url_for("pages.static", filename=name, v=version[:8])}
 
     @routes.after_request
-    def keep_static(response: Response) -> Response:
+    def cache_static(response: Response) -> Response:
         if request.endpoint == "pages.static" and response.status_code == 200:
             response.headers["Cache-Control"] = f"public, max-age={_STATIC_S}"
         return response
@@ -91,10 +91,10 @@ def prepare(routes: Blueprint, *, clock: Callable[[], float] = time.time) -> Non
 
 
 def pseudonym(secret: str, project: str, person: int) -> str:
-    """A name that says nothing and stays: the same person has another one in each project.
+    """Return a pseudonym that stays the same within a project and differs between projects.
 
     >>> pseudonym("key", "7", 3)
     'Person 6XX6'
     """
-    drawn = hmac.new(secret.encode(), f"pseudonym {project} {person}".encode(), hashlib.sha256).digest()
-    return "Person " + "".join(_LETTERS[byte % len(_LETTERS)] for byte in drawn[:4])
+    digest = hmac.new(secret.encode(), f"pseudonym {project} {person}".encode(), hashlib.sha256).digest()
+    return "Person " + "".join(_LETTERS[byte % len(_LETTERS)] for byte in digest[:4])

@@ -1,47 +1,117 @@
-"""Signing in and out: Label Studio checks who somebody is, we only remember it for a while."""
+"""Sign-in and sign-out: Label Studio checks the account, and a session remembers the user."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from flask import Blueprint, Response, make_response, redirect, request, url_for
 
 from feedback.dashboard.authentication import Authenticator
 from feedback.dashboard.forms import read_form, safe_redirect_path
-from feedback.dashboard.label_studio_login import Accounts
 from feedback.dashboard.rendering import Refused, show
 from ml_backend.app.security import Attempts, TooManyAttempts
 from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.accounts import Who, WrongCredentials
+from ml_backend.labelstudio.accounts import User, WrongCredentials, check_password, check_token
+from ml_backend.labelstudio.client import Client
 
-_MAX_CONCURRENT = 2  # threads of a worker that may wait for Label Studio: the others belong to predictions and webhooks
-_PATIENCE_S = 2.0
+_MAX_CONCURRENT = 2  # sign-ins of a worker that wait for Label Studio; predictions need the other threads
+_QUEUE_TIMEOUT_S = 2.0
+_NAMES_S = 300.0  # names of people are cached for so long
+_NAMES_TIMEOUT_S = 3.0  # then the page shows user ids instead of names
 _log = logging.getLogger(__name__)
 
 
+class Accounts(Protocol):
+    """Accounts of Label Studio, as the pages need them."""
+
+    def by_password(self, email: str, password: str) -> User:
+        """Return the user of a password; raises WrongCredentials or LabelStudioError."""
+        ...
+
+    def by_token(self, token: str) -> User:
+        """Return the user of a token; raises WrongCredentials or LabelStudioError."""
+        ...
+
+    def is_owner(self, who: User) -> bool:
+        """Return whether this is the user whose token the service has."""
+        ...
+
+    def names(self) -> Mapping[int, str]:
+        """Return names by user id; {} if Label Studio does not answer."""
+        ...
+
+
+class LabelStudioAccounts:
+    """The accounts of one Label Studio; without `api_key`, the token of the service, nobody is the owner."""
+
+    def __init__(self, url: str, api_key: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._url, self._api_key, self._clock = url, api_key, clock
+        self._lock = threading.Lock()
+        self._asked_s = float("-inf")
+        self._names: Mapping[int, str] = {}
+
+    def by_password(self, email: str, password: str) -> User:
+        """Return the user with this e-mail address and password, checked by Label Studio."""
+        return check_password(self._url, email, password)
+
+    def by_token(self, token: str) -> User:
+        """Return the user of a token, checked by Label Studio."""
+        return check_token(self._url, token)
+
+    def is_owner(self, who: User) -> bool:
+        """Return whether our token is theirs; asked at each sign-in, because the token may change."""
+        if not self._api_key:
+            return False
+        try:
+            return check_token(self._url, self._api_key).id == who.id
+        except LabelStudioError as error:
+            _log.warning("Label Studio did not tell whose token the service has: %s", error)
+            return False
+
+    def names(self) -> Mapping[int, str]:
+        """Return names or e-mail addresses by user id, at most five minutes old."""
+        now_s = self._clock()
+        if not self._api_key or 0 <= now_s - self._asked_s < _NAMES_S:
+            return self._names
+        with self._lock:
+            if 0 <= now_s - self._asked_s < _NAMES_S:
+                return self._names
+            self._asked_s = now_s  # also after a failure, so that not every page waits for Label Studio
+            try:
+                with Client(self._url, self._api_key, timeout_s=_NAMES_TIMEOUT_S, tries=1) as client:
+                    self._names = {int(user["id"]): _name(user) for user in client.users()}
+            except (LabelStudioError, KeyError, TypeError, ValueError) as error:
+                _log.warning("Label Studio did not return the names of people: %s", type(error).__name__)
+        return self._names
+
+
 def add_sign_in(routes: Blueprint, authenticator: Authenticator, accounts: Accounts | None, attempts: Attempts) -> None:
-    """Add the sign-in page and its forms; without `accounts` the page says why nobody can sign in."""
+    """Add the sign-in page and its forms; without `accounts` the page explains why nobody can sign in."""
 
     slots = threading.BoundedSemaphore(_MAX_CONCURRENT)
 
     @routes.get("/sign-in")
     def sign_in() -> Response:
-        """The form."""
+        """Show the sign-in form."""
         return _page(authenticator, accounts, safe_redirect_path(request.args.get("next", "/")))
 
     @routes.post("/sign-in")
     def signed_in() -> Response:
-        """Ask Label Studio; a new session for whom it knows."""
+        """Check the credentials with Label Studio and start a session."""
         fields = read_form(request, authenticator)
         onward = safe_redirect_path(fields.get("next", "/"))
         if accounts is None:
-            raise Refused(503, "nobody can sign in here.", hint="Set LABEL_STUDIO_URL.")
+            raise Refused(
+                503, "nobody can sign in, because no Label Studio is configured.", hint="Set LABEL_STUDIO_URL."
+            )
         address = request.remote_addr or ""
         if (wait_s := attempts.wait_s(address)) > 0:
             return _page(authenticator, accounts, onward, problem=TooManyAttempts(wait_s), status=429)
-        if not slots.acquire(timeout=_PATIENCE_S):
+        if not slots.acquire(timeout=_QUEUE_TIMEOUT_S):
             return _page(authenticator, accounts, onward, problem=_BUSY, email=fields.get("email", ""), status=503)
         try:
             who = _ask(accounts, fields)
@@ -49,7 +119,7 @@ def add_sign_in(routes: Blueprint, authenticator: Authenticator, accounts: Accou
             attempts.failed(address)
             return _page(authenticator, accounts, onward, problem=error, email=fields.get("email", ""), status=401)
         except LabelStudioError as error:
-            _log.warning("nobody can sign in: %s", error)
+            _log.warning("sign-in failed: %s", error)
             return _page(
                 authenticator, accounts, onward, problem=_UNAVAILABLE, email=fields.get("email", ""), status=503
             )
@@ -62,18 +132,18 @@ def add_sign_in(routes: Blueprint, authenticator: Authenticator, accounts: Accou
 
     @routes.post("/sign-out")
     def signed_out() -> Response:
-        """Forget the session."""
+        """End the session."""
         read_form(request, authenticator)
         response = make_response(redirect(url_for("pages.sign_in"), 303))
         authenticator.sign_out(request, response)
         return response
 
 
-_BUSY = LabelStudioError("Too many people sign in at this moment.", hint="Try again in a few seconds.")
-_UNAVAILABLE = LabelStudioError("Label Studio cannot be asked now.", hint="Is it running? Try again in a moment.")
+_BUSY = LabelStudioError("Too many people are signing in.", hint="Try again in a few seconds.")
+_UNAVAILABLE = LabelStudioError("Label Studio does not answer.", hint="Check that it is running, and try again.")
 
 
-def _ask(accounts: Accounts, fields: Mapping[str, str]) -> Who:
+def _ask(accounts: Accounts, fields: Mapping[str, str]) -> User:
     token, email, password = (fields.get(name, "") for name in ("token", "email", "password"))
     if token.strip():
         return accounts.by_token(token.strip())
@@ -106,3 +176,8 @@ def _page(
     if cookie:
         authenticator.set_cookie(response, cookie)
     return response
+
+
+def _name(user: Mapping[str, object]) -> str:
+    full = " ".join(str(user.get(part) or "") for part in ("first_name", "last_name")).strip()
+    return full or str(user.get("email") or f"user {user['id']}")

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
-from feedback.app.bootstrap import known_project, opened
+from feedback.app.bootstrap import opened_store, require_project
 from feedback.demo import live_view
 from feedback.demo.environment import label_studio, service, settings_environ
 from feedback.demo.simulated_annotators import Annotator
@@ -44,7 +44,7 @@ def play(
             service(home, label_studio_url=studio.url, api_key=studio.admin.token) as environ,
         ):
             settings = read_settings(settings_environ(environ))
-            with opened(settings) as store, Client(studio.url, studio.admin.token) as client:
+            with opened_store(settings) as store, Client(studio.url, studio.admin.token) as client:
                 project = _make_project(client, recipe)
                 changes = connect(settings, store, client, project, policy=recipe.policy, now_s=time.time())
                 console.print(f"Project {project}: {len(recipe.tasks)} tasks; connected with {len(changes)} changes.")
@@ -94,7 +94,7 @@ def _work(
         quiet_since = 0.0
         while True:
             now = time.monotonic()
-            status = project_status(store, known_project(store, project))
+            status = project_status(store, require_project(store, project))
             screen.update(live_view.live(status, people, goal=answers, elapsed_s=now - started, url=studio.url))
             if not any(person.is_alive() for person in people):
                 quiet_since = quiet_since or now
@@ -109,7 +109,7 @@ def _work(
 
 
 def _close(studio: LocalLabelStudio, store: Store, project: str, console: Console) -> None:
-    status: dict[str, Any] = project_status(store, known_project(store, project))
+    status: dict[str, Any] = project_status(store, require_project(store, project))
     verdicts = [record.body for record in store.records.list_records(project, "verdict")]
     console.print(live_view.summary(sorted(verdicts, key=lambda verdict: verdict["at_s"]), status))
     console.print(f"Log in: {studio.url}/projects/{project}/   {studio.email} / {studio.password}", soft_wrap=True)

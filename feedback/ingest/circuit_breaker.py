@@ -12,7 +12,7 @@ from feedback.errors import StoreError
 Take = Callable[[Any], Mapping[str, Any]]
 
 
-class Breaker:
+class CircuitBreaker:
     """Passes webhooks on; after a StoreError only one at a time tries, at most every `every_s`, until one succeeds.
 
     Without it a locked database would hold every thread, and /health and /predict would wait behind webhooks that Label

@@ -1,24 +1,25 @@
-"""Incidents: what web processes met and refused, written where `hitl status` and everybody's /metrics see it."""
+"""Incidents: what web processes refused or failed at, recorded where `hitl status` and every /metrics can read it."""
 
 from __future__ import annotations
 
 import logging
 import socket
 import threading
-from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
 
 from feedback.errors import FeedbackError
 from feedback.store import Store
 
 _LOG = logging.getLogger(__name__)
 _KIND = "incident"
-_NOWHERE = "-"  # incidents belong to the service, to no project
+_SERVICE = "-"  # incidents belong to the service, to no project
 _DAY_S = 86_400.0
-_MOST = 10_000
+_MOST_RECORDS = 10_000
+_LATE_IDS = 100  # on PostgreSQL a record with a smaller id may be committed later
 
-# what is an incident, in words; other counts of a web process are its daily work
-WORDS: Mapping[str, str] = {
+# the counts that are incidents, as sentences; the other counts of a web process are its daily work
+INCIDENT_TEXTS: Mapping[str, str] = {
     "limit_bytes": "requests larger than HITL_MAX_BODY_MIB were refused",
     "limit_depth": "requests with JSON nested too deep were refused",
     "limit_tasks": "requests with more tasks than HITL_MAX_TASKS were refused",
@@ -31,8 +32,8 @@ WORDS: Mapping[str, str] = {
 }
 
 
-class Incidents:
-    """Counts in memory, written to the store every few seconds; kept in memory while the store is away."""
+class IncidentRecorder:
+    """Counts incidents in memory and records them every few seconds; it keeps them while the store is away."""
 
     def __init__(self, store: Store, *, clock: Callable[[], float], every_s: float = 2.0) -> None:
         self._store, self._clock, self._every_s = store, clock, every_s
@@ -43,17 +44,17 @@ class Incidents:
         self._stop = threading.Event()
 
     def start(self) -> None:
-        """Begin to write; after the fork, in each process."""
+        """Start the thread that records; call it after the fork, in each process."""
         threading.Thread(target=self._run, name="incidents", daemon=True).start()
 
     def stop(self) -> None:
-        """End, and write what is left."""
+        """Stop the thread and record what is left."""
         self._stop.set()
         self.flush()
 
     def count(self, event: str, how_many: int = 1) -> None:
-        """Note that something happened; what is no incident is passed over."""
-        if event not in WORDS:
+        """Count an event; events that are no incident are ignored."""
+        if event not in INCIDENT_TEXTS:
             return
         with self._lock:
             now_s = self._clock()
@@ -63,7 +64,7 @@ class Incidents:
             self._counts[event] += how_many
 
     def flush(self) -> bool:
-        """Write what is counted; False where the store is away, and nothing is forgotten."""
+        """Record what was counted; return False where the store is away, and keep the counts."""
         with self._lock:
             counts, self._counts = self._counts, Counter()
             first_s, last_s = self._first_s, self._last_s
@@ -71,12 +72,12 @@ class Incidents:
             return True
         body = {"counts": dict(counts), "first_s": first_s, "last_s": last_s, "host": socket.gethostname()}
         try:
-            self._store.records.create_record(_NOWHERE, _KIND, body)
+            self._store.records.create_record(_SERVICE, _KIND, body)
         except FeedbackError as error:
             with self._lock:
                 self._counts.update(counts)
                 self._first_s = first_s
-            _LOG.warning("incidents are not written yet: %s", error)
+            _LOG.warning("incidents are not recorded yet: %s", error)
             return False
         return True
 
@@ -85,20 +86,39 @@ class Incidents:
             self.flush()
 
 
-def last_day(store: Store, *, now_s: float) -> dict[str, int]:
-    """How often what happened within a day."""
-    found: Counter[str] = Counter()
-    for record in store.records.list_records(_NOWHERE, _KIND, limit=_MOST):
-        if not now_s - _DAY_S <= record.body["last_s"]:
-            break
-        found.update(record.body["counts"])
-    return dict(found)
+class IncidentCounts:
+    """Incidents of the last day over all processes; each call reads only what was recorded since the last one."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._records: deque[tuple[int, float, Mapping[str, int]]] = deque()  # id, last_s, counts; oldest first
+        self._ids: set[int] = set()  # of these records
+        self._newest_id = 0
+        self._total: Counter[str] = Counter()  # over these records
+
+    def read(self, *, now_s: float) -> dict[str, int]:
+        """Return how often each incident happened within a day before `now_s` (epoch seconds)."""
+        with self._lock:
+            above, since_s = self._newest_id - _LATE_IDS, now_s - _DAY_S
+            for record in reversed(self._store.records.list_records(_SERVICE, _KIND, limit=_MOST_RECORDS, above=above)):
+                if record.id not in self._ids and record.body["last_s"] >= since_s:
+                    self._ids.add(record.id)
+                    self._newest_id = max(self._newest_id, record.id)
+                    self._records.append((record.id, record.body["last_s"], record.body["counts"]))
+                    self._total.update(record.body["counts"])
+            while self._records and (len(self._records) > _MOST_RECORDS or self._records[0][1] < since_s):
+                number, _last_s, counts = self._records.popleft()
+                self._ids.discard(number)
+                self._total.subtract(counts)
+            self._total = +self._total  # without what fell to zero
+            return dict(self._total)
 
 
-def told(counts: Mapping[str, int], *, only: Collection[str] = ()) -> list[str]:
-    """Counts as sentences.
+def describe_incidents(counts: Mapping[str, int]) -> list[str]:
+    """Return incident counts as sentences.
 
-    >>> told({"limit_tasks": 3})
+    >>> describe_incidents({"limit_tasks": 3})
     ['3 requests with more tasks than HITL_MAX_TASKS were refused']
     """
-    return [f"{number} {WORDS[name]}" for name, number in sorted(counts.items()) if not only or name in only]
+    return [f"{number} {INCIDENT_TEXTS[name]}" for name, number in sorted(counts.items())]

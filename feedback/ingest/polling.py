@@ -1,70 +1,117 @@
-"""Collecting: bring in what webhooks missed, by asking Label Studio what changed since the last look."""
+"""Poll Label Studio for what webhooks missed, and keep count of what they missed and of what could not be read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
-from feedback.ingest.missed_changes import note_missed
 from feedback.labelling_platform.interface import LabellingPlatform
-from feedback.labelling_platform.unreadable import record_unreadable
 from feedback.store import Store
 from feedback.store.log import events
 
 _OVERLAP = timedelta(seconds=2)  # a transaction may commit after a later one was already seen
-_BATCH = 500  # events a transaction, so that nobody else waits long
+_BATCH = 500  # events a transaction, so that other writers do not wait long
+_MISSED = "missed"  # kinds of records
+_UNREADABLE = "unreadable"
+_LONGEST_REASON = 300  # characters
+_REASONS_LISTED = 3
 
 
-def collect(store: Store, platform: LabellingPlatform, project: str, *, now_s: float, want: str | None = "turn") -> int:
-    """Append what changed since the last look; what was deleted together with its task is found by a sweep only.
+def poll_changes(
+    store: Store, platform: LabellingPlatform, project: str, *, now_s: float, want: str | None = "turn"
+) -> int:
+    """Append what changed in Label Studio since the last poll; return the number of changes no webhook had brought.
 
-    Returns the number of changes that no webhook had brought. Resumes where it stopped; safe to repeat. `want` is the
-    work that a change asks for: none in a review project, which the turn of its source reads.
+    It resumes where the last poll stopped and is safe to repeat. An annotation that was deleted together with its task
+    is found by a full sync only.
+
+    Parameters
+    ----------
+    now_s
+        Epoch seconds of this poll.
+    want
+        The job that a change requests; None in a review project, which is read by the turn of its source project.
     """
-    found = store.records.get_latest_record(project, "cursor")
-    last = str(found.body["since"]) if found else ""
+    cursor = store.records.get_latest_record(project, "cursor")
+    last = str(cursor.body["since"]) if cursor else ""
     newest, new = last, 0
-    batch, unread = list[events.Event](), list[str]()
-    for task, given in platform.list_changed_tasks(project, _earlier(last)):
+    batch, unreadable = list[events.Event](), list[str]()
+    for task, given in platform.list_changed_tasks(project, _subtract_overlap(last), unreadable=unreadable):
         newest = max(newest, task.updated_at)
-        batch += events.of_task(task, given, source="poll", seen_s=now_s, unread=unread)
+        batch += events.of_task(task, given, source="poll", seen_s=now_s, unread=unreadable)
         # by Label Studio's own clock: what a webhook brought after this read is newer than the task as read
         until = events.canonical_time(task.updated_at)
-        known = store.annotations.list_annotation_creation_times(
+        stored = store.annotations.list_annotation_creation_times(
             project, above=task.id - 1, upto=task.id, before=until
         ).get(task.id, {})
-        shown = {one.id for one in given}
-        gone = {one: born for one, born in known.items() if one not in shown}
-        batch += events.vanished(project, gone, source="poll")
+        present = {annotation.id for annotation in given}
+        deleted = {number: created_at for number, created_at in stored.items() if number not in present}
+        batch += events.vanished(project, deleted, source="poll")
         if len(batch) >= _BATCH:
             new += store.append(batch, want=want).changed
             batch = []
     if batch:
         new += store.append(batch, want=want).changed
-    note_missed(store, project, new)
-    record_unreadable(store.records, project, "poll", unread)
+    record_missed_changes(store, project, new)
+    record_unreadable(store.records, project, "poll", unreadable)
     if newest != last:
         store.records.create_record(project, "cursor", {"since": newest})
     return new
 
 
-def take_in(store: Store, project: str, described: Mapping[str, Any]) -> int:
-    """Keep a project's title and label config as Label Studio has them now; 1 where no webhook had told of them.
+def update_project_description(store: Store, project: str, description: Mapping[str, Any]) -> int:
+    """Store a project's title and label config as Label Studio has them; return 1 where no webhook had brought them.
 
-    Without this a label config that was changed while we were away would be learned with until the next sweep.
+    Without this, a label config that was changed while we were away would be used until the next full sync.
     """
-    known = store.projects.get_project(project)
-    title, label_config = str(described["title"]), str(described["label_config"])
-    if known is None or (known.title, known.label_config) == (title, label_config):
-        return 0  # nobody has connected it, or nothing is new
+    stored = store.projects.get_project(project)
+    title, label_config = str(description["title"]), str(description["label_config"])
+    if stored is None or (stored.title, stored.label_config) == (title, label_config):
+        return 0  # the project is not connected, or nothing changed
     new = store.append([events.of_project(project, title, label_config, "poll")], want=None).changed
-    note_missed(store, project, new)
+    record_missed_changes(store, project, new)
     return new
 
 
-def _earlier(since: str) -> str:
-    """Step back a little: what is read twice is stored once."""
+def record_missed_changes(store: Store, project: str, changes: int) -> None:
+    """Add changes that no webhook had brought; a project that is not connected has no webhook to miss them."""
+    row = store.projects.get_project(project)
+    if changes and row is not None and row.connected:
+        with store.transaction():
+            total = count_missed_changes(store, project) + changes
+            store.records.create_record(project, _MISSED, {"total": total, "new": changes})
+
+
+def count_missed_changes(store: Store, project: str) -> int:
+    """Return how many changes polls and full syncs have found that no webhook had brought."""
+    last = store.records.get_latest_record(project, _MISSED)
+    return int(last.body["total"]) if last else 0
+
+
+class UnreadableRecords(Protocol):
+    """Where reasons are recorded; `store.records` is one."""
+
+    def create_record(self, project: str, kind: str, body: Mapping[str, Any], *, key: str = "") -> int:
+        """Append a record; with a key, only once."""
+        ...
+
+
+def record_unreadable(records: UnreadableRecords, project: str, source: str, reasons: Iterable[str]) -> None:
+    """Record why something was left out, each reason once; `source` is a webhook's action, "poll" or "sweep"."""
+    for reason in dict.fromkeys(reason[:_LONGEST_REASON] for reason in reasons):
+        body = {"action": source, "reason": reason}
+        records.create_record(project, _UNREADABLE, body, key=f"{source}: {reason}")
+
+
+def list_unreadable(store: Store, project: str) -> list[str]:
+    """Return the newest reasons why something could not be read, each once."""
+    newest = store.records.list_records(project, _UNREADABLE, limit=10 * _REASONS_LISTED)
+    return list(dict.fromkeys(str(record.body["reason"]) for record in newest))[:_REASONS_LISTED]
+
+
+def _subtract_overlap(since: str) -> str:
+    """Step back by the overlap: what is read twice is stored once."""
     if not since:
         return ""
     return (datetime.fromisoformat(since) - _OVERLAP).isoformat().replace("+00:00", "Z")

@@ -11,9 +11,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from feedback.errors import EventError
-from feedback.ingest.external_ids import find
 from feedback.policy import Policy
-from feedback.policy.decision import identifier_text
+from feedback.policy.decision import identifier_text, make_data_reader
 from feedback.policy.reviewer_questions import HUMAN_REVIEW
 from feedback.store import Signal, Store
 from feedback.store.log.events import canonical_json, canonical_time
@@ -62,7 +61,7 @@ _AHEAD_S = 300.0  # how far a sender's clock may be ahead of ours
 _BIGGEST_ID = 2**63 - 1
 
 
-class SignalDoor:
+class SignalHandler:
     """Takes the parsed body of a signal, stores it once, and asks for a turn that routes anew."""
 
     def __init__(self, store: Store, *, clock: Callable[[], float] = time.time) -> None:
@@ -82,26 +81,26 @@ class SignalDoor:
         if row is None:
             raise BodyError(f"project {project} is not known here.", hint="`hitl connect PROJECT` makes it known.")
         policy = policy_of(row)
-        signal = read_signal(body, project, policy, now_s=self._clock())
+        signal = parse_signal(body, project, policy, now_s=self._clock())
         if signal.external:
-            task, parked = find(self._store, project, policy, signal.external)
-            signal = replace(signal, task=task, parked=parked)
+            task, parked = find_task_by_key(self._store, project, policy, signal.external)
+            signal = replace(signal, task=task, unmatched=parked)
         new = self._store.signals.create_signal(signal)
         if new:
             self._store.jobs.request_job(project, "turn")
-        answer: Answer = {"status": "parked" if signal.parked else "ok", "new": new, "id": signal.key}
+        answer: Answer = {"status": "parked" if signal.unmatched else "ok", "new": new, "id": signal.key}
         if signal.external:
-            answer |= {"reason": signal.parked} if signal.parked else {"task": signal.task}
+            answer |= {"reason": signal.unmatched} if signal.unmatched else {"task": signal.task}
         return answer
 
 
-def mount_signals(store: Store, *, clock: Callable[[], float] = time.time) -> Mount:
+def make_signal_mount(store: Store, *, clock: Callable[[], float] = time.time) -> Mount:
     """Give /signal as something that the app can mount."""
-    door = SignalDoor(store, clock=clock)
+    door = SignalHandler(store, clock=clock)
     return post("/signal", door, summary="What others know of a task.", body=_BODY, gives=_GIVES)
 
 
-def read_signal(body: Mapping[str, Any], project: str, policy: Policy, *, now_s: float) -> Signal:
+def parse_signal(body: Mapping[str, Any], project: str, policy: Policy, *, now_s: float) -> Signal:
     """Check a signal against what the policy declares; BodyError names what is wrong and what was wanted."""
     name = body.get("signal")
     kinds = policy.all_signals
@@ -144,8 +143,35 @@ def read_signal(body: Mapping[str, Any], project: str, policy: Policy, *, now_s:
     )
 
 
+def find_task_by_key(store: Store, project: str, policy: Policy, key: str) -> tuple[int | None, str]:
+    """The task that has this key, or why there is none, as (task, reason); as far as the last turn has read tasks."""
+    field = policy.tasks.key
+    tasks = store.external_ids.list_tasks(project, field, key)
+    if len(tasks) == 1:
+        return tasks[0], ""
+    if tasks:
+        several = ", ".join(map(str, tasks))
+        return None, f"tasks {several} all have {field} {key[:80]!r}; it waits until one of them does, or name the task"
+    return None, f"no task has {field} {key[:80]!r} yet; it waits for one that does"
+
+
+def match_waiting_signals(store: Store, project: str, policy: Policy) -> int:
+    """Index the tasks that came, and let the signals that waited for one be about it; gives how many found theirs."""
+    if not policy.tasks.key:
+        return 0
+    read = make_data_reader(policy.tasks.key)
+    store.external_ids.index_tasks(project, policy.tasks.key, lambda data: identifier_text(read(data)))
+    found = 0
+    for signal in store.signals.list_unmatched_signals(project):
+        task, reason = find_task_by_key(store, project, policy, signal.external)
+        if task is not None or reason != signal.unmatched:
+            store.signals.update_signal_task(signal, task=task, unmatched=reason)
+            found += task is not None
+    return found
+
+
 @dataclass(frozen=True, slots=True)
-class Outcomes:
+class OutcomeSummary:
     """What late outcomes say of the decisions of one model under one policy."""
 
     model: str
@@ -156,14 +182,14 @@ class Outcomes:
     mean: float | None  # of numbers; of flags the share of true, of thumbs the share of up; None for texts
 
 
-def outcomes(store: Store, project: str, policy: Policy) -> list[Outcomes]:
+def summarize_outcomes(store: Store, project: str, policy: Policy) -> list[OutcomeSummary]:
     """Join late outcomes to the decisions that stood when they happened, by model and policy version."""
     late = [name for name, kind in policy.all_signals.items() if kind.outcome]
     found: dict[tuple[str, str, str, str], list[Any]] = {}
     for signal, decided in store.signals.list_signals_with_decisions(project, names=late):
         model, rules, to = (decided.model, decided.policy, decided.outcome) if decided else ("", "", "")
         found.setdefault((model, rules, to, signal.name), []).append(signal.value)
-    return [Outcomes(*key, len(values), _mean(values)) for key, values in sorted(found.items())]
+    return [OutcomeSummary(*key, len(values), _mean(values)) for key, values in sorted(found.items())]
 
 
 def _mean(values: list[Any]) -> float | None:

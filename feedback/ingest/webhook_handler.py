@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from feedback.errors import StoreError
-from feedback.labelling_platform.unreadable import record_unreadable
+from feedback.ingest.polling import record_unreadable
 from feedback.store.log.events import Event, from_intake
 from feedback.store.rows import Record
 from ml_backend.labelstudio.parsing import ParsedWebhook, read_webhook
@@ -59,7 +59,7 @@ class WebhookStore(Protocol):
         ...
 
 
-class Webhook:
+class WebhookHandler:
     """Takes the parsed body of each event and answers within milliseconds; never learns, never calls back.
 
     Label Studio waits for the answer inside the annotator's submit, one second at most, and never asks again: what is

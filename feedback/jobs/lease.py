@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from feedback.errors import FeedbackError, LeaseLost
-from feedback.store import Store, Work
+from feedback.store import JobClaim, Store
 
 
 class Held:
     """A claim that is being held; ask `holds` before every step that others would see."""
 
-    def __init__(self, store: Store, work: Work) -> None:
+    def __init__(self, store: Store, work: JobClaim) -> None:
         self._store = store
         self.work = work
         self._stop = threading.Event()
@@ -47,7 +47,7 @@ class Held:
 
 
 @contextmanager
-def lease(store: Store, work: Work, *, beat_s: float | None = None) -> Iterator[Held]:
+def lease(store: Store, work: JobClaim, *, beat_s: float | None = None) -> Iterator[Held]:
     """Hold claimed work while the block runs; the caller then says `done` or `fail`.
 
     Beats every third of the lease, or every `beat_s`, from a thread of its own. A block that ends after its lease was

@@ -1,4 +1,4 @@
-"""The worker: takes work rows one after another, holds a lease on each, and looks again when woken and at every tick."""
+"""The worker: runs jobs one after another, each under a lease, and looks for more when woken and at every tick."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TypeVar
 from feedback.errors import FeedbackError, LeaseLost
 from feedback.jobs.lease import Held, lease
 from feedback.jobs.wake_up import Waiter
-from feedback.store import Store, Work
+from feedback.store import JobClaim, Store
 
 _LOG = logging.getLogger(__name__)
 LEASE_S = 30.0  # after a kill, the project is free again this much later
@@ -77,7 +77,7 @@ class Worker:
         self.stop()
 
 
-def run_held(store: Store, work: Work, job: Callable[[str, Held], Result]) -> Result:
+def run_held(store: Store, work: JobClaim, job: Callable[[str, Held], Result]) -> Result:
     """Run a job under its lease and say in the work row how it ended; what the job raises is raised again.
 
     Where not even that can be said, the lease runs out, and the work is claimed again.

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from feedback.store import WindowRow
 from ml_backend.label_config import Control
 from ml_backend.labelstudio.delete_predictions import DeletionResult
-from ml_backend.labelstudio.queue_writer import Page
+from ml_backend.labelstudio.task_polling import TaskPage
 from ml_backend.records import Annotation, Task
 
 
@@ -41,11 +41,16 @@ class LabellingPlatform(Protocol):
         """Return the project's fields; at least title, label_config and expert_instruction."""
         ...
 
-    def list_changed_tasks(self, project: str, since: str) -> Iterable[tuple[Task, Sequence[Annotation]]]:
-        """Yield the tasks changed at or after `since` (ISO time; "" for all), each with its annotations."""
+    def list_changed_tasks(
+        self, project: str, since: str, *, unreadable: list[str] | None = None
+    ) -> Iterable[tuple[Task, Sequence[Annotation]]]:
+        """Yield the tasks changed at or after `since` (ISO time; "" for all), each with its annotations.
+
+        What cannot be read is left out, and the reason is appended to `unreadable`.
+        """
         ...
 
-    def get_tasks_page(self, project: str, *, above: int, size: int) -> Page:
+    def get_tasks_page(self, project: str, *, above: int, size: int) -> TaskPage:
         """Return the first `size` tasks with an id above `above`, with their annotations."""
         ...
 

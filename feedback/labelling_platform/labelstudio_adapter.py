@@ -9,11 +9,17 @@ from typing import Any
 
 from feedback.labelling_platform.interface import ReviewTask, WriteResult
 from feedback.labelling_platform.service_account import find_bot
-from feedback.labelling_platform.unreadable import record_unreadable
 from feedback.store import Store, WindowRow
 from feedback.store.log.projections import epoch_s
 from ml_backend.label_config import Control
-from ml_backend.labelstudio import delete_predictions, projects, queue_writer, review_projects, task_visibility
+from ml_backend.labelstudio import (
+    delete_predictions,
+    projects,
+    queue_writer,
+    review_project_client,
+    task_polling,
+    task_visibility,
+)
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.parsing import read_task, utc
 from ml_backend.labelstudio.settings_snapshot import SettingsSnapshot
@@ -58,19 +64,19 @@ class LabelStudioAdapter:
         """Return the project's fields."""
         return self._client.project(project)
 
-    def list_changed_tasks(self, project: str, since: str) -> Iterable[tuple[Task, Sequence[Annotation]]]:
-        """Yield the tasks changed at or after `since`; what cannot be read is left out and recorded."""
-        unread: list[str] = []
-        yield from queue_writer.poll(self._client, project, since, skipped=unread)
-        record_unreadable(self._store.records, project, "poll", unread)
+    def list_changed_tasks(
+        self, project: str, since: str, *, unreadable: list[str] | None = None
+    ) -> Iterable[tuple[Task, Sequence[Annotation]]]:
+        """Yield the tasks changed at or after `since`, each with its annotations."""
+        return task_polling.poll_tasks(self._client, project, since, skipped=unreadable)
 
-    def get_tasks_page(self, project: str, *, above: int, size: int) -> queue_writer.Page:
+    def get_tasks_page(self, project: str, *, above: int, size: int) -> task_polling.TaskPage:
         """Return the first `size` tasks with an id above `above`."""
-        return queue_writer.page(self._client, project, above=above, size=size)
+        return task_polling.get_task_page(self._client, project, above=above, size=size)
 
     def get_last_change_time(self, project: str) -> str:
         """Return when any task changed last; "" for an empty project."""
-        return queue_writer.newest(self._client, project)
+        return task_polling.newest_change(self._client, project)
 
     def is_known_instance(self) -> bool:
         """Return whether this Label Studio accepts our bot's token, which no other one does."""
@@ -107,10 +113,10 @@ class LabelStudioAdapter:
         ours = frozenset(
             projects.our_versions(self._client, SettingsSnapshot.from_json(row.settings_snapshot), trained)
         )
-        return delete_predictions.clean(
+        return delete_predictions.delete_old_predictions(
             self._client,
             project,
-            ours=ours.__contains__,
+            is_our_version=ours.__contains__,
             keep=keep,
             lock_ttl_s=lock_ttl_s,
             limit=limit,
@@ -119,11 +125,11 @@ class LabelStudioAdapter:
 
     def reopen_task(self, project: str, task: int, overlap: int) -> Task:
         """Let people answer a task until it has `overlap` answers."""
-        return replace(queue_writer.reopen(self._client, task, overlap), project=project)
+        return replace(task_visibility.reopen_task(self._client, task, overlap), project=project)
 
     def hide_task(self, project: str, task: int) -> Task:
         """Keep a task out of the label stream."""
-        return replace(task_visibility.hide(self._client, task), project=project)
+        return replace(task_visibility.hide_task(self._client, task), project=project)
 
     def list_servable_tasks(self, project: str, tasks: Sequence[int]) -> list[int]:
         """Return those of these tasks that the label stream may still serve."""
@@ -139,7 +145,7 @@ class LabelStudioAdapter:
         ours: Sequence[str],
     ) -> tuple[int, bool]:
         """Write an answer of ours once; return its annotation id and whether it is the ground truth."""
-        return review_projects.write_final(self._client, task, result, unique_id=unique_id, ours=ours)
+        return review_project_client.write_final_answer(self._client, task, result, unique_id=unique_id, ours=ours)
 
     # review projects
 
@@ -152,24 +158,24 @@ class LabelStudioAdapter:
         """Make a review project send its events to us."""
         if self._review_webhook is not None:
             webhook = self._review_webhook()
-            review_projects.listen(self._client, project, webhook.url, webhook.headers)
+            review_project_client.ensure_webhook(self._client, project, webhook.url, webhook.headers)
 
     def ensure_review_project(self, *, known: str, marker: str, title: str, label_config: str, description: str) -> str:
         """Create a review project, or update the one with this marker; return its number."""
-        number, _changed = review_projects.ensure_project(
+        number, _changed = review_project_client.ensure_review_project(
             self._client, known=known, marker=marker, title=title, label_config=label_config, description=description
         )
         return number
 
     def import_review_tasks(self, project: str, review_tasks: Sequence[ReviewTask]) -> list[Task]:
         """Import review tasks; return them in the same order."""
-        return review_projects.import_review_tasks(
+        return review_project_client.import_review_tasks(
             self._client, project, [_to_labelstudio(task) for task in review_tasks]
         )
 
     def complete_review_task(self, project: str, task: int, review_task: ReviewTask) -> None:
         """Add what an interrupted import left out of a review task."""
-        review_projects.complete(self._client, project, task, _to_labelstudio(review_task))
+        review_project_client.complete_review_task(self._client, project, task, _to_labelstudio(review_task))
 
     def update_review_task(self, project: str, task: int, data: Mapping[str, Any]) -> Task:
         """Replace the data of a review task."""
@@ -177,17 +183,19 @@ class LabelStudioAdapter:
 
     def delete_review_task(self, project: str, task: int, *, answered: bool = False) -> bool:
         """Delete a review task without answers, or with `answered` any one; return False where it stays."""
-        return review_projects.delete_review_task(self._client, project, task, answered=answered)
+        return review_project_client.delete_review_task(self._client, project, task, answered=answered)
 
     def list_first_drafts(self, tasks: Sequence[int]) -> Mapping[int, tuple[int | None, float]]:
         """Return who began the first draft of each task and when (epoch seconds)."""
-        found = review_projects.first_drafts(self._client, tasks)
+        found = review_project_client.first_drafts(self._client, tasks)
         return {task: (person, epoch_s(utc(at))) for task, (person, at) in found.items()}
 
     def list_emails(self) -> Mapping[int, str]:
         """Return the e-mail address of every user by user id."""
-        return review_projects.emails(self._client)
+        return review_project_client.list_emails(self._client)
 
 
-def _to_labelstudio(review_task: ReviewTask) -> review_projects.ReviewTask:
-    return review_projects.ReviewTask(review_task.data, review_task.result, review_task.urgency, review_task.readers)
+def _to_labelstudio(review_task: ReviewTask) -> review_project_client.ReviewTask:
+    return review_project_client.ReviewTask(
+        review_task.data, review_task.result, review_task.urgency, review_task.readers
+    )

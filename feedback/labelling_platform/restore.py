@@ -6,7 +6,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from feedback.errors import NotStored, StoreError
-from feedback.store import Store, Version
+from feedback.store import AnnotationVersion, Store
 from feedback.store.log import events
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
@@ -66,7 +66,7 @@ def _check_task(store: Store, project: str, body: dict[str, Any]) -> None:
         raise NotStored(f"task {number} of that time is gone, and another task has its number.")
 
 
-def _version(store: Store, project: str, number: int) -> Version:
+def _version(store: Store, project: str, number: int) -> AnnotationVersion:
     version = store.events.get_version(project, number)
     if version is None:
         raise NotStored(

@@ -14,7 +14,7 @@ _AGAIN_S = 3600.0  # what had to wait is looked at again: a task is settled, or 
 _LIMIT = 25  # deletions at once: each is a request of about 0.1 s to Label Studio, beside people's own
 
 
-def is_due(store: Store, project: str, *, now_s: float) -> bool:
+def is_deletion_due(store: Store, project: str, *, now_s: float) -> bool:
     """Whether a window was written since the last time, or something was left then; a clock that went back counts."""
     asked, last = (
         store.records.get_latest_record(project, "asked"),
@@ -32,7 +32,7 @@ def is_due(store: Store, project: str, *, now_s: float) -> bool:
     return bool(last.body["waiting"]) and passed_s >= _AGAIN_S
 
 
-def tidy(
+def delete_stale_predictions(
     store: Store,
     platform: LabellingPlatform,
     project: str,
@@ -50,13 +50,13 @@ def tidy(
     if stop():
         return DeletionResult(0, 0)
     done = platform.delete_stale_predictions(project, lock_ttl_s=lock_ttl_s, limit=_LIMIT, stop=stop)
-    total = cleaned(store, project)["deleted"] + done.deleted
+    total = count_deleted_predictions(store, project)["deleted"] + done.deleted
     body = {"total": total, "deleted": done.deleted, "waiting": done.waiting, "more": done.more, "at_s": now_s}
     store.records.create_record(project, _KIND, body)
     return done
 
 
-def cleaned(store: Store, project: str) -> dict[str, int]:
+def count_deleted_predictions(store: Store, project: str) -> dict[str, int]:
     """Old predictions that were deleted, ever, and those that the last look left because somebody may see them."""
     last = store.records.get_latest_record(project, _KIND)
     return {"deleted": int(last.body["total"]), "waiting": int(last.body["waiting"])} if last else _NONE

@@ -1,11 +1,31 @@
-"""A turn of the loop: what it may ask of Label Studio, what it has to say, and what it did."""
+"""The record that the stages of a turn hand on, the services that they use, and what a turn did."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from feedback.jobs.lease import Held
-from feedback.store import Store
+from feedback.labelling_platform.interface import LabellingPlatform
+from feedback.loop.reopen_tasks import ReopenCache
+from feedback.loop.write_consensus import WrittenConsensus
+from feedback.policy import Policy
+from feedback.project.snapshot import ProjectSnapshot, SnapshotCache
+from feedback.queue.open_tasks import OpenTaskCache
+from feedback.review.eligibility import EligibleVotes
+from feedback.review.final_answers import FinalAnswerCache, FinalAnswers
+from feedback.review.overrides import OverrideCache
+from feedback.review.review_stage import ReviewStage
+from feedback.store import ProjectRow, Store
+from feedback.training.challenger import TrainingCache
+from feedback.training.consensus_labels import ConsensusCache, ConsensusLabels
+from feedback.training.dataset import Dataset, DatasetCache
+from feedback.training.model_cache import ChampionCache, Committee, PredictionCache
+from feedback.training.model_factory import ModelFactory
+from ml_backend.registry import Bundle, Registry
+
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,28 +40,100 @@ class Turn:
     settled: int
     reopened: int
     version: str  # the model that serves, "" before the first
-    verdict: str  # what was said of a challenger, "" when none was due
+    verdict: str  # on the challenger, "" when no training was due
     asked: str  # why a window was written, "" when the old one still serves
     window: str  # the window that is served
     notes: tuple[str, ...]
     waits: str = ""  # what the first model still waits for, "" once one serves
+    stages: Mapping[str, float] = field(default_factory=dict, hash=False)  # seconds of each stage, by its name
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the stages of every turn of one process share. The caches only save time: each equals a recomputation."""
+
+    store: Store
+    platform: LabellingPlatform | None  # without one everything is decided and nothing is written
+    review: ReviewStage
+    policies: Callable[[ProjectRow], Policy]
+    model_factory: ModelFactory
+    model_folder: Registry  # champions are exported there
+    champions: ChampionCache
+    committee: Committee
+    clock: Callable[[], float]
+    snapshots: SnapshotCache = field(default_factory=SnapshotCache)
+    consensus: ConsensusCache = field(default_factory=ConsensusCache)
+    final_answers: FinalAnswerCache = field(default_factory=FinalAnswerCache)
+    overrides: OverrideCache = field(default_factory=OverrideCache)
+    datasets: DatasetCache = field(default_factory=DatasetCache)
+    trainings: TrainingCache = field(default_factory=TrainingCache)
+    predictions: PredictionCache = field(default_factory=PredictionCache)
+    open_tasks: OpenTaskCache = field(default_factory=OpenTaskCache)
+    reopened: ReopenCache = field(default_factory=ReopenCache)
+    written_consensus: WrittenConsensus = field(default_factory=WrittenConsensus)
 
 
 @dataclass(frozen=True, slots=True)
 class TurnContext:
-    """A turn while it runs: the lease that it runs under, and what there is to tell of it."""
+    """A turn while it runs. Each stage returns a copy with what it found out."""
 
-    store: Store
-    project: str
-    held: Held | None
-    poll: bool  # whether Label Studio is asked what changed
-    notes: list[str] = field(default_factory=list)
+    services: Services
+    project_id: str
+    held: Held | None = None  # the lease: nothing is promoted or written once another worker has the project
+    poll: bool = True  # whether Label Studio is asked what changed
+    collected: int = 0
+    eligible: EligibleVotes | None = None  # the snapshot, None until it is loaded or where it cannot be
+    first_answers: ProjectSnapshot | None = None  # the snapshot with indicators as of each task's first answer
+    final_answers: FinalAnswers | None = None
+    labels: ConsensusLabels | None = None
+    dataset: Dataset | None = None
+    champion: Bundle | None = None
+    verdict: str = ""
+    waits: str = ""
+    asked: str = ""
+    window: str = ""
+    reopened: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def store(self) -> Store:
+        """Return the store."""
+        return self.services.store
+
+    @property
+    def snapshot(self) -> ProjectSnapshot:
+        """Return the project as this turn sees it."""
+        return _made(self.eligible, "load snapshot").snapshot
+
+    @property
+    def consensus_labels(self) -> ConsensusLabels:
+        """Return what people have settled."""
+        return _made(self.labels, "aggregate votes")
+
+    @property
+    def platform(self) -> LabellingPlatform | None:
+        """Return where this project's tasks are written; None where nothing is to be written."""
+        return self.services.platform if self.snapshot.project.connected else None
+
+    def with_snapshot(self, snapshot: ProjectSnapshot) -> TurnContext:
+        """Return the context with another snapshot of the same votes."""
+        return replace(self, eligible=replace(_made(self.eligible, "load snapshot"), snapshot=snapshot))
+
+    def noted(self, *notes: str) -> TurnContext:
+        """Return the context with further notes for the turn's record."""
+        return replace(self, notes=(*self.notes, *notes))
 
     def may_write(self) -> bool:
-        """Asked before every write: a pause, a disconnect or a lost lease stops the next one."""
-        row = self.store.projects.get_project(self.project)
+        """Return whether we may still write; asked before every write, so that a pause or a lost lease stops the next."""
+        row = self.store.projects.get_project(self.project_id)
         return row is not None and row.connected and not row.paused and (self.held is None or self.held.holds())
 
-    def again(self) -> None:
+    def request_turn(self) -> None:
         """Ask for another turn: something was left for it."""
-        self.store.jobs.request_job(self.project, "turn")
+        self.store.jobs.request_job(self.project_id, "turn")
+
+
+def _made(value: _Made | None, stage: str) -> _Made:
+    if value is None:
+        raise RuntimeError(f"the stage {stage!r} did not run before")
+    return value

@@ -14,10 +14,9 @@ from feedback.queue.planner import load_served_window, plan_window
 from feedback.routing.router import route
 from feedback.store import Store
 from feedback.store.log import events
-from feedback.training.committee import Committee
+from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.dataset import Dataset
-from feedback.training.label_decisions import ConsensusLabels
-from feedback.training.prediction_cache import PredictionCache
+from feedback.training.model_cache import Committee, PredictionCache
 from ml_backend.errors import LabelStudioError
 from ml_backend.registry import Bundle
 
@@ -65,8 +64,8 @@ class Publisher:
             return 0
         done = 0
         # Label Studio counts everybody's answers: also ours, and those that count no more
-        there = self.store.annotations.count_annotators(snapshot.project.id, [*consensus_labels.wanting])
-        for task_id, votes in consensus_labels.wanting.items():
+        there = self.store.annotations.count_annotators(snapshot.project.id, [*consensus_labels.needs_more_votes])
+        for task_id, votes in consensus_labels.needs_more_votes.items():
             task = snapshot.tasks[task_id]
             if task_id in snapshot.routes.held:
                 continue  # it is not for the first tier

@@ -9,8 +9,8 @@ from functools import partial
 from feedback.automation.thresholds import refresh_threshold_table
 from feedback.consensus.label_aggregation import AggregationCache
 from feedback.errors import NotConnected
-from feedback.ingest.external_ids import join
-from feedback.ingest.polling import collect, take_in
+from feedback.ingest.polling import poll_changes, update_project_description
+from feedback.ingest.signals import match_waiting_signals
 from feedback.jobs.lease import Held
 from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.loop.context import Turn, TurnContext
@@ -29,14 +29,11 @@ from feedback.review.overrides import record_overrides
 from feedback.review.review_stage import ReviewStage
 from feedback.store import ProjectRow, Store
 from feedback.training.challenger import challenge
-from feedback.training.champion_cache import ChampionCache
-from feedback.training.committee import Committee
-from feedback.training.consensus_labels import decide_labels, reweigh_with_model
+from feedback.training.consensus_labels import ConsensusLabels, decide_labels, reweigh_with_model
 from feedback.training.dataset import Dataset, build
-from feedback.training.label_decisions import ConsensusLabels
+from feedback.training.model_cache import ChampionCache, Committee, PredictionCache
 from feedback.training.model_factory import ModelFactory, export_champion
-from feedback.training.prediction_cache import PredictionCache
-from feedback.training.triggers import first_waits
+from feedback.training.retrain_triggers import first_waits
 from ml_backend.errors import LabelConfigError, LabelStudioError, NotTrained, UnknownName
 from ml_backend.label_config import Control, LabelConfig, read_label_config
 from ml_backend.registry import Bundle, Registry
@@ -101,15 +98,15 @@ class Loop:
         report_agreement(self._store, snapshot, now_s=self._clock())
         report_annotators(self._store, snapshot, now_s=self._clock())
         dataset = _dataset(then, consensus_labels)
-        verdict, waits = self._learn(snapshot, dataset, reviewed.finals.keys(), under)
+        verdict, waits = self._learn(snapshot, dataset, reviewed.cases.keys(), under)
         champion = self._champion(under)
-        join(self._store, under.project, snapshot.policy)  # before the routing, which hears them
-        snapshot = self._placing.route(snapshot, consensus_labels, champion, reviewed.away, under)
+        match_waiting_signals(self._store, under.project, snapshot.policy)  # before the routing, which hears them
+        snapshot = self._placing.route(snapshot, consensus_labels, champion, reviewed.withheld, under)
         snapshot = self._review(replace(admitted, snapshot=snapshot), consensus_labels, champion, under)
-        if ingest_indicators(self._store, snapshot, refused=admitted.refused.keys()):
+        if ingest_indicators(self._store, snapshot, refused=admitted.excluded.keys()):
             under.again()  # what is known now is read at the beginning of a turn
         reopened = self._placing.reopen(snapshot, consensus_labels, under)
-        self._placing.write_back(snapshot, consensus_labels, reviewed.finals, under)
+        self._placing.write_back(snapshot, consensus_labels, reviewed.cases, under)
         asked, window = self._placing.ask(snapshot, consensus_labels, dataset, champion, under)
         refresh_threshold_table(
             self._store, snapshot, consensus_labels, model=champion.version if champion else "", now_s=self._clock()
@@ -137,8 +134,8 @@ class Loop:
         try:
             described = self._platform.describe_project(under.project)
             note_guideline(self._store, under.project, described, now_s=self._clock())
-            apply_changes = take_in(self._store, under.project, described)
-            return apply_changes + collect(self._store, self._platform, under.project, now_s=self._clock())
+            apply_changes = update_project_description(self._store, under.project, described)
+            return apply_changes + poll_changes(self._store, self._platform, under.project, now_s=self._clock())
         except LabelStudioError as error:
             under.notes.append(f"not collected: {error}")
             return 0
@@ -183,7 +180,7 @@ class Loop:
 
         def gather(room: str) -> None:
             if under.poll and self._platform is not None:
-                collect(self._store, self._platform, room, now_s=self._clock(), want=None)
+                poll_changes(self._store, self._platform, room, now_s=self._clock(), want=None)
 
         worked = self._review_stage.run(
             snapshot,

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.store import Store
-from feedback.training.label_decisions import ConsensusLabels
+from feedback.training.consensus_labels import ConsensusLabels
 from ml_backend.codecs import codec
-from ml_backend.labelstudio.review_projects import unique_id
+from ml_backend.labelstudio.review_project_client import unique_id
 
 _KIND = "written_back"
 _ALL = 1_000_000
@@ -48,7 +48,7 @@ def write_back(
     due = []
     for one in consensus_labels.settled:
         name = unique_id(f"{project}/{one.task}/consensus/{one.answer.key}")
-        skipped = one.task in but or one.task in consensus_labels.wanting or snapshot.roles[one.task] == "gold"
+        skipped = one.task in but or one.task in consensus_labels.needs_more_votes or snapshot.roles[one.task] == "gold"
         if one.votes > 1 and not skipped and name not in before.get(one.task, ()):
             due.append((one, name))
     done = 0

@@ -1,4 +1,4 @@
-"""Forgetting: a person or a task leaves a project, its review projects, and the copies of cases that stand in them."""
+"""Erasure: remove a person or a task from a project, its review projects and the review tasks made from it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.policy import Policy
 from feedback.policy.schema import same_email
 from feedback.review.review_task_content import HISTORY, KEY
-from feedback.store import Forgotten, Store
+from feedback.store import ErasureResult, Store
 from feedback.store.log.events import canonical_time
 from feedback.store.log.lifetimes import moment
 from feedback.store.log.projections import epoch_s
@@ -22,183 +22,215 @@ from feedback.store.repositories.policies import policy_of
 from ml_backend.errors import LabelStudioError
 from ml_backend.records import Task
 
-_FORGOTTEN = "(forgotten)"
+_PLACEHOLDER = "(forgotten)"  # takes the place of a comment in review tasks
 
 
 @dataclass(frozen=True, slots=True)
-class Erased:
-    """What is gone, and what somebody must still see to."""
+class ErasureReport:
+    """What was erased, and what is still to be done."""
 
-    forgotten: Forgotten
-    rooms: dict[str, Forgotten]  # by review project
-    copies: int  # of cases, in review projects
-    left: tuple[int, ...]  # copies that Label Studio still shows as they were: it could not be reached
+    erased: ErasureResult  # in the project itself
+    review_projects: dict[str, ErasureResult]  # by id
+    n_review_tasks: int  # review tasks that showed data of the person or task
+    not_updated: tuple[int, ...]  # review tasks that Label Studio still shows as they were: it could not be reached
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON."""
-        return asdict(self.forgotten) | {
-            "rooms": {room: asdict(one) for room, one in self.rooms.items()},
-            "copies": self.copies,
-            "left": list(self.left),
+        """Return the report for JSON."""
+        return asdict(self.erased) | {
+            "review_projects": {
+                review_project: asdict(result) for review_project, result in self.review_projects.items()
+            },
+            "review_tasks": self.n_review_tasks,
+            "not_updated": list(self.not_updated),
         }
 
 
-class _Copy(NamedTuple):
-    """One copy of a case: a task of a review project."""
+class _ReviewTask(NamedTuple):
+    """One task of a review project that was made from a case."""
 
-    room: str
-    task: int
-    now: Task | None  # as it stands; None where it is gone, or where the number is another's
-    until: str  # its last life, for what is gone
+    review_project: str
+    id: int
+    current: Task | None  # None where it was deleted, or where another task has its id now
+    until: str  # for a reused id: the creation times up to which it was this task
 
 
-def forget(
+def erase_person_or_task(
     store: Store,
     project: str,
     *,
     person: int | None = None,
     task: int | None = None,
     emails: Iterable[str] = (),
-    rooms: LabellingPlatform | None = None,
+    platform: LabellingPlatform | None = None,
     now_s: float,
-) -> Erased:
-    """Erase a person, or a task, everywhere in a project. Safe to repeat, and to kill: again does what is left.
+) -> ErasureReport:
+    """Erase a person or a task from a project and its review projects. Safe to repeat after an interruption.
 
-    Of a person: what they said, wrote and did, also as reviewers; that cases were decided stays. Of a task: its copies,
-    too, which are also taken out of Label Studio where `rooms` leads there. `emails` are the person's addresses beside
-    those of their sessions; the active policy loses them, and PolicyError says so where it cannot do without.
+    Of a person, every row in `feedback.store.tables.personal_data` goes: answers, comments, roles, sessions, also
+    as a reviewer. The decisions of cases stay, without the person. Of a task, its review tasks go as well.
+
+    Parameters
+    ----------
+    person, task
+        Exactly one of them: ids in Label Studio.
+    emails
+        Addresses of the person in addition to those of their sessions. The active policy loses them.
+    platform
+        Updates or deletes the review tasks in Label Studio; None where it cannot be reached.
+
+    Raises
+    ------
+    StoreError
+        When not exactly one of `person` and `task` is given, or when the policy is not valid without the person.
+    NotStored
+        When the project is not known.
     """
     if (person is None) == (task is None):
         raise StoreError("forget either a person or a task.", hint="`hitl forget --person ID` or `--task ID`.")
-    around = store.review_projects.list_review_project_ids(project)
-    gone: dict[str, Forgotten] = {}
+    review_projects = store.review_projects.list_review_project_ids(project)
+    results: dict[str, ErasureResult] = {}
     if task is not None:
-        copies = list(_copies(store, store.cases.list_case_ids(project, task), around))
-        left = [one.task for one in copies if not _taken_out(rooms, one)]
-        for one in copies:
-            gone[one.room] = _sum(gone.get(one.room), store.erase(one.room, task=one.task, until=one.until))
-        return Erased(store.erase(project, task=task), gone, len(copies), tuple(left))
-    known = frozenset(emails) | store.sessions.list_emails(person or 0)
-    _leave_policy(store, project, known, now_s=now_s)
-    words = _words_of(store, project, person or 0)
-    copies = list(_copies(store, words, around))
-    left = [one.task for one in copies if not _retold(store, rooms, one, words)]
-    done = store.erase(project, person=person, emails=known)  # before the others: their addresses go with it
-    for room in around:
-        gone[room] = store.erase(room, person=person, emails=known)
-    return Erased(done, gone, len(copies), tuple(left))
+        review_tasks = list(_list_review_tasks(store, store.cases.list_case_ids(project, task), review_projects))
+        failed = tuple(review_task.id for review_task in review_tasks if not _delete_review_task(platform, review_task))
+        for review_project, number, _current, until in review_tasks:
+            erased = store.erase(review_project, task=number, until=until)
+            results[review_project] = _add_results(results.get(review_project), erased)
+        return ErasureReport(store.erase(project, task=task), results, len(review_tasks), failed)
+    addresses = frozenset(emails) | store.sessions.list_emails(person or 0)
+    _remove_from_policy(store, project, addresses, now_s=now_s)
+    comments = _list_comments(store, project, person or 0)
+    review_tasks = list(_list_review_tasks(store, comments, review_projects))
+    failed = tuple(
+        review_task.id for review_task in review_tasks if not _remove_comments(store, platform, review_task, comments)
+    )
+    erased = store.erase(project, person=person, emails=addresses)  # first: the sessions with the addresses go with it
+    for review_project in review_projects:
+        results[review_project] = store.erase(review_project, person=person, emails=addresses)
+    return ErasureReport(erased, results, len(review_tasks), failed)
 
 
-def forget_in_backup(store: Store, project: str, person: int) -> None:
-    """Erase somebody from an older store who has been forgotten since; Label Studio was told then."""
+def erase_in_backup(store: Store, project: str, person: int) -> None:
+    """Erase a person from an older store who was erased since then; Label Studio itself was updated at that time."""
     row = store.projects.get_project(project)
     if row is None:
         store.erase(project, person=person)
-    elif not row.source:  # a review project goes with its own
-        forget(store, project, person=person, now_s=time.time())
+    elif not row.source:  # a review project is handled with its source project
+        erase_person_or_task(store, project, person=person, now_s=time.time())
 
 
-def _words_of(store: Store, project: str, person: int) -> dict[int, list[str]]:
-    """What a reviewer wrote, by case: later readers were shown it."""
-    found: dict[int, list[str]] = {}
-    for look in store.reviews.list_reviews(project):
-        if look.person == person and look.comment:
-            found.setdefault(look.case, []).append(look.comment)
-    return found
+def _list_comments(store: Store, project: str, person: int) -> dict[int, list[str]]:
+    """Return the comments of a reviewer by case: later reviewers of the case were shown them."""
+    comments: dict[int, list[str]] = {}
+    for review in store.reviews.list_reviews(project):
+        if review.person == person and review.comment:
+            comments.setdefault(review.case, []).append(review.comment)
+    return comments
 
 
-def _copies(store: Store, cases: Iterable[int], rooms: Iterable[str]) -> Iterator[_Copy]:
-    """Every copy that ever stood for these cases, honeypots made of them included."""
-    wanted = set(cases)
-    if not wanted:
+def _list_review_tasks(store: Store, cases: Iterable[int], review_projects: Iterable[str]) -> Iterator[_ReviewTask]:
+    """Return every review task that was ever made from these cases, honeypots included."""
+    case_ids = set(cases)
+    if not case_ids:
         return
-    placed = {
-        (str(step.body["room"]), int(step.body["task"]))
-        for trail in store.cases.list_events_of_cases(sorted(wanted)).values()
-        for step in trail
-        if step.event == "place"
+    found = {
+        (str(event.body["review_project"]), int(event.body["task"]))
+        for events in store.cases.list_events_of_cases(sorted(case_ids)).values()
+        for event in events
+        if event.event == "place"
     }
-    for room in rooms:
-        standing = {task.id: task for task in store.tasks.list_tasks(room)}
-        placed |= {(room, one.id) for one in standing.values() if _case_of(one) in wanted}  # put in before a kill
-    pots = {(str(one["room"]), int(one["task"])) for one in store.cases.list_honeypots(wanted)}
-    for room, task in sorted(placed | pots):
-        now = store.tasks.get_task(room, task)
-        if now is not None and (room, task) not in pots and _case_of(now) not in wanted:
-            yield _Copy(room, task, None, moment(epoch_s(canonical_time(now.created_at)) - 1e-6))
+    for review_project in review_projects:  # also those that an interrupted turn created and did not record
+        found |= {
+            (review_project, task.id) for task in store.tasks.list_tasks(review_project) if _case_of(task) in case_ids
+        }
+    honeypots = {(str(row["review_project"]), int(row["task"])) for row in store.cases.list_honeypots(case_ids)}
+    for review_project, number in sorted(found | honeypots):
+        current = store.tasks.get_task(review_project, number)
+        is_reused = current is not None and _case_of(current) not in case_ids
+        if current is not None and is_reused and (review_project, number) not in honeypots:
+            until = moment(epoch_s(canonical_time(current.created_at)) - 1e-6)
+            yield _ReviewTask(review_project, number, None, until)
         else:
-            yield _Copy(room, task, now, "")
+            yield _ReviewTask(review_project, number, current, "")
 
 
-def _case_of(copy: Task) -> int:
-    """The case that a copy is of; 0 for what is no copy."""
-    parts = str(copy.data.get(KEY, "")).split("-")
+def _case_of(review_task: Task) -> int:
+    """Return the case that a review task was made from; 0 where it is none."""
+    parts = str(review_task.data.get(KEY, "")).split("-")
     return int(parts[1]) if len(parts) > 2 and parts[1].isdecimal() else 0
 
 
-def _taken_out(rooms: LabellingPlatform | None, copy: _Copy) -> bool:
-    if copy.now is None:
+def _delete_review_task(platform: LabellingPlatform | None, review_task: _ReviewTask) -> bool:
+    """Delete a review task in Label Studio; return whether it is gone there."""
+    if review_task.current is None:
         return True
     try:
-        return rooms is not None and rooms.delete_review_task(copy.room, copy.task, answered=True)
+        return platform is not None and platform.delete_review_task(
+            review_task.review_project, review_task.id, answered=True
+        )
     except LabelStudioError:
         return False
 
 
-def _retold(store: Store, rooms: LabellingPlatform | None, copy: _Copy, words: Mapping[int, list[str]]) -> bool:
-    """Take what a person wrote out of a copy, here and in Label Studio; others' answers to it stay."""
-    if copy.now is None:
-        store.erase(copy.room, task=copy.task, until=copy.until)
+def _remove_comments(
+    store: Store,
+    platform: LabellingPlatform | None,
+    review_task: _ReviewTask,
+    comments: Mapping[int, list[str]],
+) -> bool:
+    """Remove a person's comments from a review task, in the store and in Label Studio; return whether both are done.
+
+    The answers of others to the review task stay.
+    """
+    project, current = review_task.review_project, review_task.current
+    if current is None:
+        store.erase(project, task=review_task.id, until=review_task.until)
         return True
-    said = words.get(_case_of(copy.now), [])
-    told = copy.now.data.get(HISTORY)
-    lines = told if isinstance(told, list) else []
-    data = {**copy.now.data, HISTORY: [_without(line, said) for line in lines]}
-    if data == copy.now.data:
+    own = comments.get(_case_of(current), [])
+    history = current.data.get(HISTORY)
+    lines = history if isinstance(history, list) else []
+    data = {**current.data, HISTORY: [_replace_comment(line, own) for line in lines]}
+    if data == current.data:
         return True
-    store.replace_task_data(copy.room, replace(copy.now, data=data))
+    store.replace_task_data(project, replace(current, data=data))
     try:
-        if rooms is None:
+        if platform is None:
             return False
-        rooms.update_review_task(copy.room, copy.task, data)
+        platform.update_review_task(project, review_task.id, data)
     except LabelStudioError:
         return False
     return True
 
 
-def _without(line: Any, words: Iterable[str]) -> Any:
-    if isinstance(line, Mapping) and any(one in str(line.get("said", "")) for one in words):
-        return {**line, "said": _FORGOTTEN}
+def _replace_comment(line: Any, comments: Iterable[str]) -> Any:
+    if isinstance(line, Mapping) and any(comment in str(line.get("said", "")) for comment in comments):
+        return {**line, "said": _PLACEHOLDER}
     return line
 
 
-def _leave_policy(store: Store, project: str, emails: frozenset[str], *, now_s: float) -> None:
-    """Activate the policy without somebody: from then on they have no rights here."""
+def _remove_from_policy(store: Store, project: str, emails: frozenset[str], *, now_s: float) -> None:
+    """Activate the policy without a person; from then on they have no rights in the project."""
     row = store.projects.get_project(project)
     if row is None:
         raise NotStored(f"project {project} is not known.")
     policy = policy_of(row)
-    left = {name: one for name, one in policy.people.items() if not any(same_email(name, email) for email in emails)}
-    if len(left) == len(policy.people):
+    body = policy.model_dump(mode="json")
+    people = {email: body["people"][email] for email in policy.people if not any(same_email(email, e) for e in emails)}
+    if len(people) == len(policy.people):
         return
     try:
-        without = Policy.model_validate(policy.model_dump(mode="json") | {"people": _plain(left)})
+        without = Policy.model_validate(body | {"people": people})
     except ValidationError as error:
-        hint = "Activate a policy that does without them, then forget them."
-        raise StoreError(f"the policy cannot do without them: {error.errors()[0]['msg']}", hint=hint) from None
+        hint = "Activate a policy that is valid without the person, then try again."
+        raise StoreError(f"the policy is not valid without the person: {error.errors()[0]['msg']}", hint=hint) from None
     store.policies.activate_policy(row, without, who="hitl forget", now_s=now_s)
 
 
-def _plain(people: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: one.model_dump(mode="json") for name, one in people.items()}
-
-
-def _sum(one: Forgotten | None, other: Forgotten) -> Forgotten:
-    if one is None:
-        return other
-    return Forgotten(
-        one.annotations + other.annotations,
-        one.tasks + other.tasks,
-        one.events + other.events,
-        one.models + other.models,
+def _add_results(first: ErasureResult | None, second: ErasureResult) -> ErasureResult:
+    if first is None:
+        return second
+    return ErasureResult(
+        first.annotations + second.annotations,
+        first.tasks + second.tasks,
+        first.events + second.events,
+        first.models + second.models,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from feedback.errors import NotConnected
-from feedback.ingest.full_sync import sweep
+from feedback.ingest.full_sync import run_full_sync
 from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
 from feedback.labelling_platform.service_account import find_bot, make_bot
 from feedback.policy import Policy
@@ -18,7 +18,7 @@ from feedback.store.repositories.policies import policy_of as policy_of
 from ml_backend.codecs import codec
 from ml_backend.errors import UnknownName
 from ml_backend.label_config import read_label_config
-from ml_backend.labelstudio import projects, queue_writer, review_projects
+from ml_backend.labelstudio import projects, review_project_client, task_visibility
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.settings_snapshot import SettingsSnapshot
 from ml_backend.models import recipe_for
@@ -80,7 +80,7 @@ def connect(
     made = _bot_to_make(settings, store)
     bot = make_bot(store, client, settings.label_studio_url)
     store.append([events.of_project(project, row.title, row.label_config, "poll", version=str(body["created_at"]))])
-    read = sweep(store, LabelStudioAdapter(client, store), project, clock=lambda: now_s)
+    read = run_full_sync(store, LabelStudioAdapter(client, store), project, clock=lambda: now_s)
     share = known.options.get("audit_share") or audit_share(len(store.tasks.list_tasks(project)))
     row = replace(
         row,
@@ -134,9 +134,8 @@ def disconnect(store: Store, client: Client, project: str) -> list[str]:
         raise NotConnected(f"project {project} is not connected.", hint="`hitl status` lists the projects.")
     store.projects.save_project(replace(row, connected=False, paused=True))  # first: a turn under way writes no more
     _show_again(store, client, project, SettingsSnapshot.from_json(row.settings_snapshot))
-    for room in store.review_projects.list_review_projects(project).values():
-        if room["room"]:
-            review_projects.stop_listening(client, str(room["room"]), projects.SECRET_HEADER)
+    for review_project in store.review_projects.list_review_projects(project).values():
+        review_project_client.delete_webhooks(client, review_project.id, projects.SECRET_HEADER)
     store.review_projects.refresh_review_projects(project)
     notes = projects.disconnect(
         client, SettingsSnapshot.from_json(row.settings_snapshot), versions=store.registry.versions(project)
@@ -153,7 +152,7 @@ def _show_again(store: Store, client: Client, project: str, settings_snapshot: S
     )
     for task in store.tasks.list_tasks(project) if kept else ():
         if task.id in kept and task.id not in answered and task.id not in settings_snapshot.hidden:
-            queue_writer.reopen(client, task.id, max(1, task.overlap))
+            task_visibility.reopen_task(client, task.id, max(1, task.overlap))
     store.tasks.delete_hidden_tasks(project, kept)
 
 

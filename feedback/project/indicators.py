@@ -21,7 +21,7 @@ class IndicatorHistory:
 
     Examples
     --------
-    >>> value = IndicatorValue("customer=7", "fraud", "card", "1", 5, 9, 3, None, said_s=10.0, recorded_s=60.0)
+    >>> value = IndicatorValue("customer=7", "fraud", "card", "1", 5, 9, 3, None, answered_s=10.0, recorded_s=60.0)
     >>> history = IndicatorHistory([value], {"fraud": "customer"})
     >>> [history.as_of(4, {"customer": 7}, at_s=at_s) for at_s in (60.0, 61.0)]
     [{}, {'fraud': 'card'}]
@@ -93,4 +93,4 @@ def _newest_value(values: Sequence[IndicatorValue], task: int, at_s: float) -> A
 
 
 def _order(value: IndicatorValue) -> tuple[Any, ...]:
-    return value.said_s, value.recorded_s, value.origin, value.annotation, value.seq
+    return value.answered_s, value.recorded_s, value.origin, value.annotation, value.seq

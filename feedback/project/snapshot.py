@@ -1,23 +1,27 @@
-"""What one turn works on: a project's tasks, roles and votes, read once from the store."""
+"""What one turn works on: a project's tasks, roles and votes, read from the store once a turn."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
-from feedback.annotators.gold import gold_tasks, in_drawn_order
+from feedback.annotators.gold import GoldTask, gold_tasks, order_by_draw
 from feedback.policy import Policy
+from feedback.project.changes import Changes
 from feedback.project.indicators import NOW_S, load_indicators
-from feedback.project.label_changes import apply_changes, label_changes
-from feedback.project.splits import Draws
-from feedback.project.task_cache import TaskCache
-from feedback.project.task_routes import Routes, routes_of
+from feedback.project.label_changes import LabelChange, apply_changes, label_changes
+from feedback.project.recent_projects import RecentProjects
+from feedback.project.splits import Splits
+from feedback.project.task_cache import TaskCache, TaskTable, merged
+from feedback.project.task_routes import CurrentDecisions, DecisionCache, Routes, routes_of
+from feedback.project.vote_cache import TaskVotes, VoteCache, VoteTable, votes_by_task
 from feedback.store import ProjectRow, Store, Vote
+from feedback.store.repositories.changes import ProjectHeads
 from ml_backend.label_config import Control, LabelConfig
 from ml_backend.records import Answer, Indicators, Task, with_indicators
 
-_USUAL_SHARE = 0.1  # of a project that was never connected: it teaches us by webhooks alone
+_USUAL_SHARE = 0.1  # of a project that was never connected: we know it from webhooks alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,119 +32,224 @@ class ProjectSnapshot:
     policy: Policy
     control: Control
     config: LabelConfig
-    draws: Draws
+    splits: Splits
     tasks: Mapping[int, Task] = field(repr=False)  # those that still exist
-    units: Mapping[int, str] = field(repr=False)  # what the draws are made on
+    dedup_keys: Mapping[int, str] = field(repr=False)  # equal for tasks with equal data; the draws are made on them
     roles: Mapping[int, str] = field(repr=False)  # "train", "tune", "judge", "certify" or "gold"
-    doubled: frozenset[int] = field(repr=False)  # drawn for several blind votes: where agreement is measured
+    overlap_sample: frozenset[int] = field(repr=False)  # drawn for several blind votes: where agreement is measured
     votes: tuple[Vote, ...] = field(repr=False)  # people's latest answers to our control
     routes: Routes = field(default_factory=Routes)  # who looks at what, as it was decided last
     gold: tuple[int, ...] = ()  # tasks of the gold book that are asked, in drawn order
     book: Mapping[int, Answer] = field(default_factory=dict, repr=False)  # known answers, of retired tasks too
     stale: Mapping[int, int] = field(default_factory=dict, repr=False)  # votes that count no more: a label changed
-    indicators: Mapping[int, Indicators] = field(
-        default_factory=dict, repr=False
-    )  # beside the data of tasks: what was recorded
+    indicators: Mapping[int, Indicators] = field(default_factory=dict, repr=False)  # recorded beside the tasks' data
+    changes: Changes = field(default=Changes(), compare=False, repr=False)  # since the snapshot before
 
     def data(self, task: int) -> Mapping[str, Any]:
         """Return what a model reads of a task: its data with its indicators."""
         return with_indicators(self.tasks[task].data, self.indicators.get(task, {}))
 
     @property
-    def onboarding(self) -> tuple[int, ...]:
-        """The gold tasks that a new person meets first."""
-        return self.gold[: self.policy.gold.onboarding]
+    def votes_by_task(self) -> Mapping[int, tuple[Vote, ...]]:
+        """Return the votes on each answered task."""
+        return votes_by_task(self.votes)
 
     @property
-    def wanted(self) -> dict[int, int]:
-        """Votes that tasks want, where more than one; second ones are drawn only once there is a second person."""
-        base = max(1, self.project.overlap)
-        wanted = dict.fromkeys(self.tasks, base) if base > 1 else {}
-        people, first = len({vote.person for vote in self.votes}), set(self.onboarding)
-        if people > 1:
-            wanted.update(dict.fromkeys(self.doubled, max(base, self.policy.overlap.votes)))
-        for task in self.gold:  # everybody answers them, and those that come first wait for the next new person
-            wanted[task] = max(base, min(people + (task in first), self.policy.gold.retire_after))
-        for task, votes in self.routes.overlaps.items():
-            wanted[task] = max(votes, wanted.get(task, base))
-        return wanted
+    def onboarding(self) -> tuple[int, ...]:
+        """Return the gold tasks that a new person meets first."""
+        return self.gold[: self.policy.gold.onboarding]
 
 
 def load_snapshot(
+    store: Store, project: ProjectRow, policy: Policy, config: LabelConfig, control: Control
+) -> ProjectSnapshot:
+    """Read a whole project; a few queries, whatever its size. Turns read through a `SnapshotCache` instead."""
+    return SnapshotCache().load(store, project, policy, config, control)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A snapshot with what it was made of."""
+
+    heads: ProjectHeads
+    tasks: Changes
+    votes: Changes
+    raw: Mapping[int, tuple[Vote, ...]]  # votes before labels changed their meaning
+    relabels: Sequence[LabelChange]
+    gold: Mapping[int, GoldTask]
+    decisions: CurrentDecisions
+    snapshot: ProjectSnapshot
+
+
+class SnapshotCache:
+    """Keeps the snapshots of the projects that were read last; only what changed is read again.
+
+    A snapshot is always equal to what `load_snapshot` reads. Where nothing changed it is the very one of before, and
+    `ProjectSnapshot.changes` names the tasks that differ otherwise: caches that are made of snapshots are brought up
+    to date by it.
+    """
+
+    def __init__(self) -> None:
+        self._tasks, self._votes, self._decisions = TaskCache(), VoteCache(), DecisionCache()
+        self._kept = RecentProjects[_Kept]()
+
+    def load(
+        self, store: Store, project: ProjectRow, policy: Policy, config: LabelConfig, control: Control
+    ) -> ProjectSnapshot:
+        """Read a project as it is now."""
+        heads = store.changes.get_heads(project.id)  # first: what comes while we read is read again next time
+        kept = self._kept.get(project.id)
+        if kept is not None and kept.heads.gold == heads.gold:
+            gold = kept.gold
+        else:
+            gold = gold_tasks(store, project.id)
+        splits = make_splits(store, project, policy, gold)
+        table = self._tasks.read(store, project.id, splits, heads=heads)
+        votes = self._votes.read(store, project.id, control.name, project.bots, heads=heads)
+        decisions = self._decisions.read(store, project.id, heads=heads) if policy.routing else {}
+        if kept is not None and kept.heads.relabel == heads.relabel:
+            relabels = kept.relabels
+        else:
+            relabels = label_changes(store, project.id)
+        made = _updated(
+            store, project, policy, config, control, splits, table, votes, heads, relabels, gold, decisions, kept
+        )
+        self._kept.put(project.id, made, size=len(table.tasks))
+        return made.snapshot
+
+
+def _updated(
     store: Store,
     project: ProjectRow,
     policy: Policy,
     config: LabelConfig,
     control: Control,
-    *,
-    task_cache: TaskCache | None = None,
-) -> ProjectSnapshot:
-    """Read a project; a few queries, whatever its size, and only what changed since `task_cache` read it last."""
-    draws = project_draws(store, project, policy)
-    task_table = (task_cache or TaskCache()).read(store, project.id, draws)
-    tasks = task_table.tasks
-    # the answer is that of a content: the number may have passed to another task since
-    book = [one for one in gold_tasks(store, project.id).values() if task_table.units.get(one.task) == one.unit]
-    said = [vote for vote in store.votes.list_votes(project.id) if vote.control == control.name and vote.task in tasks]
-    standing = apply_changes(said, label_changes(store, project.id))
-    return ProjectSnapshot(
+    splits: Splits,
+    table: TaskTable,
+    votes: TaskVotes,
+    heads: ProjectHeads,
+    relabels: Sequence[LabelChange],
+    gold: Mapping[int, GoldTask],
+    decisions: CurrentDecisions,
+    kept: _Kept | None,
+) -> _Kept:
+    before = kept.snapshot if kept is not None else None
+    indicators = current_indicators(store, project, policy, table.tasks)
+    changed = None
+    if kept is not None and before is not None:
+        same = (project, policy, control, config, splits) == (
+            before.project,
+            before.policy,
+            before.control,
+            before.config,
+            before.splits,
+        )
+        moved = (table.changes.since(kept.tasks.revision), votes.changes.since(kept.votes.revision))
+        if same and relabels is kept.relabels and gold is kept.gold and None not in moved:
+            changed = frozenset().union(*(part for part in moved if part))
+            changed |= _differing(before.indicators, indicators)
+    if kept is not None and before is not None and changed is not None:
+        if not changed and decisions is kept.decisions:
+            return replace(kept, heads=heads)
+        counted, stale = _counted(votes.by_task, table.tasks, relabels, changed, before)
+        changes = before.changes.then(changed)
+    else:
+        counted, stale = _counted(votes.by_task, table.tasks, relabels, None, None)
+        changes = Changes.everything()
+    if kept is not None and decisions is kept.decisions and before is not None and policy == before.policy:
+        routes = before.routes
+    else:
+        standing = {task: decision for task, (decision, _content) in decisions.items()}
+        routes = routes_of(standing, first_tier=policy.first_tier) if policy.routing else Routes()
+    # the known answer is that of a content: the number may have passed to another task since
+    book = [row for row in gold.values() if table.dedup_keys.get(row.task) == row.unit]
+    snapshot = ProjectSnapshot(
         project=project,
         policy=policy,
         control=control,
         config=config,
-        draws=draws,
-        tasks=tasks,
-        units=task_table.units,
-        roles=task_table.roles,
-        doubled=task_table.doubled,
-        votes=standing.votes,
-        routes=standing_routes(store, project, policy),
-        gold=tuple(in_drawn_order(draws.secret, [one for one in book if one.asked])),
-        book={one.task: one.answer for one in book if one.answer is not None},
-        stale=standing.stale,
-        indicators=_current_indicators(store, project, policy, tasks),
+        splits=splits,
+        tasks=table.tasks,
+        dedup_keys=table.dedup_keys,
+        roles=table.roles,
+        overlap_sample=table.overlap_sample,
+        votes=counted,
+        routes=routes,
+        gold=tuple(order_by_draw(splits.secret, [row for row in book if row.asked])),
+        book={row.task: row.answer for row in book if row.answer is not None},
+        stale=stale,
+        indicators=indicators,
+        changes=changes,
     )
+    return _Kept(heads, table.changes, votes.changes, votes.by_task, relabels, gold, decisions, snapshot)
+
+
+def _counted(
+    raw: Mapping[int, tuple[Vote, ...]],
+    tasks: Mapping[int, Task],
+    relabels: Sequence[LabelChange],
+    changed: frozenset[int] | None,
+    before: ProjectSnapshot | None,
+) -> tuple[VoteTable, Mapping[int, int]]:
+    """Return the votes that count on tasks that exist, and how many on each task count no more."""
+    if changed is None or before is None:
+        known = {task: given for task, given in raw.items() if task in tasks}
+    else:
+        known = {task: raw[task] for task in sorted(changed) if task in raw and task in tasks}
+    stale: Mapping[int, int] = {}
+    if relabels:
+        applied = apply_changes([vote for given in known.values() for vote in given], relabels)
+        known, stale = dict(votes_by_task(applied.votes)), applied.stale
+    if changed is None or before is None:
+        return VoteTable.of(known), stale
+    if not changed:
+        return cast(VoteTable, before.votes), before.stale
+    left = {task: count for task, count in before.stale.items() if task not in changed}
+    return VoteTable.of(merged(before.votes_by_task, known, changed)), {**left, **stale} if left or stale else {}
+
+
+def _differing(old: Mapping[int, object], new: Mapping[int, object]) -> frozenset[int]:
+    """Return the keys at which two mappings differ."""
+    if old == new:
+        return frozenset()
+    return frozenset(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
 
 
 def as_of_first_answer(store: Store, snapshot: ProjectSnapshot) -> ProjectSnapshot:
-    """The scene with what was known of each task when people first answered it: what is learned, and judged, from.
+    """Return the snapshot with indicator values as of each task's first answer, so that training sees no later facts.
 
-    Of what nobody has answered nothing is known there.
+    A task that nobody has answered has no indicators there.
     """
     if not snapshot.policy.indicators:
         return snapshot
-    here, first = (
-        load_indicators(store, snapshot.project.id, snapshot.policy),
-        store.votes.list_first_answer_times(snapshot.project.id),
-    )
+    history = load_indicators(store, snapshot.project.id, snapshot.policy)
+    first = store.votes.list_first_answer_times(snapshot.project.id)
     then = {
         task: indicators
         for task, at_s in first.items()
-        if task in snapshot.tasks and (indicators := here.as_of(task, snapshot.tasks[task].data, at_s=at_s))
+        if task in snapshot.tasks and (indicators := history.as_of(task, snapshot.tasks[task].data, at_s=at_s))
     }
     return replace(snapshot, indicators=then)
 
 
-def _current_indicators(
+def current_indicators(
     store: Store, project: ProjectRow, policy: Policy, tasks: Mapping[int, Task]
 ) -> dict[int, Indicators]:
+    """Return the indicators of each task as of now; nothing where the policy has none."""
     if not policy.indicators:
         return {}
-    here = load_indicators(store, project.id, policy)
-    return {task: indicators for task, one in tasks.items() if (indicators := here.as_of(task, one.data, at_s=NOW_S))}
+    history = load_indicators(store, project.id, policy)
+    return {task: found for task, row in tasks.items() if (found := history.as_of(task, row.data, at_s=NOW_S))}
 
 
-def standing_routes(store: Store, project: ProjectRow, policy: Policy) -> Routes:
-    """The decisions about a project's tasks that were made last; none where the policy has no rules."""
-    if not policy.routing:
-        return Routes()
-    standing = {task: one for task, (one, _content) in store.decisions.list_current_decisions(project.id).items()}
-    return routes_of(standing, first_tier=policy.first_tier)
+def load_splits(store: Store, project: ProjectRow, policy: Policy) -> Splits:
+    """Return the keyed draws of a project; its audit share was fixed when it was connected."""
+    return make_splits(store, project, policy, gold_tasks(store, project.id))
 
 
-def project_draws(store: Store, project: ProjectRow, policy: Policy) -> Draws:
-    """The keyed draws of a project; its audit share was fixed when it was connected."""
+def make_splits(store: Store, project: ProjectRow, policy: Policy, gold: Mapping[int, GoldTask]) -> Splits:
+    """Return the same where the gold book was read already."""
     chosen = policy.audit.share
     share = float(project.options.get("audit_share", _USUAL_SHARE)) if chosen is None else chosen
-    indicators = frozenset(one.unit for one in gold_tasks(store, project.id).values())
-    return Draws(store.secrets.get_or_create_secret("draws"), project.id, share, policy.overlap.share, indicators)
+    keys = frozenset(task.unit for task in gold.values())
+    return Splits(store.secrets.get_or_create_secret("draws"), project.id, share, policy.overlap.share, keys)

@@ -1,4 +1,4 @@
-"""Which rows are the audit stream, and what each of them proves: decided by hash, for ever."""
+"""Which tasks are training, audit or gold rows, and which are drawn for several votes: decided by hash, for ever."""
 
 from __future__ import annotations
 
@@ -11,47 +11,49 @@ from ml_backend.records import content_hash
 
 
 @dataclass(frozen=True, slots=True)
-class Draws:
-    """The keyed draws of one project; the unit is a task's content, so exact twins share a fate."""
+class Splits:
+    """The keyed draws of one project. They are made on a task's content, so exact duplicates share a fate."""
 
     secret: str
     project: str
     audit_share: float
     overlap_share: float = 0.0
-    gold: frozenset[str] = field(default=frozenset(), repr=False)  # units whose answer is known
+    gold: frozenset[str] = field(default=frozenset(), repr=False)  # dedup keys of tasks whose answer is known
 
-    def unit(self, data: Mapping[str, Any]) -> str:
-        """Name what is drawn."""
-        return self.unit_of(content_hash(data))
+    def dedup_key(self, data: Mapping[str, Any]) -> str:
+        """Return the key that tasks with equal data share."""
+        return self.dedup_key_of(content_hash(data))
 
-    def unit_of(self, content: str) -> str:
-        """The same where the task's content has its name already, as rows of the store do."""
+    def dedup_key_of(self, content: str) -> str:
+        """Return the same from the name of a content, as rows of the store have it."""
         return f"{self.project}/{content}"
 
-    def roles(self, units: Sequence[str]) -> list[str]:
-        """Give "train", an audit role ("tune", "judge" or "certify"), or "gold": judges people, teaches nobody."""
-        drawn = draws(self.secret, "audit", units)
+    def roles(self, keys: Sequence[str]) -> list[str]:
+        """Return "train", "gold" (judges people, never learned from), or an audit role: "tune", "judge", "certify"."""
+        drawn = draws(self.secret, "audit", keys)
         return [
-            "gold" if unit in self.gold else role(self.secret, unit) if share < self.audit_share else "train"
-            for unit, share in zip(units, drawn, strict=True)
+            "gold" if key in self.gold else role(self.secret, key) if share < self.audit_share else "train"
+            for key, share in zip(keys, drawn, strict=True)
         ]
 
-    def audit_order(self, units: Sequence[str]) -> list[float]:
-        """In which order audit tasks are asked, [0, 1)."""
-        return draws(self.secret, "audit-order", units)
+    def audit_order(self, keys: Sequence[str]) -> list[float]:
+        """Return in which order audit tasks are asked, [0, 1)."""
+        return draws(self.secret, "audit-order", keys)
 
-    def doubled(self, units: Sequence[str]) -> list[bool]:
-        """Whether a task is drawn for several blind votes, whatever they say."""
-        return [share < self.overlap_share for share in draws(self.secret, "overlap", units)]
+    def in_overlap_sample(self, keys: Sequence[str]) -> list[bool]:
+        """Return whether each task is drawn for several blind votes, whatever they say."""
+        if not self.overlap_share:
+            return [False] * len(keys)
+        return [share < self.overlap_share for share in draws(self.secret, "overlap", keys)]
 
     def blind(self, data: Mapping[str, Any]) -> bool:
-        """Whether nothing may be shown on a task with this data: audit, gold, or drawn for several blind votes."""
-        unit = [self.unit(data)]
-        return self.roles(unit) != ["train"] or self.doubled(unit) == [True]
+        """Return whether no prediction may be shown on a task with this data: audit, gold, or in the overlap sample."""
+        key = [self.dedup_key(data)]
+        return self.roles(key) != ["train"] or self.in_overlap_sample(key) == [True]
 
 
 def audit_share(n_tasks: int) -> float:
-    """Choose the audit share of a new project: enough for about 150 audit rows, between 10 and 30 %.
+    """Return the audit share of a new project: enough for about 150 audit rows, between 10 and 30 %.
 
     >>> audit_share(200), audit_share(1000), audit_share(100_000)
     (0.3, 0.15, 0.1)

@@ -1,16 +1,21 @@
-"""The roster: a project's tasks and what was drawn for each, kept between turns; only what changed is read again."""
+"""A project's tasks and what was drawn for each, kept between turns; only tasks that changed are read again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from feedback.project.splits import Draws
+from feedback.project.changes import Changes
+from feedback.project.recent_projects import RecentProjects
+from feedback.project.splits import Splits
 from feedback.store import Store
+from feedback.store.repositories.changes import ProjectHeads
 from ml_backend.records import Task
 
-_MOST = 300_000  # tasks kept between turns, of all projects but the one that is read: about 2 kB each
 _MANY = 5_000  # changed tasks above which reading all of them is quicker
+
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,70 +23,92 @@ class TaskTable:
     """The tasks that exist; every mapping is by task id, in its order."""
 
     tasks: Mapping[int, Task] = field(repr=False)
-    units: Mapping[int, str] = field(repr=False)  # what the draws are made on
+    dedup_keys: Mapping[int, str] = field(repr=False)  # what the draws are made on
     roles: Mapping[int, str] = field(repr=False)
-    doubled: frozenset[int] = field(repr=False)  # drawn for several blind votes
+    overlap_sample: frozenset[int] = field(repr=False)  # drawn for several blind votes
+    changes: Changes = field(default=Changes(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    head: int  # the last event that it knows
-    draws: Draws
-    events: Mapping[int, int] = field(repr=False)  # task -> the event that it stands on
-    task_table: TaskTable = field(repr=False)
-
-
-_EMPTY = TaskTable({}, {}, {}, frozenset())
+    heads: ProjectHeads
+    splits: Splits
+    table: TaskTable = field(repr=False)
 
 
 class TaskCache:
-    """Remembers rolls of the projects that were read last. What it gives is what the store would give."""
+    """Keeps the task tables of the projects that were read last. A table is always what the store would give."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, _Kept] = {}  # the one that was read last is the last
+        self._kept = RecentProjects[_Kept]()
 
-    def read(self, store: Store, project: str, draws: Draws) -> TaskTable:
-        """Give a project's roll as it is now."""
-        head = store.events.get_head(project)  # first: what comes while we read is read again next time
-        kept = self._kept.pop(project, None)
-        if kept is None or kept.draws != draws:
-            kept = _Kept(0, draws, {}, _EMPTY)
-        if kept.head != head:
-            kept = _newer(store, project, head, kept)
-        self._kept[project] = kept
-        self._drop()
-        return kept.task_table
-
-    def _drop(self) -> None:
-        """Forget the projects that were not read for long."""
-        names, tasks = list(self._kept), 0
-        for name in reversed(names[:-1]):
-            tasks += len(self._kept[name].task_table.tasks)
-            if tasks > _MOST:
-                del self._kept[name]
+    def read(self, store: Store, project: str, splits: Splits, *, heads: ProjectHeads | None = None) -> TaskTable:
+        """Return a project's task table as it is now."""
+        heads = heads or store.changes.get_heads(project)  # first: what comes while we read is read again next time
+        kept = self._kept.get(project)
+        table = _read(store, project, splits, heads, kept)
+        self._kept.put(project, _Kept(heads, splits, table), size=len(table.tasks))
+        return table
 
 
-def _newer(store: Store, project: str, head: int, old: _Kept) -> _Kept:
-    events = store.tasks.list_task_seqs(project)
-    changed = [task for task, seq in events.items() if old.events.get(task) != seq]
-    read = store.tasks.list_tasks(project, only=None if len(changed) > _MANY else changed)
-    fresh = {task.id: task for task in read}
-    ids = [task for task in events if task in fresh or task in old.task_table.tasks]
-    new = [task for task in ids if task in fresh]
-    units = [old.draws.unit(fresh[task].data) for task in new]
-    drawn = zip(new, units, old.draws.roles(units), old.draws.doubled(units), strict=True)
-    of_new = {task: (unit, role, doubled) for task, unit, role, doubled in drawn}
-    task_table = old.task_table
-    return _Kept(
-        head,
-        old.draws,
-        events,
-        TaskTable(
-            tasks={task: fresh[task] if task in fresh else task_table.tasks[task] for task in ids},
-            units={task: of_new[task][0] if task in of_new else task_table.units[task] for task in ids},
-            roles={task: of_new[task][1] if task in of_new else task_table.roles[task] for task in ids},
-            doubled=frozenset(
-                task for task in ids if (of_new[task][2] if task in of_new else task in task_table.doubled)
-            ),
-        ),
+def _read(store: Store, project: str, splits: Splits, heads: ProjectHeads, kept: _Kept | None) -> TaskTable:
+    if kept is None or kept.heads.rebuilt != heads.rebuilt:
+        return _all(store, project, splits)
+    table = kept.table
+    if kept.heads.seq != heads.seq:
+        changes = store.changes.list_changes(project, kept.heads.seq)
+        if changes.described or len(changes.tasks) > _MANY:
+            return _all(store, project, splits)
+        if changes.tasks:
+            table = _updated(store, project, splits, table, changes.tasks)
+    if kept.splits != splits:
+        return _drawn(splits, table.tasks, table.dedup_keys)
+    return table
+
+
+def _all(store: Store, project: str, splits: Splits) -> TaskTable:
+    read = store.tasks.list_tasks_with_content(project)
+    tasks = {task.id: task for task, _content in read}
+    return _drawn(splits, tasks, {task.id: splits.dedup_key_of(content) for task, content in read})
+
+
+def _drawn(splits: Splits, tasks: Mapping[int, Task], dedup_keys: Mapping[int, str]) -> TaskTable:
+    keys = list(dedup_keys.values())
+    roles = dict(zip(tasks, splits.roles(keys), strict=True))
+    drawn = frozenset(task for task, is_in in zip(tasks, splits.in_overlap_sample(keys), strict=True) if is_in)
+    return TaskTable(tasks, dedup_keys, roles, drawn, Changes.everything())
+
+
+def _updated(store: Store, project: str, splits: Splits, old: TaskTable, changed: Iterable[int]) -> TaskTable:
+    changed = sorted(changed)
+    read = store.tasks.list_tasks_with_content(project, only=changed)
+    tasks = {task.id: task for task, _content in read}
+    keys = {task.id: splits.dedup_key_of(content) for task, content in read}
+    roles = dict(zip(tasks, splits.roles([*keys.values()]), strict=True))
+    in_sample = splits.in_overlap_sample([*keys.values()])
+    drawn = frozenset(task for task, is_in in zip(tasks, in_sample, strict=True) if is_in)
+    return TaskTable(
+        tasks=merged(old.tasks, tasks, changed),
+        dedup_keys=merged(old.dedup_keys, keys, changed),
+        roles=merged(old.roles, roles, changed),
+        overlap_sample=(old.overlap_sample - frozenset(changed)) | drawn,
+        changes=old.changes.then(changed),
     )
+
+
+def merged(old: Mapping[int, _Value], new: Mapping[int, _Value], changed: Iterable[int]) -> dict[int, _Value]:
+    """Return `old` with the entries of `changed` as `new` has them, by key; those that `new` lacks are left out.
+
+    >>> merged({1: "a", 3: "c"}, {2: "b"}, [2, 3])
+    {1: 'a', 2: 'b'}
+    """
+    found = dict(old)
+    added = [key for key in new if key not in found]
+    for key in changed:
+        if key not in new:
+            found.pop(key, None)
+    last = next(reversed(found), None)
+    found.update(new)
+    if last is not None and added and min(added) < last:
+        return dict(sorted(found.items()))
+    return found

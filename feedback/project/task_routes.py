@@ -1,4 +1,4 @@
-"""Where the routing sent each task, as far as the queue and the counting of votes need it."""
+"""Where routing sent each task, as far as the queue and the counting of votes need it."""
 
 from __future__ import annotations
 
@@ -6,34 +6,59 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from feedback.policy.rules import HOLD, PRIORITIES
-from feedback.store import Standing
+from feedback.project.recent_projects import RecentProjects
+from feedback.store import CurrentDecision, Store
+from feedback.store.repositories.changes import ProjectHeads
 
 NORMAL = PRIORITIES.index("normal")
 HIGH = PRIORITIES.index("high")
 
+CurrentDecisions = Mapping[int, tuple[CurrentDecision, str]]  # task -> the decision, and the content that it was about
+
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """The decisions that stand, by task; without any, every task is asked in the first tier and nothing is urgent."""
+    """The current decisions by task; without any, every task is asked in the first tier and nothing is urgent."""
 
-    standing: Mapping[int, Standing] = field(default_factory=dict, repr=False)
+    standing: Mapping[int, CurrentDecision] = field(default_factory=dict, repr=False)
     held: frozenset[int] = field(default=frozenset(), repr=False)  # nobody in the first tier may see these
     tiers: Mapping[int, str] = field(default_factory=dict, repr=False)  # those that go straight to a later tier
-    bands: Mapping[int, int] = field(default_factory=dict, repr=False)  # place in PRIORITIES, where not normal
+    priorities: Mapping[int, int] = field(default_factory=dict, repr=False)  # place in PRIORITIES, where not normal
     overlaps: Mapping[int, int] = field(default_factory=dict, repr=False)  # votes wanted, where a rule says
 
 
-def routes_of(standing: Mapping[int, Standing], *, first_tier: str) -> Routes:
-    """Read decisions as routes."""
-    away = {task: one.outcome for task, one in standing.items() if one.outcome != first_tier}
+def routes_of(standing: Mapping[int, CurrentDecision], *, first_tier: str) -> Routes:
+    """Return decisions as routes."""
+    away = {task: decision.outcome for task, decision in standing.items() if decision.outcome != first_tier}
     return Routes(
         standing=standing,
         held=frozenset(away),
         tiers={task: outcome for task, outcome in away.items() if outcome != HOLD},
-        bands={task: _band(one.priority) for task, one in standing.items() if one.priority != "normal"},
-        overlaps={task: one.overlap for task, one in standing.items() if one.overlap},
+        priorities={
+            task: _priority(decision.priority) for task, decision in standing.items() if decision.priority != "normal"
+        },
+        overlaps={task: decision.overlap for task, decision in standing.items() if decision.overlap},
     )
 
 
-def _band(priority: str) -> int:
-    return PRIORITIES.index(priority) if priority in PRIORITIES else NORMAL
+class DecisionCache:
+    """The current decisions of the projects that were read last; only decisions made since are read again."""
+
+    def __init__(self) -> None:
+        self._kept = RecentProjects[tuple[ProjectHeads, CurrentDecisions]]()
+
+    def read(self, store: Store, project: str, *, heads: ProjectHeads | None = None) -> CurrentDecisions:
+        """Return the newest decision about each task as it is now."""
+        heads = heads or store.changes.get_heads(project)
+        before, known = self._kept.get(project) or (None, {})
+        if before is None or (before.seq != heads.seq and store.changes.list_changes(project, before.seq).erased):
+            known = store.decisions.list_current_decisions(project)
+        elif before.decision != heads.decision:
+            newer = store.decisions.list_current_decisions(project, after=before.decision)
+            known = {**known, **newer} if newer else known
+        self._kept.put(project, (heads, known), size=len(known))
+        return known
+
+
+def _priority(name: str) -> int:
+    return PRIORITIES.index(name) if name in PRIORITIES else NORMAL

@@ -1,4 +1,4 @@
-"""The next window: which open tasks are asked, in which order, and what is shown on each."""
+"""Mix audit tasks, second opinions, gold tasks and the ranked tasks into the places of a window."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _AGAIN = 0.2  # of the places left by the audit, for second opinions: they settl
 
 
 @dataclass(frozen=True, slots=True)
-class Open:
+class OpenTask:
     """A task that somebody may still answer."""
 
     task: int
@@ -21,7 +21,7 @@ class Open:
     blind: bool  # nothing may be shown on it
     audit_order: float  # order among audit tasks, [0, 1)
     reopened: bool = False  # waits for another person's opinion
-    band: int = NORMAL  # place in PRIORITIES: a smaller one is asked first
+    priority: int = NORMAL  # place in PRIORITIES: a smaller one is asked first
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Place:
 
 
 def interleave(
-    open_tasks: Sequence[Open],
+    open_tasks: Sequence[OpenTask],
     ranked: Sequence[tuple[int, str]],
     said: Mapping[int, tuple[Answer | None, float | None]],
     *,
@@ -53,7 +53,7 @@ def interleave(
     as there are any. Gold tasks take `gold_share` of the places in the order given; the open ones of `first` come
     before everything: whoever answered them is not served them again.
 
-    >>> tasks = [Open(task, "train", False, 0.0) for task in (1, 2)] + [Open(3, "judge", True, 0.4)]
+    >>> tasks = [OpenTask(task, "train", False, 0.0) for task in (1, 2)] + [OpenTask(3, "judge", True, 0.4)]
     >>> [place.task for place in interleave(tasks, [(2, "strategy"), (1, "random")], {}, size=3, audit_quota=0.5)]
     [3, 2, 1]
     """
@@ -78,6 +78,6 @@ def interleave(
     return [_place(by_id[task], reasons.get(task, why), said) for task, why in rows]
 
 
-def _place(item: Open, reason: str, said: Mapping[int, tuple[Answer | None, float | None]]) -> Place:
+def _place(item: OpenTask, reason: str, said: Mapping[int, tuple[Answer | None, float | None]]) -> Place:
     answer, confidence = (None, None) if item.blind else said.get(item.task, (None, None))
     return Place(item.task, answer, confidence, item.blind, reason)

@@ -1,17 +1,18 @@
-"""Asking: decide when the queue needs new rows, and what stands in them."""
+"""The plan of the window that Label Studio serves: when it needs new rows, and what stands in them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.project.task_routes import HIGH, NORMAL
-from feedback.queue.interleave import Open, Place
+from feedback.project.task_routes import NORMAL
+from feedback.queue.interleave import OpenTask, Place
+from feedback.queue.open_tasks import OpenTasks, find_open_tasks
 from feedback.queue.ranking import rank_tasks
 from feedback.store import Store, WindowRow
-from feedback.training.label_decisions import ConsensusLabels
-from feedback.training.prediction_cache import PredictionCache
+from feedback.training.consensus_labels import ConsensusLabels
+from feedback.training.model_cache import PredictionCache
 from ml_backend.predictor import NO_MODEL_VERSION
 from ml_backend.registry import Bundle
 
@@ -48,35 +49,6 @@ class WindowPlan:
     why: str
 
 
-def open_tasks(snapshot: ProjectSnapshot, consensus_labels: ConsensusLabels) -> list[Open]:
-    """Tasks that somebody in the first tier may still answer: unanswered ones, and those that want one more vote."""
-    answered = {vote.task for vote in snapshot.votes}
-    wanting = consensus_labels.wanting
-    ids = [
-        task.id
-        for task in snapshot.tasks.values()
-        if task.id not in snapshot.routes.held and (task.id in wanting or not (task.id in answered or task.is_labeled))
-    ]
-    orders = snapshot.draws.audit_order([snapshot.units[task] for task in ids])
-    return [
-        Open(
-            task,
-            snapshot.roles[task],
-            blind=snapshot.roles[task] != "train" or task in wanting or task in snapshot.doubled,
-            audit_order=at,
-            reopened=task in wanting,
-            band=_band(snapshot, task),
-        )
-        for task, at in zip(ids, orders, strict=True)
-    ]
-
-
-def _band(snapshot: ProjectSnapshot, task: int) -> int:
-    """How urgent a task is; one whose answers went stale comes before the usual ones."""
-    band = snapshot.routes.bands.get(task, NORMAL)
-    return min(band, HIGH) if task in snapshot.stale else band
-
-
 def plan_window(
     snapshot: ProjectSnapshot,
     consensus_labels: ConsensusLabels,
@@ -86,22 +58,25 @@ def plan_window(
     *,
     audit_rows: int,
     now_s: float,
+    open_tasks: OpenTasks | None = None,
 ) -> WindowPlan | None:
-    """Plan what Label Studio must be given now; None while the served window still does.
+    """Plan what Label Studio must be given now; None while the served window is enough.
 
-    A new model gets a new version, and so do new priorities of tasks that stand in it. Otherwise the version grows:
+    A new model gets a new version, and so do new priorities of tasks in the served window. Otherwise the version grows:
     urgent tasks and second opinions are woven in at its front, new tasks are added at its end when less than
-    `queue.low_water` of it is left.
+    `queue.low_water` of it is left. `open_tasks` are those of an `OpenTaskCache`.
     """
-    model = champion.version if champion else NO_MODEL_VERSION
-    opened = open_tasks(snapshot, consensus_labels)
-    why = _why_anew(snapshot, served, opened, model) or _renewed(snapshot, served, opened)
+    model = champion.version if champion else COLD
+    opened = open_tasks or find_open_tasks(snapshot, consensus_labels)
+    why = _why_anew(snapshot, served, opened, model) or _why_relabelled(snapshot, served, opened)
     if why or served is None:
-        if not opened:
+        if not opened.by_task:
             return None
         number = served.number + 1 if served else 1
         version = f"{model}+q{number}"
-        places = rank_tasks(snapshot, opened, champion, prediction_cache, number=number, audit_rows=audit_rows)
+        places = rank_tasks(
+            snapshot, [*opened.by_task.values()], champion, prediction_cache, number=number, audit_rows=audit_rows
+        )
         return WindowPlan(
             version,
             [_row(snapshot, place, version, at, now_s) for at, place in enumerate(places, _front(snapshot))],
@@ -125,7 +100,7 @@ def load_served_window(store: Store, project: str) -> ServedWindow | None:
 
 def _grown(
     snapshot: ProjectSnapshot,
-    opened: Sequence[Open],
+    opened: OpenTasks,
     served: ServedWindow,
     champion: Bundle | None,
     prediction_cache: PredictionCache,
@@ -133,57 +108,69 @@ def _grown(
     audit_rows: int,
     now_s: float,
 ) -> WindowPlan | None:
-    here = {row.task for row in served.rows}
-    outside = [item for item in opened if item.task not in here]
-    still = len(opened) - len(outside)
-    ends = _ends(served, opened)
+    """Return the served window with the rows that it needs; None where it needs none."""
+    by_task, in_window = opened.by_task, {row.task for row in served.rows}
+    inside = [(row.place, by_task[row.task]) for row in served.rows if row.task in by_task]
     rows: list[WindowRow] = []
-    inside = [item.band for item in opened if item.task in here]
-    for band in range(max(inside, default=0)):  # those that are to come before something that stands in it
-        part = [item for item in outside if item.band == band and not item.reopened]
-        room = snapshot.policy.queue.window - len(rows) - sum(one <= band for one in inside)
-        places = (
-            rank_tasks(snapshot, part, champion, prediction_cache, number=served.number, audit_rows=audit_rows)
-            if part
-            else []
-        )
-        at = _before(served, opened, band, at_least=_end(ends, band - 1))
-        rows += [_row(snapshot, place, served.version, at, now_s) for place in places[: max(0, room)]]
+
+    def rank(tasks: Sequence[OpenTask]) -> list[Place]:
+        return rank_tasks(snapshot, tasks, champion, prediction_cache, number=served.number, audit_rows=audit_rows)
+
+    for priority in range(max((item.priority for _place, item in inside), default=0)):
+        # tasks that are to come before something that stands in the window
+        part = [item for item in _of_priority(opened, priority) if item.task not in in_window and not item.reopened]
+        if part:
+            free = snapshot.policy.queue.window - len(rows)
+            free -= sum(item.priority <= priority for _place, item in inside)
+            at = _place_before(inside, priority, at_least=_last_open_place(inside, priority - 1))
+            rows += [_row(snapshot, place, served.version, at, now_s) for place in rank(part)[: max(0, free)]]
     ahead = {row.task for row in rows}
     why = f"{len(rows)} more urgent tasks wait" if rows else ""
-    again = _second_opinions(snapshot, opened, outside)
+    waiting = [by_task[task] for task in sorted(opened.reopened - in_window)]
+    again = _second_opinions(snapshot, opened, waiting)
     rows += [
         _row(
             snapshot,
             Place(item.task, None, None, blind=True, reason="second opinion"),
             served.version,
-            max(_front(snapshot), _end(ends, item.band - 1)) + at * _EVERY,
+            max(_front(snapshot), _last_open_place(inside, item.priority - 1)) + at * _EVERY,
             now_s,
         )
         for at, item in enumerate(again)
     ]
     why = why or (f"{len(again)} second opinions wait" if again else "")
-    fresh = [item for item in outside if not item.reopened and item.task not in ahead]
-    full = min(snapshot.policy.queue.window, still + len(fresh))
-    if fresh and still < snapshot.policy.queue.low_water * full:
-        places = rank_tasks(snapshot, fresh, champion, prediction_cache, number=served.number, audit_rows=audit_rows)[
-            : full - still
-        ]
+    n_inside, n_fresh = len(inside), len(by_task) - len(inside) - len(waiting) - len(ahead)
+    full = min(snapshot.policy.queue.window, n_inside + n_fresh)
+    if n_fresh and n_inside < snapshot.policy.queue.low_water * full:
+        taken = in_window | ahead
+        fresh = [item for item in by_task.values() if not item.reopened and item.task not in taken]
         first = _last_place(served) + 1
+        places = rank(fresh)[: full - n_inside]
         rows += [_row(snapshot, place, served.version, first + at, now_s) for at, place in enumerate(places)]
-        why = f"{still} of {len(here)} rows are left"
+        why = f"{n_inside} of {len(in_window)} rows are left"
     return WindowPlan(served.version, [*served.rows, *rows], why) if rows else None
 
 
-def _second_opinions(snapshot: ProjectSnapshot, opened: Sequence[Open], outside: Sequence[Open]) -> list[Open]:
-    """Those that a served window takes in: all, or as many as a window holds, when half of those are answered."""
-    again = [item for item in outside if item.reopened]
-    room = snapshot.policy.queue.window - sum(item.reopened for item in opened) + len(again)
-    return again if len(again) <= room else again[:room] if 2 * room >= snapshot.policy.queue.window else []
+def _of_priority(opened: OpenTasks, priority: int) -> Iterable[OpenTask]:
+    """Return the open tasks of one priority, by id."""
+    if priority < NORMAL:
+        return [opened.by_task[task] for task in sorted(opened.urgent) if opened.urgent[task] == priority]
+    return [item for item in opened.by_task.values() if item.priority == priority]
 
 
-def _why_anew(snapshot: ProjectSnapshot, served: ServedWindow | None, opened: Sequence[Open], model: str) -> str:
-    """Say why a new version is needed; "" while the served one can go on."""
+def _second_opinions(snapshot: ProjectSnapshot, opened: OpenTasks, waiting: Sequence[OpenTask]) -> Sequence[OpenTask]:
+    """Return those that a served window takes in: all, or as many as a window holds, when half of those are answered.
+
+    `waiting` are the re-opened tasks outside the window.
+    """
+    free = snapshot.policy.queue.window - len(opened.reopened) + len(waiting)
+    if len(waiting) <= free:
+        return waiting
+    return waiting[:free] if 2 * free >= snapshot.policy.queue.window else []
+
+
+def _why_anew(snapshot: ProjectSnapshot, served: ServedWindow | None, opened: OpenTasks, model: str) -> str:
+    """Return why a new version is needed; "" while the served one can go on."""
     if served is None:
         return "no window yet"
     if served.model != model:
@@ -192,43 +179,32 @@ def _why_anew(snapshot: ProjectSnapshot, served: ServedWindow | None, opened: Se
         return "tasks were deleted and others have their numbers"
     if _last_place(served) >= _LAST_PLACE:
         return "it is full"
-    place_of = {row.task: row.place for row in served.rows}
-    first: dict[int, int] = {}  # band -> its first place that is still open
+    first: dict[int, int] = {}  # priority -> its first place that is still open
     last: dict[int, int] = {}
-    for item in opened:
-        if (place := place_of.get(item.task)) is not None and not item.reopened:
-            first[item.band] = min(place, first.get(item.band, place))
-            last[item.band] = max(place, last.get(item.band, place))
+    for row in served.rows:
+        item = opened.by_task.get(row.task)
+        if item is not None and not item.reopened:
+            first[item.priority] = min(row.place, first.get(item.priority, row.place))
+            last[item.priority] = max(row.place, last.get(item.priority, row.place))
     crossed = any(last[better] > first[worse] for better in last for worse in first if better < worse)
     return "priorities changed" if crossed else ""
 
 
-def _renewed(snapshot: ProjectSnapshot, served: ServedWindow | None, opened: Sequence[Open]) -> str:
+def _why_relabelled(snapshot: ProjectSnapshot, served: ServedWindow | None, opened: OpenTasks) -> str:
     """Say that a label changed its meaning, where none of the tasks that this concerns stands in the window yet."""
-    stale = {item.task for item in opened} & snapshot.stale.keys()
-    here = {row.task for row in served.rows} if served else set()
-    return "a label changed its meaning" if stale and not stale & here else ""
+    stale = {task for task in snapshot.stale if task in opened.by_task}
+    in_window = {row.task for row in served.rows} if served else set()
+    return "a label changed its meaning" if stale and not stale & in_window else ""
 
 
-def _ends(served: ServedWindow, opened: Sequence[Open]) -> dict[int, int]:
-    """The last place that is still open of each band in the window."""
-    place_of, ends = {row.task: row.place for row in served.rows}, dict[int, int]()
-    for item in opened:
-        if (place := place_of.get(item.task)) is not None:
-            ends[item.band] = max(place, ends.get(item.band, 0))
-    return ends
+def _last_open_place(inside: Iterable[tuple[int, OpenTask]], priority: int) -> int:
+    """Return the last place of the priorities up to this one that is still open; 0 where there is none."""
+    return max((place for place, item in inside if item.priority <= priority), default=0)
 
 
-def _end(ends: Mapping[int, int], band: int) -> int:
-    """Where the bands up to this one end; 0 where none of them is in the window."""
-    return max((place for other, place in ends.items() if other <= band), default=0)
-
-
-def _before(served: ServedWindow, opened: Sequence[Open], band: int, *, at_least: int) -> int:
-    """The place just before everything of a later band that is still open."""
-    place_of = {row.task: row.place for row in served.rows}
-    later = [place_of[item.task] for item in opened if item.band > band and item.task in place_of]
-    return max(at_least, min(later, default=1) - 1)
+def _place_before(inside: Iterable[tuple[int, OpenTask]], priority: int, *, at_least: int) -> int:
+    """Return the place just before everything of a later priority that is still open."""
+    return max(at_least, min((place for place, item in inside if item.priority > priority), default=1) - 1)
 
 
 def _front(snapshot: ProjectSnapshot) -> int:

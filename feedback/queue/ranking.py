@@ -1,4 +1,4 @@
-"""Ranking: the open tasks in the order in which they are asked, each priority by itself."""
+"""What makes a task urgent: the order in which open tasks are asked, each priority by itself."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from feedback.consensus.labelling_functions import suggestions
+from feedback.consensus.labelling_functions import suggest_labels
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.queue.interleave import Open, Place, interleave
-from feedback.training.prediction_cache import Floats, PredictionCache
+from feedback.queue.interleave import OpenTask, Place, interleave
+from feedback.training.model_cache import Floats, PredictionCache
 from ml_backend.records import Answer
 from ml_backend.registry import Bundle
 from sampling.ordering import Ordering, order_tasks
@@ -19,24 +19,24 @@ from sampling.pool import Pool
 
 def rank_tasks(
     snapshot: ProjectSnapshot,
-    opened: Sequence[Open],
+    opened: Sequence[OpenTask],
     champion: Bundle | None,
     prediction_cache: PredictionCache,
     *,
     number: int,
     audit_rows: int,
 ) -> list[Place]:
-    """Order the open tasks, each priority by itself; the same scene and number give the same places."""
+    """Order the open tasks, each priority by itself; the same snapshot and number give the same places."""
     places: list[Place] = []
-    for band in sorted({item.band for item in opened}):
-        part = [item for item in opened if item.band == band]
-        places += _of_one_band(snapshot, part, champion, prediction_cache, number=number, audit_rows=audit_rows)
+    for priority in sorted({item.priority for item in opened}):
+        part = [item for item in opened if item.priority == priority]
+        places += _rank_one_priority(snapshot, part, champion, prediction_cache, number=number, audit_rows=audit_rows)
     return places[: snapshot.policy.queue.window]
 
 
-def _of_one_band(
+def _rank_one_priority(
     snapshot: ProjectSnapshot,
-    opened: Sequence[Open],
+    opened: Sequence[OpenTask],
     champion: Bundle | None,
     prediction_cache: PredictionCache,
     *,
@@ -53,7 +53,7 @@ def _of_one_band(
         ranked = list(zip(ordering.ids, ordering.reasons, strict=True))
     quota = max(0.5, policy.audit.quota) if audit_rows < policy.audit.start else policy.audit.quota
     said = (
-        {task: champion.predict_label(row) for task, row in proba.items()}
+        {task: champion.predict_label(proba[task]) for task, _reason in ranked}
         if champion
         else _suggested(snapshot, learnable)
     )
@@ -71,7 +71,7 @@ def _of_one_band(
 
 def _suggested(snapshot: ProjectSnapshot, tasks: Sequence[int]) -> dict[int, tuple[Answer, float]]:
     data = {task: snapshot.tasks[task].data for task in tasks}
-    return suggestions(snapshot.policy.labelling_functions, snapshot.control, data)
+    return suggest_labels(snapshot.policy.labelling_functions, snapshot.control, data)
 
 
 def _ordering(

@@ -10,7 +10,7 @@ import numpy as np
 
 from feedback.errors import EvaluationError
 from feedback.policy.schema import Sampling
-from feedback.project.splits import Draws
+from feedback.project.splits import Splits
 from ml_backend.label_config import Control
 from ml_backend.models import Model, Recipe
 from sampling.ordering import order_tasks
@@ -54,8 +54,8 @@ def simulate(
     Strategies with one seed start from the same random answers and are judged on the same audit rows, so that
     their difference is the order's alone. Raises EvaluationError when there is too little data for the budget.
     """
-    draws = Draws(f"replay-{seed}", "replay", share)
-    roles = draws.roles([draws.unit(one) for one in data])
+    draws = Splits(f"replay-{seed}", "replay", share)
+    roles = draws.roles([draws.dedup_key(one) for one in data])
     audit = [row for row, role in enumerate(roles) if role != "train"]
     pool = [row for row, role in enumerate(roles) if role == "train"]
     if not audit or len(pool) < budget or not 2 <= start <= budget:

@@ -19,7 +19,7 @@ from feedback.project.snapshot import ProjectSnapshot
 from feedback.reports.formatting import answer_text
 from feedback.stats.results import json_number
 from feedback.store import Store, Vote
-from feedback.votes import Named, Votes, name_columns
+from feedback.votes import EncodedVotes, Votes, encode_votes
 from ml_backend.errors import UnknownName
 
 _LOG = logging.getLogger(__name__)
@@ -91,15 +91,15 @@ def agreement_around_guideline_change(store: Store, snapshot: ProjectSnapshot) -
     return {"hash": history[-1].hash, "changed_s": history[-1].at_s, **figures}
 
 
-def drawn_votes(votes: Sequence[Vote], snapshot: ProjectSnapshot) -> Named:
+def drawn_votes(votes: Sequence[Vote], snapshot: ProjectSnapshot) -> EncodedVotes:
     """Return the votes on tasks that were drawn at random for several people."""
-    drawn = [vote for vote in votes if vote.task in snapshot.doubled]
-    return name_columns(
+    drawn = [vote for vote in votes if vote.task in snapshot.overlap_sample]
+    return encode_votes(
         [vote.task for vote in drawn], [vote.person for vote in drawn], [vote.answer.key for vote in drawn]
     )
 
 
-def agreement_by_pair(named: Named) -> tuple[dict[str, Any], ...]:
+def agreement_by_pair(named: EncodedVotes) -> tuple[dict[str, Any], ...]:
     """Return Cohen's kappa of every two people who share five tasks or more, lowest upper bound first."""
     if not len(named.votes) or len(named.votes) > _MAX_VOTES:
         return ()
@@ -120,7 +120,7 @@ def agreement_by_pair(named: Named) -> tuple[dict[str, Any], ...]:
     return tuple(sorted(pairs, key=lambda pair: pair["high"]))
 
 
-def agreement_by_label(named: Named) -> dict[str, Coefficient]:
+def agreement_by_label(named: EncodedVotes) -> dict[str, Coefficient]:
     """Return how well people tell each label from all others: Fleiss' kappa by label."""
     votes = named.votes
     if not 2 <= votes.n_labels <= _MAX_LABELS or len(votes) > _MAX_VOTES:
@@ -139,7 +139,7 @@ def agreement_by_group(votes: Sequence[Vote], group_of: Mapping[int, Hashable]) 
             sizes[group_of[task]] = sizes.get(group_of[task], 0) + 1
     largest = sorted(sizes, key=lambda group: (-sizes[group], str(group)))[:_MAX_GROUPS]
     code_of = {group: code for code, group in enumerate(sorted(largest, key=str))}
-    named = name_columns([v.task for v in votes], [v.person for v in votes], [v.answer.key for v in votes])
+    named = encode_votes([v.task for v in votes], [v.person for v in votes], [v.answer.key for v in votes])
     codes = [code_of.get(group_of.get(task), -1) for task in named.tasks]  # type: ignore[call-overload]
     if not len(named.votes):
         return {}

@@ -10,17 +10,24 @@ import numpy as np
 
 from feedback.annotators.accuracy import OnboardingProgress, measure_accuracy, onboarding_progress
 from feedback.annotators.anchoring import Anchoring, anchoring
-from feedback.annotators.distance import Closeness
+from feedback.annotators.distance import AnnotatorDistance
 from feedback.annotators.gold import gold_tasks
 from feedback.annotators.reliability import Reliability, advise_pause, against_others
-from feedback.annotators.speed import Pace, Trend, fatigue, learning_curve, pace, time_by_label
+from feedback.annotators.speed import (
+    AccuracyTrend,
+    AnnotatorSpeed,
+    accuracy_by_hour,
+    accuracy_by_practice,
+    measure_speed,
+    time_share_by_label,
+)
 from feedback.errors import VotesError
 from feedback.policy import Policy
-from feedback.project.snapshot import ProjectSnapshot, project_draws
+from feedback.project.snapshot import ProjectSnapshot, load_splits
 from feedback.reports.formatting import answer_text
 from feedback.stats import Interval
-from feedback.store import CrowdVote, OverrideRow, Person, ProjectRow, Store, Vote
-from feedback.votes import LABELS, Floats, Ints, name_columns
+from feedback.store import AnnotatorCounts, OverlapVote, OverrideRow, ProjectRow, Store, Vote
+from feedback.votes import LABEL_KINDS, Floats, Ints, encode_votes
 from ml_backend.errors import LabelConfigError
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
@@ -61,14 +68,14 @@ def annotator_figures(store: Store, snapshot: ProjectSnapshot) -> list[dict[str,
     if not snapshot.votes:
         return []
     gold, tolerance = gold_tasks(store, snapshot.project.id), snapshot.policy.gold.tolerance
-    accuracy = measure_accuracy(snapshot.votes, gold, overlap_tasks=snapshot.doubled, tolerance=tolerance)
+    accuracy = measure_accuracy(snapshot.votes, gold, overlap_tasks=snapshot.overlap_sample, tolerance=tolerance)
     onboarding = onboarding_progress(snapshot.votes, gold, onboarding_tasks=snapshot.onboarding, tolerance=tolerance)
     label_texts = [answer_text(key) for key in accuracy.label_keys]
     people, at_s, lead_time_s = _columns(snapshot.votes)
-    speed = {record.person: record for record in pace(people, at_s, lead_time_s)}
-    by_hour = {record.person: record for record in fatigue(people, at_s, accuracy.hits, worth=accuracy.weights)}
+    speed = {record.person: record for record in measure_speed(people, at_s, lead_time_s)}
+    by_hour = {record.person: record for record in accuracy_by_hour(people, at_s, accuracy.hits, worth=accuracy.weights)}
     by_practice = {
-        record.person: record for record in learning_curve(people, at_s, accuracy.hits, worth=accuracy.weights)
+        record.person: record for record in accuracy_by_practice(people, at_s, accuracy.hits, worth=accuracy.weights)
     }
     shares = _time_shares(snapshot.votes)
     anchored = _anchoring(store.overrides.list_overrides(snapshot.project.id, changed=None))
@@ -105,16 +112,18 @@ def people_page(store: Store, project: ProjectRow, policy: Policy) -> dict[str, 
             "note": str(error)
         }
     else:
-        draws = project_draws(store, project, policy)
+        draws = load_splits(store, project, policy)
         votes = overlap_votes(
             store.votes.list_overlap_votes(project.id, control),
-            lambda contents: draws.doubled([draws.unit_of(content) for content in contents]),
+            lambda contents: draws.in_overlap_sample([draws.dedup_key_of(content) for content in contents]),
         )
         figures = annotator_counts(store.annotations.list_annotators(project.id), votes, bots=project.bots)
     return figures | {"people": [row | {"work": _work(recorded.get(row["person"]))} for row in figures["people"]]}
 
 
-def overlap_votes(votes: Iterable[CrowdVote], in_sample: Callable[[Sequence[str]], Sequence[bool]]) -> list[CrowdVote]:
+def overlap_votes(
+    votes: Iterable[OverlapVote], in_sample: Callable[[Sequence[str]], Sequence[bool]]
+) -> list[OverlapVote]:
     """Keep the votes on tasks drawn for several people; `in_sample` tells it by the names of their contents.
 
     Tasks that several people answered because they are hard would make people look worse than they are.
@@ -126,7 +135,7 @@ def overlap_votes(votes: Iterable[CrowdVote], in_sample: Callable[[Sequence[str]
 
 
 def annotator_counts(
-    people: Iterable[Person], votes: Sequence[CrowdVote], *, bots: Iterable[int] = ()
+    people: Iterable[AnnotatorCounts], votes: Sequence[OverlapVote], *, bots: Iterable[int] = ()
 ) -> dict[str, Any]:
     """Return how much each person answered and how often the others agree; those who surely need help come first.
 
@@ -152,13 +161,13 @@ def annotator_counts(
     return {"people": rows, "tasks_compared": len({vote.task for vote in votes}), "note": note}
 
 
-def _accuracy_against_others(votes: Sequence[CrowdVote]) -> tuple[dict[int, dict[str, Any]], str]:
+def _accuracy_against_others(votes: Sequence[OverlapVote]) -> tuple[dict[int, dict[str, Any]], str]:
     if not votes:
         return {}, "No task that was drawn for several people has two answers yet, so nobody can be compared."
     kinds = {Answer.from_key(key).kind for key in {vote.answer for vote in votes}}
-    if not kinds <= set(LABELS):
+    if not kinds <= set(LABEL_KINDS):
         return {}, f"Answers of type {', '.join(sorted(kinds))} are compared by `hitl agree PROJECT`, not on this page."
-    named = name_columns(
+    named = encode_votes(
         [vote.task for vote in votes], [vote.person for vote in votes], [vote.answer for vote in votes]
     )
     try:
@@ -185,10 +194,10 @@ def _columns(votes: Sequence[Vote]) -> tuple[Ints, Floats, Floats]:
 
 def _time_shares(votes: Sequence[Vote]) -> dict[int, dict[str, Any]]:
     """Return the share of each person's time that each label took; {} where answers are not labels."""
-    if not {vote.answer.kind for vote in votes} <= set(LABELS):
+    if not {vote.answer.kind for vote in votes} <= set(LABEL_KINDS):
         return {}
-    named = name_columns([v.task for v in votes], [v.person for v in votes], [v.answer for v in votes])
-    shares = time_by_label(named.votes.people, named.votes.labels, _columns(votes)[2], n_labels=len(named.labels))
+    named = encode_votes([v.task for v in votes], [v.person for v in votes], [v.answer for v in votes])
+    shares = time_share_by_label(named.votes.people, named.votes.labels, _columns(votes)[2], n_labels=len(named.labels))
     texts = [answer_text(label.key) for label in named.labels]  # type: ignore[attr-defined]
     people: list[int] = list(named.people)  # type: ignore[arg-type]
     return {
@@ -210,7 +219,7 @@ def _anchoring(rows: Sequence[OverrideRow]) -> dict[int, Anchoring]:
 def _accuracy_json(record: Reliability | None, label_texts: Sequence[str]) -> dict[str, Any]:
     if record is None or not record.compared or math.isnan(record.accuracy.value):
         return {"accuracy": None, "compared": 0, "against": None, "weakest_label": None}
-    weakest = record.biggest_slip
+    weakest = record.weakest_label
     return {
         "accuracy": record.accuracy.to_json(digits=4),
         "compared": record.compared,
@@ -221,11 +230,11 @@ def _accuracy_json(record: Reliability | None, label_texts: Sequence[str]) -> di
     }
 
 
-def _distance_json(record: Closeness | None) -> dict[str, Any] | None:
+def _distance_json(record: AnnotatorDistance | None) -> dict[str, Any] | None:
     return None if record is None else record.distance.to_json(digits=4) | {"compared": record.compared}
 
 
-def _speed_json(record: Pace) -> dict[str, Any]:
+def _speed_json(record: AnnotatorSpeed) -> dict[str, Any]:
     return {
         "answers": record.answers,
         "hours": round(record.hours, 3),
@@ -234,7 +243,7 @@ def _speed_json(record: Pace) -> dict[str, Any]:
     }
 
 
-def _trend_json(trend: Trend, record: Reliability | None) -> dict[str, Any] | None:
+def _trend_json(trend: AccuracyTrend, record: Reliability | None) -> dict[str, Any] | None:
     """Return the accuracy of each step and the change after the first; None where nothing was judged.
 
     Only gold proves a change: compared with others who tire at the same hours, a fresh person seems to tire, too.

@@ -12,14 +12,14 @@ from feedback.agreement import intraclass_correlation, krippendorff_alpha, perce
 from feedback.agreement.distance_alpha import alpha_by_distance
 from feedback.agreement.interpretation import describe_coefficient
 from feedback.agreement.vote_patterns import count_patterns
-from feedback.annotators.distance import Closeness, answers_apart, numbers_apart
+from feedback.annotators.distance import AnnotatorDistance, distances_of_answers, distances_of_numbers
 from feedback.consensus.medoid import medoid
-from feedback.consensus.numeric_consensus import Numeric, median, trimmed_mean
+from feedback.consensus.numeric_consensus import NumericConsensus, median, trimmed_mean
 from feedback.consensus.region_fusion import fuse_boxes, fuse_spans
 from feedback.errors import VotesError
 from feedback.reports.vote_analysis import Analysis, Scored, ratings_table
 from feedback.stats.results import json_number
-from feedback.votes import Floats, Named, name_columns
+from feedback.votes import EncodedVotes, Floats, encode_votes
 from ml_backend.codecs import codec
 from ml_backend.records import Answer
 
@@ -37,7 +37,7 @@ def analyse_numbers(
     notes: Sequence[str] = (),
 ) -> Analysis:
     """Numbers: interval alpha and ICC; median and trimmed mean; each person's distance from the others' median."""
-    named = name_columns(tasks, people, list(values))
+    named = encode_votes(tasks, people, list(values))
     votes, scale = named.votes, np.array(named.labels, dtype=np.float64)
     said: Floats = scale[votes.labels]
     table = count_patterns(votes)
@@ -53,7 +53,7 @@ def analyse_numbers(
         describe_coefficient(figures["alpha"]),
         tuple(named.tasks[task] for task in widest if found[0].spread[task] > 0),
         {"auto": scored["median"], **scored},
-        _people(named, lambda known: numbers_apart(votes.tasks, votes.people, said, truth=known), truth),
+        _people(named, lambda known: distances_of_numbers(votes.tasks, votes.people, said, truth=known), truth),
         tuple(notes),
     )
 
@@ -68,7 +68,7 @@ def analyse_answers(
     notes: Sequence[str] = (),
 ) -> Analysis:
     """Anything with a codec: alpha by its distance; medoid, and fusion of spans and boxes; distance from the others."""
-    named = name_columns(tasks, people, list(answers))
+    named = encode_votes(tasks, people, list(answers))
     distance = codec(kind).distance
     figures = {
         "percent": percent_agreement(named.votes),
@@ -94,12 +94,12 @@ def analyse_answers(
         describe_coefficient(figures["alpha"]),
         tuple(named.tasks[task] for _, task in worst[:_SHOWN]),
         {"auto": scored.get("fusion", scored["medoid"]), **scored},
-        _people(named, lambda known: answers_apart(*by_whom, truth=known), truth),
+        _people(named, lambda known: distances_of_answers(*by_whom, truth=known), truth),
         tuple(notes),
     )
 
 
-def _truth(named: Named, gold: Mapping[Hashable, float] | None) -> Floats | None:
+def _truth(named: EncodedVotes, gold: Mapping[Hashable, float] | None) -> Floats | None:
     if gold is None:
         return None
     known = np.array([gold.get(task, math.nan) for task in named.tasks], dtype=np.float64)
@@ -108,14 +108,14 @@ def _truth(named: Named, gold: Mapping[Hashable, float] | None) -> Floats | None
     return known
 
 
-def _known(named: Named, gold: Mapping[Hashable, Answer]) -> Mapping[int, Answer]:
+def _known(named: EncodedVotes, gold: Mapping[Hashable, Answer]) -> Mapping[int, Answer]:
     known = {code: gold[task] for code, task in enumerate(named.tasks) if task in gold}
     if not known:
         raise VotesError("no gold answer belongs to a task with votes.", hint="Both files must hold equal task ids.")
     return known
 
 
-def _score_numbers(found: Numeric, truth: Floats | None) -> Scored:
+def _score_numbers(found: NumericConsensus, truth: Floats | None) -> Scored:
     if truth is None:
         return Scored(found.method)
     away = np.abs(found.values - truth)[np.isfinite(truth)]
@@ -136,7 +136,7 @@ def _score_answers(
 
 
 def _people(
-    named: Named, apart: Callable[[Truth | None], Sequence[Closeness]], truth: Truth | None
+    named: EncodedVotes, apart: Callable[[Truth | None], Sequence[AnnotatorDistance]], truth: Truth | None
 ) -> tuple[dict[str, Any], ...]:
     """Gold judges those who answered some of it, the others judge the rest; `apart` measures from either."""
     by_gold = {} if truth is None else {one.person: one for one in apart(truth) if one.compared > 1}
@@ -146,7 +146,7 @@ def _people(
     )
 
 
-def _plain_person(named: Named, one: Closeness, against: str) -> dict[str, Any]:
+def _plain_person(named: EncodedVotes, one: AnnotatorDistance, against: str) -> dict[str, Any]:
     low, high = json_number(one.distance.low), json_number(one.distance.high)
     return {
         "worker": named.people[one.person],

@@ -1,20 +1,21 @@
-"""Figures as people read them: on the pages, and in the terminal."""
+"""Numbers, times and texts as people read them, on the pages and in the terminal."""
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import Any
 
 from ml_backend.records import Answer
 
-_LONGEST = 160  # of a text that others wrote: titles, labels, notes
+_MAX_CHARS = 160  # of a text from people: titles, labels, notes
 _PDF, _PDI = "\u202c", "\u2069"
 _OPENS = dict.fromkeys("\u202a\u202b\u202d\u202e", _PDF) | dict.fromkeys("\u2066\u2067\u2068", _PDI)
 _UNITS = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
 
 
 def percent(value: float | None) -> str:
-    """A share as people read it.
+    """Return a share as a percentage.
 
     >>> percent(0.923), percent(1.0), percent(None)
     ('92.3 %', '100 %', '–')
@@ -26,7 +27,7 @@ def percent(value: float | None) -> str:
 
 
 def within(figure: dict[str, Any] | None) -> str:
-    """The interval of a share.
+    """Return the interval of a share as percentages.
 
     >>> within({"value": 0.9, "low": 0.81, "high": 0.95})
     '81 to 95 %'
@@ -35,7 +36,7 @@ def within(figure: dict[str, Any] | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """A count with thin spaces, or a figure of two places.
+    """Return a count with thin spaces, or another number with two decimals.
 
     >>> number(1234567), number(0.123), number(None)
     ('1\\u202f234\\u202f567', '0.12', '–')
@@ -47,14 +48,35 @@ def number(value: float | None) -> str:
     return f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
-def duration(seconds: float | None) -> str:
-    """A duration in its largest unit.
+def decimal(value: float | None, digits: int = 2) -> str:
+    """Return a number with a fixed number of decimals.
 
-    >>> duration(42.0), duration(5400), duration(None)
-    ('42 seconds', '1.5 hours', '–')
+    >>> decimal(0.5), decimal(float("nan")), decimal(None)
+    ('0.50', '–', '–')
+    """
+    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def bounds(low: float | None, high: float | None, digits: int = 2) -> str:
+    """Return the bounds of an interval; "…" for a bound that is unknown or infinite.
+
+    >>> bounds(0.44, 0.6), bounds(1.0, None)
+    ('[0.44, 0.60]', '[1.00, …]')
+    """
+    texts = [f"{end:.{digits}f}" if end is not None and math.isfinite(end) else "…" for end in (low, high)]
+    return f"[{texts[0]}, {texts[1]}]"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a duration in its largest unit.
+
+    >>> duration(42.0), duration(5400), duration(None), duration(float("inf"))
+    ('42 seconds', '1.5 hours', '–', 'without end')
     """
     if seconds is None:
         return "–"
+    if seconds == float("inf"):
+        return "without end"
     for name, size in _UNITS:
         if abs(seconds) >= size or size == 1:
             count = round(seconds / size, 1 if abs(seconds) < 10 * size else None)
@@ -63,7 +85,7 @@ def duration(seconds: float | None) -> str:
 
 
 def when(at_s: float) -> str:
-    """A time in UTC.
+    """Return a time, in epoch seconds, as UTC text.
 
     >>> when(0.0)
     '1970-01-01 00:00 UTC'
@@ -74,33 +96,33 @@ def when(at_s: float) -> str:
         return "–"
 
 
-def closed(text: str) -> str:
-    """A text that others wrote, which turns the reading direction of nothing that is said after it.
+def close_direction(text: str) -> str:
+    """Return the text with every reading direction closed that it opens (Unicode Standard Annex 9).
 
-    Whatever direction it opens (Unicode Standard Annex 9) is closed at its end.
+    A text from people must not change the reading direction of the words after it.
 
-    >>> closed("fine"), closed("\\u202etrust me"), closed("\\u2067\\u202a")
+    >>> close_direction("fine"), close_direction("\\u202etrust me"), close_direction("\\u2067\\u202a")
     ('fine', '\\u202etrust me\\u202c', '\\u2067\\u202a\\u202c\\u2069')
     """
-    waiting: list[str] = []
+    unclosed: list[str] = []
     for sign in text:
         if sign in _OPENS:
-            waiting.append(_OPENS[sign])
-        elif sign == _PDI and sign in waiting:  # an isolate ends together with what was opened in it
-            del waiting[len(waiting) - 1 - waiting[::-1].index(sign) :]
-        elif sign == _PDF and waiting[-1:] == [sign]:  # and nothing in it ends what was opened before
-            waiting.pop()
-    return text + "".join(reversed(waiting))
+            unclosed.append(_OPENS[sign])
+        elif sign == _PDI and sign in unclosed:  # an isolate ends together with what was opened in it
+            del unclosed[len(unclosed) - 1 - unclosed[::-1].index(sign) :]
+        elif sign == _PDF and unclosed[-1:] == [sign]:  # and nothing in it ends what was opened before
+            unclosed.pop()
+    return text + "".join(reversed(unclosed))
 
 
 def short(text: object) -> str:
-    """A text that others wrote, cut where it would break the page.
+    """Return a text from people, cut where it would break the page.
 
     >>> len(short("x" * 1000)), short("spam")
     (160, 'spam')
     """
-    said = str(text)
-    return said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…"
+    full = str(text)
+    return full if len(full) <= _MAX_CHARS else full[: _MAX_CHARS - 1] + "…"
 
 
 def answer_text(key: str) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from feedback.annotators.correctness import is_right
-from feedback.annotators.gold import gold_tasks
+from feedback.annotators.gold import gold_tasks, matches_gold
 from feedback.policy import Policy
 from feedback.reports.formatting import answer_text
 from feedback.store import ProjectRow, Store
@@ -21,7 +20,7 @@ def gold_figures(store: Store, project: ProjectRow, policy: Policy) -> list[dict
     said: dict[int, list[bool]] = {task: [] for task in book}
     for vote in store.votes.list_votes(project.id) if book else ():
         if (known := book.get(vote.task)) and (known.answer is None or vote.answer.kind == known.answer.kind):
-            said[vote.task].append(is_right(vote.answer, known, usual=policy.gold.tolerance))
+            said[vote.task].append(matches_gold(vote.answer, known, tolerance=policy.gold.tolerance))
     there = store.tasks.list_task_ids(project.id) if book else set()
     return [
         {

@@ -9,9 +9,9 @@ import urllib.request
 from http import HTTPStatus
 
 from feedback.errors import FeedbackError
-from feedback.ingest.incidents import last_day, told
+from feedback.ingest.incidents import IncidentCounts, describe_incidents
 from feedback.settings import Settings
-from feedback.store import Store, Waiting
+from feedback.store import InboxStatus, Store
 
 _LITTLE_BYTES = 256 << 20  # of free space: SQLite's write-ahead log and a backup must fit
 _PATIENCE_S = 2.0
@@ -27,7 +27,7 @@ def _of_store(store: Store | None) -> list[str]:
     if store is None:
         return []
     try:
-        found = [f"within a day: {one}" for one in told(last_day(store, now_s=time.time()))]
+        found = [f"within a day: {one}" for one in describe_incidents(IncidentCounts(store).read(now_s=time.time()))]
         found += [
             f"project {row.project}: {row.kind} failed {row.tries} times: {row.reason}"
             for row in store.jobs.list_jobs()
@@ -43,7 +43,7 @@ def _of_store(store: Store | None) -> list[str]:
     return found
 
 
-def _of_inbox(waiting: Waiting, *, now_s: float) -> list[str]:
+def _of_inbox(waiting: InboxStatus, *, now_s: float) -> list[str]:
     """What webhooks brought is taken in within a second wherever a worker runs."""
     found = [f"a webhook's events are kept but cannot be taken in: {reason}" for reason in waiting.problems]
     if waiting.oldest_s is not None and now_s - waiting.oldest_s > _LATE_S:

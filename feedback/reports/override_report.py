@@ -25,7 +25,7 @@ def override_figures(counts: Iterable[OverrideCount], reasons: Mapping[str, str]
     why: dict[tuple[str, str], Counter[str]] = {}
     given: Counter[str] = Counter()
     for one in changed:
-        pair = (answer_text(one.shown) if one.shown else "", answer_text(one.said))
+        pair = (answer_text(one.shown) if one.shown else "", answer_text(one.answer))
         pairs[pair] += one.times
         why.setdefault(pair, Counter())[one.reason] += one.times
         if not one.blind:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from feedback.policy import Policy
-from feedback.project.snapshot import project_draws
+from feedback.project.snapshot import load_splits
 from feedback.reports.formatting import number, percent
 from feedback.reports.project_status import accuracy_json, project_status
 from feedback.store import ProjectRow, QueueCounts, Record, Store
@@ -27,7 +27,7 @@ def project_overview(store: Store, project: ProjectRow, policy: Policy) -> dict[
         store.records.get_latest_record(project.id, "asked"),
         store.records.get_latest_record(project.id, "agreement"),
     )
-    draws = project_draws(store, project, policy)
+    draws = load_splits(store, project, policy)
     return {
         **status,
         "accuracy_over_time": accuracy_over_time(verdicts),

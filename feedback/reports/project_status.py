@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from feedback.ingest.missed_changes import missed
-from feedback.labelling_platform.stale_predictions import cleaned
-from feedback.labelling_platform.unreadable import unread
+from feedback.ingest.polling import count_missed_changes, list_unreadable
+from feedback.labelling_platform.stale_predictions import count_deleted_predictions
 from feedback.reports.formatting import duration, number, percent, when, within
 from feedback.stats.intervals import wilson
 from feedback.store import ProjectRow, Record, Store
@@ -34,7 +33,7 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "skips": counts.skips,
         "kept_back": counts.kept_back,
         "routed": store.decisions.count_outcomes(project.id) or None,
-        "signals_waiting": store.signals.count_parked_signals(project.id),
+        "signals_waiting": store.signals.count_unmatched_signals(project.id),
         "people": counts.people,
         "model": _model(store, project.id, champion.version) if champion else None,
         "first_model_waits_for": (turn.body.get("waits") or None) if turn and not champion else None,
@@ -44,12 +43,12 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "verdict": _body(store, project.id, "verdict"),
         "closure_rate": _closure(store, project.id, champion.version if champion else "", turn),
         "loop_latency_s": _latency(store, project.id),
-        "missed_by_webhooks": missed(store, project.id),
-        "old_predictions": cleaned(store, project.id),
+        "missed_by_webhooks": count_missed_changes(store, project.id),
+        "old_predictions": count_deleted_predictions(store, project.id),
         "behind": sum(row.state != "idle" for row in work),
         "parked": [f"{row.kind}: {row.reason}" for row in work if row.state == "parked"],
         "unreadable": counts.unreadable,
-        "left_out": unread(store, project.id),
+        "left_out": list_unreadable(store, project.id),
         "notes": list(turn.body["notes"]) if turn else [],
     }
 
@@ -64,7 +63,8 @@ def project_state(project: ProjectRow) -> str:
 def service_gauges(store: Store) -> dict[str, float]:
     """Return the gauges of /metrics that come from the store, summed over projects."""
     stats, works, waiting = store.get_stats(), store.jobs.list_jobs(), store.get_inbox_status()
-    deletions = [cleaned(store, row.id) for row in store.projects.list_projects()]
+    projects = store.projects.list_projects()
+    deletions = [count_deleted_predictions(store, row.id) for row in projects]
     return {
         "hitl_events": stats.events,
         "hitl_votes": stats.votes,
@@ -73,7 +73,7 @@ def service_gauges(store: Store) -> dict[str, float]:
         "hitl_inbox_refused": len(waiting.problems),
         "hitl_work_behind": sum(row.state != "idle" for row in works),
         "hitl_work_parked": sum(row.state == "parked" for row in works),
-        "hitl_reconcile_missed_total": sum(missed(store, row.id) for row in store.projects.list_projects()),
+        "hitl_reconcile_missed_total": sum(count_missed_changes(store, row.id) for row in projects),
         "hitl_old_predictions_deleted_total": sum(counts["deleted"] for counts in deletions),
         "hitl_old_predictions_waiting": sum(counts["waiting"] for counts in deletions),
     }

@@ -25,13 +25,13 @@ from feedback.agreement.interpretation import interpret_agreement
 from feedback.agreement.vote_patterns import count_patterns
 from feedback.annotators.accuracy import compare_people
 from feedback.annotators.reliability import Reliability
-from feedback.consensus import Consensus, auto
-from feedback.consensus.confidence_calibration import learn_trust, log_odds
-from feedback.consensus.model_selection import METHODS, prefer_proven, tried
+from feedback.consensus import Consensus, select_method
+from feedback.consensus.confidence_calibration import consensus_log_odds, fit_confidence_model
+from feedback.consensus.model_selection import METHODS, fit_or_none, prefer_proven_on_gold
 from feedback.errors import VotesError
 from feedback.reports.agreement_report import agreement_by_label, agreement_by_pair
 from feedback.stats.results import json_number
-from feedback.votes import Floats, Ints, Named, Votes
+from feedback.votes import EncodedVotes, Floats, Ints, Votes
 from ml_backend.calibration import expected_calibration_error
 
 _DRAWS = 20  # of gold for calibration: one draw of 50 is off by several points
@@ -83,7 +83,7 @@ class Analysis:
 
 
 def analyse(
-    named: Named,
+    named: EncodedVotes,
     *,
     ordered: bool = False,
     gold: Mapping[Hashable, Hashable] | None = None,
@@ -99,14 +99,14 @@ def analyse(
     """
     votes = named.votes
     known, told = known_labels(named, gold) if gold is not None else (None, [])
-    choice = auto(votes, seed=seed)
-    fits = {name: fit for name in METHODS if (fit := choice.fits.get(name) or tried(name, votes)) is not None}
-    others = {name: tried(name, votes, method=consensus.load_method(name)) for name in consensus.plugin_names()}
+    choice = select_method(votes, seed=seed)
+    fits = {name: fit for name in METHODS if (fit := choice.fits.get(name) or fit_or_none(name, votes)) is not None}
+    others = {name: fit_or_none(name, votes, method=consensus.load_method(name)) for name in consensus.plugin_names()}
     fits |= {name: fit for name, fit in others.items() if fit is not None}
     figures = _ordered_figures(named) if ordered else _label_figures(votes)
     reading = interpret_agreement(votes, named.labels, coefficient=figures["alpha"], drawn=drawn)
     judge = _Judge(votes, known, calibrate_gold, seed)
-    best = judge.score(choice.consensus, choose=lambda given: prefer_proven(choice, given).consensus)
+    best = judge.score(choice.consensus, choose=lambda given: prefer_proven_on_gold(choice, given).consensus)
     return Analysis(
         figures,
         str(reading),
@@ -119,7 +119,7 @@ def analyse(
     )
 
 
-def known_labels(named: Named, gold: Mapping[Hashable, Hashable]) -> tuple[Ints, list[str]]:
+def known_labels(named: EncodedVotes, gold: Mapping[Hashable, Hashable]) -> tuple[Ints, list[str]]:
     """Gold answers as codes by task, -1 where unknown, and what was odd; an answer nobody gave gets a code of its own.
 
     Raises VotesError where no gold answer belongs to a task with votes.
@@ -178,9 +178,9 @@ class _Judge:
             given[drawn] = self._known[drawn]
             used = choose(given) if choose else fit
             if used.method not in odds:
-                odds[used.method] = log_odds(used, self._votes)
+                odds[used.method] = consensus_log_odds(used, self._votes)
             right = used.labels == self._known
-            trust = learn_trust(odds[used.method][drawn], right[drawn])
+            trust = fit_confidence_model(odds[used.method][drawn], right[drawn])
             sure = np.maximum(trust.confidence(odds[used.method][rest]), 1.0 / used.proba.shape[1])
             results.append((float(right[rest].mean()), expected_calibration_error(sure, right[rest])))
         accuracy, ece = np.mean(results, axis=0)
@@ -201,7 +201,7 @@ def _label_figures(votes: Votes) -> dict[str, Coefficient]:
     }
 
 
-def _ordered_figures(named: Named) -> dict[str, Coefficient]:
+def _ordered_figures(named: EncodedVotes) -> dict[str, Coefficient]:
     votes, values = named.votes, np.array([float(str(label)) for label in named.labels])
     table = count_patterns(votes)
     figures = {
@@ -226,7 +226,7 @@ def ratings_table(votes: Votes, values: Floats) -> tuple[Floats] | None:
     return (table,)
 
 
-def _plain_person(named: Named, one: Reliability) -> dict[str, Any]:
+def _plain_person(named: EncodedVotes, one: Reliability) -> dict[str, Any]:
     return {
         "worker": named.people[one.person],
         "votes": one.votes,

@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from feedback.annotators.cell_parsing import read_cell
+from feedback.annotators.cell_parsing import parse_cell
 from feedback.errors import VotesError
 from feedback.reports.distance_analysis import analyse_answers, analyse_numbers
 from feedback.reports.vote_analysis import Analysis, analyse
-from feedback.votes import name_columns
+from feedback.votes import encode_votes
 
 _WORKER = ("worker", "annotator", "person", "user")
 _TASK = ("task", "item", "unit")
@@ -108,14 +108,14 @@ def analyse_votes_file(
     if several:
         return _analyse_json("choices", table, gold, notes)
     if kind in _NOMINAL_KINDS:
-        named = name_columns(table.tasks, table.workers, table.labels)
+        named = encode_votes(table.tasks, table.workers, table.labels)
         return analyse(named, gold=_any(gold), calibrate_gold=calibrate_gold, notes=notes)
     if kind in NUMBER_KINDS:
         values = [_number(cell, f"row {row}", kind) for row, cell in enumerate(table.labels, 2)]
         known = None if gold is None else {task: _number(cell, f"gold of {task}", kind) for task, cell in gold.items()}
         if kind == "number":
             return analyse_numbers(table.tasks, table.workers, values, gold=_any(known), notes=notes)
-        named = name_columns(table.tasks, table.workers, values)
+        named = encode_votes(table.tasks, table.workers, values)
         return analyse(named, ordered=True, gold=_any(known), calibrate_gold=calibrate_gold, notes=notes)
     if kind in _JSON_KINDS:
         return _analyse_json(kind, table, gold, notes)
@@ -242,9 +242,9 @@ def _place(path: Path, names: list[str], accepted: Sequence[str], columns: str) 
 
 
 def _analyse_json(kind: str, table: VoteTable, gold: Mapping[str, str] | None, notes: Sequence[str]) -> Analysis:
-    answers = [read_cell(cell, kind, where=f"row {row}") for row, cell in enumerate(table.labels, 2)]
+    answers = [parse_cell(cell, kind, where=f"row {row}") for row, cell in enumerate(table.labels, 2)]
     known = (
-        None if gold is None else {task: read_cell(cell, kind, where=f"gold of {task}") for task, cell in gold.items()}
+        None if gold is None else {task: parse_cell(cell, kind, where=f"gold of {task}") for task, cell in gold.items()}
     )
     return analyse_answers(kind, table.tasks, table.workers, answers, gold=_any(known), notes=notes)
 

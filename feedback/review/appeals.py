@@ -1,4 +1,4 @@
-"""Rights: what somebody is owed who asked for a person, in plain words, with the records that prove it."""
+"""Appeals: for each request for a person, who decided, whether in time, and the statement that proves it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ml_backend.records import Answer
 
 @dataclass(frozen=True, slots=True)
 class HumanReviewRequest:
-    """One request for a person, and what became of it."""
+    """One request for a person, and its outcome."""
 
     request: str  # the key of the signal
     asked_s: float
     case: int
     decided_by_person: bool  # False while nobody has decided
-    in_time: bool | None  # None without a promise, or while it lasts
-    statement: str  # for whoever asked
+    in_time: bool | None  # None without a promised time, or before the decision
+    statement: str  # for the requester
 
 
 def list_human_review_requests(store: Store, project: str, *, task: int | None = None) -> list[HumanReviewRequest]:
-    """Every request for a person, newest first; of one task, or of the whole project."""
+    """Return the requests for a person on one task or in the whole project, newest first."""
     found = []
     for record in store.records.list_records(project, ON_REQUEST, limit=10_000):
         if task is not None and record.body["task"] != task:
@@ -35,63 +35,62 @@ def list_human_review_requests(store: Store, project: str, *, task: int | None =
     return found
 
 
-def _describe_request(record: Record, case: CaseRow, trail: Sequence[CaseEvent]) -> HumanReviewRequest:
+def _describe_request(record: Record, case: CaseRow, events: Sequence[CaseEvent]) -> HumanReviewRequest:
     body = record.body
-    decided = _decision(trail, int(body["round"]))
+    decision = _find_decision(events, int(body["round"]))
     due_s = body["due_s"]
-    waited_s = 0.0 if decided is None else _paused_s(trail, body["asked_s"], decided.at_s)
-    in_time = None if decided is None or due_s is None else decided.at_s - waited_s <= due_s
+    paused_s = 0.0 if decision is None else _paused_s(events, body["asked_s"], decision.at_s)
+    in_time = None if decision is None or due_s is None else decision.at_s - paused_s <= due_s
     lines = [f"On {format_time(body['asked_s'])} a person was asked for: {body['note'] or 'without a reason'}."]
     if body["answer"]:
         confidence = f", {body['confidence']:.0%} sure" if body["confidence"] is not None else ""
-        said = format_answer(Answer.from_key(body["answer"]))
-        lines.append(f"The model {body['model']} had said {said!r}{confidence}; policy {body['policy']}.")
-    if decided is None:
-        until = f" It is promised by {format_time(due_s)}." if due_s is not None else ""
-        lines.append(f"Nobody has decided yet: case {case.id} is {case.state} at {case.tier}.{until}")
+        predicted = format_answer(Answer.from_key(body["answer"]))
+        lines.append(f"The model {body['model']} had said {predicted!r}{confidence}; policy {body['policy']}.")
+    if decision is None:
+        promise = f" It is promised by {format_time(due_s)}." if due_s is not None else ""
+        lines.append(f"Nobody has decided yet: case {case.id} is {case.state} at {case.tier}.{promise}")
     else:
-        last = case.answer.key if case.answer else None
-        key = decided.body.get("answer", last)  # trails of earlier versions do not say it
+        key = decision.body.get("answer", case.answer.key if case.answer else None)
         answer = format_answer(Answer.from_key(key)) if key is not None else "that no answer is right"
         late = " That was later than promised." if in_time is False else ""
-        waited = f" For {waited_s / 60:.0f} minutes of it the case waited for an answer." if waited_s else ""
-        seeing = _what_was_shown(trail, decided, model=bool(body["answer"]))
-        anew = " Since then it was opened again." if case.state in OPEN_STATES else ""
-        when = format_time(decided.at_s)
-        lines.append(f"A person of {decided.tier} decided on {when}: {answer}, {seeing}.{waited}{late}{anew}")
+        paused = f" For {paused_s / 60:.0f} minutes of it the case waited for an answer." if paused_s else ""
+        shown = _describe_shown(events, decision, model=bool(body["answer"]))
+        reopened = " Since then it was opened again." if case.state in OPEN_STATES else ""
+        when = format_time(decision.at_s)
+        lines.append(f"A person of {decision.tier} decided on {when}: {answer}, {shown}.{paused}{late}{reopened}")
     return HumanReviewRequest(
-        record.key, float(body["asked_s"]), case.id, decided is not None, in_time, " ".join(lines)
+        record.key, float(body["asked_s"]), case.id, decision is not None, in_time, " ".join(lines)
     )
 
 
-def _paused_s(trail: Sequence[CaseEvent], from_s: float, to_s: float) -> float:
-    """Seconds for which the case waited for whoever was asked: a promise stands still meanwhile."""
-    waited_s, since_s = 0.0, None
-    for step in trail:
-        if step.event == "ask" and from_s <= step.at_s <= to_s:
-            since_s = step.at_s
+def _paused_s(events: Sequence[CaseEvent], from_s: float, to_s: float) -> float:
+    """Return the seconds for which the case waited for an answer to a question; a promised time is paused meanwhile."""
+    paused_s, since_s = 0.0, None
+    for event in events:
+        if event.event == "ask" and from_s <= event.at_s <= to_s:
+            since_s = event.at_s
         elif since_s is not None:
-            waited_s += min(step.at_s, to_s) - since_s
+            paused_s += min(event.at_s, to_s) - since_s
             since_s = None
-    return waited_s
+    return paused_s
 
 
-def _decision(trail: Sequence[CaseEvent], round_number: int) -> CaseEvent | None:
-    """The first step with which a person decided the round that the request began, or a later one."""
-    count = 1
-    for step in trail:
-        count += step.event == "reopen"
-        if step.event in ("decide", "settle") and count >= round_number and step.person is not None:
-            return step
+def _find_decision(events: Sequence[CaseEvent], round_number: int) -> CaseEvent | None:
+    """Return the first event with which a person decided the round that the request started, or a later one."""
+    number = 1
+    for event in events:
+        number += event.event == "reopen"
+        if event.event in ("decide", "settle") and number >= round_number and event.person is not None:
+            return event
     return None
 
 
-def _what_was_shown(trail: Sequence[CaseEvent], decided: CaseEvent, *, model: bool) -> str:
-    """What whoever decided had before them, in words."""
-    if decided.event == "settle":
+def _describe_shown(events: Sequence[CaseEvent], decision: CaseEvent, *, model: bool) -> str:
+    """Return what the person who decided saw before."""
+    if decision.event == "settle":
         return "in the source project itself"
-    placed = [step for step in trail if step.event == "place" and step.number < decided.number]
-    if placed and placed[-1].body.get("blind"):
+    assigned = [event for event in events if event.event == "place" and event.number < decision.number]
+    if assigned and assigned[-1].body.get("blind"):
         return "seeing nothing of what was said before"
-    shown = "the model's answer, " if model else ""
-    return f"seeing {shown}what others had said and why it came to them"
+    prediction = "the model's answer, " if model else ""
+    return f"seeing {prediction}what others had said and why it came to them"

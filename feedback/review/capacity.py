@@ -1,4 +1,4 @@
-"""Capacity: how a queue fares over the next hours, when it will be late, and what would help."""
+"""Capacity: a forecast of a review queue over the next hours, when it becomes late, and what would help."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from dataclasses import dataclass
 from feedback.errors import VotesError
 
 _HOUR_S = 3600.0
-_MOST_PEOPLE = 500  # more are never advised: something else is wrong
+_MAX_PEOPLE = 500  # more are never advised
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """One queue, hour by hour; every tuple has one entry an hour, in the order of the hours given."""
+    """The forecast of one queue. Every tuple has one entry per hour, in the order of the given hours."""
 
-    backlog: tuple[float, ...]  # cases that wait at the end of the hour
-    wait_s: tuple[float, ...]  # what a case that arrives at the end of the hour has to wait
-    busy: tuple[float, ...]  # share of the people's time that is taken, [0, 1]
-    late_from: int | None  # the first hour in which the wait is longer than the target; None: never
-    served: float  # cases that are looked at over all hours
+    backlog: tuple[float, ...]  # cases waiting at the end of the hour
+    wait_s: tuple[float, ...]  # wait of a case that arrives at the end of the hour
+    busy: tuple[float, ...]  # share of the people's time that is used, [0, 1]
+    late_from: int | None  # the first hour whose wait is longer than the target; None if there is none
+    served: float  # cases reviewed in all hours
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What would bring a late queue back into its target, the cheaper way first."""
+    """What would bring a late queue back to its target."""
 
-    people: int | None  # more people in every hour that has any; None: no number would do
-    share: float | None  # the highest share of second looks that fits; None: not even none would do
+    people: int | None  # additional people in every hour that has any; None if no number is enough
+    share: float | None  # the highest share of second looks that fits; None if a share of 0 is too high
 
 
 def forecast(
@@ -39,11 +39,27 @@ def forecast(
     waiting: float = 0.0,
     target_s: float = math.inf,
 ) -> Forecast:
-    """Run a queue through the hours: cases arrive, people take `handling_s` for each, the rest waits.
+    """Forecast a queue: cases arrive, each takes one person `handling_s`, and the rest waits.
 
-    `arrivals` and `people` give an hour each, `waiting` what is there now. A case waits for those before it (a fluid
-    queue) and, where people are nearly busy, for chance (Erlang C, M/M/c); an hour without people serves nobody.
+    A case waits for those before it (a fluid queue) and, where people are nearly busy, for random arrivals
+    (Erlang C, M/M/c). An hour without people serves nobody.
 
+    Parameters
+    ----------
+    arrivals, people
+        Cases that arrive, and people at work, in each hour.
+    handling_s
+        Seconds of one review.
+    waiting
+        Cases that wait now.
+
+    Raises
+    ------
+    VotesError
+        If `arrivals` and `people` differ in length, or `handling_s` is not positive.
+
+    Examples
+    --------
     >>> quiet = forecast([6, 6, 6], [1, 1, 1], 300.0, target_s=3600)
     >>> quiet.late_from, [round(share, 2) for share in quiet.busy]
     (None, [0.5, 0.5, 0.5])
@@ -56,25 +72,25 @@ def forecast(
         raise VotesError(f"handling takes {handling_s} s; wanted more than none.")
     backlog, waits, loads, ends, served = waiting, list[float](), list[float](), list[float](), 0.0
     late_from: int | None = None
-    for hour, (come, staff) in enumerate(zip(arrivals, people, strict=True)):
-        able = staff * _HOUR_S / handling_s
-        done = min(backlog + come, able)
-        backlog += come - done
+    for hour, (arriving, staff) in enumerate(zip(arrivals, people, strict=True)):
+        capacity = staff * _HOUR_S / handling_s
+        done = min(backlog + arriving, capacity)
+        backlog += arriving - done
         served += done
-        busy = done / able if able else float(backlog > 0)
-        chance_s = _chance_s(come, staff, handling_s, (hour + 1) * _HOUR_S)
+        busy = done / capacity if capacity else float(backlog > 0)
+        chance_s = _random_wait_s(arriving, staff, handling_s, (hour + 1) * _HOUR_S)
         wait_s = _wait_s(hour, backlog, people, handling_s) + chance_s
         ends.append(backlog)
         waits.append(wait_s)
         loads.append(busy)
-        if late_from is None and backlog + come > 0 and wait_s > target_s:
+        if late_from is None and backlog + arriving > 0 and wait_s > target_s:
             late_from = hour
     return Forecast(tuple(ends), tuple(waits), tuple(loads), late_from, served)
 
 
 def advise(
     arrivals: Sequence[float],
-    reviews: Sequence[float],
+    second_looks: Sequence[float],
     people: Sequence[float],
     handling_s: float,
     *,
@@ -82,35 +98,44 @@ def advise(
     waiting: float = 0.0,
     target_s: float,
 ) -> Advice:
-    """What would keep a queue within its target: more people, or fewer second looks.
+    """Return what would keep a queue within its target: more people, or fewer second looks.
 
-    `arrivals` come whatever we do; `reviews` is what a share of 1 would add to each hour, of which `share` is drawn now.
+    Parameters
+    ----------
+    arrivals
+        Cases that arrive in each hour without second looks.
+    second_looks
+        Cases that a second-look share of 1 would add to each hour; the present share is `share`.
 
+    Examples
+    --------
     >>> advise([10] * 8, [40] * 8, [1] * 8, 300.0, share=0.1, target_s=3600)
     Advice(people=1, share=0.053)
     """
 
-    def late(more: int, drawn: float) -> bool:
-        come = [one + drawn * review for one, review in zip(arrivals, reviews, strict=True)]
-        staff = [one + more if one else 0.0 for one in people]
-        return forecast(come, staff, handling_s, waiting=waiting, target_s=target_s).late_from is not None
+    def is_late(additional: int, drawn: float) -> bool:
+        all_arrivals = [cases + drawn * second for cases, second in zip(arrivals, second_looks, strict=True)]
+        staff = [count + additional if count else 0.0 for count in people]
+        return forecast(all_arrivals, staff, handling_s, waiting=waiting, target_s=target_s).late_from is not None
 
-    if not late(0, share):
+    if not is_late(0, share):
         return Advice(0, share)
-    found = None if late(_MOST_PEOPLE, share) else _first(lambda more: not late(more, share), _MOST_PEOPLE)
-    if late(0, 0.0):
-        return Advice(found, None)
+    needed = None
+    if not is_late(_MAX_PEOPLE, share):
+        needed = _smallest(lambda additional: not is_late(additional, share), _MAX_PEOPLE)
+    if is_late(0, 0.0):
+        return Advice(needed, None)
     low, high = 0.0, share
     for _ in range(20):
         middle = (low + high) / 2
-        low, high = (low, middle) if late(0, middle) else (middle, high)
-    return Advice(found, round(low, 3))
+        low, high = (low, middle) if is_late(0, middle) else (middle, high)
+    return Advice(needed, round(low, 3))
 
 
 def erlang_c(offered: float, servers: int) -> float:
-    """The probability that somebody has to wait at all: Erlang's C formula, [0, 1]; 1 where servers cannot keep up.
+    """Return the probability that an arrival has to wait, by Erlang's C formula, [0, 1]; 1 if servers cannot keep up.
 
-    `offered` is arrivals times handling, in servers' worth of work.
+    `offered` is the load: the arrival rate times the handling time.
 
     >>> round(erlang_c(8.0, 10), 4)
     0.4092
@@ -126,27 +151,27 @@ def erlang_c(offered: float, servers: int) -> float:
     return blocked / (1.0 - load + load * blocked)
 
 
-def _chance_s(come: float, staff: float, handling_s: float, passed_s: float) -> float:
-    """The mean wait that chance makes beside the backlog.
+def _random_wait_s(arriving: float, staff: float, handling_s: float, passed_s: float) -> float:
+    """Return the mean wait that random arrivals cause in addition to the backlog.
 
-    Erlang's steady state, but no more than chance can have piled up in the time that has passed: a queue at its limit
-    drifts as a random walk that cannot go below nothing (heavy traffic), sqrt(4 h t / (pi c)).
+    It is Erlang's steady state, bounded by what can have accumulated in the time passed: a queue at its limit is a
+    random walk reflected at 0 (heavy traffic), whose mean is sqrt(4 h t / (pi c)).
     """
-    servers, offered = math.floor(staff), come * handling_s / _HOUR_S
-    if servers < 1 or come <= 0:
+    servers, offered = math.floor(staff), arriving * handling_s / _HOUR_S
+    if servers < 1 or arriving <= 0:
         return 0.0
-    most_s = math.sqrt(4.0 * handling_s * passed_s / (math.pi * servers))
+    limit_s = math.sqrt(4.0 * handling_s * passed_s / (math.pi * servers))
     if offered >= servers:
-        return most_s
-    return min(most_s, erlang_c(offered, servers) * handling_s / (servers - offered))
+        return limit_s
+    return min(limit_s, erlang_c(offered, servers) * handling_s / (servers - offered))
 
 
 def _wait_s(hour: int, backlog: float, people: Sequence[float], handling_s: float) -> float:
-    """How long the hours after this one take to work off a backlog."""
+    """Return how long the hours after this one take to work off a backlog."""
     if backlog <= 0:
         return 0.0
     left, waited = backlog * handling_s, 0.0
-    for staff in (*people[hour + 1 :], *people):  # the day after is as this one
+    for staff in (*people[hour + 1 :], *people):  # the next day is assumed to be equal
         if staff * _HOUR_S >= left:
             return waited + left / staff
         left -= staff * _HOUR_S
@@ -154,10 +179,10 @@ def _wait_s(hour: int, backlog: float, people: Sequence[float], handling_s: floa
     return math.inf if not any(people) else waited + left / max(people)
 
 
-def _first(holds: Callable[[int], bool], most: int) -> int:
-    """The smallest number from 1 that holds; halving, since more of it never hurts."""
-    low, high = 1, most
+def _smallest(is_enough: Callable[[int], bool], highest: int) -> int:
+    """Return the smallest number from 1 to `highest` that is enough, by bisection: every larger one is enough, too."""
+    low, high = 1, highest
     while low < high:
         middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+        low, high = (low, middle) if is_enough(middle) else (middle + 1, high)
     return low

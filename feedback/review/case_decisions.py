@@ -79,20 +79,19 @@ def list_review_tasks(events: Sequence[CaseEvent]) -> list[tuple[str, int]]:
         if event.event in ("open", "escalate", "recall", "reopen", "answered"):
             found = []
         elif event.event == "place":
-            found.append((str(event.body["room"]), int(event.body["task"])))
+            found.append((str(event.body["review_project"]), int(event.body["task"])))
     return found
 
 
 def _sync_review_projects(context: ReviewContext) -> None:
     """Collect what webhooks missed; forget a review project that was deleted, so that it is created again."""
-    for tier, body in context.store.review_projects.list_review_projects(context.project).items():
-        if review_project := str(body["room"]):
-            try:
-                context.sync_review_project(review_project)
-            except LabelStudioError as error:
-                if error.status != _NOT_FOUND:
-                    raise
-                context.store.review_projects.forget_review_project(context.project, tier)
+    for tier, row in context.store.review_projects.list_review_projects(context.project).items():
+        try:
+            context.sync_review_project(row.id)
+        except LabelStudioError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            context.store.review_projects.forget_review_project(context.project, tier)
 
 
 def _belongs_to_stay(review_task: Task | None, case: CaseRow) -> bool:
@@ -118,7 +117,7 @@ def _reopen_changed(context: ReviewContext) -> None:
         for annotation in context.store.annotations.list_annotations(review_project):
             if annotation.id == annotation_id:
                 parsed = parse_review(annotation, context.snapshot.control, context.policy)
-                saved = replace(saved, seen=annotation.updated_at)
+                saved = replace(saved, annotation_version=annotation.updated_at)
         if parsed is not None and (parsed.verdict, parsed.answer or saved.answer) == (saved.verdict, saved.answer):
             context.store.reviews.save_reviews([saved])  # only the comment changed, or nothing
         elif case.state in ("decided", "resolved") and case.tier in context.policy.tiers:

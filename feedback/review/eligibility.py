@@ -10,7 +10,7 @@ from feedback.policy import Policy
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.store import CaseRow, Store, Vote
 from feedback.store.log import events
-from feedback.training.label_decisions import ConsensusLabels
+from feedback.training.consensus_labels import ConsensusLabels
 from ml_backend.records import Task
 
 

@@ -1,4 +1,4 @@
-"""The first tier: cases of the source project itself, moved by what people vote, skip and settle there."""
+"""The first tier: cases whose task is the source project's own, moved by its votes, skips and consensus."""
 
 from __future__ import annotations
 
@@ -10,64 +10,35 @@ from feedback.review.case_workflow import CaseWorkflow
 from feedback.review.errors import CaseMoved
 from feedback.review.review_context import ReviewContext, in_current_round
 from feedback.store import CaseRow, Skip, Vote
-from feedback.training.dataset import Settled
+from feedback.training.dataset import ConsensusLabel
 from ml_backend.records import Answer
 
 
-def settle_first_tier(context: ReviewContext) -> None:
-    """Move the cases of the first tier by what people vote and skip in the source project."""
-    agreed = {one.task: one for one in context.consensus_labels.settled}
-    for case in context.list_open_cases(in_first_tier=True):
+def move_first_tier_cases(context: ReviewContext) -> None:
+    """Move the open cases of the first tier as far as the votes and skips in the source project allow."""
+    cases = context.list_open_cases(in_first_tier=True)
+    if not cases:
+        return
+    labels = {label.task: label for label in context.consensus_labels.settled}
+    for case in cases:
         try:
-            after = _advance(
+            moved = _move_case(
                 context.workflow,
                 case,
                 in_current_round(case, context.votes.get(case.task, ())),
                 in_current_round(case, context.skips.get(case.task, ())),
-                agreed=agreed.get(case.task),
-                wanting=case.task in context.consensus_labels.wanting,
+                label=labels.get(case.task),
+                wants_votes=case.task in context.consensus_labels.needs_more_votes,
             )
         except CaseMoved as error:
             context.result.notes.append(str(error))
             continue
-        context.result.moved += after is not case
-        context.result.resolved += after.state == "resolved"
-
-
-def _advance(
-    workflow: CaseWorkflow,
-    case: CaseRow,
-    votes: Sequence[Vote],
-    skips: Sequence[Skip],
-    *,
-    agreed: Settled | None,
-    wanting: bool,
-) -> CaseRow:
-    """Move one case of the first tier as far as its votes and skips say.
-
-    `agreed` is what its votes settle, `wanting` whether another person is asked.
-    """
-    policy = workflow.policy
-    if agreed is not None and votes:
-        words = f"{agreed.votes} answered, {agreed.support:.0%} the same"
-        body = {"answer": agreed.answer.key}
-        return workflow.move(case, "settle", note=words, person=votes[-1].person, body=body, answer=agreed.answer)
-    escalates = policy.tiers[case.tier].skip_means == "escalate"
-    why = blocked_reason([vote.answer for vote in votes], wanting, escalates and bool(skips))
-    if why is not None and policy.tier_after(case.tier) is not None:
-        person = skips[-1].person if why[1] == SKIPPED and skips else None
-        lead = leading_answer(votes)
-        kept: dict[str, Any] = {"proposal": lead, "proposed_by": "people"} if lead is not None else {}
-        return workflow.move(case, "escalate", note=why[0], person=person, why=why[0], rule=why[1], **kept)
-    begun = [*((vote.at_s, vote.person) for vote in votes), *((skip.at_s, skip.person) for skip in skips)]
-    if begun and case.started_s is None:
-        at_s, person = min(begun)
-        return workflow.move(case, "start", person=person, note="the first answer is there", body={"at_s": at_s})
-    return case
+        context.result.moved += moved is not case
+        context.result.resolved += moved.state == "resolved"
 
 
 def leading_answer(votes: Sequence[Vote]) -> Answer | None:
-    """The answer that more people gave than any other; None for a tie."""
+    """Return the answer that more people gave than any other; None for a tie."""
     counts: dict[Answer, int] = {}
     for vote in votes:
         counts[vote.answer] = counts.get(vote.answer, 0) + 1
@@ -75,3 +46,38 @@ def leading_answer(votes: Sequence[Vote]) -> Answer | None:
     if not ordered or (len(ordered) > 1 and ordered[0] == ordered[1]):
         return None
     return max(counts, key=lambda answer: counts[answer])
+
+
+def _move_case(
+    workflow: CaseWorkflow,
+    case: CaseRow,
+    votes: Sequence[Vote],
+    skips: Sequence[Skip],
+    *,
+    label: ConsensusLabel | None,
+    wants_votes: bool,
+) -> CaseRow:
+    """Settle, escalate or start a case by the votes and skips of its present round; return the case as it is then.
+
+    `label` is the consensus, and `wants_votes` whether another person is asked.
+    """
+    policy = workflow.policy
+    if label is not None and votes:
+        note = f"{label.votes} answered, {label.support:.0%} the same"
+        body = {"answer": label.answer.key}
+        return workflow.move(case, "settle", note=note, person=votes[-1].person, body=body, answer=label.answer)
+    escalates = policy.tiers[case.tier].skip_means == "escalate"
+    blocked = blocked_reason(
+        [vote.answer for vote in votes], wants_votes=wants_votes, skipped=escalates and bool(skips)
+    )
+    if blocked is not None and policy.tier_after(case.tier) is not None:
+        why, rule = blocked
+        person = skips[-1].person if rule == SKIPPED and skips else None
+        leading = leading_answer(votes)
+        proposal: dict[str, Any] = {"proposal": leading, "proposed_by": "people"} if leading is not None else {}
+        return workflow.move(case, "escalate", note=why, person=person, why=why, rule=rule, **proposal)
+    actions = [*((vote.at_s, vote.person) for vote in votes), *((skip.at_s, skip.person) for skip in skips)]
+    if actions and case.started_s is None:
+        at_s, person = min(actions)
+        return workflow.move(case, "start", person=person, note="the first answer is there", body={"at_s": at_s})
+    return case

@@ -80,9 +80,9 @@ def _values_of_events(
         if person in bots or body.get("imported"):
             continue
         task = number if origin == project else source_tasks.get((origin, int(number or 0)))
-        said_s = epoch_s(event.version) if event.action == "saved" else event.received_s
+        answered_s = epoch_s(event.version) if event.action == "saved" else event.received_s
         if event.action != "saved" and previous:
-            said_s = max(said_s, *(value.said_s for value in previous.values()))
+            answered_s = max(answered_s, *(value.answered_s for value in previous.values()))
         for name, question in snapshot.policy.feedback.items():
             old = previous.get(name)
             if not question.feature or (name not in answered and old is None):
@@ -99,7 +99,7 @@ def _values_of_events(
                 event.seq,
                 old.task if old is not None else int(task or 0),
                 person if isinstance(person, int) else None,
-                said_s,
+                answered_s,
                 event.received_s,
                 counted=origin == project,  # in a review project it counts once its review does
             )

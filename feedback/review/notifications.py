@@ -1,4 +1,4 @@
-"""Notices: who is told of risks, breaches and final answers; written down first, delivered until they arrive."""
+"""Notifications of risks, breaches and final answers: recorded first, then delivered until they arrive."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from feedback.review.review_task_content import format_answer
 from feedback.store import CaseRow, Record, Signal, Store
 from ml_backend.records import Answer
 
-Post = Callable[[str, bytes, Mapping[str, str]], str]  # url, body, headers -> why it failed, "" where it arrived
+Post = Callable[[str, bytes, Mapping[str, str]], str]  # (url, body, headers) -> why it failed; "" where it arrived
 
 SIGNATURE = "X-Hitl-Signature"  # sha256=<hex> of the body, keyed by the target's secret
-NOTIFICATION = "notice"  # of a record; `told` once it is delivered
-_DELIVERED = "told"
-_MAX_PER_TURN = 20  # a turn: others wait for its end
+NOTIFICATION = "notice"  # record kind
+_DELIVERED = "told"  # record kind, with the notification's key
+_MAX_PER_TURN = 20  # the rest of the turn waits for them
+_MAX_PENDING = 2000
 _GIVE_UP_AFTER_S = 86_400.0
-_MAX_PENDING = 2000  # notices that wait
 
 
 def record_notification(
     store: Store, case: CaseRow, what: str, targets: Sequence[str], *, now_s: float, **more: Any
 ) -> None:
-    """Write a notice down for each target of the policy; one for each version of the case."""
+    """Record a notification for each target of the policy, at most one for each version of the case."""
     for target in targets:
-        body = {"to": target, "says": notification_body(case, what, **more), "at_s": now_s}
+        body = {"to": target, "says": notification_payload(case, what, **more), "at_s": now_s}
         store.records.create_record(case.project, NOTIFICATION, body, key=f"{case.id}-{case.version}-{target}")
 
 
-def notification_body(case: CaseRow, what: str, **more: Any) -> dict[str, Any]:
-    """The body of a notice: what happened to which case; nothing of the task's own data."""
+def notification_payload(case: CaseRow, what: str, **more: Any) -> dict[str, Any]:
+    """Return the JSON that is sent: what happened to which case, without the task's own data."""
     return {
         "what": what,
         "project": case.project,
@@ -53,48 +53,100 @@ def notification_body(case: CaseRow, what: str, **more: Any) -> dict[str, Any]:
 
 
 def deliver_notifications(store: Store, project: str, policy: Policy, post: Post, *, now_s: float) -> list[str]:
-    """Deliver what was written down and has not arrived; gives what is wrong, in words.
+    """Deliver the recorded notifications that have not arrived; return the problems.
 
-    A target that does not answer is left alone until the next turn, and for good a day after the notice.
+    A target that does not answer gets no further request in this turn. A notification is given up after a day.
     """
     since_s = now_s - 2 * _GIVE_UP_AFTER_S
-    waiting = store.records.list_pending_records(
-        project, NOTIFICATION, but=_DELIVERED, since_s=since_s, limit=_MAX_PENDING
+    pending = store.records.list_pending_records(
+        project, NOTIFICATION, done_kind=_DELIVERED, since_s=since_s, limit=_MAX_PENDING
     )
-    notes: list[str] = []
-    silent: set[str] = set()
-    tried = 0
-    for record in waiting:
+    problems: list[str] = []
+    unreachable: set[str] = set()
+    n_tried = 0
+    for record in pending:
         url, secret, problem = _target(record, policy, store)
-        if not problem and url in silent:
-            continue  # whoever does answer need not wait for it
-        tried += 1
-        if tried > _MAX_PER_TURN:
+        if not problem and url in unreachable:
+            continue  # the other targets need not wait for it
+        n_tried += 1
+        if n_tried > _MAX_PER_TURN:
             break
         if not problem:
             body = orjson.dumps(record.body["says"])
-            failed = post(url, body, _headers(body, secret, record.key))
-            if failed and now_s - float(record.body["at_s"]) < _GIVE_UP_AFTER_S:
-                silent.add(url)
-                notes.append(f"notice {record.key} is not delivered yet: {failed}")
+            failure = post(url, body, _headers(body, secret, record.key))
+            if failure and now_s - float(record.body["at_s"]) < _GIVE_UP_AFTER_S:
+                unreachable.add(url)
+                problems.append(f"notice {record.key} is not delivered yet: {failure}")
                 continue
-            problem = f"given up after a day: {failed}" if failed else ""
+            problem = f"given up after a day: {failure}" if failure else ""
         store.records.create_record(project, _DELIVERED, {"problem": problem, "at_s": now_s}, key=record.key)
         if problem:
-            notes.append(f"notice {record.key} is not delivered: {problem}")
-    return notes
+            problems.append(f"notice {record.key} is not delivered: {problem}")
+    return problems
+
+
+def notify_requesters(context: ReviewContext) -> None:
+    """Record a notification for each requester whose task is decided and who was not notified yet.
+
+    Requesters name an entry of [notify]: a signal cannot make us call any other machine.
+    """
+    store, project, now_s = context.store, context.project, context.workflow.now_s
+    unanswered = store.signals.list_unanswered_signals(project, NOTIFICATION)
+    if not unanswered:
+        return
+    tasks = sorted({signal.task or 0 for signal in unanswered})
+    cases = {case.task: case for case in store.cases.list_cases(project, tasks=tasks)}
+    labels = context.consensus_labels
+    # where another vote is wanted, the answer may still change
+    settled = {label.task: label.answer for label in labels.settled if label.task not in labels.needs_more_votes}
+    for signal in unanswered:
+        case = cases.get(signal.task or 0)
+        if case is not None and case.state == "resolved":
+            _record_for_signal(store, signal, case, now_s=now_s)
+        elif case is None and signal.task in settled:
+            case = _case_from_votes(context, signal.task, settled[signal.task])
+            _record_for_signal(store, signal, case, now_s=now_s)
+
+
+def notify_requesters_of_change(store: Store, case: CaseRow, *, now_s: float) -> None:
+    """Record a notification for each requester who was notified of another answer than the one that is now final."""
+    case = replace(case, state="resolved")
+    answer = notification_payload(case, "decided")["answer"]
+    for signal in store.signals.list_signals(case.project, task=case.task):
+        last = _last_notification(store, signal, case) if signal.callback else None
+        if last is not None and last.body["says"]["answer"] != answer:
+            _record_for_signal(store, signal, case, now_s=now_s, round_number=case.round)
+
+
+def _record_for_signal(store: Store, signal: Signal, case: CaseRow, *, now_s: float, round_number: int = 0) -> None:
+    payload = notification_payload(case, "decided", signal=signal.name, asked=signal.key)
+    key = f"asked-{signal.id}{f'-{round_number}' if round_number else ''}"
+    body = {"to": signal.callback, "says": payload, "at_s": now_s}
+    store.records.create_record(signal.project, NOTIFICATION, body, key=key)
+
+
+def _last_notification(store: Store, signal: Signal, case: CaseRow) -> Record | None:
+    """Return the last notification to a requester; None where there was none."""
+    endings = (*(f"-{number}" for number in range(case.round - 1, 0, -1)), "")
+    found = (
+        store.records.get_latest_record(signal.project, NOTIFICATION, key=f"asked-{signal.id}{ending}")
+        for ending in endings
+    )
+    return next(filter(None, found), None)
+
+
+def _case_from_votes(context: ReviewContext, task: int, answer: Answer) -> CaseRow:
+    """Return what votes alone decided, in the form of a case."""
+    return CaseRow(context.project, task, "resolved", context.first_tier, why="people agree", answer=answer)
 
 
 def _target(record: Record, policy: Policy, store: Store) -> tuple[str, str, str]:
-    """(url, secret, why there is none)."""
-    recipient = policy.notify.get(str(record.body["to"]))
-    if recipient is None:
+    """Return (url, secret, problem); the problem is "" where the target can be called."""
+    target = policy.notify.get(str(record.body["to"]))
+    if target is None:
         return "", "", f"the policy has no notify.{record.body['to']} any more"
-    return (
-        recipient.url,
-        store.secrets.get_or_create_secret(f"notify {recipient.secret}") if recipient.secret else "",
-        "",
-    )
+    secret = store.secrets.get_or_create_secret(f"notify {target.secret}") if target.secret else ""
+    return target.url, secret, ""
 
 
 def _headers(body: bytes, secret: str, key: str) -> dict[str, str]:
@@ -102,59 +154,3 @@ def _headers(body: bytes, secret: str, key: str) -> dict[str, str]:
     if secret:
         headers[SIGNATURE] = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     return headers
-
-
-def notify_requesters(context: ReviewContext) -> None:
-    """Write down what those are to be told who were told nothing yet, as far as their task is decided.
-
-    They named one of [notify]: whoever may send signals cannot make us call any machine.
-    """
-    store, project = context.store, context.project
-    waiting = store.signals.list_unanswered_signals(project, NOTIFICATION)
-    if not waiting:
-        return
-    cases = {
-        case.task: case for case in store.cases.list_cases(project, tasks=sorted({one.task or 0 for one in waiting}))
-    }
-    wanting = context.consensus_labels.wanting  # others are asked, and may change the answer
-    agreed = {one.task: one.answer for one in context.consensus_labels.settled if one.task not in wanting}
-    for signal in waiting:
-        case = cases.get(signal.task or 0)
-        if case is not None and case.state == "resolved":
-            _record_for_signal(store, signal, case, now_s=context.workflow.now_s)
-        elif case is None and signal.task in agreed:
-            _record_for_signal(
-                store, signal, _case_from_votes(context, signal.task, agreed[signal.task]), now_s=context.workflow.now_s
-            )
-
-
-def notify_requesters_of_change(store: Store, case: CaseRow, *, now_s: float) -> None:
-    """Write down a new answer, which is about to stand, for those who were told another one."""
-    case = replace(case, state="resolved")
-    for signal in store.signals.list_signals(case.project, task=case.task):
-        last = _last_notification(store, signal, case) if signal.callback else None
-        if last is not None and last.body["says"]["answer"] != notification_body(case, "decided")["answer"]:
-            _record_for_signal(store, signal, case, now_s=now_s, round_number=case.round)
-
-
-def _record_for_signal(store: Store, signal: Signal, case: CaseRow, *, now_s: float, round_number: int = 0) -> None:
-    body = notification_body(case, "decided", signal=signal.name, asked=signal.key)
-    key = f"asked-{signal.id}{f'-{round_number}' if round_number else ''}"
-    store.records.create_record(
-        signal.project, NOTIFICATION, {"to": signal.callback, "says": body, "at_s": now_s}, key=key
-    )
-
-
-def _last_notification(store: Store, signal: Signal, case: CaseRow) -> Record | None:
-    """What somebody was told last; None where they were told nothing."""
-    endings = (*(f"-{number}" for number in range(case.round - 1, 0, -1)), "")
-    told = (
-        store.records.get_latest_record(signal.project, NOTIFICATION, key=f"asked-{signal.id}{ending}")
-        for ending in endings
-    )
-    return next(filter(None, told), None)
-
-
-def _case_from_votes(context: ReviewContext, task: int, answer: Answer) -> CaseRow:
-    """What votes alone decided, as a case would say it."""
-    return CaseRow(context.project, task, "resolved", context.first_tier, why="people agree", answer=answer)

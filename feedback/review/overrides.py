@@ -1,46 +1,67 @@
-"""Reasons: each human answer beside what the model said, and why it was changed."""
+"""Overrides: each human answer next to the model's, and the reason where a person changed it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.review.case_workflow import ON_REQUEST, SECOND_LOOK, is_blind
-from feedback.store import CaseRow, OverrideRow, ReviewRow, Store, Vote, WindowRow
-from feedback.training.prediction_cache import PredictionCache
+from feedback.store import CaseRow, OverrideRow, ReviewRow, Store, Vote
+from feedback.training.model_cache import PredictionCache
 from ml_backend.label_config import LabelConfig
 from ml_backend.records import Answer
 from ml_backend.registry import Bundle
 
 NOT_GIVEN = "not given"
-_CONTROLS = ("hitl_reason", "reason")  # what a reason's control is called in a source project
+_REASON_CONTROLS = ("hitl_reason", "reason")  # possible names of the control for reasons in a source project
+_RETRY_S = 86_400.0  # for a vote on a prediction that is not recorded yet
+
+_Prediction = tuple[Answer, float | None, str]  # answer, confidence, model version
 
 
 def record_overrides(
-    store: Store, snapshot: ProjectSnapshot, champion: Bundle | None, prediction_cache: PredictionCache
+    store: Store,
+    snapshot: ProjectSnapshot,
+    champion: Bundle | None,
+    prediction_cache: PredictionCache,
+    *,
+    tasks: Collection[int] | None = None,
 ) -> int:
-    """Keep a row for each new vote of which we know what the model said; gives how many changed the model's answer.
+    """Record each new vote whose model answer is known; return how many changed the model's answer.
 
-    What was shown is the prediction that the vote names. On a blind vote it is what the champion says, provided that
-    it was trained before the vote: a model that has learned from an answer cannot be held against it.
+    The model's answer is the prediction that the vote names. For a blind vote it is the champion's, if the champion was
+    trained before the vote: a model that has learned from an answer cannot be compared with it.
+
+    Parameters
+    ----------
+    tasks
+        Tasks whose votes may be new; None for all.
     """
     project = snapshot.project.id
-    known = store.overrides.list_override_times(project)
-    new = [vote for vote in snapshot.votes if known.get(vote.annotation) != vote.at_s]
+    votes = _votes_on(snapshot, tasks)
+    annotations = None if tasks is None else [vote.annotation for vote in votes]
+    recorded = store.overrides.list_override_times(project, annotations=annotations)
+    new = [vote for vote in votes if recorded.get(vote.annotation) != vote.at_s]
     if not new:
         return 0
     shown = store.windows.list_shown_predictions(project, [vote.shown for vote in new if vote.shown is not None])
     blind = [vote for vote in new if vote.shown is None or (vote.shown in shown and shown[vote.shown].answer is None)]
-    said = _predict_blind(
-        champion, prediction_cache, snapshot, [vote for vote in blind if champion and vote.at_s > champion.created_s]
-    )
-    reasons = source_reasons(store, snapshot)
+    comparable = [vote for vote in blind if champion and vote.at_s > champion.created_s]
+    predicted = _predict_blind(champion, prediction_cache, snapshot, comparable)
+    reasons = source_reasons(store, snapshot, tasks=sorted({vote.task for vote in new}))
     rows: list[OverrideRow] = []
     for vote in new:
-        seen = _shown_with(vote, shown, said)
-        if seen is None:
+        row = shown.get(vote.shown) if vote.shown is not None else None
+        if row is not None and row.answer is not None:
+            prediction: _Prediction = (row.answer, row.confidence, row.version.rpartition("+q")[0])
+            vote_is_blind = False
+        elif vote.annotation in predicted:
+            prediction, vote_is_blind = predicted[vote.annotation], True
+        else:
             continue
-        answer, confidence, model, is_blind = seen
+        answer, confidence, model = prediction
         changed = answer != vote.answer
         rows.append(
             OverrideRow(
@@ -51,30 +72,74 @@ def record_overrides(
                 shown=answer,
                 confidence=confidence,
                 model=model,
-                said=vote.answer,
+                answer=vote.answer,
                 changed=changed,
-                blind=is_blind,
+                blind=vote_is_blind,
                 reason=reasons.get(vote.annotation, NOT_GIVEN) if changed else "",
                 segment=segment_of(snapshot, vote.task),
                 tier=snapshot.policy.first_tier,
                 policy=snapshot.policy.hash,
                 at_s=vote.at_s,
-                seen="",
+                annotation_version="",
             )
         )
     store.overrides.save_overrides(rows)
     return sum(row.changed for row in rows)
 
 
-def override_of_review(review: ReviewRow, snapshot: ProjectSnapshot, case: CaseRow) -> OverrideRow | None:
-    """The same for a reviewer's verdict on a case; None where it does not count, or the model had said nothing.
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """Up to which snapshot the overrides of a project are recorded."""
 
-    What others had proposed is no answer of the model's. `blind` is a look that was shown nothing.
+    revision: int
+    champion: str
+    retry: Mapping[int, float] = field(repr=False)  # task -> time of a vote whose prediction is not recorded yet
+
+
+class OverrideRecorder:
+    """Records the overrides of projects, and looks only at tasks that changed since the last time."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._recorded = RecentProjects[_Recorded]()
+
+    def record(self, snapshot: ProjectSnapshot, champion: Bundle | None, prediction_cache: PredictionCache) -> int:
+        """Record what `record_overrides` records; return how many answers changed the model's."""
+        version = champion.version if champion else ""
+        last = self._recorded.get(snapshot.project.id)
+        changed = None if last is None else snapshot.changes.since(last.revision)
+        retry: Mapping[int, float] = {}
+        if last is None or changed is None or last.champion != version:
+            tasks = None
+        else:
+            tasks, retry = changed | last.retry.keys(), last.retry
+        count = 0
+        if tasks is None or tasks:
+            count = record_overrides(self._store, snapshot, champion, prediction_cache, tasks=tasks)
+            retry = self._unrecorded(snapshot, tasks)
+        revision = snapshot.changes.revision
+        self._recorded.put(snapshot.project.id, _Recorded(revision, version, retry), size=len(retry))
+        return count
+
+    def _unrecorded(self, snapshot: ProjectSnapshot, tasks: Collection[int] | None) -> dict[int, float]:
+        """Return the tasks whose vote of the last day names a prediction that is not recorded."""
+        votes = [vote for vote in _votes_on(snapshot, tasks) if vote.shown is not None]
+        newest_s = max((vote.at_s for vote in votes), default=0.0)
+        recent = [vote for vote in votes if vote.at_s > newest_s - _RETRY_S]
+        shown = [vote.shown for vote in recent if vote.shown is not None]
+        known = self._store.windows.list_shown_predictions(snapshot.project.id, shown)
+        return {vote.task: vote.at_s for vote in recent if vote.shown not in known}
+
+
+def override_of_review(review: ReviewRow, snapshot: ProjectSnapshot, case: CaseRow) -> OverrideRow | None:
+    """Return a reviewer's answer next to the model's; None if the review does not count or the model gave no answer.
+
+    `blind` is a review that was shown no answer.
     """
-    said = _model_answer(case)
-    if not review.counted or review.answer is None or said is None:
+    prediction = _prediction_on(case)
+    if not review.counted or review.answer is None or prediction is None:
         return None
-    answer, confidence, model = said
+    answer, confidence, model = prediction
     changed = review.answer != answer
     return OverrideRow(
         project=snapshot.project.id,
@@ -84,88 +149,80 @@ def override_of_review(review: ReviewRow, snapshot: ProjectSnapshot, case: CaseR
         shown=answer,
         confidence=confidence,
         model=model,
-        said=review.answer,
+        answer=review.answer,
         changed=changed,
         blind=is_blind(case, snapshot.policy),
-        reason=review.reason if changed else "",  # wherever one is asked for, a look without it does not count
+        reason=review.reason if changed else "",  # a review without a required reason does not count
         segment=segment_of(snapshot, case.task),
         tier=review.tier,
         policy=snapshot.policy.hash,
         at_s=review.at_s,
-        seen=review.seen,
+        annotation_version=review.annotation_version,
     )
 
 
-def _model_answer(case: CaseRow) -> tuple[Answer, float | None, str] | None:
-    """What the model had said of a case before anybody looked, as (answer, confidence, version).
-
-    Of what had been decided before it may have learned the answer; then only what was proposed is held against it.
-    """
-    if case.proposed_by == "model" and case.proposal is not None:
-        return case.proposal, case.confidence, case.model
-    told = case.opinion
-    if "answer" not in told or case.round > 1 or case.rule in (SECOND_LOOK, ON_REQUEST):
-        return None
-    return Answer.from_key(str(told["answer"])), told.get("confidence"), str(told["model"])
-
-
-def source_reasons(store: Store, snapshot: ProjectSnapshot) -> dict[int, str]:
-    """The reason that each annotation of the source project gives, where its label config asks for one."""
-    name = reason_control(snapshot.config)
-    if not name:
+def source_reasons(store: Store, snapshot: ProjectSnapshot, *, tasks: Sequence[int] | None = None) -> dict[int, str]:
+    """Return the reason that each annotation of the source project gives, where its label config asks for one."""
+    control = reason_control(snapshot.config)
+    if not control:
         return {}
     codes = {title: code for code, title in snapshot.policy.reasons.items()}
     found: dict[int, str] = {}
-    for vote in store.votes.list_votes(snapshot.project.id, control=name):
-        label = _first_label(vote.answer)
-        if label:
+    for vote in store.votes.list_votes(snapshot.project.id, control=control, tasks=tasks):
+        value = vote.answer.value
+        if isinstance(value, tuple) and value and (label := str(value[0])):
             found[vote.annotation] = codes.get(label, label)
     return found
 
 
 def reason_control(config: LabelConfig) -> str:
-    """The control of a source project in which people say why they changed the answer; "" where there is none."""
+    """Return the control of a source project in which people give the reason for a change; "" if it has none."""
     names = {control.name for control in config.controls if control.kind == "choices"}
-    return next((name for name in _CONTROLS if name in names), "")
+    return next((name for name in _REASON_CONTROLS if name in names), "")
 
 
 def segment_of(snapshot: ProjectSnapshot, task: int) -> str:
-    """The part of the work that a task belongs to: the queue that the routing gave it."""
-    standing = snapshot.routes.standing.get(task)
-    return standing.queue if standing else "default"
+    """Return the segment of a task: the queue that the routing chose for it."""
+    route = snapshot.routes.standing.get(task)
+    return route.queue if route else "default"
 
 
 def share_without_reason(rows: Iterable[OverrideRow]) -> tuple[int, int]:
-    """How many overrides name no reason, and how many there are."""
+    """Return how many overrides have no reason, and how many overrides there are."""
     changed = [row for row in rows if row.changed]
     return sum(row.reason == NOT_GIVEN for row in changed), len(changed)
 
 
+def _votes_on(snapshot: ProjectSnapshot, tasks: Collection[int] | None) -> Sequence[Vote]:
+    if tasks is None:
+        return snapshot.votes
+    votes = snapshot.votes_by_task
+    return [vote for task in sorted(tasks) for vote in votes.get(task, ())]
+
+
+def _prediction_on(case: CaseRow) -> _Prediction | None:
+    """Return the model's answer to a case before anybody reviewed it.
+
+    The model may have learned the answer of a case that was decided before; then only a proposal of the model counts.
+    """
+    if case.proposed_by == "model" and case.proposal is not None:
+        return case.proposal, case.confidence, case.model
+    prediction = case.opinion
+    if "answer" not in prediction or case.round > 1 or case.rule in (SECOND_LOOK, ON_REQUEST):
+        return None
+    return Answer.from_key(str(prediction["answer"])), prediction.get("confidence"), str(prediction["model"])
+
+
 def _predict_blind(
     champion: Bundle | None, prediction_cache: PredictionCache, snapshot: ProjectSnapshot, votes: Sequence[Vote]
-) -> dict[int, tuple[Answer, float | None, str]]:
+) -> dict[int, _Prediction]:
+    """Return the champion's answer for each of these votes, by annotation."""
     if champion is None or not votes:
         return {}
     proba = prediction_cache.proba(champion, snapshot, sorted({vote.task for vote in votes}))
-    found: dict[int, tuple[Answer, float | None, str]] = {}
+    found: dict[int, _Prediction] = {}
     for vote in votes:
         answer, confidence = champion.predict_label(proba[vote.task])
         if answer is not None:
             found[vote.annotation] = (answer, confidence, champion.version)
     return found
-
-
-def _shown_with(
-    vote: Vote, shown: Mapping[int, WindowRow], said: Mapping[int, tuple[Answer, float | None, str]]
-) -> tuple[Answer, float | None, str, bool] | None:
-    row = shown.get(vote.shown) if vote.shown is not None else None
-    if row is not None and row.answer is not None:
-        return row.answer, row.confidence, row.version.rpartition("+q")[0], False
-    if vote.annotation in said:
-        return (*said[vote.annotation], True)
-    return None
-
-
-def _first_label(answer: Answer) -> str:
-    value = answer.value
-    return str(value[0]) if isinstance(value, tuple) and value else ""

@@ -84,7 +84,7 @@ def review_row(annotation: Annotation, parsed: ParsedReview, *, case: int, round
         comment=parsed.comment,
         feedback=parsed.feedback,
         shown=None,
-        seen=annotation.updated_at,
+        annotation_version=annotation.updated_at,
         at_s=epoch_s(annotation.updated_at),
         lead_time_s=annotation.lead_time_s,
         counted=False,
@@ -94,9 +94,11 @@ def review_row(annotation: Annotation, parsed: ParsedReview, *, case: int, round
 
 def new_reviews(reviews: Sequence[ReviewRow], saved: Sequence[ReviewRow]) -> list[ReviewRow]:
     """Return the reviews that are not saved, or not in their present version."""
-    versions = {review.annotation: (review.seen, review.counted, review.refused) for review in saved}
+    versions = {review.annotation: (review.annotation_version, review.counted, review.refused) for review in saved}
     return [
-        review for review in reviews if versions.get(review.annotation) != (review.seen, review.counted, review.refused)
+        review
+        for review in reviews
+        if versions.get(review.annotation) != (review.annotation_version, review.counted, review.refused)
     ]
 
 

@@ -14,7 +14,7 @@ from feedback.review.case_workflow import ESCALATED, ON_REQUEST, CaseTrigger, Ca
 from feedback.review.errors import CaseMoved
 from feedback.review.state_machine import OPEN_STATES, Event
 from feedback.store import CaseRow, Skip, Store, Vote
-from feedback.training.label_decisions import ConsensusLabels
+from feedback.training.consensus_labels import ConsensusLabels
 from ml_backend.records import Answer, Task
 
 ModelAnswer = Callable[[int], tuple[Answer | None, float | None]]  # task -> (the champion's answer, its confidence)

@@ -8,20 +8,21 @@ from typing import Any
 
 from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.review.assignment import assign_cases, write_final_answers
+from feedback.review.assignment import assign_cases
 from feedback.review.case_decisions import decide_cases
 from feedback.review.case_triggers import list_open_requests, open_cases
 from feedback.review.case_workflow import CaseWorkflow
 from feedback.review.eligibility import Eligibility, EligibleVotes, exclude_ineligible_votes, reopen_for_others
-from feedback.review.first_tier import settle_first_tier
+from feedback.review.final_answers import write_final_answers
+from feedback.review.first_tier import move_first_tier_cases
 from feedback.review.notifications import Post, deliver_notifications, notify_requesters
 from feedback.review.review_context import ModelAnswer, ReviewContext, ReviewResult
 from feedback.review.sla_breaches import act_on_clocks
 from feedback.review.state_machine import OPEN_STATES
 from feedback.store import Store
+from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.explanations import opinion
-from feedback.training.label_decisions import ConsensusLabels
-from feedback.training.prediction_cache import PredictionCache
+from feedback.training.model_cache import PredictionCache
 from ml_backend.errors import LabelStudioError
 from ml_backend.records import Answer
 from ml_backend.registry import Bundle
@@ -70,7 +71,7 @@ class ReviewStage:
         is asked before each write to Label Studio.
         """
         store, policy = self._store, snapshot.policy
-        waits = bool(eligible and eligible.refused) or bool(policy.notify)
+        waits = bool(eligible and eligible.excluded) or bool(policy.notify)
         asked = waits or policy_has_review(snapshot) or store.cases.list_cases(snapshot.project.id, states=OPEN_STATES)
         if not (asked or list_open_requests(store, snapshot.project.id, policy)):
             return ReviewResult()
@@ -82,7 +83,7 @@ class ReviewStage:
         )
         context.explain = _make_explain(snapshot, champion, prediction_cache)
         open_cases(context)
-        settle_first_tier(context)
+        move_first_tier_cases(context)
         platform = self._platform if snapshot.project.connected else None
         try:
             if platform is not None:

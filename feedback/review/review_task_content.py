@@ -1,11 +1,11 @@
-"""Tiers: what a review project asks, shows and pre-fills, derived from the source project and the policy."""
+"""What a review task shows: the review project's label config, the case's summary and history, the filled-in answer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, datetime
 from typing import Any
-from xml.etree import ElementTree as ET  # the source's config is read by `read_label_config` first
+from xml.etree import ElementTree as ET  # `read_label_config` has parsed and bounded the source's config
 from zoneinfo import ZoneInfo
 
 from feedback.policy import Policy
@@ -20,139 +20,83 @@ from ml_backend.label_config import Control, LabelConfig
 from ml_backend.records import Answer
 
 PREFIX = "hitl_"
-KEY, FACTS, HISTORY = f"{PREFIX}key", f"{PREFIX}case", f"{PREFIX}history"
-VERDICT, REASON, COMMENT = f"{PREFIX}verdict", f"{PREFIX}reason", f"{PREFIX}comment"
-ANSWER = "answer"  # the verdict of somebody who was shown nothing to accept or fix
+KEY, FACTS, HISTORY = f"{PREFIX}key", f"{PREFIX}case", f"{PREFIX}history"  # in the data of a review task
+VERDICT, REASON, COMMENT = f"{PREFIX}verdict", f"{PREFIX}reason", f"{PREFIX}comment"  # controls
+ASKED_PREFIX = f"{PREFIX}ask_"  # of the control of each question of the policy
+ANSWER = "answer"  # the verdict on a blind case, which shows nothing to accept or fix
 SKIP = "skip"  # Label Studio's own button
-
-ASKED_PREFIX = f"{PREFIX}ask_"  # before the key of a structured question
 NEEDS_NO_REASON = ("accept", ANSWER)
+_PARAGRAPHS = {"nameKey": "who", "textKey": "said", "layout": "dialogue"}
 
 
 def review_label_config(source: LabelConfig, tier: str, policy: Policy) -> str:
-    """The label config of a tier's review project: the source's own, context above it, the verdict below.
+    """Return the label config of a tier's review project: the case, the source's own config, and the verdict below.
 
-    Raises TierError where the source uses names that are ours.
+    Raises TierError if the source uses a name with our prefix.
     """
-    taken = sorted(name for name in (control.name for control in source.controls) if name.startswith(PREFIX))
+    taken = sorted(control.name for control in source.controls if control.name.startswith(PREFIX))
     if any(name != REASON for name in taken):
         raise TierError(f"the label config calls a control {taken[0]!r}; names with {PREFIX!r} are those of review.")
     root = ET.fromstring(source.xml)  # noqa: S314  # nosec B314  # parsed before, and bounded, by read_label_config
     for parent in list(root.iter()):
-        for child in [one for one in parent if one.get("name") == REASON]:
+        for child in [element for element in parent if element.get("name") == REASON]:
             parent.remove(child)  # the reason for a change is asked below, with the verdict
     view = ET.Element("View")
     view.append(ET.Element("Table", name=FACTS, value=f"${FACTS}"))
-    view.append(ET.Element("Paragraphs", {**_HISTORY, "name": HISTORY, "value": f"${HISTORY}"}))
+    view.append(ET.Element("Paragraphs", {**_PARAGRAPHS, "name": HISTORY, "value": f"${HISTORY}"}))
     view.append(root)
     view.extend(_controls(tier, policy, {control.name for control in source.controls}))
     ET.indent(view)
     return ET.tostring(view, encoding="unicode")
 
 
-_HISTORY = {"nameKey": "who", "textKey": "said", "layout": "dialogue"}
-
-
 def allowed_verdicts(tier: str, policy: Policy) -> tuple[str, ...]:
-    """What a reviewer of a tier may say, in the order of the buttons."""
+    """Return the verdicts that reviewers of a tier may give, in the order of the buttons."""
     blind = policy.tiers[tier].blind
-    allowed = [one for one in policy.tiers[tier].actions if one != "escalate" or policy.tier_after(tier)]
-    names = [ANSWER if blind and one in ("accept", "fix") else one for one in allowed]
-    again = policy.second_look.share > 0 or policy.second_look.honeypots > 0
-    if not blind and again and {"accept", "fix"} & set(names):
-        names.append(ANSWER)  # a second look shows nothing, in whichever tier it is, and neither does a honeypot
+    actions = [action for action in policy.tiers[tier].actions if action != "escalate" or policy.tier_after(tier)]
+    names = [ANSWER if blind and action in ("accept", "fix") else action for action in actions]
+    may_be_blind = policy.second_look.share > 0 or policy.second_look.honeypots > 0
+    if not blind and may_be_blind and {"accept", "fix"} & set(names):
+        names.append(ANSWER)  # a second look and a honeypot are blind in every tier
     return tuple(dict.fromkeys(names))
 
 
 def review_task_key(case: CaseRow) -> str:
-    """The name of one copy of a case in a review project; whoever copies it again makes the same."""
+    """Return the key of the case's present review task, by which a repeated import is recognised."""
     return f"{review_task_key_prefix(case)}{case.copies}"
 
 
 def review_task_key_prefix(case: CaseRow) -> str:
-    """What the names of all copies of one round of a case at its tier begin with."""
+    """Return what the keys of all review tasks of one round of a case at its tier begin with."""
     return f"case-{case.id}-{case.round}-{case.tier}-"
 
 
 def review_task_data(
-    case: CaseRow, source: Mapping[str, Any], facts: Mapping[str, str], history: Sequence[tuple[str, str]]
+    case: CaseRow, source: Mapping[str, Any], summary: Mapping[str, str], history: Sequence[tuple[str, str]]
 ) -> dict[str, Any]:
-    """The data of a copy: the source's own, our key, why it is here, and what was said before."""
-    said = [{"who": who, "said": what} for who, what in history] or [{"who": "–", "said": "nothing was said before"}]
+    """Return the data of a review task: that of the source task, the key, the case's summary and its history."""
+    lines = [{"who": who, "said": text} for who, text in history] or [{"who": "–", "said": "nothing was said before"}]
     own = {name: value for name, value in source.items() if not name.startswith(PREFIX)}
-    return {**own, KEY: review_task_key(case), FACTS: dict(facts), HISTORY: said}
+    return {**own, KEY: review_task_key(case), FACTS: dict(summary), HISTORY: lines}
 
 
 def prefilled_regions(case: CaseRow, control: Control, policy: Policy) -> list[dict[str, Any]]:
-    """The regions that the reviewer finds filled in; none on a blind case."""
+    """Return the regions that the reviewer finds filled in; none on a blind case."""
     if case.proposal is None or is_blind(case, policy):
         return []
     return codec(case.proposal.kind).encode(case.proposal, control, case.confidence)
 
 
-def _controls(tier: str, policy: Policy, theirs: Set[str]) -> list[ET.Element]:
-    """Verdict, reason, comment and the policy's own questions but those that the source project asks itself."""
-    asked = [
-        _header("Verdict"),
-        _choices(VERDICT, [(one, one) for one in allowed_verdicts(tier, policy)], required=True),
-    ]
-    reasons = _choices(REASON, [(title or code, code) for code, title in policy.reasons.items()], required=True)
-    wanting = [one for one in allowed_verdicts(tier, policy) if one not in NEEDS_NO_REASON]
-    if wanting:
-        reasons.attrib |= {
-            "visibleWhen": "choice-selected",
-            "whenTagName": VERDICT,
-            "whenChoiceValue": ",".join(wanting),
-        }
-        asked += [_header("Reason"), reasons]
-    for name, question in policy.feedback.items():
-        if name in theirs:
-            continue
-        asked += [_header(question.title or name), _question(f"{ASKED_PREFIX}{name}", question)]
-    attributes = {"rows": "3", "maxSubmissions": "1", "editable": "true", "placeholder": "Comment, for whoever is next"}
-    return [*asked, ET.Element("TextArea", {"name": COMMENT, "toName": FACTS, **attributes})]
+def describe_case(case: CaseRow, snapshot: ProjectSnapshot, *, adjudicates: bool = False) -> dict[str, str]:
+    """Return the case as a small table: why it was opened, the proposed answer, the due time. A blind case hides both.
 
-
-def _question(name: str, question: Question) -> ET.Element:
-    if question.kind in ("choice", "choices"):
-        many = question.kind == "choices"
-        return _choices(name, [(one, one) for one in question.options], required=question.required, many=many)
-    required = {"required": "true"} if question.required else {}
-    at = {"name": name, "toName": FACTS, **required}
-    if question.kind == "number":
-        return ET.Element("Number", at)
-    if question.kind == "rating":
-        return ET.Element("Rating", {**at, "maxRating": str(question.highest)})
-    return ET.Element("TextArea", {**at, "rows": "2", "maxSubmissions": "1", "editable": "true"})
-
-
-def _choices(
-    name: str, options: Sequence[tuple[str, str]], *, required: bool = False, many: bool = False
-) -> ET.Element:
-    """Options as (what people read, what is stored)."""
-    made = ET.Element("Choices", name=name, toName=FACTS, choice="multiple" if many else "single", showInline="true")
-    if required:
-        made.set("required", "true")
-    for title, code in options:
-        option = ET.SubElement(made, "Choice", value=title)
-        if title != code:
-            option.set("alias", code)
-    return made
-
-
-def _header(text: str) -> ET.Element:
-    return ET.Element("Header", value=text, size="5")
-
-
-def describe_case(case: CaseRow, snapshot: ProjectSnapshot, *, settles: bool = False) -> dict[str, str]:
-    """Why a case is here and what is known of it, as a small table; a blind case gives nothing away.
-
-    `settles` is for whoever is to settle what two readers differ on.
+    `adjudicates` is for the third reviewer, who decides between two.
     """
     tier = snapshot.policy.tiers[case.tier]
     shown: dict[str, str] = {"Case": f"{case.id}, round {case.round}", "Tier": tier.title or case.tier}
     if is_blind(case, snapshot.policy):
-        shown["Please"] = "settle what two readers differ on" if settles else "answer as if nobody had answered before"
+        task = "settle what two readers differ on" if adjudicates else "answer as if nobody had answered before"
+        shown["Please"] = task
     else:
         shown["Why here"] = case.why
         if case.proposal is not None:
@@ -162,20 +106,10 @@ def describe_case(case: CaseRow, snapshot: ProjectSnapshot, *, settles: bool = F
         if case.opinion:
             shown |= _describe_prediction(case)
     if case.due_s is not None:
-        shown["Wanted by"] = format_time(case.due_s, _zone(case, snapshot))
+        shown["Wanted by"] = format_time(case.due_s, _timezone(case, snapshot))
     if case.skills:
         shown["Needs"] = ", ".join(case.skills)
     return shown
-
-
-def _describe_prediction(case: CaseRow) -> dict[str, str]:
-    """What the model said, where that is not what is proposed, and what spoke for it."""
-    said = case.opinion
-    answer = Answer.from_key(str(said["answer"]))
-    other = case.proposed_by != "model" or answer != case.proposal
-    sure = f", {said['confidence']:.0%} sure" if said.get("confidence") is not None else ""
-    told = {"The model said": f"{format_answer(answer)}{sure}"} if other else {}
-    return {**told, "What spoke for the model's answer": spoken(said)}
 
 
 def case_history(
@@ -183,51 +117,47 @@ def case_history(
     snapshot: ProjectSnapshot,
     votes: Sequence[Vote],
     reviews: Sequence[ReviewRow],
-    steps: Sequence[CaseEvent],
+    events: Sequence[CaseEvent],
     *,
-    settles: bool = False,
+    adjudicates: bool = False,
 ) -> list[tuple[str, str]]:
-    """What was said before, as (who, what), oldest first; people are numbered, not named; nothing on a blind case.
+    """Return the earlier answers as (who, text), oldest first; people are numbered, not named.
 
-    Guidelines that somebody gave are told to everybody. Whoever `settles` what two readers differ on is told what both
-    said, on a blind case that alone.
+    A blind case shows none, but guidelines are always shown. With `adjudicates` the reviews of this stay are shown
+    also on a blind case: the third reviewer decides between them.
     """
-    zone = _zone(case, snapshot)
-    told = [
-        (step.at_s, f"guideline, {format_time(step.at_s, zone)}", step.note)
-        for step in steps
-        if step.event == "answered" and step.note
+    timezone = _timezone(case, snapshot)
+    lines = [
+        (event.at_s, f"guideline, {format_time(event.at_s, timezone)}", event.note)
+        for event in events
+        if event.event == "answered" and event.note
     ]
-    blind = is_blind(case, snapshot.policy)
-    if blind:
-        votes, reviews = (
-            (),
-            [
-                review
-                for review in reviews
-                if settles and review.counted and (review.round, review.entered_s) == stay_key(case)
-            ],
-        )
-    if reviews or votes:
-        people = list(dict.fromkeys([*(vote.person for vote in votes), *(review.person for review in reviews)]))
-        number = {person: place for place, person in enumerate(people, start=1)}
-        first = snapshot.policy.first_tier
-        for vote in votes:
-            who = f"{first}, person {number[vote.person]}, {format_time(vote.at_s, zone)}"
-            told.append((vote.at_s, who, format_answer(vote.answer)))
-        for review in reviews:
-            who = f"{review.tier}, person {number[review.person]}, {format_time(review.at_s, zone)}"
-            told.append((review.at_s, who, _format_review(review, snapshot)))
-    return [(who, what) for _at_s, who, what in sorted(told)]
+    if is_blind(case, snapshot.policy):
+        votes = ()
+        reviews = [
+            review
+            for review in reviews
+            if adjudicates and review.counted and (review.round, review.entered_s) == stay_key(case)
+        ]
+    people = dict.fromkeys([*(vote.person for vote in votes), *(review.person for review in reviews)])
+    numbers = {person: number for number, person in enumerate(people, start=1)}
+    first_tier = snapshot.policy.first_tier
+    for vote in votes:
+        who = f"{first_tier}, person {numbers[vote.person]}, {format_time(vote.at_s, timezone)}"
+        lines.append((vote.at_s, who, format_answer(vote.answer)))
+    for review in reviews:
+        who = f"{review.tier}, person {numbers[review.person]}, {format_time(review.at_s, timezone)}"
+        lines.append((review.at_s, who, _format_review(review, snapshot.policy)))
+    return [(who, text) for _at_s, who, text in sorted(lines)]
 
 
 def stay_key(case: CaseRow) -> tuple[int, float]:
-    """Which stay of a case at a tier this is, as each look at it says."""
+    """Return what identifies the case's present stay at its tier: `(round, entered_s)`, as in its reviews."""
     return case.round, case.entered_s
 
 
 def format_answer(answer: Answer | None) -> str:
-    """An answer as people read it.
+    """Return an answer as people read it.
 
     >>> format_answer(Answer("choices", ("spam", "phishing"))), format_answer(None)
     ('spam, phishing', 'no answer')
@@ -239,24 +169,35 @@ def format_answer(answer: Answer | None) -> str:
     return str(answer.value) if isinstance(answer.value, (str, int, float)) else answer.key
 
 
-def format_time(moment_s: float, zone: str = "UTC") -> str:
-    """A moment in a time zone.
+def format_time(epoch_s: float, timezone: str = "UTC") -> str:
+    """Return a time as people read it, in a time zone.
 
     >>> format_time(0.0)
     '1970-01-01 00:00 UTC'
     """
-    at = datetime.fromtimestamp(moment_s, UTC if zone == "UTC" else ZoneInfo(zone))
+    at = datetime.fromtimestamp(epoch_s, UTC if timezone == "UTC" else ZoneInfo(timezone))
     return at.strftime("%Y-%m-%d %H:%M %Z")
 
 
-def _format_review(review: ReviewRow, snapshot: ProjectSnapshot) -> str:
+def _describe_prediction(case: CaseRow) -> dict[str, str]:
+    """Return the reasons for the model's answer, and the answer itself where it is not what is proposed."""
+    prediction = case.opinion
+    answer = Answer.from_key(str(prediction["answer"]))
+    shown: dict[str, str] = {}
+    if case.proposed_by != "model" or answer != case.proposal:
+        sure = f", {prediction['confidence']:.0%} sure" if prediction.get("confidence") is not None else ""
+        shown["The model said"] = f"{format_answer(answer)}{sure}"
+    return {**shown, "What spoke for the model's answer": spoken(prediction)}
+
+
+def _format_review(review: ReviewRow, policy: Policy) -> str:
     parts = [review.verdict if review.answer is None else f"{review.verdict}: {format_answer(review.answer)}"]
     if review.reason:
-        parts.append(snapshot.policy.reasons.get(review.reason, review.reason))
-    for name, question in snapshot.policy.feedback.items():
+        parts.append(policy.reasons.get(review.reason, review.reason))
+    for name, question in policy.feedback.items():
         if (value := review.feedback.get(name)) is not None:
-            given = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
-            parts.append(f"{question.title or name}: {given}")
+            text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+            parts.append(f"{question.title or name}: {text}")
     if review.comment:
         parts.append(review.comment)
     if review.refused:
@@ -264,6 +205,61 @@ def _format_review(review: ReviewRow, snapshot: ProjectSnapshot) -> str:
     return "; ".join(parts)
 
 
-def _zone(case: CaseRow, snapshot: ProjectSnapshot) -> str:
+def _timezone(case: CaseRow, snapshot: ProjectSnapshot) -> str:
     name = snapshot.policy.tiers[case.tier].calendar
     return snapshot.policy.calendars[name].timezone if name else "UTC"
+
+
+def _controls(tier: str, policy: Policy, source_names: Set[str]) -> list[ET.Element]:
+    """Return the controls for verdict, reason, comment and the policy's questions that the source does not ask."""
+    verdicts = allowed_verdicts(tier, policy)
+    elements = [_header("Verdict"), _choices(VERDICT, [(name, name) for name in verdicts], required=True)]
+    if need_reason := [name for name in verdicts if name not in NEEDS_NO_REASON]:
+        reasons = _choices(REASON, [(title or code, code) for code, title in policy.reasons.items()], required=True)
+        reasons.attrib |= {
+            "visibleWhen": "choice-selected",
+            "whenTagName": VERDICT,
+            "whenChoiceValue": ",".join(need_reason),
+        }
+        elements += [_header("Reason"), reasons]
+    for name, question in policy.feedback.items():
+        if name not in source_names:
+            elements += [_header(question.title or name), _question(f"{ASKED_PREFIX}{name}", question)]
+    attributes = {
+        "rows": "3",
+        "maxSubmissions": "1",
+        "editable": "true",
+        "placeholder": "Comment for the next reviewer",
+    }
+    return [*elements, ET.Element("TextArea", {"name": COMMENT, "toName": FACTS, **attributes})]
+
+
+def _question(name: str, question: Question) -> ET.Element:
+    if question.kind in ("choice", "choices"):
+        options = [(option, option) for option in question.options]
+        return _choices(name, options, required=question.required, multiple=question.kind == "choices")
+    attributes = {"name": name, "toName": FACTS, **({"required": "true"} if question.required else {})}
+    if question.kind == "number":
+        return ET.Element("Number", attributes)
+    if question.kind == "rating":
+        return ET.Element("Rating", {**attributes, "maxRating": str(question.highest)})
+    return ET.Element("TextArea", {**attributes, "rows": "2", "maxSubmissions": "1", "editable": "true"})
+
+
+def _choices(
+    name: str, options: Sequence[tuple[str, str]], *, required: bool = False, multiple: bool = False
+) -> ET.Element:
+    """Return a Choices control; each option is (text that people read, value that is stored)."""
+    attributes = {"choice": "multiple" if multiple else "single", "showInline": "true"}
+    element = ET.Element("Choices", {"name": name, "toName": FACTS, **attributes})
+    if required:
+        element.set("required", "true")
+    for title, code in options:
+        option = ET.SubElement(element, "Choice", value=title)
+        if title != code:
+            option.set("alias", code)
+    return element
+
+
+def _header(text: str) -> ET.Element:
+    return ET.Element("Header", value=text, size="5")

@@ -45,7 +45,7 @@ def compute_label_errors(rows: Iterable[OverrideRow], *, blind: bool | None = No
     for row in sorted(rows, key=lambda row: (row.at_s, row.annotation)):
         if row.shown is not None and blind in (None, row.blind):
             newest[row.task] = row
-    pairs = [(format_answer(row.shown), format_answer(row.said)) for row in newest.values()]
+    pairs = [(format_answer(row.shown), format_answer(row.answer)) for row in newest.values()]
     return [_label_errors(label, pairs) for label in sorted({label for pair in pairs for label in pair})]
 
 
@@ -115,7 +115,7 @@ def votes_as_reviews(votes: Iterable[Vote], cases: Sequence[CaseRow], first_tier
             comment="",
             feedback={},
             shown=None,
-            seen="",
+            annotation_version="",
             at_s=vote.at_s,
             lead_time_s=vote.lead_time_s,
             counted=True,

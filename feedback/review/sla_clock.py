@@ -1,4 +1,4 @@
-"""Clocks: seconds of business hours in a time zone, when a case is due, and what a look at the clock finds."""
+"""The SLA clocks of a case: when it is due in business hours, and which clocks are at risk or have run out."""
 
 from __future__ import annotations
 
@@ -25,26 +25,27 @@ class Alarm:
 
     clock: Clock
     breached: bool  # False: at risk
-    late_s: float  # since it ran out, in plain seconds; negative: until it does
+    late_s: float  # seconds since it ran out; negative before
 
     @property
     def name(self) -> str:
-        """How the case remembers that it was said: "resolve at risk"."""
+        """The name under which the case records the alarm, such as "resolve at risk"."""
         return f"{self.clock} {'breached' if self.breached else 'at risk'}"
 
 
-def due_time(calendar: Calendar | None, start_s: float, wanted_s: float) -> float:
-    """When `wanted_s` seconds of business hours have passed since `start_s`; epoch seconds, infinite beyond ten years.
+def due_time(calendar: Calendar | None, start_s: float, duration_s: float) -> float:
+    """Return when `duration_s` seconds of business hours have passed since `start_s`, in epoch seconds.
 
-    Without a calendar every second counts. Hours that a change of the clocks takes away or doubles count as they pass.
+    Infinite if that takes more than ten years. Without a calendar every second counts. A change to or from summer time
+    inside business hours makes that day shorter or longer.
 
     >>> monday_16h = datetime(2026, 11, 16, 16, tzinfo=UTC).timestamp()
     >>> datetime.fromtimestamp(due_time(Calendar(), monday_16h, 2 * 3600), UTC).isoformat()
     '2026-11-17T10:00:00+00:00'
     """
     if calendar is None:
-        return start_s + wanted_s
-    left_s = wanted_s
+        return start_s + duration_s
+    left_s = duration_s
     for begin_s, end_s in _business_spans(calendar, start_s):
         begin_s = max(begin_s, start_s)
         if end_s - begin_s >= left_s:
@@ -54,7 +55,7 @@ def due_time(calendar: Calendar | None, start_s: float, wanted_s: float) -> floa
 
 
 def business_seconds(calendar: Calendar | None, start_s: float, end_s: float) -> float:
-    """Seconds of business hours between two times; 0 where the second is not later.
+    """Return the seconds of business hours between two times; 0 if the second is not later.
 
     >>> friday_16h = datetime(2026, 11, 20, 16, tzinfo=UTC).timestamp()
     >>> business_seconds(Calendar(), friday_16h, friday_16h + 3 * 86_400) / 3600  # until Monday, 16:00
@@ -75,8 +76,11 @@ def business_seconds(calendar: Calendar | None, start_s: float, end_s: float) ->
 def start_clocks(
     case: CaseRow, tier: Tier, calendar: Calendar | None, now_s: float, *, within_s: float = 0.0
 ) -> CaseRow:
-    """Set the clocks of a case that comes to a tier; `within_s` is a promise that may be shorter than the tier's."""
-    resolve_s = min((one for one in (tier.resolve_s, within_s) if one), default=0.0)
+    """Start the clocks of a case that enters a tier; `within_s` is a promised time, which may be shorter than the tier's.
+
+    Both are in seconds of business hours; 0 for none.
+    """
+    resolve_s = min((limit_s for limit_s in (tier.resolve_s, within_s) if limit_s), default=0.0)
     return replace(
         case,
         entered_s=now_s,
@@ -89,19 +93,19 @@ def start_clocks(
 
 
 def promise_within(case: CaseRow, calendar: Calendar | None, now_s: float, within_s: float) -> CaseRow:
-    """Bring forward by when a case is wanted; a clock that stands still counts the promise from where it stopped."""
+    """Make a case due within a promised time, if that is earlier; a paused clock counts it from where it was paused."""
     from_s = now_s if case.paused_s is None else case.paused_s
     due_s = _expiry_time(calendar, from_s, within_s) if within_s else None
-    return replace(case, due_s=min((one for one in (case.due_s, due_s) if one is not None), default=None))
+    return replace(case, due_s=min((at_s for at_s in (case.due_s, due_s) if at_s is not None), default=None))
 
 
 def pause_clocks(case: CaseRow, now_s: float) -> CaseRow:
-    """Stop the clocks."""
+    """Pause the clocks."""
     return case if case.paused_s is not None else replace(case, paused_s=now_s)
 
 
 def resume_clocks(case: CaseRow, calendar: Calendar | None, now_s: float) -> CaseRow:
-    """Let the clocks go on with the business hours that were left when they stopped."""
+    """Resume the clocks with the business hours that were left when they were paused."""
     if case.paused_s is None:
         return case
 
@@ -114,7 +118,7 @@ def resume_clocks(case: CaseRow, calendar: Calendar | None, now_s: float) -> Cas
 
 
 def new_alarms(case: CaseRow, tier: Tier, calendar: Calendar | None, now_s: float) -> tuple[Alarm, ...]:
-    """What the clocks of a live case say that was not said before; a paused case says nothing."""
+    """Return the alarms of an open case that are not recorded in it yet; a paused case has none."""
     if case.paused_s is not None or case.state not in ("queued", "started"):
         return ()
     found: list[Alarm] = []
@@ -134,20 +138,20 @@ def new_alarms(case: CaseRow, tier: Tier, calendar: Calendar | None, now_s: floa
     return tuple(found)
 
 
-def _expiry_time(calendar: Calendar | None, now_s: float, wanted_s: float) -> float | None:
-    """When a clock that is set now runs out; None where its hours never come."""
-    at_s = due_time(calendar, now_s, wanted_s)
+def _expiry_time(calendar: Calendar | None, now_s: float, duration_s: float) -> float | None:
+    """Return when a clock that starts now runs out; None if its calendar never has that many hours."""
+    at_s = due_time(calendar, now_s, duration_s)
     return at_s if isfinite(at_s) else None
 
 
 def _business_spans(calendar: Calendar, from_s: float) -> Iterator[tuple[float, float]]:
-    """Spans of business hours that end after `from_s`, in order; epoch seconds."""
+    """Yield the spans of business hours that end after `from_s`, in order, as epoch seconds."""
     zone = _zone(calendar.timezone)
     first = datetime.fromtimestamp(from_s, zone).date()
-    free, days = frozenset(calendar.holidays), frozenset(calendar.days)
+    holidays, days = frozenset(calendar.holidays), frozenset(calendar.days)
     for ahead in range(_LONGEST_DAYS):
         day = first + timedelta(days=ahead)
-        if WEEKDAYS[day.weekday()] not in days or day.isoformat() in free:
+        if WEEKDAYS[day.weekday()] not in days or day.isoformat() in holidays:
             continue
         for start, end in calendar.spans:
             begin_s, end_s = _epoch_s(day, start, zone), _epoch_s(day, end, zone)
@@ -161,7 +165,7 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def _epoch_s(day: date, minutes: int, zone: ZoneInfo) -> float:
-    """A time of day as epoch seconds; one that a change of the clocks skips is the same moment an hour later."""
+    """Return a time of day as epoch seconds; one that summer time skips is the same moment an hour later."""
     shift, minute = divmod(minutes, _MINUTES)
     local = datetime.combine(day + timedelta(days=shift), time(minute // 60, minute % 60), tzinfo=zone)
     return local.astimezone(UTC).timestamp()

@@ -12,10 +12,8 @@ from feedback.policy.simulate import TaskHistory
 from feedback.project.snapshot import load_snapshot
 from feedback.routing.rule_inputs import load_rule_inputs
 from feedback.store import Decision, ProjectRow, Store
-from feedback.training.champion_cache import ChampionCache
-from feedback.training.committee import Committee
+from feedback.training.model_cache import ChampionCache, Committee, PredictionCache
 from feedback.training.model_factory import ModelFactory
-from feedback.training.prediction_cache import PredictionCache
 from ml_backend.label_config import read_label_config
 
 

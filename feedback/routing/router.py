@@ -16,11 +16,10 @@ from feedback.project.indicators import load_indicators
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_routes import Routes, routes_of
 from feedback.routing.rule_inputs import RuleInputs, load_rule_inputs
-from feedback.store import Decision, Standing, Store
+from feedback.store import CurrentDecision, Decision, Store
 from feedback.store.log.events import canonical_json
-from feedback.training.committee import Committee
 from feedback.training.explanations import opinion
-from feedback.training.prediction_cache import PredictionCache
+from feedback.training.model_cache import Committee, PredictionCache
 from ml_backend.errors import BackendError
 from ml_backend.records import with_indicators
 from ml_backend.registry import Bundle
@@ -84,7 +83,7 @@ def changed(
     tasks: Sequence[int],
     outcomes: Sequence[Outcome],
     facts: RuleInputs,
-    known: Mapping[int, tuple[Standing, str]],
+    known: Mapping[int, tuple[CurrentDecision, str]],
     contents: Mapping[int, str],
     policy: Policy,
     *,
@@ -93,7 +92,7 @@ def changed(
 ) -> list[Decision]:
     """Give the decisions that differ from those that stand."""
     policy_hash = policy.hash
-    stands: dict[int, Standing] = {}  # one record for all tasks of one outcome: they are the router's own objects
+    stands: dict[int, CurrentDecision] = {}  # one record for all tasks of one outcome: they are the router's own objects
     new: list[Decision] = []
     for row, (task, outcome) in enumerate(zip(tasks, outcomes, strict=True)):
         standing = stands.get(id(outcome))
@@ -165,8 +164,8 @@ def _opinion(
     return opinion(bundle, with_indicators(data, known))
 
 
-def _standing(outcome: Outcome, policy: str, model: str) -> Standing:
-    return Standing(
+def _standing(outcome: Outcome, policy: str, model: str) -> CurrentDecision:
+    return CurrentDecision(
         rule=outcome.rule,
         outcome=outcome.to,
         policy=policy,

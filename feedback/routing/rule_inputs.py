@@ -14,15 +14,14 @@ from feedback.policy.calendars import open_calendars
 from feedback.policy.conditions import Table
 from feedback.policy.decision import make_data_reader
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.store import Newest, Skip
+from feedback.store import NewestSignal, Skip
 from feedback.store.log.projections import epoch_s
-from feedback.training.committee import Committee
-from feedback.training.prediction_cache import Floats, PredictionCache
+from feedback.training.model_cache import Committee, Floats, PredictionCache
 from ml_backend.records import Answer, Task
 from ml_backend.registry import Bundle
 
 Column = Sequence[Any]
-SignalValues = Mapping[int | None, Mapping[str, Newest]]  # task -> signal -> what it says now; None: the whole project
+SignalValues = Mapping[int | None, Mapping[str, NewestSignal]]  # task -> signal -> what it says now; None: the whole project
 
 
 class RuleInputs:
@@ -75,10 +74,10 @@ class RuleInputs:
             return [self._age(one) if one else None for one in ones]
         return [one.value if one else None for one in ones]
 
-    def _of(self, task: int) -> Mapping[str, Newest]:
+    def _of(self, task: int) -> Mapping[str, NewestSignal]:
         return {**self._heard.get(None, {}), **self._heard.get(task, {})}
 
-    def _age(self, one: Newest) -> float:
+    def _age(self, one: NewestSignal) -> float:
         return round(max(0.0, self._now_s - one.at_s), 3)
 
 

@@ -1,67 +1,70 @@
 """The store: an append-only log of events, what is projected from it, and what the service itself remembers."""
 
-from feedback.store.repositories.case_rows import CaseEvent, CaseRow, OverrideRow, ReviewRow
-from feedback.store.repositories.decisions import Decision, Standing
+from feedback.store.repositories.cases import CaseEvent, CaseRow
+from feedback.store.repositories.decisions import CurrentDecision, Decision
 from feedback.store.repositories.indicators import IndicatorValue
-from feedback.store.repositories.overrides import OverrideCount
+from feedback.store.repositories.overrides import OverrideCount, OverrideRow
 from feedback.store.repositories.projects import ProjectCounts
+from feedback.store.repositories.review_projects import ReviewProjectRow
+from feedback.store.repositories.reviews import ReviewRow
 from feedback.store.repositories.sessions import SessionRow
-from feedback.store.repositories.signals import Newest, Signal
-from feedback.store.repositories.votes import CrowdVote
+from feedback.store.repositories.signals import NewestSignal, Signal
+from feedback.store.repositories.votes import OverlapVote
 from feedback.store.repositories.windows import QueueCounts
 from feedback.store.rows import (
+    AnnotationVersion,
+    AnnotatorCounts,
     Appended,
-    Checked,
-    Forgotten,
-    Person,
-    Problem,
+    ErasureResult,
+    InboxStatus,
+    JobClaim,
+    JobRow,
+    ProjectionCheck,
     ProjectRow,
     Record,
     Skip,
-    Stats,
+    StoreStats,
     TaskRow,
-    Version,
+    UnreadableAnnotation,
     Vote,
-    Waiting,
     WindowRow,
-    Work,
-    WorkRow,
 )
 from feedback.store.store import Store, open_store
-from feedback.store.tables.personal_data import Whom
+from feedback.store.tables.personal_data import DataSubject
 
 __all__ = [
+    "AnnotationVersion",
+    "AnnotatorCounts",
     "Appended",
     "CaseEvent",
     "CaseRow",
-    "Checked",
-    "CrowdVote",
+    "CurrentDecision",
+    "DataSubject",
     "Decision",
-    "Forgotten",
+    "ErasureResult",
+    "InboxStatus",
     "IndicatorValue",
-    "Newest",
+    "JobClaim",
+    "JobRow",
+    "NewestSignal",
+    "OverlapVote",
     "OverrideCount",
     "OverrideRow",
-    "Person",
-    "Problem",
     "ProjectCounts",
     "ProjectRow",
+    "ProjectionCheck",
     "QueueCounts",
     "Record",
+    "ReviewProjectRow",
     "ReviewRow",
     "SessionRow",
     "Signal",
     "Skip",
-    "Standing",
-    "Stats",
     "Store",
+    "StoreStats",
     "TaskRow",
-    "Version",
+    "UnreadableAnnotation",
     "Vote",
-    "Waiting",
-    "Whom",
     "WindowRow",
-    "Work",
-    "WorkRow",
     "open_store",
 ]

@@ -11,7 +11,7 @@ from ml_backend.records import Answer
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class EventBatch:
     """What one caller appends at once."""
 
     events: tuple[Event, ...]
@@ -20,7 +20,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class InboxStatus:
     """What has been received and not yet been taken in."""
 
     deliveries: int
@@ -92,7 +92,7 @@ class Skip:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class UnreadableAnnotation:
     """An annotation of which something could not be read, and why."""
 
     task: int | None
@@ -102,7 +102,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class AnnotationVersion:
     """One version of an annotation, as it was."""
 
     annotation: int
@@ -115,7 +115,7 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class AnnotatorCounts:
     """What stands of one person's work in a project."""
 
     id: int
@@ -153,7 +153,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class JobClaim:
     """A claim on one kind of work of one project; `token` is its fence."""
 
     project: str
@@ -165,7 +165,7 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkRow:
+class JobRow:
     """The state of one kind of work of one project."""
 
     project: str
@@ -178,7 +178,7 @@ class WorkRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class ProjectionCheck:
     """Whether the projections are what the log says."""
 
     ok: bool
@@ -187,7 +187,7 @@ class Checked:
 
 
 @dataclass(frozen=True, slots=True)
-class Stats:
+class StoreStats:
     """How much the store holds."""
 
     events: int
@@ -199,7 +199,7 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True)
-class Forgotten:
+class ErasureResult:
     """What was erased, and which models had learned from it."""
 
     annotations: tuple[int, ...]

@@ -25,6 +25,7 @@ from feedback.store.log.replay import Progress
 from feedback.store.migrations import migrate
 from feedback.store.repositories.annotations import AnnotationsRepository
 from feedback.store.repositories.cases import CasesRepository
+from feedback.store.repositories.changes import ChangesRepository
 from feedback.store.repositories.decisions import DecisionsRepository
 from feedback.store.repositories.event_queries import EventsRepository
 from feedback.store.repositories.external_ids import ExternalIdsRepository
@@ -43,10 +44,10 @@ from feedback.store.repositories.signals import SignalsRepository
 from feedback.store.repositories.tasks import TasksRepository
 from feedback.store.repositories.votes import VotesRepository
 from feedback.store.repositories.windows import WindowsRepository
-from feedback.store.rows import Appended, Checked, Forgotten, Stats, Waiting, Work
+from feedback.store.rows import Appended, ErasureResult, InboxStatus, JobClaim, ProjectionCheck, StoreStats
 from feedback.store.tables import main_tables
 from feedback.store.tables.json_redaction import names
-from feedback.store.tables.personal_data import Whom, places
+from feedback.store.tables.personal_data import DataSubject, places
 from ml_backend.records import Task
 
 _LOG = logging.getLogger(__name__)
@@ -110,6 +111,7 @@ class Store:
         self._inbox = Inbox(box, database, self._log.fold)
         self.annotations = AnnotationsRepository(database)
         self.cases = CasesRepository(database)
+        self.changes = ChangesRepository(database)
         self.decisions = DecisionsRepository(database)
         self.events = EventsRepository(database)
         self.external_ids = ExternalIdsRepository(database)
@@ -127,7 +129,7 @@ class Store:
         self.windows = WindowsRepository(database)
         self.policies = PoliciesRepository(database, self.projects, self.records, self.jobs)
         self.registry = ModelsRepository(database, self.records)
-        self.review_projects = ReviewProjectsRepository(self.records)
+        self.review_projects = ReviewProjectsRepository(database)
 
     def prepare(self) -> None:
         """Create or upgrade the tables."""
@@ -155,7 +157,7 @@ class Store:
             self._inbox.try_again()
         return self._inbox.take_in()
 
-    def get_inbox_status(self) -> Waiting:
+    def get_inbox_status(self) -> InboxStatus:
         """What was received and is not taken in yet."""
         return self._inbox.waiting()
 
@@ -164,7 +166,7 @@ class Store:
         seen_s = self._database.clock()
         return self._log.append([of_one_task(task, source, seen_s=seen_s) for task in tasks])
 
-    def transaction(self, work: Work | None = None) -> AbstractContextManager[object]:
+    def transaction(self, work: JobClaim | None = None) -> AbstractContextManager[object]:
         """Make the writes of a block one: all are kept or none. With `work`, LeaseLost where it is no longer held."""
         return self._database.write() if work is None else self.jobs.fence(work)
 
@@ -175,7 +177,7 @@ class Store:
 
     def rebuild(
         self, *, check: bool = False, project: str | None = None, tell: Progress = lambda _project, _done, _total: None
-    ) -> Checked:
+    ) -> ProjectionCheck:
         """Derive the projections anew from the log; with `check`, only compare them with the stored ones.
 
         Needed after a new codec can read what an older one could not. Writers wait meanwhile, on SQLite those of every
@@ -186,7 +188,9 @@ class Store:
             names = replay.projects(connection) if project is None else [project]
         done = [self._check(name, tell) if check else self._rebuild(name, tell) for name in names]
         differs = next((one.differs for one in done if not one.ok), "")
-        return Checked(not differs, hashlib.sha256("".join(one.digest for one in done).encode()).hexdigest(), differs)
+        return ProjectionCheck(
+            not differs, hashlib.sha256("".join(one.digest for one in done).encode()).hexdigest(), differs
+        )
 
     def projection_hash(self, project: str) -> str:
         """Hash what is known of a project: equal wherever the same is known, in whatever order it came."""
@@ -203,7 +207,7 @@ class Store:
         annotation: int | None = None,
         until: str = "",
         emails: Iterable[str] = (),
-    ) -> Forgotten:
+    ) -> ErasureResult:
         """Erase what a person said, or a task and all that was said of it, for ever; the chain still verifies.
 
         In one project; `feedback.privacy.erasure` also reaches its review projects. `emails` are theirs.
@@ -233,7 +237,7 @@ class Store:
         self.ingest_inbox()  # the inbox is in no backup
         self._database.backup(Path(path), beside=self._box)
 
-    def get_stats(self) -> Stats:
+    def get_stats(self) -> StoreStats:
         """Count what the store holds."""
         counted: dict[str, Select[Any]] = {
             "events": select(func.count()).select_from(main_tables.event),
@@ -246,9 +250,9 @@ class Store:
         }
         with self._database.read() as connection:
             found = {name: int(connection.execute(query).scalar_one()) for name, query in counted.items()}
-        return Stats(**found, bytes=self._database.size())
+        return StoreStats(**found, bytes=self._database.size())
 
-    def list_personal_data(self, whom: Whom) -> dict[str, list[dict[str, Any]]]:
+    def list_personal_data(self, whom: DataSubject) -> dict[str, list[dict[str, Any]]]:
         """Give every row that says something of somebody, by table: see `store.tables.personal_data`."""
         found: dict[str, list[dict[str, Any]]] = {}
         with self._database.read() as connection:
@@ -285,12 +289,14 @@ class Store:
         elif row is not None and row.connected:  # nobody sweeps what is not connected
             self.jobs.request_job(project, kind, connection=connection)
 
-    def _rebuild(self, project: str, tell: Progress) -> Checked:
+    def _rebuild(self, project: str, tell: Progress) -> ProjectionCheck:
         with self._database.write() as connection:
             delete_indicators(connection, project)
-            return replay.rebuild(self._database, project, tell)  # joins this transaction
+            checked = replay.rebuild(self._database, project, tell)  # joins this transaction
+            self.records.create_record(project, "rebuilt", {"differs": checked.differs})  # caches are made anew
+            return checked
 
-    def _check(self, project: str, tell: Progress) -> Checked:
+    def _check(self, project: str, tell: Progress) -> ProjectionCheck:
         with self._database.read() as connection:
             return replay.check(connection, project, tell)
 

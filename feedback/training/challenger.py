@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
+from feedback.project.changes import Changes
+from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.store import Store, Work
-from feedback.training.champion_cache import ChampionCache
+from feedback.store import JobClaim, Store
 from feedback.training.dataset import Dataset
+from feedback.training.model_cache import ChampionCache
 from feedback.training.model_vote import ModelVote, reweighed
-from feedback.training.promotion import Verdict, judge
+from feedback.training.promotion_gate import Verdict, judge
+from feedback.training.retrain_triggers import Trained, due
 from feedback.training.trainer import train
-from feedback.training.triggers import Trained, due
 from ml_backend.models import Recipe
 from ml_backend.records import Task
 from ml_backend.registry import pack, recipe_with_indicators
@@ -29,7 +31,8 @@ def challenge(
     *,
     reweigh_with_model: Callable[[Dataset, Recipe], ModelVote],
     now_s: float,
-    work: Work | None,
+    work: JobClaim | None,
+    cache: TrainingCache | None = None,
 ) -> Verdict | None:
     """Train when it is due, and let the verdict decide. None: nothing was due.
 
@@ -38,18 +41,23 @@ def challenge(
     where another worker has the project by then. Raises NotTrained when the rows cannot be learned from.
     """
     project = snapshot.project.id
-    last = last_training(store, project, snapshot.tasks)
+    cache = cache or TrainingCache()
+    last = cache.last_training(store, snapshot)
     indicators = sorted(snapshot.policy.indicators)
     name = recipe_with_indicators(recipe.name, indicators)
+    state = cache.state(store, snapshot, dataset, name)
+    if cache.was_not_due(project, state):
+        return None
     reason = due(
         dataset,
         last,
         recipe=name,
         policy=snapshot.policy,
         overrides=partial(store.overrides.list_overriding_annotations, project),
-        forgotten=partial(store.events.list_erased_annotations, project),
+        forgotten=partial(cache.erased_annotations, store, project),
     )
     if not reason:
+        cache.note_not_due(project, state)
         return None
     seed = snapshot.policy.train.seed
     heard = reweigh_with_model(dataset, recipe)
@@ -81,14 +89,75 @@ def challenge(
     return verdict
 
 
+class TrainingCache:
+    """Keeps what the last training of each project saw, and in which state no training was due."""
+
+    def __init__(self) -> None:
+        self._last = RecentProjects[_LastTraining]()
+        self._erased = RecentProjects[tuple[int, frozenset[int]]]()  # number of the last event, and annotations
+        self._not_due = RecentProjects[tuple[object, ...]]()
+
+    def last_training(self, store: Store, snapshot: ProjectSnapshot) -> Trained | None:
+        """Return what `last_training` returns; its record is read when there is another one."""
+        project = snapshot.project.id
+        head = store.changes.get_record_head(project, "training")
+        kept = self._last.get(project)
+        if kept is None or kept.record != head:
+            found = store.records.get_latest_record(project, "training") if head else None
+            trained = None if found is None else _trained(found.body, snapshot.tasks)
+            kept = _LastTraining(head, snapshot.changes, {} if found is None else found.body, trained)
+        elif kept.trained is not None:
+            moved = snapshot.changes.since(kept.changes.revision)
+            if moved is None or not moved.isdisjoint(kept.body["tasks"]):
+                kept = replace(kept, trained=_trained(kept.body, snapshot.tasks))
+            kept = replace(kept, changes=snapshot.changes)
+        self._last.put(project, kept, size=len(kept.body.get("tasks", ())))
+        return kept.trained
+
+    def erased_annotations(self, store: Store, project: str) -> frozenset[int]:
+        """Return the numbers of all annotations that were ever erased; only newer events are read again."""
+        head = store.changes.get_heads(project).seq
+        after, known = self._erased.get(project) or (0, frozenset[int]())
+        if after != head:
+            known |= store.events.list_erased_annotations(project, after=after)
+        self._erased.put(project, (head, known), size=len(known))
+        return known
+
+    def state(self, store: Store, snapshot: ProjectSnapshot, dataset: Dataset, recipe: str) -> tuple[object, ...]:
+        """Return everything on which it depends whether a training is due; () where the data set is not tracked."""
+        project = snapshot.project.id
+        if not dataset.changes.revision:
+            return ()
+        last, head = store.changes.get_record_head(project, "training"), store.changes.get_heads(project).seq
+        overrides = store.changes.count_overrides(project)
+        return last, head, overrides, dataset.changes.revision, recipe, snapshot.policy.train
+
+    def was_not_due(self, project: str, state: tuple[object, ...]) -> bool:
+        """Return whether no training was due in this state."""
+        return bool(state) and self._not_due.get(project) == state
+
+    def note_not_due(self, project: str, state: tuple[object, ...]) -> None:
+        """Keep that no training was due in this state."""
+        self._not_due.put(project, state, size=1)
+
+
+@dataclass(frozen=True, slots=True)
+class _LastTraining:
+    record: int
+    changes: Changes  # of the snapshot by which `trained` was made
+    body: Mapping[str, Any]
+    trained: Trained | None
+
+
 def last_training(store: Store, project: str, tasks: Mapping[int, Task] | None = None) -> Trained | None:
-    """What the newest training saw, promoted or not; with `tasks`, without numbers that are other tasks' now."""
+    """Return what the newest training saw, promoted or not; with `tasks`, without numbers that are other tasks now."""
     found = store.records.get_latest_record(project, "training")
-    if found is None:
-        return None
-    body = found.body
+    return None if found is None else _trained(found.body, tasks or {})
+
+
+def _trained(body: Mapping[str, Any], tasks: Mapping[int, Task]) -> Trained:
     given = frozenset(body["annotations"])
-    return Trained(body["fingerprint"], int(body["rows"]), body["recipe"], _seen(body, tasks or {}), given)
+    return Trained(body["fingerprint"], int(body["rows"]), body["recipe"], _seen(body, tasks), given)
 
 
 def learned_annotations(store: Store, project: str, version: str) -> frozenset[int]:
@@ -131,7 +200,7 @@ def _record_training(
         "until": max((task.created_at for task in snapshot.tasks.values()), default=""),
         "annotations": sorted(annotation for row in rows for annotation in row.annotations),
         "model_vote": {"rows": len(heard.weights), "reason": heard.reason},
-        "doubts": [asdict(doubt) for doubt in heard.doubts],
+        "label_issues": [asdict(issue) for issue in heard.label_issues],
         "at_s": now_s,
     }
     store.records.create_record(snapshot.project.id, "training", body, key=version)

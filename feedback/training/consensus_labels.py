@@ -1,107 +1,390 @@
-"""Concluding: what people settled so far, and on which tasks another opinion pays."""
+"""Consensus labels: which tasks people have settled, with which label, and which tasks need more votes."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from typing import Protocol
 
-from feedback.consensus.aggregated_label import AggregatedLabels
+from feedback.consensus.consensus import AggregatedLabel, AggregatedLabels
 from feedback.consensus.label_aggregation import AggregationCache
+from feedback.project.changes import Changes
+from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.training.dataset import Dataset
-from feedback.training.label_decisions import ConsensusLabels, settle
+from feedback.project.task_cache import merged
+from feedback.store import Vote
+from feedback.training.dataset import ConsensusLabel, Dataset
 from feedback.training.model_vote import ModelVote, cross_validated_weights
 from ml_backend.models import Recipe
+from ml_backend.records import Answer
 
 _AT_ONCE = 50  # tasks asked again because it pays, at a time: each is a request, and the next votes may change it
 
 
-def decide_labels(snapshot: ProjectSnapshot, aggregation_cache: AggregationCache) -> ConsensusLabels:
+class _VoteLike(Protocol):
+    """What settling needs of a vote: one person's latest answer to one task."""
+
+    @property
+    def task(self) -> int: ...
+    @property
+    def answer(self) -> Answer: ...
+    @property
+    def annotation(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ConsensusLabels:
+    """Every answered task: settled, waiting for another vote, or neither, where people differ to the end."""
+
+    settled: tuple[ConsensusLabel, ...]  # by task
+    needs_more_votes: Mapping[int, int]  # task -> votes it has; a settled task may be asked again, too
+    changes: Changes = field(default=Changes(), compare=False, repr=False)
+
+
+def settle(
+    votes: Iterable[_VoteLike],
+    wanted: Mapping[int, int],
+    *,
+    max_votes: int,
+    aggregated: Mapping[int, AggregatedLabel] | None = None,
+    sure: float = 1.0,
+    again: Set[int] = frozenset(),
+) -> ConsensusLabels:
+    """Settle tasks by majority: a task is done when it has the votes it wants and one answer leads.
+
+    `wanted` holds the votes of tasks that want more than one. A tie asks for one more vote until `max_votes`
+    (or the wanted number, if larger). What is still tied then stays unsettled and is asked no more.
+
+    Where `aggregated` has a label (people weighed by their reliability), it is the answer, and a tie is settled once
+    it is as `sure`. The tasks of `again` are asked for one more vote below `max_votes`, settled or not.
+
+    Examples
+    --------
+    >>> from ml_backend.records import Answer
+    >>> from types import SimpleNamespace as Vote
+    >>> spam, ham = Answer("choices", ("spam",)), Answer("choices", ("ham",))
+    >>> votes = [Vote(task=1, answer=spam, annotation=7), Vote(task=1, answer=ham, annotation=8)]
+    >>> settle(votes, {1: 2}, max_votes=3)
+    ConsensusLabels(settled=(), needs_more_votes={1: 2})
+    """
+    by_task: dict[int, list[_VoteLike]] = {}
+    for vote in votes:
+        by_task.setdefault(vote.task, []).append(vote)
+    labels, needs = list[ConsensusLabel](), dict[int, int]()
+    for task, given in sorted(by_task.items()):
+        label, more = _settle_task(
+            task,
+            given,
+            wanted.get(task, 1),
+            max_votes=max_votes,
+            aggregated=(aggregated or {}).get(task),
+            sure=sure,
+            again=task in again,
+        )
+        if label is not None:
+            labels.append(label)
+        if more:
+            needs[task] = len(given)
+    return ConsensusLabels(tuple(labels), needs)
+
+
+def _settle_task(
+    task: int,
+    votes: Sequence[_VoteLike],
+    wants: int,
+    *,
+    max_votes: int,
+    aggregated: AggregatedLabel | None,
+    sure: float,
+    again: bool,
+) -> tuple[ConsensusLabel | None, bool]:
+    """Return the label of one answered task, and whether it needs another vote."""
+    leaders = _leaders(votes)
+    decided = len(leaders) == 1 or (aggregated is not None and aggregated.confidence >= sure)
+    done = decided and len(votes) >= wants
+    most = max_votes if done and again else 0 if done else max(wants, max_votes)
+    label = None
+    if done:
+        label = _label(task, leaders[0] if aggregated is None else aggregated.answer, votes, aggregated)
+    return label, len(votes) < most
+
+
+def _leaders(votes: Sequence[_VoteLike]) -> list[Answer]:
+    if len(votes) == 1:
+        return [votes[0].answer]
+    counts = Counter(vote.answer for vote in votes)
+    most = max(counts.values())
+    return [answer for answer, count in counts.items() if count == most]
+
+
+def _label(
+    task: int, answer: Answer, votes: Sequence[_VoteLike], aggregated: AggregatedLabel | None
+) -> ConsensusLabel:
+    support = sum(vote.answer == answer for vote in votes) / len(votes)
+    # a person who was outvoted taught the answer too: their annotation counts as learned from
+    annotations = tuple(sorted(vote.annotation for vote in votes))
+    if aggregated is None:
+        return ConsensusLabel(
+            task, answer, len(votes), support, annotations, confidence=support, weight=round(support, 2)
+        )
+    confidence, weight = aggregated.confidence, aggregated.weight
+    support = support or confidence  # of what was fused nobody gave just this, and all of them some of it
+    return ConsensusLabel(task, answer, len(votes), support, annotations, confidence=confidence, weight=weight)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What decides about every task alike: another rule settles all tasks anew."""
+
+    base: int  # votes that a task wants
+    several: bool  # whether there are two people: before, nobody could give a second vote
+    overlap: int  # votes of the overlap sample
+    gold_votes: Mapping[int, int]  # votes that a gold task wants
+    max_votes: int
+    sure: float
+
+    @staticmethod
+    def of(snapshot: ProjectSnapshot, people: int) -> _Rule:
+        base, policy, first = max(1, snapshot.project.overlap), snapshot.policy, set(snapshot.onboarding)
+        gold_votes = {  # everybody answers them, and those that come first wait for the next new person
+            task: max(base, min(people + (task in first), policy.gold.retire_after)) for task in snapshot.gold
+        }
+        overlap = max(base, policy.overlap.votes)
+        return _Rule(base, people > 1, overlap, gold_votes, policy.overlap.max_votes, policy.consensus.sure)
+
+    def wants(self, snapshot: ProjectSnapshot, task: int) -> int:
+        """Return the votes that a task wants."""
+        wants = self.overlap if self.several and task in snapshot.overlap_sample else self.base
+        wants = self.gold_votes.get(task, wants)
+        return max(wants, snapshot.routes.overlaps.get(task, wants))
+
+
+@dataclass(frozen=True, slots=True)
+class _Aggregated:
+    """What the votes were aggregated to, and from which ones."""
+
+    snapshot: ProjectSnapshot
+    labels: AggregatedLabels
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """What was decided last, and from what."""
+
+    snapshot: ProjectSnapshot
+    aggregated: AggregatedLabels
+    rule: _Rule
+    again: frozenset[int]
+    people: Counter[int] = field(repr=False)  # votes of each person
+    settled: dict[int, ConsensusLabel] = field(repr=False)
+    needs: dict[int, int] = field(repr=False)
+    labels: ConsensusLabels = field(repr=False)
+
+
+class ConsensusCache:
+    """Keeps what was decided of each project, and decides anew about tasks that changed."""
+
+    def __init__(self) -> None:
+        self._fits = RecentProjects[AggregationCache]()
+        self._aggregated = RecentProjects[_Aggregated]()
+        self._decided = RecentProjects[_Decided]()
+
+    def aggregate(self, snapshot: ProjectSnapshot) -> AggregatedLabels:
+        """Return what `aggregated_labels` says; the votes are aggregated only when one that counts changed."""
+        project = snapshot.project.id
+        kept = self._aggregated.get(project)
+        if kept is not None and _same_votes(kept.snapshot, snapshot):
+            labels = kept.labels
+        else:
+            fits = self._fits.get(project) or AggregationCache()
+            self._fits.put(project, fits, size=len(snapshot.votes))
+            heard = [
+                vote
+                for task, votes in snapshot.votes_by_task.items()
+                if snapshot.roles[task] == "train" or task in snapshot.book
+                for vote in votes
+            ]
+            labels = fits.of(project, heard, by=snapshot.policy.consensus.method, gold=snapshot.book)
+        self._aggregated.put(project, _Aggregated(snapshot, labels), size=len(snapshot.votes_by_task))
+        return labels
+
+    def decide(self, snapshot: ProjectSnapshot) -> ConsensusLabels:
+        """Return what `decide_labels` decides; only tasks are looked at whose votes, routes or consensus changed."""
+        kept = self._decided.get(snapshot.project.id)
+        aggregated = self.aggregate(snapshot)
+        same = kept is not None and kept.snapshot.changes.revision == snapshot.changes.revision != 0
+        if kept is not None and same and kept.aggregated is aggregated and kept.snapshot.routes is snapshot.routes:
+            return kept.labels
+        moved = kept and snapshot.changes.since(kept.snapshot.changes.revision)
+        if kept is None or moved is None:
+            people = Counter(vote.person for vote in snapshot.votes)
+        else:
+            people = kept.people.copy()
+            for task in moved:
+                people.subtract(vote.person for vote in kept.snapshot.votes_by_task.get(task, ()))
+                people.update(vote.person for vote in snapshot.votes_by_task.get(task, ()))
+        rule = _Rule.of(snapshot, sum(count > 0 for count in people.values()))
+        again = tasks_worth_another_vote(snapshot, aggregated)
+        if kept is None or moved is None or kept.rule != rule:
+            decided = _decide_all(snapshot, aggregated, rule, again, people)
+        else:
+            changed = set(moved) | (kept.again ^ again) | _differ(kept.aggregated, aggregated)
+            changed |= _differ_overlaps(kept.snapshot, snapshot)
+            decided = _decide_changed(snapshot, aggregated, rule, again, people, changed, kept)
+        self._decided.put(snapshot.project.id, decided, size=len(decided.settled) + len(decided.needs))
+        return decided.labels
+
+
+def decide_labels(snapshot: ProjectSnapshot, cache: ConsensusCache | None = None) -> ConsensusLabels:
     """Settle a project's votes: by the policy's consensus where models learn, by majority where something is proved.
 
     Audit and gold tasks are people's alone: neither their answers nor how many are asked depends on a model of people.
     """
-    opinions = aggregated_labels(snapshot, aggregation_cache)
-    consensus_labels = settle(
-        snapshot.votes,
-        snapshot.wanted,
-        max_votes=snapshot.policy.overlap.max_votes,
-        opinions=opinions.by_task,
-        sure=snapshot.policy.consensus.sure,
-        again=tasks_worth_another_vote(snapshot, opinions),
-    )
-    asked_anew = dict.fromkeys(snapshot.stale.keys() - {vote.task for vote in snapshot.votes}, 0)
-    return (
-        replace(consensus_labels, wanting={**asked_anew, **consensus_labels.wanting})
-        if asked_anew
-        else consensus_labels
-    )
+    return (cache or ConsensusCache()).decide(snapshot)
 
 
-def aggregated_labels(snapshot: ProjectSnapshot, aggregation_cache: AggregationCache) -> AggregatedLabels:
-    """What the votes say together on the tasks that models learn from; no other task has an opinion.
+def aggregated_labels(snapshot: ProjectSnapshot, cache: ConsensusCache | None = None) -> AggregatedLabels:
+    """Aggregate the votes on the tasks that models learn from; no other task gets a label.
 
     Gold tells how people err, where it was answered enough; what gold tasks say is settled by people alone.
     """
-    heard = [vote for vote in snapshot.votes if snapshot.roles[vote.task] == "train" or vote.task in snapshot.book]
-    return aggregation_cache.of(snapshot.project.id, heard, by=snapshot.policy.consensus.method, gold=snapshot.book)
+    return (cache or ConsensusCache()).aggregate(snapshot)
+
+
+def _same_votes(old: ProjectSnapshot, new: ProjectSnapshot) -> bool:
+    """Return whether the votes that are aggregated are the same in both."""
+    changed = new.changes.since(old.changes.revision)
+    if changed is None or old.policy.consensus.method != new.policy.consensus.method or old.book != new.book:
+        return False
+    before, after = old.votes_by_task, new.votes_by_task
+    return all(
+        before.get(task) == after.get(task) and (task not in after or old.roles.get(task) == new.roles[task])
+        for task in changed
+    )
+
+
+def _differ(old: AggregatedLabels, new: AggregatedLabels) -> set[int]:
+    """Return the tasks whose aggregated label is another one."""
+    if old is new or old.by_task == new.by_task:
+        return set()
+    before, after = old.by_task, new.by_task
+    return {task for task in before.keys() | after.keys() if before.get(task) != after.get(task)}
+
+
+def _differ_overlaps(old: ProjectSnapshot, new: ProjectSnapshot) -> set[int]:
+    before, after = old.routes.overlaps, new.routes.overlaps
+    return {task for task, _votes in before.items() ^ after.items()} if before is not after else set()
+
+
+def _decide_all(
+    snapshot: ProjectSnapshot, aggregated: AggregatedLabels, rule: _Rule, again: frozenset[int], people: Counter[int]
+) -> _Decided:
+    settled, needs = _decide_tasks(snapshot, aggregated, rule, again, snapshot.votes_by_task)
+    labels = ConsensusLabels(tuple(settled.values()), _with_stale(snapshot, needs), Changes.everything())
+    return _Decided(snapshot, aggregated, rule, again, people, settled, needs, labels)
+
+
+def _decide_changed(
+    snapshot: ProjectSnapshot,
+    aggregated: AggregatedLabels,
+    rule: _Rule,
+    again: frozenset[int],
+    people: Counter[int],
+    changed: Collection[int],
+    kept: _Decided,
+) -> _Decided:
+    voted = snapshot.votes_by_task
+    new, more = _decide_tasks(snapshot, aggregated, rule, again, sorted(task for task in changed if task in voted))
+    settled, needs = merged(kept.settled, new, changed), merged(kept.needs, more, changed)
+    labels = ConsensusLabels(tuple(settled.values()), _with_stale(snapshot, needs), kept.labels.changes.then(changed))
+    return _Decided(snapshot, aggregated, rule, again, people, settled, needs, labels)
+
+
+def _decide_tasks(
+    snapshot: ProjectSnapshot,
+    aggregated: AggregatedLabels,
+    rule: _Rule,
+    again: frozenset[int],
+    tasks: Iterable[int],
+) -> tuple[dict[int, ConsensusLabel], dict[int, int]]:
+    settled, needs, voted = dict[int, ConsensusLabel](), dict[int, int](), snapshot.votes_by_task
+    for task in tasks:
+        label, more = _settle_task(
+            task,
+            voted[task],
+            rule.wants(snapshot, task),
+            max_votes=rule.max_votes,
+            aggregated=aggregated.by_task.get(task),
+            sure=rule.sure,
+            again=task in again,
+        )
+        if label is not None:
+            settled[task] = label
+        if more:
+            needs[task] = len(voted[task])
+    return settled, needs
+
+
+def _with_stale(snapshot: ProjectSnapshot, needs: Mapping[int, int]) -> Mapping[int, int]:
+    """Return the tasks that need votes; before them those of which no vote counts any more."""
+    stale = dict.fromkeys(sorted(snapshot.stale.keys() - snapshot.votes_by_task.keys()), 0)
+    return {**stale, **needs} if stale else needs
 
 
 def reweigh_with_model(
     snapshot: ProjectSnapshot,
-    aggregation_cache: AggregationCache,
+    cache: ConsensusCache,
     dataset: Dataset,
     recipe: Recipe,
     *,
-    but: Collection[int],
+    exclude: Collection[int],
 ) -> ModelVote:
-    """Let the model vote on the weights of training rows, where the policy lets it; `but` are tasks of review.
+    """Let the model vote on the weights of training rows, where the policy allows it; `exclude` are tasks of review.
 
     A hosted model is not asked: what one training of it costs is somebody else's code.
     """
     if not snapshot.policy.consensus.model_votes or snapshot.policy.model.hosted:
         return ModelVote(reason="the policy lets no model vote")
-    learned = [vote for vote in snapshot.votes if snapshot.roles[vote.task] == "train"]
+    learned: list[Vote] = [vote for vote in snapshot.votes if snapshot.roles[vote.task] == "train"]
     return cross_validated_weights(
         dataset.of("train"),
         learned,
-        aggregated_labels(snapshot, aggregation_cache),
+        aggregated_labels(snapshot, cache),
         recipe,
         field=snapshot.control.field,
-        units=snapshot.units,
+        units=snapshot.dedup_keys,
         seed=snapshot.policy.train.seed,
-        but=but,
+        but=exclude,
     )
 
 
-def tasks_worth_another_vote(snapshot: ProjectSnapshot, opinions: AggregatedLabels) -> frozenset[int]:
-    """The tasks on which one more vote tells more than it would on a new task, the best first.
+def tasks_worth_another_vote(snapshot: ProjectSnapshot, aggregated: AggregatedLabels) -> frozenset[int]:
+    """Return the tasks on which one more vote tells more than it would on a new task, at most 50, the best ones.
 
-    Before them come those whose answer is believed less than one that nobody gave: they are likelier wrong than right.
+    Before them come those whose label is believed less than one that nobody gave: they are likelier wrong than right.
     Tasks that were drawn for several votes keep the number that they were drawn for: more on the hard ones would bias
     agreement. Those that are open again already stay so.
     """
-    if not snapshot.policy.overlap.adaptive or not opinions.gain:
+    if not snapshot.policy.overlap.adaptive or not aggregated.gain:
         return frozenset()
-    given = Counter(vote.task for vote in snapshot.votes)
+    voted, held = snapshot.votes_by_task, snapshot.routes.held
     new = any(
-        task not in given
-        and not one.is_labeled
-        and task not in snapshot.routes.held
-        and snapshot.roles[task] == "train"
-        for task, one in snapshot.tasks.items()
+        task not in voted and not row.is_labeled and task not in held and snapshot.roles[task] == "train"
+        for task, row in snapshot.tasks.items()
     )
     paying = [
-        (not opinions.by_task[task].doubted, snapshot.tasks[task].is_labeled, -gain, task)
-        for task, gain in opinions.gain.items()
-        if (opinions.by_task[task].doubted or _pays(snapshot, opinions, task, new=new))
-        and given[task] < snapshot.policy.overlap.max_votes
-        and task not in snapshot.doubled
-        and task not in snapshot.routes.held
+        (not aggregated.by_task[task].doubted, snapshot.tasks[task].is_labeled, -gain, task)
+        for task, gain in aggregated.gain.items()
+        if (aggregated.by_task[task].doubted or _pays(snapshot, aggregated, task, new=new))
+        and len(voted.get(task, ())) < snapshot.policy.overlap.max_votes
+        and task not in snapshot.overlap_sample
+        and task not in held
     ]
     return frozenset(task for *_, task in sorted(paying)[:_AT_ONCE])
 
 
-def _pays(snapshot: ProjectSnapshot, opinions: AggregatedLabels, task: int, *, new: bool) -> bool:
-    return opinions.gain[task] > snapshot.policy.overlap.least_gain and (not new or opinions.lead[task] > 0)
+def _pays(snapshot: ProjectSnapshot, aggregated: AggregatedLabels, task: int, *, new: bool) -> bool:
+    return aggregated.gain[task] > snapshot.policy.overlap.least_gain and (not new or aggregated.lead[task] > 0)
+
+

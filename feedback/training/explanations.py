@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from feedback.training.prediction_cache import Floats
+from feedback.training.model_cache import Floats
 from ml_backend.models.explanations import strongest_contributions
 from ml_backend.registry import Bundle
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from feedback.consensus.aggregated_label import AggregatedLabels, VoteLike
-from feedback.consensus.nonhuman_votes import suggest
+from feedback.consensus.consensus import AggregatedLabels
+from feedback.consensus.label_aggregation import VoteLike
+from feedback.consensus.labelling_functions import combine_voters
 from feedback.training.dataset import Dataset, Row, single_label
 from feedback.votes import Floats, Ints, Votes
 from ml_backend.calibration import fit_temperature
@@ -37,7 +38,7 @@ class LabelIssue:
     """An answer of people's that people and model together believe less than another one: a person should look."""
 
     task: int
-    said: str
+    label: str  # that people agree on now
     suggested: str
     probability: float  # that the suggestion is right
 
@@ -47,7 +48,7 @@ class ModelVote:
     """What people and model say together of training rows; nothing where the model has no vote, and `reason` why."""
 
     weights: Mapping[int, float] = field(default_factory=dict, repr=False)  # by task
-    doubts: tuple[LabelIssue, ...] = ()  # the surest first
+    label_issues: tuple[LabelIssue, ...] = ()  # the surest first
     reason: str = ""
 
 
@@ -90,7 +91,7 @@ def cross_validated_weights(
             reason=f"the model takes away {max(told, 0):.0%} of the surprise, too little to judge people by"
         )
     else:
-        together = suggest(_coded(rows, votes, code), model=np.where(heard[:, None], said, np.nan)).proba
+        together = combine_voters(_coded(rows, votes, code), model=np.where(heard[:, None], said, np.nan)).proba
     return _heard(rows, labels, y, together, heard)
 
 
@@ -187,8 +188,8 @@ def _heard(rows: Sequence[Row], labels: Sequence[str], y: Ints, together: Floats
     best = together.argmax(axis=1)
     doubted = [at for at in np.flatnonzero(heard & (best != y)) if together[at, best[at]] >= _SOUND]
     doubted.sort(key=lambda at: (-together[at, best[at]], rows[at].task))
-    doubts = tuple(
+    label_issues = tuple(
         LabelIssue(rows[at].task, rows[at].label, labels[best[at]], round(float(together[at, best[at]]), 3))
         for at in doubted[:_DOUBTED]
     )
-    return ModelVote(weights, doubts)
+    return ModelVote(weights, label_issues)

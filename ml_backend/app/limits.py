@@ -99,7 +99,7 @@ def read_body(environ: Mapping[str, Any], limits: Limits) -> bytes:
 def _patience(environ: Mapping[str, Any], seconds: float) -> None:
     """Bound each wait for the sender, where the server shows us the connection; gunicorn itself waits for ever.
 
-    PatientSocket bounds all of them together, too.
+    SlowClientSocket bounds all of them together, too.
     """
     connection = environ.get("gunicorn.socket")
     if connection is not None:

@@ -14,8 +14,7 @@ from ml_backend.app.metrics import CONTENT_TYPE, Metrics
 from ml_backend.app.security import Guard
 from ml_backend.errors import BodyError, TooLarge
 from ml_backend.label_config import read_label_config
-from ml_backend.labelstudio.json_fields import kind
-from ml_backend.labelstudio.parsing import read_project_id
+from ml_backend.labelstudio.parsing import json_type, read_project_id
 from ml_backend.predictor import Predictor
 
 Webhook = Callable[[Any], Mapping[str, Any]]  # a parsed body in, a JSON-able answer out
@@ -170,7 +169,8 @@ def feedback_routes(webhook: Webhook | None, job_status: JobStatus | None, guard
 def _object(limits: Limits) -> Mapping[str, Any]:
     body = read_json(request.environ, limits)
     if not isinstance(body, dict):
-        raise BodyError(f"the body is {kind(body)}; wanted an object.", hint="Label Studio sends {'project': ...}.")
+        hint = "Label Studio sends {'project': ...}."
+        raise BodyError(f"the body is {json_type(body)}; wanted an object.", hint=hint)
     return body
 
 

@@ -1,1 +1,1 @@
-"""What a model sees of a task: numbers computed once from its content, and remembered by it."""
+"""Features of texts, images and indicators, cached by content."""

@@ -1,4 +1,4 @@
-"""Features are remembered by the hash of what they were computed from, within a bound of bytes."""
+"""A cache of features by the hash of their content, bounded in bytes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 Arrays = tuple[NDArray[np.generic], ...]  # the features of one text or one image
 Value = TypeVar("Value", bound=Arrays)
 
-_ENTRY_BYTES = 300  # key, tuple, array headers and the dict's own slot, so that tiny entries count as well
+_ENTRY_BYTES = 300  # key, tuple, array headers and the dict's own slot, so that small entries count, too
 
 
 class FeatureCache(Generic[Value]):
-    """The features of each content, computed at most once while they fit; the least used go first.
+    """Caches features by content; the least recently used go first.
 
-    Safe to share between threads: two threads may compute the same content twice, never differently.
+    Safe in threads: two threads may compute the same content twice, with the same result. functools.lru_cache does not
+    serve here: it computes one content at a time, and counts entries instead of bytes.
 
     >>> cache = FeatureCache(max_bytes=1 << 20)
     >>> lengths = lambda texts: [(np.array([len(text)]),) for text in texts]
@@ -44,9 +45,9 @@ class FeatureCache(Generic[Value]):
     def rows(
         self, kind: str, contents: Sequence[str], compute: Callable[[Sequence[str]], Sequence[Value | None]]
     ) -> list[Value | None]:
-        """One entry per content, in order; `compute` is asked once, for those not known yet.
+        """Return the features of each content, in order; `compute` is called once, for all that are not cached.
 
-        `kind` names the computation and its version ("text/1"); None (unreadable) is passed on, not remembered.
+        `kind` names the computation and its version ("text/1"). None (unreadable) is returned, but not cached.
         """
         prefix = kind.encode()
         keys = [
@@ -60,16 +61,16 @@ class FeatureCache(Generic[Value]):
                 if value is not None:
                     self._rows.move_to_end(key)
                 found.append(value)
-        unknown: dict[bytes, int] = {}  # the first place of each: twins in one batch are computed once
+        missing: dict[bytes, int] = {}  # the first place of each: equal contents in one batch are computed once
         for place, key in enumerate(keys):
             if found[place] is None:
-                unknown.setdefault(key, place)
+                missing.setdefault(key, place)
         with self._lock:
-            self.hits += len(keys) - len(unknown)
-            self.misses += len(unknown)
-        if not unknown:
+            self.hits += len(keys) - len(missing)
+            self.misses += len(missing)
+        if not missing:
             return found
-        fresh = dict(zip(unknown, compute([contents[place] for place in unknown.values()]), strict=True))
+        fresh = dict(zip(missing, compute([contents[place] for place in missing.values()]), strict=True))
         with self._lock:
             for key, value in fresh.items():
                 if value is not None:
@@ -80,7 +81,7 @@ class FeatureCache(Generic[Value]):
         size = _size(value)
         if size > self.max_bytes or key in self._rows:
             return
-        # a view would keep the whole batch alive that it was computed in
+        # a view would keep its whole batch in memory
         self._rows[key] = cast(Value, tuple(array.copy() if array.base is not None else array for array in value))
         self.bytes += size
         while self.bytes > self.max_bytes:

@@ -1,4 +1,4 @@
-"""An image as numbers: its grey pixels small, its colours smaller, and the directions of its edges."""
+"""Image features: grey pixels, colours, and histograms of oriented gradients."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ from ml_backend.features.media import Media, MediaError
 
 ImageRow = tuple[NDArray[np.float32]]  # (SIZE,) of one image
 
-VERSION = "image/1"  # part of every cache key: change it whenever a number below would change
-_SIDE = 32  # every image becomes a square of this side
-_CELL = 8  # pixels a side of one histogram of directions
-_ANGLES = 9  # of an edge, over half a turn: dark on light is light on dark
+VERSION = "image/1"  # part of every cache key: change it with every change of the features
+_SIDE = 32  # images are resized to a square of this side
+_CELL = 8  # pixels per side of one gradient histogram
+_ANGLES = 9  # directions over 180 degrees: dark on light equals light on dark
 _CELLS = _SIDE // _CELL
 _BLOCKS = _CELLS - 1
-_GREY = 16  # grey pixels a side
-_COLOUR = 4  # colour fields a side
+_GREY = 16  # grey pixels per side
+_COLOUR = 4  # colour fields per side
 SIZE = _GREY**2 + 3 * _COLOUR**2 + _BLOCKS**2 * 4 * _ANGLES  # 256 + 48 + 324
 
 
 def image_rows(
     addresses: Sequence[str], media: Media, cache: FeatureCache[ImageRow] | None = None
 ) -> list[ImageRow | None]:
-    """The features of each image; None for one that cannot be opened.
+    """Return the features of each image; None for one that cannot be opened.
 
-    An address is taken to show the same image for as long as the cache remembers it.
+    The cache assumes that an address keeps showing the same image.
     """
     if cache is None:
         return _compute(addresses, media)
     return cache.rows(VERSION, addresses, lambda unknown: _compute(unknown, media))
 
 
-def features(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, SIZE) from (n, 32, 32, 3) in [0, 1]: grey, colour, edges.
+def image_features(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return grey, colour and gradient features, shape (n, SIZE), of pixels in [0, 1], shape (n, 32, 32, 3).
 
-    >>> features(np.zeros((2, 32, 32, 3), np.float32)).shape
+    >>> image_features(np.zeros((2, 32, 32, 3), np.float32)).shape
     (2, 628)
     """
     grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
@@ -46,10 +46,10 @@ def features(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     return rows
 
 
-def cells() -> NDArray[np.int64]:
-    """(SIZE,) the cell of a 4 x 4 grid over the image, row by row, that each feature looks at.
+def feature_cells() -> NDArray[np.int64]:
+    """Return for each feature its cell in a 4 x 4 grid over the image, counted row by row, shape (SIZE,).
 
-    >>> len(cells()) == SIZE, int(cells().max())
+    >>> len(feature_cells()) == SIZE, int(feature_cells().max())
     (True, 15)
     """
     grid = np.arange(_CELLS**2).reshape(_CELLS, _CELLS)
@@ -61,16 +61,17 @@ def cells() -> NDArray[np.int64]:
 
 
 def hog(grey: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, 324) histograms of oriented gradients from (n, 32, 32); each block of 2 x 2 cells has length 1 at most.
+    """Return histograms of oriented gradients, shape (n, 324), of grey pixels, shape (n, 32, 32).
 
-    Dalal & Triggs (2005): nine directions over half a turn, cells of 8 x 8 pixels, lengths cut at 0.2.
+    Nine directions over 180 degrees, cells of 8 x 8 pixels, blocks of 2 x 2 cells with values cut at 0.2 and a length
+    of at most 1. Dalal and Triggs (2005), https://doi.org/10.1109/CVPR.2005.177.
     """
     n = len(grey)
     across, down = np.zeros_like(grey), np.zeros_like(grey)
     across[:, :, 1:-1] = grey[:, :, 2:] - grey[:, :, :-2]
     down[:, 1:-1] = grey[:, 2:] - grey[:, :-2]
     strength = np.hypot(across, down)
-    # each edge is shared between the two nearest directions, so that a small turn is a small change
+    # each edge counts for its two nearest directions, so that a small turn is a small change
     turn = np.mod(np.arctan2(down, across) / np.pi, 1.0) * _ANGLES
     low = np.floor(turn).astype(np.int64)
     share = turn - low
@@ -93,8 +94,8 @@ def _means(pixels: NDArray[np.float32], side: int) -> NDArray[np.float32]:
 
 
 def _unit(blocks: NDArray[np.float64]) -> NDArray[np.float64]:
-    faint = 1e-2  # what is nearly even stays nearly nothing
-    scaled: NDArray[np.float64] = blocks / np.sqrt((blocks**2).sum(axis=3, keepdims=True) + faint**2)
+    epsilon = 1e-2  # keeps the noise of a nearly even block small
+    scaled: NDArray[np.float64] = blocks / np.sqrt((blocks**2).sum(axis=3, keepdims=True) + epsilon**2)
     return scaled
 
 
@@ -110,5 +111,5 @@ def _compute(addresses: Sequence[str], media: Media) -> list[ImageRow | None]:
         small = image.resize((_SIDE, _SIDE), resample=2, reducing_gap=2.0)  # 2: bilinear, averaged when shrinking
         squares.append(np.asarray(small, np.float32) / np.float32(255))
         opened.append(True)
-    rows = iter(features(np.stack(squares)) if squares else ())
+    rows = iter(image_features(np.stack(squares)) if squares else ())
     return [(next(rows),) if ok else None for ok in opened]

@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 
 from ml_backend.records import INDICATORS_KEY, Indicators
 
-_MOST_OPTIONS = 100  # options of one indicator that become columns; the most frequent ones
-_FAR = 3.0  # standard deviations beyond which a number says no more
+_MAX_OPTIONS = 100  # options of one indicator that get a column; the most frequent ones
+_MAX_DEVIATIONS = 3.0  # numbers are cut at this many standard deviations
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class IndicatorColumns:
     """The columns that a model has for indicators, as its training rows had them.
 
-    Each indicator has one column that says whether it is known at all; a number has one more (standard deviations
-    from the mean, cut at three, as thirds), a text one for each option seen in training. Nothing known is all zeros.
+    Each indicator has one column that says whether it has a value. A number has one more: its distance from the mean
+    in standard deviations, cut at 3 and divided by 3. A text has one more for each option of the training rows. A task
+    without indicators is a row of zeros.
     """
 
     numbers: tuple[tuple[str, float, float], ...] = ()  # indicator, mean, standard deviation
@@ -28,65 +29,65 @@ class Columns:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What each column is, in words: "fraud = card"."""
-        named: list[str] = []
+        """Return what each column means, such as "fraud = card"."""
+        names: list[str] = []
         for name, _mean, _spread in self.numbers:
-            named += [f"{name} is known", name]
+            names += [f"{name} is known", name]
         for name, options in self.options:
-            named += [f"{name} is known", *(f"{name} = {option}" for option in options)]
-        return tuple(named)
+            names += [f"{name} is known", *(f"{name} = {option}" for option in options)]
+        return tuple(names)
 
     def matrix(self, data: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
-        """(n, b) each within [-1, 1]; a value that training never saw says only that something is known."""
+        """Return the columns of each task, shape (n, b), in [-1, 1]; an unseen option sets only the first column."""
         table = np.zeros((len(data), len(self.names)), np.float32)
         for row, item in enumerate(data):
             if indicators := _indicators_of(item):
                 self._fill(table[row], indicators)
         return table
 
-    def parts(self, item: Mapping[str, Any], weights: NDArray[np.float32]) -> Iterator[tuple[str, float]]:
-        """(name, value times weight) of each column (b,) that is not zero."""
+    def contributions(self, item: Mapping[str, Any], weights: NDArray[np.float32]) -> Iterator[tuple[str, float]]:
+        """Yield (name, value * weight) of each column that is not zero; `weights` has shape (b,)."""
         for name, value, weight in zip(self.names, self.matrix([item])[0], weights, strict=True):
             if value:
                 yield name, float(value * weight)
 
     def state(self) -> list[list[Any]]:
-        """Plain JSON, for an artefact."""
-        return [[list(one) for one in self.numbers], [[name, list(options)] for name, options in self.options]]
+        """Return JSON values, for an artefact."""
+        return [[list(number) for number in self.numbers], [[name, list(options)] for name, options in self.options]]
 
     @staticmethod
-    def load(state: Any) -> Columns:
-        """Read what `state` wrote; TypeError or ValueError where it is something else."""
+    def load(state: Any) -> IndicatorColumns:
+        """Build the columns of a `state()`; TypeError or ValueError where it is not one."""
         numbers, options = state
-        return Columns(
+        return IndicatorColumns(
             tuple((str(name), float(mean), float(spread)) for name, mean, spread in numbers),
-            tuple((str(name), tuple(map(str, given))) for name, given in options),
+            tuple((str(name), tuple(map(str, texts))) for name, texts in options),
         )
 
     def _fill(self, row: NDArray[np.float32], indicators: Indicators) -> None:
-        at = 0
+        column = 0
         for name, mean, spread in self.numbers:
             value = indicators.get(name)
             if _is_number(value):
-                row[at] = 1.0
-                row[at + 1] = np.clip((value - mean) / spread, -_FAR, _FAR) / _FAR
-            at += 2
+                row[column] = 1.0
+                row[column + 1] = np.clip((value - mean) / spread, -_MAX_DEVIATIONS, _MAX_DEVIATIONS) / _MAX_DEVIATIONS
+            column += 2
         for name, options in self.options:
-            said = _texts(indicators.get(name))
-            row[at] = bool(said)
-            row[at + 1 : at + 1 + len(options)] = [option in said for option in options]
-            at += 1 + len(options)
+            texts = _texts(indicators.get(name))
+            row[column] = bool(texts)
+            row[column + 1 : column + 1 + len(options)] = [option in texts for option in options]
+            column += 1 + len(options)
 
 
-def fit_indicator_columns(data: Sequence[Mapping[str, Any]]) -> Columns:
-    """The columns that these training rows call for; the same for the same rows in any order.
+def fit_indicator_columns(data: Sequence[Mapping[str, Any]]) -> IndicatorColumns:
+    """Return the columns for these training rows; the order of the rows does not matter.
 
     >>> from ml_backend.records import with_indicators
     >>> rows = [with_indicators({}, {"risk": 1.0, "fraud": "card"}), with_indicators({}, {"risk": 3.0}), {}]
-    >>> made = fit_indicator_columns(rows)
-    >>> made.names
+    >>> columns = fit_indicator_columns(rows)
+    >>> columns.names
     ('risk is known', 'risk', 'fraud is known', 'fraud = card')
-    >>> made.matrix(rows).round(2).tolist()
+    >>> columns.matrix(rows).round(2).tolist()
     [[1.0, -0.33000001311302185, 1.0, 1.0], [1.0, 0.33000001311302185, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
     """
     numbers: dict[str, list[float]] = {}
@@ -98,7 +99,7 @@ def fit_indicator_columns(data: Sequence[Mapping[str, Any]]) -> Columns:
             for text in _texts(value):
                 counts = options.setdefault(name, {})
                 counts[text] = counts.get(text, 0) + 1
-    return Columns(
+    return IndicatorColumns(
         tuple((name, *_spread(values)) for name, values in sorted(numbers.items())),
         tuple((name, _frequent(counts)) for name, counts in sorted(options.items())),
     )
@@ -116,7 +117,7 @@ def _is_number(value: Any) -> TypeGuard[float]:
 def _texts(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         return (value,)
-    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, (list, tuple)) else ()
+    return tuple(text for text in value if isinstance(text, str)) if isinstance(value, (list, tuple)) else ()
 
 
 def _spread(values: Sequence[float]) -> tuple[float, float]:
@@ -125,5 +126,5 @@ def _spread(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _frequent(counts: Mapping[str, int]) -> tuple[str, ...]:
-    best = sorted(counts, key=lambda option: (-counts[option], option))[:_MOST_OPTIONS]
+    best = sorted(counts, key=lambda option: (-counts[option], option))[:_MAX_OPTIONS]
     return tuple(sorted(best))

@@ -1,4 +1,4 @@
-"""Bytes that a task shows, opened within limits: data URIs here, anything else only by a fetcher that was handed in."""
+"""Open the images of tasks within limits: data URIs directly, other addresses only with a given fetcher."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from ml_backend.records import field_value
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP")  # what browsers show; Pillow's other readers stay shut
-_MAX_NAME = 80  # of an address, in a message
+_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP")  # what browsers show; Pillow's other readers are not used
+_MAX_SHOWN = 80  # characters of an address in a message
 
 
 class MediaError(BackendError):
-    """What a task shows cannot be opened: not there, too large, broken, or not ours to fetch."""
+    """An image of a task cannot be opened: it is missing, too large, broken, or not allowed."""
 
 
-Fetch = Callable[[str], bytes]  # an address to its bytes, within a time of its own; MediaError says why not
+Fetch = Callable[[str], bytes]  # an address to its bytes, with a time limit of its own; raises MediaError
 
 
-def refuse(address: str) -> bytes:
-    """Fetch nothing: the default, so that no task can make the service open a file or call a host."""
+def refuse_fetch(address: str) -> bytes:
+    """Raise MediaError: the default fetcher, so that no task can make the service open a file or call a host."""
     raise MediaError(
-        f"{address[:_MAX_NAME]!r} is not a data URI, and no fetcher was handed in to get it.",
+        f"{address[:_MAX_SHOWN]!r} is not a data URI, and there is no fetcher for other addresses.",
         hint="Import images as data URIs, or give the recipe Media(fetch=...).",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """How media are opened, and how large they may be."""
+    """How media are fetched, and how large they may be."""
 
-    fetch: Fetch = refuse
+    fetch: Fetch = refuse_fetch
     max_bytes: int = 32 << 20  # of the file
-    max_pixels: int = 50_000_000  # of the opened image: a large photograph, not a decompression bomb
+    max_pixels: int = 50_000_000  # of the opened image: allows a large photograph, not a decompression bomb
 
     def bytes_of(self, value: Any) -> bytes:
-        """The bytes behind a task's value; MediaError with the reason otherwise.
+        """Return the bytes of a task's value, an address; MediaError where they cannot be read.
 
         >>> Media().bytes_of("data:text/plain;base64,aGk=")
         b'hi'
@@ -64,23 +64,23 @@ class Media:
         return data
 
     def image(self, value: Any, *, size: int) -> Image:
-        """The image behind a task's value, upright, RGB on white, at least `size` pixels a side where it has them.
+        """Return the image of a task's value, upright, in RGB on white; MediaError where it cannot be opened.
 
-        MediaError for whatever is not one.
+        It is reduced, but keeps at least `size` pixels per side where it has them.
         """
-        # reason: Pillow is half of a cold start's imports, and text projects never need it
+        # reason: Pillow is half of the imports at start, and text projects never need it
         from PIL import Image, ImageOps
 
         data = self.bytes_of(value)
         try:
             image = Image.open(io.BytesIO(data), formats=_FORMATS)
             self._check_pixels(image)
-            image.draft("RGB", (2 * size, 2 * size))  # a JPEG is decoded at an eighth, where that is enough
+            image.draft("RGB", (2 * size, 2 * size))  # lets a JPEG be decoded at an eighth of its size
             return _rgb(ImageOps.exif_transpose(_reduced(image, 2 * size)))
         except MediaError:
             raise
         except Exception as error:
-            # so broad because Pillow's readers raise whatever a hostile file makes them do
+            # Pillow's readers may raise anything on a hostile file
             raise MediaError(f"the image cannot be read: {type(error).__name__}: {str(error)[:120]}") from error
 
     def _check_pixels(self, image: Image) -> None:
@@ -89,7 +89,7 @@ class Media:
 
 
 def media_address(data: Mapping[str, Any], field: str) -> str | None:
-    """The address that this field holds; None when there is none.
+    """Return the address in a field of a task's data; None where there is none.
 
     >>> media_address({"image": "data:,"}, "image")
     'data:,'
@@ -111,16 +111,16 @@ def _data_uri(value: str) -> bytes:
 
 
 def _reduced(image: Image, size: int) -> Image:
-    """Many pixels averaged into few before anything is copied: a large image is held in memory once."""
+    """Reduce a large image before it is copied, so that it is in memory only once."""
     factor = min(image.size) // size
     return image.reduce(factor) if factor > 1 and image.mode in ("L", "LA", "RGB", "RGBA") else image
 
 
 def _rgb(image: Image) -> Image:
-    """Eight bits and three colours, whatever the file has; what is transparent becomes white, as on a page."""
+    """Convert to 8-bit RGB; transparent parts become white, as on a page."""
     from PIL import Image
 
-    if image.mode.startswith(("I", "F")):  # more than 8 bits: Pillow would cut them off at 255, so they are stretched
+    if image.mode.startswith(("I", "F")):  # more than 8 bits: Pillow would cut them at 255, so scale them
         levels = np.asarray(image, np.float64)
         levels -= levels.min()
         image = Image.fromarray((levels * (255.0 / max(levels.max(), 1.0))).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""A text as numbers: its hashed terms with their weights, and its static word vector."""
+"""Text features: hashed terms with their weights, and static word vectors."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from ml_backend.records import field_value
 
 TextRow = tuple[NDArray[np.uint64], NDArray[np.float64], NDArray[np.float32]]  # codes, weights, vector of one text
 
-VERSION = "text/1"  # part of every cache key: change it whenever a number below would change
+VERSION = "text/1"  # part of every cache key: change it with every change of the features
 _MAX_CHARS = 20_000  # a longer text is cut, so that one task cannot stall a request
-# words; each Chinese or Japanese character by itself (no spaces there); each sign by itself (£, !, :)
+# words; each Chinese or Japanese character alone, because these have no spaces; each sign alone (£, !, :)
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+|[^\w\s]")
 _TAG = re.compile(r"<[^<>]*>")
 
 
 @dataclass(frozen=True, slots=True)
 class TextBlock:
-    """The features of n texts; text i owns the terms from starts[i] to starts[i + 1], sorted by code."""
+    """The features of n texts; text i has the terms from starts[i] to starts[i + 1], sorted by code."""
 
     codes: NDArray[np.uint64]  # (t,)
     weights: NDArray[np.float64]  # (t,) 1 + ln(count in the text)
@@ -38,13 +38,13 @@ class TextBlock:
         return len(self.vectors)
 
     def rows(self) -> list[TextRow]:
-        """One entry a text."""
+        """Return one entry per text."""
         spans = zip(self.starts[:-1], self.starts[1:], self.vectors, strict=True)
         return [(self.codes[start:stop], self.weights[start:stop], vector) for start, stop, vector in spans]
 
 
 def read_text(data: Mapping[str, Any], field: str, *, html: bool = False) -> str | None:
-    """The text that people see in this field; None when there is nothing to read.
+    """Return the text that people see in a field; None where there is none.
 
     >>> read_text({"text": " <b>Hi</b> there "}, "text", html=True)
     'Hi there'
@@ -64,10 +64,10 @@ def read_text(data: Mapping[str, Any], field: str, *, html: bool = False) -> str
 
 
 def text_block(texts: Sequence[str], cache: FeatureCache[TextRow] | None = None) -> TextBlock:
-    """The features of these texts, from the cache where it has them.
+    """Return the features of texts, from the cache where it has them.
 
-    A term is a word or a pair of neighbours. A word's code is its CRC-32, the same on every machine; a pair's is two
-    of them side by side in 64 bits, so that only words can collide.
+    A term is a word or a pair of neighbouring words. The code of a word is its CRC-32; the code of a pair is the two
+    word codes side by side in 64 bits, so that only single words can collide.
 
     >>> block = text_block(["Buy now, buy", "later"])
     >>> np.diff(block.starts), block.weights.max().round(2).item()
@@ -82,7 +82,7 @@ def text_block(texts: Sequence[str], cache: FeatureCache[TextRow] | None = None)
 
 
 def tokenize(text: str) -> list[str]:
-    """The words and signs of a text, as its terms are made of them; those of its parts are those of the whole.
+    """Return the words and signs of a text; splitting it at spaces first gives the same tokens.
 
     >>> tokenize("Don't pay £5")
     ['don', "'", 't', 'pay', '£', '5']
@@ -91,12 +91,12 @@ def tokenize(text: str) -> list[str]:
 
 
 def term_codes(tokens: Sequence[str]) -> NDArray[np.uint64]:
-    """(t,) the code of each token's own term; two of them side by side in 64 bits are the code of the pair."""
+    """Return the code of each token as a term of its own, shape (t,)."""
     return np.array([crc32(token.encode()) for token in tokens], np.uint64)
 
 
 def inverse_document_frequency(n_texts: int, frequency: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The weight of a term by how few texts have it: ln((1 + n) / (1 + df)) + 1, as scikit-learn smooths it.
+    """Return scikit-learn's smooth idf, ln((1 + n) / (1 + df)) + 1, for the document frequencies of terms.
 
     >>> inverse_document_frequency(9, np.array([9, 0])).round(2)
     array([1. , 3.3], dtype=float32)
@@ -107,11 +107,11 @@ def inverse_document_frequency(n_texts: int, frequency: NDArray[np.int64]) -> ND
 def _compute(texts: Sequence[str]) -> TextBlock:
     words = [tokenize(text) for text in texts]
     sizes = [len(row) for row in words]
-    ones = term_codes([token for row in words for token in row])
+    singles = term_codes([token for row in words for token in row])
     owner = np.repeat(np.arange(len(texts)), sizes)
-    together = owner[1:] == owner[:-1]  # a pair never spans two texts
-    pairs = ((ones[:-1] << np.uint64(32)) | ones[1:])[together]
-    codes, owners = np.concatenate([ones, pairs]), np.concatenate([owner, owner[:-1][together]])
+    same_text = owner[1:] == owner[:-1]  # a pair never spans two texts
+    pairs = ((singles[:-1] << np.uint64(32)) | singles[1:])[same_text]
+    codes, owners = np.concatenate([singles, pairs]), np.concatenate([owner, owner[:-1][same_text]])
     if len(texts) == 1:
         codes = np.sort(codes)
     else:

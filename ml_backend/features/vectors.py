@@ -1,4 +1,4 @@
-"""Static word vectors: the weights inside wordllama's wheel, read by path; the package itself is never imported."""
+"""Static word vectors from the weights in wordllama's wheel; the package itself is never imported."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ml_backend.errors import BackendError
 
 _WEIGHTS = "weights/l2_supercat_256.safetensors"
 _TOKENIZER = "tokenizers/l2_supercat_tokenizer_config.json"
-_MAX_WORDS = 100_000  # some 20 MB; a language's frequent words are far fewer
-_LONGEST = 40  # letters of a remembered word: what is longer hardly comes twice
-_PIECE = 200  # letters that are tokenised together; longer "words" are texts without spaces, or mischief
+_MAX_CACHED_WORDS = 100_000  # about 20 MB; a language has far fewer frequent words
+_MAX_CACHED_LETTERS = 40  # a longer word hardly occurs twice
+_MAX_PIECE = 200  # letters that are tokenised together; longer "words" are texts without spaces, or attacks
 
 
 class WordVectors:
-    """One unit vector for each text: the mean of its tokens' vectors, (n, 256) float32; zeros for an empty text.
+    """Turn texts into unit vectors: the mean of their tokens' vectors, shape (n, 256) float32; zeros without tokens.
 
-    The tokenizer sees word after word and each word once: its tokens never cross a space, and a known word costs
+    The tokenizer gets one word at a time, and each word once: its tokens never cross a space, and a cached word costs
     50 ns. (Its own batches start a thread pool, which does not survive a fork.)
     """
 
@@ -35,7 +35,7 @@ class WordVectors:
         self.size = int(weights.shape[1])
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed texts as they are: case and punctuation tell words apart."""
+        """Return the vectors of texts, shape (n, size); case and punctuation matter."""
         tokens = [self._tokens(text) for text in texts]
         sums: NDArray[np.float32]
         if len(texts) == 1:
@@ -43,14 +43,14 @@ class WordVectors:
         else:
             flat = [token for row in tokens for token in row]
             starts = np.cumsum([0, *map(len, tokens)])
-            ones = np.ones(len(flat), np.float32)
-            sums = sparse.csr_array((ones, flat, starts), shape=(len(texts), len(self._weights))) @ self._weights
+            counts = np.ones(len(flat), np.float32)
+            sums = sparse.csr_array((counts, flat, starts), shape=(len(texts), len(self._weights))) @ self._weights
         length = np.sqrt(np.einsum("nd,nd->n", sums, sums))
         sums /= np.where(length > 0, length, 1.0)[:, None]
         return sums
 
-    def shares(self, text: str, direction: NDArray[np.float32]) -> list[float]:
-        """What each word (as `str.split` gives them) adds to the product of the text's vector with a direction."""
+    def contributions(self, text: str, direction: NDArray[np.float32]) -> list[float]:
+        """Return what each word of `text.split()` adds to the dot product of the text's vector and `direction`."""
         rows = [self._weights[self._tokens(word)].sum(axis=0) for word in text.split()]
         if not rows:
             return []
@@ -60,39 +60,39 @@ class WordVectors:
     def _tokens(self, text: str) -> list[int]:
         tokens: list[int] = []
         for word in text.split():
-            known = self._words.get(word)
-            if known is None:
-                known = self._encode(word)
-                if len(word) <= _LONGEST:
-                    if len(self._words) >= _MAX_WORDS:
+            cached = self._words.get(word)
+            if cached is None:
+                cached = self._encode(word)
+                if len(word) <= _MAX_CACHED_LETTERS:
+                    if len(self._words) >= _MAX_CACHED_WORDS:
                         self._words.clear()
-                    self._words[word] = known
-            tokens += known
+                    self._words[word] = cached
+            tokens += cached
         return tokens
 
     def _encode(self, word: str) -> list[int]:
-        # in pieces, because the tokenizer takes 0.6 s for one word of 20,000 signs
-        pieces = (word[start : start + _PIECE] for start in range(0, len(word), _PIECE))
+        # in pieces, because the tokenizer takes 0.6 s for one word of 20,000 characters
+        pieces = (word[start : start + _MAX_PIECE] for start in range(0, len(word), _MAX_PIECE))
         return [token for piece in pieces for token in self._tokenizer.encode(piece, add_special_tokens=False).ids]
 
 
 @lru_cache(maxsize=1)
 def word_vectors() -> WordVectors:
-    """The vectors, read once a process in about 0.1 s; BackendError says so when the wheel is not there."""
+    """Return the vectors, read once per process in about 0.1 s; BackendError where the wheel is not installed."""
     # reason: imports that serving an image project never needs
     from safetensors.numpy import load_file
     from tokenizers import Tokenizer
 
-    home = _home()
-    (weights,) = load_file(home / _WEIGHTS).values()
-    tokenizer = Tokenizer.from_file(str(home / _TOKENIZER))
+    folder = _package_folder()
+    (weights,) = load_file(folder / _WEIGHTS).values()
+    tokenizer = Tokenizer.from_file(str(folder / _TOKENIZER))
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return WordVectors(weights.astype(np.float32), tokenizer)
 
 
-def _home() -> Path:
-    spec = find_spec("wordllama")  # finds the folder without running the package, which would look for the network
+def _package_folder() -> Path:
+    spec = find_spec("wordllama")  # finds the folder without running the package, which would use the network
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         if (Path(folder) / _WEIGHTS).is_file() and (Path(folder) / _TOKENIZER).is_file():
             return Path(folder)

@@ -1,1 +1,1 @@
-"""Everything that speaks to Label Studio: requests out, records in."""
+"""The client of Label Studio: requests, and records of what it answers."""

@@ -1,4 +1,4 @@
-"""People and bots of a Label Studio, made and known the way a browser does: log-in, sign-up by invitation, token."""
+"""User accounts of Label Studio: log-in, sign-up by invitation, and access tokens, as a browser does it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.transport import Transport, as_object
 
 _TIMEOUT_S = 30.0
-_ASKING_S = 10.0  # somebody waits in front of a page
-_TAKEN = "Revoke the old one in Label Studio under Account & Settings > Personal Access Token, or allow replacing it."
+_LOGIN_TIMEOUT_S = 10.0  # a person waits for a page
+_TOKEN_EXISTS_HINT = (
+    "Revoke the old one in Label Studio under Account & Settings > Personal Access Token, or allow replacing it."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One user of Label Studio and the personal access token to act as them; neither secret shows in a repr."""
+    """A user of Label Studio with password and personal access token, which no repr shows."""
 
     id: int
     email: str
@@ -28,45 +30,45 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Who:
-    """A user of Label Studio, as Label Studio itself says."""
+class User:
+    """The id and e-mail address of a user of Label Studio."""
 
     id: int
     email: str
 
 
 class WrongCredentials(LabelStudioError):
-    """Label Studio does not know this token, or this e-mail address with this password."""
+    """Label Studio does not accept this token, or this e-mail address and password."""
 
 
-def check_password(url: str, email: str, password: str) -> Who:
-    """Let Label Studio check a password by its login form, and log out again; nothing is made or revoked.
+def check_password(url: str, email: str, password: str) -> User:
+    """Check a password with Label Studio's login form, and log out; no token is created or revoked.
 
-    NotThem where it is wrong; another LabelStudioError where nobody can tell.
+    WrongCredentials where it is wrong; another LabelStudioError where Label Studio cannot be asked.
     """
-    with _browser(url, timeout_s=_ASKING_S) as browser:
+    with _browser(url, timeout_s=_LOGIN_TIMEOUT_S) as browser:
         try:
             _send_form(browser, "user/login/", {"email": email, "password": password})
         except LabelStudioError as error:
-            if error.status == HTTPStatus.OK:  # the form once more
+            if error.status == HTTPStatus.OK:  # it shows the form again
                 raise WrongCredentials(
                     "Label Studio does not accept this e-mail address and password.", status=401
                 ) from None
             raise
         try:
-            me = _json(browser.get("api/current-user/whoami"), "read who is logged in")
+            me = _json(browser.get("api/current-user/whoami"), "tell who is logged in")
             browser.get("logout")
         except httpx.TransportError as error:
-            raise LabelStudioError(f"Label Studio broke off: {type(error).__name__}.") from error
-    return Who(int(str(me["id"])), str(me["email"]))
+            raise LabelStudioError(f"the connection to Label Studio broke: {type(error).__name__}.") from error
+    return User(int(str(me["id"])), str(me["email"]))
 
 
-def check_token(url: str, token: str) -> Who:
-    """Let Label Studio check an access token, personal or legacy; NotThem where it is wrong or has expired."""
+def check_token(url: str, token: str) -> User:
+    """Check an access token, personal or legacy; WrongCredentials where it is wrong or has expired."""
     refused = WrongCredentials("Label Studio does not accept this access token.", status=401)
     if not (token.isascii() and token.isprintable() and token.strip() and " " not in token):
-        raise refused  # no header could carry it
-    transport = Transport(url, token, timeout_s=_ASKING_S, tries=1)
+        raise refused  # not possible in a header
+    transport = Transport(url, token, timeout_s=_LOGIN_TIMEOUT_S, tries=1)
     try:
         me = as_object(transport.send("GET", "api/current-user/whoami"))
     except LabelStudioError as error:
@@ -75,13 +77,13 @@ def check_token(url: str, token: str) -> Who:
         raise
     finally:
         transport.close()
-    return Who(int(me["id"]), str(me["email"]))
+    return User(int(me["id"]), str(me["email"]))
 
 
 def log_in(url: str, email: str, password: str, *, replace_token: bool = False) -> Account:
-    """Log in by the login form and make a personal access token.
+    """Log in with the login form and create a personal access token.
 
-    Label Studio allows one live token per user: an existing one is revoked with `replace_token`, else it is an error.
+    Label Studio allows one valid token per user. `replace_token` revokes an existing one; without it, one is an error.
     """
     with _browser(url) as browser:
         _send_form(browser, "user/login/", {"email": email, "password": password, "persist_session": "on"})
@@ -89,9 +91,9 @@ def log_in(url: str, email: str, password: str, *, replace_token: bool = False) 
 
 
 def sign_up(url: str, invitation: str, email: str, *, password: str = "") -> Account:
-    """Make a user by an invitation (`Client.invitation()`), as an annotator would in the browser.
+    """Create a user with an invitation (`Client.invitation()`), as an annotator does in the browser.
 
-    An empty password becomes a random one. LabelStudioError says when the email is taken or the invitation is wrong.
+    An empty password becomes a random one. LabelStudioError where the e-mail address is taken or the invitation wrong.
     """
     chosen = password or secrets.token_urlsafe(18)
     token = parse_qs(urlsplit(invitation).query).get("token", [""])[0]
@@ -101,9 +103,9 @@ def sign_up(url: str, invitation: str, email: str, *, password: str = "") -> Acc
 
 
 def create_bot(url: str, invitation: str, *, name: str = "hitl-bot") -> Account:
-    """Make the dedicated user that we write as; its random password is known to nobody.
+    """Create the user that this service writes as; its random password is not stored.
 
-    The address carries a random part: a bot whose token was lost can simply be made anew.
+    The address has a random part, so that a bot whose token was lost can be created again.
     """
     return sign_up(url, invitation, f"{name}-{secrets.token_hex(4)}@hitl.invalid")
 
@@ -113,7 +115,7 @@ def _browser(url: str, *, timeout_s: float = _TIMEOUT_S) -> httpx.Client:
 
 
 def _send_form(browser: httpx.Client, path: str, fields: dict[str, str]) -> None:
-    """Post a form with its CSRF token; Label Studio answers a redirect exactly when it accepts."""
+    """Post a form with its CSRF token; Label Studio redirects exactly where it accepts the form."""
     try:
         page = browser.get(path)
         answer = browser.post(
@@ -125,7 +127,7 @@ def _send_form(browser: httpx.Client, path: str, fields: dict[str, str]) -> None
         raise LabelStudioError(f"cannot reach Label Studio at {browser.base_url}: {type(error).__name__}.") from error
     if answer.status_code == HTTPStatus.FORBIDDEN:
         raise LabelStudioError(
-            "Label Studio refused the form; the invitation is not valid any more.",
+            "Label Studio refused the form; the invitation is no longer valid.",
             hint="Make a new invitation: Organization > Add People in Label Studio.",
             status=answer.status_code,
         )
@@ -139,15 +141,15 @@ def _send_form(browser: httpx.Client, path: str, fields: dict[str, str]) -> None
 
 
 def _account(browser: httpx.Client, email: str, password: str, *, replace_token: bool) -> Account:
-    me = _json(browser.get("api/current-user/whoami"), "read who is logged in")
+    me = _json(browser.get("api/current-user/whoami"), "tell who is logged in")
     made = browser.post("api/token/")
     if made.status_code == HTTPStatus.CONFLICT and replace_token:
         for old in browser.get("api/token/").json():
             browser.post("api/token/blacklist/", json={"refresh": old["token"]})
         made = browser.post("api/token/")
     if made.status_code == HTTPStatus.CONFLICT:
-        raise LabelStudioError(f"{email} already has a personal access token.", hint=_TAKEN, status=409)
-    return Account(int(str(me["id"])), email, password, str(_json(made, "make an access token")["token"]))
+        raise LabelStudioError(f"{email} already has a personal access token.", hint=_TOKEN_EXISTS_HINT, status=409)
+    return Account(int(str(me["id"])), email, password, str(_json(made, "create an access token")["token"]))
 
 
 def _json(answer: httpx.Response, what: str) -> dict[str, object]:

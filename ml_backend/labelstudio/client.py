@@ -1,26 +1,28 @@
-"""What we ask of Label Studio: one method a request, JSON in and out; every trap of the API is stepped round here."""
+"""The client of Label Studio's REST API: one method per request, JSON in and out."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.transport import Json, NotLabelStudio, Transport, as_object, project_number
-from ml_backend.labelstudio.webhook_registration import Hooks
 
-_BULK_TIMEOUT_S = 300.0  # a recount of 100,000 tasks takes seconds, on a busy PostgreSQL a minute
+_BULK_TIMEOUT_S = 300.0  # a recount of 100,000 tasks takes seconds, and a minute on a busy PostgreSQL
 _PAGE = 500
 _NOT_FOUND = 404
+_UNREACHED = "Can't connect to ML backend"  # followed by details of its HTTP library
+_WEBHOOK: Mapping[str, Any] = {"send_payload": True, "send_for_all_actions": True, "is_active": True}
 
 
-class Client(Hooks):
-    """A Label Studio, as one user: `Client("https://labels.example.org", personal_access_token)`.
+class Client:
+    """Calls Label Studio as one user: `Client("https://labels.example.org", personal_access_token)`.
 
-    Reads and repeatable writes are retried; every failure is a LabelStudioError with its HTTP status.
+    Reads and repeatable writes are retried. Every failure is a LabelStudioError with its HTTP status. label-studio-sdk
+    has a client, too; it has no retry for lost responses, no page by id, and no check of the traps named below.
     """
 
     def __init__(
@@ -37,12 +39,12 @@ class Client(Hooks):
 
     @property
     def url(self) -> str:
-        """The address, with a slash at the end."""
+        """Return the address, with a slash at the end."""
         return self._transport.url
 
     @property
     def legacy_token(self) -> bool:
-        """True when the key is a legacy token."""
+        """Whether the key is a legacy token."""
         return self._transport.legacy
 
     def __enter__(self) -> Client:
@@ -58,27 +60,27 @@ class Client(Hooks):
         self._transport.close()
 
     def authorization(self) -> str:
-        """The Authorization header for requests that others send as us, such as for the files of tasks."""
+        """Return the Authorization header for requests that other code sends, such as for the files of tasks."""
         return self._transport.authorization()
 
     def version(self) -> str:
-        """Label Studio's release, such as "1.23.2"."""
+        """Return Label Studio's release, such as "1.23.2"."""
         return str(self._send("GET", "api/version")["release"])
 
     def me(self) -> Json:
-        """Who this client is: id, email, ..."""
+        """Return the user of this client: id, email, ..."""
         return as_object(self._send("GET", "api/current-user/whoami"))
 
     def invitation(self) -> str:
-        """The sign-up address of the organization, with its token."""
+        """Return the sign-up address of the organization, with its token."""
         return str(self._send("GET", "api/invite")["invite_url"])
 
     def users(self) -> list[Json]:
-        """Everybody in the organization: id, email, ..."""
+        """Return all users of the organization: id, email, ..."""
         return list(self._send("GET", "api/users/"))
 
     def projects(self) -> Iterator[Json]:
-        """Every project that this user sees."""
+        """Yield every project that this user sees."""
         page = 1
         while True:
             found = self._send("GET", "api/projects/", query={"page": page, "page_size": 100})
@@ -88,7 +90,7 @@ class Client(Hooks):
             page += 1
 
     def project(self, project: str) -> Json:
-        """One project with its counters."""
+        """Return one project with its counters."""
         try:
             return as_object(self._send("GET", f"api/projects/{project_number(project)}/"))
         except LabelStudioError as error:
@@ -101,11 +103,11 @@ class Client(Hooks):
             ) from None
 
     def create_project(self, **fields: Any) -> Json:
-        """Make a project: title, label_config, ..."""
+        """Create a project: title, label_config, ..."""
         return as_object(self._send("POST", "api/projects/", body=fields))
 
     def patch_project(self, project: str, **fields: Any) -> Json:
-        """Change the given settings of a project; others stay."""
+        """Change these settings of a project."""
         return as_object(
             self._send("PATCH", f"api/projects/{project_number(project)}/", body=fields, timeout_s=_BULK_TIMEOUT_S)
         )
@@ -124,14 +126,14 @@ class Client(Hooks):
         page: int = 1,
         page_size: int = _PAGE,
     ) -> list[Json]:
-        """One page of tasks with annotations and predictions (unless `include` names fewer fields); [] past the end."""
+        """Return a page of tasks with annotations and predictions; `include` limits the fields; [] after the last page."""
         wanted = {"filters": {"conjunction": "and", "items": list(filters)}, "ordering": [ordering]}
         query: Json = {
             "project": project_number(project),
             "page": page,
             "page_size": page_size,
             "fields": "all",
-            "resolve_uri": "false",  # data as in webhooks, not proxied
+            "resolve_uri": "false",  # data as in webhooks, without proxy addresses
             "query": json.dumps(wanted),
         }
         if include:
@@ -147,7 +149,7 @@ class Client(Hooks):
     def each_task(
         self, project: str, *, filters: Sequence[Json] = (), include: Sequence[str] = (), page_size: int = _PAGE
     ) -> Iterator[Json]:
-        """Every task in order of id; pages follow the last id seen, so that deletions meanwhile skip nothing."""
+        """Yield every task in order of id; each page starts above the last id, so that deletions skip no task."""
         last = 0
         while True:
             found = self.tasks_above(project, last, filters=filters, include=include, page_size=page_size)
@@ -165,12 +167,12 @@ class Client(Hooks):
         include: Sequence[str] = (),
         page_size: int = _PAGE,
     ) -> list[Json]:
-        """The first tasks whose id is above `last`, in order of id."""
+        """Return the first tasks whose id is above `last`, in order of id."""
         above = {"filter": "filter:tasks:id", "operator": "greater", "type": "Number", "value": last}
         return self.tasks(project, filters=[*filters, above], include=include, page_size=page_size)
 
     def task(self, task: int) -> Json:
-        """One task with all annotations and predictions."""
+        """Return one task with all annotations and predictions."""
         return as_object(self._send("GET", f"api/tasks/{task}/", query={"resolve_uri": "false"}))
 
     def patch_task(self, task: int, **fields: Any) -> Json:
@@ -182,7 +184,7 @@ class Client(Hooks):
         self._send("DELETE", f"api/tasks/{task}/")
 
     def import_tasks(self, project: str, tasks: Sequence[Json]) -> list[int]:
-        """Import tasks (`{"data": …}`) in one request; their ids in order."""
+        """Import tasks (`{"data": …}`) in one request; return their ids in order."""
         made = self._send(
             "POST",
             f"api/projects/{project_number(project)}/import",
@@ -193,7 +195,7 @@ class Client(Hooks):
         return [int(task) for task in made["task_ids"]]
 
     def next_task(self, project: str) -> Json | None:
-        """What the label stream hands this user now, locking it for them; None when there is nothing."""
+        """Return the task that the label stream serves this user, which locks it; None where there is none."""
         try:
             return as_object(self._send("GET", f"api/projects/{project_number(project)}/next/"))
         except LabelStudioError as error:
@@ -202,17 +204,17 @@ class Client(Hooks):
             raise
 
     def submit(self, task: int, result: Sequence[Json], *, skip: bool = False, **fields: Any) -> Json:
-        """Submit an annotation as this user; fields: lead_time, parent_prediction, ground_truth, unique_id, ..."""
+        """Submit an annotation as this user, with fields such as lead_time, parent_prediction or unique_id."""
         query = {"was_cancelled": "1"} if skip else None
         body = {"result": list(result), **fields}
         return as_object(self._send("POST", f"api/tasks/{task}/annotations/", query=query, body=body))
 
     def annotations(self, task: int) -> list[Json]:
-        """The annotations of one task."""
+        """Return the annotations of one task."""
         return list(self._send("GET", f"api/tasks/{task}/annotations/"))
 
     def drafts(self, task: int) -> list[Json]:
-        """The drafts of one task, everybody's: user, created_at, ..."""
+        """Return the drafts of all users for one task: user, created_at, ..."""
         return list(self._send("GET", f"api/tasks/{task}/drafts"))
 
     def patch_annotation(self, annotation: int, **fields: Any) -> Json:
@@ -220,28 +222,28 @@ class Client(Hooks):
         return as_object(self._send("PATCH", f"api/annotations/{annotation}/", body=fields))
 
     def delete_annotation(self, annotation: int) -> None:
-        """Delete one annotation; one that is gone already is no error."""
-        self._gone_is_fine("DELETE", f"api/annotations/{annotation}/")
+        """Delete one annotation; one that was deleted already is no error."""
+        self._delete_if_exists(f"api/annotations/{annotation}/")
 
     def create_prediction(
         self, task: int, *, result: Sequence[Json], score: float | None, model_version: str, project: str = ""
     ) -> Json:
-        """Write one prediction (0.06 s whatever the project's size; nothing validates it)."""
+        """Create one prediction (0.06 s for any size of project; Label Studio does not validate it)."""
         body: Json = {"task": task, "result": list(result), "score": score, "model_version": model_version}
         if project:
             body["project"] = project_number(project)
         return as_object(self._send("POST", "api/predictions/", body=body))
 
     def create_predictions(self, project: str, rows: Sequence[Json]) -> int:
-        """Write many predictions in one request; how many were created.
+        """Create many predictions in one request; return how many were created.
 
-        Label Studio silently drops rows that it finds invalid: compare. One unknown task id refuses the request.
+        Label Studio silently drops invalid rows, so compare the number. One unknown task id makes the request fail.
         """
         path = f"api/projects/{project_number(project)}/import/predictions"
         return int(self._send("POST", path, body=list(rows), timeout_s=_BULK_TIMEOUT_S)["created"])
 
     def prediction(self, prediction: int) -> Json | None:
-        """One prediction by id; None when it is gone."""
+        """Return one prediction; None where it was deleted."""
         try:
             return as_object(self._send("GET", f"api/predictions/{prediction}/"))
         except LabelStudioError as error:
@@ -250,31 +252,90 @@ class Client(Hooks):
             raise
 
     def predictions(self, *, task: int | None = None, project: str | None = None) -> list[Json]:
-        """All predictions of a task or of a project (not paged by Label Studio: mind large projects)."""
+        """Return all predictions of a task or a project, in one response without pages."""
         query: Json = {} if task is None else {"task": task}
         if project is not None:
             query["project"] = project_number(project)
         return list(self._send("GET", "api/predictions/", query=query, timeout_s=_BULK_TIMEOUT_S))
 
     def delete_prediction(self, prediction: int) -> None:
-        """Delete one prediction; one that is gone already is no error."""
-        self._gone_is_fine("DELETE", f"api/predictions/{prediction}/")
+        """Delete one prediction; one that was deleted already is no error."""
+        self._delete_if_exists(f"api/predictions/{prediction}/")
 
     def model_versions(self, project: str) -> list[Json]:
-        """The versions that have predictions: model_version, count, latest (ISO time), newest first."""
+        """Return the versions with predictions, newest first: model_version, count, latest (ISO time)."""
         found = self._send("GET", f"api/projects/{project_number(project)}/model-versions/", query={"extended": "true"})
         return list(found["static"])
 
     def delete_model_version(self, project: str, version: str) -> int:
-        """Delete all predictions of a version (slow); how many. Deleting the project's current one sets it to null."""
+        """Delete all predictions of a version (slow); return how many. Sets the project's model_version to null if it is this."""
         path = f"api/projects/{project_number(project)}/model-versions/"
         gone = self._send("DELETE", path, body={"model_version": version}, timeout_s=_BULK_TIMEOUT_S)
         return int(gone["deleted_predictions"])
 
     def probe(self, path: str, body: Any) -> LabelStudioError | None:
-        """POST something that cannot succeed, to read the refusal; None when it was accepted."""
+        """Send a POST that is expected to fail and return the error; None where it succeeded."""
         try:
             self._send("POST", path, body=body)
         except LabelStudioError as error:
             return error
         return None
+
+    def backends(self, project: str) -> list[Json]:
+        """Return the ML backends of a project; Label Studio calls each of them for this."""
+        return list(self._send("GET", "api/ml/", query={"project": project_number(project)}))
+
+    def create_backend(self, project: str, *, url: str, title: str, **fields: Any) -> Json:
+        """Connect an ML backend, which must be running; basic_auth_user and basic_auth_pass turn on authentication."""
+        body = {"url": url, "title": title, "project": project_number(project), **_auth(fields)}
+        try:
+            return as_object(self._send("POST", "api/ml/", body=body))
+        except LabelStudioError as error:
+            if _UNREACHED not in str(error):
+                raise
+            raise LabelStudioError(
+                f"Label Studio cannot reach this service at {url}: its health check failed.",
+                hint="Start `hitl serve` first; HITL_PUBLIC_URL is where Label Studio reaches it.",
+                status=error.status,
+            ) from None
+
+    def patch_backend(self, backend: int, project: str, *, url: str, **fields: Any) -> Json:
+        """Change an ML backend; Label Studio answers 500 without url and project."""
+        body = {"url": url, "project": project_number(project), **_auth(fields)}
+        return as_object(self._send("PATCH", f"api/ml/{backend}", body=body))
+
+    def delete_backend(self, backend: int) -> None:
+        """Delete an ML backend; its webhook stays, and a model_version equal to its title is reset."""
+        self._delete_if_exists(f"api/ml/{backend}")
+
+    def webhooks(self, project: str) -> list[Json]:
+        """Return the webhooks of a project with their headers."""
+        return list(self._send("GET", "api/webhooks/", query={"project": project_number(project)}))
+
+    def create_webhook(self, project: str, *, url: str, headers: Mapping[str, str], **fields: Any) -> Json:
+        """Create a webhook for every event of a project, with payload."""
+        body = {"project": project_number(project), "url": url, "headers": dict(headers), **_WEBHOOK, **fields}
+        return as_object(self._send("POST", "api/webhooks/", body=body))
+
+    def patch_webhook(self, webhook: int, **fields: Any) -> Json:
+        """Change a webhook; its actions are sent along, because a PATCH without them empties the list."""
+        if "actions" not in fields:
+            fields["actions"] = self._send("GET", f"api/webhooks/{webhook}/")["actions"]
+        return as_object(self._send("PATCH", f"api/webhooks/{webhook}/", body=fields))
+
+    def delete_webhook(self, webhook: int) -> None:
+        """Delete one webhook."""
+        self._delete_if_exists(f"api/webhooks/{webhook}/")
+
+    def _delete_if_exists(self, path: str) -> None:
+        try:
+            self._send("DELETE", path)
+        except NotLabelStudio:
+            raise
+        except LabelStudioError as error:
+            if error.status != _NOT_FOUND:
+                raise
+
+
+def _auth(fields: Json) -> Json:
+    return {"auth_method": "BASIC_AUTH", **fields} if fields.get("basic_auth_user") else fields

@@ -1,4 +1,4 @@
-"""Find the traps between Label Studio and us: one small check each, with what is so and what to do."""
+"""Check the connection to Label Studio: each problem with its fix, for `hitl doctor`."""
 
 from __future__ import annotations
 
@@ -9,33 +9,46 @@ from pathlib import Path
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.project_checks import CHECKS, Finding, ProjectSnapshot
+from ml_backend.labelstudio.project_checks import CHECKS, Finding, ProjectState
 from ml_backend.labelstudio.projects import DOT_HINT, host_without_dot
 
-__all__ = ["Finding", "examine"]
+__all__ = ["Finding", "run_checks"]
 
-TESTED = ("1.23.",)  # releases of Label Studio that our end-to-end tests ran against
+TESTED = ("1.23.",)  # releases of Label Studio that the end-to-end tests run with
 _OURS = ("ml_backend", "sampling", "feedback")
 _BLOCKED = "reserved network address"
 
 
-def examine(
+def run_checks(
     client: Client, project: str = "", *, backend_url: str = "", connected: bool = True, missed: int = 0
 ) -> list[Finding]:
-    """Look for every known trap; [] when there is none. Changes nothing in Label Studio.
+    """Run all checks and return the findings; changes nothing in Label Studio.
 
-    Without `project` only the installation is examined, without `backend_url` nothing that concerns our address. A
-    token that does not work ends the examination, since everything else needs it.
+    Parameters
+    ----------
+    project
+        Its id; without it, only the installation is checked.
+    backend_url
+        Where Label Studio reaches this service; without it, the checks of this address are left out.
+    connected
+        Whether the project is supposed to be connected.
+    missed
+        Changes that polling found and no webhook had brought.
+
+    Returns
+    -------
+    list of Finding
+        A token that does not work ends the checks, because all others need it.
     """
-    found = [*shadowed_packages()]
-    dead = [*token(client)]
-    if any(finding.severity == "error" for finding in dead):
-        return found + dead
-    found += [*dead, *version(client)]
+    findings = [*shadowed_packages()]
+    of_token = [*check_api_token(client)]
+    if any(finding.severity == "error" for finding in of_token):
+        return findings + of_token
+    findings += [*of_token, *check_version(client)]
     if backend_url:
-        found += [*dotless_host(backend_url), *guards(client, backend_url)]
+        findings += [*check_host(backend_url), *check_ssrf_guards(client, backend_url)]
     if project:
-        snapshot = ProjectSnapshot(
+        state = ProjectState(
             client,
             client.project(project),
             tuple(client.backends(project)),
@@ -45,12 +58,12 @@ def examine(
             missed,
         )
         for check in CHECKS:
-            found += check(snapshot)
-    return found
+            findings += check(state)
+    return findings
 
 
-def token(client: Client) -> Iterator[Finding]:
-    """A token that is dead, or a legacy one."""
+def check_api_token(client: Client) -> Iterator[Finding]:
+    """Find an access token that does not work, or a legacy one."""
     try:
         legacy = client.legacy_token
         client.me()
@@ -67,8 +80,8 @@ def token(client: Client) -> Iterator[Finding]:
         )
 
 
-def version(client: Client) -> Iterator[Finding]:
-    """A release that we were not tested against."""
+def check_version(client: Client) -> Iterator[Finding]:
+    """Find a release of Label Studio that is not tested."""
     release = client.version()
     if not release.startswith(TESTED):
         yield Finding(
@@ -83,7 +96,7 @@ def shadowed_packages(
     installed: Callable[[], Iterable[tuple[str, Iterable[str]]]] = lambda: packages_distributions().items(),
     path: Callable[[], Iterable[str]] = lambda: sys.path,
 ) -> Iterator[Finding]:
-    """Another distribution, or a loose file on Python's path, with a top-level name of ours."""
+    """Find other distributions, or files on Python's path, with the name of one of our packages."""
     for name, owners in installed():
         others = sorted(set(owners) - {"label-studio-hitl"})
         if name in _OURS and others:
@@ -91,9 +104,9 @@ def shadowed_packages(
     ours = Path(__file__).parents[2]
     for place in {Path(entry or ".").resolve() for entry in path()} - {ours}:
         for name in _OURS:
-            for twin in (place / f"{name}.py", place / name / "__init__.py"):
-                if twin.exists() and not twin.samefile(ours / name / "__init__.py"):
-                    yield _shadow(name, f"also at {twin}", f"Rename or remove {twin}")
+            for other in (place / f"{name}.py", place / name / "__init__.py"):
+                if other.exists() and not other.samefile(ours / name / "__init__.py"):
+                    yield _shadow(name, f"also at {other}", f"Rename or remove {other}")
 
 
 def _shadow(name: str, where: str, remedy: str) -> Finding:
@@ -101,26 +114,26 @@ def _shadow(name: str, where: str, remedy: str) -> Finding:
     return Finding("shadowed package", "error", what, f"{remedy}, or give label-studio-hitl its own environment.")
 
 
-def dotless_host(backend_url: str) -> Iterator[Finding]:
-    """An address of ours that Label Studio takes no webhook for."""
+def check_host(backend_url: str) -> Iterator[Finding]:
+    """Find a host for which Label Studio accepts no webhook."""
     if host := host_without_dot(backend_url):
-        what = f"Label Studio takes no webhook for a host without a dot, and drops it silently: {host!r}."
+        what = f"Label Studio accepts no webhook for a host without a dot, and ignores it silently: {host!r}."
         yield Finding("webhook host without a dot", "error", what, DOT_HINT)
 
 
-def guards(client: Client, backend_url: str) -> Iterator[Finding]:
-    """The two SSRF switches, asked with requests that can never succeed."""
-    asked = (
+def check_ssrf_guards(client: Client, backend_url: str) -> Iterator[Finding]:
+    """Find the two SSRF guards of Label Studio, with requests that can never succeed."""
+    probes = (
         ("SSRF guard blocks webhooks", "SSRF_PROTECTION_ENABLED", "api/webhooks/", {"project": None}),
         ("SSRF guard blocks ML backends", "ML_BLOCK_LOCAL_IP", "api/ml/", {"project": -1}),
     )
-    for name, switch, path, nobody in asked:
+    for name, switch, path, nobody in probes:
         refused = client.probe(path, {"url": f"{backend_url.rstrip('/')}/webhook", **nobody})
         if refused is not None and _BLOCKED in str(refused):
             yield Finding(
                 name,
                 "error",
-                f"Label Studio refuses {backend_url}: it is in a network that its guard against SSRF blocks.",
+                f"Label Studio refuses {backend_url}: its SSRF guard blocks this network.",
                 f"Start Label Studio with {switch}=false, or with USE_DEFAULT_BANNED_SUBNETS=false and "
                 "USER_ADDITIONAL_BANNED_SUBNETS naming the networks that stay closed.",
             )

@@ -1,4 +1,4 @@
-"""A real Label Studio on loopback, headless and without network calls: what the demo and the end-to-end tests run."""
+"""A real Label Studio on loopback, without browser and network calls, for the demo and the end-to-end tests."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from ml_backend.labelstudio.accounts import Account, log_in
 
 BULK_FLAG = "fflag_fix_back_4620_memory_efficient_predictions_import_08012025_short"
 
-_QUIET = {  # nothing of a local Label Studio leaves the machine
+_OFFLINE = {  # a local Label Studio sends nothing to the internet
     "LATEST_VERSION_CHECK": "false",
     "SENTRY_DSN": "",
     "FRONTEND_SENTRY_DSN": "",
     "COLLECT_ANALYTICS": "false",
 }
-_LOOPBACK_ONLY = {  # its SSRF guard stays on for private networks; by default it refuses a backend on loopback, too
+_LOOPBACK_ONLY = {  # keeps its SSRF guard for private networks; by default it blocks loopback, too
     "USE_DEFAULT_BANNED_SUBNETS": "false",
     "USER_ADDITIONAL_BANNED_SUBNETS": "10.0.0.0/8,100.64.0.0/10,169.254.0.0/16,172.16.0.0/12,192.168.0.0/16",
 }
-_KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT")  # the rest of our environment would configure it
+_PASSED_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT")  # others would configure it
 _START_S = 180.0  # a cold start takes 25 s on an idle machine, a minute on a busy one
 _STOP_S = 15.0
 
 
 class LocalLabelStudio:
-    """One Label Studio process with a data directory of its own; a context manager that stops it cleanly.
+    """One Label Studio process with its own data directory; a context manager that stops it.
 
-    Legacy tokens are off (Label Studio's default), so `admin.token` is a personal access token. `fast_bulk` switches
-    the flag that makes bulk predictions cheap; `environment` overrides any of Label Studio's own variables.
+    Legacy tokens are off (the default), so `admin.token` is a personal access token. `fast_bulk` sets the flag that
+    makes bulk predictions fast. `environment` overrides Label Studio's own variables.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class LocalLabelStudio:
 
     @property
     def password(self) -> str:
-        """The administrator's password: as given, or made once and kept in the data directory (mode 600)."""
+        """Return the administrator's password: as given, or created once and stored in the data directory (mode 600)."""
         if not self._password:
             path = self.data_dir / "admin.password"
             if not path.exists():
@@ -81,14 +81,14 @@ class LocalLabelStudio:
 
     @property
     def admin(self) -> Account:
-        """The administrator, logged in, with a personal access token made for this run."""
+        """Return the administrator with a new personal access token."""
         if self._admin is None:
             self._admin = log_in(self.url, self.email, self.password, replace_token=True)
         return self._admin
 
     @property
     def log_path(self) -> Path:
-        """Where Label Studio's own output goes."""
+        """Return the file of Label Studio's output."""
         return self.data_dir / "label-studio.log"
 
     def __enter__(self) -> LocalLabelStudio:
@@ -101,11 +101,11 @@ class LocalLabelStudio:
         self.stop()
 
     def start(self, *, timeout_s: float = _START_S) -> None:
-        """Start and wait until `/health` answers; LabelStudioError shows the end of its log when it does not."""
+        """Start and wait until `/health` answers; LabelStudioError shows the end of the log where it does not."""
         if self._process is not None:
             return
         if _port_taken(self.port):
-            # reason: Label Studio would silently move to the next port
+            # reason: Label Studio would silently use the next port
             raise LabelStudioError(f"port {self.port} is taken.", hint="Choose another port, or stop what uses it.")
         program = Path(sys.executable).with_name("label-studio")
         if not program.exists():
@@ -115,13 +115,13 @@ class LocalLabelStudio:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self._log = self.log_path.open("ab")
         command = [str(program), "start", "--no-browser", "--internal-host", "127.0.0.1", "--port", str(self.port)]
-        self._process = subprocess.Popen(  # noqa: S603 - our own program, fixed arguments
+        self._process = subprocess.Popen(  # noqa: S603 - a fixed program and arguments
             [*command, "--data-dir", str(self.data_dir)],
             env=self._environment(),
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches us alone; we stop it in order
+            start_new_session=True,  # Ctrl-C must reach only the parent, which stops it
         )
         try:
             self._wait(timeout_s)
@@ -144,22 +144,22 @@ class LocalLabelStudio:
             self._log = None
 
     def restart(self, *, fast_bulk: bool | None = None, environment: Mapping[str, str] | None = None) -> None:
-        """Stop and start again on the same data and port, with other switches where given."""
+        """Stop and start with the same data and port, with other settings where given."""
         self.stop()
         self.fast_bulk = self.fast_bulk if fast_bulk is None else fast_bulk
         self.environment = self.environment if environment is None else dict(environment)
         self.start()
 
     def _environment(self) -> dict[str, str]:
-        """Only what Label Studio needs: a DATABASE_* or proxy variable of ours must not reach it."""
+        """Return only what Label Studio needs: a DATABASE_* or proxy variable of this process must not reach it."""
         return {
-            **{name: os.environ[name] for name in _KEPT if name in os.environ},
-            **_QUIET,
+            **{name: os.environ[name] for name in _PASSED_VARIABLES if name in os.environ},
+            **_OFFLINE,
             **_LOOPBACK_ONLY,
             "HOME": str(self.data_dir),
             "LABEL_STUDIO_HOST": self.url,
             "LABEL_STUDIO_USERNAME": self.email,
-            "LABEL_STUDIO_PASSWORD": self.password,  # not on the command line, where everybody could read it
+            "LABEL_STUDIO_PASSWORD": self.password,  # not on the command line, which all users can read
             "TASK_LOCK_TTL": str(self.lock_ttl_s),
             BULK_FLAG: "true" if self.fast_bulk else "false",
             **self.environment,
@@ -169,7 +169,9 @@ class LocalLabelStudio:
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if self._process is not None and self._process.poll() is not None:
-                raise LabelStudioError(f"Label Studio ended at start (exit {self._process.returncode}).{self._tail()}")
+                raise LabelStudioError(
+                    f"Label Studio stopped while starting (exit {self._process.returncode}).{self._tail()}"
+                )
             try:
                 if httpx.get(f"{self.url}/health", timeout=2.0, trust_env=False).status_code == httpx.codes.OK:
                     return
@@ -184,13 +186,13 @@ class LocalLabelStudio:
 
 
 class DataDirTemplate:
-    """A migrated, empty data directory: the 25 s of a first start are paid once, later starts copy it (6 s)."""
+    """A migrated, empty data directory to copy: a start from a copy takes 6 s, a first start 25 s."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def copy_to(self, data_dir: Path) -> Path:
-        """Fill `data_dir` as after a first start; the template itself is made when it is missing."""
+        """Fill `data_dir` as after a first start; creates the template where it is missing."""
         if not (self.root / "ready").exists():
             with LocalLabelStudio(self.root / "data"):
                 pass
@@ -200,7 +202,7 @@ class DataDirTemplate:
 
 
 def free_port() -> int:
-    """Give a TCP port of loopback that nobody uses now."""
+    """Return a free TCP port of loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

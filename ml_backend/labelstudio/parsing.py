@@ -1,36 +1,30 @@
-"""What Label Studio says, read into our records: webhook bodies, tasks and annotations, checked once, here."""
+"""Parse Label Studio's JSON into records: webhook bodies, tasks, annotations, and their single fields."""
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
 from ml_backend.errors import BodyError
-from ml_backend.labelstudio.json_fields import (
-    BIGGEST_ID,
-    kind,
-    positive,
-    read_id,
-    read_project_id,
-    reference,
-    seconds,
-    time_or_empty,
-    utc,
-)
 from ml_backend.records import Annotation, Task
-
-__all__ = ["Gone", "Intake", "read_annotation", "read_project_id", "read_task", "read_webhook", "utc"]
 
 Entity = Literal["annotation", "task", "project"]
 _Record = TypeVar("_Record")
 
-_MOST_REASONS = 20  # a body of a million broken records gives twenty reasons and a count
+MAX_ID = 2**63 - 1  # a database integer; orjson turns larger ones into floats
+_PROJECT = re.compile(r"([0-9A-Za-z][0-9A-Za-z_-]{0,63})(\.[0-9]{1,20})?")  # "12", or "12.1795148243" in ML requests
+
+_CANONICAL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+_MAX_REASONS = 20  # a body of a million broken records gives twenty reasons and a count
 
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """Something that no longer exists in Label Studio."""
+    """Something that was deleted in Label Studio."""
 
     entity: Entity
     id: int
@@ -38,33 +32,33 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class ParsedWebhook:
-    """One webhook body as records; what could not be read stands in `skipped`, its neighbours are unharmed.
+    """One webhook body as records; records that could not be read are named in `skipped`.
 
-    Secrets of the project (token, task_data_login, task_data_password) have no field here, so they go no further.
+    Secrets of the project (token, task_data_login, task_data_password) have no field here, so they are dropped.
     """
 
     action: str
-    project: str = ""  # "" only where nothing in the body names one
+    project: str = ""  # "" only where the body names none
     annotations: tuple[Annotation, ...] = ()
     tasks: tuple[Task, ...] = ()
-    gone: tuple[Deleted, ...] = ()
+    deleted: tuple[Deleted, ...] = ()
     label_config: str | None = None
     title: str | None = None
-    ignored: str = ""  # why the whole body means nothing to us; "" otherwise
+    ignored: str = ""  # why the whole body is ignored; "" otherwise
     skipped: tuple[str, ...] = ()  # why single records were left out
 
 
 def read_webhook(body: Any) -> ParsedWebhook:
-    """Read one webhook body of Label Studio 1.23, or a START_TRAINING request.
+    """Parse a webhook body of Label Studio 1.23, or a START_TRAINING request.
 
-    BodyError for what no Label Studio sends: not an object, no action, a project id that is none. Unknown events and
-    bodies without payload are `ignored`, with the reason.
+    Unknown events and bodies without payload are `ignored`, with the reason. BodyError for a body that no Label Studio
+    sends: no object, no action, or no valid project id.
 
-    >>> read_webhook({"action": "TASKS_DELETED", "tasks": [{"id": 7}], "project": {"id": 1}}).gone
-    (Gone(entity='task', id=7),)
+    >>> read_webhook({"action": "TASKS_DELETED", "tasks": [{"id": 7}], "project": {"id": 1}}).deleted
+    (Deleted(entity='task', id=7),)
     """
     if not isinstance(body, Mapping):
-        raise BodyError(f"the body is {kind(body)}; wanted an object.", hint="Label Studio sends {'action': ...}.")
+        raise BodyError(f"the body is {json_type(body)}; wanted an object.", hint="Label Studio sends {'action': ...}.")
     action = body.get("action")
     if not isinstance(action, str) or not action.strip():
         raise BodyError("the body has no action.", hint="Wanted an event name such as ANNOTATION_CREATED in 'action'.")
@@ -79,13 +73,13 @@ def read_webhook(body: Any) -> ParsedWebhook:
 
 
 def read_task(raw: Any, project: str = "") -> Task:
-    """Read one task of a webhook, of the REST API or of a prediction request; BodyError says what is missing.
+    """Parse a task of a webhook, the REST API or a prediction request; BodyError says what is missing.
 
     >>> read_task({"id": 7, "data": {"text": "hi"}}).data
     {'text': 'hi'}
     """
     if not isinstance(raw, Mapping):
-        raise BodyError(f"a task is {kind(raw)}; wanted an object.")
+        raise BodyError(f"a task is {json_type(raw)}; wanted an object.")
     number = read_id(raw.get("id"), "task")
     data = raw.get("data")
     if not isinstance(data, Mapping):
@@ -95,26 +89,25 @@ def read_task(raw: Any, project: str = "") -> Task:
         data=data,
         project=_same_project(raw, project, f"task {number}"),
         is_labeled=raw.get("is_labeled") is True,
-        overlap=positive(raw.get("overlap")) or 1,
+        overlap=positive_int_or_none(raw.get("overlap")) or 1,
         created_at=time_or_empty(raw.get("created_at")),
         updated_at=time_or_empty(raw.get("updated_at")),
     )
 
 
 def read_annotation(raw: Any, project: str, *, task: int | None = None) -> Annotation:
-    """Read one annotation of a webhook or of the REST API; BodyError says what is missing.
+    """Parse an annotation of a webhook or the REST API; BodyError says what is missing.
 
-    `task` names its task where the record does not. `result` stays as it is, garbage included: decoding it has its own
-    place, where one bad region costs only itself.
+    `task` is its task where the record names none. `result` is not checked: `ml_backend.codecs.decode_result` does.
 
     >>> raw = {"id": 5, "task": 7, "result": [], "was_cancelled": True, "updated_at": "2026-01-01T00:00:00Z"}
     >>> read_annotation(raw, "1").updated_at
     '2026-01-01T00:00:00.000000Z'
     """
     if not isinstance(raw, Mapping):
-        raise BodyError(f"an annotation is {kind(raw)}; wanted an object.")
+        raise BodyError(f"an annotation is {json_type(raw)}; wanted an object.")
     number = read_id(raw.get("id"), "annotation")
-    owner = reference(raw.get("task")) or task
+    owner = id_or_none(raw.get("task")) or task
     if owner is None:
         raise BodyError(f"annotation {number} names no task.")
     updated_at = time_or_empty(raw.get("updated_at"))
@@ -122,31 +115,31 @@ def read_annotation(raw: Any, project: str, *, task: int | None = None) -> Annot
         raise BodyError(f"annotation {number} has no updated_at; with the id it names one version.")
     result = raw.get("result")
     unique_id = raw.get("unique_id")
-    lead_time_s = seconds(raw.get("lead_time"))
+    lead_time_s = duration_or_none(raw.get("lead_time"))
     return Annotation(
         id=number,
         task=owner,
         project=_same_project(raw, project, f"annotation {number}"),
-        person=reference(raw.get("completed_by")),
-        # what is no list is kept whole, so that decoding names it as a problem instead of seeing an empty answer
+        person=id_or_none(raw.get("completed_by")),
+        # what is no list is kept, so that decoding reports a problem and not an empty answer
         result=() if result is None else tuple(result) if isinstance(result, list) else (result,),
         updated_at=updated_at,
         created_at=time_or_empty(raw.get("created_at")),
         was_cancelled=raw.get("was_cancelled") is True,
         ground_truth=raw.get("ground_truth") is True,
         lead_time_s=lead_time_s,
-        parent_prediction=reference(raw.get("parent_prediction")),
+        parent_prediction=id_or_none(raw.get("parent_prediction")),
         unique_id=unique_id if isinstance(unique_id, str) and unique_id else None,
         imported=_imported(raw, lead_time_s),
     )
 
 
 def _imported(raw: Mapping[str, Any], lead_time_s: float | None) -> bool:
-    """True for what nobody labelled in the editor: imports, and annotations made from predictions in one click.
+    """Whether an annotation was not made in the editor: imported, or created from predictions in bulk.
 
-    Label Studio writes those rows in bulk, past the code that fills `updated_by`; an import also keeps the id of the
-    file in `import_id`. A lead time proves a person (projects older than `updated_by` have it null everywhere). Read
-    from the record alone, so that webhook and poll agree.
+    Label Studio does not set `updated_by` for such annotations, and an import also has an `import_id`. A lead time
+    proves a person, because old projects have `updated_by` null everywhere. Only the record is used, so that webhook
+    and poll give the same result.
     """
     if raw.get("import_id") is not None or raw.get("bulk_created") is True:
         return True
@@ -154,21 +147,21 @@ def _imported(raw: Mapping[str, Any], lead_time_s: float | None) -> bool:
 
 
 def _saved(action: str, project: str, body: Mapping[str, Any]) -> ParsedWebhook:
-    """Annotation and task, one or (ANNOTATIONS_CREATED: under the same singular keys) lists of them."""
+    """Read annotation and task, or lists of them: ANNOTATIONS_CREATED uses the same singular keys."""
     skipped: list[str] = []
-    tasks = _each(_many(body.get("task")), lambda raw: read_task(raw, project), skipped)
+    tasks = _read_each(_as_list(body.get("task")), lambda raw: read_task(raw, project), skipped)
     only = tasks[0].id if len(tasks) == 1 else None
-    raws = _many(body.get("annotation"))
+    raws = _as_list(body.get("annotation"))
     if not raws:
         skipped.append(f"{action} without annotation")
-    annotations = _each(raws, lambda raw: read_annotation(raw, project, task=only), skipped)
+    annotations = _read_each(raws, lambda raw: read_annotation(raw, project, task=only), skipped)
     label_config, title = _config_of(body)
     return ParsedWebhook(action, project, annotations, tasks, (), label_config, title, skipped=tuple(skipped))
 
 
 def _tasks_created(action: str, project: str, body: Mapping[str, Any]) -> ParsedWebhook:
     skipped: list[str] = []
-    tasks = _each(_many(body.get("tasks")), lambda raw: read_task(raw, project), skipped)
+    tasks = _read_each(_as_list(body.get("tasks")), lambda raw: read_task(raw, project), skipped)
     label_config, title = _config_of(body)
     return ParsedWebhook(action, project, (), tasks, (), label_config, title, skipped=tuple(skipped))
 
@@ -177,12 +170,12 @@ def _deleted(entity: Literal["annotation", "task"], key: str) -> Callable[[str, 
     def read(action: str, project: str, body: Mapping[str, Any]) -> ParsedWebhook:
         skipped: list[str] = []
 
-        def one(raw: Any) -> Deleted:
+        def read_deleted(raw: Any) -> Deleted:
             return Deleted(entity, read_id(raw.get("id") if isinstance(raw, Mapping) else raw, entity))
 
-        gone = _each(_many(body.get(key)), one, skipped)
+        deleted = _read_each(_as_list(body.get(key)), read_deleted, skipped)
         label_config, title = _config_of(body)
-        return ParsedWebhook(action, project, (), (), gone, label_config, title, skipped=tuple(skipped))
+        return ParsedWebhook(action, project, (), (), deleted, label_config, title, skipped=tuple(skipped))
 
     return read
 
@@ -193,7 +186,7 @@ def _project_saved(action: str, project: str, body: Mapping[str, Any]) -> Parsed
 
 
 def _project_deleted(action: str, project: str, _body: Mapping[str, Any]) -> ParsedWebhook:
-    return ParsedWebhook(action, project, gone=(Deleted("project", int(project)),))
+    return ParsedWebhook(action, project, deleted=(Deleted("project", int(project)),))
 
 
 _EVENTS: Mapping[str, Callable[[str, str, Mapping[str, Any]], ParsedWebhook]] = {
@@ -210,8 +203,8 @@ _EVENTS: Mapping[str, Callable[[str, str, Mapping[str, Any]], ParsedWebhook]] = 
 }
 
 
-def _each(raws: list[Any], read: Callable[[Any], _Record], skipped: list[str]) -> tuple[_Record, ...]:
-    """Read all that can be read; the reasons of failures go to `skipped`, the first few in words."""
+def _read_each(raws: list[Any], read: Callable[[Any], _Record], skipped: list[str]) -> tuple[_Record, ...]:
+    """Read all records that can be read; add the first reasons for failures to `skipped`, and how many more."""
     records: list[_Record] = []
     reasons: list[str] = []
     for raw in raws:
@@ -219,25 +212,25 @@ def _each(raws: list[Any], read: Callable[[Any], _Record], skipped: list[str]) -
             records.append(read(raw))
         except BodyError as error:
             reasons.append(str(error))
-    skipped += reasons[:_MOST_REASONS]
-    if len(reasons) > _MOST_REASONS:
-        skipped.append(f"and {len(reasons) - _MOST_REASONS} more like these")
+    skipped += reasons[:_MAX_REASONS]
+    if len(reasons) > _MAX_REASONS:
+        skipped.append(f"and {len(reasons) - _MAX_REASONS} more like these")
     return tuple(records)
 
 
-def _many(raw: Any) -> list[Any]:
+def _as_list(raw: Any) -> list[Any]:
     return raw if isinstance(raw, list) else [] if raw is None else [raw]
 
 
 def _project_of(body: Mapping[str, Any]) -> str:
-    """The project of an event, as digits; its records name it where the body itself does not."""
+    """Return the project id of an event, as digits, from the body or else from its records."""
     raw = body.get("project")
     if raw is None:
-        records = [*_many(body.get("annotation")), *_many(body.get("task")), *_many(body.get("tasks"))]
-        named = (record.get("project") for record in records if isinstance(record, Mapping))
-        raw = next((project for project in named if project is not None), None)
+        records = [*_as_list(body.get("annotation")), *_as_list(body.get("task")), *_as_list(body.get("tasks"))]
+        ids = (record.get("project") for record in records if isinstance(record, Mapping))
+        raw = next((project for project in ids if project is not None), None)
     project = read_project_id(raw.get("id") if isinstance(raw, Mapping) else raw)
-    if not project.isdecimal() or not 0 < int(project) <= BIGGEST_ID:
+    if not project.isdecimal() or not 0 < int(project) <= MAX_ID:
         raise BodyError(f"the project is {project[:32]!r}; wanted its number.", hint="Label Studio sends project.id.")
     return project
 
@@ -250,10 +243,10 @@ def _project_or_none(body: Mapping[str, Any]) -> str:
 
 
 def _same_project(raw: Mapping[str, Any], project: str, who: str) -> str:
-    """The project that a record came with, which must be its own where it names one."""
-    own = reference(raw.get("project"))
+    """Return the project of a record; BodyError where it names another one than its body."""
+    own = id_or_none(raw.get("project"))
     if own is not None and project.isdecimal() and str(own) != project:
-        raise BodyError(f"{who} is of project {own}, but came with project {project}.")
+        raise BodyError(f"{who} belongs to project {own}, but came with project {project}.")
     return project or str(own or "")
 
 
@@ -266,3 +259,85 @@ def _config_of(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
         label_config if isinstance(label_config, str) else None,
         title if isinstance(title, str) else None,
     )
+
+
+def read_project_id(raw: Any) -> str:
+    """Return the project id as text: "12" for "12.1795148243", "12" and 12.
+
+    BodyError for anything else, such as a path: ids become keys and file names.
+
+    >>> read_project_id("12.1795148243")
+    '12'
+    """
+    if isinstance(raw, int) and not isinstance(raw, bool) and 0 < raw <= MAX_ID:
+        return str(raw)
+    match = _PROJECT.fullmatch(raw) if isinstance(raw, str) else None
+    if match is None:
+        shown = f"{raw[:32]!r}" if isinstance(raw, str) else json_type(raw)
+        raise BodyError(f"the project is {shown}; wanted its id.", hint='Label Studio sends "12" or "12.1795148243".')
+    return match[1]
+
+
+def utc(text: str) -> str:
+    """Return a time in UTC with a fixed width, so that texts sort like times.
+
+    Label Studio omits a fraction of zero, and "…27Z" would sort after "…27.8Z". BodyError for what is no time.
+
+    >>> utc("2026-11-20T04:23:27Z"), utc("2026-11-20T06:23:27.5+02:00")
+    ('2026-11-20T04:23:27.000000Z', '2026-11-20T04:23:27.500000Z')
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+        aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise BodyError(f"{text[:40]!r} is not a time; wanted ISO 8601.") from error
+    if _CANONICAL.fullmatch(text):  # the usual form; faster, because each event has eight times
+        return text
+    return aware.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def read_id(raw: Any, what: str) -> int:
+    """Return the id of a record; BodyError names `what` has none."""
+    number = positive_int_or_none(raw)
+    if number is None:
+        raise BodyError(f"the id of this {what} is {json_type(raw)} or out of range; wanted a positive integer.")
+    return number
+
+
+def id_or_none(raw: Any) -> int | None:
+    """Return an id, or that of an object (the REST API expands some); None where there is none."""
+    return positive_int_or_none(raw.get("id") if isinstance(raw, Mapping) else raw)
+
+
+def positive_int_or_none(raw: Any) -> int | None:
+    """Return an integer in [1, 2**63 - 1]; None for anything else."""
+    return raw if isinstance(raw, int) and not isinstance(raw, bool) and 0 < raw <= MAX_ID else None
+
+
+def duration_or_none(raw: Any) -> float | None:
+    """Return a duration in seconds; None for anything else, such as a negative number."""
+    number = float(raw) if isinstance(raw, (int, float)) and not isinstance(raw, bool) else None
+    return number if number is not None and math.isfinite(number) and number >= 0 else None
+
+
+def time_or_empty(raw: Any) -> str:
+    """Return what `utc` returns, or "" where there is no valid time."""
+    if not isinstance(raw, str):
+        return ""
+    try:
+        return utc(raw)
+    except BodyError:
+        return ""
+
+
+def json_type(raw: Any) -> str:
+    """Return the type of a JSON value for a message, which never shows its content, because that may be private."""
+    names = {
+        dict: "an object",
+        list: "a list",
+        str: "a text",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+    }
+    return names.get(type(raw), "missing")

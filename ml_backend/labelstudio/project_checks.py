@@ -1,4 +1,4 @@
-"""The traps of one project: each check looks at what Label Studio says of it and names what will hurt."""
+"""Checks of one project's settings in Label Studio: each finds one problem that breaks or slows the loop."""
 
 from __future__ import annotations
 
@@ -17,61 +17,61 @@ Severity = Literal["error", "warning"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A trap that was met: its name, whether the loop can work with it, what is so, what to do."""
+    """A problem: its name, its severity, a description, and what to do."""
 
     name: str
-    severity: Severity  # "error": the loop or its order does not work; "warning": it works worse
+    severity: Severity  # "error": the loop or its task order does not work; "warning": it works less well
     what: str
     fix: str
 
 
 @dataclass(frozen=True, slots=True)
-class ProjectSnapshot:
-    """What the checks look at, fetched once."""
+class ProjectState:
+    """The state of a project in Label Studio, fetched once for all checks."""
 
     client: Client
     project: Json
     backends: tuple[Json, ...]
     webhooks: tuple[Json, ...]
     backend_url: str
-    connected: bool  # whether the project is supposed to be ours
-    missed: int  # events that polling found and no webhook had brought
+    connected: bool  # whether the project is supposed to be connected
+    missed: int  # changes that polling found and no webhook had brought
 
     @property
     def webhook_url(self) -> str:
-        """Where our webhook should point."""
+        """Return the URL that our webhook should have."""
         return f"{self.backend_url.rstrip('/')}/webhook"
 
 
-def title_as_version(snapshot: ProjectSnapshot) -> Iterator[Finding]:
-    """`model_version` equal to a backend's title: the order is silently random."""
-    titles = {row["title"] for row in snapshot.backends} | {TITLE}
-    if snapshot.project["model_version"] in titles:
+def check_model_version(state: ProjectState) -> Iterator[Finding]:
+    """Find a `model_version` that is a backend's title: tasks then come in random order."""
+    titles = {row["title"] for row in state.backends} | {TITLE}
+    if state.project["model_version"] in titles:
         yield Finding(
             "model_version is a backend's title",
             "error",
-            f"model_version is {snapshot.project['model_version']!r}, a backend's title: tasks come in random order.",
+            f"model_version is {state.project['model_version']!r}, a backend's title: tasks come in random order.",
             "Run hitl connect again; in Label Studio do not select the backend under Annotation > live predictions.",
         )
 
 
-def breadth_first(snapshot: ProjectSnapshot) -> Iterator[Finding]:
-    """`maximum_annotations` above 1: breadth-first comes before our order."""
-    wanted = snapshot.project["maximum_annotations"]
+def check_maximum_annotations(state: ProjectState) -> Iterator[Finding]:
+    """Find `maximum_annotations` above 1: started tasks then come before our order."""
+    wanted = state.project["maximum_annotations"]
     if wanted > 1:
         yield Finding(
             "maximum_annotations above 1",
             "error",
-            f"maximum_annotations is {wanted}: Label Studio hands out started tasks at random before our order.",
-            "Run hitl connect: it keeps the number of votes and reaches them by re-opening.",
+            f"maximum_annotations is {wanted}: Label Studio serves started tasks at random before our order.",
+            "Run hitl connect: it keeps the number of annotations, and re-opens tasks for them.",
         )
 
 
-def other_order(snapshot: ProjectSnapshot) -> Iterator[Finding]:
-    """Settings that put other tasks first, or that do not follow scores at all."""
-    project = snapshot.project
+def check_order_settings(state: ProjectState) -> Iterator[Finding]:
+    """Find settings that serve other tasks first, or ignore scores."""
+    project = state.project
     fix = "Run hitl connect again."
-    if snapshot.connected and project["sampling"] != UNCERTAINTY:
+    if state.connected and project["sampling"] != UNCERTAINTY:
         what = f"sampling is {project['sampling']!r}, wanted {UNCERTAINTY!r}: our order is ignored."
         yield Finding("sampling", "error", what, fix)
     for name in ("show_overlap_first", "annotator_evaluation_enabled"):
@@ -79,9 +79,9 @@ def other_order(snapshot: ProjectSnapshot) -> Iterator[Finding]:
             yield Finding(name, "error", f"{name} is on: those tasks come before our order.", fix)
 
 
-def hidden_predictions(snapshot: ProjectSnapshot) -> Iterator[Finding]:
-    """`show_collab_predictions` off: people see no pre-annotation, and model_version is emptied with it."""
-    if not snapshot.project["show_collab_predictions"]:
+def check_predictions_shown(state: ProjectState) -> Iterator[Finding]:
+    """Find `show_collab_predictions` off: people see no predictions, and Label Studio empties model_version."""
+    if not state.project["show_collab_predictions"]:
         yield Finding(
             "show_collab_predictions is off",
             "error",
@@ -90,48 +90,48 @@ def hidden_predictions(snapshot: ProjectSnapshot) -> Iterator[Finding]:
         )
 
 
-def automatic_evaluation(snapshot: ProjectSnapshot) -> Iterator[Finding]:
-    """`evaluate_predictions_automatically` on: every page of the Data Manager asks the backend."""
-    if snapshot.project["evaluate_predictions_automatically"]:
+def check_automatic_evaluation(state: ProjectState) -> Iterator[Finding]:
+    """Find `evaluate_predictions_automatically` on: every page of the Data Manager then calls the backend."""
+    if state.project["evaluate_predictions_automatically"]:
         yield Finding(
             "evaluate_predictions_automatically is on",
             "warning",
-            "every page of the Data Manager asks for predictions and stores them, past our queue.",
+            "every page of the Data Manager requests and stores predictions outside our queue.",
             "Run hitl connect again.",
         )
 
 
-def training_in_submit(snapshot: ProjectSnapshot) -> Iterator[Finding]:
-    """`min_annotations_to_start_training` above 0: people's submits wait for a training request."""
-    every = snapshot.project["min_annotations_to_start_training"]
+def check_training_in_submit(state: ProjectState) -> Iterator[Finding]:
+    """Find `min_annotations_to_start_training` above 0: submits then wait for a training request."""
+    every = state.project["min_annotations_to_start_training"]
     if every > 0:
         yield Finding(
             "min_annotations_to_start_training above 0",
             "warning",
             f"every {every}. submit waits until each ML backend has answered a training request (up to 100 s).",
-            "Run hitl connect again: training is started by our own triggers.",
+            "Run hitl connect again: the loop starts training by its own triggers.",
         )
 
 
-def several_backends(snapshot: ProjectSnapshot) -> Iterator[Finding]:
-    """More than one ML backend: only the first predicts, all get events and training requests."""
-    if len(snapshot.backends) > 1:
-        named = ", ".join(f"{row['title']} ({row['url']})" for row in snapshot.backends)
+def check_single_backend(state: ProjectState) -> Iterator[Finding]:
+    """Find more than one ML backend: only the first predicts, but all get events and training requests."""
+    if len(state.backends) > 1:
+        backends = ", ".join(f"{row['title']} ({row['url']})" for row in state.backends)
         yield Finding(
             "several ML backends",
             "warning",
-            f"{len(snapshot.backends)} backends are connected: {named}. Only the first predicts; each slows people.",
+            f"{len(state.backends)} backends are connected: {backends}. Only the first predicts; each makes submits slower.",
             "Remove those that are not needed: Settings > Model in Label Studio.",
         )
 
 
-def our_backend(snapshot: ProjectSnapshot) -> Iterator[Finding]:
-    """Our ML backend missing or not reached."""
-    if not (snapshot.connected and snapshot.backend_url):
+def check_our_backend(state: ProjectState) -> Iterator[Finding]:
+    """Find that our ML backend is missing or not reached."""
+    if not (state.connected and state.backend_url):
         return
-    found = find_by_url(list(snapshot.backends), snapshot.backend_url)
+    found = find_by_url(list(state.backends), state.backend_url)
     if found is None:
-        what = f"no ML backend of this project has our address, {snapshot.backend_url}."
+        what = f"no ML backend of this project has our address, {state.backend_url}."
         yield Finding("ML backend missing", "error", what, "Run hitl connect again.")
     elif found["state"] != "CO":
         what = (
@@ -140,17 +140,17 @@ def our_backend(snapshot: ProjectSnapshot) -> Iterator[Finding]:
         yield Finding("ML backend not reached", "error", what, "Is hitl serve running, at an address it can reach?")
 
 
-def webhooks(snapshot: ProjectSnapshot) -> Iterator[Finding]:
-    """Our webhook missing, switched off, emptied or without a secret; others left over by removed backends."""
-    backends = {f"{row['url'].rstrip('/')}/webhook" for row in snapshot.backends}
-    ours = find_by_url(list(snapshot.webhooks), snapshot.webhook_url) if snapshot.backend_url else None
+def check_webhooks(state: ProjectState) -> Iterator[Finding]:
+    """Find that our webhook is missing, off, without events or without a secret; find webhooks of removed backends."""
+    backends = {f"{row['url'].rstrip('/')}/webhook" for row in state.backends}
+    ours = find_by_url(list(state.webhooks), state.webhook_url) if state.backend_url else None
     fix = "Run hitl connect again."
-    if ours is None and snapshot.connected and snapshot.backend_url:
-        what = f"no webhook of this project points to {snapshot.webhook_url}; answers arrive by polling only."
+    if ours is None and state.connected and state.backend_url:
+        what = f"no webhook of this project points to {state.webhook_url}; answers arrive by polling only."
         yield Finding("webhook missing", "error", what, fix)
-    for row in snapshot.webhooks:
+    for row in state.webhooks:
         if not row["send_for_all_actions"] and not row["actions"]:
-            what = f"the webhook to {row['url']} has no events: a change without them emptied the list."
+            what = f"the webhook to {row['url']} has no events: a change without them emptied its list."
             yield Finding("emptied webhook", "error" if row is ours else "warning", what, fix)
         if row is ours and not (row["is_active"] and row["send_payload"]):
             yield Finding("webhook switched off", "error", "our webhook is inactive or sends no payload.", fix)
@@ -161,45 +161,45 @@ def webhooks(snapshot: ProjectSnapshot) -> Iterator[Finding]:
             yield Finding(
                 "leftover webhook",
                 "warning",
-                f"the webhook to {row['url']} belongs to no ML backend here; each submit still waits for it.",
+                f"the webhook to {row['url']} belongs to no connected ML backend; each submit still waits for it.",
                 "Remove it: Settings > Webhooks in Label Studio.",
             )
 
 
-def slow_bulk(snapshot: ProjectSnapshot) -> Iterator[Finding]:
-    """Bulk writes that recount the whole project, asked with a row for a task that cannot exist."""
+def check_bulk_speed(state: ProjectState) -> Iterator[Finding]:
+    """Find slow bulk writes, with a row for a task that cannot exist."""
     body = [{"task": 0, "result": [], "score": 0.5, "model_version": "hitl-probe"}]
-    refused = snapshot.client.probe(f"api/projects/{snapshot.project['id']}/import/predictions", body)
+    refused = state.client.probe(f"api/projects/{state.project['id']}/import/predictions", body)
     if refused is not None and "not found in project" not in str(refused):
         yield Finding(
             "slow bulk writes",
             "warning",
-            "each window recounts the whole project: 1 s at 20,000 tasks, 3 s at 100,000.",
+            "each write of the queue recounts the whole project: 1 s at 20,000 tasks, 3 s at 100,000.",
             f"Start Label Studio with the environment variable {BULK_FLAG}=true.",
         )
 
 
-def missed_webhooks(snapshot: ProjectSnapshot) -> Iterator[Finding]:
-    """Events that only polling found."""
-    if snapshot.missed > 0:
+def check_missed_webhooks(state: ProjectState) -> Iterator[Finding]:
+    """Find changes that only polling found."""
+    if state.missed > 0:
         yield Finding(
             "missed webhooks",
             "warning",
-            f"{snapshot.missed} changes were found by polling and never came as webhooks; nothing is lost.",
-            "Label Studio gives up after 1 s and never repeats: check that it reaches us, or raise WEBHOOK_TIMEOUT.",
+            f"{state.missed} changes were found by polling and not sent by a webhook; nothing is lost.",
+            "Label Studio gives up after 1 s and does not repeat: check that it reaches this service, or raise WEBHOOK_TIMEOUT.",
         )
 
 
-CHECKS: tuple[Callable[[ProjectSnapshot], Iterator[Finding]], ...] = (
-    title_as_version,
-    breadth_first,
-    other_order,
-    hidden_predictions,
-    automatic_evaluation,
-    training_in_submit,
-    several_backends,
-    our_backend,
-    webhooks,
-    slow_bulk,
-    missed_webhooks,
+CHECKS: tuple[Callable[[ProjectState], Iterator[Finding]], ...] = (
+    check_model_version,
+    check_maximum_annotations,
+    check_order_settings,
+    check_predictions_shown,
+    check_automatic_evaluation,
+    check_training_in_submit,
+    check_single_backend,
+    check_our_backend,
+    check_webhooks,
+    check_bulk_speed,
+    check_missed_webhooks,
 )

@@ -1,4 +1,4 @@
-"""Connecting a project and letting it go: every change is planned, listed, remembered and undone exactly."""
+"""Connect a project and disconnect it: every change is planned, listed, recorded, and undone exactly."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from ml_backend.labelstudio.settings_snapshot import (
     SETTINGS,
     SettingsSnapshot,
     find_by_url,
-    hide,
+    mark_hidden_tasks,
     restore_overlaps,
-    take,
+    take_settings_snapshot,
 )
 from ml_backend.labelstudio.transport import Json
 
 SECRET_HEADER = "X-Hitl-Secret"  # noqa: S105 - the header's name
-TITLE = "hitl"  # of our ML backend; no model version may ever be called this
+TITLE = "hitl"  # of our ML backend; no model version may have this name
 DOT_HINT = "Give the service a network alias with a dot (hitl.internal), or use an IP address or localhost."
 UNCERTAINTY = "Uncertainty sampling"
 
 _WANTED: Mapping[str, tuple[Any, str]] = {
-    "sampling": (UNCERTAINTY, "so that Label Studio hands out tasks in our order"),
+    "sampling": (UNCERTAINTY, "so that Label Studio serves tasks in our order"),
     "show_collab_predictions": (True, "so that people see pre-annotations"),
     "evaluate_predictions_automatically": (False, "it would ask for predictions on every page"),
-    "min_annotations_to_start_training": (0, "it would train inside people's submits"),
-    "maximum_annotations": (1, "above 1 Label Studio hands out tasks breadth-first, not in our order"),
-    "show_overlap_first": (False, "it would put re-opened tasks before our order"),
-    "annotator_evaluation_enabled": (False, "it would put ground-truth tasks before our order"),
+    "min_annotations_to_start_training": (0, "people would wait for training when they submit"),
+    "maximum_annotations": (1, "above 1 Label Studio serves started tasks first, not our order"),
+    "show_overlap_first": (False, "it would serve re-opened tasks before our order"),
+    "annotator_evaluation_enabled": (False, "it would serve ground-truth tasks before our order"),
 }
-_OURS = re.compile(r"(?P<model>.+)\+q\d+")  # how queue rows are versioned
+_OURS = re.compile(r"(?P<model>.+)\+q\d+")  # the model version of queue rows
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing that connecting changes in Label Studio."""
+    """One change that connecting makes in Label Studio."""
 
     what: str
     before: Any
@@ -53,7 +53,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What connecting did (or, as a dry run, would do) and what the project was before."""
+    """The changes that connecting made (in a dry run: would make), and the settings before."""
 
     changes: tuple[Change, ...]
     settings_snapshot: SettingsSnapshot | None  # None for a dry run
@@ -73,22 +73,42 @@ def connect(
     title: str = TITLE,
     secret_header: str = SECRET_HEADER,
 ) -> Connection:
-    """Make a project ours: webhook first, then the ML backend, then the settings that our order needs.
+    """Connect a project: first the webhook, then the ML backend, then the settings that our order needs.
 
-    Safe to repeat; `earlier` is the snapshot of the first time and stays the truth. `save` gets a new snapshot before
-    anything is changed, so that a killed connect can be undone. A failing first connect is rolled back, and `forget`
-    is called: what the project is like before the next try is not known yet.
+    Safe to repeat. A first connect that fails is rolled back.
+
+    Parameters
+    ----------
+    backend_url
+        Where Label Studio reaches this service.
+    webhook_secret
+        Sent by Label Studio in the header `secret_header` of each event.
+    basic_auth
+        User and password for Label Studio's requests to the ML backend.
+    earlier
+        The settings snapshot of the first connect, where there was one.
+    save
+        Gets a new snapshot before any change, so that an interrupted connect can be undone.
+    forget
+        Called after a rollback: the snapshot is no longer valid, because settings may change before the next try.
+    dry_run
+        Only return the changes.
+
+    Raises
+    ------
+    LabelStudioError
+        Label Studio refused a request; the hint says whether the project was put back.
     """
     backend_url = backend_url.rstrip("/")
     webhook_url = f"{backend_url}/webhook"
     if host := host_without_dot(backend_url):
-        raise LabelStudioError(f"Label Studio takes no webhook for a host without a dot: {host!r}.", hint=DOT_HINT)
+        raise LabelStudioError(f"Label Studio accepts no webhook for a host without a dot: {host!r}.", hint=DOT_HINT)
     body = client.project(project)
     headers = {secret_header: webhook_secret}
-    changes = plan(client, body, backend_url=backend_url, webhook_url=webhook_url, headers=headers, title=title)
+    changes = plan_changes(client, body, backend_url=backend_url, webhook_url=webhook_url, headers=headers, title=title)
     if dry_run:
         return Connection(changes, None)
-    taken = earlier or take(client, body, backend_url=backend_url, webhook_url=webhook_url)
+    taken = earlier or take_settings_snapshot(client, body, backend_url=backend_url, webhook_url=webhook_url)
     settings_snapshot = earlier or without_leftovers(taken, title=title, secret_header=secret_header)
     if earlier is None:
         save(settings_snapshot)
@@ -98,13 +118,13 @@ def connect(
         _set_settings(client, project, settings_snapshot, title)
     except LabelStudioError as error:
         if earlier is None:
-            tell = f"`hitl doctor {project}` says what stands in the way."
-            error.hint = f"{error.hint} {tell} {_roll_back(client, settings_snapshot, forget)}".strip()
+            advice = f"`hitl doctor {project}` tells the reason."
+            error.hint = f"{error.hint} {advice} {_roll_back(client, settings_snapshot, forget)}".strip()
         raise
     return Connection(changes, settings_snapshot)
 
 
-def plan(
+def plan_changes(
     client: Client,
     project: Json,
     *,
@@ -113,15 +133,15 @@ def plan(
     headers: Mapping[str, str],
     title: str = TITLE,
 ) -> tuple[Change, ...]:
-    """List every change that connecting would make to a project as it is now; () when it is connected already."""
+    """Return every change that connecting would make to a project as it is now; () where it is connected."""
     number = str(project["id"])
     backends = client.backends(number)
     changes = []
     webhook = find_by_url(client.webhooks(number), webhook_url)
     if webhook is None:
-        changes.append(Change("webhook", None, webhook_url, "with a secret header; Label Studio's own has none"))
+        changes.append(Change("webhook", None, webhook_url, "with a secret header, unlike Label Studio's own"))
     elif any(webhook[name] != wanted for name, wanted in _webhook_wanted(headers).items()):
-        changes.append(Change("webhook", "as somebody left it", "switched on, every event, our secret header"))
+        changes.append(Change("webhook", "changed by somebody", "switched on, every event, our secret header"))
     if find_by_url(backends, backend_url) is None:
         changes.append(Change("ML backend", None, backend_url))
     for name in SETTINGS:
@@ -139,9 +159,9 @@ def plan(
 
 
 def disconnect(client: Client, settings_snapshot: SettingsSnapshot, *, versions: Iterable[str] = ()) -> tuple[str, ...]:
-    """Put a project back exactly as it was; what could not be, in words. Safe to repeat.
+    """Restore a project exactly, and remove our backend, webhook and predictions; return notes on what stays.
 
-    Removes our backend, webhook and predictions (those named `M+qN`, their `M`, and `versions`).
+    Safe to repeat. Our predictions are those of versions `M+qN`, their `M`, and `versions`.
     """
     project = settings_snapshot.project
     notes: list[str] = []
@@ -155,7 +175,7 @@ def disconnect(client: Client, settings_snapshot: SettingsSnapshot, *, versions:
     delete_versions(client, project, our_versions(client, settings_snapshot, versions))
     restore_overlaps(client, settings_snapshot)
     client.patch_project(project, **settings_snapshot.settings)
-    if settings_snapshot.model_version:  # after show_collab_predictions, which empties it
+    if settings_snapshot.model_version:  # set after show_collab_predictions, which empties it
         _set_version(client, settings_snapshot, notes)
     webhook = find_by_url(client.webhooks(project), settings_snapshot.webhook_url)
     if webhook is not None and settings_snapshot.webhook is None:
@@ -163,14 +183,14 @@ def disconnect(client: Client, settings_snapshot: SettingsSnapshot, *, versions:
     elif webhook is not None and settings_snapshot.webhook is not None:
         client.patch_webhook(webhook["id"], **_webhook_fields(settings_snapshot.webhook))
     if settings_snapshot.remains:
-        notes.append("its settings stay: a lost store connected it first, and it alone knew what they were before")
+        notes.append("its settings stay as they are: they were changed by an earlier connection whose store is lost")
     return tuple(notes)
 
 
 def without_leftovers(
     settings_snapshot: SettingsSnapshot, *, title: str = TITLE, secret_header: str = SECRET_HEADER
 ) -> SettingsSnapshot:
-    """Leave out what a store of ours that is lost had put into a project, so that disconnecting removes it, too."""
+    """Remove from a snapshot what an earlier connection left, whose store is lost, so that disconnecting removes it."""
     webhook, backend = settings_snapshot.webhook, settings_snapshot.backend
     if webhook is None or secret_header not in webhook["headers"]:
         return settings_snapshot
@@ -190,13 +210,13 @@ def _roll_back(client: Client, settings_snapshot: SettingsSnapshot, forget: Call
     try:
         disconnect(client, settings_snapshot)
     except LabelStudioError as error:
-        return f"The project could not be put back ({error}); disconnect it when Label Studio answers again."
+        return f"The project could not be restored ({error}); disconnect it when Label Studio answers again."
     forget()
-    return "The project was put back as it was."
+    return "The project was restored."
 
 
 def our_versions(client: Client, settings_snapshot: SettingsSnapshot, versions: Iterable[str] = ()) -> list[str]:
-    """The model versions that we wrote into a project since the snapshot."""
+    """Return the model versions that we wrote into a project since the snapshot."""
     now = [row["model_version"] for row in client.model_versions(settings_snapshot.project)]
     rows = [match for match in map(_OURS.fullmatch, filter(None, now)) if match]
     ours = {*versions, *(match[0] for match in rows), *(match["model"] for match in rows)}
@@ -231,7 +251,7 @@ def _set_settings(client: Client, project: str, settings_snapshot: SettingsSnaps
     if changed:
         client.patch_project(project, **changed)
     if "maximum_annotations" in changed:
-        hide(client, settings_snapshot)
+        mark_hidden_tasks(client, settings_snapshot)
     if client.project(project)["model_version"] != version:
         client.patch_project(project, model_version=version)
 
@@ -241,12 +261,12 @@ def _others(votes: int) -> str:
 
 
 def _static_version(version: str | None, backends: list[Json], title: str) -> str:
-    """Keep a version of stored predictions until the first window; a backend's title would mean random order."""
+    """Keep the version of stored predictions until the first window, but no backend's title: it means random order."""
     return "" if version is None or version in {title, *(row["title"] for row in backends)} else version
 
 
 def _set_null_version(client: Client, project: str, title: str) -> None:
-    """Only a deletion sets model_version to null: delete a version that nobody has, while a title is selected."""
+    """Set model_version to null, which only a deletion does: delete a version without predictions."""
     client.patch_project(project, model_version=title)
     client.delete_model_version(project, "hitl-no-such-version")
 
@@ -257,7 +277,7 @@ def _set_version(client: Client, settings_snapshot: SettingsSnapshot, notes: lis
     except LabelStudioError as error:
         if error.status != 400:
             raise
-        notes.append(f"model version {settings_snapshot.model_version!r} is gone from Label Studio; it stays empty")
+        notes.append(f"model version {settings_snapshot.model_version!r} was deleted; model_version stays empty")
 
 
 def _webhook_fields(webhook: Mapping[str, Any]) -> Json:
@@ -266,7 +286,7 @@ def _webhook_fields(webhook: Mapping[str, Any]) -> Json:
 
 
 def host_without_dot(url: str) -> str:
-    """The host of an address when Label Studio takes no webhook for it, else "".
+    """Return the host of an address where Label Studio accepts no webhook for it, else "".
 
     >>> host_without_dot("http://hitl:9090"), host_without_dot("http://hitl.internal:9090")
     ('hitl', '')

@@ -1,4 +1,4 @@
-"""The window: which tasks Label Studio hands out next, in our order, and what it shows with each."""
+"""Write the queue window: the tasks that Label Studio serves next, in our order, and their pre-annotations."""
 
 from __future__ import annotations
 
@@ -7,48 +7,39 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ml_backend.codecs import codec
-from ml_backend.errors import BodyError, LabelStudioError
+from ml_backend.errors import LabelStudioError
 from ml_backend.label_config import Control
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.parsing import read_annotation, read_task
 from ml_backend.labelstudio.transport import Json
-from ml_backend.records import Annotation, Answer, Task
+from ml_backend.records import Answer
 
-_SPAN = 10_000  # score = place / span: windows of one version may grow without a place changing its score
-_LISTABLE = 20_000  # predictions that one unpaged answer may hold (2 s); beyond, tasks are paged
-# reason: Label Studio applies the list to the annotations inside each task, too, so their fields are named as well
-_TASK_FIELDS = (
-    *("id", "data", "project", "is_labeled", "overlap", "created_at", "updated_at", "annotations"),
-    *("task", "completed_by", "result", "was_cancelled", "ground_truth", "lead_time", "parent_prediction"),
-    *("import_id", "bulk_created", "updated_by"),
-)
-
-Found = tuple[Task, tuple[Annotation, ...]]
+_SCORE_SPAN = 10_000  # score = place / span: a window may grow without changing the scores of its places
+_MAX_UNPAGED = 20_000  # predictions in one response without pages (2 s); with more, read pages of tasks
 
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
-    """One task in the queue and what is shown with it."""
+    """One task in the queue, and its pre-annotation."""
 
     task: int
     place: int  # 0 = next
-    result: tuple[Json, ...] = field(default=(), hash=False)  # () shows nothing: blind, or no answer yet
+    result: tuple[Json, ...] = field(default=(), hash=False)  # () shows nothing: blind, or no prediction
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What Label Studio holds after a write."""
+    """The queue rows in Label Studio after a write."""
 
     version: str
-    predictions: Mapping[int, int] = field(hash=False)  # task -> id of its row, older runs of the same version included
+    predictions: Mapping[int, int] = field(hash=False)  # task -> prediction id, from earlier writes of the version, too
     failed: Mapping[int, str] = field(hash=False)  # task -> why it has no row, or an empty one
-    complete: bool  # False when `stop` ended it early
+    complete: bool  # False where `stop` ended it early
 
 
 def queue_row(
     task: int, place: int, answer: Answer | None, confidence: float | None, control: Control, *, blind: bool = False
 ) -> QueueRow:
-    """Put an answer into the queue; its confidence stands on the region, the place becomes the score."""
+    """Return the queue row of an answer; the region gets its confidence as score, the prediction its place."""
     if answer is None or blind:
         return QueueRow(task, place)
     return QueueRow(task, place, tuple(codec(answer.kind).encode(answer, control, confidence)))
@@ -63,33 +54,44 @@ def write_queue_window(
     head: int = 25,
     stop: Callable[[], bool] = lambda: False,
 ) -> Written:
-    """Make these rows the queue: the head one by one, then the switch of the version, then the rest in one request.
+    """Write the queue: the first `head` rows one by one, then the switch to this version, then the rest in bulk.
 
-    Safe to repeat after a kill anywhere: a task that has a row of this version gets no second one. What Label Studio
-    would find wrong is shown empty, and rows that a bulk request drops are written again singly; both are in `failed`.
+    Safe to repeat after an interruption: a task that has a row of this version gets no second one. A result that the
+    label config does not allow is replaced by an empty one. Rows that a bulk request drops are written one by one.
+
+    Parameters
+    ----------
+    rows
+        The window, in any order.
+    version
+        The model version of this window, `M+qN`.
+    head
+        How many rows to write one by one, so that the next tasks are ready early.
+    stop
+        Asked before each write; True ends it.
     """
     settings = client.project(project)
-    have = held(client, project, version)
+    written = list_rows(client, project, version)
     ordered = sorted(rows, key=lambda row: row.place)
     bodies, failed = _bodies(ordered, version, str(settings["label_config"]))
 
     for body in bodies[:head]:
         if stop():
-            return Written(version, have, failed, complete=False)
-        if body["task"] not in have:
-            _write_one(client, project, body, have, failed)
-    if stop() or not have:
-        return Written(version, have, failed, complete=not stop())
+            return Written(version, written, failed, complete=False)
+        if body["task"] not in written:
+            _write_one(client, project, body, written, failed)
+    if stop() or not written:
+        return Written(version, written, failed, complete=not stop())
     if settings["model_version"] != version:
         client.patch_project(project, model_version=version)
-    rest = [body for body in bodies[head:] if body["task"] not in have]
+    rest = [body for body in bodies[head:] if body["task"] not in written]
     if rest and not stop():
-        _write_many(client, project, rest, version, have, failed, stop)
-    return Written(version, have, failed, complete=all(row.task in have or row.task in failed for row in ordered))
+        _write_many(client, project, rest, version, written, failed, stop)
+    return Written(version, written, failed, complete=all(row.task in written or row.task in failed for row in ordered))
 
 
-def held(client: Client, project: str, version: str) -> dict[int, int]:
-    """The rows of a version that Label Studio has: task -> prediction id (the first, where a task has several)."""
+def list_rows(client: Client, project: str, version: str) -> dict[int, int]:
+    """Return the rows of a version in Label Studio: task -> prediction id, the first where a task has several."""
     counts = {row["model_version"]: int(row["count"]) for row in client.model_versions(project)}
     if not counts.get(version):
         return {}
@@ -99,119 +101,24 @@ def held(client: Client, project: str, version: str) -> dict[int, int]:
     return found
 
 
-def reopen(client: Client, task: int, overlap: int) -> Task:
-    """Let a task be answered until it has `overlap` votes; the task as it is now.
-
-    Label Studio serves it again only with both fields set; it closes it itself at the last vote.
-    """
-    return read_task(client.patch_task(task, overlap=overlap, is_labeled=False))
-
-
-def shown(client: Client, prediction: int) -> tuple[str, list[Any]] | None:
-    """What a prediction showed: its version and result; None when it is gone from Label Studio."""
-    found = client.prediction(prediction)
-    return None if found is None else (str(found["model_version"]), list(found["result"] or []))
-
-
-def poll(
-    client: Client, project: str, since: str, *, page: int = 200, skipped: list[str] | None = None
-) -> Iterator[Found]:
-    """Tasks that changed at or after `since` (ISO time; "" = all), oldest change first, each with its annotations.
-
-    Follows the time of the last task seen, so that changes meanwhile skip nothing; a task may come twice. Why a record
-    could not be read goes to `skipped`.
-    """
-    if not since:
-        yield from sweep(client, project, page=page, skipped=skipped)
-        return
-    seen: set[tuple[int, str]] = set()
-    number = 1
-    while True:
-        later = {
-            "filter": "filter:tasks:updated_at",
-            "operator": "greater_or_equal",
-            "type": "Datetime",
-            "value": since,
-        }
-        raws = client.tasks(
-            project, filters=[later], ordering="tasks:updated_at", include=_TASK_FIELDS, page=number, page_size=page
-        )
-        fresh = [raw for raw in raws if (raw["id"], raw["updated_at"]) not in seen]
-        yield from _records(fresh, project, skipped)
-        if len(raws) < page:
-            return
-        last = raws[-1]["updated_at"]
-        # reason: a whole page of one instant cannot move the mark, so the next page of the same mark is read
-        number = number + 1 if last == since else 1
-        seen = {(raw["id"], raw["updated_at"]) for raw in raws if raw["updated_at"] == last}
-        since = last
-
-
-def sweep(client: Client, project: str, *, page: int = 200, skipped: list[str] | None = None) -> Iterator[Found]:
-    """Every task with its annotations, by id; what a store holds beyond these is gone from Label Studio."""
-    yield from _records(client.each_task(project, include=_TASK_FIELDS, page_size=page), project, skipped)
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A stretch of a project's tasks, in order of id."""
-
-    found: tuple[Found, ...]
-    shown: Mapping[int, frozenset[int]] = field(hash=False)  # task -> its annotations, those that we cannot read too
-    last: int | None  # the id that the next stretch begins above; None at the end
-    unread: tuple[str, ...] = ()  # why records could not be read
-
-
-def page(client: Client, project: str, *, above: int, size: int = 500) -> Page:
-    """The first `size` tasks above an id: what a sweep that can stop and go on reads one after another."""
-    raws = client.tasks_above(project, above, include=_TASK_FIELDS, page_size=size)
-    shown = {int(raw["id"]): frozenset(int(one["id"]) for one in raw.get("annotations") or ()) for raw in raws}
-    skipped: list[str] = []
-    found = tuple(_records(raws, project, skipped))
-    return Page(found, shown, max(shown) if len(raws) >= size else None, tuple(skipped))
-
-
-def newest(client: Client, project: str) -> str:
-    """When the last change of any task was (ISO time); "" in an empty project."""
-    found = client.tasks(project, ordering="-tasks:updated_at", include=("id", "updated_at"), page_size=1)
-    return str(found[0]["updated_at"]) if found else ""
-
-
-def _records(raws: Iterable[Json], project: str, skipped: list[str] | None) -> Iterator[Found]:
-    reasons = [] if skipped is None else skipped
-    for raw in raws:
-        try:
-            task = read_task(raw, project)
-        except BodyError as error:
-            reasons.append(str(error))
-            continue
-        annotations = []
-        for annotation in raw.get("annotations") or ():
-            try:
-                annotations.append(read_annotation(annotation, project, task=task.id))
-            except BodyError as error:
-                reasons.append(str(error))
-        yield task, tuple(annotations)
-
-
 def _predictions(client: Client, project: str, version: str, *, total: int) -> Iterator[Json]:
-    if total <= _LISTABLE:
+    if total <= _MAX_UNPAGED:
         rows: Iterable[Json] = client.predictions(project=project)
     else:
-        named = {"filter": "filter:tasks:predictions_model_versions", "operator": "contains", "type": "String"}
-        tasks = client.each_task(project, filters=[{**named, "value": version}], include=("id", "predictions"))
+        has_version = {"filter": "filter:tasks:predictions_model_versions", "operator": "contains", "type": "String"}
+        tasks = client.each_task(project, filters=[{**has_version, "value": version}], include=("id", "predictions"))
         rows = ({**row, "task": task["id"]} for task in tasks for row in task["predictions"])
     return (row for row in rows if row["model_version"] == version)
 
 
-def _write_one(client: Client, project: str, body: Json, have: dict[int, int], failed: dict[int, str]) -> None:
+def _write_one(client: Client, project: str, body: Json, written: dict[int, int], failed: dict[int, str]) -> None:
     task = body["task"]
     try:
-        have[task] = int(client.create_prediction(**body, project=project)["id"])
+        written[task] = int(client.create_prediction(**body, project=project)["id"])
     except LabelStudioError as error:
-        if error.status is None:  # the answer was lost: it may have been written
-            have.update(held(client, project, body["model_version"]))
-            if task in have:
+        if error.status is None:  # the response was lost: the row may have been written
+            written.update(list_rows(client, project, body["model_version"]))
+            if task in written:
                 return
             raise
         if error.status >= 500 or error.status in (401, 403, 429):
@@ -224,7 +131,7 @@ def _write_many(
     project: str,
     bodies: list[Json],
     version: str,
-    have: dict[int, int],
+    written: dict[int, int],
     failed: dict[int, str],
     stop: Callable[[], bool],
 ) -> None:
@@ -233,21 +140,21 @@ def _write_many(
     except LabelStudioError as error:
         if error.status not in (400, None):
             raise
-        # a task deleted meanwhile refuses the whole request or ends it half-way; a lost answer may be either
-    have.update(held(client, project, version))
-    missing = [body for body in bodies if body["task"] not in have]
+        # a deleted task makes Label Studio refuse the request or stop half-way; a lost response may be either
+    written.update(list_rows(client, project, version))
+    missing = [body for body in bodies if body["task"] not in written]
     for body in missing:
         if stop():
             return
-        _write_one(client, project, body, have, failed)
+        _write_one(client, project, body, written, failed)
 
 
 def _bodies(rows: Sequence[QueueRow], version: str, label_config: str) -> tuple[list[Json], dict[int, str]]:
-    """Turn rows into predictions; a result that the label config does not allow is left out and named."""
+    """Turn rows into prediction bodies, and give the reason for each result that the label config does not allow."""
     # reason: the SDK takes half a second to import
     from label_studio_sdk.label_interface.interface import LabelInterface
 
-    span = max(_SPAN, 1 + max((row.place for row in rows), default=0))
+    span = max(_SCORE_SPAN, 1 + max((row.place for row in rows), default=0))
     interface: Any = LabelInterface(label_config)
     bodies: list[Json] = []
     failed: dict[int, str] = {}

@@ -1,4 +1,4 @@
-"""What a project was before we connected it, as JSON: enough to restore it exactly, whatever happened meanwhile."""
+"""The settings of a project before it was connected, as JSON, to restore them exactly."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.transport import Json
 
-_MANY = 200  # single corrections cost 0.1 s each; beyond this the bulk reset is quicker
+_MAX_SINGLE = 200  # a single correction costs 0.1 s; with more, the bulk reset is faster
 
-# every setting that connecting may change, in the order in which it is restored
+# all settings that connecting may change, in the order of restoring
 SETTINGS = (
     "sampling",
     "show_collab_predictions",
@@ -26,32 +26,32 @@ SETTINGS = (
 
 @dataclass(frozen=True, slots=True)
 class SettingsSnapshot:
-    """A project before we touched it."""
+    """A project before it was connected."""
 
     project: str
     settings: Mapping[str, Any] = field(hash=False)  # SETTINGS
     model_version: str | None
     versions: tuple[str, ...]  # model versions that had predictions
     overlaps: Mapping[int, int] = field(hash=False)  # tasks whose overlap was not the project's
-    hidden: tuple[int, ...]  # tasks marked as labelled without the votes for it
+    hidden: tuple[int, ...]  # tasks marked as labelled by hand, with too few annotations
     backend_url: str  # ours
     webhook_url: str  # ours
-    backend: Mapping[str, Any] | None = field(default=None, hash=False)  # one that had our address already
+    backend: Mapping[str, Any] | None = field(default=None, hash=False)  # a backend that had our address already
     webhook: Mapping[str, Any] | None = field(default=None, hash=False)
-    remains: bool = False  # a store of ours that is lost had connected it: `settings` are not the project's own
+    remains: bool = False  # a lost store of ours had connected it: `settings` are not the original ones
 
     @property
     def overlap(self) -> int:
-        """How many votes a task of this project wants."""
+        """Return how many annotations each task of this project needs."""
         return int(self.settings["maximum_annotations"])
 
     def to_json(self) -> Json:
-        """Give what `from_json` reads; only JSON types."""
+        """Return the JSON that `from_json` reads."""
         return {**asdict(self), "overlaps": {str(task): overlap for task, overlap in self.overlaps.items()}}
 
     @staticmethod
     def from_json(body: Mapping[str, Any]) -> SettingsSnapshot:
-        """Read back what `to_json` gave."""
+        """Read what `to_json` returned; LabelStudioError where it is something else."""
         try:
             return SettingsSnapshot(
                 project=str(body["project"]),
@@ -70,8 +70,8 @@ class SettingsSnapshot:
             raise LabelStudioError(f"the stored snapshot of the project cannot be read: {error!r}.") from error
 
 
-def take(client: Client, project: Json, *, backend_url: str, webhook_url: str) -> SettingsSnapshot:
-    """Look at a project before changing it; reads every task's overlap (about 3,000 tasks/s)."""
+def take_settings_snapshot(client: Client, project: Json, *, backend_url: str, webhook_url: str) -> SettingsSnapshot:
+    """Return the settings of a project before a change; reads the overlap of every task (about 3,000 tasks/s)."""
     number = str(project["id"])
     wanted = int(project["maximum_annotations"])
     skips_count = project["skip_queue"] == "IGNORE_SKIPPED"
@@ -99,20 +99,20 @@ def take(client: Client, project: Json, *, backend_url: str, webhook_url: str) -
 
 
 def restore_overlaps(client: Client, settings_snapshot: SettingsSnapshot) -> None:
-    """Give every task the overlap that it had, tasks imported meanwhile the project's own; labelled marks follow.
+    """Restore the overlap and the labelled mark of every task; tasks imported later get the project's overlap.
 
-    In bulk where Label Studio can: maximum_annotations = 1 resets every task, k > 1 then sets every task to k.
+    In bulk where Label Studio can: maximum_annotations = 1 resets all tasks, and a value k > 1 then sets all to k.
     """
     project, wanted = settings_snapshot.project, settings_snapshot.overlap
     now = client.project(project)
-    wrong = _wrong(client, settings_snapshot)
-    if now["maximum_annotations"] != wanted or len(wrong) > _MANY:
+    wrong = _tasks_with_wrong_overlap(client, settings_snapshot)
+    if now["maximum_annotations"] != wanted or len(wrong) > _MAX_SINGLE:
         if now["maximum_annotations"] == 1:  # a change to 1 is what resets all tasks
             client.patch_project(project, maximum_annotations=2)
         client.patch_project(project, maximum_annotations=1)
         if wanted > 1:
             client.patch_project(project, maximum_annotations=wanted)
-        wrong = _wrong(client, settings_snapshot)
+        wrong = _tasks_with_wrong_overlap(client, settings_snapshot)
     for task in wrong:
         overlap = settings_snapshot.overlaps.get(task, wanted)
         people = {
@@ -121,11 +121,11 @@ def restore_overlaps(client: Client, settings_snapshot: SettingsSnapshot) -> Non
             if now["skip_queue"] == "IGNORE_SKIPPED" or not row["was_cancelled"]
         }
         client.patch_task(task, overlap=overlap, is_labeled=len(people) >= overlap)
-    hide(client, settings_snapshot)
+    mark_hidden_tasks(client, settings_snapshot)
 
 
-def hide(client: Client, settings_snapshot: SettingsSnapshot) -> None:
-    """Mark the tasks again that somebody had marked as labelled by hand: Label Studio's recount forgets it."""
+def mark_hidden_tasks(client: Client, settings_snapshot: SettingsSnapshot) -> None:
+    """Mark tasks as labelled again that were marked by hand, because Label Studio's recount removes the mark."""
     if not settings_snapshot.hidden:
         return
     hidden = set(settings_snapshot.hidden)
@@ -134,12 +134,12 @@ def hide(client: Client, settings_snapshot: SettingsSnapshot) -> None:
             client.patch_task(task["id"], is_labeled=True)
 
 
-def _wrong(client: Client, settings_snapshot: SettingsSnapshot) -> list[int]:
+def _tasks_with_wrong_overlap(client: Client, settings_snapshot: SettingsSnapshot) -> list[int]:
     wanted = settings_snapshot.overlap
     tasks = client.each_task(settings_snapshot.project, include=("id", "overlap"))
     return [task["id"] for task in tasks if task["overlap"] != settings_snapshot.overlaps.get(task["id"], wanted)]
 
 
 def find_by_url(rows: list[Json], url: str) -> Json | None:
-    """Find the backend or webhook with this address."""
+    """Return the backend or webhook with this address; None where there is none."""
     return next((row for row in rows if row["url"].rstrip("/") == url.rstrip("/")), None)

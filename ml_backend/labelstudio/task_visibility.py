@@ -1,4 +1,4 @@
-"""Hiding: keep a task out of the label stream, where Label Studio Community cannot refuse it to anyone."""
+"""Hide tasks from the label stream and open them again; Label Studio Community has no assignment for this."""
 
 from __future__ import annotations
 
@@ -8,23 +8,31 @@ from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.parsing import read_task
 from ml_backend.records import Task
 
-_AT_ONCE = 300  # ids in one address line
+_IDS_PER_REQUEST = 300  # they are part of the URL
 
 
-def hide(client: Client, task: int) -> Task:
-    """Mark a task as labelled, so that the label stream hands it to nobody; the task as it is now.
+def hide_task(client: Client, task: int) -> Task:
+    """Mark a task as labelled, so that the label stream serves it to nobody; return the changed task.
 
-    Who has it open may still submit, and everybody may open it in the Data Manager.
+    A person who has it open can still submit, and everybody can open it in the Data Manager.
     """
     return read_task(client.patch_task(task, is_labeled=True))
 
 
+def reopen_task(client: Client, task: int, overlap: int) -> Task:
+    """Serve a task again until it has `overlap` annotations; return the changed task.
+
+    Label Studio needs both fields to serve it again, and closes it by itself at the last annotation.
+    """
+    return read_task(client.patch_task(task, overlap=overlap, is_labeled=False))
+
+
 def servable_tasks(client: Client, project: str, tasks: Sequence[int]) -> list[int]:
-    """Those of these tasks that the label stream may still hand out."""
+    """Return those of these tasks that the label stream may still serve."""
     found: list[int] = []
-    for start in range(0, len(tasks), _AT_ONCE):
-        part = list(tasks[start : start + _AT_ONCE])
-        named = {"filter": "filter:tasks:id", "operator": "in_list", "type": "Number", "value": part}
-        rows = client.each_task(project, filters=[named], include=("id", "is_labeled"))
+    for start in range(0, len(tasks), _IDS_PER_REQUEST):
+        part = list(tasks[start : start + _IDS_PER_REQUEST])
+        filter_ids = {"filter": "filter:tasks:id", "operator": "in_list", "type": "Number", "value": part}
+        rows = client.each_task(project, filters=[filter_ids], include=("id", "is_labeled"))
         found += [int(row["id"]) for row in rows if not row["is_labeled"]]
     return found

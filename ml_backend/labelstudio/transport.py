@@ -1,4 +1,4 @@
-"""One place where a request goes out: tokens, time limits, retries, and errors of one short sentence."""
+"""Send requests to Label Studio: access tokens, time limits, retries, and short error messages."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from ml_backend.errors import LabelStudioError
 Json = dict[str, Any]
 
 _BUSY = frozenset({429, 500, 502, 503, 504})
-_MAX_WAIT_S = 10.0  # also bounds what a Retry-After may ask of us
-_TO_GET_ONE = "Make a personal access token in Label Studio (Account & Settings) and set LABEL_STUDIO_API_KEY."
+_MAX_WAIT_S = 10.0  # the limit for a Retry-After, too
+_HOW_TO_GET_TOKEN = "Make a personal access token in Label Studio (Account & Settings) and set LABEL_STUDIO_API_KEY."
 _TAG = re.compile(r"<[^>]*>")
 
 
 class NotLabelStudio(LabelStudioError):
-    """A page came where data was wanted: another server, a lost path prefix, or an address that Label Studio lacks."""
+    """The response is a page, not JSON: another server, a missing path prefix, or an unknown address."""
 
     hint = "Check LABEL_STUDIO_URL, path prefix included."
 
 
 class _Busy(Exception):
-    """An answer that asks us to come again; never leaves this file."""
+    """A response that asks for a retry; it never leaves this module."""
 
     def __init__(self, answer: httpx.Response) -> None:
         super().__init__(answer.status_code)
@@ -39,7 +39,7 @@ class _Busy(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Access:
-    """What the SDK's token client expects of a refresh."""
+    """The result of a refresh, as the SDK's token client expects it."""
 
     access: str
 
@@ -47,9 +47,10 @@ class _Access:
 class Transport:
     """Sends JSON to one Label Studio as one user.
 
-    `api_key` is a personal access token (its short-lived access tokens are refreshed by label-studio-sdk) or a legacy
-    token. Requests that may be repeated are retried with back-off on 429, 5xx and broken connections; others only when
-    the connection was never made. Messages of errors never carry the key.
+    `api_key` is a personal access token, whose short-lived access tokens label-studio-sdk refreshes, or a legacy token.
+    tenacity retries repeatable requests on 429, 5xx and broken connections, and other requests only where nothing was
+    sent. Its own `retry_if_exception_type` cannot tell these two kinds apart, hence `_should_retry`. Error messages
+    never contain the key.
     """
 
     def __init__(
@@ -69,8 +70,8 @@ class Transport:
                 hint="Set LABEL_STUDIO_API_KEY to a personal access token (Account & Settings in Label Studio).",
             )
         if not (api_key.strip().isascii() and api_key.strip().isprintable()):
-            raise LabelStudioError("the access token holds letters that no token has.", hint=_TO_GET_ONE)
-        self.url = url.rstrip("/") + "/"  # the SDK joins paths: without the slash a prefix would be lost
+            raise LabelStudioError("the access token contains characters that no token has.", hint=_HOW_TO_GET_TOKEN)
+        self.url = url.rstrip("/") + "/"  # the SDK joins paths, and without the slash a prefix would be lost
         self._api_key = api_key.strip()
         self._tries = tries
         self._sleep = sleep
@@ -80,11 +81,11 @@ class Transport:
 
     @property
     def legacy(self) -> bool:
-        """True when the key is a legacy token, which Label Studio refuses unless its organization allows it."""
+        """Whether the key is a legacy token, which Label Studio refuses unless its organization allows it."""
         return self._token_client().jwt_token_type(self._api_key) is None
 
     def authorization(self) -> str:
-        """The Authorization header for what others send as us; LabelStudioError where no token is to be had."""
+        """Return the Authorization header for other code's requests; LabelStudioError where there is no valid token."""
         try:
             return self._authorization()
         except _Busy as error:
@@ -106,13 +107,13 @@ class Transport:
         repeat: bool | None = None,
         timeout_s: float | None = None,
     ) -> Any:
-        """Send one request and give the decoded JSON (None for an empty answer).
+        """Send one request and return the decoded JSON, None for an empty response.
 
-        `repeat` says whether it may be sent twice; default: everything but POST. LabelStudioError carries the status.
+        `repeat` says whether it may be sent twice; by default all but POST may. LabelStudioError has the HTTP status.
         """
-        again = method != "POST" if repeat is None else repeat
+        repeatable = method != "POST" if repeat is None else repeat
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(lambda error: _worth_another_try(error, again=again)),
+            retry=tenacity.retry_if_exception(lambda error: _should_retry(error, repeatable=repeatable)),
             wait=_wait,
             stop=tenacity.stop_after_attempt(self._tries),
             sleep=self._sleep,
@@ -120,7 +121,7 @@ class Transport:
         )
         what = f"{method} {path}"
         try:
-            answer: httpx.Response = retrying(self._once, method, path, query, body, timeout_s)
+            answer: httpx.Response = retrying(self._send_once, method, path, query, body, timeout_s)
         except _Busy as error:
             answer = error.answer
         except httpx.HTTPError as error:
@@ -130,12 +131,12 @@ class Transport:
             ) from error
         return self._read(answer, what)
 
-    def _once(
+    def _send_once(
         self, method: str, path: str, query: Mapping[str, Any] | None, body: Any, timeout_s: float | None
     ) -> httpx.Response:
         answer = self._attempt(method, path, query, body, timeout_s)
         if answer.status_code == HTTPStatus.UNAUTHORIZED and not self.legacy:
-            self._tokens = None  # the access token may have died early: ask for a new one, once
+            self._tokens = None  # the access token may have expired early: get a new one, once
             answer = self._attempt(method, path, query, body, timeout_s)
         if answer.status_code in _BUSY:
             raise _Busy(answer)
@@ -159,15 +160,17 @@ class Transport:
             from label_studio_sdk.core.api_error import ApiError
             from label_studio_sdk.tokens.client_ext import TokensClientExt
 
-            class Tokens(TokensClientExt):  # keeps, checks and locks; its own refresh warns and chokes on a web page
+            class Tokens(
+                TokensClientExt
+            ):  # stores, checks and locks tokens; its own refresh warns, and fails on a web page
                 def refresh(self, refresh_token: str | None = None) -> Any:
                     return owner._refresh(refresh_token or owner._api_key)
 
             owner = self
             try:
                 self._tokens = Tokens(self.url, self._api_key)
-            except ApiError as error:  # it has expired
-                raise _dead_token(error.status_code) from None
+            except ApiError as error:  # the token has expired
+                raise _token_error(error.status_code) from None
         return self._tokens
 
     def _refresh(self, token: str) -> _Access:
@@ -180,11 +183,11 @@ class Transport:
             body = None
         if not isinstance(body, dict) or answer.status_code == HTTPStatus.NOT_FOUND:
             raise NotLabelStudio(
-                f"{self._shown_url()} does not answer like Label Studio (no token refresh there).",
+                f"{self._shown_url()} is not a Label Studio (it has no token refresh).",
                 status=answer.status_code,
             )
         if not answer.is_success:
-            raise _dead_token(answer.status_code, self._clean(_sentence(body)))
+            raise _token_error(answer.status_code, self._clean(_sentence(body)))
         return _Access(str(body["access"]))
 
     def _authorization(self) -> str:
@@ -199,16 +202,16 @@ class Transport:
             body = None
             if answer.is_success or answer.is_redirect or answer.status_code == HTTPStatus.NOT_FOUND:
                 raise NotLabelStudio(
-                    f"Label Studio answered {what} with a page instead of data (HTTP {answer.status_code}).",
+                    f"Label Studio answered {what} with a page instead of JSON (HTTP {answer.status_code}).",
                     status=answer.status_code,
                 ) from None
         if answer.is_success:
             return body
         if answer.status_code == HTTPStatus.UNAUTHORIZED:
-            raise _dead_token(answer.status_code, self._clean(_sentence(body)))
-        said = self._clean(_sentence(body)) or "it sent a page instead of a reason"
+            raise _token_error(answer.status_code, self._clean(_sentence(body)))
+        reason = self._clean(_sentence(body)) or "it sent a page instead of a reason"
         raise LabelStudioError(
-            f"Label Studio refused {what} (HTTP {answer.status_code}): {said}", status=answer.status_code
+            f"Label Studio refused {what} (HTTP {answer.status_code}): {reason}", status=answer.status_code
         )
 
     def _clean(self, text: str) -> str:
@@ -220,7 +223,7 @@ class Transport:
 
 
 def project_number(project: str) -> int:
-    """Read a project id; anything but digits would become part of a path.
+    """Return a project id as a number; LabelStudioError for anything else, because the id becomes part of a path.
 
     >>> project_number("12")
     12
@@ -234,62 +237,62 @@ def project_number(project: str) -> int:
 
 
 def as_object(body: Any) -> Json:
-    """Check that an answer is a JSON object."""
+    """Return a response that is a JSON object; LabelStudioError for anything else."""
     if not isinstance(body, dict):
         raise LabelStudioError(f"Label Studio answered with a {type(body).__name__}, wanted an object.")
     return body
 
 
-def _worth_another_try(error: BaseException, *, again: bool) -> bool:
+def _should_retry(error: BaseException, *, repeatable: bool) -> bool:
     if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
         return True  # nothing was sent
     if isinstance(error, _Busy):
-        return again or error.answer.status_code == HTTPStatus.TOO_MANY_REQUESTS
-    return again and isinstance(error, httpx.TransportError)
+        return repeatable or error.answer.status_code == HTTPStatus.TOO_MANY_REQUESTS
+    return repeatable and isinstance(error, httpx.TransportError)
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
     failure = state.outcome.exception() if state.outcome is not None else None
-    asked = failure.answer.headers.get("Retry-After", "") if isinstance(failure, _Busy) else ""
-    if asked.isdigit():
-        return min(float(asked), _MAX_WAIT_S)
+    retry_after = failure.answer.headers.get("Retry-After", "") if isinstance(failure, _Busy) else ""
+    if retry_after.isdigit():
+        return min(float(retry_after), _MAX_WAIT_S)
     return tenacity.wait_random_exponential(multiplier=0.2, max=_MAX_WAIT_S)(state)
 
 
 def _reason(error: httpx.HTTPError) -> str:
-    """An httpx error by its kind: its own text may hold an address with a password."""
+    """Describe an httpx error by its kind, because its text may contain an address with a password."""
     if isinstance(error, httpx.TimeoutException):
         return "time limit reached"
     if isinstance(error, httpx.ConnectError):
-        unknown = isinstance(_root(error), socket.gaierror)
-        return "no such host" if unknown else "connection refused"
+        is_unknown_host = isinstance(_root(error), socket.gaierror)
+        return "no such host" if is_unknown_host else "connection refused"
     return "the connection was dropped" if isinstance(error, httpx.TransportError) else type(error).__name__
 
 
 def _root(error: BaseException) -> BaseException:
-    """What the system said, below the wrappers of httpx."""
+    """Return the error of the operating system that httpx wraps."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return error
 
 
 def _sentence(body: Any) -> str:
-    """Find the reason in an error body: `detail`, or the first field's complaint."""
+    """Return the reason in an error body: `detail`, or the messages of its fields."""
     if not isinstance(body, dict):
         return str(body)[:300] if isinstance(body, (str, list)) else ""
     problems = body.get("validation_errors")
     if isinstance(problems, dict) and problems:
-        return "; ".join(f"{name}: {_flat(said)}" for name, said in problems.items())
+        return "; ".join(f"{name}: {_flat(message)}" for name, message in problems.items())
     return _flat(body.get("detail") or problems or body.get("error") or body)
 
 
-def _flat(said: Any) -> str:
-    return " ".join(map(str, said)) if isinstance(said, list) else str(said)
+def _flat(message: Any) -> str:
+    return " ".join(map(str, message)) if isinstance(message, list) else str(message)
 
 
-def _dead_token(status: int | None, said: str = "") -> LabelStudioError:
+def _token_error(status: int | None, reason: str = "") -> LabelStudioError:
     return LabelStudioError(
-        f"Label Studio does not accept the access token{f' ({said})' if said else ''}.",
-        hint=f"{_TO_GET_ONE} Legacy tokens work only where the organization allows them.",
+        f"Label Studio does not accept the access token{f' ({reason})' if reason else ''}.",
+        hint=f"{_HOW_TO_GET_TOKEN} Legacy tokens work only where the organization allows them.",
         status=status,
     )

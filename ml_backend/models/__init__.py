@@ -1,4 +1,4 @@
-"""What can learn to answer a control: one recipe a kind of question, each giving models that name their classes."""
+"""Models and the recipes that fit them, by the kind of object and control; plug-ins of the group `hitl.models`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ml_backend.label_config import Control
 
 Floats: TypeAlias = NDArray[np.float64]
 Vectors: TypeAlias = NDArray[np.float32]
-State: TypeAlias = Mapping[str, Any]  # numpy arrays and JSON values, one level deep: what an artefact holds
+State: TypeAlias = Mapping[str, Any]  # numpy arrays and JSON values, one level deep: what an artefact stores
 
 # "<object tag>-<control tag>"; a plug-in adds one under the entry-point group hitl.models
 BUILTINS: Mapping[str, str] = {
@@ -26,32 +26,32 @@ BUILTINS: Mapping[str, str] = {
 
 
 class Model(Protocol):
-    """Something fitted. Safe to ask from several threads; the same content gives the same numbers."""
+    """A fitted model. Safe in threads; the same data give the same numbers."""
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The labels seen in training, sorted; column j of `predict_proba` is `classes[j]`, always."""
+        """Return the labels of the training rows, sorted; column j of `predict_proba` is `classes[j]`."""
         ...
 
     def predict_proba(self, data: Sequence[Mapping[str, Any]]) -> Floats:
-        """(n, k) rows that sum to 1; a row of NaN for a task that cannot be read. Not calibrated."""
+        """Return probabilities, shape (n, k), not calibrated; a row of NaN for a task that cannot be read."""
         ...
 
     def vectors(self, data: Sequence[Mapping[str, Any]]) -> Vectors:
-        """(n, d) places of the tasks for diversity; near means alike. Zeros for a task that cannot be read."""
+        """Return vectors, shape (n, d), near for similar tasks; zeros for a task that cannot be read."""
         ...
 
     def state(self) -> State:
-        """All that `Recipe.load` needs to build this model again."""
+        """Return all that `Recipe.load` needs to build this model again."""
         ...
 
 
 class Recipe(Protocol):
-    """A way to learn: an estimator, its features and their settings."""
+    """A way to fit models: an estimator, its features and their settings."""
 
     @property
     def name(self) -> str:
-        """ "<plug-in name>/<number>"; the number changes whenever the recipe does."""
+        """Return "<plug-in name>/<number>"; the number changes whenever the recipe changes."""
         ...
 
     def fit(
@@ -63,22 +63,25 @@ class Recipe(Protocol):
         weights: Floats | None = None,
         seed: int = 0,
     ) -> Model:
-        """Learn from answered tasks; deterministic. NotTrained when fewer than two classes can be read."""
+        """Fit a model; deterministic. NotTrained where fewer than two classes have readable rows.
+
+        `data` are task data, `labels` (n,) their labels, `field` the data field to read, `weights` (n,) row weights.
+        """
         ...
 
     def vectors(self, data: Sequence[Mapping[str, Any]], *, field: str) -> Vectors:
-        """What `Model.vectors` gives, before there is any model."""
+        """Return what `Model.vectors` returns, without a model."""
         ...
 
     def load(self, state: State) -> Model:
-        """The model whose `state()` this is; KeyError, TypeError or ValueError when it is not one."""
+        """Build the model of a `state()`; KeyError, TypeError or ValueError where it is not one."""
         ...
 
 
 def recipe_for(control: Control, *, name: str = "", cache: FeatureCache[Any] | None = None) -> Recipe:
-    """Pick the recipe for what a control asks about its object; `name` overrules the choice.
+    """Return the recipe for a control: the one called `name`, or "<object kind>-<control kind>" without a name.
 
-    Raises UnknownName with a sentence where nothing can learn this control.
+    UnknownName says why where no recipe fits the control.
 
     >>> from ml_backend.label_config import Control
     >>> recipe_for(Control("c", "t", "choices", ("a", "b"), False, "text", "text")).name
@@ -86,25 +89,25 @@ def recipe_for(control: Control, *, name: str = "", cache: FeatureCache[Any] | N
     """
     if not control.field:
         raise UnknownName(
-            f"control {control.name!r} is about no data field, so there is nothing to learn from.",
+            f"control {control.name!r} shows no data field, so there is nothing to learn from.",
             hint='Give its object a value such as value="$text".',
         )
     if control.multiple and not name:
         raise UnknownName(
-            f"control {control.name!r} takes several labels at once; the built-in recipes learn one label a task.",
+            f"control {control.name!r} accepts several labels at once; the built-in recipes learn one label per task.",
             hint='Use choice="single", or install a recipe of the group hitl.models and name it.',
         )
-    usual = f"{control.object_kind}-{control.kind}"
-    if not name and usual not in (known := plugins.names("hitl.models", BUILTINS)):
+    default = f"{control.object_kind}-{control.kind}"
+    if not name and default not in (known := plugins.names("hitl.models", BUILTINS)):
         raise UnknownName(
-            f"no model here learns {control.kind} on {control.object_kind} (control {control.name!r}).",
+            f"no installed recipe learns {control.kind} on {control.object_kind} (control {control.name!r}).",
             hint=f"Known: {', '.join(known)}. A plug-in of the group hitl.models, or `hosted` in [model], adds one.",
         )
-    return recipe(name or usual, cache=cache)
+    return get_recipe(name or default, cache=cache)
 
 
-def recipe(name: str, *, cache: FeatureCache[Any] | None = None) -> Recipe:
-    """The recipe of this plug-in name, or of a full name as an artefact carries it ("text-choices/1")."""
+def get_recipe(name: str, *, cache: FeatureCache[Any] | None = None) -> Recipe:
+    """Return the recipe of a plug-in name, or of the full name in an artefact ("text-choices/1")."""
     made: Recipe = plugins.load("hitl.models", name.partition("/")[0], BUILTINS)(cache=cache)
     if "/" in name and made.name != name:
         raise UnknownName(

@@ -1,44 +1,98 @@
-"""What spoke for an answer: the parts of a task that a linear model weighed, each with its share of the odds."""
+"""Explain a prediction of a linear model: what each word, image part or indicator contributed to the log-odds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_backend.features.text import term_codes, tokenize
+from ml_backend.features.vectors import word_vectors
+
+_MAX_TOKENS = 3  # of a word such as don't; longer "words" are texts without spaces, explained token by token
+_PUNCTUATION = ".,;:!?\"'()[]{}<>«»„“”‚‘’…"
 
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """One part of a task, and how far it moved the log-odds of the answer against the next best one."""
+    """How far one part of a task moved the log-odds of a class against another."""
 
     what: str  # a word, a part of the image, or "fraud_type = card"
-    weight: float  # > 0 spoke for the answer; about 0.7 doubles the odds
+    weight: float  # above 0 for the class; about 0.7 doubles its odds
 
 
 @runtime_checkable
 class ExplainableModel(Protocol):
-    """A model whose answers are sums: the weights of all reasons and of the start make up the log-odds exactly."""
+    """A linear model: the contributions and the intercept sum to the log-odds exactly."""
 
     def explain(self, item: Mapping[str, Any], answer: str, other: str) -> list[Contribution]:
-        """Every part of a task that moved the model between two classes; [] for a task that cannot be read."""
+        """Return what each part of a task contributed to class `answer` against class `other`.
+
+        [] for a task that cannot be read.
+        """
         ...
 
 
 def strongest_contributions(
-    reasons: Iterable[Contribution], *, most: int = 6, least: float = 0.05
+    contributions: Iterable[Contribution], *, most: int = 6, least: float = 0.05
 ) -> list[Contribution]:
-    """The few parts that moved the answer most, whichever way, the strongest first; what hardly counts is left out.
+    """Return up to `most` contributions with an absolute weight of at least `least`, the strongest first.
 
     >>> strongest_contributions([Contribution("the", 0.01), Contribution("prize", 0.9), Contribution("lunch", -1.2)])
-    [Reason(what='lunch', weight=-1.2), Reason(what='prize', weight=0.9)]
+    [Contribution(what='lunch', weight=-1.2), Contribution(what='prize', weight=0.9)]
     """
-    told = [one for one in reasons if abs(one.weight) >= least]
-    return sorted(told, key=lambda one: (-abs(one.weight), one.what))[:most]
+    strong = [part for part in contributions if abs(part.weight) >= least]
+    return sorted(strong, key=lambda part: (-abs(part.weight), part.what))[:most]
 
 
 def sum_by_name(parts: Iterable[tuple[str, float]]) -> list[Contribution]:
-    """One reason for each name, in the order in which they first came."""
+    """Return one contribution per name, in the order in which the names first occur."""
     total: dict[str, float] = {}
     for what, weight in parts:
         total[what] = total.get(what, 0.0) + weight
     return [Contribution(what, weight) for what, weight in total.items()]
+
+
+def word_contributions(
+    text: str, terms: dict[int, float], direction: NDArray[np.float32]
+) -> Iterator[tuple[str, float]]:
+    """Yield (word, contribution) for each word of a text; the sum is the contribution of the whole text.
+
+    Parameters
+    ----------
+    text
+        As the model reads it.
+    terms
+        The contribution of each known term by its code. That of a pair is split between its two words.
+    direction : shape (d,)
+        The difference of two classes' coefficients for the text's word vector.
+    """
+    words = text.split()
+    tokens = [tokenize(word) for word in words]
+    by_token = _token_contributions(term_codes([token for row in tokens for token in row]), terms)
+    start = 0
+    for word, row, vector in zip(words, tokens, word_vectors().contributions(text, direction), strict=True):
+        own = by_token[start : start + len(row)]
+        start += len(row)
+        if len(row) <= _MAX_TOKENS:
+            yield word.strip(_PUNCTUATION).lower() or word, vector + sum(own)
+        else:
+            yield from zip(row, (contribution + vector / len(row) for contribution in own), strict=True)
+
+
+def _token_contributions(codes: NDArray[np.uint64], terms: dict[int, float]) -> list[float]:
+    """Return what each token contributes, shape (t,): its own term, and half of each pair that contains it."""
+    singles = [int(code) for code in codes]
+    pairs = [(first << 32) | second for first, second in pairwise(singles)]
+    counts = Counter(singles) + Counter(pairs)
+    contributions = [terms.get(code, 0.0) / counts[code] for code in singles]
+    for place, code in enumerate(pairs):
+        half = terms.get(code, 0.0) / counts[code] / 2
+        contributions[place] += half
+        contributions[place + 1] += half
+    return contributions

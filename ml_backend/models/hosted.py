@@ -1,4 +1,4 @@
-"""A simple label-studio-ml 1.0.9 model, run inside our loop as if it were one of our own recipes."""
+"""Host a label-studio-ml 1.0.9 model: use its class as a recipe."""
 
 from __future__ import annotations
 
@@ -26,22 +26,35 @@ from ml_backend.records import Answer
 
 Tasks = Sequence[Mapping[str, Any]]
 
-_LEAD = 1e-3  # of a chosen class over chance, where the model gives no usable score
+_MIN_LEAD = 1e-3  # of the chosen class over chance, where the model gives no usable score
 
 
 def hosted(spec: str, *, label_config: str = "", control: Control | None = None) -> HostedRecipe:
-    """A recipe from "path/to/file.py:Class", a subclass of LabelStudioMLBase of label-studio-ml 1.0.9.
+    """Return a recipe of a LabelStudioMLBase subclass of label-studio-ml 1.0.9.
 
-    To fit, it needs the label config and the control to answer; to load what was fitted, neither. The class is loaded
-    now, so that a wrong path or name is said at once (UnknownName). It runs with this service's rights: name only
-    files that you would run yourself. An artefact never names a file; `unpack(..., recipes=[hosted(spec)])` does.
+    The class is imported now. It runs with the rights of this process: name only files that you would run yourself.
+    An artefact never names a file; pass the recipe to `unpack(..., recipes=[hosted(spec)])`.
+
+    Parameters
+    ----------
+    spec
+        "path/to/file.py:Class".
+    label_config, control
+        What the model learns; needed for `fit`, not for `load`.
+
+    Raises
+    ------
+    UnknownName
+        There is no such file, or no such class in it.
+    BackendError
+        label-studio-ml is not installed.
     """
     path, _, name = spec.rpartition(":")
     file = Path(path)
     if not path or not name.isidentifier():
         raise UnknownName(f'{spec!r} is not a hosted model; wanted "path/to/file.py:Class".')
     if not file.is_file():
-        raise UnknownName(f"there is no file {path!r} to host a model from.")
+        raise UnknownName(f"there is no file {path!r}; wanted the Python file of a model.")
     base = _base_class(spec)
     source = file.read_bytes()
     loaded = getattr(_module(file, source), name, None)
@@ -53,9 +66,10 @@ def hosted(spec: str, *, label_config: str = "", control: Control | None = None)
 
 @dataclass(frozen=True, slots=True)
 class HostedRecipe:
-    """Implements `Recipe`: fit() hands over annotated tasks as 1.0.9 did, and keeps the train output it returns.
+    """Implements `Recipe`: fit() passes annotated tasks as 1.0.9 did, and keeps the train output that it returns.
 
-    The name holds the hash of the file: an edit is another recipe, so that its first model is judged as a change.
+    The name contains the hash of the file: an edited file is another recipe, so that its first model is judged as a
+    change of recipe.
     """
 
     name: str
@@ -69,12 +83,12 @@ class HostedRecipe:
         labels: Sequence[str],
         *,
         field: str = "",  # noqa: ARG002 - the model reads the label config itself
-        weights: Floats | None = None,  # noqa: ARG002 - 1.0.9 knows no weights
+        weights: Floats | None = None,  # noqa: ARG002 - 1.0.9 has no weights
         seed: int = 0,  # noqa: ARG002 - nor seeds
     ) -> HostedModel:
-        """Train in an empty folder; what is written there is dropped, so a model must return what it learned."""
+        """Train in an empty folder that is deleted afterwards, so fit() must return what the model learned."""
         if self.control is None:
-            raise NotTrained(f"hosted model {self.name} was given no control to learn.")
+            raise NotTrained(f"hosted model {self.name} has no control to learn.")
         if len(set(labels)) < 2:
             raise NotTrained(f"{len(labels)} rows of {len(set(labels))} class(es); wanted at least two classes.")
         rows = enumerate(zip(data, labels, strict=True), start=1)
@@ -87,7 +101,7 @@ class HostedRecipe:
             written = sorted(file.name for file in Path(folder).rglob("*") if file.is_file())
         if written:
             raise NotTrained(
-                f"hosted model {self.name} wrote {', '.join(written[:3])} in its workdir; files are not kept.",
+                f"hosted model {self.name} wrote {', '.join(written[:3])} in its workdir, which is deleted.",
                 hint="Return what was learned from fit() as a JSON value.",
             )
         return self.load(
@@ -99,71 +113,71 @@ class HostedRecipe:
         )
 
     def vectors(self, data: Tasks, *, field: str) -> NDArray[np.float32]:
-        """Places by our own features for this kind of object: 1.0.9 has none."""
+        """Return vectors of the built-in recipe for this kind of object; 1.0.9 has none."""
         if self.control is None:
-            raise NotTrained(f"hosted model {self.name} was given no control, so its objects are unknown.")
+            raise NotTrained(f"hosted model {self.name} has no control, so the kind of its objects is unknown.")
         return recipe_for(self.control).vectors(data, field=field)
 
     def load(self, state: Mapping[str, Any]) -> HostedModel:
-        """The model of this train output, label config and control."""
+        """Build the model of a state: train output, label config and control."""
         control = Control(**{**state["control"], "labels": tuple(state["control"]["labels"])})
         instance = self.model_class(label_config=state["label_config"], train_output=json.loads(state["train_output"]))
         return HostedModel(instance, control, state)
 
 
 class HostedModel:
-    """Implements `Model`: the score goes to the chosen class, the rest is shared evenly.
+    """Implements `Model`: the chosen class gets the score, the other classes share the rest evenly.
 
-    A missing score, or one that the chosen class could not have, counts as just better than chance: calibration on
-    audited rows says later what the model's word is worth. A task without an answer is a row of NaN.
+    A missing or impossible score counts as slightly better than chance; calibration on audit rows corrects it later.
+    A task without an answer is a row of NaN.
     """
 
     def __init__(self, instance: Any, control: Control, state: Mapping[str, Any]) -> None:
         self.classes = tuple(sorted(control.labels))
         self._instance, self._control, self._state = instance, control, dict(state)
-        self._place = {label: place for place, label in enumerate(self.classes)}
+        self._column = {label: column for column, label in enumerate(self.classes)}
 
     def predict_proba(self, data: Tasks) -> Floats:
-        """(n, k); a batch that fails is asked again task by task, so that one costs no neighbour."""
-        answers = self._ask(data)
+        """Return probabilities, shape (n, k); a batch that fails is repeated task by task."""
+        answers = self._call(data)
         if answers is None:
-            answers = [(self._ask([item]) or [None])[0] for item in data]
+            answers = [(self._call([item]) or [None])[0] for item in data]
         return np.array([self._row(answer) for answer in answers]).reshape(len(data), len(self.classes))
 
     def vectors(self, data: Tasks) -> NDArray[np.float32]:
-        """Places by our own features."""
+        """Return vectors of the built-in recipe for this kind of object."""
         return recipe_for(self._control).vectors(data, field=self._control.field)
 
     def state(self) -> Mapping[str, Any]:
-        """What fit() returned, as JSON; the code stays in its file."""
+        """Return what fit() returned, as JSON; the code stays in its file."""
         return self._state
 
-    def _ask(self, data: Tasks) -> list[Any] | None:
+    def _call(self, data: Tasks) -> list[Any] | None:
         tasks = [{"id": place + 1, "data": dict(item)} for place, item in enumerate(data)]
         try:
             answers = list(self._instance.predict(tasks))
-        except Exception:  # noqa: BLE001 - somebody else's code may raise anything; the task then has no answer
+        except Exception:  # noqa: BLE001 - foreign code may raise anything; the task then has no answer
             return None
         return answers if len(answers) == len(tasks) else None
 
     def _row(self, answer: Any) -> Floats:
         k = len(self.classes)
         chosen, score = _choice(answer, self._control)
-        if chosen not in self._place:
+        if chosen not in self._column:
             return np.full(k, np.nan)
-        floor = min(1.0, 1.0 / k + _LEAD)
+        floor = min(1.0, 1.0 / k + _MIN_LEAD)
         top = max(score, floor) if 0.0 <= score <= 1.0 else floor
         row = np.full(k, (1.0 - top) / max(k - 1, 1))
-        row[self._place[chosen]] = top
+        row[self._column[chosen]] = top
         return row
 
 
 def _choice(answer: Any, control: Control) -> tuple[str, float]:
-    """The label that one 1.0.9 prediction chooses, and its score; ("", NaN) for none."""
+    """Return the label that a 1.0.9 prediction chooses, and its score; ("", NaN) for none."""
     if not isinstance(answer, Mapping):
         return "", math.nan
-    said = decode_result(answer.get("result")).answers.get(control.name)
-    value = said.value if said else ()
+    decoded = decode_result(answer.get("result")).answers.get(control.name)
+    value = decoded.value if decoded else ()
     score = answer.get("score")
     usable = isinstance(score, (int, float)) and not isinstance(score, bool)
     label = value[0] if isinstance(value, tuple) and len(value) == 1 else ""
@@ -171,7 +185,7 @@ def _choice(answer: Any, control: Control) -> tuple[str, float]:
 
 
 def _annotated(number: int, data: Mapping[str, Any], label: str, control: Control) -> dict[str, Any]:
-    """A task as Label Studio exports it, with one annotation; older models read it under `completions`."""
+    """Return a task as Label Studio exports it, with one annotation; older models read the key `completions`."""
     result = codec(control.kind).encode(Answer(control.kind, (label,)), control, None)
     annotations = [{"id": number, "result": result, "was_cancelled": False}]
     return {"id": number, "data": dict(data), "annotations": annotations, "completions": annotations}
@@ -192,7 +206,7 @@ def _module(file: Path, source: bytes) -> ModuleType:
     if spec is None or spec.loader is None:
         raise UnknownName(f"{str(file)!r} is not a Python file.")
     module = module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and pickles of the module look for it here
+    sys.modules[name] = module  # dataclasses and pickles of the module look for it in sys.modules
     try:
         spec.loader.exec_module(module)
     except Exception as error:
@@ -202,7 +216,7 @@ def _module(file: Path, source: bytes) -> ModuleType:
 
 
 def _base_class(spec: str) -> type[Any]:
-    # reason: label-studio-ml is no dependency of ours; only a hosted model needs it
+    # reason: label-studio-ml is no dependency; only a hosted model needs it
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a regular expression in label_studio_tools has an invalid escape

@@ -1,4 +1,4 @@
-"""Images with one label each: small pixels and edge directions, standardised, under logistic regression."""
+"""The image classifier: standardised pixels, colours and gradient histograms under logistic regression."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ml_backend.errors import NotTrained
 from ml_backend.features.cache import FeatureCache
-from ml_backend.features.image import SIZE, ImageRow, cells, image_rows
-from ml_backend.features.indicator_features import Columns, fit_indicator_columns
+from ml_backend.features.image import SIZE, ImageRow, feature_cells, image_rows
+from ml_backend.features.indicator_features import IndicatorColumns, fit_indicator_columns
 from ml_backend.features.media import Media, media_address
 from ml_backend.models.explanations import Contribution, sum_by_name
 from ml_backend.models.logistic_regression import Floats, fit_logistic, softmax
@@ -23,7 +23,7 @@ _QUARTERS = ("the upper left", "the upper right", "the lower left", "the lower r
 
 
 class ImageModel:
-    """A fitted image classifier; about 1 ms for one small image, most of it for opening the file."""
+    """A fitted image classifier: about 1 ms for one small image, most of it for opening the file."""
 
     def __init__(
         self, state: Mapping[str, Any], *, media: Media | None = None, cache: FeatureCache[ImageRow] | None = None
@@ -34,7 +34,7 @@ class ImageModel:
         self._scale: Vectors = state["scale"]  # (d,)
         self._coef: Vectors = state["coef"]  # (d, k)
         self._intercept: Vectors = state["intercept"]  # (k,)
-        self._columns = Columns.load(state.get("columns", ((), ())))
+        self._columns = IndicatorColumns.load(state.get("columns", ((), ())))
         self._coef_indicators: Vectors = state.get("coef_indicators", np.zeros((0, len(self.classes)), np.float32))
         self._media = media or Media()
         self._cache = cache
@@ -50,7 +50,7 @@ class ImageModel:
             raise ValueError(f"shapes {shapes} do not fit {d} features and {k} classes")
 
     def state(self) -> Mapping[str, Any]:
-        """Arrays and names, nothing else."""
+        """Return arrays and JSON values."""
         return {
             "classes": list(self.classes),
             "field": self._field,
@@ -63,7 +63,7 @@ class ImageModel:
         }
 
     def predict_proba(self, data: Tasks) -> Floats:
-        """(n, k); NaN for a task whose image cannot be opened."""
+        """Return probabilities, shape (n, k); NaN for a task whose image cannot be opened."""
         proba = np.full((len(data), len(self.classes)), np.nan)
         X, readable = _matrix(data, self._field, self._media, self._cache)
         if len(X):
@@ -74,24 +74,24 @@ class ImageModel:
         return proba
 
     def explain(self, item: Mapping[str, Any], answer: str, other: str) -> list[Contribution]:
-        """What each quarter of the image, and each thing known beside it, moved between two classes; it adds up."""
+        """Return what each quarter of the image and each indicator contributed to `answer` against `other`."""
         X, readable = _matrix([item], self._field, self._media, self._cache)
         if not readable.any():
             return []
-        one, two = self.classes.index(answer), self.classes.index(other)
-        moved = (X[0] - self._mean) * self._scale * (self._coef[:, one] - self._coef[:, two])
-        by_cell = np.bincount(cells(), moved, minlength=16).reshape(2, 2, 2, 2).sum(axis=(1, 3))  # quarters
-        quarters = zip(_QUARTERS, by_cell.ravel().tolist(), strict=True)
-        indicators = self._columns.parts(item, self._coef_indicators[:, one] - self._coef_indicators[:, two])
-        return sum_by_name([*quarters, *indicators])
+        first, second = self.classes.index(answer), self.classes.index(other)
+        contributions = (X[0] - self._mean) * self._scale * (self._coef[:, first] - self._coef[:, second])
+        by_quarter = np.bincount(feature_cells(), contributions, minlength=16).reshape(2, 2, 2, 2).sum(axis=(1, 3))
+        quarters = zip(_QUARTERS, by_quarter.ravel().tolist(), strict=True)
+        difference = self._coef_indicators[:, first] - self._coef_indicators[:, second]
+        return sum_by_name([*quarters, *self._columns.contributions(item, difference)])
 
     def vectors(self, data: Tasks) -> Vectors:
-        """(n, 628) features, each image's of length 1."""
+        """Return features as vectors of length 1, shape (n, 628)."""
         return _vectors(data, self._field, self._media, self._cache)
 
 
 class ImageChoices:
-    """The recipe for one label an image; `media` says how images are opened."""
+    """The recipe for one label per image; `media` opens the images."""
 
     name = "image-choices/1"
 
@@ -102,13 +102,13 @@ class ImageChoices:
     def fit(
         self, data: Tasks, labels: Sequence[str], *, field: str, weights: Floats | None = None, seed: int = 0
     ) -> ImageModel:
-        """Learn from the images that can be opened."""
+        """Fit on the images that can be opened."""
         X, readable = _matrix(data, field, self._media, self._cache)
         keep = np.flatnonzero(readable)
         if not len(keep):
             raise NotTrained(f"none of {len(data)} rows has an image in the field {field!r} that can be opened.")
         mean, spread = X.mean(axis=0), X.std(axis=0)
-        # a feature that hardly varies here must not shout when it does elsewhere; rows of length 1 suit C
+        # a feature that hardly varies in training must not dominate later; rows of length 1 suit C
         scale = (1.0 / (np.maximum(spread, 0.01) * np.sqrt(SIZE))).astype(np.float32)
         columns = fit_indicator_columns([data[place] for place in keep])
         known = columns.matrix([data[place] for place in keep])
@@ -131,18 +131,18 @@ class ImageChoices:
         return ImageModel(state, media=self._media, cache=self._cache)
 
     def vectors(self, data: Tasks, *, field: str) -> Vectors:
-        """(n, 628) features of length 1; zeros where no image can be opened."""
+        """Return features as vectors of length 1, shape (n, 628); zeros where no image can be opened."""
         return _vectors(data, field, self._media, self._cache)
 
     def load(self, state: Mapping[str, Any]) -> ImageModel:
-        """The model of this state."""
+        """Build the model of a state."""
         return ImageModel(state, media=self._media, cache=self._cache)
 
 
 def _matrix(
     data: Tasks, field: str, media: Media, cache: FeatureCache[ImageRow] | None
 ) -> tuple[Vectors, NDArray[np.bool_]]:
-    """Features of the readable rows, and which rows those are."""
+    """Return the features of the readable rows, shape (n_readable, SIZE), and a mask of these rows, shape (n,)."""
     addresses = [media_address(item, field) for item in data]
     found = iter(image_rows([address for address in addresses if address], media, cache))
     rows = [next(found) if address else None for address in addresses]

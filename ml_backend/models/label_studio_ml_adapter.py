@@ -1,10 +1,10 @@
-"""Our champion under `label-studio-ml start` of 1.0.9: a thin LabelStudioMLBase over a folder of models.
+"""Serve a champion with `label-studio-ml start` of 1.0.9: a LabelStudioMLBase over a folder of models.
 
     label-studio-ml init my_backend --script .../ml_backend/models/label_studio_ml_adapter.py:HitlBackend
     HITL_DATA_DIR=... label-studio-ml start my_backend
 
-`init` copies this file beside its own `_wsgi.py`, so it imports by full names only. `hitl serve` does all of this
-better; this is for whoever runs label-studio-ml already.
+`init` copies this file beside its own `_wsgi.py`, so it imports by full names only. Prefer `hitl serve`; this is for
+users who run label-studio-ml already.
 """
 
 from __future__ import annotations
@@ -28,54 +28,54 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # a regular expression in label_studio_tools has an invalid escape
     from label_studio_ml.model import LabelStudioMLBase, LabelStudioMLManager
 
-_INITIAL = "INITIAL"  # what 1.0.9 calls a model before its first job
+_INITIAL = "INITIAL"  # the name in 1.0.9 of a model before its first job
 _JOB = "job_result.json"
-Said = tuple[list[dict[str, Any]], float]  # regions, confidence
+Prediction = tuple[list[dict[str, Any]], float]  # regions, confidence
 _log = logging.getLogger(__name__)
 
 
 class HitlBackend(LabelStudioMLBase):
-    """Serves the champion of each task's project from `$HITL_DATA_DIR/models`; it never trains here.
+    """Serves the champion of each task's project from `$HITL_DATA_DIR/models`; it never trains.
 
-    label-studio-ml 1.0.9 keeps one instance for all projects and gives it the label config of the last /setup, so
-    the project is read from each task, and a champion answers only for a control that it has learned.
+    label-studio-ml 1.0.9 has one instance for all projects, with the label config of the last /setup. So the project
+    is read from each task, and a champion predicts only for a control that it has learned.
 
-    It also names versions itself: /setup answers "INITIAL" or the number of a finished job. Predictions carry that same
-    name, because Label Studio asks again and again for a version that /setup never gives; and each promotion is left
-    as a finished job, so that from the next /setup on the name is a new one.
+    1.0.9 also names the versions: /setup returns "INITIAL" or the number of a finished job. Predictions carry the same
+    name, because Label Studio repeats its requests for a version that /setup does not return. Each promotion is
+    recorded as a finished job, so that the next /setup returns a new name.
     """
 
     def __init__(self, label_config: str | None = None, train_output: Any = None, **kwargs: Any) -> None:
         super().__init__(label_config=label_config, train_output=train_output, **kwargs)
         folder = kwargs.get("data_dir") or os.environ.get("HITL_DATA_DIR") or "."
         self._registry = FolderRegistry(Path(str(folder)) / "models")
-        self._project = str(kwargs.get("project") or "")  # for tasks that name none: `--with project=12`
+        self._project = str(kwargs.get("project") or "")  # for tasks without a project: `--with project=12`
         self._loaded: dict[str, tuple[str, Bundle]] = {}  # project -> digest, bundle
         self._version = str(self.train_output.get("job_id") or _INITIAL)
-        _announce(LabelStudioMLManager.model_dir, self._registry.promoted_ms())
+        _record_promotion(LabelStudioMLManager.model_dir, self._registry.promoted_ms())
 
     def predict(self, tasks: Sequence[Mapping[str, Any]], **kwargs: Any) -> list[dict[str, Any]]:  # noqa: ARG002 - 1.0.9
-        """One prediction a task, in order; an empty one wherever there is nothing to say."""
-        said: list[Said] = [([], 0.0)] * len(tasks)
+        """Return one prediction per task, in order; an empty one where there is no answer."""
+        predictions: list[Prediction] = [([], 0.0)] * len(tasks)
         by_project: dict[str, list[int]] = defaultdict(list)
         for place, task in enumerate(tasks):
             by_project[str(task.get("project") or self._project)].append(place)
         for project, places in by_project.items():
             data = [tasks[place].get("data") for place in places]
-            for place, one in zip(places, self._say(project, data), strict=True):
-                said[place] = one
-        return [{"result": result, "score": score, "model_version": self._version} for result, score in said]
+            for place, prediction in zip(places, self._predict_project(project, data), strict=True):
+                predictions[place] = prediction
+        return [{"result": result, "score": score, "model_version": self._version} for result, score in predictions]
 
-    def _say(self, project: str, data: Sequence[Any]) -> list[Said]:
-        nothing: list[Said] = [([], 0.0)] * len(data)
+    def _predict_project(self, project: str, data: Sequence[Any]) -> list[Prediction]:
+        empty: list[Prediction] = [([], 0.0)] * len(data)
         try:
             bundle = self._champion(project)
         except BackendError as error:
             _log.error("project %s: %s", project, error)
-            return nothing
+            return empty
         control = self._control(bundle) if bundle else None
         if bundle is None or control is None:
-            return nothing
+            return empty
         answers = replace(bundle, control=control).predict([item if isinstance(item, Mapping) else {} for item in data])
         encode = codec(control.kind).encode
         return [
@@ -87,14 +87,14 @@ class HitlBackend(LabelStudioMLBase):
         ref = self._registry.champion(project)
         if ref is None:
             return None
-        known = self._loaded.get(project)
-        if known is None or known[0] != ref.digest:
+        loaded = self._loaded.get(project)
+        if loaded is None or loaded[0] != ref.digest:
             artefact = self._registry.artefact(project, ref.version)
-            known = self._loaded[project] = (ref.digest, unpack(artefact.data, ref.digest))
-        return known[1]
+            loaded = self._loaded[project] = (ref.digest, unpack(artefact.data, ref.digest))
+        return loaded[1]
 
     def _control(self, bundle: Bundle) -> Control | None:
-        """What is asked now, if it is what the bundle learned; without a /setup, what it learned."""
+        """Return the control of the label config that the bundle has learned; its own control before a /setup."""
         learned = bundle.control
         if not self.label_config:
             return learned
@@ -105,8 +105,8 @@ class HitlBackend(LabelStudioMLBase):
         return None
 
 
-def _announce(home: str | None, promoted_ms: int) -> None:
-    """Leave the newest promotion as label-studio-ml's own job result, where its server looks at each /setup."""
+def _record_promotion(home: str | None, promoted_ms: int) -> None:
+    """Write the newest promotion as a job result of label-studio-ml, which its server reads at each /setup."""
     if not home or not promoted_ms or (folder := Path(home) / str(promoted_ms)).joinpath(_JOB).exists():
         return
     folder.mkdir(parents=True, exist_ok=True)

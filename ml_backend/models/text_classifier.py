@@ -1,4 +1,4 @@
-"""Texts with one label each: TF-IDF of words and pairs beside static word vectors, under logistic regression."""
+"""The text classifier: TF-IDF of words and pairs, and static word vectors, under logistic regression."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ from scipy import sparse
 
 from ml_backend.errors import NotTrained
 from ml_backend.features.cache import FeatureCache
-from ml_backend.features.indicator_features import Columns, fit_indicator_columns
+from ml_backend.features.indicator_features import IndicatorColumns, fit_indicator_columns
 from ml_backend.features.text import TextBlock, TextRow, inverse_document_frequency, read_text, text_block
 from ml_backend.features.vectors import word_vectors
-from ml_backend.models.explanations import Contribution, sum_by_name
+from ml_backend.models.explanations import Contribution, sum_by_name, word_contributions
 from ml_backend.models.logistic_regression import Floats, fit_logistic, softmax
-from ml_backend.models.text_explanations import word_shares
 
 Tasks = Sequence[Mapping[str, Any]]
 
 _MIN_TERMS, _MAX_TERMS = 2_000, 50_000
-_MANY_ROWS = 1_000  # from here on a term of one row tells nothing, and such terms are most of them
-_TINY = 1e-12  # the squared length of a text without a known term
-_MAX_WEIGHTS = 2_000_000  # terms x classes: 16 MB of doubles, which the optimiser keeps some twenty times
+_MANY_ROWS = 1_000  # from here on terms of a single row are dropped; they are most terms and teach nothing
+_EPS = 1e-12  # avoids division by zero for a text without a known term
+_MAX_COEFFICIENTS = 2_000_000  # terms x classes: 16 MB of doubles, of which the optimiser keeps about twenty copies
 
 
 class TextModel:
-    """A fitted text classifier; about 0.1 ms for one short text, 20,000 texts a second in bulk."""
+    """A fitted text classifier: about 0.1 ms for one short text, 20,000 texts per second in bulk."""
 
     def __init__(self, state: Mapping[str, Any], *, cache: FeatureCache[TextRow] | None = None) -> None:
         self.classes: tuple[str, ...] = tuple(state["classes"])
@@ -38,19 +37,19 @@ class TextModel:
         self._coef_terms: NDArray[np.float32] = state["coef_terms"]  # (m, k)
         self._coef_vector: NDArray[np.float32] = state["coef_vector"]  # (d, k)
         self._intercept: NDArray[np.float32] = state["intercept"]  # (k,)
-        self._columns = Columns.load(state.get("columns", ((), ())))
+        self._columns = IndicatorColumns.load(state.get("columns", ((), ())))
         self._coef_indicators: NDArray[np.float32] = state.get(
             "coef_indicators", np.zeros((0, len(self.classes)), np.float32)
         )
         self._cache = cache
         m, k, b = len(self._codes), len(self.classes), len(self._columns.names)
-        d = word_vectors().size  # read now, so that the first request does not wait for them
+        d = word_vectors().size  # loaded now, so that the first request does not wait for them
         shapes = (self._idf.shape, self._coef_terms.shape, self._coef_vector.shape, self._intercept.shape)
         if not m or (*shapes, self._coef_indicators.shape) != ((m,), (m, k), (d, k), (k,), (b, k)):
             raise ValueError(f"shapes {shapes} do not fit {m} terms, {d} dimensions and {k} classes")
 
     def state(self) -> Mapping[str, Any]:
-        """Arrays and names, nothing else."""
+        """Return arrays and JSON values."""
         return {
             "classes": list(self.classes),
             "field": self._field,
@@ -65,38 +64,38 @@ class TextModel:
         }
 
     def predict_proba(self, data: Tasks) -> Floats:
-        """(n, k); NaN for a task without a text in the field."""
+        """Return probabilities, shape (n, k); NaN for a task without text in the field."""
         texts = [read_text(item, self._field, html=self._html) for item in data]
         readable = [text for text in texts if text is not None]
         proba = np.full((len(texts), len(self.classes)), np.nan)
         if readable:
             scores = self._scores(text_block(readable, self._cache))
             if self._columns.names:
-                read = [item for item, text in zip(data, texts, strict=True) if text is not None]
-                scores = scores + self._columns.matrix(read) @ self._coef_indicators
+                items = [item for item, text in zip(data, texts, strict=True) if text is not None]
+                scores = scores + self._columns.matrix(items) @ self._coef_indicators
             proba[[text is not None for text in texts]] = softmax(scores)
         return proba
 
     def vectors(self, data: Tasks) -> NDArray[np.float32]:
-        """(n, 256) unit vectors."""
+        """Return unit vectors, shape (n, 256)."""
         return _vectors(data, self._field, html=self._html, cache=self._cache)
 
     def explain(self, item: Mapping[str, Any], answer: str, other: str) -> list[Contribution]:
-        """What each word, and each thing known beside the text, moved between two classes; linear, so it adds up."""
+        """Return what each word and each indicator contributed to class `answer` against class `other`."""
         text = read_text(item, self._field, html=self._html)
         if text is None:
             return []
-        one, two = self.classes.index(answer), self.classes.index(other)
-        place, weights, _ = _known(text_block([text], self._cache), self._codes, self._idf)
-        moved = weights * (self._coef_terms[place, one] - self._coef_terms[place, two])
-        terms = dict(zip(self._codes[place].tolist(), moved.tolist(), strict=True))
-        words = word_shares(text, terms, self._coef_vector[:, one] - self._coef_vector[:, two])
-        indicators = self._columns.parts(item, self._coef_indicators[:, one] - self._coef_indicators[:, two])
-        return sum_by_name([*words, *indicators])
+        first, second = self.classes.index(answer), self.classes.index(other)
+        place, weights, _ = _known_terms(text_block([text], self._cache), self._codes, self._idf)
+        contributions = weights * (self._coef_terms[place, first] - self._coef_terms[place, second])
+        terms = dict(zip(self._codes[place].tolist(), contributions.tolist(), strict=True))
+        words = word_contributions(text, terms, self._coef_vector[:, first] - self._coef_vector[:, second])
+        difference = self._coef_indicators[:, first] - self._coef_indicators[:, second]
+        return sum_by_name([*words, *self._columns.contributions(item, difference)])
 
     def _scores(self, block: TextBlock) -> NDArray[np.float32]:
-        place, weights, starts = _known(block, self._codes, self._idf)
-        if len(block) == 1:  # a sparse matrix costs more to build than one text to score
+        place, weights, starts = _known_terms(block, self._codes, self._idf)
+        if len(block) == 1:  # building a sparse matrix takes longer than scoring one text
             terms = (weights @ self._coef_terms[place])[None, :]
         else:
             terms = sparse.csr_array((weights, place, starts), shape=(len(block), len(self._codes))) @ self._coef_terms
@@ -105,10 +104,10 @@ class TextModel:
 
 
 class TextChoices:
-    """The recipe for one label a text.
+    """The recipe for one label per text.
 
-    The terms count for less than the vectors while there are few rows, where hardly a term comes twice: 0.3 + n / 1000
-    up to 1. On four public sets (2 to 150 classes) this followed the better of both at every size from 50 rows on.
+    With few rows, hardly a term occurs twice, so terms are scaled by 0.3 + n / 1000, at most 1. On four public sets
+    (2 to 150 classes) this was as good as the better of terms and vectors at each size from 50 rows.
     """
 
     name = "text-choices/1"
@@ -126,7 +125,7 @@ class TextChoices:
         weights: Floats | None = None,
         seed: int = 0,
     ) -> TextModel:
-        """Learn from the rows that can be read; vocabulary and idf come from these rows alone."""
+        """Fit on the rows that can be read; vocabulary and idf come from these rows alone."""
         texts = [read_text(item, field, html=self.html) for item in data]
         keep = [place for place, text in enumerate(texts) if text is not None]
         if not keep:
@@ -134,9 +133,9 @@ class TextChoices:
         block = text_block([text for text in texts if text is not None], self._cache)
         answers = [labels[place] for place in keep]
         codes, idf = _vocabulary(block, n_classes=len(set(answers)))
-        share = min(1.0, 0.3 + len(block) / 1000)
+        term_scale = min(1.0, 0.3 + len(block) / 1000)
         columns = fit_indicator_columns([data[place] for place in keep])
-        parts = [tfidf(block, codes, idf) * share, sparse.csr_array(block.vectors)]
+        parts = [tfidf(block, codes, idf) * term_scale, sparse.csr_array(block.vectors)]
         if columns.names:
             parts.append(sparse.csr_array(columns.matrix([data[place] for place in keep])))
         X = sparse.hstack(parts, format="csr")
@@ -151,7 +150,7 @@ class TextChoices:
                 "html": self.html,
                 "codes": codes,
                 "idf": idf,
-                "coef_terms": coef[:m] * np.float32(share),
+                "coef_terms": coef[:m] * np.float32(term_scale),
                 "coef_vector": coef[m : len(coef) - known].copy(),
                 "intercept": intercept,
                 "columns": columns.state(),
@@ -161,31 +160,31 @@ class TextChoices:
         )
 
     def vectors(self, data: Tasks, *, field: str) -> NDArray[np.float32]:
-        """(n, 256) unit vectors; zeros where there is no text."""
+        """Return unit vectors, shape (n, 256); zeros where there is no text."""
         return _vectors(data, field, html=self.html, cache=self._cache)
 
     def load(self, state: Mapping[str, Any]) -> TextModel:
-        """The model of this state."""
+        """Build the model of a state."""
         return TextModel(state, cache=self._cache)
 
 
 class HypertextChoices(TextChoices):
-    """The same for HTML: tags are left out."""
+    """The recipe for one label per HTML text; tags are removed."""
 
     name = "hypertext-choices/1"
     html = True
 
 
 def tfidf(block: TextBlock, codes: NDArray[np.uint64], idf: NDArray[np.float32]) -> Any:
-    """(n, m) sparse: sublinear counts times idf, each row of length 1; terms outside `codes` are left out."""
-    place, weights, starts = _known(block, codes, idf)
+    """Return sublinear counts times idf as a sparse matrix, shape (n, m), rows of length 1."""
+    place, weights, starts = _known_terms(block, codes, idf)
     return sparse.csr_array((weights, place, starts), shape=(len(block), len(codes)))
 
 
-def _known(
+def _known_terms(
     block: TextBlock, codes: NDArray[np.uint64], idf: NDArray[np.float32]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
-    """Places in `codes`, weights and row starts of the terms that the vocabulary has."""
+    """Return places in `codes`, weights, and row starts of the terms that the vocabulary has."""
     place = np.searchsorted(codes, block.codes)
     place[place == len(codes)] = 0
     known = codes[place] == block.codes
@@ -194,7 +193,7 @@ def _known(
     starts = np.concatenate([[0], np.cumsum(known)])[block.starts]
     squares = np.concatenate([[0.0], np.cumsum(weights * weights)])[starts]
     sizes = np.diff(starts)
-    weights /= np.repeat(np.sqrt(np.maximum(np.diff(squares), _TINY)), sizes)
+    weights /= np.repeat(np.sqrt(np.maximum(np.diff(squares), _EPS)), sizes)
     return place, weights.astype(np.float32), starts
 
 
@@ -202,7 +201,7 @@ def _vocabulary(block: TextBlock, *, n_classes: int) -> tuple[NDArray[np.uint64]
     codes, frequency = np.unique(block.codes, return_counts=True)
     if len(block) >= _MANY_ROWS:
         codes, frequency = codes[frequency > 1], frequency[frequency > 1]
-    limit = int(np.clip(_MAX_WEIGHTS // max(n_classes, 1), _MIN_TERMS, _MAX_TERMS))
+    limit = int(np.clip(_MAX_COEFFICIENTS // max(n_classes, 1), _MIN_TERMS, _MAX_TERMS))
     if len(codes) > limit:
         best = np.sort(np.lexsort((codes, -frequency))[:limit])
         codes, frequency = codes[best], frequency[best]

@@ -41,7 +41,7 @@ def write_archive(document: Mapping[str, Any], arrays: Arrays) -> bytes:
     for name, array in arrays.items():
         if array.dtype.kind not in _KINDS:
             raise ArtefactError(f"array {name!r} holds {array.dtype}; a model may hold only numbers.")
-    ordered = {name: np.array(arrays[name], order="C") for name in sorted(arrays)}  # copies, so that no two arrays are one object
+    ordered = {name: np.array(arrays[name], order="C") for name in sorted(arrays)}  # copies: no two share an object
     text = json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return _canonical(dumps({"document": text, "arrays": ordered}))
 
@@ -72,7 +72,7 @@ def _check_size(archive: ZipFile) -> None:
     if len(entries) > _MAX_ENTRIES or sum(entry.file_size for entry in entries) > _MAX_BYTES:
         raise ArtefactError(f"the archive is larger than {_MAX_ENTRIES} entries or {_MAX_BYTES} bytes.")
     if any(entry.compress_type != ZIP_STORED for entry in entries):
-        raise ArtefactError("the archive is compressed; archives written here never are, so that none unpacks to a larger size.")
+        raise ArtefactError("the archive is compressed; an uncompressed one is wanted, which cannot unpack to more.")
     if archive.getinfo(_SCHEMA).file_size > _MAX_SCHEMA_BYTES:
         raise ArtefactError("the archive's schema is too large.")
 

@@ -55,7 +55,7 @@ class Bundle:
 
     @property
     def indicators(self) -> tuple[str, ...]:
-        """Return the indicators that the model reads in addition to the task data (`ml_backend.features.indicator_features`)."""
+        """Return the indicators that the model reads in addition to the task data."""
         names = self.recipe.partition(_WITH)[2]
         return tuple(names.split(", ")) if names else ()
 
@@ -126,7 +126,7 @@ def pack(bundle: Bundle) -> Artefact:
     try:
         data = write_archive(document, arrays)
     except (TypeError, ValueError) as error:
-        raise ArtefactError(f"the model or its card contains values that are neither JSON nor numbers: {error}") from error
+        raise ArtefactError(f"the model or its card contains a value that is no JSON or number: {error}") from error
     return Artefact(data, digest_of(data))
 
 

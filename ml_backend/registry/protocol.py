@@ -35,7 +35,7 @@ class Registry(Protocol):
         ...
 
     def previous_champion(self, project: str) -> ModelRef | None:
-        """Return the champion before this one, which serves where this one cannot be read; None where there was none."""
+        """Return the champion before this one, which serves where this one cannot be read; None for none."""
         ...
 
     def artefact(self, project: str, version: str) -> Artefact:

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from feedback.agreement import krippendorff_alpha
-from feedback.consensus import auto, dawid_skene, majority
+from feedback.consensus import dawid_skene, majority_vote, select_method
 from feedback.votes import Votes
 from tests.benchmarks import machine
 
@@ -137,7 +137,7 @@ def test_what_weighing_gains_over_majority_with_three_people(careless: float) ->
         truth = rng.integers(0, 2, 56)
         said = np.array([np.where(rng.random(56) < skill, truth, 1 - truth) for skill in (0.97, 0.88, careless)]).T
         votes = Votes(np.repeat(np.arange(56), 3), np.tile([0, 1, 2], 56), said.ravel())
-        right = (auto(votes).consensus.labels == truth).mean() - (majority(votes).labels == truth).mean()
+        right = (select_method(votes).consensus.labels == truth).mean() - (majority_vote(votes).labels == truth).mean()
         gains.append(float(right))
     show(f"\nskills .97, .88, {careless}: auto is {100 * statistics.mean(gains):+.1f} points from majority on 56 items")
 

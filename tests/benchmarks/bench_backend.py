@@ -20,7 +20,7 @@ from importlib.metadata import version
 import orjson
 import pytest
 
-from feedback.app.bootstrap import opened
+from feedback.app.bootstrap import opened_store
 from tests.benchmarks import bodies, machine, servers, training
 from tests.benchmarks.load import Load, drive
 from tests.support.served import Address
@@ -52,7 +52,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Addr
     with ExitStack() as stack:
         folders = {name: tmp_path_factory.mktemp("trained") for name in (DEFAULT, EQUAL)}
         for folder in folders.values():
-            with opened(servers.settings_of(folder)) as store:
+            with opened_store(servers.settings_of(folder)) as store:
                 training.promote(store.registry)
         yield {
             "peer": stack.enter_context(servers.peer(tmp_path_factory.mktemp("peer"))),

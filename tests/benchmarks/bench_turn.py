@@ -21,7 +21,7 @@ from feedback.loop.context import Turn
 from feedback.loop.turn import Loop
 from feedback.policy import Policy
 from feedback.project.connect import policy_of
-from feedback.project.snapshot import project_draws
+from feedback.project.snapshot import load_splits
 from feedback.store import ProjectRow, Store, open_store
 from feedback.store.log import events
 from feedback.training.model_factory import ModelFactory
@@ -148,13 +148,13 @@ def test_what_a_prediction_request_asks_of_the_store(large: Large) -> None:
     """The rule that hides audit tasks is made twice a second for each project, and asked for each task."""
     store, row = large.store, large.store.projects.get_project("7")
     assert row is not None
-    draws = project_draws(store, row, policy_of(row))
+    draws = load_splits(store, row, policy_of(row))
     task = Task(1, {"text": "an apple a day"}, "7")
 
     def rule(store: Store = store) -> None:
         found = store.projects.get_project("7")
         assert found is not None
-        project_draws(store, found, policy_of(found))
+        load_splits(store, found, policy_of(found))
 
     made_ms, asked_ms = each_ms(rule), each_ms(lambda: draws.blind(task.data))
     champion_ms = each_ms(lambda: store.registry.champion("7"))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from feedback.app.bootstrap import gunicorn_command, prepare
+from feedback.app.bootstrap import gunicorn_command, prepare_store
 from feedback.settings import Settings, read_settings
 from tests.support.proof import Process
 from tests.support.served import Address, free_address, gunicorn, running
@@ -35,7 +35,7 @@ def ours(folder: Path, *, workers: int = 2, threads: int = 4) -> Iterator[Addres
         "HITL_LOG_LEVEL": "error",
     }
     settings = read_settings(environment)
-    prepare(settings)
+    prepare_store(settings)
     environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("HITL_")}
     with (

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from feedback.app.bootstrap import opened
+from feedback.app.bootstrap import opened_store
 from ml_backend.calibration import Calibrator
 from ml_backend.label_config import read_label_config
 from ml_backend.models import Model, recipe_for
@@ -44,7 +44,7 @@ def promote(registry: Registry, *, rows: int = 1_000, version: str = "bench-1") 
 def awaited(folder: Path, *, within_s: float = 60.0) -> int:
     """How many trainings the worker on the data in `folder` has ended, the one that is under way among them."""
     deadline = time.monotonic() + within_s
-    with opened(settings_of(folder)) as store:
+    with opened_store(settings_of(folder)) as store:
         before = len(store.records.list_records(str(bodies.PROJECT), "training"))
         while (
             now := len(store.records.list_records(str(bodies.PROJECT), "training"))

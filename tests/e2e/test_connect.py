@@ -10,8 +10,9 @@ import pytest
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.projects import SECRET_HEADER, UNCERTAINTY, Connection, connect, disconnect
-from ml_backend.labelstudio.queue_writer import QueueRow, reopen, write_queue_window
+from ml_backend.labelstudio.queue_writer import QueueRow, write_queue_window
 from ml_backend.labelstudio.settings_snapshot import SettingsSnapshot
+from ml_backend.labelstudio.task_visibility import reopen_task
 from tests.support.label_studio import Project, Site, StubBackend, free_port, says
 
 pytestmark = pytest.mark.e2e
@@ -96,7 +97,7 @@ def test_an_awkward_project_is_the_same_after_as_before(
     settings_snapshot = join(project, backend.url, basic_auth=("hitl", "pw")).settings_snapshot
     assert settings_snapshot is not None
     window(project, "m1+q1")
-    reopen(project.admin, project.tasks[4], 3)
+    reopen_task(project.admin, project.tasks[4], 3)
     during = project.everything()
     disconnect(project.admin, settings_snapshot)
     once = project.everything()
@@ -132,7 +133,7 @@ def test_what_people_did_meanwhile_stays_and_counts(site: Site, project: Project
     one, two = project.tasks[0], project.tasks[1]
     site.people[0].submit(one, says("good"))
     site.people[0].submit(two, says("good"))
-    reopen(project.admin, two, 2)
+    reopen_task(project.admin, two, 2)
     site.people[1].submit(two, says("bad"))
     (new,) = project.admin.import_tasks(project.id, [{"data": {"text": "new"}}])
 
@@ -152,7 +153,7 @@ def test_a_reopened_task_of_a_single_vote_project_is_closed_again(
     project, _, settings_snapshot = connected
     window(project, "m1+q1")
     site.people[0].submit(project.tasks[0], says("good"))
-    reopen(project.admin, project.tasks[0], 2)
+    reopen_task(project.admin, project.tasks[0], 2)
 
     disconnect(project.admin, settings_snapshot)
 
@@ -230,8 +231,8 @@ def test_a_connect_that_fails_half_way_leaves_nothing_behind(project: Project) -
     with pytest.raises(LabelStudioError, match="cannot reach our service") as caught:
         join(project, f"http://127.0.0.1:{free_port()}", save=kept.append, forget=lambda: forgot.append(True))
 
-    assert f"`hitl doctor {project.id}` says what stands in the way" in caught.value.hint
-    assert "put back as it was" in caught.value.hint
+    assert f"`hitl doctor {project.id}` tells the reason" in caught.value.hint
+    assert "project was restored" in caught.value.hint
     assert project.everything() == before
     assert len(kept) == 1
     assert forgot == [True]
@@ -276,7 +277,7 @@ def test_what_a_lost_store_had_connected_is_removed_with_the_next(
     notes = disconnect(project.admin, SettingsSnapshot.from_json(again.settings_snapshot.to_json()))
 
     assert again.settings_snapshot.remains
-    assert "a lost store connected it first" in notes[0]
+    assert "earlier connection whose store is lost" in notes[0]
     assert project.admin.webhooks(project.id) == project.admin.backends(project.id) == []
     assert project.admin.model_versions(project.id) == []
     assert project.body()["model_version"] == ""

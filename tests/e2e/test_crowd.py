@@ -21,9 +21,8 @@ from feedback.project.label_changes import record_label_change
 from feedback.project.snapshot import ProjectSnapshot, load_snapshot
 from feedback.store import Store, Vote, open_store
 from feedback.store.repositories.policies import policy_of
-from feedback.training.consensus_labels import decide_labels, hear
+from feedback.training.consensus_labels import ConsensusLabels, decide_labels, hear, settle
 from feedback.training.dataset import build
-from feedback.training.label_decisions import ConsensusLabels, settle
 from feedback.training.model_vote import reweighed
 from feedback.training.trainer import train
 from ml_backend.label_config import read_label_config
@@ -123,7 +122,7 @@ def crowd(request: pytest.FixtureRequest, site: Site, backend: StubBackend, tmp_
 
 def test_a_careless_annotator_is_found_asked_about_and_outweighed(crowd: Crowd):
     chosen = list(crowd.project.tasks)[:GOLD]
-    units = crowd.snapshot().units
+    units = crowd.snapshot().dedup_keys
     known = {task: Answer("choices", (crowd.truth[task],)) for task in chosen}
     add_gold(crowd.store, crowd.project.id, known, {task: units[task] for task in chosen})
     crowd.turn()
@@ -144,15 +143,17 @@ def test_a_careless_annotator_is_found_asked_about_and_outweighed(crowd: Crowd):
     assert min(one["accuracy"]["low"] for one in rest) > first["accuracy"]["high"]
     assert all(one["onboarding"]["answered"] == one["onboarding"]["of"] == GOLD for one in kept.body["people"])
 
-    first_asked = {task: 2 if task in snapshot.doubled else 1 for task in others}
+    first_asked = {task: 2 if task in snapshot.overlap_sample else 1 for task in others}
     again = {task for task in others if len(asked[task]) > first_asked[task]}
-    differ = {task for task in others if task in snapshot.doubled and len({v.answer for v in asked[task][:2]}) > 1}
+    differ = {
+        task for task in others if task in snapshot.overlap_sample and len({v.answer for v in asked[task][:2]}) > 1
+    }
     doubtful = {task for task in others if first_asked[task] == 1 and asked[task][0].person == crowd.user(2)}
     assert sum(turn.reopened for turn in turns) > len(again) > 10  # asked in place, one more person each time
     assert differ | doubtful >= again
     assert len(again & doubtful) > 0.8 * len(doubtful)  # what the careless one said alone is asked of somebody else
 
-    aggregation_cache = AggregationCache()
+    aggregation_cache = ConsensusCache()
     consensus_labels = decide_labels(snapshot, aggregation_cache)
     settled = {one.task: one.answer for one in consensus_labels.settled}
     ours = _share(settled.get(task) == Answer("choices", (crowd.truth[task],)) for task in others)
@@ -174,7 +175,7 @@ def test_gold_tasks_meet_every_new_person_first_and_look_like_any_other(crowd: C
         crowd.store,
         crowd.project.id,
         {task: Answer("choices", (crowd.truth[task],)) for task in chosen},
-        {task: snapshot.units[task] for task in chosen},
+        {task: snapshot.dedup_keys[task] for task in chosen},
     )
     crowd.turn()
     first = crowd.answer(0, 4)
@@ -222,7 +223,7 @@ def test_a_label_that_changed_is_asked_again_first_and_the_consensus_is_written_
     crowd.store.projects.save_project(third)
     crowd.turn()
     crowd.work()
-    shared = [one for one in decide_labels(crowd.snapshot(), AggregationCache()).settled if one.votes > 1]
+    shared = [one for one in decide_labels(crowd.snapshot()).settled if one.votes > 1]
     for _ in range(3):
         crowd.turn()
     written = crowd.store.records.list_records(crowd.project.id, "written_back", limit=1000)

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.doctor import examine, shadowed_packages
+from ml_backend.labelstudio.doctor import run_checks, shadowed_packages
 from ml_backend.labelstudio.projects import connect
 from ml_backend.labelstudio.queue_writer import QueueRow, write_queue_window
 from tests.support.label_studio import Project, Site, StubBackend
@@ -27,7 +27,7 @@ def names(project: Project, backend: StubBackend) -> Callable[..., list[str]]:
     write_queue_window(project.admin, project.id, rows, version="m1+q1")
 
     def found(**options: Any) -> list[str]:
-        findings = examine(project.admin, project.id, **{"backend_url": backend.url, **options})
+        findings = run_checks(project.admin, project.id, **{"backend_url": backend.url, **options})
         assert all(finding.what and finding.fix for finding in findings)
         return [finding.name for finding in findings if finding.name != SLOW]
 
@@ -117,7 +117,7 @@ def test_a_host_without_a_dot_and_missed_webhooks_are_named(names: Callable[...,
 
 
 def test_slow_bulk_writes_are_named_with_the_flag_that_ends_them(site: Site, project: Project) -> None:
-    (slow,) = examine(site.admin, project.id, connected=False)
+    (slow,) = run_checks(site.admin, project.id, connected=False)
 
     assert slow.name == SLOW
     assert "fflag_fix_back_4620_memory_efficient_predictions_import_08012025_short=true" in slow.fix
@@ -131,12 +131,12 @@ def test_dead_and_legacy_tokens_are_named(site: Site) -> None:
     csrf = {"csrfmiddlewaretoken": session.cookies["csrftoken"]}
     session.post("/user/login/", data={**form, **csrf}, headers={"Referer": f"{site.url}/user/login/"})
     with Client(site.url, key) as dead:
-        (refused,) = examine(dead)
+        (refused,) = run_checks(dead)
     switch = {"api_tokens_enabled": True, "api_token_ttl_days": 73000}
     site.admin._send("POST", "api/jwt/settings", body={**switch, "legacy_api_tokens_enabled": True})
     try:
         with Client(site.url, session.get("/api/current-user/token").json()["token"]) as legacy:
-            (warned,) = examine(legacy)
+            (warned,) = run_checks(legacy)
     finally:
         site.admin._send("POST", "api/jwt/settings", body={**switch, "legacy_api_tokens_enabled": False})
         session.close()
@@ -152,7 +152,7 @@ def test_a_release_that_was_not_tested_is_named(site: Site) -> None:
             return "2.0.0"
 
     with Newer(site.url, site.process.admin.token) as client:
-        (found,) = examine(client)
+        (found,) = run_checks(client)
 
     assert found.name == "untested Label Studio version"
     assert "2.0.0" in found.what
@@ -160,7 +160,7 @@ def test_a_release_that_was_not_tested_is_named(site: Site) -> None:
 
 def test_a_label_studio_that_is_away_is_named() -> None:
     with Client("http://127.0.0.1:9", "0123456789abcdef", tries=1) as client:
-        (found,) = examine(client)
+        (found,) = run_checks(client)
 
     assert found.name == "Label Studio not reached"
     assert "LABEL_STUDIO_URL" in found.fix

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ml_backend.labelstudio.doctor import examine
+from ml_backend.labelstudio.doctor import run_checks
 from ml_backend.labelstudio.projects import connect, disconnect
 from ml_backend.labelstudio.queue_writer import QueueRow, write_queue_window
 from tests.support.label_studio import Project, Site, StubBackend, says
@@ -26,7 +26,7 @@ def rows(project: Project, label: str = "good") -> list[QueueRow]:
 
 
 def test_nothing_is_slow_any_more(fast: Site, project: Project) -> None:
-    assert examine(fast.admin, project.id, connected=False) == []
+    assert run_checks(fast.admin, project.id, connected=False) == []
 
 
 def test_a_task_deleted_meanwhile_costs_only_itself(fast: Site, project: Project) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from feedback.privacy.erasure import forget
-from feedback.privacy.subject_access import held_of
+from feedback.privacy.erasure import erase_person_or_task
+from feedback.privacy.subject_access import build_access_report
 from feedback.review.review_task_content import HISTORY
 from feedback.store import open_store
 from tests.feedback.review.world import CLEO, DAN, World, policy_text
@@ -45,23 +45,23 @@ def test_a_reviewer_and_then_a_task_are_forgotten(world: World) -> None:
     (copy,) = real.waiting(above, DAN)
     assert MARK in str(copy.data[HISTORY])
     cleo = real.number(CLEO)
-    assert {"case_look", "case_step", "annotation"} <= set(held_of(store, project, cleo)["held"])
+    assert {"review", "case_event", "annotation"} <= set(build_access_report(store, project, cleo)["held"])
 
-    done = forget(store, project, person=cleo, rooms=real.platform, now_s=time.time())
+    done = erase_person_or_task(store, project, person=cleo, platform=real.platform, now_s=time.time())
 
-    assert (where(store, MARK), done.left) == ([], ())
+    assert (where(store, MARK), done.not_updated) == ([], ())
     (copy,) = real.waiting(above, DAN)
     assert MARK not in str(copy.data)
     for room in (above, below):
         real.sweep(store, room)
     world.turn()
     assert where(store, MARK) == []
-    assert held_of(store, project, cleo)["held"] == {}
+    assert build_access_report(store, project, cleo)["held"] == {}
     whole(store)
 
-    done = forget(store, project, task=task, rooms=real.platform, now_s=time.time())
+    done = erase_person_or_task(store, project, task=task, platform=real.platform, now_s=time.time())
 
-    assert (where(store, TEXT), done.left) == ([], ())
+    assert (where(store, TEXT), done.not_updated) == ([], ())
     assert [list(real.site.admin.each_task(room)) for room in (above, below)] == [[], []]
     real.site.admin.delete_task(task)
     for room in (above, below, project):

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from feedback.app.bootstrap import client_of, opened, run_turn
-from feedback.ingest.full_sync import sweep
-from feedback.ingest.webhook_handler import Webhook
+from feedback.app.bootstrap import make_client, opened_store, run_turn
+from feedback.ingest.full_sync import run_full_sync
+from feedback.ingest.webhook_handler import WebhookHandler
 from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
-from feedback.labelling_platform.stale_predictions import tidy
+from feedback.labelling_platform.stale_predictions import delete_stale_predictions
 from feedback.loop.context import Turn
 from feedback.policy import Policy
 from feedback.policy.schema import Audit, Overlap, Queue, Train
@@ -21,10 +21,10 @@ from feedback.project.connect import connect, disconnect
 from feedback.settings import Settings, read_settings
 from feedback.store import Store
 from feedback.store.log import events
-from ml_backend.labelstudio import queue_writer
+from ml_backend.labelstudio import queue_writer, task_polling
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.own_annotations import own_unique_id
-from ml_backend.labelstudio.review_projects import write_final
+from ml_backend.labelstudio.review_project_client import write_final
 from tests.support.label_studio import Project, Site, StubBackend, says
 
 pytestmark = pytest.mark.e2e
@@ -79,7 +79,7 @@ class World:
     def hear(self) -> None:
         """Take in all webhooks that came."""
         time.sleep(0.3)
-        webhook = Webhook(self.store)
+        webhook = WebhookHandler(self.store)
         while self.backend.events:
             webhook(self.backend.events.pop(0)[1])
         self.store.ingest_inbox()
@@ -100,13 +100,13 @@ def world(site: Site, backend: StubBackend, tmp_path: Path, monkeypatch: pytest.
         "LABEL_STUDIO_API_KEY": site.process.admin.token,
     }
     settings = read_settings(environ)
-    with opened(settings) as store, site.project(0) as project:
+    with opened_store(settings) as store, site.project(0) as project:
         store.secrets.save_secret("draws", "the same audit stream in every run")
         made = World(site, project, store, settings, backend)
         made.bring("first")
         connect(settings, store, site.admin, project.id, policy=POLICY, now_s=time.time())
-        with client_of(settings, store) as client:  # one, that is closed: the service keeps its own for ever
-            monkeypatch.setattr("feedback.app.bootstrap.client_of", lambda *_: client)
+        with make_client(settings, store) as client:  # one, that is closed: the service keeps its own for ever
+            monkeypatch.setattr("feedback.app.bootstrap.make_client", lambda *_: client)
             yield replace(made, client=client)
         disconnect(store, site.admin, project.id)
 
@@ -133,7 +133,7 @@ def test_delete_all_and_import_again_is_a_new_beginning(world: World, how: str, 
     now_served = str(world.project.body()["model_version"])
     assert turn.window == now_served != served
     rows = {row.task for row in world.store.windows.get_window(world.project.id)}
-    assert set(queue_writer.held(world.site.admin, world.project.id, now_served)) == rows
+    assert set(queue_writer.list_rows(world.site.admin, world.project.id, now_served)) == rows
     assert len(rows) == 20
     given = world.label(8)
     if heard == "webhooks came":
@@ -141,7 +141,7 @@ def test_delete_all_and_import_again_is_a_new_beginning(world: World, how: str, 
     assert world.turn().answers == 8
     assert world.votes() == set(given)
 
-    swept = sweep(world.store, world.platform, world.project.id, clock=time.time)
+    swept = run_full_sync(world.store, world.platform, world.project.id, clock=time.time)
     assert swept.complete
     assert world.votes() == set(given)
     assert world.store.verify(world.project.id) | {"events": 0} == {"events": 0, "chain": "ok", "projection": "ok"}
@@ -152,7 +152,7 @@ def test_imported_annotations_take_the_numbers_of_deleted_ones_and_are_no_votes(
     def bring(label: str) -> set[int]:
         body = [{"data": {"text": "one"}, "annotations": [{"result": says(label)}]} for _ in range(5)]
         world.site.admin.import_tasks(world.project.id, body)
-        return {a.id for _, given in queue_writer.sweep(world.site.admin, world.project.id) for a in given}
+        return {a.id for _, given in task_polling.sweep_tasks(world.site.admin, world.project.id) for a in given}
 
     world.delete_all("at once")
     old = bring("good")
@@ -162,7 +162,7 @@ def test_imported_annotations_take_the_numbers_of_deleted_ones_and_are_no_votes(
 
     world.turn()
     assert ("sweep", "wanted") in {(row.kind, row.state) for row in world.store.jobs.list_jobs()}
-    sweep(world.store, world.platform, world.project.id, clock=time.time)
+    run_full_sync(world.store, world.platform, world.project.id, clock=time.time)
 
     known = world.store.annotations.list_annotations(world.project.id)
     assert {one.id for one in known} == new == old
@@ -178,7 +178,7 @@ def test_what_we_wrote_reads_as_ours_whoever_wrote_it_and_however_it_is_heard(wo
     write_final(person, task, says("good"), unique_id=own_unique_id("final"))
 
     (polled,) = [
-        a for t, given in queue_writer.sweep(world.site.admin, world.project.id) for a in given if t.id == task
+        a for t, given in task_polling.sweep_tasks(world.site.admin, world.project.id) for a in given if t.id == task
     ]
     world.store.append([events.of_annotation(polled, "poll", project=world.project.id, seen_s=time.time())])
     assert world.votes() == set()
@@ -200,14 +200,14 @@ def test_old_predictions_are_deleted_a_few_at_a_time_and_cause_no_flood(world: W
     served = str(world.project.body()["model_version"])
     old = {row["model_version"]: row["count"] for row in admin.model_versions(project)}
 
-    waits = tidy(world.store, world.platform, project, lock_ttl_s=86_400.0, now_s=time.time())
+    waits = delete_stale_predictions(world.store, world.platform, project, lock_ttl_s=86_400.0, now_s=time.time())
     time.sleep(1.1)
-    first = tidy(world.store, world.platform, project, lock_ttl_s=1.0, now_s=time.time())
+    first = delete_stale_predictions(world.store, world.platform, project, lock_ttl_s=1.0, now_s=time.time())
 
     assert len(old) > 1
     assert (waits.deleted, waits.waiting) == (0, sum(n for version, n in old.items() if version != served))
     assert first.deleted == min(25, waits.waiting)
-    while tidy(world.store, world.platform, project, lock_ttl_s=1.0, now_s=time.time()).more:
+    while delete_stale_predictions(world.store, world.platform, project, lock_ttl_s=1.0, now_s=time.time()).more:
         pass
     assert [row["model_version"] for row in admin.model_versions(project)] == [served]
     assert world.turn().collected == 0  # each deletion touches its task, which is news to nobody

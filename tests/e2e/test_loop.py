@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from feedback.app.bootstrap import find_bot, known_project, opened
+from feedback.app.bootstrap import find_bot, opened_store, require_project
 from feedback.demo.environment import service, settings_environ
 from feedback.policy import Policy
 from feedback.policy.schema import Audit, Overlap, Queue, Train
@@ -112,7 +112,7 @@ def running(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
 @pytest.fixture
 def world(site: Site, running: dict[str, str]) -> Iterator[World]:
     settings = read_settings(settings_environ(running))
-    with opened(settings) as store, site.project(0) as project:
+    with opened_store(settings) as store, site.project(0) as project:
         store.secrets.save_secret("draws", "the same audit stream in every run")
         site.admin.import_tasks(project.id, [{"data": {"text": text}} for text in texts(150)])
         connect(settings, store, site.admin, project.id, policy=POLICY, now_s=time.time())
@@ -182,7 +182,7 @@ def test_a_worker_killed_in_the_middle_of_a_turn_changes_nothing_in_the_outcome(
 def test_our_own_writes_cause_no_work_and_no_vote(world: World):
     bot = find_bot(world.store, world.site.url)
     assert bot is not None
-    assert bot.id in known_project(world.store, world.project.id).bots
+    assert bot.id in require_project(world.store, world.project.id).bots
     turns = len(world.store.records.list_records(world.project.id, "turn", limit=10_000))
     tasks = [task["id"] for task in world.project.admin.tasks(world.project.id, page_size=100)]
     n, begun = 1000 if FULL else 60, time.monotonic()

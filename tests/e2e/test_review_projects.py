@@ -10,9 +10,9 @@ from feedback.policy import read_policy
 from feedback.review.review_answers import parse_review
 from feedback.review.review_task_content import FACTS, HISTORY, KEY, REASON, VERDICT, review_label_config
 from ml_backend.label_config import read_label_config
-from ml_backend.labelstudio import review_projects
-from ml_backend.labelstudio.queue_writer import poll
-from ml_backend.labelstudio.review_projects import ReviewTask, unique_id
+from ml_backend.labelstudio import review_project_client
+from ml_backend.labelstudio.review_project_client import ReviewTask, unique_id
+from ml_backend.labelstudio.task_polling import poll_tasks
 from tests.support.label_studio import SENTIMENT, Project, Site, StubBackend, says
 
 pytestmark = pytest.mark.e2e
@@ -37,7 +37,7 @@ CONFIG = review_label_config(read_label_config(SENTIMENT), "L2", POLICY)
 
 @pytest.fixture
 def room(site: Site) -> Iterator[str]:
-    made, _ = review_projects.ensure_project(
+    made, _ = review_project_client.ensure_review_project(
         site.admin, known="", marker="[hitl:test:L2]", title="test · L2", label_config=CONFIG, description="Review."
     )
     yield made
@@ -59,16 +59,16 @@ def verdict(name: str, reason: str = "") -> list[dict[str, object]]:
 def test_a_review_project_is_made_once_and_found_again(site: Site, room: str) -> None:
     same = {"marker": "[hitl:test:L2]", "title": "test · L2", "label_config": CONFIG, "description": "Review."}
 
-    assert review_projects.ensure_project(site.admin, known=room, **same) == (room, False)
-    assert review_projects.ensure_project(site.admin, known="", **same) == (room, False)
-    assert review_projects.ensure_project(site.admin, known="999999", **same) == (room, False)
+    assert review_project_client.ensure_review_project(site.admin, known=room, **same) == (room, False)
+    assert review_project_client.ensure_review_project(site.admin, known="", **same) == (room, False)
+    assert review_project_client.ensure_review_project(site.admin, known="999999", **same) == (room, False)
 
 
 def test_a_label_config_that_moved_on_is_put_in_step(site: Site, room: str) -> None:
     more = SENTIMENT.replace('<Choice value="bad"/>', '<Choice value="bad"/><Choice value="mixed"/>')
     config = review_label_config(read_label_config(more), "L2", POLICY)
 
-    changed = review_projects.ensure_project(
+    changed = review_project_client.ensure_review_project(
         site.admin, known=room, marker="", title="", label_config=config, description=""
     )
 
@@ -79,7 +79,9 @@ def test_a_label_config_that_moved_on_is_put_in_step(site: Site, room: str) -> N
 def test_the_most_urgent_copy_is_handed_out_first_with_its_answer_filled_in(site: Site, room: str) -> None:
     calm, urgent = (
         task.id
-        for task in review_projects.import_review_tasks(site.admin, room, [copy("calm", 0.7), copy("urgent", 0.0)])
+        for task in review_project_client.import_review_tasks(
+            site.admin, room, [copy("calm", 0.7), copy("urgent", 0.0)]
+        )
     )
 
     handed = site.people[0].next_task(room)
@@ -94,7 +96,7 @@ def test_the_most_urgent_copy_is_handed_out_first_with_its_answer_filled_in(site
 
 
 def test_a_panel_is_asked_by_one_copy(site: Site, room: str) -> None:
-    task = review_projects.import_review_tasks(site.admin, room, [copy("one", n_reviewers=2)])[0].id
+    task = review_project_client.import_review_tasks(site.admin, room, [copy("one", n_reviewers=2)])[0].id
 
     for person in site.people[:2]:
         handed = person.next_task(room)
@@ -105,7 +107,7 @@ def test_a_panel_is_asked_by_one_copy(site: Site, room: str) -> None:
 
 
 def test_a_verdict_comes_back_as_it_was_said(site: Site, room: str) -> None:
-    task = review_projects.import_review_tasks(site.admin, room, [copy("one")])[0].id
+    task = review_project_client.import_review_tasks(site.admin, room, [copy("one")])[0].id
     more = [
         {"from_name": "hitl_comment", "to_name": FACTS, "type": "textarea", "value": {"text": ["see page 3"]}},
         {"from_name": "hitl_ask_fraud", "to_name": FACTS, "type": "choices", "value": {"choices": ["card"]}},
@@ -114,7 +116,7 @@ def test_a_verdict_comes_back_as_it_was_said(site: Site, room: str) -> None:
     ]
     site.people[0].submit(task, [*says("bad"), *verdict("fix", "wrong_label"), *more])
 
-    ((_, (annotation,)),) = list(poll(site.admin, room, ""))
+    ((_, (annotation,)),) = list(poll_tasks(site.admin, room, ""))
     said = parse_review(annotation, read_label_config(CONFIG).control("sentiment"), POLICY)
 
     assert (said.verdict, said.reason, said.comment) == ("fix", "wrong_label", "see page 3")
@@ -124,22 +126,24 @@ def test_a_verdict_comes_back_as_it_was_said(site: Site, room: str) -> None:
 
 
 def test_a_draft_of_anybody_is_seen_before_they_submit(site: Site, room: str) -> None:
-    one, two = (task.id for task in review_projects.import_review_tasks(site.admin, room, [copy("one"), copy("two")]))
+    one, two = (
+        task.id for task in review_project_client.import_review_tasks(site.admin, room, [copy("one"), copy("two")])
+    )
     site.people[1]._send("POST", f"api/tasks/{two}/drafts", body={"result": says("bad"), "lead_time": 3})
 
-    found = review_projects.first_drafts(site.admin, [one, two])
+    found = review_project_client.first_drafts(site.admin, [one, two])
 
     assert list(found) == [two]
     assert found[two][0] == site.accounts[1].id
-    assert review_projects.emails(site.admin)[site.accounts[1].id] == "ben@example.com"
+    assert review_project_client.list_emails(site.admin)[site.accounts[1].id] == "ben@example.com"
 
 
 def test_the_final_answer_is_written_once_and_starred(site: Site, project: Project) -> None:
     task = project.tasks[0]
     site.people[0].submit(task, says("bad"))
 
-    first = review_projects.write_final(site.admin, task, says("good"), unique_id=unique_id("1/1"))
-    again = review_projects.write_final(site.admin, task, says("good"), unique_id=unique_id("1/1"))
+    first = review_project_client.write_final_answer(site.admin, task, says("good"), unique_id=unique_id("1/1"))
+    again = review_project_client.write_final_answer(site.admin, task, says("good"), unique_id=unique_id("1/1"))
 
     assert first == again
     assert first[1]
@@ -152,7 +156,9 @@ def test_a_person_keeps_their_star(site: Site, project: Project) -> None:
     task = project.tasks[1]
     theirs = site.people[0].submit(task, says("bad"), ground_truth=True)
 
-    number, starred = review_projects.write_final(site.admin, task, says("good"), unique_id=unique_id("2/1"))
+    number, starred = review_project_client.write_final_answer(
+        site.admin, task, says("good"), unique_id=unique_id("2/1")
+    )
 
     assert not starred
     stars = {row["id"]: row["ground_truth"] for row in site.admin.annotations(task)}
@@ -161,9 +167,9 @@ def test_a_person_keeps_their_star(site: Site, project: Project) -> None:
 
 def test_our_own_star_of_an_earlier_round_moves_on(site: Site, project: Project) -> None:
     task = project.tasks[2]
-    first, _ = review_projects.write_final(site.admin, task, says("bad"), unique_id=unique_id("3/1"))
+    first, _ = review_project_client.write_final_answer(site.admin, task, says("bad"), unique_id=unique_id("3/1"))
 
-    second, starred = review_projects.write_final(
+    second, starred = review_project_client.write_final_answer(
         site.admin, task, says("good"), unique_id=unique_id("3/2"), ours=[unique_id("3/1")]
     )
 
@@ -173,14 +179,14 @@ def test_our_own_star_of_an_earlier_round_moves_on(site: Site, project: Project)
 
 def test_only_a_copy_that_nobody_answered_is_removed(site: Site, project: Project, room: str) -> None:
     open_, answered = (
-        task.id for task in review_projects.import_review_tasks(site.admin, room, [copy("one"), copy("two")])
+        task.id for task in review_project_client.import_review_tasks(site.admin, room, [copy("one"), copy("two")])
     )
     site.people[0].submit(answered, [*says("bad"), *verdict("fix", "wrong_label")])
 
-    assert review_projects.delete_review_task(site.admin, room, open_)
-    assert review_projects.delete_review_task(site.admin, room, open_)  # gone already
-    assert not review_projects.delete_review_task(site.admin, room, answered)
-    assert review_projects.delete_review_task(
+    assert review_project_client.delete_review_task(site.admin, room, open_)
+    assert review_project_client.delete_review_task(site.admin, room, open_)  # gone already
+    assert not review_project_client.delete_review_task(site.admin, room, answered)
+    assert review_project_client.delete_review_task(
         site.admin, room, project.tasks[0]
     )  # a number that is another project's now
     assert [row["id"] for row in site.admin.each_task(room)] == [answered]
@@ -191,7 +197,7 @@ def test_a_copy_whose_import_was_cut_short_is_completed(site: Site, room: str) -
     whole = copy("one", urgency=0.2, n_reviewers=2)
     (bare,) = site.admin.import_tasks(room, [{"data": dict(whole.data)}])
     for _ in range(2):
-        review_projects.complete(site.admin, room, bare, whole)
+        review_project_client.complete_review_task(site.admin, room, bare, whole)
 
     handed = [person.next_task(room) for person in site.people[:2]]
     assert [one["id"] for one in handed if one] == [bare, bare]
@@ -204,11 +210,11 @@ def test_a_copy_whose_import_was_cut_short_is_completed(site: Site, room: str) -
 def test_a_review_project_tells_of_what_people_do_until_it_is_told_not_to(site: Site, room: str) -> None:
     with StubBackend() as backend:
         for url in ("http://127.0.0.1:9/webhook", f"{backend.url}/webhook", f"{backend.url}/webhook"):
-            review_projects.listen(site.admin, room, url, {"X-Hitl-Secret": "ours"})
+            review_project_client.ensure_webhook(site.admin, room, url, {"X-Hitl-Secret": "ours"})
         (webhook,) = site.admin.webhooks(room)
-        task = review_projects.import_review_tasks(site.admin, room, [copy("one")])[0].id
+        task = review_project_client.import_review_tasks(site.admin, room, [copy("one")])[0].id
         site.people[0].submit(task, [*says("bad"), *verdict("fix", "wrong_label")])
-        review_projects.stop_listening(site.admin, room, "X-Hitl-Secret")
+        review_project_client.delete_webhooks(site.admin, room, "X-Hitl-Secret")
         site.people[1].submit(task, [*says("bad"), *verdict("fix", "wrong_label")])
 
         assert webhook["url"] == f"{backend.url}/webhook"

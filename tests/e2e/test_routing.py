@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from feedback.ingest.signals import SignalDoor
+from feedback.ingest.signals import SignalHandler
 from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
 from feedback.loop.context import Turn
 from feedback.policy import Policy, read_policy
@@ -101,7 +101,7 @@ def test_held_tasks_are_handed_to_nobody_and_reported_ones_first(run: Run) -> No
     big, legal, reported = run.project.tasks[2], run.project.tasks[4], run.project.tasks[5]
     run.connect(read_policy(RULES))
     first = run.turn()
-    door = SignalDoor(run.store)
+    door = SignalHandler(run.store)
     door({"project": run.project.id, "task": reported, "signal": "user_report", "value": "scam", "id": "1"})
     run.turn()
     overlaps = run.project.overlaps()

@@ -7,7 +7,7 @@ import pytest
 from feedback.dashboard import LabelStudioAccounts
 from feedback.store import Store, open_store
 from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.accounts import Who, WrongCredentials
+from ml_backend.labelstudio.accounts import User, WrongCredentials
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.local_server import free_port
 from tests.support import pages
@@ -24,8 +24,8 @@ def accounts(site: Site) -> LabelStudioAccounts:
 def test_label_studio_says_whose_password_and_token_it_is(site: Site, accounts: LabelStudioAccounts):
     ada = site.accounts[0]
 
-    assert accounts.by_password(ada.email, ada.password) == Who(ada.id, ada.email)
-    assert accounts.by_token(ada.token) == Who(ada.id, ada.email)
+    assert accounts.by_password(ada.email, ada.password) == User(ada.id, ada.email)
+    assert accounts.by_token(ada.token) == User(ada.id, ada.email)
     with Client(site.url, ada.token) as hers:
         assert hers.me()["id"] == ada.id  # her one token still works
 
@@ -47,9 +47,9 @@ def test_a_wrong_token_is_nobodys(accounts: LabelStudioAccounts, token: str):
 def test_only_the_user_of_our_token_is_the_owner(site: Site, accounts: LabelStudioAccounts):
     admin = site.process.admin
 
-    assert accounts.is_owner(Who(admin.id, admin.email))
-    assert not accounts.is_owner(Who(site.accounts[0].id, admin.email))  # by number: addresses can be changed
-    assert not LabelStudioAccounts(site.url, "").is_owner(Who(admin.id, admin.email))
+    assert accounts.is_owner(User(admin.id, admin.email))
+    assert not accounts.is_owner(User(site.accounts[0].id, admin.email))  # by number: addresses can be changed
+    assert not LabelStudioAccounts(site.url, "").is_owner(User(admin.id, admin.email))
 
 
 def test_people_have_the_names_that_label_studio_knows(site: Site, accounts: LabelStudioAccounts):
@@ -64,7 +64,7 @@ def test_where_nobody_answers_nobody_is_called_wrong():
             ask()
         assert not isinstance(told.value, WrongCredentials)
     assert away.names() == {}
-    assert not away.is_owner(Who(1, "ada@example.com"))
+    assert not away.is_owner(User(1, "ada@example.com"))
 
 
 def test_a_person_signs_in_to_the_pages_with_label_studios_password(site: Site, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 
 from feedback import agreement, consensus
 from feedback.agreement import Coefficient, krippendorff_alpha
-from feedback.consensus import Consensus, majority
+from feedback.consensus import Consensus, majority_vote
 from feedback.testing import ContractBroken, check_measure, check_method
 from feedback.votes import Votes
 
@@ -63,12 +63,12 @@ def test_a_measure_that_fails_on_nothing_does_not_pass():
 
 
 def _unsummed(votes: Votes) -> Consensus:
-    return replace(majority(votes), proba=majority(votes).proba * 2.0)
+    return replace(majority_vote(votes), proba=majority_vote(votes).proba * 2.0)
 
 
 def _by_the_first_person(votes: Votes) -> Consensus:
     """A label for each task by whoever has the lowest code: depends on what people are called."""
-    fit = majority(votes)
+    fit = majority_vote(votes)
     labels, proba = fit.labels.copy(), fit.proba.copy()
     for row in np.argsort(-votes.people, kind="stable"):
         labels[votes.tasks[row]] = votes.labels[row]
@@ -77,7 +77,7 @@ def _by_the_first_person(votes: Votes) -> Consensus:
 
 
 def _contrary(votes: Votes) -> Consensus:
-    fit = majority(votes)
+    fit = majority_vote(votes)
     labels = np.where(fit.support > 0, (fit.labels + 1) % votes.n_labels, -1)
     return replace(
         fit, labels=labels, proba=np.where(fit.support[:, None] > 0, np.eye(votes.n_labels)[labels], fit.proba)
@@ -90,8 +90,8 @@ def _contrary(votes: Votes) -> Consensus:
         (_unsummed, "sum to 1"),
         (_by_the_first_person, "make no difference|what all"),
         (_contrary, "what all four"),
-        (lambda votes: replace(majority(votes), labels=np.zeros(votes.n_tasks, dtype=np.int64)), "label -1|likeliest"),
-        (lambda votes: replace(majority(votes), errors=np.ones((1, 1, 1))), "error rates"),
+        (lambda votes: replace(majority_vote(votes), labels=np.zeros(votes.n_tasks, dtype=np.int64)), "label -1|likeliest"),
+        (lambda votes: replace(majority_vote(votes), errors=np.ones((1, 1, 1))), "error rates"),
     ],
 )
 def test_a_method_that_breaks_its_word_is_named(method: Callable[[Votes], Consensus], promise: str):
@@ -101,7 +101,7 @@ def test_a_method_that_breaks_its_word_is_named(method: Callable[[Votes], Consen
 
 def test_a_method_must_refuse_no_votes():
     def quiet(votes: Votes) -> Consensus:
-        return majority(votes if len(votes) else Votes([0, 1], [0, 0], [0, 1], 2, 1, 2))
+        return majority_vote(votes if len(votes) else Votes([0, 1], [0, 0], [0, 1], 2, 1, 2))
 
     with pytest.raises(ContractBroken, match="VotesError"):
         check_method(quiet)

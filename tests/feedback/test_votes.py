@@ -3,7 +3,7 @@
 import pytest
 
 from feedback.errors import VotesError
-from feedback.votes import Votes, name_votes
+from feedback.votes import Votes, encode_votes
 
 
 @pytest.mark.parametrize(
@@ -32,12 +32,12 @@ def test_the_latest_vote_of_a_person_counts():
 
 
 def test_numbers_are_coded_in_their_own_order():
-    assert name_votes([("t", "a", 10), ("t", "b", 2)]).labels == (2, 10)
+    assert encode_votes(["t", "t"], ["a", "b"], [10, 2]).labels == (2, 10)
 
 
 def test_names_get_the_same_codes_in_whatever_order_they_arrive():
     rows = [("t2", "bob", "spam"), ("t10", "ann", "ham"), ("t2", "ann", "ham"), (7, "bob", "spam"), (12, "ann", "spam")]
-    one, other = name_votes(rows), name_votes(rows[::-1])
+    one, other = encode_votes(*zip(*rows, strict=True)), encode_votes(*zip(*rows[::-1], strict=True))
 
     assert (one.tasks, one.people, one.labels) == (other.tasks, other.people, other.labels)
     assert one.tasks == (7, 12, "t10", "t2")

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from feedback.store import Store, open_store
-from feedback.store.migrations import revision, upgrade
+from feedback.store.migrations import read_revision
 from feedback.store.tables.main_tables import REVISION
 from ml_backend.registry import unpack
 from tests.support import postgres, stores
@@ -83,8 +83,6 @@ def test_kills_of_migrations(new_database: Callable[[], str], tmp_path: Path) ->
     cut_short = 0
     for number in range(kills):
         url = new_database()
-        if number % 2:
-            _at_first_revision(url)
         log = tmp_path / f"migrate-{number}.log"
         with Process("tests.support.actor", "migrate", url, str(tmp_path), env={}, log=log) as migration:
             until(lambda: _lines(migration, "begun"), "it does not begin", within_s=60.0)
@@ -94,7 +92,7 @@ def test_kills_of_migrations(new_database: Callable[[], str], tmp_path: Path) ->
 
         store = open_store(url)
         with store._database.read() as connection:
-            assert revision(connection) == REVISION
+            assert read_revision(connection) == REVISION
         store.records.create_record("1", "finding", {})
         whole(store)
         store.close()
@@ -114,13 +112,6 @@ def _one_champion(url: str, store: Store, project: str) -> None:
     unpack(store.registry.artefact(project, champion.version).data, champion.digest)
     newest = next(one for one in store.records.list_records(project, "verdict", limit=100_000) if one.body["promote"])
     assert newest.body["challenger"] == champion.version
-
-
-def _at_first_revision(url: str) -> None:
-    engine = create_engine(url)
-    with engine.begin() as connection:
-        upgrade(connection, to="0001")
-    engine.dispose()
 
 
 def _lines(process: Process, word: str) -> int:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from feedback.ingest.full_sync import sweep
-from feedback.ingest.missed_changes import missed
+from feedback.ingest.full_sync import run_full_sync
+from feedback.ingest.polling import count_missed_changes
 from feedback.labelling_platform import restore
 from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
 from feedback.project import connect
@@ -38,8 +38,8 @@ class Connected:
             bot,
         )
 
-    def sweep(self) -> int:
-        done = sweep(self.store, LabelStudioAdapter(self.bot, self.store), self.project.id, clock=lambda: 1.0e9)
+    def run_full_sync(self) -> int:
+        done = run_full_sync(self.store, LabelStudioAdapter(self.bot, self.store), self.project.id, clock=lambda: 1.0e9)
         assert done.complete
         return done.missed
 
@@ -66,7 +66,7 @@ def connected(site: Site, folder: Path, *, n_tasks: int) -> Iterator[Connected]:
 def test_half_of_everything_is_lost_and_one_sweep_makes_it_good(site: Site, tmp_path: Path) -> None:
     actions = size(ci=60, full=500)
     with connected(site, tmp_path, n_tasks=max(20, actions // 4)) as one:
-        before = missed(one.store, one.project.id)
+        before = count_missed_changes(one.store, one.project.id)
         chance = random.Random(3)
         done = {"up": 0, "down": 0}
         for number in range(actions):
@@ -88,7 +88,7 @@ def test_half_of_everything_is_lost_and_one_sweep_makes_it_good(site: Site, tmp_
         assert _held(one.store, one.project.id) == _exported(site, one.project)
         whole(one.store)
         assert one.sweep() == 0
-        assert missed(one.store, one.project.id) - before == found
+        assert count_missed_changes(one.store, one.project.id) - before == found
         brought = {
             row.source for task in one.project.tasks for row in one.store.events.list_task_history(one.project.id, task)
         }

@@ -186,7 +186,7 @@ def reviewed(site: Site, folder: Path, *, n_tasks: int) -> Iterator[tuple[Projec
         connect.connect(settings, store, site.admin, project.id, policy=read_policy(POLICY), now_s=time.time())
         with Process("tests.support.actor", "serve", env=web.env, log=folder / "worker.log") as worker:
             yield project, store, web, worker
-        rooms = [str(body["room"]) for body in store.review_projects.list_review_projects(project.id).values()]
+        rooms = [row.id for row in store.review_projects.list_review_projects(project.id).values()]
         told = [[row["headers"].keys() for row in site.admin.webhooks(room)] for room in rooms]
         connect.disconnect(store, site.admin, project.id)
         assert told == [[{SECRET_HEADER: ""}.keys()]] * len(rooms)
@@ -197,7 +197,7 @@ def reviewed(site: Site, folder: Path, *, n_tasks: int) -> Iterator[tuple[Projec
 
 
 def _rooms(store: Store, project: str) -> dict[str, str]:
-    return {tier: str(body["room"]) for tier, body in store.review_projects.list_review_projects(project).items()}
+    return {tier: row.id for tier, row in store.review_projects.list_review_projects(project).items()}
 
 
 def _wait(true: Callable[[], object], worker: Process, *, within_s: float) -> None:
@@ -267,4 +267,4 @@ def _copies(site: Site, rooms: list[str]) -> Counter[str]:
 
 def _places(store: Store, project: str) -> Counter[str]:
     """How many of them cases know of."""
-    return Counter(str(step.body["room"]) for step in store.cases.list_project_events(project) if step.event == "place")
+    return Counter(str(step.body["review_project"]) for step in store.cases.list_project_events(project) if step.event == "place")

@@ -20,7 +20,7 @@ from tests.support.proof import CONFIG
 def work(store: Store, folder: Path) -> None:
     """The worker's own loop: turns that train at each few answers. Only the lease is shorter, to be soon free again."""
     worker.LEASE_S = 1.0
-    loop = bootstrap.loop_of(read_settings({"HITL_DATA_DIR": str(folder)}), store)
+    loop = bootstrap.make_loop(read_settings({"HITL_DATA_DIR": str(folder)}), store)
     project = store.projects.get_project("1") or ProjectRow("1")
     policy = {"train": {"min_rows": 4, "min_new": 1, "growth": 0.0}, "audit": {"start": 0}}
     store.projects.save_project(

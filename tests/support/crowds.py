@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from feedback.consensus.label_aggregation import AggregatedLabels, weigh
+from feedback.consensus.label_aggregation import AggregatedLabels, aggregate
 from feedback.recipes import digits
+from feedback.training.consensus_labels import settle
 from feedback.training.dataset import Dataset, build
-from feedback.training.label_decisions import settle
 from feedback.training.model_vote import ModelVote, cross_validated_weights, reweighed
 from feedback.training.trainer import train
 from ml_backend.features.cache import FeatureCache
@@ -73,7 +73,7 @@ def rows_of(
     votes: Sequence[VoteLike], opinions: AggregatedLabels, data: Sequence[Mapping[str, Any]], control: Control
 ) -> Dataset:
     """The training rows that these votes settle."""
-    settled = settle(votes, {}, max_votes=3, opinions=opinions.by_task, sure=0.8).settled
+    settled = settle(votes, {}, max_votes=3, aggregated=opinions.by_task, sure=0.8).settled
     return build("c", control.labels, settled, dict(enumerate(data)), dict.fromkeys(range(len(data)), "train"))
 
 
@@ -96,7 +96,7 @@ def gains(task: Task, seed: int) -> tuple[float, float]:
     learned, unseen = order[:240], order[240:840]
     data, truth = [task.data[at] for at in learned], [task.truth[at] for at in learned]
     votes = votes_of(truth, CARELESS, shared=0.15, seed=seed)
-    opinions = weigh(votes, by="auto")
+    opinions = aggregate(votes, by="auto")
     people = rows_of(votes, opinions, data, task.control)
     equal = rows_of(votes, AggregatedLabels(), data, task.control)
     equal = replace(equal, rows=tuple(replace(row, weight=1.0) for row in equal.rows))

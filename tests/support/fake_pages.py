@@ -1,4 +1,4 @@
-"""A Label Studio in memory for the full sync: given tasks, some of them unreadable, and what a store must hold of it."""
+"""A Label Studio in memory for the full sync: given tasks, some unreadable, and what a store must hold of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from feedback.store import Store
 from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.queue_writer import Page
+from ml_backend.labelstudio.task_polling import TaskPage
 from ml_backend.records import Annotation, Task
 from tests.support.fake_platform import FakeLabelStudio
 
@@ -26,11 +26,11 @@ class FakePages(FakeLabelStudio):
         self.asked = 0
         self.before_page: Callable[[], object] = lambda: None
 
-    def get_tasks_page(self, project: str, *, above: int, size: int) -> Page:
+    def get_tasks_page(self, project: str, *, above: int, size: int) -> TaskPage:
         self.asked += 1
         self.before_page()
         page = super().get_tasks_page(project, above=above, size=size)
-        return replace(page, found=tuple(row for row in page.found if row[0].id not in self.unreadable))
+        return replace(page, tasks=tuple(row for row in page.tasks if row[0].id not in self.unreadable))
 
     def describe_project(self, project: str) -> dict[str, Any]:
         if self.deleted:

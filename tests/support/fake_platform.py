@@ -18,7 +18,7 @@ from ml_backend.codecs import codec
 from ml_backend.errors import LabelStudioError
 from ml_backend.label_config import Control
 from ml_backend.labelstudio.delete_predictions import DeletionResult
-from ml_backend.labelstudio.queue_writer import Page
+from ml_backend.labelstudio.task_polling import TaskPage
 from ml_backend.records import Annotation, Answer, Task
 from tests.support.saying import said
 
@@ -71,7 +71,9 @@ class FakeLabelStudio:
     def describe_project(self, project: str) -> Mapping[str, Any]:
         return {"title": "fake", "label_config": self.label_config}
 
-    def list_changed_tasks(self, project: str, since: str) -> Iterable[tuple[Task, Sequence[Annotation]]]:
+    def list_changed_tasks(
+        self, project: str, since: str, *, unreadable: list[str] | None = None
+    ) -> Iterable[tuple[Task, Sequence[Annotation]]]:
         self._up()
         if project != self.project and project not in self.review_projects:
             raise LabelStudioError("no such project", status=404)
@@ -79,13 +81,13 @@ class FakeLabelStudio:
             if task.updated_at >= since:
                 yield task, self._annotations_on(project, task.id)
 
-    def get_tasks_page(self, project: str, *, above: int, size: int) -> Page:
+    def get_tasks_page(self, project: str, *, above: int, size: int) -> TaskPage:
         self._up()
         tasks = self._tasks_of(project)
         numbers = sorted(number for number in tasks if number > above)[:size]
         found = tuple((tasks[number], tuple(self._annotations_on(project, number))) for number in numbers)
         shown = {task.id: frozenset(annotation.id for annotation in given) for task, given in found}
-        return Page(found, shown, numbers[-1] if len(numbers) == size else None)
+        return TaskPage(found, shown, numbers[-1] if len(numbers) == size else None)
 
     def get_last_change_time(self, project: str) -> str:
         return max((task.updated_at for task in self._tasks_of(project).values()), default="")

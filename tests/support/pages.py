@@ -19,7 +19,7 @@ from feedback.store import OverrideRow, ProjectRow, ReviewRow, Store, WindowRow
 from feedback.store.repositories.policies import policy_of
 from ml_backend.app import Security, create_app
 from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.accounts import Who, WrongCredentials
+from ml_backend.labelstudio.accounts import User, WrongCredentials
 from ml_backend.predictor import Predictor
 from ml_backend.records import Answer
 from tests.support import clock, told
@@ -59,21 +59,21 @@ class FakeAccounts:
     called: Mapping[int, str] = field(default_factory=lambda: {number: f"Name of {number}" for number in PEOPLE})
     emails: dict[int, str] = field(default_factory=lambda: dict(PEOPLE))
 
-    def by_password(self, email: str, password: str) -> Who:
+    def by_password(self, email: str, password: str) -> User:
         self._ask(email)
         for number, known in self.emails.items():
             if known == email and password == f"pw-{number}":
-                return Who(number, known)
+                return User(number, known)
         raise WrongCredentials("Label Studio does not accept this e-mail address and password.", status=401)
 
-    def by_token(self, token: str) -> Who:
+    def by_token(self, token: str) -> User:
         self._ask("token")
         for number, known in self.emails.items():
             if token == f"token-{number}":
-                return Who(number, known)
+                return User(number, known)
         raise WrongCredentials("Label Studio does not accept this access token.", status=401)
 
-    def is_owner(self, who: Who) -> bool:
+    def is_owner(self, who: User) -> bool:
         return who.id == 1
 
     def names(self) -> Mapping[int, str]:
@@ -181,7 +181,7 @@ def review(store: Store, project: str, chosen: Policy, *, text: str = "people di
         OverrideRow(
             project, number, number, 3, spam, 0.7, "m2", spam if number % 4 else ham, changed=number % 4 == 0,
             blind=number % 2 == 1, reason=("boundary", text)[number % 8 == 0] if number % 4 == 0 else "", segment="",
-            tier="L1", policy="", at_s=START_S, seen="",
+            tier="L1", policy="", at_s=START_S, annotation_version="",
         )
         for number in range(1, 41)
     ]  # fmt: skip

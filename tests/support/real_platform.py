@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from feedback.ingest.full_sync import sweep
+from feedback.ingest.full_sync import run_full_sync
 from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter, ReviewWebhook
 from feedback.store import Store
 from ml_backend.labelstudio.client import Client
@@ -150,7 +150,7 @@ class RealLabelStudio:
     def delete_review_project(self, room: str) -> None:
         self.site.admin.delete_project(room)
 
-    def sweep(self, store: Store, room: str) -> None:
+    def run_full_sync(self, store: Store, room: str) -> None:
         """Compare what is known of a review project with what is there."""
-        done = sweep(store, self.platform, room, clock=time.time)
+        done = run_full_sync(store, self.platform, room, clock=time.time)
         assert done.complete

@@ -14,10 +14,10 @@ def main(file: str) -> None:
         return right() + float(Path(file).read_text() or 0)
 
     time.time = wrong  # before anything of ours is imported, so that nobody kept the right one
-    from feedback.app.bootstrap import settings_from_environment
+    from feedback.app.bootstrap import load_settings
     from feedback.app.worker import run_worker
 
-    run_worker(settings_from_environment())
+    run_worker(load_settings())
 
 
 if __name__ == "__main__":

@@ -16,10 +16,10 @@ from feedback.store.log.id_reuse import SET_ASIDE
 from feedback.store.log.lifetimes import born as born_of
 from feedback.store.log.lifetimes import moment
 from feedback.store.log.projections import epoch_s
-from feedback.store.rows import Forgotten
+from feedback.store.rows import ErasureResult
 from feedback.store.tables import main_tables
 from feedback.store.tables.json_redaction import DERIVED, without
-from feedback.store.tables.personal_data import Whom, data_of, places
+from feedback.store.tables.personal_data import DataSubject, data_of, places
 from feedback.store.tables.review_tables import override, review_case
 from ml_backend.records import Task
 
@@ -38,7 +38,7 @@ def forget(
     annotation: int | None = None,
     until: str = "",
     emails: Iterable[str] = (),
-) -> Forgotten:
+) -> ErasureResult:
     """Erase payloads, salts and derived rows of a person's annotations, or of a task and all that was said of it.
 
     The log keeps numbers and hashes; without salt and payload they tell nothing. What is still in Label Studio must
@@ -58,7 +58,9 @@ def forget(
         log.append([Event(project, entity, one, born, "forgotten", "own") for entity, one, born in things])  # type: ignore[arg-type]
         events = sum(_erase(connection, project, *thing) for thing in things)
         tasks = frozenset(() if task is None else (task,))
-        whom = Whom(project, person, frozenset(emails), tasks, cases_of(connection, project, tasks), frozenset(found))
+        whom = DataSubject(
+            project, person, frozenset(emails), tasks, cases_of(connection, project, tasks), frozenset(found)
+        )
         models = _learned(connection, project, set(found))
         _erase_rows(connection, whom)
         _rewrite_records(connection, whom)
@@ -67,7 +69,7 @@ def forget(
             _remember(connection, project, person, database.clock())
         _count_again(connection, project, people)
     database.leave_no_trace()
-    return Forgotten(tuple(sorted(found)), tuple(tasks), events, models)
+    return ErasureResult(tuple(sorted(found)), tuple(tasks), events, models)
 
 
 def retell(database: Database, log: Log, project: str, task: Task) -> int:
@@ -78,7 +80,7 @@ def retell(database: Database, log: Log, project: str, task: Task) -> int:
     with database.write() as connection:
         _overwrite_what_is_deleted(database, connection)
         row = (main_tables.task.c.project == project) & (main_tables.task.c.id == task.id)
-        last_s = connection.execute(select(main_tables.task.c.alive_s).where(row)).scalar() or 0.0
+        last_s = connection.execute(select(main_tables.task.c.last_shown_s).where(row)).scalar() or 0.0
         seen_s = max(database.clock(), last_s + _LATER_S)  # later than every look at it before
         before = moment(epoch_s(task.created_at) - _INSTANT_S)
         log.append(
@@ -93,7 +95,9 @@ def retell(database: Database, log: Log, project: str, task: Task) -> int:
         erased = 0
         for part in chunks(seqs[:-1]):
             erased += connection.execute(kept.delete().where(kept.c.project == project, kept.c.seq.in_(part))).rowcount
-        connection.execute(main_tables.content.delete().where(data_of(Whom(project, tasks=frozenset({task.id})))))
+        connection.execute(
+            main_tables.content.delete().where(data_of(DataSubject(project, tasks=frozenset({task.id}))))
+        )
     database.leave_no_trace()
     return erased
 
@@ -188,7 +192,7 @@ def _erase(connection: Connection, project: str, entity: str, number: int, until
     )
 
 
-def _erase_rows(connection: Connection, whom: Whom) -> None:
+def _erase_rows(connection: Connection, whom: DataSubject) -> None:
     """Empty every place of the list that does not follow from the log."""
     for place, where in places(whom):
         if place.follows:
@@ -201,7 +205,7 @@ def _erase_rows(connection: Connection, whom: Whom) -> None:
     connection.execute(override.delete().where(override.c.project == whom.project, gone))
 
 
-def _rewrite_records(connection: Connection, whom: Whom) -> None:
+def _rewrite_records(connection: Connection, whom: DataSubject) -> None:
     table = main_tables.record
     connection.execute(table.delete().where(table.c.project == whom.project, table.c.kind.in_(DERIVED)))
     rows = connection.execute(select(table.c.id, table.c.kind, table.c.body).where(table.c.project == whom.project))
@@ -215,7 +219,7 @@ def _rewrite_records(connection: Connection, whom: Whom) -> None:
             connection.execute(table.update().where(here).values(body=dumps(left)))
 
 
-def _rewrite_options(connection: Connection, whom: Whom) -> None:
+def _rewrite_options(connection: Connection, whom: DataSubject) -> None:
     """Take a person's address out of the active policy."""
     table = main_tables.project
     here = table.c.id == whom.project

@@ -23,7 +23,7 @@ from feedback.store.log.id_reuse import set_aside
 from feedback.store.log.lifetimes import Seen
 from feedback.store.log.projections import ProjectState, covers, shows
 from feedback.store.log.projector import Projector, State
-from feedback.store.rows import Appended, Batch
+from feedback.store.rows import Appended, EventBatch
 from feedback.store.tables import main_tables
 
 GENESIS = "0" * 64  # the hash before the first event of a project
@@ -64,12 +64,12 @@ class Log:
     def __init__(self, database: Database, *, on_change: Callable[[Connection, str, str], None]) -> None:
         self._database = database
         self._on_change = on_change
-        self._groups: dict[str, GroupCommit[Batch, Appended]] = {}
+        self._groups: dict[str, GroupCommit[EventBatch, Appended]] = {}
         self._lock = threading.Lock()
 
     def append(self, events: Iterable[Event], *, want: str | None = None) -> Appended:
         """Store the events that are new; returns once they are durable. Any order, any number of times."""
-        batch = Batch(tuple(events), want)
+        batch = EventBatch(tuple(events), want)
         if not batch.events:
             return Appended(0, 0)
         if self._database.writing:  # the caller's own transaction commits them
@@ -77,7 +77,7 @@ class Log:
         projects = {event.project for event in batch.events}
         return self._group(next(iter(projects)) if len(projects) == 1 else "").submit(batch)
 
-    def fold(self, batches: Sequence[Batch]) -> Sequence[Appended]:
+    def fold(self, batches: Sequence[EventBatch]) -> Sequence[Appended]:
         """Append several batches at once, in a transaction of their own or in the caller's."""
         now_s = self._database.clock()
         results = [Appended(0, 0) for _ in batches]
@@ -100,7 +100,7 @@ class Log:
                     self._on_change(connection, project, kind)
         return results
 
-    def _group(self, project: str) -> GroupCommit[Batch, Appended]:
+    def _group(self, project: str) -> GroupCommit[EventBatch, Appended]:
         """Who is committed together: on SQLite, which has one writer, everybody; on PostgreSQL those of one project."""
         name = "" if self._database.sqlite else project
         with self._lock:
@@ -116,7 +116,7 @@ class Log:
                 self._database.lock(connection, f"chain {project}")
             yield
 
-    def _commit(self, batches: Sequence[Batch]) -> Sequence[Appended]:
+    def _commit(self, batches: Sequence[EventBatch]) -> Sequence[Appended]:
         try:
             return self.fold(batches)
         except StoreError as error:
@@ -206,8 +206,8 @@ class _Appending:
         if not isinstance(state, ProjectState):
             if event.action == "saved":
                 return event
-            ended_s = max(event.seen_s, self._received_s, state.alive_s)
-            return replace(event, version=state.ends(event.version, self._received_s), seen_s=ended_s)
+            deleted_s = max(event.seen_s, self._received_s, state.last_shown_s)
+            return replace(event, version=state.ends(event.version, self._received_s), seen_s=deleted_s)
         if event.action != "saved" or event.version:
             return event
         moment = datetime.fromtimestamp(self._received_s, UTC)

@@ -86,7 +86,7 @@ def from_intake(
     Why it was left out goes to `unread`.
 
     >>> from ml_backend.labelstudio.parsing import Deleted
-    >>> [event.action for event in from_intake(ParsedWebhook("X", "1", gone=(Deleted("task", 7),)))]
+    >>> [event.action for event in from_intake(ParsedWebhook("X", "1", deleted=(Deleted("task", 7),)))]
     ['deleted']
     """
     if not intake.project:
@@ -96,9 +96,9 @@ def from_intake(
         found += _kept(unread, of_one_task, task, source, project=project, seen_s=seen_s)
     for annotation in intake.annotations:
         found += _kept(unread, of_annotation, annotation, source, project=project, seen_s=seen_s)
-    for gone in intake.gone:
+    for gone in intake.deleted:
         found += _kept(unread, Event, project, gone.entity, gone.id, "", "deleted", source)
-    if intake.label_config is not None and not any(gone.entity == "project" for gone in intake.gone):
+    if intake.label_config is not None and not any(gone.entity == "project" for gone in intake.deleted):
         found += _kept(unread, of_project, project, intake.title or "", intake.label_config, source)
     return found
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from feedback.store.database.engine import chunks, dumps
 from feedback.store.tables import main_tables, routing_tables
 from feedback.store.tables.indicator_tables import indicator
-from feedback.store.tables.review_tables import override, review_case
+from feedback.store.tables.review_tables import next_case_change, override, review_case
 
 SET_ASIDE = "set aside"  # the kind of record that keeps which number a case had
 
@@ -35,11 +35,11 @@ def set_aside(connection: Connection, project: str, tasks: Collection[int]) -> N
         ]
         if former:
             connection.execute(main_tables.record.insert(), former)
-        connection.execute(
-            review_case.update().where(case.project == project, case.task.in_(part)).values(task=-case.id)
-        )
+        if former:
+            moved = review_case.update().where(case.project == project, case.task.in_(part))
+            connection.execute(moved.values(task=-case.id, change=next_case_change(connection, project)))
         for table in (routing_tables.decision, routing_tables.signal, override, indicator):
             old = (table.c.project == project, table.c.task.in_(part))
             connection.execute(table.update().where(*old).values(task=-table.c.task))
-        kept = routing_tables.kept_back
+        kept = routing_tables.hidden_task
         connection.execute(kept.delete().where(kept.c.project == project, kept.c.task.in_(part)))

@@ -26,7 +26,7 @@ from feedback.store.database.engine import Database, chunks
 from feedback.store.database.group_commit import GroupCommit
 from feedback.store.database.prepared_statements import Prepared
 from feedback.store.log.events import Event, canonical_json
-from feedback.store.rows import Batch, Waiting
+from feedback.store.rows import EventBatch, InboxStatus
 from feedback.store.tables import main_tables
 
 _LOG = logging.getLogger(__name__)
@@ -46,13 +46,13 @@ _INSERT = Prepared(_TABLE.insert())
 _DELETE = Prepared(_TABLE.delete().where(_C.key.in_(bindparam("keys", expanding=True))))
 _WHICH_LEFT = Prepared(select(_C.key).where(_C.key.in_(bindparam("keys", expanding=True))))
 
-_KEY = main_tables.taken.c.key
+_KEY = main_tables.ingested_delivery.c.key
 _ALL_TAKEN = Prepared(select(_KEY))
 _WHICH_TAKEN = Prepared(select(_KEY).where(_KEY.in_(bindparam("keys", expanding=True))))
-_NOTE_TAKEN = Prepared(main_tables.taken.insert())
-_FORGET_TAKEN = Prepared(main_tables.taken.delete().where(_KEY.in_(bindparam("keys", expanding=True))))
+_NOTE_TAKEN = Prepared(main_tables.ingested_delivery.insert())
+_FORGET_TAKEN = Prepared(main_tables.ingested_delivery.delete().where(_KEY.in_(bindparam("keys", expanding=True))))
 
-Fold = Callable[[Sequence[Batch]], object]
+Fold = Callable[[Sequence[EventBatch]], object]
 
 
 def inbox_url(url: str) -> str:
@@ -117,13 +117,13 @@ class Inbox:
             with self._main.write() as connection:
                 _FORGET_TAKEN.run(connection, {"keys": [key for key in part if key not in left]})
 
-    def waiting(self) -> Waiting:
+    def waiting(self) -> InboxStatus:
         """How many deliveries wait, since when, and what became of those that could not be taken in."""
         good = _C.problem.is_(None)
         with self._box.read() as connection:
             count, oldest_s = connection.execute(select(func.count(), func.min(_C.received_s)).where(good)).one()
             problems = connection.execute(select(_C.problem).where(~good).order_by(_C.id)).scalars().all()
-        return Waiting(count, oldest_s, tuple(problems))
+        return InboxStatus(count, oldest_s, tuple(problems))
 
     def probe(self) -> None:
         """Take the lock that a webhook needs; StoreError says why that is not possible now."""
@@ -253,11 +253,11 @@ def _may_be_about(delivery: bytes, project: str, whom: Mapping[str, int | None])
         return True
 
 
-def _read(row: dict[str, Any]) -> Batch:
+def _read(row: dict[str, Any]) -> EventBatch:
     """One delivery as it was received; StoreError where the row is not ours."""
     try:
         told = orjson.loads(row["delivery"])
-        return Batch(tuple(_event(one) for one in told["events"]), told["want"], row["received_s"])
+        return EventBatch(tuple(_event(one) for one in told["events"]), told["want"], row["received_s"])
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(f"a delivery cannot be read: {type(error).__name__}.") from error
 

@@ -17,7 +17,7 @@ from feedback.store.database.engine import plain
 from feedback.store.log.events import canonical_json, canonical_time
 
 BEYOND_VERSION = frozenset({"unique_id"})  # known to webhooks only: the REST API never shows it
-_OUTLIVES = ("id", "ended", "ended_s", "erased_to")  # what stays of a number whose thing was forgotten
+_OUTLIVES = ("id", "deleted_until", "deleted_s", "erased_until")  # what stays of a number whose thing was forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,26 +54,28 @@ class Life:
     version: str = ""
     rank: str = ""
     created_at: str = ""  # names the life; "" where nobody said
-    alive_s: float = 0.0  # when the API last showed this life
-    ended: str = ""  # lives that were created until then were deleted
-    ended_s: float = 0.0  # when that was known; no look at the API that had come before was later
-    erased_to: str = ""  # lives that were created until then were forgotten
+    last_shown_s: float = 0.0  # when the API last showed this life
+    deleted_until: str = ""  # lives that were created until then were deleted
+    deleted_s: float = 0.0  # when that was known; no look at the API that had come before was later
+    erased_until: str = ""  # lives that were created until then were forgotten
     gone: bool = False
     erased: bool = False
 
     def fold(self, seen: Seen) -> None:
         """Take one event in; any order comes to the same."""
         if seen.action == "forgotten":
-            self.erased_to = max(self.erased_to, seen.until)
+            self.erased_until = max(self.erased_until, seen.until)
         if seen.action != "saved":
-            self.ended = max(self.ended, seen.until)
-            self.ended_s = max(self.ended_s, seen.seen_s or seen.received_s)
+            self.deleted_until = max(self.deleted_until, seen.until)
+            self.deleted_s = max(self.deleted_s, seen.seen_s or seen.received_s)
         elif seen.body is not None:
             self._saw(seen, seen.body)
-        self.erased = bool(self.erased_to) and self.created_at <= self.erased_to
+        self.erased = bool(self.erased_until) and self.created_at <= self.erased_until
         if self.erased:
             self._forget()
-        self.gone = self.erased or (bool(self.ended) and self.created_at <= self.ended and self.alive_s <= self.ended_s)
+        self.gone = self.erased or (
+            bool(self.deleted_until) and self.created_at <= self.deleted_until and self.last_shown_s <= self.deleted_s
+        )
 
     def is_news(self, action: str, version: str, seen_s: float, body: Mapping[str, Any], *, named: bool) -> bool | None:
         """Whether an event changes which life holds the number, or whether it lives; None where that is not the point.
@@ -82,14 +84,14 @@ class Life:
         """
         if action == "saved":
             created_at = born(body)
-            if self.erased_to and created_at <= self.erased_to:
+            if self.erased_until and created_at <= self.erased_until:
                 return False  # forgotten is for ever: what Label Studio still shows of it is not taken back
-            return True if self.gone and created_at >= self.created_at and seen_s > self.ended_s else None
+            return True if self.gone and created_at >= self.created_at and seen_s > self.deleted_s else None
         if action == "forgotten":
-            return not self.erased or version > self.erased_to
+            return not self.erased or version > self.erased_until
         if self.gone:
-            return named and version > self.ended
-        return version >= self.created_at or version > self.ended
+            return named and version > self.deleted_until
+        return version >= self.created_at or version > self.deleted_until
 
     def ends(self, version: str, received_s: float) -> str:
         """Name the life that a deletion ends: as told, or as known, or every one until now."""
@@ -97,11 +99,11 @@ class Life:
 
     def _saw(self, seen: Seen, body: Mapping[str, Any]) -> None:
         created_at = born(body)
-        if created_at < self.created_at or (self.erased_to and created_at <= self.erased_to):
+        if created_at < self.created_at or (self.erased_until and created_at <= self.erased_until):
             return  # of a life before this one
         if created_at > self.created_at:
             self._begin()
-        self.alive_s = max(self.alive_s, seen.seen_s)
+        self.last_shown_s = max(self.last_shown_s, seen.seen_s)
         self._note(body)
         newest = (self.created_at, self.version, self.seen_s, self.rank)
         if (created_at, seen.version, seen.seen_s, seen.rank) > newest:
@@ -111,7 +113,7 @@ class Life:
 
     def _begin(self) -> None:
         """Another thing has the number: nothing of the one before is carried over."""
-        self.alive_s = 0.0
+        self.last_shown_s = 0.0
 
     def _note(self, body: Mapping[str, Any]) -> None:
         """Take in what any version of this life may tell, the newest or not."""

@@ -21,7 +21,7 @@ from ml_backend.labelstudio.own_annotations import is_own_annotation
 
 # What depends on who told us and when: a webhook that was lost leaves it unknown, whatever is read later.
 _NEVER_COMPARED = {"project", "seq", "seen_s", "unique_id", "source", "first_at", "last_at"}
-_NEVER_COMPARED |= {"alive_s", "ended", "ended_s", "erased_to"}
+_NEVER_COMPARED |= {"last_shown_s", "deleted_until", "deleted_s", "erased_until"}
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ class AnnotationState(Life):
         return self.person, "skips" if self.was_cancelled else "answers"
 
     def _begin(self) -> None:
-        self.alive_s = 0.0
+        self.last_shown_s = 0.0
         self.unique_id = None
 
     def _note(self, body: Mapping[str, Any]) -> None:

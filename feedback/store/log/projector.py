@@ -89,7 +89,7 @@ class Projector:
         tasks = [state for state in self._tasks.values() if ("task", state.id) in self._old]
         self._write(main_tables.task, [task for task in tasks if self._old["task", task.id] != columns(task)])
         if ("project", 0) in self._old:
-            self._write(main_tables.described, [self._described])
+            self._write(main_tables.project_description, [self._described])
         self._write(main_tables.person, list(self._people.states.values()))
 
     def _touched(self) -> list[AnnotationState]:
@@ -148,10 +148,12 @@ _HEAD = Prepared(
         main_tables.chain.c.seq.label("chain_seq"),
         main_tables.chain.c.hash.label("chain_hash"),
         main_tables.project.c.bots,
-        *(column for column in main_tables.described.c if column.name != "project"),
+        *(column for column in main_tables.project_description.c if column.name != "project"),
     )
     .outerjoin_from(main_tables.chain, main_tables.project, main_tables.project.c.id == main_tables.chain.c.project)
-    .outerjoin(main_tables.described, main_tables.described.c.project == main_tables.chain.c.project)
+    .outerjoin(
+        main_tables.project_description, main_tables.project_description.c.project == main_tables.chain.c.project
+    )
     .where(main_tables.chain.c.project == bindparam("project"))
 )
 _BODIES = Prepared(

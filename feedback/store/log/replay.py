@@ -23,13 +23,13 @@ from feedback.store.log.projections import (
     columns,
     compared,
 )
-from feedback.store.rows import Checked
+from feedback.store.rows import ProjectionCheck
 from feedback.store.tables import main_tables
 
 TABLES: tuple[Table, ...] = (
     main_tables.annotation,
     main_tables.vote,
-    main_tables.described,
+    main_tables.project_description,
     main_tables.task,
     main_tables.person,
 )
@@ -97,7 +97,7 @@ def walk(connection: Connection, project: str) -> int:
     return seq
 
 
-def check(connection: Connection, project: str, tell: Progress = _quiet) -> Checked:
+def check(connection: Connection, project: str, tell: Progress = _quiet) -> ProjectionCheck:
     """Compare the stored projections with the log, row by row, bit for bit."""
     hashes = {table.name: hashlib.sha256() for table in TABLES}
     differs = ""
@@ -112,10 +112,10 @@ def check(connection: Connection, project: str, tell: Progress = _quiet) -> Chec
         for name, rest in stored.items():
             if not differs and (extra := next(rest, None)) is not None:
                 differs = f"project {project}: {_difference(name, extra, None)}"
-    return Checked(not differs, _sum(hashes), differs)
+    return ProjectionCheck(not differs, _sum(hashes), differs)
 
 
-def rebuild(database: Database, project: str, tell: Progress = _quiet) -> Checked:
+def rebuild(database: Database, project: str, tell: Progress = _quiet) -> ProjectionCheck:
     """Derive the projections anew and put them in place of the stored ones, in one transaction."""
 
     def first_half(name: str, done: int, total: int) -> None:
@@ -184,7 +184,7 @@ def derive(connection: Connection, project: str, tell: Progress = _quiet) -> Ite
             described = ProjectState()
             for one in seen:
                 described.fold(one)
-            yield "described", columns(described)
+            yield "project_description", columns(described)
     for number in sorted(people.states):
         yield "person", columns(people.states[number])
     tell(project, total, total)
@@ -238,7 +238,7 @@ def _walk_contents(connection: Connection, project: str) -> None:
 
 def _stored(connection: Connection, table: Table, project: str) -> Generator[Row, None, None]:
     """The rows of a table in the order of its key, whatever the collation of texts."""
-    number = {"vote": "annotation", "described": "project"}.get(table.name, "id")
+    number = {"vote": "annotation", "project_description": "project"}.get(table.name, "id")
     query = select(table).where(table.c.project == project).order_by(table.c[number])
     rows: Iterable[Row] = (_without_project(row._asdict()) for row in stream(connection, query))
     if table is main_tables.vote:

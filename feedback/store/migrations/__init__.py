@@ -1,4 +1,4 @@
-"""Bringing a database to the newest revision, forwards only, in one transaction."""
+"""Creation of a new database, and upgrades of an older one to the newest revision."""
 
 from __future__ import annotations
 
@@ -10,42 +10,47 @@ from sqlalchemy import Connection, inspect, text
 
 from feedback.errors import SchemaError
 from feedback.store.database.engine import Database
-from feedback.store.log import replay
+from feedback.store.tables import indicator_tables, main_tables, review_tables, routing_tables, session_tables
 from feedback.store.tables.main_tables import REVISION
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
-
-_DERIVED_ANEW = "0005"  # the last revision that changed what the log projects to
+VERSIONS = Path(__file__).parent / "versions"
+_TABLES = (main_tables, indicator_tables, review_tables, routing_tables, session_tables)  # all share one metadata
 
 
 def migrate(database: Database) -> None:
-    """Create or upgrade the tables; quick where nothing is to be done, safe where several processes start at once.
+    """Create the tables of a new database, or upgrade those of an older one, in one transaction.
 
-    Raises SchemaError for a database that a newer version has written.
+    Several processes may start at once. A current database costs one query.
+
+    Raises
+    ------
+    SchemaError
+        A newer version has written the database.
     """
     with database.read() as connection:
-        if revision(connection) == REVISION:
+        if read_revision(connection) == REVISION:
             return
     with database.write() as connection:
         database.lock(connection, "migrate")
-        found = revision(connection)
         upgrade(connection)
-        if "" < found < _DERIVED_ANEW:
-            for project in replay.projects(connection):
-                replay.rebuild(database, project)  # joins this transaction
 
 
-def revision(connection: Connection) -> str:
-    """Give the revision that a database is of; "" for an empty one."""
+def read_revision(connection: Connection) -> str:
+    """Return the revision that a database has; "" for an empty one."""
     if not inspect(connection).has_table("alembic_version"):
         return ""
     return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or "")
 
 
-def upgrade(connection: Connection, *, to: str = REVISION) -> None:
-    """Run the migrations up to a revision inside the transaction of this connection."""
+def upgrade(connection: Connection, *, to: str = REVISION, versions: Path = VERSIONS) -> None:
+    """Bring a database to a revision inside the transaction of this connection.
+
+    An empty database is created from the table definitions, which are the newest revision, and only stamped. So the
+    definitions stand in one place, and a revision says what it changes in a database that exists.
+    """
     # reason: alembic takes a fifth of a second to import, and only a first start or an upgrade needs it
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
@@ -53,13 +58,17 @@ def upgrade(connection: Connection, *, to: str = REVISION) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-    script = ScriptDirectory.from_config(config)
-    found = revision(connection)
+    script = ScriptDirectory(str(Path(__file__).parent), version_locations=[str(versions)])
+    found = read_revision(connection)
     if found and found not in _known(script):
-        raise SchemaError(f"the database is of revision {found!r}; this version knows up to {REVISION!r}.")
+        raise SchemaError(f"the database has revision {found!r}; this version knows up to {REVISION!r}.")
+    if not found:
+        main_tables.metadata.create_all(connection)
 
     def steps(current: Any, _context: object) -> Iterable[Any]:
-        return script._upgrade_revs(to, current)  # noqa: SLF001  # what Alembic's own `upgrade` command calls
+        if found:
+            return script._upgrade_revs(to, current)  # noqa: SLF001  # what Alembic's own `upgrade` command calls
+        return script._stamp_revs(to, current)  # noqa: SLF001  # what its `stamp` command calls
 
     with EnvironmentContext(config, script, fn=steps, destination_rev=to) as environment:
         environment.configure(connection=connection, transactional_ddl=True)
@@ -67,4 +76,4 @@ def upgrade(connection: Connection, *, to: str = REVISION) -> None:
 
 
 def _known(script: ScriptDirectory) -> set[str]:
-    return {one.revision for one in script.walk_revisions()}
+    return {revision.revision for revision in script.walk_revisions()}

@@ -6,21 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import (
-    and_,
-    distinct,
-    func,
-    select,
-)
+from sqlalchemy import and_, distinct, func, select
 
 from feedback.store.database.engine import Database, chunks, plain
 from feedback.store.log.projections import epoch_s
 from feedback.store.repositories.row_filters import is_deleted_project, made_by_people, of_current_task
-from feedback.store.rows import (
-    Person,
-    Problem,
-    Skip,
-)
+from feedback.store.rows import AnnotatorCounts, Skip, UnreadableAnnotation
 from feedback.store.tables import main_tables
 from ml_backend.records import Annotation
 
@@ -64,7 +55,7 @@ class AnnotationsRepository:
             )
             return [Skip(row.task, row.person, row.id, epoch_s(row.version)) for row in connection.execute(query)]
 
-    def list_problems(self, project: str) -> list[Problem]:
+    def list_problems(self, project: str) -> list[UnreadableAnnotation]:
         """Give the annotations of which something could not be read, with the reasons."""
         table = main_tables.annotation.c
         query = select(table.task, table.id, table.person, table.problems).where(
@@ -72,15 +63,15 @@ class AnnotationsRepository:
         )
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(table.id)).all()
-        return [Problem(row.task, row.id, row.person, tuple(orjson.loads(row.problems))) for row in rows]
+        return [UnreadableAnnotation(row.task, row.id, row.person, tuple(orjson.loads(row.problems))) for row in rows]
 
-    def list_annotators(self, project: str) -> list[Person]:
+    def list_annotators(self, project: str) -> list[AnnotatorCounts]:
         """Give everybody who ever worked in a project, bots included."""
         table = main_tables.person.c
         query = select(table.id, table.answers, table.skips, table.first_at, table.last_at)
         with self._database.read() as connection:
             rows = connection.execute(query.where(table.project == project).order_by(table.id)).all()
-        return [Person(*row) for row in rows]
+        return [AnnotatorCounts(*row) for row in rows]
 
     def list_annotation_creation_times(
         self, project: str, *, above: int, upto: int, before: str = ""

@@ -3,29 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import (
-    func,
-    select,
-)
+from sqlalchemy import func, select
 
 from feedback.errors import NotStored
 from feedback.store.database.engine import Database, chunks, stream
+from feedback.store.database.row_mapping import RowMapper
 from feedback.store.log.erase import cases_of
-from feedback.store.repositories.case_rows import (
-    CaseEvent,
-    CaseRow,
-    ReviewRow,
-    case_values,
-    look_values,
-    read_case,
-    read_step,
-    step_values,
-)
+from feedback.store.repositories.reviews import REVIEWS, ReviewRow
 from feedback.store.tables import main_tables
-from feedback.store.tables.review_tables import case_look, case_step, review_case
+from feedback.store.tables.review_tables import case_event, next_case_change, review, review_case
+from ml_backend.records import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRow:
+    """A task under review. `version` is the fence: a move names the version that it was decided on."""
+
+    project: str
+    task: int
+    state: str
+    tier: str
+    id: int = 0
+    version: int = 1
+    round: int = 1
+    priority: float = 0.5  # 0 is urgent, 1 can wait
+    why: str = ""  # why it is here, in words
+    rule: str = ""
+    skills: tuple[str, ...] = ()  # that whoever decides needs
+    policy: str = ""
+    segment: str = ""
+    proposal: Answer | None = None
+    proposed_by: str = ""  # "model", "people" or a tier
+    confidence: float | None = None
+    model: str = ""
+    opinion: Mapping[str, Any] = field(default_factory=dict, hash=False)  # what the model said, and what spoke for it
+    opened_s: float = 0.0
+    entered_s: float = 0.0
+    started_s: float | None = None
+    first_due_s: float | None = None
+    due_s: float | None = None
+    paused_s: float | None = None
+    alarms: tuple[str, ...] = ()
+    breaches: int = 0
+    review_project: str = ""
+    review_task: int | None = None
+    copies: int = 0
+    answer: Answer | None = None
+    decided_s: float | None = None
+    resolved_s: float | None = None
+    annotation: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseEvent:
+    """One line of a case's trail."""
+
+    at_s: float
+    event: str
+    state: str
+    tier: str
+    person: int | None = None
+    note: str = ""
+    body: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    case: int = 0
+    number: int = 0
+
+
+_CASES = RowMapper(CaseRow, review_case)
+_EVENTS = RowMapper(CaseEvent, case_event, renamed={"case": "case_id"})
 
 
 class CasesRepository:
@@ -48,19 +97,22 @@ class CasesRepository:
             for part in chunks(list(wanted)):
                 there = select(table.task).where(table.project == project, table.task.in_(part))
                 known = set(connection.execute(there).scalars())
-                new = [case_values(wanted[task]) for task in part if task not in known]
+                change = next_case_change(connection, project)
+                new = [{**_new_case(wanted[task]), "change": change} for task in part if task not in known]
                 if not new:
                     continue
                 connection.execute(review_case.insert(), new)
                 fresh = [row["task"] for row in new]
                 found = select(review_case).where(table.project == project, table.task.in_(fresh)).order_by(table.id)
-                opened = [read_case(row) for row in connection.execute(found)]
+                opened = [_CASES.from_row(row) for row in connection.execute(found)]
                 steps = [
                     CaseEvent(one.opened_s, event, one.state, one.tier, note=one.why, body={"rule": one.rule})
                     for one in opened
                 ]
-                lines = [step_values(one.id, 1, step) for one, step in zip(opened, steps, strict=True)]
-                connection.execute(case_step.insert(), lines)
+                lines = [
+                    _EVENTS.to_values(step, case_id=one.id, number=1) for one, step in zip(opened, steps, strict=True)
+                ]
+                connection.execute(case_event.insert(), lines)
                 made += opened
         return made
 
@@ -70,15 +122,17 @@ class CasesRepository:
         False where somebody else moved it meanwhile.
         """
         table = review_case
-        values = {**case_values(case), "version": version + 1}
         with self._database.write() as connection:
+            self._database.lock(connection, f"cases {case.project}")
+            change = next_case_change(connection, case.project)
+            values = {**_new_case(case), "version": version + 1, "change": change}
             moved = connection.execute(
                 table.update().where(table.c.id == case.id, table.c.version == version).values(**values)
             )
             if moved.rowcount != 1:
                 return False
-            connection.execute(case_step.insert(), [step_values(case.id, version + 1, step)])
-            self._database.upsert(connection, case_look, [look_values(look) for look in looks])
+            connection.execute(case_event.insert(), [_EVENTS.to_values(step, case_id=case.id, number=version + 1)])
+            self._database.upsert(connection, review, [REVIEWS.to_values(look) for look in looks])
         return True
 
     def get_case(self, number: int) -> CaseRow:
@@ -87,7 +141,7 @@ class CasesRepository:
             row = connection.execute(select(review_case).where(review_case.c.id == number)).one_or_none()
         if row is None:
             raise NotStored(f"there is no case {number}.", hint="`hitl cases` lists them.")
-        return read_case(row)
+        return _CASES.from_row(row)
 
     def list_cases(
         self, project: str, *, states: Iterable[str] = (), tasks: Sequence[int] | None = None, but_tier: str = ""
@@ -102,13 +156,27 @@ class CasesRepository:
         query = query.order_by(table.priority, table.entered_s, table.id)
         with self._database.read() as connection:
             if tasks is None:
-                return [read_case(row) for row in connection.execute(query)]
+                return [_CASES.from_row(row) for row in connection.execute(query)]
             found = [
-                read_case(row)
+                _CASES.from_row(row)
                 for part in chunks(tasks)
                 for row in connection.execute(query.where(table.task.in_(part)))
             ]
         return sorted(found, key=lambda case: (case.priority, case.entered_s, case.id))
+
+    def list_changed_cases(self, project: str, after: int) -> tuple[list[CaseRow], int, int]:
+        """Return the cases changed after a change number, the newest change number, and the number of cases.
+
+        Fewer cases than before mean that some were erased.
+        """
+        table = review_case.c
+        changed = select(review_case).where(table.project == project, table.change > after).order_by(table.change)
+        count = select(func.count()).select_from(review_case).where(table.project == project)
+        with self._database.read() as connection:
+            rows = connection.execute(changed).all()
+            n_cases = connection.execute(count).scalar_one()
+        newest = rows[-1].change if rows else after
+        return [_CASES.from_row(row) for row in rows], newest, n_cases
 
     def list_reopened_cases(self, project: str, tier: str, rule: str, *, states: Iterable[str]) -> list[CaseRow]:
         """Give the cases of a tier in another round than the first, or that this rule opened."""
@@ -116,7 +184,7 @@ class CasesRepository:
         query = select(review_case).where(table.project == project, table.tier == tier, table.state.in_(list(states)))
         with self._database.read() as connection:
             rows = connection.execute(query.where((table.round > 1) | (table.rule == rule)).order_by(table.id))
-            return [read_case(row) for row in rows]
+            return [_CASES.from_row(row) for row in rows]
 
     def list_case_states(self, project: str) -> dict[int, str]:
         """Give the state of each task that has a case."""
@@ -134,25 +202,25 @@ class CasesRepository:
 
     def list_case_events(self, case: int) -> list[CaseEvent]:
         """Give the whole trail of a case, oldest first."""
-        return self._steps(case_step.c.case_id == case)
+        return self._steps(case_event.c.case_id == case)
 
     def list_events_of_cases(self, cases: Sequence[int]) -> dict[int, list[CaseEvent]]:
         """Give the trails of these cases, oldest line first."""
         found: dict[int, list[CaseEvent]] = {case: [] for case in cases}
         for part in chunks(cases):
-            for step in self._steps(case_step.c.case_id.in_(part)):
+            for step in self._steps(case_event.c.case_id.in_(part)):
                 found[step.case].append(step)
         return found
 
     def list_project_events(self, project: str, *, since_s: float = 0.0) -> list[CaseEvent]:
         """Give the trails of a project's cases, by case and number."""
         of_project = select(review_case.c.id).where(review_case.c.project == project)
-        return self._steps(case_step.c.case_id.in_(of_project), case_step.c.at_s >= since_s)
+        return self._steps(case_event.c.case_id.in_(of_project), case_event.c.at_s >= since_s)
 
     def _steps(self, *which: Any) -> list[CaseEvent]:
-        query = select(case_step).where(*which).order_by(case_step.c.case_id, case_step.c.number)
+        query = select(case_event).where(*which).order_by(case_event.c.case_id, case_event.c.number)
         with self._database.read() as connection:
-            return [read_step(row) for row in connection.execute(query)]
+            return [_EVENTS.from_row(row) for row in connection.execute(query)]
 
     def list_case_ids(self, project: str, task: int) -> frozenset[int]:
         """Give the cases of a task, and of former tasks that had its number."""
@@ -160,7 +228,7 @@ class CasesRepository:
             return cases_of(connection, project, {task})
 
     def list_honeypots(self, cases: Collection[int]) -> list[Mapping[str, Any]]:
-        """Give the records of the honeypots that were made of these cases: room, task, case."""
+        """Give the records of the honeypots that were made of these cases: review_project, task, case."""
         table = main_tables.record.c
         with self._database.read() as connection:
             bodies = connection.execute(select(table.body).where(table.kind == "honeypot")).scalars()
@@ -169,13 +237,20 @@ class CasesRepository:
     def list_review_task_sources(self, project: str) -> dict[tuple[str, int], int]:
         """Give the task that each copy (review project, task) was ever made of; honeypots are copies of none."""
         query = (
-            select(review_case.c.task, case_step.c.body)
-            .join_from(case_step, review_case, review_case.c.id == case_step.c.case_id)
-            .where(review_case.c.project == project, case_step.c.event == "place")
+            select(review_case.c.task, case_event.c.body)
+            .join_from(case_event, review_case, review_case.c.id == case_event.c.case_id)
+            .where(review_case.c.project == project, case_event.c.event == "place")
         )
         found: dict[tuple[str, int], int] = {}
         with self._database.read() as connection:
             for task, text in stream(connection, query):
                 body = orjson.loads(text)
-                found[str(body["room"]), int(body["task"])] = task
+                found[str(body["review_project"]), int(body["task"])] = task
         return found
+
+
+def _new_case(case: CaseRow) -> dict[str, Any]:
+    """Return the values of a case, without the id, which the database gives."""
+    values = _CASES.to_values(case)
+    del values["id"]
+    return values

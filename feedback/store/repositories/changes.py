@@ -19,6 +19,8 @@ class ProjectHeads:
     seq: int  # the last event of the project's log
     own_marks: int  # annotations and unique ids that are marked as ours
     rebuilt: int  # the last record of a rebuild of the projections, which appends no event
+    gold: int  # the last record of the gold book
+    relabel: int  # the last record of a label that changed its meaning
     decision: int  # the last routing decision
 
 
@@ -30,9 +32,10 @@ class LogChanges:
     annotations: frozenset[int]  # saved, changed or deleted
     annotated: frozenset[int]  # tasks that have one of these annotations now
     described: bool  # whether the project itself was described anew
+    erased: bool  # whether somebody's data were erased
 
 
-class ChangeQueries:
+class ChangesRepository:
     """Reads whose cost depends on what changed, not on the size of a project."""
 
     def __init__(self, database: Database) -> None:
@@ -46,21 +49,32 @@ class ChangeQueries:
             for table in (main_tables.own_annotation, main_tables.own_unique)
         ]
         seq = select(chain.seq).where(chain.project == project).scalar_subquery()
-        rebuilt = select(func.max(record.id)).where(record.project == project, record.kind == "rebuilt")
-        # the newest decision of any project: one of another project costs a look, and an index by project costs more
-        decided = select(func.max(decision.id))
-        query = select(seq, marks[0] + marks[1], rebuilt.scalar_subquery(), decided.scalar_subquery())
+        kinds = [
+            select(func.max(record.id)).where(record.project == project, record.kind == kind).scalar_subquery()
+            for kind in ("rebuilt", "gold", "relabel")
+        ]
+        # the newest decision of any project: one of another project costs a look, an index by project costs more
+        query = select(seq, marks[0] + marks[1], *kinds, select(func.max(decision.id)).scalar_subquery())
         with self._database.read() as connection:
             row = connection.execute(query).one()
         return ProjectHeads(*(int(value or 0) for value in row))
 
+    def get_record_head(self, project: str, kind: str) -> int:
+        """Return the number of the newest record of a kind, without reading it; 0 where there is none."""
+        table = main_tables.record.c
+        query = select(func.max(table.id)).where(table.project == project, table.kind == kind)
+        with self._database.read() as connection:
+            return int(connection.execute(query).scalar() or 0)
+
     def list_changes(self, project: str, after: int) -> LogChanges:
         """Return what the events after the event number `after` are about."""
         told, now = main_tables.event.c, main_tables.annotation.c
-        query = select(told.entity, told.entity_id).distinct().where(told.project == project, told.seq > after)
-        tasks, annotations, annotated, described = set[int](), set[int](), set[int](), False
+        columns = (told.entity, told.entity_id, told.action)
+        query = select(*columns).distinct().where(told.project == project, told.seq > after)
+        tasks, annotations, annotated, described, erased = set[int](), set[int](), set[int](), False, False
         with self._database.read() as connection:
-            for entity, number in connection.execute(query):
+            for entity, number, action in connection.execute(query):
+                erased |= action == "forgotten"
                 if entity == "task":
                     tasks.add(number)
                 elif entity == "annotation":
@@ -70,7 +84,7 @@ class ChangeQueries:
             for part in chunks(sorted(annotations)):
                 of = select(now.task).distinct().where(now.project == project, now.id.in_(part), now.task.is_not(None))
                 annotated.update(connection.execute(of).scalars())
-        return LogChanges(frozenset(tasks), frozenset(annotations), frozenset(annotated), described)
+        return LogChanges(frozenset(tasks), frozenset(annotations), frozenset(annotated), described, erased)
 
     def list_own_annotations(self, project: str) -> frozenset[int]:
         """Return the annotations that are marked as ours, by their number or their unique id."""

@@ -7,11 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import (
-    and_,
-    func,
-    select,
-)
+from sqlalchemy import and_, func, select
 
 from feedback.store.database.engine import Database, dumps, stream
 from feedback.store.tables import main_tables, routing_tables
@@ -21,7 +17,7 @@ _BATCH = 5000  # rows a transaction, so that nobody else waits long
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CurrentDecision:
     """The decision that holds for a task now, as far as the loop needs it."""
 
     rule: str
@@ -41,7 +37,7 @@ class Decision:
     task: int
     at_s: float
     content: str  # names the task's data as they were
-    standing: Standing
+    standing: CurrentDecision
     inputs: Mapping[str, Any] = field(hash=False)  # field -> value: all that a rule may look at beside the data
     id: int = 0  # its number, once it is stored
 
@@ -59,17 +55,17 @@ class DecisionsRepository:
             with self._database.write() as connection:
                 connection.execute(routing_tables.decision.insert(), rows)
 
-    def list_current_decisions(self, project: str) -> dict[int, tuple[Standing, str]]:
-        """Give, for each task, the newest decision and the content that it was about."""
+    def list_current_decisions(self, project: str, *, after: int = 0) -> dict[int, tuple[CurrentDecision, str]]:
+        """Return, for each task, the newest decision and the content that it was about; of those after a number."""
         table = routing_tables.decision.c
-        newest = select(func.max(table.id)).where(table.project == project).group_by(table.task)
+        newest = select(func.max(table.id)).where(table.project == project, table.id > after).group_by(table.task)
         columns = (*(table[name] for name in _STANDING), table.task, table.content)
-        shared: dict[tuple[Any, ...], Standing] = {}  # few decisions are made of many tasks
-        found: dict[int, tuple[Standing, str]] = {}
+        shared: dict[tuple[Any, ...], CurrentDecision] = {}  # few decisions are made of many tasks
+        found: dict[int, tuple[CurrentDecision, str]] = {}
         with self._database.read() as connection:
             for *stands, task, content in connection.execute(select(*columns).where(table.id.in_(newest))):
                 key = tuple(stands)
-                found[task] = (shared.get(key) or shared.setdefault(key, Standing(*key)), content)
+                found[task] = (shared.get(key) or shared.setdefault(key, CurrentDecision(*key)), content)
         return found
 
     def count_outcomes(self, project: str) -> dict[str, int]:
@@ -117,5 +113,5 @@ def _row(project: str, one: Decision) -> dict[str, Any]:
 
 
 def _decision(row: Any) -> Decision:
-    stands = Standing(**{name: getattr(row, name) for name in _STANDING})
+    stands = CurrentDecision(**{name: getattr(row, name) for name in _STANDING})
     return Decision(row.task, row.at_s, row.content, stands, orjson.loads(row.inputs), row.id)

@@ -7,17 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import (
-    Select,
-    and_,
-    select,
-)
+from sqlalchemy import Select, and_, select
 
 from feedback.store.database.engine import Database, stream
 from feedback.store.log.erase import forgotten_people
-from feedback.store.rows import (
-    Version,
-)
+from feedback.store.rows import AnnotationVersion
 from feedback.store.tables import main_tables
 
 
@@ -45,7 +39,7 @@ class EventsRepository:
         with self._database.read() as connection:
             return int(connection.execute(select(table.seq).where(table.project == project)).scalar() or 0)
 
-    def get_version(self, project: str, seq: int) -> Version | None:
+    def get_version(self, project: str, seq: int) -> AnnotationVersion | None:
         """Give the version of an annotation that is event `seq` of its project; None where that is none."""
         told = main_tables.event.c
         with self._database.read() as connection:
@@ -54,9 +48,9 @@ class EventsRepository:
             ).one_or_none()
         return None if row is None else _version(row)
 
-    def list_versions_by_person(self, project: str, person: int) -> list[Version]:
+    def list_versions_by_person(self, project: str, person: int) -> list[AnnotationVersion]:
         """Give every version that a person ever answered for, and the deletions of those annotations, oldest first."""
-        found: list[Version] = []
+        found: list[AnnotationVersion] = []
         with self._database.read() as connection:
             # the whole log is read: an annotation may have changed hands, and each keeps what was theirs
             for row in stream(connection, _versions(project).order_by(main_tables.event.c.seq)):
@@ -66,11 +60,11 @@ class EventsRepository:
                     found.append(version)
         return found
 
-    def list_erased_annotations(self, project: str) -> set[int]:
-        """Give the numbers of all annotations of a project that were ever forgotten."""
+    def list_erased_annotations(self, project: str, *, after: int = 0) -> set[int]:
+        """Return the numbers of all annotations that were ever erased, or were by events after a number."""
         told = main_tables.event.c
         query = select(told.entity_id).where(
-            told.project == project, told.entity == "annotation", told.action == "forgotten"
+            told.project == project, told.seq > after, told.entity == "annotation", told.action == "forgotten"
         )
         with self._database.read() as connection:
             return set(connection.execute(query).scalars())
@@ -87,7 +81,7 @@ class EventsRepository:
         with self._database.read() as connection:
             return [(row.project, row.entity, row.entity_id, row.version) for row in connection.execute(query)]
 
-    def list_task_history(self, project: str, task: int) -> list[Version]:
+    def list_task_history(self, project: str, task: int) -> list[AnnotationVersion]:
         """Give every version of every annotation that a task ever had, deletions included, oldest first."""
         told, kept, now = main_tables.event.c, main_tables.payload.c, main_tables.annotation.c
         query = (
@@ -143,7 +137,7 @@ def _versions(project: str) -> Select[Any]:
     )
 
 
-def _version(row: Any) -> Version:
+def _version(row: Any) -> AnnotationVersion:
     body = None if row.body is None else orjson.loads(row.body)
     version = row.version if row.action == "saved" else ""  # the log names there what a deletion ended
-    return Version(row.entity_id, version, row.action, row.source, row.seq, row.received_s, body)
+    return AnnotationVersion(row.entity_id, version, row.action, row.source, row.seq, row.received_s, body)

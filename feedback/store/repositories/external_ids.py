@@ -6,11 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
-from sqlalchemy import (
-    and_,
-    or_,
-    select,
-)
+from sqlalchemy import and_, or_, select
 
 from feedback.store.database.engine import Database, plain, stream
 from feedback.store.tables import main_tables

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import orjson
-from sqlalchemy import (
-    Connection,
-    and_,
-    select,
-)
+from sqlalchemy import Connection, and_, select
 
-from feedback.store.database.engine import Database, chunks, dumps, plain, stream
+from feedback.store.database.engine import Database, chunks, stream
+from feedback.store.database.row_mapping import RowMapper
 from feedback.store.tables.indicator_tables import indicator, indicator_head
-from feedback.store.tables.review_tables import case_look
+from feedback.store.tables.review_tables import review
 
 Value = float | str | tuple[str, ...] | None
 
@@ -32,9 +27,12 @@ class IndicatorValue:
     seq: int  # the event of that project
     task: int  # of the source project
     person: int | None
-    said_s: float
+    answered_s: float
     recorded_s: float
     counted: bool = True
+
+
+_INDICATORS = RowMapper(IndicatorValue, indicator, json=["value"])
 
 
 class IndicatorsRepository:
@@ -48,9 +46,9 @@ class IndicatorsRepository:
         query = select(indicator).where(indicator.c.project == project, indicator.c.counted)
         with self._database.read() as connection:
             if entities is None:
-                return [_fact(row) for row in stream(connection, query)]
+                return [_INDICATORS.from_row(row) for row in stream(connection, query)]
             return [
-                _fact(row)
+                _INDICATORS.from_row(row)
                 for part in chunks(sorted(entities))
                 for row in connection.execute(query.where(indicator.c.entity.in_(part)))
             ]
@@ -63,7 +61,7 @@ class IndicatorsRepository:
         query = select(indicator).where(table.project == project, table.origin == origin)
         with self._database.read() as connection:
             return [
-                _fact(row)
+                _INDICATORS.from_row(row)
                 for part in chunks(sorted(annotations))
                 for row in connection.execute(query.where(table.annotation.in_(part)))
             ]
@@ -72,7 +70,7 @@ class IndicatorsRepository:
         self, project: str, facts: Sequence[IndicatorValue], heads: Mapping[str, int], *, questions: str
     ) -> None:
         """Keep facts, and how far each log was read for them; the same again changes nothing."""
-        rows = [_row(project, one) for one in facts]
+        rows = [_INDICATORS.to_values(one, project=project) for one in facts]
         read = [
             {"project": project, "origin": origin, "seq": seq, "questions": questions} for origin, seq in heads.items()
         ]
@@ -97,11 +95,11 @@ class IndicatorsRepository:
         `refused` are annotations of the source project that do not count; in review projects the look says so, and
         what nobody has looked at yet does not count yet.
         """
-        table, look = indicator.c, case_look.c
+        table, look = indicator.c, review.c
         query = (
             select(table.origin, table.annotation, table.counted, look.counted.label("looked"))
             .outerjoin_from(
-                indicator, case_look, and_(look.review_project == table.origin, look.annotation == table.annotation)
+                indicator, review, and_(look.review_project == table.origin, look.annotation == table.annotation)
             )
             .where(table.project == project)
             .distinct()
@@ -127,37 +125,3 @@ def delete_indicators(connection: Connection, project: str) -> None:
     """Forget all facts of a project: the next turn reads them from the logs again."""
     for table in (indicator, indicator_head):
         connection.execute(table.delete().where(table.c.project == project))
-
-
-def _row(project: str, one: IndicatorValue) -> dict[str, Any]:
-    return {
-        "project": project,
-        "origin": one.origin,
-        "seq": one.seq,
-        "name": one.name,
-        "entity": plain(one.entity),
-        "value": None if one.value is None else dumps(one.value).decode(),
-        "annotation": one.annotation,
-        "task": one.task,
-        "person": one.person,
-        "said_s": one.said_s,
-        "recorded_s": one.recorded_s,
-        "counted": one.counted,
-    }
-
-
-def _fact(row: Any) -> IndicatorValue:
-    value = None if row.value is None else orjson.loads(row.value)
-    return IndicatorValue(
-        row.entity,
-        row.name,
-        tuple(value) if isinstance(value, list) else value,
-        row.origin,
-        row.annotation,
-        row.seq,
-        row.task,
-        row.person,
-        row.said_s,
-        row.recorded_s,
-        bool(row.counted),
-    )

@@ -6,34 +6,25 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from sqlalchemy import (
-    Connection,
-    and_,
-    bindparam,
-    or_,
-    select,
-)
+from sqlalchemy import Connection, and_, bindparam, or_, select
 
 from feedback.errors import LeaseLost
 from feedback.store.database.engine import Database, plain
 from feedback.store.database.notifications import JobListener, notify_workers
 from feedback.store.database.prepared_statements import Prepared
-from feedback.store.rows import (
-    Work,
-    WorkRow,
-)
+from feedback.store.rows import JobClaim, JobRow
 from feedback.store.tables import main_tables
 
 _FIRST_BACK_OFF_S = 2.0
 _MOST_TRIES = 5  # then it is parked
 _PARKED_S = 900.0  # parked work has one more try each time that this has passed, so that it may recover by itself
 _LONGEST_S = 3600.0  # times further away than this were written by a clock that has since gone back
-_TABLE = main_tables.work
-_C = main_tables.work.c
+_TABLE = main_tables.job
+_C = main_tables.job.c
 _WANT = Prepared(
     _TABLE.update()
     .where(_C.project == bindparam("of_project"), _C.kind == bindparam("of_kind"))
-    .values(wanted=_C.wanted + 1, wanted_s=bindparam("now_s"))
+    .values(requested=_C.requested + 1, requested_s=bindparam("now_s"))
 )
 
 
@@ -60,17 +51,17 @@ class JobsRepository:
 
     def claim_job(
         self, owner: str, *, lease_s: float, kinds: Sequence[str] | None = None, project: str | None = None
-    ) -> Work | None:
+    ) -> JobClaim | None:
         """Take the work that has waited longest, for `lease_s` seconds; None where nothing is due."""
         now_s = self._database.clock()
         free = or_(_C.owner.is_(None), _C.lease_until_s <= now_s, _C.lease_until_s > now_s + 2 * _C.lease_s)
         due = or_(_C.due_s <= now_s, _C.due_s > now_s + _LONGEST_S)
-        query = select(_TABLE).where(_C.wanted > _C.done, free, due)
+        query = select(_TABLE).where(_C.requested > _C.finished, free, due)
         if kinds is not None:
             query = query.where(_C.kind.in_(list(kinds)))
         if project is not None:
             query = query.where(_C.project == project)
-        query = query.order_by(_C.wanted_s, _C.project, _C.kind).limit(1)
+        query = query.order_by(_C.requested_s, _C.project, _C.kind).limit(1)
         with self._database.read() as connection:  # most looks find nothing, and should not wait for a writer
             if connection.execute(query).one_or_none() is None:
                 return None
@@ -83,7 +74,7 @@ class JobsRepository:
             values: dict[str, Any] = {
                 "owner": owner,
                 "token": row.token + 1,
-                "running": row.wanted,
+                "running": row.requested,
                 "lease_s": lease_s,
                 "lease_until_s": now_s + lease_s,
                 "tries": tries,
@@ -94,20 +85,20 @@ class JobsRepository:
                 connection.execute(_TABLE.update().where(*_is(row.project, row.kind)).values(**values | parked))
                 return None
             connection.execute(_TABLE.update().where(*_is(row.project, row.kind)).values(**values))
-            return Work(row.project, row.kind, owner, row.token + 1, tries, lease_s)
+            return JobClaim(row.project, row.kind, owner, row.token + 1, tries, lease_s)
 
-    def renew_lease(self, work: Work) -> None:
+    def renew_lease(self, work: JobClaim) -> None:
         """Renew a lease; LeaseLost where somebody else has claimed the work."""
         self._change(work, lambda row, now_s: {"lease_until_s": now_s + row.lease_s})
 
-    def finish_job(self, work: Work) -> None:
+    def finish_job(self, work: JobClaim) -> None:
         """Finish a run; what was wanted while it ran is still wanted."""
         self._change(
             work,
-            lambda row, _now_s: {"owner": None, "done": row.running, "tries": 0, "parked": False, "reason": ""},
+            lambda row, _now_s: {"owner": None, "finished": row.running, "tries": 0, "parked": False, "reason": ""},
         )
 
-    def fail_job(self, work: Work, reason: str) -> None:
+    def fail_job(self, work: JobClaim, reason: str) -> None:
         """Give a run up: it is tried again later and later, and parked after a few times, with the reason."""
 
         def values(row: Any, now_s: float) -> dict[str, Any]:
@@ -133,26 +124,26 @@ class JobsRepository:
                 connection.execute(_TABLE.update().where(*_is(project, kind), _C.parked).values(**values)).rowcount
             )
 
-    def holds_lease(self, work: Work) -> bool:
+    def holds_lease(self, work: JobClaim) -> bool:
         """Whether nobody else has claimed the work since."""
         query = select(_C.token).where(*_is(work.project, work.kind), _C.owner == work.owner)
         with self._database.read() as connection:
             return connection.execute(query).scalar() == work.token
 
     @contextmanager
-    def fence(self, work: Work) -> Iterator[Connection]:
+    def fence(self, work: JobClaim) -> Iterator[Connection]:
         """One transaction that commits only while the work is held: LeaseLost undoes whatever was written inside."""
         with self._database.write() as connection:
             self._held(connection, work)
             yield connection
 
-    def list_jobs(self) -> list[WorkRow]:
+    def list_jobs(self) -> list[JobRow]:
         """Give the state of all work, for people to read."""
         now_s = self._database.clock()
         with self._database.read() as connection:
             rows = connection.execute(select(_TABLE).order_by(_C.project, _C.kind)).all()
         return [
-            WorkRow(row.project, row.kind, _state(row, now_s), row.owner or "", row.tries, row.due_s, row.reason)
+            JobRow(row.project, row.kind, _state(row, now_s), row.owner or "", row.tries, row.due_s, row.reason)
             for row in rows
         ]
 
@@ -164,13 +155,13 @@ class JobsRepository:
         if not self._database.sqlite:
             notify_workers(connection)
 
-    def _change(self, work: Work, values: Callable[[Any, float], dict[str, Any]]) -> None:
+    def _change(self, work: JobClaim, values: Callable[[Any, float], dict[str, Any]]) -> None:
         with self._database.write() as connection:
             row = self._held(connection, work)
             change = values(row, self._database.clock())
             connection.execute(_TABLE.update().where(*_is(work.project, work.kind)).values(**change))
 
-    def _held(self, connection: Connection, work: Work) -> Any:
+    def _held(self, connection: Connection, work: JobClaim) -> Any:
         """The row of a claim, locked until the transaction ends."""
         query = select(_TABLE).where(*_is(work.project, work.kind)).with_for_update()
         row = connection.execute(query).one_or_none()
@@ -184,12 +175,12 @@ def _is(project: str, kind: str) -> tuple[Any, Any]:
 
 
 def _new(project: str, kind: str, now_s: float) -> dict[str, Any]:
-    zero = {"done": 0, "running": 0, "token": 0, "lease_s": 0.0, "lease_until_s": 0.0, "tries": 0, "due_s": 0.0}
+    zero = {"finished": 0, "running": 0, "token": 0, "lease_s": 0.0, "lease_until_s": 0.0, "tries": 0, "due_s": 0.0}
     return {
         "project": project,
         "kind": kind,
-        "wanted": 1,
-        "wanted_s": now_s,
+        "requested": 1,
+        "requested_s": now_s,
         "owner": None,
         "parked": False,
         "reason": "",
@@ -202,4 +193,4 @@ def _state(row: Any, now_s: float) -> Literal["idle", "wanted", "running", "park
         return "parked"
     if row.owner is not None and row.lease_until_s > now_s:
         return "running"
-    return "wanted" if row.wanted > row.done else "idle"
+    return "wanted" if row.requested > row.finished else "idle"

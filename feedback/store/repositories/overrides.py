@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import (
-    func,
-    select,
-)
+from sqlalchemy import func, select
 
-from feedback.store.database.engine import Database
-from feedback.store.repositories.case_rows import (
-    OverrideRow,
-    override_values,
-    read_override,
-)
+from feedback.store.database.engine import Database, chunks
+from feedback.store.database.row_mapping import RowMapper
 from feedback.store.tables.review_tables import override
+from ml_backend.records import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class OverrideRow:
+    """One human answer beside what the model said; `changed` makes it an override."""
+
+    project: str
+    annotation: int
+    task: int
+    person: int | None
+    shown: Answer | None  # on a blind vote: what the model would have said
+    confidence: float | None
+    model: str
+    answer: Answer
+    changed: bool
+    blind: bool
+    reason: str
+    segment: str
+    tier: str
+    policy: str
+    at_s: float
+    annotation_version: str
+
+
+_OVERRIDES = RowMapper(OverrideRow, override)
 
 
 class OverrideCount(NamedTuple):
     """So many human answers beside the model's that are alike in all of this."""
 
     shown: str | None  # Answer.key of what the model said, on a blind answer what it would have said
-    said: str  # Answer.key
+    answer: str  # Answer.key
     blind: bool
     changed: bool
     reason: str  # "" where nothing was changed
@@ -39,14 +59,17 @@ class OverridesRepository:
     def save_overrides(self, rows: Sequence[OverrideRow]) -> None:
         """Keep human answers beside the model's; a changed annotation replaces its row."""
         with self._database.write() as connection:
-            self._database.upsert(connection, override, [override_values(row) for row in rows])
+            self._database.upsert(connection, override, [_OVERRIDES.to_values(row) for row in rows])
 
-    def list_override_times(self, project: str) -> dict[int, float]:
-        """Give the time of the vote behind each row, by annotation: what has not changed need not be looked at."""
+    def list_override_times(self, project: str, *, annotations: Collection[int] | None = None) -> dict[int, float]:
+        """Return the time of the vote of each row by annotation, of all annotations or of these."""
         table = override.c
+        query = select(table.annotation, table.at_s).where(table.project == project)
+        parts = [query]
+        if annotations is not None:
+            parts = [query.where(table.annotation.in_(part)) for part in chunks(sorted(annotations))]
         with self._database.read() as connection:
-            rows = connection.execute(select(table.annotation, table.at_s).where(table.project == project)).all()
-        return {row.annotation: row.at_s for row in rows}
+            return {row.annotation: row.at_s for part in parts for row in connection.execute(part)}
 
     def list_overriding_annotations(self, project: str) -> set[int]:
         """Give the answers that changed what was shown."""
@@ -62,13 +85,15 @@ class OverridesRepository:
         if changed is not None:
             query = query.where(table.changed if changed else ~table.changed)
         with self._database.read() as connection:
-            return [read_override(row) for row in connection.execute(query.order_by(table.at_s, table.annotation))]
+            return [
+                _OVERRIDES.from_row(row) for row in connection.execute(query.order_by(table.at_s, table.annotation))
+            ]
 
     def count_overrides(self, project: str) -> list[OverrideCount]:
         """Count human answers beside the model's, the most frequent first."""
         table = override.c
-        alike = (table.shown, table.said, table.blind, table.changed, table.reason)
+        alike = (table.shown, table.answer, table.blind, table.changed, table.reason)
         query = select(*alike, func.count()).where(table.project == project).group_by(*alike)
         with self._database.read() as connection:
-            rows = connection.execute(query.order_by(func.count().desc(), table.said, table.reason))
+            rows = connection.execute(query.order_by(func.count().desc(), table.answer, table.reason))
             return [OverrideCount(*row) for row in rows]

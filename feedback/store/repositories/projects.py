@@ -6,21 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import (
-    Connection,
-    and_,
-    distinct,
-    func,
-    select,
-)
+from sqlalchemy import Connection, and_, distinct, func, select
 
 from feedback.store.database.engine import Database, dumps, plain
 from feedback.store.log.event_log import Log
 from feedback.store.log.events import of_project
 from feedback.store.repositories.row_filters import is_deleted_project, made_by_people, of_current_task
-from feedback.store.rows import (
-    ProjectRow,
-)
+from feedback.store.rows import ProjectRow
 from feedback.store.tables import main_tables, routing_tables
 
 
@@ -62,7 +54,9 @@ class ProjectsRepository:
             "source": row.source,
         }
         with self._database.write() as connection:
-            told = select(main_tables.described.c.version).where(main_tables.described.c.project == row.id)
+            told = select(main_tables.project_description.c.version).where(
+                main_tables.project_description.c.project == row.id
+            )
             newest = connection.execute(told).scalar() or ""
             if (row.label_config or row.title) and row.described_at in ("", newest):
                 self._log.append([of_project(row.id, row.title, row.label_config, "own")])
@@ -88,7 +82,7 @@ class ProjectsRepository:
         return self._turns_at[project]
 
     def _projects(self, number: str | None) -> list[ProjectRow]:
-        settings, described = main_tables.project, main_tables.described
+        settings, described = main_tables.project, main_tables.project_description
         query = (
             select(settings, described.c.title, described.c.label_config, described.c.version)
             .outerjoin_from(settings, described, described.c.project == settings.c.id)
@@ -107,13 +101,13 @@ class ProjectsRepository:
         with self._database.read() as connection:
             if is_deleted_project(connection, project):
                 return ProjectCounts()
-            kept = routing_tables.kept_back.c
+            kept = routing_tables.hidden_task.c
             is_kept = kept.task.is_not(None)
             labeled = func.count().filter(tasks.is_labeled, ~is_kept)
             counted_tasks = (
                 select(func.count(), labeled, func.count().filter(is_kept))
                 .select_from(main_tables.task)
-                .outerjoin(routing_tables.kept_back, and_(kept.project == tasks.project, kept.task == tasks.id))
+                .outerjoin(routing_tables.hidden_task, and_(kept.project == tasks.project, kept.task == tasks.id))
                 .where(here)
             )
             n_tasks, n_labeled, n_kept = connection.execute(counted_tasks).one()

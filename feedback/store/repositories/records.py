@@ -6,15 +6,28 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from sqlalchemy import (
-    select,
-)
+from sqlalchemy import Connection, select
 
 from feedback.store.database.engine import Database, dumps
-from feedback.store.rows import (
-    Record,
-)
+from feedback.store.rows import Record
 from feedback.store.tables import main_tables
+
+# Records that nothing refers to: the newest of each project and kind are kept. A loop writes some at every turn, and
+# nobody reads back further. Every other kind, and every record with a key, stays for ever.
+RECORDS_KEPT: Mapping[str, int] = {
+    "agreement": 200,
+    "asked": 200,
+    "cleaned": 200,
+    "cursor": 200,
+    "incident": 10_000,
+    "missed": 200,
+    "people": 200,
+    "rebuilt": 200,
+    "sweep": 200,
+    "thresholds": 200,
+    "training_asked": 1_000,
+    "turn": 2_000,
+}
 
 
 class RecordsRepository:
@@ -24,7 +37,10 @@ class RecordsRepository:
         self._database = database
 
     def create_record(self, project: str, kind: str, body: Mapping[str, Any], *, key: str = "") -> int:
-        """Append a record; gives its number. With a key, the first record of that key stays and its number is given."""
+        """Append a record and return its number; with a key that is recorded already, only return the number.
+
+        Of the kinds in `RECORDS_KEPT`, older records without a key are deleted.
+        """
         table = main_tables.record
         row = {
             "project": project,
@@ -41,31 +57,43 @@ class RecordsRepository:
                 known = select(table.c.id).where(table.c.project == project, table.c.kind == kind, table.c.key == key)
                 if (number := connection.execute(known).scalar()) is not None:
                     return int(number)
-            return int(connection.execute(table.insert().returning(table.c.id), [row]).scalar_one())
+            number = int(connection.execute(table.insert().returning(table.c.id), [row]).scalar_one())
+            if not key and (kept := RECORDS_KEPT.get(kind)) is not None:
+                _delete_old_records(connection, project, kind, kept)
+            return number
 
     def get_latest_record(self, project: str, kind: str, *, key: str = "") -> Record | None:
-        """Give the newest record of a kind, or the one of a key."""
+        """Return the newest record of a kind, or the one of a key; None where there is none."""
         return next(iter(self.list_records(project, kind, limit=1, key=key)), None)
 
-    def list_records(self, project: str, kind: str, *, limit: int = 100, key: str = "") -> list[Record]:
-        """Give the newest records of a kind, newest first."""
+    def list_records(self, project: str, kind: str, *, limit: int = 100, key: str = "", above: int = 0) -> list[Record]:
+        """Return the newest records of a kind with an id above `above`, newest first."""
         table = main_tables.record.c
-        query = select(main_tables.record).where(table.project == project, table.kind == kind)
+        query = select(main_tables.record).where(table.project == project, table.kind == kind, table.id > above)
         if key:
             query = query.where(table.key == key)
         with self._database.read() as connection:
-            return [_record(row) for row in connection.execute(query.order_by(table.id.desc()).limit(limit))]
+            return [_read(row) for row in connection.execute(query.order_by(table.id.desc()).limit(limit))]
 
-    def list_pending_records(self, project: str, kind: str, *, but: str, since_s: float, limit: int) -> list[Record]:
-        """Give the oldest records of a kind since a moment whose key no record of the kind `but` has."""
+    def list_pending_records(
+        self, project: str, kind: str, *, done_kind: str, since_s: float, limit: int
+    ) -> list[Record]:
+        """Return the oldest records of a kind since a time whose key no record of the kind `done_kind` has."""
         table, other = main_tables.record.c, main_tables.record.alias().c
-        done = select(other.id).where(other.project == project, other.kind == but, other.key == table.key)
+        done = select(other.id).where(other.project == project, other.kind == done_kind, other.key == table.key)
         query = select(main_tables.record).where(
             table.project == project, table.kind == kind, table.at_s >= since_s, ~done.exists()
         )
         with self._database.read() as connection:
-            return [_record(row) for row in connection.execute(query.order_by(table.id).limit(limit))]
+            return [_read(row) for row in connection.execute(query.order_by(table.id).limit(limit))]
 
 
-def _record(row: Any) -> Record:
+def _delete_old_records(connection: Connection, project: str, kind: str, kept: int) -> None:
+    table = main_tables.record.c
+    unkeyed = (table.project == project, table.kind == kind, table.key.is_(None))
+    oldest_kept = select(table.id).where(*unkeyed).order_by(table.id.desc()).offset(kept - 1).limit(1)
+    connection.execute(main_tables.record.delete().where(*unkeyed, table.id < oldest_kept.scalar_subquery()))
+
+
+def _read(row: Any) -> Record:
     return Record(row.id, row.project, row.kind, row.key or "", orjson.loads(row.body), row.at_s)

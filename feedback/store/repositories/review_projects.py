@@ -1,36 +1,62 @@
-"""The review projects of each project: where they are in Label Studio, and what they were set up with."""
+"""The review projects of each project: their ids in Label Studio, and what they were set up with."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
-from feedback.store.repositories.records import RecordsRepository
+from sqlalchemy import Connection, select
+
+from feedback.store.database.engine import Database
+from feedback.store.tables.review_tables import review_project
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewProjectRow:
+    """The review project that a tier uses now."""
+
+    id: str  # in Label Studio
+    tier: str
+    config_digest: str  # of the label config and webhook that it was set up with; "" to check them before the next use
 
 
 class ReviewProjectsRepository:
-    """Which review projects a project has, as they were recorded."""
+    """The review projects that each project has or had."""
 
-    def __init__(self, records: RecordsRepository) -> None:
-        self._records = records
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
-    def list_review_projects(self, project: str) -> dict[str, Mapping[str, Any]]:
-        """Return the newest record of each tier's review project: its id, and a hash of its label config."""
-        found: dict[str, Mapping[str, Any]] = {}
-        for record in self._records.list_records(project, "room", limit=1000):
-            found.setdefault(str(record.body["tier"]), record.body)
-        return found
+    def list_review_projects(self, project: str) -> dict[str, ReviewProjectRow]:
+        """Return the review project of each tier that has one now."""
+        table = review_project.c
+        query = select(table.id, table.tier, table.config_digest).where(table.project == project, table.current)
+        with self._database.read() as connection:
+            return {row.tier: ReviewProjectRow(*row) for row in connection.execute(query.order_by(table.tier))}
 
     def list_review_project_ids(self, project: str) -> list[str]:
         """Return the id of every review project that a project ever had, sorted."""
-        found = {str(record.body["room"]) for record in self._records.list_records(project, "room", limit=10_000)}
-        return sorted(found - {""})
+        table = review_project.c
+        with self._database.read() as connection:
+            return sorted(connection.execute(select(table.id).where(table.project == project)).scalars())
+
+    def save_review_project(self, project: str, row: ReviewProjectRow) -> None:
+        """Record which review project a tier uses from now on, in place of the one before."""
+        values = {"project": project, "id": row.id, "tier": row.tier, "config_digest": row.config_digest}
+        with self._database.write() as connection:
+            self._retire(connection, project, row.tier)
+            self._database.upsert(connection, review_project, [values | {"current": True}])
 
     def forget_review_project(self, project: str, tier: str) -> None:
-        """Look for a tier's review project anew next time: it was deleted, or is not as it was recorded."""
-        self._records.create_record(project, "room", {"tier": tier, "room": "", "config": ""})
+        """Record that a tier has no review project: it was deleted, or is not as it was recorded."""
+        with self._database.write() as connection:
+            self._retire(connection, project, tier)
 
     def refresh_review_projects(self, project: str) -> None:
         """Have the label config and the webhook of every review project checked before its next use."""
-        for tier, body in self.list_review_projects(project).items():
-            self._records.create_record(project, "room", {**body, "tier": tier, "config": ""})
+        table = review_project
+        with self._database.write() as connection:
+            connection.execute(table.update().where(table.c.project == project).values(config_digest=""))
+
+    def _retire(self, connection: Connection, project: str, tier: str) -> None:
+        table = review_project
+        here = (table.c.project == project, table.c.tier == tier)
+        connection.execute(table.update().where(*here).values(current=False, config_digest=""))

@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import (
-    select,
-)
+from sqlalchemy import select
 
 from feedback.store.database.engine import Database, chunks
-from feedback.store.repositories.case_rows import (
-    ReviewRow,
-    look_values,
-    read_look,
-)
+from feedback.store.database.row_mapping import RowMapper
 from feedback.store.tables import main_tables
-from feedback.store.tables.review_tables import case_look, review_case
+from feedback.store.tables.review_tables import review, review_case
+from ml_backend.records import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRow:
+    """What one reviewer said of one case, and whether it counts."""
+
+    review_project: str
+    annotation: int
+    case: int
+    round: int
+    tier: str
+    entered_s: float
+    person: int | None
+    verdict: str
+    answer: Answer | None
+    reason: str
+    comment: str
+    feedback: Mapping[str, Any] = field(hash=False)
+    shown: Answer | None
+    annotation_version: str  # the annotation's version
+    at_s: float
+    lead_time_s: float | None
+    counted: bool
+    refused: str  # why it does not count; "" where it does
+
+
+REVIEWS = RowMapper(ReviewRow, review, renamed={"case": "case_id"})
 
 
 class ReviewsRepository:
@@ -27,39 +51,41 @@ class ReviewsRepository:
     def save_reviews(self, looks: Iterable[ReviewRow]) -> None:
         """Keep what reviewers said of cases that did not move by it."""
         with self._database.write() as connection:
-            self._database.upsert(connection, case_look, [look_values(look) for look in looks])
+            self._database.upsert(connection, review, [REVIEWS.to_values(look) for look in looks])
 
     def list_reviews(self, project: str, *, case: int | None = None) -> list[ReviewRow]:
         """Give what reviewers said, of one case or of a whole source project, oldest first."""
-        table = case_look.c
-        query = select(case_look).order_by(table.at_s, table.annotation)
+        table = review.c
+        query = select(review).order_by(table.at_s, table.annotation)
         if case is not None:
             query = query.where(table.case_id == case)
         else:
             of_project = select(review_case.c.id).where(review_case.c.project == project)
             query = query.where(table.case_id.in_(of_project))
         with self._database.read() as connection:
-            return [read_look(row) for row in connection.execute(query)]
+            return [REVIEWS.from_row(row) for row in connection.execute(query)]
 
     def list_reviews_of_cases(self, cases: Sequence[int]) -> dict[int, list[ReviewRow]]:
         """Give what reviewers said of these cases, oldest first."""
         found: dict[int, list[ReviewRow]] = {case: [] for case in cases}
-        query = select(case_look).order_by(case_look.c.at_s, case_look.c.annotation)
+        query = select(review).order_by(review.c.at_s, review.c.annotation)
         with self._database.read() as connection:
             for part in chunks(cases):
-                for row in connection.execute(query.where(case_look.c.case_id.in_(part))):
-                    found[row.case_id].append(read_look(row))
+                for row in connection.execute(query.where(review.c.case_id.in_(part))):
+                    found[row.case_id].append(REVIEWS.from_row(row))
         return found
 
     def list_changed_reviews(self, project: str) -> list[tuple[int, str, int]]:
         """Give (case, review project, annotation) of counted looks that were edited or deleted since they decided."""
-        now, look, case = main_tables.annotation.c, case_look.c, review_case.c
+        now, look, case = main_tables.annotation.c, review.c, review_case.c
         query = (
             select(look.case_id, look.review_project, look.annotation)
-            .join_from(case_look, review_case, case.id == look.case_id)
+            .join_from(review, review_case, case.id == look.case_id)
             .join(main_tables.annotation, (now.project == look.review_project) & (now.id == look.annotation))
             .where(case.project == project, case.state.in_(("decided", "resolved")), look.counted)
-            .where(look.round == case.round, look.tier == case.tier, (now.version != look.seen) | now.gone)
+            .where(
+                look.round == case.round, look.tier == case.tier, (now.version != look.annotation_version) | now.gone
+            )
             .where(~now.erased)  # who was forgotten took nothing back
             .order_by(look.case_id, look.annotation)
         )

@@ -6,20 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    and_,
-    or_,
-    select,
-)
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from feedback.store.tables import main_tables
 
 
 def is_deleted_project(connection: Connection, project: str) -> bool:
     """Return whether Label Studio deleted the project."""
-    query = select(main_tables.described.c.gone).where(main_tables.described.c.project == project)
+    query = select(main_tables.project_description.c.gone).where(main_tables.project_description.c.project == project)
     return bool(connection.execute(query).scalar())
 
 
@@ -40,18 +34,15 @@ def made_by_people(connection: Connection, project: str, table: Any, annotation:
     own = main_tables.own_annotation.c
     written = select(own.id).where(own.project == project, own.id == annotation)
     marked = main_tables.own_unique.c
-    all_annotations = main_tables.annotation.alias()
-    named = (
-        select(all_annotations.c.id)
-        .join(
-            main_tables.own_unique,
-            and_(marked.project == all_annotations.c.project, marked.unique_id == all_annotations.c.unique_id),
-        )
-        .where(all_annotations.c.project == project)
+    now = main_tables.annotation.alias()
+    named = (  # looked up for each row by its key: a list of all such annotations would read the whole table
+        select(now.c.id)
+        .join(main_tables.own_unique, and_(marked.project == now.c.project, marked.unique_id == now.c.unique_id))
+        .where(now.c.project == project, now.c.id == annotation)
     )
     return (
         table.source == "person",
         or_(table.person.is_(None), table.person.not_in(orjson.loads(bots or "[]"))),
         ~written.exists(),
-        annotation.not_in(named),
+        ~named.exists(),
     )

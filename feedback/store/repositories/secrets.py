@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from secrets import token_urlsafe
 
-from sqlalchemy import (
-    Select,
-    select,
-)
+from sqlalchemy import Select, select
 
 from feedback.store.database.engine import Database
 from feedback.store.tables import main_tables

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import (
-    case,
-    func,
-    select,
-)
+from sqlalchemy import case, func, select
 
 from feedback.store.database.engine import Database, plain
-from feedback.store.tables.session_tables import attempt, session
+from feedback.store.database.row_mapping import RowMapper
+from feedback.store.tables.session_tables import login_attempt, session
 
 _MOST = 10_000  # addresses that are remembered for each door; the oldest guesses are forgotten beyond
 
@@ -29,6 +26,9 @@ class SessionRow:
     seen_s: float
 
 
+_SESSIONS = RowMapper(SessionRow, session)
+
+
 class SessionsRepository:
     """Who is signed in, and which addresses failed to."""
 
@@ -41,13 +41,13 @@ class SessionsRepository:
         with self._database.write() as connection:
             gone = (table.digest == instead_of) | (table.began_s < ended_before_s)
             connection.execute(session.delete().where(gone))
-            connection.execute(session.insert(), [{**asdict(row), "email": plain(row.email)}])
+            connection.execute(session.insert(), [_SESSIONS.to_values(row)])
 
     def get_session(self, digest: str) -> SessionRow | None:
         """Give a session, None where it was never begun or has ended."""
         with self._database.read() as connection:
             row = connection.execute(select(session).where(session.c.digest == digest)).one_or_none()
-        return None if row is None else SessionRow(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for it
+        return None if row is None else _SESSIONS.from_row(row)
 
     def touch_session(self, digest: str, at_s: float) -> None:
         """Note that a session is in use."""
@@ -64,32 +64,32 @@ class SessionsRepository:
         with self._database.read() as connection:
             return frozenset(connection.execute(select(session.c.email).where(session.c.person == person)).scalars())
 
-    def list_login_attempts(self, door: str) -> dict[str, float]:
+    def list_login_attempts(self, scope: str) -> dict[str, float]:
         """Give, for each address that guessed wrong lately, when it has all its tries back."""
-        query = select(attempt.c.address, attempt.c.full_s).where(attempt.c.door == door)
+        query = select(login_attempt.c.address, login_attempt.c.restored_s).where(login_attempt.c.scope == scope)
         with self._database.read() as connection:
-            rows = connection.execute(query.where(attempt.c.full_s > self._database.clock()))
-            return {row.address: row.full_s for row in rows}
+            rows = connection.execute(query.where(login_attempt.c.restored_s > self._database.clock()))
+            return {row.address: row.restored_s for row in rows}
 
-    def record_login_attempt(self, door: str, address: str, every_s: float) -> float:
+    def record_login_attempt(self, scope: str, address: str, every_s: float) -> float:
         """Take one try from an address, whichever worker saw it; gives when it has all of them back."""
-        now_s, table = self._database.clock(), attempt.c
-        here = (table.door == door) & (table.address == address)
+        now_s, table = self._database.clock(), login_attempt.c
+        here = (table.scope == scope) & (table.address == address)
         with self._database.write() as connection:
-            self._database.lock(connection, f"attempts {door}")
-            later = case((table.full_s > now_s, table.full_s), else_=now_s) + every_s
-            changed = connection.execute(attempt.update().where(here).values(full_s=later))
+            self._database.lock(connection, f"attempts {scope}")
+            later = case((table.restored_s > now_s, table.restored_s), else_=now_s) + every_s
+            changed = connection.execute(login_attempt.update().where(here).values(restored_s=later))
             if not changed.rowcount:
-                self._delete_oldest_attempts(connection, door, now_s)
-                new = {"door": door, "address": plain(address), "full_s": now_s + every_s}
-                connection.execute(attempt.insert(), [new])
-            return float(connection.execute(select(table.full_s).where(here)).scalar_one())
+                self._delete_oldest_attempts(connection, scope, now_s)
+                new = {"scope": scope, "address": plain(address), "restored_s": now_s + every_s}
+                connection.execute(login_attempt.insert(), [new])
+            return float(connection.execute(select(table.restored_s).where(here)).scalar_one())
 
-    def _delete_oldest_attempts(self, connection: Any, door: str, now_s: float) -> None:
-        table = attempt.c
-        connection.execute(attempt.delete().where(table.door == door, table.full_s <= now_s))
-        held = connection.execute(select(func.count()).where(table.door == door)).scalar_one()
+    def _delete_oldest_attempts(self, connection: Any, scope: str, now_s: float) -> None:
+        table = login_attempt.c
+        connection.execute(login_attempt.delete().where(table.scope == scope, table.restored_s <= now_s))
+        held = connection.execute(select(func.count()).where(table.scope == scope)).scalar_one()
         if held >= _MOST:
-            first = select(table.full_s).where(table.door == door).order_by(table.full_s)
+            first = select(table.restored_s).where(table.scope == scope).order_by(table.restored_s)
             oldest = connection.execute(first.offset(held - _MOST).limit(1)).scalar_one()
-            connection.execute(attempt.delete().where(table.door == door, table.full_s <= oldest))
+            connection.execute(login_attempt.delete().where(table.scope == scope, table.restored_s <= oldest))

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
-from sqlalchemy import (
-    String,
-    cast,
-    func,
-    literal,
-    select,
-)
+from sqlalchemy import String, cast, func, literal, select
 
-from feedback.store.database.engine import Database, dumps, plain
+from feedback.store.database.engine import Database, plain
+from feedback.store.database.row_mapping import RowMapper
 from feedback.store.tables import main_tables, routing_tables
 
 
@@ -33,13 +27,13 @@ class Signal:
     note: str = ""
     callback: str = ""  # a name of [notify] that is told the final answer; "" for none
     external: str = ""  # what the sender calls the task; "" where it is named by its number
-    parked: str = ""  # why it is about no task yet; "" where it is
+    unmatched: str = ""  # why it is about no task yet; "" where it is
     received_s: float = 0.0
     id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Newest:
+class NewestSignal:
     """What the signals of one name say now."""
 
     value: bool | float | str
@@ -48,13 +42,16 @@ class Newest:
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class DecisionAtSignal:
     """Which rule of which policy, with which model, had decided about a task."""
 
     rule: str
     outcome: str
     policy: str
     model: str
+
+
+_SIGNALS = RowMapper(Signal, routing_tables.signal, json=["value"])
 
 
 class SignalsRepository:
@@ -65,20 +62,8 @@ class SignalsRepository:
 
     def create_signal(self, signal: Signal) -> bool:
         """Append a signal; False where its key is known already."""
-        row = {
-            "project": signal.project,
-            "key": plain(signal.key),
-            "task": signal.task,
-            "name": signal.name,
-            "value": dumps(signal.value).decode(),
-            "at_s": signal.at_s,
-            "received_s": self._database.clock(),
-            "source": plain(signal.source),
-            "note": plain(signal.note),
-            "callback": plain(signal.callback),
-            "external": plain(signal.external),
-            "parked": plain(signal.parked),
-        }
+        row = _SIGNALS.to_values(signal, received_s=self._database.clock())
+        del row["id"]
         table = routing_tables.signal
         with self._database.write() as connection:
             self._database.lock(connection, f"signal {signal.project} {row['key']}")
@@ -89,13 +74,13 @@ class SignalsRepository:
             return True
 
     def list_signals(self, project: str, *, task: int | None = None, limit: int = 1000) -> list[Signal]:
-        """Give the newest signals, newest first; with `task`, those about it alone. Parked ones are not among them."""
+        """Give the newest signals, newest first; with `task`, those about it alone. Unmatched ones are left out."""
         table = routing_tables.signal.c
-        query = select(routing_tables.signal).where(table.project == project, table.parked == "")
+        query = select(routing_tables.signal).where(table.project == project, table.unmatched == "")
         if task is not None:
             query = query.where(table.task == task)
         with self._database.read() as connection:
-            return [read_signal(row) for row in connection.execute(query.order_by(table.id.desc()).limit(limit))]
+            return [_SIGNALS.from_row(row) for row in connection.execute(query.order_by(table.id.desc()).limit(limit))]
 
     def list_unanswered_signals(self, project: str, kind: str) -> list[Signal]:
         """Give, oldest first, the signals of tasks that name a callback and have no record asked-ID of this kind."""
@@ -106,11 +91,11 @@ class SignalsRepository:
             table.project == project,
             table.callback != "",
             table.task.is_not(None),
-            table.parked == "",
+            table.unmatched == "",
             ~answer.exists(),
         )
         with self._database.read() as connection:
-            return [read_signal(row) for row in connection.execute(query.order_by(table.id))]
+            return [_SIGNALS.from_row(row) for row in connection.execute(query.order_by(table.id))]
 
     def list_unhandled_flags(self, project: str, name: str, *, but: str) -> list[Signal]:
         """Give, oldest first, the flags of tasks that say true and whose key no record of the kind `but` has."""
@@ -120,10 +105,10 @@ class SignalsRepository:
             table.project == project, table.name == name, table.value == "true", table.task.is_not(None)
         )
         with self._database.read() as connection:
-            rows = connection.execute(query.where(table.parked == "", ~done.exists()).order_by(table.id))
-            return [read_signal(row) for row in rows]
+            rows = connection.execute(query.where(table.unmatched == "", ~done.exists()).order_by(table.id))
+            return [_SIGNALS.from_row(row) for row in rows]
 
-    def list_newest_signals(self, project: str) -> dict[int | None, dict[str, Newest]]:
+    def list_newest_signals(self, project: str) -> dict[int | None, dict[str, NewestSignal]]:
         """Give, by task and name, the newest value and how many came; under None what is about the whole project."""
         table = routing_tables.signal.c
         place = func.row_number().over(
@@ -132,19 +117,19 @@ class SignalsRepository:
         count = func.count().over(partition_by=(table.task, table.name))
         ranked = select(
             table.task, table.name, table.value, table.at_s, count.label("many"), place.label("place")
-        ).where(table.project == project, table.parked == "")
+        ).where(table.project == project, table.unmatched == "")
         rows = ranked.subquery()
-        found: dict[int | None, dict[str, Newest]] = {}
+        found: dict[int | None, dict[str, NewestSignal]] = {}
         with self._database.read() as connection:
             for row in connection.execute(select(rows).where(rows.c.place == 1)):
-                found.setdefault(row.task, {})[row.name] = Newest(orjson.loads(row.value), row.at_s, row.many)
+                found.setdefault(row.task, {})[row.name] = NewestSignal(orjson.loads(row.value), row.at_s, row.many)
         return found
 
     def list_received_times(self, project: str, names: Collection[str]) -> dict[tuple[int, str], float]:
         """Give when we were told last, by task and name; what is about the whole project is left out."""
         table = routing_tables.signal.c
         query = select(table.task, table.name, func.max(table.received_s).label("last_s")).where(
-            table.project == project, table.name.in_(sorted(names)), table.task.is_not(None), table.parked == ""
+            table.project == project, table.name.in_(sorted(names)), table.task.is_not(None), table.unmatched == ""
         )
         with self._database.read() as connection:
             rows = connection.execute(query.group_by(table.task, table.name)).all()
@@ -152,7 +137,7 @@ class SignalsRepository:
 
     def list_signals_with_decisions(
         self, project: str, *, names: Sequence[str] = ()
-    ) -> list[tuple[Signal, Decided | None]]:
+    ) -> list[tuple[Signal, DecisionAtSignal | None]]:
         """Give signals about tasks, oldest first, each with the decision that stood when it happened."""
         heard, made = routing_tables.signal, routing_tables.decision.alias()
         before = (
@@ -171,46 +156,30 @@ class SignalsRepository:
         with self._database.read() as connection:
             rows = connection.execute(query.order_by(heard.c.id)).all()
         return [
-            (read_signal(row), None if row.rule is None else Decided(row.rule, row.outcome, row.policy, row.model))
+            (
+                _SIGNALS.from_row(row),
+                None if row.rule is None else DecisionAtSignal(row.rule, row.outcome, row.policy, row.model),
+            )
             for row in rows
         ]
 
-    def list_parked_signals(self, project: str) -> list[Signal]:
+    def list_unmatched_signals(self, project: str) -> list[Signal]:
         """Give the signals whose task is not known yet, oldest first."""
         table = routing_tables.signal.c
-        query = select(routing_tables.signal).where(table.project == project, table.parked != "").order_by(table.id)
+        query = select(routing_tables.signal).where(table.project == project, table.unmatched != "").order_by(table.id)
         with self._database.read() as connection:
-            return [read_signal(row) for row in connection.execute(query)]
+            return [_SIGNALS.from_row(row) for row in connection.execute(query)]
 
-    def count_parked_signals(self, project: str) -> int:
+    def count_unmatched_signals(self, project: str) -> int:
         """Count them."""
         table = routing_tables.signal.c
-        query = select(func.count()).where(table.project == project, table.parked != "")
+        query = select(func.count()).where(table.project == project, table.unmatched != "")
         with self._database.read() as connection:
             return int(connection.execute(query).scalar_one())
 
-    def update_signal_task(self, signal: Signal, *, task: int | None, parked: str) -> None:
-        """Say which task a parked signal is about, or for which other reason it still waits."""
+    def update_signal_task(self, signal: Signal, *, task: int | None, unmatched: str) -> None:
+        """Say which task an unmatched signal is about, or for which other reason it still waits."""
         table = routing_tables.signal
         with self._database.write() as connection:
-            here = (table.c.id == signal.id, table.c.parked != "")
-            connection.execute(table.update().where(*here).values(task=task, parked=plain(parked)))
-
-
-def read_signal(row: Any) -> Signal:
-    """A row as its signal."""
-    return Signal(
-        project=row.project,
-        name=row.name,
-        value=orjson.loads(row.value),
-        task=row.task,
-        at_s=row.at_s,
-        key=row.key,
-        source=row.source,
-        note=row.note,
-        callback=row.callback,
-        external=row.external,
-        parked=row.parked,
-        received_s=row.received_s,
-        id=row.id,
-    )
+            here = (table.c.id == signal.id, table.c.unmatched != "")
+            connection.execute(table.update().where(*here).values(task=task, unmatched=plain(unmatched)))

@@ -6,19 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import (
-    ColumnElement,
-    and_,
-    select,
-    true,
-)
+from sqlalchemy import ColumnElement, and_, select, true
 
-from feedback.store.database.engine import Database, chunks
+from feedback.store.database.engine import Database, chunks, without_garbage_collection
 from feedback.store.log.projections import epoch_s
 from feedback.store.repositories.row_filters import is_deleted_project
-from feedback.store.rows import (
-    TaskRow,
-)
+from feedback.store.rows import TaskRow
 from feedback.store.tables import main_tables, routing_tables
 from ml_backend.records import Task
 
@@ -30,14 +23,18 @@ class TasksRepository:
         self._database = database
 
     def list_tasks(self, project: str, *, only: Sequence[int] | None = None) -> list[Task]:
-        """Give the tasks that exist, or those of some numbers, with their data, by id."""
+        """Return the tasks that exist, or those of some numbers, with their data, by id."""
+        return [task for task, _content in self.list_tasks_with_content(project, only=only)]
+
+    def list_tasks_with_content(self, project: str, *, only: Sequence[int] | None = None) -> list[tuple[Task, str]]:
+        """Return the same, each with the name of its data, as `TaskRow.content` gives it."""
         if only is None:
             return self._tasks(project, true())
-        return [task for part in chunks(sorted(only)) for task in self._tasks(project, main_tables.task.c.id.in_(part))]
+        return [pair for part in chunks(sorted(only)) for pair in self._tasks(project, main_tables.task.c.id.in_(part))]
 
     def get_task(self, project: str, number: int) -> Task | None:
         """Give one task, or None where it is unknown or gone."""
-        return next(iter(self._tasks(project, main_tables.task.c.id == number)), None)
+        return next((task for task, _content in self._tasks(project, main_tables.task.c.id == number)), None)
 
     def list_task_rows(self, project: str, *, only_open: bool = False) -> list[TaskRow]:
         """Give the tasks that exist, without their data."""
@@ -59,10 +56,11 @@ class TasksRepository:
         with self._database.read() as connection:
             return set(connection.execute(query).scalars())
 
-    def _tasks(self, project: str, which: ColumnElement[bool]) -> list[Task]:
+    def _tasks(self, project: str, which: ColumnElement[bool]) -> list[tuple[Task, str]]:
         table, kept = main_tables.task.c, main_tables.content.c
+        columns = (table.id, kept.data, table.is_labeled, table.overlap, table.created_at, table.version, table.content)
         query = (
-            select(main_tables.task, kept.data)
+            select(*columns)
             .join_from(
                 main_tables.task,
                 main_tables.content,
@@ -71,25 +69,18 @@ class TasksRepository:
             .where(table.project == project, ~table.gone, which)
             .order_by(table.id)
         )
-        with self._database.read() as connection:
+        loads = orjson.loads
+        with self._database.read() as connection, without_garbage_collection():
             if is_deleted_project(connection, project):
                 return []
             return [
-                Task(
-                    id=row.id,
-                    data=orjson.loads(row.data),
-                    project=project,
-                    is_labeled=row.is_labeled,
-                    overlap=row.overlap,
-                    created_at=row.created_at,
-                    updated_at=row.version,
-                )
-                for row in connection.execute(query)
+                (Task(number, loads(data), project, is_labeled, overlap, created_at, version), content[:32])
+                for number, data, is_labeled, overlap, created_at, version, content in connection.execute(query)
             ]
 
     def list_task_seqs(self, project: str) -> dict[int, int]:
         """Give the tasks that exist, by id, each with the number of the event that it stands on."""
-        table, described = main_tables.task.c, main_tables.described.c
+        table, described = main_tables.task.c, main_tables.project_description.c
         gone = select(described.project).where(described.project == project, described.gone)
         query = select(table.id, table.seq).where(table.project == project, ~table.gone, ~gone.exists())
         with self._database.read() as connection:
@@ -122,18 +113,18 @@ class TasksRepository:
         now_s = self._database.clock()
         rows = [{"project": project, "task": task, "since_s": now_s} for task in sorted(set(tasks))]
         with self._database.write() as connection:
-            self._database.add(connection, routing_tables.kept_back, rows)
+            self._database.add(connection, routing_tables.hidden_task, rows)
 
     def list_hidden_tasks(self, project: str) -> dict[int, float]:
         """Give the tasks that we hide, and since when."""
-        table = routing_tables.kept_back.c
+        table = routing_tables.hidden_task.c
         with self._database.read() as connection:
             rows = connection.execute(select(table.task, table.since_s).where(table.project == project))
             return {row[0]: row[1] for row in rows}
 
     def delete_hidden_tasks(self, project: str, tasks: Iterable[int]) -> None:
         """Forget that we hide these tasks; they are open again, or done."""
-        table = routing_tables.kept_back
+        table = routing_tables.hidden_task
         with self._database.write() as connection:
             for part in chunks(sorted(set(tasks))):
                 connection.execute(table.delete().where(table.c.project == project, table.c.task.in_(part)))

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    and_,
-    distinct,
-    func,
-    select,
-)
+from sqlalchemy import and_, distinct, func, select
 
-from feedback.store.database.engine import Database, chunks, stream
+from feedback.store.database.engine import Database, chunks, stream, without_garbage_collection
+from feedback.store.database.row_mapping import answer_of_key
 from feedback.store.log.projections import epoch_s
 from feedback.store.repositories.row_filters import is_deleted_project, made_by_people, of_current_task
-from feedback.store.rows import (
-    Vote,
-)
+from feedback.store.rows import Vote
 from feedback.store.tables import main_tables
-from feedback.store.tables.review_tables import case_look, review_case
-from ml_backend.records import Answer
+from feedback.store.tables.review_tables import review, review_case
 
 
-class CrowdVote(NamedTuple):
+class OverlapVote(NamedTuple):
     """One person's latest answer to a task that somebody else answered too; a tuple, for there may be many."""
 
     task: int
@@ -38,42 +31,41 @@ class VotesRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def list_votes(self, project: str, *, control: str = "") -> list[Vote]:
-        """Give the latest vote of each person on each task and control, by task, control and person.
+    def list_votes(self, project: str, *, control: str = "", tasks: Sequence[int] | None = None) -> list[Vote]:
+        """Return the latest vote of each person on each task and control, by task, control and person.
 
-        People only: no bot of the project, no annotation of our own, no import.
+        People only: no bot of the project, no annotation of our own, no import. `tasks` are the tasks to read.
         """
-        votes = main_tables.vote.c
-        newest = func.row_number().over(
-            partition_by=(votes.task, votes.control, votes.person),
-            order_by=(votes.version.desc(), votes.annotation.desc()),
+        table = main_tables.vote.c
+        columns = (
+            table.task,
+            table.control,
+            table.person,
+            table.answer,
+            table.annotation,
+            table.at_s,
+            table.lead_time_s,
+            table.shown,
         )
-        with self._database.read() as connection:
+        latest: dict[Any, Any] = {}
+        with self._database.read() as connection, without_garbage_collection():
             if is_deleted_project(connection, project):
                 return []
-            ranked = (
-                select(main_tables.vote, newest.label("place"))
-                .where(votes.project == project, *made_by_people(connection, project, votes, votes.annotation))
-                .where(of_current_task(votes), *([votes.control == control] if control else []))
-                .subquery()
+            query = (
+                select(*columns)
+                .where(table.project == project, *made_by_people(connection, project, table, table.annotation))
+                .where(of_current_task(table), *([table.control == control] if control else []))
+                .order_by(table.task, table.control, table.person, table.version, table.annotation)
             )
-            query = select(ranked).where(ranked.c.place == 1)
-            rows = connection.execute(query.order_by(ranked.c.task, ranked.c.control, ranked.c.person)).all()
-        return [
-            Vote(
-                row.task,
-                row.control,
-                row.person,
-                _answer(row.answer),
-                row.annotation,
-                row.at_s,
-                row.lead_time_s,
-                row.shown,
-            )
-            for row in rows
-        ]
+            for part in [None] if tasks is None else chunks(sorted(set(tasks))):
+                rows = connection.execute(query if part is None else query.where(table.task.in_(part)))
+                latest.update((row[:3], row) for row in rows)  # the last of a person's votes on a task counts
+            return [
+                Vote(task, name, person, answer_of_key(key), annotation, at_s, lead_time_s, shown)
+                for task, name, person, key, annotation, at_s, lead_time_s, shown in latest.values()
+            ]
 
-    def list_overlap_votes(self, project: str, control: str) -> list[CrowdVote]:
+    def list_overlap_votes(self, project: str, control: str) -> list[OverlapVote]:
         """Give the votes on tasks with two people or more (one, where the other is a bot), by task and person."""
         votes, tasks = main_tables.vote.c, main_tables.task.c
         with self._database.read() as connection:
@@ -99,7 +91,7 @@ class VotesRepository:
                 .where(ranked.c.place == 1)
                 .order_by(ranked.c.task, ranked.c.person)
             )
-            return [CrowdVote(row[0], row[1][:32], row[2], row[3]) for row in connection.execute(query)]
+            return [OverlapVote(row[0], row[1][:32], row[2], row[3]) for row in connection.execute(query)]
 
     def list_vote_times(self, project: str, annotations: frozenset[int]) -> list[float]:
         """Give when these annotations were made, those that still are votes; in no order."""
@@ -112,11 +104,11 @@ class VotesRepository:
 
     def list_first_answer_times(self, project: str) -> dict[int, float]:
         """Give when people first answered each task, here or in a review project; epoch seconds."""
-        vote, made, look, case = main_tables.vote.c, main_tables.annotation.c, case_look.c, review_case.c
+        vote, made, look, case = main_tables.vote.c, main_tables.annotation.c, review.c, review_case.c
         here = select(vote.task, vote.created_at, vote.at_s).where(vote.project == project)
         there = (
             select(case.task, made.created_at, look.at_s)
-            .join_from(case_look, review_case, case.id == look.case_id)
+            .join_from(review, review_case, case.id == look.case_id)
             .outerjoin(main_tables.annotation, and_(made.project == look.review_project, made.id == look.annotation))
             .where(case.project == project, look.round > 0)
         )
@@ -127,9 +119,3 @@ class VotesRepository:
                     first_s = min((epoch_s(created_at) if created_at else 0.0) or at_s, at_s)
                     found[task] = min(first_s, found.get(task, first_s))
         return found
-
-
-@lru_cache(maxsize=4096)
-def _answer(key: str) -> Answer:
-    """Few answers are given many times; equal keys are equal answers, so one object serves all."""
-    return Answer.from_key(key)

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import (
-    and_,
-    func,
-    select,
-)
+from sqlalchemy import and_, func, select
 
 from feedback.store.database.engine import Database, chunks
-from feedback.store.rows import (
-    WindowRow,
-)
+from feedback.store.database.row_mapping import RowMapper
+from feedback.store.rows import WindowRow
 from feedback.store.tables import main_tables
-from ml_backend.records import Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +25,9 @@ class QueueCounts:
     written_s: float  # when its newest row was planned
 
 
+_ROWS = RowMapper(WindowRow, main_tables.window_row)
+
+
 class WindowsRepository:
     """The windows of each project, and what their predictions showed."""
 
@@ -43,21 +39,7 @@ class WindowsRepository:
         if not rows:
             return
         version, table = rows[0].version, main_tables.window
-        values = [
-            {
-                "project": project,
-                "version": row.version,
-                "task": row.task,
-                "place": row.place,
-                "answer": row.answer.key if row.answer else None,
-                "confidence": row.confidence,
-                "blind": row.blind,
-                "prediction": row.prediction,
-                "written_s": row.written_s,
-                "task_created_at": row.task_created_at,
-            }
-            for row in rows
-        ]
+        values = [_ROWS.to_values(row, project=project) for row in rows]
         with self._database.write() as connection:
             self._database.lock(connection, f"window {project}")
             known = select(table.c.number).where(table.c.project == project, table.c.version == version)
@@ -76,7 +58,7 @@ class WindowsRepository:
         wanted = version or newest.scalar_subquery()
         query = select(table).where(table.c.project == project, table.c.version == wanted).order_by(table.c.place)
         with self._database.read() as connection:
-            return [_window_row(row) for row in connection.execute(query)]
+            return [_ROWS.from_row(row) for row in connection.execute(query)]
 
     def list_shown_predictions(self, project: str, predictions: Sequence[int]) -> dict[int, WindowRow]:
         """Give what stood on people's screens, by Label Studio's prediction id."""
@@ -84,7 +66,7 @@ class WindowsRepository:
         with self._database.read() as connection:
             for part in chunks(sorted(set(predictions))):
                 query = select(table).where(table.c.project == project, table.c.prediction.in_(part))
-                found.update((row.prediction, _window_row(row)) for row in connection.execute(query))
+                found.update((row.prediction, _ROWS.from_row(row)) for row in connection.execute(query))
         return found
 
     def count_window(self, project: str) -> QueueCounts | None:
@@ -110,17 +92,3 @@ class WindowsRepository:
             )
             n, still_open, blind, blind_open, written_s = connection.execute(query).one()
             return QueueCounts(version, n, still_open, blind, blind_open, written_s or 0.0)
-
-
-def _window_row(row: Any) -> WindowRow:
-    return WindowRow(
-        row.task,
-        row.version,
-        row.place,
-        Answer.from_key(row.answer) if row.answer else None,
-        row.confidence,
-        row.blind,
-        row.prediction,
-        row.written_s,
-        row.task_created_at,
-    )

@@ -18,7 +18,7 @@ indicator = Table(  # one row for each version of an annotation and each questio
     Column("annotation", BigInteger, nullable=False),
     Column("task", BigInteger, nullable=False),  # of the source project
     Column("person", BigInteger),
-    Column("said_s", Float, nullable=False),  # when it was said
+    Column("answered_s", Float, nullable=False),  # when it was said
     Column("recorded_s", Float, nullable=False),  # when we knew
     Column("counted", Boolean, nullable=False),  # whether whoever said it may say so
     Index("indicator_entity", "project", "entity"),

@@ -6,30 +6,30 @@ from collections.abc import Mapping
 from typing import Any
 
 from feedback.policy.schema import same_email
-from feedback.store.tables.personal_data import Whom
+from feedback.store.tables.personal_data import DataSubject
 
 DERIVED = ("agreement", "people")  # kinds of records that are reckoned anew from what is left
 _KEYED = {"gold": {"add", "retire"}}  # kind -> names under which tasks stand by their numbers
 _GONE: Any = object()
 
 
-def names(body: Any, whom: Whom) -> bool:
+def names(body: Any, whom: DataSubject) -> bool:
     """Whether a body says something of whom is meant.
 
-    >>> names({"note": "x", "rows": [{"person": 7}]}, Whom("1", person=7)), names({"task": 7}, Whom("1", person=7))
+    >>> names({"note": "x", "rows": [{"person": 7}]}, DataSubject("1", person=7)), names({"task": 7}, DataSubject("1", person=7))
     (True, False)
     """
     return bool(without(body, whom) != body)
 
 
-def without(body: Any, whom: Whom, kind: str = "") -> Any:
+def without(body: Any, whom: DataSubject, kind: str = "") -> Any:
     """Give a body without what it says of whom is meant; None where nothing else was in it.
 
     An action keeps that it was done: `{"action": "pause", "person": None}`.
 
-    >>> without({"votes": 3, "rows": [{"person": 7, "share": 0.5}, {"person": 8}]}, Whom("1", person=7))
+    >>> without({"votes": 3, "rows": [{"person": 7, "share": 0.5}, {"person": 8}]}, DataSubject("1", person=7))
     {'votes': 3, 'rows': [{'person': 8}]}
-    >>> without({"task": 5, "text": "private"}, Whom("1", tasks=frozenset({5}))) is None
+    >>> without({"task": 5, "text": "private"}, DataSubject("1", tasks=frozenset({5}))) is None
     True
     """
     if kind == "action" and isinstance(body, Mapping):
@@ -45,7 +45,7 @@ def without(body: Any, whom: Whom, kind: str = "") -> Any:
     return found
 
 
-def _without(value: Any, whom: Whom) -> Any:
+def _without(value: Any, whom: DataSubject) -> Any:
     if isinstance(value, str):
         return "" if value and _is_address(value, whom) else value
     if isinstance(value, list):
@@ -68,14 +68,14 @@ def _without(value: Any, whom: Whom) -> Any:
     return kept
 
 
-def _is_person(body: Mapping[str, Any], whom: Whom) -> bool:
+def _is_person(body: Mapping[str, Any], whom: DataSubject) -> bool:
     return whom.person is not None and body.get("person") == whom.person
 
 
-def _is_task(body: Mapping[str, Any], whom: Whom) -> bool:
+def _is_task(body: Mapping[str, Any], whom: DataSubject) -> bool:
     if _in(body.get("annotation"), whom.annotations):
         return True
-    if "room" in body:  # of a copy in a review project, which has a number of its own
+    if "review_project" in body:  # of a copy in a review project, which has a number of its own
         return _in(body.get("case"), whom.cases)
     return _in(body.get("task"), whom.tasks)
 
@@ -84,7 +84,7 @@ def _in(value: Any, numbers: frozenset[int]) -> bool:
     return isinstance(value, int) and value in numbers
 
 
-def _is_address(text: str, whom: Whom) -> bool:
+def _is_address(text: str, whom: DataSubject) -> bool:
     return any(same_email(text, one) for one in whom.emails)
 
 

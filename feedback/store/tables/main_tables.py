@@ -17,7 +17,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-REVISION = "0009"  # the newest migration; a test holds it against the folder
+REVISION = "0001"  # the newest migration; a test compares it with the folder
 
 metadata = MetaData()
 
@@ -49,8 +49,8 @@ payload = Table(
     Column("salt", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),  # canonical JSON
 )
-taken = Table(  # which deliveries of the inbox the log has, until they are removed there
-    "taken",
+ingested_delivery = Table(  # which deliveries of the inbox the log has, until they are removed there
+    "ingested_delivery",
     metadata,
     Column("key", String, primary_key=True),
 )
@@ -90,10 +90,10 @@ annotation = Table(
     Column("unique_id", Text),
     Column("source", String, nullable=False),  # person, import or own
     Column("problems", Text),  # JSON list of reasons; NULL where all could be read
-    Column("alive_s", Float, nullable=False),  # when the API last showed this life of the number
-    Column("ended", String, nullable=False),  # lives that were created until then were deleted
-    Column("ended_s", Float, nullable=False),
-    Column("erased_to", String, nullable=False),  # lives that were created until then were forgotten
+    Column("last_shown_s", Float, nullable=False),  # when the API last showed this life of the number
+    Column("deleted_until", String, nullable=False),  # lives that were created until then were deleted
+    Column("deleted_s", Float, nullable=False),
+    Column("erased_until", String, nullable=False),  # lives that were created until then were forgotten
     Column("gone", Boolean, nullable=False),
     Column("erased", Boolean, nullable=False),
     Index("annotation_task", "project", "task"),
@@ -113,16 +113,16 @@ task = Table(
     Column("created_at", String, nullable=False),
     Column("is_labeled", Boolean, nullable=False),
     Column("overlap", Integer, nullable=False),
-    Column("alive_s", Float, nullable=False),  # when the API last showed this life of the number
-    Column("ended", String, nullable=False),  # lives that were created until then were deleted
-    Column("ended_s", Float, nullable=False),
-    Column("erased_to", String, nullable=False),  # lives that were created until then were forgotten
+    Column("last_shown_s", Float, nullable=False),  # when the API last showed this life of the number
+    Column("deleted_until", String, nullable=False),  # lives that were created until then were deleted
+    Column("deleted_s", Float, nullable=False),
+    Column("erased_until", String, nullable=False),  # lives that were created until then were forgotten
     Column("gone", Boolean, nullable=False),
     Column("erased", Boolean, nullable=False),
     sqlite_with_rowid=False,
 )
-described = Table(  # a project as Label Studio describes it
-    "described",
+project_description = Table(  # a project as Label Studio describes it
+    "project_description",
     metadata,
     Column("project", String, primary_key=True),
     Column("seq", BigInteger, nullable=False),
@@ -250,21 +250,21 @@ secret = Table(
     Column("name", String, primary_key=True),
     Column("value", Text, nullable=False),
 )
-work = Table(
-    "work",
+job = Table(
+    "job",
     metadata,
     Column("project", String, primary_key=True),
     Column("kind", String, primary_key=True),
-    Column("wanted", BigInteger, nullable=False),  # counts wants; there is work while it is above done
-    Column("done", BigInteger, nullable=False),
-    Column("running", BigInteger, nullable=False),  # the want that the present run began with
+    Column("requested", BigInteger, nullable=False),  # counts requests; there is work while it is above `finished`
+    Column("finished", BigInteger, nullable=False),
+    Column("running", BigInteger, nullable=False),  # the request that the present run began with
     Column("owner", Text),  # NULL: nobody has it
     Column("token", BigInteger, nullable=False),  # the fence: one more at each claim
     Column("lease_s", Float, nullable=False),
     Column("lease_until_s", Float, nullable=False),
     Column("tries", Integer, nullable=False),
     Column("due_s", Float, nullable=False),
-    Column("wanted_s", Float, nullable=False),
+    Column("requested_s", Float, nullable=False),
     Column("parked", Boolean, nullable=False),
     Column("reason", Text, nullable=False),
 )

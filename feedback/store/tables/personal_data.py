@@ -1,6 +1,6 @@
 """Where what people said, and what tasks hold, is kept: one list, which `access` reads and `forget` erases by.
 
-A test holds it against the schema: a new table belongs here, or into ELSEWHERE with the reason.
+A test holds it against the schema: a new table belongs here, or into TABLES_WITHOUT_PERSONAL_DATA with the reason.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from sqlalchemy import ColumnElement, Table, select
 from feedback.store.tables import main_tables as tables
 from feedback.store.tables import routing_tables
 from feedback.store.tables.indicator_tables import indicator, task_key
-from feedback.store.tables.review_tables import case_look, case_step, override, review_case
-from feedback.store.tables.session_tables import attempt, session
+from feedback.store.tables.review_tables import case_event, override, review, review_case
+from feedback.store.tables.session_tables import login_attempt, session
 
 
 @dataclass(frozen=True, slots=True)
-class Whom:
+class DataSubject:
     """A person, or tasks and all that was said of them, in one project; a review project is a project of its own."""
 
     project: str
@@ -35,11 +35,11 @@ class Whom:
         return self.tasks | {-task for task in self.tasks}
 
 
-Where = Callable[[Whom], ColumnElement[bool]]
+Where = Callable[[DataSubject], ColumnElement[bool]]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PersonalDataTable:
     """One table, and which of its rows are a person's or a task's; None where none are."""
 
     table: Table
@@ -63,73 +63,74 @@ def _under_review(table: Table) -> Where:
 
 
 def _reviewer(table: Table) -> Where:
-    def where(whom: Whom) -> ColumnElement[bool]:
+    def where(whom: DataSubject) -> ColumnElement[bool]:
         cases = select(review_case.c.id).where(review_case.c.project == whom.project)
         return table.c.case_id.in_(cases) & (table.c.person == whom.person)
 
     return where
 
 
-def _signals(whom: Whom) -> ColumnElement[bool]:
+def _signals(whom: DataSubject) -> ColumnElement[bool]:
     """Of a task by its number, or by the name that others have for it."""
     told, key = routing_tables.signal.c, task_key.c
     named = select(key.key).where(key.project == whom.project, key.task.in_(whom.tasks), key.key.is_not(None))
     return (told.project == whom.project) & (told.task.in_(whom.numbers) | told.external.in_(named))
 
 
-def data_of(whom: Whom) -> ColumnElement[bool]:
+def data_of(whom: DataSubject) -> ColumnElement[bool]:
     """A task's data, but not those of another task that has the number now."""
     kept, now = tables.content.c, tables.task.c
     standing = select(now.content).where(now.project == whom.project, now.id == kept.task, ~now.gone)
     return (kept.project == whom.project) & kept.task.in_(whom.tasks) & kept.hash.not_in(standing)
 
 
-PLACES: tuple[Place, ...] = (
-    Place(tables.annotation, _of(tables.annotation), _about(tables.annotation), follows=True),
-    Place(tables.vote, _of(tables.vote), _about(tables.vote), follows=True),
-    Place(tables.person, lambda whom: (tables.person.c.project == whom.project) & (tables.person.c.id == whom.person),
+PERSONAL_DATA_TABLES: tuple[PersonalDataTable, ...] = (
+    PersonalDataTable(tables.annotation, _of(tables.annotation), _about(tables.annotation), follows=True),
+    PersonalDataTable(tables.vote, _of(tables.vote), _about(tables.vote), follows=True),
+    PersonalDataTable(tables.person, lambda whom: (tables.person.c.project == whom.project) & (tables.person.c.id == whom.person),
           follows=True),
-    Place(tables.task, task=_about(tables.task, "id"), follows=True),
-    Place(tables.payload, follows=True),  # by the events of what is forgotten
-    Place(tables.content, task=data_of),
-    Place(tables.window_row, task=_about(tables.window_row)),
-    Place(routing_tables.decision, task=_about(routing_tables.decision)),
-    Place(routing_tables.signal, task=_signals),
-    Place(indicator, _of(indicator), _about(indicator)),
-    Place(task_key, task=_about(task_key)),
-    Place(routing_tables.kept_back, task=_about(routing_tables.kept_back)),
+    PersonalDataTable(tables.task, task=_about(tables.task, "id"), follows=True),
+    PersonalDataTable(tables.payload, follows=True),  # by the events of what is forgotten
+    PersonalDataTable(tables.content, task=data_of),
+    PersonalDataTable(tables.window_row, task=_about(tables.window_row)),
+    PersonalDataTable(routing_tables.decision, task=_about(routing_tables.decision)),
+    PersonalDataTable(routing_tables.signal, task=_signals),
+    PersonalDataTable(indicator, _of(indicator), _about(indicator)),
+    PersonalDataTable(task_key, task=_about(task_key)),
+    PersonalDataTable(routing_tables.hidden_task, task=_about(routing_tables.hidden_task)),
     # that somebody looked stays: what they decided stands
-    Place(case_look, _reviewer(case_look), _under_review(case_look),
+    PersonalDataTable(review, _reviewer(review), _under_review(review),
           blank={"person": None, "comment": "", "feedback": "{}", "lead_time_s": None}),
-    Place(case_step, _reviewer(case_step), _under_review(case_step), blank={"person": None, "note": "", "body": "{}"}),
-    Place(review_case, task=lambda whom: review_case.c.id.in_(whom.cases)),
-    Place(override, _of(override), _about(override)),
-    Place(session, lambda whom: session.c.person == whom.person),
-    Place(tables.record),  # JSON of many kinds: feedback/store/tables/json_redaction.py finds them there
-    Place(tables.project),  # the active policy names people; read and written as JSON, too
+    PersonalDataTable(case_event, _reviewer(case_event), _under_review(case_event), blank={"person": None, "note": "", "body": "{}"}),
+    PersonalDataTable(review_case, task=lambda whom: review_case.c.id.in_(whom.cases)),
+    PersonalDataTable(override, _of(override), _about(override)),
+    PersonalDataTable(session, lambda whom: session.c.person == whom.person),
+    PersonalDataTable(tables.record),  # JSON of many kinds: feedback/store/tables/json_redaction.py finds them there
+    PersonalDataTable(tables.project),  # the active policy names people; read and written as JSON, too
 )  # fmt: skip
 
-ELSEWHERE: Mapping[str, str] = {
+TABLES_WITHOUT_PERSONAL_DATA: Mapping[str, str] = {
     "alias": "versions of models",
     "chain": "hashes of salted payloads: nothing without the salt, which goes with the payload",
-    "described": "the project's title and label config",
+    "project_description": "the project's title and label config",
     "event": "numbers, times and hashes of salted payloads",
     "indicator_head": "how far logs were read",
     "model": "what was learned from all; the ones that learned from somebody are named when they are forgotten",
     "own_annotation": "numbers of what the service wrote",
     "own_unique": "names of what the service wrote",
+    "review_project": "ids of review projects",
     "secret": "the service's own",
-    "taken": "random names of deliveries; the inbox itself is taken in and rewritten before anybody is forgotten",
+    "ingested_delivery": "random names of deliveries; the inbox itself is taken in and rewritten before anybody is forgotten",
     "window": "versions of queues",
-    "work": "counts, and the reason of a failure",
-    attempt.name: "addresses that guessed wrong, for as long as they have to wait",
+    "job": "counts, and the reason of a failure",
+    login_attempt.name: "addresses that guessed wrong, for as long as they have to wait",
 }
 
 
-def places(whom: Whom) -> list[tuple[Place, ColumnElement[bool]]]:
+def places(whom: DataSubject) -> list[tuple[PersonalDataTable, ColumnElement[bool]]]:
     """Give the places in which rows of a person or of tasks can stand, each with the condition that finds them."""
     found = []
-    for place in PLACES:
+    for place in PERSONAL_DATA_TABLES:
         where = place.person if whom.person is not None else place.task
         if where is not None:
             found.append((place, where(whom)))

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, Index, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    select,
+)
 
 from feedback.store.tables.main_tables import metadata
 
@@ -44,11 +58,22 @@ review_case = Table(
     Column("decided_s", Float),
     Column("resolved_s", Float),
     Column("annotation", BigInteger),  # our ground truth in the source project
+    Column("change", BigInteger, nullable=False),  # larger in each later change of a project's cases
     UniqueConstraint("project", "task", name="review_case_task"),
     Index("review_case_state", "project", "state"),
+    Index("review_case_change", "project", "change"),
 )
-case_step = Table(
-    "case_step",
+review_project = Table(  # every one that a project ever had; of each tier, one at most is current
+    "review_project",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("id", String, primary_key=True),  # in Label Studio
+    Column("tier", String, nullable=False),
+    Column("config_digest", String, nullable=False),  # of its label config and webhook; "": check them
+    Column("current", Boolean, nullable=False),
+)
+case_event = Table(
+    "case_event",
     metadata,
     Column("case_id", BigInteger, primary_key=True),
     Column("number", Integer, primary_key=True),  # the version of the case after this move
@@ -60,8 +85,8 @@ case_step = Table(
     Column("note", Text, nullable=False),
     Column("body", Text, nullable=False),  # JSON
 )
-case_look = Table(
-    "case_look",
+review = Table(
+    "review",
     metadata,
     Column("review_project", String, primary_key=True),
     Column("annotation", BigInteger, primary_key=True),
@@ -76,12 +101,12 @@ case_look = Table(
     Column("comment", Text, nullable=False),
     Column("feedback", Text, nullable=False),  # JSON: structured answers by question
     Column("shown", Text),
-    Column("seen", String, nullable=False),  # the annotation's version
+    Column("annotation_version", String, nullable=False),  # the annotation's version
     Column("at_s", Float, nullable=False),
     Column("lead_time_s", Float),
     Column("counted", Boolean, nullable=False),
     Column("refused", Text, nullable=False),  # why it does not count
-    Index("case_look_case", "case_id"),
+    Index("review_case_id", "case_id"),
 )
 override = Table(  # one row a vote of which we know what the model said: the changed ones are overrides
     "override",
@@ -93,7 +118,7 @@ override = Table(  # one row a vote of which we know what the model said: the ch
     Column("shown", Text),  # Answer.key; on a blind vote what the model would have said
     Column("confidence", Float),
     Column("model", String, nullable=False),
-    Column("said", Text, nullable=False),
+    Column("answer", Text, nullable=False),
     Column("changed", Boolean, nullable=False),
     Column("blind", Boolean, nullable=False),
     Column("reason", String, nullable=False),  # "" where nothing changed; "not given"
@@ -101,6 +126,12 @@ override = Table(  # one row a vote of which we know what the model said: the ch
     Column("tier", String, nullable=False),
     Column("policy", String, nullable=False),
     Column("at_s", Float, nullable=False),
-    Column("seen", String, nullable=False),  # the annotation's version
+    Column("annotation_version", String, nullable=False),  # the annotation's version
     Index("override_time", "project", "at_s"),
 )
+
+
+def next_case_change(connection: Connection, project: str) -> int:
+    """Return the change number of the next change of a project's cases; ask for it under the lock of the cases."""
+    newest = select(func.max(review_case.c.change)).where(review_case.c.project == project)
+    return int(connection.execute(newest).scalar() or 0) + 1

@@ -53,12 +53,12 @@ signal = Table(
     Column("note", Text, nullable=False),
     Column("callback", Text, nullable=False),  # a name of [notify] that is told the final answer; "" for none
     Column("external", Text, nullable=False),  # what the sender calls the task; "" where it is named by its number
-    Column("parked", Text, nullable=False),  # why it is about no task yet; "" where it is
+    Column("unmatched", Text, nullable=False),  # why it is about no task yet; "" where it is
     UniqueConstraint("project", "key", name="signal_key"),
     Index("signal_task", "project", "task"),
 )
-kept_back = Table(  # tasks that we marked as labelled, so that Label Studio hands them to nobody
-    "kept_back",
+hidden_task = Table(  # tasks that we marked as labelled, so that Label Studio hands them to nobody
+    "hidden_task",
     metadata,
     Column("project", String, primary_key=True),
     Column("task", BigInteger, primary_key=True),

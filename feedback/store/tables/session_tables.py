@@ -16,10 +16,10 @@ session = Table(
     Column("began_s", Float, nullable=False),
     Column("seen_s", Float, nullable=False),
 )
-attempt = Table(
-    "attempt",
+login_attempt = Table(
+    "login_attempt",
     metadata,
-    Column("door", String, primary_key=True),  # what was knocked at: "service" or "pages"
+    Column("scope", String, primary_key=True),  # what was knocked at: "service" or "pages"
     Column("address", String, primary_key=True),
-    Column("full_s", Float, nullable=False),  # when the address has all its tries back
+    Column("restored_s", Float, nullable=False),  # when the address has all its tries back
 )

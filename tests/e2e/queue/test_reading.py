@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ml_backend.labelstudio import queue_writer
-from ml_backend.labelstudio.queue_writer import held, poll, sweep, write_queue_window
+from ml_backend.labelstudio.queue_writer import list_rows, write_queue_window
+from ml_backend.labelstudio.task_polling import poll_tasks, sweep_tasks
 from tests.e2e.queue.rows import rows_of
 from tests.support.label_studio import SENTIMENT, Project, Site, says
 
@@ -17,12 +18,12 @@ def test_a_project_with_more_predictions_than_one_answer_should_hold_is_read_in_
 ) -> None:
     for number in (1, 10):  # the filter of Label Studio finds m1+q10 when asked for m1+q1
         write_queue_window(site.admin, project.id, rows_of(list(project.tasks[:4])), version=f"m1+q{number}")
-    plain = held(site.admin, project.id, "m1+q1")
+    plain = list_rows(site.admin, project.id, "m1+q1")
 
-    monkeypatch.setattr(queue_writer, "_LISTABLE", 0)
+    monkeypatch.setattr(queue_writer, "_MAX_UNPAGED", 0)
 
     assert len(plain) == 4
-    assert held(site.admin, project.id, "m1+q1") == plain
+    assert list_rows(site.admin, project.id, "m1+q1") == plain
 
 
 def test_polling_brings_each_change_since_a_time_and_nothing_older(site: Site, project: Project) -> None:
@@ -33,7 +34,7 @@ def test_polling_brings_each_change_since_a_time_and_nothing_older(site: Site, p
     changed = ada.submit(project.tasks[2], says("bad"), lead_time=3.5)
     ada.patch_annotation(changed["id"], result=says("good"))
 
-    found = {task.id: annotations for task, annotations in poll(site.admin, project.id, since, page=2)}
+    found = {task.id: annotations for task, annotations in poll_tasks(site.admin, project.id, since, page=2)}
 
     assert set(found) == {project.tasks[0], project.tasks[4], project.tasks[2]}
     (skip,) = found[project.tasks[4]]
@@ -49,7 +50,7 @@ def test_a_sweep_sees_all_that_is_and_only_that(site: Site, project: Project) ->
     site.admin.delete_annotation(gone["id"])
     site.admin.delete_task(project.tasks[5])
 
-    found = {task.id: annotations for task, annotations in sweep(site.admin, project.id, page=4)}
+    found = {task.id: annotations for task, annotations in sweep_tasks(site.admin, project.id, page=4)}
 
     assert set(found) == set(project.tasks) - {project.tasks[5]}
     assert [annotation.id for annotations in found.values() for annotation in annotations] == [kept["id"]]
@@ -57,7 +58,7 @@ def test_a_sweep_sees_all_that_is_and_only_that(site: Site, project: Project) ->
 
 def test_polling_moves_on_when_a_whole_page_has_one_time(site: Site) -> None:
     with site.project(7, label_config=SENTIMENT) as project:
-        times = {task.updated_at for task, _ in sweep(site.admin, project.id)}
-        found = [task.id for task, _ in poll(site.admin, project.id, min(times), page=1)]
+        times = {task.updated_at for task, _ in sweep_tasks(site.admin, project.id)}
+        found = [task.id for task, _ in poll_tasks(site.admin, project.id, min(times), page=1)]
 
     assert sorted(set(found)) == sorted(project.tasks)

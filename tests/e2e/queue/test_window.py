@@ -11,8 +11,9 @@ import pytest
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.delete_predictions import clean
-from ml_backend.labelstudio.queue_writer import held, queue_row, reopen, shown, write_queue_window
+from ml_backend.labelstudio.delete_predictions import delete_old_predictions
+from ml_backend.labelstudio.queue_writer import list_rows, queue_row, write_queue_window
+from ml_backend.labelstudio.task_visibility import reopen_task
 from tests.e2e.queue.rows import GOOD, rows_of, shuffled
 from tests.support.label_studio import Project, Site, says, sentiment
 
@@ -109,11 +110,15 @@ def test_who_opened_a_task_three_windows_ago_submits_without_error(site: Site, p
 
     for number in range(2, 5):
         write_queue_window(site.admin, project.id, rows_of(order[::-1]), version=f"m{number}+q{number}")
-        clean(site.admin, project.id, ours=lambda version: "+q" in version, keep=[f"m{number}+q{number}"])
+        delete_old_predictions(
+            site.admin, project.id, is_our_version=lambda version: "+q" in version, keep=[f"m{number}+q{number}"]
+        )
     saved = site.people[0].submit(opened["id"], says("good"), lead_time=2.0, parent_prediction=seen["id"])
 
     assert saved["parent_prediction"] == seen["id"]
-    assert shown(site.admin, seen["id"]) == ("m1+q1", [{**says("good")[0], "score": 0.9}])
+    kept = site.admin.prediction(seen["id"])
+    assert kept is not None
+    assert (kept["model_version"], kept["result"]) == ("m1+q1", [{**says("good")[0], "score": 0.9}])
 
 
 def test_what_cleaning_prevents_a_prediction_deleted_on_a_screen_fails_the_submit(site: Site, project: Project) -> None:
@@ -137,10 +142,10 @@ def test_cleaning_takes_old_rows_of_done_tasks_first_and_all_once_no_lock_can_li
     write_queue_window(site.admin, project.id, rows_of(order), version="m1+q2")
 
     def later(hours: float) -> Any:
-        return clean(
+        return delete_old_predictions(
             site.admin,
             project.id,
-            ours=lambda version: "+q" in version,
+            is_our_version=lambda version: "+q" in version,
             keep=["m1+q2"],
             limit=8,
             clock=lambda: time.time() + 3600 * hours,
@@ -150,7 +155,7 @@ def test_cleaning_takes_old_rows_of_done_tasks_first_and_all_once_no_lock_can_li
     assert later(2).deleted == 1  # the one that is labelled
     assert later(25).deleted == 8  # in small batches
     assert later(25).deleted == 3
-    assert set(held(site.admin, project.id, "m1+q2")) == set(project.tasks)
+    assert set(list_rows(site.admin, project.id, "m1+q2")) == set(project.tasks)
 
 
 def test_votes_beyond_the_first_are_reached_by_reopening(site: Site, project: Project) -> None:
@@ -159,7 +164,7 @@ def test_votes_beyond_the_first_are_reached_by_reopening(site: Site, project: Pr
     ada, ben, cleo = site.people
     ada.submit(order[0], says("good"))
 
-    task = reopen(site.admin, order[0], 2)
+    task = reopen_task(site.admin, order[0], 2)
     for_ada = ada.next_task(project.id)
     for_ben = ben.next_task(project.id)
     for_cleo = cleo.next_task(project.id)

@@ -83,7 +83,7 @@ def test_the_paradox_shows_in_the_pair_of_figures():
 def test_huge_overlap_is_judged_on_drawn_items():
     votes = Votes(np.repeat(np.arange(1000), 5), np.tile(np.arange(5), 1000), np.arange(5000) % 3)
 
-    assert len(pair_votes(votes, most=2000)) == pytest.approx(2000, rel=0.2)
+    assert len(pair_votes(votes, max_pairs=2000)) == pytest.approx(2000, rel=0.2)
     assert len(pair_votes(votes)) == 10_000
 
 

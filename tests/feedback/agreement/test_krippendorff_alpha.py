@@ -62,7 +62,7 @@ def test_the_bootstrap_agrees_with_the_analytic_interval_on_many_items():
 def test_thousands_of_different_numbers_are_compared_without_a_matrix():
     rng = np.random.default_rng(0)
     truth = rng.normal(size=6000)
-    said = truth[:, None] + rng.normal(label_distance=0.5, size=(6000, 2))
+    said = truth[:, None] + rng.normal(scale=0.5, size=(6000, 2))
     values, labels = np.unique(said.ravel(), return_inverse=True)
 
     found = krippendorff_alpha(

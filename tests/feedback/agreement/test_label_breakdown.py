@@ -97,7 +97,7 @@ def test_the_matrix_shows_those_with_most_votes():
     votes = crowd(right=(0.8,) * 6)
     fewer = votes.select((votes.people < 4) | (votes.tasks < 100))
 
-    assert sorted(pairwise_kappa(fewer, most=4).people.tolist()) == [0, 1, 2, 3]
+    assert sorted(pairwise_kappa(fewer, max_people=4).people.tolist()) == [0, 1, 2, 3]
 
 
 def test_low_agreement_on_drawn_items_says_that_the_definition_is_unclear():
@@ -128,7 +128,7 @@ def test_high_agreement_is_clear():
 
 def test_the_paradox_is_explained_and_not_hidden():
     votes = from_contingency(PARADOX_2002)
-    found = interpret_agreement(votes, ["no", "yes"], figure=cohen_kappa(votes))
+    found = interpret_agreement(votes, ["no", "yes"], coefficient=cohen_kappa(votes))
 
     assert found.clear is None
     assert "People agree on 94% of the pairs, and no is 97% of all votes" in str(found)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from feedback.annotators.anchoring import anchoring
-from feedback.annotators.distance import answers_apart, median_of_others, numbers_apart
-from feedback.annotators.reliability import advise_pause, against_gold, against_others, hits_by_others
-from feedback.annotators.speed import fatigue, learning_curve, pace, time_by_label
-from feedback.consensus import majority
+from feedback.annotators.distance import distances_of_answers, median_of_others, distances_of_numbers
+from feedback.annotators.reliability import advise_pause, against_gold, against_others, hits_against_others
+from feedback.annotators.speed import accuracy_by_hour, accuracy_by_practice, measure_speed, time_share_by_label
+from feedback.consensus import majority_vote
 from feedback.errors import VotesError
 from feedback.votes import Votes
 from ml_backend.codecs import codec
@@ -48,7 +48,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
 def test_ones_own_vote_never_confirms_itself():
     # three votes a task: with one's own, even a guesser agrees with the majority three times in four
     votes, _ = crowd(right=(0.5, 0.5, 0.5), k=2, n=2000)
-    naive = (majority(votes).labels[votes.tasks] == votes.labels)[votes.people == 0].mean()
+    naive = (majority_vote(votes).labels[votes.tasks] == votes.labels)[votes.people == 0].mean()
 
     assert naive > 0.7
     assert against_others(votes)[0].accuracy.value < 0.62
@@ -69,8 +69,8 @@ def test_the_label_that_a_person_misses_is_named():
 
     records = against_others(Votes(votes.tasks, votes.people, blind))
 
-    assert records[1].biggest_slip == 2
-    assert records[0].biggest_slip is None
+    assert records[1].weakest_label == 2
+    assert records[0].weakest_label is None
 
 
 def test_a_pause_is_advised_only_when_the_upper_bound_is_below():
@@ -113,8 +113,8 @@ def test_numbers_are_judged_by_distance_from_others_or_from_gold():
     tasks, people = np.repeat(np.arange(50), 3), np.tile(np.arange(3), 50)
     values = np.tile([10.0, 10.0, 13.0], 50)
 
-    by_others = numbers_apart(tasks, people, values)
-    by_gold = numbers_apart(tasks, people, values, truth=np.where(np.arange(50) < 25, 13.0, np.nan))
+    by_others = distances_of_numbers(tasks, people, values)
+    by_gold = distances_of_numbers(tasks, people, values, truth=np.where(np.arange(50) < 25, 13.0, np.nan))
 
     assert [one.distance.value for one in by_others] == [1.5, 1.5, 3.0]
     assert [one.distance.value for one in by_gold] == [3.0, 3.0, 0.0]
@@ -123,7 +123,7 @@ def test_numbers_are_judged_by_distance_from_others_or_from_gold():
 
 def test_regions_are_judged_by_distance_from_others():
     near, far = Answer("labels", ((0, 10, "PER"),)), Answer("labels", ((50, 60, "PER"),))
-    found = answers_apart(np.zeros(3, dtype=int), np.arange(3), [near, near, far], codec("labels").distance)
+    found = distances_of_answers(np.zeros(3, dtype=int), np.arange(3), [near, near, far], codec("labels").distance)
 
     assert [one.distance.value for one in found] == [0.5, 0.5, 1.0]
 
@@ -131,7 +131,7 @@ def test_regions_are_judged_by_distance_from_others():
 def test_pauses_are_not_work():
     at_s = np.concatenate([np.arange(61) * 60.0, 5 * HOUR + np.arange(61) * 60.0])
 
-    found = pace(np.zeros(122, dtype=int), at_s, np.full(122, 60.0))[0]
+    found = measure_speed(np.zeros(122, dtype=int), at_s, np.full(122, 60.0))[0]
 
     assert found.hours == pytest.approx(2 + 2 / 60)
     assert found.per_hour.value == pytest.approx(60.0)
@@ -142,14 +142,14 @@ def test_the_median_time_has_an_interval_that_covers():
     hits = 0
     for _ in range(300):
         lead_s = rng.lognormal(3.0, 1.0, 60)
-        found = pace(np.zeros(60, dtype=int), np.arange(60) * 100.0, lead_s)[0].median_s
+        found = measure_speed(np.zeros(60, dtype=int), np.arange(60) * 100.0, lead_s)[0].median_s
         hits += found.low <= np.exp(3.0) <= found.high
 
     assert hits / 300 == pytest.approx(0.95, abs=0.04)
 
 
 def test_time_that_was_not_measured_is_no_time():
-    shares = time_by_label(np.zeros(3, dtype=int), np.array([0, 1, 1]), np.array([30.0, 10.0, np.nan]), n_labels=2)
+    shares = time_share_by_label(np.zeros(3, dtype=int), np.array([0, 1, 1]), np.array([30.0, 10.0, np.nan]), n_labels=2)
 
     assert [share.value for share in shares[0]] == [0.75, 0.25]
 
@@ -162,9 +162,9 @@ def test_throughput_and_time_shares_have_intervals_that_cover():
         labels = (rng.random(80) < 0.3).astype(int)
         took = np.where(labels, 2.0, 1.0) * spent
         people = np.zeros(80, dtype=int)
-        pace_of = pace(people, np.cumsum(spent), spent)[0]
+        pace_of = measure_speed(people, np.cumsum(spent), spent)[0]
         hits[0] += pace_of.per_hour.low <= 90 <= pace_of.per_hour.high
-        share = time_by_label(people, labels, took, n_labels=2)[0][1]
+        share = time_share_by_label(people, labels, took, n_labels=2)[0][1]
         hits[1] += share.low <= 0.6 / 1.3 <= share.high
 
     assert 0.91 <= hits[0] / 300 <= 0.99
@@ -172,8 +172,8 @@ def test_throughput_and_time_shares_have_intervals_that_cover():
 
 
 def test_few_answers_leave_throughput_and_shares_open():
-    one = pace(np.zeros(1, dtype=int), np.zeros(1), np.full(1, 30.0))[0].per_hour
-    share = time_by_label(np.zeros(1, dtype=int), np.zeros(1, dtype=int), np.full(1, 30.0), n_labels=2)[0][0]
+    one = measure_speed(np.zeros(1, dtype=int), np.zeros(1), np.full(1, 30.0))[0].per_hour
+    share = time_share_by_label(np.zeros(1, dtype=int), np.zeros(1, dtype=int), np.full(1, 30.0), n_labels=2)[0][0]
 
     assert (one.value, one.low, one.high) == (120.0, 0.0, np.inf)
     assert (share.value, share.low, share.high) == (1.0, 0.0, 1.0)
@@ -187,7 +187,7 @@ def session(right_by_hour, per_hour=200, seed=0):
 
 
 def test_hours_of_work_that_tire_are_proven_and_luck_is_not():
-    tired, fresh = fatigue(*session([0.95, 0.85, 0.7]))[0], fatigue(*session([0.9, 0.9, 0.9]))[0]
+    tired, fresh = accuracy_by_hour(*session([0.95, 0.85, 0.7]))[0], accuracy_by_hour(*session([0.9, 0.9, 0.9]))[0]
 
     assert tired.worse
     assert [round(step.value, 1) for step in tired.steps] == pytest.approx([0.9, 0.8, 0.7], abs=0.11)
@@ -198,7 +198,7 @@ def test_a_new_session_starts_fresh():
     _, at_s, right = session([0.95, 0.7])
     twice = np.concatenate([at_s, at_s + 10 * HOUR])
 
-    found = fatigue(np.zeros(800, dtype=int), twice, np.tile(right, 2))[0]
+    found = accuracy_by_hour(np.zeros(800, dtype=int), twice, np.tile(right, 2))[0]
 
     assert len(found.steps) == 2
     assert found.worse
@@ -212,9 +212,9 @@ def test_fatigue_is_seen_through_what_the_others_say():
     fresh = np.where(rng.random((2, n)) < 0.93, truth, 1 - truth)
     votes = Votes(np.tile(np.arange(n), 3), np.repeat([0, 1, 2], n), np.concatenate([tired, *fresh]))
     at_s = np.tile(np.arange(n) * HOUR / 200, 3)
-    hits, worth = hits_by_others(votes)
+    hits, worth = hits_against_others(votes)
 
-    found = fatigue(votes.people, at_s, hits, worth=worth)
+    found = accuracy_by_hour(votes.people, at_s, hits, worth=worth)
 
     assert found[0].worse
     assert [step.value for step in found[0].steps] == pytest.approx([0.97, 0.85, 0.7], abs=0.08)
@@ -223,7 +223,7 @@ def test_fatigue_is_seen_through_what_the_others_say():
 def test_practice_shows_in_the_learning_curve():
     people, at_s, right = session([0.6, 0.9, 0.9])
 
-    assert learning_curve(people, at_s, right, stretch=100)[0].better
+    assert accuracy_by_practice(people, at_s, right, stretch=100)[0].better
 
 
 def test_people_who_follow_what_they_see_are_found():

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from feedback.annotators.cell_parsing import read_answers
+from feedback.annotators.cell_parsing import parse_answers
 from feedback.annotators.gold import add_gold, gold_tasks, retire_gold
 from feedback.errors import VotesError
-from feedback.project.splits import Draws
-from feedback.queue.interleave import Open, interleave
+from feedback.project.splits import Splits
+from feedback.queue.interleave import OpenTask, interleave
 from feedback.store import Store
 from ml_backend.label_config import Control
 from ml_backend.records import Answer
@@ -49,22 +49,22 @@ def test_a_gold_task_that_is_not_there_is_refused(store: Store):
 )
 def test_answers_of_a_file_are_checked(cells: dict[str, str], message: str):
     with pytest.raises(VotesError, match=message):
-        read_answers(cells, CONTROL)
+        parse_answers(cells, CONTROL)
 
 
 def test_gold_rows_have_a_role_of_their_own_for_ever():
-    plain = Draws("key", "7", 0.5)
+    plain = Splits("key", "7", 0.5)
     units = [f"7/{number}" for number in range(50)]
-    with_gold = Draws("key", "7", 0.5, gold=frozenset(units[:10]))
+    with_gold = Splits("key", "7", 0.5, gold=frozenset(units[:10]))
 
     assert with_gold.roles(units)[:10] == ["gold"] * 10
     assert with_gold.roles(units)[10:] == plain.roles(units)[10:]
 
 
 def test_gold_stands_first_for_new_people_and_then_among_the_others():
-    opened = [Open(task, "train", False, 0.0) for task in range(1, 41)]
-    opened += [Open(task, "gold", True, 0.0, reopened=task == 101) for task in range(101, 106)]
-    opened += [Open(task, "judge", True, 0.0) for task in range(201, 221)]
+    opened = [OpenTask(task, "train", False, 0.0) for task in range(1, 41)]
+    opened += [OpenTask(task, "gold", True, 0.0, reopened=task == 101) for task in range(101, 106)]
+    opened += [OpenTask(task, "judge", True, 0.0) for task in range(201, 221)]
     ranked = [(task, "strategy") for task in range(1, 41)]
     gold = [103, 101, 105, 102, 104]
     rows = interleave(opened, ranked, {}, size=40, audit_quota=0.2, gold=gold, gold_share=0.1, first=gold[:2])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from feedback.app.bootstrap import opened, run_turn, workshop_of
+from feedback.app.bootstrap import make_model_factory, opened_store, run_turn
 from feedback.policy import Policy
 from feedback.settings import Settings
 from feedback.store import ProjectRow, open_store
@@ -28,11 +28,11 @@ def fitted() -> Bundle:
 def test_a_model_loads_though_the_policy_of_another_project_cannot_be_read(tmp_path: Path):
     settings = Settings(data_dir=tmp_path)
     artefact = pack(fitted())
-    with opened(settings) as store:
+    with opened_store(settings) as store:
         store.projects.save_project(ProjectRow("1", "of a newer version", options={"policy": {"futures": 9}}))
         store.projects.save_project(ProjectRow("2", "fine", options={"policy": Policy().model_dump(mode="json")}))
 
-        assert workshop_of(settings, store).load(artefact.data, artefact.digest).version == "m4"
+        assert make_model_factory(settings, store).load(artefact.data, artefact.digest).version == "m4"
 
 
 def test_a_turn_that_somebody_asks_for_by_hand_runs_though_the_last_ones_failed_too_often(
@@ -69,7 +69,7 @@ def test_a_turn_that_somebody_asks_for_by_hand_comes_though_a_worker_takes_the_f
         running.clear()
 
     monkeypatch.setattr("feedback.app.bootstrap.time.sleep", worker_ends_its_turn_and_takes_ours)
-    with opened(Settings(data_dir=tmp_path)) as store:
+    with opened_store(Settings(data_dir=tmp_path)) as store:
         store.projects.save_project(ProjectRow("1", "busy", TEXT_CONFIG))
         store.jobs.request_job("1", "turn")
         running = [store.jobs.claim_job("worker", lease_s=30.0, kinds=("turn",))]

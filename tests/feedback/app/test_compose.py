@@ -14,7 +14,7 @@ from feedback.settings import Settings, read_settings
 from ml_backend.labelstudio.local_server import BULK_FLAG
 from ml_backend.labelstudio.projects import host_without_dot
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")

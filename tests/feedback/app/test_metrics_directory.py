@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from feedback.app import metrics_directory
-from feedback.app.metrics_directory import empty_scratch
+from feedback.app.metrics_directory import empty_metrics_directory
 
 
 @pytest.fixture(autouse=True)
@@ -18,26 +18,26 @@ def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_each_start_finds_the_same_folder_empty(tmp_path: Path):
-    first = empty_scratch(tmp_path)
+    first = empty_metrics_directory(tmp_path)
     (first / "counter_1.db").write_text("old")
 
-    again = empty_scratch(tmp_path)
+    again = empty_metrics_directory(tmp_path)
 
     assert again == first
     assert list(again.iterdir()) == []
     assert stat.S_IMODE(again.stat().st_mode) == 0o700
-    assert empty_scratch(tmp_path / "other") != first
+    assert empty_metrics_directory(tmp_path / "other") != first
 
 
 def test_a_folder_that_somebody_else_laid_ready_is_not_used(tmp_path: Path, memory: Path):
-    name = empty_scratch(tmp_path)
+    name = empty_metrics_directory(tmp_path)
     name.rmdir()
     victim = tmp_path / "victim"
     victim.mkdir()
     (victim / "precious").write_text("x")
     name.symlink_to(victim)
 
-    given = empty_scratch(tmp_path)
+    given = empty_metrics_directory(tmp_path)
 
     assert given != name
     assert (victim / "precious").exists()

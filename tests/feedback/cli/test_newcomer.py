@@ -105,7 +105,7 @@ def test_help_that_names_a_section_of_the_policy_keeps_its_brackets(hitl: Hitl):
     ("words", "wrong", "next_step"),
     [
         (["turn", "9"], "project '9' is not known; known: 1", "`hitl connect 9`"),
-        (["turn", "nine"], "project 'nine' is not known; known: 1", "Give the number of one"),
+        (["turn", "nine"], "project 'nine' is not known; known: 1", "Give the number of a project"),
         (["backup", "/"], "/ cannot be written", "in a folder that exists"),
         (["backup", "/nowhere/x"], "/nowhere/x cannot be written", "in a folder that exists"),
         (

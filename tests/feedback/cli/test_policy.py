@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from feedback.cli import app
 from feedback.errors import NotConnected, PolicyError
 from feedback.policy import read_policy
-from feedback.store import Decision, ProjectRow, Standing, Store
+from feedback.store import CurrentDecision, Decision, ProjectRow, Store
 from feedback.store.log.events import canonical_json, of_one_task
 from ml_backend.records import Task
 from tests.support import stores
@@ -66,8 +66,8 @@ def decided(store: Store) -> None:
     policy = read_policy(OLD)
     store.policies.create_policy("7", policy)
     contents = store.tasks.list_content_hashes("7")
-    big = Standing("big", "L2", policy.hash, "", "", "normal", "default", None)
-    default = Standing("default", "L1", policy.hash, "", "", "normal", "default", None)
+    big = CurrentDecision("big", "L2", policy.hash, "", "", "normal", "default", None)
+    default = CurrentDecision("default", "L1", policy.hash, "", "", "normal", "default", None)
     rows = [Decision(task, 0.0, contents[task], big if task == 10 else default, {"time.age": 5.0}) for task in contents]
     store.decisions.create_decisions("7", rows)
 
@@ -154,14 +154,14 @@ def test_why_shows_rule_inputs_and_replay(home: Path, store: Store):
     assert "goes to L2" in done.output
     assert "because a big amount" in done.output
     assert "yes  data.amount is at least 9,000 (is 9000)" in done.output
-    assert "decided once more from what was recorded: the same" in done.output
+    assert "replayed from the recorded inputs: the same result" in done.output
     assert body["decisions"][0]["same"] is True
 
 
 def test_why_fails_where_a_recorded_decision_was_altered(home: Path, store: Store):
     decided(store)
     (made,) = store.decisions.list_decisions("7", task=10)
-    altered = Standing("default", "L1", made.standing.policy, "", "", "normal", "default", None)
+    altered = CurrentDecision("default", "L1", made.standing.policy, "", "", "normal", "default", None)
     store.decisions.create_decisions("7", [Decision(10, 1.0, made.content, altered, made.inputs)])
     done = hitl("why", 10, "--project", "7")
 
@@ -171,7 +171,7 @@ def test_why_fails_where_a_recorded_decision_was_altered(home: Path, store: Stor
 
 def test_why_says_when_nothing_was_decided(home: Path, store: Store):
     assert "no rules, or no turn has run" in hitl("why", 3, "--project", "7").output
-    assert "no such task is known" in hitl("why", 99, "--project", "7").output
+    assert "the task is unknown" in hitl("why", 99, "--project", "7").output
     assert hitl("why", 3).output == hitl("why", 3, "--project", "7").output  # it is the only project with that task
     with pytest.raises(NotConnected, match="no project has a task 99; known: 7"):
         hitl("why", 99)

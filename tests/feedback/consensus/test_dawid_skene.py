@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from feedback.consensus import dawid_skene, hierarchical, majority, one_coin, weighted
-from feedback.consensus.sparse_votes import Cells, Incidence
+from feedback.consensus import dawid_skene, hierarchical_dawid_skene, majority_vote, one_coin_dawid_skene, weighted_vote
+from feedback.consensus.sparse_votes import LabelVoteMatrix, VoteMatrix
 from feedback.errors import VotesError
 from feedback.votes import Votes
 from tests.support.published import DAWID_SKENE_1979
@@ -53,7 +53,7 @@ def test_the_paper_of_1979_is_reproduced():
 def test_few_good_people_outvote_many_careless_ones():
     votes, truth = crowd([0.95, 0.95, 0.1, 0.1, 0.1, 0.1, 0.1])
 
-    plain, learnt = majority(votes), dawid_skene(votes)
+    plain, learnt = majority_vote(votes), dawid_skene(votes)
 
     assert (learnt.labels == truth).mean() > 0.95 > (plain.labels == truth).mean()
 
@@ -73,7 +73,9 @@ def test_pooling_helps_where_people_give_few_votes():
     gains = []
     for seed in range(5):
         votes, truth = crowd([0.75] * 120, n=300, k=4, per_task=3, seed=seed)
-        gains.append((hierarchical(votes).labels == truth).mean() - (dawid_skene(votes).labels == truth).mean())
+        gains.append(
+            (hierarchical_dawid_skene(votes).labels == truth).mean() - (dawid_skene(votes).labels == truth).mean()
+        )
 
     assert np.mean(gains) > 0.02
 
@@ -82,7 +84,7 @@ def test_known_answers_are_kept_and_teach_about_people():
     votes, truth = crowd([0.6, 0.6, 0.6, 0.2, 0.2], seed=2)
     known = np.where(np.arange(400) < 200, truth, -1)
 
-    fit = dawid_skene(votes, known=known)
+    fit = dawid_skene(votes, gold=known)
 
     assert (fit.labels[:200] == truth[:200]).all()
     assert (fit.labels[200:] == truth[200:]).mean() >= (dawid_skene(votes).labels[200:] == truth[200:]).mean()
@@ -90,9 +92,9 @@ def test_known_answers_are_kept_and_teach_about_people():
 
 def test_a_warm_start_ends_where_a_cold_one_does_and_sooner():
     votes, _ = crowd([0.8, 0.7, 0.7, 0.6], seed=3)
-    cold = hierarchical(votes, tolerance=1e-8)
+    cold = hierarchical_dawid_skene(votes, tolerance=1e-8)
 
-    warm = hierarchical(votes, start=cold.proba, tolerance=1e-8, max_rounds=3)
+    warm = hierarchical_dawid_skene(votes, start=cold.proba, tolerance=1e-8, max_rounds=3)
 
     assert (warm.labels == cold.labels).all()
     assert warm.proba == pytest.approx(cold.proba, abs=1e-3)
@@ -102,21 +104,23 @@ def test_a_prior_per_task_decides_where_votes_are_even():
     votes = Votes([0, 0, 1, 1], [0, 1, 0, 1], [0, 1, 0, 1])
     prior = np.array([[0.9, 0.1], [0.1, 0.9]])
 
-    assert hierarchical(votes, prior=prior).labels.tolist() == [0, 1]
+    assert hierarchical_dawid_skene(votes, prior=prior).labels.tolist() == [0, 1]
 
 
 def test_a_task_without_votes_has_no_label_and_disturbs_nothing():
     votes, _ = crowd([0.8, 0.8, 0.8], n=50)
     wider = Votes(votes.tasks, votes.people, votes.labels, 60, 3, 3)
 
-    fit, plain = hierarchical(wider), hierarchical(votes)
+    fit, plain = hierarchical_dawid_skene(wider), hierarchical_dawid_skene(votes)
 
     assert fit.labels[50:].tolist() == [-1] * 10
     assert fit.proba[:50] == pytest.approx(plain.proba, abs=1e-9)
     assert fit.log_likelihood == pytest.approx(plain.log_likelihood, abs=1e-6)
 
 
-@pytest.mark.parametrize("method", [majority, dawid_skene, hierarchical, one_coin, weighted])
+@pytest.mark.parametrize(
+    "method", [majority_vote, dawid_skene, hierarchical_dawid_skene, one_coin_dawid_skene, weighted_vote]
+)
 def test_every_method_gives_rows_that_sum_to_one_and_repeats(method):
     votes, _ = crowd([0.8, 0.7, 0.6, 0.5], n=80)
 
@@ -128,7 +132,9 @@ def test_every_method_gives_rows_that_sum_to_one_and_repeats(method):
     assert first.proba.shape == (80, 3)
 
 
-@pytest.mark.parametrize("method", [majority, dawid_skene, hierarchical, one_coin, weighted])
+@pytest.mark.parametrize(
+    "method", [majority_vote, dawid_skene, hierarchical_dawid_skene, one_coin_dawid_skene, weighted_vote]
+)
 def test_one_label_alone_is_certain(method):
     said = method(Votes([0, 0, 1], [0, 1, 0], [0, 0, 0]))
 
@@ -136,11 +142,11 @@ def test_one_label_alone_is_certain(method):
     assert said.proba.tolist() == [[1.0], [1.0]]
 
 
-@pytest.mark.parametrize("method", [one_coin, weighted])
+@pytest.mark.parametrize("method", [one_coin_dawid_skene, weighted_vote])
 def test_one_figure_per_person_finds_the_good_ones(method):
     votes, truth = crowd([0.95, 0.9, 0.2, 0.2, 0.2])
 
-    assert (method(votes).labels == truth).mean() > (majority(votes).labels == truth).mean() + 0.01
+    assert (method(votes).labels == truth).mean() > (majority_vote(votes).labels == truth).mean() + 0.01
 
 
 def test_a_one_coin_fit_that_overrules_clear_majorities_is_replaced_by_them():
@@ -151,16 +157,16 @@ def test_a_one_coin_fit_that_overrules_clear_majorities_is_replaced_by_them():
     fair = np.where(rng.random((300, 6)) < 0.62, truth[:, None], rng.integers(0, 3, (300, 6)))
     votes = Votes(np.repeat(np.arange(300), 8), np.tile(np.arange(8), 300), np.hstack([clique, fair]).ravel())
 
-    said = one_coin(votes)
+    said = one_coin_dawid_skene(votes)
 
-    assert (said.labels == truth).mean() >= (majority(votes).labels == truth).mean() - 0.01
+    assert (said.labels == truth).mean() >= (majority_vote(votes).labels == truth).mean() - 0.01
 
 
 def test_nobody_weighs_less_than_nothing():
     votes, _ = crowd([0.9, 0.9, 0.9, 0.0], k=2)
     contrary = Votes(votes.tasks, votes.people, np.where(votes.people == 3, 1 - votes.labels, votes.labels))
 
-    skill = one_coin(contrary).errors[3, 0, 0]
+    skill = one_coin_dawid_skene(contrary).errors[3, 0, 0]
 
     assert skill >= 0.5
 
@@ -176,7 +182,7 @@ def test_an_error_matrix_that_would_not_fit_is_refused_with_what_does():
 def test_one_figure_per_person_takes_no_matrix_where_that_would_not_fit():
     votes = Votes([0, 0, 1], [0, 1, 0], [0, 0, 1], n_people=5_000_000, n_labels=4)
 
-    said = one_coin(votes)
+    said = one_coin_dawid_skene(votes)
 
     assert (said.labels.tolist(), said.errors) == ([0, 1], None)
 
@@ -184,10 +190,10 @@ def test_one_figure_per_person_takes_no_matrix_where_that_would_not_fit():
 def test_sparse_tables_count_what_loops_count():
     votes, _ = crowd([0.8, 0.5, 0.6], n=30)
     weights, proba = np.array([1.0, 2.0, 0.5]), np.random.default_rng(0).dirichlet(np.ones(3), 30)
-    tally, counts = np.zeros((30, 3)), np.zeros((3, 3, 3))
+    weighted_counts, counts = np.zeros((30, 3)), np.zeros((3, 3, 3))
     for task, person, label in zip(votes.tasks, votes.people, votes.labels, strict=True):
-        tally[task, label] += weights[person]
+        weighted_counts[task, label] += weights[person]
         counts[person, label] += proba[task]
 
-    assert Cells.of(votes).tally(weights) == pytest.approx(tally)
-    assert Incidence.of(votes).counts(proba) == pytest.approx(counts)
+    assert LabelVoteMatrix.build(votes).weighted_counts(weights) == pytest.approx(weighted_counts)
+    assert VoteMatrix.build(votes).expected_counts(proba) == pytest.approx(counts)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from feedback.consensus import region_fusion
-from feedback.consensus.label_aggregation import weigh
-from feedback.training.label_decisions import settle
+from feedback.consensus.label_aggregation import aggregate
+from feedback.training.consensus_labels import settle
 from ml_backend.codecs import codec
 from ml_backend.records import Answer
 from tests.support.crowds import VoteLike
@@ -52,7 +52,7 @@ def crowd(
 @KINDS
 def test_weighing_brings_the_consensus_nearer_to_the_truth_than_the_careless_one_and_equal_weights(make: Make):
     votes, truth = crowd(make, 60)
-    found = weigh(votes, by="auto").by_task
+    found = aggregate(votes, by="auto").by_task
     distance = codec(votes[0].answer.kind).distance
     by_task = {task: [vote.answer for vote in votes if vote.task == task] for task in truth}
     ours = np.mean([distance(found[task].answer, truth[task]) for task in truth])
@@ -66,7 +66,7 @@ def test_weighing_brings_the_consensus_nearer_to_the_truth_than_the_careless_one
 @KINDS
 def test_two_careless_people_are_outweighed_by_two_careful_ones(make: Make):
     votes, truth = crowd(make, 80, noise=(0.02, 0.02, 0.7, 0.7))
-    found = weigh(votes, by="auto").by_task
+    found = aggregate(votes, by="auto").by_task
     distance = codec(votes[0].answer.kind).distance
     by_task = {task: [vote.answer for vote in votes if vote.task == task] for task in truth}
     ours = np.mean([distance(found[task].answer, truth[task]) for task in truth])
@@ -79,7 +79,7 @@ def test_two_careless_people_are_outweighed_by_two_careful_ones(make: Make):
 @KINDS
 def test_a_single_answer_weighs_as_much_as_its_person(make: Make):
     votes, _ = crowd(make, 40, alone=60)
-    found = weigh(votes, by="auto").by_task
+    found = aggregate(votes, by="auto").by_task
     alone = [vote for vote in votes if vote.task >= 40]
     weight = [np.mean([found[vote.task].weight for vote in alone if vote.person == person]) for person in range(3)]
 
@@ -93,10 +93,12 @@ def test_near_answers_are_settled_and_far_ones_are_asked_again(make: Make):
     votes, _ = crowd(make, 40, noise=(0.01, 0.01, 0.01))
     votes += [VoteLike(900, person, make(60.0, 0.0, rng)) for person in (0, 1)]
     votes += [VoteLike(901, 0, make(20.0, 0.0, rng)), VoteLike(901, 1, make(95.0, 0.0, rng))]
-    consensus_labels = settle(votes, {900: 2, 901: 2}, max_votes=3, opinions=weigh(votes, by="auto").by_task, sure=0.8)
+    consensus_labels = settle(
+        votes, {900: 2, 901: 2}, max_votes=3, aggregated=aggregate(votes, by="auto").by_task, sure=0.8
+    )
 
     assert 900 in {one.task for one in consensus_labels.settled}
-    assert consensus_labels.wanting == {901: 2}
+    assert consensus_labels.needs_more_votes == {901: 2}
     assert all(0 < one.support <= 1 and 0 < one.weight <= 1 for one in consensus_labels.settled)
 
 
@@ -105,7 +107,7 @@ def test_gold_judges_two_people_who_share_little():
     votes = [VoteLike(task, person, number(50.0, NOISE[1 + person], rng)) for task in range(20) for person in (0, 1)]
     votes += [VoteLike(100 + task, task % 2, number(70.0, NOISE[1 + task % 2], rng)) for task in range(20)]
     gold = {task: Answer("number", 50.0) for task in range(20)}
-    found = weigh(votes, by="auto", gold=gold).by_task
+    found = aggregate(votes, by="auto", gold=gold).by_task
 
     assert found.keys() == set(range(100, 120))
     assert found[100].weight > found[101].weight
@@ -116,7 +118,7 @@ def test_few_shared_answers_count_alike_and_a_single_one_is_what_it_is():
     votes = [VoteLike(1, person, number(50.0, 0.1, rng)) for person in range(3)] + [
         VoteLike(2, 0, number(9.0, 0.0, rng))
     ]
-    found = weigh(votes, by="auto")
+    found = aggregate(votes, by="auto")
 
     assert found.by_task.keys() == {1}
     assert found.by_task[1].answer in [vote.answer for vote in votes]
@@ -126,7 +128,7 @@ def test_few_shared_answers_count_alike_and_a_single_one_is_what_it_is():
 def test_the_policy_may_leave_it_to_majorities():
     votes, _ = crowd(number, 20)
 
-    assert not weigh(votes, by="majority").by_task
+    assert not aggregate(votes, by="majority").by_task
 
 
 def _equal(said: list[Answer]) -> Answer:

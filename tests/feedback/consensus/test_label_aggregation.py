@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from feedback.consensus.label_aggregation import AggregationCache, weigh
+from feedback.consensus.label_aggregation import AggregationCache, aggregate
+from feedback.training.consensus_labels import settle
 from feedback.training.dataset import build
-from feedback.training.label_decisions import settle
 from feedback.training.trainer import train
 from ml_backend.label_config import Control
 from ml_backend.models import recipe_for
@@ -42,7 +42,7 @@ def test_one_reliable_person_outweighs_two_careless_ones():
     truth = truths(300)
     votes = crowd(truth, shared=300, right=[0.97, 0.6, 0.6])
     plain = settle(votes, {}, max_votes=3).settled
-    weighed = settle(votes, {}, max_votes=3, opinions=weigh(votes, by="auto").by_task).settled
+    weighed = settle(votes, {}, max_votes=3, aggregated=aggregate(votes, by="auto").by_task).settled
 
     def right(settled: Sequence[object]) -> float:
         return float(np.mean([one.answer == ANSWERS[truth[one.task]] for one in settled]))  # type: ignore[attr-defined]
@@ -53,7 +53,7 @@ def test_one_reliable_person_outweighs_two_careless_ones():
 def test_a_single_vote_is_as_good_as_its_person():
     truth = truths(400)
     votes = crowd(truth, shared=100, right=[0.97, 0.95, 0.55])
-    found = weigh(votes, by="auto").by_task
+    found = aggregate(votes, by="auto").by_task
     alone = [vote for vote in votes if vote.task >= 100]
     weight = {p: np.mean([found[vote.task].weight for vote in alone if vote.person == p]) for p in range(3)}
 
@@ -73,7 +73,7 @@ def test_a_single_vote_is_as_good_as_its_person():
     ],
 )
 def test_where_too_little_is_known_of_people_majorities_decide(votes: list[VoteLike], why: str):
-    found = weigh(votes, by="auto")
+    found = aggregate(votes, by="auto")
 
     assert not found.by_task
     assert found.method == "majority"
@@ -90,8 +90,8 @@ def test_gold_tells_who_errs_of_three_people_one_of_whom_is_wrong_more_often_tha
                 said = truth[task] if rng.random() < right[person] else next(o for o in LABELS if o != truth[task])
                 votes.append(VoteLike(task, person, ANSWERS[said]))
         gold = {task: ANSWERS[truth[task]] for task in range(20)}
-        found = weigh(votes, by="auto", gold=gold).by_task
-        settled = settle(votes, {}, max_votes=2, opinions=found, sure=0.5).settled
+        found = aggregate(votes, by="auto", gold=gold).by_task
+        settled = settle(votes, {}, max_votes=2, aggregated=found, sure=0.5).settled
         ours.append(np.mean([one.answer == ANSWERS[truth[one.task]] for one in settled if one.task >= 20]))
         raw.append(np.mean([vote.answer == ANSWERS[truth[vote.task]] for vote in votes if vote.task >= 20]))
 
@@ -103,7 +103,7 @@ def test_what_is_believed_less_than_an_answer_that_nobody_gave_is_doubted_and_we
     truth = truths(200)
     votes = crowd(truth, shared=200, right=[0.97, 0.95, 0.15])
     alone = VoteLike(900, 2, ANSWERS["good"])
-    found = weigh([*votes, alone], by="auto", gold=dict(enumerate(ANSWERS[one] for one in truth[:60]))).by_task
+    found = aggregate([*votes, alone], by="auto", gold=dict(enumerate(ANSWERS[one] for one in truth[:60]))).by_task
 
     assert found[900].doubted
     assert (found[900].answer, found[900].weight) == (ANSWERS["good"], 0.05)
@@ -114,7 +114,7 @@ def test_gold_tasks_get_no_opinion_and_are_settled_by_people_alone():
     truth = truths(120)
     votes = crowd(truth, shared=120, right=[0.95, 0.9, 0.3])
     gold = {task: ANSWERS[truth[task]] for task in range(30)}
-    found = weigh(votes, by="auto", gold=gold)
+    found = aggregate(votes, by="auto", gold=gold)
 
     assert "gold" in found.reason
     assert found.by_task.keys() == found.rows.keys() == found.gain.keys() == set(range(30, 120))
@@ -125,13 +125,13 @@ def test_one_person_is_weighed_by_gold_alone():
     votes = crowd(truth, shared=0, right=[0.8])
     gold = {task: ANSWERS[truth[task]] for task in range(40)}
 
-    assert not weigh(votes, by="auto").by_task
-    found = weigh(votes, by="auto", gold=gold).by_task
+    assert not aggregate(votes, by="auto").by_task
+    found = aggregate(votes, by="auto", gold=gold).by_task
     assert 0.6 < np.mean([one.confidence for one in found.values()]) < 0.9
 
 
 def test_an_unknown_method_leaves_it_to_majorities_and_says_so():
-    found = weigh(crowd(truths(60), shared=60, right=[0.9, 0.9, 0.9]), by="dawid_skeen")
+    found = aggregate(crowd(truths(60), shared=60, right=[0.9, 0.9, 0.9]), by="dawid_skeen")
 
     assert not found.by_task
     assert "dawid_skene" in found.reason
@@ -140,23 +140,23 @@ def test_an_unknown_method_leaves_it_to_majorities_and_says_so():
 def test_a_tie_is_settled_when_the_consensus_is_sure():
     votes = crowd(truths(200), shared=200, right=[0.98, 0.95, 0.55])
     tied = [*votes, VoteLike(900, 0, ANSWERS["good"]), VoteLike(900, 2, ANSWERS["bad"])]
-    found = weigh(tied, by="auto").by_task
-    settled = {one.task: one for one in settle(tied, {900: 2}, max_votes=3, opinions=found, sure=0.8).settled}
-    unsure = settle(tied, {900: 2}, max_votes=3, opinions=found, sure=1.0)
+    found = aggregate(tied, by="auto").by_task
+    settled = {one.task: one for one in settle(tied, {900: 2}, max_votes=3, aggregated=found, sure=0.8).settled}
+    unsure = settle(tied, {900: 2}, max_votes=3, aggregated=found, sure=1.0)
 
     assert settled[900].answer == ANSWERS["good"]
     assert settled[900].confidence > 0.8
-    assert unsure.wanting == {900: 2}
+    assert unsure.needs_more_votes == {900: 2}
 
 
 def test_what_pays_is_asked_again_and_stands_meanwhile():
     votes = crowd(truths(200), shared=200, right=[0.98, 0.95, 0.55])
     votes.append(VoteLike(900, 2, ANSWERS["good"]))
-    found = weigh(votes, by="auto")
-    consensus_labels = settle(votes, {}, max_votes=3, opinions=found.by_task, again={900})
+    found = aggregate(votes, by="auto")
+    consensus_labels = settle(votes, {}, max_votes=3, aggregated=found.by_task, again={900})
 
     assert found.gain[900] == max(found.gain.values())
-    assert consensus_labels.wanting == {900: 1}
+    assert consensus_labels.needs_more_votes == {900: 1}
     assert 900 in {one.task for one in consensus_labels.settled}
 
 
@@ -169,8 +169,8 @@ def test_weights_make_the_model_better():
     roles = dict.fromkeys(data, "train")
 
     def accuracy(*, weighed: bool) -> float:
-        opinions = weigh(votes, by="auto").by_task if weighed else None
-        settled = settle(votes, {}, max_votes=3, opinions=opinions, sure=0.8).settled
+        opinions = aggregate(votes, by="auto").by_task if weighed else None
+        settled = settle(votes, {}, max_votes=3, aggregated=opinions, sure=0.8).settled
         dataset = build("kind", LABELS, settled, data, roles)
         bundle = train(dataset, CONTROL, recipe_for(CONTROL), config_hash="h", seed=0, now_s=0.0)
         said = [bundle.classes[at] for at in bundle.proba([text for text, _ in unseen]).argmax(axis=1)]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from feedback.consensus.labelling_functions import load_function, suggestions
+from feedback.consensus.labelling_functions import load_function, suggest_labels
 from feedback.policy.crowd import LabellingFunction
 from ml_backend.errors import UnknownName
 from ml_backend.label_config import read_label_config
@@ -35,7 +35,7 @@ def many(data: Mapping[str, Any]) -> Any:
 
 def suggested(*names: str, tasks: tuple[int, ...] = (1, 2, 3)) -> Mapping[int, tuple[Answer, float]]:
     listed = [LabellingFunction(name=one, function=f"{__name__}:{one}") for one in names]
-    return suggestions(listed, CONFIG.control(), {task: {"text": TASKS[task]} for task in tasks})
+    return suggest_labels(listed, CONFIG.control(), {task: {"text": TASKS[task]} for task in tasks})
 
 
 def test_functions_fill_in_where_they_speak_and_are_nobodys_votes():

@@ -1,11 +1,11 @@
-"""`auto`: a committee where people's habits can be learnt, the majority where they cannot."""
+"""`select_method`: a committee where people's habits can be learnt, the majority where they cannot."""
 
 import numpy as np
 import pytest
 
-from feedback.consensus import auto, dawid_skene, majority
-from feedback.consensus.confidence_calibration import learn_trust, log_odds
-from feedback.consensus.model_selection import METHODS, held_out, prefer_proven
+from feedback.consensus import dawid_skene, majority_vote, select_method
+from feedback.consensus.confidence_calibration import consensus_log_odds, fit_confidence_model
+from feedback.consensus.model_selection import METHODS, prefer_proven_on_gold, score_on_hidden_votes
 from feedback.errors import VotesError
 from feedback.votes import Votes
 from ml_backend.calibration import expected_calibration_error
@@ -35,8 +35,8 @@ def test_auto_is_better_than_each_alone_over_many_kinds_of_crowd():
     for seed in range(4):
         for kind in kinds:
             votes, truth = world(seed, **kind)
-            ours = (auto(votes).consensus.labels == truth).mean()
-            gains["majority"].append(ours - (majority(votes).labels == truth).mean())
+            ours = (select_method(votes).consensus.labels == truth).mean()
+            gains["majority"].append(ours - (majority_vote(votes).labels == truth).mean())
             gains["dawid_skene"].append(ours - (dawid_skene(votes).labels == truth).mean())
 
     for alone in gains.values():
@@ -52,7 +52,7 @@ def test_auto_is_better_than_each_alone_over_many_kinds_of_crowd():
     ],
 )
 def test_sparse_votes_fall_back_to_the_majority_and_say_why(votes):
-    choice = auto(votes)
+    choice = select_method(votes)
 
     assert choice.consensus.method == "majority"
     assert "too few" in choice.reason
@@ -67,15 +67,15 @@ def test_a_method_that_predicts_hidden_votes_worse_than_the_majority_is_left_out
     labels = np.where((truth[:, None] > 0) & lenient[people] & (rng.random(people.shape) < 0.9), 0, truth[:, None])
     votes = Votes(np.repeat(np.arange(600), 6), people.ravel(), labels.ravel())
 
-    trials = held_out(votes)
+    trials = score_on_hidden_votes(votes)
 
     assert trials["one_coin"].margin < trials["hierarchical"].margin
-    assert ("one_coin" in auto(votes).reason.split(";")[0]) == (trials["one_coin"].margin > -2)
+    assert ("one_coin" in select_method(votes).reason.split(";")[0]) == (trials["one_coin"].margin > -2)
 
 
 def test_gold_lets_a_single_method_take_over_only_when_it_is_proven_better():
     votes, truth = world(3, confusing=True, people=8, n=300)
-    choice = auto(votes)
+    choice = select_method(votes)
     rows = np.full(300, -1)
     best = max(choice.fits.values(), key=lambda fit: (fit.labels == truth).sum())
     contested = np.flatnonzero(best.labels != choice.consensus.labels)
@@ -84,17 +84,17 @@ def test_gold_lets_a_single_method_take_over_only_when_it_is_proven_better():
     few = rows.copy()
     few[contested[3:]] = -1
 
-    assert prefer_proven(choice, few).consensus.method == "committee"
-    assert (prefer_proven(choice, rows).consensus.method != "committee") == (len(contested) >= 7)
+    assert prefer_proven_on_gold(choice, few).consensus.method == "committee"
+    assert (prefer_proven_on_gold(choice, rows).consensus.method != "committee") == (len(contested) >= 7)
 
 
 def test_auto_repeats_itself():
     votes, _ = world(0)
 
-    assert (auto(votes).consensus.proba == auto(votes).consensus.proba).all()
+    assert (select_method(votes).consensus.proba == select_method(votes).consensus.proba).all()
 
 
-@pytest.mark.parametrize("method", [lambda votes: auto(votes).consensus, *METHODS.values()])
+@pytest.mark.parametrize("method", [lambda votes: select_method(votes).consensus, *METHODS.values()])
 def test_the_order_of_the_rows_changes_nothing(method):
     votes, _ = world(1, n=150, people=12, k=4, per_task=4, skill=(3.0, 3.0))
     for seed in range(4):
@@ -111,12 +111,12 @@ def test_the_order_of_the_rows_changes_nothing_of_what_hidden_votes_say():
     votes, _ = world(1, n=150, people=12, k=4, per_task=4, skill=(3.0, 3.0))
     backwards = Votes(votes.tasks[::-1], votes.people[::-1], votes.labels[::-1], 150, 12, 4)
 
-    assert held_out(votes) == held_out(backwards)
+    assert score_on_hidden_votes(votes) == score_on_hidden_votes(backwards)
 
 
 def test_no_votes_are_refused():
     with pytest.raises(VotesError):
-        auto(Votes([], [], []))
+        select_method(Votes([], [], []))
 
 
 def test_fifty_gold_answers_bring_confidence_near_the_truth():
@@ -124,8 +124,8 @@ def test_fifty_gold_answers_bring_confidence_near_the_truth():
     for seed in range(4):
         votes, truth = world(seed, n=800, spam=0.3, skill=(5.0, 3.0))
         said = dawid_skene(votes)
-        odds, right = log_odds(said, votes), said.labels == truth
-        confidence = learn_trust(odds[:50], right[:50]).confidence(odds[50:])
+        odds, right = consensus_log_odds(said, votes), said.labels == truth
+        confidence = fit_confidence_model(odds[:50], right[:50]).confidence(odds[50:])
         gaps_before.append(expected_calibration_error(said.confidence[50:], right[50:]))
         gaps_after.append(expected_calibration_error(np.maximum(confidence, 1 / 3), right[50:]))
 

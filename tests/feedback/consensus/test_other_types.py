@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from feedback.consensus.bradley_terry import bradley_terry
+from feedback.consensus.labelling_functions import combine_voters, join_votes
 from feedback.consensus.medoid import medoid
-from feedback.consensus.nonhuman_votes import joined, suggest
 from feedback.consensus.numeric_consensus import median, trimmed_mean
 from feedback.consensus.region_fusion import fuse_boxes, fuse_spans
 from feedback.errors import VotesError
@@ -168,7 +168,7 @@ def test_labelling_functions_suggest_before_anybody_has_voted():
     truth = np.random.default_rng(1).integers(0, 2, 400)
     nobody = Votes([], [], [], 400, 0, 2)
 
-    said = suggest(nobody, functions=rules(truth))
+    said = combine_voters(nobody, functions=rules(truth))
 
     covered = said.labels >= 0
     assert (said.labels == truth)[covered].mean() > 0.85
@@ -180,7 +180,7 @@ def test_functions_and_model_are_never_counted_as_people():
     people = Votes(np.arange(30), np.zeros(30, dtype=int), truth[:30], 100, 1, 2)
     model = np.eye(2)[truth] * 0.8 + 0.1
 
-    said = suggest(people, functions=rules(truth), model=model)
+    said = combine_voters(people, functions=rules(truth), model=model)
 
     assert said.support.sum() == 30
     assert said.method == "suggestion"
@@ -196,7 +196,7 @@ def test_the_model_helps_most_where_a_task_has_one_vote():
     believes = np.where(rng.random(500) < sure, truth, 1 - truth)
     model = np.where(np.eye(2)[believes] > 0, sure[:, None], 1 - sure[:, None])
 
-    alone, together = suggest(people), suggest(people, model=model)
+    alone, together = combine_voters(people), combine_voters(people, model=model)
 
     best = np.log(model[:, 1] / model[:, 0]) + np.where(people.labels == 1, 1, -1) * np.log(0.75 / 0.25)
     assert (together.labels == truth).mean() > (alone.labels == truth).mean() + 0.03
@@ -209,16 +209,16 @@ def test_people_who_agree_overrule_a_certain_model():
     model = np.eye(2)[np.arange(20) % 2]
     model[0] = [0.0, 1.0]
 
-    assert suggest(people, model=model).labels[0] == 0
+    assert combine_voters(people, model=model).labels[0] == 0
 
 
 def test_a_task_that_the_model_cannot_read_rests_on_votes_alone():
     people = Votes([0, 0, 1], [0, 1, 0], [1, 1, 0], 3, 2, 2)
     model = np.array([[np.nan, np.nan], [0.6, 0.4], [0.2, 0.8]])
 
-    assert suggest(people, model=model).labels.tolist() == [1, 0, 1]
+    assert combine_voters(people, model=model).labels.tolist() == [1, 0, 1]
 
 
 def test_voters_of_different_tasks_are_refused():
-    with pytest.raises(VotesError, match="same tasks and labels"):
-        joined(Votes([0], [0], [0], n_labels=2), Votes([0], [0], [0], n_labels=3))
+    with pytest.raises(VotesError, match="same numbers of tasks and labels"):
+        join_votes(Votes([0], [0], [0], n_labels=2), Votes([0], [0], [0], n_labels=3))

@@ -15,7 +15,7 @@ from werkzeug.serving import make_server
 from feedback.dashboard.authentication import AccessSettings, Authenticator
 from feedback.store import Store
 from ml_backend.app.security import Guard, Security
-from ml_backend.labelstudio.accounts import Who
+from ml_backend.labelstudio.accounts import User
 from tests.support import browser, pages
 
 pytestmark = [
@@ -48,7 +48,7 @@ def _add_ways_in(app: Flask, door: Authenticator) -> None:
     @app.get("/test/enter")
     def enter() -> flask.Response:
         answer = flask.make_response(flask.redirect(flask.request.args["to"]))
-        door.begin(flask.request, answer, Who(2, "ann@example.com"), owner=False)
+        door.begin(flask.request, answer, User(2, "ann@example.com"), owner=False)
         return answer
 
     @app.get("/test/careless")

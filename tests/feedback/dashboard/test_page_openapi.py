@@ -13,7 +13,7 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from feedback.app.web import application
+from feedback.app.web import make_application
 from feedback.settings import read_settings
 from feedback.store import ProjectRow, Store, open_store
 from ml_backend.app import create_app
@@ -47,16 +47,16 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     for number in ("1", "2"):
         store.projects.save_project(ProjectRow(number, f"project {number}", CONFIG))
     store.close()
-    opened: list[Store] = []
+    opened_store: list[Store] = []
 
     def open_one(url: str, **options: Any) -> Store:
-        opened.append(open_store(url, **options))
-        return opened[-1]
+        opened_store.append(open_store(url, **options))
+        return opened_store[-1]
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("feedback.store.open_store", open_one)
-        yield application(chosen)
-    for one in opened:
+        yield make_application(chosen)
+    for one in opened_store:
         one.close()
 
 

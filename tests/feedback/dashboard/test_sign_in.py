@@ -14,7 +14,7 @@ from feedback.dashboard import AccessSettings, DashboardConfig, SharedAttempts, 
 from feedback.store import Store, open_store
 from feedback.store.repositories.policies import policy_of
 from ml_backend.app import create_app
-from ml_backend.labelstudio.accounts import Who
+from ml_backend.labelstudio.accounts import User
 from ml_backend.predictor import Predictor
 from tests.support.pages import HTML, JSON, Clock, FakeAccounts, app_of, key_of, policy, put, sign_in
 from tests.support.serving import FakeRegistry
@@ -260,7 +260,7 @@ def test_whoever_is_signed_in_stays_so_behind_a_proxy_with_a_login_of_its_own(st
 def test_a_slow_label_studio_takes_two_threads_and_no_more(store: Store, monkeypatch):
     monkeypatch.setattr("feedback.dashboard.sign_in._PATIENCE_S", 0.05)
     slow, let_go = FakeAccounts(), threading.Event()
-    monkeypatch.setattr(slow, "by_password", lambda email, password: let_go.wait(30) and Who(2, email))
+    monkeypatch.setattr(slow, "by_password", lambda email, password: let_go.wait(30) and User(2, email))
     app = app_of(store, accounts=slow)
 
     with ThreadPoolExecutor(2) as pool:

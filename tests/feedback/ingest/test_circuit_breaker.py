@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from feedback.errors import StoreError
-from feedback.ingest.circuit_breaker import Breaker
+from feedback.ingest.circuit_breaker import CircuitBreaker
 
 
 class Flaky:
@@ -26,7 +26,7 @@ class Flaky:
         return {"status": "ok"}
 
 
-def refused(breaker: Breaker) -> bool:
+def refused(breaker: CircuitBreaker) -> bool:
     try:
         breaker({})
     except StoreError:
@@ -36,7 +36,7 @@ def refused(breaker: Breaker) -> bool:
 
 def test_while_the_store_is_away_one_tries_each_second_and_the_rest_are_told_at_once():
     now, take, counted = [0.0], Flaky(), list[str]()
-    breaker = Breaker(take, count=counted.append, clock=lambda: now[0])
+    breaker = CircuitBreaker(take, count=counted.append, clock=lambda: now[0])
     take.away = True
 
     assert all(refused(breaker) for _ in range(100))
@@ -49,7 +49,7 @@ def test_while_the_store_is_away_one_tries_each_second_and_the_rest_are_told_at_
 
 def test_the_first_success_lets_everybody_through():
     now, take = [0.0], Flaky()
-    breaker = Breaker(take, clock=lambda: now[0])
+    breaker = CircuitBreaker(take, clock=lambda: now[0])
     take.away = True
     assert refused(breaker)
 
@@ -60,7 +60,7 @@ def test_the_first_success_lets_everybody_through():
 
 def test_nobody_waits_behind_the_one_that_tries():
     now, take = [0.0], Flaky()
-    breaker = Breaker(take, clock=lambda: now[0])
+    breaker = CircuitBreaker(take, clock=lambda: now[0])
     take.away = True
     assert refused(breaker)
     now[0], take.away = 1.0, False
@@ -82,7 +82,7 @@ def test_an_event_that_is_wrong_says_nothing_of_the_store():
     def take(body: Any) -> dict[str, Any]:
         raise ValueError("no such event")
 
-    breaker = Breaker(take)
+    breaker = CircuitBreaker(take)
     for _ in range(3):
         with pytest.raises(ValueError, match="no such event"):
             breaker({})

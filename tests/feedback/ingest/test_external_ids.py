@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from feedback.ingest.external_ids import join
-from feedback.ingest.signals import Outcomes, SignalDoor, outcomes
+from feedback.ingest.signals import OutcomeSummary, SignalHandler, match_waiting_signals, summarize_outcomes
 from feedback.policy import read_policy
-from feedback.reports.project_status import project_status
-from feedback.store import Decision, ProjectRow, Standing, Store
+from feedback.reports.project_status import project_status, status_lines
+from feedback.store import CurrentDecision, Decision, ProjectRow, Store
 from ml_backend.errors import BodyError
 from ml_backend.records import Task
 from tests.support import stores
@@ -32,7 +31,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def push(store: Store, **change: Any) -> dict[str, Any]:
-    return SignalDoor(store, clock=lambda: NOW_S)(REPORT | change)
+    return SignalHandler(store, clock=lambda: NOW_S)(REPORT | change)
 
 
 def add(store: Store, number: int, key: object, *, second: int = 1) -> None:
@@ -44,7 +43,7 @@ def add(store: Store, number: int, key: object, *, second: int = 1) -> None:
 def test_a_key_leads_to_its_task(store: Store):
     add(store, 5, "A-17")
     add(store, 6, "A-18")
-    join(store, "7", POLICY)
+    match_waiting_signals(store, "7", POLICY)
 
     assert push(store) == {"status": "ok", "new": True, "id": "r1", "task": 5}
     assert [(one.task, one.external) for one in store.signals.list_signals("7")] == [(5, "A-17")]
@@ -61,22 +60,22 @@ def test_a_signal_that_comes_before_its_task_waits_for_it_and_is_about_nothing_m
     assert store.signals.list_signals("7") == []
     assert store.signals.list_newest_signals("7") == {}  # least of all about the whole project
     add(store, 5, "A-17")
-    assert join(store, "7", POLICY) == 1
+    assert match_waiting_signals(store, "7", POLICY) == 1
     assert store.signals.list_newest_signals("7")[5]["user_report"].value == "scam"
     assert push(store) == {"status": "ok", "new": False, "id": "r1", "task": 5}
-    assert join(store, "7", POLICY) == 0
+    assert match_waiting_signals(store, "7", POLICY) == 0
 
 
 def test_a_key_that_two_tasks_have_waits_with_that_reason_until_one_has_it(store: Store):
     add(store, 5, "A-17")
     add(store, 6, "A-17")
-    join(store, "7", POLICY)
+    match_waiting_signals(store, "7", POLICY)
     answer = push(store)
 
     assert answer["status"] == "parked"
     assert "tasks 5, 6 all have order.id 'A-17'" in answer["reason"]
     add(store, 6, "A-99", second=9)  # somebody mends the data
-    assert join(store, "7", POLICY) == 1
+    assert match_waiting_signals(store, "7", POLICY) == 1
     assert [one.task for one in store.signals.list_signals("7")] == [5]
 
 
@@ -84,10 +83,10 @@ def test_the_reason_for_waiting_is_kept_as_it_is_now(store: Store):
     push(store)
     add(store, 5, "A-17")
     add(store, 6, "A-17")
-    join(store, "7", POLICY)
+    match_waiting_signals(store, "7", POLICY)
 
-    (waiting,) = store.signals.list_parked_signals("7")
-    assert waiting.parked.startswith("tasks 5, 6 all have")
+    (waiting,) = store.signals.list_unmatched_signals("7")
+    assert waiting.unmatched.startswith("tasks 5, 6 all have")
 
 
 def test_status_counts_what_waits_for_its_task(store: Store):
@@ -97,7 +96,7 @@ def test_status_counts_what_waits_for_its_task(store: Store):
     push(store, id="b", key="A-18")
     before = dict(status_lines(project_status(store, project)))
     add(store, 5, "A-17")
-    join(store, "7", POLICY)
+    match_waiting_signals(store, "7", POLICY)
     after = dict(status_lines(project_status(store, project)))
 
     assert before["signals"].startswith("2 wait for a task with their key: hitl signal list --waiting --project 7")
@@ -106,7 +105,7 @@ def test_status_counts_what_waits_for_its_task(store: Store):
 
 def test_a_number_in_the_data_and_its_text_are_the_same_key(store: Store):
     add(store, 5, 17)
-    join(store, "7", POLICY)
+    match_waiting_signals(store, "7", POLICY)
 
     assert push(store, key="17", id="a")["task"] == push(store, key=17, id="b")["task"] == 5
 
@@ -115,7 +114,7 @@ def test_a_deleted_task_has_no_key_any_more(store: Store):
     from feedback.store.log import events
 
     add(store, 5, "A-17")
-    join(store, "7", POLICY)
+    match_waiting_signals(store, "7", POLICY)
     store.append(events.gone_tasks("7", [5], source="own"))
 
     assert push(store)["status"] == "parked"
@@ -123,9 +122,9 @@ def test_a_deleted_task_has_no_key_any_more(store: Store):
 
 def test_another_field_is_indexed_anew(store: Store):
     add(store, 5, "A-17")
-    join(store, "7", POLICY)
+    match_waiting_signals(store, "7", POLICY)
     other = read_policy('[tasks]\nkey = "text"')
-    join(store, "7", other)
+    match_waiting_signals(store, "7", other)
 
     assert store.external_ids.list_tasks("7", "text", "t") == [5]
     assert store.external_ids.list_tasks("7", "order.id", "A-17") == []
@@ -144,7 +143,7 @@ def test_another_field_is_indexed_anew(store: Store):
 def test_a_key_that_is_none_is_refused_with_what_was_wanted(store: Store, change: dict[str, Any], says: str):
     with pytest.raises(BodyError, match=says):
         push(store, **change)
-    assert store.signals.list_parked_signals("7") == []
+    assert store.signals.list_unmatched_signals("7") == []
 
 
 def test_without_a_field_in_the_policy_a_key_is_refused_with_the_way_out(store: Store):
@@ -158,12 +157,12 @@ def test_without_a_field_in_the_policy_a_key_is_refused_with_the_way_out(store: 
 def test_a_late_outcome_that_waited_meets_the_decision_that_stood_when_it_happened(store: Store):
     push(store, signal="csat", value=2, at="2027-01-15T08:00:00Z")
     add(store, 5, "A-17")
-    stood = Standing("r", "L1", "p1", "m1", "", "normal", "default", None)
-    later = Standing("r", "L2", "p2", "m2", "", "normal", "default", None)
+    stood = CurrentDecision("r", "L1", "p1", "m1", "", "normal", "default", None)
+    later = CurrentDecision("r", "L2", "p2", "m2", "", "normal", "default", None)
     store.decisions.create_decisions(
         "7", [Decision(5, NOW_S - 10, "c", stood, {}), Decision(5, NOW_S + 10, "c", later, {})]
     )
-    assert outcomes(store, "7", POLICY) == []
-    join(store, "7", POLICY)
+    assert summarize_outcomes(store, "7", POLICY) == []
+    match_waiting_signals(store, "7", POLICY)
 
-    assert outcomes(store, "7", POLICY) == [Outcomes("m1", "p1", "L1", "csat", 1, 2.0)]
+    assert summarize_outcomes(store, "7", POLICY) == [OutcomeSummary("m1", "p1", "L1", "csat", 1, 2.0)]

@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 
-from feedback.ingest.full_sync import Swept, is_due, sweep
-from feedback.ingest.missed_changes import missed
-from feedback.labelling_platform.unreadable import unread
+from feedback.ingest.full_sync import FullSyncProgress, is_full_sync_due, run_full_sync
+from feedback.ingest.polling import count_missed_changes, list_unreadable
 from feedback.reports.project_status import project_status, status_lines
 from feedback.store import ProjectRow, Store, open_store
 from feedback.store.log import events
 from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.queue_writer import Page
+from ml_backend.labelstudio.task_polling import TaskPage
 from tests.support import stores
 from tests.support.fake_pages import FakePages, known, truth
 from tests.support.told import answer, at, deleted, said, task, told
@@ -31,8 +30,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
     made.close()
 
 
-def run(store: Store, pages: FakePages, **options: Any) -> Swept:
-    return sweep(store, pages, "1", clock=lambda: 1000.0, **options)
+def run(store: Store, pages: FakePages, **options: Any) -> FullSyncProgress:
+    return run_full_sync(store, pages, "1", clock=lambda: 1000.0, **options)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 50])
@@ -59,13 +58,13 @@ def test_a_second_sweep_finds_nothing(store: Store):
 
     assert first.missed > 0
     assert second.missed == 0
-    assert missed(store, "1") == first.missed
+    assert count_missed_changes(store, "1") == first.missed
 
 
 def test_what_a_webhook_brings_while_a_page_is_read_was_not_missed(store: Store):
     pages = FakePages([task(1)], [])
     run(store, pages)
-    before = missed(store, "1")
+    before = count_missed_changes(store, "1")
 
     def submit() -> None:
         pages.annotations[5] = answer(5)
@@ -74,7 +73,7 @@ def test_what_a_webhook_brings_while_a_page_is_read_was_not_missed(store: Store)
     pages.before_page = submit
     run(store, pages)
 
-    assert missed(store, "1") == before
+    assert count_missed_changes(store, "1") == before
     assert known(store) == truth(pages)
 
 
@@ -155,15 +154,15 @@ def test_a_deleted_project_is_gone_where_label_studio_is_the_one_that_we_know(st
 
 def test_a_sweep_is_due_after_its_time_or_when_it_stopped_short_or_when_the_clock_went_back(store: Store):
     pages = FakePages([task(1), task(2)], [])
-    assert is_due(store, "1", every_s=60, now_s=1000.0)
+    assert is_full_sync_due(store, "1", every_s=60, now_s=1000.0)
 
     run(store, pages, size=1, go_on=lambda: False)
-    assert is_due(store, "1", every_s=60, now_s=1001.0)
+    assert is_full_sync_due(store, "1", every_s=60, now_s=1001.0)
 
     run(store, pages)
-    assert not is_due(store, "1", every_s=60, now_s=1001.0)
-    assert is_due(store, "1", every_s=60, now_s=1060.0)
-    assert is_due(store, "1", every_s=60, now_s=500.0)
+    assert not is_full_sync_due(store, "1", every_s=60, now_s=1001.0)
+    assert is_full_sync_due(store, "1", every_s=60, now_s=1060.0)
+    assert is_full_sync_due(store, "1", every_s=60, now_s=500.0)
 
 
 def test_polling_goes_on_from_where_the_sweep_began(store: Store):
@@ -180,9 +179,9 @@ def test_polling_goes_on_from_where_the_sweep_began(store: Store):
 def test_missed_counts_nothing_before_a_project_is_connected(tmp_path: Path):
     store = open_store(f"sqlite:///{tmp_path / 'new.db'}", durability="normal")
 
-    sweep(store, FakePages([task(1)], [answer(1)]), "1", clock=lambda: 0.0)
+    run_full_sync(store, FakePages([task(1)], [answer(1)]), "1", clock=lambda: 0.0)
 
-    assert missed(store, "1") == 0
+    assert count_missed_changes(store, "1") == 0
     store.close()
 
 
@@ -213,7 +212,7 @@ def test_what_was_deleted_before_a_page_was_read_is_not_what_has_the_number_when
     pages = FakePages([], [])
     real = pages.get_tasks_page
 
-    def get_tasks_page(project: str, *, above: int, size: int) -> Page:
+    def get_tasks_page(project: str, *, above: int, size: int) -> TaskPage:
         read = real(project, above=above, size=size)
         store.append(told(task(1, "new", created_at=at(30), second=30)))  # imported while the empty page travelled
         return read
@@ -236,7 +235,7 @@ def test_a_task_that_no_row_can_hold_costs_only_itself_and_its_reason_is_kept_on
     run(store, pages)
 
     assert [one.id for one in store.tasks.list_tasks("1")] == [2]
-    (said_so,) = unread(store, "1")
+    (said_so,) = list_unreadable(store, "1")
     assert said_so.startswith("task 1: a body cannot be written as JSON")
     assert ("left out", said_so) in status_lines(project_status(store, store.projects.list_projects()[0]))
 
@@ -247,10 +246,10 @@ class Endless:
     def __init__(self, tasks: int) -> None:
         self.tasks = tasks
 
-    def get_tasks_page(self, project: str, *, above: int, size: int) -> Page:
+    def get_tasks_page(self, project: str, *, above: int, size: int) -> TaskPage:
         numbers = range(above + 1, min(above + size, self.tasks) + 1)
         found = tuple((task(n, "x" * 200), (answer(n, task=n),)) for n in numbers)
-        return Page(found, {n: frozenset({n}) for n in numbers}, numbers[-1] if len(numbers) == size else None)
+        return TaskPage(found, {n: frozenset({n}) for n in numbers}, numbers[-1] if len(numbers) == size else None)
 
     def describe_project(self, project: str) -> dict[str, Any]:
         return {"title": "old", "label_config": "<View/>"}
@@ -267,7 +266,7 @@ def test_a_sweep_holds_one_stretch_in_memory_however_large_the_project_is(store:
     def peak(tasks: int) -> int:
         tracemalloc.start()
         try:
-            assert sweep(store, Endless(tasks), "1", clock=lambda: 1000.0, size=100).complete
+            assert run_full_sync(store, Endless(tasks), "1", clock=lambda: 1000.0, size=100).complete
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()

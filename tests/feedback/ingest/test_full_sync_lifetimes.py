@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feedback.ingest.full_sync import sweep
+from feedback.ingest.full_sync import run_full_sync
 from feedback.store import open_store
 from feedback.store.log import events
 from tests.support.fake_pages import FakePages, known, truth
@@ -86,7 +86,7 @@ def test_whatever_was_lost_or_late_of_several_lives_a_sweep_makes_good(
         moving.store.append([event])
     moving.now_s += 60
 
-    sweep(moving.store, world.pages, project, clock=lambda: moving.now_s, size=1)
+    run_full_sync(moving.store, world.pages, project, clock=lambda: moving.now_s, size=1)
 
     assert known(moving.store, project) == truth(world.pages)
     assert moving.store.verify(project)["projection"] == "ok"

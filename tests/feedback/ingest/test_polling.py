@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from feedback.ingest.missed_changes import missed
-from feedback.ingest.polling import collect, take_in
-from feedback.labelling_platform.unreadable import unread
+from feedback.ingest.polling import count_missed_changes, list_unreadable, poll_changes, update_project_description
 from feedback.store import ProjectRow, Store, open_store
 from feedback.store.log import events
 from ml_backend.records import Task
@@ -35,17 +33,17 @@ def config(store: Store) -> str:
 def test_a_label_config_that_was_changed_while_we_were_away_is_taken_in_once(store: Store):
     studio = FakeLabelStudio(label_config=OTHER)
 
-    assert take_in(store, "7", studio.describe_project("7")) == 1
+    assert update_project_description(store, "7", studio.describe_project("7")) == 1
     assert config(store) == OTHER
-    assert take_in(store, "7", studio.describe_project("7")) == 0
-    assert missed(store, "7") == 1
+    assert update_project_description(store, "7", studio.describe_project("7")) == 0
+    assert count_missed_changes(store, "7") == 1
 
 
 def test_what_label_studio_says_wins_over_a_webhook_that_says_nonsense(store: Store):
     store.append([events.of_project("7", "x", "<", "webhook")])
     assert config(store) == "<"
 
-    take_in(store, "7", FakeLabelStudio().describe_project("7"))
+    update_project_description(store, "7", FakeLabelStudio().describe_project("7"))
 
     assert config(store) == TEXT_CONFIG
 
@@ -53,7 +51,7 @@ def test_what_label_studio_says_wins_over_a_webhook_that_says_nonsense(store: St
 def test_what_is_known_already_is_no_event(store: Store):
     before = store.get_stats().events
 
-    assert take_in(store, "7", FakeLabelStudio().describe_project("7")) == 0
+    assert update_project_description(store, "7", FakeLabelStudio().describe_project("7")) == 0
     assert store.get_stats().events == before
 
 
@@ -63,8 +61,8 @@ def test_a_task_that_no_row_can_hold_is_left_out_of_a_poll_with_its_reason(store
         deep = {"deeper": deep}
     read = [(Task(number, data, "7", updated_at=NOW), ()) for number, data in ((1, deep), (2, {"text": "a"}))]
     studio = FakeLabelStudio()
-    studio.list_changed_tasks = lambda _project, _since: iter(read)  # type: ignore[method-assign]
+    studio.list_changed_tasks = lambda _project, _since, **_options: iter(read)  # type: ignore[method-assign]
 
-    assert collect(store, studio, "7", now_s=0.0) == 1
+    assert poll_changes(store, studio, "7", now_s=0.0) == 1
     assert [task.id for task in store.tasks.list_tasks("7")] == [2]
-    assert len(unread(store, "7")) == 1
+    assert len(list_unreadable(store, "7")) == 1

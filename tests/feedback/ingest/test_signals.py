@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from feedback.ingest.signals import Outcomes, SignalDoor, mount_signals, outcomes
+from feedback.ingest.signals import OutcomeSummary, SignalHandler, make_signal_mount, summarize_outcomes
 from feedback.policy import Policy, read_policy
-from feedback.store import Decision, ProjectRow, Standing, Store
+from feedback.store import CurrentDecision, Decision, ProjectRow, Store
 from ml_backend.app import Security, create_app
 from ml_backend.errors import BodyError
 from ml_backend.predictor import Predictor
@@ -33,28 +33,29 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def door(store: Store, **options: Any) -> SignalDoor:
-    return SignalDoor(store, clock=lambda: NOW_S, **options)
+def door(store: Store, **options: Any) -> SignalHandler:
+    return SignalHandler(store, clock=lambda: NOW_S, **options)
 
 
-def test_a_signal_is_stored_wants_a_turn_and_rings(store: Store):
-    rung: list[str] = []
-    answer = door(store, ring=rung.append)(REPORT)
+def test_a_signal_is_stored_and_requests_a_turn(store: Store):
+    answer = door(store)(REPORT)
     (found,) = store.signals.list_signals("7")
 
     assert answer == {"status": "ok", "new": True, "id": "r1"}
     assert (found.name, found.value, found.task, found.at_s) == ("user_report", "scam", 5, NOW_S)
-    assert rung == ["7"]
     assert store.jobs.claim_job("w", lease_s=9, kinds=("turn",)) is not None
 
 
-def test_a_repeat_is_one_signal_and_rings_no_more(store: Store):
-    rung: list[str] = []
-    take = door(store, ring=rung.append)
+def test_a_repeat_is_one_signal_and_requests_no_other_turn(store: Store):
+    take = door(store)
     take(REPORT)
+    work = store.jobs.claim_job("w", lease_s=9, kinds=("turn",))
+    assert work is not None
+    store.jobs.finish_job(work)
 
     assert take(REPORT) == {"status": "ok", "new": False, "id": "r1"}
-    assert len(store.signals.list_signals("7")) == len(rung) == 1
+    assert len(store.signals.list_signals("7")) == 1
+    assert [row.state for row in store.jobs.list_jobs()] == ["idle"]
 
 
 def test_without_an_id_the_time_makes_a_repeat_known(store: Store):
@@ -126,7 +127,7 @@ def test_over_http_it_is_guarded_like_a_webhook(store: Store):
     app = create_app(
         Predictor(registry, load=registry.load),
         security=Security(secrets=lambda: ("s3cret",)),
-        mounts=[mount_signals(store, clock=lambda: NOW_S)],
+        mounts=[make_signal_mount(store, clock=lambda: NOW_S)],
     )
     client = app.test_client()
     right = {"X-Hitl-Secret": "s3cret"}
@@ -142,8 +143,8 @@ def test_over_http_it_is_guarded_like_a_webhook(store: Store):
 
 
 def test_late_outcomes_are_told_by_model_and_policy(store: Store):
-    auto = Standing("sure", "L1", "p1", "m1", "", "normal", "default", None)
-    people = Standing("default", "L1", "p1", "m2", "", "normal", "default", None)
+    auto = CurrentDecision("sure", "L1", "p1", "m1", "", "normal", "default", None)
+    people = CurrentDecision("default", "L1", "p1", "m2", "", "normal", "default", None)
     store.decisions.create_decisions("7", [Decision(task, 1.0, "c", auto, {}) for task in (1, 2)])
     store.decisions.create_decisions("7", [Decision(3, 1.0, "c", people, {})])
     take = door(store)
@@ -153,9 +154,9 @@ def test_late_outcomes_are_told_by_model_and_policy(store: Store):
     take({"project": 7, "task": 99, "signal": "chargeback", "id": "b99"})  # nothing was decided about it
     take({"project": 7, "task": 1, "signal": "user_report", "value": "x", "id": "u1"})  # no outcome
 
-    assert outcomes(store, "7", Policy()) == [
-        Outcomes("", "", "", "chargeback", 1, 1.0),
-        Outcomes("m1", "p1", "L1", "thumbs", 2, 0.5),
-        Outcomes("m2", "p1", "L1", "csat", 1, 4.0),
-        Outcomes("m2", "p1", "L1", "thumbs", 1, 1.0),
+    assert summarize_outcomes(store, "7", Policy()) == [
+        OutcomeSummary("", "", "", "chargeback", 1, 1.0),
+        OutcomeSummary("m1", "p1", "L1", "thumbs", 2, 0.5),
+        OutcomeSummary("m2", "p1", "L1", "csat", 1, 4.0),
+        OutcomeSummary("m2", "p1", "L1", "thumbs", 1, 1.0),
     ]

@@ -9,7 +9,7 @@ import pytest
 
 from feedback.errors import LeaseLost, StoreError
 from feedback.jobs.lease import lease
-from feedback.store import Store, Work
+from feedback.store import JobClaim, Store
 from tests.support import stores
 
 
@@ -20,7 +20,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def _claim(store: Store, owner: str, lease_s: float) -> Work:
+def _claim(store: Store, owner: str, lease_s: float) -> JobClaim:
     work = store.jobs.claim_job(owner, lease_s=lease_s)
     assert work is not None
     return work
@@ -82,7 +82,7 @@ def test_a_database_that_is_away_for_a_moment_loses_no_lease(store: Store, monke
     work = _claim(store, "ann", 60.0)
     beats = threading.Event()
 
-    def away(_work: Work) -> None:
+    def away(_work: JobClaim) -> None:
         beats.set()
         raise StoreError("away")
 

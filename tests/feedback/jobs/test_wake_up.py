@@ -1,194 +1,197 @@
+"""A waiting worker learns of new work soon, whatever is lost on the way."""
+
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from unittest import mock
 
+import psycopg
 import pytest
+from sqlalchemy import make_url
 
-from feedback.errors import SettingsError
-from feedback.jobs.wake_up import Glance, HueyDoorbell, make_doorbell
-from ml_backend.labelstudio.local_server import free_port
-from tests.support import postgres
-
-
-class FakeStorage:
-    """A queue of huey in memory."""
-
-    def __init__(self) -> None:
-        self.read_timeout = 1.0
-        self.queue: list[bytes] = []
-        self.away = False
-
-    def queue_size(self) -> int:
-        self._check()
-        return len(self.queue)
-
-    def enqueue(self, data: bytes) -> None:
-        self._check()
-        self.queue.append(data)
-
-    def dequeue(self) -> bytes | None:
-        self._check()
-        if not self.queue:
-            time.sleep(min(self.read_timeout, 0.02))
-            return None
-        return self.queue.pop(0)
-
-    def close(self) -> None:
-        pass
-
-    def _check(self) -> None:
-        if self.away:
-            raise ConnectionError("redis://user:secret@host is away")
+from feedback.errors import StoreError
+from feedback.jobs.wake_up import PollingWaiter, make_waiter
+from feedback.jobs.worker import Worker
+from feedback.store import Store, open_store
+from feedback.store.database.notifications import JobListener
+from tests.support import postgres, stores
 
 
-def over_huey(setting: str, *, database_url: str = "") -> HueyDoorbell:
-    made = make_doorbell(setting, database_url=database_url, is_due=lambda: False)
-    assert isinstance(made, HueyDoorbell)
-    return made
+def test_polling_sees_what_is_due():
+    answers = iter([False, False, True])
+
+    assert PollingWaiter(lambda: next(answers), every_s=0.01).wait(1.0)
 
 
-def heard_across(one: HueyDoorbell, other: HueyDoorbell, *, within_s: float = 5.0) -> float:
-    """Seconds from a ring on one to the end of a wait on the other."""
-    one.ring("1")  # connects, and makes tables where there are none
-    while other.wait(0.3):
-        pass
-    heard: list[float] = []
+def test_a_database_that_is_away_ends_the_polling():
+    def broken() -> bool:
+        raise StoreError("away")
 
-    def listen() -> None:
-        heard.append(time.monotonic() if other.wait(within_s) else 0.0)
-        other.close()
-
-    waiting = threading.Thread(target=listen)
-    waiting.start()
-    time.sleep(0.2)
-    rung = time.monotonic()
-    one.ring("1")
-    waiting.join()
-    assert heard[0], "the ring was not heard"
-    return heard[0] - rung
+    assert not PollingWaiter(broken, every_s=0.01).wait(1.0)
 
 
-def test_a_hundred_rings_are_heard_once():
-    storage = FakeStorage()
-    bell = HueyDoorbell(lambda: storage)
+def test_a_worker_on_sqlite_polls_the_job_rows(tmp_path: Path):
+    store = stores.fresh(tmp_path / "store.db")
+    waiter = make_waiter(store)
+    assert not waiter.wait(0.01)
 
-    for _ in range(100):
-        bell.ring("1")
+    store.jobs.request_job("1", "turn")
 
-    assert bell.wait(0.5)
-    assert not bell.wait(0.05)
-
-
-def test_a_ring_after_one_was_heard_is_heard_again():
-    storage = FakeStorage()
-    bell = HueyDoorbell(lambda: storage)
-
-    bell.ring("1")
-    assert bell.wait(0.5)
-    bell.ring("1")
-    assert bell.wait(0.5)
+    assert waiter.wait(1.0)
+    store.close()
 
 
-def test_a_bell_that_is_away_neither_raises_nor_holds_anybody_up(caplog: pytest.LogCaptureFixture):
-    storage = FakeStorage()
-    storage.away = True
-    now = [0.0]
+def test_a_server_that_is_away_costs_the_wait_and_its_password_is_never_shown(caplog: pytest.LogCaptureFixture):
     slept: list[float] = []
-    bell = HueyDoorbell(lambda: storage, clock=lambda: now[0], sleep=slept.append)
+    url = make_url("postgresql+psycopg://user:secret@/nowhere?host=/nonexistent")
+    listener = JobListener(url, clock=lambda: 0.0, sleep=slept.append)
 
-    bell.ring("1")
-    assert not bell.wait(2.0)
-    assert slept == [2.0]  # as long as with a bell, so that the worker does not spin
+    assert not listener.wait(2.0)
+    assert not listener.wait(2.0)  # not even tried again yet
 
-    storage.away = False
-    now[0] += 6.0
-    bell.ring("1")
-    assert bell.wait(0.5)
+    assert slept == [2.0, 2.0]  # as long as with a server, so that the worker does not spin
+    assert "jobs are found by polling" in caplog.text
     assert "secret" not in caplog.text
 
 
-def test_a_glance_sees_what_is_due_and_nobody_need_ring():
-    answers = iter([False, False, True])
-    bell = Glance(lambda: next(answers), every_s=0.01)
-
-    bell.ring("1")
-
-    assert bell.wait(1.0)
-
-
-def test_a_database_that_is_away_ends_a_glance():
-    def broken() -> bool:
-        raise OSError("away")
-
-    assert not Glance(broken, every_s=0.01).wait(1.0)
-
-
-@pytest.mark.parametrize(("setting", "says"), [("amqp://x", "'amqp'"), ("postgres", "the store is SQLite")])
-def test_a_bell_that_cannot_be_is_told_at_the_start(setting: str, says: str):
-    with pytest.raises(SettingsError, match=says):
-        make_doorbell(setting, database_url="sqlite:///x", is_due=lambda: False)
+@pytest.fixture(scope="module")
+def server() -> Iterator[postgres.Server]:
+    with postgres.running(fsync=False) as made:
+        yield made
 
 
 @pytest.fixture
-def redis_url(tmp_path: Path) -> Iterator[str]:
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("redis-server is not installed")
-    port = free_port()
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
-    with subprocess.Popen([program, *options], stdout=subprocess.DEVNULL) as server:
+def url(server: postgres.Server) -> Iterator[str]:
+    made = server.database()
+    yield made
+    server.drop(made)
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    made = open_store(url)
+    yield made
+    made.close()
+
+
+@contextmanager
+def working(store: Store, *, tick_s: float) -> Iterator[list[tuple[str, float]]]:
+    """A worker that is waiting; gives the projects that it ran, and when."""
+    ran: list[tuple[str, float]] = []
+    waiter = make_waiter(store)
+    worker = Worker(
+        store,
+        {"turn": lambda project, _held: ran.append((project, time.monotonic()))},
+        owner="w",
+        tick_s=tick_s,
+        waiter=waiter,
+    )
+    with mock.patch("feedback.jobs.worker.signal.signal"):  # only a main thread may set handlers
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        time.sleep(0.5)  # it listens, and has looked
         try:
-            _wait_for(port)
-            yield f"redis://127.0.0.1:{port}/0"
+            yield ran
         finally:
-            server.terminate()
+            worker.stop()
+            thread.join(10)
+            assert isinstance(waiter, JobListener)
+            waiter.close()
+            assert not thread.is_alive()
 
 
-@pytest.mark.redis
-def test_a_ring_over_redis_wakes_a_waiting_worker_at_once(redis_url: str):
-    one, other = over_huey(redis_url), over_huey(redis_url)
-
-    assert heard_across(one, other) < 0.5
-    one.close()
-    other.close()
+def until_ran(ran: list[tuple[str, float]], n: int, *, within_s: float) -> None:
+    deadline = time.monotonic() + within_s
+    while len(ran) < n:
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.005)
 
 
-@pytest.mark.redis
-def test_a_redis_that_nobody_answers_for_costs_a_ring_less_than_a_second():
-    bell = make_doorbell(f"redis://127.0.0.1:{free_port()}/0", database_url="", is_due=lambda: False)
-    began = time.monotonic()
-
-    bell.ring("1")
-
-    assert time.monotonic() - began < 1.0
+def end_listeners(url: str) -> int:
+    """End every connection that listens, as a network that drops it; gives how many there were."""
+    address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(address, autocommit=True) as admin:
+        found = admin.execute(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            " WHERE query LIKE 'LISTEN%' AND datname = current_database() AND pid <> pg_backend_pid()"
+        ).fetchone()
+    assert found is not None
+    return int(found[0])
 
 
 @pytest.mark.postgres
-def test_a_ring_over_postgresql_wakes_a_waiting_worker_at_once():
-    with postgres.running() as server:
-        url = server.database()
-        one = over_huey("postgres", database_url=url)
-        other = over_huey(url)
+def test_a_request_wakes_a_waiting_worker_at_once(store: Store):
+    waits = []
+    with working(store, tick_s=5.0) as ran:
+        for number in range(5):
+            requested_s = time.monotonic()
+            store.jobs.request_job(str(number), "turn")
+            until_ran(ran, number + 1, within_s=2.0)
+            waits.append(ran[-1][1] - requested_s)
 
-        assert heard_across(one, other) < 0.5
+    assert sorted(waits)[2] < 0.05  # the median: the machine may be busy once
+
+
+@pytest.mark.postgres
+def test_only_a_committed_request_wakes(store: Store):
+    waiter = make_waiter(store)
+    assert waiter.wait(1.0)  # it connects, and cannot know what came before
+
+    with suppress(ZeroDivisionError), store.transaction():
+        store.jobs.request_job("1", "turn")
+        _ = 1 / 0
+    assert not waiter.wait(0.2)
+    store.jobs.request_job("1", "turn")
+
+    assert waiter.wait(1.0)
+    assert isinstance(waiter, JobListener)
+    waiter.close()
+
+
+@pytest.mark.postgres
+def test_a_listener_whose_connection_was_killed_connects_again(store: Store, url: str):
+    with working(store, tick_s=60.0) as ran:
+        assert end_listeners(url) == 1
+        time.sleep(0.5)
+        store.jobs.request_job("1", "turn")  # nobody listens
+        until_ran(ran, 1, within_s=10.0)  # found at the connect
+        requested_s = time.monotonic()
+        store.jobs.request_job("2", "turn")
+        until_ran(ran, 2, within_s=10.0)
+
+    assert ran[-1][1] - requested_s < 1.0
+
+
+@pytest.mark.postgres
+def test_no_work_is_missed_when_every_notification_is_lost(store: Store):
+    with mock.patch("feedback.store.repositories.jobs.notify_workers"), working(store, tick_s=0.3) as ran:
+        for number in range(20):
+            store.jobs.request_job(str(number), "turn")
+        until_ran(ran, 20, within_s=10.0)
+
+    assert all(row.state == "idle" for row in store.jobs.list_jobs())
+
+
+@pytest.mark.postgres
+def test_a_server_that_comes_back_is_listened_to_again():
+    with postgres.running() as server:
+        store = open_store(server.database())
+        waiter = make_waiter(store)
+        assert waiter.wait(1.0)
 
         server.stop()
-        one.ring("1")  # says so in the log, no more
-        assert not other.wait(0.2)
+        assert not waiter.wait(0.2)
         server.start()
+        deadline = time.monotonic() + 10.0
+        while not waiter.wait(0.2):  # True at the connect
+            assert time.monotonic() < deadline
+        store.jobs.request_job("1", "turn")
 
-
-def _wait_for(port: int) -> None:
-    for _ in range(100):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise RuntimeError(f"nothing listens on {port} ({os.getpid()})")
+        assert waiter.wait(1.0)
+        assert isinstance(waiter, JobListener)
+        waiter.close()
+        store.close()

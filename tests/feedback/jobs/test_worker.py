@@ -13,17 +13,14 @@ import pytest
 
 from feedback.errors import LeaseLost
 from feedback.jobs.lease import Held
-from feedback.jobs.wake_up import Doorbell, Glance
+from feedback.jobs.wake_up import PollingWaiter, Waiter
 from feedback.jobs.worker import Job, Worker, run_held
 from feedback.store import Store, open_store
 from tests.support import stores
 
 
-class Deaf:
-    """A bell that loses every ring."""
-
-    def ring(self, project: str) -> None:
-        pass
+class NeverWoken:
+    """Loses every notification."""
 
     def wait(self, timeout_s: float) -> bool:
         time.sleep(timeout_s)
@@ -37,8 +34,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
     made.close()
 
 
-def worker(store: Store, job: Job, *, tick_s: float = 0.05, doorbell: Doorbell | None = None) -> Worker:
-    return Worker(store, {"turn": job}, owner="w", tick_s=tick_s, doorbell=doorbell or Deaf())
+def worker(store: Store, job: Job, *, tick_s: float = 0.05, waiter: Waiter | None = None) -> Worker:
+    return Worker(store, {"turn": job}, owner="w", tick_s=tick_s, waiter=waiter or NeverWoken())
 
 
 @contextmanager
@@ -142,9 +139,9 @@ def test_a_job_whose_lease_was_taken_marks_nothing(store: Store):
     assert state(store) == "running"  # b's
 
 
-def test_every_ring_may_be_lost_and_no_work_is(store: Store):
+def test_every_notification_may_be_lost_and_no_work_is(store: Store):
     ran: list[str] = []
-    with running(worker(store, lambda project, held: ran.append(project), doorbell=Deaf())):
+    with running(worker(store, lambda project, held: ran.append(project), waiter=NeverWoken())):
         for number in range(20):
             store.jobs.request_job(str(number), "turn")
 
@@ -152,10 +149,10 @@ def test_every_ring_may_be_lost_and_no_work_is(store: Store):
     assert all(row.state == "idle" for row in store.jobs.list_jobs())
 
 
-def test_a_glance_finds_work_long_before_the_tick(store: Store):
+def test_polling_finds_work_long_before_the_tick(store: Store):
     ran: list[float] = []
-    glance = Glance(lambda: any(row.state == "wanted" for row in store.jobs.list_jobs()), every_s=0.05)
-    with running(worker(store, lambda project, held: ran.append(time.monotonic()), tick_s=60.0, doorbell=glance)):
+    polling = PollingWaiter(lambda: any(row.state == "wanted" for row in store.jobs.list_jobs()), every_s=0.05)
+    with running(worker(store, lambda project, held: ran.append(time.monotonic()), tick_s=60.0, waiter=polling)):
         time.sleep(0.2)
         wanted = time.monotonic()
         store.jobs.request_job("1", "turn")

@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from feedback.labelling_platform.stale_predictions import cleaned, is_due, tidy
+from feedback.labelling_platform.stale_predictions import (
+    count_deleted_predictions,
+    delete_stale_predictions,
+    is_deletion_due,
+)
 from feedback.reports.project_status import project_status, service_gauges
 from feedback.store import ProjectRow, Store
 from ml_backend.labelstudio.delete_predictions import DeletionResult
@@ -48,20 +52,20 @@ def asked(store: Store) -> None:
 
 
 def run(store: Store, cleaner: FakeCleaner, now_s: float, **options: Callable[[], bool]) -> DeletionResult:
-    return tidy(store, cleaner, "1", lock_ttl_s=900.0, now_s=now_s, **options)
+    return delete_stale_predictions(store, cleaner, "1", lock_ttl_s=900.0, now_s=now_s, **options)
 
 
 def test_it_is_due_after_a_window_was_written_and_no_oftener_than_once_a_minute(store: Store):
-    assert not is_due(store, "1", now_s=0.0)
+    assert not is_deletion_due(store, "1", now_s=0.0)
 
     asked(store)
-    assert is_due(store, "1", now_s=0.0)
+    assert is_deletion_due(store, "1", now_s=0.0)
     run(store, FakeCleaner(3), 1000.0)
 
-    assert not is_due(store, "1", now_s=5000.0)  # nothing was left, and no window came since
+    assert not is_deletion_due(store, "1", now_s=5000.0)  # nothing was left, and no window came since
     asked(store)
-    assert not is_due(store, "1", now_s=1059.0)
-    assert is_due(store, "1", now_s=1060.0)
+    assert not is_deletion_due(store, "1", now_s=1059.0)
+    assert is_deletion_due(store, "1", now_s=1060.0)
 
 
 def test_what_is_left_is_done_a_minute_later_and_what_waits_an_hour_later(store: Store):
@@ -70,12 +74,12 @@ def test_what_is_left_is_done_a_minute_later_and_what_waits_an_hour_later(store:
 
     first = run(store, cleaner, 1000.0)
     assert (first.deleted, first.more) == (25, True)
-    assert is_due(store, "1", now_s=1060.0)
+    assert is_deletion_due(store, "1", now_s=1060.0)
 
     run(store, cleaner, 1060.0)
-    assert not is_due(store, "1", now_s=1060.0 + 3599)
-    assert is_due(store, "1", now_s=1060.0 + 3600)
-    assert is_due(store, "1", now_s=500.0)  # the clock went back
+    assert not is_deletion_due(store, "1", now_s=1060.0 + 3599)
+    assert is_deletion_due(store, "1", now_s=1060.0 + 3600)
+    assert is_deletion_due(store, "1", now_s=500.0)  # the clock went back
     assert cleaner.ttl_s == 900.0
 
 
@@ -108,7 +112,7 @@ def test_status_and_metrics_show_it(store: Store):
     run(store, cleaner, 1000.0)
     run(store, cleaner, 1060.0)
 
-    assert cleaned(store, "1") == project_status(store, ROW)["old_predictions"] == {"deleted": 30, "waiting": 4}
+    assert count_deleted_predictions(store, "1") == project_status(store, ROW)["old_predictions"] == {"deleted": 30, "waiting": 4}
     gauges = service_gauges(store)
     assert gauges["hitl_old_predictions_deleted_total"] == 30
     assert gauges["hitl_old_predictions_waiting"] == 4

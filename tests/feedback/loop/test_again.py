@@ -8,7 +8,7 @@ from feedback.annotators.gold import add_gold
 from feedback.loop.context import Turn
 from feedback.policy.schema import Overlap, Queue, Train
 from feedback.project.label_changes import record_label_change
-from feedback.project.snapshot import project_draws
+from feedback.project.snapshot import load_splits
 from feedback.store import ProjectRow
 from feedback.training.challenger import learned_annotations
 from ml_backend.records import Answer
@@ -44,8 +44,8 @@ def test_tasks_that_are_deleted_and_imported_again_are_asked_and_their_answers_c
 def test_gold_is_asked_of_everybody_first_and_never_learned_from(world: World):
     known = {task: Answer("choices", (truth(str(world.studio.tasks[task].data["text"])),)) for task in (5, 50, 90)}
     world.turn()
-    draws = project_draws(world.store, known_row(world), POLICY)
-    units = {task: draws.unit(world.studio.tasks[task].data) for task in known}
+    draws = load_splits(world.store, known_row(world), POLICY)
+    units = {task: draws.dedup_key(world.studio.tasks[task].data) for task in known}
     add_gold(world.store, "7", known, units)
     world.label(25)
     turn = world.turn()

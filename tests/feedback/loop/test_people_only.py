@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from feedback.consensus.label_aggregation import AggregationCache
 from feedback.loop.turn import Loop
 from feedback.policy import Policy
 from feedback.policy.schema import Audit, Overlap, Queue, Train
@@ -17,12 +16,11 @@ from feedback.project.snapshot import ProjectSnapshot, load_snapshot
 from feedback.reports.agreement_report import report_agreement
 from feedback.reports.annotator_report import annotator_figures
 from feedback.store import ProjectRow, Store, open_store
-from feedback.training.consensus_labels import decide_labels
+from feedback.training.consensus_labels import ConsensusLabels, decide_labels
 from feedback.training.dataset import Dataset, build
-from feedback.training.label_decisions import ConsensusLabels
 from feedback.training.model_factory import ModelFactory
 from ml_backend.label_config import read_label_config
-from ml_backend.labelstudio.review_projects import unique_id
+from ml_backend.labelstudio.review_project_client import unique_id
 from ml_backend.registry import FolderRegistry
 from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
 
@@ -94,7 +92,7 @@ class World:
 
     def known(self) -> Known:
         snapshot = self.snapshot()
-        consensus_labels = decide_labels(snapshot, AggregationCache())
+        consensus_labels = decide_labels(snapshot)
         agreement = report_agreement(self.store, snapshot, now_s=0.0)
         return Known(
             dataset(snapshot, consensus_labels).fingerprint,

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from feedback.consensus.label_aggregation import AggregationCache
 from feedback.loop.write_consensus import write_back
 from feedback.policy import read_policy
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.project.splits import Draws
+from feedback.project.splits import Splits
 from feedback.store import ProjectRow, Store, Vote
 from feedback.training.consensus_labels import decide_labels
 from ml_backend.label_config import read_label_config
@@ -45,14 +44,14 @@ def snapshot(*, on: str = "true", said: dict[int, tuple[str, ...]] = SAID) -> Pr
     )
     roles = dict.fromkeys(tasks, "train") | {5: "gold"}
     policy = read_policy(f"[consensus]\nwrite_back = {on}\n[overlap]\nmax_votes = 2")
-    draws = Draws("key", "7", 0.0)
+    draws = Splits("key", "7", 0.0)
     return ProjectSnapshot(
         ProjectRow("7"), policy, CONFIG.control(), CONFIG, draws, tasks, {}, roles, frozenset(), votes
     )
 
 
 def run(store: Store, site: FakeLabelStudio, one: ProjectSnapshot, but: frozenset[int] = frozenset()) -> int:
-    consensus_labels = decide_labels(one, AggregationCache())
+    consensus_labels = decide_labels(one)
     return write_back(store, site, one, consensus_labels, but=but, may_write=lambda: True).done
 
 
@@ -88,7 +87,7 @@ def test_a_kill_between_write_and_record_writes_no_second_answer(store: Store, s
 
 def test_a_task_that_is_asked_again_is_not_written_yet(store: Store, site: FakeLabelStudio):
     one = snapshot()
-    consensus_labels = replace(decide_labels(one, AggregationCache()), wanting={1: 2})
+    consensus_labels = replace(decide_labels(one), needs_more_votes={1: 2})
     write_back(store, site, one, consensus_labels, may_write=lambda: True)
 
     assert [task for task, _, _ in site.finals.values()] == [2]

@@ -10,15 +10,15 @@ from sqlalchemy import select
 
 from feedback.annotators.gold import add_gold
 from feedback.errors import FeedbackError
-from feedback.ingest.signals import SignalDoor
-from feedback.privacy.erasure import forget, forget_in_backup
-from feedback.privacy.subject_access import held_of
+from feedback.ingest.signals import SignalHandler
+from feedback.privacy.erasure import erase_person_or_task, erase_in_backup
+from feedback.privacy.subject_access import build_access_report
 from feedback.review.review_task_content import HISTORY
 from feedback.store import CaseRow, SessionRow, Store, open_store
 from feedback.store.database.backups import restore
 from feedback.store.repositories.policies import policy_of
 from feedback.store.tables.main_tables import metadata
-from feedback.store.tables.personal_data import ELSEWHERE, PLACES
+from feedback.store.tables.personal_data import PERSONAL_DATA_TABLES, TABLES_WITHOUT_PERSONAL_DATA
 from ml_backend.records import Answer
 from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, policy_text
 from tests.support.everything import where
@@ -70,12 +70,12 @@ def test_a_person_leaves_nothing_behind_and_what_was_decided_stands(world: World
     (asked,) = world.site.waiting(world.site.review_project_of("L3"), DAN)
     assert MARK in str(asked.data[HISTORY])
     places = {place.partition(".")[0] for place in where(store, MARK)}
-    assert {"payload", "content", "case_look", "session", "project", "record"} <= places
+    assert {"payload", "content", "review", "session", "project", "record"} <= places
 
-    done = forget(store, PROJECT, person=CLEO, rooms=world.site, now_s=world.site.seconds())
+    done = erase_person_or_task(store, PROJECT, person=CLEO, platform=world.site, now_s=world.site.seconds())
 
     assert where(store, MARK) == []
-    assert (done.left, held_of(store, PROJECT, CLEO, emails=[ADDRESS])["held"]) == ((), {})
+    assert (done.not_updated, build_access_report(store, PROJECT, CLEO, emails=[ADDRESS])["held"]) == ((), {})
     assert ADDRESS not in policy_of(store.projects.get_project(PROJECT)).people  # type: ignore[arg-type]
     whole(store)
     (asked,) = world.site.waiting(world.site.review_project_of("L3"), DAN)
@@ -95,18 +95,18 @@ def test_access_tells_all_of_it_before(world: World, store: Store):
     store.sessions.create_session(SessionRow("d" * 64, CLEO, ADDRESS, True, 1.0, 1.0))
     store.records.create_record(PROJECT, "action", {"action": "pause", "person": CLEO})
 
-    found = held_of(store, PROJECT, CLEO)
+    found = build_access_report(store, PROJECT, CLEO)
 
     held = found["held"]
     assert found["emails"] == [ADDRESS]
-    assert [one["comment"] for one in held["case_look"]] == [f"{MARK}, is a nut a tool?"]
-    assert [one["event"] for one in held["case_step"]] == ["escalate"]
+    assert [one["comment"] for one in held["review"]] == [f"{MARK}, is a nut a tool?"]
+    assert [one["event"] for one in held["case_event"]] == ["escalate"]
     assert [(one["email"], "digest" in one) for one in held["session"]] == [(ADDRESS, False)]
     assert [one["role"] for one in held["policy"]] == ["admin"]
     assert {"action", "policy"} <= {one["kind"] for one in held["record"]}
     assert [one["project"] for one in held["annotation"]] == [world.site.review_project_of("L2")]
     assert [one["project"] for one in found["versions"]] == [world.site.review_project_of("L2")]
-    ben = held_of(store, PROJECT, BEN)
+    ben = build_access_report(store, PROJECT, BEN)
     assert MARK not in str(ben)
 
 
@@ -124,10 +124,10 @@ def test_a_row_that_names_somebody_is_told_and_goes(world: World, store: Store):
             }
 
     before = rows()
-    held = held_of(store, PROJECT, CLEO)["held"]
+    held = build_access_report(store, PROJECT, CLEO)["held"]
     assert {name: len(held.get(name, ())) for name in before} == before
 
-    forget(store, PROJECT, person=CLEO, emails=[ADDRESS], rooms=world.site, now_s=1.0)
+    erase_person_or_task(store, PROJECT, person=CLEO, emails=[ADDRESS], platform=world.site, now_s=1.0)
     assert set(rows().values()) == {0}
 
 
@@ -135,7 +135,7 @@ def test_a_case_whose_reader_is_forgotten_is_not_opened_again(world: World, stor
     made = reviewed(world)
     world.review("L3", "accept", person=DAN)
     world.turn()
-    forget(store, PROJECT, person=DAN, rooms=world.site, now_s=world.site.seconds())
+    erase_person_or_task(store, PROJECT, person=DAN, platform=world.site, now_s=world.site.seconds())
     world.turn()
 
     assert (world.case(made).state, world.case(made).round) == ("resolved", 1)
@@ -143,7 +143,7 @@ def test_a_case_whose_reader_is_forgotten_is_not_opened_again(world: World, stor
 
 def test_a_task_leaves_with_its_case_its_copies_and_all_that_was_said_of_it(world: World, store: Store):
     made = reviewed(world, f"a1 {TEXT} red")
-    take = SignalDoor(store)
+    take = SignalHandler(store)
     take({"project": PROJECT, "task": made, "signal": "user_report", "value": TEXT, "note": TEXT, "id": "s1"})
     add_gold(store, PROJECT, {made: Answer("choices", (TEXT,))}, {made: TEXT})
     store.records.create_record(PROJECT, "written back", {"task": made, "annotation": 7, "answer": TEXT})
@@ -153,10 +153,10 @@ def test_a_task_leaves_with_its_case_its_copies_and_all_that_was_said_of_it(worl
     assert any(copies.values())
     assert {"content", "signal", "record"} <= {one.partition(".")[0] for one in where(store, TEXT)}
 
-    done = forget(store, PROJECT, task=made, rooms=world.site, now_s=world.site.seconds())
+    done = erase_person_or_task(store, PROJECT, task=made, platform=world.site, now_s=world.site.seconds())
 
     assert where(store, TEXT) == []
-    assert (done.copies, done.left) == (2, ())
+    assert (done.n_review_tasks, done.not_updated) == (2, ())
     assert store.cases.list_cases(PROJECT) == []
     assert [world.site.waiting(room, EVA) for room in copies] == [[], []]
     assert all(TEXT not in str(task.data) for there in world.site.review_tasks.values() for task in there.values())
@@ -181,7 +181,7 @@ def test_a_honeypot_made_of_a_forgotten_task_goes_with_it(world: World, store: S
     assert len([one for one in world.site.waiting(room, EVA) if TEXT in str(one.data)]) == 1
     world.turn()
 
-    forget(store, PROJECT, task=first, rooms=world.site, now_s=world.site.seconds())
+    erase_person_or_task(store, PROJECT, task=first, platform=world.site, now_s=world.site.seconds())
 
     assert where(store, TEXT) == []
     assert [TEXT in str(one.data) for one in world.site.waiting(room, EVA)] == [False]
@@ -192,10 +192,10 @@ def test_without_label_studio_the_copies_that_it_still_shows_are_named(world: Wo
     reviewed(world)
     (asked,) = world.site.waiting(world.site.review_project_of("L3"), DAN)
 
-    done = forget(store, PROJECT, person=CLEO, emails=[ADDRESS], rooms=None, now_s=1.0)
+    done = erase_person_or_task(store, PROJECT, person=CLEO, emails=[ADDRESS], platform=None, now_s=1.0)
 
     assert where(store, MARK) == []
-    assert done.left == (asked.id,)
+    assert done.not_updated == (asked.id,)
 
 
 def test_a_case_of_a_former_task_with_the_same_number_is_forgotten_too(store: Store):
@@ -204,7 +204,7 @@ def test_a_case_of_a_former_task_with_the_same_number_is_forgotten_too(store: St
     store.append(told(task(1, "another", created_at="2026-01-02T00:00:00Z", second=50)))
     assert store.cases.get_case(case.id).task < 0
 
-    forget(store, "1", task=1, now_s=1.0)
+    erase_person_or_task(store, "1", task=1, now_s=1.0)
 
     assert where(store, TEXT) == []
     with pytest.raises(FeedbackError):
@@ -214,15 +214,15 @@ def test_a_case_of_a_former_task_with_the_same_number_is_forgotten_too(store: St
 def test_forgetting_wants_a_person_or_a_task(store: Store, world: World):
     for whom in ({}, {"person": CLEO, "task": 1}):
         with pytest.raises(FeedbackError, match="either a person or a task"):
-            forget(store, PROJECT, now_s=1.0, **whom)
+            erase_person_or_task(store, PROJECT, now_s=1.0, **whom)
 
 
 def test_who_was_forgotten_stays_so_when_everything_is_asked_again(world: World, store: Store):
     reviewed(world)
-    forget(store, PROJECT, person=CLEO, rooms=world.site, now_s=1.0, emails=[ADDRESS])
-    again = forget(store, PROJECT, person=CLEO, rooms=world.site, now_s=2.0, emails=[ADDRESS])
+    erase_person_or_task(store, PROJECT, person=CLEO, platform=world.site, now_s=1.0, emails=[ADDRESS])
+    again = erase_person_or_task(store, PROJECT, person=CLEO, platform=world.site, now_s=2.0, emails=[ADDRESS])
 
-    assert (again.events.list_erased.annotations, again.copies, again.left) == ((), 0, ())
+    assert (again.erased.annotations, again.n_review_tasks, again.not_updated) == ((), 0, ())
     assert sorted(store.events.list_erased_people()) == sorted(
         (one, CLEO) for one in [PROJECT, *store.review_projects.list_review_project_ids(PROJECT)]
     )
@@ -236,10 +236,10 @@ def test_nobody_who_was_forgotten_comes_back_with_a_backup(world: World, store: 
     reviewed(world)
     store.sessions.create_session(SessionRow("d" * 64, CLEO, ADDRESS, True, 1.0, 1.0))
     store.backup(tmp_path / "backup.db")
-    forget(store, PROJECT, person=CLEO, rooms=world.site, now_s=1.0)
+    erase_person_or_task(store, PROJECT, person=CLEO, platform=world.site, now_s=1.0)
     store.close()
 
-    restore(tmp_path / "backup.db", path, open_one=open_store, forget=forget_in_backup)
+    restore(tmp_path / "backup.db", path, open_one=open_store, erase_person_or_task=erase_in_backup)
 
     again = open_store(f"sqlite:///{path}")
     assert where(again, MARK) == []
@@ -251,11 +251,11 @@ def test_nobody_who_was_forgotten_comes_back_with_a_backup(world: World, store: 
 
 
 def test_every_table_is_in_the_list_or_says_why_not():
-    listed = [place.table.name for place in PLACES]
+    listed = [place.table.name for place in PERSONAL_DATA_TABLES]
 
     assert len(listed) == len(set(listed))
-    assert set(listed) | set(ELSEWHERE) == {table.name for table in metadata.sorted_tables}
-    assert not set(listed) & set(ELSEWHERE)
+    assert set(listed) | set(TABLES_WITHOUT_PERSONAL_DATA) == {table.name for table in metadata.sorted_tables}
+    assert not set(listed) & set(TABLES_WITHOUT_PERSONAL_DATA)
 
 
 def test_an_answer_of_somebody_else_on_the_same_copy_is_kept(world: World, store: Store):
@@ -267,7 +267,7 @@ def test_an_answer_of_somebody_else_on_the_same_copy_is_kept(world: World, store
     world.turn()
     world.review("L2", "fix", "fruit", person=DAN, reason="boundary")
     world.turn()
-    forget(store, PROJECT, person=CLEO, emails=[ADDRESS], rooms=world.site, now_s=world.site.seconds())
+    erase_person_or_task(store, PROJECT, person=CLEO, emails=[ADDRESS], platform=world.site, now_s=world.site.seconds())
     world.turn()
 
     assert where(store, MARK) == []

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from feedback.project.indicators import IndicatorHistory, entity_of
 from feedback.store import IndicatorValue, Store
-from feedback.training.dataset import Dataset, Settled, build
+from feedback.training.dataset import ConsensusLabel, Dataset, build
 from ml_backend.records import INDICATORS_KEY, Answer, with_indicators
 from tests.support import stores
 
@@ -29,7 +29,7 @@ def draw_indicator_values(draw: st.DrawFn) -> list[IndicatorValue]:
     made = []
     for seq in range(draw(st.integers(0, 25))):
         name = draw(st.sampled_from(sorted(FIELDS)))
-        said_s = draw(A_DAY)
+        answered_s = draw(A_DAY)
         made.append(
             IndicatorValue(
                 entity=f"{FIELDS[name]}={draw(st.integers(1, 3))}",
@@ -40,8 +40,8 @@ def draw_indicator_values(draw: st.DrawFn) -> list[IndicatorValue]:
                 seq=seq,
                 task=draw(st.integers(1, 12)),
                 person=1,
-                said_s=said_s,
-                recorded_s=said_s + draw(st.integers(0, 12)),
+                answered_s=answered_s,
+                recorded_s=answered_s + draw(st.integers(0, 12)),
             )
         )
     return made
@@ -49,7 +49,7 @@ def draw_indicator_values(draw: st.DrawFn) -> list[IndicatorValue]:
 
 DECIDED = {task: float(2 * task) for task in range(1, 13)}  # when people first answered each task
 DATA = {task: {"text": f"t{task}", "customer": task % 3 + 1, "shop": task % 2 + 1} for task in DECIDED}
-SETTLED = [Settled(task, Answer("choices", ("ab"[task % 2],)), 1, 1.0, (task,)) for task in DECIDED]
+SETTLED = [ConsensusLabel(task, Answer("choices", ("ab"[task % 2],)), 1, 1.0, (task,)) for task in DECIDED]
 
 
 def rows(known: Sequence[IndicatorValue]) -> Dataset:
@@ -121,7 +121,7 @@ def test_the_store_gives_the_same_rows_whatever_order_it_was_filled_in(
     assert rows(store.indicators.list_indicators(project, entities=wanted)) == rows(known)
 
 
-FACT = IndicatorValue("customer=2", "fraud", "card", "7", 5, 1, 99, 1, said_s=1.0, recorded_s=10.0)
+FACT = IndicatorValue("customer=2", "fraud", "card", "7", 5, 1, 99, 1, answered_s=1.0, recorded_s=10.0)
 HER = {"customer": 2}
 
 
@@ -133,16 +133,16 @@ def test_a_fact_is_known_from_the_moment_after_it_was_recorded_however_old_it_is
 
 
 def test_the_newest_word_counts_and_a_late_old_version_does_not_undo_it():
-    newer = replace(FACT, value="identity", seq=2, said_s=5.0, recorded_s=11.0)
-    late = replace(FACT, value="card", seq=3, said_s=2.0, recorded_s=12.0)
-    elsewhere = replace(FACT, value="card", annotation=6, seq=4, said_s=3.0, recorded_s=13.0)
+    newer = replace(FACT, value="identity", seq=2, answered_s=5.0, recorded_s=11.0)
+    late = replace(FACT, value="card", seq=3, answered_s=2.0, recorded_s=12.0)
+    elsewhere = replace(FACT, value="card", annotation=6, seq=4, answered_s=3.0, recorded_s=13.0)
 
     assert IndicatorHistory([FACT, newer, late, elsewhere], FIELDS).as_of(3, HER, at_s=99.0) == {"fraud": "identity"}
 
 
 def test_what_is_taken_back_leaves_what_others_said():
-    other = replace(FACT, value="identity", annotation=6, seq=2, said_s=0.5, recorded_s=10.0)
-    back = replace(FACT, value=None, seq=3, said_s=6.0, recorded_s=11.0)
+    other = replace(FACT, value="identity", annotation=6, seq=2, answered_s=0.5, recorded_s=10.0)
+    back = replace(FACT, value=None, seq=3, answered_s=6.0, recorded_s=11.0)
     here = IndicatorHistory([FACT, other, back], FIELDS)
 
     assert here.as_of(3, HER, at_s=10.5) == {"fraud": "card"}

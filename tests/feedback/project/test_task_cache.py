@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from feedback.project import task_cache as module
-from feedback.project.splits import Draws
+from feedback.project.splits import Splits
 from feedback.project.task_cache import TaskCache
 from feedback.store import Store, open_store
 from tests.support.told import at, deleted, task, told
 
-DRAWS = Draws("secret", "1", audit_share=0.5, overlap_share=0.5)
+DRAWS = Splits("secret", "1", audit_share=0.5, overlap_share=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     made.close()
 
 
-def agree(task_cache: TaskCache, store: Store, project: str = "1", draws: Draws = DRAWS) -> bool:
+def agree(task_cache: TaskCache, store: Store, project: str = "1", draws: Splits = DRAWS) -> bool:
     return task_cache.read(store, project, draws) == TaskCache().read(store, project, draws)
 
 

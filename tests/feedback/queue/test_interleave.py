@@ -1,17 +1,17 @@
 from __future__ import annotations
 
-from feedback.queue.interleave import Open, interleave
+from feedback.queue.interleave import OpenTask, interleave
 from ml_backend.records import Answer
 
 YES = Answer("choices", ("yes",))
 
 
-def learnable(n: int) -> list[Open]:
-    return [Open(task, "train", blind=False, audit_order=0.0) for task in range(n)]
+def learnable(n: int) -> list[OpenTask]:
+    return [OpenTask(task, "train", blind=False, audit_order=0.0) for task in range(n)]
 
 
-def audit(*tasks: int) -> list[Open]:
-    return [Open(task, "judge", blind=True, audit_order=1.0 - task / 1000) for task in tasks]
+def audit(*tasks: int) -> list[OpenTask]:
+    return [OpenTask(task, "judge", blind=True, audit_order=1.0 - task / 1000) for task in tasks]
 
 
 def test_the_strategy_leads_where_nothing_else_waits():
@@ -44,7 +44,7 @@ def test_the_quota_holds_in_every_beginning_of_the_queue():
 
 
 def test_second_opinions_are_woven_in_blind():
-    again = [Open(task, "train", blind=True, audit_order=0.0, reopened=True) for task in (500, 501)]
+    again = [OpenTask(task, "train", blind=True, audit_order=0.0, reopened=True) for task in (500, 501)]
     places = interleave(
         learnable(20) + again, [(task, "strategy") for task in range(20)], {500: (YES, 0.8)}, size=12, audit_quota=0.2
     )

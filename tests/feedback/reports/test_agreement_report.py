@@ -6,7 +6,7 @@ from dataclasses import replace
 from feedback.policy import Policy, read_policy
 from feedback.project.guidelines import note_guideline
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.project.splits import Draws
+from feedback.project.splits import Splits
 from feedback.reports.agreement_report import report_agreement
 from feedback.store import ProjectRow, Store, Vote
 from ml_backend.label_config import read_label_config
@@ -25,7 +25,7 @@ def snapshot(pairs: dict[int, tuple[str, str]], doubled: range) -> ProjectSnapsh
         for person, label in enumerate(labels)
     )
     project = ProjectRow("7", label_config=CONFIG.xml)
-    draws = Draws("key", "7", 0.1, 0.1)
+    draws = Splits("key", "7", 0.1, 0.1)
     return ProjectSnapshot(project, Policy(), CONFIG.control(), CONFIG, draws, {}, {}, {}, frozenset(doubled), votes)
 
 
@@ -71,7 +71,7 @@ def test_chosen_tasks_are_never_judged(store: Store):
     hard = snapshot(UNCLEAR, range(0))
 
     assert report_agreement(store, hard, now_s=1.0) is None
-    assert report_agreement(store, replace(hard, doubled=frozenset({0, 3})), now_s=1.0)["percent"]["value"] == 1.0
+    assert report_agreement(store, replace(hard, overlap_sample=frozenset({0, 3})), now_s=1.0)["percent"]["value"] == 1.0
 
 
 def test_agreement_is_told_before_and_after_a_change_of_the_guideline(store: Store):

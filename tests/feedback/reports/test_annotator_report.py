@@ -8,7 +8,7 @@ import pytest
 from feedback.annotators.gold import add_gold
 from feedback.policy import Policy
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.project.splits import Draws
+from feedback.project.splits import Splits
 from feedback.reports.annotator_report import annotator_figures, report_annotators
 from feedback.store import OverrideRow, ProjectRow, Store, Vote
 from ml_backend.label_config import read_label_config
@@ -35,7 +35,7 @@ def votes(n: int, seed: int = 4) -> list[Vote]:
 
 def snapshot(said: list[Vote], doubled: range, gold: tuple[int, ...] = ()) -> ProjectSnapshot:
     project = ProjectRow("7", label_config=CONFIG.xml)
-    draws = Draws("key", "7", 0.1, 0.1)
+    draws = Splits("key", "7", 0.1, 0.1)
     one = ProjectSnapshot(
         project, Policy(), CONFIG.control(), CONFIG, draws, {}, {}, {}, frozenset(doubled), tuple(said)
     )

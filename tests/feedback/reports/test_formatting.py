@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from feedback.reports.formatting import closed
+from feedback.reports.formatting import close_direction
 
 LRE, RLO, RLI, PDF, PDI = "\u202a", "\u202e", "\u2067", "\u202c", "\u2069"
 
@@ -22,4 +22,4 @@ LRE, RLO, RLI, PDF, PDI = "\u202a", "\u202e", "\u2067", "\u202c", "\u2069"
     ],
 )
 def test_every_direction_that_a_text_opens_is_closed_at_its_end(text: str, wanted: str):
-    assert closed(text) == text + wanted
+    assert close_direction(text) == text + wanted

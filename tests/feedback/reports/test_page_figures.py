@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from feedback.project.snapshot import project_draws
+from feedback.project.snapshot import load_splits
 from feedback.reports.annotator_report import annotator_counts, overlap_votes, people_page
 from feedback.reports.project_overview import accuracy_over_time, project_overview, verdict_history
 from feedback.reports.svg_charts import Point, interval_bar, over_time
 from feedback.stats.intervals import wilson
-from feedback.store import CrowdVote, Person, Record, Store, open_store
+from feedback.store import AnnotatorCounts, OverlapVote, Record, Store, open_store
 from feedback.store.repositories.policies import policy_of
 from ml_backend.records import Answer, content_hash
 from tests.support import pages, stores, told
@@ -62,8 +62,8 @@ def test_an_old_verdict_that_lacks_fields_is_still_shown():
     assert accuracy_over_time(found) == []
 
 
-def vote(task: int, person: int, key: str) -> CrowdVote:
-    return CrowdVote(task, f"c{task}", person, key)
+def vote(task: int, person: int, key: str) -> OverlapVote:
+    return OverlapVote(task, f"c{task}", person, key)
 
 
 def test_people_are_judged_by_the_drawn_tasks_only():
@@ -79,7 +79,7 @@ def test_somebody_who_is_often_alone_with_an_answer_comes_first():
     for task in range(60):
         right, wrong = (SPAM, HAM) if task % 2 else (HAM, SPAM)
         votes += [vote(task, 1, right), vote(task, 2, right), vote(task, 3, wrong if task % 3 == 0 else right)]
-    people = [Person(number, 60, 0, "2026-01-01", "2026-01-02") for number in (1, 2, 3, 4, 99)]
+    people = [AnnotatorCounts(number, 60, 0, "2026-01-01", "2026-01-02") for number in (1, 2, 3, 4, 99)]
 
     figures = annotator_counts(people, votes, bots=(99,))
 
@@ -94,7 +94,7 @@ def test_somebody_who_is_often_alone_with_an_answer_comes_first():
 def test_regions_are_not_compared_as_if_they_were_labels():
     key = Answer("labels", ((0, 3, "name"),)).key
 
-    figures = annotator_counts([Person(1, 1, 0, "", "")], [vote(1, 1, key), vote(1, 2, key)])
+    figures = annotator_counts([AnnotatorCounts(1, 1, 0, "", "")], [vote(1, 1, key), vote(1, 2, key)])
 
     assert "labels" in figures["note"]
     assert figures["people"][0]["accuracy"] is None
@@ -106,11 +106,11 @@ def test_the_store_names_contents_as_the_draws_do(store: Store):
     store.append([told.said(2, task=1, person=2, project="7")])
     row = store.projects.get_project("7")
     assert row is not None
-    draws = project_draws(store, row, policy_of(row))
+    draws = load_splits(store, row, policy_of(row))
 
     found = store.votes.list_overlap_votes("7", "c")
 
-    assert draws.unit_of(found[0].content) == draws.unit({"text": "ünïcode"})
+    assert draws.dedup_key_of(found[0].content) == draws.dedup_key({"text": "ünïcode"})
     assert found[0].content == content_hash({"text": "ünïcode"})
 
 

@@ -8,8 +8,8 @@ import pytest
 from feedback.errors import VotesError
 from feedback.policy import Policy
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.project.splits import Draws
-from feedback.reports.project_votes import analyse_scene, suggestions
+from feedback.project.splits import Splits
+from feedback.reports.project_votes import analyse_project, list_suggestions
 from feedback.store import ProjectRow, Store, Vote
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer, Task
@@ -25,7 +25,7 @@ def snapshot(votes, doubled=frozenset()):
         Vote(task, "c", person, answer, number, 0.0, None, None) for number, (task, person, answer) in enumerate(votes)
     )
     project = ProjectRow("7", label_config=CONFIG.xml)
-    draws = Draws("key", "7", 0.1, 0.1)
+    draws = Splits("key", "7", 0.1, 0.1)
     return ProjectSnapshot(project, Policy(), CONFIG.control(), CONFIG, draws, {}, {}, {}, frozenset(doubled), rows)
 
 
@@ -41,7 +41,7 @@ def test_agreement_rests_on_the_drawn_tasks_and_consensus_on_all():
     hard = dict.fromkeys(range(40), "ab")
     drawn = {task: "aa" if task % 2 else "bb" for task in range(40, 80)}
 
-    found = analyse_scene(snapshot(choices(hard | drawn), doubled=range(40, 80)))
+    found = analyse_project(snapshot(choices(hard | drawn), doubled=range(40, 80)))
 
     assert found.agreement["percent"].value == 1.0
     assert found.agreement["percent"].items == 40
@@ -51,7 +51,7 @@ def test_agreement_rests_on_the_drawn_tasks_and_consensus_on_all():
 
 
 def test_without_drawn_tasks_the_figures_are_shown_and_not_judged():
-    found = analyse_scene(snapshot(choices(dict.fromkeys(range(50), "ab"))))
+    found = analyse_project(snapshot(choices(dict.fromkeys(range(50), "ab"))))
 
     assert found.agreement["percent"].value == 0.0
     assert "chosen because they are hard" in found.verdict
@@ -64,7 +64,7 @@ def test_gold_is_named_by_task_id():
     truth = {task: "ab"[rng.integers(0, 2)] for task in range(60)}
     votes = choices({task: label * 3 for task, label in truth.items()})
 
-    found = analyse_scene(snapshot(votes), gold={str(task): label for task, label in truth.items()})
+    found = analyse_project(snapshot(votes), gold={str(task): label for task, label in truth.items()})
 
     assert found.consensus["auto"].accuracy == 1.0
 
@@ -82,7 +82,7 @@ def test_gold_is_named_by_task_id():
 def test_every_type_of_answer_has_its_figures(make, name):
     votes = [(task, person, make(task, person)) for task in range(30) for person in range(3)]
 
-    found = analyse_scene(snapshot(votes))
+    found = analyse_project(snapshot(votes))
 
     assert found.agreement[name].value == pytest.approx(1.0)
     assert "not judged" in found.verdict
@@ -91,7 +91,7 @@ def test_every_type_of_answer_has_its_figures(make, name):
 
 def test_a_project_without_votes_says_so():
     with pytest.raises(VotesError, match="project 7 has no votes on 'c' yet"):
-        analyse_scene(snapshot([]))
+        analyse_project(snapshot([]))
 
 
 @pytest.mark.parametrize(
@@ -110,9 +110,9 @@ def test_a_project_without_votes_says_so():
 def test_gold_is_compared_for_every_type_of_answer(answers, cell):
     votes = [(task, person, answer) for task, answer in enumerate(answers) for person in range(3)]
 
-    assert analyse_scene(snapshot(votes), gold={"1": cell}).consensus["auto"].accuracy == 1.0
+    assert analyse_project(snapshot(votes), gold={"1": cell}).consensus["auto"].accuracy == 1.0
     with pytest.raises(VotesError, match="gold of 1"):
-        analyse_scene(snapshot(votes), gold={"1": "[{"})
+        analyse_project(snapshot(votes), gold={"1": "[{"})
 
 
 def test_what_calibration_passes_over_is_said():
@@ -120,7 +120,7 @@ def test_what_calibration_passes_over_is_said():
     cell = '[{"start": 1, "end": 6, "labels": ["PER"]}]'
 
     assert any(
-        "--calibrate-gold" in note for note in analyse_scene(snapshot(votes), gold={"1": cell}, calibrate_gold=1).notes
+        "--calibrate-gold" in note for note in analyse_project(snapshot(votes), gold={"1": cell}, calibrate_gold=1).notes
     )
 
 
@@ -128,19 +128,19 @@ def test_without_a_file_the_gold_book_judges():
     votes = choices(dict.fromkeys(range(20), "aab"))
     known = {task: Answer("choices", ("a" if task < 15 else "b",)) for task in range(20)}
 
-    found = analyse_scene(replace(snapshot(votes), book=known))
+    found = analyse_project(replace(snapshot(votes), book=known))
 
     assert found.consensus["majority"].accuracy == 0.75
 
 
 def test_what_people_and_model_doubt_is_suggested_until_somebody_changes_it(store: Store):
-    doubts = [
-        {"task": task, "said": said, "suggested": "b", "probability": 0.97}
-        for task, said in ((1, "a"), (2, "b"), (3, "a"))
+    label_issues = [
+        {"task": task, "label": label, "suggested": "b", "probability": 0.97}
+        for task, label in ((1, "a"), (2, "b"), (3, "a"))
     ]
-    store.records.create_record("7", "training", {"doubts": doubts}, key="m1")
+    store.records.create_record("7", "training", {"label_issues": label_issues}, key="m1")
 
-    found = suggestions(store, snapshot(choices({1: "a", 2: "a"})))
+    found = list_suggestions(store, snapshot(choices({1: "a", 2: "a"})))
 
     assert [one["task"] for one in found] == [1]
 
@@ -155,7 +155,7 @@ def test_agreement_is_told_by_label_by_pair_by_month_and_by_segment():
             at_s = (31 + 28 + 31 + (30 if month == 5 else 0)) * day + task * 60.0
             rows.append(Vote(task, "c", person, Answer("choices", (said,)), 10 * task + person, at_s, None, None))
     tasks = {task: Task(task, {"t": str(task), "region": "north" if task >= 60 else "south"}) for task in range(120)}
-    found = analyse_scene(replace(snapshot([], range(120)), votes=tuple(rows), tasks=tasks), segment="region")
+    found = analyse_project(replace(snapshot([], range(120)), votes=tuple(rows), tasks=tasks), segment="region")
 
     assert list(found.by_month) == ["1970-04", "1970-05"]
     assert found.by_month["1970-04"].value == 1.0 > found.by_month["1970-05"].high

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from feedback.ingest.signals import SignalDoor
+from feedback.ingest.signals import SignalHandler
 from tests.feedback.review.world import PROJECT, QUIET, World
 
 ONE_TIER = QUIET.format(share=0.0)
@@ -31,7 +31,7 @@ class Crm:
 
 def push(world: World, task: int | None, name: str = "human_review", *, key: str = "k", **more: object) -> None:
     body = {"project": PROJECT, "task": task, "signal": name, "id": key, **more}
-    SignalDoor(world.store, clock=world.site.seconds)(body)
+    SignalHandler(world.store, clock=world.site.seconds)(body)
 
 
 def turns(world: World, many: int = 3) -> None:

@@ -40,7 +40,7 @@ def a_look(number: int, annotation: int = 90, **more: object) -> ReviewRow:
 def an_override(annotation: int, **more: object) -> OverrideRow:
     made = OverrideRow(
         "1", annotation, 7, 5, SPAM, 0.9, "m1", HAM, changed=True, blind=False, reason="boundary",
-        segment="de", tier="L1", policy="abc", at_s=float(annotation), seen="v1",
+        segment="de", tier="L1", policy="abc", at_s=float(annotation), annotation_version="v1",
     )  # fmt: skip
     return replace(made, **more)
 
@@ -165,7 +165,7 @@ def test_twenty_kills_lose_no_move_and_double_none(url: str, opened: Callable[[s
 
 
 def test_overrides_are_listed_by_time_and_a_changed_annotation_replaces_its_row(store: Store) -> None:
-    store.overrides.save_overrides([an_override(2), an_override(1, changed=False, said=SPAM, reason="")])
+    store.overrides.save_overrides([an_override(2), an_override(1, changed=False, answer=SPAM, reason="")])
     store.overrides.save_overrides([an_override(2, reason="guideline_gap", at_s=5.0)])
 
     assert [(row.annotation, row.reason) for row in store.overrides.list_overrides("1")] == [(2, "guideline_gap")]

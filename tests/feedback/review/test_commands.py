@@ -75,7 +75,7 @@ def test_figures_and_forecasts_are_printed_and_as_json(world: World):
     seen = json.loads(run("cases", PROJECT, "--figures", "--forecast", "--json"))
 
     assert [(one["tier"], one["cases"]) for one in seen["tiers"]] == [("L1", 1), ("L2", 1), ("L3", 0)]
-    assert len(seen["ahead"]) == 3
+    assert len(seen["forecast"]) == 3
     assert "L2: longest wait ahead" in run("cases", PROJECT, "--figures", "--forecast")
     assert json.loads(run("case", str(world.case(task).id), "--json"))["case"]["answer"] == "tool"
 
@@ -91,30 +91,30 @@ def test_why_tells_what_people_did_with_a_task_as_a_story(world: World):
 
     room, copy = world.site.review_project_of("L2"), world.case(task).review_task
     assert story == [
-        "comes to L2: 2 people differ, and no more are asked",
-        f"is handed out at L2: task {copy} of project {room}",
+        "opened at L2: 2 people differ, and no more are asked",
+        f"published for review at L2: task {copy} of project {room}",
         (
-            "person 2 at L2 says fix, tool; Right label, wrong extent "
+            "person 2 at L2: fix, tool; Right label, wrong extent "
             "(not counted: has answered this case before, and nobody decides their own case)"
         ),
         (
-            "is open again, since what person 2 says does not count: has answered this case before, "
+            "open again, because the review of person 2 does not count: has answered this case before, "
             "and nobody decides their own case"
         ),
-        "person 3 at L2 says fix, tool; Right label, wrong extent; see page 3",
-        "is decided at L2 by person 3: fix: Right label, wrong extent",
-        "is closed: written as ground truth",
+        "person 3 at L2: fix, tool; Right label, wrong extent; see page 3",
+        "decided at L2 by person 3: fix: Right label, wrong extent",
+        "closed: written as ground truth",
         "Now resolved: tool (the answer stands in the source project)",
     ]
     (case,) = json.loads(run("why", str(task), "--project", PROJECT, "--json"))["cases"]
-    assert [step["event"] for step in case["trail"]] == ["open", "place", "refuse", "decide", "write"]
+    assert [step["event"] for step in case["events"]] == ["open", "place", "refuse", "decide", "write"]
 
 
 def test_overrides_are_exported_and_never_as_a_formula(world: World, tmp_path: Path):
     open_case(world)
     evil = Answer("choices", ("=cmd()",))
     world.store.overrides.save_overrides(
-        [an_override(1, project=PROJECT, said=evil), an_override(2, project=PROJECT, changed=False)]
+        [an_override(1, project=PROJECT, answer=evil), an_override(2, project=PROJECT, changed=False)]
     )
     (row,) = list(csv.DictReader(io.StringIO(run("overrides", PROJECT, "--csv", "-"))))
     run("overrides", PROJECT, "--kept", "--csv", str(tmp_path / "out.csv"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from feedback.ingest.signals import SignalDoor
+from feedback.ingest.signals import SignalHandler
 from feedback.review.review_task_content import FACTS
 from tests.feedback.review.world import ADA, BEN, CLEO, DAN, PROJECT, World, policy_text
 
@@ -99,7 +99,7 @@ def test_who_decided_does_not_decide_about_the_objection(world: World):
     world.turn()
     assert world.case(task).state == "resolved"
     body = {"project": PROJECT, "task": task, "signal": "human_review", "value": True, "id": "appeal"}
-    SignalDoor(world.store, clock=world.site.seconds)(body)
+    SignalHandler(world.store, clock=world.site.seconds)(body)
     world.turn()
     world.turn()
     assert (world.case(task).tier, world.case(task).round) == ("L2", 2)

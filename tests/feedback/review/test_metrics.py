@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from feedback.policy import read_policy
-from feedback.reports.review_report import ahead, case_report, measured
+from feedback.reports.case_report import case_report
+from feedback.reports.review_report import forecast_tiers, measure_review
 from feedback.review.review_metrics import compute_tier_metrics
 from feedback.review.reviewer_accuracy import compute_label_errors, compute_reviewer_accuracy
 from feedback.store import CaseEvent, CaseRow, OverrideRow, ReviewRow, open_store
@@ -164,17 +165,17 @@ def test_a_project_is_measured_from_what_happened_in_it(tmp_path: Path):
     row = store.projects.get_project(PROJECT)
     assert row is not None
     policy = read_policy(policy_text(l2='protocol = "panel"\npanel = 3\nresolve = "1h"'))
-    seen = measured(store, PROJECT, policy, {}, control="kind")
+    seen = measure_review(store, PROJECT, policy, {}, control="kind")
 
     assert [(one.tier, one.cases, one.n_reviews) for one in seen.tiers] == [("L1", 4, 8), ("L2", 4, 12), ("L3", 0, 0)]
     assert seen.tiers[0].escalated.value == 1.0
     assert seen.people[0].person in (BEN, EVA)
-    told = ahead(store, PROJECT, policy, seen.tiers, now_s=world.site.seconds())
+    told = forecast_tiers(store, PROJECT, policy, seen.tiers, now_s=world.site.seconds())
     assert [one.tier for one in told] == ["L1", "L2", "L3"]
     assert len(told[1].wait_s) == 12
     report = case_report(store, world.case(tasks[0]).id)
     assert report.to_json()["case"]["answer"] == "fruit"
-    assert [step["event"] for step in report.to_json()["trail"]][-2:] == ["decide", "write"]
+    assert [step["event"] for step in report.to_json()["events"]][-2:] == ["decide", "write"]
     store.close()
 
 
@@ -195,7 +196,7 @@ def test_the_first_tier_is_measured_without_a_clock_too(tmp_path: Path):
     world.turn()
     world.turn()
     policy = read_policy(policy_text(share=1.0))
-    seen = measured(store, PROJECT, policy, {}, control="kind")
+    seen = measure_review(store, PROJECT, policy, {}, control="kind")
     first, second = seen.tiers[:2]
 
     # the second look began after people had agreed: their stay is over, and has escalated nothing
@@ -220,11 +221,11 @@ def test_a_rush_is_foretold_with_what_would_help(tmp_path: Path):
         "open",
     )
     policy = read_policy('[tiers.L1]\n[tiers.L2]\nresolve = "1h"\nhandling = "2m"\n')
-    tiers = measured(store, PROJECT, policy, {}, control="kind").tiers
+    tiers = measure_review(store, PROJECT, policy, {}, control="kind").tiers
 
-    (_, told) = ahead(store, PROJECT, policy, tiers, now_s=now_s)
+    (_, told) = forecast_tiers(store, PROJECT, policy, tiers, now_s=now_s)
 
-    assert told.advice.startswith("L2 breaches from 2027-01-15 08:00 UTC: move ")
+    assert told.advice.startswith("L2 breaches from 2027-01-15 08:00 UTC: add ")
     store.close()
 
 
@@ -239,8 +240,8 @@ def test_what_each_queue_will_bring_is_foretold_from_the_same_hours_of_the_week_
         ],
         "open",
     )
-    tiers = measured(store, PROJECT, POLICY, {}, control="kind").tiers
-    (_, told) = ahead(store, PROJECT, POLICY, tiers, now_s=now_s, hours=12)
+    tiers = measure_review(store, PROJECT, POLICY, {}, control="kind").tiers
+    (_, told) = forecast_tiers(store, PROJECT, POLICY, tiers, now_s=now_s, hours=12)
     days = (now_s - came_s["refunds"]) / 86_400
 
     assert told.queues == {"chats": round(10 / days, 2), "refunds": round(30 / days, 2)}  # nobody comes at night

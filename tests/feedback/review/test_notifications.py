@@ -12,8 +12,8 @@ from threading import Thread
 
 import pytest
 
-from feedback.app.notification_sender import post
-from feedback.ingest.signals import SignalDoor
+from feedback.app.bootstrap import post_json
+from feedback.ingest.signals import SignalHandler
 from feedback.policy import read_policy
 from feedback.review import notifications
 from feedback.review.notifications import SIGNATURE, deliver_notifications, record_notification
@@ -165,7 +165,7 @@ def test_a_target_that_the_policy_drops_is_called_no_more(world: World, outside:
 
 def ask(world: World, task: int, name: str) -> None:
     body = {"project": PROJECT, "task": task, "signal": "human_review", "value": True, "id": "k", "callback": name}
-    SignalDoor(world.store, clock=world.site.seconds)(body)
+    SignalHandler(world.store, clock=world.site.seconds)(body)
 
 
 def test_a_first_tier_answer_in_time_tells_nobody(world: World, outside: Outside):
@@ -192,8 +192,8 @@ def test_a_post_follows_no_redirect_and_never_raises():
     with ThreadingHTTPServer(("127.0.0.1", 0), Redirects) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         here = f"http://127.0.0.1:{server.server_port}"
-        assert post(f"{here}/ok", b"{}", {}) == ""
-        assert post(f"{here}/away", b"{}", {}) == "it answered HTTP 302"
+        assert post_json(f"{here}/ok", b"{}", {}) == ""
+        assert post_json(f"{here}/away", b"{}", {}) == "it answered HTTP 302"
         server.shutdown()
-    assert "ConnectError" in post("http://127.0.0.1:9/", b"{}", {})
-    assert post("no url", b"{}", {}) != ""
+    assert "ConnectError" in post_json("http://127.0.0.1:9/", b"{}", {})
+    assert post_json("no url", b"{}", {}) != ""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from feedback.reports.review_report import case_report
+from feedback.reports.case_report import case_report
 from feedback.review.review_task_content import FACTS
 from feedback.routing.router import why
 from ml_backend.calibration import Calibrator
@@ -68,9 +68,9 @@ def test_a_reviewer_sees_what_spoke_for_the_models_answer(world: World):
 
     assert facts[SPOKE].startswith(("apple +", "juice +"))
     assert "box -" in facts[SPOKE]
-    said = case_report(world.store, world.case(task).id).to_json()["case"]["opinion"]
+    said = case_report(world.store, world.case(task).id).to_json()["case"]["prediction"]
     assert (said["answer"], said["model"]) == ("fruit", "m36")
-    assert "apple +" in said["spoken"]
+    assert "apple +" in said["explanation"]
 
 
 def test_who_reads_blind_sees_none_of_it_and_the_next_tier_does(world: World):
@@ -123,7 +123,7 @@ def test_without_a_model_nothing_is_said_of_one(world: World):
     world.disagree(task)
 
     assert SPOKE not in shown(world, "L2", CLEO)
-    assert case_report(world.store, world.case(task).id).opinion == {}
+    assert case_report(world.store, world.case(task).id).prediction == {}
 
 
 def test_why_says_what_spoke_for_the_answer_of_the_model_of_then(world: World):

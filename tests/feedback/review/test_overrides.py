@@ -13,7 +13,7 @@ from feedback.project.snapshot import ProjectSnapshot, load_snapshot
 from feedback.review.overrides import NOT_GIVEN, override_of_review, record_overrides
 from feedback.stats.hash_sampling import draws
 from feedback.store import CaseRow, OverrideRow, ProjectRow, ReviewRow, Store, WindowRow
-from feedback.training.prediction_cache import PredictionCache
+from feedback.training.model_cache import PredictionCache
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
 from tests.support import stores
@@ -66,7 +66,7 @@ def test_a_changed_answer_is_an_override_and_a_kept_one_counts_for_the_rate(stor
     store.append([said(1, "B", task=1, parent_prediction=101), said(2, "A", task=2, parent_prediction=102)])
     changed, kept = note(store)
 
-    assert (changed.shown, changed.said, changed.changed, changed.confidence) == (A, B, True, 0.9)
+    assert (changed.shown, changed.answer, changed.changed, changed.confidence) == (A, B, True, 0.9)
     assert (changed.reason, changed.model, changed.tier, changed.blind) == (NOT_GIVEN, "m1", "L1", False)
     assert (kept.changed, kept.reason) == (False, "")
     assert changed.policy == read_policy("").hash
@@ -112,7 +112,7 @@ def test_a_corrected_answer_replaces_its_row_and_nothing_is_written_twice(store:
     (again,) = note(store)
 
     assert (again.changed, again.annotation) == (False, first.annotation)
-    assert replace(again, at_s=first.at_s, said=B, changed=True, reason=NOT_GIVEN) == first
+    assert replace(again, at_s=first.at_s, answer=B, changed=True, reason=NOT_GIVEN) == first
 
 
 def test_the_draws_of_second_looks_are_their_own():

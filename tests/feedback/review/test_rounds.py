@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from feedback.ingest.signals import SignalDoor
+from feedback.ingest.signals import SignalHandler
 from feedback.review.review_task_content import FACTS, HISTORY, KEY
 from feedback.review.reviewer_accuracy import compute_reviewer_accuracy
 from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, open_case, policy_text
@@ -12,7 +12,7 @@ from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World
 
 def ask(world: World, task: int, key: str = "k1") -> None:
     body = {"project": PROJECT, "task": task, "signal": "human_review", "value": True, "id": key, "note": "I object"}
-    SignalDoor(world.store, clock=world.site.seconds)(body)
+    SignalHandler(world.store, clock=world.site.seconds)(body)
 
 
 def test_whoever_asks_for_a_person_gets_one_and_a_proof(world: World):

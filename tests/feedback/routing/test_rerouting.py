@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from feedback.ingest.signals import SignalDoor
+from feedback.ingest.signals import SignalHandler
 from feedback.policy.schema import Tasks
 from feedback.routing.router import why
 from tests.feedback.routing.world import World, rules
@@ -112,7 +112,7 @@ def test_a_signal_by_order_number_that_comes_before_its_task_routes_it_once_it_i
     other = world.add("a", order="A-1")
     world.turn()
     body = {"project": "7", "key": "A-2", "signal": "user_report", "value": "scam", "id": "k"}
-    answer = SignalDoor(world.store, clock=lambda: world.now_s)(body)
+    answer = SignalHandler(world.store, clock=lambda: world.now_s)(body)
     world.turn()
     task = world.add("b", order="A-2")
     world.turn()

@@ -13,10 +13,9 @@ import pytest
 from feedback.policy import read_policy
 from feedback.project.snapshot import ProjectSnapshot, load_snapshot
 from feedback.routing.rule_inputs import RuleInputs, load_rule_inputs
-from feedback.store import Newest, ProjectRow, Skip, Store
+from feedback.store import NewestSignal, ProjectRow, Skip, Store
 from feedback.store.log.events import of_annotation, of_one_task
-from feedback.training.committee import Committee
-from feedback.training.prediction_cache import PredictionCache
+from feedback.training.model_cache import Committee, PredictionCache
 from ml_backend.codecs import codec
 from ml_backend.errors import ArtefactError
 from ml_backend.label_config import read_label_config
@@ -133,7 +132,7 @@ def test_time_is_counted_from_the_import_and_in_calendars(snapshot: ProjectSnaps
 
 
 def test_a_signal_about_a_task_stands_before_one_about_the_project(snapshot: ProjectSnapshot):
-    heard = {None: {"risk": Newest(0.1, NOW_S - 60, 4)}, 2: {"risk": Newest(0.9, NOW_S - 5, 1)}}
+    heard = {None: {"risk": NewestSignal(0.1, NOW_S - 60, 4)}, 2: {"risk": NewestSignal(0.9, NOW_S - 5, 1)}}
     found = facts(snapshot, None, heard=heard)
 
     assert found.column("signal.risk") == [0.1, 0.9, 0.1]

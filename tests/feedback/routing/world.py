@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from feedback.ingest.signals import SignalDoor
+from feedback.ingest.signals import SignalHandler
 from feedback.loop.context import Turn
 from feedback.loop.turn import Loop
 from feedback.policy import Policy, read_policy
@@ -57,7 +57,7 @@ class World:
 
     def signal(self, task: int | None, name: str = "user_report", value: object = "scam", key: str = "k") -> None:
         body = {"project": "7", "task": task, "signal": name, "value": value, "id": key}
-        SignalDoor(self.store, clock=lambda: self.now_s)(body)
+        SignalHandler(self.store, clock=lambda: self.now_s)(body)
 
     def outcome(self, task: int) -> str:
         return self.store.decisions.list_current_decisions("7")[task][0].outcome

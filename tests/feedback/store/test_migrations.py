@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text, update
+from sqlalchemy import inspect, text, update
 from sqlalchemy.sql import column, table
 
 import feedback.store.migrations as migrations
@@ -16,7 +17,7 @@ from feedback.errors import SchemaError, StoreError
 from feedback.store import Store, open_store
 from feedback.store.tables import main_tables
 from tests.support import stores
-from tests.support.told import at, deleted, said, task, told
+from tests.support.told import said, task, told
 
 
 @pytest.fixture(params=stores.BOTH)
@@ -31,12 +32,11 @@ def test_migrations_lead_to_the_tables_that_the_code_speaks_of(store: Store) -> 
             "include_object": lambda _thing, name, *_: name != main_tables.inbox.name
         }  # a queue, made where it is missing
         assert compare_metadata(MigrationContext.configure(connection, opts=ours), main_tables.metadata) == []
-        assert migrations.revision(connection) == main_tables.REVISION
+        assert migrations.read_revision(connection) == main_tables.REVISION
 
 
 def test_the_newest_migration_is_the_one_that_the_code_names() -> None:
-    folder = Path(migrations.__file__).parent / "versions"
-    named = sorted(file.name[1:5] for file in folder.glob("r*.py"))
+    named = sorted(file.name[1:5] for file in migrations.VERSIONS.glob("r*.py"))
 
     assert named[-1] == main_tables.REVISION
 
@@ -122,31 +122,53 @@ def test_sqlite_syncs_each_commit_unless_told_otherwise(tmp_path: Path, durabili
     store.close()
 
 
-def test_a_store_of_before_lives_is_derived_anew(url: str, opened: Callable[[str], Store]) -> None:
-    """The log of then named no life in a deletion; what it comes to is worked out when the store is opened."""
+_SECOND_REVISION = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("secret", sa.Column("note", sa.Text(), nullable=False, server_default="none"))
+"""
+
+
+def test_a_later_revision_upgrades_a_store_of_the_first_one_and_keeps_its_data(
+    url: str, opened: Callable[[str], Store], tmp_path: Path
+) -> None:
+    versions = tmp_path / "versions"
+    shutil.copytree(migrations.VERSIONS, versions, ignore=shutil.ignore_patterns("__pycache__"))
+    (versions / "r0002_note.py").write_text(_SECOND_REVISION)
     store = opened(url)
-    store.append([*told(task(1, created_at=at(1))), said(5, "A", created_at=at(2)), said(6, "B", person=2)])
-    store.append([deleted(6)])
+    store.append([*told(task(1)), said(5, "A")])
+    secret = store.secrets.get_or_create_secret("draws")
+
     with store._database.write() as connection:
-        for name in ("annotation", "task"):
-            for column_name in ("alive_s", "ended", "ended_s", "erased_to"):
-                connection.execute(text(f"ALTER TABLE {name} DROP COLUMN {column_name}"))
-        connection.execute(text("ALTER TABLE vote DROP COLUMN created_at"))
-        connection.execute(text("ALTER TABLE window_row DROP COLUMN task_created_at"))
-        connection.execute(text("ALTER TABLE project DROP COLUMN source"))
-        for name in ("indicator", "indicator_head", "task_key", "taken"):
-            connection.execute(text(f"DROP TABLE {name}"))
-        for name, column_name in (("signal", "external"), ("signal", "parked"), ("review_case", "opinion")):
-            connection.execute(text(f"ALTER TABLE {name} DROP COLUMN {column_name}"))
-        connection.execute(text("ALTER TABLE review_case ADD COLUMN callback TEXT NOT NULL DEFAULT ''"))
-        connection.execute(
-            update(main_tables.event).where(main_tables.event.c.action == "deleted").values(version="", seen_s=0)
-        )
-        connection.execute(update(table("alembic_version", column("version_num"))).values(version_num="0004"))
+        migrations.upgrade(connection, to="0002", versions=versions)
+        assert migrations.read_revision(connection) == "0002"
+        assert connection.execute(text("SELECT value, note FROM secret WHERE name = 'draws'")).one() == (secret, "none")
 
+    assert [vote.annotation for vote in store.votes.list_votes("1")] == [5]
+    assert store.verify() == {"events": 2, "chain": "ok", "projection": "ok"}
+    with pytest.raises(SchemaError, match="'0002'"):  # the present version has no such revision
+        open_store(url)
+
+
+def test_an_upgrade_that_fails_keeps_the_store_as_it_was(
+    url: str, opened: Callable[[str], Store], tmp_path: Path
+) -> None:
+    versions = tmp_path / "versions"
+    shutil.copytree(migrations.VERSIONS, versions, ignore=shutil.ignore_patterns("__pycache__"))
+    (versions / "r0002_note.py").write_text(_SECOND_REVISION + "    raise ZeroDivisionError\n")
     store = opened(url)
 
-    assert [one.annotation for one in store.votes.list_votes("1")] == [5]
-    assert store.rebuild(check=True).differs == ""
-    store.append(told(task(1, "another", second=9, created_at=at(9))))
-    assert store.votes.list_votes("1") == []
+    with pytest.raises(ZeroDivisionError), store._database.write() as connection:
+        migrations.upgrade(connection, to="0002", versions=versions)
+
+    with store._database.read() as connection:
+        assert migrations.read_revision(connection) == "0001"
+        assert "note" not in {column["name"] for column in inspect(connection).get_columns("secret")}

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from feedback.training.dataset import Settled, build
+from feedback.training.dataset import ConsensusLabel, build
 from ml_backend.records import Answer
 
 
-def settled(task: int, *labels: str) -> Settled:
-    return Settled(task, Answer("choices", labels), 1, 1.0, (task + 100,))
+def settled(task: int, *labels: str) -> ConsensusLabel:
+    return ConsensusLabel(task, Answer("choices", labels), 1, 1.0, (task + 100,))
 
 
 DATA = {task: {"text": f"task {task}"} for task in range(6)}

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from feedback.consensus.label_aggregation import AggregatedLabels, weigh
+from feedback.consensus.label_aggregation import AggregatedLabels, aggregate
+from feedback.training.consensus_labels import settle
 from feedback.training.dataset import Dataset, Row, build
-from feedback.training.label_decisions import settle
 from feedback.training.model_vote import ModelVote, cross_validated_weights, out_of_fold, reweighed
 from ml_backend.errors import NotTrained
 from ml_backend.label_config import Control
@@ -74,7 +74,7 @@ def words(n: int, seed: int = 0, repeats: int = 1) -> tuple[list[dict[str, str]]
 def test_no_model_votes_on_a_row_that_it_was_trained_on_nor_on_a_twin_of_it():
     data, truth = words(120, repeats=3)
     votes = votes_of(truth, (0.9, 0.9, 0.9), shared=0.3, seed=1)
-    opinions, spy = weigh(votes, by="auto"), Spy()
+    opinions, spy = aggregate(votes, by="auto"), Spy()
     dataset = rows_of(votes, opinions, data, Control("c", "t", "choices", ("a", "b"), False, "text", "x"))
     heard = reweigh_with_model(dataset, votes, opinions, spy)
 
@@ -89,7 +89,7 @@ def test_a_label_that_a_fold_never_met_is_not_doubted():
     data[7], truth[7] = {"x": "c7"}, "c"
     votes = votes_of(truth, (0.95, 0.95, 0.95), shared=0.3, seed=2)
     votes = [one for one in votes if one.task != 7] + [VoteLike(7, 0, Answer("choices", ("c",)))]
-    opinions = weigh(votes, by="auto")
+    opinions = aggregate(votes, by="auto")
     dataset = rows_of(votes, opinions, data, Control("c", "t", "choices", ("a", "b", "c"), False, "text", "x"))
 
     assert 7 not in reweigh_with_model(dataset, votes, opinions, Spy()).weights
@@ -103,9 +103,9 @@ def test_audit_rows_rows_of_review_and_rows_of_many_votes_keep_their_weight():
     votes = votes_of(truth, (0.95, 0.9, 0.9, 0.4), shared=0.3, seed=3)
     votes = [one for one in votes if one.task != 5]
     votes += [VoteLike(5, person, Answer("choices", (truth[5] if person else "b",))) for person in range(4)]
-    opinions = weigh(votes, by="auto")
+    opinions = aggregate(votes, by="auto")
     control = Control("c", "t", "choices", ("a", "b"), False, "text", "x")
-    settled = settle(votes, {}, max_votes=3, opinions=opinions.by_task, sure=0.8).settled
+    settled = settle(votes, {}, max_votes=3, aggregated=opinions.by_task, sure=0.8).settled
     roles = {task: "judge" if task < 3 else "train" for task in range(140)}
     dataset = build("c", control.labels, settled, dict(enumerate(data)), roles)
     heard = reweigh_with_model(dataset, votes, opinions, Spy(), but={9, 10})
@@ -124,7 +124,7 @@ def test_audit_rows_rows_of_review_and_rows_of_many_votes_keep_their_weight():
 def test_a_model_that_contradicts_takes_weight_but_never_all_of_it_and_never_the_answer():
     data, truth = words(200)
     votes = votes_of(truth, (0.95, 0.9, 0.9), shared=0.3, seed=4)
-    opinions = weigh(votes, by="auto")
+    opinions = aggregate(votes, by="auto")
     dataset = rows_of(votes, opinions, data, Control("c", "t", "choices", ("a", "b"), False, "text", "x"))
     heard = reweigh_with_model(dataset, votes, opinions, Spy())
     wrong = [row for row in dataset.rows if row.label != truth[row.task]]
@@ -132,15 +132,15 @@ def test_a_model_that_contradicts_takes_weight_but_never_all_of_it_and_never_the
     assert len(wrong) > 5
     assert np.mean([heard.weights[row.task] for row in wrong]) < 0.75 * np.mean([row.weight for row in wrong])
     assert all(heard.weights[row.task] >= 0.25 * row.weight - 0.01 for row in wrong)
-    assert {doubt.task for doubt in heard.doubts} <= {row.task for row in wrong}
-    assert all(doubt.suggested == truth[doubt.task] != doubt.said for doubt in heard.doubts)
+    assert {issue.task for issue in heard.label_issues} <= {row.task for row in wrong}
+    assert all(issue.suggested == truth[issue.task] != issue.label for issue in heard.label_issues)
 
 
 def test_a_model_that_knows_nothing_has_no_vote_on_single_answers():
     rng = random.Random(1)
     data, _ = words(200)
     votes = [VoteLike(task, 0, Answer("choices", (rng.choice("ab"),))) for task in range(200)]
-    opinions = weigh(votes, by="auto")
+    opinions = aggregate(votes, by="auto")
     dataset = rows_of(votes, opinions, data, Control("c", "t", "choices", ("a", "b"), False, "text", "x"))
     heard = reweigh_with_model(dataset, votes, opinions, Spy())
 

@@ -11,8 +11,8 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from feedback.ingest.signals import mount_signals
-from feedback.ingest.webhook_handler import Webhook
+from feedback.ingest.signals import make_signal_mount
+from feedback.ingest.webhook_handler import WebhookHandler
 from feedback.store import ProjectRow, open_store
 from ml_backend.app import create_app
 from ml_backend.predictor import Predictor
@@ -53,12 +53,12 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlaskClient]:
     """Over a real store: what a database refuses must be refused before."""
     store = open_store(f"sqlite:///{tmp_path_factory.mktemp('fuzz') / 'store.db'}", durability="normal")
     store.projects.save_project(ProjectRow("1", "t", CONFIG, options={"policy": {"tasks": {"key": "order"}}}))
-    registry, webhook = FakeRegistry({"1": "m1"}), Webhook(store)
+    registry, webhook = FakeRegistry({"1": "m1"}), WebhookHandler(store)
     app = create_app(
         Predictor(registry, load=registry.load),
         webhook=webhook,
         job_status=webhook.job_status,
-        mounts=[mount_signals(store)],
+        mounts=[make_signal_mount(store)],
     )
     yield app.test_client()
     found = store.verify()

@@ -21,7 +21,14 @@ from tests.support.serving import CONFIG, said, tasks
 def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     folder = tmp_path_factory.mktemp("served")
     (folder / "metrics").mkdir()
-    options = ["--worker-class", "ml_backend.app.slow_client_worker.PatientWorker", "--workers", "2", "--threads", "4"]
+    options = [
+        "--worker-class",
+        "ml_backend.app.slow_client_worker.SlowClientWorker",
+        "--workers",
+        "2",
+        "--threads",
+        "4",
+    ]
     environment = {"PROMETHEUS_MULTIPROC_DIR": str(folder / "metrics")}
     with gunicorn("tests.support.served:create()", options, folder, environment) as address:
         yield address

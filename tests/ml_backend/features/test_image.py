@@ -3,7 +3,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from ml_backend.features.cache import FeatureCache
-from ml_backend.features.image import SIZE, features, hog, image_rows
+from ml_backend.features.image import SIZE, hog, image_features, image_rows
 from ml_backend.features.media import Media
 from tests.support.small_tasks import data_uri, images
 
@@ -45,7 +45,7 @@ def test_features_hold_grey_and_colour_as_they_are():
     red = np.zeros((1, 32, 32, 3), np.float32)
     red[..., 0] = 1.0
 
-    row = features(red)[0]
+    row = image_features(red)[0]
 
     assert row.shape == (SIZE,)
     np.testing.assert_allclose(row[:256], 0.299, atol=1e-6)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ml_backend.calibration import Calibrator
-from ml_backend.features.indicator_features import Columns, fit_indicator_columns
+from ml_backend.features.indicator_features import IndicatorColumns, fit_indicator_columns
 from ml_backend.label_config import Control
 from ml_backend.models.text_classifier import TextChoices
 from ml_backend.predictor import Predictor
@@ -72,7 +72,7 @@ def test_columns_do_not_depend_on_the_order_of_rows_and_stay_small():
     far = with_indicators({}, {"risk": 1e9})
 
     assert fit_indicator_columns(DATA) == fit_indicator_columns(DATA[::-1])
-    assert Columns.load(fit_indicator_columns(DATA).state()) == fit_indicator_columns(DATA)
+    assert IndicatorColumns.load(fit_indicator_columns(DATA).state()) == fit_indicator_columns(DATA)
     assert np.abs(fit_indicator_columns(DATA).matrix([*DATA, far])).max() <= 1.0
 
 

@@ -119,9 +119,9 @@ def test_deletions_name_ids_and_no_task():
     annotations = {"action": "ANNOTATIONS_DELETED", "annotations": [{"id": 67}, {"id": 69}], "project": project()}
     tasks = {"action": "TASKS_DELETED", "tasks": [{"id": 120}], "project": project()}
 
-    assert read_webhook(annotations).gone == (Deleted("annotation", 67), Deleted("annotation", 69))
-    assert read_webhook(tasks).gone == (Deleted("task", 120),)
-    assert read_webhook({"action": "PROJECT_DELETED", "project": {"id": 15}}).gone == (Deleted("project", 15),)
+    assert read_webhook(annotations).deleted == (Deleted("annotation", 67), Deleted("annotation", 69))
+    assert read_webhook(tasks).deleted == (Deleted("task", 120),)
+    assert read_webhook({"action": "PROJECT_DELETED", "project": {"id": 15}}).deleted == (Deleted("project", 15),)
 
 
 def test_an_import_is_its_tasks():

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.projects import plan, without_leftovers
+from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.projects import plan_changes, without_leftovers
 from ml_backend.labelstudio.settings_snapshot import SettingsSnapshot
-from ml_backend.labelstudio.webhook_registration import Hooks
 
 URL = "http://127.0.0.1:9090"
 HEADERS = {"X-Hitl-Secret": "of this store"}
@@ -47,7 +47,7 @@ class Project:
 
 
 def changes(webhook: dict[str, Any], **project: Any) -> list[str]:
-    found = plan(
+    found = plan_changes(
         Project(webhook),  # type: ignore[arg-type]
         {**CONNECTED, **project},
         backend_url=URL,
@@ -65,19 +65,21 @@ def test_a_connected_project_needs_no_change():
 def test_a_webhook_that_somebody_changed_is_listed_without_its_secret(left: dict[str, Any]):
     (told,) = changes({**OURS, **left})
 
-    assert told.startswith("webhook: 'as somebody left it'")
+    assert told.startswith("webhook: 'changed by somebody'")
     assert "of a lost store" not in told
     assert "of this store" not in told
 
 
-def test_a_backend_that_label_studio_cannot_reach_is_told_without_the_innards_of_its_http_library():
-    class Refusing(Hooks):
-        def _send(self, *_: Any, **__: Any) -> Any:
-            said = "Can't connect to ML backend http://127.0.0.1:9090, health check failed. Max retries exceeded with"
-            raise LabelStudioError(f"Label Studio refused POST api/ml/ (HTTP 400): {said}", status=400)
+def test_the_error_for_an_unreachable_backend_hides_the_details_of_the_http_library(monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: Any, **__: Any) -> Any:
+        reason = "Can't connect to ML backend http://127.0.0.1:9090, health check failed. Max retries exceeded with"
+        raise LabelStudioError(f"Label Studio refused POST api/ml/ (HTTP 400): {reason}", status=400)
 
-    with pytest.raises(LabelStudioError, match="cannot reach our service") as caught:
-        Refusing().create_backend("7", url=URL, title="hitl")
+    client = Client("http://127.0.0.1:8080", "a-token")
+    monkeypatch.setattr(client, "_send", refuse)
+
+    with client, pytest.raises(LabelStudioError, match="cannot reach this service") as caught:
+        client.create_backend("7", url=URL, title="hitl")
 
     assert "hitl serve" in caught.value.hint
     assert "Max retries" not in str(caught.value)

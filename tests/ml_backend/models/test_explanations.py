@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ml_backend.calibration import Calibrator
-from ml_backend.features.image import SIZE, cells
+from ml_backend.features.image import SIZE, feature_cells
 from ml_backend.features.media import Media
 from ml_backend.label_config import Control
 from ml_backend.models.explanations import Contribution, strongest_contributions
@@ -118,8 +118,8 @@ def test_the_quarters_of_an_image_add_up_and_the_one_that_differs_speaks_loudest
 
 
 def test_every_feature_of_an_image_looks_at_one_of_sixteen_cells():
-    assert cells().shape == (SIZE,)
-    assert sorted(set(cells().tolist())) == list(range(16))
+    assert feature_cells().shape == (SIZE,)
+    assert sorted(set(feature_cells().tolist())) == list(range(16))
 
 
 def bundle(model: object) -> Bundle:

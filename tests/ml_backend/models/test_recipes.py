@@ -13,7 +13,7 @@ from ml_backend.errors import NotTrained, UnknownName
 from ml_backend.features.cache import FeatureCache
 from ml_backend.features.media import Media
 from ml_backend.label_config import Control
-from ml_backend.models import recipe, recipe_for
+from ml_backend.models import get_recipe, recipe_for
 from ml_backend.models.image_classifier import ImageChoices
 from ml_backend.models.logistic_regression import fit_logistic, softmax
 from ml_backend.models.text_classifier import HypertextChoices, TextChoices
@@ -42,7 +42,7 @@ def test_every_built_in_recipe_comes_back_from_an_artefact(made, control, rows):
 @pytest.mark.parametrize(("made", "control", "rows"), CASES)
 def test_every_built_in_recipe_is_found_for_its_control(made, control, rows):
     assert isinstance(recipe_for(control), made)
-    assert isinstance(recipe(made.name), made)
+    assert isinstance(get_recipe(made.name), made)
 
 
 def test_the_contract_notices_classes_named_by_position():
@@ -63,10 +63,10 @@ def test_what_nothing_can_learn_is_refused_with_a_sentence():
         recipe_for(replace(TEXT, multiple=True))
     with pytest.raises(UnknownName, match="no data field"):
         recipe_for(replace(TEXT, field=""))
-    with pytest.raises(UnknownName, match="no model here learns choices on audio"):
+    with pytest.raises(UnknownName, match="no installed recipe learns choices on audio"):
         recipe_for(replace(TEXT, object_kind="audio"))
     with pytest.raises(UnknownName, match="this release has"):
-        recipe("text-choices/0")
+        get_recipe("text-choices/0")
 
 
 def test_a_label_without_an_example_shifts_no_name():

@@ -92,7 +92,8 @@ def test_what_is_packed_answers_the_same_when_unpacked():
     loaded = unpack(artefact.data, artefact.digest, cache=FeatureCache())
 
     np.testing.assert_allclose(loaded.proba(data), ours.proba(data), atol=1e-12)
-    for name in ("scaler", "control", "config_hash", "recipe", "version", "trained_on", "created_s", "card", "classes"):
+    same = ("calibrator", "control", "config_hash", "recipe", "version", "trained_on", "created_s", "card", "classes")
+    for name in same:
         assert getattr(loaded, name) == getattr(ours, name)
 
 
@@ -107,7 +108,7 @@ def test_altered_or_cut_bytes_are_refused():
     data = artefact.data
 
     for bad in (data[:-1], data[:1000], b"", data + b"x", data[:500] + bytes([data[500] ^ 1]) + data[501:]):
-        with pytest.raises(ArtefactError, match="cut or altered"):
+        with pytest.raises(ArtefactError, match="truncated or altered"):
             unpack(bad, artefact.digest)
 
 
@@ -129,7 +130,7 @@ def repacked(change):
         lambda document, arrays: document.pop("control"),
         lambda document, arrays: document.update(control={"name": "c"}),
         lambda document, arrays: document.update(
-            calibrator={"kind": "temperature", "degree": -1, "given": [], "meant": []}
+            scaler={"kind": "temperature", "degree": -1, "given": [], "meant": []}
         ),
         lambda document, arrays: document["state"].update(classes=["only"]),
         lambda document, arrays: arrays.pop("codes"),

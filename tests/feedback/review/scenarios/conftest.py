@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from feedback.app.notification_sender import post
+from feedback.app.bootstrap import post_json
 from tests.feedback.review.world import World
 from tests.support import stores
 from tests.support.fake_platform import FakeLabelStudio
@@ -21,11 +21,11 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     store.secrets.save_secret("draws", "the same draws in every run")
     people = {number: f"{name}@example.com" for number, name in NAMES.items()}
     if request.param == "in memory":
-        yield World(store, tmp_path / "models", FakeLabelStudio(people=people), post=post)
+        yield World(store, tmp_path / "models", FakeLabelStudio(people=people), post=post_json)
     else:
         site = RealLabelStudio(request.getfixturevalue("site"), store)
         try:
-            yield World(store, tmp_path / "models", site, post=post, project=site.project)
+            yield World(store, tmp_path / "models", site, post=post_json, project=site.project)
         finally:
             site.close()
     store.close()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import count
 
 from feedback.policy import read_policy
-from feedback.project.snapshot import project_draws
+from feedback.project.snapshot import load_splits
 from feedback.routing.router import why
 from feedback.training.challenger import learned_annotations
 from ml_backend.registry import unpack
@@ -87,7 +87,7 @@ def test_moderation_goes_through_three_tiers_and_back_into_the_model(world: Worl
     world.turn()
     assert (world.case(huge).state, site.final(huge)) == ("resolved", "fruit")
     (override,) = [one for one in world.store.overrides.list_overrides(world.project) if one.task == huge]
-    assert (override.shown.value, override.said.value, override.reason) == (("tool",), ("fruit",), "wrong_label")  # type: ignore[union-attr]
+    assert (override.shown.value, override.answer.value, override.reason) == (("tool",), ("fruit",), "wrong_label")  # type: ignore[union-attr]
     assert (override.model, override.tier, override.blind) == (first, "L2", False)
 
     # L3: a panel of three, one of whom differs
@@ -131,9 +131,9 @@ def _texts(world: World, words: str, roles: Sequence[str]) -> list[str]:
     """Texts that have these roles in this project, whatever its number."""
     row = world.store.projects.get_project(world.project)
     assert row is not None
-    draws = project_draws(world.store, row, read_policy(MODERATION))
+    draws = load_splits(world.store, row, read_policy(MODERATION))
     texts = (f"{words} {number}" for number in count())
-    with_roles = ((one, draws.roles([draws.unit({"text": one})])[0]) for one in texts)
+    with_roles = ((one, draws.roles([draws.dedup_key({"text": one})])[0]) for one in texts)
     return [next(text for text, role in with_roles if role == wanted) for wanted in roles]
 
 
@@ -177,7 +177,7 @@ def test_copies_and_review_projects_that_somebody_deletes_are_made_again(world: 
     site.delete_review_project(room)
     world.turn()
     world.turn()
-    made = str(world.store.review_projects.list_review_projects(world.project)["L2"]["room"])
+    made = world.store.review_projects.list_review_projects(world.project)["L2"].id
     assert made != room
     for _ in range(2):
         world.review("L2", "fix", "tool", person=CLEO, reason="wrong_label")

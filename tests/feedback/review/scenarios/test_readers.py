@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from feedback.policy import read_policy
-from feedback.reports.review_report import measured
+from feedback.reports.review_report import measure_review
 from feedback.review.review_task_content import FACTS, HISTORY, KEY
 from tests.feedback.review.scenarios.telling import REST, said, whole
 from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, FAY, World
@@ -119,10 +119,10 @@ def test_one_who_is_always_wrong_is_found_and_changes_nothing(world: World) -> N
 
     assert [site.final(task) for task in tasks] == ["fruit"] * 6
     dan = site.number(DAN)
-    seen = measured(world.store, world.project, read_policy(PANEL), {}, control="")
+    seen = measure_review(world.store, world.project, read_policy(PANEL), {}, control="")
     assert {one.person: one.compared for one in seen.people} == {site.number(one): 6 for one in (CLEO, DAN, EVA)}
     assert [one.accuracy.value for one in seen.people] == [0.0, 1.0, 1.0]
-    assert seen.doubted == [dan]
+    assert seen.unreliable == [dan]
 
     # a case whose answer is known now stands among new ones, and tells the same of him; nobody can tell it from others
     world.use(PANEL.replace("honeypots = 0.0", "honeypots = 1.0"))
@@ -136,7 +136,7 @@ def test_one_who_is_always_wrong_is_found_and_changes_nothing(world: World) -> N
     world.review("L2", "answer", "tool", person=DAN, task=pot.id)
     for _ in range(2):
         world.turn()
-    again = measured(world.store, world.project, read_policy(PANEL), {}, control="")
+    again = measure_review(world.store, world.project, read_policy(PANEL), {}, control="")
     assert (again.people[0].person, again.people[0].compared) == (dan, 7)
     assert site.final(next(task for task in tasks if f"a{tasks.index(task)} apple" == pot.data["text"])) == "fruit"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from feedback.ingest.signals import SignalDoor
+from feedback.ingest.signals import SignalHandler
 from feedback.policy import read_policy
 from feedback.review.appeals import list_human_review_requests
 from feedback.review.case_workflow import CaseWorkflow
@@ -108,7 +108,7 @@ def test_refunds_are_routed_by_amount_and_standing_against_a_ten_minute_clock(wo
 
         # somebody asks for a person, and wants to be called back
         body = {"project": world.project, "task": small, "signal": "human_review", "id": "letter-1", "callback": "crm"}
-        SignalDoor(world.store, clock=site.seconds)(body)
+        SignalHandler(world.store, clock=site.seconds)(body)
         world.turn()
         assert world.case(small).tier == "desk"
         assert world.case(small).due_s == pytest.approx(world.case(small).entered_s + 600)

@@ -54,7 +54,7 @@ def test_a_writer_that_is_killed_lost_nothing_it_acknowledged(url: str, opened: 
     opened(url)
     acknowledged: set[int] = set()
     for after_s in (0.05, 0.3, 0.6):
-        root = Path(__file__).parents[3]
+        root = Path(__file__).parents[4]
         with subprocess.Popen([sys.executable, "-c", _WRITER, url], stdout=subprocess.PIPE, cwd=root) as writer:
             assert writer.stdout is not None
             acknowledged.add(int(writer.stdout.readline()))  # it is under way

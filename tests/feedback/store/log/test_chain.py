@@ -168,7 +168,7 @@ def test_projections_that_were_lost_altogether_are_rebuilt(filled: Store) -> Non
         main_tables.task,
         main_tables.vote,
         main_tables.person,
-        main_tables.described,
+        main_tables.project_description,
     ):
         _alter(filled, delete(table))
 

@@ -91,7 +91,7 @@ def test_a_webhook_gives_its_task_its_annotation_and_its_project() -> None:
 
 
 def test_a_deletion_needs_only_an_id() -> None:
-    intake = ParsedWebhook("TASKS_DELETED", "1", gone=(Deleted("task", 7), Deleted("annotation", 5)))
+    intake = ParsedWebhook("TASKS_DELETED", "1", deleted=(Deleted("task", 7), Deleted("annotation", 5)))
 
     assert [event.key for event in events.from_intake(intake)] == [
         ("task", 7, "", "deleted"),

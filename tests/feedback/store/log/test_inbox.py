@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from feedback.store import Store, Waiting, open_store
+from feedback.store import InboxStatus, Store, open_store
 from feedback.store.log.event_log import Log
 from feedback.store.log.events import Event
 from feedback.store.tables import main_tables
@@ -123,7 +123,7 @@ def test_a_delivery_that_nobody_can_read_does_not_keep_anybody_from_being_forgot
 
     store.erase("1", person=3)
 
-    assert store.get_inbox_status() == Waiting(0, None)  # nobody can say that it was not about them
+    assert store.get_inbox_status() == InboxStatus(0, None)  # nobody can say that it was not about them
 
 
 def test_no_more_is_read_at_once_than_memory_holds(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +152,7 @@ def test_who_was_noted_is_forgotten_once_nothing_of_it_is_left(store: Store) -> 
     store.ingest_inbox(again=True)
 
     with store._database.read() as connection:
-        assert connection.execute(select(main_tables.taken)).all() == []
+        assert connection.execute(select(main_tables.ingested_delivery)).all() == []
 
 
 def test_nothing_of_what_was_forgotten_stays_in_the_files(tmp_path: Path) -> None:

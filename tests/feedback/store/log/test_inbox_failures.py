@@ -103,7 +103,7 @@ def test_who_looked_long_ago_takes_nothing_in_again_that_others_have_taken_in_an
 
     assert quick.get_stats().events == 2
     with quick._database.read() as connection:
-        assert connection.execute(select(main_tables.described.c.title)).scalar_one() == "new title"
+        assert connection.execute(select(main_tables.project_description.c.title)).scalar_one() == "new title"
 
 
 def test_a_store_that_somebody_writes_to_for_long_receives_all_the_same(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from feedback.store import CaseRow, Decision, ProjectRow, Signal, Standing, Store
+from feedback.store import CaseRow, CurrentDecision, Decision, ProjectRow, Signal, Store
 from feedback.store.log import events
 from feedback.store.log.events import Event
 from feedback.store.tables import main_tables
@@ -241,7 +241,7 @@ def test_a_log_of_old_reads_as_it_did(store: Store, *, first: bool) -> None:
 
 def test_what_was_decided_about_a_task_is_not_said_of_the_next_one_with_its_number(store: Store) -> None:
     """Twice: a case for each of three tasks that had the number 1."""
-    stands = Standing("r", "first", "p", "m", "", "normal", "", None)
+    stands = CurrentDecision("r", "first", "p", "m", "", "normal", "", None)
     for born in (1, 20, 40):
         store.append(told(task(1, f"text {born}", second=born, created_at=at(born))))
         assert (

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from feedback.store import Decision, Newest, Signal, Standing, Store, open_store
+from feedback.store import CurrentDecision, Decision, NewestSignal, Signal, Store, open_store
 from feedback.store.log.events import of_one_task
 from tests.support.told import task
 
-L1 = Standing("default", "L1", "p1", "m1", "", "normal", "default", None)
-L2 = Standing("big", "L2", "p1", "m1", "", "urgent", "refunds", 2)
+L1 = CurrentDecision("default", "L1", "p1", "m1", "", "normal", "default", None)
+L2 = CurrentDecision("big", "L2", "p1", "m1", "", "urgent", "refunds", 2)
 INPUTS = {"model.confidence": 0.5, "model.label": "spam", "history.votes": 0}
 
 
-def decision(task: int, standing: Standing = L1, at_s: float = 1.0, content: str = "c1") -> Decision:
+def decision(task: int, standing: CurrentDecision = L1, at_s: float = 1.0, content: str = "c1") -> Decision:
     return Decision(task, at_s, content, standing, INPUTS)
 
 
@@ -83,8 +83,8 @@ def test_the_newest_signal_is_the_one_that_happened_last(store: Store) -> None:
     store.signals.create_signal(signal("all", task=None, value="policy"))
 
     assert store.signals.list_newest_signals("1") == {
-        7: {"user_report": Newest("late", 9.0, 2)},
-        None: {"user_report": Newest("policy", 5.0, 1)},
+        7: {"user_report": NewestSignal("late", 9.0, 2)},
+        None: {"user_report": NewestSignal("policy", 5.0, 1)},
     }
 
 

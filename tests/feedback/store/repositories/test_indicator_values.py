@@ -8,7 +8,7 @@ from feedback.store import CaseEvent, CaseRow, IndicatorValue, ReviewRow, Signal
 from ml_backend.records import Answer
 from tests.support.told import deleted, said, task, told
 
-FACT = IndicatorValue("customer=7", "fraud", "card", "1", 5, 1, 3, 2, said_s=1.0, recorded_s=9.0)
+FACT = IndicatorValue("customer=7", "fraud", "card", "1", 5, 1, 3, 2, answered_s=1.0, recorded_s=9.0)
 SPAM = Answer("choices", ("spam",))
 
 
@@ -83,7 +83,7 @@ def test_when_people_first_answered_is_known_of_every_task_also_of_reviewed_ones
 
 def test_a_copy_leads_to_its_task(store: Store) -> None:
     (case,) = store.cases.create_cases([CaseRow("1", 2, "queued", "L2")], "open")
-    step = CaseEvent(1.0, "place", "queued", "L2", body={"room": "9", "task": 77})
+    step = CaseEvent(1.0, "place", "queued", "L2", body={"review_project": "9", "task": 77})
     assert store.cases.update_case(case, case.version, step)
 
     assert store.cases.list_review_task_sources("1") == {("9", 77): 2}
@@ -98,14 +98,14 @@ def test_names_lead_to_tasks_and_parked_signals_wait_for_them(store: Store) -> N
     assert (
         store.external_ids.list_tasks("1", "order", "A-17") == store.external_ids.list_tasks("2", "text", "A-17") == []
     )
-    signal = Signal("1", "csat", 3.0, None, 5.0, "k", external="A-17", parked="not there yet")
+    signal = Signal("1", "csat", 3.0, None, 5.0, "k", external="A-17", unmatched="not there yet")
     assert store.signals.create_signal(signal)
-    assert not store.signals.create_signal(replace(signal, parked=""))
+    assert not store.signals.create_signal(replace(signal, unmatched=""))
     assert (store.signals.list_signals("1"), store.signals.list_newest_signals("1")) == (
         [],
         {},
     )
-    (waiting,) = store.signals.list_parked_signals("1")
-    store.signals.update_signal_task(waiting, task=1, parked="")
-    assert store.signals.list_parked_signals("1") == []
+    (waiting,) = store.signals.list_unmatched_signals("1")
+    store.signals.update_signal_task(waiting, task=1, unmatched="")
+    assert store.signals.list_unmatched_signals("1") == []
     assert store.signals.list_newest_signals("1")[1]["csat"].value == 3.0

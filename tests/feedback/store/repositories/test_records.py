@@ -40,6 +40,28 @@ def test_a_key_makes_a_record_that_is_written_once(store: Store) -> None:
     assert found.body == {"rows": 1}
 
 
+def test_of_a_kind_that_every_turn_writes_the_newest_are_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("feedback.store.repositories.records.RECORDS_KEPT", {"turn": 3})
+    store.records.create_record("1", "turn", {"number": -1}, key="named")
+    store.records.create_record("2", "turn", {"number": 99})
+    for number in range(9):
+        store.records.create_record("1", "turn", {"number": number})
+        store.records.create_record("1", "verdict", {"number": number})
+
+    assert [record.body["number"] for record in store.records.list_records("1", "turn")] == [8, 7, 6, -1]
+    assert [record.body["number"] for record in store.records.list_records("2", "turn")] == [99]
+    assert len(store.records.list_records("1", "verdict")) == 9
+
+
+def test_deleting_old_records_never_touches_the_log(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("feedback.store.repositories.records.RECORDS_KEPT", {"turn": 1})
+    store.append([said(5, "A"), said(6, "B", person=2)])
+    for number in range(5):
+        store.records.create_record("1", "turn", {"number": number})
+
+    assert store.verify() == {"events": 2, "chain": "ok", "projection": "ok"}
+
+
 def test_numbers_of_numpy_are_kept_and_what_is_no_json_is_refused(store: Store) -> None:
     store.records.create_record("1", "report", {"kappa": np.float64(0.5), "n": np.int64(3), "nan": math.nan})
 

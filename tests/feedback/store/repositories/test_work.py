@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from feedback.errors import LeaseLost
-from feedback.store import Store, Work
+from feedback.store import JobClaim, Store
 from tests.support.clock import Clock
 
 
-def _claim(store: Store, owner: str = "ann") -> Work:
+def _claim(store: Store, owner: str = "ann") -> JobClaim:
     work = store.jobs.claim_job(owner, lease_s=30.0)
     assert work is not None
     return work
@@ -94,7 +94,7 @@ def test_a_fenced_transaction_writes_nothing_once_the_lease_is_lost(store: Store
     assert [record.body["by"] for record in store.records.list_records("1", "verdict")] == ["slow, in time"]
 
 
-def _wait(store: Store, clock: Clock) -> tuple[Work, float]:
+def _wait(store: Store, clock: Clock) -> tuple[JobClaim, float]:
     """Claim as soon as something is due; gives how long that took."""
     began_s = clock.now_s
     while (work := store.jobs.claim_job("ann", lease_s=30.0)) is None:

@@ -10,7 +10,7 @@ import pytest
 from feedback.errors import EvaluationError
 from feedback.policy import Policy
 from feedback.training.dataset import Row
-from feedback.training.promotion import Verdict, judge
+from feedback.training.promotion_gate import Verdict, judge
 
 CLASSES = ("ham", "spam")
 

@@ -3,14 +3,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from feedback.policy import Policy
-from feedback.training.dataset import Dataset, Settled, build
-from feedback.training.triggers import Trained, due, first_waits
+from feedback.training.dataset import ConsensusLabel, Dataset, build
+from feedback.training.retrain_triggers import Trained, due, first_waits
 from ml_backend.records import Answer
 
 
 def dataset(n: int, *, flip: frozenset[int] = frozenset()) -> Dataset:
     labels = {task: "ab"[(task + (task in flip)) % 2] for task in range(n)}
-    settled = [Settled(task, Answer("choices", (label,)), 1, 1.0, (task,)) for task, label in labels.items()]
+    settled = [ConsensusLabel(task, Answer("choices", (label,)), 1, 1.0, (task,)) for task, label in labels.items()]
     return build("c", ("a", "b"), settled, {task: {} for task in range(n)}, dict.fromkeys(range(n), "train"))
 
 

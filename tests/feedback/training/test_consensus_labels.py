@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from feedback.training.label_decisions import settle
+from feedback.training.consensus_labels import settle
 from ml_backend.records import Answer
 
 SPAM, HAM = Answer("choices", ("spam",)), Answer("choices", ("ham",))
@@ -29,8 +29,8 @@ def test_a_task_that_wants_two_waits_for_the_second():
     first = settle(votes(SPAM), {1: 2}, max_votes=3)
     second = settle(votes(SPAM, SPAM), {1: 2}, max_votes=3)
 
-    assert (first.settled, first.wanting) == ((), {1: 1})
-    assert second.wanting == {}
+    assert (first.settled, first.needs_more_votes) == ((), {1: 1})
+    assert second.needs_more_votes == {}
     assert second.settled[0].support == 1.0
 
 
@@ -39,9 +39,9 @@ def test_a_tie_asks_for_one_more_until_the_most():
     broken = settle(votes(SPAM, HAM, HAM), {1: 2}, max_votes=3)
     hopeless = settle(votes(SPAM, HAM), {1: 2}, max_votes=2)
 
-    assert tied.wanting == {1: 2}
+    assert tied.needs_more_votes == {1: 2}
     assert (broken.settled[0].answer, round(broken.settled[0].support, 3)) == (HAM, 0.667)
-    assert (hopeless.settled, hopeless.wanting) == ((), {})
+    assert (hopeless.settled, hopeless.needs_more_votes) == ((), {})
 
 
 def test_the_order_of_votes_changes_nothing():

@@ -1,0 +1,86 @@
+"""The records of this package: the consensus of all votes, and the aggregated label of each task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from feedback.errors import VotesError
+from feedback.votes import Floats, Ints, Votes
+from ml_backend.records import Answer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Consensus:
+    """The consensus of a method, one row per task.
+
+    A task without votes has label -1, and its row holds the shares of the labels among all votes.
+    """
+
+    method: str
+    proba: Floats  # (n_tasks, k) rows sum to 1
+    labels: Ints  # (n_tasks,) the likeliest label; -1 without votes
+    support: Ints  # (n_tasks,) number of votes
+    errors: Floats | None = field(default=None)  # (n_people, k true, k given) error rates, where the method learns them
+    prior: Floats | None = field(default=None)  # (k,) share of each label, where the method learns it
+    log_likelihood: float = float("nan")  # of the votes, where the method models them
+
+    @property
+    def confidence(self) -> Floats:
+        """Return the probability of the likeliest label, (n_tasks,)."""
+        return self.proba.max(axis=1) if self.proba.shape[1] else np.zeros(len(self.proba))
+
+    @classmethod
+    def build(
+        cls,
+        method: str,
+        votes: Votes,
+        proba: Floats,
+        *,
+        scores: Floats | None = None,
+        errors: Floats | None = None,
+        prior: Floats | None = None,
+        log_likelihood: float = float("nan"),
+    ) -> Consensus:
+        """Pick the likeliest label of each task, the first of equal ones, and fill the rows of tasks without votes.
+
+        `proba` is (n_tasks, k). `scores` of the same shape decide on the label instead, for example to break ties.
+        """
+        support = np.bincount(votes.tasks, minlength=votes.n_tasks)
+        label_shares = np.bincount(votes.labels, minlength=votes.n_labels) / max(len(votes), 1)
+        rows = np.where(support[:, None] > 0, proba, label_shares)
+        labels = np.argmax(rows if scores is None else scores, axis=1)
+        labels = np.where(support > 0, labels, -1)
+        return cls(method, rows, labels, support, errors, prior, log_likelihood)
+
+
+@dataclass(frozen=True, slots=True)
+class AggregatedLabel:
+    """The label of one task, aggregated from its votes."""
+
+    answer: Answer  # one that somebody gave
+    confidence: float  # probability that it is right, (0, 1]
+    weight: float  # for training, (0, 1]: the lead of the confidence over chance
+    doubted: bool = False  # an answer that nobody gave is likelier, so another person should be asked
+
+
+@dataclass(frozen=True, slots=True)
+class AggregatedLabels:
+    """Aggregated labels by task id; none where the majority decides, and `reason` says why."""
+
+    by_task: Mapping[int, AggregatedLabel] = field(default_factory=dict, repr=False)
+    method: str = "majority"
+    reason: str = ""
+    gain: Mapping[int, float] = field(default_factory=dict, repr=False)  # of one more vote, in information
+    lead: Mapping[int, float] = field(default_factory=dict, repr=False)  # `gain` minus that of a vote on a new task
+    answers: tuple[Answer, ...] = ()  # every answer that was given
+    rows: Mapping[int, Floats] = field(default_factory=dict, repr=False)  # task -> probability of each of `answers`
+
+
+def require_votes(votes: Votes) -> Votes:
+    """Return the votes; VotesError where there are none."""
+    if not len(votes):
+        raise VotesError("there are no votes; wanted at least one row of task, person and label.")
+    return votes

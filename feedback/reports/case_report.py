@@ -1,0 +1,145 @@
+"""One review case: its events, reviews and requests, as JSON and as a timeline of sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from feedback.reports.formatting import close_direction
+from feedback.review.appeals import HumanReviewRequest, list_human_review_requests
+from feedback.review.honeypots import HONEYPOT_ROUND
+from feedback.review.review_task_content import format_answer, format_time
+from feedback.review.state_machine import STATE_MEANINGS
+from feedback.store import CaseEvent, CaseRow, ReviewRow, Store
+from feedback.training.explanations import spoken
+from ml_backend.records import Answer
+
+_EVENT_TEXTS: Mapping[str, str] = {
+    "automate": "the model decides",
+    "open": "opened at {tier}",
+    "place": "published for review at {tier}: task {task} of project {review_project}",
+    "start": "review started",
+    "look": "waits for more reviewers",
+    "refuse": "open again, because the review of {who} does not count",
+    "ask": "waits for an answer; its clocks are paused",
+    "answered": "continues at {tier}",
+    "warn": "a notification is sent",
+    "reassign": "assigned to other people at {tier}",
+    "escalate": "escalated to {tier}",
+    "recall": "moved to {tier}",
+    "promise": "a decision by a person is promised",
+    "settle": "people agree",
+    "decide": "decided at {tier}",
+    "write": "closed",
+    "reopen": "reopened at {tier}",
+    "withdraw": "withdrawn",
+}
+_PERSONAL_EVENTS = ("start", "settle", "decide")  # their sentence names the person
+
+
+@dataclass(frozen=True, slots=True)
+class CaseReport:
+    """One case with its whole history."""
+
+    case: CaseRow
+    events: Sequence[CaseEvent]
+    reviews: Sequence[ReviewRow]
+    requests: Sequence[HumanReviewRequest]
+
+    @property
+    def prediction(self) -> dict[str, Any]:
+        """The model's answer and its explanation as people read them; {} where the model gave no answer."""
+        recorded = self.case.opinion
+        if not recorded:
+            return {}
+        answer = format_answer(Answer.from_key(str(recorded["answer"])))
+        return {**recorded, "answer": answer, "explanation": spoken(recorded)}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON, with answers as people read them."""
+        case = asdict(self.case) | {
+            "proposal": format_answer(self.case.proposal),
+            "answer": format_answer(self.case.answer),
+            "prediction": self.prediction,
+        }
+        del case["opinion"]
+        reviews = [
+            asdict(review) | {"answer": format_answer(review.answer), "shown": format_answer(review.shown)}
+            for review in self.reviews
+        ]
+        return {
+            "case": case,
+            "events": [{**asdict(event), "body": dict(event.body)} for event in self.events],
+            "reviews": reviews,
+            "requests": [asdict(request) for request in self.requests],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """One sentence of a timeline, and when it happened."""
+
+    at_s: float  # epoch seconds
+    text: str
+
+
+def case_report(store: Store, number: int) -> CaseReport:
+    """Return the report of a case; raises NotStored if there is no case of this number."""
+    case = store.cases.get_case(number)
+    requests = list_human_review_requests(store, case.project, task=case.task)
+    return CaseReport(
+        case,
+        store.cases.list_case_events(number),
+        store.reviews.list_reviews(case.project, case=number),
+        [request for request in requests if request.case == case.id],
+    )
+
+
+def case_timeline(
+    report: CaseReport,
+    reasons: Mapping[str, str],
+    *,
+    name: Callable[[int], str] = lambda person: f"person {person}",
+) -> list[TimelineEntry]:
+    """Return the events and reviews of a case as sentences, oldest first.
+
+    `reasons` gives the text of each reason code, `name` the name of a user id.
+    """
+    # a review comes before the event that it caused, even where both have the same time
+    entries = [(review.at_s, 0, _review_text(review, reasons, name)) for review in _real_reviews(report)]
+    entries += [(event.at_s, 1, _event_text(event, name)) for event in report.events]
+    return [TimelineEntry(at_s, text) for at_s, _order, text in sorted(entries, key=lambda entry: entry[:2])]
+
+
+def describe_case(report: CaseReport, reasons: Mapping[str, str]) -> list[str]:
+    """Return the case as lines of text: a heading, the timeline, the requests for a person, and the state."""
+    case = report.case
+    lines = [f"{format_time(entry.at_s)}  {entry.text}" for entry in case_timeline(report, reasons)]
+    answer = f": {format_answer(case.answer)}" if case.state in ("decided", "resolved") else ""
+    meaning = STATE_MEANINGS[case.state]  # type: ignore[index]  # stored states come from this table
+    requests = [request.statement for request in report.requests]
+    heading = f"Case {case.id}, at {case.tier}, round {case.round}"
+    return [heading, *lines, *requests, f"Now {case.state}{answer} ({meaning})"]
+
+
+def _real_reviews(report: CaseReport) -> list[ReviewRow]:
+    return [review for review in report.reviews if review.round != HONEYPOT_ROUND]
+
+
+def _event_text(event: CaseEvent, name: Callable[[int], str]) -> str:
+    who = "somebody" if event.person is None else name(event.person)
+    where = {"task": event.body.get("task"), "review_project": event.body.get("review_project")}
+    text = _EVENT_TEXTS[event.event].format(tier=event.tier, who=who, **where)
+    by = f" by {who}" if event.person is not None and event.event in _PERSONAL_EVENTS else ""
+    return f"{text}{by}{f': {close_direction(event.note)}' if event.note else ''}"
+
+
+def _review_text(review: ReviewRow, reasons: Mapping[str, str], name: Callable[[int], str]) -> str:
+    who = "somebody" if review.person is None else name(review.person)
+    parts = [review.verdict or "no verdict", reasons.get(review.reason, review.reason), review.comment]
+    if review.answer is not None:
+        parts[0] += f", {format_answer(review.answer)}"
+    text = "; ".join(close_direction(part) for part in parts if part)
+    counts = "" if review.counted else f" (not counted: {close_direction(review.refused) or 'skipped'})"
+    return f"{who} at {review.tier}: {text}{counts}"

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from sqlalchemy import Boolean, Column, Float, Integer, LargeBinary, MetaData, String, Table, Text, insert, select
+
+from feedback.store import Store
+from feedback.store.database.row_mapping import RowMapper
+from ml_backend.records import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    id: int
+    name: str
+    answer: Answer | None
+    note: str | None
+    weights: tuple[float, ...]
+    body: Mapping[str, Any] = field(hash=False)
+    value: bool | float | str | tuple[str, ...] | None
+    share: float | None = None
+    is_open: bool = True
+    only_here: str = "no column"
+
+
+THINGS = Table(
+    "thing",
+    MetaData(),
+    Column("thing_id", Integer, primary_key=True),
+    Column("project", String),
+    Column("name", Text),
+    Column("answer", Text),
+    Column("note", Text),
+    Column("weights", Text),
+    Column("body", LargeBinary),
+    Column("value", Text),
+    Column("share", Float),
+    Column("is_open", Boolean),
+)
+MAPPER = RowMapper(Thing, THINGS, renamed={"id": "thing_id"}, json=["value"])
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        Thing(1, "a", Answer("choices", ("A", "B")), "n", (0.5, 1.0), {"b": [1, None]}, "text", 0.25),
+        Thing(2, "", None, None, (), {}, None, None, is_open=False),
+        Thing(3, "é", None, "", (1.0,), {"x": {"y": 1}}, ("a", "b")),
+        Thing(4, "t", None, "", (), {}, value=True),
+    ],
+)
+def test_a_record_comes_back_from_its_row_as_it_was(store: Store, thing: Thing) -> None:
+    with store._database.write() as connection:
+        THINGS.create(connection)
+        connection.execute(insert(THINGS), [MAPPER.to_values(thing, project="7")])
+        row = connection.execute(select(THINGS)).one()
+
+    assert MAPPER.from_row(row) == thing
+    assert row.project == "7"
+
+
+def test_text_that_postgresql_refuses_is_replaced() -> None:
+    values = MAPPER.to_values(Thing(1, "a\x00b", Answer("textarea", ("c\x00",)), "\ud800", (), {"k": "\x00"}, "\x00"))
+
+    assert values["name"] == "a\ufffdb"
+    assert values["note"] == "?"
+    assert "\x00" not in f"{values['answer']}{values['value']}"
