@@ -1,4 +1,4 @@
-"""Votes as three columns of small integers: who said what about which task."""
+"""Votes as three columns of integer codes: task, person, label."""
 
 from __future__ import annotations
 
@@ -14,20 +14,30 @@ from feedback.errors import VotesError
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-LABEL_KINDS = (
-    "choices",
-    "pairwise",
-    "taxonomy",
-    "rating",
-)  # kinds of answers that are right or wrong, not more or less
+# types of answers that are right or wrong; of all other types, answers are nearer or farther
+LABEL_KINDS = ("choices", "pairwise", "taxonomy", "rating")
 
 
 @dataclass(frozen=True, slots=True, eq=False, init=False)
 class Votes:
-    """One row a vote; tasks, people and labels are codes from 0 up. Missing votes are missing rows.
+    """Votes, one row each; tasks, people and labels are codes from 0 up. A missing vote is a missing row.
 
-    Checked here, once: agreement and consensus trust it and check nothing.
+    Columns are checked here, once; measures of agreement and methods of consensus trust them.
 
+    Parameters
+    ----------
+    tasks, people, labels : arrays of shape (n,)
+        Integer codes. `encode_votes` makes them from names.
+    n_tasks, n_people, n_labels : int, optional
+        Numbers of codes, also of those without votes; the largest code plus 1 by default.
+
+    Raises
+    ------
+    VotesError
+        If lengths differ, a column does not hold integers of 0 or more, or a code is not below its number.
+
+    Examples
+    --------
     >>> Votes([0, 0, 1], [0, 1, 0], [1, 1, 0]).n_labels
     2
     """
@@ -50,8 +60,8 @@ class Votes:
     ) -> None:
         columns = {"tasks": (tasks, n_tasks), "people": (people, n_people), "labels": (labels, n_labels)}
         size: int | None = None
-        for name, (given, stated) in columns.items():
-            column, count = _codes(name, given, stated)
+        for name, (values, n_codes) in columns.items():
+            column, count = _check_codes(name, values, n_codes)
             if size is not None and len(column) != size:
                 raise VotesError(f"{name} has {len(column)} rows, tasks has {size}; wanted one row per vote.")
             size = len(column)
@@ -62,20 +72,24 @@ class Votes:
         return len(self.tasks)
 
     def select(self, keep: NDArray[np.bool_] | Ints) -> Votes:
-        """The votes that `keep` (n,) marks, or at these rows; codes and their numbers stay what they are."""
+        """Return the votes that a mask (n,) or row numbers select; codes and their numbers stay the same."""
         return Votes(self.tasks[keep], self.people[keep], self.labels[keep], self.n_tasks, self.n_people, self.n_labels)
 
     def in_order(self) -> Votes:
-        """The same votes by task, person and label: what is drawn row by row must not depend on the order of a file.
+        """Return the votes sorted by task, person and label, so that random draws do not depend on the order of rows.
 
+        Examples
+        --------
         >>> Votes([1, 0, 0], [0, 1, 0], [1, 1, 0]).in_order().people
         array([0, 1, 0])
         """
         return self.select(np.lexsort((self.labels, self.people, self.tasks)))
 
     def latest(self) -> Votes:
-        """One vote per task and person: the last row of each pair counts.
+        """Return one vote per task and person: the last row of each pair.
 
+        Examples
+        --------
         >>> Votes([0, 0], [3, 3], [0, 1]).latest().labels
         array([1])
         """
@@ -87,7 +101,7 @@ class Votes:
 
 @dataclass(frozen=True, slots=True)
 class EncodedVotes:
-    """Votes with the names that their codes stand for."""
+    """Votes, and the names of their codes."""
 
     votes: Votes
     tasks: tuple[Hashable, ...]
@@ -112,28 +126,28 @@ def encode_votes(tasks: Sequence[Any], people: Sequence[Any], labels: Sequence[A
 
 
 def _encode(column: Sequence[Any]) -> tuple[tuple[Hashable, ...], Ints]:
-    names = sorted(dict.fromkeys(column), key=_text_key)
-    known = {name: code for code, name in enumerate(names)}
-    return tuple(names), np.fromiter(map(known.__getitem__, column), dtype=np.int64, count=len(column))
+    names = sorted(dict.fromkeys(column), key=_sort_key)
+    code_of = {name: code for code, name in enumerate(names)}
+    return tuple(names), np.fromiter(map(code_of.__getitem__, column), dtype=np.int64, count=len(column))
 
 
-def _text_key(name: Hashable) -> tuple[int, float, str]:
-    """Numbers in their own order, before texts: ratings 2 and 10 must not swap."""
+def _sort_key(name: Hashable) -> tuple[int, float, str]:
+    """Sort numbers by value and before texts, so that rating 2 comes before rating 10."""
     if isinstance(name, (int, float)):
         return (0, name, "")
     return (1, 0.0, str(name))
 
 
-def _codes(name: str, given: ArrayLike, stated: int | None) -> tuple[Ints, int]:
-    column = np.asarray(given)
+def _check_codes(name: str, values: ArrayLike, n_codes: int | None) -> tuple[Ints, int]:
+    column = np.asarray(values)
     if column.ndim != 1:
         raise VotesError(f"{name} has shape {column.shape}, wanted (n,).")
     if column.size and column.dtype.kind not in "iu":
         raise VotesError(f"{name} holds {column.dtype}, wanted integer codes; feedback.votes.encode_votes codes names.")
-    coded = column.astype(np.int64, copy=False)
-    highest = int(coded.max()) + 1 if coded.size else 0
-    if coded.size and int(coded.min()) < 0:
+    codes = column.astype(np.int64, copy=False)
+    count = int(codes.max()) + 1 if codes.size else 0
+    if codes.size and int(codes.min()) < 0:
         raise VotesError(f"{name} holds a negative code; leave missing votes out instead.")
-    if stated is not None and stated < highest:
-        raise VotesError(f"{name} holds code {highest - 1}, but only {stated} were announced.")
-    return coded, highest if stated is None else stated
+    if n_codes is not None and n_codes < count:
+        raise VotesError(f"{name} holds code {count - 1}, but only {n_codes} were announced.")
+    return codes, count if n_codes is None else n_codes

@@ -32,7 +32,7 @@ class AccuracyTable:
     label_keys: tuple[str, ...] = ()  # answer keys of the labels, in the order of `Reliability.by_label`
     hits: Floats = field(default_factory=lambda: np.zeros(0))  # (n_votes,) NaN where the vote was not judged
     weights: Floats = field(default_factory=lambda: np.zeros(0))  # (n_votes,) information in each hit; 0: none
-    distances: Mapping[int, AnnotatorDistance] = field(default_factory=dict)  # for numbers and regions, from other people
+    distances: Mapping[int, AnnotatorDistance] = field(default_factory=dict)  # of numbers and regions
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +86,9 @@ def measure_accuracy(
         for row, vote in enumerate(votes):
             if vote.person in by_gold:
                 entry = gold.get(vote.task)
-                judged = entry is not None and entry.answer is not None
-                hits[row] = matches_gold(vote.answer, entry, tolerance=tolerance) if entry is not None and judged else math.nan
-                weights[row] = float(judged)
+                hits[row], weights[row] = math.nan, 0.0
+                if entry is not None and entry.answer is not None:
+                    hits[row], weights[row] = matches_gold(vote.answer, entry, tolerance=tolerance), 1.0
         reordered = {person: _reorder_labels(record, gold_keys, label_keys) for person, record in by_gold.items()}
         records = {**records, **reordered}
         label_keys = (*label_keys, *(key for key in gold_keys if key not in label_keys))

@@ -75,15 +75,15 @@ def _to_regions(cell: str, kind: str, where: str) -> list[Mapping[str, Any]]:
 def _check(answer: Answer, control: Control, where: str) -> None:
     """Raise VotesError for labels that the control does not have, and for several where it takes one."""
     value: Any = answer.value
-    used = set(value) if answer.kind == "choices" else {region[-1] for region in value} if _has_regions(answer) else set()
+    used: set[str] = set()
+    if answer.kind == "choices":
+        used = set(value)
+    elif answer.kind in ("labels", "rectanglelabels"):
+        used = {region[-1] for region in value}
     if control.labels and (unknown := sorted(used - set(control.labels))):
         raise VotesError(f"{where}: {unknown[0]!r} is not a label; {control.name!r} has {', '.join(control.labels)}.")
     if answer.kind == "choices" and len(value) > 1 and not control.multiple:
         raise VotesError(f"{where}: {len(value)} labels, but {control.name!r} takes one.")
-
-
-def _has_regions(answer: Answer) -> bool:
-    return answer.kind in ("labels", "rectanglelabels")
 
 
 def _hint(kind: str) -> str:

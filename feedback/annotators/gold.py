@@ -60,7 +60,7 @@ def matches_gold(answer: Answer, gold: GoldTask, *, tolerance: float) -> bool:
     return allowed > 0.0 and codec(answer.kind).distance(answer, truth) <= allowed + _ROUNDING
 
 
-def gold_tasks(store: Store, project: str) -> dict[int, GoldTask]:
+def load_gold_tasks(store: Store, project: str) -> dict[int, GoldTask]:
     """Return the gold and calibration tasks of a project, by task id."""
     found: dict[int, GoldTask] = {}
     for record in reversed(store.records.list_records(project, _KIND, limit=_MAX_RECORDS)):
@@ -113,7 +113,7 @@ def add_gold(
 
 def retire_gold(store: Store, project: str, tasks: Iterable[int]) -> list[int]:
     """Stop asking these gold tasks; return those that were active. Models still never learn from them."""
-    known = gold_tasks(store, project)
+    known = load_gold_tasks(store, project)
     retired = sorted(task for task in set(tasks) if task in known and known[task].asked)
     if retired:
         store.records.create_record(project, _KIND, {"retire": retired})

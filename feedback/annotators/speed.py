@@ -1,4 +1,4 @@
-"""How fast people work, on what their time goes, and whether hours or practice change how often they are right."""
+"""The speed of each person, the time by label, and the accuracy by hour of a session and by practice."""
 
 from __future__ import annotations
 
@@ -16,121 +16,156 @@ from feedback.votes import Floats, Ints
 
 Bools = NDArray[np.bool_]
 
-_PAUSE_S = 30 * 60.0  # a longer gap between two answers is not work
+_PAUSE_S = 30 * 60.0  # a longer gap between two answers ends a session
 _HOUR_S = 3600.0
 _MEDIAN = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotatorSpeed:
-    """How much one person does in the time that they work."""
+    """The speed of one person, without pauses."""
 
     person: int  # code
     answers: int
-    hours: float  # worked, without pauses
-    per_hour: Interval  # answers; NaN where no time was seen, endless where too few were
-    median_s: Interval  # of one answer; the whole range where there are too few
+    hours: float  # of work, without pauses
+    per_hour: Interval  # answers per hour; NaN without a measured time, infinite bounds with too few
+    median_s: Interval  # seconds of one answer; the whole range with too few
 
 
 @dataclass(frozen=True, slots=True)
 class AccuracyTrend:
-    """Accuracy at first and later, and the difference; below 0 it got worse."""
+    """Accuracy in the first step and later; a change below 0 means that it fell."""
 
     person: int
-    steps: tuple[Interval, ...]  # per hour of a session, or per stretch of answers
-    change: Interval  # all later steps minus the first; within [-1, 1]
+    steps: tuple[Interval, ...]  # one per hour of a session, or per 50 answers
+    change: Interval  # all later steps together minus the first, in [-1, 1]
 
     @property
     def worse(self) -> bool:
-        """Whether accuracy surely falls."""
+        """Return whether accuracy falls beyond chance."""
         return self.change.high < 0.0
 
     @property
     def better(self) -> bool:
-        """Whether accuracy surely rises."""
+        """Return whether accuracy rises beyond chance."""
         return self.change.low > 0.0
 
 
-def measure_speed(people: Ints, at_s: Floats, lead_s: Floats, *, confidence: float = 0.95) -> tuple[AnnotatorSpeed, ...]:
-    """Each person's pace; rows are answers, at the time they were given; `lead_s` is NaN where it was not measured.
+def measure_speed(
+    people: Ints, at_s: Floats, lead_time_s: Floats, *, confidence: float = 0.95
+) -> tuple[AnnotatorSpeed, ...]:
+    """Measure each person's speed.
 
+    Parameters
+    ----------
+    people, at_s, lead_time_s : arrays of shape (n,)
+        One row per answer: the person's code, the time of the answer, and the seconds it took, NaN where not measured.
+
+    Examples
+    --------
     >>> at_s = np.array([0.0, 60.0, 120.0, 9000.0])
     >>> measure_speed(np.zeros(4, dtype=int), at_s, np.full(4, 60.0))[0].per_hour.value
     60.0
     """
-    _same_length(people, at_s, lead_s)
-    return tuple(_pace(int(one), at_s[people == one], lead_s[people == one], confidence) for one in np.unique(people))
+    _same_length(people, at_s, lead_time_s)
+    return tuple(
+        _speed(int(person), at_s[people == person], lead_time_s[people == person], confidence)
+        for person in np.unique(people)
+    )
 
 
 def time_share_by_label(
-    people: Ints, labels: Ints, lead_s: Floats, *, n_labels: int, confidence: float = 0.95
+    people: Ints, labels: Ints, lead_time_s: Floats, *, n_labels: int, confidence: float = 0.95
 ) -> Mapping[int, tuple[Interval, ...]]:
-    """For each person, the share of their time that answers of each label took; the values of a person sum to 1.
+    """Measure the share of each person's time that answers of each label took; the values of a person sum to 1.
 
-    The interval is that of a ratio of sums, from its linearised rows, and never narrower than that of as many answers.
+    The interval is that of a ratio of sums, from its linearised rows, and never narrower than Wilson's for as many
+    answers.
 
-    >>> times = time_share_by_label(np.zeros(3, dtype=int), np.array([0, 1, 1]), np.array([5.0, 10.0, 5.0]), n_labels=2)
-    >>> [share.value for share in times[0]]
+    Examples
+    --------
+    >>> people, labels, lead_time_s = np.zeros(3, dtype=int), np.array([0, 1, 1]), np.array([5.0, 10.0, 5.0])
+    >>> [share.value for share in time_share_by_label(people, labels, lead_time_s, n_labels=2)[0]]
     [0.25, 0.75]
     """
-    _same_length(people, labels, lead_s)
-    timed = np.isfinite(lead_s)
+    _same_length(people, labels, lead_time_s)
+    timed = np.isfinite(lead_time_s)
     shares: dict[int, tuple[Interval, ...]] = {}
-    for one in np.unique(people[timed]):
-        mine = timed & (people == one)
-        shares[int(one)] = tuple(_share(lead_s[mine], labels[mine] == label, confidence) for label in range(n_labels))
+    for person in np.unique(people[timed]):
+        own = timed & (people == person)
+        shares[int(person)] = tuple(
+            _time_share(lead_time_s[own], labels[own] == label, confidence) for label in range(n_labels)
+        )
     return shares
 
 
 def accuracy_by_hour(
-    people: Ints, at_s: Floats, right: Floats, *, worth: Floats | None = None, hours: int = 4, confidence: float = 0.95
+    people: Ints,
+    at_s: Floats,
+    hits: Floats,
+    *,
+    weights: Floats | None = None,
+    hours: int = 4,
+    confidence: float = 0.95,
 ) -> tuple[AccuracyTrend, ...]:
-    """Accuracy by hour within a session (a pause of half an hour ends one); the last step is everything later.
+    """Measure accuracy by hour within a session; a pause of half an hour ends a session.
 
-    `right` is 1 or 0, NaN where nothing is known; with `worth` it is a hit of so much, as `hits_against_others` gives both.
+    Parameters
+    ----------
+    people, at_s, hits : arrays of shape (n,)
+        One row per answer: the person's code, the time of the answer, and 1 for a right answer or 0 for a wrong one,
+        NaN where unknown.
+    weights : array of shape (n,), optional
+        The weight of each hit; `hits_against_others` returns both.
+    hours : int
+        Number of steps; the last one is everything later.
     """
-    return _trends(people, at_s, right, worth, _hour_of_session, hours, confidence)
+    return _trends(people, at_s, hits, weights, _hour_of_session, hours, confidence)
 
 
 def accuracy_by_practice(
     people: Ints,
     at_s: Floats,
-    right: Floats,
+    hits: Floats,
     *,
-    worth: Floats | None = None,
-    stretch: int = 50,
-    most: int = 10,
+    weights: Floats | None = None,
+    answers_per_step: int = 50,
+    max_steps: int = 10,
     confidence: float = 0.95,
 ) -> tuple[AccuracyTrend, ...]:
-    """Accuracy by stretches of `stretch` answers in the order in which they were given; the last is everything later.
+    """Measure accuracy by steps of so many answers, in the order of their times; the last step is everything later.
 
-    `right` and `worth` are as for `accuracy_by_hour`.
+    Other parameters are those of `accuracy_by_hour`.
     """
-    if stretch < 1 or most < 1:
-        raise VotesError(f"stretches of {stretch} answers, {most} of them: wanted at least one.")
-    return _trends(people, at_s, right, worth, lambda at: np.arange(len(at)) // stretch, most, confidence)
+    if answers_per_step < 1 or max_steps < 1:
+        raise VotesError(f"{max_steps} steps of {answers_per_step} answers: wanted at least one of each.")
+    return _trends(
+        people, at_s, hits, weights, lambda at: np.arange(len(at)) // answers_per_step, max_steps, confidence
+    )
 
 
-def sessions(at_s: Floats) -> Ints:
-    """The number of the session that each time belongs to; times are sorted."""
+def _session_numbers(at_s: Floats) -> Ints:
+    """Return the number of the session of each time; times are sorted."""
     return np.concatenate([[0], np.cumsum(np.diff(at_s) > _PAUSE_S)]) if len(at_s) else np.zeros(0, dtype=np.int64)
 
 
-def _pace(person: int, at_s: Floats, lead_s: Floats, confidence: float) -> AnnotatorSpeed:
+def _speed(person: int, at_s: Floats, lead_time_s: Floats, confidence: float) -> AnnotatorSpeed:
     order = np.argsort(at_s, kind="stable")
-    at, lead = at_s[order], lead_s[order]
+    at, lead = at_s[order], lead_time_s[order]
     gaps = np.diff(at)
     first = np.concatenate([[True], gaps > _PAUSE_S])
     timed = lead[np.isfinite(lead)]
-    usual = float(np.median(timed)) if len(timed) else 0.0
-    # the first answer of a session began before it was seen: by its own measure, else by the usual one
-    began = np.minimum(np.where(np.isfinite(lead), lead, usual), _PAUSE_S)
+    median_s = float(np.median(timed)) if len(timed) else 0.0
+    # the first answer of a session began before its time: by its own lead time, else by the median one
+    began = np.minimum(np.where(np.isfinite(lead), lead, median_s), _PAUSE_S)
     spent: Floats = np.where(first, began, np.concatenate([[0.0], gaps]))
-    return AnnotatorSpeed(person, len(at), float(spent.sum()) / _HOUR_S, _per_hour(spent, confidence), _median(timed, confidence))
+    return AnnotatorSpeed(
+        person, len(at), float(spent.sum()) / _HOUR_S, _per_hour(spent, confidence), _median(timed, confidence)
+    )
 
 
 def _per_hour(spent_s: Floats, confidence: float) -> Interval:
-    """Answers an hour, from the mean time of one: the mean's interval, turned over."""
+    """Return answers per hour, from the interval of the mean seconds of one answer."""
     took = mean(spent_s, confidence=confidence)
     if not took.value > 0.0:
         return Interval(0.0, float("inf"), float("nan"), confidence)
@@ -138,26 +173,26 @@ def _per_hour(spent_s: Floats, confidence: float) -> Interval:
     return Interval(max(0.0, _HOUR_S / took.high), high, _HOUR_S / took.value, confidence)
 
 
-def _share(spent_s: Floats, mine: Bools, confidence: float) -> Interval:
+def _time_share(spent_s: Floats, own: Bools, confidence: float) -> Interval:
     total, n = float(spent_s.sum()), len(spent_s)
     if not total > 0.0:
         return Interval(0.0, 1.0, float("nan"), confidence)
-    value = float(spent_s[mine].sum()) / total
+    value = float(spent_s[own].sum()) / total
     counted = wilson(value * n, n, confidence=confidence)
-    rows = value + (mine - value) * spent_s * n / total
-    own = mean(rows, confidence=confidence)
-    low, high = (own.low, own.high) if n > 1 else (0.0, 1.0)
+    rows = value + (own - value) * spent_s * n / total
+    linearised = mean(rows, confidence=confidence)
+    low, high = (linearised.low, linearised.high) if n > 1 else (0.0, 1.0)
     return Interval(max(0.0, min(low, counted.low)), min(1.0, max(high, counted.high)), value, confidence)
 
 
 def _median(values: Floats, confidence: float) -> Interval:
-    """The median with the interval of order statistics: exact for any distribution."""
+    """Return the median with the interval of order statistics, which is exact for any distribution."""
     n = len(values)
     if not n:
         return Interval(0.0, float("inf"), float("nan"), confidence)
     ranked = np.sort(values)
     tail = (1.0 - confidence) / 2.0
-    below = int(np.searchsorted(_binomial_cdf(n), tail, side="right")) - 1  # answers that may lie below by chance
+    below = int(np.searchsorted(_binomial_cdf(n), tail, side="right")) - 1  # rank of the lower bound
     if below < 0:
         return Interval(0.0, float("inf"), float(np.median(ranked)), confidence)
     return Interval(float(ranked[below]), float(ranked[n - 1 - below]), float(np.median(ranked)), confidence)
@@ -169,7 +204,7 @@ def _binomial_cdf(n: int) -> Floats:
 
 
 def _hour_of_session(at: Floats) -> Ints:
-    session = sessions(at)
+    session = _session_numbers(at)
     first = np.concatenate([[True], np.diff(session) > 0])
     hour: Ints = ((at - at[first][session]) // _HOUR_S).astype(np.int64)
     return hour
@@ -178,29 +213,31 @@ def _hour_of_session(at: Floats) -> Ints:
 def _trends(
     people: Ints,
     at_s: Floats,
-    right: Floats,
-    worth: Floats | None,
+    hits: Floats,
+    weights: Floats | None,
     step_of: Callable[[Floats], Ints],
-    most: int,
+    max_steps: int,
     confidence: float,
 ) -> tuple[AccuracyTrend, ...]:
-    known = np.isfinite(right)
-    asked = known.astype(np.float64) if worth is None else np.where(known, worth, 0.0)
-    _same_length(people, at_s, right, asked)
-    found = []
-    for one in np.unique(people):
-        rows = np.flatnonzero(people == one)
+    judged = np.isfinite(hits)
+    weight = judged.astype(np.float64) if weights is None else np.where(judged, weights, 0.0)
+    _same_length(people, at_s, hits, weight)
+    trends = []
+    for person in np.unique(people):
+        rows = np.flatnonzero(people == person)
         rows = rows[np.argsort(at_s[rows], kind="stable")]
-        step = np.minimum(step_of(at_s[rows]), most - 1)
-        n = np.bincount(step, weights=asked[rows])
-        # a hit counts by how much it tells, and may be less than none where the others are surely of another mind
-        hits = np.clip(np.bincount(step, weights=np.where(known, right, 0.0)[rows]), 0.0, n)
-        steps = tuple(wilson(hit, of, confidence=confidence) for hit, of in zip(hits.tolist(), n.tolist(), strict=True))
-        change = newcombe(
-            float(hits[1:].sum()), float(n[1:].sum()), float(hits[:1].sum()), float(n[:1].sum()), confidence=confidence
+        step = np.minimum(step_of(at_s[rows]), max_steps - 1)
+        n = np.bincount(step, weights=weight[rows])
+        # a weighted hit is below 0 where the other people agree on another label
+        k = np.clip(np.bincount(step, weights=np.where(judged, hits, 0.0)[rows]), 0.0, n)
+        steps = tuple(
+            wilson(right, of, confidence=confidence) for right, of in zip(k.tolist(), n.tolist(), strict=True)
         )
-        found.append(AccuracyTrend(int(one), steps, change))
-    return tuple(found)
+        change = newcombe(
+            float(k[1:].sum()), float(n[1:].sum()), float(k[:1].sum()), float(n[:1].sum()), confidence=confidence
+        )
+        trends.append(AccuracyTrend(int(person), steps, change))
+    return tuple(trends)
 
 
 def _same_length(*columns: Floats | Ints) -> None:

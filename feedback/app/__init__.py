@@ -1,1 +1,1 @@
-"""The processes: web, worker and their supervisor, put together in one composition root."""
+"""The processes: web, worker and their supervisor, and the composition root that makes what they share."""

@@ -92,7 +92,7 @@ def restore_backup(settings: Settings, backup: Path) -> Restored:
         raise StoreError(
             "only SQLite is restored here.", hint="PostgreSQL has pg_restore; docs/operations.md shows how."
         )
-    return restore(backup, Path(str(url.database)), open_one=open_store, forget=erase_in_backup)
+    return restore(backup, Path(str(url.database)), open_at=open_store, forget=erase_in_backup)
 
 
 def require_project(store: Store, project: str) -> ProjectRow:
@@ -167,12 +167,14 @@ def make_loop(settings: Settings, store: Store) -> Loop:
 
 
 def run_turn(settings: Settings, store: Store, project: str) -> Turn:
-    """Run one turn now, under the lease that keeps two workers from one project."""
+    """Run one turn now, and then its reports, under the leases that keep two workers from one project."""
     from feedback.jobs.worker import run_held
 
     require_project(store, project)
     loop = make_loop(settings, store)
-    return run_held(store, claim_job(store, project, "turn"), lambda project, held: loop.turn(project, held=held))
+    turn = run_held(store, claim_job(store, project, "turn"), lambda project, held: loop.turn(project, held=held))
+    run_held(store, claim_job(store, project, "report"), lambda project, held: loop.report(project, held=held))
+    return turn
 
 
 def claim_job(store: Store, project: str, kind: str) -> JobClaim:

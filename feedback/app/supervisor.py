@@ -1,4 +1,4 @@
-"""A small supervisor: keeps named child processes alive, passes on signals, and gives up on one that keeps dying."""
+"""The supervisor: restarts child processes, passes signals on, and stops when a child keeps dying."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 _LOG = logging.getLogger(__name__)
-_QUICK_S = 10.0  # a child that lived shorter than this died at once
+_QUICK_S = 10.0  # a child that ran for less counts as a quick death
 _TRIES = 5  # quick deaths in a row before we give up
 _GRACE_S = 20.0  # from SIGTERM to SIGKILL
 _LOOK_S = 0.2
@@ -28,7 +28,15 @@ class _Child:
 
 
 class Supervisor:
-    """Runs until a signal or until a child cannot be kept alive; `run` returns the exit status."""
+    """Runs children until a signal, or until one of them keeps dying.
+
+    Parameters
+    ----------
+    commands
+        The command line of each child by name.
+    env
+        The environment of every child.
+    """
 
     def __init__(self, commands: Mapping[str, Sequence[str]], *, env: Mapping[str, str]) -> None:
         self._children = [_Child(name, command) for name, command in commands.items()]
@@ -36,7 +44,7 @@ class Supervisor:
         self._stopping = False
 
     def run(self) -> int:
-        """Start all children and watch them. 0 after SIGTERM or SIGINT; 1 when one keeps dying."""
+        """Start all children and watch them; return 0 after SIGTERM or SIGINT, 1 when a child keeps dying."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         try:
@@ -53,7 +61,7 @@ class Supervisor:
         self._stopping = True
 
     def _keep(self, child: _Child) -> bool:
-        """Start or restart a child when it is time; False when it died too often."""
+        """Start or restart a child when it is time; return False when it died too often."""
         now = time.monotonic()
         if child.process is not None:
             status = child.process.poll()

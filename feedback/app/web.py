@@ -11,7 +11,7 @@ from flask import Flask
 from feedback.app.bootstrap import load_settings, make_model_factory
 from feedback.app.logging import log_to_stderr
 from feedback.settings import Settings
-from ml_backend.app.wsgi import settle
+from ml_backend.app import freeze_startup_objects
 
 if TYPE_CHECKING:
     from feedback.dashboard import DashboardConfig
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def create() -> Flask:
     """Return the application for the settings of the environment; gunicorn calls it as `feedback.app.web:create()`."""
-    return settle(make_application(load_settings()))
+    return freeze_startup_objects(make_application(load_settings()))
 
 
 def make_application(settings: Settings) -> Flask:
@@ -47,7 +47,7 @@ def make_application(settings: Settings) -> Flask:
     incidents = IncidentRecorder(store, clock=time.time)
     incidents.start()
     incident_counts = IncidentCounts(store)
-    metrics = Metrics(lambda: read_gauges(store, incident_counts), also=incidents.count)
+    metrics = Metrics(lambda: read_gauges(store, incident_counts), on_count=incidents.count)
 
     def blind(project: str) -> Callable[[Task], bool]:
         row = store.projects.get_project(project)

@@ -66,7 +66,7 @@ class _Jobs:
         self._store = store
         self._loop = cache(lambda: make_loop(settings, store))  # at the first turn: the store may be away until then
         self._polled_s: dict[str, float] = {}  # by connected project
-        self.table: dict[str, Job] = {"turn": self._turn}
+        self.table: dict[str, Job] = {"turn": self._turn, "report": self._report}
         if settings.has_label_studio:
             platform = _platform(settings, store)
             self.table["sweep"] = _full_sync_job(platform, store, slice_s=_FULL_SYNC_SLICE_S)
@@ -97,6 +97,9 @@ class _Jobs:
                 and is_deletion_due(store, row.id, now_s=now_s)
             ):
                 store.jobs.request_job(row.id, "clean")
+
+    def _report(self, project: str, held: Held) -> None:
+        self._loop().report(project, held=held)
 
     def _turn(self, project: str, held: Held) -> None:
         poll = self._is_poll_due(project)

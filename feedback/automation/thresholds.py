@@ -1,4 +1,4 @@
-"""The table of thresholds of a project: its recorded decisions against what people said of its audited tasks."""
+"""The threshold table of a project: its recorded decisions compared with the consensus on audited tasks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from feedback.policy import Policy
 from feedback.policy.simulate import TaskHistory
-from feedback.policy.threshold_costs import ThresholdTable, thresholds
+from feedback.policy.threshold_costs import ThresholdTable, evaluate_thresholds
 from feedback.project.snapshot import ProjectSnapshot, load_snapshot
 from feedback.review.final_answers import apply_final_answers, load_final_answers
 from feedback.routing.decision_history import load_decision_history, load_open_tasks
@@ -18,46 +18,50 @@ from feedback.training.dataset import single_label
 from feedback.training.model_factory import ModelFactory
 from ml_backend.label_config import read_label_config
 
-KIND = "thresholds"  # of the record, which pages show
-_EVERY_S = 86_400.0
+KIND = "thresholds"  # of the record, which the pages show
+_REFRESH_S = 86_400.0
 
 
-def weigh(
+def build_threshold_table(
     store: Store, project: ProjectRow, policy: Policy, model_factory: ModelFactory, *, now_s: float
 ) -> ThresholdTable:
-    """Weigh every threshold, on the decisions of the past or, where none is, on the tasks as they are; record it."""
+    """Evaluate and record all thresholds, on recorded decisions or, where there are none, on the tasks as they are."""
     config = read_label_config(project.label_config)
     snapshot = load_snapshot(store, project, policy, config, config.control(policy.model.control))
-    consensus_labels = apply_final_answers(
-        decide_labels(snapshot), load_final_answers(store, snapshot), snapshot
-    )
-    past = load_decision_history(store, project.id)
-    if not past.tasks:
-        past = _unlearned(
-            load_open_tasks(store, project, policy, model_factory, now_s=now_s), snapshot, consensus_labels
-        )
-    return _recorded(store, snapshot, consensus_labels, past, now_s=now_s)
+    consensus_labels = apply_final_answers(decide_labels(snapshot), load_final_answers(store, snapshot), snapshot)
+    history = load_decision_history(store, project.id)
+    if not history.tasks:
+        history = load_open_tasks(store, project, policy, model_factory, now_s=now_s)
+        history = _without_training_tasks(history, snapshot, consensus_labels)
+    return _evaluate_and_record(store, snapshot, consensus_labels, history, now_s=now_s)
 
 
 def refresh_threshold_table(
     store: Store, snapshot: ProjectSnapshot, consensus_labels: ConsensusLabels, *, model: str, now_s: float
 ) -> ThresholdTable | None:
-    """Weigh the thresholds anew once a day, for whoever looks at the pages; None where nothing is due or decided.
+    """Evaluate the thresholds again once a day for the pages; None where nothing is due or nothing was decided.
 
-    `model` is the version that serves; without one there is nothing to weigh.
+    `model` is the serving version; "" where there is none, and then nothing is evaluated.
     """
     last = store.records.get_latest_record(snapshot.project.id, KIND)
-    if not model or not snapshot.policy.routing or (last is not None and now_s - last.body["at_s"] < _EVERY_S):
+    if not model or not snapshot.policy.routing or (last is not None and now_s - last.body["at_s"] < _REFRESH_S):
         return None
-    past = load_decision_history(store, snapshot.project.id)
-    if all(one is None for one in past.column("model.confidence")):
+    history = load_decision_history(store, snapshot.project.id)
+    if all(confidence is None for confidence in history.column("model.confidence")):
         return None
-    return _recorded(store, snapshot, consensus_labels, past, now_s=now_s)
+    return _evaluate_and_record(store, snapshot, consensus_labels, history, now_s=now_s)
 
 
-def checked(snapshot: ProjectSnapshot, consensus_labels: ConsensusLabels) -> dict[int, str]:
-    """What people settled for tasks of the audit stream. Those of certificates are kept: a threshold is chosen here."""
-    labels = {one.task: single_label(one.answer) for one in consensus_labels.settled}
+def threshold_table_to_json(table: ThresholdTable) -> dict[str, Any]:
+    """Return the table and its sentences for JSON."""
+    body = asdict(table) | {"sentences": table.sentences}
+    steps = [step | {"error": row.error.to_json()} for step, row in zip(body["steps"], table.steps, strict=True)]
+    return {**body, "steps": steps}
+
+
+def _list_audit_labels(snapshot: ProjectSnapshot, consensus_labels: ConsensusLabels) -> dict[int, str]:
+    """Return the consensus label of audit tasks, without the split that is reserved for certificates."""
+    labels = {label.task: single_label(label.answer) for label in consensus_labels.settled}
     return {
         task: label
         for task, label in labels.items()
@@ -65,30 +69,24 @@ def checked(snapshot: ProjectSnapshot, consensus_labels: ConsensusLabels) -> dic
     }
 
 
-def _recorded(
-    store: Store, snapshot: ProjectSnapshot, consensus_labels: ConsensusLabels, past: TaskHistory, *, now_s: float
+def _evaluate_and_record(
+    store: Store, snapshot: ProjectSnapshot, consensus_labels: ConsensusLabels, history: TaskHistory, *, now_s: float
 ) -> ThresholdTable:
-    found = thresholds(snapshot.policy, past, checked(snapshot, consensus_labels))
-    store.records.create_record(snapshot.project.id, KIND, as_json(found) | {"at_s": now_s})
-    return found
+    table = evaluate_thresholds(snapshot.policy, history, _list_audit_labels(snapshot, consensus_labels))
+    store.records.create_record(snapshot.project.id, KIND, threshold_table_to_json(table) | {"at_s": now_s})
+    return table
 
 
-def as_json(found: ThresholdTable) -> dict[str, Any]:
-    """As plain JSON, with the sentences."""
-    body = asdict(found) | {"sentences": found.sentences}
-    for step, one in zip(body["steps"], found.steps, strict=True):
-        step["error"] = one.error.to_json()
-    return {**body, "steps": list(body["steps"])}
-
-
-def _unlearned(past: TaskHistory, snapshot: ProjectSnapshot, consensus_labels: ConsensusLabels) -> TaskHistory:
-    """Leave out what the model has learned from: it is surer of that than of anything to come."""
-    learned = {one.task for one in consensus_labels.settled if snapshot.roles.get(one.task) == "train"}
-    kept = [place for place, task in enumerate(past.tasks) if task not in learned]
+def _without_training_tasks(
+    history: TaskHistory, snapshot: ProjectSnapshot, consensus_labels: ConsensusLabels
+) -> TaskHistory:
+    """Leave out tasks that the model learned from: it is more confident there than on new tasks."""
+    learned = {label.task for label in consensus_labels.settled if snapshot.roles.get(label.task) == "train"}
+    rows = [row for row, task in enumerate(history.tasks) if task not in learned]
 
     def column(field: str) -> Sequence[Any]:
-        values = past.column(field)
-        return [values[place] for place in kept]
+        values = history.column(field)
+        return [values[row] for row in rows]
 
-    tasks, times = [past.tasks[place] for place in kept], [past.at_s[place] for place in kept]
-    return replace(past, tasks=tasks, at_s=times, column=column)
+    tasks, times_s = [history.tasks[row] for row in rows], [history.at_s[row] for row in rows]
+    return replace(history, tasks=tasks, at_s=times_s, column=column)

@@ -24,13 +24,13 @@ def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Keep it running, to annotate in the browser.")] = False,
 ) -> None:
     """Start Label Studio and the service, let three simulated annotators work, and show how the model learns."""
-    from feedback.demo.run_demo import play
+    from feedback.demo.run_demo import run_demo
     from feedback.recipes import make_recipe
 
     for ending in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal must also stop Label Studio
         signal.signal(ending, _exit)
     made = make_recipe(recipe, data=data, text=text, label=label, limit=limit)
-    play(made, answers=answers, seconds=seconds, keep=keep, data_dir=data_dir, console=screen())
+    run_demo(made, answers=answers, seconds=seconds, keep=keep, data_dir=data_dir, console=screen())
 
 
 def _exit(number: int, _frame: FrameType | None) -> None:

@@ -89,16 +89,15 @@ def thresholds(project: OfProject, as_json: AsJson = False) -> None:
     import time
 
     from feedback.app.bootstrap import load_settings, make_model_factory, opened_store, require_project
-    from feedback.automation.thresholds import as_json as to_json
-    from feedback.automation.thresholds import weigh
+    from feedback.automation.thresholds import build_threshold_table, threshold_table_to_json
     from feedback.store.repositories.policies import policy_of
 
     settings = load_settings()
     with opened_store(settings) as store:
         row = require_project(store, project)
-        found = weigh(store, row, policy_of(row), make_model_factory(settings, store), now_s=time.time())
+        found = build_threshold_table(store, row, policy_of(row), make_model_factory(settings, store), now_s=time.time())
     if as_json:
-        typer.echo(json.dumps(to_json(found), indent=2))
+        typer.echo(json.dumps(threshold_table_to_json(found), indent=2))
         return
     for line in found.sentences:
         typer.echo(line)

@@ -12,7 +12,7 @@ import typer
 from feedback.cli.arguments import AsJson, Task
 
 if TYPE_CHECKING:
-    from feedback.routing.router import Why
+    from feedback.routing.router import DecisionExplanation
     from feedback.store import Store
 
 
@@ -28,7 +28,7 @@ def why(
     from feedback.app.bootstrap import load_settings, make_model_factory, opened_store, require_project
     from feedback.project.connect import policy_of
     from feedback.reports.case_report import case_report, describe_case
-    from feedback.routing.router import why as explain
+    from feedback.routing.router import explain_decision
 
     settings = load_settings()
     with opened_store(settings) as store:
@@ -39,7 +39,7 @@ def why(
             make_model_factory(settings, store).load,
         )
         chosen = decisions if every else decisions[:1]
-        explained = [explain(store, project, decision, load=load) for decision in chosen]
+        explained = [explain_decision(store, project, decision, load=load) for decision in chosen]
         signals = store.signals.list_signals(project, task=task)
         known = store.tasks.get_task(project, task) is not None
         cases = [case_report(store, case.id) for case in store.cases.list_cases(project, tasks=[task])]
@@ -89,7 +89,7 @@ def _find_project(store: Store, task: int) -> str:
     )
 
 
-def _print(entry: Why) -> None:
+def _print(entry: DecisionExplanation) -> None:
     decided = entry.decision.standing
     typer.echo(f"Task {entry.decision.task}, {_time(entry.decision.at_s)}: goes to {decided.outcome}")
     typer.echo(f"  rule {decided.rule} of policy {decided.policy}, model {decided.model or 'none yet'}")
@@ -111,7 +111,7 @@ def _print(entry: Why) -> None:
     typer.echo(f"  {replay.get(entry.same, f'REPLAY DIFFERS: {entry.note}')}")
 
 
-def _prediction_text(entry: Why) -> str:
+def _prediction_text(entry: DecisionExplanation) -> str:
     from feedback.review.review_task_content import format_answer
     from feedback.training.explanations import spoken
     from ml_backend.records import Answer

@@ -58,7 +58,7 @@ class Authenticator:
         if row is not None:
             return Visitor("person", row.person, row.email, owner=row.owner)
         if request.headers.get("Authorization") and self._guard.has_login:  # else any would pass
-            self._guard.ml(request)
+            self._guard.check_ml_request(request)
             return Visitor("program")
         return Visitor("anybody") if self._is_open(request) else None
 

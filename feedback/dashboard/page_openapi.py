@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ml_backend.app.openapi import LOGIN, NOBODY, Paths, in_query, refusal
+from ml_backend.app.openapi import LOGIN, NO_LOGIN, Paths, describe_error, query_parameter
 
 _Schema = dict[str, Any]
 
@@ -15,7 +15,7 @@ _PROJECT = {"name": "project", "in": "path", "required": True, "schema": {"type"
 _NUMBER = {"name": "number", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}}
 _KIND = {"name": "kind", "in": "path", "required": True, "schema": {"type": "string"}}
 _FILE = {"name": "filename", "in": "path", "required": True, "schema": {"type": "string"}}
-_NAMES = in_query("names")
+_NAMES = query_parameter("names")
 _REFUSALS = {
     "400": "A form that cannot be read.",
     "401": "Nobody is signed in.",
@@ -37,9 +37,9 @@ def paths() -> Paths:
     project = "/projects/{project}"
     actions = {"pause": "Stop all writes.", "resume": "Allow writes again.", "turn": "Request a turn now."}
     return {
-        "/": {"get": _page("All projects; without credentials only that the service is up.", NOBODY)},
+        "/": {"get": _page("All projects; without credentials only that the service is up.", NO_LOGIN)},
         "/sign-in": {
-            "get": _page("The sign-in form.", NOBODY, [in_query("next")]),
+            "get": _page("The sign-in form.", NO_LOGIN, [query_parameter("next")]),
             "post": _form("Sign in with a Label Studio account.", "token", "email", "password", "next"),
         },
         "/sign-out": {"post": _form("End the session.")},
@@ -79,7 +79,7 @@ def _form(summary: str, *fields: str, parameters: Sequence[_Schema] = ()) -> _Sc
 def _responses() -> _Schema:
     content = {"application/json": {"schema": _OBJECT}, "text/html": {"schema": _TEXT}}
     redirect = {"description": "Redirect to another page.", "content": {"text/html": {"schema": _TEXT}}}
-    refusals = {status: refusal(text) for status, text in _REFUSALS.items()}
+    refusals = {status: describe_error(text) for status, text in _REFUSALS.items()}
     for response in refusals.values():
         response["content"]["text/html"] = {"schema": _TEXT}
     return {"200": {"description": "Done.", "content": content}, "303": redirect, **refusals}
@@ -89,7 +89,10 @@ def _file() -> _Schema:
     content = {name: {"schema": _TEXT} for name in ("text/css", "image/svg+xml")}
     return {
         "summary": "Style and icon of the pages.",
-        "security": NOBODY,
+        "security": NO_LOGIN,
         "parameters": [_FILE],
-        "responses": {"200": {"description": "Done.", "content": content}, "404": refusal("There is no such file.")},
+        "responses": {
+            "200": {"description": "Done.", "content": content},
+            "404": describe_error("There is no such file."),
+        },
     }

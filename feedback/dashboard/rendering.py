@@ -15,7 +15,7 @@ from flask import Blueprint, Response, make_response, render_template, request, 
 from feedback.dashboard.permissions import Visitor
 from feedback.errors import FeedbackError
 from feedback.reports import formatting
-from ml_backend.app.routes import answer
+from ml_backend.app.routes import json_response
 
 _log = logging.getLogger(__name__)
 _FOLDER = Path(__file__).parent
@@ -50,7 +50,7 @@ def show(
     `key` is the form key of the page. `more` is for the template only: charts, permissions, the last action.
     """
     if wants_json():
-        response = answer(figures, status)
+        response = json_response(figures, status)
     else:
         page = render_template(f"pages/{template}.html", figures=figures, visitor=visitor, key=key, **more)
         response = make_response(page, status)

@@ -1,4 +1,4 @@
-"""The stage: a real Label Studio and a running service on loopback, with a data directory of their own."""
+"""The environment of the demo: a real Label Studio and `hitl serve` on loopback, with a data directory of their own."""
 
 from __future__ import annotations
 
@@ -21,17 +21,20 @@ _STOP_S = 30.0
 
 
 @contextmanager
-def label_studio(data_dir: Path) -> Iterator[LocalLabelStudio]:
-    """Run Label Studio until the end of the block."""
+def running_label_studio(data_dir: Path) -> Iterator[LocalLabelStudio]:
+    """Run Label Studio while the block runs."""
     with LocalLabelStudio(data_dir / "label-studio") as running:
         yield running
 
 
 @contextmanager
-def service(data_dir: Path, *, label_studio_url: str, api_key: str) -> Iterator[dict[str, str]]:
-    """Run `hitl serve` until the end of the block; gives the environment that reaches it.
+def running_service(data_dir: Path, *, label_studio_url: str, api_key: str) -> Iterator[dict[str, str]]:
+    """Run `hitl serve` while the block runs; yield the environment that it has.
 
-    Raises ServiceError with the end of its log when it does not answer.
+    Raises
+    ------
+    ServiceError
+        It does not answer; the message has the end of its log.
     """
     port = free_port()
     environ = {
@@ -59,7 +62,7 @@ def service(data_dir: Path, *, label_studio_url: str, api_key: str) -> Iterator[
 
 
 def settings_environ(environ: Mapping[str, str]) -> dict[str, str]:
-    """The part of an environment that our settings read."""
+    """Return the variables of an environment that our settings read."""
     return {name: value for name, value in environ.items() if name.startswith(("HITL_", "LABEL_STUDIO_"))}
 
 

@@ -1,4 +1,4 @@
-"""What the demo shows: a live table while people work, and a summary of each promotion at the end."""
+"""The terminal view of the demo: a live table while people work, and a table of all verdicts at the end."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from rich.text import Text
 from feedback.demo.simulated_annotators import Annotator
 
 
-def live(status: Mapping[str, Any], people: Sequence[Annotator], *, goal: int, elapsed_s: float, url: str) -> Group:
-    """Draw the loop as it stands now."""
+def render_progress(
+    status: Mapping[str, Any], people: Sequence[Annotator], *, goal: int, elapsed_s: float, url: str
+) -> Group:
+    """Return the live table: answers, model, accuracy, agreement and queue as they are now."""
     done = sum(person.tally.answers for person in people)
     table = Table(show_header=False, box=None, padding=(0, 2))
     table.add_column(style="dim")
@@ -31,8 +33,8 @@ def live(status: Mapping[str, Any], people: Sequence[Annotator], *, goal: int, e
     return Group(title, ProgressBar(total=goal, completed=done, width=60), table)
 
 
-def summary(verdicts: Sequence[Mapping[str, Any]], status: Mapping[str, Any]) -> Table:
-    """One line for each challenger: what was promoted, on what grounds."""
+def render_verdicts(verdicts: Sequence[Mapping[str, Any]], status: Mapping[str, Any]) -> Table:
+    """Return a table with one row per challenger: its figures, the verdict and the reason."""
     table = Table(title="Every challenger and its verdict", show_lines=False)
     for column in ("model", "gate", "judge rows", "accuracy", "before", "verdict", "reason"):
         table.add_column(column, overflow="fold")

@@ -1,4 +1,4 @@
-"""The play: make the project, connect it, let three people annotate, and watch the loop learn from them."""
+"""The run of the demo: make a project, connect it, let three simulated people annotate, and show what the loop does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.live import Live
 
 from feedback.app.bootstrap import opened_store, require_project
 from feedback.demo import live_view
-from feedback.demo.environment import label_studio, service, settings_environ
+from feedback.demo.environment import running_label_studio, running_service, settings_environ
 from feedback.demo.simulated_annotators import Annotator
 from feedback.project.connect import connect
 from feedback.recipes import ProjectRecipe
@@ -25,11 +25,11 @@ from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.local_server import LocalLabelStudio
 
 _SKILLS = {"Ada": 0.98, "Ben": 0.95, "Cleo": 0.88}  # a careful, a usual and a hasty annotator
-_LAST_TURN_S = 20.0  # after the last answer, for the loop to take it in
+_LAST_TURN_S = 20.0  # after the last answer, for the loop to learn from it
 _LOOK_S = 0.5
 
 
-def play(
+def run_demo(
     recipe: ProjectRecipe, *, answers: int, seconds: float, keep: bool, data_dir: Path | None, console: Console
 ) -> None:
     """Run the demo to its end; with `keep`, leave everything running until Ctrl-C."""
@@ -40,8 +40,8 @@ def play(
             console.print(f"Note: {note}.")
         console.print("Starting a real Label Studio (half a minute) ...")
         with (
-            label_studio(home) as studio,
-            service(home, label_studio_url=studio.url, api_key=studio.admin.token) as environ,
+            running_label_studio(home) as studio,
+            running_service(home, label_studio_url=studio.url, api_key=studio.admin.token) as environ,
         ):
             settings = read_settings(settings_environ(environ))
             with opened_store(settings) as store, Client(studio.url, studio.admin.token) as client:
@@ -78,7 +78,7 @@ def _work(
     people: list[Annotator] = []
     started = time.monotonic()
 
-    def enough() -> bool:
+    def is_enough() -> bool:
         done = sum(person.tally.answers for person in people)
         return done >= answers or time.monotonic() - started > seconds
 
@@ -87,7 +87,7 @@ def _work(
     for number, (name, skill) in enumerate(_SKILLS.items()):
         account = sign_up(studio.url, client.invitation(), f"{name.lower()}.{project}@example.com")
         own = Client(studio.url, account.token)
-        people.append(Annotator(own, project, control, truth, name=name, skill=skill, seed=number, stop=enough))
+        people.append(Annotator(own, project, control, truth, name=name, skill=skill, seed=number, stop=is_enough))
     for person in people:
         person.start()
     with Live(console=console, refresh_per_second=2, transient=False) as screen:
@@ -95,7 +95,9 @@ def _work(
         while True:
             now = time.monotonic()
             status = project_status(store, require_project(store, project))
-            screen.update(live_view.live(status, people, goal=answers, elapsed_s=now - started, url=studio.url))
+            screen.update(
+                live_view.render_progress(status, people, goal=answers, elapsed_s=now - started, url=studio.url)
+            )
             if not any(person.is_alive() for person in people):
                 quiet_since = quiet_since or now
                 if status["behind"] == 0 or now - quiet_since > _LAST_TURN_S:
@@ -111,7 +113,7 @@ def _work(
 def _close(studio: LocalLabelStudio, store: Store, project: str, console: Console) -> None:
     status: dict[str, Any] = project_status(store, require_project(store, project))
     verdicts = [record.body for record in store.records.list_records(project, "verdict")]
-    console.print(live_view.summary(sorted(verdicts, key=lambda verdict: verdict["at_s"]), status))
+    console.print(live_view.render_verdicts(sorted(verdicts, key=lambda verdict: verdict["at_s"]), status))
     console.print(f"Log in: {studio.url}/projects/{project}/   {studio.email} / {studio.password}", soft_wrap=True)
 
 

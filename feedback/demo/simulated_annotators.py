@@ -1,4 +1,4 @@
-"""Simulated annotators: each takes tasks from Label Studio's own queue and answers as a person of some skill would."""
+"""Simulated annotators: each takes tasks from Label Studio's own queue and answers right with a given probability."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ml_backend.label_config import Control
 from ml_backend.labelstudio.client import Client
 from ml_backend.records import Answer, content_hash
 
-_PATIENCE_S = 20.0  # an empty queue is asked again for so long: a second opinion may be re-opened
+_PATIENCE_S = 20.0  # for an empty queue: a task may be re-opened for a second answer
 
-_THINK_S = 0.2  # a person looks before they answer; it also leaves Label Studio to the others
+_THINK_S = 0.2  # before each answer, as a person reads the task; it also leaves Label Studio free for the others
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class Tally:
 
 
 class Annotator(threading.Thread):
-    """Works until `stop` says so, or until nothing has been left to answer for a while."""
+    """Works until `stop` is True, or until the queue has been empty for 20 s; `skill` is the share of right answers."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Annotator(threading.Thread):
         self._stop_asked = stop
 
     def run(self) -> None:
-        """Take a task, answer, repeat; a failed request is noted and the next task is taken."""
+        """Take a task, answer, repeat; a failed request is counted and the next task is taken."""
         idle_since = time.monotonic()
         while not self._stop_asked() and time.monotonic() - idle_since < _PATIENCE_S:
             try:

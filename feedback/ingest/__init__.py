@@ -1,1 +1,1 @@
-"""Everything that comes in: webhooks, polling, full syncs and signals, read into the event log."""
+"""What comes in: webhooks, polls, full syncs and signals are read into the event log."""

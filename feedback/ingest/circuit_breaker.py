@@ -1,4 +1,4 @@
-"""A breaker before the store: while it refuses, webhooks are told at once instead of waiting in every thread."""
+"""The circuit breaker of the webhook: while the store refuses, webhooks fail at once and hold no thread."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Take = Callable[[Any], Mapping[str, Any]]
 
 
 class CircuitBreaker:
-    """Passes webhooks on; after a StoreError only one at a time tries, at most every `every_s`, until one succeeds.
+    """Passes webhooks on; after a StoreError one at a time tries, at most every `every_s` seconds, until one succeeds.
 
     Without it a locked database would hold every thread, and /health and /predict would wait behind webhooks that Label
-    Studio has long given up. What is refused is not lost: polls and sweeps find it.
+    Studio has given up long ago. What is refused is not lost: polls and full syncs find it.
     """
 
     def __init__(
@@ -29,12 +29,12 @@ class CircuitBreaker:
     ) -> None:
         self._take, self._count, self._every_s, self._clock = take, count, every_s, clock
         self._lock = threading.Lock()
-        self._open = False  # the store refused, and nobody has succeeded since
+        self._open = False  # True while the store has refused and no webhook has succeeded since
         self._next_s = 0.0
         self._trying = False
 
     def __call__(self, body: Any) -> Mapping[str, Any]:
-        """Give the answer to one webhook, or raise StoreError, soon."""
+        """Return the answer to one webhook, or raise StoreError without waiting."""
         tries = self._may_try()
         try:
             answer = self._take(body)
@@ -49,7 +49,7 @@ class CircuitBreaker:
         return answer
 
     def _may_try(self) -> bool:
-        """Whether this is the one that tries; StoreError for the others."""
+        """Return whether this webhook is the one that tries; raise StoreError for the others."""
         with self._lock:
             if not self._open:
                 return False

@@ -58,13 +58,13 @@ def run_full_sync(
     except LabelStudioError as error:
         if error.status != _NOT_FOUND or not platform.is_known_instance():
             raise
-        store.append([events.gone_project(project)])
+        store.append([events.project_deletion(project)])
         return FullSyncProgress(0, 1, complete=True)
     progress = _load_unfinished(store, project, clock()) or FullSyncProgress(
         0, 0, complete=False, started_s=clock(), newest=platform.get_last_change_time(project)
     )
     changed = store.append(
-        [events.of_project(project, str(description["title"]), str(description["label_config"]), "sweep")]
+        [events.event_from_project(project, str(description["title"]), str(description["label_config"]), "sweep")]
     ).changed
     while not progress.complete:
         progress = _sync_page(store, platform, project, progress, changed, seen_s=clock(), size=size)
@@ -116,12 +116,12 @@ def _sync_page(
 
     batch, unreadable = list[Event](), list(page.skipped)
     for task, given in page.tasks:
-        batch += events.of_task(task, given, source="sweep", seen_s=seen_s, unread=unreadable)
+        batch += events.events_from_task(task, given, source="sweep", seen_s=seen_s, unread=unreadable)
     for number, created in annotations.items():
         if is_compared(number):
             present = page.annotation_ids.get(number, frozenset())  # empty for a task that was deleted or never stored
-            batch += events.vanished(project, {key: born for key, born in created.items() if key not in present})
-    batch += events.gone_tasks(
+            batch += events.annotation_deletions(project, {key: born for key, born in created.items() if key not in present})
+    batch += events.task_deletions(
         project, {key: born for key, born in stored.items() if key not in page.annotation_ids and is_compared(key)}
     )
     store.ingest_inbox()  # what a webhook brought while the page was read was not missed

@@ -39,7 +39,7 @@ def poll_changes(
     batch, unreadable = list[events.Event](), list[str]()
     for task, given in platform.list_changed_tasks(project, _subtract_overlap(last), unreadable=unreadable):
         newest = max(newest, task.updated_at)
-        batch += events.of_task(task, given, source="poll", seen_s=now_s, unread=unreadable)
+        batch += events.events_from_task(task, given, source="poll", seen_s=now_s, unread=unreadable)
         # by Label Studio's own clock: what a webhook brought after this read is newer than the task as read
         until = events.canonical_time(task.updated_at)
         stored = store.annotations.list_annotation_creation_times(
@@ -47,7 +47,7 @@ def poll_changes(
         ).get(task.id, {})
         present = {annotation.id for annotation in given}
         deleted = {number: created_at for number, created_at in stored.items() if number not in present}
-        batch += events.vanished(project, deleted, source="poll")
+        batch += events.annotation_deletions(project, deleted, source="poll")
         if len(batch) >= _BATCH:
             new += store.append(batch, want=want).changed
             batch = []
@@ -69,7 +69,7 @@ def update_project_description(store: Store, project: str, description: Mapping[
     title, label_config = str(description["title"]), str(description["label_config"])
     if stored is None or (stored.title, stored.label_config) == (title, label_config):
         return 0  # the project is not connected, or nothing changed
-    new = store.append([events.of_project(project, title, label_config, "poll")], want=None).changed
+    new = store.append([events.event_from_project(project, title, label_config, "poll")], want=None).changed
     record_missed_changes(store, project, new)
     return new
 

@@ -1,4 +1,4 @@
-"""Signals: what others know of a task comes in: a report, a mood, a late outcome that meets its decision."""
+"""Signals: what other systems report about a task, such as a complaint or a late outcome of a decision."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from feedback.store import Signal, Store
 from feedback.store.log.events import canonical_json, canonical_time
 from feedback.store.log.projections import epoch_s
 from feedback.store.repositories.policies import policy_of
-from ml_backend.app import Mount, post
+from ml_backend.app import Mount, make_post_route
 from ml_backend.app.openapi import PROJECT
 from ml_backend.errors import BodyError
 from ml_backend.labelstudio.parsing import read_project_id
@@ -62,20 +62,20 @@ _BIGGEST_ID = 2**63 - 1
 
 
 class SignalHandler:
-    """Takes the parsed body of a signal, stores it once, and asks for a turn that routes anew."""
+    """Takes the parsed body of a signal, stores it once, and requests a turn that routes its task anew."""
 
     def __init__(self, store: Store, *, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._clock = clock
 
     def __call__(self, body: Any) -> Answer:
-        """Store one signal and say whether it was new; BodyError says what is wrong with one that is not."""
+        """Store one signal and return whether it was new; BodyError tells what is wrong with the body."""
         if not isinstance(body, Mapping):
             raise BodyError(f"the body is a JSON {type(body).__name__}; wanted an object.", hint=_EXAMPLE)
         if unknown := sorted(set(map(str, body)) - set(_KEYS)):
             near = get_close_matches(unknown[0], _KEYS, n=1)
-            guess = f"; did you mean {near[0]}?" if near else "."
-            raise BodyError(f"{unknown[0]:.80} is not a key{guess}", hint=_EXAMPLE)
+            suggestion = f"; did you mean {near[0]}?" if near else "."
+            raise BodyError(f"{unknown[0]:.80} is not a key{suggestion}", hint=_EXAMPLE)
         project = read_project_id(body.get("project"))
         row = self._store.projects.get_project(project)
         if row is None:
@@ -95,9 +95,9 @@ class SignalHandler:
 
 
 def make_signal_mount(store: Store, *, clock: Callable[[], float] = time.time) -> Mount:
-    """Give /signal as something that the app can mount."""
-    door = SignalHandler(store, clock=clock)
-    return post("/signal", door, summary="What others know of a task.", body=_BODY, gives=_GIVES)
+    """Return the route /signal for the app to mount."""
+    handler = SignalHandler(store, clock=clock)
+    return make_post_route("/signal", handler, summary="Report something about a task.", body=_BODY, response=_GIVES)
 
 
 def parse_signal(body: Mapping[str, Any], project: str, policy: Policy, *, now_s: float) -> Signal:
@@ -106,9 +106,9 @@ def parse_signal(body: Mapping[str, Any], project: str, policy: Policy, *, now_s
     kinds = policy.all_signals
     if not isinstance(name, str) or name not in kinds:
         near = get_close_matches(str(name)[:80], list(kinds), n=1)
-        guess = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(kinds)}."
+        suggestion = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(kinds)}."
         raise BodyError(
-            f"no signal is called {str(name)[:80]!r}; {guess}", hint="[signals] of the policy declares more."
+            f"no signal is called {str(name)[:80]!r}; {suggestion}", hint="[signals] of the policy declares more."
         )
     value = body.get("value", True if kinds[name].kind == "flag" else None)
     if problem := kinds[name].problem(value):
@@ -127,8 +127,8 @@ def parse_signal(body: Mapping[str, Any], project: str, policy: Policy, *, now_s
     at_s = _at_s(body, now_s)
     if not texts["id"] and body.get("at") is None:
         raise BodyError("neither id nor at is given, so that a repeat would count twice.", hint=_EXAMPLE)
-    told = [name, task, value, at_s, texts["source"], texts["note"], *([external] if external else [])]
-    key = texts["id"] or hashlib.sha256(canonical_json(told)).hexdigest()
+    content = [name, task, value, at_s, texts["source"], texts["note"], *([external] if external else [])]
+    key = texts["id"] or hashlib.sha256(canonical_json(content)).hexdigest()
     return Signal(
         project=project,
         name=name,
@@ -144,7 +144,7 @@ def parse_signal(body: Mapping[str, Any], project: str, policy: Policy, *, now_s
 
 
 def find_task_by_key(store: Store, project: str, policy: Policy, key: str) -> tuple[int | None, str]:
-    """The task that has this key, or why there is none, as (task, reason); as far as the last turn has read tasks."""
+    """Return the task with this external key and "", or None and the reason; turns index the keys of new tasks."""
     field = policy.tasks.key
     tasks = store.external_ids.list_tasks(project, field, key)
     if len(tasks) == 1:
@@ -156,7 +156,7 @@ def find_task_by_key(store: Store, project: str, policy: Policy, key: str) -> tu
 
 
 def match_waiting_signals(store: Store, project: str, policy: Policy) -> int:
-    """Index the tasks that came, and let the signals that waited for one be about it; gives how many found theirs."""
+    """Index the keys of new tasks and match the signals that wait for them; return how many were matched."""
     if not policy.tasks.key:
         return 0
     read = make_data_reader(policy.tasks.key)
@@ -172,7 +172,7 @@ def match_waiting_signals(store: Store, project: str, policy: Policy) -> int:
 
 @dataclass(frozen=True, slots=True)
 class OutcomeSummary:
-    """What late outcomes say of the decisions of one model under one policy."""
+    """Late outcomes of the decisions of one model under one policy."""
 
     model: str
     policy: str
@@ -183,7 +183,7 @@ class OutcomeSummary:
 
 
 def summarize_outcomes(store: Store, project: str, policy: Policy) -> list[OutcomeSummary]:
-    """Join late outcomes to the decisions that stood when they happened, by model and policy version."""
+    """Join late outcomes to the decisions that were valid when they happened, by model and policy version."""
     late = [name for name, kind in policy.all_signals.items() if kind.outcome]
     found: dict[tuple[str, str, str, str], list[Any]] = {}
     for signal, decided in store.signals.list_signals_with_decisions(project, names=late):
@@ -202,7 +202,7 @@ def _mean(values: list[Any]) -> float | None:
 
 
 def _external(body: Mapping[str, Any], policy: Policy) -> str:
-    """What the sender calls the task; "" where the task is named by its number, or the signal is about the project."""
+    """Return the sender's key of the task; "" where the body has the task number or is about the whole project."""
     if (given := body.get("key")) is None:
         return ""
     if not policy.tasks.key:
@@ -230,7 +230,7 @@ def _at_s(body: Mapping[str, Any], now_s: float) -> float:
     except EventError as error:
         raise BodyError(wanted) from error
     if at_s > now_s + _AHEAD_S:
-        raise BodyError(f"at is {text!r:.60}, which is still to come.", hint="Look at the sender's clock.")
+        raise BodyError(f"at is {text!r:.60}, which is in the future.", hint="Check the sender's clock.")
     return at_s
 
 

@@ -1,4 +1,4 @@
-"""What Label Studio tells us while people work: stored before the answer, acted upon later by the worker."""
+"""The webhook of Label Studio: each event is stored before it is answered; the worker acts on it later."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any, Protocol
 
 from feedback.errors import StoreError
 from feedback.ingest.polling import record_unreadable
-from feedback.store.log.events import Event, from_intake
+from feedback.store.log.events import Event, events_from_webhook
 from feedback.store.rows import Record
 from ml_backend.labelstudio.parsing import ParsedWebhook, read_webhook
 
 Answer = dict[str, Any]
 
 _LOG = logging.getLogger(__name__)
-_ASKED = "training_asked"  # the kind of record that a press of the "Start training" button leaves
+_ASKED = "training_asked"  # kind of the record that the "Start training" button leaves
 _JOB = re.compile(r"([0-9]{1,19})-([0-9]{1,18})")  # project, number of the record
 
 
@@ -60,10 +60,10 @@ class WebhookStore(Protocol):
 
 
 class WebhookHandler:
-    """Takes the parsed body of each event and answers within milliseconds; never learns, never calls back.
+    """Takes the parsed body of each event and answers within milliseconds; it never trains and never calls back.
 
-    Label Studio waits for the answer inside the annotator's submit, one second at most, and never asks again: what is
-    lost here is found by polling. BodyError for what no Label Studio sends; the store's errors pass through.
+    Label Studio waits for the answer inside the annotator's submit, one second at most, and sends an event only once:
+    what is lost here is found by polling.
     """
 
     def __init__(self, store: WebhookStore, *, clock: Callable[[], float] = time.time) -> None:
@@ -71,13 +71,21 @@ class WebhookHandler:
         self._clock = clock
 
     def __call__(self, body: Any) -> Answer:
-        """Store one event, and say what became of it."""
+        """Store one event and return what became of it.
+
+        Raises
+        ------
+        BodyError
+            Label Studio sends no such body.
+        StoreError
+            The event cannot be stored.
+        """
         intake = read_webhook(body)
         if intake.ignored:
             self._note(intake, [intake.ignored])
             return {"status": "ignored", "reason": intake.ignored}
         skipped = list(intake.skipped)
-        events = from_intake(intake, "webhook", unread=skipped)
+        events = events_from_webhook(intake, "webhook", unread=skipped)
         if events:
             self._store.receive(events, want="turn")
         self._note(intake, skipped)
@@ -89,10 +97,10 @@ class WebhookHandler:
         return answer
 
     def job_status(self, job: str) -> str | None:
-        """How a training that the button asked for stands: "queued", "finished", or None for no such job.
+        """Return the state of a training that the button requested: "queued", "finished", or None for no such job.
 
-        It is finished once a turn has ended that began to count after the button: whether that turn trained or kept the
-        champion is the gate's decision, and stands in its verdict.
+        It is finished once a turn has ended that was recorded after the request. Whether that turn promoted a model is
+        the gate's decision, which is in its verdict.
         """
         match = _JOB.fullmatch(job)
         if match is None:
@@ -107,14 +115,14 @@ class WebhookHandler:
         return "finished" if turn is not None and turn.id > number else "queued"
 
     def _train(self, project: str) -> str:
-        """Want a turn now; gives the name of the job, which Label Studio keeps."""
+        """Request a turn now; return the name of the job, which Label Studio keeps."""
         number = self._store.records.create_record(project, _ASKED, {"at_s": self._clock()})
         self._store.jobs.request_job(project, "turn")
         return f"{project}-{number}"
 
     def _note(self, intake: ParsedWebhook, reasons: Iterable[str]) -> None:
-        """Keep why something was left out; where that cannot be kept now, what was said is stored all the same."""
+        """Record why something was left out; where this fails, the event itself stays stored."""
         try:
             record_unreadable(self._store.records, intake.project, intake.action, reasons)
         except StoreError as error:
-            _LOG.warning("what a webhook left out cannot be noted: %s", error)
+            _LOG.warning("the reason why a webhook was left out cannot be recorded: %s", error)

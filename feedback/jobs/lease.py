@@ -1,4 +1,4 @@
-"""A lease: work that is held by a heartbeat while a block runs, and lost when the heartbeat is."""
+"""A lease: a claimed job is held by a heartbeat while a block runs, and lost when the heartbeat stops."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from feedback.store import JobClaim, Store
 
 
 class Held:
-    """A claim that is being held; ask `holds` before every step that others would see."""
+    """A claimed job; ask `holds` before every step that other processes can see."""
 
     def __init__(self, store: Store, work: JobClaim) -> None:
         self._store = store
@@ -20,13 +20,13 @@ class Held:
         self._lost = threading.Event()
 
     def holds(self) -> bool:
-        """Whether this worker still owns the work; once False, for ever False."""
+        """Return whether this worker still owns the job; once False, it stays False."""
         if not self._lost.is_set() and not self._store.jobs.holds_lease(self.work):
             self._lost.set()
         return not self._lost.is_set()
 
     def require(self) -> None:
-        """Raise LeaseLost where the work is no longer ours."""
+        """Raise LeaseLost where another worker has the job."""
         if not self.holds():
             raise LeaseLost(f"{self.work.kind} of project {self.work.project} passed to another worker.")
 
@@ -43,15 +43,22 @@ class Held:
                 self._lost.set()
                 return
             except FeedbackError:
-                continue  # a database that is away for a moment; the lease outlives several missed beats
+                continue  # the database is away for a moment; the lease outlives several missed beats
 
 
 @contextmanager
 def lease(store: Store, work: JobClaim, *, beat_s: float | None = None) -> Iterator[Held]:
-    """Hold claimed work while the block runs; the caller then says `done` or `fail`.
+    """Hold a claimed job while the block runs; the caller then finishes or fails it.
 
-    Beats every third of the lease, or every `beat_s`, from a thread of its own. A block that ends after its lease was
-    lost raises LeaseLost; what must not be written then goes inside `store.transaction(work)`.
+    Parameters
+    ----------
+    beat_s
+        Seconds between renewals, which a thread makes; by default a third of the lease.
+
+    Raises
+    ------
+    LeaseLost
+        At the end of a block whose lease was lost. What must not be written then goes inside `store.transaction(work)`.
     """
     held = Held(store, work)
     every_s = work.lease_s / 3 if beat_s is None else beat_s

@@ -1,4 +1,4 @@
-"""Restoring: bring a version of an annotation back into Label Studio, as the answer of whoever gave it."""
+"""Restore an earlier version of an annotation in Label Studio, as the answer of the person who gave it."""
 
 from __future__ import annotations
 
@@ -17,24 +17,30 @@ _CONFLICT = 409
 
 
 def restore(store: Store, client: Client, project: str, number: int) -> int:
-    """Make a new annotation of version `number` (as `hitl history` counts); gives Label Studio's id of it.
+    """Create an annotation from version `number`, as `hitl history` counts them; return its id in Label Studio.
 
-    What a person said is theirs again, and counts as it did; what we or an import had written stays no vote. Twice is
-    once: Label Studio refuses the second by its unique_id.
+    A person's answer counts as their vote again; an answer of ours or of an import stays no vote.
+
+    Raises
+    ------
+    NotStored
+        There is no such version, or its task or its content was deleted.
+    StoreError
+        The version was restored before: Label Studio refuses a second one by its unique_id.
     """
     version = _version(store, project, number)
     body: dict[str, Any] = dict(version.body or {})
     _check_task(store, project, body)
-    by_hand = store.annotations.is_by_person(project, version.annotation)
+    by_person = store.annotations.is_by_person(project, version.annotation)
     name = f"restored/{project}/{number}"
     fields: dict[str, Any] = {
         "completed_by": body["person"],
         "lead_time": body.get("lead_time_s"),
         "ground_truth": bool(body.get("ground_truth")),
-        # what nobody said by hand says so itself: a kill after the write leaves nothing here that would know it
+        # an answer that is no person's carries our mark: a kill after the write leaves no record of it here
         **(
             {"unique_id": str(uuid5(NAMESPACE_URL, name))}
-            if by_hand
+            if by_person
             else {"unique_id": own_unique_id(name), **OWN_ANNOTATION_FIELDS}
         ),
     }
@@ -51,9 +57,9 @@ def restore(store: Store, client: Client, project: str, number: int) -> int:
         raise
     saved = read_annotation(made, project, task=body["task"])
     with store.transaction():
-        if not by_hand:
+        if not by_person:
             store.annotations.create_own_annotations(project, annotations=[saved.id])
-        store.append([events.of_annotation(saved, "own", project=project)])
+        store.append([events.event_from_annotation(saved, "own", project=project)])
     return saved.id
 
 

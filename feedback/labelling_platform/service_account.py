@@ -1,4 +1,4 @@
-"""The dedicated user that we write as: made once for each Label Studio, its token kept in the store."""
+"""The service account: the Label Studio user that we write as, created once, its token kept in the store."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Bot:
-    """A user of Label Studio that is us; its answers are never votes."""
+    """Our own user of Label Studio; its answers are never votes."""
 
     id: int
     token: str = field(repr=False)
 
 
 def find_bot(store: Store, label_studio_url: str) -> Bot | None:
-    """Give the bot that was made for this Label Studio, None where there is none."""
+    """Return the bot that was made for this Label Studio; None where there is none."""
     kept = store.secrets.get_secret(_name(label_studio_url))
     return Bot(**json.loads(kept)) if kept else None
 
 
 def make_bot(store: Store, client: Client, label_studio_url: str) -> Bot | None:
-    """Make the bot where Label Studio lets us; None where sign-up by invitation is closed, so we write as ourselves."""
+    """Create the bot; None where sign-up by invitation is closed, and we write with the token of the settings."""
     from ml_backend.errors import LabelStudioError
     from ml_backend.labelstudio.accounts import create_bot
 

@@ -1,4 +1,4 @@
-"""Tidying: predictions of old windows are deleted in the background, a few at a time, once nobody can see them."""
+"""Deletion of stale predictions: those of replaced queue windows go in the background, a few at a time."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from feedback.store import Store
 from ml_backend.labelstudio.delete_predictions import DeletionResult
 
 _KIND = "cleaned"
-_EVERY_S = 60.0  # a project is tidied no oftener than this
-_AGAIN_S = 3600.0  # what had to wait is looked at again: a task is settled, or a lock has run out
-_LIMIT = 25  # deletions at once: each is a request of about 0.1 s to Label Studio, beside people's own
+_EVERY_S = 60.0  # between two deletions in one project
+_RETRY_S = 3600.0  # for predictions that had to wait for an answer or for the end of a lock
+_LIMIT = 25  # deletions per run: each is a request of about 0.1 s, while people also use Label Studio
 
 
 def is_deletion_due(store: Store, project: str, *, now_s: float) -> bool:
-    """Whether a window was written since the last time, or something was left then; a clock that went back counts."""
+    """Return whether a window was written since the last run, or that run left something, or the clock went back."""
     asked, last = (
         store.records.get_latest_record(project, "asked"),
         store.records.get_latest_record(project, _KIND),
@@ -29,7 +29,7 @@ def is_deletion_due(store: Store, project: str, *, now_s: float) -> bool:
         return True
     if asked.id > last.id or last.body["more"]:
         return passed_s >= _EVERY_S
-    return bool(last.body["waiting"]) and passed_s >= _AGAIN_S
+    return bool(last.body["waiting"]) and passed_s >= _RETRY_S
 
 
 def delete_stale_predictions(
@@ -41,7 +41,7 @@ def delete_stale_predictions(
     now_s: float,
     go_on: Callable[[], bool] = lambda: True,
 ) -> DeletionResult:
-    """Delete a few old predictions and note how many; nothing while the project is paused or not connected."""
+    """Delete a few stale predictions and record how many; none while the project is paused or not connected."""
 
     def stop() -> bool:
         row = store.projects.get_project(project)
@@ -57,7 +57,7 @@ def delete_stale_predictions(
 
 
 def count_deleted_predictions(store: Store, project: str) -> dict[str, int]:
-    """Old predictions that were deleted, ever, and those that the last look left because somebody may see them."""
+    """Return how many predictions were deleted in all, and how many the last run left as perhaps on a screen."""
     last = store.records.get_latest_record(project, _KIND)
     return {"deleted": int(last.body["total"]), "waiting": int(last.body["waiting"])} if last else _NONE
 

@@ -1,4 +1,4 @@
-"""Holding: what may not be seen in the first tier is marked as labelled, and stays so whatever others change."""
+"""Hide in Label Studio the tasks that the first tier may not see, and show them again when it may."""
 
 from __future__ import annotations
 
@@ -10,75 +10,90 @@ from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.store import Store
 from feedback.store.log import events
+from feedback.training.consensus_labels import ConsensusLabels
 from ml_backend.errors import LabelStudioError
 from ml_backend.records import Task
 
-_AT_ONCE = 200  # changes a turn: each is a request of about 0.06 s, and others wait for the turn's end
+_MAX_CHANGES_PER_TURN = 200  # each is a request of about 0.06 s, and the next turn waits for them
+_MAX_CHECKED_PER_TURN = 3000  # withheld tasks that Label Studio is asked about, ten requests; others by the store
 _NOT_FOUND = 404
-_CHECKED = 3000  # held tasks a turn that Label Studio is asked about, ten requests; others by what the store knows
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What was done, and what another turn must do."""
+class HideResult:
+    """How many tasks were hidden and shown, and how many are left for another turn."""
 
     hidden: int
     shown: int
     left: int
 
 
-def hold_back(
+def hide_withheld_tasks(
     store: Store,
     platform: LabellingPlatform,
     snapshot: ProjectSnapshot,
-    settled: frozenset[int],
+    labels: ConsensusLabels,
     *,
     may_write: Callable[[], bool],
     now_s: float,
-) -> Kept:
-    """Hide what the routes keep from the first tier, show again what they no longer do.
+) -> HideResult:
+    """Hide what the routes keep from the first tier, and show what they no longer keep from it.
 
-    Label Studio Community cannot refuse a task to anyone: marking it as labelled keeps it out of the label stream.
-    Each task is noted before it is hidden, so that a kill leaves nothing hidden that nobody remembers. What people
-    settled meanwhile is done and stays as it is. What stands in the window is hidden first: it is on its way to people.
+    Label Studio Community cannot refuse a task to anyone: a task that is marked as labelled is out of the label stream.
+    Each task is recorded before it is hidden, so that after a kill no hidden task is unknown. A task that people have
+    settled meanwhile stays as it is. Tasks of the served window are hidden first: they are on their way to people.
     """
     project = snapshot.project.id
-    kept = store.tasks.list_hidden_tasks(project)
-    wanted = {task for task in snapshot.routes.held if task in snapshot.tasks and task not in settled}
-    store.tasks.delete_hidden_tasks(project, [task for task in kept if task in settled or task not in snapshot.tasks])
-    free = sorted(task for task in kept if task in snapshot.tasks and task not in settled and task not in wanted)
-    seen = _seen(platform, snapshot, wanted, now_s=now_s)
-    front = {row.task for row in store.windows.get_window(project)} if len(seen) > _AT_ONCE else set[int]()
-    hide = sorted(seen, key=lambda task: (task not in front, task))
-    store.tasks.create_hidden_tasks(project, hide[:_AT_ONCE])
+    hidden_before = store.tasks.list_hidden_tasks(project)
+    if not hidden_before and not snapshot.routes.held:
+        return HideResult(0, 0, 0)
+    settled = {label.task for label in labels.settled}
+    withheld = {task for task in snapshot.routes.held if task in snapshot.tasks and task not in settled}
+    store.tasks.delete_hidden_tasks(
+        project, [task for task in hidden_before if task in settled or task not in snapshot.tasks]
+    )
+    free = sorted(
+        task for task in hidden_before if task in snapshot.tasks and task not in settled and task not in withheld
+    )
+    servable = _list_servable(platform, snapshot, withheld, now_s=now_s)
+    window = set[int]()
+    if len(servable) > _MAX_CHANGES_PER_TURN:
+        window = {row.task for row in store.windows.get_window(project)}
+    due = sorted(servable, key=lambda task: (task not in window, task))
+    store.tasks.create_hidden_tasks(project, due[:_MAX_CHANGES_PER_TURN])
     hidden = shown = 0
-    for task in hide[:_AT_ONCE]:
+    for task in due[:_MAX_CHANGES_PER_TURN]:
         if not may_write():
             break
         _change(store, partial(platform.hide_task, project, task), now_s)
         hidden += 1
-    for task in free[:_AT_ONCE]:
+    for task in free[:_MAX_CHANGES_PER_TURN]:
         if not may_write():
             break
         _change(store, partial(platform.reopen_task, project, task, max(1, snapshot.tasks[task].overlap)), now_s)
         store.tasks.delete_hidden_tasks(project, [task])
         shown += 1
-    return Kept(hidden, shown, len(hide) + len(free) - hidden - shown)
+    return HideResult(hidden, shown, len(due) + len(free) - hidden - shown)
 
 
-def _seen(platform: LabellingPlatform, snapshot: ProjectSnapshot, wanted: set[int], *, now_s: float) -> set[int]:
-    """Those that Label Studio would hand out now: a change of its settings counts all tasks anew, and tells nobody."""
-    if not wanted:
+def _list_servable(
+    platform: LabellingPlatform, snapshot: ProjectSnapshot, withheld: set[int], *, now_s: float
+) -> set[int]:
+    """Return the withheld tasks that Label Studio would serve now.
+
+    It is asked, too: a change of its settings computes `is_labeled` anew for all tasks, and sends no event.
+    """
+    if not withheld:
         return set()
-    known = {task for task in wanted if not snapshot.tasks[task].is_labeled}
-    others = sorted(wanted - known)
-    start = int(now_s) % max(1, len(others))  # the stretch that is asked about begins elsewhere each turn
-    asked = (others[start:] + others[:start])[:_CHECKED]
+    known = {task for task in withheld if not snapshot.tasks[task].is_labeled}
+    others = sorted(withheld - known)
+    start = int(now_s) % max(1, len(others))  # another part of them in each turn
+    asked = (others[start:] + others[:start])[:_MAX_CHECKED_PER_TURN]
     return known | (set(platform.list_servable_tasks(snapshot.project.id, asked)) if asked else set())
 
 
 def _change(store: Store, change: Callable[[], Task], now_s: float) -> None:
-    """Change a task in Label Studio and note how it is now; one that was deleted meanwhile stops nothing."""
+    """Change a task in Label Studio and store how it is now; a task that was deleted meanwhile is no error."""
     try:
         task = change()
     except LabelStudioError as error:

@@ -1,69 +1,125 @@
-"""Writing back: what several people settled together, as an answer of ours in Label Studio, once."""
+"""Write what several people settled together back to Label Studio, as an annotation of ours, once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
 
 from feedback.labelling_platform.interface import LabellingPlatform
+from feedback.project.changes import Changes
+from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.store import Store
 from feedback.training.consensus_labels import ConsensusLabels
+from feedback.training.dataset import ConsensusLabel
 from ml_backend.codecs import codec
 from ml_backend.labelstudio.review_project_client import unique_id
 
 _KIND = "written_back"
-_ALL = 1_000_000
-_AT_ONCE = 50  # answers a turn: each is two requests, and others wait for the turn's end
+_MAX_ANSWERS_PER_TURN = 50  # each is two requests, and the next turn waits for them
+_ALL = 1_000_000  # records; read once by a worker, later only newer ones
 
 
 @dataclass(frozen=True, slots=True)
-class WrittenBack:
-    """What was done, and what another turn must do."""
+class WriteBackResult:
+    """How many answers were written, and how many are left for another turn."""
 
     done: int
     left: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    record: int  # the newest record that was read
+    names: dict[int, list[str]] = field(repr=False)  # task -> the names of what was written of it, newest first
+    labels: Changes
+    due: frozenset[int]  # tasks with something left to write
+    exclude: frozenset[int]
+
+
+class WrittenConsensus:
+    """Keeps what was written back of each project; a turn reads newer records and changed labels only."""
+
+    def __init__(self) -> None:
+        self._kept = RecentProjects[_Kept]()
+
+    def write(
+        self,
+        store: Store,
+        platform: LabellingPlatform,
+        snapshot: ProjectSnapshot,
+        labels: ConsensusLabels,
+        *,
+        exclude: Collection[int] = (),
+        may_write: Callable[[], bool],
+    ) -> WriteBackResult:
+        """Write each answer that two people or more settled, as ground truth where no person has set one.
+
+        Nothing is written of gold tasks (their answers stay with us), of tasks that are asked again, and of those in
+        `exclude` (review writes its own). A changed consensus is another answer; the star moves on from our older
+        annotation, never from a person's. Safe to repeat.
+        """
+        if not snapshot.policy.consensus.write_back:
+            return WriteBackResult(0, 0)
+        project, excluded = snapshot.project.id, frozenset(exclude)
+        kept = self._kept.get(project)
+        above = kept.record if kept is not None else 0
+        newer = store.records.list_records(project, _KIND, above=above, limit=_ALL)[::-1]  # oldest first
+        names = kept.names if kept is not None else {}
+        for record in newer:
+            names.setdefault(record.body["task"], []).insert(0, record.key)
+        moved = labels.changes.since(kept.labels.revision) if kept is not None and kept.exclude == excluded else None
+        settled: Iterable[ConsensusLabel] = labels.settled
+        if kept is not None and moved is not None:
+            looked_at = moved | kept.due
+            settled = [label for label in labels.settled if label.task in looked_at] if looked_at else []
+        due = []
+        for label in settled:
+            skipped = label.task in excluded or label.task in labels.needs_more_votes
+            if label.votes > 1 and not skipped and snapshot.roles[label.task] != "gold":
+                name = unique_id(f"{project}/{label.task}/consensus/{label.answer.key}")
+                if name not in names.get(label.task, ()):
+                    due.append((label, name))
+        newest = newer[-1].id if newer else kept.record if kept is not None else 0
+        left = frozenset(label.task for label, _name in due)
+        self._kept.put(project, _Kept(newest, names, labels.changes, left, excluded), size=len(names))
+        done = 0
+        for label, name in due[:_MAX_ANSWERS_PER_TURN]:
+            if not may_write():
+                break
+            _write(store, platform, snapshot, label, name, names.get(label.task, ()))
+            done += 1
+        return WriteBackResult(done, len(due) - done)
+
+
+def _write(
+    store: Store,
+    platform: LabellingPlatform,
+    snapshot: ProjectSnapshot,
+    label: ConsensusLabel,
+    name: str,
+    before: Iterable[str],
+) -> None:
+    project = snapshot.project.id
+    # before the request: a webhook may report the annotation before the request returns
+    store.annotations.create_own_annotations(project, unique_ids=[name])
+    result = codec(label.answer.kind).encode(label.answer, snapshot.control, label.confidence)
+    annotation, starred = platform.write_final_answer(
+        project, label.task, result, unique_id=name, ours=[name, *before]
+    )
+    store.annotations.create_own_annotations(project, annotations=[annotation])
+    body = {"task": label.task, "annotation": annotation, "answer": label.answer.key, "starred": starred}
+    store.records.create_record(project, _KIND, body | {"confidence": label.confidence, "votes": label.votes}, key=name)
 
 
 def write_back(
     store: Store,
     platform: LabellingPlatform,
     snapshot: ProjectSnapshot,
-    consensus_labels: ConsensusLabels,
+    labels: ConsensusLabels,
     *,
-    but: Collection[int] = (),
+    exclude: Collection[int] = (),
     may_write: Callable[[], bool],
-) -> WrittenBack:
-    """Write each answer that two people or more settled, as ground truth where no person has set one; safe to repeat.
-
-    Nothing is written of gold tasks (their answers stay with us), of tasks that are asked again, and of those in `but`
-    (review writes its own). A changed consensus is another answer; the star moves on from ours, never from a person's.
-    """
-    if not snapshot.policy.consensus.write_back:
-        return WrittenBack(0, 0)
-    project = snapshot.project.id
-    before: dict[int, list[str]] = {}
-    for record in store.records.list_records(project, _KIND, limit=_ALL):
-        before.setdefault(record.body["task"], []).append(record.key)
-    due = []
-    for one in consensus_labels.settled:
-        name = unique_id(f"{project}/{one.task}/consensus/{one.answer.key}")
-        skipped = one.task in but or one.task in consensus_labels.needs_more_votes or snapshot.roles[one.task] == "gold"
-        if one.votes > 1 and not skipped and name not in before.get(one.task, ()):
-            due.append((one, name))
-    done = 0
-    for one, name in due[:_AT_ONCE]:
-        if not may_write():
-            break
-        store.annotations.create_own_annotations(
-            project, unique_ids=[name]
-        )  # first: a webhook may bring it before the answer to our request
-        result = codec(one.answer.kind).encode(one.answer, snapshot.control, one.confidence)
-        annotation, starred = platform.write_final_answer(
-            project, one.task, result, unique_id=name, ours=[name, *before.get(one.task, ())]
-        )
-        store.annotations.create_own_annotations(project, annotations=[annotation])
-        body = {"task": one.task, "annotation": annotation, "answer": one.answer.key, "starred": starred}
-        store.records.create_record(project, _KIND, body | {"confidence": one.confidence, "votes": one.votes}, key=name)
-        done += 1
-    return WrittenBack(done, len(due) - done)
+) -> WriteBackResult:
+    """Write back once, without anything kept from before."""
+    return WrittenConsensus().write(store, platform, snapshot, labels, exclude=exclude, may_write=may_write)

@@ -1,9 +1,9 @@
-"""Deciding: what a policy does with a task, from its facts alone; the same for one task and for many."""
+"""Which rule of a policy a task meets, and what then happens to it; for one task or for many."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from feedback.policy.conditions import ALWAYS, Check, Lookup, Table, compile_condition, condition_fields, first_match
@@ -11,17 +11,17 @@ from feedback.policy.rules import AUTO, HOLD, Priority, Rule
 from feedback.policy.schema import Policy
 
 NOT_CERTIFIED = "no certificate allows it yet"
-_COUNT = ".count"  # of a signal: none came is 0, not missing
-_LONGEST = 500  # characters of a name
+_COUNT = ".count"  # of a signal: without signals it is 0, not missing
+_MAX_LENGTH = 500  # characters of an identifier
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What happens to a task."""
+    """What the policy does with a task."""
 
     rule: str  # the id of the rule that decided
     to: str  # a tier, or "hold"
-    refused: str  # why what the rule says cannot be; "" where it is
+    refused: str  # why the action of the rule is not allowed; "" where it is
     reason: str  # in plain words
     priority: Priority
     queue: str
@@ -30,13 +30,15 @@ class Outcome:
 
 
 class Router:
-    """A policy's rules, compiled once.
+    """The rules of a policy, compiled once.
 
+    Examples
+    --------
     >>> from feedback.policy import read_policy
     >>> text = "routing = [{id='big', to='L2', when={data.amount.gte=5000}}, {id='rest', to='L1'}]"
     >>> router = Router(read_policy(text + "\\n[tiers.L1]\\n[tiers.L2]"))
-    >>> router.one(make_lookup({}, {"amount": 9000})).to, router.one(make_lookup({}, {"amount": 9})).to
-    ('L2', 'L1')
+    >>> [router.route_task(make_lookup({}, {"amount": amount})).to for amount in (9000, 9)]
+    ['L2', 'L1']
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -45,35 +47,35 @@ class Router:
         self._conditions = policy.conditions() or [ALWAYS]
         self._checks: list[Check] = [compile_condition(condition) for condition in self._conditions]
         self._holds_s = [rule.hold_s for rule in rules]
-        self._outcomes = [(_outcome(policy, rule), _waits(policy, rule)) for rule in rules]
+        self._outcomes = [(_outcome(policy, rule), _held_outcome(policy, rule)) for rule in rules]
 
     @property
     def fields(self) -> frozenset[str]:
-        """Every field that some rule looks at."""
+        """Return every field that the rules test."""
         age = {"time.age"} if any(self._holds_s) else set()
         return frozenset[str]().union(age, *map(condition_fields, self._conditions))
 
-    def one(self, get: Lookup) -> Outcome:
-        """Decide about one task, rule by rule."""
-        place = next(place for place, check in enumerate(self._checks) if check(get))
+    def route_task(self, get: Lookup) -> Outcome:
+        """Return the outcome for one task."""
+        index = next(index for index, check in enumerate(self._checks) if check(get))
         age_s = get("time.age")
-        waits = isinstance(age_s, (int, float)) and age_s < self._holds_s[place]
-        return self._outcomes[place][waits]
+        is_held = isinstance(age_s, (int, float)) and age_s < self._holds_s[index]
+        return self._outcomes[index][is_held]
 
-    def all(self, table: Table) -> Sequence[Outcome]:
-        """(n,) decide about many tasks, column by column."""
-        places = first_match(self._conditions, table)
+    def route_table(self, table: Table) -> Sequence[Outcome]:
+        """Return the outcome for each row of a table, shape (n,)."""
+        indices = first_match(self._conditions, table)
         if not any(self._holds_s):
-            return [self._outcomes[place][0] for place in places.tolist()]
+            return [self._outcomes[index][0] for index in indices.tolist()]
         ages_s = table.numbers("time.age").tolist()
         return [
-            self._outcomes[place][age_s < self._holds_s[place]]  # no age, no wait: NaN is below nothing
-            for place, age_s in zip(places.tolist(), ages_s, strict=True)
+            self._outcomes[index][age_s < self._holds_s[index]]  # a missing age is NaN, which is never smaller
+            for index, age_s in zip(indices.tolist(), ages_s, strict=True)
         ]
 
 
 def make_lookup(inputs: Mapping[str, Any], data: Mapping[str, Any]) -> Lookup:
-    """Look fields up in one task's recorded inputs and data."""
+    """Return a function that returns the value of a field, from the recorded inputs and the data of one task."""
 
     def get(field: str) -> object:
         if field.startswith("data."):
@@ -85,8 +87,10 @@ def make_lookup(inputs: Mapping[str, Any], data: Mapping[str, Any]) -> Lookup:
 
 
 def make_data_reader(path: str) -> Callable[[Mapping[str, Any]], object]:
-    """Give what reads a field of a task's data: "customer.standing" by that very name, or level by level.
+    """Return a function that reads one field of task data, by the full name or level by level.
 
+    Examples
+    --------
     >>> read = make_data_reader("customer.standing")
     >>> read({"customer": {"standing": "gold"}}), read({"customer.standing": "new"}), read({})
     ('gold', 'new', None)
@@ -107,16 +111,18 @@ def make_data_reader(path: str) -> Callable[[Mapping[str, Any]], object]:
 
 
 def identifier_text(value: object) -> str:
-    """A value by which something is called, as text; "" for what is no name.
+    """Return an identifier as text; "" for a value that cannot be one.
 
-    >>> identifier_text(7), identifier_text(7.0), identifier_text(" A-7 "), identifier_text(None), identifier_text(True), identifier_text([7])
-    ('7', '7', 'A-7', '', '', '')
+    Examples
+    --------
+    >>> [identifier_text(value) for value in (7, 7.0, " A-7 ", None, True, [7])]
+    ['7', '7', 'A-7', '', '', '']
     """
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return ""
-    return str(value).strip()[:_LONGEST]
+    return str(value).strip()[:_MAX_LENGTH]
 
 
 def _outcome(policy: Policy, rule: Rule) -> Outcome:
@@ -126,8 +132,7 @@ def _outcome(policy: Policy, rule: Rule) -> Outcome:
     return Outcome(rule.id, to, refused, rule.reason, rule.priority, rule.queue, rule.overlap, rule.skills)
 
 
-def _waits(policy: Policy, rule: Rule) -> Outcome:
-    """The same rule while its hold lasts."""
-    after = _outcome(policy, rule)
-    reason = f"kept back for {rule.hold} after the import"
-    return Outcome(rule.id, HOLD, "", reason, after.priority, after.queue, after.overlap, after.skills)
+def _held_outcome(policy: Policy, rule: Rule) -> Outcome:
+    """Return the outcome of a rule while its hold lasts."""
+    reason = f"held for {rule.hold} after the import"
+    return replace(_outcome(policy, rule), to=HOLD, refused="", reason=reason)

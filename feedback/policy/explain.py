@@ -178,8 +178,8 @@ def _questions(policy: Policy) -> Iterator[str]:
         yield f'Reviewers also answer "{question.title or name}", which {required}{options}.'
         if question.feature:
             yield (
-                f"  The answer is an indicator of the task's {question.entity}: the model reads it with every other task "
-                "that has the same value, and learns from it only as it was recorded at each task's time."
+                f"  The answer is an indicator of the task's {question.entity}: the model reads it with every other "
+                "task that has the same value, and learns from it only as it was recorded at each task's time."
             )
     if policy.tasks.key:
         yield f"Signals may name a task by its {policy.tasks.key}."
@@ -187,7 +187,7 @@ def _questions(policy: Policy) -> Iterator[str]:
 
 def _second_look(policy: Policy) -> Iterator[str]:
     if policy.second_look.share and len(policy.tiers) > 1:
-        yield f"{policy.second_look.share:.1%} of human decisions are repeated by another person, who does not see the first."
+        yield f"{policy.second_look.share:.1%} of human decisions are repeated blind by another person."
     if policy.second_look.honeypots:
         yield f"{policy.second_look.honeypots:.1%} of the places in review projects have a known answer."
     if policy.costs.error is not None:

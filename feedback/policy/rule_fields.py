@@ -83,7 +83,7 @@ def field_bounds(path: str, signals: Mapping[str, SignalKind]) -> tuple[float, f
 
 
 def _signal(rest: str, signals: Mapping[str, SignalKind]) -> Field:
-    """Return signal.NAME (newest value), signal.NAME.count (number received) or signal.NAME.age (time since the newest)."""
+    """Return the field signal.NAME (newest value), signal.NAME.count or signal.NAME.age (since the newest)."""
     name, _, part = rest.partition(".")
     if name not in signals:
         near = get_close_matches(name, list(signals), n=1)

@@ -1,4 +1,4 @@
-"""Simulating: what another policy would have done with the tasks of the past, before it does it."""
+"""Simulation: what another policy would have done with the tasks that were already decided."""
 
 from __future__ import annotations
 
@@ -14,148 +14,148 @@ from feedback.policy.rules import AUTO, HOLD
 from feedback.policy.schema import Policy
 
 DAY_S = 86_400.0
-_SHOWN = 20  # tasks named as examples of what would change
+_MAX_EXAMPLES = 20  # tasks that would go elsewhere
 
 
 @dataclass(frozen=True, slots=True)
 class TaskHistory:
-    """n tasks as they were when they were last decided: their facts as columns, and when it was."""
+    """n tasks as they were at their last decision: the inputs of the rules as columns, and the time."""
 
     tasks: Sequence[int]  # (n,)
     at_s: Sequence[float]  # (n,)
     column: Callable[[str], Sequence[Any]] = field(repr=False)  # (n,) values of a field, None where missing
-    handling_s: float | None = None  # one look of one person, as measured; None: never measured
-    source: str = "decisions"  # or "open tasks", where nothing was decided yet
+    handling_s: float | None = None  # one answer of one person, as measured; None: never measured
+    source: str = "decisions"  # or "tasks as they are now", where nothing was decided yet
 
     @property
     def days(self) -> float:
-        """How long the past is; at least a day, so that an hour of work is not sold as a rate."""
+        """Return the length of the history in days; at least 1, because an hour gives no daily rate."""
         return max(1.0, (max(self.at_s) - min(self.at_s)) / DAY_S) if self.at_s else 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
-    """What one policy asks of people."""
+class Workload:
+    """The work of people under one policy."""
 
     auto: int  # tasks whose rule says "auto", certified or not
     held: int
     tiers: Mapping[str, int]  # tasks that go to each tier
-    looks: Mapping[str, int]  # people's looks there: overlaps and panels count
+    answers: Mapping[str, int]  # answers of people in each tier: overlaps and panels count
     rules: Mapping[str, int]
-    cost: float | None  # of all looks; None where a wage or a time is not known
-    unknown: tuple[str, ...]  # why there is no cost
+    cost: float | None  # of all answers; None where a wage or a time is not known
+    unknown: tuple[str, ...]  # reasons for which there is no cost
 
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """Two policies over the same past."""
+    """Two policies applied to the same tasks."""
 
     n: int
     days: float
     source: str
-    before: Load
-    after: Load
+    before: Workload
+    after: Workload
     moved: int  # tasks that would go elsewhere
     changed: int  # tasks that would have another priority, queue or number of people
     examples: tuple[tuple[int, str, str], ...]  # task, before, after
-    missing: Mapping[str, int]  # field of the new policy -> tasks of which it is not known
+    missing: Mapping[str, int]  # field of the new policy -> number of tasks without it
 
     @property
     def headline(self) -> str:
-        """The whole in one line: automation, certified error, each tier's load, cost."""
-        said = [f"automation {_percent(self.before.auto, self.n)} -> {_percent(self.after.auto, self.n)}"]
+        """Return automation, certified error, load of each tier and cost in one line."""
+        parts = [f"automation {_percent(self.before.auto, self.n)} -> {_percent(self.after.auto, self.n)}"]
         if self.before.auto or self.after.auto:
-            said[0] += " asked for"
-            said.append(f"certified error: none yet ({NOT_CERTIFIED}, until then people decide)")
+            parts[0] += " asked for"
+            parts.append(f"certified error: none yet ({NOT_CERTIFIED}, so people decide)")
         for tier in dict.fromkeys([*self.before.tiers, *self.after.tiers]):
-            more = (self.after.tiers.get(tier, 0) - self.before.tiers.get(tier, 0)) / self.days
-            said.append(f"{tier} load {more:+.1f} tasks/day")
+            change = (self.after.tiers.get(tier, 0) - self.before.tiers.get(tier, 0)) / self.days
+            parts.append(f"{tier} load {change:+.1f} tasks/day")
         if self.before.cost and self.after.cost is not None:
-            said.append(f"cost {self.after.cost / self.before.cost - 1:+.0%}")
-        return ", ".join(said)
+            parts.append(f"cost {self.after.cost / self.before.cost - 1:+.0%}")
+        return ", ".join(parts)
 
     @property
     def sentences(self) -> list[str]:
-        """Say it as an admin wants to read it: shares, loads a day and cost, each with what it was."""
+        """Return shares, daily loads and cost in sentences, each with the value under the active policy."""
         lines = [
             f"{self.n:,} {self.source} over {self.days:.1f} days; {self.moved:,} would go elsewhere.",
             self.headline,
         ]
         if self.changed:
             lines.append(f"{self.changed:,} would have another priority, queue or number of people.")
-        for tier in dict.fromkeys([*self.before.looks, *self.after.looks]):
-            was, now = self.before.looks.get(tier, 0) / self.days, self.after.looks.get(tier, 0) / self.days
-            lines.append(f"{tier} load: {now - was:+.1f} looks/day ({was:.1f} -> {now:.1f})")
+        for tier in dict.fromkeys([*self.before.answers, *self.after.answers]):
+            was, now = self.before.answers.get(tier, 0) / self.days, self.after.answers.get(tier, 0) / self.days
+            lines.append(f"{tier} load: {now - was:+.1f} answers/day ({was:.1f} -> {now:.1f})")
         if self.before.held or self.after.held:
-            lines.append(f"kept back: {self.before.held:,} -> {self.after.held:,} tasks")
+            lines.append(f"held: {self.before.held:,} -> {self.after.held:,} tasks")
         lines.append(self._cost())
         lines += [
-            f"{field} is not known of {many:,} tasks: its rules hold for none of them in this simulation"
-            for field, many in self.missing.items()
+            f"{field} is unknown for {count:,} tasks: in this simulation they meet none of its rules"
+            for field, count in self.missing.items()
         ]
         return lines
 
     def _cost(self) -> str:
         if self.before.cost is None or self.after.cost is None:
-            return f"cost: not known; {'; '.join(dict.fromkeys(self.before.unknown + self.after.unknown))}"
+            return f"cost: unknown; {'; '.join(dict.fromkeys(self.before.unknown + self.after.unknown))}"
         if self.before.cost == 0:
-            return f"cost: {self.after.cost / self.days:,.2f} a day, nothing before"
+            return f"cost: {self.after.cost / self.days:,.2f} a day, 0 before"
         change = self.after.cost / self.before.cost - 1
         a_day = f"{self.before.cost / self.days:,.2f} -> {self.after.cost / self.days:,.2f} a day"
         return f"cost: {change:+.0%} ({a_day})"
 
 
-def simulate(old: Policy, new: Policy, past: TaskHistory) -> Simulation:
-    """Route the past through both policies; a few seconds for 100,000 tasks."""
-    table = Table(len(past.tasks), past.column)
-    was, now = Router(old), Router(new)
-    before, after = was.all(table), now.all(table)
-    pairs = zip(past.tasks, before, after, strict=True)
-    moved = [(task, one.to, other.to) for task, one, other in pairs if one.to != other.to]
-    changed = sum(_manner(one) != _manner(other) for one, other in zip(before, after, strict=True))
+def simulate(old: Policy, new: Policy, history: TaskHistory) -> Simulation:
+    """Route the tasks of a history by both policies; a few seconds for 100,000 tasks."""
+    table = Table(len(history.tasks), history.column)
+    new_router = Router(new)
+    before, after = Router(old).route_table(table), new_router.route_table(table)
+    pairs = zip(history.tasks, before, after, strict=True)
+    moved = [(task, first.to, second.to) for task, first, second in pairs if first.to != second.to]
+    changed = sum(_settings(first) != _settings(second) for first, second in zip(before, after, strict=True))
     missing = {
         name: unknown
-        for name in sorted(now.fields)
+        for name in sorted(new_router.fields)
         if not name.startswith(("data.", "signal.")) and (unknown := sum(value is None for value in table.values(name)))
     }
     return Simulation(
-        n=len(past.tasks),
-        days=past.days,
-        source=past.source,
-        before=_load(old, before, past.handling_s),
-        after=_load(new, after, past.handling_s),
+        n=len(history.tasks),
+        days=history.days,
+        source=history.source,
+        before=_workload(old, before, history.handling_s),
+        after=_workload(new, after, history.handling_s),
         moved=len(moved),
         changed=changed,
-        examples=tuple(moved[:_SHOWN]),
+        examples=tuple(moved[:_MAX_EXAMPLES]),
         missing=missing,
     )
 
 
-def _manner(outcome: Outcome) -> tuple[Any, ...]:
+def _settings(outcome: Outcome) -> tuple[Any, ...]:
     return outcome.priority, outcome.queue, outcome.overlap
 
 
-def _load(policy: Policy, outcomes: Sequence[Outcome], handling_s: float | None) -> Load:
-    to = Counter(one.to for one in outcomes)
+def _workload(policy: Policy, outcomes: Sequence[Outcome], handling_s: float | None) -> Workload:
+    to = Counter(outcome.to for outcome in outcomes)
     tiers = {tier: to[tier] for tier in policy.tiers if to[tier]}
-    looks: Counter[str] = Counter()
-    for one in outcomes:
-        if one.to != HOLD:
-            looks[one.to] += answers_needed(policy, one)
+    answers: Counter[str] = Counter()
+    for outcome in outcomes:
+        if outcome.to != HOLD:
+            answers[outcome.to] += answers_needed(policy, outcome)
     cost, unknown = 0.0, list[str]()
-    for tier, many in looks.items():
-        each = cost_per_answer(policy, tier, handling_s)
-        if isinstance(each, str):
-            unknown.append(each)
+    for tier, count in answers.items():
+        price = cost_per_answer(policy, tier, handling_s)
+        if isinstance(price, str):
+            unknown.append(price)
         else:
-            cost += many * each
-    asked = {rule.id for rule in policy.routing if rule.to == AUTO}
-    rules = Counter(one.rule for one in outcomes)
-    return Load(
-        auto=sum(many for rule, many in rules.items() if rule in asked),
+            cost += count * price
+    auto_rules = {rule.id for rule in policy.routing if rule.to == AUTO}
+    rules = Counter(outcome.rule for outcome in outcomes)
+    return Workload(
+        auto=sum(count for rule, count in rules.items() if rule in auto_rules),
         held=to[HOLD],
         tiers=tiers,
-        looks={tier: looks[tier] for tier in policy.tiers if looks[tier]},
+        answers={tier: answers[tier] for tier in policy.tiers if answers[tier]},
         rules=dict(rules),
         cost=None if unknown else cost,
         unknown=tuple(unknown),
@@ -163,12 +163,12 @@ def _load(policy: Policy, outcomes: Sequence[Outcome], handling_s: float | None)
 
 
 def answers_needed(policy: Policy, outcome: Outcome) -> int:
-    """How many people look at a task: in the first tier as many as the rule asks, above as the tier's protocol says."""
+    """Return how many people answer a task: by the rule in the first tier, by the protocol in later tiers."""
     return outcome.overlap or 1 if outcome.to == policy.first_tier else policy.tiers[outcome.to].n_reviewers
 
 
 def cost_per_answer(policy: Policy, tier: str, handling_s: float | None) -> float | str:
-    """What one look costs in wages, or why that is not known."""
+    """Return the wages for one answer, or the reason for which they are unknown."""
     first = tier == policy.first_tier
     wages = [
         person.wage

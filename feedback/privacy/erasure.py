@@ -16,7 +16,7 @@ from feedback.policy.schema import same_email
 from feedback.review.review_task_content import HISTORY, KEY
 from feedback.store import ErasureResult, Store
 from feedback.store.log.events import canonical_time
-from feedback.store.log.lifetimes import moment
+from feedback.store.log.lifetimes import canonical_time_of
 from feedback.store.log.projections import epoch_s
 from feedback.store.repositories.policies import policy_of
 from ml_backend.errors import LabelStudioError
@@ -147,7 +147,7 @@ def _list_review_tasks(store: Store, cases: Iterable[int], review_projects: Iter
         current = store.tasks.get_task(review_project, number)
         is_reused = current is not None and _case_of(current) not in case_ids
         if current is not None and is_reused and (review_project, number) not in honeypots:
-            until = moment(epoch_s(canonical_time(current.created_at)) - 1e-6)
+            until = canonical_time_of(epoch_s(canonical_time(current.created_at)) - 1e-6)
             yield _ReviewTask(review_project, number, None, until)
         else:
             yield _ReviewTask(review_project, number, current, "")

@@ -79,7 +79,7 @@ def connect(
         return [*map(str, connection.changes), *_bot_to_make(settings, store)]
     made = _bot_to_make(settings, store)
     bot = make_bot(store, client, settings.label_studio_url)
-    store.append([events.of_project(project, row.title, row.label_config, "poll", version=str(body["created_at"]))])
+    store.append([events.event_from_project(project, row.title, row.label_config, "poll", version=str(body["created_at"]))])
     read = run_full_sync(store, LabelStudioAdapter(client, store), project, clock=lambda: now_s)
     share = known.options.get("audit_share") or audit_share(len(store.tasks.list_tasks(project)))
     row = replace(

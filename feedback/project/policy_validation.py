@@ -89,7 +89,8 @@ def check_clocks(policy: Policy, lock_ttl_s: float) -> list[PolicyFinding]:
     clocks["rights.within"] = (parse_duration_s(policy.rights.within),)
     shortest_s = {key: min(filter(None, times_s), default=math.inf) for key, times_s in clocks.items()}
     ttl_s = min(300, *shortest_s.values())
-    hint = f"Start Label Studio with TASK_LOCK_TTL={ttl_s:.0f} (seconds) and hitl with HITL_LOCK_TTL_S={ttl_s:.0f}, then retry."
+    settings = f"TASK_LOCK_TTL={ttl_s:.0f} (seconds) and hitl with HITL_LOCK_TTL_S={ttl_s:.0f}"
+    hint = f"Start Label Studio with {settings}, then retry."
     return [
         PolicyFinding(
             "error",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from feedback.annotators.gold import GoldTask, gold_tasks, order_by_draw
+from feedback.annotators.gold import GoldTask, load_gold_tasks, order_by_draw
 from feedback.policy import Policy
 from feedback.project.changes import Changes
 from feedback.project.indicators import NOW_S, load_indicators
@@ -53,6 +53,10 @@ class ProjectSnapshot:
     def votes_by_task(self) -> Mapping[int, tuple[Vote, ...]]:
         """Return the votes on each answered task."""
         return votes_by_task(self.votes)
+
+    def count_votes(self, role: str) -> int:
+        """Return the number of votes on tasks of a role."""
+        return sum(len(votes) for task, votes in self.votes_by_task.items() if self.roles[task] == role)
 
     @property
     def onboarding(self) -> tuple[int, ...]:
@@ -102,7 +106,7 @@ class SnapshotCache:
         if kept is not None and kept.heads.gold == heads.gold:
             gold = kept.gold
         else:
-            gold = gold_tasks(store, project.id)
+            gold = load_gold_tasks(store, project.id)
         splits = make_splits(store, project, policy, gold)
         table = self._tasks.read(store, project.id, splits, heads=heads)
         votes = self._votes.read(store, project.id, control.name, project.bots, heads=heads)
@@ -244,7 +248,7 @@ def current_indicators(
 
 def load_splits(store: Store, project: ProjectRow, policy: Policy) -> Splits:
     """Return the keyed draws of a project; its audit share was fixed when it was connected."""
-    return make_splits(store, project, policy, gold_tasks(store, project.id))
+    return make_splits(store, project, policy, load_gold_tasks(store, project.id))
 
 
 def make_splits(store: Store, project: ProjectRow, policy: Policy, gold: Mapping[int, GoldTask]) -> Splits:

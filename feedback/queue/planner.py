@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from feedback.project.snapshot import ProjectSnapshot
@@ -66,7 +66,7 @@ def plan_window(
     urgent tasks and second opinions are woven in at its front, new tasks are added at its end when less than
     `queue.low_water` of it is left. `open_tasks` are those of an `OpenTaskCache`.
     """
-    model = champion.version if champion else COLD
+    model = champion.version if champion else NO_MODEL_VERSION
     opened = open_tasks or find_open_tasks(snapshot, consensus_labels)
     why = _why_anew(snapshot, served, opened, model) or _why_relabelled(snapshot, served, opened)
     if why or served is None:

@@ -19,7 +19,7 @@ BUILTINS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class ProjectRecipe:
-    """A project to be made. `truth` is known to the demo's annotators only; nothing of it reaches Label Studio."""
+    """A project to create. Only the simulated annotators know `truth`; Label Studio never gets it."""
 
     name: str
     title: str
@@ -32,28 +32,28 @@ class ProjectRecipe:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels that people choose from, sorted."""
+        """Return the labels to choose from, sorted."""
         return tuple(sorted(set(self.truth)))
 
     def answers(self) -> dict[str, str]:
-        """The true label by content of the task; identical tasks share the first one's."""
-        known: dict[str, str] = {}
+        """Return the true label by content hash of the task; identical tasks share the label of the first."""
+        labels: dict[str, str] = {}
         for data, label in zip(self.tasks, self.truth, strict=True):
-            known.setdefault(content_hash(data), label)
-        return known
+            labels.setdefault(content_hash(data), label)
+        return labels
 
 
 class Make(Protocol):
-    """Makes a recipe; `data` is a CSV file for recipes that take one."""
+    """A function that makes a recipe; `data` is a CSV file for the recipes that take one."""
 
     def __call__(self, *, data: Path | None, text: str, label: str, limit: int | None) -> ProjectRecipe:
-        """Raise RecipeError when the file or a column is missing."""
+        """Return the recipe, or raise RecipeError when the file or a column is missing."""
         ...
 
 
 def make_recipe(
     name: str, *, data: Path | None = None, text: str = "text", label: str = "label", limit: int | None = None
 ) -> ProjectRecipe:
-    """Make a recipe by name; UnknownName gives the nearest one."""
+    """Make a recipe by name; UnknownName suggests the nearest name."""
     make: Make = plugins.load("hitl.recipes", name, BUILTINS)
     return make(data=data, text=text, label=label, limit=limit)

@@ -1,1 +1,1 @@
-"""Replays: a finished project asked again in another order, to measure what the order is worth."""
+"""Replay: simulate a finished project in another queue order, to measure the value of that order."""

@@ -1,4 +1,4 @@
-"""A simulated project: the product's own model, order and audit stream, with answers that are known."""
+"""A simulated project: our own models, queue order and audit sample, with known answers."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from sampling.pool import Pool
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
-    """What a model knew after so many answers."""
+class LearningCurve:
+    """Accuracy of a model by the number of answers that it learned from."""
 
     strategy: str
     seed: int
-    answers: tuple[int, ...]  # training answers at each look, ascending
-    accuracy: tuple[float, ...]  # on the audit stream, [0, 1]
+    answers: tuple[int, ...]  # (n,) training answers at each measurement, ascending
+    accuracy: tuple[float, ...]  # (n,) on the audit sample, in [0, 1]
 
     @property
     def area(self) -> float:
-        """The mean accuracy over the answers given, by the trapezoid rule: 1 is perfect from the first look on."""
+        """Return the mean accuracy over the answers, by the trapezoid rule; 1 is perfect from the first answers on."""
         if len(self.answers) < 2:
             return self.accuracy[0]
         width = self.answers[-1] - self.answers[0]
@@ -48,14 +48,30 @@ def simulate(
     batch: int = 20,
     budget: int = 200,
     share: float = 0.25,
-) -> Curve:
-    """Ask in the order of `strategy` ("random": by chance alone) until `budget` answers; audit rows teach nothing.
+) -> LearningCurve:
+    """Label tasks in the order of `strategy` until `budget` answers, and measure the model on the audit sample.
 
-    Strategies with one seed start from the same random answers and are judged on the same audit rows, so that
-    their difference is the order's alone. Raises EvaluationError when there is too little data for the budget.
+    Strategies with the same seed start from the same random answers and are measured on the same audit rows, so that
+    their difference comes from the order alone. Nothing is learned from audit rows.
+
+    Parameters
+    ----------
+    strategy
+        Name of a strategy; "random" for a random order.
+    random_share
+        Share of each batch that is drawn at random, in [0, 1].
+    start, batch, budget
+        Answers at the first measurement, between two measurements, and at the last one.
+    share
+        Share of the tasks in the audit sample.
+
+    Raises
+    ------
+    EvaluationError
+        There are too few tasks for the budget.
     """
     draws = Splits(f"replay-{seed}", "replay", share)
-    roles = draws.roles([draws.dedup_key(one) for one in data])
+    roles = draws.roles([draws.dedup_key(row) for row in data])
     audit = [row for row, role in enumerate(roles) if role != "train"]
     pool = [row for row, role in enumerate(roles) if role == "train"]
     if not audit or len(pool) < budget or not 2 <= start <= budget:
@@ -69,7 +85,7 @@ def simulate(
         answers.append(len(asked))
         accuracy.append(_accuracy(model, [data[row] for row in audit], [truth[row] for row in audit]))
         if len(asked) >= budget:
-            return Curve(strategy, seed, tuple(answers), tuple(accuracy))
+            return LearningCurve(strategy, seed, tuple(answers), tuple(accuracy))
         taken = set(asked)
         rest = [row for row in pool if row not in taken]
         proba = model.predict_proba([data[row] for row in rest])

@@ -11,7 +11,7 @@ import numpy as np
 from feedback.annotators.accuracy import OnboardingProgress, measure_accuracy, onboarding_progress
 from feedback.annotators.anchoring import Anchoring, anchoring
 from feedback.annotators.distance import AnnotatorDistance
-from feedback.annotators.gold import gold_tasks
+from feedback.annotators.gold import load_gold_tasks
 from feedback.annotators.reliability import Reliability, advise_pause, against_others
 from feedback.annotators.speed import (
     AccuracyTrend,
@@ -67,15 +67,17 @@ def annotator_figures(store: Store, snapshot: ProjectSnapshot) -> list[dict[str,
     """
     if not snapshot.votes:
         return []
-    gold, tolerance = gold_tasks(store, snapshot.project.id), snapshot.policy.gold.tolerance
+    gold, tolerance = load_gold_tasks(store, snapshot.project.id), snapshot.policy.gold.tolerance
     accuracy = measure_accuracy(snapshot.votes, gold, overlap_tasks=snapshot.overlap_sample, tolerance=tolerance)
     onboarding = onboarding_progress(snapshot.votes, gold, onboarding_tasks=snapshot.onboarding, tolerance=tolerance)
     label_texts = [answer_text(key) for key in accuracy.label_keys]
     people, at_s, lead_time_s = _columns(snapshot.votes)
     speed = {record.person: record for record in measure_speed(people, at_s, lead_time_s)}
-    by_hour = {record.person: record for record in accuracy_by_hour(people, at_s, accuracy.hits, worth=accuracy.weights)}
+    by_hour = {
+        record.person: record for record in accuracy_by_hour(people, at_s, accuracy.hits, weights=accuracy.weights)
+    }
     by_practice = {
-        record.person: record for record in accuracy_by_practice(people, at_s, accuracy.hits, worth=accuracy.weights)
+        record.person: record for record in accuracy_by_practice(people, at_s, accuracy.hits, weights=accuracy.weights)
     }
     shares = _time_shares(snapshot.votes)
     anchored = _anchoring(store.overrides.list_overrides(snapshot.project.id, changed=None))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from feedback.annotators.gold import gold_tasks, matches_gold
+from feedback.annotators.gold import load_gold_tasks, matches_gold
 from feedback.policy import Policy
 from feedback.reports.formatting import answer_text
 from feedback.store import ProjectRow, Store
@@ -16,7 +16,7 @@ def gold_figures(store: Store, project: ProjectRow, policy: Policy) -> list[dict
     A calibration task has no answer, and nobody is right or wrong: `right` is None. A task that hardly anybody answers
     rightly may have a wrong answer in the book.
     """
-    book = gold_tasks(store, project.id)
+    book = load_gold_tasks(store, project.id)
     said: dict[int, list[bool]] = {task: [] for task in book}
     for vote in store.votes.list_votes(project.id) if book else ():
         if (known := book.get(vote.task)) and (known.answer is None or vote.answer.kind == known.answer.kind):

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field, replace
 
 from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.policy import Policy
+from feedback.project.changes import Changes
+from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
+from feedback.project.task_cache import merged
+from feedback.project.vote_cache import VoteTable
 from feedback.store import CaseRow, Store, Vote
 from feedback.store.log import events
 from feedback.training.consensus_labels import ConsensusLabels
@@ -56,26 +60,48 @@ def exclude_ineligible_votes(store: Store, snapshot: ProjectSnapshot, eligibilit
 
     Each is recorded once, with its reason.
     """
-    policy = snapshot.policy
-    skills_of_rule = {rule.id: rule.skills for rule in policy.routing}
-    reasons: dict[tuple[int, tuple[str, ...]], str] = {}  # (person, skills): few, while votes are many
-    excluded: dict[int, tuple[Vote, str]] = {}
-    for vote in snapshot.votes:
-        route = snapshot.routes.standing.get(vote.task)
-        skills = skills_of_rule.get(route.rule, ()) if route else ()
-        reason = reasons.get((vote.person, skills))
-        if reason is None:
-            case = CaseRow(snapshot.project.id, vote.task, "queued", policy.first_tier, skills=skills)
-            reason = reasons[vote.person, skills] = eligibility.exclusion_reason(vote.person, case, (), policy)
-        if reason:
-            excluded[vote.annotation] = (vote, reason)
-    for annotation, (vote, reason) in excluded.items():
-        body = {"task": vote.task, "person": vote.person, "annotation": annotation, "why": reason}
-        store.records.create_record(snapshot.project.id, "not counted", body, key=f"{annotation}: {reason}")
-    if not excluded:
-        return EligibleVotes(snapshot)
-    votes = tuple(vote for vote in snapshot.votes if vote.annotation not in excluded)
-    return EligibleVotes(replace(snapshot, votes=votes), excluded)
+    return EligibilityCache().exclude(store, snapshot, eligibility)
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """The eligible votes of a project, and what they were decided from."""
+
+    source: ProjectSnapshot
+    eligibility: Eligibility
+    eligible: EligibleVotes
+
+
+class EligibilityCache:
+    """Keeps the eligible votes of the projects used last; only the votes of changed tasks are checked again.
+
+    What it returns is always equal to what `exclude_ineligible_votes` returns.
+    """
+
+    def __init__(self) -> None:
+        self._checked = RecentProjects[_Checked]()
+
+    def exclude(self, store: Store, snapshot: ProjectSnapshot, eligibility: Eligibility) -> EligibleVotes:
+        """Leave out the votes that do not count; each is recorded once, with its reason."""
+        project = snapshot.project.id
+        last = self._checked.get(project)
+        changed = None if last is None else _changed_tasks(last, snapshot, eligibility)
+        votes = snapshot.votes_by_task
+        if last is None or changed is None:
+            excluded = _excluded_of(snapshot, eligibility, votes)
+            known: Mapping[int, tuple[Vote, str]] = {}
+        else:
+            known = last.eligible.excluded
+            of_others = {number: row for number, row in known.items() if row[0].task not in changed}
+            of_changed = {task: votes[task] for task in sorted(changed) if task in votes}
+            excluded = of_others | _excluded_of(snapshot, eligibility, of_changed)
+        for annotation, (vote, reason) in excluded.items():
+            if known.get(annotation, (None, ""))[1] != reason:
+                body = {"task": vote.task, "person": vote.person, "annotation": annotation, "why": reason}
+                store.records.create_record(project, "not counted", body, key=f"{annotation}: {reason}")
+        eligible = _without(snapshot, excluded, last, changed)
+        self._checked.put(project, _Checked(snapshot, eligibility, eligible), size=len(excluded))
+        return eligible
 
 
 def reopen_for_others(
@@ -89,21 +115,69 @@ def reopen_for_others(
 ) -> dict[int, Task]:
     """Reopen the source tasks that an excluded vote has closed; return them as they are now, by id."""
     snapshot = eligible.snapshot
+    if not eligible.excluded:
+        return {}
     settled = {label.task for label in consensus_labels.settled}
     n_excluded: dict[int, int] = {}
     for vote, _reason in eligible.excluded.values():
         if vote.task not in settled and vote.task not in snapshot.routes.held:
             n_excluded[vote.task] = n_excluded.get(vote.task, 0) + 1
-    if not n_excluded:
-        return {}
-    n_counted: dict[int, int] = {}
-    for vote in snapshot.votes:
-        n_counted[vote.task] = n_counted.get(vote.task, 0) + 1
     reopened: dict[int, Task] = {}
     for task_id, excluded in n_excluded.items():
         task = snapshot.tasks[task_id]
-        n_answers = excluded + n_counted.get(task_id, 0)
+        n_answers = excluded + len(snapshot.votes_by_task.get(task_id, ()))
         if (task.is_labeled or task.overlap <= n_answers) and may_write():
             reopened[task_id] = platform.reopen_task(snapshot.project.id, task_id, n_answers + 1)
-            store.append([events.of_one_task(reopened[task_id], "own", seen_s=now_s)], want=None)
+            store.append([events.event_from_task(reopened[task_id], "own", seen_s=now_s)], want=None)
     return reopened
+
+
+def _changed_tasks(last: _Checked, snapshot: ProjectSnapshot, eligibility: Eligibility) -> frozenset[int] | None:
+    """Return the tasks whose votes may be judged differently from the last time; None if any may."""
+    before = last.source
+    if before.policy != snapshot.policy or last.eligibility != eligibility or before.routes is not snapshot.routes:
+        return None
+    return snapshot.changes.since(before.changes.revision)
+
+
+def _excluded_of(
+    snapshot: ProjectSnapshot, eligibility: Eligibility, votes: Mapping[int, tuple[Vote, ...]]
+) -> dict[int, tuple[Vote, str]]:
+    """Return those of the votes that do not count, with the reasons, by annotation."""
+    policy = snapshot.policy
+    skills_of_rule = {rule.id: rule.skills for rule in policy.routing}
+    reasons: dict[tuple[int, tuple[str, ...]], str] = {}  # by person and skills: few, while votes are many
+    excluded: dict[int, tuple[Vote, str]] = {}
+    for task, given in votes.items():
+        route = snapshot.routes.standing.get(task)
+        skills = skills_of_rule.get(route.rule, ()) if route else ()
+        for vote in given:
+            reason = reasons.get((vote.person, skills))
+            if reason is None:
+                case = CaseRow(snapshot.project.id, task, "queued", policy.first_tier, skills=skills)
+                reason = reasons[vote.person, skills] = eligibility.exclusion_reason(vote.person, case, (), policy)
+            if reason:
+                excluded[vote.annotation] = (vote, reason)
+    return excluded
+
+
+def _without(
+    snapshot: ProjectSnapshot,
+    excluded: Mapping[int, tuple[Vote, str]],
+    last: _Checked | None,
+    changed: Collection[int] | None,
+) -> EligibleVotes:
+    """Return the snapshot without the excluded votes, with the tasks that differ from the last one."""
+    if not excluded and (last is None or not last.eligible.excluded):
+        return EligibleVotes(snapshot)
+    if last is not None and snapshot is last.source and excluded == last.eligible.excluded:
+        return last.eligible
+    tasks = {vote.task for vote, _reason in excluded.values()}
+    counted = {
+        task: tuple(vote for vote in snapshot.votes_by_task[task] if vote.annotation not in excluded) for task in tasks
+    }
+    votes = merged(snapshot.votes_by_task, {task: given for task, given in counted.items() if given}, tasks)
+    changes = Changes.everything()
+    if last is not None and changed is not None:
+        changes = last.eligible.snapshot.changes.then(changed)
+    return EligibleVotes(replace(snapshot, votes=VoteTable.of(votes), changes=changes), excluded)

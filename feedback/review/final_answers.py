@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from operator import attrgetter
 
 from feedback.labelling_platform.interface import LabellingPlatform
+from feedback.project.changes import Changes
+from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
+from feedback.project.task_cache import merged
 from feedback.review.case_workflow import ON_REQUEST, SECOND_LOOK, CaseWorkflow
 from feedback.review.errors import CaseMoved
 from feedback.review.notifications import notify_requesters_of_change
 from feedback.review.review_context import ReviewContext, in_current_round
 from feedback.review.state_machine import OPEN_STATES
-from feedback.store import CaseRow, Store, Vote
+from feedback.store import CaseRow, Store
 from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.dataset import ConsensusLabel
 from ml_backend.codecs import codec
@@ -33,76 +38,93 @@ class FinalAnswers:
     withheld: frozenset[int] = field(repr=False)  # not for the first tier: under review, or no answer is right
     provisional: Mapping[int, Answer] = field(default_factory=dict, repr=False)  # valid until a second look decides
     votes_wanted: Mapping[int, int] = field(default_factory=dict, repr=False)  # people so far; one more is asked
+    changes: Changes = field(default=Changes(), compare=False, repr=False)
+
+    def is_empty(self) -> bool:
+        """Return whether review says nothing about any task."""
+        return not (self.cases or self.withheld or self.provisional or self.votes_wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """The final answers of a project, and up to which change of its cases they were read."""
+
+    policy: str
+    newest: int
+    n_cases: int
+    task_of: Mapping[int, int] = field(repr=False)  # case -> task
+    final: FinalAnswers
+
+
+@dataclass(frozen=True, slots=True)
+class _Applied:
+    """The labels of a project with its final answers, and what they were made of."""
+
+    source: ConsensusLabels
+    final: FinalAnswers
+    revision: int  # of the snapshot
+    settled: Mapping[int, ConsensusLabel] = field(repr=False)
+    labels: ConsensusLabels
+
+
+class FinalAnswerCache:
+    """Keeps the final answers of the projects used last; only changed cases are read, and only changed tasks labelled.
+
+    What it returns is always equal to what `load_final_answers` and `apply_final_answers` return.
+    """
+
+    def __init__(self) -> None:
+        self._loaded = RecentProjects[_Loaded]()
+        self._applied = RecentProjects[_Applied]()
+
+    def load(self, store: Store, snapshot: ProjectSnapshot) -> FinalAnswers:
+        """Return what review has decided, and which tasks are under review."""
+        project, policy = snapshot.project.id, snapshot.policy.hash
+        last = self._loaded.get(project)
+        if last is not None and last.policy != policy:
+            last = None
+        loaded = _load(store, snapshot, last)
+        if len(loaded.task_of) != loaded.n_cases:  # cases were erased
+            loaded = _load(store, snapshot, None)
+        self._loaded.put(project, loaded, size=len(loaded.task_of))
+        return loaded.final
+
+    def apply(self, labels: ConsensusLabels, final: FinalAnswers, snapshot: ProjectSnapshot) -> ConsensusLabels:
+        """Replace the consensus of votes by the final answers of review."""
+        project = snapshot.project.id
+        if final.is_empty():
+            self._applied.drop(project)
+            return labels
+        last, revision = self._applied.get(project), snapshot.changes.revision
+        changed = None if last is None else _changed_tasks(last, labels, final, snapshot)
+        if last is not None and labels is last.source and final is last.final and changed == frozenset():
+            applied = last
+        elif last is None or changed is None:
+            tasks = {label.task for label in labels.settled} | final.cases.keys() | final.provisional.keys()
+            settled = _final_labels(sorted(tasks), labels, final, snapshot)
+            made = ConsensusLabels(tuple(settled.values()), _final_needs(labels, final), Changes.everything())
+            applied = _Applied(labels, final, revision, settled, made)
+        else:
+            settled = merged(last.settled, _final_labels(sorted(changed), labels, final, snapshot), changed)
+            changes = last.labels.changes.then(changed)
+            made = ConsensusLabels(tuple(settled.values()), _final_needs(labels, final), changes)
+            applied = _Applied(labels, final, revision, settled, made)
+        self._applied.put(project, applied, size=len(applied.settled))
+        return applied.labels
 
 
 def load_final_answers(store: Store, snapshot: ProjectSnapshot) -> FinalAnswers:
     """Return what review has decided, and which tasks are under review."""
-    policy = snapshot.policy
-    decided, withheld, provisional = dict[int, CaseRow](), set[int](), dict[int, Answer]()
-    for case in store.cases.list_cases(snapshot.project.id, but_tier=policy.first_tier):
-        if case.state in ("decided", "resolved"):
-            decided[case.task] = case
-            if case.answer is None:
-                withheld.add(case.task)  # no answer is right: nobody is asked again
-        elif case.state in OPEN_STATES and case.rule != SECOND_LOOK and case.tier in policy.tiers:
-            withheld.add(case.task)
-        elif case.state in OPEN_STATES and case.rule == SECOND_LOOK and case.proposal is not None:
-            provisional[case.task] = case.proposal
-    return FinalAnswers(decided, frozenset(withheld), provisional, _count_votes_of_reopened(store, snapshot))
+    return FinalAnswerCache().load(store, snapshot)
 
 
-def _count_votes_of_reopened(store: Store, snapshot: ProjectSnapshot) -> dict[int, int]:
-    """Return how many people have answered each task that the first tier must answer again and has not yet."""
-    reopened = store.cases.list_reopened_cases(
-        snapshot.project.id, snapshot.policy.first_tier, ON_REQUEST, states=OPEN_STATES
-    )
-    if not reopened:
-        return {}
-    tasks = {case.task for case in reopened}
-    votes: dict[int, list[Vote]] = {}
-    for vote in snapshot.votes:
-        if vote.task in tasks:
-            votes.setdefault(vote.task, []).append(vote)
-    waiting = [case.task for case in reopened if case.task in votes and not in_current_round(case, votes[case.task])]
-    return {task: len({vote.person for vote in votes[task]}) for task in waiting}
-
-
-def apply_final_answers(
-    consensus_labels: ConsensusLabels, final: FinalAnswers, snapshot: ProjectSnapshot
-) -> ConsensusLabels:
+def apply_final_answers(labels: ConsensusLabels, final: FinalAnswers, snapshot: ProjectSnapshot) -> ConsensusLabels:
     """Replace the consensus of votes by the final answers of review.
 
     A task under review is neither settled nor asked for more votes, and so is one without a right answer. A task that
     is looked at a second time keeps its answer until the second look is decided.
     """
-    if not (final.cases or final.withheld or final.provisional or final.votes_wanted):
-        return consensus_labels
-    annotations: dict[int, list[int]] = {}
-    if final.cases:
-        for vote in snapshot.votes:
-            if vote.task in final.cases:
-                annotations.setdefault(vote.task, []).append(vote.annotation)
-    labels = {
-        label.task: label
-        for label in consensus_labels.settled
-        if label.task not in final.cases and label.task not in final.withheld
-    }
-    for task, case in final.cases.items():
-        if case.answer is not None and task in snapshot.tasks:
-            own = tuple(sorted(annotations.get(task, ())))
-            labels[task] = ConsensusLabel(task, case.answer, max(1, len(own)), 1.0, own)
-    for task, answer in final.provisional.items():
-        if task not in labels and task in snapshot.tasks:
-            labels[task] = ConsensusLabel(task, answer, 1, 1.0, ())
-    needs_more_votes = {
-        task: count
-        for task, count in consensus_labels.needs_more_votes.items()
-        if task not in final.cases and task not in final.withheld
-    }
-    needs_more_votes |= final.votes_wanted
-    return replace(
-        consensus_labels, settled=tuple(labels[task] for task in sorted(labels)), needs_more_votes=needs_more_votes
-    )
+    return FinalAnswerCache().apply(labels, final, snapshot)
 
 
 def write_final_answers(context: ReviewContext, platform: LabellingPlatform) -> None:
@@ -122,6 +144,97 @@ def write_final_answers(context: ReviewContext, platform: LabellingPlatform) -> 
             context.result.notes.append(f"the answer of case {case.id} is not written: {error}")
         else:
             context.result.resolved += 1
+
+
+def _load(store: Store, snapshot: ProjectSnapshot, last: _Loaded | None) -> _Loaded:
+    """Bring final answers up to date with the cases that changed; without `last` with all cases."""
+    policy = snapshot.policy
+    wanted = _count_votes_of_reopened(store, snapshot)
+    rows, newest, n_cases = store.cases.list_changed_cases(snapshot.project.id, 0 if last is None else last.newest)
+    final = FinalAnswers({}, frozenset(), {}, {}, Changes.everything()) if last is None else last.final
+    if last is not None and not rows and len(last.task_of) == n_cases and wanted == final.votes_wanted:
+        return last
+    task_of = {} if last is None else dict(last.task_of)
+    cases, withheld, provisional = dict(final.cases), set(final.withheld), dict(final.provisional)
+    changed = {task for task, _count in wanted.items() ^ final.votes_wanted.items()}
+    moved = {task_of[case.id] for case in rows if case.id in task_of}  # a case may have got another task number
+    for task in moved:
+        cases.pop(task, None)
+        withheld.discard(task)
+        provisional.pop(task, None)
+    for case in rows:
+        task_of[case.id] = case.task
+        if case.tier == policy.first_tier:
+            continue
+        if case.state in ("decided", "resolved"):
+            cases[case.task] = case
+            if case.answer is None:
+                withheld.add(case.task)  # no answer is right: nobody is asked again
+        elif case.state in OPEN_STATES and case.rule != SECOND_LOOK and case.tier in policy.tiers:
+            withheld.add(case.task)
+        elif case.state in OPEN_STATES and case.rule == SECOND_LOOK and case.proposal is not None:
+            provisional[case.task] = case.proposal
+    changed |= moved | {case.task for case in rows}
+    changes = final.changes if last is None else final.changes.then(changed)
+    made = FinalAnswers(cases, frozenset(withheld), provisional, wanted, changes)
+    return _Loaded(policy.hash, newest, n_cases, task_of, made)
+
+
+def _count_votes_of_reopened(store: Store, snapshot: ProjectSnapshot) -> dict[int, int]:
+    """Return how many people have answered each task that the first tier must answer again and has not yet."""
+    reopened = store.cases.list_reopened_cases(
+        snapshot.project.id, snapshot.policy.first_tier, ON_REQUEST, states=OPEN_STATES
+    )
+    votes = snapshot.votes_by_task if reopened else {}
+    waiting = [case.task for case in reopened if case.task in votes and not in_current_round(case, votes[case.task])]
+    return {task: len({vote.person for vote in votes[task]}) for task in waiting}
+
+
+def _changed_tasks(
+    last: _Applied, labels: ConsensusLabels, final: FinalAnswers, snapshot: ProjectSnapshot
+) -> frozenset[int] | None:
+    """Return the tasks whose label may differ from the last time; None if any may."""
+    parts = (
+        labels.changes.since(last.source.changes.revision),
+        final.changes.since(last.final.changes.revision),
+        snapshot.changes.since(last.revision),
+    )
+    if any(part is None for part in parts):
+        return None
+    return frozenset[int]().union(*(part for part in parts if part))
+
+
+def _final_labels(
+    tasks: Iterable[int], labels: ConsensusLabels, final: FinalAnswers, snapshot: ProjectSnapshot
+) -> dict[int, ConsensusLabel]:
+    """Return the labels of these tasks, in their order; a task that is not settled has none."""
+    found: dict[int, ConsensusLabel] = {}
+    votes, settled = snapshot.votes_by_task, labels.settled
+    for task in tasks:
+        case = final.cases.get(task)
+        if case is not None:
+            if case.answer is not None and task in snapshot.tasks:
+                annotations = tuple(sorted(vote.annotation for vote in votes.get(task, ())))
+                found[task] = ConsensusLabel(task, case.answer, max(1, len(annotations)), 1.0, annotations)
+            continue
+        if task in final.withheld:
+            continue
+        place = bisect_left(settled, task, key=attrgetter("task"))
+        if place < len(settled) and settled[place].task == task:
+            found[task] = settled[place]
+        elif task in final.provisional and task in snapshot.tasks:
+            found[task] = ConsensusLabel(task, final.provisional[task], 1, 1.0, ())
+    return found
+
+
+def _final_needs(labels: ConsensusLabels, final: FinalAnswers) -> dict[int, int]:
+    """Return the tasks that need more votes, with how many people have answered them."""
+    needs = {
+        task: count
+        for task, count in labels.needs_more_votes.items()
+        if task not in final.cases and task not in final.withheld
+    }
+    return {**needs, **final.votes_wanted}
 
 
 def _write_final_answer(

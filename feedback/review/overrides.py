@@ -96,14 +96,15 @@ class _Recorded:
     retry: Mapping[int, float] = field(repr=False)  # task -> time of a vote whose prediction is not recorded yet
 
 
-class OverrideRecorder:
+class OverrideCache:
     """Records the overrides of projects, and looks only at tasks that changed since the last time."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self) -> None:
         self._recorded = RecentProjects[_Recorded]()
 
-    def record(self, snapshot: ProjectSnapshot, champion: Bundle | None, prediction_cache: PredictionCache) -> int:
+    def record(
+        self, store: Store, snapshot: ProjectSnapshot, champion: Bundle | None, prediction_cache: PredictionCache
+    ) -> int:
         """Record what `record_overrides` records; return how many answers changed the model's."""
         version = champion.version if champion else ""
         last = self._recorded.get(snapshot.project.id)
@@ -115,20 +116,11 @@ class OverrideRecorder:
             tasks, retry = changed | last.retry.keys(), last.retry
         count = 0
         if tasks is None or tasks:
-            count = record_overrides(self._store, snapshot, champion, prediction_cache, tasks=tasks)
-            retry = self._unrecorded(snapshot, tasks)
+            count = record_overrides(store, snapshot, champion, prediction_cache, tasks=tasks)
+            retry = _list_unrecorded(store, snapshot, tasks)
         revision = snapshot.changes.revision
         self._recorded.put(snapshot.project.id, _Recorded(revision, version, retry), size=len(retry))
         return count
-
-    def _unrecorded(self, snapshot: ProjectSnapshot, tasks: Collection[int] | None) -> dict[int, float]:
-        """Return the tasks whose vote of the last day names a prediction that is not recorded."""
-        votes = [vote for vote in _votes_on(snapshot, tasks) if vote.shown is not None]
-        newest_s = max((vote.at_s for vote in votes), default=0.0)
-        recent = [vote for vote in votes if vote.at_s > newest_s - _RETRY_S]
-        shown = [vote.shown for vote in recent if vote.shown is not None]
-        known = self._store.windows.list_shown_predictions(snapshot.project.id, shown)
-        return {vote.task: vote.at_s for vote in recent if vote.shown not in known}
 
 
 def override_of_review(review: ReviewRow, snapshot: ProjectSnapshot, case: CaseRow) -> OverrideRow | None:
@@ -191,6 +183,16 @@ def share_without_reason(rows: Iterable[OverrideRow]) -> tuple[int, int]:
     """Return how many overrides have no reason, and how many overrides there are."""
     changed = [row for row in rows if row.changed]
     return sum(row.reason == NOT_GIVEN for row in changed), len(changed)
+
+
+def _list_unrecorded(store: Store, snapshot: ProjectSnapshot, tasks: Collection[int] | None) -> dict[int, float]:
+    """Return the tasks whose vote of the last day names a prediction that is not recorded."""
+    votes = [vote for vote in _votes_on(snapshot, tasks) if vote.shown is not None]
+    newest_s = max((vote.at_s for vote in votes), default=0.0)
+    recent = [vote for vote in votes if vote.at_s > newest_s - _RETRY_S]
+    shown = [vote.shown for vote in recent if vote.shown is not None]
+    known = store.windows.list_shown_predictions(snapshot.project.id, shown)
+    return {vote.task: vote.at_s for vote in recent if vote.shown not in known}
 
 
 def _votes_on(snapshot: ProjectSnapshot, tasks: Collection[int] | None) -> Sequence[Vote]:

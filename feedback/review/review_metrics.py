@@ -1,4 +1,4 @@
-"""Measured, by tier and segment: escalation, waiting, breaches, costs, the model's errors and the reviewers'."""
+"""Metrics of review by tier and segment: escalation, waiting, breaches, costs, and errors of model and reviewers."""
 
 from __future__ import annotations
 
@@ -24,44 +24,44 @@ from feedback.stats.intervals import wilson
 from feedback.store import CaseEvent, CaseRow, OverrideRow, ReviewRow, Skip, TaskRow, Vote
 
 _HOUR_S = 3600.0
-_ARRIVALS = ("open", "reopen", "escalate", "recall")  # moves that bring a case to a tier
+_ARRIVALS = ("open", "reopen", "escalate", "recall")  # events that bring a case to a tier
 
 
 @dataclass(frozen=True, slots=True)
 class TierMetrics:
-    """One tier, or one segment of it. Rates have intervals; times are seconds, None where there was nothing to time."""
+    """One tier, or one segment of it. Rates have intervals; times are in seconds, None where nothing was timed."""
 
     tier: str
     segment: str  # "" for all
-    cases: int  # stays at this tier: a case that comes twice counts twice
+    cases: int  # stays at this tier: a case that enters it twice counts twice
     n_open: int
     escalated: Interval  # share of finished stays that went one tier up
     breached: Interval  # share of stays in which a clock ran out
-    refused: Interval  # share of looks that did not count
+    refused: Interval  # share of reviews that did not count
     no_reason: Interval  # share of changed answers without a reason
-    wait_s: float | None  # median, from coming to the tier to the first action
-    decide_s: float | None  # median, from coming to the tier to its decision
-    resolve_s: float | None  # mean, from the opening of a case, or of another round of it, to its final answer
+    wait_s: float | None  # median, from entering the tier to the first action
+    decide_s: float | None  # median, from entering the tier to its decision
+    resolve_s: float | None  # mean, from the opening of a round to its final answer
     n_reviews: int
-    handling_s: float | None  # median lead time of a look
-    reviews_per_hour: float | None  # looks that one hour of work yields
-    cost: float | None  # of one decision; whoever has no wage costs what the others do, None where nobody has one
-    labels: tuple[LabelErrors, ...] = ()  # the model's errors on what people decided here
-    people: tuple[ReviewerAccuracy, ...] = ()  # whoever looked here
+    handling_s: float | None  # median lead time of a review
+    reviews_per_hour: float | None  # of working time
+    cost: float | None  # of one decision, as `_cost` computes it; None where nobody has a wage
+    labels: tuple[LabelErrors, ...] = ()  # the model's errors against the answers of this tier
+    people: tuple[ReviewerAccuracy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Stay:
-    """One case's time at one tier."""
+    """One stay of a case at a tier."""
 
     case: CaseRow
     tier: str
-    begun_s: float  # when this round of the case was opened
+    opened_s: float  # when this round of the case was opened
     entered_s: float
     started_s: float | None = None
     ended_s: float | None = None
     resolved_s: float | None = None
-    how: str = ""  # the event that ended it; "" while it lasts
+    end: str = ""  # the event that ended it; "" while it lasts
     breaches: int = 0
 
 
@@ -75,25 +75,38 @@ def compute_tier_metrics(
     emails: Mapping[int, str],
     by_segment: bool = False,
 ) -> list[TierMetrics]:
-    """What each tier did, in the order of the policy; with `by_segment`, each segment of it, too."""
+    """Return the metrics of each tier, in the order of the policy.
+
+    Parameters
+    ----------
+    trails
+        The events of each case, by case, oldest first.
+    emails
+        The e-mail address of each user, by which the policy names their wages.
+    by_segment
+        Whether each segment of a tier gets metrics of its own, after those of the tier.
+    """
     stays = [stay for case in cases for stay in _stays(case, trails.get(case.id, ()))]
-    of_case = {case.id: case for case in cases}
+    case_by_id = {case.id: case for case in cases}
     wages = _wages(policy, emails)
     found: list[TierMetrics] = []
     for tier in policy.tiers:
         segments = sorted({stay.case.segment for stay in stays if stay.tier == tier}) if by_segment else []
         for segment in ("", *segments):
-            mine = [stay for stay in stays if stay.tier == tier and segment in ("", stay.case.segment)]
-            said = [
+            own_stays = [stay for stay in stays if stay.tier == tier and segment in ("", stay.case.segment)]
+            own_reviews = [
                 review
                 for review in reviews
-                if review.tier == tier and review.case in of_case and segment in ("", of_case[review.case].segment)
+                if review.tier == tier
+                and review.case in case_by_id
+                and segment in ("", case_by_id[review.case].segment)
             ]
             rows = [row for row in overrides if row.tier == tier and segment in ("", row.segment)]
             changed = [row for row in rows if row.changed]
-            figure = _tier_metrics(tier, segment, mine, said, changed, wages, policy.tiers[tier].handling_s)
-            people = tuple(compute_reviewer_accuracy(cases, reviews, of=said))
-            found.append(replace(figure, labels=tuple(compute_label_errors(rows)), people=people))
+            planned_s = policy.tiers[tier].handling_s
+            metrics = _tier_metrics(tier, segment, own_stays, own_reviews, changed, wages, planned_s)
+            people = tuple(compute_reviewer_accuracy(cases, reviews, of=own_reviews))
+            found.append(replace(metrics, labels=tuple(compute_label_errors(rows)), people=people))
     return found
 
 
@@ -107,7 +120,7 @@ def _tier_metrics(
     planned_s: float,
 ) -> TierMetrics:
     ended = [stay for stay in stays if stay.ended_s is not None]
-    decided = [stay for stay in ended if stay.how in ("decide", "settle")]
+    decided = [stay for stay in ended if stay.end in ("decide", "settle")]
     times_s = lead_times_s(reviews)
     handling_s = median(times_s) if times_s else (planned_s or None)
     return TierMetrics(
@@ -115,13 +128,13 @@ def _tier_metrics(
         segment=segment,
         cases=len(stays),
         n_open=len(stays) - len(ended),
-        escalated=wilson(sum(stay.how == "escalate" for stay in ended), len(ended)),
+        escalated=wilson(sum(stay.end == "escalate" for stay in ended), len(ended)),
         breached=wilson(sum(stay.breaches > 0 for stay in stays), len(stays)),
         refused=wilson(sum(bool(review.refused) for review in reviews), len(reviews)),
         no_reason=wilson(sum(row.reason == NOT_GIVEN for row in changed), len(changed)),
         wait_s=_median(stay.started_s - stay.entered_s for stay in stays if stay.started_s is not None),
         decide_s=_median(stay.ended_s - stay.entered_s for stay in decided if stay.ended_s is not None),
-        resolve_s=_mean([stay.resolved_s - stay.begun_s for stay in decided if stay.resolved_s is not None]),
+        resolve_s=_mean([stay.resolved_s - stay.opened_s for stay in decided if stay.resolved_s is not None]),
         n_reviews=len(reviews),
         handling_s=handling_s,
         reviews_per_hour=reviews_per_hour(times_s),
@@ -129,47 +142,47 @@ def _tier_metrics(
     )
 
 
-def _stays(case: CaseRow, trail: Sequence[CaseEvent]) -> list[_Stay]:
-    """Cut a trail into its stays at tiers."""
+def _stays(case: CaseRow, events: Sequence[CaseEvent]) -> list[_Stay]:
+    """Split the events of a case into its stays at tiers."""
     found: list[_Stay] = []
-    now: _Stay | None = None
-    begun_s = case.opened_s
-    for step in trail:
-        if step.event in ("open", "reopen"):
-            begun_s = step.at_s
-        if now is not None:
-            now = _after(now, step)
-            if now.ended_s is not None:
-                found.append(now)
-                now = None
-        elif step.event == "write" and found:
-            found[-1] = replace(found[-1], resolved_s=step.at_s)
-        if step.event in _ARRIVALS:
-            now = _Stay(case, step.tier, begun_s, step.at_s)
-    if now is not None:
-        return [*found, now]
-    if found and found[-1].resolved_s is None and found[-1].how != "withdraw":
+    current: _Stay | None = None
+    opened_s = case.opened_s
+    for event in events:
+        if event.event in ("open", "reopen"):
+            opened_s = event.at_s
+        if current is not None:
+            current = _after(current, event)
+            if current.ended_s is not None:
+                found.append(current)
+                current = None
+        elif event.event == "write" and found:
+            found[-1] = replace(found[-1], resolved_s=event.at_s)
+        if event.event in _ARRIVALS:
+            current = _Stay(case, event.tier, opened_s, event.at_s)
+    if current is not None:
+        return [*found, current]
+    if found and found[-1].resolved_s is None and found[-1].end != "withdraw":
         found[-1] = replace(found[-1], resolved_s=case.resolved_s)
     return found
 
 
-def _after(stay: _Stay, step: CaseEvent) -> _Stay:
-    """A stay once a step of its case was taken."""
-    stay = replace(stay, breaches=stay.breaches + bool(step.body.get("breached")))
-    if stay.started_s is None and step.event in ("start", "look", "refuse", "ask", "decide", "settle"):
-        stay = replace(stay, started_s=step.at_s)
-    if step.event in (*_ARRIVALS, "decide", "settle", "withdraw"):
-        resolved_s = step.at_s if step.event == "settle" else None
-        stay = replace(stay, ended_s=step.at_s, how=step.event, resolved_s=resolved_s)
+def _after(stay: _Stay, event: CaseEvent) -> _Stay:
+    """Return a stay as it is after an event."""
+    stay = replace(stay, breaches=stay.breaches + bool(event.body.get("breached")))
+    if stay.started_s is None and event.event in ("start", "look", "refuse", "ask", "decide", "settle"):
+        stay = replace(stay, started_s=event.at_s)
+    if event.event in (*_ARRIVALS, "decide", "settle", "withdraw"):
+        resolved_s = event.at_s if event.event == "settle" else None
+        stay = replace(stay, ended_s=event.at_s, end=event.event, resolved_s=resolved_s)
     return stay
 
 
 def _cost(
     reviews: Sequence[ReviewRow], decided: int, wages: Mapping[int, float], handling_s: float | None
 ) -> float | None:
-    """Wages of all looks over the decisions that came of them.
+    """Return the wages paid for all reviews divided by the number of decisions.
 
-    A look without a lead time takes the usual time, and whoever has no wage costs what the others do on average.
+    A review without a lead time counts with `handling_s`, and a person without a wage with the mean wage.
     """
     paid = [review for review in reviews if review.person in wages]
     if not paid or not decided or handling_s is None:
@@ -189,8 +202,8 @@ def _wages(policy: Policy, emails: Mapping[int, str]) -> dict[int, float]:
 
 
 def _median(times: Iterable[float]) -> float | None:
-    given = list(times)
-    return median(given) if given else None
+    values = list(times)
+    return median(values) if values else None
 
 
 def _mean(times: Sequence[float]) -> float | None:
@@ -199,7 +212,7 @@ def _mean(times: Sequence[float]) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredCases:
-    """Cases and trails of review and of the everyday; what is no case has the number of its task below 0."""
+    """Cases and their events; a task answered without a case has its negative id as case id."""
 
     cases: list[CaseRow]
     trails: dict[int, list[CaseEvent]]
@@ -215,33 +228,42 @@ def add_first_tier_stays(
     *,
     first_tier: str,
 ) -> MeasuredCases:
-    """Add a stay in the first tier to every task that people answered or skipped there before it had a case, if ever.
+    """Add a stay in the first tier for each task that people answered or skipped there before it had a case.
 
-    It lasts from the import until people agree, or their disagreement or a skip sends it up. `queues` name the segment
-    of each task.
+    Votes without a case and cases are then measured alike. The stay lasts from the import of the task until people
+    agree, or until disagreement or a skip escalates it.
+
+    Parameters
+    ----------
+    trails
+        The events of each case, by case, oldest first.
+    queues
+        The segment of each task.
     """
-    found = MeasuredCases(list(cases), {number: list(steps) for number, steps in trails.items()})
-    case_of = {case.task: case for case in cases}
-    said: dict[int, list[Vote]] = {}
-    acted: dict[int, list[tuple[float, int | None]]] = {}
+    found = MeasuredCases(list(cases), {number: list(events) for number, events in trails.items()})
+    case_of_task = {case.task: case for case in cases}
+    votes_of_task: dict[int, list[Vote]] = {}
+    actions_of_task: dict[int, list[tuple[float, int | None]]] = {}
     for vote in votes:
-        said.setdefault(vote.task, []).append(vote)
-        acted.setdefault(vote.task, []).append((vote.at_s, vote.person))
+        votes_of_task.setdefault(vote.task, []).append(vote)
+        actions_of_task.setdefault(vote.task, []).append((vote.at_s, vote.person))
     for skip in skips:
-        acted.setdefault(skip.task, []).append((skip.at_s, skip.person))
+        actions_of_task.setdefault(skip.task, []).append((skip.at_s, skip.person))
     for task in tasks:
-        case, mine = case_of.get(task.id), sorted(acted.get(task.id, ()), key=lambda one: one[0])
-        if case is None and task.id in said:
-            made = _case_from_votes(task, said[task.id], queues.get(task.id, "default"), first_tier)
-            found.cases.append(made)
-            found.trails[made.id] = _first_tier_events(made, mine, first_tier, ends=made.state == "resolved")
-        elif case is not None and (trail := found.trails.get(case.id)) and trail[0].tier != first_tier:
-            before = [one for one in mine if one[0] <= trail[0].at_s]
-            if trail[0].event == "open" and before:
-                up = trail[0].body.get("rule", case.rule) in (DISAGREEMENT, SKIPPED)
-                begun = replace(case, opened_s=task.created_s or before[0][0])
-                rest = [replace(trail[0], event="escalate"), *trail[1:]] if up else trail
-                found.trails[case.id] = [*_first_tier_events(begun, before, first_tier, ends=not up), *rest]
+        case = case_of_task.get(task.id)
+        actions = sorted(actions_of_task.get(task.id, ()), key=lambda action: action[0])
+        if case is None and task.id in votes_of_task:
+            new = _case_from_votes(task, votes_of_task[task.id], queues.get(task.id, "default"), first_tier)
+            found.cases.append(new)
+            found.trails[new.id] = _first_tier_events(new, actions, first_tier, ends=new.state == "resolved")
+        elif case is not None and (events := found.trails.get(case.id)) and events[0].tier != first_tier:
+            earlier = [action for action in actions if action[0] <= events[0].at_s]
+            if events[0].event == "open" and earlier:
+                escalated = events[0].body.get("rule", case.rule) in (DISAGREEMENT, SKIPPED)
+                opened = replace(case, opened_s=task.created_s or earlier[0][0])
+                rest = [replace(events[0], event="escalate"), *events[1:]] if escalated else events
+                stay = _first_tier_events(opened, earlier, first_tier, ends=not escalated)
+                found.trails[case.id] = [*stay, *rest]
     return found
 
 
@@ -263,9 +285,9 @@ def _case_from_votes(task: TaskRow, votes: Sequence[Vote], queue: str, first_tie
 
 
 def _first_tier_events(
-    case: CaseRow, acted: Sequence[tuple[float, int | None]], tier: str, *, ends: bool
+    case: CaseRow, actions: Sequence[tuple[float, int | None]], tier: str, *, ends: bool
 ) -> list[CaseEvent]:
-    """The steps of a stay in the first tier, which nobody wrote down."""
-    (first_s, first), (last_s, last) = acted[0], acted[-1]
-    steps = [CaseEvent(case.opened_s, "open", "queued", tier), CaseEvent(first_s, "start", "started", tier, first)]
-    return [*steps, CaseEvent(last_s, "settle", "resolved", tier, last)] if ends else steps
+    """Return the events that a case would have had in the first tier; `actions` are (time, person)."""
+    (first_s, first), (last_s, last) = actions[0], actions[-1]
+    events = [CaseEvent(case.opened_s, "open", "queued", tier), CaseEvent(first_s, "start", "started", tier, first)]
+    return [*events, CaseEvent(last_s, "settle", "resolved", tier, last)] if ends else events

@@ -1,4 +1,4 @@
-"""Routing: who looks at which task, decided by the policy's rules, recorded, and open to replay."""
+"""Routing: decide by the policy's rules where each task goes, record the decision, and replay it."""
 
 from __future__ import annotations
 
@@ -35,116 +35,118 @@ def route(
     *,
     now_s: float,
 ) -> Routes:
-    """Decide about every task that is not settled, and about those that somebody signalled; record what changed.
+    """Route every task that has no consensus label or has a signal; record decisions that changed.
 
-    One row a task and epoch (model, policy), another only where its outcome or its data changed. Without rules
-    nothing is decided and nothing is recorded: every task is asked in the first tier.
+    A task gets a new row when its outcome, its data, the model or the policy changed. Without rules nothing is
+    recorded: every task goes to the first tier.
     """
     if not snapshot.policy.routing:
         return Routes()
     router = Router(snapshot.policy)
     project = snapshot.project.id
-    heard = store.signals.list_newest_signals(project)
-    tasks = [task for task in snapshot.tasks if task not in settled or task in heard]
-    facts = load_rule_inputs(
+    signals = store.signals.list_newest_signals(project)
+    tasks = [task for task in snapshot.tasks if task not in settled or task in signals]
+    inputs = load_rule_inputs(
         snapshot,
         tasks,
         champion=champion,
         prediction_cache=prediction_cache,
         committee=committee if "model.disagreement" in router.fields else None,
         skips=store.annotations.list_skips(project),
-        heard=heard,
+        signals=signals,
         now_s=now_s,
     )
-    outcomes = router.all(facts.table)
-    known = store.decisions.list_current_decisions(project)
+    outcomes = router.route_table(inputs.table)
+    current = store.decisions.list_current_decisions(project)
     model = champion.version if champion else ""
-    new = changed(
+    new = list_changed_decisions(
         tasks,
         outcomes,
-        facts,
-        known,
+        inputs,
+        current,
         store.tasks.list_content_hashes(project),
         snapshot.policy,
         model=model,
         now_s=now_s,
     )
     if new:
-        store.policies.create_policy(
-            project, snapshot.policy
-        )  # first: a decision without its policy could not be replayed
+        # before the decisions: without its policy a decision could not be replayed
+        store.policies.create_policy(project, snapshot.policy)
         store.decisions.create_decisions(project, new)
-    standing = {task: one for task, (one, _content) in known.items()}
-    standing.update((one.task, one.standing) for one in new)
-    return routes_of(standing, first_tier=snapshot.policy.first_tier)
+    decisions = {task: decision for task, (decision, _content) in current.items()}
+    decisions.update((decision.task, decision.standing) for decision in new)
+    return routes_of(decisions, first_tier=snapshot.policy.first_tier)
 
 
-def changed(
+def list_changed_decisions(
     tasks: Sequence[int],
     outcomes: Sequence[Outcome],
-    facts: RuleInputs,
-    known: Mapping[int, tuple[CurrentDecision, str]],
+    inputs: RuleInputs,
+    current: Mapping[int, tuple[CurrentDecision, str]],
     contents: Mapping[int, str],
     policy: Policy,
     *,
     model: str,
     now_s: float,
 ) -> list[Decision]:
-    """Give the decisions that differ from those that stand."""
+    """Return the decisions that differ from the current ones."""
     policy_hash = policy.hash
-    stands: dict[int, CurrentDecision] = {}  # one record for all tasks of one outcome: they are the router's own objects
+    by_outcome: dict[int, CurrentDecision] = {}  # the router returns the same object for the same outcome
     new: list[Decision] = []
     for row, (task, outcome) in enumerate(zip(tasks, outcomes, strict=True)):
-        standing = stands.get(id(outcome))
-        if standing is None:
-            standing = stands[id(outcome)] = _standing(outcome, policy_hash, model)
-        if known.get(task) == (standing, contents.get(task)):
+        decision = by_outcome.get(id(outcome))
+        if decision is None:
+            decision = by_outcome[id(outcome)] = _to_decision(outcome, policy_hash, model)
+        if current.get(task) == (decision, contents.get(task)):
             continue
-        # named anew: a webhook may have changed the stored data since these were read
-        content = hashlib.sha256(canonical_json(facts.data(row))).hexdigest()
-        if known.get(task) != (standing, content):
-            new.append(Decision(task, now_s, content, standing, facts.inputs(row)))
+        # hashed again: a webhook may have changed the stored data since the inputs were loaded
+        content = hashlib.sha256(canonical_json(inputs.data(row))).hexdigest()
+        if current.get(task) != (decision, content):
+            new.append(Decision(task, now_s, content, decision, inputs.inputs(row)))
     return new
 
 
 @dataclass(frozen=True, slots=True)
-class Why:
-    """Why a task went where it went: the decision, and the same decision made once more."""
+class DecisionExplanation:
+    """Why a task was routed as it was: the recorded decision, and its replay."""
 
     decision: Decision
     rule: Rule | None  # None where the policy is not stored any more
-    same: bool | None  # whether the replay decides the same; None where it cannot be replayed
-    note: str  # why not
-    clauses: tuple[tuple[str, tuple[ClauseResult, ...]], ...] = ()  # each rule up to the one that decided
-    opinion: Mapping[str, Any] = field(default_factory=dict)  # what the model said then, and what spoke for it
+    same: bool | None  # whether the replay has the same result; None where it cannot be replayed
+    note: str  # the difference, or why it cannot be replayed; "" where the result is the same
+    clauses: tuple[tuple[str, tuple[ClauseResult, ...]], ...] = ()  # of each rule up to the one that decided
+    opinion: Mapping[str, Any] = field(default_factory=dict)  # the model's prediction then, with its explanation
 
 
-def why(store: Store, project: str, decision: Decision, *, load: Callable[[bytes, str], Bundle] | None = None) -> Why:
-    """Replay a decision from its recorded inputs, its task's data as they were, and its policy as it was.
+def explain_decision(
+    store: Store, project: str, decision: Decision, *, load: Callable[[bytes, str], Bundle] | None = None
+) -> DecisionExplanation:
+    """Replay a decision from its recorded inputs, with the task data and the policy of that time.
 
-    With `load`, which builds a stored model, also say what spoke for the model's answer.
+    `load` builds a stored model from its bytes and digest; with it, the model's prediction is explained, too.
     """
     try:
         policy = store.policies.get_policy(project, decision.standing.policy)
     except PolicyError as error:
-        return Why(decision, None, None, str(error))
-    rule = next((one for one in policy.routing if one.id == decision.standing.rule), None)
+        return DecisionExplanation(decision, None, None, str(error))
+    rule = next((rule for rule in policy.routing if rule.id == decision.standing.rule), None)
     data = store.tasks.get_task_data(project, decision.task, decision.content)
     if data is None:
-        return Why(decision, rule, None, "the task's data were erased")
+        return DecisionExplanation(decision, rule, None, "the data of the task were erased")
     get = make_lookup(decision.inputs, data)
-    again = Router(policy).one(get)
-    same = _standing(again, decision.standing.policy, decision.standing.model) == decision.standing
-    held = []
-    for one, condition in zip(policy.routing, policy.conditions(), strict=True):
-        held.append((one.id, tuple(evaluate_clauses(condition, policy, get)) if one.when else ()))
-        if one.id == again.rule:
+    replay = Router(policy).route_task(get)
+    same = _to_decision(replay, decision.standing.policy, decision.standing.model) == decision.standing
+    clauses = []
+    for candidate, condition in zip(policy.routing, policy.conditions(), strict=True):
+        clauses.append((candidate.id, tuple(evaluate_clauses(condition, policy, get)) if candidate.when else ()))
+        if candidate.id == replay.rule:
             break
-    note = "" if same else f"the replay says {again.rule} → {again.to}"
-    return Why(decision, rule, same, note, tuple(held), _opinion(store, project, decision, policy, data, load))
+    note = "" if same else f"the replay gives {replay.rule} → {replay.to}"
+    prediction = _explain_prediction(store, project, decision, policy, data, load)
+    return DecisionExplanation(decision, rule, same, note, tuple(clauses), prediction)
 
 
-def _opinion(
+def _explain_prediction(
     store: Store,
     project: str,
     decision: Decision,
@@ -152,7 +154,7 @@ def _opinion(
     data: Mapping[str, Any],
     load: Callable[[bytes, str], Bundle] | None,
 ) -> Mapping[str, Any]:
-    """Ask the model of then about the data of then, with what was known of them then."""
+    """Return the prediction of the decision's model for the data and indicators of that time; {} without one."""
     if load is None or not decision.standing.model:
         return {}
     try:
@@ -160,11 +162,11 @@ def _opinion(
         bundle = load(artefact.data, artefact.digest)
     except BackendError as error:
         return {"model": decision.standing.model, "note": f"not known: {error}"}
-    known = load_indicators(store, project, policy).as_of(decision.task, data, at_s=decision.at_s)
-    return opinion(bundle, with_indicators(data, known))
+    indicators = load_indicators(store, project, policy).as_of(decision.task, data, at_s=decision.at_s)
+    return opinion(bundle, with_indicators(data, indicators))
 
 
-def _standing(outcome: Outcome, policy: str, model: str) -> CurrentDecision:
+def _to_decision(outcome: Outcome, policy: str, model: str) -> CurrentDecision:
     return CurrentDecision(
         rule=outcome.rule,
         outcome=outcome.to,

@@ -1,4 +1,4 @@
-"""Facts: everything that a rule may look at, for many tasks at one moment, as columns."""
+"""Rule inputs: the values of all fields that rules may test, for many tasks at one moment, as columns."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from ml_backend.records import Answer, Task
 from ml_backend.registry import Bundle
 
 Column = Sequence[Any]
-SignalValues = Mapping[int | None, Mapping[str, NewestSignal]]  # task -> signal -> what it says now; None: the whole project
+SignalValues = Mapping[int | None, Mapping[str, NewestSignal]]  # task (None: the whole project) -> signal -> value
 
 
 class RuleInputs:
-    """What is known of n tasks now: `table` for the rules, `inputs` as a decision records them."""
+    """The inputs of the rules for n tasks: `table` for the router, `inputs` as a decision records them."""
 
     def __init__(
-        self, tasks: Sequence[Task], columns: Mapping[str, Column], heard: SignalValues, *, now_s: float
+        self, tasks: Sequence[Task], columns: Mapping[str, Column], signals: SignalValues, *, now_s: float
     ) -> None:
         self._tasks = tasks
         self._columns = columns
-        self._heard = heard
+        self._signals = signals
         self._now_s = now_s
 
     @property
     def table(self) -> Table:
-        """The facts as the columns of a table; a column is made when a rule first asks for it."""
+        """Return the inputs as a table; a column is computed when a rule first needs it."""
         return Table(len(self._tasks), self.column)
 
     def column(self, field: str) -> Column:
-        """(n,) the values of a field, None where missing."""
+        """Return the values of a field, shape (n,); None where missing."""
         if field in self._columns:
             return self._columns[field]
         source, _, rest = field.partition(".")
@@ -49,36 +49,36 @@ class RuleInputs:
             read = make_data_reader(rest)
             return [read(task.data) for task in self._tasks]
         if source == "signal":
-            return self._signal(*rest.partition(".")[::2])
+            return self._signal_column(*rest.partition(".")[::2])
         return [None] * len(self._tasks)
 
     def data(self, row: int) -> Mapping[str, Any]:
-        """The data of one task."""
+        """Return the data of one task."""
         return self._tasks[row].data
 
     def inputs(self, row: int) -> dict[str, Any]:
-        """All facts of one task but its data, by field; what is missing is left out."""
+        """Return all inputs of one task except its data, by field, without missing values."""
         found = {name: column[row] for name, column in self._columns.items() if column[row] is not None}
-        for name, one in self._of(self._tasks[row].id).items():
-            found[f"signal.{name}"] = one.value
-            found[f"signal.{name}.count"] = one.count
-            found[f"signal.{name}.age"] = self._age(one)
+        for name, newest in self._signals_of(self._tasks[row].id).items():
+            found[f"signal.{name}"] = newest.value
+            found[f"signal.{name}.count"] = newest.count
+            found[f"signal.{name}.age"] = self._age_s(newest)
         return found
 
-    def _signal(self, name: str, part: str) -> Column:
-        everywhere = self._heard.get(None, {}).get(name)
-        ones = (self._heard.get(task.id, {}).get(name, everywhere) for task in self._tasks)
+    def _signal_column(self, name: str, part: str) -> Column:
+        of_project = self._signals.get(None, {}).get(name)
+        column = (self._signals.get(task.id, {}).get(name, of_project) for task in self._tasks)
         if part == "count":
-            return [one.count if one else 0 for one in ones]
+            return [newest.count if newest else 0 for newest in column]
         if part == "age":
-            return [self._age(one) if one else None for one in ones]
-        return [one.value if one else None for one in ones]
+            return [self._age_s(newest) if newest else None for newest in column]
+        return [newest.value if newest else None for newest in column]
 
-    def _of(self, task: int) -> Mapping[str, NewestSignal]:
-        return {**self._heard.get(None, {}), **self._heard.get(task, {})}
+    def _signals_of(self, task: int) -> Mapping[str, NewestSignal]:
+        return {**self._signals.get(None, {}), **self._signals.get(task, {})}
 
-    def _age(self, one: NewestSignal) -> float:
-        return round(max(0.0, self._now_s - one.at_s), 3)
+    def _age_s(self, newest: NewestSignal) -> float:
+        return round(max(0.0, self._now_s - newest.at_s), 3)
 
 
 def load_rule_inputs(
@@ -89,32 +89,32 @@ def load_rule_inputs(
     prediction_cache: PredictionCache,
     committee: Committee | None,
     skips: Sequence[Skip],
-    heard: SignalValues,
+    signals: SignalValues,
     now_s: float,
 ) -> RuleInputs:
-    """Bring together what the model, people, senders of signals and the clock say of these tasks.
+    """Compute the rule inputs of tasks from the champion, votes, skips, signals and the time `now_s`.
 
-    Without a committee `model.disagreement` is missing: it costs a prediction of each member.
+    Without a committee `model.disagreement` is missing, because it costs a prediction by each member.
     """
     columns: dict[str, Column] = {}
     if champion is not None:
         proba = prediction_cache.proba(champion, snapshot, tasks)
-        columns |= _model(champion, [proba[task] for task in tasks])
+        columns |= _model_columns(champion, [proba[task] for task in tasks])
         if committee is not None:
-            against = committee.disagreement(champion, prediction_cache, snapshot, tasks)
-            columns["model.disagreement"] = [against.get(task) for task in tasks]
-    columns |= _history(snapshot, tasks, skips)
+            disagreement = committee.disagreement(champion, prediction_cache, snapshot, tasks)
+            columns["model.disagreement"] = [disagreement.get(task) for task in tasks]
+    columns |= _history_columns(snapshot, tasks, skips)
     rows = [snapshot.tasks[task] for task in tasks]
     today = datetime.fromtimestamp(now_s, UTC).date().isoformat()
     columns["time.age"] = [_age_s(task, now_s) for task in rows]
     columns["time.date"] = [today] * len(rows)
     if snapshot.policy.calendars:
         columns["time.within"] = [tuple(open_calendars(snapshot.policy.calendars, now_s))] * len(rows)
-    return RuleInputs(rows, columns, heard, now_s=now_s)
+    return RuleInputs(rows, columns, signals, now_s=now_s)
 
 
-def _model(champion: Bundle, proba: Sequence[Floats]) -> dict[str, Column]:
-    """What the champion says; nothing of tasks that it cannot read."""
+def _model_columns(champion: Bundle, proba: Sequence[Floats]) -> dict[str, Column]:
+    """Return the champion's label, confidence and margin; None for tasks that it cannot read."""
     if not proba or not champion.classes:
         return {}
     table = np.vstack(proba)  # (n, k)
@@ -125,21 +125,21 @@ def _model(champion: Bundle, proba: Sequence[Floats]) -> dict[str, Column]:
     second = np.sort(table, axis=1)[:, -2] if table.shape[1] > 1 else np.zeros(len(table))
     labels = [champion.classes[place] for place in best.tolist()]
     return {
-        "model.label": _where(readable, labels),
-        "model.confidence": _where(readable, confidence.round(6).tolist()),
-        "model.margin": _where(readable, (confidence - second).round(6).tolist()),
+        "model.label": _mask(readable, labels),
+        "model.confidence": _mask(readable, confidence.round(6).tolist()),
+        "model.margin": _mask(readable, (confidence - second).round(6).tolist()),
     }
 
 
-def _history(snapshot: ProjectSnapshot, tasks: Sequence[int], skips: Sequence[Skip]) -> dict[str, Column]:
-    said: dict[int, list[Answer]] = {}
+def _history_columns(snapshot: ProjectSnapshot, tasks: Sequence[int], skips: Sequence[Skip]) -> dict[str, Column]:
+    answers: dict[int, list[Answer]] = {}
     for vote in snapshot.votes:
-        said.setdefault(vote.task, []).append(vote.answer)
-    skipped = Counter(skip.task for skip in skips)
+        answers.setdefault(vote.task, []).append(vote.answer)
+    skips_by_task = Counter(skip.task for skip in skips)
     return {
-        "history.votes": [len(said.get(task, ())) for task in tasks],
-        "history.support": [_support(said[task]) if task in said else None for task in tasks],
-        "history.skips": [skipped[task] for task in tasks],
+        "history.votes": [len(answers.get(task, ())) for task in tasks],
+        "history.support": [_support(answers[task]) if task in answers else None for task in tasks],
+        "history.skips": [skips_by_task[task] for task in tasks],
     }
 
 
@@ -148,9 +148,9 @@ def _support(answers: Sequence[Answer]) -> float:
 
 
 def _age_s(task: Task, now_s: float) -> float | None:
-    made_s = epoch_s(task.created_at)
-    return round(max(0.0, now_s - made_s), 3) if made_s else None
+    created_s = epoch_s(task.created_at)
+    return round(max(0.0, now_s - created_s), 3) if created_s else None
 
 
-def _where(readable: NDArray[np.bool_], values: Sequence[Any]) -> Column:
-    return [value if known else None for value, known in zip(values, readable.tolist(), strict=True)]
+def _mask(readable: NDArray[np.bool_], values: Sequence[Any]) -> Column:
+    return [value if is_readable else None for value, is_readable in zip(values, readable.tolist(), strict=True)]

@@ -1,7 +1,7 @@
 """The certificate of a threshold: with this confidence, no more than max_error of what it accepts is wrong.
 
-Two constructions, each over a fixed grid of coverages taken from tune rows. `monitored` may be looked at after every
-row; `scheduled` pays for each look and for each threshold. An epoch is one model, calibrator and policy: the promise
+Two constructions, each over a fixed grid of coverages taken from tune rows. `certify_monitored` may be looked at after every
+row; `certify_scheduled` pays for each look and for each threshold. An epoch is one model, calibrator and policy: the promise
 holds per epoch, and counting starts anew with the next one. A skipped or overdue audit task counts as an error.
 """
 
@@ -24,7 +24,7 @@ _ENDLESS = 10_000_000  # rows nobody will ever label
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
+class CertifyRows:
     """Certify rows of one epoch: what the model said of itself, and whether people found it wrong."""
 
     confidence: Floats  # (n,) calibrated, [0, 1]
@@ -63,10 +63,10 @@ class Certificate:
     reason: str
 
 
-def thresholds(confidence: ArrayLike, coverages: Sequence[float] = COVERAGES) -> tuple[float, ...]:
+def threshold_grid(confidence: ArrayLike, coverages: Sequence[float] = COVERAGES) -> tuple[float, ...]:
     """The grid to certify, from the confidences of tune rows: strictest first, one per coverage, equal ones once.
 
-    >>> thresholds([0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0], coverages=(0.25, 0.5, 1.0))
+    >>> threshold_grid([0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0], coverages=(0.25, 0.5, 1.0))
     (0.99, 0.9, 0.0)
     """
     rows = np.sort(np.asarray(confidence, dtype=np.float64))[::-1]
@@ -77,8 +77,8 @@ def thresholds(confidence: ArrayLike, coverages: Sequence[float] = COVERAGES) ->
     return tuple(dict.fromkeys(grid))
 
 
-def monitored(
-    judged: Judged,
+def certify_monitored(
+    rows: CertifyRows,
     grid: Sequence[float],
     *,
     max_error: float,
@@ -91,8 +91,8 @@ def monitored(
     or more, and stops at the first failure: a certificate is false at any time of its epoch with probability at most
     1 - confidence. `people_error` is how often people disagree with themselves; below it nothing can be certified.
 
-    >>> clean = Judged(np.full(224, 0.99), np.zeros(224, dtype=bool))
-    >>> monitored(clean, (0.9,), max_error=0.02).threshold
+    >>> clean = CertifyRows(np.full(224, 0.99), np.zeros(224, dtype=bool))
+    >>> certify_monitored(clean, (0.9,), max_error=0.02).threshold
     0.9
     """
     _levels(max_error, confidence, grid)
@@ -103,16 +103,16 @@ def monitored(
 
     best = None
     for threshold in grid:
-        if not passes(*judged.accepted(threshold)):
+        if not passes(*rows.accepted(threshold)):
             break
         best = threshold
-    strict_n, strict_k = judged.accepted(grid[0])
+    strict_n, strict_k = rows.accepted(grid[0])
     missing = 0 if best is not None else _missing(lambda more: passes(strict_n + more, strict_k))
-    return _certificate(judged, grid, best, missing, max_error, confidence, people_error)
+    return _certificate(rows, grid, best, missing, max_error, confidence, people_error)
 
 
-def scheduled(
-    judged: Judged,
+def certify_scheduled(
+    rows: CertifyRows,
     grid: Sequence[float],
     *,
     looks: Sequence[int],
@@ -127,13 +127,13 @@ def scheduled(
     The Clopper-Pearson bound of each threshold is taken at (1 - confidence) / (grid size * l (l + 1)) for look l, and
     the largest passing coverage wins.
 
-    >>> clean = Judged(np.full(297, 0.99), np.zeros(297, dtype=bool))
-    >>> scheduled(clean, tuple(np.linspace(0.9, 0.0, 10).tolist()), looks=(), max_error=0.02).threshold
+    >>> clean = CertifyRows(np.full(297, 0.99), np.zeros(297, dtype=bool))
+    >>> certify_scheduled(clean, tuple(np.linspace(0.9, 0.0, 10).tolist()), looks=(), max_error=0.02).threshold
     0.0
     """
     _levels(max_error, confidence, grid)
-    rows = judged.confidence.size
-    counts = [judged.accepted(threshold) for threshold in grid]
+    rows = rows.confidence.size
+    counts = [rows.accepted(threshold) for threshold in grid]
 
     def passes(look: int, n: int, k: int) -> bool:
         alpha = (1.0 - confidence) / len(grid) / (look * (look + 1))
@@ -146,12 +146,12 @@ def scheduled(
     look, due = len(looks) + 1, math.ceil(_GROWTH * looks[-1]) if looks else 0
     # a look that must fail whatever people found is none: the errors have no part in this test
     if rows < due or not any(passes(look, n, 0) for n, _ in counts):
-        return _certificate(judged, grid, None, missing(look, due), max_error, confidence, people_error, looked=False)
+        return _certificate(rows, grid, None, missing(look, due), max_error, confidence, people_error, looked=False)
     passing = [threshold for threshold, (n, k) in zip(grid, counts, strict=True) if passes(look, n, k)]
     if passing:
-        return _certificate(judged, grid, passing[-1], 0, max_error, confidence, people_error)
+        return _certificate(rows, grid, passing[-1], 0, max_error, confidence, people_error)
     still = missing(look + 1, math.ceil(_GROWTH * rows))
-    return _certificate(judged, grid, None, still, max_error, confidence, people_error)
+    return _certificate(rows, grid, None, still, max_error, confidence, people_error)
 
 
 def error_free_rows(max_error: float, *, alpha: float) -> int:
@@ -178,7 +178,7 @@ def _missing(passes: Callable[[int], bool]) -> int:
 
 
 def _certificate(
-    judged: Judged,
+    rows: CertifyRows,
     grid: Sequence[float],
     best: float | None,
     missing: int,
@@ -188,8 +188,8 @@ def _certificate(
     *,
     looked: bool = True,
 ) -> Certificate:
-    rows = judged.confidence.size
-    n, k = judged.accepted(grid[0] if best is None else best)
+    rows = rows.confidence.size
+    n, k = rows.accepted(grid[0] if best is None else best)
     promise = f"{max_error:.1%} wrong at {confidence:.0%} confidence"
     if people_error is not None and max_error < people_error:
         best, missing = None, 0

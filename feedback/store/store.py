@@ -19,7 +19,7 @@ from feedback.store.database.drivers import Durability
 from feedback.store.database.engine import WAIT_S, Database, stream
 from feedback.store.log import erase, replay
 from feedback.store.log.event_log import Log
-from feedback.store.log.events import Event, Source, of_one_task
+from feedback.store.log.events import Event, Source, event_from_task
 from feedback.store.log.inbox import Inbox, inbox_url
 from feedback.store.log.replay import Progress
 from feedback.store.migrations import migrate
@@ -151,20 +151,20 @@ class Store:
         """Keep events durably, within a millisecond or two; `ingest_inbox` appends them, soon."""
         self._inbox.receive(events, want=want)
 
-    def ingest_inbox(self, *, again: bool = False) -> int:
-        """Append all that was received; gives how many deliveries. `again` also tries those that failed before."""
-        if again:
-            self._inbox.try_again()
-        return self._inbox.take_in()
+    def ingest_inbox(self, *, retry_failed: bool = False) -> int:
+        """Append all that was received; gives how many deliveries. `retry_failed` also tries those that failed before."""
+        if retry_failed:
+            self._inbox.retry_failed()
+        return self._inbox.ingest()
 
     def get_inbox_status(self) -> InboxStatus:
         """What was received and is not taken in yet."""
-        return self._inbox.waiting()
+        return self._inbox.get_status()
 
     def append_tasks(self, tasks: Iterable[Task], *, source: Source) -> Appended:
         """Store tasks as Label Studio has just answered them; asks for no work."""
         seen_s = self._database.clock()
-        return self._log.append([of_one_task(task, source, seen_s=seen_s) for task in tasks])
+        return self._log.append([event_from_task(task, source, seen_s=seen_s) for task in tasks])
 
     def transaction(self, work: JobClaim | None = None) -> AbstractContextManager[object]:
         """Make the writes of a block one: all are kept or none. With `work`, LeaseLost where it is no longer held."""
@@ -176,17 +176,21 @@ class Store:
         return replay.verify(self._database, project)
 
     def rebuild(
-        self, *, check: bool = False, project: str | None = None, tell: Progress = lambda _project, _done, _total: None
+        self,
+        *,
+        check: bool = False,
+        project: str | None = None,
+        on_progress: Progress = lambda _project, _done, _total: None,
     ) -> ProjectionCheck:
         """Derive the projections anew from the log; with `check`, only compare them with the stored ones.
 
         Needed after a new codec can read what an older one could not. Writers wait meanwhile, on SQLite those of every
-        project: about ten seconds for 100,000 events. `tell` hears how far each project is: name, done, of how many.
+        project: about ten seconds for 100,000 events. `on_progress` hears how far each project is: name, done, of how many.
         """
         self.ingest_inbox()
         with self._database.read() as connection:
             names = replay.projects(connection) if project is None else [project]
-        done = [self._check(name, tell) if check else self._rebuild(name, tell) for name in names]
+        done = [self._check(name, on_progress) if check else self._rebuild(name, on_progress) for name in names]
         differs = next((one.differs for one in done if not one.ok), "")
         return ProjectionCheck(
             not differs, hashlib.sha256("".join(one.digest for one in done).encode()).hexdigest(), differs
@@ -213,8 +217,8 @@ class Store:
         In one project; `feedback.privacy.erasure` also reaches its review projects. `emails` are theirs.
         `until`: of all things that had the number one after another, those that were created until then.
         """
-        self._inbox.forget(project, person=person, task=task)
-        forgotten = erase.forget(
+        self._inbox.delete_deliveries(project, person=person, task=task)
+        forgotten = erase.erase_data(
             self._database,
             self._log,
             project,
@@ -229,13 +233,13 @@ class Store:
 
     def replace_task_data(self, project: str, task: Task) -> int:
         """Give a standing task other data, and erase for ever those that it had; gives how many payloads went."""
-        self._inbox.forget(project, task=task.id)
-        return erase.retell(self._database, self._log, project, task)
+        self._inbox.delete_deliveries(project, task=task.id)
+        return erase.replace_task_data(self._database, self._log, project, task)
 
     def backup(self, path: str | Path) -> None:
         """Copy the whole store into a file while it is in use (SQLite; PostgreSQL has pg_dump)."""
         self.ingest_inbox()  # the inbox is in no backup
-        self._database.backup(Path(path), beside=self._box)
+        self._database.backup(Path(path), inbox=self._box)
 
     def get_stats(self) -> StoreStats:
         """Count what the store holds."""
@@ -274,7 +278,7 @@ class Store:
     def check_writable(self) -> None:
         """Write something small durably; StoreError says why that is not possible now."""
         self.secrets.save_secret("probe", f"{self._database.clock():.3f}")
-        self._inbox.probe()
+        self._inbox.check_writable()
 
     def close(self) -> None:
         """Give all connections back."""
@@ -289,16 +293,16 @@ class Store:
         elif row is not None and row.connected:  # nobody sweeps what is not connected
             self.jobs.request_job(project, kind, connection=connection)
 
-    def _rebuild(self, project: str, tell: Progress) -> ProjectionCheck:
+    def _rebuild(self, project: str, on_progress: Progress) -> ProjectionCheck:
         with self._database.write() as connection:
             delete_indicators(connection, project)
-            checked = replay.rebuild(self._database, project, tell)  # joins this transaction
+            checked = replay.rebuild(self._database, project, on_progress)  # joins this transaction
             self.records.create_record(project, "rebuilt", {"differs": checked.differs})  # caches are made anew
             return checked
 
-    def _check(self, project: str, tell: Progress) -> ProjectionCheck:
+    def _check(self, project: str, on_progress: Progress) -> ProjectionCheck:
         with self._database.read() as connection:
-            return replay.check(connection, project, tell)
+            return replay.check(connection, project, on_progress)
 
 
 def _read(row: dict[str, Any]) -> dict[str, Any]:

@@ -216,7 +216,7 @@ class ConsensusCache:
         same = kept is not None and kept.snapshot.changes.revision == snapshot.changes.revision != 0
         if kept is not None and same and kept.aggregated is aggregated and kept.snapshot.routes is snapshot.routes:
             return kept.labels
-        moved = kept and snapshot.changes.since(kept.snapshot.changes.revision)
+        moved = None if kept is None else snapshot.changes.since(kept.snapshot.changes.revision)
         if kept is None or moved is None:
             people = Counter(vote.person for vote in snapshot.votes)
         else:

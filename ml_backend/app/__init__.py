@@ -1,19 +1,28 @@
-"""Our Flask app: Label Studio's ML backend protocol with guards, limits and answers that are always JSON."""
+"""The Flask app of the ML backend: the protocol of Label Studio with authentication, limits and JSON errors."""
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Iterable
 
 from flask import Flask, Request, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from ml_backend.app.blueprints import Mount, post
+from ml_backend.app.blueprints import Mount, make_post_route
 from ml_backend.app.limits import Limits
 from ml_backend.app.metrics import Metrics
-from ml_backend.app.middleware import Edge
-from ml_backend.app.openapi import document
-from ml_backend.app.routes import JobStatus, Webhook, answer, feedback_routes, home_routes, ml_routes, open_routes
+from ml_backend.app.middleware import RequestMiddleware
+from ml_backend.app.openapi import make_document
+from ml_backend.app.routes import (
+    JobStatus,
+    Webhook,
+    feedback_routes,
+    home_routes,
+    json_response,
+    ml_routes,
+    open_routes,
+)
 from ml_backend.app.security import (
     CHALLENGE,
     CrossSite,
@@ -26,9 +35,19 @@ from ml_backend.app.trusted_proxies import TrustedProxies
 from ml_backend.errors import BackendError, TooLarge
 from ml_backend.predictor import Predictor
 
-__all__ = ["Limits", "Metrics", "Mount", "Security", "TrustedProxies", "create_app", "post"]
+__all__ = [
+    "Limits",
+    "Metrics",
+    "Mount",
+    "Security",
+    "TrustedProxies",
+    "create_app",
+    "freeze_startup_objects",
+    "make_post_route",
+]
 
 _STATUS: dict[type[BackendError], int] = {NotAllowed: 401, CrossSite: 403, TooLarge: 413, TooManyAttempts: 429}
+_GC_THRESHOLD = 20_000  # new containers before a collection; a body of 1,000 tasks creates 5,000 that are in use
 _log = logging.getLogger(__name__)
 
 
@@ -42,10 +61,21 @@ def create_app(
     metrics: Metrics | None = None,
     mounts: Iterable[Mount] = (),
 ) -> Flask:
-    """Make the app that Label Studio talks to; `webhook` takes the parsed body of each event and answers JSON.
+    """Create the app that Label Studio calls.
 
-    Without it, /webhook says that nobody listens. Its exceptions that carry a `hint` become a 503. `mounts` add
-    routes of their own, behind the guard, within the limits and with the same JSON errors; one may take over `/`.
+    Parameters
+    ----------
+    predictor
+        Answers /predict, /setup and /versions.
+    webhook
+        Gets the parsed body of each event and returns JSON. Its exceptions with a `hint` become HTTP 503. Without it,
+        /webhook answers that events are ignored.
+    job_status
+        Returns the state of a training job for /job_status.
+    limits, security, metrics
+        By default: 256 MiB bodies, no login, and counters of this app alone.
+    mounts
+        Further routes, with the same limits and JSON errors; one may replace the page at `/`.
     """
     limits, security, metrics = limits or Limits(), security or Security(), metrics or Metrics()
     guard = Guard(security)
@@ -53,27 +83,38 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = limits.body_bytes
     app.register_blueprint(open_routes())
     mounts = tuple(mounts)
-    openapi = document(*(mount.paths for mount in mounts))
+    openapi = make_document(*(mount.paths for mount in mounts))
     app.register_blueprint(ml_routes(predictor, guard, limits, metrics, openapi=openapi))
     app.register_blueprint(feedback_routes(webhook, job_status, guard, limits))
     for mount in mounts:
         app.register_blueprint(mount.routes(guard, limits))
     if not any(rule.rule == "/" for rule in app.url_map.iter_rules()):
         app.register_blueprint(home_routes(has_login=security.has_login))
-    _answer_errors_in_json(app, metrics)
-    app.wsgi_app = Edge(app, limits, metrics, security.proxies)  # type: ignore[method-assign]
+    _register_error_handlers(app, metrics)
+    app.wsgi_app = RequestMiddleware(app, limits, metrics, security.proxies)  # type: ignore[method-assign]
     return app
 
 
-def _answer_errors_in_json(app: Flask, metrics: Metrics) -> None:
-    """Every error is {"error", "hint"}: ours with its status, HTTP's own, and the rest with no word of our inside."""
+def freeze_startup_objects(app: Flask) -> Flask:
+    """Exclude all objects that exist now from garbage collection; for a worker before its first request.
+
+    Without it a full collection walks half a million objects of imported libraries, about 50 ms within a request.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GC_THRESHOLD, 20, 20)
+    return app
+
+
+def _register_error_handlers(app: Flask, metrics: Metrics) -> None:
+    """Answer every error with {"error", "hint"}; unexpected ones show no internals."""
 
     @app.errorhandler(BackendError)
-    def refused(error: BackendError) -> Response:
+    def backend_error(error: BackendError) -> Response:
         status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 400)
         if isinstance(error, TooLarge):
             metrics.count(f"limit_{error.limit}")
-        response = answer({"error": str(error), "hint": error.hint}, status)
+        response = json_response({"error": str(error), "hint": error.hint}, status)
         if isinstance(error, NotAllowed):
             metrics.count("login_failed")
             response.headers["WWW-Authenticate"] = CHALLENGE
@@ -83,22 +124,24 @@ def _answer_errors_in_json(app: Flask, metrics: Metrics) -> None:
         return response
 
     @app.errorhandler(HTTPException)
-    def http(error: HTTPException) -> Response:
+    def http_error(error: HTTPException) -> Response:
         hint = "GET /openapi.json lists the routes."
-        response = answer({"error": f"{error.code} {error.name}", "hint": hint}, error.code or 500)
+        response = json_response({"error": f"{error.code} {error.name}", "hint": hint}, error.code or 500)
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
             response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
         return response
 
     @app.errorhandler(Exception)
-    def failed(error: Exception) -> Response:
+    def unexpected_error(error: Exception) -> Response:
         hint = getattr(error, "hint", "")
-        if hint:  # an error that explains itself: the store that the webhook writes to is down, say
-            _log.error("%s: %s", _where(request), error)
-            return answer({"error": str(error), "hint": hint}, 503)
-        _log.exception("%s failed", _where(request))
-        return answer({"error": "the server failed; its log says why.", "hint": "Please report it with the log."}, 500)
+        if hint:  # an error with advice, such as a store that is down
+            _log.error("%s: %s", _route_of(request), error)
+            return json_response({"error": str(error), "hint": hint}, 503)
+        _log.exception("%s failed", _route_of(request))
+        return json_response(
+            {"error": "the server failed; its log says why.", "hint": "Please report it with the log."}, 500
+        )
 
 
-def _where(asked: Request) -> str:
-    return f"{asked.method} {asked.url_rule.rule if asked.url_rule else 'an unknown route'}"
+def _route_of(failed: Request) -> str:
+    return f"{failed.method} {failed.url_rule.rule if failed.url_rule else 'an unknown route'}"

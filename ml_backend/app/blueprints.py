@@ -1,4 +1,4 @@
-"""Further routes of the app, each with what /openapi.json says of it, behind the same guard and limits."""
+"""Further routes of the app, with their OpenAPI description."""
 
 from __future__ import annotations
 
@@ -10,41 +10,43 @@ from flask import Blueprint, Response, request
 
 from ml_backend.app import openapi
 from ml_backend.app.limits import Limits, read_json
-from ml_backend.app.routes import answer
+from ml_backend.app.routes import json_response
 from ml_backend.app.security import Guard
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """Routes that are added to the app, and how OpenAPI describes each of them."""
+    """Routes for the app, and their description in /openapi.json."""
 
-    routes: Callable[[Guard, Limits], Blueprint]  # whoever makes the routes chooses the guard
+    routes: Callable[[Guard, Limits], Blueprint]  # the function chooses how to use the guard
     paths: openapi.Paths
 
 
-def post(
+def make_post_route(
     path: str,
-    take: Callable[[Any], Mapping[str, Any]],
+    handle: Callable[[Any], Mapping[str, Any]],
     *,
     summary: str,
     body: Mapping[str, Any],
-    gives: Mapping[str, Any],
+    response: Mapping[str, Any],
 ) -> Mount:
-    """Give a route that hands its parsed JSON body to `take` and answers what it gives.
+    """Return a POST route that passes its parsed JSON body to `handle` and answers with what it returns.
 
-    Behind the webhook secret or the login; a BodyError of `take` is a 400 that says what was wanted. `body` and
-    `gives` are the JSON schemas of question and answer.
+    It asks for the webhook secret or the login. A BodyError of `handle` becomes HTTP 400. `body` and `response` are the
+    JSON schemas of request and response.
     """
 
-    def mount(guard: Guard, limits: Limits) -> Blueprint:
+    def make_routes(guard: Guard, limits: Limits) -> Blueprint:
         routes = Blueprint(path.strip("/").replace("/", "_"), __name__)
-        routes.before_request(lambda: guard.webhook(request))
+        routes.before_request(lambda: guard.check_webhook_request(request))
 
         @routes.post(path)
         def view() -> Response:
-            """Parse, hand on, answer."""
-            return answer(take(read_json(request.environ, limits)))
+            """Parse the body, pass it on, and answer."""
+            return json_response(handle(read_json(request.environ, limits)))
 
         return routes
 
-    return Mount(mount, {path: {"post": openapi.post(summary, dict(body), dict(gives), openapi.SECRET)}})
+    return Mount(
+        make_routes, {path: {"post": openapi.describe_post(summary, dict(body), dict(response), openapi.SECRET)}}
+    )

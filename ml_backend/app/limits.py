@@ -1,4 +1,4 @@
-"""How much a request may hold, and its body read as JSON within those limits."""
+"""Limits of a request, and its body read as JSON within them."""
 
 from __future__ import annotations
 
@@ -12,32 +12,35 @@ import orjson
 from ml_backend.errors import BodyError, TooLarge
 
 _ENDS = "wsgi.input_terminated"  # set by servers whose input ends where the body does
-_DEPTH = 254  # levels that orjson writes; it reads 1,024, but what cannot be written again cannot be hashed or stored
-_TOO_DEEP = "depth limit"  # how orjson begins its refusal of more than 1,024 levels
-_DRAIN_S = 10.0  # how long we go on reading a body that is refused, so that the sender gets to see why
-_DRAIN_STALL_S = 0.5  # and how long it may pause meanwhile: it may be anybody, and holds a thread
-_DRAIN_BYTES = 1 << 10  # gunicorn waits until a block is full; the smaller, the sooner we look at the clock
+_DEPTH = 254  # levels that orjson can write; it reads 1,024, but data must be written again to be hashed or stored
+_TOO_DEEP = "depth limit"  # the start of orjson's message for more than 1,024 levels
+_DRAIN_S = 10.0  # how long a refused body is read to its end, so that the sender receives the answer
+_DRAIN_STALL_S = 0.5  # and how long the sender may pause: it is not authenticated, and uses a thread
+_DRAIN_BYTES = 1 << 10  # gunicorn waits until a block is full; small blocks allow frequent looks at the clock
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may hold. Label Studio sends all selected tasks in one body, hence the sizes."""
+    """The limits of one request; high, because Label Studio sends all selected tasks in one body.
+
+    werkzeug has a limit of bytes, but none of JSON values or pauses, and it truncates long bodies silently.
+    """
 
     body_bytes: int = 256 << 20
     tasks: int = 1_000_000
-    values: int = 20_000_000  # JSON values; each costs 50 bytes and more in memory, whatever it takes in the body
+    values: int = 20_000_000  # JSON values; each takes at least 50 bytes in memory, however short it is
     stall_s: float = 30.0  # how long a sender may pause within a body
 
 
 def read_json(environ: Mapping[str, Any], limits: Limits) -> Any:
-    """Give the JSON body of a request (its WSGI environment), whatever content type it claims.
+    """Return the JSON body of a request, given its WSGI environment; its content type is ignored.
 
-    BodyError for what is empty, not UTF-8 or not JSON; TooLarge beyond a limit, or nested deeper than 254 levels.
+    BodyError for a body that is empty, not UTF-8 or not JSON; TooLarge beyond a limit or 254 levels of nesting.
     """
     body = read_body(environ, limits)
     if not body:
         raise BodyError("the body is empty; wanted JSON.", hint="Send a JSON object.")
-    # no body holds more values than it has commas and brackets: counting them is faster than parsing
+    # a body has at most as many values as commas and brackets, and counting these is faster than parsing
     if len(body) > limits.values:
         values = body.count(b",") + body.count(b"[") + body.count(b"{")
         if values > limits.values:
@@ -49,46 +52,46 @@ def read_json(environ: Mapping[str, Any], limits: Limits) -> Any:
         if error.msg.startswith(_TOO_DEEP):
             raise _too_deep() from error
         raise BodyError(f"the body is not JSON: {error.msg[:120]}.", hint="Wanted JSON in UTF-8.") from error
-    del body  # up to 256 MiB that need not be there twice
+    del body  # frees up to 256 MiB
     try:
-        orjson.dumps(value)  # faster than any walk of ours
+        orjson.dumps(value)  # faster than a walk in Python
     except orjson.JSONEncodeError as error:
         raise _too_deep() from error
     return value
 
 
 def drain(environ: Mapping[str, Any], limits: Limits) -> None:
-    """Read on and forget, after a refusal: a sender that is cut off in the middle sees a broken pipe, no reason."""
+    """Read a refused body to its end: a sender that is cut off sees a broken pipe and not the answer."""
     if not environ.get(_ENDS):
-        return  # reading on could wait for ever
+        return  # reading could block for ever
     deadline, left = time.monotonic() + _DRAIN_S, 4 * limits.body_bytes
     source = environ["wsgi.input"]
     try:
-        _patience(environ, _DRAIN_STALL_S)
+        _limit_pauses(environ, _DRAIN_STALL_S)
         while left > 0 and time.monotonic() < deadline:
             block = source.read(_DRAIN_BYTES)
             if not block:
                 return
             left -= len(block)
-    except Exception:  # noqa: BLE001 - the sender has gone, or sends what no server understands: nobody is left to tell
+    except Exception:  # noqa: BLE001 - the sender has gone or sends garbage; there is nobody to answer
         return
 
 
 def read_body(environ: Mapping[str, Any], limits: Limits) -> bytes:
-    """Give the body of a request as it came; BodyError for one that breaks off, TooLarge beyond the limit."""
+    """Return the raw body of a request; BodyError where it is incomplete, TooLarge beyond the limit."""
     announced = environ.get("CONTENT_LENGTH") or ""
     if announced and not (announced.isascii() and announced.isdigit()):
-        raise BodyError("Content-Length is no number.")
-    chunked = not announced and bool(environ.get(_ENDS))  # says its size only by ending
+        raise BodyError("Content-Length is not a number.")
+    chunked = not announced and bool(environ.get(_ENDS))  # has no announced length
     wanted = limits.body_bytes + 1 if chunked else int(announced[:20] or 0)
     if wanted > limits.body_bytes and not chunked:
         raise _too_many_bytes(limits)
     try:
-        _patience(environ, limits.stall_s)
-        # the server's own stream: werkzeug's costs as much as all the rest of a small body, and cuts long ones silently
+        _limit_pauses(environ, limits.stall_s)
+        # the server's own stream: werkzeug's doubles the time of a small body, and truncates long ones silently
         body: bytes = environ["wsgi.input"].read(wanted)
-    except Exception as error:  # servers raise errors of their own for a body that breaks off or lies
-        raise BodyError("the body is broken off, wrongly chunked, or paused too long.") from error
+    except Exception as error:  # servers raise their own errors for an incomplete or wrong body
+        raise BodyError("the body is incomplete, wrongly chunked, or its sender paused too long.") from error
     if len(body) > limits.body_bytes:
         raise _too_many_bytes(limits)
     if len(body) < wanted and not chunked:
@@ -96,10 +99,10 @@ def read_body(environ: Mapping[str, Any], limits: Limits) -> bytes:
     return body
 
 
-def _patience(environ: Mapping[str, Any], seconds: float) -> None:
-    """Bound each wait for the sender, where the server shows us the connection; gunicorn itself waits for ever.
+def _limit_pauses(environ: Mapping[str, Any], seconds: float) -> None:
+    """Limit each wait for the sender, where the server passes the connection; gunicorn itself waits for ever.
 
-    SlowClientSocket bounds all of them together, too.
+    SlowClientSocket also limits the sum of all waits.
     """
     connection = environ.get("gunicorn.socket")
     if connection is not None:

@@ -1,4 +1,4 @@
-"""What this process counts for /metrics, in Prometheus text; summed over the workers in multiprocess mode."""
+"""Metrics of this process for /metrics, with prometheus-client; summed over workers in multiprocess mode."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-Gauges = Callable[[], Mapping[str, float]]  # name (with "hitl_") -> value, asked at each scrape
+Gauges = Callable[[], Mapping[str, float]]  # name (with "hitl_") -> value, read at each scrape
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS_S = (
@@ -30,16 +30,18 @@ _BUCKETS_S = (
 
 
 class Metrics:
-    """Counters of requests and predictions; `gauges()` adds what others know (queue lengths, ages, versions).
+    """Counters of requests and predictions; `gauges()` adds values such as queue lengths, ages and versions.
 
-    With PROMETHEUS_MULTIPROC_DIR set before start, every worker writes there and any of them answers for all. Gauges
-    come from one source that all workers share (the store), so they are never summed.
+    With PROMETHEUS_MULTIPROC_DIR set before the start, each worker writes there, and any worker answers for all. Gauges
+    come from the store, which all workers share, so they are not summed.
     """
 
-    def __init__(self, gauges: Gauges | None = None, *, also: Callable[[str, int], object] | None = None) -> None:
-        self._own = CollectorRegistry()  # not the library's global one: two apps in one process do not collide
+    def __init__(self, gauges: Gauges | None = None, *, on_count: Callable[[str, int], object] | None = None) -> None:
+        self._own = (
+            CollectorRegistry()
+        )  # not the library's global registry, so that two apps in one process do not collide
         self._gauges = gauges
-        self._also = also  # told of every count, so that what one process met is known to all
+        self._on_count = on_count  # called for each event, for counters that all processes share
         self._requests = Histogram(
             "hitl_request_seconds",
             "Time to answer, by route and status.",
@@ -54,30 +56,30 @@ class Metrics:
         self._counters: dict[str, Counter] = {}
 
     def request(self, route: str, status: int, seconds: float) -> None:
-        """Note one answered request."""
+        """Count one answered request."""
         timer = self._timers.get((route, status))
         if timer is None:
             timer = self._timers[route, status] = self._requests.labels(route, str(status))
         timer.observe(seconds)
 
     def count(self, event: str, how_many: int = 1) -> None:
-        """Note what happened; `event` is one of our own words, never a caller's."""
+        """Count an event; `event` is a constant of the code, never a caller's text."""
         counter = self._counters.get(event)
         if counter is None:
             counter = self._counters[event] = self._events.labels(event)
         counter.inc(how_many)
-        if self._also is not None:
-            self._also(event, how_many)
+        if self._on_count is not None:
+            self._on_count(event, how_many)
 
     def render(self) -> bytes:
-        """Everything as Prometheus text; gauges that cannot be read are left out and counted."""
+        """Return all metrics as Prometheus text; gauges that cannot be read are left out and counted."""
         registry = self._own
         if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         try:
             gauges = self._gauges() if self._gauges else {}
-        except Exception:  # noqa: BLE001 - counters must stay readable while, say, the database is down
+        except Exception:  # noqa: BLE001 - counters must stay readable while the database is down
             self.count("gauges_failed")
             gauges = {}
         extra = CollectorRegistry()
@@ -90,7 +92,7 @@ class _Values(Collector):
         self._values = values
 
     def collect(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
-        """What only grows is named `…_total`, as Prometheus wants."""
+        """Yield names in `_total` as counters, as Prometheus wants, and others as gauges."""
         for name, value in sorted(self._values.items()):
             kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
             yield kind(name, name.replace("_", " "), value=value)

@@ -1,4 +1,4 @@
-"""The edge between server and app: what happens to every request, whoever answers it."""
+"""WSGI middleware of every request: caller address, time, security headers, and the end of refused bodies."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from flask import Flask
 
 from ml_backend.app.limits import Limits, drain
 from ml_backend.app.metrics import Metrics
-from ml_backend.app.security import harden
+from ml_backend.app.security import add_security_headers
 from ml_backend.app.trusted_proxies import TrustedProxies
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
-class Edge:
-    """WSGI middleware: names the caller, times each request, hardens each answer, lets a refused sender finish.
+class RequestMiddleware:
+    """Sets the caller's address, measures each request, adds security headers, and reads refused bodies to the end.
 
-    It stands outside Flask because Flask's own hooks would cost each small request a tenth of its time.
+    Outside Flask, because Flask's hooks would add a tenth to the time of each small request.
     """
 
     def __init__(self, app: Flask, limits: Limits, metrics: Metrics, proxies: TrustedProxies) -> None:
-        self._inner: WSGIApplication = app.wsgi_app
+        self._wsgi_app: WSGIApplication = app.wsgi_app
         self._map = app.url_map
         self._limits, self._metrics, self._proxies = limits, metrics, proxies
         self._routes: frozenset[str] = frozenset()
@@ -40,16 +40,16 @@ class Edge:
         def start(line: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             nonlocal status
             status = int(line[:3])
-            return start_response(line, harden(headers), exc_info)
+            return start_response(line, add_security_headers(headers), exc_info)
 
-        answer = self._inner(environ, start)
+        answer = self._wsgi_app(environ, start)
         if status >= 400 and environ["REQUEST_METHOD"] != "GET":
             drain(environ, self._limits)
         self._metrics.request(self._route(environ["PATH_INFO"]), status, time.perf_counter() - started)
         return answer
 
     def _route(self, path: str) -> str:
-        """A path that the app has as it stands, else "other": callers' words would make a series each."""
-        if not self._routes:  # at the first request: routes may be added to an app until then
+        """Return a path that is a route of the app, else "other", so that callers cannot create metric series."""
+        if not self._routes:  # at the first request, because routes can be added until then
             self._routes = frozenset(rule.rule for rule in self._map.iter_rules())
         return path if path in self._routes else "other"

@@ -1,4 +1,4 @@
-"""The protocol as an OpenAPI document, for people and for fuzzers."""
+"""The OpenAPI document of all routes, served at /openapi.json."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _Schema = dict[str, Any]
-Paths = Mapping[str, Any]  # path -> method -> what OpenAPI says of it
+Paths = Mapping[str, Any]  # path -> method -> OpenAPI description
 
 PROJECT: _Schema = {
     "description": "Label Studio's project id, with or without its creation time.",
@@ -32,27 +32,27 @@ _ERROR: _Schema = {
     "required": ["error", "hint"],
     "properties": {"error": {"type": "string"}, "hint": {"type": "string"}},
 }
-NOBODY: list[_Schema] = [{}]  # no credentials asked; in the others the empty one stands for a backend without login
+NO_LOGIN: list[_Schema] = [{}]  # no credentials; in the others, {} stands for a backend without login
 LOGIN: list[_Schema] = [{"login": []}, {}]
 SECRET: list[_Schema] = [{"secret": []}, {"login": []}, {}]
-_REFUSALS = {
-    "400": "Not JSON, a missing key, a wrong type, a project id that is none, or an unreadable label config.",
+_ERRORS = {
+    "400": "Not JSON, a missing key, a wrong type, a wrong project id, or an unreadable label config.",
     "401": "Wrong or missing credentials.",
-    "413": "Beyond a limit in bytes, depth, values or tasks.",
+    "413": "Beyond a limit of bytes, depth, values or tasks.",
     "429": "Too many wrong credentials from this address.",
-    "503": "Something that we need is away; nothing was taken in.",
+    "503": "The store cannot be reached; nothing was stored.",
 }
 
 
-def document(*more: Paths) -> _Schema:
-    """The OpenAPI 3.1 document of every route; `more` are those of what is mounted beside the protocol.
+def make_document(*more: Paths) -> _Schema:
+    """Return the OpenAPI 3.1 document of the protocol's routes and of `more` routes.
 
-    >>> sorted(document()["paths"])[:3]
+    >>> sorted(make_document()["paths"])[:3]
     ['/', '/delete', '/duplicate_model']
     """
-    paths = _own_paths()
-    for one in more:
-        paths |= one
+    paths = _protocol_paths()
+    for added in more:
+        paths |= added
     return {
         "openapi": "3.1.0",
         "info": {"title": "label-studio-hitl", "version": "1", "description": "Label Studio's ML backend protocol."},
@@ -67,25 +67,33 @@ def document(*more: Paths) -> _Schema:
     }
 
 
-def _own_paths() -> _Schema:
+def _protocol_paths() -> _Schema:
     status = _object({"status": {"type": "string"}}, "status")
     return {
-        "/": {"get": get("Whether the backend is up.", status, NOBODY)},
-        "/health": {"get": get("Whether the backend is up.", status, NOBODY)},
-        "/setup": {"post": post("The version that predictions will carry.", _setup(), _version(), LOGIN)},
-        "/predict": {"post": post("One result per task, in order.", _predict(), _predictions(), LOGIN)},
+        "/": {"get": describe_get("Whether the backend is up.", status, NO_LOGIN)},
+        "/health": {"get": describe_get("Whether the backend is up.", status, NO_LOGIN)},
+        "/setup": {"post": describe_post("The version that predictions will carry.", _setup(), _version(), LOGIN)},
+        "/predict": {"post": describe_post("One result per task, in order.", _predict(), _predictions(), LOGIN)},
         "/versions": {
-            "get": get("Versions that serve now.", _versions(), LOGIN, [in_query("project")]),
-            "post": post("Versions of one project.", _object({"project": PROJECT}, "project"), _versions(), LOGIN),
+            "get": describe_get("Versions that serve now.", _versions(), LOGIN, [query_parameter("project")]),
+            "post": describe_post(
+                "Versions of one project.", _object({"project": PROJECT}, "project"), _versions(), LOGIN
+            ),
         },
-        "/validate": {"post": post("Whether a label config can be read.", _one("config", _CONFIG), status, LOGIN)},
-        "/delete": {"post": post("Label Studio lets go.", _one("project", PROJECT), status, LOGIN)},
-        "/duplicate_model": {"post": post("A project was copied.", _copy(), status, LOGIN)},
-        "/webhook": {"post": post("An event, or the training button.", _event(), status, SECRET)},
-        "/train": {"post": post("The old training button.", _one("project", PROJECT), status, SECRET, code="201")},
-        "/job_status": {"post": post("How a training stands.", _one("job", {"type": "string"}), _job(), SECRET)},
-        "/metrics": {"get": get("Prometheus text.", None, LOGIN)},
-        "/openapi.json": {"get": get("This document.", {"type": "object"}, LOGIN)},
+        "/validate": {
+            "post": describe_post("Whether a label config can be read.", _single("config", _CONFIG), status, LOGIN)
+        },
+        "/delete": {"post": describe_post("Label Studio disconnects.", _single("project", PROJECT), status, LOGIN)},
+        "/duplicate_model": {"post": describe_post("A project was copied.", _copy(), status, LOGIN)},
+        "/webhook": {"post": describe_post("An event, or the training button.", _event(), status, SECRET)},
+        "/train": {
+            "post": describe_post("The old training button.", _single("project", PROJECT), status, SECRET, code="201")
+        },
+        "/job_status": {
+            "post": describe_post("The state of a training job.", _single("job", {"type": "string"}), _job(), SECRET)
+        },
+        "/metrics": {"get": describe_get("Prometheus text.", None, LOGIN)},
+        "/openapi.json": {"get": describe_get("This document.", {"type": "object"}, LOGIN)},
     }
 
 
@@ -93,7 +101,7 @@ def _object(properties: _Schema, *required: str) -> _Schema:
     return {"type": "object", "properties": properties, "required": list(required)}
 
 
-def _one(key: str, schema: _Schema) -> _Schema:
+def _single(key: str, schema: _Schema) -> _Schema:
     return _object({key: schema}, key)
 
 
@@ -102,11 +110,11 @@ def _setup() -> _Schema:
 
 
 def _version() -> _Schema:
-    return _one("model_version", _VERSION)
+    return _single("model_version", _VERSION)
 
 
 def _versions() -> _Schema:
-    return _one("versions", {"type": "array", "items": {"type": "string"}})
+    return _single("versions", {"type": "array", "items": {"type": "string"}})
 
 
 def _predict() -> _Schema:
@@ -133,33 +141,37 @@ def _event() -> _Schema:
 
 
 def _job() -> _Schema:
-    return _one("job_status", {"enum": ["queued", "started", "finished", "failed"]})
+    return _single("job_status", {"enum": ["queued", "started", "finished", "failed"]})
 
 
-def in_query(name: str) -> _Schema:
-    """A word after the question mark, which may be left out."""
+def query_parameter(name: str) -> _Schema:
+    """Return the description of an optional query parameter."""
     return {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
 
 
-def get(summary: str, schema: _Schema | None, who: list[_Schema], parameters: Sequence[_Schema] = ()) -> _Schema:
-    """A route that is read: JSON of a schema, or plain text without one."""
+def describe_get(
+    summary: str, schema: _Schema | None, security: list[_Schema], parameters: Sequence[_Schema] = ()
+) -> _Schema:
+    """Return the description of a GET route; without a schema it answers plain text."""
     return {
         "summary": summary,
-        "security": who,
+        "security": security,
         "parameters": list(parameters),
         "responses": _responses(schema, "200"),
     }
 
 
-def post(summary: str, body: _Schema, schema: _Schema, who: list[_Schema], *, code: str = "200") -> _Schema:
-    """A route that takes JSON and answers JSON."""
+def describe_post(
+    summary: str, body: _Schema, schema: _Schema, security: list[_Schema], *, code: str = "200"
+) -> _Schema:
+    """Return the description of a POST route with JSON body and response."""
     content = {"application/json": {"schema": body}}
     responses = _responses(schema, code)
     if "job_status" in schema["properties"]:
-        responses["410"] = refusal("No such job.")
+        responses["410"] = describe_error("No such job.")
     return {
         "summary": summary,
-        "security": who,
+        "security": security,
         "requestBody": {"required": True, "content": content},
         "responses": responses,
     }
@@ -167,10 +179,10 @@ def post(summary: str, body: _Schema, schema: _Schema, who: list[_Schema], *, co
 
 def _responses(schema: _Schema | None, code: str) -> _Schema:
     content = {"application/json": {"schema": schema}} if schema else {"text/plain": {"schema": {"type": "string"}}}
-    refusals = {status: refusal(text) for status, text in _REFUSALS.items()}
-    return {code: {"description": "Done.", "content": content}, **refusals}
+    errors = {status: describe_error(text) for status, text in _ERRORS.items()}
+    return {code: {"description": "Done.", "content": content}, **errors}
 
 
-def refusal(text: str) -> _Schema:
-    """An answer that says why not."""
+def describe_error(text: str) -> _Schema:
+    """Return the description of an error response."""
     return {"description": text, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}

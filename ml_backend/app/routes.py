@@ -1,14 +1,14 @@
-"""Label Studio's ML backend protocol, route by route, as 1.23 really speaks it."""
+"""The routes of Label Studio's ML backend protocol, as Label Studio 1.23 uses them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from string import Template
 from typing import Any
 
 import orjson
 from flask import Blueprint, Response, request
 
-from ml_backend.app.home_page import home
 from ml_backend.app.limits import Limits, read_json
 from ml_backend.app.metrics import CONTENT_TYPE, Metrics
 from ml_backend.app.security import Guard
@@ -17,40 +17,57 @@ from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio.parsing import json_type, read_project_id
 from ml_backend.predictor import Predictor
 
-Webhook = Callable[[Any], Mapping[str, Any]]  # a parsed body in, a JSON-able answer out
-JobStatus = Callable[[str], str | None]  # a job that /webhook named -> "queued", "started", ...; None: no such job
+Webhook = Callable[[Any], Mapping[str, Any]]  # from a parsed body to JSON
+JobStatus = Callable[[str], str | None]  # from a job id to "queued", "started", ...; None where there is no such job
 
 UP = {"status": "UP"}
+_HOME_PAGE = Template("""<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>label-studio-hitl</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 40rem; margin: 3rem auto; padding: 0 1rem; color: #222; }
+code { background: #f2f2f2; padding: .1rem .3rem; border-radius: 3px; }
+</style></head>
+<body>
+<h1>label-studio-hitl is up</h1>
+<p>This is an ML backend for Label Studio: software talks to it, people work in Label Studio.</p>
+<p>To connect a project, run <code>hitl connect PROJECT</code>, or in Label Studio open
+Settings &gt; Model &gt; Connect Model and enter this page's address$login.</p>
+<p>For programs: <code>GET /health</code>, <code>/metrics</code>, <code>/openapi.json</code>.</p>
+</body></html>
+""")
 _JOB_STATES = ("queued", "started", "finished", "failed")
 
 
-def answer(body: Any, status: int = 200) -> Response:
-    """A JSON response."""
+def json_response(body: Any, status: int = 200) -> Response:
+    """Return a JSON response."""
     return Response(orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY), status, content_type="application/json")
 
 
 def open_routes() -> Blueprint:
-    """What anybody may ask: whether we are up, and nothing else."""
+    """Return the routes without login: /health."""
     routes = Blueprint("open", __name__)
 
     @routes.get("/health")
     def health() -> Response:
-        """Any 2xx JSON within a second keeps Label Studio content."""
-        return answer(UP)
+        """Label Studio waits one second for any 2xx with JSON."""
+        return json_response(UP)
 
     return routes
 
 
 def home_routes(*, has_login: bool) -> Blueprint:
-    """What stands at `/` where nothing else is mounted there: JSON health for programs, a page for browsers."""
+    """Return the route `/`: JSON health for programs, a page for browsers; used where nothing is mounted there."""
     routes = Blueprint("home", __name__)
 
     @routes.get("/")
     def root() -> Response:
-        """Say that we are up, in the form that was asked for."""
+        """Answer in the format that the request accepts."""
         if request.accept_mimetypes.best_match(("application/json", "text/html")) != "text/html":
-            return answer(UP)
-        response = Response(home(has_login=has_login), content_type="text/html; charset=utf-8")
+            return json_response(UP)
+        page = _HOME_PAGE.substitute(login=" with Basic authentication" if has_login else "")
+        response = Response(page, content_type="text/html; charset=utf-8")
         response.headers["Vary"] = "Accept"
         return response
 
@@ -60,10 +77,10 @@ def home_routes(*, has_login: bool) -> Blueprint:
 def ml_routes(
     predictor: Predictor, guard: Guard, limits: Limits, metrics: Metrics, *, openapi: Mapping[str, Any]
 ) -> Blueprint:
-    """What Label Studio asks of a model, behind the login; `openapi` is the document of the whole app."""
-    views = _Model(predictor, limits, metrics, openapi)
+    """Return the routes of a model, which need the login; `openapi` is the document of the whole app."""
+    views = _ModelViews(predictor, limits, metrics, openapi)
     routes = Blueprint("ml", __name__)
-    routes.before_request(lambda: guard.ml(request))
+    routes.before_request(lambda: guard.check_ml_request(request))
     routes.add_url_rule("/predict", view_func=views.predict, methods=["POST"])
     routes.add_url_rule("/setup", view_func=views.setup, methods=["POST"])
     routes.add_url_rule("/versions", view_func=views.versions, methods=["GET", "POST"])
@@ -75,93 +92,93 @@ def ml_routes(
     return routes
 
 
-class _Model:
-    """The views behind `ml_routes`."""
+class _ModelViews:
+    """The views of `ml_routes`."""
 
     def __init__(self, predictor: Predictor, limits: Limits, metrics: Metrics, openapi: Mapping[str, Any]) -> None:
         self._predictor, self._limits, self._metrics, self._openapi = predictor, limits, metrics, openapi
 
     def predict(self) -> Response:
-        """One result per task, in order; every prediction carries the version that /setup answers."""
+        """Return one result per task, in order; each has the version that /setup returns."""
         body = _object(self._limits)
         project = read_project_id(body.get("project"))
         tasks = body.get("tasks")
         if not isinstance(tasks, list):
-            raise BodyError("tasks is missing or no list.", hint="Wanted a list of task objects in 'tasks'.")
+            raise BodyError("tasks is missing or not a list.", hint="Wanted a list of task objects in 'tasks'.")
         if len(tasks) > self._limits.tasks:
             wanted = f"the body holds more than {self._limits.tasks:,} tasks."
             raise TooLarge(wanted, limit="tasks", hint="Select fewer at once.")
         results = self._predictor.predict(project, _text(body, "label_config"), tasks)
         version = results[0]["model_version"] if results else self._predictor.version(project)
         self._metrics.count("tasks", len(results))
-        return answer({"results": results, "model_version": version})
+        return json_response({"results": results, "model_version": version})
 
     def setup(self) -> Response:
-        """Label Studio asks before every prediction, and reads the version only; its token in the body is not kept."""
+        """Return the model version, which Label Studio asks for before each prediction; its token is not stored."""
         body = _object(self._limits)
         project = read_project_id(body.get("project"))
         read_label_config(_text(body, "schema"))
-        return answer({"model_version": self._predictor.version(project)})
+        return json_response({"model_version": self._predictor.version(project)})
 
     def versions(self) -> Response:
-        """All versions of a project; what serves now where none is named, as Label Studio's GET names none."""
-        named: Any = request.args.get("project")
-        if named is None and not request.content_length and request.method == "GET":
-            return answer({"versions": self._predictor.serving()})
-        project = read_project_id(_object(self._limits).get("project") if named is None else named)
-        return answer({"versions": self._predictor.versions(project)})
+        """Return all versions of a project; without a project, as in Label Studio's GET, those that serve now."""
+        project_arg: Any = request.args.get("project")
+        if project_arg is None and not request.content_length and request.method == "GET":
+            return json_response({"versions": self._predictor.serving()})
+        project = read_project_id(_object(self._limits).get("project") if project_arg is None else project_arg)
+        return json_response({"versions": self._predictor.versions(project)})
 
     def validate(self) -> Response:
-        """Whether we can read a label config; 400 with the reason where not."""
+        """Return the controls of a label config; 400 with the reason where it cannot be read."""
         config = read_label_config(_text(_object(self._limits), "config"))
-        return answer({"status": "ok", "controls": [control.name for control in config.controls]})
+        return json_response({"status": "ok", "controls": [control.name for control in config.controls]})
 
     def delete(self) -> Response:
-        """Label Studio lets go of a backend; models and people's answers stay until somebody here removes them."""
-        return answer({"status": "kept", "project": read_project_id(_object(self._limits).get("project"))})
+        """Confirm that a backend was disconnected; models and annotations stay until an operator removes them."""
+        return json_response({"status": "kept", "project": read_project_id(_object(self._limits).get("project"))})
 
     def duplicate_model(self) -> Response:
-        """A copied project starts cold: a model answers only for the project whose people taught it."""
+        """Confirm that a project was copied; its models are not, because they belong to the source project's labels."""
         body = _object(self._limits)
         source, target = read_project_id(body.get("project_src")), read_project_id(body.get("project_dst"))
-        return answer({"status": "not copied", "project_src": source, "project_dst": target})
+        return json_response({"status": "not copied", "project_src": source, "project_dst": target})
 
     def metrics(self) -> Response:
-        """Prometheus text."""
+        """Return Prometheus text."""
         return Response(self._metrics.render(), content_type=CONTENT_TYPE)
 
     def openapi(self) -> Response:
-        """Every route of this app as OpenAPI 3.1."""
-        return answer(self._openapi)
+        """Return the OpenAPI 3.1 document of this app."""
+        return json_response(self._openapi)
 
 
 def feedback_routes(webhook: Webhook | None, job_status: JobStatus | None, guard: Guard, limits: Limits) -> Blueprint:
-    """What Label Studio tells us, behind the webhook secret or the login."""
+    """Return the routes for events and training, which need the webhook secret or the login."""
     routes = Blueprint("feedback", __name__)
-    routes.before_request(lambda: guard.webhook(request))
-    take = webhook or _nobody_listens
+    routes.before_request(lambda: guard.check_webhook_request(request))
+    handle = webhook or _ignore_event
 
     @routes.post("/webhook")
     def hook() -> Response:
-        """Events, and the training button: stored before the answer, acted upon later by the worker."""
-        return answer(take(_object(limits)))
+        """Store an event, or the training button; the worker processes it later."""
+        return json_response(handle(_object(limits)))
 
     @routes.post("/train")
     def train() -> Response:
-        """The training request of Label Studio before 1.4.1, answered like the button of today."""
+        """Handle the training request of Label Studio before 1.4.1 like the training button."""
         project = read_project_id(_object(limits).get("project"))
-        return answer(take({"action": "START_TRAINING", "project": {"id": project}}), 201)
+        return json_response(handle({"action": "START_TRAINING", "project": {"id": project}}), 201)
 
     @routes.post("/job_status")
     def job() -> Response:
-        """How a training stands; 410 tells Label Studio to forget the job."""
+        """Return the state of a training job; 410 tells Label Studio to forget the job."""
         name = _object(limits).get("job")
         if not isinstance(name, str) or not name:
-            raise BodyError("job is missing or no text.", hint="Wanted the 'job' that /webhook answered.")
+            raise BodyError("job is missing or not a text.", hint="Wanted the 'job' that /webhook returned.")
         state = job_status(name) if job_status else None
         if state not in _JOB_STATES:
-            return answer({"error": "no such job.", "hint": "It ended long ago or never was."}, 410)
-        return answer({"job_status": state})
+            return json_response({"error": "no such job.", "hint": "It ended long ago or never existed."}, 410)
+        return json_response({"job_status": state})
 
     return routes
 
@@ -177,9 +194,9 @@ def _object(limits: Limits) -> Mapping[str, Any]:
 def _text(body: Mapping[str, Any], key: str) -> str:
     text = body.get(key)
     if not isinstance(text, str):
-        raise BodyError(f"{key} is missing or no text.", hint="Wanted the project's label config as XML.")
+        raise BodyError(f"{key} is missing or not a text.", hint="Wanted the project's label config as XML.")
     return text
 
 
-def _nobody_listens(_body: Any) -> Mapping[str, Any]:
+def _ignore_event(_body: Any) -> Mapping[str, Any]:
     return {"status": "ignored", "reason": "this process serves predictions only"}

@@ -1,4 +1,4 @@
-"""Who may call: Basic auth for the ML routes, a secret header for webhooks, patience with neither."""
+"""Authentication: Basic auth for the ML routes, a secret header for webhooks, and a limit for failed attempts."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ CHALLENGE = 'Basic realm="label-studio-hitl", charset="UTF-8"'
 
 
 class NotAllowed(BackendError):
-    """A request without the right credentials (HTTP 401)."""
+    """A request has wrong or no credentials (HTTP 401)."""
 
 
 class TooManyAttempts(BackendError):
-    """Too many wrong credentials from one address (HTTP 429)."""
+    """An address sent too many wrong credentials (HTTP 429)."""
 
     def __init__(self, wait_s: float) -> None:
         super().__init__("too many wrong credentials from this address.", hint=f"Try again in {wait_s:.0f} s.")
@@ -41,23 +41,23 @@ class TooManyAttempts(BackendError):
 
 
 class CrossSite(BackendError):
-    """A browser sent this request on behalf of a foreign page (HTTP 403)."""
+    """A browser sent this request for a page of another site (HTTP 403)."""
 
 
 class Attempts(Protocol):
-    """Counts failed logins by address; the store has one that all workers share."""
+    """Counts failed logins by address; the store has an implementation that all workers share."""
 
     def wait_s(self, who: str) -> float:
-        """Seconds until this address may try again; 0 = now."""
+        """Return the seconds until this address may try again; 0 means now."""
         ...
 
     def failed(self, who: str) -> None:
-        """Note one wrong pair of user and password, or one wrong secret."""
+        """Count one failed login, or one wrong secret."""
         ...
 
 
 class MemoryAttempts:
-    """Failed logins of this process: `burst` at once, then one every `every_s` seconds.
+    """Limits failed logins in this process: `burst` at once, then one every `every_s` seconds.
 
     >>> attempts = MemoryAttempts(burst=1, every_s=60, clock=lambda: 0.0)
     >>> attempts.wait_s("10.0.0.7"); attempts.failed("10.0.0.7"); attempts.wait_s("10.0.0.7")
@@ -70,17 +70,17 @@ class MemoryAttempts:
     ) -> None:
         self._burst, self._every_s, self._most, self._clock = burst, every_s, most, clock
         self._lock = threading.Lock()
-        self._full_at: OrderedDict[str, float] = OrderedDict()  # when an address has all its tries back
+        self._full_at: OrderedDict[str, float] = OrderedDict()  # when an address has all its attempts again
 
     def wait_s(self, who: str) -> float:
-        """Seconds until this address may try again."""
+        """Return the seconds until this address may try again."""
         full_at = self._full_at.get(who)
         if full_at is None:
             return 0.0
         return max(0.0, full_at - self._clock() - (self._burst - 1) * self._every_s)
 
     def failed(self, who: str) -> None:
-        """Take one try from this address; the oldest addresses are forgotten beyond `most`."""
+        """Count one failed login of this address; beyond `most` addresses, the oldest are forgotten."""
         with self._lock:
             now = self._clock()
             self._full_at[who] = max(now, self._full_at.pop(who, now)) + self._every_s
@@ -90,77 +90,79 @@ class MemoryAttempts:
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """What is asked of a caller. Without user and password the ML routes are open; bind to loopback then.
+    """The credentials that callers need. Without user and password the ML routes are open: bind to loopback then.
 
-    `secrets()` gives every webhook secret that is valid now, two while one replaces the other; it is asked once in
-    `cache_s`, because it may read a database and events come in hundreds a second.
+    `secrets()` returns all webhook secrets that are valid now: two while one replaces the other. Its result is cached
+    for `cache_s`, because it may read a database, and hundreds of events can arrive per second.
     """
 
     user: str = ""
     password: str = field(default="", repr=False)
     secrets: Callable[[], Collection[str]] = field(default=tuple, repr=False)
     attempts: Attempts = field(default_factory=MemoryAttempts, repr=False)
-    proxies: TrustedProxies = field(default_factory=TrustedProxies)  # whose X-Forwarded-For is believed: nobody's
+    proxies: TrustedProxies = field(
+        default_factory=TrustedProxies
+    )  # whose X-Forwarded-For is used; by default nobody's
     cache_s: float = 1.0
 
     def __post_init__(self) -> None:
         if bool(self.user) != bool(self.password):
-            raise SettingsError("user and password go together; only one of them is set.")
+            raise SettingsError("user and password are needed together; only one of them is set.")
         if ":" in self.user:
-            raise SettingsError("the user holds a colon, which HTTP Basic cannot carry.")
+            raise SettingsError("the user contains a colon, which HTTP Basic does not allow.")
 
     @property
     def has_login(self) -> bool:
-        """Whether the ML routes ask for user and password."""
+        """Whether the ML routes need user and password."""
         return bool(self.user)
 
 
 class Guard:
-    """Lets a request pass or raises; compares in constant time and remembers only digests."""
+    """Checks credentials and raises where they are wrong; compares in constant time and stores only digests."""
 
     def __init__(self, security: Security, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._security = security
         self._clock = clock
         self._logins = _digests(f"{security.user}:{security.password}")
-        self._secrets: tuple[float, list[bytes]] = (float("-inf"), [])  # when asked, digests
+        self._secrets: tuple[float, list[bytes]] = (float("-inf"), [])  # when read, digests
 
     @property
     def has_login(self) -> bool:
-        """Whether there is a user and password to ask for."""
+        """Whether user and password are set."""
         return self._security.has_login
 
-    def ml(self, request: Request) -> None:
-        """Pass whoever knows user and password, or anybody where none are set."""
-        _refuse_foreign_pages(request)
+    def check_ml_request(self, request: Request) -> None:
+        """Accept a request with user and password, or any request where none are set."""
+        _refuse_cross_site(request)
         if self._security.has_login:
-            self._check(request, verdict=self._has_login(request))
+            self._check(request, is_valid=self._has_login(request))
 
-    def webhook(self, request: Request) -> None:
-        """Pass whoever sends a valid secret or the login, or anybody where neither is set.
+    def check_webhook_request(self, request: Request) -> None:
+        """Accept a request with a valid secret or the login, or any request where neither is set.
 
-        The login too, because Label Studio sends its training button to /webhook with the login of the ML backend.
+        The login as well, because Label Studio's training button calls /webhook with the login of the ML backend.
         """
-        _refuse_foreign_pages(request)
+        _refuse_cross_site(request)
         secrets = self._valid_secrets()
         if not secrets and not self._security.has_login:
             return
-        given = request.headers.get(SECRET_HEADER)
-        verdict = None if given is None else _matches(given.encode("latin-1"), secrets)
-        if not verdict and self._security.has_login:
+        secret = request.headers.get(SECRET_HEADER)
+        is_valid = None if secret is None else _matches(secret.encode("latin-1"), secrets)
+        if not is_valid and self._security.has_login:
             login = self._has_login(request)
-            verdict = verdict if login is None else login
-        self._check(request, verdict=verdict)
+            is_valid = is_valid if login is None else login
+        self._check(request, is_valid=is_valid)
 
     def _valid_secrets(self) -> list[bytes]:
-        asked_s, digests = self._secrets
+        read_s, digests = self._secrets
         now = self._clock()
-        if not 0 <= now - asked_s < self._security.cache_s:
+        if not 0 <= now - read_s < self._security.cache_s:
             digests = _all_digests(self._security.secrets())
             self._secrets = now, digests
         return digests
 
     def _has_login(self, request: Request) -> bool | None:
-        """None where the request holds no login at all, so that there is nothing to guess with."""
+        """Whether the request has the right login; None where it has no login, which is no attempt to guess one."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "basic":
             return None
@@ -170,22 +172,22 @@ class Guard:
             return None
         return _matches(pair, self._logins)
 
-    def _check(self, request: Request, *, verdict: bool | None) -> None:
-        who = request.remote_addr or ""
-        wait_s = self._security.attempts.wait_s(who) if verdict is not None else 0.0
+    def _check(self, request: Request, *, is_valid: bool | None) -> None:
+        address = request.remote_addr or ""
+        wait_s = self._security.attempts.wait_s(address) if is_valid is not None else 0.0
         if wait_s > 0:
             raise TooManyAttempts(wait_s)
-        if verdict is False:
-            self._security.attempts.failed(who)
-        if not verdict:
+        if is_valid is False:
+            self._security.attempts.failed(address)
+        if not is_valid:
             raise NotAllowed(
                 "wrong or missing credentials.",
                 hint=f"Send HTTP Basic auth, or for webhooks the header {SECRET_HEADER}.",
             )
 
 
-def _refuse_foreign_pages(request: Request) -> None:
-    """Stop a page of another site that makes a browser post to us; Label Studio itself sends no such header."""
+def _refuse_cross_site(request: Request) -> None:
+    """Refuse a request that a browser sends for a page of another site; Label Studio itself sends no such header."""
     site = request.headers.get("Sec-Fetch-Site", "none")
     if site not in ("same-origin", "none") and request.method not in ("GET", "HEAD", "OPTIONS"):
         raise CrossSite(
@@ -193,8 +195,11 @@ def _refuse_foreign_pages(request: Request) -> None:
         )
 
 
-def harden(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Add the headers that keep a browser from doing more with an answer than showing it."""
+def add_security_headers(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Add the headers that tell browsers not to sniff, cache, frame or run scripts of other sites.
+
+    Flask-Talisman does the same for pages, but would be one more dependency and run in Flask's slower hooks.
+    """
     names = {name.lower() for name, _ in headers}
     added = [pair for pair in _ALWAYS if pair[0].lower() not in names]
     if any(name.lower() == "content-type" and value.startswith("text/html") for name, value in headers):
@@ -202,22 +207,22 @@ def harden(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return headers + added
 
 
-def _matches(given: bytes, wanted: Iterable[bytes]) -> bool:
-    """Compare with every digest, to the end of each: neither place nor length shows in the time taken."""
-    digest = _digest(given)
-    found = False
-    for one in wanted:
-        found |= hmac.compare_digest(digest, one)
-    return found
+def _matches(value: bytes, wanted: Iterable[bytes]) -> bool:
+    """Whether a digest equals one of the wanted; compares with all, so that the time tells nothing."""
+    digest = _digest(value)
+    is_equal = False
+    for other in wanted:
+        is_equal |= hmac.compare_digest(digest, other)
+    return is_equal
 
 
 def _all_digests(secrets: Collection[str]) -> list[bytes]:
-    """An empty secret is kept as one that nothing matches: it must neither let in nor open the door to all."""
+    """Return the digests of secrets; an empty secret matches nothing, but still counts as a secret that is set."""
     return [digest for secret in secrets for digest in (_digests(secret) if secret else (b"",))]
 
 
 def _digests(text: str) -> tuple[bytes, ...]:
-    """A text as it may come over the wire: requests, which Label Studio calls with, writes latin-1, others UTF-8."""
+    """Return the digests of a text in both encodings of HTTP clients: latin-1 (requests, so Label Studio) and UTF-8."""
     try:
         return _digest(text.encode()), _digest(text.encode("latin-1"))
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Who really calls: behind proxies that we trust, the address that they were called from; else whoever connects."""
+"""The address of the caller behind trusted proxies, from X-Forwarded-For."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from ml_backend.errors import SettingsError
 
 _Address = IPv4Address | IPv6Address
-_MOST = 20  # hops that are read, from our end
+_MAX_HOPS = 20  # that are read, from the right
 
 
 @dataclass(frozen=True, slots=True)
 class TrustedProxies:
-    """The networks in which our own proxies stand.
+    """The networks of our own proxies.
 
-    Each proxy appends to X-Forwarded-For whom it was called by. From our end of that list we go on while whoever speaks
-    is a proxy of ours; the first that is none is the caller, and what stands before it is their own invention.
+    Each proxy appends the address of its caller to X-Forwarded-For. Read from the right, the first address that is no
+    proxy of ours is the caller; everything before it may be forged. werkzeug's ProxyFix counts a fixed number of hops
+    instead, so a caller who reaches the app directly could forge its address.
 
     >>> proxies = TrustedProxies.read("10.0.0.0/8")
     >>> proxies.caller("10.0.0.2", "6.6.6.6, 203.0.113.9, 10.0.0.1")
@@ -30,34 +31,34 @@ class TrustedProxies:
 
     @classmethod
     def read(cls, text: str) -> TrustedProxies:
-        """Read addresses and networks, comma-separated; SettingsError names what is neither."""
-        found = []
-        for part in filter(None, (one.strip() for one in text.split(","))):
+        """Parse addresses and networks, separated by commas; SettingsError names what is neither."""
+        networks = []
+        for part in filter(None, (part.strip() for part in text.split(","))):
             try:
-                found.append(ip_network(part, strict=False))
+                networks.append(ip_network(part, strict=False))
             except ValueError:
                 hint = "Wanted 10.0.0.7 or 10.0.0.0/8."
-                raise SettingsError(f"{part!r} is no address and no network.", hint=hint) from None
-        return cls(tuple(found))
+                raise SettingsError(f"{part!r} is neither an address nor a network.", hint=hint) from None
+        return cls(tuple(networks))
 
     def caller(self, peer: str, forwarded: str) -> str:
-        """Give the address that a request is from, of the one that connected and its X-Forwarded-For."""
-        hops = [one.strip() for one in forwarded.split(",")][-_MOST:] if forwarded else []
+        """Return the caller's address, given the connected address and the X-Forwarded-For header."""
+        hops = [hop.strip() for hop in forwarded.split(",")][-_MAX_HOPS:] if forwarded else []
         caller = peer
-        while hops and self._is_ours(caller):
-            said = _address(hops.pop())
-            if said is None:
-                break  # a proxy of ours says nothing that we can read: it stands for whoever is behind it
-            caller = str(said)
+        while hops and self._is_proxy(caller):
+            address = _address(hops.pop())
+            if address is None:
+                break  # an unreadable entry: the proxy itself is the best known caller
+            caller = str(address)
         return caller
 
-    def _is_ours(self, text: str) -> bool:
+    def _is_proxy(self, text: str) -> bool:
         address = _address(text)
         return address is not None and any(address in network for network in self.networks)
 
 
 def _address(text: str) -> _Address | None:
-    """Read an address, which some proxies write with its port; one of IPv4 in the clothes of IPv6 is one of IPv4.
+    """Parse an address, with or without a port; an IPv4-mapped IPv6 address becomes IPv4; None where it is no address.
 
     >>> str(_address("203.0.113.9:4711")), str(_address("[2001:db8::1]:80")), str(_address("::ffff:10.0.0.1"))
     ('203.0.113.9', '2001:db8::1', '10.0.0.1')

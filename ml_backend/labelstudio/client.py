@@ -126,7 +126,7 @@ class Client:
         page: int = 1,
         page_size: int = _PAGE,
     ) -> list[Json]:
-        """Return a page of tasks with annotations and predictions; `include` limits the fields; [] after the last page."""
+        """Return a page of tasks with annotations and predictions, or the fields of `include`; [] after the last."""
         wanted = {"filters": {"conjunction": "and", "items": list(filters)}, "ordering": [ordering]}
         query: Json = {
             "project": project_number(project),
@@ -268,7 +268,7 @@ class Client:
         return list(found["static"])
 
     def delete_model_version(self, project: str, version: str) -> int:
-        """Delete all predictions of a version (slow); return how many. Sets the project's model_version to null if it is this."""
+        """Delete all predictions of a version (slow); return how many. A project's current version becomes null."""
         path = f"api/projects/{project_number(project)}/model-versions/"
         gone = self._send("DELETE", path, body={"model_version": version}, timeout_s=_BULK_TIMEOUT_S)
         return int(gone["deleted_predictions"])

@@ -69,7 +69,7 @@ class LocalLabelStudio:
 
     @property
     def password(self) -> str:
-        """Return the administrator's password: as given, or created once and stored in the data directory (mode 600)."""
+        """Return the administrator's password: as given, or created once and stored in the data directory."""
         if not self._password:
             path = self.data_dir / "admin.password"
             if not path.exists():

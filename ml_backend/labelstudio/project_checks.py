@@ -120,7 +120,7 @@ def check_single_backend(state: ProjectState) -> Iterator[Finding]:
         yield Finding(
             "several ML backends",
             "warning",
-            f"{len(state.backends)} backends are connected: {backends}. Only the first predicts; each makes submits slower.",
+            f"{len(state.backends)} backends are connected: {backends}. Only the first predicts; each slows submits.",
             "Remove those that are not needed: Settings > Model in Label Studio.",
         )
 
@@ -186,7 +186,7 @@ def check_missed_webhooks(state: ProjectState) -> Iterator[Finding]:
             "missed webhooks",
             "warning",
             f"{state.missed} changes were found by polling and not sent by a webhook; nothing is lost.",
-            "Label Studio gives up after 1 s and does not repeat: check that it reaches this service, or raise WEBHOOK_TIMEOUT.",
+            "Label Studio gives up after 1 s and does not repeat: check the network, or raise WEBHOOK_TIMEOUT.",
         )
 
 

@@ -174,8 +174,8 @@ def write_final_answer(
 ) -> tuple[int, bool]:
     """Write the final answer to a source task once; return its annotation id, and whether it is the ground truth.
 
-    Label Studio keeps one ground truth per task. Where a person set it, the answer is written without it. `ours` are the
-    unique ids of our earlier answers, which lose the ground truth to this one.
+    Label Studio keeps one ground truth per task. Where a person set it, the answer is written without it. `ours` are
+    the unique ids of our earlier answers, which lose the ground truth to this one.
     """
     annotations = client.annotations(task)
     for annotation in annotations:

@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 _BUSY = frozenset({429, 500, 502, 503, 504})
 _MAX_WAIT_S = 10.0  # the limit for a Retry-After, too
-_HOW_TO_GET_TOKEN = "Make a personal access token in Label Studio (Account & Settings) and set LABEL_STUDIO_API_KEY."
+_NEW_KEY_HINT = "Make a personal access token in Label Studio (Account & Settings) and set LABEL_STUDIO_API_KEY."
 _TAG = re.compile(r"<[^>]*>")
 
 
@@ -70,7 +70,7 @@ class Transport:
                 hint="Set LABEL_STUDIO_API_KEY to a personal access token (Account & Settings in Label Studio).",
             )
         if not (api_key.strip().isascii() and api_key.strip().isprintable()):
-            raise LabelStudioError("the access token contains characters that no token has.", hint=_HOW_TO_GET_TOKEN)
+            raise LabelStudioError("the access token contains characters that no token has.", hint=_NEW_KEY_HINT)
         self.url = url.rstrip("/") + "/"  # the SDK joins paths, and without the slash a prefix would be lost
         self._api_key = api_key.strip()
         self._tries = tries
@@ -293,6 +293,6 @@ def _flat(message: Any) -> str:
 def _token_error(status: int | None, reason: str = "") -> LabelStudioError:
     return LabelStudioError(
         f"Label Studio does not accept the access token{f' ({reason})' if reason else ''}.",
-        hint=f"{_HOW_TO_GET_TOKEN} Legacy tokens work only where the organization allows them.",
+        hint=f"{_NEW_KEY_HINT} Legacy tokens work only where the organization allows them.",
         status=status,
     )

@@ -87,7 +87,7 @@ class Large:
             label = self.studio.tasks[task].data["text"].split()[0]
             said = label if self.rng.random() < 0.95 else self.rng.choice(list(_WORDS))
             number = self.studio.answer(task, said, person=1 + task % PEOPLE)
-            batch += events.of_task(self.studio.tasks[task], [self.studio.annotations[number]], source="webhook")
+            batch += events.events_from_task(self.studio.tasks[task], [self.studio.annotations[number]], source="webhook")
             if len(batch) >= _BATCH:
                 self.store.append(batch)
                 batch = []

@@ -180,7 +180,7 @@ def test_what_we_wrote_reads_as_ours_whoever_wrote_it_and_however_it_is_heard(wo
     (polled,) = [
         a for t, given in task_polling.sweep_tasks(world.site.admin, world.project.id) for a in given if t.id == task
     ]
-    world.store.append([events.of_annotation(polled, "poll", project=world.project.id, seen_s=time.time())])
+    world.store.append([events.event_from_annotation(polled, "poll", project=world.project.id, seen_s=time.time())])
     assert world.votes() == set()
     world.hear()
     assert world.votes() == set()

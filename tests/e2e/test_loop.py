@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from feedback.app.bootstrap import find_bot, opened_store, require_project
-from feedback.demo.environment import service, settings_environ
+from feedback.demo.environment import running_service, settings_environ
 from feedback.policy import Policy
 from feedback.policy.schema import Audit, Overlap, Queue, Train
 from feedback.project.connect import connect, disconnect
@@ -105,7 +105,7 @@ def texts(n: int) -> list[str]:
 def running(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """One service for all tests of this file."""
     home: Path = tmp_path_factory.mktemp("service")
-    with service(home, label_studio_url=site.url, api_key=site.process.admin.token) as environ:
+    with running_service(home, label_studio_url=site.url, api_key=site.process.admin.token) as environ:
         yield environ
 
 

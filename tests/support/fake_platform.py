@@ -360,7 +360,7 @@ class FakeLabelStudio:
         """Compare what is stored of a review project with what is there."""
         held = self.review_tasks[project]
         store.append(
-            events.gone_tasks(project, [row.id for row in store.tasks.list_task_rows(project) if row.id not in held])
+            events.task_deletions(project, [row.id for row in store.tasks.list_task_rows(project) if row.id not in held])
         )
 
     # time

@@ -15,8 +15,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from ml_backend.app import Limits, create_app
-from ml_backend.app.wsgi import settle
+from ml_backend.app import Limits, create_app, freeze_startup_objects
 from ml_backend.predictor import Predictor
 from tests.support.serving import FakeRegistry
 
@@ -31,7 +30,7 @@ def create() -> Flask:
     registry = FakeRegistry({"1": "m1"})
     limits = Limits(body_bytes=1_000_000, stall_s=1.0)
     predictor = Predictor(registry, load=registry.load)
-    return settle(create_app(predictor, webhook=lambda body: {"status": "ok"}, limits=limits))
+    return freeze_startup_objects(create_app(predictor, webhook=lambda body: {"status": "ok"}, limits=limits))
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def answer(
 def said(number: int, label: str = "A", *, source: Source = "webhook", seen_s: float = 0.0, **more: Any) -> Event:
     """The event of `answer`."""
     one = answer(number, label, **more)
-    return events.of_annotation(one, source, seen_s=seen_s)
+    return events.event_from_annotation(one, source, seen_s=seen_s)
 
 
 def skipped(number: int, **more: Any) -> Event:
@@ -60,7 +60,7 @@ def task(number: int, text: str = "", *, project: str = "1", second: float = 0, 
 
 def told(*tasks: Task, source: Source = "webhook", seen_s: float = 0.0) -> list[Event]:
     """The events of tasks."""
-    return [events.of_one_task(one, source, seen_s=seen_s) for one in tasks]
+    return [events.event_from_task(one, source, seen_s=seen_s) for one in tasks]
 
 
 def labels(votes: Iterable[Any]) -> dict[tuple[int, int], str]:

@@ -11,7 +11,7 @@ from feedback.policy import Policy
 from feedback.policy.schema import Overlap, Queue
 from feedback.recipes import ProjectRecipe
 
-_SIZE = 96  # pixels a side: large enough to be read by a person in the browser
+_SIZE = 96  # pixels per side: large enough for a person to read in the browser
 
 LABEL_CONFIG = """<View>
   <Header value="Which digit is it?"/>
@@ -23,7 +23,7 @@ LABEL_CONFIG = """<View>
 
 
 def make(*, data: Path | None, text: str, label: str, limit: int | None) -> ProjectRecipe:  # noqa: ARG001
-    """Draw the digits, in the data set's own order; `limit` keeps the first so many."""
+    """Return the recipe of the first `limit` digits, in the data set's own order."""
     if data is not None:
         raise RecipeError(
             "the digits recipe brings its own images.", hint=f"Texts of yours: --recipe spam --data {data}"

@@ -30,15 +30,15 @@ LABEL_CONFIG = """<View>
 
 
 def make(*, data: Path | None, text: str, label: str, limit: int | None) -> ProjectRecipe:
-    """Read a CSV file with a text column and a label column; rows without either are left out."""
+    """Return the recipe of a CSV file with a text and a label column; rows without one of them are left out."""
     if data is None:
         raise RecipeError(
             "the spam recipe needs a CSV file.", hint="hitl demo --recipe spam --data FILE.csv --text COL --label COL"
         )
-    words, notes = _words(data)
-    pairs = _pairs(data, words, text, label)
-    rows = [(said, name) for said, name in pairs if said and name][:limit]
-    if left_out := sum(not (said and name) for said, name in pairs):
+    content, notes = _read_text(data)
+    pairs = _read_pairs(data, content, text, label)
+    rows = [(content, name) for content, name in pairs if content and name][:limit]
+    if left_out := sum(not (content and name) for content, name in pairs):
         notes.append(f"{left_out} rows of {data.name} have no text or no label and are left out")
     labels = sorted({name for _, name in rows})
     _refuse_unusable(data, label, labels)
@@ -47,7 +47,7 @@ def make(*, data: Path | None, text: str, label: str, limit: int | None) -> Proj
         name="spam",
         title=f"{data.stem[:_LONGEST_NAME]} (hitl demo)",
         label_config=LABEL_CONFIG.format(choices=choices),
-        tasks=[{"text": said} for said, _ in rows],
+        tasks=[{"text": content} for content, _ in rows],
         truth=[name for _, name in rows],
         control="label",
         policy=Policy(queue=Queue(window=200, head=8), overlap=Overlap(share=0.15)),
@@ -55,37 +55,37 @@ def make(*, data: Path | None, text: str, label: str, limit: int | None) -> Proj
     )
 
 
-def _words(path: Path) -> tuple[str, list[str]]:
-    """The file as text, and what had to be guessed to read it."""
+def _read_text(path: Path) -> tuple[str, list[str]]:
+    """Return the file as text, and notes on the encoding that was assumed."""
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise RecipeError(f"{path} cannot be read: {error.strerror}.", hint="Give the path of a CSV file.") from None
     notes = []
     try:
-        words = raw.decode("utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
+        text = raw.decode("utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         try:
-            words = raw.decode("cp1252")
+            text = raw.decode("cp1252")
         except UnicodeDecodeError:
             raise RecipeError(
                 f"{path.name}, line {line}: not UTF-8.", hint="Save the file as UTF-8 (in Excel: CSV UTF-8)."
             ) from None
         notes.append(f"{path.name} is not UTF-8 (line {line}); it is read as Windows-1252, which holds Latin-1")
-    if "\0" in words:
+    if "\0" in text:
         raise RecipeError(f"{path.name} is not a text file.", hint="Wanted CSV; export it from the spreadsheet.")
-    return words, notes
+    return text, notes
 
 
-def _pairs(path: Path, words: str, text: str, label: str) -> list[tuple[str, str]]:
-    """Text and label of each row that is not blank, as they stand there."""
+def _read_pairs(path: Path, content: str, text: str, label: str) -> list[tuple[str, str]]:
+    """Return text and label of each row that is not blank."""
     csv.field_size_limit(_LONGEST)
     wanted = (text.strip(), label.strip())
     try:
-        tables = {sign: csv.reader(io.StringIO(words, newline=""), delimiter=sign) for sign in _SIGNS}
+        tables = {sign: csv.reader(io.StringIO(content, newline=""), delimiter=sign) for sign in _SIGNS}
         headers = {sign: [name.strip() for name in next(table, [])] for sign, table in tables.items()}
-        sign = max(_SIGNS, key=lambda one: (set(wanted) <= set(headers[one]), len(headers[one])))
+        sign = max(_SIGNS, key=lambda sign: (set(wanted) <= set(headers[sign]), len(headers[sign])))
         places = [_place(path, headers[sign], name) for name in wanted]
         rows = [row for row in tables[sign] if any(row)]
     except csv.Error as error:

@@ -33,7 +33,7 @@ def restore(
     backup: Path,
     target: Path,
     *,
-    open_one: Callable[[str], Store],
+    open_at: Callable[[str], Store],
     forget: Callable[[Store, str, int], object] = lambda store, project, person: store.erase(project, person=person),
 ) -> Restored:
     """Put a backup in the place of a store; what stood there is kept beside it under another name.
@@ -50,34 +50,34 @@ def restore(
     try:
         make_private(part)
         shutil.copyfile(backup, part)
-        with closing(_opened(part, open_one)) as store:  # brings an older backup to our revision
+        with closing(_opened(part, open_at)) as store:  # brings an older backup to our revision
             found = store.verify()
             if (found["chain"], found["projection"]) != ("ok", "ok"):
                 raise StoreError(f"the backup is not whole: {found['chain']}, {found['projection']}.")
-            again = _forget_again(target, store, open_one, forget) if target.exists() else 0
+            erased_again = _erase_again(target, store, open_at, forget) if target.exists() else 0
             for row in store.projects.list_projects():
                 store.jobs.request_job(row.id, "sweep")
-        kept = _aside(target) if target.exists() else None
+        kept = _rename_replaced(target) if target.exists() else None
         part.replace(target)
         _sync(target.parent)
     finally:
         _remove(part)
-    return Restored(int(found["events"]), kept, again)
+    return Restored(int(found["events"]), kept, erased_again)
 
 
-def _opened(path: Path, open_one: Callable[[str], Store]) -> Store:
+def _opened(path: Path, open_at: Callable[[str], Store]) -> Store:
     try:
-        return open_one(f"sqlite:///{path.absolute()}")
+        return open_at(f"sqlite:///{path.absolute()}")
     except FeedbackError as error:
         raise StoreError(f"{path.name} is no store: {error}", hint="Give a file that `hitl backup` wrote.") from error
 
 
-def _forget_again(
-    target: Path, store: Store, open_one: Callable[[str], Store], forget: Callable[[Store, str, int], object]
+def _erase_again(
+    target: Path, store: Store, open_at: Callable[[str], Store], forget: Callable[[Store, str, int], object]
 ) -> int | None:
     """Who was forgotten since the backup must not come back with it."""
     try:
-        with closing(open_one(f"sqlite:///{target.absolute()}")) as replaced:
+        with closing(open_at(f"sqlite:///{target.absolute()}")) as replaced:
             wanted = set(replaced.events.list_erased()) - set(store.events.list_erased())
             people = set(replaced.events.list_erased_people()) - set(store.events.list_erased_people())
     except FeedbackError:
@@ -90,7 +90,7 @@ def _forget_again(
     return len(wanted)
 
 
-def _aside(target: Path) -> Path:
+def _rename_replaced(target: Path) -> Path:
     """Give the replaced store another name, once nobody has it open; the old one is its own until another takes it."""
     with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(target, timeout=1.0)) as connection:
         try:

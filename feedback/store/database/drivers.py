@@ -71,7 +71,7 @@ def _sqlite(url: URL, durability: Durability, wait_s: float) -> Engine:
     def _begin(connection: Connection) -> None:
         raw: Any = connection.connection.dbapi_connection
         if connection.get_execution_options().get("hitl_write"):
-            with told_sqlite():
+            with sqlite_store_errors():
                 _begin_writing(raw, wait_s)
         else:
             raw.execute("BEGIN")
@@ -102,8 +102,8 @@ def _begin_writing(raw: sqlite3.Connection, wait_s: float) -> None:
 
 
 @contextmanager
-def told_sqlite() -> Iterator[None]:
-    """The same as `told`, for what the driver raises below SQLAlchemy."""
+def sqlite_store_errors() -> Iterator[None]:
+    """The same as `store_errors`, for what the driver raises below SQLAlchemy."""
     try:
         yield
     except sqlite3.Error as error:

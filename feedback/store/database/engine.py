@@ -18,7 +18,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from feedback.errors import StoreError
-from feedback.store.database.drivers import Durability, make_private, open_engine, parse, told_sqlite, writer
+from feedback.store.database.drivers import Durability, make_private, open_engine, parse, sqlite_store_errors, writer
 from feedback.store.database.prepared_statements import Prepared
 
 WAIT_S = 30.0  # for the write lock; longer than any honest transaction but a rebuild
@@ -41,10 +41,10 @@ class Database:
         self.clock = clock
         self.path = Path(parsed.database or "") if self.sqlite else None
         self.engine = open_engine(parsed, durability=durability, wait_s=wait_s)
-        self._kept: Connection | None = None  # the writer of SQLite
+        self._writer_connection: Connection | None = None  # the writer of SQLite
         self._wait_s = wait_s
-        self._gate = threading.Lock()
-        self._mine = threading.local()
+        self._writer_lock = threading.Lock()
+        self._local = threading.local()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -52,7 +52,7 @@ class Database:
         if (joined := self._joined) is not None:
             yield joined
             return
-        with told(), self.engine.connect() as connection:
+        with store_errors(), self.engine.connect() as connection:
             if not self.sqlite:
                 connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
@@ -64,12 +64,12 @@ class Database:
         if (joined := self._joined) is not None:
             yield joined
             return
-        with self._turn(), told(), self._writer() as connection, connection.begin():
-            self._mine.connection, self._mine.locks = connection, set[str]()
+        with self._writer_turn(), store_errors(), self._writer() as connection, connection.begin():
+            self._local.connection, self._local.locks = connection, set[str]()
             try:
                 yield connection
             finally:
-                self._mine.connection = None
+                self._local.connection = None
 
     @contextmanager
     def _writer(self) -> Iterator[Connection]:
@@ -78,19 +78,19 @@ class Database:
             with self.engine.connect() as connection:
                 yield connection
             return
-        if self._kept is None:
-            self._kept = writer(self.engine)
+        if self._writer_connection is None:
+            self._writer_connection = writer(self.engine)
         try:
-            yield self._kept
+            yield self._writer_connection
         except BaseException as error:
-            self._let_go(error)
+            self._discard_writer(error)
             raise
 
-    def _let_go(self, error: BaseException) -> None:
+    def _discard_writer(self, error: BaseException) -> None:
         """Open the next writer anew, and every connection where the file could not be written: SQLite keeps one that
         it opened read-only so. A writer waits for nothing, so it never goes on as a reader.
         """
-        kept, self._kept = self._kept, None
+        kept, self._writer_connection = self._writer_connection, None
         if kept is not None:
             kept.invalidate()
             kept.close()
@@ -104,13 +104,13 @@ class Database:
 
     def lock(self, connection: Connection, name: str) -> None:
         """Make writers of one name wait for each other until the transaction ends; SQLite has one writer anyway."""
-        if not self.sqlite and name not in self._mine.locks:
-            self._mine.locks.add(name)
+        if not self.sqlite and name not in self._local.locks:
+            self._local.locks.add(name)
             call = text("SELECT pg_advisory_xact_lock(:space, hashtext(:name))")
             connection.execute(call, {"space": _LOCK_SPACE, "name": name})
 
     @contextmanager
-    def together(self, connection: Connection) -> Iterator[None]:
+    def pipeline(self, connection: Connection) -> Iterator[None]:
         """Send the statements of a block to PostgreSQL without waiting for each; none may look at a result."""
         if self.sqlite:
             yield
@@ -144,22 +144,26 @@ class Database:
         with self.read() as connection:
             return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
 
-    def backup(self, path: Path, *, beside: Database) -> None:
+    def backup(self, path: Path, *, inbox: Database) -> None:
         """Copy a SQLite database while it is in use; the copy is whole and on disk, or not there at all.
 
         Nobody but its owner may read it. StoreError where it would take the place of a file of this database, or of the
-        one `beside`.
+        one `inbox`.
         """
         if self.path is None:
             raise StoreError(
                 "only SQLite is copied here.", hint="PostgreSQL has pg_dump; docs/operations.md shows how."
             )
-        if any(path.resolve() in one.files() for one in (self, beside)):
+        if any(path.resolve() in one.files() for one in (self, inbox)):
             raise StoreError(f"{path} is the store itself, which is in use.", hint="Give another file.")
         part = path.with_name(path.name + ".part")
         part.unlink(missing_ok=True)
         make_private(part)
-        with told_sqlite(), closing(sqlite3.connect(self.path)) as source, closing(sqlite3.connect(part)) as target:
+        with (
+            sqlite_store_errors(),
+            closing(sqlite3.connect(self.path)) as source,
+            closing(sqlite3.connect(part)) as target,
+        ):
             source.backup(target)
             target.execute("PRAGMA journal_mode=DELETE")  # one file, that can be carried
             if (found := target.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
@@ -170,7 +174,7 @@ class Database:
         """Move SQLite's write-ahead log, which still holds what was deleted, into the file; or write all of it anew."""
         if not self.sqlite:
             return
-        with self._turn(), told(), self._writer() as connection:
+        with self._writer_turn(), store_errors(), self._writer() as connection:
             raw: Any = connection.connection.driver_connection
             raw.execute(f"PRAGMA busy_timeout={int(self._wait_s * 1000)}")
             if rewrite:
@@ -181,29 +185,29 @@ class Database:
 
     def close(self) -> None:
         """Give all connections back."""
-        with self._turn():
-            if self._kept is not None:
-                self._kept.close()
-                self._kept = None
+        with self._writer_turn():
+            if self._writer_connection is not None:
+                self._writer_connection.close()
+                self._writer_connection = None
         self.engine.dispose()
 
     @property
     def _joined(self) -> Connection | None:
-        joined: Connection | None = getattr(self._mine, "connection", None)
+        joined: Connection | None = getattr(self._local, "connection", None)
         return joined
 
-    def _turn(self) -> AbstractContextManager[None]:
+    def _writer_turn(self) -> AbstractContextManager[None]:
         """Threads of this process queue here, so that SQLite's lock is fought for by processes only."""
         return self._queue() if self.sqlite else nullcontext()
 
     @contextmanager
     def _queue(self) -> Iterator[None]:
-        if not self._gate.acquire(timeout=self._wait_s):
+        if not self._writer_lock.acquire(timeout=self._wait_s):
             raise StoreError(f"the database was busy for {self._wait_s:.0f} s in this process.")
         try:
             yield
         finally:
-            self._gate.release()
+            self._writer_lock.release()
 
 
 @contextmanager
@@ -265,7 +269,7 @@ def plain(value: str) -> str:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def store_errors() -> Iterator[None]:
     """Turn a database's errors into a StoreError of one line, without parameters: those may be private."""
     try:
         yield

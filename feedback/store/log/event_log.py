@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,11 +14,10 @@ from sqlalchemy import Connection, and_, bindparam, select
 
 from feedback.errors import StoreError
 from feedback.store.database.engine import Database, chunks, lost_connection
-from feedback.store.database.group_commit import GroupCommit
 from feedback.store.database.prepared_statements import Prepared
 from feedback.store.log.events import Event, canonical_json
-from feedback.store.log.id_reuse import set_aside
-from feedback.store.log.lifetimes import Seen
+from feedback.store.log.id_reuse import detach_reused_ids
+from feedback.store.log.lifetimes import LoggedEvent
 from feedback.store.log.projections import ProjectState, covers, shows
 from feedback.store.log.projector import Projector, State
 from feedback.store.rows import Appended, EventBatch
@@ -64,18 +61,18 @@ class Log:
     def __init__(self, database: Database, *, on_change: Callable[[Connection, str, str], None]) -> None:
         self._database = database
         self._on_change = on_change
-        self._groups: dict[str, GroupCommit[EventBatch, Appended]] = {}
-        self._lock = threading.Lock()
 
     def append(self, events: Iterable[Event], *, want: str | None = None) -> Appended:
-        """Store the events that are new; returns once they are durable. Any order, any number of times."""
+        """Store the events that are new; return once they are durable. Any order, any number of times."""
         batch = EventBatch(tuple(events), want)
         if not batch.events:
             return Appended(0, 0)
-        if self._database.writing:  # the caller's own transaction commits them
+        try:
             return self.fold([batch])[0]
-        projects = {event.project for event in batch.events}
-        return self._group(next(iter(projects)) if len(projects) == 1 else "").submit(batch)
+        except StoreError as error:
+            if self._database.writing or not lost_connection(error):
+                raise
+        return self.fold([batch])[0]  # idempotent: had the first try been committed, these are duplicates
 
     def fold(self, batches: Sequence[EventBatch]) -> Sequence[Appended]:
         """Append several batches at once, in a transaction of their own or in the caller's."""
@@ -99,30 +96,6 @@ class Log:
                 for kind in sorted(want for want in wants if want):
                     self._on_change(connection, project, kind)
         return results
-
-    def _group(self, project: str) -> GroupCommit[EventBatch, Appended]:
-        """Who is committed together: on SQLite, which has one writer, everybody; on PostgreSQL those of one project."""
-        name = "" if self._database.sqlite else project
-        with self._lock:
-            if name not in self._groups:
-                self._groups[name] = GroupCommit(self._commit, enter=lambda: self._entered(name))
-            return self._groups[name]
-
-    @contextmanager
-    def _entered(self, project: str) -> Iterator[None]:
-        """A transaction that has waited for the writers of other processes already."""
-        with self._database.write() as connection:
-            if project:
-                self._database.lock(connection, f"chain {project}")
-            yield
-
-    def _commit(self, batches: Sequence[EventBatch]) -> Sequence[Appended]:
-        try:
-            return self.fold(batches)
-        except StoreError as error:
-            if not lost_connection(error):
-                raise
-        return self.fold(batches)  # idempotent: had the first try been committed, these are duplicates
 
 
 class _Appending:
@@ -167,7 +140,7 @@ class _Appending:
             new += not known
             duplicates += bool(known)  # another body of a version that was reported before
             number = self._chain(event)
-            seen = Seen(
+            seen = LoggedEvent(
                 number, event.entity_id, event.version, event.action, event.seen_s, body, received_s=self._received_s
             )
             known.append((seen.seq, body))
@@ -187,14 +160,14 @@ class _Appending:
         if not self._events:
             return
         self._projector.settle()
-        with self._database.together(self._connection):
+        with self._database.pipeline(self._connection):
             _INSERT_EVENTS.many(self._connection, self._events)
             _INSERT_PAYLOADS.many(self._connection, self._payloads)
             self._database.add(self._connection, main_tables.content, list(self._contents.values()))
             head = {"project": self._project, "seq": self._seq, "hash": self._hash}
             self._database.upsert(self._connection, main_tables.chain, [head])
             self._projector.write()
-        set_aside(self._connection, self._project, self._passed)  # reads what it sets aside, so not together
+        detach_reused_ids(self._connection, self._project, self._passed)  # reads what it sets aside, so not together
 
     def _dated(self, event: Event, state: State) -> Event:
         """Write into an event what is known only now; a rebuild then comes to the same.
@@ -210,10 +183,12 @@ class _Appending:
             return replace(event, version=state.ends(event.version, self._received_s), seen_s=deleted_s)
         if event.action != "saved" or event.version:
             return event
-        moment = datetime.fromtimestamp(self._received_s, UTC)
+        canonical_time_of = datetime.fromtimestamp(self._received_s, UTC)
         if state.version:
-            moment = max(moment, datetime.fromisoformat(state.version) + timedelta(microseconds=1))
-        return replace(event, version=moment.isoformat())
+            canonical_time_of = max(
+                canonical_time_of, datetime.fromisoformat(state.version) + timedelta(microseconds=1)
+            )
+        return replace(event, version=canonical_time_of.isoformat())
 
     def _chain(self, event: Event) -> int:
         """Add one link; gives its number."""
@@ -272,7 +247,7 @@ def _is_known(event: Event, body: Mapping[str, Any], state: State, known: Known,
     """Whether an event says nothing that is not stored; `named`: a deletion that came with the life that it ended."""
     if isinstance(state, ProjectState):
         return bool(known)
-    news = state.is_news(event.action, event.version, event.seen_s, body, named=named)
+    news = state.changes_lifetime(event.action, event.version, event.seen_s, body, named=named)
     if news is not None:
         return not news
     if not any(covers(one, body) for _, one in known):

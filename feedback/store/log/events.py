@@ -78,7 +78,7 @@ class Event:
         return (self.entity, self.entity_id, self.version, self.action)
 
 
-def from_intake(
+def events_from_webhook(
     intake: ParsedWebhook, source: Source = "webhook", *, seen_s: float = 0.0, unread: list[str] | None = None
 ) -> list[Event]:
     """Give the events of one webhook body; what cannot be stored is left out, its neighbours are not.
@@ -86,24 +86,24 @@ def from_intake(
     Why it was left out goes to `unread`.
 
     >>> from ml_backend.labelstudio.parsing import Deleted
-    >>> [event.action for event in from_intake(ParsedWebhook("X", "1", deleted=(Deleted("task", 7),)))]
+    >>> [event.action for event in events_from_webhook(ParsedWebhook("X", "1", deleted=(Deleted("task", 7),)))]
     ['deleted']
     """
     if not intake.project:
         return []
     project, found = intake.project, list[Event]()
     for task in intake.tasks:
-        found += _kept(unread, of_one_task, task, source, project=project, seen_s=seen_s)
+        found += _kept(unread, event_from_task, task, source, project=project, seen_s=seen_s)
     for annotation in intake.annotations:
-        found += _kept(unread, of_annotation, annotation, source, project=project, seen_s=seen_s)
+        found += _kept(unread, event_from_annotation, annotation, source, project=project, seen_s=seen_s)
     for gone in intake.deleted:
         found += _kept(unread, Event, project, gone.entity, gone.id, "", "deleted", source)
     if intake.label_config is not None and not any(gone.entity == "project" for gone in intake.deleted):
-        found += _kept(unread, of_project, project, intake.title or "", intake.label_config, source)
+        found += _kept(unread, event_from_project, project, intake.title or "", intake.label_config, source)
     return found
 
 
-def of_task(
+def events_from_task(
     task: Task,
     annotations: Iterable[Annotation],
     *,
@@ -112,14 +112,14 @@ def of_task(
     unread: list[str] | None = None,
 ) -> list[Event]:
     """Give the events of a task and the annotations that it has, as an API read gives them; reasons go to `unread`."""
-    found = _kept(unread, of_one_task, task, source, project=task.project, seen_s=seen_s)
+    found = _kept(unread, event_from_task, task, source, project=task.project, seen_s=seen_s)
     for annotation in annotations:
         project = annotation.project or task.project
-        found += _kept(unread, of_annotation, annotation, source, project=project, seen_s=seen_s)
+        found += _kept(unread, event_from_annotation, annotation, source, project=project, seen_s=seen_s)
     return found
 
 
-def of_one_task(task: Task, source: Source, *, project: str = "", seen_s: float = 0.0) -> Event:
+def event_from_task(task: Task, source: Source, *, project: str = "", seen_s: float = 0.0) -> Event:
     """Give the event of a task alone. Its data are stored once for each content, not once for each version."""
     try:
         content = canonical_json(task.data)
@@ -136,7 +136,7 @@ def of_one_task(task: Task, source: Source, *, project: str = "", seen_s: float 
     )
 
 
-def of_annotation(one: Annotation, source: Source, *, project: str = "", seen_s: float = 0.0) -> Event:
+def event_from_annotation(one: Annotation, source: Source, *, project: str = "", seen_s: float = 0.0) -> Event:
     """Give the event of one annotation version; a result that no JSON can hold is replaced by the reason."""
     body = {name: getattr(one, name) for name in _CONTENT}
     body["created_at"] = canonical_time(one.created_at) or None
@@ -147,7 +147,7 @@ def of_annotation(one: Annotation, source: Source, *, project: str = "", seen_s:
     return Event(project or one.project, "annotation", one.id, one.updated_at, "saved", source, body, seen_s)
 
 
-def of_project(project: str, title: str, label_config: str, source: Source, *, version: str = "") -> Event:
+def event_from_project(project: str, title: str, label_config: str, source: Source, *, version: str = "") -> Event:
     """Give the event of a project's title and label config; without a version, the time of arrival orders it."""
     if not project.isdecimal():
         raise EventError(f"project {project!r} is no number.")
@@ -156,7 +156,7 @@ def of_project(project: str, title: str, label_config: str, source: Source, *, v
     )
 
 
-def vanished(project: str, annotations: Iterable[int], *, source: Source = "sweep") -> list[Event]:
+def annotation_deletions(project: str, annotations: Iterable[int], *, source: Source = "sweep") -> list[Event]:
     """Give deletions of annotations that an API read no longer showed (convert-to-draft sends no event).
 
     A mapping to created_at, as known before that read, says which ones: what has a number since is another one.
@@ -164,12 +164,12 @@ def vanished(project: str, annotations: Iterable[int], *, source: Source = "swee
     return _gone(project, "annotation", annotations, source)
 
 
-def gone_tasks(project: str, tasks: Iterable[int], *, source: Source = "sweep") -> list[Event]:
+def task_deletions(project: str, tasks: Iterable[int], *, source: Source = "sweep") -> list[Event]:
     """Give deletions of tasks that a full sweep no longer showed; a mapping to created_at says which ones."""
     return _gone(project, "task", tasks, source)
 
 
-def gone_project(project: str, *, source: Source = "sweep") -> Event:
+def project_deletion(project: str, *, source: Source = "sweep") -> Event:
     """Give the deletion of a project, which Label Studio sends no event for: its API answers 404."""
     return Event(project, "project", int(project), "", "deleted", source)
 

@@ -11,10 +11,10 @@ from feedback.store.tables import main_tables, routing_tables
 from feedback.store.tables.indicator_tables import indicator
 from feedback.store.tables.review_tables import next_case_change, override, review_case
 
-SET_ASIDE = "set aside"  # the kind of record that keeps which number a case had
+REUSED_ID = "set aside"  # the kind of record that keeps which number a case had
 
 
-def set_aside(connection: Connection, project: str, tasks: Collection[int]) -> None:
+def detach_reused_ids(connection: Connection, project: str, tasks: Collection[int]) -> None:
     """Keep cases, decisions and signals of former tasks under negative numbers, which Label Studio never gives.
 
     For all that read them these are tasks that no longer exist. A case is numbered after itself: several tasks may have
@@ -26,7 +26,7 @@ def set_aside(connection: Connection, project: str, tasks: Collection[int]) -> N
         former = [
             {
                 "project": project,
-                "kind": SET_ASIDE,
+                "kind": REUSED_ID,
                 "key": str(row.id),
                 "body": dumps({"task": row.task, "case": row.id}),
                 "at_s": row.entered_s,

@@ -92,7 +92,7 @@ class Inbox:
         if told:
             self._group.submit(_written(told, want))
 
-    def take_in(self) -> int:
+    def ingest(self) -> int:
         """Take in all that waits; gives how many deliveries that were.
 
         One that cannot be taken in stays, with the reason, and is no hindrance to the others.
@@ -101,12 +101,12 @@ class Inbox:
             taken = 0
             while rows := self._first():
                 try:
-                    taken += self._take(rows)
+                    taken += self._ingest_rows(rows)
                 except Exception as error:  # noqa: BLE001  # a hostile delivery may fail in any way
-                    taken += self._one_by_one(rows, error)
+                    taken += self._ingest_one_by_one(rows, error)
             return taken
 
-    def try_again(self) -> None:
+    def retry_failed(self) -> None:
         """Let what could not be taken in be tried once more, as after an upgrade; and tidy after those who died."""
         with self._box.write() as connection:
             connection.execute(_TABLE.update().where(_C.problem.is_not(None)).values(problem=None))
@@ -117,7 +117,7 @@ class Inbox:
             with self._main.write() as connection:
                 _FORGET_TAKEN.run(connection, {"keys": [key for key in part if key not in left]})
 
-    def waiting(self) -> InboxStatus:
+    def get_status(self) -> InboxStatus:
         """How many deliveries wait, since when, and what became of those that could not be taken in."""
         good = _C.problem.is_(None)
         with self._box.read() as connection:
@@ -125,14 +125,14 @@ class Inbox:
             problems = connection.execute(select(_C.problem).where(~good).order_by(_C.id)).scalars().all()
         return InboxStatus(count, oldest_s, tuple(problems))
 
-    def probe(self) -> None:
+    def check_writable(self) -> None:
         """Take the lock that a webhook needs; StoreError says why that is not possible now."""
         with self._box.write() as connection:
             _DELETE.run(connection, {"keys": []})
 
-    def forget(self, project: str, **whom: int | None) -> None:
+    def delete_deliveries(self, project: str, **whom: int | None) -> None:
         """Take in what has been said, so that it is forgotten with the rest; what cannot be taken in is removed."""
-        self.take_in()
+        self.ingest()
         query = select(_C.key, _C.delivery).where(_C.problem.is_not(None))
         with self._box.write() as connection:
             rows = connection.execute(query).all()
@@ -176,7 +176,7 @@ class Inbox:
         with self._box.read() as connection:
             return {row["key"] for row in _WHICH_LEFT.rows(connection, {"keys": list(keys)})}
 
-    def _take(self, rows: Sequence[dict[str, Any]]) -> int:
+    def _ingest_rows(self, rows: Sequence[dict[str, Any]]) -> int:
         batches = {row["key"]: _read(row) for row in rows}
         with self._main.write() as connection:
             self._main.lock(connection, "take in")
@@ -191,7 +191,7 @@ class Inbox:
         self._removed = list(batches)
         return len(new)
 
-    def _one_by_one(self, rows: Sequence[dict[str, Any]], error: Exception) -> int:
+    def _ingest_one_by_one(self, rows: Sequence[dict[str, Any]], error: Exception) -> int:
         """Find which of them cannot be taken in; where the database is at fault, none of them is."""
         if _is_the_databases(error):
             raise error
@@ -199,14 +199,14 @@ class Inbox:
         taken = 0
         for row in rows:
             try:
-                taken += self._take([row])
+                taken += self._ingest_rows([row])
             except Exception as reason:
                 if _is_the_databases(reason):
                     raise
-                self._set_aside(row["key"], reason)
+                self._record_problem(row["key"], reason)
         return taken
 
-    def _set_aside(self, key: str, reason: Exception) -> None:
+    def _record_problem(self, key: str, reason: Exception) -> None:
         told = str(reason) if isinstance(reason, EventError | StoreError) else type(reason).__name__
         with self._box.write() as connection:
             connection.execute(_TABLE.update().where(_C.key == key).values(problem=told[:_LONGEST_REASON]))

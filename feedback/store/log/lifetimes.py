@@ -21,7 +21,7 @@ _OUTLIVES = ("id", "deleted_until", "deleted_s", "erased_until")  # what stays o
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class LoggedEvent:
     """One event as the fold needs it."""
 
     seq: int
@@ -41,11 +41,11 @@ class Seen:
     @property
     def until(self) -> str:
         """Of a deletion: lives that were created until then have ended."""
-        return self.version or moment(self.received_s)  # logs of old name no life
+        return self.version or canonical_time_of(self.received_s)  # logs of old name no life
 
 
 @dataclass(slots=True)
-class Life:
+class Lifetime:
     """What holds a number now; fields are columns of its row. A number that nothing holds is `gone`."""
 
     id: int
@@ -61,7 +61,7 @@ class Life:
     gone: bool = False
     erased: bool = False
 
-    def fold(self, seen: Seen) -> None:
+    def fold(self, seen: LoggedEvent) -> None:
         """Take one event in; any order comes to the same."""
         if seen.action == "forgotten":
             self.erased_until = max(self.erased_until, seen.until)
@@ -77,13 +77,15 @@ class Life:
             bool(self.deleted_until) and self.created_at <= self.deleted_until and self.last_shown_s <= self.deleted_s
         )
 
-    def is_news(self, action: str, version: str, seen_s: float, body: Mapping[str, Any], *, named: bool) -> bool | None:
+    def changes_lifetime(
+        self, action: str, version: str, seen_s: float, body: Mapping[str, Any], *, named: bool
+    ) -> bool | None:
         """Whether an event changes which life holds the number, or whether it lives; None where that is not the point.
 
         `named` says that a deletion came with the life that it ended; otherwise `version` is what was known of it.
         """
         if action == "saved":
-            created_at = born(body)
+            created_at = creation_time(body)
             if self.erased_until and created_at <= self.erased_until:
                 return False  # forgotten is for ever: what Label Studio still shows of it is not taken back
             return True if self.gone and created_at >= self.created_at and seen_s > self.deleted_s else None
@@ -95,10 +97,10 @@ class Life:
 
     def ends(self, version: str, received_s: float) -> str:
         """Name the life that a deletion ends: as told, or as known, or every one until now."""
-        return version or self.created_at or moment(received_s)
+        return version or self.created_at or canonical_time_of(received_s)
 
-    def _saw(self, seen: Seen, body: Mapping[str, Any]) -> None:
-        created_at = born(body)
+    def _saw(self, seen: LoggedEvent, body: Mapping[str, Any]) -> None:
+        created_at = creation_time(body)
         if created_at < self.created_at or (self.erased_until and created_at <= self.erased_until):
             return  # of a life before this one
         if created_at > self.created_at:
@@ -130,15 +132,15 @@ class Life:
         self.gone = self.erased = True
 
 
-def born(body: Mapping[str, Any]) -> str:
+def creation_time(body: Mapping[str, Any]) -> str:
     """Which life a body is of."""
     return plain(body.get("created_at") or "")
 
 
-def moment(seconds: float) -> str:
+def canonical_time_of(seconds: float) -> str:
     """A time in the one form in which texts sort as times do.
 
-    >>> moment(60.0)
+    >>> canonical_time_of(60.0)
     '1970-01-01T00:01:00.000000Z'
     """
     return canonical_time(datetime.fromtimestamp(seconds, UTC).isoformat())

@@ -15,7 +15,7 @@ import orjson
 
 from feedback.store.database.engine import plain
 from feedback.store.log.events import canonical_json
-from feedback.store.log.lifetimes import BEYOND_VERSION, Life, Seen
+from feedback.store.log.lifetimes import BEYOND_VERSION, Lifetime, LoggedEvent
 from ml_backend.codecs import decode_result
 from ml_backend.labelstudio.own_annotations import is_own_annotation
 
@@ -25,7 +25,7 @@ _NEVER_COMPARED |= {"last_shown_s", "deleted_until", "deleted_s", "erased_until"
 
 
 @dataclass(slots=True)
-class AnnotationState(Life):
+class AnnotationState(Lifetime):
     """One annotation; its fields are the columns of its row."""
 
     task: int | None = None
@@ -88,7 +88,7 @@ class AnnotationState(Life):
 
 
 @dataclass(slots=True)
-class TaskState(Life):
+class TaskState(Lifetime):
     """One task; its data stand in the table content."""
 
     content: str = ""
@@ -112,7 +112,7 @@ class ProjectState:
     label_config: str = ""
     gone: bool = False
 
-    def fold(self, seen: Seen) -> None:
+    def fold(self, seen: LoggedEvent) -> None:
         """Take one event in."""
         if seen.action != "saved":
             self.gone = True
@@ -139,7 +139,7 @@ class People:
     def __init__(self, states: Mapping[int, PersonState] | None = None) -> None:
         self.states: dict[int, PersonState] = dict(states or {})
 
-    def saw(self, seen: Seen) -> None:
+    def saw(self, seen: LoggedEvent) -> None:
         """Note when a person was at work; losing versions count too, so that order does not matter."""
         person = (seen.body or {}).get("person")
         if seen.action == "saved" and person is not None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Table, bindparam, select
 from feedback.store.database.engine import Database, chunks
 from feedback.store.database.prepared_statements import Prepared
 from feedback.store.log.events import Event
-from feedback.store.log.lifetimes import Seen
+from feedback.store.log.lifetimes import LoggedEvent
 from feedback.store.log.projections import AnnotationState, People, PersonState, ProjectState, TaskState, columns
 from feedback.store.tables import main_tables
 
@@ -59,7 +59,7 @@ class Projector:
             return self._tasks.setdefault(event.entity_id, TaskState(event.entity_id))
         return self._described
 
-    def fold(self, state: State, seen: Seen) -> bool:
+    def fold(self, state: State, seen: LoggedEvent) -> bool:
         """Take one event in; gives whether that changes what can be learned or asked."""
         self._remember(state)
         before = _matters(state)

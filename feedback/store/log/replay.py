@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Table, func, select
 from feedback.errors import ChainBroken, EventError
 from feedback.store.database.engine import Database, stream
 from feedback.store.log.event_log import GENESIS, link, payload_hash
-from feedback.store.log.lifetimes import Seen
+from feedback.store.log.lifetimes import LoggedEvent
 from feedback.store.log.projections import (
     AnnotationState,
     People,
@@ -65,13 +65,13 @@ def verify(database: Database, project: str | None = None) -> dict[str, Any]:
 
 def walk(connection: Connection, project: str) -> int:
     """Follow a project's chain from its first event to its head; gives its length, raises ChainBroken."""
-    told, kept = main_tables.event, main_tables.payload
+    events, payloads = main_tables.event, main_tables.payload
     forgotten = _forgotten(connection, project)
     query = (
-        select(told, kept.c.salt, kept.c.body)
-        .outerjoin_from(told, kept, (kept.c.project == told.c.project) & (kept.c.seq == told.c.seq))
-        .where(told.c.project == project)
-        .order_by(told.c.seq)
+        select(events, payloads.c.salt, payloads.c.body)
+        .outerjoin_from(events, payloads, (payloads.c.project == events.c.project) & (payloads.c.seq == events.c.seq))
+        .where(events.c.project == project)
+        .order_by(events.c.seq)
     )
     seq, previous = 0, GENESIS
     for row in stream(connection, query):
@@ -90,14 +90,14 @@ def walk(connection: Connection, project: str) -> int:
     head = connection.execute(select(main_tables.chain).where(main_tables.chain.c.project == project)).one_or_none()
     if (head.seq, head.hash) != (seq, previous) if head else seq:
         raise ChainBroken(f"project {project} ends at event {seq}, its head names {head.seq if head else 'none'}.")
-    beyond = select(kept.c.seq).where(kept.c.project == project, ~kept.c.seq.between(1, seq))
+    beyond = select(payloads.c.seq).where(payloads.c.project == project, ~payloads.c.seq.between(1, seq))
     if (stray := connection.execute(beyond.limit(1)).scalar()) is not None:
         raise ChainBroken(f"project {project} ends at event {seq}, and a payload of event {stray} is kept.")
     _walk_contents(connection, project)
     return seq
 
 
-def check(connection: Connection, project: str, tell: Progress = _quiet) -> ProjectionCheck:
+def check(connection: Connection, project: str, on_progress: Progress = _quiet) -> ProjectionCheck:
     """Compare the stored projections with the log, row by row, bit for bit."""
     hashes = {table.name: hashlib.sha256() for table in TABLES}
     differs = ""
@@ -105,7 +105,7 @@ def check(connection: Connection, project: str, tell: Progress = _quiet) -> Proj
         stored = {
             table.name: open_cursors.enter_context(closing(_stored(connection, table, project))) for table in TABLES
         }
-        for name, row in derive(connection, project, tell):
+        for name, row in derive(connection, project, on_progress):
             hashes[name].update(compared(row))
             if not differs and (found := next(stored[name], None)) != row:
                 differs = f"project {project}: {_difference(name, found, row)}"
@@ -115,14 +115,14 @@ def check(connection: Connection, project: str, tell: Progress = _quiet) -> Proj
     return ProjectionCheck(not differs, _sum(hashes), differs)
 
 
-def rebuild(database: Database, project: str, tell: Progress = _quiet) -> ProjectionCheck:
+def rebuild(database: Database, project: str, on_progress: Progress = _quiet) -> ProjectionCheck:
     """Derive the projections anew and put them in place of the stored ones, in one transaction."""
 
     def first_half(name: str, done: int, total: int) -> None:
-        tell(name, done, 2 * total)
+        on_progress(name, done, 2 * total)
 
     def second_half(name: str, done: int, total: int) -> None:
-        tell(name, total + done, 2 * total)
+        on_progress(name, total + done, 2 * total)
 
     with database.write() as connection:
         database.lock(connection, f"chain {project}")
@@ -150,21 +150,21 @@ def digest(connection: Connection, project: str) -> str:
     return _sum(hashes)
 
 
-def derive(connection: Connection, project: str, tell: Progress = _quiet) -> Iterator[tuple[str, Row]]:
+def derive(connection: Connection, project: str, on_progress: Progress = _quiet) -> Iterator[tuple[str, Row]]:
     """Fold the whole log: every projected row with the name of its table, each table in the order of its key."""
     people, total, done = People(), _count(connection, project), 0
-    told, kept = main_tables.event, main_tables.payload
+    events, payloads = main_tables.event, main_tables.payload
     query = (
-        select(told, kept.c.body)
-        .outerjoin_from(told, kept, (kept.c.project == told.c.project) & (kept.c.seq == told.c.seq))
-        .where(told.c.project == project)
-        .order_by(told.c.entity, told.c.entity_id, told.c.seq)
+        select(events, payloads.c.body)
+        .outerjoin_from(events, payloads, (payloads.c.project == events.c.project) & (payloads.c.seq == events.c.seq))
+        .where(events.c.project == project)
+        .order_by(events.c.entity, events.c.entity_id, events.c.seq)
     )
     events = stream(connection, query)
     for (entity, number), group in groupby(events, key=lambda row: (row.entity, row.entity_id)):
         seen = [_seen(row) for row in group]
         if done // _AT_ONCE < (done + len(seen)) // _AT_ONCE:
-            tell(project, done + len(seen), total)
+            on_progress(project, done + len(seen), total)
         done += len(seen)
         if entity == "annotation":
             annotation = AnnotationState(number)
@@ -187,7 +187,7 @@ def derive(connection: Connection, project: str, tell: Progress = _quiet) -> Ite
             yield "project_description", columns(described)
     for number in sorted(people.states):
         yield "person", columns(people.states[number])
-    tell(project, total, total)
+    on_progress(project, total, total)
 
 
 def projects(connection: Connection) -> list[str]:
@@ -248,9 +248,9 @@ def _stored(connection: Connection, table: Table, project: str) -> Generator[Row
         yield from rows
 
 
-def _seen(row: Any) -> Seen:
+def _seen(row: Any) -> LoggedEvent:
     body = None if row.body is None else orjson.loads(row.body)
-    return Seen(row.seq, row.entity_id, row.version, row.action, row.seen_s, body, received_s=row.received_s)
+    return LoggedEvent(row.seq, row.entity_id, row.version, row.action, row.seen_s, body, received_s=row.received_s)
 
 
 def _forgotten(connection: Connection, project: str) -> dict[tuple[str, int], int]:

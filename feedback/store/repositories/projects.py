@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, distinct, func, select
 
 from feedback.store.database.engine import Database, dumps, plain
 from feedback.store.log.event_log import Log
-from feedback.store.log.events import of_project
+from feedback.store.log.events import event_from_project
 from feedback.store.repositories.row_filters import is_deleted_project, made_by_people, of_current_task
 from feedback.store.rows import ProjectRow
 from feedback.store.tables import main_tables, routing_tables
@@ -59,7 +59,7 @@ class ProjectsRepository:
             )
             newest = connection.execute(told).scalar() or ""
             if (row.label_config or row.title) and row.described_at in ("", newest):
-                self._log.append([of_project(row.id, row.title, row.label_config, "own")])
+                self._log.append([event_from_project(row.id, row.title, row.label_config, "own")])
             self._database.upsert(connection, main_tables.project, [values])
             self._turns_at.pop(row.id, None)
 

@@ -73,7 +73,7 @@ class RecordsRepository:
         if key:
             query = query.where(table.key == key)
         with self._database.read() as connection:
-            return [_read(row) for row in connection.execute(query.order_by(table.id.desc()).limit(limit))]
+            return [read_record(row) for row in connection.execute(query.order_by(table.id.desc()).limit(limit))]
 
     def list_pending_records(
         self, project: str, kind: str, *, done_kind: str, since_s: float, limit: int
@@ -85,7 +85,7 @@ class RecordsRepository:
             table.project == project, table.kind == kind, table.at_s >= since_s, ~done.exists()
         )
         with self._database.read() as connection:
-            return [_read(row) for row in connection.execute(query.order_by(table.id).limit(limit))]
+            return [read_record(row) for row in connection.execute(query.order_by(table.id).limit(limit))]
 
 
 def _delete_old_records(connection: Connection, project: str, kind: str, kept: int) -> None:
@@ -95,5 +95,5 @@ def _delete_old_records(connection: Connection, project: str, kind: str, kept: i
     connection.execute(main_tables.record.delete().where(*unkeyed, table.id < oldest_kept.scalar_subquery()))
 
 
-def _read(row: Any) -> Record:
+def read_record(row: Any) -> Record:
     return Record(row.id, row.project, row.kind, row.key or "", orjson.loads(row.body), row.at_s)

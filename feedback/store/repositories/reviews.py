@@ -60,8 +60,8 @@ class ReviewsRepository:
         if case is not None:
             query = query.where(table.case_id == case)
         else:
-            of_project = select(review_case.c.id).where(review_case.c.project == project)
-            query = query.where(table.case_id.in_(of_project))
+            event_from_project = select(review_case.c.id).where(review_case.c.project == project)
+            query = query.where(table.case_id.in_(event_from_project))
         with self._database.read() as connection:
             return [REVIEWS.from_row(row) for row in connection.execute(query)]
 

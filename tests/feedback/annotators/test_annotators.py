@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from feedback.annotators.anchoring import anchoring
-from feedback.annotators.distance import distances_of_answers, median_of_others, distances_of_numbers
+from feedback.annotators.distance import distances_of_answers, distances_of_numbers, median_of_others
 from feedback.annotators.reliability import advise_pause, against_gold, against_others, hits_against_others
 from feedback.annotators.speed import accuracy_by_hour, accuracy_by_practice, measure_speed, time_share_by_label
 from feedback.consensus import majority_vote
@@ -149,7 +149,9 @@ def test_the_median_time_has_an_interval_that_covers():
 
 
 def test_time_that_was_not_measured_is_no_time():
-    shares = time_share_by_label(np.zeros(3, dtype=int), np.array([0, 1, 1]), np.array([30.0, 10.0, np.nan]), n_labels=2)
+    shares = time_share_by_label(
+        np.zeros(3, dtype=int), np.array([0, 1, 1]), np.array([30.0, 10.0, np.nan]), n_labels=2
+    )
 
     assert [share.value for share in shares[0]] == [0.75, 0.25]
 
@@ -214,7 +216,7 @@ def test_fatigue_is_seen_through_what_the_others_say():
     at_s = np.tile(np.arange(n) * HOUR / 200, 3)
     hits, worth = hits_against_others(votes)
 
-    found = accuracy_by_hour(votes.people, at_s, hits, worth=worth)
+    found = accuracy_by_hour(votes.people, at_s, hits, weights=worth)
 
     assert found[0].worse
     assert [step.value for step in found[0].steps] == pytest.approx([0.97, 0.85, 0.7], abs=0.08)
@@ -223,7 +225,7 @@ def test_fatigue_is_seen_through_what_the_others_say():
 def test_practice_shows_in_the_learning_curve():
     people, at_s, right = session([0.6, 0.9, 0.9])
 
-    assert accuracy_by_practice(people, at_s, right, stretch=100)[0].better
+    assert accuracy_by_practice(people, at_s, right, answers_per_step=100)[0].better
 
 
 def test_people_who_follow_what_they_see_are_found():

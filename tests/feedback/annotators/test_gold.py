@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from feedback.annotators.cell_parsing import parse_answers
-from feedback.annotators.gold import add_gold, gold_tasks, retire_gold
+from feedback.annotators.gold import add_gold, load_gold_tasks, retire_gold
 from feedback.errors import VotesError
 from feedback.project.splits import Splits
 from feedback.queue.interleave import OpenTask, interleave
@@ -32,20 +32,20 @@ def test_the_book_holds_the_newest_answer_and_who_is_retired(store: Store):
     add_gold(store, "7", {1: TOOL}, {1: "7/a"})
 
     assert retire_gold(store, "7", [2, 99]) == [2]
-    book = gold_tasks(store, "7")
+    book = load_gold_tasks(store, "7")
     assert {task: (one.answer, one.asked) for task, one in book.items()} == {1: (TOOL, True), 2: (TOOL, False)}
-    assert gold_tasks(store, "8") == {}
+    assert load_gold_tasks(store, "8") == {}
 
 
 def test_a_gold_task_that_is_not_there_is_refused(store: Store):
     with pytest.raises(VotesError, match="has no task 5"):
         add_gold(store, "7", {5: FRUIT}, {})
-    assert gold_tasks(store, "7") == {}
+    assert load_gold_tasks(store, "7") == {}
 
 
 @pytest.mark.parametrize(
     ("cells", "message"),
-    [({"x1": "fruit"}, "no task id"), ({"1": "stone"}, "has fruit, tool")],
+    [({"x1": "fruit"}, "not a task id"), ({"1": "stone"}, "has fruit, tool")],
 )
 def test_answers_of_a_file_are_checked(cells: dict[str, str], message: str):
     with pytest.raises(VotesError, match=message):

@@ -89,7 +89,7 @@ def test_a_status_without_its_store_is_a_failure_that_says_what_to_do(hitl: Hitl
 def test_help_shows_where_to_begin_and_which_release_it_is(hitl: Hitl):
     text = hitl("--help").stdout
 
-    assert text.index("Begin") < text.index("demo") < text.index("Look")
+    assert text.index("Start") < text.index("demo") < text.index("Inspect")
     assert "LABEL_STUDIO_API_KEY" in text
     assert hitl("--version").stdout.startswith("label-studio-hitl ")
 
@@ -106,8 +106,8 @@ def test_help_that_names_a_section_of_the_policy_keeps_its_brackets(hitl: Hitl):
     [
         (["turn", "9"], "project '9' is not known; known: 1", "`hitl connect 9`"),
         (["turn", "nine"], "project 'nine' is not known; known: 1", "Give the number of a project"),
-        (["backup", "/"], "/ cannot be written", "in a folder that exists"),
-        (["backup", "/nowhere/x"], "/nowhere/x cannot be written", "in a folder that exists"),
+        (["backup", "/"], "/ cannot be written", "in an existing folder"),
+        (["backup", "/nowhere/x"], "/nowhere/x cannot be written", "in an existing folder"),
         (
             ["overrides", "1", "--csv", "/nowhere/x.csv"],
             "/nowhere/x.csv cannot be written: No such file",
@@ -118,7 +118,7 @@ def test_help_that_names_a_section_of_the_policy_keeps_its_brackets(hitl: Hitl):
             "cannot be read: No such file or directory.",
             "path of a policy file",
         ),
-        (["connect", "1"], "not set: LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY.", "then run `hitl connect PROJECT`"),
+        (["connect", "1"], "LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY not set.", "then run `hitl connect PROJECT`"),
         (["serve", "--host", "127.255.255.254.1"], "which others can reach", "or bind to 127.0.0.1"),
     ],
 )
@@ -165,6 +165,6 @@ def test_connecting_says_what_it_cannot_do_for_a_label_config():
     spans = '<View><Labels name="ner" toName="t"><Label value="PER"/></Labels><Text name="t" value="$text"/></View>'
     speech = '<View><Audio name="a" value="$audio"/><TextArea name="say" toName="a"/></View>'
 
-    assert "no model here learns labels on text" in describe_learning(spans, Policy())[1]
+    assert "no installed recipe learns labels on text" in describe_learning(spans, Policy())[1]
     assert "agreement and consensus work" in describe_learning(spans, Policy())[1]
     assert "cannot read answers of the kind 'textarea'" in describe_learning(speech, Policy())[1]

@@ -61,7 +61,7 @@ def test_history_shows_every_version_and_the_deletion(store: Store, hitl: Hitl):
 
     assert [(one["annotation"], one["action"]) for one in versions] == [(5, "saved"), (5, "saved"), (5, "deleted")]
     assert "deleted" in table
-    assert "Nobody" in hitl("history", "77", "--project", "1").output
+    assert "Task 77 has no annotation." in hitl("history", "77", "--project", "1").output
 
 
 def test_what_annotators_wrote_is_no_markup_of_the_terminal(store: Store, hitl: Hitl):
@@ -134,7 +134,7 @@ def test_a_store_that_is_broken_is_replaced_by_its_backup(store: Store, folder: 
     again = opened(folder)
     assert again.projection_hash("1") == before
     again.close()
-    assert "run `hitl forget` again for all who were forgotten since" in done.output
+    assert "Run `hitl forget` again for everybody who was erased since" in done.output
 
 
 def test_a_restore_that_is_killed_leaves_the_store_that_was(
@@ -179,7 +179,7 @@ def test_a_backup_says_what_is_not_in_it(store: Store, tmp_path: Path, hitl: Hit
     with store._box.write() as connection:
         connection.execute(main_tables.inbox.update().values(delivery=b"half a deli"))
 
-    assert "1 webhook(s) that cannot be taken in are not in it" in hitl("backup", tmp_path / "b.db").output
+    assert "1 webhook(s) that could not be processed are not in it" in hitl("backup", tmp_path / "b.db").output
 
 
 @pytest.mark.parametrize("name", ["hitl.sqlite3", "hitl-inbox.sqlite3", "hitl.sqlite3-wal"])
@@ -197,7 +197,7 @@ def test_who_was_forgotten_does_not_come_back_with_a_backup(store: Store, folder
     hitl("forget", "--person", "7", "--project", "1", "--yes")
     store.close()
 
-    assert "forgotten again" in hitl("restore-backup", tmp_path / "b.db").output
+    assert "erased again" in hitl("restore-backup", tmp_path / "b.db").output
 
     again = opened(folder)
     assert again.events.list_versions_by_person("1", 7) == []
@@ -253,19 +253,19 @@ def test_a_rebuild_says_how_far_it_is_and_what_it_does_to_others(store: Store, h
 
     done = hitl("store", "rebuild")
 
-    assert "the projections follow from the log" in done.stdout
+    assert "The tables match the event log." in done.stdout
     assert "nothing else is written" in done.stderr
     assert f"project 1: {2 * events} steps" in done.stderr  # deriving, then comparing
     assert "project 1: done" in done.stderr
 
 
 def test_a_check_that_finds_a_difference_says_so_and_fails(store: Store, hitl: Hitl):
-    assert "follow from the log" in hitl("store", "rebuild", "--check").stdout
+    assert "match the event log" in hitl("store", "rebuild", "--check").stdout
     with store._database.write() as connection:
         connection.execute(main_tables.vote.delete())
 
     found = hitl("store", "rebuild", "--check", code=1)
 
     assert "the projections differ: project 1: vote 6 is missing" in found.stdout
-    assert "follow from the log" in hitl("store", "rebuild").stdout
+    assert "match the event log" in hitl("store", "rebuild").stdout
     assert len(store.votes.list_votes("1")) == 1

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from feedback.annotators.gold import gold_tasks
+from feedback.annotators.gold import load_gold_tasks
 from feedback.cli import app
 from feedback.cli.relabel import renamed
 from feedback.errors import VotesError
 from feedback.store import ProjectRow, Store
-from feedback.store.log.events import of_task
+from feedback.store.log.events import events_from_task
 from ml_backend.codecs import codec
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Annotation, Answer, Task
@@ -37,7 +37,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     opened.projects.save_project(ProjectRow("7", "mail", CONFIG))
     for number in range(1, 21):
         task = Task(number, {"text": f"t{number}"}, "7", created_at=AT.format(0), updated_at=AT.format(30))
-        opened.append(of_task(task, [annotation(number, person) for person in (4, 5)], source="poll"))
+        opened.append(events_from_task(task, [annotation(number, person) for person in (4, 5)], source="poll"))
     yield opened
     opened.close()
 
@@ -70,7 +70,7 @@ def test_gold_is_added_listed_and_retired(store: Store, tmp_path: Path):
     assert [one["state"] for one in listed[:3]] == ["asked", "retired", "asked"]
     assert (listed[0]["answer"], listed[0]["answers"], listed[0]["right"]) == ("spam", 2, 2)
     assert (listed[1]["answer"], listed[1]["right"]) == ("ham", 1)
-    assert len(gold_tasks(store, "7")) == 10
+    assert len(load_gold_tasks(store, "7")) == 10
     assert "task 1: spam, 2 of 2 right" in hitl("gold", "list", 7).stdout
 
 
@@ -78,19 +78,19 @@ def test_a_gold_file_with_a_label_that_is_not_there_changes_nothing(store: Store
     (tmp_path / "bad.csv").write_text("task,gold\n1,spam\n2,stone\n")
     with pytest.raises(VotesError, match="stone"):
         hitl("gold", "add", 7, tmp_path / "bad.csv")
-    assert gold_tasks(store, "7") == {}
+    assert load_gold_tasks(store, "7") == {}
 
 
 def test_a_calibration_set_is_asked_of_everybody_and_has_no_right_answer(store: Store):
     done = hitl("gold", "ask", 7, 3, 4)
     listed = json.loads(hitl("gold", "list", 7, "--json").stdout)
 
-    assert "2 tasks of project 7 are asked of everybody" in done.stdout
+    assert "2 tasks of project 7 are given to everybody" in done.stdout
     assert [(one["task"], one["answer"], one["right"], one["answers"]) for one in listed] == [
         (3, None, None, 2),
         (4, None, None, 2),
     ]
-    assert "task 3: asked of everybody, 2 answers" in hitl("gold", "list", 7).stdout
+    assert "task 3: given to everybody, 2 answers" in hitl("gold", "list", 7).stdout
     with pytest.raises(VotesError, match="no task 99"):
         hitl("gold", "ask", 7, 99)
 
@@ -130,7 +130,7 @@ def test_relabel_says_what_it_did_and_refuses_what_it_does_not_understand(store:
     assert "10 answers now say 'advert'" in renamed.stdout
     assert "30 answers on 20 tasks are stale" in stale.stdout
     assert "10 of these tasks were answered by everybody" in stale.stdout
-    with pytest.raises(VotesError, match="not understood"):
+    with pytest.raises(VotesError, match="not valid"):
         hitl("relabel", 7, "--where", "person=4")
     with pytest.raises(VotesError, match="same label"):
         hitl("relabel", 7, "--where", "label=spam", "--map", "ham=advert")

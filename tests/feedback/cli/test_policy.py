@@ -14,7 +14,7 @@ from feedback.cli import app
 from feedback.errors import NotConnected, PolicyError
 from feedback.policy import read_policy
 from feedback.store import CurrentDecision, Decision, ProjectRow, Store
-from feedback.store.log.events import canonical_json, of_one_task
+from feedback.store.log.events import canonical_json, event_from_task
 from ml_backend.records import Task
 from tests.support import stores
 
@@ -52,7 +52,7 @@ def store(home: Path) -> Iterator[Store]:
     opened = stores.fresh(home / "hitl.sqlite3")
     opened.projects.save_project(ProjectRow("7", "refunds", CONFIG))
     data = [{"text": f"t{number}", "amount": number * 1000} for number in range(10)]
-    opened.append([of_one_task(Task(number + 1, row, "7"), "poll") for number, row in enumerate(data)])
+    opened.append([event_from_task(Task(number + 1, row, "7"), "poll") for number, row in enumerate(data)])
     yield opened
     opened.close()
 
@@ -77,7 +77,7 @@ def test_a_policy_is_checked_against_the_project(home: Path, store: Store):
     done = hitl("policy", "check", home / "new.toml", "--project", "7")
 
     assert done.exit_code == 0
-    assert "auto is refused for now, no certificate allows it yet; its tasks go to people in L2" in done.output
+    assert "auto is refused for now: no certificate allows it yet. The tasks go to L2." in done.output
     assert "no task has data.amuont; did you mean data.amount?" in done.output
 
 
@@ -105,7 +105,7 @@ def test_a_simulation_changes_nothing_and_says_what_would_change(home: Path, sto
 
     assert "10 decisions over 1.0 days; 6 would go elsewhere." in done.output
     assert "automation 0% -> 70% asked for, certified error: none yet (no certificate allows it yet" in done.output
-    assert "L2 load: +6.0 looks/day (1.0 -> 7.0)" in done.output
+    assert "L2 load: +6.0 answers/day (1.0 -> 7.0)" in done.output
     assert active is not None
     assert active.options["policy"]["routing"][0]["when"] == {"data": {"amount": {"gte": 9000}}}
     assert (body["after"]["auto"], body["moved"]) == (7, 6)
@@ -166,7 +166,7 @@ def test_why_fails_where_a_recorded_decision_was_altered(home: Path, store: Stor
     done = hitl("why", 10, "--project", "7")
 
     assert done.exit_code == 1
-    assert "REPLAY DIFFERS: the replay says big → L2" in done.output
+    assert "REPLAY DIFFERS: the replay gives big → L2" in done.output
 
 
 def test_why_says_when_nothing_was_decided(home: Path, store: Store):
@@ -184,7 +184,7 @@ def test_a_signal_is_pushed_once_and_listed(home: Path, store: Store):
     listed = hitl("signal", "list", "--project", "7")
     outcomes = hitl("signal", "outcomes", "--project", "7")
 
-    assert (first.output, again.output) == ("stored: r1\n", "known already: r1\n")
+    assert (first.output, again.output) == ("stored: r1\n", "already known: r1\n")
     assert flag.output.startswith("stored: ")
     assert "user_report = 'scam' about task 3, from hitl signal" in listed.output
     assert "chargeback: 1, mean 1; model none, policy none, decided in nowhere" in outcomes.output

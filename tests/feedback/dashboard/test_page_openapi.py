@@ -17,7 +17,7 @@ from feedback.app.web import make_application
 from feedback.settings import read_settings
 from feedback.store import ProjectRow, Store, open_store
 from ml_backend.app import create_app
-from ml_backend.app.openapi import document
+from ml_backend.app.openapi import make_document
 from ml_backend.predictor import Predictor
 from tests.support.proof import CONFIG, size
 from tests.support.serving import FakeRegistry
@@ -80,7 +80,7 @@ def test_every_route_that_is_served_is_described_and_nothing_else(app: Flask):
 
 
 def test_so_it_is_for_the_ml_backend_alone():
-    assert described(document()["paths"]) == served(create_app(Predictor(FakeRegistry())))
+    assert described(make_document()["paths"]) == served(create_app(Predictor(FakeRegistry())))
 
 
 def test_names_in_a_path_are_described(app: Flask):

@@ -107,7 +107,7 @@ def test_thresholds_stand_on_a_page_with_their_intervals(store: Store, numbers: 
     empty = words(browser(store, 2).get("/projects/7/thresholds", headers=HTML).text)
     error = {"low": 0.01, "high": 0.09, "value": 0.03}
     cost = {"low": 12.0, "value": 14.0, "high": 19.5}
-    step = {"threshold": 0.9, "automated": 0.44, "error": error, "checked": 120, "looks": {"L1": 5.0}, "cost": cost}
+    step = {"threshold": 0.9, "automated": 0.44, "error": error, "checked": 120, "answers": {"L1": 5.0}, "cost": cost}
     sentences = ["1,000 decisions over 10.0 days.", "from 90%", "Best: 90%. It saves.", "Errors are.", "Nothing is."]
     body = {"n": 1000, "cost": 20.0, "steps": [step], "best": 0.9, "sentences": sentences, "at_s": 0.0}
     store.records.create_record("7", "thresholds", body)

@@ -3,7 +3,7 @@ from typing import Any
 
 from rich.console import Console
 
-from feedback.demo.live_view import live, summary
+from feedback.demo.live_view import render_progress, render_verdicts
 
 WAITS = "9 of the 20 answered tasks that it learns from; audit tasks only prove"
 
@@ -17,7 +17,7 @@ def shown(*parts: Any) -> str:
 
 def agreement(**figures: Any) -> str:
     status = {"agreement": {"percent": 1.0, "kappa": None, "low": None, "high": None, "items": 6, **figures}}
-    return shown(live(status, (), goal=10, elapsed_s=1.0, url="http://127.0.0.1"))
+    return shown(render_progress(status, (), goal=10, elapsed_s=1.0, url="http://127.0.0.1"))
 
 
 def test_agreement_is_told_as_far_as_it_is_known():
@@ -29,5 +29,5 @@ def test_agreement_is_told_as_far_as_it_is_known():
 def test_a_demo_that_ends_without_a_model_says_what_it_waited_for():
     status = {"model": None, "first_model_waits_for": WAITS}
 
-    assert WAITS in shown(live(status, (), goal=10, elapsed_s=1.0, url="http://127.0.0.1"))
-    assert WAITS in shown(summary((), status))
+    assert WAITS in shown(render_progress(status, (), goal=10, elapsed_s=1.0, url="http://127.0.0.1"))
+    assert WAITS in shown(render_verdicts((), status))

@@ -37,7 +37,7 @@ class History:
         elif kind == "answer" and one in self.pages.tasks and other not in self.pages.annotations:
             said_so = answer(other, task=one, second=second, created_at=at(second), project=self.project)
             self.pages.annotations[other] = said_so
-            self.told.append(events.of_annotation(said_so, "webhook"))
+            self.told.append(events.event_from_annotation(said_so, "webhook"))
         elif kind == "delete" and one in self.pages.tasks:
             del self.pages.tasks[one]
             mine = [two.id for two in self.pages.annotations.values() if two.task == one]

@@ -40,7 +40,7 @@ def test_a_label_config_that_was_changed_while_we_were_away_is_taken_in_once(sto
 
 
 def test_what_label_studio_says_wins_over_a_webhook_that_says_nonsense(store: Store):
-    store.append([events.of_project("7", "x", "<", "webhook")])
+    store.append([events.event_from_project("7", "x", "<", "webhook")])
     assert config(store) == "<"
 
     update_project_description(store, "7", FakeLabelStudio().describe_project("7"))

@@ -92,7 +92,7 @@ def test_without_an_id_the_time_makes_a_repeat_known(store: Store):
         ({"project": "../x"}, "project"),
         ({"at": "yesterday"}, "wanted a time such as"),
         ({"at": 5}, "wanted a time such as"),
-        ({"at": "2099-01-01T00:00:00Z"}, "still to come"),
+        ({"at": "2099-01-01T00:00:00Z"}, "in the future"),
         ({"id": ""}, "neither id nor at is given"),
         ({"id": "x" * 201}, "at most 200"),
         ({"note": 5}, "note is 5; wanted a text"),

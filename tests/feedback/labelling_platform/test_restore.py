@@ -121,10 +121,10 @@ def test_a_kill_right_after_the_write_makes_no_vote_of_it(store: Store, fields: 
     with pytest.raises(KeyboardInterrupt):
         brought_back(store, client, version(store, "'A'"))
     if heard == "by poll":
-        store.append([events.of_annotation(read_annotation(client.read(), "1"), "poll", seen_s=1.0)])
+        store.append([events.event_from_annotation(read_annotation(client.read(), "1"), "poll", seen_s=1.0)])
     else:
         body = {"action": "ANNOTATION_CREATED", "annotation": client.made[-1], "project": {"id": 1}}
-        store.append(events.from_intake(read_webhook(body)))
+        store.append(events.events_from_webhook(read_webhook(body)))
 
     assert [one.id for one in store.annotations.list_annotations("1")] == [900]
     assert store.votes.list_votes("1") == []

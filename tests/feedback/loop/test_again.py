@@ -130,7 +130,7 @@ def test_a_window_takes_in_no_more_second_opinions_than_it_holds(world: World):
 
 
 def test_tasks_are_opened_again_a_few_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("feedback.loop.publish._REOPENED_AT_ONCE", 25)
+    monkeypatch.setattr("feedback.loop.reopen_tasks._MAX_TASKS_PER_TURN", 25)
 
     done = [asked_twice(world).reopened, world.turn().reopened, world.turn().reopened, world.turn().reopened]
 

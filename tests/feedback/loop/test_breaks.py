@@ -84,7 +84,7 @@ def test_without_label_studio_webhooks_alone_teach(world: World):
     for task_id in list(world.studio.tasks)[:60]:
         world.studio.answer(task_id, truth(str(world.studio.tasks[task_id].data["text"])))
     for task, given in world.studio.list_changed_tasks("7", ""):
-        world.store.append(events.of_task(task, given, source="webhook"))
+        world.store.append(events.events_from_task(task, given, source="webhook"))
 
     turn = world.turn()
     assert turn.verdict.startswith("promoted")

@@ -81,7 +81,9 @@ def table_of(rows: Sequence[Row]) -> Table:
 def test_many_tasks_are_decided_as_each_by_itself(rows: list[Row]):
     router = Router(POLICY)
 
-    assert list(router.all(table_of(rows))) == [router.one(make_lookup(inputs, data)) for inputs, data in rows]
+    assert list(router.route_table(table_of(rows))) == [
+        router.route_task(make_lookup(inputs, data)) for inputs, data in rows
+    ]
 
 
 def test_the_fields_of_a_policy_are_named_with_the_age_that_a_hold_needs():
@@ -90,8 +92,11 @@ def test_the_fields_of_a_policy_are_named_with_the_age_that_a_hold_needs():
 
 
 def test_without_rules_everything_goes_to_the_first_tier():
-    assert Router(Policy()).one({}.get).to == "L1"
-    assert [one.rule for one in Router(Policy()).all(Table(2, lambda _: [None, None]))] == ["default", "default"]
+    assert Router(Policy()).route_task({}.get).to == "L1"
+    assert [one.rule for one in Router(Policy()).route_table(Table(2, lambda _: [None, None]))] == [
+        "default",
+        "default",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -139,10 +144,10 @@ def test_a_policy_of_20_rules_decides_about_100_000_tasks_in_a_second():
 
     router = Router(policy)
     started_s = time.process_time()
-    outcomes = router.all(Table(len(rows), column))
+    outcomes = router.route_table(Table(len(rows), column))
     took_s = time.process_time() - started_s
     sample = rng.sample(range(len(rows)), 500)
 
     assert len(policy.routing) == 20
     assert took_s < 1.0
-    assert [outcomes[place] for place in sample] == [router.one(make_lookup(*rows[place])) for place in sample]
+    assert [outcomes[place] for place in sample] == [router.route_task(make_lookup(*rows[place])) for place in sample]

@@ -17,7 +17,7 @@ def rule(when: str, more: str = 'to = "L2"') -> str:
 
 
 def goes_to(when: str, inputs: dict[str, object], data: dict[str, object]) -> str:
-    return Router(read_policy(rule(when))).one(make_lookup(inputs, data)).to
+    return Router(read_policy(rule(when))).route_task(make_lookup(inputs, data)).to
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_a_routing_that_leads_nowhere_is_refused(text: str, says: str):
 
 def test_auto_is_refused_with_its_reason_and_people_decide():
     text = rule("{ model.confidence.gte = 0.9 }", 'to = "auto"\ntier = "L2"\nreason = "sure"')
-    outcome = Router(read_policy(text)).one(make_lookup({"model.confidence": 0.99}, {}))
+    outcome = Router(read_policy(text)).route_task(make_lookup({"model.confidence": 0.99}, {}))
 
     assert (outcome.to, outcome.refused) == ("L2", NOT_CERTIFIED)
     assert "certificate" in outcome.refused
@@ -123,15 +123,15 @@ def test_auto_is_refused_with_its_reason_and_people_decide():
 def test_auto_without_a_tier_goes_to_the_first():
     text = rule("{ model.confidence.gte = 0.9 }", 'to = "auto"')
 
-    assert Router(read_policy(text)).one(make_lookup({"model.confidence": 0.99}, {})).to == "L1"
+    assert Router(read_policy(text)).route_task(make_lookup({"model.confidence": 0.99}, {})).to == "L1"
 
 
 def test_a_hold_ends_by_itself():
     router = Router(read_policy(rule("{ data.x = 1 }", 'to = "L1"\nhold = "10m"')))
 
-    assert router.one(make_lookup({"time.age": 599.0}, {"x": 1})).to == "hold"
-    assert router.one(make_lookup({"time.age": 600.0}, {"x": 1})).to == "L1"
-    assert router.one(make_lookup({"time.age": 0.0}, {})).to == "L1"  # another rule
+    assert router.route_task(make_lookup({"time.age": 599.0}, {"x": 1})).to == "hold"
+    assert router.route_task(make_lookup({"time.age": 600.0}, {"x": 1})).to == "L1"
+    assert router.route_task(make_lookup({"time.age": 0.0}, {})).to == "L1"  # another rule
 
 
 def test_signals_may_be_declared_and_are_checked_as_declared():

@@ -53,18 +53,18 @@ def test_automation_load_and_cost_are_said_with_what_they_were():
     found = simulate(policy(9000, 0.99), policy(5000, 0.9), past(columns, 100))
 
     assert (found.before.auto, found.after.auto) == (0, 31)
-    assert (found.before.looks, found.after.looks) == ({"L1": 100}, {"L1": 60, "L2": 80})
+    assert (found.before.answers, found.after.answers) == ({"L1": 100}, {"L1": 60, "L2": 80})
     # 100 minutes at 30 against 60 minutes at 30 and 80 looks of 6 minutes at 60
     assert (found.before.cost, found.after.cost) == (pytest.approx(50), pytest.approx(30 + 480))
     assert (found.moved, found.changed) == (40, 0)
     said = "\n".join(found.sentences)
     assert found.headline == (
-        "automation 0% -> 31% asked for, certified error: none yet (no certificate allows it yet, until then people "
+        "automation 0% -> 31% asked for, certified error: none yet (no certificate allows it yet, so people "
         "decide), L1 load -4.0 tasks/day, L2 load +4.0 tasks/day, cost +920%"
     )
     assert found.headline in said
-    assert "L1 load: -4.0 looks/day (10.0 -> 6.0)" in said
-    assert "L2 load: +8.0 looks/day (0.0 -> 8.0)" in said
+    assert "L1 load: -4.0 answers/day (10.0 -> 6.0)" in said
+    assert "L2 load: +8.0 answers/day (0.0 -> 8.0)" in said
     assert "cost: +920% (5.00 -> 51.00 a day)" in said
 
 
@@ -81,7 +81,7 @@ def test_a_cost_that_is_not_known_is_not_invented():
     found = simulate(policy(5, 0.9), policy(5, 0.9, tiers="[tiers.L1]\n[tiers.L2]"), past(columns, 2))
 
     assert found.after.cost is None
-    assert "cost: not known; nobody in L1 has a wage in [people]" in found.sentences
+    assert "cost: unknown; nobody in L1 has a wage in [people]" in found.sentences
 
 
 def test_a_field_that_was_never_recorded_is_named():
@@ -89,7 +89,7 @@ def test_a_field_that_was_never_recorded_is_named():
     found = simulate(policy(5, 0.9), policy(5, 0.8), past(columns, 2))
 
     assert found.missing == {"model.confidence": 1}
-    assert any("model.confidence is not known of 1 tasks" in line for line in found.sentences)
+    assert any("model.confidence is unknown for 1 tasks" in line for line in found.sentences)
 
 
 def test_an_empty_past_is_no_error():

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from feedback.automation.thresholds import as_json
+from feedback.automation.thresholds import threshold_table_to_json
 from feedback.policy import Policy, read_policy
 from feedback.policy.simulate import TaskHistory
-from feedback.policy.threshold_costs import GRID, thresholds
+from feedback.policy.threshold_costs import GRID, evaluate_thresholds
 
 PRICES = """
 [[routing]]
@@ -59,35 +59,35 @@ def checks(n: int, wrong: int) -> dict[int, str]:
 
 
 def test_a_threshold_automates_what_is_at_least_so_sure_and_leaves_people_the_rest():
-    found = thresholds(policy(), past([0.95] * 50 + [0.55] * 30 + [None] * 20), {})
+    found = evaluate_thresholds(policy(), past([0.95] * 50 + [0.55] * 30 + [None] * 20), {})
     by = {step.threshold: step for step in found.steps}
 
     assert (by[0.5].automated, by[0.6].automated, by[0.95].automated, by[0.97].automated) == (0.8, 0.5, 0.5, 0.0)
-    assert by[0.6].looks == {"L1": 5.0}  # 50 tasks in 10 days
-    assert found.looks == {"L1": 10.0}
+    assert by[0.6].answers == {"L1": 5.0}  # 50 tasks in 10 days
+    assert found.answers == {"L1": 10.0}
     assert found.cost == pytest.approx(10.0)  # a minute of 60 an hour each
 
 
 def test_each_tier_has_its_own_load_and_wages():
-    found = thresholds(policy(), past([0.9] * 50 + [0.1] * 50, amounts=[5000, 1] * 50), {})
+    found = evaluate_thresholds(policy(), past([0.9] * 50 + [0.1] * 50, amounts=[5000, 1] * 50), {})
     sure = next(step for step in found.steps if step.threshold == 0.9)
 
-    assert found.looks == {"L2": 5.0, "L1": 5.0}
+    assert found.answers == {"L2": 5.0, "L1": 5.0}
     assert found.cost == pytest.approx(5 * 1.0 + 5 * 20.0)
-    assert sure.looks == {"L2": 2.5, "L1": 2.5}
+    assert sure.answers == {"L2": 2.5, "L1": 2.5}
 
 
 def test_the_error_is_that_of_audited_tasks_alone_and_its_interval_holds_for_the_whole_grid():
-    found = thresholds(policy(), past([0.9] * 1000), checks(200, wrong=10))
+    found = evaluate_thresholds(policy(), past([0.9] * 1000), checks(200, wrong=10))
     step = found.steps[0]
 
     assert (step.checked, step.error.value) == (200, 0.05)
     assert step.error.confidence == pytest.approx(1 - 0.05 / len(GRID))
-    assert step.error.low < 0.02 < 0.09 < step.error.high  # wider than one look's 0.024 to 0.09
+    assert step.error.low < 0.02 < 0.09 < step.error.high  # wider than the interval of one threshold, 0.024 to 0.09
 
 
 def test_the_best_is_named_where_even_the_worst_that_the_interval_allows_is_cheaper():
-    found = thresholds(policy("error = 2.0"), past([0.99] * 600 + [0.6] * 400), checks(300, wrong=1))
+    found = evaluate_thresholds(policy("error = 2.0"), past([0.99] * 600 + [0.6] * 400), checks(300, wrong=1))
 
     assert found.best is not None
     step = next(one for one in found.steps if one.threshold == found.best)
@@ -98,14 +98,14 @@ def test_the_best_is_named_where_even_the_worst_that_the_interval_allows_is_chea
 
 
 def test_none_is_named_where_too_few_answers_were_checked():
-    found = thresholds(policy("error = 2.0"), past([0.99] * 600 + [0.6] * 400), checks(5, wrong=0))
+    found = evaluate_thresholds(policy("error = 2.0"), past([0.99] * 600 + [0.6] * 400), checks(5, wrong=0))
 
     assert found.best is None
-    assert "5 audited answers tell too little" in found.reason
+    assert "5 audited answers are too few" in found.reason
 
 
 def test_none_is_named_where_errors_cost_more_than_people():
-    found = thresholds(policy("error = 500.0"), past([0.99] * 600), checks(300, wrong=5))
+    found = evaluate_thresholds(policy("error = 500.0"), past([0.99] * 600), checks(300, wrong=5))
 
     assert found.best is None
     assert "No threshold is named best" in " ".join(found.sentences)
@@ -114,13 +114,13 @@ def test_none_is_named_where_errors_cost_more_than_people():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (PRICES.format(error=""), "costs.error does not say"),
+        (PRICES.format(error=""), "costs.error is not set"),
         (PRICES.format(error="error = 1.0").replace("wage = 60.0", ""), "nobody in L1 has a wage"),
         (PRICES.format(error="error = 1.0").replace('handling = "1m"', ""), "no answer was timed"),
     ],
 )
 def test_without_a_price_the_table_stands_without_costs_and_says_why(text: str, says: str):
-    found = thresholds(read_policy(text), past([0.99] * 100), checks(100, wrong=0))
+    found = evaluate_thresholds(read_policy(text), past([0.99] * 100), checks(100, wrong=0))
 
     assert found.best is None
     assert says in found.reason
@@ -129,15 +129,17 @@ def test_without_a_price_the_table_stands_without_costs_and_says_why(text: str, 
 
 
 def test_a_past_without_a_model_automates_nothing():
-    found = thresholds(policy(), past([None] * 10), checks(10, wrong=0))
+    found = evaluate_thresholds(policy(), past([None] * 10), checks(10, wrong=0))
 
     assert {step.automated for step in found.steps} == {0.0}
     assert found.reason == "the model is sure enough of no task."
-    assert thresholds(policy(), past([]), {}).best is None
+    assert evaluate_thresholds(policy(), past([]), {}).best is None
 
 
 def test_it_is_plain_json_whatever_is_not_known():
-    text = json.dumps(as_json(thresholds(policy(), past([0.9] * 10 + [None]), {})), allow_nan=False)
+    text = json.dumps(
+        threshold_table_to_json(evaluate_thresholds(policy(), past([0.9] * 10 + [None]), {})), allow_nan=False
+    )
 
     assert json.loads(text)["steps"][0]["error"] == {"low": 0.0, "high": 1.0, "value": None}
 
@@ -149,6 +151,6 @@ def test_the_named_best_is_rarely_dearer_than_people():
         confidence = random.choice(GRID, size=400)
         # an error costs 10 looks and one answer in ten is wrong: every threshold costs exactly what people do
         wrong = {task: "fraud" if random.random() < 0.1 else "ok" for task in range(200)}
-        n_chosen += thresholds(policy("error = 10.0"), past(confidence.tolist()), wrong).best is not None
+        n_chosen += evaluate_thresholds(policy("error = 10.0"), past(confidence.tolist()), wrong).best is not None
 
     assert n_chosen / runs <= 0.05

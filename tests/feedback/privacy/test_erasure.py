@@ -239,7 +239,7 @@ def test_nobody_who_was_forgotten_comes_back_with_a_backup(world: World, store: 
     erase_person_or_task(store, PROJECT, person=CLEO, platform=world.site, now_s=1.0)
     store.close()
 
-    restore(tmp_path / "backup.db", path, open_one=open_store, erase_person_or_task=erase_in_backup)
+    restore(tmp_path / "backup.db", path, open_at=open_store, erase_person_or_task=erase_in_backup)
 
     again = open_store(f"sqlite:///{path}")
     assert where(again, MARK) == []

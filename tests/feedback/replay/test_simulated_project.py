@@ -5,7 +5,7 @@ import pytest
 
 from feedback.errors import EvaluationError
 from feedback.recipes import make_recipe
-from feedback.replay.simulated_project import Curve, simulate
+from feedback.replay.simulated_project import LearningCurve, simulate
 from feedback.stats.intervals import mean
 from ml_backend.features.cache import FeatureCache
 from ml_backend.label_config import read_label_config
@@ -13,7 +13,7 @@ from ml_backend.models import recipe_for
 
 
 def test_the_area_is_the_mean_height_of_the_curve():
-    assert Curve("margin", 0, (10, 20, 40), (0.5, 0.7, 0.9)).area == pytest.approx((6 + 16) / 30)
+    assert LearningCurve("margin", 0, (10, 20, 40), (0.5, 0.7, 0.9)).area == pytest.approx((6 + 16) / 30)
 
 
 def test_too_few_tasks_are_refused():

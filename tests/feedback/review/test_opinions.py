@@ -8,7 +8,7 @@ import pytest
 
 from feedback.reports.case_report import case_report
 from feedback.review.review_task_content import FACTS
-from feedback.routing.router import why
+from feedback.routing.router import explain_decision
 from ml_backend.calibration import Calibrator
 from ml_backend.label_config import read_label_config
 from ml_backend.models.text_classifier import TextChoices
@@ -136,8 +136,8 @@ def test_why_says_what_spoke_for_the_answer_of_the_model_of_then(world: World):
     (decision,) = world.store.decisions.list_decisions(PROJECT, task=task)
     promote(world, "m37")
 
-    told = why(world.store, PROJECT, decision, load=unpack)
+    told = explain_decision(world.store, PROJECT, decision, load=unpack)
     assert told.same
     assert told.opinion["model"] == "m36"
     assert sorted((what for what, _ in told.opinion["reasons"][:2]), reverse=True) == ["hammer", "box"]
-    assert why(world.store, PROJECT, decision).opinion == {}
+    assert explain_decision(world.store, PROJECT, decision).opinion == {}

@@ -109,7 +109,7 @@ def test_what_a_reviewer_says_is_read_in_the_turn_of_the_source(world: World):
     world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
     while (work := world.store.jobs.claim_job("test", lease_s=9.0)) is not None:
         world.store.jobs.finish_job(work)
-    told = [one for copy, given in world.site.list_changed_tasks(room, "") for one in events.of_task(copy, given)]
+    told = [one for copy, given in world.site.list_changed_tasks(room, "") for one in events.events_from_task(copy, given)]
     world.store.append(told)  # as a webhook does
 
     assert [(row.project, row.kind) for row in world.store.jobs.list_jobs() if row.state == "wanted"] == [

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from feedback.ingest.signals import SignalHandler
 from feedback.policy.schema import Tasks
-from feedback.routing.router import why
+from feedback.routing.router import explain_decision
 from tests.feedback.routing.world import World, rules
 
 
@@ -74,7 +74,7 @@ def test_every_decision_is_made_once_more_from_what_was_recorded(world: World):
     world.turn()
     world.use(rules("when = { data.amount.lt = 0 }\nto = 'L2'"))  # the policy that decided is kept
     found = [
-        why(world.store, "7", one) for task in tasks for one in world.store.decisions.list_decisions("7", task=task)
+        explain_decision(world.store, "7", one) for task in tasks for one in world.store.decisions.list_decisions("7", task=task)
     ]
 
     assert len(found) == 10
@@ -92,8 +92,8 @@ def test_a_forged_decision_does_not_replay(world: World):
     (made,) = world.store.decisions.list_decisions("7", task=task)
     forged = replace(made, standing=replace(made.standing, rule="default", outcome="L1"))
 
-    assert why(world.store, "7", forged).same is False
-    assert "r0 → L2" in why(world.store, "7", forged).note
+    assert explain_decision(world.store, "7", forged).same is False
+    assert "r0 → L2" in explain_decision(world.store, "7", forged).note
 
 
 def test_a_decision_about_erased_data_says_that_it_cannot_be_replayed(world: World):
@@ -102,8 +102,8 @@ def test_a_decision_about_erased_data_says_that_it_cannot_be_replayed(world: Wor
     world.turn()
     (made,) = world.store.decisions.list_decisions("7", task=task)
 
-    found = why(world.store, "7", replace(made, content="0" * 64))
-    assert (found.same, found.note) == (None, "the task's data were erased")
+    found = explain_decision(world.store, "7", replace(made, content="0" * 64))
+    assert (found.same, found.note) == (None, "the data of the task were erased")
 
 
 def test_a_signal_by_order_number_that_comes_before_its_task_routes_it_once_it_is_there(world: World):

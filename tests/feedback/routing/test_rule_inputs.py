@@ -14,7 +14,7 @@ from feedback.policy import read_policy
 from feedback.project.snapshot import ProjectSnapshot, load_snapshot
 from feedback.routing.rule_inputs import RuleInputs, load_rule_inputs
 from feedback.store import NewestSignal, ProjectRow, Skip, Store
-from feedback.store.log.events import of_annotation, of_one_task
+from feedback.store.log.events import event_from_annotation, event_from_task
 from feedback.training.model_cache import Committee, PredictionCache
 from ml_backend.codecs import codec
 from ml_backend.errors import ArtefactError
@@ -83,13 +83,13 @@ def snapshot(store: Store) -> ProjectSnapshot:
     store.projects.save_project(row)
     texts = ["apple", "saw", "?"]
     store.append(
-        [of_one_task(Task(n + 1, {"text": text}, "1", created_at=CREATED), "poll") for n, text in enumerate(texts)]
+        [event_from_task(Task(n + 1, {"text": text}, "1", created_at=CREATED), "poll") for n, text in enumerate(texts)]
     )
     config = read_label_config(TEXT_CONFIG)
     control = config.control("")
     for number, (person, label) in enumerate([(1, "fruit"), (2, "fruit"), (3, "tool")], start=1):
         result = tuple(codec("choices").encode(Answer("choices", (label,)), control, None))
-        store.append([of_annotation(answer(number, task=1, person=person, result=result), "poll")])
+        store.append([event_from_annotation(answer(number, task=1, person=person, result=result), "poll")])
     return load_snapshot(store, row, POLICY, config, control)
 
 
@@ -133,7 +133,7 @@ def test_time_is_counted_from_the_import_and_in_calendars(snapshot: ProjectSnaps
 
 def test_a_signal_about_a_task_stands_before_one_about_the_project(snapshot: ProjectSnapshot):
     heard = {None: {"risk": NewestSignal(0.1, NOW_S - 60, 4)}, 2: {"risk": NewestSignal(0.9, NOW_S - 5, 1)}}
-    found = facts(snapshot, None, heard=heard)
+    found = facts(snapshot, None, signals=heard)
 
     assert found.column("signal.risk") == [0.1, 0.9, 0.1]
     assert found.column("signal.risk.count") == [4, 1, 4]

@@ -111,9 +111,9 @@ def test_secrets_are_asked_for_once_in_a_while():
     guard = Guard(Security(secrets=secrets, cache_s=1.0), clock=clock)
     request = Request({"HTTP_X_HITL_SECRET": "right", "REQUEST_METHOD": "POST"})
     for _ in range(10):
-        guard.webhook(request)
+        guard.check_webhook_request(request)
     clock.pass_s(1.5)
-    guard.webhook(request)
+    guard.check_webhook_request(request)
 
     assert len(asked) == 2
 

@@ -18,7 +18,7 @@ from ml_backend.app.slow_client_worker import SlowClientSocket
 def pair(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[SlowClientSocket, socket.socket]]:
     """Our end, and a sender's; a head has a fifth of a second, and a body comes at 1,000 bytes a second at least."""
     monkeypatch.setattr(slow_client_worker, "_HEAD_S", 0.2)
-    monkeypatch.setattr(slow_client_worker, "_SLOWEST", 1000)
+    monkeypatch.setattr(slow_client_worker, "_MIN_RATE", 1000)
     ours, sender = socket.socketpair()
     with SlowClientSocket(fileno=ours.detach()) as patient, sender:
         patient.begin()
@@ -54,7 +54,7 @@ def test_a_body_that_drips_ends_though_it_never_pauses_for_long(pair: tuple[Slow
 def test_a_body_that_comes_along_may_take_its_time(pair: tuple[SlowClientSocket, socket.socket]) -> None:
     patient, sender = pair
     patient.settimeout(5.0)
-    patient._until_s = time.monotonic() + 0.5  # long over when the last byte comes
+    patient._deadline_s = time.monotonic() + 0.5  # long over when the last byte comes
     drip = _drip(sender, b"a" * 400, every_s=0.05, times=20)
     came = 0
 

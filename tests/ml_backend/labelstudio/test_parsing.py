@@ -162,7 +162,7 @@ def test_one_broken_record_costs_only_itself():
         "an annotation is missing; wanted an object.",
         "the id of this annotation is a text or out of range; wanted a positive integer.",
         "annotation 2 has no updated_at; with the id it names one version.",
-        "annotation 3 is of project 99, but came with project 15.",
+        "annotation 3 belongs to project 99, but came with project 15.",
     )
 
 

@@ -7,7 +7,7 @@ from itertools import count
 
 from feedback.policy import read_policy
 from feedback.project.snapshot import load_splits
-from feedback.routing.router import why
+from feedback.routing.router import explain_decision
 from feedback.training.challenger import learned_annotations
 from ml_backend.registry import unpack
 from tests.feedback.review.scenarios.telling import REST, said, whole
@@ -67,7 +67,7 @@ def test_moderation_goes_through_three_tiers_and_back_into_the_model(world: Worl
     disputed, sure, late, huge = site.add(*_unseen(world))
     world.turn()
     (decision,) = world.store.decisions.list_decisions(world.project, task=sure)[:1]
-    replayed = why(world.store, world.project, decision)
+    replayed = explain_decision(world.store, world.project, decision)
     assert (decision.standing.rule, decision.standing.outcome) == ("sure", "L1")
     assert "no certificate allows it yet" in decision.standing.refused
     assert replayed.same

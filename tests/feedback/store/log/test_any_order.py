@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feedback.store import Store, open_store
-from feedback.store.log.events import Event, gone_tasks, vanished
+from feedback.store.log.events import Event, task_deletions, annotation_deletions
 from tests.support.told import at, deleted, said, skipped, task, told
 
 _IDS = st.integers(1, 3)
@@ -103,8 +103,8 @@ _born = st.sampled_from([5, 50])  # two things had each number, one after the ot
 _lived = st.lists(
     st.one_of(
         st.builds(
-            lambda number, label, born, when, person: said(
-                number, label, second=born + when, created_at=at(born), person=person, task=number
+            lambda number, label, creation_time, when, person: said(
+                number, label, second=creation_time + when, created_at=at(creation_time), person=person, task=number
             ),
             _IDS,
             _LABELS,
@@ -113,16 +113,18 @@ _lived = st.lists(
             st.sampled_from([1, 2]),
         ),
         st.builds(
-            lambda number, text, born, when: told(task(number, text, second=born + when, created_at=at(born - 1)))[0],
+            lambda number, text, creation_time, when: told(
+                task(number, text, second=creation_time + when, created_at=at(creation_time - 1))
+            )[0],
             _IDS,
             st.sampled_from(["x", "y"]),
             _born,
             _WHEN,
         ),
         st.builds(
-            lambda number, born, of_task: (gone_tasks if of_task else vanished)(
-                "1", {number: at(born - of_task)}, source="webhook"
-            )[0],
+            lambda number, creation_time, events_from_task: (
+                task_deletions if events_from_task else annotation_deletions
+            )("1", {number: at(creation_time - events_from_task)}, source="webhook")[0],
             _IDS,
             _born,
             st.booleans(),

@@ -12,7 +12,7 @@ from tests.support.told import answer, at, deleted, labels, said, skipped, task,
 
 def test_a_version_is_stored_once_whoever_reports_it(store: Store) -> None:
     webhook = said(5, "A", unique_id="an id that the REST API never shows")
-    poll = events.of_annotation(answer(5, "A", updated_at="2026-01-01T02:00:01+02:00"), "poll", seen_s=9.0)
+    poll = events.event_from_annotation(answer(5, "A", updated_at="2026-01-01T02:00:01+02:00"), "poll", seen_s=9.0)
 
     assert store.append([webhook]).new == 1
     assert store.append([poll, webhook]) == type(store.append([]))(new=0, duplicates=2)
@@ -201,9 +201,9 @@ def test_every_version_of_an_annotation_is_kept(store: Store) -> None:
 
 
 def test_the_label_config_that_came_last_is_the_projects(store: Store) -> None:
-    store.append([events.of_project("1", "one", "<View/>", "webhook")])
-    store.append([events.of_project("1", "two", "<View><Text/></View>", "webhook")])
-    again = store.append([events.of_project("1", "two", "<View><Text/></View>", "webhook")])
+    store.append([events.event_from_project("1", "one", "<View/>", "webhook")])
+    store.append([events.event_from_project("1", "two", "<View><Text/></View>", "webhook")])
+    again = store.append([events.event_from_project("1", "two", "<View><Text/></View>", "webhook")])
 
     project = store.projects.get_project("1")
     assert project is not None

@@ -67,7 +67,7 @@ def test_what_no_json_can_hold_is_refused_or_replaced_never_raised_into_a_neighb
     with pytest.raises(EventError, match="cannot be written as JSON"):
         canonical_json({"result": deep})
 
-    event = events.of_annotation(answer(5, result=(deep,)), "webhook")
+    event = events.event_from_annotation(answer(5, result=(deep,)), "webhook")
     assert "cannot be written as JSON" in event.body["result"]
 
 
@@ -79,7 +79,7 @@ def test_a_webhook_gives_its_task_its_annotation_and_its_project() -> None:
         "project": {"id": 1, "title": "t", "label_config": "<View/>", "token": "a secret"},
     }
 
-    found = events.from_intake(read_webhook(body))
+    found = events.events_from_webhook(read_webhook(body))
 
     assert [(event.entity, event.entity_id, event.version) for event in found] == [
         ("task", 7, at(1.5)),
@@ -93,7 +93,7 @@ def test_a_webhook_gives_its_task_its_annotation_and_its_project() -> None:
 def test_a_deletion_needs_only_an_id() -> None:
     intake = ParsedWebhook("TASKS_DELETED", "1", deleted=(Deleted("task", 7), Deleted("annotation", 5)))
 
-    assert [event.key for event in events.from_intake(intake)] == [
+    assert [event.key for event in events.events_from_webhook(intake)] == [
         ("task", 7, "", "deleted"),
         ("annotation", 5, "", "deleted"),
     ]
@@ -105,19 +105,21 @@ def test_one_record_that_cannot_be_stored_costs_only_itself() -> None:
 
     unread: list[str] = []
 
-    assert [event.entity_id for event in events.from_intake(intake, unread=unread)] == [7, 6]
+    assert [event.entity_id for event in events.events_from_webhook(intake, unread=unread)] == [7, 6]
     assert unread == ["annotation 5 has a person that is no positive integer."]
 
 
 def test_an_api_read_gives_the_task_with_its_annotations() -> None:
-    found = events.of_task(task(7), [answer(5, task=7), answer(6, task=7)], source="sweep", seen_s=9.0)
+    found = events.events_from_task(task(7), [answer(5, task=7), answer(6, task=7)], source="sweep", seen_s=9.0)
 
     assert [(event.entity, event.source, event.seen_s) for event in found] == [
         ("task", "sweep", 9.0),
         ("annotation", "sweep", 9.0),
         ("annotation", "sweep", 9.0),
     ]
-    assert [event.action for event in events.vanished("1", {6, 5}) + events.gone_tasks("1", {7})] == ["deleted"] * 3
+    assert [event.action for event in events.annotation_deletions("1", {6, 5}) + events.task_deletions("1", {7})] == [
+        "deleted"
+    ] * 3
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_no_more_is_read_at_once_than_memory_holds(store: Store, monkeypatch: py
         rounds.append(len(rows))
         return take(rows)
 
-    monkeypatch.setattr(store._inbox, "_take", counted)
+    monkeypatch.setattr(store._inbox, "_ingest_rows", counted)
 
     assert store.ingest_inbox() == 4
     assert rounds == [1, 1, 2]

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from feedback.errors import StoreError
 from feedback.store import Store, open_store
 from feedback.store.log.event_log import Log
-from feedback.store.log.events import of_project
+from feedback.store.log.events import event_from_project
 from feedback.store.tables import main_tables
 from tests.support.told import said, task, told
 
@@ -92,11 +92,11 @@ def test_who_looked_long_ago_takes_nothing_in_again_that_others_have_taken_in_an
         rows = first()
         if rows:
             quick.ingest_inbox()
-            quick.receive([of_project("1", "new title", "<View/>", "webhook")])
+            quick.receive([event_from_project("1", "new title", "<View/>", "webhook")])
             quick.ingest_inbox()
         return rows
 
-    slow.receive([of_project("1", "old title", "<View/>", "webhook")])
+    slow.receive([event_from_project("1", "old title", "<View/>", "webhook")])
     monkeypatch.setattr(slow._inbox, "_first", waits)
 
     assert slow.ingest_inbox() == 0

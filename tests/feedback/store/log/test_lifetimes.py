@@ -111,7 +111,7 @@ def test_a_late_word_of_the_first_life_changes_nothing(store: Store) -> None:
     store.append([*old_task(), deleted(1, entity="task"), *new_task()])
 
     store.append([*told(task(1, "late", second=9, created_at=FIRST))])
-    store.append(events.gone_tasks("1", {1: FIRST}))  # by somebody who knew only the first
+    store.append(events.task_deletions("1", {1: FIRST}))  # by somebody who knew only the first
 
     assert texts(store) == {1: "new"}
     assert whole(store)
@@ -242,8 +242,8 @@ def test_a_log_of_old_reads_as_it_did(store: Store, *, first: bool) -> None:
 def test_what_was_decided_about_a_task_is_not_said_of_the_next_one_with_its_number(store: Store) -> None:
     """Twice: a case for each of three tasks that had the number 1."""
     stands = CurrentDecision("r", "first", "p", "m", "", "normal", "", None)
-    for born in (1, 20, 40):
-        store.append(told(task(1, f"text {born}", second=born, created_at=at(born))))
+    for creation_time in (1, 20, 40):
+        store.append(told(task(1, f"text {creation_time}", second=creation_time, created_at=at(creation_time))))
         assert (
             [one for one in store.cases.list_cases("1") if one.task == 1],
             store.decisions.list_current_decisions("1").get(1),
@@ -253,7 +253,7 @@ def test_what_was_decided_about_a_task_is_not_said_of_the_next_one_with_its_numb
         (case,) = store.cases.create_cases([CaseRow("1", 1, "open", "L2")], "open")
         assert case.task == 1
         store.decisions.create_decisions("1", [Decision(1, 5.0, "c", stands, {})])
-        store.signals.create_signal(Signal("1", "complaint", value=True, task=1, at_s=5.0, key=f"key {born}"))
+        store.signals.create_signal(Signal("1", "complaint", value=True, task=1, at_s=5.0, key=f"key {creation_time}"))
         store.tasks.create_hidden_tasks("1", [1])
 
     assert sorted(one.task for one in store.cases.list_cases("1"))[-1] == 1

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from feedback.store import CurrentDecision, Decision, NewestSignal, Signal, Store, open_store
-from feedback.store.log.events import of_one_task
+from feedback.store.log.events import event_from_task
 from tests.support.told import task
 
 L1 = CurrentDecision("default", "L1", "p1", "m1", "", "normal", "default", None)
@@ -37,10 +37,10 @@ def test_the_newest_decision_of_a_task_stands_and_the_older_ones_are_kept(store:
 
 
 def test_decisions_come_with_the_data_that_they_were_about(store: Store) -> None:
-    store.append([of_one_task(task(7, "then"), "poll")])
+    store.append([event_from_task(task(7, "then"), "poll")])
     content = store.tasks.list_content_hashes("1")[7]
     store.decisions.create_decisions("1", [decision(7, content=content), decision(8, content="gone")])
-    store.append([of_one_task(task(7, "now", second=5), "poll")])
+    store.append([event_from_task(task(7, "now", second=5), "poll")])
 
     assert {one.task: data for one, data in store.decisions.stream_current_decisions("1")} == {
         7: {"text": "then"},
@@ -112,7 +112,7 @@ def test_an_outcome_meets_the_decision_that_stood_when_it_happened(store: Store)
 
 
 def test_forgetting_a_task_forgets_its_decisions_and_signals(store: Store) -> None:
-    store.append([of_one_task(task(7), "poll")])
+    store.append([event_from_task(task(7), "poll")])
     store.decisions.create_decisions("1", [decision(7), decision(8)])
     store.signals.create_signal(signal("k"))
     store.erase("1", task=7)

@@ -1,0 +1,292 @@
+"""The stages of a turn: each calls the package that owns the work and returns the context with what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from feedback.errors import NotConnected
+from feedback.ingest.polling import poll_changes, update_project_description
+from feedback.ingest.signals import match_waiting_signals
+from feedback.loop.context import TurnContext
+from feedback.loop.hide_tasks import hide_withheld_tasks
+from feedback.project.guidelines import note_guideline
+from feedback.project.snapshot import as_of_first_answer
+from feedback.queue.planner import load_served_window, plan_window
+from feedback.review.indicator_ingest import ingest_indicators
+from feedback.routing.router import route
+from feedback.training.challenger import challenge
+from feedback.training.consensus_labels import reweigh_with_model
+from feedback.training.model_factory import export_champion
+from feedback.training.retrain_triggers import first_waits
+from ml_backend.errors import LabelConfigError, LabelStudioError, NotTrained, UnknownName
+from ml_backend.label_config import read_label_config
+from ml_backend.registry import Bundle
+
+
+def collect_changes(context: TurnContext) -> TurnContext:
+    """Bring in what webhooks missed. Where Label Studio is away, the turn goes on with what the store has."""
+    services, store, project = context.services, context.store, context.project_id
+    store.ingest_inbox()
+    if services.platform is None or not context.poll:
+        return context
+    try:
+        described = services.platform.describe_project(project)
+        note_guideline(store, project, described, now_s=services.clock())
+        described_anew = update_project_description(store, project, described)
+        found = poll_changes(store, services.platform, project, now_s=services.clock())
+    except LabelStudioError as error:
+        return context.noted(f"not collected: {error}")
+    return replace(context, collected=described_anew + found)
+
+
+def load_snapshot(context: TurnContext) -> TurnContext:
+    """Read the project as it is now, without the votes of people who may not answer in the first tier.
+
+    A label config that we cannot read is noted, and the turn ends here. Raises NotConnected for an unknown project.
+    """
+    services, store = context.services, context.store
+    project = store.projects.get_project(context.project_id)
+    if project is None:
+        raise NotConnected(f"project {context.project_id} is not known; nothing was ever received for it.")
+    policy = services.policies(project)
+    try:
+        config = read_label_config(project.label_config)
+        control = config.control(policy.model.control)
+    except LabelConfigError as error:
+        return context.noted(str(error))
+    snapshot = services.snapshots.load(store, project, policy, config, control)
+    eligible = services.review.exclude_ineligible_votes(snapshot)
+    return replace(context, eligible=eligible, first_answers=as_of_first_answer(store, eligible.snapshot))
+
+
+def record_overrides(context: TurnContext) -> TurnContext:
+    """Record what was shown beside what people answered to it.
+
+    Before training: a model that has learned from an answer cannot be held against it.
+    """
+    services = context.services
+    snapshot = context.first_answers or context.snapshot
+    services.overrides.record(context.store, snapshot, services.champions.get(context.project_id), services.predictions)
+    return context
+
+
+def aggregate_votes(context: TurnContext) -> TurnContext:
+    """Decide the consensus labels; final answers of review, as decided in earlier turns, stand above votes."""
+    services, snapshot = context.services, context.snapshot
+    final = services.final_answers.load(context.store, snapshot)
+    labels = services.final_answers.apply(services.consensus.decide(snapshot), final, snapshot)
+    return replace(context, final_answers=final, labels=labels)
+
+
+def train_and_judge(context: TurnContext) -> TurnContext:
+    """Train, judge and promote where it is due. Learned is from labels with indicators as of the first answers."""
+    services, snapshot, labels = context.services, context.first_answers or context.snapshot, context.consensus_labels
+    dataset = services.datasets.build(snapshot, labels.settled, labels.changes)
+    context = replace(context, dataset=dataset)
+    final = context.final_answers
+    try:
+        recipe = services.model_factory.recipe(snapshot.config, snapshot.control, snapshot.policy)
+        verdict = challenge(
+            context.store,
+            services.champions,
+            snapshot,
+            dataset,
+            recipe,
+            reweigh_with_model=partial(
+                reweigh_with_model, snapshot, services.consensus, exclude=final.cases.keys() if final else ()
+            ),
+            now_s=services.clock(),
+            work=context.held.work if context.held else None,
+            cache=services.trainings,
+        )
+    except (NotTrained, UnknownName) as error:
+        return _with_champion(context.noted(f"not trained: {error}"))
+    finally:
+        export_champion(context.store.registry, services.model_folder, context.project_id)
+    context = _with_champion(context)
+    if verdict is None:
+        waits = "" if context.champion else first_waits(dataset, snapshot.policy)
+        return replace(context, waits=waits)
+    outcome = "promoted" if verdict.promote else "kept"
+    return replace(context, verdict=f"{outcome}: {verdict.challenger}: {verdict.reason}")
+
+
+def route_tasks(context: TurnContext) -> TurnContext:
+    """Decide by the policy's rules who looks at each task. Signals that wait for a task's key are matched before."""
+    services, snapshot = context.services, context.snapshot
+    match_waiting_signals(context.store, context.project_id, snapshot.policy)
+    settled = frozenset(label.task for label in context.consensus_labels.settled) if snapshot.policy.routing else ()
+    routes = route(
+        context.store,
+        snapshot,
+        frozenset(settled),
+        context.champion,
+        services.predictions,
+        services.committee,
+        now_s=services.clock(),
+    )
+    final = context.final_answers
+    if final is not None and final.withheld:
+        routes = replace(routes, held=routes.held | final.withheld)
+    return context if routes == snapshot.routes else context.with_snapshot(replace(snapshot, routes=routes))
+
+
+def write_queue(context: TurnContext) -> TurnContext:
+    """Write the next window when the served one is not enough any more; finish one that a kill cut short.
+
+    Before anything of review is written: somebody may wait for a task, and the queue needs no result of review. A case
+    that review opens in this turn holds its task back from the next turn on, which is asked for at once.
+    """
+    services, platform, snapshot = context.services, context.platform, context.snapshot
+    if platform is None:
+        return context
+    store, project, labels = context.store, context.project_id, context.consensus_labels
+    served = load_served_window(store, project)
+    plan = plan_window(
+        snapshot,
+        labels,
+        served,
+        context.champion,
+        services.predictions,
+        audit_rows=context.dataset.count("tune", "judge", "certify") if context.dataset else 0,
+        now_s=services.clock(),
+        open_tasks=services.open_tasks.list_open_tasks(snapshot, labels),
+    )
+    context = replace(context, window=served.version if served else "")
+    if plan is None:
+        return context
+    if not context.may_write():
+        return context.noted("the queue is not written: the project is paused, or another worker has it")
+    store.windows.save_window(project, plan.rows)  # before the write: after a kill the next turn knows what was planned
+    head, rows = snapshot.policy.queue.head, len(plan.rows)
+    try:
+        given = platform.write_queue(
+            project, plan.rows, snapshot.control, head=head, stop=lambda: not context.may_write()
+        )
+    except LabelStudioError as error:
+        return context.noted(f"the queue is not written: {error}")
+    if given.rows < rows:
+        context = context.noted(f"Label Studio holds {given.rows} of {rows} rows of {plan.version}")
+    if given.complete:
+        body = {"version": plan.version, "rows": rows, "held": given.rows, "why": plan.why, "at_s": services.clock()}
+        store.records.create_record(project, "asked", body)
+    return replace(context, asked=plan.why, window=plan.version)
+
+
+def hide_tasks(context: TurnContext) -> TurnContext:
+    """Hide in Label Studio what the first tier may not see, and show what it may see again."""
+    platform, snapshot = context.platform, context.snapshot
+    if platform is None:
+        return context
+    try:
+        result = hide_withheld_tasks(
+            context.store,
+            platform,
+            snapshot,
+            context.consensus_labels,
+            may_write=context.may_write,
+            now_s=context.services.clock(),
+        )
+    except LabelStudioError as error:
+        return context.noted(f"not every task is where the routing wants it: {error}")
+    if (result.left or result.shown) and context.may_write():
+        context.request_turn()
+    return context.noted(f"{result.left} tasks are not yet where the routing wants them") if result.left else context
+
+
+def review(context: TurnContext) -> TurnContext:
+    """Move what is under review: open cases, decide, watch the clocks, assign, write final answers, notify.
+
+    What it decides is learned from in the next turn, which is asked for.
+    """
+    services, eligible = context.services, context.eligible
+    result = services.review.run(
+        context.snapshot,
+        context.consensus_labels,
+        context.champion,
+        services.predictions,
+        eligible=eligible,
+        sync_review_project=_syncer(context),
+        may_write=context.may_write,
+    )
+    if result.more_to_do or result.resolved or result.opened or result.reopened:
+        context.request_turn()
+    if result.reopened:  # others may answer these now: the queue of the next turn has them
+        context = context.with_snapshot(
+            replace(context.snapshot, tasks={**context.snapshot.tasks, **result.reopened})
+        )
+    return context.noted(*result.notes)
+
+
+def store_indicators(context: TurnContext) -> TurnContext:
+    """Store the indicators that people gave with their answers; snapshots have them from the next turn on."""
+    excluded = context.eligible.excluded.keys() if context.eligible else ()
+    if ingest_indicators(context.store, context.snapshot, refused=excluded):
+        context.request_turn()
+    return context
+
+
+def reopen_tasks(context: TurnContext) -> TurnContext:
+    """Let another person answer what is not settled. After review, whose re-opened tasks are open already."""
+    platform = context.platform
+    if platform is None:
+        return context
+    result = context.services.reopened.reopen(
+        context.store,
+        platform,
+        context.snapshot,
+        context.consensus_labels,
+        may_write=context.may_write,
+        clock=context.services.clock,
+    )
+    if result.left:
+        context.request_turn()
+    return replace(context.noted(result.note) if result.note else context, reopened=result.done)
+
+
+def write_consensus(context: TurnContext) -> TurnContext:
+    """Write what several people settled back to Label Studio, where the policy asks for it."""
+    platform, final = context.platform, context.final_answers
+    if platform is None:
+        return context
+    try:
+        result = context.services.written_consensus.write(
+            context.store,
+            platform,
+            context.snapshot,
+            context.consensus_labels,
+            exclude=final.cases.keys() if final else (),
+            may_write=context.may_write,
+        )
+    except LabelStudioError as error:
+        return context.noted(f"the consensus is written back later: {error}")
+    if result.left and result.done:
+        context.request_turn()
+    return context
+
+
+def _with_champion(context: TurnContext) -> TurnContext:
+    """Load the model that serves; one that cannot be loaded is noted."""
+    champions = context.services.champions
+    champion = champions.get(context.project_id)
+    if refused := champions.refused(context.project_id):
+        context = context.noted(f"the champion is not loaded: {refused} {_who_serves(champion)}.")
+    return replace(context, champion=champion)
+
+
+def _who_serves(champion: Bundle | None) -> str:
+    return f"{champion.version}, the one before, serves" if champion else "none serves until one is trained"
+
+
+def _syncer(context: TurnContext) -> Callable[[str], None]:
+    services = context.services
+
+    def sync(review_project: str) -> None:
+        if context.poll and services.platform is not None:
+            poll_changes(context.store, services.platform, review_project, now_s=services.clock(), want=None)
+
+    return sync
+
+
