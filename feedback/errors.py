@@ -1,10 +1,10 @@
-"""Every error that feedback raises on purpose; one root, each named for the fact."""
+"""All errors that feedback raises, under one root."""
 
 from __future__ import annotations
 
 
 class FeedbackError(Exception):
-    """The root: catch this to catch whatever feedback refuses."""
+    """The root of all errors of feedback."""
 
     hint = ""  # what to do next, shown beside the message
 
@@ -14,7 +14,7 @@ class FeedbackError(Exception):
 
 
 class EventError(FeedbackError):
-    """An event lacks what its natural key needs; it is not appended, its neighbours are."""
+    """An event lacks a part of its natural key. It is not appended; the other events of the batch are."""
 
 
 class StoreError(FeedbackError):
@@ -24,25 +24,25 @@ class StoreError(FeedbackError):
 
 
 class SchemaError(StoreError):
-    """The database is of a revision that this version does not know."""
+    """The database has a schema revision that this version does not know."""
 
     hint = "A newer version has written it: upgrade label-studio-hitl, or restore a backup made before."
 
 
 class ChainBroken(StoreError):
-    """The event log was altered: a hash does not follow from its predecessor."""
+    """The event log was altered: a hash does not match the event before it."""
 
-    hint = "Restore a backup; `hitl store verify` names the first row that does not fit."
+    hint = "Restore a backup; `hitl store verify` names the first row that does not match."
 
 
 class NotStored(StoreError):
-    """Something was asked for by a name or number that the store does not hold."""
+    """The store has nothing under this name or number."""
 
 
 class LeaseLost(FeedbackError):
-    """A job's lease passed to another worker; whatever it was about to write must not be written."""
+    """The lease of a job passed to another worker; the job must not write any more."""
 
-    hint = "The work runs again elsewhere; nothing is to be done."
+    hint = "The job runs again on another worker. Nothing needs to be done."
 
 
 class SettingsError(FeedbackError):
@@ -50,28 +50,28 @@ class SettingsError(FeedbackError):
 
 
 class PolicyError(FeedbackError):
-    """hitl.toml is not TOML, holds an unknown key, or a value out of range."""
+    """hitl.toml is not TOML, has an unknown key or a value out of range, or cannot be used for the project."""
 
     hint = "docs/policy.md lists every key with its range."
 
 
 class EvaluationError(FeedbackError):
-    """A model was about to be judged on rows that it may not be judged on."""
+    """A model was about to be evaluated on rows that must not evaluate it."""
 
 
 class NotConnected(FeedbackError):
-    """A project is asked for that hitl does not know, or Label Studio's address is missing."""
+    """The project is not connected, or the address of Label Studio is missing."""
 
     hint = "Set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, then run `hitl connect PROJECT`."
 
 
 class VotesError(FeedbackError):
-    """Votes, gold answers or ratings are not what an analysis needs: shapes, columns, or too few of them."""
+    """Votes, gold answers or ratings have the wrong shape or columns, or are too few for an analysis."""
 
 
 class RecipeError(FeedbackError):
-    """A ready-made project cannot be made from what was given."""
+    """A recipe cannot create a project from the given input."""
 
 
 class ServiceError(FeedbackError):
-    """One of our own processes did not come up."""
+    """One of our processes did not start."""

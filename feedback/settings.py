@@ -1,4 +1,4 @@
-"""Settings come from the environment, are checked once, and are passed on as one frozen record."""
+"""Settings: read from environment variables, checked once, kept in one frozen record."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ _TEST_ONLY = frozenset({"HITL_PROOF", "HITL_DATA_SETS"})  # read by the project'
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that the environment decides; each field is HITL_<NAME> but for Label Studio's own two.
+    """All settings. Each field is the variable HITL_<NAME>; label_studio_* are LABEL_STUDIO_*.
 
+    Examples
+    --------
     >>> read_settings({"HITL_PORT": "9191"}).url
     'http://127.0.0.1:9191'
     """
@@ -27,45 +29,47 @@ class Settings:
     database_url: str = ""  # "" : SQLite in data_dir
     host: str = "127.0.0.1"
     port: int = 9090
-    public_url: str = ""  # where Label Studio reaches us; "" : http://host:port
+    public_url: str = ""  # our address as Label Studio reaches it; "" : http://host:port
     label_studio_url: str = ""
     label_studio_api_key: str = ""  # personal access token, or legacy token
     label_studio_public_url: str = ""  # where browsers reach Label Studio, for links; "" : label_studio_url
-    webhook_secret: str = ""  # several, comma-separated, for rotation; "" : one made and kept in the store
+    webhook_secret: str = ""  # several, comma-separated, for rotation; "" : one is created in the store
     basic_auth_user: str = ""
     basic_auth_password: str = ""
-    trusted_proxies: str = ""  # networks of the proxies whose X-Forwarded-For is believed, comma-separated
+    trusted_proxies: str = ""  # networks of proxies whose X-Forwarded-For is trusted, comma-separated
     max_body_mib: int = 256
     max_tasks: int = 200_000
     durability: Literal["full", "normal"] = "full"  # "normal": safe against a killed process, not against a power cut
     web_workers: int = 2
     web_threads: int = 4
     tick_s: float = 2.0  # how often the worker polls the job rows
-    poll_s: float = 15.0  # how often Label Studio is asked for what webhooks missed
-    sweep_s: float = 3600.0  # how often everything is compared with Label Studio; deletions that nobody told show here
-    lock_ttl_s: float = 86_400.0  # Label Studio's TASK_LOCK_TTL: what it showed may stand on a screen for so long
-    media_hosts: str = ""  # hosts beside Label Studio that images in tasks may come from, comma-separated
+    poll_s: float = 15.0  # how often Label Studio is polled for changes that webhooks missed
+    sweep_s: float = (
+        3600.0  # how often everything is compared with Label Studio, which finds deletions without a webhook
+    )
+    lock_ttl_s: float = 86_400.0  # Label Studio's TASK_LOCK_TTL: for so long an opened task stays locked
+    media_hosts: str = ""  # hosts in addition to Label Studio from which images are loaded, comma-separated
     log_level: str = "info"
 
     @property
     def url(self) -> str:
-        """Our own address as Label Studio sees it, without a trailing slash."""
+        """Return our address as Label Studio reaches it, without a trailing slash."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
 
     @property
     def store_url(self) -> str:
-        """The SQLAlchemy URL of the store."""
+        """Return the SQLAlchemy URL of the store."""
         return self.database_url or f"sqlite:///{self.data_dir.absolute() / 'hitl.sqlite3'}"
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Webhook secrets given from outside; each is valid."""
+        """Return the webhook secrets that are set; each is valid."""
         return tuple(part.strip() for part in self.webhook_secret.split(",") if part.strip())
 
     @property
     def loopback(self) -> bool:
-        """Whether we listen to this machine only."""
+        """Return whether we listen on this machine only."""
         if self.host == "localhost":
             return True
         try:
@@ -75,24 +79,31 @@ class Settings:
 
     @property
     def open_to_look(self) -> bool:
-        """Whether pages may be seen without signing in: nobody but this machine reaches us, by no proxy either."""
+        """Return whether pages need no sign-in: only this machine reaches us, and not through a proxy."""
         return self.loopback and not self.basic_auth_password and not self.public_url
 
     @property
     def has_label_studio(self) -> bool:
-        """Whether we can call Label Studio; without, we learn from webhooks alone."""
+        """Return whether we can call Label Studio; otherwise we learn from webhooks only."""
         return bool(self.label_studio_url and self.label_studio_api_key)
 
     def __repr__(self) -> str:
-        """Leave the secrets out, whoever prints this."""
+        """Return the settings without secrets."""
         return (
             f"Settings(data_dir={str(self.data_dir)!r}, url={self.url!r}, label_studio_url={self.label_studio_url!r})"
         )
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
-    """Check the environment; SettingsError names the variable, what was wanted and what to do.
+    """Return the checked settings of an environment.
 
+    Raises
+    ------
+    SettingsError
+        With the variable, what was wanted and what to do.
+
+    Examples
+    --------
     >>> read_settings({"HITL_PROT": "9191"})
     Traceback (most recent call last):
     feedback.errors.SettingsError: HITL_PROT is not a setting; did you mean HITL_PORT?
@@ -145,7 +156,7 @@ def _check(settings: Settings) -> None:
         raise SettingsError(f"HITL_LOG_LEVEL is {settings.log_level!r}; wanted debug, info, warning or error.")
     _check_addresses(settings)
     if bool(settings.basic_auth_user) != bool(settings.basic_auth_password):
-        raise SettingsError("HITL_BASIC_AUTH_USER and HITL_BASIC_AUTH_PASSWORD go together; only one is set.")
+        raise SettingsError("HITL_BASIC_AUTH_USER and HITL_BASIC_AUTH_PASSWORD belong together; only one is set.")
     _check_proxies(settings.trusted_proxies)
     if not settings.loopback and not (settings.secrets and settings.basic_auth_password):
         raise SettingsError(
@@ -159,14 +170,14 @@ def _check_addresses(settings: Settings) -> None:
         value = getattr(settings, name)
         if value and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
             raise SettingsError(f"{_variable(name)} is {value!r}; wanted http://host:port or https://host.")
-        if "@" in urlsplit(value).netloc:  # it would stand in links, logs and errors
-            raise SettingsError(f"{_variable(name)} holds a user or password; wanted the address alone.")
+        if "@" in urlsplit(value).netloc:  # it would appear in links, logs and errors
+            raise SettingsError(f"{_variable(name)} contains a user or password; wanted the address only.")
 
 
 def _check_proxies(text: str) -> None:
-    for part in filter(None, (one.strip() for one in text.split(","))):
+    for part in filter(None, (network.strip() for network in text.split(","))):
         try:
             ip_network(part, strict=False)
         except ValueError:
             wanted = "wanted addresses or networks such as 10.0.0.7, 172.16.0.0/12"
-            raise SettingsError(f"HITL_TRUSTED_PROXIES names {part!r}; {wanted}.") from None
+            raise SettingsError(f"HITL_TRUSTED_PROXIES has {part!r}; {wanted}.") from None

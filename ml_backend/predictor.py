@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ml_backend.codecs import codec
+from ml_backend.codecs import get_codec
 from ml_backend.errors import BackendError
 from ml_backend.label_config import read_label_config
 from ml_backend.loaded_models import NEVER_CHECKED, BlindRule, IndicatorReader, LoadedModel, ProjectModel
@@ -255,7 +255,7 @@ class Predictor:
 
 
 def _predict(bundle: Bundle, data: list[Mapping[str, Any]]) -> list[_Prediction | None]:
-    encode = codec(bundle.control.kind).encode
+    encode = get_codec(bundle.control.kind).encode
     answers = bundle.predict(data)
     if len(answers) != len(data):
         raise BackendError(f"the model returned {len(answers)} answers for {len(data)} tasks.")

@@ -59,10 +59,10 @@ def alpha_by_distance(
 
     Examples
     --------
-    >>> from ml_backend.codecs import codec
+    >>> from ml_backend.codecs import get_codec
     >>> a, b = Answer("labels", ((0, 5, "PER"),)), Answer("labels", ((0, 4, "PER"),))
     >>> c, d = Answer("labels", ((90, 99, "ORG"),)), Answer("labels", ((20, 30, "LOC"),))
-    >>> round(alpha_by_distance([1, 1, 2, 2, 3, 3], [a, b, c, c, d, d], codec("labels").distance).value, 2)
+    >>> round(alpha_by_distance([1, 1, 2, 2, 3, 3], [a, b, c, c, d, d], get_codec("labels").distance).value, 2)
     0.92
     """
     if len(tasks) != len(answers):

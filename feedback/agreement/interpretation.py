@@ -107,10 +107,11 @@ def _paradox(votes: Votes, labels: Sequence[Hashable], coefficient: Coefficient)
     counts = np.bincount(votes.labels, minlength=votes.n_labels)
     top = int(counts.argmax())
     share = counts[top] / counts.sum()
+    name, value = coefficient.name, coefficient.value
     return (
         f"People agree on {agreement.value:.0%} of the pairs, and {labels[top]} is {share:.0%} of all votes: agreement "
-        f"by chance is then so likely that {coefficient.name} {coefficient.value:.3f} says little. AC1, which allows for "
-        f"that, is {ac1.value:.3f} [{ac1.low:.2f}, {ac1.high:.2f}]; draw more items with the rare labels to know more."
+        f"by chance is then so likely that {name} {value:.3f} says little. AC1, which allows for that, is "
+        f"{ac1.value:.3f} [{ac1.low:.2f}, {ac1.high:.2f}]; draw more items with the rare labels to know more."
     )
 
 

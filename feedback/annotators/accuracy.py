@@ -17,7 +17,7 @@ from feedback.stats import Interval
 from feedback.stats.intervals import wilson
 from feedback.store import Vote
 from feedback.votes import LABEL_KINDS, EncodedVotes, Floats, Ints, Votes, encode_votes
-from ml_backend.codecs import codec
+from ml_backend.codecs import get_codec
 from ml_backend.errors import UnknownName
 
 _MIN_GOLD_ANSWERS = 5  # a person with fewer is compared with the other people instead
@@ -177,7 +177,7 @@ def _distances(votes: Sequence[Vote]) -> dict[int, AnnotatorDistance]:
     if not votes:
         return {}
     try:
-        distance = codec(votes[0].answer.kind).distance
+        distance = get_codec(votes[0].answer.kind).distance
     except UnknownName:
         return {}
     named = _name_votes(votes)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from feedback.errors import VotesError
-from ml_backend.codecs import codec
+from ml_backend.codecs import get_codec
 from ml_backend.errors import CodecError, UnknownName
 from ml_backend.label_config import Control
 from ml_backend.records import Answer
@@ -45,7 +45,7 @@ def parse_cell(cell: str, kind: str, *, where: str) -> Answer:
     4.5
     """
     try:
-        return codec(kind).decode(_to_regions(cell.strip(), kind, where))
+        return get_codec(kind).decode(_to_regions(cell.strip(), kind, where))
     except CodecError as error:
         raise VotesError(f"{where}: {error}.", hint=_hint(kind)) from error
     except UnknownName as error:

@@ -92,7 +92,7 @@ def restore_backup(settings: Settings, backup: Path) -> Restored:
         raise StoreError(
             "only SQLite is restored here.", hint="PostgreSQL has pg_restore; docs/operations.md shows how."
         )
-    return restore(backup, Path(str(url.database)), open_at=open_store, forget=erase_in_backup)
+    return restore(backup, Path(str(url.database)), open_at=open_store, erase=erase_in_backup)
 
 
 def require_project(store: Store, project: str) -> ProjectRow:
@@ -146,7 +146,8 @@ def make_loop(settings: Settings, store: Store) -> Loop:
     """Return the loop over this store; without Label Studio it learns from webhooks alone."""
     from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter, ReviewWebhook
     from feedback.loop.turn import Loop
-    from feedback.project.connect import policy_of, webhook_secrets
+    from feedback.project.connect import webhook_secrets
+    from feedback.store.repositories.policies import policy_of
     from ml_backend.labelstudio.projects import SECRET_HEADER
     from ml_backend.registry import FolderRegistry
 
@@ -231,7 +232,7 @@ def validate_project_policy(settings: Settings, store: Store, project: str, poli
 
 def make_model_factory(settings: Settings, store: Store) -> ModelFactory:
     """Return what makes and loads models, including the hosted ones that a policy names."""
-    from feedback.project.connect import policy_of
+    from feedback.store.repositories.policies import policy_of
     from feedback.training.model_factory import ModelFactory
 
     def hosted() -> set[str]:

@@ -32,10 +32,11 @@ def make_application(settings: Settings) -> Flask:
     from feedback.ingest.signals import make_signal_mount
     from feedback.ingest.webhook_handler import WebhookHandler
     from feedback.policy import Policy
-    from feedback.project.connect import policy_of, webhook_secrets
+    from feedback.project.connect import webhook_secrets
     from feedback.project.indicators import make_indicator_reader
     from feedback.project.snapshot import load_splits
     from feedback.store import open_store
+    from feedback.store.repositories.policies import policy_of
     from ml_backend.app import Limits, Metrics, Security, TrustedProxies, create_app
     from ml_backend.loaded_models import IndicatorReader
     from ml_backend.predictor import Predictor
@@ -93,7 +94,7 @@ def dashboard_config(settings: Settings, store: Store) -> DashboardConfig:
     from urllib.parse import urlsplit
 
     from feedback.dashboard import AccessSettings, DashboardConfig, LabelStudioAccounts, SharedAttempts
-    from feedback.project.connect import policy_of
+    from feedback.store.repositories.policies import policy_of
 
     label_studio_url, public = settings.label_studio_url, urlsplit(settings.url)
     return DashboardConfig(

@@ -38,7 +38,7 @@ def run_worker(settings: Settings) -> None:
         jobs = _Jobs(settings, store)
         worker = Worker(store, jobs.table, owner=worker_id(), tick_s=settings.tick_s, waiter=make_waiter(store))
         with suppress(StoreError):
-            store.ingest_inbox(again=True)  # what an older version could not read, this one may be able to
+            store.ingest_inbox(retry_failed=True)  # what an older version could not read, this one may be able to
         with reading_inbox(store.ingest_inbox):
             worker.run(before_look=jobs.request_due)
 

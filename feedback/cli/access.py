@@ -27,5 +27,7 @@ def access(
     settings = load_settings()
     with opened_store(settings) as store:
         row = require_project(store, project)
-        found = build_access_report(store, row.id, person, emails=[*email, *list_person_emails(settings, store, person)])
+        found = build_access_report(
+            store, row.id, person, emails=[*email, *list_person_emails(settings, store, person)]
+        )
     typer.echo(json.dumps(found, indent=2, ensure_ascii=False))

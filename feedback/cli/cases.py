@@ -38,9 +38,9 @@ def cases(
     import orjson
 
     from feedback.app.bootstrap import load_settings, opened_store, require_project
-    from feedback.project.connect import policy_of
     from feedback.reports.review_report import forecast_tiers, measure_review
     from feedback.review.state_machine import OPEN_STATES
+    from feedback.store.repositories.policies import policy_of
 
     settings = load_settings()
     with opened_store(settings) as store:
@@ -77,9 +77,9 @@ def case(
 ) -> None:
     """Show the history of a case, answer its question, or escalate it."""
     from feedback.app.bootstrap import load_settings, opened_store, require_project
-    from feedback.project.connect import policy_of
     from feedback.reports.case_report import case_report
     from feedback.review.case_workflow import CaseWorkflow
+    from feedback.store.repositories.policies import policy_of
 
     with opened_store(load_settings()) as store:
         row = store.cases.get_case(number)

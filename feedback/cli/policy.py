@@ -95,7 +95,9 @@ def thresholds(project: OfProject, as_json: AsJson = False) -> None:
     settings = load_settings()
     with opened_store(settings) as store:
         row = require_project(store, project)
-        found = build_threshold_table(store, row, policy_of(row), make_model_factory(settings, store), now_s=time.time())
+        found = build_threshold_table(
+            store, row, policy_of(row), make_model_factory(settings, store), now_s=time.time()
+        )
     if as_json:
         typer.echo(json.dumps(threshold_table_to_json(found), indent=2))
         return

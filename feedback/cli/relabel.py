@@ -21,7 +21,7 @@ def relabel(
     """Mark answers as stale and ask for them again, blind and first. No model learns from stale answers."""
     from feedback.app.bootstrap import load_settings, opened_store, require_project
     from feedback.errors import VotesError
-    from feedback.project.label_changes import apply_changes, record_label_change
+    from feedback.project.label_changes import apply_label_changes, record_label_change
     from feedback.project.snapshot import load_snapshot
     from feedback.store.repositories.policies import policy_of
     from ml_backend.label_config import read_label_config
@@ -48,7 +48,7 @@ def relabel(
             now_s=time.time(),
         )
         everybody = {vote.person for vote in snapshot.votes}
-        stale = apply_changes(snapshot.votes, [done]).stale
+        stale = apply_label_changes(snapshot.votes, [done]).stale
     if done.to:
         typer.echo(f"{len(done.versions)} answers now say {done.to!r}.")
         return

@@ -40,7 +40,7 @@ def rebuild(check: Annotated[bool, typer.Option("--check", help="Only compare, c
     if not check:
         console.print("Nothing else is written until this is done; new webhooks wait in the inbox.")
     with opened_store(load_settings()) as store, _progress(console) as tell:
-        found = store.rebuild(check=check, tell=tell)
+        found = store.rebuild(check=check, on_progress=tell)
     typer.echo(
         "The tables match the event log." if found.ok else f"The tables differ from the event log: {found.differs}"
     )

@@ -26,9 +26,9 @@ def why(
 ) -> None:
     """Show where a task was routed and why, replay the decision, and show what people did with the task."""
     from feedback.app.bootstrap import load_settings, make_model_factory, opened_store, require_project
-    from feedback.project.connect import policy_of
     from feedback.reports.case_report import case_report, describe_case
     from feedback.routing.router import explain_decision
+    from feedback.store.repositories.policies import policy_of
 
     settings = load_settings()
     with opened_store(settings) as store:

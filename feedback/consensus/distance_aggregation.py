@@ -12,7 +12,7 @@ from feedback.consensus.consensus import AggregatedLabel, AggregatedLabels
 from feedback.consensus.medoid import medoid
 from feedback.consensus.region_fusion import fuse_boxes, fuse_spans
 from feedback.votes import EncodedVotes, Floats
-from ml_backend.codecs import codec
+from ml_backend.codecs import get_codec
 from ml_backend.errors import UnknownName
 from ml_backend.records import Answer
 
@@ -40,7 +40,7 @@ def aggregate_by_distance(encoded: EncodedVotes, gold: Mapping[int, Answer]) -> 
     answers: list[Answer] = list(encoded.labels)  # type: ignore[arg-type]
     kind = answers[0].kind
     try:
-        codec(kind)
+        get_codec(kind)
     except UnknownName as error:
         return AggregatedLabels(reason=str(error))
     by_task: dict[int, list[tuple[int, Answer]]] = {}
@@ -131,4 +131,4 @@ def _training_weight(confidence: float) -> float:
 
 @lru_cache(maxsize=_CACHE_SIZE)
 def _distance(answer: Answer, other: Answer) -> float:
-    return codec(answer.kind).distance(answer, other) if answer.kind == other.kind else 1.0
+    return get_codec(answer.kind).distance(answer, other) if answer.kind == other.kind else 1.0

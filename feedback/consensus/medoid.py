@@ -43,9 +43,9 @@ def medoid(answers: Sequence[Answer], distance: Distance, *, weights: Sequence[f
 
     Examples
     --------
-    >>> from ml_backend.codecs import codec
+    >>> from ml_backend.codecs import get_codec
     >>> answers = [Answer("rating", stars) for stars in (1, 4, 5)]
-    >>> medoid(answers, codec("rating").distance).answer.value
+    >>> medoid(answers, get_codec("rating").distance).answer.value
     4
     """
     if not answers:

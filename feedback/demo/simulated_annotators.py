@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ml_backend.codecs import codec
+from ml_backend.codecs import get_codec
 from ml_backend.errors import LabelStudioError
 from ml_backend.label_config import Control
 from ml_backend.labelstudio.client import Client
@@ -81,7 +81,7 @@ class Annotator(threading.Thread):
     def _submit(self, task: Mapping[str, object], label: str) -> None:
         shown = task.get("predictions")
         parent = shown[0]["id"] if isinstance(shown, list) and shown else None
-        region = codec("choices").encode(Answer("choices", (label,)), self._control, None)
+        region = get_codec("choices").encode(Answer("choices", (label,)), self._control, None)
         lead_time_s = round(self._random.lognormvariate(1.2, 0.4), 2)
         fields = {"lead_time": lead_time_s} | ({"parent_prediction": parent} if parent else {})
         self._client.submit(int(str(task["id"])), region, **fields)

@@ -81,7 +81,7 @@ def _version(store: Store, project: str, number: int) -> AnnotationVersion:
     if version.action == "deleted":
         raise NotStored(f"version {number} is a deletion; restore the version before it.")
     if version.body is None:
-        raise NotStored(f"version {number} was forgotten, for ever.")
+        raise NotStored(f"version {number} was erased, for ever.")
     return version
 
 

@@ -100,4 +100,4 @@ def _change(store: Store, change: Callable[[], Task], now_s: float) -> None:
         if error.status != _NOT_FOUND:
             raise
         return
-    store.append([events.of_one_task(task, "own", seen_s=now_s)], want=None)
+    store.append([events.event_from_task(task, "own", seen_s=now_s)], want=None)

@@ -11,7 +11,7 @@ from feedback.ingest.polling import poll_changes, update_project_description
 from feedback.ingest.signals import match_waiting_signals
 from feedback.loop.context import TurnContext
 from feedback.loop.hide_tasks import hide_withheld_tasks
-from feedback.project.guidelines import note_guideline
+from feedback.project.guidelines import record_guideline
 from feedback.project.snapshot import as_of_first_answer
 from feedback.queue.planner import load_served_window, plan_window
 from feedback.review.indicator_ingest import ingest_indicators
@@ -33,7 +33,7 @@ def collect_changes(context: TurnContext) -> TurnContext:
         return context
     try:
         described = services.platform.describe_project(project)
-        note_guideline(store, project, described, now_s=services.clock())
+        record_guideline(store, project, described, now_s=services.clock())
         described_anew = update_project_description(store, project, described)
         found = poll_changes(store, services.platform, project, now_s=services.clock())
     except LabelStudioError as error:
@@ -214,9 +214,7 @@ def review(context: TurnContext) -> TurnContext:
     if result.more_to_do or result.resolved or result.opened or result.reopened:
         context.request_turn()
     if result.reopened:  # others may answer these now: the queue of the next turn has them
-        context = context.with_snapshot(
-            replace(context.snapshot, tasks={**context.snapshot.tasks, **result.reopened})
-        )
+        context = context.with_snapshot(replace(context.snapshot, tasks={**context.snapshot.tasks, **result.reopened}))
     return context.noted(*result.notes)
 
 
@@ -288,5 +286,3 @@ def _syncer(context: TurnContext) -> Callable[[str], None]:
             poll_changes(context.store, services.platform, review_project, now_s=services.clock(), want=None)
 
     return sync
-
-

@@ -12,7 +12,7 @@ from feedback.project.snapshot import ProjectSnapshot
 from feedback.store import Store
 from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.dataset import ConsensusLabel
-from ml_backend.codecs import codec
+from ml_backend.codecs import get_codec
 from ml_backend.labelstudio.review_project_client import unique_id
 
 _KIND = "written_back"
@@ -103,23 +103,8 @@ def _write(
     project = snapshot.project.id
     # before the request: a webhook may report the annotation before the request returns
     store.annotations.create_own_annotations(project, unique_ids=[name])
-    result = codec(label.answer.kind).encode(label.answer, snapshot.control, label.confidence)
-    annotation, starred = platform.write_final_answer(
-        project, label.task, result, unique_id=name, ours=[name, *before]
-    )
+    result = get_codec(label.answer.kind).encode(label.answer, snapshot.control, label.confidence)
+    annotation, starred = platform.write_final_answer(project, label.task, result, unique_id=name, ours=[name, *before])
     store.annotations.create_own_annotations(project, annotations=[annotation])
     body = {"task": label.task, "annotation": annotation, "answer": label.answer.key, "starred": starred}
     store.records.create_record(project, _KIND, body | {"confidence": label.confidence, "votes": label.votes}, key=name)
-
-
-def write_back(
-    store: Store,
-    platform: LabellingPlatform,
-    snapshot: ProjectSnapshot,
-    labels: ConsensusLabels,
-    *,
-    exclude: Collection[int] = (),
-    may_write: Callable[[], bool],
-) -> WriteBackResult:
-    """Write back once, without anything kept from before."""
-    return WrittenConsensus().write(store, platform, snapshot, labels, exclude=exclude, may_write=may_write)

@@ -1,4 +1,4 @@
-"""The policy: what one project wants of the loop, as a file that an admin can read aloud."""
+"""hitl.toml, the policy of one project: its schema, conditions, explanation, warnings and simulation."""
 
 from feedback.policy.loading import read_policy
 from feedback.policy.schema import Policy

@@ -1,4 +1,4 @@
-"""Reading a policy file: TOML into a policy, every mistake named by its key, with what was wanted instead."""
+"""Read a policy file: TOML text into a Policy, with an error message for every wrong key."""
 
 from __future__ import annotations
 
@@ -15,10 +15,15 @@ from feedback.policy.sections import NAME
 
 
 def read_policy(text: str, *, source: str = "hitl.toml") -> Policy:
-    """Check the text of a policy file.
+    """Return the policy in the text of a policy file.
 
-    Raises PolicyError naming the file, the key, what was wanted and the nearest valid key.
+    Raises
+    ------
+    PolicyError
+        With the file, each wrong key, what was wanted and the nearest valid key.
 
+    Examples
+    --------
     >>> read_policy("[audit]\\nshare = 0.2").audit.share
     0.2
     >>> read_policy("[audit]\\nshaer = 0.2")
@@ -32,29 +37,29 @@ def read_policy(text: str, *, source: str = "hitl.toml") -> Policy:
     try:
         return Policy.model_validate(raw)
     except ValidationError as error:
-        raise PolicyError(f"{source}: {in_words(error)}") from None
+        raise PolicyError(f"{source}: {describe_errors(error)}") from None
 
 
 def read_policy_file(path: Path) -> Policy:
-    """Check a policy file on disk."""
+    """Return the policy in a file; PolicyError where it cannot be read or is not valid."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise PolicyError(f"{path} cannot be read: {error.strerror}.", hint="Give the path of a policy file.") from None
     except UnicodeDecodeError:
-        raise PolicyError(f"{path} is not text in UTF-8.", hint="Save it as UTF-8, as TOML wants it.") from None
+        raise PolicyError(f"{path} is not text in UTF-8.", hint="Save it as UTF-8, which TOML needs.") from None
     return read_policy(text, source=path.name)
 
 
-def in_words(error: ValidationError) -> str:
-    """What is wrong with a policy: each key, what was wanted, and the nearest valid one."""
+def describe_errors(error: ValidationError) -> str:
+    """Return what is wrong with a policy: each key, what was wanted, and the nearest valid key."""
     return "; ".join(_sentence(item) for item in error.errors())
 
 
 def _sentence(item: Any) -> str:
     where = [str(part) for part in item["loc"] if part != "[key]"]
     dotted = ".".join(where)
-    said = item["msg"].removeprefix("Value error, ")
+    message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
         near = get_close_matches(where[-1], _keys(item["loc"][:-1]), n=1)
         guess = f"; did you mean {'.'.join([*where[:-1], near[0]])}?" if near else ""
@@ -62,23 +67,23 @@ def _sentence(item: Any) -> str:
     if item["type"] == "missing":
         return f"{dotted} is missing"
     if item["type"] == "too_short" and item["input"] in ((), [], {}):
-        return f"{dotted} is empty; leave it out, or name at least one"
+        return f"{dotted} is empty; remove it, or add at least one"
     if item["type"] == "tuple_type" and isinstance(item["input"], dict):
         return f"{dotted} is one table; wanted a list of them, each under [[{dotted}]]"
     if item["type"] == "string_pattern_mismatch" and item["ctx"]["pattern"] == NAME:
         return f"{dotted} is {item['input']!r:.80}; a name has up to 64 letters from a to z, digits, _ and -"
     if item["type"] == "value_error":
-        return f"{dotted}: {said}" if dotted else said
-    return f"{dotted} is {item['input']!r:.80}; {said[0].lower()}{said[1:]}"
+        return f"{dotted}: {message}" if dotted else message
+    return f"{dotted} is {item['input']!r:.80}; {message[0].lower()}{message[1:]}"
 
 
 def _keys(path: tuple[str | int, ...]) -> list[str]:
-    """The keys that a section has: path is how the file leads there, through tables and lists."""
+    """Return the keys of the section at a path through tables and lists of the file."""
     section: Any = Policy
     for part in path:
         fields = getattr(section, "model_fields", None)
         if fields is not None:
             section = fields[part].annotation if part in fields else None
         else:  # a table of tables, or a list of them
-            section = next((one for one in get_args(section) if hasattr(one, "model_fields")), None)
+            section = next((item for item in get_args(section) if hasattr(item, "model_fields")), None)
     return list(getattr(section, "model_fields", {}))

@@ -65,7 +65,7 @@ class ThresholdTable:
             f"If people decide everything: {loads} answers per day{cost}.",
             *(_row_text(step) for step in self.steps),
             best + self.reason,
-            f"Errors are those on audited tasks, which no model learns. Joint confidence of intervals: {CONFIDENCE:.0%}.",
+            f"Errors are those on audited tasks, which no model learns. All intervals hold with {CONFIDENCE:.0%}.",
             "The consensus of people counts as right. Nothing is automated before certificates exist.",
         ]
 

@@ -136,7 +136,7 @@ def _list_review_tasks(store: Store, cases: Iterable[int], review_projects: Iter
         (str(event.body["review_project"]), int(event.body["task"]))
         for events in store.cases.list_events_of_cases(sorted(case_ids)).values()
         for event in events
-        if event.event == "place"
+        if event.event == "assign"
     }
     for review_project in review_projects:  # also those that an interrupted turn created and did not record
         found |= {
@@ -202,8 +202,8 @@ def _remove_comments(
 
 
 def _replace_comment(line: Any, comments: Iterable[str]) -> Any:
-    if isinstance(line, Mapping) and any(comment in str(line.get("said", "")) for comment in comments):
-        return {**line, "said": _PLACEHOLDER}
+    if isinstance(line, Mapping) and any(comment in str(line.get("text", "")) for comment in comments):
+        return {**line, "text": _PLACEHOLDER}
     return line
 
 

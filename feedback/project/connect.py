@@ -1,4 +1,4 @@
-"""Connecting a project: what Label Studio is told, and what we remember of how it was."""
+"""Connect and disconnect: what changes in Label Studio and in the store, and how it is restored."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from feedback.project.splits import audit_share
 from feedback.settings import Settings
 from feedback.store import ProjectRow, Store
 from feedback.store.log import events
-from feedback.store.repositories.policies import policy_of as policy_of
-from ml_backend.codecs import codec
+from feedback.store.repositories.policies import policy_of
+from ml_backend.codecs import get_codec
 from ml_backend.errors import UnknownName
 from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio import projects, review_project_client, task_visibility
@@ -23,9 +23,9 @@ from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.settings_snapshot import SettingsSnapshot
 from ml_backend.models import recipe_for
 
-_REMAINS = (
-    "found connected by a store that is not this one: what the project's settings were before is not known, "
-    "so `hitl disconnect` will remove all that is ours and leave the settings"
+_CONNECTED_BY_OTHER_STORE = (
+    "the project was already connected, by another store: its earlier settings are unknown, so `hitl disconnect` "
+    "will remove everything of hitl and keep the current settings"
 )
 
 
@@ -39,25 +39,39 @@ def connect(
     dry_run: bool = False,
     now_s: float,
 ) -> list[str]:
-    """Put the loop around a project; gives each change in words. Safe to repeat.
+    """Connect a project to the loop; return each change in words. Safe to repeat.
 
-    Without `policy` a project keeps the one that it has. Raises before anything is changed: NotConnected for a review
-    project of ours, LabelConfigError when
-    the project's label config holds nothing that we can read, PolicyError when a clock is shorter than Label Studio's
-    task lock, or a new policy calls something by a name that leads nowhere.
+    In Label Studio this adds our webhook, ML backend and service account, and changes project settings; the earlier
+    settings are stored for `disconnect`. In the store it reads all tasks and annotations and activates the policy.
+
+    Parameters
+    ----------
+    policy
+        None keeps the active policy of the project.
+    dry_run
+        Return the changes without making them.
+
+    Raises
+    ------
+    NotConnected
+        For a review project, which belongs to its source project.
+    LabelConfigError
+        When the label config has no control that we can read.
+    PolicyError
+        When the policy has errors (`feedback.project.policy_validation`). All three come before any change.
     """
-    known = store.projects.get_project(project) or ProjectRow(project)
-    if known.source:
+    stored = store.projects.get_project(project) or ProjectRow(project)
+    if stored.source:
         raise NotConnected(
-            f"project {project} is where project {known.source} is reviewed; it has no loop of its own.",
-            hint="What is said there is read with the project that it reviews.",
+            f"project {project} is a review project of project {stored.source} and cannot be connected.",
+            hint=f"Its answers are read with project {stored.source}.",
         )
     body = client.project(project)
-    wanted = policy or policy_of(known)
-    row = replace(known, title=str(body["title"]), label_config=str(body["label_config"]))
-    read_label_config(row.label_config).control(wanted.model.control)
+    active_policy = policy or policy_of(stored)
+    row = replace(stored, title=str(body["title"]), label_config=str(body["label_config"]))
+    read_label_config(row.label_config).control(active_policy.model.control)
     if policy is None:  # it was validated when it was activated; the lock of Label Studio may have changed
-        raise_policy_errors(check_clocks(wanted, settings.lock_ttl_s))
+        raise_policy_errors(check_clocks(active_policy, settings.lock_ttl_s))
     else:
         raise_policy_errors(validate_policy(policy, lock_ttl_s=settings.lock_ttl_s, project=row))
 
@@ -70,70 +84,80 @@ def connect(
         backend_url=settings.url,
         webhook_secret=webhook_secrets(settings, store)[0],
         basic_auth=(settings.basic_auth_user, settings.basic_auth_password) if settings.basic_auth_user else None,
-        earlier=SettingsSnapshot.from_json(known.settings_snapshot) if known.settings_snapshot else None,
+        earlier=SettingsSnapshot.from_json(stored.settings_snapshot) if stored.settings_snapshot else None,
         save=save,
         forget=lambda: store.projects.save_project(replace(row, settings_snapshot={})),
         dry_run=dry_run,
     )
     if connection.settings_snapshot is None:
-        return [*map(str, connection.changes), *_bot_to_make(settings, store)]
-    made = _bot_to_make(settings, store)
+        return [*map(str, connection.changes), *_describe_new_bot(settings, store)]
+    new_bot = _describe_new_bot(settings, store)
     bot = make_bot(store, client, settings.label_studio_url)
-    store.append([events.event_from_project(project, row.title, row.label_config, "poll", version=str(body["created_at"]))])
-    read = run_full_sync(store, LabelStudioAdapter(client, store), project, clock=lambda: now_s)
-    share = known.options.get("audit_share") or audit_share(len(store.tasks.list_tasks(project)))
+    store.append(
+        [events.event_from_project(project, row.title, row.label_config, "poll", version=str(body["created_at"]))]
+    )
+    sync = run_full_sync(store, LabelStudioAdapter(client, store), project, clock=lambda: now_s)
+    share = stored.options.get("audit_share") or audit_share(len(store.tasks.list_tasks(project)))
     row = replace(
         row,
-        control=wanted.model.control,
+        control=active_policy.model.control,
         connected=True,
         paused=False,
         overlap=connection.settings_snapshot.overlap,
-        bots=tuple(sorted({*known.bots, *([bot.id] if bot else [])})),
+        bots=tuple(sorted({*stored.bots, *([bot.id] if bot else [])})),
         settings_snapshot=connection.settings_snapshot.to_json(),
-        options={**known.options, "audit_share": share},
+        options={**stored.options, "audit_share": share},
     )
     store.projects.save_project(row)
-    store.policies.activate_policy(row, wanted, who="hitl connect", now_s=now_s)
-    told = [f"store: {read.missed} tasks and answers read"] if read.missed else []
-    if connection.settings_snapshot.remains and not known.settings_snapshot:
-        told.append(_REMAINS)
-    return [*map(str, connection.changes), *(made if bot else []), *told]
+    store.policies.activate_policy(row, active_policy, who="hitl connect", now_s=now_s)
+    notes = [f"store: {sync.missed} tasks and answers read"] if sync.missed else []
+    if connection.settings_snapshot.remains and not stored.settings_snapshot:
+        notes.append(_CONNECTED_BY_OTHER_STORE)
+    return [*map(str, connection.changes), *(new_bot if bot else []), *notes]
 
 
 def describe_learning(label_config: str, policy: Policy) -> list[str]:
-    """What the loop will make of a label config, in words: the control it works on, and what it cannot do for it."""
+    """Return in words which control of a label config the loop learns, and what it cannot do for it."""
     config = read_label_config(label_config)
     control = config.control(policy.model.control)
-    told = [f"works on control {control.name!r} ({control.kind} on {control.object_kind})"]
-    if others := [one.name for one in config.controls if one.name != control.name]:
-        told.append(f"leaves {', '.join(others)} as people answer them; [model] control in hitl.toml chooses another")
+    notes = [f"works on control {control.name!r} ({control.kind} on {control.object_kind})"]
+    if others := [other.name for other in config.controls if other.name != control.name]:
+        notes.append(f"leaves {', '.join(others)} as people answer them; [model] control in hitl.toml chooses another")
     try:
-        codec(control.kind)
+        get_codec(control.kind)
     except UnknownName:
-        return [*told, f"cannot read answers of the kind {control.kind!r}: they are kept, and nothing is made of them"]
+        return [*notes, f"cannot read answers of the kind {control.kind!r}: they are stored, and not used"]
     try:
         if not policy.model.hosted:
             recipe_for(control)
     except UnknownName as error:
-        told.append(f"{error} Tasks come in random order; agreement and consensus work. {error.hint}")
-    return told
+        notes.append(f"{error} Tasks come in random order; agreement and consensus work. {error.hint}")
+    return notes
 
 
-def _bot_to_make(settings: Settings, store: Store) -> list[str]:
-    known = find_bot(store, settings.label_studio_url)
-    return [] if known else ["a user for our own writes: None -> 'hitl-bot' (its answers are never votes)"]
+def _describe_new_bot(settings: Settings, store: Store) -> list[str]:
+    return (
+        []
+        if find_bot(store, settings.label_studio_url)
+        else ["service account: None -> 'hitl-bot' (its answers are never votes)"]
+    )
 
 
 def disconnect(store: Store, client: Client, project: str) -> list[str]:
-    """Put a project back exactly as it was; gives what could not be restored, in words. Safe to repeat.
+    """Restore a project as it was before `connect`; return in words what could not be restored. Safe to repeat.
 
-    Review projects stay, with all that was said in them; they tell us no more.
+    Review projects and their answers stay; only their webhooks are removed.
+
+    Raises
+    ------
+    NotConnected
+        When the project is not connected.
     """
     row = store.projects.get_project(project)
     if row is None or not row.settings_snapshot:
         raise NotConnected(f"project {project} is not connected.", hint="`hitl status` lists the projects.")
-    store.projects.save_project(replace(row, connected=False, paused=True))  # first: a turn under way writes no more
-    _show_again(store, client, project, SettingsSnapshot.from_json(row.settings_snapshot))
+    store.projects.save_project(replace(row, connected=False, paused=True))  # first: a running turn stops writing
+    _reopen_hidden_tasks(store, client, project, SettingsSnapshot.from_json(row.settings_snapshot))
     for review_project in store.review_projects.list_review_projects(project).values():
         review_project_client.delete_webhooks(client, review_project.id, projects.SECRET_HEADER)
     store.review_projects.refresh_review_projects(project)
@@ -144,18 +168,18 @@ def disconnect(store: Store, client: Client, project: str) -> list[str]:
     return list(notes)
 
 
-def _show_again(store: Store, client: Client, project: str, settings_snapshot: SettingsSnapshot) -> None:
-    """Let people see the tasks that the routing kept from them; those that somebody answered are done."""
-    kept, answered = (
+def _reopen_hidden_tasks(store: Store, client: Client, project: str, settings_snapshot: SettingsSnapshot) -> None:
+    """Show the tasks that the routing had hidden, except those that have an answer."""
+    hidden, answered = (
         store.tasks.list_hidden_tasks(project),
         {vote.task for vote in store.votes.list_votes(project)},
     )
-    for task in store.tasks.list_tasks(project) if kept else ():
-        if task.id in kept and task.id not in answered and task.id not in settings_snapshot.hidden:
+    for task in store.tasks.list_tasks(project) if hidden else ():
+        if task.id in hidden and task.id not in answered and task.id not in settings_snapshot.hidden:
             task_visibility.reopen_task(client, task.id, max(1, task.overlap))
-    store.tasks.delete_hidden_tasks(project, kept)
+    store.tasks.delete_hidden_tasks(project, hidden)
 
 
 def webhook_secrets(settings: Settings, store: Store) -> tuple[str, ...]:
-    """The secrets that a webhook may carry, the one to hand out first; one is made where none is given."""
+    """Return the secrets that webhooks may carry, the one for new webhooks first; create one where none is set."""
     return settings.secrets or (store.secrets.get_or_create_secret("webhook"),)

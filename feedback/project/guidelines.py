@@ -1,4 +1,4 @@
-"""Guidelines: what people were told when they answered, known by hash, and which one an answer was given under."""
+"""Guidelines: the label config and instruction that people answered under, over time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ALL = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Guideline:
-    """Label config and instruction as they stood from a time on."""
+    """Label config and instruction as of a time."""
 
     hash: str
     label_config: str  # hash
@@ -26,44 +26,52 @@ class Guideline:
     at_s: float  # when it was first seen: at the first poll after the change
 
 
-def note_guideline(store: Store, project: str, body: Mapping[str, Any], *, now_s: float) -> bool:
-    """Record what people are told now, where it is not what they were told before; True when it changed.
+def record_guideline(store: Store, project: str, body: Mapping[str, Any], *, now_s: float) -> bool:
+    """Record label config and instruction of a project where they changed; return whether they did.
 
-    `body` is the project as Label Studio describes it. The text of the instruction is kept beside its hash.
+    `body` is the project as Label Studio's API returns it. The text of the instruction is stored with its hash.
     """
     config, instruction = str(body.get("label_config") or ""), str(body.get("expert_instruction") or "")
     try:
-        known = read_label_config(config).hash
+        config_hash = read_label_config(config).hash
     except LabelConfigError:
-        known = _hash(config)  # unreadable today; it is still another one
-    told = _hash(instruction)
-    both = _hash(f"{known}/{told}")
+        config_hash = _hash(config)  # a label config that we cannot read is a change, too
+    instruction_hash = _hash(instruction)
+    both = _hash(f"{config_hash}/{instruction_hash}")
     last = store.records.get_latest_record(project, _KIND)
     if last is not None and last.body["hash"] == both:
         return False
-    row = {"hash": both, "label_config": known, "instruction": told, "text": instruction, "at_s": now_s}
+    row = {
+        "hash": both,
+        "label_config": config_hash,
+        "instruction": instruction_hash,
+        "text": instruction,
+        "at_s": now_s,
+    }
     store.records.create_record(project, _KIND, row)
     return True
 
 
-def guidelines(store: Store, project: str) -> list[Guideline]:
-    """Everything that people were told, oldest first."""
+def list_guidelines(store: Store, project: str) -> list[Guideline]:
+    """Return all guidelines of a project, oldest first."""
     return [
-        Guideline(one.body["hash"], one.body["label_config"], one.body["instruction"], one.body["at_s"])
-        for one in reversed(store.records.list_records(project, _KIND, limit=_ALL))
+        Guideline(record.body["hash"], record.body["label_config"], record.body["instruction"], record.body["at_s"])
+        for record in reversed(store.records.list_records(project, _KIND, limit=_ALL))
     ]
 
 
-def guideline_of(told: Sequence[Guideline], at_s: float) -> str:
-    """The hash of the guideline under which an answer of this time was given; before the first, the first.
+def guideline_at(guidelines: Sequence[Guideline], at_s: float) -> str:
+    """Return the hash of the guideline at a time; before the first guideline, that of the first; "" without any.
 
-    >>> told = [Guideline("a", "", "", 10.0), Guideline("b", "", "", 20.0)]
-    >>> [guideline_of(told, at_s) for at_s in (5.0, 10.0, 19.0, 20.0)], guideline_of([], 1.0)
+    Examples
+    --------
+    >>> guidelines = [Guideline("a", "", "", 10.0), Guideline("b", "", "", 20.0)]
+    >>> [guideline_at(guidelines, at_s) for at_s in (5.0, 10.0, 19.0, 20.0)], guideline_at([], 1.0)
     (['a', 'a', 'a', 'b'], '')
     """
-    if not told:
+    if not guidelines:
         return ""
-    return told[max(0, bisect_right([one.at_s for one in told], at_s) - 1)].hash
+    return guidelines[max(0, bisect_right([guideline.at_s for guideline in guidelines], at_s) - 1)].hash
 
 
 def _hash(text: str) -> str:

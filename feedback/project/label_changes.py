@@ -1,4 +1,4 @@
-"""Renewal: when a label changes its meaning, old answers are translated or asked again, never mixed with new ones."""
+"""Label changes: when a label changes its meaning, old answers are translated or asked again (`hitl relabel`)."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ml_backend.records import Answer
 
 _KIND = "relabel"
 _ALL = 10_000  # records; one for each command
-_DRAWN = ("labels", "rectanglelabels")  # regions, each with its label last
+_REGION_KINDS = ("labels", "rectanglelabels")  # an answer is a tuple of regions, each with its label last
 
 
 @dataclass(frozen=True, slots=True)
 class LabelChange:
-    """One change of meaning: the answers that it found, each in the version that it had."""
+    """One change of meaning, with the versions of all answers that it applies to."""
 
     label: str
-    to: str  # the label that takes its place; "" where people are asked again
-    split: tuple[str, ...]  # the labels that people choose among now; () where the old one stays
+    to: str  # the new label; "" where people are asked again
+    split: tuple[str, ...]  # the labels to choose from now; () where the old label stays
     versions: Mapping[int, float]  # annotation -> time of its version; a later version is a new answer
     at_s: float
 
@@ -32,11 +32,11 @@ class LabelChange:
 
 
 @dataclass(frozen=True, slots=True)
-class AppliedChanges:
-    """The votes that count, and how many on each task count no more."""
+class AppliedLabelChanges:
+    """The votes that count after all label changes."""
 
     votes: tuple[Vote, ...]
-    stale: Mapping[int, int]
+    stale: Mapping[int, int]  # task -> number of votes that no longer count
 
 
 def record_label_change(
@@ -50,10 +50,23 @@ def record_label_change(
     split: Sequence[str] = (),
     now_s: float,
 ) -> LabelChange:
-    """Mark the standing answers with `label`: translated `to` another label, or stale and asked again. Wants a turn.
+    """Record that the current answers with `label` are translated or asked again, and request a turn.
 
-    `labels` are those of the label config; the new ones must be among them. An answer that is changed later counts as
-    new. Raises VotesError where nothing has the label, or a new label is not there.
+    An answer that is changed later counts as new.
+
+    Parameters
+    ----------
+    labels
+        The labels of the label config.
+    to
+        The new label of these answers; "": people are asked again.
+    split
+        The labels that people choose from when they are asked again; () where `label` stays.
+
+    Raises
+    ------
+    VotesError
+        When no answer has the label, or a new label is not in the label config.
     """
     if missing := [name for name in ([to] if to else split) if name not in labels]:
         raise VotesError(
@@ -63,62 +76,64 @@ def record_label_change(
         raise VotesError(f"{label!r} cannot become itself.", hint="Give the part that keeps the meaning a new name.")
     found = {vote.annotation: vote.at_s for vote in votes if label in _labels(vote.answer)}
     if not found:
-        raise VotesError(f"no answer of project {project} says {label!r}.")
+        raise VotesError(f"no answer in project {project} has the label {label!r}.")
     body = {"label": label, "to": to, "split": list(split), "versions": sorted(found.items()), "at_s": now_s}
     store.records.create_record(project, _KIND, body)
     store.jobs.request_job(project, "turn")
     return LabelChange(label, to, tuple(split), found, now_s)
 
 
-def label_changes(store: Store, project: str) -> list[LabelChange]:
-    """Every change of meaning, oldest first."""
+def list_label_changes(store: Store, project: str) -> list[LabelChange]:
+    """Return all label changes of a project, oldest first."""
     return [
         LabelChange(
-            one.body["label"],
-            one.body["to"],
-            tuple(one.body["split"]),
-            {int(annotation): float(at_s) for annotation, at_s in one.body["versions"]},
-            one.body["at_s"],
+            record.body["label"],
+            record.body["to"],
+            tuple(record.body["split"]),
+            {int(annotation): float(at_s) for annotation, at_s in record.body["versions"]},
+            record.body["at_s"],
         )
-        for one in reversed(store.records.list_records(project, _KIND, limit=_ALL))
+        for record in reversed(store.records.list_records(project, _KIND, limit=_ALL))
     ]
 
 
-def apply_changes(votes: Iterable[Vote], changes: Sequence[LabelChange]) -> AppliedChanges:
-    """Translate or leave out what was said before labels changed their meaning."""
-    kept, stale = list[Vote](), Counter[int]()
+def apply_label_changes(votes: Iterable[Vote], changes: Sequence[LabelChange]) -> AppliedLabelChanges:
+    """Translate or leave out the votes that were given before a label change."""
+    counted, stale = list[Vote](), Counter[int]()
     for vote in votes:
-        now: Vote | None = vote
+        current: Vote | None = vote
         for change in changes:
-            if now is None or not change.covers(vote) or change.label not in _labels(now.answer):
+            if current is None or not change.covers(vote) or change.label not in _labels(current.answer):
                 continue
-            now = replace(now, answer=_translated(now.answer, change.label, change.to)) if change.to else None
-        if now is None:
+            current = (
+                replace(current, answer=_translate(current.answer, change.label, change.to)) if change.to else None
+            )
+        if current is None:
             stale[vote.task] += 1
         else:
-            kept.append(now)
-    return AppliedChanges(tuple(kept), dict(stale))
+            counted.append(current)
+    return AppliedLabelChanges(tuple(counted), dict(stale))
 
 
 def _labels(answer: Answer) -> set[object]:
-    """Every label that an answer holds: chosen, at the end of what is drawn, or on the way of a path."""
+    """Return every label in an answer: of a choice, of a region, or in a taxonomy path."""
     value: Any = answer.value
     if not isinstance(value, tuple):
         return {value}
-    if answer.kind in _DRAWN:
-        return {one[-1] for one in value}
-    return {part for one in value for part in (one if isinstance(one, tuple) else (one,))}
+    if answer.kind in _REGION_KINDS:
+        return {region[-1] for region in value}
+    return {part for item in value for part in (item if isinstance(item, tuple) else (item,))}
 
 
-def _translated(answer: Answer, old: str, new: str) -> Answer:
+def _translate(answer: Answer, old: str, new: str) -> Answer:
     value: Any = answer.value
     if not isinstance(value, tuple):
         return Answer(answer.kind, new)
-    return Answer(answer.kind, tuple(sorted({_named(one, old, new) for one in value})))
+    return Answer(answer.kind, tuple(sorted({_replace_label(item, old, new) for item in value})))
 
 
-def _named(part: Any, old: str, new: str) -> Any:
-    """The same part of an answer with the new label in the place of the old one."""
+def _replace_label(part: Any, old: str, new: str) -> Any:
+    """Return a part of an answer with the new label in place of the old one."""
     if isinstance(part, tuple):
-        return tuple(_named(one, old, new) for one in part)
+        return tuple(_replace_label(item, old, new) for item in part)
     return new if part == old else part

@@ -10,7 +10,7 @@ from feedback.annotators.gold import GoldTask, load_gold_tasks, order_by_draw
 from feedback.policy import Policy
 from feedback.project.changes import Changes
 from feedback.project.indicators import NOW_S, load_indicators
-from feedback.project.label_changes import LabelChange, apply_changes, label_changes
+from feedback.project.label_changes import LabelChange, apply_label_changes, list_label_changes
 from feedback.project.recent_projects import RecentProjects
 from feedback.project.splits import Splits
 from feedback.project.task_cache import TaskCache, TaskTable, merged
@@ -114,7 +114,7 @@ class SnapshotCache:
         if kept is not None and kept.heads.relabel == heads.relabel:
             relabels = kept.relabels
         else:
-            relabels = label_changes(store, project.id)
+            relabels = list_label_changes(store, project.id)
         made = _updated(
             store, project, policy, config, control, splits, table, votes, heads, relabels, gold, decisions, kept
         )
@@ -202,7 +202,7 @@ def _counted(
         known = {task: raw[task] for task in sorted(changed) if task in raw and task in tasks}
     stale: Mapping[int, int] = {}
     if relabels:
-        applied = apply_changes([vote for given in known.values() for vote in given], relabels)
+        applied = apply_label_changes([vote for given in known.values() for vote in given], relabels)
         known, stale = dict(votes_by_task(applied.votes)), applied.stale
     if changed is None or before is None:
         return VoteTable.of(known), stale

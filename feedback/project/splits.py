@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from feedback.stats.hash_sampling import draws, role
+from feedback.stats.hash_sampling import audit_split, draws
 from ml_backend.records import content_hash
 
 
@@ -32,7 +32,7 @@ class Splits:
         """Return "train", "gold" (judges people, never learned from), or an audit role: "tune", "judge", "certify"."""
         drawn = draws(self.secret, "audit", keys)
         return [
-            "gold" if key in self.gold else role(self.secret, key) if share < self.audit_share else "train"
+            "gold" if key in self.gold else audit_split(self.secret, key) if share < self.audit_share else "train"
             for key, share in zip(keys, drawn, strict=True)
         ]
 

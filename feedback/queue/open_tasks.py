@@ -63,9 +63,7 @@ def find_open_tasks(snapshot: ProjectSnapshot, labels: ConsensusLabels) -> OpenT
     return OpenTasks(found, _reopened(found.values()), _urgent(found.values()))
 
 
-def _updated(
-    old: OpenTasks, snapshot: ProjectSnapshot, labels: ConsensusLabels, changed: Iterable[int]
-) -> OpenTasks:
+def _updated(old: OpenTasks, snapshot: ProjectSnapshot, labels: ConsensusLabels, changed: Iterable[int]) -> OpenTasks:
     changed = sorted(changed)
     new = _open(snapshot, labels, changed)
     gone = frozenset(changed)

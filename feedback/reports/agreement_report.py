@@ -14,7 +14,7 @@ from feedback.agreement import Coefficient, cohen_kappa, load_measure, percent_a
 from feedback.agreement.cohen_kappa import pairwise_kappa
 from feedback.agreement.interpretation import interpret_agreement
 from feedback.agreement.label_breakdown import per_group_agreement, per_label_agreement
-from feedback.project.guidelines import guideline_of, guidelines
+from feedback.project.guidelines import guideline_at, list_guidelines
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.reports.formatting import answer_text
 from feedback.stats.results import json_number
@@ -79,10 +79,10 @@ def agreement_around_guideline_change(store: Store, snapshot: ProjectSnapshot) -
 
     Each side uses only the votes given under its own guideline: a pair across the change says nothing.
     """
-    history = guidelines(store, snapshot.project.id)
+    history = list_guidelines(store, snapshot.project.id)
     if len(history) < 2:
         return None
-    hashes = [guideline_of(history, vote.at_s) for vote in snapshot.votes]
+    hashes = [guideline_at(history, vote.at_s) for vote in snapshot.votes]
     figures = {}
     for name, guideline in (("before", history[-2]), ("after", history[-1])):
         own = [vote for vote, used in zip(snapshot.votes, hashes, strict=True) if used == guideline.hash]

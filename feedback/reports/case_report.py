@@ -18,9 +18,9 @@ from ml_backend.records import Answer
 _EVENT_TEXTS: Mapping[str, str] = {
     "automate": "the model decides",
     "open": "opened at {tier}",
-    "place": "published for review at {tier}: task {task} of project {review_project}",
+    "assign": "published for review at {tier}: task {task} of project {review_project}",
     "start": "review started",
-    "look": "waits for more reviewers",
+    "review": "waits for more reviewers",
     "refuse": "open again, because the review of {who} does not count",
     "ask": "waits for an answer; its clocks are paused",
     "answered": "continues at {tier}",

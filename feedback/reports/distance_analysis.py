@@ -20,7 +20,7 @@ from feedback.errors import VotesError
 from feedback.reports.vote_analysis import Analysis, Scored, ratings_table
 from feedback.stats.results import json_number
 from feedback.votes import EncodedVotes, Floats, encode_votes
-from ml_backend.codecs import codec
+from ml_backend.codecs import get_codec
 from ml_backend.records import Answer
 
 Truth = TypeVar("Truth")  # gold answers by task, as numbers or as answers
@@ -69,7 +69,7 @@ def analyse_answers(
 ) -> Analysis:
     """Anything with a codec: alpha by its distance; medoid, and fusion of spans and boxes; distance from the others."""
     named = encode_votes(tasks, people, list(answers))
-    distance = codec(kind).distance
+    distance = get_codec(kind).distance
     figures = {
         "percent": percent_agreement(named.votes),
         "alpha": alpha_by_distance(named.votes.tasks.tolist(), answers, distance),

@@ -89,7 +89,7 @@ def _describe_shown(events: Sequence[CaseEvent], decision: CaseEvent, *, model: 
     """Return what the person who decided saw before."""
     if decision.event == "settle":
         return "in the source project itself"
-    assigned = [event for event in events if event.event == "place" and event.number < decision.number]
+    assigned = [event for event in events if event.event == "assign" and event.number < decision.number]
     if assigned and assigned[-1].body.get("blind"):
         return "seeing nothing of what was said before"
     prediction = "the model's answer, " if model else ""

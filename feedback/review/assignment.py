@@ -144,7 +144,7 @@ def _record_assignment(context: ReviewContext, case: CaseRow, review_project: st
     """Record the review task of a case; `copies` of the case already counts it."""
     changes = {"review_project": review_project, "review_task": task, "copies": case.copies}
     body = {"review_project": review_project, "task": task, "blind": is_blind(case, context.policy)}
-    context.move(case, "place", body=body, **changes)
+    context.move(case, "assign", body=body, **changes)
 
 
 def _keep_tasks_open(

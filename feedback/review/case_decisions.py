@@ -78,7 +78,7 @@ def list_review_tasks(events: Sequence[CaseEvent]) -> list[tuple[str, int]]:
     for event in events:
         if event.event in ("open", "escalate", "recall", "reopen", "answered"):
             found = []
-        elif event.event == "place":
+        elif event.event == "assign":
             found.append((str(event.body["review_project"]), int(event.body["task"])))
     return found
 
@@ -161,7 +161,7 @@ def _move_by_protocol(
         proposed_by = case.tier if proposal is not None else ""
         moved = context.escalate(case, note, proposal=proposal, proposed_by=proposed_by, **options)
     else:
-        moved = context.move(case, "look", note=note, **options)
+        moved = context.move(case, "review", note=note, **options)
     if moved is not None:
         rows = [override_of_review(review, context.snapshot, case) for review in new]
         context.store.overrides.save_overrides([row for row in rows if row is not None])

@@ -57,7 +57,7 @@ class CaseWorkflow:
     def reopen(self, case: CaseRow, trigger: CaseTrigger) -> CaseRow:
         """Start another round of a case, at the tier of the trigger."""
         unchanged = {name: getattr(case, name) for name in ("id", "version", "state", "opened_s", "copies", "breaches")}
-        event: Event = "open" if case.state == "bot" else "reopen"
+        event: Event = "open" if case.state == "automated" else "reopen"
         started = replace(self._new_case(trigger), **unchanged, round=case.round + (event == "reopen"))
         return self.move(started, event, tier=trigger.tier, note=trigger.why, within_s=trigger.within_s)
 
@@ -122,7 +122,7 @@ class CaseWorkflow:
             return replace(entered, review_project="", review_task=None, policy=self._hash)
         if event == "promise":
             return sla_clock.promise_within(case, self.calendar(tier), self.now_s, within_s)
-        if event in ("start", "look", "refuse"):
+        if event in ("start", "review", "refuse"):
             return replace(case, started_s=self.now_s if case.started_s is None else case.started_s)
         if event == "ask":
             return sla_clock.pause_clocks(case, self.now_s)

@@ -20,7 +20,7 @@ from feedback.review.state_machine import OPEN_STATES
 from feedback.store import CaseRow, Store
 from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.dataset import ConsensusLabel
-from ml_backend.codecs import codec
+from ml_backend.codecs import get_codec
 from ml_backend.errors import LabelStudioError
 from ml_backend.label_config import Control
 from ml_backend.labelstudio.review_project_client import unique_id
@@ -248,7 +248,7 @@ def _write_final_answer(
     names = [unique_id(f"{case.project}/{case.id}/{number}") for number in range(1, case.round + 1)]
     # before the request: a webhook may report the annotation before the request returns
     store.annotations.create_own_annotations(case.project, unique_ids=names[-1:])
-    result = codec(case.answer.kind).encode(case.answer, control, None)
+    result = get_codec(case.answer.kind).encode(case.answer, control, None)
     annotation, starred = platform.write_final_answer(case.project, case.task, result, unique_id=names[-1], ours=names)
     store.annotations.create_own_annotations(case.project, annotations=[annotation])
     notify_requesters_of_change(store, case, now_s=workflow.now_s)

@@ -19,8 +19,8 @@ from ml_backend.records import Answer
 Post = Callable[[str, bytes, Mapping[str, str]], str]  # (url, body, headers) -> why it failed; "" where it arrived
 
 SIGNATURE = "X-Hitl-Signature"  # sha256=<hex> of the body, keyed by the target's secret
-NOTIFICATION = "notice"  # record kind
-_DELIVERED = "told"  # record kind, with the notification's key
+NOTIFICATION = "notification"  # record kind
+_DELIVERED = "notification delivered"  # record kind, with the notification's key
 _MAX_PER_TURN = 20  # the rest of the turn waits for them
 _MAX_PENDING = 2000
 _GIVE_UP_AFTER_S = 86_400.0
@@ -31,7 +31,7 @@ def record_notification(
 ) -> None:
     """Record a notification for each target of the policy, at most one for each version of the case."""
     for target in targets:
-        body = {"to": target, "says": notification_payload(case, what, **more), "at_s": now_s}
+        body = {"target": target, "payload": notification_payload(case, what, **more), "at_s": now_s}
         store.records.create_record(case.project, NOTIFICATION, body, key=f"{case.id}-{case.version}-{target}")
 
 
@@ -72,16 +72,16 @@ def deliver_notifications(store: Store, project: str, policy: Policy, post: Post
         if n_tried > _MAX_PER_TURN:
             break
         if not problem:
-            body = orjson.dumps(record.body["says"])
+            body = orjson.dumps(record.body["payload"])
             failure = post(url, body, _headers(body, secret, record.key))
             if failure and now_s - float(record.body["at_s"]) < _GIVE_UP_AFTER_S:
                 unreachable.add(url)
-                problems.append(f"notice {record.key} is not delivered yet: {failure}")
+                problems.append(f"notification {record.key} is not delivered yet: {failure}")
                 continue
             problem = f"given up after a day: {failure}" if failure else ""
         store.records.create_record(project, _DELIVERED, {"problem": problem, "at_s": now_s}, key=record.key)
         if problem:
-            problems.append(f"notice {record.key} is not delivered: {problem}")
+            problems.append(f"notification {record.key} is not delivered: {problem}")
     return problems
 
 
@@ -114,14 +114,14 @@ def notify_requesters_of_change(store: Store, case: CaseRow, *, now_s: float) ->
     answer = notification_payload(case, "decided")["answer"]
     for signal in store.signals.list_signals(case.project, task=case.task):
         last = _last_notification(store, signal, case) if signal.callback else None
-        if last is not None and last.body["says"]["answer"] != answer:
+        if last is not None and last.body["payload"]["answer"] != answer:
             _record_for_signal(store, signal, case, now_s=now_s, round_number=case.round)
 
 
 def _record_for_signal(store: Store, signal: Signal, case: CaseRow, *, now_s: float, round_number: int = 0) -> None:
     payload = notification_payload(case, "decided", signal=signal.name, asked=signal.key)
     key = f"asked-{signal.id}{f'-{round_number}' if round_number else ''}"
-    body = {"to": signal.callback, "says": payload, "at_s": now_s}
+    body = {"target": signal.callback, "payload": payload, "at_s": now_s}
     store.records.create_record(signal.project, NOTIFICATION, body, key=key)
 
 
@@ -142,9 +142,10 @@ def _case_from_votes(context: ReviewContext, task: int, answer: Answer) -> CaseR
 
 def _target(record: Record, policy: Policy, store: Store) -> tuple[str, str, str]:
     """Return (url, secret, problem); the problem is "" where the target can be called."""
-    target = policy.notify.get(str(record.body["to"]))
+    name = str(record.body["target"])
+    target = policy.notify.get(name)
     if target is None:
-        return "", "", f"the policy has no notify.{record.body['to']} any more"
+        return "", "", f"the policy has no notify.{name} any more"
     secret = store.secrets.get_or_create_secret(f"notify {target.secret}") if target.secret else ""
     return target.url, secret, ""
 

@@ -169,7 +169,7 @@ def _stays(case: CaseRow, events: Sequence[CaseEvent]) -> list[_Stay]:
 def _after(stay: _Stay, event: CaseEvent) -> _Stay:
     """Return a stay as it is after an event."""
     stay = replace(stay, breaches=stay.breaches + bool(event.body.get("breached")))
-    if stay.started_s is None and event.event in ("start", "look", "refuse", "ask", "decide", "settle"):
+    if stay.started_s is None and event.event in ("start", "review", "refuse", "ask", "decide", "settle"):
         stay = replace(stay, started_s=event.at_s)
     if event.event in (*_ARRIVALS, "decide", "settle", "withdraw"):
         resolved_s = event.at_s if event.event == "settle" else None

@@ -15,7 +15,7 @@ from feedback.review.case_workflow import is_blind
 from feedback.review.errors import TierError
 from feedback.store import CaseEvent, CaseRow, ReviewRow, Vote
 from feedback.training.explanations import spoken
-from ml_backend.codecs import codec
+from ml_backend.codecs import get_codec
 from ml_backend.label_config import Control, LabelConfig
 from ml_backend.records import Answer
 
@@ -26,7 +26,7 @@ ASKED_PREFIX = f"{PREFIX}ask_"  # of the control of each question of the policy
 ANSWER = "answer"  # the verdict on a blind case, which shows nothing to accept or fix
 SKIP = "skip"  # Label Studio's own button
 NEEDS_NO_REASON = ("accept", ANSWER)
-_PARAGRAPHS = {"nameKey": "who", "textKey": "said", "layout": "dialogue"}
+_PARAGRAPHS = {"nameKey": "author", "textKey": "text", "layout": "dialogue"}
 
 
 def review_label_config(source: LabelConfig, tier: str, policy: Policy) -> str:
@@ -75,7 +75,8 @@ def review_task_data(
     case: CaseRow, source: Mapping[str, Any], summary: Mapping[str, str], history: Sequence[tuple[str, str]]
 ) -> dict[str, Any]:
     """Return the data of a review task: that of the source task, the key, the case's summary and its history."""
-    lines = [{"who": who, "said": text} for who, text in history] or [{"who": "–", "said": "nothing was said before"}]
+    lines = [{"author": author, "text": text} for author, text in history]
+    lines = lines or [{"author": "–", "text": "there is no earlier answer"}]
     own = {name: value for name, value in source.items() if not name.startswith(PREFIX)}
     return {**own, KEY: review_task_key(case), FACTS: dict(summary), HISTORY: lines}
 
@@ -84,7 +85,7 @@ def prefilled_regions(case: CaseRow, control: Control, policy: Policy) -> list[d
     """Return the regions that the reviewer finds filled in; none on a blind case."""
     if case.proposal is None or is_blind(case, policy):
         return []
-    return codec(case.proposal.kind).encode(case.proposal, control, case.confidence)
+    return get_codec(case.proposal.kind).encode(case.proposal, control, case.confidence)
 
 
 def describe_case(case: CaseRow, snapshot: ProjectSnapshot, *, adjudicates: bool = False) -> dict[str, str]:

@@ -8,13 +8,13 @@ from typing import Literal
 
 from feedback.review.errors import NoSuchMove
 
-State = Literal["", "bot", "queued", "started", "waiting", "decided", "resolved", "withdrawn"]
+State = Literal["", "automated", "queued", "started", "waiting", "decided", "resolved", "withdrawn"]
 Event = Literal[
     "automate",
     "open",
-    "place",
+    "assign",
     "start",
-    "look",
+    "review",
     "refuse",
     "ask",
     "answered",
@@ -44,7 +44,7 @@ class Transition:
 
 
 STATE_MEANINGS: dict[State, str] = {
-    "bot": "the model decided; no person has answered",
+    "automated": "the model decided; no person has answered",
     "queued": "waits at a tier until somebody starts",
     "started": "somebody has started: a draft, a first answer or a skip",
     "waiting": "waits for the requester or for a guideline; the clocks are stopped",
@@ -64,12 +64,12 @@ def _rows(
 
 
 TRANSITIONS: tuple[Transition, ...] = (
-    Transition("automate", "", "bot", "given", "a certified answer is given without people"),
+    Transition("automate", "", "automated", "given", "a certified answer is given without people"),
     Transition("open", "", "queued", "given", "a rule, a disagreement, a skip or a random draw opens a case"),
-    Transition("open", "bot", "queued", "given", "somebody asks for a person, or the audit draws it"),
-    *_rows(_ACTIVE, "place", None, "same", "a review task for its reviewers is in the tier's review project"),
+    Transition("open", "automated", "queued", "given", "somebody asks for a person, or the audit draws it"),
+    *_rows(_ACTIVE, "assign", None, "same", "a review task for its reviewers is in the tier's review project"),
     Transition("start", "queued", "started", "same", "the first draft, answer or skip is seen"),
-    *_rows(_ACTIVE, "look", "started", "same", "one of several reviewers has answered"),
+    *_rows(_ACTIVE, "review", "started", "same", "one of several reviewers has answered"),
     *_rows(_ACTIVE, "refuse", "queued", "same", "an answer does not count: its author is excluded, or it is invalid"),
     *_rows(_ACTIVE, "ask", "waiting", "same", "a guideline is needed, or the requester is asked"),
     Transition("answered", "waiting", "queued", "same", "the answer to the question arrives"),
@@ -83,7 +83,11 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition("write", "decided", "resolved", "same", "the answer is written as ground truth to the source project"),
     *_rows(("decided", "resolved"), "reopen", "queued", "given", "a second look, an appeal, or a changed answer"),
     *_rows(
-        ("bot", *_ACTIVE, "waiting", "decided", "resolved"), "withdraw", "withdrawn", "same", "the task was deleted"
+        ("automated", *_ACTIVE, "waiting", "decided", "resolved"),
+        "withdraw",
+        "withdrawn",
+        "same",
+        "the task was deleted",
     ),
 )
 
@@ -113,7 +117,7 @@ def mermaid_diagram() -> str:
     """Return the table as a Mermaid state diagram; docs/review.md holds exactly this text.
 
     >>> mermaid_diagram().splitlines()[:2]
-    ['stateDiagram-v2', '    [*] --> bot: automate']
+    ['stateDiagram-v2', '    [*] --> automated: automate']
     """
     lines = ["stateDiagram-v2"]
     events_by_edge: dict[tuple[State, State], list[str]] = {}

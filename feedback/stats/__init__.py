@@ -1,4 +1,4 @@
-"""How sure we may be: every interval, e-value and gate of the product, in numpy and scipy alone."""
+"""Statistics of the product in numpy and scipy alone: intervals, e-values, gates, certificates, keyed draws."""
 
 from feedback.stats.results import Interval, Verdict
 

@@ -1,8 +1,4 @@
-"""The bootstrap over items: resampled weights of distinct patterns, never copies of rows.
-
-Items are what people drew at random, votes within an item hang together; so whole items are resampled. Items with
-equal votes are interchangeable: it is enough to draw how often each distinct pattern occurs.
-"""
+"""The bootstrap over items, by drawing how often each distinct pattern of votes occurs."""
 
 from __future__ import annotations
 
@@ -16,7 +12,7 @@ from feedback.stats.results import EvidenceError, Floats, Interval, check_share
 
 Kind: TypeAlias = Literal["multinomial", "poisson"]
 
-_CELLS = 4_000_000  # weights held at once: 32 MB
+_MAX_CELLS = 4_000_000  # weights in memory at once: 32 MB
 
 
 def bootstrap(
@@ -28,21 +24,47 @@ def bootstrap(
     confidence: float = 0.95,
     kind: Kind = "multinomial",
 ) -> Interval:
-    """The percentile interval of a statistic of items.
+    """Compute the percentile interval of a statistic of items.
 
-    `counts` (p,) says how many items have each pattern; `statistic` takes weights (b, p) and gives (b,) values, NaN
-    where a draw cannot define it (such draws are left out). The value is the statistic at `counts` itself. `poisson`
-    draws each pattern on its own: faster for many patterns, the number of items then varies a little.
+    Whole items are resampled, because votes within an item are dependent. Items with equal votes are exchangeable, so
+    it is enough to draw how often each distinct pattern of votes occurs.
 
+    Parameters
+    ----------
+    statistic : callable
+        Takes weights (b, p) and returns values (b,); draws with NaN are left out.
+    counts : array of shape (p,)
+        Number of items with each pattern.
+    seed : int
+        Seed of the draws.
+    draws : int
+        Number of resamples.
+    confidence : float
+        Level of the interval.
+    kind : {"multinomial", "poisson"}
+        "poisson" draws each pattern independently: faster for many patterns, with a varying number of items.
+
+    Returns
+    -------
+    Interval
+        The value is the statistic at `counts`.
+
+    Raises
+    ------
+    EvidenceError
+        If a count is not a whole number, there are no items, or an option is out of range.
+
+    Examples
+    --------
     >>> share_of_first = lambda weights: weights[:, 0] / weights.sum(axis=1)
     >>> print(bootstrap(share_of_first, [300, 700], seed=0))
     0.30 [0.27, 0.33]
     """
     check_share(confidence, "confidence")
-    given = _checked(counts)
-    value = float(statistic(given[None, :])[0])
-    drawn = [statistic(weights) for weights in resample(given, draws=draws, seed=seed, kind=kind)]
-    values = np.concatenate(drawn)
+    items = _check_counts(counts)
+    value = float(statistic(items[None, :])[0])
+    blocks = [statistic(weights) for weights in resample(items, draws=draws, seed=seed, kind=kind)]
+    values = np.concatenate(blocks)
     values = values[np.isfinite(values)]
     if not values.size:
         return Interval(-np.inf, np.inf, value, confidence)
@@ -51,27 +73,29 @@ def bootstrap(
 
 
 def resample(counts: ArrayLike, *, draws: int, seed: int, kind: Kind = "multinomial") -> Iterator[Floats]:
-    """Weights (b, p) in blocks that together make `draws` rows; memory stays bounded however many patterns.
+    """Yield weights (b, p) in blocks of bounded size, `draws` rows in total.
 
+    Examples
+    --------
     >>> [block.sum(axis=1).tolist() for block in resample([2, 3], draws=2, seed=0)]
     [[5.0, 5.0]]
     """
-    given = _checked(counts)
+    items = _check_counts(counts)
     if draws < 1 or kind not in ("multinomial", "poisson"):
         raise EvidenceError(f"{draws} draws of kind {kind!r}: wanted at least one, multinomial or poisson.")
     rng = np.random.default_rng(seed)
-    n, left = int(given.sum()), draws
-    while left:
-        block = min(left, max(1, _CELLS // given.size))
-        left -= block
+    n, remaining = int(items.sum()), draws
+    while remaining:
+        block = min(remaining, max(1, _MAX_CELLS // items.size))
+        remaining -= block
         if kind == "poisson":
-            yield rng.poisson(given, size=(block, given.size)).astype(np.float64)
+            yield rng.poisson(items, size=(block, items.size)).astype(np.float64)
         else:
-            yield rng.multinomial(n, given / n, size=block).astype(np.float64)
+            yield rng.multinomial(n, items / n, size=block).astype(np.float64)
 
 
-def _checked(counts: ArrayLike) -> Floats:
-    given = np.asarray(counts, dtype=np.float64)
-    if given.ndim != 1 or not given.size or (given < 0).any() or (given % 1 != 0).any() or given.sum() == 0:
+def _check_counts(counts: ArrayLike) -> Floats:
+    items = np.asarray(counts, dtype=np.float64)
+    if items.ndim != 1 or not items.size or (items < 0).any() or (items % 1 != 0).any() or items.sum() == 0:
         raise EvidenceError("counts must be whole numbers of items, at least one item.")
-    return given
+    return items

@@ -1,8 +1,8 @@
-"""The certificate of a threshold: with this confidence, no more than max_error of what it accepts is wrong.
+"""Certificates: with a given confidence, at most max_error of what a confidence threshold accepts is wrong.
 
-Two constructions, each over a fixed grid of coverages taken from tune rows. `certify_monitored` may be looked at after every
-row; `certify_scheduled` pays for each look and for each threshold. An epoch is one model, calibrator and policy: the promise
-holds per epoch, and counting starts anew with the next one. A skipped or overdue audit task counts as an error.
+Both constructions certify thresholds of a fixed grid of coverages, taken from tune rows. `certify_monitored` may be
+checked after every row; `certify_scheduled` pays for each planned look and for each threshold. An epoch is one model,
+calibrator and policy; the promise holds per epoch. A skipped or overdue audit task counts as an error.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ from feedback.stats.e_processes import rate_below
 from feedback.stats.intervals import upper_bound
 from feedback.stats.results import Bools, EvidenceError, Floats, check_share
 
-COVERAGES = tuple(np.linspace(0.3, 1.0, 10).round(4).tolist())  # from .3: fewer rows hardly save anybody work
-_GROWTH = 1.25  # a scheduled look needs a quarter more rows than the one before
-_ENDLESS = 10_000_000  # rows nobody will ever label
+COVERAGES = tuple(np.linspace(0.3, 1.0, 10).round(4).tolist())  # a smaller coverage hardly saves work
+_GROWTH = 1.25  # a scheduled look needs a quarter more rows than the last look
+_MAX_ROWS = 10_000_000  # more rows than anybody labels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CertifyRows:
-    """Certify rows of one epoch: what the model said of itself, and whether people found it wrong."""
+    """The certify rows of one epoch: the confidence of the model, and whether people found it wrong.
+
+    EvidenceError where the shapes differ, a confidence is outside [0, 1], or `wrong` is not boolean.
+    """
 
     confidence: Floats  # (n,) calibrated, [0, 1]
     wrong: Bools  # (n,)
@@ -42,30 +45,35 @@ class CertifyRows:
         object.__setattr__(self, "wrong", wrong.astype(np.bool_))
 
     def accepted(self, threshold: float) -> tuple[int, int]:
-        """How many rows the threshold accepts, and how many of them are wrong."""
+        """Return how many rows the threshold accepts, and how many of them are wrong."""
         mask = self.confidence >= threshold
         return int(mask.sum()), int(self.wrong[mask].sum())
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What may be accepted without a person, or why nothing may."""
+    """The certified threshold, or the reason why none is certified."""
 
     threshold: float | None  # accept where confidence >= threshold; None: nothing is certified
     coverage: float  # share of the certify rows that it accepts; 0 without a threshold
-    accepted: int  # rows behind it: of the threshold, or of the strictest one where none is certified
-    errors: int
+    accepted: int  # rows accepted by it, or by the strictest threshold where none is certified
+    errors: int  # of these
     max_error: float
     confidence: float
     rows: int  # all certify rows, accepted or not
-    missing: int  # error-free accepted rows until the strictest threshold passes; 0 with a certificate
-    looked: bool  # False: too few new rows for a scheduled look; it does not count as one
+    missing: int  # error-free accepted rows until a threshold is certified; 0 with a certificate
+    looked: bool  # False: too few new rows for a scheduled look, which then does not count
     reason: str
 
 
 def threshold_grid(confidence: ArrayLike, coverages: Sequence[float] = COVERAGES) -> tuple[float, ...]:
-    """The grid to certify, from the confidences of tune rows: strictest first, one per coverage, equal ones once.
+    """Return the thresholds to certify, strictest first: one per coverage of the tune rows, equal ones once.
 
+    `confidence` (n,) are the confidences of tune rows. EvidenceError where there are none, or the coverages do not rise
+    within (0, 1].
+
+    Examples
+    --------
     >>> threshold_grid([0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0], coverages=(0.25, 0.5, 1.0))
     (0.99, 0.9, 0.0)
     """
@@ -85,17 +93,41 @@ def certify_monitored(
     confidence: float = 0.95,
     people_error: float | None = None,
 ) -> Certificate:
-    """The certificate that may be looked at after every row (construction S1).
+    """Certify a threshold in a way that may be checked after every row.
 
-    Accepts thresholds from the strictest on while the e-value against "errors >= max_error" is 1 / (1 - confidence)
-    or more, and stops at the first failure: a certificate is false at any time of its epoch with probability at most
-    1 - confidence. `people_error` is how often people disagree with themselves; below it nothing can be certified.
+    Thresholds are accepted from the strictest on, while the e-value against "the error is at least max_error" is
+    1 / (1 - confidence) or more; the first failure stops. The probability that a certificate of an epoch is false at
+    any time is at most 1 - confidence.
 
+    Parameters
+    ----------
+    rows : CertifyRows
+        All certify rows of the epoch so far.
+    grid : sequence of float
+        The thresholds of `threshold_grid`, strictest first.
+    max_error : float
+        Largest share of wrong rows among the accepted ones, in (0, 1).
+    confidence : float
+        Confidence of the promise, in (0, 1).
+    people_error : float, optional
+        Share of tasks on which people disagree with each other; no smaller max_error is certified.
+
+    Raises
+    ------
+    EvidenceError
+        If a level is outside (0, 1) or the grid does not fall.
+
+    References
+    ----------
+    Mixtures that stay valid at every row: Howard et al. (2021), doi:10.1214/20-AOS1991.
+
+    Examples
+    --------
     >>> clean = CertifyRows(np.full(224, 0.99), np.zeros(224, dtype=bool))
     >>> certify_monitored(clean, (0.9,), max_error=0.02).threshold
     0.9
     """
-    _levels(max_error, confidence, grid)
+    _check_levels(max_error, confidence, grid)
     wanted = 1.0 / (1.0 - confidence)
 
     def passes(n: int, k: int) -> bool:
@@ -107,7 +139,7 @@ def certify_monitored(
             break
         best = threshold
     strict_n, strict_k = rows.accepted(grid[0])
-    missing = 0 if best is not None else _missing(lambda more: passes(strict_n + more, strict_k))
+    missing = 0 if best is not None else _fewest_rows(lambda more: passes(strict_n + more, strict_k))
     return _certificate(rows, grid, best, missing, max_error, confidence, people_error)
 
 
@@ -120,19 +152,28 @@ def certify_scheduled(
     confidence: float = 0.95,
     people_error: float | None = None,
 ) -> Certificate:
-    """The certificate of one more planned look (construction S2).
+    """Certify a threshold at one more planned look.
 
-    `looks` are the numbers of certify rows at the looks before this one, in this epoch; record `rows` where `looked`.
-    A look needs a quarter more rows than the one before, and enough of them to pass if none were wrong.
-    The Clopper-Pearson bound of each threshold is taken at (1 - confidence) / (grid size * l (l + 1)) for look l, and
-    the largest passing coverage wins.
+    The Clopper-Pearson bound of each threshold is taken at level (1 - confidence) / (grid size * l (l + 1)) for look l,
+    and the passing threshold with the largest coverage is certified. A look needs a quarter more rows than the last
+    look, and enough rows to pass if none were wrong.
 
+    Parameters
+    ----------
+    looks : sequence of int
+        Numbers of certify rows at earlier looks of this epoch; record `Certificate.rows` where `looked` is true.
+
+    The other parameters and errors are those of `certify_monitored`.
+
+    Examples
+    --------
     >>> clean = CertifyRows(np.full(297, 0.99), np.zeros(297, dtype=bool))
-    >>> certify_scheduled(clean, tuple(np.linspace(0.9, 0.0, 10).tolist()), looks=(), max_error=0.02).threshold
+    >>> grid = tuple(np.linspace(0.9, 0.0, 10).tolist())
+    >>> certify_scheduled(clean, grid, looks=(), max_error=0.02).threshold
     0.0
     """
-    _levels(max_error, confidence, grid)
-    rows = rows.confidence.size
+    _check_levels(max_error, confidence, grid)
+    n_rows = rows.confidence.size
     counts = [rows.accepted(threshold) for threshold in grid]
 
     def passes(look: int, n: int, k: int) -> bool:
@@ -140,36 +181,38 @@ def certify_scheduled(
         return n > 0 and upper_bound(k, n, alpha=alpha) <= max_error
 
     def missing(look: int, due: int) -> int:
-        """Rows accepted by every threshold, none of them wrong, if the next look is taken after exactly that many."""
-        return _missing(lambda more: rows + more >= due and any(passes(look, n + more, k) for n, k in counts))
+        """Return how many error-free rows, accepted by every threshold, the next look needs."""
+        return _fewest_rows(lambda more: n_rows + more >= due and any(passes(look, n + more, k) for n, k in counts))
 
     look, due = len(looks) + 1, math.ceil(_GROWTH * looks[-1]) if looks else 0
-    # a look that must fail whatever people found is none: the errors have no part in this test
-    if rows < due or not any(passes(look, n, 0) for n, _ in counts):
+    # a look that fails whatever people found is not taken; the errors have no part in this test
+    if n_rows < due or not any(passes(look, n, 0) for n, _ in counts):
         return _certificate(rows, grid, None, missing(look, due), max_error, confidence, people_error, looked=False)
     passing = [threshold for threshold, (n, k) in zip(grid, counts, strict=True) if passes(look, n, k)]
     if passing:
         return _certificate(rows, grid, passing[-1], 0, max_error, confidence, people_error)
-    still = missing(look + 1, math.ceil(_GROWTH * rows))
-    return _certificate(rows, grid, None, still, max_error, confidence, people_error)
+    still_missing = missing(look + 1, math.ceil(_GROWTH * n_rows))
+    return _certificate(rows, grid, None, still_missing, max_error, confidence, people_error)
 
 
 def error_free_rows(max_error: float, *, alpha: float) -> int:
-    """How many accepted rows without an error one look at one threshold needs at level alpha.
+    """Return how many accepted rows without an error one look at one threshold needs at level alpha.
 
+    Examples
+    --------
     >>> error_free_rows(0.02, alpha=0.05), error_free_rows(0.02, alpha=0.05 / 10)
     (149, 263)
     """
     return math.ceil(math.log(check_share(alpha, "alpha")) / math.log1p(-check_share(max_error, "max_error")) - 1e-9)
 
 
-def _missing(passes: Callable[[int], bool]) -> int:
-    """The least number of rows that passes: doubled until it does, then halved."""
+def _fewest_rows(passes: Callable[[int], bool]) -> int:
+    """Return the smallest number of rows that passes, by doubling and then bisection."""
     high = 1
     while not passes(high):
         high *= 2
-        if high > _ENDLESS:
-            return _ENDLESS
+        if high > _MAX_ROWS:
+            return _MAX_ROWS
     low = high // 2  # fails, or is zero
     while high - low > 1:
         middle = (low + high) // 2
@@ -188,7 +231,7 @@ def _certificate(
     *,
     looked: bool = True,
 ) -> Certificate:
-    rows = rows.confidence.size
+    n_rows = rows.confidence.size
     n, k = rows.accepted(grid[0] if best is None else best)
     promise = f"{max_error:.1%} wrong at {confidence:.0%} confidence"
     if people_error is not None and max_error < people_error:
@@ -196,19 +239,19 @@ def _certificate(
         reason = f"cannot certify below people's own disagreement of {people_error:.1%}"
     elif best is not None:
         reason = f"at most {promise}: {k} wrong of {n} accepted rows"
-    elif missing >= _ENDLESS:
+    elif missing >= _MAX_ROWS:
         reason = f"cannot certify at most {promise}: {k} of {n} of the surest rows are wrong"
     else:
-        audits = math.ceil(missing / (n / rows)) if n else missing
+        audits = math.ceil(missing / (n / n_rows)) if n else missing
         reason = (
             f"cannot certify at most {promise}: {missing} more error-free accepted rows (about {audits} audit tasks); "
             f"now {k} wrong of {n}"
         )
-    coverage = n / rows if best is not None and rows else 0.0
-    return Certificate(best, coverage, n, k, max_error, confidence, rows, missing, looked, reason)
+    coverage = n / n_rows if best is not None and n_rows else 0.0
+    return Certificate(best, coverage, n, k, max_error, confidence, n_rows, missing, looked, reason)
 
 
-def _levels(max_error: float, confidence: float, grid: Sequence[float]) -> None:
+def _check_levels(max_error: float, confidence: float, grid: Sequence[float]) -> None:
     check_share(max_error, "max_error")
     check_share(confidence, "confidence")
     if not grid or list(grid) != sorted(set(grid), reverse=True):

@@ -1,9 +1,4 @@
-"""An alarm that stays quick after a long clean run: the e-detector of Shiryaev and Roberts.
-
-A plain e-process loses its capital while all goes well and then needs as long to win it back. This one adds one unit
-of fresh capital at each row: M = (M + 1)(1 + bet (x - p0)), averaged over bets. What it promises is an average run
-length: on average at least `run_length` rows between two false alarms. Shin, Ramdas and Rinaldo (2024).
-"""
+"""A monitor of an error rate that raises an alarm when the rate rises: the Shiryaev-Roberts e-detector."""
 
 from __future__ import annotations
 
@@ -16,58 +11,70 @@ from numpy.typing import NDArray
 
 from feedback.stats.results import EvidenceError, Floats, check_share
 
-_BETS = np.array([0.5, 2.0, 5.0, 10.0])  # from a doubled rate to a broken model
+_BETS = np.array([0.5, 2.0, 5.0, 10.0])  # small bets find a doubled rate, large ones a broken model
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """The state of one alarm; `see` gives the next state, so that it can be stored and taken up again.
+class ErrorRateMonitor:
+    """The state of a monitor; `update` returns the next state, so that it can be stored and continued.
 
-    >>> quiet = watch(0.02, run_length=1000).see([0] * 1000)
-    >>> quiet.alarm, quiet.see([1] * 4).alarm
+    The statistic is M = (M + 1)(1 + bet (x - p0)) after each row x in {0, 1}, averaged over bets. Between false alarms
+    there are on average at least `run_length` rows. A plain e-process would lose its capital during a long run without
+    errors; adding 1 at each row keeps the monitor quick.
+
+    References
+    ----------
+    Shin, Ramdas and Rinaldo (2024), E-detectors, doi:10.51387/23-NEJSDS51.
+
+    Examples
+    --------
+    >>> quiet = start_monitor(0.02, run_length=1000).update([0] * 1000)
+    >>> quiet.alarm, quiet.update([1] * 4).alarm
     (False, True)
     """
 
-    p0: float  # the error rate that is still fine
-    run_length: float  # rows between false alarms, on average, at least
+    p0: float  # largest acceptable error rate, in (0, 1)
+    run_length: float  # rows between false alarms, at least, on average
     sums: tuple[float, ...]  # one statistic per bet
-    seen: int = 0
-    alarm_at: int | None = None  # the first row at which it rang; it stays rung
+    n_rows: int = 0
+    alarm_at: int | None = None  # number of the row that raised the alarm, from 1
 
     @property
     def statistic(self) -> float:
-        """The mean over the bets; the alarm rings at `run_length`."""
+        """Return the mean over the bets; the alarm is raised at `run_length`."""
         return float(np.mean(self.sums))
 
     @property
     def alarm(self) -> bool:
-        """Whether it has rung. Start a new watch after what was wrong is mended."""
+        """Return whether the alarm was raised; it stays so until a new monitor is started."""
         return self.alarm_at is not None
 
-    def see(self, errors: Sequence[Any] | NDArray[Any]) -> Watch:
-        """The state after these rows, oldest first; each is 1 (or true) for an error, 0 for none."""
+    def update(self, errors: Sequence[Any] | NDArray[Any]) -> ErrorRateMonitor:
+        """Return the state after these rows, oldest first: 1 or true for an error, 0 or false for none."""
         rows = np.asarray(errors, dtype=np.float64)
         if rows.ndim != 1 or not np.isin(rows, (0.0, 1.0)).all():
             raise EvidenceError("errors holds something else than 0 and 1: one number per row.")
-        sums, rang = np.array(self.sums), self.alarm_at
-        for place, error in enumerate(rows.tolist(), start=self.seen + 1):
-            sums = (sums + 1.0) * (1.0 + bets(self.p0) * (error - self.p0))
-            if rang is None and sums.mean() >= self.run_length:
-                rang = place
-        return replace(self, sums=tuple(sums.tolist()), seen=self.seen + rows.size, alarm_at=rang)
+        sums, alarm_at = np.array(self.sums), self.alarm_at
+        for place, error in enumerate(rows.tolist(), start=self.n_rows + 1):
+            sums = (sums + 1.0) * (1.0 + safe_bets(self.p0) * (error - self.p0))
+            if alarm_at is None and sums.mean() >= self.run_length:
+                alarm_at = place
+        return replace(self, sums=tuple(sums.tolist()), n_rows=self.n_rows + rows.size, alarm_at=alarm_at)
 
 
-def watch(p0: float, *, run_length: float) -> Watch:
-    """A fresh alarm for error rates above p0, with at least `run_length` rows between false alarms on average."""
+def start_monitor(p0: float, *, run_length: float) -> ErrorRateMonitor:
+    """Return a new monitor for error rates above p0; EvidenceError unless p0 is in (0, 1) and run_length above 1."""
     if not run_length > 1.0:
         raise EvidenceError(f"run_length is {run_length}, wanted more than one row between false alarms.")
-    return Watch(p0, float(run_length), (0.0,) * bets(p0).size)
+    return ErrorRateMonitor(p0, float(run_length), (0.0,) * safe_bets(p0).size)
 
 
-def bets(p0: float) -> Floats:
-    """The bets that cannot go bankrupt at this rate: those below 1 / p0 (1/2 always is).
+def safe_bets(p0: float) -> Floats:
+    """Return the bets that cannot lose all capital at this rate: those below 1 / p0.
 
-    >>> bets(0.2)
+    Examples
+    --------
+    >>> safe_bets(0.2)
     array([0.5, 2. ])
     """
     check_share(p0, "p0")
@@ -75,12 +82,12 @@ def bets(p0: float) -> Floats:
     return safe
 
 
-def paths(errors: NDArray[Any], p0: float) -> Floats:
-    """The statistic after every row of many runs at once: (runs, n) for errors of shape (runs, n)."""
+def simulate_statistic(errors: NDArray[Any], p0: float) -> Floats:
+    """Return the statistic after every row of many runs, (n_runs, n), for errors of the same shape."""
     x = np.asarray(errors, dtype=np.float64)
-    sums: Floats = np.zeros((x.shape[0], bets(p0).size))
+    sums: Floats = np.zeros((x.shape[0], safe_bets(p0).size))
     statistic = np.empty(x.shape)
     for row in range(x.shape[1]):
-        sums = (sums + 1.0) * (1.0 + bets(p0) * (x[:, row, None] - p0))
+        sums = (sums + 1.0) * (1.0 + safe_bets(p0) * (x[:, row, None] - p0))
         statistic[:, row] = sums.mean(axis=1)
     return statistic

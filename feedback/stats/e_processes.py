@@ -1,8 +1,8 @@
-"""E-values that people may watch: bets against "the rate is fine", and how to judge many at once.
+"""E-values for rates and losses that may be checked after every row, and for many hypotheses at once.
 
-An e-value is at most 1 on average if the hypothesis is true, at whatever row one stops; 1/alpha is proof at level
-alpha (Ville). Rates are tested by a uniform mixture over the alternatives only: mixing over all of [0, 1] tests
-"rate = p0" and grows on segments that are better than p0 as well.
+An e-value is at most 1 on average if the null hypothesis is true, also at a row chosen while looking at the data;
+1 / alpha or more is proof at level alpha (Ville's inequality). The e-values of rates are uniform mixtures over the
+alternatives only. A mixture over all of [0, 1] would test "rate = p0" and grow for rates below p0 as well.
 """
 
 from __future__ import annotations
@@ -15,55 +15,96 @@ from scipy.special import betainc, betaincc, betaln
 
 from feedback.stats.results import Bools, EvidenceError, Floats, check_share
 
-_BETS = np.array([0.05, 0.1, 0.2, 0.4, 0.8])  # shares of the largest safe bet; the mean over them is a bet as well
+_BETS = np.array([0.05, 0.1, 0.2, 0.4, 0.8])  # shares of the largest safe bet; the mean over them is a valid bet
 
 
 def rate_above(k: ArrayLike, n: ArrayLike, p0: float) -> Floats:
-    """E-value against "the rate is at most p0", after k of n.
+    """Compute the e-value against "the rate is at most p0", after k of n; the uniform mixture over (p0, 1].
 
-    In [0, inf), the shape of k; large: the rate is above p0. The uniform mixture over (p0, 1].
+    Parameters
+    ----------
+    k, n : arrays of the same shape
+        Counts, 0 <= k <= n.
+    p0 : float
+        Rate in (0, 1).
 
+    Returns
+    -------
+    array
+        In [0, inf), the shape of k; large values are evidence that the rate is above p0.
+
+    Raises
+    ------
+    EvidenceError
+        If a count is impossible or p0 is outside (0, 1).
+
+    Examples
+    --------
     >>> round(float(rate_above(12, 30, 0.2)), 3)
     6.29
     """
-    errors, fine = _counts(k, n)
+    errors, others = _split_counts(k, n)
     check_share(p0, "p0")
     with np.errstate(divide="ignore"):  # log 0 is -inf: an e-value of 0
-        tail = np.log(betaincc(errors + 1.0, fine + 1.0, p0))
-    return _e(betaln(errors + 1.0, fine + 1.0) + tail - _null(errors, fine, p0) - math.log1p(-p0))
+        log_tail = np.log(betaincc(errors + 1.0, others + 1.0, p0))
+    return _exp(betaln(errors + 1.0, others + 1.0) + log_tail - _log_likelihood(errors, others, p0) - math.log1p(-p0))
 
 
 def rate_below(k: ArrayLike, n: ArrayLike, p0: float) -> Floats:
-    """E-value against "the rate is at least p0", after k of n.
+    """Compute the e-value against "the rate is at least p0", after k of n; the uniform mixture over (0, p0).
 
-    In [0, inf), the shape of k; large: the rate is below p0. The uniform mixture over (0, p0).
+    Large values are evidence that the rate is below p0. Parameters and errors are those of `rate_above`.
 
+    Examples
+    --------
     >>> bool(rate_below(0, 223, 0.02) < 20 <= rate_below(0, 224, 0.02))
     True
     """
-    errors, fine = _counts(k, n)
+    errors, others = _split_counts(k, n)
     check_share(p0, "p0")
     with np.errstate(divide="ignore"):
-        tail = np.log(betainc(errors + 1.0, fine + 1.0, p0))
-    return _e(betaln(errors + 1.0, fine + 1.0) + tail - _null(errors, fine, p0) - math.log(p0))
+        log_tail = np.log(betainc(errors + 1.0, others + 1.0, p0))
+    return _exp(betaln(errors + 1.0, others + 1.0) + log_tail - _log_likelihood(errors, others, p0) - math.log(p0))
 
 
 def rate_differs(k: ArrayLike, n: ArrayLike, p0: float) -> Floats:
-    """E-value against "the rate is p0", after k of n: two-sided, never for "above p0".
+    """Compute the two-sided e-value against "the rate is p0", after k of n; never use it for "above p0".
 
+    Parameters and errors are those of `rate_above`.
+
+    Examples
+    --------
     >>> round(float(rate_differs(12, 30, 0.2)), 4)
     5.0545
     """
-    errors, fine = _counts(k, n)
-    return _e(betaln(errors + 1.0, fine + 1.0) - _null(errors, fine, check_share(p0, "p0")))
+    errors, others = _split_counts(k, n)
+    return _exp(betaln(errors + 1.0, others + 1.0) - _log_likelihood(errors, others, check_share(p0, "p0")))
 
 
 def loss_below(losses: ArrayLike, limit: float, *, bound: float = 1.0) -> float:
-    """E-value against "the mean loss is at least limit", for losses in [0, bound].
+    """Compute the e-value against "the mean loss is at least limit", for losses of any distribution in [0, bound].
 
-    In [0, inf); large: the mean loss is below limit. The product of 1 + b (limit - loss), mean over fixed bets b
-    below 1 / (bound - limit): valid at every row, for losses of any distribution.
+    It is the product over rows of 1 + b (limit - loss), averaged over fixed bets b below 1 / (bound - limit). Large
+    values are evidence that the mean loss is below the limit.
 
+    Parameters
+    ----------
+    losses : array of shape (n,)
+        Losses in [0, bound].
+    limit : float
+        In (0, bound).
+
+    Raises
+    ------
+    EvidenceError
+        If the limit or a loss is out of range.
+
+    References
+    ----------
+    Waudby-Smith and Ramdas (2024), Estimating means of bounded random variables by betting, doi:10.1093/jrsssb/qkad009.
+
+    Examples
+    --------
     >>> loss_below([0.0] * 300, 0.02) > 20 > loss_below([0.02] * 300, 0.02)
     True
     """
@@ -74,15 +115,21 @@ def loss_below(losses: ArrayLike, limit: float, *, bound: float = 1.0) -> float:
         raise EvidenceError(f"a loss lies outside [0, {bound}]: the bet would not be safe.")
     bets = _BETS / (bound - limit)
     logs = np.log1p(bets[:, None] * (limit - seen[None, :])).sum(axis=1)
-    return float(_e(logs).mean())
+    return float(_exp(logs).mean())
 
 
 def e_bh(e_values: ArrayLike, *, alpha: float) -> Bools:
-    """Which of many hypotheses are refused, with at most alpha of the refusals false on average.
+    """Return which hypotheses are rejected, so that at most alpha of the rejections are false on average (e-BH).
 
-    The shape of `e_values`, under any dependence. Wang and Ramdas (2022): the largest k of K that are at least
-    K / (alpha k).
+    The k largest of K e-values are rejected, for the largest k with all of them at least K / (alpha k). Valid under any
+    dependence.
 
+    References
+    ----------
+    Wang and Ramdas (2022), False discovery rate control with e-values, doi:10.1111/rssb.12489.
+
+    Examples
+    --------
     >>> e_bh([100.0, 50.0, 1.0, 2.0], alpha=0.05)
     array([ True,  True, False, False])
     """
@@ -91,15 +138,21 @@ def e_bh(e_values: ArrayLike, *, alpha: float) -> Bools:
     largest_first = np.sort(e)[::-1]
     needed = e.size / (alpha * np.arange(1, e.size + 1))
     passing = np.flatnonzero(largest_first >= needed)
-    refused: Bools = e >= largest_first[passing[-1]] if passing.size else np.zeros(e.size, dtype=bool)
-    return refused
+    rejected: Bools = e >= largest_first[passing[-1]] if passing.size else np.zeros(e.size, dtype=bool)
+    return rejected
 
 
 def e_holm(e_values: ArrayLike, *, alpha: float) -> Bools:
-    """Which of many hypotheses are refused, with probability at most alpha that any refusal is false.
+    """Return which hypotheses are rejected, so that any rejection is false with probability at most alpha.
 
-    The shape of `e_values`, under any dependence. Holm's steps on 1 / e.
+    Holm's procedure on the p-values 1 / e; valid under any dependence.
 
+    References
+    ----------
+    Holm (1979), A simple sequentially rejective multiple test procedure, https://www.jstor.org/stable/4615733.
+
+    Examples
+    --------
     >>> e_holm([100.0, 50.0, 1.0, 2.0], alpha=0.05)
     array([ True, False, False, False])
     """
@@ -107,22 +160,22 @@ def e_holm(e_values: ArrayLike, *, alpha: float) -> Bools:
     check_share(alpha, "alpha")
     order = np.argsort(-e, kind="stable")
     passing = e[order] >= (e.size - np.arange(e.size)) / alpha
-    refused = np.zeros(e.size, dtype=bool)
-    refused[order[: e.size if passing.all() else int(np.argmin(passing))]] = True
-    return refused
+    rejected = np.zeros(e.size, dtype=bool)
+    rejected[order[: e.size if passing.all() else int(np.argmin(passing))]] = True
+    return rejected
 
 
-def _null(errors: Floats, fine: Floats, p0: float) -> Floats:
-    """Log-likelihood of the counts at the rate p0."""
-    return errors * math.log(p0) + fine * math.log1p(-p0)
+def _log_likelihood(errors: Floats, others: Floats, p0: float) -> Floats:
+    """Return the log-likelihood of the counts at the rate p0."""
+    return errors * math.log(p0) + others * math.log1p(-p0)
 
 
-def _e(logs: Floats) -> Floats:
-    with np.errstate(over="ignore", under="ignore"):  # infinite evidence and none are both fine answers
+def _exp(logs: Floats) -> Floats:
+    with np.errstate(over="ignore", under="ignore"):  # infinity and 0 are valid e-values
         return np.exp(logs)
 
 
-def _counts(k: ArrayLike, n: ArrayLike) -> tuple[Floats, Floats]:
+def _split_counts(k: ArrayLike, n: ArrayLike) -> tuple[Floats, Floats]:
     errors, rows = np.asarray(k, dtype=np.float64), np.asarray(n, dtype=np.float64)
     if not ((errors >= 0) & (errors <= rows)).all():
         raise EvidenceError("a count is negative or above its number of rows: wanted 0 <= k <= n.")

@@ -1,4 +1,4 @@
-"""Keyed draws: every random share of the product, the same on every host and for ever."""
+"""Keyed random draws by hash, the same on every host and at every time."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import hmac
 from collections.abc import Iterable
 from typing import Literal
 
-Role = Literal["tune", "judge", "certify"]
+AuditSplit = Literal["tune", "judge", "certify"]
 
-_BITS = 53  # what a float holds exactly; more would round up to 1.0
-_TUNE, _JUDGE = 0.3, 0.6  # ends of the shares: tune 30 %, judge 30 %, certify 40 %
+_BITS = 53  # a float holds so many exactly; more would round up to 1.0
+_TUNE_END, _JUDGE_END = 0.3, 0.6  # tune 30 %, judge 30 %, certify 40 %
 
 
 def draw(secret: str, purpose: str, unit: str) -> float:
-    """Give the number that this unit draws for this purpose, uniform in [0, 1).
+    """Return the draw of a unit for a purpose, uniform in [0, 1).
 
-    HMAC-SHA256 keyed by the secret, so that nobody can choose tasks by their draw; purposes are independent.
-    Purposes in use: audit, role, blind, explore, gold, canary, trial, overlap.
+    It is HMAC-SHA256 with the secret as key, so nobody can predict it without the secret. Draws for different purposes
+    are independent. Purposes in use: audit, role, blind, explore, gold, canary, trial, overlap.
 
+    Examples
+    --------
     >>> round(draw("key", "audit", "task 7"), 6)
     0.591633
     >>> draw("key", "audit", "task 7") == draw("key", "audit", "task 7")
@@ -28,34 +30,27 @@ def draw(secret: str, purpose: str, unit: str) -> float:
 
 
 def draws(secret: str, purpose: str, units: Iterable[str]) -> list[float]:
-    """The same for many units, in their order; about 500,000 a second."""
-    # the purpose's length first: ("ab", "c") and ("a", "bc") must not be the same draw
+    """Return the draws of many units, in their order; about 500,000 per second."""
+    # the length of the purpose comes first, so that ("ab", "c") and ("a", "bc") are different draws
     keyed = hmac.new(_bytes(secret), f"{len(purpose)}:{purpose}:".encode(), hashlib.sha256)
     drawn = []
     for unit in units:
-        one = keyed.copy()
-        one.update(_bytes(unit))
-        drawn.append((int.from_bytes(one.digest()[:8], "big") >> (64 - _BITS)) / (1 << _BITS))
+        mac = keyed.copy()
+        mac.update(_bytes(unit))
+        drawn.append((int.from_bytes(mac.digest()[:8], "big") >> (64 - _BITS)) / (1 << _BITS))
     return drawn
 
 
-def in_audit(secret: str, unit: str, share: float) -> bool:
-    """Tell whether a unit belongs to the audit stream; a larger share keeps every unit of a smaller one.
+def audit_split(secret: str, unit: str) -> AuditSplit:
+    """Return the split of an audit unit: tune 30 %, judge 30 %, certify 40 %, independent of the share of the audit.
 
-    >>> in_audit("key", "task 7", 0.0), in_audit("key", "task 7", 1.0)
-    (False, True)
-    """
-    return draw(secret, "audit", unit) < share
-
-
-def role(secret: str, unit: str) -> Role:
-    """Give the audit role of a unit: tune 30 %, judge 30 %, certify 40 %, whatever the audit share.
-
-    >>> role("key", "task 7") in ("tune", "judge", "certify")
+    Examples
+    --------
+    >>> audit_split("key", "task 7") in ("tune", "judge", "certify")
     True
     """
     drawn = draw(secret, "role", unit)
-    return "tune" if drawn < _TUNE else "judge" if drawn < _JUDGE else "certify"
+    return "tune" if drawn < _TUNE_END else "judge" if drawn < _JUDGE_END else "certify"
 
 
 def _bytes(text: str) -> bytes:

@@ -1,6 +1,7 @@
-"""Intervals for one look decided in advance: shares, differences of shares, means.
+"""Intervals and the exact binomial test for one look planned in advance: shares, differences of shares, means.
 
-They are not valid for figures that people watch until they like them; eprocess, paired and detectors are.
+They are not valid for figures that somebody checks repeatedly and stops at will: see `feedback.stats.e_processes`,
+`feedback.stats.gates` and `feedback.stats.change_detection`.
 """
 
 from __future__ import annotations
@@ -15,10 +16,31 @@ from feedback.stats.results import EvidenceError, Interval, check_share
 
 
 def wilson(k: float, n: float, *, confidence: float = 0.95) -> Interval:
-    """The interval of a share, k of n, whose mean coverage is nearest to what it says.
+    """Compute Wilson's interval of a share, k of n; its mean coverage is near its confidence.
 
-    Within [0, 1]; the whole of it for n = 0; both may be fractions (expected counts). Wilson (1927).
+    Parameters
+    ----------
+    k, n : float
+        0 <= k <= n; fractions are allowed, for expected counts.
+    confidence : float
+        Level in (0, 1).
 
+    Returns
+    -------
+    Interval
+        Within [0, 1]; [0, 1] with value NaN for n = 0.
+
+    Raises
+    ------
+    EvidenceError
+        If a count is impossible or the level is out of range.
+
+    References
+    ----------
+    Wilson (1927), doi:10.1080/01621459.1927.10502953.
+
+    Examples
+    --------
     >>> print(wilson(81, 263))
     0.31 [0.26, 0.37]
     """
@@ -26,18 +48,24 @@ def wilson(k: float, n: float, *, confidence: float = 0.95) -> Interval:
     z = _z(confidence)
     if n == 0:
         return Interval(0.0, 1.0, math.nan, confidence)
-    middle = (k + z * z / 2) / (n + z * z)
-    reach = z * math.sqrt(k * (n - k) / n + z * z / 4) / (n + z * z)
-    low = 0.0 if k == 0 else max(0.0, middle - reach)  # exactly: rounding leaves 1e-18
-    high = 1.0 if k == n else min(1.0, middle + reach)
+    center = (k + z * z / 2) / (n + z * z)
+    half_width = z * math.sqrt(k * (n - k) / n + z * z / 4) / (n + z * z)
+    low = 0.0 if k == 0 else max(0.0, center - half_width)  # exactly: rounding leaves 1e-18
+    high = 1.0 if k == n else min(1.0, center + half_width)
     return Interval(low, high, k / n, confidence)
 
 
 def clopper_pearson(k: int, n: int, *, confidence: float = 0.95) -> Interval:
-    """The interval of a share that never covers less than it says; wider than Wilson's.
+    """Compute the exact interval of a share, k of n; its coverage is at least its confidence.
 
-    Within [0, 1]; the whole of it for n = 0. Clopper and Pearson (1934).
+    It is wider than Wilson's. Parameters, result and errors are those of `wilson`, with whole numbers.
 
+    References
+    ----------
+    Clopper and Pearson (1934), doi:10.1093/biomet/26.4.404.
+
+    Examples
+    --------
     >>> clopper_pearson(0, 149, confidence=0.90).high < 0.02 < clopper_pearson(0, 148, confidence=0.90).high
     True
     """
@@ -46,24 +74,32 @@ def clopper_pearson(k: int, n: int, *, confidence: float = 0.95) -> Interval:
 
 
 def upper_bound(k: int, n: int, *, alpha: float) -> float:
-    """The one-sided Clopper-Pearson bound: the true share is above it with probability at most alpha."""
+    """Return the one-sided Clopper-Pearson bound that the true share exceeds with probability at most alpha."""
     _check_counts(k, n)
     check_share(alpha, "alpha")
     return 1.0 if k == n else float(betaincinv(k + 1, n - k, 1.0 - alpha))
 
 
 def lower_bound(k: int, n: int, *, alpha: float) -> float:
-    """The one-sided Clopper-Pearson bound: the true share is below it with probability at most alpha."""
+    """Return the one-sided Clopper-Pearson bound that the true share is below with probability at most alpha."""
     _check_counts(k, n)
     check_share(alpha, "alpha")
     return 0.0 if k == 0 else float(betaincinv(k, n - k + 1, alpha))
 
 
 def newcombe(k_a: float, n_a: float, k_b: float, n_b: float, *, confidence: float = 0.95) -> Interval:
-    """The interval of share a minus share b, from two independent samples; counts may be fractions, as for `wilson`.
+    """Compute the interval of share a minus share b from two independent samples, within [-1, 1].
 
-    Within [-1, 1]. Newcombe (1998), method 10: Wilson's limits, squared and added.
+    Newcombe's method 10, from the Wilson intervals of both shares; [-1, 1] with value NaN where a sample is empty.
+    Counts and errors are those of `wilson`.
 
+    References
+    ----------
+    Newcombe (1998), Interval estimation for the difference between independent proportions,
+    doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I.
+
+    Examples
+    --------
     >>> print(newcombe(56, 70, 48, 80))
     0.20 [0.05, 0.33]
     """
@@ -76,19 +112,11 @@ def newcombe(k_a: float, n_a: float, k_b: float, n_b: float, *, confidence: floa
     return Interval(max(-1.0, low), min(1.0, high), difference, confidence)
 
 
-def normal(value: float, se: float, *, confidence: float = 0.95) -> Interval:
-    """The interval of a figure from its standard error: for large samples.
-
-    >>> print(normal(0.5, 0.1))
-    0.50 [0.30, 0.70]
-    """
-    reach = _z(confidence) * se
-    return Interval(value - reach, value + reach, value, confidence)
-
-
 def mean(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
-    """Student's interval of the mean of independent values; endless for fewer than two.
+    """Compute Student's interval of the mean of independent values (n,); infinite bounds for fewer than two values.
 
+    Examples
+    --------
     >>> print(mean([1.0, 2.0, 3.0]))
     2.00 [-0.48, 4.48]
     """
@@ -96,9 +124,9 @@ def mean(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
     check_share(confidence, "confidence")
     if rows.size < 2:
         return Interval(-math.inf, math.inf, float(rows[0]) if rows.size else math.nan, confidence)
-    centre = float(rows.mean())
-    reach = float(stdtrit(rows.size - 1, 0.5 + confidence / 2)) * float(rows.std(ddof=1)) / math.sqrt(rows.size)
-    return Interval(centre - reach, centre + reach, centre, confidence)
+    value = float(rows.mean())
+    half_width = float(stdtrit(rows.size - 1, 0.5 + confidence / 2)) * float(rows.std(ddof=1)) / math.sqrt(rows.size)
+    return Interval(value - half_width, value + half_width, value, confidence)
 
 
 def binomial_tail(k: int, n: int, p0: float) -> float:

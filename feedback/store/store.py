@@ -46,12 +46,12 @@ from feedback.store.repositories.votes import VotesRepository
 from feedback.store.repositories.windows import WindowsRepository
 from feedback.store.rows import Appended, ErasureResult, InboxStatus, JobClaim, ProjectionCheck, StoreStats
 from feedback.store.tables import main_tables
-from feedback.store.tables.json_redaction import names
+from feedback.store.tables.json_redaction import mentions
 from feedback.store.tables.personal_data import DataSubject, places
 from ml_backend.records import Task
 
 _LOG = logging.getLogger(__name__)
-_LOOK_AGAIN_S = 2.0  # for a database that was away
+_RETRY_S = 2.0  # for a database that was away
 
 
 _SECRET = ("digest",)  # of a session: whoever has it may pass for the person
@@ -73,8 +73,8 @@ def open_store(
     Open it after forking, once in each process.
     """
     database = Database(url, clock=clock, durability=durability, wait_s=wait_s)
-    beside = inbox_url(url)
-    box = Database(beside, clock=clock, durability=durability, wait_s=wait_s) if beside else database
+    inbox = inbox_url(url)
+    box = Database(inbox, clock=clock, durability=durability, wait_s=wait_s) if inbox else database
     store = Store(database, box)
     try:
         store.prepare()
@@ -89,7 +89,7 @@ def open_store(
 
 def _prepare_later(store: Store) -> None:
     while True:
-        time.sleep(_LOOK_AGAIN_S)
+        time.sleep(_RETRY_S)
         try:
             store.prepare()
         except StoreError as error:
@@ -152,7 +152,7 @@ class Store:
         self._inbox.receive(events, want=want)
 
     def ingest_inbox(self, *, retry_failed: bool = False) -> int:
-        """Append all that was received; gives how many deliveries. `retry_failed` also tries those that failed before."""
+        """Append all deliveries that were received, with `retry_failed` also failed ones; return how many."""
         if retry_failed:
             self._inbox.retry_failed()
         return self._inbox.ingest()
@@ -185,15 +185,15 @@ class Store:
         """Derive the projections anew from the log; with `check`, only compare them with the stored ones.
 
         Needed after a new codec can read what an older one could not. Writers wait meanwhile, on SQLite those of every
-        project: about ten seconds for 100,000 events. `on_progress` hears how far each project is: name, done, of how many.
+        project: about ten seconds for 100,000 events. `on_progress` gets a project, the events done, and of how many.
         """
         self.ingest_inbox()
         with self._database.read() as connection:
             names = replay.projects(connection) if project is None else [project]
         done = [self._check(name, on_progress) if check else self._rebuild(name, on_progress) for name in names]
-        differs = next((one.differs for one in done if not one.ok), "")
+        differs = next((check.differs for check in done if not check.ok), "")
         return ProjectionCheck(
-            not differs, hashlib.sha256("".join(one.digest for one in done).encode()).hexdigest(), differs
+            not differs, hashlib.sha256("".join(check.digest for check in done).encode()).hexdigest(), differs
         )
 
     def projection_hash(self, project: str) -> str:
@@ -256,23 +256,25 @@ class Store:
             found = {name: int(connection.execute(query).scalar_one()) for name, query in counted.items()}
         return StoreStats(**found, bytes=self._database.size())
 
-    def list_personal_data(self, whom: DataSubject) -> dict[str, list[dict[str, Any]]]:
+    def list_personal_data(self, subject: DataSubject) -> dict[str, list[dict[str, Any]]]:
         """Give every row that says something of somebody, by table: see `store.tables.personal_data`."""
         found: dict[str, list[dict[str, Any]]] = {}
         with self._database.read() as connection:
-            for place, where in places(whom):
+            for place, where in places(subject):
                 rows = connection.execute(select(place.table).where(where).order_by(*place.table.primary_key))
                 found[place.table.name] = [_read(row._asdict()) for row in rows]
             table, options = (
                 main_tables.record,
-                select(main_tables.project.c.options).where(main_tables.project.c.id == whom.project),
+                select(main_tables.project.c.options).where(main_tables.project.c.id == subject.project),
             )
-            records = stream(connection, select(table).where(table.c.project == whom.project).order_by(table.c.id))
+            records = stream(connection, select(table).where(table.c.project == subject.project).order_by(table.c.id))
             read = (_read(row._asdict()) for row in records)
-            found[table.name] = [one for one in read if names(one["body"], whom)]
+            found[table.name] = [row for row in read if mentions(row["body"], subject)]
             policy = orjson.loads(connection.execute(options).scalar() or "{}").get("policy") or {}
             people: Mapping[str, Any] = policy.get("people", {})
-            found["policy"] = [{"email": name, **one} for name, one in people.items() if names({name: one}, whom)]
+            found["policy"] = [
+                {"email": name, **person} for name, person in people.items() if mentions({name: person}, subject)
+            ]
         return {name: rows for name, rows in found.items() if rows}
 
     def check_writable(self) -> None:

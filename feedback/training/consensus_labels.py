@@ -118,9 +118,7 @@ def _leaders(votes: Sequence[_VoteLike]) -> list[Answer]:
     return [answer for answer, count in counts.items() if count == most]
 
 
-def _label(
-    task: int, answer: Answer, votes: Sequence[_VoteLike], aggregated: AggregatedLabel | None
-) -> ConsensusLabel:
+def _label(task: int, answer: Answer, votes: Sequence[_VoteLike], aggregated: AggregatedLabel | None) -> ConsensusLabel:
     support = sum(vote.answer == answer for vote in votes) / len(votes)
     # a person who was outvoted taught the answer too: their annotation counts as learned from
     annotations = tuple(sorted(vote.annotation for vote in votes))
@@ -386,5 +384,3 @@ def tasks_worth_another_vote(snapshot: ProjectSnapshot, aggregated: AggregatedLa
 
 def _pays(snapshot: ProjectSnapshot, aggregated: AggregatedLabels, task: int, *, new: bool) -> bool:
     return aggregated.gain[task] > snapshot.policy.overlap.least_gain and (not new or aggregated.lead[task] > 0)
-
-

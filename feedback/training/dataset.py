@@ -116,9 +116,7 @@ class DatasetCache:
     def __init__(self) -> None:
         self._kept = RecentProjects[_Kept]()
 
-    def build(
-        self, snapshot: ProjectSnapshot, settled: Sequence[ConsensusLabel], changes: Changes
-    ) -> Dataset:
+    def build(self, snapshot: ProjectSnapshot, settled: Sequence[ConsensusLabel], changes: Changes) -> Dataset:
         """Return the data set of these labels, of which `changes` says what differs from the ones before.
 
         Indicators are those of the snapshot. Where a policy has any, all rows are made anew.

@@ -1,4 +1,4 @@
-"""One annotation type a file: what a result says (decode), how we say it (encode), how far two answers are apart."""
+"""Codecs, one per annotation type: decode results to answers, encode answers, and measure their distance."""
 
 from __future__ import annotations
 
@@ -23,46 +23,49 @@ BUILTINS: Mapping[str, str] = {
 
 
 class Codec(Protocol):
-    """A type of answer. Stateless; made once, used everywhere."""
+    """One annotation type. Stateless. `ml_backend.testing.check_codec` checks an implementation.
+
+    Regions have the JSON of Label Studio's results, https://labelstud.io/guide/export.
+    """
 
     def decode(self, regions: Sequence[Mapping[str, Any]]) -> Answer:
-        """Read the regions of one control into one answer; CodecError says what is wrong."""
+        """Return the answer of one control's regions; CodecError says what is wrong."""
         ...
 
     def encode(self, answer: Answer, control: Control, score: float | None) -> list[dict[str, Any]]:
-        """Write an answer as Label Studio regions; `score` is the calibrated confidence."""
+        """Return an answer as Label Studio regions; `score` is the calibrated confidence in [0, 1], or None."""
         ...
 
     def distance(self, a: Answer, b: Answer) -> float:
-        """How far two answers are apart, in [0, 1]; 0 for equal ones, symmetric."""
+        """Return the distance of two answers in [0, 1]; symmetric, and 0 only for equal answers."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Decoded:
-    """What one result says, control by control, and what in it could not be read."""
+class DecodedResult:
+    """The answers of one result by control, and its problems."""
 
     answers: Mapping[str, Answer]  # by control name
     problems: tuple[str, ...]
 
 
-def codec(kind: str) -> Codec:
-    """Give the codec of a control kind; UnknownName where there is none."""
-    made: Codec = plugins.load("hitl.codecs", kind, BUILTINS)()
-    return made
+def get_codec(kind: str) -> Codec:
+    """Return the codec of a control kind; UnknownName where there is none."""
+    codec: Codec = plugins.load("hitl.codecs", kind, BUILTINS)()
+    return codec
 
 
-def decode_result(result: Any) -> Decoded:
-    """Read a whole result; garbage costs its own control and nothing else. Never raises on any JSON.
+def decode_result(result: Any) -> DecodedResult:
+    """Decode a whole result; a wrong region affects its own control only. Raises on no JSON value.
 
     >>> region = {"from_name": "c", "to_name": "t", "type": "choices", "value": {"choices": ["A"]}}
     >>> decode_result([region, {"foo": 1}])
-    Decoded(answers={'c': Answer(kind='choices', value=('A',))}, problems=('region 1: no from_name or type',))
+    DecodedResult(answers={'c': Answer(kind='choices', value=('A',))}, problems=('region 1: no from_name or type',))
     """
     if result is None:
-        return Decoded({}, ())
+        return DecodedResult({}, ())
     if not isinstance(result, (list, tuple)):
-        return Decoded({}, (f"the result is a {type(result).__name__}, wanted a list of regions",))
+        return DecodedResult({}, (f"the result is a {type(result).__name__}, wanted a list of regions",))
     grouped: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     problems: list[str] = []
     for place, region in enumerate(result):
@@ -74,7 +77,7 @@ def decode_result(result: Any) -> Decoded:
     answers: dict[str, Answer] = {}
     for (name, kind), regions in grouped.items():
         try:
-            answers[name] = codec(kind).decode(regions)
+            answers[name] = get_codec(kind).decode(regions)
         except (CodecError, UnknownName) as error:
             problems.append(f"control {name}: {error}")
-    return Decoded(answers, tuple(problems))
+    return DecodedResult(answers, tuple(problems))

@@ -1,4 +1,4 @@
-"""Rectangle labels: boxes on an image, in percent of its sides, each with a label."""
+"""The codec of RectangleLabels: labelled boxes on an image, in percent of its sides."""
 
 from __future__ import annotations
 
@@ -6,75 +6,78 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from ml_backend.codecs.region_matching import box_iou, mean_similarity
-from ml_backend.codecs.regions import labels_of, number_of, region, value_of
+from ml_backend.codecs.regions import make_region, read_labels, read_number, region_value
 from ml_backend.errors import CodecError
 from ml_backend.label_config import Control
 from ml_backend.records import Answer
 
 LabelledBox = tuple[float, float, float, float, float, float, str]  # x, y, width, height, rotation, aspect, label
-_DIGITS = 6  # of a percent: a millionth of an image is no difference
+_DIGITS = 6  # decimals of a percent; smaller differences do not count
 
 
 class Boxes:
-    """The answer is the sorted tuple of boxes; the distance is one minus the mean matched overlap.
+    """An answer is a sorted tuple of boxes; the distance is one minus the mean IoU of matched boxes.
 
-    A box is (x, y, width, height, rotation, aspect, label); `aspect` is the image's width over its height where the
-    box is turned, else 1. Boxes are matched one to one within a label.
+    A box is (x, y, width, height, rotation, aspect, label). `aspect` is the image's width divided by its height where
+    the box is rotated, else 1. Boxes with the same label are matched one to one (Kuhn, 1955, scipy's
+    linear_sum_assignment); a box without a partner counts as IoU 0. The IoU is the index of Jaccard (1912).
 
-    >>> one = Answer("rectanglelabels", ((0, 0, 10, 10, 0, 1, "Car"), (8, 0, 10, 10, 0, 1, "Car")))
-    >>> other = Answer("rectanglelabels", ((4, 0, 10, 10, 0, 1, "Car"), (16, 0, 4, 10, 0, 1, "Car")))
-    >>> round(1 - Boxes().distance(one, other), 3)  # greedy matching would say 0.429
+    >>> a = Answer("rectanglelabels", ((0, 0, 10, 10, 0, 1, "Car"), (8, 0, 10, 10, 0, 1, "Car")))
+    >>> b = Answer("rectanglelabels", ((4, 0, 10, 10, 0, 1, "Car"), (16, 0, 4, 10, 0, 1, "Car")))
+    >>> round(1 - Boxes().distance(a, b), 3)  # greedy matching would give 0.429
     0.298
     """
 
     def decode(self, regions: Sequence[Mapping[str, Any]]) -> Answer:
-        """Read each region; one with several labels is as many boxes."""
+        """Return the boxes of all regions; a region with several labels gives several boxes."""
         boxes: set[LabelledBox] = set()
-        for one in regions:
-            value = value_of(one)
-            x, y, width, height = (round(number_of(value, side), _DIGITS) for side in ("x", "y", "width", "height"))
-            rotation = round(number_of(value, "rotation"), _DIGITS) % 360.0 if "rotation" in value else 0.0
+        for region in regions:
+            value = region_value(region)
+            x, y, width, height = (round(read_number(value, side), _DIGITS) for side in ("x", "y", "width", "height"))
+            rotation = round(read_number(value, "rotation"), _DIGITS) % 360.0 if "rotation" in value else 0.0
             if width <= 0 or height <= 0:
                 raise CodecError(f"a box of {width:g} by {height:g} percent has no area")
-            aspect = _aspect(one) if rotation else 1.0
-            boxes.update((x, y, width, height, rotation, aspect, name) for name in labels_of(value, "rectanglelabels"))
+            aspect = _aspect(region) if rotation else 1.0
+            boxes.update(
+                (x, y, width, height, rotation, aspect, name) for name in read_labels(value, "rectanglelabels")
+            )
         if not boxes:
-            raise CodecError("no box is drawn")
+            raise CodecError("there is no box")
         return Answer("rectanglelabels", tuple(sorted(boxes)))
 
     def encode(self, answer: Answer, control: Control, score: float | None) -> list[dict[str, Any]]:
-        """One region a box; a turned one also says the aspect of its image, as sides in pixels."""
-        made = []
+        """Return one region per box; a rotated box also gets the aspect of its image, as sides in pixels."""
+        regions = []
         for x, y, width, height, rotation, aspect, label in boxes_of(answer):
             value = {"x": x, "y": y, "width": width, "height": height, "rotation": rotation, "rectanglelabels": [label]}
-            one = region(control, "rectanglelabels", value, score, named=True)
+            region = make_region(control, "rectanglelabels", value, score, named=True)
             if rotation:
-                one |= {"original_width": round(aspect * 10**_DIGITS), "original_height": 10**_DIGITS}
-            made.append(one)
-        return made
+                region |= {"original_width": round(aspect * 10**_DIGITS), "original_height": 10**_DIGITS}
+            regions.append(region)
+        return regions
 
     def distance(self, a: Answer, b: Answer) -> float:
-        """One minus the mean overlap (shared over joint area) of matched boxes."""
+        """Return one minus the mean IoU of matched boxes."""
         return 1.0 - mean_similarity(boxes_of(a), boxes_of(b), box_similarity)
 
 
 def boxes_of(answer: Answer) -> tuple[LabelledBox, ...]:
-    """The boxes of a rectanglelabels answer."""
+    """Return the boxes of a rectanglelabels answer."""
     return cast("tuple[LabelledBox, ...]", answer.value)
 
 
 def box_similarity(a: LabelledBox, b: LabelledBox) -> float:
-    """Overlap of two boxes of the same label; 0 for different labels."""
+    """Return the IoU of two boxes, in [0, 1]; 0 for different labels."""
     if a == b:
-        return 1.0  # exactly: corners of turned boxes are rounded
-    # both lie on one image: the aspect is that of whichever is turned
+        return 1.0  # exactly 1: the corners of rotated boxes are rounded
+    # both are on one image, whose aspect the rotated one has
     return box_iou(a[:5], b[:5], aspect=a[5] if a[4] else b[5]) if a[6] == b[6] else 0.0
 
 
-def _aspect(one: Mapping[str, Any]) -> float:
-    if "original_width" not in one or "original_height" not in one:
+def _aspect(region: Mapping[str, Any]) -> float:
+    if "original_width" not in region or "original_height" not in region:
         return 1.0
-    wide, high = number_of(one, "original_width"), number_of(one, "original_height")
+    wide, high = read_number(region, "original_width"), read_number(region, "original_height")
     if wide <= 0 or high <= 0:
-        raise CodecError(f"an image of {wide:g} by {high:g} pixels")
+        raise CodecError(f"an image has {wide:g} by {high:g} pixels")
     return round(wide / high, _DIGITS)

@@ -1,4 +1,4 @@
-"""Choices: one label or several, from a list."""
+"""The codec of Choices: one or several labels of a list."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ml_backend.records import Answer
 
 
 class Choices:
-    """The answer is the sorted tuple of chosen labels; the distance is one minus their Jaccard index.
+    """An answer is the sorted tuple of chosen labels; the distance is one minus their Jaccard index (Jaccard, 1912).
 
     >>> a, b = Answer("choices", ("x", "y")), Answer("choices", ("y",))
     >>> Choices().distance(a, b)
@@ -19,7 +19,7 @@ class Choices:
     """
 
     def decode(self, regions: Sequence[Mapping[str, Any]]) -> Answer:
-        """Join the labels of all regions (per-region choices included)."""
+        """Return the labels of all regions together, also of per-region choices."""
         chosen: set[str] = set()
         for region in regions:
             value = region.get("value")
@@ -32,7 +32,7 @@ class Choices:
         return Answer("choices", tuple(sorted(chosen)))
 
     def encode(self, answer: Answer, control: Control, score: float | None) -> list[dict[str, Any]]:
-        """One region, as Label Studio's own editor writes it."""
+        """Return one region, as Label Studio's editor writes it."""
         region: dict[str, Any] = {
             "from_name": control.name,
             "to_name": control.to_name,
@@ -44,6 +44,6 @@ class Choices:
         return [region]
 
     def distance(self, a: Answer, b: Answer) -> float:
-        """One minus the shared share of labels."""
+        """Return one minus the number of shared labels divided by the number of all labels."""
         left, right = set(a.value), set(b.value)  # type: ignore[call-overload]
         return 1.0 - len(left & right) / len(left | right) if left | right else 0.0

@@ -1,4 +1,4 @@
-"""What all codecs share: a region's value read with care, and a region written as Label Studio's editor does."""
+"""Helpers of all codecs: read and check fields of a region, and make a region."""
 
 from __future__ import annotations
 
@@ -12,53 +12,53 @@ from ml_backend.errors import CodecError
 from ml_backend.label_config import Control
 
 
-def value_of(region: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The region's value; CodecError where it has none."""
+def region_value(region: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the value of a region; CodecError where it has none."""
     value = region.get("value")
     if not isinstance(value, Mapping):
         raise CodecError("a region has no value")
     return value
 
 
-def number_of(value: Mapping[str, Any], name: str) -> float:
-    """A finite number of a value, a bool is none."""
-    found = value.get(name)
-    if isinstance(found, bool) or not isinstance(found, (int, float)):
-        raise CodecError(f"{name} is {_short(found)}, wanted a number")
+def read_number(value: Mapping[str, Any], name: str) -> float:
+    """Return a field as a finite float; CodecError for anything else, also for a bool."""
+    field = value.get(name)
+    if isinstance(field, bool) or not isinstance(field, (int, float)):
+        raise CodecError(f"{name} is {_short(field)}, wanted a number")
     try:
-        made = float(found)
+        number = float(field)
     except OverflowError as error:
-        raise CodecError(f"{name} is a number of hundreds of digits") from error
-    if not math.isfinite(made):
-        raise CodecError(f"{name} is {_short(found)}, wanted a finite number")
-    return made
+        raise CodecError(f"{name} has hundreds of digits; wanted a smaller number") from error
+    if not math.isfinite(number):
+        raise CodecError(f"{name} is {_short(field)}, wanted a finite number")
+    return number
 
 
-def labels_of(value: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """The labels of a value, at least one."""
-    found = value.get(name)
-    if not isinstance(found, list) or not found or not all(isinstance(label, str) for label in found):
-        raise CodecError(f"{name} is {_short(found)}, wanted a list of labels")
-    return tuple(found)
+def read_labels(value: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Return a field as labels; CodecError where it is not a list of at least one text."""
+    field = value.get(name)
+    if not isinstance(field, list) or not field or not all(isinstance(label, str) for label in field):
+        raise CodecError(f"{name} is {_short(field)}, wanted a list of labels")
+    return tuple(field)
 
 
-def region(
+def make_region(
     control: Control, kind: str, value: Mapping[str, Any], score: float | None, *, named: bool = False
 ) -> dict[str, Any]:
-    """One region; `named` gives it an id of its own, the same for the same content (spans and boxes need one)."""
-    made: dict[str, Any] = {
+    """Return a region as Label Studio's editor writes it; `named` adds an id, which spans and boxes need."""
+    region: dict[str, Any] = {
         "from_name": control.name,
         "to_name": control.to_name.split(",", 1)[0],  # Label Studio drops a prediction that names two objects
         "type": kind,
         "value": dict(value),
     }
     if named:
-        text = json.dumps([control.name, kind, made["value"]], sort_keys=True)
-        made["id"] = hashlib.sha256(text.encode()).hexdigest()[:10]
+        text = json.dumps([control.name, kind, region["value"]], sort_keys=True)
+        region["id"] = hashlib.sha256(text.encode()).hexdigest()[:10]
     if score is not None:
-        made["score"] = round(score, 6)
-    return made
+        region["score"] = round(score, 6)
+    return region
 
 
-def _short(found: object) -> str:
-    return repr(found)[:40]
+def _short(field: object) -> str:
+    return repr(field)[:40]

@@ -1,4 +1,4 @@
-"""Labels on text: spans from start to end, each with a label."""
+"""The codec of Labels on text: labelled spans from start to end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from ml_backend.codecs.region_matching import mean_similarity, span_iou
-from ml_backend.codecs.regions import labels_of, number_of, region, value_of
+from ml_backend.codecs.regions import make_region, read_labels, read_number, region_value
 from ml_backend.errors import CodecError
 from ml_backend.label_config import Control
 from ml_backend.records import Answer
@@ -15,9 +15,10 @@ Span = tuple[float, float, str]  # start, end (not included), label
 
 
 class Spans:
-    """The answer is the sorted tuple of (start, end, label); the distance is one minus the mean matched overlap.
+    """An answer is a sorted tuple of (start, end, label); the distance is one minus the mean IoU of matched spans.
 
-    Spans are matched one to one within a label; a span without a partner counts as no overlap.
+    Spans with the same label are matched one to one (Kuhn, 1955, scipy's linear_sum_assignment); a span without a
+    partner counts as IoU 0. The IoU is the index of Jaccard (1912) of the covered characters.
 
     >>> a = Answer("labels", ((0, 5, "PER"), (10, 15, "ORG")))
     >>> b = Answer("labels", ((0, 5, "PER"), (10, 14, "ORG")))
@@ -26,42 +27,44 @@ class Spans:
     """
 
     def decode(self, regions: Sequence[Mapping[str, Any]]) -> Answer:
-        """Read each region; one with several labels is as many spans."""
+        """Return the spans of all regions; a region with several labels gives several spans."""
         spans: set[Span] = set()
-        for one in regions:
-            value = value_of(one)
-            offsets = value.get("globalOffsets")  # hypertext: start and end are paths, the offsets stand here
+        for region in regions:
+            value = region_value(region)
+            offsets = value.get(
+                "globalOffsets"
+            )  # hypertext: start and end are paths, and the offsets are in globalOffsets
             place = offsets if isinstance(offsets, Mapping) else value
-            start, end = _whole(number_of(place, "start")), _whole(number_of(place, "end"))
+            start, end = _int_if_whole(read_number(place, "start")), _int_if_whole(read_number(place, "end"))
             if not start < end:
                 raise CodecError(f"a span from {start:g} to {end:g} is empty")
-            spans.update((start, end, label) for label in labels_of(value, "labels"))
+            spans.update((start, end, label) for label in read_labels(value, "labels"))
         if not spans:
-            raise CodecError("no span is marked")
+            raise CodecError("there is no span")
         return Answer("labels", tuple(sorted(spans)))
 
     def encode(self, answer: Answer, control: Control, score: float | None) -> list[dict[str, Any]]:
-        """One region a span."""
+        """Return one region per span."""
         return [
-            region(control, "labels", {"start": start, "end": end, "labels": [label]}, score, named=True)
+            make_region(control, "labels", {"start": start, "end": end, "labels": [label]}, score, named=True)
             for start, end, label in spans_of(answer)
         ]
 
     def distance(self, a: Answer, b: Answer) -> float:
-        """One minus the mean overlap (shared over joint length) of matched spans."""
+        """Return one minus the mean IoU of matched spans."""
         return 1.0 - mean_similarity(spans_of(a), spans_of(b), span_similarity)
 
 
 def spans_of(answer: Answer) -> tuple[Span, ...]:
-    """The spans of a labels answer."""
+    """Return the spans of a labels answer."""
     return cast("tuple[Span, ...]", answer.value)
 
 
 def span_similarity(a: Span, b: Span) -> float:
-    """Overlap of two spans of the same label; 0 for different labels."""
+    """Return the IoU of two spans, in [0, 1]; 0 for different labels."""
     return span_iou((a[0], a[1]), (b[0], b[1])) if a[2] == b[2] else 0.0
 
 
-def _whole(offset: float) -> float:
-    """Characters are counted whole; seconds of sound are not."""
+def _int_if_whole(offset: float) -> float:
+    """Return a whole offset (characters) as int; offsets in seconds of audio stay floats."""
     return int(offset) if offset.is_integer() else offset

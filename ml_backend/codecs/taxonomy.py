@@ -1,11 +1,11 @@
-"""Taxonomy: one or several paths down a tree of labels."""
+"""The codec of Taxonomy: one or several paths in a tree of labels."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from ml_backend.codecs.regions import region, value_of
+from ml_backend.codecs.regions import make_region, region_value
 from ml_backend.errors import CodecError
 from ml_backend.label_config import Control
 from ml_backend.records import Answer
@@ -14,9 +14,10 @@ Path = tuple[str, ...]
 
 
 class Taxonomy:
-    """The answer is the sorted tuple of chosen paths; the distance is one minus the share of common tree nodes.
+    """An answer is a sorted tuple of paths; the distance is one minus the Jaccard index of their tree nodes.
 
-    A path is all its nodes from the root: who names the right branch and the wrong leaf is half right.
+    A path counts with all its nodes from the root, so that the right branch with a wrong leaf is partly right. This is
+    the set-augmentation of Kiritchenko et al. (2006) for hierarchical classes.
 
     >>> dog, cat = Answer("taxonomy", (("Animal", "Dog"),)), Answer("taxonomy", (("Animal", "Cat"),))
     >>> round(Taxonomy().distance(dog, cat), 3)
@@ -24,10 +25,10 @@ class Taxonomy:
     """
 
     def decode(self, regions: Sequence[Mapping[str, Any]]) -> Answer:
-        """Join the paths of all regions."""
+        """Return the paths of all regions together."""
         chosen: set[Path] = set()
-        for one in regions:
-            paths = value_of(one).get("taxonomy")
+        for region in regions:
+            paths = region_value(region).get("taxonomy")
             if not isinstance(paths, list) or not all(_is_path(path) for path in paths):
                 raise CodecError("taxonomy is not a list of paths, each a list of labels")
             chosen.update(tuple(path) for path in paths)
@@ -36,19 +37,19 @@ class Taxonomy:
         return Answer("taxonomy", tuple(sorted(chosen)))
 
     def encode(self, answer: Answer, control: Control, score: float | None) -> list[dict[str, Any]]:
-        """One region with every path."""
-        return [region(control, "taxonomy", {"taxonomy": [list(path) for path in _paths(answer)]}, score)]
+        """Return one region with all paths."""
+        return [make_region(control, "taxonomy", {"taxonomy": [list(path) for path in _paths(answer)]}, score)]
 
     def distance(self, a: Answer, b: Answer) -> float:
-        """One minus the Jaccard index of all nodes on the chosen paths.
+        """Return one minus the Jaccard index of all nodes on the paths.
 
-        Who also chose a parent that the others' leaf implies differs by half of what the paths differ.
+        Where the nodes are the same but not the paths (one answer also names a parent), it is half that of the paths.
         """
-        nodes = _apart(_nodes(a), _nodes(b))
-        return nodes or _apart(set(_paths(a)), set(_paths(b))) / 2
+        nodes = _jaccard_distance(_nodes(a), _nodes(b))
+        return nodes or _jaccard_distance(set(_paths(a)), set(_paths(b))) / 2
 
 
-def _apart(left: set[Path], right: set[Path]) -> float:
+def _jaccard_distance(left: set[Path], right: set[Path]) -> float:
     return 1.0 - len(left & right) / len(left | right) if left | right else 0.0
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ml_backend.codecs import codec
+from ml_backend.codecs import get_codec
 from ml_backend.errors import LabelStudioError
 from ml_backend.label_config import Control
 from ml_backend.labelstudio.client import Client
@@ -42,7 +42,7 @@ def queue_row(
     """Return the queue row of an answer; the region gets its confidence as score, the prediction its place."""
     if answer is None or blind:
         return QueueRow(task, place)
-    return QueueRow(task, place, tuple(codec(answer.kind).encode(answer, control, confidence)))
+    return QueueRow(task, place, tuple(get_codec(answer.kind).encode(answer, control, confidence)))
 
 
 def write_queue_window(

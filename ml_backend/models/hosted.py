@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.codecs import codec, decode_result
+from ml_backend.codecs import decode_result, get_codec
 from ml_backend.errors import BackendError, NotTrained, UnknownName
 from ml_backend.label_config import Control
 from ml_backend.models import Floats, recipe_for
@@ -186,7 +186,7 @@ def _choice(answer: Any, control: Control) -> tuple[str, float]:
 
 def _annotated(number: int, data: Mapping[str, Any], label: str, control: Control) -> dict[str, Any]:
     """Return a task as Label Studio exports it, with one annotation; older models read the key `completions`."""
-    result = codec(control.kind).encode(Answer(control.kind, (label,)), control, None)
+    result = get_codec(control.kind).encode(Answer(control.kind, (label,)), control, None)
     annotations = [{"id": number, "result": result, "was_cancelled": False}]
     return {"id": number, "data": dict(data), "annotations": annotations, "completions": annotations}
 

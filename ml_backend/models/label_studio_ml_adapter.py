@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ml_backend.codecs import codec
+from ml_backend.codecs import get_codec
 from ml_backend.errors import BackendError
 from ml_backend.label_config import Control, read_label_config
 from ml_backend.registry import Bundle, FolderRegistry, unpack
@@ -77,7 +77,7 @@ class HitlBackend(LabelStudioMLBase):
         if bundle is None or control is None:
             return empty
         answers = replace(bundle, control=control).predict([item if isinstance(item, Mapping) else {} for item in data])
-        encode = codec(control.kind).encode
+        encode = get_codec(control.kind).encode
         return [
             ([], 0.0) if answer is None or score is None else (encode(answer, control, score), score)
             for answer, score in answers

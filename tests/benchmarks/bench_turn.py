@@ -20,10 +20,10 @@ import pytest
 from feedback.loop.context import Turn
 from feedback.loop.turn import Loop
 from feedback.policy import Policy
-from feedback.project.connect import policy_of
 from feedback.project.snapshot import load_splits
 from feedback.store import ProjectRow, Store, open_store
 from feedback.store.log import events
+from feedback.store.repositories.policies import policy_of
 from feedback.training.model_factory import ModelFactory
 from ml_backend.records import Task
 from ml_backend.registry import FolderRegistry
@@ -87,7 +87,9 @@ class Large:
             label = self.studio.tasks[task].data["text"].split()[0]
             said = label if self.rng.random() < 0.95 else self.rng.choice(list(_WORDS))
             number = self.studio.answer(task, said, person=1 + task % PEOPLE)
-            batch += events.events_from_task(self.studio.tasks[task], [self.studio.annotations[number]], source="webhook")
+            batch += events.events_from_task(
+                self.studio.tasks[task], [self.studio.annotations[number]], source="webhook"
+            )
             if len(batch) >= _BATCH:
                 self.store.append(batch)
                 batch = []

@@ -12,11 +12,11 @@ from feedback.privacy.erasure import erase_person_or_task
 from feedback.privacy.subject_access import build_access_report
 from feedback.review.review_task_content import HISTORY
 from feedback.store import open_store
-from tests.feedback.review.world import CLEO, DAN, World, policy_text
 from tests.support.everything import where
 from tests.support.label_studio import Site
 from tests.support.proof import whole
 from tests.support.real_platform import RealLabelStudio
+from tests.support.review_world import CLEO, DAN, World, policy_text
 
 pytestmark = pytest.mark.e2e
 MARK, TEXT = "zanzibar", "timbuktu"

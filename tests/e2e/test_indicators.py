@@ -18,10 +18,10 @@ from ml_backend.models.text_classifier import TextChoices
 from ml_backend.predictor import Predictor
 from ml_backend.records import with_indicators
 from ml_backend.registry import Bundle, pack, recipe_with_indicators
-from tests.feedback.review.world import CLEO, World
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.label_studio import Site
 from tests.support.real_platform import RealLabelStudio
+from tests.support.review_world import CLEO, World
 
 pytestmark = pytest.mark.e2e
 

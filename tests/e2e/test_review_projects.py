@@ -45,7 +45,7 @@ def room(site: Site) -> Iterator[str]:
 
 
 def copy(key: str, urgency: float = 0.5, readers: int = 1) -> ReviewTask:
-    data = {"text": "hello", KEY: key, FACTS: {"Why here": "a test"}, HISTORY: [{"who": "Ann", "said": "good"}]}
+    data = {"text": "hello", KEY: key, FACTS: {"Why here": "a test"}, HISTORY: [{"author": "Ann", "text": "good"}]}
     return ReviewTask(data, tuple(says("good")), urgency, readers)
 
 

@@ -90,7 +90,10 @@ def _contrary(votes: Votes) -> Consensus:
         (_unsummed, "sum to 1"),
         (_by_the_first_person, "make no difference|what all"),
         (_contrary, "the label that all of four"),
-        (lambda votes: replace(majority_vote(votes), labels=np.zeros(votes.n_tasks, dtype=np.int64)), "label -1|likeliest"),
+        (
+            lambda votes: replace(majority_vote(votes), labels=np.zeros(votes.n_tasks, dtype=np.int64)),
+            "label -1|likeliest",
+        ),
         (lambda votes: replace(majority_vote(votes), errors=np.ones((1, 1, 1))), "error rates"),
     ],
 )

@@ -32,7 +32,7 @@ def test_other_peoples_variables_are_none_of_our_business():
         ("HITL_TICK_S", "0", "wanted 0.05"),
         ("HITL_DURABILITY", "maybe", "full or normal"),
         ("LABEL_STUDIO_URL", "localhost:8080", "http://host:port"),
-        ("HITL_BASIC_AUTH_USER", "me", "go together"),
+        ("HITL_BASIC_AUTH_USER", "me", "belong together"),
         ("HITL_LOG_LEVEL", "chatty", "debug, info"),
         ("HITL_TRUSTED_PROXIES", "10.0.0.0/8, proxy.example", "10.0.0.7"),
         ("HITL_TRUSTED_PROXIES", "*", "10.0.0.7"),
@@ -55,7 +55,7 @@ def test_beyond_loopback_a_secret_and_a_password_are_required():
 
 @pytest.mark.parametrize("variable", ["LABEL_STUDIO_URL", "LABEL_STUDIO_PUBLIC_URL", "HITL_PUBLIC_URL"])
 def test_an_address_holds_no_password_which_links_and_logs_would_show(variable: str):
-    with pytest.raises(SettingsError, match=f"{variable} holds a user or password") as refused:
+    with pytest.raises(SettingsError, match=f"{variable} contains a user or password") as refused:
         read_settings({variable: "https://ann:s3cr3t@studio.example"})
 
     assert "s3cr3t" not in str(refused.value)

@@ -37,9 +37,9 @@ def test_numbers_are_coded_in_their_own_order():
 
 def test_names_get_the_same_codes_in_whatever_order_they_arrive():
     rows = [("t2", "bob", "spam"), ("t10", "ann", "ham"), ("t2", "ann", "ham"), (7, "bob", "spam"), (12, "ann", "spam")]
-    one, other = encode_votes(*zip(*rows, strict=True)), encode_votes(*zip(*rows[::-1], strict=True))
+    first, second = encode_votes(*zip(*rows, strict=True)), encode_votes(*zip(*rows[::-1], strict=True))
 
-    assert (one.tasks, one.people, one.labels) == (other.tasks, other.people, other.labels)
-    assert one.tasks == (7, 12, "t10", "t2")
-    assert [one.tasks[code] for code in one.votes.tasks] == [row[0] for row in rows]
-    assert [one.people[code] for code in one.votes.people] == [row[1] for row in rows]
+    assert (first.tasks, first.people, first.labels) == (second.tasks, second.people, second.labels)
+    assert first.tasks == (7, 12, "t10", "t2")
+    assert [first.tasks[code] for code in first.votes.tasks] == [row[0] for row in rows]
+    assert [first.people[code] for code in first.votes.people] == [row[1] for row in rows]

@@ -267,4 +267,6 @@ def _copies(site: Site, rooms: list[str]) -> Counter[str]:
 
 def _places(store: Store, project: str) -> Counter[str]:
     """How many of them cases know of."""
-    return Counter(str(step.body["review_project"]) for step in store.cases.list_project_events(project) if step.event == "place")
+    return Counter(
+        str(step.body["review_project"]) for step in store.cases.list_project_events(project) if step.event == "assign"
+    )

@@ -14,13 +14,13 @@ from typing import Any
 from feedback.labelling_platform.interface import ReviewTask, WriteResult
 from feedback.store import Store, WindowRow
 from feedback.store.log import events
-from ml_backend.codecs import codec
+from ml_backend.codecs import get_codec
 from ml_backend.errors import LabelStudioError
 from ml_backend.label_config import Control
 from ml_backend.labelstudio.delete_predictions import DeletionResult
 from ml_backend.labelstudio.task_polling import TaskPage
 from ml_backend.records import Annotation, Answer, Task
-from tests.support.saying import said
+from tests.support.review_results import review_result
 
 TEXT_CONFIG = (
     '<View><Text name="text" value="$text"/><Choices name="kind" toName="text">'
@@ -65,6 +65,11 @@ class FakeLabelStudio:
     webhook_projects: set[str] = field(default_factory=set)  # review projects with our webhook
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
     _now: datetime = field(default=datetime(2026, 1, 1, tzinfo=UTC))
+
+    @property
+    def platform(self) -> FakeLabelStudio:
+        """The port, under the name that it has beside a real Label Studio."""
+        return self
 
     # the port: reading
 
@@ -261,7 +266,7 @@ class FakeLabelStudio:
     def answer(self, task: int, label: str, *, person: int = 1) -> int:
         number, now = next(self._numbers), self._tick()
         control = Control("kind", "text", "choices", ("fruit", "tool"), False, "text", "text")
-        result = codec("choices").encode(Answer("choices", (label,)), control, None)
+        result = get_codec("choices").encode(Answer("choices", (label,)), control, None)
         self.annotations[number] = Annotation(
             number, task, self.project, person, tuple(result), updated_at=now, created_at=now
         )
@@ -321,7 +326,9 @@ class FakeLabelStudio:
         """Answer the next review task (or a given one); without a label the pre-filled answer stays. Gives the task."""
         task = task or self.waiting(project, person)[0].id
         number, now = next(self._numbers), self._tick()
-        result = said(self.review_projects[project].shown[task].result, verdict, label, reason=reason, comment=comment)
+        result = review_result(
+            self.review_projects[project].shown[task].result, verdict, label, reason=reason, comment=comment
+        )
         given = self.review_annotations.setdefault(project, {})
         given[number] = Annotation(
             number, task, project, person, () if skip else tuple(result), updated_at=now, created_at=now,
@@ -339,7 +346,7 @@ class FakeLabelStudio:
         """Change an answer that one has given."""
         given = self.review_annotations[project]
         (number,) = [number for number, one in given.items() if (one.task, one.person) == (task, person)]
-        result = said([], verdict, label, reason=reason)
+        result = review_result([], verdict, label, reason=reason)
         given[number] = replace(given[number], result=tuple(result), updated_at=self._tick())
         self.review_tasks[project][task] = replace(self.review_tasks[project][task], updated_at=self._tick())
 
@@ -360,7 +367,9 @@ class FakeLabelStudio:
         """Compare what is stored of a review project with what is there."""
         held = self.review_tasks[project]
         store.append(
-            events.task_deletions(project, [row.id for row in store.tasks.list_task_rows(project) if row.id not in held])
+            events.task_deletions(
+                project, [row.id for row in store.tasks.list_task_rows(project) if row.id not in held]
+            )
         )
 
     # time

@@ -10,8 +10,8 @@ from feedback.loop.context import Turn
 from feedback.loop.turn import Loop
 from feedback.policy import Policy
 from feedback.policy.schema import Audit, Overlap, Queue, Train
-from feedback.project.connect import policy_of
 from feedback.store import ProjectRow, Store
+from feedback.store.repositories.policies import policy_of
 from feedback.training.model_factory import ModelFactory
 from ml_backend.registry import FolderRegistry
 from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
@@ -59,7 +59,10 @@ class World:
         self.store.projects.save_project(replace(row, **fields))
 
     def turn(self) -> Turn:
-        return self.loop.turn("7")
+        """One turn, and the reports that a worker makes after it."""
+        turn = self.loop.turn("7")
+        self.loop.report("7")
+        return turn
 
     def label(self, n: int, *, person: int = 1) -> list[int]:
         done = []

@@ -22,7 +22,7 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.accounts import User, WrongCredentials
 from ml_backend.predictor import Predictor
 from ml_backend.records import Answer
-from tests.support import clock, told
+from tests.support import clock, make_events
 from tests.support.serving import FakeRegistry
 
 LABELS = ("spam", "ham", "unsure")
@@ -104,14 +104,22 @@ def tell(
 ) -> None:
     """Let people answer: everybody on every fifth task, one person on the others; each slips at times."""
     rng = random.Random(7)
-    store.append(told.told(*[told.task(n, project=project, is_labeled=n <= tasks // 2) for n in range(1, tasks + 1)]))
+    store.append(
+        make_events.task_events(
+            *[make_events.task(n, project=project, is_labeled=n <= tasks // 2) for n in range(1, tasks + 1)]
+        )
+    )
     number, said = 0, []
     for task in range(1, tasks // 2 + 1):
         for person in people if task % 5 == 0 else [people[task % len(people)]]:
             number += 1
             right = labels[task % 2]
             label = right if rng.random() > 0.06 * person else labels[2]
-            said.append(told.said(number, label, task=task, person=person, project=project, second=number % 60))
+            said.append(
+                make_events.annotation_event(
+                    number, label, task=task, person=person, project=project, second=number % 60
+                )
+            )
     store.append(said)
 
 
@@ -175,7 +183,7 @@ def review(store: Store, project: str, chosen: Policy, *, text: str = "people di
         "70", 900, late.id, 1, "L2", late.entered_s, 3, "fix", ham, "boundary", text, {}, spam, "v1",
         START_S + 8.5 * DAY_S, 30.0, counted=False, refused="answered below",
     )  # fmt: skip
-    book.move(late, "refuse", note=text, person=3, looks=[seen])
+    book.move(late, "refuse", note=text, person=3, reviews=[seen])
     book.move(done, "decide", person=4, answer=ham)
     rows = [
         OverrideRow(

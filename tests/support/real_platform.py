@@ -16,7 +16,7 @@ from ml_backend.labelstudio.projects import UNCERTAINTY
 from ml_backend.records import Task
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.label_studio import Site
-from tests.support.saying import chose, said
+from tests.support.review_results import choice_region, review_result
 
 NAMES = {1: "ada", 2: "ben", 3: "cleo", 4: "dan", 5: "eva", 6: "fay"}  # whom tests call by these numbers
 
@@ -73,7 +73,7 @@ class RealLabelStudio:
         return None if found is None else int(found["id"])
 
     def answer(self, task: int, label: str, *, person: int = 1) -> int:
-        return int(self.client(person).submit(task, [chose("kind", "text", label)], lead_time=4.0)["id"])
+        return int(self.client(person).submit(task, [choice_region("kind", "text", label)], lead_time=4.0)["id"])
 
     def skip_source(self, task: int, *, person: int) -> None:
         self.client(person).submit(task, [], skip=True)
@@ -129,7 +129,7 @@ class RealLabelStudio:
             assert handed is not None, f"{NAMES[person]} is handed nothing in {room}"
             task = int(handed["id"])
         shown = [] if label else self.shown(task)
-        result = said(shown, verdict, label, reason=reason, comment=comment)
+        result = review_result(shown, verdict, label, reason=reason, comment=comment)
         client.submit(task, result, lead_time=30.0, skip=skip)
         return task
 
@@ -137,11 +137,11 @@ class RealLabelStudio:
         """Say something else where one has answered."""
         me = self.number(person)
         (mine,) = [one for one in self.site.admin.annotations(task) if one["completed_by"] == me]
-        self.client(person).patch_annotation(mine["id"], result=said([], verdict, label, reason=reason))
+        self.client(person).patch_annotation(mine["id"], result=review_result([], verdict, label, reason=reason))
 
     def draft(self, task: int, *, person: int) -> None:
         """Begin, and submit nothing."""
-        body = {"result": [chose("kind", "text", "tool")], "lead_time": 3}
+        body = {"result": [choice_region("kind", "text", "tool")], "lead_time": 3}
         self.client(person)._send("POST", f"api/tasks/{task}/drafts", body=body)
 
     def delete_review_task_by_hand(self, room: str, task: int) -> None:

@@ -34,12 +34,12 @@ def restore(
     target: Path,
     *,
     open_at: Callable[[str], Store],
-    forget: Callable[[Store, str, int], object] = lambda store, project, person: store.erase(project, person=person),
+    erase: Callable[[Store, str, int], object] = lambda store, project, person: store.erase(project, person=person),
 ) -> Restored:
     """Put a backup in the place of a store; what stood there is kept beside it under another name.
 
     StoreError, with nothing changed, where the backup is broken or a process still has the store open. A sweep of every
-    project is wanted: Label Studio knows what happened since. `forget` takes a person out of a project, wherever that
+    project is wanted: Label Studio knows what happened since. `erase` takes a person out of a project, wherever that
     reaches.
     """
     if not backup.is_file():
@@ -54,7 +54,7 @@ def restore(
             found = store.verify()
             if (found["chain"], found["projection"]) != ("ok", "ok"):
                 raise StoreError(f"the backup is not whole: {found['chain']}, {found['projection']}.")
-            erased_again = _erase_again(target, store, open_at, forget) if target.exists() else 0
+            n_erased = _erase_again(target, store, open_at, erase) if target.exists() else 0
             for row in store.projects.list_projects():
                 store.jobs.request_job(row.id, "sweep")
         kept = _rename_replaced(target) if target.exists() else None
@@ -62,7 +62,7 @@ def restore(
         _sync(target.parent)
     finally:
         _remove(part)
-    return Restored(int(found["events"]), kept, erased_again)
+    return Restored(int(found["events"]), kept, n_erased)
 
 
 def _opened(path: Path, open_at: Callable[[str], Store]) -> Store:
@@ -73,7 +73,7 @@ def _opened(path: Path, open_at: Callable[[str], Store]) -> Store:
 
 
 def _erase_again(
-    target: Path, store: Store, open_at: Callable[[str], Store], forget: Callable[[Store, str, int], object]
+    target: Path, store: Store, open_at: Callable[[str], Store], erase: Callable[[Store, str, int], object]
 ) -> int | None:
     """Who was forgotten since the backup must not come back with it."""
     try:
@@ -83,7 +83,7 @@ def _erase_again(
     except FeedbackError:
         return None  # the store that is replaced cannot be read; that may be why it is
     for project, person in sorted(people):  # first: what they wrote leads to the copies that tell it
-        forget(store, project, person)
+        erase(store, project, person)
     for project, entity, number, until in sorted(wanted):
         task, annotation = (number, None) if entity == "task" else (None, number)
         store.erase(project, task=task, annotation=annotation, until=until)
@@ -115,9 +115,9 @@ def _rename_replaced(target: Path) -> Path:
 
 def _remove(path: Path) -> None:
     inbox = Path(inbox_url(f"sqlite:///{path.absolute()}").removeprefix("sqlite:///"))  # opening a store makes one
-    for one in (path, inbox):
+    for database in (path, inbox):
         for ending in ("", "-wal", "-shm"):
-            one.with_name(one.name + ending).unlink(missing_ok=True)
+            database.with_name(database.name + ending).unlink(missing_ok=True)
 
 
 def _sync(folder: Path) -> None:

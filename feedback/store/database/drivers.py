@@ -39,8 +39,8 @@ def parse(url: str) -> URL:
 
 def open_engine(url: URL, *, durability: Durability, wait_s: float) -> Engine:
     """Make the connections of a parsed URL; `wait_s` is for a lock that somebody else holds."""
-    open_one = _sqlite if url.get_backend_name() == "sqlite" else _postgresql
-    return open_one(url, durability, wait_s)
+    open_backend = _sqlite if url.get_backend_name() == "sqlite" else _postgresql
+    return open_backend(url, durability, wait_s)
 
 
 def make_private(path: Path) -> None:

@@ -154,7 +154,7 @@ class Database:
             raise StoreError(
                 "only SQLite is copied here.", hint="PostgreSQL has pg_dump; docs/operations.md shows how."
             )
-        if any(path.resolve() in one.files() for one in (self, inbox)):
+        if any(path.resolve() in database.files() for database in (self, inbox)):
             raise StoreError(f"{path} is the store itself, which is in use.", hint="Give another file.")
         part = path.with_name(path.name + ".part")
         part.unlink(missing_ok=True)
@@ -212,7 +212,7 @@ class Database:
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Build many long-lived objects in a block: the collector would walk all of them over and over, for a third more."""
+    """Switch the garbage collector off while a block builds many long-lived objects: it takes a third of the time."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -1,7 +1,7 @@
 """Statements that every event runs: on SQLite the driver gets them as text that is made once.
 
-The statements are written in SQLAlchemy Core, so that the tables are defined in one place. PostgreSQL takes them as they
-are: there the way to the server costs more.
+The statements are written in SQLAlchemy Core, so that the tables are defined in one place. PostgreSQL takes them as
+they are: there the way to the server costs more.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class RowMapper(Generic[Record]):
 def _kind(annotation: Any) -> str:
     """Return how a field is stored."""
     if get_origin(annotation) in (Union, types.UnionType):
-        kinds = {_kind(one) for one in get_args(annotation) if one is not type(None)}
+        kinds = {_kind(option) for option in get_args(annotation) if option is not type(None)}
         return kinds.pop() if len(kinds) == 1 else "plain"
     if annotation is Answer:
         return "answer"

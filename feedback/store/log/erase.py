@@ -11,21 +11,21 @@ from sqlalchemy import Connection, select, text
 from feedback.errors import StoreError
 from feedback.store.database.engine import Database, chunks, dumps, plain, stream
 from feedback.store.log.event_log import Log
-from feedback.store.log.events import Event, event_from_task
+from feedback.store.log.events import Entity, Event, event_from_task
 from feedback.store.log.id_reuse import REUSED_ID
-from feedback.store.log.lifetimes import creation_time as born_of
 from feedback.store.log.lifetimes import canonical_time_of
+from feedback.store.log.lifetimes import creation_time as born_of
 from feedback.store.log.projections import epoch_s
 from feedback.store.rows import ErasureResult
 from feedback.store.tables import main_tables
-from feedback.store.tables.json_redaction import DERIVED, without
-from feedback.store.tables.personal_data import DataSubject, data_of, places
+from feedback.store.tables.json_redaction import DERIVED, redact
+from feedback.store.tables.personal_data import DataSubject, places, task_contents
 from feedback.store.tables.review_tables import override, review_case
 from ml_backend.records import Task
 
 _INSTANT_S = 1e-6  # the finest that times are told in
 _LATER_S = 1e-3
-_FORGOTTEN = "forgotten"  # the kind of record that keeps a number
+_ERASED_PERSON = "erased person"  # the kind of record that keeps the number of a person
 
 
 def erase_data(
@@ -45,28 +45,30 @@ def erase_data(
     be deleted there: we do not take it back in, but a new annotation of the person is a new one, and so is whatever
     Label Studio gives the number to later. `until` names the last life of a task or annotation that is meant.
     """
-    if sum(one is not None for one in (person, task, annotation)) != 1:
+    if sum(target is not None for target in (person, task, annotation)) != 1:
         raise StoreError("forget either a person or a task.", hint="`hitl forget --person ID` or `--task ID`.")
     with database.write() as connection:
         _overwrite_what_is_deleted(database, connection)
         found = _annotations_of(connection, project, person=person, task=task, until=until)
         if annotation is not None:
             found[annotation] = until
-        things = [("annotation", number, creation_time) for number, creation_time in sorted(found.items())]
+        things: list[tuple[Entity, int, str]] = [
+            ("annotation", number, creation_time) for number, creation_time in sorted(found.items())
+        ]
         things += [] if task is None else [("task", task, until)]
         people = _people_of(connection, project, found)
         log.append(
-            [Event(project, entity, one, creation_time, "forgotten", "own") for entity, one, creation_time in things]
-        )  # type: ignore[arg-type]
+            [Event(project, entity, number, creation_time, "erased", "own") for entity, number, creation_time in things]
+        )
         events = sum(_erase(connection, project, *thing) for thing in things)
         tasks = frozenset(() if task is None else (task,))
-        whom = DataSubject(
+        subject = DataSubject(
             project, person, frozenset(emails), tasks, cases_of(connection, project, tasks), frozenset(found)
         )
         models = _models_trained_on(connection, project, set(found))
-        _erase_rows(connection, whom)
-        _rewrite_records(connection, whom)
-        _rewrite_options(connection, whom)
+        _erase_rows(connection, subject)
+        _rewrite_records(connection, subject)
+        _rewrite_options(connection, subject)
         if person is not None:
             _record_erased_person(connection, project, person, database.clock())
         _update_annotator_counts(connection, project, people)
@@ -88,17 +90,24 @@ def replace_task_data(database: Database, log: Log, project: str, task: Task) ->
         log.append(
             [
                 event_from_task(task, "own", project=project, seen_s=seen_s),
-                Event(project, "task", task.id, before, "forgotten", "own", seen_s=0.0),
+                Event(project, "task", task.id, before, "erased", "own", seen_s=0.0),
             ]
         )
-        told, kept = main_tables.event.c, main_tables.payload
-        here = (told.project == project, told.entity == "task", told.entity_id == task.id, told.action == "saved")
-        seqs = list(connection.execute(select(told.seq).where(*here).order_by(told.seq)).scalars())
+        logged, payload = main_tables.event.c, main_tables.payload
+        conditions = (
+            logged.project == project,
+            logged.entity == "task",
+            logged.entity_id == task.id,
+            logged.action == "saved",
+        )
+        seqs = list(connection.execute(select(logged.seq).where(*conditions).order_by(logged.seq)).scalars())
         erased = 0
         for part in chunks(seqs[:-1]):
-            erased += connection.execute(kept.delete().where(kept.c.project == project, kept.c.seq.in_(part))).rowcount
+            erased += connection.execute(
+                payload.delete().where(payload.c.project == project, payload.c.seq.in_(part))
+            ).rowcount
         connection.execute(
-            main_tables.content.delete().where(data_of(DataSubject(project, tasks=frozenset({task.id}))))
+            main_tables.content.delete().where(task_contents(DataSubject(project, tasks=frozenset({task.id}))))
         )
     database.leave_no_trace()
     return erased
@@ -109,15 +118,15 @@ def cases_of(connection: Connection, project: str, tasks: Collection[int]) -> fr
     case, record = review_case.c, main_tables.record.c
     query = select(case.id).where(case.project == project, case.task.in_(tasks))
     found = set(connection.execute(query).scalars())
-    aside = select(record.body).where(record.project == project, record.kind == REUSED_ID)
-    bodies = map(orjson.loads, connection.execute(aside).scalars() if tasks else ())
-    return frozenset(found | {body["case"] for body in bodies if body["task"] in tasks})
+    reused = select(record.body).where(record.project == project, record.kind == REUSED_ID)
+    texts = map(orjson.loads, connection.execute(reused).scalars() if tasks else ())
+    return frozenset(found | {body["case"] for body in texts if body["task"] in tasks})
 
 
-def forgotten_people(connection: Connection) -> list[tuple[str, int]]:
+def list_erased_people(connection: Connection) -> list[tuple[str, int]]:
     """Give everybody who was ever forgotten, by project and number: a backup may still hold them."""
     table = main_tables.record.c
-    query = select(table.project, table.body).where(table.kind == _FORGOTTEN).order_by(table.id)
+    query = select(table.project, table.body).where(table.kind == _ERASED_PERSON).order_by(table.id)
     return [(row.project, int(orjson.loads(row.body)["number"])) for row in connection.execute(query)]
 
 
@@ -128,20 +137,20 @@ def _annotations_of(
     found: dict[int, str] = {}
     if person is None and task is None:
         return found
-    for said in _saved_versions(connection, project):
+    for saved in _saved_versions(connection, project):
         if (
-            said.person == person
+            saved.person == person
             if person is not None
-            else said.task == task and not (until and said.creation_time > until)
+            else saved.task == task and not (until and saved.creation_time > until)
         ):
-            found[said.annotation] = max(said.creation_time, found.get(said.annotation, ""))
+            found[saved.annotation] = max(saved.creation_time, found.get(saved.annotation, ""))
     return found
 
 
 def _people_of(connection: Connection, project: str, found: Mapping[int, str]) -> set[int]:
     """Everybody who answered for one of these annotations, in any version."""
-    said = _saved_versions(connection, project) if found else iter(())
-    return {one.person for one in said if one.annotation in found and one.person is not None}
+    saved = _saved_versions(connection, project) if found else iter(())
+    return {version.person for version in saved if version.annotation in found and version.person is not None}
 
 
 class _SavedVersion(NamedTuple):
@@ -156,11 +165,13 @@ class _SavedVersion(NamedTuple):
 
 def _saved_versions(connection: Connection, project: str) -> Iterator[_SavedVersion]:
     """Every stored version of every annotation; the whole log is read, since both person and task may change."""
-    told, kept = main_tables.event.c, main_tables.payload.c
+    logged, payload = main_tables.event.c, main_tables.payload.c
     query = (
-        select(told.entity_id, told.version, kept.body)
-        .join_from(main_tables.event, main_tables.payload, (kept.project == told.project) & (kept.seq == told.seq))
-        .where(told.project == project, told.entity == "annotation", told.action == "saved")
+        select(logged.entity_id, logged.version, payload.body)
+        .join_from(
+            main_tables.event, main_tables.payload, (payload.project == logged.project) & (payload.seq == logged.seq)
+        )
+        .where(logged.project == project, logged.entity == "annotation", logged.action == "saved")
     )
     for row in stream(connection, query):
         body = orjson.loads(row.body)
@@ -170,10 +181,10 @@ def _saved_versions(connection: Connection, project: str) -> Iterator[_SavedVers
 def _update_annotator_counts(connection: Connection, project: str, people: set[int]) -> None:
     """Derive the rows of some persons anew: when they were first and last at work may have been forgotten."""
     spans: dict[int, tuple[str, str]] = {}
-    for said in _saved_versions(connection, project) if people else ():
-        if said.person in people:
-            first, last = spans.get(said.person, (said.version, said.version))
-            spans[said.person] = (min(first, said.version), max(last, said.version))
+    for saved in _saved_versions(connection, project) if people else ():
+        if saved.person in people:
+            first, last = spans.get(saved.person, (saved.version, saved.version))
+            spans[saved.person] = (min(first, saved.version), max(last, saved.version))
     table = main_tables.person
     for person in sorted(people):
         row = (table.c.project == project) & (table.c.id == person)
@@ -186,65 +197,67 @@ def _update_annotator_counts(connection: Connection, project: str, people: set[i
 
 def _erase(connection: Connection, project: str, entity: str, number: int, until: str) -> int:
     """Remove the payloads and salts of a thing, as far as `until`; gives how many there were."""
-    told, kept = main_tables.event.c, main_tables.payload
+    logged, payload = main_tables.event.c, main_tables.payload
     events = (
-        select(told.seq, told.action, kept.c.body)
-        .join_from(main_tables.event, kept, (kept.c.project == told.project) & (kept.c.seq == told.seq))
-        .where(told.project == project, told.entity == entity, told.entity_id == number)
+        select(logged.seq, logged.action, payload.c.body)
+        .join_from(main_tables.event, payload, (payload.c.project == logged.project) & (payload.c.seq == logged.seq))
+        .where(logged.project == project, logged.entity == entity, logged.entity_id == number)
     )
     rows = connection.execute(events).all()
     seqs = [row.seq for row in rows if not until or row.action != "saved" or born_of(orjson.loads(row.body)) <= until]
     return sum(
-        connection.execute(kept.delete().where(kept.c.project == project, kept.c.seq.in_(part))).rowcount
+        connection.execute(payload.delete().where(payload.c.project == project, payload.c.seq.in_(part))).rowcount
         for part in chunks(seqs)
     )
 
 
-def _erase_rows(connection: Connection, whom: DataSubject) -> None:
+def _erase_rows(connection: Connection, subject: DataSubject) -> None:
     """Empty every place of the list that does not follow from the log."""
-    for place, where in places(whom):
-        if place.follows:
+    for place, where in places(subject):
+        if place.is_projection:
             continue
-        if place.blank and whom.person is not None:
+        if place.blank and subject.person is not None:
             connection.execute(place.table.update().where(where).values(**place.blank))
         else:
             connection.execute(place.table.delete().where(where))
-    gone = override.c.annotation.in_(sorted(whom.annotations))  # of a backup's person, of whom only answers are known
-    connection.execute(override.delete().where(override.c.project == whom.project, gone))
+    gone = override.c.annotation.in_(
+        sorted(subject.annotations)
+    )  # of a backup's person, of whom only answers are known
+    connection.execute(override.delete().where(override.c.project == subject.project, gone))
 
 
-def _rewrite_records(connection: Connection, whom: DataSubject) -> None:
+def _rewrite_records(connection: Connection, subject: DataSubject) -> None:
     table = main_tables.record
-    connection.execute(table.delete().where(table.c.project == whom.project, table.c.kind.in_(DERIVED)))
-    rows = connection.execute(select(table.c.id, table.c.kind, table.c.body).where(table.c.project == whom.project))
+    connection.execute(table.delete().where(table.c.project == subject.project, table.c.kind.in_(DERIVED)))
+    rows = connection.execute(select(table.c.id, table.c.kind, table.c.body).where(table.c.project == subject.project))
     for row in rows.all():
         body = orjson.loads(row.body)
-        left = without(body, whom, row.kind)
-        here = table.c.id == row.id
+        left = redact(body, subject, row.kind)
+        conditions = table.c.id == row.id
         if left is None:
-            connection.execute(table.delete().where(here))
+            connection.execute(table.delete().where(conditions))
         elif left != body:
-            connection.execute(table.update().where(here).values(body=dumps(left)))
+            connection.execute(table.update().where(conditions).values(body=dumps(left)))
 
 
-def _rewrite_options(connection: Connection, whom: DataSubject) -> None:
+def _rewrite_options(connection: Connection, subject: DataSubject) -> None:
     """Take a person's address out of the active policy."""
     table = main_tables.project
-    here = table.c.id == whom.project
-    options = connection.execute(select(table.c.options).where(here)).scalar()
+    conditions = table.c.id == subject.project
+    options = connection.execute(select(table.c.options).where(conditions)).scalar()
     body = orjson.loads(options or "{}")
-    left = without(body, whom)
+    left = redact(body, subject)
     if left != body:
-        connection.execute(table.update().where(here).values(options=plain(dumps(left or {}).decode())))
+        connection.execute(table.update().where(conditions).values(options=plain(dumps(left or {}).decode())))
 
 
 def _record_erased_person(connection: Connection, project: str, person: int, now_s: float) -> None:
     """Keep the bare number of whom we forgot, so that no backup brings them back."""
     key = str(person)
     table = main_tables.record
-    known = select(table.c.id).where(table.c.project == project, table.c.kind == _FORGOTTEN, table.c.key == key)
+    known = select(table.c.id).where(table.c.project == project, table.c.kind == _ERASED_PERSON, table.c.key == key)
     if connection.execute(known).scalar() is None:
-        row = {"project": project, "kind": _FORGOTTEN, "key": key, "body": dumps({"number": person}), "at_s": now_s}
+        row = {"project": project, "kind": _ERASED_PERSON, "key": key, "body": dumps({"number": person}), "at_s": now_s}
         connection.execute(table.insert(), [row])
 
 

@@ -38,16 +38,16 @@ _LINKED = (
     "payload_hash",
 )
 
-_told, _kept = main_tables.event.c, main_tables.payload.c
+_EVENT, _PAYLOAD = main_tables.event.c, main_tables.payload.c
 _KNOWN = Prepared(
-    select(_told.entity, _told.entity_id, _told.version, _told.action, _told.seq, _kept.body)
+    select(_EVENT.entity, _EVENT.entity_id, _EVENT.version, _EVENT.action, _EVENT.seq, _PAYLOAD.body)
     .outerjoin_from(
-        main_tables.event, main_tables.payload, and_(_kept.project == _told.project, _kept.seq == _told.seq)
+        main_tables.event, main_tables.payload, and_(_PAYLOAD.project == _EVENT.project, _PAYLOAD.seq == _EVENT.seq)
     )
     .where(
-        _told.project == bindparam("project"),
-        _told.entity.in_(bindparam("entities", expanding=True)),
-        _told.entity_id.in_(bindparam("ids", expanding=True)),
+        _EVENT.project == bindparam("project"),
+        _EVENT.entity.in_(bindparam("entities", expanding=True)),
+        _EVENT.entity_id.in_(bindparam("ids", expanding=True)),
     )
 )
 _INSERT_EVENTS, _INSERT_PAYLOADS = Prepared(main_tables.event.insert()), Prepared(main_tables.payload.insert())
@@ -128,7 +128,7 @@ class _Appending:
         new = duplicates = changed = replaced = 0
         for given in events:
             state = self._projector.state(given)
-            if _says_nothing(given, state):
+            if _repeats_description(given, state):
                 duplicates += 1
                 continue
             event = self._dated(given, state)
@@ -236,7 +236,7 @@ def payload_hash(salt: bytes, body: bytes) -> str:
     return hashlib.sha256(salt + body).hexdigest()
 
 
-def _says_nothing(event: Event, state: State) -> bool:
+def _repeats_description(event: Event, state: State) -> bool:
     """Whether a project is described as it was before, which every webhook does."""
     if not isinstance(state, ProjectState) or event.action != "saved" or not state.seq:
         return False
@@ -250,12 +250,12 @@ def _is_known(event: Event, body: Mapping[str, Any], state: State, known: Known,
     news = state.changes_lifetime(event.action, event.version, event.seen_s, body, named=named)
     if news is not None:
         return not news
-    if not any(covers(one, body) for _, one in known):
+    if not any(covers(stored, body) for _, stored in known):
         return False
     if event.version != state.version or event.seen_s <= state.seen_s:
         return True
     # A later API read of the version that stands: an older face of it shown again is news, and so is what it lacks now.
-    return any(seq == state.seq and shows(one, body) for seq, one in known)
+    return any(seq == state.seq and shows(stored, body) for seq, stored in known)
 
 
 def _sum(a: Appended, b: Appended) -> Appended:

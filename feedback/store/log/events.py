@@ -17,17 +17,17 @@ from ml_backend.labelstudio.parsing import ParsedWebhook, utc
 from ml_backend.records import Annotation, Task
 
 Entity = Literal["annotation", "task", "project"]
-Action = Literal["saved", "deleted", "forgotten"]
+Action = Literal["saved", "deleted", "erased"]
 Source = Literal["webhook", "poll", "sweep", "own"]
 
 _ENTITIES = ("annotation", "task", "project")
-_ACTIONS = ("saved", "deleted", "forgotten")
+_ACTIONS = ("saved", "deleted", "erased")
 _SOURCES = ("webhook", "poll", "sweep", "own")
 _BIGGEST_ID = 2**63 - 1  # what a database integer holds
 _ID_FIELDS = ("task", "person", "parent_prediction")
 _SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
 _LONGEST_PROJECT = 80
-_CONTENT = tuple(one.name for one in fields(Annotation) if one.name not in ("id", "project", "updated_at"))
+_CONTENT = tuple(column.name for column in fields(Annotation) if column.name not in ("id", "project", "updated_at"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,15 +136,17 @@ def event_from_task(task: Task, source: Source, *, project: str = "", seen_s: fl
     )
 
 
-def event_from_annotation(one: Annotation, source: Source, *, project: str = "", seen_s: float = 0.0) -> Event:
+def event_from_annotation(annotation: Annotation, source: Source, *, project: str = "", seen_s: float = 0.0) -> Event:
     """Give the event of one annotation version; a result that no JSON can hold is replaced by the reason."""
-    body = {name: getattr(one, name) for name in _CONTENT}
-    body["created_at"] = canonical_time(one.created_at) or None
+    body = {name: getattr(annotation, name) for name in _CONTENT}
+    body["created_at"] = canonical_time(annotation.created_at) or None
     try:
         canonical_json(body)
     except EventError as error:
         body["result"] = str(error)  # no list: decoding names it as a problem
-    return Event(project or one.project, "annotation", one.id, one.updated_at, "saved", source, body, seen_s)
+    return Event(
+        project or annotation.project, "annotation", annotation.id, annotation.updated_at, "saved", source, body, seen_s
+    )
 
 
 def event_from_project(project: str, title: str, label_config: str, source: Source, *, version: str = "") -> Event:
@@ -205,7 +207,7 @@ def canonical_json(value: Any) -> bytes:
 
 def _gone(project: str, entity: Entity, numbers: Iterable[int], source: Source) -> list[Event]:
     known = numbers if isinstance(numbers, Mapping) else dict.fromkeys(numbers, "")
-    return [Event(project, entity, one, known[one], "deleted", source) for one in sorted(known)]
+    return [Event(project, entity, number, known[number], "deleted", source) for number in sorted(known)]
 
 
 def _is_id(value: Any) -> bool:

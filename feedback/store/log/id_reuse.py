@@ -22,7 +22,7 @@ def detach_reused_ids(connection: Connection, project: str, tasks: Collection[in
     """
     for part in chunks(sorted(tasks)):
         case = review_case.c
-        here = select(case.id, case.task, case.entered_s).where(case.project == project, case.task.in_(part))
+        conditions = select(case.id, case.task, case.entered_s).where(case.project == project, case.task.in_(part))
         former = [
             {
                 "project": project,
@@ -31,7 +31,7 @@ def detach_reused_ids(connection: Connection, project: str, tasks: Collection[in
                 "body": dumps({"task": row.task, "case": row.id}),
                 "at_s": row.entered_s,
             }
-            for row in connection.execute(here)
+            for row in connection.execute(conditions)
         ]
         if former:
             connection.execute(main_tables.record.insert(), former)
@@ -41,5 +41,5 @@ def detach_reused_ids(connection: Connection, project: str, tasks: Collection[in
         for table in (routing_tables.decision, routing_tables.signal, override, indicator):
             old = (table.c.project == project, table.c.task.in_(part))
             connection.execute(table.update().where(*old).values(task=-table.c.task))
-        kept = routing_tables.hidden_task
-        connection.execute(kept.delete().where(kept.c.project == project, kept.c.task.in_(part)))
+        payload = routing_tables.hidden_task
+        connection.execute(payload.delete().where(payload.c.project == project, payload.c.task.in_(part)))

@@ -65,8 +65,8 @@ def inbox_url(url: str) -> str:
     if parsed.get_backend_name() != "sqlite":
         return ""
     path = Path(str(parsed.database))
-    beside = path.with_name(f"{path.stem}-inbox{path.suffix}")
-    return parsed.set(database=str(beside)).render_as_string(hide_password=False)
+    inbox_path = path.with_name(f"{path.stem}-inbox{path.suffix}")
+    return parsed.set(database=str(inbox_path)).render_as_string(hide_password=False)
 
 
 class Inbox:
@@ -88,9 +88,9 @@ class Inbox:
 
     def receive(self, events: Iterable[Event], *, want: str | None = None) -> None:
         """Keep one delivery; returns once it is durable."""
-        told = tuple(events)
-        if told:
-            self._group.submit(_written(told, want))
+        event_dicts = tuple(events)
+        if event_dicts:
+            self._group.submit(_written(event_dicts, want))
 
     def ingest(self) -> int:
         """Take in all that waits; gives how many deliveries that were.
@@ -154,7 +154,7 @@ class Inbox:
 
     def _insert(self, deliveries: Sequence[bytes]) -> Sequence[int]:
         received_s = self._box.clock()
-        rows = [{"key": uuid.uuid4().hex, "received_s": received_s, "delivery": one} for one in deliveries]
+        rows = [{"key": uuid.uuid4().hex, "received_s": received_s, "delivery": delivery} for delivery in deliveries]
         with self._box.write() as connection:
             _INSERT.many(connection, rows)
         return [1] * len(deliveries)
@@ -207,9 +207,9 @@ class Inbox:
         return taken
 
     def _record_problem(self, key: str, reason: Exception) -> None:
-        told = str(reason) if isinstance(reason, EventError | StoreError) else type(reason).__name__
+        event_dicts = str(reason) if isinstance(reason, EventError | StoreError) else type(reason).__name__
         with self._box.write() as connection:
-            connection.execute(_TABLE.update().where(_C.key == key).values(problem=told[:_LONGEST_REASON]))
+            connection.execute(_TABLE.update().where(_C.key == key).values(problem=event_dicts[:_LONGEST_REASON]))
 
 
 def _is_the_databases(error: Exception) -> bool:
@@ -222,7 +222,7 @@ def _is_the_databases(error: Exception) -> bool:
 
 
 def _written(events: Sequence[Event], want: str | None) -> bytes:
-    told = [
+    event_dicts = [
         {
             "project": event.project,
             "entity": event.entity,
@@ -236,7 +236,7 @@ def _written(events: Sequence[Event], want: str | None) -> bytes:
         }
         for event in events
     ]
-    return orjson.dumps({"want": want, "events": told})
+    return orjson.dumps({"want": want, "events": event_dicts})
 
 
 def _may_be_about(delivery: bytes, project: str, whom: Mapping[str, int | None]) -> bool:
@@ -244,9 +244,9 @@ def _may_be_about(delivery: bytes, project: str, whom: Mapping[str, int | None])
     try:
         return any(
             number is not None
-            and one["project"] == project
-            and (one["body"].get(name) == number or (one["entity"], one["entity_id"]) == (name, number))
-            for one in orjson.loads(delivery)["events"]
+            and event["project"] == project
+            and (event["body"].get(name) == number or (event["entity"], event["entity_id"]) == (name, number))
+            for event in orjson.loads(delivery)["events"]
             for name, number in whom.items()
         )
     except (AttributeError, KeyError, TypeError, ValueError):
@@ -256,12 +256,14 @@ def _may_be_about(delivery: bytes, project: str, whom: Mapping[str, int | None])
 def _read(row: dict[str, Any]) -> EventBatch:
     """One delivery as it was received; StoreError where the row is not ours."""
     try:
-        told = orjson.loads(row["delivery"])
-        return EventBatch(tuple(_event(one) for one in told["events"]), told["want"], row["received_s"])
+        event_dicts = orjson.loads(row["delivery"])
+        return EventBatch(
+            tuple(_event(event) for event in event_dicts["events"]), event_dicts["want"], row["received_s"]
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(f"a delivery cannot be read: {type(error).__name__}.") from error
 
 
-def _event(told: Any) -> Event:
-    content = told["content"]
-    return Event(**told | {"content": b"" if content is None else canonical_json(content)})
+def _event(event_dicts: Any) -> Event:
+    content = event_dicts["content"]
+    return Event(**event_dicts | {"content": b"" if content is None else canonical_json(content)})

@@ -63,7 +63,7 @@ class Lifetime:
 
     def fold(self, seen: LoggedEvent) -> None:
         """Take one event in; any order comes to the same."""
-        if seen.action == "forgotten":
+        if seen.action == "erased":
             self.erased_until = max(self.erased_until, seen.until)
         if seen.action != "saved":
             self.deleted_until = max(self.deleted_until, seen.until)
@@ -89,7 +89,7 @@ class Lifetime:
             if self.erased_until and created_at <= self.erased_until:
                 return False  # forgotten is for ever: what Label Studio still shows of it is not taken back
             return True if self.gone and created_at >= self.created_at and seen_s > self.deleted_s else None
-        if action == "forgotten":
+        if action == "erased":
             return not self.erased or version > self.erased_until
         if self.gone:
             return named and version > self.deleted_until
@@ -126,9 +126,9 @@ class Lifetime:
     def _forget(self) -> None:
         """A number whose thing was forgotten keeps nothing of it."""
         blank = type(self)(self.id)
-        for one in fields(self):
-            if one.name not in _OUTLIVES:
-                setattr(self, one.name, getattr(blank, one.name))
+        for item in fields(self):
+            if item.name not in _OUTLIVES:
+                setattr(self, item.name, getattr(blank, item.name))
         self.gone = self.erased = True
 
 

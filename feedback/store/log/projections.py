@@ -232,6 +232,6 @@ def _small(value: Any) -> int:
 
 
 _COLUMNS: Mapping[Any, tuple[str, ...]] = {
-    kind: tuple(one.name for one in fields(kind) if one.name not in ("body", "said"))
+    kind: tuple(item.name for item in fields(kind) if item.name not in ("body", "said"))
     for kind in (AnnotationState, TaskState, ProjectState, PersonState)
 }

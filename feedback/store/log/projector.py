@@ -44,12 +44,16 @@ class Projector:
         annotations = _ids(events, "annotation")
         self._annotations = self._read(AnnotationState, main_tables.annotation, annotations)
         self._tasks = self._read(TaskState, main_tables.task, _ids(events, "task"))
-        people = {state.person for state in self._annotations.values()} | {one.body.get("person") for one in events}
+        people = {state.person for state in self._annotations.values()} | {event.body.get("person") for event in events}
         self._people = People(
-            self._read(PersonState, main_tables.person, sorted(one for one in people if one is not None))
+            self._read(PersonState, main_tables.person, sorted(person for person in people if person is not None))
         )
-        told = {one.entity_id for one in events if one.source != "webhook"}  # a webhook brings our unique_id itself
-        self._own = self._read_own([one for one in annotations if one in told or one in self._annotations])
+        shown_by_api = {
+            event.entity_id for event in events if event.source != "webhook"
+        }  # a webhook brings our unique_id itself
+        self._own = self._read_own(
+            [number for number in annotations if number in shown_by_api or number in self._annotations]
+        )
 
     def state(self, event: Event) -> State:
         """What stands of the thing that an event is about."""
@@ -61,7 +65,7 @@ class Projector:
 
     def fold(self, state: State, seen: LoggedEvent) -> bool:
         """Take one event in; gives whether that changes what can be learned or asked."""
-        self._remember(state)
+        self._keep_old(state)
         before = _matters(state)
         if isinstance(state, AnnotationState):
             standing = state.standing()
@@ -76,7 +80,7 @@ class Projector:
     def settle(self) -> None:
         """Work out what the changed rows say; the last look at the database before `write`."""
         annotations = self._touched()
-        self._bring_bodies(annotations)
+        self._read_bodies(annotations)
         for state in annotations:
             state.settle()
 
@@ -95,11 +99,11 @@ class Projector:
     def _touched(self) -> list[AnnotationState]:
         return [state for state in self._annotations.values() if ("annotation", state.id) in self._old]
 
-    def _bring_bodies(self, states: Iterable[AnnotationState]) -> None:
+    def _read_bodies(self, states: Iterable[AnnotationState]) -> None:
         """Read the winning bodies that no event of this commit brought."""
         wanted = {state.seq: state for state in states if state.body is None and state.seq and not state.gone}
         for part in chunks(sorted(wanted)):
-            for row in _BODIES.rows(self._connection, {"project": self._project, "seqs": part}):
+            for row in _SELECT_BODIES.rows(self._connection, {"project": self._project, "seqs": part}):
                 wanted[row["seq"]].body = orjson.loads(row["body"])
 
     def _write_votes(self, states: Sequence[AnnotationState]) -> None:
@@ -114,7 +118,7 @@ class Projector:
             self._connection, table, [{"project": self._project, **columns(state)} for state in states]
         )
 
-    def _remember(self, state: State) -> None:
+    def _keep_old(self, state: State) -> None:
         key = _name(state)
         if key not in self._old:
             self._old[key] = columns(state)
@@ -156,7 +160,7 @@ _HEAD = Prepared(
     )
     .where(main_tables.chain.c.project == bindparam("project"))
 )
-_BODIES = Prepared(
+_SELECT_BODIES = Prepared(
     select(main_tables.payload.c.seq, main_tables.payload.c.body).where(
         main_tables.payload.c.project == bindparam("project"),
         main_tables.payload.c.seq.in_(bindparam("seqs", expanding=True)),
@@ -172,7 +176,7 @@ _DELETE_VOTES = Prepared(
 
 
 def _ids(events: Sequence[Event], entity: str) -> list[int]:
-    return sorted({one.entity_id for one in events if one.entity == entity})
+    return sorted({event.entity_id for event in events if event.entity == entity})
 
 
 def _name(state: State) -> tuple[str, int]:

@@ -66,7 +66,7 @@ def verify(database: Database, project: str | None = None) -> dict[str, Any]:
 def walk(connection: Connection, project: str) -> int:
     """Follow a project's chain from its first event to its head; gives its length, raises ChainBroken."""
     events, payloads = main_tables.event, main_tables.payload
-    forgotten = _forgotten(connection, project)
+    forgotten = _list_erased(connection, project)
     query = (
         select(events, payloads.c.salt, payloads.c.body)
         .outerjoin_from(events, payloads, (payloads.c.project == events.c.project) & (payloads.c.seq == events.c.seq))
@@ -160,30 +160,30 @@ def derive(connection: Connection, project: str, on_progress: Progress = _quiet)
         .where(events.c.project == project)
         .order_by(events.c.entity, events.c.entity_id, events.c.seq)
     )
-    events = stream(connection, query)
-    for (entity, number), group in groupby(events, key=lambda row: (row.entity, row.entity_id)):
+    rows = stream(connection, query)
+    for (entity, number), group in groupby(rows, key=lambda row: (row.entity, row.entity_id)):
         seen = [_seen(row) for row in group]
         if done // _AT_ONCE < (done + len(seen)) // _AT_ONCE:
             on_progress(project, done + len(seen), total)
         done += len(seen)
         if entity == "annotation":
             annotation = AnnotationState(number)
-            for one in seen:
-                annotation.fold(one)
-                people.saw(one)
+            for event in seen:
+                annotation.fold(event)
+                people.saw(event)
             annotation.settle()
             people.moved(None, annotation.standing())
             yield "annotation", columns(annotation)
             yield from (("vote", vote) for vote in annotation.votes())
         elif entity == "task":
             task = TaskState(number)
-            for one in seen:
-                task.fold(one)
+            for event in seen:
+                task.fold(event)
             yield "task", columns(task)
         else:
             described = ProjectState()
-            for one in seen:
-                described.fold(one)
+            for event in seen:
+                described.fold(event)
             yield "project_description", columns(described)
     for number in sorted(people.states):
         yield "person", columns(people.states[number])
@@ -253,12 +253,10 @@ def _seen(row: Any) -> LoggedEvent:
     return LoggedEvent(row.seq, row.entity_id, row.version, row.action, row.seen_s, body, received_s=row.received_s)
 
 
-def _forgotten(connection: Connection, project: str) -> dict[tuple[str, int], int]:
+def _list_erased(connection: Connection, project: str) -> dict[tuple[str, int], int]:
     """What was forgotten, and which event said so last: nothing later may lack its payload."""
     table = main_tables.event.c
-    query = select(table.entity, table.entity_id, table.seq).where(
-        table.project == project, table.action == "forgotten"
-    )
+    query = select(table.entity, table.entity_id, table.seq).where(table.project == project, table.action == "erased")
     return {(row.entity, row.entity_id): row.seq for row in connection.execute(query.order_by(table.seq))}
 
 

@@ -24,11 +24,11 @@ class AnnotationsRepository:
 
     def list_annotations(self, project: str, *, task: int | None = None) -> list[Annotation]:
         """Give the annotations that exist, with their results, by id: skips, imports and our own included."""
-        table, kept = main_tables.annotation.c, main_tables.payload.c
+        table, data = main_tables.annotation.c, main_tables.payload.c
         query = (
-            select(main_tables.annotation, kept.body)
+            select(main_tables.annotation, data.body)
             .join_from(
-                main_tables.annotation, main_tables.payload, and_(kept.project == table.project, kept.seq == table.seq)
+                main_tables.annotation, main_tables.payload, and_(data.project == table.project, data.seq == table.seq)
             )
             .where(table.project == project, ~table.gone, of_current_task(table))
             .order_by(table.id)
@@ -99,9 +99,9 @@ class AnnotationsRepository:
         found: dict[int, int] = {}
         with self._database.read() as connection:
             for part in chunks(sorted(set(tasks))):
-                here = (table.project == project, table.task.in_(part), ~table.gone, ~table.was_cancelled)
+                conditions = (table.project == project, table.task.in_(part), ~table.gone, ~table.was_cancelled)
                 found.update(
-                    (row[0], row[1]) for row in connection.execute(counted.where(*here, of_current_task(table)))
+                    (row[0], row[1]) for row in connection.execute(counted.where(*conditions, of_current_task(table)))
                 )
         return found
 
@@ -122,8 +122,8 @@ class AnnotationsRepository:
         self, project: str, *, unique_ids: Iterable[str] = (), annotations: Iterable[int] = ()
     ) -> None:
         """Mark annotations as written by us: they are never votes. Unique ids with our own prefix need no mark."""
-        numbers = [{"project": project, "id": one} for one in sorted(set(annotations))]
-        names = [{"project": project, "unique_id": plain(one)} for one in sorted(set(unique_ids))]
+        numbers = [{"project": project, "id": number} for number in sorted(set(annotations))]
+        names = [{"project": project, "unique_id": plain(unique_id)} for unique_id in sorted(set(unique_ids))]
         with self._database.write() as connection:
             self._database.add(connection, main_tables.own_annotation, numbers)
             self._database.add(connection, main_tables.own_unique, names)

@@ -95,8 +95,8 @@ class CasesRepository:
         with self._database.write() as connection:
             self._database.lock(connection, f"cases {project}")
             for part in chunks(list(wanted)):
-                there = select(table.task).where(table.project == project, table.task.in_(part))
-                known = set(connection.execute(there).scalars())
+                earlier = select(table.task).where(table.project == project, table.task.in_(part))
+                known = set(connection.execute(earlier).scalars())
                 change = next_case_change(connection, project)
                 new = [{**_new_case(wanted[task]), "change": change} for task in part if task not in known]
                 if not new:
@@ -106,11 +106,11 @@ class CasesRepository:
                 found = select(review_case).where(table.project == project, table.task.in_(fresh)).order_by(table.id)
                 opened = [_CASES.from_row(row) for row in connection.execute(found)]
                 steps = [
-                    CaseEvent(one.opened_s, event, one.state, one.tier, note=one.why, body={"rule": one.rule})
-                    for one in opened
+                    CaseEvent(case.opened_s, event, case.state, case.tier, note=case.why, body={"rule": case.rule})
+                    for case in opened
                 ]
                 lines = [
-                    _EVENTS.to_values(step, case_id=one.id, number=1) for one, step in zip(opened, steps, strict=True)
+                    _EVENTS.to_values(step, case_id=case.id, number=1) for case, step in zip(opened, steps, strict=True)
                 ]
                 connection.execute(case_event.insert(), lines)
                 made += opened
@@ -239,7 +239,7 @@ class CasesRepository:
         query = (
             select(review_case.c.task, case_event.c.body)
             .join_from(case_event, review_case, review_case.c.id == case_event.c.case_id)
-            .where(review_case.c.project == project, case_event.c.event == "place")
+            .where(review_case.c.project == project, case_event.c.event == "assign")
         )
         found: dict[tuple[str, int], int] = {}
         with self._database.read() as connection:

@@ -68,13 +68,13 @@ class ChangesRepository:
 
     def list_changes(self, project: str, after: int) -> LogChanges:
         """Return what the events after the event number `after` are about."""
-        told, now = main_tables.event.c, main_tables.annotation.c
-        columns = (told.entity, told.entity_id, told.action)
-        query = select(*columns).distinct().where(told.project == project, told.seq > after)
+        logged, now = main_tables.event.c, main_tables.annotation.c
+        columns = (logged.entity, logged.entity_id, logged.action)
+        query = select(*columns).distinct().where(logged.project == project, logged.seq > after)
         tasks, annotations, annotated, described, erased = set[int](), set[int](), set[int](), False, False
         with self._database.read() as connection:
             for entity, number, action in connection.execute(query):
-                erased |= action == "forgotten"
+                erased |= action == "erased"
                 if entity == "task":
                     tasks.add(number)
                 elif entity == "annotation":

@@ -51,7 +51,7 @@ class DecisionsRepository:
     def create_decisions(self, project: str, decisions: Sequence[Decision]) -> None:
         """Append decisions; a kill in between keeps the first ones, and the next turn makes the others."""
         for start in range(0, len(decisions), _BATCH):
-            rows = [_row(project, one) for one in decisions[start : start + _BATCH]]
+            rows = [_row(project, decision) for decision in decisions[start : start + _BATCH]]
             with self._database.write() as connection:
                 connection.execute(routing_tables.decision.insert(), rows)
 
@@ -63,8 +63,8 @@ class DecisionsRepository:
         shared: dict[tuple[Any, ...], CurrentDecision] = {}  # few decisions are made of many tasks
         found: dict[int, tuple[CurrentDecision, str]] = {}
         with self._database.read() as connection:
-            for *stands, task, content in connection.execute(select(*columns).where(table.id.in_(newest))):
-                key = tuple(stands)
+            for *outcome_columns, task, content in connection.execute(select(*columns).where(table.id.in_(newest))):
+                key = tuple(outcome_columns)
                 found[task] = (shared.get(key) or shared.setdefault(key, CurrentDecision(*key)), content)
         return found
 
@@ -89,14 +89,14 @@ class DecisionsRepository:
         self, project: str, *, since_s: float = 0.0
     ) -> Iterator[tuple[Decision, Mapping[str, Any] | None]]:
         """Give the newest decision about each task, each with the data that it was about; None where erased."""
-        table, kept = routing_tables.decision.c, main_tables.content.c
+        table, data = routing_tables.decision.c, main_tables.content.c
         newest = select(func.max(table.id)).where(table.project == project, table.at_s >= since_s).group_by(table.task)
         query = (
-            select(routing_tables.decision, kept.data.label("data"))
+            select(routing_tables.decision, data.data.label("data"))
             .outerjoin_from(
                 routing_tables.decision,
                 main_tables.content,
-                and_(kept.project == table.project, kept.task == table.task, kept.hash == table.content),
+                and_(data.project == table.project, data.task == table.task, data.hash == table.content),
             )
             .where(table.id.in_(newest))
             .order_by(table.id)
@@ -106,12 +106,12 @@ class DecisionsRepository:
                 yield _decision(row), None if row.data is None else orjson.loads(row.data)
 
 
-def _row(project: str, one: Decision) -> dict[str, Any]:
-    row: dict[str, Any] = {name: getattr(one.standing, name) for name in _STANDING}
-    own = {"project": project, "task": one.task, "at_s": one.at_s, "content": one.content}
-    return {**row, **own, "inputs": dumps(one.inputs)}
+def _row(project: str, decision: Decision) -> dict[str, Any]:
+    row: dict[str, Any] = {name: getattr(decision.standing, name) for name in _STANDING}
+    own = {"project": project, "task": decision.task, "at_s": decision.at_s, "content": decision.content}
+    return {**row, **own, "inputs": dumps(decision.inputs)}
 
 
 def _decision(row: Any) -> Decision:
-    stands = CurrentDecision(**{name: getattr(row, name) for name in _STANDING})
-    return Decision(row.task, row.at_s, row.content, stands, orjson.loads(row.inputs), row.id)
+    outcome_columns = CurrentDecision(**{name: getattr(row, name) for name in _STANDING})
+    return Decision(row.task, row.at_s, row.content, outcome_columns, orjson.loads(row.inputs), row.id)

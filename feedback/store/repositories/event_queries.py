@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy import Select, and_, select
 
 from feedback.store.database.engine import Database, stream
-from feedback.store.log.erase import forgotten_people
+from feedback.store.log.erase import list_erased_people
 from feedback.store.rows import AnnotationVersion
 from feedback.store.tables import main_tables
 
@@ -41,10 +41,10 @@ class EventsRepository:
 
     def get_version(self, project: str, seq: int) -> AnnotationVersion | None:
         """Give the version of an annotation that is event `seq` of its project; None where that is none."""
-        told = main_tables.event.c
+        logged = main_tables.event.c
         with self._database.read() as connection:
             row = connection.execute(
-                _versions(project).where(told.seq == seq, told.action.in_(("saved", "deleted")))
+                _versions(project).where(logged.seq == seq, logged.action.in_(("saved", "deleted")))
             ).one_or_none()
         return None if row is None else _version(row)
 
@@ -56,15 +56,17 @@ class EventsRepository:
             for row in stream(connection, _versions(project).order_by(main_tables.event.c.seq)):
                 version = _version(row)
                 theirs = version.body is not None and version.body.get("person") == person
-                if theirs or (version.action == "deleted" and any(one.annotation == row.entity_id for one in found)):
+                if theirs or (
+                    version.action == "deleted" and any(version.annotation == row.entity_id for version in found)
+                ):
                     found.append(version)
         return found
 
     def list_erased_annotations(self, project: str, *, after: int = 0) -> set[int]:
         """Return the numbers of all annotations that were ever erased, or were by events after a number."""
-        told = main_tables.event.c
-        query = select(told.entity_id).where(
-            told.project == project, told.seq > after, told.entity == "annotation", told.action == "forgotten"
+        logged = main_tables.event.c
+        query = select(logged.entity_id).where(
+            logged.project == project, logged.seq > after, logged.entity == "annotation", logged.action == "erased"
         )
         with self._database.read() as connection:
             return set(connection.execute(query).scalars())
@@ -72,25 +74,27 @@ class EventsRepository:
     def list_erased_people(self) -> list[tuple[str, int]]:
         """Give everybody who was ever forgotten, by project and number."""
         with self._database.read() as connection:
-            return forgotten_people(connection)
+            return list_erased_people(connection)
 
     def list_erased(self) -> list[tuple[str, str, int, str]]:
         """Give everything that was ever forgotten: project, "annotation" or "task", number, and until which life."""
-        told = main_tables.event.c
-        query = select(told.project, told.entity, told.entity_id, told.version).where(told.action == "forgotten")
+        logged = main_tables.event.c
+        query = select(logged.project, logged.entity, logged.entity_id, logged.version).where(logged.action == "erased")
         with self._database.read() as connection:
             return [(row.project, row.entity, row.entity_id, row.version) for row in connection.execute(query)]
 
     def list_task_history(self, project: str, task: int) -> list[AnnotationVersion]:
         """Give every version of every annotation that a task ever had, deletions included, oldest first."""
-        told, kept, now = main_tables.event.c, main_tables.payload.c, main_tables.annotation.c
+        logged, payload, now = main_tables.event.c, main_tables.payload.c, main_tables.annotation.c
         query = (
-            select(main_tables.event, kept.body)
+            select(main_tables.event, payload.body)
             .join_from(
-                main_tables.event, main_tables.annotation, and_(now.project == told.project, now.id == told.entity_id)
+                main_tables.event,
+                main_tables.annotation,
+                and_(now.project == logged.project, now.id == logged.entity_id),
             )
-            .outerjoin(main_tables.payload, and_(kept.project == told.project, kept.seq == told.seq))
-            .where(told.project == project, told.entity == "annotation", now.task == task)
+            .outerjoin(main_tables.payload, and_(payload.project == logged.project, payload.seq == logged.seq))
+            .where(logged.project == project, logged.entity == "annotation", now.task == task)
         )
         with self._database.read() as connection:
             rows = connection.execute(query).all()
@@ -100,15 +104,17 @@ class EventsRepository:
 
     def list_annotation_events(self, origin: str, seq: int, *, limit: int) -> list[AnnotationEvent]:
         """Give the first `limit` events of a project's annotations after one, oldest first."""
-        told, kept = main_tables.event.c, main_tables.payload.c
+        logged, payload = main_tables.event.c, main_tables.payload.c
         query = (
-            select(told.seq, told.entity_id, told.version, told.action, told.received_s, kept.body)
+            select(logged.seq, logged.entity_id, logged.version, logged.action, logged.received_s, payload.body)
             .outerjoin_from(
-                main_tables.event, main_tables.payload, and_(kept.project == told.project, kept.seq == told.seq)
+                main_tables.event,
+                main_tables.payload,
+                and_(payload.project == logged.project, payload.seq == logged.seq),
             )
-            .where(told.project == origin, told.entity == "annotation", told.seq > seq)
-            .where(told.action.in_(("saved", "deleted")))
-            .order_by(told.seq)
+            .where(logged.project == origin, logged.entity == "annotation", logged.seq > seq)
+            .where(logged.action.in_(("saved", "deleted")))
+            .order_by(logged.seq)
             .limit(limit)
         )
         with self._database.read() as connection:
@@ -127,13 +133,13 @@ class EventsRepository:
 
 
 def _versions(project: str) -> Select[Any]:
-    told, kept = main_tables.event.c, main_tables.payload.c
+    logged, payload = main_tables.event.c, main_tables.payload.c
     return (
-        select(main_tables.event, kept.body)
+        select(main_tables.event, payload.body)
         .outerjoin_from(
-            main_tables.event, main_tables.payload, and_(kept.project == told.project, kept.seq == told.seq)
+            main_tables.event, main_tables.payload, and_(payload.project == logged.project, payload.seq == logged.seq)
         )
-        .where(told.project == project, told.entity == "annotation")
+        .where(logged.project == project, logged.entity == "annotation")
     )
 
 

@@ -23,13 +23,13 @@ class ExternalIdsRepository:
 
     def index_tasks(self, project: str, field: str, read: Callable[[Mapping[str, Any]], str]) -> int:
         """Index the tasks that are new, or whose data changed, under what `read` makes of them; gives how many."""
-        task, known, kept = main_tables.task.c, task_key.c, main_tables.content.c
+        task, known, data = main_tables.task.c, task_key.c, main_tables.content.c
         query = (
-            select(task.id, task.content, kept.data)
+            select(task.id, task.content, data.data)
             .join_from(
                 main_tables.task,
                 main_tables.content,
-                and_(kept.project == task.project, kept.task == task.id, kept.hash == task.content),
+                and_(data.project == task.project, data.task == task.id, data.hash == task.content),
             )
             .outerjoin(task_key, and_(known.project == task.project, known.task == task.id))
             .where(task.project == project, ~task.gone)

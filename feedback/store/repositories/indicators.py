@@ -70,7 +70,7 @@ class IndicatorsRepository:
         self, project: str, facts: Sequence[IndicatorValue], heads: Mapping[str, int], *, questions: str
     ) -> None:
         """Keep facts, and how far each log was read for them; the same again changes nothing."""
-        rows = [_INDICATORS.to_values(one, project=project) for one in facts]
+        rows = [_INDICATORS.to_values(value, project=project) for value in facts]
         read = [
             {"project": project, "origin": origin, "seq": seq, "questions": questions} for origin, seq in heads.items()
         ]
@@ -116,8 +116,8 @@ class IndicatorsRepository:
         with self._database.write() as connection:
             for should, which in changed.items():
                 for origin, annotation in which:
-                    one = (table.project == project, table.origin == origin, table.annotation == annotation)
-                    connection.execute(indicator.update().where(*one).values(counted=should))
+                    condition = (table.project == project, table.origin == origin, table.annotation == annotation)
+                    connection.execute(indicator.update().where(*condition).values(counted=should))
         return sum(map(len, changed.values()))
 
 

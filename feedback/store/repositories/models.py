@@ -94,7 +94,8 @@ class ModelsRepository:
                 names[_FORMER] = before
             now_s = self._database.clock()
             rows = [
-                {"project": project, "name": name, "version": one, "changed_s": now_s} for name, one in names.items()
+                {"project": project, "name": name, "version": aliased, "changed_s": now_s}
+                for name, aliased in names.items()
             ]
             self._database.upsert(connection, main_tables.alias, rows)
             if verdict is not None:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from feedback.errors import PolicyError
 from feedback.policy import Policy
-from feedback.policy.loading import in_words
+from feedback.policy.loading import describe_errors
 from feedback.store.database.engine import Database
 from feedback.store.repositories.jobs import JobsRepository
 from feedback.store.repositories.projects import ProjectsRepository
@@ -60,14 +60,17 @@ class PoliciesRepository:
     def list_activations(self, project: str) -> list[Activation]:
         """Give every policy that became active, newest first."""
         found = self._records.list_records(project, "policy_active", limit=1000)
-        return [Activation(one.body["hash"], one.body["at_s"], one.body["who"], one.body["before"]) for one in found]
+        return [
+            Activation(record.body["hash"], record.body["at_s"], record.body["who"], record.body["before"])
+            for record in found
+        ]
 
     def get_policy(self, project: str, policy_hash: str) -> Policy:
         """The policy that had a hash when it was active; PolicyError where it was never kept here."""
-        kept = self._records.get_latest_record(project, "policy", key=policy_hash)
-        if kept is None:
+        data = self._records.get_latest_record(project, "policy", key=policy_hash)
+        if data is None:
             raise PolicyError(f"no policy {policy_hash} was ever active in project {project}.")
-        return _read(kept.body["policy"], f"policy {policy_hash}")
+        return _read(data.body["policy"], f"policy {policy_hash}")
 
 
 def policy_of(project: ProjectRow) -> Policy:
@@ -80,11 +83,11 @@ def _stored(policy: Policy) -> dict[str, Any]:
 
 
 def _read(body: Mapping[str, Any], what: str) -> Policy:
-    kept = dict(body)
-    for name, order in kept.pop(_ORDER, {}).items():
-        kept[name] = {key: kept[name][key] for key in order}
+    data = dict(body)
+    for name, order in data.pop(_ORDER, {}).items():
+        data[name] = {key: data[name][key] for key in order}
     try:
-        return Policy.model_validate(kept)
+        return Policy.model_validate(data)
     except ValidationError as error:
         hint = "A newer or older version has stored it: activate a policy file with this version."
-        raise PolicyError(f"{what} cannot be read: {in_words(error)}", hint=hint) from None
+        raise PolicyError(f"{what} cannot be read: {describe_errors(error)}", hint=hint) from None

@@ -97,18 +97,18 @@ class ProjectsRepository:
     def count_project(self, project: str) -> ProjectCounts:
         """Count a project; one that was deleted holds nothing."""
         tasks, votes, notes = main_tables.task.c, main_tables.vote.c, main_tables.annotation.c
-        here = and_(tasks.project == project, ~tasks.gone)
+        conditions = and_(tasks.project == project, ~tasks.gone)
         with self._database.read() as connection:
             if is_deleted_project(connection, project):
                 return ProjectCounts()
-            kept = routing_tables.hidden_task.c
-            is_kept = kept.task.is_not(None)
+            data = routing_tables.hidden_task.c
+            is_kept = data.task.is_not(None)
             labeled = func.count().filter(tasks.is_labeled, ~is_kept)
             counted_tasks = (
                 select(func.count(), labeled, func.count().filter(is_kept))
                 .select_from(main_tables.task)
-                .outerjoin(routing_tables.hidden_task, and_(kept.project == tasks.project, kept.task == tasks.id))
-                .where(here)
+                .outerjoin(routing_tables.hidden_task, and_(data.project == tasks.project, data.task == tasks.id))
+                .where(conditions)
             )
             n_tasks, n_labeled, n_kept = connection.execute(counted_tasks).one()
             # a person's answer to a task may have several annotations and controls; it is one answer

@@ -58,8 +58,8 @@ class RecordsRepository:
                 if (number := connection.execute(known).scalar()) is not None:
                     return int(number)
             number = int(connection.execute(table.insert().returning(table.c.id), [row]).scalar_one())
-            if not key and (kept := RECORDS_KEPT.get(kind)) is not None:
-                _delete_old_records(connection, project, kind, kept)
+            if not key and (data := RECORDS_KEPT.get(kind)) is not None:
+                _delete_old_records(connection, project, kind, data)
             return number
 
     def get_latest_record(self, project: str, kind: str, *, key: str = "") -> Record | None:
@@ -88,12 +88,13 @@ class RecordsRepository:
             return [read_record(row) for row in connection.execute(query.order_by(table.id).limit(limit))]
 
 
-def _delete_old_records(connection: Connection, project: str, kind: str, kept: int) -> None:
+def _delete_old_records(connection: Connection, project: str, kind: str, data: int) -> None:
     table = main_tables.record.c
     unkeyed = (table.project == project, table.kind == kind, table.key.is_(None))
-    oldest_kept = select(table.id).where(*unkeyed).order_by(table.id.desc()).offset(kept - 1).limit(1)
+    oldest_kept = select(table.id).where(*unkeyed).order_by(table.id.desc()).offset(data - 1).limit(1)
     connection.execute(main_tables.record.delete().where(*unkeyed, table.id < oldest_kept.scalar_subquery()))
 
 
 def read_record(row: Any) -> Record:
+    """Return the record of a row."""
     return Record(row.id, row.project, row.kind, row.key or "", orjson.loads(row.body), row.at_s)

@@ -58,5 +58,5 @@ class ReviewProjectsRepository:
 
     def _retire(self, connection: Connection, project: str, tier: str) -> None:
         table = review_project
-        here = (table.c.project == project, table.c.tier == tier)
-        connection.execute(table.update().where(*here).values(current=False, config_digest=""))
+        conditions = (table.c.project == project, table.c.tier == tier)
+        connection.execute(table.update().where(*conditions).values(current=False, config_digest=""))

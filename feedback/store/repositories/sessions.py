@@ -74,16 +74,16 @@ class SessionsRepository:
     def record_login_attempt(self, scope: str, address: str, every_s: float) -> float:
         """Take one try from an address, whichever worker saw it; gives when it has all of them back."""
         now_s, table = self._database.clock(), login_attempt.c
-        here = (table.scope == scope) & (table.address == address)
+        conditions = (table.scope == scope) & (table.address == address)
         with self._database.write() as connection:
             self._database.lock(connection, f"attempts {scope}")
             later = case((table.restored_s > now_s, table.restored_s), else_=now_s) + every_s
-            changed = connection.execute(login_attempt.update().where(here).values(restored_s=later))
+            changed = connection.execute(login_attempt.update().where(conditions).values(restored_s=later))
             if not changed.rowcount:
                 self._delete_oldest_attempts(connection, scope, now_s)
                 new = {"scope": scope, "address": plain(address), "restored_s": now_s + every_s}
                 connection.execute(login_attempt.insert(), [new])
-            return float(connection.execute(select(table.restored_s).where(here)).scalar_one())
+            return float(connection.execute(select(table.restored_s).where(conditions)).scalar_one())
 
     def _delete_oldest_attempts(self, connection: Any, scope: str, now_s: float) -> None:
         table = login_attempt.c

@@ -84,9 +84,9 @@ class SignalsRepository:
 
     def list_unanswered_signals(self, project: str, kind: str) -> list[Signal]:
         """Give, oldest first, the signals of tasks that name a callback and have no record asked-ID of this kind."""
-        table, told = routing_tables.signal.c, main_tables.record.c
+        table, delivered = routing_tables.signal.c, main_tables.record.c
         key = literal("asked-") + cast(table.id, String)
-        answer = select(told.id).where(told.project == project, told.kind == kind, told.key == key)
+        answer = select(delivered.id).where(delivered.project == project, delivered.kind == kind, delivered.key == key)
         query = select(routing_tables.signal).where(
             table.project == project,
             table.callback != "",
@@ -139,22 +139,22 @@ class SignalsRepository:
         self, project: str, *, names: Sequence[str] = ()
     ) -> list[tuple[Signal, DecisionAtSignal | None]]:
         """Give signals about tasks, oldest first, each with the decision that stood when it happened."""
-        heard, made = routing_tables.signal, routing_tables.decision.alias()
+        received, made = routing_tables.signal, routing_tables.decision.alias()
         before = (
             select(func.max(made.c.id))
-            .where(made.c.project == heard.c.project, made.c.task == heard.c.task, made.c.at_s <= heard.c.at_s)
+            .where(made.c.project == received.c.project, made.c.task == received.c.task, made.c.at_s <= received.c.at_s)
             .scalar_subquery()
         )
         stood = routing_tables.decision
         query = (
-            select(heard, stood.c.rule, stood.c.outcome, stood.c.policy, stood.c.model)
-            .outerjoin_from(heard, stood, stood.c.id == before)
-            .where(heard.c.project == project, heard.c.task.is_not(None))
+            select(received, stood.c.rule, stood.c.outcome, stood.c.policy, stood.c.model)
+            .outerjoin_from(received, stood, stood.c.id == before)
+            .where(received.c.project == project, received.c.task.is_not(None))
         )
         if names:
-            query = query.where(heard.c.name.in_(list(names)))
+            query = query.where(received.c.name.in_(list(names)))
         with self._database.read() as connection:
-            rows = connection.execute(query.order_by(heard.c.id)).all()
+            rows = connection.execute(query.order_by(received.c.id)).all()
         return [
             (
                 _SIGNALS.from_row(row),
@@ -181,5 +181,5 @@ class SignalsRepository:
         """Say which task an unmatched signal is about, or for which other reason it still waits."""
         table = routing_tables.signal
         with self._database.write() as connection:
-            here = (table.c.id == signal.id, table.c.unmatched != "")
-            connection.execute(table.update().where(*here).values(task=task, unmatched=plain(unmatched)))
+            conditions = (table.c.id == signal.id, table.c.unmatched != "")
+            connection.execute(table.update().where(*conditions).values(task=task, unmatched=plain(unmatched)))

@@ -57,14 +57,14 @@ class TasksRepository:
             return set(connection.execute(query).scalars())
 
     def _tasks(self, project: str, which: ColumnElement[bool]) -> list[tuple[Task, str]]:
-        table, kept = main_tables.task.c, main_tables.content.c
-        columns = (table.id, kept.data, table.is_labeled, table.overlap, table.created_at, table.version, table.content)
+        table, data = main_tables.task.c, main_tables.content.c
+        columns = (table.id, data.data, table.is_labeled, table.overlap, table.created_at, table.version, table.content)
         query = (
             select(*columns)
             .join_from(
                 main_tables.task,
                 main_tables.content,
-                and_(kept.project == table.project, kept.task == table.id, kept.hash == table.content),
+                and_(data.project == table.project, data.task == table.id, data.hash == table.content),
             )
             .where(table.project == project, ~table.gone, which)
             .order_by(table.id)
@@ -102,8 +102,8 @@ class TasksRepository:
 
     def get_task_data(self, project: str, task: int, content: str) -> Mapping[str, Any] | None:
         """Give a task's data as they were in a version; None where they are erased."""
-        kept = main_tables.content.c
-        query = select(kept.data).where(kept.project == project, kept.task == task, kept.hash == content)
+        data = main_tables.content.c
+        query = select(data.data).where(data.project == project, data.task == task, data.hash == content)
         with self._database.read() as connection:
             found = connection.execute(query).scalar()
         return None if found is None else orjson.loads(found)

@@ -71,12 +71,15 @@ class VotesRepository:
         with self._database.read() as connection:
             if is_deleted_project(connection, project):
                 return []
-            here = (votes.project == project, votes.control == control)
+            conditions = (votes.project == project, votes.control == control)
             # bots are still in here: sorting out whom to count costs more than this, and is done for these tasks only
             several = (
-                select(votes.task).where(*here).group_by(votes.task).having(func.count(distinct(votes.person)) > 1)
+                select(votes.task)
+                .where(*conditions)
+                .group_by(votes.task)
+                .having(func.count(distinct(votes.person)) > 1)
             )
-            counted = (*here, *made_by_people(connection, project, votes, votes.annotation))
+            counted = (*conditions, *made_by_people(connection, project, votes, votes.annotation))
             newest = func.row_number().over(
                 partition_by=(votes.task, votes.person), order_by=(votes.version.desc(), votes.annotation.desc())
             )
@@ -105,8 +108,8 @@ class VotesRepository:
     def list_first_answer_times(self, project: str) -> dict[int, float]:
         """Give when people first answered each task, here or in a review project; epoch seconds."""
         vote, made, look, case = main_tables.vote.c, main_tables.annotation.c, review.c, review_case.c
-        here = select(vote.task, vote.created_at, vote.at_s).where(vote.project == project)
-        there = (
+        conditions = select(vote.task, vote.created_at, vote.at_s).where(vote.project == project)
+        earlier = (
             select(case.task, made.created_at, look.at_s)
             .join_from(review, review_case, case.id == look.case_id)
             .outerjoin(main_tables.annotation, and_(made.project == look.review_project, made.id == look.annotation))
@@ -114,7 +117,7 @@ class VotesRepository:
         )
         found: dict[int, float] = {}
         with self._database.read() as connection:
-            for query in (here, there):
+            for query in (conditions, earlier):
                 for task, created_at, at_s in stream(connection, query):
                     first_s = min((epoch_s(created_at) if created_at else 0.0) or at_s, at_s)
                     found[task] = min(first_s, found.get(task, first_s))

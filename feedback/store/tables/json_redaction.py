@@ -13,93 +13,96 @@ _KEYED = {"gold": {"add", "retire"}}  # kind -> names under which tasks stand by
 _GONE: Any = object()
 
 
-def names(body: Any, whom: DataSubject) -> bool:
-    """Whether a body says something of whom is meant.
+def mentions(body: Any, subject: DataSubject) -> bool:
+    """Return whether a body holds something about the data subject.
 
-    >>> names({"note": "x", "rows": [{"person": 7}]}, DataSubject("1", person=7)), names({"task": 7}, DataSubject("1", person=7))
+    >>> subject = DataSubject("1", person=7)
+    >>> mentions({"note": "x", "rows": [{"person": 7}]}, subject), mentions({"task": 7}, subject)
     (True, False)
     """
-    return bool(without(body, whom) != body)
+    return bool(redact(body, subject) != body)
 
 
-def without(body: Any, whom: DataSubject, kind: str = "") -> Any:
+def redact(body: Any, subject: DataSubject, kind: str = "") -> Any:
     """Give a body without what it says of whom is meant; None where nothing else was in it.
 
     An action keeps that it was done: `{"action": "pause", "person": None}`.
 
-    >>> without({"votes": 3, "rows": [{"person": 7, "share": 0.5}, {"person": 8}]}, DataSubject("1", person=7))
+    >>> redact({"votes": 3, "rows": [{"person": 7, "share": 0.5}, {"person": 8}]}, DataSubject("1", person=7))
     {'votes': 3, 'rows': [{'person': 8}]}
-    >>> without({"task": 5, "text": "private"}, DataSubject("1", tasks=frozenset({5}))) is None
+    >>> redact({"task": 5, "text": "private"}, DataSubject("1", tasks=frozenset({5}))) is None
     True
     """
     if kind == "action" and isinstance(body, Mapping):
-        return {**body, "person": None} if _is_person(body, whom) else body
-    found = _without(body, whom)
+        return {**body, "person": None} if _is_person(body, subject) else body
+    found = _without(body, subject)
     if found is _GONE:
         return None
     if isinstance(found, dict):
         for name in found.keys() & _KEYED.get(kind, set()):
-            found[name] = _without_numbers(found[name], whom.tasks)
+            found[name] = _without_numbers(found[name], subject.tasks)
         if kind == "relabel":
-            found["versions"] = [one for one in found.get("versions", ()) if one[0] not in whom.annotations]
+            found["versions"] = [
+                version for version in found.get("versions", ()) if version[0] not in subject.annotations
+            ]
     return found
 
 
-def _without(value: Any, whom: DataSubject) -> Any:
+def _without(value: Any, subject: DataSubject) -> Any:
     if isinstance(value, str):
-        return "" if value and _is_address(value, whom) else value
+        return "" if value and _is_address(value, subject) else value
     if isinstance(value, list):
-        return [one for one in (_without(one, whom) for one in value) if one is not _GONE]
+        return [item for item in (_without(item, subject) for item in value) if item is not _GONE]
     if not isinstance(value, Mapping):
         return value
-    if _is_person(value, whom) or _is_task(value, whom):
+    if _is_person(value, subject) or _is_task(value, subject):
         return _GONE
     kept: dict[str, Any] = {}
     for name, inner in value.items():
-        if _is_address(str(name), whom):
+        if _is_address(str(name), subject):
             continue
-        if name == "people" and whom.person is not None:
-            inner = _without_person(inner, whom.person)  # a table or list by their numbers
-        rest = _without(inner, whom)
+        if name == "people" and subject.person is not None:
+            inner = _without_person(inner, subject.person)  # a table or list by their numbers
+        rest = _without(inner, subject)
         if rest is not _GONE:
             kept[name] = rest
-        elif name == "says":  # a notice of one task
+        elif name == "payload":  # a notification about one task
             return _GONE
     return kept
 
 
-def _is_person(body: Mapping[str, Any], whom: DataSubject) -> bool:
-    return whom.person is not None and body.get("person") == whom.person
+def _is_person(body: Mapping[str, Any], subject: DataSubject) -> bool:
+    return subject.person is not None and body.get("person") == subject.person
 
 
-def _is_task(body: Mapping[str, Any], whom: DataSubject) -> bool:
-    if _in(body.get("annotation"), whom.annotations):
+def _is_task(body: Mapping[str, Any], subject: DataSubject) -> bool:
+    if _in(body.get("annotation"), subject.annotations):
         return True
     if "review_project" in body:  # of a copy in a review project, which has a number of its own
-        return _in(body.get("case"), whom.cases)
-    return _in(body.get("task"), whom.tasks)
+        return _in(body.get("case"), subject.cases)
+    return _in(body.get("task"), subject.tasks)
 
 
 def _in(value: Any, numbers: frozenset[int]) -> bool:
     return isinstance(value, int) and value in numbers
 
 
-def _is_address(text: str, whom: DataSubject) -> bool:
-    return any(same_email(text, one) for one in whom.emails)
+def _is_address(text: str, subject: DataSubject) -> bool:
+    return any(same_email(text, email) for email in subject.emails)
 
 
 def _without_person(value: Any, person: int) -> Any:
     if isinstance(value, Mapping):
-        return {name: one for name, one in value.items() if str(name) != str(person)}
+        return {name: item for name, item in value.items() if str(name) != str(person)}
     if isinstance(value, list):
-        return [one for one in value if one != person]
+        return [item for item in value if item != person]
     return value
 
 
 def _without_numbers(value: Any, numbers: frozenset[int]) -> Any:
     """A table keyed by numbers as texts, or a list of numbers."""
     if isinstance(value, Mapping):
-        return {name: one for name, one in value.items() if not (str(name).isdecimal() and int(name) in numbers)}
+        return {name: item for name, item in value.items() if not (str(name).isdecimal() and int(name) in numbers)}
     if isinstance(value, list):
-        return [one for one in value if one not in numbers]
+        return [item for item in value if item not in numbers]
     return value

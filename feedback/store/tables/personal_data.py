@@ -30,7 +30,7 @@ class DataSubject:
     annotations: frozenset[int] = frozenset()  # that the person answered for, or that the tasks had
 
     @property
-    def numbers(self) -> frozenset[int]:
+    def task_numbers(self) -> frozenset[int]:
         """The numbers of the tasks as rows have them: what was set aside has a negative one."""
         return self.tasks | {-task for task in self.tasks}
 
@@ -46,68 +46,82 @@ class PersonalDataTable:
     person: Where | None = None
     task: Where | None = None
     blank: Mapping[str, Any] = field(default_factory=dict, hash=False)  # what stays of a person's row; {}: nothing
-    follows: bool = False  # from the log: the event "forgotten" erases it, and every rebuild does
+    is_projection: bool = False  # from the log: the event "forgotten" erases it, and every rebuild does
 
 
-def _of(table: Table) -> Where:
-    return lambda whom: (table.c.project == whom.project) & (table.c.person == whom.person)
+def _rows_of_person(table: Table) -> Where:
+    return lambda subject: (table.c.project == subject.project) & (table.c.person == subject.person)
 
 
-def _about(table: Table, column: str = "task") -> Where:
-    return lambda whom: (table.c.project == whom.project) & table.c[column].in_(whom.numbers)
+def _rows_of_tasks(table: Table, column: str = "task") -> Where:
+    return lambda subject: (table.c.project == subject.project) & table.c[column].in_(subject.task_numbers)
 
 
-def _under_review(table: Table) -> Where:
+def _rows_of_cases(table: Table) -> Where:
     """Rows by case; the cases of a source project, whose review projects may be gone."""
-    return lambda whom: table.c.case_id.in_(whom.cases)
+    return lambda subject: table.c.case_id.in_(subject.cases)
 
 
-def _reviewer(table: Table) -> Where:
-    def where(whom: DataSubject) -> ColumnElement[bool]:
-        cases = select(review_case.c.id).where(review_case.c.project == whom.project)
-        return table.c.case_id.in_(cases) & (table.c.person == whom.person)
+def _rows_of_reviewer(table: Table) -> Where:
+    def where(subject: DataSubject) -> ColumnElement[bool]:
+        cases = select(review_case.c.id).where(review_case.c.project == subject.project)
+        return table.c.case_id.in_(cases) & (table.c.person == subject.person)
 
     return where
 
 
-def _signals(whom: DataSubject) -> ColumnElement[bool]:
+def _signals_of_tasks(subject: DataSubject) -> ColumnElement[bool]:
     """Of a task by its number, or by the name that others have for it."""
-    told, key = routing_tables.signal.c, task_key.c
-    named = select(key.key).where(key.project == whom.project, key.task.in_(whom.tasks), key.key.is_not(None))
-    return (told.project == whom.project) & (told.task.in_(whom.numbers) | told.external.in_(named))
+    signal, key = routing_tables.signal.c, task_key.c
+    named = select(key.key).where(key.project == subject.project, key.task.in_(subject.tasks), key.key.is_not(None))
+    return (signal.project == subject.project) & (signal.task.in_(subject.task_numbers) | signal.external.in_(named))
 
 
-def data_of(whom: DataSubject) -> ColumnElement[bool]:
+def task_contents(subject: DataSubject) -> ColumnElement[bool]:
     """A task's data, but not those of another task that has the number now."""
     kept, now = tables.content.c, tables.task.c
-    standing = select(now.content).where(now.project == whom.project, now.id == kept.task, ~now.gone)
-    return (kept.project == whom.project) & kept.task.in_(whom.tasks) & kept.hash.not_in(standing)
+    standing = select(now.content).where(now.project == subject.project, now.id == kept.task, ~now.gone)
+    return (kept.project == subject.project) & kept.task.in_(subject.tasks) & kept.hash.not_in(standing)
 
 
 PERSONAL_DATA_TABLES: tuple[PersonalDataTable, ...] = (
-    PersonalDataTable(tables.annotation, _of(tables.annotation), _about(tables.annotation), follows=True),
-    PersonalDataTable(tables.vote, _of(tables.vote), _about(tables.vote), follows=True),
-    PersonalDataTable(tables.person, lambda whom: (tables.person.c.project == whom.project) & (tables.person.c.id == whom.person),
-          follows=True),
-    PersonalDataTable(tables.task, task=_about(tables.task, "id"), follows=True),
-    PersonalDataTable(tables.payload, follows=True),  # by the events of what is forgotten
-    PersonalDataTable(tables.content, task=data_of),
-    PersonalDataTable(tables.window_row, task=_about(tables.window_row)),
-    PersonalDataTable(routing_tables.decision, task=_about(routing_tables.decision)),
-    PersonalDataTable(routing_tables.signal, task=_signals),
-    PersonalDataTable(indicator, _of(indicator), _about(indicator)),
-    PersonalDataTable(task_key, task=_about(task_key)),
-    PersonalDataTable(routing_tables.hidden_task, task=_about(routing_tables.hidden_task)),
+    PersonalDataTable(
+        tables.annotation, _rows_of_person(tables.annotation), _rows_of_tasks(tables.annotation), is_projection=True
+    ),
+    PersonalDataTable(tables.vote, _rows_of_person(tables.vote), _rows_of_tasks(tables.vote), is_projection=True),
+    PersonalDataTable(
+        tables.person,
+        lambda subject: (tables.person.c.project == subject.project) & (tables.person.c.id == subject.person),
+        is_projection=True,
+    ),
+    PersonalDataTable(tables.task, task=_rows_of_tasks(tables.task, "id"), is_projection=True),
+    PersonalDataTable(tables.payload, is_projection=True),  # by the events of what is forgotten
+    PersonalDataTable(tables.content, task=task_contents),
+    PersonalDataTable(tables.window_row, task=_rows_of_tasks(tables.window_row)),
+    PersonalDataTable(routing_tables.decision, task=_rows_of_tasks(routing_tables.decision)),
+    PersonalDataTable(routing_tables.signal, task=_signals_of_tasks),
+    PersonalDataTable(indicator, _rows_of_person(indicator), _rows_of_tasks(indicator)),
+    PersonalDataTable(task_key, task=_rows_of_tasks(task_key)),
+    PersonalDataTable(routing_tables.hidden_task, task=_rows_of_tasks(routing_tables.hidden_task)),
     # that somebody looked stays: what they decided stands
-    PersonalDataTable(review, _reviewer(review), _under_review(review),
-          blank={"person": None, "comment": "", "feedback": "{}", "lead_time_s": None}),
-    PersonalDataTable(case_event, _reviewer(case_event), _under_review(case_event), blank={"person": None, "note": "", "body": "{}"}),
-    PersonalDataTable(review_case, task=lambda whom: review_case.c.id.in_(whom.cases)),
-    PersonalDataTable(override, _of(override), _about(override)),
-    PersonalDataTable(session, lambda whom: session.c.person == whom.person),
+    PersonalDataTable(
+        review,
+        _rows_of_reviewer(review),
+        _rows_of_cases(review),
+        blank={"person": None, "comment": "", "feedback": "{}", "lead_time_s": None},
+    ),
+    PersonalDataTable(
+        case_event,
+        _rows_of_reviewer(case_event),
+        _rows_of_cases(case_event),
+        blank={"person": None, "note": "", "body": "{}"},
+    ),
+    PersonalDataTable(review_case, task=lambda subject: review_case.c.id.in_(subject.cases)),
+    PersonalDataTable(override, _rows_of_person(override), _rows_of_tasks(override)),
+    PersonalDataTable(session, lambda subject: session.c.person == subject.person),
     PersonalDataTable(tables.record),  # JSON of many kinds: feedback/store/tables/json_redaction.py finds them there
     PersonalDataTable(tables.project),  # the active policy names people; read and written as JSON, too
-)  # fmt: skip
+)
 
 TABLES_WITHOUT_PERSONAL_DATA: Mapping[str, str] = {
     "alias": "versions of models",
@@ -120,18 +134,18 @@ TABLES_WITHOUT_PERSONAL_DATA: Mapping[str, str] = {
     "own_unique": "names of what the service wrote",
     "review_project": "ids of review projects",
     "secret": "the service's own",
-    "ingested_delivery": "random names of deliveries; the inbox itself is taken in and rewritten before anybody is forgotten",
+    "ingested_delivery": "random keys of deliveries; an erasure ingests the inbox first and rewrites it",
     "window": "versions of queues",
     "job": "counts, and the reason of a failure",
     login_attempt.name: "addresses that guessed wrong, for as long as they have to wait",
 }
 
 
-def places(whom: DataSubject) -> list[tuple[PersonalDataTable, ColumnElement[bool]]]:
+def places(subject: DataSubject) -> list[tuple[PersonalDataTable, ColumnElement[bool]]]:
     """Give the places in which rows of a person or of tasks can stand, each with the condition that finds them."""
     found = []
     for place in PERSONAL_DATA_TABLES:
-        where = place.person if whom.person is not None else place.task
+        where = place.person if subject.person is not None else place.task
         if where is not None:
-            found.append((place, where(whom)))
+            found.append((place, where(subject)))
     return found

@@ -53,16 +53,16 @@ def test_kappa_equals_scikit_learns(weighting):
 def test_three_people_give_the_mean_over_pairs_weighted_by_shared_items():
     rng = np.random.default_rng(2)
     truth = rng.integers(0, 3, 90)
-    said = {person: np.where(rng.random(90) < 0.7, truth, rng.integers(0, 3, 90)) for person in range(3)}
+    answers = {person: np.where(rng.random(90) < 0.7, truth, rng.integers(0, 3, 90)) for person in range(3)}
     seen = {0: np.arange(90), 1: np.arange(90), 2: np.arange(30)}
     votes = Votes(
         np.concatenate([seen[p] for p in seen]),
         np.concatenate([np.full(len(seen[p]), p) for p in seen]),
-        np.concatenate([said[p][seen[p]] for p in seen]),
+        np.concatenate([answers[p][seen[p]] for p in seen]),
     )
 
     pairs = [(0, 1, 90), (0, 2, 30), (1, 2, 30)]
-    expected = sum(n * cohen_kappa_score(said[a][:n], said[b][:n]) for a, b, n in pairs) / 150
+    expected = sum(n * cohen_kappa_score(answers[a][:n], answers[b][:n]) for a, b, n in pairs) / 150
     assert cohen_kappa(votes).value == pytest.approx(expected, abs=1e-12)
     assert cohen_kappa(votes).pairs == 150
 
@@ -95,8 +95,8 @@ def crowd(rng, n, *, people=12, per_task=3):
     """Votes of three of twelve people who see the truth four times in five, of three labels."""
     truth = rng.integers(0, 3, n)
     who = rng.permuted(np.tile(np.arange(people), (n, 1)), axis=1)[:, :per_task]
-    said = np.where(rng.random(who.shape) < 0.8, truth[:, None], rng.integers(0, 3, who.shape))
-    return Votes(np.repeat(np.arange(n), per_task), who.ravel(), said.ravel(), n, people, 3)
+    answers = np.where(rng.random(who.shape) < 0.8, truth[:, None], rng.integers(0, 3, who.shape))
+    return Votes(np.repeat(np.arange(n), per_task), who.ravel(), answers.ravel(), n, people, 3)
 
 
 def test_the_interval_over_many_pairs_that_share_little_covers_the_truth():
@@ -104,9 +104,9 @@ def test_the_interval_over_many_pairs_that_share_little_covers_the_truth():
     found = [cohen_kappa(crowd(np.random.default_rng(seed), 150)) for seed in range(200)]
     truth = 0.8**2
 
-    assert np.mean([one.low <= truth <= one.high for one in found]) > 0.92
-    assert np.mean([one.high - one.low for one in found]) < 0.25
-    assert all(one.low <= one.value <= one.high for one in found)
+    assert np.mean([item.low <= truth <= item.high for item in found]) > 0.92
+    assert np.mean([item.high - item.low for item in found]) < 0.25
+    assert all(item.low <= item.value <= item.high for item in found)
 
 
 def test_full_agreement_of_two_people_on_few_items_with_a_rare_label_claims_little():

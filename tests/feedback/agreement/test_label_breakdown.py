@@ -83,8 +83,8 @@ def test_the_kappa_of_two_people_who_share_a_few_items_is_not_certain():
     rng, inside = np.random.default_rng(0), []
     for _ in range(300):
         sees = rng.random((8, 2)) < 0.8
-        said = np.where(sees, rng.integers(0, 3, (8, 1)), rng.integers(0, 3, (8, 2)))
-        found = pairwise_kappa(Votes(np.repeat(np.arange(8), 2), np.tile([0, 1], 8), said.ravel(), n_labels=3))
+        answers = np.where(sees, rng.integers(0, 3, (8, 1)), rng.integers(0, 3, (8, 2)))
+        found = pairwise_kappa(Votes(np.repeat(np.arange(8), 2), np.tile([0, 1], 8), answers.ravel(), n_labels=3))
         inside.append(found.low[0, 1] <= 0.8**2 <= found.high[0, 1])
     alike = pairwise_kappa(Votes(np.repeat(np.arange(5), 2), np.tile([0, 1], 5), np.repeat([0, 1, 0, 1, 1], 2)))
 

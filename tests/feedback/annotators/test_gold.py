@@ -33,7 +33,7 @@ def test_the_book_holds_the_newest_answer_and_who_is_retired(store: Store):
 
     assert retire_gold(store, "7", [2, 99]) == [2]
     book = load_gold_tasks(store, "7")
-    assert {task: (one.answer, one.asked) for task, one in book.items()} == {1: (TOOL, True), 2: (TOOL, False)}
+    assert {task: (item.answer, item.asked) for task, item in book.items()} == {1: (TOOL, True), 2: (TOOL, False)}
     assert load_gold_tasks(store, "8") == {}
 
 

@@ -11,9 +11,8 @@ from typer.testing import CliRunner
 
 from feedback.automation.thresholds import KIND
 from feedback.cli import app
-from feedback.store import open_store
 from tests.feedback.review.test_opinions import promote
-from tests.feedback.review.world import DAN, PROJECT, World
+from tests.support.review_world import DAN, PROJECT, World, open_world
 
 POLICY = """
 [[routing]]
@@ -40,10 +39,8 @@ min_rows = 500
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("HITL_DATA_DIR", str(tmp_path))
     monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
-    store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
-    store.secrets.save_secret("draws", "the same draws in every run")
-    yield World(store, tmp_path / "models")
-    store.close()
+    with open_world(tmp_path) as world:
+        yield world
 
 
 def decided(world: World, *, rules: bool = True) -> list[int]:

@@ -15,7 +15,7 @@ from feedback.policy import Policy, read_policy
 from feedback.project.connect import describe_learning
 from feedback.store import ProjectRow
 from tests.support import stores
-from tests.support.told import said, task, told
+from tests.support.make_events import annotation_event, task, task_events
 
 Hitl = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -30,8 +30,8 @@ def folder(tmp_path: Path) -> Path:
     """A data directory with one project, called and labelled by somebody who likes brackets."""
     store = stores.fresh(tmp_path / "hitl.sqlite3")
     store.projects.save_project(ProjectRow("1", title="[bold]Été[/] :b: [/x]", label_config=SENTIMENT.format(more="")))
-    store.append(told(task(1), task(2)))
-    store.append([said(5, "[/x] [red]A", task=1, person=7)])
+    store.append(task_events(task(1), task(2)))
+    store.append([annotation_event(5, "[/x] [red]A", task=1, person=7)])
     store.records.create_record("1", "turn", {"notes": ["not trained: [/y]"], "trainable": 1})
     store.close()
     return tmp_path

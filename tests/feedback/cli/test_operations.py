@@ -17,7 +17,7 @@ from feedback.cli import app
 from feedback.errors import FeedbackError
 from feedback.store import ProjectRow, Store, open_store
 from feedback.store.tables import main_tables
-from tests.support.told import deleted, said, skipped, task, told
+from tests.support.make_events import annotation_event, deletion_event, skip_event, task, task_events
 
 Hitl = Callable[..., Result]
 
@@ -33,9 +33,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def store(folder: Path) -> Iterator[Store]:
     made = opened(folder)
     made.projects.save_project(ProjectRow("1", title="t", label_config="<View/>"))
-    made.append(told(task(1), task(2)))
-    made.append([said(5, "A", task=1, person=7), said(5, "B", task=1, person=7, second=2), deleted(5)])
-    made.append([said(6, "A", task=2, person=8), skipped(9, task=2, person=7, second=4)])
+    made.append(task_events(task(1), task(2)))
+    made.append(
+        [
+            annotation_event(5, "A", task=1, person=7),
+            annotation_event(5, "B", task=1, person=7, second=2),
+            deletion_event(5),
+        ]
+    )
+    made.append([annotation_event(6, "A", task=2, person=8), skip_event(9, task=2, person=7, second=4)])
     made.records.create_record("1", "reliability", {"people": {"7": 0.9, "8": 0.8}})
     yield made
     made.close()
@@ -65,7 +71,7 @@ def test_history_shows_every_version_and_the_deletion(store: Store, hitl: Hitl):
 
 
 def test_what_annotators_wrote_is_no_markup_of_the_terminal(store: Store, hitl: Hitl):
-    store.append([said(11, "[red]x[/red][/]", task=2, person=7)])
+    store.append([annotation_event(11, "[red]x[/red][/]", task=2, person=7)])
 
     assert "[red]x[/red][/]" in hitl("history", "2", "--project", "1", env={"COLUMNS": "300"}).output
 
@@ -75,7 +81,7 @@ def test_a_backup_taken_in_use_comes_back_whole_and_the_replaced_store_is_kept(
 ):
     before = store.projection_hash("1")
     hitl("backup", tmp_path / "b.db")
-    store.append([said(12, "A", task=1, person=8)])
+    store.append([annotation_event(12, "A", task=1, person=8)])
     store.close()
 
     told_us = hitl("restore-backup", tmp_path / "b.db").output
@@ -141,7 +147,7 @@ def test_a_restore_that_is_killed_leaves_the_store_that_was(
     store: Store, folder: Path, tmp_path: Path, hitl: Hitl, monkeypatch: pytest.MonkeyPatch
 ):
     hitl("backup", tmp_path / "b.db")
-    store.append([said(55, "A", task=2, person=9)])
+    store.append([annotation_event(55, "A", task=2, person=9)])
     before = store.projection_hash("1")
     store.close()
     replace_by = Path.replace
@@ -166,7 +172,7 @@ def test_a_restore_that_is_killed_leaves_the_store_that_was(
 
 def test_store_and_backup_are_their_owners_alone(store: Store, folder: Path, tmp_path: Path, hitl: Hitl):
     (tmp_path / "b.db").touch(mode=0o644)
-    store.receive([said(77, "A")])
+    store.receive([annotation_event(77, "A")])
     hitl("backup", tmp_path / "b.db")
 
     files = [tmp_path / "b.db", *folder.glob("hitl*.sqlite3*")]
@@ -175,7 +181,7 @@ def test_store_and_backup_are_their_owners_alone(store: Store, folder: Path, tmp
 
 
 def test_a_backup_says_what_is_not_in_it(store: Store, tmp_path: Path, hitl: Hitl):
-    store.receive([said(77, "A")])
+    store.receive([annotation_event(77, "A")])
     with store._box.write() as connection:
         connection.execute(main_tables.inbox.update().values(delivery=b"half a deli"))
 
@@ -266,6 +272,6 @@ def test_a_check_that_finds_a_difference_says_so_and_fails(store: Store, hitl: H
 
     found = hitl("store", "rebuild", "--check", code=1)
 
-    assert "the projections differ: project 1: vote 6 is missing" in found.stdout
+    assert "The tables differ from the event log: project 1: vote 6 is missing" in found.stdout
     assert "match the event log" in hitl("store", "rebuild").stdout
     assert len(store.votes.list_votes("1")) == 1

@@ -15,7 +15,7 @@ from feedback.cli.relabel import renamed
 from feedback.errors import VotesError
 from feedback.store import ProjectRow, Store
 from feedback.store.log.events import events_from_task
-from ml_backend.codecs import codec
+from ml_backend.codecs import get_codec
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Annotation, Answer, Task
 from tests.support import stores
@@ -45,7 +45,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 def annotation(task: int, person: int) -> Annotation:
     """Person 4 is always right (odd tasks are spam), person 5 says spam to everything."""
     label = "spam" if person == 5 or task % 2 else "ham"
-    result = codec("choices").encode(Answer("choices", (label,)), CONTROL, None)
+    result = get_codec("choices").encode(Answer("choices", (label,)), CONTROL, None)
     at = AT.format(10 + task)
     return Annotation(100 * person + task, task, "7", person, tuple(result), updated_at=at, created_at=at)
 

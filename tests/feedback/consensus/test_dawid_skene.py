@@ -18,8 +18,8 @@ LABELS_1979 = [
 def votes_1979():
     rows = [
         (patient, observer, int(label) - 1)
-        for patient, said in enumerate(DAWID_SKENE_1979)
-        for observer, labels in enumerate(said)
+        for patient, answers in enumerate(DAWID_SKENE_1979)
+        for observer, labels in enumerate(answers)
         for label in labels
     ]
     return Votes(*np.transpose(rows))
@@ -61,8 +61,8 @@ def test_few_good_people_outvote_many_careless_ones():
 def test_someone_who_always_mistakes_one_label_for_another_still_teaches():
     rng = np.random.default_rng(1)
     truth = rng.integers(0, 2, 300)
-    said = np.stack([np.where(rng.random(300) < 0.7, truth, 1 - truth), truth, 1 - truth, 1 - truth, truth], axis=1)
-    votes = Votes(np.repeat(np.arange(300), 5), np.tile(np.arange(5), 300), said.ravel())
+    answers = np.stack([np.where(rng.random(300) < 0.7, truth, 1 - truth), truth, 1 - truth, 1 - truth, truth], axis=1)
+    votes = Votes(np.repeat(np.arange(300), 5), np.tile(np.arange(5), 300), answers.ravel())
 
     fit = dawid_skene(votes)
 
@@ -136,10 +136,10 @@ def test_every_method_gives_rows_that_sum_to_one_and_repeats(method):
     "method", [majority_vote, dawid_skene, hierarchical_dawid_skene, one_coin_dawid_skene, weighted_vote]
 )
 def test_one_label_alone_is_certain(method):
-    said = method(Votes([0, 0, 1], [0, 1, 0], [0, 0, 0]))
+    answers = method(Votes([0, 0, 1], [0, 1, 0], [0, 0, 0]))
 
-    assert said.labels.tolist() == [0, 0]
-    assert said.proba.tolist() == [[1.0], [1.0]]
+    assert answers.labels.tolist() == [0, 0]
+    assert answers.proba.tolist() == [[1.0], [1.0]]
 
 
 @pytest.mark.parametrize("method", [one_coin_dawid_skene, weighted_vote])
@@ -157,9 +157,9 @@ def test_a_one_coin_fit_that_overrules_clear_majorities_is_replaced_by_them():
     fair = np.where(rng.random((300, 6)) < 0.62, truth[:, None], rng.integers(0, 3, (300, 6)))
     votes = Votes(np.repeat(np.arange(300), 8), np.tile(np.arange(8), 300), np.hstack([clique, fair]).ravel())
 
-    said = one_coin_dawid_skene(votes)
+    given = one_coin_dawid_skene(votes)
 
-    assert (said.labels == truth).mean() >= (majority_vote(votes).labels == truth).mean() - 0.01
+    assert (given.labels == truth).mean() >= (majority_vote(votes).labels == truth).mean() - 0.01
 
 
 def test_nobody_weighs_less_than_nothing():
@@ -182,9 +182,9 @@ def test_an_error_matrix_that_would_not_fit_is_refused_with_what_does():
 def test_one_figure_per_person_takes_no_matrix_where_that_would_not_fit():
     votes = Votes([0, 0, 1], [0, 1, 0], [0, 0, 1], n_people=5_000_000, n_labels=4)
 
-    said = one_coin_dawid_skene(votes)
+    answers = one_coin_dawid_skene(votes)
 
-    assert (said.labels.tolist(), said.errors) == ([0, 1], None)
+    assert (answers.labels.tolist(), answers.errors) == ([0, 1], None)
 
 
 def test_sparse_tables_count_what_loops_count():

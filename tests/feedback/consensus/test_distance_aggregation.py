@@ -11,7 +11,7 @@ import pytest
 from feedback.consensus import region_fusion
 from feedback.consensus.label_aggregation import aggregate
 from feedback.training.consensus_labels import settle
-from ml_backend.codecs import codec
+from ml_backend.codecs import get_codec
 from ml_backend.records import Answer
 from tests.support.crowds import VoteLike
 
@@ -53,11 +53,11 @@ def crowd(
 def test_weighing_brings_the_consensus_nearer_to_the_truth_than_the_careless_one_and_equal_weights(make: Make):
     votes, truth = crowd(make, 60)
     found = aggregate(votes, by="auto").by_task
-    distance = codec(votes[0].answer.kind).distance
+    distance = get_codec(votes[0].answer.kind).distance
     by_task = {task: [vote.answer for vote in votes if vote.task == task] for task in truth}
     ours = np.mean([distance(found[task].answer, truth[task]) for task in truth])
-    equal = np.mean([distance(_equal(said), truth[task]) for task, said in by_task.items()])
-    careless = np.mean([distance(said[2], truth[task]) for task, said in by_task.items()])
+    equal = np.mean([distance(_equal(answers), truth[task]) for task, answers in by_task.items()])
+    careless = np.mean([distance(answers[2], truth[task]) for task, answers in by_task.items()])
 
     assert ours < equal + 0.01  # two of three decide anyway; weighing must not lose
     assert ours < 0.5 * careless
@@ -67,10 +67,10 @@ def test_weighing_brings_the_consensus_nearer_to_the_truth_than_the_careless_one
 def test_two_careless_people_are_outweighed_by_two_careful_ones(make: Make):
     votes, truth = crowd(make, 80, noise=(0.02, 0.02, 0.7, 0.7))
     found = aggregate(votes, by="auto").by_task
-    distance = codec(votes[0].answer.kind).distance
+    distance = get_codec(votes[0].answer.kind).distance
     by_task = {task: [vote.answer for vote in votes if vote.task == task] for task in truth}
     ours = np.mean([distance(found[task].answer, truth[task]) for task in truth])
-    equal = np.mean([distance(_equal(said), truth[task]) for task, said in by_task.items()])
+    equal = np.mean([distance(_equal(answers), truth[task]) for task, answers in by_task.items()])
 
     # two wild regions hardly overlap, so that fusion leaves them out in any case; two wild numbers move a median
     assert ours < (0.8 * equal if make is number else equal + 0.005)
@@ -97,9 +97,9 @@ def test_near_answers_are_settled_and_far_ones_are_asked_again(make: Make):
         votes, {900: 2, 901: 2}, max_votes=3, aggregated=aggregate(votes, by="auto").by_task, sure=0.8
     )
 
-    assert 900 in {one.task for one in consensus_labels.settled}
+    assert 900 in {item.task for item in consensus_labels.settled}
     assert consensus_labels.needs_more_votes == {901: 2}
-    assert all(0 < one.support <= 1 and 0 < one.weight <= 1 for one in consensus_labels.settled)
+    assert all(0 < item.support <= 1 and 0 < item.weight <= 1 for item in consensus_labels.settled)
 
 
 def test_gold_judges_two_people_who_share_little():
@@ -131,10 +131,10 @@ def test_the_policy_may_leave_it_to_majorities():
     assert not aggregate(votes, by="majority").by_task
 
 
-def _equal(said: list[Answer]) -> Answer:
-    kind = said[0].kind
+def _equal(answers: list[Answer]) -> Answer:
+    kind = answers[0].kind
     if kind == "number":
-        return sorted(said, key=lambda one: one.value)[len(said) // 2]  # type: ignore[arg-type,return-value]
+        return sorted(answers, key=lambda item: item.value)[len(answers) // 2]  # type: ignore[arg-type,return-value]
     fuse = {"labels": region_fusion.fuse_spans, "rectanglelabels": region_fusion.fuse_boxes}[kind]
-    regions = tuple(one.region for one in fuse(said))
-    return Answer(kind, regions or said[0].value)
+    regions = tuple(item.region for item in fuse(answers))
+    return Answer(kind, regions or answers[0].value)

@@ -28,8 +28,8 @@ def crowd(truth: Sequence[str], *, shared: int, right: Sequence[float], seed: in
     for task, label in enumerate(truth):
         people = range(len(right)) if task < shared else [rng.randrange(len(right))]
         for person in people:
-            said = label if rng.random() < right[person] else rng.choice([one for one in LABELS if one != label])
-            votes.append(VoteLike(task, person, ANSWERS[said]))
+            labels = label if rng.random() < right[person] else rng.choice([item for item in LABELS if item != label])
+            votes.append(VoteLike(task, person, ANSWERS[labels]))
     return votes
 
 
@@ -45,7 +45,7 @@ def test_one_reliable_person_outweighs_two_careless_ones():
     weighed = settle(votes, {}, max_votes=3, aggregated=aggregate(votes, by="auto").by_task).settled
 
     def right(settled: Sequence[object]) -> float:
-        return float(np.mean([one.answer == ANSWERS[truth[one.task]] for one in settled]))  # type: ignore[attr-defined]
+        return float(np.mean([item.answer == ANSWERS[truth[item.task]] for item in settled]))  # type: ignore[attr-defined]
 
     assert right(weighed) > right(plain) + 0.05
 
@@ -87,12 +87,12 @@ def test_gold_tells_who_errs_of_three_people_one_of_whom_is_wrong_more_often_tha
         votes = crowd(truth[:20], shared=20, right=right, seed=seed)
         for task in range(20, 160):
             for person in rng.sample(range(3), 2):
-                said = truth[task] if rng.random() < right[person] else next(o for o in LABELS if o != truth[task])
-                votes.append(VoteLike(task, person, ANSWERS[said]))
+                answers = truth[task] if rng.random() < right[person] else next(o for o in LABELS if o != truth[task])
+                votes.append(VoteLike(task, person, ANSWERS[answers]))
         gold = {task: ANSWERS[truth[task]] for task in range(20)}
         found = aggregate(votes, by="auto", gold=gold).by_task
         settled = settle(votes, {}, max_votes=2, aggregated=found, sure=0.5).settled
-        ours.append(np.mean([one.answer == ANSWERS[truth[one.task]] for one in settled if one.task >= 20]))
+        ours.append(np.mean([item.answer == ANSWERS[truth[item.task]] for item in settled if item.task >= 20]))
         raw.append(np.mean([vote.answer == ANSWERS[truth[vote.task]] for vote in votes if vote.task >= 20]))
 
     assert np.mean(ours) > np.mean(raw) + 0.15
@@ -103,11 +103,11 @@ def test_what_is_believed_less_than_an_answer_that_nobody_gave_is_doubted_and_we
     truth = truths(200)
     votes = crowd(truth, shared=200, right=[0.97, 0.95, 0.15])
     alone = VoteLike(900, 2, ANSWERS["good"])
-    found = aggregate([*votes, alone], by="auto", gold=dict(enumerate(ANSWERS[one] for one in truth[:60]))).by_task
+    found = aggregate([*votes, alone], by="auto", gold=dict(enumerate(ANSWERS[item] for item in truth[:60]))).by_task
 
     assert found[900].doubted
     assert (found[900].answer, found[900].weight) == (ANSWERS["good"], 0.05)
-    assert np.mean([one.doubted for one in found.values()]) < 0.05
+    assert np.mean([item.doubted for item in found.values()]) < 0.05
 
 
 def test_gold_tasks_get_no_opinion_and_are_settled_by_people_alone():
@@ -127,7 +127,7 @@ def test_one_person_is_weighed_by_gold_alone():
 
     assert not aggregate(votes, by="auto").by_task
     found = aggregate(votes, by="auto", gold=gold).by_task
-    assert 0.6 < np.mean([one.confidence for one in found.values()]) < 0.9
+    assert 0.6 < np.mean([item.confidence for item in found.values()]) < 0.9
 
 
 def test_an_unknown_method_leaves_it_to_majorities_and_says_so():
@@ -141,7 +141,7 @@ def test_a_tie_is_settled_when_the_consensus_is_sure():
     votes = crowd(truths(200), shared=200, right=[0.98, 0.95, 0.55])
     tied = [*votes, VoteLike(900, 0, ANSWERS["good"]), VoteLike(900, 2, ANSWERS["bad"])]
     found = aggregate(tied, by="auto").by_task
-    settled = {one.task: one for one in settle(tied, {900: 2}, max_votes=3, aggregated=found, sure=0.8).settled}
+    settled = {item.task: item for item in settle(tied, {900: 2}, max_votes=3, aggregated=found, sure=0.8).settled}
     unsure = settle(tied, {900: 2}, max_votes=3, aggregated=found, sure=1.0)
 
     assert settled[900].answer == ANSWERS["good"]
@@ -157,14 +157,14 @@ def test_what_pays_is_asked_again_and_stands_meanwhile():
 
     assert found.gain[900] == max(found.gain.values())
     assert consensus_labels.needs_more_votes == {900: 1}
-    assert 900 in {one.task for one in consensus_labels.settled}
+    assert 900 in {item.task for item in consensus_labels.settled}
 
 
 def test_weights_make_the_model_better():
     truth = truths(260)
     rng = random.Random(2)
     data = {task: {"text": f"{task} {rng.choice(WORDS[label])}"} for task, label in enumerate(truth)}
-    unseen = [({"text": f"x {one} {two}"}, label) for label in LABELS for one in WORDS[label] for two in WORDS[label]]
+    unseen = [({"text": f"x {item} {two}"}, label) for label in LABELS for item in WORDS[label] for two in WORDS[label]]
     votes = crowd(truth, shared=60, right=[0.95, 0.9, 0.5, 0.5, 0.5])
     roles = dict.fromkeys(data, "train")
 
@@ -173,8 +173,8 @@ def test_weights_make_the_model_better():
         settled = settle(votes, {}, max_votes=3, aggregated=opinions, sure=0.8).settled
         dataset = build("kind", LABELS, settled, data, roles)
         bundle = train(dataset, CONTROL, recipe_for(CONTROL), config_hash="h", seed=0, now_s=0.0)
-        said = [bundle.classes[at] for at in bundle.proba([text for text, _ in unseen]).argmax(axis=1)]
-        return float(np.mean([one == label for one, (_, label) in zip(said, unseen, strict=True)]))
+        answers = [bundle.classes[at] for at in bundle.proba([text for text, _ in unseen]).argmax(axis=1)]
+        return float(np.mean([item == label for item, (_, label) in zip(answers, unseen, strict=True)]))
 
     assert accuracy(weighed=True) > accuracy(weighed=False) + 0.02
 

@@ -9,25 +9,25 @@ from feedback.votes import Votes
 
 
 def test_the_label_with_most_votes_wins_and_its_share_is_its_probability():
-    said = majority_vote(Votes([0, 0, 0, 1], [0, 1, 2, 0], [2, 2, 0, 1]))
+    answers = majority_vote(Votes([0, 0, 0, 1], [0, 1, 2, 0], [2, 2, 0, 1]))
 
-    assert said.labels.tolist() == [2, 1]
-    assert said.proba.round(3).tolist() == [[0.333, 0.0, 0.667], [0.0, 1.0, 0.0]]
-    assert said.support.tolist() == [3, 1]
+    assert answers.labels.tolist() == [2, 1]
+    assert answers.proba.round(3).tolist() == [[0.333, 0.0, 0.667], [0.0, 1.0, 0.0]]
+    assert answers.support.tolist() == [3, 1]
 
 
 def test_a_tie_goes_to_who_agrees_more_with_others():
-    said = majority_vote(Votes([0, 0, 1, 1, 2, 2], [0, 1, 1, 2, 0, 2], [0, 1, 1, 1, 1, 0]))
+    answers = majority_vote(Votes([0, 0, 1, 1, 2, 2], [0, 1, 1, 2, 0, 2], [0, 1, 1, 1, 1, 0]))
 
-    assert said.labels[0] == 1
+    assert answers.labels[0] == 1
 
 
 def test_a_task_without_votes_has_no_label_and_the_overall_shares():
-    said = majority_vote(Votes([0, 0, 2], [0, 1, 0], [0, 0, 1], n_tasks=3))
+    answers = majority_vote(Votes([0, 0, 2], [0, 1, 0], [0, 0, 1], n_tasks=3))
 
-    assert said.labels.tolist() == [0, -1, 1]
-    assert said.proba[1] == pytest.approx([2 / 3, 1 / 3])
-    assert said.support[1] == 0
+    assert answers.labels.tolist() == [0, -1, 1]
+    assert answers.proba[1] == pytest.approx([2 / 3, 1 / 3])
+    assert answers.support[1] == 0
 
 
 def test_the_order_of_votes_changes_nothing():

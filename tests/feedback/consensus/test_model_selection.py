@@ -16,7 +16,7 @@ def world(seed, *, n=400, people=40, k=3, per_task=5, skill=(6.0, 2.5), spam=0.0
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, k, n)
     right = rng.beta(*skill, people)
-    errors = np.stack([np.eye(k) * one + (1 - np.eye(k)) * (1 - one) / (k - 1) for one in right])
+    errors = np.stack([np.eye(k) * item + (1 - np.eye(k)) * (1 - item) / (k - 1) for item in right])
     if confusing:
         errors = np.stack([[rng.dirichlet(np.ones(k) * 0.6 + np.eye(k)[row] * 4) for row in range(k)] for _ in right])
     errors[rng.random(people) < spam] = 1.0 / k
@@ -100,11 +100,11 @@ def test_the_order_of_the_rows_changes_nothing(method):
     for seed in range(4):
         order = np.random.default_rng(seed).permutation(len(votes))
         shuffled = Votes(votes.tasks[order], votes.people[order], votes.labels[order], 150, 12, 4)
-        one, other = method(votes), method(shuffled)
+        first, second = method(votes), method(shuffled)
 
-        assert one.method == other.method
-        assert (one.labels == other.labels).all()
-        assert (one.proba == other.proba).all()
+        assert first.method == second.method
+        assert (first.labels == second.labels).all()
+        assert (first.proba == second.proba).all()
 
 
 def test_the_order_of_the_rows_changes_nothing_of_what_hidden_votes_say():
@@ -123,10 +123,10 @@ def test_fifty_gold_answers_bring_confidence_near_the_truth():
     gaps_before, gaps_after = [], []
     for seed in range(4):
         votes, truth = world(seed, n=800, spam=0.3, skill=(5.0, 3.0))
-        said = dawid_skene(votes)
-        odds, right = consensus_log_odds(said, votes), said.labels == truth
+        answers = dawid_skene(votes)
+        odds, right = consensus_log_odds(answers, votes), answers.labels == truth
         confidence = fit_confidence_model(odds[:50], right[:50]).confidence(odds[50:])
-        gaps_before.append(expected_calibration_error(said.confidence[50:], right[50:]))
+        gaps_before.append(expected_calibration_error(answers.confidence[50:], right[50:]))
         gaps_after.append(expected_calibration_error(np.maximum(confidence, 1 / 3), right[50:]))
 
     assert np.mean(gaps_after) < 0.06

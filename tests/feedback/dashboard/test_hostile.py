@@ -10,7 +10,7 @@ from feedback.dashboard import AccessSettings
 from feedback.policy import Policy
 from feedback.store import Store
 from ml_backend.app.security import CSP
-from tests.support import pages, told
+from tests.support import make_events, pages
 from tests.support.pages import EVIL, HTML, JSON, FakeAccounts, app_of, sign_in
 
 PAGES = [
@@ -56,7 +56,7 @@ def hostile(store: Store) -> Store:
     store.records.create_record("9", "verdict", body | figures, key=EVIL)
     store.records.create_record("9", "turn", {"notes": list(NESTED), "trainable": 1, "asked": EVIL})
     store.records.create_record("9", "asked", {"version": EVIL, "rows": 1, "why": EVIL})
-    store.append(told.told(told.task(1, EVIL, project="9", second=30)))
+    store.append(make_events.task_events(make_events.task(1, EVIL, project="9", second=30)))
     store.jobs.request_job("9", EVIL)
     work = store.jobs.claim_job("worker", lease_s=60, kinds=(EVIL,))
     assert work is not None

@@ -19,7 +19,7 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.task_polling import TaskPage
 from tests.support import stores
 from tests.support.fake_pages import FakePages, known, truth
-from tests.support.told import answer, at, deleted, said, task, told
+from tests.support.make_events import annotation_event, at, deletion_event, make_annotation, task, task_events
 
 
 @pytest.fixture
@@ -37,9 +37,11 @@ def run(store: Store, pages: FakePages, **options: Any) -> FullSyncProgress:
 @pytest.mark.parametrize("size", [1, 2, 3, 50])
 def test_whatever_was_lost_is_made_good(store: Store, size: int):
     tasks = [task(number) for number in range(1, 12)]
-    pages = FakePages(tasks[:9], [answer(n, task=n, person=1) for n in range(1, 9)])
-    store.append(told(*tasks[4:]))  # two of them are gone in Label Studio, four were never told
-    store.append([said(20, task=5), said(3, task=3), said(4, "B", task=4, second=0.5)])  # 20 was deleted
+    pages = FakePages(tasks[:9], [make_annotation(n, task=n, person=1) for n in range(1, 9)])
+    store.append(task_events(*tasks[4:]))  # two of them are gone in Label Studio, four were never told
+    store.append(
+        [annotation_event(20, task=5), annotation_event(3, task=3), annotation_event(4, "B", task=4, second=0.5)]
+    )  # 20 was deleted
 
     done = run(store, pages, size=size)
 
@@ -52,7 +54,7 @@ def test_whatever_was_lost_is_made_good(store: Store, size: int):
 
 
 def test_a_second_sweep_finds_nothing(store: Store):
-    pages = FakePages([task(1), task(2)], [answer(1)])
+    pages = FakePages([task(1), task(2)], [make_annotation(1)])
 
     first, second = run(store, pages), run(store, pages)
 
@@ -67,8 +69,8 @@ def test_what_a_webhook_brings_while_a_page_is_read_was_not_missed(store: Store)
     before = count_missed_changes(store, "1")
 
     def submit() -> None:
-        pages.annotations[5] = answer(5)
-        store.receive([said(5)])
+        pages.annotations[5] = make_annotation(5)
+        store.receive([annotation_event(5)])
 
     pages.before_page = submit
     run(store, pages)
@@ -92,7 +94,7 @@ def test_a_sweep_that_was_stopped_goes_on_where_it_was(store: Store):
 
 
 def test_a_sweep_that_was_killed_anywhere_is_made_good_by_the_next(store: Store):
-    pages = FakePages([task(number) for number in range(1, 8)], [answer(n, task=n) for n in range(1, 8)])
+    pages = FakePages([task(number) for number in range(1, 8)], [make_annotation(n, task=n) for n in range(1, 8)])
     for kill_at in range(1, 5):
 
         def die(when: int = pages.asked + kill_at) -> None:
@@ -110,8 +112,8 @@ def test_a_sweep_that_was_killed_anywhere_is_made_good_by_the_next(store: Store)
 
 def test_what_a_webhook_brings_while_a_page_is_read_is_not_taken_for_gone(store: Store):
     pages = FakePages([task(1), task(2)], [])
-    store.append(told(task(1), task(2)))
-    pages.before_page = lambda: store.append([said(9, task=2, second=5), *told(task(3, second=5))])
+    store.append(task_events(task(1), task(2)))
+    pages.before_page = lambda: store.append([annotation_event(9, task=2, second=5), *task_events(task(3, second=5))])
 
     run(store, pages)
 
@@ -120,8 +122,8 @@ def test_what_a_webhook_brings_while_a_page_is_read_is_not_taken_for_gone(store:
 
 
 def test_a_task_that_we_cannot_read_is_not_gone(store: Store):
-    pages = FakePages([task(1), task(2)], [answer(5, task=2)])
-    store.append([*told(task(1), task(2)), said(5, task=2)])
+    pages = FakePages([task(1), task(2)], [make_annotation(5, task=2)])
+    store.append([*task_events(task(1), task(2)), annotation_event(5, task=2)])
     pages.unreadable = {2}
 
     run(store, pages)
@@ -130,7 +132,7 @@ def test_a_task_that_we_cannot_read_is_not_gone(store: Store):
 
 
 def test_a_stretch_that_was_deleted_is_found_however_long_it_was(store: Store):
-    store.append(told(*(task(number) for number in range(1, 41))))
+    store.append(task_events(*(task(number) for number in range(1, 41))))
     pages = FakePages([task(1), task(40)], [])
 
     run(store, pages, size=1)
@@ -179,14 +181,14 @@ def test_polling_goes_on_from_where_the_sweep_began(store: Store):
 def test_missed_counts_nothing_before_a_project_is_connected(tmp_path: Path):
     store = open_store(f"sqlite:///{tmp_path / 'new.db'}", durability="normal")
 
-    run_full_sync(store, FakePages([task(1)], [answer(1)]), "1", clock=lambda: 0.0)
+    run_full_sync(store, FakePages([task(1)], [make_annotation(1)]), "1", clock=lambda: 0.0)
 
     assert count_missed_changes(store, "1") == 0
     store.close()
 
 
 def test_a_deletion_that_was_told_and_the_sweep_agree(store: Store):
-    store.append([*told(task(1)), said(5), deleted(5)])
+    store.append([*task_events(task(1)), annotation_event(5), deletion_event(5)])
 
     run(store, FakePages([task(1)], []))
 
@@ -196,11 +198,17 @@ def test_a_deletion_that_was_told_and_the_sweep_agree(store: Store):
 
 def test_all_tasks_deleted_and_imported_again_under_the_same_numbers(store: Store):
     """As every newcomer does it; Label Studio tells nobody that all tasks of a project were deleted."""
-    store.append([event for n in (1, 2) for event in (*told(task(n, "old", created_at=at(1))), said(n, task=n))])
-    store.append([said(9, task=2, created_at=at(2), second=3)])
+    store.append(
+        [
+            event
+            for n in (1, 2)
+            for event in (*task_events(task(n, "old", created_at=at(1))), annotation_event(n, task=n))
+        ]
+    )
+    store.append([annotation_event(9, task=2, created_at=at(2), second=3)])
     again = [task(number, "new", second=30, created_at=at(30)) for number in (1, 2)]
 
-    run(store, FakePages(again, [answer(1, "B", task=1, second=40, created_at=at(40))]))
+    run(store, FakePages(again, [make_annotation(1, "B", task=1, second=40, created_at=at(40))]))
 
     assert [one.data["text"] for one in store.tasks.list_tasks("1")] == ["new", "new"]
     assert [(vote.task, vote.annotation, vote.answer.value) for vote in store.votes.list_votes("1")] == [(1, 1, ("B",))]
@@ -208,13 +216,15 @@ def test_all_tasks_deleted_and_imported_again_under_the_same_numbers(store: Stor
 
 
 def test_what_was_deleted_before_a_page_was_read_is_not_what_has_the_number_when_it_is_stored(store: Store):
-    store.append(told(task(1, "old", created_at=at(1))))
+    store.append(task_events(task(1, "old", created_at=at(1))))
     pages = FakePages([], [])
     real = pages.get_tasks_page
 
     def get_tasks_page(project: str, *, above: int, size: int) -> TaskPage:
         read = real(project, above=above, size=size)
-        store.append(told(task(1, "new", created_at=at(30), second=30)))  # imported while the empty page travelled
+        store.append(
+            task_events(task(1, "new", created_at=at(30), second=30))
+        )  # imported while the empty page travelled
         return read
 
     pages.get_tasks_page = get_tasks_page  # type: ignore[method-assign]
@@ -248,7 +258,7 @@ class Endless:
 
     def get_tasks_page(self, project: str, *, above: int, size: int) -> TaskPage:
         numbers = range(above + 1, min(above + size, self.tasks) + 1)
-        found = tuple((task(n, "x" * 200), (answer(n, task=n),)) for n in numbers)
+        found = tuple((task(n, "x" * 200), (make_annotation(n, task=n),)) for n in numbers)
         return TaskPage(found, {n: frozenset({n}) for n in numbers}, numbers[-1] if len(numbers) == size else None)
 
     def describe_project(self, project: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from feedback.ingest.full_sync import run_full_sync
 from feedback.store import open_store
 from feedback.store.log import events
 from tests.support.fake_pages import FakePages, known, truth
-from tests.support.told import answer, at, deleted, task, told
+from tests.support.make_events import at, deletion_event, make_annotation, task, task_events
 
 
 class History:
@@ -33,9 +33,9 @@ class History:
         if kind == "import" and one not in self.pages.tasks:
             made = task(one, f"text {second}", second=second, created_at=at(second), project=self.project)
             self.pages.tasks[one] = made
-            self.told += told(made)
+            self.told += task_events(made)
         elif kind == "answer" and one in self.pages.tasks and other not in self.pages.annotations:
-            said_so = answer(other, task=one, second=second, created_at=at(second), project=self.project)
+            said_so = make_annotation(other, task=one, second=second, created_at=at(second), project=self.project)
             self.pages.annotations[other] = said_so
             self.told.append(events.event_from_annotation(said_so, "webhook"))
         elif kind == "delete" and one in self.pages.tasks:
@@ -43,10 +43,10 @@ class History:
             mine = [two.id for two in self.pages.annotations.values() if two.task == one]
             for number in mine:
                 del self.pages.annotations[number]
-            self.told.append(deleted(one, entity="task", project=self.project))
+            self.told.append(deletion_event(one, entity="task", project=self.project))
         elif kind == "withdraw" and other in self.pages.annotations:
             del self.pages.annotations[other]
-            self.told.append(deleted(other, project=self.project))
+            self.told.append(deletion_event(other, project=self.project))
 
 
 _steps = st.lists(

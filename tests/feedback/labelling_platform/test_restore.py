@@ -18,7 +18,7 @@ from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.own_annotations import own_unique_id
 from ml_backend.labelstudio.parsing import read_annotation, read_webhook
 from tests.support import stores
-from tests.support.told import at, deleted, said, skipped, task, told
+from tests.support.make_events import annotation_event, at, deletion_event, skip_event, task, task_events
 
 CONFIG = (
     '<View><Text name="t" value="$text"/><Choices name="c" toName="t"><Choice value="A"/><Choice value="B"/>'
@@ -57,7 +57,7 @@ class FakeClient:
 def store(tmp_path: Path) -> Iterator[Store]:
     made = stores.fresh(tmp_path / "store.db")
     made.projects.save_project(ProjectRow("1", title="t", label_config=CONFIG))
-    made.append(told(task(1)))
+    made.append(task_events(task(1)))
     yield made
     made.close()
 
@@ -72,7 +72,13 @@ def version(store: Store, label: str) -> int:
 
 
 def test_a_deleted_answer_comes_back_as_its_authors(store: Store):
-    store.append([said(5, "A", person=7, lead_time_s=3.5), said(5, "B", person=7, second=2), deleted(5)])
+    store.append(
+        [
+            annotation_event(5, "A", person=7, lead_time_s=3.5),
+            annotation_event(5, "B", person=7, second=2),
+            deletion_event(5),
+        ]
+    )
     client = FakeClient()
     assert store.votes.list_votes("1") == []
 
@@ -83,7 +89,7 @@ def test_a_deleted_answer_comes_back_as_its_authors(store: Store):
 
 
 def test_an_earlier_version_counts_again_instead_of_the_later_one(store: Store):
-    store.append([said(5, "A", person=7), said(5, "B", person=7, second=2)])
+    store.append([annotation_event(5, "A", person=7), annotation_event(5, "B", person=7, second=2)])
 
     brought_back(store, FakeClient(), version(store, "'A'"))
 
@@ -91,7 +97,7 @@ def test_an_earlier_version_counts_again_instead_of_the_later_one(store: Store):
 
 
 def test_twice_is_once(store: Store):
-    store.append([said(5, "A", person=7), deleted(5)])
+    store.append([annotation_event(5, "A", person=7), deletion_event(5)])
     client, number = FakeClient(), version(store, "'A'")
 
     brought_back(store, client, number)
@@ -103,7 +109,7 @@ def test_twice_is_once(store: Store):
 
 @pytest.mark.parametrize("fields", [{"unique_id": own_unique_id("1")}, {"imported": True}])
 def test_what_nobody_said_by_hand_stays_no_vote(store: Store, fields: dict[str, Any]):
-    store.append([said(5, "A", person=7, **fields), deleted(5)])
+    store.append([annotation_event(5, "A", person=7, **fields), deletion_event(5)])
 
     brought_back(store, FakeClient(), version(store, "'A'"))
 
@@ -114,7 +120,7 @@ def test_what_nobody_said_by_hand_stays_no_vote(store: Store, fields: dict[str, 
 @pytest.mark.parametrize("fields", [{"unique_id": own_unique_id("1")}, {"imported": True}])
 def test_a_kill_right_after_the_write_makes_no_vote_of_it(store: Store, fields: dict[str, Any], heard: str):
     """The writer is no bot, died before it could remember the number, and of webhook and poll only one came through."""
-    store.append([said(5, "A", person=7, **fields), deleted(5)])
+    store.append([annotation_event(5, "A", person=7, **fields), deletion_event(5)])
     client = FakeClient()
     client.killed = True
 
@@ -131,15 +137,15 @@ def test_a_kill_right_after_the_write_makes_no_vote_of_it(store: Store, fields: 
 
 
 def test_an_answer_is_not_brought_back_to_another_task_with_the_number_of_its_own(store: Store):
-    store.append([said(5, "A", person=7, created_at=at(2))])
-    store.append(told(task(1, "another", second=31, created_at=at(30))))
+    store.append([annotation_event(5, "A", person=7, created_at=at(2))])
+    store.append(task_events(task(1, "another", second=31, created_at=at(30))))
 
     with pytest.raises(FeedbackError, match="another task has its number"):
         brought_back(store, FakeClient(), version(store, "'A'"))
 
 
 def test_a_skip_comes_back_as_a_skip(store: Store):
-    store.append([skipped(5, person=7), deleted(5)])
+    store.append([skip_event(5, person=7), deletion_event(5)])
     client = FakeClient()
 
     brought_back(store, client, version(store, "was_cancelled"))
@@ -149,7 +155,12 @@ def test_a_skip_comes_back_as_a_skip(store: Store):
 
 
 def test_what_was_shown_is_named_only_while_it_exists(store: Store):
-    store.append([said(5, "A", person=7, parent_prediction=30), said(6, "B", person=7, parent_prediction=31)])
+    store.append(
+        [
+            annotation_event(5, "A", person=7, parent_prediction=30),
+            annotation_event(6, "B", person=7, parent_prediction=31),
+        ]
+    )
     client = FakeClient(predictions=(31,))
 
     brought_back(store, client, version(store, "'A'"))
@@ -159,15 +170,22 @@ def test_what_was_shown_is_named_only_while_it_exists(store: Store):
 
 
 def test_what_cannot_come_back_says_why(store: Store):
-    store.append([said(5, "A", person=7), deleted(5), *told(task(2)), said(6, "B", task=2, person=8)])
+    store.append(
+        [
+            annotation_event(5, "A", person=7),
+            deletion_event(5),
+            *task_events(task(2)),
+            annotation_event(6, "B", task=2, person=8),
+        ]
+    )
     removal = next(one.seq for one in store.events.list_task_history("1", 1) if one.action == "deleted")
     erased, gone = version(store, "'A'"), store.events.list_task_history("1", 2)[0].seq
-    store.append([deleted(2, entity="task")])
+    store.append([deletion_event(2, entity="task")])
     store.erase("1", person=7)
 
     for number, says in (
         (removal, "a deletion"),
-        (erased, "forgotten"),
+        (erased, "erased"),
         (999, "no version"),
         (gone, "gone"),
     ):

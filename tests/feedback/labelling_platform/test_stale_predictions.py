@@ -112,7 +112,11 @@ def test_status_and_metrics_show_it(store: Store):
     run(store, cleaner, 1000.0)
     run(store, cleaner, 1060.0)
 
-    assert count_deleted_predictions(store, "1") == project_status(store, ROW)["old_predictions"] == {"deleted": 30, "waiting": 4}
+    assert (
+        count_deleted_predictions(store, "1")
+        == project_status(store, ROW)["old_predictions"]
+        == {"deleted": 30, "waiting": 4}
+    )
     gauges = service_gauges(store)
     assert gauges["hitl_old_predictions_deleted_total"] == 30
     assert gauges["hitl_old_predictions_waiting"] == 4

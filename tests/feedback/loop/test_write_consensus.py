@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from feedback.loop.write_consensus import write_back
+from feedback.loop.write_consensus import WrittenConsensus
 from feedback.policy import read_policy
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.splits import Splits
@@ -52,7 +52,7 @@ def snapshot(*, on: str = "true", said: dict[int, tuple[str, ...]] = SAID) -> Pr
 
 def run(store: Store, site: FakeLabelStudio, one: ProjectSnapshot, but: frozenset[int] = frozenset()) -> int:
     consensus_labels = decide_labels(one)
-    return write_back(store, site, one, consensus_labels, but=but, may_write=lambda: True).done
+    return WrittenConsensus().write(store, site, one, consensus_labels, exclude=but, may_write=lambda: True).done
 
 
 def test_what_several_settled_is_written_once(store: Store, site: FakeLabelStudio):
@@ -88,6 +88,6 @@ def test_a_kill_between_write_and_record_writes_no_second_answer(store: Store, s
 def test_a_task_that_is_asked_again_is_not_written_yet(store: Store, site: FakeLabelStudio):
     one = snapshot()
     consensus_labels = replace(decide_labels(one), needs_more_votes={1: 2})
-    write_back(store, site, one, consensus_labels, may_write=lambda: True)
+    WrittenConsensus().write(store, site, one, consensus_labels, may_write=lambda: True)
 
     assert [task for task, _, _ in site.finals.values()] == [2]

@@ -95,15 +95,15 @@ def test_a_condition_that_cannot_be_read_is_refused_with_the_rule_and_the_reason
     [
         ('[[routing]]\nid = "a"\nto = "L2"', "routing.a.to is 'L2'; wanted one of L1, auto, hold"),
         ('[[routing]]\nid = "a"\nto = "L1"\nwhen = { data.x = 1 }', "the last rule has a `when`"),
-        (DEFAULT + DEFAULT, "routing.default is there twice"),
-        ('[[routing]]\nid = "a"\nto = "L1"\n' + DEFAULT, "routing.a has no `when`, so no rule after it"),
+        (DEFAULT + DEFAULT, "routing.default exists twice"),
+        ('[[routing]]\nid = "a"\nto = "L1"\n' + DEFAULT, "routing.a has no `when`, so no later rule is reached"),
         ('[[routing]]\nid = "a b"\nto = "L1"', "routing.0.id is 'a b'"),
         ('[[routing]]\nid = "a"\nto = "L1"\nwhne = {}', "routing.0.whne is not a key; did you mean routing.0.when"),
         ('[[routing]]\nid = "a"\nto = "auto"\ntier = "L9"', "routing.a.tier is 'L9'"),
         ('[[routing]]\nid = "a"\nto = "L1"\ntier = "L1"', 'is for to = "auto"'),
         ('[[routing]]\nid = "a"\nto = "L1"\nhold = "soon"', "is no duration"),
         ('[[routing]]\nid = "a"\nto = "L1"\npriority = "top"', "priority is 'top'"),
-        ("[tiers.auto]", "a tier cannot be called that"),
+        ("[tiers.auto]", "this name is reserved"),
         ("[tiers]", "tiers"),
     ],
 )

@@ -62,11 +62,11 @@ def test_editors_are_told_what_a_policy_may_hold():
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ('kind = "text"\nfeature = true\nentity = "c"', "a free text is no feature"),
-        ('kind = "number"\nfeature = true', "a feature wants its entity"),
+        ('kind = "text"\nfeature = true\nentity = "c"', "a text cannot be a feature"),
+        ('kind = "number"\nfeature = true', "a feature needs an entity"),
         ('kind = "number"\nentity = "c"', "an entity is for a feature"),
     ],
 )
-def test_a_feature_belongs_to_somebody_and_is_a_value(text: str, says: str):
+def test_a_feature_has_an_entity_and_is_not_a_text(text: str, says: str):
     with pytest.raises(PolicyError, match=says):
         read_policy(f"[feedback.x]\n{text}")

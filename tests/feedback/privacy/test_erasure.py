@@ -11,7 +11,7 @@ from sqlalchemy import select
 from feedback.annotators.gold import add_gold
 from feedback.errors import FeedbackError
 from feedback.ingest.signals import SignalHandler
-from feedback.privacy.erasure import erase_person_or_task, erase_in_backup
+from feedback.privacy.erasure import erase_in_backup, erase_person_or_task
 from feedback.privacy.subject_access import build_access_report
 from feedback.review.review_task_content import HISTORY
 from feedback.store import CaseRow, SessionRow, Store, open_store
@@ -20,9 +20,9 @@ from feedback.store.repositories.policies import policy_of
 from feedback.store.tables.main_tables import metadata
 from feedback.store.tables.personal_data import PERSONAL_DATA_TABLES, TABLES_WITHOUT_PERSONAL_DATA
 from ml_backend.records import Answer
-from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, policy_text
 from tests.support.everything import where
-from tests.support.told import task, told
+from tests.support.make_events import task, task_events
+from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, policy_text
 
 MARK = "zanzibar"  # of a person
 TEXT = "timbuktu"  # of a task
@@ -84,7 +84,7 @@ def test_a_person_leaves_nothing_behind_and_what_was_decided_stands(world: World
     world.review("L3", "accept", person=DAN)
     world.turn()
     assert world.final(case) == "tool"
-    assert world.trail(case) == ["open", "place", "escalate", "place", "decide", "write"]
+    assert world.trail(case) == ["open", "assign", "escalate", "assign", "decide", "write"]
     assert [one for one in where(store, MARK) if one != "secret.value"] == []
     assert [one.body["action"] for one in store.records.list_records(PROJECT, "action")] == ["pause"]
     whole(store)
@@ -147,7 +147,9 @@ def test_a_task_leaves_with_its_case_its_copies_and_all_that_was_said_of_it(worl
     take({"project": PROJECT, "task": made, "signal": "user_report", "value": TEXT, "note": TEXT, "id": "s1"})
     add_gold(store, PROJECT, {made: Answer("choices", (TEXT,))}, {made: TEXT})
     store.records.create_record(PROJECT, "written back", {"task": made, "annotation": 7, "answer": TEXT})
-    store.records.create_record(PROJECT, "notice", {"to": "crm", "says": {"task": made, "why": TEXT}}, key="n")
+    store.records.create_record(
+        PROJECT, "notification", {"target": "crm", "payload": {"task": made, "why": TEXT}}, key="n"
+    )
     world.turn()
     copies = {room: world.site.waiting(room, EVA) for room in store.review_projects.list_review_project_ids(PROJECT)}
     assert any(copies.values())
@@ -199,9 +201,9 @@ def test_without_label_studio_the_copies_that_it_still_shows_are_named(world: Wo
 
 
 def test_a_case_of_a_former_task_with_the_same_number_is_forgotten_too(store: Store):
-    store.append(told(task(1, TEXT, created_at="2026-01-01T00:00:00Z")))
+    store.append(task_events(task(1, TEXT, created_at="2026-01-01T00:00:00Z")))
     (case,) = store.cases.create_cases([CaseRow("1", 1, "queued", "L1", why=TEXT)], "open")
-    store.append(told(task(1, "another", created_at="2026-01-02T00:00:00Z", second=50)))
+    store.append(task_events(task(1, "another", created_at="2026-01-02T00:00:00Z", second=50)))
     assert store.cases.get_case(case.id).task < 0
 
     erase_person_or_task(store, "1", task=1, now_s=1.0)
@@ -239,7 +241,7 @@ def test_nobody_who_was_forgotten_comes_back_with_a_backup(world: World, store: 
     erase_person_or_task(store, PROJECT, person=CLEO, platform=world.site, now_s=1.0)
     store.close()
 
-    restore(tmp_path / "backup.db", path, open_at=open_store, erase_person_or_task=erase_in_backup)
+    restore(tmp_path / "backup.db", path, open_at=open_store, erase=erase_in_backup)
 
     again = open_store(f"sqlite:///{path}")
     assert where(again, MARK) == []

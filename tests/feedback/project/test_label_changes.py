@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from feedback.errors import VotesError
-from feedback.project.label_changes import apply_changes, label_changes, record_label_change
+from feedback.project.label_changes import apply_label_changes, list_label_changes, record_label_change
 from feedback.store import Store, Vote
 from ml_backend.records import Answer
 from tests.support import stores
@@ -28,7 +28,7 @@ def vote(task: int, *labels: str, person: int = 1, at_s: float = 5.0) -> Vote:
 def test_a_renamed_label_is_translated_and_nobody_is_asked(store: Store):
     said = [vote(1, "spam"), vote(2, "ham"), vote(3, "ham", "spam")]
     record_label_change(store, "7", said, LABELS, label="spam", to="advert", now_s=9.0)
-    found = apply_changes(said, label_changes(store, "7"))
+    found = apply_label_changes(said, list_label_changes(store, "7"))
 
     assert [one.answer.value for one in found.votes] == [("advert",), ("ham",), ("advert", "ham")]
     assert found.stale == {}
@@ -37,8 +37,8 @@ def test_a_renamed_label_is_translated_and_nobody_is_asked(store: Store):
 def test_a_split_label_is_stale_until_it_is_said_anew(store: Store):
     said = [vote(1, "spam"), vote(1, "ham", person=2), vote(2, "spam")]
     record_label_change(store, "7", said, LABELS, label="spam", split=("advert", "fraud"), now_s=9.0)
-    found = apply_changes(said, label_changes(store, "7"))
-    edited = apply_changes([vote(2, "fraud", at_s=6.0), vote(3, "spam")], label_changes(store, "7"))
+    found = apply_label_changes(said, list_label_changes(store, "7"))
+    edited = apply_label_changes([vote(2, "fraud", at_s=6.0), vote(3, "spam")], list_label_changes(store, "7"))
 
     assert [(one.task, one.person) for one in found.votes] == [(1, 2)]
     assert found.stale == {1: 1, 2: 1}
@@ -56,7 +56,7 @@ def test_a_split_label_is_stale_until_it_is_said_anew(store: Store):
 def test_labels_of_spans_boxes_and_paths_are_translated_too(store: Store, kind: str, before: tuple, after: tuple):
     said = [Vote(1, "kind", 1, Answer(kind, before), 11, 5.0, None, None)]
     record_label_change(store, "7", said, LABELS, label="spam", to="advert", now_s=9.0)
-    (found,) = apply_changes(said, label_changes(store, "7")).votes
+    (found,) = apply_label_changes(said, list_label_changes(store, "7")).votes
 
     assert found.answer.kind == kind
     assert sorted(found.answer.value) == sorted(after)  # type: ignore[call-overload]
@@ -68,14 +68,14 @@ def test_changes_follow_each_other(store: Store):
     record_label_change(
         store,
         "7",
-        apply_changes(said, label_changes(store, "7")).votes,
+        apply_label_changes(said, list_label_changes(store, "7")).votes,
         LABELS,
         label="advert",
         split=("fraud",),
         now_s=2.0,
     )
 
-    assert apply_changes(said, label_changes(store, "7")).votes == ()
+    assert apply_label_changes(said, list_label_changes(store, "7")).votes == ()
 
 
 @pytest.mark.parametrize(
@@ -89,4 +89,4 @@ def test_changes_follow_each_other(store: Store):
 def test_what_makes_no_sense_is_refused(store: Store, change: dict[str, object], message: str):
     with pytest.raises(VotesError, match=message):
         record_label_change(store, "7", [vote(1, "spam")], LABELS, now_s=1.0, **change)  # type: ignore[arg-type]
-    assert label_changes(store, "7") == []
+    assert list_label_changes(store, "7") == []

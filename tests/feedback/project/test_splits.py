@@ -34,7 +34,9 @@ def test_audit_tasks_and_doubled_tasks_are_blind():
     tasks = [{"text": str(number)} for number in range(300)]
     draws = Splits("key", "1", 0.2, 0.2)
     units = [draws.dedup_key(task) for task in tasks]
-    expected = [role != "train" or twice for role, twice in zip(draws.roles(units), draws.in_overlap_sample(units), strict=True)]
+    expected = [
+        role != "train" or twice for role, twice in zip(draws.roles(units), draws.in_overlap_sample(units), strict=True)
+    ]
 
     assert [draws.blind(task) for task in tasks] == expected
     assert 0 < sum(expected) < 300

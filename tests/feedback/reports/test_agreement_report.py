@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 from feedback.policy import Policy, read_policy
-from feedback.project.guidelines import note_guideline
+from feedback.project.guidelines import record_guideline
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.splits import Splits
 from feedback.reports.agreement_report import report_agreement
@@ -71,7 +71,9 @@ def test_chosen_tasks_are_never_judged(store: Store):
     hard = snapshot(UNCLEAR, range(0))
 
     assert report_agreement(store, hard, now_s=1.0) is None
-    assert report_agreement(store, replace(hard, overlap_sample=frozenset({0, 3})), now_s=1.0)["percent"]["value"] == 1.0
+    assert (
+        report_agreement(store, replace(hard, overlap_sample=frozenset({0, 3})), now_s=1.0)["percent"]["value"] == 1.0
+    )
 
 
 def test_agreement_is_told_before_and_after_a_change_of_the_guideline(store: Store):
@@ -79,9 +81,9 @@ def test_agreement_is_told_before_and_after_a_change_of_the_guideline(store: Sto
     clear = snapshot({task: ("none", "none") if task % 2 else ("hate", "hate") for task in range(60, 90)}, range(90))
     later = tuple(replace(vote, at_s=50.0) for vote in clear.votes)
     body = {"label_config": CONFIG.xml, "expert_instruction": "hate is aimed at a group"}
-    assert note_guideline(store, "7", body | {"expert_instruction": ""}, now_s=0.0)
-    assert not note_guideline(store, "7", body | {"expert_instruction": ""}, now_s=1.0)
-    assert note_guideline(store, "7", body, now_s=20.0)
+    assert record_guideline(store, "7", body | {"expert_instruction": ""}, now_s=0.0)
+    assert not record_guideline(store, "7", body | {"expert_instruction": ""}, now_s=1.0)
+    assert record_guideline(store, "7", body, now_s=20.0)
     found = report_agreement(store, replace(clear, votes=unclear.votes + later), now_s=60.0)
 
     assert found is not None

@@ -11,7 +11,7 @@ import pytest
 from feedback.reports.health import troubles
 from feedback.settings import Settings, read_settings
 from feedback.store import Store, open_store
-from tests.support.told import said
+from tests.support.make_events import annotation_event
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def old(settings: Settings) -> Iterator[Store]:
 
 
 def test_webhooks_that_nobody_takes_in_are_trouble_until_somebody_does(settings: Settings, old: Store) -> None:
-    old.receive([said(5, "A")])
+    old.receive([annotation_event(5, "A")])
     waits = [one for one in troubles(settings, old) if "1 webhook(s) wait" in one]
 
     old.ingest_inbox()

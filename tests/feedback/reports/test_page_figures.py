@@ -18,7 +18,7 @@ from feedback.stats.intervals import wilson
 from feedback.store import AnnotatorCounts, OverlapVote, Record, Store, open_store
 from feedback.store.repositories.policies import policy_of
 from ml_backend.records import Answer, content_hash
-from tests.support import pages, stores, told
+from tests.support import make_events, pages, stores
 
 SPAM, HAM = Answer("choices", ("spam",)).key, Answer("choices", ("ham",)).key
 
@@ -102,8 +102,13 @@ def test_regions_are_not_compared_as_if_they_were_labels():
 
 def test_the_store_names_contents_as_the_draws_do(store: Store):
     pages.put(store, "7", pages.policy())
-    store.append([*told.told(told.task(1, "ünïcode", project="7")), told.said(1, task=1, person=1, project="7")])
-    store.append([told.said(2, task=1, person=2, project="7")])
+    store.append(
+        [
+            *make_events.task_events(make_events.task(1, "ünïcode", project="7")),
+            make_events.annotation_event(1, task=1, person=1, project="7"),
+        ]
+    )
+    store.append([make_events.annotation_event(2, task=1, person=2, project="7")])
     row = store.projects.get_project("7")
     assert row is not None
     draws = load_splits(store, row, policy_of(row))
@@ -116,14 +121,17 @@ def test_the_store_names_contents_as_the_draws_do(store: Store):
 
 def test_the_crowd_is_people_with_their_newest_votes(store: Store):
     pages.put(store, "7", bots=(9,))
-    store.append(told.told(*[told.task(number, project="7") for number in (1, 2, 3, 4)]))
+    store.append(make_events.task_events(*[make_events.task(number, project="7") for number in (1, 2, 3, 4)]))
     told_votes = [(1, 1, "A"), (1, 2, "B"), (2, 1, "A"), (3, 1, "A"), (3, 2, "B"), (4, 1, "A"), (4, 2, "A")]
     store.append(
-        [told.said(n, label, task=task, person=who, project="7") for n, (task, who, label) in enumerate(told_votes, 1)]
+        [
+            make_events.annotation_event(n, label, task=task, person=who, project="7")
+            for n, (task, who, label) in enumerate(told_votes, 1)
+        ]
     )
-    store.append([told.said(20, "B", task=1, person=1, project="7", second=9)])  # changed their mind
-    store.append([told.said(21, "B", task=2, person=9, project="7")])  # a bot is no second person
-    store.append([told.deleted(4, entity="task", project="7")])
+    store.append([make_events.annotation_event(20, "B", task=1, person=1, project="7", second=9)])  # changed their mind
+    store.append([make_events.annotation_event(21, "B", task=2, person=9, project="7")])  # a bot is no second person
+    store.append([make_events.deletion_event(4, entity="task", project="7")])
 
     found = [(one.task, one.person, one.answer) for one in store.votes.list_overlap_votes("7", "c") if one.task != 2]
 
@@ -166,14 +174,18 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     opened = open_store(f"sqlite:///{path}", clock=pages.Clock(), durability="normal")
     pages.put(opened, "7", pages.policy(ann="admin"))
     for first in range(1, 100_001, 5_000):
-        opened.append(told.told(*[told.task(n, project="7") for n in range(first, first + 5_000)]), want=None)
+        opened.append(
+            make_events.task_events(*[make_events.task(n, project="7") for n in range(first, first + 5_000)]), want=None
+        )
     number = 0
     for first in range(1, 30_001, 5_000):
         said = []
         for task in range(first, first + 5_000):
             for person in (1, 2) if task % 10 == 0 else (1 + task % 8,):
                 number += 1
-                said.append(told.said(number, pages.LABELS[task % 2], task=task, person=person, project="7"))
+                said.append(
+                    make_events.annotation_event(number, pages.LABELS[task % 2], task=task, person=person, project="7")
+                )
         opened.append(said, want=None)
     pages.judge(opened, "7", [0.8, 0.85, 0.9, 0.88])
     yield opened

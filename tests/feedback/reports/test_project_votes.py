@@ -120,7 +120,8 @@ def test_what_calibration_passes_over_is_said():
     cell = '[{"start": 1, "end": 6, "labels": ["PER"]}]'
 
     assert any(
-        "--calibrate-gold" in note for note in analyse_project(snapshot(votes), gold={"1": cell}, calibrate_gold=1).notes
+        "--calibrate-gold" in note
+        for note in analyse_project(snapshot(votes), gold={"1": cell}, calibrate_gold=1).notes
     )
 
 

@@ -1,4 +1,4 @@
-"""A project under review, in memory."""
+"""The world of the tests of review; a module overrides `post` to receive notifications."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.feedback.review.world import World
-from tests.support import stores
+from feedback.review.notifications import Post
+from tests.support.review_world import World, open_world
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    store = stores.fresh(tmp_path / "hitl.sqlite3")
-    store.secrets.save_secret("draws", "the same draws in every run")
-    yield World(store, tmp_path / "models")
-    store.close()
+def post() -> Post | None:
+    return None
+
+
+@pytest.fixture
+def world(tmp_path: Path, post: Post | None) -> Iterator[World]:
+    with open_world(tmp_path, post=post) as world:
+        yield world

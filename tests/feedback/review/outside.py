@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from feedback.ingest.signals import SignalHandler
-from tests.feedback.review.world import PROJECT, QUIET, World
+from tests.support.review_world import PROJECT, QUIET, World
 
 ONE_TIER = QUIET.format(share=0.0)
 

@@ -20,7 +20,7 @@ import pytest
 from feedback.errors import NotStored
 from feedback.store import CaseEvent, CaseRow, OverrideRow, ReviewRow, Store
 from ml_backend.records import Answer
-from tests.support.told import said
+from tests.support.make_events import annotation_event
 
 SPAM, HAM = Answer("choices", ("spam",)), Answer("choices", ("ham",))
 
@@ -97,7 +97,7 @@ def test_many_who_open_and_move_the_same_cases_make_one_trail_each(url: str, ope
             while True:  # each person looks once at each case, whatever the others do meanwhile
                 now = mine.cases.get_case(one.id)
                 look = a_look(now.id, 1000 * now.id + person, person=person)
-                if mine.cases.update_case(replace(now, state="started"), now.version, step("look"), [look]):
+                if mine.cases.update_case(replace(now, state="started"), now.version, step("review"), [look]):
                     break
         return made
 
@@ -127,7 +127,7 @@ while True:
     task = random.randrange(1, 30)
     store.cases.create_cases([CaseRow("1", task, "queued", "L1")], "open")
     (now,) = store.cases.list_cases("1", tasks=[task])
-    event = CaseEvent(0.0, "look", "started", "L1")
+    event = CaseEvent(0.0, "review", "started", "L1")
     if store.cases.update_case(replace(now, copies=now.copies + 1), now.version, event):
         os.write(1, b"%d %d\\n" % (os.getpid(), task))  # whole, whatever else is written: print makes four of it
 """
@@ -176,7 +176,7 @@ def test_overrides_are_listed_by_time_and_a_changed_annotation_replaces_its_row(
 
 
 def test_a_person_who_is_forgotten_leaves_the_trail_whole_and_nameless(store: Store) -> None:
-    store.append([said(5, "A", person=5)])
+    store.append([annotation_event(5, "A", person=5)])
     (seen,) = store.cases.create_cases([case()], "open")
     store.cases.update_case(replace(seen, state="started"), 1, step(), [a_look(seen.id)])
     store.overrides.save_overrides([an_override(2), an_override(3, person=6)])
@@ -193,7 +193,7 @@ def test_a_person_who_is_forgotten_leaves_the_trail_whole_and_nameless(store: St
 
 
 def test_a_task_that_is_forgotten_takes_its_case_with_it(store: Store) -> None:
-    store.append([said(5, "A", task=7)])
+    store.append([annotation_event(5, "A", task=7)])
     opened = store.cases.create_cases([case(7), case(8)], "open")
     store.reviews.save_reviews([a_look(opened[0].id)])
     store.overrides.save_overrides([an_override(2)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.feedback.review.world import ADA, CLEO, PROJECT, World, open_case, policy_text
+from tests.support.review_world import ADA, CLEO, PROJECT, World, open_case, policy_text
 
 
 def test_a_question_stops_the_clock_until_it_is_answered(world: World):
@@ -28,7 +28,7 @@ def test_a_first_tier_clock_that_runs_out_escalates_with_a_warning_before(world:
 
     case = world.case(task)
     assert (case.tier, case.breaches) == ("L2", 1)
-    assert world.trail(task) == ["open", "warn", "escalate", "place"]
+    assert world.trail(task) == ["open", "warn", "escalate", "assign"]
     assert case.why == "the resolve clock has run out"
 
 

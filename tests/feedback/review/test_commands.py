@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,17 +13,14 @@ from typer.testing import CliRunner
 from feedback.cli import app
 from ml_backend.records import Answer
 from tests.feedback.review.test_case_rows import an_override
-from tests.feedback.review.world import BEN, CLEO, PROJECT, World, open_case
-from tests.support import stores
+from tests.support.review_world import BEN, CLEO, PROJECT, World, open_case
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setenv("HITL_DATA_DIR", str(tmp_path))
     monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
-    store = stores.fresh(tmp_path / "hitl.sqlite3")
-    yield World(store, tmp_path / "models")
-    store.close()
+    return world
 
 
 def run(*arguments: str) -> str:
@@ -104,10 +100,10 @@ def test_why_tells_what_people_did_with_a_task_as_a_story(world: World):
         "person 3 at L2: fix, tool; Right label, wrong extent; see page 3",
         "decided at L2 by person 3: fix: Right label, wrong extent",
         "closed: written as ground truth",
-        "Now resolved: tool (the answer stands in the source project)",
+        "Now resolved: tool (the answer is in the source project)",
     ]
     (case,) = json.loads(run("why", str(task), "--project", PROJECT, "--json"))["cases"]
-    assert [step["event"] for step in case["events"]] == ["open", "place", "refuse", "decide", "write"]
+    assert [step["event"] for step in case["events"]] == ["open", "assign", "refuse", "decide", "write"]
 
 
 def test_overrides_are_exported_and_never_as_a_formula(world: World, tmp_path: Path):
@@ -119,6 +115,6 @@ def test_overrides_are_exported_and_never_as_a_formula(world: World, tmp_path: P
     (row,) = list(csv.DictReader(io.StringIO(run("overrides", PROJECT, "--csv", "-"))))
     run("overrides", PROJECT, "--kept", "--csv", str(tmp_path / "out.csv"))
 
-    assert (row["said"], row["shown"], row["reason"], row["blind"]) == ("'=cmd()", "spam", "boundary", "False")
+    assert (row["answer"], row["shown"], row["reason"], row["blind"]) == ("'=cmd()", "spam", "boundary", "False")
     assert len((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()) == 3
     assert "People changed 1 of 2 answers" in run("overrides", PROJECT)

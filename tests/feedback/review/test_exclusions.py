@@ -6,7 +6,7 @@ import pytest
 
 from feedback.ingest.signals import SignalHandler
 from feedback.review.review_task_content import FACTS
-from tests.feedback.review.world import ADA, BEN, CLEO, DAN, PROJECT, World, policy_text
+from tests.support.review_world import ADA, BEN, CLEO, DAN, PROJECT, World, policy_text
 
 PEOPLE = """
 [people."ada@example.com"]

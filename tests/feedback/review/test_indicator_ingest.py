@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,15 +10,14 @@ import pytest
 from feedback.policy import read_policy
 from feedback.project.indicators import make_indicator_reader
 from feedback.project.snapshot import as_of_first_answer, load_snapshot
-from feedback.review.indicator_ingest import remember
+from feedback.review.indicator_ingest import ingest_indicators
 from feedback.review.review_task_content import HISTORY
 from feedback.store import IndicatorValue, Store
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Task, with_indicators
 from ml_backend.registry import unpack
-from tests.feedback.review.world import ADA, BEN, CLEO, DAN, PROJECT, World, policy_text
-from tests.support import stores
-from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
+from tests.support.fake_platform import TEXT_CONFIG
+from tests.support.review_world import ADA, BEN, CLEO, DAN, PROJECT, World, policy_text
 
 ASKED = """
 [feedback.fraud_type]
@@ -40,16 +37,6 @@ entity = "customer"
 kind = "text"
 """
 FRAUD = {"hitl_ask_fraud_type": ["card"], "hitl_ask_risk": 4, "hitl_ask_signs": ["night"], "hitl_ask_remark": ["hm"]}
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    site = FakeLabelStudio()
-    store = stores.fresh(tmp_path / "hitl.sqlite3", clock=site.seconds)  # one clock for all
-    store.secrets.save_secret("draws", "the same draws in every run")
-    made = World(store, tmp_path / "models", site)
-    yield made
-    store.close()
 
 
 def add(world: World, customer: object) -> int:
@@ -202,7 +189,7 @@ def test_a_rebuild_or_other_questions_read_the_logs_again_and_come_to_the_same(w
     assert stored_indicators(world.store) == set()
     world.turn()
     assert stored_indicators(world.store) == before
-    assert remember(world.store, snapshot(world)) == 0
+    assert ingest_indicators(world.store, snapshot(world)) == 0
 
     world.use(policy_text(more=ASKED.replace('"night"', '"night", "vpn"')), overlap=2)
     world.turn()
@@ -262,7 +249,7 @@ def test_the_next_tier_reads_what_was_recorded_unless_it_reads_blind(world: Worl
     world.turn()
     (copy,) = world.site.waiting(world.site.review_project_of("L3"), DAN)
 
-    said = " ".join(line["said"] for line in copy.data[HISTORY])
+    said = " ".join(line["text"] for line in copy.data[HISTORY])
     assert all((told in said) != blind for told in ("fraud_type: card", "risk: 4", "signs: night", "remark: hm"))
     assert ("card" in str(copy.data)) != blind
 

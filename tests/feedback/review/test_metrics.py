@@ -14,8 +14,7 @@ from feedback.review.review_metrics import compute_tier_metrics
 from feedback.review.reviewer_accuracy import compute_label_errors, compute_reviewer_accuracy
 from feedback.store import CaseEvent, CaseRow, OverrideRow, ReviewRow, open_store
 from ml_backend.records import Answer
-from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, policy_text
-from tests.support import stores
+from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, policy_text
 
 SPAM, HAM = Answer("choices", ("spam",)), Answer("choices", ("ham",))
 POLICY = read_policy('[tiers.L1]\n[tiers.L2]\n[people."ann@x.org"]\ntiers = ["L2"]\nwage = 60.0\n')
@@ -146,9 +145,8 @@ def test_nobody_is_confirmed_by_their_own_vote():
     assert alone.compared == 0
 
 
-def test_a_project_is_measured_from_what_happened_in_it(tmp_path: Path):
-    store = open_store(f"sqlite:///{tmp_path / 's.db'}")
-    world = World(store, tmp_path / "m")
+def test_a_project_is_measured_from_what_happened_in_it(world: World):
+    store = world.store
     world.use(policy_text(l1='resolve = "1h"', l2='protocol = "panel"\npanel = 3\nresolve = "1h"'), overlap=2)
     tasks = world.site.add(*(f"a{number} apple red" for number in range(4)))
     world.turn()
@@ -176,12 +174,10 @@ def test_a_project_is_measured_from_what_happened_in_it(tmp_path: Path):
     report = case_report(store, world.case(tasks[0]).id)
     assert report.to_json()["case"]["answer"] == "fruit"
     assert [step["event"] for step in report.to_json()["events"]][-2:] == ["decide", "write"]
-    store.close()
 
 
-def test_the_first_tier_is_measured_without_a_clock_too(tmp_path: Path):
-    store = stores.fresh(tmp_path / "s.db")
-    world = World(store, tmp_path / "m")
+def test_the_first_tier_is_measured_without_a_clock_too(world: World):
+    store = world.store
     world.use(policy_text(l1='skip_means = "escalate"', share=1.0), overlap=2)
     agreed, differed, skipped, alone = world.site.add("a1", "b2", "c3", "d4")
     world.turn()

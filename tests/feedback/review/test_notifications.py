@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -17,10 +16,8 @@ from feedback.ingest.signals import SignalHandler
 from feedback.policy import read_policy
 from feedback.review import notifications
 from feedback.review.notifications import SIGNATURE, deliver_notifications, record_notification
-from feedback.review.review_stage import ReviewStage
 from feedback.store import CaseRow
-from tests.feedback.review.world import ADA, CLEO, PROJECT, World, policy_text
-from tests.support import stores
+from tests.support.review_world import ADA, CLEO, PROJECT, World, policy_text
 
 NOTIFY = '[notify.lead]\nurl = "https://hooks.example.org/hitl"\nsecret = "lead"\n'
 
@@ -48,12 +45,8 @@ def outside() -> Outside:
 
 
 @pytest.fixture
-def world(tmp_path: Path, outside: Outside) -> Iterator[World]:
-    store = stores.fresh(tmp_path / "hitl.sqlite3")
-    made = World(store, tmp_path / "models")
-    made.loop._review_stage = ReviewStage(store, made.site, clock=made.site.seconds, post=outside)
-    yield made
-    store.close()
+def post(outside: Outside) -> Outside:
+    return outside
 
 
 def late(world: World) -> int:
@@ -120,8 +113,8 @@ def test_a_target_that_does_not_answer_keeps_no_other_one_waiting(world: World):
 
 
 def test_a_burst_of_notices_is_delivered_whole(world: World, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(notifications, "_LOOKED_AT", 3)
-    monkeypatch.setattr(notifications, "_AT_ONCE", 2)
+    monkeypatch.setattr(notifications, "_MAX_PENDING", 3)
+    monkeypatch.setattr(notifications, "_MAX_PER_TURN", 2)
     project, policy, got = "7", read_policy(NOTIFY), Outside()
     for number in range(1, 12):
         record_notification(

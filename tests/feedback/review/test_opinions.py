@@ -13,8 +13,8 @@ from ml_backend.calibration import Calibrator
 from ml_backend.label_config import read_label_config
 from ml_backend.models.text_classifier import TextChoices
 from ml_backend.registry import Bundle, pack, unpack
-from tests.feedback.review.world import CLEO, DAN, PROJECT, World, policy_text
 from tests.support.fake_platform import TEXT_CONFIG
+from tests.support.review_world import CLEO, DAN, PROJECT, World, policy_text
 
 SPOKE = "What spoke for the model's answer"
 TEXTS = [f"{fruit} juice {number}" for number in range(9) for fruit in ("apple", "pear")]
@@ -107,7 +107,7 @@ def test_where_people_propose_another_answer_the_models_own_stands_beside_it(wor
 def test_a_model_that_gives_no_reasons_is_said_to_give_none(world: World, monkeypatch: pytest.MonkeyPatch):
     made = promote(world)
     silent = Bundle(Silent(), made.calibrator, made.control, "h", "hosted", "m36", 1, 0.0, {})  # type: ignore[arg-type]
-    monkeypatch.setattr(world.loop._champions, "get", lambda _project: silent)
+    monkeypatch.setattr(world.loop._services.champions, "get", lambda _project: silent)
     world.use(policy_text(), overlap=2)
     (task,) = world.site.add("apple")
     world.turn()

@@ -17,7 +17,7 @@ from feedback.training.model_cache import PredictionCache
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
 from tests.support import stores
-from tests.support.told import chose, said, task, told
+from tests.support.make_events import annotation_event, choice_result, task, task_events
 
 CONFIG = (
     '<View><Text name="t" value="$text"/><Choices name="c" toName="t"><Choice value="A"/><Choice value="B"/></Choices>'
@@ -42,7 +42,7 @@ class Champion:
 def store(tmp_path: Path) -> Iterator[Store]:
     made = stores.fresh(tmp_path / "s.db")
     made.projects.save_project(ProjectRow("1", "t", CONFIG, control="c", connected=True))
-    made.append(told(*(task(number) for number in range(1, 6))))
+    made.append(task_events(*(task(number) for number in range(1, 6))))
     rows = [
         WindowRow(number, "m1+q1", number, A, 0.9, blind=False, prediction=100 + number, written_s=0.0)
         for number in (1, 2)
@@ -63,7 +63,12 @@ def note(store: Store, champion: Champion | None = None) -> list[OverrideRow]:
 
 
 def test_a_changed_answer_is_an_override_and_a_kept_one_counts_for_the_rate(store: Store):
-    store.append([said(1, "B", task=1, parent_prediction=101), said(2, "A", task=2, parent_prediction=102)])
+    store.append(
+        [
+            annotation_event(1, "B", task=1, parent_prediction=101),
+            annotation_event(2, "A", task=2, parent_prediction=102),
+        ]
+    )
     changed, kept = note(store)
 
     assert (changed.shown, changed.answer, changed.changed, changed.confidence) == (A, B, True, 0.9)
@@ -74,13 +79,13 @@ def test_a_changed_answer_is_an_override_and_a_kept_one_counts_for_the_rate(stor
 
 def test_a_reason_that_the_source_project_asks_for_is_kept_by_its_code(store: Store):
     why = {"from_name": "reason", "to_name": "t", "type": "choices", "value": {"choices": ["wrong_label"]}}
-    store.append([said(1, "B", task=1, parent_prediction=101, result=(*chose("B"), why))])
+    store.append([annotation_event(1, "B", task=1, parent_prediction=101, result=(*choice_result("B"), why))])
 
     assert [row.reason for row in note(store)] == ["wrong_label"]
 
 
 def test_a_blind_answer_is_held_against_what_the_champion_says(store: Store):
-    store.append([said(1, "B", task=3, parent_prediction=103), said(2, "A", task=4)])
+    store.append([annotation_event(1, "B", task=3, parent_prediction=103), annotation_event(2, "A", task=4)])
 
     assert note(store) == []  # no model: nothing to be held against
     rows = note(store, Champion())
@@ -91,7 +96,7 @@ def test_a_blind_answer_is_held_against_what_the_champion_says(store: Store):
 
 
 def test_a_model_that_may_have_learned_the_answer_is_not_asked(store: Store):
-    store.append([said(1, "B", task=4)])
+    store.append([annotation_event(1, "B", task=4)])
     young = Champion()
     young.created_s = 4e9
 
@@ -99,16 +104,16 @@ def test_a_model_that_may_have_learned_the_answer_is_not_asked(store: Store):
 
 
 def test_an_unknown_prediction_tells_nothing(store: Store):
-    store.append([said(1, "B", task=5, parent_prediction=999)])
+    store.append([annotation_event(1, "B", task=5, parent_prediction=999)])
 
     assert note(store, Champion()) == []
 
 
 def test_a_corrected_answer_replaces_its_row_and_nothing_is_written_twice(store: Store):
-    store.append([said(1, "B", task=1, parent_prediction=101)])
+    store.append([annotation_event(1, "B", task=1, parent_prediction=101)])
     (first,) = note(store)
     assert note(store) == [first]
-    store.append([said(1, "A", task=1, parent_prediction=101, second=9)])
+    store.append([annotation_event(1, "A", task=1, parent_prediction=101, second=9)])
     (again,) = note(store)
 
     assert (again.changed, again.annotation) == (False, first.annotation)

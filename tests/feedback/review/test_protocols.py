@@ -13,18 +13,18 @@ PANEL = Tier(protocol="panel", panel=3)
 TWO = Tier(protocol="two-reader")
 
 
-def reads(*said: object) -> list[SimpleNamespace]:
+def reviews(*given: object) -> list[SimpleNamespace]:
     """An answer for a reading that gives one, else the verdict."""
     return [
         SimpleNamespace(verdict="fix", answer=one)
         if isinstance(one, Answer)
         else SimpleNamespace(verdict=one, answer=None)
-        for one in said
+        for one in given
     ]
 
 
 @pytest.mark.parametrize(
-    ("said", "comes", "answer"),
+    ("given", "outcome", "answer"),
     [
         ([SPAM], "decide", SPAM),
         (["reject"], "none", None),
@@ -33,14 +33,14 @@ def reads(*said: object) -> list[SimpleNamespace]:
         ([], "wait", None),
     ],
 )
-def test_a_single_reader_decides(said, comes, answer):
-    ruling = apply_protocol(reads(*said), Tier())
+def test_a_single_reader_decides(given, outcome, answer):
+    result = apply_protocol(reviews(*given), Tier())
 
-    assert (ruling.comes, ruling.answer, ruling.wanted) == (comes, answer, 1)
+    assert (result.outcome, result.answer, result.n_reviewers) == (outcome, answer, 1)
 
 
 @pytest.mark.parametrize(
-    ("said", "comes", "answer"),
+    ("given", "outcome", "answer"),
     [
         ([SPAM, SPAM], "wait", None),
         ([SPAM, SPAM, HAM], "decide", SPAM),
@@ -51,45 +51,45 @@ def test_a_single_reader_decides(said, comes, answer):
         (["guideline", HAM, "guideline"], "guideline", None),
     ],
 )
-def test_a_panel_of_three_goes_by_what_two_say(said, comes, answer):
-    ruling = apply_protocol(reads(*said), PANEL)
+def test_a_panel_of_three_goes_by_what_two_say(given, outcome, answer):
+    result = apply_protocol(reviews(*given), PANEL)
 
-    assert (ruling.comes, ruling.answer) == (comes, answer)
+    assert (result.outcome, result.answer) == (outcome, answer)
 
 
 def test_an_accepted_answer_and_the_same_answer_given_anew_are_one_opinion():
     accepted = SimpleNamespace(verdict="accept", answer=SPAM)
 
-    assert apply_protocol([accepted, *reads(SPAM, HAM)], PANEL).answer == SPAM
+    assert apply_protocol([accepted, *reviews(SPAM, HAM)], PANEL).answer == SPAM
 
 
 def test_one_who_is_always_wrong_changes_no_answer_of_a_panel():
     for truth in (SPAM, HAM):
         wrong = HAM if truth == SPAM else SPAM
         for place in range(3):
-            said = [truth, truth]
-            said.insert(place, wrong)
-            assert apply_protocol(reads(*said), PANEL).answer == truth
+            given = [truth, truth]
+            given.insert(place, wrong)
+            assert apply_protocol(reviews(*given), PANEL).answer == truth
 
 
 def test_a_panel_may_want_more_than_a_majority():
     strict = Tier(protocol="panel", panel=3, min_agreement=0.9)
 
-    assert apply_protocol(reads(SPAM, SPAM, HAM), strict).comes == "escalate"
-    assert apply_protocol(reads(SPAM, SPAM, SPAM), strict).comes == "decide"
+    assert apply_protocol(reviews(SPAM, SPAM, HAM), strict).outcome == "escalate"
+    assert apply_protocol(reviews(SPAM, SPAM, SPAM), strict).outcome == "decide"
 
 
 def test_an_even_panel_that_is_split_decides_nothing():
-    assert apply_protocol(reads(SPAM, HAM), Tier(protocol="panel", panel=2, min_agreement=0.0)).comes == "escalate"
+    assert apply_protocol(reviews(SPAM, HAM), Tier(protocol="panel", panel=2, min_agreement=0.0)).outcome == "escalate"
 
 
 def test_two_readers_who_agree_need_no_third():
-    ruling = apply_protocol(reads(SPAM, SPAM), TWO)
+    result = apply_protocol(reviews(SPAM, SPAM), TWO)
 
-    assert (ruling.comes, ruling.answer, ruling.wanted) == ("decide", SPAM, 2)
+    assert (result.outcome, result.answer, result.n_reviewers) == ("decide", SPAM, 2)
 
 
 def test_two_readers_who_differ_get_an_adjudicator_who_decides_alone():
-    assert apply_protocol(reads(SPAM, HAM), TWO).wanted == 3
-    assert apply_protocol(reads(SPAM, HAM, NEWS), TWO).answer == NEWS
-    assert apply_protocol(reads(SPAM, HAM, "reject"), TWO).comes == "none"
+    assert apply_protocol(reviews(SPAM, HAM), TWO).n_reviewers == 3
+    assert apply_protocol(reviews(SPAM, HAM, NEWS), TWO).answer == NEWS
+    assert apply_protocol(reviews(SPAM, HAM, "reject"), TWO).outcome == "none"

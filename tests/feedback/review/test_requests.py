@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from feedback.review.appeals import list_human_review_requests
 from feedback.review.review_task_content import FACTS, HISTORY
 from ml_backend.errors import BodyError
 from tests.feedback.review.outside import ONE_TIER, push, turns
-from tests.feedback.review.world import ADA, BEN, CLEO, DAN, PROJECT, World, policy_text
-from tests.support import stores
-from tests.support.fake_platform import FakeLabelStudio
+from tests.support.review_world import ADA, BEN, CLEO, DAN, PROJECT, World, policy_text
 
 HOUR = 3600.0
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    site = FakeLabelStudio()
-    store = stores.fresh(tmp_path / "hitl.sqlite3", clock=site.seconds)
-    store.secrets.save_secret("draws", "the same draws in every run")
-    yield World(store, tmp_path / "models", site)
-    store.close()
 
 
 def statement(world: World, place: int = 0) -> str:
@@ -129,7 +115,7 @@ def test_what_waits_in_a_lower_tier_goes_to_the_one_that_owes_a_person(world: Wo
     case = world.case(task)
     assert (case.tier, case.rule, case.why) == ("L2", "human review", "I object")
     assert case.due_s == pytest.approx(case.entered_s + 2 * HOUR)
-    assert world.trail(task) == ["open", "recall", "place"]
+    assert world.trail(task) == ["open", "recall", "assign"]
 
 
 def test_whoever_looks_at_a_request_sees_everything_in_a_blind_tier_too(world: World):
@@ -142,7 +128,7 @@ def test_whoever_looks_at_a_request_sees_everything_in_a_blind_tier_too(world: W
     turns(world)
 
     (copy,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)
-    assert [line["said"] for line in copy.data[HISTORY]] == ["fruit"]
+    assert [line["text"] for line in copy.data[HISTORY]] == ["fruit"]
     world.review("L2", "answer", "tool", person=CLEO)
     turns(world)
     assert "tool, seeing what others had said and why it came to them." in statement(world)
@@ -164,9 +150,9 @@ def test_what_waits_blind_is_handed_out_anew_with_everything_when_somebody_asks(
     turns(world)
     (copy,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)
 
-    assert blind.data[HISTORY] == [{"who": "–", "said": "nothing was said before"}]
+    assert blind.data[HISTORY] == [{"author": "–", "text": "there is no earlier answer"}]
     assert copy.id != blind.id
-    assert [line["said"] for line in copy.data[HISTORY]][:1] == ["fruit"]
+    assert [line["text"] for line in copy.data[HISTORY]][:1] == ["fruit"]
     assert copy.data[FACTS]["Why here"] == "I object"
     world.review("L2", "answer" if l2 else "fix", "tool", person=CLEO, reason="wrong_label")
     turns(world)

@@ -12,7 +12,7 @@ from feedback.review.review_task_content import FACTS, HISTORY
 from feedback.settings import Settings
 from feedback.store.log import events
 from ml_backend.labelstudio.client import Client
-from tests.feedback.review.world import ADA, BEN, CLEO, DAN, PROJECT, World, open_case, policy_text
+from tests.support.review_world import ADA, BEN, CLEO, DAN, PROJECT, World, open_case, policy_text
 
 
 def test_people_who_differ_hand_the_task_to_the_next_tier(world: World):
@@ -23,8 +23,8 @@ def test_people_who_differ_hand_the_task_to_the_next_tier(world: World):
     (copy,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)
     assert copy.data["text"] == "a1 apple red"
     assert copy.data[FACTS]["Why here"] == "2 people differ, and no more are asked"
-    assert [line["said"] for line in copy.data[HISTORY]] == ["fruit", "tool"]
-    assert copy.data[HISTORY][0]["who"].startswith("L1, person 1, 2026-01-01")
+    assert [line["text"] for line in copy.data[HISTORY]] == ["fruit", "tool"]
+    assert copy.data[HISTORY][0]["author"].startswith("L1, person 1, 2026-01-01")
     assert "example.com" not in str(copy.data)
 
 
@@ -35,7 +35,7 @@ def test_a_reviewers_fix_goes_back_to_the_source_as_ground_truth_and_is_learned_
 
     case = world.case(task)
     assert (case.state, world.final(task)) == ("resolved", "tool")
-    assert world.trail(task) == ["open", "place", "decide", "write"]
+    assert world.trail(task) == ["open", "assign", "decide", "write"]
     assert world.turn().settled == 1
     (look,) = world.store.reviews.list_reviews(PROJECT)
     assert (look.counted, look.reason, look.comment, look.lead_time_s) == (True, "wrong_label", "see page 3", 30.0)
@@ -109,7 +109,9 @@ def test_what_a_reviewer_says_is_read_in_the_turn_of_the_source(world: World):
     world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
     while (work := world.store.jobs.claim_job("test", lease_s=9.0)) is not None:
         world.store.jobs.finish_job(work)
-    told = [one for copy, given in world.site.list_changed_tasks(room, "") for one in events.events_from_task(copy, given)]
+    told = [
+        one for copy, given in world.site.list_changed_tasks(room, "") for one in events.events_from_task(copy, given)
+    ]
     world.store.append(told)  # as a webhook does
 
     assert [(row.project, row.kind) for row in world.store.jobs.list_jobs() if row.state == "wanted"] == [
@@ -124,7 +126,7 @@ def test_what_a_reviewer_says_is_read_in_the_turn_of_the_source(world: World):
 def test_a_review_project_cannot_be_connected_itself(world: World):
     open_case(world)
 
-    with pytest.raises(NotConnected, match="where project 7 is reviewed"):
+    with pytest.raises(NotConnected, match="is a review project of project 7"):
         connect(Settings(), world.store, cast(Client, None), world.site.review_project_of("L2"), now_s=0.0)
 
 

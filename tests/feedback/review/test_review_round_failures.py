@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from feedback.store.log import events
-from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, open_case, policy_text
+from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, open_case, policy_text
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,11 @@ def test_nobody_is_asked_again_while_an_answer_is_unread(world: World, monkeypat
 
     def emails() -> dict[int, str]:
         world.review("L2", "fix", "tool", person=DAN, reason="boundary")
-        told = [one for shown, given in world.site.list_changed_tasks(room, "") for one in events.events_from_task(shown, given)]
+        told = [
+            one
+            for shown, given in world.site.list_changed_tasks(room, "")
+            for one in events.events_from_task(shown, given)
+        ]
         world.store.append(told)
         return {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from feedback.review.review_task_content import FACTS, HISTORY
-from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, open_case, policy_text
+from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, open_case, policy_text
 
 PEOPLE = """
 [people."ada@example.com"]
@@ -47,11 +47,11 @@ def test_a_case_goes_up_tier_by_tier_with_what_was_said(world: World):
     case = world.case(task)
     assert (case.tier, case.state, case.proposed_by) == ("L3", "queued", "L2")
     (copy,) = world.site.waiting(world.site.review_project_of("L3"), DAN)
-    assert copy.data[HISTORY][-1]["said"] == "escalate: tool; The guideline does not say; is a nut a tool?"
+    assert copy.data[HISTORY][-1]["text"] == "escalate: tool; The guideline does not say; is a nut a tool?"
     world.review("L3", "accept", person=DAN)
     world.turn()
     assert world.final(task) == "tool"
-    assert world.trail(task) == ["open", "place", "escalate", "place", "decide", "write"]
+    assert world.trail(task) == ["open", "assign", "escalate", "assign", "decide", "write"]
 
 
 def test_what_nobody_can_answer_is_closed_without_an_answer_and_asked_no_more(world: World):
@@ -92,7 +92,7 @@ def test_two_readers_who_differ_are_settled_by_a_third_who_sees_both(world: Worl
     world.turn()
     (third,) = world.site.waiting(room, EVA)
 
-    assert [line["said"].partition(";")[0] for line in third.data[HISTORY][2:]] == ["fix: tool", "fix: fruit"]
+    assert [line["text"].partition(";")[0] for line in third.data[HISTORY][2:]] == ["fix: tool", "fix: fruit"]
     world.review("L2", "fix", "fruit", person=EVA, reason="boundary")
     world.turn()
     assert world.final(task) == "fruit"
@@ -106,7 +106,7 @@ def test_who_settles_between_two_blind_readers_is_told_what_these_two_said_and_n
     world.turn()
     (third,) = world.site.waiting(room, EVA)
 
-    assert [line["said"] for line in third.data[HISTORY]] == ["answer: tool", "answer: fruit"]
+    assert [line["text"] for line in third.data[HISTORY]] == ["answer: tool", "answer: fruit"]
     assert third.data[FACTS]["Please"] == "settle what two readers differ on"
     assert "Why here" not in third.data[FACTS]
     before = world.site.writes
@@ -131,7 +131,7 @@ def test_a_blind_tier_is_shown_nothing_and_simply_answers(world: World):
     task = open_case(world, l2="blind = true")
     (copy,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)
 
-    assert copy.data[HISTORY] == [{"who": "–", "said": "nothing was said before"}]
+    assert copy.data[HISTORY] == [{"author": "–", "text": "there is no earlier answer"}]
     assert "Why here" not in copy.data[FACTS]
     assert world.site.review_projects[copy.project].shown[copy.id].result == ()
     world.review("L2", "answer", "tool", person=CLEO)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from feedback.review.review_task_content import KEY
 from feedback.store.log import events
-from tests.feedback.review.world import ADA, BEN, CLEO, PROJECT, World, open_case, policy_text
+from tests.support.review_world import ADA, BEN, CLEO, PROJECT, World, open_case, policy_text
 
 
 def test_a_deleted_task_withdraws_its_case_and_its_copy(world: World):

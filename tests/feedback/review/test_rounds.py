@@ -7,7 +7,7 @@ from dataclasses import replace
 from feedback.ingest.signals import SignalHandler
 from feedback.review.review_task_content import FACTS, HISTORY, KEY
 from feedback.review.reviewer_accuracy import compute_reviewer_accuracy
-from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, open_case, policy_text
+from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, open_case, policy_text
 
 
 def ask(world: World, task: int, key: str = "k1") -> None:

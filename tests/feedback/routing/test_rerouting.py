@@ -74,7 +74,9 @@ def test_every_decision_is_made_once_more_from_what_was_recorded(world: World):
     world.turn()
     world.use(rules("when = { data.amount.lt = 0 }\nto = 'L2'"))  # the policy that decided is kept
     found = [
-        explain_decision(world.store, "7", one) for task in tasks for one in world.store.decisions.list_decisions("7", task=task)
+        explain_decision(world.store, "7", one)
+        for task in tasks
+        for one in world.store.decisions.list_decisions("7", task=task)
     ]
 
     assert len(found) == 10

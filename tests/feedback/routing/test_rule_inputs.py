@@ -16,14 +16,14 @@ from feedback.routing.rule_inputs import RuleInputs, load_rule_inputs
 from feedback.store import NewestSignal, ProjectRow, Skip, Store
 from feedback.store.log.events import event_from_annotation, event_from_task
 from feedback.training.model_cache import Committee, PredictionCache
-from ml_backend.codecs import codec
+from ml_backend.codecs import get_codec
 from ml_backend.errors import ArtefactError
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer, Task
 from ml_backend.registry import Bundle
 from tests.support import stores
 from tests.support.fake_platform import TEXT_CONFIG
-from tests.support.told import answer
+from tests.support.make_events import make_annotation
 
 CREATED = "2026-11-20T08:00:00Z"
 NOW_S = 1_795_168_800.0  # 2026-11-20T10:00:00Z, a Friday
@@ -88,8 +88,8 @@ def snapshot(store: Store) -> ProjectSnapshot:
     config = read_label_config(TEXT_CONFIG)
     control = config.control("")
     for number, (person, label) in enumerate([(1, "fruit"), (2, "fruit"), (3, "tool")], start=1):
-        result = tuple(codec("choices").encode(Answer("choices", (label,)), control, None))
-        store.append([event_from_annotation(answer(number, task=1, person=person, result=result), "poll")])
+        result = tuple(get_codec("choices").encode(Answer("choices", (label,)), control, None))
+        store.append([event_from_annotation(make_annotation(number, task=1, person=person, result=result), "poll")])
     return load_snapshot(store, row, POLICY, config, control)
 
 

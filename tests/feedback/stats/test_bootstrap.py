@@ -36,9 +36,9 @@ def test_patterns_stand_for_copies_of_rows():
 
 
 def test_the_same_seed_gives_the_same_interval():
-    one, same, other = (bootstrap(share, [30, 70], seed=seed) for seed in (1, 1, 2))
+    item, same, other = (bootstrap(share, [30, 70], seed=seed) for seed in (1, 1, 2))
 
-    assert one == same != other
+    assert item == same != other
 
 
 def test_memory_is_bounded_and_all_draws_arrive():

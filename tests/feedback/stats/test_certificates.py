@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from feedback.stats.certificates import COVERAGES, CertifyRows, error_free_rows, certify_monitored, certify_scheduled, threshold_grid
+from feedback.stats.certificates import (
+    COVERAGES,
+    CertifyRows,
+    certify_monitored,
+    certify_scheduled,
+    error_free_rows,
+    threshold_grid,
+)
 from feedback.stats.intervals import upper_bound
 from feedback.stats.results import EvidenceError
 
@@ -15,7 +22,7 @@ GRID = tuple(round(t, 3) for t in np.linspace(0.7, 0.0, 10).tolist())
 EPOCHS = 300
 
 
-def rows(n: int, errors: int = 0, confidence: float = 0.99) -> CertifyRows:
+def certify_rows(n: int, errors: int = 0, confidence: float = 0.99) -> CertifyRows:
     return CertifyRows(np.full(n, confidence), np.arange(n) < errors)
 
 
@@ -33,7 +40,7 @@ def test_the_published_numbers_of_error_free_rows():
 @given(st.integers(0, 300), st.integers(0, 6), st.sampled_from([0.02, 0.05, 0.1]))
 @settings(max_examples=60)
 def test_the_monitored_certificate_comes_after_exactly_the_rows_it_named(n, errors, max_error):
-    rows = rows(n, min(errors, n))
+    rows = certify_rows(n, min(errors, n))
     missing = certify_monitored(rows, GRID, max_error=max_error).missing
 
     assert certify_monitored(more(rows, missing), GRID, max_error=max_error).threshold is not None
@@ -44,7 +51,7 @@ def test_the_monitored_certificate_comes_after_exactly_the_rows_it_named(n, erro
 @given(st.integers(0, 500), st.integers(0, 6), st.lists(st.integers(1, 400), max_size=3), st.sampled_from([0.02, 0.1]))
 @settings(max_examples=60)
 def test_the_scheduled_certificate_comes_after_exactly_the_rows_it_named(n, errors, looks, max_error):
-    rows, looks = rows(n, min(errors, n)), sorted(looks)
+    rows, looks = certify_rows(n, min(errors, n)), sorted(looks)
     first = certify_scheduled(rows, GRID, looks=looks, max_error=max_error)
     taken = [*looks, n] if first.looked else looks
     if first.threshold is not None:
@@ -60,9 +67,11 @@ def test_the_scheduled_certificate_comes_after_exactly_the_rows_it_named(n, erro
 
 
 def test_without_an_error_the_named_numbers_are_the_constructions_own():
-    assert certify_monitored(rows(0), GRID, max_error=0.02).missing == 224
+    assert certify_monitored(certify_rows(0), GRID, max_error=0.02).missing == 224
     assert (
-        certify_scheduled(rows(0), GRID, looks=(), max_error=0.02).missing == error_free_rows(0.02, alpha=0.05 / 10 / 2) == 297
+        certify_scheduled(certify_rows(0), GRID, looks=(), max_error=0.02).missing
+        == error_free_rows(0.02, alpha=0.05 / 10 / 2)
+        == 297
     )
 
 
@@ -78,7 +87,7 @@ def test_it_says_in_words_what_is_missing():
 
 
 def test_below_peoples_own_disagreement_nothing_is_certified():
-    certificate = certify_monitored(rows(5000), GRID, max_error=0.02, people_error=0.06)
+    certificate = certify_monitored(certify_rows(5000), GRID, max_error=0.02, people_error=0.06)
 
     assert certificate.threshold is None
     assert certificate.reason == "cannot certify below people's own disagreement of 6.0%"
@@ -106,13 +115,13 @@ def test_the_largest_proven_coverage_is_taken():
 
 
 def test_a_look_that_must_fail_does_not_count_as_one():
-    certificate = certify_scheduled(rows(100), GRID, looks=(), max_error=0.02)
+    certificate = certify_scheduled(certify_rows(100), GRID, looks=(), max_error=0.02)
 
     assert not certificate.looked
 
 
 def test_a_scheduled_look_waits_for_a_quarter_more_rows():
-    early, due = (certify_scheduled(rows(n), GRID, looks=(1000,), max_error=0.02) for n in (1249, 1250))
+    early, due = (certify_scheduled(certify_rows(n), GRID, looks=(1000,), max_error=0.02) for n in (1249, 1250))
 
     assert not early.looked
     assert early.missing == 1
@@ -179,7 +188,10 @@ def test_a_model_just_over_the_limit_everywhere_is_hardly_ever_certified():
     rng = np.random.default_rng(3)
     sure, bad = rng.random((EPOCHS, 2000)), rng.random((EPOCHS, 2000)) < 0.0501
     false = sum(
-        any(certify_monitored(CertifyRows(s[:n], b[:n]), GRID, max_error=0.05).threshold is not None for n in range(50, 2001, 50))
+        any(
+            certify_monitored(CertifyRows(s[:n], b[:n]), GRID, max_error=0.05).threshold is not None
+            for n in range(50, 2001, 50)
+        )
         for s, b in zip(sure, bad, strict=True)
     )
 
@@ -205,10 +217,10 @@ def test_trusting_the_observed_error_would_break_the_promise():
         lambda: CertifyRows(np.array([1.2]), np.zeros(1)),
         lambda: CertifyRows(np.array([np.nan]), np.zeros(1)),
         lambda: CertifyRows(np.zeros(1), np.array([2])),
-        lambda: certify_monitored(rows(5), (), max_error=0.1),
-        lambda: certify_monitored(rows(5), (0.1, 0.9), max_error=0.1),
-        lambda: certify_monitored(rows(5), GRID, max_error=2),
-        lambda: certify_scheduled(rows(5), GRID, looks=(), max_error=0.1, confidence=95),
+        lambda: certify_monitored(certify_rows(5), (), max_error=0.1),
+        lambda: certify_monitored(certify_rows(5), (0.1, 0.9), max_error=0.1),
+        lambda: certify_monitored(certify_rows(5), GRID, max_error=2),
+        lambda: certify_scheduled(certify_rows(5), GRID, looks=(), max_error=0.1, confidence=95),
         lambda: threshold_grid([]),
         lambda: threshold_grid([0.5], coverages=(0.5, 0.3)),
     ],

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedback.stats.change_detection import bets, paths, watch
+from feedback.stats.change_detection import safe_bets, simulate_statistic, start_monitor
 from feedback.stats.e_processes import rate_above
 from feedback.stats.results import EvidenceError
 
@@ -24,7 +24,7 @@ def first(crossed):
 def test_rows_between_false_alarms_are_as_many_as_promised(p0):
     errors = np.random.default_rng(0).random((RUNS, 6000)) < p0
 
-    rows = first(paths(errors, p0) >= RUN_LENGTH)  # runs cut at 6,000 rows only make the mean smaller
+    rows = first(simulate_statistic(errors, p0) >= RUN_LENGTH)  # runs cut at 6,000 rows only make the mean smaller
     assert rows.mean() >= RUN_LENGTH
 
 
@@ -34,7 +34,7 @@ def after_a_clean_run(rate: float):
 
 
 def test_a_broken_model_is_found_within_forty_audits_after_a_thousand_clean_ones():
-    rows = first(paths(after_a_clean_run(0.2), 0.02) >= RUN_LENGTH) - 1000
+    rows = first(simulate_statistic(after_a_clean_run(0.2), 0.02) >= RUN_LENGTH) - 1000
 
     assert rows.min() > 0
     assert np.median(rows) <= 40
@@ -49,35 +49,35 @@ def test_a_plain_e_process_would_have_needed_far_longer():
 
 @given(st.lists(st.booleans(), max_size=80), st.integers(0, 80), st.sampled_from([0.02, 0.3, 0.9]))
 def test_a_stored_state_goes_on_as_if_nobody_had_stopped(errors, cut, p0):
-    whole = watch(p0, run_length=50.0).see(errors)
-    halves = watch(p0, run_length=50.0).see(errors[:cut]).see(errors[cut:])
+    whole = start_monitor(p0, run_length=50.0).update(errors)
+    halves = start_monitor(p0, run_length=50.0).update(errors[:cut]).update(errors[cut:])
 
     assert whole == halves
     if errors:
-        statistic = paths(np.array([errors]), p0)[0]
+        statistic = simulate_statistic(np.array([errors]), p0)[0]
         assert whole.statistic == pytest.approx(statistic[-1])
         assert whole.alarm == bool((statistic >= 50.0).any())
 
 
 def test_an_alarm_stays_rung_and_says_when():
-    rung = watch(0.02, run_length=1000).see([0] * 50 + [1] * 6)
+    rung = start_monitor(0.02, run_length=1000).update([0] * 50 + [1] * 6)
 
     assert rung.alarm
     assert 51 <= rung.alarm_at <= 56
-    assert rung.see([0] * 500).alarm_at == rung.alarm_at
+    assert rung.update([0] * 500).alarm_at == rung.alarm_at
 
 
 @pytest.mark.parametrize("p0", [0.001, 0.1, 0.5, 0.99])
 def test_no_bet_can_go_bankrupt(p0):
-    assert bets(p0).size
-    assert (1.0 - bets(p0) * p0 > 0).all()
+    assert safe_bets(p0).size
+    assert (1.0 - safe_bets(p0) * p0 > 0).all()
 
 
 def test_what_cannot_be_is_refused():
     for call in (
-        lambda: watch(0.0, run_length=9),
-        lambda: watch(0.1, run_length=1),
-        lambda: watch(0.1, run_length=9).see([2]),
+        lambda: start_monitor(0.0, run_length=9),
+        lambda: start_monitor(0.1, run_length=1),
+        lambda: start_monitor(0.1, run_length=9).update([2]),
     ):
         with pytest.raises(EvidenceError):
             call()

@@ -6,7 +6,7 @@ import hmac
 import numpy as np
 from scipy import stats
 
-from feedback.stats.hash_sampling import draw, draws, in_audit, role
+from feedback.stats.hash_sampling import audit_split, draw, draws
 
 _UNITS = [f"project/{number}" for number in range(20_000)]
 
@@ -42,24 +42,17 @@ def test_a_purpose_and_a_unit_cannot_run_into_each_other() -> None:
 
 
 def test_roles_take_thirty_thirty_and_forty_percent() -> None:
-    roles = [role("key", unit) for unit in _UNITS]
+    roles = [audit_split("key", unit) for unit in _UNITS]
 
     observed = [roles.count(name) for name in ("tune", "judge", "certify")]
     assert stats.chisquare(observed, [6000, 6000, 8000]).pvalue > 0.001
 
 
 def test_roles_are_drawn_apart_from_the_audit_itself() -> None:
-    audit = [unit for unit in _UNITS if in_audit("key", unit, 0.15)]
-    roles = [role("key", unit) for unit in audit]
+    audit = [unit for unit in _UNITS if draw("key", "audit", unit) < 0.15]
+    roles = [audit_split("key", unit) for unit in audit]
 
     n = len(audit)
     assert 2700 < n < 3300
     observed = [roles.count(name) for name in ("tune", "judge", "certify")]
     assert stats.chisquare(observed, [0.3 * n, 0.3 * n, 0.4 * n]).pvalue > 0.001
-
-
-def test_a_larger_audit_keeps_every_unit_of_a_smaller_one() -> None:
-    small = {unit for unit in _UNITS if in_audit("key", unit, 0.1)}
-    large = {unit for unit in _UNITS if in_audit("key", unit, 0.3)}
-
-    assert small < large

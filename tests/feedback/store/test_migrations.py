@@ -17,7 +17,7 @@ from feedback.errors import SchemaError, StoreError
 from feedback.store import Store, open_store
 from feedback.store.tables import main_tables
 from tests.support import stores
-from tests.support.told import said, task, told
+from tests.support.make_events import annotation_event, task, task_events
 
 
 @pytest.fixture(params=stores.BOTH)
@@ -42,7 +42,7 @@ def test_the_newest_migration_is_the_one_that_the_code_names() -> None:
 
 
 def test_a_store_is_opened_again_with_what_it_held(url: str, opened: Callable[[str], Store]) -> None:
-    opened(url).append([said(5, "A")])
+    opened(url).append([annotation_event(5, "A")])
 
     assert len(opened(url).votes.list_votes("1")) == 1
 
@@ -65,7 +65,7 @@ def test_a_migration_that_fails_leaves_nothing(url: str, monkeypatch: pytest.Mon
             open_store(url)
 
     store = open_store(url)  # would find tables half made
-    store.append([said(5, "A")])
+    store.append([annotation_event(5, "A")])
     store.close()
 
 
@@ -144,7 +144,7 @@ def test_a_later_revision_upgrades_a_store_of_the_first_one_and_keeps_its_data(
     shutil.copytree(migrations.VERSIONS, versions, ignore=shutil.ignore_patterns("__pycache__"))
     (versions / "r0002_note.py").write_text(_SECOND_REVISION)
     store = opened(url)
-    store.append([*told(task(1)), said(5, "A")])
+    store.append([*task_events(task(1)), annotation_event(5, "A")])
     secret = store.secrets.get_or_create_secret("draws")
 
     with store._database.write() as connection:

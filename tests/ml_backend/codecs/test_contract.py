@@ -4,12 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from ml_backend.codecs import BUILTINS, codec, decode_result
+from ml_backend.codecs import BUILTINS, decode_result, get_codec
 from ml_backend.codecs.rating import Rating
-from ml_backend.codecs.testing import check_codec
-from ml_backend.errors import CodecError
 from ml_backend.label_config import Control
 from ml_backend.records import Answer
+from ml_backend.testing import ContractBroken, check_codec
 
 LABELS = some.sampled_from(["A", "B", "Ünïcode", "a/b"])
 PLACES = some.floats(0, 90, allow_subnormal=False).map(lambda place: round(place, 6))
@@ -46,7 +45,7 @@ def control(kind):
 def test_a_codec_keeps_the_contract(kind):
     @given(answers(kind, VALUES[kind]))
     def keeps(examples):
-        check_codec(codec(kind), examples, control(kind))
+        check_codec(get_codec(kind), examples, control(kind))
 
     keeps()
 
@@ -66,7 +65,7 @@ class Boundless(Rating):
         return float(abs(a.value - b.value))
 
 
-class BlindRule(Rating):
+class Constant(Rating):
     def distance(self, a, b):
         return 0.0
 
@@ -79,15 +78,15 @@ class Trusting(Rating):
 @pytest.mark.parametrize(
     ("broken", "promise"),
     [
-        (Forgetful, "decode reads what encode wrote"),
+        (Forgetful, "decode reads what encode writes"),
         (Lopsided, "symmetric"),
         (Boundless, r"lies in \[0, 1\]"),
-        (BlindRule, "only equal answers"),
-        (Trusting, "garbage is refused"),
+        (Constant, "only equal answers"),
+        (Trusting, "garbage raises CodecError"),
     ],
 )
 def test_a_broken_codec_is_told_which_promise_it_breaks(broken, promise):
-    with pytest.raises(CodecError, match=promise):
+    with pytest.raises(ContractBroken, match=promise):
         check_codec(broken(), [Answer("rating", 1), Answer("rating", 5)], control("rating"))
 
 

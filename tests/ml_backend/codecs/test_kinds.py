@@ -2,7 +2,7 @@
 
 import pytest
 
-from ml_backend.codecs import codec, decode_result
+from ml_backend.codecs import decode_result, get_codec
 from ml_backend.label_config import Control, read_label_config
 from ml_backend.records import Answer
 
@@ -73,20 +73,20 @@ def test_spans_of_hypertext_are_read_by_their_global_offsets():
         "labels": ["A"],
     }
 
-    assert codec("labels").decode([{"value": value}]).value == ((3, 8, "A"),)
+    assert get_codec("labels").decode([{"value": value}]).value == ((3, 8, "A"),)
 
 
 def test_pairwise_names_one_object_or_label_studio_drops_it():
     control = Control("p", "img,img2", "pairwise", (), False, "image", "a")
 
-    assert codec("pairwise").encode(Answer("pairwise", "left"), control, None)[0]["to_name"] == "img"
+    assert get_codec("pairwise").encode(Answer("pairwise", "left"), control, None)[0]["to_name"] == "img"
 
 
 def test_regions_get_the_same_id_every_time():
     control = Control("l", "t", "labels", ("PER",), False, "text", "text")
     answer = Answer("labels", ((0, 5, "PER"), (7, 9, "PER")))
 
-    first, second = (codec("labels").encode(answer, control, None) for _ in range(2))
+    first, second = (get_codec("labels").encode(answer, control, None) for _ in range(2))
 
     assert first == second
     assert len({region["id"] for region in first}) == 2
@@ -95,13 +95,13 @@ def test_regions_get_the_same_id_every_time():
 def test_the_right_branch_and_the_wrong_leaf_is_nearer_than_another_branch():
     dog, cat, oak = (Answer("taxonomy", (path,)) for path in (("Animal", "Dog"), ("Animal", "Cat"), ("Plant", "Oak")))
 
-    assert codec("taxonomy").distance(dog, cat) < codec("taxonomy").distance(dog, oak) == 1.0
+    assert get_codec("taxonomy").distance(dog, cat) < get_codec("taxonomy").distance(dog, oak) == 1.0
 
 
 def test_neighbouring_ratings_are_nearer_than_far_ones():
     one, two, five = (Answer("rating", stars) for stars in (1, 2, 5))
 
-    assert codec("rating").distance(one, two) < codec("rating").distance(one, five) < 1.0
+    assert get_codec("rating").distance(one, two) < get_codec("rating").distance(one, five) < 1.0
 
 
 CONFIG = """<View><Text name="t" value="$t"/><Image name="img" value="$i"/><Image name="img2" value="$j"/>
@@ -120,7 +120,7 @@ def test_what_we_write_passes_label_studios_own_validation(region, value):
     from label_studio_sdk.label_interface.interface import LabelInterface
 
     control = next(one for one in read_label_config(CONFIG).controls if one.name == region["from_name"])
-    result = codec(region["type"]).encode(Answer(region["type"], value), control, 0.9)
+    result = get_codec(region["type"]).encode(Answer(region["type"], value), control, 0.9)
 
     prediction = {"result": result, "score": 0.9, "model_version": "m1"}
     assert LabelInterface(CONFIG).validate_prediction(prediction, return_errors=True) == []

@@ -185,7 +185,7 @@ def test_a_host_that_does_not_answer_is_left_alone_for_a_while(monkeypatch: pyte
         fetch("/a.png")
     began = time.monotonic()
     for _ in range(1000):
-        with pytest.raises(MediaError, match="a moment ago"):
+        with pytest.raises(MediaError, match="is asked again"):
             fetch("/a.png")
     assert time.monotonic() - began < 2.0
 
@@ -198,7 +198,7 @@ def test_what_is_not_there_says_so_without_the_query(home: Site):
 
 @pytest.mark.parametrize("host", ["http://x", "x/y", "*", "u@x", "private:"])
 def test_a_setting_that_is_no_host_is_refused(host: str):
-    with pytest.raises(SettingsError, match="no host"):
+    with pytest.raises(SettingsError, match="not a host"):
         MediaFetcher(hosts=[host])
 
 
@@ -207,7 +207,7 @@ def test_a_neighbour_of_label_studio_on_its_host_gets_no_token(home: Site, path:
     home.routes["/labels/a.png"] = (200, {}, b"picture")
     fetch = MediaFetcher(f"{home.url}/labels", authorization=lambda: "Bearer token-of-ours")
 
-    with pytest.raises(MediaError, match="nobody allowed"):
+    with pytest.raises(MediaError, match="not allowed"):
         fetch(path)
     assert fetch("/labels/a.png") == b"picture"
 

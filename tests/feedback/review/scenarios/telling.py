@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from feedback.review.review_task_content import HISTORY
-from tests.feedback.review.world import World
+from tests.support.review_world import World
 from tests.support.trails import broken
 
 REST = """
@@ -28,7 +28,7 @@ def said(world: World, tier: str, task: int) -> list[str]:
     copy = world.case(task).review_task
     assert copy
     (found,) = world.store.tasks.list_tasks(world.site.review_project_of(tier), only=[copy])
-    return [line["said"] for line in found.data[HISTORY]]
+    return [line["text"] for line in found.data[HISTORY]]
 
 
 def whole(world: World) -> None:

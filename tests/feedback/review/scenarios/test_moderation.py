@@ -11,7 +11,7 @@ from feedback.routing.router import explain_decision
 from feedback.training.challenger import learned_annotations
 from ml_backend.registry import unpack
 from tests.feedback.review.scenarios.telling import REST, said, whole
-from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, FAY, World
+from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, FAY, World
 
 MODERATION = """
 [[routing]]
@@ -98,7 +98,7 @@ def test_moderation_goes_through_three_tiers_and_back_into_the_model(world: Worl
         world.turn()
     assert site.final(disputed) == "tool"
     assert world.trail(disputed) == [
-        "open", "start", "escalate", "place", "escalate", "place", "look", "look", "decide", "write",
+        "open", "start", "escalate", "assign", "escalate", "assign", "review", "review", "decide", "write",
     ]  # fmt: skip
 
     # nobody looks at the last one: its clock sends it up, and its answer comes back, too

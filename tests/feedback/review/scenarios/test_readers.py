@@ -6,7 +6,7 @@ from feedback.policy import read_policy
 from feedback.reports.review_report import measure_review
 from feedback.review.review_task_content import FACTS, HISTORY, KEY
 from tests.feedback.review.scenarios.telling import REST, said, whole
-from tests.feedback.review.world import ADA, BEN, CLEO, DAN, EVA, FAY, World
+from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, FAY, World
 
 READERS = """
 [tiers.L1]
@@ -65,7 +65,7 @@ def test_two_readers_and_a_third_while_answers_that_do_not_count_open_the_case_a
     # she says it once more, with a reason: the first of two readers; the second is told nothing of it
     site.change(room, copy, person=CLEO, verdict="fix", label="tool", reason="boundary")
     world.turn()
-    assert world.trail(task)[-1] == "look"
+    assert world.trail(task)[-1] == "review"
     assert len(said(world, "L2", task)) == 2
     world.review("L2", "fix", "fruit", person=EVA, reason="boundary")
     world.turn()
@@ -73,7 +73,7 @@ def test_two_readers_and_a_third_while_answers_that_do_not_count_open_the_case_a
 
     # the third reads what both said, and settles it
     (third,) = site.waiting(room, FAY)
-    lines = [line["said"] for line in third.data[HISTORY]]
+    lines = [line["text"] for line in third.data[HISTORY]]
     assert "fix: fruit; Right label, wrong extent" in lines
     assert world.review("L2", "fix", "fruit", person=FAY, reason="boundary") == copy
     world.turn()

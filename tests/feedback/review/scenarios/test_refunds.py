@@ -17,7 +17,7 @@ from feedback.review.appeals import list_human_review_requests
 from feedback.review.case_workflow import CaseWorkflow
 from feedback.review.review_task_content import KEY
 from tests.feedback.review.scenarios.telling import REST, said, whole
-from tests.feedback.review.world import CLEO, DAN, EVA, World
+from tests.support.review_world import CLEO, DAN, EVA, World
 
 
 class Told:
@@ -128,7 +128,7 @@ def test_refunds_are_routed_by_amount_and_standing_against_a_ten_minute_clock(wo
         world.turn()
         case = world.case(watched)
         assert (case.state, case.tier, case.breaches, case.copies) == ("queued", "desk", 1, 2)
-        assert world.trail(watched) == ["open", "place", "warn", "reassign", "place"]
+        assert world.trail(watched) == ["open", "assign", "warn", "reassign", "assign"]
         assert sorted(told.says("has run out")) == sorted([watched, large])
         keys = [one.data[KEY] for one in site.waiting(site.review_project_of("desk"), DAN)]
         assert keys == [f"case-{case.id}-1-desk-2"]  # the old copy is gone, and the new one stands

@@ -17,19 +17,19 @@ from sqlalchemy import text
 from feedback.errors import StoreError
 from feedback.store import Store, open_store
 from tests.support import postgres, stores
-from tests.support.told import said, task, told
+from tests.support.make_events import annotation_event, task, task_events
 
 _WRITER = """
 import sys, threading
 from feedback.store import open_store
-from tests.support.told import said, task, told
+from tests.support.make_events import annotation_event, task, task_events
 
 store = open_store(sys.argv[1])
 out = threading.Lock()
 
 def write(first):
     for number in range(first, first + 100_000):
-        store.append([*told(task(number)), said(number, "A", task=number)])
+        store.append([*task_events(task(number)), annotation_event(number, "A", task=number)])
         with out:
             print(number, flush=True)
 
@@ -74,7 +74,7 @@ def test_threads_and_processes_write_at_once(url: str, opened: Callable[[str], S
 
     def write(store: Store, first: int) -> None:
         for number in range(first, first + 40):
-            store.append([*told(task(number)), said(number, "A", task=number)])
+            store.append([*task_events(task(number)), annotation_event(number, "A", task=number)])
 
     threads = [threading.Thread(target=write, args=(stores[at % 2], 1 + at * 40)) for at in range(6)]
     for thread in threads:
@@ -89,7 +89,7 @@ def test_threads_and_processes_write_at_once(url: str, opened: Callable[[str], S
 def test_nothing_is_kept_of_a_transaction_that_fails(store: Store) -> None:
     def fail() -> None:
         with store.transaction():
-            store.append([said(5, "A")])
+            store.append([annotation_event(5, "A")])
             store.records.create_record("1", "finding", {})
             raise ZeroDivisionError
 
@@ -103,7 +103,7 @@ def test_nothing_is_kept_of_a_transaction_that_fails(store: Store) -> None:
 
 def test_a_transaction_sees_what_it_wrote_itself(store: Store) -> None:
     with store.transaction():
-        store.append([said(5, "A")])
+        store.append([annotation_event(5, "A")])
         assert len(store.votes.list_votes("1")) == 1
 
 
@@ -114,14 +114,14 @@ def test_what_postgresql_refuses_in_the_middle_of_a_batch_is_told_and_leaves_not
     with store._database.write() as connection:
         connection.execute(text("ALTER TABLE payload ADD CONSTRAINT no CHECK (seq < 2)"))
 
-    store.append([said(5, "A")])
+    store.append([annotation_event(5, "A")])
     with pytest.raises(StoreError, match='violates check constraint "no"'):
-        store.append([said(6, "A", person=2)])
+        store.append([annotation_event(6, "A", person=2)])
     assert store.verify() == {"events": 1, "chain": "ok", "projection": "ok"}
 
     with store._database.write() as connection:
         connection.execute(text("ALTER TABLE payload DROP CONSTRAINT no"))
-    store.append([said(6, "A", person=2)])
+    store.append([annotation_event(6, "A", person=2)])
     assert store.verify() == {"events": 2, "chain": "ok", "projection": "ok"}
 
 
@@ -133,11 +133,11 @@ def test_a_database_that_another_program_holds_is_an_error_not_a_hang(tmp_path: 
     other.execute("BEGIN IMMEDIATE")
 
     with pytest.raises(StoreError, match="locked"):
-        store.append([said(5, "A")])
+        store.append([annotation_event(5, "A")])
     assert store.votes.list_votes("1") == []  # reading goes on
 
     other.execute("ROLLBACK")
-    store.append([said(5, "A")])
+    store.append([annotation_event(5, "A")])
     assert len(store.votes.list_votes("1")) == 1
     other.close()
     store.close()
@@ -147,7 +147,7 @@ def test_after_a_write_that_failed_every_reader_waits_as_long_as_before(tmp_path
     """A writer asks for the lock itself and is told to wait for nothing; it must not go on as a reader."""
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}", wait_s=7.0)
     with suppress(ZeroDivisionError), store.transaction():
-        store.append([said(5, "A")])
+        store.append([annotation_event(5, "A")])
         raise ZeroDivisionError
 
     with ExitStack() as stack:
@@ -161,15 +161,15 @@ def test_after_a_write_that_failed_every_reader_waits_as_long_as_before(tmp_path
 
 def test_a_full_disk_refuses_and_recovers(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
-    store.append([said(5, "A")])
+    store.append([annotation_event(5, "A")])
     with store._database.write() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
     _limit(store, int(pages))
 
     with pytest.raises(StoreError, match="full"):
-        store.append(told(*(task(number, "x" * 5000) for number in range(10, 500))))
+        store.append(task_events(*(task(number, "x" * 5000) for number in range(10, 500))))
     _limit(store, 1_000_000)
-    store.append([said(6, "B", person=2)])
+    store.append([annotation_event(6, "B", person=2)])
 
     assert len(store.votes.list_votes("1")) == 2
     assert store.verify()["chain"] == "ok"
@@ -190,12 +190,12 @@ def _limit(store: Store, pages: int) -> None:
 def test_a_server_that_was_restarted_is_found_again(clock: Callable[[], float]) -> None:
     with postgres.running() as server:
         store = open_store(server.database(), clock=clock)
-        store.append([said(5, "A")])
+        store.append([annotation_event(5, "A")])
         server.stop()
         with pytest.raises(StoreError):
-            store.append([said(6, "A", person=2)])
+            store.append([annotation_event(6, "A", person=2)])
         server.start()
 
-        store.append([said(7, "A", person=3)])
+        store.append([annotation_event(7, "A", person=3)])
         assert sorted(vote.person for vote in store.votes.list_votes("1")) == [1, 3]
         store.close()

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feedback.store import Store, open_store
-from feedback.store.log.events import Event, task_deletions, annotation_deletions
-from tests.support.told import at, deleted, said, skipped, task, told
+from feedback.store.log.events import Event, annotation_deletions, task_deletions
+from tests.support.make_events import annotation_event, at, deletion_event, skip_event, task, task_events
 
 _IDS = st.integers(1, 3)
 _WHEN = st.integers(1, 3)
 _LABELS = st.sampled_from(["A", "B", ""])
 
 _answers = st.builds(
-    lambda number, label, when, owner, person, uid: said(
+    lambda number, label, when, owner, person, uid: annotation_event(
         number, label, second=when, task=owner, person=person, unique_id=uid
     ),
     _IDS,
@@ -29,16 +29,16 @@ _answers = st.builds(
     st.sampled_from([1, 2, None]),
     st.sampled_from([None, "u"]),
 )
-_skips = st.builds(lambda number, when: skipped(number, second=when), _IDS, _WHEN)
+_skips = st.builds(lambda number, when: skip_event(number, second=when), _IDS, _WHEN)
 _tasks = st.builds(
-    lambda number, text, when, labeled: told(task(number, text, second=when, is_labeled=labeled))[0],
+    lambda number, text, when, labeled: task_events(task(number, text, second=when, is_labeled=labeled))[0],
     _IDS,
     st.sampled_from(["x", "y"]),
     _WHEN,
     st.booleans(),
 )
 _deletions = st.builds(
-    lambda number, entity: deleted(number, entity=entity), _IDS, st.sampled_from(["annotation", "task"])
+    lambda number, entity: deletion_event(number, entity=entity), _IDS, st.sampled_from(["annotation", "task"])
 )
 _events = st.lists(st.one_of(_answers, _answers, _skips, _tasks, _deletions), max_size=12)
 
@@ -94,7 +94,11 @@ def test_what_label_studio_no_longer_shows_of_a_version_is_gone_whoever_told_of_
     stores: Stores, order: tuple[int, ...]
 ) -> None:
     """As the person whose account was removed: Label Studio takes them off the answer and leaves its updated_at."""
-    parts = [said(2, "A", person=1), said(2, "A", person=None), said(2, "A", person=None, source="sweep", seen_s=9.0)]
+    parts = [
+        annotation_event(2, "A", person=1),
+        annotation_event(2, "A", person=None),
+        annotation_event(2, "A", person=None, source="sweep", seen_s=9.0),
+    ]
 
     assert stores.known([parts[one] for one in order]) == stores.known(parts[2:])
 
@@ -103,7 +107,7 @@ _born = st.sampled_from([5, 50])  # two things had each number, one after the ot
 _lived = st.lists(
     st.one_of(
         st.builds(
-            lambda number, label, creation_time, when, person: said(
+            lambda number, label, creation_time, when, person: annotation_event(
                 number, label, second=creation_time + when, created_at=at(creation_time), person=person, task=number
             ),
             _IDS,
@@ -113,7 +117,7 @@ _lived = st.lists(
             st.sampled_from([1, 2]),
         ),
         st.builds(
-            lambda number, text, creation_time, when: told(
+            lambda number, text, creation_time, when: task_events(
                 task(number, text, second=creation_time + when, created_at=at(creation_time - 1))
             )[0],
             _IDS,
@@ -129,7 +133,7 @@ _lived = st.lists(
             _born,
             st.booleans(),
         ),
-        st.builds(lambda number: Event("1", "annotation", number, at(5), "forgotten", "own"), _IDS),
+        st.builds(lambda number: Event("1", "annotation", number, at(5), "erased", "own"), _IDS),
     ),
     max_size=12,
 )
@@ -165,4 +169,4 @@ def _truth(events: list[Event]) -> list[Event]:
             shown.append(
                 Event("1", event.entity, event.entity_id, event.version, "saved", "sweep", body, 9.0, event.content)
             )
-    return shown + [deleted(number, entity=entity) for entity, number in sorted(gone)]  # type: ignore[arg-type]
+    return shown + [deletion_event(number, entity=entity) for entity, number in sorted(gone)]  # type: ignore[arg-type]

@@ -7,12 +7,23 @@ from feedback.store import ProjectRow, Store
 from feedback.store.log import events
 from feedback.store.log.events import Event
 from ml_backend.labelstudio.own_annotations import own_unique_id
-from tests.support.told import answer, at, deleted, labels, said, skipped, task, told
+from tests.support.make_events import (
+    annotation_event,
+    at,
+    deletion_event,
+    labels,
+    make_annotation,
+    skip_event,
+    task,
+    task_events,
+)
 
 
 def test_a_version_is_stored_once_whoever_reports_it(store: Store) -> None:
-    webhook = said(5, "A", unique_id="an id that the REST API never shows")
-    poll = events.event_from_annotation(answer(5, "A", updated_at="2026-01-01T02:00:01+02:00"), "poll", seen_s=9.0)
+    webhook = annotation_event(5, "A", unique_id="an id that the REST API never shows")
+    poll = events.event_from_annotation(
+        make_annotation(5, "A", updated_at="2026-01-01T02:00:01+02:00"), "poll", seen_s=9.0
+    )
 
     assert store.append([webhook]).new == 1
     assert store.append([poll, webhook]) == type(store.append([]))(new=0, duplicates=2)
@@ -20,46 +31,46 @@ def test_a_version_is_stored_once_whoever_reports_it(store: Store) -> None:
 
 
 def test_the_newest_version_counts_whatever_comes_last(store: Store) -> None:
-    store.append([said(5, "B", second=2), said(5, "A", second=1)])
+    store.append([annotation_event(5, "B", second=2), annotation_event(5, "A", second=1)])
 
     assert labels(store.votes.list_votes("1")) == {(1, 1): "B"}
 
 
 def test_a_deletion_wins_for_ever_also_when_it_comes_first(store: Store) -> None:
-    store.append([deleted(5)])
-    store.append([said(5, "A"), said(5, "B", second=3)])
+    store.append([deletion_event(5)])
+    store.append([annotation_event(5, "A"), annotation_event(5, "B", second=3)])
 
     assert store.votes.list_votes("1") == []
     assert store.annotations.list_annotations("1") == []
 
 
 def test_a_deletion_finds_its_task_by_our_own_map(store: Store) -> None:
-    store.append([said(5, "A", task=7), said(6, "A", task=7, person=2), deleted(5)])
+    store.append([annotation_event(5, "A", task=7), annotation_event(6, "A", task=7, person=2), deletion_event(5)])
 
     assert store.annotations.list_annotation_creation_times("1", above=6, upto=7) == {7: {6: ""}}
 
 
 def test_skips_stand_apart_from_votes(store: Store) -> None:
-    store.append([said(5, "A", person=1), skipped(6, person=2), skipped(7, task=2, person=1)])
+    store.append([annotation_event(5, "A", person=1), skip_event(6, person=2), skip_event(7, task=2, person=1)])
 
     assert labels(store.votes.list_votes("1")) == {(1, 1): "A"}
     assert [(skip.task, skip.person) for skip in store.annotations.list_skips("1")] == [(1, 2), (2, 1)]
 
 
 def test_an_answer_that_becomes_a_skip_is_no_vote_any_more(store: Store) -> None:
-    store.append([said(5, "A"), skipped(5, second=2)])
+    store.append([annotation_event(5, "A"), skip_event(5, second=2)])
 
     assert store.votes.list_votes("1") == []
     assert len(store.annotations.list_skips("1")) == 1
 
 
 def test_a_person_who_answers_twice_has_one_vote_the_latest(store: Store) -> None:
-    store.append([said(5, "A", second=1), said(6, "B", second=2)])
+    store.append([annotation_event(5, "A", second=1), annotation_event(6, "B", second=2)])
 
     (vote,) = store.votes.list_votes("1")
     assert (vote.annotation, vote.answer.value) == (6, ("B",))
 
-    store.append([deleted(6)])
+    store.append([deletion_event(6)])
     assert labels(store.votes.list_votes("1")) == {(1, 1): "A"}
 
 
@@ -68,13 +79,13 @@ def test_only_people_vote(store: Store) -> None:
     store.annotations.create_own_annotations("1", annotations=[13], unique_ids=["ours"])
     store.append(
         [
-            said(10, "A", person=1),
-            said(11, "B", person=2, unique_id=own_unique_id("consensus 1")),
-            said(12, "B", person=3, imported=True),
-            said(13, "B", person=4),
-            said(14, "B", person=99),
-            said(15, "B", person=5, unique_id="ours"),
-            said(16, "B", person=None),
+            annotation_event(10, "A", person=1),
+            annotation_event(11, "B", person=2, unique_id=own_unique_id("consensus 1")),
+            annotation_event(12, "B", person=3, imported=True),
+            annotation_event(13, "B", person=4),
+            annotation_event(14, "B", person=99),
+            annotation_event(15, "B", person=5, unique_id="ours"),
+            annotation_event(16, "B", person=None),
         ]
     )
 
@@ -83,17 +94,17 @@ def test_only_people_vote(store: Store) -> None:
 
 
 def test_what_only_a_webhook_tells_is_not_lost_by_a_later_poll(store: Store) -> None:
-    store.append([said(5, "A", unique_id=own_unique_id("consensus 1"))])
-    store.append([said(5, "B", second=2, source="poll", seen_s=5.0)])
+    store.append([annotation_event(5, "A", unique_id=own_unique_id("consensus 1"))])
+    store.append([annotation_event(5, "B", second=2, source="poll", seen_s=5.0)])
 
     assert store.votes.list_votes("1") == []
 
 
 def test_a_poll_that_came_first_does_not_hide_what_the_webhook_tells(store: Store) -> None:
-    store.append([said(5, "A", source="poll", seen_s=5.0)])
+    store.append([annotation_event(5, "A", source="poll", seen_s=5.0)])
     assert len(store.votes.list_votes("1")) == 1
 
-    got = store.append([said(5, "A", unique_id=own_unique_id("consensus 1"))])
+    got = store.append([annotation_event(5, "A", unique_id=own_unique_id("consensus 1"))])
 
     assert (got.new, got.duplicates) == (0, 1)  # no version that anybody had missed
     assert store.votes.list_votes("1") == []
@@ -101,9 +112,9 @@ def test_a_poll_that_came_first_does_not_hide_what_the_webhook_tells(store: Stor
 
 def test_the_last_api_read_decides_what_changes_without_a_new_version(store: Store) -> None:
     """Label Studio clears ground_truth, and sets is_labeled and overlap, without moving updated_at."""
-    store.append([*told(task(1)), said(5, "A", ground_truth=True)])
-    store.append([*told(task(1, is_labeled=True, overlap=3), source="sweep", seen_s=10.0)])
-    store.append([said(5, "A", source="sweep", seen_s=10.0)])
+    store.append([*task_events(task(1)), annotation_event(5, "A", ground_truth=True)])
+    store.append([*task_events(task(1, is_labeled=True, overlap=3), source="sweep", seen_s=10.0)])
+    store.append([annotation_event(5, "A", source="sweep", seen_s=10.0)])
 
     assert (
         store.tasks.list_task_rows("1")[0].is_labeled,
@@ -111,29 +122,36 @@ def test_the_last_api_read_decides_what_changes_without_a_new_version(store: Sto
     ) == (True, 3)
     assert store.annotations.list_annotations("1")[0].ground_truth is False
 
-    store.append(told(task(1), source="sweep", seen_s=20.0))
+    store.append(task_events(task(1), source="sweep", seen_s=20.0))
     assert store.tasks.list_task_rows("1")[0].is_labeled is False
 
 
 def test_an_api_read_that_shows_nothing_new_adds_nothing(store: Store) -> None:
-    store.append(told(task(1)))
+    store.append(task_events(task(1)))
 
     for seen_s in (10.0, 20.0, 30.0):
-        assert store.append(told(task(1), source="sweep", seen_s=seen_s)).new == 0
+        assert store.append(task_events(task(1), source="sweep", seen_s=seen_s)).new == 0
     assert store.get_stats().events == 1
 
 
 def test_a_task_is_stored_once_for_each_content(store: Store) -> None:
-    store.append(told(task(1, "old"), task(1, "old", second=5), task(1, "new", second=3)))
+    store.append(task_events(task(1, "old"), task(1, "old", second=5), task(1, "new", second=3)))
 
     assert store.tasks.list_tasks("1")[0].data == {"text": "old"}
-    store.append(told(task(1, "new", second=9)))
+    store.append(task_events(task(1, "new", second=9)))
     assert store.tasks.list_tasks("1")[0].data == {"text": "new"}
 
 
 def test_a_deleted_task_takes_its_votes_with_it(store: Store) -> None:
-    store.append([*told(task(1), task(2)), said(5, "A", task=1), skipped(6, task=1), said(7, "B", task=2)])
-    store.append([deleted(1, entity="task")])
+    store.append(
+        [
+            *task_events(task(1), task(2)),
+            annotation_event(5, "A", task=1),
+            skip_event(6, task=1),
+            annotation_event(7, "B", task=2),
+        ]
+    )
+    store.append([deletion_event(1, entity="task")])
 
     assert [one.id for one in store.tasks.list_tasks("1")] == [2]
     assert labels(store.votes.list_votes("1")) == {(2, 1): "B"}
@@ -143,8 +161,8 @@ def test_a_deleted_task_takes_its_votes_with_it(store: Store) -> None:
 
 
 def test_a_deleted_project_holds_nothing(store: Store) -> None:
-    store.append([*told(task(1)), said(5, "A")])
-    store.append([deleted(1, entity="project")])
+    store.append([*task_events(task(1)), annotation_event(5, "A")])
+    store.append([deletion_event(1, entity="project")])
 
     assert (
         store.tasks.list_tasks("1"),
@@ -155,14 +173,20 @@ def test_a_deleted_project_holds_nothing(store: Store) -> None:
 
 
 def test_projects_are_apart_even_with_equal_ids(store: Store) -> None:
-    store.append([said(5, "A"), said(5, "B", project="2"), deleted(5, project="3")])
+    store.append([annotation_event(5, "A"), annotation_event(5, "B", project="2"), deletion_event(5, project="3")])
 
     assert labels(store.votes.list_votes("1")) == {(1, 1): "A"}
     assert labels(store.votes.list_votes("2")) == {(1, 1): "B"}
 
 
 def test_garbage_in_a_result_costs_only_itself_and_is_told(store: Store) -> None:
-    store.append([said(5, result=({"foo": 1},)), said(6, result=("text",), person=2), said(7, "A", person=3)])
+    store.append(
+        [
+            annotation_event(5, result=({"foo": 1},)),
+            annotation_event(6, result=("text",), person=2),
+            annotation_event(7, "A", person=3),
+        ]
+    )
 
     assert labels(store.votes.list_votes("1")) == {(1, 3): "A"}
     assert [problem.annotation for problem in store.annotations.list_problems("1")] == [5, 6]
@@ -171,7 +195,13 @@ def test_garbage_in_a_result_costs_only_itself_and_is_told(store: Store) -> None
 
 @pytest.mark.parametrize("label", ["a\x00b", "é\u2028", "'; DROP TABLE event; --", "x" * 100_000, "\ud800"])
 def test_hostile_texts_are_kept(store: Store, label: str) -> None:
-    store.append([said(5, label, unique_id=f"u{label}"), *told(task(1, label)), said(6, "A", person=2)])
+    store.append(
+        [
+            annotation_event(5, label, unique_id=f"u{label}"),
+            *task_events(task(1, label)),
+            annotation_event(6, "A", person=2),
+        ]
+    )
 
     assert len(store.votes.list_votes("1")) == 2
     assert store.verify() == {"events": 3, "chain": "ok", "projection": "ok"}
@@ -180,14 +210,20 @@ def test_hostile_texts_are_kept(store: Store, label: str) -> None:
 def test_numbers_that_no_database_holds_are_refused_at_the_door() -> None:
     for broken in ({"person": 2**63}, {"person": -1}, {"parent_prediction": 2**70}, {"task": 0}):
         with pytest.raises(EventError):
-            said(5, "A", **broken)
+            annotation_event(5, "A", **broken)
     with pytest.raises(EventError):
         Event("1", "annotation", 2**63, at(1), "saved", "webhook")
 
 
 def test_every_version_of_an_annotation_is_kept(store: Store) -> None:
-    store.append([said(5, "B", second=2), said(5, "A", second=1), said(6, "C", second=3, person=2)])
-    store.append([said(9, "C", task=2), deleted(5)])
+    store.append(
+        [
+            annotation_event(5, "B", second=2),
+            annotation_event(5, "A", second=1),
+            annotation_event(6, "C", second=3, person=2),
+        ]
+    )
+    store.append([annotation_event(9, "C", task=2), deletion_event(5)])
 
     versions = store.events.list_task_history("1", 1)
 
@@ -213,23 +249,25 @@ def test_the_label_config_that_came_last_is_the_projects(store: Store) -> None:
 
 def test_work_is_wanted_by_what_can_be_learned_or_asked(store: Store) -> None:
     store.projects.save_project(ProjectRow("1", bots=(99,)))
-    store.append([said(4, "A", task=3)], want=None)
+    store.append([annotation_event(4, "A", task=3)], want=None)
     assert store.jobs.list_jobs() == []
 
-    store.append([said(5, "A", unique_id=own_unique_id("x"), second=2), said(6, "A", person=99)])
-    store.append(told(task(1)), want=None)
-    store.append(told(task(1, second=5, is_labeled=True)))
-    store.append([said(4, "A", task=3)])
+    store.append(
+        [annotation_event(5, "A", unique_id=own_unique_id("x"), second=2), annotation_event(6, "A", person=99)]
+    )
+    store.append(task_events(task(1)), want=None)
+    store.append(task_events(task(1, second=5, is_labeled=True)))
+    store.append([annotation_event(4, "A", task=3)])
     assert store.jobs.list_jobs() == []  # ours, a bot's, a task that only moved, a duplicate
 
-    store.append([said(7, "A", person=2)])
+    store.append([annotation_event(7, "A", person=2)])
     assert [(work.kind, work.state) for work in store.jobs.list_jobs()] == [("turn", "wanted")]
 
 
 def test_a_thousand_of_our_own_writes_are_no_work_and_no_votes(store: Store) -> None:
     store.annotations.create_own_annotations("1", annotations=range(1, 1001))
-    webhooks = [said(one, "A", task=one, unique_id=own_unique_id(str(one))) for one in range(1, 1001)]
-    polls = [said(one, "A", task=one, source="poll", seen_s=5.0) for one in range(1, 1001)]
+    webhooks = [annotation_event(one, "A", task=one, unique_id=own_unique_id(str(one))) for one in range(1, 1001)]
+    polls = [annotation_event(one, "A", task=one, source="poll", seen_s=5.0) for one in range(1, 1001)]
 
     assert store.append(webhooks).new == 1000
     assert store.append(polls).new == 0
@@ -239,8 +277,15 @@ def test_a_thousand_of_our_own_writes_are_no_work_and_no_votes(store: Store) -> 
 
 
 def test_people_are_counted(store: Store) -> None:
-    store.append([said(5, "A", second=1), said(6, "B", second=2, task=2), skipped(7, second=3), deleted(6)])
-    store.append([said(8, "A", person=2, second=4)])
+    store.append(
+        [
+            annotation_event(5, "A", second=1),
+            annotation_event(6, "B", second=2, task=2),
+            skip_event(7, second=3),
+            deletion_event(6),
+        ]
+    )
+    store.append([annotation_event(8, "A", person=2, second=4)])
 
     counted = {
         one.id: (one.answers, one.skips, one.first_at, one.last_at) for one in store.annotations.list_annotators("1")

@@ -11,13 +11,20 @@ from sqlalchemy import delete, insert, select, update
 
 from feedback.store import Store
 from feedback.store.tables import main_tables
-from tests.support.told import deleted, labels, said, skipped, task, told
+from tests.support.make_events import annotation_event, deletion_event, labels, skip_event, task, task_events
 
 
 @pytest.fixture
 def filled(store: Store) -> Store:
-    store.append([*told(task(1), task(2)), said(5, "A"), said(5, "B", second=2), skipped(6, person=2)])
-    store.append([said(7, "A", task=2), deleted(6), said(8, "A", project="2")])
+    store.append(
+        [
+            *task_events(task(1), task(2)),
+            annotation_event(5, "A"),
+            annotation_event(5, "B", second=2),
+            skip_event(6, person=2),
+        ]
+    )
+    store.append([annotation_event(7, "A", task=2), deletion_event(6), annotation_event(8, "A", project="2")])
     assert store.verify() == {"events": 8, "chain": "ok", "projection": "ok"}
     return store
 
@@ -87,14 +94,14 @@ def test_an_edit_by_hand_that_leaves_another_type_is_a_break_like_any_other(
     tmp_path: Path, opened: Callable[[str], Store], edit: str, found: str
 ) -> None:
     store = opened(f"sqlite:///{tmp_path / 'edited.db'}")
-    store.append([*told(task(1)), said(5, "A")])
+    store.append([*task_events(task(1)), annotation_event(5, "A")])
     with sqlite3.connect(tmp_path / "edited.db") as by_hand:
         by_hand.execute(edit)
     by_hand.close()
 
     told_of = store.verify()
 
-    assert told_of["events"] == len(told(task(1))) + 1
+    assert told_of["events"] == len(task_events(task(1))) + 1
     assert found in told_of["chain"]
 
 
@@ -177,7 +184,7 @@ def test_projections_that_were_lost_altogether_are_rebuilt(filled: Store) -> Non
 
 
 def test_equal_payloads_have_different_hashes_in_the_chain(store: Store) -> None:
-    store.append([deleted(1), deleted(2), deleted(3)])
+    store.append([deletion_event(1), deletion_event(2), deletion_event(3)])
 
     with store._database.read() as connection:
         hashes = set(connection.execute(select(main_tables.event.c.payload_hash)).scalars())

@@ -12,7 +12,7 @@ from feedback.store.log import events
 from feedback.store.log.events import Event, canonical_json, canonical_time
 from ml_backend.labelstudio.parsing import Deleted, ParsedWebhook, read_webhook
 from ml_backend.records import Annotation
-from tests.support.told import answer, at, task
+from tests.support.make_events import at, make_annotation, task
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_what_no_json_can_hold_is_refused_or_replaced_never_raised_into_a_neighb
     with pytest.raises(EventError, match="cannot be written as JSON"):
         canonical_json({"result": deep})
 
-    event = events.event_from_annotation(answer(5, result=(deep,)), "webhook")
+    event = events.event_from_annotation(make_annotation(5, result=(deep,)), "webhook")
     assert "cannot be written as JSON" in event.body["result"]
 
 
@@ -101,7 +101,7 @@ def test_a_deletion_needs_only_an_id() -> None:
 
 def test_one_record_that_cannot_be_stored_costs_only_itself() -> None:
     broken = Annotation(5, 7, "1", 2**70, (), at(1))
-    intake = ParsedWebhook("X", "1", annotations=(broken, answer(6, project="1")), tasks=(task(7),))
+    intake = ParsedWebhook("X", "1", annotations=(broken, make_annotation(6, project="1")), tasks=(task(7),))
 
     unread: list[str] = []
 
@@ -110,7 +110,9 @@ def test_one_record_that_cannot_be_stored_costs_only_itself() -> None:
 
 
 def test_an_api_read_gives_the_task_with_its_annotations() -> None:
-    found = events.events_from_task(task(7), [answer(5, task=7), answer(6, task=7)], source="sweep", seen_s=9.0)
+    found = events.events_from_task(
+        task(7), [make_annotation(5, task=7), make_annotation(6, task=7)], source="sweep", seen_s=9.0
+    )
 
     assert [(event.entity, event.source, event.seen_s) for event in found] == [
         ("task", "sweep", 9.0),

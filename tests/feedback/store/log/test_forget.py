@@ -8,12 +8,19 @@ from sqlalchemy import select, text
 from feedback.errors import StoreError
 from feedback.store import Store, open_store
 from feedback.store.tables import main_tables
-from tests.support.told import at, deleted, labels, said, skipped, task, told
+from tests.support.make_events import annotation_event, at, deletion_event, labels, skip_event, task, task_events
 
 
 def test_a_forgotten_person_is_gone_from_everything_but_the_chain(store: Store) -> None:
-    store.append([*told(task(1)), said(5, "A", person=1), said(5, "B", person=1, second=2), said(6, "B", person=2)])
-    store.append([skipped(7, person=1, task=2), said(8, "A", person=1, project="2")])
+    store.append(
+        [
+            *task_events(task(1)),
+            annotation_event(5, "A", person=1),
+            annotation_event(5, "B", person=1, second=2),
+            annotation_event(6, "B", person=2),
+        ]
+    )
+    store.append([skip_event(7, person=1, task=2), annotation_event(8, "A", person=1, project="2")])
 
     forgotten = store.erase("1", person=1)
 
@@ -30,8 +37,20 @@ def test_a_forgotten_person_is_gone_from_everything_but_the_chain(store: Store) 
 
 def test_what_is_left_of_other_people_is_counted_as_if_it_had_never_been(store: Store) -> None:
     """Person 2 took an annotation of person 1 over, and did other work besides; person 3 is not concerned."""
-    store.append([said(5, "A", person=1, second=1), said(5, "A", person=2, second=2), said(6, "A", person=2, second=7)])
-    store.append([said(7, "A", person=3, second=3), skipped(8, person=2, second=9), said(9, "B", person=2, second=4)])
+    store.append(
+        [
+            annotation_event(5, "A", person=1, second=1),
+            annotation_event(5, "A", person=2, second=2),
+            annotation_event(6, "A", person=2, second=7),
+        ]
+    )
+    store.append(
+        [
+            annotation_event(7, "A", person=3, second=3),
+            skip_event(8, person=2, second=9),
+            annotation_event(9, "B", person=2, second=4),
+        ]
+    )
 
     store.erase("1", person=1)
 
@@ -43,7 +62,14 @@ def test_what_is_left_of_other_people_is_counted_as_if_it_had_never_been(store: 
 
 
 def test_what_we_hold_of_a_person_can_be_shown_to_them(store: Store) -> None:
-    store.append([said(5, "A"), said(5, "B", second=2), said(6, "A", person=2), skipped(7, task=3)])
+    store.append(
+        [
+            annotation_event(5, "A"),
+            annotation_event(5, "B", second=2),
+            annotation_event(6, "A", person=2),
+            skip_event(7, task=3),
+        ]
+    )
 
     held = store.events.list_versions_by_person("1", 1)
     assert [(one.annotation, one.version) for one in held] == [(5, at(1)), (5, at(2)), (7, at(1))]
@@ -51,26 +77,38 @@ def test_what_we_hold_of_a_person_can_be_shown_to_them(store: Store) -> None:
 
 
 def test_what_was_forgotten_is_not_taken_back_in(store: Store) -> None:
-    store.append([said(5, "A", person=1)])
+    store.append([annotation_event(5, "A", person=1)])
     store.erase("1", person=1)
 
-    store.append([said(5, "A", person=1), said(5, "B", person=1, second=9, source="sweep", seen_s=99.0), deleted(5)])
+    store.append(
+        [
+            annotation_event(5, "A", person=1),
+            annotation_event(5, "B", person=1, second=9, source="sweep", seen_s=99.0),
+            deletion_event(5),
+        ]
+    )
     assert store.votes.list_votes("1") == []
     assert store.verify()["projection"] == "ok"
 
-    store.append([said(6, "A", person=1)])  # a new answer is a new one
+    store.append([annotation_event(6, "A", person=1)])  # a new answer is a new one
     assert len(store.votes.list_votes("1")) == 1
 
 
 def test_an_annotation_that_passed_to_somebody_else_is_forgotten_too(store: Store) -> None:
-    store.append([said(5, "A", person=1), said(5, "B", person=2, second=2)])
+    store.append([annotation_event(5, "A", person=1), annotation_event(5, "B", person=2, second=2)])
 
     assert store.erase("1", person=1).annotations == (5,)
     assert store.votes.list_votes("1") == []
 
 
 def test_a_forgotten_task_takes_its_data_and_answers_with_it(store: Store) -> None:
-    store.append([*told(task(1, "private"), task(2, "private")), said(5, "A", task=1), said(6, "A", task=2)])
+    store.append(
+        [
+            *task_events(task(1, "private"), task(2, "private")),
+            annotation_event(5, "A", task=1),
+            annotation_event(6, "A", task=2),
+        ]
+    )
 
     forgotten = store.erase("1", task=1)
 
@@ -79,14 +117,14 @@ def test_a_forgotten_task_takes_its_data_and_answers_with_it(store: Store) -> No
         (2, {"text": "private"})
     ]  # its twin is untouched
     assert labels(store.votes.list_votes("1")) == {(2, 1): "A"}
-    store.append(told(task(1, "private", second=9)))
+    store.append(task_events(task(1, "private", second=9)))
     assert len(store.tasks.list_tasks("1")) == 1
     assert store.verify()["chain"] == "ok"
     assert store.rebuild().ok
 
 
 def test_the_models_that_learned_from_it_are_named(store: Store) -> None:
-    store.append([said(5, "A", person=1), said(6, "A", person=2)])
+    store.append([annotation_event(5, "A", person=1), annotation_event(6, "A", person=2)])
     store.records.create_record("1", "training", {"version": "m1", "annotations": [6]}, key="m1")
     store.records.create_record("1", "training", {"version": "m2", "annotations": [5, 6]}, key="m2")
 
@@ -94,7 +132,7 @@ def test_the_models_that_learned_from_it_are_named(store: Store) -> None:
 
 
 def test_no_salt_and_no_payload_is_left_to_try_bodies_against(store: Store) -> None:
-    store.append([said(5, "A", person=1)])
+    store.append([annotation_event(5, "A", person=1)])
     store.erase("1", person=1)
 
     with store._database.read() as connection:
@@ -111,7 +149,7 @@ def test_forgetting_wants_a_person_or_a_task(store: Store) -> None:
 def test_nothing_readable_is_left_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     store = open_store(f"sqlite:///{path}")
-    store.append([*told(task(1, "my very private sentence")), said(5, "very-private-label", task=1)])
+    store.append([*task_events(task(1, "my very private sentence")), annotation_event(5, "very-private-label", task=1)])
     assert any(b"very private" in file.read_bytes() for file in tmp_path.iterdir())
 
     store.erase("1", task=1)
@@ -124,9 +162,9 @@ def test_nothing_readable_is_left_in_the_file(tmp_path: Path) -> None:
 
 def test_a_backup_taken_in_use_is_whole(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
-    store.append([*told(task(1)), said(5, "A")])
+    store.append([*task_events(task(1)), annotation_event(5, "A")])
     store.backup(tmp_path / "copy.db")
-    store.append([said(6, "A", person=2)])
+    store.append([annotation_event(6, "A", person=2)])
 
     copy = open_store(f"sqlite:///{tmp_path / 'copy.db'}")
     assert labels(copy.votes.list_votes("1")) == {(1, 1): "A"}

@@ -15,13 +15,13 @@ from feedback.store.log.event_log import Log
 from feedback.store.log.events import Event
 from feedback.store.tables import main_tables
 from tests.support.clock import Clock
-from tests.support.told import at, said, task, told
+from tests.support.make_events import annotation_event, at, task, task_events
 
 _HOSTILE = {"result": [{"from_name": "c", "é\ud800": 2**70}], "unique_id": "a\x00b", "lead_time_s": 1e308}
 
 
 def test_what_is_received_is_in_the_log_once_it_is_taken_in_and_wants_a_turn(store: Store) -> None:
-    store.receive([*told(task(1)), said(5, "A", task=1)])
+    store.receive([*task_events(task(1)), annotation_event(5, "A", task=1)])
     before = (store.votes.list_votes("1"), store.get_inbox_status().deliveries, store.jobs.list_jobs())
 
     assert store.ingest_inbox() == 1
@@ -34,7 +34,11 @@ def test_what_is_received_is_in_the_log_once_it_is_taken_in_and_wants_a_turn(sto
 
 
 def test_it_is_the_same_as_appending_it_directly(url: str, opened: Callable[[str], Store]) -> None:
-    events = [*told(task(1, "é")), said(5, "A", task=1), replace(said(6, "B", task=1), body=_HOSTILE | {"task": 1})]
+    events = [
+        *task_events(task(1, "é")),
+        annotation_event(5, "A", task=1),
+        replace(annotation_event(6, "B", task=1), body=_HOSTILE | {"task": 1}),
+    ]
     direct, over = opened(url), events[::-1]
     direct.append(events)
     first = direct.projection_hash("1")
@@ -47,7 +51,7 @@ def test_it_is_the_same_as_appending_it_directly(url: str, opened: Callable[[str
 
 def test_it_came_when_it_was_received_not_when_it_was_taken_in(store: Store, clock: Clock) -> None:
     received_s = clock.now_s
-    store.receive([said(5, "A")])
+    store.receive([annotation_event(5, "A")])
     clock.now_s += 60.0
 
     store.ingest_inbox()
@@ -61,18 +65,18 @@ def test_it_came_when_it_was_received_not_when_it_was_taken_in(store: Store, clo
     [
         lambda store: store.verify()["events"],
         lambda store: store.rebuild(check=True) and store.verify()["events"],
-        lambda store: store.append([said(5, "A")]).duplicates,
+        lambda store: store.append([annotation_event(5, "A")]).duplicates,
         lambda store: store.projection_hash("1") and len(store.votes.list_votes("1")),
     ],
 )
 def test_whoever_must_know_everything_takes_it_in_first(store: Store, look: Callable[[Store], int]) -> None:
-    store.receive([said(5, "A")])
+    store.receive([annotation_event(5, "A")])
 
     assert look(store) == 1
 
 
 def test_a_person_who_is_forgotten_is_forgotten_in_the_inbox_too(store: Store) -> None:
-    store.receive([*told(task(1)), said(5, "A", task=1, person=3)])
+    store.receive([*task_events(task(1)), annotation_event(5, "A", task=1, person=3)])
 
     store.erase("1", person=3)
 
@@ -81,8 +85,8 @@ def test_a_person_who_is_forgotten_is_forgotten_in_the_inbox_too(store: Store) -
 
 
 def test_a_task_that_is_told_anew_does_not_have_its_old_data_from_the_inbox(store: Store) -> None:
-    store.append(told(task(1, "Xanthippe said so", second=1, created_at=at(0))))
-    store.receive(told(task(1, "Xanthippe said so, too", second=2, created_at=at(0))))
+    store.append(task_events(task(1, "Xanthippe said so", second=1, created_at=at(0))))
+    store.receive(task_events(task(1, "Xanthippe said so, too", second=2, created_at=at(0))))
 
     store.replace_task_data("1", task(1, "(forgotten)", second=2, created_at=at(0)))
     store.ingest_inbox()
@@ -105,8 +109,8 @@ def test_what_could_not_be_taken_in_is_forgotten_too(
     with monkeypatch.context() as broken:
         broken.setattr(Log, "fold", refuses)
         picky = Store(store._database, store._box)
-        picky.receive([said(5, "A", task=9, person=3)])
-        picky.receive([said(6, "A", task=8, person=4)])
+        picky.receive([annotation_event(5, "A", task=9, person=3)])
+        picky.receive([annotation_event(6, "A", task=8, person=4)])
         picky.ingest_inbox()
     assert len(store.get_inbox_status().problems) == 2
 
@@ -116,7 +120,7 @@ def test_what_could_not_be_taken_in_is_forgotten_too(
 
 
 def test_a_delivery_that_nobody_can_read_does_not_keep_anybody_from_being_forgotten(store: Store) -> None:
-    store.receive([said(5, "A", person=3)])
+    store.receive([annotation_event(5, "A", person=3)])
     with store._box.write() as connection:
         connection.execute(main_tables.inbox.update().values(delivery=b"half a deli"))
     store.ingest_inbox()
@@ -129,9 +133,9 @@ def test_a_delivery_that_nobody_can_read_does_not_keep_anybody_from_being_forgot
 def test_no_more_is_read_at_once_than_memory_holds(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("feedback.store.log.inbox._AT_ONCE_BYTES", 3_500)
     for number, text in enumerate(("short", "x" * 5_000, "y" * 900, "z" * 900), start=1):
-        store.receive(told(task(number, text)))
+        store.receive(task_events(task(number, text)))
     rounds: list[int] = []
-    take = store._inbox._take
+    take = store._inbox._ingest_rows
 
     def counted(rows: Any) -> int:
         rounds.append(len(rows))
@@ -146,10 +150,10 @@ def test_no_more_is_read_at_once_than_memory_holds(store: Store, monkeypatch: py
 
 def test_who_was_noted_is_forgotten_once_nothing_of_it_is_left(store: Store) -> None:
     for number in range(1, 121):
-        store.receive([said(number, "A", task=number)])
+        store.receive([annotation_event(number, "A", task=number)])
     store.ingest_inbox()
 
-    store.ingest_inbox(again=True)
+    store.ingest_inbox(retry_failed=True)
 
     with store._database.read() as connection:
         assert connection.execute(select(main_tables.ingested_delivery)).all() == []
@@ -157,7 +161,7 @@ def test_who_was_noted_is_forgotten_once_nothing_of_it_is_left(store: Store) -> 
 
 def test_nothing_of_what_was_forgotten_stays_in_the_files(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
-    store.receive([said(5, "Xanthippe", person=3)])
+    store.receive([annotation_event(5, "Xanthippe", person=3)])
 
     store.erase("1", person=3)
 

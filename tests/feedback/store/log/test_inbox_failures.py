@@ -18,7 +18,7 @@ from feedback.store import Store, open_store
 from feedback.store.log.event_log import Log
 from feedback.store.log.events import event_from_project
 from feedback.store.tables import main_tables
-from tests.support.told import said, task, told
+from tests.support.make_events import annotation_event, task, task_events
 
 
 def test_a_delivery_that_cannot_be_taken_in_stays_with_its_reason_and_hinders_nobody(
@@ -34,13 +34,13 @@ def test_a_delivery_that_cannot_be_taken_in_stays_with_its_reason_and_hinders_no
     monkeypatch.setattr(Log, "fold", picky)
     picky_store = Store(store._database, store._box)
     for number in (5, 6, 7):
-        picky_store.receive([said(number, "A", person=number)])
+        picky_store.receive([annotation_event(number, "A", person=number)])
 
     assert picky_store.ingest_inbox() == 2
 
     assert {vote.annotation for vote in store.votes.list_votes("1")} == {5, 7}
     assert (store.get_inbox_status().deliveries, store.get_inbox_status().problems) == (0, ("ZeroDivisionError",))
-    assert store.ingest_inbox(again=True) == 1
+    assert store.ingest_inbox(retry_failed=True) == 1
     assert {vote.annotation for vote in store.votes.list_votes("1")} == {5, 6, 7}
     assert store.get_inbox_status().problems == ()
 
@@ -51,7 +51,7 @@ def test_a_database_that_is_away_is_nobodys_fault_and_nothing_is_lost(
     def away(self: Log, batches: Any) -> Any:
         raise StoreError("the database refused: disk I/O error") from OperationalError("x", {}, Exception("disk"))
 
-    store.receive([said(5, "A")])
+    store.receive([annotation_event(5, "A")])
     with monkeypatch.context() as patch:
         patch.setattr(Log, "fold", away)
         with pytest.raises(StoreError, match="disk"):
@@ -67,14 +67,14 @@ def test_a_taker_that_dies_before_it_has_tidied_up_takes_nothing_in_twice(
     def die(_connection: Any, _values: Any) -> int:
         raise KeyboardInterrupt
 
-    store.receive([told(task(1))[0]])
+    store.receive([task_events(task(1))[0]])
     with monkeypatch.context() as patch:
         patch.setattr("feedback.store.log.inbox._DELETE", SimpleNamespace(run=die))
         with pytest.raises(KeyboardInterrupt):
             store.ingest_inbox()
     before = (store.get_inbox_status().deliveries, store.get_stats().events)
 
-    assert store.ingest_inbox(again=True) == 0
+    assert store.ingest_inbox(retry_failed=True) == 0
 
     assert before == (1, 1)
     assert store.get_inbox_status().deliveries == 0
@@ -111,7 +111,7 @@ def test_a_store_that_somebody_writes_to_for_long_receives_all_the_same(tmp_path
     other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
 
-    store.receive([said(5, "A")])
+    store.receive([annotation_event(5, "A")])
     with pytest.raises(StoreError, match="locked"):
         store.ingest_inbox()
 
@@ -129,7 +129,7 @@ def test_many_receive_while_several_take_in_and_each_event_is_there_once(
 
     def receive(store: Store, first: int) -> None:
         for number in range(first, first + 30):
-            store.receive([said(number, "A", task=number, person=number)])
+            store.receive([annotation_event(number, "A", task=number, person=number)])
 
     def take(store: Store) -> None:
         while not done.is_set():

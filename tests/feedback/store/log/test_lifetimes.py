@@ -13,25 +13,25 @@ from feedback.store.log.events import Event
 from feedback.store.tables import main_tables
 from ml_backend.labelstudio.own_annotations import own_unique_id
 from tests.support.clock import Clock
-from tests.support.told import at, deleted, labels, said, skipped, task, told
+from tests.support.make_events import annotation_event, at, deletion_event, labels, skip_event, task, task_events
 
 FIRST, SECOND = at(1), at(30)  # when the first and the second thing of a number were made
 
 
 def old_task(number: int = 1, text: str = "old", **more: Any) -> list[Event]:
-    return told(task(number, text, second=2, created_at=FIRST), **more)
+    return task_events(task(number, text, second=2, created_at=FIRST), **more)
 
 
 def new_task(number: int = 1, text: str = "new", **more: Any) -> list[Event]:
-    return told(task(number, text, second=31, created_at=SECOND), **more)
+    return task_events(task(number, text, second=31, created_at=SECOND), **more)
 
 
 def old(number: int = 5, label: str = "A", second: float = 3, **more: Any) -> Event:
-    return said(number, label, second=second, created_at=at(1.5), **more)
+    return annotation_event(number, label, second=second, created_at=at(1.5), **more)
 
 
 def new(number: int = 5, label: str = "B", second: float = 33, **more: Any) -> Event:
-    return said(number, label, second=second, created_at=at(32), **more)
+    return annotation_event(number, label, second=second, created_at=at(32), **more)
 
 
 def texts(store: Store) -> dict[int, str]:
@@ -46,8 +46,8 @@ def whole(store: Store) -> bool:
 
 
 def test_a_task_that_is_imported_again_lives_and_its_old_votes_do_not_come_back(store: Store) -> None:
-    store.append([*old_task(), old(), skipped(6, created_at=at(1.6))])
-    store.append([deleted(1, entity="task")])
+    store.append([*old_task(), old(), skip_event(6, created_at=at(1.6))])
+    store.append([deletion_event(1, entity="task")])
     assert texts(store) == {}
 
     store.append(new_task())
@@ -78,7 +78,7 @@ def test_a_task_whose_deletion_nobody_told_is_another_one_all_the_same(store: St
 def test_a_deletion_that_nobody_told_asks_for_a_sweep(store: Store, *, connected: bool, wanted: list[Any]) -> None:
     """What else was deleted with it would stand until the next one."""
     store.projects.save_project(ProjectRow("1", title="t", label_config="<View/>", connected=connected))
-    store.append([*old_task(1), *old_task(2), deleted(2, entity="task")], want=None)
+    store.append([*old_task(1), *old_task(2), deletion_event(2, entity="task")], want=None)
 
     assert store.append(new_task(2), want=None).replaced == 0
     assert store.jobs.list_jobs() == []
@@ -88,7 +88,7 @@ def test_a_deletion_that_nobody_told_asks_for_a_sweep(store: Store, *, connected
 
 
 def test_an_annotation_number_passes_on_too(store: Store) -> None:
-    store.append([old(), deleted(5)])
+    store.append([old(), deletion_event(5)])
     assert store.votes.list_votes("1") == []
 
     store.append([new()])
@@ -98,19 +98,19 @@ def test_an_annotation_number_passes_on_too(store: Store) -> None:
 
 
 def test_the_second_life_can_be_deleted_too_and_a_third_lives(store: Store) -> None:
-    store.append([*old_task(), deleted(1, entity="task"), *new_task(), deleted(1, entity="task")])
+    store.append([*old_task(), deletion_event(1, entity="task"), *new_task(), deletion_event(1, entity="task")])
     assert texts(store) == {}
 
-    store.append(told(task(1, "third", second=41, created_at=at(40))))
+    store.append(task_events(task(1, "third", second=41, created_at=at(40))))
 
     assert texts(store) == {1: "third"}
     assert whole(store)
 
 
 def test_a_late_word_of_the_first_life_changes_nothing(store: Store) -> None:
-    store.append([*old_task(), deleted(1, entity="task"), *new_task()])
+    store.append([*old_task(), deletion_event(1, entity="task"), *new_task()])
 
-    store.append([*told(task(1, "late", second=9, created_at=FIRST))])
+    store.append([*task_events(task(1, "late", second=9, created_at=FIRST))])
     store.append(events.task_deletions("1", {1: FIRST}))  # by somebody who knew only the first
 
     assert texts(store) == {1: "new"}
@@ -118,21 +118,21 @@ def test_a_late_word_of_the_first_life_changes_nothing(store: Store) -> None:
 
 
 def test_a_deletion_of_what_nobody_knew_ends_what_was_there_until_then(store: Store, clock: Clock) -> None:
-    store.append([deleted(1, entity="task"), deleted(5)])
-    assert store.append([deleted(5)]).new == 0
+    store.append([deletion_event(1, entity="task"), deletion_event(5)])
+    assert store.append([deletion_event(5)]).new == 0
 
     store.append([*old_task(), old()])
     assert (texts(store), store.votes.list_votes("1")) == ({}, [])
 
     later = "2030-01-01T00:00:00Z"  # after the deletion was told, by any clock
-    store.append(told(task(1, "new", created_at=later, second=2)))
+    store.append(task_events(task(1, "new", created_at=later, second=2)))
     assert texts(store) == {1: "new"}
     assert whole(store)
 
 
 def test_a_later_look_that_shows_it_is_stronger_than_a_deletion(store: Store, clock: Clock) -> None:
     """The deletion was that of an older thing, told late; or Label Studio was put back from a backup."""
-    store.append([*old_task(), old(), deleted(1, entity="task"), deleted(5)])
+    store.append([*old_task(), old(), deletion_event(1, entity="task"), deletion_event(5)])
 
     seen = [*old_task(source="sweep", seen_s=clock.now_s - 1), old(source="sweep", seen_s=clock.now_s - 1)]
     assert store.append(seen).changed == 0  # what was read before the deletion proves nothing
@@ -144,7 +144,7 @@ def test_a_later_look_that_shows_it_is_stronger_than_a_deletion(store: Store, cl
     assert labels(store.votes.list_votes("1")) == {(1, 1): "A"}
     assert store.append(looked).new == 0
     assert whole(store)
-    store.append([deleted(5)])  # and may be deleted again
+    store.append([deletion_event(5)])  # and may be deleted again
     assert store.votes.list_votes("1") == []
     assert whole(store)
 
@@ -153,14 +153,14 @@ def test_a_deletion_is_later_than_every_look_that_came_before_it(store: Store, c
     """Whoever looked has a clock that is an hour ahead."""
     store.append([old(source="sweep", seen_s=clock.now_s + 3600)])
 
-    store.append([deleted(5)])
+    store.append([deletion_event(5)])
 
     assert store.votes.list_votes("1") == []
     assert whole(store)
 
 
 def test_what_is_ours_passes_to_nobody_with_the_number(store: Store) -> None:
-    store.append([old(unique_id=own_unique_id("final")), deleted(5)])
+    store.append([old(unique_id=own_unique_id("final")), deletion_event(5)])
 
     store.append([new()])
 
@@ -170,7 +170,7 @@ def test_what_is_ours_passes_to_nobody_with_the_number(store: Store) -> None:
 
 
 def test_people_are_counted_by_what_stands(store: Store) -> None:
-    store.append([old(person=1), deleted(5), new(person=2)])
+    store.append([old(person=1), deletion_event(5), new(person=2)])
 
     assert [(one.id, one.answers) for one in store.annotations.list_annotators("1")] == [
         (1, 0),
@@ -180,7 +180,7 @@ def test_people_are_counted_by_what_stands(store: Store) -> None:
 
 
 def test_the_history_of_a_task_shows_a_deletion_without_a_version(store: Store) -> None:
-    store.append([*old_task(), old(), deleted(5)])
+    store.append([*old_task(), old(), deletion_event(5)])
 
     assert [(one.action, one.version) for one in store.events.list_task_history("1", 1)] == [
         ("saved", at(3)),
@@ -203,7 +203,7 @@ def test_what_was_forgotten_never_comes_back_but_its_number_does(store: Store, c
 
 
 def test_forgetting_a_person_leaves_whoever_has_the_number_now(store: Store) -> None:
-    store.append([old(person=1), deleted(5), new(person=2)])
+    store.append([old(person=1), deletion_event(5), new(person=2)])
 
     assert store.erase("1", person=1).annotations == (5,)
 
@@ -214,7 +214,7 @@ def test_forgetting_a_person_leaves_whoever_has_the_number_now(store: Store) -> 
 
 
 def test_forgetting_whoever_has_the_number_now_leaves_nothing_of_both(store: Store) -> None:
-    store.append([old(person=1), deleted(5), new(person=2)])
+    store.append([old(person=1), deletion_event(5), new(person=2)])
 
     store.erase("1", person=2)
 
@@ -227,7 +227,7 @@ def test_forgetting_whoever_has_the_number_now_leaves_nothing_of_both(store: Sto
 @pytest.mark.parametrize("first", [True, False])
 def test_a_log_of_old_reads_as_it_did(store: Store, *, first: bool) -> None:
     """Deletions once named no life: they end what was there when they were received."""
-    store.append([deleted(5), old()] if first else [old(), deleted(5)])
+    store.append([deletion_event(5), old()] if first else [old(), deletion_event(5)])
     with store._database.write() as connection:
         of_old = update(main_tables.event).where(main_tables.event.c.action == "deleted").values(version="", seen_s=0.0)
         connection.execute(of_old)
@@ -243,7 +243,7 @@ def test_what_was_decided_about_a_task_is_not_said_of_the_next_one_with_its_numb
     """Twice: a case for each of three tasks that had the number 1."""
     stands = CurrentDecision("r", "first", "p", "m", "", "normal", "", None)
     for creation_time in (1, 20, 40):
-        store.append(told(task(1, f"text {creation_time}", second=creation_time, created_at=at(creation_time))))
+        store.append(task_events(task(1, f"text {creation_time}", second=creation_time, created_at=at(creation_time))))
         assert (
             [one for one in store.cases.list_cases("1") if one.task == 1],
             store.decisions.list_current_decisions("1").get(1),
@@ -259,6 +259,6 @@ def test_what_was_decided_about_a_task_is_not_said_of_the_next_one_with_its_numb
     assert sorted(one.task for one in store.cases.list_cases("1"))[-1] == 1
     assert len(store.cases.list_cases("1")) == 3  # their trails are kept
     assert len(store.decisions.list_decisions("1")) == 3
-    store.append(told(task(1, "changed", second=50, created_at=at(40))))  # a new version is the same task
+    store.append(task_events(task(1, "changed", second=50, created_at=at(40))))  # a new version is the same task
     assert store.tasks.list_hidden_tasks("1").keys() == {1}
     assert whole(store)

@@ -11,7 +11,7 @@ import pytest
 
 from feedback.store import CurrentDecision, Decision, NewestSignal, Signal, Store, open_store
 from feedback.store.log.events import event_from_task
-from tests.support.told import task
+from tests.support.make_events import task
 
 L1 = CurrentDecision("default", "L1", "p1", "m1", "", "normal", "default", None)
 L2 = CurrentDecision("big", "L2", "p1", "m1", "", "urgent", "refunds", 2)

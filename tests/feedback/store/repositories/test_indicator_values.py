@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from feedback.store import CaseEvent, CaseRow, IndicatorValue, ReviewRow, Signal, Store
 from ml_backend.records import Answer
-from tests.support.told import deleted, said, task, told
+from tests.support.make_events import annotation_event, deletion_event, task, task_events
 
 FACT = IndicatorValue("customer=7", "fraud", "card", "1", 5, 1, 3, 2, answered_s=1.0, recorded_s=9.0)
 SPAM = Answer("choices", ("spam",))
@@ -41,7 +41,9 @@ def test_other_questions_are_read_from_the_beginning(store: Store) -> None:
 
 
 def test_the_log_is_told_by_stretches_with_what_was_taken_back(store: Store) -> None:
-    store.append([*told(task(1)), said(5, "A"), said(5, "B", second=2), deleted(5)])
+    store.append(
+        [*task_events(task(1)), annotation_event(5, "A"), annotation_event(5, "B", second=2), deletion_event(5)]
+    )
     first = store.events.list_annotation_events("1", 0, limit=2)
     rest = store.events.list_annotation_events("1", first[-1].seq, limit=10)
 
@@ -68,7 +70,13 @@ def test_a_fact_counts_as_the_answer_does_that_it_came_with(store: Store) -> Non
 
 
 def test_when_people_first_answered_is_known_of_every_task_also_of_reviewed_ones(store: Store) -> None:
-    store.append([*told(task(1)), said(5, "A", person=1, second=30), said(6, "A", person=2, second=9)])
+    store.append(
+        [
+            *task_events(task(1)),
+            annotation_event(5, "A", person=1, second=30),
+            annotation_event(6, "A", person=2, second=9),
+        ]
+    )
     (case,) = store.cases.create_cases([CaseRow("1", 2, "queued", "L2")], "open")
     store.reviews.save_reviews(
         [ReviewRow("9", 50, case.id, 1, "L2", 0.0, 4, "fix", SPAM, "r", "", {}, None, "", 70.0, None, True, "")]
@@ -83,14 +91,14 @@ def test_when_people_first_answered_is_known_of_every_task_also_of_reviewed_ones
 
 def test_a_copy_leads_to_its_task(store: Store) -> None:
     (case,) = store.cases.create_cases([CaseRow("1", 2, "queued", "L2")], "open")
-    step = CaseEvent(1.0, "place", "queued", "L2", body={"review_project": "9", "task": 77})
+    step = CaseEvent(1.0, "assign", "queued", "L2", body={"review_project": "9", "task": 77})
     assert store.cases.update_case(case, case.version, step)
 
     assert store.cases.list_review_task_sources("1") == {("9", 77): 2}
 
 
 def test_names_lead_to_tasks_and_parked_signals_wait_for_them(store: Store) -> None:
-    store.append(told(task(1, "A-17"), task(2, "A-18")))
+    store.append(task_events(task(1, "A-17"), task(2, "A-18")))
 
     assert store.external_ids.index_tasks("1", "text", lambda data: str(data["text"])) == 2
     assert store.external_ids.index_tasks("1", "text", lambda data: str(data["text"])) == 0

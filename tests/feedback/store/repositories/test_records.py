@@ -10,7 +10,7 @@ import pytest
 from feedback.errors import StoreError
 from feedback.store import ProjectRow, Store, WindowRow
 from ml_backend.records import Answer
-from tests.support.told import said
+from tests.support.make_events import annotation_event
 
 
 def test_records_are_read_newest_first(store: Store) -> None:
@@ -55,7 +55,7 @@ def test_of_a_kind_that_every_turn_writes_the_newest_are_kept(store: Store, monk
 
 def test_deleting_old_records_never_touches_the_log(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("feedback.store.repositories.records.RECORDS_KEPT", {"turn": 1})
-    store.append([said(5, "A"), said(6, "B", person=2)])
+    store.append([annotation_event(5, "A"), annotation_event(6, "B", person=2)])
     for number in range(5):
         store.records.create_record("1", "turn", {"number": number})
 
@@ -112,7 +112,7 @@ def test_a_project_comes_back_as_it_was_saved(store: Store) -> None:
 
 
 def test_a_project_is_known_from_its_first_event(store: Store) -> None:
-    store.append([said(5, "A", project="7")])
+    store.append([annotation_event(5, "A", project="7")])
 
     assert store.projects.get_project("7") == ProjectRow("7")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from feedback.store import ProjectRow, SessionRow, Store, WindowRow
-from tests.support import told
+from tests.support import make_events
 from tests.support.clock import Clock
 
 
@@ -62,17 +62,23 @@ def test_a_million_addresses_leave_no_million_rows(store: Store, clock: Clock, m
 
 def test_counts_are_what_the_reads_give(store: Store):
     store.projects.save_project(ProjectRow("1", "fruit", bots=(9,)))
-    store.append(told.told(*[told.task(number) for number in range(1, 8)], told.task(8, is_labeled=True)))
+    store.append(
+        make_events.task_events(
+            *[make_events.task(number) for number in range(1, 8)], make_events.task(8, is_labeled=True)
+        )
+    )
     store.append(
         [
-            told.said(1, "A", task=1, person=1),
-            told.said(2, "B", task=1, person=2),
-            told.said(3, "B", task=1, person=2, second=5),  # a second annotation of the same person: one vote
-            told.said(4, "B", task=2, person=9),  # a bot
-            told.said(5, "B", task=3, person=1),
-            told.skipped(6, task=4, person=2),
-            told.said(7, "A", task=5, person=1),
-            told.deleted(5, entity="task"),
+            make_events.annotation_event(1, "A", task=1, person=1),
+            make_events.annotation_event(2, "B", task=1, person=2),
+            make_events.annotation_event(
+                3, "B", task=1, person=2, second=5
+            ),  # a second annotation of the same person: one vote
+            make_events.annotation_event(4, "B", task=2, person=9),  # a bot
+            make_events.annotation_event(5, "B", task=3, person=1),
+            make_events.skip_event(6, task=4, person=2),
+            make_events.annotation_event(7, "A", task=5, person=1),
+            make_events.deletion_event(5, entity="task"),
         ]
     )
 
@@ -88,13 +94,15 @@ def test_counts_are_what_the_reads_give(store: Store):
 
 def test_an_answer_to_several_controls_is_one_and_what_we_have_no_type_for_beside_it_is_no_trouble(store: Store):
     store.projects.save_project(ProjectRow("1", "fruit"))
-    store.append(told.told(told.task(1), told.task(2)))
+    store.append(make_events.task_events(make_events.task(1), make_events.task(2)))
     stars = {"from_name": "stars", "to_name": "t", "type": "rating", "value": {"rating": 3}}
     why = {"from_name": "why", "to_name": "t", "type": "textarea", "value": {"text": ["because"]}}
-    store.append([told.said(1, task=1, person=1, result=(*told.chose("A"), stars, why))])
+    store.append(
+        [make_events.annotation_event(1, task=1, person=1, result=(*make_events.choice_result("A"), stars, why))]
+    )
     assert store.projects.count_project("1").unreadable == 0
 
-    store.append([told.said(2, "A", task=2, person=1, result=({"foo": 1},))])
+    store.append([make_events.annotation_event(2, "A", task=2, person=1, result=({"foo": 1},))])
 
     counts = store.projects.count_project("1")
     assert (counts.answers, counts.answered, counts.unreadable) == (1, 1, 1)
@@ -102,7 +110,9 @@ def test_an_answer_to_several_controls_is_one_and_what_we_have_no_type_for_besid
 
 
 def test_the_newest_window_is_counted_by_what_is_left_of_it(store: Store):
-    store.append(told.told(told.task(1), told.task(2, is_labeled=True), told.task(3)))
+    store.append(
+        make_events.task_events(make_events.task(1), make_events.task(2, is_labeled=True), make_events.task(3))
+    )
     store.windows.save_window("1", [WindowRow(1, "m1+q1", 0, None, None, False, None, 5.0)])
     blind = [WindowRow(task, "m1+q2", task, None, None, task > 1, None, 9.0) for task in (1, 2, 3, 77)]
     store.windows.save_window("1", blind)

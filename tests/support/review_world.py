@@ -1,7 +1,9 @@
-"""A project with three tiers, its people and its review projects, in memory: what the tests of review play in."""
+"""A project with three tiers, its people and its review projects, for the tests of review."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from feedback.store import CaseRow, ProjectRow, Store
 from feedback.store.repositories.policies import policy_of
 from feedback.training.model_factory import ModelFactory
 from ml_backend.registry import FolderRegistry
+from tests.support import stores
 from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
 from tests.support.real_platform import RealLabelStudio
 
@@ -50,7 +53,7 @@ class World:
     def __post_init__(self) -> None:
         self.loop = Loop(
             self.store,
-            platform=self.site if isinstance(self.site, FakeLabelStudio) else self.site.platform,
+            platform=self.site.platform,
             model_factory=ModelFactory(lambda: ()),
             folder=FolderRegistry(self.folder),
             policies=policy_of,
@@ -91,6 +94,18 @@ class World:
         """What stands in the source project as ground truth."""
         (found,) = [result for one, _number, result in self.site.finals.values() if one == task]
         return str(found[0]["value"]["choices"][0])
+
+
+@contextmanager
+def open_world(folder: Path, site: FakeLabelStudio | None = None, *, post: Post | None = None) -> Iterator[World]:
+    """A world with a new store; the store, the loop and Label Studio have one clock."""
+    site = site or FakeLabelStudio()
+    store = stores.fresh(folder / "hitl.sqlite3", clock=site.seconds)
+    store.secrets.save_secret("draws", "the same draws in every run")
+    try:
+        yield World(store, folder / "models", site, post=post)
+    finally:
+        store.close()
 
 
 def open_case(world: World, **policy: object) -> int:

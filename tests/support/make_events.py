@@ -17,12 +17,12 @@ def at(second: float) -> str:
     return DAY.format(second)
 
 
-def chose(label: str) -> tuple[dict[str, Any], ...]:
+def choice_result(label: str) -> tuple[dict[str, Any], ...]:
     """A result that chooses one label of the control "c"."""
     return ({"from_name": "c", "to_name": "t", "type": "choices", "value": {"choices": [label]}},)
 
 
-def answer(
+def make_annotation(
     number: int,
     label: str = "A",
     *,
@@ -33,22 +33,24 @@ def answer(
     **more: Any,
 ) -> Annotation:
     """One annotation; `label=""` for an empty result."""
-    values = {"result": chose(label) if label else (), "updated_at": at(second), **more}
+    values = {"result": choice_result(label) if label else (), "updated_at": at(second), **more}
     return Annotation(id=number, task=task, project=project, person=person, **values)
 
 
-def said(number: int, label: str = "A", *, source: Source = "webhook", seen_s: float = 0.0, **more: Any) -> Event:
+def annotation_event(
+    number: int, label: str = "A", *, source: Source = "webhook", seen_s: float = 0.0, **more: Any
+) -> Event:
     """The event of `answer`."""
-    one = answer(number, label, **more)
+    one = make_annotation(number, label, **more)
     return events.event_from_annotation(one, source, seen_s=seen_s)
 
 
-def skipped(number: int, **more: Any) -> Event:
+def skip_event(number: int, **more: Any) -> Event:
     """The event of a skip."""
-    return said(number, "", was_cancelled=True, **more)
+    return annotation_event(number, "", was_cancelled=True, **more)
 
 
-def deleted(number: int, *, entity: events.Entity = "annotation", project: str = "1") -> Event:
+def deletion_event(number: int, *, entity: events.Entity = "annotation", project: str = "1") -> Event:
     """The event of a deletion, which names nothing but an id."""
     return Event(project, entity, number, "", "deleted", "webhook")
 
@@ -58,7 +60,7 @@ def task(number: int, text: str = "", *, project: str = "1", second: float = 0, 
     return Task(number, {"text": text or f"text {number}"}, project, updated_at=at(second), **more)
 
 
-def told(*tasks: Task, source: Source = "webhook", seen_s: float = 0.0) -> list[Event]:
+def task_events(*tasks: Task, source: Source = "webhook", seen_s: float = 0.0) -> list[Event]:
     """The events of tasks."""
     return [events.event_from_task(one, source, seen_s=seen_s) for one in tasks]
 
