@@ -112,8 +112,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     for name in environ:
         if name.startswith("HITL_") and name not in known and name not in _TEST_ONLY:
             near = get_close_matches(name, known, n=1)
-            guess = f"; did you mean {near[0]}?" if near else ""
-            raise SettingsError(f"{name} is not a setting{guess}", hint=f"Settings: {', '.join(sorted(known))}.")
+            suggestion = f"; did you mean {near[0]}?" if near else ""
+            raise SettingsError(f"{name} is not a setting{suggestion}", hint=f"Settings: {', '.join(sorted(known))}.")
     given = {
         field.name: _read(name, environ[name], field.default) for name, field in known.items() if environ.get(name)
     }

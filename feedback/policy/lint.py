@@ -155,8 +155,8 @@ def _lint_labels(key: str, test: Compare, labels: Collection[str]) -> Iterator[P
     for label in _operands(test):
         if isinstance(label, str) and test.operator in ("eq", "ne", "in", "not_in") and label not in labels:
             near = get_close_matches(label, list(labels), n=1)
-            guess = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(labels)}."
-            yield _warn(key, f"the project has no label {label!r}; {guess}")
+            suggestion = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(labels)}."
+            yield _warn(key, f"the project has no label {label!r}; {suggestion}")
 
 
 def _lint_options(key: str, test: Compare, policy: Policy) -> Iterator[PolicyFinding]:
@@ -181,8 +181,8 @@ def _lint_field(key: str, field: str, data: Collection[Mapping[str, Any]]) -> It
         return
     if name not in names and field not in names:
         near = get_close_matches(name, list(names), n=1)
-        guess = f"did you mean data.{near[0]}?" if near else f"they have {', '.join(sorted(names)[:20])}."
-        yield _warn(key, f"no task has data.{name}; {guess}")
+        suggestion = f"did you mean data.{near[0]}?" if near else f"they have {', '.join(sorted(names)[:20])}."
+        yield _warn(key, f"no task has data.{name}; {suggestion}")
     elif name != field and (misspelt := list(_lint_misspelt_test(key, f"data.{field}"))):
         yield from misspelt
     elif name != field:

@@ -62,8 +62,8 @@ def _sentence(item: Any) -> str:
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "extra_forbidden":
         near = get_close_matches(where[-1], _keys(item["loc"][:-1]), n=1)
-        guess = f"; did you mean {'.'.join([*where[:-1], near[0]])}?" if near else ""
-        return f"{dotted} is not a key{guess}"
+        suggestion = f"; did you mean {'.'.join([*where[:-1], near[0]])}?" if near else ""
+        return f"{dotted} is not a key{suggestion}"
     if item["type"] == "missing":
         return f"{dotted} is missing"
     if item["type"] == "too_short" and item["input"] in ((), [], {}):

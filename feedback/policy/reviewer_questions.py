@@ -31,7 +31,7 @@ class Question(Section):
     entity: str = ""  # of an indicator: the task field that names the entity, such as "customer_id"
 
     @model_validator(mode="after")
-    def _options_where_there_is_a_choice(self) -> Question:
+    def _options_only_for_choices(self) -> Question:
         chooses = self.kind in ("choice", "choices")
         if chooses and len(set(self.options)) < 2:
             raise ValueError(f'kind = "{self.kind}" needs two or more options')
@@ -82,7 +82,7 @@ class SignalKind(Section):
     outcome: bool = False  # a late outcome, which shows whether a decision was right
 
     @model_validator(mode="after")
-    def _options_where_there_is_a_choice(self) -> SignalKind:
+    def _options_only_for_choices(self) -> SignalKind:
         if (self.kind == "choice") != bool(self.options):
             raise ValueError('kind = "choice" needs options, and only a choice has them')
         return self

@@ -65,8 +65,10 @@ def find_field(path: str, signals: Mapping[str, SignalKind]) -> Field:
         return _signal(rest, signals)
     if path not in FIELDS:
         near = get_close_matches(path, [*FIELDS, *OPEN_SOURCES], n=1)
-        guess = f"; did you mean {near[0]}?" if near else f"; wanted data.*, signal.* or one of {', '.join(FIELDS)}"
-        raise ValueError(f"{path} is no field that a rule can test{guess}")
+        suggestion = (
+            f"; did you mean {near[0]}?" if near else f"; wanted data.*, signal.* or one of {', '.join(FIELDS)}"
+        )
+        raise ValueError(f"{path} is no field that a rule can test{suggestion}")
     return FIELDS[path]
 
 
@@ -87,8 +89,8 @@ def _signal(rest: str, signals: Mapping[str, SignalKind]) -> Field:
     name, _, part = rest.partition(".")
     if name not in signals:
         near = get_close_matches(name, list(signals), n=1)
-        guess = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"signal.{name} is not declared in [signals]{guess}")
+        suggestion = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"signal.{name} is not declared in [signals]{suggestion}")
     if part == "count":
         return Field("number", f"number of {name} signals", 0.0)
     if part == "age":

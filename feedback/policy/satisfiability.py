@@ -42,21 +42,21 @@ def implies(strong: Condition, weak: Condition) -> bool:
     return isinstance(weak, Compare) and strong.field == weak.field and _implies(strong, weak)
 
 
-def excludes(one: Condition, other: Condition) -> bool:
+def excludes(first: Condition, second: Condition) -> bool:
     """Return whether no task can meet both conditions."""
-    if isinstance(one, AnyOf):
-        return all(excludes(part, other) for part in one.parts)
-    if isinstance(other, AnyOf):
-        return all(excludes(one, part) for part in other.parts)
-    if isinstance(other, AllOf):
-        return any(excludes(one, part) for part in other.parts)
-    if isinstance(one, AllOf):
-        return any(excludes(part, other) for part in one.parts)
-    if isinstance(other, Not):
-        return implies(one, other.part)
-    if isinstance(one, Not):
-        return implies(other, one.part)
-    return one.field == other.field and _excludes(one, other)
+    if isinstance(first, AnyOf):
+        return all(excludes(part, second) for part in first.parts)
+    if isinstance(second, AnyOf):
+        return all(excludes(first, part) for part in second.parts)
+    if isinstance(second, AllOf):
+        return any(excludes(first, part) for part in second.parts)
+    if isinstance(first, AllOf):
+        return any(excludes(part, second) for part in first.parts)
+    if isinstance(second, Not):
+        return implies(first, second.part)
+    if isinstance(first, Not):
+        return implies(second, first.part)
+    return first.field == second.field and _excludes(first, second)
 
 
 def find_contradiction(condition: Condition, signals: Mapping[str, SignalKind]) -> tuple[Condition, ...]:
@@ -100,25 +100,25 @@ def _implies(strong: Compare, weak: Compare) -> bool:
     return bool(above and below)
 
 
-def _excludes(one: Compare, other: Compare) -> bool:
-    for first, second in ((one, other), (other, one)):
-        if first.operator == "exists":
-            return not first.operand and (second.operator != "exists" or bool(second.operand))
-        if (values := _values(first)) is not None and _is_decisive(values, second):
-            return not any(map(make_test(second), values))
-    return _are_disjoint(_span(one), _span(other))
+def _excludes(first: Compare, second: Compare) -> bool:
+    for test, against in ((first, second), (second, first)):
+        if test.operator == "exists":
+            return not test.operand and (against.operator != "exists" or bool(against.operand))
+        if (values := _values(test)) is not None and _is_decisive(values, against):
+            return not any(map(make_test(against), values))
+    return _are_disjoint(_span(first), _span(second))
 
 
 def _out_of_range(test: Compare, signals: Mapping[str, SignalKind]) -> bool:
     """Return whether a test asks for a value that its field never has, such as a confidence of 95."""
     low, high = field_bounds(test.field, signals)
     if (values := _values(test)) is not None:
-        return all(isinstance(one, (int, float)) and not low <= one <= high for one in values)
+        return all(isinstance(value, (int, float)) and not low <= value <= high for value in values)
     return _are_disjoint(_span(test), (low, high, True, True))
 
 
 def _values(test: Compare) -> tuple[Any, ...] | None:
-    """What a field must be to meet a test; None where that is no list."""
+    """Return the values with which a field meets a test; None where they cannot be listed."""
     if test.operator == "eq":
         return (test.operand,)
     return test.operand if test.operator == "in" and len(test.operand) <= _MAX_VALUES else None
@@ -126,9 +126,11 @@ def _values(test: Compare) -> tuple[Any, ...] | None:
 
 def _is_decisive(values: tuple[Any, ...], test: Compare) -> bool:
     """Return whether a test gives one result for all forms of each value: a number may also come as text."""
-    numbers = any(isinstance(one, (int, float)) and not isinstance(one, bool) for one in values)
-    asked = test.operand if isinstance(test.operand, tuple) else (test.operand,)
-    plain = test.operator not in ("matches", "contains", "exists") and not any(isinstance(one, str) for one in asked)
+    numbers = any(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+    operands = test.operand if isinstance(test.operand, tuple) else (test.operand,)
+    plain = test.operator not in ("matches", "contains", "exists") and not any(
+        isinstance(value, str) for value in operands
+    )
     return plain or not numbers
 
 
@@ -138,24 +140,24 @@ def _excluded(test: Compare) -> tuple[Any, ...] | None:
     return test.operand if test.operator == "not_in" and len(test.operand) <= _MAX_VALUES else None
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(first: Any, second: Any) -> bool:
     """Return whether two operands are equal; 1 and true are not."""
-    if isinstance(one, tuple) and isinstance(other, tuple):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return bool(one == other) and isinstance(one, bool) is isinstance(other, bool)
+    if isinstance(first, tuple) and isinstance(second, tuple):
+        return len(first) == len(second) and all(map(_same, first, second))
+    return bool(first == second) and isinstance(first, bool) is isinstance(second, bool)
 
 
 def _span(test: Compare) -> _Span | None:
     if test.operator not in _ORDERED:
         return None
-    operand, least = test.operand, "" if isinstance(test.operand, str) else -math.inf
-    most = "\U0010ffff" if isinstance(operand, str) else math.inf
+    operand, lowest = test.operand, "" if isinstance(test.operand, str) else -math.inf
+    highest = "\U0010ffff" if isinstance(operand, str) else math.inf
     closed = test.operator.endswith("e")
-    return (operand, most, closed, True) if test.operator.startswith("g") else (least, operand, True, closed)
+    return (operand, highest, closed, True) if test.operator.startswith("g") else (lowest, operand, True, closed)
 
 
-def _are_disjoint(one: _Span | None, other: _Span | None) -> bool:
-    if one is None or other is None or isinstance(one[0], str) is not isinstance(other[0], str):
+def _are_disjoint(first: _Span | None, second: _Span | None) -> bool:
+    if first is None or second is None or isinstance(first[0], str) is not isinstance(second[0], str):
         return False
-    low, high = (one, other) if (one[0], not one[2]) <= (other[0], not other[2]) else (other, one)
+    low, high = (first, second) if (first[0], not first[2]) <= (second[0], not second[2]) else (second, first)
     return bool(low[1] < high[0] or (low[1] == high[0] and not (low[3] and high[2])))

@@ -53,7 +53,7 @@ def test_a_reviewer_and_then_a_task_are_forgotten(world: World) -> None:
     (copy,) = real.waiting(above, DAN)
     assert MARK not in str(copy.data)
     for room in (above, below):
-        real.sweep(store, room)
+        real.run_full_sync(store, room)
     world.turn()
     assert where(store, MARK) == []
     assert build_access_report(store, project, cleo)["held"] == {}
@@ -65,7 +65,7 @@ def test_a_reviewer_and_then_a_task_are_forgotten(world: World) -> None:
     assert [list(real.site.admin.each_task(room)) for room in (above, below)] == [[], []]
     real.site.admin.delete_task(task)
     for room in (above, below, project):
-        real.sweep(store, room)
+        real.run_full_sync(store, room)
     world.turn()
     assert where(store, TEXT) == []
     whole(store)

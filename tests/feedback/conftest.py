@@ -1,8 +1,9 @@
-"""A store for whoever asks for one: each such test runs on SQLite and on PostgreSQL."""
+"""The stores of tests: a fast one on SQLite, and databases of both kinds for tests whose subject is the database."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -44,17 +45,19 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 @pytest.fixture
 def opened(clock: Clock) -> Iterator[Callable[[str], Store]]:
     """Opens stores, and closes them at the end."""
-    stores: list[Store] = []
+    found: list[Store] = []
 
-    def open_one(url: str) -> Store:
-        stores.append(open_store(url, clock=clock))
-        return stores[-1]
+    def open_with_clock(url: str) -> Store:
+        found.append(open_store(url, clock=clock))
+        return found[-1]
 
-    yield open_one
-    for store in stores:
+    yield open_with_clock
+    for store in found:
         store.close()
 
 
 @pytest.fixture
-def store(url: str, opened: Callable[[str], Store]) -> Store:
-    return opened(url)
+def store(tmp_path: Path) -> Iterator[Store]:
+    """Return an empty store on SQLite that syncs no commit."""
+    with closing(stores.fresh(tmp_path / "store.db")) as store:
+        yield store

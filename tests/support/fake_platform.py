@@ -363,7 +363,7 @@ class FakeLabelStudio:
         del self.review_projects[project], self.review_tasks[project]
         self.review_annotations.pop(project, None)
 
-    def sweep(self, store: Store, project: str) -> None:
+    def run_full_sync(self, store: Store, project: str) -> None:
         """Compare what is stored of a review project with what is there."""
         held = self.review_tasks[project]
         store.append(

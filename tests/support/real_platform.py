@@ -43,8 +43,8 @@ class RealLabelStudio:
 
     def close(self) -> None:
         """Delete the project and its review projects."""
-        for one in [one for one in self.site.admin.projects() if f"[hitl:{self.project}:" in str(one["description"])]:
-            self.site.admin.delete_project(str(one["id"]))
+        for row in [row for row in self.site.admin.projects() if f"[hitl:{self.project}:" in str(row["description"])]:
+            self.site.admin.delete_project(str(row["id"]))
         self.site.admin.delete_project(self.project)
 
     def seconds(self) -> float:
@@ -93,17 +93,17 @@ class RealLabelStudio:
 
     def review_project_of(self, tier: str) -> str:
         marker = f"[hitl:{self.project}:{tier}]"
-        return next(str(one["id"]) for one in self.site.admin.projects() if marker in str(one["description"]))
+        return next(str(row["id"]) for row in self.site.admin.projects() if marker in str(row["description"]))
 
-    def waiting(self, room: str, person: int) -> list[Task]:
+    def waiting(self, project: str, person: int) -> list[Task]:
         """What a reviewer may be handed, the most urgent first."""
         me = self.number(person)
         found = []
-        for raw in self.site.admin.each_task(room):
-            mine = any(one["completed_by"] == me for one in raw["annotations"])
+        for raw in self.site.admin.each_task(project):
+            mine = any(row["completed_by"] == me for row in raw["annotations"])
             if not raw["is_labeled"] and not mine:
-                found.append((raw["predictions"][0]["score"], read_task(raw, room)))
-        return [task for _score, task in sorted(found, key=lambda one: (one[0], one[1].id))]
+                found.append((raw["predictions"][0]["score"], read_task(raw, project)))
+        return [task for _score, task in sorted(found, key=lambda row: (row[0], row[1].id))]
 
     def shown(self, task: int) -> Sequence[Mapping[str, Any]]:
         """What a reviewer finds filled in."""
@@ -112,7 +112,7 @@ class RealLabelStudio:
 
     def review(
         self,
-        room: str,
+        project: str,
         verdict: str,
         label: str = "",
         *,
@@ -125,18 +125,18 @@ class RealLabelStudio:
         """Answer what the label stream hands out, or a given copy; without a label the filled-in answer stays."""
         client = self.client(person)
         if not task:
-            handed = client.next_task(room)
-            assert handed is not None, f"{NAMES[person]} is handed nothing in {room}"
+            handed = client.next_task(project)
+            assert handed is not None, f"{NAMES[person]} is served nothing in {project}"
             task = int(handed["id"])
         shown = [] if label else self.shown(task)
         result = review_result(shown, verdict, label, reason=reason, comment=comment)
         client.submit(task, result, lead_time=30.0, skip=skip)
         return task
 
-    def change(self, room: str, task: int, *, person: int, verdict: str, label: str = "", reason: str = "") -> None:
+    def change(self, project: str, task: int, *, person: int, verdict: str, label: str = "", reason: str = "") -> None:
         """Say something else where one has answered."""
         me = self.number(person)
-        (mine,) = [one for one in self.site.admin.annotations(task) if one["completed_by"] == me]
+        (mine,) = [row for row in self.site.admin.annotations(task) if row["completed_by"] == me]
         self.client(person).patch_annotation(mine["id"], result=review_result([], verdict, label, reason=reason))
 
     def draft(self, task: int, *, person: int) -> None:
@@ -144,13 +144,13 @@ class RealLabelStudio:
         body = {"result": [choice_region("kind", "text", "tool")], "lead_time": 3}
         self.client(person)._send("POST", f"api/tasks/{task}/drafts", body=body)
 
-    def delete_review_task_by_hand(self, room: str, task: int) -> None:
+    def delete_review_task_by_hand(self, project: str, task: int) -> None:
         self.site.admin.delete_task(task)
 
-    def delete_review_project(self, room: str) -> None:
-        self.site.admin.delete_project(room)
+    def delete_review_project(self, project: str) -> None:
+        self.site.admin.delete_project(project)
 
-    def run_full_sync(self, store: Store, room: str) -> None:
+    def run_full_sync(self, store: Store, project: str) -> None:
         """Compare what is known of a review project with what is there."""
-        done = run_full_sync(store, self.platform, room, clock=time.time)
+        done = run_full_sync(store, self.platform, project, clock=time.time)
         assert done.complete

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
@@ -14,17 +12,9 @@ from feedback.queue.interleave import OpenTask, interleave
 from feedback.store import Store
 from ml_backend.label_config import Control
 from ml_backend.records import Answer
-from tests.support import stores
 
 FRUIT, TOOL = Answer("choices", ("fruit",)), Answer("choices", ("tool",))
 CONTROL = Control("kind", "text", "choices", ("fruit", "tool"), False, "text", "text")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = stores.fresh(tmp_path / "hitl.sqlite3")
-    yield made
-    made.close()
 
 
 def test_the_book_holds_the_newest_answer_and_who_is_retired(store: Store):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +12,6 @@ from feedback.reports.project_status import project_status, status_lines
 from feedback.store import CurrentDecision, Decision, ProjectRow, Store
 from ml_backend.errors import BodyError
 from ml_backend.records import Task
-from tests.support import stores
 
 NOW_S = 1_800_000_000.0
 POLICY = read_policy('[tasks]\nkey = "order.id"')
@@ -23,11 +20,9 @@ REPORT = {"project": 7, "key": "A-17", "signal": "user_report", "value": "scam",
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = stores.fresh(tmp_path / "hitl.db")
-    opened.projects.save_project(ProjectRow("7", "t", "<View/>", options={"policy": POLICY.model_dump(mode="json")}))
-    yield opened
-    opened.close()
+def store(store: Store) -> Store:
+    store.projects.save_project(ProjectRow("7", "t", "<View/>", options={"policy": POLICY.model_dump(mode="json")}))
+    return store
 
 
 def push(store: Store, **change: Any) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,14 @@ from feedback.store import ProjectRow, Store, open_store
 from feedback.store.log import events
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.task_polling import TaskPage
-from tests.support import stores
 from tests.support.fake_pages import FakePages, known, truth
 from tests.support.make_events import annotation_event, at, deletion_event, make_annotation, task, task_events
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = stores.fresh(tmp_path / "store.db")
-    made.projects.save_project(ProjectRow("1", title="old", label_config="<View/>", connected=True))
-    yield made
-    made.close()
+def store(store: Store) -> Store:
+    store.projects.save_project(ProjectRow("1", title="old", label_config="<View/>", connected=True))
+    return store
 
 
 def run(store: Store, pages: FakePages, **options: Any) -> FullSyncProgress:

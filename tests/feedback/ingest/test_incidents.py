@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,14 +8,7 @@ from hypothesis import strategies as st
 
 from feedback.errors import StoreError
 from feedback.ingest.incidents import IncidentCounts, IncidentRecorder, describe_incidents
-from feedback.store import Store, open_store
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(f"sqlite:///{tmp_path / 'store.db'}", durability="normal")
-    yield made
-    made.close()
+from feedback.store import Store
 
 
 def test_what_several_processes_met_is_one_sum(store: Store):

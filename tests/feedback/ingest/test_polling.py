@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from feedback.ingest.polling import count_missed_changes, list_unreadable, poll_changes, update_project_description
-from feedback.store import ProjectRow, Store, open_store
+from feedback.store import ProjectRow, Store
 from feedback.store.log import events
 from ml_backend.records import Task
 from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
@@ -18,11 +15,9 @@ OTHER = TEXT_CONFIG.replace("tool", "animal")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
-    made.projects.save_project(ProjectRow("7", "fake", TEXT_CONFIG, connected=True))
-    yield made
-    made.close()
+def store(store: Store) -> Store:
+    store.projects.save_project(ProjectRow("7", "fake", TEXT_CONFIG, connected=True))
+    return store
 
 
 def config(store: Store) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +12,6 @@ from feedback.store import CurrentDecision, Decision, ProjectRow, Store
 from ml_backend.app import Security, create_app
 from ml_backend.errors import BodyError
 from ml_backend.predictor import Predictor
-from tests.support import stores
 from tests.support.serving import FakeRegistry
 
 NOW_S = 1_800_000_000.0  # 2027-01-15T08:00:00Z
@@ -26,11 +23,9 @@ REPORT = {"project": 7, "task": 5, "signal": "user_report", "value": "scam", "id
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = stores.fresh(tmp_path / "hitl.db")
-    opened.projects.save_project(ProjectRow("7", "t", "<View/>", options={"policy": POLICY.model_dump(mode="json")}))
-    yield opened
-    opened.close()
+def store(store: Store) -> Store:
+    store.projects.save_project(ProjectRow("7", "t", "<View/>", options={"policy": POLICY.model_dump(mode="json")}))
+    return store
 
 
 def door(store: Store, **options: Any) -> SignalHandler:

@@ -2,22 +2,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from feedback.errors import LeaseLost, StoreError
 from feedback.jobs.lease import lease
 from feedback.store import JobClaim, Store
-from tests.support import stores
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = stores.fresh(tmp_path / "store.db")
-    yield opened
-    opened.close()
 
 
 def _claim(store: Store, owner: str, lease_s: float) -> JobClaim:

@@ -16,7 +16,6 @@ from feedback.jobs.lease import Held
 from feedback.jobs.wake_up import PollingWaiter, Waiter
 from feedback.jobs.worker import Job, Worker, run_held
 from feedback.store import Store, open_store
-from tests.support import stores
 
 
 class NeverWoken:
@@ -25,13 +24,6 @@ class NeverWoken:
     def wait(self, timeout_s: float) -> bool:
         time.sleep(timeout_s)
         return False
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = stores.fresh(tmp_path / "store.db")
-    yield made
-    made.close()
 
 
 def worker(store: Store, job: Job, *, tick_s: float = 0.05, waiter: Waiter | None = None) -> Worker:

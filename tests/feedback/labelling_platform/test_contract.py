@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +12,6 @@ from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
 from feedback.store import Store, WindowRow
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
-from tests.support import stores
 from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
 from tests.support.real_platform import RealLabelStudio
 from tests.support.review_results import choice_region
@@ -23,13 +21,6 @@ CONTROL = read_label_config(TEXT_CONFIG).control()
 REVIEW_CONFIG = TEXT_CONFIG.replace("</View>", '<TextArea name="why" toName="text"/></View>')
 
 World = FakeLabelStudio | RealLabelStudio
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = stores.fresh(tmp_path / "store.db")
-    yield made
-    made.close()
 
 
 @pytest.fixture(params=["in memory", pytest.param("on Label Studio", marks=pytest.mark.e2e)])

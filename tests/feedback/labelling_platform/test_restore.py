@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
@@ -17,7 +15,6 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.own_annotations import own_unique_id
 from ml_backend.labelstudio.parsing import read_annotation, read_webhook
-from tests.support import stores
 from tests.support.make_events import annotation_event, at, deletion_event, skip_event, task, task_events
 
 CONFIG = (
@@ -54,12 +51,10 @@ class FakeClient:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = stores.fresh(tmp_path / "store.db")
-    made.projects.save_project(ProjectRow("1", title="t", label_config=CONFIG))
-    made.append(task_events(task(1)))
-    yield made
-    made.close()
+def store(store: Store) -> Store:
+    store.projects.save_project(ProjectRow("1", title="t", label_config=CONFIG))
+    store.append(task_events(task(1)))
+    return store
 
 
 def brought_back(store: Store, client: FakeClient, number: int) -> int:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +15,6 @@ from feedback.labelling_platform.stale_predictions import (
 from feedback.reports.project_status import project_status, service_gauges
 from feedback.store import ProjectRow, Store
 from ml_backend.labelstudio.delete_predictions import DeletionResult
-from tests.support import stores
 
 ROW = ProjectRow("1", title="t", label_config="<View/>", connected=True)
 
@@ -40,11 +38,9 @@ class FakeCleaner:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = stores.fresh(tmp_path / "store.db")
-    made.projects.save_project(ROW)
-    yield made
-    made.close()
+def store(store: Store) -> Store:
+    store.projects.save_project(ROW)
+    return store
 
 
 def asked(store: Store) -> None:

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -14,18 +12,10 @@ from feedback.store import ProjectRow, Store, Vote
 from feedback.training.consensus_labels import decide_labels
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer, Task
-from tests.support import stores
 from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
 
 CONFIG = read_label_config(TEXT_CONFIG)
 SAID = {1: ("fruit", "fruit"), 2: ("tool", "tool"), 3: ("fruit", "tool"), 4: ("fruit",), 5: ("tool", "tool")}
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = stores.fresh(tmp_path / "hitl.sqlite3")
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,6 +31,12 @@ PEOPLE = f'[people."{ADDRESS}"]\ntiers = ["L2"]\nrole = "admin"\n' + "".join(
     f'[people."{name}@example.com"]\ntiers = ["L1", "L2", "L3"]\n' for name in ("ada", "ben", "dan", "eva")
 )
 ANSWER_SHOWN = "feedback = {}\n"
+
+
+@pytest.fixture
+def store(url: str, opened: Callable[[str], Store]) -> Store:
+    """Return an empty store, on SQLite and on PostgreSQL: each erases in its own way."""
+    return opened(url)
 
 
 @pytest.fixture

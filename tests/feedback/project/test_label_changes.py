@@ -1,24 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from feedback.errors import VotesError
 from feedback.project.label_changes import apply_label_changes, list_label_changes, record_label_change
 from feedback.store import Store, Vote
 from ml_backend.records import Answer
-from tests.support import stores
 
 LABELS = ("spam", "ham", "advert", "fraud")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = stores.fresh(tmp_path / "hitl.sqlite3")
-    yield made
-    made.close()
 
 
 def vote(task: int, *labels: str, person: int = 1, at_s: float = 5.0) -> Vote:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -16,7 +14,6 @@ from feedback.store import CaseRow, OverrideRow, ProjectRow, ReviewRow, Store, W
 from feedback.training.model_cache import PredictionCache
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
-from tests.support import stores
 from tests.support.make_events import annotation_event, choice_result, task, task_events
 
 CONFIG = (
@@ -39,18 +36,16 @@ class Champion:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    made = stores.fresh(tmp_path / "s.db")
-    made.projects.save_project(ProjectRow("1", "t", CONFIG, control="c", connected=True))
-    made.append(task_events(*(task(number) for number in range(1, 6))))
+def store(store: Store) -> Store:
+    store.projects.save_project(ProjectRow("1", "t", CONFIG, control="c", connected=True))
+    store.append(task_events(*(task(number) for number in range(1, 6))))
     rows = [
         WindowRow(number, "m1+q1", number, A, 0.9, blind=False, prediction=100 + number, written_s=0.0)
         for number in (1, 2)
     ]
     blind = WindowRow(3, "m1+q1", 3, None, None, blind=True, prediction=103, written_s=0.0)
-    made.windows.save_window("1", [*rows, blind])
-    yield made
-    made.close()
+    store.windows.save_window("1", [*rows, blind])
+    return store
 
 
 def note(store: Store, champion: Champion | None = None) -> list[OverrideRow]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -21,7 +20,6 @@ from ml_backend.errors import ArtefactError
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer, Task
 from ml_backend.registry import Bundle
-from tests.support import stores
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.make_events import make_annotation
 
@@ -68,13 +66,6 @@ class Models:
             raise ArtefactError("altered")
         self.loads.append(data)
         return next(model for model in self.models if model.version == data)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = stores.fresh(tmp_path / "hitl.db")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

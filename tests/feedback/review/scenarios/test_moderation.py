@@ -170,7 +170,7 @@ def test_copies_and_review_projects_that_somebody_deletes_are_made_again(world: 
     room, copy = site.review_project_of("L2"), world.case(first).review_task
     assert copy
     site.delete_review_task_by_hand(room, copy)
-    site.sweep(world.store, room)
+    site.run_full_sync(world.store, room)
     world.turn()
     assert len(site.waiting(room, CLEO)) == 2
 

@@ -136,7 +136,7 @@ while True:
 def test_twenty_kills_lose_no_move_and_double_none(url: str, opened: Callable[[str], Store]) -> None:
     store, told, killed = opened(url), Counter[int](), set[int]()
     command = [sys.executable, "-c", _WORKERS, url]
-    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True, cwd=Path(__file__).parents[3]) as workers:
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True, cwd=Path(__file__).parents[4]) as workers:
         assert workers.stdin is not None
         assert workers.stdout is not None
         for _ in range(10):
