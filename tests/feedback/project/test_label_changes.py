@@ -72,7 +72,7 @@ def test_changes_follow_each_other(store: Store):
     [
         ({"label": "spam", "to": "advertt"}, "not in the label config"),
         ({"label": "spam", "split": ("spam", "fraud")}, "cannot become itself"),
-        ({"label": "fraud"}, "no answer of project 7"),
+        ({"label": "fraud"}, "no answer in project 7"),
     ],
 )
 def test_what_makes_no_sense_is_refused(store: Store, change: dict[str, object], message: str):
