@@ -81,13 +81,13 @@ def test_half_of_everything_is_lost_and_one_sweep_makes_it_good(site: Site, tmp_
         if not one.web.running:
             one.web.start()
 
-        found = one.sweep()
+        found = one.run_full_sync()
 
         assert min(done.values()) >= actions // 2 - 1
         assert found > 0, "nothing was lost, so nothing is proven"
         assert _held(one.store, one.project.id) == _exported(site, one.project)
         whole(one.store)
-        assert one.sweep() == 0
+        assert one.run_full_sync() == 0
         assert count_missed_changes(one.store, one.project.id) - before == found
         brought = {
             row.source for task in one.project.tasks for row in one.store.events.list_task_history(one.project.id, task)
@@ -108,10 +108,10 @@ def test_a_deleted_answer_is_restored_as_its_authors_on_a_real_label_studio(site
 
         (shown,) = site.admin.annotations(task)
         assert (shown["id"], shown["completed_by"]) == (made, site.accounts[0].id)
-        one.sweep()
+        one.run_full_sync()
         (vote,) = one.store.votes.list_votes(project)
         assert (vote.person, vote.answer.value, vote.annotation) == (site.accounts[0].id, ("good",), made)
-        assert one.sweep() == 0
+        assert one.run_full_sync() == 0
 
 
 def _act(one: Connected, chance: random.Random) -> None:

@@ -91,9 +91,9 @@ def test_pages_hold_all_tasks_once_and_the_last_one_says_so(world: World):
     second = world.platform.get_tasks_page(world.project, above=tasks[1], size=2)
 
     assert [task.id for task, _given in first.tasks] == tasks[:2]
-    assert [len(first.shown[task]) for task in tasks[:2]] == [1, 0]
-    assert (first.last, second.last) == (tasks[1], None)
-    assert list(second.shown) == tasks[2:]
+    assert [len(first.annotation_ids[task]) for task in tasks[:2]] == [1, 0]
+    assert (first.next_above, second.next_above) == (tasks[1], None)
+    assert list(second.annotation_ids) == tasks[2:]
 
 
 def test_the_queue_is_served_in_the_order_of_its_places(world: World):
