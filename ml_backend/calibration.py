@@ -1,4 +1,8 @@
-"""Calibrate confidence: temperature scaling, isotonic regression, how to choose, and the calibration error."""
+"""Calibrate confidence: temperature scaling, isotonic regression, how to choose, and the calibration error.
+
+scikit-learn's CalibratedClassifierCV wraps an estimator; here only its probabilities exist, and a calibrator must keep
+the order of the classes and load without pickle.
+"""
 
 from __future__ import annotations
 
@@ -203,7 +207,8 @@ def expected_calibration_error(confidence: Floats, correct: NDArray[np.bool_], *
     References
     ----------
     Naeini et al. (2015), Obtaining well calibrated probabilities using Bayesian binning,
-    https://doi.org/10.1609/aaai.v29i1.9602.
+    https://doi.org/10.1609/aaai.v29i1.9602. The bias is smallest for a number of bins in the order of the cube root of n:
+    Futami and Fujisawa (2024), arXiv:2405.15709.
 
     Examples
     --------

@@ -1,4 +1,7 @@
-"""Find plug-ins by name: a dict of built-ins first, then entry points of installed packages."""
+"""Find plug-ins by name: a dict of built-ins first, then entry points of installed packages.
+
+importlib.metadata is enough; pluggy and stevedore add hooks and managers that nothing here needs.
+"""
 
 from __future__ import annotations
 

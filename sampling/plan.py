@@ -29,7 +29,8 @@ class Plan:
     def random_numbers(self, ids: Sequence[int]) -> NDArray[np.float64]:
         """Return one number in [0, 1) per id, shape (n,), computed from the id and the seed alone.
 
-        A task keeps its number whatever else is in the pool, so that a new task does not shuffle the others.
+        A task keeps its number whatever else is in the pool, so that a new task does not shuffle the others. numpy's
+        generators draw in sequence, so they cannot do this without one generator per id.
 
         >>> few, more = Plan(2, seed=1).random_numbers([7, 8]), Plan(3, seed=1).random_numbers([8, 9, 7])
         >>> bool(few[0] == more[2])

@@ -98,7 +98,7 @@ def outcomes(project: OfProject, as_json: AsJson = False) -> None:
         mean = "" if one.mean is None else f", mean {one.mean:.3g}"
         typer.echo(
             f"{one.signal}: {one.count}{mean}; model {one.model or 'none'}, policy {one.policy or 'none'}, "
-            f"decided in {one.outcome or 'no decision'}"
+            f"decision {one.outcome or 'none'}"
         )
 
 

@@ -53,7 +53,8 @@ def assign_cases(context: ReviewContext, platform: LabellingPlatform) -> None:
 
 def _assign_tier(context: ReviewContext, platform: LabellingPlatform, tier: str, cases: Sequence[CaseRow]) -> None:
     review_project = ensure_review_project(context.store, platform, context.snapshot, tier, context.result.notes)
-    existing = {row.id for row in context.store.tasks.list_task_rows(review_project)}
+    review_tasks = [case.review_task for case in cases if case.review_task is not None]
+    existing = {row.id for row in context.store.tasks.list_task_rows(review_project, only=review_tasks)}
     # somebody may have deleted a review task, or the whole review project
     unassigned = [case for case in cases if case.review_project != review_project or case.review_task not in existing]
     context.result.more_to_do |= len(unassigned) > _MAX_TASKS_PER_TURN
@@ -152,7 +153,8 @@ def _keep_tasks_open(
 ) -> None:
     """Reopen the review tasks that were closed before enough counted answers came, for example by an invalid one."""
     reviews = context.store.reviews.list_reviews_of_cases([case.id for case in cases])
-    rows = {row.id: row for row in context.store.tasks.list_task_rows(review_project)}
+    review_tasks = [case.review_task for case in cases if case.review_task is not None]
+    rows = {row.id: row for row in context.store.tasks.list_task_rows(review_project, only=review_tasks)}
     for case in cases:
         row = rows[case.review_task or 0]
         of_stay = [review for review in reviews[case.id] if (review.round, review.entered_s) == stay_key(case)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from feedback.labelling_platform.interface import ReviewTask
 from feedback.review import sla_clock
@@ -63,24 +64,20 @@ def list_honeypots(store: Store, project: str) -> dict[str, dict[int, Record]]:
 def save_honeypot_reviews(context: ReviewContext, honeypots: Mapping[str, Mapping[int, Record]]) -> None:
     """Save the reviews of honeypots; they are used for the reviewers' accuracy and for nothing else."""
     store, snapshot = context.store, context.snapshot
-    saved = {
-        (review.review_project, review.annotation)
-        for review in store.reviews.list_reviews(context.project)
-        if review.round == HONEYPOT_ROUND
-    }
     reviews: list[ReviewRow] = []
     for review_project, records in honeypots.items():
-        for row in store.tasks.list_task_rows(review_project):
-            record = records.get(row.id)
-            if record is None or not row.is_labeled:
+        closed = [row.id for row in store.tasks.list_task_rows(review_project, only=list(records)) if row.is_labeled]
+        unsaved = store.reviews.list_unsaved_annotations(review_project, closed)
+        for annotation in chain.from_iterable(
+            store.annotations.list_annotations(review_project, annotation=number) for number in unsaved
+        ):
+            if annotation.task is None or annotation.imported:
                 continue
-            for annotation in store.annotations.list_annotations(review_project, task=row.id):
-                if (review_project, annotation.id) in saved or annotation.was_cancelled or annotation.imported:
-                    continue
-                parsed = parse_review(annotation, snapshot.control, snapshot.policy)
-                case, tier = int(record.body["case"]), str(record.body["tier"])
-                review = review_row(annotation, parsed, case=case, round_number=HONEYPOT_ROUND, tier=tier)
-                reviews.append(replace(review, review_project=review_project))
+            record = records[annotation.task]
+            parsed = parse_review(annotation, snapshot.control, snapshot.policy)
+            case, tier = int(record.body["case"]), str(record.body["tier"])
+            review = review_row(annotation, parsed, case=case, round_number=HONEYPOT_ROUND, tier=tier)
+            reviews.append(replace(review, review_project=review_project))
     if reviews:
         store.reviews.save_reviews(reviews)
 

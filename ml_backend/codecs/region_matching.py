@@ -86,7 +86,7 @@ def _corners(box: Box, aspect: float) -> list[Point]:
 
 
 def _clip(shape: list[Point], window: list[Point]) -> list[Point]:
-    """Return the part of a convex shape in a convex window (Sutherland and Hodgman, 1974)."""
+    """Return the part of a convex shape in a convex window (Sutherland and Hodgman, 1974), without shapely."""
     for start, end in zip(window, window[1:] + window[:1], strict=True):
         kept: list[Point] = []
         for point, next_point in zip(shape, shape[1:] + shape[:1], strict=True):

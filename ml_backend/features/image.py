@@ -1,4 +1,7 @@
-"""Image features: grey pixels, colours, and histograms of oriented gradients."""
+"""Image features: grey pixels, colours, and histograms of oriented gradients.
+
+scikit-image has `hog`, too, for one image at a time, and would be a large dependency for this one function.
+"""
 
 from __future__ import annotations
 

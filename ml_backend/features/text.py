@@ -1,4 +1,7 @@
-"""Text features: hashed terms with their weights, and static word vectors."""
+"""Text features: hashed terms with their weights, and static word vectors.
+
+Not scikit-learn's vectorizers: they count a whole corpus at each fit, and cannot cache the terms of one text.
+"""
 
 from __future__ import annotations
 

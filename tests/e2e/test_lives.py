@@ -24,7 +24,7 @@ from feedback.store.log import events
 from ml_backend.labelstudio import queue_writer, task_polling
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.own_annotations import own_unique_id
-from ml_backend.labelstudio.review_project_client import write_final
+from ml_backend.labelstudio.review_project_client import write_final_answer
 from tests.support.label_studio import Project, Site, StubBackend, says
 
 pytestmark = pytest.mark.e2e
@@ -175,7 +175,7 @@ def test_imported_annotations_take_the_numbers_of_deleted_ones_and_are_no_votes(
 def test_what_we_wrote_reads_as_ours_whoever_wrote_it_and_however_it_is_heard(world: World) -> None:
     """Written with a person's token, by a process that died before it could remember the number."""
     person, task = world.site.people[1], world.store.tasks.list_tasks(world.project.id)[0].id
-    write_final(person, task, says("good"), unique_id=own_unique_id("final"))
+    write_final_answer(person, task, says("good"), unique_id=own_unique_id("final"))
 
     (polled,) = [
         a for t, given in task_polling.sweep_tasks(world.site.admin, world.project.id) for a in given if t.id == task

@@ -22,7 +22,9 @@ class AnnotationsRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def list_annotations(self, project: str, *, task: int | None = None) -> list[Annotation]:
+    def list_annotations(
+        self, project: str, *, task: int | None = None, annotation: int | None = None
+    ) -> list[Annotation]:
         """Give the annotations that exist, with their results, by id: skips, imports and our own included."""
         table, data = main_tables.annotation.c, main_tables.payload.c
         query = (
@@ -35,6 +37,8 @@ class AnnotationsRepository:
         )
         if task is not None:
             query = query.where(table.task == task)
+        if annotation is not None:
+            query = query.where(table.id == annotation)
         with self._database.read() as connection:
             if is_deleted_project(connection, project):
                 return []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import select
@@ -75,8 +76,34 @@ class ReviewsRepository:
                     found[row.case_id].append(REVIEWS.from_row(row))
         return found
 
-    def list_changed_reviews(self, project: str) -> list[tuple[int, str, int]]:
-        """Give (case, review project, annotation) of counted looks that were edited or deleted since they decided."""
+    def list_unsaved_annotations(self, review_project: str, tasks: Collection[int]) -> list[int]:
+        """Return the submitted annotations on these review tasks that are not saved as reviews, by id."""
+        now, saved = main_tables.annotation.c, review.c
+        is_saved = select(saved.annotation).where(saved.review_project == now.project, saved.annotation == now.id)
+        query = select(now.id).where(now.project == review_project, ~now.gone, ~now.was_cancelled, ~is_saved.exists())
+        with self._database.read() as connection:
+            parts = [query.where(now.task.in_(part)) for part in chunks(sorted(tasks))]
+            return sorted(number for part in parts for number in connection.execute(part).scalars())
+
+    def list_changed_reviews(
+        self,
+        project: str,
+        *,
+        cases: Collection[int] | None = None,
+        annotations: Mapping[str, Collection[int]] = MappingProxyType({}),
+    ) -> list[tuple[int, str, int]]:
+        """Return the counted reviews that were edited or deleted since they decided a case.
+
+        Parameters
+        ----------
+        cases, annotations
+            Look only at reviews of these cases, or with these annotations of a review project; by default at all.
+
+        Returns
+        -------
+        list of tuple
+            (case, review project, annotation), by case and annotation.
+        """
         now, look, case = main_tables.annotation.c, review.c, review_case.c
         query = (
             select(look.case_id, look.review_project, look.annotation)
@@ -89,5 +116,13 @@ class ReviewsRepository:
             .where(~now.erased)  # who was forgotten took nothing back
             .order_by(look.case_id, look.annotation)
         )
+        parts = [query]
+        if cases is not None:
+            parts = [query.where(look.case_id.in_(part)) for part in chunks(sorted(cases))]
+            parts += [
+                query.where(look.review_project == review_project, look.annotation.in_(part))
+                for review_project, numbers in annotations.items()
+                for part in chunks(sorted(numbers))
+            ]
         with self._database.read() as connection:
-            return [(row[0], row[1], row[2]) for row in connection.execute(query)]
+            return sorted({(row[0], row[1], row[2]) for part in parts for row in connection.execute(part)})

@@ -36,18 +36,31 @@ class TasksRepository:
         """Give one task, or None where it is unknown or gone."""
         return next((task for task, _content in self._tasks(project, main_tables.task.c.id == number)), None)
 
-    def list_task_rows(self, project: str, *, only_open: bool = False) -> list[TaskRow]:
-        """Give the tasks that exist, without their data."""
+    def list_task_rows(
+        self, project: str, *, only_open: bool = False, only: Sequence[int] | None = None
+    ) -> list[TaskRow]:
+        """Return the tasks that exist, those that are open, or those of some numbers, without their data, by id."""
         table = main_tables.task.c
         query = select(table.id, table.is_labeled, table.overlap, table.content, table.created_at)
         query = query.where(table.project == project, ~table.gone, *([~table.is_labeled] if only_open else []))
         with self._database.read() as connection:
             if is_deleted_project(connection, project):
                 return []
+            parts = [query] if only is None else [query.where(table.id.in_(part)) for part in chunks(sorted(only))]
             return [
                 TaskRow(row.id, row.is_labeled, row.overlap, row.content[:32], epoch_s(row.created_at))
-                for row in connection.execute(query.order_by(table.id))
+                for part in parts
+                for row in connection.execute(part.order_by(table.id))
             ]
+
+    def list_newest_task_ids(self, project: str, *, limit: int) -> list[int]:
+        """Return the largest ids of the tasks that exist, in ascending order."""
+        table = main_tables.task.c
+        query = select(table.id).where(table.project == project, ~table.gone).order_by(table.id.desc()).limit(limit)
+        with self._database.read() as connection:
+            if is_deleted_project(connection, project):
+                return []
+            return sorted(connection.execute(query).scalars())
 
     def list_task_ids(self, project: str) -> set[int]:
         """Return the ids of the tasks that exist."""

@@ -246,12 +246,12 @@ def test_parked_work_gets_another_try(store: Store, hitl: Hitl):
         assert work is not None
         store.jobs.fail_job(work, "poison")
         with sqlite3.connect(store._database.path or "") as connection:
-            connection.execute("UPDATE work SET due_s = 0")
+            connection.execute("UPDATE job SET due_s = 0")
         connection.close()
 
-    assert "turn is tried again" in hitl("store", "unpark", "1").output
+    assert "turn will be retried" in hitl("store", "unpark", "1").output
     assert [row.state for row in store.jobs.list_jobs() if row.kind == "turn"] == ["wanted"]
-    assert "none is parked" in hitl("store", "unpark", "1").output
+    assert "no job is parked" in hitl("store", "unpark", "1").output
 
 
 def test_a_rebuild_says_how_far_it_is_and_what_it_does_to_others(store: Store, hitl: Hitl):
@@ -260,7 +260,7 @@ def test_a_rebuild_says_how_far_it_is_and_what_it_does_to_others(store: Store, h
     done = hitl("store", "rebuild")
 
     assert "The tables match the event log." in done.stdout
-    assert "nothing else is written" in done.stderr
+    assert "Nothing else is written" in done.stderr
     assert f"project 1: {2 * events} steps" in done.stderr  # deriving, then comparing
     assert "project 1: done" in done.stderr
 

@@ -187,7 +187,7 @@ def test_a_signal_is_pushed_once_and_listed(home: Path, store: Store):
     assert (first.output, again.output) == ("stored: r1\n", "already known: r1\n")
     assert flag.output.startswith("stored: ")
     assert "user_report = 'scam' about task 3, from hitl signal" in listed.output
-    assert "chargeback: 1, mean 1; model none, policy none, decided in nowhere" in outcomes.output
+    assert "chargeback: 1, mean 1; model none, policy none, decision none" in outcomes.output
 
 
 def test_a_text_that_looks_like_a_number_stays_a_text(home: Path, store: Store):

@@ -1,4 +1,4 @@
-"""The pages: the same figures for people and programs, in plain words, and words where there are no figures yet."""
+"""The pages: the same figures for people and programs, and explanations where there are no figures yet."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from feedback.store.repositories.policies import policy_of
 from tests.support.pages import HTML, JSON, app_of, sign_in, words
 
 
-def test_a_project_says_where_it_stands(browser: FlaskClient):
+def test_a_project_page_shows_its_status(browser: FlaskClient):
     page = words(browser.get("/projects/7", headers=HTML).text)
 
     assert "30 of 60" in page
     assert "48 answers by 4 people" in page
     assert "kappa 0.71 [0.52, 0.90] on 41 items: people understand the task alike." in page
-    assert "People take spam and unsure for each other most: 64 % of all disagreement" in page
+    assert "People confuse spam and unsure most: 64 % of all disagreement" in page
     assert "Look at these tasks first: 5 , 10 ." in page
     assert "19 of 30 rows of" in page
-    assert "It was written because: model m5 serves" in page
+    assert "Reason for this queue: model m5 serves" in page
     assert "not trained: ham stands alone" in page
-    assert "15 % of all tasks are the audit" in page
+    assert "15 % of all tasks are audit tasks" in page
     assert "10 % of all tasks are drawn for several people" in page
 
 
-def test_every_verdict_stands_with_its_reason_and_intervals(browser: FlaskClient):
+def test_every_verdict_is_shown_with_its_reason_and_intervals(browser: FlaskClient):
     page = words(browser.get("/projects/7", headers=HTML).text)
 
-    assert "kept m3-5ccd against m2-3dde refresh · 2026-01-04 00:00 UTC e-value 31: proven worse" in page
+    assert "rejected m3-5ccd against m2-3dde refresh · 2026-01-04 00:00 UTC e-value 31: proven worse" in page
     assert "83 % (76 to 88 %) against 85 % (79 to 90 %) on 150 audit rows, e-value 1.70" in page
     assert "promoted m1-1eef first · 2026-01-02 00:00 UTC" in page
 
@@ -56,7 +56,7 @@ def test_json_gives_the_same_figures(browser: FlaskClient, store: Store):
     assert figures["policy"]["hash"] == policy_of(row).hash
 
 
-def test_an_empty_project_teaches_what_comes(store: Store):
+def test_an_empty_project_explains_what_comes(store: Store):
     browser = app_of(store, access_settings=AccessSettings(open=True)).test_client()
 
     page = words(browser.get("/projects/8", headers=HTML).text)
@@ -122,13 +122,13 @@ def test_answers_differ_by_cookie_and_form_so_no_cache_mixes_them(browser: Flask
     assert browser.get("/projects/7", headers=HTML).headers["Vary"] == "Accept, Cookie"
 
 
-def test_a_store_that_is_away_is_said_and_not_a_traceback(store: Store, monkeypatch):
+def test_a_store_that_fails_gives_an_error_page(store: Store, monkeypatch):
     browser = app_of(store, access_settings=AccessSettings(open=True)).test_client()
 
-    def away(*_: object) -> None:
+    def fail(*_: object) -> None:
         raise StoreError("the database refused: disk I/O error")
 
-    monkeypatch.setattr(store.projects, "list_projects", away)
+    monkeypatch.setattr(store.projects, "list_projects", fail)
 
     answer = browser.get("/", headers=HTML)
 

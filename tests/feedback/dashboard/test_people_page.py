@@ -1,4 +1,4 @@
-"""The people page: work, fatigue, practice and onboarding with intervals, and nobody's number beside a pseudonym."""
+"""The people page: work, fatigue, practice and onboarding with intervals, and no user id with a pseudonym."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ def record(store: Store, *people: dict[str, Any]) -> None:
     )
 
 
-def test_the_page_tells_work_practice_and_onboarding_with_intervals(store: Store, browser: FlaskClient):
+def test_the_page_shows_work_practice_and_onboarding_with_intervals(store: Store, browser: FlaskClient):
     record(store, figures(2), figures(3, advice="right on 0.30 of 20 gold answers: surely below 0.6"))
     page = browser.get("/projects/7/people", headers=HTML).text
-    told = words(page)
+    text = words(page)
 
-    assert "62 55 to 70" in told
-    assert "41 s 38.50 to 44" in told
-    assert "7 of 10 49 to 97 % right" in told
-    assert "-12 points -20 to -4, proven" in told
-    assert "+5 points -2 to +12" in told
-    assert "should pause: right on 0.30 of 20 gold answers: surely below 0.6." in told
+    assert "62 55 to 70" in text
+    assert "41 s 38.50 to 44" in text
+    assert "7 of 10 49 to 97 % right" in text
+    assert "-12 points -20 to -4, proven" in text
+    assert "+5 points -2 to +12" in text
+    assert "should pause: right on 0.30 of 20 gold answers: surely below 0.6." in text
     assert "<script>alert" not in page
 
 
-def test_no_number_of_a_person_stands_beside_their_pseudonym(store: Store, browser: FlaskClient):
+def test_no_user_id_is_shown_with_a_pseudonym(store: Store, browser: FlaskClient):
     record(store, figures(2), figures(3))
     found = browser.get("/projects/7/people", headers=JSON).json
 
@@ -65,8 +65,8 @@ def test_no_number_of_a_person_stands_beside_their_pseudonym(store: Store, brows
     assert [one["work"] is not None for one in found["people"]].count(True) == 2
 
 
-def test_before_a_turn_has_worked_anything_out_the_page_is_as_it_was(browser: FlaskClient):
-    told = words(browser.get("/projects/7/people", headers=HTML).text)
+def test_before_the_first_report_the_page_shows_no_work(browser: FlaskClient):
+    text = words(browser.get("/projects/7/people", headers=HTML).text)
 
-    assert "Work and practice" not in told
-    assert "Right, as the others say" in told
+    assert "Work and practice" not in text
+    assert "Weakest label" in text

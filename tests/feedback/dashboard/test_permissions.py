@@ -100,13 +100,13 @@ def test_an_admin_sees_all_under_pseudonyms_and_names_when_asked_for(store: Stor
     assert hidden.json == browser.get("/projects/7/people", headers=JSON).json  # pseudonyms stay
 
 
-def test_an_open_door_lets_everybody_look_says_so_and_changes_nothing(store: Store):
+def test_open_access_lets_everybody_view_and_nobody_change(store: Store):
     browser = app_of(store, access_settings=AccessSettings(open=True)).test_client()
 
     page = browser.get("/projects/7", headers=HTML)
 
     assert page.status_code == 200
-    assert "Nobody is signed in" in page.text
+    assert "You are not signed in" in page.text
     assert "<form" not in page.text
     assert browser.post("/projects/7/pause", headers=HTML).status_code == 403
     assert browser.get("/projects/7/people", headers=JSON).json["people"] == []

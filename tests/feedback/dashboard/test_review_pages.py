@@ -1,4 +1,4 @@
-"""Pages of review: what waits and is late, one case's trail, what is read blind stays unseen, overrides honestly."""
+"""Review pages: open and late cases, one case, hidden blind cases, overrides and thresholds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def numbers(store: Store) -> list[int]:
     return pages.review(store, "7", chosen)
 
 
-def test_what_waits_is_listed_with_its_clock(store: Store, numbers: list[int]):
+def test_open_cases_are_listed_with_their_due_time(store: Store, numbers: list[int]):
     ann = browser(store, 2)
 
     figures = ann.get("/projects/7/cases", headers=JSON).json
@@ -29,17 +29,17 @@ def test_what_waits_is_listed_with_its_clock(store: Store, numbers: list[int]):
         (numbers[1], "L3", "queued"),
         (numbers[2], "L2", "decided"),
     ]
-    assert figures["cases"][0]["left_s"] == -20 * 3600.0
-    assert figures["cases"][2]["left_s"] is None  # its clock has done its work
+    assert figures["cases"][0]["remaining_s"] == -20 * 3600.0
+    assert figures["cases"][2]["remaining_s"] is None  # decided
     assert f"Case {numbers[0]} task 1 · L2 · queued 20 hours late people disagree" in page
 
 
-def test_a_case_tells_its_whole_trail_under_pseudonyms(store: Store, numbers: list[int]):
+def test_a_case_shows_its_timeline_under_pseudonyms(store: Store, numbers: list[int]):
     page = words(browser(store, 2).get(f"/projects/7/cases/{numbers[0]}", headers=HTML).text)
     named = words(browser(store, 2).get(f"/projects/7/cases/{numbers[0]}?names=shown", headers=HTML).text)
 
-    assert "Proposed spam by model, 61 % sure" in page
-    assert "is open again, since what Person" in page
+    assert "Proposed spam by model, confidence 61 %" in page
+    assert "open again, because the review of Person" in page
     assert "not counted" in page
     assert "Right label, wrong extent" in page  # the reason's words, not its code
     assert "Name of 3" in named
@@ -53,20 +53,20 @@ def test_a_viewer_may_not_unmask_reviewers(store: Store, numbers: list[int]):
     assert "Name of 4" not in page.text
 
 
-def test_what_is_read_blind_is_kept_from_those_who_may_read_it(store: Store, numbers: list[int]):
+def test_a_blind_case_is_hidden_from_people_who_may_review_it(store: Store, numbers: list[int]):
     viewer, admin = browser(store, 3), browser(store, 2)
 
     listed = viewer.get("/projects/7/cases", headers=HTML).text
     refused = viewer.get(f"/projects/7/cases/{numbers[1]}", headers=HTML)
 
     assert "secret reason" not in listed
-    assert "1 more is read blind" in words(listed)
+    assert "1 more is reviewed blind" in words(listed)
     assert refused.status_code == 403
     assert "secret reason" not in refused.text
     assert "secret reason" in admin.get(f"/projects/7/cases/{numbers[1]}", headers=HTML).text
 
 
-def test_a_case_of_another_project_is_not_found_through_ones_own(store: Store, numbers: list[int]):
+def test_a_case_of_another_project_is_not_found(store: Store, numbers: list[int]):
     pages.put(store, "6", pages.policy(ben="admin"))
     ben = browser(store, 3)
 
@@ -80,7 +80,7 @@ def test_annotators_see_no_review(store: Store, numbers: list[int], path: str):
     assert browser(store, 4).get(f"/projects/7/{path}", headers=HTML).status_code == 403
 
 
-def test_overrides_tell_shown_and_blind_answers_apart(store: Store, numbers: list[int]):
+def test_overrides_separate_shown_and_blind_answers(store: Store, numbers: list[int]):
     ann = browser(store, 2)
 
     figures = ann.get("/projects/7/overrides", headers=JSON).json
@@ -96,14 +96,14 @@ def test_overrides_tell_shown_and_blind_answers_apart(store: Store, numbers: lis
     assert "50 % 30 to 70 %, 10 of 20" in page
 
 
-def test_empty_pages_say_what_would_stand_there(store: Store):
+def test_empty_pages_explain_themselves(store: Store):
     ann = browser(store, 2)
 
     assert "No case yet." in ann.get("/projects/7/cases", headers=HTML).text
     assert "No override yet." in ann.get("/projects/7/overrides", headers=HTML).text
 
 
-def test_thresholds_stand_on_a_page_with_their_intervals(store: Store, numbers: list[int]):
+def test_thresholds_are_shown_with_their_intervals(store: Store, numbers: list[int]):
     empty = words(browser(store, 2).get("/projects/7/thresholds", headers=HTML).text)
     error = {"low": 0.01, "high": 0.09, "value": 0.03}
     cost = {"low": 12.0, "value": 14.0, "high": 19.5}
@@ -114,7 +114,7 @@ def test_thresholds_stand_on_a_page_with_their_intervals(store: Store, numbers: 
     page = words(browser(store, 2).get("/projects/7/thresholds", headers=HTML).text)
     figures = browser(store, 2).get("/projects/7/thresholds", headers=JSON).json
 
-    assert "Nothing weighed yet" in empty
+    assert "No thresholds yet" in empty
     assert "90 % best 44 % 3 % 1 to 9 % 120 L1 5.0 12.00 to 19.50" in page
     assert "Best: 90%. It saves." in page
     assert figures["best"] == 0.9

@@ -258,7 +258,7 @@ def test_whoever_is_signed_in_stays_so_behind_a_proxy_with_a_login_of_its_own(st
 
 
 def test_a_slow_label_studio_takes_two_threads_and_no_more(store: Store, monkeypatch):
-    monkeypatch.setattr("feedback.dashboard.sign_in._PATIENCE_S", 0.05)
+    monkeypatch.setattr("feedback.dashboard.sign_in._QUEUE_TIMEOUT_S", 0.05)
     slow, let_go = FakeAccounts(), threading.Event()
     monkeypatch.setattr(slow, "by_password", lambda email, password: let_go.wait(30) and User(2, email))
     app = app_of(store, accounts=slow)

@@ -1,4 +1,4 @@
-"""Who or what is forgotten is nowhere any more: a planted word is looked for in every column of every table."""
+"""Erasure leaves nothing behind: a planted word is searched for in every column of every table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from feedback.annotators.gold import add_gold
 from feedback.errors import FeedbackError
@@ -16,12 +16,14 @@ from feedback.privacy.subject_access import build_access_report
 from feedback.review.review_task_content import HISTORY
 from feedback.store import CaseRow, SessionRow, Store, open_store
 from feedback.store.database.backups import restore
+from feedback.store.log.events import event_from_annotation
 from feedback.store.repositories.policies import policy_of
 from feedback.store.tables.main_tables import metadata
 from feedback.store.tables.personal_data import PERSONAL_DATA_TABLES, TABLES_WITHOUT_PERSONAL_DATA
+from feedback.store.tables.review_tables import review_project
 from ml_backend.records import Answer
 from tests.support.everything import where
-from tests.support.make_events import task, task_events
+from tests.support.make_events import make_annotation, task, task_events
 from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, policy_text
 
 MARK = "zanzibar"  # of a person
@@ -56,7 +58,7 @@ def whole(store: Store) -> None:
 
 
 def reviewed(world: World, text: str = "a1 apple red") -> int:
-    """Ada and Ben differ, Cleo escalates with a word of her own, Dan is asked at L3 and told what she wrote."""
+    """Ada and Ben differ, Cleo escalates with a comment, Dan gets the case at L3 and sees her comment."""
     (made,) = world.site.add(text)
     world.turn()
     world.disagree(made)
@@ -65,7 +67,7 @@ def reviewed(world: World, text: str = "a1 apple red") -> int:
     return made
 
 
-def test_a_person_leaves_nothing_behind_and_what_was_decided_stands(world: World, store: Store):
+def test_an_erased_person_leaves_nothing_behind_and_decisions_stay(world: World, store: Store):
     other = world.site.add("a2 pear old")[0]
     world.turn()
     world.site.answer(other, "fruit", person=CLEO)
@@ -96,7 +98,7 @@ def test_a_person_leaves_nothing_behind_and_what_was_decided_stands(world: World
     whole(store)
 
 
-def test_access_tells_all_of_it_before(world: World, store: Store):
+def test_an_access_report_holds_everything_about_a_person(world: World, store: Store):
     reviewed(world)
     store.sessions.create_session(SessionRow("d" * 64, CLEO, ADDRESS, True, 1.0, 1.0))
     store.records.create_record(PROJECT, "action", {"action": "pause", "person": CLEO})
@@ -116,8 +118,8 @@ def test_access_tells_all_of_it_before(world: World, store: Store):
     assert MARK not in str(ben)
 
 
-def test_a_row_that_names_somebody_is_told_and_goes(world: World, store: Store):
-    """Whatever table has a column for a person: what stands there is told, and is gone afterwards."""
+def test_every_row_with_the_person_is_reported_and_erased(world: World, store: Store):
+    """Rows of every table with a column `person` are in the access report, and are gone after erasure."""
     reviewed(world)
     world.turn()
     named = [table for table in metadata.sorted_tables if "person" in table.c and table.name != "person"]
@@ -137,7 +139,7 @@ def test_a_row_that_names_somebody_is_told_and_goes(world: World, store: Store):
     assert set(rows().values()) == {0}
 
 
-def test_a_case_whose_reader_is_forgotten_is_not_opened_again(world: World, store: Store):
+def test_a_case_whose_reviewer_is_erased_is_not_opened_again(world: World, store: Store):
     made = reviewed(world)
     world.review("L3", "accept", person=DAN)
     world.turn()
@@ -147,7 +149,7 @@ def test_a_case_whose_reader_is_forgotten_is_not_opened_again(world: World, stor
     assert (world.case(made).state, world.case(made).round) == ("resolved", 1)
 
 
-def test_a_task_leaves_with_its_case_its_copies_and_all_that_was_said_of_it(world: World, store: Store):
+def test_an_erased_task_leaves_with_its_case_and_its_review_tasks(world: World, store: Store):
     made = reviewed(world, f"a1 {TEXT} red")
     take = SignalHandler(store)
     take({"project": PROJECT, "task": made, "signal": "user_report", "value": TEXT, "note": TEXT, "id": "s1"})
@@ -173,7 +175,7 @@ def test_a_task_leaves_with_its_case_its_copies_and_all_that_was_said_of_it(worl
     assert where(store, TEXT) == []
 
 
-def test_a_honeypot_made_of_a_forgotten_task_goes_with_it(world: World, store: Store):
+def test_a_honeypot_made_of_an_erased_task_is_erased_too(world: World, store: Store):
     panel = policy_text(l2='protocol = "panel"\npanel = 2', share=0.0).replace(
         "[second_look]\nshare = 0.0", "[second_look]\nshare = 0.0\nhoneypots = 1.0"
     )
@@ -196,7 +198,7 @@ def test_a_honeypot_made_of_a_forgotten_task_goes_with_it(world: World, store: S
     assert [case.task for case in store.cases.list_cases(PROJECT)] == [second]
 
 
-def test_without_label_studio_the_copies_that_it_still_shows_are_named(world: World, store: Store):
+def test_without_label_studio_the_review_tasks_that_it_still_shows_are_reported(world: World, store: Store):
     reviewed(world)
     (asked,) = world.site.waiting(world.site.review_project_of("L3"), DAN)
 
@@ -206,7 +208,7 @@ def test_without_label_studio_the_copies_that_it_still_shows_are_named(world: Wo
     assert done.not_updated == (asked.id,)
 
 
-def test_a_case_of_a_former_task_with_the_same_number_is_forgotten_too(store: Store):
+def test_a_case_of_an_earlier_task_with_the_same_id_is_erased_too(store: Store):
     store.append(task_events(task(1, TEXT, created_at="2026-01-01T00:00:00Z")))
     (case,) = store.cases.create_cases([CaseRow("1", 1, "queued", "L1", why=TEXT)], "open")
     store.append(task_events(task(1, "another", created_at="2026-01-02T00:00:00Z", second=50)))
@@ -219,13 +221,13 @@ def test_a_case_of_a_former_task_with_the_same_number_is_forgotten_too(store: St
         store.cases.get_case(case.id)
 
 
-def test_forgetting_wants_a_person_or_a_task(store: Store, world: World):
+def test_erasure_needs_a_person_or_a_task(store: Store, world: World):
     for whom in ({}, {"person": CLEO, "task": 1}):
         with pytest.raises(FeedbackError, match="either a person or a task"):
             erase_person_or_task(store, PROJECT, now_s=1.0, **whom)
 
 
-def test_who_was_forgotten_stays_so_when_everything_is_asked_again(world: World, store: Store):
+def test_erasing_a_person_twice_changes_nothing(world: World, store: Store):
     reviewed(world)
     erase_person_or_task(store, PROJECT, person=CLEO, platform=world.site, now_s=1.0, emails=[ADDRESS])
     again = erase_person_or_task(store, PROJECT, person=CLEO, platform=world.site, now_s=2.0, emails=[ADDRESS])
@@ -237,7 +239,7 @@ def test_who_was_forgotten_stays_so_when_everything_is_asked_again(world: World,
     whole(store)
 
 
-def test_nobody_who_was_forgotten_comes_back_with_a_backup(world: World, store: Store, tmp_path: Path):
+def test_a_backup_does_not_restore_an_erased_person(world: World, store: Store, tmp_path: Path):
     path = store._database.path
     if path is None:
         return  # PostgreSQL has its own backups
@@ -258,7 +260,24 @@ def test_nobody_who_was_forgotten_comes_back_with_a_backup(world: World, store: 
     again.close()
 
 
-def test_every_table_is_in_the_list_or_says_why_not():
+def test_review_projects_beyond_the_thousandth_are_reported_and_searched(store: Store):
+    ids = [str(number) for number in range(10_000, 11_001)]
+    rows = [
+        {"project": PROJECT, "id": number, "tier": "L2", "config_digest": "", "current": number == ids[-1]}
+        for number in ids
+    ]
+    with store._database.write() as connection:
+        connection.execute(insert(review_project), rows)
+    for number in (ids[0], ids[-1]):
+        store.append([event_from_annotation(make_annotation(5, task=1, person=CLEO, project=number), "poll")])
+
+    report = build_access_report(store, PROJECT, CLEO)
+
+    assert {version["project"] for version in report["versions"]} == {ids[0], ids[-1]}
+    assert set(store.review_projects.list_review_project_ids(PROJECT)) == set(ids)
+
+
+def test_every_table_is_listed_as_personal_data_or_has_a_reason_not_to_be():
     listed = [place.table.name for place in PERSONAL_DATA_TABLES]
 
     assert len(listed) == len(set(listed))
@@ -266,7 +285,7 @@ def test_every_table_is_in_the_list_or_says_why_not():
     assert not set(listed) & set(TABLES_WITHOUT_PERSONAL_DATA)
 
 
-def test_an_answer_of_somebody_else_on_the_same_copy_is_kept(world: World, store: Store):
+def test_an_answer_of_another_person_to_the_same_review_task_stays(world: World, store: Store):
     world.use(policy_text(more=PEOPLE, l2='protocol = "two-reader"'), overlap=2)
     (made,) = world.site.add("a1 apple red")
     world.turn()

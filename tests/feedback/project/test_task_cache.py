@@ -67,10 +67,10 @@ def test_only_what_changed_is_read_again(tmp_path: Path, monkeypatch: pytest.Mon
     store.append(task_events(*(task(number) for number in range(1, 51))))
     task_cache, read = TaskCache(), list[object]()
     first = task_cache.read(store, "1", SPLITS)
-    real = store.tasks.list_tasks
+    real = store.tasks.list_tasks_with_content
     monkeypatch.setattr(
         store.tasks,
-        "list_tasks",
+        "list_tasks_with_content",
         lambda project, *, only=None: read.append(only) or real(project, only=only),
     )
 

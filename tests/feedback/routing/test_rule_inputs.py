@@ -84,15 +84,15 @@ def snapshot(store: Store) -> ProjectSnapshot:
     return load_snapshot(store, row, POLICY, config, control)
 
 
-def facts(snapshot: ProjectSnapshot, model: Model | None, **options: Any) -> RuleInputs:
-    given: dict[str, Any] = {"committee": None, "skips": (), "heard": {}, **options}
+def inputs_of(snapshot: ProjectSnapshot, model: Model | None, **options: Any) -> RuleInputs:
+    given: dict[str, Any] = {"committee": None, "skips": (), "signals": {}, **options}
     return load_rule_inputs(
         snapshot, [1, 2, 3], champion=cast(Bundle, model), prediction_cache=PredictionCache(), now_s=NOW_S, **given
     )
 
 
 def test_the_model_speaks_of_what_it_can_read(snapshot: ProjectSnapshot):
-    found = facts(snapshot, Model("m1", {"apple": 0.9, "saw": 0.25}))
+    found = inputs_of(snapshot, Model("m1", {"apple": 0.9, "saw": 0.25}))
 
     assert found.column("model.label") == ["fruit", "tool", None]
     assert found.column("model.confidence") == [0.9, 0.75, None]
@@ -100,14 +100,14 @@ def test_the_model_speaks_of_what_it_can_read(snapshot: ProjectSnapshot):
 
 
 def test_before_the_first_model_nothing_is_said_of_it(snapshot: ProjectSnapshot):
-    found = facts(snapshot, None)
+    found = inputs_of(snapshot, None)
 
     assert found.column("model.confidence") == [None] * 3
     assert "model.confidence" not in found.inputs(0)
 
 
 def test_history_is_what_people_did(snapshot: ProjectSnapshot):
-    found = facts(snapshot, None, skips=(Skip(2, 9, 50, 0.0), Skip(2, 8, 51, 0.0)))
+    found = inputs_of(snapshot, None, skips=(Skip(2, 9, 50, 0.0), Skip(2, 8, 51, 0.0)))
 
     assert found.column("history.votes") == [3, 0, 0]
     assert found.column("history.support") == [pytest.approx(2 / 3, abs=1e-6), None, None]
@@ -115,7 +115,7 @@ def test_history_is_what_people_did(snapshot: ProjectSnapshot):
 
 
 def test_time_is_counted_from_the_import_and_in_calendars(snapshot: ProjectSnapshot):
-    found = facts(snapshot, None)
+    found = inputs_of(snapshot, None)
 
     assert found.column("time.age") == [7200.0] * 3
     assert found.column("time.date") == ["2026-11-20"] * 3
@@ -123,8 +123,8 @@ def test_time_is_counted_from_the_import_and_in_calendars(snapshot: ProjectSnaps
 
 
 def test_a_signal_about_a_task_stands_before_one_about_the_project(snapshot: ProjectSnapshot):
-    heard = {None: {"risk": NewestSignal(0.1, NOW_S - 60, 4)}, 2: {"risk": NewestSignal(0.9, NOW_S - 5, 1)}}
-    found = facts(snapshot, None, signals=heard)
+    signals = {None: {"risk": NewestSignal(0.1, NOW_S - 60, 4)}, 2: {"risk": NewestSignal(0.9, NOW_S - 5, 1)}}
+    found = inputs_of(snapshot, None, signals=signals)
 
     assert found.column("signal.risk") == [0.1, 0.9, 0.1]
     assert found.column("signal.risk.count") == [4, 1, 4]
@@ -138,10 +138,10 @@ def test_a_committee_counts_who_says_otherwise(snapshot: ProjectSnapshot):
     champion = Model("m3", {"apple": 0.9, "saw": 0.1})
     models = Models([Model("m1", {"apple": 0.2, "saw": 0.1}), Model("m2", {"apple": 0.8}), champion])
     committee = Committee(cast(Any, models), models.load)
-    found = facts(snapshot, champion, committee=committee)
+    found = inputs_of(snapshot, champion, committee=committee)
 
     assert found.column("model.disagreement") == [0.5, 0.0, None]  # m2 cannot read "saw": it has no vote there
-    facts(snapshot, champion, committee=committee)
+    inputs_of(snapshot, champion, committee=committee)
     assert sorted(models.loads) == ["m1", "m2"]  # loaded once
 
 
@@ -150,7 +150,7 @@ def test_a_single_model_is_no_committee(snapshot: ProjectSnapshot):
     models = Models([champion])
 
     assert (
-        facts(snapshot, champion, committee=Committee(cast(Any, models), models.load)).column("model.disagreement")
+        inputs_of(snapshot, champion, committee=Committee(cast(Any, models), models.load)).column("model.disagreement")
         == [None] * 3
     )
 
@@ -160,6 +160,6 @@ def test_an_altered_model_has_no_seat(snapshot: ProjectSnapshot):
     models = Models([Model("m1", {"apple": 0.1}), champion], broken={"m1"})
 
     assert (
-        facts(snapshot, champion, committee=Committee(cast(Any, models), models.load)).column("model.disagreement")
+        inputs_of(snapshot, champion, committee=Committee(cast(Any, models), models.load)).column("model.disagreement")
         == [None] * 3
     )
