@@ -29,7 +29,7 @@ def explain(
 ) -> None:
     """Explain a policy in plain words: each rule, each tier, and who may answer."""
     from feedback.app.bootstrap import load_settings, opened_store, require_project
-    from feedback.policy.explain import explain as in_words
+    from feedback.policy.explain import explain_policy
     from feedback.policy.loading import read_policy_file
     from feedback.store.repositories.policies import policy_of
 
@@ -39,7 +39,7 @@ def explain(
         with opened_store(load_settings()) as store:
             policy = policy_of(require_project(store, project))
     typer.echo(f"Policy {policy.hash}")
-    for line in in_words(policy):
+    for line in explain_policy(policy):
         typer.echo(f"  {line}")
 
 

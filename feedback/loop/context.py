@@ -124,7 +124,7 @@ class TurnContext:
         return replace(self, notes=(*self.notes, *notes))
 
     def may_write(self) -> bool:
-        """Return whether we may still write; asked before every write, so that a pause or a lost lease stops the next."""
+        """Return whether we may still write. Asked before each write: a pause or a lost lease stops the next one."""
         row = self.store.projects.get_project(self.project_id)
         return row is not None and row.connected and not row.paused and (self.held is None or self.held.holds())
 

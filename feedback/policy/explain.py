@@ -37,7 +37,7 @@ class ClauseResult:
     met: bool
 
 
-def explain(policy: Policy) -> list[str]:
+def explain_policy(policy: Policy) -> list[str]:
     """Return a policy in sentences: routing, tiers, calendars, people, questions and rights."""
     return [
         *_routing(policy),

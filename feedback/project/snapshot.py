@@ -103,10 +103,8 @@ class SnapshotCache:
         """Read a project as it is now."""
         heads = store.changes.get_heads(project.id)  # first: what comes while we read is read again next time
         kept = self._kept.get(project.id)
-        if kept is not None and kept.heads.gold == heads.gold:
-            gold = kept.gold
-        else:
-            gold = load_gold_tasks(store, project.id)
+        same_gold = kept is not None and kept.heads.gold == heads.gold
+        gold = kept.gold if kept is not None and same_gold else load_gold_tasks(store, project.id)
         splits = make_splits(store, project, policy, gold)
         table = self._tasks.read(store, project.id, splits, heads=heads)
         votes = self._votes.read(store, project.id, control.name, project.bots, heads=heads)

@@ -21,7 +21,7 @@ from feedback.project.label_changes import record_label_change
 from feedback.project.snapshot import ProjectSnapshot, load_snapshot
 from feedback.store import Store, Vote, open_store
 from feedback.store.repositories.policies import policy_of
-from feedback.training.consensus_labels import ConsensusLabels, decide_labels, hear, settle
+from feedback.training.consensus_labels import ConsensusCache, ConsensusLabels, decide_labels, hear, settle
 from feedback.training.dataset import build
 from feedback.training.model_vote import reweighed
 from feedback.training.trainer import train

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ml_backend.predictor import NO_MODEL_VERSION, Predictor
-from tests.support.serving import CONFIG, FakeClock, FakeRegistry, make, said, tasks
+from tests.support.serving import CONFIG, FakeClock, FakeRegistry, make, predicted_labels, tasks
 
 
 def test_the_registry_is_asked_once_per_cache_time_and_the_new_champion_serves_after_it():
@@ -46,7 +46,7 @@ def test_a_champion_that_cannot_be_loaded_leaves_the_previous_one_serving_and_is
     registry.champions["1"] = "bad"
     for _ in range(5):
         clock.pass_s(1)
-        assert said(predictor.predict("1", CONFIG, tasks("A"))) == ["A"]
+        assert predicted_labels(predictor.predict("1", CONFIG, tasks("A"))) == ["A"]
         assert predictor.version("1") == "good"
     failed_at_first = counts["load_failed"]
     registry.broken.clear()
@@ -60,7 +60,7 @@ def test_a_process_that_starts_beside_a_damaged_champion_serves_the_one_before()
     registry, clock = FakeRegistry({"1": "bad"}, broken={"bad"}, formers={"1": "good"}), FakeClock()
     predictor = make(registry, clock=clock, retry_s=30)
 
-    assert said(predictor.predict("1", CONFIG, tasks("A"))) == ["A"]
+    assert predicted_labels(predictor.predict("1", CONFIG, tasks("A"))) == ["A"]
     assert predictor.version("1") == "good"
     registry.broken.clear()
     clock.pass_s(31)
@@ -70,7 +70,7 @@ def test_a_process_that_starts_beside_a_damaged_champion_serves_the_one_before()
 def test_where_neither_can_be_read_it_answers_empty():
     predictor = make(FakeRegistry({"1": "bad"}, broken={"bad", "good"}, formers={"1": "good"}))
 
-    assert said(predictor.predict("1", CONFIG, tasks("A"))) == [None]
+    assert predicted_labels(predictor.predict("1", CONFIG, tasks("A"))) == [None]
 
 
 def test_a_registry_that_is_down_changes_nothing_for_who_is_served():
@@ -81,7 +81,7 @@ def test_a_registry_that_is_down_changes_nothing_for_who_is_served():
     registry.down = True
     clock.pass_s(1)
 
-    assert said(predictor.predict("1", CONFIG, tasks("B"))) == ["B"]
+    assert predicted_labels(predictor.predict("1", CONFIG, tasks("B"))) == ["B"]
     assert predictor.versions("1") == ["m1"]
     assert predictor.version("2") == NO_MODEL_VERSION
 
@@ -148,7 +148,7 @@ def test_hot_swaps_under_load_never_fail_or_mix_a_request():
         sizes = set()
         while not stop.is_set():
             results = predictor.predict("1", CONFIG, tasks("A", "B"))
-            assert said(results) == ["A", "B"]
+            assert predicted_labels(results) == ["A", "B"]
             sizes.add(len({one["model_version"] for one in results}))
         return sizes
 
@@ -185,6 +185,6 @@ def test_a_real_model_of_a_real_registry_serves_and_a_truncated_one_never_replac
     clock.pass_s(1)
     after = predictor.predict("1", CONFIG, tasks("a sunny day"))
 
-    assert said(first) == ["A", "B"]
-    assert said(after) == ["A"]
+    assert predicted_labels(first) == ["A", "B"]
+    assert predicted_labels(after) == ["A"]
     assert after[0]["model_version"] == "m1"

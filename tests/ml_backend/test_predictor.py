@@ -10,7 +10,7 @@ import pytest
 
 from ml_backend.errors import LabelConfigError
 from ml_backend.predictor import NO_MODEL_VERSION
-from tests.support.serving import CONFIG, CONTROL, FakeBundle, FakeClock, FakeRegistry, make, said, tasks
+from tests.support.serving import CONFIG, CONTROL, FakeBundle, FakeClock, FakeRegistry, make, predicted_labels, tasks
 
 
 def test_before_any_champion_every_task_gets_an_empty_result_of_the_cold_version():
@@ -28,7 +28,7 @@ def test_results_come_one_per_task_in_order_with_the_version_that_setup_answers(
 
     results = predictor.predict("1", CONFIG, tasks("B", "A", "B"))
 
-    assert said(results) == ["B", "A", "B"]
+    assert predicted_labels(results) == ["B", "A", "B"]
     assert {one["model_version"] for one in results} == {predictor.version("1")} == {"m3"}
     assert results[0]["score"] == results[0]["result"][0]["score"] == 0.75
     assert (results[0]["result"][0]["from_name"], results[0]["result"][0]["to_name"]) == ("c", "text")
@@ -40,7 +40,7 @@ def test_a_broken_task_gets_an_empty_result_and_its_neighbours_theirs(broken: An
 
     results = make(FakeRegistry({"1": "m1"})).predict("1", CONFIG, [a, broken, b])
 
-    assert said(results) == ["A", None, "B"]
+    assert predicted_labels(results) == ["A", None, "B"]
     assert results[1] == {"result": [], "score": 0.0, "model_version": "m1"}
 
 
@@ -52,7 +52,7 @@ def test_a_task_that_breaks_the_model_costs_only_itself():
 
     results = predictor.predict("1", CONFIG, tasks(*texts))
 
-    assert said(results) == [None if text == "poison" else "A" for text in texts]
+    assert predicted_labels(results) == [None if text == "poison" else "A" for text in texts]
     assert counts["unanswered"] == 1
 
 
@@ -70,8 +70,8 @@ def test_blind_tasks_are_empty_and_the_others_are_not():
     rules: dict[str, Any] = {"1": lambda task: task.id % 2 == 0, "2": lambda task: task.data["text"] == "A"}
     predictor = make(FakeRegistry({"1": "m1", "2": "m2"}), blind=rules.__getitem__)
 
-    assert said(predictor.predict("1", CONFIG, tasks("A", "A", "A"))) == ["A", None, "A"]
-    assert said(predictor.predict("2", CONFIG, tasks("A", "B", "A"))) == [None, "B", None]
+    assert predicted_labels(predictor.predict("1", CONFIG, tasks("A", "A", "A"))) == ["A", None, "A"]
+    assert predicted_labels(predictor.predict("2", CONFIG, tasks("A", "B", "A"))) == [None, "B", None]
 
 
 def test_the_rule_of_what_is_blind_is_asked_for_as_often_as_the_champion():
@@ -85,8 +85,8 @@ def test_the_rule_of_what_is_blind_is_asked_for_as_often_as_the_champion():
     before = [predictor.predict("1", CONFIG, tasks("A", "B")) for _ in range(3)]
     clock.pass_s(1)
 
-    assert [said(one) for one in before] == [["A", "B"]] * 3
-    assert said(predictor.predict("1", CONFIG, tasks("A", "B"))) == [None, None]
+    assert [predicted_labels(one) for one in before] == [["A", "B"]] * 3
+    assert predicted_labels(predictor.predict("1", CONFIG, tasks("A", "B"))) == [None, None]
     assert asked == ["1", "1"]
 
 
@@ -97,8 +97,8 @@ def test_where_nobody_knows_what_is_blind_nothing_is_shown():
     no_rule = make(FakeRegistry({"1": "m1"}), blind=down)
     no_verdict = make(FakeRegistry({"1": "m1"}), blind=lambda project: down)
 
-    assert said(no_rule.predict("1", CONFIG, tasks("A", "B"))) == [None, None]
-    assert said(no_verdict.predict("1", CONFIG, tasks("A", "B"))) == [None, None]
+    assert predicted_labels(no_rule.predict("1", CONFIG, tasks("A", "B"))) == [None, None]
+    assert predicted_labels(no_verdict.predict("1", CONFIG, tasks("A", "B"))) == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -116,14 +116,14 @@ def test_a_champion_that_learned_another_question_stays_silent(change: dict[str,
 
     results = make(registry).predict("1", CONFIG, tasks("A", "X"))
 
-    assert said(results) == [None, None]
+    assert predicted_labels(results) == [None, None]
     assert {one["model_version"] for one in results} == {"m1"}
 
 
 def test_a_label_that_was_taken_out_of_the_config_is_not_predicted():
     smaller = CONFIG.replace('<Choice value="A"/>', "")
 
-    assert said(make(FakeRegistry({"1": "m1"})).predict("1", smaller, tasks("A", "B"))) == [None, "B"]
+    assert predicted_labels(make(FakeRegistry({"1": "m1"})).predict("1", smaller, tasks("A", "B"))) == [None, "B"]
 
 
 @pytest.mark.parametrize("xml", ["", "nope", "<View>", "<View><Choices name='c' toName='gone'/></View>"])

@@ -106,7 +106,7 @@ def tasks(*texts: Any) -> list[dict[str, Any]]:
     return [{"id": number, "data": {"text": text}} for number, text in enumerate(texts, 1)]
 
 
-def said(results: Sequence[Mapping[str, Any]]) -> list[str | None]:
+def predicted_labels(results: Sequence[Mapping[str, Any]]) -> list[str | None]:
     """What each result answers, None for an empty one."""
     return [one["result"][0]["value"]["choices"][0] if one["result"] else None for one in results]
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from feedback.policy import read_policy
 from feedback.policy.decision import make_lookup
-from feedback.policy.explain import evaluate_clauses, explain
+from feedback.policy.explain import evaluate_clauses, explain_policy
 
 TEXT = """
 [[routing]]
@@ -32,7 +32,7 @@ skills = ["german"]
 
 
 def test_every_number_of_a_policy_is_in_its_sentences():
-    text = "\n".join(explain(read_policy(TEXT)))
+    text = "\n".join(explain_policy(read_policy(TEXT)))
 
     assert (
         'data.amount is at least 5,000 and (data.standing is one of "new", "watch" or time.age is less than 1h30m)'
@@ -47,7 +47,7 @@ def test_every_number_of_a_policy_is_in_its_sentences():
 
 
 def test_a_policy_without_rules_says_so():
-    assert explain(read_policy(""))[0] == "Every task goes to L1: there are no routing rules."
+    assert explain_policy(read_policy(""))[0] == "Every task goes to L1: there are no routing rules."
 
 
 def test_each_clause_shows_the_value_that_it_was_tested_with():
@@ -81,7 +81,7 @@ error = 25.0
 [rights]
 within = "2d"
 """
-    sentences = "\n".join(explain(read_policy(text)))
+    sentences = "\n".join(explain_policy(read_policy(text)))
 
     assert 'Reviewers also answer "Which fraud?", which is required: card, identity.' in sentences
     assert "The answer is an indicator of the task's customer_id" in sentences
@@ -92,7 +92,7 @@ within = "2d"
 
 def test_the_first_tier_is_not_explained_as_a_review_project():
     text = '[tiers.L1]\nresolve = "4h"\non_breach = "reassign"\n[tiers.L2]\nprotocol = "panel"\npanel = 3\n'
-    sentences = "\n".join(explain(read_policy(text)))
+    sentences = "\n".join(explain_policy(read_policy(text)))
 
     assert "Tier L1: the Label Studio project itself, decided within 4h, a breach is only notified" in sentences
     assert "Tier L2: a review project, a panel of 3 votes, more than 50% decide" in sentences
@@ -111,7 +111,7 @@ gap = "The guideline does not say"
 [rights]
 human_review = "never"
 """
-    sentences = "\n".join(explain(read_policy(text)))
+    sentences = "\n".join(explain_policy(read_policy(text)))
 
     assert "gives a reason: The label is wrong; The guideline does not say." in sentences
     assert (

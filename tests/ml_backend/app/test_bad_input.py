@@ -9,7 +9,7 @@ import pytest
 
 from ml_backend.app import Limits
 from tests.support.posted import client, predict_body, setup_body
-from tests.support.serving import said
+from tests.support.serving import predicted_labels
 
 POSTS = (
     "/predict",
@@ -67,7 +67,7 @@ def test_json_is_read_whatever_content_type_it_claims(content_type: str | None):
 
     answer = client().post("/predict", data=body, content_type=content_type)
 
-    assert said(answer.json["results"]) == ["A"]
+    assert predicted_labels(answer.json["results"]) == ["A"]
 
 
 HOSTILE = ["../../x", "..", "", "1/../2", "a" * 10_000, "1\x00", None, True, -1, 2**70, 1.5, [], {}, {"id": 1}]
@@ -119,14 +119,14 @@ def test_broken_tasks_cost_no_neighbour():
 
     answer = client().post("/predict", json=body)
 
-    assert said(answer.json["results"]) == ["A", None, None, None, None, None, "B", None]
+    assert predicted_labels(answer.json["results"]) == ["A", None, None, None, None, None, "B", None]
 
 
 def test_params_of_any_kind_change_nothing():
     for params in (None, [], {"tasks": 1}, "x"):
         answer = client().post("/predict", json={**predict_body("1", "A"), "params": params})
 
-        assert said(answer.json["results"]) == ["A"]
+        assert predicted_labels(answer.json["results"]) == ["A"]
 
 
 def test_unknown_routes_and_wrong_methods_are_json_too():

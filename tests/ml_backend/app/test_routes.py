@@ -9,7 +9,7 @@ import orjson
 from ml_backend.app import create_app
 from ml_backend.predictor import Predictor
 from tests.support.posted import client, predict_body, setup_body
-from tests.support.serving import CONFIG, FakeRegistry, said
+from tests.support.serving import CONFIG, FakeRegistry, predicted_labels
 
 
 def test_health_is_minimal_json_and_so_is_the_root():
@@ -36,7 +36,7 @@ def test_predict_needs_no_setup_before():
     answer = client().post("/predict", json=predict_body("1.1700000000", "B", "A", "?"))
 
     assert answer.status_code == 200
-    assert said(answer.json["results"]) == ["B", "A", None]
+    assert predicted_labels(answer.json["results"]) == ["B", "A", None]
     assert answer.json["model_version"] == "m1"
 
 
@@ -184,7 +184,7 @@ def test_a_hundred_thousand_tasks_in_one_body_all_get_their_result():
 
     results = orjson.loads(answer.data)["results"]
     assert len(results) == 100_000
-    assert said(results) == [None if text == "?" else text for text in texts]
+    assert predicted_labels(results) == [None if text == "?" else text for text in texts]
 
 
 def test_the_openapi_document_names_every_route():

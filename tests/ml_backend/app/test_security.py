@@ -170,9 +170,9 @@ def guesses_from(proxies: str, *pairs: tuple[str, str]) -> list[int]:
     wrong = basic("ls", "guess")
     return [
         backend.post(
-            "/setup", json=SETUP, headers={**wrong, "X-Forwarded-For": said}, environ_base={"REMOTE_ADDR": peer}
+            "/setup", json=SETUP, headers={**wrong, "X-Forwarded-For": forwarded}, environ_base={"REMOTE_ADDR": peer}
         ).status_code
-        for peer, said in pairs
+        for peer, forwarded in pairs
     ]
 
 
@@ -257,6 +257,6 @@ def test_secrets_stand_in_no_log_no_answer_and_no_repr(caplog: pytest.LogCapture
         backend.get("/metrics", headers=basic("ls", "pass word")),
     ]
 
-    told = caplog.text + "".join(answer.text + str(answer.headers) for answer in answers)
-    told += repr(Security("ls", "pass word", lambda: ["right-secret"]))
-    assert not [secret for secret in secrets if secret in told]
+    shown = caplog.text + "".join(answer.text + str(answer.headers) for answer in answers)
+    shown += repr(Security("ls", "pass word", lambda: ["right-secret"]))
+    assert not [secret for secret in secrets if secret in shown]

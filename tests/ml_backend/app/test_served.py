@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from tests.support.served import Address, gunicorn
-from tests.support.serving import CONFIG, said, tasks
+from tests.support.serving import CONFIG, predicted_labels, tasks
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +43,9 @@ def ask(address: Address, method: str, path: str, data: Any = None, **headers: s
     connection = http.client.HTTPConnection(*address, timeout=30)
     connection.request(method, path, data, headers, encode_chunked="Transfer-Encoding" in headers)
     answer = connection.getresponse()
-    told = answer.status, answer.read()
+    response = answer.status, answer.read()
     connection.close()
-    return told
+    return response
 
 
 def raw(address: Address, *parts: bytes) -> bytes:
@@ -61,7 +61,7 @@ def raw(address: Address, *parts: bytes) -> bytes:
 def test_a_prediction_over_the_wire(backend: Address):
     status, answer = ask(backend, "POST", "/predict", body("A", "?", "B"))
 
-    assert (status, said(orjson.loads(answer)["results"])) == (200, ["A", None, "B"])
+    assert (status, predicted_labels(orjson.loads(answer)["results"])) == (200, ["A", None, "B"])
 
 
 def test_a_chunked_body_is_read_like_any_other(backend: Address):

@@ -63,11 +63,11 @@ def test_a_connected_project_needs_no_change():
 
 @pytest.mark.parametrize("left", [{"headers": {"X-Hitl-Secret": "of a lost store"}}, {"is_active": False}])
 def test_a_webhook_that_somebody_changed_is_listed_without_its_secret(left: dict[str, Any]):
-    (told,) = changes({**OURS, **left})
+    (change,) = changes({**OURS, **left})
 
-    assert told.startswith("webhook: 'changed by somebody'")
-    assert "of a lost store" not in told
-    assert "of this store" not in told
+    assert change.startswith("webhook: 'changed by somebody'")
+    assert "of a lost store" not in change
+    assert "of this store" not in change
 
 
 def test_the_error_for_an_unreachable_backend_hides_the_details_of_the_http_library(monkeypatch: pytest.MonkeyPatch):

@@ -38,14 +38,14 @@ def fit(recipe: TextChoices, texts: list[str]) -> TextModel:
 MODEL = fit(TextChoices(), TEXTS)
 
 
-def odds(model: TextModel | ImageModel, item: dict[str, object], one: str, two: str) -> float:
+def odds(model: TextModel | ImageModel, item: dict[str, object], part: str, two: str) -> float:
     row = np.log(model.predict_proba([item])[0])
-    return float(row[model.classes.index(one)] - row[model.classes.index(two)])
+    return float(row[model.classes.index(part)] - row[model.classes.index(two)])
 
 
-def start(model: TextModel | ImageModel, one: str, two: str) -> float:
+def start(model: TextModel | ImageModel, part: str, two: str) -> float:
     intercept = model.state()["intercept"]
-    return float(intercept[model.classes.index(one)] - intercept[model.classes.index(two)])
+    return float(intercept[model.classes.index(part)] - intercept[model.classes.index(two)])
 
 
 @settings(max_examples=60, deadline=None)
@@ -56,40 +56,40 @@ def start(model: TextModel | ImageModel, one: str, two: str) -> float:
 )
 def test_the_words_of_a_text_add_up_to_its_log_odds(text: str):
     item = dict(with_indicators({"text": text}, {"fraud": "card"}))
-    told = MODEL.explain(item, "spam", "ham")
+    contributions = MODEL.explain(item, "spam", "ham")
     if np.isnan(MODEL.predict_proba([item])).any():
-        assert told == []
+        assert contributions == []
         return
 
-    total = sum(one.weight for one in told) + start(MODEL, "spam", "ham")
+    total = sum(part.weight for part in contributions) + start(MODEL, "spam", "ham")
     assert total == pytest.approx(odds(MODEL, item, "spam", "ham"), abs=2e-3)
 
 
 def test_the_words_that_people_would_name_come_first():
     item = {"text": "You win a free PRIZE, see lunch"}
-    told = {one.what: one.weight for one in strongest_contributions(MODEL.explain(item, "spam", "ham"))}
+    contributions = {part.what: part.weight for part in strongest_contributions(MODEL.explain(item, "spam", "ham"))}
 
-    assert told["prize"] > 0.1
-    assert told["lunch"] < -0.1
-    assert all(one.what == one.what.lower() for one in MODEL.explain(item, "spam", "ham"))
+    assert contributions["prize"] > 0.1
+    assert contributions["lunch"] < -0.1
+    assert all(part.what == part.what.lower() for part in MODEL.explain(item, "spam", "ham"))
 
 
 def test_tags_are_no_words():
     model = fit(HypertextChoices(), [f"<p class='prize'>{text}</p>" for text in TEXTS])
 
-    assert {one.what for one in model.explain({"text": "<b>free</b> lunch"}, "spam", "ham")} == {"free", "lunch"}
+    assert {part.what for part in model.explain({"text": "<b>free</b> lunch"}, "spam", "ham")} == {"free", "lunch"}
 
 
 def test_a_text_without_spaces_is_told_by_its_characters():
-    told = MODEL.explain({"text": "今日は無料です"}, "spam", "ham")
+    contributions = MODEL.explain({"text": "今日は無料です"}, "spam", "ham")
 
-    assert {one.what for one in told} == set("今日は無料です")
+    assert {part.what for part in contributions} == set("今日は無料です")
 
 
 def test_what_is_known_beside_the_task_is_named():
-    told = MODEL.explain(with_indicators({"text": "on day 3"}, {"fraud": "card"}), "spam", "ham")
+    contributions = MODEL.explain(with_indicators({"text": "on day 3"}, {"fraud": "card"}), "spam", "ham")
 
-    assert {one.what: one.weight > 0 for one in told}["fraud = card"]
+    assert {part.what: part.weight > 0 for part in contributions}["fraud = card"]
 
 
 def image(path: Path, corner: tuple[int, int], seed: int) -> str:
@@ -106,14 +106,14 @@ def image(path: Path, corner: tuple[int, int], seed: int) -> str:
 def test_the_quarters_of_an_image_add_up_and_the_one_that_differs_speaks_loudest(tmp_path: Path):
     made = [image(tmp_path / f"{number}.png", (0, number % 2), number) for number in range(24)]
     labels = ["right" if number % 2 else "left" for number in range(24)]
-    model = ImageChoices(media=Media()).fit([{"image": one} for one in made], labels, field="image")
-    told = {one.what: one.weight for one in model.explain({"image": made[0]}, "left", "right")}
+    model = ImageChoices(media=Media()).fit([{"image": part} for part in made], labels, field="image")
+    contributions = {part.what: part.weight for part in model.explain({"image": made[0]}, "left", "right")}
 
-    assert sum(told.values()) + start(model, "left", "right") == pytest.approx(
+    assert sum(contributions.values()) + start(model, "left", "right") == pytest.approx(
         odds(model, {"image": made[0]}, "left", "right"), abs=1e-3
     )
-    upper = told["the upper left"] + told["the upper right"]
-    assert upper > abs(told["the lower left"]) + abs(told["the lower right"])
+    upper = contributions["the upper left"] + contributions["the upper right"]
+    assert upper > abs(contributions["the lower left"]) + abs(contributions["the lower right"])
     assert model.explain({"image": "nothing"}, "left", "right") == []
 
 
@@ -152,6 +152,6 @@ def test_a_model_that_gives_no_reasons_is_not_asked_for_any():
 
 
 def test_only_what_counts_is_told():
-    told = strongest_contributions([Contribution(f"w{place}", place / 10) for place in range(-9, 10)], most=3)
+    contributions = strongest_contributions([Contribution(f"w{place}", place / 10) for place in range(-9, 10)], most=3)
 
-    assert [one.what for one in told] == ["w-9", "w9", "w-8"]
+    assert [part.what for part in contributions] == ["w-9", "w9", "w-8"]

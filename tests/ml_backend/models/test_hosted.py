@@ -97,8 +97,8 @@ def test_a_simple_model_learns_and_answers_inside_our_loop(spec):
     assert model.classes == ("delivery", "login", "refund")
     proba = model.predict_proba(fresh)
     np.testing.assert_allclose(proba.sum(axis=1), 1.0)
-    said = [model.classes[best] for best in proba.argmax(axis=1)]
-    assert np.mean([name == label for name, label in zip(said, truth, strict=True)]) > 0.9
+    predicted = [model.classes[best] for best in proba.argmax(axis=1)]
+    assert np.mean([name == label for name, label in zip(predicted, truth, strict=True)]) > 0.9
 
 
 def test_the_score_goes_to_the_chosen_class_and_the_rest_is_shared(spec):

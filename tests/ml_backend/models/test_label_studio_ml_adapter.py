@@ -23,9 +23,9 @@ XML = """<View><Text name="text" value="$text"/><Choices name="topic" toName="te
 
 def champion(folder, project, version, *, control=TEXT, labels=None):
     """Train on the small texts and make it the champion of a project."""
-    data, said = texts(60)
-    said = [(labels or {}).get(label, label) for label in said]
-    model = recipe_for(TEXT).fit(data, said, field="text")
+    data, labelled = texts(60)
+    labelled = [(labels or {}).get(label, label) for label in labelled]
+    model = recipe_for(TEXT).fit(data, labelled, field="text")
     bundle = Bundle(model, Calibrator.identity(), control, "", "text-choices/1", version, 60, 0.0, {})
     registry = FolderRegistry(Path(folder) / "models")
     registry.add(project, version, pack(bundle), {})

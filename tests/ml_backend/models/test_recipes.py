@@ -177,8 +177,8 @@ def test_handwritten_digits_are_learned_in_a_blink_and_read_well():
     model = ImageChoices().fit([data[place] for place in train], [labels[place] for place in train], field="image")
 
     proba = model.predict_proba([data[place] for place in test])
-    said = [model.classes[best] for best in proba.argmax(axis=1)]
-    assert np.mean([name == labels[place] for name, place in zip(said, test, strict=True)]) >= 0.97
+    predicted = [model.classes[best] for best in proba.argmax(axis=1)]
+    assert np.mean([name == labels[place] for name, place in zip(predicted, test, strict=True)]) >= 0.97
 
 
 def test_a_media_that_fetches_lets_addresses_be_read():

@@ -50,10 +50,10 @@ def test_the_answer_is_the_best_class_and_its_calibrated_probability():
 
 def test_a_task_that_cannot_be_read_has_no_answer_and_costs_no_neighbour():
     data, labels = texts()
-    said = bundle().predict([data[0], {}, {"text": None}, data[1]])
+    predicted = bundle().predict([data[0], {}, {"text": None}, data[1]])
 
-    assert said[1] == said[2] == (None, None)
-    assert [answer.value[0] for answer, _ in (said[0], said[3])] == labels[:2]
+    assert predicted[1] == predicted[2] == (None, None)
+    assert [answer.value[0] for answer, _ in (predicted[0], predicted[3])] == labels[:2]
 
 
 def test_labels_that_are_gone_are_left_out_and_the_others_keep_their_names():
@@ -155,8 +155,8 @@ def test_serving_a_model_imports_neither_scikit_learn_nor_skops(tmp_path):
     code = """
 import sys
 from ml_backend.registry import unpack
-said = unpack(open(sys.argv[1], "rb").read(), sys.argv[2]).predict([{"text": "where is my parcel"}])
-print(said[0][0].value[0], [name for name in ("sklearn", "skops", "scipy.optimize", "PIL") if name in sys.modules])
+predicted = unpack(open(sys.argv[1], "rb").read(), sys.argv[2]).predict([{"text": "where is my parcel"}])
+print(predicted[0][0].value[0], [name for name in ("sklearn", "skops", "scipy.optimize", "PIL") if name in sys.modules])
 """
     command = [sys.executable, "-c", code, str(tmp_path / "m"), artefact.digest]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
