@@ -207,8 +207,8 @@ def expected_calibration_error(confidence: Floats, correct: NDArray[np.bool_], *
     References
     ----------
     Naeini et al. (2015), Obtaining well calibrated probabilities using Bayesian binning,
-    https://doi.org/10.1609/aaai.v29i1.9602. The bias is smallest for a number of bins in the order of the cube root of n:
-    Futami and Fujisawa (2024), arXiv:2405.15709.
+    https://doi.org/10.1609/aaai.v29i1.9602. The bias is smallest for bins in the order of the cube root of n: Futami
+    and Fujisawa (2024), arXiv:2405.15709.
 
     Examples
     --------

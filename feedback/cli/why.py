@@ -113,13 +113,13 @@ def _print(entry: DecisionExplanation) -> None:
 
 def _prediction_text(entry: DecisionExplanation) -> str:
     from feedback.review.review_task_content import format_answer
-    from feedback.training.explanations import spoken
+    from feedback.training.explanations import format_explanation
     from ml_backend.records import Answer
 
     if "answer" not in entry.opinion:
-        return f"explanation of the prediction: {spoken(entry.opinion)}"
+        return f"explanation of the prediction: {format_explanation(entry.opinion)}"
     answer = format_answer(Answer.from_key(str(entry.opinion["answer"])))
-    return f"predicted {answer}, confidence {entry.opinion['confidence']:.0%}; explanation: {spoken(entry.opinion)}"
+    return f"predicted {answer}, confidence {entry.opinion['confidence']:.0%}; explanation: {format_explanation(entry.opinion)}"
 
 
 def _time(at_s: float) -> str:

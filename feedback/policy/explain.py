@@ -147,7 +147,7 @@ def _tier(policy: Policy, name: str, tier: Tier) -> Iterator[str]:
             "escalate": f"escalates to {after}" if after else "is only notified",
             "reassign": "is only notified" if first else "goes to another person",
         }
-        yield f"a breach {breach.get(tier.on_breach, 'is only told')}"
+        yield f"a breach {breach.get(tier.on_breach, 'is only notified')}"
     skip = {"escalate": "escalates", "requeue": "gives it to others", "ignore": "means nothing"}
     yield f"a skip {skip[tier.skip_means]}"
 
@@ -189,7 +189,7 @@ def _second_look(policy: Policy) -> Iterator[str]:
     if policy.second_look.share and len(policy.tiers) > 1:
         yield f"{policy.second_look.share:.1%} of human decisions are repeated blind by another person."
     if policy.second_look.honeypots:
-        yield f"{policy.second_look.honeypots:.1%} of the places in review projects have a known answer."
+        yield f"{policy.second_look.honeypots:.1%} of the review tasks have a known answer."
     if policy.costs.error is not None:
         yield f"A wrong answer that nobody reviewed costs {policy.costs.error:,g}."
 

@@ -1,1 +1,1 @@
-"""Erasure and subject access: one list of where personal data stands."""
+"""Erasure and subject access, over the one list in `feedback.store.tables.personal_data`."""

@@ -12,7 +12,7 @@ from feedback.review.honeypots import HONEYPOT_ROUND
 from feedback.review.review_task_content import format_answer, format_time
 from feedback.review.state_machine import STATE_MEANINGS
 from feedback.store import CaseEvent, CaseRow, ReviewRow, Store
-from feedback.training.explanations import spoken
+from feedback.training.explanations import format_explanation
 from ml_backend.records import Answer
 
 _EVENT_TEXTS: Mapping[str, str] = {
@@ -54,7 +54,7 @@ class CaseReport:
         if not recorded:
             return {}
         answer = format_answer(Answer.from_key(str(recorded["answer"])))
-        return {**recorded, "answer": answer, "explanation": spoken(recorded)}
+        return {**recorded, "answer": answer, "explanation": format_explanation(recorded)}
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON, with answers as people read them."""

@@ -81,7 +81,7 @@ def _record_imported_tasks(context: ReviewContext, platform: LabellingPlatform) 
         if tier not in tiers:
             continue
         review_project = row.id
-        newest = [task.id for task in context.store.tasks.list_task_rows(review_project)[-2 * _MAX_TASKS_PER_TURN :]]
+        newest = context.store.tasks.list_newest_task_ids(review_project, limit=2 * _MAX_TASKS_PER_TURN)
         for task in context.store.tasks.list_tasks(review_project, only=newest):
             case = case_of_key.pop(str(task.data.get(KEY)), None)
             if case is not None and context.may_write():
@@ -135,7 +135,7 @@ def _make_data(
     *,
     adjudicates: bool = False,
 ) -> dict[str, object]:
-    votes, snapshot = context.votes.get(case.task, ()), context.snapshot
+    votes, snapshot = context.votes_on(case.task), context.snapshot
     summary = describe_case(case, snapshot, adjudicates=adjudicates)
     history = case_history(case, snapshot, votes, reviews, events, adjudicates=adjudicates)
     return review_task_data(case, snapshot.tasks[case.task].data, summary, history)

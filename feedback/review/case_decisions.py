@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from feedback.project.recent_projects import RecentProjects
 from feedback.review.case_workflow import ESCALATED, ON_REQUEST, CaseTrigger
 from feedback.review.eligibility import Eligibility
 from feedback.review.overrides import override_of_review
@@ -13,20 +14,67 @@ from feedback.review.protocols import apply_protocol
 from feedback.review.review_answers import new_reviews, parse_review, read_reviews
 from feedback.review.review_context import ReviewContext
 from feedback.review.review_task_content import KEY, SKIP, review_task_key_prefix
-from feedback.store import CaseEvent, CaseRow, ReviewRow
+from feedback.store import CaseEvent, CaseRow, ReviewRow, Store
 from ml_backend.errors import LabelStudioError
 from ml_backend.records import Annotation, Task
 
 _NOT_FOUND = 404
 
 
-def decide_cases(context: ReviewContext, list_emails: Callable[[], Mapping[int, str]]) -> None:
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """Up to where a project's saved reviews were compared with their annotations."""
+
+    heads: Mapping[str, int]  # last event of the log of each review project
+    changed: Mapping[str, frozenset[int]]  # annotations that had changed then, by review project
+
+
+class ChangedReviewCache:
+    """Finds saved reviews whose annotation changed since; only what happened since the last time is compared.
+
+    What it finds is always what `store.reviews.list_changed_reviews` returns for the whole project.
+    """
+
+    def __init__(self) -> None:
+        self._checked = RecentProjects[_Checked]()
+
+    def find(self, store: Store, project: str, changed_cases: Collection[int] | None) -> list[tuple[int, str, int]]:
+        """Return (case, review project, annotation) of the reviews that changed.
+
+        `changed_cases` are the cases that changed since the last call; None where any may have.
+        """
+        last = self._checked.get(project)
+        heads = {
+            number: store.events.get_head(number) for number in store.review_projects.list_review_project_ids(project)
+        }
+        if last is None or changed_cases is None:
+            found = store.reviews.list_changed_reviews(project)
+        else:
+            annotations = {
+                number: last.changed.get(number, frozenset()) | _changed_annotations(store, number, last, head)
+                for number, head in heads.items()
+            }
+            found = store.reviews.list_changed_reviews(project, cases=changed_cases, annotations=annotations)
+        changed: dict[str, set[int]] = {}
+        for _case, review_project, annotation in found:
+            changed.setdefault(review_project, set()).add(annotation)
+        kept = {review_project: frozenset(numbers) for review_project, numbers in changed.items()}
+        self._checked.put(project, _Checked(heads, kept), size=len(found))
+        return found
+
+
+def decide_cases(
+    context: ReviewContext, list_emails: Callable[[], Mapping[int, str]], changed_reviews: ChangedReviewCache
+) -> None:
     """Read the new reviews of all open cases and move each case as far as its protocol allows.
 
     `list_emails` returns the e-mail address of each user of Label Studio; it is called only if there are reviews.
     """
     _sync_review_projects(context)
-    _reopen_changed(context)
+    for case_id, review_project, annotation in changed_reviews.find(
+        context.store, context.project, context.case_states.changed
+    ):
+        _reopen_changed(context, case_id, review_project, annotation)
     cases = [case for case in context.list_open_cases(in_first_tier=False) if case.state != "waiting"]
     if not cases:
         return
@@ -46,7 +94,7 @@ def decide_cases(context: ReviewContext, list_emails: Callable[[], Mapping[int, 
         if not annotations:
             continue
         eligibility = eligibility or Eligibility(list_emails())
-        answered_before: set[int | None] = {vote.person for vote in context.votes.get(case.task, ())}
+        answered_before: set[int | None] = {vote.person for vote in context.votes_on(case.task)}
         answered_before |= {
             review.person
             for review in saved[case.id]
@@ -104,36 +152,37 @@ def _decided_before_appeal(case: CaseRow, review: ReviewRow) -> bool:
     return case.rule == ON_REQUEST and 0 < review.round < case.round and review.counted
 
 
-def _reopen_changed(context: ReviewContext) -> None:
-    """Start another round of each case whose deciding answer was changed or withdrawn."""
-    for case_id, review_project, annotation_id in context.store.reviews.list_changed_reviews(context.project):
-        case = context.store.cases.get_case(case_id)
-        (saved,) = [
-            review
-            for review in context.store.reviews.list_reviews(context.project, case=case_id)
-            if review.annotation == annotation_id
-        ]
-        parsed = None
-        for annotation in context.store.annotations.list_annotations(review_project):
-            if annotation.id == annotation_id:
-                parsed = parse_review(annotation, context.snapshot.control, context.policy)
-                saved = replace(saved, annotation_version=annotation.updated_at)
-        if parsed is not None and (parsed.verdict, parsed.answer or saved.answer) == (saved.verdict, saved.answer):
-            context.store.reviews.save_reviews([saved])  # only the comment changed, or nothing
-        elif case.state in ("decided", "resolved") and case.tier in context.policy.tiers:
-            change = "withdrawn" if parsed is None else "changed"
-            proposal = parsed.answer if parsed is not None else None
-            trigger = CaseTrigger(
-                case.task,
-                case.tier,
-                f"the answer that decided it was {change}",
-                rule=ESCALATED,
-                skills=case.skills,
-                segment=case.segment,
-                proposal=proposal,
-                proposed_by=case.tier if proposal else "",
-            )
-            context.reopen(case, trigger)
+def _changed_annotations(store: Store, review_project: str, last: _Checked, head: int) -> frozenset[int]:
+    seen = last.heads.get(review_project, 0)
+    return frozenset() if seen == head else store.changes.list_changes(review_project, seen).annotations
+
+
+def _reopen_changed(context: ReviewContext, case_id: int, review_project: str, annotation_id: int) -> None:
+    """Start another round of a case whose deciding answer was changed or withdrawn."""
+    store, policy = context.store, context.policy
+    case = store.cases.get_case(case_id)
+    reviews = store.reviews.list_reviews(context.project, case=case_id)
+    saved = next(review for review in reviews if review.annotation == annotation_id)
+    parsed = None
+    for annotation in store.annotations.list_annotations(review_project, annotation=annotation_id):
+        parsed = parse_review(annotation, context.snapshot.control, policy)
+        saved = replace(saved, annotation_version=annotation.updated_at)
+    if parsed is not None and (parsed.verdict, parsed.answer or saved.answer) == (saved.verdict, saved.answer):
+        store.reviews.save_reviews([saved])  # only the comment changed, or nothing
+    elif case.state in ("decided", "resolved") and case.tier in policy.tiers:
+        change = "withdrawn" if parsed is None else "changed"
+        proposal = parsed.answer if parsed is not None else None
+        trigger = CaseTrigger(
+            case.task,
+            case.tier,
+            f"the answer that decided it was {change}",
+            rule=ESCALATED,
+            skills=case.skills,
+            segment=case.segment,
+            proposal=proposal,
+            proposed_by=case.tier if proposal else "",
+        )
+        context.reopen(case, trigger)
 
 
 def _move_by_protocol(

@@ -11,6 +11,7 @@ from feedback.policy.conditions import condition_fields
 from feedback.policy.reviewer_questions import HUMAN_REVIEW
 from feedback.policy.sections import parse_duration_s
 from feedback.policy.tiers import Tier
+from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.review.case_workflow import (
     ESCALATED,
@@ -27,6 +28,7 @@ from feedback.review.state_machine import OPEN_STATES
 from feedback.stats.hash_sampling import draws
 from feedback.store import CaseRow, Signal, Skip, Store
 from feedback.training.consensus_labels import ConsensusLabels
+from feedback.training.dataset import ConsensusLabel
 from ml_backend.records import Answer
 
 DISAGREEMENT, SKIPPED = "disagreement", "skipped"
@@ -34,15 +36,15 @@ DISAGREEMENT, SKIPPED = "disagreement", "skipped"
 _INTERNAL_RULES = ("", DISAGREEMENT, SKIPPED, ESCALATED, SECOND_LOOK, ON_REQUEST)
 
 
-def open_cases(context: ReviewContext) -> None:
+def open_cases(context: ReviewContext, second_looks: SecondLookCache) -> None:
     """Open and reopen cases for all triggers of this turn; withdraw the cases of deleted tasks."""
-    store, snapshot = context.store, context.snapshot
-    states = store.cases.list_case_states(context.project)
-    deleted = [task for task, state in states.items() if task not in snapshot.tasks and state != "withdrawn"]
+    store, snapshot, states = context.store, context.snapshot, context.case_states.by_task
+    deleted = [task for task in states.keys() - snapshot.tasks.keys() if states[task] != "withdrawn"]
     for case in store.cases.list_cases(context.project, tasks=deleted) if deleted else []:
         context.move(case, "withdraw", note="the task was deleted")
     _reroute_unstarted(context)
-    skips = [skip for skips_of_task in context.skips.values() for skip in skips_of_task]
+    escalates = context.policy.tiers[context.first_tier].skip_means == "escalate"
+    skips = [skip for skips_of_task in context.skips.values() for skip in skips_of_task] if escalates else []
     triggers = find_case_triggers(
         snapshot, context.consensus_labels, skips, states, model=context.model, model_answer=context.model_answer
     )
@@ -50,9 +52,10 @@ def open_cases(context: ReviewContext) -> None:
     _open_signalled(context)
     _open_requested(context)
     if context.policy.second_look.share:
-        resolved = {case.task: case for case in store.cases.list_cases(context.project, states=("resolved",))}
-        states = store.cases.list_case_states(context.project)
-        _open_or_reopen(context, second_look_triggers(snapshot, context.consensus_labels, resolved, states))
+        drawn = second_looks.list_drawn(snapshot, context.consensus_labels)
+        tasks = [label.task for label in drawn if states.get(label.task) == "resolved"]
+        resolved = {case.task: case for case in store.cases.list_cases(context.project, tasks=tasks)}
+        _open_or_reopen(context, second_look_triggers(snapshot, drawn, resolved, states))
 
 
 def find_case_triggers(
@@ -69,18 +72,19 @@ def find_case_triggers(
     first, above = policy.first_tier, policy.tier_after(policy.first_tier)
     settled = {label.task for label in consensus_labels.settled}
     skipped = {skip.task for skip in skips} if policy.tiers[first].skip_means == "escalate" else set()
-    answers: dict[int, list[Answer]] = {}
-    for vote in snapshot.votes:
-        answers.setdefault(vote.task, []).append(vote.answer)
+    votes = snapshot.votes_by_task
+    if has_clock(policy.tiers[first]):
+        candidates = snapshot.tasks.keys() - states.keys() - settled
+    else:
+        candidates = (snapshot.routes.tiers.keys() | votes.keys() | skipped) - states.keys() - settled
     found: list[CaseTrigger] = []
-    for task in snapshot.tasks:
-        if task in states or task in settled:
-            continue
+    for task in sorted(candidates & snapshot.tasks.keys()):
+        answers = [vote.answer for vote in votes.get(task, ())]
         if task in snapshot.routes.tiers:
             found.append(_trigger_by_rule(snapshot, task, snapshot.routes.tiers[task], model, model_answer))
         elif above and (
             why := blocked_reason(
-                answers.get(task, ()), wants_votes=task in consensus_labels.needs_more_votes, skipped=task in skipped
+                answers, wants_votes=task in consensus_labels.needs_more_votes, skipped=task in skipped
             )
         ):
             found.append(_make_trigger(snapshot, task, above, *why, model, model_answer))
@@ -162,28 +166,52 @@ def signal_triggers(
     return found
 
 
+class SecondLookCache:
+    """Keeps which decided tasks of the projects used last are drawn for a second look.
+
+    The draw is keyed on the task's content: nobody can predict it, and a larger share includes that of a smaller one.
+    """
+
+    def __init__(self) -> None:
+        self._draws = RecentProjects[tuple[str, dict[str, float]]]()
+        self._drawn = RecentProjects[tuple[ConsensusLabels, float, list[ConsensusLabel]]]()
+
+    def list_drawn(self, snapshot: ProjectSnapshot, labels: ConsensusLabels) -> list[ConsensusLabel]:
+        """Return the labels of the drawn tasks, by task."""
+        project, share = snapshot.project.id, snapshot.policy.second_look.share
+        last = self._drawn.get(project)
+        if last is not None and last[0] is labels and last[1] == share:
+            return last[2]
+        secret, keys = snapshot.splits.secret, snapshot.dedup_keys
+        known = self._draws.get(project)
+        drawn = known[1] if known is not None and known[0] == secret else {}
+        new = [key for label in labels.settled if (key := keys.get(label.task, "")) and key not in drawn]
+        drawn.update(zip(new, draws(secret, "second look", new), strict=True))
+        found = [label for label in labels.settled if drawn.get(keys.get(label.task, ""), 1.0) < share]
+        self._draws.put(project, (secret, drawn), size=len(drawn))
+        self._drawn.put(project, (labels, share, found), size=len(found))
+        return found
+
+
 def second_look_triggers(
     snapshot: ProjectSnapshot,
-    consensus_labels: ConsensusLabels,
+    drawn: Iterable[ConsensusLabel],
     resolved: Mapping[int, CaseRow],
     states: Mapping[int, str],
 ) -> list[CaseTrigger]:
-    """Return triggers for a random share of the decided tasks; somebody decides them again without seeing the answer.
+    """Return a trigger for each drawn label, so that somebody decides its task again without seeing the answer.
 
-    The draw is keyed on the task's content: nobody can predict it, and a larger share includes that of a smaller one.
     Each resolved case is looked at a second time at most once.
     """
     policy = snapshot.policy
     above = policy.tier_after(policy.first_tier)
-    if above is None or not policy.second_look.share:
+    if above is None:
         return []
-    decided = [label for label in consensus_labels.settled if label.task in snapshot.dedup_keys]
-    drawn = draws(snapshot.splits.secret, "second look", [snapshot.dedup_keys[label.task] for label in decided])
     found: list[CaseTrigger] = []
-    for label, draw in zip(decided, drawn, strict=True):
+    for label in drawn:
         case = resolved.get(label.task)
         first_time = case is not None and case.round == 1 and case.rule != SECOND_LOOK
-        if draw < policy.second_look.share and (label.task not in states or first_time):
+        if label.task not in states or first_time:
             tier = policy.tier_after(case.tier) if case and case.tier in policy.tiers else above
             if tier is not None:
                 why = "drawn at random for a second look"

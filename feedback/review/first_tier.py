@@ -25,7 +25,7 @@ def move_first_tier_cases(context: ReviewContext) -> None:
             moved = _move_case(
                 context.workflow,
                 case,
-                in_current_round(case, context.votes.get(case.task, ())),
+                in_current_round(case, context.votes_on(case.task)),
                 in_current_round(case, context.skips.get(case.task, ())),
                 label=labels.get(case.task),
                 wants_votes=case.task in context.consensus_labels.needs_more_votes,

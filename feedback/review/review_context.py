@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from feedback.policy import Policy
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.review import sla_clock
+from feedback.review.case_state_cache import CaseStates
 from feedback.review.case_workflow import ESCALATED, ON_REQUEST, CaseTrigger, CaseWorkflow
 from feedback.review.errors import CaseMoved
 from feedback.review.state_machine import OPEN_STATES, Event
@@ -46,6 +47,7 @@ class ReviewContext:
     model_answer: ModelAnswer
     sync_review_project: Callable[[str], object]  # collects what changed in a review project
     may_write: Callable[[], bool]  # asked before each write to Label Studio
+    case_states: CaseStates  # at the start of the review
     result: ReviewResult = field(default_factory=ReviewResult)
     explain: Callable[[int], Mapping[str, Any]] = lambda _task: {}  # task -> the champion's answer and its reasons
 
@@ -64,13 +66,10 @@ class ReviewContext:
         """The tier whose tasks are the source project's own."""
         return self.policy.first_tier
 
-    @cached_property
-    def votes(self) -> dict[int, list[Vote]]:
-        """The votes of each task, oldest first."""
-        found: dict[int, list[Vote]] = {}
-        for vote in sorted(self.snapshot.votes, key=lambda vote: (vote.at_s, vote.annotation)):
-            found.setdefault(vote.task, []).append(vote)
-        return found
+    def votes_on(self, task: int) -> list[Vote]:
+        """Return the votes on a task, oldest first."""
+        votes = self.snapshot.votes_by_task.get(task, ())
+        return sorted(votes, key=lambda vote: (vote.at_s, vote.annotation))
 
     @cached_property
     def skips(self) -> dict[int, list[Skip]]:

@@ -14,7 +14,7 @@ from feedback.project.snapshot import ProjectSnapshot
 from feedback.review.case_workflow import is_blind
 from feedback.review.errors import TierError
 from feedback.store import CaseEvent, CaseRow, ReviewRow, Vote
-from feedback.training.explanations import spoken
+from feedback.training.explanations import format_explanation
 from ml_backend.codecs import get_codec
 from ml_backend.label_config import Control, LabelConfig
 from ml_backend.records import Answer
@@ -188,7 +188,7 @@ def _describe_prediction(case: CaseRow) -> dict[str, str]:
     if case.proposed_by != "model" or answer != case.proposal:
         sure = f", {prediction['confidence']:.0%} sure" if prediction.get("confidence") is not None else ""
         shown["The model said"] = f"{format_answer(answer)}{sure}"
-    return {**shown, "What spoke for the model's answer": spoken(prediction)}
+    return {**shown, "What spoke for the model's answer": format_explanation(prediction)}
 
 
 def _format_review(review: ReviewRow, policy: Policy) -> str:

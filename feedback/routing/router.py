@@ -18,7 +18,7 @@ from feedback.project.task_routes import Routes, routes_of
 from feedback.routing.rule_inputs import RuleInputs, load_rule_inputs
 from feedback.store import CurrentDecision, Decision, Store
 from feedback.store.log.events import canonical_json
-from feedback.training.explanations import opinion
+from feedback.training.explanations import explain_prediction
 from feedback.training.model_cache import Committee, PredictionCache
 from ml_backend.errors import BackendError
 from ml_backend.records import with_indicators
@@ -115,7 +115,7 @@ class DecisionExplanation:
     same: bool | None  # whether the replay has the same result; None where it cannot be replayed
     note: str  # the difference, or why it cannot be replayed; "" where the result is the same
     clauses: tuple[tuple[str, tuple[ClauseResult, ...]], ...] = ()  # of each rule up to the one that decided
-    opinion: Mapping[str, Any] = field(default_factory=dict)  # the model's prediction then, with its explanation
+    explain_prediction: Mapping[str, Any] = field(default_factory=dict)  # the model's prediction then, with its explanation
 
 
 def explain_decision(
@@ -163,7 +163,7 @@ def _explain_prediction(
     except BackendError as error:
         return {"model": decision.standing.model, "note": f"not known: {error}"}
     indicators = load_indicators(store, project, policy).as_of(decision.task, data, at_s=decision.at_s)
-    return opinion(bundle, with_indicators(data, indicators))
+    return explain_prediction(bundle, with_indicators(data, indicators))
 
 
 def _to_decision(outcome: Outcome, policy: str, model: str) -> CurrentDecision:

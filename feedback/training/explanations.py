@@ -1,4 +1,4 @@
-"""What spoke for the model's answer, as a case keeps it and as a reviewer reads it."""
+"""Explanations of the model's answer, as a case stores them and as a reviewer reads them."""
 
 from __future__ import annotations
 
@@ -12,29 +12,31 @@ from ml_backend.registry import Bundle
 NONE_GIVEN = "this model gives no reasons"
 
 
-def opinion(bundle: Bundle, data: Mapping[str, Any], row: Floats | None = None) -> dict[str, Any]:
-    """What a model says of a task and what spoke for that, as plain JSON; {} where it has no answer.
+def explain_prediction(bundle: Bundle, data: Mapping[str, Any], row: Floats | None = None) -> dict[str, Any]:
+    """Return a model's answer to a task with the reasons for it, as plain JSON; {} where it has no answer.
 
-    `row` (k,) is its row of `Bundle.proba`, where that is known already. "reasons" is None where the model gives none.
+    `row` (k,) is the task's row of `Bundle.proba`, if it is known already. "reasons" is None if the model gives none.
     """
     proba = bundle.proba([data])[0] if row is None else row
     answer, confidence = bundle.predict_label(proba)
     if answer is None:
         return {}
     reasons = bundle.explain(data, proba)
-    told = None if reasons is None else [[one.what, round(one.weight, 3)] for one in strongest_contributions(reasons)]
-    return {"model": bundle.version, "answer": answer.key, "confidence": confidence, "reasons": told}
+    listed = None
+    if reasons is not None:
+        listed = [[reason.what, round(reason.weight, 3)] for reason in strongest_contributions(reasons)]
+    return {"model": bundle.version, "answer": answer.key, "confidence": confidence, "reasons": listed}
 
 
-def spoken(said: Mapping[str, Any]) -> str:
-    """What spoke for an answer, in words.
+def format_explanation(prediction: Mapping[str, Any]) -> str:
+    """Return the reasons for an answer in words.
 
-    >>> spoken({"reasons": [["prize", 0.83], ["lunch", -0.214]]})
+    >>> format_explanation({"reasons": [["prize", 0.83], ["lunch", -0.214]]})
     'prize +0.83, lunch -0.21'
-    >>> spoken({"reasons": None}), spoken({"reasons": []})
+    >>> format_explanation({"reasons": None}), format_explanation({"reasons": []})
     ('this model gives no reasons', 'no part of it counts for much')
     """
-    reasons = said.get("reasons")
+    reasons = prediction.get("reasons")
     if reasons is None:
-        return str(said.get("note") or NONE_GIVEN)
+        return str(prediction.get("note") or NONE_GIVEN)
     return ", ".join(f"{what} {weight:+.2f}" for what, weight in reasons) or "no part of it counts for much"

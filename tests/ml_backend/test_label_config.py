@@ -14,7 +14,7 @@ def asks_about(value):
 
 
 @pytest.mark.parametrize("value", ["Is it rude?", "Hello $name"])
-def test_an_object_that_shows_no_field_of_the_data_has_nothing_to_learn_from_and_it_is_said(value):
+def test_an_object_that_shows_no_data_field_has_no_recipe(value):
     control = asks_about(value)
 
     assert control.field == ""

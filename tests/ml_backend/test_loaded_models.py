@@ -123,7 +123,7 @@ def test_while_a_new_champion_loads_the_previous_one_serves_and_nobody_waits():
     assert (meanwhile, loader.result(), predictor.version("1")) == ("m1", "m2", "m2")
 
 
-def test_the_first_to_ask_wait_for_the_model_instead_of_answering_cold():
+def test_the_first_requests_wait_for_the_model():
     registry = FakeRegistry({"1": "m1"})
     gate = threading.Barrier(4)
 
@@ -149,7 +149,7 @@ def test_hot_swaps_under_load_never_fail_or_mix_a_request():
         while not stop.is_set():
             results = predictor.predict("1", CONFIG, tasks("A", "B"))
             assert predicted_labels(results) == ["A", "B"]
-            sizes.add(len({one["model_version"] for one in results}))
+            sizes.add(len({result["model_version"] for result in results}))
         return sizes
 
     with ThreadPoolExecutor(4) as pool:
@@ -158,7 +158,7 @@ def test_hot_swaps_under_load_never_fail_or_mix_a_request():
             registry.champions["1"] = f"m{number}"
         stop.set()
 
-    assert set().union(*(one.result() for one in asking)) <= {1}
+    assert set().union(*(future.result() for future in asking)) <= {1}
 
 
 def test_a_real_model_of_a_real_registry_serves_and_a_truncated_one_never_replaces_it(tmp_path: Path):
@@ -170,7 +170,7 @@ def test_a_real_model_of_a_real_registry_serves_and_a_truncated_one_never_replac
     control = read_label_config(CONFIG).control()
     recipe = recipe_for(control)
     texts, labels = ["sunny warm day", "cold dark night"] * 10, ["A", "B"] * 10
-    model = recipe.fit([{"text": one} for one in texts], labels, field="text", weights=None, seed=0)
+    model = recipe.fit([{"text": text} for text in texts], labels, field="text", weights=None, seed=0)
     registry, clock = FolderRegistry(tmp_path), FakeClock()
     for version in ("m1", "m2"):
         bundle = Bundle(model, Calibrator.identity(), control, "", recipe.name, version, 20, 0.0, {})

@@ -29,7 +29,7 @@ def test_results_come_one_per_task_in_order_with_the_version_that_setup_answers(
     results = predictor.predict("1", CONFIG, tasks("B", "A", "B"))
 
     assert predicted_labels(results) == ["B", "A", "B"]
-    assert {one["model_version"] for one in results} == {predictor.version("1")} == {"m3"}
+    assert {result["model_version"] for result in results} == {predictor.version("1")} == {"m3"}
     assert results[0]["score"] == results[0]["result"][0]["score"] == 0.75
     assert (results[0]["result"][0]["from_name"], results[0]["result"][0]["to_name"]) == ("c", "text")
 
@@ -85,12 +85,12 @@ def test_the_rule_of_what_is_blind_is_asked_for_as_often_as_the_champion():
     before = [predictor.predict("1", CONFIG, tasks("A", "B")) for _ in range(3)]
     clock.pass_s(1)
 
-    assert [predicted_labels(one) for one in before] == [["A", "B"]] * 3
+    assert [predicted_labels(result) for result in before] == [["A", "B"]] * 3
     assert predicted_labels(predictor.predict("1", CONFIG, tasks("A", "B"))) == [None, None]
     assert asked == ["1", "1"]
 
 
-def test_where_nobody_knows_what_is_blind_nothing_is_shown():
+def test_without_a_blind_rule_nothing_is_shown():
     def down(_: Any) -> Any:
         raise OSError("the database is down")
 
@@ -111,13 +111,13 @@ def test_where_nobody_knows_what_is_blind_nothing_is_shown():
         {"labels": ("X", "Y")},
     ],
 )
-def test_a_champion_that_learned_another_question_stays_silent(change: dict[str, Any]):
+def test_a_champion_that_learned_another_question_predicts_nothing(change: dict[str, Any]):
     registry = FakeRegistry({"1": "m1"}, control=replace(CONTROL, **change))
 
     results = make(registry).predict("1", CONFIG, tasks("A", "X"))
 
     assert predicted_labels(results) == [None, None]
-    assert {one["model_version"] for one in results} == {"m1"}
+    assert {result["model_version"] for result in results} == {"m1"}
 
 
 def test_a_label_that_was_taken_out_of_the_config_is_not_predicted():

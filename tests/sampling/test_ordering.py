@@ -51,10 +51,10 @@ def test_the_order_of_rows_does_not_matter(pool, share, seed, shuffler):
     rows = list(range(len(pool)))
     shuffler.shuffle(rows)
 
-    one = order_tasks(pool, random_share=share, seed=seed)
+    first = order_tasks(pool, random_share=share, seed=seed)
     other = order_tasks(pool.take(np.array(rows, dtype=int)), random_share=share, seed=seed)
 
-    assert (one.ids, one.reasons) == (other.ids, other.reasons)
+    assert (first.ids, first.reasons) == (other.ids, other.reasons)
 
 
 @given(pools(), shares, st.integers(0, 50))
@@ -109,10 +109,10 @@ def test_the_closest_call_comes_first_and_ties_fall_to_the_smaller_id():
 
 def test_another_seed_changes_only_who_is_drawn():
     pool = pool_of(np.linspace(0.5, 1.0, 200).tolist())
-    one, other = order_tasks(pool, seed=1), order_tasks(pool, seed=2)
+    first, other = order_tasks(pool, seed=1), order_tasks(pool, seed=2)
 
-    assert one.reasons == other.reasons
-    drawn = [{i for i, why in zip(o.ids, o.reasons, strict=True) if why == "random"} for o in (one, other)]
+    assert first.reasons == other.reasons
+    drawn = [{i for i, why in zip(o.ids, o.reasons, strict=True) if why == "random"} for o in (first, other)]
     assert drawn[0] != drawn[1]
 
 
@@ -131,11 +131,11 @@ def test_random_places_are_drawn_evenly_over_the_whole_pool():
 @pytest.mark.parametrize("strategy", ["margin", "uncertainty", "entropy"])
 @pytest.mark.parametrize("pool", [pool_without_model(range(50), np.zeros(50)), pool_of([0.3] * 50)])
 def test_where_scores_say_nothing_the_order_is_random_by_seed(strategy, pool):
-    one, same, other = (order_tasks(pool, strategy=strategy, random_share=0.0, seed=seed) for seed in (1, 1, 2))
+    first, same, other = (order_tasks(pool, strategy=strategy, random_share=0.0, seed=seed) for seed in (1, 1, 2))
 
-    assert set(one.reasons) == {"random"}
-    assert one.ids == same.ids != other.ids
-    assert one.ids != tuple(range(50))
+    assert set(first.reasons) == {"random"}
+    assert first.ids == same.ids != other.ids
+    assert first.ids != tuple(range(50))
 
 
 def test_a_new_task_does_not_reshuffle_a_random_order():

@@ -100,12 +100,12 @@ def test_a_pool_may_be_empty():
 
 def test_draws_are_uniform_and_differ_between_neighbouring_seeds():
     ids = list(range(20_000))
-    one, other = Plan(1, seed=1).random_numbers(ids), Plan(1, seed=2).random_numbers(ids)
+    first, other = Plan(1, seed=1).random_numbers(ids), Plan(1, seed=2).random_numbers(ids)
 
-    assert abs(np.corrcoef(one, other)[0, 1]) < 0.03
-    counts = np.histogram(one, bins=20, range=(0, 1))[0]
+    assert abs(np.corrcoef(first, other)[0, 1]) < 0.03
+    counts = np.histogram(first, bins=20, range=(0, 1))[0]
     assert ((counts - 1000) ** 2 / 1000).sum() < 50  # chi-square, 19 degrees: p < 0.0002
-    assert 0.0 <= one.min() < one.max() < 1.0
+    assert 0.0 <= first.min() < first.max() < 1.0
 
 
 @pytest.mark.parametrize("wrong", [{"size": -1}, {"size": 1, "batch": 0}])

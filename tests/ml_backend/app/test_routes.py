@@ -107,7 +107,7 @@ def test_events_reach_the_webhook_and_its_answer_goes_back():
     assert taken[2] == {"action": "START_TRAINING", "project": {"id": "1"}}
 
 
-def test_a_backend_without_feedback_says_that_nobody_listens():
+def test_a_backend_without_webhook_handler_ignores_events():
     assert client().post("/webhook", json={"action": "ANNOTATION_CREATED"}).json["status"] == "ignored"
 
 
@@ -119,7 +119,7 @@ def test_a_job_is_known_by_its_state_or_gone():
     assert client().post("/job_status", json={"job": "1-7"}).status_code == 410
 
 
-def test_a_webhook_whose_store_is_down_says_so_without_a_traceback():
+def test_a_webhook_whose_store_is_down_answers_without_a_traceback():
     class StoreDown(Exception):
         hint = "Look at the disk."
 

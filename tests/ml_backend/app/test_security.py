@@ -155,7 +155,7 @@ def test_guessing_is_slowed_down_and_the_right_login_has_to_wait_as_well():
     assert backend.get("/health").status_code == 200
 
 
-def test_what_cannot_be_a_guess_uses_up_no_tries():
+def test_a_request_without_credentials_is_no_failed_attempt():
     backend = client(attempts=MemoryAttempts(burst=1, every_s=1000, clock=FakeClock()))
     for headers in ({}, {"Authorization": "Bearer x"}, {"Authorization": "Basic ***"}) * 5:
         assert backend.post("/setup", json=SETUP, headers=headers).status_code == 401
@@ -196,7 +196,7 @@ def test_what_a_caller_invents_before_the_proxy_appends_gives_no_new_tries():
     assert guesses_from("10.0.0.1", *tries) == [401, 429, 429]
 
 
-def test_who_reaches_us_past_the_proxy_is_counted_as_who_they_are():
+def test_a_caller_who_bypasses_the_proxy_is_counted_by_its_own_address():
     assert guesses_from("10.0.0.1", ("198.51.100.1", "1.1.1.1"), ("198.51.100.1", "2.2.2.2")) == [401, 429]
 
 

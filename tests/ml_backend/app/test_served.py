@@ -73,7 +73,7 @@ def test_a_chunked_body_is_read_like_any_other(backend: Address):
 
 
 @pytest.mark.parametrize("headers", [{}, {"Transfer-Encoding": "chunked"}], ids=["announced", "chunked"])
-def test_who_sends_too_much_is_told_so_instead_of_cut_off(backend: Address, headers: dict[str, str]):
+def test_too_large_a_body_gets_an_answer_instead_of_a_cut_connection(backend: Address, headers: dict[str, str]):
     data = iter([b" " * 1_000_000] * 3) if headers else b" " * 3_000_000
     status, answer = ask(backend, "POST", "/predict", data, **headers)
 
@@ -81,11 +81,11 @@ def test_who_sends_too_much_is_told_so_instead_of_cut_off(backend: Address, head
     assert orjson.loads(answer)["hint"]
 
 
-def test_who_sends_much_to_a_wrong_address_is_told_so_too(backend: Address):
+def test_a_large_body_to_a_wrong_address_gets_an_answer(backend: Address):
     assert ask(backend, "POST", "/nowhere", b" " * 900_000)[0] == 404
 
 
-def test_a_sender_that_stops_in_the_middle_loses_its_patience_and_not_a_thread(backend: Address):
+def test_a_sender_that_stops_in_the_middle_holds_no_thread(backend: Address):
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
     started = time.monotonic()
     answer = raw(backend, head, b'{"half')
@@ -99,18 +99,18 @@ def test_half_a_request_from_many_holds_no_thread_for_long(backend: Address):
     """More than there are threads, with and without a request before: one byte more now and then buys no time."""
     with ExitStack() as opened:
         slow = [opened.enter_context(socket.create_connection(backend)) for _ in range(32)]
-        for one in slow[:16]:
-            one.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
-        for one in slow[:16]:
+        for connection in slow[:16]:
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        for connection in slow[:16]:
             answer = b""
             while not answer.endswith(b"}"):
-                answer += one.recv(1000)
-        for one in slow:
-            one.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nX-")
+                answer += connection.recv(1000)
+        for connection in slow:
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nX-")
         time.sleep(9.0)
-        for one in slow:
+        for connection in slow:
             with suppress(OSError):
-                one.sendall(b"a")
+                connection.sendall(b"a")
         time.sleep(3.0)
         started = time.monotonic()
         status, _ = ask(backend, "GET", "/health")

@@ -85,12 +85,12 @@ class Trusting(Rating):
         (Trusting, "garbage raises CodecError"),
     ],
 )
-def test_a_broken_codec_is_told_which_promise_it_breaks(broken, promise):
+def test_the_check_names_the_promise_that_a_codec_breaks(broken, promise):
     with pytest.raises(ContractBroken, match=promise):
         check_codec(broken(), [Answer("rating", 1), Answer("rating", 5)], control("rating"))
 
 
-def test_one_unreadable_control_costs_no_other():
+def test_an_unreadable_control_does_not_affect_others():
     stars = {"from_name": "r", "to_name": "t", "type": "rating", "value": {"rating": 4}}
     broken = {"from_name": "n", "to_name": "t", "type": "number", "value": {"number": "many"}}
 

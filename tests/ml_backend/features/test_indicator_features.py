@@ -112,7 +112,7 @@ def test_serving_reads_what_is_known_now_for_each_task():
     tasks = [{"id": 3, "data": {"text": "A", "customer": "c"}}, {"id": 4, "data": {"text": "B"}}]
     answers = predictor.predict("7", CONFIG, tasks)
 
-    assert [one["score"] for one in answers] == [0.75, 0.75]
+    assert [answer["score"] for answer in answers] == [0.75, 0.75]
     assert Recording.asked == [{"text": "A", "customer": "c", INDICATORS_KEY: {"risk": 3.0}}, {"text": "B"}]
 
 

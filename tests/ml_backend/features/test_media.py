@@ -87,7 +87,7 @@ def test_a_data_uri_may_be_written_with_percent_signs_or_broken_lines():
         "s3://b/a",
     ],
 )
-def test_nothing_is_fetched_unless_a_fetcher_was_handed_in(address):
+def test_nothing_is_fetched_without_a_fetcher(address):
     with pytest.raises(MediaError, match="there is no fetcher"):
         Media().bytes_of(address)
 

@@ -175,7 +175,7 @@ def test_a_file_that_drips_is_given_up_after_its_time(home: Site):
         at_home(home, clock=lambda: now[0])("/a.png")
 
 
-def test_a_host_that_does_not_answer_is_left_alone_for_a_while(monkeypatch: pytest.MonkeyPatch, home: Site):
+def test_a_silent_host_is_not_asked_again_at_once(monkeypatch: pytest.MonkeyPatch, home: Site):
     monkeypatch.setattr(media_fetcher, "_CONNECT_S", 0.2)
     home.server.shutdown()
     home.server.server_close()
@@ -203,7 +203,7 @@ def test_a_setting_that_is_no_host_is_refused(host: str):
 
 
 @pytest.mark.parametrize("path", ["/elsewhere/a.png", "/labels/../a.png", "/labels/%2e%2e/a.png"])
-def test_a_neighbour_of_label_studio_on_its_host_gets_no_token(home: Site, path: str):
+def test_another_service_on_the_host_of_label_studio_gets_no_token(home: Site, path: str):
     home.routes["/labels/a.png"] = (200, {}, b"picture")
     fetch = MediaFetcher(f"{home.url}/labels", authorization=lambda: "Bearer token-of-ours")
 

@@ -54,7 +54,7 @@ def changes(webhook: dict[str, Any], **project: Any) -> list[str]:
         webhook_url=f"{URL}/webhook",
         headers=HEADERS,
     )
-    return [str(one) for one in found]
+    return [str(change) for change in found]
 
 
 def test_a_connected_project_needs_no_change():

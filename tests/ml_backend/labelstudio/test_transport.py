@@ -86,7 +86,7 @@ def test_a_request_that_must_not_be_sent_twice_is_not(server: Server) -> None:
     assert caught.value.status is None
 
 
-def test_a_server_error_on_a_write_that_must_not_repeat_is_told_at_once(server: Server) -> None:
+def test_a_server_error_on_a_write_that_must_not_repeat_is_raised_at_once(server: Server) -> None:
     server.answers += [(500, json.dumps({"detail": "boom"}), {})]
 
     with pytest.raises(LabelStudioError, match=r"HTTP 500\): boom"):
@@ -95,7 +95,7 @@ def test_a_server_error_on_a_write_that_must_not_repeat_is_told_at_once(server: 
     assert len(server.seen) == 1
 
 
-def test_being_told_to_slow_down_is_obeyed_within_reason(server: Server) -> None:
+def test_retry_after_is_followed_up_to_a_limit(server: Server) -> None:
     server.answers += [(429, "{}", {"Retry-After": "2"}), (429, "{}", {"Retry-After": "3600"})]
 
     server.transport().send("POST", "api/x/", body={})
@@ -125,7 +125,7 @@ def test_a_page_instead_of_data_is_not_taken_for_an_answer(server: Server, statu
     assert "LABEL_STUDIO_URL" in caught.value.hint
 
 
-def test_nobody_there_is_said_with_what_to_check() -> None:
+def test_an_unreachable_server_is_an_error_with_advice() -> None:
     waits: list[float] = []
     transport = Transport("http://user:pw@127.0.0.1:9", KEY, tries=2, sleep=waits.append)
 

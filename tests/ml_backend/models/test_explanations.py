@@ -80,7 +80,7 @@ def test_tags_are_no_words():
     assert {part.what for part in model.explain({"text": "<b>free</b> lunch"}, "spam", "ham")} == {"free", "lunch"}
 
 
-def test_a_text_without_spaces_is_told_by_its_characters():
+def test_a_text_without_spaces_is_explained_by_its_characters():
     contributions = MODEL.explain({"text": "今日は無料です"}, "spam", "ham")
 
     assert {part.what for part in contributions} == set("今日は無料です")
@@ -151,7 +151,7 @@ def test_a_model_that_gives_no_reasons_is_not_asked_for_any():
     assert made.explain({"text": "a"}, made.proba([{"text": "a"}])[0]) is None
 
 
-def test_only_what_counts_is_told():
+def test_only_strong_contributions_are_listed():
     contributions = strongest_contributions([Contribution(f"w{place}", place / 10) for place in range(-9, 10)], most=3)
 
     assert [part.what for part in contributions] == ["w-9", "w9", "w-8"]

@@ -32,7 +32,7 @@ def test_an_active_learner_takes_our_strategies(name, n_instances):
     assert instances.tolist() == X[rows].tolist()
 
 
-def test_margin_there_is_margin_here():
+def test_margin_equals_margin_of_modal():
     ours, _ = learner(query_strategy("margin")).query(X, n_instances=5)
     theirs, _ = learner(margin_sampling).query(X, n_instances=5)
 
