@@ -65,7 +65,7 @@ class _Jobs:
         self._settings = settings
         self._store = store
         self._loop = cache(lambda: make_loop(settings, store))  # at the first turn: the store may be away until then
-        self._polled_s: dict[str, float] = {}  # by connected project
+        self._polled_s: dict[str, float] = {}  # by project
         self.table: dict[str, Job] = {"turn": self._turn, "report": self._report}
         if settings.has_label_studio:
             platform = _platform(settings, store)
@@ -80,22 +80,17 @@ class _Jobs:
         store, now_s = self._store, time.time()
         store.ingest_inbox()  # the worker may be woken before the inbox thread's next look
         rows = store.projects.list_projects(reviews=True)
-        connected = {row.id for row in rows if row.connected}
-        self._polled_s = {project: at_s for project, at_s in self._polled_s.items() if project in connected}
+        connected, present = {row.id for row in rows if row.connected}, {row.id for row in rows}
+        self._polled_s = {project: at_s for project, at_s in self._polled_s.items() if project in present}
         for row in rows:
             if row.connected and self._is_poll_due(row.id):
                 store.jobs.request_job(row.id, "turn")
             synced = row.connected or row.source in connected
             if synced and is_full_sync_due(store, row.id, every_s=self._settings.sweep_s, now_s=now_s):
-                store.jobs.request_job(
-                    row.id, "sweep"
-                )  # without Label Studio it stays requested, and the status shows it
-            if (
-                "clean" in self.table
-                and row.connected
-                and not row.paused
-                and is_deletion_due(store, row.id, now_s=now_s)
-            ):
+                # without Label Studio no worker claims it, and the status shows that it waits
+                store.jobs.request_job(row.id, "sweep")
+            active = row.connected and not row.paused
+            if active and "clean" in self.table and is_deletion_due(store, row.id, now_s=now_s):
                 store.jobs.request_job(row.id, "clean")
 
     def _report(self, project: str, held: Held) -> None:

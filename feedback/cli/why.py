@@ -95,7 +95,7 @@ def _print(entry: DecisionExplanation) -> None:
     typer.echo(f"  rule {decided.rule} of policy {decided.policy}, model {decided.model or 'none yet'}")
     if entry.rule is not None and entry.rule.reason:
         typer.echo(f"  because {entry.rule.reason}")
-    if entry.opinion:
+    if entry.prediction:
         typer.echo(f"  {_prediction_text(entry)}")
     if decided.refused:
         typer.echo(f"  not automated: {decided.refused}")
@@ -116,10 +116,10 @@ def _prediction_text(entry: DecisionExplanation) -> str:
     from feedback.training.explanations import format_explanation
     from ml_backend.records import Answer
 
-    if "answer" not in entry.opinion:
-        return f"explanation of the prediction: {format_explanation(entry.opinion)}"
-    answer = format_answer(Answer.from_key(str(entry.opinion["answer"])))
-    return f"predicted {answer}, confidence {entry.opinion['confidence']:.0%}; explanation: {format_explanation(entry.opinion)}"
+    if "answer" not in entry.prediction:
+        return f"explanation of the prediction: {format_explanation(entry.prediction)}"
+    answer = format_answer(Answer.from_key(str(entry.prediction["answer"])))
+    return f"predicted {answer}, confidence {entry.prediction['confidence']:.0%}; explanation: {format_explanation(entry.prediction)}"
 
 
 def _time(at_s: float) -> str:

@@ -20,7 +20,6 @@ class Medoid:
     """One of the given answers, and how near the other answers are to it."""
 
     answer: Answer
-    place: int  # its index among the given answers
     support: float  # 1 - weighted mean distance of the other answers, in [0, 1]; 1 for a single answer
 
 
@@ -59,7 +58,7 @@ def medoid(answers: Sequence[Answer], distance: Distance, *, weights: Sequence[f
             table[i, j] = table[j, i] = distance(answer, answers[j])
     total = table @ weight
     nearest = np.flatnonzero(total <= total.min() + _EQUAL).tolist()
-    best = min(nearest, key=lambda place: answers[place].key)
+    best = min(nearest, key=lambda row: answers[row].key)
     other_weight = float(weight.sum() - weight[best])
     support = 1.0 - float(total[best]) / other_weight if other_weight > 0 else 1.0
-    return Medoid(answers[best], best, round(support, _DIGITS))
+    return Medoid(answers[best], round(support, _DIGITS))

@@ -41,11 +41,6 @@ class Interval:
     def __contains__(self, figure: float) -> bool:
         return self.low <= figure <= self.high
 
-    @property
-    def width(self) -> float:
-        """Return high minus low, in the unit of the value."""
-        return self.high - self.low
-
     def to_json(self, *, digits: int = 6) -> dict[str, float | None]:
         """Return value, low and high, rounded to `digits` places; None where a number is NaN or infinite.
 

@@ -8,8 +8,8 @@ from sqlalchemy import Connection, select
 
 from feedback.store.database.engine import chunks, dumps
 from feedback.store.tables import main_tables, routing_tables
-from feedback.store.tables.indicator_tables import indicator
 from feedback.store.tables.review_tables import next_case_change, override, review_case
+from feedback.store.tables.routing_tables import indicator
 
 REUSED_ID = "set aside"  # the kind of record that keeps which number a case had
 

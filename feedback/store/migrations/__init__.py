@@ -10,14 +10,14 @@ from sqlalchemy import Connection, inspect, text
 
 from feedback.errors import SchemaError
 from feedback.store.database.engine import Database
-from feedback.store.tables import indicator_tables, main_tables, review_tables, routing_tables, session_tables
+from feedback.store.tables import main_tables, review_tables, routing_tables
 from feedback.store.tables.main_tables import REVISION
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
 VERSIONS = Path(__file__).parent / "versions"
-_TABLES = (main_tables, indicator_tables, review_tables, routing_tables, session_tables)  # all share one metadata
+_TABLES = (main_tables, review_tables, routing_tables)  # all share one metadata
 
 
 def migrate(database: Database) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import and_, or_, select
 
 from feedback.store.database.engine import Database, plain, stream
 from feedback.store.tables import main_tables
-from feedback.store.tables.indicator_tables import task_key
+from feedback.store.tables.routing_tables import task_key
 
 _AT_ONCE = 5000  # tasks a transaction, so that nobody else waits long
 

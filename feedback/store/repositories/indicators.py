@@ -9,8 +9,8 @@ from sqlalchemy import Connection, and_, select
 
 from feedback.store.database.engine import Database, chunks, stream
 from feedback.store.database.row_mapping import RowMapper
-from feedback.store.tables.indicator_tables import indicator, indicator_head
 from feedback.store.tables.review_tables import review
+from feedback.store.tables.routing_tables import indicator, indicator_head
 
 Value = float | str | tuple[str, ...] | None
 

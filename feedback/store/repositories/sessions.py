@@ -9,7 +9,7 @@ from sqlalchemy import case, func, select
 
 from feedback.store.database.engine import Database, plain
 from feedback.store.database.row_mapping import RowMapper
-from feedback.store.tables.session_tables import login_attempt, session
+from feedback.store.tables.main_tables import login_attempt, session
 
 _MOST = 10_000  # addresses that are remembered for each door; the oldest guesses are forgotten beyond
 

@@ -13,9 +13,9 @@ from sqlalchemy import ColumnElement, Table, select
 
 from feedback.store.tables import main_tables as tables
 from feedback.store.tables import routing_tables
-from feedback.store.tables.indicator_tables import indicator, task_key
+from feedback.store.tables.main_tables import login_attempt, session
 from feedback.store.tables.review_tables import case_event, override, review, review_case
-from feedback.store.tables.session_tables import login_attempt, session
+from feedback.store.tables.routing_tables import indicator, task_key
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from feedback.cli import app
 from ml_backend.records import Answer
-from tests.feedback.review.test_case_rows import an_override
+from tests.feedback.store.repositories.test_cases import an_override
 from tests.support.review_world import BEN, CLEO, PROJECT, World, open_case
 
 
