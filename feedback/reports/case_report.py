@@ -50,7 +50,7 @@ class CaseReport:
     @property
     def prediction(self) -> dict[str, Any]:
         """The model's answer and its explanation as people read them; {} where the model gave no answer."""
-        recorded = self.case.opinion
+        recorded = self.case.prediction
         if not recorded:
             return {}
         answer = format_answer(Answer.from_key(str(recorded["answer"])))
@@ -63,7 +63,7 @@ class CaseReport:
             "answer": format_answer(self.case.answer),
             "prediction": self.prediction,
         }
-        del case["opinion"]
+        del case["prediction"]
         reviews = [
             asdict(review) | {"answer": format_answer(review.answer), "shown": format_answer(review.shown)}
             for review in self.reviews

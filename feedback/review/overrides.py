@@ -209,7 +209,7 @@ def _prediction_on(case: CaseRow) -> _Prediction | None:
     """
     if case.proposed_by == "model" and case.proposal is not None:
         return case.proposal, case.confidence, case.model
-    prediction = case.opinion
+    prediction = case.prediction
     if "answer" not in prediction or case.round > 1 or case.rule in (SECOND_LOOK, ON_REQUEST):
         return None
     return Answer.from_key(str(prediction["answer"])), prediction.get("confidence"), str(prediction["model"])

@@ -123,12 +123,12 @@ class ReviewContext:
 
     def with_explanation(self, case: CaseRow) -> CaseRow:
         """Return the case with the model's answer and the reasons for it, if it has none yet."""
-        if case.opinion:
+        if case.prediction:
             return case
         if case.proposed_by == "model" and case.proposal is not None and case.model != self.model:
             proposed = {"model": case.model, "answer": case.proposal.key, "confidence": case.confidence}
-            return replace(case, opinion={**proposed, "note": "not known: the model that said so no longer serves"})
-        return replace(case, opinion=self.explain(case.task))
+            return replace(case, prediction={**proposed, "note": "not known: the model that said so no longer serves"})
+        return replace(case, prediction=self.explain(case.task))
 
 
 def in_current_round(case: CaseRow, rows: Sequence[_VoteOrSkip]) -> list[_VoteOrSkip]:

@@ -104,7 +104,7 @@ def describe_case(case: CaseRow, snapshot: ProjectSnapshot, *, adjudicates: bool
             shown["Proposed"] = f"{format_answer(case.proposal)} (by {case.proposed_by})"
         if case.confidence is not None and case.proposed_by == "model":
             shown["The model's confidence"] = f"{case.confidence:.0%}"
-        if case.opinion:
+        if case.prediction:
             shown |= _describe_prediction(case)
     if case.due_s is not None:
         shown["Wanted by"] = format_time(case.due_s, _timezone(case, snapshot))
@@ -182,7 +182,7 @@ def format_time(epoch_s: float, timezone: str = "UTC") -> str:
 
 def _describe_prediction(case: CaseRow) -> dict[str, str]:
     """Return the reasons for the model's answer, and the answer itself where it is not what is proposed."""
-    prediction = case.opinion
+    prediction = case.prediction
     answer = Answer.from_key(str(prediction["answer"]))
     shown: dict[str, str] = {}
     if case.proposed_by != "model" or answer != case.proposal:

@@ -115,9 +115,7 @@ class DecisionExplanation:
     same: bool | None  # whether the replay has the same result; None where it cannot be replayed
     note: str  # the difference, or why it cannot be replayed; "" where the result is the same
     clauses: tuple[tuple[str, tuple[ClauseResult, ...]], ...] = ()  # of each rule up to the one that decided
-    prediction: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # the model's prediction then, with its explanation
+    prediction: Mapping[str, Any] = field(default_factory=dict)  # the model's prediction then, with its explanation
 
 
 def explain_decision(

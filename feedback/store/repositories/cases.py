@@ -40,7 +40,9 @@ class CaseRow:
     proposed_by: str = ""  # "model", "people" or a tier
     confidence: float | None = None
     model: str = ""
-    opinion: Mapping[str, Any] = field(default_factory=dict, hash=False)  # what the model said, and what spoke for it
+    prediction: Mapping[str, Any] = field(
+        default_factory=dict, hash=False
+    )  # the model's answer with the reasons for it
     opened_s: float = 0.0
     entered_s: float = 0.0
     started_s: float | None = None
@@ -185,13 +187,6 @@ class CasesRepository:
         with self._database.read() as connection:
             rows = connection.execute(query.where((table.round > 1) | (table.rule == rule)).order_by(table.id))
             return [_CASES.from_row(row) for row in rows]
-
-    def list_case_states(self, project: str) -> dict[int, str]:
-        """Give the state of each task that has a case."""
-        table = review_case.c
-        with self._database.read() as connection:
-            rows = connection.execute(select(table.task, table.state).where(table.project == project)).all()
-        return {row.task: row.state for row in rows}
 
     def count_cases(self, project: str) -> dict[tuple[str, str], int]:
         """Count cases by (tier, state)."""

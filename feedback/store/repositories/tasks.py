@@ -91,14 +91,6 @@ class TasksRepository:
                 for number, data, is_labeled, overlap, created_at, version, content in connection.execute(query)
             ]
 
-    def list_task_seqs(self, project: str) -> dict[int, int]:
-        """Give the tasks that exist, by id, each with the number of the event that it stands on."""
-        table, described = main_tables.task.c, main_tables.project_description.c
-        gone = select(described.project).where(described.project == project, described.gone)
-        query = select(table.id, table.seq).where(table.project == project, ~table.gone, ~gone.exists())
-        with self._database.read() as connection:
-            return {row[0]: row[1] for row in connection.execute(query.order_by(table.id))}
-
     def list_task_creation_times(self, project: str, *, above: int, limit: int) -> dict[int, str]:
         """Give the first `limit` tasks above a number that exist, in order, each with its created_at."""
         table = main_tables.task.c

@@ -42,7 +42,7 @@ review_case = Table(
     Column("proposed_by", Text, nullable=False),  # "model", "people" or a tier
     Column("confidence", Float),
     Column("model", String, nullable=False),
-    Column("opinion", Text, nullable=False),  # JSON: what the model said of it, and what spoke for that
+    Column("prediction", Text, nullable=False),  # JSON: the model's answer with the reasons for it
     Column("opened_s", Float, nullable=False),
     Column("entered_s", Float, nullable=False),  # when it came to this tier
     Column("started_s", Float),

@@ -138,6 +138,6 @@ def test_why_says_what_spoke_for_the_answer_of_the_model_of_then(world: World):
 
     told = explain_decision(world.store, PROJECT, decision, load=unpack)
     assert told.same
-    assert told.opinion["model"] == "m36"
-    assert sorted((what for what, _ in told.opinion["reasons"][:2]), reverse=True) == ["hammer", "box"]
-    assert explain_decision(world.store, PROJECT, decision).opinion == {}
+    assert told.prediction["model"] == "m36"
+    assert sorted((what for what, _ in told.prediction["reasons"][:2]), reverse=True) == ["hammer", "box"]
+    assert explain_decision(world.store, PROJECT, decision).prediction == {}

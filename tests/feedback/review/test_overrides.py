@@ -139,8 +139,10 @@ def a_look(answer: Answer = B, **more: object) -> ReviewRow:
 
 
 def a_case(**more: object) -> CaseRow:
-    opinion = {"model": "m3", "answer": A.key, "confidence": 0.7, "reasons": None}
-    made = CaseRow("1", 1, "queued", "L2", proposal=A, proposed_by="model", confidence=0.8, model="m2", opinion=opinion)
+    prediction = {"model": "m3", "answer": A.key, "confidence": 0.7, "reasons": None}
+    made = CaseRow(
+        "1", 1, "queued", "L2", proposal=A, proposed_by="model", confidence=0.8, model="m2", prediction=prediction
+    )
     return replace(made, **more)
 
 
@@ -150,7 +152,7 @@ def a_case(**more: object) -> CaseRow:
         (a_case(), (A, "m2", 0.8)),
         (a_case(proposal=B, proposed_by="people"), (A, "m3", 0.7)),  # what the first tier said is not the model's
         (a_case(proposal=B, proposed_by="L2", tier="L3"), (A, "m3", 0.7)),
-        (a_case(proposal=B, proposed_by="people", opinion={}), None),
+        (a_case(proposal=B, proposed_by="people", prediction={}), None),
         (a_case(proposal=None, proposed_by=""), (A, "m3", 0.7)),
         (a_case(proposal=B, proposed_by="people", rule="second look"), None),  # it may have learned that very answer
         (a_case(proposal=B, proposed_by="L2", round=2), None),

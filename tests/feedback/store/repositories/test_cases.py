@@ -67,7 +67,7 @@ def test_a_case_comes_back_as_it_was_written(store: Store) -> None:
 def test_a_task_has_one_case_however_often_it_is_opened(store: Store) -> None:
     assert len(store.cases.create_cases([case(1), case(2), case(1)], "open")) == 2
     assert [one.task for one in store.cases.create_cases([case(2), case(3)], "open")] == [3]
-    assert store.cases.list_case_states("1") == dict.fromkeys((1, 2, 3), "queued")
+    assert {row.task: row.state for row in store.cases.list_cases("1")} == dict.fromkeys((1, 2, 3), "queued")
 
 
 def test_a_move_on_an_old_version_changes_nothing(store: Store) -> None:
