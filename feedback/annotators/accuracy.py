@@ -70,15 +70,15 @@ def measure_accuracy(
     shared = [votes[row] for row in rows]
     are_labels = {vote.answer.kind for vote in votes} <= set(LABEL_KINDS)
     if shared and are_labels:
-        named = _name_votes(shared)
-        label_keys = tuple(label.key for label in named.labels)  # type: ignore[attr-defined]
+        encoded = _encode(shared)
+        label_keys = tuple(label.key for label in encoded.labels)  # type: ignore[attr-defined]
         try:
-            fit = hierarchical_dawid_skene(named.votes)
-            compared = against_others(named.votes, fit=fit)
-            hits[rows], weights[rows] = hits_against_others(named.votes, fit=fit)
+            fit = hierarchical_dawid_skene(encoded.votes)
+            compared = against_others(encoded.votes, fit=fit)
+            hits[rows], weights[rows] = hits_against_others(encoded.votes, fit=fit)
             for record in compared:
                 if record.compared:
-                    records[named.people[record.person]] = record  # type: ignore[index]
+                    records[encoded.people[record.person]] = record  # type: ignore[index]
         except VotesError:  # too many people times labels
             pass
     by_gold, gold_keys = _against_gold_tasks(votes, gold, tolerance, by_label=are_labels)
@@ -180,10 +180,10 @@ def _distances(votes: Sequence[Vote]) -> dict[int, AnnotatorDistance]:
         distance = get_codec(votes[0].answer.kind).distance
     except UnknownName:
         return {}
-    named = _name_votes(votes)
-    records = distances_of_answers(named.votes.tasks, named.votes.people, [vote.answer for vote in votes], distance)
-    return {named.people[record.person]: record for record in records if record.compared}  # type: ignore[misc]
+    encoded = _encode(votes)
+    records = distances_of_answers(encoded.votes.tasks, encoded.votes.people, [vote.answer for vote in votes], distance)
+    return {encoded.people[record.person]: record for record in records if record.compared}  # type: ignore[misc]
 
 
-def _name_votes(votes: Sequence[Vote]) -> EncodedVotes:
+def _encode(votes: Sequence[Vote]) -> EncodedVotes:
     return encode_votes([vote.task for vote in votes], [vote.person for vote in votes], [vote.answer for vote in votes])

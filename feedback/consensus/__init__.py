@@ -8,7 +8,8 @@ from feedback.consensus.consensus import Consensus
 from feedback.consensus.dawid_skene import dawid_skene, hierarchical_dawid_skene
 from feedback.consensus.majority_vote import majority_vote
 from feedback.consensus.model_selection import MethodSelection, select_method
-from feedback.consensus.one_coin import one_coin_dawid_skene, weighted_vote
+from feedback.consensus.one_coin import one_coin_dawid_skene
+from feedback.consensus.weighted_vote import weighted_vote
 from feedback.votes import Votes
 from ml_backend import plugins
 
@@ -33,7 +34,7 @@ BUILTINS: Mapping[str, str] = {
     "dawid_skene": "feedback.consensus.dawid_skene:dawid_skene",
     "hierarchical": "feedback.consensus.dawid_skene:hierarchical_dawid_skene",
     "one_coin": "feedback.consensus.one_coin:one_coin_dawid_skene",
-    "weighted": "feedback.consensus.one_coin:weighted_vote",
+    "weighted": "feedback.consensus.weighted_vote:weighted_vote",
 }
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from feedback.consensus.consensus import Consensus, require_votes
+from feedback.consensus.sparse_votes import row_max
 from feedback.votes import Floats, Votes
 
 _TIE_WEIGHT = 1e-9  # times the votes of one task: far below what one vote adds to a share
+_CLEAR_LEAD = 0.5  # lead of the first label over the second, in shares of the votes
+_MAX_OVERRULED = 0.02  # share of tasks on which a plausible fit overrules a clear majority of three votes or more
 
 
 def majority_vote(votes: Votes) -> Consensus:
@@ -32,6 +35,20 @@ def majority_vote(votes: Votes) -> Consensus:
     cells = votes.tasks * votes.n_labels + votes.labels
     tie_break = np.bincount(cells, weights=voter_agreement, minlength=shares.size).reshape(shares.shape)
     return Consensus.build("majority", votes, shares, scores=shares + _TIE_WEIGHT * tie_break)
+
+
+def majority_if_implausible(fit: Consensus, votes: Votes) -> Consensus:
+    """Return the fit, or the majority vote where the fit overrules clear majorities on more than 2 % of the tasks."""
+    majority = majority_vote(votes)
+    top = row_max(majority.proba)
+    rest = majority.proba.copy()
+    rest[np.arange(len(rest)), rest.argmax(axis=1)] = 0.0
+    lead = top - row_max(rest)
+    clear = (lead >= _CLEAR_LEAD) & (majority.support >= 3)
+    overruled = (fit.labels != majority.labels) & clear
+    if overruled.sum() <= _MAX_OVERRULED * (majority.support > 0).sum():
+        return fit
+    return Consensus.build(f"{fit.method} (majority)", votes, majority.proba)
 
 
 def peer_agreement(votes: Votes, shares: Floats) -> Floats:

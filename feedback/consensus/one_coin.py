@@ -1,28 +1,21 @@
-"""Methods with one figure per person: the one-coin Dawid-Skene model and a weighted vote."""
+"""One-coin Dawid-Skene: one accuracy per person, learnt together with the labels."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from feedback.consensus.consensus import Consensus, require_votes
-from feedback.consensus.majority_vote import majority_vote, vote_shares
+from feedback.consensus.majority_vote import majority_if_implausible, vote_shares
 from feedback.consensus.sparse_votes import (
     LabelVoteMatrix,
     error_rates_too_large,
     fix_gold_labels,
     log_prior,
     normalize_log_weights,
-    row_max,
-    row_sums,
 )
 from feedback.votes import Floats, Ints, Votes
 
-_CLEAR_LEAD = 0.5  # lead of the first label over the second, in shares of the votes
-_MAX_OVERRULED = 0.02  # share of tasks on which a plausible fit overrules a clear majority of three votes or more
 _MIN_GAIN = 1e-6  # log-likelihood per vote that one more round must gain
-_MIN_CHANGE = 1e-4  # mean change of the probabilities, below which the weighted vote stops
-_PRIOR_VOTES = 15.0  # Li, Rubinstein and Cohn (2019): every person starts as if they had given 15 votes ...
-_PRIOR_ACCURACY = 0.8  # ... of which four in five were right
 
 
 def one_coin_dawid_skene(
@@ -64,49 +57,7 @@ def one_coin_dawid_skene(
             break
         previous = likelihood
     errors = None if error_rates_too_large(votes) else _error_matrices(accuracy, votes.n_labels)
-    return _majority_if_implausible(Consensus.build("one_coin", votes, proba, errors=errors, prior=shares), votes)
-
-
-def weighted_vote(votes: Votes, *, gold: Ints | None = None, max_rounds: int = 100) -> Consensus:
-    """Weigh people by how near their votes are to the weighted vote of all, until the probabilities stay the same.
-
-    A normal model of one-hot labels: the weight of a person is the inverse of the mean squared distance of their votes
-    from the probabilities of the tasks, smoothed by a prior. Weights stay moderate, so the method is reliable where
-    errors do not fit an error matrix. A fit that overrules clear majorities is replaced as for `one_coin_dawid_skene`.
-
-    References
-    ----------
-    Li, Rubinstein and Cohn (2019), Truth inference at scale, doi:10.1145/3308558.3313459.
-    """
-    matrix = LabelVoteMatrix.build(require_votes(votes))
-    n_votes = np.bincount(votes.people, minlength=votes.n_people)
-    proba = fix_gold_labels(vote_shares(votes), gold)
-    prior_distance = _PRIOR_VOTES * _PRIOR_ACCURACY * (1.0 - _PRIOR_ACCURACY)
-    for _ in range(max_rounds):
-        # the squared distance of a one-hot vote from the task's row is 1 - 2 row[label] + |row|²
-        distance = 1.0 + row_sums(proba**2)[:, None] - 2.0 * proba
-        shares = np.einsum("ij->j", proba) / len(proba)
-        weights = (_PRIOR_VOTES + n_votes) / (prior_distance + matrix.sum_by_person(distance))
-        counts = matrix.weighted_counts(weights) + shares
-        updated = fix_gold_labels(counts / row_sums(counts)[:, None], gold)
-        change = float(np.abs(updated - proba).mean())
-        proba = updated
-        if change < _MIN_CHANGE:
-            break
-    return _majority_if_implausible(Consensus.build("weighted", votes, proba), votes)
-
-
-def _majority_if_implausible(fit: Consensus, votes: Votes) -> Consensus:
-    majority = majority_vote(votes)
-    top = row_max(majority.proba)
-    rest = majority.proba.copy()
-    rest[np.arange(len(rest)), rest.argmax(axis=1)] = 0.0
-    lead = top - row_max(rest)
-    clear = (lead >= _CLEAR_LEAD) & (majority.support >= 3)
-    overruled = (fit.labels != majority.labels) & clear
-    if overruled.sum() <= _MAX_OVERRULED * (majority.support > 0).sum():
-        return fit
-    return Consensus.build(f"{fit.method} (majority)", votes, majority.proba)
+    return majority_if_implausible(Consensus.build("one_coin", votes, proba, errors=errors, prior=shares), votes)
 
 
 def _error_matrices(accuracy: Floats, k: int) -> Floats:

@@ -1,1 +1,1 @@
-"""Running what is wanted: a lease over work rows, and the doorbell that wakes workers."""
+"""Jobs: durable job rows, each run by one worker under a lease, and how a waiting worker is woken."""

@@ -62,8 +62,7 @@ class ReopenCache:
         ]
         # Label Studio counts everybody's answers: also ours, and those that count no more
         annotators = store.annotations.count_annotators(project, [task for task, _votes in due])
-        done = 0
-        result = None
+        done, result, opened = 0, None, list[events.Event]()
         for task, votes in due:
             row, given = snapshot.tasks[task], max(votes, annotators.get(task, 0))
             if not row.is_labeled and row.overlap > given:
@@ -79,8 +78,10 @@ class ReopenCache:
             except LabelStudioError as error:
                 result = ReopenResult(done, left=False, note=f"task {task} was not re-opened: {error}")
                 break
-            store.append([events.event_from_task(now, "own", seen_s=clock())], want=None)
+            opened.append(events.event_from_task(now, "own", seen_s=clock()))
             done += 1
+        if opened:  # together: after a kill before this, the next poll brings what it left out
+            store.append(opened, want=None)
         return result or ReopenResult(done, left=False)
 
     def _known_open(self, store: Store, snapshot: ProjectSnapshot) -> dict[int, int]:

@@ -63,7 +63,6 @@ class CaseReport:
             "answer": format_answer(self.case.answer),
             "prediction": self.prediction,
         }
-        del case["prediction"]
         reviews = [
             asdict(review) | {"answer": format_answer(review.answer), "shown": format_answer(review.shown)}
             for review in self.reviews

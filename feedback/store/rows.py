@@ -1,4 +1,4 @@
-"""What the store gives and takes: frozen records, one for each kind of row."""
+"""The records that the store takes and returns."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ml_backend.records import Answer
 
 @dataclass(frozen=True, slots=True)
 class EventBatch:
-    """What one caller appends at once."""
+    """The events that one caller appends together."""
 
     events: tuple[Event, ...]
     want: str | None  # the kind of work that a change asks for
@@ -21,7 +21,7 @@ class EventBatch:
 
 @dataclass(frozen=True, slots=True)
 class InboxStatus:
-    """What has been received and not yet been taken in."""
+    """The deliveries that were received and are not ingested yet."""
 
     deliveries: int
     oldest_s: float | None  # when the first of them came
@@ -30,7 +30,7 @@ class InboxStatus:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """What became of a batch of events."""
+    """The outcome of appending a batch of events."""
 
     new: int  # versions that nobody had reported before
     duplicates: int  # versions that were known already
@@ -116,7 +116,7 @@ class AnnotationVersion:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatorCounts:
-    """What stands of one person's work in a project."""
+    """The counts of one person's annotations in a project."""
 
     id: int
     answers: int
@@ -179,7 +179,7 @@ class JobRow:
 
 @dataclass(frozen=True, slots=True)
 class ProjectionCheck:
-    """Whether the projections are what the log says."""
+    """Return whether the projections are what the log says."""
 
     ok: bool
     digest: str  # of the projections as the log gives them
@@ -188,7 +188,7 @@ class ProjectionCheck:
 
 @dataclass(frozen=True, slots=True)
 class StoreStats:
-    """How much the store holds."""
+    """The number of rows of each kind, and the size of the database."""
 
     events: int
     tasks: int
@@ -200,7 +200,7 @@ class StoreStats:
 
 @dataclass(frozen=True, slots=True)
 class ErasureResult:
-    """What was erased, and which models had learned from it."""
+    """What was erased, and which models were trained on it."""
 
     annotations: tuple[int, ...]
     tasks: tuple[int, ...]

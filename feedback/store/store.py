@@ -137,18 +137,18 @@ class Store:
         self._inbox.prepare()
 
     def append(self, events: Iterable[Event], *, want: str | None = "turn") -> Appended:
-        """Store the events that are new, and ask for work where they change what can be learned or asked.
+        """Store the events that are new, and request work where they change what can be learned or asked.
 
-        Loses nothing, orders by nothing: the newest version wins, and deletion wins, until Label Studio gives the
-        number to another thing or shows this one again. Our own annotations, bots' annotations, and tasks of which
-        only updated_at moved ask for no work. A number that passed on without a deletion asks for a sweep, too.
+        Order does not matter: the newest version wins, and a deletion wins until Label Studio reuses the id
+        or shows the thing again. Our own annotations, bots' annotations, and tasks of which
+        only updated_at moved ask for no work. An id that is reused without a deletion requests a sweep, too.
         """
         if not self._database.writing:  # what came before is known before
             self.ingest_inbox()
         return self._log.append(events, want=want)
 
     def receive(self, events: Iterable[Event], *, want: str | None = "turn") -> None:
-        """Keep events durably, within a millisecond or two; `ingest_inbox` appends them, soon."""
+        """Store events durably within a millisecond or two; `ingest_inbox` appends them later."""
         self._inbox.receive(events, want=want)
 
     def ingest_inbox(self, *, retry_failed: bool = False) -> int:
@@ -158,20 +158,20 @@ class Store:
         return self._inbox.ingest()
 
     def get_inbox_status(self) -> InboxStatus:
-        """What was received and is not taken in yet."""
+        """Return what was received and is not ingested yet."""
         return self._inbox.get_status()
 
     def append_tasks(self, tasks: Iterable[Task], *, source: Source) -> Appended:
-        """Store tasks as Label Studio has just answered them; asks for no work."""
+        """Store tasks from an API read of now; request no work."""
         seen_s = self._database.clock()
         return self._log.append([event_from_task(task, source, seen_s=seen_s) for task in tasks])
 
     def transaction(self, work: JobClaim | None = None) -> AbstractContextManager[object]:
-        """Make the writes of a block one: all are kept or none. With `work`, LeaseLost where it is no longer held."""
+        """Run a block as one transaction. With `work`, raise LeaseLost where the claim is no longer held."""
         return self._database.write() if work is None else self.jobs.fence(work)
 
     def verify(self, project: str | None = None) -> dict[str, Any]:
-        """Prove log and projections: {"events": N, "chain": "ok", "projection": "ok"}, or the first break in words."""
+        """Return {"events": N, "chain": "ok", "projection": "ok"}, or a sentence about the first break for "ok"."""
         self.ingest_inbox()
         return replay.verify(self._database, project)
 
@@ -197,7 +197,7 @@ class Store:
         )
 
     def projection_hash(self, project: str) -> str:
-        """Hash what is known of a project: equal wherever the same is known, in whatever order it came."""
+        """Return a hash of the projections of a project, independent of the order in which events arrived."""
         self.ingest_inbox()
         with self._database.read() as connection:
             return replay.digest(connection, project)
@@ -212,7 +212,7 @@ class Store:
         until: str = "",
         emails: Iterable[str] = (),
     ) -> ErasureResult:
-        """Erase what a person said, or a task and all that was said of it, for ever; the chain still verifies.
+        """Erase the data of a person, or of a task and all its annotations, for ever; the chain still verifies.
 
         In one project; `feedback.privacy.erasure` also reaches its review projects. `emails` are theirs.
         `until`: of all things that had the number one after another, those that were created until then.
@@ -232,12 +232,12 @@ class Store:
         return forgotten
 
     def replace_task_data(self, project: str, task: Task) -> int:
-        """Give a standing task other data, and erase for ever those that it had; gives how many payloads went."""
+        """Replace the data of a task and erase its former data for ever; return how many payloads were deleted."""
         self._inbox.delete_deliveries(project, task=task.id)
         return erase.replace_task_data(self._database, self._log, project, task)
 
     def backup(self, path: str | Path) -> None:
-        """Copy the whole store into a file while it is in use (SQLite; PostgreSQL has pg_dump)."""
+        """Copy the whole store into a file while it is in use (SQLite only; PostgreSQL has pg_dump)."""
         self.ingest_inbox()  # the inbox is in no backup
         self._database.backup(Path(path), inbox=self._box)
 
@@ -257,7 +257,7 @@ class Store:
         return StoreStats(**found, bytes=self._database.size())
 
     def list_personal_data(self, subject: DataSubject) -> dict[str, list[dict[str, Any]]]:
-        """Give every row that says something of somebody, by table: see `store.tables.personal_data`."""
+        """Return every row that holds data of the subject, by table; see `store.tables.personal_data`."""
         found: dict[str, list[dict[str, Any]]] = {}
         with self._database.read() as connection:
             for place, where in places(subject):
@@ -278,12 +278,12 @@ class Store:
         return {name: rows for name, rows in found.items() if rows}
 
     def check_writable(self) -> None:
-        """Write something small durably; StoreError says why that is not possible now."""
+        """Write something small durably; raise StoreError with the reason where that is not possible now."""
         self.secrets.save_secret("probe", f"{self._database.clock():.3f}")
         self._inbox.check_writable()
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Return all connections back."""
         self._database.close()
         self._box.close()
 

@@ -1,4 +1,4 @@
-"""Backups of an SQLite store: put back only when it is whole, nobody uses the place, and nobody forgotten returns."""
+"""Restore of an SQLite backup: only a whole one, into a store that is not in use, with erasures repeated."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was put back, and what stood there before."""
+    """The restored events, the replaced database, and what was erased again."""
 
     events: int
     kept: Path | None  # the database that was replaced
@@ -36,7 +36,7 @@ def restore(
     open_at: Callable[[str], Store],
     erase: Callable[[Store, str, int], object] = lambda store, project, person: store.erase(project, person=person),
 ) -> Restored:
-    """Put a backup in the place of a store; what stood there is kept beside it under another name.
+    """Replace a store by a backup; the replaced store is kept in the same folder under another name.
 
     StoreError, with nothing changed, where the backup is broken or a process still has the store open. A sweep of every
     project is wanted: Label Studio knows what happened since. `erase` takes a person out of a project, wherever that
@@ -75,7 +75,7 @@ def _opened(path: Path, open_at: Callable[[str], Store]) -> Store:
 def _erase_again(
     target: Path, store: Store, open_at: Callable[[str], Store], erase: Callable[[Store, str, int], object]
 ) -> int | None:
-    """Who was forgotten since the backup must not come back with it."""
+    """Erase again what was erased after the backup was made; return how much, None where that is unknown."""
     try:
         with closing(open_at(f"sqlite:///{target.absolute()}")) as replaced:
             wanted = set(replaced.events.list_erased()) - set(store.events.list_erased())

@@ -99,7 +99,7 @@ class Database:
 
     @property
     def writing(self) -> bool:
-        """Whether this thread is inside a write."""
+        """Return whether this thread is inside a write."""
         return self._joined is not None
 
     def lock(self, connection: Connection, name: str) -> None:
@@ -138,7 +138,7 @@ class Database:
         return [path.with_name(path.name + ending) for ending in ("", "-wal", "-shm")] if path else []
 
     def size(self) -> int:
-        """Give the bytes that the database takes."""
+        """Return the bytes that the database takes."""
         if self.sqlite:
             return sum(file.stat().st_size for file in self.files() if file.exists())
         with self.read() as connection:
@@ -184,7 +184,7 @@ class Database:
             raw.execute("PRAGMA secure_delete=OFF")
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Return all connections back."""
         with self._writer_turn():
             if self._writer_connection is not None:
                 self._writer_connection.close()
@@ -287,7 +287,7 @@ def _first_line(error: object) -> str:
 
 
 def lost_connection(error: BaseException) -> bool:
-    """Whether the server went away under a statement, so that trying once more may help."""
+    """Return whether the server went away under a statement, so that trying once more may help."""
     cause = error.__cause__
     return isinstance(cause, DBAPIError) and cause.connection_invalidated
 

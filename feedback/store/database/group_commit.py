@@ -48,7 +48,7 @@ class GroupCommit(Generic[Given, Got]):
         self._lock = threading.Lock()
 
     def submit(self, given: Given) -> Got:
-        """Give the answer to one batch; returns when it is durable, raises when it is not."""
+        """Return the answer to one batch; returns when it is durable, raises when it is not."""
         item: _Item[Given, Got] = _Item(given)
         with self._lock:
             self._waiting.append(item)

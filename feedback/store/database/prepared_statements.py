@@ -37,7 +37,7 @@ class Prepared:
         self._for_columns = cache(self._inserting)
 
     def rows(self, connection: Connection, values: Mapping[str, Any]) -> list[Row]:
-        """Give what is selected, by column name."""
+        """Return what is selected, by column name."""
         if connection.dialect.name != "sqlite":
             return [dict(row) for row in connection.execute(self._statement, values).mappings()]
         found = _driver(connection).execute(*self.text(values)).fetchall()
@@ -52,7 +52,7 @@ class Prepared:
         ]
 
     def run(self, connection: Connection, values: Mapping[str, Any]) -> int:
-        """Run it once; gives how many rows it changed."""
+        """Run it once; return how many rows it changed."""
         if connection.dialect.name != "sqlite":
             return int(connection.execute(self._statement, values).rowcount)
         return int(_driver(connection).execute(*self.text(values)).rowcount)
@@ -68,7 +68,7 @@ class Prepared:
         _driver(connection).executemany(text, [tuple([row[name] for name in names]) for row in rows])
 
     def text(self, values: Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
-        """Give the statement as SQLite reads it, and its values in order."""
+        """Return the statement as SQLite reads it, and its values in order."""
         lengths = tuple((name, len(value)) for name, value in values.items() if isinstance(value, (list, tuple)))
         given: list[Any] = []
         for name in self._names:
@@ -115,7 +115,7 @@ class Prepared:
 
 
 def _reader(kind: Any) -> Callable[[Any], Any] | None:
-    """What makes a column's value of what SQLite keeps: it has no booleans."""
+    """Return the conversion from what SQLite stores to the value of a column; SQLite has no booleans."""
     return cast("Callable[[Any], Any] | None", kind.result_processor(_DIALECT, None))
 
 

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_
 import orjson
 from sqlalchemy import LargeBinary, Table
 
+from feedback.errors import StoreError
 from feedback.store.database.engine import dumps, plain
 from ml_backend.records import Answer
 
@@ -27,13 +28,18 @@ class RowMapper(Generic[Record]):
     Parameters
     ----------
     record
-        The dataclass. A field that has no column is neither stored nor read.
+        The dataclass.
     table
         The table.
     renamed
         Columns by field, where the two names differ.
     json
         Further fields that are stored as JSON; a list is read back as a tuple.
+
+    Raises
+    ------
+    StoreError
+        A field has no column.
     """
 
     def __init__(
@@ -49,26 +55,28 @@ class RowMapper(Generic[Record]):
         self._fields: list[tuple[str, str, _Convert | None, _Convert | None]] = []
         for field in fields(record):  # type: ignore[arg-type]
             column = renamed.get(field.name, field.name)
-            if column in table.c:
-                is_bytes = isinstance(table.c[column].type, LargeBinary)
-                kind = "json" if field.name in json else _kind(hints[field.name])
-                encode, decode = _CODECS[kind]
-                self._fields.append((field.name, column, dumps if kind == "json" and is_bytes else encode, decode))
+            if column not in table.c:
+                raise StoreError(f"the field {field.name} has no column in the table {table.name}.")
+            is_bytes = isinstance(table.c[column].type, LargeBinary)
+            kind = "json" if field.name in json else _kind(hints[field.name])
+            encode, decode = _CODECS[kind]
+            self._fields.append((field.name, column, dumps if kind == "json" and is_bytes else encode, decode))
 
     def to_values(self, record: Record, **more: Any) -> dict[str, Any]:
-        """Return the values of a record by column; `more` are those of columns that are no field, or are set here."""
+        """Return the values of a record by column; `more` adds or replaces columns."""
         values: dict[str, Any] = {}
         for name, column, encode, _ in self._fields:
             value = getattr(record, name)
             values[column] = value if encode is None or value is None else encode(value)
         return values | more
 
-    def from_row(self, row: Any, **more: Any) -> Record:
-        """Return the record of a row; `more` are fields that are no column."""
+    def from_row(self, row: Any) -> Record:
+        """Return the record of a row."""
+        found: dict[str, Any] = {}
         for name, column, _, decode in self._fields:
             value = getattr(row, column)
-            more[name] = value if decode is None or value is None else decode(value)
-        return self._record(**more)
+            found[name] = value if decode is None or value is None else decode(value)
+        return self._record(**found)
 
 
 def _kind(annotation: Any) -> str:

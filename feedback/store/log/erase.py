@@ -1,4 +1,4 @@
-"""Forgetting: what a person said or a task held is erased; the chain and a rebuild still verify."""
+"""Erasure of personal data: payloads and derived rows are deleted; the chain and a rebuild still verify."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def erase_data(
     until: str = "",
     emails: Iterable[str] = (),
 ) -> ErasureResult:
-    """Erase payloads, salts and derived rows of a person's annotations, or of a task and all that was said of it.
+    """Erase payloads, salts and derived rows of a person's annotations, or of a task and all its annotations.
 
     The log keeps numbers and hashes; without salt and payload they tell nothing. What is still in Label Studio must
     be deleted there: we do not take it back in, but a new annotation of the person is a new one, and so is whatever
     Label Studio gives the number to later. `until` names the last life of a task or annotation that is meant.
     """
     if sum(target is not None for target in (person, task, annotation)) != 1:
-        raise StoreError("forget either a person or a task.", hint="`hitl forget --person ID` or `--task ID`.")
+        raise StoreError("erase either a person or a task.", hint="`hitl forget --person ID` or `--task ID`.")
     with database.write() as connection:
         _overwrite_what_is_deleted(database, connection)
         found = _annotations_of(connection, project, person=person, task=task, until=until)
@@ -77,9 +77,9 @@ def erase_data(
 
 
 def replace_task_data(database: Database, log: Log, project: str, task: Task) -> int:
-    """Give a standing task other data, and erase the data that it had; gives how many payloads went.
+    """Replace the data of a task and erase its former data; return how many payloads were deleted.
 
-    The log is told in the same breath that what was said of it before is forgotten, without an end to its life.
+    The same transaction logs the erasure of its former versions without ending its lifetime.
     """
     with database.write() as connection:
         _overwrite_what_is_deleted(database, connection)
@@ -114,7 +114,7 @@ def replace_task_data(database: Database, log: Log, project: str, task: Task) ->
 
 
 def cases_of(connection: Connection, project: str, tasks: Collection[int]) -> frozenset[int]:
-    """Give the cases of these tasks, and of former tasks that had their numbers."""
+    """Return the cases of these tasks, and of former tasks that had their numbers."""
     case, record = review_case.c, main_tables.record.c
     query = select(case.id).where(case.project == project, case.task.in_(tasks))
     found = set(connection.execute(query).scalars())
@@ -124,7 +124,7 @@ def cases_of(connection: Connection, project: str, tasks: Collection[int]) -> fr
 
 
 def list_erased_people(connection: Connection) -> list[tuple[str, int]]:
-    """Give everybody who was ever forgotten, by project and number: a backup may still hold them."""
+    """Return everybody who was ever forgotten, by project and number: a backup may still hold them."""
     table = main_tables.record.c
     query = select(table.project, table.body).where(table.kind == _ERASED_PERSON).order_by(table.id)
     return [(row.project, int(orjson.loads(row.body)["number"])) for row in connection.execute(query)]
@@ -133,7 +133,7 @@ def list_erased_people(connection: Connection) -> list[tuple[str, int]]:
 def _annotations_of(
     connection: Connection, project: str, *, person: int | None, task: int | None, until: str
 ) -> dict[int, str]:
-    """The annotations that a person ever answered for, or that a task ever had: number -> its last such life."""
+    """Return the annotations that a person ever made, or that a task ever had: id -> the last such lifetime."""
     found: dict[int, str] = {}
     if person is None and task is None:
         return found
@@ -148,7 +148,7 @@ def _annotations_of(
 
 
 def _people_of(connection: Connection, project: str, found: Mapping[int, str]) -> set[int]:
-    """Everybody who answered for one of these annotations, in any version."""
+    """Return everybody who made one of these annotations, in any version."""
     saved = _saved_versions(connection, project) if found else iter(())
     return {version.person for version in saved if version.annotation in found and version.person is not None}
 
@@ -164,7 +164,7 @@ class _SavedVersion(NamedTuple):
 
 
 def _saved_versions(connection: Connection, project: str) -> Iterator[_SavedVersion]:
-    """Every stored version of every annotation; the whole log is read, since both person and task may change."""
+    """Yield every stored version of every annotation; both person and task may change between versions."""
     logged, payload = main_tables.event.c, main_tables.payload.c
     query = (
         select(logged.entity_id, logged.version, payload.body)
@@ -179,7 +179,7 @@ def _saved_versions(connection: Connection, project: str) -> Iterator[_SavedVers
 
 
 def _update_annotator_counts(connection: Connection, project: str, people: set[int]) -> None:
-    """Derive the rows of some persons anew: when they were first and last at work may have been forgotten."""
+    """Derive the rows of some persons anew: their first or last time at work may have been erased."""
     spans: dict[int, tuple[str, str]] = {}
     for saved in _saved_versions(connection, project) if people else ():
         if saved.person in people:
@@ -196,7 +196,7 @@ def _update_annotator_counts(connection: Connection, project: str, people: set[i
 
 
 def _erase(connection: Connection, project: str, entity: str, number: int, until: str) -> int:
-    """Remove the payloads and salts of a thing, as far as `until`; gives how many there were."""
+    """Delete the payloads and salts of a thing until a lifetime; return how many there were."""
     logged, payload = main_tables.event.c, main_tables.payload
     events = (
         select(logged.seq, logged.action, payload.c.body)
@@ -212,7 +212,7 @@ def _erase(connection: Connection, project: str, entity: str, number: int, until
 
 
 def _erase_rows(connection: Connection, subject: DataSubject) -> None:
-    """Empty every place of the list that does not follow from the log."""
+    """Delete or blank the rows of every table of the list that is no projection."""
     for place, where in places(subject):
         if place.is_projection:
             continue
@@ -252,7 +252,7 @@ def _rewrite_options(connection: Connection, subject: DataSubject) -> None:
 
 
 def _record_erased_person(connection: Connection, project: str, person: int, now_s: float) -> None:
-    """Keep the bare number of whom we forgot, so that no backup brings them back."""
+    """Record the bare id of an erased person, so that no backup brings their data back."""
     key = str(person)
     table = main_tables.record
     known = select(table.c.id).where(table.c.project == project, table.c.kind == _ERASED_PERSON, table.c.key == key)
@@ -262,7 +262,7 @@ def _record_erased_person(connection: Connection, project: str, person: int, now
 
 
 def _models_trained_on(connection: Connection, project: str, annotations: set[int]) -> tuple[str, ...]:
-    """The models whose training record names one of these annotations."""
+    """Return the models whose training record names one of these annotations."""
     table = main_tables.record.c
     query = select(table.key, table.body).where(table.project == project, table.kind == "training")
     found: list[str] = []

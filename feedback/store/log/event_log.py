@@ -1,4 +1,4 @@
-"""The log: append-only, idempotent on its natural key, chained by hash; its projections change in the same commit."""
+"""The event log: append-only, idempotent by natural key, chained by hash; projections change in the same commit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from feedback.store.database.prepared_statements import Prepared
 from feedback.store.log.events import Event, canonical_json
 from feedback.store.log.id_reuse import detach_reused_ids
 from feedback.store.log.lifetimes import LoggedEvent
-from feedback.store.log.projections import ProjectState, covers, shows
+from feedback.store.log.projections import ProjectState, covers, repeats
 from feedback.store.log.projector import Projector, State
 from feedback.store.rows import Appended, EventBatch
 from feedback.store.tables import main_tables
@@ -63,7 +63,7 @@ class Log:
         self._on_change = on_change
 
     def append(self, events: Iterable[Event], *, want: str | None = None) -> Appended:
-        """Store the events that are new; return once they are durable. Any order, any number of times."""
+        """Store the events that are new; return once they are durable. Order and repetition do not matter."""
         batch = EventBatch(tuple(events), want)
         if not batch.events:
             return Appended(0, 0)
@@ -159,7 +159,7 @@ class _Appending:
         """Write the log, then what it projects to."""
         if not self._events:
             return
-        self._projector.settle()
+        self._projector.decode_answers()
         with self._database.pipeline(self._connection):
             _INSERT_EVENTS.many(self._connection, self._events)
             _INSERT_PAYLOADS.many(self._connection, self._payloads)
@@ -191,7 +191,7 @@ class _Appending:
         return replace(event, version=canonical_time_of.isoformat())
 
     def _chain(self, event: Event) -> int:
-        """Add one link; gives its number."""
+        """Add one link; return its number."""
         self._seq += 1
         salt = os.urandom(_SALT_BYTES)
         row = {
@@ -232,19 +232,19 @@ def link(previous: str, row: Mapping[str, Any]) -> str:
 
 
 def payload_hash(salt: bytes, body: bytes) -> str:
-    """What the chain keeps of a body: without the salt, nobody can try bodies against it."""
+    """Return the salted hash of a body, so that nobody can test guesses of an erased body against the chain."""
     return hashlib.sha256(salt + body).hexdigest()
 
 
 def _repeats_description(event: Event, state: State) -> bool:
-    """Whether a project is described as it was before, which every webhook does."""
+    """Return whether an event repeats the description of its project, as every webhook does."""
     if not isinstance(state, ProjectState) or event.action != "saved" or not state.seq:
         return False
     return all(event.body.get(name) == getattr(state, name) for name in ("title", "label_config"))
 
 
 def _is_known(event: Event, body: Mapping[str, Any], state: State, known: Known, *, named: bool) -> bool:
-    """Whether an event says nothing that is not stored; `named`: a deletion that came with the life that it ended."""
+    """Return whether everything in an event is stored already; `named`: a deletion that names the lifetime it ends."""
     if isinstance(state, ProjectState):
         return bool(known)
     news = state.changes_lifetime(event.action, event.version, event.seen_s, body, named=named)
@@ -255,7 +255,7 @@ def _is_known(event: Event, body: Mapping[str, Any], state: State, known: Known,
     if event.version != state.version or event.seen_s <= state.seen_s:
         return True
     # A later API read of the version that stands: an older face of it shown again is news, and so is what it lacks now.
-    return any(seq == state.seq and shows(stored, body) for seq, stored in known)
+    return any(seq == state.seq and repeats(stored, body) for seq, stored in known)
 
 
 def _sum(a: Appended, b: Appended) -> Appended:

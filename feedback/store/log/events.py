@@ -1,4 +1,4 @@
-"""Events: what Label Studio told us, one version of one thing each, in a form that is the same whoever told it."""
+"""Events: one version of one task, annotation or project each, in the same form from every source."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _CONTENT = tuple(column.name for column in fields(Annotation) if column.name not
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One version of one thing, as somebody saw it; checked here, once.
+    """One version of one task, annotation or project. Checked here, once.
 
     The natural key is (project, entity, entity_id, version, action): webhook and poll of one version are one event.
     A number may pass to another thing once its own is deleted; `created_at` tells them apart, and is the version of a
@@ -81,9 +81,9 @@ class Event:
 def events_from_webhook(
     intake: ParsedWebhook, source: Source = "webhook", *, seen_s: float = 0.0, unread: list[str] | None = None
 ) -> list[Event]:
-    """Give the events of one webhook body; what cannot be stored is left out, its neighbours are not.
+    """Return the events of one webhook body; only what cannot be stored is left out.
 
-    Why it was left out goes to `unread`.
+    The reasons go to `unread`.
 
     >>> from ml_backend.labelstudio.parsing import Deleted
     >>> [event.action for event in events_from_webhook(ParsedWebhook("X", "1", deleted=(Deleted("task", 7),)))]
@@ -111,7 +111,7 @@ def events_from_task(
     seen_s: float = 0.0,
     unread: list[str] | None = None,
 ) -> list[Event]:
-    """Give the events of a task and the annotations that it has, as an API read gives them; reasons go to `unread`."""
+    """Return the events of a task and its annotations from an API read; reasons of what is left out go to `unread`."""
     found = _kept(unread, event_from_task, task, source, project=task.project, seen_s=seen_s)
     for annotation in annotations:
         project = annotation.project or task.project
@@ -120,7 +120,7 @@ def events_from_task(
 
 
 def event_from_task(task: Task, source: Source, *, project: str = "", seen_s: float = 0.0) -> Event:
-    """Give the event of a task alone. Its data are stored once for each content, not once for each version."""
+    """Return the event of a task alone. Its data are stored once for each content, not once for each version."""
     try:
         content = canonical_json(task.data)
     except EventError as error:
@@ -137,7 +137,7 @@ def event_from_task(task: Task, source: Source, *, project: str = "", seen_s: fl
 
 
 def event_from_annotation(annotation: Annotation, source: Source, *, project: str = "", seen_s: float = 0.0) -> Event:
-    """Give the event of one annotation version; a result that no JSON can hold is replaced by the reason."""
+    """Return the event of one annotation version; a result that no JSON can hold is replaced by the reason."""
     body = {name: getattr(annotation, name) for name in _CONTENT}
     body["created_at"] = canonical_time(annotation.created_at) or None
     try:
@@ -150,7 +150,7 @@ def event_from_annotation(annotation: Annotation, source: Source, *, project: st
 
 
 def event_from_project(project: str, title: str, label_config: str, source: Source, *, version: str = "") -> Event:
-    """Give the event of a project's title and label config; without a version, the time of arrival orders it."""
+    """Return the event of a project's title and label config; without a version, the time of arrival orders it."""
     if not project.isdecimal():
         raise EventError(f"project {project!r} is no number.")
     return Event(
@@ -159,7 +159,7 @@ def event_from_project(project: str, title: str, label_config: str, source: Sour
 
 
 def annotation_deletions(project: str, annotations: Iterable[int], *, source: Source = "sweep") -> list[Event]:
-    """Give deletions of annotations that an API read no longer showed (convert-to-draft sends no event).
+    """Return deletions of annotations that an API read no longer showed (convert-to-draft sends no event).
 
     A mapping to created_at, as known before that read, says which ones: what has a number since is another one.
     """
@@ -167,17 +167,17 @@ def annotation_deletions(project: str, annotations: Iterable[int], *, source: So
 
 
 def task_deletions(project: str, tasks: Iterable[int], *, source: Source = "sweep") -> list[Event]:
-    """Give deletions of tasks that a full sweep no longer showed; a mapping to created_at says which ones."""
+    """Return deletions of tasks that a full sweep no longer showed; a mapping to created_at says which ones."""
     return _gone(project, "task", tasks, source)
 
 
 def project_deletion(project: str, *, source: Source = "sweep") -> Event:
-    """Give the deletion of a project, which Label Studio sends no event for: its API answers 404."""
+    """Return the deletion of a project, which Label Studio sends no event for: its API answers 404."""
     return Event(project, "project", int(project), "", "deleted", source)
 
 
 def canonical_time(text: str) -> str:
-    """Give a time in UTC and one fixed width, so that texts sort as times do; "" stays "".
+    """Return a time in UTC and one fixed width, so that texts sort as times do; "" stays "".
 
     >>> canonical_time("2026-01-01T02:00:00+02:00") == canonical_time("2026-01-01T00:00:00Z")
     True
@@ -189,7 +189,7 @@ def canonical_time(text: str) -> str:
 
 
 def canonical_json(value: Any) -> bytes:
-    """Give the one JSON text of a value: equal values give equal bytes, whatever the order of keys.
+    """Return the one JSON text of a value: equal values give equal bytes, whatever the order of keys.
 
     >>> canonical_json({"b": 1, "a": "é"})
     b'{"a":"\\xc3\\xa9","b":1}'
@@ -215,7 +215,7 @@ def _is_id(value: Any) -> bool:
 
 
 def _kept(unread: list[str] | None, make: Callable[..., Event], *args: Any, **options: Any) -> list[Event]:
-    """One event, or none where it cannot be stored: a hostile record costs only itself."""
+    """Return one event, or none where it cannot be stored, with the reason in `unread`."""
     try:
         return [make(*args, **options)]
     except EventError as error:

@@ -15,7 +15,7 @@ REUSED_ID = "set aside"  # the kind of record that keeps which number a case had
 
 
 def detach_reused_ids(connection: Connection, project: str, tasks: Collection[int]) -> None:
-    """Keep cases, decisions and signals of former tasks under negative numbers, which Label Studio never gives.
+    """Move cases, decisions and signals of former tasks to negative ids, which Label Studio never uses.
 
     For all that read them these are tasks that no longer exist. A case is numbered after itself: several tasks may have
     had one number; a record keeps which, for who wants them forgotten. The new task is hidden from nobody yet.

@@ -56,7 +56,7 @@ Fold = Callable[[Sequence[EventBatch]], object]
 
 
 def inbox_url(url: str) -> str:
-    """Where the inbox of a SQLite store is; "" where it is in the same database.
+    """Return the URL of the inbox of a SQLite store; "" where it is in the same database.
 
     >>> inbox_url("sqlite:////data/hitl.sqlite3")
     'sqlite:////data/hitl-inbox.sqlite3'
@@ -87,13 +87,13 @@ class Inbox:
             self._make()
 
     def receive(self, events: Iterable[Event], *, want: str | None = None) -> None:
-        """Keep one delivery; returns once it is durable."""
+        """Store one delivery; return once it is durable."""
         event_dicts = tuple(events)
         if event_dicts:
             self._group.submit(_written(event_dicts, want))
 
     def ingest(self) -> int:
-        """Take in all that waits; gives how many deliveries that were.
+        """Ingest all waiting deliveries; return how many.
 
         One that cannot be taken in stays, with the reason, and is no hindrance to the others.
         """
@@ -118,7 +118,7 @@ class Inbox:
                 _FORGET_TAKEN.run(connection, {"keys": [key for key in part if key not in left]})
 
     def get_status(self) -> InboxStatus:
-        """How many deliveries wait, since when, and what became of those that could not be taken in."""
+        """Return how many deliveries wait, since when, and why others failed."""
         good = _C.problem.is_(None)
         with self._box.read() as connection:
             count, oldest_s = connection.execute(select(func.count(), func.min(_C.received_s)).where(good)).one()
@@ -172,7 +172,7 @@ class Inbox:
             return _THESE.rows(connection, {"keys": keys}) if keys else []
 
     def _left(self, keys: Sequence[str]) -> set[str]:
-        """Which of them nobody has removed."""
+        """Return those of the deliveries that are still in the inbox."""
         with self._box.read() as connection:
             return {row["key"] for row in _WHICH_LEFT.rows(connection, {"keys": list(keys)})}
 
@@ -213,7 +213,7 @@ class Inbox:
 
 
 def _is_the_databases(error: Exception) -> bool:
-    """Whether the database was away, full or busy, which is nothing that a delivery can be blamed for."""
+    """Return whether the database was away, full or busy, which is nothing that a delivery can be blamed for."""
     if not isinstance(error, StoreError):
         return False
     cause = error.__cause__
@@ -240,7 +240,7 @@ def _written(events: Sequence[Event], want: str | None) -> bytes:
 
 
 def _may_be_about(delivery: bytes, project: str, whom: Mapping[str, int | None]) -> bool:
-    """Whether somebody or a task is named in a delivery; one that nobody can read may name anybody."""
+    """Return whether somebody or a task is named in a delivery; one that nobody can read may name anybody."""
     try:
         return any(
             number is not None

@@ -1,8 +1,8 @@
-"""Lives: Label Studio on SQLite gives a number again once its thing is deleted; which thing holds it now, and lives.
+"""Lifetimes: Label Studio on SQLite reuses the id of a deleted task or annotation; which thing holds an id now.
 
-A life is named by `created_at`. The newest life holds the number. A deletion ends the life that was known when it came,
-and every one before it; where none was known, all that were created until then. A later look through the API that
-shows a thing alive is stronger than its deletion. What was forgotten never comes back; a later life is another thing.
+A lifetime is named by `created_at`. The newest lifetime holds the id. A deletion ends the lifetime that was recorded
+when it arrived, and all before it; where none was recorded, all that were created until then. A later API read that
+shows a thing overrules its deletion. What was erased never comes back; a later lifetime is another thing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _OUTLIVES = ("id", "deleted_until", "deleted_s", "erased_until")  # what stays o
 
 @dataclass(frozen=True, slots=True)
 class LoggedEvent:
-    """One event as the fold needs it."""
+    """One event of the log, as a projection folds it."""
 
     seq: int
     entity_id: int
@@ -35,8 +35,8 @@ class LoggedEvent:
 
     def __post_init__(self) -> None:
         body = {name: value for name, value in (self.body or {}).items() if name not in BEYOND_VERSION}
-        said = sum(value is not None for value in body.values())
-        object.__setattr__(self, "rank", f"{said:02d}{hashlib.sha256(canonical_json(body)).hexdigest()}")
+        answers_by_control = sum(value is not None for value in body.values())
+        object.__setattr__(self, "rank", f"{answers_by_control:02d}{hashlib.sha256(canonical_json(body)).hexdigest()}")
 
     @property
     def until(self) -> str:
@@ -46,7 +46,7 @@ class LoggedEvent:
 
 @dataclass(slots=True)
 class Lifetime:
-    """What holds a number now; fields are columns of its row. A number that nothing holds is `gone`."""
+    """The thing that holds an id now; fields are columns of its row. An id that nothing holds is `gone`."""
 
     id: int
     seq: int = 0
@@ -72,7 +72,7 @@ class Lifetime:
             self._saw(seen, seen.body)
         self.erased = bool(self.erased_until) and self.created_at <= self.erased_until
         if self.erased:
-            self._forget()
+            self._clear()
         self.gone = self.erased or (
             bool(self.deleted_until) and self.created_at <= self.deleted_until and self.last_shown_s <= self.deleted_s
         )
@@ -80,9 +80,9 @@ class Lifetime:
     def changes_lifetime(
         self, action: str, version: str, seen_s: float, body: Mapping[str, Any], *, named: bool
     ) -> bool | None:
-        """Whether an event changes which life holds the number, or whether it lives; None where that is not the point.
+        """Return whether an event changes which lifetime holds the number, or whether it is deleted; None: neither.
 
-        `named` says that a deletion came with the life that it ended; otherwise `version` is what was known of it.
+        `named`: the deletion names the lifetime it ends; otherwise `version` is the one that was recorded.
         """
         if action == "saved":
             created_at = creation_time(body)
@@ -96,7 +96,7 @@ class Lifetime:
         return version >= self.created_at or version > self.deleted_until
 
     def ends(self, version: str, received_s: float) -> str:
-        """Name the life that a deletion ends: as told, or as known, or every one until now."""
+        """Return the lifetime that a deletion ends: the named one, the recorded one, or every one until now."""
         return version or self.created_at or canonical_time_of(received_s)
 
     def _saw(self, seen: LoggedEvent, body: Mapping[str, Any]) -> None:
@@ -104,27 +104,27 @@ class Lifetime:
         if created_at < self.created_at or (self.erased_until and created_at <= self.erased_until):
             return  # of a life before this one
         if created_at > self.created_at:
-            self._begin()
+            self._start_lifetime()
         self.last_shown_s = max(self.last_shown_s, seen.seen_s)
-        self._note(body)
+        self._take_any(body)
         newest = (self.created_at, self.version, self.seen_s, self.rank)
         if (created_at, seen.version, seen.seen_s, seen.rank) > newest:
             self.seq, self.seen_s, self.version, self.rank = seen.seq, seen.seen_s, seen.version, seen.rank
             self.created_at = created_at
-            self._take(body)
+            self._take_newest(body)
 
-    def _begin(self) -> None:
-        """Another thing has the number: nothing of the one before is carried over."""
+    def _start_lifetime(self) -> None:
+        """Start another lifetime: nothing of the one before is carried over."""
         self.last_shown_s = 0.0
 
-    def _note(self, body: Mapping[str, Any]) -> None:
-        """Take in what any version of this life may tell, the newest or not."""
+    def _take_any(self, body: Mapping[str, Any]) -> None:
+        """Take what any version of this lifetime may bring, the newest or not."""
 
-    def _take(self, body: Mapping[str, Any]) -> None:
-        """Take in what the newest version of this life says."""
+    def _take_newest(self, body: Mapping[str, Any]) -> None:
+        """Take the values of the newest version of this lifetime."""
 
-    def _forget(self) -> None:
-        """A number whose thing was forgotten keeps nothing of it."""
+    def _clear(self) -> None:
+        """Clear every value of a thing that was erased."""
         blank = type(self)(self.id)
         for item in fields(self):
             if item.name not in _OUTLIVES:
@@ -133,12 +133,12 @@ class Lifetime:
 
 
 def creation_time(body: Mapping[str, Any]) -> str:
-    """Which life a body is of."""
+    """Return the creation time in a body, which names the lifetime."""
     return plain(body.get("created_at") or "")
 
 
 def canonical_time_of(seconds: float) -> str:
-    """A time in the one form in which texts sort as times do.
+    """Return a time in the form in which texts sort as times do.
 
     >>> canonical_time_of(60.0)
     '1970-01-01T00:01:00.000000Z'

@@ -1,7 +1,7 @@
-"""Projections: what a series of events comes to; pure, and the same in whatever order they arrive.
+"""Projections: the state that follows from events; pure functions, independent of the order of arrival.
 
-The newest life of a number wins, of it the newest version, and between two bodies of one version the last API read,
-then the richer body, then the larger hash. The store folds each event in as it comes; a rebuild folds the whole log.
+The newest lifetime of an id wins, of it the newest version, and between two bodies of one version the last API read,
+then the richer body, then the larger hash. The store folds each event as it arrives; a rebuild folds the whole log.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ class AnnotationState(Lifetime):
     source: str = "person"
     problems: str | None = None
     body: Mapping[str, Any] | None = field(default=None, repr=False)  # of the event that won, where it is at hand
-    said: Mapping[str, str] = field(default_factory=dict, repr=False)  # what `settle` decodes from it, by control
+    answers_by_control: Mapping[str, str] = field(default_factory=dict, repr=False)  # what `decode_answers` decodes from it, by control
 
-    def settle(self) -> None:
+    def decode_answers(self) -> None:
         """Derive what a row says beyond its columns: needs the winning body where the annotation stands."""
-        self.said, reasons = ({}, ()) if self.gone or self.body is None else _decoded(self.body)
+        self.answers_by_control, reasons = ({}, ()) if self.gone or self.body is None else _decoded(self.body)
         self.problems = canonical_json([plain(reason) for reason in reasons]).decode() if reasons else None
 
     def votes(self) -> list[dict[str, Any]]:
-        """The rows of the table vote, by control; `settle` first. None for a skip or for what is gone."""
+        """Return the rows of the table vote, by control; `decode_answers` first. Empty for a skip or what is deleted."""
         if self.person is None or self.task is None:
             return []
         shared = {
@@ -60,26 +60,26 @@ class AnnotationState(Lifetime):
             "shown": self.parent_prediction,
             "source": self.source,
         }
-        return [{**shared, "control": control, "answer": self.said[control]} for control in sorted(self.said)]
+        return [{**shared, "control": control, "answer": self.answers_by_control[control]} for control in sorted(self.answers_by_control)]
 
-    def standing(self) -> tuple[int, str] | None:
-        """Whose work this is and of which kind, while it stands."""
+    def counted_work(self) -> tuple[int, str] | None:
+        """Return the person and the kind of work (answers or skips) to count; None where nothing counts."""
         if self.gone or self.person is None or self.source != "person":
             return None
         return self.person, "skips" if self.was_cancelled else "answers"
 
-    def _begin(self) -> None:
+    def _start_lifetime(self) -> None:
         self.last_shown_s = 0.0
         self.unique_id = None
 
-    def _note(self, body: Mapping[str, Any]) -> None:
+    def _take_any(self, body: Mapping[str, Any]) -> None:
         unique_id = body.get("unique_id")
         if isinstance(unique_id, str):
             self.unique_id = max(self.unique_id or "", plain(unique_id))
         if is_own_annotation(self.unique_id):
             self.source = "own"
 
-    def _take(self, body: Mapping[str, Any]) -> None:
+    def _take_newest(self, body: Mapping[str, Any]) -> None:
         self.body = body
         self.task, self.person = body.get("task"), body.get("person")
         self.was_cancelled, self.ground_truth = bool(body.get("was_cancelled")), bool(body.get("ground_truth"))
@@ -95,7 +95,7 @@ class TaskState(Lifetime):
     is_labeled: bool = False
     overlap: int = 1
 
-    def _take(self, body: Mapping[str, Any]) -> None:
+    def _take_newest(self, body: Mapping[str, Any]) -> None:
         self.content = str(body["content"])
         self.is_labeled, self.overlap = bool(body.get("is_labeled")), _small(body.get("overlap"))
 
@@ -133,13 +133,13 @@ class PersonState:
     last_at: str = ""
 
 
-class People:
+class PeopleCounts:
     """The persons of a project, counted up and down as annotations change."""
 
     def __init__(self, states: Mapping[int, PersonState] | None = None) -> None:
         self.states: dict[int, PersonState] = dict(states or {})
 
-    def saw(self, seen: LoggedEvent) -> None:
+    def note_time(self, seen: LoggedEvent) -> None:
         """Note when a person was at work; losing versions count too, so that order does not matter."""
         person = (seen.body or {}).get("person")
         if seen.action == "saved" and person is not None:
@@ -147,14 +147,14 @@ class People:
             state.first_at = min(state.first_at, seen.version) if state.first_at else seen.version
             state.last_at = max(state.last_at, seen.version)
 
-    def moved(self, before: tuple[int, str] | None, after: tuple[int, str] | None) -> None:
+    def count_move(self, before: tuple[int, str] | None, after: tuple[int, str] | None) -> None:
         """Count an annotation out of where it stood and into where it stands."""
         if before == after:
             return
-        for standing, step in ((before, -1), (after, 1)):
-            if standing is not None:
-                state = self._state(standing[0])
-                if standing[1] == "skips":
+        for counted_work, step in ((before, -1), (after, 1)):
+            if counted_work is not None:
+                state = self._state(counted_work[0])
+                if counted_work[1] == "skips":
                     state.skips += step
                 else:
                     state.answers += step
@@ -164,12 +164,12 @@ class People:
 
 
 def columns(state: AnnotationState | TaskState | ProjectState | PersonState) -> dict[str, Any]:
-    """A state as the columns of its row."""
+    """Return a state as the columns of its row."""
     return {name: getattr(state, name) for name in _columns(type(state))}
 
 
 def covers(known: Mapping[str, Any] | None, body: Mapping[str, Any]) -> bool:
-    """Whether a known body says all that this one says; an erased one covers everything.
+    """Return whether a stored body holds all values of another; an erased one covers everything.
 
     >>> covers({"a": 1, "b": 2}, {"a": 1, "b": None}), covers({"a": 1}, {"a": 2})
     (True, False)
@@ -177,10 +177,10 @@ def covers(known: Mapping[str, Any] | None, body: Mapping[str, Any]) -> bool:
     return known is None or all(value is None or known.get(name) == value for name, value in body.items())
 
 
-def shows(known: Mapping[str, Any] | None, body: Mapping[str, Any]) -> bool:
-    """Whether an API read that gave this body now would be no news: what it does not show is gone, as a person may be.
+def repeats(known: Mapping[str, Any] | None, body: Mapping[str, Any]) -> bool:
+    """Return whether a stored body says the same as an API read of now; what the read does not show is gone.
 
-    >>> shows({"person": 1, "unique_id": "u"}, {"person": 1, "unique_id": None}), shows({"person": 1}, {"person": None})
+    >>> repeats({"person": 1, "unique_id": "u"}, {"person": 1, "unique_id": None}), repeats({"person": 1}, {"person": None})
     (True, False)
     """
     return known is None or all(
@@ -189,7 +189,7 @@ def shows(known: Mapping[str, Any] | None, body: Mapping[str, Any]) -> bool:
 
 
 def compared(row: Mapping[str, Any]) -> bytes:
-    """A row as the projection hash sees it: what stands, without what depends on the order or the messenger.
+    """Return a row as bytes for the projection hash, without what depends on order or source.
 
     >>> compared({"id": 1, "gone": True})
     b''
@@ -200,7 +200,7 @@ def compared(row: Mapping[str, Any]) -> bytes:
 
 
 def epoch_s(version: str) -> float:
-    """A canonical time as seconds since 1970; 0.0 for "".
+    """Return a canonical time as seconds since 1970; 0.0 for "".
 
     >>> epoch_s("1970-01-01T00:01:00.000000Z")
     60.0
@@ -222,16 +222,16 @@ def _columns(kind: type[AnnotationState | TaskState | ProjectState | PersonState
 
 
 def _seconds(value: Any) -> float | None:
-    """A float always: 5 and 5.0 are one number to a database and two texts to a hash."""
+    """Return a float: 5 and 5.0 are one number to a database and two texts to a hash."""
     return float(value) if isinstance(value, (int, float)) else None
 
 
 def _small(value: Any) -> int:
-    """An overlap that a database integer holds."""
+    """Return an overlap that a database integer holds."""
     return value if isinstance(value, int) and 0 <= value < 2**31 else 1
 
 
 _COLUMNS: Mapping[Any, tuple[str, ...]] = {
-    kind: tuple(item.name for item in fields(kind) if item.name not in ("body", "said"))
+    kind: tuple(item.name for item in fields(kind) if item.name not in ("body", "answers_by_control"))
     for kind in (AnnotationState, TaskState, ProjectState, PersonState)
 }

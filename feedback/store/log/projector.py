@@ -1,4 +1,4 @@
-"""The projector: reads the rows that some events may change, folds the events in, writes what changed."""
+"""The projector: reads the rows that events may change, folds the events, and writes what changed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from feedback.store.database.engine import Database, chunks
 from feedback.store.database.prepared_statements import Prepared
 from feedback.store.log.events import Event
 from feedback.store.log.lifetimes import LoggedEvent
-from feedback.store.log.projections import AnnotationState, People, PersonState, ProjectState, TaskState, columns
+from feedback.store.log.projections import AnnotationState, PeopleCounts, PersonState, ProjectState, TaskState, columns
 from feedback.store.tables import main_tables
 
 State = AnnotationState | TaskState | ProjectState
@@ -29,7 +29,7 @@ class Projector:
         self._annotations: dict[int, AnnotationState] = {}
         self._tasks: dict[int, TaskState] = {}
         self._described = ProjectState()
-        self._people = People()
+        self._people = PeopleCounts()
         self._own: set[int] = set()
         self._bots: set[int] = set()
         self._old: dict[tuple[str, int], dict[str, Any]] = {}
@@ -45,7 +45,7 @@ class Projector:
         self._annotations = self._read(AnnotationState, main_tables.annotation, annotations)
         self._tasks = self._read(TaskState, main_tables.task, _ids(events, "task"))
         people = {state.person for state in self._annotations.values()} | {event.body.get("person") for event in events}
-        self._people = People(
+        self._people = PeopleCounts(
             self._read(PersonState, main_tables.person, sorted(person for person in people if person is not None))
         )
         shown_by_api = {
@@ -56,7 +56,7 @@ class Projector:
         )
 
     def state(self, event: Event) -> State:
-        """What stands of the thing that an event is about."""
+        """Return the state of the thing that an event is about."""
         if event.entity == "annotation":
             return self._annotations.setdefault(event.entity_id, AnnotationState(event.entity_id))
         if event.entity == "task":
@@ -64,32 +64,32 @@ class Projector:
         return self._described
 
     def fold(self, state: State, seen: LoggedEvent) -> bool:
-        """Take one event in; gives whether that changes what can be learned or asked."""
+        """Take one event in; return whether that changes what can be learned or asked."""
         self._keep_old(state)
         before = _matters(state)
         if isinstance(state, AnnotationState):
-            standing = state.standing()
+            counted_work = state.counted_work()
             state.fold(seen)
-            self._people.saw(seen)
-            self._people.moved(standing, state.standing())
+            self._people.note_time(seen)
+            self._people.count_move(counted_work, state.counted_work())
             ours = state.source == "own" or state.id in self._own or state.person in self._bots
             return not ours and before != _matters(state)
         state.fold(seen)
         return before != _matters(state)
 
-    def settle(self) -> None:
-        """Work out what the changed rows say; the last look at the database before `write`."""
+    def decode_answers(self) -> None:
+        """Decode the changed annotations; the last read before `write`."""
         annotations = self._touched()
         self._read_bodies(annotations)
         for state in annotations:
-            state.settle()
+            state.decode_answers()
 
     def write(self) -> None:
         """Write the rows that changed; no statement looks at the result of another."""
         annotations = self._touched()
-        moved = [state for state in annotations if self._old["annotation", state.id] != columns(state)]
-        self._write(main_tables.annotation, moved)
-        self._write_votes(moved)
+        count_move = [state for state in annotations if self._old["annotation", state.id] != columns(state)]
+        self._write(main_tables.annotation, count_move)
+        self._write_votes(count_move)
         tasks = [state for state in self._tasks.values() if ("task", state.id) in self._old]
         self._write(main_tables.task, [task for task in tasks if self._old["task", task.id] != columns(task)])
         if ("project", 0) in self._old:
@@ -186,7 +186,7 @@ def _name(state: State) -> tuple[str, int]:
 
 
 def _matters(state: State) -> tuple[Any, ...]:
-    """What of a state is worth a turn of the loop."""
+    """Return the values whose change is worth a turn of the loop."""
     if isinstance(state, AnnotationState):
         return state.rank, state.created_at, state.gone
     if isinstance(state, TaskState):

@@ -1,4 +1,4 @@
-"""Replay: walk the log to prove it whole, and to derive the projections anew."""
+"""Replay: walk the log to prove that it is whole, and to derive the projections anew."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from feedback.store.log.event_log import GENESIS, link, payload_hash
 from feedback.store.log.lifetimes import LoggedEvent
 from feedback.store.log.projections import (
     AnnotationState,
-    People,
+    PeopleCounts,
     ProjectState,
     TaskState,
     columns,
@@ -64,7 +64,7 @@ def verify(database: Database, project: str | None = None) -> dict[str, Any]:
 
 
 def walk(connection: Connection, project: str) -> int:
-    """Follow a project's chain from its first event to its head; gives its length, raises ChainBroken."""
+    """Follow a project's chain from its first event to its head; return its length, raises ChainBroken."""
     events, payloads = main_tables.event, main_tables.payload
     forgotten = _list_erased(connection, project)
     query = (
@@ -142,7 +142,7 @@ def rebuild(database: Database, project: str, on_progress: Progress = _quiet) ->
 
 
 def digest(connection: Connection, project: str) -> str:
-    """Hash the stored projections: equal wherever the same things are known, in whatever order they came."""
+    """Return a hash of the stored projections, independent of the order in which events arrived."""
     hashes = {table.name: hashlib.sha256() for table in TABLES}
     for table in TABLES:
         for row in _stored(connection, table, project):
@@ -151,8 +151,8 @@ def digest(connection: Connection, project: str) -> str:
 
 
 def derive(connection: Connection, project: str, on_progress: Progress = _quiet) -> Iterator[tuple[str, Row]]:
-    """Fold the whole log: every projected row with the name of its table, each table in the order of its key."""
-    people, total, done = People(), _count(connection, project), 0
+    """Fold the whole log; yield each projected row with the name of its table, in the order of its key."""
+    people, total, done = PeopleCounts(), _count(connection, project), 0
     events, payloads = main_tables.event, main_tables.payload
     query = (
         select(events, payloads.c.body)
@@ -170,9 +170,9 @@ def derive(connection: Connection, project: str, on_progress: Progress = _quiet)
             annotation = AnnotationState(number)
             for event in seen:
                 annotation.fold(event)
-                people.saw(event)
-            annotation.settle()
-            people.moved(None, annotation.standing())
+                people.note_time(event)
+            annotation.decode_answers()
+            people.count_move(None, annotation.counted_work())
             yield "annotation", columns(annotation)
             yield from (("vote", vote) for vote in annotation.votes())
         elif entity == "task":
@@ -191,12 +191,12 @@ def derive(connection: Connection, project: str, on_progress: Progress = _quiet)
 
 
 def projects(connection: Connection) -> list[str]:
-    """Give every project that the log knows."""
+    """Return every project in the log."""
     return list(connection.execute(select(main_tables.chain.c.project).order_by(main_tables.chain.c.project)).scalars())
 
 
 def _everywhere(connection: Connection) -> list[str]:
-    """Every project of which a row stands anywhere; one whose head was removed is in no list of heads."""
+    """Return all project ids that occur in any table, including projects whose chain head is missing."""
     tables = (main_tables.chain, main_tables.event, main_tables.payload, main_tables.content, *TABLES)
     return sorted(
         {str(name) for table in tables for name in connection.execute(select(table.c.project).distinct()).scalars()}
@@ -204,7 +204,7 @@ def _everywhere(connection: Connection) -> list[str]:
 
 
 def _linked(previous: str, row: Mapping[str, Any]) -> str:
-    """The hash that a stored row should have; "" where it holds what nobody of us writes."""
+    """Return the hash that a stored row should have; "" where a value has a type that is never written."""
     try:
         return link(previous, row)
     except EventError:  # SQLite keeps bytes in any column
@@ -212,7 +212,7 @@ def _linked(previous: str, row: Mapping[str, Any]) -> str:
 
 
 def _hashed(salt: object, body: object) -> str:
-    """The hash that a stored payload has; "" where it is no bytes, as after an edit by hand in SQLite."""
+    """Return the hash of a stored payload; "" where it is no bytes, as after an edit by hand in SQLite."""
     return payload_hash(salt, body) if isinstance(salt, bytes) and isinstance(body, bytes) else ""
 
 
@@ -237,7 +237,7 @@ def _walk_contents(connection: Connection, project: str) -> None:
 
 
 def _stored(connection: Connection, table: Table, project: str) -> Generator[Row, None, None]:
-    """The rows of a table in the order of its key, whatever the collation of texts."""
+    """Yield the rows of a table in the order of its key, independent of the collation of texts."""
     number = {"vote": "annotation", "project_description": "project"}.get(table.name, "id")
     query = select(table).where(table.c.project == project).order_by(table.c[number])
     rows: Iterable[Row] = (_without_project(row._asdict()) for row in stream(connection, query))
@@ -254,7 +254,7 @@ def _seen(row: Any) -> LoggedEvent:
 
 
 def _list_erased(connection: Connection, project: str) -> dict[tuple[str, int], int]:
-    """What was forgotten, and which event said so last: nothing later may lack its payload."""
+    """Return the last erasing event of each erased thing: no later event may lack its payload."""
     table = main_tables.event.c
     query = select(table.entity, table.entity_id, table.seq).where(table.project == project, table.action == "erased")
     return {(row.entity, row.entity_id): row.seq for row in connection.execute(query.order_by(table.seq))}
@@ -266,7 +266,7 @@ def _count(connection: Connection, project: str) -> int:
 
 
 def _difference(table: str, stored: Mapping[str, Any] | None, derived: Mapping[str, Any] | None) -> str:
-    """Name the row and the columns; their values may be private."""
+    """Return a sentence that names the row and the columns, not the values, which may be private."""
     row = stored or derived or {}
     name = f"{table} {row.get('id', row.get('annotation', ''))}".strip()
     if stored is None:

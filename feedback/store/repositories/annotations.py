@@ -25,7 +25,7 @@ class AnnotationsRepository:
     def list_annotations(
         self, project: str, *, task: int | None = None, annotation: int | None = None
     ) -> list[Annotation]:
-        """Give the annotations that exist, with their results, by id: skips, imports and our own included."""
+        """Return the annotations that exist, with their results, by id: skips, imports and our own included."""
         table, data = main_tables.annotation.c, main_tables.payload.c
         query = (
             select(main_tables.annotation, data.body)
@@ -45,7 +45,7 @@ class AnnotationsRepository:
             return [_annotation(row) for row in connection.execute(query)]
 
     def list_skips(self, project: str) -> list[Skip]:
-        """Give every skip that stands, by task and annotation."""
+        """Return every skip that stands, by task and annotation."""
         table = main_tables.annotation.c
         with self._database.read() as connection:
             if is_deleted_project(connection, project):
@@ -60,7 +60,7 @@ class AnnotationsRepository:
             return [Skip(row.task, row.person, row.id, epoch_s(row.version)) for row in connection.execute(query)]
 
     def list_problems(self, project: str) -> list[UnreadableAnnotation]:
-        """Give the annotations of which something could not be read, with the reasons."""
+        """Return the annotations of which something could not be read, with the reasons."""
         table = main_tables.annotation.c
         query = select(table.task, table.id, table.person, table.problems).where(
             table.project == project, table.problems.is_not(None), ~table.gone, of_current_task(table)
@@ -70,7 +70,7 @@ class AnnotationsRepository:
         return [UnreadableAnnotation(row.task, row.id, row.person, tuple(orjson.loads(row.problems))) for row in rows]
 
     def list_annotators(self, project: str) -> list[AnnotatorCounts]:
-        """Give everybody who ever worked in a project, bots included."""
+        """Return everybody who ever worked in a project, bots included."""
         table = main_tables.person.c
         query = select(table.id, table.answers, table.skips, table.first_at, table.last_at)
         with self._database.read() as connection:
@@ -80,7 +80,7 @@ class AnnotationsRepository:
     def list_annotation_creation_times(
         self, project: str, *, above: int, upto: int, before: str = ""
     ) -> dict[int, dict[int, str]]:
-        """Give the annotations that exist, each with its created_at, for the tasks above a number and up to another.
+        """Return the annotations that exist, each with its created_at, for the tasks above a number and up to another.
 
         With `before` (the task's updated_at as just read), without newer ones.
         """
@@ -110,7 +110,7 @@ class AnnotationsRepository:
         return found
 
     def is_by_person(self, project: str, annotation: int) -> bool:
-        """Whether a person made an annotation by hand: no import, none of our own."""
+        """Return whether a person made an annotation by hand: no import, none of our own."""
         table, own, named = main_tables.annotation.c, main_tables.own_annotation.c, main_tables.own_unique.c
         query = select(table.id).where(
             table.project == project,

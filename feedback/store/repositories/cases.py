@@ -40,9 +40,7 @@ class CaseRow:
     proposed_by: str = ""  # "model", "people" or a tier
     confidence: float | None = None
     model: str = ""
-    prediction: Mapping[str, Any] = field(
-        default_factory=dict, hash=False
-    )  # the model's answer with the reasons for it
+    prediction: Mapping[str, Any] = field(default_factory=dict, hash=False)  # the model's answer and its reasons
     opened_s: float = 0.0
     entered_s: float = 0.0
     started_s: float | None = None
@@ -62,7 +60,7 @@ class CaseRow:
 
 @dataclass(frozen=True, slots=True)
 class CaseEvent:
-    """One line of a case's trail."""
+    """One event of a case."""
 
     at_s: float
     event: str
@@ -86,7 +84,7 @@ class CasesRepository:
         self._database = database
 
     def create_cases(self, rows: Sequence[CaseRow], event: str) -> list[CaseRow]:
-        """Open a case for each task that has none, with the first line of its trail; gives those that are new.
+        """Create a case with its first event for each task that has none; return the new ones.
 
         A task has one case for ever: what comes back later re-opens it.
         """
@@ -119,7 +117,7 @@ class CasesRepository:
         return made
 
     def update_case(self, case: CaseRow, version: int, step: CaseEvent, looks: Iterable[ReviewRow] = ()) -> bool:
-        """Put a case's new row in place of the version that was seen, with its line in the trail, or do nothing.
+        """Replace the row of a case, with an event, if its version is still the one that was read.
 
         False where somebody else moved it meanwhile.
         """
@@ -138,7 +136,7 @@ class CasesRepository:
         return True
 
     def get_case(self, number: int) -> CaseRow:
-        """Give one case; NotStored where there is none of this number."""
+        """Return one case; NotStored where there is none of this number."""
         with self._database.read() as connection:
             row = connection.execute(select(review_case).where(review_case.c.id == number)).one_or_none()
         if row is None:
@@ -148,7 +146,7 @@ class CasesRepository:
     def list_cases(
         self, project: str, *, states: Iterable[str] = (), tasks: Sequence[int] | None = None, but_tier: str = ""
     ) -> list[CaseRow]:
-        """Give a project's cases, the most urgent first, then by age; `but_tier` leaves one tier out."""
+        """Return a project's cases, the most urgent first, then by age; `but_tier` leaves one tier out."""
         table = review_case.c
         query = select(review_case).where(table.project == project)
         if states:
@@ -181,7 +179,7 @@ class CasesRepository:
         return [_CASES.from_row(row) for row in rows], newest, n_cases
 
     def list_reopened_cases(self, project: str, tier: str, rule: str, *, states: Iterable[str]) -> list[CaseRow]:
-        """Give the cases of a tier in another round than the first, or that this rule opened."""
+        """Return the cases of a tier in another round than the first, or that this rule opened."""
         table = review_case.c
         query = select(review_case).where(table.project == project, table.tier == tier, table.state.in_(list(states)))
         with self._database.read() as connection:
@@ -196,11 +194,11 @@ class CasesRepository:
             return {(row[0], row[1]): row[2] for row in connection.execute(query.group_by(table.tier, table.state))}
 
     def list_case_events(self, case: int) -> list[CaseEvent]:
-        """Give the whole trail of a case, oldest first."""
+        """Return the whole trail of a case, oldest first."""
         return self._steps(case_event.c.case_id == case)
 
     def list_events_of_cases(self, cases: Sequence[int]) -> dict[int, list[CaseEvent]]:
-        """Give the trails of these cases, oldest line first."""
+        """Return the trails of these cases, oldest line first."""
         found: dict[int, list[CaseEvent]] = {case: [] for case in cases}
         for part in chunks(cases):
             for step in self._steps(case_event.c.case_id.in_(part)):
@@ -208,7 +206,7 @@ class CasesRepository:
         return found
 
     def list_project_events(self, project: str, *, since_s: float = 0.0) -> list[CaseEvent]:
-        """Give the trails of a project's cases, by case and number."""
+        """Return the trails of a project's cases, by case and number."""
         of_project = select(review_case.c.id).where(review_case.c.project == project)
         return self._steps(case_event.c.case_id.in_(of_project), case_event.c.at_s >= since_s)
 
@@ -218,19 +216,19 @@ class CasesRepository:
             return [_EVENTS.from_row(row) for row in connection.execute(query)]
 
     def list_case_ids(self, project: str, task: int) -> frozenset[int]:
-        """Give the cases of a task, and of former tasks that had its number."""
+        """Return the cases of a task, and of former tasks that had its number."""
         with self._database.read() as connection:
             return cases_of(connection, project, {task})
 
     def list_honeypots(self, cases: Collection[int]) -> list[Mapping[str, Any]]:
-        """Give the records of the honeypots that were made of these cases: review_project, task, case."""
+        """Return the records of the honeypots that were made of these cases: review_project, task, case."""
         table = main_tables.record.c
         with self._database.read() as connection:
             bodies = connection.execute(select(table.body).where(table.kind == "honeypot")).scalars()
             return [body for body in map(orjson.loads, bodies) if body["case"] in cases]
 
     def list_review_task_sources(self, project: str) -> dict[tuple[str, int], int]:
-        """Give the task that each copy (review project, task) was ever made of; honeypots are copies of none."""
+        """Return the task that each copy (review project, task) was ever made of; honeypots are copies of none."""
         query = (
             select(review_case.c.task, case_event.c.body)
             .join_from(case_event, review_case, review_case.c.id == case_event.c.case_id)

@@ -1,4 +1,4 @@
-"""What changed in a project since an event of its log: the reads from which caches are brought up to date."""
+"""The changes of a project since an event of its log, from which caches are updated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from feedback.store.tables.review_tables import override
 
 @dataclass(frozen=True, slots=True)
 class ProjectHeads:
-    """How far each thing was written that a snapshot is read from: equal heads mean that nothing changed."""
+    """The newest number of everything that a snapshot is read from; equal heads mean that nothing changed."""
 
     seq: int  # the last event of the project's log
     own_marks: int  # annotations and unique ids that are marked as ours

@@ -18,7 +18,7 @@ _BATCH = 5000  # rows a transaction, so that nobody else waits long
 
 @dataclass(frozen=True, slots=True)
 class CurrentDecision:
-    """The decision that holds for a task now, as far as the loop needs it."""
+    """The decision that is valid for a task now, as far as the loop needs it."""
 
     rule: str
     outcome: str  # a tier, or "hold"
@@ -32,7 +32,7 @@ class CurrentDecision:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One decision with all that it was made from: enough to make it again."""
+    """One decision with all its inputs, so that it can be replayed."""
 
     task: int
     at_s: float
@@ -43,7 +43,7 @@ class Decision:
 
 
 class DecisionsRepository:
-    """What the routing decided."""
+    """The decisions of the routing."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -77,7 +77,7 @@ class DecisionsRepository:
             return {row[0]: row[1] for row in connection.execute(query.order_by(table.outcome))}
 
     def list_decisions(self, project: str, *, task: int | None = None, limit: int = 1000) -> list[Decision]:
-        """Give the newest decisions of a project or of one task, newest first."""
+        """Return the newest decisions of a project or of one task, newest first."""
         table = routing_tables.decision.c
         query = select(routing_tables.decision).where(table.project == project)
         if task is not None:
@@ -88,7 +88,7 @@ class DecisionsRepository:
     def stream_current_decisions(
         self, project: str, *, since_s: float = 0.0
     ) -> Iterator[tuple[Decision, Mapping[str, Any] | None]]:
-        """Give the newest decision about each task, each with the data that it was about; None where erased."""
+        """Return the newest decision about each task, each with the data that it was about; None where erased."""
         table, data = routing_tables.decision.c, main_tables.content.c
         newest = select(func.max(table.id)).where(table.project == project, table.at_s >= since_s).group_by(table.task)
         query = (

@@ -40,7 +40,7 @@ class EventsRepository:
             return int(connection.execute(select(table.seq).where(table.project == project)).scalar() or 0)
 
     def get_version(self, project: str, seq: int) -> AnnotationVersion | None:
-        """Give the version of an annotation that is event `seq` of its project; None where that is none."""
+        """Return the version of an annotation that is event `seq` of its project; None where that is none."""
         logged = main_tables.event.c
         with self._database.read() as connection:
             row = connection.execute(
@@ -49,7 +49,7 @@ class EventsRepository:
         return None if row is None else _version(row)
 
     def list_versions_by_person(self, project: str, person: int) -> list[AnnotationVersion]:
-        """Give every version that a person ever answered for, and the deletions of those annotations, oldest first."""
+        """Return every version that a person ever made, and the deletions of those annotations, oldest first."""
         found: list[AnnotationVersion] = []
         with self._database.read() as connection:
             # the whole log is read: an annotation may have changed hands, and each keeps what was theirs
@@ -72,19 +72,19 @@ class EventsRepository:
             return set(connection.execute(query).scalars())
 
     def list_erased_people(self) -> list[tuple[str, int]]:
-        """Give everybody who was ever forgotten, by project and number."""
+        """Return everybody who was ever forgotten, by project and number."""
         with self._database.read() as connection:
             return list_erased_people(connection)
 
     def list_erased(self) -> list[tuple[str, str, int, str]]:
-        """Give everything that was ever forgotten: project, "annotation" or "task", number, and until which life."""
+        """Return everything that was ever forgotten: project, "annotation" or "task", number, and until which life."""
         logged = main_tables.event.c
         query = select(logged.project, logged.entity, logged.entity_id, logged.version).where(logged.action == "erased")
         with self._database.read() as connection:
             return [(row.project, row.entity, row.entity_id, row.version) for row in connection.execute(query)]
 
     def list_task_history(self, project: str, task: int) -> list[AnnotationVersion]:
-        """Give every version of every annotation that a task ever had, deletions included, oldest first."""
+        """Return every version of every annotation that a task ever had, deletions included, oldest first."""
         logged, payload, now = main_tables.event.c, main_tables.payload.c, main_tables.annotation.c
         query = (
             select(main_tables.event, payload.body)
@@ -103,7 +103,7 @@ class EventsRepository:
         return [_version(row) for row in rows]
 
     def list_annotation_events(self, origin: str, seq: int, *, limit: int) -> list[AnnotationEvent]:
-        """Give the first `limit` events of a project's annotations after one, oldest first."""
+        """Return the first `limit` events of a project's annotations after one, oldest first."""
         logged, payload = main_tables.event.c, main_tables.payload.c
         query = (
             select(logged.seq, logged.entity_id, logged.version, logged.action, logged.received_s, payload.body)

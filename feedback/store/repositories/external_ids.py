@@ -22,7 +22,7 @@ class ExternalIdsRepository:
         self._database = database
 
     def index_tasks(self, project: str, field: str, read: Callable[[Mapping[str, Any]], str]) -> int:
-        """Index the tasks that are new, or whose data changed, under what `read` makes of them; gives how many."""
+        """Index the tasks that are new, or whose data changed, under what `read` makes of them; return how many."""
         task, known, data = main_tables.task.c, task_key.c, main_tables.content.c
         query = (
             select(task.id, task.content, data.data)
@@ -52,7 +52,7 @@ class ExternalIdsRepository:
         return len(rows)
 
     def list_tasks(self, project: str, field: str, key: str) -> list[int]:
-        """Give the tasks that exist and have this value in the field, as far as they were indexed; a few at most."""
+        """Return the tasks that exist and have this value in the field, as far as they were indexed; a few at most."""
         task, known = main_tables.task.c, task_key.c
         query = (
             select(known.task)

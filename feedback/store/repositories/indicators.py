@@ -17,7 +17,7 @@ Value = float | str | tuple[str, ...] | None
 
 @dataclass(frozen=True, slots=True)
 class IndicatorValue:
-    """What one version of one annotation says of an entity; the newest version of an annotation is what it says."""
+    """The value of one indicator in one version of one annotation; the newest version of an annotation counts."""
 
     entity: str  # "customer_id=4711"
     name: str  # of the question
@@ -42,7 +42,7 @@ class IndicatorsRepository:
         self._database = database
 
     def list_indicators(self, project: str, *, entities: Collection[str] | None = None) -> list[IndicatorValue]:
-        """Give every fact that counts, of some entities or of all, in no order that means anything."""
+        """Return every fact that counts, of some entities or of all, in no order that means anything."""
         query = select(indicator).where(indicator.c.project == project, indicator.c.counted)
         with self._database.read() as connection:
             if entities is None:
@@ -56,7 +56,7 @@ class IndicatorsRepository:
     def list_indicators_of_annotations(
         self, project: str, origin: str, annotations: Collection[int]
     ) -> list[IndicatorValue]:
-        """Give what these annotations ever said, whether it counts or not."""
+        """Return what these annotations ever said, whether it counts or not."""
         table = indicator.c
         query = select(indicator).where(table.project == project, table.origin == origin)
         with self._database.read() as connection:
@@ -69,7 +69,7 @@ class IndicatorsRepository:
     def save_indicators(
         self, project: str, facts: Sequence[IndicatorValue], heads: Mapping[str, int], *, questions: str
     ) -> None:
-        """Keep facts, and how far each log was read for them; the same again changes nothing."""
+        """Store indicator values, and how far each log was read for them; repetition changes nothing."""
         rows = [_INDICATORS.to_values(value, project=project) for value in facts]
         read = [
             {"project": project, "origin": origin, "seq": seq, "questions": questions} for origin, seq in heads.items()
@@ -79,7 +79,7 @@ class IndicatorsRepository:
             self._database.upsert(connection, indicator_head, read)
 
     def get_read_positions(self, project: str, *, questions: str) -> dict[str, int]:
-        """Give how far each log was read for these questions; {} where others were asked, whose facts are dropped."""
+        """Return how far each log was read for these questions; {} where others were asked, whose facts are dropped."""
         table = indicator_head.c
         with self._database.read() as connection:
             rows = connection.execute(select(indicator_head).where(table.project == project)).all()
@@ -90,7 +90,7 @@ class IndicatorsRepository:
         return {row.origin: row.seq for row in rows}
 
     def update_counted_indicators(self, project: str, refused: Collection[int]) -> int:
-        """Let facts count or not as the answers do that they came with; gives how many annotations changed.
+        """Let facts count or not as the answers do that they came with; return how many annotations changed.
 
         `refused` are annotations of the source project that do not count; in review projects the look says so, and
         what nobody has looked at yet does not count yet.

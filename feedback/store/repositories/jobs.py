@@ -99,7 +99,7 @@ class JobsRepository:
         )
 
     def fail_job(self, work: JobClaim, reason: str) -> None:
-        """Give a run up: it is tried again later and later, and parked after a few times, with the reason."""
+        """Return a run up: it is tried again later and later, and parked after a few times, with the reason."""
 
         def values(row: Any, now_s: float) -> dict[str, Any]:
             tries = row.tries + 1
@@ -116,7 +116,7 @@ class JobsRepository:
         self._change(work, values)
 
     def unpark_job(self, project: str, kind: str) -> bool:
-        """Give parked work another try now; False where none was parked."""
+        """Return parked work another try now; False where none was parked."""
         with self._database.write() as connection:
             self._notify(connection)
             values = {"parked": False, "tries": 0, "due_s": 0.0}
@@ -125,7 +125,7 @@ class JobsRepository:
             )
 
     def holds_lease(self, work: JobClaim) -> bool:
-        """Whether nobody else has claimed the work since."""
+        """Return whether nobody else has claimed the work since."""
         query = select(_C.token).where(*_is(work.project, work.kind), _C.owner == work.owner)
         with self._database.read() as connection:
             return connection.execute(query).scalar() == work.token
@@ -138,7 +138,7 @@ class JobsRepository:
             yield connection
 
     def list_jobs(self) -> list[JobRow]:
-        """Give the state of all work, for people to read."""
+        """Return the state of all work, for people to read."""
         now_s = self._database.clock()
         with self._database.read() as connection:
             rows = connection.execute(select(_TABLE).order_by(_C.project, _C.kind)).all()

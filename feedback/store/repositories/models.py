@@ -24,11 +24,11 @@ class ModelsRepository:
         self._database, self._records = database, records
 
     def champion(self, project: str) -> ModelRef | None:
-        """Name the model that serves; None before the first promotion."""
+        """Return the model that serves; None before the first promotion."""
         return self._named(project, _CHAMPION)
 
     def previous_champion(self, project: str) -> ModelRef | None:
-        """Name the champion before; a rollback makes it the one that was rolled back."""
+        """Return the champion before; after a rollback, the model that was rolled back."""
         return self._named(project, _FORMER)
 
     def _named(self, project: str, name: str) -> ModelRef | None:
@@ -47,7 +47,7 @@ class ModelsRepository:
         return ModelRef(row.version, row.digest) if row else None
 
     def artefact(self, project: str, version: str) -> Artefact:
-        """Give a stored model; its digest is checked where it is unpacked."""
+        """Return a stored model; its digest is checked where it is unpacked."""
         table = main_tables.model.c
         query = select(table.data, table.digest).where(table.project == project, table.version == version)
         with self._database.read() as connection:
@@ -57,7 +57,7 @@ class ModelsRepository:
         return Artefact(row.data, row.digest)
 
     def add(self, project: str, version: str, artefact: Artefact, card: Mapping[str, Any]) -> None:
-        """Keep a version for good. The same bytes again change nothing; other bytes raise ArtefactError."""
+        """Store a version for good. The same bytes again change nothing; other bytes raise ArtefactError."""
         if digest_of(artefact.data) != artefact.digest:
             raise ArtefactError(f"version {version!r}: the bytes are not those of the digest.")
         table = main_tables.model.c
@@ -102,14 +102,14 @@ class ModelsRepository:
                 self._records.create_record(project, "verdict", verdict)
 
     def versions(self, project: str) -> list[str]:
-        """Name all stored models, oldest first."""
+        """Return the versions of all stored models, oldest first."""
         table = main_tables.model.c
         query = select(table.version).where(table.project == project).order_by(table.number)
         with self._database.read() as connection:
             return list(connection.execute(query).scalars())
 
     def card(self, project: str, version: str) -> dict[str, Any]:
-        """Give a model's card."""
+        """Return a model's card."""
         table = main_tables.model.c
         query = select(table.card).where(table.project == project, table.version == version)
         with self._database.read() as connection:

@@ -16,7 +16,7 @@ from ml_backend.records import Answer
 
 @dataclass(frozen=True, slots=True)
 class OverrideRow:
-    """One human answer beside what the model said; `changed` makes it an override."""
+    """One human answer and the answer of the model; `changed` makes it an override."""
 
     project: str
     annotation: int
@@ -40,7 +40,7 @@ _OVERRIDES = RowMapper(OverrideRow, override)
 
 
 class OverrideCount(NamedTuple):
-    """So many human answers beside the model's that are alike in all of this."""
+    """How many human answers have the same values in all other fields."""
 
     shown: str | None  # Answer.key of what the model said, on a blind answer what it would have said
     answer: str  # Answer.key
@@ -57,7 +57,7 @@ class OverridesRepository:
         self._database = database
 
     def save_overrides(self, rows: Sequence[OverrideRow]) -> None:
-        """Keep human answers beside the model's; a changed annotation replaces its row."""
+        """Store human answers with the model's; a changed annotation replaces its row."""
         with self._database.write() as connection:
             self._database.upsert(connection, override, [_OVERRIDES.to_values(row) for row in rows])
 
@@ -72,14 +72,14 @@ class OverridesRepository:
             return {row.annotation: row.at_s for part in parts for row in connection.execute(part)}
 
     def list_overriding_annotations(self, project: str) -> set[int]:
-        """Give the answers that changed what was shown."""
+        """Return the answers that changed what was shown."""
         table = override.c
         query = select(table.annotation).where(table.project == project, table.changed, ~table.blind)
         with self._database.read() as connection:
             return set(connection.execute(query).scalars())
 
     def list_overrides(self, project: str, *, changed: bool | None = True, since_s: float = 0.0) -> list[OverrideRow]:
-        """Give overrides, oldest first; `changed=None` gives the answers that kept the model's, too."""
+        """Return overrides, oldest first; `changed=None` gives the answers that kept the model's, too."""
         table = override.c
         query = select(override).where(table.project == project, table.at_s >= since_s)
         if changed is not None:

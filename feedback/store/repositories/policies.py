@@ -40,7 +40,7 @@ class PoliciesRepository:
         self._database, self._projects, self._records, self._jobs = database, projects, records, jobs
 
     def create_policy(self, project: str, policy: Policy) -> str:
-        """Keep a policy by its hash, so that what it decided can be replayed; gives the hash. Safe to repeat."""
+        """Store a policy by its hash, so that its decisions can be replayed; return the hash. Safe to repeat."""
         self._records.create_record(project, "policy", {"policy": _stored(policy)}, key=policy.hash)
         return policy.hash
 
@@ -58,7 +58,7 @@ class PoliciesRepository:
         return done
 
     def list_activations(self, project: str) -> list[Activation]:
-        """Give every policy that became active, newest first."""
+        """Return every policy that became active, newest first."""
         found = self._records.list_records(project, "policy_active", limit=1000)
         return [
             Activation(record.body["hash"], record.body["at_s"], record.body["who"], record.body["before"])

@@ -18,7 +18,7 @@ from feedback.store.tables import main_tables, routing_tables
 
 @dataclass(frozen=True, slots=True)
 class ProjectCounts:
-    """How much a project holds; answers and people are those that are votes."""
+    """The size of a project; answers and people are those that are votes."""
 
     tasks: int = 0
     labeled: int = 0  # tasks that Label Studio asks no more, without those that we only keep back
@@ -38,7 +38,7 @@ class ProjectsRepository:
         self._turns_at: dict[str, str] = {}
 
     def save_project(self, row: ProjectRow) -> None:
-        """Keep a project's settings; a new title or label config goes through the log, as a webhook's would.
+        """Store a project's settings; a new title or label config is appended to the log, as a webhook's is.
 
         A row that was read before somebody else described the project anew keeps its hands off title and config.
         """
@@ -64,15 +64,15 @@ class ProjectsRepository:
             self._turns_at.pop(row.id, None)
 
     def get_project(self, number: str) -> ProjectRow | None:
-        """Give one project, or None where it is unknown or was deleted."""
+        """Return one project, or None where it is unknown or was deleted."""
         return next(iter(self._projects(number)), None)
 
     def list_projects(self, *, reviews: bool = False) -> list[ProjectRow]:
-        """Give the projects that exist; with `reviews`, the review projects that we made for them, too."""
+        """Return the projects that exist; with `reviews`, the review projects that we made for them, too."""
         return [row for row in self._projects(None) if reviews or not row.source]
 
     def get_source_project(self, project: str, connection: Connection) -> str:
-        """Name the project in whose turn something is read: of a review project its source, else the project itself.
+        """Return the source of a review project, or the project itself, in whose turn its events are read.
 
         Asked once a project and process: what a project is, is written before anything can happen in it.
         """

@@ -31,7 +31,7 @@ RECORDS_KEPT: Mapping[str, int] = {
 
 
 class RecordsRepository:
-    """What the service found, decided and did."""
+    """Findings, verdicts, reports and turns, by project and kind."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -18,7 +18,7 @@ from ml_backend.records import Answer
 
 @dataclass(frozen=True, slots=True)
 class ReviewRow:
-    """What one reviewer said of one case, and whether it counts."""
+    """One reviewer's answer on one case, and whether it counts."""
 
     review_project: str
     annotation: int
@@ -44,18 +44,18 @@ REVIEWS = RowMapper(ReviewRow, review, renamed={"case": "case_id"})
 
 
 class ReviewsRepository:
-    """What reviewers answered."""
+    """Reviewers' answers on cases."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def save_reviews(self, looks: Iterable[ReviewRow]) -> None:
-        """Keep what reviewers said of cases that did not move by it."""
+        """Store reviews of cases that stay in their state."""
         with self._database.write() as connection:
             self._database.upsert(connection, review, [REVIEWS.to_values(look) for look in looks])
 
     def list_reviews(self, project: str, *, case: int | None = None) -> list[ReviewRow]:
-        """Give what reviewers said, of one case or of a whole source project, oldest first."""
+        """Return the reviews of one case or of a whole source project, oldest first."""
         table = review.c
         query = select(review).order_by(table.at_s, table.annotation)
         if case is not None:
@@ -67,7 +67,7 @@ class ReviewsRepository:
             return [REVIEWS.from_row(row) for row in connection.execute(query)]
 
     def list_reviews_of_cases(self, cases: Sequence[int]) -> dict[int, list[ReviewRow]]:
-        """Give what reviewers said of these cases, oldest first."""
+        """Return the reviews of these cases, oldest first."""
         found: dict[int, list[ReviewRow]] = {case: [] for case in cases}
         query = select(review).order_by(review.c.at_s, review.c.annotation)
         with self._database.read() as connection:

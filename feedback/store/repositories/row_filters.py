@@ -18,7 +18,7 @@ def is_deleted_project(connection: Connection, project: str) -> bool:
 
 
 def of_current_task(table: Any) -> ColumnElement[bool]:
-    """Rows of the task that has the number now: Label Studio deletes its annotations with it, and says only the task.
+    """Return the condition that a row belongs to the task that has the id now.
 
     An annotation that is older than its task was made on another one, whose number the task was given.
     """
@@ -29,7 +29,7 @@ def of_current_task(table: Any) -> ColumnElement[bool]:
 
 
 def made_by_people(connection: Connection, project: str, table: Any, annotation: Any) -> Sequence[ColumnElement[bool]]:
-    """Rows that a person made by hand."""
+    """Return the conditions that a person made the row by hand."""
     bots = connection.execute(select(main_tables.project.c.bots).where(main_tables.project.c.id == project)).scalar()
     own = main_tables.own_annotation.c
     written = select(own.id).where(own.project == project, own.id == annotation)

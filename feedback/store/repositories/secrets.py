@@ -19,7 +19,7 @@ class SecretsRepository:
         self._database = database
 
     def get_or_create_secret(self, name: str) -> str:
-        """Give a secret; the first call makes it."""
+        """Return a secret; the first call makes it."""
         found = self.get_secret(name)
         if found is not None:
             return found
@@ -28,13 +28,13 @@ class SecretsRepository:
             return str(connection.execute(_value(name)).scalar_one())
 
     def get_secret(self, name: str) -> str | None:
-        """Give a secret that was made or set before; None where there is none."""
+        """Return a secret that was made or set before; None where there is none."""
         with self._database.read() as connection:
             found = connection.execute(_value(name)).scalar()
         return None if found is None else str(found)
 
     def save_secret(self, name: str, value: str) -> None:
-        """Put a secret in place of the one that was."""
+        """Store a secret; replace the one before."""
         with self._database.write() as connection:
             self._database.upsert(connection, main_tables.secret, [{"name": name, "value": value}])
 

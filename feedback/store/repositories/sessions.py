@@ -30,13 +30,13 @@ _SESSIONS = RowMapper(SessionRow, session)
 
 
 class SessionsRepository:
-    """Who is signed in, and which addresses failed to."""
+    """Sessions of signed-in people, and failed logins by address."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def create_session(self, row: SessionRow, *, instead_of: str = "", ended_before_s: float = 0.0) -> None:
-        """Keep a new session in place of the browser's old one; those that began before a time are swept out."""
+        """Store a new session, delete the browser's old one and all that began before a time."""
         table = session.c
         with self._database.write() as connection:
             gone = (table.digest == instead_of) | (table.began_s < ended_before_s)
@@ -44,7 +44,7 @@ class SessionsRepository:
             connection.execute(session.insert(), [_SESSIONS.to_values(row)])
 
     def get_session(self, digest: str) -> SessionRow | None:
-        """Give a session, None where it was never begun or has ended."""
+        """Return a session, None where it was never begun or has ended."""
         with self._database.read() as connection:
             row = connection.execute(select(session).where(session.c.digest == digest)).one_or_none()
         return None if row is None else _SESSIONS.from_row(row)
@@ -60,7 +60,7 @@ class SessionsRepository:
             connection.execute(session.delete().where(session.c.digest == digest))
 
     def list_emails(self, person: int) -> frozenset[str]:
-        """Give the addresses that somebody is signed in with."""
+        """Return the addresses that somebody is signed in with."""
         with self._database.read() as connection:
             return frozenset(connection.execute(select(session.c.email).where(session.c.person == person)).scalars())
 
@@ -72,7 +72,7 @@ class SessionsRepository:
             return {row.address: row.restored_s for row in rows}
 
     def record_login_attempt(self, scope: str, address: str, every_s: float) -> float:
-        """Take one try from an address, whichever worker saw it; gives when it has all of them back."""
+        """Take one try from an address, whichever worker saw it; return when it has all of them back."""
         now_s, table = self._database.clock(), login_attempt.c
         conditions = (table.scope == scope) & (table.address == address)
         with self._database.write() as connection:

@@ -15,7 +15,7 @@ from feedback.store.tables import main_tables, routing_tables
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One thing that somebody outside told us about a task, or about the whole project."""
+    """One message of another system about a task, or about the whole project."""
 
     project: str
     name: str
@@ -34,7 +34,7 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class NewestSignal:
-    """What the signals of one name say now."""
+    """The newest signal of one name, and how many there were."""
 
     value: bool | float | str
     at_s: float
@@ -43,7 +43,7 @@ class NewestSignal:
 
 @dataclass(frozen=True, slots=True)
 class DecisionAtSignal:
-    """Which rule of which policy, with which model, had decided about a task."""
+    """The decision about a task that was current when a signal came."""
 
     rule: str
     outcome: str
@@ -74,7 +74,7 @@ class SignalsRepository:
             return True
 
     def list_signals(self, project: str, *, task: int | None = None, limit: int = 1000) -> list[Signal]:
-        """Give the newest signals, newest first; with `task`, those about it alone. Unmatched ones are left out."""
+        """Return the newest signals, newest first; with `task`, those about it alone. Unmatched ones are left out."""
         table = routing_tables.signal.c
         query = select(routing_tables.signal).where(table.project == project, table.unmatched == "")
         if task is not None:
@@ -126,7 +126,7 @@ class SignalsRepository:
         return found
 
     def list_received_times(self, project: str, names: Collection[str]) -> dict[tuple[int, str], float]:
-        """Give when we were told last, by task and name; what is about the whole project is left out."""
+        """Return when we were told last, by task and name; what is about the whole project is left out."""
         table = routing_tables.signal.c
         query = select(table.task, table.name, func.max(table.received_s).label("last_s")).where(
             table.project == project, table.name.in_(sorted(names)), table.task.is_not(None), table.unmatched == ""
@@ -138,7 +138,7 @@ class SignalsRepository:
     def list_signals_with_decisions(
         self, project: str, *, names: Sequence[str] = ()
     ) -> list[tuple[Signal, DecisionAtSignal | None]]:
-        """Give signals about tasks, oldest first, each with the decision that stood when it happened."""
+        """Return signals about tasks, oldest first, each with the decision that stood when it happened."""
         received, made = routing_tables.signal, routing_tables.decision.alias()
         before = (
             select(func.max(made.c.id))
@@ -164,7 +164,7 @@ class SignalsRepository:
         ]
 
     def list_unmatched_signals(self, project: str) -> list[Signal]:
-        """Give the signals whose task is not known yet, oldest first."""
+        """Return the signals whose task is not known yet, oldest first."""
         table = routing_tables.signal.c
         query = select(routing_tables.signal).where(table.project == project, table.unmatched != "").order_by(table.id)
         with self._database.read() as connection:
@@ -178,7 +178,7 @@ class SignalsRepository:
             return int(connection.execute(query).scalar_one())
 
     def update_signal_task(self, signal: Signal, *, task: int | None, unmatched: str) -> None:
-        """Say which task an unmatched signal is about, or for which other reason it still waits."""
+        """Set the task of an unmatched signal, or the reason for which it still has none."""
         table = routing_tables.signal
         with self._database.write() as connection:
             conditions = (table.c.id == signal.id, table.c.unmatched != "")

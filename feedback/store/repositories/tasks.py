@@ -33,7 +33,7 @@ class TasksRepository:
         return [pair for part in chunks(sorted(only)) for pair in self._tasks(project, main_tables.task.c.id.in_(part))]
 
     def get_task(self, project: str, number: int) -> Task | None:
-        """Give one task, or None where it is unknown or gone."""
+        """Return one task, or None where it is unknown or gone."""
         return next((task for task, _content in self._tasks(project, main_tables.task.c.id == number)), None)
 
     def list_task_rows(
@@ -92,21 +92,21 @@ class TasksRepository:
             ]
 
     def list_task_creation_times(self, project: str, *, above: int, limit: int) -> dict[int, str]:
-        """Give the first `limit` tasks above a number that exist, in order, each with its created_at."""
+        """Return the first `limit` tasks above a number that exist, in order, each with its created_at."""
         table = main_tables.task.c
         query = select(table.id, table.created_at).where(table.project == project, table.id > above, ~table.gone)
         with self._database.read() as connection:
             return {row[0]: row[1] for row in connection.execute(query.order_by(table.id).limit(limit))}
 
     def list_content_hashes(self, project: str) -> dict[int, str]:
-        """Name the data that each task has now."""
+        """Return the hash of the data that each task has now."""
         table = main_tables.task.c
         query = select(table.id, table.content).where(table.project == project, ~table.gone)
         with self._database.read() as connection:
             return {row[0]: row[1] for row in connection.execute(query)}
 
     def get_task_data(self, project: str, task: int, content: str) -> Mapping[str, Any] | None:
-        """Give a task's data as they were in a version; None where they are erased."""
+        """Return a task's data as they were in a version; None where they are erased."""
         data = main_tables.content.c
         query = select(data.data).where(data.project == project, data.task == task, data.hash == content)
         with self._database.read() as connection:
@@ -114,21 +114,21 @@ class TasksRepository:
         return None if found is None else orjson.loads(found)
 
     def create_hidden_tasks(self, project: str, tasks: Iterable[int]) -> None:
-        """Note tasks that we are about to hide from everybody in Label Studio."""
+        """Record tasks that are about to be hidden from everybody in Label Studio."""
         now_s = self._database.clock()
         rows = [{"project": project, "task": task, "since_s": now_s} for task in sorted(set(tasks))]
         with self._database.write() as connection:
             self._database.add(connection, routing_tables.hidden_task, rows)
 
     def list_hidden_tasks(self, project: str) -> dict[int, float]:
-        """Give the tasks that we hide, and since when."""
+        """Return the hidden tasks, each with the time since when."""
         table = routing_tables.hidden_task.c
         with self._database.read() as connection:
             rows = connection.execute(select(table.task, table.since_s).where(table.project == project))
             return {row[0]: row[1] for row in rows}
 
     def delete_hidden_tasks(self, project: str, tasks: Iterable[int]) -> None:
-        """Forget that we hide these tasks; they are open again, or done."""
+        """Record that tasks are no longer hidden."""
         table = routing_tables.hidden_task
         with self._database.write() as connection:
             for part in chunks(sorted(set(tasks))):

@@ -66,7 +66,7 @@ class VotesRepository:
             ]
 
     def list_overlap_votes(self, project: str, control: str) -> list[OverlapVote]:
-        """Give the votes on tasks with two people or more (one, where the other is a bot), by task and person."""
+        """Return the votes on tasks with two people or more (one, where the other is a bot), by task and person."""
         votes, tasks = main_tables.vote.c, main_tables.task.c
         with self._database.read() as connection:
             if is_deleted_project(connection, project):
@@ -97,7 +97,7 @@ class VotesRepository:
             return [OverlapVote(row[0], row[1][:32], row[2], row[3]) for row in connection.execute(query)]
 
     def list_vote_times(self, project: str, annotations: frozenset[int]) -> list[float]:
-        """Give when these annotations were made, those that still are votes; in no order."""
+        """Return when these annotations were made, those that still are votes; in no order."""
         votes, found = main_tables.vote.c, list[float]()
         with self._database.read() as connection:
             for part in chunks(sorted(annotations)):
@@ -106,7 +106,7 @@ class VotesRepository:
         return found
 
     def list_first_answer_times(self, project: str) -> dict[int, float]:
-        """Give when people first answered each task, here or in a review project; epoch seconds."""
+        """Return when people first answered each task, here or in a review project; epoch seconds."""
         vote, made, look, case = main_tables.vote.c, main_tables.annotation.c, review.c, review_case.c
         conditions = select(vote.task, vote.created_at, vote.at_s).where(vote.project == project)
         earlier = (

@@ -35,7 +35,7 @@ class WindowsRepository:
         self._database = database
 
     def save_window(self, project: str, rows: Sequence[WindowRow]) -> None:
-        """Keep a window; the same version again replaces its rows."""
+        """Store a window; the same version again replaces its rows."""
         if not rows:
             return
         version, table = rows[0].version, main_tables.window
@@ -52,7 +52,7 @@ class WindowsRepository:
             connection.execute(rows_of.insert(), values)
 
     def get_window(self, project: str, version: str = "") -> list[WindowRow]:
-        """Give the rows of a window in the order of their places; without a version, of the newest window."""
+        """Return the rows of a window in the order of their places; without a version, of the newest window."""
         table, heads = main_tables.window_row, main_tables.window.c
         newest = select(heads.version).where(heads.project == project).order_by(heads.number.desc()).limit(1)
         wanted = version or newest.scalar_subquery()
@@ -61,7 +61,7 @@ class WindowsRepository:
             return [_ROWS.from_row(row) for row in connection.execute(query)]
 
     def list_shown_predictions(self, project: str, predictions: Sequence[int]) -> dict[int, WindowRow]:
-        """Give what stood on people's screens, by Label Studio's prediction id."""
+        """Return the rows whose predictions people saw, by prediction id in Label Studio."""
         table, found = main_tables.window_row, dict[int, WindowRow]()
         with self._database.read() as connection:
             for part in chunks(sorted(set(predictions))):

@@ -1,4 +1,4 @@
-"""Bodies: what JSON says of a person or of a task, found in it and taken out of it, however deep it stands."""
+"""Redaction of JSON: find and remove what concerns a data subject, at any depth."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def mentions(body: Any, subject: DataSubject) -> bool:
 
 
 def redact(body: Any, subject: DataSubject, kind: str = "") -> Any:
-    """Give a body without what it says of whom is meant; None where nothing else was in it.
+    """Return a body without what it says of whom is meant; None where nothing else was in it.
 
     An action keeps that it was done: `{"action": "pause", "person": None}`.
 

@@ -1,4 +1,4 @@
-"""The tables: one log that is the truth, what is projected from it, and what the service itself remembers."""
+"""The tables of the event log, of its projections, and of what the service itself stores."""
 
 from __future__ import annotations
 

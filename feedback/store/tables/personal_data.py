@@ -1,4 +1,4 @@
-"""Where what people said, and what tasks hold, is kept: one list, which `access` reads and `forget` erases by.
+"""The one list of the tables that hold personal data; subject access reads it, and erasure deletes by it.
 
 A test holds it against the schema: a new table belongs here, or into TABLES_WITHOUT_PERSONAL_DATA with the reason.
 """
@@ -58,7 +58,7 @@ def _rows_of_tasks(table: Table, column: str = "task") -> Where:
 
 
 def _rows_of_cases(table: Table) -> Where:
-    """Rows by case; the cases of a source project, whose review projects may be gone."""
+    """Return the condition on rows by case; the review projects of a case may be gone."""
     return lambda subject: table.c.case_id.in_(subject.cases)
 
 
@@ -142,7 +142,7 @@ TABLES_WITHOUT_PERSONAL_DATA: Mapping[str, str] = {
 
 
 def places(subject: DataSubject) -> list[tuple[PersonalDataTable, ColumnElement[bool]]]:
-    """Give the places in which rows of a person or of tasks can stand, each with the condition that finds them."""
+    """Return the places in which rows of a person or of tasks can stand, each with the condition that finds them."""
     found = []
     for place in PERSONAL_DATA_TABLES:
         where = place.person if subject.person is not None else place.task

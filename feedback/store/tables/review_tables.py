@@ -1,4 +1,4 @@
-"""The tables of review: cases, their trail, what reviewers said, and where people changed what the model showed."""
+"""The tables of review: cases, their events, reviews, overrides, and review projects."""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ def site(store: Store, clock: pages.Clock) -> Iterator[str]:
     pages.tell(store, "9", labels=(pages.EVIL, "ham", "x"))
     pages.judge(store, "9", [0.8, 0.9, 0.85], labels=(pages.EVIL, "ham", "x"))
     app = pages.app_of(store, clock=clock)
-    door = Authenticator(store, Guard(Security()), AccessSettings(), clock=clock)
-    _add_ways_in(app, door)
+    authenticator = Authenticator(store, Guard(Security()), AccessSettings(), clock=clock)
+    _add_ways_in(app, authenticator)
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -44,11 +44,11 @@ def site(store: Store, clock: pages.Clock) -> Iterator[str]:
     server.server_close()
 
 
-def _add_ways_in(app: Flask, door: Authenticator) -> None:
+def _add_ways_in(app: Flask, authenticator: Authenticator) -> None:
     @app.get("/test/enter")
     def enter() -> flask.Response:
         answer = flask.make_response(flask.redirect(flask.request.args["to"]))
-        door.begin(flask.request, answer, User(2, "ann@example.com"), owner=False)
+        authenticator.sign_in(flask.request, answer, User(2, "ann@example.com"), owner=False)
         return answer
 
     @app.get("/test/careless")

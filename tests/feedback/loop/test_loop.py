@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from feedback.policy.schema import Overlap, Train
-from feedback.reports.project_status import project_status
+from feedback.reports.project_status import project_status, status_lines
 from feedback.training.challenger import learned_annotations
 from ml_backend.predictor import NO_MODEL_VERSION
 from ml_backend.registry import FolderRegistry

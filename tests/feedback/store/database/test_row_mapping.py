@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Boolean, Column, Float, Integer, LargeBinary, MetaData, String, Table, Text, insert, select
 
+from feedback.errors import StoreError
 from feedback.store import Store
 from feedback.store.database.row_mapping import RowMapper
 from ml_backend.records import Answer
@@ -23,7 +24,6 @@ class Thing:
     value: bool | float | str | tuple[str, ...] | None
     share: float | None = None
     is_open: bool = True
-    only_here: str = "no column"
 
 
 THINGS = Table(
@@ -68,3 +68,10 @@ def test_text_that_postgresql_refuses_is_replaced() -> None:
     assert values["name"] == "a\ufffdb"
     assert values["note"] == "?"
     assert "\x00" not in f"{values['answer']}{values['value']}"
+
+
+def test_a_field_without_a_column_is_refused() -> None:
+    short = Table("short", MetaData(), *(Column(name, Text) for name in ("thing_id", "name", "answer")))
+
+    with pytest.raises(StoreError, match="the field note has no column in the table short"):
+        RowMapper(Thing, short, renamed={"id": "thing_id"})

@@ -1,0 +1,139 @@
+"""What review keeps between turns is always equal to what a new process reads from the store."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from feedback.project.snapshot import ProjectSnapshot, SnapshotCache
+from feedback.review.case_decisions import ChangedReviewCache
+from feedback.review.case_state_cache import CaseStateCache
+from feedback.review.case_triggers import SecondLookCache
+from feedback.review.eligibility import Eligibility, EligibilityCache, exclude_ineligible_votes
+from feedback.review.final_answers import FinalAnswerCache, apply_final_answers, load_final_answers
+from feedback.review.overrides import record_overrides
+from feedback.store.log import events
+from feedback.training.consensus_labels import ConsensusCache, ConsensusLabels, decide_labels
+from feedback.training.model_cache import PredictionCache
+from ml_backend.label_config import read_label_config
+from tests.feedback.review.test_opinions import promote
+from tests.support.fake_platform import TEXT_CONFIG
+from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, open_world, policy_text
+
+PEOPLE = (
+    '[people."ada@example.com"]\ntiers = ["L1", "L2"]\n[people."ben@example.com"]\ntiers = ["L1"]\n'
+    '[people."cleo@example.com"]\ntiers = ["L2", "L3"]\n[people."dan@example.com"]\ntiers = ["L2", "L3"]\n'
+)
+EMAILS = {
+    ADA: "ada@example.com",
+    BEN: "ben@example.com",
+    CLEO: "cleo@example.com",
+    DAN: "dan@example.com",
+    EVA: "eva@x",
+}
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["vote", "vote", "vote", "review", "review", "change", "add", "delete", "erase", "policy"]),
+        st.integers(0, 4),
+        st.sampled_from([ADA, BEN, CLEO, DAN, EVA]),
+        st.sampled_from(["fruit", "tool"]),
+    ),
+    min_size=3,
+    max_size=14,
+)
+
+
+class Caches:
+    """One set of caches, as a worker keeps them."""
+
+    def __init__(self) -> None:
+        self.snapshots, self.consensus, self.final = SnapshotCache(), ConsensusCache(), FinalAnswerCache()
+        self.eligible, self.states, self.second_looks = EligibilityCache(), CaseStateCache(), SecondLookCache()
+        self.changed_reviews = ChangedReviewCache()
+
+    def snapshot(self, world: World) -> ProjectSnapshot:
+        project = world.store.projects.get_project(PROJECT)
+        assert project is not None
+        config = read_label_config(TEXT_CONFIG)
+        policy = world.store.policies.list_activations(PROJECT)[0].hash
+        return self.snapshots.load(
+            world.store, project, world.store.policies.get_policy(PROJECT, policy), config, config.control()
+        )
+
+
+def plain(labels: ConsensusLabels) -> object:
+    return labels.settled, dict(labels.needs_more_votes)
+
+
+def check(world: World, caches: Caches) -> None:
+    store, snapshot = world.store, caches.snapshot(world)
+    eligibility = Eligibility(EMAILS)
+    kept = caches.eligible.exclude(store, snapshot, eligibility)
+    new = exclude_ineligible_votes(store, snapshot, eligibility)
+    assert (tuple(kept.snapshot.votes), kept.excluded) == (tuple(new.snapshot.votes), new.excluded)
+
+    final = caches.final.load(store, kept.snapshot)
+    assert final == load_final_answers(store, new.snapshot)
+    labels = caches.final.apply(caches.consensus.decide(kept.snapshot), final, kept.snapshot)
+    votes_alone = decide_labels(replace(new.snapshot))
+    assert plain(labels) == plain(apply_final_answers(votes_alone, final, new.snapshot))
+
+    states = caches.states.read(store, PROJECT)
+    assert states.by_task == store.cases.list_case_states(PROJECT)
+    assert caches.second_looks.list_drawn(snapshot, labels) == SecondLookCache().list_drawn(snapshot, labels)
+    champion = world.loop._services.champions.get(PROJECT)
+    before = store.overrides.list_overrides(PROJECT, changed=None)
+    record_overrides(store, new.snapshot, champion, PredictionCache())
+    assert store.overrides.list_overrides(PROJECT, changed=None) == before  # the turn has recorded all of them
+    found = caches.changed_reviews.find(store, PROJECT, states.changed)
+    assert found == store.reviews.list_changed_reviews(PROJECT)
+
+
+def act(world: World, what: str, place: int, person: int, label: str) -> None:
+    site, tasks = world.site, sorted(world.site.tasks)
+    task = tasks[place % len(tasks)]
+    numbers = [row.id for row in world.store.review_projects.list_review_projects(PROJECT).values()]
+    if what == "vote":
+        site.answer(task, label, person=person)
+    elif what == "review":
+        for number in numbers:
+            if site.waiting(number, person):
+                site.review(number, "fix", label, person=person, reason="boundary")
+                break
+    elif what == "change":
+        for number in numbers:
+            for annotation in list(site.review_annotations.get(number, {}).values()):
+                if annotation.person == person and annotation.task in site.review_tasks[number]:
+                    site.change(number, annotation.task, person=person, verdict="fix", label=label, reason="boundary")
+                    return
+    elif what == "add":
+        site.add(f"a{place} {label}")
+    elif what == "delete" and len(tasks) > 2:
+        del site.tasks[task]
+        world.store.append(events.task_deletions(PROJECT, [task]), want=None)
+    elif what == "erase" and len(tasks) > 2:
+        world.store.erase(PROJECT, task=task)
+    elif what == "policy":
+        world.use(policy_text(more=PEOPLE, share=0.5 if place % 2 else 0.0), overlap=2)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(steps=STEPS)
+def test_whatever_happens_the_caches_equal_a_recomputation(tmp_path_factory: pytest.TempPathFactory, steps):
+    with open_world(tmp_path_factory.mktemp("caches")) as world:
+        caches = Caches()
+        world.site.people = dict(EMAILS)
+        world.use(policy_text(more=PEOPLE, share=0.5), overlap=2)
+        world.site.add("a1 apple", "b2 saw", "c3 pear")
+        world.turn()
+        promote(world)
+        check(world, caches)
+        for what, place, person, label in steps:
+            act(world, what, place, person, label)
+            world.turn()
+            check(world, caches)
