@@ -197,10 +197,10 @@ def run_doctor(settings: Settings, store: Store, project: str) -> list[Finding]:
     from feedback.reports.health import of_web
     from ml_backend.labelstudio import doctor
 
-    row = require_project(store, project) if project and store.projects.get_project(project) else None
+    row = store.projects.get_project(project) if project else None
     fix = "Start `hitl serve`; where Label Studio reaches it by another address, set HITL_PUBLIC_URL."
-    silent = [doctor.Finding("service not reached", "error", f"{said}.", fix) for said in of_web(settings)]
-    return silent + doctor.run_checks(
+    unreachable = [doctor.Finding("service not reached", "error", f"{text}.", fix) for text in of_web(settings)]
+    return unreachable + doctor.run_checks(
         make_client(settings),
         project,
         backend_url=settings.url,
@@ -216,10 +216,10 @@ def simulate_policy(settings: Settings, store: Store, project: str, policy: Poli
     from feedback.store.repositories.policies import policy_of
 
     row = require_project(store, project)
-    past = load_decision_history(store, project)
-    if not past.tasks:
-        past = load_open_tasks(store, row, policy, make_model_factory(settings, store), now_s=time.time())
-    return simulate(policy_of(row), policy, past)
+    history = load_decision_history(store, project)
+    if not history.tasks:
+        history = load_open_tasks(store, row, policy, make_model_factory(settings, store), now_s=time.time())
+    return simulate(policy_of(row), policy, history)
 
 
 def validate_project_policy(settings: Settings, store: Store, project: str, policy: Policy) -> list[PolicyFinding]:

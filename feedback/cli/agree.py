@@ -56,7 +56,7 @@ def agree(
         found = _pseudonymise(found, project)
     if json_file:
         try:
-            json_file.write_text(json.dumps(found.plain(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            json_file.write_text(json.dumps(found.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         except OSError as error:
             raise VotesError(f"{json_file} cannot be written: {error.strerror}.") from error
     _print(found)

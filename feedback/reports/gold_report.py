@@ -1,4 +1,4 @@
-"""Gold tasks as a list: how often each was answered, how often rightly, and which need a successor."""
+"""The list of gold tasks: how often each was answered, how often right, and which need a replacement."""
 
 from __future__ import annotations
 
@@ -17,25 +17,27 @@ def gold_figures(store: Store, project: ProjectRow, policy: Policy) -> list[dict
     rightly may have a wrong answer in the book.
     """
     book = load_gold_tasks(store, project.id)
-    said: dict[int, list[bool]] = {task: [] for task in book}
+    right: dict[int, list[bool]] = {task: [] for task in book}
     for vote in store.votes.list_votes(project.id) if book else ():
         if (known := book.get(vote.task)) and (known.answer is None or vote.answer.kind == known.answer.kind):
-            said[vote.task].append(matches_gold(vote.answer, known, tolerance=policy.gold.tolerance))
-    there = store.tasks.list_task_ids(project.id) if book else set()
+            right[vote.task].append(matches_gold(vote.answer, known, tolerance=policy.gold.tolerance))
+    existing = store.tasks.list_task_ids(project.id) if book else set()
     return [
         {
             "task": task,
-            "answer": None if one.answer is None else answer_text(one.answer.key),
-            "answers": len(said[task]),
-            "right": None if one.answer is None else sum(said[task]),
-            "state": _state(asked=one.asked, there=task in there, spent=len(said[task]) >= policy.gold.retire_after),
+            "answer": None if entry.answer is None else answer_text(entry.answer.key),
+            "answers": len(right[task]),
+            "right": None if entry.answer is None else sum(right[task]),
+            "state": _state(
+                asked=entry.asked, existing=task in existing, spent=len(right[task]) >= policy.gold.retire_after
+            ),
         }
-        for task, one in sorted(book.items())
+        for task, entry in sorted(book.items())
     ]
 
 
-def _state(*, asked: bool, there: bool, spent: bool) -> str:
-    if not there:
+def _state(*, asked: bool, existing: bool, spent: bool) -> str:
+    if not existing:
         return "deleted"
     if not asked:
         return "retired"

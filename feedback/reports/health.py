@@ -1,4 +1,4 @@
-"""Trouble: whatever is wrong with the service now or was within a day, each in one sentence."""
+"""Health: problems of the service now or within the last day, each in one sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where people changed what the model said: how often, from what to what, and why."""
+"""Where people changed predictions: how often, from what to what, and why."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from feedback.reports.formatting import answer_text
 from feedback.stats.intervals import wilson
 from feedback.store import OverrideCount
 
-_MOST = 30  # pairs of answers that are listed
+_MAX_PAIRS = 30  # pairs of answers that are listed
 
 
 def override_figures(counts: Iterable[OverrideCount], reasons: Mapping[str, str]) -> dict[str, Any]:
-    """Rates with intervals, pairs and reasons as plain JSON; `reasons` gives codes their words.
+    """Return the rates of change with intervals, the changed answers and the reasons as JSON.
 
-    Answers that were given blind stand apart: who sees an answer is drawn to it, so that only they say how often the
-    model is wrong. What was shown says how often people disagree aloud.
+    `reasons` gives the text of each reason code. Blind answers are counted separately: people tend to accept a
+    prediction that they see, so only blind answers say how often the model is wrong.
     """
     listed = list(counts)
-    changed = [one for one in listed if one.changed]
+    changed = [row for row in listed if row.changed]
     pairs: Counter[tuple[str, str]] = Counter()
     why: dict[tuple[str, str], Counter[str]] = {}
     given: Counter[str] = Counter()
-    for one in changed:
-        pair = (answer_text(one.shown) if one.shown else "", answer_text(one.answer))
-        pairs[pair] += one.times
-        why.setdefault(pair, Counter())[one.reason] += one.times
-        if not one.blind:
-            given[one.reason] += one.times
+    for row in changed:
+        pair = (answer_text(row.shown) if row.shown else "", answer_text(row.answer))
+        pairs[pair] += row.times
+        why.setdefault(pair, Counter())[row.reason] += row.times
+        if not row.blind:
+            given[row.reason] += row.times
     return {
-        "shown": _rate(one for one in listed if not one.blind),
-        "blind": _rate(one for one in listed if one.blind),
+        "shown": _rate(row for row in listed if not row.blind),
+        "blind": _rate(row for row in listed if row.blind),
         "pairs": [
             {
                 "from": shown,
@@ -40,7 +40,7 @@ def override_figures(counts: Iterable[OverrideCount], reasons: Mapping[str, str]
                 "count": count,
                 "reason": _words(why[shown, said].most_common(1)[0][0], reasons),
             }
-            for (shown, said), count in pairs.most_common(_MOST)
+            for (shown, said), count in pairs.most_common(_MAX_PAIRS)
         ],
         "reasons": [{"reason": _words(code, reasons), "count": count} for code, count in given.most_common()],
     }
@@ -48,7 +48,7 @@ def override_figures(counts: Iterable[OverrideCount], reasons: Mapping[str, str]
 
 def _rate(counts: Iterable[OverrideCount]) -> dict[str, Any] | None:
     listed = list(counts)
-    total, changed = sum(one.times for one in listed), sum(one.times for one in listed if one.changed)
+    total, changed = sum(row.times for row in listed), sum(row.times for row in listed if row.changed)
     if not total:
         return None
     return {"changed": changed, "answers": total, **wilson(changed, total).to_json(digits=4)}

@@ -1,7 +1,7 @@
-"""Drawings as small SVG: a figure over time within its interval, and one interval as a bar.
+"""SVG charts: a share over time with its interval, and one interval as a bar.
 
-Hand-made, because two shapes need no library: no megabytes at run time, colours that follow the page's light or dark
-(each has a fallback for a file that stands alone), and every text escaped here.
+Written by hand, because two shapes need no library: it saves megabytes at run time, colours follow the light or dark
+mode of the page (with a fallback for a single file), and every text is escaped here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Point:
     value: float  # [0, 1], like low and high
     low: float
     high: float
-    title: str  # what a reader sees who points at it
+    title: str  # tooltip
 
 
 def over_time(points: Sequence[Point], *, label: str) -> str:

@@ -1,4 +1,4 @@
-"""Everything that votes on labels say: agreement, consensus by each method, and how good each person is."""
+"""Analysis of votes on labels: agreement, consensus by each method, and the accuracy of each person."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from feedback.stats.results import json_number
 from feedback.votes import EncodedVotes, Floats, Ints, Votes
 from ml_backend.calibration import expected_calibration_error
 
-_DRAWS = 20  # of gold for calibration: one draw of 50 is off by several points
-_MOST_RATINGS = 20_000_000  # cells of an items × people table
+_N_DRAWS = 20  # of gold for calibration, because one draw of 50 is off by several points
+_MAX_RATING_CELLS = 20_000_000  # items times people
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """One consensus method against gold; None without gold."""
+class ConsensusScore:
+    """The score of one consensus method against gold; figures are None without gold."""
 
     method: str
     accuracy: float | None = None
@@ -51,27 +51,27 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What `hitl agree` shows; `plain` makes it JSON."""
+    """The result of `hitl agree`."""
 
     agreement: Mapping[str, Coefficient]
     verdict: str
     open_first: tuple[Hashable, ...]  # the tasks on which people differ most
-    consensus: Mapping[str, Scored]
+    consensus: Mapping[str, ConsensusScore]
     annotators: tuple[Mapping[str, Any], ...]
     notes: tuple[str, ...]
-    pairs: tuple[Mapping[str, Any], ...] = ()  # who agrees with whom
+    pairs: tuple[Mapping[str, Any], ...] = ()  # agreement of every two people
     by_label: Mapping[str, Coefficient] = field(default_factory=dict)
-    by_month: Mapping[str, Coefficient] = field(default_factory=dict)  # of a project
-    by_segment: Mapping[str, Coefficient] = field(default_factory=dict)  # of a project, by a field of its tasks
-    suggestions: tuple[Mapping[str, Any], ...] = ()  # answers that people and model together doubt, the surest first
+    by_month: Mapping[str, Coefficient] = field(default_factory=dict)  # only of a project
+    by_segment: Mapping[str, Coefficient] = field(default_factory=dict)  # only of a project, by a field of its tasks
+    suggestions: tuple[Mapping[str, Any], ...] = ()  # label issues of a project, the most certain first
 
-    def plain(self) -> dict[str, Any]:
-        """JSON-able; what is undefined is null."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the analysis as JSON; undefined figures are null."""
         return {
             "agreement": {name: figure.to_json() for name, figure in self.agreement.items()},
             "verdict": self.verdict,
             "open_first": list(self.open_first),
-            "consensus": {name: _plain_score(one) for name, one in self.consensus.items()},
+            "consensus": {name: _score_json(score) for name, score in self.consensus.items()},
             "annotators": list(self.annotators),
             "notes": list(self.notes),
             "pairs": list(self.pairs),
@@ -92,51 +92,59 @@ def analyse(
     notes: Sequence[str] = (),
     seed: int = 0,
 ) -> Analysis:
-    """Analyse votes on labels; `ordered` says that the labels are numbers whose order means something (ratings).
+    """Analyse votes on labels.
 
-    With `gold`, every consensus is judged on it; with `calibrate_gold` N, on what N drawn gold answers leave, after
-    calibration with them: the mean of 20 draws. `drawn` says that the tasks were drawn at random.
+    Parameters
+    ----------
+    ordered
+        The labels are ordered numbers (ratings).
+    gold
+        Gold label by task; each consensus method is scored on it.
+    calibrate_gold
+        Number of gold answers drawn to calibrate the confidence; the others score it. Scores are the mean of 20 draws.
+    drawn
+        The tasks were drawn at random, so that agreement may be interpreted.
     """
     votes = named.votes
-    known, told = known_labels(named, gold) if gold is not None else (None, [])
+    known, gold_notes = encode_gold(named, gold) if gold is not None else (None, [])
     choice = select_method(votes, seed=seed)
     fits = {name: fit for name in METHODS if (fit := choice.fits.get(name) or fit_or_none(name, votes)) is not None}
     others = {name: fit_or_none(name, votes, method=consensus.load_method(name)) for name in consensus.plugin_names()}
     fits |= {name: fit for name, fit in others.items() if fit is not None}
     figures = _ordered_figures(named) if ordered else _label_figures(votes)
     reading = interpret_agreement(votes, named.labels, coefficient=figures["alpha"], drawn=drawn)
-    judge = _Judge(votes, known, calibrate_gold, seed)
-    best = judge.score(choice.consensus, choose=lambda given: prefer_proven_on_gold(choice, given).consensus)
+    scorer = _Scorer(votes, known, calibrate_gold, seed)
+    best = scorer.score(choice.consensus, choose=lambda given: prefer_proven_on_gold(choice, given).consensus)
     return Analysis(
         figures,
         str(reading),
         tuple(named.tasks[task] for task in reading.open_first),
-        {"auto": replace(best, reason=choice.reason), **{name: judge.score(fit) for name, fit in fits.items()}},
-        tuple(_plain_person(named, one) for one in compare_people(votes, fit=fits.get("hierarchical"), gold=known)),
-        (*notes, *told),
+        {"auto": replace(best, reason=choice.reason), **{name: scorer.score(fit) for name, fit in fits.items()}},
+        tuple(
+            _person_json(named, record) for record in compare_people(votes, fit=fits.get("hierarchical"), gold=known)
+        ),
+        (*notes, *gold_notes),
         pairs=agreement_by_pair(named),
         by_label=agreement_by_label(named),
     )
 
 
-def known_labels(named: EncodedVotes, gold: Mapping[Hashable, Hashable]) -> tuple[Ints, list[str]]:
-    """Gold answers as codes by task, -1 where unknown, and what was odd; an answer nobody gave gets a code of its own.
+def encode_gold(named: EncodedVotes, gold: Mapping[Hashable, Hashable]) -> tuple[Ints, list[str]]:
+    """Return gold label codes, shape (n_tasks,), -1 where unknown, and notes on unusable gold answers.
 
-    Raises VotesError where no gold answer belongs to a task with votes.
+    A gold label that nobody gave gets a code of its own. Raises VotesError if no gold answer is for a task with votes.
     """
     label = {name: code for code, name in enumerate(named.labels)}
     known = np.full(len(named.tasks), -1)
     unseen = 0
     for code, task in enumerate(named.tasks):
         if task in gold:
-            answer = label.get(gold[task], len(label))  # beyond all labels: nobody can be right
+            answer = label.get(gold[task], len(label))  # a code that no vote has
             unseen += answer == len(label)
             known[code] = answer
     found = int((known >= 0).sum())
     if not found:
-        raise VotesError(
-            "no gold answer belongs to a task with votes.", hint="The task columns of both files must hold equal ids."
-        )
+        raise VotesError("no gold answer belongs to a task with votes.", hint="Both files must use the same task ids.")
     notes = []
     if found < len(gold):
         notes.append(f"{len(gold) - found} gold answers are for tasks without votes")
@@ -145,8 +153,8 @@ def known_labels(named: EncodedVotes, gold: Mapping[Hashable, Hashable]) -> tupl
     return known, notes
 
 
-class _Judge:
-    """Scores one consensus after the other on the same gold and the same draws of it."""
+class _Scorer:
+    """Scores consensus methods on the same gold and the same draws of it."""
 
     def __init__(self, votes: Votes, known: Ints | None, calibrate: int, seed: int) -> None:
         self._votes, self._known, self._calibrate = votes, known, calibrate
@@ -160,16 +168,16 @@ class _Judge:
                 f"{len(self._gold)} gold answers belong to tasks with votes; {calibrate} for calibration leave none.",
                 hint="Use a smaller --calibrate-gold.",
             )
-        self._draws = [np.random.default_rng([seed, draw]).permutation(self._gold) for draw in range(_DRAWS)]
+        self._draws = [np.random.default_rng([seed, draw]).permutation(self._gold) for draw in range(_N_DRAWS)]
 
-    def score(self, fit: Consensus, *, choose: Callable[[Ints], Consensus] | None = None) -> Scored:
-        """Accuracy and calibration error; `choose` may pick another consensus by the drawn gold answers."""
+    def score(self, fit: Consensus, *, choose: Callable[[Ints], Consensus] | None = None) -> ConsensusScore:
+        """Return accuracy and calibration error; `choose` may select another consensus by the drawn gold answers."""
         if self._known is None:
-            return Scored(fit.method)
+            return ConsensusScore(fit.method)
         if not self._calibrate:
             right = fit.labels[self._gold] == self._known[self._gold]
             sure = fit.proba[self._gold, fit.labels[self._gold]]
-            return Scored(fit.method, float(right.mean()), expected_calibration_error(sure, right))
+            return ConsensusScore(fit.method, float(right.mean()), expected_calibration_error(sure, right))
         odds: dict[str, Floats] = {}
         results = []
         for order in self._draws:
@@ -184,7 +192,7 @@ class _Judge:
             sure = np.maximum(trust.confidence(odds[used.method][rest]), 1.0 / used.proba.shape[1])
             results.append((float(right[rest].mean()), expected_calibration_error(sure, right[rest])))
         accuracy, ece = np.mean(results, axis=0)
-        return Scored(fit.method, float(accuracy), float(ece))
+        return ConsensusScore(fit.method, float(accuracy), float(ece))
 
 
 def _label_figures(votes: Votes) -> dict[str, Coefficient]:
@@ -217,34 +225,38 @@ def _ordered_figures(named: EncodedVotes) -> dict[str, Coefficient]:
 
 
 def ratings_table(votes: Votes, values: Floats) -> tuple[Floats] | None:
-    """The numbers as (items, people), NaN where missing; None where one person rated, or the table would be huge."""
+    """Return the numbers, shape (n_items, n_people), NaN where missing; None for one person or too many cells."""
     people, column = np.unique(votes.people, return_inverse=True)
-    if len(people) < 2 or votes.n_tasks * len(people) > _MOST_RATINGS:
+    if len(people) < 2 or votes.n_tasks * len(people) > _MAX_RATING_CELLS:
         return None
     table = np.full((votes.n_tasks, len(people)), np.nan)
     table[votes.tasks, column] = values[votes.labels]
     return (table,)
 
 
-def _plain_person(named: EncodedVotes, one: Reliability) -> dict[str, Any]:
+def _person_json(named: EncodedVotes, record: Reliability) -> dict[str, Any]:
     return {
-        "worker": named.people[one.person],
-        "votes": one.votes,
-        "compared": one.compared,
-        "against": one.against,
-        "accuracy": json_number(one.accuracy.value),
-        "low": json_number(one.accuracy.low),
-        "high": json_number(one.accuracy.high),
+        "worker": named.people[record.person],
+        "votes": record.votes,
+        "compared": record.compared,
+        "against": record.against,
+        "accuracy": json_number(record.accuracy.value),
+        "low": json_number(record.accuracy.low),
+        "high": json_number(record.accuracy.high),
         "labels": {
             str(label): {"accuracy": json_number(own.value), "low": json_number(own.low), "high": json_number(own.high)}
-            for label, own in zip(named.labels, one.by_label, strict=True)
+            for label, own in zip(named.labels, record.by_label, strict=True)
             if not math.isnan(own.value)
         },
     }
 
 
-def _plain_score(one: Scored) -> dict[str, Any]:
-    plain: dict[str, Any] = {"method": one.method, "accuracy": json_number(one.accuracy), "ece": json_number(one.ece)}
-    if one.error is not None:
-        plain["error"] = json_number(one.error)
-    return plain | {"reason": one.reason} if one.reason else plain
+def _score_json(score: ConsensusScore) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "method": score.method,
+        "accuracy": json_number(score.accuracy),
+        "ece": json_number(score.ece),
+    }
+    if score.error is not None:
+        body["error"] = json_number(score.error)
+    return body | {"reason": score.reason} if score.reason else body

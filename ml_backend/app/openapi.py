@@ -68,80 +68,41 @@ def make_document(*more: Paths) -> _Schema:
 
 
 def _protocol_paths() -> _Schema:
-    status = _object({"status": {"type": "string"}}, "status")
+    text: _Schema = {"type": "string"}
+    status, project = _object(status=text), _object(project=PROJECT)
+    version, versions = _object(model_version=_VERSION), _object(versions={"type": "array", "items": text})
+    setup = _object("extra_params", project=PROJECT, schema=_CONFIG)
+    predict = _object("params", project=PROJECT, label_config=_CONFIG, tasks={"type": "array", "items": _TASK})
+    predictions = _object(results={"type": "array", "items": _RESULT}, model_version=_VERSION)
+    copy = _object(project_src=PROJECT, project_dst=PROJECT)
+    event = _object("project", "annotation", "task", action={"type": "string", "minLength": 1})
+    job = _object(job_status={"enum": ["queued", "started", "finished", "failed"]})
+    up = describe_get("Whether the backend is up.", status, NO_LOGIN)
     return {
-        "/": {"get": describe_get("Whether the backend is up.", status, NO_LOGIN)},
-        "/health": {"get": describe_get("Whether the backend is up.", status, NO_LOGIN)},
-        "/setup": {"post": describe_post("The version that predictions will carry.", _setup(), _version(), LOGIN)},
-        "/predict": {"post": describe_post("One result per task, in order.", _predict(), _predictions(), LOGIN)},
+        "/": {"get": up},
+        "/health": {"get": up},
+        "/setup": {"post": describe_post("The version that predictions will carry.", setup, version, LOGIN)},
+        "/predict": {"post": describe_post("One result per task, in order.", predict, predictions, LOGIN)},
         "/versions": {
-            "get": describe_get("Versions that serve now.", _versions(), LOGIN, [query_parameter("project")]),
-            "post": describe_post(
-                "Versions of one project.", _object({"project": PROJECT}, "project"), _versions(), LOGIN
-            ),
+            "get": describe_get("Versions that serve now.", versions, LOGIN, [query_parameter("project")]),
+            "post": describe_post("Versions of one project.", project, versions, LOGIN),
         },
         "/validate": {
-            "post": describe_post("Whether a label config can be read.", _single("config", _CONFIG), status, LOGIN)
+            "post": describe_post("Whether a label config can be read.", _object(config=_CONFIG), status, LOGIN)
         },
-        "/delete": {"post": describe_post("Label Studio disconnects.", _single("project", PROJECT), status, LOGIN)},
-        "/duplicate_model": {"post": describe_post("A project was copied.", _copy(), status, LOGIN)},
-        "/webhook": {"post": describe_post("An event, or the training button.", _event(), status, SECRET)},
-        "/train": {
-            "post": describe_post("The old training button.", _single("project", PROJECT), status, SECRET, code="201")
-        },
-        "/job_status": {
-            "post": describe_post("The state of a training job.", _single("job", {"type": "string"}), _job(), SECRET)
-        },
+        "/delete": {"post": describe_post("Label Studio disconnects.", project, status, LOGIN)},
+        "/duplicate_model": {"post": describe_post("A project was copied.", copy, status, LOGIN)},
+        "/webhook": {"post": describe_post("An event, or the training button.", event, status, SECRET)},
+        "/train": {"post": describe_post("The old training button.", project, status, SECRET, code="201")},
+        "/job_status": {"post": describe_post("The state of a training job.", _object(job=text), job, SECRET)},
         "/metrics": {"get": describe_get("Prometheus text.", None, LOGIN)},
         "/openapi.json": {"get": describe_get("This document.", {"type": "object"}, LOGIN)},
     }
 
 
-def _object(properties: _Schema, *required: str) -> _Schema:
+def _object(*optional: str, **required: _Schema) -> _Schema:
+    properties = {**required, **{name: {} for name in optional}}
     return {"type": "object", "properties": properties, "required": list(required)}
-
-
-def _single(key: str, schema: _Schema) -> _Schema:
-    return _object({key: schema}, key)
-
-
-def _setup() -> _Schema:
-    return _object({"project": PROJECT, "schema": _CONFIG, "extra_params": {}}, "project", "schema")
-
-
-def _version() -> _Schema:
-    return _single("model_version", _VERSION)
-
-
-def _versions() -> _Schema:
-    return _single("versions", {"type": "array", "items": {"type": "string"}})
-
-
-def _predict() -> _Schema:
-    tasks = {"type": "array", "items": _TASK}
-    return _object(
-        {"project": PROJECT, "label_config": _CONFIG, "tasks": tasks, "params": {}}, "project", "label_config", "tasks"
-    )
-
-
-def _predictions() -> _Schema:
-    return _object(
-        {"results": {"type": "array", "items": _RESULT}, "model_version": _VERSION}, "results", "model_version"
-    )
-
-
-def _copy() -> _Schema:
-    return _object({"project_src": PROJECT, "project_dst": PROJECT}, "project_src", "project_dst")
-
-
-def _event() -> _Schema:
-    return _object(
-        {"action": {"type": "string", "minLength": 1}, "project": {}, "annotation": {}, "task": {}}, "action"
-    )
-
-
-def _job() -> _Schema:
-    return _single("job_status", {"enum": ["queued", "started", "finished", "failed"]})
 
 
 def query_parameter(name: str) -> _Schema:

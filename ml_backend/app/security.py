@@ -102,9 +102,7 @@ class Security:
     password: str = field(default="", repr=False)
     secrets: Callable[[], Collection[str]] = field(default=tuple, repr=False)
     attempts: Attempts = field(default_factory=MemoryAttempts, repr=False)
-    proxies: TrustedProxies = field(
-        default_factory=TrustedProxies
-    )  # whose X-Forwarded-For is used; by default nobody's
+    proxies: TrustedProxies = field(default_factory=TrustedProxies)  # none by default
     cache_s: float = 1.0
 
     def __post_init__(self) -> None:

@@ -10,10 +10,10 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.own_annotations import OWN_ANNOTATION_FIELDS, own_unique_id
 from ml_backend.labelstudio.parsing import read_task
+from ml_backend.labelstudio.projects import UNCERTAINTY
 from ml_backend.labelstudio.transport import Json
 from ml_backend.records import Task
 
-UNCERTAINTY = "Uncertainty sampling"
 VERSION = "hitl-proposal"  # the model version of the proposed answers; their score is the urgency
 _NOT_FOUND = 404
 _MARK = "hitl"  # the key in a region's meta

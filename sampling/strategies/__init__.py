@@ -44,6 +44,7 @@ def load(name: str) -> Strategy:
     """Return the strategy of this name: a built-in, or an entry point of `hitl.strategies`.
 
     Built-ins come first, so that no installed package can replace them. UnknownStrategy suggests the nearest name.
+    As `ml_backend.plugins.load`, because sampling must work without our other packages.
 
     >>> load("random").__name__
     'random_order'

@@ -38,7 +38,9 @@ class AnnotationState(Lifetime):
     source: str = "person"
     problems: str | None = None
     body: Mapping[str, Any] | None = field(default=None, repr=False)  # of the event that won, where it is at hand
-    answers_by_control: Mapping[str, str] = field(default_factory=dict, repr=False)  # what `decode_answers` decodes from it, by control
+    answers_by_control: Mapping[str, str] = field(
+        default_factory=dict, repr=False
+    )  # what `decode_answers` decodes from it, by control
 
     def decode_answers(self) -> None:
         """Derive what a row says beyond its columns: needs the winning body where the annotation stands."""
@@ -60,7 +62,10 @@ class AnnotationState(Lifetime):
             "shown": self.parent_prediction,
             "source": self.source,
         }
-        return [{**shared, "control": control, "answer": self.answers_by_control[control]} for control in sorted(self.answers_by_control)]
+        return [
+            {**shared, "control": control, "answer": self.answers_by_control[control]}
+            for control in sorted(self.answers_by_control)
+        ]
 
     def counted_work(self) -> tuple[int, str] | None:
         """Return the person and the kind of work (answers or skips) to count; None where nothing counts."""

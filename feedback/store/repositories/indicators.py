@@ -42,7 +42,7 @@ class IndicatorsRepository:
         self._database = database
 
     def list_indicators(self, project: str, *, entities: Collection[str] | None = None) -> list[IndicatorValue]:
-        """Return every fact that counts, of some entities or of all, in no order that means anything."""
+        """Return all indicator values that count, of some entities or of all, in no particular order."""
         query = select(indicator).where(indicator.c.project == project, indicator.c.counted)
         with self._database.read() as connection:
             if entities is None:

@@ -121,29 +121,29 @@ def test_the_store_gives_the_same_rows_whatever_order_it_was_filled_in(
     assert rows(store.indicators.list_indicators(project, entities=wanted)) == rows(known)
 
 
-FACT = IndicatorValue("customer=2", "fraud", "card", "7", 5, 1, 99, 1, answered_s=1.0, recorded_s=10.0)
+VALUE = IndicatorValue("customer=2", "fraud", "card", "7", 5, 1, 99, 1, answered_s=1.0, recorded_s=10.0)
 HER = {"customer": 2}
 
 
 def test_a_fact_is_known_from_the_moment_after_it_was_recorded_however_old_it_is():
-    here = IndicatorHistory([FACT], FIELDS)
+    here = IndicatorHistory([VALUE], FIELDS)
 
     assert here.as_of(3, HER, at_s=10.0) == {}
     assert here.as_of(3, HER, at_s=10.001) == {"fraud": "card"}
 
 
 def test_the_newest_word_counts_and_a_late_old_version_does_not_undo_it():
-    newer = replace(FACT, value="identity", seq=2, answered_s=5.0, recorded_s=11.0)
-    late = replace(FACT, value="card", seq=3, answered_s=2.0, recorded_s=12.0)
-    elsewhere = replace(FACT, value="card", annotation=6, seq=4, answered_s=3.0, recorded_s=13.0)
+    newer = replace(VALUE, value="identity", seq=2, answered_s=5.0, recorded_s=11.0)
+    late = replace(VALUE, value="card", seq=3, answered_s=2.0, recorded_s=12.0)
+    elsewhere = replace(VALUE, value="card", annotation=6, seq=4, answered_s=3.0, recorded_s=13.0)
 
-    assert IndicatorHistory([FACT, newer, late, elsewhere], FIELDS).as_of(3, HER, at_s=99.0) == {"fraud": "identity"}
+    assert IndicatorHistory([VALUE, newer, late, elsewhere], FIELDS).as_of(3, HER, at_s=99.0) == {"fraud": "identity"}
 
 
 def test_what_is_taken_back_leaves_what_others_said():
-    other = replace(FACT, value="identity", annotation=6, seq=2, answered_s=0.5, recorded_s=10.0)
-    back = replace(FACT, value=None, seq=3, answered_s=6.0, recorded_s=11.0)
-    here = IndicatorHistory([FACT, other, back], FIELDS)
+    other = replace(VALUE, value="identity", annotation=6, seq=2, answered_s=0.5, recorded_s=10.0)
+    back = replace(VALUE, value=None, seq=3, answered_s=6.0, recorded_s=11.0)
+    here = IndicatorHistory([VALUE, other, back], FIELDS)
 
     assert here.as_of(3, HER, at_s=10.5) == {"fraud": "card"}
     assert here.as_of(3, HER, at_s=12.0) == {"fraud": "identity"}

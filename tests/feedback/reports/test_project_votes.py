@@ -86,7 +86,7 @@ def test_every_type_of_answer_has_its_figures(make, name):
 
     assert found.agreement[name].value == pytest.approx(1.0)
     assert "not judged" in found.verdict
-    assert found.plain()["consensus"]["auto"]["method"]
+    assert found.to_json()["consensus"]["auto"]["method"]
 
 
 def test_a_project_without_votes_says_so():
@@ -165,4 +165,4 @@ def test_agreement_is_told_by_label_by_pair_by_month_and_by_segment():
     assert sorted(found.pairs[0]["workers"] + found.pairs[1]["workers"]) == [0, 1, 2, 2]
     assert found.pairs[-1]["kappa"] == 1.0 > found.pairs[0]["high"]
     assert all(pair["low"] <= pair["kappa"] <= pair["high"] for pair in found.pairs)
-    assert found.plain()["by_segment"]["north"]["items"] == 60
+    assert found.to_json()["by_segment"]["north"]["items"] == 60

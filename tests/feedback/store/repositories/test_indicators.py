@@ -8,16 +8,16 @@ from feedback.store import CaseEvent, CaseRow, IndicatorValue, ReviewRow, Signal
 from ml_backend.records import Answer
 from tests.support.make_events import annotation_event, deletion_event, task, task_events
 
-FACT = IndicatorValue("customer=7", "fraud", "card", "1", 5, 1, 3, 2, answered_s=1.0, recorded_s=9.0)
+VALUE = IndicatorValue("customer=7", "fraud", "card", "1", 5, 1, 3, 2, answered_s=1.0, recorded_s=9.0)
 SPAM = Answer("choices", ("spam",))
 
 
 def test_a_fact_comes_back_as_it_was_kept_and_the_same_again_changes_nothing(store: Store) -> None:
     facts = [
-        FACT,
-        replace(FACT, name="risk", value=4.5),
-        replace(FACT, name="signs", value=("night", "vpn")),
-        replace(FACT, name="risk", value=None, seq=2, person=None, entity="customer=\x00ü"),
+        VALUE,
+        replace(VALUE, name="risk", value=4.5),
+        replace(VALUE, name="signs", value=("night", "vpn")),
+        replace(VALUE, name="risk", value=None, seq=2, person=None, entity="customer=\x00ü"),
     ]
     for _ in range(2):
         store.indicators.save_indicators("1", facts, {"1": 2}, questions="q")
@@ -32,7 +32,7 @@ def test_a_fact_comes_back_as_it_was_kept_and_the_same_again_changes_nothing(sto
 
 
 def test_other_questions_are_read_from_the_beginning(store: Store) -> None:
-    store.indicators.save_indicators("1", [FACT], {"1": 7, "9": 3}, questions="q")
+    store.indicators.save_indicators("1", [VALUE], {"1": 7, "9": 3}, questions="q")
     assert store.indicators.get_read_positions("1", questions="q") == {"1": 7, "9": 3}
 
     assert store.indicators.get_read_positions("1", questions="others") == {}
@@ -55,9 +55,9 @@ def test_a_fact_counts_as_the_answer_does_that_it_came_with(store: Store) -> Non
     look = ReviewRow(
         "9", 50, 1, 1, "L2", 0.0, 4, "fix", SPAM, "r", "", {}, None, "", 1.0, None, counted=True, refused=""
     )
-    unread = replace(FACT, origin="9", annotation=51, seq=3, counted=False)
+    unread = replace(VALUE, origin="9", annotation=51, seq=3, counted=False)
     store.indicators.save_indicators(
-        "1", [FACT, replace(FACT, origin="9", annotation=50, seq=2, counted=False), unread], {}, questions="q"
+        "1", [VALUE, replace(VALUE, origin="9", annotation=50, seq=2, counted=False), unread], {}, questions="q"
     )
     store.reviews.save_reviews([look])
 
