@@ -194,12 +194,12 @@ def claim_job(store: Store, project: str, kind: str) -> JobClaim:
 def run_doctor(settings: Settings, store: Store, project: str) -> list[Finding]:
     """Return what the doctor finds in the setup, with the token of the settings."""
     from feedback.ingest.polling import count_missed_changes
-    from feedback.reports.health import of_web
+    from feedback.reports.health import web_problems
     from ml_backend.labelstudio import doctor
 
     row = store.projects.get_project(project) if project else None
     fix = "Start `hitl serve`; where Label Studio reaches it by another address, set HITL_PUBLIC_URL."
-    unreachable = [doctor.Finding("service not reached", "error", f"{text}.", fix) for text in of_web(settings)]
+    unreachable = [doctor.Finding("service not reached", "error", f"{text}.", fix) for text in web_problems(settings)]
     return unreachable + doctor.run_checks(
         make_client(settings),
         project,

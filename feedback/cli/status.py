@@ -19,7 +19,7 @@ def status(
     """Show the model, queue, agreement and problems of each project. Exit status 1 if the store cannot be read."""
     from feedback.app.bootstrap import load_settings, opened_store, require_project
     from feedback.errors import StoreError
-    from feedback.reports.health import troubles
+    from feedback.reports.health import list_problems
     from feedback.reports.project_status import project_status, service_status
 
     settings = load_settings()
@@ -29,10 +29,10 @@ def status(
         with opened_store(settings, wait_s=2.0) as store:
             chosen = [require_project(store, project)] if project else store.projects.list_projects()
             found["projects"] = [project_status(store, one) for one in chosen]
-            found["service"] = service_status(store) | {"trouble": troubles(settings, store)}
+            found["service"] = service_status(store) | {"trouble": list_problems(settings, store)}
     except StoreError as error:
         lost = True
-        found["service"]["trouble"] = [f"the store: {error} {error.hint}".strip(), *troubles(settings, None)]
+        found["service"]["trouble"] = [f"the store: {error} {error.hint}".strip(), *list_problems(settings, None)]
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     else:

@@ -116,10 +116,11 @@ def _prediction_text(entry: DecisionExplanation) -> str:
     from feedback.training.explanations import format_explanation
     from ml_backend.records import Answer
 
-    if "answer" not in entry.prediction:
-        return f"explanation of the prediction: {format_explanation(entry.prediction)}"
-    answer = format_answer(Answer.from_key(str(entry.prediction["answer"])))
-    return f"predicted {answer}, confidence {entry.prediction['confidence']:.0%}; explanation: {format_explanation(entry.prediction)}"
+    prediction, explanation = entry.prediction, format_explanation(entry.prediction)
+    if "answer" not in prediction:
+        return f"explanation of the prediction: {explanation}"
+    answer = format_answer(Answer.from_key(str(prediction["answer"])))
+    return f"predicted {answer}, confidence {prediction['confidence']:.0%}; explanation: {explanation}"
 
 
 def _time(at_s: float) -> str:

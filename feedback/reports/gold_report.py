@@ -11,17 +11,17 @@ from feedback.store import ProjectRow, Store
 
 
 def gold_figures(store: Store, project: ProjectRow, policy: Policy) -> list[dict[str, Any]]:
-    """Each gold task as plain JSON, by id; `state` is asked, known by heart, retired or deleted.
+    """Return each gold task as JSON, sorted by id; `state` is asked, retired, known by heart, or deleted.
 
-    A calibration task has no answer, and nobody is right or wrong: `right` is None. A task that hardly anybody answers
-    rightly may have a wrong answer in the book.
+    A calibration task has no answer, so nobody is right or wrong: `right` is None. If hardly anybody is right on a
+    task, its gold answer may be wrong.
     """
-    book = load_gold_tasks(store, project.id)
-    right: dict[int, list[bool]] = {task: [] for task in book}
-    for vote in store.votes.list_votes(project.id) if book else ():
-        if (known := book.get(vote.task)) and (known.answer is None or vote.answer.kind == known.answer.kind):
-            right[vote.task].append(matches_gold(vote.answer, known, tolerance=policy.gold.tolerance))
-    existing = store.tasks.list_task_ids(project.id) if book else set()
+    gold = load_gold_tasks(store, project.id)
+    right: dict[int, list[bool]] = {task: [] for task in gold}
+    for vote in store.votes.list_votes(project.id) if gold else ():
+        if (entry := gold.get(vote.task)) and (entry.answer is None or vote.answer.kind == entry.answer.kind):
+            right[vote.task].append(matches_gold(vote.answer, entry, tolerance=policy.gold.tolerance))
+    existing = store.tasks.list_task_ids(project.id) if gold else set()
     return [
         {
             "task": task,
@@ -29,16 +29,18 @@ def gold_figures(store: Store, project: ProjectRow, policy: Policy) -> list[dict
             "answers": len(right[task]),
             "right": None if entry.answer is None else sum(right[task]),
             "state": _state(
-                asked=entry.asked, existing=task in existing, spent=len(right[task]) >= policy.gold.retire_after
+                asked=entry.asked,
+                exists=task in existing,
+                worn_out=len(right[task]) >= policy.gold.retire_after,
             ),
         }
-        for task, entry in sorted(book.items())
+        for task, entry in sorted(gold.items())
     ]
 
 
-def _state(*, asked: bool, existing: bool, spent: bool) -> str:
-    if not existing:
+def _state(*, asked: bool, exists: bool, worn_out: bool) -> str:
+    if not exists:
         return "deleted"
     if not asked:
         return "retired"
-    return "known by heart" if spent else "asked"
+    return "known by heart" if worn_out else "asked"

@@ -13,27 +13,32 @@ from feedback.ingest.incidents import IncidentCounts, describe_incidents
 from feedback.settings import Settings
 from feedback.store import InboxStatus, Store
 
-_LITTLE_BYTES = 256 << 20  # of free space: SQLite's write-ahead log and a backup must fit
-_PATIENCE_S = 2.0
-_LATE_S = 10.0  # for what webhooks brought to wait
+_MIN_FREE_BYTES = 256 << 20  # of disk, for SQLite's write-ahead log and a backup
+_TIMEOUT_S = 2.0
+_MAX_INBOX_AGE_S = 10.0
 
 
-def troubles(settings: Settings, store: Store | None) -> list[str]:
-    """Look at the store, the disk and our own web half; [] where nothing is wrong."""
-    return [*_of_store(store), *_of_disk(settings), *of_web(settings), *_of_label_studio(settings)]
+def list_problems(settings: Settings, store: Store | None) -> list[str]:
+    """Check the store, the disk, our web process and Label Studio; return the problems as sentences."""
+    return [
+        *_store_problems(store),
+        *_disk_problems(settings),
+        *web_problems(settings),
+        *_label_studio_problems(settings),
+    ]
 
 
-def _of_store(store: Store | None) -> list[str]:
+def _store_problems(store: Store | None) -> list[str]:
     if store is None:
         return []
     try:
-        found = [f"within a day: {one}" for one in describe_incidents(IncidentCounts(store).read(now_s=time.time()))]
+        found = [f"within a day: {line}" for line in describe_incidents(IncidentCounts(store).read(now_s=time.time()))]
         found += [
             f"project {row.project}: {row.kind} failed {row.tries} times: {row.reason}"
             for row in store.jobs.list_jobs()
             if row.tries and row.reason
         ]
-        found += _of_inbox(store.get_inbox_status(), now_s=time.time())
+        found += _inbox_problems(store.get_inbox_status(), now_s=time.time())
     except FeedbackError as error:
         return [f"the store cannot be read: {error}"]
     try:
@@ -43,40 +48,40 @@ def _of_store(store: Store | None) -> list[str]:
     return found
 
 
-def _of_inbox(waiting: InboxStatus, *, now_s: float) -> list[str]:
-    """What webhooks brought is taken in within a second wherever a worker runs."""
-    found = [f"a webhook's events are kept but cannot be taken in: {reason}" for reason in waiting.problems]
-    if waiting.oldest_s is not None and now_s - waiting.oldest_s > _LATE_S:
-        late = f"{waiting.deliveries} webhook(s) wait since {now_s - waiting.oldest_s:.0f} s: does `hitl worker` run?"
-        found.append(late)
+def _inbox_problems(waiting: InboxStatus, *, now_s: float) -> list[str]:
+    """Return inbox problems; a running worker processes webhooks within a second."""
+    found = [f"a webhook is stored but cannot be processed: {reason}" for reason in waiting.problems]
+    if waiting.oldest_s is not None and now_s - waiting.oldest_s > _MAX_INBOX_AGE_S:
+        age_s = now_s - waiting.oldest_s
+        found.append(f"{waiting.deliveries} webhook(s) have waited for {age_s:.0f} s. Check that `hitl worker` runs.")
     return found
 
 
-def _of_disk(settings: Settings) -> list[str]:
+def _disk_problems(settings: Settings) -> list[str]:
     if settings.database_url:
         return []  # the disk of another host
     try:
         free = shutil.disk_usage(settings.data_dir).free
     except OSError as error:
         return [f"the data directory cannot be read: {error.strerror}"]
-    return [f"the disk of the data directory has only {free >> 20} MiB left"] if free < _LITTLE_BYTES else []
+    return [f"the disk of the data directory has only {free >> 20} MiB left"] if free < _MIN_FREE_BYTES else []
 
 
-def of_web(settings: Settings) -> list[str]:
-    """Ask our own /health, as Label Studio would; a check of ours must not go through a proxy. [] where it answers."""
+def web_problems(settings: Settings) -> list[str]:
+    """Check our own /health, as Label Studio would see it, but never through a proxy."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    return _asked(direct, settings.url, "the web half")
+    return _check_health(direct, settings.url, "the web process")
 
 
-def _of_label_studio(settings: Settings) -> list[str]:
+def _label_studio_problems(settings: Settings) -> list[str]:
     if not settings.label_studio_url:
         return []
-    return _asked(urllib.request.build_opener(), settings.label_studio_url.rstrip("/"), "Label Studio")
+    return _check_health(urllib.request.build_opener(), settings.label_studio_url.rstrip("/"), "Label Studio")
 
 
-def _asked(opener: urllib.request.OpenerDirector, url: str, who: str) -> list[str]:
+def _check_health(opener: urllib.request.OpenerDirector, url: str, who: str) -> list[str]:
     try:
-        with opener.open(f"{url}/health", timeout=_PATIENCE_S) as answer:
+        with opener.open(f"{url}/health", timeout=_TIMEOUT_S) as answer:
             return [] if answer.status == HTTPStatus.OK else [f"{url}/health answers {answer.status}"]
     except (OSError, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error

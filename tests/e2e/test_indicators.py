@@ -107,8 +107,8 @@ def test_an_indicator_of_a_reviewer_changes_what_is_predicted_of_the_customer_at
     site.client(CLEO).submit(copy.id, [_chose(name, about[name], label) for name, label in chosen.items()])
     world.turn()
 
-    (value,) = world.store.indicators.list_indicators(world.project)
-    assert (value.entity, value.value, value.task, value.person) == ("customer=7", "card", huge, site.number(CLEO))
+    (indicator,) = world.store.indicators.list_indicators(world.project)
+    assert (indicator.entity, indicator.value, indicator.task, indicator.person) == ("customer=7", "card", huge, site.number(CLEO))
     assert [says(task) for task in (next_one, stranger, huge)] == ["tool", "fruit", "fruit"]
     world.turn()
     assert world.site.final(huge) == "tool"

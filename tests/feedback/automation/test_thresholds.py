@@ -62,7 +62,7 @@ def run(*arguments: str) -> str:
     return done.output
 
 
-def test_recorded_decisions_are_held_against_what_people_said_of_audited_tasks(world: World):
+def test_recorded_decisions_are_compared_with_the_consensus_on_audited_tasks(world: World):
     decided(world)
     table = json.loads(run("policy", "thresholds", "--project", PROJECT, "--json"))
     text = run("policy", "thresholds", "--project", PROJECT)
@@ -75,7 +75,7 @@ def test_recorded_decisions_are_held_against_what_people_said_of_audited_tasks(w
     assert "No threshold is named best" in text  # so few audited answers prove nothing
 
 
-def test_without_rules_the_tasks_are_taken_as_they_are_but_for_those_that_were_learned_from(world: World):
+def test_without_rules_the_table_uses_current_tasks_except_training_tasks(world: World):
     decided(world, rules=False)
     table = json.loads(run("policy", "thresholds", "--project", PROJECT, "--json"))
 

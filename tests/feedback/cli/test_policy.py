@@ -96,7 +96,7 @@ def test_a_policy_is_explained_from_a_file_and_from_the_store(home: Path, store:
     assert "data.amount is at least 9,000: people in L2 decide. Reason: a big amount." in from_file.output
 
 
-def test_a_simulation_changes_nothing_and_says_what_would_change(home: Path, store: Store):
+def test_a_simulation_changes_nothing_and_prints_the_differences(home: Path, store: Store):
     hitl("policy", "activate", home / "old.toml", "--project", "7")
     decided(store)
     done = hitl("policy", "simulate", home / "new.toml", "--project", "7")
@@ -117,7 +117,7 @@ def test_before_the_first_decision_the_tasks_as_they_are_are_simulated(home: Pat
     assert "10 tasks as they are now" in done.output
 
 
-def test_activating_stores_versions_and_says_which_was_before(home: Path, store: Store):
+def test_activating_stores_versions_and_prints_the_previous_one(home: Path, store: Store):
     first = hitl("policy", "activate", home / "old.toml", "--project", "7")
     second = hitl("policy", "activate", home / "new.toml", "--project", "7")
     history = json.loads(hitl("policy", "history", "--project", "7", "--json").output)
@@ -133,7 +133,7 @@ def test_activating_stores_versions_and_says_which_was_before(home: Path, store:
     assert store.jobs.claim_job("w", lease_s=9, kinds=("turn",)) is not None
 
 
-def test_a_clock_that_no_project_would_take_is_said_without_one(home: Path):
+def test_a_clock_shorter_than_the_lock_is_a_warning_without_a_project(home: Path):
     (home / "short.toml").write_text('[tiers.L1]\n[tiers.L2]\nresolve = "10m"\n')
 
     assert "warning: tiers.L2: its clock of 10 minutes" in hitl("policy", "check", home / "short.toml").output

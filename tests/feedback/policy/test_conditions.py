@@ -1,4 +1,4 @@
-"""A rule says the same of a task alone and of a task in a table, whatever the task holds."""
+"""A condition has the same result for one task and for a table."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def one_by_one(rules: Sequence[Condition], rows: Sequence[dict[str, Any]]) -> li
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(CONDITIONS, max_size=5), ROWS)
-def test_columns_decide_as_rules_one_by_one_do(rules: list[Condition], rows: list[dict[str, Any]]):
+def test_a_table_and_single_tasks_meet_the_same_rules(rules: list[Condition], rows: list[dict[str, Any]]):
     assert first_match(rules, table_of(rows)).tolist() == one_by_one(rules, rows)
 
 
@@ -108,18 +108,18 @@ def test_columns_decide_as_rules_one_by_one_do(rules: list[Condition], rows: lis
         ("2026-11-20", "lt", "2026-12-01", True),
     ],
 )
-def test_what_a_comparison_says(value: object, operator: Operator, operand: object, says: bool):
+def test_the_result_of_a_comparison(value: object, operator: Operator, operand: object, says: bool):
     compare = Compare("a", operator, operand)
 
     assert compile_condition(compare)({"a": value}.get) is says
     assert evaluate(compare, table_of([{"a": value}])).tolist() == [says]
 
 
-def test_not_says_yes_of_what_is_missing():
+def test_not_is_true_for_a_missing_value():
     assert compile_condition(Not(Compare("a", "gte", 0.9)))({}.get)
 
 
-def test_the_first_rule_wins_and_the_last_takes_the_rest():
+def test_the_first_rule_decides_and_the_last_takes_the_rest():
     rules = [Compare("a", "gt", 5), Compare("a", "gt", 3), ALWAYS]
 
     assert first_match(rules, table_of([{"a": 9}, {"a": 4}, {"a": 1}, {}])).tolist() == [0, 1, 2, 2]
@@ -132,7 +132,7 @@ def test_a_table_takes_arrays_and_may_be_empty():
     assert first_match([Compare("p", "eq", 1), ALWAYS], Table(0, lambda _: [])).tolist() == []
 
 
-def test_a_column_is_asked_for_once():
+def test_a_column_is_read_once():
     asked: list[str] = []
 
     def column(field: str) -> list[int]:
@@ -145,7 +145,7 @@ def test_a_column_is_asked_for_once():
     assert asked == ["a"]
 
 
-def test_the_fields_of_a_condition_are_named():
+def test_the_fields_of_a_condition_are_listed():
     assert condition_fields(AllOf((Compare("a", "gt", 1), Not(AnyOf((Compare("b", "eq", 1),)))))) == {"a", "b"}
 
 

@@ -1,4 +1,4 @@
-"""A policy decides the same of one task and of many, holds included."""
+"""A policy routes one task and many tasks alike, holds included."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def table_of(rows: Sequence[Row]) -> Table:
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(INPUTS, DATA), max_size=8))
-def test_many_tasks_are_decided_as_each_by_itself(rows: list[Row]):
+def test_many_tasks_are_routed_as_each_alone(rows: list[Row]):
     router = Router(POLICY)
 
     assert list(router.route_table(table_of(rows))) == [
@@ -86,7 +86,7 @@ def test_many_tasks_are_decided_as_each_by_itself(rows: list[Row]):
     ]
 
 
-def test_the_fields_of_a_policy_are_named_with_the_age_that_a_hold_needs():
+def test_the_fields_of_a_policy_include_the_age_that_a_hold_needs():
     assert "time.age" in Router(read_policy("[[routing]]\nid = 'd'\nto = 'L1'\nhold = '5m'")).fields
     assert Router(POLICY).fields >= {"data.customer.amount", "signal.user_report.count", "time.within"}
 

@@ -22,7 +22,7 @@ def test_the_defaults_that_are_shown_are_the_defaults():
     assert read_policy(BLOCKS[0]) == Policy()
 
 
-def test_every_section_field_and_signal_is_told():
+def test_every_section_field_and_signal_is_documented():
     sections = set(Policy.model_fields) - {"version"}
     told = re.findall(r"^\[+([a-z_]+)", TEXT, re.MULTILINE)
 
@@ -33,7 +33,7 @@ def test_every_section_field_and_signal_is_told():
 
 
 @pytest.mark.parametrize("section", ["tiers", "calendars", "people", "notify", "feedback"])
-def test_every_key_of_a_section_is_told(section: str):
+def test_every_key_of_a_section_is_documented(section: str):
     (block,) = [one for one in BLOCKS if re.search(rf"^\[{section}\..*\][^\[]*=", one, re.MULTILINE)]
     (kind,) = {type(one) for one in getattr(read_policy(block), section).values()}
     keys = set(kind.model_fields) - {"place", "panel", "highest"}

@@ -1,4 +1,4 @@
-"""Rules as they stand in a file: what can be said, and what is refused with which words."""
+"""Rules in a policy file: what is accepted, and what is refused with which message."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_condition_that_cannot_be_read_is_refused_with_the_rule_and_the_reason
         ("[tiers]", "tiers"),
     ],
 )
-def test_a_routing_that_leads_nowhere_is_refused(text: str, says: str):
+def test_wrong_routing_rules_are_refused(text: str, says: str):
     with pytest.raises(PolicyError, match=says):
         read_policy(text)
 

@@ -1,4 +1,4 @@
-"""Reach: what is said of two conditions holds for every value that a field may have."""
+"""Derived implications and contradictions hold for every value that a field may have."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def met(condition: Condition) -> list[bool]:
     return [says({"data.x": x, "data.y": y}.get) for x, y in product(VALUES, VALUES)]
 
 
-def test_what_is_said_holds_for_every_value():
+def test_implications_and_contradictions_hold_for_every_value():
     draw = random.Random(7)
     told = {"implies": 0, "excludes": 0, "contradiction": 0}
     for _ in range(800):
@@ -82,12 +82,12 @@ def test_what_is_said_holds_for_every_value():
         (Not(Compare("x", "gte", 5)), Not(Compare("x", "gte", 7))),
     ],
 )
-def test_what_an_admin_would_see_is_seen(strong: Condition, weak: Condition):
+def test_obvious_implications_are_found(strong: Condition, weak: Condition):
     assert implies(strong, weak)
     assert not implies(weak, strong)
 
 
-def test_what_a_field_never_is_contradicts_it():
+def test_a_value_out_of_the_range_of_a_field_is_a_contradiction():
     policy = read_policy(
         '[signals.risk]\nkind = "number"\nlow = 0.0\nhigh = 10.0\n'
         "[[routing]]\nid = \"a\"\nwhen = { signal.risk.gt = 10 }\nto = 'L1'\n[[routing]]\nid = 'b'\nto = 'L1'"

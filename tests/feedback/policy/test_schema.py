@@ -45,7 +45,7 @@ def test_a_policy_survives_being_stored_as_json():
     assert Policy.model_validate(policy.model_dump(mode="json")) == policy
 
 
-def test_editors_are_told_what_a_policy_may_hold():
+def test_the_json_schema_describes_the_policy_for_editors():
     """The JSON Schema takes every example of the documentation and refuses what read_policy refuses."""
     from jsonschema import Draft202012Validator
 

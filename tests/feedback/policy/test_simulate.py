@@ -48,7 +48,7 @@ def past(columns: dict[str, Sequence[Any]], n: int, days: float = 10.0) -> TaskH
     return TaskHistory(list(range(n)), at_s, lambda field: columns.get(field, [None] * n))
 
 
-def test_automation_load_and_cost_are_said_with_what_they_were():
+def test_automation_load_and_cost_are_compared_with_the_active_policy():
     columns = {"data.amount": [100] * 60 + [6000] * 40, "model.confidence": [0.95] * 31 + [0.5] * 69}
     found = simulate(policy(9000, 0.99), policy(5000, 0.9), past(columns, 100))
 
@@ -76,7 +76,7 @@ def test_the_same_policy_changes_nothing():
     assert found.before == found.after
 
 
-def test_a_cost_that_is_not_known_is_not_invented():
+def test_an_unknown_cost_is_reported_as_unknown():
     columns = {"data.amount": [1, 2], "model.confidence": [0.5, 0.5]}
     found = simulate(policy(5, 0.9), policy(5, 0.9, tiers="[tiers.L1]\n[tiers.L2]"), past(columns, 2))
 
@@ -92,14 +92,14 @@ def test_a_field_that_was_never_recorded_is_named():
     assert any("model.confidence is unknown for 1 tasks" in line for line in found.sentences)
 
 
-def test_an_empty_past_is_no_error():
+def test_an_empty_history_is_no_error():
     found = simulate(policy(5, 0.9), policy(5, 0.8), TaskHistory([], [], lambda _: []))
 
     assert found.n == 0
     assert found.sentences
 
 
-def test_an_hour_of_work_is_not_sold_as_a_rate():
+def test_a_history_of_one_hour_counts_as_one_day():
     assert TaskHistory([1, 2], [0.0, 3600.0], lambda _: []).days == 1.0
 
 

@@ -58,7 +58,7 @@ def checks(n: int, wrong: int) -> dict[int, str]:
     return {task: "fraud" if task < wrong else "ok" for task in range(n)}
 
 
-def test_a_threshold_automates_what_is_at_least_so_sure_and_leaves_people_the_rest():
+def test_a_threshold_automates_tasks_with_at_least_its_confidence():
     found = evaluate_thresholds(policy(), past([0.95] * 50 + [0.55] * 30 + [None] * 20), {})
     by = {step.threshold: step for step in found.steps}
 
@@ -77,7 +77,7 @@ def test_each_tier_has_its_own_load_and_wages():
     assert sure.answers == {"L2": 2.5, "L1": 2.5}
 
 
-def test_the_error_is_that_of_audited_tasks_alone_and_its_interval_holds_for_the_whole_grid():
+def test_the_error_comes_from_audited_tasks_only_and_its_interval_holds_for_the_whole_grid():
     found = evaluate_thresholds(policy(), past([0.9] * 1000), checks(200, wrong=10))
     step = found.steps[0]
 
@@ -86,7 +86,7 @@ def test_the_error_is_that_of_audited_tasks_alone_and_its_interval_holds_for_the
     assert step.error.low < 0.02 < 0.09 < step.error.high  # wider than the interval of one threshold, 0.024 to 0.09
 
 
-def test_the_best_is_named_where_even_the_worst_that_the_interval_allows_is_cheaper():
+def test_the_best_threshold_is_named_where_the_upper_end_of_its_cost_is_lower():
     found = evaluate_thresholds(policy("error = 2.0"), past([0.99] * 600 + [0.6] * 400), checks(300, wrong=1))
 
     assert found.best is not None
@@ -97,14 +97,14 @@ def test_the_best_is_named_where_even_the_worst_that_the_interval_allows_is_chea
     assert any(line.startswith("Best: ") for line in found.sentences)
 
 
-def test_none_is_named_where_too_few_answers_were_checked():
+def test_no_threshold_is_best_with_too_few_audited_answers():
     found = evaluate_thresholds(policy("error = 2.0"), past([0.99] * 600 + [0.6] * 400), checks(5, wrong=0))
 
     assert found.best is None
     assert "5 audited answers are too few" in found.reason
 
 
-def test_none_is_named_where_errors_cost_more_than_people():
+def test_no_threshold_is_best_where_errors_cost_more_than_people():
     found = evaluate_thresholds(policy("error = 500.0"), past([0.99] * 600), checks(300, wrong=5))
 
     assert found.best is None
@@ -119,7 +119,7 @@ def test_none_is_named_where_errors_cost_more_than_people():
         (PRICES.format(error="error = 1.0").replace('handling = "1m"', ""), "no answer was timed"),
     ],
 )
-def test_without_a_price_the_table_stands_without_costs_and_says_why(text: str, says: str):
+def test_without_a_price_the_table_has_no_costs_and_the_reason(text: str, says: str):
     found = evaluate_thresholds(read_policy(text), past([0.99] * 100), checks(100, wrong=0))
 
     assert found.best is None
@@ -128,7 +128,7 @@ def test_without_a_price_the_table_stands_without_costs_and_says_why(text: str, 
     assert found.steps[0].automated == 1.0
 
 
-def test_a_past_without_a_model_automates_nothing():
+def test_a_history_without_a_model_automates_nothing():
     found = evaluate_thresholds(policy(), past([None] * 10), checks(10, wrong=0))
 
     assert {step.automated for step in found.steps} == {0.0}
@@ -136,7 +136,7 @@ def test_a_past_without_a_model_automates_nothing():
     assert evaluate_thresholds(policy(), past([]), {}).best is None
 
 
-def test_it_is_plain_json_whatever_is_not_known():
+def test_the_table_is_valid_json_with_unknown_values():
     text = json.dumps(
         threshold_table_to_json(evaluate_thresholds(policy(), past([0.9] * 10 + [None]), {})), allow_nan=False
     )
@@ -144,7 +144,7 @@ def test_it_is_plain_json_whatever_is_not_known():
     assert json.loads(text)["steps"][0]["error"] == {"low": 0.0, "high": 1.0, "value": None}
 
 
-def test_the_named_best_is_rarely_dearer_than_people():
+def test_the_best_threshold_is_rarely_more_expensive_than_people():
     """Simulated: where automation never pays, at most one table in twenty says that it does."""
     random, n_chosen, runs = np.random.default_rng(7), 0, 200
     for _ in range(runs):

@@ -52,7 +52,7 @@ def test_tiers_keep_their_order_through_the_store():
     assert (stored.first_tier, stored.tier_after("legal"), stored.tier_after("board")) == ("triage", "board", None)
 
 
-def test_what_reviewing_needs_can_be_read_from_the_policy():
+def test_tiers_calendars_and_people_are_read_from_the_policy():
     policy = read_policy(FULL)
     person = policy.person("ann@example.com")
 

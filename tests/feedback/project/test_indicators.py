@@ -1,4 +1,4 @@
-"""As-of reads: a row knows what was recorded before its own decision, in whatever order things came."""
+"""A row has the indicators recorded before its own decision, in whatever order they arrived."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_what_is_recorded_later_never_changes_a_row_that_was_decided_before(
 
 
 @given(draw_indicator_values())
-def test_every_value_that_a_row_knows_was_recorded_before_its_decision_and_elsewhere(
+def test_every_indicator_of_a_row_was_recorded_before_its_decision_and_on_another_task(
     known: list[IndicatorValue],
 ) -> None:
     for row in rows(known).rows:
@@ -125,14 +125,14 @@ VALUE = IndicatorValue("customer=2", "fraud", "card", "7", 5, 1, 99, 1, answered
 HER = {"customer": 2}
 
 
-def test_a_fact_is_known_from_the_moment_after_it_was_recorded_however_old_it_is():
+def test_an_indicator_counts_from_the_moment_after_it_was_recorded():
     here = IndicatorHistory([VALUE], FIELDS)
 
     assert here.as_of(3, HER, at_s=10.0) == {}
     assert here.as_of(3, HER, at_s=10.001) == {"fraud": "card"}
 
 
-def test_the_newest_word_counts_and_a_late_old_version_does_not_undo_it():
+def test_the_newest_answer_counts_and_a_late_old_version_does_not_replace_it():
     newer = replace(VALUE, value="identity", seq=2, answered_s=5.0, recorded_s=11.0)
     late = replace(VALUE, value="card", seq=3, answered_s=2.0, recorded_s=12.0)
     elsewhere = replace(VALUE, value="card", annotation=6, seq=4, answered_s=3.0, recorded_s=13.0)
@@ -140,7 +140,7 @@ def test_the_newest_word_counts_and_a_late_old_version_does_not_undo_it():
     assert IndicatorHistory([VALUE, newer, late, elsewhere], FIELDS).as_of(3, HER, at_s=99.0) == {"fraud": "identity"}
 
 
-def test_what_is_taken_back_leaves_what_others_said():
+def test_a_withdrawn_answer_leaves_the_answers_of_others():
     other = replace(VALUE, value="identity", annotation=6, seq=2, answered_s=0.5, recorded_s=10.0)
     back = replace(VALUE, value=None, seq=3, answered_s=6.0, recorded_s=11.0)
     here = IndicatorHistory([VALUE, other, back], FIELDS)

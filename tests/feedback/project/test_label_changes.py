@@ -23,7 +23,7 @@ def test_a_renamed_label_is_translated_and_nobody_is_asked(store: Store):
     assert found.stale == {}
 
 
-def test_a_split_label_is_stale_until_it_is_said_anew(store: Store):
+def test_a_split_label_is_stale_until_people_answer_again(store: Store):
     said = [vote(1, "spam"), vote(1, "ham", person=2), vote(2, "spam")]
     record_label_change(store, "7", said, LABELS, label="spam", split=("advert", "fraud"), now_s=9.0)
     found = apply_label_changes(said, list_label_changes(store, "7"))

@@ -24,7 +24,7 @@ def function(spec: str) -> Policy:
     return read_policy(f'[[labelling_functions]]\nname = "links"\nfunction = "{spec}"')
 
 
-def test_the_usual_policy_has_no_unknown_name():
+def test_the_default_policy_has_no_findings():
     assert validate(Policy()) == []
     raise_policy_errors(validate(read_policy('[consensus]\nmethod = "one_coin"\n[overlap]\nmeasure = "alpha"')))
 

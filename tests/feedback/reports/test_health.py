@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from feedback.reports.health import troubles
+from feedback.reports.health import list_problems
 from feedback.settings import Settings, read_settings
 from feedback.store import Store, open_store
 from tests.support.make_events import annotation_event
@@ -29,14 +29,14 @@ def old(settings: Settings) -> Iterator[Store]:
 
 def test_webhooks_that_nobody_takes_in_are_trouble_until_somebody_does(settings: Settings, old: Store) -> None:
     old.receive([annotation_event(5, "A")])
-    waits = [one for one in troubles(settings, old) if "1 webhook(s) wait" in one]
+    waits = [one for one in list_problems(settings, old) if "1 webhook(s) have waited" in one]
 
     old.ingest_inbox()
 
     assert len(waits) == 1
     assert "hitl worker" in waits[0]
-    assert not any("wait since" in one for one in troubles(settings, old))
+    assert not any("have waited" in one for one in list_problems(settings, old))
 
 
 def test_a_web_half_that_does_not_answer_is_trouble(settings: Settings, old: Store) -> None:
-    assert any("does not answer" in one for one in troubles(settings, old))
+    assert any("does not answer" in one for one in list_problems(settings, old))

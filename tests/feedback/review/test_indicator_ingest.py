@@ -1,4 +1,4 @@
-"""What reviewers say beside the answer becomes a feature of the customer: known at once, and never before its time."""
+"""Answers to indicator questions count for the other tasks of a customer at once, and never before their time."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def disagreed(world: World, customer: object = 7) -> int:
     return task
 
 
-def test_what_a_reviewer_records_of_a_customer_is_known_at_once_of_their_other_tasks(world: World):
+def test_an_indicator_counts_at_once_for_other_tasks_of_the_customer(world: World):
     task = disagreed(world)
     say(world, task)
     assert known(world, 7) == {}
@@ -93,7 +93,7 @@ def test_what_a_reviewer_records_of_a_customer_is_known_at_once_of_their_other_t
     assert known(world, 7, task) == {}  # what came with the answer to a task is no feature of it
 
 
-def test_the_next_turn_reads_it_beside_the_other_tasks(world: World):
+def test_the_next_turn_reads_an_indicator_with_the_other_tasks(world: World):
     task = disagreed(world)
     other = add(world, 7)
     say(world, task)
@@ -104,7 +104,7 @@ def test_the_next_turn_reads_it_beside_the_other_tasks(world: World):
     assert world.store.jobs.claim_job("w", lease_s=9, kinds=("turn",)) is not None  # the turn asked for the next one
 
 
-def test_a_training_row_knows_only_what_was_recorded_before_people_answered_it(world: World):
+def test_a_training_row_has_only_indicators_recorded_before_its_first_answer(world: World):
     first = disagreed(world)
     early, late = add(world, 7), add(world, 7)
     world.turn()
@@ -120,7 +120,7 @@ def test_a_training_row_knows_only_what_was_recorded_before_people_answered_it(w
     assert then.data(late)["hitl_indicators"]["fraud_type"] == "card"
 
 
-def test_the_answer_of_somebody_who_may_not_give_one_is_no_feature(world: World):
+def test_the_answer_of_an_excluded_person_is_no_indicator(world: World):
     task = disagreed(world)
     say(world, task, person=BEN)  # has answered this case below
     world.turn()
@@ -133,7 +133,7 @@ def test_the_answer_of_somebody_who_may_not_give_one_is_no_feature(world: World)
     assert {one.person for one in stored_indicators} == {CLEO}
 
 
-def test_an_indicator_that_is_taken_back_is_forgotten_from_then_on(world: World):
+def test_a_withdrawn_indicator_is_gone_from_then_on(world: World):
     task = disagreed(world)
     number = say(world, task)
     world.turn()
@@ -154,7 +154,7 @@ def test_an_indicator_that_is_taken_back_is_forgotten_from_then_on(world: World)
     assert withdrawn[-1].recorded_s >= before  # the past still knows what it knew
 
 
-def test_the_source_projects_own_control_gives_it_too_and_is_not_asked_twice(world: World):
+def test_a_control_of_the_source_project_gives_indicators_and_is_not_asked_twice(world: World):
     config = TEXT_CONFIG.replace(
         "</View>",
         '<Choices name="fraud_type" toName="text"><Choice value="card"/><Choice value="identity"/></Choices></View>',
@@ -180,7 +180,7 @@ def test_the_source_projects_own_control_gives_it_too_and_is_not_asked_twice(wor
     assert "hitl_ask_fraud_type" not in {one.name for one in asked.controls}
 
 
-def test_a_rebuild_or_other_questions_read_the_logs_again_and_come_to_the_same(world: World):
+def test_a_rebuild_or_other_questions_read_the_logs_again_with_the_same_result(world: World):
     task = disagreed(world)
     say(world, task)
     world.turn()
@@ -196,7 +196,7 @@ def test_a_rebuild_or_other_questions_read_the_logs_again_and_come_to_the_same(w
     assert stored_indicators(world.store) == before
 
 
-def test_a_forgotten_person_is_no_feature_any_more(world: World):
+def test_the_indicators_of_an_erased_person_are_gone(world: World):
     task = disagreed(world)
     say(world, task)
     world.turn()
@@ -205,7 +205,7 @@ def test_a_forgotten_person_is_no_feature_any_more(world: World):
     assert known(world, 7) == {}
 
 
-def test_the_loop_trains_on_what_was_known_then_and_says_so_in_the_recipe(world: World):
+def test_the_loop_trains_with_indicators_and_names_them_in_the_recipe(world: World):
     small = policy_text(more=ASKED).replace("min_rows = 500", "min_rows = 8").replace("window = 10", "window = 40")
     world.use(small, overlap=2)
     first = add(world, 7)
@@ -240,7 +240,7 @@ def test_the_loop_trains_on_what_was_known_then_and_says_so_in_the_recipe(world:
 
 
 @pytest.mark.parametrize("blind", [False, True])
-def test_the_next_tier_reads_what_was_recorded_unless_it_reads_blind(world: World, blind: bool):
+def test_the_next_tier_sees_indicators_unless_it_is_blind(world: World, blind: bool):
     world.use(policy_text(more=ASKED, l3="blind = true" if blind else ""), overlap=2)
     task = add(world, 7)
     world.turn()

@@ -122,7 +122,7 @@ def test_a_kill_between_note_and_hiding_leaves_nothing_hidden_for_ever(world: Wo
     assert len(world.store.decisions.list_decisions("7", task=big)) == 1
 
 
-def test_label_studio_being_away_is_said_and_the_decision_stands(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_the_decision_stays_when_label_studio_is_unreachable(world: World, monkeypatch: pytest.MonkeyPatch):
     world.use(rules("when = { data.amount.gte = 5000 }\nto = 'hold'"))
     big = world.add("b", amount=9000)
 

@@ -20,7 +20,7 @@ def test_urgent_tasks_come_first_and_low_ones_last(world: World):
     assert kinds == ["urgent"] * 3 + [""] * 3 + ["low"] * 3
 
 
-def test_a_new_urgent_task_is_woven_in_before_the_others(world: World):
+def test_a_new_urgent_task_is_placed_before_the_others(world: World):
     world.use(rules("when = { data.p = 'urgent' }\nto = 'L1'\npriority = 'urgent'"))
     for number in range(6):
         world.add(f"t{number}")

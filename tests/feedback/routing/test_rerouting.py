@@ -32,7 +32,7 @@ def test_a_signal_about_the_whole_project_reaches_every_task(world: World):
     assert (world.outcome(hate), world.outcome(other)) == ("L2", "L1")
 
 
-def test_a_turn_without_news_decides_nothing_again(world: World):
+def test_a_turn_without_changes_records_no_decision(world: World):
     world.use(rules("when = { data.amount.gte = 5000 }\nto = 'L2'"))
     for number in range(5):
         world.add(f"t{number}", amount=number * 2000)
@@ -61,7 +61,7 @@ def test_changed_data_and_a_changed_policy_are_decided_again(world: World):
     assert len({one.content for one in found}) == 2
 
 
-def test_every_decision_is_made_once_more_from_what_was_recorded(world: World):
+def test_every_decision_is_replayed_from_its_recorded_inputs(world: World):
     world.use(
         rules(
             "when = { data.amount.gte = 5000, signal.user_report.count.gte = 1 }\nto = 'auto'\ntier = 'L2'",
@@ -98,7 +98,7 @@ def test_a_forged_decision_does_not_replay(world: World):
     assert "r0 → L2" in explain_decision(world.store, "7", forged).note
 
 
-def test_a_decision_about_erased_data_says_that_it_cannot_be_replayed(world: World):
+def test_a_decision_about_erased_data_cannot_be_replayed(world: World):
     world.use(rules("when = { data.amount.gte = 5000 }\nto = 'L2'"))
     task = world.add("a", amount=9000)
     world.turn()

@@ -1,4 +1,4 @@
-"""What a rule may look at is what was known at that moment: model, people, senders, clock, and the task itself."""
+"""Rule inputs are the state of model, votes, signals, clock and task at one moment."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def inputs_of(snapshot: ProjectSnapshot, model: Model | None, **options: Any) ->
     )
 
 
-def test_the_model_speaks_of_what_it_can_read(snapshot: ProjectSnapshot):
+def test_model_fields_are_missing_for_tasks_that_the_model_cannot_read(snapshot: ProjectSnapshot):
     found = inputs_of(snapshot, Model("m1", {"apple": 0.9, "saw": 0.25}))
 
     assert found.column("model.label") == ["fruit", "tool", None]
@@ -99,14 +99,14 @@ def test_the_model_speaks_of_what_it_can_read(snapshot: ProjectSnapshot):
     assert found.column("model.margin") == [pytest.approx(0.8), pytest.approx(0.5), None]
 
 
-def test_before_the_first_model_nothing_is_said_of_it(snapshot: ProjectSnapshot):
+def test_without_a_model_there_are_no_model_fields(snapshot: ProjectSnapshot):
     found = inputs_of(snapshot, None)
 
     assert found.column("model.confidence") == [None] * 3
     assert "model.confidence" not in found.inputs(0)
 
 
-def test_history_is_what_people_did(snapshot: ProjectSnapshot):
+def test_history_fields_count_votes_support_and_skips(snapshot: ProjectSnapshot):
     found = inputs_of(snapshot, None, skips=(Skip(2, 9, 50, 0.0), Skip(2, 8, 51, 0.0)))
 
     assert found.column("history.votes") == [3, 0, 0]
@@ -122,7 +122,7 @@ def test_time_is_counted_from_the_import_and_in_calendars(snapshot: ProjectSnaps
     assert found.column("time.within") == [("office",)] * 3
 
 
-def test_a_signal_about_a_task_stands_before_one_about_the_project(snapshot: ProjectSnapshot):
+def test_a_signal_about_a_task_replaces_one_about_the_project(snapshot: ProjectSnapshot):
     signals = {None: {"risk": NewestSignal(0.1, NOW_S - 60, 4)}, 2: {"risk": NewestSignal(0.9, NOW_S - 5, 1)}}
     found = inputs_of(snapshot, None, signals=signals)
 
@@ -134,7 +134,7 @@ def test_a_signal_about_a_task_stands_before_one_about_the_project(snapshot: Pro
     assert found.inputs(1)["signal.risk"] == 0.9
 
 
-def test_a_committee_counts_who_says_otherwise(snapshot: ProjectSnapshot):
+def test_disagreement_is_the_share_of_models_that_differ(snapshot: ProjectSnapshot):
     champion = Model("m3", {"apple": 0.9, "saw": 0.1})
     models = Models([Model("m1", {"apple": 0.2, "saw": 0.1}), Model("m2", {"apple": 0.8}), champion])
     committee = Committee(cast(Any, models), models.load)
@@ -155,7 +155,7 @@ def test_a_single_model_is_no_committee(snapshot: ProjectSnapshot):
     )
 
 
-def test_an_altered_model_has_no_seat(snapshot: ProjectSnapshot):
+def test_an_altered_model_is_not_in_the_committee(snapshot: ProjectSnapshot):
     champion = Model("m2", {"apple": 0.9})
     models = Models([Model("m1", {"apple": 0.1}), champion], broken={"m1"})
 
