@@ -95,14 +95,9 @@ class HitlBackend(LabelStudioMLBase):
 
     def _control(self, bundle: Bundle) -> Control | None:
         """Return the control of the label config that the bundle has learned; its own control before a /setup."""
-        learned = bundle.control
         if not self.label_config:
-            return learned
-        for control in read_label_config(self.label_config).controls:
-            same = (control.name, control.kind, control.object_kind, control.field)
-            if same == (learned.name, learned.kind, learned.object_kind, learned.field):
-                return control
-        return None
+            return bundle.control
+        return read_label_config(self.label_config).same_question(bundle.control)
 
 
 def _record_promotion(home: str | None, promoted_ms: int) -> None:

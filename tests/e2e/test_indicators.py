@@ -108,7 +108,12 @@ def test_an_indicator_of_a_reviewer_changes_what_is_predicted_of_the_customer_at
     world.turn()
 
     (indicator,) = world.store.indicators.list_indicators(world.project)
-    assert (indicator.entity, indicator.value, indicator.task, indicator.person) == ("customer=7", "card", huge, site.number(CLEO))
+    assert (indicator.entity, indicator.value, indicator.task, indicator.person) == (
+        "customer=7",
+        "card",
+        huge,
+        site.number(CLEO),
+    )
     assert [says(task) for task in (next_one, stranger, huge)] == ["tool", "fruit", "fruit"]
     world.turn()
     assert world.site.final(huge) == "tool"
