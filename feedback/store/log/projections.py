@@ -38,17 +38,15 @@ class AnnotationState(Lifetime):
     source: str = "person"
     problems: str | None = None
     body: Mapping[str, Any] | None = field(default=None, repr=False)  # of the event that won, where it is at hand
-    answers_by_control: Mapping[str, str] = field(
-        default_factory=dict, repr=False
-    )  # what `decode_answers` decodes from it, by control
+    answer_keys: Mapping[str, str] = field(default_factory=dict, repr=False)  # decoded from it, by control
 
     def decode_answers(self) -> None:
         """Derive what a row says beyond its columns: needs the winning body where the annotation stands."""
-        self.answers_by_control, reasons = ({}, ()) if self.gone or self.body is None else _decoded(self.body)
+        self.answer_keys, reasons = ({}, ()) if self.gone or self.body is None else _decoded(self.body)
         self.problems = canonical_json([plain(reason) for reason in reasons]).decode() if reasons else None
 
     def votes(self) -> list[dict[str, Any]]:
-        """Return the rows of the table vote, by control; `decode_answers` first. Empty for a skip or what is deleted."""
+        """Return the rows of the table vote, by control; decode first. Empty for a skip or what is deleted."""
         if self.person is None or self.task is None:
             return []
         shared = {
@@ -63,8 +61,7 @@ class AnnotationState(Lifetime):
             "source": self.source,
         }
         return [
-            {**shared, "control": control, "answer": self.answers_by_control[control]}
-            for control in sorted(self.answers_by_control)
+            {**shared, "control": control, "answer": self.answer_keys[control]} for control in sorted(self.answer_keys)
         ]
 
     def counted_work(self) -> tuple[int, str] | None:
@@ -237,6 +234,6 @@ def _small(value: Any) -> int:
 
 
 _COLUMNS: Mapping[Any, tuple[str, ...]] = {
-    kind: tuple(item.name for item in fields(kind) if item.name not in ("body", "answers_by_control"))
+    kind: tuple(item.name for item in fields(kind) if item.name not in ("body", "answer_keys"))
     for kind in (AnnotationState, TaskState, ProjectState, PersonState)
 }
