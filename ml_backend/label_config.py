@@ -46,7 +46,7 @@ class LabelConfig:
             hint="Set control in [model] to one of these names in the project's hitl.toml.",
         )
 
-    def same_question(self, learned: Control) -> Control | None:
+    def matching_control(self, learned: Control) -> Control | None:
         """Return the control that asks the question a model learned to answer; None where the question has changed.
 
         Same means: same name, kind, object kind and field, and at least one shared label. Labels may have been added or

@@ -38,7 +38,7 @@ class LoadedModel:
         if config.hash not in self.bundle_by_config:
             if len(self.bundle_by_config) >= _MAX_CONFIGS:
                 self.bundle_by_config.clear()
-            control = config.same_question(self.bundle.control)
+            control = config.matching_control(self.bundle.control)
             self.bundle_by_config[config.hash] = replace(self.bundle, control=control) if control else None
         return self.bundle_by_config[config.hash]
 

@@ -107,7 +107,7 @@ def _compute(addresses: Sequence[str], media: Media) -> list[ImageRow | None]:
     opened: list[bool] = []
     for address in addresses:
         try:
-            image = media.image(address, size=_SIDE)
+            image = media.open_image(address, size=_SIDE)
         except MediaError:
             opened.append(False)
             continue

@@ -45,10 +45,10 @@ class Media:
     max_bytes: int = 32 << 20  # of the file
     max_pixels: int = 50_000_000  # of the opened image: allows a large photograph, not a decompression bomb
 
-    def bytes_of(self, value: Any) -> bytes:
+    def read_bytes(self, value: Any) -> bytes:
         """Return the bytes of a task's value, an address; MediaError where they cannot be read.
 
-        >>> Media().bytes_of("data:text/plain;base64,aGk=")
+        >>> Media().read_bytes("data:text/plain;base64,aGk=")
         b'hi'
         """
         if not isinstance(value, str) or not value:
@@ -63,7 +63,7 @@ class Media:
             raise MediaError(f"the image has {len(data)} bytes; the limit is {self.max_bytes}.")
         return data
 
-    def image(self, value: Any, *, size: int) -> Image:
+    def open_image(self, value: Any, *, size: int) -> Image:
         """Return the image of a task's value, upright, in RGB on white; MediaError where it cannot be opened.
 
         It is reduced, but keeps at least `size` pixels per side where it has them.
@@ -71,7 +71,7 @@ class Media:
         # reason: Pillow is half of the imports at start, and text projects never need it
         from PIL import Image, ImageOps
 
-        data = self.bytes_of(value)
+        data = self.read_bytes(value)
         try:
             image = Image.open(io.BytesIO(data), formats=_FORMATS)
             self._check_pixels(image)

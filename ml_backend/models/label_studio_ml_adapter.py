@@ -97,7 +97,7 @@ class HitlBackend(LabelStudioMLBase):
         """Return the control of the label config that the bundle has learned; its own control before a /setup."""
         if not self.label_config:
             return bundle.control
-        return read_label_config(self.label_config).same_question(bundle.control)
+        return read_label_config(self.label_config).matching_control(bundle.control)
 
 
 def _record_promotion(home: str | None, promoted_ms: int) -> None:

@@ -1,4 +1,4 @@
-"""The table of thresholds, from what a project recorded: by the command, by the turn, on the page."""
+"""The threshold table of a project: by the command and by the daily report."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 
 def decided(world: World, *, rules: bool = True) -> list[int]:
-    """Forty tasks of which a model speaks, half of them in the audit stream; people answer all, two otherwise."""
+    """Forty tasks that a model predicts, half of them audit tasks; people answer all of them, two differently."""
     world.use(POLICY if rules else POLICY[POLICY.index("[tiers.L1]") :])
     promote(world)
     tasks = world.site.add(*(f"{'apple juice' if place % 2 else 'hammer box'} {place}" for place in range(40)))
@@ -83,14 +83,17 @@ def test_without_rules_the_table_uses_current_tasks_except_training_tasks(world:
     assert 10 < table["n"] < 30
 
 
-def test_the_turn_weighs_once_a_day_and_only_where_something_was_decided(world: World):
-    world.use(POLICY)
-    world.turn()
-    assert world.store.records.list_records(PROJECT, KIND) == []
-    decided(world)
-    world.turn()
-    assert len(world.store.records.list_records(PROJECT, KIND)) == 1
-    world.site.pass_time(90_000)
-    world.turn()
+def test_the_report_evaluates_thresholds_once_a_day_where_something_was_decided(world: World):
+    def report_and_count() -> int:
+        world.turn()
+        world.loop.report(PROJECT)
+        return len(world.store.records.list_records(PROJECT, KIND))
 
-    assert len(world.store.records.list_records(PROJECT, KIND)) == 2
+    world.use(POLICY)
+    assert report_and_count() == 0
+    decided(world)
+    assert report_and_count() == 1
+    assert report_and_count() == 1
+    world.site.pass_time(90_000)
+
+    assert report_and_count() == 2

@@ -19,7 +19,7 @@ def encoded(image, kind="PNG", **options):
 
 
 def opened(uri):
-    return np.asarray(Media().image(uri, size=32))
+    return np.asarray(Media().open_image(uri, size=32))
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "WEBP"])
@@ -73,8 +73,8 @@ def test_a_data_uri_may_be_written_with_percent_signs_or_broken_lines():
     head, _, body = uri.partition(",")
     raw = base64.b64decode(body)
 
-    assert Media().bytes_of("data:image/png," + "".join(f"%{byte:02x}" for byte in raw)) == raw
-    assert Media().bytes_of(f"{head},{body[:40]}\n  {body[40:]}") == raw
+    assert Media().read_bytes("data:image/png," + "".join(f"%{byte:02x}" for byte in raw)) == raw
+    assert Media().read_bytes(f"{head},{body[:40]}\n  {body[40:]}") == raw
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_data_uri_may_be_written_with_percent_signs_or_broken_lines():
 )
 def test_nothing_is_fetched_without_a_fetcher(address):
     with pytest.raises(MediaError, match="there is no fetcher"):
-        Media().bytes_of(address)
+        Media().read_bytes(address)
 
 
 def test_a_fetcher_that_was_handed_in_is_asked_within_the_limits():
@@ -100,15 +100,15 @@ def test_a_fetcher_that_was_handed_in_is_asked_within_the_limits():
         return b"x" * 11
 
     with pytest.raises(MediaError, match="11 bytes; the limit is 10"):
-        Media(fetch=fetch, max_bytes=10).bytes_of("/data/upload/1/a.png")
+        Media(fetch=fetch, max_bytes=10).read_bytes("/data/upload/1/a.png")
     assert asked == ["/data/upload/1/a.png"]
 
 
 def test_a_file_beyond_the_limit_is_refused_before_it_is_decoded():
     with pytest.raises(MediaError, match="limit"):
-        Media(max_bytes=1_000).bytes_of("data:image/png;base64," + "A" * 10_000)
+        Media(max_bytes=1_000).read_bytes("data:image/png;base64," + "A" * 10_000)
     with pytest.raises(MediaError, match="limit"):
-        Media(max_bytes=1_000).bytes_of("data:image/png;base64," + "A" * 2_000)
+        Media(max_bytes=1_000).read_bytes("data:image/png;base64," + "A" * 2_000)
 
 
 @pytest.mark.parametrize("side", [9_000, 60_000])  # below and above the size at which Pillow itself takes fright
@@ -141,7 +141,7 @@ def test_broken_files_are_one_kind_of_error():
 @pytest.mark.parametrize("value", ["data:image/png;base64", "data:image/png;base64,@@@@", 7, None, ""])
 def test_what_is_no_data_uri_says_so(value):
     with pytest.raises(MediaError):
-        Media().bytes_of(value)
+        Media().read_bytes(value)
 
 
 def test_only_addresses_are_read_from_a_task():

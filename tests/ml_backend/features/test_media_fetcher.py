@@ -221,4 +221,4 @@ def test_a_token_that_cannot_be_had_is_a_reason_like_any_other(home: Site):
 
 
 def test_media_uses_the_fetcher(home: Site):
-    assert Media(fetch=at_home(home)).bytes_of("/a.png") == b"picture"
+    assert Media(fetch=at_home(home)).read_bytes("/a.png") == b"picture"

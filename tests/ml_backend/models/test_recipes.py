@@ -184,7 +184,7 @@ def test_handwritten_digits_are_learned_in_a_blink_and_read_well():
 def test_a_media_that_fetches_lets_addresses_be_read():
     data, labels = images(30)
     store = {f"/data/upload/{place}.png": item["image"] for place, item in enumerate(data)}
-    media = Media(fetch=lambda address: Media().bytes_of(store[address]))
+    media = Media(fetch=lambda address: Media().read_bytes(store[address]))
     addressed = [{"image": address} for address in store]
 
     model = ImageChoices(media=media).fit(addressed, labels, field="image")
