@@ -84,10 +84,10 @@ def show(
     if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
-    for one in found:
-        state = "" if one["state"] == "asked" else f"  ({one['state']})"
-        right = f"{one['right']} of {one['answers']} right" if one["answer"] else f"{one['answers']} answers"
-        typer.echo(f"task {one['task']}: {one['answer'] or 'given to everybody'}, {right}{state}")
+    for row in found:
+        state = "" if row["state"] == "asked" else f"  ({row['state']})"
+        right = f"{row['right']} of {row['answers']} right" if row["answer"] else f"{row['answers']} answers"
+        typer.echo(f"task {row['task']}: {row['answer'] or 'given to everybody'}, {right}{state}")
     if not found:
         typer.echo(f"Project {project} has no gold tasks. Add some: hitl gold add {project} FILE.csv")
 

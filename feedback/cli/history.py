@@ -28,24 +28,24 @@ def history(
     with opened_store(load_settings()) as store:
         versions = store.events.list_task_history(require_project(store, project).id, task)
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in versions], indent=2))
+        typer.echo(json.dumps([asdict(version) for version in versions], indent=2))
         return
     if not versions:
         typer.echo(f"Task {task} has no annotation.")
         return
     table = Table("version", "annotation", "action", "person", "answer", "time", "source", title=f"Task {task}")
-    for one in versions:
-        body: Mapping[str, Any] = one.body or {}
-        moment = one.version or datetime.fromtimestamp(one.received_s, UTC).isoformat(timespec="seconds")
+    for version in versions:
+        body: Mapping[str, Any] = version.body or {}
+        moment = version.version or datetime.fromtimestamp(version.received_s, UTC).isoformat(timespec="seconds")
         person = body.get("person")
         table.add_row(
-            str(one.seq),
-            str(one.annotation),
-            _action(one.action, body),
+            str(version.seq),
+            str(version.annotation),
+            _action(version.action, body),
             str(person or ""),
-            _answer_text(one),
+            _answer_text(version),
             moment,
-            one.source,
+            version.source,
         )
     screen().print(table)
     typer.echo(f"`hitl restore VERSION --project {project}` restores a version.")
@@ -63,8 +63,8 @@ def _answer_text(version: Any) -> str:
     if not isinstance(result, list):
         return "(unreadable)"
     parts = [
-        f"{one.get('from_name')}: {json.dumps(one.get('value'), ensure_ascii=False)}"
-        for one in result
-        if isinstance(one, Mapping)
+        f"{version.get('from_name')}: {json.dumps(version.get('value'), ensure_ascii=False)}"
+        for version in result
+        if isinstance(version, Mapping)
     ]
     return "; ".join(parts)[:200]

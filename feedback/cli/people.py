@@ -34,7 +34,7 @@ def people(
         found = annotator_figures(store, snapshot)
         secret = store.secrets.get_or_create_secret("pseudonyms")
     if pseudonyms:
-        found = [one | {"person": pseudonym(secret, one["person"])} for one in found]
+        found = [row | {"person": pseudonym(secret, row["person"])} for row in found]
     if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
@@ -48,31 +48,31 @@ def _print(project: str, found: list[dict[str, Any]]) -> None:
         return
     console.print(_accuracy_table(found))
     console.print(_work_table(found))
-    for one in found:
-        if one["advice"]:
-            console.print(f"{one['person']} should pause: {one['advice']}.")
+    for row in found:
+        if row["advice"]:
+            console.print(f"{row['person']} should pause: {row['advice']}.")
 
 
 def _accuracy_table(found: list[dict[str, Any]]) -> Table:
     """Return the table of accuracy; those who most surely need help come first."""
     from rich.table import Table
 
-    by_distance = any(one["distance"] for one in found)
+    by_distance = any(row["distance"] for row in found)
     distance = ["distance"] if by_distance else []
     table = Table(
         "person", "answers", "accuracy", "compared with", *distance, "weakest label", "onboarding", "anchoring"
     )
-    for one in found:
-        against = f"{one['compared']} {'gold answers' if one['against'] == 'gold' else 'shared tasks'}"
+    for row in found:
+        against = f"{row['compared']} {'gold answers' if row['against'] == 'gold' else 'shared tasks'}"
         table.add_row(
-            str(one["person"]),
-            f"{one['answers']:,}",
-            _interval_text(one["accuracy"]),
-            against if one["accuracy"] else "–",
-            *([_interval_text(one["distance"])] if by_distance else []),
-            f"{one['weakest_label']['label']} {_interval_text(one['weakest_label'])}" if one["weakest_label"] else "",
-            _onboarding_text(one["onboarding"]),
-            _interval_text(one["anchoring"]),
+            str(row["person"]),
+            f"{row['answers']:,}",
+            _interval_text(row["accuracy"]),
+            against if row["accuracy"] else "–",
+            *([_interval_text(row["distance"])] if by_distance else []),
+            f"{row['weakest_label']['label']} {_interval_text(row['weakest_label'])}" if row["weakest_label"] else "",
+            _onboarding_text(row["onboarding"]),
+            _interval_text(row["anchoring"]),
         )
     return table
 
@@ -82,16 +82,16 @@ def _work_table(found: list[dict[str, Any]]) -> Table:
     from rich.table import Table
 
     table = Table("person", "hours", "per hour", "median s", "most time on", "later hours", "with practice")
-    for one in found:
-        longest = max(one["time_share"].items(), key=lambda pair: pair[1]["value"], default=None)
+    for row in found:
+        longest = max(row["time_share"].items(), key=lambda pair: pair[1]["value"], default=None)
         table.add_row(
-            str(one["person"]),
-            f"{one['hours']:.1f}",
-            _interval_text(one["per_hour"], 0),
-            _interval_text(one["median_s"], 1),
+            str(row["person"]),
+            f"{row['hours']:.1f}",
+            _interval_text(row["per_hour"], 0),
+            _interval_text(row["median_s"], 1),
             f"{longest[0]} {_interval_text(longest[1])}" if longest else "–",
-            _change_text(one["by_hour"]),
-            _change_text(one["by_practice"]),
+            _change_text(row["by_hour"]),
+            _change_text(row["by_practice"]),
         )
     return table
 
@@ -103,8 +103,8 @@ def _interval_text(figure: dict[str, Any] | None, digits: int = 2) -> str:
     return f"{figure['value']:.{digits}f} [{low}, {high}]"
 
 
-def _onboarding_text(one: dict[str, Any] | None) -> str:
-    return f"{one['answered']} of {one['total']}: {_interval_text(one['accuracy'])}" if one else "–"
+def _onboarding_text(row: dict[str, Any] | None) -> str:
+    return f"{row['answered']} of {row['total']}: {_interval_text(row['accuracy'])}" if row else "–"
 
 
 def _change_text(trend: dict[str, Any] | None) -> str:

@@ -145,10 +145,10 @@ def history(project: OfProject, as_json: AsJson = False) -> None:
     with opened_store(load_settings()) as store:
         found = store.policies.list_activations(require_project(store, project).id)
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in found], indent=2))
+        typer.echo(json.dumps([asdict(item) for item in found], indent=2))
         return
-    for one in found:
-        typer.echo(f"{datetime.fromtimestamp(one.at_s, UTC):%Y-%m-%d %H:%M} UTC  {one.hash}  {one.who}")
+    for item in found:
+        typer.echo(f"{datetime.fromtimestamp(item.at_s, UTC):%Y-%m-%d %H:%M} UTC  {item.hash}  {item.who}")
 
 
 @app.command()

@@ -73,12 +73,12 @@ def list_(
             store.signals.list_unmatched_signals(number) if waiting else store.signals.list_signals(number, task=task)
         )
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in found], indent=2))
+        typer.echo(json.dumps([asdict(signal) for signal in found], indent=2))
         return
-    for one in found:
-        about = f"task {one.task}" if one.task else one.external or "the project"
-        why = f": {one.unmatched}" if one.unmatched else ""
-        typer.echo(f"{one.name} = {one.value!r} about {about}, from {one.source or 'unknown'}{why}")
+    for signal in found:
+        about = f"task {signal.task}" if signal.task else signal.external or "the project"
+        why = f": {signal.unmatched}" if signal.unmatched else ""
+        typer.echo(f"{signal.name} = {signal.value!r} about {about}, from {signal.source or 'unknown'}{why}")
 
 
 @app.command()
@@ -92,13 +92,13 @@ def outcomes(project: OfProject, as_json: AsJson = False) -> None:
         row = require_project(store, project)
         found = summarize_outcomes(store, row.id, policy_of(row))
     if as_json:
-        typer.echo(json.dumps([asdict(one) for one in found], indent=2))
+        typer.echo(json.dumps([asdict(signal) for signal in found], indent=2))
         return
-    for one in found:
-        mean = "" if one.mean is None else f", mean {one.mean:.3g}"
+    for signal in found:
+        mean = "" if signal.mean is None else f", mean {signal.mean:.3g}"
         typer.echo(
-            f"{one.signal}: {one.count}{mean}; model {one.model or 'none'}, policy {one.policy or 'none'}, "
-            f"decision {one.outcome or 'none'}"
+            f"{signal.signal}: {signal.count}{mean}; model {signal.model or 'none'}, policy {signal.policy or 'none'}, "
+            f"decision {signal.outcome or 'none'}"
         )
 
 

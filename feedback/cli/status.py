@@ -28,7 +28,7 @@ def status(
     try:
         with opened_store(settings, wait_s=2.0) as store:
             chosen = [require_project(store, project)] if project else store.projects.list_projects()
-            found["projects"] = [project_status(store, one) for one in chosen]
+            found["projects"] = [project_status(store, item) for item in chosen]
             found["service"] = service_status(store) | {"trouble": list_problems(settings, store)}
     except StoreError as error:
         lost = True
@@ -46,9 +46,9 @@ def _print(found: dict[str, Any], *, lost: bool) -> None:
 
     if not found["projects"] and not lost:
         typer.echo("No project yet. Connect one: hitl connect PROJECT\n")
-    for one in found["projects"]:
-        typer.secho(f"Project {one['project']}  {one['title']}", bold=True)
-        for name, sentence in status_lines(one):
+    for item in found["projects"]:
+        typer.secho(f"Project {item['project']}  {item['title']}", bold=True)
+        for name, sentence in status_lines(item):
             typer.echo(f"  {name:<13} {sentence}")
         typer.echo()
     service = found["service"]
@@ -57,5 +57,5 @@ def _print(found: dict[str, Any], *, lost: bool) -> None:
         typer.echo(f"Store: {service['events']:,} events, {service['models']:,} models, {size}.")
     trouble = service["trouble"]
     typer.echo("Trouble: none." if not trouble else "Trouble:")
-    for one in trouble:
-        typer.secho(f"  • {one}", fg=typer.colors.YELLOW)
+    for item in trouble:
+        typer.secho(f"  • {item}", fg=typer.colors.YELLOW)

@@ -39,8 +39,8 @@ def rebuild(check: Annotated[bool, typer.Option("--check", help="Only compare, c
     console = screen(errors=True)
     if not check:
         console.print("Nothing else is written until this is done; new webhooks wait in the inbox.")
-    with opened_store(load_settings()) as store, _progress(console) as tell:
-        found = store.rebuild(check=check, on_progress=tell)
+    with opened_store(load_settings()) as store, _progress(console) as report_progress:
+        found = store.rebuild(check=check, on_progress=report_progress)
     typer.echo(
         "The tables match the event log." if found.ok else f"The tables differ from the event log: {found.differs}"
     )
@@ -57,7 +57,7 @@ def _progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
     with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
         bar_of: dict[str, TaskID] = {}
 
-        def tell(project: str, done: int, total: int) -> None:
+        def report_progress(project: str, done: int, total: int) -> None:
             if project not in bar_of:
                 bar_of[project] = bars.add_task(project, total=total)
                 if not console.is_terminal:
@@ -66,7 +66,7 @@ def _progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
             if done == total and not console.is_terminal:
                 console.print(f"project {project}: done")
 
-        yield tell
+        yield report_progress
 
 
 @app.command()
@@ -81,7 +81,7 @@ def unpark(
 
     with opened_store(load_settings()) as store:
         parked = [row.kind for row in store.jobs.list_jobs() if (row.project, row.state) == (project, "parked")]
-        done = [one for one in parked if kind in ("", one) and store.jobs.unpark_job(project, one)]
+        done = [item for item in parked if kind in ("", item) and store.jobs.unpark_job(project, item)]
     typer.echo(
         f"Project {project}: {', '.join(done)} will be retried." if done else f"Project {project}: no job is parked."
     )

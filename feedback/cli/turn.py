@@ -22,6 +22,6 @@ def turn(project: Project, as_json: AsJson = False) -> None:
         return
     typer.echo(f"Project {project}: the turn is done.")
     for name, value in done.items():
-        for one in value if isinstance(value, tuple) else (value,):
-            if name not in ("project", "at_s") and one not in ("", 0):
-                typer.echo(f"  {name:<10} {one}")
+        for item in value if isinstance(value, tuple) else (value,):
+            if name not in ("project", "at_s") and item not in ("", 0):
+                typer.echo(f"  {name:<10} {item}")

@@ -46,9 +46,9 @@ def role_of(visitor: Visitor, policy: Policy) -> ProjectRole:
     """
     if visitor.kind != "person":
         return "viewer"
-    if visitor.owner and not any(one.role in _ADMIN_ROLES for one in policy.people.values()):
+    if visitor.owner and not any(person.role in _ADMIN_ROLES for person in policy.people.values()):
         return "admin"
-    roles = (one.role for listed, one in policy.people.items() if same_email(listed, visitor.email))
+    roles = (person.role for listed, person in policy.people.items() if same_email(listed, visitor.email))
     return next(roles, "annotator")
 
 

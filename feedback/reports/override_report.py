@@ -36,11 +36,11 @@ def override_figures(counts: Iterable[OverrideCount], reasons: Mapping[str, str]
         "pairs": [
             {
                 "from": shown,
-                "to": said,
+                "to": answer,
                 "count": count,
-                "reason": _words(why[shown, said].most_common(1)[0][0], reasons),
+                "reason": _words(why[shown, answer].most_common(1)[0][0], reasons),
             }
-            for (shown, said), count in pairs.most_common(_MAX_PAIRS)
+            for (shown, answer), count in pairs.most_common(_MAX_PAIRS)
         ],
         "reasons": [{"reason": _words(code, reasons), "count": count} for code, count in given.most_common()],
     }

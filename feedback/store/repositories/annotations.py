@@ -26,11 +26,11 @@ class AnnotationsRepository:
         self, project: str, *, task: int | None = None, annotation: int | None = None
     ) -> list[Annotation]:
         """Return the annotations that exist, with their results, by id: skips, imports and our own included."""
-        table, data = main_tables.annotation.c, main_tables.payload.c
+        table, payload = main_tables.annotation.c, main_tables.payload.c
         query = (
-            select(main_tables.annotation, data.body)
+            select(main_tables.annotation, payload.body)
             .join_from(
-                main_tables.annotation, main_tables.payload, and_(data.project == table.project, data.seq == table.seq)
+                main_tables.annotation, main_tables.payload, and_(payload.project == table.project, payload.seq == table.seq)
             )
             .where(table.project == project, ~table.gone, of_current_task(table))
             .order_by(table.id)

@@ -89,21 +89,21 @@ class DecisionsRepository:
         self, project: str, *, since_s: float = 0.0
     ) -> Iterator[tuple[Decision, Mapping[str, Any] | None]]:
         """Return the newest decision about each task, each with the data that it was about; None where erased."""
-        table, data = routing_tables.decision.c, main_tables.content.c
+        table, content = routing_tables.decision.c, main_tables.content.c
         newest = select(func.max(table.id)).where(table.project == project, table.at_s >= since_s).group_by(table.task)
         query = (
-            select(routing_tables.decision, data.data.label("data"))
+            select(routing_tables.decision, content.content.label("data"))
             .outerjoin_from(
                 routing_tables.decision,
                 main_tables.content,
-                and_(data.project == table.project, data.task == table.task, data.hash == table.content),
+                and_(content.project == table.project, content.task == table.task, content.hash == table.content),
             )
             .where(table.id.in_(newest))
             .order_by(table.id)
         )
         with self._database.read() as connection:
             for row in stream(connection, query):
-                yield _decision(row), None if row.data is None else orjson.loads(row.data)
+                yield _decision(row), None if row.content is None else orjson.loads(row.content)
 
 
 def _row(project: str, decision: Decision) -> dict[str, Any]:

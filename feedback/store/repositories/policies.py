@@ -67,10 +67,10 @@ class PoliciesRepository:
 
     def get_policy(self, project: str, policy_hash: str) -> Policy:
         """The policy that had a hash when it was active; PolicyError where it was never kept here."""
-        data = self._records.get_latest_record(project, "policy", key=policy_hash)
-        if data is None:
+        stored = self._records.get_latest_record(project, "policy", key=policy_hash)
+        if stored is None:
             raise PolicyError(f"no policy {policy_hash} was ever active in project {project}.")
-        return _read(data.body["policy"], f"policy {policy_hash}")
+        return _read(stored.body["policy"], f"policy {policy_hash}")
 
 
 def policy_of(project: ProjectRow) -> Policy:
@@ -83,11 +83,11 @@ def _stored(policy: Policy) -> dict[str, Any]:
 
 
 def _read(body: Mapping[str, Any], what: str) -> Policy:
-    data = dict(body)
-    for name, order in data.pop(_ORDER, {}).items():
-        data[name] = {key: data[name][key] for key in order}
+    stored = dict(body)
+    for name, order in stored.pop(_ORDER, {}).items():
+        stored[name] = {key: stored[name][key] for key in order}
     try:
-        return Policy.model_validate(data)
+        return Policy.model_validate(stored)
     except ValidationError as error:
         hint = "A newer or older version has stored it: activate a policy file with this version."
         raise PolicyError(f"{what} cannot be read: {describe_errors(error)}", hint=hint) from None

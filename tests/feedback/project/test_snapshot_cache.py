@@ -1,0 +1,191 @@
+"""A cache that follows a project from turn to turn holds what a worker that starts now reads and works out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from feedback.annotators.gold import add_gold, retire_gold
+from feedback.errors import VotesError
+from feedback.policy import Policy, read_policy
+from feedback.project.label_changes import record_label_change
+from feedback.project.snapshot import ProjectSnapshot, SnapshotCache, load_snapshot
+from feedback.queue.open_tasks import OpenTaskCache, find_open_tasks
+from feedback.store import CurrentDecision, Decision, ProjectRow, Store, open_store
+from feedback.training.consensus_labels import ConsensusCache, decide_labels
+from feedback.training.dataset import DatasetCache, build
+from ml_backend.label_config import read_label_config
+from ml_backend.records import Answer
+from tests.support.make_events import annotation_event, at, deletion_event, skip_event, task, task_events
+
+XML = (
+    '<View><Text name="t" value="$text"/><Choices name="c" toName="t"><Choice value="A"/><Choice value="B"/>'
+    '<Choice value="C"/></Choices></View>'
+)
+CONFIG = read_label_config(XML)
+POLICY = read_policy(
+    '[overlap]\nshare = 0.5\nvotes = 2\nmax_votes = 3\n[audit]\nshare = 0.3\n[tiers.L1]\n[tiers.L2]\n'
+    '[[routing]]\nid = "default"\nto = "L1"\n'
+)
+PROJECTS = iter(range(1, 100_000))
+_TASK, _ANNOTATION, _PERSON = st.integers(1, 6), st.integers(1, 12), st.integers(1, 4)
+_SECOND = st.integers(1, 50)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    made = open_store(f"sqlite:///{tmp_path_factory.mktemp('snapshots') / 'store.db'}", durability="normal")
+    yield made
+    made.close()
+
+
+class Worker:
+    """The caches of one worker, and those of one that has never run."""
+
+    def __init__(self, store: Store, project: str) -> None:
+        self.store, self.project, self.policy = store, project, POLICY
+        self.snapshots, self.consensus = SnapshotCache(), ConsensusCache()
+        self.datasets, self.open_tasks = DatasetCache(), OpenTaskCache()
+        self.before: ProjectSnapshot | None = None
+
+    def load(self, read: Callable[..., ProjectSnapshot]) -> ProjectSnapshot:
+        row = self.store.projects.get_project(self.project)
+        assert row is not None
+        return read(self.store, row, self.policy, CONFIG, CONFIG.control())
+
+    def check(self) -> None:
+        kept, fresh = self.load(self.snapshots.load), self.load(load_snapshot)
+        assert kept == fresh
+        assert list(kept.tasks) == list(fresh.tasks)
+        assert dict(kept.votes_by_task) == dict(fresh.votes_by_task)
+        assert kept.changes.revision
+        self._check_changes(kept)
+        labels, anew = self.consensus.decide(kept), decide_labels(fresh)
+        assert labels == anew
+        assert list(labels.needs_more_votes) == list(anew.needs_more_votes)
+        data = {number: fresh.data(number) for number in fresh.tasks}
+        built = self.datasets.build(kept, labels.settled, labels.changes)
+        assert built == build("c", fresh.control.labels, anew.settled, data, fresh.roles)
+        open_now = self.open_tasks.list_open_tasks(kept, labels)
+        assert open_now == find_open_tasks(fresh, anew)
+        assert list(open_now.by_task) == list(find_open_tasks(fresh, anew).by_task)
+
+    def _check_changes(self, now: ProjectSnapshot) -> None:
+        """What differs from the time before is among the tasks that the snapshot names."""
+        before, self.before = self.before, now
+        changed = None if before is None else now.changes.since(before.changes.revision)
+        if before is None or changed is None:
+            return
+        old, new = before.votes_by_task, now.votes_by_task
+        assert {one for one in before.tasks.keys() | now.tasks.keys() if before.tasks.get(one) != now.tasks.get(one)} <= (
+            changed
+        )
+        assert {one for one in old.keys() | new.keys() if old.get(one) != new.get(one)} <= changed
+
+
+def _act(worker: Worker, step: tuple[str, int, int, int, str, int]) -> None:
+    store, project = worker.store, worker.project
+    what, number, annotation, person, label, second = step
+    born = at(0)
+    if what == "task":
+        store.append(task_events(task(number, label, second=second, created_at=born, project=project)))
+    elif what == "labelled":
+        done = task(number, label, second=second, created_at=born, is_labeled=True, overlap=2, project=project)
+        store.append(task_events(done))
+    elif what == "reborn":  # the number passes to another task
+        store.append(task_events(task(number, "new", second=second + 100, created_at=at(second), project=project)))
+    elif what == "answer":
+        given = annotation_event(
+            annotation, label, task=number, person=person, second=second, created_at=born, project=project
+        )
+        store.append([given])
+    elif what == "skip":
+        store.append([skip_event(annotation, task=number, person=person, second=second, project=project)])
+    elif what == "own":
+        store.annotations.create_own_annotations(project, annotations=[annotation], unique_ids=[f"ours-{annotation}"])
+    elif what == "named":
+        written = annotation_event(
+            annotation, label, task=number, person=person, second=second, unique_id=f"ours-{annotation}", project=project
+        )
+        store.append([written])
+    elif what == "deleted":
+        store.append([deletion_event(annotation, project=project)])
+    elif what == "gone":
+        store.append([deletion_event(number, entity="task", project=project)])
+    elif what == "erased":
+        store.erase(project, person=person)
+    elif what == "erased task":
+        store.erase(project, task=number)
+    elif what == "bot":
+        row = store.projects.get_project(project)
+        assert row is not None
+        store.projects.save_project(replace(row, bots=(person,)))
+    else:
+        _decide(worker, step)
+
+
+def _decide(worker: Worker, step: tuple[str, int, int, int, str, int]) -> None:
+    store, project = worker.store, worker.project
+    what, number, _annotation, person, label, _second = step
+    if what == "gold":
+        keys = worker.load(load_snapshot).dedup_keys
+        if number in keys:
+            add_gold(store, project, {number: Answer("choices", (label,))}, keys)
+    elif what == "retired":
+        retire_gold(store, project, [number])
+    elif what == "relabelled":
+        to = "C" if person > 2 else ""
+        try:
+            votes = store.votes.list_votes(project)
+            record_label_change(store, project, votes, CONFIG.control().labels, label="A", to=to, now_s=1.0)
+        except VotesError:
+            return  # nobody has given this label
+    elif what == "routed":
+        priority = ("normal", "high", "low")[person % 3]
+        outcome = "L1" if person < 4 else "L2"
+        standing = CurrentDecision("default", outcome, "hash", "", False, priority, "default", person)
+        store.decisions.create_decisions(project, [Decision(number, 1.0, "content", standing, {})])
+    elif what == "rebuilt":
+        store.rebuild(project=project)
+    elif what == "policy":
+        worker.policy = POLICY if person > 2 else Policy()
+    else:
+        worker.check()
+
+
+_KINDS = st.sampled_from(
+    [*["task", "answer", "turn"] * 4, "labelled", "reborn", "skip", "own", "named", "deleted", "gone", "erased"]
+    + ["erased task", "bot", "gold", "retired", "relabelled", "routed", "rebuilt", "policy"]
+)
+_STEPS = st.lists(st.tuples(_KINDS, _TASK, _ANNOTATION, _PERSON, st.sampled_from("ABC"), _SECOND), max_size=30)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(_STEPS)
+def test_whatever_happens_between_turns_a_kept_state_is_that_of_a_new_worker(
+    store: Store, steps: list[tuple[str, int, int, int, str, int]]
+) -> None:
+    project = str(next(PROJECTS))
+    store.projects.save_project(ProjectRow(project, "p", XML, connected=True))
+    worker = Worker(store, project)
+    for step in steps:
+        _act(worker, step)
+
+    worker.check()
+
+
+def test_where_nothing_changed_the_snapshot_is_the_very_one_of_before(store: Store) -> None:
+    project = str(next(PROJECTS))
+    store.projects.save_project(ProjectRow(project, "p", XML, connected=True))
+    store.append(task_events(*(task(number, project=project) for number in range(1, 20))))
+    worker = Worker(store, project)
+    first = worker.load(worker.snapshots.load)
+
+    assert worker.load(worker.snapshots.load) is first
+    store.append([annotation_event(1, "A", task=3, person=1, project=project)])
+    second = worker.load(worker.snapshots.load)
+    assert second.changes.since(first.changes.revision) == {3}
