@@ -84,10 +84,10 @@ def show(
     if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
-    for row in found:
-        state = "" if row["state"] == "asked" else f"  ({row['state']})"
-        right = f"{row['right']} of {row['answers']} right" if row["answer"] else f"{row['answers']} answers"
-        typer.echo(f"task {row['task']}: {row['answer'] or 'given to everybody'}, {right}{state}")
+    for entry in found:
+        state = "" if entry["state"] == "asked" else f"  ({entry['state']})"
+        right = f"{entry['right']} of {entry['answers']} right" if entry["answer"] else f"{entry['answers']} answers"
+        typer.echo(f"task {entry['task']}: {entry['answer'] or 'given to everybody'}, {right}{state}")
     if not found:
         typer.echo(f"Project {project} has no gold tasks. Add some: hitl gold add {project} FILE.csv")
 

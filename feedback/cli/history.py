@@ -63,8 +63,8 @@ def _answer_text(version: Any) -> str:
     if not isinstance(result, list):
         return "(unreadable)"
     parts = [
-        f"{version.get('from_name')}: {json.dumps(version.get('value'), ensure_ascii=False)}"
-        for version in result
-        if isinstance(version, Mapping)
+        f"{region.get('from_name')}: {json.dumps(region.get('value'), ensure_ascii=False)}"
+        for region in result
+        if isinstance(region, Mapping)
     ]
     return "; ".join(parts)[:200]

@@ -86,10 +86,10 @@ def _print(rows: list[OverrideRow]) -> None:
         typer.echo(f"Without a reason: {bare} of {all_of_them}")
     table = Table("from", "to", "times", "most frequent reason")
     pairs = Counter((format_answer(row.shown), format_answer(row.answer)) for row in changed)
-    for (shown, said), count in pairs.most_common(20):
+    for (shown, answer), count in pairs.most_common(20):
         reasons = Counter(
-            row.reason for row in changed if (format_answer(row.shown), format_answer(row.answer)) == (shown, said)
+            row.reason for row in changed if (format_answer(row.shown), format_answer(row.answer)) == (shown, answer)
         )
-        table.add_row(shown, said, str(count), reasons.most_common(1)[0][0])
+        table.add_row(shown, answer, str(count), reasons.most_common(1)[0][0])
     if changed:
         screen().print(table)

@@ -92,13 +92,13 @@ def outcomes(project: OfProject, as_json: AsJson = False) -> None:
         row = require_project(store, project)
         found = summarize_outcomes(store, row.id, policy_of(row))
     if as_json:
-        typer.echo(json.dumps([asdict(signal) for signal in found], indent=2))
+        typer.echo(json.dumps([asdict(summary) for summary in found], indent=2))
         return
-    for signal in found:
-        mean = "" if signal.mean is None else f", mean {signal.mean:.3g}"
+    for summary in found:
+        mean = "" if summary.mean is None else f", mean {summary.mean:.3g}"
         typer.echo(
-            f"{signal.signal}: {signal.count}{mean}; model {signal.model or 'none'}, policy {signal.policy or 'none'}, "
-            f"decision {signal.outcome or 'none'}"
+            f"{summary.signal}: {summary.count}{mean}; model {summary.model or 'none'}, policy {summary.policy or 'none'}, "
+            f"decision {summary.outcome or 'none'}"
         )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
 from typing import Any
 
+from feedback.review.review_task_content import format_answer, format_time
 from ml_backend.records import Answer
 
 _MAX_CHARS = 160  # of a text from people: titles, labels, notes
@@ -91,7 +91,7 @@ def when(at_s: float) -> str:
     '1970-01-01 00:00 UTC'
     """
     try:
-        return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        return format_time(at_s)
     except (OverflowError, ValueError, OSError):
         return "–"
 
@@ -128,12 +128,7 @@ def short(text: object) -> str:
 def answer_text(key: str) -> str:
     """Return an answer as people read it, from its key.
 
-    >>> answer_text('["choices",["spam","urgent"]]'), answer_text('["rating",4]')
-    ('spam, urgent', '4')
+    >>> answer_text('["choices",["spam","urgent"]]'), answer_text('["taxonomy",[["Fruit","Apple"]]]')
+    ('spam, urgent', 'Fruit > Apple')
     """
-    value = Answer.from_key(key).value
-    return ", ".join(map(_value_text, value)) if isinstance(value, tuple) else str(value)
-
-
-def _value_text(value: object) -> str:
-    return " > ".join(map(_value_text, value)) if isinstance(value, tuple) else str(value)
+    return format_answer(Answer.from_key(key))

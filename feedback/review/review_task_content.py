@@ -165,8 +165,8 @@ def format_answer(answer: Answer | None) -> str:
     """
     if answer is None:
         return "no answer"
-    if answer.kind == "choices" and isinstance(answer.value, tuple):
-        return ", ".join(map(str, answer.value))
+    if answer.kind in ("choices", "taxonomy") and isinstance(answer.value, tuple):
+        return ", ".join(" > ".join(choice) if isinstance(choice, tuple) else str(choice) for choice in answer.value)
     return str(answer.value) if isinstance(answer.value, (str, int, float)) else answer.key
 
 

@@ -83,7 +83,7 @@ def test_label_studio_breaks_and_the_loop_goes_on_when_it_is_well_again(loop: Lo
 
         wanted = number + 1
         until(
-            lambda: len(loop.store.votes.list_votes(loop.project.id)) == wanted,
+            lambda: len(loop.store.votes.list_votes(loop.project.id)) == wanted,  # noqa: B023 - called at once
             f"{mode}: lost",
             loop.worker,
             within_s=120.0,

@@ -1,4 +1,4 @@
-"""Setting aside: what we remember of a task whose number has passed to another one is not said of that one."""
+"""Reuse of ids: what is stored about a former task is moved away when Label Studio gives its id to another task."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from feedback.store.tables import main_tables, routing_tables
 from feedback.store.tables.review_tables import next_case_change, override, review_case
 from feedback.store.tables.routing_tables import indicator
 
-REUSED_ID = "set aside"  # the kind of record that keeps which number a case had
+REUSED_ID = "reused id"  # the kind of record that keeps the task id that a case had
 
 
 def detach_reused_ids(connection: Connection, project: str, tasks: Collection[int]) -> None:
     """Move cases, decisions and signals of former tasks to negative ids, which Label Studio never uses.
 
-    For all that read them these are tasks that no longer exist. A case is numbered after itself: several tasks may have
-    had one number; a record keeps which, for who wants them forgotten. The new task is hidden from nobody yet.
+    Readers see tasks that do not exist. A case gets its own negative id, because several tasks may have had one id; a
+    record keeps which, for a later erasure. The new task is not hidden.
     """
     for part in chunks(sorted(tasks)):
         case = review_case.c
-        conditions = select(case.id, case.task, case.entered_s).where(case.project == project, case.task.in_(part))
+        query = select(case.id, case.task, case.entered_s).where(case.project == project, case.task.in_(part))
         former = [
             {
                 "project": project,
@@ -31,7 +31,7 @@ def detach_reused_ids(connection: Connection, project: str, tasks: Collection[in
                 "body": dumps({"task": row.task, "case": row.id}),
                 "at_s": row.entered_s,
             }
-            for row in connection.execute(conditions)
+            for row in connection.execute(query)
         ]
         if former:
             connection.execute(main_tables.record.insert(), former)
@@ -41,5 +41,5 @@ def detach_reused_ids(connection: Connection, project: str, tasks: Collection[in
         for table in (routing_tables.decision, routing_tables.signal, override, indicator):
             old = (table.c.project == project, table.c.task.in_(part))
             connection.execute(table.update().where(*old).values(task=-table.c.task))
-        payload = routing_tables.hidden_task
-        connection.execute(payload.delete().where(payload.c.project == project, payload.c.task.in_(part)))
+        hidden = routing_tables.hidden_task
+        connection.execute(hidden.delete().where(hidden.c.project == project, hidden.c.task.in_(part)))

@@ -30,7 +30,9 @@ class AnnotationsRepository:
         query = (
             select(main_tables.annotation, payload.body)
             .join_from(
-                main_tables.annotation, main_tables.payload, and_(payload.project == table.project, payload.seq == table.seq)
+                main_tables.annotation,
+                main_tables.payload,
+                and_(payload.project == table.project, payload.seq == table.seq),
             )
             .where(table.project == project, ~table.gone, of_current_task(table))
             .order_by(table.id)

@@ -95,8 +95,8 @@ class CasesRepository:
         with self._database.write() as connection:
             self._database.lock(connection, f"cases {project}")
             for part in chunks(list(wanted)):
-                earlier = select(table.task).where(table.project == project, table.task.in_(part))
-                known = set(connection.execute(earlier).scalars())
+                with_case = select(table.task).where(table.project == project, table.task.in_(part))
+                known = set(connection.execute(with_case).scalars())
                 change = next_case_change(connection, project)
                 new = [{**_new_case(wanted[task]), "change": change} for task in part if task not in known]
                 if not new:
@@ -224,8 +224,8 @@ class CasesRepository:
         """Return the records of the honeypots that were made of these cases: review_project, task, case."""
         table = main_tables.record.c
         with self._database.read() as connection:
-            bodies = connection.execute(select(table.body).where(table.kind == "honeypot")).scalars()
-            return [body for body in map(orjson.loads, bodies) if body["case"] in cases]
+            texts = connection.execute(select(table.body).where(table.kind == "honeypot")).scalars()
+            return [body for body in map(orjson.loads, texts) if body["case"] in cases]
 
     def list_review_task_sources(self, project: str) -> dict[tuple[str, int], int]:
         """Return the task that each copy (review project, task) was ever made of; honeypots are copies of none."""

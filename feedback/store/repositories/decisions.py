@@ -63,8 +63,8 @@ class DecisionsRepository:
         shared: dict[tuple[Any, ...], CurrentDecision] = {}  # few decisions are made of many tasks
         found: dict[int, tuple[CurrentDecision, str]] = {}
         with self._database.read() as connection:
-            for *outcome_columns, task, content in connection.execute(select(*columns).where(table.id.in_(newest))):
-                key = tuple(outcome_columns)
+            for *current, task, content in connection.execute(select(*columns).where(table.id.in_(newest))):
+                key = tuple(current)
                 found[task] = (shared.get(key) or shared.setdefault(key, CurrentDecision(*key)), content)
         return found
 
@@ -92,7 +92,7 @@ class DecisionsRepository:
         table, content = routing_tables.decision.c, main_tables.content.c
         newest = select(func.max(table.id)).where(table.project == project, table.at_s >= since_s).group_by(table.task)
         query = (
-            select(routing_tables.decision, content.content.label("data"))
+            select(routing_tables.decision, content.data.label("data"))
             .outerjoin_from(
                 routing_tables.decision,
                 main_tables.content,
@@ -103,7 +103,7 @@ class DecisionsRepository:
         )
         with self._database.read() as connection:
             for row in stream(connection, query):
-                yield _decision(row), None if row.content is None else orjson.loads(row.content)
+                yield _decision(row), None if row.data is None else orjson.loads(row.data)
 
 
 def _row(project: str, decision: Decision) -> dict[str, Any]:
@@ -113,5 +113,5 @@ def _row(project: str, decision: Decision) -> dict[str, Any]:
 
 
 def _decision(row: Any) -> Decision:
-    outcome_columns = CurrentDecision(**{name: getattr(row, name) for name in _STANDING})
-    return Decision(row.task, row.at_s, row.content, outcome_columns, orjson.loads(row.inputs), row.id)
+    current = CurrentDecision(**{name: getattr(row, name) for name in _STANDING})
+    return Decision(row.task, row.at_s, row.content, current, orjson.loads(row.inputs), row.id)

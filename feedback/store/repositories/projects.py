@@ -54,10 +54,10 @@ class ProjectsRepository:
             "source": row.source,
         }
         with self._database.write() as connection:
-            told = select(main_tables.project_description.c.version).where(
+            described = select(main_tables.project_description.c.version).where(
                 main_tables.project_description.c.project == row.id
             )
-            newest = connection.execute(told).scalar() or ""
+            newest = connection.execute(described).scalar() or ""
             if (row.label_config or row.title) and row.described_at in ("", newest):
                 self._log.append([event_from_project(row.id, row.title, row.label_config, "own")])
             self._database.upsert(connection, main_tables.project, [values])
@@ -101,13 +101,13 @@ class ProjectsRepository:
         with self._database.read() as connection:
             if is_deleted_project(connection, project):
                 return ProjectCounts()
-            data = routing_tables.hidden_task.c
-            is_kept = data.task.is_not(None)
+            hidden = routing_tables.hidden_task.c
+            is_kept = hidden.task.is_not(None)
             labeled = func.count().filter(tasks.is_labeled, ~is_kept)
             counted_tasks = (
                 select(func.count(), labeled, func.count().filter(is_kept))
                 .select_from(main_tables.task)
-                .outerjoin(routing_tables.hidden_task, and_(data.project == tasks.project, data.task == tasks.id))
+                .outerjoin(routing_tables.hidden_task, and_(hidden.project == tasks.project, hidden.task == tasks.id))
                 .where(conditions)
             )
             n_tasks, n_labeled, n_kept = connection.execute(counted_tasks).one()

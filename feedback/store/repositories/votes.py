@@ -71,15 +71,12 @@ class VotesRepository:
         with self._database.read() as connection:
             if is_deleted_project(connection, project):
                 return []
-            conditions = (votes.project == project, votes.control == control)
+            own_votes = (votes.project == project, votes.control == control)
             # bots are still in here: sorting out whom to count costs more than this, and is done for these tasks only
             several = (
-                select(votes.task)
-                .where(*conditions)
-                .group_by(votes.task)
-                .having(func.count(distinct(votes.person)) > 1)
+                select(votes.task).where(*own_votes).group_by(votes.task).having(func.count(distinct(votes.person)) > 1)
             )
-            counted = (*conditions, *made_by_people(connection, project, votes, votes.annotation))
+            counted = (*own_votes, *made_by_people(connection, project, votes, votes.annotation))
             newest = func.row_number().over(
                 partition_by=(votes.task, votes.person), order_by=(votes.version.desc(), votes.annotation.desc())
             )
@@ -108,8 +105,8 @@ class VotesRepository:
     def list_first_answer_times(self, project: str) -> dict[int, float]:
         """Return when people first answered each task, here or in a review project; epoch seconds."""
         vote, made, look, case = main_tables.vote.c, main_tables.annotation.c, review.c, review_case.c
-        conditions = select(vote.task, vote.created_at, vote.at_s).where(vote.project == project)
-        earlier = (
+        own_votes = select(vote.task, vote.created_at, vote.at_s).where(vote.project == project)
+        review_answers = (
             select(case.task, made.created_at, look.at_s)
             .join_from(review, review_case, case.id == look.case_id)
             .outerjoin(main_tables.annotation, and_(made.project == look.review_project, made.id == look.annotation))
@@ -117,7 +114,7 @@ class VotesRepository:
         )
         found: dict[int, float] = {}
         with self._database.read() as connection:
-            for query in (conditions, earlier):
+            for query in (own_votes, review_answers):
                 for task, created_at, at_s in stream(connection, query):
                     first_s = min((epoch_s(created_at) if created_at else 0.0) or at_s, at_s)
                     found[task] = min(first_s, found.get(task, first_s))

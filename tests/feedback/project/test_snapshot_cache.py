@@ -28,7 +28,7 @@ XML = (
 )
 CONFIG = read_label_config(XML)
 POLICY = read_policy(
-    '[overlap]\nshare = 0.5\nvotes = 2\nmax_votes = 3\n[audit]\nshare = 0.3\n[tiers.L1]\n[tiers.L2]\n'
+    "[overlap]\nshare = 0.5\nvotes = 2\nmax_votes = 3\n[audit]\nshare = 0.3\n[tiers.L1]\n[tiers.L2]\n"
     '[[routing]]\nid = "default"\nto = "L1"\n'
 )
 PROJECTS = iter(range(1, 100_000))
@@ -81,9 +81,9 @@ class Worker:
         if before is None or changed is None:
             return
         old, new = before.votes_by_task, now.votes_by_task
-        assert {one for one in before.tasks.keys() | now.tasks.keys() if before.tasks.get(one) != now.tasks.get(one)} <= (
-            changed
-        )
+        assert {
+            one for one in before.tasks.keys() | now.tasks.keys() if before.tasks.get(one) != now.tasks.get(one)
+        } <= (changed)
         assert {one for one in old.keys() | new.keys() if old.get(one) != new.get(one)} <= changed
 
 
@@ -109,7 +109,13 @@ def _act(worker: Worker, step: tuple[str, int, int, int, str, int]) -> None:
         store.annotations.create_own_annotations(project, annotations=[annotation], unique_ids=[f"ours-{annotation}"])
     elif what == "named":
         written = annotation_event(
-            annotation, label, task=number, person=person, second=second, unique_id=f"ours-{annotation}", project=project
+            annotation,
+            label,
+            task=number,
+            person=person,
+            second=second,
+            unique_id=f"ours-{annotation}",
+            project=project,
         )
         store.append([written])
     elif what == "deleted":
