@@ -6,7 +6,7 @@ from __future__ import annotations
 class FeedbackError(Exception):
     """The root of all errors of feedback."""
 
-    hint = ""  # what to do next, shown beside the message
+    hint = ""  # what to do next, shown with the message
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)

@@ -13,7 +13,7 @@ import numpy as np
 from feedback.consensus.consensus import Consensus
 from feedback.consensus.dawid_skene import hierarchical_dawid_skene
 from feedback.errors import VotesError
-from feedback.policy.crowd import LabellingFunction
+from feedback.policy.schema import LabellingFunction
 from feedback.votes import Floats, Votes
 from ml_backend.errors import UnknownName
 from ml_backend.label_config import Control

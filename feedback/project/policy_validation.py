@@ -15,8 +15,8 @@ from feedback import agreement, consensus
 from feedback.consensus.labelling_functions import load_function
 from feedback.errors import PolicyError
 from feedback.policy import Policy
-from feedback.policy.crowd import LabellingFunction
 from feedback.policy.lint import PolicyFinding, lint_policy
+from feedback.policy.schema import LabellingFunction
 from feedback.policy.sections import parse_duration_s
 from feedback.store import ProjectRow
 from ml_backend.errors import UnknownName

@@ -9,7 +9,7 @@ import pytest
 
 from feedback.consensus.labelling_functions import combine_voters, join_votes, load_function, suggest_labels
 from feedback.errors import VotesError
-from feedback.policy.crowd import LabellingFunction
+from feedback.policy.schema import LabellingFunction
 from feedback.votes import Votes
 from ml_backend.errors import UnknownName
 from ml_backend.label_config import read_label_config

@@ -13,7 +13,7 @@ from feedback.store.log.events import Event
 from ml_backend.app import Security, create_app
 from ml_backend.errors import BodyError
 from ml_backend.predictor import Predictor
-from tests.support.book import FakeBook
+from tests.support.fake_webhook_store import FakeWebhookStore
 from tests.support.serving import FakeRegistry
 
 REGION = {"from_name": "c", "to_name": "text", "type": "choices", "value": {"choices": ["A"]}}
@@ -35,7 +35,7 @@ def submit(number: int = 5) -> dict[str, Any]:
 
 
 def test_a_submit_is_stored_and_wants_a_turn():
-    book = FakeBook()
+    book = FakeWebhookStore()
 
     answer = WebhookHandler(book)(submit())
 
@@ -49,7 +49,7 @@ def test_a_submit_is_stored_and_wants_a_turn():
 
 
 def test_the_same_event_twice_is_one():
-    book = FakeBook()
+    book = FakeWebhookStore()
     webhook = WebhookHandler(book)
     webhook(submit())
 
@@ -58,7 +58,7 @@ def test_the_same_event_twice_is_one():
 
 
 def test_secrets_of_the_project_are_stored_nowhere():
-    book = FakeBook()
+    book = FakeWebhookStore()
 
     WebhookHandler(book)(submit())
     WebhookHandler(book)(event("PROJECT_UPDATED"))
@@ -68,7 +68,7 @@ def test_secrets_of_the_project_are_stored_nowhere():
 
 
 def test_a_broken_annotation_is_recorded_once_with_its_reason_and_its_neighbours_are_stored():
-    book = FakeBook()
+    book = FakeWebhookStore()
     body = event("ANNOTATIONS_CREATED", annotation=[annotation(1), {"id": 2}, annotation(3)])
 
     answers = [WebhookHandler(book)(body) for _ in range(3)]
@@ -81,7 +81,7 @@ def test_a_broken_annotation_is_recorded_once_with_its_reason_and_its_neighbours
 
 
 def test_what_was_said_is_acknowledged_though_what_was_left_out_cannot_be_noted_now():
-    class Noteless(FakeBook):
+    class Noteless(FakeWebhookStore):
         def record(self, project: str, kind: str, body: Mapping[str, Any], *, key: str = "") -> int:
             raise StoreError("the database refused: database is locked")
 
@@ -106,7 +106,7 @@ def test_what_was_said_is_acknowledged_though_what_was_left_out_cannot_be_noted_
     ],
 )
 def test_what_means_nothing_to_us_is_ignored_with_the_reason(body: dict[str, Any], reason: str):
-    book = FakeBook()
+    book = FakeWebhookStore()
 
     assert WebhookHandler(book)(body) == {"status": "ignored", "reason": reason}
     assert book.events == {}
@@ -114,7 +114,7 @@ def test_what_means_nothing_to_us_is_ignored_with_the_reason(body: dict[str, Any
 
 
 def test_deletions_want_a_turn_too():
-    book = FakeBook()
+    book = FakeWebhookStore()
 
     answer = WebhookHandler(book)({"action": "ANNOTATIONS_DELETED", "annotations": [{"id": 5}], "project": {"id": 1}})
 
@@ -123,7 +123,7 @@ def test_deletions_want_a_turn_too():
 
 
 def test_the_training_button_wants_a_turn_and_names_a_job_that_ends_with_it():
-    book = FakeBook()
+    book = FakeWebhookStore()
     webhook = WebhookHandler(book, clock=lambda: 7.0)
 
     job = webhook(event("START_TRAINING"))["job"]
@@ -136,7 +136,7 @@ def test_the_training_button_wants_a_turn_and_names_a_job_that_ends_with_it():
 
 @pytest.mark.parametrize("job", ["", "x", "1-", "1-99", "2-1", "-1", "1-１", "1-" + "9" * 5000, "../../x"])
 def test_a_job_that_was_never_asked_for_is_not_known(job: str):
-    book = FakeBook()
+    book = FakeWebhookStore()
     webhook = WebhookHandler(book)
     webhook(event("START_TRAINING"))
 
@@ -146,11 +146,11 @@ def test_a_job_that_was_never_asked_for_is_not_known(job: str):
 @pytest.mark.parametrize("body", [None, [], {}, {"action": 7}, event("TASKS_CREATED") | {"project": {"id": "../x"}}])
 def test_what_no_label_studio_sends_is_refused(body: Any):
     with pytest.raises(BodyError):
-        WebhookHandler(FakeBook())(body)
+        WebhookHandler(FakeWebhookStore())(body)
 
 
 def test_over_http_a_store_that_is_down_is_told_with_what_to_do_and_predictions_go_on():
-    class Down(FakeBook):
+    class Down(FakeWebhookStore):
         def receive(self, events: Iterable[Event], *, want: str | None = None) -> None:
             raise StoreError("the database refused: disk full")
 

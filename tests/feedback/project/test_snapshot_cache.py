@@ -97,7 +97,7 @@ def _act(worker: Worker, step: tuple[str, int, int, int, str, int]) -> None:
         done = task(number, label, second=second, created_at=born, is_labeled=True, overlap=2, project=project)
         store.append(task_events(done))
     elif what == "reborn":  # the number passes to another task
-        store.append(task_events(task(number, "new", second=second + 100, created_at=at(second), project=project)))
+        store.append(task_events(task(number, "new", second=second + 9, created_at=at(second), project=project)))
     elif what == "answer":
         given = annotation_event(
             annotation, label, task=number, person=person, second=second, created_at=born, project=project
@@ -153,7 +153,7 @@ def _decide(worker: Worker, step: tuple[str, int, int, int, str, int]) -> None:
     elif what == "routed":
         priority = ("normal", "high", "low")[person % 3]
         outcome = "L1" if person < 4 else "L2"
-        standing = CurrentDecision("default", outcome, "hash", "", False, priority, "default", person)
+        standing = CurrentDecision("default", outcome, "hash", "", "", priority, "default", person)
         store.decisions.create_decisions(project, [Decision(number, 1.0, "content", standing, {})])
     elif what == "rebuilt":
         store.rebuild(project=project)

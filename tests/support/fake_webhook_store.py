@@ -9,8 +9,8 @@ from feedback.store.log.events import Event
 from feedback.store.rows import Record
 
 
-class FakeBook:
-    """The store's promises in memory: idempotent events and records."""
+class FakeWebhookStore:
+    """Events, records and job requests in memory; events and keyed records are idempotent, as in the store."""
 
     def __init__(self) -> None:
         self.events: dict[Any, Event] = {}
@@ -25,14 +25,14 @@ class FakeBook:
                 self.wanted.append((event.project, want))
 
     def create_record(self, project: str, kind: str, body: Mapping[str, Any], *, key: str = "") -> int:
-        for one in self.log:
-            if key and (one.project, one.kind, one.key) == (project, kind, key):
-                return one.id
+        for record in self.log:
+            if key and (record.project, record.kind, record.key) == (project, kind, key):
+                return record.id
         self.log.append(Record(len(self.log) + 1, project, kind, key, body, 0.0))
         return len(self.log)
 
     def get_latest_record(self, project: str, kind: str) -> Record | None:
-        found = [one for one in self.log if (one.project, one.kind) == (project, kind)]
+        found = [record for record in self.log if (record.project, record.kind) == (project, kind)]
         return found[-1] if found else None
 
     def request_job(self, project: str, kind: str) -> None:
