@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
 from feedback.cli.arguments import AsJson, Project
 
 
-def turn(project: Project, as_json: AsJson = False) -> None:
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the seconds of each stage of the turn.")]
+
+
+def turn(project: Project, as_json: AsJson = False, verbose: Verbose = False) -> None:
     """Collect answers, train and judge a model, and write the queue, once. Waits for a worker that has the project."""
     from feedback.app.bootstrap import load_settings, opened_store, run_turn
 
@@ -23,5 +27,8 @@ def turn(project: Project, as_json: AsJson = False) -> None:
     typer.echo(f"Project {project}: the turn is done.")
     for name, value in done.items():
         for item in value if isinstance(value, tuple) else (value,):
-            if name not in ("project", "at_s") and item not in ("", 0):
+            if name not in ("project", "at_s", "stages") and item not in ("", 0):
                 typer.echo(f"  {name:<10} {item}")
+    if verbose:
+        for stage, seconds in done["stages"].items():
+            typer.echo(f"  {seconds:8.3f} s  {stage}")

@@ -76,7 +76,19 @@ def service_gauges(store: Store) -> dict[str, float]:
         "hitl_reconcile_missed_total": sum(count_missed_changes(store, row.id) for row in projects),
         "hitl_old_predictions_deleted_total": sum(counts["deleted"] for counts in deletions),
         "hitl_old_predictions_waiting": sum(counts["waiting"] for counts in deletions),
+        **_stage_gauges(store, projects),
     }
+
+
+def _stage_gauges(store: Store, projects: Iterable[ProjectRow]) -> dict[str, float]:
+    """Return the seconds of each stage of the last turn, of the project where it took longest."""
+    longest_s: dict[str, float] = {}
+    for row in projects:
+        turn = store.records.get_latest_record(row.id, "turn")
+        for stage, seconds in (turn.body.get("stages", {}) if turn else {}).items():
+            name = f"hitl_turn_{stage.replace(' ', '_')}_seconds"
+            longest_s[name] = max(seconds, longest_s.get(name, 0.0))
+    return longest_s
 
 
 def service_status(store: Store) -> dict[str, Any]:

@@ -87,41 +87,30 @@ class Worker:
         assert {one for one in old.keys() | new.keys() if old.get(one) != new.get(one)} <= changed
 
 
-def _act(worker: Worker, step: tuple[str, int, int, int, str, int]) -> None:
+Step = tuple[str, int, int, int, str, int]
+
+
+def _act(worker: Worker, step: Step) -> None:
     store, project = worker.store, worker.project
     what, number, annotation, person, label, second = step
     born = at(0)
-    if what == "task":
-        store.append(task_events(task(number, label, second=second, created_at=born, project=project)))
-    elif what == "labelled":
-        done = task(number, label, second=second, created_at=born, is_labeled=True, overlap=2, project=project)
-        store.append(task_events(done))
-    elif what == "reborn":  # the number passes to another task
-        store.append(task_events(task(number, "new", second=second + 9, created_at=at(second), project=project)))
-    elif what == "answer":
-        given = annotation_event(
-            annotation, label, task=number, person=person, second=second, created_at=born, project=project
-        )
-        store.append([given])
-    elif what == "skip":
-        store.append([skip_event(annotation, task=number, person=person, second=second, project=project)])
+    of_task = {"project": project, "created_at": born}
+    given = {"task": number, "person": person, "second": second, "project": project}
+    events = {
+        "task": lambda: task_events(task(number, label, second=second, **of_task)),
+        "labelled": lambda: task_events(task(number, label, second=second, is_labeled=True, overlap=2, **of_task)),
+        # the number passes to another task
+        "reborn": lambda: task_events(task(number, "new", second=second + 9, created_at=at(second), project=project)),
+        "answer": lambda: [annotation_event(annotation, label, created_at=born, **given)],
+        "skip": lambda: [skip_event(annotation, **given)],
+        "named": lambda: [annotation_event(annotation, label, unique_id=f"ours-{annotation}", **given)],
+        "deleted": lambda: [deletion_event(annotation, project=project)],
+        "gone": lambda: [deletion_event(number, entity="task", project=project)],
+    }
+    if what in events:
+        store.append(events[what]())
     elif what == "own":
         store.annotations.create_own_annotations(project, annotations=[annotation], unique_ids=[f"ours-{annotation}"])
-    elif what == "named":
-        written = annotation_event(
-            annotation,
-            label,
-            task=number,
-            person=person,
-            second=second,
-            unique_id=f"ours-{annotation}",
-            project=project,
-        )
-        store.append([written])
-    elif what == "deleted":
-        store.append([deletion_event(annotation, project=project)])
-    elif what == "gone":
-        store.append([deletion_event(number, entity="task", project=project)])
     elif what == "erased":
         store.erase(project, person=person)
     elif what == "erased task":
@@ -134,7 +123,7 @@ def _act(worker: Worker, step: tuple[str, int, int, int, str, int]) -> None:
         _decide(worker, step)
 
 
-def _decide(worker: Worker, step: tuple[str, int, int, int, str, int]) -> None:
+def _decide(worker: Worker, step: Step) -> None:
     store, project = worker.store, worker.project
     what, number, _annotation, person, label, _second = step
     if what == "gold":
@@ -163,17 +152,16 @@ def _decide(worker: Worker, step: tuple[str, int, int, int, str, int]) -> None:
         worker.check()
 
 
-_KINDS = st.sampled_from(
-    [*["task", "answer", "turn"] * 4, "labelled", "reborn", "skip", "own", "named", "deleted", "gone", "erased"]
-    + ["erased task", "bot", "gold", "retired", "relabelled", "routed", "rebuilt", "policy"]
-)
+_OFTEN, _SELDOM = ("task", "answer", "turn"), ("labelled", "reborn", "skip", "own", "named", "deleted", "gone", "erased")
+_OTHERS = ("erased task", "bot", "gold", "retired", "relabelled", "routed", "rebuilt", "policy")
+_KINDS = st.sampled_from([*_OFTEN * 4, *_SELDOM, *_OTHERS])
 _STEPS = st.lists(st.tuples(_KINDS, _TASK, _ANNOTATION, _PERSON, st.sampled_from("ABC"), _SECOND), max_size=30)
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_STEPS)
 def test_whatever_happens_between_turns_a_kept_state_is_that_of_a_new_worker(
-    store: Store, steps: list[tuple[str, int, int, int, str, int]]
+    store: Store, steps: list[Step]
 ) -> None:
     project = str(next(PROJECTS))
     store.projects.save_project(ProjectRow(project, "p", XML, connected=True))
