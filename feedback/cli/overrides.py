@@ -51,7 +51,7 @@ def overrides(
 def _write(rows: Iterable[OverrideRow], target: TextIO) -> None:
     from feedback.store import OverrideRow
 
-    names = [item.name for item in fields(OverrideRow) if item.name != "seen"]
+    names = [item.name for item in fields(OverrideRow) if item.name != "annotation_version"]
     writer = csv.writer(target)
     writer.writerow(names)
     for row in rows:

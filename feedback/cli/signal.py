@@ -97,8 +97,8 @@ def outcomes(project: OfProject, as_json: AsJson = False) -> None:
     for summary in found:
         mean = "" if summary.mean is None else f", mean {summary.mean:.3g}"
         typer.echo(
-            f"{summary.signal}: {summary.count}{mean}; model {summary.model or 'none'}, policy {summary.policy or 'none'}, "
-            f"decision {summary.outcome or 'none'}"
+            f"{summary.signal}: {summary.count}{mean}; model {summary.model or 'none'}, "
+            f"policy {summary.policy or 'none'}, decision {summary.outcome or 'none'}"
         )
 
 

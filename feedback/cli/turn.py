@@ -10,7 +10,6 @@ import typer
 
 from feedback.cli.arguments import AsJson, Project
 
-
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the seconds of each stage of the turn.")]
 
 

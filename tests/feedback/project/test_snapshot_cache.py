@@ -152,7 +152,10 @@ def _decide(worker: Worker, step: Step) -> None:
         worker.check()
 
 
-_OFTEN, _SELDOM = ("task", "answer", "turn"), ("labelled", "reborn", "skip", "own", "named", "deleted", "gone", "erased")
+_OFTEN, _SELDOM = (
+    ("task", "answer", "turn"),
+    ("labelled", "reborn", "skip", "own", "named", "deleted", "gone", "erased"),
+)
 _OTHERS = ("erased task", "bot", "gold", "retired", "relabelled", "routed", "rebuilt", "policy")
 _KINDS = st.sampled_from([*_OFTEN * 4, *_SELDOM, *_OTHERS])
 _STEPS = st.lists(st.tuples(_KINDS, _TASK, _ANNOTATION, _PERSON, st.sampled_from("ABC"), _SECOND), max_size=30)
@@ -160,9 +163,7 @@ _STEPS = st.lists(st.tuples(_KINDS, _TASK, _ANNOTATION, _PERSON, st.sampled_from
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_STEPS)
-def test_whatever_happens_between_turns_a_kept_state_is_that_of_a_new_worker(
-    store: Store, steps: list[Step]
-) -> None:
+def test_whatever_happens_between_turns_a_kept_state_is_that_of_a_new_worker(store: Store, steps: list[Step]) -> None:
     project = str(next(PROJECTS))
     store.projects.save_project(ProjectRow(project, "p", XML, connected=True))
     worker = Worker(store, project)
