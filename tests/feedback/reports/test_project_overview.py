@@ -1,4 +1,4 @@
-"""Figures of the pages: history with intervals, people on drawn tasks, drawings; fast on large projects, too."""
+"""Figures of the pages: history with intervals, people on drawn tasks, charts; also fast on large projects."""
 
 from __future__ import annotations
 
