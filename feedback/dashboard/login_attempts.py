@@ -17,11 +17,11 @@ _log = logging.getLogger(__name__)
 class AttemptStore(Protocol):
     """The methods of the store that this needs."""
 
-    def list_login_attempts(self, door: str) -> dict[str, float]:
+    def list_login_attempts(self, scope: str) -> dict[str, float]:
         """Return by address when all its tries are restored, epoch seconds; only addresses with failures."""
         ...
 
-    def record_login_attempt(self, door: str, address: str, every_s: float) -> float:
+    def record_login_attempt(self, scope: str, address: str, every_s: float) -> float:
         """Take one try from an address; return when all its tries are restored, epoch seconds."""
         ...
 
@@ -36,14 +36,14 @@ class SharedAttempts:
     def __init__(
         self,
         store: AttemptStore,
-        door: str,
+        scope: str,
         *,
         burst: int = 30,
         every_s: float = 2.0,
         cache_s: float = 1.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._store, self._door = store, door
+        self._store, self._scope = store, scope
         self._burst, self._every_s, self._cache_s, self._clock = burst, every_s, cache_s, clock
         self._lock = threading.Lock()
         self._asked_s = float("-inf")
@@ -64,7 +64,7 @@ class SharedAttempts:
         """Count one failed login."""
         address = _network(who)
         try:
-            full_s = self._store.record_login_attempt(self._door, address, self._every_s)
+            full_s = self._store.record_login_attempt(self._scope, address, self._every_s)
         except StoreError as error:
             _log.warning("a failed login is counted in this worker only: %s", error)
             now = self._clock()
@@ -78,7 +78,7 @@ class SharedAttempts:
                 return
             self._asked_s = now
             try:
-                known = self._store.list_login_attempts(self._door)
+                known = self._store.list_login_attempts(self._scope)
             except StoreError as error:
                 _log.warning("failed logins of other workers are unknown now: %s", error)
                 return

@@ -44,9 +44,9 @@ def room(site: Site) -> Iterator[str]:
     site.admin.delete_project(made)
 
 
-def copy(key: str, urgency: float = 0.5, readers: int = 1) -> ReviewTask:
+def copy(key: str, urgency: float = 0.5, n_reviewers: int = 1) -> ReviewTask:
     data = {"text": "hello", KEY: key, FACTS: {"Why here": "a test"}, HISTORY: [{"author": "Ann", "text": "good"}]}
-    return ReviewTask(data, tuple(says("good")), urgency, readers)
+    return ReviewTask(data, tuple(says("good")), urgency, n_reviewers)
 
 
 def verdict(name: str, reason: str = "") -> list[dict[str, object]]:

@@ -25,7 +25,7 @@ from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.projects import SECRET_HEADER
 from tests.support.label_studio import Project, Site, says
 from tests.support.proof import Process, Web, size, until, whole
-from tests.support.trails import broken
+from tests.support.case_events import broken
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(3600)]
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from feedback.automation.thresholds import KIND
 from feedback.cli import app
-from tests.feedback.review.test_opinions import promote
+from tests.feedback.review.test_explanations import promote
 from tests.support.review_world import DAN, PROJECT, World, open_world
 
 POLICY = """

@@ -14,10 +14,10 @@ from tests.support.pages import Clock
 class Away:
     """A database that does not answer."""
 
-    def list_login_attempts(self, door: str) -> dict[str, float]:
+    def list_login_attempts(self, scope: str) -> dict[str, float]:
         raise StoreError("the database is away")
 
-    def record_login_attempt(self, door: str, address: str, every_s: float) -> float:
+    def record_login_attempt(self, scope: str, address: str, every_s: float) -> float:
         raise StoreError("the database is away")
 
 
@@ -45,7 +45,7 @@ def test_a_guess_at_one_worker_counts_at_the_other(store: Store, clock: Clock):
 
 def test_the_right_credentials_cost_no_query_each(store: Store, clock: Clock, monkeypatch):
     asked: list[str] = []
-    monkeypatch.setattr(store.sessions, "list_login_attempts", lambda door: asked.append(door) or {})
+    monkeypatch.setattr(store.sessions, "list_login_attempts", lambda scope: asked.append(scope) or {})
     attempts = SharedAttempts(store.sessions, "service", clock=clock)
 
     for _ in range(100):

@@ -152,7 +152,8 @@ def _decide(worker: Worker, step: Step) -> None:
         worker.check()
 
 
-_OFTEN, _SELDOM = (
+_OFTEN = ("task", "answer", "turn")
+_SELDOM = ("labelled", "reborn", "skip", "own", "named", "deleted", "gone", "erased")
     ("task", "answer", "turn"),
     ("labelled", "reborn", "skip", "own", "named", "deleted", "gone", "erased"),
 )

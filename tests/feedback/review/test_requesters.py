@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.feedback.review.outside import ONE_TIER, Crm, push, turns
+from tests.feedback.review.requesters import ONE_TIER, Crm, push, turns
 from tests.support.review_world import ADA, BEN, CLEO, DAN, PROJECT, World, policy_text
 
 CRM = '[notify.crm]\nurl = "https://crm.example.org/hitl"\n'

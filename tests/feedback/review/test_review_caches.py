@@ -17,7 +17,7 @@ from feedback.store.log import events
 from feedback.training.consensus_labels import ConsensusCache, ConsensusLabels, decide_labels
 from feedback.training.model_cache import PredictionCache
 from ml_backend.label_config import read_label_config
-from tests.feedback.review.test_opinions import promote
+from tests.feedback.review.test_explanations import promote
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, open_world, policy_text
 

@@ -10,7 +10,7 @@ from feedback.project.snapshot import load_splits
 from feedback.routing.router import explain_decision
 from feedback.training.challenger import learned_annotations
 from ml_backend.registry import unpack
-from tests.feedback.review.scenarios.telling import REST, said, whole
+from tests.feedback.review.scenarios.scenario_checks import REST, said, whole
 from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, FAY, World
 
 MODERATION = """

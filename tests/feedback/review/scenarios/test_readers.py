@@ -5,7 +5,7 @@ from __future__ import annotations
 from feedback.policy import read_policy
 from feedback.reports.review_report import measure_review
 from feedback.review.review_task_content import FACTS, HISTORY, KEY
-from tests.feedback.review.scenarios.telling import REST, said, whole
+from tests.feedback.review.scenarios.scenario_checks import REST, said, whole
 from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, FAY, World
 
 READERS = """

@@ -16,7 +16,7 @@ from feedback.policy import read_policy
 from feedback.review.appeals import list_human_review_requests
 from feedback.review.case_workflow import CaseWorkflow
 from feedback.review.review_task_content import KEY
-from tests.feedback.review.scenarios.telling import REST, said, whole
+from tests.feedback.review.scenarios.scenario_checks import REST, said, whole
 from tests.support.review_world import CLEO, DAN, EVA, World
 
 

@@ -7,7 +7,7 @@ import pytest
 from feedback.review.appeals import list_human_review_requests
 from feedback.review.review_task_content import FACTS, HISTORY
 from ml_backend.errors import BodyError
-from tests.feedback.review.outside import ONE_TIER, push, turns
+from tests.feedback.review.requesters import ONE_TIER, push, turns
 from tests.support.review_world import ADA, BEN, CLEO, DAN, PROJECT, World, policy_text
 
 HOUR = 3600.0
