@@ -23,9 +23,9 @@ from feedback.store.log.projections import epoch_s
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.projects import SECRET_HEADER
+from tests.support.case_events import broken
 from tests.support.label_studio import Project, Site, says
 from tests.support.proof import Process, Web, size, until, whole
-from tests.support.case_events import broken
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(3600)]
 

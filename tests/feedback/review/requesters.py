@@ -16,17 +16,17 @@ class Crm:
     """Whoever is told; away for as long as a test says."""
 
     def __init__(self) -> None:
-        self.told: list[dict[str, Any]] = []
+        self.received: list[dict[str, Any]] = []
         self.away = False
 
     def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> str:
         if self.away:
             return "it did not answer"
-        self.told.append(json.loads(body))
+        self.received.append(json.loads(body))
         return ""
 
     def answers(self) -> list[tuple[str, str]]:
-        return [(one["asked"], one["answer"]) for one in self.told]
+        return [(one["asked"], one["answer"]) for one in self.received]
 
 
 def push(world: World, task: int | None, name: str = "human_review", *, key: str = "k", **more: object) -> None:

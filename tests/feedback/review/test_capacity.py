@@ -25,10 +25,10 @@ def simulated(reviews_per_hour: float, people: int, handling_s: float, hours: in
 @pytest.mark.parametrize(("reviews_per_hour", "people"), [(6, 1), (10, 1), (14, 1), (30, 3), (40, 3)])
 def test_the_forecast_is_near_a_simulation_and_on_the_safe_side(reviews_per_hour, people):
     seen = simulated(reviews_per_hour, people, 300.0, 8)
-    told = forecast([reviews_per_hour] * 8, [people] * 8, 300.0).wait_s
+    received = forecast([reviews_per_hour] * 8, [people] * 8, 300.0).wait_s
 
-    assert all(wait > 0.9 * real for wait, real in zip(told, seen, strict=True))
-    assert told[-1] < 1.6 * seen[-1]
+    assert all(wait > 0.9 * real for wait, real in zip(received, seen, strict=True))
+    assert received[-1] < 1.6 * seen[-1]
 
 
 @pytest.mark.parametrize(
@@ -40,11 +40,11 @@ def test_erlangs_formula(offered, servers, wanted):
 
 
 def test_work_that_comes_over_night_waits_for_the_morning():
-    told = forecast([2] * 4, [0, 0, 1, 1], 600.0, target_s=2 * 3600)
+    received = forecast([2] * 4, [0, 0, 1, 1], 600.0, target_s=2 * 3600)
 
-    assert told.backlog[:2] == (2.0, 4.0)
-    assert told.wait_s[1] > told.wait_s[3]
-    assert told.late_from is None
+    assert received.backlog[:2] == (2.0, 4.0)
+    assert received.wait_s[1] > received.wait_s[3]
+    assert received.late_from is None
     assert forecast([2] * 4, [0, 0, 1, 1], 600.0, target_s=600).late_from == 0
 
 

@@ -85,10 +85,10 @@ def test_why_tells_what_people_did_with_a_task_as_a_story(world: World):
     lines = [line.partition("  ")[2] for line in run("why", str(task), "--project", PROJECT).splitlines()]
     story = [line.partition("UTC  ")[2] or line for line in lines if line]
 
-    room, copy = world.site.review_project_of("L2"), world.case(task).review_task
+    review_project, copy = world.site.review_project_of("L2"), world.case(task).review_task
     assert story == [
         "opened at L2: 2 people differ, and no more are asked",
-        f"published for review at L2: task {copy} of project {room}",
+        f"published for review at L2: task {copy} of project {review_project}",
         (
             "person 2 at L2: fix, tool; Right label, wrong extent "
             "(not counted: has answered this case before, and nobody decides their own case)"

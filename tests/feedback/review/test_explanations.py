@@ -136,8 +136,8 @@ def test_why_says_what_spoke_for_the_answer_of_the_model_of_then(world: World):
     (decision,) = world.store.decisions.list_decisions(PROJECT, task=task)
     promote(world, "m37")
 
-    told = explain_decision(world.store, PROJECT, decision, load=unpack)
-    assert told.same
-    assert told.prediction["model"] == "m36"
-    assert sorted((what for what, _ in told.prediction["reasons"][:2]), reverse=True) == ["hammer", "box"]
+    received = explain_decision(world.store, PROJECT, decision, load=unpack)
+    assert received.same
+    assert received.prediction["model"] == "m36"
+    assert sorted((what for what, _ in received.prediction["reasons"][:2]), reverse=True) == ["hammer", "box"]
     assert explain_decision(world.store, PROJECT, decision).prediction == {}

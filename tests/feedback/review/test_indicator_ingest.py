@@ -47,17 +47,19 @@ def add(world: World, customer: object) -> int:
 
 def say(world: World, task: int, *, verdict: str = "fix", person: int = CLEO, **said: Any) -> int:
     """Review the copy of a task, with answers to the policy's questions."""
-    room = world.site.review_project_of("L2")
-    (copy,) = [one.id for one in world.site.waiting(room, person) if one.data["text"] == f"refund {task}"]
-    world.site.review(room, verdict, "tool" if verdict == "fix" else "", person=person, reason="boundary", task=copy)
-    number = max(world.site.review_annotations[room])
-    annotation = world.site.review_annotations[room][number]
+    review_project = world.site.review_project_of("L2")
+    (copy,) = [one.id for one in world.site.waiting(review_project, person) if one.data["text"] == f"refund {task}"]
+    world.site.review(
+        review_project, verdict, "tool" if verdict == "fix" else "", person=person, reason="boundary", task=copy
+    )
+    number = max(world.site.review_annotations[review_project])
+    annotation = world.site.review_annotations[review_project][number]
     answers = said or FRAUD
     regions = [
         {"from_name": name, "to_name": "hitl_case", "type": "choices", "value": _held(name, value)}
         for name, value in answers.items()
     ]
-    world.site.review_annotations[room][number] = replace(annotation, result=(*annotation.result, *regions))
+    world.site.review_annotations[review_project][number] = replace(annotation, result=(*annotation.result, *regions))
     return number
 
 
@@ -138,13 +140,13 @@ def test_a_withdrawn_indicator_is_gone_from_then_on(world: World):
     number = say(world, task)
     world.turn()
     before = max(one.recorded_s for one in world.store.indicators.list_indicators(PROJECT))
-    room = world.site.review_project_of("L2")
-    said = world.site.review_annotations[room][number]
+    review_project = world.site.review_project_of("L2")
+    said = world.site.review_annotations[review_project][number]
     kept = tuple(one for one in said.result if "fraud_type" not in one["from_name"])
     world.site.pass_time(5)
-    world.site.review_annotations[room][number] = replace(said, result=kept, updated_at=world.site._tick())
-    copy = world.site.review_tasks[room][said.task]
-    world.site.review_tasks[room][said.task] = replace(copy, updated_at=world.site._tick())
+    world.site.review_annotations[review_project][number] = replace(said, result=kept, updated_at=world.site._tick())
+    copy = world.site.review_tasks[review_project][said.task]
+    world.site.review_tasks[review_project][said.task] = replace(copy, updated_at=world.site._tick())
     world.turn()
 
     assert "fraud_type" not in known(world, 7)
@@ -250,7 +252,9 @@ def test_the_next_tier_sees_indicators_unless_it_is_blind(world: World, blind: b
     (copy,) = world.site.waiting(world.site.review_project_of("L3"), DAN)
 
     said = " ".join(line["text"] for line in copy.data[HISTORY])
-    assert all((told in said) != blind for told in ("fraud_type: card", "risk: 4", "signs: night", "remark: hm"))
+    assert all(
+        (received in said) != blind for received in ("fraud_type: card", "risk: 4", "signs: night", "remark: hm")
+    )
     assert ("card" in str(copy.data)) != blind
 
 

@@ -63,9 +63,9 @@ def test_a_breach_is_told_once_and_signed(world: World, outside: Outside):
     world.turn()
 
     ((url, body, headers),) = outside.got
-    told = json.loads(body)
+    received = json.loads(body)
     assert url == "https://hooks.example.org/hitl"
-    assert (told["task"], told["what"], told["at_tier"], told["tier"]) == (
+    assert (received["task"], received["what"], received["at_tier"], received["tier"]) == (
         task,
         "the resolve clock has run out",
         "L1",
@@ -88,7 +88,7 @@ def test_what_does_not_arrive_is_tried_again_and_given_up_after_a_day(world: Wor
     outside.down = False
     world.turn()
 
-    assert [told["what"] for told in outside.said()] == []
+    assert [received["what"] for received in outside.said()] == []
 
 
 def test_a_target_that_does_not_answer_keeps_no_other_one_waiting(world: World):
@@ -123,7 +123,7 @@ def test_a_burst_of_notices_is_delivered_whole(world: World, monkeypatch: pytest
     for _ in range(6):
         deliver_notifications(world.store, project, policy, got, now_s=1.0)
 
-    assert [told["case"] for told in got.said()] == list(range(1, 12))
+    assert [received["case"] for received in got.said()] == list(range(1, 12))
 
 
 def test_whoever_asked_is_told_the_answer(world: World, outside: Outside):

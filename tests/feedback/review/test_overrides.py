@@ -124,7 +124,7 @@ def test_the_draws_of_second_looks_are_their_own():
     assert both < 45  # independent: 20 expected
 
 
-def scene_of(store: Store, text: str) -> ProjectSnapshot:
+def snapshot_of(store: Store, text: str) -> ProjectSnapshot:
     project = store.projects.get_project("1")
     assert project is not None
     config = read_label_config(CONFIG)
@@ -161,14 +161,14 @@ def a_case(**more: object) -> CaseRow:
 def test_a_reviewers_answer_is_held_against_the_models_and_nobody_elses(
     store: Store, case: CaseRow, held: tuple[Answer, str, float] | None
 ):
-    row = override_of_review(a_look(), scene_of(store, "[tiers.L1]\n[tiers.L2]\n[tiers.L3]"), case)
+    row = override_of_review(a_look(), snapshot_of(store, "[tiers.L1]\n[tiers.L2]\n[tiers.L3]"), case)
 
     assert (None if row is None else (row.shown, row.model, row.confidence)) == held
     assert row is None or (row.changed, row.blind, row.reason) == (True, False, "boundary")
 
 
 def test_who_reads_blind_is_held_against_the_model_too(store: Store):
-    snapshot = scene_of(store, "[tiers.L1]\n[tiers.L2]\nblind = true")
+    snapshot = snapshot_of(store, "[tiers.L1]\n[tiers.L2]\nblind = true")
     row = override_of_review(a_look(verdict="answer", shown=None, reason=""), snapshot, a_case())
 
     assert row is not None

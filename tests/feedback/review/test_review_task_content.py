@@ -83,14 +83,14 @@ def test_a_panel_of_three_is_asked_by_one_copy_and_two_carry_it(world: World):
 
 def test_two_readers_who_differ_are_settled_by_a_third_who_sees_both(world: World):
     task = open_case(world, l2='protocol = "two-reader"')
-    room = world.site.review_project_of("L2")
+    review_project = world.site.review_project_of("L2")
     world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
     world.turn()
-    (blind,) = world.site.waiting(room, DAN)
+    (blind,) = world.site.waiting(review_project, DAN)
     assert len(blind.data[HISTORY]) == 2  # the second reader is not told what the first one said
     world.review("L2", "fix", "fruit", person=DAN, reason="boundary")
     world.turn()
-    (third,) = world.site.waiting(room, EVA)
+    (third,) = world.site.waiting(review_project, EVA)
 
     assert [line["text"].partition(";")[0] for line in third.data[HISTORY][2:]] == ["fix: tool", "fix: fruit"]
     world.review("L2", "fix", "fruit", person=EVA, reason="boundary")
@@ -100,11 +100,11 @@ def test_two_readers_who_differ_are_settled_by_a_third_who_sees_both(world: Worl
 
 def test_who_settles_between_two_blind_readers_is_told_what_these_two_said_and_no_more(world: World):
     task = open_case(world, l2='protocol = "two-reader"\nblind = true')
-    room = world.site.review_project_of("L2")
+    review_project = world.site.review_project_of("L2")
     world.review("L2", "answer", "tool", person=CLEO)
     world.review("L2", "answer", "fruit", person=DAN)
     world.turn()
-    (third,) = world.site.waiting(room, EVA)
+    (third,) = world.site.waiting(review_project, EVA)
 
     assert [line["text"] for line in third.data[HISTORY]] == ["answer: tool", "answer: fruit"]
     assert third.data[FACTS]["Please"] == "settle what two readers differ on"

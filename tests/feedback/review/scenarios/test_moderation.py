@@ -167,18 +167,18 @@ def test_copies_and_review_projects_that_somebody_deletes_are_made_again(world: 
     first, second = site.add("a1 huge", "a2 huge")
     world.use(MODERATION)
     world.turn()
-    room, copy = site.review_project_of("L2"), world.case(first).review_task
+    review_project, copy = site.review_project_of("L2"), world.case(first).review_task
     assert copy
-    site.delete_review_task_by_hand(room, copy)
-    site.run_full_sync(world.store, room)
+    site.delete_review_task_by_hand(review_project, copy)
+    site.run_full_sync(world.store, review_project)
     world.turn()
-    assert len(site.waiting(room, CLEO)) == 2
+    assert len(site.waiting(review_project, CLEO)) == 2
 
-    site.delete_review_project(room)
+    site.delete_review_project(review_project)
     world.turn()
     world.turn()
     made = world.store.review_projects.list_review_projects(world.project)["L2"].id
-    assert made != room
+    assert made != review_project
     for _ in range(2):
         world.review("L2", "fix", "tool", person=CLEO, reason="wrong_label")
     world.turn()

@@ -42,7 +42,7 @@ def test_two_readers_and_a_third_while_answers_that_do_not_count_open_the_case_a
     world.use(READERS, overlap=2)
     world.turn()
     world.disagree(task)
-    room = site.review_project_of("L2")
+    review_project = site.review_project_of("L2")
     copy = world.case(task).review_task
     assert copy
 
@@ -56,14 +56,14 @@ def test_two_readers_and_a_third_while_answers_that_do_not_count_open_the_case_a
     world.review("L2", "accept", "tool", person=CLEO)
     world.turn()
     assert world.notes(task)[-1] == "accepts, but nothing was shown"
-    site.change(room, copy, person=CLEO, verdict="fix", label="tool")
+    site.change(review_project, copy, person=CLEO, verdict="fix", label="tool")
     world.turn()
     assert "gives no reason" in world.notes(task)[-1]
     assert world.trail(task)[-4:] == ["refuse"] * 4
-    assert [one.id for one in site.waiting(room, EVA)] == [copy]
+    assert [one.id for one in site.waiting(review_project, EVA)] == [copy]
 
     # she says it once more, with a reason: the first of two readers; the second is told nothing of it
-    site.change(room, copy, person=CLEO, verdict="fix", label="tool", reason="boundary")
+    site.change(review_project, copy, person=CLEO, verdict="fix", label="tool", reason="boundary")
     world.turn()
     assert world.trail(task)[-1] == "review"
     assert len(said(world, "L2", task)) == 2
@@ -72,7 +72,7 @@ def test_two_readers_and_a_third_while_answers_that_do_not_count_open_the_case_a
     assert world.notes(task)[-1] == "two readers differ; a third settles it"
 
     # the third reads what both said, and settles it
-    (third,) = site.waiting(room, FAY)
+    (third,) = site.waiting(review_project, FAY)
     lines = [line["text"] for line in third.data[HISTORY]]
     assert "fix: fruit; Right label, wrong extent" in lines
     assert world.review("L2", "fix", "fruit", person=FAY, reason="boundary") == copy
@@ -80,7 +80,7 @@ def test_two_readers_and_a_third_while_answers_that_do_not_count_open_the_case_a
     assert (world.case(task).state, site.final(task)) == ("resolved", "fruit")
 
     # one who decided it changes their mind: another round, and another answer
-    site.change(room, copy, person=FAY, verdict="fix", label="tool", reason="boundary")
+    site.change(review_project, copy, person=FAY, verdict="fix", label="tool", reason="boundary")
     world.turn()
     case = world.case(task)
     assert (case.round, case.state, case.why) == (2, "queued", "the answer that decided it was changed")
@@ -128,8 +128,8 @@ def test_one_who_is_always_wrong_is_found_and_changes_nothing(world: World) -> N
     world.use(PANEL.replace("honeypots = 0.0", "honeypots = 1.0"))
     (new,) = site.add("a9 apple")
     world.turn()
-    room = site.review_project_of("L2")
-    waiting = site.waiting(room, DAN)
+    review_project = site.review_project_of("L2")
+    waiting = site.waiting(review_project, DAN)
     (pot,) = [one for one in waiting if one.id != world.case(new).review_task]
     assert pot.data["text"] in {f"a{number} apple" for number in range(6)}
     assert pot.data[KEY].startswith("case-")
@@ -147,7 +147,7 @@ def test_one_who_is_always_wrong_is_found_and_changes_nothing(world: World) -> N
     site.answer(once, "tool", person=ADA)
     for _ in range(2):
         world.turn()
-    copy = next(one for one in site.waiting(room, CLEO) if one.id == world.case(once).review_task)
+    copy = next(one for one in site.waiting(review_project, CLEO) if one.id == world.case(once).review_task)
     assert "tool" not in str({name: value for name, value in copy.data.items() if name not in ("text", FACTS)})
     assert not site.shown(copy.id)
     for person in (CLEO, EVA, FAY):

@@ -24,20 +24,20 @@ class Told:
     """Somebody outside who is told things."""
 
     def __init__(self) -> None:
-        self.heard: list[dict[str, Any]] = []
+        self.received_notifications: list[dict[str, Any]] = []
 
     def says(self, what: str) -> list[int]:
         """The tasks of which that was said."""
-        return [one["task"] for one in self.heard if what in one["what"]]
+        return [one["task"] for one in self.received_notifications if what in one["what"]]
 
 
 @contextmanager
 def listening() -> Iterator[tuple[str, Told]]:
-    told = Told()
+    received = Told()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            told.heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            received.received_notifications.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(204)
             self.end_headers()
 
@@ -47,7 +47,7 @@ def listening() -> Iterator[tuple[str, Told]]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/told", told
+        yield f"http://127.0.0.1:{server.server_port}/told", received
     finally:
         server.shutdown()
         server.server_close()
@@ -91,7 +91,7 @@ url = "URL"
 
 def test_refunds_are_routed_by_amount_and_standing_against_a_ten_minute_clock(world: World) -> None:
     site = world.site
-    with listening() as (url, told):
+    with listening() as (url, received):
         small, watched, _good, large = site.add_rows(
             {"text": "a mug", "amount": 20, "standing": "new"},
             {"text": "a lamp", "amount": 400, "standing": "watch"},
@@ -122,14 +122,14 @@ def test_refunds_are_routed_by_amount_and_standing_against_a_ten_minute_clock(wo
         left_s = world.case(small).due_s - world.case(small).paused_s  # type: ignore[operator]
         site.pass_time(8.5 * 60)
         world.turn()
-        assert sorted(told.says("at risk")) == sorted([watched, large])
+        assert sorted(received.says("at risk")) == sorted([watched, large])
         assert world.case(watched).state == "queued"
         site.pass_time(2 * 60)
         world.turn()
         case = world.case(watched)
         assert (case.state, case.tier, case.breaches, case.copies) == ("queued", "desk", 1, 2)
         assert world.trail(watched) == ["open", "assign", "warn", "reassign", "assign"]
-        assert sorted(told.says("has run out")) == sorted([watched, large])
+        assert sorted(received.says("has run out")) == sorted([watched, large])
         keys = [one.data[KEY] for one in site.waiting(site.review_project_of("desk"), DAN)]
         assert keys == [f"case-{case.id}-1-desk-2"]  # the old copy is gone, and the new one stands
         assert (world.case(small).state, world.case(small).breaches) == ("waiting", 0)
@@ -147,11 +147,11 @@ def test_refunds_are_routed_by_amount_and_standing_against_a_ten_minute_clock(wo
             world.turn()
 
         assert [site.final(task) for task in (watched, small, large)] == ["fruit", "tool", "tool"]
-        assert told.says("decided") == [small]  # once, and only whoever asked
-        (call,) = [one for one in told.heard if one["what"] == "decided"]
+        assert received.says("decided") == [small]  # once, and only whoever asked
+        (call,) = [one for one in received.received_notifications if one["what"] == "decided"]
         assert (call["answer"], call["project"]) == ("tool", world.project)
         (proof,) = list_human_review_requests(world.store, world.project)
         assert (proof.decided_by_person, proof.in_time) == (True, True)  # the promise stood still meanwhile, too
         assert world.case(large).breaches == 1  # told once: there is nobody above
-        assert told.says("has run out").count(large) == 1
+        assert received.says("has run out").count(large) == 1
         whole(world)

@@ -168,9 +168,9 @@ def test_a_project_is_measured_from_what_happened_in_it(world: World):
     assert [(one.tier, one.cases, one.n_reviews) for one in seen.tiers] == [("L1", 4, 8), ("L2", 4, 12), ("L3", 0, 0)]
     assert seen.tiers[0].escalated.value == 1.0
     assert seen.people[0].person in (BEN, EVA)
-    told = forecast_tiers(store, PROJECT, policy, seen.tiers, now_s=world.site.seconds())
-    assert [one.tier for one in told] == ["L1", "L2", "L3"]
-    assert len(told[1].wait_s) == 12
+    received = forecast_tiers(store, PROJECT, policy, seen.tiers, now_s=world.site.seconds())
+    assert [one.tier for one in received] == ["L1", "L2", "L3"]
+    assert len(received[1].wait_s) == 12
     report = case_report(store, world.case(tasks[0]).id)
     assert report.to_json()["case"]["answer"] == "fruit"
     assert [step["event"] for step in report.to_json()["events"]][-2:] == ["decide", "write"]
@@ -219,9 +219,9 @@ def test_a_rush_is_foretold_with_what_would_help(tmp_path: Path):
     policy = read_policy('[tiers.L1]\n[tiers.L2]\nresolve = "1h"\nhandling = "2m"\n')
     tiers = measure_review(store, PROJECT, policy, {}, control="kind").tiers
 
-    (_, told) = forecast_tiers(store, PROJECT, policy, tiers, now_s=now_s)
+    (_, received) = forecast_tiers(store, PROJECT, policy, tiers, now_s=now_s)
 
-    assert told.advice.startswith("L2 breaches from 2027-01-15 08:00 UTC: add ")
+    assert received.advice.startswith("L2 breaches from 2027-01-15 08:00 UTC: add ")
     store.close()
 
 
@@ -237,8 +237,8 @@ def test_what_each_queue_will_bring_is_foretold_from_the_same_hours_of_the_week_
         "open",
     )
     tiers = measure_review(store, PROJECT, POLICY, {}, control="kind").tiers
-    (_, told) = forecast_tiers(store, PROJECT, POLICY, tiers, now_s=now_s, hours=12)
+    (_, received) = forecast_tiers(store, PROJECT, POLICY, tiers, now_s=now_s, hours=12)
     days = (now_s - came_s["refunds"]) / 86_400
 
-    assert told.queues == {"chats": round(10 / days, 2), "refunds": round(30 / days, 2)}  # nobody comes at night
+    assert received.queues == {"chats": round(10 / days, 2), "refunds": round(30 / days, 2)}  # nobody comes at night
     store.close()

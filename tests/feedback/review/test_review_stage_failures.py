@@ -24,8 +24,8 @@ def test_a_kill_after_any_request_leaves_one_copy_and_one_answer(world: World, w
             world.site.fails = set()
     world.turn()
     world.turn()
-    room = world.site.review_project_of("L2")
-    assert len(world.site.waiting(room, CLEO)) == 1
+    review_project = world.site.review_project_of("L2")
+    assert len(world.site.waiting(review_project, CLEO)) == 1
     world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
     try:
         world.turn()
@@ -47,12 +47,12 @@ def test_copies_that_a_kill_left_without_their_case_are_adopted_with_what_was_sa
     with pytest.raises(KeyboardInterrupt):
         world.turn()
     world.site.fails = set()
-    room = world.site.review_project_of("L2")
+    review_project = world.site.review_project_of("L2")
     world.review("L2", "fix", "tool", person=CLEO, reason="boundary")  # before anybody knows which case it is of
     world.turn()
     world.turn()
 
-    assert len(world.site.review_projects[room].shown) == 1
+    assert len(world.site.review_projects[review_project].shown) == 1
     assert world.final(task) == "tool"
 
 
@@ -65,9 +65,9 @@ def test_an_import_that_was_cut_short_is_completed_so_that_reviewers_see_what_wa
     world.turn()
 
     assert any("database is locked" in note for note in notes)
-    room, copy = world.site.review_project_of("L3"), world.case(task).review_task
+    review_project, copy = world.site.review_project_of("L3"), world.case(task).review_task
     assert copy is not None
-    assert [one.id for one in world.site.waiting(room, DAN)] == [copy]
+    assert [one.id for one in world.site.waiting(review_project, DAN)] == [copy]
     assert world.site.shown(copy)[0]["value"] == {"choices": ["tool"]}
     for person in (DAN, EVA):
         world.review("L3", "accept", person=person)
@@ -80,23 +80,23 @@ def test_nobody_is_asked_again_while_an_answer_is_unread(world: World, monkeypat
     task = open_case(world, l2='protocol = "panel"\npanel = 2')
     world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
     world.turn()
-    room, before = world.site.review_project_of("L2"), world.site.writes
+    review_project, before = world.site.review_project_of("L2"), world.site.writes
 
     def emails() -> dict[int, str]:
         world.review("L2", "fix", "tool", person=DAN, reason="boundary")
-        told = [
+        received = [
             one
-            for shown, given in world.site.list_changed_tasks(room, "")
+            for shown, given in world.site.list_changed_tasks(review_project, "")
             for one in events.events_from_task(shown, given)
         ]
-        world.store.append(told)
+        world.store.append(received)
         return {}
 
     with monkeypatch.context() as patch:
         patch.setattr(world.site, "list_emails", emails)
         world.loop.turn(PROJECT, poll=False)
 
-    assert world.site.waiting(room, EVA) == []
+    assert world.site.waiting(review_project, EVA) == []
     assert world.site.writes == before
     world.turn()
     assert world.final(task) == "tool"

@@ -31,15 +31,20 @@ def test_whoever_named_a_callback_is_told_what_people_agree_on_without_any_case(
     world.turn()
     push(world, task, "user_report", value="scam", callback="crm", key="report-7")
     turns(world)
-    assert crm.told == []
+    assert crm.received == []
     crm.away = True
     world.site.answer(task, "fruit", person=ADA)
     turns(world)
     crm.away = False
     turns(world)
 
-    (told,) = crm.told
-    assert (told["asked"], told["signal"], told["answer"], told["case"]) == ("report-7", "user_report", "fruit", None)
+    (received,) = crm.received
+    assert (received["asked"], received["signal"], received["answer"], received["case"]) == (
+        "report-7",
+        "user_report",
+        "fruit",
+        None,
+    )
     push(world, task, "thumbs", value="down", callback="crm", key="thumbs-8")  # it is decided already
     turns(world)
     assert crm.answers() == [("report-7", "fruit"), ("thumbs-8", "fruit")]

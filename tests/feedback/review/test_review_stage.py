@@ -105,21 +105,23 @@ def test_a_verdict_that_contradicts_itself_does_not_count_and_the_case_opens_aga
 
 def test_what_a_reviewer_says_is_read_in_the_turn_of_the_source(world: World):
     task = open_case(world)
-    room = world.site.review_project_of("L2")
+    review_project = world.site.review_project_of("L2")
     world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
     while (work := world.store.jobs.claim_job("test", lease_s=9.0)) is not None:
         world.store.jobs.finish_job(work)
-    told = [
-        one for copy, given in world.site.list_changed_tasks(room, "") for one in events.events_from_task(copy, given)
+    received = [
+        one
+        for copy, given in world.site.list_changed_tasks(review_project, "")
+        for one in events.events_from_task(copy, given)
     ]
-    world.store.append(told)  # as a webhook does
+    world.store.append(received)  # as a webhook does
 
     assert [(row.project, row.kind) for row in world.store.jobs.list_jobs() if row.state == "wanted"] == [
         (PROJECT, "turn")
     ]
     world.loop.turn(PROJECT, poll=False)
     assert world.final(task) == "tool"
-    assert world.site.webhook_projects == {room}
+    assert world.site.webhook_projects == {review_project}
     assert [row.id for row in world.store.projects.list_projects()] == [PROJECT]
 
 

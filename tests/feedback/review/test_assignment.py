@@ -26,25 +26,25 @@ def test_a_closed_copy_of_an_open_case_is_opened_again(world: World):
     task = open_case(world)
     world.review("L2", "fix", "tool", person=BEN, reason="boundary")
     world.turn()
-    room, copy = world.site.review_project_of("L2"), world.case(task).review_task
+    review_project, copy = world.site.review_project_of("L2"), world.case(task).review_task
     assert copy is not None
-    world.site.review_tasks[room][copy] = replace(
-        world.site.review_tasks[room][copy], is_labeled=True, updated_at=world.site._tick()
+    world.site.review_tasks[review_project][copy] = replace(
+        world.site.review_tasks[review_project][copy], is_labeled=True, updated_at=world.site._tick()
     )
     world.turn()
 
-    assert [one.id for one in world.site.waiting(room, CLEO)] == [copy]
+    assert [one.id for one in world.site.waiting(review_project, CLEO)] == [copy]
 
 
 def test_a_copy_that_somebody_deleted_is_put_in_again(world: World):
     task = open_case(world)
-    room, copy = world.site.review_project_of("L2"), world.case(task).review_task
+    review_project, copy = world.site.review_project_of("L2"), world.case(task).review_task
     assert copy is not None
-    del world.site.review_tasks[room][copy]
-    world.store.append(events.task_deletions(room, [copy]))
+    del world.site.review_tasks[review_project][copy]
+    world.store.append(events.task_deletions(review_project, [copy]))
     world.turn()
 
-    (again,) = world.site.waiting(room, CLEO)
+    (again,) = world.site.waiting(review_project, CLEO)
     assert (again.id, world.case(task).copies) == (world.case(task).review_task, 2)
 
 

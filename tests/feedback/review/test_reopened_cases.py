@@ -74,14 +74,14 @@ def test_a_reviewer_who_changes_their_answer_opens_the_case_again(world: World):
     task = open_case(world)
     world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
     world.turn()
-    room = world.site.review_project_of("L2")
-    ((number, said),) = world.site.review_annotations[room].items()
+    review_project = world.site.review_project_of("L2")
+    ((number, said),) = world.site.review_annotations[review_project].items()
     region = dict(said.result[0]) | {"value": {"choices": ["fruit"]}}
-    world.site.review_annotations[room][number] = replace(
+    world.site.review_annotations[review_project][number] = replace(
         said, result=(region, *said.result[1:]), updated_at=world.site._tick()
     )
-    copy = world.site.review_tasks[room][said.task]
-    world.site.review_tasks[room][said.task] = replace(copy, updated_at=world.site._tick())
+    copy = world.site.review_tasks[review_project][said.task]
+    world.site.review_tasks[review_project][said.task] = replace(copy, updated_at=world.site._tick())
     world.turn()
 
     case = world.case(task)
@@ -113,8 +113,8 @@ def test_honeypots_stand_among_the_cases_and_find_who_errs(world: World):
     world.turn()
     assert world.final(first) == "fruit"  # two people alike: now it is known
     world.disagree(second)
-    room = world.site.review_project_of("L2")
-    waiting = world.site.waiting(room, EVA)
+    review_project = world.site.review_project_of("L2")
+    waiting = world.site.waiting(review_project, EVA)
     pots = [one for one in waiting if one.data["text"] == "a1 apple red"]
 
     assert len(waiting) == 2
