@@ -23,7 +23,7 @@ from feedback.store.log.projections import epoch_s
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.projects import SECRET_HEADER
-from tests.support.case_events import broken
+from tests.support.case_events import find_event_errors
 from tests.support.label_studio import Project, Site, says
 from tests.support.proof import Process, Web, size, until, whole
 
@@ -149,7 +149,9 @@ def test_reviewers_at_once_and_kills_lose_and_double_nothing(site: Site, tmp_pat
         }
         assert all(epoch_s(one.created_at) > ends[one.project, one.task] for one in map(kept.__getitem__, late))
         assert len(acknowledged) == len(set(acknowledged))
-        assert {case.id: found for case in store.cases.list_cases(project.id) if (found := broken(store, case))} == {}
+        assert {
+            case.id: found for case in store.cases.list_cases(project.id) if (found := find_event_errors(store, case))
+        } == {}
         assert _written(site, store, project) == {task: [truth(text)] for task, text in _texts(store, project).items()}
         assert _copies(site, list(rooms.values())) == _places(store, project.id)
         whole(store)

@@ -1,4 +1,4 @@
-"""Whether the trail of a case tells its whole story: each line follows from the one before, the last is what stands."""
+"""Checks that the events of a case are complete: each follows from the one before, and the last gives its state."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from feedback.store import CaseRow, Store
 _DECIDES = {"decide", "settle"}
 
 
-def broken(store: Store, case: CaseRow) -> list[str]:
-    """What is missing or wrong in a case's trail; [] where it is whole."""
+def find_event_errors(store: Store, case: CaseRow) -> list[str]:
+    """Return what is missing or wrong in the events of a case; [] if they are complete."""
     steps = store.cases.list_case_events(case.id)
     found: list[str] = []
     if [step.number for step in steps] != list(range(1, case.version + 1)):

@@ -1,4 +1,4 @@
-"""Those outside: who pushes signals about tasks, and who is told of them."""
+"""The systems outside: one that sends signals about tasks, and one that receives notifications."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ ONE_TIER = QUIET.format(share=0.0)
 
 
 class Crm:
-    """Whoever is told; away for as long as a test says."""
+    """Receives notifications, except while it is `down`."""
 
     def __init__(self) -> None:
         self.received: list[dict[str, Any]] = []
-        self.away = False
+        self.down = False
 
     def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> str:
-        if self.away:
+        if self.down:
             return "it did not answer"
         self.received.append(json.loads(body))
         return ""

@@ -32,10 +32,10 @@ def test_whoever_named_a_callback_is_told_what_people_agree_on_without_any_case(
     push(world, task, "user_report", value="scam", callback="crm", key="report-7")
     turns(world)
     assert crm.received == []
-    crm.away = True
+    crm.down = True
     world.site.answer(task, "fruit", person=ADA)
     turns(world)
-    crm.away = False
+    crm.down = False
     turns(world)
 
     (received,) = crm.received

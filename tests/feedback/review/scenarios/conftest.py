@@ -1,4 +1,4 @@
-"""Each story is played twice by the same words: in memory, and on a real Label Studio."""
+"""Each scenario runs twice: in memory, and on a real Label Studio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all stories share: the rest of a policy, what a reviewer reads, and how a story ends."""
+"""What all scenarios share: the rest of a policy, what a reviewer reads, and the checks at the end."""
 
 from __future__ import annotations
 
