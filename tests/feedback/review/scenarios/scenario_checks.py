@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from feedback.review.review_task_content import HISTORY
+from tests.support.case_events import find_event_errors
 from tests.support.review_world import World
-from tests.support.trails import broken
 
 REST = """
 [queue]
@@ -34,7 +34,7 @@ def said(world: World, tier: str, task: int) -> list[str]:
 def whole(world: World) -> None:
     """Every case's trail is complete, and nothing was written twice."""
     cases = world.store.cases.list_cases(world.project)
-    assert {case.id: found for case in cases if (found := broken(world.store, case))} == {}
+    assert {case.id: found for case in cases if (found := find_event_errors(world.store, case))} == {}
     for case in cases:
         rounds = sum(
             step.event == "write" and step.note.startswith("written")
