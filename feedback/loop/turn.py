@@ -70,6 +70,7 @@ class Loop:
             clock=clock,
         )
         self._reported: dict[str, int] = {}  # project -> revision of the snapshot that was reported on last
+        self._trainable: dict[str, tuple[int, int]] = {}  # project -> revision, and votes that models may learn from
 
     def turn(self, project_id: str, *, held: Held | None = None, poll: bool = True) -> Turn:
         """Run the stages of `STAGES` once. Safe to run twice, or to kill at any point.
@@ -85,7 +86,7 @@ class Loop:
             seconds[name] = round(time.perf_counter() - began_s, 4)
             if name == "load snapshot" and context.eligible is None:
                 break  # its label config cannot be read
-        turn = _as_turn(context, seconds)
+        turn = _as_turn(context, seconds, self._count_trainable(context))
         self._services.store.records.create_record(project_id, "turn", asdict(turn))
         if context.eligible is not None:
             self._request_report(context)
@@ -108,13 +109,21 @@ class Loop:
         )
         self._reported[project_id] = snapshot.changes.revision
 
+    def _count_trainable(self, context: TurnContext) -> int:
+        if context.eligible is None:
+            return 0
+        snapshot, kept = context.snapshot, self._trainable.get(context.project_id)
+        if kept is None or kept[0] != snapshot.changes.revision:
+            kept = self._trainable[context.project_id] = (snapshot.changes.revision, snapshot.count_votes("train"))
+        return kept[1]
+
     def _request_report(self, context: TurnContext) -> None:
         project, revision = context.project_id, context.snapshot.changes.revision
         if self._reported.get(project) != revision:
             context.store.jobs.request_job(project, "report")
 
 
-def _as_turn(context: TurnContext, seconds: dict[str, float]) -> Turn:
+def _as_turn(context: TurnContext, seconds: dict[str, float], trainable: int) -> Turn:
     snapshot = context.eligible.snapshot if context.eligible is not None else None
     champion = context.champion
     return Turn(
@@ -122,7 +131,7 @@ def _as_turn(context: TurnContext, seconds: dict[str, float]) -> Turn:
         at_s=context.services.clock(),
         collected=context.collected,
         answers=len(snapshot.votes) if snapshot is not None else 0,
-        trainable=snapshot.count_votes("train") if snapshot is not None else 0,
+        trainable=trainable,
         settled=len(context.labels.settled) if context.labels is not None else 0,
         reopened=context.reopened,
         version=champion.version if champion else "",

@@ -154,9 +154,6 @@ def _decide(worker: Worker, step: Step) -> None:
 
 _OFTEN = ("task", "answer", "turn")
 _SELDOM = ("labelled", "reborn", "skip", "own", "named", "deleted", "gone", "erased")
-    ("task", "answer", "turn"),
-    ("labelled", "reborn", "skip", "own", "named", "deleted", "gone", "erased"),
-)
 _OTHERS = ("erased task", "bot", "gold", "retired", "relabelled", "routed", "rebuilt", "policy")
 _KINDS = st.sampled_from([*_OFTEN * 4, *_SELDOM, *_OTHERS])
 _STEPS = st.lists(st.tuples(_KINDS, _TASK, _ANNOTATION, _PERSON, st.sampled_from("ABC"), _SECOND), max_size=30)
