@@ -58,5 +58,5 @@ class ReviewProjectsRepository:
 
     def _retire(self, connection: Connection, project: str, tier: str) -> None:
         table = review_project
-        conditions = (table.c.project == project, table.c.tier == tier)
+        conditions = (table.c.project == project, table.c.tier == tier, table.c.current)
         connection.execute(table.update().where(*conditions).values(current=False, config_digest=""))
