@@ -1,11 +1,11 @@
-# Two commands do everything: `make demo` and `make test`; both bootstrap .venv from requirements.lock.
+# Three commands: `make demo`, `make test`, and `make quick` between two edits; each makes .venv from requirements.lock first.
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check venv lock bench soak clean
+.PHONY: demo test quick check venv lock bench soak clean
 
 demo: venv
 	$(BIN)/hitl demo $(DEMO)
@@ -13,6 +13,10 @@ demo: venv
 test: venv check
 	$(BIN)/python -m tests.debian
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(PYTEST)
+
+# Unit tests without Label Studio, PostgreSQL or a browser, on all cores: for the time between two edits.
+quick: venv
+	$(BIN)/python -m pytest -q -n auto -m "not e2e and not slow and not postgres and not browser" tests $(PYTEST)
 
 check: venv
 	$(BIN)/ruff check .

@@ -11,8 +11,10 @@ from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.loop.reopen_tasks import ReopenCache
 from feedback.loop.write_consensus import WrittenConsensus
 from feedback.policy import Policy
+from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot, SnapshotCache
 from feedback.queue.open_tasks import OpenTaskCache
+from feedback.queue.planner import ServedWindowCache
 from feedback.review.eligibility import EligibleVotes
 from feedback.review.final_answers import FinalAnswerCache, FinalAnswers
 from feedback.review.overrides import OverrideCache
@@ -68,6 +70,8 @@ class Services:
     datasets: DatasetCache = field(default_factory=DatasetCache)
     trainings: TrainingCache = field(default_factory=TrainingCache)
     predictions: PredictionCache = field(default_factory=PredictionCache)
+    windows: ServedWindowCache = field(default_factory=ServedWindowCache)
+    routed: RecentProjects[tuple[object, ...]] = field(default_factory=RecentProjects)  # state of the last routing
     open_tasks: OpenTaskCache = field(default_factory=OpenTaskCache)
     reopened: ReopenCache = field(default_factory=ReopenCache)
     written_consensus: WrittenConsensus = field(default_factory=WrittenConsensus)

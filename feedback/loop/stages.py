@@ -11,9 +11,10 @@ from feedback.ingest.polling import poll_changes, update_project_description
 from feedback.ingest.signals import match_waiting_signals
 from feedback.loop.context import TurnContext
 from feedback.loop.hide_tasks import hide_withheld_tasks
+from feedback.policy.decision import Router
 from feedback.project.guidelines import record_guideline
 from feedback.project.snapshot import as_of_first_answer
-from feedback.queue.planner import load_served_window, plan_window
+from feedback.queue.planner import plan_window
 from feedback.review.indicator_ingest import ingest_indicators
 from feedback.routing.router import route
 from feedback.training.challenger import challenge
@@ -114,23 +115,42 @@ def train_and_judge(context: TurnContext) -> TurnContext:
 
 
 def route_tasks(context: TurnContext) -> TurnContext:
-    """Decide by the policy's rules who looks at each task. Signals that wait for a task's key are matched before."""
-    services, snapshot = context.services, context.snapshot
-    match_waiting_signals(context.store, context.project_id, snapshot.policy)
-    settled = frozenset(label.task for label in context.consensus_labels.settled) if snapshot.policy.routing else ()
-    routes = route(
-        context.store,
-        snapshot,
-        frozenset(settled),
-        context.champion,
-        services.predictions,
-        services.committee,
-        now_s=services.clock(),
-    )
-    final = context.final_answers
+    """Decide by the policy's rules who looks at each task. Signals that wait for a task's key are matched before.
+
+    Rules that look at no clock decide as before while nothing that they read has changed.
+    """
+    services, snapshot, final = context.services, context.snapshot, context.final_answers
+    store, project = context.store, context.project_id
+    matched = match_waiting_signals(store, project, snapshot.policy)
+    routes, state = snapshot.routes, _routing_state(context)
+    if matched or not state or services.routed.get(project) != state:
+        settled = frozenset(label.task for label in context.consensus_labels.settled)
+        routes = route(
+            store,
+            snapshot,
+            settled if snapshot.policy.routing else frozenset(),
+            context.champion,
+            services.predictions,
+            services.committee,
+            now_s=services.clock(),
+        )
+        services.routed.put(project, _routing_state(context), size=1)  # with the decisions that were just made
     if final is not None and final.withheld:
         routes = replace(routes, held=routes.held | final.withheld)
     return context if routes == snapshot.routes else context.with_snapshot(replace(snapshot, routes=routes))
+
+
+def _routing_state(context: TurnContext) -> tuple[object, ...]:
+    """Return all that rules read; () where they look at the clock or nothing tells what changed."""
+    snapshot, labels, store = context.snapshot, context.consensus_labels, context.store
+    fields = Router(snapshot.policy).fields if snapshot.policy.routing else ()
+    by_clock = any(field.startswith("time.") or field.endswith(".age") for field in fields)
+    if by_clock or not snapshot.changes.revision or not labels.changes.revision:
+        return ()
+    version, heads = context.champion.version if context.champion else "", store.changes.get_heads(context.project_id)
+    signal, models = store.changes.get_signal_head(context.project_id), store.registry.versions(context.project_id)
+    revisions = (snapshot.changes.revision, labels.changes.revision)
+    return *revisions, snapshot.policy.hash, version, heads.seq, heads.decision, signal, tuple(models)
 
 
 def write_queue(context: TurnContext) -> TurnContext:
@@ -143,7 +163,7 @@ def write_queue(context: TurnContext) -> TurnContext:
     if platform is None:
         return context
     store, project, labels = context.store, context.project_id, context.consensus_labels
-    served = load_served_window(store, project)
+    served = services.windows.load(store, project)
     plan = plan_window(
         snapshot,
         labels,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_routes import NORMAL
 from feedback.queue.interleave import OpenTask, Place
@@ -18,6 +19,7 @@ from ml_backend.registry import Bundle
 
 _LAST_PLACE = 9_000  # scores are place / 10,000 in Label Studio: a version that grew so far is replaced
 _ROOM = 100  # places before a window that rules may fill; more is made as the first ones are answered
+_MOST_ROWS = 50_000  # of served windows that are kept, of all projects but the one used last
 _EVERY = 4  # second opinions are woven into a served window at every fourth place
 
 
@@ -87,8 +89,24 @@ def plan_window(
     return _grown(snapshot, opened, served, champion, prediction_cache, audit_rows=audit_rows, now_s=now_s)
 
 
+class ServedWindowCache:
+    """Keeps the served windows of the projects used last; one is read again when its rows were written."""
+
+    def __init__(self) -> None:
+        self._kept = RecentProjects[tuple[tuple[object, ...], ServedWindow | None]](_MOST_ROWS)
+
+    def load(self, store: Store, project: str) -> ServedWindow | None:
+        """Return what `load_served_window` returns."""
+        state = (*store.changes.get_window_state(project), store.changes.get_record_head(project, "asked"))
+        kept = self._kept.get(project)
+        if kept is None or kept[0] != state:
+            kept = (state, load_served_window(store, project))
+            self._kept.put(project, kept, size=len(kept[1].rows) if kept[1] is not None else 0)
+        return kept[1]
+
+
 def load_served_window(store: Store, project: str) -> ServedWindow | None:
-    """The newest window we planned, and whether Label Studio was given all of it."""
+    """Return the newest window that we planned, and whether Label Studio was given all of it."""
     rows = store.windows.get_window(project)
     if not rows:
         return None

@@ -24,6 +24,7 @@ class ModelFactory:
         self._hosted = hosted
         self._media = media or Media()
         self._cache: FeatureCache[Any] = FeatureCache()
+        self._recipes: dict[Control, Recipe] = {}
 
     def recipe(self, config: LabelConfig, control: Control, policy: Policy) -> Recipe:
         """The model that the policy names, or the default of the control."""
@@ -32,6 +33,11 @@ class ModelFactory:
             from ml_backend.models.hosted import hosted
 
             return hosted(policy.model.hosted, label_config=config.xml, control=control)
+        if control not in self._recipes:  # a look for plugins reads the metadata of every package that is installed
+            self._recipes[control] = self._recipe_for(control)
+        return self._recipes[control]
+
+    def _recipe_for(self, control: Control) -> Recipe:
         made = recipe_for(control, cache=self._cache)
         return next((one for one in self._that_fetch() if one.name == made.name), made)
 

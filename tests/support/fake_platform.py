@@ -82,9 +82,9 @@ class FakeLabelStudio:
         self._up()
         if project != self.project and project not in self.review_projects:
             raise LabelStudioError("no such project", status=404)
-        for task in sorted(self._tasks_of(project).values(), key=lambda task: (task.updated_at, task.id)):
-            if task.updated_at >= since:
-                yield task, self._annotations_on(project, task.id)
+        changed = [task for task in self._tasks_of(project).values() if task.updated_at >= since]
+        for task in sorted(changed, key=lambda task: (task.updated_at, task.id)):
+            yield task, self._annotations_on(project, task.id)
 
     def get_tasks_page(self, project: str, *, above: int, size: int) -> TaskPage:
         self._up()

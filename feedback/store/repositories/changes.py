@@ -59,6 +59,22 @@ class ChangesRepository:
             row = connection.execute(query).one()
         return ProjectHeads(*(int(value or 0) for value in row))
 
+    def get_signal_head(self, project: str) -> int:
+        """Return the number of the newest signal; 0 where there is none."""
+        table = routing_tables.signal.c
+        with self._database.read() as connection:
+            return int(connection.execute(select(func.max(table.id)).where(table.project == project)).scalar() or 0)
+
+    def get_window_state(self, project: str) -> tuple[object, ...]:
+        """Return what changes whenever rows of the newest window are written: its version, and figures of its rows."""
+        rows, heads = main_tables.window_row.c, main_tables.window.c
+        newest = select(heads.version).where(heads.project == project).order_by(heads.number.desc()).limit(1)
+        figures = (func.count(), func.max(rows.written_s), func.count(rows.prediction), func.sum(rows.prediction))
+        query = select(newest.scalar_subquery(), *figures)
+        query = query.where(rows.project == project, rows.version == newest.scalar_subquery())
+        with self._database.read() as connection:
+            return tuple(connection.execute(query).one())
+
     def get_record_head(self, project: str, kind: str) -> int:
         """Return the number of the newest record of a kind, without reading it; 0 where there is none."""
         table = main_tables.record.c
