@@ -30,19 +30,24 @@ def of_current_task(table: Any) -> ColumnElement[bool]:
 
 def made_by_people(connection: Connection, project: str, table: Any, annotation: Any) -> Sequence[ColumnElement[bool]]:
     """Return the conditions that a person made the row by hand."""
-    bots = connection.execute(select(main_tables.project.c.bots).where(main_tables.project.c.id == project)).scalar()
-    own = main_tables.own_annotation.c
-    written = select(own.id).where(own.project == project, own.id == annotation)
-    marked = main_tables.own_unique.c
-    now = main_tables.annotation.alias()
-    named = (  # looked up for each row by its key: a list of all such annotations would read the whole table
-        select(now.c.id)
-        .join(main_tables.own_unique, and_(marked.project == now.c.project, marked.unique_id == now.c.unique_id))
-        .where(now.c.project == project, now.c.id == annotation)
-    )
-    return (
+    own, marked, row = main_tables.own_annotation.c, main_tables.own_unique.c, main_tables.project.c
+    has_own = select(own.id).where(own.project == project).exists()
+    has_marked = select(marked.unique_id).where(marked.project == project).exists()
+    bots = select(row.bots).where(row.id == project).scalar_subquery()
+    bot_ids, any_own, any_marked = connection.execute(select(bots, has_own, has_marked)).one()
+    mine = [
         table.source == "person",
-        or_(table.person.is_(None), table.person.not_in(orjson.loads(bots or "[]"))),
-        ~written.exists(),
-        ~named.exists(),
-    )
+        or_(table.person.is_(None), table.person.not_in(orjson.loads(bot_ids or "[]"))),
+    ]
+    # a look for a mark of each row costs as much as all else, and most projects have none
+    if any_own:
+        mine.append(~select(own.id).where(own.project == project, own.id == annotation).exists())
+    if any_marked:
+        now = main_tables.annotation.alias()
+        named = (  # looked up for each row by its key: a list of all such annotations would read the whole table
+            select(now.c.id)
+            .join(main_tables.own_unique, and_(marked.project == now.c.project, marked.unique_id == now.c.unique_id))
+            .where(now.c.project == project, now.c.id == annotation)
+        )
+        mine.append(~named.exists())
+    return mine

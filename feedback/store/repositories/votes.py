@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import and_, distinct, func, select
 
 from feedback.store.database.engine import Database, chunks, stream, without_garbage_collection
-from feedback.store.database.row_mapping import answer_of_key
 from feedback.store.log.projections import epoch_s
 from feedback.store.repositories.row_filters import is_deleted_project, made_by_people, of_current_task
 from feedback.store.rows import Vote
@@ -47,7 +46,7 @@ class VotesRepository:
             table.lead_time_s,
             table.shown,
         )
-        latest: dict[Any, Any] = {}
+        found: list[Vote] = []
         with self._database.read() as connection, without_garbage_collection():
             if is_deleted_project(connection, project):
                 return []
@@ -59,11 +58,13 @@ class VotesRepository:
             )
             for part in [None] if tasks is None else chunks(sorted(set(tasks))):
                 rows = connection.execute(query if part is None else query.where(table.task.in_(part)))
-                latest.update((row[:3], row) for row in rows)  # the last of a person's votes on a task counts
-            return [
-                Vote(task, name, person, answer_of_key(key), annotation, at_s, lead_time_s, shown)
-                for task, name, person, key, annotation, at_s, lead_time_s, shown in latest.values()
-            ]
+                before = None
+                for task, name, person, key, annotation, at_s, lead_time_s, shown in rows:
+                    if before == (task, name, person):
+                        found.pop()  # the last of a person's votes on a task counts
+                    before = (task, name, person)
+                    found.append(Vote(task, name, person, answer_of_key(key), annotation, at_s, lead_time_s, shown))
+        return found
 
     def list_overlap_votes(self, project: str, control: str) -> list[OverlapVote]:
         """Return the votes on tasks with two people or more (one, where the other is a bot), by task and person."""
