@@ -95,7 +95,8 @@ def tokenize(text: str) -> list[str]:
 
 def term_codes(tokens: Sequence[str]) -> NDArray[np.uint64]:
     """Return the code of each token as a term of its own, shape (t,)."""
-    return np.array([crc32(token.encode()) for token in tokens], np.uint64)
+    codes = {token: crc32(token.encode()) for token in set(tokens)}  # few words make most of any text
+    return np.fromiter(map(codes.__getitem__, tokens), np.uint64, count=len(tokens))
 
 
 def inverse_document_frequency(n_texts: int, frequency: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import and_, distinct, func, select
 
 from feedback.store.database.engine import Database, chunks, stream, without_garbage_collection
+from feedback.store.database.row_mapping import answer_of_key
 from feedback.store.log.projections import epoch_s
 from feedback.store.repositories.row_filters import is_deleted_project, made_by_people, of_current_task
 from feedback.store.rows import Vote
