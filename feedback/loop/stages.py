@@ -20,7 +20,7 @@ from feedback.routing.router import route
 from feedback.training.challenger import challenge
 from feedback.training.consensus_labels import reweigh_with_model
 from feedback.training.model_factory import export_champion
-from feedback.training.retrain_triggers import first_waits
+from feedback.training.retrain_triggers import first_model_waits_for
 from ml_backend.errors import LabelConfigError, LabelStudioError, NotTrained, UnknownName
 from ml_backend.label_config import read_label_config
 from ml_backend.registry import Bundle
@@ -108,7 +108,7 @@ def train_and_judge(context: TurnContext) -> TurnContext:
         export_champion(context.store.registry, services.model_folder, context.project_id)
     context = _with_champion(context)
     if verdict is None:
-        waits = "" if context.champion else first_waits(dataset, snapshot.policy)
+        waits = "" if context.champion else first_model_waits_for(dataset, snapshot.policy)
         return replace(context, waits=waits)
     outcome = "promoted" if verdict.promote else "kept"
     return replace(context, verdict=f"{outcome}: {verdict.challenger}: {verdict.reason}")

@@ -9,7 +9,7 @@ from feedback.project.task_routes import NORMAL
 from ml_backend.records import Answer
 from sampling.ordering import TaskStream, interleave_streams
 
-_AGAIN = 0.2  # of the places left by the audit, for second opinions: they settle what is nearly known
+_SECOND_OPINION_SHARE = 0.2  # of the places left by the audit, for second opinions: they settle what is nearly known
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Place:
 def interleave(
     open_tasks: Sequence[OpenTask],
     ranked: Sequence[tuple[int, str]],
-    said: Mapping[int, tuple[Answer | None, float | None]],
+    predictions: Mapping[int, tuple[Answer | None, float | None]],
     *,
     size: int,
     audit_quota: float,
@@ -48,7 +48,7 @@ def interleave(
 ) -> list[Place]:
     """Mix audit tasks, second opinions and the strategy's order into at most `size` places.
 
-    `ranked` orders the tasks that models may learn from, best first, with the reason; `said` holds what the
+    `ranked` orders the tasks that models may learn from, best first, with the reason; `predictions` holds what the
     champion says of a task. Audit tasks take `audit_quota` of the places, evenly spread, in hash order, as long
     as there are any. Gold tasks take `gold_share` of the places in the order given; the open ones of `first` come
     before everything: whoever answered them is not served them again.
@@ -67,7 +67,7 @@ def interleave(
     known = [task for task in gold if task in by_id and task not in front]
     reasons = {task: reason for task, reason in ranked if task in by_id}
     known_share = min(gold_share, 1.0 - audit_quota) if known else 0.0
-    rest, second = 1.0 - audit_quota - known_share, _AGAIN if again and reasons else float(bool(again))
+    rest, second = 1.0 - audit_quota - known_share, _SECOND_OPINION_SHARE if again and reasons else float(bool(again))
     streams = [
         TaskStream("audit", [item.task for item in audit], audit_quota),
         TaskStream("gold", known, known_share),
@@ -75,9 +75,9 @@ def interleave(
         TaskStream("ranked", list(reasons), rest * (1.0 - second)),
     ]
     rows = [(task, "gold") for task in front] + list(interleave_streams(streams, size=size - len(front)))
-    return [_place(by_id[task], reasons.get(task, why), said) for task, why in rows]
+    return [_place(by_id[task], reasons.get(task, why), predictions) for task, why in rows]
 
 
-def _place(item: OpenTask, reason: str, said: Mapping[int, tuple[Answer | None, float | None]]) -> Place:
-    answer, confidence = (None, None) if item.blind else said.get(item.task, (None, None))
+def _place(item: OpenTask, reason: str, predictions: Mapping[int, tuple[Answer | None, float | None]]) -> Place:
+    answer, confidence = (None, None) if item.blind else predictions.get(item.task, (None, None))
     return Place(item.task, answer, confidence, item.blind, reason)

@@ -18,9 +18,9 @@ from ml_backend.predictor import NO_MODEL_VERSION
 from ml_backend.registry import Bundle
 
 _LAST_PLACE = 9_000  # scores are place / 10,000 in Label Studio: a version that grew so far is replaced
-_ROOM = 100  # places before a window that rules may fill; more is made as the first ones are answered
+_FIRST_PLACE_WITH_RULES = 100  # places before a window that rules may fill; more is made as the first ones are answered
 _MOST_ROWS = 50_000  # of served windows that are kept, of all projects but the one used last
-_EVERY = 4  # second opinions are woven into a served window at every fourth place
+_SECOND_OPINION_EVERY = 4  # second opinions are woven into a served window at every fourth place
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def _grown(
             snapshot,
             Place(item.task, None, None, blind=True, reason="second opinion"),
             served.version,
-            max(_front(snapshot), _last_open_place(inside, item.priority - 1)) + at * _EVERY,
+            max(_front(snapshot), _last_open_place(inside, item.priority - 1)) + at * _SECOND_OPINION_EVERY,
             now_s,
         )
         for at, item in enumerate(again)
@@ -227,7 +227,7 @@ def _place_before(inside: Iterable[tuple[int, OpenTask]], priority: int, *, at_l
 
 def _front(snapshot: ProjectSnapshot) -> int:
     """Where a window begins: rules leave room before it for what is more urgent and comes later."""
-    return _ROOM if snapshot.policy.routing else 0
+    return _FIRST_PLACE_WITH_RULES if snapshot.policy.routing else 0
 
 
 def _last_place(served: ServedWindow) -> int:

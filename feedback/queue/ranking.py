@@ -52,7 +52,7 @@ def _rank_one_priority(
         ordering = _ordering(snapshot, learnable, champion, prediction_cache, proba, number=number)
         ranked = list(zip(ordering.ids, ordering.reasons, strict=True))
     quota = max(0.5, policy.audit.quota) if audit_rows < policy.audit.start else policy.audit.quota
-    said = (
+    predictions = (
         {task: champion.predict_label(proba[task]) for task, _reason in ranked}
         if champion
         else _suggested(snapshot, learnable)
@@ -60,7 +60,7 @@ def _rank_one_priority(
     return interleave(
         opened,
         ranked,
-        said,
+        predictions,
         size=policy.queue.window,
         audit_quota=quota,
         gold=snapshot.gold,

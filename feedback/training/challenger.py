@@ -15,7 +15,7 @@ from feedback.training.dataset import Dataset
 from feedback.training.model_cache import ChampionCache
 from feedback.training.model_vote import ModelVote, reweighed
 from feedback.training.promotion_gate import Verdict, judge
-from feedback.training.retrain_triggers import Trained, due
+from feedback.training.retrain_triggers import LastTraining, retrain_reason
 from feedback.training.trainer import train
 from ml_backend.models import Recipe
 from ml_backend.records import Task
@@ -48,7 +48,7 @@ def challenge(
     state = cache.state(store, snapshot, dataset, name)
     if cache.was_not_due(project, state):
         return None
-    reason = due(
+    reason = retrain_reason(
         dataset,
         last,
         recipe=name,
@@ -93,11 +93,11 @@ class TrainingCache:
     """Keeps what the last training of each project saw, and in which state no training was due."""
 
     def __init__(self) -> None:
-        self._last = RecentProjects[_LastTraining]()
+        self._last = RecentProjects[_KeptTraining]()
         self._erased = RecentProjects[tuple[int, frozenset[int]]]()  # number of the last event, and annotations
         self._not_due = RecentProjects[tuple[object, ...]]()
 
-    def last_training(self, store: Store, snapshot: ProjectSnapshot) -> Trained | None:
+    def last_training(self, store: Store, snapshot: ProjectSnapshot) -> LastTraining | None:
         """Return what `last_training` returns; its record is read when there is another one."""
         project = snapshot.project.id
         head = store.changes.get_record_head(project, "training")
@@ -105,7 +105,7 @@ class TrainingCache:
         if kept is None or kept.record != head:
             found = store.records.get_latest_record(project, "training") if head else None
             trained = None if found is None else _trained(found.body, snapshot.tasks)
-            kept = _LastTraining(head, snapshot.changes, {} if found is None else found.body, trained)
+            kept = _KeptTraining(head, snapshot.changes, {} if found is None else found.body, trained)
         elif kept.trained is not None:
             moved = snapshot.changes.since(kept.changes.revision)
             if moved is None or not moved.isdisjoint(kept.body["tasks"]):
@@ -142,22 +142,22 @@ class TrainingCache:
 
 
 @dataclass(frozen=True, slots=True)
-class _LastTraining:
+class _KeptTraining:
     record: int
     changes: Changes  # of the snapshot by which `trained` was made
     body: Mapping[str, Any]
-    trained: Trained | None
+    trained: LastTraining | None
 
 
-def last_training(store: Store, project: str, tasks: Mapping[int, Task] | None = None) -> Trained | None:
+def last_training(store: Store, project: str, tasks: Mapping[int, Task] | None = None) -> LastTraining | None:
     """Return what the newest training saw, promoted or not; with `tasks`, without numbers that are other tasks now."""
     found = store.records.get_latest_record(project, "training")
     return None if found is None else _trained(found.body, tasks or {})
 
 
-def _trained(body: Mapping[str, Any], tasks: Mapping[int, Task]) -> Trained:
+def _trained(body: Mapping[str, Any], tasks: Mapping[int, Task]) -> LastTraining:
     given = frozenset(body["annotations"])
-    return Trained(body["fingerprint"], int(body["rows"]), body["recipe"], _seen(body, tasks), given)
+    return LastTraining(body["fingerprint"], int(body["rows"]), body["recipe"], _seen(body, tasks), given)
 
 
 def learned_annotations(store: Store, project: str, version: str) -> frozenset[int]:

@@ -351,9 +351,9 @@ def reweigh_with_model(
         aggregated_labels(snapshot, cache),
         recipe,
         field=snapshot.control.field,
-        units=snapshot.dedup_keys,
+        dedup_keys=snapshot.dedup_keys,
         seed=snapshot.policy.train.seed,
-        but=exclude,
+        exclude=exclude,
     )
 
 

@@ -10,7 +10,7 @@ from feedback.training.dataset import Dataset
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class LastTraining:
     """What the last training saw."""
 
     fingerprint: str
@@ -20,7 +20,7 @@ class Trained:
     annotations: frozenset[int] | None = None  # the answers behind them; None: not known, so tasks tell alone
 
 
-def first_waits(dataset: Dataset, policy: Policy) -> str:
+def first_model_waits_for(dataset: Dataset, policy: Policy) -> str:
     """Say what the first model still waits for; "" where nothing is missing."""
     rows = dataset.of("train")
     if len(rows) < policy.train.min_rows:
@@ -29,9 +29,9 @@ def first_waits(dataset: Dataset, policy: Policy) -> str:
     return "" if len(labels) > 1 else f"a second label; all {len(rows)} tasks that it learns from are {labels.pop()!r}"
 
 
-def due(
+def retrain_reason(
     dataset: Dataset,
-    last: Trained | None,
+    last: LastTraining | None,
     *,
     recipe: str,
     policy: Policy,

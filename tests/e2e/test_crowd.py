@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from feedback.annotators.gold import add_gold
-from feedback.consensus.label_aggregation import AggregationCache
 from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
 from feedback.loop.context import Turn
 from feedback.policy import read_policy
@@ -21,7 +20,13 @@ from feedback.project.label_changes import record_label_change
 from feedback.project.snapshot import ProjectSnapshot, load_snapshot
 from feedback.store import Store, Vote, open_store
 from feedback.store.repositories.policies import policy_of
-from feedback.training.consensus_labels import ConsensusCache, ConsensusLabels, decide_labels, hear, settle
+from feedback.training.consensus_labels import (
+    ConsensusCache,
+    ConsensusLabels,
+    decide_labels,
+    reweigh_with_model,
+    settle,
+)
 from feedback.training.dataset import build
 from feedback.training.model_vote import reweighed
 from feedback.training.trainer import train
@@ -153,8 +158,8 @@ def test_a_careless_annotator_is_found_asked_about_and_outweighed(crowd: Crowd):
     assert differ | doubtful >= again
     assert len(again & doubtful) > 0.8 * len(doubtful)  # what the careless one said alone is asked of somebody else
 
-    aggregation_cache = ConsensusCache()
-    consensus_labels = decide_labels(snapshot, aggregation_cache)
+    consensus_cache = ConsensusCache()
+    consensus_labels = decide_labels(snapshot, consensus_cache)
     settled = {one.task: one.answer for one in consensus_labels.settled}
     ours = _share(settled.get(task) == Answer("choices", (crowd.truth[task],)) for task in others)
     raw = _share(_majority(asked[task][: first_asked[task]], crowd.truth[task]) for task in others)
@@ -162,7 +167,7 @@ def test_a_careless_annotator_is_found_asked_about_and_outweighed(crowd: Crowd):
     assert ours > raw + 0.15  # the majority of those who were asked first
     assert ours > every + 0.10  # and of all who were asked in the end, ties split
 
-    weighed, equal = _models(snapshot, aggregation_cache, consensus_labels)
+    weighed, equal = _models(snapshot, consensus_cache, consensus_labels)
     assert weighed[0] > equal[0]  # accuracy on words of their own
     assert weighed[1] > equal[1] + 0.03  # the probability of what is right
 
@@ -256,13 +261,13 @@ def _share(values: Iterable[float]) -> float:
 
 
 def _models(
-    snapshot: ProjectSnapshot, aggregation_cache: AggregationCache, consensus_labels: ConsensusLabels
+    snapshot: ProjectSnapshot, consensus_cache: ConsensusCache, consensus_labels: ConsensusLabels
 ) -> tuple[tuple[float, float], tuple[float, float]]:
     """Accuracy and probability of the truth on unseen texts: trained as the loop does, and with all alike."""
     data = {task.id: task.data for task in snapshot.tasks.values()}
     labels, recipe = snapshot.control.labels, recipe_for(snapshot.control)
     rows = build(snapshot.control.name, labels, consensus_labels.settled, data, snapshot.roles)
-    weighed = reweighed(rows, hear(snapshot, aggregation_cache, rows, recipe, but=()))
+    weighed = reweighed(rows, reweigh_with_model(snapshot, consensus_cache, rows, recipe, exclude=()))
     alike = build(snapshot.control.name, labels, settle(snapshot.votes, {}, max_votes=3).settled, data, snapshot.roles)
     alike = replace(alike, rows=tuple(replace(row, weight=1.0) for row in alike.rows))
     unseen = [(f"x {a} {b}", label) for label, words in (("good", GOOD_WORDS), ("bad", BAD_WORDS))

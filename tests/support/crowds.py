@@ -83,7 +83,7 @@ def reweigh_with_model(
     """What people and model say of the rows together."""
     units = {row.task: content_hash(row.data) for row in dataset.rows}
     return cross_validated_weights(
-        dataset.of("train"), votes, opinions, recipe, field="x", units=units, seed=0, **options
+        dataset.of("train"), votes, opinions, recipe, field="x", dedup_keys=units, seed=0, **options
     )
 
 

@@ -94,7 +94,7 @@ def test_a_label_that_a_fold_never_met_is_not_doubted():
 
     assert 7 not in reweigh_with_model(dataset, votes, opinions, Spy()).weights
     rows, labels = dataset.of("train"), ["a", "b", "c"]
-    said = out_of_fold(rows, Spy(), labels, field="x", units={}, seed=0)
+    said = out_of_fold(rows, Spy(), labels, field="x", dedup_keys={}, seed=0)
     assert [row.task for row, known in zip(rows, np.isfinite(said).all(axis=1), strict=True) if not known] == [7]
 
 
@@ -108,7 +108,7 @@ def test_audit_rows_rows_of_review_and_rows_of_many_votes_keep_their_weight():
     settled = settle(votes, {}, max_votes=3, aggregated=opinions.by_task, sure=0.8).settled
     roles = {task: "judge" if task < 3 else "train" for task in range(140)}
     dataset = build("c", control.labels, settled, dict(enumerate(data)), roles)
-    heard = reweigh_with_model(dataset, votes, opinions, Spy(), but={9, 10})
+    heard = reweigh_with_model(dataset, votes, opinions, Spy(), exclude={9, 10})
 
     assert heard.weights
     assert not heard.weights.keys() & {0, 1, 2, 5, 9, 10}
@@ -162,7 +162,7 @@ def test_one_careless_person_of_two_is_found_by_the_model_where_no_task_is_share
 
 def test_few_rows_are_left_to_people_and_other_weights_are_another_data_set():
     row = Row(1, "train", "a", {"x": "a1"}, (1,), 1.0)
-    few = cross_validated_weights([row] * 20, [], AggregatedLabels(), Spy(), field="x", units={}, seed=0)
+    few = cross_validated_weights([row] * 20, [], AggregatedLabels(), Spy(), field="x", dedup_keys={}, seed=0)
     dataset = Dataset("c", (row,), "f")
 
     assert few == ModelVote(reason="20 training rows; the model votes from 50 to 20000")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from feedback.policy import Policy
 from feedback.training.dataset import ConsensusLabel, Dataset, build
-from feedback.training.retrain_triggers import Trained, due, first_waits
+from feedback.training.retrain_triggers import LastTraining, first_model_waits_for, retrain_reason
 from ml_backend.records import Answer
 
 
@@ -14,47 +14,47 @@ def dataset(n: int, *, flip: frozenset[int] = frozenset()) -> Dataset:
     return build("c", ("a", "b"), settled, {task: {} for task in range(n)}, dict.fromkeys(range(n), "train"))
 
 
-def trained(data: Dataset, recipe: str = "r/1") -> Trained:
+def trained(data: Dataset, recipe: str = "r/1") -> LastTraining:
     rows = data.of("train")
-    return Trained(data.fingerprint, len(rows), recipe, frozenset(row.task for row in rows))
+    return LastTraining(data.fingerprint, len(rows), recipe, frozenset(row.task for row in rows))
 
 
 def test_the_first_model_waits_for_enough_answers_of_two_kinds():
     one_kind = Dataset("c", tuple(row for row in dataset(80).rows if row.label == "a"), "f")
 
-    assert due(dataset(19), None, recipe="r/1", policy=Policy()) == ""
-    assert due(one_kind, None, recipe="r/1", policy=Policy()) == ""
-    assert due(dataset(20), None, recipe="r/1", policy=Policy()) == "first model: 20 answers"
-    assert first_waits(dataset(19), Policy()).startswith("19 of the 20 answered tasks")
-    assert first_waits(one_kind, Policy()) == "a second label; all 40 tasks that it learns from are 'a'"
-    assert first_waits(dataset(20), Policy()) == ""
+    assert retrain_reason(dataset(19), None, recipe="r/1", policy=Policy()) == ""
+    assert retrain_reason(one_kind, None, recipe="r/1", policy=Policy()) == ""
+    assert retrain_reason(dataset(20), None, recipe="r/1", policy=Policy()) == "first model: 20 answers"
+    assert first_model_waits_for(dataset(19), Policy()).startswith("19 of the 20 answered tasks")
+    assert first_model_waits_for(one_kind, Policy()) == "a second label; all 40 tasks that it learns from are 'a'"
+    assert first_model_waits_for(dataset(20), Policy()) == ""
 
 
 def test_later_models_wait_for_growth():
     last = trained(dataset(400))
 
-    assert due(dataset(459), last, recipe="r/1", policy=Policy()) == ""
-    assert due(dataset(460), last, recipe="r/1", policy=Policy()) == "60 new answers"
+    assert retrain_reason(dataset(459), last, recipe="r/1", policy=Policy()) == ""
+    assert retrain_reason(dataset(460), last, recipe="r/1", policy=Policy()) == "60 new answers"
 
 
 def test_nothing_new_trains_nothing():
-    assert due(dataset(100), trained(dataset(100)), recipe="r/1", policy=Policy()) == ""
+    assert retrain_reason(dataset(100), trained(dataset(100)), recipe="r/1", policy=Policy()) == ""
 
 
 def test_a_changed_recipe_is_always_due():
-    assert "recipe changed" in due(dataset(100), trained(dataset(100)), recipe="r/2", policy=Policy())
+    assert "recipe changed" in retrain_reason(dataset(100), trained(dataset(100)), recipe="r/2", policy=Policy())
 
 
 def test_withdrawn_answers_count_as_new_ones():
-    assert due(dataset(70), trained(dataset(100)), recipe="r/1", policy=Policy()) == "30 new answers"
+    assert retrain_reason(dataset(70), trained(dataset(100)), recipe="r/1", policy=Policy()) == "30 new answers"
 
 
 def test_a_task_that_was_answered_anew_is_news():
     now = dataset(40, flip=frozenset({3}))
-    seen = Trained("older", 40, "r/1", frozenset(range(40)), frozenset(range(20)))
+    seen = LastTraining("older", 40, "r/1", frozenset(range(40)), frozenset(range(20)))
 
-    assert due(now, seen, recipe="r/1", policy=Policy()) == "20 new answers"
-    assert due(now, replace(seen, annotations=frozenset(range(25))), recipe="r/1", policy=Policy()) == ""
+    assert retrain_reason(now, seen, recipe="r/1", policy=Policy()) == "20 new answers"
+    assert retrain_reason(now, replace(seen, annotations=frozenset(range(25))), recipe="r/1", policy=Policy()) == ""
 
 
 def test_a_few_answers_that_changed_what_the_model_showed_are_enough():
@@ -63,7 +63,7 @@ def test_a_few_answers_that_changed_what_the_model_showed_are_enough():
     some = dataset(112)  # twelve new answers, annotated 100 to 111; fifteen would be enough by themselves
 
     def said(*, overrides: range) -> str:
-        return due(some, last, recipe="r/1", policy=Policy(), overrides=lambda: overrides)
+        return retrain_reason(some, last, recipe="r/1", policy=Policy(), overrides=lambda: overrides)
 
     assert said(overrides=range(100, 109)) == ""  # nine
     assert said(overrides=range(100, 110)) == "10 new answers changed what the model showed"
@@ -74,7 +74,7 @@ def test_a_model_that_learned_from_somebody_who_was_forgotten_is_replaced():
     last = replace(trained(dataset(100)), annotations=frozenset(range(100)))
 
     def said(*gone: int) -> str:
-        return due(dataset(99), last, recipe="r/1", policy=Policy(), forgotten=lambda: gone)
+        return retrain_reason(dataset(99), last, recipe="r/1", policy=Policy(), forgotten=lambda: gone)
 
     assert said() == said(500) == ""
     assert said(99, 500) == "1 answers that it learned from were forgotten"
@@ -86,4 +86,4 @@ def test_who_changed_what_is_only_asked_where_it_may_matter():
     def asked() -> list[int]:
         raise AssertionError("five new answers cannot be ten overrides")
 
-    assert due(dataset(105), last, recipe="r/1", policy=Policy(), overrides=asked) == ""
+    assert retrain_reason(dataset(105), last, recipe="r/1", policy=Policy(), overrides=asked) == ""
