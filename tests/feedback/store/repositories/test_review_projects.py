@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from feedback.store import ReviewProjectRow, Store
-from feedback.store.tables.review_tables import review_project
 
 
 def test_a_tier_has_the_review_project_that_was_saved_last(store: Store) -> None:
@@ -35,8 +34,8 @@ def test_a_refreshed_review_project_is_checked_before_its_next_use(store: Store)
 
 
 def test_every_review_project_is_listed_however_many_there_were(store: Store) -> None:
-    shared = {"project": "1", "tier": "L2", "config_digest": "", "current": False}
-    with store._database.write() as connection:
-        connection.execute(review_project.insert(), [shared | {"id": str(number)} for number in range(10_001)])
+    with store.transaction():
+        for number in range(1_200):
+            store.review_projects.save_review_project("1", ReviewProjectRow(str(number), "L2", ""))
 
-    assert len(store.review_projects.list_review_project_ids("1")) == 10_001
+    assert len(store.review_projects.list_review_project_ids("1")) == 1_200
