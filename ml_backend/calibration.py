@@ -47,7 +47,7 @@ class Calibrator:
 
     @staticmethod
     def temperature(degree: float) -> Calibrator:
-        """Return the calibrator that divides log-probabilities by `degree`, which is above 0 (Guo et al., 2017)."""
+        """Return the calibrator that divides log-probabilities by `degree`, which is above 0."""
         return Calibrator("temperature", degree=degree)
 
     @staticmethod
@@ -86,10 +86,10 @@ def fit_calibrator(proba: Floats, y: Ints, *, seed: int = 0) -> Calibrator:
 
     Parameters
     ----------
-    proba : shape (n, k)
-        Probabilities for rows that the model was not trained on, best drawn at random. Rows of NaN are ignored.
-    y : shape (n,)
-        The column of the true class, or -1 where the model has no column for it.
+    proba
+        Probabilities (n, k) for rows that the model was not trained on, best drawn at random. Rows of NaN are ignored.
+    y
+        The column of the true class, (n,), or -1 where the model has no column for it.
     seed
         Draws the folds.
     """
@@ -114,23 +114,12 @@ def fit_temperature(proba: Floats, y: Ints, *, seed: int = 0) -> Calibrator:
 def temperature_scaling(proba: Floats, y: Ints) -> Calibrator:
     """Fit a temperature in [0.05, 20] by maximum likelihood, without asking whether it helps.
 
-    Each true class counts (n + 1) / (n + 2) and the other classes share the rest, so that twenty correct answers of
-    twenty make no model certain.
+    `y` (n,) is the column of the true class, in [0, k). Each true class counts (n + 1) / (n + 2) and the other classes
+    share the rest, so that twenty correct answers of twenty make no model certain.
 
-    Parameters
-    ----------
-    proba : shape (n, k)
-        Probabilities; rows sum to 1.
-    y : shape (n,)
-        The column of the true class, in [0, k).
-
-    References
-    ----------
     Guo et al. (2017), On calibration of modern neural networks, arXiv:1706.04599. Smoothed targets: Platt (1999),
     Probabilistic outputs for support vector machines.
 
-    Examples
-    --------
     >>> overconfident = np.array([[0.99, 0.01]] * 1000)
     >>> temperature_scaling(overconfident, np.array([0] * 900 + [1] * 100)).apply(overconfident)[0].round(2)
     array([0.9, 0.1])
@@ -155,18 +144,10 @@ def temperature_scaling(proba: Floats, y: Ints) -> Calibrator:
 def isotonic_regression(proba: Floats, y: Ints) -> Calibrator:
     """Fit a rising curve from the best class's probability to the share of correct answers; for hundreds of rows.
 
-    One curve for all classes: a curve per class needs more rows and could change which class is best. The share of
-    each step is smoothed by half a correct and half a wrong answer, so that no confidence becomes 0 or 1.
+    `y` (n,) is the column of the true class, or -1 where the model has no column for it. One curve for all classes: a
+    curve per class needs more rows and could change which class is best. The share of each step is smoothed by half a
+    correct and half a wrong answer, so that no confidence becomes 0 or 1.
 
-    Parameters
-    ----------
-    proba : shape (n, k)
-        Probabilities; rows sum to 1.
-    y : shape (n,)
-        The column of the true class, or -1 where the model has no column for it.
-
-    References
-    ----------
     Zadrozny and Elkan (2002), Transforming classifier scores into accurate multiclass probability estimates,
     https://doi.org/10.1145/775047.775151.
     """
@@ -188,27 +169,20 @@ def isotonic_regression(proba: Floats, y: Ints) -> Calibrator:
 def expected_calibration_error(confidence: Floats, correct: NDArray[np.bool_], *, n_bins: int = 0) -> float:
     """Return the mean gap between confidence and share of correct answers over equal bins, weighted by answers.
 
-    Biased upwards on few rows, because chance alone opens a gap in a small bin.
+    In [0, 1]; NaN without an answer. Biased upwards on few rows, because chance alone opens a gap in a small bin.
 
     Parameters
     ----------
-    confidence : shape (n,)
+    confidence
         The probability of each given answer, in [0, 1]; answers with NaN are left out.
-    correct : shape (n,)
-        Whether each answer was correct.
     n_bins
-        The number of equal bins of [0, 1]; 0 takes the cube root of n, ten at most.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN without an answer.
+        Number of equal bins of [0, 1]; 0 takes the cube root of n, ten at most. The bias is smallest for bins in that
+        order: Futami and Fujisawa (2024), arXiv:2405.15709.
 
     References
     ----------
     Naeini et al. (2015), Obtaining well calibrated probabilities using Bayesian binning,
-    https://doi.org/10.1609/aaai.v29i1.9602. The bias is smallest for bins in the order of the cube root of n: Futami
-    and Fujisawa (2024), arXiv:2405.15709.
+    https://doi.org/10.1609/aaai.v29i1.9602.
 
     Examples
     --------
@@ -231,7 +205,7 @@ def _readable(proba: Floats, y: Ints) -> tuple[Floats, Ints]:
 
 
 def _lowers_log_loss(fit: Callable[[Floats, Ints], Calibrator], proba: Floats, y: Ints, *, seed: int) -> bool:
-    """Whether log-loss falls over folds that the calibrator was not fitted on."""
+    """Return whether log-loss falls over folds that the calibrator was not fitted on."""
     if len(y) < _MIN_ROWS or proba.shape[1] < 2:
         return False
     fold = np.random.default_rng(seed).permutation(len(y)) % _FOLDS
@@ -261,7 +235,7 @@ def _set_top_probability(proba: Floats, top: Floats) -> Floats:
     """Return rows whose best class has probability `top` (n,), with the classes in the same order.
 
     Upwards, the other classes share what is left in proportion. Downwards, the row is mixed with the uniform
-    distribution. Both keep the order. The floor is 1 / k: below it the best class would no longer be the best.
+    distribution. The floor is 1 / k: below it the best class would no longer be the best.
     """
     k = proba.shape[1]
     if k < 2:

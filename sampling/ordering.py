@@ -53,16 +53,14 @@ def order_tasks(
     Tasks that the model could not read come last. Where all scores are equal (no model yet, one class) the order is
     random. A "random" place is drawn from what the strategy did not take, so these tasks are no unbiased sample.
 
+    The same seed and pool give the same order, whatever the order of the rows.
+
     Parameters
     ----------
-    pool
-        The open tasks. The order of its rows does not change the result.
     strategy
         A name of `sampling.strategies`, or a callable `(pool, plan) -> scores`.
     random_share
         In [0, 1]. Each prefix of the order has this share of random tasks, to within one.
-    seed
-        The same seed and pool give the same order.
     size
         How many tasks to return; all by default.
     batch
@@ -107,23 +105,10 @@ def order_tasks(
 def interleave_streams(streams: Sequence[TaskStream], *, size: int) -> list[tuple[int, str]]:
     """Merge streams by their shares: each place goes to the stream that is furthest behind its share.
 
-    A row is used once, by the first stream that takes it. A stream without rows leaves its places to the others.
-    Earlier streams win ties.
+    Shares may have any sum; streams with share 0 are ignored. A row is used once, by the first stream that takes it. A
+    stream without rows leaves its places to the others. Earlier streams win ties. Returns `size` pairs (row, reason),
+    fewer where the streams have fewer rows.
 
-    Parameters
-    ----------
-    streams
-        Shares may have any sum; streams with share 0 are ignored.
-    size
-        How many places to fill.
-
-    Returns
-    -------
-    list of (row, reason)
-        Shorter than `size` where the streams have fewer rows.
-
-    Examples
-    --------
     >>> interleave_streams([TaskStream("strategy", [1, 2, 3, 4], 0.75), TaskStream("random", [4, 1], 0.25)], size=4)
     [(1, 'strategy'), (2, 'strategy'), (4, 'random'), (3, 'strategy')]
     """

@@ -32,7 +32,7 @@ def check_strategy(strategy: str | Strategy) -> None:
 
 
 def pools() -> Iterator[tuple[str, Pool]]:
-    """Small pools of every shape that a strategy may meet, each with vectors, labelled vectors and a committee."""
+    """Yield small pools of every shape that a strategy may meet, with vectors, labelled vectors and a committee."""
     rng = np.random.default_rng(0)
     yield "40 tasks, 2 classes", _pool(rng, 40, 2)
     yield "40 tasks, 77 classes, sparse vectors", _pool(rng, 40, 77, dense=False)

@@ -49,8 +49,6 @@ def plugin_names() -> list[str]:
 def load_measure(name: str) -> Callable[[Votes], Coefficient]:
     """Return the measure of agreement of this name; UnknownName with the nearest name where there is none.
 
-    Examples
-    --------
     >>> load_measure("alpha") is krippendorff_alpha
     True
     """

@@ -26,11 +26,9 @@ def percent_agreement(
 ) -> Coefficient:
     """Compute the share of pairs of votes on the same item that agree, not corrected for chance.
 
-    Parameters are those of `fleiss_kappa`. The value is in [0, 1]; its interval is Wilson's for the number of
-    independent items that would have the same standard error.
+    Options are those of `fleiss_kappa`. The interval is Wilson's for the number of independent items that would have
+    the same standard error.
 
-    Examples
-    --------
     >>> percent_agreement(Votes([0, 0, 1, 1], [0, 1, 0, 1], [0, 0, 0, 1])).value
     0.5
     """
@@ -56,31 +54,24 @@ def fleiss_kappa(
 ) -> Coefficient:
     """Compute Fleiss' kappa for any number of people: by chance, two votes are two draws from the pooled labels.
 
-    With two people it is Scott's pi.
+    With two people it is Scott's pi. At most 1; 0 is what chance gives. NaN with a note where no item has two votes or
+    all votes are equal.
 
     Parameters
     ----------
-    votes : Votes or Patterns
-        Give `count_patterns(votes)` to several measures, so that votes are counted once. Missing votes are allowed.
-    weighting : str or array of shape (k, k)
-        Disagreement between labels: "nominal", "linear", "quadratic", "ordinal", "ratio", or a symmetric matrix
-        with 0 on the diagonal.
-    values : array of shape (k,), optional
-        The numbers that the labels stand for; 0, 1, 2, ... by default. Only for weightings that are not nominal.
-    confidence : float
-        Level of the interval.
-    interval_method : {"analytic", "bootstrap"}
-        Student's interval on linearised items, or 1,000 resamples of items.
-
-    Returns
-    -------
-    Coefficient
-        At most 1; 0 is what chance gives. NaN with a note where no item has two votes or all votes are equal.
+    votes
+        Missing votes are allowed. Give `count_patterns(votes)` to several measures, so that votes are counted once.
+    weighting
+        Disagreement between labels: a name, or a symmetric (k, k) matrix with 0 on the diagonal; see `label_distance`.
+    values
+        The numbers (k,) that the labels stand for; 0, 1, 2, ... by default. Only for weightings that are not nominal.
+    interval_method
+        "analytic" is Student's interval on linearised items; "bootstrap" resamples items 1,000 times.
 
     References
     ----------
     Fleiss (1971), doi:10.1037/h0031619. Two people: Scott (1955), doi:10.1086/266577. Missing votes and standard
-    error: Gwet (2014), Handbook of Inter-Rater Reliability, 4th edition, chapter 5.
+    error: Gwet (2014), Handbook of Inter-Rater Reliability, 4th edition.
 
     Examples
     --------
@@ -101,15 +92,9 @@ def gwet_ac1(
 ) -> Coefficient:
     """Compute Gwet's AC1, or AC2 where weighted: by chance, people agree only on items that are hard to label.
 
-    It stays meaningful where one label is nearly always right and kappa falls to 0. Parameters are those of
-    `fleiss_kappa`.
+    It stays meaningful where one label is nearly always right and kappa falls to 0. Options are those of
+    `fleiss_kappa`. Gwet (2008), doi:10.1348/000711006X126600.
 
-    References
-    ----------
-    Gwet (2008), doi:10.1348/000711006X126600.
-
-    Examples
-    --------
     >>> paradox = np.repeat([[0, 0], [0, 1], [1, 0]], [118, 5, 2], axis=0)
     >>> votes = Votes(np.repeat(np.arange(125), 2), np.tile([0, 1], 125), paradox.ravel())
     >>> round(gwet_ac1(votes).value, 3)
@@ -129,11 +114,8 @@ def brennan_prediger(
 ) -> Coefficient:
     """Compute Brennan and Prediger's coefficient: by chance, every label is equally likely.
 
-    For nominal labels it is Randolph's free-marginal kappa. Parameters are those of `fleiss_kappa`.
-
-    References
-    ----------
-    Brennan and Prediger (1981), doi:10.1177/001316448104100307.
+    For nominal labels it is Randolph's free-marginal kappa. Options are those of `fleiss_kappa`. Brennan and Prediger
+    (1981), doi:10.1177/001316448104100307.
     """
     return _coefficient("brennan_prediger", votes, _brennan_prediger, weighting, values, confidence, interval_method)
 

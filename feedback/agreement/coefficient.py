@@ -32,10 +32,8 @@ class Coefficient:
         return f"{self.name} {self.value:.2f} [{self.low:.2f}, {self.high:.2f}] on {self.items} items"
 
     def to_json(self) -> dict[str, Any]:
-        """Return value, low, high, se, items and pairs for JSON; None where undefined, with `note` for the reason.
+        """Return the figures for JSON, None where they are undefined, with `note` for the reason.
 
-        Examples
-        --------
         >>> undefined("krippendorff_alpha", 0, 0, "no item has two votes").to_json()["note"]
         'no item has two votes'
         """
@@ -70,23 +68,9 @@ def analytic(
 ) -> Coefficient:
     """Return the coefficient with the interval from its linearised rows; items are independent, votes within are not.
 
-    Parameters
-    ----------
-    linear
-        The coefficient as a mean over items.
-    items, pairs
-        Items with two votes or more, and pairs of votes, for the record.
-    confidence
-        Level of the interval.
-    lowest
-        Smallest possible value; the interval is clipped to [lowest, 1].
-    student
-        Student's quantile and n - 1; else the normal quantile and n, for large samples.
-
-    Notes
-    -----
-    Where all rows are equal the standard error is 0, which proves nothing. The interval then has the width of Wilson's
-    for that many items without an exception.
+    `items` have two votes or more; the interval is clipped to [lowest, 1]. `student` takes Student's quantile and n -
+    1, else the normal quantile and n, for large samples. Where all rows are equal the standard error is 0, which proves
+    nothing; the interval then has the width of Wilson's for that many items without an exception.
     """
     n = linear.times.sum()
     if n < 2:

@@ -62,8 +62,6 @@ class KappaMatrix:
 def pair_votes(votes: Votes, *, max_pairs: int = _MAX_PAIRS, seed: int = 0) -> VotePairs:
     """Return all pairs of votes on the same task; above `max_pairs`, those of randomly drawn tasks.
 
-    Examples
-    --------
     >>> len(pair_votes(Votes([0, 0, 0], [0, 1, 2], [0, 0, 1])))
     3
     """
@@ -92,26 +90,19 @@ def cohen_kappa(
 ) -> Coefficient:
     """Compute Cohen's kappa; for more than two people the mean over pairs, weighted by the items that they share.
 
+    At most 1; 0 is what chance gives. NaN with a note where no pair of people shares enough items.
+
+    The standard error is the published one for two people, and the jackknife's over items for more. Below 30 items the
+    interval of two people uses Student's quantile.
+
     Parameters
     ----------
-    votes : Votes
+    votes
         One vote per person and task; missing votes are allowed.
     weighting, values
         Disagreement between labels, as for `fleiss_kappa`.
-    confidence : float
-        Level of the interval.
-    min_shared : int
+    min_shared
         Pairs of people who share fewer items are left out: chance decides their kappa.
-
-    Returns
-    -------
-    Coefficient
-        At most 1; 0 is what chance gives. NaN with a note where no pair of people shares enough items.
-
-    Notes
-    -----
-    The standard error is the published one for two people, and the jackknife's over items for more. Below 30 items the
-    interval of two people uses Student's quantile.
 
     References
     ----------
@@ -162,12 +153,8 @@ def pairwise_kappa(
     min_shared: int = 5,
     confidence: float = 0.95,
 ) -> KappaMatrix:
-    """Compute Cohen's kappa of every pair among the `max_people` people with most votes.
+    """Compute Cohen's kappa of every pair among the `max_people` people with most votes; options as for `cohen_kappa`.
 
-    Other parameters are those of `cohen_kappa`.
-
-    Examples
-    --------
     >>> votes = Votes(np.repeat(np.arange(20), 2), np.tile([0, 1], 20), np.repeat(np.arange(20) % 2, 2))
     >>> pairwise_kappa(votes).kappa.round(2)
     array([[nan,  1.],

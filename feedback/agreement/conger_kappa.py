@@ -23,16 +23,10 @@ def conger_kappa(
 ) -> Coefficient:
     """Compute Conger's kappa: chance agreement is the mean over pairs of people of their own label shares.
 
-    With two people it is Cohen's kappa. Unlike `cohen_kappa` it needs no pair of people who share many items.
-    Parameters are those of `fleiss_kappa`.
+    With two people it is Cohen's kappa. Unlike `cohen_kappa` it needs no two people who share many items. Options are
+    those of `fleiss_kappa`. Conger (1980), doi:10.1037/0033-2909.88.2.322; missing votes and standard error: Gwet
+    (2014), Handbook of Inter-Rater Reliability, 4th edition.
 
-    References
-    ----------
-    Conger (1980), doi:10.1037/0033-2909.88.2.322. Missing votes and standard error: Gwet (2014), Handbook of
-    Inter-Rater Reliability, 4th edition.
-
-    Examples
-    --------
     >>> table = np.repeat([[0, 0], [0, 1], [1, 0], [1, 1]], [20, 5, 10, 15], axis=0)
     >>> round(conger_kappa(Votes(np.repeat(np.arange(50), 2), np.tile([0, 1], 50), table.ravel())).value, 3)
     0.4

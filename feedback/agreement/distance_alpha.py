@@ -24,38 +24,22 @@ def alpha_by_distance(
     max_pairs: int = 20_000,
     seed: int = 0,
 ) -> Coefficient:
-    """Compute Krippendorff's alpha from a distance between answers.
+    """Compute Krippendorff's alpha from a distance between answers; with a distance of 0 or 1 it is the nominal alpha.
 
-    With a distance of 0 or 1 it is the nominal alpha.
+    At most 1; 0 is what chance gives. NaN with a note where no item has two answers or all answers are equal.
 
     Parameters
     ----------
-    tasks, answers : sequences of length n
-        One row per answer.
-    distance : callable
-        Symmetric distance of two answers in [0, 1], 0 for equal ones; every codec has one.
-    confidence : float
-        Level of the interval.
-    max_pairs : int
-        The expected distance is the mean over all pairs of different answers. Where there are more pairs than this,
-        it is the mean over randomly drawn ones.
-    seed : int
-        Draws these pairs.
-
-    Returns
-    -------
-    Coefficient
-        At most 1; 0 is what chance gives. NaN where no item has two answers or all answers are equal.
-
-    Raises
-    ------
-    VotesError
-        If `tasks` and `answers` differ in length.
+    tasks, answers
+        One row per answer; VotesError where they differ in length.
+    distance
+        Symmetric, in [0, 1], 0 for equal answers; every codec has one.
+    max_pairs
+        The expected distance is the mean over all pairs of different answers, or over so many randomly drawn ones.
 
     References
     ----------
-    Krippendorff (2011), Computing Krippendorff's alpha-reliability,
-    https://repository.upenn.edu/asc_papers/43.
+    Krippendorff (2011), Computing Krippendorff's alpha-reliability, https://repository.upenn.edu/asc_papers/43.
 
     Examples
     --------

@@ -39,22 +39,18 @@ def interpret_agreement(
 ) -> Interpretation:
     """Explain the agreement of votes: whether the task is clear, which labels are confused, which tasks to open.
 
-    Parameters
-    ----------
-    votes : Votes
-        Votes on labels.
-    labels : sequence of length k
-        The names of the label codes.
-    coefficient : Coefficient, optional
-        The coefficient to explain; Krippendorff's nominal alpha by default.
-    drawn : bool
-        Whether the tasks were drawn at random. Where they were chosen because they are hard, the coefficient is shown
-        and nothing is concluded.
-
-    Notes
-    -----
     A task definition counts as unclear below 0.6. Krippendorff (2004, doi:10.1111/j.1468-2958.2004.tb00738.x) draws no
     conclusions below .667. A low kappa beside a high AC1 is explained by one frequent label, not by an unclear task.
+
+    Parameters
+    ----------
+    labels
+        The names of the label codes, length k.
+    coefficient
+        The coefficient to explain; Krippendorff's nominal alpha by default.
+    drawn
+        Whether the tasks were drawn at random. Where they were chosen because they are hard, the coefficient is shown
+        and nothing is concluded.
 
     Examples
     --------

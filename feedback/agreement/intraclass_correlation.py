@@ -17,27 +17,22 @@ Form = Literal["1,1", "2,1", "3,1", "1,k", "2,k", "3,k"]
 
 
 def intraclass_correlation(ratings: ArrayLike, *, form: Form = "2,1", confidence: float = 0.95) -> Coefficient:
-    """Compute an intraclass correlation: the share of the variance of ratings that lies between items.
+    """Compute an intraclass correlation: the share of the variance of ratings that lies between items; at most 1.
+
+    NaN with a note where fewer than two items were rated by everybody or all numbers are equal.
 
     Parameters
     ----------
-    ratings : array of shape (n_items, n_people)
-        Items with a missing (NaN) rating are left out.
-    form : {"1,1", "2,1", "3,1", "1,k", "2,k", "3,k"}
+    ratings
+        Shape (n_items, n_people), at least two people. Items with a missing (NaN) rating are left out.
+    form
         "1": each item is rated by other people; "2": the people are a sample of many; "3": only these people matter.
         ",1" is for the rating of one person, ",k" for the mean rating of all k people.
-    confidence : float
-        Level of the interval.
-
-    Returns
-    -------
-    Coefficient
-        At most 1. NaN with a note where fewer than two items were rated by everybody or all numbers are equal.
 
     Raises
     ------
     VotesError
-        If the form is unknown, or `ratings` is not a table with at least two people.
+        If the form is unknown or the shape is wrong.
 
     References
     ----------

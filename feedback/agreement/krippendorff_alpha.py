@@ -28,23 +28,14 @@ def krippendorff_alpha(
 ) -> Coefficient:
     """Compute Krippendorff's alpha: 1 - observed disagreement / disagreement of votes distributed at random.
 
+    Other options, and what is undefined, are as for `fleiss_kappa`. The analytic interval takes the distances as fixed.
+
     Parameters
     ----------
-    votes : Votes or Patterns
-        Give `count_patterns(votes)` to several measures, so that votes are counted once. Missing votes are allowed.
-    level : {"nominal", "ordinal", "interval", "ratio"}
+    level
         Level of measurement of the labels.
-    values : array of shape (k,), optional
-        The numbers that the labels stand for; 0, 1, 2, ... by default. "ordinal" uses only their order.
-    confidence : float
-        Level of the interval.
-    interval_method : {"analytic", "bootstrap"}
-        Student's interval on linearised items, with the distances taken as fixed, or 1,000 resamples of items.
-
-    Returns
-    -------
-    Coefficient
-        At most 1; 0 is what chance gives. NaN with a note where no item has two votes or all votes are equal.
+    values
+        The numbers (k,) that the labels stand for; 0, 1, 2, ... by default. "ordinal" uses only their order.
 
     Raises
     ------

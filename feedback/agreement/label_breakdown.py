@@ -19,8 +19,6 @@ def per_label_agreement(votes: Votes, *, measure: Measure = fleiss_kappa) -> tup
 
     With `fleiss_kappa` these are the kappas per category of Fleiss (1971), doi:10.1037/h0031619.
 
-    Examples
-    --------
     >>> votes = Votes([0, 0, 1, 1, 2, 2], [0, 1] * 3, [0, 0, 1, 2, 2, 1])
     >>> [round(kappa.value, 2) for kappa in per_label_agreement(votes)]
     [1.0, -0.5, -0.5]
@@ -38,8 +36,6 @@ def per_group_agreement(votes: Votes, groups: Ints, *, measure: Measure = fleiss
 
     `groups` (n_tasks,) holds the group of each task; tasks with -1 are left out.
 
-    Examples
-    --------
     >>> from feedback.agreement.chance_corrected import percent_agreement
     >>> votes = Votes([0, 0, 1, 1], [0, 1] * 2, [0, 0, 0, 1])
     >>> found = per_group_agreement(votes, np.array([7, 8]), measure=percent_agreement)
@@ -55,8 +51,6 @@ def per_group_agreement(votes: Votes, groups: Ints, *, measure: Measure = fleiss
 def label_confusions(votes: Votes) -> Floats:
     """Return the share of all disagreement between each pair of labels, (k, k); the upper half sums to 1.
 
-    Examples
-    --------
     >>> label_confusions(Votes([0, 0, 1, 1, 2, 2], [0, 1] * 3, [0, 0, 1, 2, 2, 0])).tolist()
     [[0.0, 0.0, 0.5], [0.0, 0.0, 0.5], [0.5, 0.5, 0.0]]
     """

@@ -110,14 +110,12 @@ def label_distance(weighting: Weighting | ArrayLike, n_labels: int, values: Arra
 
     Parameters
     ----------
-    weighting : str or array of shape (k, k)
+    weighting
         "nominal"; "linear" and "quadratic" in the values; "ordinal" is Gwet's, whose agreement is
         1 - C(|i-j|+1, 2) / C(k, 2) for ranks i and j (Krippendorff's depends on the votes: see `krippendorff_alpha`);
-        "ratio" is ((x-y) / (x+y))². A matrix is scaled so that its largest entry is 1.
-    n_labels : int
-        Number of labels, k.
-    values : array of shape (k,), optional
-        The numbers that the labels stand for; 0, 1, 2, ... by default.
+        "ratio" is ((x-y) / (x+y))². A matrix (k, k) is scaled so that its largest entry is 1.
+    values
+        The numbers (k,) that the labels stand for; 0, 1, 2, ... by default.
 
     Raises
     ------

@@ -49,8 +49,6 @@ class Patterns:
 def count_patterns(votes: Votes) -> Patterns:
     """Group the items that have votes by their counts per label; who voted is ignored.
 
-    Examples
-    --------
     >>> found = count_patterns(Votes([0, 0, 1, 1, 2, 2], [0, 1, 0, 1, 0, 1], [0, 1, 1, 0, 1, 1]))
     >>> found.counts.toarray().astype(int).tolist(), found.times.astype(int).tolist()
     ([[1, 1], [0, 2]], [2, 1])

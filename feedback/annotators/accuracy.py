@@ -98,14 +98,8 @@ def measure_accuracy(
 def compare_people(votes: Votes, *, fit: Consensus | None, gold: Ints | None) -> tuple[Reliability, ...]:
     """Compare each person with gold where they answered enough of it, else with the other people.
 
-    Parameters
-    ----------
-    votes
-        Votes on labels.
-    fit
-        A Dawid-Skene or hierarchical consensus of these votes; None leaves only gold.
-    gold
-        Gold label codes, shape (n_tasks,), -1 where unknown; None leaves only the other people.
+    `fit` is a Dawid-Skene or hierarchical consensus of these votes; None leaves only gold. `gold` (n_tasks,) are label
+    codes, -1 where unknown; None leaves only the other people.
     """
     by_others = against_others(votes, fit=fit) if fit is not None else ()
     if gold is None:

@@ -34,19 +34,17 @@ class Anchoring:
 
 
 def anchoring(people: Ints, shown: Bools, agrees: Bools, *, confidence: float = 0.95) -> tuple[Anchoring, ...]:
-    """Measure anchoring of all people together, then of each person.
+    """Measure anchoring of all people together, then of each person; intervals are Wilson's and Newcombe's.
 
     Parameters
     ----------
-    people : array of shape (n,)
-        Codes of people, one row per answer, on tasks where a random draw decided whether the prediction was visible.
+    people
+        Code of the person, one row per answer, on tasks where a random draw decided whether the prediction was visible.
         Without a random draw the difference has no meaning, because hidden tasks may be harder.
-    shown : array of shape (n,)
+    shown
         Whether the prediction was visible.
-    agrees : array of shape (n,)
+    agrees
         Whether the answer equals the prediction, also where that was hidden.
-    confidence : float
-        Level of the intervals: Wilson's for shares, Newcombe's for the difference.
 
     Raises
     ------

@@ -18,10 +18,8 @@ _BRANCH = ">"  # between the labels of a path, as people write one
 def parse_answers(cells: Mapping[str, str], control: Control) -> dict[int, Answer]:
     """Parse answers by task id, and check them against the labels of the control.
 
-    Raises
-    ------
-    VotesError
-        With the task, if an id is not a whole number, a cell cannot be parsed, or the control does not allow it.
+    VotesError, which names the task, where an id is not a whole number, a cell cannot be parsed, or the control does
+    not allow the answer.
     """
     found: dict[int, Answer] = {}
     for task, cell in cells.items():
@@ -37,8 +35,6 @@ def parse_cell(cell: str, kind: str, *, where: str) -> Answer:
 
     A cell is a label or a JSON list of labels, a number, a path (A > B), or regions as Label Studio exports them.
 
-    Examples
-    --------
     >>> parse_cell("Animal > Dog", "taxonomy", where="row 2").value
     (('Animal', 'Dog'),)
     >>> parse_cell("4.5", "number", where="row 2").value

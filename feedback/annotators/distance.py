@@ -30,8 +30,6 @@ def distances_of_numbers(
 
     `tasks`, `people` and `values` have one row per answer, `truth` (n_tasks,) is NaN where unknown.
 
-    Examples
-    --------
     >>> tasks, people = np.repeat([0, 1, 2], 3), np.tile([0, 1, 2], 3)
     >>> values = np.array([5.0, 5.0, 9.0, 2.0, 2.0, 6.0, 1.0, 1.0, 5.0])
     >>> [record.distance.value for record in distances_of_numbers(tasks, people, values)]

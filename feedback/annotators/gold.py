@@ -13,7 +13,6 @@ from ml_backend.codecs import get_codec
 from ml_backend.records import Answer
 
 _KIND = "gold"
-_MAX_RECORDS = 100_000  # one per command
 _EXACT = ("choices", "pairwise", "taxonomy", "rating", "number")  # must be equal, unless the gold task allows more
 _QUANTITIES = ("rating", "number")
 _ROUNDING = 1e-9
@@ -35,11 +34,9 @@ def matches_gold(answer: Answer, gold: GoldTask, *, tolerance: float) -> bool:
 
     Parameters
     ----------
-    answer
-        The answer of a person.
     gold
-        The gold task; a calibration task has no answer, and nothing matches it. Its own `tolerance` comes first: for
-        numbers and ratings a difference in their unit, for all other types a distance of the codec in [0, 1].
+        Nothing matches a calibration task, which has no answer. The task's own `tolerance` comes first: for numbers and
+        ratings a difference in their unit, for all other types a distance of the codec in [0, 1].
     tolerance
         Distance in [0, 1] for spans and boxes of a gold task without a tolerance; other types must then be equal.
 
@@ -63,7 +60,7 @@ def matches_gold(answer: Answer, gold: GoldTask, *, tolerance: float) -> bool:
 def load_gold_tasks(store: Store, project: str) -> dict[int, GoldTask]:
     """Return the gold and calibration tasks of a project, by task id."""
     found: dict[int, GoldTask] = {}
-    for record in reversed(store.records.list_records(project, _KIND, limit=_MAX_RECORDS)):
+    for record in reversed(store.records.list_records(project, _KIND, limit=None)):
         tolerance = record.body.get("tolerance")
         for task, (answer, unit) in record.body.get("add", {}).items():
             known = None if answer is None else Answer.from_key(answer)
@@ -87,17 +84,13 @@ def add_gold(
     Parameters
     ----------
     answers
-        Gold answers by task id. None makes a calibration task, which everybody is asked and nobody knows the answer of.
+        Gold answers by task id; VotesError for a task that is not in the project. None makes a calibration task, on
+        which people are compared with each other.
     units
         The draw unit of each task of the project, by task id.
     tolerance
         Largest difference that still counts as right: in their unit for numbers and ratings, a distance of the codec
         for all other types.
-
-    Raises
-    ------
-    VotesError
-        If a task is not in the project.
     """
     unknown = sorted(set(answers) - set(units))
     if unknown:
@@ -124,8 +117,6 @@ def retire_gold(store: Store, project: str, tasks: Iterable[int]) -> list[int]:
 def order_by_draw(secret: str, tasks: Iterable[GoldTask]) -> list[int]:
     """Return task ids in the order of a keyed draw, which nobody can predict without the secret.
 
-    Examples
-    --------
     >>> first, second = (GoldTask(task, Answer("choices", ("a",)), f"7/{task}") for task in (1, 2))
     >>> sorted(order_by_draw("key", [first, second])) == [1, 2]
     True

@@ -10,8 +10,6 @@ from collections.abc import Hashable
 def pseudonym(secret: str, person: Hashable) -> str:
     """Return a short name for a person; without the secret it cannot be traced back.
 
-    Examples
-    --------
     >>> pseudonym("key", 7) == pseudonym("key", 7) != pseudonym("other key", 7)
     True
     >>> len(pseudonym("key", 7))

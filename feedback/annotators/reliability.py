@@ -37,25 +37,11 @@ class Reliability:
 
 
 def against_gold(votes: Votes, gold: Ints, *, confidence: float = 0.95) -> tuple[Reliability, ...]:
-    """Compare each person with gold labels.
+    """Compare each person with gold labels; intervals are Wilson's.
 
-    Parameters
-    ----------
-    votes : Votes
-        Votes on labels.
-    gold : array of shape (n_tasks,)
-        True labels where they are known, -1 elsewhere. A code of k or more is a label that nobody gave: every vote on
-        that task is wrong.
-    confidence : float
-        Level of the Wilson intervals.
+    `gold` (n_tasks,) is -1 where unknown. A code of k or more is a label that nobody gave: every vote on that task is
+    wrong. VotesError where it does not have one row per task.
 
-    Raises
-    ------
-    VotesError
-        If `gold` does not have one row per task.
-
-    Examples
-    --------
     >>> records = against_gold(Votes([0, 1, 2], [0, 0, 0], [1, 1, 0]), np.array([1, 0, -1]))
     >>> str(records[0].accuracy), records[0].compared
     ('0.50 [0.09, 0.91]', 2)
@@ -72,23 +58,10 @@ def against_gold(votes: Votes, gold: Ints, *, confidence: float = 0.95) -> tuple
 def against_others(votes: Votes, *, fit: Consensus | None = None, confidence: float = 0.95) -> tuple[Reliability, ...]:
     """Compare each person with the consensus of the other people on the same tasks, without their own votes.
 
-    Parameters
-    ----------
-    votes : Votes
-        Votes on labels.
-    fit : Consensus, optional
-        A Dawid-Skene consensus of these votes; a hierarchical one is fitted by default. A person's own vote is taken
-        out of the probabilities of a task by dividing by their error rate.
-    confidence : float
-        Level of the Wilson intervals.
+    `fit` is a Dawid-Skene consensus of these votes; a hierarchical one is fitted by default, and VotesError is raised
+    where its method learns no error rates. A person's own vote is taken out of the probabilities of a task by dividing
+    by their error rate.
 
-    Raises
-    ------
-    VotesError
-        If the method of `fit` learns no error rates.
-
-    Examples
-    --------
     >>> votes = Votes(np.repeat(np.arange(40), 3), np.tile([0, 1, 2], 40), np.repeat(np.arange(40) % 2, 3))
     >>> [round(record.accuracy.value, 2) for record in against_others(votes)]
     [1.0, 1.0, 1.0]
@@ -124,8 +97,6 @@ def hits_against_others(votes: Votes, *, fit: Consensus | None = None) -> tuple[
 def advise_pause(record: Reliability, *, below: float, min_compared: int = 15) -> str:
     """Return a sentence that advises to pause a person, or "" unless even the upper bound is below the threshold.
 
-    Examples
-    --------
     >>> from feedback.stats.intervals import wilson
     >>> careless = Reliability(3, 40, 40, wilson(20, 40), (), "gold")
     >>> advise_pause(careless, below=0.8)

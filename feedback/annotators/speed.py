@@ -54,15 +54,10 @@ class AccuracyTrend:
 def measure_speed(
     people: Ints, at_s: Floats, lead_time_s: Floats, *, confidence: float = 0.95
 ) -> tuple[AnnotatorSpeed, ...]:
-    """Measure each person's speed.
+    """Measure each person's speed; all columns have one row per answer.
 
-    Parameters
-    ----------
-    people, at_s, lead_time_s : arrays of shape (n,)
-        One row per answer: the person's code, the time of the answer, and the seconds it took, NaN where not measured.
+    `at_s` is the time of the answer, `lead_time_s` the seconds that it took, NaN where not measured.
 
-    Examples
-    --------
     >>> at_s = np.array([0.0, 60.0, 120.0, 9000.0])
     >>> measure_speed(np.zeros(4, dtype=int), at_s, np.full(4, 60.0))[0].per_hour.value
     60.0
@@ -82,8 +77,6 @@ def time_share_by_label(
     The interval is that of a ratio of sums, from its linearised rows, and never narrower than Wilson's for as many
     answers.
 
-    Examples
-    --------
     >>> people, labels, lead_time_s = np.zeros(3, dtype=int), np.array([0, 1, 1]), np.array([5.0, 10.0, 5.0])
     >>> [share.value for share in time_share_by_label(people, labels, lead_time_s, n_labels=2)[0]]
     [0.25, 0.75]
@@ -112,12 +105,11 @@ def accuracy_by_hour(
 
     Parameters
     ----------
-    people, at_s, hits : arrays of shape (n,)
-        One row per answer: the person's code, the time of the answer, and 1 for a right answer or 0 for a wrong one,
-        NaN where unknown.
-    weights : array of shape (n,), optional
+    people, at_s, hits
+        One row per answer: the person's code, the time of the answer, and 1 for right, 0 for wrong, NaN for unknown.
+    weights
         The weight of each hit; `hits_against_others` returns both.
-    hours : int
+    hours
         Number of steps; the last one is everything later.
     """
     return _trends(people, at_s, hits, weights, _hour_of_session, hours, confidence)
@@ -135,7 +127,7 @@ def accuracy_by_practice(
 ) -> tuple[AccuracyTrend, ...]:
     """Measure accuracy by steps of so many answers, in the order of their times; the last step is everything later.
 
-    Other parameters are those of `accuracy_by_hour`.
+    Other options are those of `accuracy_by_hour`.
     """
     if answers_per_step < 1 or max_steps < 1:
         raise VotesError(f"{max_steps} steps of {answers_per_step} answers: wanted at least one of each.")

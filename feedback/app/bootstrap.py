@@ -79,6 +79,13 @@ def opened_store(settings: Settings, *, patient: bool = False, wait_s: float = 3
         store.close()
 
 
+@contextmanager
+def opened_project(project: str, settings: Settings | None = None) -> Iterator[tuple[Store, ProjectRow]]:
+    """Open the store and find a project in it while a block runs; by default with the settings of this process."""
+    with opened_store(settings or load_settings()) as store:
+        yield store, require_project(store, project)
+
+
 def restore_backup(settings: Settings, backup: Path) -> Restored:
     """Replace the SQLite store of these settings by a backup; erased people stay erased."""
     from sqlalchemy.engine import make_url

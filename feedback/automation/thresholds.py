@@ -16,7 +16,6 @@ from feedback.store import ProjectRow, Store
 from feedback.training.consensus_labels import ConsensusLabels, decide_labels
 from feedback.training.dataset import single_label
 from feedback.training.model_factory import ModelFactory
-from ml_backend.label_config import read_label_config
 
 KIND = "thresholds"  # of the record, which the pages show
 _REFRESH_S = 86_400.0
@@ -26,8 +25,7 @@ def build_threshold_table(
     store: Store, project: ProjectRow, policy: Policy, model_factory: ModelFactory, *, now_s: float
 ) -> ThresholdTable:
     """Evaluate and record all thresholds, on recorded decisions or, where there are none, on the tasks as they are."""
-    config = read_label_config(project.label_config)
-    snapshot = load_snapshot(store, project, policy, config, config.control(policy.model.control))
+    snapshot = load_snapshot(store, project, policy)
     consensus_labels = apply_final_answers(decide_labels(snapshot), load_final_answers(store, snapshot), snapshot)
     history = load_decision_history(store, project.id)
     if not history.tasks:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
 from feedback.cli.arguments import OfProject
+from feedback.cli.terminal import print_json
 
 Emails = Annotated[
     list[str],
@@ -21,13 +21,10 @@ def access(
     email: Emails = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Print all data about a person in a project: answers in all versions, reviews, sessions, roles and figures."""
-    from feedback.app.bootstrap import list_person_emails, load_settings, opened_store, require_project
+    from feedback.app.bootstrap import list_person_emails, load_settings, opened_project
     from feedback.privacy.subject_access import build_access_report
 
     settings = load_settings()
-    with opened_store(settings) as store:
-        row = require_project(store, project)
-        found = build_access_report(
-            store, row.id, person, emails=[*email, *list_person_emails(settings, store, person)]
-        )
-    typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    with opened_project(project, settings) as (store, row):
+        emails = [*email, *list_person_emails(settings, store, person)]
+        print_json(build_access_report(store, row.id, person, emails=emails))

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from feedback.cli.terminal import screen
+from feedback.cli.terminal import print_table, screen
 
 if TYPE_CHECKING:
+    from feedback.agreement.coefficient import Coefficient
     from feedback.reports.vote_analysis import Analysis
 
 _MAX_ROWS = 15
@@ -19,10 +20,12 @@ _MAX_ROWS = 15
 
 def agree(
     project: Annotated[
-        str, typer.Argument(metavar="PROJECT", help="The number of a connected project, or use --votes.")
+        str, typer.Argument(metavar="PROJECT", help="The number of a connected project. Without it, give --votes.")
     ] = "",
-    votes: Annotated[Path | None, typer.Option("--votes", help="A CSV file: worker, task, label.")] = None,
-    gold: Annotated[Path | None, typer.Option("--gold", help="A CSV file: task, gold.")] = None,
+    votes: Annotated[
+        Path | None, typer.Option("--votes", help="A CSV file with the columns worker, task, label.")
+    ] = None,
+    gold: Annotated[Path | None, typer.Option("--gold", help="A CSV file with the columns task, gold.")] = None,
     kind: Annotated[
         str,
         typer.Option(
@@ -37,7 +40,7 @@ def agree(
         str, typer.Option("--segment", help="A field of the tasks. Agreement is also shown for each of its values.")
     ] = "",
     pseudonyms: Annotated[bool, typer.Option("--pseudonyms", help="Replace names and user ids by pseudonyms.")] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Also write all results as JSON.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write all results to this JSON file.")] = None,
 ) -> None:
     """Measure agreement, consensus and annotators in a CSV file of votes or in a connected project."""
     from feedback.errors import VotesError
@@ -66,16 +69,13 @@ def _of_project(project: str, gold: Any, calibrate_gold: int, segment: str) -> A
     """Analyse the votes of a project."""
     from dataclasses import replace
 
-    from feedback.app.bootstrap import load_settings, opened_store, require_project
+    from feedback.app.bootstrap import opened_project
     from feedback.project.snapshot import load_snapshot
     from feedback.reports.project_votes import analyse_project, list_suggestions
     from feedback.store.repositories.policies import policy_of
-    from ml_backend.label_config import read_label_config
 
-    with opened_store(load_settings()) as store:
-        row = require_project(store, project)
-        policy, config = policy_of(row), read_label_config(row.label_config)
-        snapshot = load_snapshot(store, row, policy, config, config.control(policy.model.control))
+    with opened_project(project) as (store, row):
+        snapshot = load_snapshot(store, row, policy_of(row))
         suggestions = list_suggestions(store, snapshot)
     found = analyse_project(snapshot, gold=gold, calibrate_gold=calibrate_gold, segment=segment)
     return replace(found, suggestions=suggestions)
@@ -87,11 +87,11 @@ def _pseudonymise(found: Analysis, project: str) -> Analysis:
     from dataclasses import replace
 
     from feedback.annotators.pseudonyms import pseudonym
-    from feedback.app.bootstrap import load_settings, opened_store
+    from feedback.app.bootstrap import opened_project
 
     secret = secrets.token_hex()
     if project:
-        with opened_store(load_settings()) as store:
+        with opened_project(project) as (store, _row):
             secret = store.secrets.get_or_create_secret("pseudonyms")
     annotators = tuple({**row, "worker": pseudonym(secret, row["worker"])} for row in found.annotators)
     pairs = tuple({**pair, "workers": [pseudonym(secret, who) for who in pair["workers"]]} for pair in found.pairs)
@@ -99,27 +99,22 @@ def _pseudonymise(found: Analysis, project: str) -> Analysis:
 
 
 def _print(found: Analysis) -> None:
-    from rich.table import Table
-
-    from feedback.reports.formatting import bounds, decimal
+    from feedback.reports.formatting import decimal
 
     console = screen()
-    table = Table("agreement", "value", "95 % interval", "items", "pairs")
-    for name, figure in found.agreement.items():
-        table.add_row(
-            name, decimal(figure.value, 3), bounds(figure.low, figure.high, 3), f"{figure.items:,}", f"{figure.pairs:,}"
-        )
-    console.print(table)
+    rows = [(name, *_figure_cells(figure), f"{figure.pairs:,}") for name, figure in found.agreement.items()]
+    print_table(("agreement", "value", "95 % interval", "items", "pairs"), rows)
     console.print(found.verdict)
     if found.open_first:
         console.print(f"Open first: {', '.join(map(str, found.open_first))}")
-    _print_breakdowns(console, found)
+    _print_breakdowns(found)
     numeric = any(score.error is not None for score in found.consensus.values())
-    table = Table("consensus", "method", "accuracy on gold", "mean distance" if numeric else "calibration error")
-    for name, score in found.consensus.items():
-        error = score.error if numeric else score.ece
-        table.add_row(name, score.method, decimal(score.accuracy, 4), decimal(error, 4))
-    console.print(table)
+    scores = [
+        (name, score.method, decimal(score.accuracy, 4), decimal(score.error if numeric else score.ece, 4))
+        for name, score in found.consensus.items()
+    ]
+    error = "mean distance" if numeric else "calibration error"
+    print_table(("consensus", "method", "accuracy on gold", error), scores)
     _print_people(console, found)
     for issue in found.suggestions:
         suggested = f"with the model, {issue['suggested']!r} is right with probability {issue['probability']:.2f}"
@@ -128,52 +123,49 @@ def _print(found: Analysis) -> None:
         console.print(f"Note: {note}.")
 
 
-def _print_breakdowns(console: Any, found: Analysis) -> None:
-    """Print agreement by label, month and segment, and the pairs of people who surely agree least."""
-    from rich.table import Table
+def _figure_cells(figure: Coefficient) -> tuple[str, str, str]:
+    from feedback.reports.formatting import bounds, decimal
 
+    return decimal(figure.value, 3), bounds(figure.low, figure.high, 3), f"{figure.items:,}"
+
+
+def _print_breakdowns(found: Analysis) -> None:
+    """Print agreement by label, month and segment, and the pairs of people who surely agree least."""
     from feedback.reports.formatting import bounds, decimal
 
     several = found.by_label if len(found.by_label) > 2 else {}  # with two labels both figures are equal
     groups = {"label": several, "month": found.by_month, "segment": found.by_segment}
-    if any(groups.values()):
-        table = Table("by", "which", "kappa", "95 % interval", "items")
-        for by, figures in groups.items():
-            for name, figure in figures.items():
-                interval = bounds(figure.low, figure.high, 3)
-                table.add_row(by, name, decimal(figure.value, 3), interval, f"{figure.items:,}")
-        console.print(table)
+    rows = [(by, name, *_figure_cells(figure)) for by, figures in groups.items() for name, figure in figures.items()]
+    print_table(("by", "which", "kappa", "95 % interval", "items"), rows)
     if len(found.pairs) > 1:
+        pairs = [
+            (*pair["workers"], decimal(pair["kappa"], 3), bounds(pair["low"], pair["high"], 3), f"{pair['items']:,}")
+            for pair in found.pairs[:_MAX_ROWS]
+        ]
         columns = ("person", "other person", "kappa", "95 % interval", "items")
-        table = Table(*columns, title="pairs with the lowest agreement")
-        for pair in found.pairs[:_MAX_ROWS]:
-            first, second = map(str, pair["workers"])
-            interval = bounds(pair["low"], pair["high"], 3)
-            table.add_row(first, second, decimal(pair["kappa"], 3), interval, f"{pair['items']:,}")
-        console.print(table)
+        print_table(columns, pairs, title="pairs with the lowest agreement")
 
 
 def _print_people(console: Any, found: Analysis) -> None:
     """Print the annotators; those who most surely need help come first."""
-    from rich.table import Table
-
     from feedback.reports.formatting import bounds, decimal
 
     if not found.annotators:
         return
     measure = "accuracy" if "accuracy" in found.annotators[0] else "distance"
-    table = Table("annotator", "votes", measure, "95 % interval", "compared with", "on")
     shown = sorted(found.annotators, key=_need_for_help)[:_MAX_ROWS]
-    for row in shown:
-        table.add_row(
-            str(row["worker"]),
+    rows = [
+        (
+            row["worker"],
             f"{row['votes']:,}",
             decimal(row[measure], 3),
             bounds(row["low"], row["high"], 3),
             row["against"],
             f"{row['compared']:,}",
         )
-    console.print(table)
+        for row in shown
+    ]
+    print_table(("annotator", "votes", measure, "95 % interval", "compared with", "on"), rows)
     if len(found.annotators) > len(shown):
         console.print(f"{len(found.annotators) - len(shown):,} more annotators are not shown.")
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-_NUMBER = "The number of the project, such as 12; it is in the project's address in Label Studio."
+_NUMBER = "The project's number, as in its address in Label Studio: /projects/12/."
 
 Project = Annotated[str, typer.Argument(metavar="PROJECT", help=_NUMBER)]
 OfProject = Annotated[str, typer.Option("--project", "-p", metavar="PROJECT", help=_NUMBER)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from dataclasses import asdict
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from feedback.cli.arguments import AsJson, Project
-from feedback.cli.terminal import screen
+from feedback.cli.terminal import print_json, print_table, screen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,24 +34,20 @@ def cases(
     as_json: AsJson = False,
 ) -> None:
     """List the review cases, the most urgent first, or show figures about them."""
-    import orjson
-
-    from feedback.app.bootstrap import load_settings, opened_store, require_project
+    from feedback.app.bootstrap import load_settings, opened_project
     from feedback.reports.review_report import forecast_tiers, measure_review
     from feedback.review.state_machine import OPEN_STATES
     from feedback.store.repositories.policies import policy_of
 
     settings = load_settings()
-    with opened_store(settings) as store:
-        row = require_project(store, project)
+    with opened_project(project, settings) as (store, row):
         if figures or segments or forecast:
             policy = policy_of(row)
             emails = _emails(settings, store)
             measured = measure_review(store, project, policy, emails, control=row.control, by_segment=segments)
             ahead = forecast_tiers(store, project, policy, measured.tiers, now_s=time.time()) if forecast else []
             if as_json:
-                body = asdict(measured) | {"forecast": [asdict(tier_forecast) for tier_forecast in ahead]}
-                typer.echo(orjson.dumps(body, option=orjson.OPT_INDENT_2).decode())  # orjson writes NaN as null
+                print_json(asdict(measured) | {"forecast": ahead})
             else:
                 _print_figures(measured, ahead)
             return
@@ -62,7 +57,7 @@ def cases(
             if (everything or case.state in (*OPEN_STATES, "decided")) and tier in ("", case.tier)
         ]
     if as_json:
-        typer.echo(json.dumps([_case_json(case) for case in listed], indent=2))
+        print_json([_case_json(case) for case in listed])
     else:
         _print_cases(listed)
 
@@ -72,7 +67,7 @@ def case(
     answered: Annotated[
         str, typer.Option("--answered", help="Answer the question of a waiting case. Its clocks continue.")
     ] = "",
-    escalate: Annotated[str, typer.Option("--escalate", help="Escalate it one tier, for this reason.")] = "",
+    escalate: Annotated[str, typer.Option("--escalate", help="Escalate the case by one tier, for this reason.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Show the history of a case, answer its question, or escalate it."""
@@ -93,7 +88,7 @@ def case(
             store.jobs.request_job(row.project, "turn")
         report = case_report(store, number)
     if as_json:
-        typer.echo(json.dumps(report.to_json(), indent=2))
+        print_json(report.to_json())
     else:
         _print_case(report)
 
@@ -121,19 +116,17 @@ def _case_json(case: CaseRow) -> dict[str, object]:
 
 
 def _print_cases(cases: Sequence[CaseRow]) -> None:
-    from rich.table import Table
-
     from feedback.review.review_task_content import format_time
 
     if not cases:
         typer.echo("Nothing waits for review.")
         return
-    table = Table("case", "task", "tier", "state", "due", "why")
+    rows = []
     for case in cases:
         due = "paused" if case.paused_s is not None else format_time(case.due_s) if case.due_s is not None else ""
         breached = " (breached)" if case.breaches else ""
-        table.add_row(str(case.id), str(case.task), case.tier, case.state, f"{due}{breached}", case.why)
-    screen().print(table)
+        rows.append((case.id, case.task, case.tier, case.state, f"{due}{breached}", case.why))
+    print_table(("case", "task", "tier", "state", "due", "why"), rows)
 
 
 def _print_case(report: CaseReport) -> None:
@@ -169,29 +162,15 @@ def _print_case(report: CaseReport) -> None:
 
 
 def _print_figures(measured: ReviewFigures, forecasts: Sequence[TierForecast]) -> None:
-    from rich.table import Table
-
     from feedback.reports.formatting import duration
 
     console = screen()
-    table = Table(
-        "tier",
-        "cases",
-        "open",
-        "escalated",
-        "breached",
-        "wait",
-        "decided in",
-        "resolved in",
-        "reviews/h",
-        "cost",
-        "no reason",
-    )
-    for tier in measured.tiers:
-        table.add_row(
+    columns = ("tier", "cases", "open", "escalated", "breached", "wait", "decided in", "resolved in")
+    rows = [
+        (
             f"  {tier.segment}" if tier.segment else tier.tier,
-            str(tier.cases),
-            str(tier.n_open),
+            tier.cases,
+            tier.n_open,
             _rate(tier.escalated),
             _rate(tier.breached),
             *("" if time_s is None else duration(time_s) for time_s in (tier.wait_s, tier.decide_s, tier.resolve_s)),
@@ -199,30 +178,28 @@ def _print_figures(measured: ReviewFigures, forecasts: Sequence[TierForecast]) -
             _decimal(tier.cost, 2),
             _rate(tier.no_reason),
         )
-    console.print(table)
+        for tier in measured.tiers
+    ]
+    print_table((*columns, "reviews/h", "cost", "no reason"), rows)
     for title, labels in (
         ("The model, by label", measured.labels),
         ("The model, by label, on blind tasks", measured.blind_labels),
     ):
-        if labels:
-            errors = Table("label", "false positives", "false negatives", title=title)
-            for label in labels:
-                errors.add_row(label.label, _rate(label.false_positive), _rate(label.false_negative))
-            console.print(errors)
-    if measured.people:
-        people = Table("person", "reviews", "not counted", "accuracy", "of", "reviews/h")
-        for person in measured.people:
-            people.add_row(
-                str(person.person),
-                str(person.n_reviews),
-                str(person.refused),
-                str(person.accuracy) if person.compared else "",
-                str(person.compared),
-                _decimal(person.reviews_per_hour, 1),
-            )
-        console.print(people)
-    if any(tier.segment for tier in measured.tiers):
-        _print_segments(measured)
+        errors = [(label.label, _rate(label.false_positive), _rate(label.false_negative)) for label in labels]
+        print_table(("label", "false positives", "false negatives"), errors, title=title)
+    people = [
+        (
+            person.person,
+            person.n_reviews,
+            person.refused,
+            person.accuracy if person.compared else "",
+            person.compared,
+            _decimal(person.reviews_per_hour, 1),
+        )
+        for person in measured.people
+    ]
+    print_table(("person", "reviews", "not counted", "accuracy", "of", "reviews/h"), people)
+    _print_segments(measured)
     for reviewer in measured.unreliable:
         console.print(f"Person {reviewer} is surely wrong too often, and should pause.")
     for ahead in forecasts:
@@ -233,23 +210,30 @@ def _print_figures(measured: ReviewFigures, forecasts: Sequence[TierForecast]) -
 
 
 def _print_segments(measured: ReviewFigures) -> None:
-    """Print the model's errors and the reviewers' accuracy in each tier and segment."""
-    from rich.table import Table
-
-    model = Table("tier", "segment", "label", "false positives", "false negatives", title="The model, by segment")
-    people = Table("tier", "segment", "person", "reviews", "accuracy", "reviews/h", title="Reviewers, by segment")
-    for tier in measured.tiers:
-        for label in tier.labels:
-            model.add_row(
-                tier.tier, tier.segment, label.label, _rate(label.false_positive), _rate(label.false_negative)
-            )
-        for person in tier.people:
-            accuracy = f"{person.accuracy} of {person.compared}" if person.compared else ""
-            speed = _decimal(person.reviews_per_hour, 1)
-            people.add_row(tier.tier, tier.segment, str(person.person), str(person.n_reviews), accuracy, speed)
-    for table in (model, people):
-        if table.row_count:
-            screen().print(table)
+    """Print the model's errors and the reviewers' accuracy in each tier and segment, where there are segments."""
+    if not any(tier.segment for tier in measured.tiers):
+        return
+    model = [
+        (tier.tier, tier.segment, label.label, _rate(label.false_positive), _rate(label.false_negative))
+        for tier in measured.tiers
+        for label in tier.labels
+    ]
+    columns = ("tier", "segment", "label", "false positives", "false negatives")
+    print_table(columns, model, title="The model, by segment")
+    people = [
+        (
+            tier.tier,
+            tier.segment,
+            person.person,
+            person.n_reviews,
+            f"{person.accuracy} of {person.compared}" if person.compared else "",
+            _decimal(person.reviews_per_hour, 1),
+        )
+        for tier in measured.tiers
+        for person in tier.people
+    ]
+    columns = ("tier", "segment", "person", "reviews", "accuracy", "reviews/h")
+    print_table(columns, people, title="Reviewers, by segment")
 
 
 def _rate(share: Interval) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from feedback.cli.arguments import AsJson
+from feedback.cli.terminal import print_json
 
 if TYPE_CHECKING:
     from ml_backend.labelstudio.doctor import Finding
@@ -28,7 +27,7 @@ def doctor(
     with opened_store(settings) as store:
         findings = run_doctor(settings, store, project)
     if as_json:
-        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        print_json(findings)
     else:
         _print(findings, f"project {project}" if project else "the installation")
     if any(finding.severity == "error" for finding in findings):

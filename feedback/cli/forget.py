@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from feedback.cli.access import Emails
 from feedback.cli.arguments import AsJson, OfProject
+from feedback.cli.terminal import print_json
 
 if TYPE_CHECKING:
     from feedback.privacy.erasure import ErasureReport
@@ -24,37 +24,27 @@ def forget(
     as_json: AsJson = False,
 ) -> None:
     """Erase all answers of a person, or a task with all its answers. Only an older backup can restore them."""
-    from feedback.app.bootstrap import (
-        connected_platform,
-        list_person_emails,
-        load_settings,
-        opened_store,
-        require_project,
-    )
+    from feedback.app.bootstrap import connected_platform, list_person_emails, load_settings, opened_project
     from feedback.privacy.erasure import erase_person_or_task
 
     whom = f"person {person}" if person is not None else f"task {task}"
     if not yes and person != task:  # giving neither or both is an error below
         typer.confirm(f"Permanently erase all data about {whom} in project {project}?", abort=True)
     settings = load_settings()
-    with opened_store(settings) as store, connected_platform(settings, store) as platform:
-        row = require_project(store, project)
+    with opened_project(project, settings) as (store, row), connected_platform(settings, store) as platform:
         emails = [*email, *(list_person_emails(settings, store, person) if person is not None else ())]
         report = erase_person_or_task(
             store, row.id, person=person, task=task, emails=emails, platform=platform, now_s=time.time()
         )
     if as_json:
-        typer.echo(json.dumps(report.to_json(), indent=2))
+        print_json(report.to_json())
     else:
         _print(report, person=person)
 
 
 def _print(report: ErasureReport, *, person: int | None) -> None:
     results = [report.erased, *report.review_projects.values()]
-    n_annotations, n_events = (
-        sum(len(result.annotations) for result in results),
-        sum(result.events for result in results),
-    )
+    n_annotations, n_events = sum(len(row.annotations) for row in results), sum(row.events for row in results)
     typer.echo(f"Erased {n_annotations} annotations and {len(report.erased.tasks)} tasks in {n_events} events.")
     if report.n_review_tasks:
         typer.echo(f"{report.n_review_tasks} review tasks were erased, too.")

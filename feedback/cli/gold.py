@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from feedback.cli.arguments import AsJson, Project
+from feedback.cli.terminal import print_json
 
 if TYPE_CHECKING:
     from feedback.policy import Policy
@@ -35,14 +35,13 @@ def add(
     """Add gold tasks. Everybody gets them like any other task, and models never learn from them."""
     from feedback.annotators.cell_parsing import parse_answers
     from feedback.annotators.gold import add_gold
-    from feedback.app.bootstrap import load_settings, opened_store, require_project
+    from feedback.app.bootstrap import opened_project
     from feedback.reports.votes_file import read_gold
     from feedback.store.repositories.policies import policy_of
     from ml_backend.label_config import read_label_config
 
     cells, notes = read_gold(file)
-    with opened_store(load_settings()) as store:
-        row = require_project(store, project)
+    with opened_project(project) as (store, row):
         policy = policy_of(row)
         control = read_label_config(row.label_config).control(policy.model.control)
         answers = parse_answers(cells, control)
@@ -57,32 +56,28 @@ def ask(
     project: Project,
     tasks: Annotated[list[int], typer.Argument(metavar="TASK", help="Ids of tasks.")],
 ) -> None:
-    """Give the same tasks to everybody without a known answer, and compare each person with the others."""
+    """Give these tasks to everybody and compare each person with the others; no right answer is needed."""
     from feedback.annotators.gold import add_gold
-    from feedback.app.bootstrap import load_settings, opened_store, require_project
+    from feedback.app.bootstrap import opened_project
     from feedback.store.repositories.policies import policy_of
 
-    with opened_store(load_settings()) as store:
-        row, unknown = require_project(store, project), dict.fromkeys(tasks)
+    unknown = dict.fromkeys(tasks)
+    with opened_project(project) as (store, row):
         done = add_gold(store, project, unknown, _units(store, row, policy_of(row), unknown))
     typer.echo(f"{done} tasks of project {project} are given to everybody.")
 
 
 @app.command("list")
-def show(
-    project: Project,
-    as_json: AsJson = False,
-) -> None:
+def show(project: Project, as_json: AsJson = False) -> None:
     """List the gold tasks, how often each was answered, and how often the answer was right."""
-    from feedback.app.bootstrap import load_settings, opened_store, require_project
+    from feedback.app.bootstrap import opened_project
     from feedback.reports.gold_report import gold_figures
     from feedback.store.repositories.policies import policy_of
 
-    with opened_store(load_settings()) as store:
-        row = require_project(store, project)
+    with opened_project(project) as (store, row):
         found = gold_figures(store, row, policy_of(row))
     if as_json:
-        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        print_json(found)
         return
     for entry in found:
         state = "" if entry["state"] == "asked" else f"  ({entry['state']})"
@@ -97,12 +92,11 @@ def retire(
     project: Project,
     tasks: Annotated[list[int], typer.Argument(metavar="TASK", help="Ids of tasks.")],
 ) -> None:
-    """Give gold tasks to nobody any more, for example because people know them by heart."""
+    """Stop giving these gold tasks to people, for example because people know the answers by heart."""
     from feedback.annotators.gold import retire_gold
-    from feedback.app.bootstrap import load_settings, opened_store, require_project
+    from feedback.app.bootstrap import opened_project
 
-    with opened_store(load_settings()) as store:
-        require_project(store, project)
+    with opened_project(project) as (store, _row):
         done = retire_gold(store, project, tasks)
     typer.echo(f"Retired: {', '.join(map(str, done)) or 'none of them is an active gold task'}.")
 

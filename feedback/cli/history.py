@@ -4,55 +4,38 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import typer
 
 from feedback.cli.arguments import AsJson, OfProject, Task
-from feedback.cli.terminal import screen
+from feedback.cli.terminal import print_json, print_table
 
 
-def history(
-    task: Task,
-    project: OfProject,
-    as_json: AsJson = False,
-) -> None:
+def history(task: Task, project: OfProject, as_json: AsJson = False) -> None:
     """Show all annotations of a task, including changed and deleted versions."""
     from datetime import UTC, datetime
 
-    from rich.table import Table
+    from feedback.app.bootstrap import opened_project
 
-    from feedback.app.bootstrap import load_settings, opened_store, require_project
-
-    with opened_store(load_settings()) as store:
-        versions = store.events.list_task_history(require_project(store, project).id, task)
+    with opened_project(project) as (store, row):
+        versions = store.events.list_task_history(row.id, task)
     if as_json:
-        typer.echo(json.dumps([asdict(version) for version in versions], indent=2))
+        print_json(versions)
         return
     if not versions:
         typer.echo(f"Task {task} has no annotation.")
         return
-    table = Table("version", "annotation", "action", "person", "answer", "time", "source", title=f"Task {task}")
+    rows = []
     for version in versions:
         body: Mapping[str, Any] = version.body or {}
         moment = version.version or datetime.fromtimestamp(version.received_s, UTC).isoformat(timespec="seconds")
-        person = body.get("person")
-        table.add_row(
-            str(version.seq),
-            str(version.annotation),
-            _action(version.action, body),
-            str(person or ""),
-            _answer_text(version),
-            moment,
-            version.source,
-        )
-    screen().print(table)
+        action = "skipped" if version.action == "saved" and body.get("was_cancelled") else version.action
+        person, answer = body.get("person") or "", _answer_text(version)
+        rows.append((version.seq, version.annotation, action, person, answer, moment, version.source))
+    columns = ("version", "annotation", "action", "person", "answer", "time", "source")
+    print_table(columns, rows, title=f"Task {task}")
     typer.echo(f"`hitl restore VERSION --project {project}` restores a version.")
-
-
-def _action(action: str, body: Mapping[str, Any]) -> str:
-    return "skipped" if action == "saved" and body.get("was_cancelled") else action
 
 
 def _answer_text(version: Any) -> str:

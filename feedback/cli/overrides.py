@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from feedback.cli.arguments import Project
-from feedback.cli.terminal import screen
+from feedback.cli.terminal import print_table
 
 if TYPE_CHECKING:
     from feedback.store import OverrideRow
 
 _SPREADSHEET = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run such a text as a formula
+_MAX_PAIRS = 20
 
 
 def overrides(
@@ -28,11 +29,10 @@ def overrides(
     kept: Annotated[bool, typer.Option("--kept", help="Also write answers that are equal to the prediction.")] = False,
 ) -> None:
     """Show or export the human answers that differ from the prediction, with their reasons."""
-    from feedback.app.bootstrap import load_settings, opened_store, require_project
+    from feedback.app.bootstrap import opened_project
     from feedback.errors import VotesError
 
-    with opened_store(load_settings()) as store:
-        require_project(store, project)
+    with opened_project(project) as (store, _row):
         rows = store.overrides.list_overrides(project, changed=None)
     chosen = [row for row in rows if kept or row.changed]
     if csv_file is None:
@@ -70,8 +70,6 @@ def _cell(value: object) -> object:
 def _print(rows: list[OverrideRow]) -> None:
     from collections import Counter
 
-    from rich.table import Table
-
     from feedback.review.overrides import share_without_reason
     from feedback.review.review_task_content import format_answer
     from feedback.stats.intervals import wilson
@@ -84,12 +82,9 @@ def _print(rows: list[OverrideRow]) -> None:
     bare, all_of_them = share_without_reason(rows)
     if all_of_them:
         typer.echo(f"Without a reason: {bare} of {all_of_them}")
-    table = Table("from", "to", "times", "most frequent reason")
-    pairs = Counter((format_answer(row.shown), format_answer(row.answer)) for row in changed)
-    for (shown, answer), count in pairs.most_common(20):
-        reasons = Counter(
-            row.reason for row in changed if (format_answer(row.shown), format_answer(row.answer)) == (shown, answer)
-        )
-        table.add_row(shown, answer, str(count), reasons.most_common(1)[0][0])
-    if changed:
-        screen().print(table)
+    reasons: dict[tuple[str, str], Counter[str]] = {}
+    for row in changed:
+        reasons.setdefault((format_answer(row.shown), format_answer(row.answer)), Counter())[row.reason] += 1
+    most = sorted(reasons.items(), key=lambda pair: -pair[1].total())[:_MAX_PAIRS]
+    pairs = [(*answers, given.total(), given.most_common(1)[0][0]) for answers, given in most]
+    print_table(("from", "to", "times", "most frequent reason"), pairs)

@@ -22,8 +22,8 @@ def resume(project: Project) -> None:
 def _set_paused(project: str, *, paused: bool) -> None:
     from dataclasses import replace
 
-    from feedback.app.bootstrap import load_settings, opened_store, require_project
+    from feedback.app.bootstrap import opened_project
 
-    with opened_store(load_settings()) as store:
-        store.projects.save_project(replace(require_project(store, project), paused=paused))
+    with opened_project(project) as (store, row):
+        store.projects.save_project(replace(row, paused=paused))
         store.jobs.request_job(project, "turn")

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from feedback.cli.arguments import AsJson, Project
-from feedback.cli.terminal import screen
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from feedback.cli.terminal import print_json, print_table
 
 
 def people(
@@ -21,90 +17,73 @@ def people(
 ) -> None:
     """Show the figures of each person; those who most surely need help come first."""
     from feedback.annotators.pseudonyms import pseudonym
-    from feedback.app.bootstrap import load_settings, opened_store, require_project
+    from feedback.app.bootstrap import opened_project
     from feedback.project.snapshot import load_snapshot
     from feedback.reports.annotator_report import annotator_figures
     from feedback.store.repositories.policies import policy_of
-    from ml_backend.label_config import read_label_config
 
-    with opened_store(load_settings()) as store:
-        row = require_project(store, project)
-        policy, config = policy_of(row), read_label_config(row.label_config)
-        snapshot = load_snapshot(store, row, policy, config, config.control(policy.model.control))
-        found = annotator_figures(store, snapshot)
+    with opened_project(project) as (store, row):
+        found = annotator_figures(store, load_snapshot(store, row, policy_of(row)))
         secret = store.secrets.get_or_create_secret("pseudonyms")
     if pseudonyms:
-        found = [row | {"person": pseudonym(secret, row["person"])} for row in found]
+        found = [figures | {"person": pseudonym(secret, figures["person"])} for figures in found]
     if as_json:
-        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        print_json(found)
     else:
         _print(project, found)
 
 
 def _print(project: str, found: list[dict[str, Any]]) -> None:
-    console = screen()
     if not found:
-        console.print(f"Nobody has answered anything in project {project} yet.")
+        typer.echo(f"Nobody has answered anything in project {project} yet.")
         return
-    console.print(_accuracy_table(found))
-    console.print(_work_table(found))
+    columns = ["person", "answers", "accuracy", "compared with", "weakest label", "onboarding", "anchoring"]
+    if any(row["distance"] for row in found):
+        columns.insert(4, "distance")
+    accuracy = [_accuracy_cells(row) for row in found]
+    print_table(columns, ([cells[column] for column in columns] for cells in accuracy))
+    columns = ["person", "hours", "per hour", "median s", "most time on", "later hours", "with practice"]
+    print_table(columns, map(_work_cells, found))
     for row in found:
         if row["advice"]:
-            console.print(f"{row['person']} should pause: {row['advice']}.")
+            typer.echo(f"{row['person']} should pause: {row['advice']}.")
 
 
-def _accuracy_table(found: list[dict[str, Any]]) -> Table:
-    """Return the table of accuracy; those who most surely need help come first."""
-    from rich.table import Table
+def _accuracy_cells(row: dict[str, Any]) -> dict[str, object]:
+    """Return the cells of the table of accuracy by column."""
+    against = f"{row['compared']} {'gold answers' if row['against'] == 'gold' else 'shared tasks'}"
+    weakest, onboarding = row["weakest_label"], row["onboarding"]
+    progress = onboarding and f"{onboarding['answered']} of {onboarding['total']}"
+    return {
+        "person": row["person"],
+        "answers": f"{row['answers']:,}",
+        "accuracy": _interval_text(row["accuracy"]),
+        "compared with": against if row["accuracy"] else "–",
+        "distance": _interval_text(row["distance"]),
+        "weakest label": f"{weakest['label']} {_interval_text(weakest)}" if weakest else "",
+        "onboarding": f"{progress}: {_interval_text(onboarding['accuracy'])}" if onboarding else "–",
+        "anchoring": _interval_text(row["anchoring"]),
+    }
 
-    by_distance = any(row["distance"] for row in found)
-    distance = ["distance"] if by_distance else []
-    table = Table(
-        "person", "answers", "accuracy", "compared with", *distance, "weakest label", "onboarding", "anchoring"
+
+def _work_cells(row: dict[str, Any]) -> tuple[object, ...]:
+    """Return the cells of the table of work: time, and how hours and practice change accuracy."""
+    longest = max(row["time_share"].items(), key=lambda pair: pair[1]["value"], default=None)
+    return (
+        row["person"],
+        f"{row['hours']:.1f}",
+        _interval_text(row["per_hour"], 0),
+        _interval_text(row["median_s"], 1),
+        f"{longest[0]} {_interval_text(longest[1])}" if longest else "–",
+        _change_text(row["by_hour"]),
+        _change_text(row["by_practice"]),
     )
-    for row in found:
-        against = f"{row['compared']} {'gold answers' if row['against'] == 'gold' else 'shared tasks'}"
-        table.add_row(
-            str(row["person"]),
-            f"{row['answers']:,}",
-            _interval_text(row["accuracy"]),
-            against if row["accuracy"] else "–",
-            *([_interval_text(row["distance"])] if by_distance else []),
-            f"{row['weakest_label']['label']} {_interval_text(row['weakest_label'])}" if row["weakest_label"] else "",
-            _onboarding_text(row["onboarding"]),
-            _interval_text(row["anchoring"]),
-        )
-    return table
-
-
-def _work_table(found: list[dict[str, Any]]) -> Table:
-    """Return the table of work: time, and how hours and practice change accuracy."""
-    from rich.table import Table
-
-    table = Table("person", "hours", "per hour", "median s", "most time on", "later hours", "with practice")
-    for row in found:
-        longest = max(row["time_share"].items(), key=lambda pair: pair[1]["value"], default=None)
-        table.add_row(
-            str(row["person"]),
-            f"{row['hours']:.1f}",
-            _interval_text(row["per_hour"], 0),
-            _interval_text(row["median_s"], 1),
-            f"{longest[0]} {_interval_text(longest[1])}" if longest else "–",
-            _change_text(row["by_hour"]),
-            _change_text(row["by_practice"]),
-        )
-    return table
 
 
 def _interval_text(figure: dict[str, Any] | None, digits: int = 2) -> str:
-    if not figure:
-        return "–"
-    low, high = (f"{figure[end]:.{digits}f}" if figure[end] is not None else "…" for end in ("low", "high"))
-    return f"{figure['value']:.{digits}f} [{low}, {high}]"
+    from feedback.reports.formatting import bounds, decimal
 
-
-def _onboarding_text(row: dict[str, Any] | None) -> str:
-    return f"{row['answered']} of {row['total']}: {_interval_text(row['accuracy'])}" if row else "–"
+    return f"{decimal(figure['value'], digits)} {bounds(figure['low'], figure['high'], digits)}" if figure else "–"
 
 
 def _change_text(trend: dict[str, Any] | None) -> str:

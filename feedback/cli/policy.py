@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from feedback.cli.arguments import AsJson, OfProject
+from feedback.cli.terminal import print_json
 
 if TYPE_CHECKING:
     from feedback.policy.lint import PolicyFinding
@@ -28,16 +28,19 @@ def explain(
     project: OfProject = "",
 ) -> None:
     """Explain a policy in plain words: each rule, each tier, and who may answer."""
-    from feedback.app.bootstrap import load_settings, opened_store, require_project
+    from feedback.app.bootstrap import opened_project
+    from feedback.errors import PolicyError
     from feedback.policy.explain import explain_policy
     from feedback.policy.loading import read_policy_file
     from feedback.store.repositories.policies import policy_of
 
     if file is not None:
         policy = read_policy_file(file)
+    elif project:
+        with opened_project(project) as (_store, row):
+            policy = policy_of(row)
     else:
-        with opened_store(load_settings()) as store:
-            policy = policy_of(require_project(store, project))
+        raise PolicyError("there is no policy to explain.", hint="Give a policy file, or --project 12.")
     typer.echo(f"Policy {policy.hash}")
     for line in explain_policy(policy):
         typer.echo(f"  {line}")
@@ -45,7 +48,7 @@ def explain(
 
 @app.command()
 def check(file: File, project: OfProject = "", as_json: AsJson = False) -> None:
-    """Check a policy file and all names in it; with a project also against its labels and tasks.
+    """Check a policy file and all names in it; with --project also against its labels and tasks.
 
     Exit status 2 if the policy is not valid.
     """
@@ -61,7 +64,7 @@ def check(file: File, project: OfProject = "", as_json: AsJson = False) -> None:
         findings = validate_policy(policy, lock_ttl_s=settings.lock_ttl_s)
     raise_policy_errors(findings)
     if as_json:
-        typer.echo(json.dumps({"hash": policy.hash, "warnings": [str(finding) for finding in findings]}, indent=2))
+        print_json({"hash": policy.hash, "warnings": [str(finding) for finding in findings]})
         return
     typer.echo(f"{file} is a policy; its hash is {policy.hash}.")
     _print_warnings(findings)
@@ -78,7 +81,7 @@ def simulate(file: File, project: OfProject, as_json: AsJson = False) -> None:
     with opened_store(settings) as store:
         found = simulate_policy(settings, store, project, policy)
     if as_json:
-        typer.echo(json.dumps(asdict(found) | {"sentences": found.sentences}, indent=2))
+        print_json(asdict(found) | {"sentences": found.sentences})
         return
     _print(found)
 
@@ -88,18 +91,16 @@ def thresholds(project: OfProject, as_json: AsJson = False) -> None:
     """Compare confidence thresholds on recorded decisions: automation, error, load and cost. Changes nothing."""
     import time
 
-    from feedback.app.bootstrap import load_settings, make_model_factory, opened_store, require_project
+    from feedback.app.bootstrap import load_settings, make_model_factory, opened_project
     from feedback.automation.thresholds import build_threshold_table, threshold_table_to_json
     from feedback.store.repositories.policies import policy_of
 
     settings = load_settings()
-    with opened_store(settings) as store:
-        row = require_project(store, project)
-        found = build_threshold_table(
-            store, row, policy_of(row), make_model_factory(settings, store), now_s=time.time()
-        )
+    with opened_project(project, settings) as (store, row):
+        models = make_model_factory(settings, store)
+        found = build_threshold_table(store, row, policy_of(row), models, now_s=time.time())
     if as_json:
-        typer.echo(json.dumps(threshold_table_to_json(found), indent=2))
+        print_json(threshold_table_to_json(found))
         return
     for line in found.sentences:
         typer.echo(line)
@@ -111,26 +112,18 @@ def activate(file: File, project: OfProject) -> None:
     import getpass
     import time
 
-    from feedback.app.bootstrap import (
-        load_settings,
-        opened_store,
-        require_project,
-        simulate_policy,
-        validate_project_policy,
-    )
+    from feedback.app.bootstrap import load_settings, opened_project, simulate_policy, validate_project_policy
     from feedback.policy.loading import read_policy_file
     from feedback.project.policy_validation import raise_policy_errors
 
     settings = load_settings()
     policy = read_policy_file(file)
-    with opened_store(settings) as store:
+    with opened_project(project, settings) as (store, row):
         findings = validate_project_policy(settings, store, project, policy)
         raise_policy_errors(findings)
         _print_warnings(findings)
         _print(simulate_policy(settings, store, project, policy))
-        done = store.policies.activate_policy(
-            require_project(store, project), policy, who=getpass.getuser(), now_s=time.time()
-        )
+        done = store.policies.activate_policy(row, policy, who=getpass.getuser(), now_s=time.time())
     was = f"; before: {done.before}" if done.before and done.before != done.hash else ""
     typer.echo(f"Policy {done.hash} is active in project {project}{was}.")
 
@@ -140,12 +133,12 @@ def history(project: OfProject, as_json: AsJson = False) -> None:
     """List all policies that were active in a project, newest first."""
     from datetime import UTC, datetime
 
-    from feedback.app.bootstrap import load_settings, opened_store, require_project
+    from feedback.app.bootstrap import opened_project
 
-    with opened_store(load_settings()) as store:
-        found = store.policies.list_activations(require_project(store, project).id)
+    with opened_project(project) as (store, row):
+        found = store.policies.list_activations(row.id)
     if as_json:
-        typer.echo(json.dumps([asdict(item) for item in found], indent=2))
+        print_json(found)
         return
     for item in found:
         typer.echo(f"{datetime.fromtimestamp(item.at_s, UTC):%Y-%m-%d %H:%M} UTC  {item.hash}  {item.who}")
@@ -157,11 +150,10 @@ def show(
     hash_: Annotated[str, typer.Option("--hash", help="The hash of an earlier policy. Default: the active one.")] = "",
 ) -> None:
     """Print a stored policy as JSON."""
-    from feedback.app.bootstrap import load_settings, opened_store, require_project
+    from feedback.app.bootstrap import opened_project
     from feedback.store.repositories.policies import policy_of
 
-    with opened_store(load_settings()) as store:
-        row = require_project(store, project)
+    with opened_project(project) as (store, row):
         policy = store.policies.get_policy(project, hash_) if hash_ else policy_of(row)
     typer.echo(policy.model_dump_json(indent=2))
 
@@ -171,9 +163,7 @@ def schema() -> None:
     """Print the JSON Schema of policy files, for completion and checks in editors."""
     from feedback.policy.schema import Policy
 
-    typer.echo(
-        json.dumps({"$schema": "https://json-schema.org/draft/2020-12/schema", **Policy.model_json_schema()}, indent=2)
-    )
+    print_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **Policy.model_json_schema()})
 
 
 def _print_warnings(findings: list[PolicyFinding]) -> None:

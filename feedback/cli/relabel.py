@@ -12,19 +12,23 @@ from feedback.cli.arguments import Project
 
 def relabel(
     project: Project,
-    where: Annotated[str, typer.Option("--where", help="The answers: label=X.")],
+    where: Annotated[
+        str, typer.Option("--where", help="The answers: label=X, where X is the label whose meaning changed.")
+    ],
     mapped: Annotated[str, typer.Option("--map", help="X=Y: label X is now called Y. Nobody is asked again.")] = "",
     split: Annotated[
         str, typer.Option("--split", help="X=a,b,c: label X became several labels. People are asked again.")
     ] = "",
 ) -> None:
-    """Mark answers as stale and ask for them again, blind and first. No model learns from stale answers."""
-    from feedback.app.bootstrap import load_settings, opened_store, require_project
+    """Mark answers as stale and ask for them again, blind and first; with --map only rename them.
+
+    No model learns from stale answers.
+    """
+    from feedback.app.bootstrap import opened_project
     from feedback.errors import VotesError
     from feedback.project.label_changes import apply_label_changes, record_label_change
     from feedback.project.snapshot import load_snapshot
     from feedback.store.repositories.policies import policy_of
-    from ml_backend.label_config import read_label_config
 
     name, _, label = where.partition("=")
     if name != "label" or not label or (mapped and split):
@@ -33,20 +37,10 @@ def relabel(
             hint="Wanted: hitl relabel 12 --where label=X, with --map X=Y or --split X=a,b,c.",
         )
     to, parts = renamed(label, mapped=mapped, split=split)
-    with opened_store(load_settings()) as store:
-        row = require_project(store, project)
-        policy, config = policy_of(row), read_label_config(row.label_config)
-        snapshot = load_snapshot(store, row, policy, config, config.control(policy.model.control))
-        done = record_label_change(
-            store,
-            project,
-            snapshot.votes,
-            snapshot.control.labels,
-            label=label,
-            to=to,
-            split=parts,
-            now_s=time.time(),
-        )
+    with opened_project(project) as (store, row):
+        snapshot = load_snapshot(store, row, policy_of(row))
+        labels, now_s = snapshot.control.labels, time.time()
+        done = record_label_change(store, project, snapshot.votes, labels, label=label, to=to, split=parts, now_s=now_s)
         everybody = {vote.person for vote in snapshot.votes}
         stale = apply_label_changes(snapshot.votes, [done]).stale
     if done.to:

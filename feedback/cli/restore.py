@@ -13,13 +13,12 @@ def restore(
     versions: Annotated[list[int], typer.Argument(metavar="VERSION", help="Version numbers from `hitl history`.")],
     project: OfProject,
 ) -> None:
-    """Create a new annotation from each version, by the same person. Existing annotations stay."""
-    from feedback.app.bootstrap import load_settings, make_client, opened_store, require_project
+    """Restore old versions of annotations, each as a new annotation by the same person. Existing ones stay."""
+    from feedback.app.bootstrap import load_settings, make_client, opened_project
     from feedback.labelling_platform import restore
 
     settings = load_settings()
-    with opened_store(settings) as store, make_client(settings, store) as client:
-        require_project(store, project)
+    with opened_project(project, settings) as (store, _row), make_client(settings, store) as client:
         for version in versions:
             made = restore.restore(store, client, project, version)
             typer.echo(f"Version {version} is now annotation {made}.")

@@ -11,7 +11,9 @@ import typer
 
 Host = Annotated[
     str | None,
-    typer.Option(help="The address to listen on. Other addresses than loopback need a secret and a password."),
+    typer.Option(
+        help="The address to listen on. One that other machines reach needs HITL_WEBHOOK_SECRET and a password."
+    ),
 ]
 Port = Annotated[int | None, typer.Option(help="The port to listen on.")]
 

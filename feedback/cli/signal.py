@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
 from feedback.cli.arguments import AsJson, OfProject
+from feedback.cli.terminal import print_json
 
 app = typer.Typer(help="Push signals (outside knowledge about tasks), and list them.", no_args_is_help=True)
 
@@ -35,18 +35,16 @@ def push(
     ] = "",
 ) -> None:
     """Store a signal, as POST /signal does. The next turn uses it for routing."""
-    from feedback.app.bootstrap import load_settings, opened_store, require_project
+    from feedback.app.bootstrap import opened_project
     from feedback.ingest.signals import SignalHandler
     from feedback.store.repositories.policies import policy_of
 
     body: dict[str, Any] = {"project": project, "signal": name, "source": "hitl signal"}
     body |= {"id": number} if number else {"at": _now()}
-    body |= {"task": task} if task is not None else {}
-    body |= {"key": key} if key else {}
-    body |= {"note": note} if note else {}
-    body |= {"callback": callback} if callback else {}
-    with opened_store(load_settings()) as store:
-        kind = policy_of(require_project(store, project)).all_signals.get(name)
+    optional = {"task": task, "key": key, "note": note, "callback": callback}
+    body |= {field: given for field, given in optional.items() if given not in (None, "")}
+    with opened_project(project) as (store, row):
+        kind = policy_of(row).all_signals.get(name)
         if value:  # a text such as 4711 is not a number
             body["value"] = value if kind is not None and kind.kind in ("text", "choice") else _value(value)
         done = SignalHandler(store)(body)
@@ -65,15 +63,13 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the newest signals."""
-    from feedback.app.bootstrap import load_settings, opened_store, require_project
+    from feedback.app.bootstrap import opened_project
 
-    with opened_store(load_settings()) as store:
-        number = require_project(store, project).id
-        found = (
-            store.signals.list_unmatched_signals(number) if waiting else store.signals.list_signals(number, task=task)
-        )
+    with opened_project(project) as (store, row):
+        signals = store.signals
+        found = signals.list_unmatched_signals(row.id) if waiting else signals.list_signals(row.id, task=task)
     if as_json:
-        typer.echo(json.dumps([asdict(signal) for signal in found], indent=2))
+        print_json(found)
         return
     for signal in found:
         about = f"task {signal.task}" if signal.task else signal.external or "the project"
@@ -84,15 +80,14 @@ def list_(
 @app.command()
 def outcomes(project: OfProject, as_json: AsJson = False) -> None:
     """Compare late outcomes with the decisions of each model and policy."""
-    from feedback.app.bootstrap import load_settings, opened_store, require_project
+    from feedback.app.bootstrap import opened_project
     from feedback.ingest.signals import summarize_outcomes
     from feedback.store.repositories.policies import policy_of
 
-    with opened_store(load_settings()) as store:
-        row = require_project(store, project)
+    with opened_project(project) as (store, row):
         found = summarize_outcomes(store, row.id, policy_of(row))
     if as_json:
-        typer.echo(json.dumps([asdict(summary) for summary in found], indent=2))
+        print_json(found)
         return
     for summary in found:
         mean = "" if summary.mean is None else f", mean {summary.mean:.3g}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 import typer
 
 from feedback.cli.arguments import AsJson
+from feedback.cli.terminal import print_json
 
 
 def status(
@@ -34,7 +34,7 @@ def status(
         lost = True
         found["service"]["trouble"] = [f"the store: {error} {error.hint}".strip(), *list_problems(settings, None)]
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        print_json(found)
     else:
         _print(found, lost=lost)
     if lost:

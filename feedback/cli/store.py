@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from feedback.cli.arguments import AsJson, Project
-from feedback.cli.terminal import screen
+from feedback.cli.terminal import print_json, screen
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +25,10 @@ def verify(as_json: AsJson = False) -> None:
 
     with opened_store(load_settings()) as store:
         found = store.verify()
-    typer.echo(json.dumps(found) if as_json else ", ".join(f"{name}: {value}" for name, value in found.items()))
+    if as_json:
+        print_json(found)
+    else:
+        typer.echo(", ".join(f"{name}: {value}" for name, value in found.items()))
     if found["chain"] != "ok" or found["projection"] != "ok":
         raise SystemExit(1)
 
@@ -76,7 +78,7 @@ def unpark(
         str, typer.Option(help="The kind of job, such as turn, sweep or clean. Default: all parked jobs.")
     ] = "",
 ) -> None:
-    """Retry jobs now that failed too often. `hitl status` shows why they failed."""
+    """Retry parked jobs now: jobs that failed too often. `hitl status` shows why they failed."""
     from feedback.app.bootstrap import load_settings, opened_store
 
     with opened_store(load_settings()) as store:

@@ -1,9 +1,12 @@
-"""The terminal: texts from people are printed as they are, never interpreted as markup."""
+"""Output of the sub-commands: JSON, tables, and texts from people, which are never interpreted as markup."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
+
+import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,3 +22,24 @@ def screen(*, errors: bool = False) -> Console:
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _PIPE_WIDTH
     return console
+
+
+def print_json(found: object) -> None:
+    """Print records, mappings and lists as JSON; a number that is NaN or infinite becomes null."""
+    import orjson
+
+    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+    typer.echo(orjson.dumps(found, default=dict, option=options).decode())
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Iterable[object]], *, title: str | None = None) -> None:
+    """Print a table, or nothing without rows; a cell that is too wide is wrapped and never cut."""
+    from rich.table import Table
+
+    table = Table(title=title)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(str, row))
+    if table.row_count:
+        screen().print(table)

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from feedback.cli.arguments import AsJson, Project
+from feedback.cli.terminal import print_json
 
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the seconds of each stage of the turn.")]
 
 
 def turn(project: Project, as_json: AsJson = False, verbose: Verbose = False) -> None:
-    """Collect answers, train and judge a model, and write the queue, once. Waits for a worker that has the project."""
+    """Collect answers, train and judge a model, and write the queue, once. A worker that has the project goes first."""
     from feedback.app.bootstrap import load_settings, opened_store, run_turn
 
     settings = load_settings()
     with opened_store(settings) as store:
         done = asdict(run_turn(settings, store, project))
     if as_json:
-        typer.echo(json.dumps(done, indent=2))
+        print_json(done)
         return
     typer.echo(f"Project {project}: the turn is done.")
     for name, value in done.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from feedback.cli.arguments import AsJson, Task
+from feedback.cli.terminal import print_json
 
 if TYPE_CHECKING:
     from feedback.routing.router import DecisionExplanation
@@ -34,38 +34,28 @@ def why(
     with opened_store(settings) as store:
         project = project or _find_project(store, task)
         row = require_project(store, project)
-        decisions, load = (
-            store.decisions.list_decisions(project, task=task),
-            make_model_factory(settings, store).load,
-        )
-        chosen = decisions if every else decisions[:1]
-        explained = [explain_decision(store, project, decision, load=load) for decision in chosen]
+        decisions = store.decisions.list_decisions(project, task=task)[: None if every else 1]
+        load = make_model_factory(settings, store).load
+        explained = [explain_decision(store, project, decision, load=load) for decision in decisions]
         signals = store.signals.list_signals(project, task=task)
         known = store.tasks.get_task(project, task) is not None
         cases = [case_report(store, case.id) for case in store.cases.list_cases(project, tasks=[task])]
         reasons = policy_of(row).reasons
     if as_json:
-        body = {
-            "decisions": [
-                asdict(entry) | {"rule": entry.rule.model_dump(mode="json") if entry.rule else None}
-                for entry in explained
-            ],
-            "signals": [asdict(signal) for signal in signals],
-            "cases": [report.to_json() for report in cases],
-        }
-        typer.echo(json.dumps(body, indent=2))
-    elif not explained and not cases:
-        typer.echo(
-            f"Nothing was decided about task {task}: "
-            + ("the policy has no rules, or no turn has run since it got them." if known else "the task is unknown.")
-        )
-    for entry in explained if not as_json else ():
-        _print(entry)
-    for signal in signals if not as_json else ():
-        typer.echo(f"Signal {signal.name} = {signal.value!r} at {_time(signal.at_s)} from {signal.source or 'unknown'}")
-    for report in cases if not as_json else ():
-        for number, line in enumerate(describe_case(report, reasons)):
-            typer.echo(f"{'  ' if number else ''}{line}")
+        rules = [entry.rule.model_dump(mode="json") if entry.rule else None for entry in explained]
+        made = [asdict(entry) | {"rule": rule} for entry, rule in zip(explained, rules, strict=True)]
+        print_json({"decisions": made, "signals": signals, "cases": [report.to_json() for report in cases]})
+    else:
+        if not explained and not cases:
+            reason = "the policy has no rules, or no turn has run since it got them" if known else "the task is unknown"
+            typer.echo(f"Nothing was decided about task {task}: {reason}.")
+        for entry in explained:
+            _print(entry)
+        for signal in signals:
+            source = signal.source or "unknown"
+            typer.echo(f"Signal {signal.name} = {signal.value!r} at {_time(signal.at_s)} from {source}")
+        for heading, *lines in (describe_case(report, reasons) for report in cases):
+            typer.echo("\n  ".join([heading, *lines]))
     if any(entry.same is False for entry in explained):
         raise SystemExit(1)
 

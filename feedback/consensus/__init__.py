@@ -46,8 +46,6 @@ def plugin_names() -> list[str]:
 def load_method(name: str) -> Callable[[Votes], Consensus]:
     """Return the method of consensus of this name; UnknownName with the nearest name where there is none.
 
-    Examples
-    --------
     >>> load_method("majority") is majority_vote
     True
     """

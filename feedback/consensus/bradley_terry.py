@@ -38,13 +38,13 @@ def bradley_terry(
 
     Parameters
     ----------
-    winners, losers : arrays of shape (m,)
-        Codes of things from 0, one row per comparison.
-    n : int, optional
+    winners, losers
+        Codes of things from 0, one row per comparison, shape (m,).
+    n
         Number of things; the largest code plus 1 by default.
-    weights : array of shape (m,), optional
-        Weight of each comparison, 1 by default.
-    prior : float
+    weights
+        Weight of each comparison, shape (m,); 1 by default.
+    prior
         Each thing gets this many wins and losses against an average thing, which keeps strengths finite.
 
     Raises

@@ -40,16 +40,16 @@ def fit_confidence_model(odds: Floats, right: NDArray[np.bool_]) -> ConfidenceMo
     """Fit the calibration of a consensus on tasks with gold labels.
 
     The log-odds that a label is right are modelled as `a * x + b * y + c`, with x and y from `consensus_log_odds`. The
-    prior of each slope is normal with mean 0.5 and standard deviation 0.5, that of the offset normal with mean 0 and
-    standard deviation 0.7. Few gold labels leave the parameters uncertain, so the confidence is the posterior mean over
-    a grid instead of one best fit (for which see `ml_backend.calibration.temperature_scaling`).
+    priors are normal, with mean 0.5 and standard deviation 0.5 for each slope, 0 and 0.7 for the offset. Few gold
+    labels leave the parameters uncertain, so the confidence is the posterior mean over a grid instead of one best fit
+    (for which see `ml_backend.calibration.temperature_scaling`).
 
     Parameters
     ----------
-    odds : array of shape (n, 2)
-        `consensus_log_odds` of the gold tasks.
-    right : array of shape (n,)
-        Whether the consensus label is the gold label.
+    odds
+        `consensus_log_odds` of the gold tasks, shape (n, 2).
+    right
+        Whether the consensus label is the gold label, shape (n,).
 
     References
     ----------

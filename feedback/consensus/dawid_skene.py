@@ -31,25 +31,21 @@ def dawid_skene(
     - M step: :math:`e^j_{kl}` is the expected share of label :math:`l` among the votes of :math:`j` on tasks with true
       label :math:`k`; :math:`p_k` is the mean of :math:`P(z_t = k)`.
 
+    The result has the error rates as `errors[person, true, given]` and the label shares as `prior`.
+
     Parameters
     ----------
-    votes : Votes
-        Votes on labels; a vote that occurs twice counts twice.
-    prior : array of shape (k,) or (n_tasks, k), optional
-        Replaces the learnt label shares p, for example by the probabilities of a calibrated model.
-    gold : array of shape (n_tasks,), optional
-        True labels where they are known, -1 elsewhere; they are fixed in the E step.
-    start : array of shape (n_tasks, k), optional
-        Probabilities to start from, for example of an earlier fit; the shares of votes by default.
-    max_rounds : int
-        Largest number of E and M steps.
-    tolerance : float
+    votes
+        A vote that occurs twice counts twice.
+    prior
+        Replaces the learnt label shares p, for example by the probabilities of a calibrated model; shape (k,) or
+        (n_tasks, k).
+    gold
+        True labels (n_tasks,) where they are known, -1 elsewhere; they are fixed in the E step.
+    start
+        Probabilities (n_tasks, k) to start from, for example of an earlier fit; the shares of votes by default.
+    tolerance
         Stop when a round gains less log-likelihood per vote than this.
-
-    Returns
-    -------
-    Consensus
-        `errors[person, true, given]` are the error rates, `prior` the label shares.
 
     Raises
     ------
@@ -79,16 +75,12 @@ def hierarchical_dawid_skene(
     max_rounds: int = 100,
     tolerance: float = 1e-5,
 ) -> Consensus:
-    """Fit Dawid-Skene with error rates that are partly pooled over people.
+    """Fit Dawid-Skene with error rates that are partly pooled over people; other options as for `dawid_skene`.
 
     In the M step, the mean error rates of all people count as `pooling` additional votes per true label of each person.
     People with few votes get rates near the mean, people with many votes keep their own. More accurate than
-    `dawid_skene` where people give few votes each. Other parameters are those of `dawid_skene`.
-
-    References
-    ----------
-    Partial pooling of annotators: Paun et al. (2018), Comparing Bayesian models of annotation,
-    doi:10.1162/tacl_a_00040.
+    `dawid_skene` where people give few votes each. Partial pooling of annotators: Paun et al. (2018), Comparing
+    Bayesian models of annotation, doi:10.1162/tacl_a_00040.
     """
     return _fit("hierarchical", votes, pooling, prior, gold, start, max_rounds, tolerance)
 

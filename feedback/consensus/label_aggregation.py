@@ -33,17 +33,17 @@ class VoteLike(Protocol):
 
     @property
     def task(self) -> int:
-        """Label Studio's task id."""
+        """Return Label Studio's task id."""
         ...
 
     @property
     def person(self) -> int:
-        """Label Studio's user id."""
+        """Return Label Studio's user id."""
         ...
 
     @property
     def answer(self) -> Answer:
-        """The latest answer of this person."""
+        """Return the latest answer of this person."""
         ...
 
 

@@ -43,20 +43,11 @@ def load_function(entry: LabellingFunction) -> Function:
 def suggest_labels(
     entries: Sequence[LabellingFunction], control: Control, data: Mapping[int, Mapping[str, Any]]
 ) -> dict[int, tuple[Answer, float]]:
-    """Return the label that labelling functions suggest together for each task, with its probability.
+    """Return the label that labelling functions suggest together for each task id of `data`, with its probability.
 
     A function takes a task's data and returns a label, or None to abstain. The error rates of the functions are learnt
     from each other, so a bad function has little weight. A function that is missing or fails on a task abstains. Tasks
     on which all functions abstain are left out. Single choices only.
-
-    Parameters
-    ----------
-    entries
-        The policy's labelling functions.
-    control
-        The control that the labels belong to.
-    data
-        Task data by task id.
     """
     tasks = [*data]
     if not entries or not tasks or control.kind != "choices":
@@ -108,27 +99,18 @@ def _call(function: Function, name: str, data: Sequence[Mapping[str, Any]]) -> l
 def combine_voters(people: Votes, *, functions: Votes | None = None, model: Floats | None = None) -> Consensus:
     """Combine people, labelling functions and the model: for pre-annotations and training weights only.
 
-    Where the answer must be that of people (audit, gold, agreement), use the other methods of this package.
+    Where the answer must be that of people (audit, gold, agreement), use the other methods of this package. `support`
+    counts the votes of people only. VotesError where there are no voters at all, or tasks and labels do not match.
 
     Parameters
     ----------
-    people : Votes
-        Votes of people; may be empty.
-    functions : Votes, optional
+    people
+        May be empty.
+    functions
         Votes of labelling functions on the same tasks and labels. Their error rates are learnt like those of people.
-    model : array of shape (n_tasks, k), optional
-        Calibrated, cross-validated probabilities of the model; they replace the label shares. A row of NaN is a task
+    model
+        Calibrated, cross-validated probabilities (n_tasks, k); they replace the label shares. A row of NaN is a task
         that the model cannot read.
-
-    Returns
-    -------
-    Consensus
-        `support` counts the votes of people only.
-
-    Raises
-    ------
-    VotesError
-        If there are no voters at all, or tasks and labels do not match.
 
     Examples
     --------

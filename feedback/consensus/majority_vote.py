@@ -14,18 +14,11 @@ _MAX_OVERRULED = 0.02  # share of tasks on which a plausible fit overrules a cle
 
 
 def majority_vote(votes: Votes) -> Consensus:
-    """Take the label with most votes; its probability is its share of the votes.
+    """Take the label with most votes; its probability is its share of the votes. VotesError where there are none.
 
     A tie goes to the label of the people who agree more with others on other tasks, then to the first label. (The more
     common label would be a bad tie-break, because careless people vote for it.)
 
-    Raises
-    ------
-    VotesError
-        If there are no votes.
-
-    Examples
-    --------
     >>> consensus = majority_vote(Votes([0, 0, 0, 1, 1], [0, 1, 2, 1, 2], [1, 1, 0, 1, 0]))
     >>> consensus.labels, consensus.proba.round(2)[0]
     (array([1, 1]), array([0.33, 0.67]))

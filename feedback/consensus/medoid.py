@@ -26,22 +26,10 @@ class Medoid:
 def medoid(answers: Sequence[Answer], distance: Distance, *, weights: Sequence[float] | None = None) -> Medoid:
     """Return the answer with the smallest weighted distance to all; of equal ones the first by key, in any order.
 
-    Parameters
-    ----------
-    answers : sequence of length n
-        At least one answer.
-    distance : callable
-        Symmetric distance of two answers in [0, 1]; every codec has one.
-    weights : sequence of length n, optional
-        The weight of each answer, 0 or more, for example the accuracy of its person; 1 by default.
+    `distance` is symmetric and in [0, 1]; every codec has one. `weights` (n,) are 0 or more, for example the accuracy
+    of each person; 1 by default. VotesError where there are no answers, or the weights have another length or are all
+    0.
 
-    Raises
-    ------
-    VotesError
-        If there are no answers, or the weights have another length or are all 0.
-
-    Examples
-    --------
     >>> from ml_backend.codecs import get_codec
     >>> answers = [Answer("rating", stars) for stars in (1, 4, 5)]
     >>> medoid(answers, get_codec("rating").distance).answer.value

@@ -59,7 +59,7 @@ class HiddenVoteScore:
 
 
 def select_method(votes: Votes, *, gold: Ints | None = None, seed: int = 0) -> MethodSelection:
-    """Select the consensus for these votes; the policy's method "auto".
+    """Select the consensus for these votes; the policy's method "auto". VotesError where there are no votes.
 
     - Sparse votes (fewer than 1.5 per task or 5 per person): the majority vote.
     - Else a committee: the mean of the probabilities of majority vote, hierarchical Dawid-Skene, one-coin Dawid-Skene
@@ -67,22 +67,9 @@ def select_method(votes: Votes, *, gold: Ints | None = None, seed: int = 0) -> M
       winner by likelihood would be wrong more often, because a model may explain votes well and the truth badly.
     - A single method replaces the committee only where gold labels prove it better (exact sign test).
 
-    Parameters
-    ----------
-    votes : Votes
-        Votes on labels.
-    gold : array of shape (n_tasks,), optional
-        True labels where they are known, -1 elsewhere. They help to select, and are not copied into the consensus.
-    seed : int
-        Draws the hidden votes.
+    `gold` (n_tasks,) are true labels, -1 where unknown. They help to select, and are not copied into the consensus.
+    `seed` draws the hidden votes.
 
-    Raises
-    ------
-    VotesError
-        If there are no votes.
-
-    Examples
-    --------
     >>> rng = np.random.default_rng(1)
     >>> truth, wrong = rng.integers(0, 2, 60), rng.random((60, 6)) < [0.05, 0.1, 0.1, 0.4, 0.4, 0.45]
     >>> labels = np.where(wrong, 1 - truth[:, None], truth[:, None])

@@ -28,8 +28,6 @@ def median(tasks: ArrayLike, values: ArrayLike, *, n_tasks: int | None = None) -
     `tasks` and `values` have one row per answer. VotesError where there are no answers, lengths differ, or a value is
     not finite.
 
-    Examples
-    --------
     >>> median([0, 0, 0, 1, 1], [3.0, 4.0, 900.0, 1.0, 2.0]).values
     array([4. , 1.5])
     """
@@ -45,8 +43,6 @@ def trimmed_mean(
 
     The number of answers left out is rounded down. Other parameters and errors are those of `median`.
 
-    Examples
-    --------
     >>> trimmed_mean([0] * 5, [1.0, 2.0, 3.0, 4.0, 500.0]).values
     array([3.])
     """

@@ -21,7 +21,7 @@ _MIN_GAIN = 1e-6  # log-likelihood per vote that one more round must gain
 def one_coin_dawid_skene(
     votes: Votes, *, prior: Floats | None = None, gold: Ints | None = None, max_rounds: int = 100
 ) -> Consensus:
-    """Fit Dawid-Skene with one accuracy per person by expectation maximisation.
+    """Fit Dawid-Skene with one accuracy per person by expectation maximisation; options as for `dawid_skene`.
 
     A person gives the true label with probability s, and each of the k - 1 other labels with (1 - s) / (k - 1).
 
@@ -31,11 +31,9 @@ def one_coin_dawid_skene(
       at least 1 / k, so that no vote counts against its own label.
 
     Where errors are not evenly spread over labels, the model may collapse onto one label. A fit that overrules clear
-    majorities on more than 2 % of the tasks is therefore replaced by the majority vote; its method is then
-    "one_coin (majority)". Parameters are those of `dawid_skene`.
+    majorities on more than 2 % of the tasks is therefore replaced by the majority vote; its method is then "one_coin
+    (majority)".
 
-    References
-    ----------
     Zhang, Chen, Zhou and Jordan (2016), Spectral methods meet EM, Journal of Machine Learning Research 17(102).
     """
     matrix = LabelVoteMatrix.build(require_votes(votes))

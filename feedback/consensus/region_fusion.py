@@ -34,21 +34,16 @@ def fuse_spans(
 ) -> tuple[FusedRegion[Span], ...]:
     """Fuse spans: keep those that more than the share `keep` of the people marked; ends are weighted medians.
 
-    Spans of two people are matched one to one by their similarity (Hungarian algorithm).
+    Spans of two people are matched one to one by their similarity (Hungarian algorithm). The result is sorted by start.
 
     Parameters
     ----------
-    answers : sequence of length n
-        One answer per person; a person without spans gives an empty answer.
-    weights : sequence of length n, optional
+    answers
+        One per person; a person without spans gives an empty answer.
+    weights
         The weight of each person, 0 or more, for example their accuracy; 1 by default.
-    keep : float
+    keep
         Smallest share of the weight, exclusive.
-
-    Returns
-    -------
-    tuple of FusedRegion
-        Sorted by start.
 
     Raises
     ------
@@ -69,8 +64,8 @@ def fuse_boxes(
 ) -> tuple[FusedRegion[LabelledBox], ...]:
     """Fuse boxes: keep those that more than the share `keep` of the people drew; edges are weighted medians.
 
-    Of rotated boxes, whose angles have no median, the box nearest to all others is kept. Parameters, result and errors
-    are those of `fuse_spans`.
+    Of rotated boxes, whose angles have no median, the box nearest to all others is kept. Options are those of
+    `fuse_spans`.
     """
     return _fuse([boxes_of(answer) for answer in answers], box_similarity, _median_box, weights, keep)
 

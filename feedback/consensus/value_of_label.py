@@ -13,8 +13,6 @@ def information(proba: Floats) -> Floats:
     It is the square of the lead of the likeliest label over chance. For training, a label with information 0.5 is
     worth half a certain label (for two labels it is the Fisher information under symmetric noise).
 
-    Examples
-    --------
     >>> information(np.array([[0.5, 0.5], [1.0, 0.0], [0.9, 0.1]])).round(2)
     array([0.  , 1.  , 0.64])
     """
@@ -28,8 +26,6 @@ def expected_information(proba: Floats, errors: Floats) -> Floats:
 
     `errors` (k true, k given) are the error rates of the next person.
 
-    Examples
-    --------
     >>> errors = np.array([[0.8, 0.2], [0.2, 0.8]])
     >>> expected_information(np.array([[0.5, 0.5], [1.0, 0.0]]), errors).round(2)
     array([0.36, 1.  ])
@@ -49,8 +45,6 @@ def expected_gain(proba: Floats, errors: Floats, prior: Floats | None) -> Floats
     Above 0, another vote on the task is worth more. `prior` (k,) are the label shares of a new task; None returns the
     gain itself, for a project without new tasks.
 
-    Examples
-    --------
     >>> errors, prior = np.array([[0.8, 0.2], [0.2, 0.8]]), np.array([0.5, 0.5])
     >>> expected_gain(np.array([[0.5, 0.5], [0.8, 0.2]]), errors, prior).round(2)
     array([ 0.  , -0.19])

@@ -21,9 +21,7 @@ def weighted_vote(votes: Votes, *, gold: Ints | None = None, max_rounds: int = 1
     from the probabilities of the tasks, smoothed by a prior. Weights stay moderate, so the method is reliable where
     errors do not fit an error matrix. A fit that overrules clear majorities is replaced as for `one_coin_dawid_skene`.
 
-    References
-    ----------
-    Li, Rubinstein and Cohn (2019), Truth inference at scale, doi:10.1145/3308558.3313459.
+    Li, Rubinstein and Cohn (2019), Truth inference at scale (the model BWA), arXiv:1902.08918.
     """
     matrix = LabelVoteMatrix.build(require_votes(votes))
     n_votes = np.bincount(votes.people, minlength=votes.n_people)

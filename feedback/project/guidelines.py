@@ -13,7 +13,6 @@ from ml_backend.errors import LabelConfigError
 from ml_backend.label_config import read_label_config
 
 _KIND = "guideline"
-_ALL = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ def list_guidelines(store: Store, project: str) -> list[Guideline]:
     """Return all guidelines of a project, oldest first."""
     return [
         Guideline(record.body["hash"], record.body["label_config"], record.body["instruction"], record.body["at_s"])
-        for record in reversed(store.records.list_records(project, _KIND, limit=_ALL))
+        for record in reversed(store.records.list_records(project, _KIND, limit=None))
     ]
 
 

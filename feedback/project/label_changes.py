@@ -12,7 +12,6 @@ from feedback.store import Store, Vote
 from ml_backend.records import Answer
 
 _KIND = "relabel"
-_ALL = 10_000  # records; one for each command
 _REGION_KINDS = ("labels", "rectanglelabels")  # an answer is a tuple of regions, each with its label last
 
 
@@ -93,7 +92,7 @@ def list_label_changes(store: Store, project: str) -> list[LabelChange]:
             {int(annotation): float(at_s) for annotation, at_s in record.body["versions"]},
             record.body["at_s"],
         )
-        for record in reversed(store.records.list_records(project, _KIND, limit=_ALL))
+        for record in reversed(store.records.list_records(project, _KIND, limit=None))
     ]
 
 

@@ -18,7 +18,7 @@ from feedback.project.task_routes import CurrentDecisions, DecisionCache, Routes
 from feedback.project.vote_cache import TaskVotes, VoteCache, VoteTable, votes_by_task
 from feedback.store import ProjectRow, Store, Vote
 from feedback.store.repositories.changes import ProjectHeads
-from ml_backend.label_config import Control, LabelConfig
+from ml_backend.label_config import Control, LabelConfig, read_label_config
 from ml_backend.records import Answer, Indicators, Task, with_indicators
 
 _USUAL_SHARE = 0.1  # of a project that was never connected: we know it from webhooks alone
@@ -64,11 +64,13 @@ class ProjectSnapshot:
         return self.gold[: self.policy.gold.onboarding]
 
 
-def load_snapshot(
-    store: Store, project: ProjectRow, policy: Policy, config: LabelConfig, control: Control
-) -> ProjectSnapshot:
-    """Read a whole project; a few queries, whatever its size. Turns read through a `SnapshotCache` instead."""
-    return SnapshotCache().load(store, project, policy, config, control)
+def load_snapshot(store: Store, project: ProjectRow, policy: Policy) -> ProjectSnapshot:
+    """Read a whole project; a few queries, whatever its size. Turns read through a `SnapshotCache` instead.
+
+    Raises LabelConfigError if the label config of the project cannot be read.
+    """
+    config = read_label_config(project.label_config)
+    return SnapshotCache().load(store, project, policy, config, config.control(policy.model.control))
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class HumanReviewRequest:
 def list_human_review_requests(store: Store, project: str, *, task: int | None = None) -> list[HumanReviewRequest]:
     """Return the requests for a person on one task or in the whole project, newest first."""
     found = []
-    for record in store.records.list_records(project, ON_REQUEST, limit=10_000):
+    for record in store.records.list_records(project, ON_REQUEST, limit=None):
         if task is not None and record.body["task"] != task:
             continue
         case = store.cases.get_case(int(record.body["case"]))

@@ -18,6 +18,7 @@ from feedback.store import CaseRow, Record, ReviewRow, Store
 HONEYPOT_ROUND = 0  # the round of a honeypot's review; the rounds of a case begin with 1
 _RECORD_KIND = "honeypot"
 _MAX_RECORDS = 1000  # newest honeypots that are read
+_MAX_CASES = 1000  # newest cases that honeypots are made of
 
 
 def choose_honeypots(context: ReviewContext, keys: Sequence[str]) -> list[tuple[CaseRow, ReviewTask]]:
@@ -30,13 +31,8 @@ def choose_honeypots(context: ReviewContext, keys: Sequence[str]) -> list[tuple[
     drawn = [key for key in keys if share and draw(secret, "honeypot", key) < share]
     if not drawn:
         return []
-    decided = [
-        case
-        for case in context.store.cases.list_cases(context.project, states=("resolved",))
-        if case.answer is not None and case.task in context.snapshot.tasks
-    ]
-    reviews = context.store.reviews.list_reviews_of_cases([case.id for case in decided])
-    certain = [case for case in decided if _count_agreeing(case, reviews[case.id]) >= 2]
+    agreed = context.store.cases.list_agreed_cases(context.project, n_people=2, limit=_MAX_CASES)
+    certain = [case for case in agreed if case.task in context.snapshot.tasks]
     if not certain:
         return []
     cases = [certain[int(draw(secret, "honeypot case", key) * len(certain))] for key in drawn]
@@ -80,11 +76,6 @@ def save_honeypot_reviews(context: ReviewContext, honeypots: Mapping[str, Mappin
             reviews.append(replace(review, review_project=review_project))
     if reviews:
         store.reviews.save_reviews(reviews)
-
-
-def _count_agreeing(case: CaseRow, reviews: Sequence[ReviewRow]) -> int:
-    """Return how many people gave the final answer."""
-    return len({review.person for review in reviews if review.counted and review.answer == case.answer})
 
 
 def _make_review_task(context: ReviewContext, case: CaseRow, key: str, number: int) -> ReviewTask:

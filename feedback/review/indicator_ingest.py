@@ -53,7 +53,10 @@ def _read_events(
     stored = store.indicators.list_indicators_of_annotations(project, origin, {event.annotation for event in events})
     if not stored and not any(answers.values()):
         return []
-    source_tasks = store.cases.list_review_task_sources(project) if origin != project else {}
+    source_tasks: Mapping[int, int] = {}
+    if origin != project:
+        review_tasks = {int((event.body or {}).get("task") or 0) for event in events if answers[event.seq]}
+        source_tasks = store.cases.list_review_task_sources(project, origin, review_tasks)
     return _values_of_events(snapshot, origin, events, answers, stored, source_tasks)
 
 
@@ -63,7 +66,7 @@ def _values_of_events(
     events: Sequence[AnnotationEvent],
     answers: Mapping[int, Mapping[str, Value]],
     stored: Iterable[IndicatorValue],
-    source_tasks: Mapping[tuple[str, int], int],
+    source_tasks: Mapping[int, int],
 ) -> list[IndicatorValue]:
     """Return the values in the events of one log; after its first answer, an annotation yields one per version."""
     project, bots = snapshot.project.id, set(snapshot.project.bots)
@@ -79,7 +82,7 @@ def _values_of_events(
         person, number = body.get("person"), body.get("task")
         if person in bots or body.get("imported"):
             continue
-        task = number if origin == project else source_tasks.get((origin, int(number or 0)))
+        task = number if origin == project else source_tasks.get(int(number or 0))
         answered_s = epoch_s(event.version) if event.action == "saved" else event.received_s
         if event.action != "saved" and previous:
             answered_s = max(answered_s, *(value.answered_s for value in previous.values()))

@@ -14,7 +14,6 @@ from feedback.routing.rule_inputs import load_rule_inputs
 from feedback.store import ProjectRow, Store
 from feedback.training.model_cache import ChampionCache, Committee, PredictionCache
 from feedback.training.model_factory import ModelFactory
-from ml_backend.label_config import read_label_config
 
 
 def load_decision_history(store: Store, project: str, *, since_s: float = 0.0) -> TaskHistory:
@@ -44,8 +43,7 @@ def load_open_tasks(
     LabelConfigError
         When the label config of the project cannot be read.
     """
-    config = read_label_config(project.label_config)
-    snapshot = load_snapshot(store, project, policy, config, config.control(policy.model.control))
+    snapshot = load_snapshot(store, project, policy)
     tasks = list(snapshot.tasks)
     inputs = load_rule_inputs(
         snapshot,

@@ -24,35 +24,21 @@ def bootstrap(
     confidence: float = 0.95,
     kind: Kind = "multinomial",
 ) -> Interval:
-    """Compute the percentile interval of a statistic of items.
+    """Compute the percentile interval of a statistic of items; the value is the statistic at `counts`.
 
     Whole items are resampled, because votes within an item are dependent. Items with equal votes are exchangeable, so
     it is enough to draw how often each distinct pattern of votes occurs.
 
     Parameters
     ----------
-    statistic : callable
+    statistic
         Takes weights (b, p) and returns values (b,); draws with NaN are left out.
-    counts : array of shape (p,)
-        Number of items with each pattern.
-    seed : int
-        Seed of the draws.
-    draws : int
+    counts
+        Number of items with each pattern, shape (p,). EvidenceError unless they are whole numbers with a sum above 0.
+    draws
         Number of resamples.
-    confidence : float
-        Level of the interval.
-    kind : {"multinomial", "poisson"}
+    kind
         "poisson" draws each pattern independently: faster for many patterns, with a varying number of items.
-
-    Returns
-    -------
-    Interval
-        The value is the statistic at `counts`.
-
-    Raises
-    ------
-    EvidenceError
-        If a count is not a whole number, there are no items, or an option is out of range.
 
     Examples
     --------
@@ -75,8 +61,6 @@ def bootstrap(
 def resample(counts: ArrayLike, *, draws: int, seed: int, kind: Kind = "multinomial") -> Iterator[Floats]:
     """Yield weights (b, p) in blocks of bounded size, `draws` rows in total.
 
-    Examples
-    --------
     >>> [block.sum(axis=1).tolist() for block in resample([2, 3], draws=2, seed=0)]
     [[5.0, 5.0]]
     """

@@ -72,8 +72,6 @@ def threshold_grid(confidence: ArrayLike, coverages: Sequence[float] = COVERAGES
     `confidence` (n,) are the confidences of tune rows. EvidenceError where there are none, or the coverages do not rise
     within (0, 1].
 
-    Examples
-    --------
     >>> threshold_grid([0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0], coverages=(0.25, 0.5, 1.0))
     (0.99, 0.9, 0.0)
     """
@@ -95,21 +93,19 @@ def certify_monitored(
 ) -> Certificate:
     """Certify a threshold in a way that may be checked after every row.
 
-    Thresholds are accepted from the strictest on, while the e-value against "the error is at least max_error" is
-    1 / (1 - confidence) or more; the first failure stops. The probability that a certificate of an epoch is false at
-    any time is at most 1 - confidence.
+    Thresholds are accepted from the strictest on, while the e-value against "the error is at least max_error" is 1 / (1
+    - confidence) or more; the first failure stops. The probability that a certificate of an epoch is false at any time
+    is at most 1 - confidence.
 
     Parameters
     ----------
-    rows : CertifyRows
+    rows
         All certify rows of the epoch so far.
-    grid : sequence of float
+    grid
         The thresholds of `threshold_grid`, strictest first.
-    max_error : float
+    max_error
         Largest share of wrong rows among the accepted ones, in (0, 1).
-    confidence : float
-        Confidence of the promise, in (0, 1).
-    people_error : float, optional
+    people_error
         Share of tasks on which people disagree with each other; no smaller max_error is certified.
 
     Raises
@@ -152,21 +148,13 @@ def certify_scheduled(
     confidence: float = 0.95,
     people_error: float | None = None,
 ) -> Certificate:
-    """Certify a threshold at one more planned look.
+    """Certify a threshold at one more planned look; other options and errors as for `certify_monitored`.
 
     The Clopper-Pearson bound of each threshold is taken at level (1 - confidence) / (grid size * l (l + 1)) for look l,
     and the passing threshold with the largest coverage is certified. A look needs a quarter more rows than the last
-    look, and enough rows to pass if none were wrong.
+    look, and enough rows to pass if none were wrong. `looks` are the numbers of certify rows at earlier looks of this
+    epoch: record `Certificate.rows` where `looked` is true.
 
-    Parameters
-    ----------
-    looks : sequence of int
-        Numbers of certify rows at earlier looks of this epoch; record `Certificate.rows` where `looked` is true.
-
-    The other parameters and errors are those of `certify_monitored`.
-
-    Examples
-    --------
     >>> clean = CertifyRows(np.full(297, 0.99), np.zeros(297, dtype=bool))
     >>> grid = tuple(np.linspace(0.9, 0.0, 10).tolist())
     >>> certify_scheduled(clean, grid, looks=(), max_error=0.02).threshold
@@ -198,8 +186,6 @@ def certify_scheduled(
 def error_free_rows(max_error: float, *, alpha: float) -> int:
     """Return how many accepted rows without an error one look at one threshold needs at level alpha.
 
-    Examples
-    --------
     >>> error_free_rows(0.02, alpha=0.05), error_free_rows(0.02, alpha=0.05 / 10)
     (149, 263)
     """

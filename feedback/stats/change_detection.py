@@ -20,14 +20,9 @@ class ErrorRateMonitor:
 
     The statistic is M = (M + 1)(1 + bet (x - p0)) after each row x in {0, 1}, averaged over bets. Between false alarms
     there are on average at least `run_length` rows. A plain e-process would lose its capital during a long run without
-    errors; adding 1 at each row keeps the monitor quick.
+    errors; adding 1 at each row keeps the monitor quick. Shin, Ramdas and Rinaldo (2024), E-detectors,
+    doi:10.51387/23-NEJSDS51.
 
-    References
-    ----------
-    Shin, Ramdas and Rinaldo (2024), E-detectors, doi:10.51387/23-NEJSDS51.
-
-    Examples
-    --------
     >>> quiet = start_monitor(0.02, run_length=1000).update([0] * 1000)
     >>> quiet.alarm, quiet.update([1] * 4).alarm
     (False, True)
@@ -72,8 +67,6 @@ def start_monitor(p0: float, *, run_length: float) -> ErrorRateMonitor:
 def safe_bets(p0: float) -> Floats:
     """Return the bets that cannot lose all capital at this rate: those below 1 / p0.
 
-    Examples
-    --------
     >>> safe_bets(0.2)
     array([0.5, 2. ])
     """

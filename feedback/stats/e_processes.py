@@ -21,25 +21,9 @@ _BETS = np.array([0.05, 0.1, 0.2, 0.4, 0.8])  # shares of the largest safe bet; 
 def rate_above(k: ArrayLike, n: ArrayLike, p0: float) -> Floats:
     """Compute the e-value against "the rate is at most p0", after k of n; the uniform mixture over (p0, 1].
 
-    Parameters
-    ----------
-    k, n : arrays of the same shape
-        Counts, 0 <= k <= n.
-    p0 : float
-        Rate in (0, 1).
+    In [0, inf), with the shape of k; large values are evidence that the rate is above p0. EvidenceError unless 0 <= k
+    <= n and p0 is in (0, 1).
 
-    Returns
-    -------
-    array
-        In [0, inf), the shape of k; large values are evidence that the rate is above p0.
-
-    Raises
-    ------
-    EvidenceError
-        If a count is impossible or p0 is outside (0, 1).
-
-    Examples
-    --------
     >>> round(float(rate_above(12, 30, 0.2)), 3)
     6.29
     """
@@ -53,10 +37,8 @@ def rate_above(k: ArrayLike, n: ArrayLike, p0: float) -> Floats:
 def rate_below(k: ArrayLike, n: ArrayLike, p0: float) -> Floats:
     """Compute the e-value against "the rate is at least p0", after k of n; the uniform mixture over (0, p0).
 
-    Large values are evidence that the rate is below p0. Parameters and errors are those of `rate_above`.
+    Large values are evidence that the rate is below p0. Errors are those of `rate_above`.
 
-    Examples
-    --------
     >>> bool(rate_below(0, 223, 0.02) < 20 <= rate_below(0, 224, 0.02))
     True
     """
@@ -70,10 +52,6 @@ def rate_below(k: ArrayLike, n: ArrayLike, p0: float) -> Floats:
 def rate_differs(k: ArrayLike, n: ArrayLike, p0: float) -> Floats:
     """Compute the two-sided e-value against "the rate is p0", after k of n; never use it for "above p0".
 
-    Parameters and errors are those of `rate_above`.
-
-    Examples
-    --------
     >>> round(float(rate_differs(12, 30, 0.2)), 4)
     5.0545
     """
@@ -85,26 +63,11 @@ def loss_below(losses: ArrayLike, limit: float, *, bound: float = 1.0) -> float:
     """Compute the e-value against "the mean loss is at least limit", for losses of any distribution in [0, bound].
 
     It is the product over rows of 1 + b (limit - loss), averaged over fixed bets b below 1 / (bound - limit). Large
-    values are evidence that the mean loss is below the limit.
+    values are evidence that the mean loss is below the limit. Waudby-Smith and Ramdas (2024), Estimating means of
+    bounded random variables by betting, doi:10.1093/jrsssb/qkad009.
 
-    Parameters
-    ----------
-    losses : array of shape (n,)
-        Losses in [0, bound].
-    limit : float
-        In (0, bound).
+    EvidenceError unless the limit is in (0, bound) and all losses are in [0, bound].
 
-    Raises
-    ------
-    EvidenceError
-        If the limit or a loss is out of range.
-
-    References
-    ----------
-    Waudby-Smith and Ramdas (2024), Estimating means of bounded random variables by betting, doi:10.1093/jrsssb/qkad009.
-
-    Examples
-    --------
     >>> loss_below([0.0] * 300, 0.02) > 20 > loss_below([0.02] * 300, 0.02)
     True
     """
@@ -122,14 +85,8 @@ def e_bh(e_values: ArrayLike, *, alpha: float) -> Bools:
     """Return which hypotheses are rejected, so that at most alpha of the rejections are false on average (e-BH).
 
     The k largest of K e-values are rejected, for the largest k with all of them at least K / (alpha k). Valid under any
-    dependence.
+    dependence. Wang and Ramdas (2022), False discovery rate control with e-values, doi:10.1111/rssb.12489.
 
-    References
-    ----------
-    Wang and Ramdas (2022), False discovery rate control with e-values, doi:10.1111/rssb.12489.
-
-    Examples
-    --------
     >>> e_bh([100.0, 50.0, 1.0, 2.0], alpha=0.05)
     array([ True,  True, False, False])
     """
@@ -145,14 +102,9 @@ def e_bh(e_values: ArrayLike, *, alpha: float) -> Bools:
 def e_holm(e_values: ArrayLike, *, alpha: float) -> Bools:
     """Return which hypotheses are rejected, so that any rejection is false with probability at most alpha.
 
-    Holm's procedure on the p-values 1 / e; valid under any dependence.
+    Holm's procedure on the p-values 1 / e; valid under any dependence. Holm (1979), A simple sequentially rejective
+    multiple test procedure, https://www.jstor.org/stable/4615733.
 
-    References
-    ----------
-    Holm (1979), A simple sequentially rejective multiple test procedure, https://www.jstor.org/stable/4615733.
-
-    Examples
-    --------
     >>> e_holm([100.0, 50.0, 1.0, 2.0], alpha=0.05)
     array([ True, False, False, False])
     """

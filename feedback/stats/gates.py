@@ -31,12 +31,10 @@ def refresh_gate(d: Sequence[int] | NDArray[Any], *, max_loss: float = 0.02, alp
 
     Parameters
     ----------
-    d : array of shape (n,)
-        +1, -1 or 0 per row; without rows the challenger is promoted.
-    max_loss : float
+    d
+        +1, -1 or 0 per row, shape (n,); without rows the challenger is promoted.
+    max_loss
         Share of rows in [0, 1).
-    alpha : float
-        Level in (0, 1).
 
     Raises
     ------
@@ -61,25 +59,10 @@ def refresh_gate(d: Sequence[int] | NDArray[Any], *, max_loss: float = 0.02, alp
 def change_gate(d: Sequence[int] | NDArray[Any], *, alpha: float = 0.05, challenger_number: int = 1) -> Verdict:
     """Decide on a new estimator, feature or label config: promote only when it is proven better.
 
-    Over all challengers of a judge epoch together, one that is no better than the champion is promoted with
-    probability at most alpha.
+    Over all challengers of a judge epoch together, one that is no better than the champion is promoted with probability
+    at most alpha. `challenger_number` counts them from 1; count from 1 again when the rows double. `d` and errors are
+    those of `refresh_gate`.
 
-    Parameters
-    ----------
-    d : array of shape (n,)
-        +1, -1 or 0 per row.
-    alpha : float
-        Level in (0, 1).
-    challenger_number : int
-        Number of this change challenger in its judge epoch, from 1; count from 1 again when the rows double.
-
-    Raises
-    ------
-    EvidenceError
-        If d holds other values, or a level or number is out of range.
-
-    Examples
-    --------
     >>> change_gate([1] * 20 + [-1] * 2 + [0] * 178).promote
     True
     """
@@ -96,8 +79,6 @@ def change_gate(d: Sequence[int] | NDArray[Any], *, alpha: float = 0.05, challen
 def change_alpha(alpha: float, challenger_number: int) -> float:
     """Return the level of the j-th change challenger, 6 alpha / (pi j)²; the levels of all j sum to alpha.
 
-    Examples
-    --------
     >>> round(sum(change_alpha(0.05, j) for j in range(1, 10_000)), 4)
     0.05
     """

@@ -19,8 +19,6 @@ def draw(secret: str, purpose: str, unit: str) -> float:
     It is HMAC-SHA256 with the secret as key, so nobody can predict it without the secret. Draws for different purposes
     are independent. Purposes in use: audit, role, blind, explore, gold, canary, trial, overlap.
 
-    Examples
-    --------
     >>> round(draw("key", "audit", "task 7"), 6)
     0.591633
     >>> draw("key", "audit", "task 7") == draw("key", "audit", "task 7")
@@ -44,8 +42,6 @@ def draws(secret: str, purpose: str, units: Iterable[str]) -> list[float]:
 def audit_split(secret: str, unit: str) -> AuditSplit:
     """Return the split of an audit unit: tune 30 %, judge 30 %, certify 40 %, independent of the share of the audit.
 
-    Examples
-    --------
     >>> audit_split("key", "task 7") in ("tune", "judge", "certify")
     True
     """

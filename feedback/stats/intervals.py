@@ -18,29 +18,9 @@ from feedback.stats.results import EvidenceError, Interval, check_share
 def wilson(k: float, n: float, *, confidence: float = 0.95) -> Interval:
     """Compute Wilson's interval of a share, k of n; its mean coverage is near its confidence.
 
-    Parameters
-    ----------
-    k, n : float
-        0 <= k <= n; fractions are allowed, for expected counts.
-    confidence : float
-        Level in (0, 1).
+    Within [0, 1]; for n = 0 it is [0, 1] with value NaN. Fractions are allowed, for expected counts. EvidenceError
+    unless 0 <= k <= n and the confidence is in (0, 1). Wilson (1927), doi:10.1080/01621459.1927.10502953.
 
-    Returns
-    -------
-    Interval
-        Within [0, 1]; [0, 1] with value NaN for n = 0.
-
-    Raises
-    ------
-    EvidenceError
-        If a count is impossible or the level is out of range.
-
-    References
-    ----------
-    Wilson (1927), doi:10.1080/01621459.1927.10502953.
-
-    Examples
-    --------
     >>> print(wilson(81, 263))
     0.31 [0.26, 0.37]
     """
@@ -58,14 +38,8 @@ def wilson(k: float, n: float, *, confidence: float = 0.95) -> Interval:
 def clopper_pearson(k: int, n: int, *, confidence: float = 0.95) -> Interval:
     """Compute the exact interval of a share, k of n; its coverage is at least its confidence.
 
-    It is wider than Wilson's. Parameters, result and errors are those of `wilson`, with whole numbers.
+    It is wider than Wilson's, and k and n are whole numbers. Clopper and Pearson (1934), doi:10.1093/biomet/26.4.404.
 
-    References
-    ----------
-    Clopper and Pearson (1934), doi:10.1093/biomet/26.4.404.
-
-    Examples
-    --------
     >>> clopper_pearson(0, 149, confidence=0.90).high < 0.02 < clopper_pearson(0, 148, confidence=0.90).high
     True
     """
@@ -91,15 +65,9 @@ def newcombe(k_a: float, n_a: float, k_b: float, n_b: float, *, confidence: floa
     """Compute the interval of share a minus share b from two independent samples, within [-1, 1].
 
     Newcombe's method 10, from the Wilson intervals of both shares; [-1, 1] with value NaN where a sample is empty.
-    Counts and errors are those of `wilson`.
-
-    References
-    ----------
     Newcombe (1998), Interval estimation for the difference between independent proportions,
     doi:10.1002/(SICI)1097-0258(19980430)17:8<873::AID-SIM779>3.0.CO;2-I.
 
-    Examples
-    --------
     >>> print(newcombe(56, 70, 48, 80))
     0.20 [0.05, 0.33]
     """
@@ -115,8 +83,6 @@ def newcombe(k_a: float, n_a: float, k_b: float, n_b: float, *, confidence: floa
 def mean(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
     """Compute Student's interval of the mean of independent values (n,); infinite bounds for fewer than two values.
 
-    Examples
-    --------
     >>> print(mean([1.0, 2.0, 3.0]))
     2.00 [-0.48, 4.48]
     """
@@ -132,11 +98,9 @@ def mean(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
 def binomial_tail(k: int, n: int, p0: float) -> float:
     """Return the one-sided exact binomial p-value: the probability of k or more of n at rate p0, in (0, 1].
 
-    For one look planned in advance. Used as a trigger that is checked repeatedly, it fires by chance: use
-    `feedback.stats.e_processes.rate_above` for that.
+    For one look planned in advance. A trigger that is checked repeatedly needs `feedback.stats.e_processes.rate_above`:
+    with this p-value it would fire by chance.
 
-    Examples
-    --------
     >>> round(binomial_tail(12, 120, 0.05), 6)
     0.017303
     """

@@ -23,8 +23,6 @@ class EvidenceError(FeedbackError):
 class Interval:
     """An estimate with its confidence interval.
 
-    Examples
-    --------
     >>> interval = Interval(0.44, 0.60, 0.52)
     >>> str(interval), 0.5 in interval
     ('0.52 [0.44, 0.60]', True)
@@ -44,8 +42,6 @@ class Interval:
     def to_json(self, *, digits: int = 6) -> dict[str, float | None]:
         """Return value, low and high, rounded to `digits` places; None where a number is NaN or infinite.
 
-        Examples
-        --------
         >>> Interval(0.0, 1.0, float("nan")).to_json()
         {'value': None, 'low': 0.0, 'high': 1.0}
         """
@@ -69,8 +65,6 @@ class Verdict:
 def json_number(value: float | None, digits: int = 6) -> float | None:
     """Return the number rounded to `digits` places; None for None, NaN and infinity, which JSON cannot hold.
 
-    Examples
-    --------
     >>> json_number(1 / 3), json_number(float("nan"))
     (0.333333, None)
     """

@@ -18,34 +18,14 @@ QueryStrategy: TypeAlias = Callable[..., tuple[Ints, Floats]]
 def query_strategy(strategy: str | Strategy, *, seed: int = 0) -> QueryStrategy:
     """Give a strategy modAL's signature: `(classifier, X, n_instances=1) -> (rows, scores)`, the best row first.
 
-    Parameters
-    ----------
-    strategy
-        A name of `sampling.strategies.BUILTINS`, a plug-in's name, or a callable `(pool, plan) -> scores`.
-    seed
-        For strategies that use chance.
+    The strategy gets the rows of X as vectors and the learner's `X_training` as labelled vectors. The query always
+    returns a pair, because modAL reads two bare row numbers as an index and a metric. An estimator that is not fitted
+    raises its own error, where modAL would silently return the last rows of the pool.
 
-    Returns
-    -------
-    QueryStrategy
-        Takes the rows of X, shape (n, d), as vectors and the learner's `X_training` as labelled vectors. It always
-        returns a pair, because modAL reads two bare row numbers as an index and a metric. An estimator that is not
-        fitted raises its own error, where modAL would silently return the last rows of the pool.
+    UnknownStrategy where no strategy has this name; PlanError on a query unless `n_instances` is in [1, n].
 
-    Raises
-    ------
-    UnknownStrategy
-        No strategy has this name.
-    PlanError
-        On a query: `n_instances` is not in [1, n].
+    modAL: Danka and Horvath (2018), https://doi.org/10.48550/arXiv.1805.00979.
 
-    References
-    ----------
-    Danka and Horvath (2018), modAL: a modular active learning framework for Python,
-    https://doi.org/10.48550/arXiv.1805.00979.
-
-    Examples
-    --------
     >>> class Classifier:
     ...     def predict_proba(self, X):
     ...         return np.column_stack([X[:, 0], 1 - X[:, 0]])

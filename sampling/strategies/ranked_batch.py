@@ -20,29 +20,11 @@ def ranked_batch(pool: Pool, plan: Plan) -> Floats:
     Uncertainty counts for n_labelled / (n_labelled + n_open), so with few labels this is nearly farthest-first
     sampling. It is strong where rare classes lie apart.
 
-    Parameters
-    ----------
-    pool
-        Needs `Pool.vectors`. Without `Pool.labelled_vectors` the first pick is the task nearest to the mean of all.
-    plan
-        Picks up to `plan.size` tasks, at most twenty batches.
+    Needs `Pool.vectors`. Without `Pool.labelled_vectors` the first pick is the task nearest to the mean of all. Picks,
+    up to `plan.size` and at most twenty batches, score in (1, 2], the others their uncertainty in [0, 1].
 
-    Returns
-    -------
-    Floats
-        Shape (n,): picks in (1, 2], the others their uncertainty in [0, 1].
-
-    Raises
-    ------
-    MissingInput
-        The pool has no vectors.
-
-    References
-    ----------
     Cardoso et al. (2017), Ranked batch-mode active learning, https://doi.org/10.1016/j.ins.2016.10.037.
 
-    Examples
-    --------
     >>> vectors = np.array([[0.0], [0.1], [9.0]])
     >>> labelled = np.zeros((1, 1))
     >>> pool = Pool((1, 2, 3), np.full((3, 2), 0.5), np.zeros(3), vectors=vectors, labelled_vectors=labelled)

@@ -19,30 +19,12 @@ def typiclust(pool: Pool, plan: Plan) -> Floats:
 
     Use it before the first model: typical tasks teach more than uncertain ones while labels are few.
 
-    Parameters
-    ----------
-    pool
-        Needs `Pool.vectors`. `Pool.labelled_vectors` tells which clusters are covered already.
-    plan
-        Picks up to `plan.batch` tasks; the seed draws the sample of 4,000 rows and starts k-means.
+    Needs `Pool.vectors`; `Pool.labelled_vectors` tells which clusters are covered already. Up to `plan.batch` picks
+    score in (1, 2], the others a random number in [0, 1). The seed draws the sample of 4,000 rows and starts k-means.
 
-    Returns
-    -------
-    Floats
-        Shape (n,): picks in (1, 2], the others a random number in [0, 1).
-
-    Raises
-    ------
-    MissingInput
-        The pool has no vectors.
-
-    References
-    ----------
     Hacohen, Dekel and Weinshall (2022), Active learning on a budget: opposite strategies suit high and low budgets,
     https://doi.org/10.48550/arXiv.2202.02794.
 
-    Examples
-    --------
     >>> from sampling.pool import pool_without_model
     >>> vectors = np.array([[0.0], [0.1], [0.2], [9.0]])  # a cluster of three, and one task alone
     >>> scores = typiclust(pool_without_model([1, 2, 3, 4], np.zeros(4), vectors=vectors), Plan(4, batch=2))

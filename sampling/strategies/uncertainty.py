@@ -24,18 +24,9 @@ from sampling.pool import Floats, Ints, Pool
 def margin(pool: Pool, plan: Plan) -> Floats:  # noqa: ARG001 - the signature of a strategy
     """Score each task by how close its two best classes are: one minus the margin.
 
-    Returns
-    -------
-    Floats
-        Shape (n,), in [0, 1]; 1 is a tie. All 1 where there is one class only.
+    (n,) in [0, 1]; 1 is a tie, also where there is one class only. Scheffer, Decomain and Wrobel (2001), Active hidden
+    Markov models for information extraction, https://doi.org/10.1007/3-540-44816-0_31.
 
-    References
-    ----------
-    Scheffer, Decomain and Wrobel (2001), Active hidden Markov models for information extraction,
-    https://doi.org/10.1007/3-540-44816-0_31.
-
-    Examples
-    --------
     >>> proba = np.array([[0.5, 0.5], [0.9, 0.1]])
     >>> margin(Pool((7, 8), proba, np.zeros(2)), Plan(2)).round(2)
     array([1. , 0.2])
@@ -46,20 +37,9 @@ def margin(pool: Pool, plan: Plan) -> Floats:  # noqa: ARG001 - the signature of
 def uncertainty(pool: Pool, plan: Plan) -> Floats:  # noqa: ARG001
     """Score each task by the probability that its best class is wrong (least confidence).
 
-    With many classes this was worse than random order; `margin` is the default.
+    (n,) in [0, 1 - 1/k]. With many classes this was worse than random order; `margin` is the default. Lewis and Gale
+    (1994), A sequential algorithm for training text classifiers, https://doi.org/10.1007/978-1-4471-2099-5_1.
 
-    Returns
-    -------
-    Floats
-        Shape (n,), in [0, 1 - 1/k].
-
-    References
-    ----------
-    Lewis and Gale (1994), A sequential algorithm for training text classifiers,
-    https://doi.org/10.1007/978-1-4471-2099-5_1.
-
-    Examples
-    --------
     >>> proba = np.array([[0.5, 0.5], [0.9, 0.1]])
     >>> uncertainty(Pool((7, 8), proba, np.zeros(2)), Plan(2)).round(2)
     array([0.5, 0.1])
@@ -70,17 +50,9 @@ def uncertainty(pool: Pool, plan: Plan) -> Floats:  # noqa: ARG001
 def entropy(pool: Pool, plan: Plan) -> Floats:  # noqa: ARG001
     """Score each task by the entropy of its class probabilities.
 
-    Returns
-    -------
-    Floats
-        Shape (n,), in [0, ln k], in nats.
+    (n,) in [0, ln k], in nats. Shannon (1948), A mathematical theory of communication,
+    https://doi.org/10.1002/j.1538-7305.1948.tb01338.x.
 
-    References
-    ----------
-    Shannon (1948), A mathematical theory of communication, https://doi.org/10.1002/j.1538-7305.1948.tb01338.x.
-
-    Examples
-    --------
     >>> proba = np.array([[0.5, 0.5], [1.0, 0.0]])
     >>> entropy(Pool((7, 8), proba, np.zeros(2)), Plan(2)).round(2)
     array([0.69, 0.  ])
@@ -89,24 +61,10 @@ def entropy(pool: Pool, plan: Plan) -> Floats:  # noqa: ARG001
 
 
 def consensus_entropy(pool: Pool, plan: Plan) -> Floats:  # noqa: ARG001
-    """Score each task by the entropy of a committee's mean probabilities.
+    """Score each task by the entropy of a committee's mean probabilities; MissingInput where the pool has no committee.
 
-    Returns
-    -------
-    Floats
-        Shape (n,), in [0, ln k], in nats.
+    (n,) in [0, ln k], in nats. Settles (2012), Active Learning, calls it soft vote entropy.
 
-    Raises
-    ------
-    MissingInput
-        The pool has no committee.
-
-    References
-    ----------
-    McCallum and Nigam (1998), Employing EM and pool-based active learning for text classification, ICML.
-
-    Examples
-    --------
     >>> committee = np.array([[[1.0, 0.0], [1.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]]])  # agree on task 7, not on 8
     >>> consensus_entropy(Pool((7, 8), committee.mean(axis=0), np.zeros(2), committee=committee), Plan(2)).round(2)
     array([0.  , 0.69])
@@ -117,22 +75,10 @@ def consensus_entropy(pool: Pool, plan: Plan) -> Floats:  # noqa: ARG001
 def max_disagreement(pool: Pool, plan: Plan) -> Floats:  # noqa: ARG001
     """Score each task by the committee member that differs most from the committee's mean.
 
-    Returns
-    -------
-    Floats
-        Shape (n,), in [0, ln m]: the largest Kullback-Leibler divergence from the mean, in nats.
+    (n,) in [0, ln m]: the largest Kullback-Leibler divergence from the mean, in nats. McCallum and Nigam (1998),
+    Employing EM and pool-based active learning for text classification, ICML, take the mean divergence instead.
+    MissingInput where the pool has no committee.
 
-    Raises
-    ------
-    MissingInput
-        The pool has no committee.
-
-    References
-    ----------
-    McCallum and Nigam (1998), Employing EM and pool-based active learning for text classification, ICML.
-
-    Examples
-    --------
     >>> committee = np.array([[[0.5, 0.5], [1.0, 0.0]], [[0.5, 0.5], [0.0, 1.0]]])  # both unsure; both sure
     >>> max_disagreement(Pool((7, 8), committee.mean(axis=0), np.zeros(2), committee=committee), Plan(2)).round(2)
     array([0.  , 0.69])

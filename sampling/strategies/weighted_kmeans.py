@@ -21,29 +21,10 @@ def weighted_kmeans(pool: Pool, plan: Plan) -> Floats:
     picks the task nearest to each centre, the most uncertain first. The next batch comes from the remaining tasks.
     Where all margins are equal (no model yet) the scores are those of `typiclust`.
 
-    Parameters
-    ----------
-    pool
-        Needs `Pool.vectors`.
-    plan
-        `plan.batch` tasks per batch; the seed starts k-means.
+    Needs `Pool.vectors`. Picks score in (1, 2], the others their margin score in [0, 1]. The seed starts k-means.
 
-    Returns
-    -------
-    Floats
-        Shape (n,): picks in (1, 2], the others their margin score in [0, 1].
-
-    Raises
-    ------
-    MissingInput
-        The pool has no vectors.
-
-    References
-    ----------
     Zhdanov (2019), Diverse mini-batch active learning, https://doi.org/10.48550/arXiv.1901.05954.
 
-    Examples
-    --------
     >>> proba = np.array([[0.5, 0.5], [0.51, 0.49], [0.6, 0.4], [0.9, 0.1]])
     >>> vectors = np.array([[0.0], [0.0], [9.0], [9.0]])  # two pairs of twins
     >>> scores = weighted_kmeans(Pool((1, 2, 3, 4), proba, np.zeros(4), vectors=vectors), Plan(2, batch=2))

@@ -38,6 +38,7 @@ from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
 TASKS = int(os.environ.get("HITL_BENCH_TASKS", "100000"))
 ANSWERS, PEOPLE = int(os.environ.get("HITL_BENCH_VOTES", TASKS // 5)), 5
 PER_TASK = max(1, math.ceil(ANSWERS / (0.75 * TASKS)))  # votes on a task: some tasks stay open
+MORE = TASKS // 25 * PER_TASK  # answers that a promotion is due for
 PATIENCE_S = float(os.environ.get("HITL_BENCH_PATIENCE", "30"))  # for others to leave the machine alone
 QUIET_S, ONE_ANSWER_S, PROMOTION_S = 0.1, 0.5, 20.0  # of the processor, on the wall for a promotion
 _BATCH = 5_000
@@ -164,7 +165,7 @@ def test_turns_of_a_large_project(large: Large) -> None:
     large.settle()
     quiet = _median([large.turn() for _ in range(_ROUNDS)])
     one = _median([_turn_after(large, 1) for _ in range(_ROUNDS)])
-    promotion = _turn_after(large, ANSWERS // 5)
+    promotion = _turn_after(large, MORE)
     large.loop = Loop(
         large.store,
         platform=large.studio,
@@ -173,7 +174,7 @@ def test_turns_of_a_large_project(large: Large) -> None:
         policies=policy_of,
         clock=time.time,
     )
-    first = _turn_after(large, ANSWERS // 5)
+    first = _turn_after(large, MORE)
     report(busy, {"quiet": quiet, "one answer": one, "promotion": promotion, "new worker": first})
 
     assert promotion.turn.verdict.startswith("promoted")

@@ -79,7 +79,7 @@ def test_a_bot_is_made_by_invitation_and_writes_as_itself(site: Site, project: P
 
 
 def test_a_wrong_invitation_is_refused_in_words(site: Site) -> None:
-    with pytest.raises(LabelStudioError, match="invitation is not valid"):
+    with pytest.raises(LabelStudioError, match="invitation is no longer valid"):
         sign_up(site.url, "/user/signup/?token=wrong", "eve@example.com")
 
 

@@ -30,7 +30,6 @@ from feedback.training.consensus_labels import (
 from feedback.training.dataset import build
 from feedback.training.model_vote import reweighed
 from feedback.training.trainer import train
-from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio.client import Client
 from ml_backend.models import recipe_for
 from ml_backend.records import Answer
@@ -105,8 +104,7 @@ class Crowd:
     def snapshot(self) -> ProjectSnapshot:
         row = self.store.projects.get_project(self.project.id)
         assert row is not None
-        config = read_label_config(row.label_config)
-        return load_snapshot(self.store, row, policy_of(row), config, config.control())
+        return load_snapshot(self.store, row, policy_of(row))
 
     def user(self, person: int) -> int:
         return int(self.site.people[person].me()["id"])

@@ -32,8 +32,11 @@ def work(store: Store, folder: Path) -> None:
         done = loop.turn(project, held=held, poll=False)  # type: ignore[arg-type]
         print(f"turn {done.version} {done.verdict}", flush=True)  # noqa: T201
 
+    def report(project: str, held: object) -> None:
+        loop.report(project, held=held)  # type: ignore[arg-type]
+
     due = PollingWaiter(lambda: any(row.state != "idle" for row in store.jobs.list_jobs()), every_s=0.05)
-    worker.Worker(store, {"turn": turn}, owner=f"actor {time.time()}", tick_s=0.2, waiter=due).run()
+    worker.Worker(store, {"turn": turn, "report": report}, owner=f"actor {time.time()}", tick_s=0.2, waiter=due).run()
 
 
 def serve() -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import gc
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Select, Table, text
+from sqlalchemy import ColumnElement, Connection, Select, Table, text
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -249,6 +249,12 @@ def chunks(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """Cut keys into lists that a database takes in one IN."""
     for start in range(0, len(keys), _CHUNK):
         yield keys[start : start + _CHUNK]
+
+
+def rows_in(connection: Connection, query: Select[Any], column: ColumnElement[Any], keys: Collection[Any]) -> list[Any]:
+    """Return the rows whose column is one of the keys, however many they are; sorted only within a chunk of keys."""
+    parts = chunks(sorted(set(keys)))
+    return [row for part in parts for row in connection.execute(query.where(column.in_(part))).all()]
 
 
 def dumps(value: Any) -> bytes:

@@ -167,7 +167,9 @@ class _Appending:
             head = {"project": self._project, "seq": self._seq, "hash": self._hash}
             self._database.upsert(self._connection, main_tables.chain, [head])
             self._projector.write()
-        detach_reused_ids(self._connection, self._project, self._passed)  # reads what it sets aside, so not together
+        detach_reused_ids(
+            self._database, self._connection, self._project, self._passed
+        )  # reads what it sets aside, so not together
 
     def _dated(self, event: Event, state: State) -> Event:
         """Write into an event what is known only now; a rebuild then comes to the same.

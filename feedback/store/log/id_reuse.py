@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, select
 
-from feedback.store.database.engine import chunks, dumps
+from feedback.store.database.engine import Database, chunks, dumps
 from feedback.store.tables import main_tables, routing_tables
 from feedback.store.tables.review_tables import next_case_change, override, review_case
 from feedback.store.tables.routing_tables import indicator
@@ -14,7 +14,7 @@ from feedback.store.tables.routing_tables import indicator
 REUSED_ID = "reused id"  # the kind of record that keeps the task id that a case had
 
 
-def detach_reused_ids(connection: Connection, project: str, tasks: Collection[int]) -> None:
+def detach_reused_ids(database: Database, connection: Connection, project: str, tasks: Collection[int]) -> None:
     """Move cases, decisions and signals of former tasks to negative ids, which Label Studio never uses.
 
     Readers see tasks that do not exist. A case gets its own negative id, because several tasks may have had one id; a
@@ -35,7 +35,8 @@ def detach_reused_ids(connection: Connection, project: str, tasks: Collection[in
         ]
         if former:
             connection.execute(main_tables.record.insert(), former)
-        if former:
+            # the caches of cases read by change number: without the lock another move might commit the same one later
+            database.lock(connection, f"cases {project}")
             moved = review_case.update().where(case.project == project, case.task.in_(part))
             connection.execute(moved.values(task=-case.id, change=next_case_change(connection, project)))
         for table in (routing_tables.decision, routing_tables.signal, override, indicator):

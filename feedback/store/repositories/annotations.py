@@ -8,19 +8,17 @@ from typing import Any
 import orjson
 from sqlalchemy import and_, distinct, func, select
 
-from feedback.store.database.engine import Database, chunks, plain
+from feedback.store.database.engine import plain
 from feedback.store.log.projections import epoch_s
+from feedback.store.repositories.repository import Repository
 from feedback.store.repositories.row_filters import is_deleted_project, made_by_people, of_current_task
 from feedback.store.rows import AnnotatorCounts, Skip, UnreadableAnnotation
 from feedback.store.tables import main_tables
 from ml_backend.records import Annotation
 
 
-class AnnotationsRepository:
+class AnnotationsRepository(Repository):
     """Reads of projected annotations. A project that was deleted has none."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def list_annotations(
         self, project: str, *, task: int | None = None, annotation: int | None = None
@@ -67,17 +65,18 @@ class AnnotationsRepository:
         query = select(table.task, table.id, table.person, table.problems).where(
             table.project == project, table.problems.is_not(None), ~table.gone, of_current_task(table)
         )
-        with self._database.read() as connection:
-            rows = connection.execute(query.order_by(table.id)).all()
-        return [UnreadableAnnotation(row.task, row.id, row.person, tuple(orjson.loads(row.problems))) for row in rows]
+        return [
+            UnreadableAnnotation(row.task, row.id, row.person, tuple(orjson.loads(row.problems)))
+            for row in self._list_rows(query.order_by(table.id))
+        ]
 
     def list_annotators(self, project: str) -> list[AnnotatorCounts]:
         """Return everybody who ever worked in a project, bots included."""
         table = main_tables.person.c
         query = select(table.id, table.answers, table.skips, table.first_at, table.last_at)
-        with self._database.read() as connection:
-            rows = connection.execute(query.where(table.project == project).order_by(table.id)).all()
-        return [AnnotatorCounts(*row) for row in rows]
+        return [
+            AnnotatorCounts(*row) for row in self._list_rows(query.where(table.project == project).order_by(table.id))
+        ]
 
     def list_annotation_creation_times(
         self, project: str, *, above: int, upto: int, before: str = ""
@@ -93,23 +92,16 @@ class AnnotationsRepository:
         if before:
             query = query.where(table.version <= before)
         found: dict[int, dict[int, str]] = {}
-        with self._database.read() as connection:
-            for task, annotation, created_at in connection.execute(query):
-                found.setdefault(task, {})[annotation] = created_at
+        for task, annotation, created_at in self._list_rows(query):
+            found.setdefault(task, {})[annotation] = created_at
         return found
 
     def count_annotators(self, project: str, tasks: Sequence[int]) -> dict[int, int]:
         """Count the people, us included, whose answers stand on each of these tasks; skips are none."""
         table = main_tables.annotation.c
         counted = select(table.task, func.count(distinct(func.coalesce(table.person, 0)))).group_by(table.task)
-        found: dict[int, int] = {}
-        with self._database.read() as connection:
-            for part in chunks(sorted(set(tasks))):
-                conditions = (table.project == project, table.task.in_(part), ~table.gone, ~table.was_cancelled)
-                found.update(
-                    (row[0], row[1]) for row in connection.execute(counted.where(*conditions, of_current_task(table)))
-                )
-        return found
+        counted = counted.where(table.project == project, ~table.gone, ~table.was_cancelled, of_current_task(table))
+        return dict(map(tuple, self._list_rows_in(counted, table.task, tasks)))
 
     def is_by_person(self, project: str, annotation: int) -> bool:
         """Return whether a person made an annotation by hand: no import, none of our own."""
@@ -121,8 +113,7 @@ class AnnotationsRepository:
             ~select(own.id).where(own.project == project, own.id == annotation).exists(),
             ~select(named.unique_id).where(named.project == project, named.unique_id == table.unique_id).exists(),
         )
-        with self._database.read() as connection:
-            return connection.execute(query).one_or_none() is not None
+        return self._get_row(query) is not None
 
     def create_own_annotations(
         self, project: str, *, unique_ids: Iterable[str] = (), annotations: Iterable[int] = ()

@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import func, select
+from sqlalchemy import distinct, func, select
 
 from feedback.errors import NotStored
-from feedback.store.database.engine import Database, chunks, stream
+from feedback.store.database.engine import chunks
 from feedback.store.database.row_mapping import RowMapper
 from feedback.store.log.erase import cases_of
+from feedback.store.repositories.repository import Repository
 from feedback.store.repositories.reviews import REVIEWS, ReviewRow
 from feedback.store.tables import main_tables
-from feedback.store.tables.review_tables import case_event, next_case_change, review, review_case
+from feedback.store.tables.review_tables import case_event, next_case_change, review, review_case, review_task
 from ml_backend.records import Answer
 
 
@@ -77,11 +78,8 @@ _CASES = RowMapper(CaseRow, review_case)
 _EVENTS = RowMapper(CaseEvent, case_event, renamed={"case": "case_id"})
 
 
-class CasesRepository:
+class CasesRepository(Repository):
     """Cases and their events."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def create_cases(self, rows: Sequence[CaseRow], event: str) -> list[CaseRow]:
         """Create a case with its first event for each task that has none; return the new ones.
@@ -133,12 +131,14 @@ class CasesRepository:
                 return False
             connection.execute(case_event.insert(), [_EVENTS.to_values(step, case_id=case.id, number=version + 1)])
             self._database.upsert(connection, review, [REVIEWS.to_values(look) for look in looks])
+            if step.event == "assign":
+                made = {"review_project": step.body["review_project"], "id": step.body["task"], "case_id": case.id}
+                self._database.upsert(connection, review_task, [made])
         return True
 
     def get_case(self, number: int) -> CaseRow:
         """Return one case; NotStored where there is none of this number."""
-        with self._database.read() as connection:
-            row = connection.execute(select(review_case).where(review_case.c.id == number)).one_or_none()
+        row = self._get_row(select(review_case).where(review_case.c.id == number))
         if row is None:
             raise NotStored(f"there is no case {number}.", hint="`hitl cases` lists them.")
         return _CASES.from_row(row)
@@ -154,15 +154,21 @@ class CasesRepository:
         if but_tier:
             query = query.where(table.tier != but_tier)
         query = query.order_by(table.priority, table.entered_s, table.id)
-        with self._database.read() as connection:
-            if tasks is None:
-                return [_CASES.from_row(row) for row in connection.execute(query)]
-            found = [
-                _CASES.from_row(row)
-                for part in chunks(tasks)
-                for row in connection.execute(query.where(table.task.in_(part)))
-            ]
+        if tasks is None:
+            return [_CASES.from_row(row) for row in self._list_rows(query)]
+        found = [_CASES.from_row(row) for row in self._list_rows_in(query, table.task, tasks)]
         return sorted(found, key=lambda case: (case.priority, case.entered_s, case.id))
+
+    def list_agreed_cases(self, project: str, *, n_people: int, limit: int) -> list[CaseRow]:
+        """Return the resolved cases changed last whose final answer this many reviewers gave, newest first."""
+        table = review_case.c
+        n_agreeing = (
+            select(func.count(distinct(review.c.person)))
+            .where(review.c.case_id == table.id, review.c.counted, review.c.answer == table.answer)
+            .scalar_subquery()
+        )
+        query = select(review_case).where(table.project == project, table.state == "resolved", n_agreeing >= n_people)
+        return [_CASES.from_row(row) for row in self._list_rows(query.order_by(table.change.desc()).limit(limit))]
 
     def list_changed_cases(self, project: str, after: int) -> tuple[list[CaseRow], int, int]:
         """Return the cases changed after a change number, the newest change number, and the number of cases.
@@ -190,8 +196,7 @@ class CasesRepository:
         """Count cases by (tier, state)."""
         table = review_case.c
         query = select(table.tier, table.state, func.count()).where(table.project == project)
-        with self._database.read() as connection:
-            return {(row[0], row[1]): row[2] for row in connection.execute(query.group_by(table.tier, table.state))}
+        return {(row[0], row[1]): row[2] for row in self._list_rows(query.group_by(table.tier, table.state))}
 
     def list_case_events(self, case: int) -> list[CaseEvent]:
         """Return the whole trail of a case, oldest first."""
@@ -200,9 +205,9 @@ class CasesRepository:
     def list_events_of_cases(self, cases: Sequence[int]) -> dict[int, list[CaseEvent]]:
         """Return the trails of these cases, oldest line first."""
         found: dict[int, list[CaseEvent]] = {case: [] for case in cases}
-        for part in chunks(cases):
-            for step in self._steps(case_event.c.case_id.in_(part)):
-                found[step.case].append(step)
+        query = select(case_event).order_by(case_event.c.case_id, case_event.c.number)
+        for row in self._list_rows_in(query, case_event.c.case_id, cases):
+            found[row.case_id].append(_EVENTS.from_row(row))
         return found
 
     def list_project_events(self, project: str, *, since_s: float = 0.0) -> list[CaseEvent]:
@@ -212,8 +217,7 @@ class CasesRepository:
 
     def _steps(self, *which: Any) -> list[CaseEvent]:
         query = select(case_event).where(*which).order_by(case_event.c.case_id, case_event.c.number)
-        with self._database.read() as connection:
-            return [_EVENTS.from_row(row) for row in connection.execute(query)]
+        return [_EVENTS.from_row(row) for row in self._list_rows(query)]
 
     def list_case_ids(self, project: str, task: int) -> frozenset[int]:
         """Return the cases of a task, and of former tasks that had its number."""
@@ -227,19 +231,14 @@ class CasesRepository:
             texts = connection.execute(select(table.body).where(table.kind == "honeypot")).scalars()
             return [body for body in map(orjson.loads, texts) if body["case"] in cases]
 
-    def list_review_task_sources(self, project: str) -> dict[tuple[str, int], int]:
-        """Return the task that each copy (review project, task) was ever made of; honeypots are copies of none."""
-        query = (
-            select(review_case.c.task, case_event.c.body)
-            .join_from(case_event, review_case, review_case.c.id == case_event.c.case_id)
-            .where(review_case.c.project == project, case_event.c.event == "assign")
-        )
-        found: dict[tuple[str, int], int] = {}
-        with self._database.read() as connection:
-            for task, text in stream(connection, query):
-                body = orjson.loads(text)
-                found[str(body["review_project"]), int(body["task"])] = task
-        return found
+    def list_review_task_sources(
+        self, project: str, review_project: str, review_tasks: Collection[int]
+    ) -> dict[int, int]:
+        """Return the source task that each of these review tasks was made from; honeypots are made from none."""
+        made, case = review_task.c, review_case.c
+        query = select(made.id, case.task).join_from(review_task, review_case, case.id == made.case_id)
+        query = query.where(case.project == project, made.review_project == review_project)
+        return {row.id: row.task for row in self._list_rows_in(query, made.id, review_tasks)}
 
 
 def _new_case(case: CaseRow) -> dict[str, Any]:

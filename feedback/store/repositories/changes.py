@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Select, func, select
 
-from feedback.store.database.engine import Database, chunks
+from feedback.store.repositories.repository import Repository
 from feedback.store.tables import main_tables, routing_tables
 from feedback.store.tables.review_tables import override
 
@@ -35,11 +36,8 @@ class LogChanges:
     erased: bool  # whether somebody's data were erased
 
 
-class ChangesRepository:
+class ChangesRepository(Repository):
     """Reads whose cost depends on what changed, not on the size of a project."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def get_heads(self, project: str) -> ProjectHeads:
         """Return how far each thing was written."""
@@ -62,8 +60,7 @@ class ChangesRepository:
     def get_signal_head(self, project: str) -> int:
         """Return the number of the newest signal; 0 where there is none."""
         table = routing_tables.signal.c
-        with self._database.read() as connection:
-            return int(connection.execute(select(func.max(table.id)).where(table.project == project)).scalar() or 0)
+        return int(self._get_value(select(func.max(table.id)).where(table.project == project)) or 0)
 
     def get_window_state(self, project: str) -> tuple[object, ...]:
         """Return what changes whenever rows of the newest window are written: its version, and figures of its rows."""
@@ -79,15 +76,14 @@ class ChangesRepository:
         """Return the number of the newest record of a kind, without reading it; 0 where there is none."""
         table = main_tables.record.c
         query = select(func.max(table.id)).where(table.project == project, table.kind == kind)
-        with self._database.read() as connection:
-            return int(connection.execute(query).scalar() or 0)
+        return int(self._get_value(query) or 0)
 
     def list_changes(self, project: str, after: int) -> LogChanges:
         """Return what the events after the event number `after` are about."""
-        logged, now = main_tables.event.c, main_tables.annotation.c
+        logged = main_tables.event.c
         columns = (logged.entity, logged.entity_id, logged.action)
         query = select(*columns).distinct().where(logged.project == project, logged.seq > after)
-        tasks, annotations, annotated, described, erased = set[int](), set[int](), set[int](), False, False
+        tasks, annotations, described, erased = set[int](), set[int](), False, False
         with self._database.read() as connection:
             for entity, number, action in connection.execute(query):
                 erased |= action == "erased"
@@ -97,10 +93,8 @@ class ChangesRepository:
                     annotations.add(number)
                 else:
                     described = True
-            for part in chunks(sorted(annotations)):
-                of = select(now.task).distinct().where(now.project == project, now.id.in_(part), now.task.is_not(None))
-                annotated.update(connection.execute(of).scalars())
-        return LogChanges(frozenset(tasks), frozenset(annotations), frozenset(annotated), described, erased)
+            annotated = frozenset(row.task for row in rows_in(connection, *_tasks_of(project), annotations))
+        return LogChanges(frozenset(tasks), frozenset(annotations), annotated, described, erased)
 
     def list_own_annotations(self, project: str) -> frozenset[int]:
         """Return the annotations that are marked as ours, by their number or their unique id."""
@@ -118,14 +112,9 @@ class ChangesRepository:
             found = set(connection.execute(select(own.id).where(own.project == project)).scalars())
             return frozenset(found | set(connection.execute(marked).scalars()))
 
-    def list_tasks_of(self, project: str, annotations: Iterable[int]) -> frozenset[int]:
+    def list_tasks_of(self, project: str, annotations: Collection[int]) -> frozenset[int]:
         """Return the tasks that these annotations stand on."""
-        now, found = main_tables.annotation.c, set[int]()
-        with self._database.read() as connection:
-            for part in chunks(sorted(set(annotations))):
-                query = select(now.task).where(now.project == project, now.id.in_(part), now.task.is_not(None))
-                found.update(connection.execute(query).scalars())
-        return frozenset(found)
+        return frozenset(row.task for row in self._list_rows_in(*_tasks_of(project), annotations))
 
     def count_overrides(self, project: str) -> tuple[int, float]:
         """Return how many answers are recorded beside a prediction, and when the newest of them was given."""
@@ -133,3 +122,9 @@ class ChangesRepository:
         with self._database.read() as connection:
             count, newest_s = connection.execute(query).one()
         return int(count), float(newest_s or 0.0)
+
+
+def _tasks_of(project: str) -> tuple[Select[Any], ColumnElement[int]]:
+    """Return the query of the tasks that a project's annotations stand on, and the column of the annotations."""
+    now = main_tables.annotation.c
+    return select(now.task).distinct().where(now.project == project, now.task.is_not(None)), now.id

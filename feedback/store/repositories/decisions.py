@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 from sqlalchemy import and_, func, select
 
-from feedback.store.database.engine import Database, dumps, stream
+from feedback.store.database.engine import dumps, stream
+from feedback.store.repositories.repository import Repository
 from feedback.store.tables import main_tables, routing_tables
 
 _STANDING = ("rule", "outcome", "policy", "model", "refused", "priority", "queue", "overlap")
@@ -42,11 +43,8 @@ class Decision:
     id: int = 0  # its number, once it is stored
 
 
-class DecisionsRepository:
+class DecisionsRepository(Repository):
     """The decisions of the routing."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def create_decisions(self, project: str, decisions: Sequence[Decision]) -> None:
         """Append decisions; a kill in between keeps the first ones, and the next turn makes the others."""
@@ -62,10 +60,9 @@ class DecisionsRepository:
         columns = (*(table[name] for name in _STANDING), table.task, table.content)
         shared: dict[tuple[Any, ...], CurrentDecision] = {}  # few decisions are made of many tasks
         found: dict[int, tuple[CurrentDecision, str]] = {}
-        with self._database.read() as connection:
-            for *current, task, content in connection.execute(select(*columns).where(table.id.in_(newest))):
-                key = tuple(current)
-                found[task] = (shared.get(key) or shared.setdefault(key, CurrentDecision(*key)), content)
+        for *current, task, content in self._list_rows(select(*columns).where(table.id.in_(newest))):
+            key = tuple(current)
+            found[task] = (shared.get(key) or shared.setdefault(key, CurrentDecision(*key)), content)
         return found
 
     def count_outcomes(self, project: str) -> dict[str, int]:
@@ -73,8 +70,7 @@ class DecisionsRepository:
         table = routing_tables.decision.c
         newest = select(func.max(table.id)).where(table.project == project).group_by(table.task)
         query = select(table.outcome, func.count()).where(table.id.in_(newest)).group_by(table.outcome)
-        with self._database.read() as connection:
-            return {row[0]: row[1] for row in connection.execute(query.order_by(table.outcome))}
+        return {row[0]: row[1] for row in self._list_rows(query.order_by(table.outcome))}
 
     def list_decisions(self, project: str, *, task: int | None = None, limit: int = 1000) -> list[Decision]:
         """Return the newest decisions of a project or of one task, newest first."""
@@ -82,8 +78,7 @@ class DecisionsRepository:
         query = select(routing_tables.decision).where(table.project == project)
         if task is not None:
             query = query.where(table.task == task)
-        with self._database.read() as connection:
-            return [_decision(row) for row in connection.execute(query.order_by(table.id.desc()).limit(limit))]
+        return [_decision(row) for row in self._list_rows(query.order_by(table.id.desc()).limit(limit))]
 
     def stream_current_decisions(
         self, project: str, *, since_s: float = 0.0

@@ -9,8 +9,9 @@ from typing import Any
 import orjson
 from sqlalchemy import Select, and_, select
 
-from feedback.store.database.engine import Database, stream
+from feedback.store.database.engine import stream
 from feedback.store.log.erase import list_erased_people
+from feedback.store.repositories.repository import Repository
 from feedback.store.rows import AnnotationVersion
 from feedback.store.tables import main_tables
 
@@ -27,25 +28,18 @@ class AnnotationEvent:
     body: Mapping[str, Any] | None = field(hash=False)  # None: deleted, or erased
 
 
-class EventsRepository:
+class EventsRepository(Repository):
     """Reads of the event log."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def get_head(self, project: str) -> int:
         """Count the events of a project: while it is the same, nothing was told that we did not know."""
         table = main_tables.chain.c
-        with self._database.read() as connection:
-            return int(connection.execute(select(table.seq).where(table.project == project)).scalar() or 0)
+        return int(self._get_value(select(table.seq).where(table.project == project)) or 0)
 
     def get_version(self, project: str, seq: int) -> AnnotationVersion | None:
         """Return the version of an annotation that is event `seq` of its project; None where that is none."""
         logged = main_tables.event.c
-        with self._database.read() as connection:
-            row = connection.execute(
-                _versions(project).where(logged.seq == seq, logged.action.in_(("saved", "deleted")))
-            ).one_or_none()
+        row = self._get_row(_versions(project).where(logged.seq == seq, logged.action.in_(("saved", "deleted"))))
         return None if row is None else _version(row)
 
     def list_versions_by_person(self, project: str, person: int) -> list[AnnotationVersion]:
@@ -68,8 +62,7 @@ class EventsRepository:
         query = select(logged.entity_id).where(
             logged.project == project, logged.seq > after, logged.entity == "annotation", logged.action == "erased"
         )
-        with self._database.read() as connection:
-            return set(connection.execute(query).scalars())
+        return set(self._list_values(query))
 
     def list_erased_people(self) -> list[tuple[str, int]]:
         """Return everybody who was ever forgotten, by project and number."""
@@ -80,8 +73,7 @@ class EventsRepository:
         """Return everything that was ever forgotten: project, "annotation" or "task", number, and until which life."""
         logged = main_tables.event.c
         query = select(logged.project, logged.entity, logged.entity_id, logged.version).where(logged.action == "erased")
-        with self._database.read() as connection:
-            return [(row.project, row.entity, row.entity_id, row.version) for row in connection.execute(query)]
+        return [(row.project, row.entity, row.entity_id, row.version) for row in self._list_rows(query)]
 
     def list_task_history(self, project: str, task: int) -> list[AnnotationVersion]:
         """Return every version of every annotation that a task ever had, deletions included, oldest first."""
@@ -96,8 +88,7 @@ class EventsRepository:
             .outerjoin(main_tables.payload, and_(payload.project == logged.project, payload.seq == logged.seq))
             .where(logged.project == project, logged.entity == "annotation", now.task == task)
         )
-        with self._database.read() as connection:
-            rows = connection.execute(query).all()
+        rows = self._list_rows(query)
         # a deletion tells no time of its own: it comes last of its annotation
         rows = sorted(rows, key=lambda row: (row.version if row.action == "saved" else "~", row.entity_id, row.seq))
         return [_version(row) for row in rows]
@@ -117,8 +108,7 @@ class EventsRepository:
             .order_by(logged.seq)
             .limit(limit)
         )
-        with self._database.read() as connection:
-            rows = connection.execute(query).all()
+        rows = self._list_rows(query)
         return [
             AnnotationEvent(
                 row.seq,

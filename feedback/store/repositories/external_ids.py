@@ -8,18 +8,16 @@ from typing import Any
 import orjson
 from sqlalchemy import and_, or_, select
 
-from feedback.store.database.engine import Database, plain, stream
+from feedback.store.database.engine import plain, stream
+from feedback.store.repositories.repository import Repository
 from feedback.store.tables import main_tables
 from feedback.store.tables.routing_tables import task_key
 
 _AT_ONCE = 5000  # tasks a transaction, so that nobody else waits long
 
 
-class ExternalIdsRepository:
+class ExternalIdsRepository(Repository):
     """The names that other systems have for tasks."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def index_tasks(self, project: str, field: str, read: Callable[[Mapping[str, Any]], str]) -> int:
         """Index the tasks that are new, or whose data changed, under what `read` makes of them; return how many."""
@@ -62,5 +60,4 @@ class ExternalIdsRepository:
             .where(known.project == project, known.field == field, known.key == plain(key))
             .order_by(known.task)
         )
-        with self._database.read() as connection:
-            return list(connection.execute(query.limit(5)).scalars())
+        return self._list_values(query.limit(5))

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, select
 
-from feedback.store.database.engine import Database, chunks, stream
+from feedback.store.database.engine import stream
 from feedback.store.database.row_mapping import RowMapper
+from feedback.store.repositories.repository import Repository
 from feedback.store.tables.review_tables import review
 from feedback.store.tables.routing_tables import indicator, indicator_head
 
@@ -35,23 +36,16 @@ class IndicatorValue:
 _INDICATORS = RowMapper(IndicatorValue, indicator, json=["value"])
 
 
-class IndicatorsRepository:
+class IndicatorsRepository(Repository):
     """The indicator values of each project."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def list_indicators(self, project: str, *, entities: Collection[str] | None = None) -> list[IndicatorValue]:
         """Return all indicator values that count, of some entities or of all, in no particular order."""
         query = select(indicator).where(indicator.c.project == project, indicator.c.counted)
+        if entities is not None:
+            return [_INDICATORS.from_row(row) for row in self._list_rows_in(query, indicator.c.entity, entities)]
         with self._database.read() as connection:
-            if entities is None:
-                return [_INDICATORS.from_row(row) for row in stream(connection, query)]
-            return [
-                _INDICATORS.from_row(row)
-                for part in chunks(sorted(entities))
-                for row in connection.execute(query.where(indicator.c.entity.in_(part)))
-            ]
+            return [_INDICATORS.from_row(row) for row in stream(connection, query)]
 
     def list_indicators_of_annotations(
         self, project: str, origin: str, annotations: Collection[int]
@@ -59,12 +53,7 @@ class IndicatorsRepository:
         """Return what these annotations ever said, whether it counts or not."""
         table = indicator.c
         query = select(indicator).where(table.project == project, table.origin == origin)
-        with self._database.read() as connection:
-            return [
-                _INDICATORS.from_row(row)
-                for part in chunks(sorted(annotations))
-                for row in connection.execute(query.where(table.annotation.in_(part)))
-            ]
+        return [_INDICATORS.from_row(row) for row in self._list_rows_in(query, table.annotation, annotations)]
 
     def save_indicators(
         self, project: str, facts: Sequence[IndicatorValue], heads: Mapping[str, int], *, questions: str
@@ -81,8 +70,7 @@ class IndicatorsRepository:
     def get_read_positions(self, project: str, *, questions: str) -> dict[str, int]:
         """Return how far each log was read for these questions; {} where others were asked, whose facts are dropped."""
         table = indicator_head.c
-        with self._database.read() as connection:
-            rows = connection.execute(select(indicator_head).where(table.project == project)).all()
+        rows = self._list_rows(select(indicator_head).where(table.project == project))
         if any(row.questions != questions for row in rows):
             with self._database.write() as connection:
                 delete_indicators(connection, project)
@@ -104,8 +92,7 @@ class IndicatorsRepository:
             .where(table.project == project)
             .distinct()
         )
-        with self._database.read() as connection:
-            rows = connection.execute(query).all()
+        rows = self._list_rows(query)
         changed: dict[bool, set[tuple[str, int]]] = {True: set(), False: set()}
         for row in rows:
             should = row.annotation not in refused if row.origin == project else bool(row.looked)

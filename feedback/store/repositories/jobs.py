@@ -9,9 +9,10 @@ from typing import Any, Literal
 from sqlalchemy import Connection, and_, bindparam, or_, select
 
 from feedback.errors import LeaseLost
-from feedback.store.database.engine import Database, plain
+from feedback.store.database.engine import plain
 from feedback.store.database.notifications import JobListener, notify_workers
 from feedback.store.database.prepared_statements import Prepared
+from feedback.store.repositories.repository import Repository
 from feedback.store.rows import JobClaim, JobRow
 from feedback.store.tables import main_tables
 
@@ -28,11 +29,8 @@ _WANT = Prepared(
 )
 
 
-class JobsRepository:
+class JobsRepository(Repository):
     """Requests, claims and their fences. `token` grows with each claim; an older token has lost the work."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def request_job(self, project: str, kind: str, *, connection: Connection | None = None) -> None:
         """Ask for a run that begins after now. A run that is under way does not count: another one follows it."""
@@ -127,8 +125,7 @@ class JobsRepository:
     def holds_lease(self, work: JobClaim) -> bool:
         """Return whether nobody else has claimed the work since."""
         query = select(_C.token).where(*_is(work.project, work.kind), _C.owner == work.owner)
-        with self._database.read() as connection:
-            return connection.execute(query).scalar() == work.token
+        return self._get_value(query) == work.token
 
     @contextmanager
     def fence(self, work: JobClaim) -> Iterator[Connection]:
@@ -140,8 +137,7 @@ class JobsRepository:
     def list_jobs(self) -> list[JobRow]:
         """Return the state of all work, for people to read."""
         now_s = self._database.clock()
-        with self._database.read() as connection:
-            rows = connection.execute(select(_TABLE).order_by(_C.project, _C.kind)).all()
+        rows = self._list_rows(select(_TABLE).order_by(_C.project, _C.kind))
         return [
             JobRow(row.project, row.kind, _state(row, now_s), row.owner or "", row.tries, row.due_s, row.reason)
             for row in rows

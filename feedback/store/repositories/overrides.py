@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from sqlalchemy import func, select
 
-from feedback.store.database.engine import Database, chunks
 from feedback.store.database.row_mapping import RowMapper
+from feedback.store.repositories.repository import Repository
 from feedback.store.tables.review_tables import override
 from ml_backend.records import Answer
 
@@ -50,11 +50,8 @@ class OverrideCount(NamedTuple):
     times: int
 
 
-class OverridesRepository:
+class OverridesRepository(Repository):
     """Human answers compared with the model's."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def save_overrides(self, rows: Sequence[OverrideRow]) -> None:
         """Store human answers with the model's; a changed annotation replaces its row."""
@@ -65,18 +62,15 @@ class OverridesRepository:
         """Return the time of the vote of each row by annotation, of all annotations or of these."""
         table = override.c
         query = select(table.annotation, table.at_s).where(table.project == project)
-        parts = [query]
-        if annotations is not None:
-            parts = [query.where(table.annotation.in_(part)) for part in chunks(sorted(annotations))]
-        with self._database.read() as connection:
-            return {row.annotation: row.at_s for part in parts for row in connection.execute(part)}
+        if annotations is None:
+            return dict(map(tuple, self._list_rows(query)))
+        return dict(map(tuple, self._list_rows_in(query, table.annotation, annotations)))
 
     def list_overriding_annotations(self, project: str) -> set[int]:
         """Return the answers that changed what was shown."""
         table = override.c
         query = select(table.annotation).where(table.project == project, table.changed, ~table.blind)
-        with self._database.read() as connection:
-            return set(connection.execute(query).scalars())
+        return set(self._list_values(query))
 
     def list_overrides(self, project: str, *, changed: bool | None = True, since_s: float = 0.0) -> list[OverrideRow]:
         """Return overrides, oldest first; `changed=None` gives the answers that kept the model's, too."""
@@ -84,10 +78,7 @@ class OverridesRepository:
         query = select(override).where(table.project == project, table.at_s >= since_s)
         if changed is not None:
             query = query.where(table.changed if changed else ~table.changed)
-        with self._database.read() as connection:
-            return [
-                _OVERRIDES.from_row(row) for row in connection.execute(query.order_by(table.at_s, table.annotation))
-            ]
+        return [_OVERRIDES.from_row(row) for row in self._list_rows(query.order_by(table.at_s, table.annotation))]
 
     def count_overrides(self, project: str) -> list[OverrideCount]:
         """Count human answers beside the model's, the most frequent first."""

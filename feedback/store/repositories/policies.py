@@ -59,7 +59,7 @@ class PoliciesRepository:
 
     def list_activations(self, project: str) -> list[Activation]:
         """Return every policy that became active, newest first."""
-        found = self._records.list_records(project, "policy_active", limit=1000)
+        found = self._records.list_records(project, "policy_active", limit=None)
         return [
             Activation(record.body["hash"], record.body["at_s"], record.body["who"], record.body["before"])
             for record in found

@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, select
 
-from feedback.store.database.engine import Database, dumps
+from feedback.store.database.engine import dumps
+from feedback.store.repositories.repository import Repository
 from feedback.store.rows import Record
 from feedback.store.tables import main_tables
 
@@ -30,11 +31,8 @@ RECORDS_KEPT: Mapping[str, int] = {
 }
 
 
-class RecordsRepository:
+class RecordsRepository(Repository):
     """Findings, verdicts, reports and turns, by project and kind."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def create_record(self, project: str, kind: str, body: Mapping[str, Any], *, key: str = "") -> int:
         """Append a record and return its number; with a key that is recorded already, only return the number.
@@ -66,14 +64,15 @@ class RecordsRepository:
         """Return the newest record of a kind, or the one of a key; None where there is none."""
         return next(iter(self.list_records(project, kind, limit=1, key=key)), None)
 
-    def list_records(self, project: str, kind: str, *, limit: int = 100, key: str = "", above: int = 0) -> list[Record]:
-        """Return the newest records of a kind with an id above `above`, newest first."""
+    def list_records(
+        self, project: str, kind: str, *, limit: int | None = 100, key: str = "", above: int = 0
+    ) -> list[Record]:
+        """Return the newest records of a kind with an id above `above`, newest first; all of them with `limit=None`."""
         table = main_tables.record.c
         query = select(main_tables.record).where(table.project == project, table.kind == kind, table.id > above)
         if key:
             query = query.where(table.key == key)
-        with self._database.read() as connection:
-            return [read_record(row) for row in connection.execute(query.order_by(table.id.desc()).limit(limit))]
+        return [read_record(row) for row in self._list_rows(query.order_by(table.id.desc()).limit(limit))]
 
     def list_pending_records(
         self, project: str, kind: str, *, done_kind: str, since_s: float, limit: int
@@ -84,8 +83,7 @@ class RecordsRepository:
         query = select(main_tables.record).where(
             table.project == project, table.kind == kind, table.at_s >= since_s, ~done.exists()
         )
-        with self._database.read() as connection:
-            return [read_record(row) for row in connection.execute(query.order_by(table.id).limit(limit))]
+        return [read_record(row) for row in self._list_rows(query.order_by(table.id).limit(limit))]
 
 
 def _delete_old_records(connection: Connection, project: str, kind: str, data: int) -> None:

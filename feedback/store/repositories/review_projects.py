@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
-from feedback.store.database.engine import Database
+from feedback.store.repositories.repository import Repository
 from feedback.store.tables.review_tables import review_project
 
 
@@ -19,24 +19,19 @@ class ReviewProjectRow:
     config_digest: str  # of the label config and webhook that it was set up with; "" to check them before the next use
 
 
-class ReviewProjectsRepository:
+class ReviewProjectsRepository(Repository):
     """The review projects that each project has or had."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def list_review_projects(self, project: str) -> dict[str, ReviewProjectRow]:
         """Return the review project of each tier that has one now."""
         table = review_project.c
         query = select(table.id, table.tier, table.config_digest).where(table.project == project, table.current)
-        with self._database.read() as connection:
-            return {row.tier: ReviewProjectRow(*row) for row in connection.execute(query.order_by(table.tier))}
+        return {row.tier: ReviewProjectRow(*row) for row in self._list_rows(query.order_by(table.tier))}
 
     def list_review_project_ids(self, project: str) -> list[str]:
         """Return the id of every review project that a project ever had, sorted."""
         table = review_project.c
-        with self._database.read() as connection:
-            return sorted(connection.execute(select(table.id).where(table.project == project)).scalars())
+        return sorted(self._list_values(select(table.id).where(table.project == project)))
 
     def save_review_project(self, project: str, row: ReviewProjectRow) -> None:
         """Record which review project a tier uses from now on, in place of the one before."""

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import select
 
-from feedback.store.database.engine import Database, chunks
 from feedback.store.database.row_mapping import RowMapper
+from feedback.store.repositories.repository import Repository
 from feedback.store.tables import main_tables
 from feedback.store.tables.review_tables import review, review_case
 from ml_backend.records import Answer
@@ -43,11 +43,8 @@ class ReviewRow:
 REVIEWS = RowMapper(ReviewRow, review, renamed={"case": "case_id"})
 
 
-class ReviewsRepository:
+class ReviewsRepository(Repository):
     """Reviewers' answers on cases."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def save_reviews(self, looks: Iterable[ReviewRow]) -> None:
         """Store reviews of cases that stay in their state."""
@@ -61,19 +58,16 @@ class ReviewsRepository:
         if case is not None:
             query = query.where(table.case_id == case)
         else:
-            event_from_project = select(review_case.c.id).where(review_case.c.project == project)
-            query = query.where(table.case_id.in_(event_from_project))
-        with self._database.read() as connection:
-            return [REVIEWS.from_row(row) for row in connection.execute(query)]
+            of_project = select(review_case.c.id).where(review_case.c.project == project)
+            query = query.where(table.case_id.in_(of_project))
+        return [REVIEWS.from_row(row) for row in self._list_rows(query)]
 
     def list_reviews_of_cases(self, cases: Sequence[int]) -> dict[int, list[ReviewRow]]:
         """Return the reviews of these cases, oldest first."""
         found: dict[int, list[ReviewRow]] = {case: [] for case in cases}
         query = select(review).order_by(review.c.at_s, review.c.annotation)
-        with self._database.read() as connection:
-            for part in chunks(cases):
-                for row in connection.execute(query.where(review.c.case_id.in_(part))):
-                    found[row.case_id].append(REVIEWS.from_row(row))
+        for row in self._list_rows_in(query, review.c.case_id, cases):
+            found[row.case_id].append(REVIEWS.from_row(row))
         return found
 
     def list_unsaved_annotations(self, review_project: str, tasks: Collection[int]) -> list[int]:
@@ -81,9 +75,7 @@ class ReviewsRepository:
         now, saved = main_tables.annotation.c, review.c
         is_saved = select(saved.annotation).where(saved.review_project == now.project, saved.annotation == now.id)
         query = select(now.id).where(now.project == review_project, ~now.gone, ~now.was_cancelled, ~is_saved.exists())
-        with self._database.read() as connection:
-            parts = [query.where(now.task.in_(part)) for part in chunks(sorted(tasks))]
-            return sorted(number for part in parts for number in connection.execute(part).scalars())
+        return sorted(row.id for row in self._list_rows_in(query, now.task, tasks))
 
     def list_changed_reviews(
         self,
@@ -116,13 +108,12 @@ class ReviewsRepository:
             .where(~now.erased)  # who was forgotten took nothing back
             .order_by(look.case_id, look.annotation)
         )
-        parts = [query]
-        if cases is not None:
-            parts = [query.where(look.case_id.in_(part)) for part in chunks(sorted(cases))]
-            parts += [
-                query.where(look.review_project == review_project, look.annotation.in_(part))
-                for review_project, numbers in annotations.items()
-                for part in chunks(sorted(numbers))
-            ]
-        with self._database.read() as connection:
-            return sorted({(row[0], row[1], row[2]) for part in parts for row in connection.execute(part)})
+        if cases is None:
+            rows = self._list_rows(query)
+        else:
+            with self._database.read() as connection:
+                rows = rows_in(connection, query, look.case_id, cases)
+                for review_project, numbers in annotations.items():
+                    in_project = query.where(look.review_project == review_project)
+                    rows += rows_in(connection, in_project, look.annotation, numbers)
+        return sorted({(row[0], row[1], row[2]) for row in rows})

@@ -6,17 +6,14 @@ from secrets import token_urlsafe
 
 from sqlalchemy import Select, select
 
-from feedback.store.database.engine import Database
+from feedback.store.repositories.repository import Repository
 from feedback.store.tables import main_tables
 
 _BYTES = 32
 
 
-class SecretsRepository:
+class SecretsRepository(Repository):
     """Named secrets: the key of the draws, the webhook's secret."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def get_or_create_secret(self, name: str) -> str:
         """Return a secret; the first call makes it."""
@@ -29,8 +26,7 @@ class SecretsRepository:
 
     def get_secret(self, name: str) -> str | None:
         """Return a secret that was made or set before; None where there is none."""
-        with self._database.read() as connection:
-            found = connection.execute(_value(name)).scalar()
+        found = self._get_value(_value(name))
         return None if found is None else str(found)
 
     def save_secret(self, name: str, value: str) -> None:

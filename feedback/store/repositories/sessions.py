@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlalchemy import case, func, select
 
-from feedback.store.database.engine import Database, plain
+from feedback.store.database.engine import plain
 from feedback.store.database.row_mapping import RowMapper
+from feedback.store.repositories.repository import Repository
 from feedback.store.tables.main_tables import login_attempt, session
 
 _MOST = 10_000  # addresses that are remembered for each door; the oldest guesses are forgotten beyond
@@ -29,11 +30,8 @@ class SessionRow:
 _SESSIONS = RowMapper(SessionRow, session)
 
 
-class SessionsRepository:
+class SessionsRepository(Repository):
     """Sessions of signed-in people, and failed logins by address."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def create_session(self, row: SessionRow, *, instead_of: str = "", ended_before_s: float = 0.0) -> None:
         """Store a new session, delete the browser's old one and all that began before a time."""
@@ -45,8 +43,7 @@ class SessionsRepository:
 
     def get_session(self, digest: str) -> SessionRow | None:
         """Return a session, None where it was never begun or has ended."""
-        with self._database.read() as connection:
-            row = connection.execute(select(session).where(session.c.digest == digest)).one_or_none()
+        row = self._get_row(select(session).where(session.c.digest == digest))
         return None if row is None else _SESSIONS.from_row(row)
 
     def touch_session(self, digest: str, at_s: float) -> None:
@@ -61,8 +58,7 @@ class SessionsRepository:
 
     def list_emails(self, person: int) -> frozenset[str]:
         """Return the addresses that somebody is signed in with."""
-        with self._database.read() as connection:
-            return frozenset(connection.execute(select(session.c.email).where(session.c.person == person)).scalars())
+        return frozenset(self._list_values(select(session.c.email).where(session.c.person == person)))
 
     def list_login_attempts(self, scope: str) -> dict[str, float]:
         """Give, for each address that guessed wrong lately, when it has all its tries back."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import orjson
 from sqlalchemy import String, cast, func, literal, select
 
-from feedback.store.database.engine import Database, plain
+from feedback.store.database.engine import plain
 from feedback.store.database.row_mapping import RowMapper
+from feedback.store.repositories.repository import Repository
 from feedback.store.tables import main_tables, routing_tables
 
 
@@ -54,11 +55,8 @@ class DecisionAtSignal:
 _SIGNALS = RowMapper(Signal, routing_tables.signal, json=["value"])
 
 
-class SignalsRepository:
+class SignalsRepository(Repository):
     """The signals about the tasks of each project."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def create_signal(self, signal: Signal) -> bool:
         """Append a signal; False where its key is known already."""
@@ -79,8 +77,7 @@ class SignalsRepository:
         query = select(routing_tables.signal).where(table.project == project, table.unmatched == "")
         if task is not None:
             query = query.where(table.task == task)
-        with self._database.read() as connection:
-            return [_SIGNALS.from_row(row) for row in connection.execute(query.order_by(table.id.desc()).limit(limit))]
+        return [_SIGNALS.from_row(row) for row in self._list_rows(query.order_by(table.id.desc()).limit(limit))]
 
     def list_unanswered_signals(self, project: str, kind: str) -> list[Signal]:
         """Give, oldest first, the signals of tasks that name a callback and have no record asked-ID of this kind."""
@@ -94,8 +91,7 @@ class SignalsRepository:
             table.unmatched == "",
             ~answer.exists(),
         )
-        with self._database.read() as connection:
-            return [_SIGNALS.from_row(row) for row in connection.execute(query.order_by(table.id))]
+        return [_SIGNALS.from_row(row) for row in self._list_rows(query.order_by(table.id))]
 
     def list_unhandled_flags(self, project: str, name: str, *, but: str) -> list[Signal]:
         """Give, oldest first, the flags of tasks that say true and whose key no record of the kind `but` has."""
@@ -120,9 +116,8 @@ class SignalsRepository:
         ).where(table.project == project, table.unmatched == "")
         rows = ranked.subquery()
         found: dict[int | None, dict[str, NewestSignal]] = {}
-        with self._database.read() as connection:
-            for row in connection.execute(select(rows).where(rows.c.place == 1)):
-                found.setdefault(row.task, {})[row.name] = NewestSignal(orjson.loads(row.value), row.at_s, row.many)
+        for row in self._list_rows(select(rows).where(rows.c.place == 1)):
+            found.setdefault(row.task, {})[row.name] = NewestSignal(orjson.loads(row.value), row.at_s, row.many)
         return found
 
     def list_received_times(self, project: str, names: Collection[str]) -> dict[tuple[int, str], float]:
@@ -131,9 +126,7 @@ class SignalsRepository:
         query = select(table.task, table.name, func.max(table.received_s).label("last_s")).where(
             table.project == project, table.name.in_(sorted(names)), table.task.is_not(None), table.unmatched == ""
         )
-        with self._database.read() as connection:
-            rows = connection.execute(query.group_by(table.task, table.name)).all()
-        return {(row.task, row.name): row.last_s for row in rows}
+        return {(row.task, row.name): row.last_s for row in self._list_rows(query.group_by(table.task, table.name))}
 
     def list_signals_with_decisions(
         self, project: str, *, names: Sequence[str] = ()
@@ -153,8 +146,7 @@ class SignalsRepository:
         )
         if names:
             query = query.where(received.c.name.in_(list(names)))
-        with self._database.read() as connection:
-            rows = connection.execute(query.order_by(received.c.id)).all()
+        rows = self._list_rows(query.order_by(received.c.id))
         return [
             (
                 _SIGNALS.from_row(row),
@@ -167,15 +159,13 @@ class SignalsRepository:
         """Return the signals whose task is not known yet, oldest first."""
         table = routing_tables.signal.c
         query = select(routing_tables.signal).where(table.project == project, table.unmatched != "").order_by(table.id)
-        with self._database.read() as connection:
-            return [_SIGNALS.from_row(row) for row in connection.execute(query)]
+        return [_SIGNALS.from_row(row) for row in self._list_rows(query)]
 
     def count_unmatched_signals(self, project: str) -> int:
         """Count them."""
         table = routing_tables.signal.c
         query = select(func.count()).where(table.project == project, table.unmatched != "")
-        with self._database.read() as connection:
-            return int(connection.execute(query).scalar_one())
+        return int(self._get_value(query))
 
     def update_signal_task(self, signal: Signal, *, task: int | None, unmatched: str) -> None:
         """Set the task of an unmatched signal, or the reason for which it still has none."""

@@ -8,19 +8,17 @@ from typing import Any
 import orjson
 from sqlalchemy import ColumnElement, and_, select, true
 
-from feedback.store.database.engine import Database, chunks, without_garbage_collection
+from feedback.store.database.engine import chunks, without_garbage_collection
 from feedback.store.log.projections import epoch_s
+from feedback.store.repositories.repository import Repository
 from feedback.store.repositories.row_filters import is_deleted_project
 from feedback.store.rows import TaskRow
 from feedback.store.tables import main_tables, routing_tables
 from ml_backend.records import Task
 
 
-class TasksRepository:
+class TasksRepository(Repository):
     """Reads of projected tasks. A project that was deleted has none."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def list_tasks(self, project: str, *, only: Sequence[int] | None = None) -> list[Task]:
         """Return the tasks that exist, or those of some numbers, with their data, by id."""
@@ -66,8 +64,7 @@ class TasksRepository:
         """Return the ids of the tasks that exist."""
         table = main_tables.task.c
         query = select(table.id).where(table.project == project, ~table.gone)
-        with self._database.read() as connection:
-            return set(connection.execute(query).scalars())
+        return set(self._list_values(query))
 
     def _tasks(self, project: str, which: ColumnElement[bool]) -> list[tuple[Task, str]]:
         table, data = main_tables.task.c, main_tables.content.c
@@ -95,22 +92,19 @@ class TasksRepository:
         """Return the first `limit` tasks above a number that exist, in order, each with its created_at."""
         table = main_tables.task.c
         query = select(table.id, table.created_at).where(table.project == project, table.id > above, ~table.gone)
-        with self._database.read() as connection:
-            return {row[0]: row[1] for row in connection.execute(query.order_by(table.id).limit(limit))}
+        return {row[0]: row[1] for row in self._list_rows(query.order_by(table.id).limit(limit))}
 
     def list_content_hashes(self, project: str) -> dict[int, str]:
         """Return the hash of the data that each task has now."""
         table = main_tables.task.c
         query = select(table.id, table.content).where(table.project == project, ~table.gone)
-        with self._database.read() as connection:
-            return {row[0]: row[1] for row in connection.execute(query)}
+        return {row[0]: row[1] for row in self._list_rows(query)}
 
     def get_task_data(self, project: str, task: int, content: str) -> Mapping[str, Any] | None:
         """Return a task's data as they were in a version; None where they are erased."""
         data = main_tables.content.c
         query = select(data.data).where(data.project == project, data.task == task, data.hash == content)
-        with self._database.read() as connection:
-            found = connection.execute(query).scalar()
+        found = self._get_value(query)
         return None if found is None else orjson.loads(found)
 
     def create_hidden_tasks(self, project: str, tasks: Iterable[int]) -> None:

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from sqlalchemy import and_, distinct, func, select
 
-from feedback.store.database.engine import Database, chunks, stream, without_garbage_collection
+from feedback.store.database.engine import chunks, stream, without_garbage_collection
 from feedback.store.database.row_mapping import answer_of_key
 from feedback.store.log.projections import epoch_s
+from feedback.store.repositories.repository import Repository
 from feedback.store.repositories.row_filters import is_deleted_project, made_by_people, of_current_task
 from feedback.store.rows import Vote
 from feedback.store.tables import main_tables
@@ -25,11 +26,8 @@ class OverlapVote(NamedTuple):
     answer: str  # Answer.key
 
 
-class VotesRepository:
+class VotesRepository(Repository):
     """Reads of votes. Answers of bots, imports and our own annotations are never votes."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def list_votes(self, project: str, *, control: str = "", tasks: Sequence[int] | None = None) -> list[Vote]:
         """Return the latest vote of each person on each task and control, by task, control and person.
@@ -97,12 +95,9 @@ class VotesRepository:
 
     def list_vote_times(self, project: str, annotations: frozenset[int]) -> list[float]:
         """Return when these annotations were made, those that still are votes; in no order."""
-        votes, found = main_tables.vote.c, list[float]()
-        with self._database.read() as connection:
-            for part in chunks(sorted(annotations)):
-                query = select(func.max(votes.at_s)).where(votes.project == project, votes.annotation.in_(part))
-                found += connection.execute(query.group_by(votes.annotation)).scalars()
-        return found
+        votes = main_tables.vote.c
+        query = select(func.max(votes.at_s).label("at_s")).where(votes.project == project).group_by(votes.annotation)
+        return [row.at_s for row in self._list_rows_in(query, votes.annotation, annotations)]
 
     def list_first_answer_times(self, project: str) -> dict[int, float]:
         """Return when people first answered each task, here or in a review project; epoch seconds."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import and_, func, select
 
-from feedback.store.database.engine import Database, chunks
 from feedback.store.database.row_mapping import RowMapper
+from feedback.store.repositories.repository import Repository
 from feedback.store.rows import WindowRow
 from feedback.store.tables import main_tables
 
@@ -28,11 +28,8 @@ class QueueCounts:
 _ROWS = RowMapper(WindowRow, main_tables.window_row)
 
 
-class WindowsRepository:
+class WindowsRepository(Repository):
     """The windows of each project, and what their predictions showed."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
 
     def save_window(self, project: str, rows: Sequence[WindowRow]) -> None:
         """Store a window; the same version again replaces its rows."""
@@ -57,17 +54,13 @@ class WindowsRepository:
         newest = select(heads.version).where(heads.project == project).order_by(heads.number.desc()).limit(1)
         wanted = version or newest.scalar_subquery()
         query = select(table).where(table.c.project == project, table.c.version == wanted).order_by(table.c.place)
-        with self._database.read() as connection:
-            return [_ROWS.from_row(row) for row in connection.execute(query)]
+        return [_ROWS.from_row(row) for row in self._list_rows(query)]
 
     def list_shown_predictions(self, project: str, predictions: Sequence[int]) -> dict[int, WindowRow]:
         """Return the rows whose predictions people saw, by prediction id in Label Studio."""
-        table, found = main_tables.window_row, dict[int, WindowRow]()
-        with self._database.read() as connection:
-            for part in chunks(sorted(set(predictions))):
-                query = select(table).where(table.c.project == project, table.c.prediction.in_(part))
-                found.update((row.prediction, _ROWS.from_row(row)) for row in connection.execute(query))
-        return found
+        table = main_tables.window_row
+        rows = self._list_rows_in(select(table).where(table.c.project == project), table.c.prediction, predictions)
+        return {row.prediction: _ROWS.from_row(row) for row in rows}
 
     def count_window(self, project: str) -> QueueCounts | None:
         """Count the newest window; None before the first."""

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Table, select
 from feedback.store.tables import main_tables as tables
 from feedback.store.tables import routing_tables
 from feedback.store.tables.main_tables import login_attempt, session
-from feedback.store.tables.review_tables import case_event, override, review, review_case
+from feedback.store.tables.review_tables import case_event, override, review, review_case, review_task
 from feedback.store.tables.routing_tables import indicator, task_key
 
 
@@ -116,6 +116,7 @@ PERSONAL_DATA_TABLES: tuple[PersonalDataTable, ...] = (
         _rows_of_cases(case_event),
         blank={"person": None, "note": "", "body": "{}"},
     ),
+    PersonalDataTable(review_task, task=_rows_of_cases(review_task)),
     PersonalDataTable(review_case, task=lambda subject: review_case.c.id.in_(subject.cases)),
     PersonalDataTable(override, _rows_of_person(override), _rows_of_tasks(override)),
     PersonalDataTable(session, lambda subject: session.c.person == subject.person),

@@ -85,6 +85,14 @@ case_event = Table(
     Column("note", Text, nullable=False),
     Column("body", Text, nullable=False),  # JSON
 )
+review_task = Table(  # that was ever made from a case; a honeypot is made from none
+    "review_task",
+    metadata,
+    Column("review_project", String, primary_key=True),
+    Column("id", BigInteger, primary_key=True),  # Label Studio may give the id of a deleted task to another one
+    Column("case_id", BigInteger, nullable=False),
+    Index("review_task_case", "case_id"),
+)
 review = Table(
     "review",
     metadata,

@@ -19,7 +19,6 @@ from feedback.store import ProjectRow, Store, open_store
 from feedback.training.consensus_labels import ConsensusLabels, decide_labels
 from feedback.training.dataset import Dataset, build
 from feedback.training.model_factory import ModelFactory
-from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio.review_project_client import unique_id
 from ml_backend.registry import FolderRegistry
 from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
@@ -87,8 +86,7 @@ class World:
     def snapshot(self) -> ProjectSnapshot:
         row = self.store.projects.get_project("7")
         assert row is not None
-        config = read_label_config(row.label_config)
-        return load_snapshot(self.store, row, POLICY, config, config.control())
+        return load_snapshot(self.store, row, POLICY)
 
     def known(self) -> Known:
         snapshot = self.snapshot()

@@ -265,6 +265,4 @@ def stored_indicators(store: Store) -> set[IndicatorValue]:
 def snapshot(world: World) -> Any:
     row = world.store.projects.get_project(PROJECT)
     assert row is not None
-    config = read_label_config(row.label_config)
-    policy = read_policy(policy_text(more=ASKED))
-    return load_snapshot(world.store, row, policy, config, config.control())
+    return load_snapshot(world.store, row, read_policy(policy_text(more=ASKED)))

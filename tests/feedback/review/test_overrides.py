@@ -12,7 +12,6 @@ from feedback.review.overrides import NOT_GIVEN, override_of_review, record_over
 from feedback.stats.hash_sampling import draws
 from feedback.store import CaseRow, OverrideRow, ProjectRow, ReviewRow, Store, WindowRow
 from feedback.training.model_cache import PredictionCache
-from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
 from tests.support.make_events import annotation_event, choice_result, task, task_events
 
@@ -51,8 +50,7 @@ def store(store: Store) -> Store:
 def note(store: Store, champion: Champion | None = None) -> list[OverrideRow]:
     project = store.projects.get_project("1")
     assert project is not None
-    config = read_label_config(CONFIG)
-    snapshot = load_snapshot(store, project, read_policy(""), config, config.control("c"))
+    snapshot = load_snapshot(store, project, read_policy(""))
     record_overrides(store, snapshot, champion, PredictionCache())  # type: ignore[arg-type]
     return store.overrides.list_overrides("1", changed=None)
 
@@ -127,8 +125,7 @@ def test_the_draws_of_second_looks_are_their_own():
 def snapshot_of(store: Store, text: str) -> ProjectSnapshot:
     project = store.projects.get_project("1")
     assert project is not None
-    config = read_label_config(CONFIG)
-    return load_snapshot(store, project, read_policy(text), config, config.control("c"))
+    return load_snapshot(store, project, read_policy(text))
 
 
 def a_look(answer: Answer = B, **more: object) -> ReviewRow:

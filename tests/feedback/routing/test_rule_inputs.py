@@ -76,12 +76,11 @@ def snapshot(store: Store) -> ProjectSnapshot:
     store.append(
         [event_from_task(Task(n + 1, {"text": text}, "1", created_at=CREATED), "poll") for n, text in enumerate(texts)]
     )
-    config = read_label_config(TEXT_CONFIG)
-    control = config.control("")
+    control = read_label_config(TEXT_CONFIG).control("")
     for number, (person, label) in enumerate([(1, "fruit"), (2, "fruit"), (3, "tool")], start=1):
         result = tuple(get_codec("choices").encode(Answer("choices", (label,)), control, None))
         store.append([event_from_annotation(make_annotation(number, task=1, person=person, result=result), "poll")])
-    return load_snapshot(store, row, POLICY, config, control)
+    return load_snapshot(store, row, POLICY)
 
 
 def inputs_of(snapshot: ProjectSnapshot, model: Model | None, **options: Any) -> RuleInputs:

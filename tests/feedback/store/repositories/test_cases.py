@@ -49,6 +49,23 @@ def step(event: str = "start") -> CaseEvent:
     return CaseEvent(2.0, event, "started", "L1", person=5, note="looked")
 
 
+def test_agreed_cases_are_those_whose_answer_several_people_gave_the_newest_first(store: Store) -> None:
+    cases = store.cases.create_cases([case(task, answer=HAM) for task in range(1, 6)], "open")
+    looks = [
+        [a_look(0, 1), a_look(0, 2, person=6)],  # two people agree
+        [a_look(0, 3), a_look(0, 4)],  # one person, twice
+        [a_look(0, 5), a_look(0, 6, person=6, answer=SPAM)],
+        [a_look(0, 7), a_look(0, 8, person=6, counted=False)],
+        [a_look(0, 9), a_look(0, 10, person=6)],
+    ]
+    for opened, given in zip(cases, looks, strict=True):
+        reviews = [replace(look, case=opened.id) for look in given]
+        assert store.cases.update_case(replace(opened, state="resolved"), opened.version, step("write"), reviews)
+
+    assert [row.task for row in store.cases.list_agreed_cases("1", n_people=2, limit=10)] == [5, 1]
+    assert [row.task for row in store.cases.list_agreed_cases("1", n_people=2, limit=1)] == [5]
+
+
 def test_a_case_comes_back_as_it_was_written(store: Store) -> None:
     (opened,) = store.cases.create_cases(
         [case(skills=("german",), proposal=SPAM, proposed_by="model", confidence=0.6)],

@@ -94,7 +94,10 @@ def test_a_copy_leads_to_its_task(store: Store) -> None:
     step = CaseEvent(1.0, "assign", "queued", "L2", body={"review_project": "9", "task": 77})
     assert store.cases.update_case(case, case.version, step)
 
-    assert store.cases.list_review_task_sources("1") == {("9", 77): 2}
+    assert store.cases.list_review_task_sources("1", "9", {77, 78}) == {77: 2}
+    assert store.cases.list_review_task_sources("1", "9", {78}) == {}
+    assert store.cases.list_review_task_sources("1", "10", {77}) == {}
+    assert store.cases.list_review_task_sources("2", "9", {77}) == {}
 
 
 def test_names_lead_to_tasks_and_parked_signals_wait_for_them(store: Store) -> None:

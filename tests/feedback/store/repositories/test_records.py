@@ -29,6 +29,16 @@ def test_records_are_read_newest_first(store: Store) -> None:
     assert store.records.get_latest_record("1", "verdict") is None
 
 
+def test_without_a_limit_all_records_are_read(store: Store) -> None:
+    with store.transaction():
+        for number in range(120):
+            store.records.create_record("1", "human review", {"number": number})
+
+    found = store.records.list_records("1", "human review", limit=None)
+
+    assert [record.body["number"] for record in found] == list(reversed(range(120)))
+
+
 def test_a_key_makes_a_record_that_is_written_once(store: Store) -> None:
     first = store.records.create_record("1", "asked", {"rows": 1}, key="m1+q1")
     again = store.records.create_record("1", "asked", {"rows": 2}, key="m1+q1")

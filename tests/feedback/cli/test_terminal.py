@@ -1,0 +1,40 @@
+"""JSON and tables of the sub-commands."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from feedback.cli.terminal import print_json, print_table
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    value: float
+
+
+def test_a_narrow_terminal_wraps_figures_and_loses_none(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    monkeypatch.setenv("COLUMNS", "30")
+
+    print_table(("person", "accuracy", "onboarding"), [("ann", "0.52 [0.24, 0.76]", "10 of 10: 0.50 [0.23, 0.77]")])
+
+    shown = capsys.readouterr().out
+    cells = [
+        "".join(line.split("│")[column].strip() for line in shown.splitlines() if "│" in line) for column in (2, 3)
+    ]
+    assert cells == ["0.52[0.24,0.76]", "10of10:0.50[0.23,0.77]"]
+
+
+def test_a_table_without_rows_is_not_printed(capsys: pytest.CaptureFixture):
+    print_table(("person",), [])
+
+    assert capsys.readouterr().out == ""
+
+
+def test_records_are_json_objects_and_nan_is_null(capsys: pytest.CaptureFixture):
+    print_json({"rows": [Row("é", float("nan"))], 7: "x"})
+
+    assert json.loads(capsys.readouterr().out) == {"rows": [{"name": "é", "value": None}], "7": "x"}
