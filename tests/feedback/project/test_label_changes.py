@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from feedback.errors import VotesError
+from feedback.project.guidelines import list_guidelines
 from feedback.project.label_changes import apply_label_changes, list_label_changes, record_label_change
 from feedback.store import Store, Vote
 from ml_backend.records import Answer
@@ -79,3 +80,15 @@ def test_what_makes_no_sense_is_refused(store: Store, change: dict[str, object],
     with pytest.raises(VotesError, match=message):
         record_label_change(store, "7", [vote(1, "spam")], LABELS, now_s=1.0, **change)  # type: ignore[arg-type]
     assert list_label_changes(store, "7") == []
+
+
+def test_no_label_change_and_no_guideline_is_left_out_of_a_long_history(store: Store):
+    body = {"label": "spam", "to": "advert", "split": [], "versions": [], "at_s": 1.0}
+    guideline = {"hash": "a", "label_config": "b", "instruction": "c", "at_s": 1.0}
+    with store.transaction():
+        for number in range(10_001):
+            store.records.create_record("7", "relabel", body | {"at_s": float(number)})
+            store.records.create_record("7", "guideline", guideline | {"at_s": float(number)})
+
+    assert [change.at_s for change in list_label_changes(store, "7")] == list(range(10_001))
+    assert [guideline.at_s for guideline in list_guidelines(store, "7")] == list(range(10_001))

@@ -239,6 +239,21 @@ def test_a_log_of_old_reads_as_it_did(store: Store, *, first: bool) -> None:
     assert store.votes.list_votes("1") == []  # nothing of before the deletion was received, as far as is known
 
 
+def test_cases_of_a_reused_id_are_changed_under_the_lock_of_all_moves(store: Store, monkeypatch: MonkeyPatch) -> None:
+    store.append(task_events(task(1, "first", second=1, created_at=at(1))))
+    store.cases.create_cases([CaseRow("1", 1, "open", "L2")], "open")
+    lock, names = Database.lock, list[str]()
+
+    def spy(database: Database, connection: Connection, name: str) -> None:
+        names.append(name)
+        lock(database, connection, name)
+
+    monkeypatch.setattr(Database, "lock", spy)
+    store.append(task_events(task(1, "second", second=20, created_at=at(20))))
+
+    assert "cases 1" in names
+
+
 def test_what_was_decided_about_a_task_is_not_said_of_the_next_one_with_its_number(store: Store) -> None:
     """Twice: a case for each of three tasks that had the number 1."""
     stands = CurrentDecision("r", "first", "p", "m", "", "normal", "", None)
