@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from ml_backend.labelstudio.local_server import DataDirTemplate, LocalLabelStudio
-from tests.support.label_studio import Project, Site, StubBackend, open_site
+from ml_backend.labelstudio.local_server import LocalLabelStudio
+from tests.support.label_studio import DataDirTemplate, Project, Site, StubBackend, open_site
 
 _ROOM = 256 << 20  # bytes, many times what a run leaves there
 

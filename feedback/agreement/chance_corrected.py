@@ -131,37 +131,38 @@ def _coefficient(
 ) -> Coefficient:
     table = as_patterns(votes)
     distance = label_distance(weighting, table.counts.shape[1], values)
-    found = estimate(name, table, measure, distance, confidence, lowest=-1.0)
-    if interval_method == "analytic":
-        return found
-    return with_bootstrap_interval(found, table, measure, distance, confidence)
-
-
-def with_bootstrap_interval(
-    found: Coefficient, table: Patterns, measure: Measure, distance: LabelDistance, confidence: float, *, seed: int = 0
-) -> Coefficient:
-    """Replace the interval by that of the item bootstrap; keep it where no item differs from another."""
-    if not found.se > 0:
-        return found
-
-    def statistic(weights: Floats) -> Floats:
-        return np.array([measure(table.with_times(times), distance).value for times in weights])
-
-    drawn = bootstrap(statistic, table.times, seed=seed, confidence=confidence)
-    return replace(found, low=drawn.low, high=drawn.high)
+    return estimate(name, table, measure, distance, confidence, interval_method=interval_method)
 
 
 def estimate(
-    name: str, table: Patterns, measure: Measure, distance: LabelDistance, confidence: float, *, lowest: float
+    name: str,
+    table: Patterns,
+    measure: Measure,
+    distance: LabelDistance,
+    confidence: float,
+    *,
+    lowest: float = -1.0,
+    interval_method: IntervalMethod = "analytic",
 ) -> Coefficient:
-    """Return the measure with its analytic interval; NaN with a note where the votes do not define it."""
+    """Return the measure with its interval; NaN with a note where the votes do not define it.
+
+    The bootstrap resamples items. Where no item differs from another it tells nothing, and the analytic interval stays.
+    """
     items, pairs = table.items, table.pairs
     if not items:
         return undefined(name, 0, 0, _NO_PAIRS, lowest=lowest)
     linear = measure(table, distance)
     if not math.isfinite(linear.value):
         return undefined(name, items, pairs, _ONE_LABEL, lowest=lowest)
-    return analytic(name, linear, items, pairs, confidence=confidence, lowest=lowest)
+    found = analytic(name, linear, items, pairs, confidence=confidence, lowest=lowest)
+    if interval_method == "analytic" or not found.se > 0:
+        return found
+
+    def statistic(weights: Floats) -> Floats:
+        return np.array([measure(table.with_times(times), distance).value for times in weights])
+
+    drawn = bootstrap(statistic, table.times, seed=0, confidence=confidence)
+    return replace(found, low=drawn.low, high=drawn.high)
 
 
 def as_patterns(votes: Votes | Patterns) -> Patterns:
@@ -171,48 +172,52 @@ def as_patterns(votes: Votes | Patterns) -> Patterns:
 
 def _percent(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
     paired = table.paired()
-    rows = item_agreement(paired, distance)
+    rows = _item_agreement(paired, distance)
     return LinearizedCoefficient(paired.mean(rows), 0.0, rows, paired.times)
 
 
 def _fleiss(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
     shares = _shares(table)
     expected = distance.against(shares)
-    return _corrected(table, distance, 1.0 - float(shares @ expected), 1.0 - (table.counts @ expected) / table.size)
+    return correct_for_chance(
+        table, distance, 1.0 - float(shares @ expected), 1.0 - (table.counts @ expected) / table.size
+    )
 
 
 def _gwet(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
     k = table.counts.shape[1]
     shares = _shares(table)
     if k < 2:
-        return _corrected(table, distance, 1.0, np.ones_like(table.size))
+        return correct_for_chance(table, distance, 1.0, np.ones_like(table.size))
     factor = _total_agreement_weight(distance, k) / (k * (k - 1))
     rows = factor * (table.counts @ (1.0 - shares)) / table.size
-    return _corrected(table, distance, factor * float(shares @ (1.0 - shares)), rows)
+    return correct_for_chance(table, distance, factor * float(shares @ (1.0 - shares)), rows)
 
 
 def _brennan_prediger(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
     k = table.counts.shape[1]
     chance = _total_agreement_weight(distance, k) / k**2
-    return _corrected(table, distance, chance, np.full_like(table.size, chance))
+    return correct_for_chance(table, distance, chance, np.full_like(table.size, chance))
 
 
-def _corrected(table: Patterns, distance: LabelDistance, chance: float, chance_rows: Floats) -> LinearizedCoefficient:
-    """Return (observed - chance) / (1 - chance), linearised as in Gwet (2014, chapter 5).
+def correct_for_chance(
+    table: Patterns, distance: LabelDistance, chance: float, chance_rows: Floats
+) -> LinearizedCoefficient:
+    """Return (observed - chance) / (1 - chance), linearised as in Gwet (2014).
 
     `chance_rows` (p,) is the chance agreement per pattern; its mean over items is `chance`.
     """
     paired = table.size >= 2
     n, n_paired = table.times.sum(), table.times[paired].sum()
-    if not n_paired or 1.0 - chance < 1e-12:
+    if not n_paired or not 1.0 - chance >= 1e-12:  # also for a chance of NaN
         return LinearizedCoefficient(math.nan, chance, table.size * math.nan, table.times)
-    observed = np.where(paired, item_agreement(table, distance), 0.0)
+    observed = np.where(paired, _item_agreement(table, distance), 0.0)
     value = float((table.times @ observed / n_paired - chance) / (1.0 - chance))
     rows = (n / n_paired) * (observed - chance * paired) - 2.0 * (1.0 - value) * (chance_rows - chance)
     return LinearizedCoefficient(value, chance, rows / (1.0 - chance), table.times)
 
 
-def item_agreement(table: Patterns, distance: LabelDistance) -> Floats:
+def _item_agreement(table: Patterns, distance: LabelDistance) -> Floats:
     """Return the share of pairs of an item's votes that agree, (p,); meaningless for an item with one vote."""
     ordered_pairs = np.maximum(table.size * (table.size - 1.0), 1.0)
     agreement: Floats = 1.0 - distance.within(table.counts) / ordered_pairs

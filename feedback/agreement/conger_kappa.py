@@ -7,10 +7,10 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from feedback.agreement.chance_corrected import item_agreement
-from feedback.agreement.coefficient import Coefficient, LinearizedCoefficient, analytic, undefined
+from feedback.agreement.chance_corrected import correct_for_chance, estimate
+from feedback.agreement.coefficient import Coefficient, LinearizedCoefficient
 from feedback.agreement.label_distances import LabelDistance, Weighting, label_distance
-from feedback.agreement.vote_patterns import patterns_by_item
+from feedback.agreement.vote_patterns import Patterns, patterns_by_item
 from feedback.votes import Floats, Votes
 
 
@@ -31,21 +31,12 @@ def conger_kappa(
     >>> round(conger_kappa(Votes(np.repeat(np.arange(50), 2), np.tile([0, 1], 50), table.ravel())).value, 3)
     0.4
     """
-    table = patterns_by_item(votes)
-    items, pairs = table.items, table.pairs
-    if not items:
-        return undefined("conger", 0, 0, "no item has two votes")
+
+    def measure(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
+        return correct_for_chance(table, distance, *_chance(votes, distance))
+
     distance = label_distance(weighting, votes.n_labels, values)
-    chance, chance_rows = _chance(votes, distance)
-    if not 1.0 - chance > 1e-12:
-        return undefined("conger", items, pairs, "everybody gave the same label to everything")
-    paired = table.size >= 2
-    n, n_paired = len(table.size), paired.sum()
-    observed = np.where(paired, item_agreement(table, distance), 0.0)
-    value = float((observed.sum() / n_paired - chance) / (1.0 - chance))
-    rows = (n / n_paired) * (observed - chance * paired) - 2.0 * (1.0 - value) * (chance_rows - chance)
-    linear = LinearizedCoefficient(value, chance, rows / (1.0 - chance), table.times)
-    return analytic("conger", linear, items, pairs, confidence=confidence, lowest=-1.0)
+    return estimate("conger", patterns_by_item(votes), measure, distance, confidence)
 
 
 def _chance(votes: Votes, distance: LabelDistance) -> tuple[float, Floats]:
@@ -55,7 +46,7 @@ def _chance(votes: Votes, distance: LabelDistance) -> tuple[float, Floats]:
     n_votes = n_votes[n_votes > 0].astype(np.float64)
     people, r = code[votes.people], len(n_votes)
     if r < 2:
-        return math.nan, np.empty(0)
+        return math.nan, np.full(len(np.unique(votes.tasks)), math.nan)
     cell = people * votes.n_labels + votes.labels
     label_shares = np.bincount(cell, minlength=r * votes.n_labels).reshape(r, -1) / n_votes[:, None]
     others = label_shares.sum(axis=0) - label_shares

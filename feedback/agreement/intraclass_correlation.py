@@ -92,9 +92,8 @@ def _bounds(
 ) -> tuple[float, float]:
     """Return the bounds; those for the mean of k ratings follow from those for one by Spearman-Brown."""
     if form[0] == "2":
-        low, high = _bounds_of_sampled_people(
-            _single_rating(value, k) if form[2] == "k" else value, between, people, rest, n, k, tail
-        )
+        of_one = value / (k - (k - 1) * value) if form[2] == "k" else value
+        low, high = _bounds_of_sampled_people(of_one, between, people, rest, n, k, tail)
     else:
         noise, freedom = (within, n * (k - 1)) if form[0] == "1" else (rest, (n - 1) * (k - 1))
         ratio = between / noise if noise else math.inf
@@ -121,7 +120,3 @@ def _bounds_of_sampled_people(
     low = n * (between - f_low * rest) / (f_low * spread + n * between)
     high = n * (f_high * between - rest) / (spread + n * f_high * between)
     return low, high
-
-
-def _single_rating(mean_of_k: float, k: int) -> float:
-    return mean_of_k / (k - (k - 1) * mean_of_k)

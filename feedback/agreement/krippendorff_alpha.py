@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from feedback.agreement.chance_corrected import as_patterns, estimate, with_bootstrap_interval
+from feedback.agreement.chance_corrected import as_patterns, estimate
 from feedback.agreement.coefficient import Coefficient, IntervalMethod, LinearizedCoefficient
 from feedback.agreement.label_distances import LabelDistance, NominalDistance, SquaredDistance, label_distance
 from feedback.agreement.vote_patterns import Patterns
@@ -54,11 +54,7 @@ def krippendorff_alpha(
     0.533
     """
     table = as_patterns(votes)
-    distance = _scale(table, level, values)
-    found = estimate("alpha", table, _alpha, distance, confidence, lowest=-1.0)
-    return (
-        found if interval_method == "analytic" else with_bootstrap_interval(found, table, _alpha, distance, confidence)
-    )
+    return estimate("alpha", table, _alpha, _scale(table, level, values), confidence, interval_method=interval_method)
 
 
 def _alpha(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:

@@ -18,7 +18,6 @@ Bools = NDArray[np.bool_]
 
 _PAUSE_S = 30 * 60.0  # a longer gap between two answers ends a session
 _HOUR_S = 3600.0
-_MEDIAN = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +135,6 @@ def accuracy_by_practice(
     )
 
 
-def _session_numbers(at_s: Floats) -> Ints:
-    """Return the number of the session of each time; times are sorted."""
-    return np.concatenate([[0], np.cumsum(np.diff(at_s) > _PAUSE_S)]) if len(at_s) else np.zeros(0, dtype=np.int64)
-
-
 def _speed(person: int, at_s: Floats, lead_time_s: Floats, confidence: float) -> AnnotatorSpeed:
     order = np.argsort(at_s, kind="stable")
     at, lead = at_s[order], lead_time_s[order]
@@ -184,20 +178,17 @@ def _median(values: Floats, confidence: float) -> Interval:
         return Interval(0.0, float("inf"), float("nan"), confidence)
     ranked = np.sort(values)
     tail = (1.0 - confidence) / 2.0
-    below = int(np.searchsorted(_binomial_cdf(n), tail, side="right")) - 1  # rank of the lower bound
+    binomial_cdf = bdtr(np.arange(n // 2 + 1), n, 0.5)
+    below = int(np.searchsorted(binomial_cdf, tail, side="right")) - 1  # rank of the lower bound
     if below < 0:
         return Interval(0.0, float("inf"), float(np.median(ranked)), confidence)
     return Interval(float(ranked[below]), float(ranked[n - 1 - below]), float(np.median(ranked)), confidence)
 
 
-def _binomial_cdf(n: int) -> Floats:
-    cdf: Floats = bdtr(np.arange(n // 2 + 1), n, _MEDIAN)
-    return cdf
-
-
 def _hour_of_session(at: Floats) -> Ints:
-    session = _session_numbers(at)
-    first = np.concatenate([[True], np.diff(session) > 0])
+    """Return the hour of its session that each time lies in; times are sorted, at least one."""
+    first = np.concatenate([[True], np.diff(at) > _PAUSE_S])
+    session = np.cumsum(first) - 1
     hour: Ints = ((at - at[first][session]) // _HOUR_S).astype(np.int64)
     return hour
 

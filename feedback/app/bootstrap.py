@@ -155,7 +155,7 @@ def make_loop(settings: Settings, store: Store) -> Loop:
     from feedback.loop.turn import Loop
     from feedback.project.connect import webhook_secrets
     from feedback.store.repositories.policies import policy_of
-    from ml_backend.labelstudio.projects import SECRET_HEADER
+    from ml_backend.labelstudio.parsing import SECRET_HEADER
     from ml_backend.registry import FolderRegistry
 
     client = make_client(settings, store) if settings.has_label_studio else None

@@ -218,8 +218,9 @@ def _print_segments(measured: ReviewFigures) -> None:
         for tier in measured.tiers
         for label in tier.labels
     ]
-    columns = ("tier", "segment", "label", "false positives", "false negatives")
-    print_table(columns, model, title="The model, by segment")
+    print_table(
+        ("tier", "segment", "label", "false positives", "false negatives"), model, title="The model, by segment"
+    )
     people = [
         (
             tier.tier,

@@ -15,7 +15,7 @@ from feedback.votes import Floats, Votes
 _MIN_ERROR = 1e-3  # before calibration, no confidence is above 0.999
 _SLOPES = np.linspace(0.0, 1.5, 9)  # mostly below 1, because votes on a task are dependent
 _OFFSETS = np.linspace(-2.5, 2.5, 21)  # below 0 where tasks are harder than the votes suggest
-_SLOPE_PRIOR, _OFFSET_PRIOR = (0.5, 0.5), (0.0, 0.7)  # mean and standard deviation; the two slopes sum to 1
+_PRIOR_MEAN, _PRIOR_SD = np.array([0.5, 0.5, 0.0]), np.array([0.5, 0.5, 0.7])  # slope, slope, offset
 _STEP = 0.02  # log-odds are rounded to it, which changes a confidence by less than 0.005
 _MAX_STEPS = 1 << 20  # more steps than log-odds have: two numbers become one
 
@@ -66,9 +66,7 @@ def fit_confidence_model(odds: Floats, right: NDArray[np.bool_]) -> ConfidenceMo
     array([0.7, 0.7])
     """
     grid = np.array(np.meshgrid(_SLOPES, _SLOPES, _OFFSETS)).reshape(3, -1).T
-    mean = np.array([_SLOPE_PRIOR[0], _SLOPE_PRIOR[0], _OFFSET_PRIOR[0]])
-    deviation = np.array([_SLOPE_PRIOR[1], _SLOPE_PRIOR[1], _OFFSET_PRIOR[1]])
-    log = -0.5 * (((grid - mean) / deviation) ** 2).sum(axis=1)
+    log = -0.5 * (((grid - _PRIOR_MEAN) / _PRIOR_SD) ** 2).sum(axis=1)
     log += log_expit((grid[:, :2] @ odds.T + grid[:, 2:]) * np.where(right, 1.0, -1.0)).sum(axis=1)
     weights = np.exp(log - log.max())
     likely = weights > 1e-4  # the other points do not change a confidence visibly

@@ -85,7 +85,7 @@ def select_method(votes: Votes, *, gold: Ints | None = None, seed: int = 0) -> M
         majority = majority_vote(votes)
         return MethodSelection(majority, reason, {"majority": majority})
     scores = score_on_hidden_votes(votes, seed=seed)
-    fits = {name: fit for name in METHODS if (fit := fit_or_none(name, votes)) is not None}
+    fits = {name: fit for name, method in METHODS.items() if (fit := fit_or_none(method, votes)) is not None}
     members = [name for name in COMMITTEE if scores[name].margin > _PROVEN_WORSE and name in fits]
     rows = [_apply_temperature(fits[name].proba, scores[name].temperature) for name in members]
     committee = Consensus.build("committee", votes, np.mean(rows, axis=0))
@@ -118,7 +118,7 @@ def score_on_hidden_votes(votes: Votes, *, seed: int = 0) -> dict[str, HiddenVot
         hidden = hidden.select(has_votes[hidden.tasks])
         base += _log_likelihood_by_task(majority_vote(seen).proba, seen, hidden)
         for name, table in logs.items():
-            fit = fit_or_none(name, seen)
+            fit = fit_or_none(METHODS[name], seen)
             for row, temperature in enumerate(_TEMPERATURES):
                 if fit is None:
                     table[row] = -np.inf
@@ -181,9 +181,9 @@ def prefer_proven_on_gold(selection: MethodSelection, gold: Ints) -> MethodSelec
     return MethodSelection(selection.fits[best], reason, selection.fits)
 
 
-def fit_or_none(name: str, votes: Votes, *, method: Method | None = None) -> Consensus | None:
-    """Return the fit of a built-in method, or of `method`; None where it refuses these votes as too large."""
+def fit_or_none(method: Method, votes: Votes) -> Consensus | None:
+    """Return the fit of a method; None where it refuses these votes as too large."""
     try:
-        return (method or METHODS[name])(votes)
+        return method(votes)
     except VotesError:
         return None

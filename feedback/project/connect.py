@@ -20,6 +20,7 @@ from ml_backend.errors import UnknownName
 from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio import projects, review_project_client, task_visibility
 from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.parsing import SECRET_HEADER
 from ml_backend.labelstudio.settings_snapshot import SettingsSnapshot
 from ml_backend.models import recipe_for
 
@@ -159,7 +160,7 @@ def disconnect(store: Store, client: Client, project: str) -> list[str]:
     store.projects.save_project(replace(row, connected=False, paused=True))  # first: a running turn stops writing
     _reopen_hidden_tasks(store, client, project, SettingsSnapshot.from_json(row.settings_snapshot))
     for review_project in store.review_projects.list_review_projects(project).values():
-        review_project_client.delete_webhooks(client, review_project.id, projects.SECRET_HEADER)
+        review_project_client.delete_webhooks(client, review_project.id, SECRET_HEADER)
     store.review_projects.refresh_review_projects(project)
     notes = projects.disconnect(
         client, SettingsSnapshot.from_json(row.settings_snapshot), versions=store.registry.versions(project)

@@ -108,8 +108,12 @@ def analyse(
     votes = named.votes
     known, gold_notes = encode_gold(named, gold) if gold is not None else (None, [])
     choice = select_method(votes, seed=seed)
-    fits = {name: fit for name in METHODS if (fit := choice.fits.get(name) or fit_or_none(name, votes)) is not None}
-    others = {name: fit_or_none(name, votes, method=consensus.load_method(name)) for name in consensus.plugin_names()}
+    fits = {
+        name: fit
+        for name, method in METHODS.items()
+        if (fit := choice.fits.get(name) or fit_or_none(method, votes)) is not None
+    }
+    others = {name: fit_or_none(consensus.load_method(name), votes) for name in consensus.plugin_names()}
     fits |= {name: fit for name, fit in others.items() if fit is not None}
     figures = _ordered_figures(named) if ordered else _label_figures(votes)
     reading = interpret_agreement(votes, named.labels, coefficient=figures["alpha"], drawn=drawn)

@@ -30,14 +30,9 @@ class ErrorRateMonitor:
 
     p0: float  # largest acceptable error rate, in (0, 1)
     run_length: float  # rows between false alarms, at least, on average
-    sums: tuple[float, ...]  # one statistic per bet
+    sums: tuple[float, ...]  # one statistic per bet; the alarm is raised when their mean reaches `run_length`
     n_rows: int = 0
     alarm_at: int | None = None  # number of the row that raised the alarm, from 1
-
-    @property
-    def statistic(self) -> float:
-        """Return the mean over the bets; the alarm is raised at `run_length`."""
-        return float(np.mean(self.sums))
 
     @property
     def alarm(self) -> bool:
@@ -73,14 +68,3 @@ def safe_bets(p0: float) -> Floats:
     check_share(p0, "p0")
     safe: Floats = _BETS[1.0 / p0 > _BETS]
     return safe
-
-
-def simulate_statistic(errors: NDArray[Any], p0: float) -> Floats:
-    """Return the statistic after every row of many runs, (n_runs, n), for errors of the same shape."""
-    x = np.asarray(errors, dtype=np.float64)
-    sums: Floats = np.zeros((x.shape[0], safe_bets(p0).size))
-    statistic = np.empty(x.shape)
-    for row in range(x.shape[1]):
-        sums = (sums + 1.0) * (1.0 + safe_bets(p0) * (x[:, row, None] - p0))
-        statistic[:, row] = sums.mean(axis=1)
-    return statistic

@@ -25,7 +25,7 @@ def wilson(k: float, n: float, *, confidence: float = 0.95) -> Interval:
     0.31 [0.26, 0.37]
     """
     _check_counts(k, n)
-    z = _z(confidence)
+    z = float(ndtri(0.5 + check_share(confidence, "confidence") / 2))
     if n == 0:
         return Interval(0.0, 1.0, math.nan, confidence)
     center = (k + z * z / 2) / (n + z * z)
@@ -107,10 +107,6 @@ def binomial_tail(k: int, n: int, p0: float) -> float:
     _check_counts(k, n)
     check_share(p0, "p0")
     return 1.0 if k == 0 else float(bdtrc(k - 1, n, p0))
-
-
-def _z(confidence: float) -> float:
-    return float(ndtri(0.5 + check_share(confidence, "confidence") / 2))
 
 
 def _check_counts(k: float, n: float) -> None:

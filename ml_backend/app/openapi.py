@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ml_backend.labelstudio.parsing import SECRET_HEADER
+
 _Schema = dict[str, Any]
 Paths = Mapping[str, Any]  # path -> method -> OpenAPI description
 
@@ -61,7 +63,7 @@ def make_document(*more: Paths) -> _Schema:
             "schemas": {"Error": _ERROR},
             "securitySchemes": {
                 "login": {"type": "http", "scheme": "basic"},
-                "secret": {"type": "apiKey", "in": "header", "name": "X-Hitl-Secret"},
+                "secret": {"type": "apiKey", "in": "header", "name": SECRET_HEADER},
             },
         },
     }

@@ -17,8 +17,8 @@ from flask import Request
 
 from ml_backend.app.trusted_proxies import TrustedProxies
 from ml_backend.errors import BackendError, SettingsError
+from ml_backend.labelstudio.parsing import SECRET_HEADER
 
-SECRET_HEADER = "X-Hitl-Secret"  # noqa: S105 - the header's name, not a secret
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"

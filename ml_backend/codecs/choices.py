@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ml_backend.codecs.regions import jaccard_distance, make_region
 from ml_backend.errors import CodecError
 from ml_backend.label_config import Control
 from ml_backend.records import Answer
@@ -32,18 +33,9 @@ class Choices:
         return Answer("choices", tuple(sorted(chosen)))
 
     def encode(self, answer: Answer, control: Control, score: float | None) -> list[dict[str, Any]]:
-        """Return one region, as Label Studio's editor writes it."""
-        region: dict[str, Any] = {
-            "from_name": control.name,
-            "to_name": control.to_name,
-            "type": "choices",
-            "value": {"choices": list(answer.value)},  # type: ignore[call-overload]
-        }
-        if score is not None:
-            region["score"] = round(score, 6)
-        return [region]
+        """Return one region."""
+        return [make_region(control, "choices", {"choices": list(answer.value)}, score)]  # type: ignore[call-overload]
 
     def distance(self, a: Answer, b: Answer) -> float:
         """Return one minus the number of shared labels divided by the number of all labels."""
-        left, right = set(a.value), set(b.value)  # type: ignore[call-overload]
-        return 1.0 - len(left & right) / len(left | right) if left | right else 0.0
+        return jaccard_distance(set(a.value), set(b.value))  # type: ignore[call-overload]

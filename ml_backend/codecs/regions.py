@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from ml_backend.errors import CodecError
@@ -40,6 +41,11 @@ def read_labels(value: Mapping[str, Any], name: str) -> tuple[str, ...]:
     if not isinstance(field, list) or not field or not all(isinstance(label, str) for label in field):
         raise CodecError(f"{name} is {_short(field)}, wanted a list of labels")
     return tuple(field)
+
+
+def jaccard_distance(left: AbstractSet[object], right: AbstractSet[object]) -> float:
+    """Return one minus the index of Jaccard (1912): shared elements divided by all; 0 for two empty sets."""
+    return 1.0 - len(left & right) / len(left | right) if left | right else 0.0
 
 
 def make_region(

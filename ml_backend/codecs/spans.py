@@ -31,9 +31,8 @@ class Spans:
         spans: set[Span] = set()
         for region in regions:
             value = region_value(region)
-            offsets = value.get(
-                "globalOffsets"
-            )  # hypertext: start and end are paths, and the offsets are in globalOffsets
+            # hypertext: start and end are paths, and the offsets are in globalOffsets
+            offsets = value.get("globalOffsets")
             place = offsets if isinstance(offsets, Mapping) else value
             start, end = _int_if_whole(read_number(place, "start")), _int_if_whole(read_number(place, "end"))
             if not start < end:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from ml_backend.codecs.regions import make_region, region_value
+from ml_backend.codecs.regions import jaccard_distance, make_region, region_value
 from ml_backend.errors import CodecError
 from ml_backend.label_config import Control
 from ml_backend.records import Answer
@@ -45,12 +45,8 @@ class Taxonomy:
 
         Where the nodes are the same but not the paths (one answer also names a parent), it is half that of the paths.
         """
-        nodes = _jaccard_distance(_nodes(a), _nodes(b))
-        return nodes or _jaccard_distance(set(_paths(a)), set(_paths(b))) / 2
-
-
-def _jaccard_distance(left: set[Path], right: set[Path]) -> float:
-    return 1.0 - len(left & right) / len(left | right) if left | right else 0.0
+        nodes = jaccard_distance(_nodes(a), _nodes(b))
+        return nodes or jaccard_distance(set(_paths(a)), set(_paths(b))) / 2
 
 
 def _is_path(path: object) -> bool:

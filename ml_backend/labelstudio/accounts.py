@@ -90,24 +90,24 @@ def log_in(url: str, email: str, password: str, *, replace_token: bool = False) 
         return _account(browser, email, password, replace_token=replace_token)
 
 
-def sign_up(url: str, invitation: str, email: str, *, password: str = "") -> Account:
+def sign_up(url: str, invitation: str, email: str) -> Account:
     """Create a user with an invitation (`Client.invitation()`), as an annotator does in the browser.
 
-    An empty password becomes a random one. LabelStudioError where the e-mail address is taken or the invitation wrong.
+    The password is random. LabelStudioError where the e-mail address is taken or the invitation wrong.
     """
-    chosen = password or secrets.token_urlsafe(18)
+    password = secrets.token_urlsafe(18)
     token = parse_qs(urlsplit(invitation).query).get("token", [""])[0]
     with _browser(url) as browser:
-        _send_form(browser, f"user/signup/?token={token}", {"email": email, "password": chosen})
-        return _account(browser, email, chosen, replace_token=False)
+        _send_form(browser, f"user/signup/?token={token}", {"email": email, "password": password})
+        return _account(browser, email, password, replace_token=False)
 
 
-def create_bot(url: str, invitation: str, *, name: str = "hitl-bot") -> Account:
+def create_bot(url: str, invitation: str) -> Account:
     """Create the user that this service writes as; its random password is not stored.
 
     The address has a random part, so that a bot whose token was lost can be created again.
     """
-    return sign_up(url, invitation, f"{name}-{secrets.token_hex(4)}@hitl.invalid")
+    return sign_up(url, invitation, f"hitl-bot-{secrets.token_hex(4)}@hitl.invalid")
 
 
 def _browser(url: str, *, timeout_s: float = _TIMEOUT_S) -> httpx.Client:

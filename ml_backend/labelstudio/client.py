@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -18,34 +17,12 @@ _UNREACHED = "Can't connect to ML backend"  # followed by details of its HTTP li
 _WEBHOOK: Mapping[str, Any] = {"send_payload": True, "send_for_all_actions": True, "is_active": True}
 
 
-class Client:
+class Client(Transport):
     """Calls Label Studio as one user: `Client("https://labels.example.org", personal_access_token)`.
 
     Reads and repeatable writes are retried. Every failure is a LabelStudioError with its HTTP status. label-studio-sdk
     has a client, too; it has no retry for lost responses, no page by id, and no check of the traps named below.
     """
-
-    def __init__(
-        self,
-        url: str,
-        api_key: str,
-        *,
-        timeout_s: float = 30.0,
-        tries: int = 4,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._transport = Transport(url, api_key, timeout_s=timeout_s, tries=tries, sleep=sleep)
-        self._send = self._transport.send
-
-    @property
-    def url(self) -> str:
-        """Return the address, with a slash at the end."""
-        return self._transport.url
-
-    @property
-    def legacy_token(self) -> bool:
-        """Whether the key is a legacy token."""
-        return self._transport.legacy
 
     def __enter__(self) -> Client:
         return self
@@ -55,35 +32,27 @@ class Client:
     ) -> None:
         self.close()
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._transport.close()
-
-    def authorization(self) -> str:
-        """Return the Authorization header for requests that other code sends, such as for the files of tasks."""
-        return self._transport.authorization()
-
     def version(self) -> str:
         """Return Label Studio's release, such as "1.23.2"."""
-        return str(self._send("GET", "api/version")["release"])
+        return str(self.send("GET", "api/version")["release"])
 
     def me(self) -> Json:
         """Return the user of this client: id, email, ..."""
-        return as_object(self._send("GET", "api/current-user/whoami"))
+        return as_object(self.send("GET", "api/current-user/whoami"))
 
     def invitation(self) -> str:
         """Return the sign-up address of the organization, with its token."""
-        return str(self._send("GET", "api/invite")["invite_url"])
+        return str(self.send("GET", "api/invite")["invite_url"])
 
     def users(self) -> list[Json]:
         """Return all users of the organization: id, email, ..."""
-        return list(self._send("GET", "api/users/"))
+        return list(self.send("GET", "api/users/"))
 
     def projects(self) -> Iterator[Json]:
         """Yield every project that this user sees."""
         page = 1
         while True:
-            found = self._send("GET", "api/projects/", query={"page": page, "page_size": 100})
+            found = self.send("GET", "api/projects/", query={"page": page, "page_size": 100})
             yield from found["results"]
             if not found.get("next"):
                 return
@@ -92,7 +61,7 @@ class Client:
     def project(self, project: str) -> Json:
         """Return one project with its counters."""
         try:
-            return as_object(self._send("GET", f"api/projects/{project_number(project)}/"))
+            return as_object(self.send("GET", f"api/projects/{project_number(project)}/"))
         except LabelStudioError as error:
             if error.status != _NOT_FOUND or isinstance(error, NotLabelStudio):
                 raise
@@ -104,17 +73,17 @@ class Client:
 
     def create_project(self, **fields: Any) -> Json:
         """Create a project: title, label_config, ..."""
-        return as_object(self._send("POST", "api/projects/", body=fields))
+        return as_object(self.send("POST", "api/projects/", body=fields))
 
     def patch_project(self, project: str, **fields: Any) -> Json:
         """Change these settings of a project."""
         return as_object(
-            self._send("PATCH", f"api/projects/{project_number(project)}/", body=fields, timeout_s=_BULK_TIMEOUT_S)
+            self.send("PATCH", f"api/projects/{project_number(project)}/", body=fields, timeout_s=_BULK_TIMEOUT_S)
         )
 
     def delete_project(self, project: str) -> None:
         """Delete a project and everything in it."""
-        self._send("DELETE", f"api/projects/{project_number(project)}/", timeout_s=_BULK_TIMEOUT_S)
+        self.send("DELETE", f"api/projects/{project_number(project)}/", timeout_s=_BULK_TIMEOUT_S)
 
     def tasks(
         self,
@@ -139,7 +108,7 @@ class Client:
         if include:
             query["include"] = ",".join(include)
         try:
-            found = self._send("GET", "api/tasks/", query=query, timeout_s=_BULK_TIMEOUT_S)
+            found = self.send("GET", "api/tasks/", query=query, timeout_s=_BULK_TIMEOUT_S)
         except LabelStudioError as error:
             if error.status == _NOT_FOUND and page > 1:
                 return []
@@ -173,19 +142,19 @@ class Client:
 
     def task(self, task: int) -> Json:
         """Return one task with all annotations and predictions."""
-        return as_object(self._send("GET", f"api/tasks/{task}/", query={"resolve_uri": "false"}))
+        return as_object(self.send("GET", f"api/tasks/{task}/", query={"resolve_uri": "false"}))
 
     def patch_task(self, task: int, **fields: Any) -> Json:
         """Change a task: overlap, is_labeled, data, ..."""
-        return as_object(self._send("PATCH", f"api/tasks/{task}/", body=fields))
+        return as_object(self.send("PATCH", f"api/tasks/{task}/", body=fields))
 
     def delete_task(self, task: int) -> None:
         """Delete one task."""
-        self._send("DELETE", f"api/tasks/{task}/")
+        self.send("DELETE", f"api/tasks/{task}/")
 
     def import_tasks(self, project: str, tasks: Sequence[Json]) -> list[int]:
         """Import tasks (`{"data": …}`) in one request; return their ids in order."""
-        made = self._send(
+        made = self.send(
             "POST",
             f"api/projects/{project_number(project)}/import",
             query={"return_task_ids": "true"},
@@ -197,7 +166,7 @@ class Client:
     def next_task(self, project: str) -> Json | None:
         """Return the task that the label stream serves this user, which locks it; None where there is none."""
         try:
-            return as_object(self._send("GET", f"api/projects/{project_number(project)}/next/"))
+            return as_object(self.send("GET", f"api/projects/{project_number(project)}/next/"))
         except LabelStudioError as error:
             if error.status == _NOT_FOUND and "no tasks" in str(error):
                 return None
@@ -207,19 +176,19 @@ class Client:
         """Submit an annotation as this user, with fields such as lead_time, parent_prediction or unique_id."""
         query = {"was_cancelled": "1"} if skip else None
         body = {"result": list(result), **fields}
-        return as_object(self._send("POST", f"api/tasks/{task}/annotations/", query=query, body=body))
+        return as_object(self.send("POST", f"api/tasks/{task}/annotations/", query=query, body=body))
 
     def annotations(self, task: int) -> list[Json]:
         """Return the annotations of one task."""
-        return list(self._send("GET", f"api/tasks/{task}/annotations/"))
+        return list(self.send("GET", f"api/tasks/{task}/annotations/"))
 
     def drafts(self, task: int) -> list[Json]:
         """Return the drafts of all users for one task: user, created_at, ..."""
-        return list(self._send("GET", f"api/tasks/{task}/drafts"))
+        return list(self.send("GET", f"api/tasks/{task}/drafts"))
 
     def patch_annotation(self, annotation: int, **fields: Any) -> Json:
         """Change an annotation: result, ground_truth, ..."""
-        return as_object(self._send("PATCH", f"api/annotations/{annotation}/", body=fields))
+        return as_object(self.send("PATCH", f"api/annotations/{annotation}/", body=fields))
 
     def delete_annotation(self, annotation: int) -> None:
         """Delete one annotation; one that was deleted already is no error."""
@@ -232,7 +201,7 @@ class Client:
         body: Json = {"task": task, "result": list(result), "score": score, "model_version": model_version}
         if project:
             body["project"] = project_number(project)
-        return as_object(self._send("POST", "api/predictions/", body=body))
+        return as_object(self.send("POST", "api/predictions/", body=body))
 
     def create_predictions(self, project: str, rows: Sequence[Json]) -> int:
         """Create many predictions in one request; return how many were created.
@@ -240,12 +209,12 @@ class Client:
         Label Studio silently drops invalid rows, so compare the number. One unknown task id makes the request fail.
         """
         path = f"api/projects/{project_number(project)}/import/predictions"
-        return int(self._send("POST", path, body=list(rows), timeout_s=_BULK_TIMEOUT_S)["created"])
+        return int(self.send("POST", path, body=list(rows), timeout_s=_BULK_TIMEOUT_S)["created"])
 
     def prediction(self, prediction: int) -> Json | None:
         """Return one prediction; None where it was deleted."""
         try:
-            return as_object(self._send("GET", f"api/predictions/{prediction}/"))
+            return as_object(self.send("GET", f"api/predictions/{prediction}/"))
         except LabelStudioError as error:
             if error.status == _NOT_FOUND:
                 return None
@@ -256,7 +225,7 @@ class Client:
         query: Json = {} if task is None else {"task": task}
         if project is not None:
             query["project"] = project_number(project)
-        return list(self._send("GET", "api/predictions/", query=query, timeout_s=_BULK_TIMEOUT_S))
+        return list(self.send("GET", "api/predictions/", query=query, timeout_s=_BULK_TIMEOUT_S))
 
     def delete_prediction(self, prediction: int) -> None:
         """Delete one prediction; one that was deleted already is no error."""
@@ -264,32 +233,32 @@ class Client:
 
     def model_versions(self, project: str) -> list[Json]:
         """Return the versions with predictions, newest first: model_version, count, latest (ISO time)."""
-        found = self._send("GET", f"api/projects/{project_number(project)}/model-versions/", query={"extended": "true"})
+        found = self.send("GET", f"api/projects/{project_number(project)}/model-versions/", query={"extended": "true"})
         return list(found["static"])
 
     def delete_model_version(self, project: str, version: str) -> int:
         """Delete all predictions of a version (slow); return how many. A project's current version becomes null."""
         path = f"api/projects/{project_number(project)}/model-versions/"
-        gone = self._send("DELETE", path, body={"model_version": version}, timeout_s=_BULK_TIMEOUT_S)
+        gone = self.send("DELETE", path, body={"model_version": version}, timeout_s=_BULK_TIMEOUT_S)
         return int(gone["deleted_predictions"])
 
     def probe(self, path: str, body: Any) -> LabelStudioError | None:
         """Send a POST that is expected to fail and return the error; None where it succeeded."""
         try:
-            self._send("POST", path, body=body)
+            self.send("POST", path, body=body)
         except LabelStudioError as error:
             return error
         return None
 
     def backends(self, project: str) -> list[Json]:
         """Return the ML backends of a project; Label Studio calls each of them for this."""
-        return list(self._send("GET", "api/ml/", query={"project": project_number(project)}))
+        return list(self.send("GET", "api/ml/", query={"project": project_number(project)}))
 
     def create_backend(self, project: str, *, url: str, title: str, **fields: Any) -> Json:
         """Connect an ML backend, which must be running; basic_auth_user and basic_auth_pass turn on authentication."""
         body = {"url": url, "title": title, "project": project_number(project), **_auth(fields)}
         try:
-            return as_object(self._send("POST", "api/ml/", body=body))
+            return as_object(self.send("POST", "api/ml/", body=body))
         except LabelStudioError as error:
             if _UNREACHED not in str(error):
                 raise
@@ -302,7 +271,7 @@ class Client:
     def patch_backend(self, backend: int, project: str, *, url: str, **fields: Any) -> Json:
         """Change an ML backend; Label Studio answers 500 without url and project."""
         body = {"url": url, "project": project_number(project), **_auth(fields)}
-        return as_object(self._send("PATCH", f"api/ml/{backend}", body=body))
+        return as_object(self.send("PATCH", f"api/ml/{backend}", body=body))
 
     def delete_backend(self, backend: int) -> None:
         """Delete an ML backend; its webhook stays, and a model_version equal to its title is reset."""
@@ -310,18 +279,18 @@ class Client:
 
     def webhooks(self, project: str) -> list[Json]:
         """Return the webhooks of a project with their headers."""
-        return list(self._send("GET", "api/webhooks/", query={"project": project_number(project)}))
+        return list(self.send("GET", "api/webhooks/", query={"project": project_number(project)}))
 
     def create_webhook(self, project: str, *, url: str, headers: Mapping[str, str], **fields: Any) -> Json:
         """Create a webhook for every event of a project, with payload."""
         body = {"project": project_number(project), "url": url, "headers": dict(headers), **_WEBHOOK, **fields}
-        return as_object(self._send("POST", "api/webhooks/", body=body))
+        return as_object(self.send("POST", "api/webhooks/", body=body))
 
     def patch_webhook(self, webhook: int, **fields: Any) -> Json:
         """Change a webhook; its actions are sent along, because a PATCH without them empties the list."""
         if "actions" not in fields:
-            fields["actions"] = self._send("GET", f"api/webhooks/{webhook}/")["actions"]
-        return as_object(self._send("PATCH", f"api/webhooks/{webhook}/", body=fields))
+            fields["actions"] = self.send("GET", f"api/webhooks/{webhook}/")["actions"]
+        return as_object(self.send("PATCH", f"api/webhooks/{webhook}/", body=fields))
 
     def delete_webhook(self, webhook: int) -> None:
         """Delete one webhook."""
@@ -329,7 +298,7 @@ class Client:
 
     def _delete_if_exists(self, path: str) -> None:
         try:
-            self._send("DELETE", path)
+            self.send("DELETE", path)
         except NotLabelStudio:
             raise
         except LabelStudioError as error:

@@ -32,7 +32,6 @@ def delete_old_predictions(
     is_our_version: Callable[[str], bool],
     keep: Iterable[str],
     lock_ttl_s: float = LOCK_TTL_S,
-    labelled_s: float = _LABELLED_S,
     limit: int = 50,
     stop: Callable[[], bool] = lambda: False,
     clock: Callable[[], float] = time.time,
@@ -40,7 +39,7 @@ def delete_old_predictions(
     """Delete up to `limit` predictions of old versions of ours, the oldest versions first.
 
     A prediction is deleted only where nobody can have it open, because deleting it would make that person's submit
-    fail: its task was labelled at least `labelled_s` ago, or its version was replaced more than `lock_ttl_s` ago.
+    fail: its task was labelled at least an hour ago, or its version was replaced more than `lock_ttl_s` ago.
 
     Parameters
     ----------
@@ -66,7 +65,7 @@ def delete_old_predictions(
         # reason: the switch came before the last row of the next version, so nobody got this version after it
         is_replaced = now_s - parse_time_s(successor["latest"]) > lock_ttl_s
         n_free = 0
-        for prediction in _deletable(client, project, version, None if is_replaced else now_s - labelled_s):
+        for prediction in _deletable(client, project, version, None if is_replaced else now_s - _LABELLED_S):
             if deleted >= limit or stop():
                 return DeletionResult(deleted, waiting, more=True)
             client.delete_prediction(prediction)

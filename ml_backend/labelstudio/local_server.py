@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -41,7 +39,7 @@ class LocalLabelStudio:
     """One Label Studio process with its own data directory; a context manager that stops it.
 
     Legacy tokens are off (the default), so `admin.token` is a personal access token. `fast_bulk` sets the flag that
-    makes bulk predictions fast. `environment` overrides Label Studio's own variables.
+    makes bulk predictions fast.
     """
 
     def __init__(
@@ -49,35 +47,26 @@ class LocalLabelStudio:
         data_dir: Path,
         *,
         port: int | None = None,
-        email: str = "admin@example.com",
-        password: str = "",
         fast_bulk: bool = True,
-        lock_ttl_s: int = 900,
-        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.data_dir = data_dir
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.email = email
+        self.email = "admin@example.com"
         self.fast_bulk = fast_bulk
-        self.lock_ttl_s = lock_ttl_s
-        self.environment = dict(environment or {})
-        self._password = password
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         self._admin: Account | None = None
 
     @property
     def password(self) -> str:
-        """Return the administrator's password: as given, or created once and stored in the data directory."""
-        if not self._password:
-            path = self.data_dir / "admin.password"
-            if not path.exists():
-                self.data_dir.mkdir(parents=True, exist_ok=True)
-                path.touch(mode=0o600)
-                path.write_text(secrets.token_urlsafe(12))
-            self._password = path.read_text()
-        return self._password
+        """Return the administrator's password, which is created once and stored in the data directory."""
+        path = self.data_dir / "admin.password"
+        if not path.exists():
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(12))
+        return path.read_text()
 
     @property
     def admin(self) -> Account:
@@ -100,7 +89,7 @@ class LocalLabelStudio:
     ) -> None:
         self.stop()
 
-    def start(self, *, timeout_s: float = _START_S) -> None:
+    def start(self) -> None:
         """Start and wait until `/health` answers; LabelStudioError shows the end of the log where it does not."""
         if self._process is not None:
             return
@@ -124,7 +113,7 @@ class LocalLabelStudio:
             start_new_session=True,  # Ctrl-C must reach only the parent, which stops it
         )
         try:
-            self._wait(timeout_s)
+            self._wait()
         except BaseException:
             self.stop()
             raise
@@ -143,13 +132,6 @@ class LocalLabelStudio:
             self._log.close()
             self._log = None
 
-    def restart(self, *, fast_bulk: bool | None = None, environment: Mapping[str, str] | None = None) -> None:
-        """Stop and start with the same data and port, with other settings where given."""
-        self.stop()
-        self.fast_bulk = self.fast_bulk if fast_bulk is None else fast_bulk
-        self.environment = self.environment if environment is None else dict(environment)
-        self.start()
-
     def _environment(self) -> dict[str, str]:
         """Return only what Label Studio needs: a DATABASE_* or proxy variable of this process must not reach it."""
         return {
@@ -160,13 +142,12 @@ class LocalLabelStudio:
             "LABEL_STUDIO_HOST": self.url,
             "LABEL_STUDIO_USERNAME": self.email,
             "LABEL_STUDIO_PASSWORD": self.password,  # not on the command line, which all users can read
-            "TASK_LOCK_TTL": str(self.lock_ttl_s),
+            "TASK_LOCK_TTL": "900",  # seconds that an opened task stays with a person
             BULK_FLAG: "true" if self.fast_bulk else "false",
-            **self.environment,
         }
 
-    def _wait(self, timeout_s: float) -> None:
-        deadline = time.monotonic() + timeout_s
+    def _wait(self) -> None:
+        deadline = time.monotonic() + _START_S
         while time.monotonic() < deadline:
             if self._process is not None and self._process.poll() is not None:
                 raise LabelStudioError(
@@ -178,27 +159,11 @@ class LocalLabelStudio:
             except httpx.TransportError:
                 pass
             time.sleep(0.1)
-        raise LabelStudioError(f"Label Studio did not answer within {timeout_s:.0f} s.{self._tail()}")
+        raise LabelStudioError(f"Label Studio did not answer within {_START_S:.0f} s.{self._tail()}")
 
     def _tail(self) -> str:
         lines = self.log_path.read_text(errors="replace").splitlines()[-5:] if self.log_path.exists() else []
         return f" The end of {self.log_path}: {' | '.join(lines)}" if lines else ""
-
-
-class DataDirTemplate:
-    """A migrated, empty data directory to copy: a start from a copy takes 6 s, a first start 25 s."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def copy_to(self, data_dir: Path) -> Path:
-        """Fill `data_dir` as after a first start; creates the template where it is missing."""
-        if not (self.root / "ready").exists():
-            with LocalLabelStudio(self.root / "data"):
-                pass
-            (self.root / "ready").touch()
-        shutil.copytree(self.root / "data", data_dir, dirs_exist_ok=True)
-        return data_dir
 
 
 def free_port() -> int:

@@ -15,6 +15,7 @@ from ml_backend.records import Annotation, Task
 Entity = Literal["annotation", "task", "project"]
 _Record = TypeVar("_Record")
 
+SECRET_HEADER = "X-Hitl-Secret"  # noqa: S105 - of our webhooks: the name, not a secret
 MAX_ID = 2**63 - 1  # a database integer; orjson turns larger ones into floats
 _PROJECT = re.compile(r"([0-9A-Za-z][0-9A-Za-z_-]{0,63})(\.[0-9]{1,20})?")  # "12", or "12.1795148243" in ML requests
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.delete_predictions import delete_versions
+from ml_backend.labelstudio.parsing import SECRET_HEADER
 from ml_backend.labelstudio.settings_snapshot import (
     SETTINGS,
     SettingsSnapshot,
@@ -21,7 +22,6 @@ from ml_backend.labelstudio.settings_snapshot import (
 )
 from ml_backend.labelstudio.transport import Json
 
-SECRET_HEADER = "X-Hitl-Secret"  # noqa: S105 - the header's name
 TITLE = "hitl"  # of our ML backend; no model version may have this name
 DOT_HINT = "Give the service a network alias with a dot (hitl.internal), or use an IP address or localhost."
 UNCERTAINTY = "Uncertainty sampling"
@@ -70,8 +70,6 @@ def connect(
     save: Callable[[SettingsSnapshot], None] = lambda _: None,
     forget: Callable[[], None] = lambda: None,
     dry_run: bool = False,
-    title: str = TITLE,
-    secret_header: str = SECRET_HEADER,
 ) -> Connection:
     """Connect a project: first the webhook, then the ML backend, then the settings that our order needs.
 
@@ -82,7 +80,7 @@ def connect(
     backend_url
         Where Label Studio reaches this service.
     webhook_secret
-        Sent by Label Studio in the header `secret_header` of each event.
+        Sent by Label Studio in a header of each event.
     basic_auth
         User and password for Label Studio's requests to the ML backend.
     earlier
@@ -104,18 +102,18 @@ def connect(
     if host := host_without_dot(backend_url):
         raise LabelStudioError(f"Label Studio accepts no webhook for a host without a dot: {host!r}.", hint=DOT_HINT)
     body = client.project(project)
-    headers = {secret_header: webhook_secret}
-    changes = plan_changes(client, body, backend_url=backend_url, webhook_url=webhook_url, headers=headers, title=title)
+    headers = {SECRET_HEADER: webhook_secret}
+    changes = plan_changes(client, body, backend_url=backend_url, webhook_url=webhook_url, headers=headers)
     if dry_run:
         return Connection(changes, None)
     taken = earlier or take_settings_snapshot(client, body, backend_url=backend_url, webhook_url=webhook_url)
-    settings_snapshot = earlier or without_leftovers(taken, title=title, secret_header=secret_header)
+    settings_snapshot = earlier or without_leftovers(taken)
     if earlier is None:
         save(settings_snapshot)
     try:
         _set_webhook(client, project, webhook_url, headers)
-        _set_backend(client, project, backend_url, title, basic_auth)
-        _set_settings(client, project, settings_snapshot, title)
+        _set_backend(client, project, backend_url, basic_auth)
+        _set_settings(client, project, settings_snapshot)
     except LabelStudioError as error:
         if earlier is None:
             advice = f"`hitl doctor {project}` tells the reason."
@@ -131,7 +129,6 @@ def plan_changes(
     backend_url: str,
     webhook_url: str,
     headers: Mapping[str, str],
-    title: str = TITLE,
 ) -> tuple[Change, ...]:
     """Return every change that connecting would make to a project as it is now; () where it is connected."""
     number = str(project["id"])
@@ -151,7 +148,7 @@ def plan_changes(
     if project["maximum_annotations"] > 1:
         votes = project["maximum_annotations"]
         changes.append(Change("overlap of every task", votes, 1, f"{_others(votes)} reached by re-opening"))
-    version = _static_version(project["model_version"], backends, title)
+    version = _static_version(project["model_version"], backends)
     if (project["model_version"] or "") != version:
         why = "a backend's title means random order"
         changes.append(Change("model_version", project["model_version"], version, why))
@@ -187,19 +184,17 @@ def disconnect(client: Client, settings_snapshot: SettingsSnapshot, *, versions:
     return tuple(notes)
 
 
-def without_leftovers(
-    settings_snapshot: SettingsSnapshot, *, title: str = TITLE, secret_header: str = SECRET_HEADER
-) -> SettingsSnapshot:
+def without_leftovers(settings_snapshot: SettingsSnapshot) -> SettingsSnapshot:
     """Remove from a snapshot what an earlier connection left, whose store is lost, so that disconnecting removes it."""
     webhook, backend = settings_snapshot.webhook, settings_snapshot.backend
-    if webhook is None or secret_header not in webhook["headers"]:
+    if webhook is None or SECRET_HEADER not in webhook["headers"]:
         return settings_snapshot
     rows = [match for match in map(_OURS.fullmatch, settings_snapshot.versions) if match]
     ours = {*(match[0] for match in rows), *(match["model"] for match in rows)}
     return replace(
         settings_snapshot,
         webhook=None,
-        backend=None if backend is not None and backend["title"] == title else backend,
+        backend=None if backend is not None and backend["title"] == TITLE else backend,
         versions=tuple(version for version in settings_snapshot.versions if version not in ours),
         model_version="" if settings_snapshot.model_version in ours else settings_snapshot.model_version,
         remains=True,
@@ -235,19 +230,19 @@ def _webhook_wanted(headers: Mapping[str, str]) -> Json:
     return {"headers": dict(headers), "is_active": True, "send_payload": True, "send_for_all_actions": True}
 
 
-def _set_backend(client: Client, project: str, url: str, title: str, basic_auth: tuple[str, str] | None) -> None:
+def _set_backend(client: Client, project: str, url: str, basic_auth: tuple[str, str] | None) -> None:
     login = {"basic_auth_user": basic_auth[0], "basic_auth_pass": basic_auth[1]} if basic_auth else {}
     found = find_by_url(client.backends(project), url)
     if found is None:
-        client.create_backend(project, url=url, title=title, description="label-studio-hitl", **login)
+        client.create_backend(project, url=url, title=TITLE, description="label-studio-hitl", **login)
     elif login:
         client.patch_backend(found["id"], project, url=url, **login)
 
 
-def _set_settings(client: Client, project: str, settings_snapshot: SettingsSnapshot, title: str) -> None:
+def _set_settings(client: Client, project: str, settings_snapshot: SettingsSnapshot) -> None:
     now = client.project(project)
     changed = {name: wanted for name, (wanted, _) in _WANTED.items() if now[name] != wanted}
-    version = _static_version(now["model_version"], client.backends(project), title)
+    version = _static_version(now["model_version"], client.backends(project))
     if changed:
         client.patch_project(project, **changed)
     if "maximum_annotations" in changed:
@@ -260,9 +255,9 @@ def _others(votes: int) -> str:
     return "the second vote is" if votes == 2 else f"votes 2 to {votes} are"
 
 
-def _static_version(version: str | None, backends: list[Json], title: str) -> str:
+def _static_version(version: str | None, backends: list[Json]) -> str:
     """Keep the version of stored predictions until the first window, but no backend's title: it means random order."""
-    return "" if version is None or version in {title, *(row["title"] for row in backends)} else version
+    return "" if version is None or version in {TITLE, *(row["title"] for row in backends)} else version
 
 
 def _set_null_version(client: Client, project: str, title: str) -> None:

@@ -80,7 +80,7 @@ class Transport:
         self._tokens: Any = None
 
     @property
-    def legacy(self) -> bool:
+    def legacy_token(self) -> bool:
         """Whether the key is a legacy token, which Label Studio refuses unless its organization allows it."""
         return self._token_client().jwt_token_type(self._api_key) is None
 
@@ -104,16 +104,14 @@ class Transport:
         *,
         query: Mapping[str, Any] | None = None,
         body: Any = None,
-        repeat: bool | None = None,
         timeout_s: float | None = None,
     ) -> Any:
         """Send one request and return the decoded JSON, None for an empty response.
 
-        `repeat` says whether it may be sent twice; by default all but POST may. LabelStudioError has the HTTP status.
+        All but POST may be sent twice. LabelStudioError has the HTTP status.
         """
-        repeatable = method != "POST" if repeat is None else repeat
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(lambda error: _should_retry(error, repeatable=repeatable)),
+            retry=tenacity.retry_if_exception(lambda error: _should_retry(error, repeatable=method != "POST")),
             wait=_wait,
             stop=tenacity.stop_after_attempt(self._tries),
             sleep=self._sleep,
@@ -135,7 +133,7 @@ class Transport:
         self, method: str, path: str, query: Mapping[str, Any] | None, body: Any, timeout_s: float | None
     ) -> httpx.Response:
         answer = self._attempt(method, path, query, body, timeout_s)
-        if answer.status_code == HTTPStatus.UNAUTHORIZED and not self.legacy:
+        if answer.status_code == HTTPStatus.UNAUTHORIZED and not self.legacy_token:
             self._tokens = None  # the access token may have expired early: get a new one, once
             answer = self._attempt(method, path, query, body, timeout_s)
         if answer.status_code in _BUSY:
@@ -191,7 +189,7 @@ class Transport:
         return _Access(str(body["access"]))
 
     def _authorization(self) -> str:
-        return f"Token {self._api_key}" if self.legacy else f"Bearer {self._token_client().api_key}"
+        return f"Token {self._api_key}" if self.legacy_token else f"Bearer {self._token_client().api_key}"
 
     def _read(self, answer: httpx.Response, what: str) -> Any:
         if answer.is_success and not answer.content:

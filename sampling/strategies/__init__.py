@@ -57,9 +57,7 @@ def load(name: str) -> Strategy:
     if name in plugins:
         plugin: Strategy = plugins[name].load()
         return plugin
-    labelled_vectors = sorted({*BUILTINS, *plugins})
-    similar = get_close_matches(name, labelled_vectors, n=1)
+    names = sorted({*BUILTINS, *plugins})
+    similar = get_close_matches(name, names, n=1)
     suggestion = f"; did you mean {similar[0]!r}?" if similar else ""
-    raise UnknownStrategy(
-        f"no strategy called {name!r}{suggestion}", hint=f"Known names: {', '.join(labelled_vectors)}."
-    )
+    raise UnknownStrategy(f"no strategy called {name!r}{suggestion}", hint=f"Known names: {', '.join(names)}.")

@@ -15,10 +15,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from feedback.store import open_store
-from ml_backend.labelstudio.local_server import DataDirTemplate, LocalLabelStudio
+from ml_backend.labelstudio.local_server import LocalLabelStudio
 from tests.benchmarks import bodies, machine, servers, training
 from tests.benchmarks.load import offer
-from tests.support.label_studio import SENTIMENT, Site, StubBackend, open_site, says
+from tests.support.label_studio import SENTIMENT, DataDirTemplate, Site, StubBackend, open_site, says
 
 SECONDS = float(os.environ.get("HITL_BENCH_SECONDS", "10"))
 SUBMITS = int(os.environ.get("HITL_BENCH_SUBMITS", "200"))

@@ -9,7 +9,8 @@ import pytest
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.projects import SECRET_HEADER, UNCERTAINTY, Connection, connect, disconnect
+from ml_backend.labelstudio.parsing import SECRET_HEADER
+from ml_backend.labelstudio.projects import UNCERTAINTY, Connection, connect, disconnect
 from ml_backend.labelstudio.queue_writer import QueueRow, write_queue_window
 from ml_backend.labelstudio.settings_snapshot import SettingsSnapshot
 from ml_backend.labelstudio.task_visibility import reopen_task
@@ -297,4 +298,4 @@ def test_a_version_that_somebody_deleted_meanwhile_is_said(site: Site, project: 
 
 
 def _token(project: Project) -> str:
-    return str(project.admin._transport._api_key)
+    return str(project.admin._api_key)

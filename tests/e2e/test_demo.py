@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_backend.labelstudio.local_server import DataDirTemplate
+from tests.support.label_studio import DataDirTemplate
 
 pytestmark = pytest.mark.e2e
 

@@ -133,12 +133,12 @@ def test_dead_and_legacy_tokens_are_named(site: Site) -> None:
     with Client(site.url, key) as dead:
         (refused,) = run_checks(dead)
     switch = {"api_tokens_enabled": True, "api_token_ttl_days": 73000}
-    site.admin._send("POST", "api/jwt/settings", body={**switch, "legacy_api_tokens_enabled": True})
+    site.admin.send("POST", "api/jwt/settings", body={**switch, "legacy_api_tokens_enabled": True})
     try:
         with Client(site.url, session.get("/api/current-user/token").json()["token"]) as legacy:
             (warned,) = run_checks(legacy)
     finally:
-        site.admin._send("POST", "api/jwt/settings", body={**switch, "legacy_api_tokens_enabled": False})
+        site.admin.send("POST", "api/jwt/settings", body={**switch, "legacy_api_tokens_enabled": False})
         session.close()
 
     assert (refused.name, refused.severity) == ("dead token", "error")

@@ -16,9 +16,15 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture(scope="module")
 def fast(site: Site) -> Iterator[Site]:
-    site.process.restart(fast_bulk=True)
+    _restart(site, fast_bulk=True)
     yield site
-    site.process.restart(fast_bulk=False)
+    _restart(site, fast_bulk=False)
+
+
+def _restart(site: Site, *, fast_bulk: bool) -> None:
+    site.process.stop()
+    site.process.fast_bulk = fast_bulk
+    site.process.start()
 
 
 def rows(project: Project, label: str = "good") -> list[QueueRow]:

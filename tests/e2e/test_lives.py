@@ -59,7 +59,7 @@ class World:
     def delete_all(self, how: str) -> None:
         """At once, of which Label Studio tells nobody; or one by one, with a webhook each."""
         if how == "at once":
-            self.site.admin._send("DELETE", f"api/projects/{self.project.id}/tasks/")
+            self.site.admin.send("DELETE", f"api/projects/{self.project.id}/tasks/")
             return
         for task in self.site.admin.tasks(self.project.id, include=("id",)):
             self.site.admin.delete_task(task["id"])

@@ -129,7 +129,7 @@ def test_a_draft_of_anybody_is_seen_before_they_submit(site: Site, room: str) ->
     one, two = (
         task.id for task in review_project_client.import_review_tasks(site.admin, room, [copy("one"), copy("two")])
     )
-    site.people[1]._send("POST", f"api/tasks/{two}/drafts", body={"result": says("bad"), "lead_time": 3})
+    site.people[1].send("POST", f"api/tasks/{two}/drafts", body={"result": says("bad"), "lead_time": 3})
 
     found = review_project_client.first_drafts(site.admin, [one, two])
 

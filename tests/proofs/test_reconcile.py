@@ -131,7 +131,7 @@ def _act(one: Connected, chance: random.Random) -> None:
     elif what == "delete":
         person.delete_annotation(chance.choice(standing)["id"])
     elif what == "draft":  # an annotation vanishes, and nobody is told
-        person._send("POST", f"api/annotations/{chance.choice(standing)['id']}/convert-to-draft")
+        person.send("POST", f"api/annotations/{chance.choice(standing)['id']}/convert-to-draft")
     elif what == "delete task":
         one.site.admin.delete_task(chance.choice(tasks))
     elif what == "import":  # with an annotation, of which no event tells
@@ -143,7 +143,7 @@ def _act(one: Connected, chance: random.Random) -> None:
 
 def _export(site: Site, project: Project) -> list[dict[str, Any]]:
     query = {"exportType": "JSON", "download_all_tasks": "true"}
-    return list(site.admin._send("GET", f"api/projects/{project.id}/export", query=query))
+    return list(site.admin.send("GET", f"api/projects/{project.id}/export", query=query))
 
 
 def _exported(site: Site, project: Project) -> dict[str, Any]:

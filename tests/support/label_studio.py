@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from ml_backend.label_config import Control, read_label_config
@@ -29,6 +31,22 @@ def sentiment() -> Control:
 def says(label: str) -> list[dict[str, Any]]:
     """One result of SENTIMENT."""
     return [{"from_name": "sentiment", "to_name": "text", "type": "choices", "value": {"choices": [label]}}]
+
+
+class DataDirTemplate:
+    """A migrated, empty data directory to copy: a start from a copy takes 6 s, a first start 25 s."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def copy_to(self, data_dir: Path) -> Path:
+        """Fill `data_dir` as after a first start; creates the template where it is missing."""
+        if not (self.root / "ready").exists():
+            with LocalLabelStudio(self.root / "data"):
+                pass
+            (self.root / "ready").touch()
+        shutil.copytree(self.root / "data", data_dir, dirs_exist_ok=True)
+        return data_dir
 
 
 @dataclass(frozen=True)

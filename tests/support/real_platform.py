@@ -142,7 +142,7 @@ class RealLabelStudio:
     def draft(self, task: int, *, person: int) -> None:
         """Begin, and submit nothing."""
         body = {"result": [choice_region("kind", "text", "tool")], "lead_time": 3}
-        self.client(person)._send("POST", f"api/tasks/{task}/drafts", body=body)
+        self.client(person).send("POST", f"api/tasks/{task}/drafts", body=body)
 
     def delete_review_task_by_hand(self, project: str, task: int) -> None:
         self.site.admin.delete_task(task)

@@ -16,7 +16,7 @@ class Row:
     value: float
 
 
-def test_a_narrow_terminal_wraps_figures_and_loses_none(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+def test_a_narrow_terminal_wraps_figures(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     monkeypatch.setenv("COLUMNS", "30")
 
     print_table(("person", "accuracy", "onboarding"), [("ann", "0.52 [0.24, 0.76]", "10 of 10: 0.50 [0.23, 0.77]")])
@@ -28,13 +28,13 @@ def test_a_narrow_terminal_wraps_figures_and_loses_none(monkeypatch: pytest.Monk
     assert cells == ["0.52[0.24,0.76]", "10of10:0.50[0.23,0.77]"]
 
 
-def test_a_table_without_rows_is_not_printed(capsys: pytest.CaptureFixture):
+def test_a_table_without_rows_is_not_printed(capsys: pytest.CaptureFixture[str]):
     print_table(("person",), [])
 
     assert capsys.readouterr().out == ""
 
 
-def test_records_are_json_objects_and_nan_is_null(capsys: pytest.CaptureFixture):
+def test_records_are_json_objects_and_nan_is_null(capsys: pytest.CaptureFixture[str]):
     print_json({"rows": [Row("é", float("nan"))], 7: "x"})
 
     assert json.loads(capsys.readouterr().out) == {"rows": [{"name": "é", "value": None}], "7": "x"}

@@ -76,7 +76,7 @@ def test_the_error_for_an_unreachable_backend_hides_the_details_of_the_http_libr
         raise LabelStudioError(f"Label Studio refused POST api/ml/ (HTTP 400): {reason}", status=400)
 
     client = Client("http://127.0.0.1:8080", "a-token")
-    monkeypatch.setattr(client, "_send", refuse)
+    monkeypatch.setattr(client, "send", refuse)
 
     with client, pytest.raises(LabelStudioError, match="cannot reach this service") as caught:
         client.create_backend("7", url=URL, title="hitl")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 
 from feedback.store import CaseRow, CurrentDecision, Decision, ProjectRow, Signal, Store
+from feedback.store.database.engine import Database
 from feedback.store.log import events
 from feedback.store.log.events import Event
 from feedback.store.tables import main_tables
@@ -239,7 +240,9 @@ def test_a_log_of_old_reads_as_it_did(store: Store, *, first: bool) -> None:
     assert store.votes.list_votes("1") == []  # nothing of before the deletion was received, as far as is known
 
 
-def test_cases_of_a_reused_id_are_changed_under_the_lock_of_all_moves(store: Store, monkeypatch: MonkeyPatch) -> None:
+def test_cases_of_a_reused_id_are_changed_under_the_lock_of_all_moves(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store.append(task_events(task(1, "first", second=1, created_at=at(1))))
     store.cases.create_cases([CaseRow("1", 1, "open", "L2")], "open")
     lock, names = Database.lock, list[str]()
