@@ -179,9 +179,8 @@ def _percent(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
 def _fleiss(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
     shares = _shares(table)
     expected = distance.against(shares)
-    return correct_for_chance(
-        table, distance, 1.0 - float(shares @ expected), 1.0 - (table.counts @ expected) / table.size
-    )
+    chance, chance_rows = 1.0 - float(shares @ expected), 1.0 - (table.counts @ expected) / table.size
+    return correct_for_chance(table, distance, chance, chance_rows)
 
 
 def _gwet(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:

@@ -46,7 +46,7 @@ def _chance(votes: Votes, distance: LabelDistance) -> tuple[float, Floats]:
     n_votes = n_votes[n_votes > 0].astype(np.float64)
     people, r = code[votes.people], len(n_votes)
     if r < 2:
-        return math.nan, np.full(len(np.unique(votes.tasks)), math.nan)
+        return math.nan, np.empty(0)
     cell = people * votes.n_labels + votes.labels
     label_shares = np.bincount(cell, minlength=r * votes.n_labels).reshape(r, -1) / n_votes[:, None]
     others = label_shares.sum(axis=0) - label_shares

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, select
 
+from feedback.store.database.engine import rows_in
 from feedback.store.repositories.repository import Repository
 from feedback.store.tables import main_tables, routing_tables
 from feedback.store.tables.review_tables import override

@@ -125,7 +125,7 @@ class JobsRepository(Repository):
     def holds_lease(self, work: JobClaim) -> bool:
         """Return whether nobody else has claimed the work since."""
         query = select(_C.token).where(*_is(work.project, work.kind), _C.owner == work.owner)
-        return self._get_value(query) == work.token
+        return bool(self._get_value(query) == work.token)
 
     @contextmanager
     def fence(self, work: JobClaim) -> Iterator[Connection]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from feedback.store.database.engine import rows_in
 from feedback.store.database.row_mapping import RowMapper
 from feedback.store.repositories.repository import Repository
 from feedback.store.tables import main_tables
