@@ -27,7 +27,7 @@ check: venv
 
 venv: $(STAMP)
 
-# --no-deps: the lock is the whole truth, so that label-studio-ml 1.0.9 stands beside Flask 3.
+# --no-deps: install exactly the lock, so that label-studio-ml 1.0.9 (which pins an older Flask) works with Flask 3.
 # A uv of .venv itself, where that is activated, would delete itself with it.
 $(STAMP): requirements.lock pyproject.toml
 	@UV="$$(command -v uv)"; \

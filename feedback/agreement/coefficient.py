@@ -74,7 +74,7 @@ def analytic(
     """
     n = linear.times.sum()
     if n < 2:
-        return Coefficient(name, linear.value, lowest, 1.0, math.nan, items, pairs, "one item proves nothing")
+        return Coefficient(name, linear.value, lowest, 1.0, math.nan, items, pairs, "one item gives no interval")
     variance = float(linear.times @ (linear.rows - linear.value) ** 2) / (n * (n - 1 if student else n))
     se = math.sqrt(variance)
     if se * math.sqrt(n) < 1e-9:

@@ -78,14 +78,14 @@ def describe_coefficient(coefficient: Coefficient, *, drawn: bool = True) -> str
     if math.isnan(coefficient.value):
         return f"{coefficient.name} cannot be computed: {coefficient.note}."
     if not drawn:
-        return f"{coefficient}, chosen because they are hard: shown, not judged."
+        return f"{coefficient}, not judged, because these items were chosen as hard and not at random."
     if coefficient.items < _MIN_ITEMS:
         return f"{coefficient}: too few to judge, {_MIN_ITEMS} randomly drawn items are wanted."
     if coefficient.value < UNCLEAR:
         likely = "" if coefficient.high < UNCLEAR + _ROUNDED else " probably"
         return f"{coefficient}:{likely} below {UNCLEAR}, the task definition is unclear."
     if coefficient.low < UNCLEAR:
-        return f"{coefficient}: acceptable, though {UNCLEAR} is within reach of chance; measure more items."
+        return f"{coefficient}: acceptable, but it may be below {UNCLEAR}; measure more items."
     return f"{coefficient}: people understand the task alike."
 
 
@@ -106,7 +106,7 @@ def _paradox(votes: Votes, labels: Sequence[Hashable], coefficient: Coefficient)
     name, value = coefficient.name, coefficient.value
     return (
         f"People agree on {agreement.value:.0%} of the pairs, and {labels[top]} is {share:.0%} of all votes: agreement "
-        f"by chance is then so likely that {name} {value:.3f} says little. AC1, which allows for that, is "
+        f"by chance is then so likely that {name} {value:.3f} is hard to interpret. AC1, which allows for that, is "
         f"{ac1.value:.3f} [{ac1.low:.2f}, {ac1.high:.2f}]; draw more items with the rare labels to know more."
     )
 

@@ -100,14 +100,14 @@ def advise_pause(record: Reliability, *, below: float, min_compared: int = 15) -
     >>> from feedback.stats.intervals import wilson
     >>> careless = Reliability(3, 40, 40, wilson(20, 40), (), "gold")
     >>> advise_pause(careless, below=0.8)
-    'right on 0.50 [0.35, 0.65] of 40 gold answers: surely below 0.8'
+    'right on 0.50 [0.35, 0.65] of 40 gold answers: proven below 0.8'
     >>> advise_pause(careless, below=0.6)
     ''
     """
     if record.compared < min_compared or not record.accuracy.high < below:
         return ""
     what = "gold answers" if record.against == "gold" else "tasks that others answered too"
-    return f"right on {record.accuracy} of {record.compared} {what}: surely below {below:g}"
+    return f"right on {record.accuracy} of {record.compared} {what}: proven below {below:g}"
 
 
 def _compare(

@@ -97,7 +97,8 @@ def restore_backup(settings: Settings, backup: Path) -> Restored:
     url = make_url(settings.store_url)
     if url.get_backend_name() != "sqlite":
         raise StoreError(
-            "only SQLite is restored here.", hint="PostgreSQL has pg_restore; docs/operations.md shows how."
+            "`hitl restore-backup` restores only SQLite.",
+            hint="Use pg_restore for PostgreSQL; docs/operations.md shows how.",
         )
     return restore(backup, Path(str(url.database)), open_at=open_store, erase=erase_in_backup)
 

@@ -11,10 +11,10 @@ import typer
 def backup(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup file. An existing file is replaced.")],
 ) -> None:
-    """Copy the store into a file; the service may run meanwhile.
+    """Copy the store into a file. The service may keep running.
 
-    The file contains everything that was acknowledged before: people's answers, secrets, and the token of the service
-    account. Protect it like a password.
+    The file holds all stored data: people's answers, secrets, and the token of the service account.
+    Protect it like a password.
     """
     from feedback.app.bootstrap import load_settings, opened_store
     from feedback.errors import StoreError
@@ -45,4 +45,4 @@ def restore_backup(
         )
     elif done.forgotten:
         typer.echo(f"{done.forgotten} annotations and tasks were erased since the backup; they are erased again.")
-    typer.echo("The worker sweeps every project at its start: Label Studio knows what happened since the backup.")
+    typer.echo("The worker reads every project from Label Studio at its start, to get what happened since the backup.")

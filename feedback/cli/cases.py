@@ -201,7 +201,7 @@ def _print_figures(measured: ReviewFigures, forecasts: Sequence[TierForecast]) -
     print_table(("person", "reviews", "not counted", "accuracy", "of", "reviews/h"), people)
     _print_segments(measured)
     for reviewer in measured.unreliable:
-        console.print(f"Person {reviewer} is surely wrong too often, and should pause.")
+        console.print(f"Person {reviewer} should pause: their accuracy is below the limit `gold.pause_below`.")
     for ahead in forecasts:
         cases = ", ".join(f"{queue} {expected:.1f}" for queue, expected in ahead.queues.items())
         arrivals = f" Expected cases: {cases}." if cases else ""

@@ -44,7 +44,7 @@ def relabel(
         everybody = {vote.person for vote in snapshot.votes}
         stale = apply_label_changes(snapshot.votes, [done]).stale
     if done.to:
-        typer.echo(f"{len(done.versions)} answers now say {done.to!r}.")
+        typer.echo(f"{len(done.versions)} answers now have the label {done.to!r}.")
         return
     typer.echo(
         f"{len(done.versions)} answers on {len(stale)} tasks are stale. These tasks are asked again, blind and first."

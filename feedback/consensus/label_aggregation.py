@@ -74,7 +74,7 @@ def _aggregate(encoded: EncodedVotes, by: str, gold: Mapping[int, Answer]) -> Ag
     if answers[0].kind not in LABEL_KINDS:
         return aggregate_by_distance(encoded, gold)
     if len(answers) > _MAX_LABELS:
-        return AggregatedLabels(reason=f"{len(answers)} different answers are too many to learn people's habits")
+        return AggregatedLabels(reason=f"{len(answers)} different answers are too many to learn error rates")
     if len(answers) < 2:
         return AggregatedLabels(reason="everybody gives the same answer")
     code = {answer: place for place, answer in enumerate(answers)}
@@ -88,7 +88,7 @@ def _aggregate(encoded: EncodedVotes, by: str, gold: Mapping[int, Answer]) -> Ag
     people = len(np.unique(compared.people))
     enough_gold = int(on_gold.sum()) >= _MIN_VOTES_PER_PERSON * people > 0  # then even one person can be judged
     if len(compared) < _MIN_VOTES_PER_PERSON * people or (people < _MIN_PEOPLE and not enough_gold):
-        reason = f"{len(compared)} votes of {people} people on shared tasks are too few to learn people's habits"
+        reason = f"{len(compared)} votes of {people} people on shared tasks are too few to learn error rates"
         return AggregatedLabels(reason=reason)
     try:
         fit, rates_fit, reason = _fit(by, compared, gold_labels if enough_gold else None)
@@ -113,12 +113,12 @@ def _fit(by: str, votes: Votes, gold: Ints | None) -> tuple[Consensus, Consensus
     """Return the consensus, a fit with error rates, and the reason; with `gold`, error rates are learnt on it."""
     if by == "auto" and gold is not None:
         fit = hierarchical_dawid_skene(votes, gold=gold, start=_start_from_gold(votes, gold))
-        return fit, fit, f"{int((gold >= 0).sum())} gold tasks tell how people err"
+        return fit, fit, f"{int((gold >= 0).sum())} gold tasks show the error rates of people"
     if by == "auto":
         selection = select_method(votes)
         return selection.consensus, selection.fits.get("hierarchical", selection.consensus), selection.reason
     fit = load_method(by)(votes)
-    return fit, hierarchical_dawid_skene(votes) if fit.errors is None else fit, f"the policy says {by}"
+    return fit, hierarchical_dawid_skene(votes) if fit.errors is None else fit, f"the policy sets the method to {by}"
 
 
 def _start_from_gold(votes: Votes, gold: Ints) -> Floats:

@@ -81,7 +81,7 @@ def select_method(votes: Votes, *, gold: Ints | None = None, seed: int = 0) -> M
     per_task = len(votes) / max(len(np.unique(votes.tasks)), 1)
     per_person = len(votes) / max(len(np.unique(votes.people)), 1)
     if per_task < _MIN_VOTES_PER_TASK or per_person < _MIN_VOTES_PER_PERSON:
-        reason = f"{per_task:.1f} votes a task and {per_person:.1f} a person are too few to learn people's habits"
+        reason = f"{per_task:.1f} votes a task and {per_person:.1f} a person are too few to learn error rates"
         majority = majority_vote(votes)
         return MethodSelection(majority, reason, {"majority": majority})
     scores = score_on_hidden_votes(votes, seed=seed)

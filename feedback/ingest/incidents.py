@@ -26,7 +26,7 @@ INCIDENT_TEXTS: Mapping[str, str] = {
     "limit_values": "requests with more JSON values than a process can hold were refused",
     "login_failed": "requests without the right credentials were refused",
     "login_blocked": "requests from addresses with too many wrong credentials were refused",
-    "webhook_not_stored": "events could not be stored; polls and sweeps bring them",
+    "webhook_not_stored": "events could not be stored; the next poll or sweep reads them from Label Studio",
     "load_failed": "a champion could not be loaded; the one before it serves",
     "gauges_failed": "the store could not be read for /metrics",
 }

@@ -79,7 +79,7 @@ class SignalHandler:
         project = read_project_id(body.get("project"))
         row = self._store.projects.get_project(project)
         if row is None:
-            raise BodyError(f"project {project} is not known here.", hint="`hitl connect PROJECT` makes it known.")
+            raise BodyError(f"project {project} is not connected.", hint="Connect it: `hitl connect PROJECT`.")
         policy = policy_of(row)
         signal = parse_signal(body, project, policy, now_s=self._clock())
         if signal.external:
@@ -123,7 +123,7 @@ def parse_signal(body: Mapping[str, Any], project: str, policy: Policy, *, now_s
     callback = _text_of(body, "callback")
     if callback and callback not in policy.notify:
         known = ", ".join(policy.notify) or "none"
-        raise BodyError(f"callback {callback[:80]!r} is no name of [notify] in the policy; known: {known}.")
+        raise BodyError(f"callback {callback[:80]!r} is not in [notify] of the policy; known: {known}.")
     at_s = _at_s(body, now_s)
     if not texts["id"] and body.get("at") is None:
         raise BodyError("neither id nor at is given, so that a repeat would count twice.", hint=_EXAMPLE)
@@ -207,8 +207,8 @@ def _external(body: Mapping[str, Any], policy: Policy) -> str:
         return ""
     if not policy.tasks.key:
         raise BodyError(
-            "key is given, and the policy does not say which field of a task it is.",
-            hint='[tasks] key = "order_id" says so; or name the task by its number.',
+            "key is given, but the policy does not name the task field that holds it.",
+            hint='Set [tasks] key = "order_id" in the policy, or send the task id.',
         )
     if body.get("task") is not None:
         raise BodyError("task and key are both given; wanted one of them.")

@@ -210,10 +210,10 @@ def hide_tasks(context: TurnContext) -> TurnContext:
             now_s=context.services.clock(),
         )
     except LabelStudioError as error:
-        return context.noted(f"not every task is where the routing wants it: {error}")
+        return context.noted(f"not all tasks were hidden or shown as the routing decides: {error}")
     if (result.left or result.shown) and context.may_write():
         context.request_turn()
-    return context.noted(f"{result.left} tasks are not yet where the routing wants them") if result.left else context
+    return context.noted(f"{result.left} tasks are still to be hidden or shown") if result.left else context
 
 
 def review(context: TurnContext) -> TurnContext:
@@ -279,7 +279,7 @@ def write_consensus(context: TurnContext) -> TurnContext:
             may_write=context.may_write,
         )
     except LabelStudioError as error:
-        return context.noted(f"the consensus is written back later: {error}")
+        return context.noted(f"the consensus was not written to Label Studio; the next turn tries again: {error}")
     if result.left and result.done:
         context.request_turn()
     return context

@@ -23,6 +23,7 @@ from feedback.training.model_factory import ModelFactory
 from ml_backend.registry import Registry
 
 _LOG = logging.getLogger(__name__)
+_REPORT_EVERY_S = 86_400.0
 _SLOW_S = 1.0  # a turn from this on is told of in the log of every day
 
 Stage = Callable[[TurnContext], TurnContext]
@@ -69,7 +70,8 @@ class Loop:
             committee=Committee(store.registry, model_factory.load),
             clock=clock,
         )
-        self._reported: dict[str, int] = {}  # project -> revision of the snapshot that was reported on last
+        # project -> revision of the snapshot that a report was asked for last, and when
+        self._reported: dict[str, tuple[int, float]] = {}
         self._trainable: dict[str, tuple[int, int]] = {}  # project -> revision, and votes that models may learn from
 
     def turn(self, project_id: str, *, held: Held | None = None, poll: bool = True) -> Turn:
@@ -107,7 +109,6 @@ class Loop:
         refresh_threshold_table(
             store, snapshot, context.consensus_labels, model=champion.version if champion else "", now_s=now_s
         )
-        self._reported[project_id] = snapshot.changes.revision
 
     def _count_trainable(self, context: TurnContext) -> int:
         if context.eligible is None:
@@ -118,9 +119,12 @@ class Loop:
         return kept[1]
 
     def _request_report(self, context: TurnContext) -> None:
-        project, revision = context.project_id, context.snapshot.changes.revision
-        if self._reported.get(project) != revision:
+        """Ask for reports where something changed, and once a day: the table of thresholds is refreshed daily."""
+        project, revision, now_s = context.project_id, context.snapshot.changes.revision, self._services.clock()
+        reported, at_s = self._reported.get(project, (0, 0.0))
+        if reported != revision or now_s - at_s >= _REPORT_EVERY_S:
             context.store.jobs.request_job(project, "report")
+            self._reported[project] = (revision, now_s)
 
 
 def _as_turn(context: TurnContext, seconds: dict[str, float], trainable: int) -> Turn:

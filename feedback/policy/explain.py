@@ -129,7 +129,7 @@ def _tier(policy: Policy, name: str, tier: Tier) -> Iterator[str]:
         yield "the Label Studio project itself"
     else:
         yield "a review project"
-        how = {"single": "one person decides", "two-reader": "two people answer separately, a third settles"}
+        how = {"single": "one person decides", "two-reader": "two people answer separately, a third decides"}
         yield how.get(tier.protocol, f"a panel of {tier.panel} votes, more than {tier.min_agreement:.0%} decide")
         if tier.blind:
             yield "blind: reviewers do not see the model's answer and earlier votes"
@@ -197,9 +197,9 @@ def _second_look(policy: Policy) -> Iterator[str]:
 def _rights(policy: Policy) -> str:
     if policy.rights.human_review == "never":
         return "Human review of automated decisions is not offered: the decisions are about no person."
-    when = {"on request": "on request", "always": "always"}[policy.rights.human_review]
     within = f", within {policy.rights.within}" if policy.rights.within else ""
-    return f"A person affected by an automated decision gets a human review {when}{within}."
+    always = ' "always" starts no review without a request.' if policy.rights.human_review == "always" else ""
+    return f"A person affected by an automated decision gets a human review on request{within}.{always}"
 
 
 def _clauses(condition: Condition, policy: Policy, get: Lookup, depth: int) -> Iterator[ClauseResult]:

@@ -42,7 +42,7 @@ class Tier(Section):
     notify: Names = ()  # entries of [notify] that receive risks and breaches
     skip_means: Literal["escalate", "requeue", "ignore"] = "requeue"  # what "Skip" means
     blind: bool = False  # whether the model's answer and earlier votes are kept from the reviewer
-    protocol: Protocol = "single"  # one decides; a panel votes; two answer separately and a third settles
+    protocol: Protocol = "single"  # one decides; a panel votes; two answer, and a third decides if they differ
     panel: Annotated[int, Field(ge=1, le=20)] = 1  # size of a panel
     min_agreement: Annotated[float, Field(ge=0.0, lt=1.0)] = (
         0.5  # the panel's leading answer needs more than this share, or the case escalates

@@ -34,7 +34,7 @@ class ReviewFigures:
     labels: list[LabelErrors]  # of the model
     blind_labels: list[LabelErrors]  # of the model, where people saw no prediction
     people: list[ReviewerAccuracy]
-    unreliable: list[int]  # reviewers whose accuracy is surely below `gold.pause_below`
+    unreliable: list[int]  # reviewers whose accuracy is proven to be below `gold.pause_below`
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def _describe_request(record: Record, case: CaseRow, events: Sequence[CaseEvent]
     if body["answer"]:
         confidence = f", {body['confidence']:.0%} sure" if body["confidence"] is not None else ""
         predicted = format_answer(Answer.from_key(body["answer"]))
-        lines.append(f"The model {body['model']} had said {predicted!r}{confidence}; policy {body['policy']}.")
+        lines.append(f"The answer of the model {body['model']} was {predicted!r}{confidence}; policy {body['policy']}.")
     if decision is None:
         promise = f" It is promised by {format_time(due_s)}." if due_s is not None else ""
         lines.append(f"Nobody has decided yet: case {case.id} is {case.state} at {case.tier}.{promise}")
@@ -91,6 +91,6 @@ def _describe_shown(events: Sequence[CaseEvent], decision: CaseEvent, *, model: 
         return "in the source project itself"
     assigned = [event for event in events if event.event == "assign" and event.number < decision.number]
     if assigned and assigned[-1].body.get("blind"):
-        return "seeing nothing of what was said before"
+        return "without seeing the earlier answers"
     prediction = "the model's answer, " if model else ""
-    return f"seeing {prediction}what others had said and why it came to them"
+    return f"after seeing {prediction}the earlier answers and the reason for the review"

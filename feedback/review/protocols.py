@@ -51,21 +51,21 @@ def apply_protocol(reviews: Sequence[_Review], tier: Tier) -> ProtocolResult:
     >>> spam, ham = Answer("choices", ("spam",)), Answer("choices", ("ham",))
     >>> fixes = [Review(verdict="fix", answer=spam), Review(verdict="fix", answer=spam)]
     >>> apply_protocol([*fixes, Review(verdict="accept", answer=ham)], Tier(protocol="panel", panel=3)).note
-    '2 of 3 readers agree'
+    '2 of 3 reviewers agree'
     """
     n_needed = tier.n_reviewers
     if tier.protocol == "two-reader" and len(reviews) >= 2 and _answer_key(reviews[0]) != _answer_key(reviews[1]):
         if len(reviews) < 3:
-            return ProtocolResult("wait", 3, note="two readers differ; a third settles it")
-        return _result_of(reviews[2], 3, "the third reader settled it", 1)
+            return ProtocolResult("wait", 3, note="two reviewers differ; a third decides")
+        return _result_of(reviews[2], 3, "the third reviewer decided", 1)
     if len(reviews) < n_needed:
-        return ProtocolResult("wait", n_needed, note=f"{len(reviews)} of {n_needed} have read it")
+        return ProtocolResult("wait", n_needed, note=f"{len(reviews)} of {n_needed} reviewers have answered")
     if n_needed == 1:
         return _result_of(reviews[0], 1, "", 1)
     counts = Counter(_answer_key(review) for review in reviews)
     most = max(counts.values())
     leaders = [key for key, count in counts.items() if count == most]
-    note = f"{most} of {len(reviews)} readers agree"
+    note = f"{most} of {len(reviews)} reviewers agree"
     if len(leaders) > 1 or most <= tier.min_agreement * len(reviews):
         return ProtocolResult("escalate", n_needed, note=f"only {note}", n_agreeing=most)
     leader = next(review for review in reviews if _answer_key(review) == leaders[0])

@@ -138,7 +138,7 @@ def invalid_reason(parsed: ParsedReview, shown: Answer | None, tier: str, policy
     if parsed.verdict == "":
         return f"gives no verdict; wanted one of {', '.join(allowed)}"
     if parsed.verdict not in allowed:
-        return f"says {parsed.verdict!r}, which {tier} may not; it may: {', '.join(allowed)}"
+        return f"verdict {parsed.verdict!r} is not allowed at {tier}; allowed: {', '.join(allowed)}"
     if problem := _contradiction(parsed, shown):
         return problem
     if parsed.verdict not in NEEDS_NO_REASON and parsed.reason not in policy.reasons:

@@ -127,7 +127,7 @@ class ReviewContext:
             return case
         if case.proposed_by == "model" and case.proposal is not None and case.model != self.model:
             proposed = {"model": case.model, "answer": case.proposal.key, "confidence": case.confidence}
-            return replace(case, prediction={**proposed, "note": "not known: the model that said so no longer serves"})
+            return replace(case, prediction={**proposed, "note": "not available: another model gave this answer"})
         return replace(case, prediction=self.explain(case.task))
 
 

@@ -96,20 +96,20 @@ def describe_case(case: CaseRow, snapshot: ProjectSnapshot, *, adjudicates: bool
     tier = snapshot.policy.tiers[case.tier]
     shown: dict[str, str] = {"Case": f"{case.id}, round {case.round}", "Tier": tier.title or case.tier}
     if is_blind(case, snapshot.policy):
-        task = "settle what two readers differ on" if adjudicates else "answer as if nobody had answered before"
-        shown["Please"] = task
+        task = "two reviewers differ; please decide" if adjudicates else "answer without the earlier answers"
+        shown["Your task"] = task
     else:
-        shown["Why here"] = case.why
+        shown["Reason for review"] = case.why
         if case.proposal is not None:
-            shown["Proposed"] = f"{format_answer(case.proposal)} (by {case.proposed_by})"
+            shown["Proposed answer"] = f"{format_answer(case.proposal)} (by {case.proposed_by})"
         if case.confidence is not None and case.proposed_by == "model":
             shown["The model's confidence"] = f"{case.confidence:.0%}"
         if case.prediction:
             shown |= _describe_prediction(case)
     if case.due_s is not None:
-        shown["Wanted by"] = format_time(case.due_s, _timezone(case, snapshot))
+        shown["Due"] = format_time(case.due_s, _timezone(case, snapshot))
     if case.skills:
-        shown["Needs"] = ", ".join(case.skills)
+        shown["Required skills"] = ", ".join(case.skills)
     return shown
 
 
@@ -187,8 +187,8 @@ def _describe_prediction(case: CaseRow) -> dict[str, str]:
     shown: dict[str, str] = {}
     if case.proposed_by != "model" or answer != case.proposal:
         sure = f", {prediction['confidence']:.0%} sure" if prediction.get("confidence") is not None else ""
-        shown["The model said"] = f"{format_answer(answer)}{sure}"
-    return {**shown, "What spoke for the model's answer": format_explanation(prediction)}
+        shown["The model's answer"] = f"{format_answer(answer)}{sure}"
+    return {**shown, "Reasons for the model's answer": format_explanation(prediction)}
 
 
 def _format_review(review: ReviewRow, policy: Policy) -> str:

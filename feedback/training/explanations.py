@@ -34,9 +34,9 @@ def format_explanation(prediction: Mapping[str, Any]) -> str:
     >>> format_explanation({"reasons": [["prize", 0.83], ["lunch", -0.214]]})
     'prize +0.83, lunch -0.21'
     >>> format_explanation({"reasons": None}), format_explanation({"reasons": []})
-    ('this model gives no reasons', 'no part of it counts for much')
+    ('this model gives no reasons', 'no part of the task has a large weight')
     """
     reasons = prediction.get("reasons")
     if reasons is None:
         return str(prediction.get("note") or NONE_GIVEN)
-    return ", ".join(f"{what} {weight:+.2f}" for what, weight in reasons) or "no part of it counts for much"
+    return ", ".join(f"{what} {weight:+.2f}" for what, weight in reasons) or "no part of the task has a large weight"

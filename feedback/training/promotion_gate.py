@@ -1,4 +1,4 @@
-"""Whether a challenger takes over: the gates of docs/statistics.md on rows that neither model trained on."""
+"""The promotion gate: whether a challenger takes over, judged on rows that neither model trained on."""
 
 from __future__ import annotations
 

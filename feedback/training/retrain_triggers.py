@@ -24,9 +24,9 @@ def first_model_waits_for(dataset: Dataset, policy: Policy) -> str:
     """Say what the first model still waits for; "" where nothing is missing."""
     rows = dataset.of("train")
     if len(rows) < policy.train.min_rows:
-        return f"{len(rows)} of the {policy.train.min_rows} answered tasks that it learns from; audit tasks only prove"
+        return f"{len(rows)} of the {policy.train.min_rows} answered training tasks; audit tasks do not count"
     labels = {row.label for row in rows}
-    return "" if len(labels) > 1 else f"a second label; all {len(rows)} tasks that it learns from are {labels.pop()!r}"
+    return "" if len(labels) > 1 else f"a second label; all {len(rows)} training tasks have the answer {labels.pop()!r}"
 
 
 def retrain_reason(

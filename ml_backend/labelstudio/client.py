@@ -67,7 +67,7 @@ class Client(Transport):
                 raise
             raise LabelStudioError(
                 f"Label Studio has no project {project} for the user of this token.",
-                hint="A project's number stands in its address: /projects/12/.",
+                hint="A project's id is in its address: /projects/12/.",
                 status=error.status,
             ) from None
 

@@ -86,7 +86,7 @@ def check_predictions_shown(state: ProjectState) -> Iterator[Finding]:
             "show_collab_predictions is off",
             "error",
             "predictions are not shown to annotators, and our order is lost with them.",
-            "Run hitl connect again; to hide pre-annotations from people, set the blind share to 1 in hitl.toml.",
+            "Run hitl connect again. Audit, gold and overlap tasks stay blind: they get no predictions.",
         )
 
 

@@ -101,7 +101,7 @@ def test_an_indicator_of_a_reviewer_changes_what_is_predicted_of_the_customer_at
     assert [says(task) for task in (next_one, stranger)] == ["fruit", "fruit"]
     room = site.review_project_of("L2")
     (copy,) = site.waiting(room, CLEO)
-    assert "refund" in copy.data[FACTS]["What spoke for the model's answer"] or "no part" in str(copy.data[FACTS])
+    assert "refund" in copy.data[FACTS]["Reasons for the model's answer"] or "no part" in str(copy.data[FACTS])
     chosen = {"kind": "tool", VERDICT: "fix", REASON: "wrong_label", "hitl_ask_fraud_type": "card"}
     about = {name: "text" if name == "kind" else FACTS for name in chosen}
     site.client(CLEO).submit(copy.id, [_chose(name, about[name], label) for name, label in chosen.items()])

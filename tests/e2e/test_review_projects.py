@@ -45,7 +45,7 @@ def room(site: Site) -> Iterator[str]:
 
 
 def copy(key: str, urgency: float = 0.5, n_reviewers: int = 1) -> ReviewTask:
-    data = {"text": "hello", KEY: key, FACTS: {"Why here": "a test"}, HISTORY: [{"author": "Ann", "text": "good"}]}
+    data = {"text": "hello", KEY: key, FACTS: {"Tier": "a test"}, HISTORY: [{"author": "Ann", "text": "good"}]}
     return ReviewTask(data, tuple(says("good")), urgency, n_reviewers)
 
 

@@ -53,7 +53,7 @@ def restore(
         with closing(_opened(part, open_at)) as store:  # brings an older backup to our revision
             found = store.verify()
             if (found["chain"], found["projection"]) != ("ok", "ok"):
-                raise StoreError(f"the backup is not whole: {found['chain']}, {found['projection']}.")
+                raise StoreError(f"the backup is damaged: {found['chain']}, {found['projection']}.")
             n_erased = _erase_again(target, store, open_at, erase) if target.exists() else 0
             for row in store.projects.list_projects():
                 store.jobs.request_job(row.id, "sweep")
@@ -69,7 +69,9 @@ def _opened(path: Path, open_at: Callable[[str], Store]) -> Store:
     try:
         return open_at(f"sqlite:///{path.absolute()}")
     except FeedbackError as error:
-        raise StoreError(f"{path.name} is no store: {error}", hint="Give a file that `hitl backup` wrote.") from error
+        raise StoreError(
+            f"{path.name} is not a backup: {error}", hint="Give a file that `hitl backup` wrote."
+        ) from error
 
 
 def _erase_again(

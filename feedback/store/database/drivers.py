@@ -30,11 +30,11 @@ def parse(url: str) -> URL:
         raise StoreError("the database URL cannot be read.", hint=_WANTED) from error
     if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
         if parsed.database in (None, "", ":memory:"):
-            raise StoreError("a database in memory forgets; wanted a file.", hint=_WANTED)
+            raise StoreError("a database in memory is lost at the end of the process.", hint=_WANTED)
         return parsed
     if parsed.drivername in ("postgresql", "postgresql+psycopg"):
         return parsed.set(drivername="postgresql+psycopg")
-    raise StoreError(f"no store speaks {parsed.drivername!r}.", hint=_WANTED)
+    raise StoreError(f"the database {parsed.drivername!r} is not supported.", hint=_WANTED)
 
 
 def open_engine(url: URL, *, durability: Durability, wait_s: float) -> Engine:

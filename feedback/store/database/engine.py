@@ -145,14 +145,14 @@ class Database:
             return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
 
     def backup(self, path: Path, *, inbox: Database) -> None:
-        """Copy a SQLite database while it is in use; the copy is whole and on disk, or not there at all.
+        """Copy a SQLite database while it is in use; the copy is complete and on disk, or does not exist.
 
         Nobody but its owner may read it. StoreError where it would take the place of a file of this database, or of the
         one `inbox`.
         """
         if self.path is None:
             raise StoreError(
-                "only SQLite is copied here.", hint="PostgreSQL has pg_dump; docs/operations.md shows how."
+                "`hitl backup` copies only SQLite.", hint="Use pg_dump for PostgreSQL; docs/operations.md shows how."
             )
         if any(path.resolve() in database.files() for database in (self, inbox)):
             raise StoreError(f"{path} is the store itself, which is in use.", hint="Give another file.")
@@ -167,7 +167,7 @@ class Database:
             source.backup(target)
             target.execute("PRAGMA journal_mode=DELETE")  # one file, that can be carried
             if (found := target.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
-                raise StoreError(f"the copy is not whole: {found}")
+                raise StoreError(f"the copy failed the integrity check of SQLite: {found}")
         part.replace(path)
 
     def leave_no_trace(self, *, rewrite: bool = False) -> None:
@@ -271,6 +271,8 @@ def plain(value: str) -> str:
     >>> plain("a\\x00b")
     'a\\ufffdb'
     """
+    if value.isascii() and "\x00" not in value:  # most texts
+        return value
     return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 

@@ -35,6 +35,8 @@ class RowMapper(Generic[Record]):
         Columns by field, where the two names differ.
     json
         Further fields that are stored as JSON; a list is read back as a tuple.
+    without
+        Fields that have no column: `from_row` takes them as arguments. A number that the database gives is read only.
 
     Raises
     ------
@@ -49,11 +51,15 @@ class RowMapper(Generic[Record]):
         *,
         renamed: Mapping[str, str] = types.MappingProxyType({}),
         json: Collection[str] = (),
+        without: Collection[str] = (),
     ) -> None:
         self._record = record
         hints = get_type_hints(record)
         self._fields: list[tuple[str, str, _Convert | None, _Convert | None]] = []
+        self._generated = getattr(table.autoincrement_column, "name", None)
         for field in fields(record):  # type: ignore[arg-type]
+            if field.name in without:
+                continue
             column = renamed.get(field.name, field.name)
             if column not in table.c:
                 raise StoreError(f"the field {field.name} has no column in the table {table.name}.")
@@ -66,13 +72,15 @@ class RowMapper(Generic[Record]):
         """Return the values of a record by column; `more` adds or replaces columns."""
         values: dict[str, Any] = {}
         for name, column, encode, _ in self._fields:
+            if column == self._generated:
+                continue
             value = getattr(record, name)
             values[column] = value if encode is None or value is None else encode(value)
         return values | more
 
-    def from_row(self, row: Any) -> Record:
-        """Return the record of a row."""
-        found: dict[str, Any] = {}
+    def from_row(self, row: Any, **more: Any) -> Record:
+        """Return the record of a row; `more` are the fields without a column."""
+        found: dict[str, Any] = more
         for name, column, _, decode in self._fields:
             value = getattr(row, column)
             found[name] = value if decode is None or value is None else decode(value)

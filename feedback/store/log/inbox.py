@@ -149,7 +149,7 @@ class Inbox:
         except StoreError as error:
             if self._box.path is None:
                 raise
-            hint = "Where the file is damaged, move it away and run `hitl sweep`, which brings what waited in it."
+            hint = "If the file is damaged, move it away and run `hitl sweep`: it gets the events from Label Studio."
             raise StoreError(f"the inbox {self._box.path}: {error}", hint=hint) from error
 
     def _insert(self, deliveries: Sequence[bytes]) -> Sequence[int]:

@@ -84,9 +84,9 @@ def walk(connection: Connection, project: str) -> int:
             raise ChainBroken(f"{where} was altered: its hash does not follow from the one before.")
         if row.body is None:
             if seq > forgotten.get((row.entity, row.entity_id), 0):
-                raise ChainBroken(f"{where} lost its payload, and nobody asked to forget it.")
+                raise ChainBroken(f"{where} lost its payload without a request to erase it.")
         elif _hashed(row.salt, row.body) != row.payload_hash:
-            raise ChainBroken(f"{where} has another payload than the one that was chained.")
+            raise ChainBroken(f"{where} has a changed payload: its hash is not the one in the chain.")
     head = connection.execute(select(main_tables.chain).where(main_tables.chain.c.project == project)).one_or_none()
     if (head.seq, head.hash) != (seq, previous) if head else seq:
         raise ChainBroken(f"project {project} ends at event {seq}, its head names {head.seq if head else 'none'}.")

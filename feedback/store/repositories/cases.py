@@ -96,7 +96,7 @@ class CasesRepository(Repository):
                 with_case = select(table.task).where(table.project == project, table.task.in_(part))
                 known = set(connection.execute(with_case).scalars())
                 change = next_case_change(connection, project)
-                new = [{**_new_case(wanted[task]), "change": change} for task in part if task not in known]
+                new = [_CASES.to_values(wanted[task], change=change) for task in part if task not in known]
                 if not new:
                     continue
                 connection.execute(review_case.insert(), new)
@@ -123,7 +123,7 @@ class CasesRepository(Repository):
         with self._database.write() as connection:
             self._database.lock(connection, f"cases {case.project}")
             change = next_case_change(connection, case.project)
-            values = {**_new_case(case), "version": version + 1, "change": change}
+            values = _CASES.to_values(case, version=version + 1, change=change)
             moved = connection.execute(
                 table.update().where(table.c.id == case.id, table.c.version == version).values(**values)
             )
@@ -188,9 +188,8 @@ class CasesRepository(Repository):
         """Return the cases of a tier in another round than the first, or that this rule opened."""
         table = review_case.c
         query = select(review_case).where(table.project == project, table.tier == tier, table.state.in_(list(states)))
-        with self._database.read() as connection:
-            rows = connection.execute(query.where((table.round > 1) | (table.rule == rule)).order_by(table.id))
-            return [_CASES.from_row(row) for row in rows]
+        query = query.where((table.round > 1) | (table.rule == rule)).order_by(table.id)
+        return [_CASES.from_row(row) for row in self._list_rows(query)]
 
     def count_cases(self, project: str) -> dict[tuple[str, str], int]:
         """Count cases by (tier, state)."""
@@ -227,9 +226,8 @@ class CasesRepository(Repository):
     def list_honeypots(self, cases: Collection[int]) -> list[Mapping[str, Any]]:
         """Return the records of the honeypots that were made of these cases: review_project, task, case."""
         table = main_tables.record.c
-        with self._database.read() as connection:
-            texts = connection.execute(select(table.body).where(table.kind == "honeypot")).scalars()
-            return [body for body in map(orjson.loads, texts) if body["case"] in cases]
+        texts = self._list_values(select(table.body).where(table.kind == "honeypot"))
+        return [body for body in map(orjson.loads, texts) if body["case"] in cases]
 
     def list_review_task_sources(
         self, project: str, review_project: str, review_tasks: Collection[int]
@@ -239,10 +237,3 @@ class CasesRepository(Repository):
         query = select(made.id, case.task).join_from(review_task, review_case, case.id == made.case_id)
         query = query.where(case.project == project, made.review_project == review_project)
         return {row.id: row.task for row in self._list_rows_in(query, made.id, review_tasks)}
-
-
-def _new_case(case: CaseRow) -> dict[str, Any]:
-    """Return the values of a case, without the id, which the database gives."""
-    values = _CASES.to_values(case)
-    del values["id"]
-    return values

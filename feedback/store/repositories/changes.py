@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select, union
 
 from feedback.store.database.engine import rows_in
 from feedback.store.repositories.repository import Repository
@@ -54,9 +54,7 @@ class ChangesRepository(Repository):
         ]
         # the newest decision of any project: one of another project costs a look, an index by project costs more
         query = select(seq, marks[0] + marks[1], *kinds, select(func.max(decision.id)).scalar_subquery())
-        with self._database.read() as connection:
-            row = connection.execute(query).one()
-        return ProjectHeads(*(int(value or 0) for value in row))
+        return ProjectHeads(*(int(value or 0) for value in self._get_row(query)))
 
     def get_signal_head(self, project: str) -> int:
         """Return the number of the newest signal; 0 where there is none."""
@@ -70,8 +68,7 @@ class ChangesRepository(Repository):
         figures = (func.count(), func.max(rows.written_s), func.count(rows.prediction), func.sum(rows.prediction))
         query = select(newest.scalar_subquery(), *figures)
         query = query.where(rows.project == project, rows.version == newest.scalar_subquery())
-        with self._database.read() as connection:
-            return tuple(connection.execute(query).one())
+        return tuple(self._get_row(query))
 
     def get_record_head(self, project: str, kind: str) -> int:
         """Return the number of the newest record of a kind, without reading it; 0 where there is none."""
@@ -109,9 +106,7 @@ class ChangesRepository(Repository):
             )
             .where(named.project == project)
         )
-        with self._database.read() as connection:
-            found = set(connection.execute(select(own.id).where(own.project == project)).scalars())
-            return frozenset(found | set(connection.execute(marked).scalars()))
+        return frozenset(self._list_values(union(select(own.id).where(own.project == project), marked)))
 
     def list_tasks_of(self, project: str, annotations: Collection[int]) -> frozenset[int]:
         """Return the tasks that these annotations stand on."""
@@ -120,8 +115,7 @@ class ChangesRepository(Repository):
     def count_overrides(self, project: str) -> tuple[int, float]:
         """Return how many answers are recorded beside a prediction, and when the newest of them was given."""
         query = select(func.count(), func.max(override.c.at_s)).where(override.c.project == project)
-        with self._database.read() as connection:
-            count, newest_s = connection.execute(query).one()
+        count, newest_s = self._get_row(query)
         return int(count), float(newest_s or 0.0)
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import orjson
 from sqlalchemy import and_, func, select
 
-from feedback.store.database.engine import dumps, stream
+from feedback.store.database.engine import stream
+from feedback.store.database.row_mapping import RowMapper
 from feedback.store.repositories.repository import Repository
 from feedback.store.tables import main_tables, routing_tables
 
-_STANDING = ("rule", "outcome", "policy", "model", "refused", "priority", "queue", "overlap")
 _BATCH = 5000  # rows a transaction, so that nobody else waits long
 
 
@@ -43,13 +43,20 @@ class Decision:
     id: int = 0  # its number, once it is stored
 
 
+_CURRENT = RowMapper(CurrentDecision, routing_tables.decision)
+_DECISIONS = RowMapper(Decision, routing_tables.decision, without=["standing"])
+
+
 class DecisionsRepository(Repository):
     """The decisions of the routing."""
 
     def create_decisions(self, project: str, decisions: Sequence[Decision]) -> None:
         """Append decisions; a kill in between keeps the first ones, and the next turn makes the others."""
         for start in range(0, len(decisions), _BATCH):
-            rows = [_row(project, decision) for decision in decisions[start : start + _BATCH]]
+            rows = [
+                _DECISIONS.to_values(decision, project=project, **_CURRENT.to_values(decision.standing))
+                for decision in decisions[start : start + _BATCH]
+            ]
             with self._database.write() as connection:
                 connection.execute(routing_tables.decision.insert(), rows)
 
@@ -57,7 +64,7 @@ class DecisionsRepository(Repository):
         """Return, for each task, the newest decision and the content that it was about; of those after a number."""
         table = routing_tables.decision.c
         newest = select(func.max(table.id)).where(table.project == project, table.id > after).group_by(table.task)
-        columns = (*(table[name] for name in _STANDING), table.task, table.content)
+        columns = (*(table[item.name] for item in fields(CurrentDecision)), table.task, table.content)
         shared: dict[tuple[Any, ...], CurrentDecision] = {}  # few decisions are made of many tasks
         found: dict[int, tuple[CurrentDecision, str]] = {}
         for *current, task, content in self._list_rows(select(*columns).where(table.id.in_(newest))):
@@ -101,12 +108,5 @@ class DecisionsRepository(Repository):
                 yield _decision(row), None if row.data is None else orjson.loads(row.data)
 
 
-def _row(project: str, decision: Decision) -> dict[str, Any]:
-    row: dict[str, Any] = {name: getattr(decision.standing, name) for name in _STANDING}
-    own = {"project": project, "task": decision.task, "at_s": decision.at_s, "content": decision.content}
-    return {**row, **own, "inputs": dumps(decision.inputs)}
-
-
 def _decision(row: Any) -> Decision:
-    current = CurrentDecision(**{name: getattr(row, name) for name in _STANDING})
-    return Decision(row.task, row.at_s, row.content, current, orjson.loads(row.inputs), row.id)
+    return _DECISIONS.from_row(row, standing=_CURRENT.from_row(row))

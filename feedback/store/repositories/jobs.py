@@ -45,7 +45,9 @@ class JobsRepository(Repository):
             return
         self._database.lock(connection, f"work {project} {kind}")  # once in its life: somebody else may insert it, too
         if not _WANT.run(connection, named):
-            connection.execute(_TABLE.insert(), [_new(project, kind, now_s)])
+            connection.execute(
+                _TABLE.insert(), [{"project": project, "kind": kind, "requested": 1, "requested_s": now_s}]
+            )
 
     def claim_job(
         self, owner: str, *, lease_s: float, kinds: Sequence[str] | None = None, project: str | None = None
@@ -168,20 +170,6 @@ class JobsRepository(Repository):
 
 def _is(project: str, kind: str) -> tuple[Any, Any]:
     return and_(_C.project == project), and_(_C.kind == kind)
-
-
-def _new(project: str, kind: str, now_s: float) -> dict[str, Any]:
-    zero = {"finished": 0, "running": 0, "token": 0, "lease_s": 0.0, "lease_until_s": 0.0, "tries": 0, "due_s": 0.0}
-    return {
-        "project": project,
-        "kind": kind,
-        "requested": 1,
-        "requested_s": now_s,
-        "owner": None,
-        "parked": False,
-        "reason": "",
-        **zero,
-    }
 
 
 def _state(row: Any, now_s: float) -> Literal["idle", "wanted", "running", "parked"]:

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from feedback.store.database.engine import Database, dumps
 from feedback.store.repositories.records import RecordsRepository
+from feedback.store.repositories.repository import Repository
 from feedback.store.tables import main_tables
 from ml_backend.errors import ArtefactError, UnknownName
 from ml_backend.registry import Artefact, ModelRef, digest_of
@@ -17,11 +18,12 @@ from ml_backend.registry import Artefact, ModelRef, digest_of
 _CHAMPION, _FORMER = "champion", "former"
 
 
-class ModelsRepository:
+class ModelsRepository(Repository):
     """A registry on rows; it implements ml_backend.registry.Registry."""
 
     def __init__(self, database: Database, records: RecordsRepository) -> None:
-        self._database, self._records = database, records
+        super().__init__(database)
+        self._records = records
 
     def champion(self, project: str) -> ModelRef | None:
         """Return the model that serves; None before the first promotion."""
@@ -33,25 +35,15 @@ class ModelsRepository:
 
     def _named(self, project: str, name: str) -> ModelRef | None:
         alias, model = main_tables.alias.c, main_tables.model.c
-        query = (
-            select(model.version, model.digest)
-            .join_from(
-                main_tables.alias,
-                main_tables.model,
-                (model.project == alias.project) & (model.version == alias.version),
-            )
-            .where(alias.project == project, alias.name == name)
-        )
-        with self._database.read() as connection:
-            row = connection.execute(query).one_or_none()
+        named = (model.project == alias.project) & (model.version == alias.version)
+        query = select(model.version, model.digest).join_from(main_tables.alias, main_tables.model, named)
+        row = self._get_row(query.where(alias.project == project, alias.name == name))
         return ModelRef(row.version, row.digest) if row else None
 
     def artefact(self, project: str, version: str) -> Artefact:
         """Return a stored model; its digest is checked where it is unpacked."""
         table = main_tables.model.c
-        query = select(table.data, table.digest).where(table.project == project, table.version == version)
-        with self._database.read() as connection:
-            row = connection.execute(query).one_or_none()
+        row = self._get_row(select(table.data, table.digest).where(table.project == project, table.version == version))
         if row is None:
             raise self._unknown(project, version)
         return Artefact(row.data, row.digest)
@@ -104,16 +96,12 @@ class ModelsRepository:
     def versions(self, project: str) -> list[str]:
         """Return the versions of all stored models, oldest first."""
         table = main_tables.model.c
-        query = select(table.version).where(table.project == project).order_by(table.number)
-        with self._database.read() as connection:
-            return list(connection.execute(query).scalars())
+        return self._list_values(select(table.version).where(table.project == project).order_by(table.number))
 
     def card(self, project: str, version: str) -> dict[str, Any]:
         """Return a model's card."""
         table = main_tables.model.c
-        query = select(table.card).where(table.project == project, table.version == version)
-        with self._database.read() as connection:
-            found = connection.execute(query).scalar()
+        found = self._get_value(select(table.card).where(table.project == project, table.version == version))
         if found is None:
             raise self._unknown(project, version)
         card: dict[str, Any] = orjson.loads(found)

@@ -85,6 +85,5 @@ class OverridesRepository(Repository):
         table = override.c
         alike = (table.shown, table.answer, table.blind, table.changed, table.reason)
         query = select(*alike, func.count()).where(table.project == project).group_by(*alike)
-        with self._database.read() as connection:
-            rows = connection.execute(query.order_by(func.count().desc(), table.answer, table.reason))
-            return [OverrideCount(*row) for row in rows]
+        query = query.order_by(func.count().desc(), table.answer, table.reason)
+        return [OverrideCount(*row) for row in self._list_rows(query)]

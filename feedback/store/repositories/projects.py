@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection, and_, distinct, func, select
 
-from feedback.store.database.engine import Database, dumps, plain
+from feedback.store.database.engine import Database
+from feedback.store.database.row_mapping import RowMapper
 from feedback.store.log.event_log import Log
 from feedback.store.log.events import event_from_project
+from feedback.store.repositories.repository import Repository
 from feedback.store.repositories.row_filters import is_deleted_project, made_by_people, of_current_task
 from feedback.store.rows import ProjectRow
 from feedback.store.tables import main_tables, routing_tables
@@ -30,11 +31,15 @@ class ProjectCounts:
     unreadable: int = 0  # annotations of which nothing could be read
 
 
-class ProjectsRepository:
+_PROJECTS = RowMapper(ProjectRow, main_tables.project, without=["title", "label_config", "described_at"])
+
+
+class ProjectsRepository(Repository):
     """The projects that a webhook or a connect made known."""
 
     def __init__(self, database: Database, log: Log) -> None:
-        self._database, self._log = database, log
+        super().__init__(database)
+        self._log = log
         self._turns_at: dict[str, str] = {}
 
     def save_project(self, row: ProjectRow) -> None:
@@ -42,25 +47,14 @@ class ProjectsRepository:
 
         A row that was read before somebody else described the project anew keeps its hands off title and config.
         """
-        values = {
-            "id": row.id,
-            "control": plain(row.control),
-            "connected": row.connected,
-            "paused": row.paused,
-            "overlap": row.overlap,
-            "bots": dumps(sorted(row.bots)).decode(),
-            "settings_snapshot": plain(dumps(row.settings_snapshot).decode()),
-            "options": plain(dumps(row.options).decode()),
-            "source": row.source,
-        }
         with self._database.write() as connection:
-            described = select(main_tables.project_description.c.version).where(
-                main_tables.project_description.c.project == row.id
-            )
-            newest = connection.execute(described).scalar() or ""
+            described = main_tables.project_description.c
+            newest = connection.execute(select(described.version).where(described.project == row.id)).scalar() or ""
             if (row.label_config or row.title) and row.described_at in ("", newest):
                 self._log.append([event_from_project(row.id, row.title, row.label_config, "own")])
-            self._database.upsert(connection, main_tables.project, [values])
+            self._database.upsert(
+                connection, main_tables.project, [_PROJECTS.to_values(replace(row, bots=tuple(sorted(row.bots))))]
+            )
             self._turns_at.pop(row.id, None)
 
     def get_project(self, number: str) -> ProjectRow | None:
@@ -90,9 +84,7 @@ class ProjectsRepository:
         )
         if number is not None:
             query = query.where(settings.c.id == number)
-        with self._database.read() as connection:
-            rows = connection.execute(query).all()
-        return sorted((_project(row) for row in rows), key=lambda row: (len(row.id), row.id))
+        return sorted(map(_project, self._list_rows(query)), key=lambda row: (len(row.id), row.id))
 
     def count_project(self, project: str) -> ProjectCounts:
         """Count a project; one that was deleted holds nothing."""
@@ -143,17 +135,5 @@ class ProjectsRepository:
 
 
 def _project(row: Any) -> ProjectRow:
-    return ProjectRow(
-        id=row.id,
-        title=row.title or "",
-        label_config=row.label_config or "",
-        control=row.control,
-        connected=row.connected,
-        paused=row.paused,
-        overlap=row.overlap,
-        bots=tuple(orjson.loads(row.bots)),
-        settings_snapshot=orjson.loads(row.settings_snapshot),
-        options=orjson.loads(row.options),
-        described_at=row.version or "",
-        source=row.source,
-    )
+    described = {"title": row.title or "", "label_config": row.label_config or "", "described_at": row.version or ""}
+    return _PROJECTS.from_row(row, **described)

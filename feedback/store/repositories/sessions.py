@@ -63,9 +63,8 @@ class SessionsRepository(Repository):
     def list_login_attempts(self, scope: str) -> dict[str, float]:
         """Give, for each address that guessed wrong lately, when it has all its tries back."""
         query = select(login_attempt.c.address, login_attempt.c.restored_s).where(login_attempt.c.scope == scope)
-        with self._database.read() as connection:
-            rows = connection.execute(query.where(login_attempt.c.restored_s > self._database.clock()))
-            return {row.address: row.restored_s for row in rows}
+        query = query.where(login_attempt.c.restored_s > self._database.clock())
+        return {row.address: row.restored_s for row in self._list_rows(query)}
 
     def record_login_attempt(self, scope: str, address: str, every_s: float) -> float:
         """Take one try from an address, whichever worker saw it; return when it has all of them back."""

@@ -61,7 +61,6 @@ class SignalsRepository(Repository):
     def create_signal(self, signal: Signal) -> bool:
         """Append a signal; False where its key is known already."""
         row = _SIGNALS.to_values(signal, received_s=self._database.clock())
-        del row["id"]
         table = routing_tables.signal
         with self._database.write() as connection:
             self._database.lock(connection, f"signal {signal.project} {row['key']}")

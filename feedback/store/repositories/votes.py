@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import NamedTuple
 
 from sqlalchemy import and_, distinct, func, select
@@ -35,16 +36,7 @@ class VotesRepository(Repository):
         People only: no bot of the project, no annotation of our own, no import. `tasks` are the tasks to read.
         """
         table = main_tables.vote.c
-        columns = (
-            table.task,
-            table.control,
-            table.person,
-            table.answer,
-            table.annotation,
-            table.at_s,
-            table.lead_time_s,
-            table.shown,
-        )
+        columns = [table[item.name] for item in fields(Vote)]
         found: list[Vote] = []
         with self._database.read() as connection, without_garbage_collection():
             if is_deleted_project(connection, project):

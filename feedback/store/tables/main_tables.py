@@ -256,17 +256,17 @@ job = Table(
     Column("project", String, primary_key=True),
     Column("kind", String, primary_key=True),
     Column("requested", BigInteger, nullable=False),  # counts requests; there is work while it is above `finished`
-    Column("finished", BigInteger, nullable=False),
-    Column("running", BigInteger, nullable=False),  # the request that the present run began with
+    Column("finished", BigInteger, nullable=False, default=0),
+    Column("running", BigInteger, nullable=False, default=0),  # the request that the present run began with
     Column("owner", Text),  # NULL: nobody has it
-    Column("token", BigInteger, nullable=False),  # the fence: one more at each claim
-    Column("lease_s", Float, nullable=False),
-    Column("lease_until_s", Float, nullable=False),
-    Column("tries", Integer, nullable=False),
-    Column("due_s", Float, nullable=False),
+    Column("token", BigInteger, nullable=False, default=0),  # the fence: one more at each claim
+    Column("lease_s", Float, nullable=False, default=0.0),
+    Column("lease_until_s", Float, nullable=False, default=0.0),
+    Column("tries", Integer, nullable=False, default=0),
+    Column("due_s", Float, nullable=False, default=0.0),
     Column("requested_s", Float, nullable=False),
-    Column("parked", Boolean, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("parked", Boolean, nullable=False, default=False),
+    Column("reason", Text, nullable=False, default=""),
 )
 session = Table(
     "session",

@@ -118,7 +118,7 @@ def test_an_altered_or_truncated_backup_is_refused_and_nothing_changes(
     before = store.projection_hash("1")
     store.close()
 
-    for one, says in ((altered, "not whole"), (cut, "is no store"), (tmp_path / "none", "no file")):
+    for one, says in ((altered, "is damaged"), (cut, "is not a backup"), (tmp_path / "none", "no file")):
         done = CliRunner().invoke(app, ["restore-backup", str(one)])
         assert isinstance(done.exception, FeedbackError), done.output
         assert says in str(done.exception)

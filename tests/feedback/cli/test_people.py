@@ -127,7 +127,7 @@ def test_relabel_says_what_it_did_and_refuses_what_it_does_not_understand(store:
     renamed = hitl("relabel", 7, "--where", "label=ham", "--map", "ham=advert")
     stale = hitl("relabel", 7, "--where", "label=spam", "--split", "spam=ham,advert")
 
-    assert "10 answers now say 'advert'" in renamed.stdout
+    assert "10 answers now have the label 'advert'" in renamed.stdout
     assert "30 answers on 20 tasks are stale" in stale.stdout
     assert "10 of these tasks were answered by everybody" in stale.stdout
     with pytest.raises(VotesError, match="not valid"):

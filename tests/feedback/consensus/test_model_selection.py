@@ -1,4 +1,4 @@
-"""`select_method`: a committee where people's habits can be learnt, the majority where they cannot."""
+"""`select_method`: a committee where error rates can be learnt, the majority where they cannot."""
 
 import numpy as np
 import pytest

@@ -43,7 +43,7 @@ def record(store: Store, *people: dict[str, Any]) -> None:
 
 
 def test_the_page_shows_work_practice_and_onboarding_with_intervals(store: Store, browser: FlaskClient):
-    record(store, figures(2), figures(3, advice="right on 0.30 of 20 gold answers: surely below 0.6"))
+    record(store, figures(2), figures(3, advice="right on 0.30 of 20 gold answers: proven below 0.6"))
     page = browser.get("/projects/7/people", headers=HTML).text
     text = words(page)
 
@@ -52,7 +52,7 @@ def test_the_page_shows_work_practice_and_onboarding_with_intervals(store: Store
     assert "7 of 10 49 to 97 % right" in text
     assert "-12 points -20 to -4, proven" in text
     assert "+5 points -2 to +12" in text
-    assert "should pause: right on 0.30 of 20 gold answers: surely below 0.6." in text
+    assert "should pause: right on 0.30 of 20 gold answers: proven below 0.6." in text
     assert "<script>alert" not in page
 
 

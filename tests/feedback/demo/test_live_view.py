@@ -5,7 +5,7 @@ from rich.console import Console
 
 from feedback.demo.live_view import render_progress, render_verdicts
 
-WAITS = "9 of the 20 answered tasks that it learns from; audit tasks only prove"
+WAITS = "9 of the 20 answered training tasks; audit tasks do not count"
 
 
 def shown(*parts: Any) -> str:

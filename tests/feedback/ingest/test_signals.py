@@ -83,7 +83,7 @@ def test_without_an_id_the_time_makes_a_repeat_known(store: Store):
         ({"task": "5"}, "task is no task id"),
         ({"task": True}, "task is no task id"),
         ({"task": 2**63}, "task is no task id"),
-        ({"project": 8}, "project 8 is not known here"),
+        ({"project": 8}, "project 8 is not connected"),
         ({"project": "../x"}, "project"),
         ({"at": "yesterday"}, "wanted a time such as"),
         ({"at": 5}, "wanted a time such as"),
@@ -91,7 +91,7 @@ def test_without_an_id_the_time_makes_a_repeat_known(store: Store):
         ({"id": ""}, "neither id nor at is given"),
         ({"id": "x" * 201}, "at most 200"),
         ({"note": 5}, "note is 5; wanted a text"),
-        ({"callback": "https://evil.example.com"}, r"is no name of \[notify\] in the policy; known: crm"),
+        ({"callback": "https://evil.example.com"}, r"is not in \[notify\] of the policy; known: crm"),
         ({"tsak": 5}, "tsak is not a key; did you mean task"),
     ],
 )

@@ -6,6 +6,8 @@ from feedback.errors import VotesError
 from feedback.project.guidelines import list_guidelines
 from feedback.project.label_changes import apply_label_changes, list_label_changes, record_label_change
 from feedback.store import Store, Vote
+from feedback.store.database.engine import dumps
+from feedback.store.tables import main_tables
 from ml_backend.records import Answer
 
 LABELS = ("spam", "ham", "advert", "fraud")
@@ -83,12 +85,15 @@ def test_what_makes_no_sense_is_refused(store: Store, change: dict[str, object],
 
 
 def test_no_label_change_and_no_guideline_is_left_out_of_a_long_history(store: Store):
-    body = {"label": "spam", "to": "advert", "split": [], "versions": [], "at_s": 1.0}
-    guideline = {"hash": "a", "label_config": "b", "instruction": "c", "at_s": 1.0}
-    with store.transaction():
-        for number in range(10_001):
-            store.records.create_record("7", "relabel", body | {"at_s": float(number)})
-            store.records.create_record("7", "guideline", guideline | {"at_s": float(number)})
+    body = {"label": "spam", "to": "advert", "split": [], "versions": []}
+    guideline = {"hash": "a", "label_config": "b", "instruction": "c"}
+    rows = [
+        {"project": "7", "kind": kind, "key": None, "body": dumps(content | {"at_s": number}), "at_s": 0.0}
+        for number in range(10_001)
+        for kind, content in (("relabel", body), ("guideline", guideline))
+    ]
+    with store._database.write() as connection:
+        connection.execute(main_tables.record.insert(), rows)
 
     assert [change.at_s for change in list_label_changes(store, "7")] == list(range(10_001))
     assert [guideline.at_s for guideline in list_guidelines(store, "7")] == list(range(10_001))

@@ -48,7 +48,7 @@ def test_the_careless_person_stands_first_and_should_pause(store: Store):
     assert first["person"] == 3
     assert first["against"] == "others"
     assert first["accuracy"]["low"] < 0.5 < first["accuracy"]["high"] < 0.62
-    assert "surely below 0.6" in first["advice"]
+    assert "proven below 0.6" in first["advice"]
     assert all(one["accuracy"]["low"] > 0.85 and not one["advice"] for one in others)
 
 
@@ -206,7 +206,7 @@ def test_gold_judges_every_type_of_answer(
 
     assert (careless["person"], careless["accuracy"]["value"], careless["against"]) == (2, 0.1, "gold")
     assert (careful["accuracy"]["value"], careful["compared"]) == (1.0, 40)
-    assert "surely below" in careless["advice"]
+    assert "proven below" in careless["advice"]
     assert careful["advice"] == ""
 
 

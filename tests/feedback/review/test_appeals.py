@@ -131,7 +131,7 @@ def test_whoever_looks_at_a_request_sees_everything_in_a_blind_tier_too(world: W
     assert [line["text"] for line in copy.data[HISTORY]] == ["fruit"]
     world.review("L2", "answer", "tool", person=CLEO)
     turns(world)
-    assert "tool, seeing what others had said and why it came to them." in statement(world)
+    assert "tool, after seeing the earlier answers and the reason for the review." in statement(world)
 
 
 @pytest.mark.parametrize(("l2", "share"), [("blind = true", 0.0), ("", 1.0)])
@@ -153,10 +153,10 @@ def test_what_waits_blind_is_handed_out_anew_with_everything_when_somebody_asks(
     assert blind.data[HISTORY] == [{"author": "–", "text": "there is no earlier answer"}]
     assert copy.id != blind.id
     assert [line["text"] for line in copy.data[HISTORY]][:1] == ["fruit"]
-    assert copy.data[FACTS]["Why here"] == "I object"
+    assert copy.data[FACTS]["Reason for review"] == "I object"
     world.review("L2", "answer" if l2 else "fix", "tool", person=CLEO, reason="wrong_label")
     turns(world)
-    assert "seeing what others had said and why it came to them" in statement(world)
+    assert "after seeing the earlier answers and the reason for the review" in statement(world)
     assert world.site.final(task) == "tool"
 
 

@@ -61,7 +61,7 @@ def test_in_the_first_tier_an_answer_without_the_rules_skill_leaves_the_task_ope
 def test_in_a_review_tier_a_verdict_without_the_rules_skill_does_not_move_the_case(world: World):
     task = routed(world, "L2")
     (copy,) = world.site.waiting(world.site.review_project_of("L2"), DAN)
-    assert copy.data[FACTS]["Needs"] == "refunds"
+    assert copy.data[FACTS]["Required skills"] == "refunds"
     world.review("L2", "fix", "tool", person=DAN, reason="boundary")
     world.turn()
 

@@ -16,7 +16,7 @@ from ml_backend.registry import Bundle, pack, unpack
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.review_world import CLEO, DAN, PROJECT, World, policy_text
 
-SPOKE = "What spoke for the model's answer"
+SPOKE = "Reasons for the model's answer"
 TEXTS = [f"{fruit} juice {number}" for number in range(9) for fruit in ("apple", "pear")]
 TOOLS = [f"{tool} box {number}" for number in range(9) for tool in ("hammer", "saw")]
 
@@ -100,7 +100,7 @@ def test_where_people_propose_another_answer_the_models_own_stands_beside_it(wor
 
     assert (case.tier, case.proposed_by) == ("L3", "L2")
     facts = shown(world, "L3", 5)
-    assert facts["The model said"].startswith("fruit, ")
+    assert facts["The model's answer"].startswith("fruit, ")
     assert "pear +" in facts[SPOKE]
 
 

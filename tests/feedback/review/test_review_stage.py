@@ -22,7 +22,7 @@ def test_people_who_differ_hand_the_task_to_the_next_tier(world: World):
     assert (case.state, case.tier, case.rule) == ("queued", "L2", "disagreement")
     (copy,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)
     assert copy.data["text"] == "a1 apple red"
-    assert copy.data[FACTS]["Why here"] == "2 people differ, and no more are asked"
+    assert copy.data[FACTS]["Reason for review"] == "2 people differ, and no more are asked"
     assert [line["text"] for line in copy.data[HISTORY]] == ["fruit", "tool"]
     assert copy.data[HISTORY][0]["author"].startswith("L1, person 1, 2026-01-01")
     assert "example.com" not in str(copy.data)

@@ -107,8 +107,8 @@ def test_who_settles_between_two_blind_readers_is_told_what_these_two_said_and_n
     (third,) = world.site.waiting(review_project, EVA)
 
     assert [line["text"] for line in third.data[HISTORY]] == ["answer: tool", "answer: fruit"]
-    assert third.data[FACTS]["Please"] == "settle what two readers differ on"
-    assert "Why here" not in third.data[FACTS]
+    assert third.data[FACTS]["Your task"] == "two reviewers differ; please decide"
+    assert "Reason for review" not in third.data[FACTS]
     before = world.site.writes
     world.turn()
     assert world.site.writes == before
@@ -124,7 +124,7 @@ def test_a_case_that_two_reject_says_so_where_it_goes(world: World):
     world.turn()
     world.turn()
 
-    assert (world.case(task).tier, world.case(task).why) == ("L3", "2 of 2 readers agree: reject")
+    assert (world.case(task).tier, world.case(task).why) == ("L3", "2 of 2 reviewers agree: reject")
 
 
 def test_a_blind_tier_is_shown_nothing_and_simply_answers(world: World):
@@ -132,7 +132,7 @@ def test_a_blind_tier_is_shown_nothing_and_simply_answers(world: World):
     (copy,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)
 
     assert copy.data[HISTORY] == [{"author": "–", "text": "there is no earlier answer"}]
-    assert "Why here" not in copy.data[FACTS]
+    assert "Reason for review" not in copy.data[FACTS]
     assert world.site.review_projects[copy.project].shown[copy.id].result == ()
     world.review("L2", "answer", "tool", person=CLEO)
     world.turn()

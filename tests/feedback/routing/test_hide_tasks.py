@@ -132,7 +132,7 @@ def test_the_decision_stays_when_label_studio_is_unreachable(world: World, monke
     monkeypatch.setattr(world.studio, "hide_task", away)
     turn = world.turn()
 
-    assert any("not every task is where the routing wants it" in note for note in turn.notes)
+    assert any("not all tasks were hidden or shown as the routing decides" in note for note in turn.notes)
     assert world.outcome(big) == "hold"
 
 
@@ -162,7 +162,7 @@ def test_many_held_tasks_are_hidden_a_few_hundred_a_turn(world: World):
     second = world.turn()
 
     assert hidden == 200
-    assert "50 tasks are not yet where the routing wants them" in first.notes
+    assert "50 tasks are still to be hidden or shown" in first.notes
     assert all(task.is_labeled for task in world.studio.tasks.values())
     assert second.notes == ()
     assert world.store.windows.get_window("7") == []  # none of them was ever asked

@@ -69,7 +69,7 @@ def test_two_readers_and_a_third_while_answers_that_do_not_count_open_the_case_a
     assert len(said(world, "L2", task)) == 2
     world.review("L2", "fix", "fruit", person=EVA, reason="boundary")
     world.turn()
-    assert world.notes(task)[-1] == "two readers differ; a third settles it"
+    assert world.notes(task)[-1] == "two reviewers differ; a third decides"
 
     # the third reads what both said, and settles it
     (third,) = site.waiting(review_project, FAY)

@@ -50,7 +50,7 @@ def test_an_altered_event_is_named(filled: Store) -> None:
 def test_an_altered_payload_is_named(filled: Store) -> None:
     _alter(filled, update(main_tables.payload).where(main_tables.payload.c.seq == 4).values(body=b"{}"))
 
-    assert "project 1, event 4 has another payload" in filled.verify()["chain"]
+    assert "project 1, event 4 has a changed payload" in filled.verify()["chain"]
 
 
 def test_a_payload_that_nobody_asked_to_forget_is_missed(filled: Store) -> None:
@@ -84,8 +84,8 @@ def test_a_head_that_was_removed_hides_no_project(filled: Store) -> None:
 @pytest.mark.parametrize(
     ("edit", "found"),
     [
-        ("UPDATE payload SET body = replace(body, 'A', 'B') WHERE project = '1'", "another payload"),
-        ("UPDATE payload SET salt = 7 WHERE project = '1'", "another payload"),
+        ("UPDATE payload SET body = replace(body, 'A', 'B') WHERE project = '1'", "a changed payload"),
+        ("UPDATE payload SET salt = 7 WHERE project = '1'", "a changed payload"),
         ("UPDATE event SET version = x'ff' WHERE project = '1'", "was altered"),
         ("UPDATE content SET data = 'other'", "are not those that were chained"),
     ],

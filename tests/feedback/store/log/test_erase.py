@@ -177,7 +177,7 @@ def test_a_backup_taken_in_use_is_whole(tmp_path: Path) -> None:
 @pytest.mark.postgres
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 def test_postgresql_is_backed_up_by_its_own_tool(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="only SQLite") as refused:
+    with pytest.raises(StoreError, match="copies only SQLite") as refused:
         store.backup(tmp_path / "copy.db")
     assert "pg_dump" in refused.value.hint
     with store._database.read() as connection:
