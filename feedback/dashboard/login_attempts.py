@@ -11,6 +11,7 @@ from typing import Protocol
 
 from feedback.errors import StoreError
 
+_CACHE_S = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -29,7 +30,7 @@ class AttemptStore(Protocol):
 class SharedAttempts:
     """Allow `burst` failed logins per address, then one every `every_s` seconds, over all workers and hosts.
 
-    Every request carries credentials, so the store is asked only once in `cache_s` seconds. A worker that sees a
+    Every request carries credentials, so the store is asked only once a second. A worker that sees a
     failure learns the true count at once, so at most one extra try per worker is possible in between.
     """
 
@@ -40,11 +41,10 @@ class SharedAttempts:
         *,
         burst: int = 30,
         every_s: float = 2.0,
-        cache_s: float = 1.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store, self._scope = store, scope
-        self._burst, self._every_s, self._cache_s, self._clock = burst, every_s, cache_s, clock
+        self._burst, self._every_s, self._clock = burst, every_s, clock
         self._lock = threading.Lock()
         self._asked_s = float("-inf")
         self._full_s: Mapping[str, float] = {}
@@ -52,7 +52,7 @@ class SharedAttempts:
     def wait_s(self, who: str) -> float:
         """Return the seconds until this address may try again; 0 is now."""
         now = self._clock()
-        if not 0 <= now - self._asked_s < self._cache_s:
+        if not 0 <= now - self._asked_s < _CACHE_S:
             self._ask(now)
         full_s = self._full_s.get(_network(who))
         if full_s is None:
@@ -74,7 +74,7 @@ class SharedAttempts:
 
     def _ask(self, now: float) -> None:
         with self._lock:
-            if 0 <= now - self._asked_s < self._cache_s:
+            if 0 <= now - self._asked_s < _CACHE_S:
                 return
             self._asked_s = now
             try:

@@ -62,7 +62,7 @@ def pages(config: DashboardConfig) -> Mount:
         routes.add_url_rule("/projects/<project>/people", view_func=views.people, methods=["GET"])
         routes.register_error_handler(_MustSignIn, views.redirect_to_sign_in)
         add_sign_in(routes, views.authenticator, config.accounts, config.attempts)
-        add_review(routes, config.store, views.project_access, views.show_project, views.name, clock=config.clock)
+        add_review(routes, config.store, views.require_viewer, views.show_project, views.name, clock=config.clock)
         add_actions(routes, config.store, views.authenticator, views.require_administrator)
         return routes
 
@@ -115,13 +115,7 @@ class _Views:
             figures["people"] = [row for row in figures["people"] if row["person"] == access.visitor.person]
         named = everybody and request.args.get("names") == "shown"
         figures["people"] = [self._with_name(row, access, named=named) for row in figures["people"]]
-        figures = {
-            "project": access.row.id,
-            "title": access.row.title,
-            "everybody": everybody,
-            "named": named,
-            **figures,
-        }
+        figures |= {"everybody": everybody, "named": named}
         bars = [Markup(_accuracy_bar(row["accuracy"])) for row in figures["people"]]  # noqa: S704  # nosec B704  # escaped where it is drawn
         return self.show_project("people", figures, access, bars=bars)
 
@@ -137,6 +131,14 @@ class _Views:
             raise Refused(403, "only an admin or approver may do this.", hint="[people] of the policy gives roles.")
         return access.visitor
 
+    def require_viewer(self, project: str) -> ProjectAccess:
+        """Return the access of a visitor who may see the figures of a project, else raise Refused."""
+        access = self.project_access(project)
+        if not may_view(access.role):
+            hint = "See your own figures under People."
+            raise Refused(403, "this page is for people with a role in the policy.", hint=hint)
+        return access
+
     def name(self, person: int, access: ProjectAccess, named: bool) -> str:  # noqa: FBT001 - the caller checks who may see names
         """Return what a visitor reads for a person: "You", the name if `named`, else a pseudonym."""
         if person == access.visitor.person:
@@ -147,8 +149,9 @@ class _Views:
         return pseudonym(self._store.secrets.get_or_create_secret("pages"), access.row.id, person)
 
     def show_project(self, template: str, figures: Mapping[str, Any], access: ProjectAccess, **more: Any) -> Response:
-        """Respond with figures of one project."""
-        return self._show(template, figures, access.visitor, access=access, **more)
+        """Respond with figures of one project, under its number and title."""
+        named = {"project": access.row.id, "title": access.row.title, **figures}
+        return self._show(template, named, access.visitor, access=access, **more)
 
     def project_access(self, project: str) -> ProjectAccess:
         """Return the access of the visitor to a project, or raise Refused."""
@@ -179,23 +182,13 @@ class _Views:
 
     def _summary_json(self, access: ProjectAccess) -> dict[str, Any]:
         row = access.row
-        summary: dict[str, Any] = {
-            "project": row.id,
-            "title": row.title,
-            "state": project_state(row),
-            "role": access.role,
-        }
-        if may_view(access.role):
-            counts, champion = (
-                self._store.projects.count_project(row.id),
-                self._store.registry.champion(row.id),
-            )
-            parked = [
-                work for work in self._store.jobs.list_jobs() if work.project == row.id and work.state == "parked"
-            ]
-            summary |= {"tasks": counts.tasks, "answered": counts.answered, "people": counts.people}
-            summary |= {"model": champion.version if champion else None, "parked": len(parked)}
-        return summary
+        summary = {"project": row.id, "title": row.title, "state": project_state(row), "role": access.role}
+        if not may_view(access.role):
+            return summary
+        counts, champion = self._store.projects.count_project(row.id), self._store.registry.champion(row.id)
+        parked = sum((job.project, job.state) == (row.id, "parked") for job in self._store.jobs.list_jobs())
+        counted = {"tasks": counts.tasks, "answered": counts.answered, "people": counts.people}
+        return summary | counted | {"model": champion.version if champion else None, "parked": parked}
 
     def _with_name(self, row: Mapping[str, Any], access: ProjectAccess, *, named: bool) -> dict[str, Any]:
         """Replace the user id by a name: with the id, every user of Label Studio could look the person up."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any
 
 from flask import Blueprint, Response, request
 
-from feedback.dashboard.permissions import ProjectAccess, may_administer, may_view
+from feedback.dashboard.permissions import ProjectAccess, may_administer
 from feedback.dashboard.rendering import Refused
 from feedback.errors import NotStored
 from feedback.reports.case_report import CaseReport, case_report, case_timeline
@@ -21,37 +21,28 @@ _MAX_CASE_NUMBER = 2**63 - 1  # the largest integer of the database
 _MAX_CASES = 200  # on one page; `hitl cases` lists all
 
 
-class Show(Protocol):
-    """Respond with figures, as a page or as JSON."""
-
-    def __call__(self, template: str, figures: Mapping[str, Any], access: ProjectAccess, **more: Any) -> Response:
-        """Return the response."""
-        ...
-
-
 def add_review(
     routes: Blueprint,
     store: Store,
-    project_access: Callable[[str], ProjectAccess],
-    show: Show,
+    require_viewer: Callable[[str], ProjectAccess],
+    show: Callable[..., Response],
     name_of: Callable[[int, ProjectAccess, bool], str],
     *,
     clock: Callable[[], float],
 ) -> None:
     """Add the pages.
 
-    `project_access` returns the visitor's access to a project, `name_of` the name or pseudonym of a user id for them.
+    `require_viewer` returns the visitor's access to a project, `show` responds with figures of a project, and `name_of`
+    returns the name or pseudonym of a user id for the visitor.
     """
 
     @routes.get("/projects/<project>/cases")
     def cases(project: str) -> Response:
         """List open cases, the most urgent first."""
-        access = _require_view(project_access(project))
+        access = require_viewer(project)
         found = store.cases.list_cases(project, states=[*sorted(OPEN_STATES), "decided"])
         visible = [case for case in found if not _is_hidden(case, access)]
         figures = {
-            "project": access.row.id,
-            "title": access.row.title,
             "counts": count_cases(store, project),
             "hidden": len(found) - len(visible),
             "not_listed": max(0, len(visible) - _MAX_CASES),
@@ -62,7 +53,7 @@ def add_review(
     @routes.get("/projects/<project>/cases/<int:number>")
     def case(project: str, number: int) -> Response:
         """Show the history of one case."""
-        access = _require_view(project_access(project))
+        access = require_viewer(project)
         report = _report(store, project, number)
         if _is_hidden(report.case, access):
             raise Refused(
@@ -76,23 +67,21 @@ def add_review(
         for row in (*figures["events"], *figures["reviews"]):
             person = row.pop("person")
             row["who"] = "" if person is None else name_of(person, access, with_names)
-        figures = {"project": access.row.id, "title": access.row.title, **figures}
         return show("case", figures, access, meaning=STATE_MEANINGS, timeline=timeline)
 
     @routes.get("/projects/<project>/thresholds")
     def thresholds(project: str) -> Response:
         """Show the automation, error and cost of each confidence threshold, as computed last."""
-        access = _require_view(project_access(project))
+        access = require_viewer(project)
         kept = store.records.get_latest_record(project, "thresholds")
-        figures = kept.body if kept is not None else {}
-        return show("thresholds", {"project": access.row.id, "title": access.row.title, **figures}, access)
+        return show("thresholds", kept.body if kept is not None else {}, access)
 
     @routes.get("/projects/<project>/overrides")
     def overrides(project: str) -> Response:
         """Show where people changed the model's answers."""
-        access = _require_view(project_access(project))
+        access = require_viewer(project)
         figures = override_figures(store.overrides.count_overrides(project), access.policy.reasons)
-        return show("overrides", {"project": access.row.id, "title": access.row.title, **figures}, access)
+        return show("overrides", figures, access)
 
 
 def _report(store: Store, project: str, number: int) -> CaseReport:
@@ -104,14 +93,6 @@ def _report(store: Store, project: str, number: int) -> CaseReport:
     if report is None or report.case.project != project:
         raise Refused(404, "there is no such case in this project.")
     return report
-
-
-def _require_view(access: ProjectAccess) -> ProjectAccess:
-    if not may_view(access.role):
-        raise Refused(
-            403, "this page is for people with a role in the policy.", hint="See your own figures under People."
-        )
-    return access
 
 
 def _is_hidden(case: CaseRow, access: ProjectAccess) -> bool:

@@ -173,12 +173,23 @@ def compile_condition(condition: Condition) -> Check:
     return lambda get: any(part(get) for part in parts)
 
 
+def list_parts(condition: Condition) -> tuple[Condition, ...]:
+    """Return the conditions that a condition directly consists of; () for a test."""
+    if isinstance(condition, Compare):
+        return ()
+    return (condition.part,) if isinstance(condition, Not) else condition.parts
+
+
+def list_tests(condition: Condition) -> list[Compare]:
+    """Return every test in a condition, in order."""
+    if isinstance(condition, Compare):
+        return [condition]
+    return [test for part in list_parts(condition) for test in list_tests(part)]
+
+
 def condition_fields(condition: Condition) -> frozenset[str]:
     """Return every field that a condition reads."""
-    if isinstance(condition, Compare):
-        return frozenset({condition.field})
-    parts = (condition.part,) if isinstance(condition, Not) else condition.parts
-    return frozenset[str]().union(*map(condition_fields, parts))
+    return frozenset(test.field for test in list_tests(condition))
 
 
 def make_test(test: Compare) -> ValueTest:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from feedback.policy.conditions import AllOf, Compare, Condition, Lookup, Not, compile_condition
+from feedback.policy.conditions import AllOf, Compare, Condition, Lookup, Not, compile_condition, list_parts
 from feedback.policy.decision import NOT_CERTIFIED
 from feedback.policy.linear_regex import Pattern
 from feedback.policy.rule_fields import find_field
@@ -51,9 +51,18 @@ def explain_policy(policy: Policy) -> list[str]:
     ]
 
 
-def evaluate_clauses(condition: Condition, policy: Policy, get: Lookup) -> list[ClauseResult]:
+def evaluate_clauses(condition: Condition, policy: Policy, get: Lookup, *, depth: int = 0) -> list[ClauseResult]:
     """Evaluate every part of a condition for one task; the first result is the whole condition."""
-    return list(_clauses(condition, policy, get, 0))
+    if isinstance(condition, Compare):
+        value = get(condition.field)
+        actual = "is missing" if value is None else f"is {value!r:.60}"
+        text = f"{_compare(condition, policy)} ({actual})"
+    else:
+        text = "not" if isinstance(condition, Not) else "all of" if isinstance(condition, AllOf) else "any of"
+    results = [ClauseResult(depth, text, compile_condition(condition)(get))]
+    for part in list_parts(condition):
+        results += evaluate_clauses(part, policy, get, depth=depth + 1)
+    return results
 
 
 def condition_text(condition: Condition, policy: Policy) -> str:
@@ -200,22 +209,6 @@ def _rights(policy: Policy) -> str:
     within = f", within {policy.rights.within}" if policy.rights.within else ""
     always = ' "always" starts no review without a request.' if policy.rights.human_review == "always" else ""
     return f"A person affected by an automated decision gets a human review on request{within}.{always}"
-
-
-def _clauses(condition: Condition, policy: Policy, get: Lookup, depth: int) -> Iterator[ClauseResult]:
-    met = compile_condition(condition)(get)
-    if isinstance(condition, Compare):
-        value = get(condition.field)
-        actual = "is missing" if value is None else f"is {value!r:.60}"
-        yield ClauseResult(depth, f"{_compare(condition, policy)} ({actual})", met)
-        return
-    if isinstance(condition, Not):
-        yield ClauseResult(depth, "not", met)
-        yield from _clauses(condition.part, policy, get, depth + 1)
-        return
-    yield ClauseResult(depth, "all of" if isinstance(condition, AllOf) else "any of", met)
-    for part in condition.parts:
-        yield from _clauses(part, policy, get, depth + 1)
 
 
 def _compare(test: Compare, policy: Policy) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from feedback.policy.conditions import Compare, Condition, Not
+from feedback.policy.conditions import Compare, Condition, list_tests
 from feedback.policy.decision import NOT_CERTIFIED, make_data_reader
 from feedback.policy.explain import condition_text
 from feedback.policy.rules import AUTO, HOLD, OPERATORS
@@ -56,7 +56,7 @@ def lint_policy(
             found += _lint_field(key, field, data) if field else ()
     for rule, condition in zip(policy.routing, policy.conditions(), strict=True):
         key = f"routing.{rule.id}"
-        for test in _list_tests(condition):
+        for test in list_tests(condition):
             if labels is not None and test.field == "model.label":
                 found += _lint_labels(key, test, labels)
             if test.field.startswith("data."):
@@ -137,14 +137,6 @@ def _lint_skills(policy: Policy) -> Iterator[PolicyFinding]:
             yield _warn(key, f"nobody in {tier} has the skills {skills}, so no answer will count.")
         if rule.skills and not policy.people:
             yield _warn(key, f"needs the skills {skills}, but without [people] no skills are checked.")
-
-
-def _list_tests(condition: Condition) -> Iterator[Compare]:
-    if isinstance(condition, Compare):
-        yield condition
-        return
-    for part in (condition.part,) if isinstance(condition, Not) else condition.parts:
-        yield from _list_tests(part)
 
 
 def _operands(test: Compare) -> tuple[Any, ...]:

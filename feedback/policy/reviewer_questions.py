@@ -119,10 +119,8 @@ class SignalKind(Section):
             return value in self.options, f"one of {', '.join(self.options)}"
         if self.kind == "text":
             return False, "a text"
-        low, high = (
-            self.low if self.low is not None else -_MAX_NUMBER,
-            self.high if self.high is not None else _MAX_NUMBER,
-        )
+        low = -_MAX_NUMBER if self.low is None else self.low
+        high = _MAX_NUMBER if self.high is None else self.high
         bounds = "" if self.low is self.high is None else f" from {low} to {high}"
         parsed = None if isinstance(value, str) else parse_number(value)
         return parsed is not None and low <= parsed <= high, f"a number{bounds}"

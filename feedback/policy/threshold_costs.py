@@ -70,9 +70,7 @@ class ThresholdTable:
         ]
 
 
-def evaluate_thresholds(
-    policy: Policy, history: TaskHistory, checked: Mapping[int, str], *, grid: Sequence[float] = GRID
-) -> ThresholdTable:
+def evaluate_thresholds(policy: Policy, history: TaskHistory, checked: Mapping[int, str]) -> ThresholdTable:
     """Evaluate each threshold on tasks that have `model.confidence` and `model.label`.
 
     `checked` holds the consensus label of people for tasks of the random audit stream: only they give the error of
@@ -101,11 +99,11 @@ def evaluate_thresholds(
 
     everything = _per_day(tiers, answers, np.ones(len(tiers), dtype=bool), history.days)
     steps = []
-    for threshold in grid:
+    for threshold in GRID:
         automated = confidence >= threshold  # NaN is never larger
         seen = automated & ~np.isnan(wrong)
         k, m = int(np.nansum(wrong[seen])), int(seen.sum())
-        error = clopper_pearson(k, m, confidence=1.0 - (1.0 - CONFIDENCE) / len(grid))
+        error = clopper_pearson(k, m, confidence=1.0 - (1.0 - CONFIDENCE) / len(GRID))
         kept = _per_day(tiers, answers, ~automated, history.days)
         cost = None
         if not unknown:

@@ -17,12 +17,12 @@ from feedback.consensus.medoid import medoid
 from feedback.consensus.numeric_consensus import NumericConsensus, median, trimmed_mean
 from feedback.consensus.region_fusion import fuse_boxes, fuse_spans
 from feedback.errors import VotesError
-from feedback.reports.vote_analysis import Analysis, ConsensusScore, ratings_table
-from feedback.stats.results import json_number
+from feedback.reports.vote_analysis import Analysis, ConsensusScore, interval_json, ratings_table
 from feedback.votes import EncodedVotes, Floats, encode_votes
 from ml_backend.codecs import get_codec
 from ml_backend.records import Answer
 
+Gold = TypeVar("Gold", float, Answer)  # one gold answer
 Truth = TypeVar("Truth")  # gold answers by task, as numbers or as answers
 _N_OPEN_FIRST = 10
 _FUSIONS: Mapping[str, Callable[..., Sequence[Any]]] = {"labels": fuse_spans, "rectanglelabels": fuse_boxes}
@@ -103,13 +103,11 @@ def analyse_answers(
 def _gold_numbers(named: EncodedVotes, gold: Mapping[Hashable, float] | None) -> Floats | None:
     if gold is None:
         return None
-    known = np.array([gold.get(task, math.nan) for task in named.tasks], dtype=np.float64)
-    if not np.isfinite(known).any():
-        raise VotesError("no gold answer belongs to a task with votes.", hint="Both files must use the same task ids.")
-    return known
+    known = _gold_answers(named, gold)
+    return np.array([known.get(code, math.nan) for code in range(len(named.tasks))], dtype=np.float64)
 
 
-def _gold_answers(named: EncodedVotes, gold: Mapping[Hashable, Answer]) -> Mapping[int, Answer]:
+def _gold_answers(named: EncodedVotes, gold: Mapping[Hashable, Gold]) -> Mapping[int, Gold]:
     known = {code: gold[task] for code, task in enumerate(named.tasks) if task in gold}
     if not known:
         raise VotesError("no gold answer belongs to a task with votes.", hint="Both files must use the same task ids.")
@@ -153,7 +151,5 @@ def _person_json(named: EncodedVotes, record: AnnotatorDistance, against: str) -
         "votes": record.votes,
         "compared": record.compared,
         "against": against,
-        "distance": json_number(record.distance.value),
-        "low": json_number(record.distance.low),
-        "high": json_number(record.distance.high),
+        **interval_json(record.distance, "distance"),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,14 +18,11 @@ _MAX_VERDICTS = 100
 def project_overview(store: Store, project: ProjectRow, policy: Policy) -> dict[str, Any]:
     """Return all figures of a project's page as JSON; they are counted in the database, so large projects are fast."""
     status = project_status(store, project)
-    verdicts = verdict_history(store.records.list_records(project.id, "verdict", limit=_MAX_VERDICTS))
-    queue, turn = (
-        store.windows.count_window(project.id),
-        store.records.get_latest_record(project.id, "turn"),
-    )
-    asked, agreement = (
-        store.records.get_latest_record(project.id, "asked"),
-        store.records.get_latest_record(project.id, "agreement"),
+    records = store.records.list_records(project.id, "verdict", limit=_MAX_VERDICTS)
+    verdicts = [verdict_json(record) for record in records]
+    queue = store.windows.count_window(project.id)
+    turn, asked, agreement = (
+        store.records.get_latest_record(project.id, kind) for kind in ("turn", "asked", "agreement")
     )
     draws = load_splits(store, project, policy)
     return {
@@ -52,11 +49,6 @@ def count_cases(store: Store, project: str) -> list[dict[str, Any]]:
     """Return the number of review cases by tier and state."""
     counts = store.cases.count_cases(project)
     return [{"tier": tier, "state": state, "count": count} for (tier, state), count in sorted(counts.items())]
-
-
-def verdict_history(records: Iterable[Record]) -> list[dict[str, Any]]:
-    """Return promotion verdicts as JSON, in the order given, each accuracy with its 95 % interval."""
-    return [_verdict(record.body) for record in records]
 
 
 def accuracy_over_time(verdicts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -106,15 +98,14 @@ def explain_blind_tasks(
     return lines
 
 
-def _verdict(body: Mapping[str, Any]) -> dict[str, Any]:
+def verdict_json(record: Record) -> dict[str, Any]:
+    """Return a promotion verdict as JSON, each accuracy with its 95 % interval."""
+    body = record.body
     rows = int(body.get("rows") or 0)
     return {
+        **{name: str(body.get(name, "")) for name in ("gate", "reason", "challenger", "champion")},
         "at_s": float(body.get("at_s") or 0.0),
         "promote": bool(body.get("promote")),
-        "gate": str(body.get("gate", "")),
-        "reason": str(body.get("reason", "")),
-        "challenger": str(body.get("challenger", "")),
-        "champion": str(body.get("champion", "")),
         "rows": rows,
         "accuracy": accuracy_json(body.get("accuracy"), rows),
         "champion_accuracy": accuracy_json(body.get("champion_accuracy"), rows),

@@ -30,7 +30,7 @@ from feedback.consensus.confidence_calibration import consensus_log_odds, fit_co
 from feedback.consensus.model_selection import METHODS, fit_or_none, prefer_proven_on_gold
 from feedback.errors import VotesError
 from feedback.reports.agreement_report import agreement_by_label, agreement_by_pair
-from feedback.stats.results import json_number
+from feedback.stats.results import Interval, json_number
 from feedback.votes import EncodedVotes, Floats, Ints, Votes
 from ml_backend.calibration import expected_calibration_error
 
@@ -68,16 +68,16 @@ class Analysis:
     def to_json(self) -> dict[str, Any]:
         """Return the analysis as JSON; undefined figures are null."""
         return {
-            "agreement": {name: figure.to_json() for name, figure in self.agreement.items()},
+            "agreement": _figures_json(self.agreement),
             "verdict": self.verdict,
             "open_first": list(self.open_first),
             "consensus": {name: _score_json(score) for name, score in self.consensus.items()},
             "annotators": list(self.annotators),
             "notes": list(self.notes),
             "pairs": list(self.pairs),
-            "by_label": {name: figure.to_json() for name, figure in self.by_label.items()},
-            "by_month": {name: figure.to_json() for name, figure in self.by_month.items()},
-            "by_segment": {name: figure.to_json() for name, figure in self.by_segment.items()},
+            "by_label": _figures_json(self.by_label),
+            "by_month": _figures_json(self.by_month),
+            "by_segment": _figures_json(self.by_segment),
             "suggestions": list(self.suggestions),
         }
 
@@ -90,7 +90,6 @@ def analyse(
     calibrate_gold: int = 0,
     drawn: bool = True,
     notes: Sequence[str] = (),
-    seed: int = 0,
 ) -> Analysis:
     """Analyse votes on labels.
 
@@ -107,7 +106,7 @@ def analyse(
     """
     votes = named.votes
     known, gold_notes = encode_gold(named, gold) if gold is not None else (None, [])
-    choice = select_method(votes, seed=seed)
+    choice = select_method(votes)
     fits = {
         name: fit
         for name, method in METHODS.items()
@@ -117,7 +116,7 @@ def analyse(
     fits |= {name: fit for name, fit in others.items() if fit is not None}
     figures = _ordered_figures(named) if ordered else _label_figures(votes)
     reading = interpret_agreement(votes, named.labels, coefficient=figures["alpha"], drawn=drawn)
-    scorer = _Scorer(votes, known, calibrate_gold, seed)
+    scorer = _Scorer(votes, known, calibrate_gold)
     best = scorer.score(choice.consensus, choose=lambda given: prefer_proven_on_gold(choice, given).consensus)
     return Analysis(
         figures,
@@ -160,7 +159,7 @@ def encode_gold(named: EncodedVotes, gold: Mapping[Hashable, Hashable]) -> tuple
 class _Scorer:
     """Scores consensus methods on the same gold and the same draws of it."""
 
-    def __init__(self, votes: Votes, known: Ints | None, calibrate: int, seed: int) -> None:
+    def __init__(self, votes: Votes, known: Ints | None, calibrate: int) -> None:
         self._votes, self._known, self._calibrate = votes, known, calibrate
         if known is None:
             if calibrate:
@@ -172,7 +171,7 @@ class _Scorer:
                 f"{len(self._gold)} gold answers belong to tasks with votes; {calibrate} for calibration leave none.",
                 hint="Use a smaller --calibrate-gold.",
             )
-        self._draws = [np.random.default_rng([seed, draw]).permutation(self._gold) for draw in range(_N_DRAWS)]
+        self._draws = [np.random.default_rng([0, draw]).permutation(self._gold) for draw in range(_N_DRAWS)]
 
     def score(self, fit: Consensus, *, choose: Callable[[Ints], Consensus] | None = None) -> ConsensusScore:
         """Return accuracy and calibration error; `choose` may select another consensus by the drawn gold answers."""
@@ -238,17 +237,25 @@ def ratings_table(votes: Votes, values: Floats) -> tuple[Floats] | None:
     return (table,)
 
 
+def interval_json(interval: Interval, measure: str) -> dict[str, Any]:
+    """Return an interval as JSON, its value under the name of what was measured."""
+    body = interval.to_json()
+    return {measure: body.pop("value"), **body}
+
+
+def _figures_json(figures: Mapping[str, Coefficient]) -> dict[str, Any]:
+    return {name: figure.to_json() for name, figure in figures.items()}
+
+
 def _person_json(named: EncodedVotes, record: Reliability) -> dict[str, Any]:
     return {
         "worker": named.people[record.person],
         "votes": record.votes,
         "compared": record.compared,
         "against": record.against,
-        "accuracy": json_number(record.accuracy.value),
-        "low": json_number(record.accuracy.low),
-        "high": json_number(record.accuracy.high),
+        **interval_json(record.accuracy, "accuracy"),
         "labels": {
-            str(label): {"accuracy": json_number(own.value), "low": json_number(own.low), "high": json_number(own.high)}
+            str(label): interval_json(own, "accuracy")
             for label, own in zip(named.labels, record.by_label, strict=True)
             if not math.isnan(own.value)
         },

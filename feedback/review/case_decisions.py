@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from feedback.project.changes import Changes
 from feedback.project.recent_projects import RecentProjects
+from feedback.review.case_cache import Cases
 from feedback.review.case_workflow import ESCALATED, ON_REQUEST, CaseTrigger
 from feedback.review.eligibility import Eligibility
 from feedback.review.overrides import override_of_review
@@ -25,8 +27,9 @@ _NOT_FOUND = 404
 class _Checked:
     """Up to where a project's saved reviews were compared with their annotations."""
 
+    cases: Changes
     heads: Mapping[str, int]  # last event of the log of each review project
-    changed: Mapping[str, frozenset[int]]  # annotations that had changed then, by review project
+    changed: Sequence[tuple[int, str, int]]  # reviews that had changed then
 
 
 class ChangedReviewCache:
@@ -38,28 +41,22 @@ class ChangedReviewCache:
     def __init__(self) -> None:
         self._checked = RecentProjects[_Checked]()
 
-    def find(self, store: Store, project: str, changed_cases: Collection[int] | None) -> list[tuple[int, str, int]]:
-        """Return (case, review project, annotation) of the reviews that changed.
-
-        `changed_cases` are the cases that changed since the last call; None where any may have.
-        """
+    def find(self, store: Store, project: str, cases: Cases) -> list[tuple[int, str, int]]:
+        """Return (case, review project, annotation) of the reviews that changed."""
         last = self._checked.get(project)
         heads = {
             number: store.events.get_head(number) for number in store.review_projects.list_review_project_ids(project)
         }
-        if last is None or changed_cases is None:
+        tasks = None if last is None else cases.changes.since(last.cases.revision)
+        if last is None or tasks is None:
             found = store.reviews.list_changed_reviews(project)
         else:
-            annotations = {
-                number: last.changed.get(number, frozenset()) | _changed_annotations(store, number, last, head)
-                for number, head in heads.items()
-            }
+            annotations = {number: _changed_annotations(store, number, last, head) for number, head in heads.items()}
+            for _case, number, annotation in last.changed:
+                annotations[number] = annotations.get(number, frozenset()) | {annotation}
+            changed_cases = [cases.by_task[task].id for task in tasks if task in cases.by_task]
             found = store.reviews.list_changed_reviews(project, cases=changed_cases, annotations=annotations)
-        changed: dict[str, set[int]] = {}
-        for _case, review_project, annotation in found:
-            changed.setdefault(review_project, set()).add(annotation)
-        kept = {review_project: frozenset(numbers) for review_project, numbers in changed.items()}
-        self._checked.put(project, _Checked(heads, kept), size=len(found))
+        self._checked.put(project, _Checked(cases.changes, heads, found), size=len(found))
         return found
 
 
@@ -71,9 +68,7 @@ def decide_cases(
     `list_emails` returns the e-mail address of each user of Label Studio; it is called only if there are reviews.
     """
     _sync_review_projects(context)
-    for case_id, review_project, annotation in changed_reviews.find(
-        context.store, context.project, context.case_states.changed
-    ):
+    for case_id, review_project, annotation in changed_reviews.find(context.store, context.project, context.cases):
         _reopen_changed(context, case_id, review_project, annotation)
     cases = [case for case in context.list_open_cases(in_first_tier=False) if case.state != "waiting"]
     if not cases:

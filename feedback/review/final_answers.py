@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 
 from feedback.labelling_platform.interface import LabellingPlatform
@@ -12,6 +12,7 @@ from feedback.project.changes import Changes
 from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_cache import merged
+from feedback.review.case_cache import CaseCache, Cases
 from feedback.review.case_workflow import ON_REQUEST, SECOND_LOOK, CaseWorkflow
 from feedback.review.errors import CaseMoved
 from feedback.review.notifications import notify_requesters_of_change
@@ -34,8 +35,10 @@ _CLIENT_ERROR, _SERVER_ERROR = 400, 500
 class FinalAnswers:
     """What review says about tasks, which replaces their votes. Every mapping is by task id."""
 
-    cases: Mapping[int, CaseRow] = field(repr=False)  # decided or resolved
-    withheld: frozenset[int] = field(repr=False)  # not for the first tier: under review, or no answer is right
+    cases: Mapping[int, CaseRow] = field(default_factory=dict, repr=False)  # decided or resolved
+    withheld: frozenset[int] = field(
+        default=frozenset(), repr=False
+    )  # not for the first tier: under review, or no answer is right
     provisional: Mapping[int, Answer] = field(default_factory=dict, repr=False)  # valid until a second look decides
     votes_wanted: Mapping[int, int] = field(default_factory=dict, repr=False)  # people so far; one more is asked
     changes: Changes = field(default=Changes(), compare=False, repr=False)
@@ -47,13 +50,12 @@ class FinalAnswers:
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """The final answers of a project, and up to which change of its cases they were read."""
+    """The final answers of a project, and what they were read from."""
 
-    policy: str
-    newest: int
-    n_cases: int
-    task_of: Mapping[int, int] = field(repr=False)  # case -> task
-    final: FinalAnswers
+    policy: str = ""
+    cases: Changes = Changes()
+    reopened: Mapping[int, CaseRow] = field(default_factory=dict, repr=False)  # open again in the first tier, by task
+    final: FinalAnswers = FinalAnswers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +76,15 @@ class FinalAnswerCache:
     """
 
     def __init__(self) -> None:
+        self._cases = CaseCache()
         self._loaded = RecentProjects[_Loaded]()
         self._applied = RecentProjects[_Applied]()
 
     def load(self, store: Store, snapshot: ProjectSnapshot) -> FinalAnswers:
         """Return what review has decided, and which tasks are under review."""
-        project, policy = snapshot.project.id, snapshot.policy.hash
-        last = self._loaded.get(project)
-        if last is not None and last.policy != policy:
-            last = None
-        loaded = _load(store, snapshot, last)
-        if len(loaded.task_of) != loaded.n_cases:  # cases were erased
-            loaded = _load(store, snapshot, None)
-        self._loaded.put(project, loaded, size=len(loaded.task_of))
+        project, last = snapshot.project.id, self._loaded.get(snapshot.project.id) or _Loaded()
+        loaded = _load(self._cases.read(store, project), snapshot, last)
+        self._loaded.put(project, loaded, size=len(loaded.final.cases))
         return loaded.final
 
     def apply(self, labels: ConsensusLabels, final: FinalAnswers, snapshot: ProjectSnapshot) -> ConsensusLabels:
@@ -99,16 +97,17 @@ class FinalAnswerCache:
         changed = None if last is None else _changed_tasks(last, labels, final, snapshot)
         if last is not None and labels is last.source and final is last.final and changed == frozenset():
             applied = last
-        elif last is None or changed is None:
-            tasks = {label.task for label in labels.settled} | final.cases.keys() | final.provisional.keys()
-            settled = _final_labels(sorted(tasks), labels, final, snapshot)
-            made = ConsensusLabels(tuple(settled.values()), _final_needs(labels, final), Changes.everything())
-            applied = _Applied(labels, final, revision, settled, made)
         else:
-            settled = merged(last.settled, _final_labels(sorted(changed), labels, final, snapshot), changed)
-            changes = last.labels.changes.then(changed)
-            made = ConsensusLabels(tuple(settled.values()), _final_needs(labels, final), changes)
-            applied = _Applied(labels, final, revision, settled, made)
+            if last is None or changed is None:
+                last = _Applied(labels, final, revision, {}, ConsensusLabels((), {}))
+                tasks = {label.task for label in labels.settled} | final.cases.keys() | final.provisional.keys()
+            else:
+                tasks = set(changed)
+            settled = merged(last.settled, _final_labels(sorted(tasks), labels, final, snapshot), tasks)
+            needs, changes = _final_needs(labels, final), last.labels.changes.then(tasks)
+            applied = _Applied(
+                labels, final, revision, settled, ConsensusLabels(tuple(settled.values()), needs, changes)
+            )
         self._applied.put(project, applied, size=len(applied.settled))
         return applied.labels
 
@@ -146,46 +145,46 @@ def write_final_answers(context: ReviewContext, platform: LabellingPlatform) -> 
             context.result.resolved += 1
 
 
-def _load(store: Store, snapshot: ProjectSnapshot, last: _Loaded | None) -> _Loaded:
-    """Bring final answers up to date with the cases that changed; without `last` with all cases."""
+def _load(cases: Cases, snapshot: ProjectSnapshot, last: _Loaded) -> _Loaded:
+    """Bring final answers up to date with the cases that changed."""
     policy = snapshot.policy
-    wanted = _count_votes_of_reopened(store, snapshot)
-    rows, newest, n_cases = store.cases.list_changed_cases(snapshot.project.id, 0 if last is None else last.newest)
-    final = FinalAnswers({}, frozenset(), {}, {}, Changes.everything()) if last is None else last.final
-    if last is not None and not rows and len(last.task_of) == n_cases and wanted == final.votes_wanted:
-        return last
-    task_of = {} if last is None else dict(last.task_of)
-    cases, withheld, provisional = dict(final.cases), set(final.withheld), dict(final.provisional)
-    changed = {task for task, _count in wanted.items() ^ final.votes_wanted.items()}
-    moved = {task_of[case.id] for case in rows if case.id in task_of}  # a case may have got another task number
-    for task in moved:
-        cases.pop(task, None)
-        withheld.discard(task)
-        provisional.pop(task, None)
-    for case in rows:
-        task_of[case.id] = case.task
+    changed = cases.changes.since(last.cases.revision) if last.policy == policy.hash else None
+    if changed is None:
+        last, tasks = _Loaded(), cases.by_task.keys()
+    else:
+        tasks = changed
+    decided, reopened = dict[int, CaseRow](), dict[int, CaseRow]()
+    withheld, provisional = set[int](), dict[int, Answer]()
+    for case in [cases.by_task[task] for task in sorted(tasks) if task in cases.by_task]:
+        is_open = case.state in OPEN_STATES
         if case.tier == policy.first_tier:
-            continue
-        if case.state in ("decided", "resolved"):
-            cases[case.task] = case
+            if is_open and (case.round > 1 or case.rule == ON_REQUEST):
+                reopened[case.task] = case
+        elif case.state in ("decided", "resolved"):
+            decided[case.task] = case
             if case.answer is None:
                 withheld.add(case.task)  # no answer is right: nobody is asked again
-        elif case.state in OPEN_STATES and case.rule != SECOND_LOOK and case.tier in policy.tiers:
+        elif is_open and case.rule != SECOND_LOOK and case.tier in policy.tiers:
             withheld.add(case.task)
-        elif case.state in OPEN_STATES and case.rule == SECOND_LOOK and case.proposal is not None:
+        elif is_open and case.rule == SECOND_LOOK and case.proposal is not None:
             provisional[case.task] = case.proposal
-    changed |= moved | {case.task for case in rows}
-    changes = final.changes if last is None else final.changes.then(changed)
-    made = FinalAnswers(cases, frozenset(withheld), provisional, wanted, changes)
-    return _Loaded(policy.hash, newest, n_cases, task_of, made)
-
-
-def _count_votes_of_reopened(store: Store, snapshot: ProjectSnapshot) -> dict[int, int]:
-    """Return how many people have answered each task that the first tier must answer again and has not yet."""
-    reopened = store.cases.list_reopened_cases(
-        snapshot.project.id, snapshot.policy.first_tier, ON_REQUEST, states=OPEN_STATES
+    final, reopened = last.final, merged(last.reopened, reopened, tasks)
+    votes_wanted = _count_votes_of_reopened(reopened.values(), snapshot)
+    if changed is not None and not changed and votes_wanted == final.votes_wanted:
+        return replace(last, cases=cases.changes)
+    new = FinalAnswers(
+        merged(final.cases, decided, tasks),
+        (final.withheld - tasks) | withheld,
+        merged(final.provisional, provisional, tasks),
+        votes_wanted,
+        final.changes.then(tasks | {task for task, _count in votes_wanted.items() ^ final.votes_wanted.items()}),
     )
-    votes = snapshot.votes_by_task if reopened else {}
+    return _Loaded(policy.hash, cases.changes, reopened, new)
+
+
+def _count_votes_of_reopened(reopened: Iterable[CaseRow], snapshot: ProjectSnapshot) -> dict[int, int]:
+    """Return how many people have answered each task that the first tier must answer again and has not yet."""
+    votes = snapshot.votes_by_task
     waiting = [case.task for case in reopened if case.task in votes and not in_current_round(case, votes[case.task])]
     return {task: len({vote.person for vote in votes[task]}) for task in waiting}
 

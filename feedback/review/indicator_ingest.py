@@ -11,10 +11,9 @@ from feedback.policy.reviewer_questions import Question
 from feedback.project.indicators import entity_of
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.review.review_answers import answer_to_question
-from feedback.store import IndicatorValue, Store
+from feedback.store import AnnotationVersion, IndicatorValue, Store
 from feedback.store.log.events import canonical_json
 from feedback.store.log.projections import epoch_s
-from feedback.store.repositories.event_queries import AnnotationEvent
 from feedback.store.repositories.indicators import Value
 
 _BATCH = 5000  # events that are read at once: the log of a large project does not fit in memory
@@ -46,7 +45,7 @@ def ingest_indicators(store: Store, snapshot: ProjectSnapshot, *, refused: Colle
 
 
 def _read_events(
-    store: Store, snapshot: ProjectSnapshot, origin: str, events: Sequence[AnnotationEvent]
+    store: Store, snapshot: ProjectSnapshot, origin: str, events: Sequence[AnnotationVersion]
 ) -> list[IndicatorValue]:
     project = snapshot.project.id
     answers = {event.seq: _answers(event, snapshot.policy) for event in events}
@@ -63,7 +62,7 @@ def _read_events(
 def _values_of_events(
     snapshot: ProjectSnapshot,
     origin: str,
-    events: Sequence[AnnotationEvent],
+    events: Sequence[AnnotationVersion],
     answers: Mapping[int, Mapping[str, Value]],
     stored: Iterable[IndicatorValue],
     source_tasks: Mapping[int, int],
@@ -116,7 +115,7 @@ def _entity(question: Question, snapshot: ProjectSnapshot, task: int | None) -> 
     return entity_of(question.entity, found.data) if found is not None else ""
 
 
-def _answers(event: AnnotationEvent, policy: Policy) -> dict[str, Value]:
+def _answers(event: AnnotationVersion, policy: Policy) -> dict[str, Value]:
     """Return the indicator values of an annotation by question; {} for a skip."""
     result = (event.body or {}).get("result")
     if not isinstance(result, Sequence) or isinstance(result, str) or (event.body or {}).get("was_cancelled"):

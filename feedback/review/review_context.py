@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from feedback.policy import Policy
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.review import sla_clock
-from feedback.review.case_state_cache import CaseStates
+from feedback.review.case_cache import Cases
 from feedback.review.case_workflow import ESCALATED, ON_REQUEST, CaseTrigger, CaseWorkflow
 from feedback.review.errors import CaseMoved
 from feedback.review.state_machine import OPEN_STATES, Event
@@ -47,7 +47,7 @@ class ReviewContext:
     model_answer: ModelAnswer
     sync_review_project: Callable[[str], object]  # collects what changed in a review project
     may_write: Callable[[], bool]  # asked before each write to Label Studio
-    case_states: CaseStates  # at the start of the review
+    cases: Cases  # at the start of the review
     result: ReviewResult = field(default_factory=ReviewResult)
     explain: Callable[[int], Mapping[str, Any]] = lambda _task: {}  # task -> the champion's answer and its reasons
 

@@ -9,8 +9,8 @@ from typing import Any
 from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.review.assignment import assign_cases
+from feedback.review.case_cache import CaseCache
 from feedback.review.case_decisions import ChangedReviewCache, decide_cases
-from feedback.review.case_state_cache import CaseStateCache
 from feedback.review.case_triggers import SecondLookCache, list_open_requests, open_cases
 from feedback.review.case_workflow import CaseWorkflow
 from feedback.review.eligibility import Eligibility, EligibilityCache, EligibleVotes, reopen_for_others
@@ -44,7 +44,7 @@ class ReviewStage:
         self._post = post
         self._emails: dict[int, str] = {}  # asked for when somebody new has answered
         self._eligibility = EligibilityCache()
-        self._case_states = CaseStateCache()
+        self._cases = CaseCache()
         self._second_looks = SecondLookCache()
         self._changed_reviews = ChangedReviewCache()
 
@@ -98,7 +98,7 @@ class ReviewStage:
             model_answer=_make_model_answer(snapshot, champion, prediction_cache),
             sync_review_project=sync_review_project,
             may_write=may_write,
-            case_states=self._case_states.read(store, project),
+            cases=self._cases.read(store, project),
             explain=_make_explain(snapshot, champion, prediction_cache),
         )
         open_cases(context, self._second_looks)

@@ -16,9 +16,9 @@ from feedback.training.model_cache import ChampionCache, Committee, PredictionCa
 from feedback.training.model_factory import ModelFactory
 
 
-def load_decision_history(store: Store, project: str, *, since_s: float = 0.0) -> TaskHistory:
+def load_decision_history(store: Store, project: str) -> TaskHistory:
     """Return the newest decision about each task with its recorded inputs, without tasks whose data were erased."""
-    rows = [row for row in store.decisions.stream_current_decisions(project, since_s=since_s) if row[1] is not None]
+    rows = [row for row in store.decisions.stream_current_decisions(project) if row[1] is not None]
 
     def column(field: str) -> Sequence[Any]:
         source, _, rest = field.partition(".")

@@ -25,7 +25,6 @@ from feedback.store.rows import (
     Skip,
     StoreStats,
     TaskRow,
-    UnreadableAnnotation,
     Vote,
     WindowRow,
 )
@@ -63,7 +62,6 @@ __all__ = [
     "Store",
     "StoreStats",
     "TaskRow",
-    "UnreadableAnnotation",
     "Vote",
     "WindowRow",
     "open_store",

@@ -92,16 +92,6 @@ class Skip:
 
 
 @dataclass(frozen=True, slots=True)
-class UnreadableAnnotation:
-    """An annotation of which something could not be read, and why."""
-
-    task: int | None
-    annotation: int
-    person: int | None
-    reasons: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class AnnotationVersion:
     """One version of an annotation, as it was."""
 

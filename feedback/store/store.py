@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, func, select
 
 from feedback.errors import SchemaError, StoreError
 from feedback.store.database.drivers import Durability
@@ -196,12 +196,6 @@ class Store:
             not differs, hashlib.sha256("".join(check.digest for check in done).encode()).hexdigest(), differs
         )
 
-    def projection_hash(self, project: str) -> str:
-        """Return a hash of the projections of a project, independent of the order in which events arrived."""
-        self.ingest_inbox()
-        with self._database.read() as connection:
-            return replay.digest(connection, project)
-
     def erase(
         self,
         project: str,
@@ -243,14 +237,14 @@ class Store:
 
     def get_stats(self) -> StoreStats:
         """Count what the store holds."""
-        counted: dict[str, Select[Any]] = {
-            "events": select(func.count()).select_from(main_tables.event),
-            "tasks": select(func.count()).select_from(main_tables.task).where(~main_tables.task.c.gone),
-            "annotations": select(func.count())
-            .select_from(main_tables.annotation)
-            .where(~main_tables.annotation.c.gone),
-            "votes": select(func.count()).select_from(main_tables.vote).where(main_tables.vote.c.source == "person"),
-            "models": select(func.count()).select_from(main_tables.model),
+        event, task, annotation = main_tables.event, main_tables.task, main_tables.annotation
+        vote, model = main_tables.vote, main_tables.model
+        counted = {
+            "events": select(func.count()).select_from(event),
+            "tasks": select(func.count()).select_from(task).where(~task.c.gone),
+            "annotations": select(func.count()).select_from(annotation).where(~annotation.c.gone),
+            "votes": select(func.count()).select_from(vote).where(vote.c.source == "person"),
+            "models": select(func.count()).select_from(model),
         }
         with self._database.read() as connection:
             found = {name: int(connection.execute(query).scalar_one()) for name, query in counted.items()}

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,8 +70,7 @@ def _sqlite(url: URL, durability: Durability, wait_s: float) -> Engine:
     def _begin(connection: Connection) -> None:
         raw: Any = connection.connection.dbapi_connection
         if connection.get_execution_options().get("hitl_write"):
-            with sqlite_store_errors():
-                _begin_writing(raw, wait_s)
+            _begin_writing(raw, wait_s)
         else:
             raw.execute("BEGIN")
 
@@ -99,15 +97,6 @@ def _begin_writing(raw: sqlite3.Connection, wait_s: float) -> None:
             time.sleep(_POLL_S)
         else:
             return
-
-
-@contextmanager
-def sqlite_store_errors() -> Iterator[None]:
-    """The same as `store_errors`, for what the driver raises below SQLAlchemy."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StoreError(f"the database refused: {str(error)[:200]}") from error
 
 
 def _postgresql(url: URL, durability: Durability, wait_s: float) -> Engine:

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from feedback.errors import StoreError
-from feedback.store.database.drivers import Durability, make_private, open_engine, parse, sqlite_store_errors, writer
+from feedback.store.database.drivers import Durability, make_private, open_engine, parse, writer
 from feedback.store.database.prepared_statements import Prepared
 
 WAIT_S = 30.0  # for the write lock; longer than any honest transaction but a rebuild
@@ -160,7 +160,7 @@ class Database:
         part.unlink(missing_ok=True)
         make_private(part)
         with (
-            sqlite_store_errors(),
+            store_errors(),
             closing(sqlite3.connect(self.path)) as source,
             closing(sqlite3.connect(part)) as target,
         ):

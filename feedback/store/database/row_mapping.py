@@ -55,8 +55,8 @@ class RowMapper(Generic[Record]):
     ) -> None:
         self._record = record
         hints = get_type_hints(record)
+        self._generated = {column.name for column in table.c if column.autoincrement is True}
         self._fields: list[tuple[str, str, _Convert | None, _Convert | None]] = []
-        self._generated = getattr(table.autoincrement_column, "name", None)
         for field in fields(record):  # type: ignore[arg-type]
             if field.name in without:
                 continue
@@ -72,7 +72,7 @@ class RowMapper(Generic[Record]):
         """Return the values of a record by column; `more` adds or replaces columns."""
         values: dict[str, Any] = {}
         for name, column, encode, _ in self._fields:
-            if column == self._generated:
+            if column in self._generated:
                 continue
             value = getattr(record, name)
             values[column] = value if encode is None or value is None else encode(value)

@@ -168,10 +168,9 @@ def _saved_versions(connection: Connection, project: str) -> Iterator[_SavedVers
     logged, payload = main_tables.event.c, main_tables.payload.c
     query = (
         select(logged.entity_id, logged.version, payload.body)
-        .join_from(
-            main_tables.event, main_tables.payload, (payload.project == logged.project) & (payload.seq == logged.seq)
-        )
+        .select_from(main_tables.event_with_payload)
         .where(logged.project == project, logged.entity == "annotation", logged.action == "saved")
+        .where(payload.seq.is_not(None))
     )
     for row in stream(connection, query):
         body = orjson.loads(row.body)
@@ -200,8 +199,9 @@ def _erase(connection: Connection, project: str, entity: str, number: int, until
     logged, payload = main_tables.event.c, main_tables.payload
     events = (
         select(logged.seq, logged.action, payload.c.body)
-        .join_from(main_tables.event, payload, (payload.c.project == logged.project) & (payload.c.seq == logged.seq))
+        .select_from(main_tables.event_with_payload)
         .where(logged.project == project, logged.entity == entity, logged.entity_id == number)
+        .where(payload.c.seq.is_not(None))
     )
     rows = connection.execute(events).all()
     seqs = [row.seq for row in rows if not until or row.action != "saved" or born_of(orjson.loads(row.body)) <= until]
@@ -220,10 +220,9 @@ def _erase_rows(connection: Connection, subject: DataSubject) -> None:
             connection.execute(place.table.update().where(where).values(**place.blank))
         else:
             connection.execute(place.table.delete().where(where))
-    gone = override.c.annotation.in_(
-        sorted(subject.annotations)
-    )  # of a backup's person, of whom only answers are known
-    connection.execute(override.delete().where(override.c.project == subject.project, gone))
+    # of a person in a backup only the annotations are known
+    of_subject = override.c.annotation.in_(sorted(subject.annotations))
+    connection.execute(override.delete().where(override.c.project == subject.project, of_subject))
 
 
 def _rewrite_records(connection: Connection, subject: DataSubject) -> None:

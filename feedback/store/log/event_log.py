@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, and_, bindparam, select
+from sqlalchemy import Connection, bindparam, select
 
 from feedback.errors import StoreError
 from feedback.store.database.engine import Database, chunks, lost_connection
@@ -41,9 +41,7 @@ _LINKED = (
 _EVENT, _PAYLOAD = main_tables.event.c, main_tables.payload.c
 _KNOWN = Prepared(
     select(_EVENT.entity, _EVENT.entity_id, _EVENT.version, _EVENT.action, _EVENT.seq, _PAYLOAD.body)
-    .outerjoin_from(
-        main_tables.event, main_tables.payload, and_(_PAYLOAD.project == _EVENT.project, _PAYLOAD.seq == _EVENT.seq)
-    )
+    .select_from(main_tables.event_with_payload)
     .where(
         _EVENT.project == bindparam("project"),
         _EVENT.entity.in_(bindparam("entities", expanding=True)),
@@ -185,12 +183,10 @@ class _Appending:
             return replace(event, version=state.ends(event.version, self._received_s), seen_s=deleted_s)
         if event.action != "saved" or event.version:
             return event
-        canonical_time_of = datetime.fromtimestamp(self._received_s, UTC)
+        described_at = datetime.fromtimestamp(self._received_s, UTC)
         if state.version:
-            canonical_time_of = max(
-                canonical_time_of, datetime.fromisoformat(state.version) + timedelta(microseconds=1)
-            )
-        return replace(event, version=canonical_time_of.isoformat())
+            described_at = max(described_at, datetime.fromisoformat(state.version) + timedelta(microseconds=1))
+        return replace(event, version=described_at.isoformat())
 
     def _chain(self, event: Event) -> int:
         """Add one link; return its number."""

@@ -167,7 +167,7 @@ class PeopleCounts:
 
 def columns(state: AnnotationState | TaskState | ProjectState | PersonState) -> dict[str, Any]:
     """Return a state as the columns of its row."""
-    return {name: getattr(state, name) for name in _columns(type(state))}
+    return {name: getattr(state, name) for name in _COLUMNS[type(state)]}
 
 
 def covers(known: Mapping[str, Any] | None, body: Mapping[str, Any]) -> bool:
@@ -217,10 +217,6 @@ def _decoded(body: Mapping[str, Any]) -> tuple[dict[str, str], tuple[str, ...]]:
     decoded = decode_result(body.get("result"))
     answers = {plain(control): plain(answer.key) for control, answer in decoded.answers.items()}
     return answers, decoded.problems
-
-
-def _columns(kind: type[AnnotationState | TaskState | ProjectState | PersonState]) -> tuple[str, ...]:
-    return _COLUMNS[kind]
 
 
 def _seconds(value: Any) -> float | None:

@@ -69,7 +69,7 @@ def walk(connection: Connection, project: str) -> int:
     forgotten = _list_erased(connection, project)
     query = (
         select(events, payloads.c.salt, payloads.c.body)
-        .outerjoin_from(events, payloads, (payloads.c.project == events.c.project) & (payloads.c.seq == events.c.seq))
+        .select_from(main_tables.event_with_payload)
         .where(events.c.project == project)
         .order_by(events.c.seq)
     )
@@ -141,22 +141,13 @@ def rebuild(database: Database, project: str, on_progress: Progress = _quiet) ->
         return check(connection, project, second_half)
 
 
-def digest(connection: Connection, project: str) -> str:
-    """Return a hash of the stored projections, independent of the order in which events arrived."""
-    hashes = {table.name: hashlib.sha256() for table in TABLES}
-    for table in TABLES:
-        for row in _stored(connection, table, project):
-            hashes[table.name].update(compared(row))
-    return _sum(hashes)
-
-
 def derive(connection: Connection, project: str, on_progress: Progress = _quiet) -> Iterator[tuple[str, Row]]:
     """Fold the whole log; yield each projected row with the name of its table, in the order of its key."""
     people, total, done = PeopleCounts(), _count(connection, project), 0
     events, payloads = main_tables.event, main_tables.payload
     query = (
         select(events, payloads.c.body)
-        .outerjoin_from(events, payloads, (payloads.c.project == events.c.project) & (payloads.c.seq == events.c.seq))
+        .select_from(main_tables.event_with_payload)
         .where(events.c.project == project)
         .order_by(events.c.entity, events.c.entity_id, events.c.seq)
     )

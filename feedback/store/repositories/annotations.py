@@ -12,7 +12,7 @@ from feedback.store.database.engine import plain
 from feedback.store.log.projections import epoch_s
 from feedback.store.repositories.repository import Repository
 from feedback.store.repositories.row_filters import is_deleted_project, made_by_people, of_current_task
-from feedback.store.rows import AnnotatorCounts, Skip, UnreadableAnnotation
+from feedback.store.rows import AnnotatorCounts, Skip
 from feedback.store.tables import main_tables
 from ml_backend.records import Annotation
 
@@ -58,17 +58,6 @@ class AnnotationsRepository(Repository):
                 .order_by(table.task, table.id)
             )
             return [Skip(row.task, row.person, row.id, epoch_s(row.version)) for row in connection.execute(query)]
-
-    def list_problems(self, project: str) -> list[UnreadableAnnotation]:
-        """Return the annotations of which something could not be read, with the reasons."""
-        table = main_tables.annotation.c
-        query = select(table.task, table.id, table.person, table.problems).where(
-            table.project == project, table.problems.is_not(None), ~table.gone, of_current_task(table)
-        )
-        return [
-            UnreadableAnnotation(row.task, row.id, row.person, tuple(orjson.loads(row.problems)))
-            for row in self._list_rows(query.order_by(table.id))
-        ]
 
     def list_annotators(self, project: str) -> list[AnnotatorCounts]:
         """Return everybody who ever worked in a project, bots included."""

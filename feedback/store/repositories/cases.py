@@ -184,13 +184,6 @@ class CasesRepository(Repository):
         newest = rows[-1].change if rows else after
         return [_CASES.from_row(row) for row in rows], newest, n_cases
 
-    def list_reopened_cases(self, project: str, tier: str, rule: str, *, states: Iterable[str]) -> list[CaseRow]:
-        """Return the cases of a tier in another round than the first, or that this rule opened."""
-        table = review_case.c
-        query = select(review_case).where(table.project == project, table.tier == tier, table.state.in_(list(states)))
-        query = query.where((table.round > 1) | (table.rule == rule)).order_by(table.id)
-        return [_CASES.from_row(row) for row in self._list_rows(query)]
-
     def count_cases(self, project: str) -> dict[tuple[str, str], int]:
         """Count cases by (tier, state)."""
         table = review_case.c

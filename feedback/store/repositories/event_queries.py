@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import Select, and_, select
+from sqlalchemy import Select, select
 
 from feedback.store.database.engine import stream
 from feedback.store.log.erase import list_erased_people
 from feedback.store.repositories.repository import Repository
 from feedback.store.rows import AnnotationVersion
 from feedback.store.tables import main_tables
-
-
-@dataclass(frozen=True, slots=True)
-class AnnotationEvent:
-    """One event of an annotation, as its log has it."""
-
-    seq: int
-    annotation: int
-    version: str
-    action: str  # saved or deleted
-    received_s: float
-    body: Mapping[str, Any] | None = field(hash=False)  # None: deleted, or erased
 
 
 class EventsRepository(Repository):
@@ -77,58 +63,25 @@ class EventsRepository(Repository):
 
     def list_task_history(self, project: str, task: int) -> list[AnnotationVersion]:
         """Return every version of every annotation that a task ever had, deletions included, oldest first."""
-        logged, payload, now = main_tables.event.c, main_tables.payload.c, main_tables.annotation.c
-        query = (
-            select(main_tables.event, payload.body)
-            .join_from(
-                main_tables.event,
-                main_tables.annotation,
-                and_(now.project == logged.project, now.id == logged.entity_id),
-            )
-            .outerjoin(main_tables.payload, and_(payload.project == logged.project, payload.seq == logged.seq))
-            .where(logged.project == project, logged.entity == "annotation", now.task == task)
-        )
-        rows = self._list_rows(query)
+        logged, now = main_tables.event.c, main_tables.annotation.c
+        of_task = select(now.id).where(now.project == project, now.task == task)
+        rows = self._list_rows(_versions(project).where(logged.entity_id.in_(of_task)))
         # a deletion tells no time of its own: it comes last of its annotation
         rows = sorted(rows, key=lambda row: (row.version if row.action == "saved" else "~", row.entity_id, row.seq))
         return [_version(row) for row in rows]
 
-    def list_annotation_events(self, origin: str, seq: int, *, limit: int) -> list[AnnotationEvent]:
-        """Return the first `limit` events of a project's annotations after one, oldest first."""
-        logged, payload = main_tables.event.c, main_tables.payload.c
-        query = (
-            select(logged.seq, logged.entity_id, logged.version, logged.action, logged.received_s, payload.body)
-            .outerjoin_from(
-                main_tables.event,
-                main_tables.payload,
-                and_(payload.project == logged.project, payload.seq == logged.seq),
-            )
-            .where(logged.project == origin, logged.entity == "annotation", logged.seq > seq)
-            .where(logged.action.in_(("saved", "deleted")))
-            .order_by(logged.seq)
-            .limit(limit)
-        )
-        rows = self._list_rows(query)
-        return [
-            AnnotationEvent(
-                row.seq,
-                row.entity_id,
-                row.version,
-                row.action,
-                row.received_s,
-                None if row.body is None else orjson.loads(row.body),
-            )
-            for row in rows
-        ]
+    def list_annotation_events(self, origin: str, seq: int, *, limit: int) -> list[AnnotationVersion]:
+        """Return the first `limit` events of a project's annotations after one, oldest first; no erasures."""
+        logged = main_tables.event.c
+        query = _versions(origin).where(logged.seq > seq, logged.action.in_(("saved", "deleted")))
+        return [_version(row) for row in self._list_rows(query.order_by(logged.seq).limit(limit))]
 
 
 def _versions(project: str) -> Select[Any]:
-    logged, payload = main_tables.event.c, main_tables.payload.c
+    logged = main_tables.event.c
     return (
-        select(main_tables.event, payload.body)
-        .outerjoin_from(
-            main_tables.event, main_tables.payload, and_(payload.project == logged.project, payload.seq == logged.seq)
-        )
+        select(main_tables.event, main_tables.payload.c.body)
+        .select_from(main_tables.event_with_payload)
         .where(logged.project == project, logged.entity == "annotation")
     )
 

@@ -24,11 +24,7 @@ class ExternalIdsRepository(Repository):
         task, known, data = main_tables.task.c, task_key.c, main_tables.content.c
         query = (
             select(task.id, task.content, data.data)
-            .join_from(
-                main_tables.task,
-                main_tables.content,
-                and_(data.project == task.project, data.task == task.id, data.hash == task.content),
-            )
+            .select_from(main_tables.task_with_content)
             .outerjoin(task_key, and_(known.project == task.project, known.task == task.id))
             .where(task.project == project, ~task.gone)
             .where(or_(known.task.is_(None), known.content != task.content, known.field != field))

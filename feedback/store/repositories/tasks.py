@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, and_, select, true
+from sqlalchemy import ColumnElement, select, true
 
 from feedback.store.database.engine import chunks, without_garbage_collection
 from feedback.store.log.projections import epoch_s
@@ -71,11 +71,7 @@ class TasksRepository(Repository):
         columns = (table.id, data.data, table.is_labeled, table.overlap, table.created_at, table.version, table.content)
         query = (
             select(*columns)
-            .join_from(
-                main_tables.task,
-                main_tables.content,
-                and_(data.project == table.project, data.task == table.id, data.hash == table.content),
-            )
+            .select_from(main_tables.task_with_content)
             .where(table.project == project, ~table.gone, which)
             .order_by(table.id)
         )

@@ -49,6 +49,9 @@ payload = Table(
     Column("salt", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),  # canonical JSON
 )
+event_with_payload = event.outerjoin(  # no payload: erased
+    payload, (payload.c.project == event.c.project) & (payload.c.seq == event.c.seq)
+)
 ingested_delivery = Table(  # which deliveries of the inbox the log has, until they are removed there
     "ingested_delivery",
     metadata,
@@ -120,6 +123,10 @@ task = Table(
     Column("gone", Boolean, nullable=False),
     Column("erased", Boolean, nullable=False),
     sqlite_with_rowid=False,
+)
+task_with_content = task.join(
+    content,
+    (content.c.project == task.c.project) & (content.c.task == task.c.id) & (content.c.hash == task.c.content),
 )
 project_description = Table(  # a project as Label Studio describes it
     "project_description",

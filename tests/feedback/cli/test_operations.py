@@ -18,6 +18,7 @@ from feedback.errors import FeedbackError
 from feedback.store import ProjectRow, Store, open_store
 from feedback.store.tables import main_tables
 from tests.support.make_events import annotation_event, deletion_event, skip_event, task, task_events
+from tests.support.projections import projection_hash
 
 Hitl = Callable[..., Result]
 
@@ -79,7 +80,7 @@ def test_what_annotators_wrote_is_no_markup_of_the_terminal(store: Store, hitl: 
 def test_a_backup_taken_in_use_comes_back_whole_and_the_replaced_store_is_kept(
     store: Store, folder: Path, hitl: Hitl, tmp_path: Path
 ):
-    before = store.projection_hash("1")
+    before = projection_hash(store, "1")
     hitl("backup", tmp_path / "b.db")
     store.append([annotation_event(12, "A", task=1, person=8)])
     store.close()
@@ -87,7 +88,7 @@ def test_a_backup_taken_in_use_comes_back_whole_and_the_replaced_store_is_kept(
     told_us = hitl("restore-backup", tmp_path / "b.db").output
 
     again = opened(folder)
-    assert again.projection_hash("1") == before
+    assert projection_hash(again, "1") == before
     assert [(row.project, row.kind) for row in again.jobs.list_jobs() if row.kind == "sweep"] == [("1", "sweep")]
     again.close()
     (kept,) = folder.glob("hitl.sqlite3.before-*")
@@ -115,7 +116,7 @@ def test_an_altered_or_truncated_backup_is_refused_and_nothing_changes(
         connection.execute("UPDATE event SET entity_id = 99 WHERE seq = 2")
     connection.close()
     cut.write_bytes(whole.read_bytes()[:8000])
-    before = store.projection_hash("1")
+    before = projection_hash(store, "1")
     store.close()
 
     for one, says in ((altered, "is damaged"), (cut, "is not a backup"), (tmp_path / "none", "no file")):
@@ -124,21 +125,21 @@ def test_an_altered_or_truncated_backup_is_refused_and_nothing_changes(
         assert says in str(done.exception)
 
     again = opened(folder)
-    assert again.projection_hash("1") == before
+    assert projection_hash(again, "1") == before
     again.close()
     assert not list(folder.glob("*before*")) + list(folder.glob("*.restoring*"))
 
 
 def test_a_store_that_is_broken_is_replaced_by_its_backup(store: Store, folder: Path, tmp_path: Path, hitl: Hitl):
     hitl("backup", tmp_path / "b.db")
-    before = store.projection_hash("1")
+    before = projection_hash(store, "1")
     store.close()
     (folder / "hitl.sqlite3").write_bytes(b"not a database at all" * 500)
 
     done = hitl("restore-backup", tmp_path / "b.db")
 
     again = opened(folder)
-    assert again.projection_hash("1") == before
+    assert projection_hash(again, "1") == before
     again.close()
     assert "Run `hitl forget` again for everybody who was erased since" in done.output
 
@@ -148,7 +149,7 @@ def test_a_restore_that_is_killed_leaves_the_store_that_was(
 ):
     hitl("backup", tmp_path / "b.db")
     store.append([annotation_event(55, "A", task=2, person=9)])
-    before = store.projection_hash("1")
+    before = projection_hash(store, "1")
     store.close()
     replace_by = Path.replace
 
@@ -162,7 +163,7 @@ def test_a_restore_that_is_killed_leaves_the_store_that_was(
         CliRunner().invoke(app, ["restore-backup", str(tmp_path / "b.db")])
 
     again = opened(folder)
-    assert again.projection_hash("1") == before
+    assert projection_hash(again, "1") == before
     again.close()
     hitl("restore-backup", tmp_path / "b.db")
     again = opened(folder)
@@ -190,12 +191,12 @@ def test_a_backup_says_what_is_not_in_it(store: Store, tmp_path: Path, hitl: Hit
 
 @pytest.mark.parametrize("name", ["hitl.sqlite3", "hitl-inbox.sqlite3", "hitl.sqlite3-wal"])
 def test_a_backup_never_takes_the_place_of_the_store(store: Store, folder: Path, name: str):
-    before = store.projection_hash("1")
+    before = projection_hash(store, "1")
 
     done = CliRunner().invoke(app, ["backup", str(folder / ".." / folder.name / name)])
 
     assert "is the store itself" in str(done.exception)
-    assert store.projection_hash("1") == before
+    assert projection_hash(store, "1") == before
 
 
 def test_who_was_forgotten_does_not_come_back_with_a_backup(store: Store, folder: Path, tmp_path: Path, hitl: Hitl):

@@ -12,7 +12,7 @@ import pytest
 
 from feedback.project.snapshot import load_splits
 from feedback.reports.annotator_report import annotator_counts, overlap_votes, people_page
-from feedback.reports.project_overview import accuracy_over_time, project_overview, verdict_history
+from feedback.reports.project_overview import accuracy_over_time, project_overview, verdict_json
 from feedback.reports.svg_charts import Point, interval_bar, over_time
 from feedback.stats.intervals import wilson
 from feedback.store import AnnotatorCounts, OverlapVote, Record, Store, open_store
@@ -44,7 +44,7 @@ def test_what_serves_is_the_challenger_once_promoted_and_the_champion_where_it_w
         verdict(1, promote=True, accuracy=0.8, champion=None),
     ]
 
-    points = accuracy_over_time(verdict_history(newest_first))
+    points = accuracy_over_time([verdict_json(record) for record in newest_first])
 
     assert [(one["version"], one["value"], one["rows"]) for one in points] == [
         ("m1", 0.8, 100),
@@ -56,7 +56,7 @@ def test_what_serves_is_the_challenger_once_promoted_and_the_champion_where_it_w
 
 
 def test_an_old_verdict_that_lacks_fields_is_still_shown():
-    found = verdict_history([Record(1, "7", "verdict", "", {"promote": True, "reason": "first"}, 0.0)])
+    found = [verdict_json(Record(1, "7", "verdict", "", {"promote": True, "reason": "first"}, 0.0))]
 
     assert found[0]["reason"] == "first"
     assert accuracy_over_time(found) == []

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from feedback.project.snapshot import ProjectSnapshot, SnapshotCache
+from feedback.review.case_cache import CaseCache
 from feedback.review.case_decisions import ChangedReviewCache
-from feedback.review.case_state_cache import CaseStateCache
 from feedback.review.case_triggers import SecondLookCache
 from feedback.review.eligibility import Eligibility, EligibilityCache, exclude_ineligible_votes
 from feedback.review.final_answers import FinalAnswerCache, apply_final_answers, load_final_answers
@@ -49,7 +49,7 @@ class Caches:
 
     def __init__(self) -> None:
         self.snapshots, self.consensus, self.final = SnapshotCache(), ConsensusCache(), FinalAnswerCache()
-        self.eligible, self.states, self.second_looks = EligibilityCache(), CaseStateCache(), SecondLookCache()
+        self.eligible, self.cases, self.second_looks = EligibilityCache(), CaseCache(), SecondLookCache()
         self.changed_reviews = ChangedReviewCache()
 
     def snapshot(self, world: World) -> ProjectSnapshot:
@@ -79,14 +79,14 @@ def check(world: World, caches: Caches) -> None:
     votes_alone = decide_labels(new.snapshot)
     assert plain(labels) == plain(apply_final_answers(votes_alone, final, new.snapshot))
 
-    states = caches.states.read(store, PROJECT)
-    assert states.by_task == {case.task: case.state for case in store.cases.list_cases(PROJECT)}
+    cases = caches.cases.read(store, PROJECT)
+    assert cases.by_task == {case.task: case for case in store.cases.list_cases(PROJECT)}
     assert caches.second_looks.list_drawn(snapshot, labels) == SecondLookCache().list_drawn(snapshot, labels)
     champion = world.loop._services.champions.get(PROJECT)
     before = store.overrides.list_overrides(PROJECT, changed=None)
     record_overrides(store, new.snapshot, champion, PredictionCache())
     assert store.overrides.list_overrides(PROJECT, changed=None) == before  # the turn has recorded all of them
-    found = caches.changed_reviews.find(store, PROJECT, states.changed)
+    found = caches.changed_reviews.find(store, PROJECT, cases)
     assert found == store.reviews.list_changed_reviews(PROJECT)
 
 

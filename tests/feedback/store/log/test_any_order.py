@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from feedback.store import Store, open_store
 from feedback.store.log.events import Event, annotation_deletions, task_deletions
 from tests.support.make_events import annotation_event, at, deletion_event, skip_event, task, task_events
+from tests.support.projections import projection_hash
 
 _IDS = st.integers(1, 3)
 _WHEN = st.integers(1, 3)
@@ -55,7 +56,7 @@ class Stores:
         for part in parts:
             self._store.append([replace(event, project=project) for event in part])
         assert self._store.verify(project) | {"events": 0} == {"events": 0, "chain": "ok", "projection": "ok"}
-        return self._store.projection_hash(project)
+        return projection_hash(self._store, project)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from tests.support.make_events import (
     task,
     task_events,
 )
+from tests.support.projections import list_problems
 
 
 def test_a_version_is_stored_once_whoever_reports_it(store: Store) -> None:
@@ -189,8 +190,8 @@ def test_garbage_in_a_result_costs_only_itself_and_is_told(store: Store) -> None
     )
 
     assert labels(store.votes.list_votes("1")) == {(1, 3): "A"}
-    assert [problem.annotation for problem in store.annotations.list_problems("1")] == [5, 6]
-    assert store.annotations.list_problems("1")[0].reasons == ("region 0: no from_name or type",)
+    assert [annotation for annotation, _reasons in list_problems(store, "1")] == [5, 6]
+    assert list_problems(store, "1")[0][1] == ("region 0: no from_name or type",)
 
 
 @pytest.mark.parametrize("label", ["a\x00b", "é\u2028", "'; DROP TABLE event; --", "x" * 100_000, "\ud800"])

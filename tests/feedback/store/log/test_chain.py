@@ -12,6 +12,7 @@ from sqlalchemy import delete, insert, select, update
 from feedback.store import Store
 from feedback.store.tables import main_tables
 from tests.support.make_events import annotation_event, deletion_event, labels, skip_event, task, task_events
+from tests.support.projections import projection_hash
 
 
 @pytest.fixture
@@ -154,7 +155,7 @@ def test_missing_task_data_are_named(filled: Store) -> None:
 def test_a_projection_that_does_not_follow_from_the_log_is_named_and_rebuilt(
     filled: Store, statement: object, found: str
 ) -> None:
-    before = filled.projection_hash("1")
+    before = projection_hash(filled, "1")
     _alter(filled, statement)
 
     assert filled.verify()["chain"] == "ok"
@@ -164,12 +165,12 @@ def test_a_projection_that_does_not_follow_from_the_log_is_named_and_rebuilt(
 
     assert filled.rebuild().ok
     assert filled.verify() == {"events": 8, "chain": "ok", "projection": "ok"}
-    assert filled.projection_hash("1") == before
+    assert projection_hash(filled, "1") == before
     assert labels(filled.votes.list_votes("1")) == {(1, 1): "B", (2, 1): "A"}
 
 
 def test_projections_that_were_lost_altogether_are_rebuilt(filled: Store) -> None:
-    before = [filled.projection_hash("1"), filled.projection_hash("2")]
+    before = [projection_hash(filled, "1"), projection_hash(filled, "2")]
     for table in (
         main_tables.annotation,
         main_tables.task,
@@ -180,7 +181,7 @@ def test_projections_that_were_lost_altogether_are_rebuilt(filled: Store) -> Non
         _alter(filled, delete(table))
 
     assert filled.rebuild().ok
-    assert [filled.projection_hash("1"), filled.projection_hash("2")] == before
+    assert [projection_hash(filled, "1"), projection_hash(filled, "2")] == before
 
 
 def test_equal_payloads_have_different_hashes_in_the_chain(store: Store) -> None:

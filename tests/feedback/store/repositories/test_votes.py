@@ -48,7 +48,6 @@ def filled(store: Store) -> Store:
         "votes.list_votes",
         "annotations.list_skips",
         "annotations.list_annotations",
-        "annotations.list_problems",
         "annotations.list_annotators",
     ],
 )
