@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ml_backend.app.openapi import LOGIN, NO_LOGIN, Paths, describe_error, query_parameter
+from ml_backend.app.openapi import LOGIN, NO_LOGIN, Paths, describe_error, describe_route, parameter
 
 _Schema = dict[str, Any]
 
-_OBJECT = {"type": "object"}
 _TEXT = {"type": "string"}
-_PROJECT = {"name": "project", "in": "path", "required": True, "schema": {"type": "string"}}
-_NUMBER = {"name": "number", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}}
-_KIND = {"name": "kind", "in": "path", "required": True, "schema": {"type": "string"}}
-_FILE = {"name": "filename", "in": "path", "required": True, "schema": {"type": "string"}}
-_NAMES = query_parameter("names")
+_PROJECT, _KIND, _FILE = (parameter(name, place="path") for name in ("project", "kind", "filename"))
+_NUMBER = parameter("number", place="path", type="integer", minimum=0)
+_NAMES = parameter("names")
 _REFUSALS = {
     "400": "A form that cannot be read.",
     "401": "Nobody is signed in.",
@@ -39,7 +36,7 @@ def paths() -> Paths:
     return {
         "/": {"get": _page("All projects; without credentials only that the service is up.", NO_LOGIN)},
         "/sign-in": {
-            "get": _page("The sign-in form.", NO_LOGIN, [query_parameter("next")]),
+            "get": _page("The sign-in form.", NO_LOGIN, [parameter("next")]),
             "post": _form("Sign in with a Label Studio account.", "token", "email", "password", "next"),
         },
         "/sign-out": {"post": _form("End the session.")},
@@ -61,23 +58,18 @@ def paths() -> Paths:
 
 
 def _page(summary: str, who: list[_Schema], parameters: Sequence[_Schema] = ()) -> _Schema:
-    return {"summary": summary, "security": who, "parameters": list(parameters), "responses": _responses()}
+    return describe_route(summary, _responses(), who, parameters=parameters)
 
 
 def _form(summary: str, *fields: str, parameters: Sequence[_Schema] = ()) -> _Schema:
     """Describe a form of our pages; only our page knows `key`, so that no other site can send the form."""
     body = {"type": "object", "properties": dict.fromkeys(("key", *fields), _TEXT), "required": ["key"]}
-    return {
-        "summary": summary,
-        "security": LOGIN,
-        "parameters": list(parameters),
-        "requestBody": {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": body}}},
-        "responses": _responses(),
-    }
+    form = "application/x-www-form-urlencoded"
+    return describe_route(summary, _responses(), LOGIN, parameters=parameters, body=body, body_type=form)
 
 
 def _responses() -> _Schema:
-    content = {"application/json": {"schema": _OBJECT}, "text/html": {"schema": _TEXT}}
+    content = {"application/json": {"schema": {"type": "object"}}, "text/html": {"schema": _TEXT}}
     redirect = {"description": "Redirect to another page.", "content": {"text/html": {"schema": _TEXT}}}
     refusals = {status: describe_error(text) for status, text in _REFUSALS.items()}
     for response in refusals.values():
@@ -87,12 +79,5 @@ def _responses() -> _Schema:
 
 def _file() -> _Schema:
     content = {name: {"schema": _TEXT} for name in ("text/css", "image/svg+xml")}
-    return {
-        "summary": "Style and icon of the pages.",
-        "security": NO_LOGIN,
-        "parameters": [_FILE],
-        "responses": {
-            "200": {"description": "Done.", "content": content},
-            "404": describe_error("There is no such file."),
-        },
-    }
+    responses = {"200": {"description": "Done.", "content": content}, "404": describe_error("There is no such file.")}
+    return describe_route("Style and icon of the pages.", responses, NO_LOGIN, parameters=[_FILE])

@@ -14,17 +14,10 @@ from pathlib import Path
 import httpx
 
 from feedback.errors import ServiceError
-from ml_backend.labelstudio.local_server import LocalLabelStudio, free_port
+from ml_backend.labelstudio.local_server import free_port
 
 _START_S = 60.0
 _STOP_S = 30.0
-
-
-@contextmanager
-def running_label_studio(data_dir: Path) -> Iterator[LocalLabelStudio]:
-    """Run Label Studio while the block runs."""
-    with LocalLabelStudio(data_dir / "label-studio") as running:
-        yield running
 
 
 @contextmanager

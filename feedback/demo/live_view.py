@@ -11,6 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from feedback.demo.simulated_annotators import Annotator
+from feedback.reports.formatting import percent
+from feedback.reports.project_status import status_lines
 
 
 def render_progress(
@@ -23,12 +25,8 @@ def render_progress(
     table.add_row("answers", f"{done} of {goal}")
     for person in people:
         table.add_row(f"  {person.name}", f"{person.tally.answers} (skill {person.skill:.0%})")
-    model = status.get("model") or {}
-    table.add_row("model", model.get("version") or _no_model(status))
-    table.add_row("audit accuracy", _accuracy(status.get("audit_accuracy")))
-    table.add_row("agreement", _agreement(status.get("agreement")))
-    table.add_row("queue", _queue(status.get("window")))
-    table.add_row("last verdict", Text(str((status.get("verdict") or {}).get("reason", "none yet"))))
+    for name, sentence in status_lines(status):
+        table.add_row(name, Text(sentence))
     title = Text(f"Label Studio {url}   {elapsed_s:.0f} s", style="bold")
     return Group(title, ProgressBar(total=goal, completed=done, width=60), table)
 
@@ -43,39 +41,13 @@ def render_verdicts(verdicts: Sequence[Mapping[str, Any]], status: Mapping[str, 
             verdict["challenger"],
             verdict["gate"],
             str(verdict["rows"]),
-            _percent(verdict["accuracy"]),
-            _percent(verdict["champion_accuracy"]),
+            percent(verdict["accuracy"]),
+            percent(verdict["champion_accuracy"]),
             Text("promoted", style="green") if verdict["promote"] else Text("kept out", style="yellow"),
             verdict["reason"],
         )
+    lines = dict(status_lines(status))
     if not verdicts:
-        table.add_row(*[""] * 6, _no_model(status))
-    table.caption = f"audit accuracy {_accuracy(status.get('audit_accuracy'))}; {_agreement(status.get('agreement'))}"
+        table.add_row(*[""] * 6, Text(lines["model"]))
+    table.caption = f"accuracy: {lines['accuracy']}. Agreement: {lines['agreement']}"
     return table
-
-
-def _no_model(status: Mapping[str, Any]) -> str:
-    waits = status.get("first_model_waits_for")
-    return f"none yet: nothing is shown, nothing is faked{f'. It waits for {waits}' if waits else ''}"
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
-
-
-def _accuracy(found: Mapping[str, Any] | None) -> str:
-    if not found:
-        return "not measured yet"
-    return f"{found['value']:.1%} [{found['low']:.1%}, {found['high']:.1%}] on {found['rows']} random rows"
-
-
-def _agreement(found: Mapping[str, Any] | None) -> str:
-    if not found or not found["items"]:
-        return "no random task has two votes yet"
-    if found["kappa"] is None:
-        return f"{_percent(found['percent'])} on {found['items']} random tasks, too few for kappa"
-    return f"kappa {found['kappa']:.2f} [{found['low']:.2f}, {found['high']:.2f}] on {found['items']} random tasks"
-
-
-def _queue(found: Mapping[str, Any] | None) -> str:
-    return f"{found['version']}: {found['open']} of {found['rows']} open" if found else "Label Studio's own order"

@@ -12,7 +12,7 @@ from rich.live import Live
 
 from feedback.app.bootstrap import opened_store, require_project
 from feedback.demo import live_view
-from feedback.demo.environment import running_label_studio, running_service, settings_environ
+from feedback.demo.environment import running_service, settings_environ
 from feedback.demo.simulated_annotators import Annotator
 from feedback.project.connect import connect
 from feedback.recipes import ProjectRecipe
@@ -40,7 +40,7 @@ def run_demo(
             console.print(f"Note: {note}.")
         console.print("Starting a real Label Studio (half a minute) ...")
         with (
-            running_label_studio(home) as studio,
+            LocalLabelStudio(home / "label-studio") as studio,
             running_service(home, label_studio_url=studio.url, api_key=studio.admin.token) as environ,
         ):
             settings = read_settings(settings_environ(environ))

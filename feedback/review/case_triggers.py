@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from feedback.policy import Policy
 from feedback.policy.conditions import condition_fields
 from feedback.policy.reviewer_questions import HUMAN_REVIEW
+from feedback.policy.rules import Rule
 from feedback.policy.sections import parse_duration_s
 from feedback.policy.tiers import Tier
 from feedback.project.recent_projects import RecentProjects
@@ -23,13 +24,12 @@ from feedback.review.case_workflow import (
     priority_value,
 )
 from feedback.review.overrides import segment_of
-from feedback.review.review_context import ModelAnswer, ReviewContext
+from feedback.review.review_context import ReviewContext
 from feedback.review.state_machine import OPEN_STATES
 from feedback.stats.hash_sampling import draws
-from feedback.store import CaseRow, Signal, Skip, Store
+from feedback.store import CaseRow, Signal, Store
 from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.dataset import ConsensusLabel
-from ml_backend.records import Answer
 
 DISAGREEMENT, SKIPPED = "disagreement", "skipped"
 # the rule of a case that no routing rule opened
@@ -38,66 +38,43 @@ _INTERNAL_RULES = ("", DISAGREEMENT, SKIPPED, ESCALATED, SECOND_LOOK, ON_REQUEST
 
 def open_cases(context: ReviewContext, second_looks: SecondLookCache) -> None:
     """Open and reopen cases for all triggers of this turn; withdraw the cases of deleted tasks."""
-    store, snapshot, states = context.store, context.snapshot, context.case_states.by_task
-    deleted = [task for task in states.keys() - snapshot.tasks.keys() if states[task] != "withdrawn"]
-    for case in store.cases.list_cases(context.project, tasks=deleted) if deleted else []:
-        context.move(case, "withdraw", note="the task was deleted")
+    cases = context.cases.by_task
+    for task in sorted(cases.keys() - context.snapshot.tasks.keys()):
+        if cases[task].state != "withdrawn":
+            context.move(cases[task], "withdraw", note="the task was deleted")
     _reroute_unstarted(context)
-    escalates = context.policy.tiers[context.first_tier].skip_means == "escalate"
-    skips = [skip for skips_of_task in context.skips.values() for skip in skips_of_task] if escalates else []
-    triggers = find_case_triggers(
-        snapshot, context.consensus_labels, skips, states, model=context.model, model_answer=context.model_answer
-    )
-    context.result.opened += len(context.workflow.open(triggers))
+    context.result.opened += len(context.workflow.open(_find_unsettled(context)))
     _open_signalled(context)
     _open_requested(context)
     if context.policy.second_look.share:
-        drawn = second_looks.list_drawn(snapshot, context.consensus_labels)
-        tasks = [label.task for label in drawn if states.get(label.task) == "resolved"]
-        resolved = {case.task: case for case in store.cases.list_cases(context.project, tasks=tasks)}
-        _open_or_reopen(context, second_look_triggers(snapshot, drawn, resolved, states))
+        drawn = second_looks.list_drawn(context.snapshot, context.consensus_labels)
+        _open_or_reopen(context, _second_looks(context, drawn))
 
 
-def find_case_triggers(
-    snapshot: ProjectSnapshot,
-    consensus_labels: ConsensusLabels,
-    skips: Iterable[Skip],
-    states: Mapping[int, str],
-    *,
-    model: str,
-    model_answer: ModelAnswer,
-) -> list[CaseTrigger]:
-    """Return a trigger for each task that needs a case and has none; `states` are those of the cases by task."""
-    policy = snapshot.policy
+def _find_unsettled(context: ReviewContext) -> list[CaseTrigger]:
+    """Return a trigger for each unsettled task that needs a case and has none."""
+    policy, snapshot, routes = context.policy, context.snapshot, context.snapshot.routes
     first, above = policy.first_tier, policy.tier_after(policy.first_tier)
-    settled = {label.task for label in consensus_labels.settled}
-    skipped = {skip.task for skip in skips} if policy.tiers[first].skip_means == "escalate" else set()
-    votes = snapshot.votes_by_task
-    if has_clock(policy.tiers[first]):
-        candidates = snapshot.tasks.keys() - states.keys() - settled
-    else:
-        candidates = (snapshot.routes.tiers.keys() | votes.keys() | skipped) - states.keys() - settled
+    skipped: set[int] = set()
+    if policy.tiers[first].skip_means == "escalate":
+        skipped = {skip.task for skip in context.store.annotations.list_skips(context.project, without_case=True)}
+    votes, clock_runs = snapshot.votes_by_task, has_clock(policy.tiers[first])
+    tasks = snapshot.tasks.keys() if clock_runs else routes.tiers.keys() | votes.keys() | skipped
+    settled = {label.task for label in context.consensus_labels.settled}
     found: list[CaseTrigger] = []
-    for task in sorted(candidates & snapshot.tasks.keys()):
-        answers = [vote.answer for vote in votes.get(task, ())]
-        if task in snapshot.routes.tiers:
-            found.append(_trigger_by_rule(snapshot, task, snapshot.routes.tiers[task], model, model_answer))
-        elif above and (
-            why := blocked_reason(
-                answers, wants_votes=task in consensus_labels.needs_more_votes, skipped=task in skipped
-            )
-        ):
-            found.append(_make_trigger(snapshot, task, above, *why, model, model_answer))
-        elif (
-            has_clock(policy.tiers[first]) and task not in snapshot.routes.held and not snapshot.tasks[task].is_labeled
-        ):
-            found.append(_make_trigger(snapshot, task, first, "its clock runs", "", model, model_answer))
+    for task in sorted((tasks - context.cases.by_task.keys() - settled) & snapshot.tasks.keys()):
+        n_answers, wants_votes = len(votes.get(task, ())), task in context.consensus_labels.needs_more_votes
+        if task in routes.tiers:
+            found.append(_trigger_by_rule(context, task))
+        elif above and (why := blocked_reason(n_answers, wants_votes=wants_votes, skipped=task in skipped)):
+            found.append(_make_trigger(context, task, above, *why))
+        elif clock_runs and task not in routes.held and not snapshot.tasks[task].is_labeled:
+            found.append(_make_trigger(context, task, first, "its clock runs", ""))
     return found
 
 
-def blocked_reason(answers: Iterable[Answer], *, wants_votes: bool, skipped: bool) -> tuple[str, str] | None:
+def blocked_reason(n_answers: int, *, wants_votes: bool, skipped: bool) -> tuple[str, str] | None:
     """Return why the first tier cannot settle an unsettled task, as (text, rule); None where it still can."""
-    n_answers = len(list(answers))
     if skipped and not n_answers:
         return "somebody skipped it, which asks for more experience", SKIPPED
     if n_answers and not wants_votes:
@@ -105,64 +82,18 @@ def blocked_reason(answers: Iterable[Answer], *, wants_votes: bool, skipped: boo
     return None
 
 
-def human_review_triggers(
-    snapshot: ProjectSnapshot, signals: Iterable[Signal], *, model: str, model_answer: ModelAnswer
-) -> list[tuple[Signal, CaseTrigger]]:
-    """Return a trigger for each request for a person, at the tier and within the time that the policy promises."""
-    tier, within_s = human_review_tier(snapshot.policy), parse_duration_s(snapshot.policy.rights.within)
-    found = []
-    for signal in signals:
-        if signal.task is not None and signal.task in snapshot.tasks:
-            why = signal.note or "a person was asked for"
-            trigger = _make_trigger(snapshot, signal.task, tier, why, ON_REQUEST, model, model_answer)
-            found.append((signal, replace(trigger, within_s=within_s, priority="high")))
-    return found
-
-
 def human_review_tier(policy: Policy) -> str:
     """Return the tier that decides when somebody asks for a person."""
     return policy.rights.tier or policy.tier_after(policy.first_tier) or policy.first_tier
 
 
-def signal_rules(policy: Policy) -> dict[str, frozenset[str]]:
+def _signal_rules(policy: Policy) -> dict[str, frozenset[str]]:
     """Return, for each rule that reads signals and sends tasks to a later tier, the names of these signals."""
     found: dict[str, frozenset[str]] = {}
     for rule, condition in zip(policy.routing, policy.conditions(), strict=True):
         signal_names = {field.split(".")[1] for field in condition_fields(condition) if field.startswith("signal.")}
         if signal_names and rule.to in policy.tiers and rule.to != policy.first_tier:
             found[rule.id] = frozenset(signal_names)
-    return found
-
-
-def signal_triggers(
-    snapshot: ProjectSnapshot,
-    consensus_labels: ConsensusLabels,
-    cases: Mapping[int, CaseRow],
-    received_s: Mapping[tuple[int, str], float],
-    *,
-    model: str,
-    model_answer: ModelAnswer,
-) -> list[CaseTrigger]:
-    """Return a trigger for each decided task that a rule now sends to a later tier because of a newer signal.
-
-    Parameters
-    ----------
-    cases
-        The cases of the tasks that such rules route, by task.
-    received_s
-        When the newest signal came, by task and name of the signal.
-    """
-    rules, settled = signal_rules(snapshot.policy), {label.task for label in consensus_labels.settled}
-    found: list[CaseTrigger] = []
-    for task, tier in snapshot.routes.tiers.items():
-        names = rules.get(snapshot.routes.standing[task].rule, frozenset())
-        newest_s = max((received_s[task, name] for name in names if (task, name) in received_s), default=None)
-        if newest_s is None or task not in snapshot.tasks:
-            continue
-        case = cases.get(task)
-        decided_s = 0.0 if case is None else case.resolved_s if case.state == "resolved" else None
-        if decided_s is not None and newest_s > decided_s and (case is not None or task in settled):
-            found.append(_trigger_by_rule(snapshot, task, tier, model, model_answer))
     return found
 
 
@@ -193,30 +124,22 @@ class SecondLookCache:
         return found
 
 
-def second_look_triggers(
-    snapshot: ProjectSnapshot,
-    drawn: Iterable[ConsensusLabel],
-    resolved: Mapping[int, CaseRow],
-    states: Mapping[int, str],
-) -> list[CaseTrigger]:
+def _second_looks(context: ReviewContext, drawn: Iterable[ConsensusLabel]) -> list[CaseTrigger]:
     """Return a trigger for each drawn label, so that somebody decides its task again without seeing the answer.
 
     Each resolved case is looked at a second time at most once.
     """
-    policy = snapshot.policy
+    policy, cases = context.policy, context.cases.by_task
     above = policy.tier_after(policy.first_tier)
-    if above is None:
-        return []
     found: list[CaseTrigger] = []
     for label in drawn:
-        case = resolved.get(label.task)
-        first_time = case is not None and case.round == 1 and case.rule != SECOND_LOOK
-        if label.task not in states or first_time:
-            tier = policy.tier_after(case.tier) if case and case.tier in policy.tiers else above
-            if tier is not None:
-                why = "drawn at random for a second look"
-                trigger = _make_trigger(snapshot, label.task, tier, why, SECOND_LOOK, "", lambda _task: (None, None))
-                found.append(replace(trigger, proposal=label.answer, proposed_by="people", priority="low"))
+        case = cases.get(label.task)
+        first_time = case is None or (case.state == "resolved" and case.round == 1 and case.rule != SECOND_LOOK)
+        tier = policy.tier_after(case.tier) if case and case.tier in policy.tiers else above
+        if above and first_time and tier is not None:
+            why = "drawn at random for a second look"
+            trigger = _make_trigger(context, label.task, tier, why, SECOND_LOOK, by_model=False)
+            found.append(replace(trigger, proposal=label.answer, proposed_by="people", priority="low"))
     return found
 
 
@@ -241,33 +164,46 @@ def _reroute_unstarted(context: ReviewContext) -> None:
         if case.tier not in policy.tiers:
             context.move(case, "recall", tier=context.first_tier, note=f"the policy has no tier {case.tier} any more")
         elif unstarted and tier != case.tier and case.task in routes.standing:
-            rule = next((rule for rule in policy.routing if rule.id == routes.standing[case.task].rule), None)
             changes: dict[str, Any] = {}
-            if rule is not None:
+            if rule := _rule_of(context, case.task):
                 changes = {"rule": rule.id, "skills": rule.skills, "why": rule.reason or f"rule {rule.id}"}
             context.move(case, "recall", tier=tier, note="the routing sends it elsewhere now", **changes)
             context.result.more_to_do = True
 
 
 def _open_signalled(context: ReviewContext) -> None:
-    """Open or reopen cases for decided tasks that a rule about signals now sends to a later tier."""
-    snapshot, rules = context.snapshot, signal_rules(context.policy)
-    tasks = [task for task in snapshot.routes.tiers if snapshot.routes.standing[task].rule in rules]
-    if not tasks:
+    """Open or reopen cases for decided tasks that a rule now sends to a later tier because of a newer signal."""
+    routes, rules = context.snapshot.routes, _signal_rules(context.policy)
+    names_of = {task: rules[rule] for task in routes.tiers if (rule := routes.standing[task].rule) in rules}
+    if not names_of:
         return
     received_s = context.store.signals.list_received_times(context.project, frozenset[str]().union(*rules.values()))
-    cases = {case.task: case for case in context.store.cases.list_cases(context.project, tasks=tasks)}
-    triggers = signal_triggers(
-        snapshot, context.consensus_labels, cases, received_s, model=context.model, model_answer=context.model_answer
-    )
+    cases = {case.task: case for case in context.store.cases.list_cases(context.project, tasks=list(names_of))}
+    settled = {label.task for label in context.consensus_labels.settled}
+    triggers: list[CaseTrigger] = []
+    for task, names in names_of.items():
+        newest_s = max((received_s[task, name] for name in names if (task, name) in received_s), default=None)
+        case = cases.get(task)
+        if case is None:
+            decided_s = 0.0 if task in settled else None
+        else:
+            decided_s = case.resolved_s if case.state == "resolved" else None
+        if newest_s is not None and decided_s is not None and newest_s > decided_s and task in context.snapshot.tasks:
+            triggers.append(_trigger_by_rule(context, task))
     _open_or_reopen(context, triggers)
 
 
 def _open_requested(context: ReviewContext) -> None:
-    """Give each request for a person its case, once, and record it as the proof."""
-    signals = list_open_requests(context.store, context.project, context.policy)
-    triggers = human_review_triggers(context.snapshot, signals, model=context.model, model_answer=context.model_answer)
-    for signal, trigger in triggers:
+    """Give each request for a person its case, once, and record it as the proof.
+
+    The case goes to the tier, and is due within the time, that the policy promises.
+    """
+    tier, within_s = human_review_tier(context.policy), parse_duration_s(context.policy.rights.within)
+    for signal in list_open_requests(context.store, context.project, context.policy):
+        if signal.task is None or signal.task not in context.snapshot.tasks:
+            continue
+        trigger = _make_trigger(context, signal.task, tier, signal.note or "a person was asked for", ON_REQUEST)
+        trigger = replace(trigger, within_s=within_s, priority="high")
         if (case := _case_for_request(context, trigger)) is not None:
             body = _request_record(signal, trigger, case, context.workflow)
             context.store.records.create_record(context.project, ON_REQUEST, body, key=signal.key)
@@ -303,22 +239,19 @@ def _open_or_reopen(context: ReviewContext, triggers: Sequence[CaseTrigger]) -> 
             context.reopen(case, of_existing[case.task])
 
 
-def _trigger_by_rule(
-    snapshot: ProjectSnapshot, task: int, tier: str, model: str, model_answer: ModelAnswer
-) -> CaseTrigger:
-    route = snapshot.routes.standing[task]
-    rule = next((rule for rule in snapshot.policy.routing if rule.id == route.rule), None)
-    why = (rule.reason if rule else "") or f"rule {route.rule}"
-    trigger = _make_trigger(snapshot, task, tier, why, route.rule, model, model_answer)
-    return replace(trigger, skills=rule.skills if rule else (), priority=route.priority)
+def _trigger_by_rule(context: ReviewContext, task: int) -> CaseTrigger:
+    routes = context.snapshot.routes
+    rule = _rule_of(context, task)
+    why = (rule.reason if rule else "") or f"rule {routes.standing[task].rule}"
+    return _make_trigger(context, task, routes.tiers[task], why, routes.standing[task].rule)
 
 
 def _make_trigger(
-    snapshot: ProjectSnapshot, task: int, tier: str, why: str, rule: str, model: str, model_answer: ModelAnswer
+    context: ReviewContext, task: int, tier: str, why: str, rule: str, *, by_model: bool = True
 ) -> CaseTrigger:
-    answer, confidence = model_answer(task)
-    route = snapshot.routes.standing.get(task)
-    routing_rule = next((found for found in snapshot.policy.routing if route and found.id == route.rule), None)
+    """Return a trigger with the priority and the skills of the task's route; `by_model` proposes the model's answer."""
+    answer, confidence = context.model_answer(task) if by_model else (None, None)
+    route, routing_rule = context.snapshot.routes.standing.get(task), _rule_of(context, task)
     return CaseTrigger(
         task,
         tier,
@@ -326,12 +259,18 @@ def _make_trigger(
         rule=rule,
         priority=route.priority if route else "normal",
         skills=routing_rule.skills if routing_rule else (),
-        segment=segment_of(snapshot, task),
+        segment=segment_of(context.snapshot, task),
         proposal=answer,
         proposed_by="model" if answer else "",
         confidence=confidence,
-        model=model if answer else "",
+        model=context.model if answer else "",
     )
+
+
+def _rule_of(context: ReviewContext, task: int) -> Rule | None:
+    """Return the routing rule that a task's route comes from."""
+    route = context.snapshot.routes.standing.get(task)
+    return next((rule for rule in context.policy.routing if route and rule.id == route.rule), None)
 
 
 def _request_record(signal: Signal, trigger: CaseTrigger, case: CaseRow, workflow: CaseWorkflow) -> dict[str, object]:

@@ -53,7 +53,7 @@ class _Loaded:
     """The final answers of a project, and what they were read from."""
 
     policy: str = ""
-    cases: Changes = Changes()
+    cases: Changes = field(default=Changes())
     reopened: Mapping[int, CaseRow] = field(default_factory=dict, repr=False)  # open again in the first tier, by task
     final: FinalAnswers = FinalAnswers()
 
@@ -150,9 +150,8 @@ def _load(cases: Cases, snapshot: ProjectSnapshot, last: _Loaded) -> _Loaded:
     policy = snapshot.policy
     changed = cases.changes.since(last.cases.revision) if last.policy == policy.hash else None
     if changed is None:
-        last, tasks = _Loaded(), cases.by_task.keys()
-    else:
-        tasks = changed
+        last = _Loaded()
+    tasks = frozenset(cases.by_task) if changed is None else changed
     decided, reopened = dict[int, CaseRow](), dict[int, CaseRow]()
     withheld, provisional = set[int](), dict[int, Answer]()
     for case in [cases.by_task[task] for task in sorted(tasks) if task in cases.by_task]:

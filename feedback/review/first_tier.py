@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from feedback.review.case_triggers import SKIPPED, blocked_reason
-from feedback.review.case_workflow import CaseWorkflow
-from feedback.review.errors import CaseMoved
 from feedback.review.review_context import ReviewContext, in_current_round
 from feedback.store import CaseRow, Skip, Vote
 from feedback.training.dataset import ConsensusLabel
@@ -20,21 +18,12 @@ def move_first_tier_cases(context: ReviewContext) -> None:
     if not cases:
         return
     labels = {label.task: label for label in context.consensus_labels.settled}
+    skips: dict[int, list[Skip]] = {}
+    for skip in context.store.annotations.list_skips(context.project, tasks=[case.task for case in cases]):
+        skips.setdefault(skip.task, []).append(skip)
     for case in cases:
-        try:
-            moved = _move_case(
-                context.workflow,
-                case,
-                in_current_round(case, context.votes_on(case.task)),
-                in_current_round(case, context.skips.get(case.task, ())),
-                label=labels.get(case.task),
-                wants_votes=case.task in context.consensus_labels.needs_more_votes,
-            )
-        except CaseMoved as error:
-            context.result.notes.append(str(error))
-            continue
-        context.result.moved += moved is not case
-        context.result.resolved += moved.state == "resolved"
+        votes = in_current_round(case, context.votes_on(case.task))
+        _move_case(context, case, votes, in_current_round(case, skips.get(case.task, ())), labels.get(case.task))
 
 
 def leading_answer(votes: Sequence[Vote]) -> Answer | None:
@@ -49,35 +38,26 @@ def leading_answer(votes: Sequence[Vote]) -> Answer | None:
 
 
 def _move_case(
-    workflow: CaseWorkflow,
-    case: CaseRow,
-    votes: Sequence[Vote],
-    skips: Sequence[Skip],
-    *,
-    label: ConsensusLabel | None,
-    wants_votes: bool,
-) -> CaseRow:
-    """Settle, escalate or start a case by the votes and skips of its present round; return the case as it is then.
-
-    `label` is the consensus, and `wants_votes` whether another person is asked.
-    """
-    policy = workflow.policy
+    context: ReviewContext, case: CaseRow, votes: Sequence[Vote], skips: Sequence[Skip], label: ConsensusLabel | None
+) -> None:
+    """Settle, escalate or start a case by the consensus, votes and skips of its present round."""
+    policy = context.policy
     if label is not None and votes:
         note = f"{label.votes} answered, {label.support:.0%} the same"
         body = {"answer": label.answer.key}
-        return workflow.move(case, "settle", note=note, person=votes[-1].person, body=body, answer=label.answer)
-    escalates = policy.tiers[case.tier].skip_means == "escalate"
-    blocked = blocked_reason(
-        [vote.answer for vote in votes], wants_votes=wants_votes, skipped=escalates and bool(skips)
-    )
+        context.move(case, "settle", note=note, person=votes[-1].person, body=body, answer=label.answer)
+        return
+    skipped = bool(skips) and policy.tiers[case.tier].skip_means == "escalate"
+    wants_votes = case.task in context.consensus_labels.needs_more_votes
+    blocked = blocked_reason(len(votes), wants_votes=wants_votes, skipped=skipped)
     if blocked is not None and policy.tier_after(case.tier) is not None:
         why, rule = blocked
-        person = skips[-1].person if rule == SKIPPED and skips else None
+        person = skips[-1].person if rule == SKIPPED else None
         leading = leading_answer(votes)
         proposal: dict[str, Any] = {"proposal": leading, "proposed_by": "people"} if leading is not None else {}
-        return workflow.move(case, "escalate", note=why, person=person, why=why, rule=rule, **proposal)
+        context.move(case, "escalate", note=why, person=person, why=why, rule=rule, **proposal)
+        return
     actions = [*((vote.at_s, vote.person) for vote in votes), *((skip.at_s, skip.person) for skip in skips)]
     if actions and case.started_s is None:
         at_s, person = min(actions)
-        return workflow.move(case, "start", person=person, note="the first answer is there", body={"at_s": at_s})
-    return case
+        context.move(case, "start", person=person, note="the first answer is there", body={"at_s": at_s})

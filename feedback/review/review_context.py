@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any, TypeVar
 
 from feedback.policy import Policy
@@ -28,7 +27,6 @@ class ReviewResult:
     """What the review of a project did in one turn."""
 
     opened: int = 0  # cases opened or reopened
-    moved: int = 0
     resolved: int = 0
     more_to_do: bool = False  # at once, in the next turn
     reopened: dict[int, Task] = field(default_factory=dict)  # source tasks opened for other people, as they are now
@@ -71,14 +69,6 @@ class ReviewContext:
         votes = self.snapshot.votes_by_task.get(task, ())
         return sorted(votes, key=lambda vote: (vote.at_s, vote.annotation))
 
-    @cached_property
-    def skips(self) -> dict[int, list[Skip]]:
-        """The skips of each task in the source project."""
-        found: dict[int, list[Skip]] = {}
-        for skip in self.store.annotations.list_skips(self.project):
-            found.setdefault(skip.task, []).append(skip)
-        return found
-
     def list_open_cases(self, *, in_first_tier: bool | None = None) -> list[CaseRow]:
         """Return the cases on which people still have to act: of the first tier, of the others, or all (None)."""
         cases = [
@@ -99,7 +89,6 @@ class ReviewContext:
         except CaseMoved as error:
             self.result.notes.append(str(error))
             return None
-        self.result.moved += 1
         self.result.resolved += moved.state == "resolved"
         return moved
 

@@ -86,7 +86,7 @@ def _protocol_paths() -> _Schema:
         "/setup": {"post": describe_post("The version that predictions will carry.", setup, version, LOGIN)},
         "/predict": {"post": describe_post("One result per task, in order.", predict, predictions, LOGIN)},
         "/versions": {
-            "get": describe_get("Versions that serve now.", versions, LOGIN, [query_parameter("project")]),
+            "get": describe_get("Versions that serve now.", versions, LOGIN, [parameter("project")]),
             "post": describe_post("Versions of one project.", project, versions, LOGIN),
         },
         "/validate": {
@@ -107,37 +107,42 @@ def _object(*optional: str, **required: _Schema) -> _Schema:
     return {"type": "object", "properties": properties, "required": list(required)}
 
 
-def query_parameter(name: str) -> _Schema:
-    """Return the description of an optional query parameter."""
-    return {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
+def parameter(name: str, *, place: str = "query", **schema: Any) -> _Schema:
+    """Return the description of an optional query parameter, or of a part of the path (`place="path"`)."""
+    return {"name": name, "in": place, "required": place == "path", "schema": {"type": "string", **schema}}
+
+
+def describe_route(
+    summary: str,
+    responses: _Schema,
+    security: list[_Schema],
+    *,
+    parameters: Sequence[_Schema] = (),
+    body: _Schema | None = None,
+    body_type: str = "application/json",
+) -> _Schema:
+    """Return the description of a route; `body` is the schema of what it reads."""
+    described = {"summary": summary, "security": security, "parameters": list(parameters), "responses": responses}
+    if body is not None:
+        described["requestBody"] = {"required": True, "content": {body_type: {"schema": body}}}
+    return described
 
 
 def describe_get(
     summary: str, schema: _Schema | None, security: list[_Schema], parameters: Sequence[_Schema] = ()
 ) -> _Schema:
     """Return the description of a GET route; without a schema it answers plain text."""
-    return {
-        "summary": summary,
-        "security": security,
-        "parameters": list(parameters),
-        "responses": _responses(schema, "200"),
-    }
+    return describe_route(summary, _responses(schema, "200"), security, parameters=parameters)
 
 
 def describe_post(
     summary: str, body: _Schema, schema: _Schema, security: list[_Schema], *, code: str = "200"
 ) -> _Schema:
     """Return the description of a POST route with JSON body and response."""
-    content = {"application/json": {"schema": body}}
     responses = _responses(schema, code)
     if "job_status" in schema["properties"]:
         responses["410"] = describe_error("No such job.")
-    return {
-        "summary": summary,
-        "security": security,
-        "requestBody": {"required": True, "content": content},
-        "responses": responses,
-    }
+    return describe_route(summary, responses, security, body=body)
 
 
 def _responses(schema: _Schema | None, code: str) -> _Schema:

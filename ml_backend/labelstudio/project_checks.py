@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.local_server import BULK_FLAG
@@ -55,62 +55,63 @@ def check_model_version(state: ProjectState) -> Iterator[Finding]:
         )
 
 
-def check_maximum_annotations(state: ProjectState) -> Iterator[Finding]:
-    """Find `maximum_annotations` above 1: started tasks then come before our order."""
-    wanted = state.project["maximum_annotations"]
-    if wanted > 1:
-        yield Finding(
+_CONNECT = "Run hitl connect again."
+_WRONG_SETTINGS: tuple[tuple[str, Callable[[Any], bool], Finding], ...] = (
+    (
+        "maximum_annotations",
+        lambda number: number > 1,  # Label Studio serves started tasks before our order then
+        Finding(
             "maximum_annotations above 1",
             "error",
-            f"maximum_annotations is {wanted}: Label Studio serves started tasks at random before our order.",
+            "maximum_annotations is {}: Label Studio serves started tasks at random before our order.",
             "Run hitl connect: it keeps the number of annotations, and re-opens tasks for them.",
-        )
-
-
-def check_order_settings(state: ProjectState) -> Iterator[Finding]:
-    """Find settings that serve other tasks first, or ignore scores."""
-    project = state.project
-    fix = "Run hitl connect again."
-    if state.connected and project["sampling"] != UNCERTAINTY:
-        what = f"sampling is {project['sampling']!r}, wanted {UNCERTAINTY!r}: our order is ignored."
-        yield Finding("sampling", "error", what, fix)
-    for name in ("show_overlap_first", "annotator_evaluation_enabled"):
-        if project[name]:
-            yield Finding(name, "error", f"{name} is on: those tasks come before our order.", fix)
-
-
-def check_predictions_shown(state: ProjectState) -> Iterator[Finding]:
-    """Find `show_collab_predictions` off: people see no predictions, and Label Studio empties model_version."""
-    if not state.project["show_collab_predictions"]:
-        yield Finding(
+        ),
+    ),
+    *(
+        (name, bool, Finding(name, "error", f"{name} is on: those tasks come before our order.", _CONNECT))
+        for name in ("show_overlap_first", "annotator_evaluation_enabled")
+    ),
+    (
+        "show_collab_predictions",
+        lambda shown: not shown,  # Label Studio empties model_version, too
+        Finding(
             "show_collab_predictions is off",
             "error",
             "predictions are not shown to annotators, and our order is lost with them.",
-            "Run hitl connect again. Audit, gold and overlap tasks stay blind: they get no predictions.",
-        )
-
-
-def check_automatic_evaluation(state: ProjectState) -> Iterator[Finding]:
-    """Find `evaluate_predictions_automatically` on: every page of the Data Manager then calls the backend."""
-    if state.project["evaluate_predictions_automatically"]:
-        yield Finding(
+            f"{_CONNECT} To hide pre-annotations from people, set the blind share to 1 in hitl.toml.",
+        ),
+    ),
+    (
+        "evaluate_predictions_automatically",
+        bool,
+        Finding(
             "evaluate_predictions_automatically is on",
             "warning",
             "every page of the Data Manager requests and stores predictions outside our queue.",
-            "Run hitl connect again.",
-        )
-
-
-def check_training_in_submit(state: ProjectState) -> Iterator[Finding]:
-    """Find `min_annotations_to_start_training` above 0: submits then wait for a training request."""
-    every = state.project["min_annotations_to_start_training"]
-    if every > 0:
-        yield Finding(
+            _CONNECT,
+        ),
+    ),
+    (
+        "min_annotations_to_start_training",
+        bool,
+        Finding(
             "min_annotations_to_start_training above 0",
             "warning",
-            f"every {every}. submit waits until each ML backend has answered a training request (up to 100 s).",
+            "every {}. submit waits until each ML backend has answered a training request (up to 100 s).",
             "Run hitl connect again: the loop starts training by its own triggers.",
-        )
+        ),
+    ),
+)
+
+
+def check_settings(state: ProjectState) -> Iterator[Finding]:
+    """Find settings that change our order, hide predictions, or slow a submit or the Data Manager."""
+    if state.connected and (sampling := state.project["sampling"]) != UNCERTAINTY:
+        what = f"sampling is {sampling!r}, wanted {UNCERTAINTY!r}: our order is ignored."
+        yield Finding("sampling", "error", what, _CONNECT)
+    for name, is_wrong, finding in _WRONG_SETTINGS:
+        if is_wrong(state.project[name]):
+            yield replace(finding, what=finding.what.format(state.project[name]))
 
 
 def check_single_backend(state: ProjectState) -> Iterator[Finding]:
@@ -132,7 +133,7 @@ def check_our_backend(state: ProjectState) -> Iterator[Finding]:
     found = find_by_url(list(state.backends), state.backend_url)
     if found is None:
         what = f"no ML backend of this project has our address, {state.backend_url}."
-        yield Finding("ML backend missing", "error", what, "Run hitl connect again.")
+        yield Finding("ML backend missing", "error", what, _CONNECT)
     elif found["state"] != "CO":
         what = (
             f"Label Studio reports our ML backend as {found['readable_state']}: {found['error_message'] or 'no reply'}."
@@ -144,19 +145,18 @@ def check_webhooks(state: ProjectState) -> Iterator[Finding]:
     """Find that our webhook is missing, off, without events or without a secret; find webhooks of removed backends."""
     backends = {f"{row['url'].rstrip('/')}/webhook" for row in state.backends}
     ours = find_by_url(list(state.webhooks), state.webhook_url) if state.backend_url else None
-    fix = "Run hitl connect again."
     if ours is None and state.connected and state.backend_url:
         what = f"no webhook of this project points to {state.webhook_url}; answers arrive by polling only."
-        yield Finding("webhook missing", "error", what, fix)
+        yield Finding("webhook missing", "error", what, _CONNECT)
     for row in state.webhooks:
         if not row["send_for_all_actions"] and not row["actions"]:
             what = f"the webhook to {row['url']} has no events: a change without them emptied its list."
-            yield Finding("emptied webhook", "error" if row is ours else "warning", what, fix)
+            yield Finding("emptied webhook", "error" if row is ours else "warning", what, _CONNECT)
         if row is ours and not (row["is_active"] and row["send_payload"]):
-            yield Finding("webhook switched off", "error", "our webhook is inactive or sends no payload.", fix)
+            yield Finding("webhook switched off", "error", "our webhook is inactive or sends no payload.", _CONNECT)
         if row is ours and not row["headers"]:
             what = "our webhook carries no secret header, so its events are refused."
-            yield Finding("webhook without secret", "error", what, fix)
+            yield Finding("webhook without secret", "error", what, _CONNECT)
         if row is not ours and row["url"].endswith("/webhook") and row["url"] not in backends:
             yield Finding(
                 "leftover webhook",
@@ -192,11 +192,7 @@ def check_missed_webhooks(state: ProjectState) -> Iterator[Finding]:
 
 CHECKS: tuple[Callable[[ProjectState], Iterator[Finding]], ...] = (
     check_model_version,
-    check_maximum_annotations,
-    check_order_settings,
-    check_predictions_shown,
-    check_automatic_evaluation,
-    check_training_in_submit,
+    check_settings,
     check_single_backend,
     check_our_backend,
     check_webhooks,

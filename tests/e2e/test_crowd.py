@@ -130,6 +130,7 @@ def test_a_careless_annotator_is_found_asked_about_and_outweighed(crowd: Crowd):
     add_gold(crowd.store, crowd.project.id, known, {task: units[task] for task in chosen})
     crowd.turn()
     turns = crowd.work()
+    crowd.loop.report(crowd.project.id)
     snapshot = crowd.snapshot()
     asked = {
         task: sorted((v for v in snapshot.votes if v.task == task), key=lambda v: v.at_s) for task in snapshot.tasks

@@ -13,8 +13,7 @@ from feedback.store.database.engine import Database, chunks, dumps, plain, strea
 from feedback.store.log.event_log import Log
 from feedback.store.log.events import Entity, Event, event_from_task
 from feedback.store.log.id_reuse import REUSED_ID
-from feedback.store.log.lifetimes import canonical_time_of
-from feedback.store.log.lifetimes import creation_time as born_of
+from feedback.store.log.lifetimes import canonical_time_of, creation_time
 from feedback.store.log.projections import epoch_s
 from feedback.store.rows import ErasureResult
 from feedback.store.tables import main_tables
@@ -53,13 +52,11 @@ def erase_data(
         if annotation is not None:
             found[annotation] = until
         things: list[tuple[Entity, int, str]] = [
-            ("annotation", number, creation_time) for number, creation_time in sorted(found.items())
+            ("annotation", number, lifetime) for number, lifetime in sorted(found.items())
         ]
         things += [] if task is None else [("task", task, until)]
         people = _people_of(connection, project, found)
-        log.append(
-            [Event(project, entity, number, creation_time, "erased", "own") for entity, number, creation_time in things]
-        )
+        log.append([Event(project, entity, number, lifetime, "erased", "own") for entity, number, lifetime in things])
         events = sum(_erase(connection, project, *thing) for thing in things)
         tasks = frozenset(() if task is None else (task,))
         subject = DataSubject(
@@ -174,7 +171,7 @@ def _saved_versions(connection: Connection, project: str) -> Iterator[_SavedVers
     )
     for row in stream(connection, query):
         body = orjson.loads(row.body)
-        yield _SavedVersion(row.entity_id, row.version, born_of(body), body.get("person"), body.get("task"))
+        yield _SavedVersion(row.entity_id, row.version, creation_time(body), body.get("person"), body.get("task"))
 
 
 def _update_annotator_counts(connection: Connection, project: str, people: set[int]) -> None:
@@ -204,7 +201,9 @@ def _erase(connection: Connection, project: str, entity: str, number: int, until
         .where(payload.c.seq.is_not(None))
     )
     rows = connection.execute(events).all()
-    seqs = [row.seq for row in rows if not until or row.action != "saved" or born_of(orjson.loads(row.body)) <= until]
+    seqs = [
+        row.seq for row in rows if not until or row.action != "saved" or creation_time(orjson.loads(row.body)) <= until
+    ]
     return sum(
         connection.execute(payload.delete().where(payload.c.project == project, payload.c.seq.in_(part))).rowcount
         for part in chunks(seqs)

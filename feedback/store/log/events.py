@@ -93,13 +93,13 @@ def events_from_webhook(
         return []
     project, found = intake.project, list[Event]()
     for task in intake.tasks:
-        found += _kept(unread, event_from_task, task, source, project=project, seen_s=seen_s)
+        found += _try_event(unread, event_from_task, task, source, project=project, seen_s=seen_s)
     for annotation in intake.annotations:
-        found += _kept(unread, event_from_annotation, annotation, source, project=project, seen_s=seen_s)
-    for gone in intake.deleted:
-        found += _kept(unread, Event, project, gone.entity, gone.id, "", "deleted", source)
-    if intake.label_config is not None and not any(gone.entity == "project" for gone in intake.deleted):
-        found += _kept(unread, event_from_project, project, intake.title or "", intake.label_config, source)
+        found += _try_event(unread, event_from_annotation, annotation, source, project=project, seen_s=seen_s)
+    for deleted in intake.deleted:
+        found += _try_event(unread, Event, project, deleted.entity, deleted.id, "", "deleted", source)
+    if intake.label_config is not None and not any(deleted.entity == "project" for deleted in intake.deleted):
+        found += _try_event(unread, event_from_project, project, intake.title or "", intake.label_config, source)
     return found
 
 
@@ -112,10 +112,10 @@ def events_from_task(
     unread: list[str] | None = None,
 ) -> list[Event]:
     """Return the events of a task and its annotations from an API read; reasons of what is left out go to `unread`."""
-    found = _kept(unread, event_from_task, task, source, project=task.project, seen_s=seen_s)
+    found = _try_event(unread, event_from_task, task, source, project=task.project, seen_s=seen_s)
     for annotation in annotations:
         project = annotation.project or task.project
-        found += _kept(unread, event_from_annotation, annotation, source, project=project, seen_s=seen_s)
+        found += _try_event(unread, event_from_annotation, annotation, source, project=project, seen_s=seen_s)
     return found
 
 
@@ -163,12 +163,12 @@ def annotation_deletions(project: str, annotations: Iterable[int], *, source: So
 
     A mapping to created_at, as known before that read, says which ones: what has a number since is another one.
     """
-    return _gone(project, "annotation", annotations, source)
+    return _deletions(project, "annotation", annotations, source)
 
 
 def task_deletions(project: str, tasks: Iterable[int], *, source: Source = "sweep") -> list[Event]:
     """Return deletions of tasks that a full sweep no longer showed; a mapping to created_at says which ones."""
-    return _gone(project, "task", tasks, source)
+    return _deletions(project, "task", tasks, source)
 
 
 def project_deletion(project: str, *, source: Source = "sweep") -> Event:
@@ -205,16 +205,16 @@ def canonical_json(value: Any) -> bytes:
         raise EventError(f"a body cannot be written as JSON: {str(error)[:120]}.") from error
 
 
-def _gone(project: str, entity: Entity, numbers: Iterable[int], source: Source) -> list[Event]:
-    known = numbers if isinstance(numbers, Mapping) else dict.fromkeys(numbers, "")
-    return [Event(project, entity, number, known[number], "deleted", source) for number in sorted(known)]
+def _deletions(project: str, entity: Entity, numbers: Iterable[int], source: Source) -> list[Event]:
+    created_at = numbers if isinstance(numbers, Mapping) else dict.fromkeys(numbers, "")
+    return [Event(project, entity, number, created_at[number], "deleted", source) for number in sorted(created_at)]
 
 
 def _is_id(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _BIGGEST_ID
 
 
-def _kept(unread: list[str] | None, make: Callable[..., Event], *args: Any, **options: Any) -> list[Event]:
+def _try_event(unread: list[str] | None, make: Callable[..., Event], *args: Any, **options: Any) -> list[Event]:
     """Return one event, or none where it cannot be stored, with the reason in `unread`."""
     try:
         return [make(*args, **options)]

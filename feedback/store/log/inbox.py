@@ -88,9 +88,9 @@ class Inbox:
 
     def receive(self, events: Iterable[Event], *, want: str | None = None) -> None:
         """Store one delivery; return once it is durable."""
-        event_dicts = tuple(events)
-        if event_dicts:
-            self._group.submit(_written(event_dicts, want))
+        batch = tuple(events)
+        if batch:
+            self._group.submit(_written(batch, want))
 
     def ingest(self) -> int:
         """Ingest all waiting deliveries; return how many.
@@ -207,9 +207,9 @@ class Inbox:
         return taken
 
     def _record_problem(self, key: str, reason: Exception) -> None:
-        event_dicts = str(reason) if isinstance(reason, EventError | StoreError) else type(reason).__name__
+        problem = str(reason) if isinstance(reason, EventError | StoreError) else type(reason).__name__
         with self._box.write() as connection:
-            connection.execute(_TABLE.update().where(_C.key == key).values(problem=event_dicts[:_LONGEST_REASON]))
+            connection.execute(_TABLE.update().where(_C.key == key).values(problem=problem[:_LONGEST_REASON]))
 
 
 def _is_the_databases(error: Exception) -> bool:
@@ -256,14 +256,12 @@ def _may_be_about(delivery: bytes, project: str, whom: Mapping[str, int | None])
 def _read(row: dict[str, Any]) -> EventBatch:
     """One delivery as it was received; StoreError where the row is not ours."""
     try:
-        event_dicts = orjson.loads(row["delivery"])
-        return EventBatch(
-            tuple(_event(event) for event in event_dicts["events"]), event_dicts["want"], row["received_s"]
-        )
+        delivery = orjson.loads(row["delivery"])
+        return EventBatch(tuple(_event(event) for event in delivery["events"]), delivery["want"], row["received_s"])
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(f"a delivery cannot be read: {type(error).__name__}.") from error
 
 
-def _event(event_dicts: Any) -> Event:
-    content = event_dicts["content"]
-    return Event(**event_dicts | {"content": b"" if content is None else canonical_json(content)})
+def _event(fields: Any) -> Event:
+    content = fields["content"]
+    return Event(**fields | {"content": b"" if content is None else canonical_json(content)})

@@ -87,9 +87,9 @@ class Projector:
     def write(self) -> None:
         """Write the rows that changed; no statement looks at the result of another."""
         annotations = self._touched()
-        count_move = [state for state in annotations if self._old["annotation", state.id] != columns(state)]
-        self._write(main_tables.annotation, count_move)
-        self._write_votes(count_move)
+        changed = [state for state in annotations if self._old["annotation", state.id] != columns(state)]
+        self._write(main_tables.annotation, changed)
+        self._write_votes(changed)
         tasks = [state for state in self._tasks.values() if ("task", state.id) in self._old]
         self._write(main_tables.task, [task for task in tasks if self._old["task", task.id] != columns(task)])
         if ("project", 0) in self._old:

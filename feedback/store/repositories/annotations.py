@@ -8,12 +8,13 @@ from typing import Any
 import orjson
 from sqlalchemy import and_, distinct, func, select
 
-from feedback.store.database.engine import plain
+from feedback.store.database.engine import chunks, plain
 from feedback.store.log.projections import epoch_s
 from feedback.store.repositories.repository import Repository
-from feedback.store.repositories.row_filters import is_deleted_project, made_by_people, of_current_task
+from feedback.store.repositories.row_filters import in_existing_project, made_by_people, of_current_task
 from feedback.store.rows import AnnotatorCounts, Skip
 from feedback.store.tables import main_tables
+from feedback.store.tables.review_tables import review_case
 from ml_backend.records import Annotation
 
 
@@ -32,32 +33,32 @@ class AnnotationsRepository(Repository):
                 main_tables.payload,
                 and_(payload.project == table.project, payload.seq == table.seq),
             )
-            .where(table.project == project, ~table.gone, of_current_task(table))
+            .where(in_existing_project(table, project), ~table.gone, of_current_task(table))
             .order_by(table.id)
         )
         if task is not None:
             query = query.where(table.task == task)
         if annotation is not None:
             query = query.where(table.id == annotation)
-        with self._database.read() as connection:
-            if is_deleted_project(connection, project):
-                return []
-            return [_annotation(row) for row in connection.execute(query)]
+        return [_annotation(row) for row in self._list_rows(query)]
 
-    def list_skips(self, project: str) -> list[Skip]:
-        """Return every skip that stands, by task and annotation."""
-        table = main_tables.annotation.c
+    def list_skips(self, project: str, *, tasks: Sequence[int] | None = None, without_case: bool = False) -> list[Skip]:
+        """Return every valid skip, by task and annotation: of all tasks, of these, or of those without a case."""
+        table, case = main_tables.annotation.c, review_case.c
         with self._database.read() as connection:
-            if is_deleted_project(connection, project):
-                return []
             query = (
                 select(table.task, table.person, table.id, table.version)
-                .where(table.project == project, ~table.gone, table.was_cancelled, of_current_task(table))
+                .where(in_existing_project(table, project), ~table.gone, table.was_cancelled, of_current_task(table))
                 .where(table.person.is_not(None), table.task.is_not(None))
                 .where(*made_by_people(connection, project, table, table.id))
                 .order_by(table.task, table.id)
             )
-            return [Skip(row.task, row.person, row.id, epoch_s(row.version)) for row in connection.execute(query)]
+            if without_case:
+                of_task = select(case.id).where(case.project == project, case.task == table.task)
+                query = query.where(~of_task.exists())
+            parts = [query] if tasks is None else [query.where(table.task.in_(part)) for part in chunks(sorted(tasks))]
+            rows = [row for part in parts for row in connection.execute(part)]
+        return [Skip(row.task, row.person, row.id, epoch_s(row.version)) for row in rows]
 
     def list_annotators(self, project: str) -> list[AnnotatorCounts]:
         """Return everybody who ever worked in a project, bots included."""

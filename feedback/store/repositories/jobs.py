@@ -133,7 +133,7 @@ class JobsRepository(Repository):
     def fence(self, work: JobClaim) -> Iterator[Connection]:
         """One transaction that commits only while the work is held: LeaseLost undoes whatever was written inside."""
         with self._database.write() as connection:
-            self._held(connection, work)
+            self._lock_claimed_row(connection, work)
             yield connection
 
     def list_jobs(self) -> list[JobRow]:
@@ -155,11 +155,11 @@ class JobsRepository(Repository):
 
     def _change(self, work: JobClaim, values: Callable[[Any, float], dict[str, Any]]) -> None:
         with self._database.write() as connection:
-            row = self._held(connection, work)
+            row = self._lock_claimed_row(connection, work)
             change = values(row, self._database.clock())
             connection.execute(_TABLE.update().where(*_is(work.project, work.kind)).values(**change))
 
-    def _held(self, connection: Connection, work: JobClaim) -> Any:
+    def _lock_claimed_row(self, connection: Connection, work: JobClaim) -> Any:
         """The row of a claim, locked until the transaction ends."""
         query = select(_TABLE).where(*_is(work.project, work.kind)).with_for_update()
         row = connection.execute(query).one_or_none()

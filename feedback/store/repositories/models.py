@@ -80,9 +80,9 @@ class ModelsRepository(Repository):
             if connection.execute(known).scalar() is None:
                 raise self._unknown(project, version)
             alias = main_tables.alias.c
-            held = select(alias.version).where(alias.project == project, alias.name == _CHAMPION)
+            current = select(alias.version).where(alias.project == project, alias.name == _CHAMPION)
             names = {_CHAMPION: version}
-            if (before := connection.execute(held).scalar()) not in (None, version):
+            if (before := connection.execute(current).scalar()) not in (None, version):
                 names[_FORMER] = before
             now_s = self._database.clock()
             rows = [

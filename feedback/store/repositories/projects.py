@@ -12,7 +12,7 @@ from feedback.store.database.row_mapping import RowMapper
 from feedback.store.log.event_log import Log
 from feedback.store.log.events import event_from_project
 from feedback.store.repositories.repository import Repository
-from feedback.store.repositories.row_filters import is_deleted_project, made_by_people, of_current_task
+from feedback.store.repositories.row_filters import in_existing_project, made_by_people, of_current_task
 from feedback.store.rows import ProjectRow
 from feedback.store.tables import main_tables, routing_tables
 
@@ -89,10 +89,7 @@ class ProjectsRepository(Repository):
     def count_project(self, project: str) -> ProjectCounts:
         """Count a project; one that was deleted holds nothing."""
         tasks, votes, notes = main_tables.task.c, main_tables.vote.c, main_tables.annotation.c
-        conditions = and_(tasks.project == project, ~tasks.gone)
         with self._database.read() as connection:
-            if is_deleted_project(connection, project):
-                return ProjectCounts()
             hidden = routing_tables.hidden_task.c
             is_kept = hidden.task.is_not(None)
             labeled = func.count().filter(tasks.is_labeled, ~is_kept)
@@ -100,13 +97,15 @@ class ProjectsRepository(Repository):
                 select(func.count(), labeled, func.count().filter(is_kept))
                 .select_from(main_tables.task)
                 .outerjoin(routing_tables.hidden_task, and_(hidden.project == tasks.project, hidden.task == tasks.id))
-                .where(conditions)
+                .where(in_existing_project(tasks, project), ~tasks.gone)
             )
             n_tasks, n_labeled, n_kept = connection.execute(counted_tasks).one()
             # a person's answer to a task may have several annotations and controls; it is one answer
             given = (
                 select(votes.task, votes.person)
-                .where(votes.project == project, *made_by_people(connection, project, votes, votes.annotation))
+                .where(
+                    in_existing_project(votes, project), *made_by_people(connection, project, votes, votes.annotation)
+                )
                 .where(of_current_task(votes))
                 .group_by(votes.task, votes.person)
                 .subquery()
@@ -115,13 +114,15 @@ class ProjectsRepository(Repository):
             answers, answered, people = connection.execute(counted).one()
             skipped = (
                 select(func.count())
-                .where(notes.project == project, ~notes.gone, notes.was_cancelled, of_current_task(notes))
+                .where(in_existing_project(notes, project), ~notes.gone, notes.was_cancelled, of_current_task(notes))
                 .where(notes.person.is_not(None), notes.task.is_not(None))
                 .where(*made_by_people(connection, project, notes, notes.id))
             )
-            said = select(votes.annotation).where(votes.project == notes.project, votes.annotation == notes.id).exists()
-            unread = (notes.problems.is_not(None), ~said, ~notes.gone, of_current_task(notes))
-            problems = select(func.count()).where(notes.project == project, *unread)
+            has_vote = (
+                select(votes.annotation).where(votes.project == notes.project, votes.annotation == notes.id).exists()
+            )
+            unread = (notes.problems.is_not(None), ~has_vote, ~notes.gone, of_current_task(notes))
+            problems = select(func.count()).where(in_existing_project(notes, project), *unread)
             return ProjectCounts(
                 tasks=n_tasks,
                 labeled=n_labeled,

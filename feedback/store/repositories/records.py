@@ -56,8 +56,8 @@ class RecordsRepository(Repository):
                 if (number := connection.execute(known).scalar()) is not None:
                     return int(number)
             number = int(connection.execute(table.insert().returning(table.c.id), [row]).scalar_one())
-            if not key and (data := RECORDS_KEPT.get(kind)) is not None:
-                _delete_old_records(connection, project, kind, data)
+            if not key and (n_kept := RECORDS_KEPT.get(kind)) is not None:
+                _delete_old_records(connection, project, kind, n_kept)
             return number
 
     def get_latest_record(self, project: str, kind: str, *, key: str = "") -> Record | None:
@@ -86,10 +86,10 @@ class RecordsRepository(Repository):
         return [read_record(row) for row in self._list_rows(query.order_by(table.id).limit(limit))]
 
 
-def _delete_old_records(connection: Connection, project: str, kind: str, data: int) -> None:
+def _delete_old_records(connection: Connection, project: str, kind: str, n_kept: int) -> None:
     table = main_tables.record.c
     unkeyed = (table.project == project, table.kind == kind, table.key.is_(None))
-    oldest_kept = select(table.id).where(*unkeyed).order_by(table.id.desc()).offset(data - 1).limit(1)
+    oldest_kept = select(table.id).where(*unkeyed).order_by(table.id.desc()).offset(n_kept - 1).limit(1)
     connection.execute(main_tables.record.delete().where(*unkeyed, table.id < oldest_kept.scalar_subquery()))
 
 

@@ -11,10 +11,11 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select
 from feedback.store.tables import main_tables
 
 
-def is_deleted_project(connection: Connection, project: str) -> bool:
-    """Return whether Label Studio deleted the project."""
-    query = select(main_tables.project_description.c.gone).where(main_tables.project_description.c.project == project)
-    return bool(connection.execute(query).scalar())
+def in_existing_project(table: Any, project: str) -> ColumnElement[bool]:
+    """Return the condition that a row belongs to a project, and that Label Studio did not delete the project."""
+    described = main_tables.project_description.c
+    deleted = select(described.project).where(described.project == project, described.gone)
+    return and_(table.project == project, ~deleted.exists())
 
 
 def of_current_task(table: Any) -> ColumnElement[bool]:

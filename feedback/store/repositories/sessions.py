@@ -37,8 +37,8 @@ class SessionsRepository(Repository):
         """Store a new session, delete the browser's old one and all that began before a time."""
         table = session.c
         with self._database.write() as connection:
-            gone = (table.digest == instead_of) | (table.began_s < ended_before_s)
-            connection.execute(session.delete().where(gone))
+            replaced = (table.digest == instead_of) | (table.began_s < ended_before_s)
+            connection.execute(session.delete().where(replaced))
             connection.execute(session.insert(), [_SESSIONS.to_values(row)])
 
     def get_session(self, digest: str) -> SessionRow | None:
@@ -83,8 +83,8 @@ class SessionsRepository(Repository):
     def _delete_oldest_attempts(self, connection: Any, scope: str, now_s: float) -> None:
         table = login_attempt.c
         connection.execute(login_attempt.delete().where(table.scope == scope, table.restored_s <= now_s))
-        held = connection.execute(select(func.count()).where(table.scope == scope)).scalar_one()
-        if held >= _MOST:
+        n_addresses = connection.execute(select(func.count()).where(table.scope == scope)).scalar_one()
+        if n_addresses >= _MOST:
             first = select(table.restored_s).where(table.scope == scope).order_by(table.restored_s)
-            oldest = connection.execute(first.offset(held - _MOST).limit(1)).scalar_one()
+            oldest = connection.execute(first.offset(n_addresses - _MOST).limit(1)).scalar_one()
             connection.execute(login_attempt.delete().where(table.scope == scope, table.restored_s <= oldest))

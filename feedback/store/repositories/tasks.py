@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, select, true
 from feedback.store.database.engine import chunks, without_garbage_collection
 from feedback.store.log.projections import epoch_s
 from feedback.store.repositories.repository import Repository
-from feedback.store.repositories.row_filters import is_deleted_project
+from feedback.store.repositories.row_filters import in_existing_project
 from feedback.store.rows import TaskRow
 from feedback.store.tables import main_tables, routing_tables
 from ml_backend.records import Task
@@ -40,25 +40,17 @@ class TasksRepository(Repository):
         """Return the tasks that exist, those that are open, or those of some numbers, without their data, by id."""
         table = main_tables.task.c
         query = select(table.id, table.is_labeled, table.overlap, table.content, table.created_at)
-        query = query.where(table.project == project, ~table.gone, *([~table.is_labeled] if only_open else []))
-        with self._database.read() as connection:
-            if is_deleted_project(connection, project):
-                return []
-            parts = [query] if only is None else [query.where(table.id.in_(part)) for part in chunks(sorted(only))]
-            return [
-                TaskRow(row.id, row.is_labeled, row.overlap, row.content[:32], epoch_s(row.created_at))
-                for part in parts
-                for row in connection.execute(part.order_by(table.id))
-            ]
+        query = query.where(in_existing_project(table, project), ~table.gone).order_by(table.id)
+        if only_open:
+            query = query.where(~table.is_labeled)
+        rows = self._list_rows(query) if only is None else self._list_rows_in(query, table.id, only)
+        return [TaskRow(row.id, row.is_labeled, row.overlap, row.content[:32], epoch_s(row.created_at)) for row in rows]
 
     def list_newest_task_ids(self, project: str, *, limit: int) -> list[int]:
         """Return the largest ids of the tasks that exist, in ascending order."""
         table = main_tables.task.c
-        query = select(table.id).where(table.project == project, ~table.gone).order_by(table.id.desc()).limit(limit)
-        with self._database.read() as connection:
-            if is_deleted_project(connection, project):
-                return []
-            return sorted(connection.execute(query).scalars())
+        query = select(table.id).where(in_existing_project(table, project), ~table.gone)
+        return sorted(self._list_values(query.order_by(table.id.desc()).limit(limit)))
 
     def list_task_ids(self, project: str) -> set[int]:
         """Return the ids of the tasks that exist."""
@@ -72,13 +64,11 @@ class TasksRepository(Repository):
         query = (
             select(*columns)
             .select_from(main_tables.task_with_content)
-            .where(table.project == project, ~table.gone, which)
+            .where(in_existing_project(table, project), ~table.gone, which)
             .order_by(table.id)
         )
         loads = orjson.loads
         with self._database.read() as connection, without_garbage_collection():
-            if is_deleted_project(connection, project):
-                return []
             return [
                 (Task(number, loads(data), project, is_labeled, overlap, created_at, version), content[:32])
                 for number, data, is_labeled, overlap, created_at, version, content in connection.execute(query)
@@ -113,9 +103,7 @@ class TasksRepository(Repository):
     def list_hidden_tasks(self, project: str) -> dict[int, float]:
         """Return the hidden tasks, each with the time since when."""
         table = routing_tables.hidden_task.c
-        with self._database.read() as connection:
-            rows = connection.execute(select(table.task, table.since_s).where(table.project == project))
-            return {row[0]: row[1] for row in rows}
+        return dict(map(tuple, self._list_rows(select(table.task, table.since_s).where(table.project == project))))
 
     def delete_hidden_tasks(self, project: str, tasks: Iterable[int]) -> None:
         """Record that tasks are no longer hidden."""

@@ -12,7 +12,7 @@ from feedback.store.database.engine import chunks, stream, without_garbage_colle
 from feedback.store.database.row_mapping import answer_of_key
 from feedback.store.log.projections import epoch_s
 from feedback.store.repositories.repository import Repository
-from feedback.store.repositories.row_filters import is_deleted_project, made_by_people, of_current_task
+from feedback.store.repositories.row_filters import in_existing_project, made_by_people, of_current_task
 from feedback.store.rows import Vote
 from feedback.store.tables import main_tables
 from feedback.store.tables.review_tables import review, review_case
@@ -39,11 +39,11 @@ class VotesRepository(Repository):
         columns = [table[item.name] for item in fields(Vote)]
         found: list[Vote] = []
         with self._database.read() as connection, without_garbage_collection():
-            if is_deleted_project(connection, project):
-                return []
             query = (
                 select(*columns)
-                .where(table.project == project, *made_by_people(connection, project, table, table.annotation))
+                .where(
+                    in_existing_project(table, project), *made_by_people(connection, project, table, table.annotation)
+                )
                 .where(of_current_task(table), *([table.control == control] if control else []))
                 .order_by(table.task, table.control, table.person, table.version, table.annotation)
             )
@@ -61,9 +61,7 @@ class VotesRepository(Repository):
         """Return the votes on tasks with two people or more (one, where the other is a bot), by task and person."""
         votes, tasks = main_tables.vote.c, main_tables.task.c
         with self._database.read() as connection:
-            if is_deleted_project(connection, project):
-                return []
-            own_votes = (votes.project == project, votes.control == control)
+            own_votes = (in_existing_project(votes, project), votes.control == control)
             # bots are still in here: sorting out whom to count costs more than this, and is done for these tasks only
             several = (
                 select(votes.task).where(*own_votes).group_by(votes.task).having(func.count(distinct(votes.person)) > 1)

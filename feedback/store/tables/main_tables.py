@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -15,13 +17,14 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 REVISION = "0001"  # the newest migration; a test compares it with the folder
 
 metadata = MetaData()
 
-_Row = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
+RowId = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
 
 # The log. A row is written once; only the payload of somebody who asked to be forgotten is ever removed.
 event = Table(
@@ -73,19 +76,33 @@ chain = Table(
     Column("hash", String, nullable=False),
 )
 
+
 # Projections: derived from the log and from nothing else, in the transaction of each append.
+def _lifetime_columns() -> list[Column[Any]]:
+    """Return the columns that are the fields of `Lifetime`: which thing holds a number, and by which event."""
+    return [
+        Column("seq", BigInteger, nullable=False),  # the event that won; 0 where only its deletion is known
+        Column("seen_s", Float, nullable=False),
+        Column("version", String, nullable=False),
+        Column("rank", String, nullable=False),  # decides between two bodies of one version
+        Column("created_at", String, nullable=False),
+        Column("last_shown_s", Float, nullable=False),  # when the API last showed this life of the number
+        Column("deleted_until", String, nullable=False),  # lives that were created until then were deleted
+        Column("deleted_s", Float, nullable=False),
+        Column("erased_until", String, nullable=False),  # lives that were created until then were forgotten
+        Column("gone", Boolean, nullable=False),
+        Column("erased", Boolean, nullable=False),
+    ]
+
+
 annotation = Table(
     "annotation",
     metadata,
     Column("project", String, primary_key=True),
     Column("id", BigInteger, primary_key=True),
-    Column("seq", BigInteger, nullable=False),  # the event that won; 0 where only its deletion is known
-    Column("seen_s", Float, nullable=False),
-    Column("version", String, nullable=False),
-    Column("rank", String, nullable=False),  # decides between two bodies of one version
+    *_lifetime_columns(),
     Column("task", BigInteger),
     Column("person", BigInteger),
-    Column("created_at", String, nullable=False),
     Column("was_cancelled", Boolean, nullable=False),
     Column("ground_truth", Boolean, nullable=False),
     Column("lead_time_s", Float),
@@ -93,14 +110,15 @@ annotation = Table(
     Column("unique_id", Text),
     Column("source", String, nullable=False),  # person, import or own
     Column("problems", Text),  # JSON list of reasons; NULL where all could be read
-    Column("last_shown_s", Float, nullable=False),  # when the API last showed this life of the number
-    Column("deleted_until", String, nullable=False),  # lives that were created until then were deleted
-    Column("deleted_s", Float, nullable=False),
-    Column("erased_until", String, nullable=False),  # lives that were created until then were forgotten
-    Column("gone", Boolean, nullable=False),
-    Column("erased", Boolean, nullable=False),
     Index("annotation_task", "project", "task"),
     Index("annotation_person", "project", "person"),
+    Index(
+        "annotation_skip",
+        "project",
+        "task",
+        sqlite_where=text("was_cancelled"),
+        postgresql_where=text("was_cancelled"),
+    ),
     sqlite_with_rowid=False,
 )
 task = Table(
@@ -108,20 +126,10 @@ task = Table(
     metadata,
     Column("project", String, primary_key=True),
     Column("id", BigInteger, primary_key=True),
-    Column("seq", BigInteger, nullable=False),
-    Column("seen_s", Float, nullable=False),
-    Column("version", String, nullable=False),
-    Column("rank", String, nullable=False),
+    *_lifetime_columns(),
     Column("content", String, nullable=False),  # names a row of the table content; "" where none came
-    Column("created_at", String, nullable=False),
     Column("is_labeled", Boolean, nullable=False),
     Column("overlap", Integer, nullable=False),
-    Column("last_shown_s", Float, nullable=False),  # when the API last showed this life of the number
-    Column("deleted_until", String, nullable=False),  # lives that were created until then were deleted
-    Column("deleted_s", Float, nullable=False),
-    Column("erased_until", String, nullable=False),  # lives that were created until then were forgotten
-    Column("gone", Boolean, nullable=False),
-    Column("erased", Boolean, nullable=False),
     sqlite_with_rowid=False,
 )
 task_with_content = task.join(
@@ -223,7 +231,7 @@ window_row = Table(
 record = Table(
     "record",
     metadata,
-    Column("id", _Row, primary_key=True, autoincrement=True),
+    Column("id", RowId, primary_key=True, autoincrement=True),
     Column("project", String, nullable=False),
     Column("kind", String, nullable=False),
     Column("key", String),  # NULL: any number of records
@@ -297,7 +305,7 @@ login_attempt = Table(
 inbox = Table(
     "inbox",
     MetaData(),
-    Column("id", _Row, primary_key=True, autoincrement=True),  # the order of arrival
+    Column("id", RowId, primary_key=True, autoincrement=True),  # the order of arrival
     Column("key", String, nullable=False, unique=True),  # random: ids may come again
     Column("received_s", Float, nullable=False),
     Column("delivery", LargeBinary, nullable=False),  # JSON: the events, and the work that a change asks for

@@ -18,14 +18,12 @@ from sqlalchemy import (
     select,
 )
 
-from feedback.store.tables.main_tables import metadata
-
-_Row = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
+from feedback.store.tables.main_tables import RowId, metadata
 
 review_case = Table(
     "review_case",
     metadata,
-    Column("id", _Row, primary_key=True, autoincrement=True),
+    Column("id", RowId, primary_key=True, autoincrement=True),
     Column("project", String, nullable=False),
     Column("task", BigInteger, nullable=False),
     Column("version", Integer, nullable=False),  # counts moves: whoever moves a case names the version that they saw

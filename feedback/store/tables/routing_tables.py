@@ -16,14 +16,12 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from feedback.store.tables.main_tables import metadata
-
-_Row = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
+from feedback.store.tables.main_tables import RowId, metadata
 
 decision = Table(  # written once; the newest of a task is the one that holds
     "decision",
     metadata,
-    Column("id", _Row, primary_key=True, autoincrement=True),
+    Column("id", RowId, primary_key=True, autoincrement=True),
     Column("project", String, nullable=False),
     Column("task", BigInteger, nullable=False),
     Column("at_s", Float, nullable=False),
@@ -42,7 +40,7 @@ decision = Table(  # written once; the newest of a task is the one that holds
 signal = Table(
     "signal",
     metadata,
-    Column("id", _Row, primary_key=True, autoincrement=True),
+    Column("id", RowId, primary_key=True, autoincrement=True),
     Column("project", String, nullable=False),
     Column("key", String, nullable=False),  # the sender's own, or a hash of the signal: the same one is one row
     Column("task", BigInteger),  # NULL: about the whole project

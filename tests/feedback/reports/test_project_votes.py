@@ -54,7 +54,7 @@ def test_without_drawn_tasks_the_figures_are_shown_and_not_judged():
     found = analyse_project(snapshot(choices(dict.fromkeys(range(50), "ab"))))
 
     assert found.agreement["percent"].value == 0.0
-    assert "chosen because they are hard" in found.verdict
+    assert "chosen as hard" in found.verdict
     assert "unclear" not in found.verdict
     assert any("no task that was drawn" in note for note in found.notes)
 

@@ -41,7 +41,7 @@ def test_the_newest_migration_is_the_one_that_the_code_names() -> None:
     assert named[-1] == main_tables.REVISION
 
 
-def test_a_store_is_opened_again_with_what_it_held(url: str, opened: Callable[[str], Store]) -> None:
+def test_a_reopened_store_has_its_former_content(url: str, opened: Callable[[str], Store]) -> None:
     opened(url).append([annotation_event(5, "A")])
 
     assert len(opened(url).votes.list_votes("1")) == 1
@@ -114,7 +114,7 @@ def test_parameters_are_in_no_message(store: Store) -> None:
 
 
 @pytest.mark.parametrize(("durability", "wanted"), [("full", 2), ("normal", 1)])
-def test_sqlite_syncs_each_commit_unless_told_otherwise(tmp_path: Path, durability: str, wanted: int) -> None:
+def test_sqlite_syncs_each_commit_unless_durability_is_normal(tmp_path: Path, durability: str, wanted: int) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}", durability=durability)  # type: ignore[arg-type]
     with store._database.read() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == wanted

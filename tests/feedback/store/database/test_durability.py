@@ -86,7 +86,7 @@ def test_threads_and_processes_write_at_once(url: str, opened: Callable[[str], S
     assert stores[0].verify() == {"events": 480, "chain": "ok", "projection": "ok"}
 
 
-def test_nothing_is_kept_of_a_transaction_that_fails(store: Store) -> None:
+def test_a_failed_transaction_stores_nothing(store: Store) -> None:
     def fail() -> None:
         with store.transaction():
             store.append([annotation_event(5, "A")])
@@ -109,7 +109,7 @@ def test_a_transaction_sees_what_it_wrote_itself(store: Store) -> None:
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
-def test_what_postgresql_refuses_in_the_middle_of_a_batch_is_told_and_leaves_nothing(store: Store) -> None:
+def test_a_statement_that_postgresql_refuses_in_a_batch_raises_and_stores_nothing(store: Store) -> None:
     """The statements of a commit are sent together: the refusal comes when others were sent already."""
     with store._database.write() as connection:
         connection.execute(text("ALTER TABLE payload ADD CONSTRAINT no CHECK (seq < 2)"))
@@ -187,7 +187,7 @@ def _limit(store: Store, pages: int) -> None:
 
 
 @pytest.mark.postgres
-def test_a_server_that_was_restarted_is_found_again(clock: Callable[[], float]) -> None:
+def test_after_a_server_restart_the_store_reconnects(clock: Callable[[], float]) -> None:
     with postgres.running() as server:
         store = open_store(server.database(), clock=clock)
         store.append([annotation_event(5, "A")])

@@ -85,7 +85,7 @@ def several(group: GroupCommit[int, int], door: Door) -> dict[int, int | str]:
     return got
 
 
-def test_who_comes_while_another_process_is_waited_for_is_committed_with_the_others() -> None:
+def test_batches_that_arrive_while_the_transaction_opens_are_committed_with_it() -> None:
     sizes, door = list[int](), Door()
 
     def commit(group: Sequence[int]) -> Sequence[int]:
@@ -98,7 +98,7 @@ def test_who_comes_while_another_process_is_waited_for_is_committed_with_the_oth
     assert got == {one: one for one in range(12)}
 
 
-def test_where_nobody_gets_in_all_are_told_at_once() -> None:
+def test_when_the_transaction_cannot_open_all_waiting_batches_fail_at_once() -> None:
     door = Door(broken=True)
 
     got = several(GroupCommit(lambda group: group, enter=door.enter), door)

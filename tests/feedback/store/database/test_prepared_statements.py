@@ -33,7 +33,7 @@ def database(url: str, opened: Callable[[str], Store]) -> Database:
     return opened(url)._database
 
 
-def test_rows_come_back_as_they_were_given_booleans_among_them(database: Database):
+def test_rows_are_read_as_they_were_written_with_booleans(database: Database):
     given = [row(1, is_labeled=True), row(2, is_labeled=False)]
 
     with database.write() as connection:

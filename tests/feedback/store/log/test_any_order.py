@@ -91,7 +91,7 @@ def test_whatever_is_lost_a_sweep_makes_good(stores: Stores, events: list[Event]
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1), (1, 2, 0, 2)])
-def test_what_label_studio_no_longer_shows_of_a_version_is_gone_whoever_told_of_it_before(
+def test_a_value_that_a_later_api_read_lacks_is_removed_whichever_source_reported_it(
     stores: Stores, order: tuple[int, ...]
 ) -> None:
     """As the person whose account was removed: Label Studio takes them off the answer and leaves its updated_at."""
@@ -142,7 +142,7 @@ _lived = st.lists(
 
 @settings(max_examples=200, deadline=None)
 @given(_lived, st.randoms(use_true_random=False))
-def test_things_that_share_a_number_are_told_apart_in_any_order(
+def test_lifetimes_that_share_an_id_are_separated_in_any_order(
     stores: Stores, events: list[Event], chance: random.Random
 ) -> None:
     """Where a deletion says what was deleted. Where it does not, the order of arrival decides, and a sweep heals."""

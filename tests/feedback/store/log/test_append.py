@@ -20,7 +20,7 @@ from tests.support.make_events import (
 from tests.support.projections import list_problems
 
 
-def test_a_version_is_stored_once_whoever_reports_it(store: Store) -> None:
+def test_a_version_is_stored_once_from_any_source(store: Store) -> None:
     webhook = annotation_event(5, "A", unique_id="an id that the REST API never shows")
     poll = events.event_from_annotation(
         make_annotation(5, "A", updated_at="2026-01-01T02:00:01+02:00"), "poll", seen_s=9.0
@@ -51,7 +51,7 @@ def test_a_deletion_finds_its_task_by_our_own_map(store: Store) -> None:
     assert store.annotations.list_annotation_creation_times("1", above=6, upto=7) == {7: {6: ""}}
 
 
-def test_skips_stand_apart_from_votes(store: Store) -> None:
+def test_skips_are_no_votes(store: Store) -> None:
     store.append([annotation_event(5, "A", person=1), skip_event(6, person=2), skip_event(7, task=2, person=1)])
 
     assert labels(store.votes.list_votes("1")) == {(1, 1): "A"}
@@ -65,7 +65,7 @@ def test_an_answer_that_becomes_a_skip_is_no_vote_any_more(store: Store) -> None
     assert len(store.annotations.list_skips("1")) == 1
 
 
-def test_a_person_who_answers_twice_has_one_vote_the_latest(store: Store) -> None:
+def test_of_two_answers_of_a_person_the_latest_is_the_vote(store: Store) -> None:
     store.append([annotation_event(5, "A", second=1), annotation_event(6, "B", second=2)])
 
     (vote,) = store.votes.list_votes("1")
@@ -94,14 +94,14 @@ def test_only_people_vote(store: Store) -> None:
     assert len(store.annotations.list_annotations("1")) == 7  # all are kept
 
 
-def test_what_only_a_webhook_tells_is_not_lost_by_a_later_poll(store: Store) -> None:
+def test_a_value_that_only_a_webhook_has_survives_a_later_poll(store: Store) -> None:
     store.append([annotation_event(5, "A", unique_id=own_unique_id("consensus 1"))])
     store.append([annotation_event(5, "B", second=2, source="poll", seen_s=5.0)])
 
     assert store.votes.list_votes("1") == []
 
 
-def test_a_poll_that_came_first_does_not_hide_what_the_webhook_tells(store: Store) -> None:
+def test_a_value_that_only_a_webhook_has_is_stored_after_an_earlier_poll(store: Store) -> None:
     store.append([annotation_event(5, "A", source="poll", seen_s=5.0)])
     assert len(store.votes.list_votes("1")) == 1
 
@@ -180,7 +180,7 @@ def test_projects_are_apart_even_with_equal_ids(store: Store) -> None:
     assert labels(store.votes.list_votes("2")) == {(1, 1): "B"}
 
 
-def test_garbage_in_a_result_costs_only_itself_and_is_told(store: Store) -> None:
+def test_an_unreadable_result_is_recorded_as_a_problem_and_affects_no_other(store: Store) -> None:
     store.append(
         [
             annotation_event(5, result=({"foo": 1},)),
@@ -195,7 +195,7 @@ def test_garbage_in_a_result_costs_only_itself_and_is_told(store: Store) -> None
 
 
 @pytest.mark.parametrize("label", ["a\x00b", "é\u2028", "'; DROP TABLE event; --", "x" * 100_000, "\ud800"])
-def test_hostile_texts_are_kept(store: Store, label: str) -> None:
+def test_hostile_texts_are_stored(store: Store, label: str) -> None:
     store.append(
         [
             annotation_event(5, label, unique_id=f"u{label}"),
@@ -208,7 +208,7 @@ def test_hostile_texts_are_kept(store: Store, label: str) -> None:
     assert store.verify() == {"events": 3, "chain": "ok", "projection": "ok"}
 
 
-def test_numbers_that_no_database_holds_are_refused_at_the_door() -> None:
+def test_numbers_that_no_database_can_store_are_refused_by_the_event() -> None:
     for broken in ({"person": 2**63}, {"person": -1}, {"parent_prediction": 2**70}, {"task": 0}):
         with pytest.raises(EventError):
             annotation_event(5, "A", **broken)
@@ -216,7 +216,7 @@ def test_numbers_that_no_database_holds_are_refused_at_the_door() -> None:
         Event("1", "annotation", 2**63, at(1), "saved", "webhook")
 
 
-def test_every_version_of_an_annotation_is_kept(store: Store) -> None:
+def test_every_version_of_an_annotation_is_stored(store: Store) -> None:
     store.append(
         [
             annotation_event(5, "B", second=2),
@@ -237,7 +237,7 @@ def test_every_version_of_an_annotation_is_kept(store: Store) -> None:
     assert [one.body["result"][0]["value"]["choices"] for one in versions[:3] if one.body] == [["A"], ["B"], ["C"]]
 
 
-def test_the_label_config_that_came_last_is_the_projects(store: Store) -> None:
+def test_the_label_config_received_last_is_the_projects(store: Store) -> None:
     store.append([events.event_from_project("1", "one", "<View/>", "webhook")])
     store.append([events.event_from_project("1", "two", "<View><Text/></View>", "webhook")])
     again = store.append([events.event_from_project("1", "two", "<View><Text/></View>", "webhook")])

@@ -54,19 +54,19 @@ def test_an_altered_payload_is_named(filled: Store) -> None:
     assert "project 1, event 4 has a changed payload" in filled.verify()["chain"]
 
 
-def test_a_payload_that_nobody_asked_to_forget_is_missed(filled: Store) -> None:
+def test_a_payload_deleted_without_an_erasure_breaks_the_chain(filled: Store) -> None:
     _alter(filled, delete(main_tables.payload).where(main_tables.payload.c.seq == 4))
 
     assert "project 1, event 4 lost its payload" in filled.verify()["chain"]
 
 
-def test_a_removed_event_is_missed(filled: Store) -> None:
+def test_a_removed_event_breaks_the_chain(filled: Store) -> None:
     _alter(filled, delete(main_tables.event).where(main_tables.event.c.project == "1", main_tables.event.c.seq == 2))
 
     assert "project 1, event 2 is missing" in filled.verify()["chain"]
 
 
-def test_a_cut_off_end_is_missed(filled: Store) -> None:
+def test_a_removed_last_event_breaks_the_chain(filled: Store) -> None:
     _alter(filled, delete(main_tables.event).where(main_tables.event.c.project == "1", main_tables.event.c.seq == 7))
 
     assert "project 1 ends at event 6, its head names 7" in filled.verify()["chain"]

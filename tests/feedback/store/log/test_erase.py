@@ -11,7 +11,7 @@ from feedback.store.tables import main_tables
 from tests.support.make_events import annotation_event, at, deletion_event, labels, skip_event, task, task_events
 
 
-def test_a_forgotten_person_is_gone_from_everything_but_the_chain(store: Store) -> None:
+def test_an_erased_person_is_deleted_everywhere_but_in_the_chain(store: Store) -> None:
     store.append(
         [
             *task_events(task(1)),
@@ -76,7 +76,7 @@ def test_what_we_hold_of_a_person_can_be_shown_to_them(store: Store) -> None:
     assert all(one.body is not None for one in held)
 
 
-def test_what_was_forgotten_is_not_taken_back_in(store: Store) -> None:
+def test_erased_data_are_not_ingested_again(store: Store) -> None:
     store.append([annotation_event(5, "A", person=1)])
     store.erase("1", person=1)
 
@@ -94,14 +94,14 @@ def test_what_was_forgotten_is_not_taken_back_in(store: Store) -> None:
     assert len(store.votes.list_votes("1")) == 1
 
 
-def test_an_annotation_that_passed_to_somebody_else_is_forgotten_too(store: Store) -> None:
+def test_an_annotation_that_another_person_has_now_is_erased_too(store: Store) -> None:
     store.append([annotation_event(5, "A", person=1), annotation_event(5, "B", person=2, second=2)])
 
     assert store.erase("1", person=1).annotations == (5,)
     assert store.votes.list_votes("1") == []
 
 
-def test_a_forgotten_task_takes_its_data_and_answers_with_it(store: Store) -> None:
+def test_erasing_a_task_erases_its_data_and_answers(store: Store) -> None:
     store.append(
         [
             *task_events(task(1, "private"), task(2, "private")),
@@ -131,7 +131,7 @@ def test_the_models_that_learned_from_it_are_named(store: Store) -> None:
     assert store.erase("1", person=1).models == ("m2",)
 
 
-def test_no_salt_and_no_payload_is_left_to_try_bodies_against(store: Store) -> None:
+def test_after_an_erasure_no_salt_and_no_payload_is_left(store: Store) -> None:
     store.append([annotation_event(5, "A", person=1)])
     store.erase("1", person=1)
 

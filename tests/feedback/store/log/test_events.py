@@ -26,7 +26,7 @@ from tests.support.make_events import at, make_annotation, task
         "2026-01-01 00:00:01.000Z",
     ],
 )
-def test_one_moment_is_one_version_however_it_is_written(text: str) -> None:
+def test_equal_times_in_any_notation_are_one_version(text: str) -> None:
     assert canonical_time(text) == at(1)
 
 
@@ -99,7 +99,7 @@ def test_a_deletion_needs_only_an_id() -> None:
     ]
 
 
-def test_one_record_that_cannot_be_stored_costs_only_itself() -> None:
+def test_a_record_that_cannot_be_stored_affects_no_other() -> None:
     broken = Annotation(5, 7, "1", 2**70, (), at(1))
     intake = ParsedWebhook("X", "1", annotations=(broken, make_annotation(6, project="1")), tasks=(task(7),))
 
@@ -137,7 +137,7 @@ def test_an_api_read_gives_the_task_with_its_annotations() -> None:
         {"seen_s": float("nan")},
     ],
 )
-def test_an_event_is_checked_at_the_door(broken: dict[str, Any]) -> None:
+def test_an_invalid_event_raises_when_it_is_made(broken: dict[str, Any]) -> None:
     values: dict[str, Any] = {"project": "1", "entity": "task", "entity_id": 1, "version": "", "action": "saved"}
 
     with pytest.raises(EventError):

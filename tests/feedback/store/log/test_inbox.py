@@ -50,7 +50,7 @@ def test_it_is_the_same_as_appending_it_directly(url: str, opened: Callable[[str
     assert direct.verify() == {"events": len(events), "chain": "ok", "projection": "ok"}
 
 
-def test_it_came_when_it_was_received_not_when_it_was_taken_in(store: Store, clock: Clock) -> None:
+def test_the_time_of_an_event_is_its_receipt_not_its_ingestion(store: Store, clock: Clock) -> None:
     received_s = clock.now_s
     store.receive([annotation_event(5, "A")])
     clock.now_s += 60.0
@@ -70,13 +70,13 @@ def test_it_came_when_it_was_received_not_when_it_was_taken_in(store: Store, clo
         lambda store: projection_hash(store, "1") and len(store.votes.list_votes("1")),
     ],
 )
-def test_whoever_must_know_everything_takes_it_in_first(store: Store, look: Callable[[Store], int]) -> None:
+def test_reads_that_need_every_delivery_ingest_the_inbox_first(store: Store, look: Callable[[Store], int]) -> None:
     store.receive([annotation_event(5, "A")])
 
     assert look(store) == 1
 
 
-def test_a_person_who_is_forgotten_is_forgotten_in_the_inbox_too(store: Store) -> None:
+def test_erasing_a_person_erases_their_deliveries_in_the_inbox(store: Store) -> None:
     store.receive([*task_events(task(1)), annotation_event(5, "A", task=1, person=3)])
 
     store.erase("1", person=3)
@@ -85,7 +85,7 @@ def test_a_person_who_is_forgotten_is_forgotten_in_the_inbox_too(store: Store) -
     assert store.votes.list_votes("1") == []
 
 
-def test_a_task_that_is_told_anew_does_not_have_its_old_data_from_the_inbox(store: Store) -> None:
+def test_replaced_task_data_do_not_return_from_the_inbox(store: Store) -> None:
     store.append(task_events(task(1, "Xanthippe said so", second=1, created_at=at(0))))
     store.receive(task_events(task(1, "Xanthippe said so, too", second=2, created_at=at(0))))
 
@@ -101,9 +101,7 @@ def test_a_task_that_is_told_anew_does_not_have_its_old_data_from_the_inbox(stor
 
 
 @pytest.mark.parametrize("whom", [{"person": 3}, {"task": 9}])
-def test_what_could_not_be_taken_in_is_forgotten_too(
-    store: Store, monkeypatch: pytest.MonkeyPatch, whom: dict[str, int]
-) -> None:
+def test_failed_deliveries_are_erased_too(store: Store, monkeypatch: pytest.MonkeyPatch, whom: dict[str, int]) -> None:
     def refuses(self: Log, batches: Any) -> Any:
         raise ZeroDivisionError("of all things")
 
@@ -120,7 +118,7 @@ def test_what_could_not_be_taken_in_is_forgotten_too(
     assert len(store.get_inbox_status().problems) == 1
 
 
-def test_a_delivery_that_nobody_can_read_does_not_keep_anybody_from_being_forgotten(store: Store) -> None:
+def test_an_unreadable_delivery_does_not_prevent_an_erasure(store: Store) -> None:
     store.receive([annotation_event(5, "A", person=3)])
     with store._box.write() as connection:
         connection.execute(main_tables.inbox.update().values(delivery=b"half a deli"))
@@ -149,7 +147,7 @@ def test_no_more_is_read_at_once_than_memory_holds(store: Store, monkeypatch: py
     assert store.verify()["events"] == 4
 
 
-def test_who_was_noted_is_forgotten_once_nothing_of_it_is_left(store: Store) -> None:
+def test_keys_of_ingested_deliveries_are_deleted_once_the_deliveries_are(store: Store) -> None:
     for number in range(1, 121):
         store.receive([annotation_event(number, "A", task=number)])
     store.ingest_inbox()
@@ -160,7 +158,7 @@ def test_who_was_noted_is_forgotten_once_nothing_of_it_is_left(store: Store) -> 
         assert connection.execute(select(main_tables.ingested_delivery)).all() == []
 
 
-def test_nothing_of_what_was_forgotten_stays_in_the_files(tmp_path: Path) -> None:
+def test_no_file_contains_erased_data(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
     store.receive([annotation_event(5, "Xanthippe", person=3)])
 

@@ -21,7 +21,7 @@ from feedback.store.tables import main_tables
 from tests.support.make_events import annotation_event, task, task_events
 
 
-def test_a_delivery_that_cannot_be_taken_in_stays_with_its_reason_and_hinders_nobody(
+def test_a_failed_delivery_stays_with_its_reason_and_delays_no_other(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fold = Log.fold
@@ -45,7 +45,7 @@ def test_a_delivery_that_cannot_be_taken_in_stays_with_its_reason_and_hinders_no
     assert store.get_inbox_status().problems == ()
 
 
-def test_a_database_that_is_away_is_nobodys_fault_and_nothing_is_lost(
+def test_when_the_database_is_unreachable_no_delivery_fails_or_is_lost(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(self: Log, batches: Any) -> Any:
@@ -61,7 +61,7 @@ def test_a_database_that_is_away_is_nobodys_fault_and_nothing_is_lost(
     assert store.ingest_inbox() == 1
 
 
-def test_a_taker_that_dies_before_it_has_tidied_up_takes_nothing_in_twice(
+def test_a_process_killed_before_its_cleanup_ingests_nothing_twice(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def die(_connection: Any, _values: Any) -> int:
@@ -81,7 +81,7 @@ def test_a_taker_that_dies_before_it_has_tidied_up_takes_nothing_in_twice(
     assert store.get_stats().events == 1
 
 
-def test_who_looked_long_ago_takes_nothing_in_again_that_others_have_taken_in_and_forgotten(
+def test_an_old_read_of_the_inbox_ingests_nothing_that_another_process_has_removed(
     url: str, opened: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A taker may wait for the database so long that another one has done two rounds."""
@@ -121,9 +121,7 @@ def test_a_store_that_somebody_writes_to_for_long_receives_all_the_same(tmp_path
     store.close()
 
 
-def test_many_receive_while_several_take_in_and_each_event_is_there_once(
-    url: str, opened: Callable[[str], Store]
-) -> None:
+def test_concurrent_receivers_and_ingesters_store_each_event_once(url: str, opened: Callable[[str], Store]) -> None:
     stores = [opened(url), opened(url)]
     done = threading.Event()
 

@@ -47,7 +47,7 @@ def whole(store: Store) -> bool:
     return store.rebuild().ok and projection_hash(store, "1") == before
 
 
-def test_a_task_that_is_imported_again_lives_and_its_old_votes_do_not_come_back(store: Store) -> None:
+def test_a_task_imported_under_a_used_id_exists_without_the_former_votes(store: Store) -> None:
     store.append([*old_task(), old(), skip_event(6, created_at=at(1.6))])
     store.append([deletion_event(1, entity="task")])
     assert texts(store) == {}
@@ -66,7 +66,7 @@ def test_a_task_that_is_imported_again_lives_and_its_old_votes_do_not_come_back(
     assert whole(store)
 
 
-def test_a_task_whose_deletion_nobody_told_is_another_one_all_the_same(store: Store) -> None:
+def test_a_task_under_a_used_id_is_another_task_without_a_reported_deletion(store: Store) -> None:
     """Label Studio tells a project's webhooks nothing when all of its tasks are deleted."""
     store.append([*old_task(), old()])
 
@@ -77,7 +77,9 @@ def test_a_task_whose_deletion_nobody_told_is_another_one_all_the_same(store: St
 
 
 @pytest.mark.parametrize(("connected", "wanted"), [(True, [("sweep", "wanted")]), (False, [])])
-def test_a_deletion_that_nobody_told_asks_for_a_sweep(store: Store, *, connected: bool, wanted: list[Any]) -> None:
+def test_a_reused_id_without_a_reported_deletion_requests_a_sweep(
+    store: Store, *, connected: bool, wanted: list[Any]
+) -> None:
     """What else was deleted with it would stand until the next one."""
     store.projects.save_project(ProjectRow("1", title="t", label_config="<View/>", connected=connected))
     store.append([*old_task(1), *old_task(2), deletion_event(2, entity="task")], want=None)
@@ -89,7 +91,7 @@ def test_a_deletion_that_nobody_told_asks_for_a_sweep(store: Store, *, connected
     assert [(row.kind, row.state) for row in store.jobs.list_jobs()] == wanted
 
 
-def test_an_annotation_number_passes_on_too(store: Store) -> None:
+def test_an_annotation_id_may_be_reused(store: Store) -> None:
     store.append([old(), deletion_event(5)])
     assert store.votes.list_votes("1") == []
 
@@ -99,7 +101,7 @@ def test_an_annotation_number_passes_on_too(store: Store) -> None:
     assert whole(store)
 
 
-def test_the_second_life_can_be_deleted_too_and_a_third_lives(store: Store) -> None:
+def test_after_a_second_deletion_a_third_lifetime_exists(store: Store) -> None:
     store.append([*old_task(), deletion_event(1, entity="task"), *new_task(), deletion_event(1, entity="task")])
     assert texts(store) == {}
 
@@ -109,7 +111,7 @@ def test_the_second_life_can_be_deleted_too_and_a_third_lives(store: Store) -> N
     assert whole(store)
 
 
-def test_a_late_word_of_the_first_life_changes_nothing(store: Store) -> None:
+def test_a_late_event_of_a_former_lifetime_changes_nothing(store: Store) -> None:
     store.append([*old_task(), deletion_event(1, entity="task"), *new_task()])
 
     store.append([*task_events(task(1, "late", second=9, created_at=FIRST))])
@@ -119,7 +121,7 @@ def test_a_late_word_of_the_first_life_changes_nothing(store: Store) -> None:
     assert whole(store)
 
 
-def test_a_deletion_of_what_nobody_knew_ends_what_was_there_until_then(store: Store, clock: Clock) -> None:
+def test_a_deletion_of_an_unrecorded_thing_ends_all_lifetimes_created_until_then(store: Store, clock: Clock) -> None:
     store.append([deletion_event(1, entity="task"), deletion_event(5)])
     assert store.append([deletion_event(5)]).new == 0
 
@@ -132,7 +134,7 @@ def test_a_deletion_of_what_nobody_knew_ends_what_was_there_until_then(store: St
     assert whole(store)
 
 
-def test_a_later_look_that_shows_it_is_stronger_than_a_deletion(store: Store, clock: Clock) -> None:
+def test_a_later_api_read_overrules_a_deletion(store: Store, clock: Clock) -> None:
     """The deletion was that of an older thing, told late; or Label Studio was put back from a backup."""
     store.append([*old_task(), old(), deletion_event(1, entity="task"), deletion_event(5)])
 
@@ -151,7 +153,7 @@ def test_a_later_look_that_shows_it_is_stronger_than_a_deletion(store: Store, cl
     assert whole(store)
 
 
-def test_a_deletion_is_later_than_every_look_that_came_before_it(store: Store, clock: Clock) -> None:
+def test_a_deletion_is_later_than_every_earlier_api_read(store: Store, clock: Clock) -> None:
     """Whoever looked has a clock that is an hour ahead."""
     store.append([old(source="sweep", seen_s=clock.now_s + 3600)])
 
@@ -161,7 +163,7 @@ def test_a_deletion_is_later_than_every_look_that_came_before_it(store: Store, c
     assert whole(store)
 
 
-def test_what_is_ours_passes_to_nobody_with_the_number(store: Store) -> None:
+def test_our_mark_on_an_annotation_does_not_pass_to_the_next_with_its_id(store: Store) -> None:
     store.append([old(unique_id=own_unique_id("final")), deletion_event(5)])
 
     store.append([new()])
@@ -171,7 +173,7 @@ def test_what_is_ours_passes_to_nobody_with_the_number(store: Store) -> None:
     assert whole(store)
 
 
-def test_people_are_counted_by_what_stands(store: Store) -> None:
+def test_annotators_are_counted_by_existing_annotations(store: Store) -> None:
     store.append([old(person=1), deletion_event(5), new(person=2)])
 
     assert [(one.id, one.answers) for one in store.annotations.list_annotators("1")] == [
@@ -190,7 +192,7 @@ def test_the_history_of_a_task_shows_a_deletion_without_a_version(store: Store) 
     ]
 
 
-def test_what_was_forgotten_never_comes_back_but_its_number_does(store: Store, clock: Clock) -> None:
+def test_an_erased_thing_never_returns_but_its_id_may(store: Store, clock: Clock) -> None:
     store.append([*old_task(text="private"), old()])
     store.erase("1", task=1)
     clock.now_s += 60
@@ -204,7 +206,7 @@ def test_what_was_forgotten_never_comes_back_but_its_number_does(store: Store, c
     assert whole(store)
 
 
-def test_forgetting_a_person_leaves_whoever_has_the_number_now(store: Store) -> None:
+def test_erasing_a_person_leaves_the_annotation_that_has_the_id_now(store: Store) -> None:
     store.append([old(person=1), deletion_event(5), new(person=2)])
 
     assert store.erase("1", person=1).annotations == (5,)
@@ -215,7 +217,7 @@ def test_forgetting_a_person_leaves_whoever_has_the_number_now(store: Store) -> 
     assert whole(store)
 
 
-def test_forgetting_whoever_has_the_number_now_leaves_nothing_of_both(store: Store) -> None:
+def test_erasing_the_current_holder_of_an_id_erases_the_former_one_too(store: Store) -> None:
     store.append([old(person=1), deletion_event(5), new(person=2)])
 
     store.erase("1", person=2)
@@ -227,7 +229,7 @@ def test_forgetting_whoever_has_the_number_now_leaves_nothing_of_both(store: Sto
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_a_log_of_old_reads_as_it_did(store: Store, *, first: bool) -> None:
+def test_a_log_without_named_lifetimes_reads_as_before(store: Store, *, first: bool) -> None:
     """Deletions once named no life: they end what was there when they were received."""
     store.append([deletion_event(5), old()] if first else [old(), deletion_event(5)])
     with store._database.write() as connection:
@@ -258,7 +260,7 @@ def test_cases_of_a_reused_id_are_changed_under_the_lock_of_all_moves(
     assert "cases 1" in names
 
 
-def test_what_was_decided_about_a_task_is_not_said_of_the_next_one_with_its_number(store: Store) -> None:
+def test_decisions_about_a_task_do_not_apply_to_the_next_with_its_id(store: Store) -> None:
     """Twice: a case for each of three tasks that had the number 1."""
     stands = CurrentDecision("r", "first", "p", "m", "", "normal", "", None)
     for creation_time in (1, 20, 40):

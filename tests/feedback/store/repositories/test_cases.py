@@ -81,7 +81,7 @@ def test_a_case_comes_back_as_it_was_written(store: Store) -> None:
         store.cases.get_case(999)
 
 
-def test_a_task_has_one_case_however_often_it_is_opened(store: Store) -> None:
+def test_opening_a_case_twice_makes_one_case(store: Store) -> None:
     assert len(store.cases.create_cases([case(1), case(2), case(1)], "open")) == 2
     assert [one.task for one in store.cases.create_cases([case(2), case(3)], "open")] == [3]
     assert {row.task: row.state for row in store.cases.list_cases("1")} == dict.fromkeys((1, 2, 3), "queued")
@@ -101,7 +101,7 @@ def test_a_move_on_an_old_version_changes_nothing(store: Store) -> None:
     assert [look.annotation for look in store.reviews.list_reviews("1")] == [90]
 
 
-def test_many_who_open_and_move_the_same_cases_make_one_trail_each(url: str, opened: Callable[[str], Store]) -> None:
+def test_concurrent_moves_of_the_same_cases_make_one_trail_each(url: str, opened: Callable[[str], Store]) -> None:
     stores = [opened(url) for _ in range(4)]  # as processes have them: no shared lock
     n_people, n_cases = 50, 12
     barrier = Barrier(n_people)
@@ -192,7 +192,7 @@ def test_overrides_are_listed_by_time_and_a_changed_annotation_replaces_its_row(
     assert store.overrides.list_overriding_annotations("1") == {2}  # not what was kept, not what nobody was shown
 
 
-def test_a_person_who_is_forgotten_leaves_the_trail_whole_and_nameless(store: Store) -> None:
+def test_erasing_a_person_blanks_their_events_in_case_trails(store: Store) -> None:
     store.append([annotation_event(5, "A", person=5)])
     (seen,) = store.cases.create_cases([case()], "open")
     store.cases.update_case(replace(seen, state="started"), 1, step(), [a_look(seen.id)])
@@ -209,7 +209,7 @@ def test_a_person_who_is_forgotten_leaves_the_trail_whole_and_nameless(store: St
     assert [row.person for row in store.overrides.list_overrides("1")] == [6]
 
 
-def test_a_task_that_is_forgotten_takes_its_case_with_it(store: Store) -> None:
+def test_erasing_a_task_erases_its_case(store: Store) -> None:
     store.append([annotation_event(5, "A", task=7)])
     opened = store.cases.create_cases([case(7), case(8)], "open")
     store.reviews.save_reviews([a_look(opened[0].id)])

@@ -80,7 +80,7 @@ def test_heads_are_equal_while_nothing_changes_and_differ_after_each_change(stor
     assert store.changes.get_heads("1") != after
 
 
-def test_changes_name_what_the_events_after_one_are_about(store: Store) -> None:
+def test_changes_name_the_things_of_the_events_after_a_given_one(store: Store) -> None:
     store.append([*task_events(task(1), task(2)), annotation_event(5, "A", task=1)])
     head = store.events.get_head("1")
     assert store.changes.list_changes("1", head).tasks == frozenset()

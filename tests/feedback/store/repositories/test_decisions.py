@@ -26,7 +26,7 @@ def signal(key: str, *, task: int | None = 7, value: bool | float | str = "scam"
     return Signal("1", "user_report", value, task, at_s, key, source="app")
 
 
-def test_the_newest_decision_of_a_task_stands_and_the_older_ones_are_kept(store: Store) -> None:
+def test_the_newest_decision_of_a_task_is_current_and_older_ones_are_stored(store: Store) -> None:
     store.decisions.create_decisions("1", [decision(7), decision(8)])
     store.decisions.create_decisions("1", [decision(7, L2, at_s=2.0, content="c2")])
     store.decisions.create_decisions("2", [decision(7)])
@@ -57,7 +57,7 @@ def test_only_the_newest_decision_of_each_task_is_simulated(store: Store) -> Non
     assert list(store.decisions.stream_current_decisions("1", since_s=10.0)) == []
 
 
-def test_tasks_that_we_keep_back_are_remembered_until_they_are_let_go(store: Store) -> None:
+def test_hidden_tasks_are_listed_until_they_are_deleted_from_the_list(store: Store) -> None:
     store.tasks.create_hidden_tasks("1", [7, 8, 8])
     store.tasks.create_hidden_tasks("1", [7])
     store.tasks.delete_hidden_tasks("1", [8, 9])
@@ -77,7 +77,7 @@ def test_a_signal_is_stored_once_under_its_key(store: Store) -> None:
     assert store.signals.create_signal(replace(signal("k"), project="2"))
 
 
-def test_the_newest_signal_is_the_one_that_happened_last(store: Store) -> None:
+def test_the_newest_signal_is_the_last_by_event_time(store: Store) -> None:
     store.signals.create_signal(signal("late", at_s=9.0, value="late"))
     store.signals.create_signal(signal("early", at_s=3.0, value="early"))  # came last, happened first
     store.signals.create_signal(signal("all", task=None, value="policy"))
@@ -121,7 +121,7 @@ def test_forgetting_a_task_forgets_its_decisions_and_signals(store: Store) -> No
     assert store.signals.list_signals("1") == []
 
 
-def test_decisions_survive_being_opened_again(url: str, opened: Callable[[str], Store]) -> None:
+def test_decisions_are_read_after_reopening_the_store(url: str, opened: Callable[[str], Store]) -> None:
     opened(url).decisions.create_decisions("1", [decision(7, L2)])
 
     assert opened(url).decisions.list_current_decisions("1") == {7: (L2, "c1")}

@@ -12,7 +12,7 @@ VALUE = IndicatorValue("customer=7", "fraud", "card", "1", 5, 1, 3, 2, answered_
 SPAM = Answer("choices", ("spam",))
 
 
-def test_a_fact_comes_back_as_it_was_kept_and_the_same_again_changes_nothing(store: Store) -> None:
+def test_an_indicator_is_read_as_saved_and_saving_it_twice_changes_nothing(store: Store) -> None:
     facts = [
         VALUE,
         replace(VALUE, name="risk", value=4.5),
@@ -40,7 +40,7 @@ def test_other_questions_are_read_from_the_beginning(store: Store) -> None:
     assert store.indicators.get_read_positions("2", questions="q") == {}
 
 
-def test_the_log_is_told_by_stretches_with_what_was_taken_back(store: Store) -> None:
+def test_annotation_events_are_read_in_batches_with_deletions(store: Store) -> None:
     store.append(
         [*task_events(task(1)), annotation_event(5, "A"), annotation_event(5, "B", second=2), deletion_event(5)]
     )
@@ -51,7 +51,7 @@ def test_the_log_is_told_by_stretches_with_what_was_taken_back(store: Store) -> 
     assert first[0].body is not None
 
 
-def test_a_fact_counts_as_the_answer_does_that_it_came_with(store: Store) -> None:
+def test_an_indicator_counts_if_the_answer_it_came_with_counts(store: Store) -> None:
     look = ReviewRow(
         "9", 50, 1, 1, "L2", 0.0, 4, "fix", SPAM, "r", "", {}, None, "", 1.0, None, counted=True, refused=""
     )
@@ -69,7 +69,7 @@ def test_a_fact_counts_as_the_answer_does_that_it_came_with(store: Store) -> Non
     assert [one.annotation for one in store.indicators.list_indicators("1")] == [5]
 
 
-def test_when_people_first_answered_is_known_of_every_task_also_of_reviewed_ones(store: Store) -> None:
+def test_first_answer_times_include_answers_in_review_projects(store: Store) -> None:
     store.append(
         [
             *task_events(task(1)),

@@ -13,7 +13,7 @@ def _claim(store: Store, owner: str = "ann") -> JobClaim:
     return work
 
 
-def test_many_wants_are_one_run(store: Store) -> None:
+def test_many_requests_are_one_run(store: Store) -> None:
     for _ in range(100):
         store.jobs.request_job("1", "turn")
 

@@ -88,7 +88,7 @@ def _row(task: int, place: int, version: str = "m1+q1", prediction: int | None =
     )
 
 
-def test_a_window_comes_back_as_it_was_written_and_again_replaces_it(store: Store) -> None:
+def test_a_window_is_read_as_written_and_saving_its_version_replaces_it(store: Store) -> None:
     rows = [_row(7, 0), replace(_row(3, 1), answer=None, confidence=None, blind=True)]
     store.windows.save_window("1", rows)
     assert store.windows.get_window("1", "m1+q1") == rows

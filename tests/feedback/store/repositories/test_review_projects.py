@@ -16,7 +16,7 @@ def test_a_tier_has_the_review_project_that_was_saved_last(store: Store) -> None
     assert store.review_projects.list_review_project_ids("1") == ["20", "21", "30"]
 
 
-def test_a_forgotten_review_project_is_no_tiers_and_still_listed(store: Store) -> None:
+def test_a_retired_review_project_has_no_tier_and_is_still_listed(store: Store) -> None:
     store.review_projects.save_review_project("1", ReviewProjectRow("20", "L2", "a"))
 
     store.review_projects.forget_review_project("1", "L2")
