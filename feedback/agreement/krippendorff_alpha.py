@@ -60,6 +60,8 @@ def krippendorff_alpha(
 def _alpha(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
     paired = table.paired()
     votes = float(paired.times @ paired.size)
+    if not votes:  # a bootstrap resample may have no item with two votes
+        return LinearizedCoefficient(math.nan, math.nan, paired.size, paired.times)
     mean_size = votes / paired.times.sum()
     shares: Floats = paired.times @ paired.counts / votes
     expected = distance.against(shares)

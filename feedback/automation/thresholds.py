@@ -10,7 +10,7 @@ from feedback.policy import Policy
 from feedback.policy.simulate import TaskHistory
 from feedback.policy.threshold_costs import ThresholdTable, evaluate_thresholds
 from feedback.project.snapshot import ProjectSnapshot, load_snapshot
-from feedback.review.final_answers import apply_final_answers, load_final_answers
+from feedback.review.final_answers import FinalAnswerCache
 from feedback.routing.decision_history import load_decision_history, load_open_tasks
 from feedback.store import ProjectRow, Store
 from feedback.training.consensus_labels import ConsensusLabels, decide_labels
@@ -26,7 +26,8 @@ def build_threshold_table(
 ) -> ThresholdTable:
     """Evaluate and record all thresholds, on recorded decisions or, where there are none, on the tasks as they are."""
     snapshot = load_snapshot(store, project, policy)
-    consensus_labels = apply_final_answers(decide_labels(snapshot), load_final_answers(store, snapshot), snapshot)
+    review = FinalAnswerCache()
+    consensus_labels = review.apply(decide_labels(snapshot), review.load(store, snapshot), snapshot)
     history = load_decision_history(store, project.id)
     if not history.tasks:
         history = load_open_tasks(store, project, policy, model_factory, now_s=now_s)

@@ -40,7 +40,8 @@ class CircuitBreaker:
             answer = self._take(body)
         except StoreError:
             self._count("webhook_not_stored")
-            self._refused()
+            with self._lock:
+                self._open, self._next_s = True, self._clock() + self._every_s
             raise
         finally:
             if tries:
@@ -58,8 +59,3 @@ class CircuitBreaker:
                 raise StoreError("the database refused a moment ago; this event is not stored.")
             self._trying = True
             return True
-
-    def _refused(self) -> None:
-        with self._lock:
-            self._open = True
-            self._next_s = self._clock() + self._every_s

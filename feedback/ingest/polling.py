@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from feedback.labelling_platform.interface import LabellingPlatform
-from feedback.store import Store
+from feedback.store import Record, Store
 from feedback.store.log import events
 
 _OVERLAP = timedelta(seconds=2)  # a transaction may commit after a later one was already seen
@@ -89,15 +89,17 @@ def count_missed_changes(store: Store, project: str) -> int:
     return int(last.body["total"]) if last else 0
 
 
-class UnreadableRecords(Protocol):
-    """Where reasons are recorded; `store.records` is one."""
+class RecordBook(Protocol):
+    """The records that ingest reads and writes; `store.records` is one."""
 
     def create_record(self, project: str, kind: str, body: Mapping[str, Any], *, key: str = "") -> int:
         """Append a record; with a key, only once."""
-        ...
+
+    def get_latest_record(self, project: str, kind: str) -> Record | None:
+        """Return the newest record of a kind."""
 
 
-def record_unreadable(records: UnreadableRecords, project: str, source: str, reasons: Iterable[str]) -> None:
+def record_unreadable(records: RecordBook, project: str, source: str, reasons: Iterable[str]) -> None:
     """Record why something was left out, each reason once; `source` is a webhook's action, "poll" or "sweep"."""
     for reason in dict.fromkeys(reason[:_LONGEST_REASON] for reason in reasons):
         body = {"action": source, "reason": reason}

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from feedback.errors import StoreError
-from feedback.ingest.polling import record_unreadable
+from feedback.ingest.polling import RecordBook, record_unreadable
 from feedback.store.log.events import Event, events_from_webhook
-from feedback.store.rows import Record
 from ml_backend.labelstudio.parsing import ParsedWebhook, read_webhook
 
 Answer = dict[str, Any]
@@ -21,24 +20,11 @@ _ASKED = "training_asked"  # kind of the record that the "Start training" button
 _JOB = re.compile(r"([0-9]{1,19})-([0-9]{1,18})")  # project, number of the record
 
 
-class RecordBook(Protocol):
-    """The records that a webhook reads and writes; `store.records` is one."""
-
-    def create_record(self, project: str, kind: str, body: Mapping[str, Any], *, key: str = "") -> int:
-        """Note a finding; with a key, once."""
-        ...
-
-    def get_latest_record(self, project: str, kind: str) -> Record | None:
-        """Give the newest record of a kind."""
-        ...
-
-
 class JobRequests(Protocol):
-    """Where a webhook asks for work; `store.jobs` is one."""
+    """Where a webhook requests jobs; `store.jobs` is one."""
 
     def request_job(self, project: str, kind: str) -> None:
-        """Ask for work; many requests are one run."""
-        ...
+        """Request a job; many requests are one run."""
 
 
 class WebhookStore(Protocol):
@@ -47,16 +33,13 @@ class WebhookStore(Protocol):
     @property
     def records(self) -> RecordBook:
         """The records."""
-        ...
 
     @property
     def jobs(self) -> JobRequests:
-        """The work rows."""
-        ...
+        """The jobs."""
 
     def receive(self, events: Iterable[Event], *, want: str | None = None) -> None:
-        """Keep events durably; where they change something, work is requested once they are taken in."""
-        ...
+        """Store events durably; where they change something, the job `want` is requested when they are ingested."""
 
 
 class WebhookHandler:

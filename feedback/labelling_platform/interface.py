@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from feedback.store import WindowRow
 from ml_backend.label_config import Control
 from ml_backend.labelstudio.delete_predictions import DeletionResult
+from ml_backend.labelstudio.review_project_client import ReviewTask
 from ml_backend.labelstudio.task_polling import TaskPage
 from ml_backend.records import Annotation, Task
 
@@ -21,16 +22,6 @@ class WriteResult:
     complete: bool  # False when the write was stopped and must go on later
 
 
-@dataclass(frozen=True, slots=True)
-class ReviewTask:
-    """One case as a review project shows it."""
-
-    data: Mapping[str, Any]
-    result: tuple[dict[str, Any], ...]  # the answer that is pre-filled for the reviewer
-    urgency: float  # [0, 1]; 0 is served first
-    readers: int  # people who are to answer it
-
-
 class LabellingPlatform(Protocol):
     """What we need of Label Studio; `LabelStudioAdapter` is the real one, tests bring one in memory.
 
@@ -39,7 +30,6 @@ class LabellingPlatform(Protocol):
 
     def describe_project(self, project: str) -> Mapping[str, Any]:
         """Return the project's fields; at least title, label_config and expert_instruction."""
-        ...
 
     def list_changed_tasks(
         self, project: str, since: str, *, unreadable: list[str] | None = None
@@ -48,43 +38,34 @@ class LabellingPlatform(Protocol):
 
         What cannot be read is left out, and the reason is appended to `unreadable`.
         """
-        ...
 
     def get_tasks_page(self, project: str, *, above: int, size: int) -> TaskPage:
         """Return the first `size` tasks with an id above `above`, with their annotations."""
-        ...
 
     def get_last_change_time(self, project: str) -> str:
         """Return when any task changed last, as ISO time; "" for an empty project."""
-        ...
 
     def is_known_instance(self) -> bool:
         """Return whether this is the Label Studio we were connected to, so that what is absent in it was deleted."""
-        ...
 
     def write_queue(
         self, project: str, rows: Sequence[WindowRow], control: Control, *, head: int, stop: Callable[[], bool]
     ) -> WriteResult:
         """Make these rows the queue, the first `head` of them at once; `stop` is asked between requests."""
-        ...
 
     def delete_stale_predictions(
         self, project: str, *, lock_ttl_s: float, limit: int, stop: Callable[[], bool]
     ) -> DeletionResult:
         """Delete up to `limit` of our predictions that no queue serves and nobody can still have on the screen."""
-        ...
 
     def reopen_task(self, project: str, task: int, overlap: int) -> Task:
         """Let people answer a task until it has `overlap` answers; return the task as it is now."""
-        ...
 
     def hide_task(self, project: str, task: int) -> Task:
         """Keep a task out of the label stream; return the task as it is now."""
-        ...
 
     def list_servable_tasks(self, project: str, tasks: Sequence[int]) -> list[int]:
         """Return those of these tasks that the label stream may still serve."""
-        ...
 
     def write_final_answer(
         self, project: str, task: int, result: Sequence[dict[str, Any]], *, unique_id: str, ours: Sequence[str]
@@ -93,44 +74,34 @@ class LabellingPlatform(Protocol):
 
         `ours` are the unique ids of our answers on this task: the ground truth moves from these, never from a person's.
         """
-        ...
 
     @property
     def review_webhook_id(self) -> str:
         """A digest of the webhook that review projects get; it changes with the webhook and is "" without one."""
-        ...
 
     def register_review_webhook(self, project: str) -> None:
         """Make a review project send its events to us."""
-        ...
 
     def ensure_review_project(self, *, known: str, marker: str, title: str, label_config: str, description: str) -> str:
         """Create a review project, or update the one with this marker (or the number `known`); return its number."""
-        ...
 
     def import_review_tasks(self, project: str, review_tasks: Sequence[ReviewTask]) -> list[Task]:
         """Import review tasks; return them in the same order as Label Studio holds them now."""
-        ...
 
     def complete_review_task(self, project: str, task: int, review_task: ReviewTask) -> None:
         """Add what an interrupted import left out of a review task: its prediction or its overlap."""
-        ...
 
     def update_review_task(self, project: str, task: int, data: Mapping[str, Any]) -> Task:
         """Replace the data of a review task; return the task as it is now."""
-        ...
 
     def delete_review_task(self, project: str, task: int, *, answered: bool = False) -> bool:
         """Delete a review task; with `answered` also one that has answers. Return False where it stays.
 
         A task that is already gone counts as deleted.
         """
-        ...
 
     def list_first_drafts(self, tasks: Sequence[int]) -> Mapping[int, tuple[int | None, float]]:
         """Return, for each of the tasks that has a draft, who began the first one and when (epoch seconds)."""
-        ...
 
     def list_emails(self) -> Mapping[int, str]:
         """Return the e-mail address of every user by user id."""
-        ...

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from feedback.labelling_platform.interface import ReviewTask, WriteResult
+from feedback.labelling_platform.interface import WriteResult
 from feedback.labelling_platform.service_account import find_bot
 from feedback.store import Store, WindowRow
 from feedback.store.log.projections import epoch_s
@@ -22,6 +22,7 @@ from ml_backend.labelstudio import (
 )
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.parsing import read_task, utc
+from ml_backend.labelstudio.review_project_client import ReviewTask
 from ml_backend.labelstudio.settings_snapshot import SettingsSnapshot
 from ml_backend.records import Annotation, Task
 
@@ -169,13 +170,11 @@ class LabelStudioAdapter:
 
     def import_review_tasks(self, project: str, review_tasks: Sequence[ReviewTask]) -> list[Task]:
         """Import review tasks; return them in the same order."""
-        return review_project_client.import_review_tasks(
-            self._client, project, [_to_labelstudio(task) for task in review_tasks]
-        )
+        return review_project_client.import_review_tasks(self._client, project, review_tasks)
 
     def complete_review_task(self, project: str, task: int, review_task: ReviewTask) -> None:
         """Add what an interrupted import left out of a review task."""
-        review_project_client.complete_review_task(self._client, project, task, _to_labelstudio(review_task))
+        review_project_client.complete_review_task(self._client, project, task, review_task)
 
     def update_review_task(self, project: str, task: int, data: Mapping[str, Any]) -> Task:
         """Replace the data of a review task."""
@@ -193,9 +192,3 @@ class LabelStudioAdapter:
     def list_emails(self) -> Mapping[int, str]:
         """Return the e-mail address of every user by user id."""
         return review_project_client.list_emails(self._client)
-
-
-def _to_labelstudio(review_task: ReviewTask) -> review_project_client.ReviewTask:
-    return review_project_client.ReviewTask(
-        review_task.data, review_task.result, review_task.urgency, review_task.readers
-    )

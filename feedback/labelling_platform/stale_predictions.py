@@ -16,14 +16,9 @@ _LIMIT = 25  # deletions per run: each is a request of about 0.1 s, while people
 
 def is_deletion_due(store: Store, project: str, *, now_s: float) -> bool:
     """Return whether a window was written since the last run, or that run left something, or the clock went back."""
-    asked, last = (
-        store.records.get_latest_record(project, "asked"),
-        store.records.get_latest_record(project, _KIND),
-    )
-    if asked is None:
-        return False
-    if last is None:
-        return True
+    asked, last = (store.records.get_latest_record(project, kind) for kind in ("asked", _KIND))
+    if asked is None or last is None:
+        return asked is not None
     passed_s = now_s - float(last.body["at_s"])
     if passed_s < 0:
         return True
@@ -59,7 +54,4 @@ def delete_stale_predictions(
 def count_deleted_predictions(store: Store, project: str) -> dict[str, int]:
     """Return how many predictions were deleted in all, and how many the last run left as perhaps on a screen."""
     last = store.records.get_latest_record(project, _KIND)
-    return {"deleted": int(last.body["total"]), "waiting": int(last.body["waiting"])} if last else _NONE
-
-
-_NONE = {"deleted": 0, "waiting": 0}
+    return {"deleted": last.body["total"] if last else 0, "waiting": last.body["waiting"] if last else 0}

@@ -12,9 +12,8 @@ from feedback.jobs.lease import Held
 from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.loop import stages
 from feedback.loop.context import Services, Turn, TurnContext
+from feedback.loop.record_reports import record_agreement, record_annotators
 from feedback.policy import Policy
-from feedback.reports.agreement_report import report_agreement
-from feedback.reports.annotator_report import report_annotators
 from feedback.review.notifications import Post
 from feedback.review.review_stage import ReviewStage
 from feedback.store import ProjectRow, Store
@@ -104,8 +103,8 @@ class Loop:
         context = stages.aggregate_votes(context)
         store, snapshot, now_s = self._services.store, context.snapshot, self._services.clock()
         champion = self._services.champions.get(project_id)
-        report_agreement(store, snapshot, now_s=now_s)
-        report_annotators(store, snapshot, now_s=now_s)
+        record_agreement(store, snapshot, now_s=now_s)
+        record_annotators(store, snapshot, now_s=now_s)
         refresh_threshold_table(
             store, snapshot, context.consensus_labels, model=champion.version if champion else "", now_s=now_s
         )

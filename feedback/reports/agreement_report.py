@@ -28,17 +28,6 @@ _MAX_LABELS = 50
 _MAX_GROUPS = 20  # those with most tasks
 
 
-def report_agreement(store: Store, snapshot: ProjectSnapshot, *, now_s: float) -> dict[str, Any] | None:
-    """Record `agreement_figures` under the kind "agreement" when they changed, and return them."""
-    body = agreement_figures(store, snapshot)
-    if body is None:
-        return None
-    last = store.records.get_latest_record(snapshot.project.id, "agreement")
-    if last is None or {name: last.body.get(name) for name in body} != body:
-        store.records.create_record(snapshot.project.id, "agreement", body | {"at_s": now_s})
-    return body
-
-
 def agreement_figures(store: Store, snapshot: ProjectSnapshot) -> dict[str, Any] | None:
     """Return percent agreement and Cohen's kappa with intervals; None where no drawn task has two votes.
 

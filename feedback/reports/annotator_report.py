@@ -32,23 +32,7 @@ from ml_backend.errors import LabelConfigError
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
 
-_MIN_NEW_SHARE = 0.01  # of votes: a large project is not measured again after every vote
 _MAX_VOTES = 40_000  # of the newest tasks; more would hardly change the figures and take longer
-
-
-def report_annotators(store: Store, snapshot: ProjectSnapshot, *, now_s: float) -> None:
-    """Record everybody's figures under the kind "people" when votes, gold or policy changed."""
-    last = store.records.get_latest_record(snapshot.project.id, "people")
-    basis = {"votes": len(snapshot.votes), "gold": len(snapshot.gold), "policy": snapshot.policy.hash}
-    if last is not None:
-        change = abs(len(snapshot.votes) - last.body["votes"])
-        same = all(last.body[name] == basis[name] for name in ("gold", "policy"))
-        if same and change <= _MIN_NEW_SHARE * last.body["votes"]:
-            return
-    if not snapshot.votes:
-        return
-    body = basis | {"people": annotator_figures(store, snapshot)}
-    store.records.create_record(snapshot.project.id, "people", body | {"at_s": now_s})
 
 
 def annotator_figures(store: Store, snapshot: ProjectSnapshot) -> list[dict[str, Any]]:
@@ -102,7 +86,7 @@ def annotator_figures(store: Store, snapshot: ProjectSnapshot) -> list[dict[str,
 def people_page(store: Store, project: ProjectRow, policy: Policy) -> dict[str, Any]:
     """Return everybody's figures for the people page, from the tasks drawn for several people.
 
-    `work` is what `report_annotators` recorded last for a person: gold, onboarding, speed and trends. It is None
+    `work` is what the "report" job recorded last for a person: gold, onboarding, speed and trends. It is None
     before the first record.
     """
     record = store.records.get_latest_record(project.id, "people")

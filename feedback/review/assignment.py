@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from feedback.labelling_platform.interface import LabellingPlatform, ReviewTask
+from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.review.case_decisions import list_human_annotations
 from feedback.review.case_workflow import is_blind
 from feedback.review.honeypots import choose_honeypots, list_honeypots, record_honeypot, save_honeypot_reviews
@@ -25,6 +25,7 @@ from feedback.review.review_task_content import (
 )
 from feedback.store import CaseEvent, CaseRow, ReviewRow
 from ml_backend.errors import LabelStudioError
+from ml_backend.labelstudio.review_project_client import ReviewTask
 
 _MAX_TASKS_PER_TURN = 200  # one request imports them, and each that several people answer needs another one
 _NOT_FOUND = 404

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from feedback.errors import VotesError
@@ -120,9 +121,9 @@ def advise(
 
     if not is_late(0, share):
         return Advice(0, share)
-    needed = None
-    if not is_late(_MAX_PEOPLE, share):
-        needed = _smallest(lambda additional: not is_late(additional, share), _MAX_PEOPLE)
+    tried = range(1, _MAX_PEOPLE + 1)  # if some number is enough, every larger one is
+    enough = bisect_left(tried, True, key=lambda additional: not is_late(additional, share))
+    needed = tried[enough] if enough < len(tried) else None
     if is_late(0, 0.0):
         return Advice(needed, None)
     low, high = 0.0, share
@@ -177,12 +178,3 @@ def _wait_s(hour: int, backlog: float, people: Sequence[float], handling_s: floa
         left -= staff * _HOUR_S
         waited += _HOUR_S
     return math.inf if not any(people) else waited + left / max(people)
-
-
-def _smallest(is_enough: Callable[[int], bool], highest: int) -> int:
-    """Return the smallest number from 1 to `highest` that is enough, by bisection: every larger one is enough, too."""
-    low, high = 1, highest
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if is_enough(middle) else (middle + 1, high)
-    return low

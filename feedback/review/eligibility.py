@@ -55,14 +55,6 @@ class EligibleVotes:
     excluded: Mapping[int, tuple[Vote, str]] = field(default_factory=dict)  # by annotation
 
 
-def exclude_ineligible_votes(store: Store, snapshot: ProjectSnapshot, eligibility: Eligibility) -> EligibleVotes:
-    """Leave out the votes of people who may not answer in the first tier, or lack a skill that the rule asks for.
-
-    Each is recorded once, with its reason.
-    """
-    return EligibilityCache().exclude(store, snapshot, eligibility)
-
-
 @dataclass(frozen=True, slots=True)
 class _Checked:
     """The eligible votes of a project, and what they were decided from."""
@@ -75,14 +67,17 @@ class _Checked:
 class EligibilityCache:
     """Keeps the eligible votes of the projects used last; only the votes of changed tasks are checked again.
 
-    What it returns is always equal to what `exclude_ineligible_votes` returns.
+    What it returns is always equal to what a new cache returns.
     """
 
     def __init__(self) -> None:
         self._checked = RecentProjects[_Checked]()
 
     def exclude(self, store: Store, snapshot: ProjectSnapshot, eligibility: Eligibility) -> EligibleVotes:
-        """Leave out the votes that do not count; each is recorded once, with its reason."""
+        """Leave out the votes of people who may not answer in the first tier, or lack a skill that the rule asks for.
+
+        Each is recorded once, with its reason.
+        """
         project = snapshot.project.id
         last = self._checked.get(project)
         changed = None if last is None else _changed_tasks(last, snapshot, eligibility)
@@ -177,7 +172,6 @@ def _without(
         task: tuple(vote for vote in snapshot.votes_by_task[task] if vote.annotation not in excluded) for task in tasks
     }
     votes = merged(snapshot.votes_by_task, {task: given for task, given in counted.items() if given}, tasks)
-    changes = Changes.everything()
-    if last is not None and changed is not None:
-        changes = last.eligible.snapshot.changes.then(changed)
+    former = Changes() if last is None or changed is None else last.eligible.snapshot.changes
+    changes = former.then(changed or ())
     return EligibleVotes(replace(snapshot, votes=VoteTable.of(votes), changes=changes), excluded)

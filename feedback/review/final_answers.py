@@ -13,8 +13,7 @@ from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_cache import merged
 from feedback.review.case_cache import CaseCache, Cases
-from feedback.review.case_workflow import ON_REQUEST, SECOND_LOOK, CaseWorkflow
-from feedback.review.errors import CaseMoved
+from feedback.review.case_workflow import ON_REQUEST, SECOND_LOOK
 from feedback.review.notifications import notify_requesters_of_change
 from feedback.review.review_context import ReviewContext, in_current_round
 from feedback.review.state_machine import OPEN_STATES
@@ -23,7 +22,6 @@ from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.dataset import ConsensusLabel
 from ml_backend.codecs import get_codec
 from ml_backend.errors import LabelStudioError
-from ml_backend.label_config import Control
 from ml_backend.labelstudio.review_project_client import unique_id
 from ml_backend.records import Answer
 
@@ -72,7 +70,7 @@ class _Applied:
 class FinalAnswerCache:
     """Keeps the final answers of the projects used last; only changed cases are read, and only changed tasks labelled.
 
-    What it returns is always equal to what `load_final_answers` and `apply_final_answers` return.
+    What it returns is always equal to what a new cache returns.
     """
 
     def __init__(self) -> None:
@@ -88,7 +86,11 @@ class FinalAnswerCache:
         return loaded.final
 
     def apply(self, labels: ConsensusLabels, final: FinalAnswers, snapshot: ProjectSnapshot) -> ConsensusLabels:
-        """Replace the consensus of votes by the final answers of review."""
+        """Replace the consensus of votes by the final answers of review.
+
+        A task under review is neither settled nor asked for more votes, and so is one without a right answer. A task
+        that is looked at a second time keeps its answer until the second look is decided.
+        """
         project = snapshot.project.id
         if final.is_empty():
             self._applied.drop(project)
@@ -112,20 +114,6 @@ class FinalAnswerCache:
         return applied.labels
 
 
-def load_final_answers(store: Store, snapshot: ProjectSnapshot) -> FinalAnswers:
-    """Return what review has decided, and which tasks are under review."""
-    return FinalAnswerCache().load(store, snapshot)
-
-
-def apply_final_answers(labels: ConsensusLabels, final: FinalAnswers, snapshot: ProjectSnapshot) -> ConsensusLabels:
-    """Replace the consensus of votes by the final answers of review.
-
-    A task under review is neither settled nor asked for more votes, and so is one without a right answer. A task that
-    is looked at a second time keeps its answer until the second look is decided.
-    """
-    return FinalAnswerCache().apply(labels, final, snapshot)
-
-
 def write_final_answers(context: ReviewContext, platform: LabellingPlatform) -> None:
     """Write the decided answers to the source project, up to a number of them a turn."""
     decided = context.store.cases.list_cases(context.project, states=("decided",))
@@ -134,15 +122,11 @@ def write_final_answers(context: ReviewContext, platform: LabellingPlatform) -> 
         if not context.may_write():
             return
         try:
-            _write_final_answer(context.store, platform, context.workflow, case, context.snapshot.control)
-        except CaseMoved as error:
-            context.result.notes.append(str(error))
+            _write_final_answer(context, platform, case)
         except LabelStudioError as error:
             if error.status is None or not _CLIENT_ERROR <= error.status < _SERVER_ERROR:
                 raise
             context.result.notes.append(f"the answer of case {case.id} is not written: {error}")
-        else:
-            context.result.resolved += 1
 
 
 def _load(cases: Cases, snapshot: ProjectSnapshot, last: _Loaded) -> _Loaded:
@@ -235,20 +219,20 @@ def _final_needs(labels: ConsensusLabels, final: FinalAnswers) -> dict[int, int]
     return {**needs, **final.votes_wanted}
 
 
-def _write_final_answer(
-    store: Store, platform: LabellingPlatform, workflow: CaseWorkflow, case: CaseRow, control: Control
-) -> CaseRow:
+def _write_final_answer(context: ReviewContext, platform: LabellingPlatform, case: CaseRow) -> None:
     """Write a decided answer to the source project as ground truth; safe to repeat after a kill at any point."""
+    store, now_s = context.store, context.workflow.now_s
     if case.answer is None:
         # before the move: a kill in between must not lose the notification
-        notify_requesters_of_change(store, case, now_s=workflow.now_s)
-        return workflow.move(case, "write", note="no answer is right; nothing is written")
+        notify_requesters_of_change(store, case, now_s=now_s)
+        context.move(case, "write", note="no answer is right; nothing is written")
+        return
     names = [unique_id(f"{case.project}/{case.id}/{number}") for number in range(1, case.round + 1)]
     # before the request: a webhook may report the annotation before the request returns
     store.annotations.create_own_annotations(case.project, unique_ids=names[-1:])
-    result = get_codec(case.answer.kind).encode(case.answer, control, None)
+    result = get_codec(case.answer.kind).encode(case.answer, context.snapshot.control, None)
     annotation, starred = platform.write_final_answer(case.project, case.task, result, unique_id=names[-1], ours=names)
     store.annotations.create_own_annotations(case.project, annotations=[annotation])
-    notify_requesters_of_change(store, case, now_s=workflow.now_s)
+    notify_requesters_of_change(store, case, now_s=now_s)
     note = "written as ground truth" if starred else "written without a star: a person's ground truth stays"
-    return workflow.move(case, "write", note=note, annotation=annotation)
+    context.move(case, "write", note=note, annotation=annotation)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 
-from feedback.labelling_platform.interface import ReviewTask
 from feedback.review import sla_clock
 from feedback.review.case_workflow import SECOND_LOOK
 from feedback.review.review_answers import parse_review, review_row
@@ -14,6 +13,7 @@ from feedback.review.review_context import ReviewContext
 from feedback.review.review_task_content import case_history, describe_case, review_task_data
 from feedback.stats.hash_sampling import draw
 from feedback.store import CaseRow, Record, ReviewRow, Store
+from ml_backend.labelstudio.review_project_client import ReviewTask
 
 HONEYPOT_ROUND = 0  # the round of a honeypot's review; the rounds of a case begin with 1
 _RECORD_KIND = "honeypot"

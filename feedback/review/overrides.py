@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
@@ -61,28 +61,8 @@ def record_overrides(
             prediction, vote_is_blind = predicted[vote.annotation], True
         else:
             continue
-        answer, confidence, model = prediction
-        changed = answer != vote.answer
-        rows.append(
-            OverrideRow(
-                project=project,
-                annotation=vote.annotation,
-                task=vote.task,
-                person=vote.person,
-                shown=answer,
-                confidence=confidence,
-                model=model,
-                answer=vote.answer,
-                changed=changed,
-                blind=vote_is_blind,
-                reason=reasons.get(vote.annotation, NOT_GIVEN) if changed else "",
-                segment=segment_of(snapshot, vote.task),
-                tier=snapshot.policy.first_tier,
-                policy=snapshot.policy.hash,
-                at_s=vote.at_s,
-                annotation_version="",
-            )
-        )
+        tier, reason = snapshot.policy.first_tier, reasons.get(vote.annotation, NOT_GIVEN)
+        rows.append(_make_row(snapshot, vote, vote.task, vote.answer, prediction, vote_is_blind, tier, reason))
     store.overrides.save_overrides(rows)
     return sum(row.changed for row in rows)
 
@@ -131,25 +111,49 @@ def override_of_review(review: ReviewRow, snapshot: ProjectSnapshot, case: CaseR
     prediction = _prediction_on(case)
     if not review.counted or review.answer is None or prediction is None:
         return None
-    answer, confidence, model = prediction
-    changed = review.answer != answer
+    # a review without a required reason does not count
+    row = _make_row(
+        snapshot,
+        review,
+        case.task,
+        review.answer,
+        prediction,
+        is_blind(case, snapshot.policy),
+        review.tier,
+        review.reason,
+    )
+    return replace(row, annotation_version=review.annotation_version)
+
+
+def _make_row(
+    snapshot: ProjectSnapshot,
+    given: Vote | ReviewRow,
+    task: int,
+    answer: Answer,
+    prediction: _Prediction,
+    blind: bool,  # noqa: FBT001
+    tier: str,
+    reason: str,
+) -> OverrideRow:
+    """Return a vote or a review next to the model's answer; `reason` is that of a changed answer."""
+    predicted, confidence, model = prediction
     return OverrideRow(
         project=snapshot.project.id,
-        annotation=review.annotation,
-        task=case.task,
-        person=review.person,
-        shown=answer,
+        annotation=given.annotation,
+        task=task,
+        person=given.person,
+        shown=predicted,
         confidence=confidence,
         model=model,
-        answer=review.answer,
-        changed=changed,
-        blind=is_blind(case, snapshot.policy),
-        reason=review.reason if changed else "",  # a review without a required reason does not count
-        segment=segment_of(snapshot, case.task),
-        tier=review.tier,
+        answer=answer,
+        changed=answer != predicted,
+        blind=blind,
+        reason=reason if answer != predicted else "",
+        segment=segment_of(snapshot, task),
+        tier=tier,
         policy=snapshot.policy.hash,
-        at_s=review.at_s,
-        annotation_version=review.annotation_version,
+        at_s=given.at_s,
+        annotation_version="",
     )
 
 

@@ -5,21 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 from feedback.policy.tiers import Tier
+from feedback.store import ReviewRow
 from ml_backend.records import Answer
 
 Outcome = Literal["wait", "decide", "none", "escalate", "guideline"]
-
-
-class _Review(Protocol):
-    """The fields of a counted review that a protocol needs."""
-
-    @property
-    def verdict(self) -> str: ...
-    @property
-    def answer(self) -> Answer | None: ...
+_OUTCOMES: dict[str, Outcome] = {"reject": "none", "escalate": "escalate", "guideline": "guideline"}  # by verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +26,7 @@ class ProtocolResult:
     n_agreeing: int = 0
 
 
-def apply_protocol(reviews: Sequence[_Review], tier: Tier) -> ProtocolResult:
+def apply_protocol(reviews: Sequence[ReviewRow], tier: Tier) -> ProtocolResult:
     """Return what the counted reviews of a case amount to under the protocol of its tier.
 
     single: the first review decides. panel: when all have answered, the answer of more than `min_agreement` of them
@@ -72,21 +65,14 @@ def apply_protocol(reviews: Sequence[_Review], tier: Tier) -> ProtocolResult:
     return _result_of(leader, n_needed, note, most)
 
 
-def _answer_key(review: _Review) -> tuple[str, Answer | None]:
+def _answer_key(review: ReviewRow) -> tuple[str, Answer | None]:
     """Return what is compared: two reviews agree when they give the same answer, or none with the same verdict."""
     if review.verdict in ("accept", "fix", "answer"):
         return ("answer", review.answer)
     return (review.verdict, None)
 
 
-def _result_of(review: _Review, n_reviewers: int, note: str, n_agreeing: int) -> ProtocolResult:
+def _result_of(review: ReviewRow, n_reviewers: int, note: str, n_agreeing: int) -> ProtocolResult:
     kind, answer = _answer_key(review)
-    outcome: Outcome = "decide"
-    if kind == "reject":
-        outcome = "none"
-    elif kind == "escalate":
-        outcome = "escalate"
-    elif kind == "guideline":
-        outcome = "guideline"
     full_note = f"{note}: {kind}" if note and kind != "answer" else note
-    return ProtocolResult(outcome, n_reviewers, answer, full_note, n_agreeing)
+    return ProtocolResult(_OUTCOMES.get(kind, "decide"), n_reviewers, answer, full_note, n_agreeing)

@@ -83,12 +83,9 @@ def review_row(annotation: Annotation, parsed: ParsedReview, *, case: int, round
         reason=parsed.reason,
         comment=parsed.comment,
         feedback=parsed.feedback,
-        shown=None,
         annotation_version=annotation.updated_at,
         at_s=epoch_s(annotation.updated_at),
         lead_time_s=annotation.lead_time_s,
-        counted=False,
-        refused="",
     )
 
 

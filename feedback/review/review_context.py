@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 from feedback.policy import Policy
@@ -15,9 +16,10 @@ from feedback.review.errors import CaseMoved
 from feedback.review.state_machine import OPEN_STATES, Event
 from feedback.store import CaseRow, Skip, Store, Vote
 from feedback.training.consensus_labels import ConsensusLabels
+from feedback.training.explanations import explain_prediction
+from feedback.training.model_cache import PredictionCache
 from ml_backend.records import Answer, Task
-
-ModelAnswer = Callable[[int], tuple[Answer | None, float | None]]  # task -> (the champion's answer, its confidence)
+from ml_backend.registry import Bundle
 
 _VoteOrSkip = TypeVar("_VoteOrSkip", Vote, Skip)
 
@@ -41,13 +43,12 @@ class ReviewContext:
     workflow: CaseWorkflow
     snapshot: ProjectSnapshot
     consensus_labels: ConsensusLabels
-    model: str  # version of the champion; "" without one
-    model_answer: ModelAnswer
+    champion: Bundle | None
+    prediction_cache: PredictionCache
     sync_review_project: Callable[[str], object]  # collects what changed in a review project
     may_write: Callable[[], bool]  # asked before each write to Label Studio
     cases: Cases  # at the start of the review
     result: ReviewResult = field(default_factory=ReviewResult)
-    explain: Callable[[int], Mapping[str, Any]] = lambda _task: {}  # task -> the champion's answer and its reasons
 
     @property
     def project(self) -> str:
@@ -63,6 +64,20 @@ class ReviewContext:
     def first_tier(self) -> str:
         """The tier whose tasks are the source project's own."""
         return self.policy.first_tier
+
+    @property
+    def model(self) -> str:
+        """The version of the champion; "" without one."""
+        return self.champion.version if self.champion else ""
+
+    @cached_property
+    def _probabilities(self) -> Mapping[int, Any]:
+        """The champion's probabilities for all tasks: to predict them one by one is slow."""
+        return self.prediction_cache.proba(self.champion, self.snapshot, list(self.snapshot.tasks))
+
+    def model_answer(self, task: int) -> tuple[Answer | None, float | None]:
+        """Return the champion's answer to a task, and its confidence."""
+        return (None, None) if self.champion is None else self.champion.predict_label(self._probabilities[task])
 
     def votes_on(self, task: int) -> list[Vote]:
         """Return the votes on a task, oldest first."""
@@ -117,7 +132,11 @@ class ReviewContext:
         if case.proposed_by == "model" and case.proposal is not None and case.model != self.model:
             proposed = {"model": case.model, "answer": case.proposal.key, "confidence": case.confidence}
             return replace(case, prediction={**proposed, "note": "not available: another model gave this answer"})
-        return replace(case, prediction=self.explain(case.task))
+        if self.champion is None:
+            return replace(case, prediction={})
+        probabilities = self.prediction_cache.proba(self.champion, self.snapshot, [case.task])
+        prediction = explain_prediction(self.champion, self.snapshot.data(case.task), probabilities[case.task])
+        return replace(case, prediction=prediction)
 
 
 def in_current_round(case: CaseRow, rows: Sequence[_VoteOrSkip]) -> list[_VoteOrSkip]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
+from typing import TypeVar
 
 from feedback.policy import Policy
 from feedback.review.case_triggers import DISAGREEMENT, SKIPPED
@@ -24,6 +25,7 @@ from feedback.stats.intervals import wilson
 from feedback.store import CaseEvent, CaseRow, OverrideRow, ReviewRow, Skip, TaskRow, Vote
 
 _HOUR_S = 3600.0
+_Row = TypeVar("_Row")
 _ARRIVALS = ("open", "reopen", "escalate", "recall")  # events that bring a case to a tier
 
 
@@ -103,43 +105,38 @@ def compute_tier_metrics(
             ]
             rows = [row for row in overrides if row.tier == tier and segment in ("", row.segment)]
             changed = [row for row in rows if row.changed]
-            planned_s = policy.tiers[tier].handling_s
-            metrics = _tier_metrics(tier, segment, own_stays, own_reviews, changed, wages, planned_s)
-            people = tuple(compute_reviewer_accuracy(cases, reviews, of=own_reviews))
-            found.append(replace(metrics, labels=tuple(compute_label_errors(rows)), people=people))
+            ended = [stay for stay in own_stays if stay.ended_s is not None]
+            decided = [stay for stay in ended if stay.end in ("decide", "settle")]
+            times_s = lead_times_s(own_reviews)
+            handling_s = median(times_s) if times_s else (policy.tiers[tier].handling_s or None)
+            found.append(
+                TierMetrics(
+                    tier=tier,
+                    segment=segment,
+                    cases=len(own_stays),
+                    n_open=len(own_stays) - len(ended),
+                    escalated=_share(ended, lambda stay: stay.end == "escalate"),
+                    breached=_share(own_stays, lambda stay: stay.breaches > 0),
+                    refused=_share(own_reviews, lambda review: bool(review.refused)),
+                    no_reason=_share(changed, lambda row: row.reason == NOT_GIVEN),
+                    wait_s=_median(stay.started_s - stay.entered_s for stay in own_stays if stay.started_s is not None),
+                    decide_s=_median(stay.ended_s - stay.entered_s for stay in decided if stay.ended_s is not None),
+                    resolve_s=_mean(
+                        [stay.resolved_s - stay.opened_s for stay in decided if stay.resolved_s is not None]
+                    ),
+                    n_reviews=len(own_reviews),
+                    handling_s=handling_s,
+                    reviews_per_hour=reviews_per_hour(times_s),
+                    cost=_cost(own_reviews, len(decided), wages, handling_s),
+                    labels=tuple(compute_label_errors(rows)),
+                    people=tuple(compute_reviewer_accuracy(cases, reviews, of=own_reviews)),
+                )
+            )
     return found
 
 
-def _tier_metrics(
-    tier: str,
-    segment: str,
-    stays: Sequence[_Stay],
-    reviews: Sequence[ReviewRow],
-    changed: Sequence[OverrideRow],
-    wages: Mapping[int, float],
-    planned_s: float,
-) -> TierMetrics:
-    ended = [stay for stay in stays if stay.ended_s is not None]
-    decided = [stay for stay in ended if stay.end in ("decide", "settle")]
-    times_s = lead_times_s(reviews)
-    handling_s = median(times_s) if times_s else (planned_s or None)
-    return TierMetrics(
-        tier=tier,
-        segment=segment,
-        cases=len(stays),
-        n_open=len(stays) - len(ended),
-        escalated=wilson(sum(stay.end == "escalate" for stay in ended), len(ended)),
-        breached=wilson(sum(stay.breaches > 0 for stay in stays), len(stays)),
-        refused=wilson(sum(bool(review.refused) for review in reviews), len(reviews)),
-        no_reason=wilson(sum(row.reason == NOT_GIVEN for row in changed), len(changed)),
-        wait_s=_median(stay.started_s - stay.entered_s for stay in stays if stay.started_s is not None),
-        decide_s=_median(stay.ended_s - stay.entered_s for stay in decided if stay.ended_s is not None),
-        resolve_s=_mean([stay.resolved_s - stay.opened_s for stay in decided if stay.resolved_s is not None]),
-        n_reviews=len(reviews),
-        handling_s=handling_s,
-        reviews_per_hour=reviews_per_hour(times_s),
-        cost=_cost(reviews, len(decided), wages, handling_s),
-    )
+def _share(rows: Sequence[_Row], is_counted: Callable[[_Row], bool]) -> Interval:
+    return wilson(sum(map(is_counted, rows)), len(rows))
 
 
 def _stays(case: CaseRow, events: Sequence[CaseEvent]) -> list[_Stay]:
@@ -193,12 +190,8 @@ def _cost(
 
 
 def _wages(policy: Policy, emails: Mapping[int, str]) -> dict[int, float]:
-    found: dict[int, float] = {}
-    for number, email in emails.items():
-        person = policy.person(email)
-        if person is not None and person.wage is not None:
-            found[number] = person.wage
-    return found
+    people = {number: policy.person(email) for number, email in emails.items()}
+    return {number: person.wage for number, person in people.items() if person and person.wage is not None}
 
 
 def _median(times: Iterable[float]) -> float | None:

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import cache
-from typing import Any
+from collections.abc import Callable
 
 from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.review.assignment import assign_cases
 from feedback.review.case_cache import CaseCache
 from feedback.review.case_decisions import ChangedReviewCache, decide_cases
-from feedback.review.case_triggers import SecondLookCache, list_open_requests, open_cases
+from feedback.review.case_triggers import SecondLookCache, has_clock, list_open_requests, open_cases
 from feedback.review.case_workflow import CaseWorkflow
 from feedback.review.eligibility import Eligibility, EligibilityCache, EligibleVotes, reopen_for_others
 from feedback.review.final_answers import write_final_answers
 from feedback.review.first_tier import move_first_tier_cases
 from feedback.review.notifications import Post, deliver_notifications, notify_requesters
-from feedback.review.review_context import ModelAnswer, ReviewContext, ReviewResult
+from feedback.review.review_context import ReviewContext, ReviewResult
 from feedback.review.sla_breaches import act_on_clocks
 from feedback.review.state_machine import OPEN_STATES
 from feedback.store import Store
 from feedback.training.consensus_labels import ConsensusLabels
-from feedback.training.explanations import explain_prediction
 from feedback.training.model_cache import PredictionCache
 from ml_backend.errors import LabelStudioError
-from ml_backend.records import Answer
 from ml_backend.registry import Bundle
 
 
@@ -86,7 +82,8 @@ class ReviewStage:
         """
         store, policy, project = self._store, snapshot.policy, snapshot.project.id
         notifies = bool(eligible and eligible.excluded) or bool(policy.notify)
-        is_needed = notifies or policy_has_review(snapshot) or store.cases.list_cases(project, states=OPEN_STATES)
+        has_review = len(policy.tiers) > 1 or has_clock(policy.tiers[policy.first_tier])
+        is_needed = notifies or has_review or store.cases.list_cases(project, states=OPEN_STATES)
         if not (is_needed or list_open_requests(store, project, policy)):
             return ReviewResult()
         context = ReviewContext(
@@ -94,12 +91,11 @@ class ReviewStage:
             workflow=CaseWorkflow(store, project, policy, now_s=self._clock()),
             snapshot=snapshot,
             consensus_labels=consensus_labels,
-            model=champion.version if champion else "",
-            model_answer=_make_model_answer(snapshot, champion, prediction_cache),
+            champion=champion,
+            prediction_cache=prediction_cache,
             sync_review_project=sync_review_project,
             may_write=may_write,
             cases=self._cases.read(store, project),
-            explain=_make_explain(snapshot, champion, prediction_cache),
         )
         open_cases(context, self._second_looks)
         move_first_tier_cases(context)
@@ -127,35 +123,3 @@ class ReviewStage:
             )
         assign_cases(context, platform)
         write_final_answers(context, platform)
-
-
-def policy_has_review(snapshot: ProjectSnapshot) -> bool:
-    """Return whether a policy asks for review: it has another tier, or a clock on the only one."""
-    tiers = list(snapshot.policy.tiers.values())
-    return len(tiers) > 1 or bool(tiers[0].first_action_s or tiers[0].resolve_s)
-
-
-def _make_model_answer(
-    snapshot: ProjectSnapshot, champion: Bundle | None, prediction_cache: PredictionCache
-) -> ModelAnswer:
-    """Return the function for the champion's answers; its first call predicts all tasks, since one by one is slow."""
-    probabilities = cache(lambda: prediction_cache.proba(champion, snapshot, list(snapshot.tasks)))
-
-    def model_answer(task: int) -> tuple[Answer | None, float | None]:
-        return (None, None) if champion is None else champion.predict_label(probabilities()[task])
-
-    return model_answer
-
-
-def _make_explain(
-    snapshot: ProjectSnapshot, champion: Bundle | None, prediction_cache: PredictionCache
-) -> Callable[[int], Mapping[str, Any]]:
-    """Return the function for the champion's answer and its reasons; it is called for the few assigned cases only."""
-
-    def explain(task: int) -> Mapping[str, Any]:
-        if champion is None:
-            return {}
-        probabilities = prediction_cache.proba(champion, snapshot, [task])
-        return explain_prediction(champion, snapshot.data(task), probabilities[task])
-
-    return explain

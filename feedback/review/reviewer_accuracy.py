@@ -113,15 +113,9 @@ def votes_as_reviews(votes: Iterable[Vote], cases: Sequence[CaseRow], first_tier
             person=vote.person,
             verdict="answer",
             answer=vote.answer,
-            reason="",
-            comment="",
-            feedback={},
-            shown=None,
-            annotation_version="",
             at_s=vote.at_s,
             lead_time_s=vote.lead_time_s,
             counted=True,
-            refused="",
         )
         for vote in votes
         if (case := case_of_task.get(vote.task)) is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
 from math import isfinite
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -146,7 +145,7 @@ def _expiry_time(calendar: Calendar | None, now_s: float, duration_s: float) -> 
 
 def _business_spans(calendar: Calendar, from_s: float) -> Iterator[tuple[float, float]]:
     """Yield the spans of business hours that end after `from_s`, in order, as epoch seconds."""
-    zone = _zone(calendar.timezone)
+    zone = ZoneInfo(calendar.timezone)
     first = datetime.fromtimestamp(from_s, zone).date()
     holidays, days = frozenset(calendar.holidays), frozenset(calendar.days)
     for ahead in range(_LONGEST_DAYS):
@@ -157,11 +156,6 @@ def _business_spans(calendar: Calendar, from_s: float) -> Iterator[tuple[float, 
             begin_s, end_s = _epoch_s(day, start, zone), _epoch_s(day, end, zone)
             if end_s > from_s and end_s > begin_s:
                 yield begin_s, end_s
-
-
-@lru_cache(maxsize=64)
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
 
 
 def _epoch_s(day: date, minutes: int, zone: ZoneInfo) -> float:

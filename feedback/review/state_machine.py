@@ -111,31 +111,3 @@ def transition_for(state: State, event: Event) -> Transition:
         possible = ", ".join(row.event for row in TRANSITIONS if row.from_state == state) or "nothing"
         raise NoSuchMove(f"a {state or 'new'} case cannot {event}; it can: {possible}.")
     return found
-
-
-def mermaid_diagram() -> str:
-    """Return the table as a Mermaid state diagram; docs/review.md holds exactly this text.
-
-    >>> mermaid_diagram().splitlines()[:2]
-    ['stateDiagram-v2', '    [*] --> automated: automate']
-    """
-    lines = ["stateDiagram-v2"]
-    events_by_edge: dict[tuple[State, State], list[str]] = {}
-    for row in TRANSITIONS:
-        suffix = " (one tier up)" if row.tier == "above" else ""
-        events_by_edge.setdefault((row.from_state, row.to_state), []).append(f"{row.event}{suffix}")
-    for (from_state, to_state), events in events_by_edge.items():
-        lines.append(f"    {from_state or '[*]'} --> {to_state}: {', '.join(events)}")
-    lines.append("    resolved --> [*]")
-    lines.append("    withdrawn --> [*]")
-    return "\n".join(lines)
-
-
-def markdown_table() -> str:
-    """Return the table in Markdown, with the reasons."""
-    head = ["| from | event | to | tier | when |", "|---|---|---|---|---|"]
-    rows = [
-        f"| {row.from_state or 'nothing'} | {row.event} | {row.to_state} | {row.tier} | {row.when} |"
-        for row in TRANSITIONS
-    ]
-    return "\n".join([*head, *rows])

@@ -11,13 +11,14 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from feedback.labelling_platform.interface import ReviewTask, WriteResult
+from feedback.labelling_platform.interface import WriteResult
 from feedback.store import Store, WindowRow
 from feedback.store.log import events
 from ml_backend.codecs import get_codec
 from ml_backend.errors import LabelStudioError
 from ml_backend.label_config import Control
 from ml_backend.labelstudio.delete_predictions import DeletionResult
+from ml_backend.labelstudio.review_project_client import ReviewTask
 from ml_backend.labelstudio.task_polling import TaskPage
 from ml_backend.records import Annotation, Answer, Task
 from tests.support.review_results import review_result
@@ -191,9 +192,9 @@ class FakeLabelStudio:
         made = []
         for given in review_tasks:
             number, now = self.reuse.pop(str(given.data["text"]), 0) or next(self._numbers), self._tick()
-            shown = replace(given, result=(), readers=1) if "import_review_tasks half" in self.fails else given
+            shown = replace(given, result=(), n_reviewers=1) if "import_review_tasks half" in self.fails else given
             self.review_projects[project].shown[number] = shown
-            task = Task(number, shown.data, project, overlap=shown.readers, created_at=now, updated_at=now)
+            task = Task(number, shown.data, project, overlap=shown.n_reviewers, created_at=now, updated_at=now)
             self.review_tasks.setdefault(project, {})[number] = task
             made.append(task)
         self.writes += len(made)
@@ -207,7 +208,7 @@ class FakeLabelStudio:
         self._up()
         self.review_projects[project].shown[task] = review_task
         held = self.review_tasks[project][task]
-        overlap = max(held.overlap, review_task.readers)
+        overlap = max(held.overlap, review_task.n_reviewers)
         self.review_tasks[project][task] = replace(held, overlap=overlap, updated_at=self._tick())
 
     def update_review_task(self, project: str, task: int, data: Mapping[str, Any]) -> Task:

@@ -30,15 +30,15 @@ class ReviewRow:
     person: int | None
     verdict: str
     answer: Answer | None
-    reason: str
-    comment: str
-    feedback: Mapping[str, Any] = field(hash=False)
-    shown: Answer | None
-    annotation_version: str  # the annotation's version
-    at_s: float
-    lead_time_s: float | None
-    counted: bool
-    refused: str  # why it does not count; "" where it does
+    reason: str = ""
+    comment: str = ""
+    feedback: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    shown: Answer | None = None
+    annotation_version: str = ""  # the annotation's version
+    at_s: float = 0.0
+    lead_time_s: float | None = None
+    counted: bool = False
+    refused: str = ""  # why it does not count; "" where it does
 
 
 REVIEWS = RowMapper(ReviewRow, review, renamed={"case": "case_id"})

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from feedback.labelling_platform.interface import LabellingPlatform, ReviewTask
+from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
 from feedback.store import Store, WindowRow
 from ml_backend.label_config import read_label_config
+from ml_backend.labelstudio.review_project_client import ReviewTask
 from ml_backend.records import Answer
 from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
 from tests.support.real_platform import RealLabelStudio

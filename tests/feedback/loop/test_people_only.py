@@ -13,7 +13,7 @@ from feedback.loop.turn import Loop
 from feedback.policy import Policy
 from feedback.policy.schema import Audit, Overlap, Queue, Train
 from feedback.project.snapshot import ProjectSnapshot, load_snapshot
-from feedback.reports.agreement_report import report_agreement
+from feedback.reports.agreement_report import agreement_figures
 from feedback.reports.annotator_report import annotator_figures
 from feedback.store import ProjectRow, Store, open_store
 from feedback.training.consensus_labels import ConsensusLabels, decide_labels
@@ -91,7 +91,7 @@ class World:
     def known(self) -> Known:
         snapshot = self.snapshot()
         consensus_labels = decide_labels(snapshot)
-        agreement = report_agreement(self.store, snapshot, now_s=0.0)
+        agreement = agreement_figures(self.store, snapshot)
         return Known(
             dataset(snapshot, consensus_labels).fingerprint,
             agreement,

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 from feedback.policy import Policy, read_policy
 from feedback.project.guidelines import record_guideline
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.splits import Splits
-from feedback.reports.agreement_report import report_agreement
+from feedback.reports.agreement_report import agreement_figures
 from feedback.store import ProjectRow, Store, Vote
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
@@ -36,7 +35,7 @@ UNCLEAR = {
 
 
 def test_an_unclear_task_is_told_with_its_confusion_and_ten_tasks_to_open(store: Store):
-    body = report_agreement(store, snapshot(UNCLEAR, range(60)), now_s=5.0)
+    body = agreement_figures(store, snapshot(UNCLEAR, range(60)))
 
     assert body is not None
     assert body["kappa"]["items"] == body["percent"]["items"] == 60
@@ -45,35 +44,21 @@ def test_an_unclear_task_is_told_with_its_confusion_and_ten_tasks_to_open(store:
     assert body["confused_labels"] == {"answers": ["hate", "offensive"], "share": 1.0}
     assert len(body["open_first"]) == 10
     assert all(task % 3 == 1 for task in body["open_first"])
-    kept = store.records.get_latest_record("7", "agreement")
-    assert kept is not None
-    assert json.loads(json.dumps(kept.body)) == body | {"at_s": 5.0}
 
 
 def test_the_measure_that_the_policy_names_judges(store: Store):
     wanted = read_policy('[overlap]\nmeasure = "ac1"')
-    body = report_agreement(store, replace(snapshot(UNCLEAR, range(60)), policy=wanted), now_s=5.0)
+    body = agreement_figures(store, replace(snapshot(UNCLEAR, range(60)), policy=wanted))
 
     assert body is not None
     assert body["reading"].casefold().startswith("ac1 ")
 
 
-def test_only_a_change_is_recorded(store: Store):
-    for now_s in (1.0, 2.0):
-        report_agreement(store, snapshot(UNCLEAR, range(60)), now_s=now_s)
-    assert len(store.records.list_records("7", "agreement")) == 1
-
-    report_agreement(store, snapshot(UNCLEAR | {0: ("none", "hate")}, range(60)), now_s=3.0)
-    assert len(store.records.list_records("7", "agreement")) == 2
-
-
 def test_chosen_tasks_are_never_judged(store: Store):
     hard = snapshot(UNCLEAR, range(0))
 
-    assert report_agreement(store, hard, now_s=1.0) is None
-    assert (
-        report_agreement(store, replace(hard, overlap_sample=frozenset({0, 3})), now_s=1.0)["percent"]["value"] == 1.0
-    )
+    assert agreement_figures(store, hard) is None
+    assert agreement_figures(store, replace(hard, overlap_sample=frozenset({0, 3})))["percent"]["value"] == 1.0
 
 
 def test_agreement_is_told_before_and_after_a_change_of_the_guideline(store: Store):
@@ -84,7 +69,7 @@ def test_agreement_is_told_before_and_after_a_change_of_the_guideline(store: Sto
     assert record_guideline(store, "7", body | {"expert_instruction": ""}, now_s=0.0)
     assert not record_guideline(store, "7", body | {"expert_instruction": ""}, now_s=1.0)
     assert record_guideline(store, "7", body, now_s=20.0)
-    found = report_agreement(store, replace(clear, votes=unclear.votes + later), now_s=60.0)
+    found = agreement_figures(store, replace(clear, votes=unclear.votes + later))
 
     assert found is not None
     change = found["guideline"]

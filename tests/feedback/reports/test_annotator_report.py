@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import random
 
 import pytest
@@ -9,7 +8,7 @@ from feedback.annotators.gold import add_gold
 from feedback.policy import Policy
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.splits import Splits
-from feedback.reports.annotator_report import annotator_figures, report_annotators
+from feedback.reports.annotator_report import annotator_figures
 from feedback.store import OverrideRow, ProjectRow, Store, Vote
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
@@ -97,15 +96,6 @@ def test_who_follows_what_is_shown_is_told(store: Store):
     assert found[1]["value"] == 0.5
     assert not found[2]["proven"]
     assert found[3] is None
-
-
-def test_figures_are_recorded_when_they_change(store: Store):
-    for said in (votes(50), votes(50), votes(60)):
-        report_annotators(store, snapshot(said, range(50)), now_s=1.0)
-    kept = store.records.list_records("7", "people")
-
-    assert [one.body["votes"] for one in kept] == [180, 150]
-    assert json.loads(json.dumps(kept[0].body))["people"][0]["person"] == 3
 
 
 def hours(right: tuple[float, ...], n: int = 120, seed: int = 1) -> list[Vote]:

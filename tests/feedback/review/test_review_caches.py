@@ -10,8 +10,8 @@ from feedback.project.snapshot import ProjectSnapshot, SnapshotCache
 from feedback.review.case_cache import CaseCache
 from feedback.review.case_decisions import ChangedReviewCache
 from feedback.review.case_triggers import SecondLookCache
-from feedback.review.eligibility import Eligibility, EligibilityCache, exclude_ineligible_votes
-from feedback.review.final_answers import FinalAnswerCache, apply_final_answers, load_final_answers
+from feedback.review.eligibility import Eligibility, EligibilityCache
+from feedback.review.final_answers import FinalAnswerCache
 from feedback.review.overrides import record_overrides
 from feedback.store.log import events
 from feedback.training.consensus_labels import ConsensusCache, ConsensusLabels, decide_labels
@@ -70,14 +70,14 @@ def check(world: World, caches: Caches) -> None:
     store, snapshot = world.store, caches.snapshot(world)
     eligibility = Eligibility(EMAILS)
     kept = caches.eligible.exclude(store, snapshot, eligibility)
-    new = exclude_ineligible_votes(store, snapshot, eligibility)
+    new = EligibilityCache().exclude(store, snapshot, eligibility)
     assert (tuple(kept.snapshot.votes), kept.excluded) == (tuple(new.snapshot.votes), new.excluded)
 
     final = caches.final.load(store, kept.snapshot)
-    assert final == load_final_answers(store, new.snapshot)
+    assert final == FinalAnswerCache().load(store, new.snapshot)
     labels = caches.final.apply(caches.consensus.decide(kept.snapshot), final, kept.snapshot)
     votes_alone = decide_labels(new.snapshot)
-    assert plain(labels) == plain(apply_final_answers(votes_alone, final, new.snapshot))
+    assert plain(labels) == plain(FinalAnswerCache().apply(votes_alone, final, new.snapshot))
 
     cases = caches.cases.read(store, PROJECT)
     assert cases.by_task == {case.task: case for case in store.cases.list_cases(PROJECT)}

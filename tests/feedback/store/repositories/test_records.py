@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from feedback.errors import StoreError
+from feedback.policy import Policy
+from feedback.policy.loading import read_policy
 from feedback.store import ProjectRow, Store, WindowRow
+from feedback.store.repositories.records import RECORDS_KEPT
 from ml_backend.records import Answer
 from tests.support.make_events import annotation_event
 
@@ -61,6 +64,68 @@ def test_of_a_kind_that_every_turn_writes_the_newest_are_kept(store: Store, monk
     assert [record.body["number"] for record in store.records.list_records("1", "turn")] == [8, 7, 6, -1]
     assert [record.body["number"] for record in store.records.list_records("2", "turn")] == [99]
     assert len(store.records.list_records("1", "verdict")) == 9
+
+
+@pytest.fixture
+def shortest_retention(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("feedback.store.repositories.records.RECORDS_KEPT", dict.fromkeys(RECORDS_KEPT, 1))
+
+
+def create_later_records(store: Store) -> None:
+    """Create several newer records of every kind that has a retention."""
+    for kind in RECORDS_KEPT:
+        for number in range(3):
+            store.records.create_record("1", kind, {"number": number})
+
+
+@pytest.mark.usefixtures("shortest_retention")
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "erased person",
+        "gold",
+        "guideline",
+        "honeypot",
+        "human review",
+        "not counted",
+        "notification",
+        "notification delivered",
+        "policy",
+        "policy_active",
+        "relabel",
+        "reused id",
+        "training",
+        "unreadable",
+        "verdict",
+        "written_back",
+    ],
+)
+def test_records_that_something_refers_to_are_never_deleted(store: Store, kind: str) -> None:
+    numbers = [store.records.create_record("1", kind, {"number": number}) for number in range(3)]
+    numbers += [store.records.create_record("1", kind, {"number": number}, key=f"k{number}") for number in range(3)]
+
+    create_later_records(store)
+
+    assert [record.id for record in store.records.list_records("1", kind)] == sorted(numbers, reverse=True)
+
+
+@pytest.mark.usefixtures("shortest_retention")
+def test_policies_and_pending_notifications_are_read_after_old_records_are_deleted(store: Store) -> None:
+    first, second = Policy(), read_policy("[audit]\nshare = 0.2")
+    for policy in (first, second):
+        row = store.projects.get_project("1") or ProjectRow("1", title="t", label_config="<View/>")
+        store.policies.activate_policy(row, policy, who="test", now_s=1.0)
+    store.records.create_record("1", "notification", {"payload": {}}, key="5-2-url")
+
+    create_later_records(store)
+
+    assert store.policies.get_policy("1", first.hash) == first
+    assert store.policies.get_policy("1", second.hash) == second
+    assert [done.hash for done in store.policies.list_activations("1")] == [second.hash, first.hash]
+    pending = store.records.list_pending_records(
+        "1", "notification", done_kind="notification delivered", since_s=0.0, limit=10
+    )
+    assert [record.key for record in pending] == ["5-2-url"]
 
 
 def test_deleting_old_records_never_touches_the_log(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
