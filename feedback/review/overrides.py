@@ -61,8 +61,11 @@ def record_overrides(
             prediction, vote_is_blind = predicted[vote.annotation], True
         else:
             continue
-        tier, reason = snapshot.policy.first_tier, reasons.get(vote.annotation, NOT_GIVEN)
-        rows.append(_make_row(snapshot, vote, vote.task, vote.answer, prediction, vote_is_blind, tier, reason))
+        reason = reasons.get(vote.annotation, NOT_GIVEN)
+        tier = snapshot.policy.first_tier
+        rows.append(
+            _make_row(snapshot, vote, vote.task, vote.answer, prediction, blind=vote_is_blind, tier=tier, reason=reason)
+        )
     store.overrides.save_overrides(rows)
     return sum(row.changed for row in rows)
 
@@ -112,15 +115,9 @@ def override_of_review(review: ReviewRow, snapshot: ProjectSnapshot, case: CaseR
     if not review.counted or review.answer is None or prediction is None:
         return None
     # a review without a required reason does not count
+    blind, reason = is_blind(case, snapshot.policy), review.reason
     row = _make_row(
-        snapshot,
-        review,
-        case.task,
-        review.answer,
-        prediction,
-        is_blind(case, snapshot.policy),
-        review.tier,
-        review.reason,
+        snapshot, review, case.task, review.answer, prediction, blind=blind, tier=review.tier, reason=reason
     )
     return replace(row, annotation_version=review.annotation_version)
 
@@ -131,7 +128,8 @@ def _make_row(
     task: int,
     answer: Answer,
     prediction: _Prediction,
-    blind: bool,  # noqa: FBT001
+    *,
+    blind: bool,
     tier: str,
     reason: str,
 ) -> OverrideRow:

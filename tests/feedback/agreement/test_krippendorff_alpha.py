@@ -52,6 +52,17 @@ def test_the_bootstrap_agrees_with_the_analytic_interval_on_many_items():
     assert (drawn.low, drawn.high) == pytest.approx((analytic.low, analytic.high), abs=0.015)
 
 
+def test_the_bootstrap_leaves_out_resamples_without_an_item_of_two_votes():
+    tasks = np.r_[np.repeat([0, 1, 2], 2), np.arange(3, 43)]  # 40 of 43 tasks have one vote
+    votes = Votes(
+        tasks, np.r_[np.tile([0, 1], 3), np.zeros(40, dtype=int)], np.r_[0, 0, 1, 1, 0, 1, np.zeros(40, dtype=int)]
+    )
+
+    found = krippendorff_alpha(votes, interval_method="bootstrap")
+
+    assert found.low < found.value <= found.high
+
+
 def test_thousands_of_different_numbers_are_compared_without_a_matrix():
     rng = np.random.default_rng(0)
     truth = rng.normal(size=6000)
