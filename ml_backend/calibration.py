@@ -149,7 +149,7 @@ def isotonic_regression(proba: Floats, y: Ints) -> Calibrator:
     correct and half a wrong answer, so that no confidence becomes 0 or 1.
 
     Zadrozny and Elkan (2002), Transforming classifier scores into accurate multiclass probability estimates,
-    https://doi.org/10.1145/775047.775151.
+    doi:10.1145/775047.775151.
     """
     # reason: a second of imports that serving never needs
     from sklearn.isotonic import isotonic_regression as fit_isotonic
@@ -182,7 +182,7 @@ def expected_calibration_error(confidence: Floats, correct: NDArray[np.bool_], *
     References
     ----------
     Naeini et al. (2015), Obtaining well calibrated probabilities using Bayesian binning,
-    https://doi.org/10.1609/aaai.v29i1.9602.
+    doi:10.1609/aaai.v29i1.9602.
 
     Examples
     --------
@@ -232,7 +232,7 @@ def _scale_temperature(proba: Floats, degree: float) -> Floats:
 
 
 def _set_top_probability(proba: Floats, top: Floats) -> Floats:
-    """Return rows whose best class has probability `top` (n,), with the classes in the same order.
+    """Return rows with a best class of probability `top` (n,), with the classes in the same order.
 
     Upwards, the other classes share what is left in proportion. Downwards, the row is mixed with the uniform
     distribution. The floor is 1 / k: below it the best class would no longer be the best.

@@ -1,10 +1,10 @@
-"""The errors of ml_backend: one root, each named for what was wrong."""
+"""The errors of ml_backend: one root, each named for what is wrong."""
 
 
 class BackendError(Exception):
     """The root of all errors that ml_backend raises on purpose."""
 
-    hint = ""  # what to do next, shown beside the message
+    hint = ""  # what to do next, shown after the message
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -51,6 +51,10 @@ class LabelStudioError(BackendError):
     def __init__(self, message: str, *, hint: str = "", status: int | None = None) -> None:
         super().__init__(message, hint=hint)
         self.status = status
+
+
+class NotFound(LabelStudioError):
+    """Label Studio has no such project, task, annotation or prediction (HTTP 404)."""
 
 
 class SettingsError(BackendError):

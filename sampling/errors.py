@@ -1,4 +1,4 @@
-"""The errors of sampling: one root, each named for what was wrong."""
+"""The errors of sampling: one root, each named for what is wrong."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 class SamplingError(Exception):
     """The root of all errors that sampling raises on purpose."""
 
-    hint = ""  # what to do next, shown beside the message
+    hint = ""  # what to do next, shown after the message
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)

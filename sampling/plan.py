@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sampling.errors import PlanError
 
 _MASK = (1 << 64) - 1
-_GOLDEN = 0x9E3779B97F4A7C15  # splitmix64, Steele et al. (2014), https://doi.org/10.1145/2714064.2660195
+_GOLDEN = 0x9E3779B97F4A7C15  # splitmix64, Steele et al. (2014), doi:10.1145/2714064.2660195
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,7 +146,7 @@ def estimate(
 ) -> Coefficient:
     """Return the measure with its interval; NaN with a note where the votes do not define it.
 
-    The bootstrap resamples items. Where no item differs from another it tells nothing, and the analytic interval stays.
+    The bootstrap resamples items. Where all items are equal it gives no width, so the analytic interval is kept.
     """
     items, pairs = table.items, table.pairs
     if not items:

@@ -40,7 +40,7 @@ def interpret_agreement(
     """Explain the agreement of votes: whether the task is clear, which labels are confused, which tasks to open.
 
     A task definition counts as unclear below 0.6. Krippendorff (2004, doi:10.1111/j.1468-2958.2004.tb00738.x) draws no
-    conclusions below .667. A low kappa beside a high AC1 is explained by one frequent label, not by an unclear task.
+    conclusions below .667. A low kappa with a high AC1 is explained by one frequent label, not by an unclear task.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def _is_clear(coefficient: Coefficient) -> bool | None:
 
 
 def _paradox(votes: Votes, labels: Sequence[Hashable], coefficient: Coefficient) -> str:
-    """Return sentences that explain a low coefficient beside a high AC1, or "" where there is nothing to explain."""
+    """Return sentences that explain a low coefficient next to a high AC1, or "" where there is nothing to explain."""
     agreement, ac1 = percent_agreement(votes), gwet_ac1(votes)
     if math.isnan(ac1.value) or ac1.value < UNCLEAR or ac1.value - coefficient.value < _PARADOX_GAP:
         return ""

@@ -1,4 +1,4 @@
-"""Count items by what was voted on them, so that a million votes become a few hundred rows."""
+"""Group items by the votes they got, so that a million votes become a few hundred rows."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def _against_gold_tasks(
     truth = [answer.key if by_label and answer else "" for answer in answers]
     keys = sorted(set(truth))
     label_code = {key: code for code, key in enumerate(keys)}
-    # one more label stands for every wrong answer: what counts is whether the gold answer was given
+    # one more label represents every wrong answer: what counts is whether the gold answer was given
     given = [label_code[key] if hit else len(keys) for key, hit in zip(truth, right, strict=True)]
     people = sorted({vote.person for vote in judged})
     person_code = {person: code for code, person in enumerate(people)}

@@ -1,4 +1,4 @@
-"""Gold tasks: stored in our store only, asked of everybody, mostly with a known answer."""
+"""Gold tasks: tasks that all people answer, most with a known answer, which only our store has."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class GoldTask:
-    """A task that everybody is asked, to see who needs help."""
+    """A task that all people answer, to find who needs help."""
 
     task: int
     answer: Answer | None  # None: a calibration task, on which people are compared with each other

@@ -22,7 +22,7 @@ class RepeatFilter(logging.Filter):
         self._lines: dict[tuple[str, int, str], tuple[float, int]] = {}  # -> when written, and how often since
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether to write a line; a line that is written again tells how many were dropped."""
+        """Return whether to write a line; the next written line says how many were dropped."""
         message = record.getMessage()
         key, now_s = (record.name, record.levelno, message), self._clock()
         written_s, times = self._lines.get(key, (-_QUIET_S, 0))

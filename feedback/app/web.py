@@ -62,7 +62,7 @@ def make_application(settings: Settings) -> Flask:
         return make_indicator_reader(store, project, policy_of(row) if row else Policy())
 
     def secrets() -> tuple[str, ...]:
-        # before the first connect nobody can know our secret: on loopback webhooks need none
+        # before the first connect Label Studio has no secret: on loopback, webhooks need none
         return webhook_secrets(settings, store) if settings.secrets or store.secrets.get_secret("webhook") else ()
 
     webhook = WebhookHandler(store)

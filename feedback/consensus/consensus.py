@@ -63,7 +63,7 @@ class AggregatedLabel:
     answer: Answer  # one that somebody gave
     confidence: float  # probability that it is right, (0, 1]
     weight: float  # for training, (0, 1]: the lead of the confidence over chance
-    doubted: bool = False  # an answer that nobody gave is likelier, so another person should be asked
+    doubted: bool = False  # an answer that no person gave is likelier, so another person should be asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from ml_backend.codecs import get_codec
 from ml_backend.errors import UnknownName
 from ml_backend.records import Answer
 
-_MIN_PEOPLE = 3  # of two people who differ, nobody can tell who is wrong
+_MIN_PEOPLE = 3  # with two people who differ, one cannot see who is wrong
 _MIN_ANSWERS = 5  # per person on shared tasks; with fewer, all people have the same weight
 _ROUNDS = 5  # of computing weights from distances to the weighted others; they hardly change after
 _PRIOR_ANSWERS = 2.0  # each person starts with this many answers at the mean distance of all people
@@ -24,7 +24,7 @@ _MAX_WEIGHT = 10.0  # largest and, as 1 / 10, smallest weight of a person
 _MIN_DISTANCE = 0.05  # people nearer than this have equal weights, so that none of them decides alone
 _CACHE_SIZE = 200_000  # distances: a turn must not compute again what the last turn did
 _FUSIONS: Mapping[str, Callable[..., Sequence[object]]] = {"labels": fuse_spans, "rectanglelabels": fuse_boxes}
-_GOLD = -1  # stands for the gold answer among people
+_GOLD = -1  # the "person" who gave the gold answers
 
 
 def aggregate_by_distance(encoded: EncodedVotes, gold: Mapping[int, Answer]) -> AggregatedLabels:

@@ -23,8 +23,8 @@ Bools = NDArray[np.bool_]
 
 _LOG = logging.getLogger(__name__)
 _MAX_LABELS = 200  # error rates grow with its square
-_MIN_PEOPLE = 3  # of two people who differ, nobody can tell who is wrong
-_MIN_VOTES_PER_PERSON = 5.0  # on shared tasks; with fewer, error rates cannot be told from chance
+_MIN_PEOPLE = 3  # with two people who differ, one cannot see who is wrong
+_MIN_VOTES_PER_PERSON = 5.0  # on shared tasks; with fewer, error rates cannot be separated from chance
 _EPS = 1e-10
 
 

@@ -28,7 +28,7 @@ METHODS: Mapping[str, Method] = {
     "weighted": weighted_vote,
 }
 COMMITTEE = ("majority", "hierarchical", "one_coin", "weighted")  # one of each kind: two of a kind would outvote
-_MIN_VOTES_PER_PERSON = 5.0  # with fewer, error rates cannot be told from chance
+_MIN_VOTES_PER_PERSON = 5.0  # with fewer, error rates cannot be separated from chance
 _MIN_VOTES_PER_TASK = 1.5  # with fewer, there is hardly anybody to compare with
 _FOLDS = 5  # of hidden votes
 _MAX_VOTES_ALL_FOLDS = 50_000  # with more votes, one fold with some hidden votes compares the methods as well
@@ -63,7 +63,7 @@ def select_method(votes: Votes, *, gold: Ints | None = None, seed: int = 0) -> M
 
     - Sparse votes (fewer than 1.5 per task or 5 per person): the majority vote.
     - Else a committee: the mean of the probabilities of majority vote, hierarchical Dawid-Skene, one-coin Dawid-Skene
-      and weighted vote, without those whose prediction of hidden votes is proven worse than the majority vote's. One
+      and weighted vote, without those that predict hidden votes worse than the majority vote does (proven). One
       winner by likelihood would be wrong more often, because a model may explain votes well and the truth badly.
     - A single method replaces the committee only where gold labels prove it better (exact sign test).
 

@@ -47,7 +47,7 @@ class Authenticator:
         self.cookie = "__Host-hitl" if access_settings.secure else "hitl"
 
     def visitor(self, request: Request) -> Visitor | None:
-        """Return who asks; None for somebody who must sign in first.
+        """Return the user of the request; None if they must sign in first.
 
         Raises
         ------

@@ -69,7 +69,7 @@ class LabelStudioAccounts:
         try:
             return check_token(self._url, self._api_key).id == who.id
         except LabelStudioError as error:
-            _log.warning("Label Studio did not tell whose token the service has: %s", error)
+            _log.warning("could not read from Label Studio which user the token of the service belongs to: %s", error)
             return False
 
     def names(self) -> Mapping[int, str]:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
-
 from feedback.errors import ServiceError
-from ml_backend.labelstudio.local_server import free_port
+from ml_backend.labelstudio.local_server import describe_log_end, free_port, is_healthy, stop_process
 
 _START_S = 60.0
 _STOP_S = 30.0
@@ -44,31 +40,13 @@ def running_service(data_dir: Path, *, label_studio_url: str, api_key: str) -> I
             [sys.executable, "-m", "feedback", "serve"], env=environ, stdout=out, stderr=out, start_new_session=True
         )
         try:
-            _wait(process, f"http://127.0.0.1:{port}/health", log)
+            if not is_healthy(process, f"http://127.0.0.1:{port}", timeout_s=_START_S):
+                raise ServiceError(f"hitl serve did not come up. {describe_log_end(log)}")
             yield environ
         finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(_STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            stop_process(process, timeout_s=_STOP_S)
 
 
 def settings_environ(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of an environment that our settings read."""
     return {name: value for name, value in environ.items() if name.startswith(("HITL_", "LABEL_STUDIO_"))}
-
-
-def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
-    deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        try:
-            if httpx.get(url, timeout=1.0, trust_env=False).is_success:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    tail = " | ".join(log.read_text(errors="replace").splitlines()[-5:])
-    raise ServiceError(f"hitl serve did not come up. The end of {log.name}: {tail}")

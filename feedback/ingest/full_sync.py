@@ -10,12 +10,11 @@ from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.store import Store
 from feedback.store.log import events
 from feedback.store.log.events import Event
-from ml_backend.errors import LabelStudioError
+from ml_backend.errors import NotFound
 
 _PAGE = 500  # tasks in memory, and in one transaction
 _STORED = 4 * _PAGE  # stored tasks per page: of a range that was deleted there may be many more than Label Studio shows
 _STALE_S = 86_400.0  # a full sync that stopped longer ago begins anew
-_NOT_FOUND = 404
 _BIGGEST_ID = 2**63 - 1
 
 
@@ -55,8 +54,8 @@ def run_full_sync(
     """
     try:
         description = platform.describe_project(project)
-    except LabelStudioError as error:
-        if error.status != _NOT_FOUND or not platform.is_known_instance():
+    except NotFound:
+        if not platform.is_known_instance():
             raise
         store.append([events.project_deletion(project)])
         return FullSyncProgress(0, 1, complete=True)

@@ -64,7 +64,7 @@ class IncidentRecorder:
             self._counts[event] += how_many
 
     def flush(self) -> bool:
-        """Record what was counted; return False where the store is away, and keep the counts."""
+        """Record the counts; return False and keep them while the store is away."""
         with self._lock:
             counts, self._counts = self._counts, Counter()
             first_s, last_s = self._first_s, self._last_s
@@ -87,7 +87,7 @@ class IncidentRecorder:
 
 
 class IncidentCounts:
-    """Incidents of the last day over all processes; each call reads only what was recorded since the last one."""
+    """Incidents of the last day over all processes; each call reads only the records since the last call."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -69,7 +69,7 @@ class SignalHandler:
         self._clock = clock
 
     def __call__(self, body: Any) -> Answer:
-        """Store one signal and return whether it was new; BodyError tells what is wrong with the body."""
+        """Store one signal and return whether it was new; BodyError if the body is not valid."""
         if not isinstance(body, Mapping):
             raise BodyError(f"the body is a JSON {type(body).__name__}; wanted an object.", hint=_EXAMPLE)
         if unknown := sorted(set(map(str, body)) - set(_KEYS)):

@@ -58,7 +58,8 @@ def lease(store: Store, work: JobClaim, *, beat_s: float | None = None) -> Itera
     Raises
     ------
     LeaseLost
-        At the end of a block whose lease was lost. What must not be written then goes inside `store.transaction(work)`.
+        At the end of the block if the lease was lost. Put writes that must not happen then inside
+        `store.transaction(work)`.
     """
     held = Held(store, work)
     every_s = work.lease_s / 3 if beat_s is None else beat_s

@@ -56,7 +56,7 @@ class LabellingPlatform(Protocol):
     def delete_stale_predictions(
         self, project: str, *, lock_ttl_s: float, limit: int, stop: Callable[[], bool]
     ) -> DeletionResult:
-        """Delete up to `limit` of our predictions that no queue serves and nobody can still have on the screen."""
+        """Delete up to `limit` of our predictions that no queue serves and no person can still have open."""
 
     def reopen_task(self, project: str, task: int, overlap: int) -> Task:
         """Let people answer a task until it has `overlap` answers; return the task as it is now."""

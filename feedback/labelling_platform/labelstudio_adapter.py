@@ -89,7 +89,7 @@ class LabelStudioAdapter:
     def write_queue(
         self, project: str, rows: Sequence[WindowRow], control: Control, *, head: int, stop: Callable[[], bool]
     ) -> WriteResult:
-        """Write the rows and serve them; keep the prediction id of each row, by which we later know what was shown."""
+        """Write the rows and serve them; keep the prediction id of each row, to find later what people saw."""
         version = rows[0].version
         wanted = [
             queue_writer.queue_row(row.task, row.place, row.answer, row.confidence, control, blind=row.blind)
@@ -103,7 +103,7 @@ class LabelStudioAdapter:
     def delete_stale_predictions(
         self, project: str, *, lock_ttl_s: float, limit: int, stop: Callable[[], bool]
     ) -> delete_predictions.DeletionResult:
-        """Delete up to `limit` of our predictions that no queue serves and nobody can still have on the screen."""
+        """Delete up to `limit` of our predictions that no queue serves and no person can still have open."""
         row = self._store.projects.get_project(project)
         if row is None or not row.settings_snapshot:
             return delete_predictions.DeletionResult(0, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -11,12 +12,11 @@ from feedback.project.snapshot import ProjectSnapshot
 from feedback.store import Store
 from feedback.store.log import events
 from feedback.training.consensus_labels import ConsensusLabels
-from ml_backend.errors import LabelStudioError
+from ml_backend.errors import NotFound
 from ml_backend.records import Task
 
 _MAX_CHANGES_PER_TURN = 200  # each is a request of about 0.06 s, and the next turn waits for them
 _MAX_CHECKED_PER_TURN = 3000  # withheld tasks that Label Studio is asked about, ten requests; others by the store
-_NOT_FOUND = 404
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +94,5 @@ def _list_servable(
 
 def _change(store: Store, change: Callable[[], Task], now_s: float) -> None:
     """Change a task in Label Studio and store how it is now; a task that was deleted meanwhile is no error."""
-    try:
-        task = change()
-    except LabelStudioError as error:
-        if error.status != _NOT_FOUND:
-            raise
-        return
-    store.append([events.event_from_task(task, "own", seen_s=now_s)], want=None)
+    with suppress(NotFound):
+        store.append([events.event_from_task(change(), "own", seen_s=now_s)], want=None)

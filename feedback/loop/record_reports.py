@@ -21,7 +21,7 @@ def record_agreement(store: Store, snapshot: ProjectSnapshot, *, now_s: float) -
 
 
 def record_annotators(store: Store, snapshot: ProjectSnapshot, *, now_s: float) -> None:
-    """Record everybody's figures under the kind "people" when votes, gold or policy changed."""
+    """Record the figures of all people under the kind "people" when votes, gold or policy changed."""
     last = store.records.get_latest_record(snapshot.project.id, "people")
     basis = {"votes": len(snapshot.votes), "gold": len(snapshot.gold), "policy": snapshot.policy.hash}
     if last is not None:

@@ -1,4 +1,4 @@
-"""Open tasks again in Label Studio whose votes are not enough, so that another person may answer."""
+"""Reopen tasks in Label Studio that need more votes, so that another person may answer."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class ReopenCache:
             for task, votes in labels.needs_more_votes.items()
             if task not in held and is_open.get(task) != votes
         ]
-        # Label Studio counts everybody's answers: also ours, and those that count no more
+        # Label Studio counts all answers: also ours, and those that no longer count
         annotators = store.annotations.count_annotators(project, [task for task, _votes in due])
         done, result, opened = 0, None, list[events.Event]()
         for task, votes in due:

@@ -63,7 +63,7 @@ def load_snapshot(context: TurnContext) -> TurnContext:
 
 
 def record_overrides(context: TurnContext) -> TurnContext:
-    """Record what was shown beside what people answered to it.
+    """Record the answer that people saw together with the answer that they gave.
 
     Before training: a model that has learned from an answer cannot be held against it.
     """
@@ -141,7 +141,7 @@ def route_tasks(context: TurnContext) -> TurnContext:
 
 
 def _routing_state(context: TurnContext) -> tuple[object, ...]:
-    """Return all that rules read; () where they look at the clock or nothing tells what changed."""
+    """Return everything that rules read; () where they read the clock or the changes are not known."""
     snapshot, labels, store = context.snapshot, context.consensus_labels, context.store
     fields = Router(snapshot.policy).fields if snapshot.policy.routing else ()
     by_clock = any(field.startswith("time.") or field.endswith(".age") for field in fields)
@@ -179,7 +179,7 @@ def write_queue(context: TurnContext) -> TurnContext:
         return context
     if not context.may_write():
         return context.noted("the queue is not written: the project is paused, or another worker has it")
-    store.windows.save_window(project, plan.rows)  # before the write: after a kill the next turn knows what was planned
+    store.windows.save_window(project, plan.rows)  # before the write, so that the next turn knows the plan after a kill
     head, rows = snapshot.policy.queue.head, len(plan.rows)
     try:
         given = platform.write_queue(
@@ -247,7 +247,7 @@ def store_indicators(context: TurnContext) -> TurnContext:
 
 
 def reopen_tasks(context: TurnContext) -> TurnContext:
-    """Let another person answer what is not settled. After review, whose re-opened tasks are open already."""
+    """Reopen undecided tasks for another person. Runs after review, which has reopened its own tasks already."""
     platform = context.platform
     if platform is None:
         return context

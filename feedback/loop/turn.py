@@ -23,7 +23,7 @@ from ml_backend.registry import Registry
 
 _LOG = logging.getLogger(__name__)
 _REPORT_EVERY_S = 86_400.0
-_SLOW_S = 1.0  # a turn from this on is told of in the log of every day
+_SLOW_S = 1.0  # slower turns are logged at the normal level
 
 Stage = Callable[[TurnContext], TurnContext]
 
@@ -95,7 +95,7 @@ class Loop:
         return turn
 
     def report(self, project_id: str, *, held: Held | None = None) -> None:
-        """Record agreement, the annotators' figures and the table of thresholds, which nobody waits for in a turn."""
+        """Record agreement, the annotators' figures and the threshold table; the turn does not wait for them."""
         context = TurnContext(self._services, project_id, held, poll=False)
         context = stages.load_snapshot(context)
         if context.eligible is None:

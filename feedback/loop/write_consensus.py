@@ -31,14 +31,14 @@ class WriteBackResult:
 @dataclass(frozen=True, slots=True)
 class _Kept:
     record: int  # the newest record that was read
-    names: dict[int, list[str]] = field(repr=False)  # task -> the names of what was written of it, newest first
+    names: dict[int, list[str]] = field(repr=False)  # task -> names of the labels written for it, newest first
     labels: Changes
     due: frozenset[int]  # tasks with something left to write
     exclude: frozenset[int]
 
 
 class WrittenConsensus:
-    """Keeps what was written back of each project; a turn reads newer records and changed labels only."""
+    """Remembers what was written back to each project, so that a turn reads only newer records and changed labels."""
 
     def __init__(self) -> None:
         self._kept = RecentProjects[_Kept]()

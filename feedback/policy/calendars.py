@@ -79,7 +79,7 @@ def is_working_time(calendar: Calendar, at_s: float) -> bool:
 
 
 def open_calendars(calendars: Mapping[str, Calendar], at_s: float) -> list[str]:
-    """Return the names of the calendars in whose hours a moment (epoch seconds) lies."""
+    """Return the names of the calendars that are open at a time (epoch seconds)."""
     return [name for name, calendar in calendars.items() if is_working_time(calendar, at_s)]
 
 

@@ -113,7 +113,7 @@ def _action(rule: Rule, policy: Policy) -> str:
         tier = rule.tier or policy.first_tier
         action = f"the model's answer is taken; refused for now ({NOT_CERTIFIED}), so people in {tier} decide"
     elif rule.to == HOLD:
-        action = "nobody sees it until another rule applies"
+        action = "no person gets the task until another rule applies"
     else:
         action = f"people in {rule.to} decide"
     options = [

@@ -20,7 +20,7 @@ def read_policy(text: str, *, source: str = "hitl.toml") -> Policy:
     Raises
     ------
     PolicyError
-        With the file, each wrong key, what was wanted and the nearest valid key.
+        With the file, each wrong key, the valid values and the nearest valid key.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def read_policy_file(path: Path) -> Policy:
 
 
 def describe_errors(error: ValidationError) -> str:
-    """Return what is wrong with a policy: each key, what was wanted, and the nearest valid key."""
+    """Return the errors of a policy: each wrong key, the valid values, and the nearest valid key."""
     return "; ".join(_sentence(item) for item in error.errors())
 
 

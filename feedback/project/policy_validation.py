@@ -72,7 +72,7 @@ def raise_policy_errors(findings: Iterable[PolicyFinding]) -> None:
 
 
 def check_clocks(policy: Policy, lock_ttl_s: float) -> list[PolicyFinding]:
-    """Return an error for each clock that is shorter than the lock: nobody else could open the task in time.
+    """Return an error for each clock shorter than the task lock: no other person could open the task in time.
 
     Examples
     --------

@@ -42,7 +42,7 @@ class ProjectSnapshot:
     gold: tuple[int, ...] = ()  # tasks of the gold book that are asked, in drawn order
     book: Mapping[int, Answer] = field(default_factory=dict, repr=False)  # known answers, of retired tasks too
     stale: Mapping[int, int] = field(default_factory=dict, repr=False)  # votes that count no more: a label changed
-    indicators: Mapping[int, Indicators] = field(default_factory=dict, repr=False)  # recorded beside the tasks' data
+    indicators: Mapping[int, Indicators] = field(default_factory=dict, repr=False)  # recorded apart from the task data
     changes: Changes = field(default=Changes(), compare=False, repr=False)  # since the snapshot before
 
     def data(self, task: int) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""A project's tasks and what was drawn for each, kept between turns; only tasks that changed are read again."""
+"""A project's tasks and their random draws, kept between turns; only changed tasks are read again."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def interleave(
     `ranked` orders the tasks that models may learn from, best first, with the reason; `predictions` holds what the
     champion says of a task. Audit tasks take `audit_quota` of the places, evenly spread, in hash order, as long
     as there are any. Gold tasks take `gold_share` of the places in the order given; the open ones of `first` come
-    before everything: whoever answered them is not served them again.
+    before everything: people who answered them are not served them again.
 
     >>> tasks = [OpenTask(task, "train", False, 0.0) for task in (1, 2)] + [OpenTask(3, "judge", True, 0.4)]
     >>> [place.task for place in interleave(tasks, [(2, "strategy"), (1, "random")], {}, size=3, audit_quota=0.5)]

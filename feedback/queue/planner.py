@@ -1,4 +1,4 @@
-"""The plan of the window that Label Studio serves: when it needs new rows, and what stands in them."""
+"""The plan of the window that Label Studio serves: when it needs new rows, and which tasks they hold."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def _grown(
         return rank_tasks(snapshot, tasks, champion, prediction_cache, number=served.number, audit_rows=audit_rows)
 
     for priority in range(max((item.priority for _place, item in inside), default=0)):
-        # tasks that are to come before something that stands in the window
+        # tasks that must come before a row of the window
         part = [item for item in _of_priority(opened, priority) if item.task not in in_window and not item.reopened]
         if part:
             free = snapshot.policy.queue.window - len(rows)
@@ -209,7 +209,7 @@ def _why_anew(snapshot: ProjectSnapshot, served: ServedWindow | None, opened: Op
 
 
 def _why_relabelled(snapshot: ProjectSnapshot, served: ServedWindow | None, opened: OpenTasks) -> str:
-    """Say that a label changed its meaning, where none of the tasks that this concerns stands in the window yet."""
+    """Say that a label changed its meaning, if none of the affected tasks is in the window yet."""
     stale = {task for task in snapshot.stale if task in opened.by_task}
     in_window = {row.task for row in served.rows} if served else set()
     return "a label changed its meaning" if stale and not stale & in_window else ""

@@ -28,7 +28,7 @@ class ProjectRecipe:
     truth: Sequence[str] = field(repr=False)  # (n,) labels
     control: str
     policy: Policy
-    notes: tuple[str, ...] = ()  # what was odd about the data
+    notes: tuple[str, ...] = ()  # warnings about the data
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -1,1 +1,1 @@
-"""What is measured, as plain records: agreement, and where each project stands."""
+"""Reports as plain records: agreement, people, reviews, and the status of each project."""

@@ -66,7 +66,7 @@ def agreement_figures(store: Store, snapshot: ProjectSnapshot) -> dict[str, Any]
 def agreement_around_guideline_change(store: Store, snapshot: ProjectSnapshot) -> dict[str, Any] | None:
     """Return agreement before and after the last change of guideline (label config or instruction), or None.
 
-    Each side uses only the votes given under its own guideline: a pair across the change says nothing.
+    Each side uses only the votes given under its own guideline: a pair across the change would mix two guidelines.
     """
     history = list_guidelines(store, snapshot.project.id)
     if len(history) < 2:

@@ -84,7 +84,7 @@ def annotator_figures(store: Store, snapshot: ProjectSnapshot) -> list[dict[str,
 
 
 def people_page(store: Store, project: ProjectRow, policy: Policy) -> dict[str, Any]:
-    """Return everybody's figures for the people page, from the tasks drawn for several people.
+    """Return the figures of all people for the people page, from the tasks drawn for several people.
 
     `work` is what the "report" job recorded last for a person: gold, onboarding, speed and trends. It is None
     before the first record.
@@ -110,7 +110,7 @@ def people_page(store: Store, project: ProjectRow, policy: Policy) -> dict[str, 
 def overlap_votes(
     votes: Iterable[OverlapVote], in_sample: Callable[[Sequence[str]], Sequence[bool]]
 ) -> list[OverlapVote]:
-    """Keep the votes on tasks drawn for several people; `in_sample` tells it by the names of their contents.
+    """Keep the votes on tasks drawn for several people; `in_sample` decides this from the dedup keys.
 
     Tasks that several people answered because they are hard would make people look worse than they are.
     """
@@ -126,7 +126,7 @@ def annotator_counts(
     """Return how much each person answered and how often the others agree; those who surely need help come first.
 
     `votes` are on tasks drawn for several people. `accuracy` is None for a person who cannot be compared with anybody;
-    `note` says why nobody can be compared at all.
+    `note` says why no person can be compared.
     """
     accuracy, note = _accuracy_against_others(votes[-_MAX_VOTES:])
     unknown = _accuracy_json(None, ())

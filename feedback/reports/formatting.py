@@ -108,9 +108,9 @@ def close_direction(text: str) -> str:
     for sign in text:
         if sign in _OPENS:
             unclosed.append(_OPENS[sign])
-        elif sign == _PDI and sign in unclosed:  # an isolate ends together with what was opened in it
+        elif sign == _PDI and sign in unclosed:  # an isolate also closes what was opened in it
             del unclosed[len(unclosed) - 1 - unclosed[::-1].index(sign) :]
-        elif sign == _PDF and unclosed[-1:] == [sign]:  # and nothing in it ends what was opened before
+        elif sign == _PDF and unclosed[-1:] == [sign]:  # and nothing inside it closes what was opened before
             unclosed.pop()
     return text + "".join(reversed(unclosed))
 

@@ -13,7 +13,7 @@ from feedback.store import ProjectRow, Store
 def gold_figures(store: Store, project: ProjectRow, policy: Policy) -> list[dict[str, Any]]:
     """Return each gold task as JSON, sorted by id; `state` is asked, retired, known by heart, or deleted.
 
-    A calibration task has no answer, so nobody is right or wrong: `right` is None. If hardly anybody is right on a
+    A calibration task has no gold answer, so `right` is None. If hardly anybody is right on a
     task, its gold answer may be wrong.
     """
     gold = load_gold_tasks(store, project.id)

@@ -238,7 +238,7 @@ def ratings_table(votes: Votes, values: Floats) -> tuple[Floats] | None:
 
 
 def interval_json(interval: Interval, measure: str) -> dict[str, Any]:
-    """Return an interval as JSON, its value under the name of what was measured."""
+    """Return an interval as JSON, its value under the name of the measure."""
     body = interval.to_json()
     return {measure: body.pop("value"), **body}
 

@@ -24,11 +24,10 @@ from feedback.review.review_task_content import (
     stay_key,
 )
 from feedback.store import CaseEvent, CaseRow, ReviewRow
-from ml_backend.errors import LabelStudioError
+from ml_backend.errors import NotFound
 from ml_backend.labelstudio.review_project_client import ReviewTask
 
 _MAX_TASKS_PER_TURN = 200  # one request imports them, and each that several people answer needs another one
-_NOT_FOUND = 404
 
 
 def assign_cases(context: ReviewContext, platform: LabellingPlatform) -> None:
@@ -101,9 +100,8 @@ def _create_review_tasks(
     honeypots = choose_honeypots(context, [review_task_key(case) for case in counted])
     try:
         tasks = platform.import_review_tasks(review_project, [*review_tasks, *(task for _case, task in honeypots)])
-    except LabelStudioError as error:
-        if error.status == _NOT_FOUND:
-            store.review_projects.forget_review_project(context.project, tier)
+    except NotFound:
+        store.review_projects.forget_review_project(context.project, tier)
         raise
     store.append_tasks([task for task in tasks if task.created_at], source="own")
     for (case, _review_task), task in zip(honeypots, tasks[len(counted) :], strict=True):
@@ -160,7 +158,7 @@ def _keep_tasks_open(
         row = rows[case.review_task or 0]
         of_stay = [review for review in reviews[case.id] if (review.round, review.entered_s) == stay_key(case)]
         if not of_stay:
-            continue  # nobody can have closed it
+            continue  # no person can have closed it
         counted = [review for review in of_stay if review.counted]
         n_answers = sum(review.verdict != SKIP for review in of_stay)
         result = apply_protocol(counted, context.policy.tiers[case.tier])

@@ -17,10 +17,8 @@ from feedback.review.review_answers import new_reviews, parse_review, read_revie
 from feedback.review.review_context import ReviewContext
 from feedback.review.review_task_content import KEY, SKIP, review_task_key_prefix
 from feedback.store import CaseEvent, CaseRow, ReviewRow, Store
-from ml_backend.errors import LabelStudioError
+from ml_backend.errors import NotFound
 from ml_backend.records import Annotation, Task
-
-_NOT_FOUND = 404
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +129,7 @@ def _sync_review_projects(context: ReviewContext) -> None:
     for tier, row in context.store.review_projects.list_review_projects(context.project).items():
         try:
             context.sync_review_project(row.id)
-        except LabelStudioError as error:
-            if error.status != _NOT_FOUND:
-                raise
+        except NotFound:
             context.store.review_projects.forget_review_project(context.project, tier)
 
 

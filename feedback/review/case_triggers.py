@@ -76,7 +76,7 @@ def _find_unsettled(context: ReviewContext) -> list[CaseTrigger]:
 def blocked_reason(n_answers: int, *, wants_votes: bool, skipped: bool) -> tuple[str, str] | None:
     """Return why the first tier cannot settle an unsettled task, as (text, rule); None where it still can."""
     if skipped and not n_answers:
-        return "somebody skipped it, which asks for more experience", SKIPPED
+        return "somebody skipped it, so a person with more experience decides", SKIPPED
     if n_answers and not wants_votes:
         return f"{n_answers} people differ, and no more are asked", DISAGREEMENT
     return None

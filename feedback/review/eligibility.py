@@ -1,4 +1,4 @@
-"""Who may not answer a task or a case: people, tiers, skills, and nobody decides their own case."""
+"""Who may answer a task or a case: by tier, by skill, and no person decides their own case."""
 
 from __future__ import annotations
 

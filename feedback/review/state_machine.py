@@ -66,7 +66,7 @@ def _rows(
 TRANSITIONS: tuple[Transition, ...] = (
     Transition("automate", "", "automated", "given", "a certified answer is given without people"),
     Transition("open", "", "queued", "given", "a rule, a disagreement, a skip or a random draw opens a case"),
-    Transition("open", "automated", "queued", "given", "somebody asks for a person, or the audit draws it"),
+    Transition("open", "automated", "queued", "given", "somebody asks for a person, or the audit selects it"),
     *_rows(_ACTIVE, "assign", None, "same", "a review task for its reviewers is in the tier's review project"),
     Transition("start", "queued", "started", "same", "the first draft, answer or skip is seen"),
     *_rows(_ACTIVE, "review", "started", "same", "one of several reviewers has answered"),

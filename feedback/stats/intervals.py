@@ -1,6 +1,6 @@
 """Intervals and the exact binomial test for one look planned in advance: shares, differences of shares, means.
 
-They are not valid for figures that somebody checks repeatedly and stops at will: see `feedback.stats.e_processes`,
+They are not valid for figures that are checked repeatedly, with a stop at any time: see `feedback.stats.e_processes`,
 `feedback.stats.gates` and `feedback.stats.change_detection`.
 """
 

@@ -1,10 +1,10 @@
 """The store: an append-only log of events, what is projected from it, and what the service itself remembers."""
 
+from feedback.store.log.projections import AnnotatorCounts
 from feedback.store.repositories.cases import CaseEvent, CaseRow
 from feedback.store.repositories.decisions import CurrentDecision, Decision
 from feedback.store.repositories.indicators import IndicatorValue
 from feedback.store.repositories.overrides import OverrideCount, OverrideRow
-from feedback.store.repositories.projects import ProjectCounts
 from feedback.store.repositories.review_projects import ReviewProjectRow
 from feedback.store.repositories.reviews import ReviewRow
 from feedback.store.repositories.sessions import SessionRow
@@ -13,17 +13,12 @@ from feedback.store.repositories.votes import OverlapVote
 from feedback.store.repositories.windows import QueueCounts
 from feedback.store.rows import (
     AnnotationVersion,
-    AnnotatorCounts,
-    Appended,
     ErasureResult,
     InboxStatus,
     JobClaim,
-    JobRow,
-    ProjectionCheck,
     ProjectRow,
     Record,
     Skip,
-    StoreStats,
     TaskRow,
     Vote,
     WindowRow,
@@ -34,7 +29,6 @@ from feedback.store.tables.personal_data import DataSubject
 __all__ = [
     "AnnotationVersion",
     "AnnotatorCounts",
-    "Appended",
     "CaseEvent",
     "CaseRow",
     "CurrentDecision",
@@ -44,14 +38,11 @@ __all__ = [
     "InboxStatus",
     "IndicatorValue",
     "JobClaim",
-    "JobRow",
     "NewestSignal",
     "OverlapVote",
     "OverrideCount",
     "OverrideRow",
-    "ProjectCounts",
     "ProjectRow",
-    "ProjectionCheck",
     "QueueCounts",
     "Record",
     "ReviewProjectRow",
@@ -60,7 +51,6 @@ __all__ = [
     "Signal",
     "Skip",
     "Store",
-    "StoreStats",
     "TaskRow",
     "Vote",
     "WindowRow",

@@ -105,17 +105,6 @@ class AnnotationVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class AnnotatorCounts:
-    """The counts of one person's annotations in a project."""
-
-    id: int
-    answers: int
-    skips: int
-    first_at: str
-    last_at: str
-
-
-@dataclass(frozen=True, slots=True)
 class WindowRow:
     """One place of a queue that we wrote."""
 

@@ -127,7 +127,7 @@ def _label(task: int, answer: Answer, votes: Sequence[_VoteLike], aggregated: Ag
             task, answer, len(votes), support, annotations, confidence=support, weight=round(support, 2)
         )
     confidence, weight = aggregated.confidence, aggregated.weight
-    support = support or confidence  # of what was fused nobody gave just this, and all of them some of it
+    support = support or confidence  # no person gave exactly the fused answer, but each gave a part of it
     return ConsensusLabel(task, answer, len(votes), support, annotations, confidence=confidence, weight=weight)
 
 
@@ -136,7 +136,7 @@ class _Rule:
     """What decides about every task alike: another rule settles all tasks anew."""
 
     base: int  # votes that a task wants
-    several: bool  # whether there are two people: before, nobody could give a second vote
+    several: bool  # whether the project has two people; before, a second vote is not possible
     overlap: int  # votes of the overlap sample
     gold_votes: Mapping[int, int]  # votes that a gold task wants
     max_votes: int
@@ -145,7 +145,7 @@ class _Rule:
     @staticmethod
     def of(snapshot: ProjectSnapshot, people: int) -> _Rule:
         base, policy, first = max(1, snapshot.project.overlap), snapshot.policy, set(snapshot.onboarding)
-        gold_votes = {  # everybody answers them, and those that come first wait for the next new person
+        gold_votes = {  # all people answer them; those that come first wait for the next new person
             task: max(base, min(people + (task in first), policy.gold.retire_after)) for task in snapshot.gold
         }
         overlap = max(base, policy.overlap.votes)
@@ -181,7 +181,7 @@ class _Decided:
 
 
 class ConsensusCache:
-    """Keeps what was decided of each project, and decides anew about tasks that changed."""
+    """Keeps the decisions of each project, and decides again only about tasks that changed."""
 
     def __init__(self) -> None:
         self._fits = RecentProjects[AggregationCache]()
@@ -208,7 +208,7 @@ class ConsensusCache:
         return labels
 
     def decide(self, snapshot: ProjectSnapshot) -> ConsensusLabels:
-        """Return what `decide_labels` decides; only tasks are looked at whose votes, routes or consensus changed."""
+        """Return what `decide_labels` decides; it looks only at tasks with changed votes, routes or consensus."""
         kept = self._decided.get(snapshot.project.id)
         aggregated = self.aggregate(snapshot)
         same = kept is not None and kept.snapshot.changes.revision == snapshot.changes.revision != 0
@@ -245,7 +245,7 @@ def decide_labels(snapshot: ProjectSnapshot, cache: ConsensusCache | None = None
 def aggregated_labels(snapshot: ProjectSnapshot, cache: ConsensusCache | None = None) -> AggregatedLabels:
     """Aggregate the votes on the tasks that models learn from; no other task gets a label.
 
-    Gold tells how people err, where it was answered enough; what gold tasks say is settled by people alone.
+    Error rates come from gold tasks where these have enough answers. Gold tasks themselves get no model vote.
     """
     return (cache or ConsensusCache()).aggregate(snapshot)
 
@@ -263,7 +263,7 @@ def _same_votes(old: ProjectSnapshot, new: ProjectSnapshot) -> bool:
 
 
 def _differ(old: AggregatedLabels, new: AggregatedLabels) -> set[int]:
-    """Return the tasks whose aggregated label is another one."""
+    """Return the tasks whose aggregated label changed."""
     if old is new or old.by_task == new.by_task:
         return set()
     before, after = old.by_task, new.by_task
@@ -340,7 +340,7 @@ def reweigh_with_model(
 ) -> ModelVote:
     """Let the model vote on the weights of training rows, where the policy allows it; `exclude` are tasks of review.
 
-    A hosted model is not asked: what one training of it costs is somebody else's code.
+    A hosted model is not used: the cost of training it is not known.
     """
     if not snapshot.policy.consensus.model_votes or snapshot.policy.model.hosted:
         return ModelVote(reason="the policy lets no model vote")
@@ -358,9 +358,9 @@ def reweigh_with_model(
 
 
 def tasks_worth_another_vote(snapshot: ProjectSnapshot, aggregated: AggregatedLabels) -> frozenset[int]:
-    """Return the tasks on which one more vote tells more than it would on a new task, at most 50, the best ones.
+    """Return at most 50 tasks, best first, where one more vote gives more information than a vote on a new task.
 
-    Before them come those whose label is believed less than one that nobody gave: they are likelier wrong than right.
+    Tasks for which a label that no person gave is likelier come first: their label is probably wrong.
     Tasks that were drawn for several votes keep the number that they were drawn for: more on the hard ones would bias
     agreement. Those that are open again already stay so.
     """

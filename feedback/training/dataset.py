@@ -197,8 +197,8 @@ def _row_digest(row: Row) -> int:
         return 0
     weight = f"\t{row.weight}" if row.role == "train" and row.weight < 1.0 else ""
     indicators = row.data.get(INDICATORS_KEY)
-    beside = f"\t{json.dumps(indicators, sort_keys=True)}" if indicators else ""
-    text = f"{row.task}\t{row.role}\t{row.label}{weight}{beside}"
+    suffix = f"\t{json.dumps(indicators, sort_keys=True)}" if indicators else ""
+    text = f"{row.task}\t{row.role}\t{row.label}{weight}{suffix}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")
 
 

@@ -17,8 +17,8 @@ Floats = NDArray[np.float64]
 Vectors = NDArray[np.float32]
 Labels = NDArray[np.object_]
 
-_MOST_MODELS = 16  # champions kept loaded, beside the one used last; each is some megabytes
-_MEMBERS = 4  # of a committee, beside the champion; each costs its size in memory
+_MOST_MODELS = 16  # champions kept loaded, besides the last used one; each takes some megabytes
+_MEMBERS = 4  # members of a committee besides the champion; each costs its size in memory
 
 
 class ChampionCache:
@@ -102,7 +102,7 @@ def _content_names(champion: Bundle, snapshot: ProjectSnapshot, tasks: Iterable[
 
 
 class Committee:
-    """The newest models beside the champion: where they contradict it, a person should look."""
+    """The newest models besides the champion: where they contradict it, a person should look."""
 
     def __init__(self, registry: Registry, load: Callable[[bytes, str], Bundle]) -> None:
         self._registry = registry

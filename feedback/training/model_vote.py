@@ -30,7 +30,7 @@ _MOST_DOUBT = 0.02  # a model is never taken as surer than this of any label: pe
 _LEAST_WEIGHT_SHARE = 0.25  # of what people alone would give a row is always left: the model may doubt, not delete
 _SURE_OF_PEOPLE = 0.8  # how sure people must be of an answer that the model is calibrated on
 _LEAST_SURPRISE_REMOVED = 0.05  # of the log-loss of the class shares; a model below it is no voter
-_MOST_ISSUES = 20  # answers that are told of
+_MOST_ISSUES = 20  # reported answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +86,8 @@ def cross_validated_weights(
     if people is not None:
         joint = people * _bounded(proba)
         joint /= joint.sum(axis=1, keepdims=True)
-    elif (tells := _share_of_surprise_removed(proba[usable], y[usable])) < _LEAST_SURPRISE_REMOVED:
-        return ModelVote(
-            reason=f"the model takes away {max(tells, 0):.0%} of the surprise, too little to judge people by"
-        )
+    elif (gain := _share_of_surprise_removed(proba[usable], y[usable])) < _LEAST_SURPRISE_REMOVED:
+        return ModelVote(reason=f"the model explains only {max(gain, 0):.0%} of the answers, too little to vote")
     else:
         joint = combine_voters(_as_coded_votes(rows, votes, code), model=np.where(usable[:, None], proba, np.nan)).proba
     return _as_model_vote(rows, labels, y, joint, usable)
@@ -114,7 +112,7 @@ def out_of_fold(
 ) -> Floats:
     """Return predictions (n, k) of models that learned neither the row nor its duplicates; NaN where there is none.
 
-    There is none for a task that a model cannot read, or a row whose label it has not learned: that is no doubt.
+    A task that a model cannot read, or a row with an unknown label, is left out: this is not a doubt.
     """
     fold = np.array([zlib.crc32(f"{seed}/{dedup_keys.get(row.task, row.task)}".encode()) % _FOLDS for row in rows])
     weights = np.array([row.weight for row in rows])

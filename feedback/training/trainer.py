@@ -17,7 +17,7 @@ from ml_backend.registry import Bundle, recipe_with_indicators
 def version_name(dataset: Dataset, recipe: str, seed: int) -> str:
     """Name a model by what it learned: a repeated training, after a kill, gives the same name.
 
-    The number is the count of training rows; the letters tell apart what was learned.
+    The number is the count of training rows; the letters are a hash of the training data.
     """
     digest = hashlib.sha256(f"{dataset.fingerprint}/{recipe}/{seed}".encode()).hexdigest()
     return f"m{len(dataset.of('train'))}-{digest[:8]}"

@@ -73,7 +73,7 @@ def drain(environ: Mapping[str, Any], limits: Limits) -> None:
             if not block:
                 return
             left -= len(block)
-    except Exception:  # noqa: BLE001 - the sender has gone or sends garbage; there is nobody to answer
+    except Exception:  # noqa: BLE001 - the sender is gone or sends invalid data; no answer is possible
         return
 
 

@@ -34,7 +34,7 @@ _ERROR: _Schema = {
     "required": ["error", "hint"],
     "properties": {"error": {"type": "string"}, "hint": {"type": "string"}},
 }
-NO_LOGIN: list[_Schema] = [{}]  # no credentials; in the others, {} stands for a backend without login
+NO_LOGIN: list[_Schema] = [{}]  # no credentials; in the others, {} means a backend without login
 LOGIN: list[_Schema] = [{"login": []}, {}]
 SECRET: list[_Schema] = [{"secret": []}, {"login": []}, {}]
 _ERRORS = {

@@ -171,7 +171,7 @@ def feedback_routes(webhook: Webhook | None, job_status: JobStatus | None, guard
 
     @routes.post("/job_status")
     def job() -> Response:
-        """Return the state of a training job; 410 tells Label Studio to forget the job."""
+        """Return the state of a training job; 410 makes Label Studio drop the job."""
         name = _object(limits).get("job")
         if not isinstance(name, str) or not name:
             raise BodyError("job is missing or not a text.", hint="Wanted the 'job' that /webhook returned.")

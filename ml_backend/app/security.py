@@ -208,7 +208,7 @@ def add_security_headers(headers: list[tuple[str, str]]) -> list[tuple[str, str]
 
 
 def _matches(value: bytes, wanted: Iterable[bytes]) -> bool:
-    """Whether a digest equals one of the wanted; compares with all, so that the time tells nothing."""
+    """Whether a digest equals one of the wanted; compares with all, so that the time reveals nothing."""
     digest = _digest(value)
     is_equal = False
     for other in wanted:

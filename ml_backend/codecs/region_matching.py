@@ -22,7 +22,7 @@ def match_regions(
     """Pair regions one to one with the largest sum of similarities; pairs with similarity 0 are left out.
 
     Returns (left index, right index, similarity) of each pair. The assignment problem of Kuhn (1955),
-    https://doi.org/10.1002/nav.3800020109, solved by scipy.
+    doi:10.1002/nav.3800020109, solved by scipy.
 
     >>> match_regions([0, 8], [4, 16], lambda a, b: 1.0 - abs(a - b) / 16)
     [(0, 0, 0.75), (1, 1, 0.5)]

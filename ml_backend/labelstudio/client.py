@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
-from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.transport import Json, NotLabelStudio, Transport, as_object, project_number
+from ml_backend.errors import LabelStudioError, NotFound
+from ml_backend.labelstudio.transport import Json, Transport, as_object, project_number
 
 _BULK_TIMEOUT_S = 300.0  # a recount of 100,000 tasks takes seconds, and a minute on a busy PostgreSQL
 _PAGE = 500
-_NOT_FOUND = 404
 _UNREACHED = "Can't connect to ML backend"  # followed by details of its HTTP library
 _WEBHOOK: Mapping[str, Any] = {"send_payload": True, "send_for_all_actions": True, "is_active": True}
 
@@ -62,10 +62,8 @@ class Client(Transport):
         """Return one project with its counters."""
         try:
             return as_object(self.send("GET", f"api/projects/{project_number(project)}/"))
-        except LabelStudioError as error:
-            if error.status != _NOT_FOUND or isinstance(error, NotLabelStudio):
-                raise
-            raise LabelStudioError(
+        except NotFound as error:
+            raise NotFound(
                 f"Label Studio has no project {project} for the user of this token.",
                 hint="A project's id is in its address: /projects/12/.",
                 status=error.status,
@@ -109,8 +107,8 @@ class Client(Transport):
             query["include"] = ",".join(include)
         try:
             found = self.send("GET", "api/tasks/", query=query, timeout_s=_BULK_TIMEOUT_S)
-        except LabelStudioError as error:
-            if error.status == _NOT_FOUND and page > 1:
+        except NotFound:
+            if page > 1:
                 return []
             raise
         return list(found["tasks"])
@@ -167,8 +165,8 @@ class Client(Transport):
         """Return the task that the label stream serves this user, which locks it; None where there is none."""
         try:
             return as_object(self.send("GET", f"api/projects/{project_number(project)}/next/"))
-        except LabelStudioError as error:
-            if error.status == _NOT_FOUND and "no tasks" in str(error):
+        except NotFound as error:
+            if "no tasks" in str(error):
                 return None
             raise
 
@@ -215,10 +213,8 @@ class Client(Transport):
         """Return one prediction; None where it was deleted."""
         try:
             return as_object(self.send("GET", f"api/predictions/{prediction}/"))
-        except LabelStudioError as error:
-            if error.status == _NOT_FOUND:
-                return None
-            raise
+        except NotFound:
+            return None
 
     def predictions(self, *, task: int | None = None, project: str | None = None) -> list[Json]:
         """Return all predictions of a task or a project, in one response without pages."""
@@ -297,13 +293,8 @@ class Client(Transport):
         self._delete_if_exists(f"api/webhooks/{webhook}/")
 
     def _delete_if_exists(self, path: str) -> None:
-        try:
+        with suppress(NotFound):
             self.send("DELETE", path)
-        except NotLabelStudio:
-            raise
-        except LabelStudioError as error:
-            if error.status != _NOT_FOUND:
-                raise
 
 
 def _auth(fields: Json) -> Json:

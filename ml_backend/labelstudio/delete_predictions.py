@@ -62,7 +62,7 @@ def delete_old_predictions(
         version = old["model_version"]
         if not version or version in kept or not is_our_version(version):
             continue
-        # reason: the switch came before the last row of the next version, so nobody got this version after it
+        # reason: the switch came before the last row of the next version, so no person got this version after it
         is_replaced = now_s - parse_time_s(successor["latest"]) > lock_ttl_s
         n_free = 0
         for prediction in _deletable(client, project, version, None if is_replaced else now_s - _LABELLED_S):

@@ -122,12 +122,7 @@ class LocalLabelStudio:
         """End the process: SIGTERM, then SIGKILL after a while. Safe to call twice."""
         process, self._process = self._process, None
         if process is not None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(_STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            stop_process(process, timeout_s=_STOP_S)
         if self._log is not None:
             self._log.close()
             self._log = None
@@ -147,23 +142,42 @@ class LocalLabelStudio:
         }
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + _START_S
-        while time.monotonic() < deadline:
-            if self._process is not None and self._process.poll() is not None:
-                raise LabelStudioError(
-                    f"Label Studio stopped while starting (exit {self._process.returncode}).{self._tail()}"
-                )
-            try:
-                if httpx.get(f"{self.url}/health", timeout=2.0, trust_env=False).status_code == httpx.codes.OK:
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.1)
-        raise LabelStudioError(f"Label Studio did not answer within {_START_S:.0f} s.{self._tail()}")
+        if self._process is None or is_healthy(self._process, self.url, timeout_s=_START_S):
+            return
+        status = self._process.poll()
+        what = (
+            f"did not answer within {_START_S:.0f} s" if status is None else f"stopped while starting (exit {status})"
+        )
+        raise LabelStudioError(f"Label Studio {what}. {describe_log_end(self.log_path)}")
 
-    def _tail(self) -> str:
-        lines = self.log_path.read_text(errors="replace").splitlines()[-5:] if self.log_path.exists() else []
-        return f" The end of {self.log_path}: {' | '.join(lines)}" if lines else ""
+
+def is_healthy(process: subprocess.Popen[bytes], url: str, *, timeout_s: float) -> bool:
+    """Wait until a server that was just started answers /health; return False when it ends or takes too long."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/health", timeout=2.0, trust_env=False).status_code == httpx.codes.OK:
+                return True
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    return False
+
+
+def stop_process(process: subprocess.Popen[bytes], *, timeout_s: float) -> None:
+    """End a process by SIGTERM, and by SIGKILL after `timeout_s`."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def describe_log_end(path: Path) -> str:
+    """Return a sentence with the last five lines of a log."""
+    lines = path.read_text(errors="replace").splitlines()[-5:] if path.exists() else []
+    return f"The end of {path.name}: {' | '.join(lines) or 'it is empty'}"
 
 
 def free_port() -> int:

@@ -70,7 +70,10 @@ def read_webhook(body: Any) -> ParsedWebhook:
         return ParsedWebhook(
             action, ignored=f"{action} without payload: turn on 'Send payload' in the webhook's settings"
         )
-    return read(action, _project_of(body), body)
+    skipped: list[str] = []
+    project = _project_of(body)
+    found = {**_config_of(body), **read(project, body, skipped)}
+    return ParsedWebhook(action, project, **found, skipped=tuple(skipped))
 
 
 def read_task(raw: Any, project: str = "") -> Task:
@@ -147,50 +150,40 @@ def _imported(raw: Mapping[str, Any], lead_time_s: float | None) -> bool:
     return "updated_by" in raw and raw["updated_by"] is None and lead_time_s is None
 
 
-def _saved(action: str, project: str, body: Mapping[str, Any]) -> ParsedWebhook:
+_Fields = dict[str, Any]  # of a ParsedWebhook
+
+
+def _saved(project: str, body: Mapping[str, Any], skipped: list[str]) -> _Fields:
     """Read annotation and task, or lists of them: ANNOTATIONS_CREATED uses the same singular keys."""
-    skipped: list[str] = []
     tasks = _read_each(_as_list(body.get("task")), lambda raw: read_task(raw, project), skipped)
     only = tasks[0].id if len(tasks) == 1 else None
     raws = _as_list(body.get("annotation"))
     if not raws:
-        skipped.append(f"{action} without annotation")
+        skipped.append(f"{body['action']} without annotation")
     annotations = _read_each(raws, lambda raw: read_annotation(raw, project, task=only), skipped)
-    label_config, title = _config_of(body)
-    return ParsedWebhook(action, project, annotations, tasks, (), label_config, title, skipped=tuple(skipped))
+    return {"annotations": annotations, "tasks": tasks}
 
 
-def _tasks_created(action: str, project: str, body: Mapping[str, Any]) -> ParsedWebhook:
-    skipped: list[str] = []
-    tasks = _read_each(_as_list(body.get("tasks")), lambda raw: read_task(raw, project), skipped)
-    label_config, title = _config_of(body)
-    return ParsedWebhook(action, project, (), tasks, (), label_config, title, skipped=tuple(skipped))
+def _tasks_created(project: str, body: Mapping[str, Any], skipped: list[str]) -> _Fields:
+    return {"tasks": _read_each(_as_list(body.get("tasks")), lambda raw: read_task(raw, project), skipped)}
 
 
-def _deleted(entity: Literal["annotation", "task"], key: str) -> Callable[[str, str, Mapping[str, Any]], ParsedWebhook]:
-    def read(action: str, project: str, body: Mapping[str, Any]) -> ParsedWebhook:
-        skipped: list[str] = []
+def _deleted(entity: Literal["annotation", "task"], key: str) -> Callable[[str, Mapping[str, Any], list[str]], _Fields]:
+    def read_deleted(raw: Any) -> Deleted:
+        return Deleted(entity, read_id(raw.get("id") if isinstance(raw, Mapping) else raw, entity))
 
-        def read_deleted(raw: Any) -> Deleted:
-            return Deleted(entity, read_id(raw.get("id") if isinstance(raw, Mapping) else raw, entity))
-
-        deleted = _read_each(_as_list(body.get(key)), read_deleted, skipped)
-        label_config, title = _config_of(body)
-        return ParsedWebhook(action, project, (), (), deleted, label_config, title, skipped=tuple(skipped))
-
-    return read
+    return lambda _project, body, skipped: {"deleted": _read_each(_as_list(body.get(key)), read_deleted, skipped)}
 
 
-def _project_saved(action: str, project: str, body: Mapping[str, Any]) -> ParsedWebhook:
-    label_config, title = _config_of(body)
-    return ParsedWebhook(action, project, label_config=label_config, title=title)
+def _project_saved(_project: str, _body: Mapping[str, Any], _skipped: list[str]) -> _Fields:
+    return {}
 
 
-def _project_deleted(action: str, project: str, _body: Mapping[str, Any]) -> ParsedWebhook:
-    return ParsedWebhook(action, project, deleted=(Deleted("project", int(project)),))
+def _project_deleted(project: str, _body: Mapping[str, Any], _skipped: list[str]) -> _Fields:
+    return {"deleted": (Deleted("project", int(project)),), "label_config": None, "title": None}
 
 
-_EVENTS: Mapping[str, Callable[[str, str, Mapping[str, Any]], ParsedWebhook]] = {
+_EVENTS: Mapping[str, Callable[[str, Mapping[str, Any], list[str]], _Fields]] = {
     "ANNOTATION_CREATED": _saved,
     "ANNOTATION_UPDATED": _saved,
     "ANNOTATIONS_CREATED": _saved,
@@ -251,15 +244,10 @@ def _same_project(raw: Mapping[str, Any], project: str, who: str) -> str:
     return project or str(own or "")
 
 
-def _config_of(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
+def _config_of(body: Mapping[str, Any]) -> _Fields:
     project = body.get("project")
-    if not isinstance(project, Mapping):
-        return None, None
-    label_config, title = project.get("label_config"), project.get("title")
-    return (
-        label_config if isinstance(label_config, str) else None,
-        title if isinstance(title, str) else None,
-    )
+    known = project if isinstance(project, Mapping) else {}
+    return {name: known[name] for name in ("label_config", "title") if isinstance(known.get(name), str)}
 
 
 def read_project_id(raw: Any) -> str:

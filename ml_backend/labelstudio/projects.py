@@ -116,7 +116,7 @@ def connect(
         _set_settings(client, project, settings_snapshot)
     except LabelStudioError as error:
         if earlier is None:
-            advice = f"`hitl doctor {project}` tells the reason."
+            advice = f"`hitl doctor {project}` shows the reason."
             error.hint = f"{error.hint} {advice} {_roll_back(client, settings_snapshot, forget)}".strip()
         raise
     return Connection(changes, settings_snapshot)

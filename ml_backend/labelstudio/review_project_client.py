@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from ml_backend.errors import LabelStudioError
+from ml_backend.errors import NotFound
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.own_annotations import OWN_ANNOTATION_FIELDS, own_unique_id
 from ml_backend.labelstudio.parsing import read_task
@@ -15,7 +16,6 @@ from ml_backend.labelstudio.transport import Json
 from ml_backend.records import Task
 
 VERSION = "hitl-proposal"  # the model version of the proposed answers; their score is the urgency
-_NOT_FOUND = 404
 _MARK = "hitl"  # the key in a region's meta
 _ACTIONS = (  # not TASKS_CREATED: only this service creates review tasks
     *("ANNOTATION_CREATED", "ANNOTATIONS_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED", "TASKS_DELETED"),
@@ -78,14 +78,9 @@ def ensure_webhook(client: Client, project: str, url: str, headers: Mapping[str,
 
 def delete_webhooks(client: Client, project: str, header: str) -> None:
     """Delete the webhooks of a review project that have our header; a deleted project is no error."""
-    try:
-        webhooks = _our_webhooks(client, project, [header])
-    except LabelStudioError as error:
-        if error.status != _NOT_FOUND:
-            raise
-        return
-    for webhook in webhooks:
-        client.delete_webhook(webhook["id"])
+    with suppress(NotFound):
+        for webhook in _our_webhooks(client, project, [header]):
+            client.delete_webhook(webhook["id"])
 
 
 def _our_webhooks(client: Client, project: str, headers: Collection[str]) -> list[Json]:
@@ -147,16 +142,13 @@ def delete_review_task(client: Client, project: str, task: int, *, answered: boo
 
     The project is checked first, because on SQLite a task of another project may have the id now.
     """
-    try:
+    with suppress(NotFound):
         body = client.task(task)
         if str(body["project"]) != project:
             return True
         if body["annotations"] and not answered:
             return False
         client.delete_task(task)
-    except LabelStudioError as error:
-        if error.status != _NOT_FOUND:
-            raise
     return True
 
 
@@ -231,7 +223,5 @@ def _user(client: Client, user: Any) -> int | None:
 def _project(client: Client, number: str) -> Json | None:
     try:
         return client.project(number)
-    except LabelStudioError as error:
-        if error.status == _NOT_FOUND:
-            return None
-        raise
+    except NotFound:
+        return None

@@ -12,9 +12,9 @@ _IDS_PER_REQUEST = 300  # they are part of the URL
 
 
 def hide_task(client: Client, task: int) -> Task:
-    """Mark a task as labelled, so that the label stream serves it to nobody; return the changed task.
+    """Mark a task as labelled, so that the label stream does not serve it; return the changed task.
 
-    A person who has it open can still submit, and everybody can open it in the Data Manager.
+    A person who has it open can still submit, and all people can open it in the Data Manager.
     """
     return read_task(client.patch_task(task, is_labeled=True))
 

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import tenacity
 
-from ml_backend.errors import LabelStudioError
+from ml_backend.errors import LabelStudioError, NotFound
 
 Json = dict[str, Any]
 
@@ -208,9 +208,8 @@ class Transport:
         if answer.status_code == HTTPStatus.UNAUTHORIZED:
             raise _token_error(answer.status_code, self._clean(_sentence(body)))
         reason = self._clean(_sentence(body)) or "it sent a page instead of a reason"
-        raise LabelStudioError(
-            f"Label Studio refused {what} (HTTP {answer.status_code}): {reason}", status=answer.status_code
-        )
+        refusal = NotFound if answer.status_code == HTTPStatus.NOT_FOUND else LabelStudioError
+        raise refusal(f"Label Studio refused {what} (HTTP {answer.status_code}): {reason}", status=answer.status_code)
 
     def _clean(self, text: str) -> str:
         return _TAG.sub("", text).replace(self._api_key, "***").strip()[:300]
@@ -229,7 +228,7 @@ def project_number(project: str) -> int:
     if not (project.isascii() and project.isdigit()):
         raise LabelStudioError(
             f"{project!r} is not a project id; wanted a number such as 12.",
-            hint="It stands in the project's address in Label Studio: /projects/12/.",
+            hint="It is in the project's address in Label Studio: /projects/12/.",
         )
     return int(project)
 

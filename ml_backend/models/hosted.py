@@ -102,7 +102,7 @@ class HostedRecipe:
         if written:
             raise NotTrained(
                 f"hosted model {self.name} wrote {', '.join(written[:3])} in its workdir, which is deleted.",
-                hint="Return what was learned from fit() as a JSON value.",
+                hint="Return the learned state from fit() as a JSON value.",
             )
         return self.load(
             {

@@ -3,7 +3,7 @@
     label-studio-ml init my_backend --script .../ml_backend/models/label_studio_ml_adapter.py:HitlBackend
     HITL_DATA_DIR=... label-studio-ml start my_backend
 
-`init` copies this file beside its own `_wsgi.py`, so it imports by full names only. Prefer `hitl serve`; this is for
+`init` copies this file next to its own `_wsgi.py`, so it imports by full names only. Prefer `hitl serve`; this is for
 users who run label-studio-ml already.
 """
 

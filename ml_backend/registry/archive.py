@@ -121,7 +121,7 @@ def _canonical(data: bytes) -> bytes:
     out = io.BytesIO()
     with ZipFile(io.BytesIO(data)) as source, ZipFile(out, "w", ZIP_STORED) as target:
         schema = renumber(json.loads(source.read(_SCHEMA)))
-        schema.pop("_skops_version", None)  # the protocol number tells how to read it
+        schema.pop("_skops_version", None)  # the protocol number says how to read it
         entries = {name: source.read(file) for name, file in files.items()}
         entries[_SCHEMA] = json.dumps(schema, sort_keys=True, separators=(",", ":")).encode()
         for name in sorted(entries):

@@ -24,7 +24,7 @@ def query_strategy(strategy: str | Strategy, *, seed: int = 0) -> QueryStrategy:
 
     UnknownStrategy where no strategy has this name; PlanError on a query unless `n_instances` is in [1, n].
 
-    modAL: Danka and Horvath (2018), https://doi.org/10.48550/arXiv.1805.00979.
+    modAL: Danka and Horvath (2018), arXiv:1805.00979.
 
     >>> class Classifier:
     ...     def predict_proba(self, X):

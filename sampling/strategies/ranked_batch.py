@@ -23,7 +23,7 @@ def ranked_batch(pool: Pool, plan: Plan) -> Floats:
     Needs `Pool.vectors`. Without `Pool.labelled_vectors` the first pick is the task nearest to the mean of all. Picks,
     up to `plan.size` and at most twenty batches, score in (1, 2], the others their uncertainty in [0, 1].
 
-    Cardoso et al. (2017), Ranked batch-mode active learning, https://doi.org/10.1016/j.ins.2016.10.037.
+    Cardoso et al. (2017), Ranked batch-mode active learning, doi:10.1016/j.ins.2016.10.037.
 
     >>> vectors = np.array([[0.0], [0.1], [9.0]])
     >>> labelled = np.zeros((1, 1))

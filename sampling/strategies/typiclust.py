@@ -19,11 +19,11 @@ def typiclust(pool: Pool, plan: Plan) -> Floats:
 
     Use it before the first model: typical tasks teach more than uncertain ones while labels are few.
 
-    Needs `Pool.vectors`; `Pool.labelled_vectors` tells which clusters are covered already. Up to `plan.batch` picks
+    Needs `Pool.vectors`; `Pool.labelled_vectors` shows which clusters are covered already. Up to `plan.batch` picks
     score in (1, 2], the others a random number in [0, 1). The seed draws the sample of 4,000 rows and starts k-means.
 
     Hacohen, Dekel and Weinshall (2022), Active learning on a budget: opposite strategies suit high and low budgets,
-    https://doi.org/10.48550/arXiv.2202.02794.
+    arXiv:2202.02794.
 
     >>> from sampling.pool import pool_without_model
     >>> vectors = np.array([[0.0], [0.1], [0.2], [9.0]])  # a cluster of three, and one task alone

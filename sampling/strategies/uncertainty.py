@@ -25,7 +25,7 @@ def margin(pool: Pool, plan: Plan) -> Floats:  # noqa: ARG001 - the signature of
     """Score each task by how close its two best classes are: one minus the margin.
 
     (n,) in [0, 1]; 1 is a tie, also where there is one class only. Scheffer, Decomain and Wrobel (2001), Active hidden
-    Markov models for information extraction, https://doi.org/10.1007/3-540-44816-0_31.
+    Markov models for information extraction, doi:10.1007/3-540-44816-0_31.
 
     >>> proba = np.array([[0.5, 0.5], [0.9, 0.1]])
     >>> margin(Pool((7, 8), proba, np.zeros(2)), Plan(2)).round(2)
@@ -38,7 +38,7 @@ def uncertainty(pool: Pool, plan: Plan) -> Floats:  # noqa: ARG001
     """Score each task by the probability that its best class is wrong (least confidence).
 
     (n,) in [0, 1 - 1/k]. With many classes this was worse than random order; `margin` is the default. Lewis and Gale
-    (1994), A sequential algorithm for training text classifiers, https://doi.org/10.1007/978-1-4471-2099-5_1.
+    (1994), A sequential algorithm for training text classifiers, doi:10.1007/978-1-4471-2099-5_1.
 
     >>> proba = np.array([[0.5, 0.5], [0.9, 0.1]])
     >>> uncertainty(Pool((7, 8), proba, np.zeros(2)), Plan(2)).round(2)
@@ -51,7 +51,7 @@ def entropy(pool: Pool, plan: Plan) -> Floats:  # noqa: ARG001
     """Score each task by the entropy of its class probabilities.
 
     (n,) in [0, ln k], in nats. Shannon (1948), A mathematical theory of communication,
-    https://doi.org/10.1002/j.1538-7305.1948.tb01338.x.
+    doi:10.1002/j.1538-7305.1948.tb01338.x.
 
     >>> proba = np.array([[0.5, 0.5], [1.0, 0.0]])
     >>> entropy(Pool((7, 8), proba, np.zeros(2)), Plan(2)).round(2)

@@ -10,7 +10,7 @@ from sampling.strategies.batch import count_picks, fit_kmeans, required_vectors,
 from sampling.strategies.typiclust import typiclust
 from sampling.strategies.uncertainty import margin
 
-_CANDIDATES_PER_PICK = 15  # Zhdanov (2019) uses 10 to 50
+_CANDIDATES_PER_PICK = 15  # the beta of Zhdanov (2019), who finds 10 enough
 _SAME = 1e-12  # margins closer than this are equal
 
 
@@ -23,7 +23,7 @@ def weighted_kmeans(pool: Pool, plan: Plan) -> Floats:
 
     Needs `Pool.vectors`. Picks score in (1, 2], the others their margin score in [0, 1]. The seed starts k-means.
 
-    Zhdanov (2019), Diverse mini-batch active learning, https://doi.org/10.48550/arXiv.1901.05954.
+    Zhdanov (2019), Diverse mini-batch active learning, arXiv:1901.05954.
 
     >>> proba = np.array([[0.5, 0.5], [0.51, 0.49], [0.6, 0.4], [0.9, 0.1]])
     >>> vectors = np.array([[0.0], [0.0], [9.0], [9.0]])  # two pairs of twins

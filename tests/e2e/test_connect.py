@@ -232,7 +232,7 @@ def test_a_connect_that_fails_half_way_leaves_nothing_behind(project: Project) -
     with pytest.raises(LabelStudioError, match="cannot reach our service") as caught:
         join(project, f"http://127.0.0.1:{free_port()}", save=kept.append, forget=lambda: forgot.append(True))
 
-    assert f"`hitl doctor {project.id}` tells the reason" in caught.value.hint
+    assert f"`hitl doctor {project.id}` shows the reason" in caught.value.hint
     assert "project was restored" in caught.value.hint
     assert project.everything() == before
     assert len(kept) == 1

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from feedback.store import Store
-from ml_backend.errors import LabelStudioError
+from ml_backend.errors import NotFound
 from ml_backend.labelstudio.task_polling import TaskPage
 from ml_backend.records import Annotation, Task
 from tests.support.fake_platform import FakeLabelStudio
@@ -34,7 +34,7 @@ class FakePages(FakeLabelStudio):
 
     def describe_project(self, project: str) -> dict[str, Any]:
         if self.deleted:
-            raise LabelStudioError("No Project matches the given query.", status=404)
+            raise NotFound("No Project matches the given query.", status=404)
         return {"title": "renamed", "label_config": "<View/>"}
 
     def is_known_instance(self) -> bool:

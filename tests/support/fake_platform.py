@@ -15,7 +15,7 @@ from feedback.labelling_platform.interface import WriteResult
 from feedback.store import Store, WindowRow
 from feedback.store.log import events
 from ml_backend.codecs import get_codec
-from ml_backend.errors import LabelStudioError
+from ml_backend.errors import LabelStudioError, NotFound
 from ml_backend.label_config import Control
 from ml_backend.labelstudio.delete_predictions import DeletionResult
 from ml_backend.labelstudio.review_project_client import ReviewTask
@@ -82,7 +82,7 @@ class FakeLabelStudio:
     ) -> Iterable[tuple[Task, Sequence[Annotation]]]:
         self._up()
         if project != self.project and project not in self.review_projects:
-            raise LabelStudioError("no such project", status=404)
+            raise NotFound("no such project", status=404)
         changed = [task for task in self._tasks_of(project).values() if task.updated_at >= since]
         for task in sorted(changed, key=lambda task: (task.updated_at, task.id)):
             yield task, self._annotations_on(project, task.id)
@@ -156,7 +156,7 @@ class FakeLabelStudio:
     ) -> tuple[int, bool]:
         self._up()
         if task not in self.tasks:
-            raise LabelStudioError("no such task", status=404)
+            raise NotFound("no such task", status=404)
         if unique_id not in self.finals:
             self.finals[unique_id] = (task, next(self._numbers), list(result))
             self.writes += 1
@@ -188,7 +188,7 @@ class FakeLabelStudio:
     def import_review_tasks(self, project: str, review_tasks: Sequence[ReviewTask]) -> list[Task]:
         self._up()
         if project not in self.review_projects:
-            raise LabelStudioError("no such project", status=404)
+            raise NotFound("no such project", status=404)
         made = []
         for given in review_tasks:
             number, now = self.reuse.pop(str(given.data["text"]), 0) or next(self._numbers), self._tick()

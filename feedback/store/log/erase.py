@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -24,7 +24,7 @@ from ml_backend.records import Task
 
 _INSTANT_S = 1e-6  # the finest that times are told in
 _LATER_S = 1e-3
-_ERASED_PERSON = "erased person"  # the kind of record that keeps the number of a person
+ERASED_PERSON = "erased person"  # the kind of record that keeps the number of a person
 
 
 def erase_data(
@@ -90,22 +90,12 @@ def replace_task_data(database: Database, log: Log, project: str, task: Task) ->
                 Event(project, "task", task.id, before, "erased", "own", seen_s=0.0),
             ]
         )
-        logged, payload = main_tables.event.c, main_tables.payload
-        conditions = (
-            logged.project == project,
-            logged.entity == "task",
-            logged.entity_id == task.id,
-            logged.action == "saved",
-        )
-        seqs = list(connection.execute(select(logged.seq).where(*conditions).order_by(logged.seq)).scalars())
-        erased = 0
-        for part in chunks(seqs[:-1]):
-            erased += connection.execute(
-                payload.delete().where(payload.c.project == project, payload.c.seq.in_(part))
-            ).rowcount
-        connection.execute(
-            main_tables.content.delete().where(task_contents(DataSubject(project, tasks=frozenset({task.id}))))
-        )
+        logged = main_tables.event.c
+        saved = select(logged.seq).where(logged.project == project, logged.entity == "task", logged.action == "saved")
+        seqs = connection.execute(saved.where(logged.entity_id == task.id).order_by(logged.seq)).scalars().all()
+        erased = _delete_payloads(connection, project, seqs[:-1])
+        former = task_contents(DataSubject(project, tasks=frozenset({task.id})))
+        connection.execute(main_tables.content.delete().where(former))
     database.leave_no_trace()
     return erased
 
@@ -118,13 +108,6 @@ def cases_of(connection: Connection, project: str, tasks: Collection[int]) -> fr
     reused = select(record.body).where(record.project == project, record.kind == REUSED_ID)
     texts = map(orjson.loads, connection.execute(reused).scalars() if tasks else ())
     return frozenset(found | {body["case"] for body in texts if body["task"] in tasks})
-
-
-def list_erased_people(connection: Connection) -> list[tuple[str, int]]:
-    """Return everybody who was ever forgotten, by project and number: a backup may still hold them."""
-    table = main_tables.record.c
-    query = select(table.project, table.body).where(table.kind == _ERASED_PERSON).order_by(table.id)
-    return [(row.project, int(orjson.loads(row.body)["number"])) for row in connection.execute(query)]
 
 
 def _annotations_of(
@@ -193,17 +176,23 @@ def _update_annotator_counts(connection: Connection, project: str, people: set[i
 
 def _erase(connection: Connection, project: str, entity: str, number: int, until: str) -> int:
     """Delete the payloads and salts of a thing until a lifetime; return how many there were."""
-    logged, payload = main_tables.event.c, main_tables.payload
+    logged, payload = main_tables.event.c, main_tables.payload.c
     events = (
-        select(logged.seq, logged.action, payload.c.body)
+        select(logged.seq, logged.action, payload.body)
         .select_from(main_tables.event_with_payload)
         .where(logged.project == project, logged.entity == entity, logged.entity_id == number)
-        .where(payload.c.seq.is_not(None))
+        .where(payload.seq.is_not(None))
     )
     rows = connection.execute(events).all()
     seqs = [
         row.seq for row in rows if not until or row.action != "saved" or creation_time(orjson.loads(row.body)) <= until
     ]
+    return _delete_payloads(connection, project, seqs)
+
+
+def _delete_payloads(connection: Connection, project: str, seqs: Sequence[int]) -> int:
+    """Delete the payloads and salts of events; return how many there were."""
+    payload = main_tables.payload
     return sum(
         connection.execute(payload.delete().where(payload.c.project == project, payload.c.seq.in_(part))).rowcount
         for part in chunks(seqs)
@@ -253,9 +242,9 @@ def _record_erased_person(connection: Connection, project: str, person: int, now
     """Record the bare id of an erased person, so that no backup brings their data back."""
     key = str(person)
     table = main_tables.record
-    known = select(table.c.id).where(table.c.project == project, table.c.kind == _ERASED_PERSON, table.c.key == key)
+    known = select(table.c.id).where(table.c.project == project, table.c.kind == ERASED_PERSON, table.c.key == key)
     if connection.execute(known).scalar() is None:
-        row = {"project": project, "kind": _ERASED_PERSON, "key": key, "body": dumps({"number": person}), "at_s": now_s}
+        row = {"project": project, "kind": ERASED_PERSON, "key": key, "body": dumps({"number": person}), "at_s": now_s}
         connection.execute(table.insert(), [row])
 
 

@@ -125,8 +125,8 @@ class ProjectState:
 
 
 @dataclass(slots=True)
-class PersonState:
-    """One person's work, counted."""
+class AnnotatorCounts:
+    """The counts of one person's annotations in a project."""
 
     id: int
     answers: int = 0
@@ -138,8 +138,8 @@ class PersonState:
 class PeopleCounts:
     """The persons of a project, counted up and down as annotations change."""
 
-    def __init__(self, states: Mapping[int, PersonState] | None = None) -> None:
-        self.states: dict[int, PersonState] = dict(states or {})
+    def __init__(self, states: Mapping[int, AnnotatorCounts] | None = None) -> None:
+        self.states: dict[int, AnnotatorCounts] = dict(states or {})
 
     def note_time(self, seen: LoggedEvent) -> None:
         """Note when a person was at work; losing versions count too, so that order does not matter."""
@@ -161,11 +161,11 @@ class PeopleCounts:
                 else:
                     state.answers += step
 
-    def _state(self, person: int) -> PersonState:
-        return self.states.setdefault(person, PersonState(person))
+    def _state(self, person: int) -> AnnotatorCounts:
+        return self.states.setdefault(person, AnnotatorCounts(person))
 
 
-def columns(state: AnnotationState | TaskState | ProjectState | PersonState) -> dict[str, Any]:
+def columns(state: AnnotationState | TaskState | ProjectState | AnnotatorCounts) -> dict[str, Any]:
     """Return a state as the columns of its row."""
     return {name: getattr(state, name) for name in _COLUMNS[type(state)]}
 
@@ -231,5 +231,5 @@ def _small(value: Any) -> int:
 
 _COLUMNS: Mapping[Any, tuple[str, ...]] = {
     kind: tuple(item.name for item in fields(kind) if item.name not in ("body", "answer_keys"))
-    for kind in (AnnotationState, TaskState, ProjectState, PersonState)
+    for kind in (AnnotationState, TaskState, ProjectState, AnnotatorCounts)
 }

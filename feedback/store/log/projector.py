@@ -13,11 +13,18 @@ from feedback.store.database.engine import Database, chunks
 from feedback.store.database.prepared_statements import Prepared
 from feedback.store.log.events import Event
 from feedback.store.log.lifetimes import LoggedEvent
-from feedback.store.log.projections import AnnotationState, PeopleCounts, PersonState, ProjectState, TaskState, columns
+from feedback.store.log.projections import (
+    AnnotationState,
+    AnnotatorCounts,
+    PeopleCounts,
+    ProjectState,
+    TaskState,
+    columns,
+)
 from feedback.store.tables import main_tables
 
 State = AnnotationState | TaskState | ProjectState
-_Kind = TypeVar("_Kind", AnnotationState, TaskState, PersonState)
+_Kind = TypeVar("_Kind", AnnotationState, TaskState, AnnotatorCounts)
 
 
 class Projector:
@@ -46,7 +53,7 @@ class Projector:
         self._tasks = self._read(TaskState, main_tables.task, _ids(events, "task"))
         people = {state.person for state in self._annotations.values()} | {event.body.get("person") for event in events}
         self._people = PeopleCounts(
-            self._read(PersonState, main_tables.person, sorted(person for person in people if person is not None))
+            self._read(AnnotatorCounts, main_tables.person, sorted(person for person in people if person is not None))
         )
         shown_by_api = {
             event.entity_id for event in events if event.source != "webhook"
@@ -113,7 +120,7 @@ class Projector:
         votes = [{"project": self._project, **vote} for state in states for vote in state.votes()]
         _INSERT_VOTES.many(self._connection, votes)
 
-    def _write(self, table: Table, states: Sequence[State | PersonState]) -> None:
+    def _write(self, table: Table, states: Sequence[State | AnnotatorCounts]) -> None:
         self._database.upsert(
             self._connection, table, [{"project": self._project, **columns(state)} for state in states]
         )

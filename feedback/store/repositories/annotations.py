@@ -9,13 +9,18 @@ import orjson
 from sqlalchemy import and_, distinct, func, select
 
 from feedback.store.database.engine import chunks, plain
-from feedback.store.log.projections import epoch_s
+from feedback.store.database.row_mapping import RowMapper
+from feedback.store.log.projections import AnnotatorCounts, epoch_s
 from feedback.store.repositories.repository import Repository
 from feedback.store.repositories.row_filters import in_existing_project, made_by_people, of_current_task
-from feedback.store.rows import AnnotatorCounts, Skip
+from feedback.store.rows import Skip
 from feedback.store.tables import main_tables
 from feedback.store.tables.review_tables import review_case
 from ml_backend.records import Annotation
+
+_ANNOTATIONS = RowMapper(
+    Annotation, main_tables.annotation, renamed={"updated_at": "version"}, without=["result", "imported"]
+)
 
 
 class AnnotationsRepository(Repository):
@@ -118,18 +123,5 @@ class AnnotationsRepository(Repository):
 
 def _annotation(row: Any) -> Annotation:
     result = orjson.loads(row.body).get("result")
-    return Annotation(
-        id=row.id,
-        task=row.task,
-        project=row.project,
-        person=row.person,
-        result=tuple(result) if isinstance(result, list) else (result,),
-        updated_at=row.version,
-        created_at=row.created_at,
-        was_cancelled=row.was_cancelled,
-        ground_truth=row.ground_truth,
-        lead_time_s=row.lead_time_s,
-        parent_prediction=row.parent_prediction,
-        unique_id=row.unique_id,
-        imported=row.source == "import",
-    )
+    raw = tuple(result) if isinstance(result, list) else (result,)
+    return _ANNOTATIONS.from_row(row, result=raw, imported=row.source == "import")

@@ -43,7 +43,7 @@ class Decision:
     id: int = 0  # its number, once it is stored
 
 
-_CURRENT = RowMapper(CurrentDecision, routing_tables.decision)
+CURRENT_DECISIONS = RowMapper(CurrentDecision, routing_tables.decision)
 _DECISIONS = RowMapper(Decision, routing_tables.decision, without=["standing"])
 
 
@@ -54,7 +54,7 @@ class DecisionsRepository(Repository):
         """Append decisions; a kill in between keeps the first ones, and the next turn makes the others."""
         for start in range(0, len(decisions), _BATCH):
             rows = [
-                _DECISIONS.to_values(decision, project=project, **_CURRENT.to_values(decision.standing))
+                _DECISIONS.to_values(decision, project=project, **CURRENT_DECISIONS.to_values(decision.standing))
                 for decision in decisions[start : start + _BATCH]
             ]
             with self._database.write() as connection:
@@ -109,4 +109,4 @@ class DecisionsRepository(Repository):
 
 
 def _decision(row: Any) -> Decision:
-    return _DECISIONS.from_row(row, standing=_CURRENT.from_row(row))
+    return _DECISIONS.from_row(row, standing=CURRENT_DECISIONS.from_row(row))

@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy import Select, select
 
 from feedback.store.database.engine import stream
-from feedback.store.log.erase import list_erased_people
+from feedback.store.log.erase import ERASED_PERSON
 from feedback.store.repositories.repository import Repository
 from feedback.store.rows import AnnotationVersion
 from feedback.store.tables import main_tables
@@ -51,9 +51,10 @@ class EventsRepository(Repository):
         return set(self._list_values(query))
 
     def list_erased_people(self) -> list[tuple[str, int]]:
-        """Return everybody who was ever forgotten, by project and number."""
-        with self._database.read() as connection:
-            return list_erased_people(connection)
+        """Return everybody who was ever erased, by project and number: a backup may still hold them."""
+        table = main_tables.record.c
+        query = select(table.project, table.body).where(table.kind == ERASED_PERSON).order_by(table.id)
+        return [(row.project, int(orjson.loads(row.body)["number"])) for row in self._list_rows(query)]
 
     def list_erased(self) -> list[tuple[str, str, int, str]]:
         """Return everything that was ever forgotten: project, "annotation" or "task", number, and until which life."""

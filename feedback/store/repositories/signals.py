@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import orjson
 from sqlalchemy import String, cast, func, literal, select
 
 from feedback.store.database.engine import plain
 from feedback.store.database.row_mapping import RowMapper
+from feedback.store.repositories.decisions import CURRENT_DECISIONS, CurrentDecision
 from feedback.store.repositories.repository import Repository
 from feedback.store.tables import main_tables, routing_tables
 
@@ -40,16 +41,6 @@ class NewestSignal:
     value: bool | float | str
     at_s: float
     count: int
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionAtSignal:
-    """The decision about a task that was current when a signal came."""
-
-    rule: str
-    outcome: str
-    policy: str
-    model: str
 
 
 _SIGNALS = RowMapper(Signal, routing_tables.signal, json=["value"])
@@ -129,7 +120,7 @@ class SignalsRepository(Repository):
 
     def list_signals_with_decisions(
         self, project: str, *, names: Sequence[str] = ()
-    ) -> list[tuple[Signal, DecisionAtSignal | None]]:
+    ) -> list[tuple[Signal, CurrentDecision | None]]:
         """Return signals about tasks, oldest first, each with the decision that stood when it happened."""
         received, made = routing_tables.signal, routing_tables.decision.alias()
         before = (
@@ -139,19 +130,15 @@ class SignalsRepository(Repository):
         )
         stood = routing_tables.decision
         query = (
-            select(received, stood.c.rule, stood.c.outcome, stood.c.policy, stood.c.model)
+            select(received, *(stood.c[item.name] for item in fields(CurrentDecision)))
             .outerjoin_from(received, stood, stood.c.id == before)
             .where(received.c.project == project, received.c.task.is_not(None))
         )
         if names:
             query = query.where(received.c.name.in_(list(names)))
-        rows = self._list_rows(query.order_by(received.c.id))
         return [
-            (
-                _SIGNALS.from_row(row),
-                None if row.rule is None else DecisionAtSignal(row.rule, row.outcome, row.policy, row.model),
-            )
-            for row in rows
+            (_SIGNALS.from_row(row), None if row.rule is None else CURRENT_DECISIONS.from_row(row))
+            for row in self._list_rows(query.order_by(received.c.id))
         ]
 
     def list_unmatched_signals(self, project: str) -> list[Signal]:

@@ -13,7 +13,7 @@ class Flaky:
     """A webhook whose store is away, or slow, when told."""
 
     def __init__(self) -> None:
-        self.away = False
+        self.unreachable = False
         self.calls = 0
         self.gate = threading.Event()
         self.gate.set()
@@ -21,7 +21,7 @@ class Flaky:
     def __call__(self, body: Any) -> dict[str, Any]:
         self.calls += 1
         self.gate.wait(5)
-        if self.away:
+        if self.unreachable:
             raise StoreError("locked")
         return {"status": "ok"}
 
@@ -37,7 +37,7 @@ def refused(breaker: CircuitBreaker) -> bool:
 def test_while_the_store_is_away_one_tries_each_second_and_the_rest_are_told_at_once():
     now, take, counted = [0.0], Flaky(), list[str]()
     breaker = CircuitBreaker(take, count=counted.append, clock=lambda: now[0])
-    take.away = True
+    take.unreachable = True
 
     assert all(refused(breaker) for _ in range(100))
     assert take.calls == 1
@@ -50,10 +50,10 @@ def test_while_the_store_is_away_one_tries_each_second_and_the_rest_are_told_at_
 def test_the_first_success_lets_everybody_through():
     now, take = [0.0], Flaky()
     breaker = CircuitBreaker(take, clock=lambda: now[0])
-    take.away = True
+    take.unreachable = True
     assert refused(breaker)
 
-    take.away, now[0] = False, 1.0
+    take.unreachable, now[0] = False, 1.0
 
     assert not any(refused(breaker) for _ in range(10))
 
@@ -61,9 +61,9 @@ def test_the_first_success_lets_everybody_through():
 def test_nobody_waits_behind_the_one_that_tries():
     now, take = [0.0], Flaky()
     breaker = CircuitBreaker(take, clock=lambda: now[0])
-    take.away = True
+    take.unreachable = True
     assert refused(breaker)
-    now[0], take.away = 1.0, False
+    now[0], take.unreachable = 1.0, False
     take.gate.clear()
     tries = threading.Thread(target=lambda: breaker({}))
     tries.start()

@@ -41,7 +41,7 @@ def test_a_key_leads_to_its_task(store: Store):
     match_waiting_signals(store, "7", POLICY)
 
     assert push(store) == {"status": "ok", "new": True, "id": "r1", "task": 5}
-    assert [(one.task, one.external) for one in store.signals.list_signals("7")] == [(5, "A-17")]
+    assert [(signal.task, signal.external) for signal in store.signals.list_signals("7")] == [(5, "A-17")]
     assert push(store)["new"] is False
 
 
@@ -71,7 +71,7 @@ def test_a_key_that_two_tasks_have_waits_with_that_reason_until_one_has_it(store
     assert "tasks 5, 6 all have order.id 'A-17'" in answer["reason"]
     add(store, 6, "A-99", second=9)  # somebody mends the data
     assert match_waiting_signals(store, "7", POLICY) == 1
-    assert [one.task for one in store.signals.list_signals("7")] == [5]
+    assert [signal.task for signal in store.signals.list_signals("7")] == [5]
 
 
 def test_the_reason_for_waiting_is_kept_as_it_is_now(store: Store):
@@ -126,7 +126,7 @@ def test_another_field_is_indexed_anew(store: Store):
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"task": 5}, "task and key are both given"),
         ({"key": ""}, "wanted the order.id of a task"),
@@ -135,8 +135,8 @@ def test_another_field_is_indexed_anew(store: Store):
         ({"key": "x" * 201}, "wanted the order.id of a task"),
     ],
 )
-def test_a_key_that_is_none_is_refused_with_what_was_wanted(store: Store, change: dict[str, Any], says: str):
-    with pytest.raises(BodyError, match=says):
+def test_a_key_that_is_none_is_refused_with_what_was_wanted(store: Store, change: dict[str, Any], message: str):
+    with pytest.raises(BodyError, match=message):
         push(store, **change)
     assert store.signals.list_unmatched_signals("7") == []
 

@@ -113,8 +113,8 @@ def test_what_a_webhook_brings_while_a_page_is_read_is_not_taken_for_gone(store:
 
     run(store, pages)
 
-    assert [one.id for one in store.annotations.list_annotations("1")] == [9]
-    assert [one.id for one in store.tasks.list_tasks("1")] == [1, 2, 3]
+    assert [annotation.id for annotation in store.annotations.list_annotations("1")] == [9]
+    assert [row.id for row in store.tasks.list_tasks("1")] == [1, 2, 3]
 
 
 def test_a_task_that_we_cannot_read_is_not_gone(store: Store):
@@ -202,11 +202,11 @@ def test_all_tasks_deleted_and_imported_again_under_the_same_numbers(store: Stor
         ]
     )
     store.append([annotation_event(9, task=2, created_at=at(2), second=3)])
-    again = [task(number, "new", second=30, created_at=at(30)) for number in (1, 2)]
+    second = [task(number, "new", second=30, created_at=at(30)) for number in (1, 2)]
 
-    run(store, FakePages(again, [make_annotation(1, "B", task=1, second=40, created_at=at(40))]))
+    run(store, FakePages(second, [make_annotation(1, "B", task=1, second=40, created_at=at(40))]))
 
-    assert [one.data["text"] for one in store.tasks.list_tasks("1")] == ["new", "new"]
+    assert [row.data["text"] for row in store.tasks.list_tasks("1")] == ["new", "new"]
     assert [(vote.task, vote.annotation, vote.answer.value) for vote in store.votes.list_votes("1")] == [(1, 1, ("B",))]
     assert store.verify()["projection"] == "ok"
 
@@ -227,7 +227,7 @@ def test_what_was_deleted_before_a_page_was_read_is_not_what_has_the_number_when
 
     run(store, pages)
 
-    assert [one.data["text"] for one in store.tasks.list_tasks("1")] == ["new"]
+    assert [row.data["text"] for row in store.tasks.list_tasks("1")] == ["new"]
 
 
 def test_a_task_that_no_row_can_hold_costs_only_itself_and_its_reason_is_kept_once(store: Store):
@@ -240,10 +240,10 @@ def test_a_task_that_no_row_can_hold_costs_only_itself_and_its_reason_is_kept_on
     run(store, pages)
     run(store, pages)
 
-    assert [one.id for one in store.tasks.list_tasks("1")] == [2]
-    (said_so,) = list_unreadable(store, "1")
-    assert said_so.startswith("task 1: a body cannot be written as JSON")
-    assert ("left out", said_so) in status_lines(project_status(store, store.projects.list_projects()[0]))
+    assert [row.id for row in store.tasks.list_tasks("1")] == [2]
+    (reason,) = list_unreadable(store, "1")
+    assert reason.startswith("task 1: a body cannot be written as JSON")
+    assert ("left out", reason) in status_lines(project_status(store, store.projects.list_projects()[0]))
 
 
 class Endless:

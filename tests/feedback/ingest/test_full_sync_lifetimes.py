@@ -24,29 +24,31 @@ class History:
     def __init__(self, project: str) -> None:
         self.project = project
         self.pages = FakePages([], [], project)
-        self.told: list[events.Event] = []
+        self.reported: list[events.Event] = []
         self._seconds = count(1)
 
     def do(self, step: tuple[str, int, int]) -> None:
-        kind, one, other = step
+        kind, task_id, annotation_id = step
         second = next(self._seconds)
-        if kind == "import" and one not in self.pages.tasks:
-            made = task(one, f"text {second}", second=second, created_at=at(second), project=self.project)
-            self.pages.tasks[one] = made
-            self.told += task_events(made)
-        elif kind == "answer" and one in self.pages.tasks and other not in self.pages.annotations:
-            said_so = make_annotation(other, task=one, second=second, created_at=at(second), project=self.project)
-            self.pages.annotations[other] = said_so
-            self.told.append(events.event_from_annotation(said_so, "webhook"))
-        elif kind == "delete" and one in self.pages.tasks:
-            del self.pages.tasks[one]
-            mine = [two.id for two in self.pages.annotations.values() if two.task == one]
+        if kind == "import" and task_id not in self.pages.tasks:
+            made = task(task_id, f"text {second}", second=second, created_at=at(second), project=self.project)
+            self.pages.tasks[task_id] = made
+            self.reported += task_events(made)
+        elif kind == "answer" and task_id in self.pages.tasks and annotation_id not in self.pages.annotations:
+            annotation = make_annotation(
+                annotation_id, task=task_id, second=second, created_at=at(second), project=self.project
+            )
+            self.pages.annotations[annotation_id] = annotation
+            self.reported.append(events.event_from_annotation(annotation, "webhook"))
+        elif kind == "delete" and task_id in self.pages.tasks:
+            del self.pages.tasks[task_id]
+            mine = [annotation.id for annotation in self.pages.annotations.values() if annotation.task == task_id]
             for number in mine:
                 del self.pages.annotations[number]
-            self.told.append(deletion_event(one, entity="task", project=self.project))
-        elif kind == "withdraw" and other in self.pages.annotations:
-            del self.pages.annotations[other]
-            self.told.append(deletion_event(other, project=self.project))
+            self.reported.append(deletion_event(task_id, entity="task", project=self.project))
+        elif kind == "withdraw" and annotation_id in self.pages.annotations:
+            del self.pages.annotations[annotation_id]
+            self.reported.append(deletion_event(annotation_id, project=self.project))
 
 
 _steps = st.lists(
@@ -79,7 +81,7 @@ def test_whatever_was_lost_or_late_of_several_lives_a_sweep_makes_good(
     world = History(project)
     for step in steps:
         world.do(step)
-    arrived = [event for event in world.told if chance.random() < 0.7]
+    arrived = [event for event in world.reported if chance.random() < 0.7]
     chance.shuffle(arrived)
     for event in arrived:
         moving.now_s += 1

@@ -36,11 +36,11 @@ def test_what_cannot_be_written_is_kept_until_it_can(store: Store, monkeypatch: 
     incidents = IncidentRecorder(store, clock=lambda: 1000.0)
     incidents.count("webhook_not_stored", 5)
 
-    def away(*_: Any, **__: Any) -> int:
+    def refuse(*_: Any, **__: Any) -> int:
         raise StoreError("disk full")
 
     with monkeypatch.context() as broken:
-        broken.setattr(store.records, "create_record", away)
+        broken.setattr(store.records, "create_record", refuse)
         assert not incidents.flush()
     incidents.count("webhook_not_stored", 2)
     assert incidents.flush()

@@ -28,12 +28,12 @@ def store(store: Store) -> Store:
     return store
 
 
-def door(store: Store, **options: Any) -> SignalHandler:
+def handler(store: Store, **options: Any) -> SignalHandler:
     return SignalHandler(store, clock=lambda: NOW_S, **options)
 
 
 def test_a_signal_is_stored_and_requests_a_turn(store: Store):
-    answer = door(store)(REPORT)
+    answer = handler(store)(REPORT)
     (found,) = store.signals.list_signals("7")
 
     assert answer == {"status": "ok", "new": True, "id": "r1"}
@@ -42,7 +42,7 @@ def test_a_signal_is_stored_and_requests_a_turn(store: Store):
 
 
 def test_a_repeat_is_one_signal_and_requests_no_other_turn(store: Store):
-    take = door(store)
+    take = handler(store)
     take(REPORT)
     work = store.jobs.claim_job("w", lease_s=9, kinds=("turn",))
     assert work is not None
@@ -55,15 +55,15 @@ def test_a_repeat_is_one_signal_and_requests_no_other_turn(store: Store):
 
 def test_without_an_id_the_time_makes_a_repeat_known(store: Store):
     body = {name: value for name, value in REPORT.items() if name != "id"} | {"at": "2027-01-15T07:00:00Z"}
-    take = door(store)
-    first, again = take(body), take(body)
+    take = handler(store)
+    first, repeated = take(body), take(body)
     other = take(body | {"at": "2027-01-15T07:00:01Z"})
 
-    assert (first["new"], again["new"], other["new"]) == (True, False, True)
+    assert (first["new"], repeated["new"], other["new"]) == (True, False, True)
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"signal": "user_reprot"}, "did you mean 'user_report'"),
         ({"signal": None}, "no signal is called"),
@@ -95,9 +95,9 @@ def test_without_an_id_the_time_makes_a_repeat_known(store: Store):
         ({"tsak": 5}, "tsak is not a key; did you mean task"),
     ],
 )
-def test_what_is_no_signal_is_refused_with_what_was_wanted(store: Store, change: dict[str, Any], says: str):
-    with pytest.raises(BodyError, match=says):
-        door(store)(REPORT | change)
+def test_what_is_no_signal_is_refused_with_what_was_wanted(store: Store, change: dict[str, Any], message: str):
+    with pytest.raises(BodyError, match=message):
+        handler(store)(REPORT | change)
 
     assert store.signals.list_signals("7") == []
 
@@ -105,12 +105,12 @@ def test_what_is_no_signal_is_refused_with_what_was_wanted(store: Store, change:
 @pytest.mark.parametrize("body", [None, [], "x", 5])
 def test_a_body_that_is_no_object_is_refused_with_an_example(store: Store, body: Any):
     with pytest.raises(BodyError, match="wanted an object") as caught:
-        door(store)(body)
+        handler(store)(body)
     assert '"signal": "user_report"' in caught.value.hint
 
 
 def test_a_declared_signal_and_a_named_callback_are_taken(store: Store):
-    answer = door(store)({"project": "7", "signal": "risk", "value": 0.5, "id": "a", "callback": "crm"})
+    answer = handler(store)({"project": "7", "signal": "risk", "value": 0.5, "id": "a", "callback": "crm"})
 
     assert answer["new"]
     assert store.signals.list_signals("7")[0].callback == "crm"
@@ -142,7 +142,7 @@ def test_late_outcomes_are_told_by_model_and_policy(store: Store):
     people = CurrentDecision("default", "L1", "p1", "m2", "", "normal", "default", None)
     store.decisions.create_decisions("7", [Decision(task, 1.0, "c", auto, {}) for task in (1, 2)])
     store.decisions.create_decisions("7", [Decision(3, 1.0, "c", people, {})])
-    take = door(store)
+    take = handler(store)
     for task, value in ((1, "up"), (2, "down"), (3, "up")):
         take({"project": 7, "task": task, "signal": "thumbs", "value": value, "id": f"t{task}"})
     take({"project": 7, "task": 3, "signal": "csat", "value": 4, "id": "c3"})

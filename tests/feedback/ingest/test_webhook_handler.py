@@ -40,7 +40,7 @@ def test_a_submit_is_stored_and_wants_a_turn():
     answer = WebhookHandler(book)(submit())
 
     assert answer == {"status": "ok", "events": 3}
-    assert {(one.entity, one.entity_id) for one in book.events.values()} == {
+    assert {(event.entity, event.entity_id) for event in book.events.values()} == {
         ("annotation", 5),
         ("task", 7),
         ("project", 1),
@@ -74,8 +74,8 @@ def test_a_broken_annotation_is_recorded_once_with_its_reason_and_its_neighbours
     answers = [WebhookHandler(book)(body) for _ in range(3)]
 
     assert answers[0]["skipped"] == ["annotation 2 names no task."]
-    assert {one.entity_id for one in book.events.values() if one.entity == "annotation"} == {1, 3}
-    assert [(one.project, one.kind, one.body["reason"]) for one in book.log] == [
+    assert {row.entity_id for row in book.events.values() if row.entity == "annotation"} == {1, 3}
+    assert [(row.project, row.kind, row.body["reason"]) for row in book.log] == [
         ("1", "unreadable", "annotation 2 names no task.")
     ]
 

@@ -79,8 +79,8 @@ def test_a_project_is_described_and_its_changes_are_listed_from_a_moment_on(worl
 
     assert read_label_config(str(description["label_config"])).control() == CONTROL
     assert set(changed) == {first, second}
-    assert [one.id for one in changed[second]] == [annotation]
-    assert [one.person for one in changed[second]] == [world.number(ADA)]
+    assert [row.id for row in changed[second]] == [annotation]
+    assert [row.person for row in changed[second]] == [world.number(ADA)]
     assert second in later
     assert world.platform.get_last_change_time(world.project) >= before
 

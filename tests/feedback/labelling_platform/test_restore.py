@@ -33,7 +33,7 @@ class FakeClient:
 
     def submit(self, task: int, result: Any, *, skip: bool = False, **fields: Any) -> dict[str, Any]:
         UUID(fields["unique_id"])  # Label Studio answers 500 to anything else
-        if any(one["unique_id"] == fields["unique_id"] for one in self.made):
+        if any(item["unique_id"] == fields["unique_id"] for item in self.made):
             raise LabelStudioError("unique_id exists", status=409)
         row = {"id": 900 + len(self.made), "task": task, "result": list(result), "was_cancelled": skip, **fields}
         row |= {"created_at": at(50), "updated_at": at(50), "updated_by": 99}
@@ -62,7 +62,7 @@ def brought_back(store: Store, client: FakeClient, number: int) -> int:
 
 
 def version(store: Store, label: str) -> int:
-    found = [one for one in store.events.list_task_history("1", 1) if label in str(one.body)]
+    found = [event for event in store.events.list_task_history("1", 1) if label in str(event.body)]
     return found[0].seq
 
 
@@ -127,7 +127,7 @@ def test_a_kill_right_after_the_write_makes_no_vote_of_it(store: Store, fields: 
         body = {"action": "ANNOTATION_CREATED", "annotation": client.made[-1], "project": {"id": 1}}
         store.append(events.events_from_webhook(read_webhook(body)))
 
-    assert [one.id for one in store.annotations.list_annotations("1")] == [900]
+    assert [annotation.id for annotation in store.annotations.list_annotations("1")] == [900]
     assert store.votes.list_votes("1") == []
 
 
@@ -146,7 +146,7 @@ def test_a_skip_comes_back_as_a_skip(store: Store):
     brought_back(store, client, version(store, "was_cancelled"))
 
     assert client.made[0]["was_cancelled"]
-    assert [one.person for one in store.annotations.list_skips("1")] == [7]
+    assert [annotation.person for annotation in store.annotations.list_skips("1")] == [7]
 
 
 def test_what_was_shown_is_named_only_while_it_exists(store: Store):
@@ -161,7 +161,7 @@ def test_what_was_shown_is_named_only_while_it_exists(store: Store):
     brought_back(store, client, version(store, "'A'"))
     brought_back(store, client, version(store, "'B'"))
 
-    assert [one.get("parent_prediction") for one in client.made] == [None, 31]
+    assert [row.get("parent_prediction") for row in client.made] == [None, 31]
 
 
 def test_what_cannot_come_back_says_why(store: Store):
@@ -173,16 +173,16 @@ def test_what_cannot_come_back_says_why(store: Store):
             annotation_event(6, "B", task=2, person=8),
         ]
     )
-    removal = next(one.seq for one in store.events.list_task_history("1", 1) if one.action == "deleted")
+    removal = next(event.seq for event in store.events.list_task_history("1", 1) if event.action == "deleted")
     erased, gone = version(store, "'A'"), store.events.list_task_history("1", 2)[0].seq
     store.append([deletion_event(2, entity="task")])
     store.erase("1", person=7)
 
-    for number, says in (
+    for number, message in (
         (removal, "a deletion"),
         (erased, "erased"),
         (999, "no version"),
         (gone, "gone"),
     ):
-        with pytest.raises(FeedbackError, match=says):
+        with pytest.raises(FeedbackError, match=message):
             brought_back(store, FakeClient(), number)

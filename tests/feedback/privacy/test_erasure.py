@@ -93,8 +93,8 @@ def test_an_erased_person_leaves_nothing_behind_and_decisions_stay(world: World,
     world.turn()
     assert world.final(case) == "tool"
     assert world.trail(case) == ["open", "assign", "escalate", "assign", "decide", "write"]
-    assert [one for one in where(store, MARK) if one != "secret.value"] == []
-    assert [one.body["action"] for one in store.records.list_records(PROJECT, "action")] == ["pause"]
+    assert [row for row in where(store, MARK) if row != "secret.value"] == []
+    assert [record.body["action"] for record in store.records.list_records(PROJECT, "action")] == ["pause"]
     whole(store)
 
 
@@ -107,13 +107,13 @@ def test_an_access_report_holds_everything_about_a_person(world: World, store: S
 
     held = found["held"]
     assert found["emails"] == [ADDRESS]
-    assert [one["comment"] for one in held["review"]] == [f"{MARK}, is a nut a tool?"]
-    assert [one["event"] for one in held["case_event"]] == ["escalate"]
-    assert [(one["email"], "digest" in one) for one in held["session"]] == [(ADDRESS, False)]
-    assert [one["role"] for one in held["policy"]] == ["admin"]
-    assert {"action", "policy"} <= {one["kind"] for one in held["record"]}
-    assert [one["project"] for one in held["annotation"]] == [world.site.review_project_of("L2")]
-    assert [one["project"] for one in found["versions"]] == [world.site.review_project_of("L2")]
+    assert [row["comment"] for row in held["review"]] == [f"{MARK}, is a nut a tool?"]
+    assert [row["event"] for row in held["case_event"]] == ["escalate"]
+    assert [(row["email"], "digest" in row) for row in held["session"]] == [(ADDRESS, False)]
+    assert [row["role"] for row in held["policy"]] == ["admin"]
+    assert {"action", "policy"} <= {row["kind"] for row in held["record"]}
+    assert [annotation["project"] for annotation in held["annotation"]] == [world.site.review_project_of("L2")]
+    assert [row["project"] for row in found["versions"]] == [world.site.review_project_of("L2")]
     ben = build_access_report(store, PROJECT, BEN)
     assert MARK not in str(ben)
 
@@ -159,17 +159,20 @@ def test_an_erased_task_leaves_with_its_case_and_its_review_tasks(world: World, 
         PROJECT, "notification", {"target": "crm", "payload": {"task": made, "why": TEXT}}, key="n"
     )
     world.turn()
-    copies = {room: world.site.waiting(room, EVA) for room in store.review_projects.list_review_project_ids(PROJECT)}
+    copies = {
+        review_project: world.site.waiting(review_project, EVA)
+        for review_project in store.review_projects.list_review_project_ids(PROJECT)
+    }
     assert any(copies.values())
-    assert {"content", "signal", "record"} <= {one.partition(".")[0] for one in where(store, TEXT)}
+    assert {"content", "signal", "record"} <= {row.partition(".")[0] for row in where(store, TEXT)}
 
     done = erase_person_or_task(store, PROJECT, task=made, platform=world.site, now_s=world.site.seconds())
 
     assert where(store, TEXT) == []
     assert (done.n_review_tasks, done.not_updated) == (2, ())
     assert store.cases.list_cases(PROJECT) == []
-    assert [world.site.waiting(room, EVA) for room in copies] == [[], []]
-    assert all(TEXT not in str(task.data) for there in world.site.review_tasks.values() for task in there.values())
+    assert [world.site.waiting(review_project, EVA) for review_project in copies] == [[], []]
+    assert all(TEXT not in str(task.data) for tasks in world.site.review_tasks.values() for task in tasks.values())
     whole(store)
     world.turn()  # Label Studio still shows the task: it is not taken back in
     assert where(store, TEXT) == []
@@ -187,14 +190,14 @@ def test_a_honeypot_made_of_an_erased_task_is_erased_too(world: World, store: St
         world.review("L2", "fix", "fruit", person=person, reason="boundary")
     world.turn()
     world.disagree(second)
-    room = world.site.review_project_of("L2")
-    assert len([one for one in world.site.waiting(room, EVA) if TEXT in str(one.data)]) == 1
+    review_project = world.site.review_project_of("L2")
+    assert len([task for task in world.site.waiting(review_project, EVA) if TEXT in str(task.data)]) == 1
     world.turn()
 
     erase_person_or_task(store, PROJECT, task=first, platform=world.site, now_s=world.site.seconds())
 
     assert where(store, TEXT) == []
-    assert [TEXT in str(one.data) for one in world.site.waiting(room, EVA)] == [False]
+    assert [TEXT in str(task.data) for task in world.site.waiting(review_project, EVA)] == [False]
     assert [case.task for case in store.cases.list_cases(PROJECT)] == [second]
 
 
@@ -230,11 +233,11 @@ def test_erasure_needs_a_person_or_a_task(store: Store, world: World):
 def test_erasing_a_person_twice_changes_nothing(world: World, store: Store):
     reviewed(world)
     erase_person_or_task(store, PROJECT, person=CLEO, platform=world.site, now_s=1.0, emails=[ADDRESS])
-    again = erase_person_or_task(store, PROJECT, person=CLEO, platform=world.site, now_s=2.0, emails=[ADDRESS])
+    later = erase_person_or_task(store, PROJECT, person=CLEO, platform=world.site, now_s=2.0, emails=[ADDRESS])
 
-    assert (again.erased.annotations, again.n_review_tasks, again.not_updated) == ((), 0, ())
+    assert (later.erased.annotations, later.n_review_tasks, later.not_updated) == ((), 0, ())
     assert sorted(store.events.list_erased_people()) == sorted(
-        (one, CLEO) for one in [PROJECT, *store.review_projects.list_review_project_ids(PROJECT)]
+        (review_project, CLEO) for review_project in [PROJECT, *store.review_projects.list_review_project_ids(PROJECT)]
     )
     whole(store)
 
@@ -251,13 +254,13 @@ def test_a_backup_does_not_restore_an_erased_person(world: World, store: Store, 
 
     restore(tmp_path / "backup.db", path, open_at=open_store, erase=erase_in_backup)
 
-    again = open_store(f"sqlite:///{path}")
-    assert where(again, MARK) == []
-    assert sorted(again.events.list_erased_people()) == sorted(
-        (one, CLEO) for one in [PROJECT, *again.review_projects.list_review_project_ids(PROJECT)]
+    later = open_store(f"sqlite:///{path}")
+    assert where(later, MARK) == []
+    assert sorted(later.events.list_erased_people()) == sorted(
+        (review_project, CLEO) for review_project in [PROJECT, *later.review_projects.list_review_project_ids(PROJECT)]
     )
-    whole(again)
-    again.close()
+    whole(later)
+    later.close()
 
 
 def test_review_projects_beyond_the_thousandth_are_reported_and_searched(store: Store):
@@ -298,5 +301,5 @@ def test_an_answer_of_another_person_to_the_same_review_task_stays(world: World,
     world.turn()
 
     assert where(store, MARK) == []
-    room = world.site.review_project_of("L2")
-    assert [one.person for one in store.annotations.list_annotations(room)] == [DAN]
+    review_project = world.site.review_project_of("L2")
+    assert [annotation.person for annotation in store.annotations.list_annotations(review_project)] == [DAN]

@@ -26,7 +26,7 @@ class Crm:
         return ""
 
     def answers(self) -> list[tuple[str, str]]:
-        return [(one["asked"], one["answer"]) for one in self.received]
+        return [(row["asked"], row["answer"]) for row in self.received]
 
 
 def push(world: World, task: int | None, name: str = "human_review", *, key: str = "k", **more: object) -> None:

@@ -58,7 +58,7 @@ def test_no_request_is_lost_among_many(world: World):
             push(world, 10_000 + number, key=f"of a task that is not there yet {number}")
     world.turn()
 
-    assert [one.request for one in list_human_review_requests(world.store, PROJECT)] == ["first"]
+    assert [request.request for request in list_human_review_requests(world.store, PROJECT)] == ["first"]
 
 
 def test_a_request_names_its_task(world: World):
@@ -86,7 +86,7 @@ def test_what_waits_already_is_due_when_it_was_promised_and_goes_up_with_the_pro
     world.site.pass_time(3 * HOUR)
     world.review("L3", "accept", person=DAN)
     turns(world)
-    assert [one.in_time for one in list_human_review_requests(world.store, PROJECT)] == [False]
+    assert [request.in_time for request in list_human_review_requests(world.store, PROJECT)] == [False]
 
 
 def test_a_promise_while_a_question_waits_counts_from_where_the_clock_stopped(world: World):
@@ -177,4 +177,4 @@ def test_a_proof_stands_when_the_case_is_opened_again(world: World):
     world.review("L2", "fix", "fruit", person=DAN, reason="wrong_label")
     turns(world)
     assert statement(world, 1) == before
-    assert ": fruit, seeing" in statement(world, 0)
+    assert ": fruit, after seeing" in statement(world, 0)

@@ -12,8 +12,8 @@ from tests.support.review_world import ADA, BEN, CLEO, PROJECT, World, open_case
 def test_a_deleted_task_withdraws_its_case_and_its_copy(world: World):
     task = open_case(world)
     del world.site.tasks[task]
-    for number, one in list(world.site.annotations.items()):
-        if one.task == task:
+    for number, annotation in list(world.site.annotations.items()):
+        if annotation.task == task:
             del world.site.annotations[number]
     world.store.append(events.task_deletions(PROJECT, [task]))
     world.turn()
@@ -33,7 +33,7 @@ def test_a_closed_copy_of_an_open_case_is_opened_again(world: World):
     )
     world.turn()
 
-    assert [one.id for one in world.site.waiting(review_project, CLEO)] == [copy]
+    assert [row.id for row in world.site.waiting(review_project, CLEO)] == [copy]
 
 
 def test_a_copy_that_somebody_deleted_is_put_in_again(world: World):
@@ -44,8 +44,8 @@ def test_a_copy_that_somebody_deleted_is_put_in_again(world: World):
     world.store.append(events.task_deletions(review_project, [copy]))
     world.turn()
 
-    (again,) = world.site.waiting(review_project, CLEO)
-    assert (again.id, world.case(task).copies) == (world.case(task).review_task, 2)
+    (new_task,) = world.site.waiting(review_project, CLEO)
+    assert (new_task.id, world.case(task).copies) == (world.case(task).review_task, 2)
 
 
 def test_a_copy_that_was_answered_meanwhile_is_not_removed(world: World):

@@ -70,7 +70,7 @@ def test_figures_and_forecasts_are_printed_and_as_json(world: World):
     world.turn()
     seen = json.loads(run("cases", PROJECT, "--figures", "--forecast", "--json"))
 
-    assert [(one["tier"], one["cases"]) for one in seen["tiers"]] == [("L1", 1), ("L2", 1), ("L3", 0)]
+    assert [(metrics["tier"], metrics["cases"]) for metrics in seen["tiers"]] == [("L1", 1), ("L2", 1), ("L3", 0)]
     assert len(seen["forecast"]) == 3
     assert "L2: longest wait ahead" in run("cases", PROJECT, "--figures", "--forecast")
     assert json.loads(run("case", str(world.case(task).id), "--json"))["case"]["answer"] == "tool"

@@ -70,8 +70,8 @@ def test_in_a_review_tier_a_verdict_without_the_rules_skill_does_not_move_the_ca
     assert world.notes(task)[-1] == "lacks what this case needs: refunds"
     (look,) = world.store.reviews.list_reviews(PROJECT)
     assert (look.counted, look.refused) == (False, "lacks what this case needs: refunds")
-    (again,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)
-    world.review("L2", "fix", "fruit", person=CLEO, reason="boundary", task=again.id)
+    (new_task,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)
+    world.review("L2", "fix", "fruit", person=CLEO, reason="boundary", task=new_task.id)
     world.turn()
     assert world.final(task) == "fruit"
 
@@ -107,8 +107,8 @@ def test_who_decided_does_not_decide_about_the_objection(world: World):
     world.turn()
     assert "nobody decides their own case" in world.notes(task)[-1]
 
-    (again,) = world.site.waiting(world.site.review_project_of("L2"), DAN)
-    world.review("L2", "fix", "fruit", person=DAN, reason="boundary", task=again.id)
+    (new_task,) = world.site.waiting(world.site.review_project_of("L2"), DAN)
+    world.review("L2", "fix", "fruit", person=DAN, reason="boundary", task=new_task.id)
     world.turn()
     assert world.case(task).answer is not None
     assert world.case(task).state in ("decided", "resolved")

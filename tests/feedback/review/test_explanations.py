@@ -68,9 +68,9 @@ def test_a_reviewer_sees_what_spoke_for_the_models_answer(world: World):
 
     assert facts[SPOKE].startswith(("apple +", "juice +"))
     assert "box -" in facts[SPOKE]
-    said = case_report(world.store, world.case(task).id).to_json()["case"]["prediction"]
-    assert (said["answer"], said["model"]) == ("fruit", "m36")
-    assert "apple +" in said["explanation"]
+    prediction = case_report(world.store, world.case(task).id).to_json()["case"]["prediction"]
+    assert (prediction["answer"], prediction["model"]) == ("fruit", "m36")
+    assert "apple +" in prediction["explanation"]
 
 
 def test_who_reads_blind_sees_none_of_it_and_the_next_tier_does(world: World):

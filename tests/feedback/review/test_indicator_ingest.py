@@ -45,16 +45,16 @@ def add(world: World, customer: object) -> int:
     return task
 
 
-def say(world: World, task: int, *, verdict: str = "fix", person: int = CLEO, **said: Any) -> int:
+def say(world: World, task: int, *, verdict: str = "fix", person: int = CLEO, **answers_given: Any) -> int:
     """Review the copy of a task, with answers to the policy's questions."""
     review_project = world.site.review_project_of("L2")
-    (copy,) = [one.id for one in world.site.waiting(review_project, person) if one.data["text"] == f"refund {task}"]
+    (copy,) = [row.id for row in world.site.waiting(review_project, person) if row.data["text"] == f"refund {task}"]
     world.site.review(
         review_project, verdict, "tool" if verdict == "fix" else "", person=person, reason="boundary", task=copy
     )
     number = max(world.site.review_annotations[review_project])
     annotation = world.site.review_annotations[review_project][number]
-    answers = said or FRAUD
+    answers = answers_given or FRAUD
     regions = [
         {"from_name": name, "to_name": "hitl_case", "type": "choices", "value": _held(name, value)}
         for name, value in answers.items()
@@ -132,27 +132,29 @@ def test_the_answer_of_an_excluded_person_is_no_indicator(world: World):
     world.turn()
     assert known(world, 7)["fraud_type"] == "card"
     stored_indicators = world.store.indicators.list_indicators(PROJECT)
-    assert {one.person for one in stored_indicators} == {CLEO}
+    assert {value.person for value in stored_indicators} == {CLEO}
 
 
 def test_a_withdrawn_indicator_is_gone_from_then_on(world: World):
     task = disagreed(world)
     number = say(world, task)
     world.turn()
-    before = max(one.recorded_s for one in world.store.indicators.list_indicators(PROJECT))
+    before = max(value.recorded_s for value in world.store.indicators.list_indicators(PROJECT))
     review_project = world.site.review_project_of("L2")
-    said = world.site.review_annotations[review_project][number]
-    kept = tuple(one for one in said.result if "fraud_type" not in one["from_name"])
+    answers_given = world.site.review_annotations[review_project][number]
+    kept = tuple(row for row in answers_given.result if "fraud_type" not in row["from_name"])
     world.site.pass_time(5)
-    world.site.review_annotations[review_project][number] = replace(said, result=kept, updated_at=world.site._tick())
-    copy = world.site.review_tasks[review_project][said.task]
-    world.site.review_tasks[review_project][said.task] = replace(copy, updated_at=world.site._tick())
+    world.site.review_annotations[review_project][number] = replace(
+        answers_given, result=kept, updated_at=world.site._tick()
+    )
+    copy = world.site.review_tasks[review_project][answers_given.task]
+    world.site.review_tasks[review_project][answers_given.task] = replace(copy, updated_at=world.site._tick())
     world.turn()
 
     assert "fraud_type" not in known(world, 7)
     assert known(world, 7)["risk"] == 4.0
-    withdrawn = [one for one in world.store.indicators.list_indicators(PROJECT) if one.name == "fraud_type"]
-    assert [one.value for one in sorted(withdrawn, key=lambda one: one.seq)] == ["card", None]
+    withdrawn = [value for value in world.store.indicators.list_indicators(PROJECT) if value.name == "fraud_type"]
+    assert [row.value for row in sorted(withdrawn, key=lambda row: row.seq)] == ["card", None]
     assert withdrawn[-1].recorded_s >= before  # the past still knows what it knew
 
 
@@ -169,17 +171,17 @@ def test_a_control_of_the_source_project_gives_indicators_and_is_not_asked_twice
     task = add(world, 7)
     world.turn()
     number = world.site.answer(task, "fruit", person=ADA)
-    said = world.site.annotations[number]
+    answers_given = world.site.annotations[number]
     chosen = {"from_name": "fraud_type", "to_name": "text", "type": "choices", "value": {"choices": ["identity"]}}
-    world.site.annotations[number] = replace(said, result=(*said.result, chosen))
+    world.site.annotations[number] = replace(answers_given, result=(*answers_given.result, chosen))
     world.turn()
     world.site.answer(task, "tool", person=BEN)
     world.turn()
 
     assert known(world, 7) == {"fraud_type": "identity"}
     asked = read_label_config(world.site.review_projects[world.site.review_project_of("L2")].label_config)
-    assert [one.name for one in asked.controls].count("fraud_type") == 1
-    assert "hitl_ask_fraud_type" not in {one.name for one in asked.controls}
+    assert [item.name for item in asked.controls].count("fraud_type") == 1
+    assert "hitl_ask_fraud_type" not in {item.name for item in asked.controls}
 
 
 def test_a_rebuild_or_other_questions_read_the_logs_again_with_the_same_result(world: World):
@@ -228,7 +230,7 @@ def test_the_loop_trains_with_indicators_and_names_them_in_the_recipe(world: Wor
     trainings = world.store.records.list_records(PROJECT, "training")
     world.turn()
 
-    assert [one.body["recipe"] for one in trainings] == ["text-choices/1 with fraud_type, risk, signs"]
+    assert [item.body["recipe"] for item in trainings] == ["text-choices/1 with fraud_type, risk, signs"]
     assert (
         world.store.records.list_records(PROJECT, "training") == trainings
     )  # the same recipe, nothing new: nothing is due
@@ -236,7 +238,7 @@ def test_the_loop_trains_with_indicators_and_names_them_in_the_recipe(world: Wor
     model = unpack(artefact.data, artefact.digest)
     assert model.indicators == ("fraud_type", "risk", "signs")
     known = {"fraud_type": "card", "risk": 4.0, "signs": ["night"]}
-    rows = model.proba([with_indicators({"text": "refund 99"}, one) for one in ({}, known)])
+    rows = model.proba([with_indicators({"text": "refund 99"}, item) for item in ({}, known)])
     tool = model.classes.index("tool")
     assert rows[1, tool] > 0.8 > 0.5 > rows[0, tool]
 
@@ -251,9 +253,10 @@ def test_the_next_tier_sees_indicators_unless_it_is_blind(world: World, blind: b
     world.turn()
     (copy,) = world.site.waiting(world.site.review_project_of("L3"), DAN)
 
-    said = " ".join(line["text"] for line in copy.data[HISTORY])
+    answers_given = " ".join(line["text"] for line in copy.data[HISTORY])
     assert all(
-        (received in said) != blind for received in ("fraud_type: card", "risk: 4", "signs: night", "remark: hm")
+        (received in answers_given) != blind
+        for received in ("fraud_type: card", "risk: 4", "signs: night", "remark: hm")
     )
     assert ("card" in str(copy.data)) != blind
 

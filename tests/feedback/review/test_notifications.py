@@ -35,7 +35,7 @@ class Outside:
         self.got.append((url, body, headers))
         return ""
 
-    def said(self) -> list[dict[str, object]]:
+    def payloads(self) -> list[dict[str, object]]:
         return [json.loads(body) for _url, body, _headers in self.got]
 
 
@@ -88,7 +88,7 @@ def test_what_does_not_arrive_is_tried_again_and_given_up_after_a_day(world: Wor
     outside.down = False
     world.turn()
 
-    assert [received["what"] for received in outside.said()] == []
+    assert [received["what"] for received in outside.payloads()] == []
 
 
 def test_a_target_that_does_not_answer_keeps_no_other_one_waiting(world: World):
@@ -123,7 +123,7 @@ def test_a_burst_of_notices_is_delivered_whole(world: World, monkeypatch: pytest
     for _ in range(6):
         deliver_notifications(world.store, project, policy, got, now_s=1.0)
 
-    assert [received["case"] for received in got.said()] == list(range(1, 12))
+    assert [received["case"] for received in got.payloads()] == list(range(1, 12))
 
 
 def test_whoever_asked_is_told_the_answer(world: World, outside: Outside):
@@ -184,9 +184,9 @@ def test_a_post_follows_no_redirect_and_never_raises():
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Redirects) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        here = f"http://127.0.0.1:{server.server_port}"
-        assert post_json(f"{here}/ok", b"{}", {}) == ""
-        assert post_json(f"{here}/away", b"{}", {}) == "it answered HTTP 302"
+        url = f"http://127.0.0.1:{server.server_port}"
+        assert post_json(f"{url}/ok", b"{}", {}) == ""
+        assert post_json(f"{url}/away", b"{}", {}) == "it answered HTTP 302"
         server.shutdown()
     assert "ConnectError" in post_json("http://127.0.0.1:9/", b"{}", {})
     assert post_json("no url", b"{}", {}) != ""

@@ -79,8 +79,8 @@ def test_what_was_decided_is_opened_again_where_a_rule_sends_what_somebody_repor
     world.use(policy_text(more=REPORTED))
     task, other = world.site.add("a1 apple red", "b2 saw iron")
     world.turn()
-    for one in (task, other):
-        world.site.answer(one, "fruit", person=ADA)
+    for row in (task, other):
+        world.site.answer(row, "fruit", person=ADA)
     turns(world)
     push(world, task, "user_report", value="scam", key="one")
     push(world, other, "thumbs", value="down", key="two")  # no rule asks for that

@@ -107,18 +107,18 @@ def test_a_corrected_answer_replaces_its_row_and_nothing_is_written_twice(store:
     (first,) = note(store)
     assert note(store) == [first]
     store.append([annotation_event(1, "A", task=1, parent_prediction=101, second=9)])
-    (again,) = note(store)
+    (newer,) = note(store)
 
-    assert (again.changed, again.annotation) == (False, first.annotation)
-    assert replace(again, at_s=first.at_s, answer=B, changed=True, reason=NOT_GIVEN) == first
+    assert (newer.changed, newer.annotation) == (False, first.annotation)
+    assert replace(newer, at_s=first.at_s, answer=B, changed=True, reason=NOT_GIVEN) == first
 
 
 def test_the_draws_of_second_looks_are_their_own():
     units = [f"7/{number}" for number in range(2000)]
     second, audit = draws("key", "second look", units), draws("key", "audit", units)
 
-    assert abs(sum(one < 0.1 for one in second) - 200) < 60
-    both = sum(one < 0.1 and other < 0.1 for one, other in zip(second, audit, strict=True))
+    assert abs(sum(row < 0.1 for row in second) - 200) < 60
+    both = sum(row < 0.1 and other < 0.1 for row, other in zip(second, audit, strict=True))
     assert both < 45  # independent: 20 expected
 
 

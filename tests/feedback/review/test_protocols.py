@@ -16,10 +16,10 @@ TWO = Tier(protocol="two-reader")
 def reviews(*given: object) -> list[SimpleNamespace]:
     """An answer for a reading that gives one, else the verdict."""
     return [
-        SimpleNamespace(verdict="fix", answer=one)
-        if isinstance(one, Answer)
-        else SimpleNamespace(verdict=one, answer=None)
-        for one in given
+        SimpleNamespace(verdict="fix", answer=row)
+        if isinstance(row, Answer)
+        else SimpleNamespace(verdict=row, answer=None)
+        for row in given
     ]
 
 

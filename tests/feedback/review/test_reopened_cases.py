@@ -75,13 +75,13 @@ def test_a_reviewer_who_changes_their_answer_opens_the_case_again(world: World):
     world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
     world.turn()
     review_project = world.site.review_project_of("L2")
-    ((number, said),) = world.site.review_annotations[review_project].items()
-    region = dict(said.result[0]) | {"value": {"choices": ["fruit"]}}
+    ((number, annotation),) = world.site.review_annotations[review_project].items()
+    region = dict(annotation.result[0]) | {"value": {"choices": ["fruit"]}}
     world.site.review_annotations[review_project][number] = replace(
-        said, result=(region, *said.result[1:]), updated_at=world.site._tick()
+        annotation, result=(region, *annotation.result[1:]), updated_at=world.site._tick()
     )
-    copy = world.site.review_tasks[review_project][said.task]
-    world.site.review_tasks[review_project][said.task] = replace(copy, updated_at=world.site._tick())
+    copy = world.site.review_tasks[review_project][annotation.task]
+    world.site.review_tasks[review_project][annotation.task] = replace(copy, updated_at=world.site._tick())
     world.turn()
 
     case = world.case(task)
@@ -115,7 +115,7 @@ def test_honeypots_stand_among_the_cases_and_find_who_errs(world: World):
     world.disagree(second)
     review_project = world.site.review_project_of("L2")
     waiting = world.site.waiting(review_project, EVA)
-    pots = [one for one in waiting if one.data["text"] == "a1 apple red"]
+    pots = [task for task in waiting if task.data["text"] == "a1 apple red"]
 
     assert len(waiting) == 2
     assert len(pots) == 1
@@ -123,15 +123,15 @@ def test_honeypots_stand_among_the_cases_and_find_who_errs(world: World):
     world.turn()  # and it is not cleared away
     world.review("L2", "answer", "tool", person=EVA, task=pots[0].id)
     world.turn()
-    (look,) = [one for one in world.store.reviews.list_reviews(PROJECT) if one.round == 0]
+    (look,) = [review for review in world.store.reviews.list_reviews(PROJECT) if review.round == 0]
     assert (look.person, look.counted) == (EVA, False)
     assert world.case(first).round == 1
     (eva,) = [
-        one
-        for one in compute_reviewer_accuracy(
+        case
+        for case in compute_reviewer_accuracy(
             world.store.cases.list_cases(PROJECT), world.store.reviews.list_reviews(PROJECT)
         )
-        if one.person == EVA
+        if case.person == EVA
     ]
     assert (eva.compared, eva.accuracy.value) == (1, 0.0)
 
@@ -164,8 +164,8 @@ def test_nothing_tells_a_honeypot_from_a_second_look(world: World):
     for _ in range(2):
         world.turn()
     copies = world.site.waiting(world.site.review_project_of("L2"), DAN)
-    (look,) = [one for one in copies if one.data["text"] == "a3 plum blue"]
-    (pot,) = [one for one in copies if one.data["text"] != "a3 plum blue"]
+    (look,) = [row for row in copies if row.data["text"] == "a3 plum blue"]
+    (pot,) = [row for row in copies if row.data["text"] != "a3 plum blue"]
 
     assert set(pot.data) == set(look.data)
     assert set(pot.data[FACTS]) == set(look.data[FACTS])

@@ -54,8 +54,8 @@ def test_each_round_of_a_case_is_timed_from_its_own_beginning():
         (0, "open", "L2"), (50, "decide", "L2"), (60, "write", "L2"), (day, "reopen", "L2"), (day + 90, "decide", "L2"),
         (day + 100, "write", "L2"),
     )  # fmt: skip
-    again = case(1, round=2, resolved_s=day + 100.0)
-    (_, second) = compute_tier_metrics([again], {1: steps}, [], [], POLICY, emails={})
+    reopened = case(1, round=2, resolved_s=day + 100.0)
+    (_, second) = compute_tier_metrics([reopened], {1: steps}, [], [], POLICY, emails={})
 
     assert (second.cases, second.resolve_s, second.decide_s) == (2, 80.0, 70.0)
 
@@ -88,7 +88,7 @@ def test_figures_fall_apart_by_segment():
     cases = [case(1, segment="de"), case(2, segment="en")]
     found = compute_tier_metrics(cases, steps, [], [], POLICY, emails={}, by_segment=True)
 
-    assert [(one.segment, one.decide_s) for one in found if one.tier == "L2"] == [("", 50), ("de", 10), ("en", 90)]
+    assert [(row.segment, row.decide_s) for row in found if row.tier == "L2"] == [("", 50), ("de", 10), ("en", 90)]
 
 
 def test_the_models_errors_and_the_reviewers_stand_in_each_tier_and_segment():
@@ -104,21 +104,21 @@ def test_the_models_errors_and_the_reviewers_stand_in_each_tier_and_segment():
     looks = [look(1, 5, SPAM), look(2, 5, HAM), *above]
     rows = [row(1, SPAM, "L2", "de"), row(2, HAM, "L2", "en"), row(3, HAM, "L1", "de")]
     found = compute_tier_metrics(cases, steps, looks, rows, POLICY, emails={}, by_segment=True)
-    at = {(one.tier, one.segment): one for one in found}
+    at = {(item.tier, item.segment): item for item in found}
 
-    assert [(one.label, one.false_negative.value) for one in at["L2", "de"].labels] == [("spam", 0.0)]
-    assert {one.label: one.false_negative.value for one in at["L2", "en"].labels}["spam"] == 1.0
-    assert {one.label: one.false_negative.value for one in at["L2", ""].labels}["spam"] == 0.5
+    assert [(label.label, label.false_negative.value) for label in at["L2", "de"].labels] == [("spam", 0.0)]
+    assert {label.label: label.false_negative.value for label in at["L2", "en"].labels}["spam"] == 1.0
+    assert {label.label: label.false_negative.value for label in at["L2", ""].labels}["spam"] == 0.5
     # held against the tier above, though only the looks of this tier are judged
-    right = {key: [(one.person, one.accuracy.value) for one in at[key].people] for key in at if key[0] == "L2"}
+    right = {key: [(person.person, person.accuracy.value) for person in at[key].people] for key in at if key[0] == "L2"}
     assert right == {("L2", ""): [(5, 0.5)], ("L2", "de"): [(5, 1.0)], ("L2", "en"): [(5, 0.0)]}
     assert at["L1", ""].people == ()
 
 
 def test_the_models_errors_are_counted_by_label_and_only_blind_ones_where_asked():
-    def row(number: int, shown: Answer, said: Answer, *, blind: bool) -> OverrideRow:
+    def row(number: int, shown: Answer, given: Answer, *, blind: bool) -> OverrideRow:
         return OverrideRow(
-            PROJECT, number, number, 1, shown, 0.9, "m", said, shown != said, blind, "", "", "L1", "p", number, ""
+            PROJECT, number, number, 1, shown, 0.9, "m", given, shown != given, blind, "", "", "L1", "p", number, ""
         )  # fmt: skip
 
     rows = [row(1, SPAM, HAM, blind=False), row(2, SPAM, SPAM, blind=False), row(3, HAM, SPAM, blind=True)]
@@ -126,7 +126,9 @@ def test_the_models_errors_are_counted_by_label_and_only_blind_ones_where_asked(
 
     assert (ham.label, spam.label) == ("ham", "spam")
     assert (spam.false_positive.value, spam.false_negative.value) == (1.0, 0.5)
-    assert [one.false_negative.value for one in compute_label_errors(rows, blind=True) if one.label == "spam"] == [1.0]
+    assert [item.false_negative.value for item in compute_label_errors(rows, blind=True) if item.label == "spam"] == [
+        1.0
+    ]
 
 
 def test_one_who_is_always_wrong_in_a_panel_is_found():
@@ -136,7 +138,7 @@ def test_one_who_is_always_wrong_in_a_panel_is_found():
 
     assert (worst.person, worst.accuracy.value, worst.compared) == (7, 0.0, 20)
     assert worst.accuracy.high < 0.2
-    assert all(one.accuracy.value == 1.0 for one in others)
+    assert all(row.accuracy.value == 1.0 for row in others)
 
 
 def test_nobody_is_confirmed_by_their_own_vote():
@@ -165,11 +167,15 @@ def test_a_project_is_measured_from_what_happened_in_it(world: World):
     policy = read_policy(policy_text(l2='protocol = "panel"\npanel = 3\nresolve = "1h"'))
     seen = measure_review(store, PROJECT, policy, {}, control="kind")
 
-    assert [(one.tier, one.cases, one.n_reviews) for one in seen.tiers] == [("L1", 4, 8), ("L2", 4, 12), ("L3", 0, 0)]
+    assert [(metrics.tier, metrics.cases, metrics.n_reviews) for metrics in seen.tiers] == [
+        ("L1", 4, 8),
+        ("L2", 4, 12),
+        ("L3", 0, 0),
+    ]
     assert seen.tiers[0].escalated.value == 1.0
     assert seen.people[0].person in (BEN, EVA)
     received = forecast_tiers(store, PROJECT, policy, seen.tiers, now_s=world.site.seconds())
-    assert [one.tier for one in received] == ["L1", "L2", "L3"]
+    assert [item.tier for item in received] == ["L1", "L2", "L3"]
     assert len(received[1].wait_s) == 12
     report = case_report(store, world.case(tasks[0]).id)
     assert report.to_json()["case"]["answer"] == "fruit"
@@ -181,9 +187,9 @@ def test_the_first_tier_is_measured_without_a_clock_too(world: World):
     world.use(policy_text(l1='skip_means = "escalate"', share=1.0), overlap=2)
     agreed, differed, skipped, alone = world.site.add("a1", "b2", "c3", "d4")
     world.turn()
-    for task, one, two in ((agreed, "fruit", "fruit"), (differed, "fruit", "tool")):
+    for task, row, two in ((agreed, "fruit", "fruit"), (differed, "fruit", "tool")):
         world.site.pass_time(60)
-        world.site.answer(task, one, person=ADA)
+        world.site.answer(task, row, person=ADA)
         world.turn()
         world.site.answer(task, two, person=BEN)
         world.turn()
@@ -204,7 +210,7 @@ def test_the_first_tier_is_measured_without_a_clock_too(world: World):
     assert first.wait_s is not None
     assert first.wait_s >= 60
     assert (second.cases, second.n_open) == (3, 3)
-    assert [one.person for one in seen.people] == [ADA, BEN]
+    assert [person.person for person in seen.people] == [ADA, BEN]
     assert store.cases.list_cases(PROJECT, tasks=[alone]) == []
     store.close()
 
@@ -228,17 +234,17 @@ def test_a_rush_is_foretold_with_what_would_help(tmp_path: Path):
 def test_what_each_queue_will_bring_is_foretold_from_the_same_hours_of_the_week_before(tmp_path: Path):
     store = open_store(f"sqlite:///{tmp_path / 's.db'}")
     now_s = 1_800_000_000.0  # 08:00
-    came_s = {"refunds": now_s - 2 * 86_400 + 7200, "chats": now_s - 86_400 + 3600, "nights": now_s - 3600}
+    arrived_s = {"refunds": now_s - 2 * 86_400 + 7200, "chats": now_s - 86_400 + 3600, "nights": now_s - 3600}
     store.cases.create_cases(
         [
-            CaseRow(PROJECT, task, "queued", "L2", opened_s=came_s[queue], entered_s=came_s[queue], segment=queue)
+            CaseRow(PROJECT, task, "queued", "L2", opened_s=arrived_s[queue], entered_s=arrived_s[queue], segment=queue)
             for task, queue in enumerate(["refunds"] * 30 + ["chats"] * 10 + ["nights"] * 5)
         ],
         "open",
     )
     tiers = measure_review(store, PROJECT, POLICY, {}, control="kind").tiers
     (_, received) = forecast_tiers(store, PROJECT, POLICY, tiers, now_s=now_s, hours=12)
-    days = (now_s - came_s["refunds"]) / 86_400
+    days = (now_s - arrived_s["refunds"]) / 86_400
 
     assert received.queues == {"chats": round(10 / days, 2), "refunds": round(30 / days, 2)}  # nobody comes at night
     store.close()

@@ -64,8 +64,8 @@ def test_nobody_decides_their_own_case(world: World):
     assert not look.counted
     assert "nobody decides their own case" in look.refused
     assert world.case(task).state == "queued"
-    (again,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)  # open again at once
-    world.review("L2", "fix", "fruit", person=CLEO, reason="boundary", task=again.id)
+    (new_task,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)  # open again at once
+    world.review("L2", "fix", "fruit", person=CLEO, reason="boundary", task=new_task.id)
     world.turn()
     assert world.final(task) == "fruit"
 
@@ -86,7 +86,7 @@ def test_a_tier_may_let_people_decide_their_own_cases(world: World):
         ("fix", "tool", "because", "unknown reason 'because'"),
         ("accept", "tool", "", "nothing was shown"),
         ("", "tool", "", "gives no verdict"),
-        ("dunno", "tool", "", "says 'dunno'"),
+        ("dunno", "tool", "", "verdict 'dunno' is not allowed"),
     ],
 )
 def test_a_verdict_that_contradicts_itself_does_not_count_and_the_case_opens_again(
@@ -98,7 +98,7 @@ def test_a_verdict_that_contradicts_itself_does_not_count_and_the_case_opens_aga
 
     assert world.trail(task)[-1] == "refuse"
     assert words in world.notes(task)[-1]
-    assert [one.id for one in world.site.waiting(world.site.review_project_of("L2"), DAN)] == [
+    assert [row.id for row in world.site.waiting(world.site.review_project_of("L2"), DAN)] == [
         world.case(task).review_task
     ]
 
@@ -110,9 +110,9 @@ def test_what_a_reviewer_says_is_read_in_the_turn_of_the_source(world: World):
     while (work := world.store.jobs.claim_job("test", lease_s=9.0)) is not None:
         world.store.jobs.finish_job(work)
     received = [
-        one
+        event
         for copy, given in world.site.list_changed_tasks(review_project, "")
-        for one in events.events_from_task(copy, given)
+        for event in events.events_from_task(copy, given)
     ]
     world.store.append(received)  # as a webhook does
 

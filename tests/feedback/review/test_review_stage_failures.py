@@ -67,7 +67,7 @@ def test_an_import_that_was_cut_short_is_completed_so_that_reviewers_see_what_wa
     assert any("database is locked" in note for note in notes)
     review_project, copy = world.site.review_project_of("L3"), world.case(task).review_task
     assert copy is not None
-    assert [one.id for one in world.site.waiting(review_project, DAN)] == [copy]
+    assert [row.id for row in world.site.waiting(review_project, DAN)] == [copy]
     assert world.site.shown(copy)[0]["value"] == {"choices": ["tool"]}
     for person in (DAN, EVA):
         world.review("L3", "accept", person=person)
@@ -85,9 +85,9 @@ def test_nobody_is_asked_again_while_an_answer_is_unread(world: World, monkeypat
     def emails() -> dict[int, str]:
         world.review("L2", "fix", "tool", person=DAN, reason="boundary")
         received = [
-            one
+            event
             for shown, given in world.site.list_changed_tasks(review_project, "")
-            for one in events.events_from_task(shown, given)
+            for event in events.events_from_task(shown, given)
         ]
         world.store.append(received)
         return {}

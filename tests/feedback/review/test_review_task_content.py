@@ -34,8 +34,8 @@ def test_who_is_not_of_the_tier_or_lacks_its_skill_does_not_count(world: World):
         world.review("L2", "fix", "tool", person=person, reason="boundary")
         world.turn()
 
-    said = {look.person: look.refused for look in world.store.reviews.list_reviews(PROJECT)}
-    assert said == {EVA: "is not among the people of L2", DAN: "lacks what this case needs: german", CLEO: ""}
+    refusals = {look.person: look.refused for look in world.store.reviews.list_reviews(PROJECT)}
+    assert refusals == {EVA: "is not among the people of L2", DAN: "lacks what this case needs: german", CLEO: ""}
     assert world.final(task) == "tool"
 
 

@@ -66,7 +66,7 @@ def test_a_breach_gives_the_case_to_others_by_a_new_copy(world: World):
     assert case.review_task not in (None, old)
     assert (case.state, case.tier, case.breaches, case.copies) == ("queued", "L2", 1, 2)
     world.turn()
-    assert [one.id for one in world.site.waiting(world.site.review_project_of("L2"), CLEO)] == [case.review_task]
+    assert [row.id for row in world.site.waiting(world.site.review_project_of("L2"), CLEO)] == [case.review_task]
 
 
 def test_an_answer_on_the_old_copy_still_counts(world: World):

@@ -104,10 +104,10 @@ def test_a_pause_gives_back_the_business_time_that_was_left():
     asked = pause_clocks(case(at("2026-11-16 09:00"), tier, OFFICE), at("2026-11-16 12:00"))
 
     assert new_alarms(asked, tier, OFFICE, at("2026-11-19 09:00")) == ()
-    again = resume_clocks(asked, OFFICE, at("2026-11-20 16:30"))
-    assert again.due_s is not None
-    assert local(again.due_s) == "Mon 23.11. 09:30"
-    assert again.paused_s is None
+    resumed = resume_clocks(asked, OFFICE, at("2026-11-20 16:30"))
+    assert resumed.due_s is not None
+    assert local(resumed.due_s) == "Mon 23.11. 09:30"
+    assert resumed.paused_s is None
 
 
 def test_a_clock_that_had_run_out_before_the_pause_stays_run_out():

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from feedback.policy import read_policy
-from ml_backend.errors import LabelStudioError
+from ml_backend.errors import LabelStudioError, NotFound
 from ml_backend.records import Task
 from tests.feedback.routing.world import SMALL, World, rules
 
@@ -143,7 +143,7 @@ def test_a_task_that_was_deleted_meanwhile_stops_nothing(world: World, monkeypat
 
     def deleted(project: str, task: int) -> Task:
         if task == gone:
-            raise LabelStudioError("no such task", status=404)
+            raise NotFound("no such task", status=404)
         return hide(project, task)
 
     monkeypatch.setattr(world.studio, "hide_task", deleted)

@@ -90,7 +90,7 @@ def test_processes_that_start_at_once_make_one_store(url: str) -> None:
         ("", "cannot be read"),
         ("no url", "cannot be read"),
         ("mysql://host/db", "the database 'mysql' is not supported"),
-        ("sqlite://", "in memory forgets"),
+        ("sqlite://", "in memory is lost"),
         ("sqlite:////no/such/folder/store.db", "unable to open"),
     ],
 )

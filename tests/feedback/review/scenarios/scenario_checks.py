@@ -23,7 +23,7 @@ start = 0
 """
 
 
-def said(world: World, tier: str, task: int) -> list[str]:
+def list_review_texts(world: World, tier: str, task: int) -> list[str]:
     """What a reviewer reads of what was said before."""
     copy = world.case(task).review_task
     assert copy

@@ -10,7 +10,7 @@ from feedback.project.snapshot import load_splits
 from feedback.routing.router import explain_decision
 from feedback.training.challenger import learned_annotations
 from ml_backend.registry import unpack
-from tests.feedback.review.scenarios.scenario_checks import REST, said, whole
+from tests.feedback.review.scenarios.scenario_checks import REST, list_review_texts, whole
 from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, FAY, World
 
 MODERATION = """
@@ -56,7 +56,7 @@ def test_moderation_goes_through_three_tiers_and_back_into_the_model(world: Worl
     assert world.turn().notes == ()
 
     # L1: people answer, and the first model is there
-    for task, label in [*((one, "fruit") for one in tasks[:8]), *((one, "tool") for one in tasks[8:])]:
+    for task, label in [*((row, "fruit") for row in tasks[:8]), *((row, "tool") for row in tasks[8:])]:
         site.answer(task, label, person=ADA)
     turns = [world.turn() for _ in range(3)]
     first = turns[-1].version
@@ -77,21 +77,21 @@ def test_moderation_goes_through_three_tiers_and_back_into_the_model(world: Worl
     site.answer(sure, "fruit", person=BEN)
     world.turn()
     assert world.trail(sure) == ["open", "settle"]
-    assert [world.case(one).tier for one in (disputed, huge, late)] == ["L2", "L2", "L1"]
+    assert [world.case(row).tier for row in (disputed, huge, late)] == ["L2", "L2", "L1"]
 
     # L2: the urgent one first, with why it is here; the disputed one goes on with what was said
     handed = world.review("L2", "fix", "fruit", person=CLEO, reason="wrong_label", comment="see page 3")
     assert handed == world.case(huge).review_task
-    assert said(world, "L2", disputed) == ["fruit", "tool"]
+    assert list_review_texts(world, "L2", disputed) == ["fruit", "tool"]
     world.review("L2", "escalate", "tool", person=CLEO, reason="guideline_gap", comment="is a toy a tool?")
     world.turn()
     assert (world.case(huge).state, site.final(huge)) == ("resolved", "fruit")
-    (override,) = [one for one in world.store.overrides.list_overrides(world.project) if one.task == huge]
+    (override,) = [row for row in world.store.overrides.list_overrides(world.project) if row.task == huge]
     assert (override.shown.value, override.answer.value, override.reason) == (("tool",), ("fruit",), "wrong_label")  # type: ignore[union-attr]
     assert (override.model, override.tier, override.blind) == (first, "L2", False)
 
     # L3: a panel of three, one of whom differs
-    assert said(world, "L3", disputed)[2] == "escalate: tool; The guideline does not say; is a toy a tool?"
+    assert list_review_texts(world, "L3", disputed)[2] == "escalate: tool; The guideline does not say; is a toy a tool?"
     for person, label in ((DAN, ""), (EVA, "fruit"), (FAY, "")):
         reason = "boundary" if label else ""
         world.review("L3", "fix" if label else "accept", label, person=person, reason=reason)
@@ -113,7 +113,7 @@ def test_moderation_goes_through_three_tiers_and_back_into_the_model(world: Worl
     training = world.store.records.get_latest_record(world.project, "training", key=turns[-1].version)
     assert training is not None
     assert {disputed, huge, late} <= set(training.body["tasks"])
-    assert _says(world, turns[-1].version, disputed) == "tool"
+    assert predicted_label(world, turns[-1].version, disputed) == "tool"
     assert learned_annotations(world.store, world.project, turns[-1].version)
     whole(world)
     before = world.store.verify()["events"]
@@ -133,11 +133,11 @@ def _texts(world: World, words: str, roles: Sequence[str]) -> list[str]:
     assert row is not None
     draws = load_splits(world.store, row, read_policy(MODERATION))
     texts = (f"{words} {number}" for number in count())
-    with_roles = ((one, draws.roles([draws.dedup_key({"text": one})])[0]) for one in texts)
+    with_roles = ((item, draws.roles([draws.dedup_key({"text": item})])[0]) for item in texts)
     return [next(text for text, role in with_roles if role == wanted) for wanted in roles]
 
 
-def _says(world: World, version: str, task: int) -> str:
+def predicted_label(world: World, version: str, task: int) -> str:
     artefact = world.store.registry.artefact(world.project, version)
     bundle = unpack(artefact.data, artefact.digest)
     ((answer, _confidence),) = bundle.predict([world.store.tasks.list_tasks(world.project, only=[task])[0].data])

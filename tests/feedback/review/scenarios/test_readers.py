@@ -5,7 +5,7 @@ from __future__ import annotations
 from feedback.policy import read_policy
 from feedback.reports.review_report import measure_review
 from feedback.review.review_task_content import FACTS, HISTORY, KEY
-from tests.feedback.review.scenarios.scenario_checks import REST, said, whole
+from tests.feedback.review.scenarios.scenario_checks import REST, list_review_texts, whole
 from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, FAY, World
 
 READERS = """
@@ -60,13 +60,13 @@ def test_two_readers_and_a_third_while_answers_that_do_not_count_open_the_case_a
     world.turn()
     assert "gives no reason" in world.notes(task)[-1]
     assert world.trail(task)[-4:] == ["refuse"] * 4
-    assert [one.id for one in site.waiting(review_project, EVA)] == [copy]
+    assert [row.id for row in site.waiting(review_project, EVA)] == [copy]
 
     # she says it once more, with a reason: the first of two readers; the second is told nothing of it
     site.change(review_project, copy, person=CLEO, verdict="fix", label="tool", reason="boundary")
     world.turn()
     assert world.trail(task)[-1] == "review"
-    assert len(said(world, "L2", task)) == 2
+    assert len(list_review_texts(world, "L2", task)) == 2
     world.review("L2", "fix", "fruit", person=EVA, reason="boundary")
     world.turn()
     assert world.notes(task)[-1] == "two reviewers differ; a third decides"
@@ -120,8 +120,8 @@ def test_one_who_is_always_wrong_is_found_and_changes_nothing(world: World) -> N
     assert [site.final(task) for task in tasks] == ["fruit"] * 6
     dan = site.number(DAN)
     seen = measure_review(world.store, world.project, read_policy(PANEL), {}, control="")
-    assert {one.person: one.compared for one in seen.people} == {site.number(one): 6 for one in (CLEO, DAN, EVA)}
-    assert [one.accuracy.value for one in seen.people] == [0.0, 1.0, 1.0]
+    assert {row.person: row.compared for row in seen.people} == {site.number(row): 6 for row in (CLEO, DAN, EVA)}
+    assert [row.accuracy.value for row in seen.people] == [0.0, 1.0, 1.0]
     assert seen.unreliable == [dan]
 
     # a case whose answer is known now stands among new ones, and tells the same of him; nobody can tell it from others
@@ -130,14 +130,14 @@ def test_one_who_is_always_wrong_is_found_and_changes_nothing(world: World) -> N
     world.turn()
     review_project = site.review_project_of("L2")
     waiting = site.waiting(review_project, DAN)
-    (pot,) = [one for one in waiting if one.id != world.case(new).review_task]
+    (pot,) = [row for row in waiting if row.id != world.case(new).review_task]
     assert pot.data["text"] in {f"a{number} apple" for number in range(6)}
     assert pot.data[KEY].startswith("case-")
     world.review("L2", "answer", "tool", person=DAN, task=pot.id)
     for _ in range(2):
         world.turn()
-    again = measure_review(world.store, world.project, read_policy(PANEL), {}, control="")
-    assert (again.people[0].person, again.people[0].compared) == (dan, 7)
+    measured = measure_review(world.store, world.project, read_policy(PANEL), {}, control="")
+    assert (measured.people[0].person, measured.people[0].compared) == (dan, 7)
     assert site.final(next(task for task in tasks if f"a{tasks.index(task)} apple" == pot.data["text"])) == "fruit"
 
     # a share of what people decided alone is looked at again by others, who see nothing of it
@@ -147,7 +147,7 @@ def test_one_who_is_always_wrong_is_found_and_changes_nothing(world: World) -> N
     site.answer(once, "tool", person=ADA)
     for _ in range(2):
         world.turn()
-    copy = next(one for one in site.waiting(review_project, CLEO) if one.id == world.case(once).review_task)
+    copy = next(row for row in site.waiting(review_project, CLEO) if row.id == world.case(once).review_task)
     assert "tool" not in str({name: value for name, value in copy.data.items() if name not in ("text", FACTS)})
     assert not site.shown(copy.id)
     for person in (CLEO, EVA, FAY):

@@ -16,7 +16,7 @@ from feedback.policy import read_policy
 from feedback.review.appeals import list_human_review_requests
 from feedback.review.case_workflow import CaseWorkflow
 from feedback.review.review_task_content import KEY
-from tests.feedback.review.scenarios.scenario_checks import REST, said, whole
+from tests.feedback.review.scenarios.scenario_checks import REST, list_review_texts, whole
 from tests.support.review_world import CLEO, DAN, EVA, World
 
 
@@ -26,9 +26,9 @@ class Told:
     def __init__(self) -> None:
         self.received_notifications: list[dict[str, Any]] = []
 
-    def says(self, what: str) -> list[int]:
+    def list_tasks_about(self, what: str) -> list[int]:
         """The tasks of which that was said."""
-        return [one["task"] for one in self.received_notifications if what in one["what"]]
+        return [row["task"] for row in self.received_notifications if what in row["what"]]
 
 
 @contextmanager
@@ -122,15 +122,15 @@ def test_refunds_are_routed_by_amount_and_standing_against_a_ten_minute_clock(wo
         left_s = world.case(small).due_s - world.case(small).paused_s  # type: ignore[operator]
         site.pass_time(8.5 * 60)
         world.turn()
-        assert sorted(received.says("at risk")) == sorted([watched, large])
+        assert sorted(received.list_tasks_about("at risk")) == sorted([watched, large])
         assert world.case(watched).state == "queued"
         site.pass_time(2 * 60)
         world.turn()
         case = world.case(watched)
         assert (case.state, case.tier, case.breaches, case.copies) == ("queued", "desk", 1, 2)
         assert world.trail(watched) == ["open", "assign", "warn", "reassign", "assign"]
-        assert sorted(received.says("has run out")) == sorted([watched, large])
-        keys = [one.data[KEY] for one in site.waiting(site.review_project_of("desk"), DAN)]
+        assert sorted(received.list_tasks_about("has run out")) == sorted([watched, large])
+        keys = [row.data[KEY] for row in site.waiting(site.review_project_of("desk"), DAN)]
         assert keys == [f"case-{case.id}-1-desk-2"]  # the old copy is gone, and the new one stands
         assert (world.case(small).state, world.case(small).breaches) == ("waiting", 0)
 
@@ -139,7 +139,7 @@ def test_refunds_are_routed_by_amount_and_standing_against_a_ten_minute_clock(wo
         book.move(world.case(small), "answered", note="china is pottery, too")
         world.turn()
         assert world.case(small).due_s == pytest.approx(book.now_s + left_s)
-        assert said(world, "desk", small)[-1] == "china is pottery, too"
+        assert list_review_texts(world, "desk", small)[-1] == "china is pottery, too"
         for task, label in ((watched, "fruit"), (small, "tool")):
             world.review("desk", "fix", label, person=DAN, reason="wrong_label", task=world.case(task).review_task)
         world.review("supervisor", "fix", "tool", person=EVA, reason="wrong_label")
@@ -147,11 +147,11 @@ def test_refunds_are_routed_by_amount_and_standing_against_a_ten_minute_clock(wo
             world.turn()
 
         assert [site.final(task) for task in (watched, small, large)] == ["fruit", "tool", "tool"]
-        assert received.says("decided") == [small]  # once, and only whoever asked
-        (call,) = [one for one in received.received_notifications if one["what"] == "decided"]
+        assert received.list_tasks_about("decided") == [small]  # once, and only whoever asked
+        (call,) = [row for row in received.received_notifications if row["what"] == "decided"]
         assert (call["answer"], call["project"]) == ("tool", world.project)
         (proof,) = list_human_review_requests(world.store, world.project)
         assert (proof.decided_by_person, proof.in_time) == (True, True)  # the promise stood still meanwhile, too
         assert world.case(large).breaches == 1  # told once: there is nobody above
-        assert received.says("has run out").count(large) == 1
+        assert received.list_tasks_about("has run out").count(large) == 1
         whole(world)
