@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from feedback.errors import VotesError
+from feedback.votes import Floats
 from ml_backend.records import Answer
 
 Distance = Callable[[Answer, Answer], float]
@@ -37,9 +38,7 @@ def medoid(answers: Sequence[Answer], distance: Distance, *, weights: Sequence[f
     """
     if not answers:
         raise VotesError("a consensus needs at least one answer.")
-    weight = np.ones(len(answers)) if weights is None else np.asarray(weights, dtype=np.float64)
-    if weight.shape != (len(answers),) or (weight < 0).any() or not weight.sum() > 0:
-        raise VotesError(f"weights have shape {weight.shape}; wanted {len(answers)} numbers, not all 0.")
+    weight = answer_weights(weights, len(answers))
     table = np.zeros((len(answers), len(answers)))
     for i, answer in enumerate(answers):
         for j in range(i + 1, len(answers)):
@@ -50,3 +49,11 @@ def medoid(answers: Sequence[Answer], distance: Distance, *, weights: Sequence[f
     other_weight = float(weight.sum() - weight[best])
     support = 1.0 - float(total[best]) / other_weight if other_weight > 0 else 1.0
     return Medoid(answers[best], round(support, _DIGITS))
+
+
+def answer_weights(weights: Sequence[float] | None, n: int) -> Floats:
+    """Return the weights of n answers, 1 by default; VotesError for a wrong number, one below 0, or only zeros."""
+    weight = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
+    if weight.shape != (n,) or (weight < 0).any() or not weight.sum() > 0:
+        raise VotesError(f"weights have shape {weight.shape}; wanted one per answer ({n}), 0 or more, not all 0.")
+    return weight

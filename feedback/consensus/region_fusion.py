@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from feedback.errors import VotesError
+from feedback.consensus.medoid import answer_weights
 from feedback.votes import Floats
 from ml_backend.codecs.boxes import LabelledBox, box_similarity, boxes_of
 from ml_backend.codecs.region_matching import similarities
@@ -80,9 +80,7 @@ def _fuse(
     weights: Sequence[float] | None,
     keep: float,
 ) -> tuple[FusedRegion[Region], ...]:
-    weight = np.ones(len(drawn)) if weights is None else np.asarray(weights, dtype=np.float64)
-    if weight.shape != (len(drawn),) or (weight < 0).any() or not weight.sum() > 0:
-        raise VotesError(f"weights have shape {weight.shape}; wanted one per person ({len(drawn)}), not all 0.")
+    weight = answer_weights(weights, len(drawn))
     groups: list[list[tuple[int, Region]]] = []  # a person is in a group at most once
     # sorted, so that the order of the answers changes nothing
     for person in sorted(range(len(drawn)), key=lambda row: (-weight[row], drawn[row])):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from feedback.ingest.polling import record_missed_changes, record_unreadable
 from feedback.labelling_platform.interface import LabellingPlatform
@@ -130,13 +130,12 @@ def _sync_page(
         changed += store.append(batch).changed if batch else 0
         record_missed_changes(store, project, changed)
         record_unreadable(store.records, project, "sweep", unreadable)
-        reached = FullSyncProgress(
+        reached = replace(
+            progress,
             tasks=progress.tasks + sum(map(is_compared, page.annotation_ids)),
             missed=progress.missed + changed,
             complete=upto is None,
             above=progress.above if upto is None else upto,
-            started_s=progress.started_s,
-            newest=progress.newest,
         )
         store.records.create_record(project, "sweep", asdict(reached))
     return reached

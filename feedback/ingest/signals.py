@@ -120,7 +120,7 @@ def parse_signal(body: Mapping[str, Any], project: str, policy: Policy, *, now_s
     if name == HUMAN_REVIEW and task is None and not external:
         raise BodyError(f"{HUMAN_REVIEW} asks for a person for one task; wanted its number, or its key.", hint=_EXAMPLE)
     texts = {key: _text(body, key) for key in _LONGEST}
-    callback = _text_of(body, "callback")
+    callback = _text(body, "callback")
     if callback and callback not in policy.notify:
         known = ", ".join(policy.notify) or "none"
         raise BodyError(f"callback {callback[:80]!r} is not in [notify] of the policy; known: {known}.")
@@ -235,18 +235,13 @@ def _at_s(body: Mapping[str, Any], now_s: float) -> float:
 
 
 def _text(body: Mapping[str, Any], key: str) -> str:
-    text = _text_of(body, key)
-    if len(text) > _LONGEST[key]:
-        raise BodyError(f"{key} has {len(text)} characters; wanted at most {_LONGEST[key]}.")
-    return text
-
-
-def _text_of(body: Mapping[str, Any], key: str) -> str:
     text = body.get(key)
     if text is None:
         return ""
     if not isinstance(text, str):
         raise BodyError(f"{key} is {text!r:.60}; wanted a text.")
+    if len(text) > _LONGEST.get(key, len(text)):
+        raise BodyError(f"{key} has {len(text)} characters; wanted at most {_LONGEST[key]}.")
     return text
 
 

@@ -37,9 +37,7 @@ class ErasureReport:
     def to_json(self) -> dict[str, Any]:
         """Return the report for JSON."""
         return asdict(self.erased) | {
-            "review_projects": {
-                review_project: asdict(result) for review_project, result in self.review_projects.items()
-            },
+            "review_projects": {number: asdict(result) for number, result in self.review_projects.items()},
             "review_tasks": self.n_review_tasks,
             "not_updated": list(self.not_updated),
         }

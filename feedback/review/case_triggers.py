@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from feedback.policy import Policy
@@ -82,11 +82,6 @@ def blocked_reason(n_answers: int, *, wants_votes: bool, skipped: bool) -> tuple
     return None
 
 
-def human_review_tier(policy: Policy) -> str:
-    """Return the tier that decides when somebody asks for a person."""
-    return policy.rights.tier or policy.tier_after(policy.first_tier) or policy.first_tier
-
-
 def _signal_rules(policy: Policy) -> dict[str, frozenset[str]]:
     """Return, for each rule that reads signals and sends tasks to a later tier, the names of these signals."""
     found: dict[str, frozenset[str]] = {}
@@ -97,6 +92,15 @@ def _signal_rules(policy: Policy) -> dict[str, frozenset[str]]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Draws:
+    secret: str
+    draw_of: dict[str, float]  # by the key of the content; of all tasks that ever had a label
+    labels: ConsensusLabels
+    share: float
+    drawn: list[ConsensusLabel]
+
+
 class SecondLookCache:
     """Keeps which decided tasks of the projects used last are drawn for a second look.
 
@@ -104,24 +108,21 @@ class SecondLookCache:
     """
 
     def __init__(self) -> None:
-        self._draws = RecentProjects[tuple[str, dict[str, float]]]()
-        self._drawn = RecentProjects[tuple[ConsensusLabels, float, list[ConsensusLabel]]]()
+        self._kept = RecentProjects[_Draws]()
 
     def list_drawn(self, snapshot: ProjectSnapshot, labels: ConsensusLabels) -> list[ConsensusLabel]:
         """Return the labels of the drawn tasks, by task."""
         project, share = snapshot.project.id, snapshot.policy.second_look.share
-        last = self._drawn.get(project)
-        if last is not None and last[0] is labels and last[1] == share:
-            return last[2]
         secret, keys = snapshot.splits.secret, snapshot.dedup_keys
-        known = self._draws.get(project)
-        drawn = known[1] if known is not None and known[0] == secret else {}
-        new = [key for label in labels.settled if (key := keys.get(label.task, "")) and key not in drawn]
-        drawn.update(zip(new, draws(secret, "second look", new), strict=True))
-        found = [label for label in labels.settled if drawn.get(keys.get(label.task, ""), 1.0) < share]
-        self._draws.put(project, (secret, drawn), size=len(drawn))
-        self._drawn.put(project, (labels, share, found), size=len(found))
-        return found
+        last = self._kept.get(project)
+        if last is not None and last.labels is labels and last.share == share:
+            return last.drawn
+        draw_of = last.draw_of if last is not None and last.secret == secret else {}
+        new = [key for label in labels.settled if (key := keys.get(label.task, "")) and key not in draw_of]
+        draw_of.update(zip(new, draws(secret, "second look", new), strict=True))
+        drawn = [label for label in labels.settled if draw_of.get(keys.get(label.task, ""), 1.0) < share]
+        self._kept.put(project, _Draws(secret, draw_of, labels, share, drawn), size=len(draw_of))
+        return drawn
 
 
 def _second_looks(context: ReviewContext, drawn: Iterable[ConsensusLabel]) -> list[CaseTrigger]:
@@ -198,7 +199,9 @@ def _open_requested(context: ReviewContext) -> None:
 
     The case goes to the tier, and is due within the time, that the policy promises.
     """
-    tier, within_s = human_review_tier(context.policy), parse_duration_s(context.policy.rights.within)
+    policy = context.policy
+    tier = policy.rights.tier or policy.tier_after(policy.first_tier) or policy.first_tier
+    within_s = parse_duration_s(policy.rights.within)
     for signal in list_open_requests(context.store, context.project, context.policy):
         if signal.task is None or signal.task not in context.snapshot.tasks:
             continue

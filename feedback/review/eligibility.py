@@ -39,9 +39,7 @@ class Eligibility:
             return ""
         email = self.emails.get(person, "") if person is not None else ""
         listed = policy.person(email)
-        if listed is None:
-            return f"is not among the people of {case.tier}"
-        if case.tier not in (listed.tiers or (policy.first_tier,)):
+        if listed is None or case.tier not in (listed.tiers or (policy.first_tier,)):
             return f"is not among the people of {case.tier}"
         missing = [skill for skill in (*tier.skills, *case.skills) if skill not in listed.skills]
         return f"lacks what this case needs: {', '.join(dict.fromkeys(missing))}" if missing else ""

@@ -14,7 +14,6 @@ from feedback.policy import Policy
 from feedback.review.review_context import ReviewContext
 from feedback.review.review_task_content import format_answer
 from feedback.store import CaseRow, Record, Signal, Store
-from ml_backend.records import Answer
 
 Post = Callable[[str, bytes, Mapping[str, str]], str]  # (url, body, headers) -> why it failed; "" where it arrived
 
@@ -104,7 +103,8 @@ def notify_requesters(context: ReviewContext) -> None:
         if case is not None and case.state == "resolved":
             _record_for_signal(store, signal, case, now_s=now_s)
         elif case is None and signal.task in settled:
-            case = _case_from_votes(context, signal.task, settled[signal.task])
+            answer = settled[signal.task]
+            case = CaseRow(project, signal.task, "resolved", context.first_tier, why="people agree", answer=answer)
             _record_for_signal(store, signal, case, now_s=now_s)
 
 
@@ -133,11 +133,6 @@ def _last_notification(store: Store, signal: Signal, case: CaseRow) -> Record | 
         for ending in endings
     )
     return next(filter(None, found), None)
-
-
-def _case_from_votes(context: ReviewContext, task: int, answer: Answer) -> CaseRow:
-    """Return what votes alone decided, in the form of a case."""
-    return CaseRow(context.project, task, "resolved", context.first_tier, why="people agree", answer=answer)
 
 
 def _target(record: Record, policy: Policy, store: Store) -> tuple[str, str, str]:

@@ -16,7 +16,7 @@ from feedback.review.reviewer_accuracy import (
     ReviewerAccuracy,
     compute_label_errors,
     compute_reviewer_accuracy,
-    lead_time_or,
+    lead_time_s,
     lead_times_s,
     reviews_per_hour,
 )
@@ -186,7 +186,8 @@ def _cost(
         return None
     usual = fmean(wages[review.person] for review in paid if review.person is not None)
     wage_of = {review.person: wages.get(review.person or 0, usual) for review in reviews}
-    return sum(lead_time_or(review, handling_s) / _HOUR_S * wage_of[review.person] for review in reviews) / decided
+    paid_times_s = [(review.person, lead_time_s(review) or handling_s) for review in reviews]
+    return sum(time_s / _HOUR_S * wage_of[person] for person, time_s in paid_times_s) / decided
 
 
 def _wages(policy: Policy, emails: Mapping[int, str]) -> dict[int, float]:

@@ -130,12 +130,12 @@ def _contradicted_by(others: Sequence[ReviewRow], review: ReviewRow) -> bool:
 
 def lead_times_s(reviews: Iterable[ReviewRow]) -> list[float]:
     """Return the plausible lead times of the reviews, in seconds."""
-    return [review.lead_time_s for review in reviews if review.lead_time_s and review.lead_time_s <= _MAX_LEAD_TIME_S]
+    return [time_s for review in reviews if (time_s := lead_time_s(review))]
 
 
-def lead_time_or(review: ReviewRow, usual_s: float) -> float:
-    """Return the lead time of a review in seconds, or `usual_s` where it has no plausible one."""
-    return review.lead_time_s if review.lead_time_s and review.lead_time_s <= _MAX_LEAD_TIME_S else usual_s
+def lead_time_s(review: ReviewRow) -> float | None:
+    """Return the lead time of a review in seconds; None where it has no plausible one."""
+    return review.lead_time_s if review.lead_time_s and review.lead_time_s <= _MAX_LEAD_TIME_S else None
 
 
 def reviews_per_hour(times_s: Sequence[float]) -> float | None:

@@ -241,8 +241,8 @@ class Store:
         vote, model = main_tables.vote, main_tables.model
         counted = {
             "events": select(func.count()).select_from(event),
-            "tasks": select(func.count()).select_from(task).where(~task.c.gone),
-            "annotations": select(func.count()).select_from(annotation).where(~annotation.c.gone),
+            "tasks": select(func.count()).select_from(task).where(~task.c.is_deleted),
+            "annotations": select(func.count()).select_from(annotation).where(~annotation.c.is_deleted),
             "votes": select(func.count()).select_from(vote).where(vote.c.source == "person"),
             "models": select(func.count()).select_from(model),
         }
@@ -277,7 +277,7 @@ class Store:
         self._inbox.check_writable()
 
     def close(self) -> None:
-        """Return all connections back."""
+        """Close all connections."""
         self._database.close()
         self._box.close()
 

@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.features.cache import FeatureCache
-from ml_backend.features.vectors import word_vectors
+from ml_backend.features.vectors import TextWords, word_vectors
 from ml_backend.records import field_value
 
-TextRow = tuple[NDArray[np.uint64], NDArray[np.float64], NDArray[np.float32]]  # codes, weights, vector of one text
+TextRow = bytes  # the features of one text in a cache: its codes, weights and vector one after another
 
 VERSION = "text/1"  # part of every cache key: change it with every change of the features
 _MAX_CHARS = 20_000  # a longer text is cut, so that one task cannot stall a request
+_BATCH = 1_000  # texts at a time: text, kind and both words of a pair are one 64-bit number up to 2 ** 26 distinct words
 # words; each Chinese or Japanese character alone, because these have no spaces; each sign alone (£, !, :)
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+|[^\w\s]")
 _TAG = re.compile(r"<[^<>]*>")
@@ -41,9 +42,39 @@ class TextBlock:
         return len(self.vectors)
 
     def rows(self) -> list[TextRow]:
-        """Return one entry per text."""
-        spans = zip(self.starts[:-1], self.starts[1:], self.vectors, strict=True)
-        return [(self.codes[start:stop], self.weights[start:stop], vector) for start, stop, vector in spans]
+        """Return one entry per text, for a cache."""
+        sizes = _part_sizes(np.diff(self.starts), self.vectors.shape[1])
+        part = _parts(sizes)
+        words = np.empty(len(part), np.uint64)
+        words[part == 0] = self.codes
+        words[part == 1] = self.weights.view(np.uint64)
+        words[part == 2] = self.vectors.view(np.uint64).ravel()
+        data, ends = words.tobytes(), (8 * np.cumsum(sizes.sum(axis=1))).tolist()
+        return [data[start:stop] for start, stop in zip([0, *ends], ends, strict=False)]
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[TextRow], n_dimensions: int) -> TextBlock:
+        """Return the block of entries that `rows` made."""
+        lengths = np.fromiter(map(len, rows), np.int64, count=len(rows))
+        n_terms = (lengths - 4 * n_dimensions) // 16
+        part = _parts(_part_sizes(n_terms, n_dimensions))
+        words = np.frombuffer(b"".join(rows), np.uint64)
+        return cls(
+            words[part == 0],
+            words[part == 1].view(np.float64),
+            np.concatenate([[0], np.cumsum(n_terms)]),
+            words[part == 2].view(np.float32).reshape(len(rows), n_dimensions),
+        )
+
+
+def _part_sizes(n_terms: NDArray[np.int64], n_dimensions: int) -> NDArray[np.int64]:
+    """Return how many 64-bit words the codes, weights and vector of each text take, (n, 3)."""
+    return np.stack([n_terms, n_terms, np.full(len(n_terms), n_dimensions // 2)], axis=1)
+
+
+def _parts(sizes: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Return to which part of its entry each 64-bit word belongs: 0 codes, 1 weights, 2 vector."""
+    return np.repeat(np.tile(np.arange(3, dtype=np.uint8), len(sizes)), sizes.ravel())
 
 
 def read_text(data: Mapping[str, Any], field: str, *, html: bool = False) -> str | None:
@@ -79,9 +110,7 @@ def text_block(texts: Sequence[str], cache: FeatureCache[TextRow] | None = None)
     if cache is None or not texts:
         return _compute(texts)
     rows = [row for row in cache.rows(VERSION, texts, lambda unknown: _compute(unknown).rows()) if row is not None]
-    codes, weights, vectors = zip(*rows, strict=True)
-    starts = np.cumsum([0, *map(len, codes)])
-    return TextBlock(np.concatenate(codes), np.concatenate(weights), starts, np.stack(vectors))
+    return TextBlock.from_rows(rows, word_vectors().size)
 
 
 def tokenize(text: str) -> list[str]:
@@ -109,21 +138,40 @@ def inverse_document_frequency(n_texts: int, frequency: NDArray[np.int64]) -> ND
 
 
 def _compute(texts: Sequence[str]) -> TextBlock:
-    words = [tokenize(text) for text in texts]
-    sizes = [len(row) for row in words]
-    singles = term_codes([token for row in words for token in row])
-    owner = np.repeat(np.arange(len(texts)), sizes)
-    same_text = owner[1:] == owner[:-1]  # a pair never spans two texts
-    pairs = ((singles[:-1] << np.uint64(32)) | singles[1:])[same_text]
-    codes, owners = np.concatenate([singles, pairs]), np.concatenate([owner, owner[:-1][same_text]])
-    if len(texts) == 1:
-        codes = np.sort(codes)
-    else:
-        order = np.lexsort((codes, owners))
-        codes, owners = codes[order], owners[order]
-    first = np.ones(len(codes), bool)
-    first[1:] = (codes[1:] != codes[:-1]) | (owners[1:] != owners[:-1])
+    words = TextWords(texts)
+    code_rows = [[crc32(token.encode()) for token in tokenize(word)] for word in words.distinct]
+    known = sorted({code for row in code_rows for code in row})
+    rank = {code: place for place, code in enumerate(known)}
+    ranks, n_tokens = words.gather([[rank[code] for code in row] for row in code_rows])
+    ends, parts = np.cumsum(n_tokens), []
+    for first in range(0, len(texts), _BATCH):
+        sizes = n_tokens[first : first + _BATCH]
+        start, stop = ends[first] - n_tokens[first], ends[first + len(sizes) - 1]
+        parts.append(_count_terms(ranks[start:stop], sizes, np.array(known, np.uint64)))
+    if not parts:
+        return TextBlock(np.zeros(0, np.uint64), np.zeros(0), np.zeros(1, np.int64), word_vectors().of_words(words))
+    codes, counts, n_terms = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    starts = np.concatenate([[0], np.cumsum(n_terms)])
+    return TextBlock(codes, 1.0 + np.log(counts), starts, word_vectors().of_words(words))
+
+
+def _count_terms(
+    ranks: NDArray[np.int64], n_tokens: NDArray[np.int64], known: NDArray[np.uint64]
+) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the codes of each text's terms, sorted, how often it has each, and how many it has, (n,).
+
+    `ranks` are the places in `known` of all tokens. Text, pair or not, and both ranks are sorted as one number.
+    """
+    bits = len(known).bit_length()
+    mask, pair_bit, text_bit = (1 << bits) - 1, 2 * bits, 2 * bits + 1
+    text = np.repeat(np.arange(len(n_tokens)), n_tokens) << text_bit
+    pairs = text[1:] | (1 << pair_bit) | (ranks[:-1] << bits) | ranks[1:]
+    keys = np.sort(np.concatenate([text | ranks, pairs[text[1:] == text[:-1]]]))  # a pair never spans two texts
+    first = np.ones(len(keys), bool)
+    first[1:] = keys[1:] != keys[:-1]
     place = np.flatnonzero(first)
-    counts = np.diff(place, append=len(codes))
-    starts = np.concatenate([[0], np.cumsum(np.bincount(owners[place], minlength=len(texts)))])
-    return TextBlock(codes[place], 1.0 + np.log(counts), starts, word_vectors()(texts))
+    counts, keys = np.diff(place, append=len(keys)), keys[place]
+    codes = known[keys & mask]
+    is_pair = (keys >> pair_bit & 1).astype(bool)
+    codes[is_pair] |= known[keys[is_pair] >> bits & mask] << np.uint64(32)
+    return codes, counts, np.bincount(keys >> text_bit, minlength=len(n_tokens))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,33 @@ _TOKENIZER = "tokenizers/l2_supercat_tokenizer_config.json"
 _MAX_CACHED_WORDS = 100_000  # about 20 MB; a language has far fewer frequent words
 _MAX_CACHED_LETTERS = 40  # a longer word hardly occurs twice
 _MAX_PIECE = 200  # letters that are tokenised together; longer "words" are texts without spaces, or attacks
+
+
+class TextWords:
+    """The words of n texts, split at spaces: what is made of a word is made once, however many texts have it.
+
+    >>> values, sizes = TextWords(["a b", "a"]).gather([[1, 2], [3]])
+    >>> values.tolist(), sizes.tolist()
+    ([1, 2, 3, 1, 2], [3, 2])
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        split = [text.split() for text in texts]
+        flat = list(chain.from_iterable(split))
+        number = {word: place for place, word in enumerate(dict.fromkeys(flat))}
+        self.distinct = list(number)
+        self._places = np.fromiter(map(number.__getitem__, flat), np.int64, count=len(flat))
+        self._starts = np.cumsum([0, *map(len, split)])  # (n + 1,)
+
+    def gather(self, rows: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Replace each word by its row of numbers; return them all, (t,), and how many each text has, (n,)."""
+        row_sizes = np.array([len(row) for row in rows], np.int64)
+        row_starts = np.cumsum(row_sizes) - row_sizes
+        values = np.array(list(chain.from_iterable(rows)), np.int64)
+        sizes = row_sizes[self._places]
+        ends = np.concatenate([[0], np.cumsum(sizes)])
+        at = np.arange(ends[-1]) + np.repeat(row_starts[self._places] - ends[:-1], sizes)
+        return values[at], np.diff(ends[self._starts])
 
 
 class WordVectors:
@@ -36,15 +64,19 @@ class WordVectors:
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the vectors of texts, shape (n, size); case and punctuation matter."""
-        tokens = [self._tokens(text) for text in texts]
+        return self.of_words(TextWords(texts))
+
+    def of_words(self, words: TextWords) -> NDArray[np.float32]:
+        """Return the same for texts that are split already."""
+        rows = [self._word_tokens(word) for word in words.distinct]
+        tokens, n_tokens = words.gather(rows)
         sums: NDArray[np.float32]
-        if len(texts) == 1:
-            sums = self._weights[tokens[0]].sum(axis=0)[None, :]
+        if len(n_tokens) == 1:
+            sums = self._weights[tokens].sum(axis=0)[None, :]
         else:
-            flat = [token for row in tokens for token in row]
-            starts = np.cumsum([0, *map(len, tokens)])
-            counts = np.ones(len(flat), np.float32)
-            sums = sparse.csr_array((counts, flat, starts), shape=(len(texts), len(self._weights))) @ self._weights
+            starts = np.concatenate([[0], np.cumsum(n_tokens)])
+            counts = np.ones(len(tokens), np.float32)
+            sums = sparse.csr_array((counts, tokens, starts), shape=(len(n_tokens), len(self._weights))) @ self._weights
         length = np.sqrt(np.einsum("nd,nd->n", sums, sums))
         sums /= np.where(length > 0, length, 1.0)[:, None]
         return sums
@@ -58,17 +90,17 @@ class WordVectors:
         return [float(row @ direction) / (length or 1.0) for row in rows]
 
     def _tokens(self, text: str) -> list[int]:
-        tokens: list[int] = []
-        for word in text.split():
-            cached = self._words.get(word)
-            if cached is None:
-                cached = self._encode(word)
-                if len(word) <= _MAX_CACHED_LETTERS:
-                    if len(self._words) >= _MAX_CACHED_WORDS:
-                        self._words.clear()
-                    self._words[word] = cached
-            tokens += cached
-        return tokens
+        return [token for word in text.split() for token in self._word_tokens(word)]
+
+    def _word_tokens(self, word: str) -> list[int]:
+        cached = self._words.get(word)
+        if cached is None:
+            cached = self._encode(word)
+            if len(word) <= _MAX_CACHED_LETTERS:
+                if len(self._words) >= _MAX_CACHED_WORDS:
+                    self._words.clear()
+                self._words[word] = cached
+        return cached
 
     def _encode(self, word: str) -> list[int]:
         # in pieces, because the tokenizer takes 0.6 s for one word of 20,000 characters

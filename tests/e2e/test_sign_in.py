@@ -69,7 +69,7 @@ def test_where_nobody_answers_nobody_is_called_wrong():
 
 def test_a_person_signs_in_to_the_pages_with_label_studios_password(site: Site, tmp_path):
     store: Store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
-    pages.put(store, "7")
+    pages.create_project(store, "7")
     admin = site.process.admin
     accounts = LabelStudioAccounts(site.url, admin.token)
     browser = pages.app_of(store, accounts=accounts).test_client()  # type: ignore[arg-type]

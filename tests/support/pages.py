@@ -1,4 +1,4 @@
-"""A house for the pages: a store whose projects tell a whole story, and a Label Studio that knows five people."""
+"""Data for tests of the pages: a store whose projects have a history, and a Label Studio with five people."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ PEOPLE = {
 
 
 class Clock(clock.Clock):
-    """A clock that a test moves, nine days into the story."""
+    """A clock that a test moves; it starts nine days after the first answer."""
 
     def __init__(self, now_s: float = START_S + 9 * DAY_S) -> None:
         super().__init__(now_s)
@@ -90,8 +90,8 @@ def policy(**people: str) -> Policy:
     return Policy.model_validate({"people": {f"{name}@example.com": {"role": role} for name, role in people.items()}})
 
 
-def put(store: Store, project: str, chosen: Policy | None = None, **fields: Any) -> None:
-    """Make a project with this policy."""
+def create_project(store: Store, project: str, chosen: Policy | None = None, **fields: Any) -> None:
+    """Create a project with this policy."""
     options: dict[str, Any] = {"audit_share": 0.15}
     if chosen is not None:
         options["policy"] = chosen.model_dump(mode="json")
@@ -99,7 +99,7 @@ def put(store: Store, project: str, chosen: Policy | None = None, **fields: Any)
     store.projects.save_project(ProjectRow(project, options=options, **values))
 
 
-def tell(
+def add_answers(
     store: Store, project: str, *, tasks: int = 60, people: Sequence[int] = (2, 3, 4, 5), labels: Any = LABELS
 ) -> None:
     """Let people answer: everybody on every fifth task, one person on the others; each slips at times."""
@@ -109,21 +109,21 @@ def tell(
             *[make_events.task(n, project=project, is_labeled=n <= tasks // 2) for n in range(1, tasks + 1)]
         )
     )
-    number, said = 0, []
+    number, given = 0, []
     for task in range(1, tasks // 2 + 1):
         for person in people if task % 5 == 0 else [people[task % len(people)]]:
             number += 1
             right = labels[task % 2]
             label = right if rng.random() > 0.06 * person else labels[2]
-            said.append(
+            given.append(
                 make_events.annotation_event(
                     number, label, task=task, person=person, project=project, second=number % 60
                 )
             )
-    store.append(said)
+    store.append(given)
 
 
-def judge(store: Store, project: str, accuracies: Sequence[float], *, labels: Any = LABELS) -> None:
+def add_model_history(store: Store, project: str, accuracies: Sequence[float], *, labels: Any = LABELS) -> None:
     """Record a history of verdicts, the last one a refusal, and all that a turn leaves behind."""
     champion, rows = "", 0
     for number, accuracy in enumerate(accuracies, 1):
@@ -164,27 +164,27 @@ def judge(store: Store, project: str, accuracies: Sequence[float], *, labels: An
 
 
 def tiers(**people: str) -> Policy:
-    """The same with three tiers; the last one is read blind."""
+    """The same with three tiers; the last one is blind."""
     levels = {"L1": {}, "L2": {"resolve": "4h"}, "L3": {"blind": True, "title": "Appeals"}}
     return Policy.model_validate({**policy(**people).model_dump(mode="json"), "tiers": levels})
 
 
 def review(store: Store, project: str, chosen: Policy, *, text: str = "people disagree") -> list[int]:
-    """Three cases: one late and looked at, one blind, one decided; and a few overrides. Gives their numbers."""
+    """Create three cases (one late with a review, one blind, one decided) and overrides; return the case numbers."""
     spam, ham = (Answer("choices", (label,)) for label in ("spam", text))
-    book = CaseWorkflow(store, project, chosen, now_s=START_S + 8 * DAY_S)
-    needs = [
+    workflow = CaseWorkflow(store, project, chosen, now_s=START_S + 8 * DAY_S)
+    triggers = [
         CaseTrigger(1, "L2", text, proposal=spam, proposed_by="model", confidence=0.61, model="m2"),
         CaseTrigger(2, "L3", "secret reason", rule="appeals", proposal=ham, proposed_by="people"),
         CaseTrigger(3, "L2", "drawn"),
     ]
-    late, blind, done = book.open(needs)
-    seen = ReviewRow(
+    late, blind, done = workflow.open(triggers)
+    reviewed = ReviewRow(
         "70", 900, late.id, 1, "L2", late.entered_s, 3, "fix", ham, "boundary", text, {}, spam, "v1",
         START_S + 8.5 * DAY_S, 30.0, counted=False, refused="answered below",
     )  # fmt: skip
-    book.move(late, "refuse", note=text, person=3, reviews=[seen])
-    book.move(done, "decide", person=4, answer=ham)
+    workflow.move(late, "refuse", note=text, person=3, reviews=[reviewed])
+    workflow.move(done, "decide", person=4, answer=ham)
     rows = [
         OverrideRow(
             project, number, number, 3, spam, 0.7, "m2", spam if number % 4 else ham, changed=number % 4 == 0,
@@ -236,12 +236,12 @@ def sign_in(browser: FlaskClient, person: int, *, next_page: str = "/", **form: 
 
 
 def signed_in(store: Store, person: int, **config: Any) -> FlaskClient:
-    """Somebody's browser, past the form."""
+    """A browser in which a person is signed in."""
     browser = app_of(store, **config).test_client()
     sign_in(browser, person)
     return browser
 
 
 def words(page: str) -> str:
-    """A page as somebody reads it."""
+    """The text of a page, without its tags."""
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page)).replace("&#39;", "'")

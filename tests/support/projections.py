@@ -30,7 +30,7 @@ def list_problems(store: Store, project: str) -> list[tuple[int, tuple[str, ...]
     """Return the annotations of which something could not be read, by id, each with the reasons."""
     table = main_tables.annotation.c
     query = select(table.id, table.problems).where(
-        table.project == project, table.problems.is_not(None), ~table.gone, of_current_task(table)
+        table.project == project, table.problems.is_not(None), ~table.is_deleted, of_current_task(table)
     )
     with store._database.read() as connection:
         rows = connection.execute(query.order_by(table.id)).all()

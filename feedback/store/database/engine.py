@@ -184,7 +184,7 @@ class Database:
             raw.execute("PRAGMA secure_delete=OFF")
 
     def close(self) -> None:
-        """Return all connections back."""
+        """Close all connections."""
         with self._writer_turn():
             if self._writer_connection is not None:
                 self._writer_connection.close()

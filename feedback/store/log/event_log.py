@@ -145,10 +145,10 @@ class _Appending:
             if isinstance(state, ProjectState):
                 changed += self._projector.fold(state, seen)
                 continue
-            before, gone = state.created_at, state.gone
+            before, was_deleted = state.created_at, state.is_deleted
             changed += self._projector.fold(state, seen)
             if before and state.created_at not in ("", before):
-                replaced += not gone
+                replaced += not was_deleted
                 if event.entity == "task":
                     self._passed.add(event.entity_id)
         return Appended(new, duplicates, changed, replaced)

@@ -46,7 +46,7 @@ class LoggedEvent:
 
 @dataclass(slots=True)
 class Lifetime:
-    """The thing that holds an id now; fields are columns of its row. An id that nothing holds is `gone`."""
+    """The thing that holds an id now; fields are columns of its row. An id that nothing holds is `is_deleted`."""
 
     id: int
     seq: int = 0
@@ -58,7 +58,7 @@ class Lifetime:
     deleted_until: str = ""  # lives that were created until then were deleted
     deleted_s: float = 0.0  # when that was known; no look at the API that had come before was later
     erased_until: str = ""  # lives that were created until then were forgotten
-    gone: bool = False
+    is_deleted: bool = False
     erased: bool = False
 
     def fold(self, seen: LoggedEvent) -> None:
@@ -73,7 +73,7 @@ class Lifetime:
         self.erased = bool(self.erased_until) and self.created_at <= self.erased_until
         if self.erased:
             self._clear()
-        self.gone = self.erased or (
+        self.is_deleted = self.erased or (
             bool(self.deleted_until) and self.created_at <= self.deleted_until and self.last_shown_s <= self.deleted_s
         )
 
@@ -88,10 +88,10 @@ class Lifetime:
             created_at = creation_time(body)
             if self.erased_until and created_at <= self.erased_until:
                 return False  # forgotten is for ever: what Label Studio still shows of it is not taken back
-            return True if self.gone and created_at >= self.created_at and seen_s > self.deleted_s else None
+            return True if self.is_deleted and created_at >= self.created_at and seen_s > self.deleted_s else None
         if action == "erased":
             return not self.erased or version > self.erased_until
-        if self.gone:
+        if self.is_deleted:
             return named and version > self.deleted_until
         return version >= self.created_at or version > self.deleted_until
 
@@ -129,7 +129,7 @@ class Lifetime:
         for item in fields(self):
             if item.name not in _OUTLIVES:
                 setattr(self, item.name, getattr(blank, item.name))
-        self.gone = self.erased = True
+        self.is_deleted = self.erased = True
 
 
 def creation_time(body: Mapping[str, Any]) -> str:

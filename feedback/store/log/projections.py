@@ -42,7 +42,7 @@ class AnnotationState(Lifetime):
 
     def decode_answers(self) -> None:
         """Derive what a row says beyond its columns: needs the winning body where the annotation stands."""
-        self.answer_keys, reasons = ({}, ()) if self.gone or self.body is None else _decoded(self.body)
+        self.answer_keys, reasons = ({}, ()) if self.is_deleted or self.body is None else _decoded(self.body)
         self.problems = canonical_json([plain(reason) for reason in reasons]).decode() if reasons else None
 
     def votes(self) -> list[dict[str, Any]]:
@@ -66,7 +66,7 @@ class AnnotationState(Lifetime):
 
     def counted_work(self) -> tuple[int, str] | None:
         """Return the person and the kind of work (answers or skips) to count; None where nothing counts."""
-        if self.gone or self.person is None or self.source != "person":
+        if self.is_deleted or self.person is None or self.source != "person":
             return None
         return self.person, "skips" if self.was_cancelled else "answers"
 
@@ -112,12 +112,12 @@ class ProjectState:
     rank: str = ""
     title: str = ""
     label_config: str = ""
-    gone: bool = False
+    is_deleted: bool = False
 
     def fold(self, seen: LoggedEvent) -> None:
         """Take one event in."""
         if seen.action != "saved":
-            self.gone = True
+            self.is_deleted = True
         elif seen.body is not None and (seen.version, seen.seen_s, seen.rank) > (self.version, self.seen_s, self.rank):
             self.seq, self.seen_s, self.version, self.rank = seen.seq, seen.seen_s, seen.version, seen.rank
             self.title = plain(str(seen.body.get("title") or ""))
@@ -180,7 +180,7 @@ def covers(known: Mapping[str, Any] | None, body: Mapping[str, Any]) -> bool:
 
 
 def repeats(known: Mapping[str, Any] | None, body: Mapping[str, Any]) -> bool:
-    """Return whether a stored body says the same as an API read of now; what the read does not show is gone.
+    """Return whether a stored body says the same as an API read of now; what the read does not show is removed.
 
     >>> repeats({"unique_id": "u"}, {"unique_id": None}), repeats({"person": 1}, {"person": None})
     (True, False)
@@ -193,10 +193,10 @@ def repeats(known: Mapping[str, Any] | None, body: Mapping[str, Any]) -> bool:
 def compared(row: Mapping[str, Any]) -> bytes:
     """Return a row as bytes for the projection hash, without what depends on order or source.
 
-    >>> compared({"id": 1, "gone": True})
+    >>> compared({"id": 1, "is_deleted": True})
     b''
     """
-    if row.get("gone") or row.get("answers") == row.get("skips") == 0:
+    if row.get("is_deleted") or row.get("answers") == row.get("skips") == 0:
         return b""
     return orjson.dumps([[name, row[name]] for name in sorted(row) if name not in _NEVER_COMPARED]) + b"\n"
 

@@ -108,7 +108,7 @@ class Projector:
 
     def _read_bodies(self, states: Iterable[AnnotationState]) -> None:
         """Read the winning bodies that no event of this commit brought."""
-        wanted = {state.seq: state for state in states if state.body is None and state.seq and not state.gone}
+        wanted = {state.seq: state for state in states if state.body is None and state.seq and not state.is_deleted}
         for part in chunks(sorted(wanted)):
             for row in _SELECT_BODIES.rows(self._connection, {"project": self._project, "seqs": part}):
                 wanted[row["seq"]].body = orjson.loads(row["body"])
@@ -195,7 +195,7 @@ def _name(state: State) -> tuple[str, int]:
 def _matters(state: State) -> tuple[Any, ...]:
     """Return the values whose change is worth a turn of the loop."""
     if isinstance(state, AnnotationState):
-        return state.rank, state.created_at, state.gone
+        return state.rank, state.created_at, state.is_deleted
     if isinstance(state, TaskState):
-        return state.content, state.created_at, state.gone
-    return state.label_config, state.gone
+        return state.content, state.created_at, state.is_deleted
+    return state.label_config, state.is_deleted

@@ -38,7 +38,7 @@ class AnnotationsRepository(Repository):
                 main_tables.payload,
                 and_(payload.project == table.project, payload.seq == table.seq),
             )
-            .where(in_existing_project(table, project), ~table.gone, of_current_task(table))
+            .where(in_existing_project(table, project), ~table.is_deleted, of_current_task(table))
             .order_by(table.id)
         )
         if task is not None:
@@ -53,7 +53,9 @@ class AnnotationsRepository(Repository):
         with self._database.read() as connection:
             query = (
                 select(table.task, table.person, table.id, table.version)
-                .where(in_existing_project(table, project), ~table.gone, table.was_cancelled, of_current_task(table))
+                .where(
+                    in_existing_project(table, project), ~table.is_deleted, table.was_cancelled, of_current_task(table)
+                )
                 .where(table.person.is_not(None), table.task.is_not(None))
                 .where(*made_by_people(connection, project, table, table.id))
                 .order_by(table.task, table.id)
@@ -82,7 +84,7 @@ class AnnotationsRepository(Repository):
         """
         table = main_tables.annotation.c
         query = select(table.task, table.id, table.created_at).where(
-            table.project == project, table.task > above, table.task <= upto, ~table.gone
+            table.project == project, table.task > above, table.task <= upto, ~table.is_deleted
         )
         if before:
             query = query.where(table.version <= before)
@@ -95,7 +97,9 @@ class AnnotationsRepository(Repository):
         """Count the people, us included, whose answers stand on each of these tasks; skips are none."""
         table = main_tables.annotation.c
         counted = select(table.task, func.count(distinct(func.coalesce(table.person, 0)))).group_by(table.task)
-        counted = counted.where(table.project == project, ~table.gone, ~table.was_cancelled, of_current_task(table))
+        counted = counted.where(
+            table.project == project, ~table.is_deleted, ~table.was_cancelled, of_current_task(table)
+        )
         return dict(map(tuple, self._list_rows_in(counted, table.task, tasks)))
 
     def is_by_person(self, project: str, annotation: int) -> bool:

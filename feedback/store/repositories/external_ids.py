@@ -26,7 +26,7 @@ class ExternalIdsRepository(Repository):
             select(task.id, task.content, data.data)
             .select_from(main_tables.task_with_content)
             .outerjoin(task_key, and_(known.project == task.project, known.task == task.id))
-            .where(task.project == project, ~task.gone)
+            .where(task.project == project, ~task.is_deleted)
             .where(or_(known.task.is_(None), known.content != task.content, known.field != field))
         )
         with self._database.read() as connection:
@@ -51,7 +51,7 @@ class ExternalIdsRepository(Repository):
         query = (
             select(known.task)
             .join_from(
-                task_key, main_tables.task, and_(task.project == known.project, task.id == known.task, ~task.gone)
+                task_key, main_tables.task, and_(task.project == known.project, task.id == known.task, ~task.is_deleted)
             )
             .where(known.project == project, known.field == field, known.key == plain(key))
             .order_by(known.task)

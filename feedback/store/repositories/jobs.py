@@ -99,7 +99,7 @@ class JobsRepository(Repository):
         )
 
     def fail_job(self, work: JobClaim, reason: str) -> None:
-        """Return a run up: it is tried again later and later, and parked after a few times, with the reason."""
+        """Record a failed run: it is tried again later and later, and parked after a few times, with the reason."""
 
         def values(row: Any, now_s: float) -> dict[str, Any]:
             tries = row.tries + 1
@@ -116,7 +116,7 @@ class JobsRepository(Repository):
         self._change(work, values)
 
     def unpark_job(self, project: str, kind: str) -> bool:
-        """Return parked work another try now; False where none was parked."""
+        """Give parked work another try now; False where none was parked."""
         with self._database.write() as connection:
             self._notify(connection)
             values = {"parked": False, "tries": 0, "due_s": 0.0}
@@ -131,7 +131,7 @@ class JobsRepository(Repository):
 
     @contextmanager
     def fence(self, work: JobClaim) -> Iterator[Connection]:
-        """One transaction that commits only while the work is held: LeaseLost undoes whatever was written inside."""
+        """One transaction that commits only while the claim is valid: LeaseLost undoes all that was written inside."""
         with self._database.write() as connection:
             self._lock_claimed_row(connection, work)
             yield connection

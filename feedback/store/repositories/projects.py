@@ -45,7 +45,7 @@ class ProjectsRepository(Repository):
     def save_project(self, row: ProjectRow) -> None:
         """Store a project's settings; a new title or label config is appended to the log, as a webhook's is.
 
-        A row that was read before somebody else described the project anew keeps its hands off title and config.
+        A row that was read before somebody else described the project anew changes neither title nor label config.
         """
         with self._database.write() as connection:
             described = main_tables.project_description.c
@@ -80,7 +80,7 @@ class ProjectsRepository(Repository):
         query = (
             select(settings, described.c.title, described.c.label_config, described.c.version)
             .outerjoin_from(settings, described, described.c.project == settings.c.id)
-            .where(described.c.gone.is_(None) | ~described.c.gone)
+            .where(described.c.is_deleted.is_(None) | ~described.c.is_deleted)
         )
         if number is not None:
             query = query.where(settings.c.id == number)
@@ -97,7 +97,7 @@ class ProjectsRepository(Repository):
                 select(func.count(), labeled, func.count().filter(is_kept))
                 .select_from(main_tables.task)
                 .outerjoin(routing_tables.hidden_task, and_(hidden.project == tasks.project, hidden.task == tasks.id))
-                .where(in_existing_project(tasks, project), ~tasks.gone)
+                .where(in_existing_project(tasks, project), ~tasks.is_deleted)
             )
             n_tasks, n_labeled, n_kept = connection.execute(counted_tasks).one()
             # a person's answer to a task may have several annotations and controls; it is one answer
@@ -114,14 +114,16 @@ class ProjectsRepository(Repository):
             answers, answered, people = connection.execute(counted).one()
             skipped = (
                 select(func.count())
-                .where(in_existing_project(notes, project), ~notes.gone, notes.was_cancelled, of_current_task(notes))
+                .where(
+                    in_existing_project(notes, project), ~notes.is_deleted, notes.was_cancelled, of_current_task(notes)
+                )
                 .where(notes.person.is_not(None), notes.task.is_not(None))
                 .where(*made_by_people(connection, project, notes, notes.id))
             )
             has_vote = (
                 select(votes.annotation).where(votes.project == notes.project, votes.annotation == notes.id).exists()
             )
-            unread = (notes.problems.is_not(None), ~has_vote, ~notes.gone, of_current_task(notes))
+            unread = (notes.problems.is_not(None), ~has_vote, ~notes.is_deleted, of_current_task(notes))
             problems = select(func.count()).where(in_existing_project(notes, project), *unread)
             return ProjectCounts(
                 tasks=n_tasks,

@@ -75,7 +75,9 @@ class ReviewsRepository(Repository):
         """Return the submitted annotations on these review tasks that are not saved as reviews, by id."""
         now, saved = main_tables.annotation.c, review.c
         is_saved = select(saved.annotation).where(saved.review_project == now.project, saved.annotation == now.id)
-        query = select(now.id).where(now.project == review_project, ~now.gone, ~now.was_cancelled, ~is_saved.exists())
+        query = select(now.id).where(
+            now.project == review_project, ~now.is_deleted, ~now.was_cancelled, ~is_saved.exists()
+        )
         return sorted(row.id for row in self._list_rows_in(query, now.task, tasks))
 
     def list_changed_reviews(
@@ -104,7 +106,9 @@ class ReviewsRepository(Repository):
             .join(main_tables.annotation, (now.project == look.review_project) & (now.id == look.annotation))
             .where(case.project == project, case.state.in_(("decided", "resolved")), look.counted)
             .where(
-                look.round == case.round, look.tier == case.tier, (now.version != look.annotation_version) | now.gone
+                look.round == case.round,
+                look.tier == case.tier,
+                (now.version != look.annotation_version) | now.is_deleted,
             )
             .where(~now.erased)  # who was forgotten took nothing back
             .order_by(look.case_id, look.annotation)

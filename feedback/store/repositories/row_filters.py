@@ -14,7 +14,7 @@ from feedback.store.tables import main_tables
 def in_existing_project(table: Any, project: str) -> ColumnElement[bool]:
     """Return the condition that a row belongs to a project, and that Label Studio did not delete the project."""
     described = main_tables.project_description.c
-    deleted = select(described.project).where(described.project == project, described.gone)
+    deleted = select(described.project).where(described.project == project, described.is_deleted)
     return and_(table.project == project, ~deleted.exists())
 
 
@@ -25,7 +25,7 @@ def of_current_task(table: Any) -> ColumnElement[bool]:
     """
     task = main_tables.task.c
     other = and_(table.created_at != "", table.created_at < task.created_at)
-    deleted = select(task.id).where(task.project == table.project, task.id == table.task, or_(task.gone, other))
+    deleted = select(task.id).where(task.project == table.project, task.id == table.task, or_(task.is_deleted, other))
     return ~deleted.exists()
 
 

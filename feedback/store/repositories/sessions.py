@@ -61,7 +61,7 @@ class SessionsRepository(Repository):
         return frozenset(self._list_values(select(session.c.email).where(session.c.person == person)))
 
     def list_login_attempts(self, scope: str) -> dict[str, float]:
-        """Give, for each address that guessed wrong lately, when it has all its tries back."""
+        """Return, for each address that guessed wrong lately, when it has all its tries back."""
         query = select(login_attempt.c.address, login_attempt.c.restored_s).where(login_attempt.c.scope == scope)
         query = query.where(login_attempt.c.restored_s > self._database.clock())
         return {row.address: row.restored_s for row in self._list_rows(query)}

@@ -70,7 +70,7 @@ class SignalsRepository(Repository):
         return [_SIGNALS.from_row(row) for row in self._list_rows(query.order_by(table.id.desc()).limit(limit))]
 
     def list_unanswered_signals(self, project: str, kind: str) -> list[Signal]:
-        """Give, oldest first, the signals of tasks that name a callback and have no record asked-ID of this kind."""
+        """Return, oldest first, the signals of tasks that name a callback and have no record asked-ID of this kind."""
         table, delivered = routing_tables.signal.c, main_tables.record.c
         key = literal("asked-") + cast(table.id, String)
         answer = select(delivered.id).where(delivered.project == project, delivered.kind == kind, delivered.key == key)
@@ -84,7 +84,7 @@ class SignalsRepository(Repository):
         return [_SIGNALS.from_row(row) for row in self._list_rows(query.order_by(table.id))]
 
     def list_unhandled_flags(self, project: str, name: str, *, but: str) -> list[Signal]:
-        """Give, oldest first, the flags of tasks that say true and whose key no record of the kind `but` has."""
+        """Return, oldest first, the flags of tasks that say true and whose key no record of the kind `but` has."""
         table, other = routing_tables.signal.c, main_tables.record.c
         done = select(other.id).where(other.project == project, other.kind == but, other.key == table.key)
         query = select(routing_tables.signal).where(
@@ -95,7 +95,7 @@ class SignalsRepository(Repository):
             return [_SIGNALS.from_row(row) for row in rows]
 
     def list_newest_signals(self, project: str) -> dict[int | None, dict[str, NewestSignal]]:
-        """Give, by task and name, the newest value and how many came; under None what is about the whole project."""
+        """Return, by task and name, the newest value and how many came; under None what is about the whole project."""
         table = routing_tables.signal.c
         place = func.row_number().over(
             partition_by=(table.task, table.name), order_by=(table.at_s.desc(), table.id.desc())
@@ -148,7 +148,7 @@ class SignalsRepository(Repository):
         return [_SIGNALS.from_row(row) for row in self._list_rows(query)]
 
     def count_unmatched_signals(self, project: str) -> int:
-        """Count them."""
+        """Count the signals whose task is not known yet."""
         table = routing_tables.signal.c
         query = select(func.count()).where(table.project == project, table.unmatched != "")
         return int(self._get_value(query))

@@ -31,7 +31,7 @@ class TasksRepository(Repository):
         return [pair for part in chunks(sorted(only)) for pair in self._tasks(project, main_tables.task.c.id.in_(part))]
 
     def get_task(self, project: str, number: int) -> Task | None:
-        """Return one task, or None where it is unknown or gone."""
+        """Return one task, or None where it is unknown or deleted."""
         return next((task for task, _content in self._tasks(project, main_tables.task.c.id == number)), None)
 
     def list_task_rows(
@@ -40,7 +40,7 @@ class TasksRepository(Repository):
         """Return the tasks that exist, those that are open, or those of some numbers, without their data, by id."""
         table = main_tables.task.c
         query = select(table.id, table.is_labeled, table.overlap, table.content, table.created_at)
-        query = query.where(in_existing_project(table, project), ~table.gone).order_by(table.id)
+        query = query.where(in_existing_project(table, project), ~table.is_deleted).order_by(table.id)
         if only_open:
             query = query.where(~table.is_labeled)
         rows = self._list_rows(query) if only is None else self._list_rows_in(query, table.id, only)
@@ -49,13 +49,13 @@ class TasksRepository(Repository):
     def list_newest_task_ids(self, project: str, *, limit: int) -> list[int]:
         """Return the largest ids of the tasks that exist, in ascending order."""
         table = main_tables.task.c
-        query = select(table.id).where(in_existing_project(table, project), ~table.gone)
+        query = select(table.id).where(in_existing_project(table, project), ~table.is_deleted)
         return sorted(self._list_values(query.order_by(table.id.desc()).limit(limit)))
 
     def list_task_ids(self, project: str) -> set[int]:
         """Return the ids of the tasks that exist."""
         table = main_tables.task.c
-        query = select(table.id).where(table.project == project, ~table.gone)
+        query = select(table.id).where(table.project == project, ~table.is_deleted)
         return set(self._list_values(query))
 
     def _tasks(self, project: str, which: ColumnElement[bool]) -> list[tuple[Task, str]]:
@@ -64,7 +64,7 @@ class TasksRepository(Repository):
         query = (
             select(*columns)
             .select_from(main_tables.task_with_content)
-            .where(in_existing_project(table, project), ~table.gone, which)
+            .where(in_existing_project(table, project), ~table.is_deleted, which)
             .order_by(table.id)
         )
         loads = orjson.loads
@@ -77,13 +77,13 @@ class TasksRepository(Repository):
     def list_task_creation_times(self, project: str, *, above: int, limit: int) -> dict[int, str]:
         """Return the first `limit` tasks above a number that exist, in order, each with its created_at."""
         table = main_tables.task.c
-        query = select(table.id, table.created_at).where(table.project == project, table.id > above, ~table.gone)
+        query = select(table.id, table.created_at).where(table.project == project, table.id > above, ~table.is_deleted)
         return {row[0]: row[1] for row in self._list_rows(query.order_by(table.id).limit(limit))}
 
     def list_content_hashes(self, project: str) -> dict[int, str]:
         """Return the hash of the data that each task has now."""
         table = main_tables.task.c
-        query = select(table.id, table.content).where(table.project == project, ~table.gone)
+        query = select(table.id, table.content).where(table.project == project, ~table.is_deleted)
         return {row[0]: row[1] for row in self._list_rows(query)}
 
     def get_task_data(self, project: str, task: int, content: str) -> Mapping[str, Any] | None:

@@ -66,7 +66,7 @@ class WindowsRepository(Repository):
         """Count the newest window; None before the first."""
         heads, rows, tasks = main_tables.window.c, main_tables.window_row.c, main_tables.task.c
         newest = select(heads.version).where(heads.project == project).order_by(heads.number.desc()).limit(1)
-        still = and_(tasks.id.is_not(None), ~tasks.gone, ~tasks.is_labeled)
+        still = and_(tasks.id.is_not(None), ~tasks.is_deleted, ~tasks.is_labeled)
         with self._database.read() as connection:
             version = connection.execute(newest).scalar()
             if version is None:

@@ -26,7 +26,7 @@ metadata = MetaData()
 
 RowId = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
 
-# The log. A row is written once; only the payload of somebody who asked to be forgotten is ever removed.
+# The log. A row is written once; only the payload of an erased person or task is ever deleted.
 event = Table(
     "event",
     metadata,
@@ -90,7 +90,7 @@ def _lifetime_columns() -> list[Column[Any]]:
         Column("deleted_until", String, nullable=False),  # lives that were created until then were deleted
         Column("deleted_s", Float, nullable=False),
         Column("erased_until", String, nullable=False),  # lives that were created until then were forgotten
-        Column("gone", Boolean, nullable=False),
+        Column("is_deleted", Boolean, nullable=False),
         Column("erased", Boolean, nullable=False),
     ]
 
@@ -146,7 +146,7 @@ project_description = Table(  # a project as Label Studio describes it
     Column("rank", String, nullable=False),
     Column("title", Text, nullable=False),
     Column("label_config", Text, nullable=False),
-    Column("gone", Boolean, nullable=False),
+    Column("is_deleted", Boolean, nullable=False),
 )
 person = Table(
     "person",
@@ -224,7 +224,7 @@ window_row = Table(
     Column("blind", Boolean, nullable=False),
     Column("prediction", BigInteger),
     Column("written_s", Float, nullable=False),
-    Column("task_created_at", String, nullable=False),  # of the task that it was planned for; "" where nobody said
+    Column("task_created_at", String, nullable=False),  # of the task that it was planned for; "" where it is unknown
     Index("window_row_prediction", "project", "prediction"),
     Index("window_row_task", "project", "task"),
 )
@@ -301,7 +301,7 @@ login_attempt = Table(
     Column("restored_s", Float, nullable=False),  # when the address has all its tries back
 )
 
-# On SQLite in a file of its own. A queue: what it holds is gone within a second, and its shape needs no migrations.
+# On SQLite in a file of its own. A queue: its rows are deleted within a second, and its shape needs no migrations.
 inbox = Table(
     "inbox",
     MetaData(),

@@ -58,7 +58,7 @@ def _rows_of_tasks(table: Table, column: str = "task") -> Where:
 
 
 def _rows_of_cases(table: Table) -> Where:
-    """Return the condition on rows by case; the review projects of a case may be gone."""
+    """Return the condition on rows by case; the review projects of a case may be deleted."""
     return lambda subject: table.c.case_id.in_(subject.cases)
 
 
@@ -80,7 +80,7 @@ def _signals_of_tasks(subject: DataSubject) -> ColumnElement[bool]:
 def task_contents(subject: DataSubject) -> ColumnElement[bool]:
     """A task's data, but not those of another task that has the number now."""
     kept, now = tables.content.c, tables.task.c
-    standing = select(now.content).where(now.project == subject.project, now.id == kept.task, ~now.gone)
+    standing = select(now.content).where(now.project == subject.project, now.id == kept.task, ~now.is_deleted)
     return (kept.project == subject.project) & kept.task.in_(subject.tasks) & kept.hash.not_in(standing)
 
 

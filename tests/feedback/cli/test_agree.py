@@ -46,7 +46,7 @@ def test_without_gold_accuracy_and_calibration_are_null(tmp_path):
     assert all(one["against"] == "others" for one in found["annotators"])
 
 
-def test_calibration_is_judged_on_the_gold_it_has_not_seen_and_repeats(tmp_path):
+def test_calibration_is_scored_on_other_gold_and_is_repeatable(tmp_path):
     votes, gold = crowd(n=200)
 
     first = analysed(tmp_path, votes, "--calibrate-gold", 50, gold=gold)
@@ -104,14 +104,14 @@ def test_utf_16_is_read(tmp_path):
         (b"PK\x03\x04\x00\x00", "not a text file"),
     ],
 )
-def test_a_file_that_cannot_be_read_says_what_was_wanted(tmp_path, text, message):
+def test_a_file_that_cannot_be_read_is_refused_with_what_is_wanted(tmp_path, text, message):
     with pytest.raises(VotesError, match=message) as refused:
         analysed(tmp_path, text)
 
     assert refused.value.hint
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(VotesError, match=r"absent\.csv cannot be read"):
         run("--votes", tmp_path / "absent.csv")
 
@@ -155,7 +155,7 @@ def test_gold_for_other_tasks_is_refused_and_some_of_it_is_noted(tmp_path):
     ]
 
 
-def test_one_vote_in_all_is_analysed_without_an_error(tmp_path):
+def test_a_single_vote_is_analysed_without_an_error(tmp_path):
     found = analysed(tmp_path, "worker,task,label\nann,1,ham\n")
 
     assert found["agreement"]["alpha"]["value"] is None
@@ -211,7 +211,7 @@ def test_spans_are_fused(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["number", "taxonomy"])
-def test_calibration_that_a_type_does_not_know_is_said_and_not_passed_over(tmp_path, kind):
+def test_calibration_of_a_type_without_probabilities_is_noted(tmp_path, kind):
     cell = "5" if kind == "number" else "A > B"
     rows = "".join(f"{who},{task},{cell}\n" for task in range(4) for who in "ab")
     gold = "task,gold\n" + "".join(f"{task},{cell}\n" for task in range(4))
@@ -240,6 +240,6 @@ def test_several_choices_at_once_are_compared_by_overlap(tmp_path):
         ("emotion", "x", "no type called 'emotion'"),
     ],
 )
-def test_a_label_that_is_not_of_its_type_is_named(tmp_path, kind, cell, message):
+def test_a_label_of_another_type_is_named(tmp_path, kind, cell, message):
     with pytest.raises(VotesError, match=message):
         analysed(tmp_path, f"worker,task,label\nann,1,{cell}\nbob,1,{cell}\n", "--type", kind)

@@ -26,7 +26,7 @@ def consensus_of_each(folder, *options):
 
 @needs_data
 @pytest.mark.slow
-def test_auto_beats_dawid_skene_on_the_shared_sets_and_stays_by_the_majority(tmp_path):
+def test_auto_beats_dawid_skene_on_the_shared_sets_and_is_not_below_the_majority(tmp_path):
     told = consensus_of_each(tmp_path)
     rows = {name: {way: one["accuracy"] for way, one in ways.items()} for name, ways in told.items()}
 
@@ -38,7 +38,7 @@ def test_auto_beats_dawid_skene_on_the_shared_sets_and_stays_by_the_majority(tmp
 
 @needs_data
 @pytest.mark.slow
-def test_confidence_means_what_it_says_with_fifty_gold_answers(tmp_path):
+def test_confidence_is_calibrated_with_fifty_gold_answers(tmp_path):
     told = consensus_of_each(tmp_path, "--calibrate-gold", 50)
     errors = {name: ways["auto"]["ece"] for name, ways in told.items()}
 

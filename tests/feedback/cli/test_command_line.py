@@ -31,7 +31,7 @@ def test_help_names_every_command_and_imports_nothing_heavy():
 
 
 @pytest.mark.parametrize("command", ["status", "connect 7", "turn 7", "disconnect 7", "pause 7", "doctor"])
-def test_a_wrong_setting_is_told_in_words(command: str, tmp_path):
+def test_a_wrong_setting_is_an_error_message(command: str, tmp_path):
     done = run(*command.split(), HITL_PORT="ninety", HITL_DATA_DIR=str(tmp_path))
 
     assert done.returncode == 2
@@ -39,7 +39,7 @@ def test_a_wrong_setting_is_told_in_words(command: str, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_an_unknown_project_is_told_with_those_that_are_known(tmp_path):
+def test_an_unknown_project_is_an_error_that_lists_the_known_ones(tmp_path):
     done = run("turn", "7", HITL_DATA_DIR=str(tmp_path / "new"))
 
     assert done.returncode == 2

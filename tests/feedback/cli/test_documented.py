@@ -41,11 +41,11 @@ def wrong(line: str) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_what_a_page_shows_can_be_typed(page: Path):
+def test_documented_commands_exist(page: Path):
     assert [one for line in shown(page) if (one := wrong(line))] == []
 
 
-def test_a_command_that_does_not_exist_would_be_found():
+def test_a_documented_command_that_does_not_exist_is_found():
     assert wrong("hitl status 12 --jason") == "hitl status 12 --jason: no option --jason"
     assert wrong("hitl stats") == "hitl stats: no command stats"
     assert len(shown(ROOT / "README.md")) > 15

@@ -53,14 +53,14 @@ def hitl(folder: Path) -> Hitl:
 
 
 @pytest.mark.parametrize("words", [["status"], ["status", "1"], ["history", "1", "-p", "1"]])
-def test_what_people_wrote_is_printed_as_it_stands(hitl: Hitl, words: list[str]):
+def test_texts_from_people_are_printed_unchanged(hitl: Hitl, words: list[str]):
     done = hitl(*words)
 
     assert done.returncode == 0, done.stderr
     assert ("[/x] [red]A" if words[0] == "history" else "[bold]Été[/] :b: [/x]") in done.stdout
 
 
-def test_a_status_reads_as_sentences_and_says_when_nothing_is_wrong(hitl: Hitl):
+def test_status_prints_sentences_and_no_trouble(hitl: Hitl):
     text, plain = hitl("status", "1").stdout, json.loads(hitl("status", "1", "--json").stdout)
 
     assert "1 of 2 tasks: 1 answer by 1 person" in text
@@ -70,13 +70,13 @@ def test_a_status_reads_as_sentences_and_says_when_nothing_is_wrong(hitl: Hitl):
     assert "does not answer" in plain["service"]["trouble"][0]  # the web half is not running
 
 
-def test_a_status_says_that_label_studio_is_away(hitl: Hitl):
+def test_status_reports_that_label_studio_does_not_answer(hitl: Hitl):
     done = hitl("status", LABEL_STUDIO_URL="http://127.0.0.1:9", LABEL_STUDIO_API_KEY="x")
 
     assert "Label Studio does not answer at http://127.0.0.1:9" in done.stdout
 
 
-def test_a_status_without_its_store_is_a_failure_that_says_what_to_do(hitl: Hitl, tmp_path: Path):
+def test_status_without_a_store_fails_with_a_hint(hitl: Hitl, tmp_path: Path):
     (tmp_path / "file").touch()
     done = hitl("status", HITL_DATA_DIR=str(tmp_path / "file"))
 
@@ -86,7 +86,7 @@ def test_a_status_without_its_store_is_a_failure_that_says_what_to_do(hitl: Hitl
     assert "Set HITL_DATA_DIR" in done.stdout
 
 
-def test_help_shows_where_to_begin_and_which_release_it_is(hitl: Hitl):
+def test_help_shows_the_first_steps_and_the_version(hitl: Hitl):
     text = hitl("--help").stdout
 
     assert text.index("Start") < text.index("demo") < text.index("Inspect")
@@ -122,7 +122,7 @@ def test_help_that_names_a_section_of_the_policy_keeps_its_brackets(hitl: Hitl):
         (["serve", "--host", "127.255.255.254.1"], "which others can reach", "or bind to 127.0.0.1"),
     ],
 )
-def test_a_mistake_is_told_with_what_to_do_next(hitl: Hitl, words: list[str], wrong: str, next_step: str):
+def test_an_error_has_a_hint(hitl: Hitl, words: list[str], wrong: str, next_step: str):
     done = hitl(*words)
 
     assert done.returncode == 2
@@ -131,7 +131,7 @@ def test_a_mistake_is_told_with_what_to_do_next(hitl: Hitl, words: list[str], wr
     assert "Traceback" not in done.stderr
 
 
-def test_a_policy_that_is_no_text_is_told_so(hitl: Hitl, tmp_path: Path):
+def test_a_policy_that_is_not_text_is_refused(hitl: Hitl, tmp_path: Path):
     (tmp_path / "hitl.toml").write_bytes(b"\xff\xfe")
     done = hitl("policy", "check", str(tmp_path / "hitl.toml"))
 
@@ -139,7 +139,7 @@ def test_a_policy_that_is_no_text_is_told_so(hitl: Hitl, tmp_path: Path):
     assert "is not text in UTF-8" in done.stderr
 
 
-def test_serve_says_at_once_that_its_port_is_taken(hitl: Hitl, folder: Path):
+def test_serve_refuses_a_taken_port_at_once(hitl: Hitl, folder: Path):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -151,7 +151,7 @@ def test_serve_says_at_once_that_its_port_is_taken(hitl: Hitl, folder: Path):
     assert not (folder / "metrics").exists()
 
 
-def test_connecting_says_which_of_several_controls_the_loop_works_on():
+def test_connect_names_the_control_that_the_loop_uses():
     config = SENTIMENT.format(more='<Rating name="stars" toName="t"/>')
 
     assert describe_learning(config, Policy())[0] == "works on control 'sentiment' (choices on text)"
@@ -161,7 +161,7 @@ def test_connecting_says_which_of_several_controls_the_loop_works_on():
     )
 
 
-def test_connecting_says_what_it_cannot_do_for_a_label_config():
+def test_connect_names_what_the_loop_cannot_do_with_a_label_config():
     spans = '<View><Labels name="ner" toName="t"><Label value="PER"/></Labels><Text name="t" value="$text"/></View>'
     speech = '<View><Audio name="a" value="$audio"/><TextArea name="say" toName="a"/></View>'
 

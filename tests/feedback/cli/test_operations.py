@@ -71,13 +71,13 @@ def test_history_shows_every_version_and_the_deletion(store: Store, hitl: Hitl):
     assert "Task 77 has no annotation." in hitl("history", "77", "--project", "1").output
 
 
-def test_what_annotators_wrote_is_no_markup_of_the_terminal(store: Store, hitl: Hitl):
+def test_texts_of_annotators_are_not_markup_of_the_terminal(store: Store, hitl: Hitl):
     store.append([annotation_event(11, "[red]x[/red][/]", task=2, person=7)])
 
     assert "[red]x[/red][/]" in hitl("history", "2", "--project", "1", env={"COLUMNS": "300"}).output
 
 
-def test_a_backup_taken_in_use_comes_back_whole_and_the_replaced_store_is_kept(
+def test_a_backup_taken_in_use_is_restored_and_the_replaced_store_is_kept(
     store: Store, folder: Path, hitl: Hitl, tmp_path: Path
 ):
     before = projection_hash(store, "1")
@@ -144,7 +144,7 @@ def test_a_store_that_is_broken_is_replaced_by_its_backup(store: Store, folder: 
     assert "Run `hitl forget` again for everybody who was erased since" in done.output
 
 
-def test_a_restore_that_is_killed_leaves_the_store_that_was(
+def test_a_restore_that_is_killed_leaves_the_old_store(
     store: Store, folder: Path, tmp_path: Path, hitl: Hitl, monkeypatch: pytest.MonkeyPatch
 ):
     hitl("backup", tmp_path / "b.db")
@@ -171,7 +171,7 @@ def test_a_restore_that_is_killed_leaves_the_store_that_was(
     again.close()
 
 
-def test_store_and_backup_are_their_owners_alone(store: Store, folder: Path, tmp_path: Path, hitl: Hitl):
+def test_only_the_owner_may_read_store_and_backup(store: Store, folder: Path, tmp_path: Path, hitl: Hitl):
     (tmp_path / "b.db").touch(mode=0o644)
     store.receive([annotation_event(77, "A")])
     hitl("backup", tmp_path / "b.db")
@@ -181,7 +181,7 @@ def test_store_and_backup_are_their_owners_alone(store: Store, folder: Path, tmp
     assert {file.name for file in files} >= {"b.db", "hitl.sqlite3", "hitl-inbox.sqlite3"}
 
 
-def test_a_backup_says_what_is_not_in_it(store: Store, tmp_path: Path, hitl: Hitl):
+def test_a_backup_reports_what_is_missing_in_it(store: Store, tmp_path: Path, hitl: Hitl):
     store.receive([annotation_event(77, "A")])
     with store._box.write() as connection:
         connection.execute(main_tables.inbox.update().values(delivery=b"half a deli"))
@@ -190,7 +190,7 @@ def test_a_backup_says_what_is_not_in_it(store: Store, tmp_path: Path, hitl: Hit
 
 
 @pytest.mark.parametrize("name", ["hitl.sqlite3", "hitl-inbox.sqlite3", "hitl.sqlite3-wal"])
-def test_a_backup_never_takes_the_place_of_the_store(store: Store, folder: Path, name: str):
+def test_a_backup_never_overwrites_the_store(store: Store, folder: Path, name: str):
     before = projection_hash(store, "1")
 
     done = CliRunner().invoke(app, ["backup", str(folder / ".." / folder.name / name)])
@@ -199,7 +199,7 @@ def test_a_backup_never_takes_the_place_of_the_store(store: Store, folder: Path,
     assert projection_hash(store, "1") == before
 
 
-def test_who_was_forgotten_does_not_come_back_with_a_backup(store: Store, folder: Path, tmp_path: Path, hitl: Hitl):
+def test_an_erased_person_is_not_restored_by_a_backup(store: Store, folder: Path, tmp_path: Path, hitl: Hitl):
     hitl("backup", tmp_path / "b.db")
     hitl("forget", "--person", "7", "--project", "1", "--yes")
     store.close()
@@ -212,7 +212,7 @@ def test_who_was_forgotten_does_not_come_back_with_a_backup(store: Store, folder
     again.close()
 
 
-def test_forget_asks_first_and_then_leaves_nothing(store: Store, folder: Path, hitl: Hitl):
+def test_forget_asks_for_confirmation_and_erases_everything(store: Store, folder: Path, hitl: Hitl):
     hitl("forget", "--person", "7", "--project", "1", input="n\n", code=1)
     assert store.events.list_versions_by_person("1", 7)
 
@@ -224,7 +224,7 @@ def test_forget_asks_first_and_then_leaves_nothing(store: Store, folder: Path, h
     assert store.verify()["chain"] == "ok"
 
 
-def test_access_holds_all_of_one_person_and_nothing_of_another(store: Store, hitl: Hitl):
+def test_access_prints_all_data_of_one_person_and_none_of_another(store: Store, hitl: Hitl):
     found = json.loads(hitl("access", "--person", "7", "--project", "1").output)
 
     assert [(one["annotation"], one["action"]) for one in found["versions"]] == [
@@ -240,7 +240,7 @@ def test_access_holds_all_of_one_person_and_nothing_of_another(store: Store, hit
     assert all(one["body"] is None or one["body"]["person"] == 7 for one in found["versions"] if one["body"])
 
 
-def test_parked_work_gets_another_try(store: Store, hitl: Hitl):
+def test_unpark_retries_a_parked_job(store: Store, hitl: Hitl):
     store.jobs.request_job("1", "turn")
     for _ in range(5):
         work = store.jobs.claim_job("w", lease_s=30.0, kinds=("turn",))
@@ -255,7 +255,7 @@ def test_parked_work_gets_another_try(store: Store, hitl: Hitl):
     assert "no job is parked" in hitl("store", "unpark", "1").output
 
 
-def test_a_rebuild_says_how_far_it_is_and_what_it_does_to_others(store: Store, hitl: Hitl):
+def test_a_rebuild_shows_its_progress_and_that_others_wait(store: Store, hitl: Hitl):
     events = store.verify()["events"]
 
     done = hitl("store", "rebuild")
@@ -266,7 +266,7 @@ def test_a_rebuild_says_how_far_it_is_and_what_it_does_to_others(store: Store, h
     assert "project 1: done" in done.stderr
 
 
-def test_a_check_that_finds_a_difference_says_so_and_fails(store: Store, hitl: Hitl):
+def test_a_rebuild_check_that_finds_a_difference_fails(store: Store, hitl: Hitl):
     assert "match the event log" in hitl("store", "rebuild", "--check").stdout
     with store._database.write() as connection:
         connection.execute(main_tables.vote.delete())

@@ -74,7 +74,7 @@ def test_gold_is_added_listed_and_retired(store: Store, tmp_path: Path):
     assert "task 1: spam, 2 of 2 right" in hitl("gold", "list", 7).stdout
 
 
-def test_a_gold_file_with_a_label_that_is_not_there_changes_nothing(store: Store, tmp_path: Path):
+def test_a_gold_file_with_an_unknown_label_changes_nothing(store: Store, tmp_path: Path):
     (tmp_path / "bad.csv").write_text("task,gold\n1,spam\n2,stone\n")
     with pytest.raises(VotesError, match="stone"):
         hitl("gold", "add", 7, tmp_path / "bad.csv")
@@ -95,7 +95,7 @@ def test_a_calibration_set_is_asked_of_everybody_and_has_no_right_answer(store: 
         hitl("gold", "ask", 7, 99)
 
 
-def test_people_are_judged_by_gold_and_may_stay_unnamed(store: Store, tmp_path: Path):
+def test_people_are_compared_with_gold_and_can_have_pseudonyms(store: Store, tmp_path: Path):
     hitl("gold", "add", 7, gold_file(tmp_path))
     found = json.loads(hitl("people", 7, "--json").stdout)
     unnamed = json.loads(hitl("people", 7, "--json", "--pseudonyms").stdout)
@@ -123,7 +123,7 @@ def test_people_are_judged_by_gold_and_may_stay_unnamed(store: Store, tmp_path: 
     assert "10 of 10: 0.50 [0.24, 0.76]" in hitl("people", 7).stdout
 
 
-def test_relabel_says_what_it_did_and_refuses_what_it_does_not_understand(store: Store):
+def test_relabel_reports_its_changes_and_refuses_invalid_options(store: Store):
     renamed = hitl("relabel", 7, "--where", "label=ham", "--map", "ham=advert")
     stale = hitl("relabel", 7, "--where", "label=spam", "--split", "spam=ham,advert")
 

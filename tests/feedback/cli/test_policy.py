@@ -169,7 +169,7 @@ def test_why_fails_where_a_recorded_decision_was_altered(home: Path, store: Stor
     assert "REPLAY DIFFERS: the replay gives big → L2" in done.output
 
 
-def test_why_says_when_nothing_was_decided(home: Path, store: Store):
+def test_why_reports_that_nothing_was_decided(home: Path, store: Store):
     assert "no rules, or no turn has run" in hitl("why", 3, "--project", "7").output
     assert "the task is unknown" in hitl("why", 99, "--project", "7").output
     assert hitl("why", 3).output == hitl("why", 3, "--project", "7").output  # it is the only project with that task
@@ -197,15 +197,13 @@ def test_a_text_that_looks_like_a_number_stays_a_text(home: Path, store: Store):
     assert [one.value for one in store.signals.list_signals("7")] == [-0.5, "4711"]
 
 
-def test_the_content_of_a_decision_is_the_stores_own_name_for_it(store: Store):
+def test_the_content_hash_of_a_decision_is_that_of_the_store(store: Store):
     data = {"text": "t0", "amount": 0}
 
     assert store.tasks.list_content_hashes("7")[1] == hashlib.sha256(canonical_json(data)).hexdigest()
 
 
-def test_a_name_that_leads_nowhere_is_refused_when_the_policy_is_checked_and_when_it_is_activated(
-    home: Path, store: Store
-):
+def test_a_policy_with_an_unknown_name_is_refused_by_check_and_activate(home: Path, store: Store):
     (home / "wrong.toml").write_text('[consensus]\nmethod = "dawid_skeen"\n[[labelling_functions]]\n'
                                      'name = "x"\nfunction = "no_such_package:rule"')  # fmt: skip
 

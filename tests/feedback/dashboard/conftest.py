@@ -19,23 +19,23 @@ def clock() -> pages.Clock:
 
 
 @pytest.fixture(scope="session")
-def told_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def store_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store's file, made once: each test has a copy."""
     path = tmp_path_factory.mktemp("pages") / "store.db"
     opened = open_store(f"sqlite:///{path}", clock=pages.Clock())
-    pages.put(opened, "7", pages.policy(ann="admin", ben="viewer"), title="mail")
-    pages.tell(opened, "7")
-    pages.judge(opened, "7", [0.8, 0.85, 0.83])
-    pages.put(opened, "8", title="empty")
+    pages.create_project(opened, "7", pages.policy(ann="admin", ben="viewer"), title="mail")
+    pages.add_answers(opened, "7")
+    pages.add_model_history(opened, "7", [0.8, 0.85, 0.83])
+    pages.create_project(opened, "8", title="empty")
     opened.backup(path.with_suffix(".copy"))
     opened.close()
     return path.with_suffix(".copy")
 
 
 @pytest.fixture
-def store(told_store: Path, tmp_path: Path, clock: pages.Clock) -> Iterator[Store]:
+def store(store_file: Path, tmp_path: Path, clock: pages.Clock) -> Iterator[Store]:
     """Project 7: ann is its admin, ben its viewer, cleo and dan are annotators. Project 8: nobody is listed."""
-    shutil.copy(told_store, tmp_path / "store.db")
+    shutil.copy(store_file, tmp_path / "store.db")
     opened = open_store(f"sqlite:///{tmp_path / 'store.db'}", clock=clock, durability="normal")
     yield opened
     opened.close()

@@ -18,7 +18,7 @@ def signed_in(store: Store, person: int = 2, **config: object) -> tuple[FlaskCli
     return browser, key_of(browser.get("/projects/7/people", headers=HTML).text)
 
 
-def test_pausing_and_resuming_from_the_page_is_recorded_with_who_did_it(store: Store):
+def test_pause_and_resume_are_recorded_with_the_person(store: Store):
     browser, key = signed_in(store)
 
     paused = browser.post("/projects/7/pause", data={"key": key}, headers=HTML)
@@ -38,7 +38,7 @@ def test_pausing_and_resuming_from_the_page_is_recorded_with_who_did_it(store: S
     assert [work.state for work in store.jobs.list_jobs() if work.kind == "turn"] == ["wanted"]
 
 
-def test_a_turn_is_wanted_at_once(store: Store):
+def test_a_turn_is_requested_at_once(store: Store):
     work = store.jobs.claim_job("worker", lease_s=60)
     assert work is not None
     store.jobs.finish_job(work)
@@ -49,7 +49,7 @@ def test_a_turn_is_wanted_at_once(store: Store):
     assert [(work.kind, work.state) for work in store.jobs.list_jobs()] == [("turn", "wanted")]
 
 
-def test_parked_work_is_shown_with_its_reason_and_taken_up_again(store: Store, clock: Clock):
+def test_a_parked_job_is_shown_with_its_reason_and_retried(store: Store, clock: Clock):
     store.jobs.request_job("7", "sweep")
     for _ in range(5):
         work = store.jobs.claim_job("worker", lease_s=60, kinds=("sweep",))
@@ -95,7 +95,7 @@ def test_nothing_changes_without_the_key_of_this_browser(store: Store, path: str
     assert browser.get("/projects/7", headers=HTML).status_code == 200  # and nobody was signed out
 
 
-def test_what_browsers_say_of_their_own_pages_passes(store: Store):
+def test_forms_with_the_headers_of_browsers_are_accepted(store: Store):
     browser, key = signed_in(store)
     proxied, proxied_key = signed_in(store, access_settings=AccessSettings(public="hitl.example"))
     ours = {**HTML, "Sec-Fetch-Site": "same-origin"}
@@ -124,7 +124,7 @@ def test_a_link_changes_nothing(store: Store, path: str):
     assert browser.get(path, headers=HTML).status_code == 405
 
 
-def test_a_key_is_worth_nothing_after_signing_in_again(store: Store):
+def test_a_form_key_is_invalid_after_a_new_sign_in(store: Store):
     browser, old = signed_in(store)
     sign_in(browser, 2)
 

@@ -28,10 +28,10 @@ pytestmark = [
 def site(store: Store, clock: pages.Clock) -> Iterator[str]:
     """The pages on a port, with a way in that needs no typing, and a page that breaks the policy."""
     chosen = pages.tiers(ann="admin")
-    pages.put(store, "9", chosen, title=pages.EVIL)
+    pages.create_project(store, "9", chosen, title=pages.EVIL)
     pages.review(store, "9", chosen, text=pages.EVIL)
-    pages.tell(store, "9", labels=(pages.EVIL, "ham", "x"))
-    pages.judge(store, "9", [0.8, 0.9, 0.85], labels=(pages.EVIL, "ham", "x"))
+    pages.add_answers(store, "9", labels=(pages.EVIL, "ham", "x"))
+    pages.add_model_history(store, "9", [0.8, 0.9, 0.85], labels=(pages.EVIL, "ham", "x"))
     app = pages.app_of(store, clock=clock)
     authenticator = Authenticator(store, Guard(Security()), AccessSettings(), clock=clock)
     _add_ways_in(app, authenticator)
@@ -56,7 +56,7 @@ def _add_ways_in(app: Flask, authenticator: Authenticator) -> None:
         return "<!doctype html><title>before</title><script>document.title = 'script ran'</script><p>careless</p>"
 
 
-def test_the_browser_would_tell_of_a_breach(site: str, tmp_path: Path):
+def test_a_script_that_runs_is_detected(site: str, tmp_path: Path):
     page = browser.render(f"{site}/test/careless", tmp_path)
 
     assert "script ran" not in page.dom.split("</title>")[0]
@@ -68,7 +68,7 @@ PAGES += ["/projects/9/people", "/projects/9/cases", "/projects/9/cases/1", "/pr
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_page_is_laid_out_without_a_complaint(site: str, tmp_path: Path, path: str):
+def test_a_page_has_no_layout_error(site: str, tmp_path: Path, path: str):
     page = browser.render(f"{site}/test/enter?to={path}", tmp_path)
 
     assert page.complaints == ()
@@ -79,7 +79,7 @@ def test_a_page_is_laid_out_without_a_complaint(site: str, tmp_path: Path, path:
     assert len(colours) > 50  # and there is something on it
 
 
-def test_hostile_text_runs_nowhere(site: str, tmp_path: Path):
+def test_hostile_text_never_runs(site: str, tmp_path: Path):
     page = browser.render(f"{site}/test/enter?to=/projects/9", tmp_path)
 
     assert "<script" not in page.dom
@@ -87,7 +87,7 @@ def test_hostile_text_runs_nowhere(site: str, tmp_path: Path):
     assert "&lt;script&gt;alert(1)" in page.dom
 
 
-def test_a_page_is_dark_where_the_reader_wants_it_dark(site: str, tmp_path: Path):
+def test_a_page_is_dark_in_dark_mode(site: str, tmp_path: Path):
     browser.render(f"{site}/test/enter?to=/projects/7", tmp_path, dark=True)
 
     colours = Image.open(tmp_path / "page.png").convert("RGB").getcolors(1 << 24) or []

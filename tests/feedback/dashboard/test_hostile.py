@@ -47,10 +47,10 @@ def hostile(store: Store) -> Store:
     chosen = Policy.model_validate(
         {**rules, "reasons": {"boundary": EVIL}, "tiers": {**rules["tiers"], "L9": {"blind": True}}}
     )
-    pages.put(store, "9", chosen, title=EVIL)
+    pages.create_project(store, "9", chosen, title=EVIL)
     pages.review(store, "9", chosen, text=EVIL)
-    pages.tell(store, "9", labels=NESTED)
-    pages.judge(store, "9", [0.8, 0.9, 0.85], labels=NESTED)
+    pages.add_answers(store, "9", labels=NESTED)
+    pages.add_model_history(store, "9", [0.8, 0.9, 0.85], labels=NESTED)
     body = {"promote": True, "reason": EVIL, "gate": EVIL, "challenger": EVIL, "champion": EVIL, "rows": 50}
     figures = {"accuracy": 0.9, "champion_accuracy": 0.9, "e_value": 1.0, "at_s": pages.START_S + pages.DAY_S}
     store.records.create_record("9", "verdict", body | figures, key=EVIL)
@@ -95,7 +95,7 @@ def test_hostile_text_is_shown_as_it_is(hostile: Store):
     assert "<title>&#34;&gt;&lt;script&gt;" in page
 
 
-def test_json_is_never_taken_for_a_page(hostile: Store):
+def test_json_is_never_served_as_html(hostile: Store):
     browser = app_of(hostile, access_settings=AccessSettings(open=True)).test_client()
 
     answer = browser.get("/projects/9", headers=JSON)
@@ -105,7 +105,7 @@ def test_json_is_never_taken_for_a_page(hostile: Store):
     assert answer.json["title"] == EVIL
 
 
-def test_an_address_given_at_sign_in_is_escaped_where_it_is_filled_in_again(hostile: Store):
+def test_the_address_in_the_sign_in_form_is_escaped(hostile: Store):
     page = sign_in(app_of(hostile).test_client(), 2, email=EVIL).text
     seen = Seen()
     seen.feed(page)
@@ -124,7 +124,7 @@ def test_a_path_that_can_be_no_project_is_not_found(hostile: Store, path: str):
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "é" * 40, "a" * 5000, "' OR 1=1 --'" * 4, "\x7f" * 40])
-def test_a_made_up_cookie_is_nobody(hostile: Store, cookie: str):
+def test_an_invented_cookie_signs_nobody_in(hostile: Store, cookie: str):
     browser = app_of(hostile).test_client()
 
     answer = browser.get("/projects/9", headers={**HTML, "Cookie": f"hitl={cookie}".encode().decode("latin-1")})

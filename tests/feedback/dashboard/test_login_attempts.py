@@ -21,7 +21,7 @@ class Away:
         raise StoreError("the database is away")
 
 
-def test_it_counts_as_the_one_of_a_single_process_does(store: Store, clock: Clock):
+def test_shared_attempts_count_like_those_in_memory(store: Store, clock: Clock):
     shared = SharedAttempts(store.sessions, "service", burst=3, every_s=10, clock=clock)
     single = MemoryAttempts(burst=3, every_s=10, clock=clock)
 
@@ -33,7 +33,7 @@ def test_it_counts_as_the_one_of_a_single_process_does(store: Store, clock: Cloc
     assert shared.wait_s("10.0.0.2") == 0.0
 
 
-def test_a_guess_at_one_worker_counts_at_the_other(store: Store, clock: Clock):
+def test_a_failed_login_counts_in_all_workers(store: Store, clock: Clock):
     one, other = (SharedAttempts(store.sessions, "service", burst=1, every_s=60, clock=clock) for _ in range(2))
     assert other.wait_s("10.0.0.1") == 0.0
 
@@ -43,7 +43,7 @@ def test_a_guess_at_one_worker_counts_at_the_other(store: Store, clock: Clock):
     assert other.wait_s("10.0.0.1") == pytest.approx(58.5)
 
 
-def test_the_right_credentials_cost_no_query_each(store: Store, clock: Clock, monkeypatch):
+def test_right_credentials_do_not_query_the_store_each_time(store: Store, clock: Clock, monkeypatch):
     asked: list[str] = []
     monkeypatch.setattr(store.sessions, "list_login_attempts", lambda scope: asked.append(scope) or {})
     attempts = SharedAttempts(store.sessions, "service", clock=clock)
@@ -54,7 +54,7 @@ def test_the_right_credentials_cost_no_query_each(store: Store, clock: Clock, mo
     assert asked == ["service"]
 
 
-def test_while_the_database_is_away_guessing_is_still_slow(clock: Clock):
+def test_the_limit_holds_while_the_database_is_down(clock: Clock):
     attempts = SharedAttempts(Away(), "service", burst=2, every_s=60, clock=clock)
 
     waits = []
@@ -68,7 +68,7 @@ def test_while_the_database_is_away_guessing_is_still_slow(clock: Clock):
     assert waits[3] > 100
 
 
-def test_one_home_with_many_ipv6_addresses_is_one_guesser(store: Store, clock: Clock):
+def test_ipv6_addresses_of_one_network_are_counted_together(store: Store, clock: Clock):
     attempts = SharedAttempts(store.sessions, "pages", burst=1, every_s=60, clock=clock)
 
     attempts.failed("2001:db8:1:2::1")
@@ -77,7 +77,7 @@ def test_one_home_with_many_ipv6_addresses_is_one_guesser(store: Store, clock: C
     assert attempts.wait_s("2001:db8:1:3::1") == 0.0
 
 
-def test_a_clock_that_goes_back_a_year_locks_nobody_out_for_a_year(store: Store, clock: Clock):
+def test_a_clock_that_was_set_back_locks_nobody_out(store: Store, clock: Clock):
     attempts = SharedAttempts(store.sessions, "pages", burst=2, every_s=60, clock=clock)
     attempts.failed("10.0.0.1")
 

@@ -92,7 +92,7 @@ def _deleted(project: str):
     return Event(project, "project", int(project), "", "deleted", "webhook")
 
 
-def test_programs_that_ask_whether_we_are_up_are_answered_as_before(store: Store):
+def test_programs_without_credentials_learn_that_the_service_is_up(store: Store):
     client = app_of(store, login=("ls", "pw")).test_client()
 
     assert client.get("/").json == {"status": "UP"}
@@ -106,7 +106,7 @@ def test_people_are_compared_on_drawn_tasks_only(browser: FlaskClient):
     assert [one["answers"] for one in figures["people"]] == [12, 12, 12, 12]
 
 
-def test_the_style_sheet_is_ours_and_kept_by_browsers(browser: FlaskClient):
+def test_the_style_sheet_is_local_and_cached_by_browsers(browser: FlaskClient):
     page = browser.get("/", headers=HTML).text
     address = re.findall(r'rel="stylesheet" href="([^"]+)"', page)
 
@@ -118,7 +118,7 @@ def test_the_style_sheet_is_ours_and_kept_by_browsers(browser: FlaskClient):
     assert not re.findall(r'(?:src|href)="https?://(?!labels\.example)', page)  # nothing comes from elsewhere
 
 
-def test_answers_differ_by_cookie_and_form_so_no_cache_mixes_them(browser: FlaskClient):
+def test_responses_vary_by_cookie_and_accept_header(browser: FlaskClient):
     assert browser.get("/projects/7", headers=HTML).headers["Vary"] == "Accept, Cookie"
 
 

@@ -15,7 +15,7 @@ def who(email: str, *, owner: bool = False) -> Visitor:
     return Visitor("person", 9, email, owner=owner)
 
 
-def test_roles_come_from_the_policy_by_address_whatever_its_case():
+def test_roles_come_from_the_policy_by_case_insensitive_address():
     rules = policy(ann="approver", ben="admin", cleo="viewer")
 
     assert [role_of(who(f"{name}@Example.com"), rules) for name in ("Ann", "ben", "cleo", "dan")] == [
@@ -53,7 +53,7 @@ def test_an_address_that_only_looks_alike_has_no_role(listed: str, claimed: str)
     assert role_of(who(listed), rules) == "admin"
 
 
-def test_an_annotator_sees_own_figures_and_nobody_elses(store: Store):
+def test_an_annotator_sees_only_own_figures(store: Store):
     browser = app_of(store).test_client()
     sign_in(browser, 4)
 
@@ -65,7 +65,7 @@ def test_an_annotator_sees_own_figures_and_nobody_elses(store: Store):
     assert browser.get("/projects/7/people?names=shown", headers=HTML).text.count('scope="row"') == 1
 
 
-def test_a_project_in_which_somebody_never_worked_does_not_exist_for_them(store: Store):
+def test_a_project_is_not_found_by_people_who_never_worked_in_it(store: Store):
     browser = app_of(store).test_client()
     sign_in(browser, 4)
 
@@ -113,7 +113,7 @@ def test_open_access_lets_everybody_view_and_nobody_change(store: Store):
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:9090", "evil.example:9090"])
-def test_an_open_door_is_shut_for_a_page_that_points_its_own_name_at_us(store: Store, host: str):
+def test_open_access_is_refused_under_a_foreign_host_name(store: Store, host: str):
     browser = app_of(store, access_settings=AccessSettings(open=True)).test_client()
 
     assert browser.get("/projects/7", headers={**JSON, "Host": host}).status_code == 401

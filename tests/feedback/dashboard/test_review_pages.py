@@ -14,7 +14,7 @@ from tests.support.pages import signed_in as browser
 def numbers(store: Store) -> list[int]:
     """The late case, the blind one, the decided one."""
     chosen = pages.tiers(ann="admin", ben="viewer")
-    pages.put(store, "7", chosen, title="mail")
+    pages.create_project(store, "7", chosen, title="mail")
     return pages.review(store, "7", chosen)
 
 
@@ -67,7 +67,7 @@ def test_a_blind_case_is_hidden_from_people_who_may_review_it(store: Store, numb
 
 
 def test_a_case_of_another_project_is_not_found(store: Store, numbers: list[int]):
-    pages.put(store, "6", pages.policy(ben="admin"))
+    pages.create_project(store, "6", pages.policy(ben="admin"))
     ben = browser(store, 3)
 
     assert ben.get(f"/projects/6/cases/{numbers[0]}", headers=HTML).status_code == 404

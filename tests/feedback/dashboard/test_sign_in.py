@@ -26,7 +26,7 @@ def cookie(answer: TestResponse, name: str = "hitl") -> str:
     return found[-1]
 
 
-def test_whoever_is_not_signed_in_is_sent_to_the_form_and_back(store: Store):
+def test_a_visitor_is_redirected_to_the_sign_in_form_and_back(store: Store):
     browser = app_of(store).test_client()
 
     away = browser.get("/projects/7", headers=HTML)
@@ -65,14 +65,14 @@ def test_wrong_credentials_give_a_page_and_no_session(store: Store, form: dict[s
     assert browser.get("/projects/7", headers=HTML).status_code == 303
 
 
-def test_a_password_is_never_given_back(store: Store):
+def test_a_password_is_never_sent_back(store: Store):
     answer = sign_in(app_of(store).test_client(), 2, password="a secret that is wrong")
 
     assert "a secret that is wrong" not in answer.text
     assert "ann@example.com" in answer.text  # only the address is filled in again
 
 
-def test_label_studio_being_away_is_not_the_visitors_fault(store: Store):
+def test_sign_in_without_label_studio_is_no_failed_attempt(store: Store):
     accounts = FakeAccounts(down=True)
     attempts = SharedAttempts(store.sessions, "pages", burst=1, every_s=60, clock=Clock())
     browser = app_of(store, accounts=accounts, attempts=attempts).test_client()
@@ -82,7 +82,7 @@ def test_label_studio_being_away_is_not_the_visitors_fault(store: Store):
     assert sign_in(browser, 2).status_code == 303
 
 
-def test_guessing_stops_for_all_workers_and_label_studio_is_not_even_asked(store: Store, clock: Clock):
+def test_too_many_failures_are_refused_without_asking_label_studio(store: Store, clock: Clock):
     accounts = FakeAccounts()
     workers = [
         app_of(
@@ -111,7 +111,7 @@ def test_the_cookie_is_hidden_from_scripts_and_other_sites(store: Store):
     assert "Secure" not in line
 
 
-def test_over_https_the_cookie_never_goes_out_in_the_clear(store: Store):
+def test_over_https_the_cookie_is_secure(store: Store):
     browser = app_of(store, access_settings=AccessSettings(secure=True)).test_client()
     page = browser.get("/sign-in", headers=HTML, base_url="https://hitl.example")
 
@@ -122,7 +122,7 @@ def test_over_https_the_cookie_never_goes_out_in_the_clear(store: Store):
     assert "Domain" not in line
 
 
-def test_signing_in_gives_a_new_cookie_so_that_nobody_can_slip_one_in(store: Store):
+def test_sign_in_replaces_the_cookie_against_session_fixation(store: Store):
     browser = app_of(store).test_client()
     before = cookie(browser.get("/sign-in", headers=HTML))
 
@@ -170,7 +170,7 @@ def test_a_session_ends_two_hours_after_its_last_use_and_twelve_after_its_beginn
     assert (status == 200) == still_in
 
 
-def test_a_clock_that_goes_back_signs_out_rather_than_keeping_in(store: Store, clock: Clock):
+def test_a_clock_that_was_set_back_ends_the_session(store: Store, clock: Clock):
     browser = app_of(store, clock=clock).test_client()
     sign_in(browser, 2)
 
@@ -182,7 +182,7 @@ def test_a_clock_that_goes_back_signs_out_rather_than_keeping_in(store: Store, c
 @pytest.mark.parametrize(
     "onward", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
 )
-def test_nobody_is_led_away_after_signing_in(store: Store, onward: str):
+def test_sign_in_never_redirects_to_another_site(store: Store, onward: str):
     browser = app_of(store).test_client()
 
     assert sign_in(browser, 2, next_page=onward).location == "/"
@@ -199,7 +199,7 @@ def test_the_form_itself_needs_its_key(store: Store):
     assert browser.post("/sign-in", data={**fields, "key": key}, headers=HTML).status_code == 303
 
 
-def test_where_no_label_studio_is_set_the_page_says_so(store: Store):
+def test_sign_in_without_a_configured_label_studio_is_explained(store: Store):
     config = DashboardConfig(store, policy_of)
     app = create_app(Predictor(FakeRegistry()), mounts=[pages(config)])
 
@@ -209,7 +209,7 @@ def test_where_no_label_studio_is_set_the_page_says_so(store: Store):
     assert "<input" not in page
 
 
-def test_a_second_host_knows_a_session_of_the_first(store: Store, tmp_path, clock: Clock):
+def test_a_session_is_valid_on_all_hosts(store: Store, tmp_path, clock: Clock):
     value = cookie(sign_in(app_of(store).test_client(), 2))
     again = open_store(f"sqlite:///{tmp_path / 'store.db'}", clock=clock)
 
@@ -220,7 +220,7 @@ def test_a_second_host_knows_a_session_of_the_first(store: Store, tmp_path, cloc
     again.close()
 
 
-def test_programs_use_the_services_login_and_hear_401_otherwise(store: Store):
+def test_programs_use_the_service_login_or_get_401(store: Store):
     programs = app_of(store, login=("ls", "pw")).test_client()
     right, wrong = ("ls", "pw"), ("ls", "guess")
 
@@ -232,7 +232,7 @@ def test_programs_use_the_services_login_and_hear_401_otherwise(store: Store):
     assert programs.post("/projects/7/pause", auth=right).status_code == 403  # it may look
 
 
-def test_a_role_that_the_policy_takes_away_is_gone_at_once(store: Store):
+def test_a_role_that_the_policy_removes_ends_at_once(store: Store):
     browser = app_of(store).test_client()
     sign_in(browser, 3)
     assert browser.get("/projects/7", headers=HTML).status_code == 200
@@ -242,7 +242,7 @@ def test_a_role_that_the_policy_takes_away_is_gone_at_once(store: Store):
     assert browser.get("/projects/7", headers=HTML).location == "/projects/7/people"
 
 
-def test_without_a_login_of_the_service_no_authorization_opens_a_shut_door(store: Store):
+def test_without_a_service_login_an_authorization_header_gives_no_access(store: Store):
     client = app_of(store, access_settings=AccessSettings(open=False)).test_client()
 
     for headers in ({"Authorization": "Basic YTpi"}, {"Authorization": "Bearer x"}):
@@ -250,14 +250,14 @@ def test_without_a_login_of_the_service_no_authorization_opens_a_shut_door(store
         assert client.get("/projects/7", headers={**HTML, **headers}).status_code == 303
 
 
-def test_whoever_is_signed_in_stays_so_behind_a_proxy_with_a_login_of_its_own(store: Store):
+def test_a_session_is_valid_behind_a_proxy_with_its_own_login(store: Store):
     browser = app_of(store, login=("ls", "pw")).test_client()
     sign_in(browser, 2)
 
     assert browser.get("/projects/7", headers=HTML, auth=("proxy", "its own")).status_code == 200
 
 
-def test_a_slow_label_studio_takes_two_threads_and_no_more(store: Store, monkeypatch):
+def test_a_slow_label_studio_blocks_at_most_two_threads(store: Store, monkeypatch):
     monkeypatch.setattr("feedback.dashboard.sign_in._QUEUE_TIMEOUT_S", 0.05)
     slow, let_go = FakeAccounts(), threading.Event()
     monkeypatch.setattr(slow, "by_password", lambda email, password: let_go.wait(30) and User(2, email))
@@ -275,7 +275,7 @@ def test_a_slow_label_studio_takes_two_threads_and_no_more(store: Store, monkeyp
     assert sign_in(app.test_client(), 2).status_code == 303
 
 
-def test_somebody_who_is_forgotten_is_signed_out(store: Store):
+def test_an_erased_person_is_signed_out(store: Store):
     browser = app_of(store).test_client()
     sign_in(browser, 2)
 

@@ -93,7 +93,7 @@ def test_what_cannot_become_a_project_is_refused_with_a_sentence(made, content, 
     assert refused.value.hint
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     for path in (tmp_path, tmp_path / "none.csv"):
         with pytest.raises(RecipeError, match=path.name):
             make_recipe("spam", data=path)

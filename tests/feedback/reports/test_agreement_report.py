@@ -34,7 +34,7 @@ UNCLEAR = {
 }
 
 
-def test_an_unclear_task_is_told_with_its_confusion_and_ten_tasks_to_open(store: Store):
+def test_an_unclear_task_is_reported_with_its_confused_labels_and_ten_tasks_to_open(store: Store):
     body = agreement_figures(store, snapshot(UNCLEAR, range(60)))
 
     assert body is not None
@@ -46,7 +46,7 @@ def test_an_unclear_task_is_told_with_its_confusion_and_ten_tasks_to_open(store:
     assert all(task % 3 == 1 for task in body["open_first"])
 
 
-def test_the_measure_that_the_policy_names_judges(store: Store):
+def test_the_measure_of_the_policy_is_used(store: Store):
     wanted = read_policy('[overlap]\nmeasure = "ac1"')
     body = agreement_figures(store, replace(snapshot(UNCLEAR, range(60)), policy=wanted))
 
@@ -54,14 +54,14 @@ def test_the_measure_that_the_policy_names_judges(store: Store):
     assert body["reading"].casefold().startswith("ac1 ")
 
 
-def test_chosen_tasks_are_never_judged(store: Store):
+def test_agreement_on_chosen_tasks_is_not_reported(store: Store):
     hard = snapshot(UNCLEAR, range(0))
 
     assert agreement_figures(store, hard) is None
     assert agreement_figures(store, replace(hard, overlap_sample=frozenset({0, 3})))["percent"]["value"] == 1.0
 
 
-def test_agreement_is_told_before_and_after_a_change_of_the_guideline(store: Store):
+def test_agreement_is_reported_before_and_after_a_change_of_the_guideline(store: Store):
     unclear = snapshot(UNCLEAR, range(60))
     clear = snapshot({task: ("none", "none") if task % 2 else ("hate", "hate") for task in range(60, 90)}, range(90))
     later = tuple(replace(vote, at_s=50.0) for vote in clear.votes)

@@ -81,7 +81,7 @@ def test_gold_judges_where_there_is_enough_of_it(store: Store):
     assert found[-1]["accuracy"]["low"] > 0.8
 
 
-def test_who_follows_what_is_shown_is_told(store: Store):
+def test_a_person_who_follows_shown_predictions_is_reported(store: Store):
     rows = [
         OverrideRow("7", at, at, person, A, 0.6, "m", A, changed, blind, "", "default", "L1", "p", 0.0, "")
         for at, (person, blind, changed) in enumerate(
@@ -110,7 +110,7 @@ def hours(right: tuple[float, ...], n: int = 120, seed: int = 1) -> list[Vote]:
     return found
 
 
-def test_who_tires_is_told_by_hours_and_proven_on_gold_alone(store: Store):
+def test_tiredness_is_reported_by_hours_and_proven_on_gold_only(store: Store):
     said = hours((0.95, 0.6, 0.5))
     by_others = annotator_figures(store, snapshot(said, range(360)))[0]
     known = {task: A if task % 2 else B for task in range(360)}

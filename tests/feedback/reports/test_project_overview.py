@@ -101,7 +101,7 @@ def test_regions_are_not_compared_as_if_they_were_labels():
 
 
 def test_the_store_names_contents_as_the_draws_do(store: Store):
-    pages.put(store, "7", pages.policy())
+    pages.create_project(store, "7", pages.policy())
     store.append(
         [
             *make_events.task_events(make_events.task(1, "ünïcode", project="7")),
@@ -120,7 +120,7 @@ def test_the_store_names_contents_as_the_draws_do(store: Store):
 
 
 def test_the_crowd_is_people_with_their_newest_votes(store: Store):
-    pages.put(store, "7", bots=(9,))
+    pages.create_project(store, "7", bots=(9,))
     store.append(make_events.task_events(*[make_events.task(number, project="7") for number in (1, 2, 3, 4)]))
     told_votes = [(1, 1, "A"), (1, 2, "B"), (2, 1, "A"), (3, 1, "A"), (3, 2, "B"), (4, 1, "A"), (4, 2, "A")]
     store.append(
@@ -172,7 +172,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """100,000 tasks, 30,000 of them answered, every tenth by two people."""
     path = tmp_path_factory.mktemp("large") / "store.db"
     opened = open_store(f"sqlite:///{path}", clock=pages.Clock(), durability="normal")
-    pages.put(opened, "7", pages.policy(ann="admin"))
+    pages.create_project(opened, "7", pages.policy(ann="admin"))
     for first in range(1, 100_001, 5_000):
         opened.append(
             make_events.task_events(*[make_events.task(n, project="7") for n in range(first, first + 5_000)]), want=None
@@ -187,7 +187,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
                     make_events.annotation_event(number, pages.LABELS[task % 2], task=task, person=person, project="7")
                 )
         opened.append(said, want=None)
-    pages.judge(opened, "7", [0.8, 0.85, 0.9, 0.88])
+    pages.add_model_history(opened, "7", [0.8, 0.85, 0.9, 0.88])
     yield opened
     opened.close()
 

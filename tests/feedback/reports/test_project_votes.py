@@ -50,7 +50,7 @@ def test_agreement_rests_on_the_drawn_tasks_and_consensus_on_all():
     assert set(found.open_first) <= {str(task) for task in range(40)}
 
 
-def test_without_drawn_tasks_the_figures_are_shown_and_not_judged():
+def test_agreement_without_drawn_tasks_is_not_interpreted():
     found = analyse_project(snapshot(choices(dict.fromkeys(range(50), "ab"))))
 
     assert found.agreement["percent"].value == 0.0

@@ -141,14 +141,14 @@ def test_a_withdrawn_indicator_is_gone_from_then_on(world: World):
     world.turn()
     before = max(value.recorded_s for value in world.store.indicators.list_indicators(PROJECT))
     review_project = world.site.review_project_of("L2")
-    answers_given = world.site.review_annotations[review_project][number]
-    kept = tuple(row for row in answers_given.result if "fraud_type" not in row["from_name"])
+    annotation = world.site.review_annotations[review_project][number]
+    kept = tuple(row for row in annotation.result if "fraud_type" not in row["from_name"])
     world.site.pass_time(5)
     world.site.review_annotations[review_project][number] = replace(
-        answers_given, result=kept, updated_at=world.site._tick()
+        annotation, result=kept, updated_at=world.site._tick()
     )
-    copy = world.site.review_tasks[review_project][answers_given.task]
-    world.site.review_tasks[review_project][answers_given.task] = replace(copy, updated_at=world.site._tick())
+    copy = world.site.review_tasks[review_project][annotation.task]
+    world.site.review_tasks[review_project][annotation.task] = replace(copy, updated_at=world.site._tick())
     world.turn()
 
     assert "fraud_type" not in known(world, 7)
@@ -171,9 +171,9 @@ def test_a_control_of_the_source_project_gives_indicators_and_is_not_asked_twice
     task = add(world, 7)
     world.turn()
     number = world.site.answer(task, "fruit", person=ADA)
-    answers_given = world.site.annotations[number]
+    annotation = world.site.annotations[number]
     chosen = {"from_name": "fraud_type", "to_name": "text", "type": "choices", "value": {"choices": ["identity"]}}
-    world.site.annotations[number] = replace(answers_given, result=(*answers_given.result, chosen))
+    world.site.annotations[number] = replace(annotation, result=(*annotation.result, chosen))
     world.turn()
     world.site.answer(task, "tool", person=BEN)
     world.turn()

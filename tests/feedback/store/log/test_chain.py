@@ -139,8 +139,8 @@ def test_missing_task_data_are_named(filled: Store) -> None:
         (delete(main_tables.vote).where(main_tables.vote.c.annotation == 7), "vote 7 is missing"),
         (delete(main_tables.task).where(main_tables.task.c.id == 2), "task 2 is missing"),
         (
-            update(main_tables.annotation).where(main_tables.annotation.c.id == 6).values(gone=False),
-            "annotation 6 differs in gone",
+            update(main_tables.annotation).where(main_tables.annotation.c.id == 6).values(is_deleted=False),
+            "annotation 6 differs in is_deleted",
         ),
         (
             update(main_tables.person).where(main_tables.person.c.id == 1).values(answers=9),
