@@ -52,6 +52,11 @@ class LabelStudioError(BackendError):
         super().__init__(message, hint=hint)
         self.status = status
 
+    @property
+    def is_refusal(self) -> bool:
+        """Whether Label Studio refused the request itself (HTTP 4xx), so that repeating it is useless."""
+        return self.status is not None and 400 <= self.status < 500
+
 
 class NotFound(LabelStudioError):
     """Label Studio has no such project, task, annotation or prediction (HTTP 404)."""

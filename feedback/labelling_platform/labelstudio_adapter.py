@@ -41,7 +41,7 @@ class ReviewWebhook:
 
 
 class LabelStudioAdapter:
-    """One Label Studio, as the user whose token the client has.
+    """One Label Studio, as the user whose token the client has; `LabellingPlatform` documents the methods.
 
     Parameters
     ----------
@@ -62,21 +62,17 @@ class LabelStudioAdapter:
     # reading
 
     def describe_project(self, project: str) -> Mapping[str, Any]:
-        """Return the project's fields."""
         return self._client.project(project)
 
     def list_changed_tasks(
         self, project: str, since: str, *, unreadable: list[str] | None = None
     ) -> Iterable[tuple[Task, Sequence[Annotation]]]:
-        """Yield the tasks changed at or after `since`, each with its annotations."""
         return task_polling.poll_tasks(self._client, project, since, skipped=unreadable)
 
     def get_tasks_page(self, project: str, *, above: int, size: int) -> task_polling.TaskPage:
-        """Return the first `size` tasks with an id above `above`."""
         return task_polling.get_task_page(self._client, project, above=above, size=size)
 
     def get_last_change_time(self, project: str) -> str:
-        """Return when any task changed last; "" for an empty project."""
         return task_polling.newest_change(self._client, project)
 
     def is_known_instance(self) -> bool:
@@ -89,21 +85,19 @@ class LabelStudioAdapter:
     def write_queue(
         self, project: str, rows: Sequence[WindowRow], control: Control, *, head: int, stop: Callable[[], bool]
     ) -> WriteResult:
-        """Write the rows and serve them; keep the prediction id of each row, to find later what people saw."""
         version = rows[0].version
         wanted = [
             queue_writer.queue_row(row.task, row.place, row.answer, row.confidence, control, blind=row.blind)
             for row in rows
         ]
         written = queue_writer.write_queue_window(self._client, project, wanted, version=version, head=head, stop=stop)
-        held = written.predictions
+        held = written.predictions  # stored with each row, to find later what people saw
         self._store.windows.save_window(project, [replace(row, prediction=held.get(row.task)) for row in rows])
         return WriteResult(sum(row.task in held for row in rows), written.complete)
 
     def delete_stale_predictions(
         self, project: str, *, lock_ttl_s: float, limit: int, stop: Callable[[], bool]
     ) -> delete_predictions.DeletionResult:
-        """Delete up to `limit` of our predictions that no queue serves and no person can still have open."""
         row = self._store.projects.get_project(project)
         if row is None or not row.settings_snapshot:
             return delete_predictions.DeletionResult(0, 0)
@@ -125,15 +119,12 @@ class LabelStudioAdapter:
         )
 
     def reopen_task(self, project: str, task: int, overlap: int) -> Task:
-        """Let people answer a task until it has `overlap` answers."""
         return replace(task_visibility.reopen_task(self._client, task, overlap), project=project)
 
     def hide_task(self, project: str, task: int) -> Task:
-        """Keep a task out of the label stream."""
         return replace(task_visibility.hide_task(self._client, task), project=project)
 
     def list_servable_tasks(self, project: str, tasks: Sequence[int]) -> list[int]:
-        """Return those of these tasks that the label stream may still serve."""
         return task_visibility.servable_tasks(self._client, project, tasks)
 
     def write_final_answer(
@@ -145,50 +136,40 @@ class LabelStudioAdapter:
         unique_id: str,
         ours: Sequence[str],
     ) -> tuple[int, bool]:
-        """Write an answer of ours once; return its annotation id and whether it is the ground truth."""
         return review_project_client.write_final_answer(self._client, task, result, unique_id=unique_id, ours=ours)
 
     # review projects
 
     @property
     def review_webhook_id(self) -> str:
-        """A digest of the webhook that review projects get; "" without one."""
         return self._review_webhook().id if self._review_webhook else ""
 
     def register_review_webhook(self, project: str) -> None:
-        """Make a review project send its events to us."""
         if self._review_webhook is not None:
             webhook = self._review_webhook()
             review_project_client.ensure_webhook(self._client, project, webhook.url, webhook.headers)
 
     def ensure_review_project(self, *, known: str, marker: str, title: str, label_config: str, description: str) -> str:
-        """Create a review project, or update the one with this marker; return its number."""
         number, _changed = review_project_client.ensure_review_project(
             self._client, known=known, marker=marker, title=title, label_config=label_config, description=description
         )
         return number
 
     def import_review_tasks(self, project: str, review_tasks: Sequence[ReviewTask]) -> list[Task]:
-        """Import review tasks; return them in the same order."""
         return review_project_client.import_review_tasks(self._client, project, review_tasks)
 
     def complete_review_task(self, project: str, task: int, review_task: ReviewTask) -> None:
-        """Add what an interrupted import left out of a review task."""
         review_project_client.complete_review_task(self._client, project, task, review_task)
 
     def update_review_task(self, project: str, task: int, data: Mapping[str, Any]) -> Task:
-        """Replace the data of a review task."""
         return read_task(self._client.patch_task(task, data=dict(data)), project)
 
     def delete_review_task(self, project: str, task: int, *, answered: bool = False) -> bool:
-        """Delete a review task without answers, or with `answered` any one; return False where it stays."""
         return review_project_client.delete_review_task(self._client, project, task, answered=answered)
 
     def list_first_drafts(self, tasks: Sequence[int]) -> Mapping[int, tuple[int | None, float]]:
-        """Return who began the first draft of each task and when (epoch seconds)."""
         found = review_project_client.first_drafts(self._client, tasks)
         return {task: (person, epoch_s(utc(at))) for task, (person, at) in found.items()}
 
     def list_emails(self) -> Mapping[int, str]:
-        """Return the e-mail address of every user by user id."""
         return review_project_client.list_emails(self._client)

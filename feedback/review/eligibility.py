@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from feedback.labelling_platform.interface import LabellingPlatform
@@ -12,10 +12,9 @@ from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_cache import merged
 from feedback.project.vote_cache import VoteTable
+from feedback.review.review_context import ReviewContext
 from feedback.store import CaseRow, Store, Vote
 from feedback.store.log import events
-from feedback.training.consensus_labels import ConsensusLabels
-from ml_backend.records import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,32 +96,21 @@ class EligibilityCache:
         return eligible
 
 
-def reopen_for_others(
-    store: Store,
-    platform: LabellingPlatform,
-    eligible: EligibleVotes,
-    consensus_labels: ConsensusLabels,
-    may_write: Callable[[], bool],
-    *,
-    now_s: float,
-) -> dict[int, Task]:
-    """Reopen the source tasks that an excluded vote has closed; return them as they are now, by id."""
+def reopen_for_others(context: ReviewContext, platform: LabellingPlatform, eligible: EligibleVotes) -> None:
+    """Reopen the source tasks that an excluded vote has closed."""
     snapshot = eligible.snapshot
-    if not eligible.excluded:
-        return {}
-    settled = {label.task for label in consensus_labels.settled}
+    settled = {label.task for label in context.consensus_labels.settled}
     n_excluded: dict[int, int] = {}
     for vote, _reason in eligible.excluded.values():
         if vote.task not in settled and vote.task not in snapshot.routes.held:
             n_excluded[vote.task] = n_excluded.get(vote.task, 0) + 1
-    reopened: dict[int, Task] = {}
     for task_id, excluded in n_excluded.items():
         task = snapshot.tasks[task_id]
         n_answers = excluded + len(snapshot.votes_by_task.get(task_id, ()))
-        if (task.is_labeled or task.overlap <= n_answers) and may_write():
-            reopened[task_id] = platform.reopen_task(snapshot.project.id, task_id, n_answers + 1)
-            store.append([events.event_from_task(reopened[task_id], "own", seen_s=now_s)], want=None)
-    return reopened
+        if (task.is_labeled or task.overlap <= n_answers) and context.may_write():
+            reopened = platform.reopen_task(context.project, task_id, n_answers + 1)
+            context.store.append([events.event_from_task(reopened, "own", seen_s=context.workflow.now_s)], want=None)
+            context.result.reopened[task_id] = reopened
 
 
 def _changed_tasks(last: _Checked, snapshot: ProjectSnapshot, eligibility: Eligibility) -> frozenset[int] | None:

@@ -26,7 +26,6 @@ from ml_backend.labelstudio.review_project_client import unique_id
 from ml_backend.records import Answer
 
 _MAX_ANSWERS_PER_TURN = 50  # each is two requests, and the reviewers' next answers wait for the end of the turn
-_CLIENT_ERROR, _SERVER_ERROR = 400, 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +123,7 @@ def write_final_answers(context: ReviewContext, platform: LabellingPlatform) -> 
         try:
             _write_final_answer(context, platform, case)
         except LabelStudioError as error:
-            if error.status is None or not _CLIENT_ERROR <= error.status < _SERVER_ERROR:
+            if not error.is_refusal:
                 raise
             context.result.notes.append(f"the answer of case {case.id} is not written: {error}")
 

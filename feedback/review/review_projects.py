@@ -13,8 +13,6 @@ from feedback.store import CaseRow, ProjectRow, ReviewProjectRow, Store
 from feedback.store.log import events
 from ml_backend.errors import LabelStudioError
 
-_CLIENT_ERROR, _SERVER_ERROR = 400, 500
-
 
 def ensure_review_project(
     store: Store, platform: LabellingPlatform, snapshot: ProjectSnapshot, tier: str, notes: list[str]
@@ -43,7 +41,7 @@ def ensure_review_project(
     try:
         platform.register_review_webhook(review_project)
     except LabelStudioError as error:
-        if error.status is None or not _CLIENT_ERROR <= error.status < _SERVER_ERROR:
+        if not error.is_refusal:
             raise
         digest = ""
         notes.append(f"review project {review_project} has no webhook and is only polled: {error}")

@@ -117,9 +117,6 @@ class ReviewStage:
         decide_cases(context, platform.list_emails, self._changed_reviews)
         act_on_clocks(context, platform)
         if eligible is not None:
-            labels, now_s = context.consensus_labels, context.workflow.now_s
-            context.result.reopened = reopen_for_others(
-                context.store, platform, eligible, labels, context.may_write, now_s=now_s
-            )
+            reopen_for_others(context, platform, eligible)
         assign_cases(context, platform)
         write_final_answers(context, platform)

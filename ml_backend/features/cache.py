@@ -11,8 +11,8 @@ from typing import Generic, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-Arrays = tuple[NDArray[np.generic], ...]  # the features of one text or one image
-Value = TypeVar("Value", bound=Arrays)
+Features = tuple[NDArray[np.generic], ...] | bytes  # of one text or one image
+Value = TypeVar("Value", bound=Features)
 
 _ENTRY_BYTES = 300  # key, tuple, array headers and the dict's own slot, so that small entries count, too
 
@@ -81,13 +81,17 @@ class FeatureCache(Generic[Value]):
         size = _size(value)
         if size > self.max_bytes or key in self._rows:
             return
-        # a view would keep its whole batch in memory
-        self._rows[key] = cast(Value, tuple(array.copy() if array.base is not None else array for array in value))
+        self._rows[key] = cast(Value, value if isinstance(value, bytes) else tuple(map(_own, value)))
         self.bytes += size
         while self.bytes > self.max_bytes:
             _, old = self._rows.popitem(last=False)
             self.bytes -= _size(old)
 
 
-def _size(value: Arrays) -> int:
-    return _ENTRY_BYTES + sum(array.nbytes for array in value)
+def _own(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return an array without its batch, which a view would keep in memory."""
+    return array if array.base is None else array.copy()
+
+
+def _size(value: Features) -> int:
+    return _ENTRY_BYTES + (len(value) if isinstance(value, bytes) else sum(array.nbytes for array in value))

@@ -23,7 +23,9 @@ TextRow = bytes  # the features of one text in a cache: its codes, weights and v
 
 VERSION = "text/1"  # part of every cache key: change it with every change of the features
 _MAX_CHARS = 20_000  # a longer text is cut, so that one task cannot stall a request
-_BATCH = 1_000  # texts at a time: text, kind and both words of a pair are one 64-bit number up to 2 ** 26 distinct words
+_BATCH = (
+    1_000  # texts at a time: text, kind and both words of a pair are one 64-bit number up to 2 ** 26 distinct words
+)
 # words; each Chinese or Japanese character alone, because these have no spaces; each sign alone (£, !, :)
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+|[^\w\s]")
 _TAG = re.compile(r"<[^<>]*>")

@@ -166,16 +166,11 @@ def derive(connection: Connection, project: str, on_progress: Progress = _quiet)
             people.count_move(None, annotation.counted_work())
             yield "annotation", columns(annotation)
             yield from (("vote", vote) for vote in annotation.votes())
-        elif entity == "task":
-            task = TaskState(number)
-            for event in seen:
-                task.fold(event)
-            yield "task", columns(task)
         else:
-            described = ProjectState()
+            state = TaskState(number) if entity == "task" else ProjectState()
             for event in seen:
-                described.fold(event)
-            yield "project_description", columns(described)
+                state.fold(event)
+            yield "task" if entity == "task" else "project_description", columns(state)
     for number in sorted(people.states):
         yield "person", columns(people.states[number])
     on_progress(project, total, total)

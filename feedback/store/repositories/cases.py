@@ -99,18 +99,23 @@ class CasesRepository(Repository):
                 new = [_CASES.to_values(wanted[task], change=change) for task in part if task not in known]
                 if not new:
                     continue
-                connection.execute(review_case.insert(), new)
-                fresh = [row["task"] for row in new]
-                found = select(review_case).where(table.project == project, table.task.in_(fresh)).order_by(table.id)
-                opened = [_CASES.from_row(row) for row in connection.execute(found)]
+                inserted = connection.execute(review_case.insert().returning(review_case), new)
+                opened = sorted(map(_CASES.from_row, inserted), key=lambda case: case.id)
                 steps = [
-                    CaseEvent(case.opened_s, event, case.state, case.tier, note=case.why, body={"rule": case.rule})
+                    CaseEvent(
+                        case.opened_s,
+                        event,
+                        case.state,
+                        case.tier,
+                        None,
+                        case.why,
+                        {"rule": case.rule},
+                        case.id,
+                        number=1,
+                    )
                     for case in opened
                 ]
-                lines = [
-                    _EVENTS.to_values(step, case_id=case.id, number=1) for case, step in zip(opened, steps, strict=True)
-                ]
-                connection.execute(case_event.insert(), lines)
+                connection.execute(case_event.insert(), list(map(_EVENTS.to_values, steps)))
                 made += opened
         return made
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -52,17 +52,14 @@ class PoliciesRepository:
             self.create_policy(project.id, policy)
             self._projects.save_project(replace(project, options={**project.options, "policy": _stored(policy)}))
             if before != policy.hash:
-                body = {"hash": done.hash, "before": before, "who": who, "at_s": now_s}
-                self._records.create_record(project.id, "policy_active", body)
+                self._records.create_record(project.id, "policy_active", asdict(done))
             self._jobs.request_job(project.id, "turn")
         return done
 
     def list_activations(self, project: str) -> list[Activation]:
         """Return every policy that became active, newest first."""
-        found = self._records.list_records(project, "policy_active", limit=None)
         return [
-            Activation(record.body["hash"], record.body["at_s"], record.body["who"], record.body["before"])
-            for record in found
+            Activation(**record.body) for record in self._records.list_records(project, "policy_active", limit=None)
         ]
 
     def get_policy(self, project: str, policy_hash: str) -> Policy:
