@@ -22,15 +22,17 @@ class Anchoring:
     person: int | None  # code; None: all people
     shown: Interval  # share of answers equal to the prediction, where it was visible
     blind: Interval  # the same, where it was hidden
-    pull: Interval  # shown minus blind, in [-1, 1]
+    effect: Interval  # shown minus blind, in [-1, 1]
 
     @property
     def proven(self) -> bool:
-        """Return whether the pull is above 0 beyond chance."""
-        return self.pull.low > 0.0
+        """Return whether the effect is above 0 beyond chance."""
+        return self.effect.low > 0.0
 
     def __str__(self) -> str:
-        return f"agrees with the model {self.shown} when it is shown, {self.blind} when not: a pull of {self.pull}"
+        return (
+            f"agrees with the model {self.shown} when it is shown, {self.blind} when not: a difference of {self.effect}"
+        )
 
 
 def anchoring(people: Ints, shown: Bools, agrees: Bools, *, confidence: float = 0.95) -> tuple[Anchoring, ...]:
@@ -55,7 +57,7 @@ def anchoring(people: Ints, shown: Bools, agrees: Bools, *, confidence: float = 
     --------
     >>> shown = np.arange(200) < 100
     >>> agrees = np.where(shown, np.arange(200) % 10 < 9, np.arange(200) % 10 < 7)
-    >>> str(anchoring(np.zeros(200, dtype=int), shown, agrees)[0].pull)
+    >>> str(anchoring(np.zeros(200, dtype=int), shown, agrees)[0].effect)
     '0.20 [0.09, 0.31]'
     """
     if not len(people) == len(shown) == len(agrees):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from feedback.cli.terminal import print_table, screen
+from feedback.cli.terminal import print_table, screen, write_file
 
 if TYPE_CHECKING:
     from feedback.agreement.coefficient import Coefficient
@@ -58,10 +58,7 @@ def agree(
     if pseudonyms:
         found = _pseudonymise(found, project)
     if json_file:
-        try:
-            json_file.write_text(json.dumps(found.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise VotesError(f"{json_file} cannot be written: {error.strerror}.") from error
+        write_file(json_file, json.dumps(found.to_json(), indent=2, ensure_ascii=False) + "\n")
     _print(found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import sys
 from collections.abc import Iterable
 from dataclasses import fields
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from feedback.cli.arguments import Project
-from feedback.cli.terminal import print_table
+from feedback.cli.terminal import print_table, write_file
 
 if TYPE_CHECKING:
     from feedback.store import OverrideRow
@@ -30,7 +31,6 @@ def overrides(
 ) -> None:
     """Show or export the human answers that differ from the prediction, with their reasons."""
     from feedback.app.bootstrap import opened_project
-    from feedback.errors import VotesError
 
     with opened_project(project) as (store, _row):
         rows = store.overrides.list_overrides(project, changed=None)
@@ -40,11 +40,9 @@ def overrides(
     elif str(csv_file) == "-":
         _write(chosen, sys.stdout)
     else:
-        try:
-            with csv_file.open("w", encoding="utf-8", newline="") as target:
-                _write(chosen, target)
-        except OSError as error:
-            raise VotesError(f"{csv_file} cannot be written: {error.strerror}.", hint="Give another file.") from error
+        text = io.StringIO()
+        _write(chosen, text)
+        write_file(csv_file, text.getvalue())
         typer.echo(f"{len(chosen)} rows written to {csv_file}.")
 
 

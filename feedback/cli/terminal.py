@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -22,6 +23,16 @@ def screen(*, errors: bool = False) -> Console:
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _PIPE_WIDTH
     return console
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a text as UTF-8; VotesError if the file cannot be written."""
+    from feedback.errors import VotesError
+
+    try:
+        path.write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        raise VotesError(f"{path} cannot be written: {error.strerror}.", hint="Give another file.") from error
 
 
 def print_json(found: object) -> None:

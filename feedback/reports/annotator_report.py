@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from feedback.annotators.accuracy import OnboardingProgress, measure_accuracy, onboarding_progress
+from feedback.annotators.accuracy import measure_accuracy, onboarding_progress
 from feedback.annotators.anchoring import Anchoring, anchoring
-from feedback.annotators.distance import AnnotatorDistance
 from feedback.annotators.gold import load_gold_tasks
 from feedback.annotators.reliability import Reliability, advise_pause, against_others
 from feedback.annotators.speed import (
     AccuracyTrend,
-    AnnotatorSpeed,
     accuracy_by_hour,
     accuracy_by_practice,
     measure_speed,
@@ -67,20 +65,32 @@ def annotator_figures(store: Store, snapshot: ProjectSnapshot) -> list[dict[str,
     anchored = _anchoring(store.overrides.list_overrides(snapshot.project.id, changed=None))
     rows = []
     for person in sorted(speed):
-        record = accuracy.records.get(person)
+        record, distance = accuracy.records.get(person), accuracy.distances.get(person)
+        progress, anchor = onboarding[person], anchored.get(person)
         rows.append(
-            {"person": person}
-            | _accuracy_json(record, label_texts)
-            | {"distance": _distance_json(accuracy.distances.get(person))}
-            | _speed_json(speed[person])
-            | {"time_share": shares.get(person, {})}
-            | {"by_hour": _trend_json(by_hour[person], record), "by_practice": _trend_json(by_practice[person], record)}
-            | {"anchoring": _anchoring_json(anchored.get(person))}
-            | {"onboarding": _onboarding_json(onboarding[person])}
-            | {"advice": advise_pause(record, below=snapshot.policy.gold.pause_below) if record else ""}
+            {
+                "person": person,
+                **_accuracy_json(record, label_texts),
+                "distance": distance and distance.distance.to_json(digits=4) | {"compared": distance.compared},
+                "answers": speed[person].answers,
+                "hours": round(speed[person].hours, 3),
+                "per_hour": _interval_json(speed[person].per_hour),
+                "median_s": _interval_json(speed[person].median_s),
+                "time_share": shares.get(person, {}),
+                "by_hour": _trend_json(by_hour[person], record),
+                "by_practice": _trend_json(by_practice[person], record),
+                "anchoring": _interval_json(anchor.effect, proven=anchor.proven) if anchor else None,
+                "onboarding": {
+                    "answered": progress.answered,
+                    "total": progress.total,
+                    "accuracy": _interval_json(progress.accuracy),
+                }
+                if progress.total
+                else None,
+                "advice": advise_pause(record, below=snapshot.policy.gold.pause_below) if record else "",
+            }
         )
-    rows.sort(key=_need_for_help)
-    return rows
+    return sorted(rows, key=_need_for_help)
 
 
 def people_page(store: Store, project: ProjectRow, policy: Policy) -> dict[str, Any]:
@@ -91,19 +101,18 @@ def people_page(store: Store, project: ProjectRow, policy: Policy) -> dict[str, 
     """
     record = store.records.get_latest_record(project.id, "people")
     recorded = {row["person"]: row for row in record.body["people"]} if record else {}
+    votes, note = list[OverlapVote](), {}
     try:
         control = read_label_config(project.label_config).control(policy.model.control).name
     except LabelConfigError as error:
-        figures = annotator_counts(store.annotations.list_annotators(project.id), [], bots=project.bots) | {
-            "note": str(error)
-        }
+        note = {"note": str(error)}
     else:
         draws = load_splits(store, project, policy)
         votes = overlap_votes(
             store.votes.list_overlap_votes(project.id, control),
             lambda contents: draws.in_overlap_sample([draws.dedup_key_of(content) for content in contents]),
         )
-        figures = annotator_counts(store.annotations.list_annotators(project.id), votes, bots=project.bots)
+    figures = annotator_counts(store.annotations.list_annotators(project.id), votes, bots=project.bots) | note
     return figures | {"people": [row | {"work": _work(recorded.get(row["person"]))} for row in figures["people"]]}
 
 
@@ -216,19 +225,6 @@ def _accuracy_json(record: Reliability | None, label_texts: Sequence[str]) -> di
     }
 
 
-def _distance_json(record: AnnotatorDistance | None) -> dict[str, Any] | None:
-    return None if record is None else record.distance.to_json(digits=4) | {"compared": record.compared}
-
-
-def _speed_json(record: AnnotatorSpeed) -> dict[str, Any]:
-    return {
-        "answers": record.answers,
-        "hours": round(record.hours, 3),
-        "per_hour": _interval_json(record.per_hour),
-        "median_s": _interval_json(record.median_s),
-    }
-
-
 def _trend_json(trend: AccuracyTrend, record: Reliability | None) -> dict[str, Any] | None:
     """Return the accuracy of each step and the change after the first; None where nothing was judged.
 
@@ -238,28 +234,11 @@ def _trend_json(trend: AccuracyTrend, record: Reliability | None) -> dict[str, A
     if record is None or not any(steps):
         return None
     proven = record.against == "gold" and (trend.worse or trend.better)
-    change = None if math.isnan(trend.change.value) else trend.change.to_json(digits=4) | {"proven": proven}
-    return {"steps": steps, "change": change}
+    return {"steps": steps, "change": _interval_json(trend.change, proven=proven)}
 
 
-def _onboarding_json(progress: OnboardingProgress) -> dict[str, Any] | None:
-    if not progress.total:
-        return None
-    return {
-        "answered": progress.answered,
-        "total": progress.total,
-        "accuracy": _interval_json(progress.accuracy),
-    }
-
-
-def _anchoring_json(record: Anchoring | None) -> dict[str, Any] | None:
-    if record is None or math.isnan(record.pull.value):
-        return None
-    return record.pull.to_json(digits=4) | {"proven": record.proven}
-
-
-def _interval_json(interval: Interval) -> dict[str, Any] | None:
-    return None if math.isnan(interval.value) else interval.to_json(digits=4)
+def _interval_json(interval: Interval, **more: Any) -> dict[str, Any] | None:
+    return None if math.isnan(interval.value) else interval.to_json(digits=4) | more
 
 
 def _work(figures: Mapping[str, Any] | None) -> dict[str, Any] | None:

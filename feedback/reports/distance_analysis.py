@@ -42,8 +42,8 @@ def analyse_numbers(
     numbers: Floats = scale[votes.labels]
     table = count_patterns(votes)
     figures = {"percent": percent_agreement(table), "alpha": krippendorff_alpha(table, level="interval", values=scale)}
-    if ratings := ratings_table(votes, scale):
-        figures["icc"] = intraclass_correlation(ratings[0])
+    if (ratings := ratings_table(votes, scale)) is not None:
+        figures["icc"] = intraclass_correlation(ratings)
     truth = _gold_numbers(named, gold)
     middle = median(votes.tasks, numbers, n_tasks=votes.n_tasks)
     trimmed = trimmed_mean(votes.tasks, numbers, n_tasks=votes.n_tasks)

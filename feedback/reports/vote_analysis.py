@@ -222,19 +222,19 @@ def _ordered_figures(named: EncodedVotes) -> dict[str, Coefficient]:
         "ac2": gwet_ac1(table, weighting="quadratic", values=values),
         "cohen": cohen_kappa(votes, weighting="quadratic", values=values),
     }
-    if ratings := ratings_table(votes, values):
-        figures["icc"] = intraclass_correlation(ratings[0])
+    if (ratings := ratings_table(votes, values)) is not None:
+        figures["icc"] = intraclass_correlation(ratings)
     return figures
 
 
-def ratings_table(votes: Votes, values: Floats) -> tuple[Floats] | None:
+def ratings_table(votes: Votes, values: Floats) -> Floats | None:
     """Return the numbers, shape (n_items, n_people), NaN where missing; None for one person or too many cells."""
     people, column = np.unique(votes.people, return_inverse=True)
     if len(people) < 2 or votes.n_tasks * len(people) > _MAX_RATING_CELLS:
         return None
     table = np.full((votes.n_tasks, len(people)), np.nan)
     table[votes.tasks, column] = values[votes.labels]
-    return (table,)
+    return table
 
 
 def interval_json(interval: Interval, measure: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from feedback.policy import Policy
-from feedback.policy.decision import Router, make_data_reader, make_lookup
+from feedback.policy.decision import Router, make_lookup
 from feedback.policy.simulate import TaskHistory
 from feedback.project.snapshot import load_snapshot
 from feedback.routing.rule_inputs import load_rule_inputs
@@ -21,13 +21,7 @@ def load_decision_history(store: Store, project: str) -> TaskHistory:
     rows = [row for row in store.decisions.stream_current_decisions(project) if row[1] is not None]
 
     def column(field: str) -> Sequence[Any]:
-        source, _, rest = field.partition(".")
-        if source == "data":
-            read = make_data_reader(rest)
-            return [read(data) for _, data in rows if data is not None]
-        if source == "signal":  # without signals the count is 0, not missing
-            return [make_lookup(decision.inputs, {})(field) for decision, _ in rows]
-        return [decision.inputs.get(field) for decision, _ in rows]
+        return [make_lookup(decision.inputs, data or {})(field) for decision, data in rows]
 
     tasks, times_s = [decision.task for decision, _ in rows], [decision.at_s for decision, _ in rows]
     return TaskHistory(tasks, times_s, column, measure_handling_s(store, project))

@@ -257,10 +257,8 @@ class Store:
             for place, where in places(subject):
                 rows = connection.execute(select(place.table).where(where).order_by(*place.table.primary_key))
                 found[place.table.name] = [_read(row._asdict()) for row in rows]
-            table, options = (
-                main_tables.record,
-                select(main_tables.project.c.options).where(main_tables.project.c.id == subject.project),
-            )
+            table, project = main_tables.record, main_tables.project.c
+            options = select(project.options).where(project.id == subject.project)
             records = stream(connection, select(table).where(table.c.project == subject.project).order_by(table.c.id))
             read = (_read(row._asdict()) for row in records)
             found[table.name] = [row for row in read if mentions(row["body"], subject)]

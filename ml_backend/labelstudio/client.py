@@ -135,7 +135,7 @@ class Client(Transport):
         page_size: int = _PAGE,
     ) -> list[Json]:
         """Return the first tasks whose id is above `last`, in order of id."""
-        above = {"filter": "filter:tasks:id", "operator": "greater", "type": "Number", "value": last}
+        above = task_filter("id", "greater", last)
         return self.tasks(project, filters=[*filters, above], include=include, page_size=page_size)
 
     def task(self, task: int) -> Json:
@@ -295,6 +295,16 @@ class Client(Transport):
     def _delete_if_exists(self, path: str) -> None:
         with suppress(NotFound):
             self.send("DELETE", path)
+
+
+def task_filter(field: str, operator: str, value: Any, *, kind: str = "Number") -> Json:
+    """Return a filter of the Data Manager for `Client.tasks`."""
+    return {"filter": f"filter:tasks:{field}", "operator": operator, "type": kind, "value": value}
+
+
+def version_filter(version: str) -> Json:
+    """Return the filter for tasks with a prediction of a model version."""
+    return task_filter("predictions_model_versions", "contains", version, kind="String")
 
 
 def _auth(fields: Json) -> Json:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
-from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.client import Client, task_filter, version_filter
 from ml_backend.labelstudio.transport import Json
 
 LOCK_TTL_S = 86_400.0  # Label Studio's default TASK_LOCK_TTL: how long an opened task stays with a person
-_LABELLED: Json = {"filter": "filter:tasks:is_labeled", "operator": "equal", "type": "Boolean", "value": "true"}
+_LABELLED = task_filter("is_labeled", "equal", "true", kind="Boolean")
 _LABELLED_S = 3_600.0  # a labelled task may still be open in the Data Manager
 
 
@@ -120,7 +120,5 @@ def parse_time_s(text: str) -> float:
 
 
 def _tasks_with_version(client: Client, project: str, version: str, *, filters: Sequence[Json] = ()) -> Iterable[Json]:
-    name = "filter:tasks:predictions_model_versions"
-    has_version = {"filter": name, "operator": "contains", "type": "String", "value": version}
     fields = ("id", "is_labeled", "updated_at", "predictions")
-    return client.each_task(project, filters=[has_version, *filters], include=fields, page_size=100)
+    return client.each_task(project, filters=[version_filter(version), *filters], include=fields, page_size=100)

@@ -9,7 +9,7 @@ from typing import Any
 from ml_backend.codecs import get_codec
 from ml_backend.errors import LabelStudioError
 from ml_backend.label_config import Control
-from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.client import Client, version_filter
 from ml_backend.labelstudio.transport import Json
 from ml_backend.records import Answer
 
@@ -105,8 +105,7 @@ def _predictions(client: Client, project: str, version: str, *, total: int) -> I
     if total <= _MAX_UNPAGED:
         rows: Iterable[Json] = client.predictions(project=project)
     else:
-        has_version = {"filter": "filter:tasks:predictions_model_versions", "operator": "contains", "type": "String"}
-        tasks = client.each_task(project, filters=[{**has_version, "value": version}], include=("id", "predictions"))
+        tasks = client.each_task(project, filters=[version_filter(version)], include=("id", "predictions"))
         rows = ({**row, "task": task["id"]} for task in tasks for row in task["predictions"])
     return (row for row in rows if row["model_version"] == version)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ml_backend.errors import NotFound
-from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.client import Client, task_filter
 from ml_backend.labelstudio.own_annotations import OWN_ANNOTATION_FIELDS, own_unique_id
 from ml_backend.labelstudio.parsing import read_task
 from ml_backend.labelstudio.projects import UNCERTAINTY
@@ -110,7 +110,7 @@ def import_review_tasks(client: Client, project: str, review_tasks: Sequence[Rev
         if review_task.n_reviewers > 1:
             client.patch_task(task, overlap=review_task.n_reviewers)
     _serve_by_urgency(client, project)
-    now = client.each_task(project, filters=[_id_filter(tasks)], include=_TASK_FIELDS)
+    now = client.each_task(project, filters=[task_filter("id", "in_list", tasks)], include=_TASK_FIELDS)
     read_back = {task.id: task for task in (read_task(raw, project) for raw in now)}
     missing = (Task(number, review_task.data, project) for number, review_task in zip(tasks, review_tasks, strict=True))
     return [read_back.get(task.id, task) for task in missing]
@@ -206,10 +206,6 @@ def list_emails(client: Client) -> dict[int, str]:
 
 
 _TASK_FIELDS = ("id", "data", "project", "is_labeled", "overlap", "created_at", "updated_at")
-
-
-def _id_filter(tasks: Sequence[int]) -> Json:
-    return {"filter": "filter:tasks:id", "operator": "in_list", "type": "Number", "value": list(tasks)}
 
 
 def _user(client: Client, user: Any) -> int | None:

@@ -53,19 +53,13 @@ class SettingsSnapshot:
     def from_json(body: Mapping[str, Any]) -> SettingsSnapshot:
         """Read what `to_json` returned; LabelStudioError where it is something else."""
         try:
-            return SettingsSnapshot(
-                project=str(body["project"]),
-                settings={name: body["settings"][name] for name in SETTINGS},
-                model_version=body["model_version"],
-                versions=tuple(body["versions"]),
-                overlaps={int(task): int(overlap) for task, overlap in body["overlaps"].items()},
-                hidden=tuple(body["hidden"]),
-                backend_url=body["backend_url"],
-                webhook_url=body["webhook_url"],
-                backend=body.get("backend"),
-                webhook=body.get("webhook"),
-                remains=body.get("remains") is True,
-            )
+            read = {
+                "settings": {name: body["settings"][name] for name in SETTINGS},
+                "versions": tuple(body["versions"]),
+                "overlaps": {int(task): int(overlap) for task, overlap in body["overlaps"].items()},
+                "hidden": tuple(body["hidden"]),
+            }
+            return SettingsSnapshot(**{**body, **read})
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise LabelStudioError(f"the stored snapshot of the project cannot be read: {error!r}.") from error
 

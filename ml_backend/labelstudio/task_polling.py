@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ml_backend.errors import BodyError
-from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.client import Client, task_filter
 from ml_backend.labelstudio.parsing import read_annotation, read_task
 from ml_backend.labelstudio.transport import Json
 from ml_backend.records import Annotation, Task
@@ -53,12 +53,7 @@ def poll_tasks(
     seen: set[tuple[int, str]] = set()
     number = 1
     while True:
-        later = {
-            "filter": "filter:tasks:updated_at",
-            "operator": "greater_or_equal",
-            "type": "Datetime",
-            "value": since,
-        }
+        later = task_filter("updated_at", "greater_or_equal", since, kind="Datetime")
         raws = client.tasks(
             project, filters=[later], ordering="tasks:updated_at", include=_TASK_FIELDS, page=number, page_size=page
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.client import Client, task_filter
 from ml_backend.labelstudio.parsing import read_task
 from ml_backend.records import Task
 
@@ -31,8 +31,7 @@ def servable_tasks(client: Client, project: str, tasks: Sequence[int]) -> list[i
     """Return those of these tasks that the label stream may still serve."""
     found: list[int] = []
     for start in range(0, len(tasks), _IDS_PER_REQUEST):
-        part = list(tasks[start : start + _IDS_PER_REQUEST])
-        filter_ids = {"filter": "filter:tasks:id", "operator": "in_list", "type": "Number", "value": part}
-        rows = client.each_task(project, filters=[filter_ids], include=("id", "is_labeled"))
+        part = task_filter("id", "in_list", list(tasks[start : start + _IDS_PER_REQUEST]))
+        rows = client.each_task(project, filters=[part], include=("id", "is_labeled"))
         found += [int(row["id"]) for row in rows if not row["is_labeled"]]
     return found

@@ -154,30 +154,28 @@ def _by_id(table: Table) -> Prepared:
     )
 
 
+_CHAIN, _PROJECT = main_tables.chain.c, main_tables.project.c
+_DESCRIPTION, _PAYLOAD, _VOTE = main_tables.project_description.c, main_tables.payload.c, main_tables.vote.c
 _HEAD = Prepared(
     select(
-        main_tables.chain.c.seq.label("chain_seq"),
-        main_tables.chain.c.hash.label("chain_hash"),
-        main_tables.project.c.bots,
-        *(column for column in main_tables.project_description.c if column.name != "project"),
+        _CHAIN.seq.label("chain_seq"),
+        _CHAIN.hash.label("chain_hash"),
+        _PROJECT.bots,
+        *(column for column in _DESCRIPTION if column.name != "project"),
     )
-    .outerjoin_from(main_tables.chain, main_tables.project, main_tables.project.c.id == main_tables.chain.c.project)
-    .outerjoin(
-        main_tables.project_description, main_tables.project_description.c.project == main_tables.chain.c.project
-    )
-    .where(main_tables.chain.c.project == bindparam("project"))
+    .outerjoin_from(main_tables.chain, main_tables.project, _PROJECT.id == _CHAIN.project)
+    .outerjoin(main_tables.project_description, _DESCRIPTION.project == _CHAIN.project)
+    .where(_CHAIN.project == bindparam("project"))
 )
 _SELECT_BODIES = Prepared(
-    select(main_tables.payload.c.seq, main_tables.payload.c.body).where(
-        main_tables.payload.c.project == bindparam("project"),
-        main_tables.payload.c.seq.in_(bindparam("seqs", expanding=True)),
+    select(_PAYLOAD.seq, _PAYLOAD.body).where(
+        _PAYLOAD.project == bindparam("project"), _PAYLOAD.seq.in_(bindparam("seqs", expanding=True))
     )
 )
 _INSERT_VOTES = Prepared(main_tables.vote.insert())
 _DELETE_VOTES = Prepared(
     main_tables.vote.delete().where(
-        main_tables.vote.c.project == bindparam("project"),
-        main_tables.vote.c.annotation.in_(bindparam("ids", expanding=True)),
+        _VOTE.project == bindparam("project"), _VOTE.annotation.in_(bindparam("ids", expanding=True))
     )
 )
 

@@ -207,17 +207,11 @@ def _walk_contents(connection: Connection, project: str) -> None:
     for row in stream(connection, select(table).where(table.c.project == project)):
         if not isinstance(row.data, bytes) or hashlib.sha256(row.data).hexdigest() != row.hash:
             raise ChainBroken(f"project {project}: the data of task {row.task} are not those that were chained.")
-    named = select(main_tables.task.c.id).where(
-        main_tables.task.c.project == project,
-        main_tables.task.c.content != "",
-        ~select(table.c.hash)
-        .where(
-            table.c.project == project,
-            table.c.task == main_tables.task.c.id,
-            table.c.hash == main_tables.task.c.content,
-        )
-        .exists(),
+    task = main_tables.task.c
+    stored = select(table.c.hash).where(
+        table.c.project == project, table.c.task == task.id, table.c.hash == task.content
     )
+    named = select(task.id).where(task.project == project, task.content != "", ~stored.exists())
     if (missing := connection.execute(named).scalars().first()) is not None:
         raise ChainBroken(f"project {project}: the data of task {missing} are missing.")
 

@@ -16,7 +16,7 @@ from feedback.store.repositories.policies import policy_of
 from ml_backend.app import create_app
 from ml_backend.labelstudio.accounts import User
 from ml_backend.predictor import Predictor
-from tests.support.pages import HTML, JSON, Clock, FakeAccounts, app_of, key_of, policy, put, sign_in
+from tests.support.pages import HTML, JSON, Clock, FakeAccounts, app_of, create_project, key_of, policy, sign_in
 from tests.support.serving import FakeRegistry
 
 
@@ -237,7 +237,7 @@ def test_a_role_that_the_policy_removes_ends_at_once(store: Store):
     sign_in(browser, 3)
     assert browser.get("/projects/7", headers=HTML).status_code == 200
 
-    put(store, "7", policy(ann="admin"), title="mail")
+    create_project(store, "7", policy(ann="admin"), title="mail")
 
     assert browser.get("/projects/7", headers=HTML).location == "/projects/7/people"
 

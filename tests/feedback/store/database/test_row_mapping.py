@@ -75,3 +75,25 @@ def test_a_field_without_a_column_is_refused() -> None:
 
     with pytest.raises(StoreError, match="the field note has no column in the table short"):
         RowMapper(Thing, short, renamed={"id": "thing_id"})
+
+
+@dataclass(frozen=True, slots=True)
+class Numbered:
+    name: str
+    described_at: str
+    id: int = 0
+
+
+NUMBERED = Table(
+    "numbered", MetaData(), Column("id", Integer, primary_key=True, autoincrement=True), Column("name", Text)
+)
+
+
+def test_a_number_that_the_database_gives_is_read_but_not_written(store: Store) -> None:
+    mapper = RowMapper(Numbered, NUMBERED, without=["described_at"])
+    with store._database.write() as connection:
+        NUMBERED.create(connection)
+        connection.execute(insert(NUMBERED), [mapper.to_values(Numbered("a", "monday", id=9))])
+        row = connection.execute(select(NUMBERED)).one()
+
+    assert mapper.from_row(row, described_at="tuesday") == Numbered("a", "tuesday", id=1)
