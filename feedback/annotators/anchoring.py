@@ -30,9 +30,7 @@ class Anchoring:
         return self.effect.low > 0.0
 
     def __str__(self) -> str:
-        return (
-            f"agrees with the model {self.shown} when it is shown, {self.blind} when not: a difference of {self.effect}"
-        )
+        return f"agrees with the model {self.shown} when shown, {self.blind} when hidden: a difference of {self.effect}"
 
 
 def anchoring(people: Ints, shown: Bools, agrees: Bools, *, confidence: float = 0.95) -> tuple[Anchoring, ...]:

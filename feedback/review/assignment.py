@@ -40,9 +40,10 @@ def assign_cases(context: ReviewContext, platform: LabellingPlatform) -> None:
     honeypots = list_honeypots(context.store, context.project)
     save_honeypot_reviews(context, honeypots)
     for row in context.store.review_projects.list_review_projects(context.project).values():
-        delete_stale_review_tasks(
-            context.store, platform, row.id, cases, honeypots=honeypots.get(row.id, {}), may_write=context.may_write
-        )
+        expected = {case.review_task for case in cases if case.review_project == row.id} | honeypots.get(
+            row.id, {}
+        ).keys()
+        delete_stale_review_tasks(context, platform, row.id, expected)
     waiting = [case for case in cases if case.state in ("queued", "started")]
     for tier in dict.fromkeys(case.tier for case in waiting):
         if tier not in context.policy.tiers:
@@ -52,7 +53,7 @@ def assign_cases(context: ReviewContext, platform: LabellingPlatform) -> None:
 
 
 def _assign_tier(context: ReviewContext, platform: LabellingPlatform, tier: str, cases: Sequence[CaseRow]) -> None:
-    review_project = ensure_review_project(context.store, platform, context.snapshot, tier, context.result.notes)
+    review_project = ensure_review_project(context, platform, tier)
     review_tasks = [case.review_task for case in cases if case.review_task is not None]
     existing = {row.id for row in context.store.tasks.list_task_rows(review_project, only=review_tasks)}
     # somebody may have deleted a review task, or the whole review project

@@ -72,10 +72,8 @@ def decide_cases(
     if not cases:
         return
     case_ids = [case.id for case in cases]
-    events, saved = (
-        context.store.cases.list_events_of_cases(case_ids),
-        context.store.reviews.list_reviews_of_cases(case_ids),
-    )
+    events = context.store.cases.list_events_of_cases(case_ids)
+    saved = context.store.reviews.list_reviews_of_cases(case_ids)
     eligibility: Eligibility | None = None
     for case in cases:
         annotations = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from feedback.policy import Policy
@@ -47,28 +47,20 @@ def ingest_indicators(store: Store, snapshot: ProjectSnapshot, *, refused: Colle
 def _read_events(
     store: Store, snapshot: ProjectSnapshot, origin: str, events: Sequence[AnnotationVersion]
 ) -> list[IndicatorValue]:
+    """Return the values in the events of one log; after its first answer, an annotation yields one per version."""
     project = snapshot.project.id
     answers = {event.seq: _answers(event, snapshot.policy) for event in events}
     stored = store.indicators.list_indicators_of_annotations(project, origin, {event.annotation for event in events})
     if not stored and not any(answers.values()):
         return []
-    source_tasks: Mapping[int, int] = {}
-    if origin != project:
-        review_tasks = {int((event.body or {}).get("task") or 0) for event in events if answers[event.seq]}
-        source_tasks = store.cases.list_review_task_sources(project, origin, review_tasks)
-    return _values_of_events(snapshot, origin, events, answers, stored, source_tasks)
-
-
-def _values_of_events(
-    snapshot: ProjectSnapshot,
-    origin: str,
-    events: Sequence[AnnotationVersion],
-    answers: Mapping[int, Mapping[str, Value]],
-    stored: Iterable[IndicatorValue],
-    source_tasks: Mapping[int, int],
-) -> list[IndicatorValue]:
-    """Return the values in the events of one log; after its first answer, an annotation yields one per version."""
-    project, bots = snapshot.project.id, set(snapshot.project.bots)
+    tasks = {int((event.body or {}).get("task") or 0) for event in events if answers[event.seq]} - {0}
+    is_source = origin == project
+    sources = (
+        dict(zip(tasks, tasks, strict=True))
+        if is_source
+        else store.cases.list_review_task_sources(project, origin, tasks)
+    )
+    bots = set(snapshot.project.bots)
     last: dict[int, dict[str, IndicatorValue]] = {}  # annotation -> question -> its newest value
     for value in sorted(stored, key=lambda value: value.seq):
         last.setdefault(value.annotation, {})[value.name] = value
@@ -78,10 +70,10 @@ def _values_of_events(
         if event.action == "saved" and event.body is None:
             continue  # erased
         body = event.body or {}
-        person, number = body.get("person"), body.get("task")
+        person = body.get("person")
         if person in bots or body.get("imported"):
             continue
-        task = number if origin == project else source_tasks.get(int(number or 0))
+        task = sources.get(int(body.get("task") or 0))
         answered_s = epoch_s(event.version) if event.action == "saved" else event.received_s
         if event.action != "saved" and previous:
             answered_s = max(answered_s, *(value.answered_s for value in previous.values()))
@@ -103,7 +95,7 @@ def _values_of_events(
                 person if isinstance(person, int) else None,
                 answered_s,
                 event.received_s,
-                counted=origin == project,  # in a review project it counts once its review does
+                counted=is_source,  # in a review project it counts once its review does
             )
             values.append(value)
             last.setdefault(event.annotation, {})[name] = value

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection
 from dataclasses import replace
 
 from feedback.labelling_platform.interface import LabellingPlatform
-from feedback.project.snapshot import ProjectSnapshot
+from feedback.review.review_context import ReviewContext
 from feedback.review.review_task_content import review_label_config
-from feedback.store import CaseRow, ProjectRow, ReviewProjectRow, Store
+from feedback.store import ProjectRow, ReviewProjectRow
 from feedback.store.log import events
 from ml_backend.errors import LabelStudioError
 
 
-def ensure_review_project(
-    store: Store, platform: LabellingPlatform, snapshot: ProjectSnapshot, tier: str, notes: list[str]
-) -> str:
+def ensure_review_project(context: ReviewContext, platform: LabellingPlatform, tier: str) -> str:
     """Return the id of a tier's review project; create or update it if its label config or its webhook changed.
 
-    A review project that cannot have a webhook is only polled: `notes` gets the reason, and the next turn tries again.
+    A review project that cannot have a webhook is only polled: the notes get the reason, and the next turn tries again.
     """
-    project = snapshot.project.id
+    store, snapshot, project = context.store, context.snapshot, context.project
     config = review_label_config(snapshot.config, tier, snapshot.policy)
     digest = hashlib.sha256(f"{config} {platform.review_webhook_id}".encode()).hexdigest()[:16]
     last = store.review_projects.list_review_projects(project).get(tier)
@@ -44,32 +42,24 @@ def ensure_review_project(
         if not error.is_refusal:
             raise
         digest = ""
-        notes.append(f"review project {review_project} has no webhook and is only polled: {error}")
+        context.result.notes.append(f"review project {review_project} has no webhook and is only polled: {error}")
     store.review_projects.save_review_project(project, ReviewProjectRow(review_project, tier, digest))
     return review_project
 
 
 def delete_stale_review_tasks(
-    store: Store,
-    platform: LabellingPlatform,
-    review_project: str,
-    open_cases: Iterable[CaseRow],
-    *,
-    honeypots: Collection[int] = (),
-    may_write: Callable[[], bool],
-) -> int:
-    """Delete the unanswered review tasks that no open case has any more; return how many were found.
+    context: ReviewContext, platform: LabellingPlatform, review_project: str, expected: Collection[int | None]
+) -> None:
+    """Delete the unanswered review tasks that are not expected.
 
-    Their case was decided or moved to another tier, or a kill made an import run twice. `honeypots` are task ids that
-    stay.
+    Their case was decided or moved to another tier, or a kill made an import run twice.
     """
-    expected = {case.review_task for case in open_cases if case.review_project == review_project} | set(honeypots)
+    store = context.store
     stale = [row.id for row in store.tasks.list_task_rows(review_project, only_open=True) if row.id not in expected]
     for task in stale:
-        if not may_write():
+        if not context.may_write():
             break
         if store.annotations.list_annotations(review_project, task=task):
             continue  # somebody has answered it: it is part of the case's history
         if platform.delete_review_task(review_project, task):
             store.append(events.task_deletions(review_project, [task], source="own"), want=None)
-    return len(stale)

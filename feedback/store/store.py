@@ -54,7 +54,7 @@ _LOG = logging.getLogger(__name__)
 _RETRY_S = 2.0  # for a database that was away
 
 
-_SECRET = ("digest",)  # of a session: whoever has it may pass for the person
+_SECRET = ("digest",)  # of a session: it allows to act as the person
 _JSON = ("feedback", "body", "answer", "shown", "said", "problems", "value")
 
 
@@ -68,7 +68,7 @@ def open_store(
 ) -> Store:
     """Open a store, creating or upgrading its tables: `sqlite:////path/to/file` or `postgresql+psycopg://…`.
 
-    `durability="normal"` survives a killed process, not a power cut. `wait_s` is for a lock that somebody else holds.
+    `durability="normal"` survives a killed process, not a power cut. `wait_s` is the longest wait for a lock.
     `patient` opens also where the database is away: every use raises StoreError until it is back, which is looked for.
     Open it after forking, once in each process.
     """
@@ -158,7 +158,7 @@ class Store:
         return self._inbox.ingest()
 
     def get_inbox_status(self) -> InboxStatus:
-        """Return what was received and is not ingested yet."""
+        """Return the deliveries that are not ingested yet."""
         return self._inbox.get_status()
 
     def append_tasks(self, tasks: Iterable[Task], *, source: Source) -> Appended:
@@ -284,7 +284,7 @@ class Store:
         row = self.projects.get_project(at) if kind == "sweep" else None
         if kind != "sweep":
             self.jobs.request_job(at, kind, connection=connection)
-        elif row is not None and row.connected:  # nobody sweeps what is not connected
+        elif row is not None and row.connected:  # only connected projects are swept
             self.jobs.request_job(project, kind, connection=connection)
 
     def _rebuild(self, project: str, on_progress: Progress) -> ProjectionCheck:

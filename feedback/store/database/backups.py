@@ -1,4 +1,4 @@
-"""Restore of an SQLite backup: only a whole one, into a store that is not in use, with erasures repeated."""
+"""Restore of an SQLite backup: only an undamaged one, into a store that is not in use, with erasures repeated."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Restored:
 
     events: int
     kept: Path | None  # the database that was replaced
-    forgotten: int | None  # things that were forgotten after the backup, and now again; None: nobody can say which
+    forgotten: int | None  # objects erased after the backup, and now again; None: unknown
 
 
 def restore(
@@ -77,14 +77,14 @@ def _opened(path: Path, open_at: Callable[[str], Store]) -> Store:
 def _erase_again(
     target: Path, store: Store, open_at: Callable[[str], Store], erase: Callable[[Store, str, int], object]
 ) -> int | None:
-    """Erase again what was erased after the backup was made; return how much, None where that is unknown."""
+    """Repeat the erasures made after the backup; return how many, None if unknown."""
     try:
         with closing(open_at(f"sqlite:///{target.absolute()}")) as replaced:
             wanted = set(replaced.events.list_erased()) - set(store.events.list_erased())
             people = set(replaced.events.list_erased_people()) - set(store.events.list_erased_people())
     except FeedbackError:
-        return None  # the store that is replaced cannot be read; that may be why it is
-    for project, person in sorted(people):  # first: what they wrote leads to the copies that tell it
+        return None  # the replaced store cannot be read; perhaps it is restored for that reason
+    for project, person in sorted(people):  # first: their annotations lead to the copies of their answers
         erase(store, project, person)
     for project, entity, number, until in sorted(wanted):
         task, annotation = (number, None) if entity == "task" else (None, number)
@@ -93,7 +93,7 @@ def _erase_again(
 
 
 def _rename_replaced(target: Path) -> Path:
-    """Give the replaced store another name, once nobody has it open; the old one is its own until another takes it."""
+    """Rename the replaced store, once no process has it open; it keeps its old name until the new store takes it."""
     with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(target, timeout=1.0)) as connection:
         try:
             connection.execute("PRAGMA journal_mode=DELETE")  # needs the file for itself, and empties the -wal into it
@@ -109,7 +109,7 @@ def _rename_replaced(target: Path) -> Path:
         if rest.exists():
             rest.replace(kept.with_name(kept.name + ending))
     try:
-        os.link(target, kept)  # whoever is killed here leaves a store, the one or the other
+        os.link(target, kept)  # a kill at any point leaves one of the two stores in place
     except OSError:  # not every file system can
         target.replace(kept)
     return kept

@@ -1,4 +1,4 @@
-"""The two databases: how their URLs are read, and what each connection is told before its first statement."""
+"""The two databases: how their URLs are read, and how each connection is set up."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from feedback.errors import StoreError
 
 Durability = Literal["full", "normal"]
 
-_POLL_S = 0.0005  # SQLite's own waiting sleeps up to 100 ms, which makes the tail of the ingest
+_POLL_S = 0.0005  # SQLite's own wait sleeps up to 100 ms, which made the slowest webhooks slow
 _WANTED = "Wanted sqlite:////path/to/file or postgresql+psycopg://user:password@host/database."
 
 
 def parse(url: str) -> URL:
-    """Read a database URL; StoreError says what is wanted."""
+    """Read a database URL; StoreError if it is not supported."""
     try:
         parsed = make_url(url)
     except ArgumentError as error:
@@ -37,15 +37,15 @@ def parse(url: str) -> URL:
 
 
 def open_engine(url: URL, *, durability: Durability, wait_s: float) -> Engine:
-    """Make the connections of a parsed URL; `wait_s` is for a lock that somebody else holds."""
+    """Make the connections of a parsed URL; `wait_s` is the longest wait for a lock."""
     open_backend = _sqlite if url.get_backend_name() == "sqlite" else _postgresql
     return open_backend(url, durability, wait_s)
 
 
 def make_private(path: Path) -> None:
-    """Make an empty file that nobody but its owner may read; one that is there stays as it is.
+    """Create an empty file that only its owner may read; an existing file is not changed.
 
-    SQLite gives the files beside a database the rights of the database. Where no file can be made, SQLite says why.
+    SQLite gives its extra files the permissions of the database file. Where no file can be made, SQLite says why.
     """
     with suppress(OSError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))

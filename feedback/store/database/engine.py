@@ -21,7 +21,7 @@ from feedback.errors import StoreError
 from feedback.store.database.drivers import Durability, make_private, open_engine, parse, writer
 from feedback.store.database.prepared_statements import Prepared
 
-WAIT_S = 30.0  # for the write lock; longer than any honest transaction but a rebuild
+WAIT_S = 30.0  # for the write lock; longer than every normal transaction except a rebuild
 _CHUNK = 500  # keys in one IN list
 _AT_ONCE = 1000  # rows in memory; a project may have a million
 _LOCK_SPACE = 0x48_49_54_4C  # "HITL": the first key of our PostgreSQL advisory locks
@@ -147,8 +147,7 @@ class Database:
     def backup(self, path: Path, *, inbox: Database) -> None:
         """Copy a SQLite database while it is in use; the copy is complete and on disk, or does not exist.
 
-        Nobody but its owner may read it. StoreError where it would take the place of a file of this database, or of the
-        one `inbox`.
+        Only its owner may read it. StoreError if it would replace a file of this database or of the database `inbox`.
         """
         if self.path is None:
             raise StoreError(
@@ -165,13 +164,13 @@ class Database:
             closing(sqlite3.connect(part)) as target,
         ):
             source.backup(target)
-            target.execute("PRAGMA journal_mode=DELETE")  # one file, that can be carried
+            target.execute("PRAGMA journal_mode=DELETE")  # one file, without a -wal
             if (found := target.execute("PRAGMA integrity_check").fetchone()[0]) != "ok":
                 raise StoreError(f"the copy failed the integrity check of SQLite: {found}")
         part.replace(path)
 
     def leave_no_trace(self, *, rewrite: bool = False) -> None:
-        """Move SQLite's write-ahead log, which still holds what was deleted, into the file; or write all of it anew."""
+        """Remove deleted data from SQLite's files: merge the write-ahead log, or rewrite the whole file."""
         if not self.sqlite:
             return
         with self._writer_turn(), store_errors(), self._writer() as connection:
@@ -197,7 +196,7 @@ class Database:
         return joined
 
     def _writer_turn(self) -> AbstractContextManager[None]:
-        """Threads of this process queue here, so that SQLite's lock is fought for by processes only."""
+        """Let the threads of this process wait for each other, so that only processes compete for SQLite's lock."""
         return self._queue() if self.sqlite else nullcontext()
 
     @contextmanager
@@ -295,12 +294,12 @@ def _first_line(error: object) -> str:
 
 
 def lost_connection(error: BaseException) -> bool:
-    """Return whether the server went away under a statement, so that trying once more may help."""
+    """Return whether the server went away during a statement, so that a retry may help."""
     cause = error.__cause__
     return isinstance(cause, DBAPIError) and cause.connection_invalidated
 
 
 def _sqlite_code(error: BaseException) -> int:
-    """SQLite's own number of a failure, without its details; 0 where it was none of SQLite's."""
+    """Return SQLite's primary error code; 0 if the error is not from SQLite."""
     cause: Any = error.__cause__ if isinstance(error, StoreError) else error
     return int(getattr(getattr(cause, "orig", cause), "sqlite_errorcode", 0) or 0) & 0xFF

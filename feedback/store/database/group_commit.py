@@ -13,7 +13,7 @@ Given = TypeVar("Given")
 Got = TypeVar("Got")
 
 # 8 threads that each store deliveries (SQLite, 2 busy cores): median 0.8 ms a delivery, 2.8 ms without a group.
-_MOST = 64  # batches in one commit, so that nobody waits for a very long one
+_MOST = 64  # batches in one commit, so that no thread waits for a very long one
 
 
 class _Item(Generic[Given, Got]):
@@ -21,18 +21,18 @@ class _Item(Generic[Given, Got]):
 
     def __init__(self, given: Given) -> None:
         self.given = given
-        self.got: list[Got] = []  # one thing, once it is there
+        self.got: list[Got] = []  # the answer, once it exists
         self.error: Exception | None = None
         self.done = False
-        self.woken = threading.Event()  # served, or the next to lead
+        self.woken = threading.Event()  # set when served, or when it must lead
 
 
 class GroupCommit(Generic[Given, Got]):
     """Runs `commit` over the batches of many threads; each thread gets its own answer, after the commit.
 
-    One fsync then serves all of them. `enter` is the transaction and whatever must be waited for in it, such as other
-    processes: who comes meanwhile is committed with the others. A batch that makes a commit fail fails alone: then all
-    are tried one by one, each in a transaction of its own. Where nobody gets in, all fail at once.
+    One fsync then serves all of them. `enter` starts the transaction and waits for its locks; batches that arrive
+    meanwhile join the commit. If a commit fails, the batches are tried one by one, each in a transaction of its own,
+    so that only the bad batch fails. If no transaction can start, all fail at once.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class GroupCommit(Generic[Given, Got]):
         self._lock = threading.Lock()
 
     def submit(self, given: Given) -> Got:
-        """Return the answer to one batch; returns when it is durable, raises when it is not."""
+        """Commit one batch and return its answer when it is durable; raise when it is not."""
         item: _Item[Given, Got] = _Item(given)
         with self._lock:
             self._waiting.append(item)
@@ -62,7 +62,7 @@ class GroupCommit(Generic[Given, Got]):
         return item.got[0]
 
     def _lead(self) -> None:
-        """Serve everybody who waits, oneself among them, then hand the lead on to the next who came."""
+        """Commit all waiting batches, with this thread's own, then let the next thread lead."""
         group: list[_Item[Given, Got]] = []
         try:
             self._serve(group)
@@ -83,7 +83,7 @@ class GroupCommit(Generic[Given, Got]):
             with self._enter():
                 self._take(group)
                 answers = self._commit([item.given for item in group])
-        except Exception as error:  # noqa: BLE001  # handed to the threads that it belongs to
+        except Exception as error:  # noqa: BLE001  # raised in the threads that it belongs to
             nobody_got_in = not group
             self._take(group)
             for item in group:
@@ -96,7 +96,7 @@ class GroupCommit(Generic[Given, Got]):
                 item.got.append(got)
 
     def _take(self, group: list[_Item[Given, Got]]) -> None:
-        """Close the group, once: who comes later is of the next one."""
+        """Close the group; later batches belong to the next group."""
         if not group:
             with self._lock:
                 group += self._waiting[:_MOST]
@@ -105,5 +105,5 @@ class GroupCommit(Generic[Given, Got]):
     def _alone(self, item: _Item[Given, Got]) -> None:
         try:
             item.got += self._commit([item.given])
-        except Exception as error:  # noqa: BLE001  # handed to the thread that it belongs to
+        except Exception as error:  # noqa: BLE001  # raised in the thread that it belongs to
             item.error = error

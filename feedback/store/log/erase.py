@@ -22,7 +22,7 @@ from feedback.store.tables.personal_data import DataSubject, places, task_conten
 from feedback.store.tables.review_tables import override, review_case
 from ml_backend.records import Task
 
-_INSTANT_S = 1e-6  # the finest that times are told in
+_INSTANT_S = 1e-6  # the resolution of stored times
 _LATER_S = 1e-3
 ERASED_PERSON = "erased person"  # the kind of record that keeps the number of a person
 
@@ -40,9 +40,9 @@ def erase_data(
 ) -> ErasureResult:
     """Erase payloads, salts and derived rows of a person's annotations, or of a task and all its annotations.
 
-    The log keeps numbers and hashes; without salt and payload they tell nothing. What is still in Label Studio must
-    be deleted there: we do not take it back in, but a new annotation of the person is a new one, and so is whatever
-    Label Studio gives the number to later. `until` names the last life of a task or annotation that is meant.
+    The log keeps ids and hashes; without salt and payload they reveal nothing. What is still in Label Studio must be
+    deleted there. We do not store it again, but a later annotation of the person is stored, and so is a new task or
+    annotation with an erased id. `until` is the last lifetime of a task or annotation to erase.
     """
     if sum(target is not None for target in (person, task, annotation)) != 1:
         raise StoreError("erase either a person or a task.", hint="`hitl forget --person ID` or `--task ID`.")
@@ -82,7 +82,7 @@ def replace_task_data(database: Database, log: Log, project: str, task: Task) ->
         _overwrite_what_is_deleted(database, connection)
         row = (main_tables.task.c.project == project) & (main_tables.task.c.id == task.id)
         last_s = connection.execute(select(main_tables.task.c.last_shown_s).where(row)).scalar() or 0.0
-        seen_s = max(database.clock(), last_s + _LATER_S)  # later than every look at it before
+        seen_s = max(database.clock(), last_s + _LATER_S)  # later than every earlier API read of it
         before = canonical_time_of(epoch_s(task.created_at) - _INSTANT_S)
         log.append(
             [
@@ -128,7 +128,7 @@ def _annotations_of(
 
 
 def _people_of(connection: Connection, project: str, found: Mapping[int, str]) -> set[int]:
-    """Return everybody who made one of these annotations, in any version."""
+    """Return all people who made a version of one of these annotations."""
     saved = _saved_versions(connection, project) if found else iter(())
     return {version.person for version in saved if version.annotation in found and version.person is not None}
 
@@ -158,7 +158,7 @@ def _saved_versions(connection: Connection, project: str) -> Iterator[_SavedVers
 
 
 def _update_annotator_counts(connection: Connection, project: str, people: set[int]) -> None:
-    """Derive the rows of some persons anew: their first or last time at work may have been erased."""
+    """Derive the rows of these people again: their first or last activity may have been erased."""
     spans: dict[int, tuple[str, str]] = {}
     for saved in _saved_versions(connection, project) if people else ():
         if saved.person in people:
@@ -200,7 +200,7 @@ def _delete_payloads(connection: Connection, project: str, seqs: Sequence[int]) 
 
 
 def _erase_rows(connection: Connection, subject: DataSubject) -> None:
-    """Delete or blank the rows of every table of the list that is no projection."""
+    """Delete or blank the rows in the listed tables that are not projections."""
     for place, where in places(subject):
         if place.is_projection:
             continue
@@ -208,7 +208,7 @@ def _erase_rows(connection: Connection, subject: DataSubject) -> None:
             connection.execute(place.table.update().where(where).values(**place.blank))
         else:
             connection.execute(place.table.delete().where(where))
-    # of a person in a backup only the annotations are known
+    # for a person in a backup, only the annotations are known
     of_subject = override.c.annotation.in_(sorted(subject.annotations))
     connection.execute(override.delete().where(override.c.project == subject.project, of_subject))
 

@@ -24,7 +24,7 @@ from feedback.store.rows import Appended, EventBatch
 from feedback.store.tables import main_tables
 
 GENESIS = "0" * 64  # the hash before the first event of a project
-_SALT_BYTES = 16  # with it, a hash in the chain tells nothing of an erased payload
+_SALT_BYTES = 16  # with it, a hash in the chain reveals nothing about an erased payload
 _LINKED = (
     "project",
     "seq",
@@ -70,7 +70,7 @@ class Log:
         except StoreError as error:
             if self._database.writing or not lost_connection(error):
                 raise
-        return self.fold([batch])[0]  # idempotent: had the first try been committed, these are duplicates
+        return self.fold([batch])[0]  # idempotent: if the first try was committed, these are duplicates
 
     def fold(self, batches: Sequence[EventBatch]) -> Sequence[Appended]:
         """Append several batches at once, in a transaction of their own or in the caller's."""
@@ -89,7 +89,7 @@ class Log:
                 appending.write()
                 results = [_sum(result, got) for result, got in zip(results, taken, strict=True)]
                 wants = {batch.want for batch, got in zip(batches, taken, strict=True) if got.changed}
-                if any(got.replaced for got in taken):  # what else was deleted then shows only where all is compared
+                if any(got.replaced for got in taken):  # other deletions of that time show only in a full comparison
                     wants.add("sweep")
                 for kind in sorted(want for want in wants if want):
                     self._on_change(connection, project, kind)
@@ -107,11 +107,11 @@ class _Appending:
         self._events: list[dict[str, Any]] = []
         self._payloads: list[dict[str, Any]] = []
         self._contents: dict[tuple[int, str], dict[str, Any]] = {}
-        self._passed: set[int] = set()  # task numbers that are another's now
+        self._passed: set[int] = set()  # task ids that now belong to another task
         self._seq, self._hash = 0, GENESIS
 
     def read(self, events: Sequence[Event]) -> None:
-        """Take the lock of this project's chain and read what these events meet."""
+        """Take the lock of this project's chain and read the rows that these events concern."""
         self._database.lock(self._connection, f"chain {self._project}")
         self._projector.load(events)
         if self._projector.head is not None:
@@ -154,7 +154,7 @@ class _Appending:
         return Appended(new, duplicates, changed, replaced)
 
     def write(self) -> None:
-        """Write the log, then what it projects to."""
+        """Write the log, then its projections."""
         if not self._events:
             return
         self._projector.decode_answers()
@@ -170,11 +170,11 @@ class _Appending:
         )  # reads what it sets aside, so not together
 
     def _dated(self, event: Event, state: State) -> Event:
-        """Write into an event what is known only now; a rebuild then comes to the same.
+        """Add to an event what is known only at its arrival, so that a rebuild gives the same result.
 
-        A deletion says neither when it happened nor to which of the things that had the number one after another: it
-        ends the one that is known, and is later than every look at it that came before. A webhook tells no version of
-        a project: there the order of arrival is the order, whatever the clock does.
+        A deletion has no time, and does not say which holder of a reused id it means: it ends the known one, and is
+        later than every earlier API read of it. A webhook gives no version of a project: these events are ordered by
+        arrival, not by the clock.
         """
         if not isinstance(state, ProjectState):
             if event.action == "saved":
@@ -230,7 +230,7 @@ def link(previous: str, row: Mapping[str, Any]) -> str:
 
 
 def payload_hash(salt: bytes, body: bytes) -> str:
-    """Return the salted hash of a body, so that nobody can test guesses of an erased body against the chain."""
+    """Return the salted hash of a body, so that guesses of an erased body cannot be tested against the chain."""
     return hashlib.sha256(salt + body).hexdigest()
 
 
@@ -242,7 +242,7 @@ def _repeats_description(event: Event, state: State) -> bool:
 
 
 def _is_known(event: Event, body: Mapping[str, Any], state: State, known: Known, *, named: bool) -> bool:
-    """Return whether everything in an event is stored already; `named`: a deletion that names the lifetime it ends."""
+    """Return whether an event is stored already; `named`: a deletion that names the lifetime it ends."""
     if isinstance(state, ProjectState):
         return bool(known)
     news = state.changes_lifetime(event.action, event.version, event.seen_s, body, named=named)
@@ -252,7 +252,7 @@ def _is_known(event: Event, body: Mapping[str, Any], state: State, known: Known,
         return False
     if event.version != state.version or event.seen_s <= state.seen_s:
         return True
-    # A later API read of the version that stands: an older face of it shown again is news, and so is what it lacks now.
+    # A later API read of the current version: a change back to an older state is new, and so is a missing field.
     return any(seq == state.seq and repeats(stored, body) for seq, stored in known)
 
 
@@ -261,6 +261,6 @@ def _sum(a: Appended, b: Appended) -> Appended:
 
 
 def _settings(project: str) -> dict[str, Any]:
-    """The settings of a project that nobody has connected yet."""
+    """The settings of a project that is not connected yet."""
     empty = {"control": "", "connected": False, "paused": False, "overlap": 1}
     return {"id": project, **empty, "bots": "[]", "settings_snapshot": "{}", "options": "{}", "source": ""}

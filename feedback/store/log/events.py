@@ -23,7 +23,7 @@ Source = Literal["webhook", "poll", "sweep", "own"]
 _ENTITIES = ("annotation", "task", "project")
 _ACTIONS = ("saved", "deleted", "erased")
 _SOURCES = ("webhook", "poll", "sweep", "own")
-_BIGGEST_ID = 2**63 - 1  # what a database integer holds
+_BIGGEST_ID = 2**63 - 1  # the range of a database integer
 _ID_FIELDS = ("task", "person", "parent_prediction")
 _SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
 _LONGEST_PROJECT = 80
@@ -35,10 +35,10 @@ class Event:
     """One version of one task, annotation or project. Checked here, once.
 
     The natural key is (project, entity, entity_id, version, action): webhook and poll of one version are one event.
-    A number may pass to another thing once its own is deleted; `created_at` tells them apart, and is the version of a
-    deletion where whoever tells it knows what was deleted.
+    Label Studio may reuse the id of a deleted task or annotation. `created_at` distinguishes them, and is the version
+    of a deletion if the source knows it.
     `seen_s` is the time of an API read, 0 for a webhook: Label Studio changes a few fields (is_labeled, overlap,
-    ground_truth) without moving updated_at, and then the last look is the truth.
+    ground_truth) without changing updated_at, so that the last read counts.
 
     >>> Event("1", "annotation", 5, "2026-01-01T00:00:00Z", "deleted", "webhook").version
     '2026-01-01T00:00:00.000000Z'
@@ -81,9 +81,9 @@ class Event:
 def events_from_webhook(
     intake: ParsedWebhook, source: Source = "webhook", *, seen_s: float = 0.0, unread: list[str] | None = None
 ) -> list[Event]:
-    """Return the events of one webhook body; only what cannot be stored is left out.
+    """Return the events of one webhook body.
 
-    The reasons go to `unread`.
+    Events that cannot be stored are left out; the reasons go to `unread`.
 
     >>> from ml_backend.labelstudio.parsing import Deleted
     >>> [event.action for event in events_from_webhook(ParsedWebhook("X", "1", deleted=(Deleted("task", 7),)))]
@@ -137,13 +137,13 @@ def event_from_task(task: Task, source: Source, *, project: str = "", seen_s: fl
 
 
 def event_from_annotation(annotation: Annotation, source: Source, *, project: str = "", seen_s: float = 0.0) -> Event:
-    """Return the event of one annotation version; a result that no JSON can hold is replaced by the reason."""
+    """Return the event of one annotation version; a result that JSON cannot hold is replaced by the reason."""
     body = {name: getattr(annotation, name) for name in _CONTENT}
     body["created_at"] = canonical_time(annotation.created_at) or None
     try:
         canonical_json(body)
     except EventError as error:
-        body["result"] = str(error)  # no list: decoding names it as a problem
+        body["result"] = str(error)  # not a list: decoding reports the problem
     return Event(
         project or annotation.project, "annotation", annotation.id, annotation.updated_at, "saved", source, body, seen_s
     )
@@ -161,7 +161,7 @@ def event_from_project(project: str, title: str, label_config: str, source: Sour
 def annotation_deletions(project: str, annotations: Iterable[int], *, source: Source = "sweep") -> list[Event]:
     """Return deletions of annotations that an API read no longer showed (convert-to-draft sends no event).
 
-    A mapping to created_at, as known before that read, says which ones: what has a number since is another one.
+    The mapping to created_at, as known before that read, says which ones: a newer annotation with the id is another.
     """
     return _deletions(project, "annotation", annotations, source)
 

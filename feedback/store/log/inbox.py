@@ -1,11 +1,11 @@
-"""The inbox: what webhooks bring is durable here at once, and is taken into the log soon after, many at a time.
+"""The inbox: stores each webhook delivery durably at once; deliveries are ingested into the log later, in batches.
 
-Label Studio waits for a webhook inside an annotator's submit. One row is all that this costs it; reading what an event
-meets, chaining it and projecting it is done by whoever works, outside of anybody's submit. On SQLite, where a file has
-one writer, the inbox is a file of its own, so that no turn, rebuild or backup ever keeps a submit waiting.
+Label Studio waits for the webhook during an annotator's submit, which therefore costs one inserted row. The worker
+reads, chains and projects the events later. On SQLite, where a file has one writer, the inbox is a separate file, so
+that a submit never waits for a turn, a rebuild or a backup.
 
-Each delivery is taken in exactly once: its key is noted in the transaction that appends its events (table taken), and
-only then it is removed from here; who dies in between leaves a delivery whose key is known.
+Each delivery is ingested exactly once: its key is stored in the transaction that appends its events (table taken), and
+the delivery is removed after that. If the process dies in between, the key shows that the delivery is done.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ from feedback.store.tables import main_tables
 
 _LOG = logging.getLogger(__name__)
 _AT_ONCE = 50  # deliveries in one transaction
-_AT_ONCE_BYTES = 16 << 20  # of them in memory, or one that is larger: a limit of one request is none of fifty
+_AT_ONCE_BYTES = (
+    16 << 20
+)  # in memory at a time, or one larger delivery: fifty requests of the largest size would not fit
 _LONGEST_REASON = 500
 
 _TABLE = main_tables.inbox
@@ -70,16 +72,16 @@ def inbox_url(url: str) -> str:
 
 
 class Inbox:
-    """Receives deliveries into `box`, and gives them to `fold`, which appends them to the log of `main`."""
+    """Stores deliveries in `box`, and passes them to `fold`, which appends them to the log of `main`."""
 
     def __init__(self, box: Database, main: Database, fold: Fold) -> None:
         self._box, self._main, self._fold = box, main, fold
         self._group: GroupCommit[bytes, int] = GroupCommit(self._insert, enter=box.write)
         self._taking = threading.Lock()
-        self._removed: list[str] = []  # keys that nobody asks for any more
+        self._removed: list[str] = []  # keys that are no longer needed
 
     def prepare(self) -> None:
-        """Make the table where it is missing; a queue has no past that would need migrations."""
+        """Create the table if it is missing; a queue needs no migrations."""
         try:
             with self._box.read() as connection:
                 _FIRST.rows(connection, {})
@@ -95,7 +97,7 @@ class Inbox:
     def ingest(self) -> int:
         """Ingest all waiting deliveries; return how many.
 
-        One that cannot be taken in stays, with the reason, and is no hindrance to the others.
+        One that cannot be ingested stays, with the reason, and does not stop the others.
         """
         with self._taking:
             taken = 0
@@ -107,7 +109,7 @@ class Inbox:
             return taken
 
     def retry_failed(self) -> None:
-        """Let what could not be taken in be tried once more, as after an upgrade; and tidy after those who died."""
+        """Retry failed deliveries, for example after an upgrade, and remove the keys that killed processes left."""
         with self._box.write() as connection:
             connection.execute(_TABLE.update().where(_C.problem.is_not(None)).values(problem=None))
         with self._main.read() as connection:
@@ -131,7 +133,7 @@ class Inbox:
             _DELETE.run(connection, {"keys": []})
 
     def delete_deliveries(self, project: str, **whom: int | None) -> None:
-        """Take in what has been said, so that it is forgotten with the rest; what cannot be taken in is removed."""
+        """Ingest deliveries about a person or task, so that they are erased with the rest; remove those that fail."""
         self.ingest()
         query = select(_C.key, _C.delivery).where(_C.problem.is_not(None))
         with self._box.write() as connection:
@@ -160,7 +162,7 @@ class Inbox:
         return [1] * len(deliveries)
 
     def _first(self) -> list[dict[str, Any]]:
-        """The next deliveries, as many as memory holds."""
+        """Return the next deliveries, at most the limit for memory."""
         with self._box.read() as connection:
             keys: list[str] = []
             size = 0
@@ -181,7 +183,7 @@ class Inbox:
         with self._main.write() as connection:
             self._main.lock(connection, "take in")
             known = {row["key"] for row in _WHICH_TAKEN.rows(connection, {"keys": list(batches)})}
-            left = self._left(list(batches))  # somebody else may have taken them in, and forgotten their keys since
+            left = self._left(list(batches))  # another process may have ingested them, and removed their keys since
             new = [key for key in batches if key in left and key not in known]
             self._fold([batches[key] for key in new])
             _NOTE_TAKEN.many(connection, [{"key": key} for key in new])
@@ -192,7 +194,7 @@ class Inbox:
         return len(new)
 
     def _ingest_one_by_one(self, rows: Sequence[dict[str, Any]], error: Exception) -> int:
-        """Find which of them cannot be taken in; where the database is at fault, none of them is."""
+        """Find which deliveries cannot be ingested; none if the cause is the database."""
         if _is_the_databases(error):
             raise error
         _LOG.warning("deliveries are taken in one by one: %s", type(error).__name__)
@@ -213,7 +215,7 @@ class Inbox:
 
 
 def _is_the_databases(error: Exception) -> bool:
-    """Return whether the database was away, full or busy, which is nothing that a delivery can be blamed for."""
+    """Return whether the database was away, full or busy, so that the delivery is not the cause."""
     if not isinstance(error, StoreError):
         return False
     cause = error.__cause__
@@ -240,7 +242,7 @@ def _written(events: Sequence[Event], want: str | None) -> bytes:
 
 
 def _may_be_about(delivery: bytes, project: str, whom: Mapping[str, int | None]) -> bool:
-    """Return whether somebody or a task is named in a delivery; one that nobody can read may name anybody."""
+    """Return whether a delivery may be about this person or task; an unreadable one may be about anyone."""
     try:
         return any(
             number is not None

@@ -1,8 +1,8 @@
-"""Lifetimes: Label Studio on SQLite reuses the id of a deleted task or annotation; which thing holds an id now.
+"""Lifetimes: which task or annotation has an id now, because Label Studio on SQLite reuses ids after a deletion.
 
 A lifetime is named by `created_at`. The newest lifetime holds the id. A deletion ends the lifetime that was recorded
-when it arrived, and all before it; where none was recorded, all that were created until then. A later API read that
-shows a thing overrules its deletion. What was erased never comes back; a later lifetime is another thing.
+when it arrived, and all earlier ones; if none was recorded, all that were created until then. A later API read that
+shows the object overrules its deletion. An erased lifetime never comes back; a later one is a new object.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from feedback.store.database.engine import plain
 from feedback.store.log.events import canonical_json, canonical_time
 
 BEYOND_VERSION = frozenset({"unique_id"})  # known to webhooks only: the REST API never shows it
-_OUTLIVES = ("id", "deleted_until", "deleted_s", "erased_until")  # what stays of a number whose thing was forgotten
+_OUTLIVES = ("id", "deleted_until", "deleted_s", "erased_until")  # the fields that stay after an erasure
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class LoggedEvent:
     seen_s: float
     body: Mapping[str, Any] | None  # None: erased
     received_s: float = 0.0
-    rank: str = field(init=False)  # decides between bodies of one version: how much they say, then their hash
+    rank: str = field(init=False)  # decides between bodies of one version: the number of values, then the hash
 
     def __post_init__(self) -> None:
         body = {name: value for name, value in (self.body or {}).items() if name not in BEYOND_VERSION}
@@ -40,8 +40,8 @@ class LoggedEvent:
 
     @property
     def until(self) -> str:
-        """Of a deletion: lives that were created until then have ended."""
-        return self.version or canonical_time_of(self.received_s)  # logs of old name no life
+        """Of a deletion: lifetimes created until then have ended."""
+        return self.version or canonical_time_of(self.received_s)  # old logs name no lifetime
 
 
 @dataclass(slots=True)
@@ -53,16 +53,16 @@ class Lifetime:
     seen_s: float = 0.0
     version: str = ""
     rank: str = ""
-    created_at: str = ""  # names the life; "" where nobody said
-    last_shown_s: float = 0.0  # when the API last showed this life
-    deleted_until: str = ""  # lives that were created until then were deleted
-    deleted_s: float = 0.0  # when that was known; no look at the API that had come before was later
-    erased_until: str = ""  # lives that were created until then were forgotten
+    created_at: str = ""  # names the lifetime; "" if unknown
+    last_shown_s: float = 0.0  # when the API last showed this lifetime
+    deleted_until: str = ""  # lifetimes created until then were deleted
+    deleted_s: float = 0.0  # when that was known; later than every earlier API read
+    erased_until: str = ""  # lifetimes created until then were erased
     is_deleted: bool = False
     erased: bool = False
 
     def fold(self, seen: LoggedEvent) -> None:
-        """Take one event in; any order comes to the same."""
+        """Apply one event; the order of events does not change the result."""
         if seen.action == "erased":
             self.erased_until = max(self.erased_until, seen.until)
         if seen.action != "saved":
@@ -87,7 +87,7 @@ class Lifetime:
         if action == "saved":
             created_at = creation_time(body)
             if self.erased_until and created_at <= self.erased_until:
-                return False  # forgotten is for ever: what Label Studio still shows of it is not taken back
+                return False  # an erasure is final: what Label Studio still shows of it is not stored again
             return True if self.is_deleted and created_at >= self.created_at and seen_s > self.deleted_s else None
         if action == "erased":
             return not self.erased or version > self.erased_until
@@ -102,7 +102,7 @@ class Lifetime:
     def _saw(self, seen: LoggedEvent, body: Mapping[str, Any]) -> None:
         created_at = creation_time(body)
         if created_at < self.created_at or (self.erased_until and created_at <= self.erased_until):
-            return  # of a life before this one
+            return  # of an earlier lifetime
         if created_at > self.created_at:
             self._start_lifetime()
         self.last_shown_s = max(self.last_shown_s, seen.seen_s)
@@ -114,17 +114,17 @@ class Lifetime:
             self._take_newest(body)
 
     def _start_lifetime(self) -> None:
-        """Start another lifetime: nothing of the one before is carried over."""
+        """Start another lifetime, with no values of the one before."""
         self.last_shown_s = 0.0
 
     def _take_any(self, body: Mapping[str, Any]) -> None:
-        """Take what any version of this lifetime may bring, the newest or not."""
+        """Take the values that any version of this lifetime may set, the newest or not."""
 
     def _take_newest(self, body: Mapping[str, Any]) -> None:
         """Take the values of the newest version of this lifetime."""
 
     def _clear(self) -> None:
-        """Clear every value of a thing that was erased."""
+        """Clear all values after an erasure."""
         blank = type(self)(self.id)
         for item in fields(self):
             if item.name not in _OUTLIVES:

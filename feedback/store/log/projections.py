@@ -19,7 +19,7 @@ from feedback.store.log.lifetimes import BEYOND_VERSION, Lifetime, LoggedEvent
 from ml_backend.codecs import decode_result
 from ml_backend.labelstudio.own_annotations import is_own_annotation
 
-# What depends on who told us and when: a webhook that was lost leaves it unknown, whatever is read later.
+# Values that depend on the source and time of the event: after a lost webhook they stay unknown.
 _NEVER_COMPARED = {"project", "seq", "seen_s", "unique_id", "source", "first_at", "last_at"}
 _NEVER_COMPARED |= {"last_shown_s", "deleted_until", "deleted_s", "erased_until"}
 
@@ -37,11 +37,11 @@ class AnnotationState(Lifetime):
     unique_id: str | None = None
     source: str = "person"
     problems: str | None = None
-    body: Mapping[str, Any] | None = field(default=None, repr=False)  # of the event that won, where it is at hand
+    body: Mapping[str, Any] | None = field(default=None, repr=False)  # of the winning event, if it was read
     answer_keys: Mapping[str, str] = field(default_factory=dict, repr=False)  # decoded from it, by control
 
     def decode_answers(self) -> None:
-        """Derive what a row says beyond its columns: needs the winning body where the annotation stands."""
+        """Decode the answers of an annotation from its winning body, if it exists now."""
         self.answer_keys, reasons = ({}, ()) if self.is_deleted or self.body is None else _decoded(self.body)
         self.problems = canonical_json([plain(reason) for reason in reasons]).decode() if reasons else None
 
@@ -91,7 +91,7 @@ class AnnotationState(Lifetime):
 
 @dataclass(slots=True)
 class TaskState(Lifetime):
-    """One task; its data stand in the table content."""
+    """One task; its data are in the table content."""
 
     content: str = ""
     is_labeled: bool = False
@@ -142,7 +142,7 @@ class PeopleCounts:
         self.states: dict[int, AnnotatorCounts] = dict(states or {})
 
     def note_time(self, seen: LoggedEvent) -> None:
-        """Note when a person was at work; losing versions count too, so that order does not matter."""
+        """Record when a person was active; replaced versions count too, so that order does not matter."""
         person = (seen.body or {}).get("person")
         if seen.action == "saved" and person is not None:
             state = self._state(person)
@@ -150,7 +150,7 @@ class PeopleCounts:
             state.last_at = max(state.last_at, seen.version)
 
     def count_move(self, before: tuple[int, str] | None, after: tuple[int, str] | None) -> None:
-        """Count an annotation out of where it stood and into where it stands."""
+        """Subtract an annotation from its former person and count, and add it to the present ones."""
         if before == after:
             return
         for counted_work, step in ((before, -1), (after, 1)):
@@ -180,7 +180,7 @@ def covers(known: Mapping[str, Any] | None, body: Mapping[str, Any]) -> bool:
 
 
 def repeats(known: Mapping[str, Any] | None, body: Mapping[str, Any]) -> bool:
-    """Return whether a stored body says the same as an API read of now; what the read does not show is removed.
+    """Return whether a stored body equals a new API read; a field that the read lacks was removed.
 
     >>> repeats({"unique_id": "u"}, {"unique_id": None}), repeats({"person": 1}, {"person": None})
     (True, False)
@@ -211,7 +211,7 @@ def epoch_s(version: str) -> float:
 
 
 def _decoded(body: Mapping[str, Any]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Answers by control, as key texts, and the reasons of what could not be read."""
+    """Return the answers by control, as key texts, and the reasons why others could not be read."""
     if body.get("was_cancelled"):
         return {}, ()
     decoded = decode_result(body.get("result"))

@@ -63,7 +63,7 @@ class Projector:
         )
 
     def state(self, event: Event) -> State:
-        """Return the state of the thing that an event is about."""
+        """Return the state of the task, annotation or project of an event."""
         if event.entity == "annotation":
             return self._annotations.setdefault(event.entity_id, AnnotationState(event.entity_id))
         if event.entity == "task":
@@ -71,7 +71,7 @@ class Projector:
         return self._described
 
     def fold(self, state: State, seen: LoggedEvent) -> bool:
-        """Take one event in; return whether that changes what can be learned or asked."""
+        """Apply one event; return whether it changes training data or the queue."""
         self._keep_old(state)
         before = _matters(state)
         if isinstance(state, AnnotationState):
@@ -191,7 +191,7 @@ def _name(state: State) -> tuple[str, int]:
 
 
 def _matters(state: State) -> tuple[Any, ...]:
-    """Return the values whose change is worth a turn of the loop."""
+    """Return the values whose change needs a turn of the loop."""
     if isinstance(state, AnnotationState):
         return state.rank, state.created_at, state.is_deleted
     if isinstance(state, TaskState):

@@ -1,4 +1,4 @@
-"""Replay: walk the log to prove that it is whole, and to derive the projections anew."""
+"""Replay of the log: verify that it is complete and unchanged, and rebuild the projections."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def _quiet(_project: str, _done: int, _total: int) -> None: ...
 
 
 def verify(database: Database, project: str | None = None) -> dict[str, Any]:
-    """Prove the log and its projections, or name the first break.
+    """Verify the log and its projections; name the first difference.
 
-    {"events": N, "chain": "ok", "projection": "ok"}; otherwise a sentence stands in place of "ok".
+    {"events": N, "chain": "ok", "projection": "ok"}; otherwise a sentence replaces "ok".
     """
     events, chain, projection = 0, "ok", "ok"
     with database.read() as connection:
@@ -116,7 +116,7 @@ def check(connection: Connection, project: str, on_progress: Progress = _quiet) 
 
 
 def rebuild(database: Database, project: str, on_progress: Progress = _quiet) -> ProjectionCheck:
-    """Derive the projections anew and put them in place of the stored ones, in one transaction."""
+    """Rebuild the projections and replace the stored ones, in one transaction."""
 
     def first_half(name: str, done: int, total: int) -> None:
         on_progress(name, done, 2 * total)
@@ -234,7 +234,7 @@ def _seen(row: Any) -> LoggedEvent:
 
 
 def _list_erased(connection: Connection, project: str) -> dict[tuple[str, int], int]:
-    """Return the last erasing event of each erased thing: no later event may lack its payload."""
+    """Return the last erasing event of each erased object: no later event may lack its payload."""
     table = main_tables.event.c
     query = select(table.entity, table.entity_id, table.seq).where(table.project == project, table.action == "erased")
     return {(row.entity, row.entity_id): row.seq for row in connection.execute(query.order_by(table.seq))}
@@ -252,7 +252,7 @@ def _difference(table: str, stored: Mapping[str, Any] | None, derived: Mapping[s
     if stored is None:
         return f"{name} is missing"
     if derived is None:
-        return f"{name} stands in no event"
+        return f"{name} is in no event"
     return f"{name} differs in {', '.join(sorted(key for key in stored if stored[key] != derived.get(key)))}"
 
 

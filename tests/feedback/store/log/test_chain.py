@@ -148,7 +148,7 @@ def test_missing_task_data_are_named(filled: Store) -> None:
         ),
         (
             insert(main_tables.person).values(project="1", id=77, answers=1, skips=0, first_at="", last_at=""),
-            "person 77 stands in no event",
+            "person 77 is in no event",
         ),
     ],
 )
