@@ -54,15 +54,7 @@ class WebhookHandler:
         self._clock = clock
 
     def __call__(self, body: Any) -> Answer:
-        """Store one event and return what became of it.
-
-        Raises
-        ------
-        BodyError
-            Label Studio sends no such body.
-        StoreError
-            The event cannot be stored.
-        """
+        """Store one event and return its result; BodyError where Label Studio sends no such body."""
         intake = read_webhook(body)
         if intake.ignored:
             self._note(intake, [intake.ignored])

@@ -130,12 +130,7 @@ def _list_review_tasks(store: Store, cases: Iterable[int], review_projects: Iter
     case_ids = set(cases)
     if not case_ids:
         return
-    found = {
-        (str(event.body["review_project"]), int(event.body["task"]))
-        for events in store.cases.list_events_of_cases(sorted(case_ids)).values()
-        for event in events
-        if event.event == "assign"
-    }
+    found = store.cases.list_review_tasks(case_ids)
     for review_project in review_projects:  # also those that an interrupted turn created and did not record
         found |= {
             (review_project, task.id) for task in store.tasks.list_tasks(review_project) if _case_of(task) in case_ids

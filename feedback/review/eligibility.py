@@ -77,16 +77,19 @@ class EligibilityCache:
         """
         project = snapshot.project.id
         last = self._checked.get(project)
-        changed = None if last is None else _changed_tasks(last, snapshot, eligibility)
-        votes = snapshot.votes_by_task
-        if last is None or changed is None:
-            excluded = _excluded_of(snapshot, eligibility, votes)
-            known: Mapping[int, tuple[Vote, str]] = {}
-        else:
-            known = last.eligible.excluded
-            of_others = {number: row for number, row in known.items() if row[0].task not in changed}
-            of_changed = {task: votes[task] for task in sorted(changed) if task in votes}
-            excluded = of_others | _excluded_of(snapshot, eligibility, of_changed)
+        changed, votes = None, snapshot.votes_by_task
+        if (
+            last is not None
+            and (last.source.policy, last.eligibility) == (snapshot.policy, eligibility)
+            and last.source.routes is snapshot.routes
+        ):
+            changed = snapshot.changes.since(last.source.changes.revision)
+        known = last.eligible.excluded if last is not None else {}
+        unchanged: dict[int, tuple[Vote, str]] = {}
+        if changed is not None:
+            unchanged = {number: row for number, row in known.items() if row[0].task not in changed}
+            votes = {task: votes[task] for task in sorted(changed) if task in votes}
+        excluded = unchanged | _excluded_of(snapshot, eligibility, votes)
         for annotation, (vote, reason) in excluded.items():
             if known.get(annotation, (None, ""))[1] != reason:
                 body = {"task": vote.task, "person": vote.person, "annotation": annotation, "why": reason}
@@ -111,14 +114,6 @@ def reopen_for_others(context: ReviewContext, platform: LabellingPlatform, eligi
             reopened = platform.reopen_task(context.project, task_id, n_answers + 1)
             context.store.append([events.event_from_task(reopened, "own", seen_s=context.workflow.now_s)], want=None)
             context.result.reopened[task_id] = reopened
-
-
-def _changed_tasks(last: _Checked, snapshot: ProjectSnapshot, eligibility: Eligibility) -> frozenset[int] | None:
-    """Return the tasks whose votes may be judged differently from the last time; None if any may."""
-    before = last.source
-    if before.policy != snapshot.policy or last.eligibility != eligibility or before.routes is not snapshot.routes:
-        return None
-    return snapshot.changes.since(before.changes.revision)
 
 
 def _excluded_of(

@@ -34,10 +34,7 @@ def record_overrides(
     The model's answer is the prediction that the vote names. For a blind vote it is the champion's, if the champion was
     trained before the vote: a model that has learned from an answer cannot be compared with it.
 
-    Parameters
-    ----------
-    tasks
-        Tasks whose votes may be new; None for all.
+    `tasks` are those whose votes may be new; None for all.
     """
     project = snapshot.project.id
     votes = _votes_on(snapshot, tasks)
@@ -91,13 +88,9 @@ class OverrideCache:
         """Record what `record_overrides` records; return how many answers changed the model's."""
         version = champion.version if champion else ""
         last = self._recorded.get(snapshot.project.id)
-        changed = None if last is None else snapshot.changes.since(last.revision)
-        retry: Mapping[int, float] = {}
-        if last is None or changed is None or last.champion != version:
-            tasks = None
-        else:
-            tasks, retry = changed | last.retry.keys(), last.retry
-        count = 0
+        changed = None if last is None or last.champion != version else snapshot.changes.since(last.revision)
+        tasks = None if last is None or changed is None else changed | last.retry.keys()
+        count, retry = 0, dict[int, float]()
         if tasks is None or tasks:
             count = record_overrides(store, snapshot, champion, prediction_cache, tasks=tasks)
             retry = _list_unrecorded(store, snapshot, tasks)

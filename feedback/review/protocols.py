@@ -33,13 +33,8 @@ def apply_protocol(reviews: Sequence[ReviewRow], tier: Tier) -> ProtocolResult:
     decides; without one the case escalates. two-reader: two equal answers decide; otherwise a third reviewer, who sees
     both, decides alone.
 
-    Parameters
-    ----------
-    reviews
-        Counted reviews of one stay at the tier, oldest first.
+    `reviews` are the counted ones of one stay at the tier, oldest first.
 
-    Examples
-    --------
     >>> from types import SimpleNamespace as Review
     >>> spam, ham = Answer("choices", ("spam",)), Answer("choices", ("ham",))
     >>> fixes = [Review(verdict="fix", answer=spam), Review(verdict="fix", answer=spam)]

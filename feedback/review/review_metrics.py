@@ -79,14 +79,8 @@ def compute_tier_metrics(
 ) -> list[TierMetrics]:
     """Return the metrics of each tier, in the order of the policy.
 
-    Parameters
-    ----------
-    trails
-        The events of each case, by case, oldest first.
-    emails
-        The e-mail address of each user, by which the policy names their wages.
-    by_segment
-        Whether each segment of a tier gets metrics of its own, after those of the tier.
+    `trails` are the events of each case, oldest first; `emails` the address of each user, by which the policy names
+    their wages. With `by_segment`, each segment of a tier has metrics of its own after those of the tier.
     """
     stays = [stay for case in cases for stay in _stays(case, trails.get(case.id, ()))]
     case_by_id = {case.id: case for case in cases}
@@ -107,6 +101,7 @@ def compute_tier_metrics(
             changed = [row for row in rows if row.changed]
             ended = [stay for stay in own_stays if stay.ended_s is not None]
             decided = [stay for stay in ended if stay.end in ("decide", "settle")]
+            resolved_s = [stay.resolved_s - stay.opened_s for stay in decided if stay.resolved_s is not None]
             times_s = lead_times_s(own_reviews)
             handling_s = median(times_s) if times_s else (policy.tiers[tier].handling_s or None)
             found.append(
@@ -121,9 +116,7 @@ def compute_tier_metrics(
                     no_reason=_share(changed, lambda row: row.reason == NOT_GIVEN),
                     wait_s=_median(stay.started_s - stay.entered_s for stay in own_stays if stay.started_s is not None),
                     decide_s=_median(stay.ended_s - stay.entered_s for stay in decided if stay.ended_s is not None),
-                    resolve_s=_mean(
-                        [stay.resolved_s - stay.opened_s for stay in decided if stay.resolved_s is not None]
-                    ),
+                    resolve_s=fmean(resolved_s) if resolved_s else None,
                     n_reviews=len(own_reviews),
                     handling_s=handling_s,
                     reviews_per_hour=reviews_per_hour(times_s),
@@ -200,10 +193,6 @@ def _median(times: Iterable[float]) -> float | None:
     return median(values) if values else None
 
 
-def _mean(times: Sequence[float]) -> float | None:
-    return sum(times) / len(times) if times else None
-
-
 @dataclass(frozen=True, slots=True)
 class MeasuredCases:
     """Cases and their events; a task answered without a case has its negative id as case id."""
@@ -227,12 +216,7 @@ def add_first_tier_stays(
     Votes without a case and cases are then measured alike. The stay lasts from the import of the task until people
     agree, or until disagreement or a skip escalates it.
 
-    Parameters
-    ----------
-    trails
-        The events of each case, by case, oldest first.
-    queues
-        The segment of each task.
+    `trails` are the events of each case, oldest first; `queues` the segment of each task.
     """
     found = MeasuredCases(list(cases), {number: list(events) for number, events in trails.items()})
     case_of_task = {case.task: case for case in cases}

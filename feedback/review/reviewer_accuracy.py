@@ -67,10 +67,7 @@ def compute_reviewer_accuracy(
     Leave-one-out: a final answer is compared only if another person's review gave it, or all others agree against the
     reviewer; otherwise one's own answer would confirm itself. A honeypot is always compared.
 
-    Parameters
-    ----------
-    of
-        The reviews whose authors are measured, for example those of one tier; None for all.
+    `of` are the reviews whose authors are measured, for example those of one tier; None for all.
     """
     measured = reviews if of is None else of
     case_by_id = {case.id: case for case in cases}

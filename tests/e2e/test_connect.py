@@ -229,7 +229,7 @@ def test_a_connect_that_fails_half_way_leaves_nothing_behind(project: Project) -
     kept: list[SettingsSnapshot] = []
     forgot: list[bool] = []
 
-    with pytest.raises(LabelStudioError, match="cannot reach our service") as caught:
+    with pytest.raises(LabelStudioError, match="cannot reach this service") as caught:
         join(project, f"http://127.0.0.1:{free_port()}", save=kept.append, forget=lambda: forgot.append(True))
 
     assert f"`hitl doctor {project.id}` shows the reason" in caught.value.hint
@@ -293,7 +293,7 @@ def test_a_version_that_somebody_deleted_meanwhile_is_said(site: Site, project: 
 
     notes = disconnect(project.admin, settings_snapshot)
 
-    assert notes == ("model version 'imported' is gone from Label Studio; it stays empty",)
+    assert notes == ("model version 'imported' was deleted; model_version stays empty",)
     assert project.body()["model_version"] == ""
 
 

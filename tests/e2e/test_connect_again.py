@@ -23,7 +23,7 @@ def test_what_changed_between_a_connect_that_failed_and_one_that_worked_is_there
     environ = {"HITL_DATA_DIR": str(tmp_path), "LABEL_STUDIO_URL": site.url, "LABEL_STUDIO_API_KEY": "of the client"}
     settings = read_settings(environ | {"HITL_PUBLIC_URL": f"http://127.0.0.1:{free_port()}"})
     with opened_store(settings) as store:
-        with pytest.raises(LabelStudioError, match="cannot reach our service"):
+        with pytest.raises(LabelStudioError, match="cannot reach this service"):
             connect.connect(settings, store, site.admin, project.id, now_s=0.0)
         with pytest.raises(NotConnected):
             connect.disconnect(store, site.admin, project.id)

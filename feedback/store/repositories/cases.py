@@ -227,6 +227,12 @@ class CasesRepository(Repository):
         texts = self._list_values(select(table.body).where(table.kind == "honeypot"))
         return [body for body in map(orjson.loads, texts) if body["case"] in cases]
 
+    def list_review_tasks(self, cases: Collection[int]) -> set[tuple[str, int]]:
+        """Return the review tasks that were ever made from these cases, as (review project, task)."""
+        made = review_task.c
+        query = select(made.review_project, made.id)
+        return {(row.review_project, row.id) for row in self._list_rows_in(query, made.case_id, cases)}
+
     def list_review_task_sources(
         self, project: str, review_project: str, review_tasks: Collection[int]
     ) -> dict[int, int]:

@@ -12,7 +12,7 @@ app.command()(agree)
 
 
 def run(*arguments):
-    done = CliRunner().invoke(app, [str(one) for one in arguments])
+    done = CliRunner().invoke(app, [str(row) for row in arguments])
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception
     return done.output

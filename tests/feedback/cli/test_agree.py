@@ -34,16 +34,16 @@ def test_the_json_holds_agreement_consensus_and_annotators(tmp_path):
     assert {"auto", "majority", "dawid_skene", "hierarchical", "one_coin", "weighted"} == set(found["consensus"])
     assert found["consensus"]["auto"]["accuracy"] > 0.9
     assert 0 <= found["consensus"]["auto"]["ece"] < 0.3
-    assert [one["worker"] for one in found["annotators"]] == [f"ann{person}" for person in range(5)]
-    assert all(one["low"] < one["accuracy"] < one["high"] for one in found["annotators"])
-    assert all(one["against"] == "gold" for one in found["annotators"])
+    assert [row["worker"] for row in found["annotators"]] == [f"ann{person}" for person in range(5)]
+    assert all(row["low"] < row["accuracy"] < row["high"] for row in found["annotators"])
+    assert all(row["against"] == "gold" for row in found["annotators"])
 
 
 def test_without_gold_accuracy_and_calibration_are_null(tmp_path):
     found = analysed(tmp_path, crowd()[0])
 
-    assert all(one["accuracy"] is None and one["ece"] is None for one in found["consensus"].values())
-    assert all(one["against"] == "others" for one in found["annotators"])
+    assert all(row["accuracy"] is None and row["ece"] is None for row in found["consensus"].values())
+    assert all(row["against"] == "others" for row in found["annotators"])
 
 
 def test_calibration_is_scored_on_other_gold_and_is_repeatable(tmp_path):
@@ -189,7 +189,7 @@ def test_numbers_have_a_median_and_an_error(tmp_path):
 
     assert found["consensus"]["auto"]["method"] == "median"
     assert found["consensus"]["auto"]["error"] == pytest.approx(0.1)
-    worst = max(found["annotators"], key=lambda one: one["distance"])
+    worst = max(found["annotators"], key=lambda row: row["distance"])
     assert worst["worker"] == "c"
 
 
@@ -205,8 +205,8 @@ def test_spans_are_fused(tmp_path):
     assert found["consensus"]["auto"]["method"] == "fusion"
     assert found["consensus"]["auto"]["error"] == 0.0
     assert found["agreement"]["percent"]["value"] == pytest.approx(1 / 3, abs=1e-6)
-    who = {one["worker"]: one for one in found["annotators"]}
-    assert {one["against"] for one in who.values()} == {"gold"}
+    who = {row["worker"]: row for row in found["annotators"]}
+    assert {row["against"] for row in who.values()} == {"gold"}
     assert who["b"]["distance"] == 0.0 < who["a"]["distance"]
 
 

@@ -15,20 +15,20 @@ needs_data = pytest.mark.skipif(not os.environ.get("HITL_DATA_SETS"), reason="HI
 
 def consensus_of_each(folder, *options):
     """What the command says of each shared set, by method."""
-    told = {}
+    found = {}
     for votes in sorted(DATA.glob("*.votes.csv")):
         name = votes.name.removesuffix(".votes.csv")
         out = folder / f"{name}.json"
         run("--votes", votes, "--gold", DATA / f"{name}.gold.csv", *options, "--json", out)
-        told[name] = json.loads(out.read_text())["consensus"]
-    return told
+        found[name] = json.loads(out.read_text())["consensus"]
+    return found
 
 
 @needs_data
 @pytest.mark.slow
 def test_auto_beats_dawid_skene_on_the_shared_sets_and_is_not_below_the_majority(tmp_path):
-    told = consensus_of_each(tmp_path)
-    rows = {name: {way: one["accuracy"] for way, one in ways.items()} for name, ways in told.items()}
+    found = consensus_of_each(tmp_path)
+    rows = {name: {way: entry["accuracy"] for way, entry in ways.items()} for name, ways in found.items()}
 
     mean = {way: np.mean([row[way] for row in rows.values()]) for way in ("auto", "dawid_skene", "majority")}
     assert mean["auto"] > max(mean["dawid_skene"], 0.8286)  # crowd-kit 1.4.2's Dawid-Skene on these sets
@@ -39,7 +39,7 @@ def test_auto_beats_dawid_skene_on_the_shared_sets_and_is_not_below_the_majority
 @needs_data
 @pytest.mark.slow
 def test_confidence_is_calibrated_with_fifty_gold_answers(tmp_path):
-    told = consensus_of_each(tmp_path, "--calibrate-gold", 50)
-    errors = {name: ways["auto"]["ece"] for name, ways in told.items()}
+    found = consensus_of_each(tmp_path, "--calibrate-gold", 50)
+    errors = {name: ways["auto"]["ece"] for name, ways in found.items()}
 
     assert max(errors.values()) <= 0.07, errors

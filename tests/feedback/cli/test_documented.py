@@ -22,7 +22,7 @@ def shown(page: Path) -> list[str]:
     blocks = re.findall(r"```\w*\n(.*?)```", text, re.DOTALL)
     spans = re.findall(r"`(hitl [^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
     lines = [line for block in blocks for line in block.splitlines() if line.startswith("hitl ")]
-    return [" ".join(one.split()) for one in [*spans, *lines]]
+    return [" ".join(row.split()) for row in [*spans, *lines]]
 
 
 def wrong(line: str) -> str:
@@ -35,14 +35,14 @@ def wrong(line: str) -> str:
         if words[0] not in command.commands:
             return f"{line}: no command {words[0]}"
         command = command.commands[words.pop(0)]
-    options = {name for one in command.params for name in (*one.opts, *one.secondary_opts)} | {"--help", "-h"}
+    options = {name for row in command.params for name in (*row.opts, *row.secondary_opts)} | {"--help", "-h"}
     unknown = [word for word in words if word.startswith("--") and word.partition("=")[0] not in options]
     return f"{line}: no option {unknown[0]}" if unknown else ""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_documented_commands_exist(page: Path):
-    assert [one for line in shown(page) if (one := wrong(line))] == []
+    assert [row for line in shown(page) if (row := wrong(line))] == []
 
 
 def test_a_documented_command_that_does_not_exist_is_found():

@@ -66,7 +66,11 @@ def test_history_shows_every_version_and_the_deletion(store: Store, hitl: Hitl):
     versions = json.loads(hitl("history", "1", "--project", "1", "--json").output)
     table = hitl("history", "1", "--project", "1").output
 
-    assert [(one["annotation"], one["action"]) for one in versions] == [(5, "saved"), (5, "saved"), (5, "deleted")]
+    assert [(entry["annotation"], entry["action"]) for entry in versions] == [
+        (5, "saved"),
+        (5, "saved"),
+        (5, "deleted"),
+    ]
     assert "deleted" in table
     assert "Task 77 has no annotation." in hitl("history", "77", "--project", "1").output
 
@@ -119,8 +123,8 @@ def test_an_altered_or_truncated_backup_is_refused_and_nothing_changes(
     before = projection_hash(store, "1")
     store.close()
 
-    for one, says in ((altered, "is damaged"), (cut, "is not a backup"), (tmp_path / "none", "no file")):
-        done = CliRunner().invoke(app, ["restore-backup", str(one)])
+    for entry, says in ((altered, "is damaged"), (cut, "is not a backup"), (tmp_path / "none", "no file")):
+        done = CliRunner().invoke(app, ["restore-backup", str(entry)])
         assert isinstance(done.exception, FeedbackError), done.output
         assert says in str(done.exception)
 
@@ -227,17 +231,17 @@ def test_forget_asks_for_confirmation_and_erases_everything(store: Store, folder
 def test_access_prints_all_data_of_one_person_and_none_of_another(store: Store, hitl: Hitl):
     found = json.loads(hitl("access", "--person", "7", "--project", "1").output)
 
-    assert [(one["annotation"], one["action"]) for one in found["versions"]] == [
+    assert [(entry["annotation"], entry["action"]) for entry in found["versions"]] == [
         (5, "saved"),
         (5, "saved"),
         (5, "deleted"),
         (9, "saved"),
     ]
     held = found["held"]
-    assert [one["kind"] for one in held["record"]] == ["reliability"]
-    assert [(one["id"], one["was_cancelled"]) for one in held["annotation"]] == [(5, False), (9, True)]
-    assert [(one["answers"], one["skips"]) for one in held["person"]] == [(0, 1)]
-    assert all(one["body"] is None or one["body"]["person"] == 7 for one in found["versions"] if one["body"])
+    assert [entry["kind"] for entry in held["record"]] == ["reliability"]
+    assert [(entry["id"], entry["was_cancelled"]) for entry in held["annotation"]] == [(5, False), (9, True)]
+    assert [(entry["answers"], entry["skips"]) for entry in held["person"]] == [(0, 1)]
+    assert all(entry["body"] is None or entry["body"]["person"] == 7 for entry in found["versions"] if entry["body"])
 
 
 def test_unpark_retries_a_parked_job(store: Store, hitl: Hitl):

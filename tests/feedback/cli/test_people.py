@@ -67,7 +67,7 @@ def test_gold_is_added_listed_and_retired(store: Store, tmp_path: Path):
 
     assert "10 gold tasks" in added.stdout
     assert "Retired: 2" in retired.stdout
-    assert [one["state"] for one in listed[:3]] == ["asked", "retired", "asked"]
+    assert [row["state"] for row in listed[:3]] == ["asked", "retired", "asked"]
     assert (listed[0]["answer"], listed[0]["answers"], listed[0]["right"]) == ("spam", 2, 2)
     assert (listed[1]["answer"], listed[1]["right"]) == ("ham", 1)
     assert len(load_gold_tasks(store, "7")) == 10
@@ -86,7 +86,7 @@ def test_a_calibration_set_is_asked_of_everybody_and_has_no_right_answer(store: 
     listed = json.loads(hitl("gold", "list", 7, "--json").stdout)
 
     assert "2 tasks of project 7 are given to everybody" in done.stdout
-    assert [(one["task"], one["answer"], one["right"], one["answers"]) for one in listed] == [
+    assert [(row["task"], row["answer"], row["right"], row["answers"]) for row in listed] == [
         (3, None, None, 2),
         (4, None, None, 2),
     ]
@@ -100,16 +100,16 @@ def test_people_are_compared_with_gold_and_can_have_pseudonyms(store: Store, tmp
     found = json.loads(hitl("people", 7, "--json").stdout)
     unnamed = json.loads(hitl("people", 7, "--json", "--pseudonyms").stdout)
 
-    assert [(one["person"], one["accuracy"]["value"], one["against"]) for one in found] == [
+    assert [(row["person"], row["accuracy"]["value"], row["against"]) for row in found] == [
         (5, 0.5, "gold"),
         (4, 1.0, "gold"),
     ]
     assert found[0]["accuracy"]["low"] < 0.5 < found[0]["accuracy"]["high"]
-    assert [one["person"][:2] for one in unnamed] == ["p-", "p-"]
-    assert len({one["person"] for one in unnamed}) == 2
+    assert [row["person"][:2] for row in unnamed] == ["p-", "p-"]
+    assert len({row["person"] for row in unnamed}) == 2
     hitl("agree", 7, "--pseudonyms", "--json", tmp_path / "agree.json")
-    told = json.loads((tmp_path / "agree.json").read_text())
-    assert {one["worker"] for one in told["annotators"]} == {one["person"] for one in unnamed}
+    reported = json.loads((tmp_path / "agree.json").read_text())
+    assert {row["worker"] for row in reported["annotators"]} == {row["person"] for row in unnamed}
     rows = [
         f"{who},{task},{'ab'[(task + (who == 'ann') * (task < 3)) % 2]}" for task in range(20) for who in ("ann", "bob")
     ]

@@ -125,7 +125,7 @@ def test_activating_stores_versions_and_prints_the_previous_one(home: Path, stor
 
     assert f"Policy {old.hash} is active in project 7" in first.output
     assert f"Policy {new.hash} is active in project 7; before: {old.hash}." in second.output
-    assert [(one["hash"], one["before"]) for one in history] == [(new.hash, old.hash), (old.hash, "")]
+    assert [(entry["hash"], entry["before"]) for entry in history] == [(new.hash, old.hash), (old.hash, "")]
     assert json.loads(hitl("policy", "show", "--project", "7").output) == new.model_dump(mode="json")
     assert json.loads(hitl("policy", "show", "--project", "7", "--hash", old.hash).output) == old.model_dump(
         mode="json"
@@ -194,7 +194,7 @@ def test_a_text_that_looks_like_a_number_stays_a_text(home: Path, store: Store):
     hitl("signal", "push", "user_report", "--value", "4711", "--task", 3, "--id", "r1", "--project", "7")
     hitl("signal", "push", "sentiment", "--value", "-0.5", "--task", 3, "--id", "r2", "--project", "7")
 
-    assert [one.value for one in store.signals.list_signals("7")] == [-0.5, "4711"]
+    assert [entry.value for entry in store.signals.list_signals("7")] == [-0.5, "4711"]
 
 
 def test_the_content_hash_of_a_decision_is_that_of_the_store(store: Store):

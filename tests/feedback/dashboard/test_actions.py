@@ -31,7 +31,7 @@ def test_pause_and_resume_are_recorded_with_the_person(store: Store):
     assert "nothing is written to Label Studio" in browser.get(paused.location, headers=HTML).text
     assert resumed.status_code == 303
     assert not store.projects.get_project("7").paused  # type: ignore[union-attr]
-    assert [one.body for one in reversed(store.records.list_records("7", "action"))] == [
+    assert [entry.body for entry in reversed(store.records.list_records("7", "action"))] == [
         {"action": "pause", "person": 2},
         {"action": "resume", "person": 2},
     ]

@@ -60,7 +60,7 @@ def test_a_script_that_runs_is_detected(site: str, tmp_path: Path):
     page = browser.render(f"{site}/test/careless", tmp_path)
 
     assert "script ran" not in page.dom.split("</title>")[0]
-    assert any("Content Security Policy" in one for one in page.complaints)
+    assert any("Content Security Policy" in row for row in page.complaints)
 
 
 PAGES = ["/", "/sign-in", "/projects/7", "/projects/7/people", "/projects/7/cases", "/projects/8", "/projects/9"]

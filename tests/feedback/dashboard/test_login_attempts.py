@@ -34,10 +34,10 @@ def test_shared_attempts_count_like_those_in_memory(store: Store, clock: Clock):
 
 
 def test_a_failed_login_counts_in_all_workers(store: Store, clock: Clock):
-    one, other = (SharedAttempts(store.sessions, "service", burst=1, every_s=60, clock=clock) for _ in range(2))
+    row, other = (SharedAttempts(store.sessions, "service", burst=1, every_s=60, clock=clock) for _ in range(2))
     assert other.wait_s("10.0.0.1") == 0.0
 
-    one.failed("10.0.0.1")
+    row.failed("10.0.0.1")
     clock.now_s += 1.5
 
     assert other.wait_s("10.0.0.1") == pytest.approx(58.5)

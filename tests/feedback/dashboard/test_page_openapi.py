@@ -56,8 +56,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("feedback.store.open_store", open_one)
         yield make_application(chosen)
-    for one in opened_store:
-        one.close()
+    for row in opened_store:
+        row.close()
 
 
 def served(app: Flask) -> set[tuple[str, str]]:
@@ -88,15 +88,15 @@ def test_names_in_a_path_are_described(app: Flask):
 
     for path, methods in paths.items():
         for operation in methods.values():
-            named = {one["name"] for one in operation.get("parameters", ()) if one["in"] == "path"}
+            named = {row["name"] for row in operation.get("parameters", ()) if row["in"] == "path"}
             assert named == set(re.findall(r"{(\w+)}", path)), path
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["right", "wrong"])
 def test_no_request_causes_a_server_error(app: Flask, mode: GenerationMode):
-    operations = [one.ok() for one in schemathesis.openapi.from_wsgi("/openapi.json", app).get_all_operations()]
+    operations = [row.ok() for row in schemathesis.openapi.from_wsgi("/openapi.json", app).get_all_operations()]
     if mode is GenerationMode.NEGATIVE:
-        operations = [one for one in operations if one.body or one.path_parameters or one.query]
+        operations = [row for row in operations if row.body or row.path_parameters or row.query]
 
     @settings(
         max_examples=size(ci=120, full=10_000),

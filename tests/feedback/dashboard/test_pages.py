@@ -51,7 +51,7 @@ def test_json_gives_the_same_figures(browser: FlaskClient, store: Store):
     row = store.projects.get_project("7")
     assert row is not None
     assert {name: figures[name] for name in project_status(store, row)} == project_status(store, row)
-    assert [one["challenger"] for one in figures["verdicts"]] == ["m3-5ccd", "m2-3dde", "m1-1eef"]
+    assert [entry["challenger"] for entry in figures["verdicts"]] == ["m3-5ccd", "m2-3dde", "m1-1eef"]
     assert figures["queue"]["open"] == 19
     assert figures["policy"]["hash"] == policy_of(row).hash
 
@@ -103,7 +103,7 @@ def test_people_are_compared_on_drawn_tasks_only(browser: FlaskClient):
     figures = browser.get("/projects/7/people", headers=JSON).json
 
     assert figures["tasks_compared"] < 6  # of the six tasks with several answers, the tenth that was drawn
-    assert [one["answers"] for one in figures["people"]] == [12, 12, 12, 12]
+    assert [entry["answers"] for entry in figures["people"]] == [12, 12, 12, 12]
 
 
 def test_the_style_sheet_is_local_and_cached_by_browsers(browser: FlaskClient):

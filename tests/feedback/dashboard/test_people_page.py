@@ -62,7 +62,7 @@ def test_no_user_id_is_shown_with_a_pseudonym(store: Store, browser: FlaskClient
 
     assert found is not None
     assert not re.search(r'"person"', json.dumps(found["people"]))
-    assert [one["work"] is not None for one in found["people"]].count(True) == 2
+    assert [row["work"] is not None for row in found["people"]].count(True) == 2
 
 
 def test_before_the_first_report_the_page_shows_no_work(browser: FlaskClient):

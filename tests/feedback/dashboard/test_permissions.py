@@ -59,7 +59,7 @@ def test_an_annotator_sees_only_own_figures(store: Store):
 
     people = browser.get("/projects/7/people", headers=JSON).json
 
-    assert [one["name"] for one in people["people"]] == ["You"]
+    assert [row["name"] for row in people["people"]] == ["You"]
     assert people["everybody"] is False
     assert browser.get("/projects/7", headers=HTML).location == "/projects/7/people"
     assert browser.get("/projects/7/people?names=shown", headers=HTML).text.count('scope="row"') == 1
@@ -73,7 +73,7 @@ def test_a_project_is_not_found_by_people_who_never_worked_in_it(store: Store):
     nowhere = browser.get("/projects/99", headers=HTML)
 
     assert (there.status_code, there.text) == (nowhere.status_code, nowhere.text) == (404, nowhere.text)
-    assert [one["project"] for one in browser.get("/", headers=JSON).json["projects"]] == ["7"]
+    assert [row["project"] for row in browser.get("/", headers=JSON).json["projects"]] == ["7"]
     assert "tasks" not in browser.get("/", headers=JSON).json["projects"][0]
 
 
@@ -82,7 +82,7 @@ def test_a_viewer_sees_the_project_but_of_people_only_themself(store: Store):
     sign_in(browser, 3)
 
     assert browser.get("/projects/7", headers=JSON).json["verdicts"]
-    assert [one["name"] for one in browser.get("/projects/7/people", headers=JSON).json["people"]] == ["You"]
+    assert [row["name"] for row in browser.get("/projects/7/people", headers=JSON).json["people"]] == ["You"]
     assert "/projects/7/pause" not in browser.get("/projects/7", headers=HTML).text
 
 
@@ -94,9 +94,9 @@ def test_an_admin_sees_all_under_pseudonyms_and_names_when_asked_for(store: Stor
     shown = browser.get("/projects/7/people?names=shown", headers=JSON)
 
     assert len(hidden.json["people"]) == len(shown.json["people"]) == 4
-    assert all("person" not in one for one in hidden.json["people"])
+    assert all("person" not in row for row in hidden.json["people"])
     assert not any(f"Name of {number}" in hidden.text for number in PEOPLE)
-    assert {one["name"] for one in shown.json["people"]} == {"You", "Name of 3", "Name of 4", "Name of 5"}
+    assert {row["name"] for row in shown.json["people"]} == {"You", "Name of 3", "Name of 4", "Name of 5"}
     assert hidden.json == browser.get("/projects/7/people", headers=JSON).json  # pseudonyms stay
 
 

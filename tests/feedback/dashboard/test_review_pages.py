@@ -24,7 +24,7 @@ def test_open_cases_are_listed_with_their_due_time(store: Store, numbers: list[i
     figures = ann.get("/projects/7/cases", headers=JSON).json
     page = words(ann.get("/projects/7/cases", headers=HTML).text)
 
-    assert [(one["case"], one["tier"], one["state"]) for one in figures["cases"]] == [
+    assert [(row["case"], row["tier"], row["state"]) for row in figures["cases"]] == [
         (numbers[0], "L2", "queued"),
         (numbers[1], "L3", "queued"),
         (numbers[2], "L2", "decided"),
@@ -92,7 +92,7 @@ def test_overrides_separate_shown_and_blind_answers(store: Store, numbers: list[
     assert figures["pairs"] == [
         {"from": "spam", "to": "people disagree", "count": 10, "reason": "Right label, wrong extent"}
     ]
-    assert {one["count"] for one in figures["reasons"]} == {5}
+    assert {row["count"] for row in figures["reasons"]} == {5}
     assert "50 % 30 to 70 %, 10 of 20" in page
 
 

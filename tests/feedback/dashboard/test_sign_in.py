@@ -271,7 +271,7 @@ def test_a_slow_label_studio_blocks_at_most_two_threads(store: Store, monkeypatc
 
     assert third.status_code == 503
     assert "Too many people" in third.text
-    assert [one.result() for one in waiting] == [303, 303]
+    assert [row.result() for row in waiting] == [303, 303]
     assert sign_in(app.test_client(), 2).status_code == 303
 
 

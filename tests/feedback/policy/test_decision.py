@@ -93,7 +93,7 @@ def test_the_fields_of_a_policy_include_the_age_that_a_hold_needs():
 
 def test_without_rules_everything_goes_to_the_first_tier():
     assert Router(Policy()).route_task({}.get).to == "L1"
-    assert [one.rule for one in Router(Policy()).route_table(Table(2, lambda _: [None, None]))] == [
+    assert [row.rule for row in Router(Policy()).route_table(Table(2, lambda _: [None, None]))] == [
         "default",
         "default",
     ]

@@ -24,9 +24,9 @@ def test_the_defaults_that_are_shown_are_the_defaults():
 
 def test_every_section_field_and_signal_is_documented():
     sections = set(Policy.model_fields) - {"version"}
-    told = re.findall(r"^\[+([a-z_]+)", TEXT, re.MULTILINE)
+    found = re.findall(r"^\[+([a-z_]+)", TEXT, re.MULTILINE)
 
-    assert sections == set(told)
+    assert sections == set(found)
     for name in [*FIELDS, *SIGNALS, "model.set_size", "model.ood_p"]:
         assert f"`{name}`" in TEXT
     assert set(UNAVAILABLE_FIELDS) >= {"model.set_size", "model.ood_p"}
@@ -34,8 +34,8 @@ def test_every_section_field_and_signal_is_documented():
 
 @pytest.mark.parametrize("section", ["tiers", "calendars", "people", "notify", "feedback"])
 def test_every_key_of_a_section_is_documented(section: str):
-    (block,) = [one for one in BLOCKS if re.search(rf"^\[{section}\..*\][^\[]*=", one, re.MULTILINE)]
-    (kind,) = {type(one) for one in getattr(read_policy(block), section).values()}
+    (block,) = [row for row in BLOCKS if re.search(rf"^\[{section}\..*\][^\[]*=", row, re.MULTILINE)]
+    (kind,) = {type(row) for row in getattr(read_policy(block), section).values()}
     keys = set(kind.model_fields) - {"place", "panel", "highest"}
 
     assert [key for key in sorted(keys) if not re.search(rf"^{key} = ", TEXT, re.MULTILINE)] == []

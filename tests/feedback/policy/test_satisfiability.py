@@ -26,7 +26,7 @@ def a_test(draw: random.Random) -> Compare:
     field = draw.choice(("data.x", "data.x", "data.y"))
     operand: Any = draw.choice(OPERANDS)
     if operator in ORDERS:
-        operand = draw.choice([one for one in OPERANDS if not isinstance(one, bool)])
+        operand = draw.choice([row for row in OPERANDS if not isinstance(row, bool)])
     elif operator in ("in", "not_in"):
         operand = tuple(draw.sample(OPERANDS, draw.randint(1, 3)))
     elif operator == "matches":
@@ -53,22 +53,22 @@ def met(condition: Condition) -> list[bool]:
 
 def test_implications_and_contradictions_hold_for_every_value():
     draw = random.Random(7)
-    told = {"implies": 0, "excludes": 0, "contradiction": 0}
+    found = {"implies": 0, "excludes": 0, "contradiction": 0}
     for _ in range(800):
-        one, other = conditions(draw), conditions(draw)
-        first, second = met(one), met(other)
-        if implies(one, other):
-            told["implies"] += 1
-            assert not any(a and not b for a, b in zip(first, second, strict=True)), (one, other)
-        if excludes(one, other):
-            told["excludes"] += 1
-            assert not any(a and b for a, b in zip(first, second, strict=True)), (one, other)
-        for part in (one, AllOf((one, other))):
+        row, other = conditions(draw), conditions(draw)
+        first, second = met(row), met(other)
+        if implies(row, other):
+            found["implies"] += 1
+            assert not any(a and not b for a, b in zip(first, second, strict=True)), (row, other)
+        if excludes(row, other):
+            found["excludes"] += 1
+            assert not any(a and b for a, b in zip(first, second, strict=True)), (row, other)
+        for part in (row, AllOf((row, other))):
             if find_contradiction(AllOf((part,)), {}):
-                told["contradiction"] += 1
+                found["contradiction"] += 1
                 assert not any(met(part)), part
 
-    assert min(told.values()) > 30, told
+    assert min(found.values()) > 30, found
 
 
 @pytest.mark.parametrize(

@@ -57,15 +57,15 @@ def test_automation_load_and_cost_are_compared_with_the_active_policy():
     # 100 minutes at 30 against 60 minutes at 30 and 80 looks of 6 minutes at 60
     assert (found.before.cost, found.after.cost) == (pytest.approx(50), pytest.approx(30 + 480))
     assert (found.moved, found.changed) == (40, 0)
-    said = "\n".join(found.sentences)
+    given = "\n".join(found.sentences)
     assert found.headline == (
         "automation 0% -> 31% asked for, certified error: none yet (no certificate allows it yet, so people "
         "decide), L1 load -4.0 tasks/day, L2 load +4.0 tasks/day, cost +920%"
     )
-    assert found.headline in said
-    assert "L1 load: -4.0 answers/day (10.0 -> 6.0)" in said
-    assert "L2 load: +8.0 answers/day (0.0 -> 8.0)" in said
-    assert "cost: +920% (5.00 -> 51.00 a day)" in said
+    assert found.headline in given
+    assert "L1 load: -4.0 answers/day (10.0 -> 6.0)" in given
+    assert "L2 load: +8.0 answers/day (0.0 -> 8.0)" in given
+    assert "cost: +920% (5.00 -> 51.00 a day)" in given
 
 
 def test_the_same_policy_changes_nothing():

@@ -46,7 +46,7 @@ def past(
     n = len(confidence)
     columns: dict[str, Sequence[Any]] = {
         "model.confidence": confidence,
-        "model.label": [None if one is None else "ok" for one in confidence],
+        "model.label": [None if row is None else "ok" for row in confidence],
         "data.amount": amounts or [1] * n,
     }
     times = np.linspace(0.0, days * 86_400, n).tolist()
@@ -90,7 +90,7 @@ def test_the_best_threshold_is_named_where_the_upper_end_of_its_cost_is_lower():
     found = evaluate_thresholds(policy("error = 2.0"), past([0.99] * 600 + [0.6] * 400), checks(300, wrong=1))
 
     assert found.best is not None
-    step = next(one for one in found.steps if one.threshold == found.best)
+    step = next(row for row in found.steps if row.threshold == found.best)
     assert step.cost is not None
     assert found.cost is not None
     assert step.cost.high < found.cost

@@ -86,8 +86,8 @@ def test_labels_of_any_words_survive_the_label_config(made):
         (",".join(f"column {number}" for number in range(30)), "column 11 and 18 more"),
     ],
 )
-def test_what_cannot_become_a_project_is_refused_with_a_sentence(made, content, said):
-    with pytest.raises(RecipeError, match=said) as refused:
+def test_what_cannot_become_a_project_is_refused_with_a_sentence(made, content, given):
+    with pytest.raises(RecipeError, match=given) as refused:
         made(content)
 
     assert refused.value.hint

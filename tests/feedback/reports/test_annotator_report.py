@@ -32,13 +32,13 @@ def votes(n: int, seed: int = 4) -> list[Vote]:
     return found
 
 
-def snapshot(said: list[Vote], doubled: range, gold: tuple[int, ...] = ()) -> ProjectSnapshot:
+def snapshot(given: list[Vote], doubled: range, gold: tuple[int, ...] = ()) -> ProjectSnapshot:
     project = ProjectRow("7", label_config=CONFIG.xml)
     draws = Splits("key", "7", 0.1, 0.1)
-    one = ProjectSnapshot(
-        project, Policy(), CONFIG.control(), CONFIG, draws, {}, {}, {}, frozenset(doubled), tuple(said)
+    row = ProjectSnapshot(
+        project, Policy(), CONFIG.control(), CONFIG, draws, {}, {}, {}, frozenset(doubled), tuple(given)
     )
-    return ProjectSnapshot(**{name: getattr(one, name) for name in one.__dataclass_fields__} | {"gold": gold})
+    return ProjectSnapshot(**{name: getattr(row, name) for name in row.__dataclass_fields__} | {"gold": gold})
 
 
 def test_the_careless_person_stands_first_and_should_pause(store: Store):
@@ -48,26 +48,26 @@ def test_the_careless_person_stands_first_and_should_pause(store: Store):
     assert first["against"] == "others"
     assert first["accuracy"]["low"] < 0.5 < first["accuracy"]["high"] < 0.62
     assert "proven below 0.6" in first["advice"]
-    assert all(one["accuracy"]["low"] > 0.85 and not one["advice"] for one in others)
+    assert all(row["accuracy"]["low"] > 0.85 and not row["advice"] for row in others)
 
 
 def test_few_comparisons_give_wide_intervals_and_no_advice(store: Store):
     found = annotator_figures(store, snapshot(votes(150), range(12)))
 
-    assert all(one["compared"] == 12 and one["advice"] == "" for one in found)
-    assert all(one["accuracy"]["high"] - one["accuracy"]["low"] > 0.15 for one in found)
+    assert all(row["compared"] == 12 and row["advice"] == "" for row in found)
+    assert all(row["accuracy"]["high"] - row["accuracy"]["low"] > 0.15 for row in found)
 
 
 def test_chosen_tasks_judge_nobody_but_pace_is_told(store: Store):
     found = annotator_figures(store, snapshot(votes(60), range(0)))
 
-    assert all(one["accuracy"] is None and one["answers"] == 60 for one in found)
-    assert {one["person"]: one["median_s"]["value"] for one in found} == {1: 20.0, 2: 40.0, 3: 60.0}
-    assert all(55 < one["per_hour"]["value"] < 66 for one in found)
-    assert all(one["per_hour"]["low"] <= one["per_hour"]["value"] <= one["per_hour"]["high"] for one in found)
-    assert all(set(one["time_share"]) == {"a", "b"} for one in found)
-    assert all(abs(sum(share["value"] for share in one["time_share"].values()) - 1.0) < 0.01 for one in found)
-    assert all(one["by_hour"] is one["by_practice"] is None for one in found)
+    assert all(row["accuracy"] is None and row["answers"] == 60 for row in found)
+    assert {row["person"]: row["median_s"]["value"] for row in found} == {1: 20.0, 2: 40.0, 3: 60.0}
+    assert all(55 < row["per_hour"]["value"] < 66 for row in found)
+    assert all(row["per_hour"]["low"] <= row["per_hour"]["value"] <= row["per_hour"]["high"] for row in found)
+    assert all(set(row["time_share"]) == {"a", "b"} for row in found)
+    assert all(abs(sum(share["value"] for share in row["time_share"].values()) - 1.0) < 0.01 for row in found)
+    assert all(row["by_hour"] is row["by_practice"] is None for row in found)
 
 
 def test_gold_judges_where_there_is_enough_of_it(store: Store):
@@ -75,7 +75,7 @@ def test_gold_judges_where_there_is_enough_of_it(store: Store):
     add_gold(store, "7", known, {task: f"7/{task}" for task in known})
     found = annotator_figures(store, snapshot(votes(60), range(0), gold=tuple(known)))
 
-    assert [one["against"] for one in found] == ["gold"] * 3
+    assert [row["against"] for row in found] == ["gold"] * 3
     assert found[0]["person"] == 3
     assert found[0]["compared"] == 40
     assert found[-1]["accuracy"]["low"] > 0.8
@@ -90,7 +90,7 @@ def test_a_person_who_follows_shown_predictions_is_reported(store: Store):
         )
     ]
     store.overrides.save_overrides(rows)
-    found = {one["person"]: one["anchoring"] for one in annotator_figures(store, snapshot(votes(20), range(0)))}
+    found = {row["person"]: row["anchoring"] for row in annotator_figures(store, snapshot(votes(20), range(0)))}
 
     assert found[1]["proven"]
     assert found[1]["value"] == 0.5
@@ -111,11 +111,11 @@ def hours(right: tuple[float, ...], n: int = 120, seed: int = 1) -> list[Vote]:
 
 
 def test_tiredness_is_reported_by_hours_and_proven_on_gold_only(store: Store):
-    said = hours((0.95, 0.6, 0.5))
-    by_others = annotator_figures(store, snapshot(said, range(360)))[0]
+    given = hours((0.95, 0.6, 0.5))
+    by_others = annotator_figures(store, snapshot(given, range(360)))[0]
     known = {task: A if task % 2 else B for task in range(360)}
     add_gold(store, "7", known, {task: f"7/{task}" for task in known})
-    tired, *fresh = annotator_figures(store, snapshot(said, range(0), gold=tuple(known)))
+    tired, *fresh = annotator_figures(store, snapshot(given, range(0), gold=tuple(known)))
 
     assert by_others["person"] == tired["person"] == 1
     assert [round(step["value"], 1) for step in tired["by_hour"]["steps"]] == pytest.approx([0.95, 0.6, 0.5], abs=0.12)
@@ -123,17 +123,17 @@ def test_tiredness_is_reported_by_hours_and_proven_on_gold_only(store: Store):
     assert tired["by_hour"]["change"]["proven"]
     assert tired["by_hour"]["change"]["high"] < 0 > by_others["by_hour"]["change"]["high"]
     assert not by_others["by_hour"]["change"]["proven"]
-    assert not any(one["by_hour"]["change"]["proven"] for one in fresh)
+    assert not any(row["by_hour"]["change"]["proven"] for row in fresh)
     assert len(tired["by_practice"]["steps"]) == 8
 
 
 def test_onboarding_is_told_person_by_person(store: Store):
-    said = [vote for vote in votes(60) if vote.person != 2 or vote.task >= 3]
+    given = [vote for vote in votes(60) if vote.person != 2 or vote.task >= 3]
     known = {task: A if task % 2 else B for task in range(9)}
     add_gold(store, "7", {**known, 9: None}, {task: f"7/{task}" for task in range(10)})
     found = {
-        one["person"]: one["onboarding"]
-        for one in annotator_figures(store, snapshot(said, range(0), gold=tuple(range(10))))
+        row["person"]: row["onboarding"]
+        for row in annotator_figures(store, snapshot(given, range(0), gold=tuple(range(10))))
     }
 
     assert (found[1]["answered"], found[1]["total"]) == (10, 10)
@@ -146,16 +146,16 @@ def test_a_calibration_set_compares_each_with_the_others(store: Store):
     first, *others = annotator_figures(store, snapshot(votes(150), range(0), gold=tuple(range(120))))
 
     assert (first["person"], first["against"], first["compared"]) == (3, "others", 120)
-    assert first["accuracy"]["high"] < min(one["accuracy"]["low"] for one in others)
+    assert first["accuracy"]["high"] < min(row["accuracy"]["low"] for row in others)
 
 
 def test_a_gold_answer_that_nobody_gives_counts_against_all(store: Store):
-    said = [vote for vote in votes(20) if vote.answer == A]
+    given = [vote for vote in votes(20) if vote.answer == A]
     add_gold(store, "7", dict.fromkeys(range(20), B), {task: f"7/{task}" for task in range(20)})
 
-    found = annotator_figures(store, snapshot(said, range(0), gold=tuple(range(20))))
+    found = annotator_figures(store, snapshot(given, range(0), gold=tuple(range(20))))
 
-    assert [one["accuracy"]["value"] for one in found] == [0.0, 0.0, 0.0]
+    assert [row["accuracy"]["value"] for row in found] == [0.0, 0.0, 0.0]
 
 
 def spans(start: int) -> Answer:
@@ -184,7 +184,7 @@ def spans(start: int) -> Answer:
 def test_gold_judges_every_type_of_answer(
     store: Store, known: Answer, near: Answer, far: Answer, tolerance: float | None
 ):
-    said = [
+    given = [
         Vote(task, "c", person, near if person == 1 or task < 4 else far, 10 * task + person, 60.0 * task, 5.0, None)
         for task in range(40)
         for person in (1, 2)
@@ -192,7 +192,7 @@ def test_gold_judges_every_type_of_answer(
     add_gold(
         store, "7", dict.fromkeys(range(40), known), {task: f"7/{task}" for task in range(40)}, tolerance=tolerance
     )
-    careless, careful = annotator_figures(store, snapshot(said, range(0), gold=tuple(range(40))))
+    careless, careful = annotator_figures(store, snapshot(given, range(0), gold=tuple(range(40))))
 
     assert (careless["person"], careless["accuracy"]["value"], careless["against"]) == (2, 0.1, "gold")
     assert (careful["accuracy"]["value"], careful["compared"]) == (1.0, 40)
@@ -201,14 +201,14 @@ def test_gold_judges_every_type_of_answer(
 
 
 def test_numbers_and_regions_are_compared_with_the_others_by_distance(store: Store):
-    said = [
+    given = [
         Vote(task, "c", person, spans(task + (5 if person == 3 else 0)), 10 * task + person, 60.0 * task, 5.0, None)
         for task in range(30)
         for person in (1, 2, 3)
     ]
-    first, *others = annotator_figures(store, snapshot(said, range(30)))
+    first, *others = annotator_figures(store, snapshot(given, range(30)))
 
     assert first["person"] == 3
     assert first["accuracy"] is None
-    assert first["distance"]["low"] > max(one["distance"]["high"] for one in others)
+    assert first["distance"]["low"] > max(row["distance"]["high"] for row in others)
     assert first["distance"]["compared"] == 30

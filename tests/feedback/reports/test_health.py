@@ -29,14 +29,14 @@ def old(settings: Settings) -> Iterator[Store]:
 
 def test_webhooks_that_nobody_takes_in_are_trouble_until_somebody_does(settings: Settings, old: Store) -> None:
     old.receive([annotation_event(5, "A")])
-    waits = [one for one in list_problems(settings, old) if "1 webhook(s) have waited" in one]
+    waits = [row for row in list_problems(settings, old) if "1 webhook(s) have waited" in row]
 
     old.ingest_inbox()
 
     assert len(waits) == 1
     assert "hitl worker" in waits[0]
-    assert not any("have waited" in one for one in list_problems(settings, old))
+    assert not any("have waited" in row for row in list_problems(settings, old))
 
 
 def test_a_web_half_that_does_not_answer_is_trouble(settings: Settings, old: Store) -> None:
-    assert any("does not answer" in one for one in list_problems(settings, old))
+    assert any("does not answer" in row for row in list_problems(settings, old))

@@ -46,7 +46,7 @@ def test_what_serves_is_the_challenger_once_promoted_and_the_champion_where_it_w
 
     points = accuracy_over_time([verdict_json(record) for record in newest_first])
 
-    assert [(one["version"], one["value"], one["rows"]) for one in points] == [
+    assert [(entry["version"], entry["value"], entry["rows"]) for entry in points] == [
         ("m1", 0.8, 100),
         ("m3", 0.85, 100),
         ("m3", 0.9, 200),
@@ -71,7 +71,7 @@ def test_people_are_judged_by_the_drawn_tasks_only():
 
     kept = overlap_votes(votes, lambda names: [name == "c2" for name in names])
 
-    assert {one.task for one in kept} == {2}
+    assert {entry.task for entry in kept} == {2}
 
 
 def test_somebody_who_is_often_alone_with_an_answer_comes_first():
@@ -83,7 +83,7 @@ def test_somebody_who_is_often_alone_with_an_answer_comes_first():
 
     figures = annotator_counts(people, votes, bots=(99,))
 
-    assert [one["person"] for one in figures["people"]] == [3, 1, 2, 4]
+    assert [entry["person"] for entry in figures["people"]] == [3, 1, 2, 4]
     careless, careful, *_, unknown = figures["people"]
     assert careless["accuracy"]["high"] < 0.85 < careful["accuracy"]["low"]
     assert careless["accuracy"]["low"] < 2 / 3 < careless["accuracy"]["high"]
@@ -133,7 +133,11 @@ def test_the_crowd_is_people_with_their_newest_votes(store: Store):
     store.append([make_events.annotation_event(21, "B", task=2, person=9, project="7")])  # a bot is no second person
     store.append([make_events.deletion_event(4, entity="task", project="7")])
 
-    found = [(one.task, one.person, one.answer) for one in store.votes.list_overlap_votes("7", "c") if one.task != 2]
+    found = [
+        (entry.task, entry.person, entry.answer)
+        for entry in store.votes.list_overlap_votes("7", "c")
+        if entry.task != 2
+    ]
 
     a, b = Answer("choices", ("A",)).key, Answer("choices", ("B",)).key
     assert found == [(1, 1, b), (1, 2, b), (3, 1, a), (3, 2, b)]
@@ -179,14 +183,14 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         )
     number = 0
     for first in range(1, 30_001, 5_000):
-        said = []
+        given = []
         for task in range(first, first + 5_000):
             for person in (1, 2) if task % 10 == 0 else (1 + task % 8,):
                 number += 1
-                said.append(
+                given.append(
                     make_events.annotation_event(number, pages.LABELS[task % 2], task=task, person=person, project="7")
                 )
-        opened.append(said, want=None)
+        opened.append(given, want=None)
     pages.add_model_history(opened, "7", [0.8, 0.85, 0.9, 0.88])
     yield opened
     opened.close()

@@ -143,7 +143,7 @@ def test_what_people_and_model_doubt_is_suggested_until_somebody_changes_it(stor
 
     found = list_suggestions(store, snapshot(choices({1: "a", 2: "a"})))
 
-    assert [one["task"] for one in found] == [1]
+    assert [row["task"] for row in found] == [1]
 
 
 def test_agreement_is_told_by_label_by_pair_by_month_and_by_segment():
@@ -152,9 +152,9 @@ def test_agreement_is_told_by_label_by_pair_by_month_and_by_segment():
     for task in range(120):
         label, month = "ab"[task % 2], 4 + task // 60
         for person in range(3):
-            said = "a" if person == 2 and month == 5 and label == "b" else label
+            given = "a" if person == 2 and month == 5 and label == "b" else label
             at_s = (31 + 28 + 31 + (30 if month == 5 else 0)) * day + task * 60.0
-            rows.append(Vote(task, "c", person, Answer("choices", (said,)), 10 * task + person, at_s, None, None))
+            rows.append(Vote(task, "c", person, Answer("choices", (given,)), 10 * task + person, at_s, None, None))
     tasks = {task: Task(task, {"t": str(task), "region": "north" if task >= 60 else "south"}) for task in range(120)}
     found = analyse_project(replace(snapshot([], range(120)), votes=tuple(rows), tasks=tasks), segment="region")
 

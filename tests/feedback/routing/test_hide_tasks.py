@@ -73,7 +73,7 @@ def test_a_hold_ends_and_the_task_is_handed_out(world: World):
     assert world.store.tasks.list_hidden_tasks("7") == {}
     assert not world.studio.tasks[task].is_labeled
     assert world.studio.next_task(1) == task
-    assert [one.standing.outcome for one in world.store.decisions.list_decisions("7", task=task)] == [
+    assert [entry.standing.outcome for entry in world.store.decisions.list_decisions("7", task=task)] == [
         "L1",
         "hold",
     ]

@@ -53,7 +53,7 @@ def test_an_activated_policy_is_kept_by_its_hash_and_named_in_the_history(world:
 
     assert policy_of(row) == second
     assert world.store.policies.get_policy("7", first.hash) == first
-    assert [(one.hash, one.before, one.who) for one in world.store.policies.list_activations("7")] == [
+    assert [(entry.hash, entry.before, entry.who) for entry in world.store.policies.list_activations("7")] == [
         (second.hash, first.hash, "test"),
         (first.hash, "", "test"),
     ]

@@ -56,9 +56,9 @@ def test_changed_data_and_a_changed_policy_are_decided_again(world: World):
     world.turn()
     found = world.store.decisions.list_decisions("7", task=task)
 
-    assert [one.standing.outcome for one in found] == ["L2", "L1", "L1"]
-    assert len({one.standing.policy for one in found}) == 2
-    assert len({one.content for one in found}) == 2
+    assert [row.standing.outcome for row in found] == ["L2", "L1", "L1"]
+    assert len({row.standing.policy for row in found}) == 2
+    assert len({row.content for row in found}) == 2
 
 
 def test_every_decision_is_replayed_from_its_recorded_inputs(world: World):
@@ -74,16 +74,16 @@ def test_every_decision_is_replayed_from_its_recorded_inputs(world: World):
     world.turn()
     world.use(rules("when = { data.amount.lt = 0 }\nto = 'L2'"))  # the policy that decided is kept
     found = [
-        explain_decision(world.store, "7", one)
+        explain_decision(world.store, "7", row)
         for task in tasks
-        for one in world.store.decisions.list_decisions("7", task=task)
+        for row in world.store.decisions.list_decisions("7", task=task)
     ]
 
     assert len(found) == 10
-    assert all(one.same for one in found)
-    assert {one.decision.standing.rule for one in found} == {"r0", "r1", "default"}
-    assert all(one.clauses[-1][0] == one.decision.standing.rule for one in found)
-    refused = next(one for one in found if one.decision.standing.rule == "r0")
+    assert all(row.same for row in found)
+    assert {row.decision.standing.rule for row in found} == {"r0", "r1", "default"}
+    assert all(row.clauses[-1][0] == row.decision.standing.rule for row in found)
+    refused = next(row for row in found if row.decision.standing.rule == "r0")
     assert refused.decision.standing.refused == "no certificate allows it yet"
 
 

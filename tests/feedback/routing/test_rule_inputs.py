@@ -38,8 +38,8 @@ class Model:
     indicators: tuple[str, ...] = ()
 
     def proba(self, data: Sequence[Mapping[str, Any]]) -> np.ndarray[Any, Any]:
-        known = [self.fruit.get(str(one["text"]), float("nan")) for one in data]
-        return np.array([[one, 1.0 - one] for one in known])
+        known = [self.fruit.get(str(entry["text"]), float("nan")) for entry in data]
+        return np.array([[entry, 1.0 - entry] for entry in known])
 
 
 @dataclass

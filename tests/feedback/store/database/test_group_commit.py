@@ -35,18 +35,21 @@ def test_batches_that_arrive_together_are_committed_together() -> None:
         sizes.append(len(group))
         entered.set()
         go_on.wait(10)
-        return [one * 2 for one in group]
+        return [number * 2 for number in group]
 
     group: GroupCommit[int, int] = GroupCommit(commit)
     got: dict[int, int] = {}
-    threads = [threading.Thread(target=lambda one=one: got.update({one: group.submit(one)})) for one in range(20)]
+    threads = [
+        threading.Thread(target=lambda number=number: got.update({number: group.submit(number)}))
+        for number in range(20)
+    ]
     all_wait_for_the_first(group, threads, entered, go_on)
 
     assert sizes == [1, 19]
-    assert got == {one: one * 2 for one in range(20)}
+    assert got == {number: number * 2 for number in range(20)}
 
 
-class Door:
+class GatedTransaction:
     """A transaction that opens when a test lets it, or never."""
 
     def __init__(self, *, broken: bool = False) -> None:
@@ -62,48 +65,48 @@ class Door:
         yield
 
 
-def several(group: GroupCommit[int, int], door: Door) -> dict[int, int | str]:
+def several(group: GroupCommit[int, int], gate: GatedTransaction) -> dict[int, int | str]:
     """Twelve threads, of which eleven come while the first waits at the door."""
     got: dict[int, int | str] = {}
 
-    def submit(one: int) -> None:
+    def submit(number: int) -> None:
         try:
-            got[one] = group.submit(one)
+            got[number] = group.submit(number)
         except StoreError as error:
-            got[one] = str(error)
+            got[number] = str(error)
 
-    threads = [threading.Thread(target=submit, args=(one,)) for one in range(12)]
+    threads = [threading.Thread(target=submit, args=(number,)) for number in range(12)]
     threads[0].start()
-    door.knocked.wait(10)
+    gate.knocked.wait(10)
     for thread in threads[1:]:
         thread.start()
     while len(group._waiting) < 12:
         time.sleep(0.001)
-    door.open.set()
+    gate.open.set()
     for thread in threads:
         thread.join(10)
     return got
 
 
 def test_batches_that_arrive_while_the_transaction_opens_are_committed_with_it() -> None:
-    sizes, door = list[int](), Door()
+    sizes, gate = list[int](), GatedTransaction()
 
     def commit(group: Sequence[int]) -> Sequence[int]:
         sizes.append(len(group))
         return group
 
-    got = several(GroupCommit(commit, enter=door.enter), door)
+    got = several(GroupCommit(commit, enter=gate.enter), gate)
 
     assert sizes == [12]
-    assert got == {one: one for one in range(12)}
+    assert got == {number: number for number in range(12)}
 
 
 def test_when_the_transaction_cannot_open_all_waiting_batches_fail_at_once() -> None:
-    door = Door(broken=True)
+    gate = GatedTransaction(broken=True)
 
-    got = several(GroupCommit(lambda group: group, enter=door.enter), door)
+    got = several(GroupCommit(lambda group: group, enter=gate.enter), gate)
 
-    assert door.tries == 1  # each wait may take half a minute
+    assert gate.tries == 1  # each wait may take half a minute
     assert got == dict.fromkeys(range(12), "the database is busy")
 
 
