@@ -109,7 +109,7 @@ def require_project(store: Store, project: str) -> ProjectRow:
     if row is None:
         known = ", ".join(row.id for row in store.projects.list_projects()) or "none"
         hint = f"Run `hitl connect {project}` first." if project.isdecimal() else "Give the number of a project."
-        raise NotConnected(f"project {project!r} is not known; known: {known}.", hint=hint)
+        raise NotConnected(f"project {project!r} is not known; known projects: {known}.", hint=hint)
     return row
 
 

@@ -31,11 +31,11 @@ def relabel(
     from feedback.store.repositories.policies import policy_of
 
     name, _, label = where.partition("=")
-    if name != "label" or not label or (mapped and split):
-        raise VotesError(
-            f"--where {where!r} is not valid, or both --map and --split are given.",
-            hint="Wanted: hitl relabel 12 --where label=X, with --map X=Y or --split X=a,b,c.",
-        )
+    hint = "hitl relabel 12 --where label=X, with --map X=Y for a new name or --split X=a,b,c for several labels."
+    if name != "label" or not label:
+        raise VotesError(f"--where is {where!r}, which is not valid; wanted label=X.", hint=hint)
+    if mapped and split:
+        raise VotesError("--map and --split cannot be used together.", hint=hint)
     to, parts = renamed(label, mapped=mapped, split=split)
     with opened_project(project) as (store, row):
         snapshot = load_snapshot(store, row, policy_of(row))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -40,7 +40,7 @@ def push(
     from feedback.store.repositories.policies import policy_of
 
     body: dict[str, Any] = {"project": project, "signal": name, "source": "hitl signal"}
-    body |= {"id": number} if number else {"at": _now()}
+    body |= {"id": number} if number else {"at": datetime.now(UTC).isoformat()}
     optional = {"task": task, "key": key, "note": note, "callback": callback}
     body |= {field: given for field, given in optional.items() if given not in (None, "")}
     with opened_project(project) as (store, row):
@@ -102,9 +102,3 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError:
         return text
-
-
-def _now() -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(time.time(), UTC).isoformat()

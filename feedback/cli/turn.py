@@ -14,7 +14,7 @@ Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the seconds
 
 
 def turn(project: Project, as_json: AsJson = False, verbose: Verbose = False) -> None:
-    """Collect answers, train and judge a model, and write the queue, once. A worker that has the project goes first."""
+    """Collect answers, train and judge a model, and write the queue, once; wait while a worker has the project."""
     from feedback.app.bootstrap import load_settings, opened_store, run_turn
 
     settings = load_settings()

@@ -74,7 +74,7 @@ def _find_project(store: Store, task: int) -> str:
         return found[0]
     of = ", ".join(found or numbers) or "none"
     raise NotConnected(
-        f"{'several projects have' if found else 'no project has'} a task {task}; known: {of}.",
+        f"{'several projects have' if found else 'no project has'} a task {task}; known projects: {of}.",
         hint="Name the project: --project 12.",
     )
 

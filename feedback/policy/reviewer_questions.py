@@ -58,9 +58,8 @@ class Question(Section):
 class Rights(Section):
     """What a person may ask about an automated decision (GDPR Article 22)."""
 
-    human_review: Literal["on request", "always", "never"] = (
-        "on request"  # "never" only for decisions that affect no person
-    )
+    # "never" only for decisions that affect no person
+    human_review: Literal["on request", "always", "never"] = "on request"
     tier: str = ""  # the tier that reviews; "": the second, or the first where there is only one
     within: Duration = ""  # the promised time; "": the clock of the tier
 

@@ -85,9 +85,8 @@ def _implies(strong: Compare, weak: Compare) -> bool:
     if strong.operator == weak.operator and _same(strong.operand, weak.operand):
         return True
     if weak.operator == "exists":
-        return (
-            bool(weak.operand) and strong.operator != "exists"
-        )  # every other test is false where the value is missing
+        # every other test is false where the value is missing
+        return bool(weak.operand) and strong.operator != "exists"
     if (values := _values(strong)) is not None and _is_decisive(values, weak):
         return all(map(make_test(weak), values))
     if (outer_excluded := _excluded(weak)) is not None and (excluded := _excluded(strong)) is not None:

@@ -88,9 +88,8 @@ class LabellingFunction(Section):
     """A function that votes for pre-annotations before the first model; never counted as a person."""
 
     name: Name
-    function: Annotated[
-        str, Field(pattern=r"^[\w.]+:\w+$")
-    ]  # "package.module:function"; takes task data, returns a label or None
+    # "package.module:function"; takes task data, returns a label or None
+    function: Annotated[str, Field(pattern=r"^[\w.]+:\w+$")]
 
 
 class Train(Section):

@@ -44,9 +44,8 @@ class Tier(Section):
     blind: bool = False  # whether the model's answer and earlier votes are kept from the reviewer
     protocol: Protocol = "single"  # one decides; a panel votes; two answer, and a third decides if they differ
     panel: Annotated[int, Field(ge=1, le=20)] = 1  # size of a panel
-    min_agreement: Annotated[float, Field(ge=0.0, lt=1.0)] = (
-        0.5  # the panel's leading answer needs more than this share, or the case escalates
-    )
+    # the panel's leading answer needs more than this share, or the case escalates
+    min_agreement: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
     actions: Annotated[tuple[Action, ...], Field(strict=False, min_length=1)] = get_args(Action)
     skills: Names = ()  # that every person needs
     own_cases: bool = False  # whether a person who answered the case in an earlier tier may decide it

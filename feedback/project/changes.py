@@ -41,3 +41,16 @@ class Changes:
         if revision == self.revision:
             return frozenset()
         return self.tasks if revision == self.base else None
+
+
+def changed_since(*pairs: tuple[Changes, Changes]) -> frozenset[int] | None:
+    """Return the tasks that may differ in any of several things since an earlier revision of each; None where any may.
+
+    Each pair is (now, earlier).
+
+    >>> first, other = Changes.everything(), Changes.everything()
+    >>> changed_since((first.then({7}), first), (other, other)), changed_since((first, other))
+    (frozenset({7}), None)
+    """
+    parts = [now.since(earlier.revision) for now, earlier in pairs]
+    return None if None in parts else frozenset[int]().union(*(part for part in parts if part))

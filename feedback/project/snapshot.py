@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from feedback.annotators.gold import GoldTask, load_gold_tasks, order_by_draw
 from feedback.policy import Policy
-from feedback.project.changes import Changes
+from feedback.project.changes import Changes, changed_since
 from feedback.project.indicators import NOW_S, load_indicators
 from feedback.project.label_changes import LabelChange, apply_label_changes, list_label_changes
 from feedback.project.recent_projects import RecentProjects
@@ -148,11 +148,10 @@ def _updated(
             before.config,
             before.splits,
         )
-        moved = (table.changes.since(kept.tasks.revision), votes.changes.since(kept.votes.revision))
-        if same and relabels is kept.relabels and gold is kept.gold and None not in moved:
-            changed = frozenset().union(*(part for part in moved if part))
-            changed |= _differing(before.indicators, indicators)
+        if same and relabels is kept.relabels and gold is kept.gold:
+            changed = changed_since((table.changes, kept.tasks), (votes.changes, kept.votes))
     if kept is not None and before is not None and changed is not None:
+        changed |= _differing(before.indicators, indicators)
         if not changed and decisions is kept.decisions:
             return replace(kept, heads=heads)
         counted, stale = _counted(votes.by_task, table.tasks, relabels, changed, before)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from feedback.project.changes import Changes
+from feedback.project.changes import Changes, changed_since
 from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_cache import merged
@@ -42,13 +42,11 @@ class OpenTaskCache:
         """Return the open tasks as they are now."""
         kept = self._kept.get(snapshot.project.id)
         needs = frozenset(labels.needs_more_votes)
-        changed: set[int] | None = None
+        changed = None
         if kept is not None:
-            moved = (snapshot.changes.since(kept.snapshot.revision), labels.changes.since(kept.labels.revision))
-            if None not in moved:
-                changed = set[int]().union(*(part for part in moved if part))
-                changed |= (kept.needs ^ needs) | _rerouted(kept.routes, snapshot.routes)
+            changed = changed_since((snapshot.changes, kept.snapshot), (labels.changes, kept.labels))
         if kept is not None and changed is not None:
+            changed |= (kept.needs ^ needs) | _rerouted(kept.routes, snapshot.routes)
             open_tasks = _updated(kept.open_tasks, snapshot, labels, changed) if changed else kept.open_tasks
         else:
             open_tasks = find_open_tasks(snapshot, labels)

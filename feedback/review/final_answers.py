@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter
 
 from feedback.labelling_platform.interface import LabellingPlatform
-from feedback.project.changes import Changes
+from feedback.project.changes import Changes, changed_since
 from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_cache import merged
@@ -61,7 +61,7 @@ class _Applied:
 
     source: ConsensusLabels
     final: FinalAnswers
-    revision: int  # of the snapshot
+    snapshot: Changes
     settled: Mapping[int, ConsensusLabel] = field(repr=False)
     labels: ConsensusLabels
 
@@ -94,20 +94,25 @@ class FinalAnswerCache:
         if final.is_empty():
             self._applied.drop(project)
             return labels
-        last, revision = self._applied.get(project), snapshot.changes.revision
-        changed = None if last is None else _changed_tasks(last, labels, final, snapshot)
+        last, changed = self._applied.get(project), None
+        if last is not None:
+            changed = changed_since(
+                (labels.changes, last.source.changes),
+                (final.changes, last.final.changes),
+                (snapshot.changes, last.snapshot),
+            )
         if last is not None and labels is last.source and final is last.final and changed == frozenset():
             applied = last
         else:
             if last is None or changed is None:
-                last = _Applied(labels, final, revision, {}, ConsensusLabels((), {}))
+                last = _Applied(labels, final, snapshot.changes, {}, ConsensusLabels((), {}))
                 tasks = {label.task for label in labels.settled} | final.cases.keys() | final.provisional.keys()
             else:
                 tasks = set(changed)
             settled = merged(last.settled, _final_labels(sorted(tasks), labels, final, snapshot), tasks)
             needs, changes = _final_needs(labels, final), last.labels.changes.then(tasks)
             applied = _Applied(
-                labels, final, revision, settled, ConsensusLabels(tuple(settled.values()), needs, changes)
+                labels, final, snapshot.changes, settled, ConsensusLabels(tuple(settled.values()), needs, changes)
             )
         self._applied.put(project, applied, size=len(applied.settled))
         return applied.labels
@@ -169,20 +174,6 @@ def _count_votes_of_reopened(reopened: Iterable[CaseRow], snapshot: ProjectSnaps
     votes = snapshot.votes_by_task
     waiting = [case.task for case in reopened if case.task in votes and not in_current_round(case, votes[case.task])]
     return {task: len({vote.person for vote in votes[task]}) for task in waiting}
-
-
-def _changed_tasks(
-    last: _Applied, labels: ConsensusLabels, final: FinalAnswers, snapshot: ProjectSnapshot
-) -> frozenset[int] | None:
-    """Return the tasks whose label may differ from the last time; None if any may."""
-    parts = (
-        labels.changes.since(last.source.changes.revision),
-        final.changes.since(last.final.changes.revision),
-        snapshot.changes.since(last.revision),
-    )
-    if any(part is None for part in parts):
-        return None
-    return frozenset[int]().union(*(part for part in parts if part))
 
 
 def _final_labels(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from feedback.project.changes import Changes
+from feedback.project.changes import Changes, changed_since
 from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_cache import merged
@@ -123,11 +123,10 @@ class DatasetCache:
         """
         control = (snapshot.control.name, tuple(snapshot.control.labels))
         kept = self._kept.get(snapshot.project.id)
-        moved: list[frozenset[int] | None] = [None]
+        changed = None
         if kept is not None and kept.control == control and not snapshot.policy.indicators:
-            moved = [changes.since(kept.labels.revision), snapshot.changes.since(kept.snapshot.revision)]
-        if kept is not None and None not in moved:
-            changed = frozenset[int]().union(*(part for part in moved if part))
+            changed = changed_since((changes, kept.labels), (snapshot.changes, kept.snapshot))
+        if kept is not None and changed is not None:
             if not changed:
                 return kept.dataset
             made = _updated(kept, snapshot, settled, changes, changed)

@@ -13,20 +13,8 @@ from prometheus_client.registry import Collector
 Gauges = Callable[[], Mapping[str, float]]  # name (with "hitl_") -> value, read at each scrape
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_BUCKETS_S = (
-    0.001,
-    0.005,
-    0.01,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-    1.0,
-    3.0,
-    10.0,
-    100.0,
-)  # 1 and 3 s: Label Studio's timeouts
+# 1 and 3 s: Label Studio's timeouts
+_BUCKETS_S = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0, 10.0, 100.0)
 
 
 class Metrics:
@@ -37,9 +25,8 @@ class Metrics:
     """
 
     def __init__(self, gauges: Gauges | None = None, *, on_count: Callable[[str, int], object] | None = None) -> None:
-        self._own = (
-            CollectorRegistry()
-        )  # not the library's global registry, so that two apps in one process do not collide
+        # not the library's global registry, so that two apps in one process do not collide
+        self._own = CollectorRegistry()
         self._gauges = gauges
         self._on_count = on_count  # called for each event, for counters that all processes share
         self._requests = Histogram(

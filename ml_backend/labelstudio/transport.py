@@ -158,9 +158,8 @@ class Transport:
             from label_studio_sdk.core.api_error import ApiError
             from label_studio_sdk.tokens.client_ext import TokensClientExt
 
-            class Tokens(
-                TokensClientExt
-            ):  # stores, checks and locks tokens; its own refresh warns, and fails on a web page
+            # stores, checks and locks tokens; its own refresh warns, and fails on a web page
+            class Tokens(TokensClientExt):
                 def refresh(self, refresh_token: str | None = None) -> Any:
                     return owner._refresh(refresh_token or owner._api_key)
 

@@ -116,7 +116,7 @@ annotation = Table(
         "annotation_skip",
         "project",
         "task",
-        sqlite_where=text("was_cancelled"),
+        sqlite_where=text("was_cancelled = 1"),
         postgresql_where=text("was_cancelled"),
     ),
     sqlite_with_rowid=False,

@@ -43,5 +43,5 @@ def test_an_unknown_project_is_an_error_that_lists_the_known_ones(tmp_path):
     done = run("turn", "7", HITL_DATA_DIR=str(tmp_path / "new"))
 
     assert done.returncode == 2
-    assert "project '7' is not known; known: none" in done.stderr
+    assert "project '7' is not known; known projects: none" in done.stderr
     assert "hitl connect" in done.stderr

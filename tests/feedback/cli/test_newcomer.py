@@ -104,8 +104,8 @@ def test_help_that_names_a_section_of_the_policy_keeps_its_brackets(hitl: Hitl):
 @pytest.mark.parametrize(
     ("words", "wrong", "next_step"),
     [
-        (["turn", "9"], "project '9' is not known; known: 1", "`hitl connect 9`"),
-        (["turn", "nine"], "project 'nine' is not known; known: 1", "Give the number of a project"),
+        (["turn", "9"], "project '9' is not known; known projects: 1", "`hitl connect 9`"),
+        (["turn", "nine"], "project 'nine' is not known; known projects: 1", "Give the number of a project"),
         (["backup", "/"], "/ cannot be written", "in an existing folder"),
         (["backup", "/nowhere/x"], "/nowhere/x cannot be written", "in an existing folder"),
         (

@@ -173,7 +173,7 @@ def test_why_reports_that_nothing_was_decided(home: Path, store: Store):
     assert "no rules, or no turn has run" in hitl("why", 3, "--project", "7").output
     assert "the task is unknown" in hitl("why", 99, "--project", "7").output
     assert hitl("why", 3).output == hitl("why", 3, "--project", "7").output  # it is the only project with that task
-    with pytest.raises(NotConnected, match="no project has a task 99; known: 7"):
+    with pytest.raises(NotConnected, match="no project has a task 99; known projects: 7"):
         hitl("why", 99)
 
 

@@ -39,10 +39,10 @@ def test_rows_are_read_as_they_were_written_with_booleans(database: Database):
     with database.write() as connection:
         _INSERT.many(connection, given)
         found = _BY_ID.rows(connection, {"project": "1", "ids": [2, 1, 7]})
-        same = [dict(one) for one in connection.execute(select(_TABLE).order_by(_TABLE.c.id)).mappings()]
+        same = [dict(item) for item in connection.execute(select(_TABLE).order_by(_TABLE.c.id)).mappings()]
 
-    assert sorted(found, key=lambda one: one["id"]) == given == same
-    assert all(type(one["is_labeled"]) is bool for one in found)
+    assert sorted(found, key=lambda item: item["id"]) == given == same
+    assert all(type(item["is_labeled"]) is bool for item in found)
 
 
 @pytest.mark.parametrize("ids", [[], [1], [1, 2, 3], [3] * 500])
@@ -52,7 +52,7 @@ def test_a_list_may_have_any_length(database: Database, ids: list[int]):
 
         found = _BY_ID.rows(connection, {"project": "1", "ids": ids})
 
-    assert {one["id"] for one in found} == set(ids)
+    assert {item["id"] for item in found} == set(ids)
 
 
 def test_a_change_uses_its_own_constants_and_counts_its_rows(database: Database):

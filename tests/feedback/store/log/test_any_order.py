@@ -101,7 +101,7 @@ def test_a_value_that_a_later_api_read_lacks_is_removed_whichever_source_reporte
         annotation_event(2, "A", person=None, source="sweep", seen_s=9.0),
     ]
 
-    assert stores.known([parts[one] for one in order]) == stores.known(parts[2:])
+    assert stores.known([parts[row] for row in order]) == stores.known(parts[2:])
 
 
 _born = st.sampled_from([5, 50])  # two things had each number, one after the other

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from feedback.errors import EventError
-from feedback.store import ProjectRow, Store
+from feedback.store import CaseRow, ProjectRow, Store
 from feedback.store.log import events
 from feedback.store.log.events import Event
 from ml_backend.labelstudio.own_annotations import own_unique_id
@@ -49,6 +49,14 @@ def test_a_deletion_finds_its_task_by_our_own_map(store: Store) -> None:
     store.append([annotation_event(5, "A", task=7), annotation_event(6, "A", task=7, person=2), deletion_event(5)])
 
     assert store.annotations.list_annotation_creation_times("1", above=6, upto=7) == {7: {6: ""}}
+
+
+def test_skips_are_listed_of_some_tasks_or_of_those_without_a_case(store: Store) -> None:
+    store.append([skip_event(5, task=1, person=2), skip_event(6, task=2, person=2), skip_event(7, task=3, person=2)])
+    store.cases.create_cases([CaseRow("1", 2, "queued", "L2")], "open")
+
+    assert [skip.task for skip in store.annotations.list_skips("1", tasks=[3, 2, 9])] == [2, 3]
+    assert [skip.task for skip in store.annotations.list_skips("1", without_case=True)] == [1, 3]
 
 
 def test_skips_are_no_votes(store: Store) -> None:
@@ -154,10 +162,10 @@ def test_a_deleted_task_takes_its_votes_with_it(store: Store) -> None:
     )
     store.append([deletion_event(1, entity="task")])
 
-    assert [one.id for one in store.tasks.list_tasks("1")] == [2]
+    assert [row.id for row in store.tasks.list_tasks("1")] == [2]
     assert labels(store.votes.list_votes("1")) == {(2, 1): "B"}
     assert store.annotations.list_skips("1") == []
-    assert [one.id for one in store.annotations.list_annotations("1")] == [7]
+    assert [row.id for row in store.annotations.list_annotations("1")] == [7]
     assert store.tasks.get_task("1", 1) is None
 
 
@@ -228,24 +236,24 @@ def test_every_version_of_an_annotation_is_stored(store: Store) -> None:
 
     versions = store.events.list_task_history("1", 1)
 
-    assert [(one.annotation, one.action) for one in versions] == [
+    assert [(row.annotation, row.action) for row in versions] == [
         (5, "saved"),
         (5, "saved"),
         (6, "saved"),
         (5, "deleted"),
     ]
-    assert [one.body["result"][0]["value"]["choices"] for one in versions[:3] if one.body] == [["A"], ["B"], ["C"]]
+    assert [row.body["result"][0]["value"]["choices"] for row in versions[:3] if row.body] == [["A"], ["B"], ["C"]]
 
 
 def test_the_label_config_received_last_is_the_projects(store: Store) -> None:
     store.append([events.event_from_project("1", "one", "<View/>", "webhook")])
     store.append([events.event_from_project("1", "two", "<View><Text/></View>", "webhook")])
-    again = store.append([events.event_from_project("1", "two", "<View><Text/></View>", "webhook")])
+    repeated = store.append([events.event_from_project("1", "two", "<View><Text/></View>", "webhook")])
 
     project = store.projects.get_project("1")
     assert project is not None
     assert (project.title, project.label_config) == ("two", "<View><Text/></View>")
-    assert again.new == 0
+    assert repeated.new == 0
 
 
 def test_work_is_wanted_by_what_can_be_learned_or_asked(store: Store) -> None:
@@ -267,8 +275,10 @@ def test_work_is_wanted_by_what_can_be_learned_or_asked(store: Store) -> None:
 
 def test_a_thousand_of_our_own_writes_are_no_work_and_no_votes(store: Store) -> None:
     store.annotations.create_own_annotations("1", annotations=range(1, 1001))
-    webhooks = [annotation_event(one, "A", task=one, unique_id=own_unique_id(str(one))) for one in range(1, 1001)]
-    polls = [annotation_event(one, "A", task=one, source="poll", seen_s=5.0) for one in range(1, 1001)]
+    webhooks = [
+        annotation_event(number, "A", task=number, unique_id=own_unique_id(str(number))) for number in range(1, 1001)
+    ]
+    polls = [annotation_event(number, "A", task=number, source="poll", seen_s=5.0) for number in range(1, 1001)]
 
     assert store.append(webhooks).new == 1000
     assert store.append(polls).new == 0
@@ -289,6 +299,6 @@ def test_people_are_counted(store: Store) -> None:
     store.append([annotation_event(8, "A", person=2, second=4)])
 
     counted = {
-        one.id: (one.answers, one.skips, one.first_at, one.last_at) for one in store.annotations.list_annotators("1")
+        row.id: (row.answers, row.skips, row.first_at, row.last_at) for row in store.annotations.list_annotators("1")
     }
     assert counted == {1: (1, 1, at(1), at(3)), 2: (1, 0, at(4), at(4))}

@@ -100,10 +100,10 @@ def test_an_edit_by_hand_that_leaves_another_type_is_a_break_like_any_other(
         by_hand.execute(edit)
     by_hand.close()
 
-    told_of = store.verify()
+    found_by_verify = store.verify()
 
-    assert told_of["events"] == len(task_events(task(1))) + 1
-    assert found in told_of["chain"]
+    assert found_by_verify["events"] == len(task_events(task(1))) + 1
+    assert found in found_by_verify["chain"]
 
 
 def test_an_end_that_was_cut_off_with_its_head_shows_in_what_was_left_of_it(filled: Store) -> None:

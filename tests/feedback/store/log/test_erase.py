@@ -27,8 +27,8 @@ def test_an_erased_person_is_deleted_everywhere_but_in_the_chain(store: Store) -
     assert forgotten.annotations == (5, 7)
     assert labels(store.votes.list_votes("1")) == {(1, 2): "B"}
     assert store.annotations.list_skips("1") == []
-    assert [one.id for one in store.annotations.list_annotators("1")] == [2]
-    assert [one.annotation for one in store.events.list_task_history("1", 1)] == [6]
+    assert [item.id for item in store.annotations.list_annotators("1")] == [2]
+    assert [item.annotation for item in store.events.list_task_history("1", 1)] == [6]
     assert len(store.votes.list_votes("2")) == 1  # another project is another matter
     assert store.verify()["chain"] == "ok"
     assert store.verify()["projection"] == "ok"
@@ -55,7 +55,7 @@ def test_what_is_left_of_other_people_is_counted_as_if_it_had_never_been(store: 
     store.erase("1", person=1)
 
     assert store.rebuild(check=True).differs == ""
-    assert [(one.id, one.answers, one.skips) for one in store.annotations.list_annotators("1")] == [
+    assert [(item.id, item.answers, item.skips) for item in store.annotations.list_annotators("1")] == [
         (2, 2, 1),
         (3, 1, 0),
     ]
@@ -72,8 +72,8 @@ def test_what_we_hold_of_a_person_can_be_shown_to_them(store: Store) -> None:
     )
 
     held = store.events.list_versions_by_person("1", 1)
-    assert [(one.annotation, one.version) for one in held] == [(5, at(1)), (5, at(2)), (7, at(1))]
-    assert all(one.body is not None for one in held)
+    assert [(item.annotation, item.version) for item in held] == [(5, at(1)), (5, at(2)), (7, at(1))]
+    assert all(item.body is not None for item in held)
 
 
 def test_erased_data_are_not_ingested_again(store: Store) -> None:
@@ -113,7 +113,7 @@ def test_erasing_a_task_erases_its_data_and_answers(store: Store) -> None:
     forgotten = store.erase("1", task=1)
 
     assert (forgotten.annotations, forgotten.tasks) == ((5,), (1,))
-    assert [(one.id, one.data) for one in store.tasks.list_tasks("1")] == [
+    assert [(item.id, item.data) for item in store.tasks.list_tasks("1")] == [
         (2, {"text": "private"})
     ]  # its twin is untouched
     assert labels(store.votes.list_votes("1")) == {(2, 1): "A"}

@@ -94,9 +94,9 @@ def test_replaced_task_data_do_not_return_from_the_inbox(store: Store) -> None:
 
     held = [main_tables.payload.c.body, main_tables.content.c.data]
     with store._database.read() as connection:
-        kept = b"".join(one for column in held for one in connection.execute(select(column)).scalars())
+        kept = b"".join(row for column in held for row in connection.execute(select(column)).scalars())
     assert b"Xanthippe" not in kept
-    assert [one.data["text"] for one in store.tasks.list_tasks("1")] == ["(forgotten)"]
+    assert [row.data["text"] for row in store.tasks.list_tasks("1")] == ["(forgotten)"]
     assert store.verify() | {"events": 0} == {"events": 0, "chain": "ok", "projection": "ok"}
 
 

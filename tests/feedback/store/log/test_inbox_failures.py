@@ -48,12 +48,12 @@ def test_a_failed_delivery_stays_with_its_reason_and_delays_no_other(
 def test_when_the_database_is_unreachable_no_delivery_fails_or_is_lost(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(self: Log, batches: Any) -> Any:
+    def raise_unreachable(self: Log, batches: Any) -> Any:
         raise StoreError("the database refused: disk I/O error") from OperationalError("x", {}, Exception("disk"))
 
     store.receive([annotation_event(5, "A")])
     with monkeypatch.context() as patch:
-        patch.setattr(Log, "fold", away)
+        patch.setattr(Log, "fold", raise_unreachable)
         with pytest.raises(StoreError, match="disk"):
             Store(store._database, store._box).ingest_inbox()
 

@@ -37,7 +37,7 @@ def new(number: int = 5, label: str = "B", second: float = 33, **more: Any) -> E
 
 
 def texts(store: Store) -> dict[int, str]:
-    return {one.id: one.data["text"] for one in store.tasks.list_tasks("1")}
+    return {row.id: row.data["text"] for row in store.tasks.list_tasks("1")}
 
 
 def whole(store: Store) -> bool:
@@ -169,14 +169,14 @@ def test_our_mark_on_an_annotation_does_not_pass_to_the_next_with_its_id(store: 
     store.append([new()])
 
     assert labels(store.votes.list_votes("1")) == {(1, 1): "B"}
-    assert [one.answers for one in store.annotations.list_annotators("1")] == [1]
+    assert [row.answers for row in store.annotations.list_annotators("1")] == [1]
     assert whole(store)
 
 
 def test_annotators_are_counted_by_existing_annotations(store: Store) -> None:
     store.append([old(person=1), deletion_event(5), new(person=2)])
 
-    assert [(one.id, one.answers) for one in store.annotations.list_annotators("1")] == [
+    assert [(row.id, row.answers) for row in store.annotations.list_annotators("1")] == [
         (1, 0),
         (2, 1),
     ]
@@ -186,7 +186,7 @@ def test_annotators_are_counted_by_existing_annotations(store: Store) -> None:
 def test_the_history_of_a_task_shows_a_deletion_without_a_version(store: Store) -> None:
     store.append([*old_task(), old(), deletion_event(5)])
 
-    assert [(one.action, one.version) for one in store.events.list_task_history("1", 1)] == [
+    assert [(row.action, row.version) for row in store.events.list_task_history("1", 1)] == [
         ("saved", at(3)),
         ("deleted", ""),
     ]
@@ -212,7 +212,7 @@ def test_erasing_a_person_leaves_the_annotation_that_has_the_id_now(store: Store
     assert store.erase("1", person=1).annotations == (5,)
 
     assert labels(store.votes.list_votes("1")) == {(1, 2): "B"}
-    assert [one.id for one in store.annotations.list_annotators("1")] == [2]
+    assert [row.id for row in store.annotations.list_annotators("1")] == [2]
     assert store.events.list_versions_by_person("1", 1) == []
     assert whole(store)
 
@@ -266,7 +266,7 @@ def test_decisions_about_a_task_do_not_apply_to_the_next_with_its_id(store: Stor
     for creation_time in (1, 20, 40):
         store.append(task_events(task(1, f"text {creation_time}", second=creation_time, created_at=at(creation_time))))
         assert (
-            [one for one in store.cases.list_cases("1") if one.task == 1],
+            [row for row in store.cases.list_cases("1") if row.task == 1],
             store.decisions.list_current_decisions("1").get(1),
             store.tasks.list_hidden_tasks("1"),
         ) == ([], None, {})
@@ -277,7 +277,7 @@ def test_decisions_about_a_task_do_not_apply_to_the_next_with_its_id(store: Stor
         store.signals.create_signal(Signal("1", "complaint", value=True, task=1, at_s=5.0, key=f"key {creation_time}"))
         store.tasks.create_hidden_tasks("1", [1])
 
-    assert sorted(one.task for one in store.cases.list_cases("1"))[-1] == 1
+    assert sorted(row.task for row in store.cases.list_cases("1"))[-1] == 1
     assert len(store.cases.list_cases("1")) == 3  # their trails are kept
     assert len(store.decisions.list_decisions("1")) == 3
     store.append(task_events(task(1, "changed", second=50, created_at=at(40))))  # a new version is the same task

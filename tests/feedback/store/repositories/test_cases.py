@@ -83,7 +83,7 @@ def test_a_case_comes_back_as_it_was_written(store: Store) -> None:
 
 def test_opening_a_case_twice_makes_one_case(store: Store) -> None:
     assert len(store.cases.create_cases([case(1), case(2), case(1)], "open")) == 2
-    assert [one.task for one in store.cases.create_cases([case(2), case(3)], "open")] == [3]
+    assert [row.task for row in store.cases.create_cases([case(2), case(3)], "open")] == [3]
     assert {row.task: row.state for row in store.cases.list_cases("1")} == dict.fromkeys((1, 2, 3), "queued")
 
 
@@ -110,9 +110,9 @@ def test_concurrent_moves_of_the_same_cases_make_one_trail_each(url: str, opened
         mine = stores[person % 4]
         barrier.wait(timeout=60)
         made = len(mine.cases.create_cases([case(task) for task in range(1, n_cases + 1)], "open"))
-        for one in mine.cases.list_cases("1"):
+        for row in mine.cases.list_cases("1"):
             while True:  # each person looks once at each case, whatever the others do meanwhile
-                now = mine.cases.get_case(one.id)
+                now = mine.cases.get_case(row.id)
                 look = a_look(now.id, 1000 * now.id + person, person=person)
                 if mine.cases.update_case(replace(now, state="started"), now.version, step("review"), [look]):
                     break
@@ -122,10 +122,10 @@ def test_concurrent_moves_of_the_same_cases_make_one_trail_each(url: str, opened
         made = sum(pool.map(review, range(n_people)))
 
     assert made == n_cases
-    for one in stores[0].cases.list_cases("1"):
-        assert one.version == n_people + 1
-        assert [line.number for line in stores[0].cases.list_case_events(one.id)] == list(range(1, n_people + 2))
-        assert len({look.person for look in stores[0].reviews.list_reviews("1", case=one.id)}) == n_people
+    for row in stores[0].cases.list_cases("1"):
+        assert row.version == n_people + 1
+        assert [line.number for line in stores[0].cases.list_case_events(row.id)] == list(range(1, n_people + 2))
+        assert len({look.person for look in stores[0].reviews.list_reviews("1", case=row.id)}) == n_people
 
 
 _WORKERS = """
@@ -151,7 +151,7 @@ while True:
 
 
 def test_twenty_kills_lose_no_move_and_double_none(url: str, opened: Callable[[str], Store]) -> None:
-    store, told, killed = opened(url), Counter[int](), set[int]()
+    store, n_reported, killed = opened(url), Counter[int](), set[int]()
     command = [sys.executable, "-c", _WORKERS, url]
     with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, text=True, cwd=Path(__file__).parents[4]) as workers:
         assert workers.stdin is not None
@@ -162,23 +162,23 @@ def test_twenty_kills_lose_no_move_and_double_none(url: str, opened: Callable[[s
             pair: set[int] = set()
             while len(pair) < 2:  # until both work
                 pid, task = map(int, workers.stdout.readline().split())
-                told[task] += 1
+                n_reported[task] += 1
                 pair |= {pid} - killed
             time.sleep(0.15)
             for pid in pair:
                 os.kill(pid, signal.SIGKILL)
             killed |= pair
         workers.stdin.close()
-        told.update(int(line.split()[1]) for line in workers.stdout)
+        n_reported.update(int(line.split()[1]) for line in workers.stdout)
 
     assert len(killed) == 20
-    for one in store.cases.list_cases("1"):
-        numbers = [line.number for line in store.cases.list_case_events(one.id)]
-        assert numbers == list(range(1, one.version + 1))
-        assert one.copies == one.version - 1
-        # a killed worker may have moved without telling; it never told without moving
-        assert one.copies >= told[one.task]
-    assert set(told) <= {one.task for one in store.cases.list_cases("1")}
+    for row in store.cases.list_cases("1"):
+        numbers = [line.number for line in store.cases.list_case_events(row.id)]
+        assert numbers == list(range(1, row.version + 1))
+        assert row.copies == row.version - 1
+        # a killed worker may have moved a case without reporting it, and never reports a move that it did not make
+        assert row.copies >= n_reported[row.task]
+    assert set(n_reported) <= {row.task for row in store.cases.list_cases("1")}
 
 
 def test_overrides_are_listed_by_time_and_a_changed_annotation_replaces_its_row(store: Store) -> None:
@@ -217,7 +217,7 @@ def test_erasing_a_task_erases_its_case(store: Store) -> None:
 
     store.erase("1", task=7)
 
-    assert [one.task for one in store.cases.list_cases("1")] == [8]
+    assert [row.task for row in store.cases.list_cases("1")] == [8]
     assert (
         store.reviews.list_reviews("1"),
         store.overrides.list_overrides("1"),

@@ -32,7 +32,7 @@ def test_the_newest_decision_of_a_task_is_current_and_older_ones_are_stored(stor
     store.decisions.create_decisions("2", [decision(7)])
 
     assert store.decisions.list_current_decisions("1") == {7: (L2, "c2"), 8: (L1, "c1")}
-    assert [one.standing for one in store.decisions.list_decisions("1", task=7)] == [L2, L1]
+    assert [row.standing for row in store.decisions.list_decisions("1", task=7)] == [L2, L1]
     assert store.decisions.list_decisions("1", task=7)[0].inputs == INPUTS
 
 
@@ -42,7 +42,7 @@ def test_decisions_come_with_the_data_that_they_were_about(store: Store) -> None
     store.decisions.create_decisions("1", [decision(7, content=content), decision(8, content="gone")])
     store.append([event_from_task(task(7, "now", second=5), "poll")])
 
-    assert {one.task: data for one, data in store.decisions.stream_current_decisions("1")} == {
+    assert {row.task: data for row, data in store.decisions.stream_current_decisions("1")} == {
         7: {"text": "then"},
         8: None,
     }
@@ -53,7 +53,7 @@ def test_decisions_come_with_the_data_that_they_were_about(store: Store) -> None
 def test_only_the_newest_decision_of_each_task_is_simulated(store: Store) -> None:
     store.decisions.create_decisions("1", [decision(7), decision(7, L2, at_s=9.0)])
 
-    assert [one.standing for one, _ in store.decisions.stream_current_decisions("1")] == [L2]
+    assert [row.standing for row, _ in store.decisions.stream_current_decisions("1")] == [L2]
     assert list(store.decisions.stream_current_decisions("1", since_s=10.0)) == []
 
 
@@ -73,7 +73,7 @@ def test_a_signal_is_stored_once_under_its_key(store: Store) -> None:
     )
 
     assert (first, again) == (True, False)
-    assert [one.value for one in store.signals.list_signals("1")] == ["scam"]
+    assert [row.value for row in store.signals.list_signals("1")] == ["scam"]
     assert store.signals.create_signal(replace(signal("k"), project="2"))
 
 
@@ -102,7 +102,7 @@ def test_an_outcome_meets_the_decision_that_stood_when_it_happened(store: Store)
     store.decisions.create_decisions("1", [decision(7, replace(L2, model="m2"), at_s=6.0)])
     for key, at_s in (("before", 0.5), ("first", 5.0), ("second", 7.0)):
         store.signals.create_signal(signal(key, at_s=at_s))
-    found = {one.key: decided for one, decided in store.signals.list_signals_with_decisions("1")}
+    found = {row.key: decided for row, decided in store.signals.list_signals_with_decisions("1")}
 
     assert found["before"] is None
     assert found["first"] is not None

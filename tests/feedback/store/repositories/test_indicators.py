@@ -23,8 +23,8 @@ def test_an_indicator_is_read_as_saved_and_saving_it_twice_changes_nothing(store
         store.indicators.save_indicators("1", facts, {"1": 2}, questions="q")
 
     kept = store.indicators.list_indicators("1")
-    assert sorted(kept, key=lambda one: (one.seq, one.name))[:3] == sorted(facts[:3], key=lambda one: one.name)
-    assert {one.entity for one in kept} == {"customer=7", "customer=\ufffdü"}
+    assert sorted(kept, key=lambda row: (row.seq, row.name))[:3] == sorted(facts[:3], key=lambda row: row.name)
+    assert {row.entity for row in kept} == {"customer=7", "customer=\ufffdü"}
     assert store.indicators.list_indicators("1", entities=["customer=7", "customer=8"]) != []
     assert store.indicators.list_indicators("1", entities=["customer=8"]) == []
     assert len(store.indicators.list_indicators_of_annotations("1", "1", [5, 6])) == 4
@@ -47,7 +47,7 @@ def test_annotation_events_are_read_in_batches_with_deletions(store: Store) -> N
     first = store.events.list_annotation_events("1", 0, limit=2)
     rest = store.events.list_annotation_events("1", first[-1].seq, limit=10)
 
-    assert [(one.annotation, one.action) for one in (*first, *rest)] == [(5, "saved"), (5, "saved"), (5, "deleted")]
+    assert [(row.annotation, row.action) for row in (*first, *rest)] == [(5, "saved"), (5, "saved"), (5, "deleted")]
     assert first[0].body is not None
 
 
@@ -62,11 +62,11 @@ def test_an_indicator_counts_if_the_answer_it_came_with_counts(store: Store) -> 
     store.reviews.save_reviews([look])
 
     assert store.indicators.update_counted_indicators("1", {5}) == 2
-    assert [one.annotation for one in store.indicators.list_indicators("1")] == [50]
+    assert [row.annotation for row in store.indicators.list_indicators("1")] == [50]
     assert store.indicators.update_counted_indicators("1", {5}) == 0
     store.reviews.save_reviews([replace(look, counted=False, refused="lacks")])
     assert store.indicators.update_counted_indicators("1", set()) == 2
-    assert [one.annotation for one in store.indicators.list_indicators("1")] == [5]
+    assert [row.annotation for row in store.indicators.list_indicators("1")] == [5]
 
 
 def test_first_answer_times_include_answers_in_review_projects(store: Store) -> None:

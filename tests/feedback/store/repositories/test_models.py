@@ -69,10 +69,10 @@ def test_a_tampered_artefact_is_refused_where_it_is_unpacked(store: Store) -> No
 
 
 def test_two_hosts_see_one_champion(url: str, opened: Callable[[str], Store]) -> None:
-    here, there = opened(url), opened(url)
+    first_host, second_host = opened(url), opened(url)
     project = uuid4().hex
-    here.registry.add(project, "m1", _artefact("one"), {})
-    here.registry.promote(project, "m1")
+    first_host.registry.add(project, "m1", _artefact("one"), {})
+    first_host.registry.promote(project, "m1")
 
-    assert there.registry.champion(project) == here.registry.champion(project)
-    assert there.registry.versions(project) == ["m1"]
+    assert second_host.registry.champion(project) == first_host.registry.champion(project)
+    assert second_host.registry.versions(project) == ["m1"]

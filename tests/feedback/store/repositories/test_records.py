@@ -182,7 +182,7 @@ def test_a_project_comes_back_as_it_was_saved(store: Store) -> None:
     saved = store.projects.get_project("12")
     assert saved is not None
     assert replace(saved, described_at="") == replace(row, title="Spam\ufffd", bots=(3, 9))
-    assert [one.id for one in store.projects.list_projects()] == ["12"]
+    assert [item.id for item in store.projects.list_projects()] == ["12"]
     assert store.projects.get_project("13") is None
 
 

@@ -15,13 +15,13 @@ def row(digest: str, *, began_s: float = 1000.0) -> SessionRow:
 
 
 def test_a_session_begun_by_one_worker_is_known_to_another(url: str, opened: Callable[[str], Store]):
-    one, other = opened(url), opened(url)
+    first, second = opened(url), opened(url)
 
-    one.sessions.create_session(row("d1"))
+    first.sessions.create_session(row("d1"))
 
-    assert other.sessions.get_session("d1") == row("d1")
-    other.sessions.delete_session("d1")
-    assert one.sessions.get_session("d1") is None
+    assert second.sessions.get_session("d1") == row("d1")
+    second.sessions.delete_session("d1")
+    assert first.sessions.get_session("d1") is None
 
 
 def test_a_new_session_takes_the_place_of_the_browsers_old_one_and_sweeps_out_ended_ones(store: Store):
@@ -38,17 +38,17 @@ def test_a_new_session_takes_the_place_of_the_browsers_old_one_and_sweeps_out_en
 def test_tries_are_counted_over_all_workers_and_come_back_with_time(
     url: str, opened: Callable[[str], Store], clock: Clock
 ):
-    one, other = opened(url), opened(url)
+    first, second = opened(url), opened(url)
 
-    one.sessions.record_login_attempt("pages", "10.0.0.1", 30.0)
-    full_s = other.sessions.record_login_attempt("pages", "10.0.0.1", 30.0)
+    first.sessions.record_login_attempt("pages", "10.0.0.1", 30.0)
+    full_s = second.sessions.record_login_attempt("pages", "10.0.0.1", 30.0)
 
     assert full_s == clock.now_s + 60
-    assert one.sessions.list_login_attempts("pages") == {"10.0.0.1": full_s}
-    assert one.sessions.list_login_attempts("service") == {}
+    assert first.sessions.list_login_attempts("pages") == {"10.0.0.1": full_s}
+    assert first.sessions.list_login_attempts("service") == {}
     clock.now_s += 61
-    assert one.sessions.list_login_attempts("pages") == {}
-    assert one.sessions.record_login_attempt("pages", "10.0.0.1", 30.0) == clock.now_s + 30
+    assert first.sessions.list_login_attempts("pages") == {}
+    assert first.sessions.record_login_attempt("pages", "10.0.0.1", 30.0) == clock.now_s + 30
 
 
 def test_a_million_addresses_leave_no_million_rows(store: Store, clock: Clock, monkeypatch):

@@ -60,7 +60,7 @@ def test_an_append_of_many_events_is_a_few_queries(store: Store) -> None:
     many = _queries(
         store,
         lambda: store.append(
-            [*task_events(*map(task, range(2, 400))), *(annotation_event(one, "A") for one in range(2, 400))]
+            [*task_events(*map(task, range(2, 400))), *(annotation_event(number, "A") for number in range(2, 400))]
         ),
     )
 
@@ -102,8 +102,8 @@ def test_open_tasks_are_those_that_label_studio_still_asks(store: Store) -> None
 def test_equal_data_have_equal_content_and_others_have_not(store: Store) -> None:
     store.append(task_events(task(1, "same"), task(2, "same"), task(3, "other")))
 
-    one, two, three = store.tasks.list_task_rows("1")
-    assert one.content == two.content != three.content
+    first, second, third = store.tasks.list_task_rows("1")
+    assert first.content == second.content != third.content
 
 
 def test_a_sweep_does_not_bury_what_came_while_it_read(store: Store) -> None:
