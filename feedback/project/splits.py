@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from feedback.stats.hash_sampling import audit_split, draws
+from feedback.stats.hash_sampling import audit_splits, draws
 from ml_backend.records import content_hash
 
 
@@ -30,11 +30,10 @@ class Splits:
 
     def roles(self, keys: Sequence[str]) -> list[str]:
         """Return "train", "gold" (judges people, never learned from), or an audit role: "tune", "judge", "certify"."""
-        drawn = draws(self.secret, "audit", keys)
-        return [
-            "gold" if key in self.gold else audit_split(self.secret, key) if share < self.audit_share else "train"
-            for key, share in zip(keys, drawn, strict=True)
-        ]
+        drawn = zip(keys, draws(self.secret, "audit", keys), strict=True)
+        audit = [key for key, share in drawn if share < self.audit_share and key not in self.gold]
+        splits = dict(zip(audit, audit_splits(self.secret, audit), strict=True))
+        return ["gold" if key in self.gold else splits.get(key, "train") for key in keys]
 
     def audit_order(self, keys: Sequence[str]) -> list[float]:
         """Return in which order audit tasks are asked, [0, 1)."""

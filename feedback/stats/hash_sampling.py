@@ -39,14 +39,14 @@ def draws(secret: str, purpose: str, units: Iterable[str]) -> list[float]:
     return drawn
 
 
-def audit_split(secret: str, unit: str) -> AuditSplit:
-    """Return the split of an audit unit: tune 30 %, judge 30 %, certify 40 %, independent of the share of the audit.
+def audit_splits(secret: str, units: Iterable[str]) -> list[AuditSplit]:
+    """Return the splits of audit units: tune 30 %, judge 30 %, certify 40 %, independent of the share of the audit.
 
-    >>> audit_split("key", "task 7") in ("tune", "judge", "certify")
+    >>> audit_splits("key", ["task 7"])[0] in ("tune", "judge", "certify")
     True
     """
-    drawn = draw(secret, "role", unit)
-    return "tune" if drawn < _TUNE_END else "judge" if drawn < _JUDGE_END else "certify"
+    drawn = draws(secret, "role", units)
+    return ["tune" if share < _TUNE_END else "judge" if share < _JUDGE_END else "certify" for share in drawn]
 
 
 def _bytes(text: str) -> bytes:

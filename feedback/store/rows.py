@@ -32,15 +32,15 @@ class InboxStatus:
 class Appended:
     """The outcome of appending a batch of events."""
 
-    new: int  # versions that nobody had reported before
+    new: int  # versions that were not reported before
     duplicates: int  # versions that were known already
     changed: int = 0  # of the new, those that change what can be learned or asked
-    replaced: int = 0  # of the new, those of a thing whose number was another's, of whose deletion nobody told
+    replaced: int = 0  # of the new, those with a reused id whose deletion was not reported
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectRow:
-    """One project: how Label Studio describes it, and what we were told to do with it."""
+    """One project: its description in Label Studio, and our settings for it."""
 
     id: str
     title: str = ""
@@ -52,7 +52,7 @@ class ProjectRow:
     bots: tuple[int, ...] = ()  # people whose answers are never votes
     settings_snapshot: Mapping[str, Any] = field(default_factory=dict, hash=False)  # what connect changed
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    described_at: str = ""  # when title and label config were told; a save does not put back what is older
+    described_at: str = ""  # time of title and label config; a save does not restore older ones
     source: str = ""  # of a review project: the project whose cases it shows
 
 
@@ -83,7 +83,7 @@ class Vote:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """A person's skip of a task; it stands beside votes and is none."""
+    """A person's skip of a task; it is not a vote."""
 
     task: int
     person: int
@@ -114,9 +114,9 @@ class WindowRow:
     answer: Answer | None  # None: nothing is shown
     confidence: float | None
     blind: bool
-    prediction: int | None  # Label Studio's id, where it told us
+    prediction: int | None  # Label Studio's id, if known
     written_s: float
-    task_created_at: str = ""  # of the task that it was planned for: its number may pass to another one
+    task_created_at: str = ""  # of the task that it was planned for: Label Studio may reuse its id
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ class JobRow:
 
 @dataclass(frozen=True, slots=True)
 class ProjectionCheck:
-    """Return whether the projections are what the log says."""
+    """Return whether the projections equal those derived from the log."""
 
     ok: bool
     digest: str  # of the projections as the log gives them

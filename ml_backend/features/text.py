@@ -57,8 +57,12 @@ class TextBlock:
     @classmethod
     def from_rows(cls, rows: Sequence[TextRow], n_dimensions: int) -> TextBlock:
         """Return the block of entries that `rows` made."""
-        lengths = np.fromiter(map(len, rows), np.int64, count=len(rows))
-        n_terms = (lengths - 4 * n_dimensions) // 16
+        n_terms = (np.fromiter(map(len, rows), np.int64, count=len(rows)) - 4 * n_dimensions) // 16
+        if len(rows) == 1:  # a request waits
+            n = int(n_terms[0])
+            vector = np.frombuffer(rows[0], np.float32, offset=16 * n)[None, :]
+            starts, weights = np.array([0, n]), np.frombuffer(rows[0], np.float64, n, 8 * n)
+            return cls(np.frombuffer(rows[0], np.uint64, n), weights, starts, vector)
         part = _parts(_part_sizes(n_terms, n_dimensions))
         words = np.frombuffer(b"".join(rows), np.uint64)
         return cls(
@@ -88,15 +92,16 @@ def read_text(data: Mapping[str, Any], field: str, *, html: bool = False) -> str
     True
     """
     value = field_value(data, field)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        value = str(value)
     if not isinstance(value, str):
-        return None
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return None
+        value = str(value)
     text = value[:_MAX_CHARS]
     if html:
         text = " ".join(_TAG.sub(" ", text).split())
-    # lone surrogates are legal in JSON and in str, but in no encoding
-    return text.encode("utf-8", "replace").decode().strip() or None
+    if not text.isascii():  # lone surrogates are legal in JSON and in str, but in no encoding
+        text = text.encode("utf-8", "replace").decode()
+    return text.strip() or None
 
 
 def text_block(texts: Sequence[str], cache: FeatureCache[TextRow] | None = None) -> TextBlock:

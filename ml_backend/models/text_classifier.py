@@ -135,10 +135,10 @@ class TextChoices:
         codes, idf = _vocabulary(block, n_classes=len(set(answers)))
         term_scale = min(1.0, 0.3 + len(block) / 1000)
         columns = fit_indicator_columns([data[place] for place in keep])
-        parts = [tfidf(block, codes, idf) * term_scale, sparse.csr_array(block.vectors)]
+        dense = block.vectors
         if columns.names:
-            parts.append(sparse.csr_array(columns.matrix([data[place] for place in keep])))
-        X = sparse.hstack(parts, format="csr")
+            dense = np.hstack([dense, columns.matrix([data[place] for place in keep])])
+        X = _beside(tfidf(block, codes, idf) * term_scale, dense)
         classes, coef, intercept = fit_logistic(
             X, answers, weights=None if weights is None else weights[keep], seed=seed
         )
@@ -179,6 +179,17 @@ def tfidf(block: TextBlock, codes: NDArray[np.uint64], idf: NDArray[np.float32])
     """Return sublinear counts times idf as a sparse matrix, shape (n, m), rows of length 1."""
     place, weights, starts = _known_terms(block, codes, idf)
     return sparse.csr_array((weights, place, starts), shape=(len(block), len(codes)))
+
+
+def _beside(terms: Any, dense: NDArray[np.float32]) -> Any:
+    """Return a sparse matrix with dense columns to its right; several times faster than scipy's hstack."""
+    n, d = dense.shape
+    is_dense = np.repeat(np.tile([False, True], n), np.stack([np.diff(terms.indptr), np.full(n, d)], axis=1).ravel())
+    values, places = np.empty(len(is_dense), np.float32), np.empty(len(is_dense), np.int32)
+    values[is_dense], values[~is_dense] = dense.ravel(), terms.data
+    places[is_dense], places[~is_dense] = np.tile(np.arange(d) + terms.shape[1], n), terms.indices
+    starts = (terms.indptr + d * np.arange(n + 1)).astype(np.int32)
+    return sparse.csr_array((values, places, starts), shape=(n, terms.shape[1] + d))
 
 
 def _known_terms(

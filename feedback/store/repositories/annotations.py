@@ -68,7 +68,7 @@ class AnnotationsRepository(Repository):
         return [Skip(row.task, row.person, row.id, epoch_s(row.version)) for row in rows]
 
     def list_annotators(self, project: str) -> list[AnnotatorCounts]:
-        """Return everybody who ever worked in a project, bots included."""
+        """Return all people who ever annotated in a project, bots included."""
         table = main_tables.person.c
         query = select(table.id, table.answers, table.skips, table.first_at, table.last_at)
         return [
@@ -94,7 +94,7 @@ class AnnotationsRepository(Repository):
         return found
 
     def count_annotators(self, project: str, tasks: Sequence[int]) -> dict[int, int]:
-        """Count the people, us included, whose answers stand on each of these tasks; skips are none."""
+        """Count the people (us included) with an existing answer on each of these tasks; skips do not count."""
         table = main_tables.annotation.c
         counted = select(table.task, func.count(distinct(func.coalesce(table.person, 0)))).group_by(table.task)
         counted = counted.where(

@@ -34,7 +34,7 @@ class CaseRow:
     priority: float = 0.5  # 0 is urgent, 1 can wait
     why: str = ""  # why it is here, in words
     rule: str = ""
-    skills: tuple[str, ...] = ()  # that whoever decides needs
+    skills: tuple[str, ...] = ()  # that a reviewer needs
     policy: str = ""
     segment: str = ""
     proposal: Answer | None = None
@@ -84,7 +84,7 @@ class CasesRepository(Repository):
     def create_cases(self, rows: Sequence[CaseRow], event: str) -> list[CaseRow]:
         """Create a case with its first event for each task that has none; return the new ones.
 
-        A task has one case for ever: what comes back later re-opens it.
+        A task has one case for ever; a later reason reopens it.
         """
         wanted = {row.task: row for row in rows}
         if not wanted:
@@ -122,7 +122,7 @@ class CasesRepository(Repository):
     def update_case(self, case: CaseRow, version: int, step: CaseEvent, looks: Iterable[ReviewRow] = ()) -> bool:
         """Replace the row of a case, with an event, if its version is still the one that was read.
 
-        False where somebody else moved it meanwhile.
+        False if another process moved it meanwhile.
         """
         table = review_case
         with self._database.write() as connection:
@@ -142,7 +142,7 @@ class CasesRepository(Repository):
         return True
 
     def get_case(self, number: int) -> CaseRow:
-        """Return one case; NotStored where there is none of this number."""
+        """Return one case; NotStored if there is no case with this id."""
         row = self._get_row(select(review_case).where(review_case.c.id == number))
         if row is None:
             raise NotStored(f"there is no case {number}.", hint="`hitl cases` lists them.")

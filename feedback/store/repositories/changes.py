@@ -28,20 +28,20 @@ class ProjectHeads:
 
 @dataclass(frozen=True, slots=True)
 class LogChanges:
-    """The things that events after a given one are about."""
+    """The tasks, annotations and settings that changed after a given event."""
 
     tasks: frozenset[int]  # made, changed or deleted
     annotations: frozenset[int]  # saved, changed or deleted
     annotated: frozenset[int]  # tasks that have one of these annotations now
-    described: bool  # whether the project itself was described anew
-    erased: bool  # whether somebody's data were erased
+    described: bool  # whether title or label config changed
+    erased: bool  # whether data were erased
 
 
 class ChangesRepository(Repository):
     """Reads whose cost depends on what changed, not on the size of a project."""
 
     def get_heads(self, project: str) -> ProjectHeads:
-        """Return how far each thing was written."""
+        """Return the newest number of each source of a snapshot."""
         chain, record, decision = main_tables.chain.c, main_tables.record.c, routing_tables.decision.c
         marks = [
             select(func.count()).select_from(table).where(table.c.project == project).scalar_subquery()
@@ -52,7 +52,7 @@ class ChangesRepository(Repository):
             select(func.max(record.id)).where(record.project == project, record.kind == kind).scalar_subquery()
             for kind in ("rebuilt", "gold", "relabel")
         ]
-        # the newest decision of any project: one of another project costs a look, an index by project costs more
+        # the newest decision of any project: an index by project would cost more than a needless read
         query = select(seq, marks[0] + marks[1], *kinds, select(func.max(decision.id)).scalar_subquery())
         return ProjectHeads(*(int(value or 0) for value in self._get_row(query)))
 
@@ -109,17 +109,17 @@ class ChangesRepository(Repository):
         return frozenset(self._list_values(union(select(own.id).where(own.project == project), marked)))
 
     def list_tasks_of(self, project: str, annotations: Collection[int]) -> frozenset[int]:
-        """Return the tasks that these annotations stand on."""
+        """Return the tasks of these annotations."""
         return frozenset(row.task for row in self._list_rows_in(*_tasks_of(project), annotations))
 
     def count_overrides(self, project: str) -> tuple[int, float]:
-        """Return how many answers are recorded beside a prediction, and when the newest of them was given."""
+        """Return how many answers are recorded with a prediction, and the time of the newest."""
         query = select(func.count(), func.max(override.c.at_s)).where(override.c.project == project)
         count, newest_s = self._get_row(query)
         return int(count), float(newest_s or 0.0)
 
 
 def _tasks_of(project: str) -> tuple[Select[Any], ColumnElement[int]]:
-    """Return the query of the tasks that a project's annotations stand on, and the column of the annotations."""
+    """Return the query of the tasks of a project's annotations, and the column of the annotations."""
     now = main_tables.annotation.c
     return select(now.task).distinct().where(now.project == project, now.task.is_not(None)), now.id

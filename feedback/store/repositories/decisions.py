@@ -14,7 +14,7 @@ from feedback.store.database.row_mapping import RowMapper
 from feedback.store.repositories.repository import Repository
 from feedback.store.tables import main_tables, routing_tables
 
-_BATCH = 5000  # rows a transaction, so that nobody else waits long
+_BATCH = 5000  # rows in a transaction, so that no other process waits long
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class CurrentDecision:
     rule: str
     outcome: str  # a tier, or "hold"
     policy: str  # its hash
-    model: str  # the version that spoke; "" before the first
+    model: str  # the version that answered; "" before the first
     refused: str  # why the rule's own outcome could not be; "" where it is
     priority: str
     queue: str
@@ -39,7 +39,9 @@ class Decision:
     at_s: float
     content: str  # names the task's data as they were
     standing: CurrentDecision
-    inputs: Mapping[str, Any] = field(hash=False)  # field -> value: all that a rule may look at beside the data
+    inputs: Mapping[str, Any] = field(
+        hash=False
+    )  # field -> value: everything that a rule may read besides the task data
     id: int = 0  # its number, once it is stored
 
 
@@ -73,7 +75,7 @@ class DecisionsRepository(Repository):
         return found
 
     def count_outcomes(self, project: str) -> dict[str, int]:
-        """Count the tasks that stand in each outcome: tiers, and "hold"."""
+        """Count the tasks in each outcome: tiers, and "hold"."""
         table = routing_tables.decision.c
         newest = select(func.max(table.id)).where(table.project == project).group_by(table.task)
         query = select(table.outcome, func.count()).where(table.id.in_(newest)).group_by(table.outcome)

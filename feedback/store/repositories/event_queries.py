@@ -18,7 +18,7 @@ class EventsRepository(Repository):
     """Reads of the event log."""
 
     def get_head(self, project: str) -> int:
-        """Count the events of a project: while it is the same, nothing was told that we did not know."""
+        """Count the events of a project; an equal count means that nothing new was reported."""
         table = main_tables.chain.c
         return int(self._get_value(select(table.seq).where(table.project == project)) or 0)
 
@@ -32,7 +32,7 @@ class EventsRepository(Repository):
         """Return every version that a person ever made, and the deletions of those annotations, oldest first."""
         found: list[AnnotationVersion] = []
         with self._database.read() as connection:
-            # the whole log is read: an annotation may have changed hands, and each keeps what was theirs
+            # the whole log is read: an annotation may pass to another person, and each keeps their own versions
             for row in stream(connection, _versions(project).order_by(main_tables.event.c.seq)):
                 version = _version(row)
                 theirs = version.body is not None and version.body.get("person") == person
@@ -51,13 +51,13 @@ class EventsRepository(Repository):
         return set(self._list_values(query))
 
     def list_erased_people(self) -> list[tuple[str, int]]:
-        """Return everybody who was ever erased, by project and number: a backup may still hold them."""
+        """Return all people who were ever erased, by project and id: a backup may still hold them."""
         table = main_tables.record.c
         query = select(table.project, table.body).where(table.kind == ERASED_PERSON).order_by(table.id)
         return [(row.project, int(orjson.loads(row.body)["number"])) for row in self._list_rows(query)]
 
     def list_erased(self) -> list[tuple[str, str, int, str]]:
-        """Return everything that was ever forgotten: project, "annotation" or "task", number, and until which life."""
+        """Return every erasure: project, "annotation" or "task", id, and the last erased lifetime."""
         logged = main_tables.event.c
         query = select(logged.project, logged.entity, logged.entity_id, logged.version).where(logged.action == "erased")
         return [(row.project, row.entity, row.entity_id, row.version) for row in self._list_rows(query)]
@@ -67,7 +67,7 @@ class EventsRepository(Repository):
         logged, now = main_tables.event.c, main_tables.annotation.c
         of_task = select(now.id).where(now.project == project, now.task == task)
         rows = self._list_rows(_versions(project).where(logged.entity_id.in_(of_task)))
-        # a deletion tells no time of its own: it comes last of its annotation
+        # a deletion has no time of its own: it comes last of its annotation
         rows = sorted(rows, key=lambda row: (row.version if row.action == "saved" else "~", row.entity_id, row.seq))
         return [_version(row) for row in rows]
 
@@ -89,5 +89,5 @@ def _versions(project: str) -> Select[Any]:
 
 def _version(row: Any) -> AnnotationVersion:
     body = None if row.body is None else orjson.loads(row.body)
-    version = row.version if row.action == "saved" else ""  # the log names there what a deletion ended
+    version = row.version if row.action == "saved" else ""  # for a deletion the log holds the ended lifetime there
     return AnnotationVersion(row.entity_id, version, row.action, row.source, row.seq, row.received_s, body)

@@ -13,7 +13,7 @@ from feedback.store.repositories.repository import Repository
 from feedback.store.tables import main_tables
 from feedback.store.tables.routing_tables import task_key
 
-_AT_ONCE = 5000  # tasks a transaction, so that nobody else waits long
+_AT_ONCE = 5000  # tasks in a transaction, so that no other process waits long
 
 
 class ExternalIdsRepository(Repository):

@@ -1,4 +1,4 @@
-"""The indicators: what people recorded of entities, with when it was said and when it was received."""
+"""The indicators: values that people recorded about entities, each with the time of the answer and of its receipt."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class IndicatorValue:
     entity: str  # "customer_id=4711"
     name: str  # of the question
     value: Value  # None: taken back
-    origin: str  # the project in which it was said
+    origin: str  # the project of the answer
     annotation: int
     seq: int  # the event of that project
     task: int  # of the source project
@@ -50,7 +50,7 @@ class IndicatorsRepository(Repository):
     def list_indicators_of_annotations(
         self, project: str, origin: str, annotations: Collection[int]
     ) -> list[IndicatorValue]:
-        """Return what these annotations ever said, whether it counts or not."""
+        """Return all values from these annotations, counted or not."""
         table = indicator.c
         query = select(indicator).where(table.project == project, table.origin == origin)
         return [_INDICATORS.from_row(row) for row in self._list_rows_in(query, table.annotation, annotations)]
@@ -78,10 +78,10 @@ class IndicatorsRepository(Repository):
         return {row.origin: row.seq for row in rows}
 
     def update_counted_indicators(self, project: str, refused: Collection[int]) -> int:
-        """Let facts count or not as the answers do that they came with; return how many annotations changed.
+        """Count each value exactly if its answer counts; return how many annotations changed.
 
-        `refused` are annotations of the source project that do not count; in review projects the look says so, and
-        what nobody has looked at yet does not count yet.
+        `refused` are annotations of the source project that do not count; in review projects the review
+        decides, and a value without a review does not count yet.
         """
         table, look = indicator.c, review.c
         query = (

@@ -43,7 +43,9 @@ class JobsRepository(Repository):
         named = {"of_project": project, "of_kind": kind, "now_s": now_s}
         if _WANT.run(connection, named):
             return
-        self._database.lock(connection, f"work {project} {kind}")  # once in its life: somebody else may insert it, too
+        self._database.lock(
+            connection, f"work {project} {kind}"
+        )  # the first time only: another process may insert it, too
         if not _WANT.run(connection, named):
             connection.execute(
                 _TABLE.insert(), [{"project": project, "kind": kind, "requested": 1, "requested_s": now_s}]
@@ -88,11 +90,11 @@ class JobsRepository(Repository):
             return JobClaim(row.project, row.kind, owner, row.token + 1, tries, lease_s)
 
     def renew_lease(self, work: JobClaim) -> None:
-        """Renew a lease; LeaseLost where somebody else has claimed the work."""
+        """Renew a lease; LeaseLost if another process has claimed the work."""
         self._change(work, lambda row, now_s: {"lease_until_s": now_s + row.lease_s})
 
     def finish_job(self, work: JobClaim) -> None:
-        """Finish a run; what was wanted while it ran is still wanted."""
+        """Finish a run; requests that arrived during the run stay open."""
         self._change(
             work,
             lambda row, _now_s: {"owner": None, "finished": row.running, "tries": 0, "parked": False, "reason": ""},
@@ -125,7 +127,7 @@ class JobsRepository(Repository):
             )
 
     def holds_lease(self, work: JobClaim) -> bool:
-        """Return whether nobody else has claimed the work since."""
+        """Return whether no other process has claimed the work since."""
         query = select(_C.token).where(*_is(work.project, work.kind), _C.owner == work.owner)
         return bool(self._get_value(query) == work.token)
 
@@ -146,7 +148,7 @@ class JobsRepository(Repository):
         ]
 
     def make_listener(self) -> JobListener | None:
-        """Return what hears of job requests when they commit; None on SQLite, where workers poll."""
+        """Return the listener for committed job requests; None on SQLite, where workers poll."""
         return None if self._database.sqlite else JobListener(self._database.engine.url)
 
     def _notify(self, connection: Connection) -> None:

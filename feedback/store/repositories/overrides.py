@@ -22,7 +22,7 @@ class OverrideRow:
     annotation: int
     task: int
     person: int | None
-    shown: Answer | None  # on a blind vote: what the model would have said
+    shown: Answer | None  # on a blind vote: the answer that the model would have given
     confidence: float | None
     model: str
     answer: Answer
@@ -42,7 +42,7 @@ _OVERRIDES = RowMapper(OverrideRow, override)
 class OverrideCount(NamedTuple):
     """How many human answers have the same values in all other fields."""
 
-    shown: str | None  # Answer.key of what the model said, on a blind answer what it would have said
+    shown: str | None  # Answer.key of the model's answer; on a blind vote, of the answer that it would have given
     answer: str  # Answer.key
     blind: bool
     changed: bool
@@ -67,7 +67,7 @@ class OverridesRepository(Repository):
         return dict(map(tuple, self._list_rows_in(query, table.annotation, annotations)))
 
     def list_overriding_annotations(self, project: str) -> set[int]:
-        """Return the answers that changed what was shown."""
+        """Return the answers that differ from the shown prediction."""
         table = override.c
         query = select(table.annotation).where(table.project == project, table.changed, ~table.blind)
         return set(self._list_values(query))
@@ -81,7 +81,7 @@ class OverridesRepository(Repository):
         return [_OVERRIDES.from_row(row) for row in self._list_rows(query.order_by(table.at_s, table.annotation))]
 
     def count_overrides(self, project: str) -> list[OverrideCount]:
-        """Count human answers beside the model's, the most frequent first."""
+        """Count pairs of model answer and human answer, the most frequent first."""
         table = override.c
         alike = (table.shown, table.answer, table.blind, table.changed, table.reason)
         query = select(*alike, func.count()).where(table.project == project).group_by(*alike)

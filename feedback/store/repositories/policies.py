@@ -17,7 +17,7 @@ from feedback.store.repositories.projects import ProjectsRepository
 from feedback.store.repositories.records import RecordsRepository
 from feedback.store.rows import ProjectRow
 
-_ORDER = "order"  # beside the policy's own keys: the store sorts the keys of JSON
+_ORDER = "order"  # an added key for the order of keys, because the store sorts the keys of JSON
 _IN_ORDER = ("reasons", "feedback")  # tables that reviewers read from top to bottom
 
 

@@ -45,7 +45,7 @@ class ProjectsRepository(Repository):
     def save_project(self, row: ProjectRow) -> None:
         """Store a project's settings; a new title or label config is appended to the log, as a webhook's is.
 
-        A row that was read before somebody else described the project anew changes neither title nor label config.
+        A row that was read before a newer description of the project changes neither title nor label config.
         """
         with self._database.write() as connection:
             described = main_tables.project_description.c

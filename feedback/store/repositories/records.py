@@ -14,7 +14,7 @@ from feedback.store.rows import Record
 from feedback.store.tables import main_tables
 
 # Records that nothing refers to: the newest of each project and kind are kept. A loop writes some at every turn, and
-# nobody reads back further. Every other kind, and every record with a key, stays for ever.
+# older ones are not read. Every other kind, and every record with a key, stays for ever.
 RECORDS_KEPT: Mapping[str, int] = {
     "agreement": 200,
     "asked": 200,
@@ -48,7 +48,7 @@ class RecordsRepository(Repository):
             "at_s": self._database.clock(),
         }
         if key and (before := self.get_latest_record(project, kind, key=key)) is not None:
-            return before.id  # without waiting for whoever writes
+            return before.id  # without waiting for a writer
         with self._database.write() as connection:
             if key:
                 self._database.lock(connection, f"record {project} {kind} {key}")

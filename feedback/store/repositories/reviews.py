@@ -1,4 +1,4 @@
-"""The reviews: what reviewers answered about cases."""
+"""The reviews: the answers of reviewers about cases."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class ReviewsRepository(Repository):
                 look.tier == case.tier,
                 (now.version != look.annotation_version) | now.is_deleted,
             )
-            .where(~now.erased)  # who was forgotten took nothing back
+            .where(~now.erased)  # an erasure is not a withdrawal
             .order_by(look.case_id, look.annotation)
         )
         if cases is None:

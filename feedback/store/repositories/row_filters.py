@@ -21,7 +21,7 @@ def in_existing_project(table: Any, project: str) -> ColumnElement[bool]:
 def of_current_task(table: Any) -> ColumnElement[bool]:
     """Return the condition that a row belongs to the task that has the id now.
 
-    An annotation that is older than its task was made on another one, whose number the task was given.
+    An annotation older than its task belongs to a former task with the same id.
     """
     task = main_tables.task.c
     other = and_(table.created_at != "", table.created_at < task.created_at)

@@ -12,7 +12,7 @@ from feedback.store.database.row_mapping import RowMapper
 from feedback.store.repositories.repository import Repository
 from feedback.store.tables.main_tables import login_attempt, session
 
-_MOST = 10_000  # addresses that are remembered for each door; the oldest guesses are forgotten beyond
+_MOST = 10_000  # addresses stored for each login; the oldest are removed beyond that
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,12 @@ class SessionsRepository(Repository):
             connection.execute(session.update().where(session.c.digest == digest).values(seen_s=at_s))
 
     def delete_session(self, digest: str) -> None:
-        """Sign a browser out; one that is out already is no error."""
+        """Sign a browser out; it is no error if it is signed out already."""
         with self._database.write() as connection:
             connection.execute(session.delete().where(session.c.digest == digest))
 
     def list_emails(self, person: int) -> frozenset[str]:
-        """Return the addresses that somebody is signed in with."""
+        """Return the addresses with a valid session."""
         return frozenset(self._list_values(select(session.c.email).where(session.c.person == person)))
 
     def list_login_attempts(self, scope: str) -> dict[str, float]:
@@ -67,7 +67,7 @@ class SessionsRepository(Repository):
         return {row.address: row.restored_s for row in self._list_rows(query)}
 
     def record_login_attempt(self, scope: str, address: str, every_s: float) -> float:
-        """Take one try from an address, whichever worker saw it; return when it has all of them back."""
+        """Count one failed login of an address, over all processes; return when it may try freely again."""
         now_s, table = self._database.clock(), login_attempt.c
         conditions = (table.scope == scope) & (table.address == address)
         with self._database.write() as connection:

@@ -27,7 +27,7 @@ class Signal:
     key: str  # the sender's own; the same one is stored once
     source: str = ""
     note: str = ""
-    callback: str = ""  # a name of [notify] that is told the final answer; "" for none
+    callback: str = ""  # a name of [notify] that gets the final answer; "" for none
     external: str = ""  # what the sender calls the task; "" where it is named by its number
     unmatched: str = ""  # why it is about no task yet; "" where it is
     received_s: float = 0.0
@@ -84,7 +84,7 @@ class SignalsRepository(Repository):
         return [_SIGNALS.from_row(row) for row in self._list_rows(query.order_by(table.id))]
 
     def list_unhandled_flags(self, project: str, name: str, *, but: str) -> list[Signal]:
-        """Return, oldest first, the flags of tasks that say true and whose key no record of the kind `but` has."""
+        """Return, oldest first, the true flags of tasks without a record of the kind `but` under the signal's key."""
         table, other = routing_tables.signal.c, main_tables.record.c
         done = select(other.id).where(other.project == project, other.kind == but, other.key == table.key)
         query = select(routing_tables.signal).where(
@@ -111,7 +111,7 @@ class SignalsRepository(Repository):
         return found
 
     def list_received_times(self, project: str, names: Collection[str]) -> dict[tuple[int, str], float]:
-        """Return when we were told last, by task and name; what is about the whole project is left out."""
+        """Return the time of the newest signal by task and name, without signals about the whole project."""
         table = routing_tables.signal.c
         query = select(table.task, table.name, func.max(table.received_s).label("last_s")).where(
             table.project == project, table.name.in_(sorted(names)), table.task.is_not(None), table.unmatched == ""

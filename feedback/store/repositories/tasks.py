@@ -94,7 +94,7 @@ class TasksRepository(Repository):
         return None if found is None else orjson.loads(found)
 
     def create_hidden_tasks(self, project: str, tasks: Iterable[int]) -> None:
-        """Record tasks that are about to be hidden from everybody in Label Studio."""
+        """Record tasks that are about to be hidden in Label Studio."""
         now_s = self._database.clock()
         rows = [{"project": project, "task": task, "since_s": now_s} for task in sorted(set(tasks))]
         with self._database.write() as connection:

@@ -19,7 +19,7 @@ from feedback.store.tables.review_tables import review, review_case
 
 
 class OverlapVote(NamedTuple):
-    """One person's latest answer to a task that somebody else answered too; a tuple, for there may be many."""
+    """One person's latest answer to a task that another person answered too; a tuple, because there may be many."""
 
     task: int
     content: str  # names the task's data, as TaskRow does

@@ -1,1 +1,1 @@
-"""The tables, and where personal data stands in them."""
+"""The tables, and which of them hold personal data."""

@@ -8,8 +8,8 @@ from typing import Any
 from feedback.policy.schema import same_email
 from feedback.store.tables.personal_data import DataSubject
 
-DERIVED = ("agreement", "people")  # kinds of records that are reckoned anew from what is left
-_KEYED = {"gold": {"add", "retire"}}  # kind -> names under which tasks stand by their numbers
+DERIVED = ("agreement", "people")  # kinds of records that are computed again from the remaining data
+_KEYED = {"gold": {"add", "retire"}}  # kind -> names of fields that hold task ids
 _GONE: Any = object()
 
 
@@ -24,9 +24,9 @@ def mentions(body: Any, subject: DataSubject) -> bool:
 
 
 def redact(body: Any, subject: DataSubject, kind: str = "") -> Any:
-    """Return a body without what it says of whom is meant; None where nothing else was in it.
+    """Return a body without the data of a subject; None if it holds nothing else.
 
-    An action keeps that it was done: `{"action": "pause", "person": None}`.
+    An action stays recorded without its person: `{"action": "pause", "person": None}`.
 
     >>> redact({"votes": 3, "rows": [{"person": 7, "share": 0.5}, {"person": 8}]}, DataSubject("1", person=7))
     {'votes': 3, 'rows': [{'person': 8}]}

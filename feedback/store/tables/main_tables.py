@@ -79,7 +79,7 @@ chain = Table(
 
 # Projections: derived from the log and from nothing else, in the transaction of each append.
 def _lifetime_columns() -> list[Column[Any]]:
-    """Return the columns that are the fields of `Lifetime`: which thing holds a number, and by which event."""
+    """Return the columns for the fields of `Lifetime`: which lifetime has an id, and by which event."""
     return [
         Column("seq", BigInteger, nullable=False),  # the event that won; 0 where only its deletion is known
         Column("seen_s", Float, nullable=False),
@@ -87,9 +87,9 @@ def _lifetime_columns() -> list[Column[Any]]:
         Column("rank", String, nullable=False),  # decides between two bodies of one version
         Column("created_at", String, nullable=False),
         Column("last_shown_s", Float, nullable=False),  # when the API last showed this life of the number
-        Column("deleted_until", String, nullable=False),  # lives that were created until then were deleted
+        Column("deleted_until", String, nullable=False),  # lifetimes created until then were deleted
         Column("deleted_s", Float, nullable=False),
-        Column("erased_until", String, nullable=False),  # lives that were created until then were forgotten
+        Column("erased_until", String, nullable=False),  # lifetimes created until then were erased
         Column("is_deleted", Boolean, nullable=False),
         Column("erased", Boolean, nullable=False),
     ]
@@ -153,13 +153,13 @@ person = Table(
     metadata,
     Column("project", String, primary_key=True),
     Column("id", BigInteger, primary_key=True),
-    Column("answers", Integer, nullable=False),  # annotations that stand now
+    Column("answers", Integer, nullable=False),  # annotations that exist now
     Column("skips", Integer, nullable=False),
     Column("first_at", String, nullable=False),
     Column("last_at", String, nullable=False),
     sqlite_with_rowid=False,
 )
-vote = Table(  # one row for each control of an annotation that stands
+vote = Table(  # one row for each control of an existing annotation
     "vote",
     metadata,
     Column("project", String, primary_key=True),
@@ -273,7 +273,7 @@ job = Table(
     Column("requested", BigInteger, nullable=False),  # counts requests; there is work while it is above `finished`
     Column("finished", BigInteger, nullable=False, default=0),
     Column("running", BigInteger, nullable=False, default=0),  # the request that the present run began with
-    Column("owner", Text),  # NULL: nobody has it
+    Column("owner", Text),  # NULL: free
     Column("token", BigInteger, nullable=False, default=0),  # the fence: one more at each claim
     Column("lease_s", Float, nullable=False, default=0.0),
     Column("lease_until_s", Float, nullable=False, default=0.0),
@@ -286,7 +286,9 @@ job = Table(
 session = Table(
     "session",
     metadata,
-    Column("digest", String, primary_key=True),  # sha256 of what the browser holds: a stolen store opens no page
+    Column(
+        "digest", String, primary_key=True
+    ),  # sha256 of the browser's secret: a stolen store does not allow to sign in
     Column("person", BigInteger, nullable=False),  # Label Studio's user id
     Column("email", Text, nullable=False),
     Column("owner", Boolean, nullable=False),  # whether it is the user whose token the service has
@@ -296,7 +298,7 @@ session = Table(
 login_attempt = Table(
     "login_attempt",
     metadata,
-    Column("scope", String, primary_key=True),  # what was knocked at: "service" or "pages"
+    Column("scope", String, primary_key=True),  # the login that was tried: "service" or "pages"
     Column("address", String, primary_key=True),
     Column("restored_s", Float, nullable=False),  # when the address has all its tries back
 )

@@ -1,6 +1,6 @@
 """The one list of the tables that hold personal data; subject access reads it, and erasure deletes by it.
 
-A test holds it against the schema: a new table belongs here, or into TABLES_WITHOUT_PERSONAL_DATA with the reason.
+A test compares it with the schema: a new table belongs here, or in TABLES_WITHOUT_PERSONAL_DATA with the reason.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from feedback.store.tables.routing_tables import indicator, task_key
 
 @dataclass(frozen=True, slots=True)
 class DataSubject:
-    """A person, or tasks and all that was said of them, in one project; a review project is a project of its own."""
+    """A person, or tasks and all data about them, in one project; a review project counts as another project."""
 
     project: str
     person: int | None = None
     emails: frozenset[str] = frozenset()  # addresses of the person
     tasks: frozenset[int] = frozenset()
-    cases: frozenset[int] = frozenset()  # of these tasks, also of former ones with their numbers
+    cases: frozenset[int] = frozenset()  # of these tasks, and of former tasks with their ids
     annotations: frozenset[int] = frozenset()  # that the person answered for, or that the tasks had
 
     @property
     def task_numbers(self) -> frozenset[int]:
-        """The numbers of the tasks as rows have them: what was set aside has a negative one."""
+        """The task ids as rows hold them; rows of former tasks have negative ids."""
         return self.tasks | {-task for task in self.tasks}
 
 
@@ -103,7 +103,7 @@ PERSONAL_DATA_TABLES: tuple[PersonalDataTable, ...] = (
     PersonalDataTable(indicator, _rows_of_person(indicator), _rows_of_tasks(indicator)),
     PersonalDataTable(task_key, task=_rows_of_tasks(task_key)),
     PersonalDataTable(routing_tables.hidden_task, task=_rows_of_tasks(routing_tables.hidden_task)),
-    # that somebody looked stays: what they decided stands
+    # the fact of a review stays, because its decision stays valid
     PersonalDataTable(
         review,
         _rows_of_reviewer(review),
@@ -130,7 +130,7 @@ TABLES_WITHOUT_PERSONAL_DATA: Mapping[str, str] = {
     "project_description": "the project's title and label config",
     "event": "numbers, times and hashes of salted payloads",
     "indicator_head": "how far logs were read",
-    "model": "what was learned from all; the ones that learned from somebody are named when they are forgotten",
+    "model": "models learned from all people; an erasure names those that learned from the erased answers",
     "own_annotation": "numbers of what the service wrote",
     "own_unique": "names of what the service wrote",
     "review_project": "ids of review projects",
@@ -143,7 +143,7 @@ TABLES_WITHOUT_PERSONAL_DATA: Mapping[str, str] = {
 
 
 def places(subject: DataSubject) -> list[tuple[PersonalDataTable, ColumnElement[bool]]]:
-    """Return the places in which rows of a person or of tasks can stand, each with the condition that finds them."""
+    """Return the tables that can hold rows of a person or of tasks, each with the condition that finds them."""
     found = []
     for place in PERSONAL_DATA_TABLES:
         where = place.person if subject.person is not None else place.task

@@ -26,7 +26,7 @@ review_case = Table(
     Column("id", RowId, primary_key=True, autoincrement=True),
     Column("project", String, nullable=False),
     Column("task", BigInteger, nullable=False),
-    Column("version", Integer, nullable=False),  # counts moves: whoever moves a case names the version that they saw
+    Column("version", Integer, nullable=False),  # counts moves: a move names the version that it was decided on
     Column("round", Integer, nullable=False),  # 1, and one more at each re-opening
     Column("state", String, nullable=False),
     Column("tier", String, nullable=False),
@@ -114,14 +114,14 @@ review = Table(
     Column("refused", Text, nullable=False),  # why it does not count
     Index("review_case_id", "case_id"),
 )
-override = Table(  # one row a vote of which we know what the model said: the changed ones are overrides
+override = Table(  # one row for each vote with a known model answer: the changed ones are overrides
     "override",
     metadata,
     Column("project", String, primary_key=True),
     Column("annotation", BigInteger, primary_key=True),
     Column("task", BigInteger, nullable=False),
     Column("person", BigInteger),
-    Column("shown", Text),  # Answer.key; on a blind vote what the model would have said
+    Column("shown", Text),  # Answer.key; on a blind vote the answer that the model would have given
     Column("confidence", Float),
     Column("model", String, nullable=False),
     Column("answer", Text, nullable=False),

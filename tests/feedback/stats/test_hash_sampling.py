@@ -6,7 +6,7 @@ import hmac
 import numpy as np
 from scipy import stats
 
-from feedback.stats.hash_sampling import audit_split, draw, draws
+from feedback.stats.hash_sampling import audit_splits, draw, draws
 
 _UNITS = [f"project/{number}" for number in range(20_000)]
 
@@ -42,7 +42,7 @@ def test_a_purpose_and_a_unit_cannot_run_into_each_other() -> None:
 
 
 def test_roles_take_thirty_thirty_and_forty_percent() -> None:
-    roles = [audit_split("key", unit) for unit in _UNITS]
+    roles = audit_splits("key", _UNITS)
 
     observed = [roles.count(name) for name in ("tune", "judge", "certify")]
     assert stats.chisquare(observed, [6000, 6000, 8000]).pvalue > 0.001
@@ -50,7 +50,7 @@ def test_roles_take_thirty_thirty_and_forty_percent() -> None:
 
 def test_roles_are_drawn_apart_from_the_audit_itself() -> None:
     audit = [unit for unit in _UNITS if draw("key", "audit", unit) < 0.15]
-    roles = [audit_split("key", unit) for unit in audit]
+    roles = audit_splits("key", audit)
 
     n = len(audit)
     assert 2700 < n < 3300
