@@ -1,4 +1,4 @@
-"""Every example in every docstring and on every page of the docs runs as it stands."""
+"""Every example in every docstring and on every page of the docs runs."""
 
 from __future__ import annotations
 

@@ -195,7 +195,7 @@ def claim_job(store: Store, project: str, kind: str) -> JobClaim:
     while (work := store.jobs.claim_job(worker_id(), lease_s=LEASE_S, kinds=(kind,), project=project)) is None:
         time.sleep(0.2)
         if not any(row.state != "idle" for row in store.jobs.list_jobs() if (row.project, row.kind) == (project, kind)):
-            store.jobs.request_job(project, kind)  # a worker was quicker and has run it; request it anew
+            store.jobs.request_job(project, kind)  # a worker has run it already; request it again
     return work
 
 

@@ -144,7 +144,7 @@ def _print_breakdowns(found: Analysis) -> None:
 
 
 def _print_people(console: Any, found: Analysis) -> None:
-    """Print the annotators; those who most surely need help come first."""
+    """Print the annotators; those with the clearest problems come first."""
     from feedback.reports.formatting import bounds, decimal
 
     if not found.annotators:

@@ -15,7 +15,7 @@ def people(
     as_json: AsJson = False,
     pseudonyms: Annotated[bool, typer.Option("--pseudonyms", help="Replace user ids by pseudonyms.")] = False,
 ) -> None:
-    """Show the figures of each person; those who most surely need help come first."""
+    """Show the figures of each person; those with the clearest problems come first."""
     from feedback.annotators.pseudonyms import pseudonym
     from feedback.app.bootstrap import opened_project
     from feedback.project.snapshot import load_snapshot

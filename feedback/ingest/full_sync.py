@@ -14,7 +14,7 @@ from ml_backend.errors import NotFound
 
 _PAGE = 500  # tasks in memory, and in one transaction
 _STORED = 4 * _PAGE  # stored tasks per page: of a range that was deleted there may be many more than Label Studio shows
-_STALE_S = 86_400.0  # a full sync that stopped longer ago begins anew
+_STALE_S = 86_400.0  # a full sync that stopped longer ago starts again
 _BIGGEST_ID = 2**63 - 1
 
 
@@ -125,7 +125,7 @@ def _sync_page(
     batch += events.task_deletions(
         project, {key: born for key, born in stored.items() if key not in page.annotation_ids and is_compared(key)}
     )
-    store.ingest_inbox()  # what a webhook brought while the page was read was not missed
+    store.ingest_inbox()  # events that arrived while the page was read were not missed
     with store.transaction():
         changed += store.append(batch).changed if batch else 0
         record_missed_changes(store, project, changed)

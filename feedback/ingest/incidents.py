@@ -48,7 +48,7 @@ class IncidentRecorder:
         threading.Thread(target=self._run, name="incidents", daemon=True).start()
 
     def stop(self) -> None:
-        """Stop the thread and record what is left."""
+        """Stop the thread and record the remaining counts."""
         self._stop.set()
         self.flush()
 

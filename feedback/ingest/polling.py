@@ -1,4 +1,4 @@
-"""Poll Label Studio for what webhooks missed, and keep count of what they missed and of what could not be read."""
+"""Poll Label Studio for missed events, and count the missed and the unreadable ones."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def poll_changes(
     for task, given in platform.list_changed_tasks(project, _subtract_overlap(last), unreadable=unreadable):
         newest = max(newest, task.updated_at)
         batch += events.events_from_task(task, given, source="poll", seen_s=now_s, unread=unreadable)
-        # by Label Studio's own clock: what a webhook brought after this read is newer than the task as read
+        # by Label Studio's own clock: a webhook event after this read is newer than the task as read
         until = events.canonical_time(task.updated_at)
         stored = store.annotations.list_annotation_creation_times(
             project, above=task.id - 1, upto=task.id, before=until
@@ -113,7 +113,7 @@ def list_unreadable(store: Store, project: str) -> list[str]:
 
 
 def _subtract_overlap(since: str) -> str:
-    """Step back by the overlap: what is read twice is stored once."""
+    """Step back by the overlap; a version that is read twice is stored once."""
     if not since:
         return ""
     return (datetime.fromisoformat(since) - _OVERLAP).isoformat().replace("+00:00", "Z")

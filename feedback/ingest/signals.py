@@ -62,7 +62,7 @@ _BIGGEST_ID = 2**63 - 1
 
 
 class SignalHandler:
-    """Takes the parsed body of a signal, stores it once, and requests a turn that routes its task anew."""
+    """Takes the parsed body of a signal, stores it once, and requests a turn that routes its task again."""
 
     def __init__(self, store: Store, *, clock: Callable[[], float] = time.time) -> None:
         self._store = store
@@ -101,7 +101,7 @@ def make_signal_mount(store: Store, *, clock: Callable[[], float] = time.time) -
 
 
 def parse_signal(body: Mapping[str, Any], project: str, policy: Policy, *, now_s: float) -> Signal:
-    """Check a signal against what the policy declares; BodyError names what is wrong and what was wanted."""
+    """Check a signal against what the policy declares; BodyError names the error and the valid values."""
     name = body.get("signal")
     kinds = policy.all_signals
     if not isinstance(name, str) or name not in kinds:

@@ -80,7 +80,7 @@ class Worker:
 def run_held(store: Store, work: JobClaim, job: Callable[[str, Held], Result]) -> Result:
     """Run a job under its lease, record how it ended, and return its result or raise its error.
 
-    Where the end cannot be recorded, the lease runs out and the job is claimed anew.
+    Where the end cannot be recorded, the lease runs out and the job is claimed again.
     """
     try:
         with lease(store, work) as held:

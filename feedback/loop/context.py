@@ -1,4 +1,4 @@
-"""The record that the stages of a turn hand on, the services that they use, and what a turn did."""
+"""The record that the stages of a turn pass on, the services that they use, and the result of a turn."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class TurnContext:
-    """A turn while it runs. Each stage returns a copy with what it found out."""
+    """A running turn. Each stage returns a copy with its results."""
 
     services: Services
     project_id: str

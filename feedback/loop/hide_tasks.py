@@ -37,7 +37,7 @@ def hide_withheld_tasks(
     may_write: Callable[[], bool],
     now_s: float,
 ) -> HideResult:
-    """Hide what the routes keep from the first tier, and show what they no longer keep from it.
+    """Hide the tasks that the routes keep from the first tier, and show those that they no longer keep from it.
 
     Label Studio Community cannot refuse a task to anyone: a task that is marked as labelled is out of the label stream.
     Each task is recorded before it is hidden, so that after a kill no hidden task is unknown. A task that people have
@@ -81,7 +81,7 @@ def _list_servable(
 ) -> set[int]:
     """Return the withheld tasks that Label Studio would serve now.
 
-    It is asked, too: a change of its settings computes `is_labeled` anew for all tasks, and sends no event.
+    Label Studio is read, too: after a change of settings it recomputes `is_labeled` for all tasks without an event.
     """
     if not withheld:
         return set()

@@ -27,7 +27,7 @@ from ml_backend.registry import Bundle
 
 
 def collect_changes(context: TurnContext) -> TurnContext:
-    """Bring in what webhooks missed. Where Label Studio is away, the turn goes on with what the store has."""
+    """Collect the events that webhooks missed. If Label Studio is away, the turn continues with the stored data."""
     services, store, project = context.services, context.store, context.project_id
     store.ingest_inbox()
     if services.platform is None or not context.poll:
@@ -196,7 +196,7 @@ def write_queue(context: TurnContext) -> TurnContext:
 
 
 def hide_tasks(context: TurnContext) -> TurnContext:
-    """Hide in Label Studio what the first tier may not see, and show what it may see again."""
+    """Hide tasks in Label Studio that the first tier may not see, and show those that it may see again."""
     platform, snapshot = context.platform, context.snapshot
     if platform is None:
         return context
@@ -217,7 +217,7 @@ def hide_tasks(context: TurnContext) -> TurnContext:
 
 
 def review(context: TurnContext) -> TurnContext:
-    """Move what is under review: open cases, decide, watch the clocks, assign, write final answers, notify.
+    """Run the review of the project: open cases, decide, watch the clocks, assign, write final answers, notify.
 
     What it decides is learned from in the next turn, which is asked for.
     """
@@ -265,7 +265,7 @@ def reopen_tasks(context: TurnContext) -> TurnContext:
 
 
 def write_consensus(context: TurnContext) -> TurnContext:
-    """Write what several people settled back to Label Studio, where the policy asks for it."""
+    """Write the consensus of several people to Label Studio, if the policy asks for it."""
     platform, final = context.platform, context.final_answers
     if platform is None:
         return context

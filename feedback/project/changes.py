@@ -1,4 +1,4 @@
-"""What differs between two snapshots of one project, so that caches are brought up to date instead of made anew."""
+"""The differences between two snapshots of a project, so that caches are updated and not rebuilt."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class RecentProjects(Generic[Value]):
         return project in self._kept
 
     def get(self, project: str) -> Value | None:
-        """Return what is kept of a project, which is the one used last from now on."""
+        """Return the cached value of a project, and mark it as the last used."""
         found = self._kept.pop(project, None)
         if found is None:
             return None

@@ -37,7 +37,7 @@ class _Kept:
 
 
 class TaskCache:
-    """Keeps the task tables of the projects that were read last. A table is always what the store would give."""
+    """Keeps the task tables of the projects read last. A table always equals a fresh read of the store."""
 
     def __init__(self) -> None:
         self._kept = RecentProjects[_Kept]()

@@ -60,7 +60,7 @@ class _Kept:
 
 
 class VoteCache:
-    """Keeps the votes of the projects that were read last. They are always what the store would give."""
+    """Keeps the votes of the projects read last. They always equal a fresh read of the store."""
 
     def __init__(self) -> None:
         self._kept = RecentProjects[_Kept]()

@@ -9,7 +9,7 @@ from feedback.project.task_routes import NORMAL
 from ml_backend.records import Answer
 from sampling.ordering import TaskStream, interleave_streams
 
-_SECOND_OPINION_SHARE = 0.2  # of the places left by the audit, for second opinions: they settle what is nearly known
+_SECOND_OPINION_SHARE = 0.2  # of the places left by the audit, for second opinions: they decide nearly certain labels
 
 
 @dataclass(frozen=True, slots=True)

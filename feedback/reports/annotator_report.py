@@ -34,7 +34,7 @@ _MAX_VOTES = 40_000  # of the newest tasks; more would hardly change the figures
 
 
 def annotator_figures(store: Store, snapshot: ProjectSnapshot) -> list[dict[str, Any]]:
-    """Return one JSON object per person; those who most surely need help come first.
+    """Return one JSON object per person; those with the clearest problems come first.
 
     The keys that need a word:
 

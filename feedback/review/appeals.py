@@ -86,7 +86,7 @@ def _find_decision(events: Sequence[CaseEvent], round_number: int) -> CaseEvent 
 
 
 def _describe_shown(events: Sequence[CaseEvent], decision: CaseEvent, *, model: bool) -> str:
-    """Return what the person who decided saw before."""
+    """Return what the deciding person saw before the decision."""
     if decision.event == "settle":
         return "in the source project itself"
     assigned = [event for event in events if event.event == "assign" and event.number < decision.number]

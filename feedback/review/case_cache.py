@@ -20,7 +20,7 @@ class Cases:
 
 
 class CaseCache:
-    """Keeps the cases of the projects used last. They are always what the store would give."""
+    """Keeps the cases of the projects used last. They always equal a fresh read of the store."""
 
     def __init__(self) -> None:
         self._kept = RecentProjects[Cases]()

@@ -79,7 +79,7 @@ def save_honeypot_reviews(context: ReviewContext, honeypots: Mapping[str, Mappin
 
 
 def _make_review_task(context: ReviewContext, case: CaseRow, key: str, number: int) -> ReviewTask:
-    """Return a decided case as the review task of a second look beside the task of `key`, under another number."""
+    """Return a decided case as the review task of a second look, next to the task of `key`, under another id."""
     tier = key.split("-", 3)[3].rpartition("-")[0]
     new_case = CaseRow(context.project, case.task, "queued", tier, id=number, rule=SECOND_LOOK, copies=1)
     shown = sla_clock.start_clocks(

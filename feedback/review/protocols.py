@@ -1,4 +1,4 @@
-"""The protocols of a tier: what the reviews of a case amount to, also where reviewers disagree."""
+"""The protocols of a tier: the outcome of a case's reviews, also where reviewers disagree."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OUTCOMES: dict[str, Outcome] = {"reject": "none", "escalate": "escalate", "guid
 
 @dataclass(frozen=True, slots=True)
 class ProtocolResult:
-    """What the reviews of a case amount to."""
+    """The outcome of the reviews of a case."""
 
     outcome: Outcome  # "none": no answer is right
     n_reviewers: int  # that the case needs in total
@@ -27,7 +27,7 @@ class ProtocolResult:
 
 
 def apply_protocol(reviews: Sequence[ReviewRow], tier: Tier) -> ProtocolResult:
-    """Return what the counted reviews of a case amount to under the protocol of its tier.
+    """Return the outcome of the counted reviews of a case under the protocol of its tier.
 
     single: the first review decides. panel: when all have answered, the answer of more than `min_agreement` of them
     decides; without one the case escalates. two-reader: two equal answers decide; otherwise a third reviewer, who sees

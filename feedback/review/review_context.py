@@ -37,7 +37,7 @@ class ReviewResult:
 
 @dataclass
 class ReviewContext:
-    """One project in one turn. Each part reads the cases anew, since the part before it may have moved them."""
+    """One project in one turn. Each part reads the cases again, because the part before it may have moved them."""
 
     store: Store
     workflow: CaseWorkflow

@@ -1,4 +1,4 @@
-"""The store: an append-only log of events, what is projected from it, and what the service itself remembers."""
+"""The store: an append-only log of events, its projections, and the service's own data."""
 
 from feedback.store.log.projections import AnnotatorCounts
 from feedback.store.repositories.cases import CaseEvent, CaseRow

@@ -182,7 +182,7 @@ class Store:
         project: str | None = None,
         on_progress: Progress = lambda _project, _done, _total: None,
     ) -> ProjectionCheck:
-        """Derive the projections anew from the log; with `check`, only compare them with the stored ones.
+        """Rebuild the projections from the log; with `check`, only compare them with the stored ones.
 
         Needed after a new codec can read what an older one could not. Writers wait meanwhile, on SQLite those of every
         project: about ten seconds for 100,000 events. `on_progress` gets a project, the events done, and of how many.
@@ -291,7 +291,7 @@ class Store:
         with self._database.write() as connection:
             delete_indicators(connection, project)
             checked = replay.rebuild(self._database, project, on_progress)  # joins this transaction
-            self.records.create_record(project, "rebuilt", {"differs": checked.differs})  # caches are made anew
+            self.records.create_record(project, "rebuilt", {"differs": checked.differs})  # caches are rebuilt
             return checked
 
     def _check(self, project: str, on_progress: Progress) -> ProjectionCheck:

@@ -133,7 +133,7 @@ def _label(task: int, answer: Answer, votes: Sequence[_VoteLike], aggregated: Ag
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """What decides about every task alike: another rule settles all tasks anew."""
+    """The settings for all tasks: if they change, all tasks are decided again."""
 
     base: int  # votes that a task wants
     several: bool  # whether the project has two people; before, a second vote is not possible

@@ -111,7 +111,7 @@ class _Kept:
 
 
 class DatasetCache:
-    """Keeps the data sets of the projects that were used last; only rows of tasks that changed are made anew."""
+    """Keeps the data sets of the projects that were used last; only rows of changed tasks are rebuilt."""
 
     def __init__(self) -> None:
         self._kept = RecentProjects[_Kept]()
@@ -119,7 +119,7 @@ class DatasetCache:
     def build(self, snapshot: ProjectSnapshot, settled: Sequence[ConsensusLabel], changes: Changes) -> Dataset:
         """Return the data set of these labels, of which `changes` says what differs from the ones before.
 
-        Indicators are those of the snapshot. Where a policy has any, all rows are made anew.
+        Indicators are those of the snapshot. If a policy has any, all rows are rebuilt.
         """
         control = (snapshot.control.name, tuple(snapshot.control.labels))
         kept = self._kept.get(snapshot.project.id)

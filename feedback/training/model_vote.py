@@ -79,7 +79,7 @@ def cross_validated_weights(
     usable = np.isfinite(proba).all(axis=1)
     usable &= np.array([row.task not in exclude and 1 <= given[row.task] <= _MOST_VOTES for row in rows])
     if usable.sum() < _MIN_ROWS:
-        return ModelVote(reason=f"the model can speak of {int(usable.sum())} rows only")
+        return ModelVote(reason=f"the model has usable predictions for only {int(usable.sum())} rows")
     people = _vote_shares(rows, aggregated, labels) if aggregated.rows else None
     sound = usable if people is None else usable & (people[np.arange(len(y)), y] >= _SURE_OF_PEOPLE)
     proba = fit_temperature(proba[sound], y[sound], seed=seed).apply(proba)

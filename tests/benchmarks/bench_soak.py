@@ -1,4 +1,4 @@
-"""Soak: mixed load at concurrency 16 on the real web half beside a real worker: flat memory, no lost handle, no error.
+"""Soak: mixed load at concurrency 16 on the real web process with a real worker: flat memory, no lost handle, no error.
 
 HITL_BENCH_SOAK_S=600 is the whole of it; the default is 120 s.
 """

@@ -1,4 +1,4 @@
-"""Proof 1: whoever is killed, whenever: what was acknowledged is there, the chain holds, one champion serves."""
+"""Proof 1: after any kill, acknowledged data exist, the chain is intact, and one champion serves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proof 4, its other half: Label Studio is down, broken, slow or has revoked our token; and no secret is ever told."""
+"""Proof 4, its other half: Label Studio is down, broken, slow or has revoked our token; and no secret is revealed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Label Studio tells, in short: annotations, skips, tasks and their events, as tests need them."""
+"""Short builders of annotations, skips, tasks and their events for tests."""
 
 from __future__ import annotations
 

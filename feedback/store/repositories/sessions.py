@@ -67,7 +67,7 @@ class SessionsRepository(Repository):
         return {row.address: row.restored_s for row in self._list_rows(query)}
 
     def record_login_attempt(self, scope: str, address: str, every_s: float) -> float:
-        """Count one failed login of an address, over all processes; return when it may try freely again."""
+        """Count one login attempt of an address, over all processes; return when no attempt counts any more."""
         now_s, table = self._database.clock(), login_attempt.c
         conditions = (table.scope == scope) & (table.address == address)
         with self._database.write() as connection:

@@ -1,4 +1,4 @@
-"""Agreement by label, group and pair of people, and what is said of it."""
+"""Agreement by label, group and pair of people, and its interpretation."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The width of the terminal of whoever runs the tests is not the width of the tables in them."""
+"""Tests print tables at a fixed width, whatever the terminal."""
 
 from __future__ import annotations
 

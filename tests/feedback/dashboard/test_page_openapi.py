@@ -1,4 +1,4 @@
-"""The application as it is served: every route stands in /openapi.json, and no request made from it breaks us."""
+"""The whole application: every route is in /openapi.json, and no request made from it causes an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a turn takes in of a project that no webhook told of."""
+"""A turn collects changes that no webhook reported."""
 
 from __future__ import annotations
 

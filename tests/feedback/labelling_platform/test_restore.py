@@ -1,4 +1,4 @@
-"""A restored answer is its author's again; what nobody said by hand stays no vote."""
+"""A restored answer belongs to its author; an answer that no person gave is still not a vote."""
 
 from __future__ import annotations
 

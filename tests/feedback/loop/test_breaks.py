@@ -1,4 +1,4 @@
-"""What breaks a turn, and what nobody told us: kills, a Label Studio that is away, events that never came."""
+"""A turn survives kills, an unavailable Label Studio, and lost events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a machine said is neither learned from nor agreed with: 500 auto-accepts, 100 write-backs, no change."""
+"""Machine answers count neither for training nor for agreement: 500 auto-accepts, 100 write-backs, no change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong is said in one sentence, and what is in order is not."""
+"""Each problem gives one sentence; a healthy project gives none."""
 
 from __future__ import annotations
 

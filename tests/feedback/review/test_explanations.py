@@ -1,4 +1,4 @@
-"""Reviewers see what the model said and what spoke for it; who reads blind does not; a replay says it again."""
+"""Reviewers see the model's answer and its reasons; blind reviewers do not; a replay gives the same text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is told: once, signed, until it arrives, and nobody whom the policy does not name."""
+"""Notifications: once, signed, retried until delivered, and only to addresses in the policy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What others tell of a task brings it back where a rule says so, and whoever asks to be told is told."""
+"""A signal reopens a task if a rule wants it, and a requester with a callback is notified."""
 
 from __future__ import annotations
 

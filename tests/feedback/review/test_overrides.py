@@ -1,4 +1,4 @@
-"""Each human answer beside the model's: shown or blind, changed or kept, with its reason."""
+"""Each human answer with the model's: shown or blind, changed or kept, with its reason."""
 
 from __future__ import annotations
 

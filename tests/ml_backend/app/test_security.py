@@ -1,4 +1,4 @@
-"""Nobody gets in without login or webhook secret, nobody may guess for ever, and no secret is told."""
+"""Access needs the login or the webhook secret, attempts are limited, and no secret is revealed."""
 
 from __future__ import annotations
 

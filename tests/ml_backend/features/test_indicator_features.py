@@ -1,4 +1,4 @@
-"""What reviewers recorded about a customer is read beside the task's own data, in training and in serving."""
+"""Indicators that reviewers recorded are read with the task data, in training and in serving."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What spoke for an answer adds up to the answer; a model that cannot say says so."""
+"""The reasons for an answer add up to its score; a model without reasons says so."""
 
 from __future__ import annotations
 

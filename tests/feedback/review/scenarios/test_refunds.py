@@ -1,4 +1,4 @@
-"""Refunds against a ten-minute clock, on both worlds: by amount and standing, with somebody outside who is told."""
+"""Refunds against a ten-minute clock, on both worlds: by amount and customer standing, with a notified requester."""
 
 from __future__ import annotations
 

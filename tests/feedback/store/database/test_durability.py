@@ -1,4 +1,4 @@
-"""What was acknowledged is there, whoever is killed; what fails, fails alone."""
+"""Acknowledged data survive every kill; a failing batch does not affect others."""
 
 from __future__ import annotations
 

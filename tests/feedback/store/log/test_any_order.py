@@ -1,4 +1,4 @@
-"""The promise of the log, as a property: what is known does not depend on who told it, in which order, how often."""
+"""Property test of the log: the state does not depend on source, order or repetition of events."""
 
 from __future__ import annotations
 

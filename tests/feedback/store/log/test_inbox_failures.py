@@ -1,4 +1,4 @@
-"""Deliveries that nobody can take in, takers that die or are many: none stands in another one's way."""
+"""Deliveries that cannot be ingested, and killed or concurrent workers, do not stop other deliveries."""
 
 from __future__ import annotations
 

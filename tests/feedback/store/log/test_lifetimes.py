@@ -1,4 +1,4 @@
-"""A number passes to another thing once its own is deleted: what was said of one was not said of the other."""
+"""Label Studio reuses the id of a deleted object: data of the old object never count for the new one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No case is lost and none is doubled, whoever races and whoever is killed."""
+"""No case is lost or doubled by races and kills."""
 
 from __future__ import annotations
 
