@@ -226,7 +226,7 @@ def _place_before(inside: Iterable[tuple[int, OpenTask]], priority: int, *, at_l
 
 
 def _front(snapshot: ProjectSnapshot) -> int:
-    """The first priority of a window: rules leave room before it for more urgent tasks that come later."""
+    """Return the first place of a window: rules leave places before it for more urgent tasks that come later."""
     return _FIRST_PLACE_WITH_RULES if snapshot.policy.routing else 0
 
 

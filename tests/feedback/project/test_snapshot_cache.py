@@ -58,7 +58,7 @@ class Worker:
         return read(self.store, row, self.policy, CONFIG, CONFIG.control())
 
     def check(self) -> None:
-        kept, fresh = self.load(self.snapshots.load), self.load(load_snapshot)
+        kept, fresh = self.load(self.snapshots.load), self.load(SnapshotCache().load)
         assert kept == fresh
         assert list(kept.tasks) == list(fresh.tasks)
         assert dict(kept.votes_by_task) == dict(fresh.votes_by_task)
