@@ -145,7 +145,7 @@ def test_a_careless_annotator_is_found_asked_about_and_outweighed(crowd: Crowd):
     assert "proven below 0.75" in first["advice"]
     assert [one["advice"] for one in rest] == ["", ""]
     assert min(one["accuracy"]["low"] for one in rest) > first["accuracy"]["high"]
-    assert all(one["onboarding"]["answered"] == one["onboarding"]["of"] == GOLD for one in kept.body["people"])
+    assert all(one["onboarding"]["answered"] == one["onboarding"]["total"] == GOLD for one in kept.body["people"])
 
     first_asked = {task: 2 if task in snapshot.overlap_sample else 1 for task in others}
     again = {task for task in others if len(asked[task]) > first_asked[task]}

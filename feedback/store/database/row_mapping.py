@@ -6,6 +6,7 @@ import types
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import orjson
@@ -55,8 +56,9 @@ class RowMapper(Generic[Record]):
     ) -> None:
         self._record = record
         hints = get_type_hints(record)
-        self._generated = {column.name for column in table.c if column.autoincrement is True}
-        self._fields: list[tuple[str, str, _Convert | None, _Convert | None]] = []
+        self._written: list[tuple[str, str, _Convert | None]] = []
+        self._read: list[tuple[str, _Convert | None]] = []
+        columns: list[str] = []
         for field in fields(record):  # type: ignore[arg-type]
             if field.name in without:
                 continue
@@ -66,23 +68,25 @@ class RowMapper(Generic[Record]):
             is_bytes = isinstance(table.c[column].type, LargeBinary)
             kind = "json" if field.name in json else _kind(hints[field.name])
             encode, decode = _CODECS[kind]
-            self._fields.append((field.name, column, dumps if kind == "json" and is_bytes else encode, decode))
+            columns.append(column)
+            self._read.append((field.name, decode))
+            if table.c[column].autoincrement is not True:
+                self._written.append((field.name, column, dumps if kind == "json" and is_bytes else encode))
+        self._get_columns = attrgetter(*columns)  # a tuple: every record has two fields or more
 
     def to_values(self, record: Record, **more: Any) -> dict[str, Any]:
         """Return the values of a record by column; `more` adds or replaces columns."""
         values: dict[str, Any] = {}
-        for name, column, encode, _ in self._fields:
-            if column in self._generated:
-                continue
+        for name, column, encode in self._written:
             value = getattr(record, name)
             values[column] = value if encode is None or value is None else encode(value)
-        return values | more
+        values.update(more)
+        return values
 
     def from_row(self, row: Any, **more: Any) -> Record:
         """Return the record of a row; `more` are the fields without a column."""
         found: dict[str, Any] = more
-        for name, column, _, decode in self._fields:
-            value = getattr(row, column)
+        for (name, decode), value in zip(self._read, self._get_columns(row), strict=True):
             found[name] = value if decode is None or value is None else decode(value)
         return self._record(**found)
 

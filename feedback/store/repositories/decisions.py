@@ -46,6 +46,7 @@ class Decision:
 
 
 CURRENT_DECISIONS = RowMapper(CurrentDecision, routing_tables.decision)
+_STANDING = tuple(item.name for item in fields(CurrentDecision))
 _DECISIONS = RowMapper(Decision, routing_tables.decision, without=["standing"])
 
 
@@ -56,7 +57,9 @@ class DecisionsRepository(Repository):
         """Append decisions; a kill in between keeps the first ones, and the next turn makes the others."""
         for start in range(0, len(decisions), _BATCH):
             rows = [
-                _DECISIONS.to_values(decision, project=project, **CURRENT_DECISIONS.to_values(decision.standing))
+                _DECISIONS.to_values(
+                    decision, project=project, **{name: getattr(decision.standing, name) for name in _STANDING}
+                )
                 for decision in decisions[start : start + _BATCH]
             ]
             with self._database.write() as connection:
@@ -66,7 +69,7 @@ class DecisionsRepository(Repository):
         """Return, for each task, the newest decision and the content that it was about; of those after a number."""
         table = routing_tables.decision.c
         newest = select(func.max(table.id)).where(table.project == project, table.id > after).group_by(table.task)
-        columns = (*(table[item.name] for item in fields(CurrentDecision)), table.task, table.content)
+        columns = (*(table[name] for name in _STANDING), table.task, table.content)
         shared: dict[tuple[Any, ...], CurrentDecision] = {}  # few decisions are made of many tasks
         found: dict[int, tuple[CurrentDecision, str]] = {}
         for *current, task, content in self._list_rows(select(*columns).where(table.id.in_(newest))):

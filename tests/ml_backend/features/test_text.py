@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from ml_backend.features.cache import FeatureCache
-from ml_backend.features.text import inverse_document_frequency, read_text, text_block
+from ml_backend.features.text import TextBlock, inverse_document_frequency, read_text, text_block
 from ml_backend.models.text_classifier import tfidf
 
 
@@ -79,11 +79,11 @@ def test_the_cache_changes_no_number():
 def test_a_text_has_the_same_features_alone_as_in_a_batch(texts):
     block = text_block(texts)
 
-    for text, (codes, weights, vector) in zip(texts, block.rows(), strict=True):
-        alone = text_block([text])
-        np.testing.assert_array_equal(codes, alone.codes)
-        np.testing.assert_array_equal(weights, alone.weights)
-        np.testing.assert_allclose(vector, alone.vectors[0], atol=1e-5)
+    for text, row in zip(texts, block.rows(), strict=True):
+        alone, within = text_block([text]), TextBlock.from_rows([row], block.vectors.shape[1])
+        np.testing.assert_array_equal(within.codes, alone.codes)
+        np.testing.assert_array_equal(within.weights, alone.weights)
+        np.testing.assert_allclose(within.vectors, alone.vectors, atol=1e-5)
 
 
 @pytest.mark.parametrize("value", [None, "", "  \n", [], {}, {"a": 1}, True, b"bytes"])
