@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -127,9 +127,9 @@ class DatasetCache:
         if kept is not None and kept.control == control and not snapshot.policy.indicators:
             changed = changed_since((changes, kept.labels), (snapshot.changes, kept.snapshot))
         if kept is not None and changed is not None:
-            if not changed:
-                return kept.dataset
-            made = _updated(kept, snapshot, settled, changes, changed)
+            made = replace(kept, labels=changes, snapshot=snapshot.changes)
+            if changed:
+                made = _updated(kept, snapshot, settled, changes, changed)
         else:
             made = _all(snapshot, settled, changes, control)
         self._kept.put(snapshot.project.id, made, size=len(made.rows))
