@@ -21,6 +21,7 @@ from feedback.store.repositories.changes import ProjectHeads
 from ml_backend.label_config import Control, LabelConfig, read_label_config
 from ml_backend.records import Answer, Indicators, Task, with_indicators
 
+_NO_DECISIONS: CurrentDecisions = {}  # the same at each turn, so that nothing seems to have changed
 _USUAL_SHARE = 0.1  # of a project that was never connected: we know it from webhooks alone
 
 
@@ -110,7 +111,7 @@ class SnapshotCache:
         splits = make_splits(store, project, policy, gold)
         table = self._tasks.read(store, project.id, splits, heads=heads)
         votes = self._votes.read(store, project.id, control.name, project.bots, heads=heads)
-        decisions = self._decisions.read(store, project.id, heads=heads) if policy.routing else {}
+        decisions = self._decisions.read(store, project.id, heads=heads) if policy.routing else _NO_DECISIONS
         if kept is not None and kept.heads.relabel == heads.relabel:
             relabels = kept.relabels
         else:

@@ -13,7 +13,7 @@ from feedback.annotators.gold import add_gold, retire_gold
 from feedback.errors import VotesError
 from feedback.policy import Policy, read_policy
 from feedback.project.label_changes import record_label_change
-from feedback.project.snapshot import ProjectSnapshot, SnapshotCache, load_snapshot
+from feedback.project.snapshot import ProjectSnapshot, SnapshotCache
 from feedback.queue.open_tasks import OpenTaskCache, find_open_tasks
 from feedback.store import CurrentDecision, Decision, ProjectRow, Store, open_store
 from feedback.training.consensus_labels import ConsensusCache, decide_labels
@@ -127,7 +127,7 @@ def _decide(worker: Worker, step: Step) -> None:
     store, project = worker.store, worker.project
     what, number, _annotation, person, label, _second = step
     if what == "gold":
-        keys = worker.load(load_snapshot).dedup_keys
+        keys = worker.load(SnapshotCache().load).dedup_keys
         if number in keys:
             add_gold(store, project, {number: Answer("choices", (label,))}, keys)
     elif what == "retired":
