@@ -126,9 +126,14 @@ def encode_votes(tasks: Sequence[Any], people: Sequence[Any], labels: Sequence[A
 
 
 def _encode(column: Sequence[Any]) -> tuple[tuple[Hashable, ...], Ints]:
-    names = sorted(dict.fromkeys(column), key=_sort_key)
+    # by identity first: votes share their answers, and hashing an answer takes longer than all the rest
+    numbers = list(map(id, column))
+    objects = dict(zip(numbers, column, strict=True))
+    distinct = dict.fromkeys(objects.values())
+    names = sorted(distinct) if set(map(type, distinct)) == {int} else sorted(distinct, key=_sort_key)
     code_of = {name: code for code, name in enumerate(names)}
-    return tuple(names), np.fromiter(map(code_of.__getitem__, column), dtype=np.int64, count=len(column))
+    code_of_object = {number: code_of[name] for number, name in objects.items()}
+    return tuple(names), np.fromiter(map(code_of_object.__getitem__, numbers), dtype=np.int64, count=len(column))
 
 
 def _sort_key(name: Hashable) -> tuple[int, float, str]:

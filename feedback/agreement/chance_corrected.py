@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from feedback.agreement.coefficient import Coefficient, IntervalMethod, LinearizedCoefficient, analytic, undefined
 from feedback.agreement.label_distances import LabelDistance, NominalDistance, Weighting, label_distance
 from feedback.agreement.vote_patterns import Patterns, count_patterns
-from feedback.stats.bootstrap import bootstrap
+from feedback.stats.bootstrap_intervals import bootstrap
 from feedback.stats.intervals import wilson
 from feedback.votes import Floats, Votes
 

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from scipy.special import ndtri, stdtrit
 
+from feedback.stats.estimates import json_number
 from feedback.stats.intervals import wilson
-from feedback.stats.results import json_number
 from feedback.votes import Floats
 
 IntervalMethod = Literal["analytic", "bootstrap"]

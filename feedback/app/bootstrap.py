@@ -177,7 +177,7 @@ def make_loop(settings: Settings, store: Store) -> Loop:
 
 def run_turn(settings: Settings, store: Store, project: str) -> Turn:
     """Run one turn now, and then its reports, under the leases that keep two workers from one project."""
-    from feedback.jobs.worker import run_held
+    from feedback.jobs.worker_loop import run_held
 
     require_project(store, project)
     loop = make_loop(settings, store)
@@ -188,7 +188,7 @@ def run_turn(settings: Settings, store: Store, project: str) -> Turn:
 
 def claim_job(store: Store, project: str, kind: str) -> JobClaim:
     """Claim a job that somebody runs by hand; wait for a worker that runs it, but not for a parked one."""
-    from feedback.jobs.worker import LEASE_S
+    from feedback.jobs.worker_loop import LEASE_S
 
     store.jobs.request_job(project, kind)
     store.jobs.unpark_job(project, kind)

@@ -52,7 +52,7 @@ def web(host: Host = None, port: Port = None) -> None:
 def worker() -> None:
     """Run only the worker process: it collects answers, trains models and writes the queue."""
     from feedback.app.bootstrap import load_settings, prepare_store
-    from feedback.app.worker import run_worker
+    from feedback.app.worker_process import run_worker
 
     settings = load_settings()
     prepare_store(settings)

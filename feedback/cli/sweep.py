@@ -11,7 +11,7 @@ from feedback.cli.terminal import screen
 def sweep(project: Project) -> None:
     """Compare all tasks with Label Studio and collect what webhooks missed. An interrupted sweep continues."""
     from feedback.app.bootstrap import load_settings, opened_store
-    from feedback.app.worker import run_project_sync
+    from feedback.app.worker_process import run_project_sync
 
     settings = load_settings()
     with opened_store(settings) as store, screen(errors=True).status("sweeping") as line:

@@ -103,7 +103,7 @@ def _print(entry: DecisionExplanation) -> None:
 
 def _prediction_text(entry: DecisionExplanation) -> str:
     from feedback.review.review_task_content import format_answer
-    from feedback.training.explanations import format_explanation
+    from feedback.training.prediction_explanation import format_explanation
     from ml_backend.records import Answer
 
     prediction, explanation = entry.prediction, format_explanation(entry.prediction)

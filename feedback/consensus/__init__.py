@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from feedback.consensus.consensus import Consensus
 from feedback.consensus.dawid_skene import dawid_skene, hierarchical_dawid_skene
 from feedback.consensus.majority_vote import majority_vote
-from feedback.consensus.model_selection import MethodSelection, select_method
+from feedback.consensus.method_selection import MethodSelection, select_method
 from feedback.consensus.one_coin import one_coin_dawid_skene
 from feedback.consensus.weighted_vote import weighted_vote
 from feedback.votes import Votes

@@ -164,13 +164,13 @@ def _label_tasks(
     weight = np.clip(np.round((k * confidence - 1.0) / (k - 1), 1), 0.05, 1.0)
     answers = _answers(encoded)
     tasks: list[int] = list(encoded.tasks)  # type: ignore[arg-type]
-    by_task = {
-        task: AggregatedLabel(answers[label], round(p, 4), round(w, 2), doubted=doubt)
-        for task, label, p, w, doubt in zip(
-            tasks, best.tolist(), confidence.tolist(), weight.tolist(), doubted.tolist(), strict=True
-        )
-        if task not in exclude
+    columns = list(zip(best.tolist(), confidence.tolist(), weight.tolist(), doubted.tolist(), strict=True))
+    # few people give few patterns of votes: most tasks share their label with others
+    labels = {
+        row: AggregatedLabel(answers[row[0]], round(row[1], 4), round(row[2], 2), doubted=row[3])
+        for row in dict.fromkeys(columns)
     }
+    by_task = {task: labels[row] for task, row in zip(tasks, columns, strict=True) if task not in exclude}
     gains, leads = expected_gain(rows, mean_errors, None), expected_gain(rows, mean_errors, prior)
     return AggregatedLabels(
         by_task,

@@ -12,8 +12,8 @@ from typing import Any
 
 from feedback.errors import EventError
 from feedback.policy import Policy
-from feedback.policy.decision import identifier_text, make_data_reader
 from feedback.policy.reviewer_questions import HUMAN_REVIEW
+from feedback.policy.rule_matching import identifier_text, make_data_reader
 from feedback.store import Signal, Store
 from feedback.store.log.events import canonical_json, canonical_time
 from feedback.store.log.projections import epoch_s

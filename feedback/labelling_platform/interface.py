@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from feedback.store import WindowRow
 from ml_backend.label_config import Control
+from ml_backend.labelstudio.changed_tasks import TaskPage
 from ml_backend.labelstudio.delete_predictions import DeletionResult
 from ml_backend.labelstudio.review_project_client import ReviewTask
-from ml_backend.labelstudio.task_polling import TaskPage
 from ml_backend.records import Annotation, Task
 
 

@@ -13,11 +13,11 @@ from feedback.store import Store, WindowRow
 from feedback.store.log.projections import epoch_s
 from ml_backend.label_config import Control
 from ml_backend.labelstudio import (
+    changed_tasks,
     delete_predictions,
     projects,
     queue_writer,
     review_project_client,
-    task_polling,
     task_visibility,
 )
 from ml_backend.labelstudio.client import Client
@@ -67,13 +67,13 @@ class LabelStudioAdapter:
     def list_changed_tasks(
         self, project: str, since: str, *, unreadable: list[str] | None = None
     ) -> Iterable[tuple[Task, Sequence[Annotation]]]:
-        return task_polling.poll_tasks(self._client, project, since, skipped=unreadable)
+        return changed_tasks.poll_tasks(self._client, project, since, skipped=unreadable)
 
-    def get_tasks_page(self, project: str, *, above: int, size: int) -> task_polling.TaskPage:
-        return task_polling.get_task_page(self._client, project, above=above, size=size)
+    def get_tasks_page(self, project: str, *, above: int, size: int) -> changed_tasks.TaskPage:
+        return changed_tasks.get_task_page(self._client, project, above=above, size=size)
 
     def get_last_change_time(self, project: str) -> str:
-        return task_polling.newest_change(self._client, project)
+        return changed_tasks.newest_change(self._client, project)
 
     def is_known_instance(self) -> bool:
         """Return whether this Label Studio accepts our bot's token, which no other one does."""

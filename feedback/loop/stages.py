@@ -11,7 +11,7 @@ from feedback.ingest.polling import poll_changes, update_project_description
 from feedback.ingest.signals import match_waiting_signals
 from feedback.loop.context import TurnContext
 from feedback.loop.hide_tasks import hide_withheld_tasks
-from feedback.policy.decision import Router
+from feedback.policy.rule_matching import Router
 from feedback.project.guidelines import record_guideline
 from feedback.project.snapshot import as_of_first_answer
 from feedback.queue.planner import plan_window

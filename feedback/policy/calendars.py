@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, field_validator
 
-from feedback.policy.sections import Section, Texts
+from feedback.policy.field_types import Section, Texts
 
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 

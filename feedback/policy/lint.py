@@ -8,8 +8,8 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from feedback.policy.conditions import Compare, Condition, list_tests
-from feedback.policy.decision import NOT_CERTIFIED, make_data_reader
 from feedback.policy.explain import condition_text
+from feedback.policy.rule_matching import NOT_CERTIFIED, make_data_reader
 from feedback.policy.rules import AUTO, HOLD, OPERATORS
 from feedback.policy.satisfiability import find_contradiction, implies
 from feedback.policy.schema import Policy

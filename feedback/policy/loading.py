@@ -10,8 +10,8 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from feedback.errors import PolicyError
+from feedback.policy.field_types import NAME
 from feedback.policy.schema import Policy
-from feedback.policy.sections import NAME
 
 
 def read_policy(text: str, *, source: str = "hitl.toml") -> Policy:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from feedback.policy.conditions import parse_number
-from feedback.policy.sections import Duration, Section, Share, Texts
+from feedback.policy.field_types import Duration, Section, Share, Texts
 
 REASONS = {
     "wrong_label": "The label is wrong",

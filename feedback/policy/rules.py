@@ -10,9 +10,9 @@ from pydantic import BeforeValidator, Field
 
 from feedback.policy import rule_fields
 from feedback.policy.conditions import ALWAYS, AllOf, AnyOf, Compare, Condition, Not, parse_number
+from feedback.policy.field_types import Duration, Name, Names, Section, parse_duration_s
 from feedback.policy.linear_regex import Pattern
 from feedback.policy.reviewer_questions import SignalKind
-from feedback.policy.sections import Duration, Name, Names, Section, parse_duration_s
 
 Priority = Literal["urgent", "high", "normal", "low"]
 PRIORITIES: tuple[Priority, ...] = ("urgent", "high", "normal", "low")

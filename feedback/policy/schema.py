@@ -13,9 +13,9 @@ from pydantic import Field, model_validator
 
 from feedback.policy.calendars import Calendar
 from feedback.policy.conditions import Condition
+from feedback.policy.field_types import Money, Name, Section, Share
 from feedback.policy.reviewer_questions import HUMAN_REVIEW, REASONS, SIGNALS, Question, Rights, SecondLook, SignalKind
 from feedback.policy.rules import AUTO, HOLD, Rule
-from feedback.policy.sections import Money, Name, Section, Share
 from feedback.policy.tiers import Notify, Person, Tier
 
 

@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from feedback.policy.conditions import Table
-from feedback.policy.decision import NOT_CERTIFIED, Outcome, Router
+from feedback.policy.rule_matching import NOT_CERTIFIED, Outcome, Router
 from feedback.policy.rules import AUTO, HOLD
 from feedback.policy.schema import Policy
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from feedback.policy.conditions import Table
-from feedback.policy.decision import Router
+from feedback.policy.rule_matching import Router
 from feedback.policy.rules import HOLD
 from feedback.policy.schema import Policy
 from feedback.policy.simulate import TaskHistory, answers_needed, cost_per_answer

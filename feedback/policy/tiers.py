@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from feedback.policy.sections import Duration, Money, Name, Names, Section, Share, parse_duration_s
+from feedback.policy.field_types import Duration, Money, Name, Names, Section, Share, parse_duration_s
 
 Role = Literal["viewer", "admin", "approver"]
 Protocol = Literal["single", "panel", "two-reader"]

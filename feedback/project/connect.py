@@ -9,8 +9,8 @@ from feedback.ingest.full_sync import run_full_sync
 from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
 from feedback.labelling_platform.service_account import find_bot, make_bot
 from feedback.policy import Policy
+from feedback.project.audit_splits import audit_share
 from feedback.project.policy_validation import check_clocks, raise_policy_errors, validate_policy
-from feedback.project.splits import audit_share
 from feedback.settings import Settings
 from feedback.store import ProjectRow, Store
 from feedback.store.log import events

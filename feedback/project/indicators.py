@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from feedback.policy import Policy
-from feedback.policy.decision import identifier_text, make_data_reader
+from feedback.policy.rule_matching import identifier_text, make_data_reader
 from feedback.store import IndicatorValue, Store
 from ml_backend.records import Indicators, Task
 

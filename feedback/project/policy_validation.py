@@ -15,9 +15,9 @@ from feedback import agreement, consensus
 from feedback.consensus.labelling_functions import load_function
 from feedback.errors import PolicyError
 from feedback.policy import Policy
+from feedback.policy.field_types import parse_duration_s
 from feedback.policy.lint import PolicyFinding, lint_policy
 from feedback.policy.schema import LabellingFunction
-from feedback.policy.sections import parse_duration_s
 from feedback.store import ProjectRow
 from ml_backend.errors import UnknownName
 from ml_backend.label_config import read_label_config

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from feedback.project.audit_splits import Splits
 from feedback.project.changes import Changes
 from feedback.project.recent_projects import RecentProjects
-from feedback.project.splits import Splits
 from feedback.store import Store
 from feedback.store.repositories.changes import ProjectHeads
 from ml_backend.records import Task

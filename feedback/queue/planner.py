@@ -10,7 +10,7 @@ from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_routes import NORMAL
 from feedback.queue.interleave import OpenTask, Place
 from feedback.queue.open_tasks import OpenTasks, find_open_tasks
-from feedback.queue.ranking import rank_tasks
+from feedback.queue.task_priority import rank_tasks
 from feedback.store import Store, WindowRow
 from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.model_cache import PredictionCache

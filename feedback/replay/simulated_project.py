@@ -10,7 +10,7 @@ import numpy as np
 
 from feedback.errors import EvaluationError
 from feedback.policy.schema import Sampling
-from feedback.project.splits import Splits
+from feedback.project.audit_splits import Splits
 from ml_backend.label_config import Control
 from ml_backend.models import Model, Recipe
 from sampling.ordering import order_tasks

@@ -17,7 +17,7 @@ from feedback.agreement.label_breakdown import per_group_agreement, per_label_ag
 from feedback.project.guidelines import guideline_at, list_guidelines
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.reports.formatting import answer_text
-from feedback.stats.results import json_number
+from feedback.stats.estimates import json_number
 from feedback.store import Store, Vote
 from feedback.votes import EncodedVotes, Votes, encode_votes
 from ml_backend.errors import UnknownName

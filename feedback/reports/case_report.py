@@ -12,7 +12,7 @@ from feedback.review.honeypots import HONEYPOT_ROUND
 from feedback.review.review_task_content import format_answer, format_time
 from feedback.review.state_machine import STATE_MEANINGS
 from feedback.store import CaseEvent, CaseRow, ReviewRow, Store
-from feedback.training.explanations import format_explanation
+from feedback.training.prediction_explanation import format_explanation
 from ml_backend.records import Answer
 
 _EVENT_TEXTS: Mapping[str, str] = {

@@ -26,11 +26,11 @@ from feedback.agreement.vote_patterns import count_patterns
 from feedback.annotators.accuracy import compare_people
 from feedback.annotators.reliability import Reliability
 from feedback.consensus import Consensus, select_method
-from feedback.consensus.confidence_calibration import consensus_log_odds, fit_confidence_model
-from feedback.consensus.model_selection import METHODS, fit_or_none, prefer_proven_on_gold
+from feedback.consensus.gold_calibration import consensus_log_odds, fit_confidence_model
+from feedback.consensus.method_selection import METHODS, fit_or_none, prefer_proven_on_gold
 from feedback.errors import VotesError
 from feedback.reports.agreement_report import agreement_by_label, agreement_by_pair
-from feedback.stats.results import Interval, json_number
+from feedback.stats.estimates import Interval, json_number
 from feedback.votes import EncodedVotes, Floats, Ints, Votes
 from ml_backend.calibration import expected_calibration_error
 

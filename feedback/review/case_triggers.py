@@ -8,9 +8,9 @@ from typing import Any
 
 from feedback.policy import Policy
 from feedback.policy.conditions import condition_fields
+from feedback.policy.field_types import parse_duration_s
 from feedback.policy.reviewer_questions import HUMAN_REVIEW
 from feedback.policy.rules import Rule
-from feedback.policy.sections import parse_duration_s
 from feedback.policy.tiers import Tier
 from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot

@@ -16,8 +16,8 @@ from feedback.review.errors import CaseMoved
 from feedback.review.state_machine import OPEN_STATES, Event
 from feedback.store import CaseRow, Skip, Store, Vote
 from feedback.training.consensus_labels import ConsensusLabels
-from feedback.training.explanations import explain_prediction
 from feedback.training.model_cache import PredictionCache
+from feedback.training.prediction_explanation import explain_prediction
 from ml_backend.records import Answer, Task
 from ml_backend.registry import Bundle
 

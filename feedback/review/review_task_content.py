@@ -14,7 +14,7 @@ from feedback.project.snapshot import ProjectSnapshot
 from feedback.review.case_workflow import is_blind
 from feedback.review.errors import TierError
 from feedback.store import CaseEvent, CaseRow, ReviewRow, Vote
-from feedback.training.explanations import format_explanation
+from feedback.training.prediction_explanation import format_explanation
 from ml_backend.codecs import get_codec
 from ml_backend.label_config import Control, LabelConfig
 from ml_backend.records import Answer

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from feedback.policy import Policy
-from feedback.policy.decision import Router, make_lookup
+from feedback.policy.rule_matching import Router, make_lookup
 from feedback.policy.simulate import TaskHistory
 from feedback.project.snapshot import load_snapshot
 from feedback.routing.rule_inputs import load_rule_inputs

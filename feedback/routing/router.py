@@ -9,8 +9,8 @@ from typing import Any
 
 from feedback.errors import PolicyError
 from feedback.policy import Policy
-from feedback.policy.decision import Outcome, Router, make_lookup
 from feedback.policy.explain import ClauseResult, evaluate_clauses
+from feedback.policy.rule_matching import Outcome, Router, make_lookup
 from feedback.policy.rules import Rule
 from feedback.project.indicators import load_indicators
 from feedback.project.snapshot import ProjectSnapshot
@@ -18,8 +18,8 @@ from feedback.project.task_routes import Routes, routes_of
 from feedback.routing.rule_inputs import RuleInputs, load_rule_inputs
 from feedback.store import CurrentDecision, Decision, Store
 from feedback.store.log.events import canonical_json
-from feedback.training.explanations import explain_prediction
 from feedback.training.model_cache import Committee, PredictionCache
+from feedback.training.prediction_explanation import explain_prediction
 from ml_backend.errors import BackendError
 from ml_backend.records import with_indicators
 from ml_backend.registry import Bundle

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from feedback.policy.calendars import open_calendars
 from feedback.policy.conditions import Table
-from feedback.policy.decision import make_data_reader
+from feedback.policy.rule_matching import make_data_reader
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.store import NewestSignal, Skip
 from feedback.store.log.projections import epoch_s

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
-from feedback.stats.results import EvidenceError, Floats, Verdict, check_share
+from feedback.stats.estimates import EvidenceError, Floats, Verdict, check_share
 
 # One bet suits one size of gain; the mean over three loses at most a factor of three against the best of them. A finer
 # grid and a continuous mixture had less power on 100 to 2,000 rows.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import bdtrc, betaincinv, ndtri, stdtrit
 
-from feedback.stats.results import EvidenceError, Interval, check_share
+from feedback.stats.estimates import EvidenceError, Interval, check_share
 
 
 def wilson(k: float, n: float, *, confidence: float = 0.95) -> Interval:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, func, select
 from feedback.errors import SchemaError, StoreError
 from feedback.store.database.drivers import Durability
 from feedback.store.database.engine import WAIT_S, Database, stream
-from feedback.store.log import erase, replay
+from feedback.store.log import event_erasure, replay
 from feedback.store.log.event_log import Log
 from feedback.store.log.events import Event, Source, event_from_task
 from feedback.store.log.inbox import Inbox, inbox_url
@@ -212,7 +212,7 @@ class Store:
         `until`: of all things that had the number one after another, those that were created until then.
         """
         self._inbox.delete_deliveries(project, person=person, task=task)
-        forgotten = erase.erase_data(
+        forgotten = event_erasure.erase_data(
             self._database,
             self._log,
             project,
@@ -228,7 +228,7 @@ class Store:
     def replace_task_data(self, project: str, task: Task) -> int:
         """Replace the data of a task and erase its former data for ever; return how many payloads were deleted."""
         self._inbox.delete_deliveries(project, task=task.id)
-        return erase.replace_task_data(self._database, self._log, project, task)
+        return event_erasure.replace_task_data(self._database, self._log, project, task)
 
     def backup(self, path: str | Path) -> None:
         """Copy the whole store into a file while it is in use (SQLite only; PostgreSQL has pg_dump)."""

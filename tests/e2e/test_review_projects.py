@@ -11,8 +11,8 @@ from feedback.review.review_answers import parse_review
 from feedback.review.review_task_content import FACTS, HISTORY, KEY, REASON, VERDICT, review_label_config
 from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio import review_project_client
+from ml_backend.labelstudio.changed_tasks import poll_tasks
 from ml_backend.labelstudio.review_project_client import ReviewTask, unique_id
-from ml_backend.labelstudio.task_polling import poll_tasks
 from tests.support.label_studio import SENTIMENT, Project, Site, StubBackend, says
 
 pytestmark = pytest.mark.e2e

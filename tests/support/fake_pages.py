@@ -8,7 +8,7 @@ from typing import Any
 
 from feedback.store import Store
 from ml_backend.errors import NotFound
-from ml_backend.labelstudio.task_polling import TaskPage
+from ml_backend.labelstudio.changed_tasks import TaskPage
 from ml_backend.records import Annotation, Task
 from tests.support.fake_platform import FakeLabelStudio
 

@@ -17,9 +17,9 @@ from feedback.store.log import events
 from ml_backend.codecs import get_codec
 from ml_backend.errors import LabelStudioError, NotFound
 from ml_backend.label_config import Control
+from ml_backend.labelstudio.changed_tasks import TaskPage
 from ml_backend.labelstudio.delete_predictions import DeletionResult
 from ml_backend.labelstudio.review_project_client import ReviewTask
-from ml_backend.labelstudio.task_polling import TaskPage
 from ml_backend.records import Annotation, Answer, Task
 from tests.support.review_results import review_result
 

@@ -15,7 +15,7 @@ def main(file: str) -> None:
 
     time.time = wrong  # before anything of ours is imported, so that nobody kept the right one
     from feedback.app.bootstrap import load_settings
-    from feedback.app.worker import run_worker
+    from feedback.app.worker_process import run_worker
 
     run_worker(load_settings())
 

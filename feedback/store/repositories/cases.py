@@ -12,7 +12,7 @@ from sqlalchemy import distinct, func, select
 from feedback.errors import NotStored
 from feedback.store.database.engine import chunks
 from feedback.store.database.row_mapping import RowMapper
-from feedback.store.log.erase import cases_of
+from feedback.store.log.event_erasure import cases_of
 from feedback.store.repositories.repository import Repository
 from feedback.store.repositories.reviews import REVIEWS, ReviewRow
 from feedback.store.tables import main_tables

@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy import Select, select
 
 from feedback.store.database.engine import stream
-from feedback.store.log.erase import ERASED_PERSON
+from feedback.store.log.event_erasure import ERASED_PERSON
 from feedback.store.repositories.repository import Repository
 from feedback.store.rows import AnnotationVersion
 from feedback.store.tables import main_tables

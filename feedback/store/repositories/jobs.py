@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, bindparam, or_, select
 
 from feedback.errors import LeaseLost
 from feedback.store.database.engine import plain
-from feedback.store.database.notifications import JobListener, notify_workers
+from feedback.store.database.listen_notify import JobListener, notify_workers
 from feedback.store.database.prepared_statements import Prepared
 from feedback.store.repositories.repository import Repository
 from feedback.store.rows import JobClaim, JobRow

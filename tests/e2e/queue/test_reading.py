@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ml_backend.labelstudio import queue_writer
+from ml_backend.labelstudio.changed_tasks import poll_tasks, sweep_tasks
 from ml_backend.labelstudio.queue_writer import list_rows, write_queue_window
-from ml_backend.labelstudio.task_polling import poll_tasks, sweep_tasks
 from tests.e2e.queue.rows import rows_of
 from tests.support.label_studio import SENTIMENT, Project, Site, says
 

@@ -7,7 +7,7 @@ import pytest
 from feedback.annotators.cell_parsing import parse_answers
 from feedback.annotators.gold import add_gold, load_gold_tasks, retire_gold
 from feedback.errors import VotesError
-from feedback.project.splits import Splits
+from feedback.project.audit_splits import Splits
 from feedback.queue.interleave import OpenTask, interleave
 from feedback.store import Store
 from ml_backend.label_config import Control

@@ -15,7 +15,7 @@ from feedback.reports.project_status import project_status, status_lines
 from feedback.store import ProjectRow, Store, open_store
 from feedback.store.log import events
 from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.task_polling import TaskPage
+from ml_backend.labelstudio.changed_tasks import TaskPage
 from tests.support.fake_pages import FakePages, known, truth
 from tests.support.make_events import annotation_event, at, deletion_event, make_annotation, task, task_events
 

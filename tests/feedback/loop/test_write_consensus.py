@@ -6,8 +6,8 @@ import pytest
 
 from feedback.loop.write_consensus import WrittenConsensus
 from feedback.policy import read_policy
+from feedback.project.audit_splits import Splits
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.project.splits import Splits
 from feedback.store import ProjectRow, Store, Vote
 from feedback.training.consensus_labels import decide_labels
 from ml_backend.label_config import read_label_config

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from feedback.policy import read_policy
-from feedback.policy.decision import make_lookup
 from feedback.policy.explain import evaluate_clauses, explain_policy
+from feedback.policy.rule_matching import make_lookup
 
 TEXT = """
 [[routing]]

@@ -6,7 +6,7 @@ import pytest
 
 from feedback.errors import PolicyError
 from feedback.policy import read_policy
-from feedback.policy.decision import NOT_CERTIFIED, Router, make_lookup
+from feedback.policy.rule_matching import NOT_CERTIFIED, Router, make_lookup
 
 DEFAULT = '\n[[routing]]\nid = "default"\nto = "L1"\n'
 TIERS = "\n[tiers.L1]\n[tiers.L2]\n[calendars.office]\n"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from feedback.project.splits import Splits
+from feedback.project.audit_splits import Splits
 from feedback.project.task_cache import TaskCache
 from feedback.store import Store, open_store
 from tests.support.make_events import at, deletion_event, task, task_events

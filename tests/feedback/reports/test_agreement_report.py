@@ -3,9 +3,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from feedback.policy import Policy, read_policy
+from feedback.project.audit_splits import Splits
 from feedback.project.guidelines import record_guideline
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.project.splits import Splits
 from feedback.reports.agreement_report import agreement_figures
 from feedback.store import ProjectRow, Store, Vote
 from ml_backend.label_config import read_label_config

@@ -6,8 +6,8 @@ import pytest
 
 from feedback.annotators.gold import add_gold
 from feedback.policy import Policy
+from feedback.project.audit_splits import Splits
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.project.splits import Splits
 from feedback.reports.annotator_report import annotator_figures
 from feedback.store import OverrideRow, ProjectRow, Store, Vote
 from ml_backend.label_config import read_label_config

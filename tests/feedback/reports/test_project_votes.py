@@ -7,8 +7,8 @@ import pytest
 
 from feedback.errors import VotesError
 from feedback.policy import Policy
+from feedback.project.audit_splits import Splits
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.project.splits import Splits
 from feedback.reports.project_votes import analyse_project, list_suggestions
 from feedback.store import ProjectRow, Store, Vote
 from ml_backend.label_config import read_label_config

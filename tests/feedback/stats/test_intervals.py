@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
 from feedback.stats import Interval
+from feedback.stats.estimates import EvidenceError
 from feedback.stats.intervals import (
     binomial_tail,
     clopper_pearson,
@@ -20,7 +21,6 @@ from feedback.stats.intervals import (
     upper_bound,
     wilson,
 )
-from feedback.stats.results import EvidenceError
 
 
 @st.composite

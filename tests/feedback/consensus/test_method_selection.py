@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from feedback.consensus import dawid_skene, majority_vote, select_method
-from feedback.consensus.confidence_calibration import consensus_log_odds, fit_confidence_model
-from feedback.consensus.model_selection import METHODS, prefer_proven_on_gold, score_on_hidden_votes
+from feedback.consensus.gold_calibration import consensus_log_odds, fit_confidence_model
+from feedback.consensus.method_selection import METHODS, prefer_proven_on_gold, score_on_hidden_votes
 from feedback.errors import VotesError
 from feedback.votes import Votes
 from ml_backend.calibration import expected_calibration_error

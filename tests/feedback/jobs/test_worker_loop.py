@@ -14,7 +14,7 @@ import pytest
 from feedback.errors import LeaseLost
 from feedback.jobs.lease import Held
 from feedback.jobs.wake_up import PollingWaiter, Waiter
-from feedback.jobs.worker import Job, Worker, run_held
+from feedback.jobs.worker_loop import Job, Worker, run_held
 from feedback.store import Store, open_store
 
 
@@ -32,7 +32,7 @@ def worker(store: Store, job: Job, *, tick_s: float = 0.05, waiter: Waiter | Non
 
 @contextmanager
 def running(one: Worker) -> Iterator[None]:
-    with mock.patch("feedback.jobs.worker.signal.signal"):  # only a main thread may set handlers
+    with mock.patch("feedback.jobs.worker_loop.signal.signal"):  # only a main thread may set handlers
         thread = threading.Thread(target=one.run)
         thread.start()
         try:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from feedback.policy import Policy, read_policy
 from feedback.policy.conditions import Table
-from feedback.policy.decision import Router, make_data_reader, make_lookup
+from feedback.policy.rule_matching import Router, make_data_reader, make_lookup
 
 Row = tuple[dict[str, Any], dict[str, Any]]  # inputs, data
 

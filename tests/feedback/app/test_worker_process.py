@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from feedback.app.worker import reading_inbox
+from feedback.app.worker_process import reading_inbox
 from feedback.errors import StoreError
 
 

@@ -18,7 +18,7 @@ from feedback.settings import Settings
 if TYPE_CHECKING:
     from feedback.ingest.full_sync import FullSyncProgress
     from feedback.jobs.lease import Held
-    from feedback.jobs.worker import Job
+    from feedback.jobs.worker_loop import Job
     from feedback.labelling_platform.interface import LabellingPlatform
     from feedback.store import Store
 
@@ -31,7 +31,7 @@ _INBOX_RETRY_S = 2.0  # after a failure
 def run_worker(settings: Settings) -> None:
     """Work until asked to stop; poll each connected project every `poll_s`, sync it fully every `sweep_s`."""
     from feedback.jobs.wake_up import make_waiter
-    from feedback.jobs.worker import Worker
+    from feedback.jobs.worker_loop import Worker
 
     log_to_stderr(settings)
     with opened_store(settings, patient=True) as store:
@@ -47,7 +47,7 @@ def run_project_sync(
     settings: Settings, store: Store, project: str, *, on_progress: Callable[[FullSyncProgress], object]
 ) -> FullSyncProgress:
     """Compare a project with Label Studio now, to the end; `on_progress` is called after each page."""
-    from feedback.jobs.worker import run_held
+    from feedback.jobs.worker_loop import run_held
 
     require_project(store, project)
     job = _full_sync_job(_platform(settings, store), store, slice_s=0.0)

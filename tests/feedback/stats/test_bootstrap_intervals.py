@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from feedback.stats.bootstrap import bootstrap, resample
-from feedback.stats.results import EvidenceError
+from feedback.stats.bootstrap_intervals import bootstrap, resample
+from feedback.stats.estimates import EvidenceError
 
 
 def share(weights):

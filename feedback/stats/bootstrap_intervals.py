@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from feedback.stats.results import EvidenceError, Floats, Interval, check_share
+from feedback.stats.estimates import EvidenceError, Floats, Interval, check_share
 
 Kind: TypeAlias = Literal["multinomial", "poisson"]
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from feedback.project.splits import Splits
+from feedback.project.audit_splits import Splits
 
 _UNITS = [f"1/{number}" for number in range(4000)]
 
