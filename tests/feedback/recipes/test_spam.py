@@ -71,7 +71,7 @@ def test_labels_of_any_words_survive_the_label_config(made):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "given"),
     [
         ("", "no column 'text'; it has: none"),
         ("v1,v2\na,b\n", "no column 'text'; it has: v1, v2"),
