@@ -110,5 +110,5 @@ def merged(old: Mapping[int, _Value], new: Mapping[int, _Value], changed: Iterab
     last = next(reversed(found), None)
     found.update(new)
     if last is not None and added and min(added) < last:
-        return dict(sorted(found.items()))
+        return {key: found[key] for key in sorted(found)}  # not the items: so many tuples start the garbage collector
     return found
