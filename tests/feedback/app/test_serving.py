@@ -38,6 +38,7 @@ def _wait(address: str) -> str:
     raise TimeoutError(f"{address} did not answer")
 
 
+@pytest.mark.slow
 def test_with_a_data_directory_alone_it_serves_and_says_what_it_misses(url: str, tmp_path: Path):
     body = {"tasks": [{"id": 1, "data": {"text": "hi"}}], "project": "1.17", "label_config": _CONFIG, "params": {}}
     answer = httpx.post(f"{url}/predict", json=body, trust_env=False)
@@ -46,6 +47,7 @@ def test_with_a_data_directory_alone_it_serves_and_says_what_it_misses(url: str,
     assert "No Label Studio" in (tmp_path / "log").read_text()
 
 
+@pytest.mark.slow
 def test_no_header_moves_the_paths(url: str):
     """gunicorn believes SCRIPT_NAME from this machine, where a proxy hands on what strangers send."""
     answer = httpx.get(f"{url}/anywhere/health", headers={"SCRIPT_NAME": "/anywhere"}, trust_env=False)
@@ -53,6 +55,7 @@ def test_no_header_moves_the_paths(url: str):
     assert answer.status_code == 404
 
 
+@pytest.mark.slow
 def test_metrics_are_those_of_all_web_processes(url: str):
     with httpx.Client(trust_env=False) as client:
         for _ in range(40):

@@ -61,6 +61,7 @@ def test_a_killed_child_is_started_again(tmp_path: Path):
         running.wait(20)
 
 
+@pytest.mark.slow
 def test_a_child_that_keeps_dying_ends_the_service(tmp_path: Path):
     running = supervise(good=lives(tmp_path / "good"), bad="raise SystemExit(3)")
 

@@ -30,6 +30,7 @@ def test_help_names_every_command_and_imports_nothing_heavy():
         assert command in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["status", "connect 7", "turn 7", "disconnect 7", "pause 7", "doctor"])
 def test_a_wrong_setting_is_an_error_message(command: str, tmp_path):
     done = run(*command.split(), HITL_PORT="ninety", HITL_DATA_DIR=str(tmp_path))

@@ -179,6 +179,7 @@ def test_weights_make_the_model_better():
     assert accuracy(weighed=True) > accuracy(weighed=False) + 0.02
 
 
+@pytest.mark.slow
 def test_equal_votes_are_weighed_once():
     rng = np.random.default_rng(3)
     truth = rng.integers(0, 2, 40_000)

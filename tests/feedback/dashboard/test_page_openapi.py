@@ -92,6 +92,7 @@ def test_names_in_a_path_are_described(app: Flask):
             assert named == set(re.findall(r"{(\w+)}", path)), path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["right", "wrong"])
 def test_no_request_causes_a_server_error(app: Flask, mode: GenerationMode):
     operations = [row.ok() for row in schemathesis.openapi.from_wsgi("/openapi.json", app).get_all_operations()]

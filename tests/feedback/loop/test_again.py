@@ -138,6 +138,7 @@ def test_tasks_are_opened_again_a_few_at_a_time(world: World, monkeypatch: pytes
     assert "turn" in {row.kind for row in world.store.jobs.list_jobs()}
 
 
+@pytest.mark.slow
 def test_what_bots_and_we_ourselves_write_changes_neither_training_nor_agreement(world: World):
     world.connect(POLICY.model_copy(update={"overlap": Overlap(share=0.5, votes=2)}), bots=(99,))
     world.turn()

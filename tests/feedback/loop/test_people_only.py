@@ -117,6 +117,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     store.close()
 
 
+@pytest.mark.slow
 def test_after_500_auto_accepts_and_100_write_backs_nothing_but_people_is_learned_from(world: World):
     world.loop.turn("7")
     world.work(240)

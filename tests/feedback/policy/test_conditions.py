@@ -77,6 +77,7 @@ def one_by_one(rules: Sequence[Condition], rows: Sequence[dict[str, Any]]) -> li
     return [next((place for place, check in enumerate(checks) if check(row.get)), -1) for row in rows]
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(st.lists(CONDITIONS, max_size=5), ROWS)
 def test_a_table_and_single_tasks_meet_the_same_rules(rules: list[Condition], rows: list[dict[str, Any]]):

@@ -76,6 +76,7 @@ def table_of(rows: Sequence[Row]) -> Table:
     return Table(len(rows), lambda field: [make_lookup(inputs, data)(field) for inputs, data in rows])
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(INPUTS, DATA), max_size=8))
 def test_many_tasks_are_routed_as_each_alone(rows: list[Row]):

@@ -230,6 +230,7 @@ def test_erasure_needs_a_person_or_a_task(store: Store, world: World):
             erase_person_or_task(store, PROJECT, now_s=1.0, **whom)
 
 
+@pytest.mark.slow
 def test_erasing_a_person_twice_changes_nothing(world: World, store: Store):
     reviewed(world)
     erase_person_or_task(store, PROJECT, person=CLEO, platform=world.site, now_s=1.0, emails=[ADDRESS])
@@ -242,6 +243,7 @@ def test_erasing_a_person_twice_changes_nothing(world: World, store: Store):
     whole(store)
 
 
+@pytest.mark.slow
 def test_a_backup_does_not_restore_an_erased_person(world: World, store: Store, tmp_path: Path):
     path = store._database.path
     if path is None:
@@ -263,6 +265,7 @@ def test_a_backup_does_not_restore_an_erased_person(world: World, store: Store, 
     later.close()
 
 
+@pytest.mark.slow
 def test_review_projects_beyond_the_thousandth_are_reported_and_searched(store: Store):
     ids = [str(number) for number in range(10_000, 11_001)]
     rows = [

@@ -68,6 +68,7 @@ def test_late_arrivals_in_any_order_give_identical_rows(known: list[IndicatorVal
     assert rows(shuffled).fingerprint == rows(known).fingerprint
 
 
+@pytest.mark.slow
 @given(draw_indicator_values(), A_DAY)
 def test_what_is_recorded_later_never_changes_a_row_that_was_decided_before(
     known: list[IndicatorValue], moment_s: float
@@ -81,6 +82,7 @@ def test_what_is_recorded_later_never_changes_a_row_that_was_decided_before(
             assert before == after
 
 
+@pytest.mark.slow
 @given(draw_indicator_values())
 def test_every_indicator_of_a_row_was_recorded_before_its_decision_and_on_another_task(
     known: list[IndicatorValue],

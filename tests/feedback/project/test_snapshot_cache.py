@@ -159,6 +159,7 @@ _KINDS = st.sampled_from([*_OFTEN * 4, *_SELDOM, *_OTHERS])
 _STEPS = st.lists(st.tuples(_KINDS, _TASK, _ANNOTATION, _PERSON, st.sampled_from("ABC"), _SECOND), max_size=30)
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_STEPS)
 def test_whatever_happens_between_turns_a_kept_state_is_that_of_a_new_worker(store: Store, steps: list[Step]) -> None:

@@ -48,6 +48,7 @@ def test_nobody_is_asked_for_where_the_policy_says_never(world: World):
     assert world.store.cases.list_cases(PROJECT) == []
 
 
+@pytest.mark.slow
 def test_no_request_is_lost_among_many(world: World):
     world.use(policy_text())
     (task,) = world.site.add("a1 apple red")
@@ -160,6 +161,7 @@ def test_what_waits_blind_is_handed_out_anew_with_everything_when_somebody_asks(
     assert world.site.final(task) == "tool"
 
 
+@pytest.mark.slow
 def test_a_proof_stands_when_the_case_is_opened_again(world: World):
     world.use(policy_text())
     (task,) = world.site.add("a1 apple red")

@@ -76,6 +76,7 @@ def test_figures_and_forecasts_are_printed_and_as_json(world: World):
     assert json.loads(run("case", str(world.case(task).id), "--json"))["case"]["answer"] == "tool"
 
 
+@pytest.mark.slow
 def test_why_tells_what_people_did_with_a_task_as_a_story(world: World):
     task = open_case(world)
     world.review("L2", "fix", "tool", person=BEN, reason="boundary")

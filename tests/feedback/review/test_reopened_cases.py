@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from feedback.ingest.signals import SignalHandler
 from feedback.review.review_task_content import FACTS, HISTORY, KEY
 from feedback.review.reviewer_accuracy import compute_reviewer_accuracy
@@ -97,6 +99,7 @@ def test_a_reviewer_who_changes_their_answer_opens_the_case_again(world: World):
     assert world.case(task).state == "resolved"
 
 
+@pytest.mark.slow
 def test_honeypots_stand_among_the_cases_and_find_who_errs(world: World):
     text = policy_text(l2='protocol = "panel"\npanel = 2').replace("share = 0.0\n", "share = 0.0\nhoneypots = 1.0\n")
     world.use(
@@ -136,6 +139,7 @@ def test_honeypots_stand_among_the_cases_and_find_who_errs(world: World):
     assert (eva.compared, eva.accuracy.value) == (1, 0.0)
 
 
+@pytest.mark.slow
 def test_nothing_tells_a_honeypot_from_a_second_look(world: World):
     world.use(
         policy_text(share=1.0, l2='title = "Desk"\nresolve = "4h"').replace(

@@ -121,6 +121,7 @@ def review(world: World, what: str, person: int, label: str) -> None:
             return
 
 
+@pytest.mark.slow
 @settings(
     max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )

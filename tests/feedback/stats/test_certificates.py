@@ -184,6 +184,7 @@ def test_scheduled_certificates_are_hardly_ever_false_at_any_look_of_an_epoch():
     assert found / EPOCHS > 0.5
 
 
+@pytest.mark.slow
 def test_a_model_just_over_the_limit_everywhere_is_hardly_ever_certified():
     rng = np.random.default_rng(3)
     sure, bad = rng.random((EPOCHS, 2000)), rng.random((EPOCHS, 2000)) < 0.0501

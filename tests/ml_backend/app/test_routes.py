@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+import pytest
 
 from ml_backend.app import create_app
 from ml_backend.predictor import Predictor
@@ -176,6 +177,7 @@ def test_gauges_that_fail_do_not_hide_the_counters():
     assert 'route="/health"' in answer.text
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_tasks_in_one_body_all_get_their_result():
     texts = ["A", "B", "?", "A"] * 25_000
     body = orjson.dumps(predict_body("1", *texts))

@@ -95,6 +95,7 @@ def test_a_sender_that_stops_in_the_middle_holds_no_thread(backend: Address):
     assert time.monotonic() - started < 10
 
 
+@pytest.mark.slow
 def test_half_a_request_from_many_holds_no_thread_for_long(backend: Address):
     """More than there are threads, with and without a request before: one byte more now and then buys no time."""
     with ExitStack() as opened:

@@ -138,6 +138,7 @@ def test_a_text_of_unknown_words_still_gets_an_honest_row():
     np.testing.assert_allclose(proba.sum(axis=1), 1.0)
 
 
+@pytest.mark.slow
 def test_many_terms_and_classes_stay_within_the_budget_of_weights():
     words = [f"w{place:04d}" for place in range(3000)]
     data = [{"text": " ".join(words[start : start + 30])} for start in range(0, 3000, 3)]

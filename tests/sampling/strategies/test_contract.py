@@ -10,6 +10,7 @@ from sampling.errors import StrategyError
 from sampling.testing import check_strategy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", strategies.BUILTINS)
 def test_a_built_in_strategy_keeps_the_contract(name):
     check_strategy(name)

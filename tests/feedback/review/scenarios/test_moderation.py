@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count
 
+import pytest
+
 from feedback.policy import read_policy
 from feedback.project.snapshot import load_splits
 from feedback.routing.router import explain_decision
@@ -48,6 +50,7 @@ share = 0.0
 """ + REST.format(rows=8, audit=0.4)
 
 
+@pytest.mark.slow
 def test_moderation_goes_through_three_tiers_and_back_into_the_model(world: World) -> None:
     site = world.site
     world.use(MODERATION)

@@ -89,6 +89,7 @@ url = "URL"
 """ + REST.format(rows=500, audit=0.0)
 
 
+@pytest.mark.slow
 def test_refunds_are_routed_by_amount_and_standing_against_a_ten_minute_clock(world: World) -> None:
     site = world.site
     with listening() as (url, received):

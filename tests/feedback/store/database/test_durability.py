@@ -50,6 +50,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return stores.bare(request, tmp_path / "store.db")
 
 
+@pytest.mark.slow
 def test_a_writer_that_is_killed_lost_nothing_it_acknowledged(url: str, opened: Callable[[str], Store]) -> None:
     opened(url)
     acknowledged: set[int] = set()

@@ -140,6 +140,7 @@ _lived = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(_lived, st.randoms(use_true_random=False))
 def test_lifetimes_that_share_an_id_are_separated_in_any_order(

@@ -101,6 +101,7 @@ def test_a_move_on_an_old_version_changes_nothing(store: Store) -> None:
     assert [look.annotation for look in store.reviews.list_reviews("1")] == [90]
 
 
+@pytest.mark.slow
 def test_concurrent_moves_of_the_same_cases_make_one_trail_each(url: str, opened: Callable[[str], Store]) -> None:
     stores = [opened(url) for _ in range(4)]  # as processes have them: no shared lock
     n_people, n_cases = 50, 12
