@@ -46,7 +46,7 @@ def aggregate_by_distance(encoded: EncodedVotes, gold: Mapping[int, Answer]) -> 
     by_task: dict[int, list[tuple[int, Answer]]] = {}
     votes = encoded.votes
     for task, person, label in zip(votes.tasks.tolist(), votes.people.tolist(), votes.labels.tolist(), strict=True):
-        by_task.setdefault(encoded.tasks[task], []).append((person, answers[label]))  # type: ignore[arg-type]
+        by_task.setdefault(encoded.tasks[task], []).append((person, answers[label]))
     distances = _mean_distances(by_task, gold, votes.n_people)
     weights = None if distances is None else _weights(distances)
     labels = {
