@@ -199,7 +199,10 @@ def canonical_json(value: Any) -> bytes:
     except TypeError:
         pass  # an integer beyond 64 bits, a lone surrogate, or too deep for orjson
     try:
-        text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+        finite = json.loads(
+            json.dumps(value, ensure_ascii=False), parse_constant=lambda _name: None
+        )  # NaN as orjson does
+        text = json.dumps(finite, ensure_ascii=False).encode("utf-8", "replace")
         return orjson.dumps(orjson.loads(text), option=_SORTED)
     except (TypeError, ValueError, RecursionError) as error:
         raise EventError(f"a body cannot be written as JSON: {str(error)[:120]}.") from error

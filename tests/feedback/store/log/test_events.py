@@ -55,6 +55,11 @@ def test_canonical_json_is_stable_under_writing_and_reading(value: Any) -> None:
     assert canonical_json(json.loads(once)) == once
 
 
+@pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan")])
+def test_a_number_that_json_lacks_is_null_beside_an_integer_of_any_size(number: float) -> None:
+    assert canonical_json([-(2**63) - 1, number]) == b"[-9.223372036854776e+18,null]"
+
+
 @given(st.dictionaries(st.text(), st.integers(), max_size=6))
 def test_the_order_of_keys_makes_no_difference(value: dict[str, int]) -> None:
     assert canonical_json(dict(reversed(value.items()))) == canonical_json(value)
