@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +18,11 @@ from ml_backend.label_config import read_label_config
 from ml_backend.models import recipe_for
 from ml_backend.registry import Bundle, pack
 from tests.support.fake_platform import TEXT_CONFIG
+
+
+def replace_sleep(monkeypatch: pytest.MonkeyPatch, sleep: Callable[[float], object]) -> None:
+    """In this module alone: other threads of the tests, such as the one that prepares Label Studio, go on sleeping."""
+    monkeypatch.setattr("feedback.app.bootstrap.time", SimpleNamespace(sleep=sleep, time=time.time))
 
 
 def fitted() -> Bundle:
@@ -48,7 +56,7 @@ def test_a_turn_that_somebody_asks_for_by_hand_runs_though_the_last_ones_failed_
         store.jobs.fail_job(work, "poison")
         now_s[0] += 60.0
     assert [row.state for row in store.jobs.list_jobs()] == ["parked"]
-    monkeypatch.setattr("feedback.app.bootstrap.time.sleep", lambda _s: pytest.fail("it waits"))
+    replace_sleep(monkeypatch, lambda _s: pytest.fail("it waits"))
 
     assert run_turn(Settings(data_dir=tmp_path), store, "1").project == "1"
     assert [row.state for row in store.jobs.list_jobs() if row.kind == "turn"] == ["idle"]
@@ -68,7 +76,7 @@ def test_a_turn_that_somebody_asks_for_by_hand_comes_though_a_worker_takes_the_f
                 store.jobs.finish_job(work)
         running.clear()
 
-    monkeypatch.setattr("feedback.app.bootstrap.time.sleep", worker_ends_its_turn_and_takes_ours)
+    replace_sleep(monkeypatch, worker_ends_its_turn_and_takes_ours)
     with opened_store(Settings(data_dir=tmp_path)) as store:
         store.projects.save_project(ProjectRow("1", "busy", TEXT_CONFIG))
         store.jobs.request_job("1", "turn")
