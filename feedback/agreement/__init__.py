@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from feedback.agreement.chance_corrected import brennan_prediger, fleiss_kappa, gwet_ac1, percent_agreement
+from feedback.agreement.chance_corrected import (
+    brennan_prediger,
+    conger_kappa,
+    fleiss_kappa,
+    gwet_ac1,
+    percent_agreement,
+)
 from feedback.agreement.coefficient import Coefficient
 from feedback.agreement.cohen_kappa import cohen_kappa
-from feedback.agreement.conger_kappa import conger_kappa
 from feedback.agreement.intraclass_correlation import intraclass_correlation
 from feedback.agreement.krippendorff_alpha import krippendorff_alpha
 from feedback.votes import Votes
@@ -36,7 +41,7 @@ BUILTINS: Mapping[str, str] = {
     "ac1": "feedback.agreement.chance_corrected:gwet_ac1",
     "fleiss": "feedback.agreement.chance_corrected:fleiss_kappa",
     "cohen": "feedback.agreement.cohen_kappa:cohen_kappa",
-    "conger": "feedback.agreement.conger_kappa:conger_kappa",
+    "conger": "feedback.agreement.chance_corrected:conger_kappa",
     "brennan_prediger": "feedback.agreement.chance_corrected:brennan_prediger",
 }
 

@@ -1,4 +1,4 @@
-"""Percent agreement, Fleiss' kappa, Gwet's AC1 and AC2, Brennan-Prediger: one formula with four ideas of chance."""
+"""Percent agreement; the kappas of Fleiss and Conger, Gwet's AC1 and AC2, Brennan-Prediger: five ideas of chance."""
 
 from __future__ import annotations
 
@@ -9,21 +9,16 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from feedback.agreement.coefficient import Coefficient, IntervalMethod, LinearizedCoefficient, analytic, undefined
+from feedback.agreement.coefficient import Coefficient, LinearizedCoefficient, analytic, undefined
 from feedback.agreement.label_distances import LabelDistance, NominalDistance, Weighting, label_distance
-from feedback.agreement.vote_patterns import Patterns, count_patterns
-from feedback.stats.bootstrap_intervals import bootstrap
+from feedback.agreement.vote_patterns import Patterns, count_patterns, patterns_by_item
 from feedback.stats.intervals import wilson
 from feedback.votes import Floats, Votes
 
-_ONE_LABEL = "everybody gave the same label to everything; chance alone explains that"
-_NO_PAIRS = "no item has two votes"
 Measure = Callable[[Patterns, LabelDistance], LinearizedCoefficient]
 
 
-def percent_agreement(
-    votes: Votes | Patterns, *, weighting: Weighting | ArrayLike = "nominal", confidence: float = 0.95
-) -> Coefficient:
+def percent_agreement(votes: Votes | Patterns, *, weighting: Weighting | ArrayLike = "nominal") -> Coefficient:
     """Compute the share of pairs of votes on the same item that agree, not corrected for chance.
 
     Options are those of `fleiss_kappa`. The interval is Wilson's for the number of independent items that would have
@@ -32,30 +27,22 @@ def percent_agreement(
     >>> percent_agreement(Votes([0, 0, 1, 1], [0, 1, 0, 1], [0, 0, 0, 1])).value
     0.5
     """
-    table = as_patterns(votes)
-    found = estimate(
-        "percent", table, _percent, label_distance(weighting, table.counts.shape[1]), confidence, lowest=0.0
-    )
+    found = _coefficient("percent", votes, _percent, weighting, lowest=0.0)
     if not found.se > 0:
         return found
     # Wilson's interval for as many independent items as would give the same standard error
     n = found.value * (1.0 - found.value) / found.se**2
-    share = wilson(found.value * n, n, confidence=confidence)
+    share = wilson(found.value * n, n)
     return replace(found, low=share.low, high=share.high)
 
 
 def fleiss_kappa(
-    votes: Votes | Patterns,
-    *,
-    weighting: Weighting | ArrayLike = "nominal",
-    values: ArrayLike | None = None,
-    confidence: float = 0.95,
-    interval_method: IntervalMethod = "analytic",
+    votes: Votes | Patterns, *, weighting: Weighting | ArrayLike = "nominal", values: ArrayLike | None = None
 ) -> Coefficient:
     """Compute Fleiss' kappa for any number of people: by chance, two votes are two draws from the pooled labels.
 
     With two people it is Scott's pi. At most 1; 0 is what chance gives. NaN with a note where no item has two votes or
-    all votes are equal.
+    all votes are equal. The interval is Student's on linearised items.
 
     Parameters
     ----------
@@ -65,8 +52,6 @@ def fleiss_kappa(
         Disagreement between labels: a name, or a symmetric (k, k) matrix with 0 on the diagonal; see `label_distance`.
     values
         The numbers (k,) that the labels stand for; 0, 1, 2, ... by default. Only for weightings that are not nominal.
-    interval_method
-        "analytic" is Student's interval on linearised items; "bootstrap" resamples items 1,000 times.
 
     References
     ----------
@@ -79,16 +64,11 @@ def fleiss_kappa(
     >>> round(fleiss_kappa(votes).value, 3)
     0.333
     """
-    return _coefficient("fleiss", votes, _fleiss, weighting, values, confidence, interval_method)
+    return _coefficient("fleiss", votes, _fleiss, weighting, values)
 
 
 def gwet_ac1(
-    votes: Votes | Patterns,
-    *,
-    weighting: Weighting | ArrayLike = "nominal",
-    values: ArrayLike | None = None,
-    confidence: float = 0.95,
-    interval_method: IntervalMethod = "analytic",
+    votes: Votes | Patterns, *, weighting: Weighting | ArrayLike = "nominal", values: ArrayLike | None = None
 ) -> Coefficient:
     """Compute Gwet's AC1, or AC2 where weighted: by chance, people agree only on items that are hard to label.
 
@@ -101,23 +81,51 @@ def gwet_ac1(
     0.941
     """
     name = "ac1" if isinstance(weighting, str) and weighting == "nominal" else "ac2"
-    return _coefficient(name, votes, _gwet, weighting, values, confidence, interval_method)
+    return _coefficient(name, votes, _gwet, weighting, values)
 
 
 def brennan_prediger(
-    votes: Votes | Patterns,
-    *,
-    weighting: Weighting | ArrayLike = "nominal",
-    values: ArrayLike | None = None,
-    confidence: float = 0.95,
-    interval_method: IntervalMethod = "analytic",
+    votes: Votes | Patterns, *, weighting: Weighting | ArrayLike = "nominal", values: ArrayLike | None = None
 ) -> Coefficient:
     """Compute Brennan and Prediger's coefficient: by chance, every label is equally likely.
 
     For nominal labels it is Randolph's free-marginal kappa. Options are those of `fleiss_kappa`. Brennan and Prediger
     (1981), doi:10.1177/001316448104100307.
     """
-    return _coefficient("brennan_prediger", votes, _brennan_prediger, weighting, values, confidence, interval_method)
+    return _coefficient("brennan_prediger", votes, _brennan_prediger, weighting, values)
+
+
+def conger_kappa(
+    votes: Votes, *, weighting: Weighting | ArrayLike = "nominal", values: ArrayLike | None = None
+) -> Coefficient:
+    """Compute Conger's kappa: chance agreement is the mean over pairs of people of their own label shares.
+
+    With two people it is Cohen's kappa. Unlike `cohen_kappa` it needs no two people who share many items. Options are
+    those of `fleiss_kappa`. Conger (1980), doi:10.1037/0033-2909.88.2.322; missing votes and standard error: Gwet
+    (2014), Handbook of Inter-Rater Reliability, 4th edition.
+
+    >>> table = np.repeat([[0, 0], [0, 1], [1, 0], [1, 1]], [20, 5, 10, 15], axis=0)
+    >>> round(conger_kappa(Votes(np.repeat(np.arange(50), 2), np.tile([0, 1], 50), table.ravel())).value, 3)
+    0.4
+    """
+
+    def measure(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
+        return _correct_for_chance(table, distance, *_chance_by_person(votes, distance))
+
+    return estimate("conger", patterns_by_item(votes), measure, label_distance(weighting, votes.n_labels, values))
+
+
+def estimate(
+    name: str, table: Patterns, measure: Measure, distance: LabelDistance, *, lowest: float = -1.0
+) -> Coefficient:
+    """Return the measure with its interval; NaN with a note where the votes do not define it."""
+    if not table.items:
+        return undefined(name, 0, 0, "no item has two votes", lowest=lowest)
+    linear = measure(table, distance)
+    if not math.isfinite(linear.value):
+        note = "everybody gave the same label to everything; chance alone explains that"
+        return undefined(name, table.items, table.pairs, note, lowest=lowest)
+    return analytic(name, linear, table.items, table.pairs, lowest=lowest)
 
 
 def _coefficient(
@@ -125,49 +133,12 @@ def _coefficient(
     votes: Votes | Patterns,
     measure: Measure,
     weighting: Weighting | ArrayLike,
-    values: ArrayLike | None,
-    confidence: float,
-    interval_method: IntervalMethod,
-) -> Coefficient:
-    table = as_patterns(votes)
-    distance = label_distance(weighting, table.counts.shape[1], values)
-    return estimate(name, table, measure, distance, confidence, interval_method=interval_method)
-
-
-def estimate(
-    name: str,
-    table: Patterns,
-    measure: Measure,
-    distance: LabelDistance,
-    confidence: float,
+    values: ArrayLike | None = None,
     *,
     lowest: float = -1.0,
-    interval_method: IntervalMethod = "analytic",
 ) -> Coefficient:
-    """Return the measure with its interval; NaN with a note where the votes do not define it.
-
-    The bootstrap resamples items. Where all items are equal it gives no width, so the analytic interval is kept.
-    """
-    items, pairs = table.items, table.pairs
-    if not items:
-        return undefined(name, 0, 0, _NO_PAIRS, lowest=lowest)
-    linear = measure(table, distance)
-    if not math.isfinite(linear.value):
-        return undefined(name, items, pairs, _ONE_LABEL, lowest=lowest)
-    found = analytic(name, linear, items, pairs, confidence=confidence, lowest=lowest)
-    if interval_method == "analytic" or not found.se > 0:
-        return found
-
-    def statistic(weights: Floats) -> Floats:
-        return np.array([measure(table.with_times(times), distance).value for times in weights])
-
-    drawn = bootstrap(statistic, table.times, seed=0, confidence=confidence)
-    return replace(found, low=drawn.low, high=drawn.high)
-
-
-def as_patterns(votes: Votes | Patterns) -> Patterns:
-    """Return the patterns of the votes; patterns are returned unchanged."""
-    return votes if isinstance(votes, Patterns) else count_patterns(votes)
+    table = count_patterns(votes)
+    return estimate(name, table, measure, label_distance(weighting, table.counts.shape[1], values), lowest=lowest)
 
 
 def _percent(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
@@ -180,26 +151,46 @@ def _fleiss(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
     shares = _shares(table)
     expected = distance.against(shares)
     chance, chance_rows = 1.0 - float(shares @ expected), 1.0 - (table.counts @ expected) / table.size
-    return correct_for_chance(table, distance, chance, chance_rows)
+    return _correct_for_chance(table, distance, chance, chance_rows)
 
 
 def _gwet(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
     k = table.counts.shape[1]
     shares = _shares(table)
     if k < 2:
-        return correct_for_chance(table, distance, 1.0, np.ones_like(table.size))
+        return _correct_for_chance(table, distance, 1.0, np.ones_like(table.size))
     factor = _total_agreement_weight(distance, k) / (k * (k - 1))
     rows = factor * (table.counts @ (1.0 - shares)) / table.size
-    return correct_for_chance(table, distance, factor * float(shares @ (1.0 - shares)), rows)
+    return _correct_for_chance(table, distance, factor * float(shares @ (1.0 - shares)), rows)
 
 
 def _brennan_prediger(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
     k = table.counts.shape[1]
     chance = _total_agreement_weight(distance, k) / k**2
-    return correct_for_chance(table, distance, chance, np.full_like(table.size, chance))
+    return _correct_for_chance(table, distance, chance, np.full_like(table.size, chance))
 
 
-def correct_for_chance(
+def _chance_by_person(votes: Votes, distance: LabelDistance) -> tuple[float, Floats]:
+    """Return the chance agreement over pairs of people, and its linearised rows, one per item that has votes."""
+    n_votes = np.bincount(votes.people, minlength=votes.n_people)
+    code = np.cumsum(n_votes > 0) - 1
+    n_votes = n_votes[n_votes > 0].astype(np.float64)
+    people, r = code[votes.people], len(n_votes)
+    if r < 2:
+        return math.nan, np.empty(0)
+    cell = people * votes.n_labels + votes.labels
+    label_shares = np.bincount(cell, minlength=r * votes.n_labels).reshape(r, -1) / n_votes[:, None]
+    others = label_shares.sum(axis=0) - label_shares
+    # agreement weights are 1 - distance; each row of label_shares sums to 1
+    agreement = ((r - 1.0) - distance.against(others.T).T) / (r * (r - 1.0))
+    mean = (label_shares * agreement).sum(axis=1)
+    chance = float(mean.sum())
+    voted, item = np.unique(votes.tasks, return_inverse=True)
+    deviation = (agreement[people, votes.labels] - mean[people]) * len(voted) / n_votes[people]
+    return chance, np.bincount(item, weights=deviation).astype(np.float64) + chance
+
+
+def _correct_for_chance(
     table: Patterns, distance: LabelDistance, chance: float, chance_rows: Floats
 ) -> LinearizedCoefficient:
     """Return (observed - chance) / (1 - chance), linearised as in Gwet (2014).
@@ -208,7 +199,7 @@ def correct_for_chance(
     """
     paired = table.size >= 2
     n, n_paired = table.times.sum(), table.times[paired].sum()
-    if not n_paired or not 1.0 - chance >= 1e-12:  # also for a chance of NaN
+    if not 1.0 - chance >= 1e-12:  # also for a chance of NaN
         return LinearizedCoefficient(math.nan, chance, table.size * math.nan, table.times)
     observed = np.where(paired, _item_agreement(table, distance), 0.0)
     value = float((table.times @ observed / n_paired - chance) / (1.0 - chance))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from scipy.special import ndtri, stdtrit
 
@@ -12,7 +12,7 @@ from feedback.stats.estimates import json_number
 from feedback.stats.intervals import wilson
 from feedback.votes import Floats
 
-IntervalMethod = Literal["analytic", "bootstrap"]
+_CONFIDENCE = 0.95  # of every interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,10 @@ def analytic(
     items: int,
     pairs: int,
     *,
-    confidence: float,
-    lowest: float,
+    lowest: float = -1.0,
     student: bool = True,
 ) -> Coefficient:
-    """Return the coefficient with the interval from its linearised rows; items are independent, votes within are not.
+    """Return the coefficient with its 95 % interval from its linearised rows, one per independent item.
 
     `items` have two votes or more; the interval is clipped to [lowest, 1]. `student` takes Student's quantile and n -
     1, else the normal quantile and n, for large samples. Where all rows are equal the standard error is 0, which proves
@@ -78,9 +77,10 @@ def analytic(
     variance = float(linear.times @ (linear.rows - linear.value) ** 2) / (n * (n - 1 if student else n))
     se = math.sqrt(variance)
     if se * math.sqrt(n) < 1e-9:
-        slack = wilson(0, items, confidence=confidence).high / (1 - linear.chance)
+        slack = wilson(0, items).high / (1 - linear.chance)
         low, high = linear.value - slack, linear.value + slack
     else:
-        reach = float(stdtrit(n - 1, 0.5 + confidence / 2) if student else ndtri(0.5 + confidence / 2)) * se
+        quantile = 0.5 + _CONFIDENCE / 2
+        reach = float(stdtrit(n - 1, quantile) if student else ndtri(quantile)) * se
         low, high = linear.value - reach, linear.value + reach
     return Coefficient(name, linear.value, max(lowest, low), min(1.0, high), se, items, pairs)

@@ -1,20 +1,22 @@
-"""Cohen's kappa of two people, its mean over all pairs of people, and the matrix of pairs."""
+"""Cohen's kappa of two people, of every pair of people, and its mean over all pairs."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from feedback.agreement.coefficient import Coefficient, LinearizedCoefficient, analytic, undefined
-from feedback.agreement.label_distances import LabelDistance, Weighting, label_distance
+from feedback.agreement.label_distances import LabelDistance, NominalDistance, Weighting, label_distance
 from feedback.votes import Floats, Ints, Votes
 
 _MAX_PAIRS = 5_000_000  # pairs of votes; above it kappa is estimated on randomly drawn items
 _MAX_CELLS = 20_000_000  # pairs of people times labels in memory
 _LARGE_SAMPLE = 30  # items from which the interval of two people is the published one, for large samples
+_MIN_SHARED = 5  # items; chance decides the kappa of two people who share fewer
 _EPS = 1e-12  # expected disagreement below it: all votes are equal
 
 
@@ -48,17 +50,6 @@ class VotePairs:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class KappaMatrix:
-    """Cohen's kappa of every pair of people; NaN on the diagonal and where two people share too few items."""
-
-    people: Ints  # (p,) codes, most votes first; the order of rows and columns below
-    kappa: Floats  # (p, p)
-    low: Floats  # (p, p) interval
-    high: Floats
-    shared: Ints  # (p, p) items with a vote of both
-
-
 def pair_votes(votes: Votes, *, max_pairs: int = _MAX_PAIRS, seed: int = 0) -> VotePairs:
     """Return all pairs of votes on the same task; above `max_pairs`, those of randomly drawn tasks.
 
@@ -85,8 +76,7 @@ def cohen_kappa(
     *,
     weighting: Weighting | ArrayLike = "nominal",
     values: ArrayLike | None = None,
-    confidence: float = 0.95,
-    min_shared: int = 5,
+    min_shared: int = _MIN_SHARED,
 ) -> Coefficient:
     """Compute Cohen's kappa; for more than two people the mean over pairs, weighted by the items that they share.
 
@@ -117,11 +107,11 @@ def cohen_kappa(
     0.4
     """
     pairs = pair_votes(votes)
-    kept, group, shared = group_by_people_pair(pairs, votes.n_people, min_shared, _MAX_CELLS // max(votes.n_labels, 1))
+    kept, group, shared = _group_by_people(pairs, votes.n_people, min_shared, _MAX_CELLS // max(votes.n_labels, 1))
     if not len(kept):
         note = f"no two people share {min_shared} items; alpha, fleiss and ac1 need no such pair"
         return undefined("cohen", len(np.unique(pairs.task)), len(pairs), note)
-    found = kappas_by_pair(kept, group, shared, label_distance(weighting, votes.n_labels, values), votes.n_labels)
+    found = _kappas_by_pair(kept, group, shared, label_distance(weighting, votes.n_labels, values), votes.n_labels)
     usable = np.isfinite(found.rows)
     _, item = np.unique(kept.task[usable], return_inverse=True)
     times = np.bincount(item).astype(np.float64)
@@ -136,29 +126,22 @@ def cohen_kappa(
     sums = np.bincount(item, weights=rows - centre) * len(times) / times.sum()
     linear = LinearizedCoefficient(centre, chance, centre + sums, np.ones(len(times)))
     published, student_t = (
-        analytic("cohen", linear, len(times), len(rows), confidence=confidence, lowest=-1.0, student=student)
-        for student in (False, True)
+        analytic("cohen", linear, len(times), len(rows), student=student) for student in (False, True)
     )
     if len(shared) == 1:
         return published if len(times) >= _LARGE_SAMPLE else replace(published, low=student_t.low, high=student_t.high)
     return replace(student_t, value=value, low=min(student_t.low, value), high=max(student_t.high, value))
 
 
-def pairwise_kappa(
-    votes: Votes,
-    *,
-    weighting: Weighting | ArrayLike = "nominal",
-    values: ArrayLike | None = None,
-    max_people: int = 30,
-    min_shared: int = 5,
-    confidence: float = 0.95,
-) -> KappaMatrix:
-    """Compute Cohen's kappa of every pair among the `max_people` people with most votes; options as for `cohen_kappa`.
+def pairwise_kappa(votes: Votes, *, max_people: int = 30) -> Mapping[tuple[int, int], Coefficient]:
+    """Compute Cohen's kappa of every pair among the `max_people` people with most votes who share five items or more.
+
+    The keys are codes of people, of each pair the one with more votes first. Pairs whose kappa is undefined are left
+    out.
 
     >>> votes = Votes(np.repeat(np.arange(20), 2), np.tile([0, 1], 20), np.repeat(np.arange(20) % 2, 2))
-    >>> pairwise_kappa(votes).kappa.round(2)
-    array([[nan,  1.],
-           [ 1., nan]])
+    >>> pairwise_kappa(votes)[0, 1].value
+    1.0
     """
     n_votes = np.bincount(votes.people, minlength=votes.n_people)
     people = np.argsort(-n_votes, kind="stable")[: min(max_people, int((n_votes > 0).sum()))]
@@ -166,23 +149,19 @@ def pairwise_kappa(
     place[people] = np.arange(len(people))
     kept = votes.select(place[votes.people] >= 0)
     kept = Votes(kept.tasks, place[kept.people], kept.labels, votes.n_tasks, len(people), votes.n_labels)
-    pairs, group, shared = group_by_people_pair(pair_votes(kept), len(people), min_shared, len(people) ** 2)
-    shape = (len(people), len(people))
-    kappa, low, high = np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape, np.nan)
-    n_shared = np.zeros(shape, dtype=np.int64)
-    found = kappas_by_pair(pairs, group, shared, label_distance(weighting, votes.n_labels, values), votes.n_labels)
-    for at, members in enumerate(np.split(np.argsort(group, kind="stable"), np.cumsum(shared)[:-1])):
-        if not len(members):  # no pair of people shares enough items
-            break
-        i, j = pairs.left[members[0]], pairs.right[members[0]]
-        n_shared[i, j] = n_shared[j, i] = len(members)
-        if not math.isnan(found.values[at]):
-            kappa[i, j] = kappa[j, i] = found.values[at]
-            low[i, j], high[i, j] = low[j, i], high[j, i] = kappa_interval(found, members, at, confidence=confidence)
-    return KappaMatrix(people, kappa, low, high, n_shared)
+    pairs, group, shared = _group_by_people(pair_votes(kept), len(people), _MIN_SHARED, len(people) ** 2)
+    found = _kappas_by_pair(pairs, group, shared, NominalDistance(), votes.n_labels)
+    kappas: dict[tuple[int, int], Coefficient] = {}
+    for at in np.flatnonzero(np.isfinite(found.values)).tolist():
+        rows = np.flatnonzero(group == at)
+        pair = int(people[pairs.left[rows[0]]]), int(people[pairs.right[rows[0]]])
+        n, ones = len(rows), np.ones(len(rows))
+        linear = LinearizedCoefficient(float(found.values[at]), float(found.chance[at]), found.rows[rows], ones)
+        kappas[pair] = analytic("cohen", linear, n, n, student=n < _LARGE_SAMPLE)
+    return kappas
 
 
-def group_by_people_pair(pairs: VotePairs, n_people: int, min_shared: int, most: int) -> tuple[VotePairs, Ints, Ints]:
+def _group_by_people(pairs: VotePairs, n_people: int, min_shared: int, most: int) -> tuple[VotePairs, Ints, Ints]:
     """Group pairs of votes by pair of people; return the kept pairs, the group of each, and the items per group."""
     _, group, shared = np.unique(pairs.left * n_people + pairs.right, return_inverse=True, return_counts=True)
     wanted = shared >= min_shared
@@ -193,8 +172,8 @@ def group_by_people_pair(pairs: VotePairs, n_people: int, min_shared: int, most:
     return pairs.select(keep), renumbered[group[keep]], shared[wanted]
 
 
-def kappas_by_pair(pairs: VotePairs, group: Ints, shared: Ints, distance: LabelDistance, n_labels: int) -> PairKappas:
-    """Compute the kappa of each group of pairs; `group` (n,) and `shared` (g,) are from `group_by_people_pair`."""
+def _kappas_by_pair(pairs: VotePairs, group: Ints, shared: Ints, distance: LabelDistance, n_labels: int) -> PairKappas:
+    """Compute the kappa of each group of pairs; `group` (n,) and `shared` (g,) are from `_group_by_people`."""
     n_groups = len(shared)
     left = np.bincount(pairs.left_label * n_groups + group, minlength=n_labels * n_groups).reshape(n_labels, -1)
     right = np.bincount(pairs.right_label * n_groups + group, minlength=n_labels * n_groups).reshape(n_labels, -1)
@@ -214,13 +193,3 @@ def kappas_by_pair(pairs: VotePairs, group: Ints, shared: Ints, distance: LabelD
     left_out = 1.0 - (n * seen[group] - apart_each) / rest / np.maximum(expected_rest, _EPS)
     left_out = np.where(expected_rest > _EPS, left_out, values[group])
     return PairKappas(values, 1.0 - expected, rows, n * values[group] - (n - 1.0) * left_out)
-
-
-def kappa_interval(found: PairKappas, members: Ints, group: int, *, confidence: float) -> tuple[float, float]:
-    """Return the bounds of the interval for one group, whose pairs of votes are the rows `members`."""
-    linear = LinearizedCoefficient(
-        float(found.values[group]), float(found.chance[group]), found.rows[members], np.ones(len(members))
-    )
-    n, student = len(members), len(members) < _LARGE_SAMPLE
-    bounds = analytic("cohen", linear, n, n, confidence=confidence, lowest=-1.0, student=student)
-    return bounds.low, bounds.high

@@ -1,18 +1,20 @@
-"""Explain an agreement coefficient in sentences for the owner of a project."""
+"""What agreement means, in sentences; by label and group of tasks, the labels confused most and the tasks to open."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from feedback.agreement.chance_corrected import gwet_ac1, percent_agreement
+from feedback.agreement.chance_corrected import fleiss_kappa, gwet_ac1, percent_agreement
 from feedback.agreement.coefficient import Coefficient
 from feedback.agreement.krippendorff_alpha import krippendorff_alpha
-from feedback.agreement.label_breakdown import label_confusions, most_disputed
-from feedback.votes import Votes
+from feedback.agreement.vote_patterns import count_patterns
+from feedback.votes import Floats, Ints, Votes
+
+Measure = Callable[[Votes], Coefficient]
 
 UNCLEAR = 0.6  # below it the task definition is unclear
 _MIN_ITEMS = 30  # with fewer, the interval is too wide for a conclusion
@@ -22,16 +24,12 @@ _ROUNDED = 0.005  # half of the last digit shown
 
 @dataclass(frozen=True, slots=True)
 class Interpretation:
-    """What an agreement coefficient means; `sentences` are for people to read."""
+    """What an agreement coefficient means."""
 
+    text: str  # sentences for people to read
     clear: bool | None  # whether the task definition is clear; None: too few items to tell
-    coefficient: Coefficient
-    sentences: tuple[str, ...]
     confused: tuple[Hashable, Hashable, float] | None  # two labels and their share of all disagreement
     open_first: tuple[int, ...]  # codes of the tasks with most disagreement
-
-    def __str__(self) -> str:
-        return " ".join(self.sentences)
 
 
 def interpret_agreement(
@@ -55,50 +53,100 @@ def interpret_agreement(
     Examples
     --------
     >>> votes = Votes(np.repeat(np.arange(60), 2), np.tile([0, 1], 60), np.tile([0, 0, 1, 1, 0, 1], 20))
-    >>> print(interpret_agreement(votes, ["hate", "offensive"]).sentences[0])
-    alpha 0.34 [0.09, 0.58] on 60 items: below 0.6, the task definition is unclear.
+    >>> interpret_agreement(votes, ["hate", "offensive"]).text.partition(". ")[0]
+    'alpha 0.34 [0.09, 0.58] on 60 items: below 0.6, the task definition is unclear'
     """
     coefficient = krippendorff_alpha(votes) if coefficient is None else coefficient
-    disputed = tuple(most_disputed(votes).tolist())
     pair = _most_confused(votes, labels)
-    if math.isnan(coefficient.value):
-        return Interpretation(None, coefficient, (describe_coefficient(coefficient),), pair, disputed)
+    clear, text = judge_coefficient(coefficient, drawn=drawn)
     if paradox := _paradox(votes, labels, coefficient):
-        sentences, clear = [f"{coefficient}: low, and yet people agree.", paradox], None
-    else:
-        sentences = [describe_coefficient(coefficient, drawn=drawn)]
-        clear = None if coefficient.items < _MIN_ITEMS or not drawn else _is_clear(coefficient)
+        clear, text = None, f"{coefficient}: low, and yet people agree. {paradox}"
     if pair and coefficient.value < 1.0:
-        sentences.append(f"Most confused: {pair[0]} ↔ {pair[1]} ({pair[2]:.0%} of all disagreement).")
-    return Interpretation(clear, coefficient, tuple(sentences), pair, disputed)
+        text += f" Most confused: {pair[0]} ↔ {pair[1]} ({pair[2]:.0%} of all disagreement)."
+    return Interpretation(text, clear, pair, tuple(most_disputed(votes).tolist()))
 
 
-def describe_coefficient(coefficient: Coefficient, *, drawn: bool = True) -> str:
-    """Return one sentence on what a coefficient means; nothing is concluded from fewer than 30 items."""
+def judge_coefficient(coefficient: Coefficient, *, drawn: bool = True) -> tuple[bool | None, str]:
+    """Return whether the task definition is clear, None where that is open, and one sentence that says so.
+
+    Nothing is concluded from fewer than 30 items.
+    """
     if math.isnan(coefficient.value):
-        return f"{coefficient.name} cannot be computed: {coefficient.note}."
+        return None, f"{coefficient.name} cannot be computed: {coefficient.note}."
     if not drawn:
-        return f"{coefficient}, not judged, because these items were chosen as hard and not at random."
+        return None, f"{coefficient}, not judged, because these items were chosen as hard and not at random."
     if coefficient.items < _MIN_ITEMS:
-        return f"{coefficient}: too few to judge, {_MIN_ITEMS} randomly drawn items are wanted."
+        return None, f"{coefficient}: too few to judge, {_MIN_ITEMS} randomly drawn items are wanted."
     if coefficient.value < UNCLEAR:
         likely = "" if coefficient.high < UNCLEAR + _ROUNDED else " probably"
-        return f"{coefficient}:{likely} below {UNCLEAR}, the task definition is unclear."
+        return False, f"{coefficient}:{likely} below {UNCLEAR}, the task definition is unclear."
     if coefficient.low < UNCLEAR:
-        return f"{coefficient}: acceptable, but it may be below {UNCLEAR}; measure more items."
-    return f"{coefficient}: people understand the task alike."
+        return None, f"{coefficient}: acceptable, but it may be below {UNCLEAR}; measure more items."
+    return True, f"{coefficient}: people understand the task alike."
 
 
-def _is_clear(coefficient: Coefficient) -> bool | None:
-    if coefficient.value < UNCLEAR:
-        return False
-    return True if coefficient.low >= UNCLEAR else None
+def per_label_agreement(votes: Votes, *, measure: Measure = fleiss_kappa) -> tuple[Coefficient, ...]:
+    """Compute the agreement on each label against all other labels, one coefficient per label.
+
+    With `fleiss_kappa` these are the kappas per category of Fleiss (1971), doi:10.1037/h0031619.
+
+    >>> votes = Votes([0, 0, 1, 1, 2, 2], [0, 1] * 3, [0, 0, 1, 2, 2, 1])
+    >>> [round(kappa.value, 2) for kappa in per_label_agreement(votes)]
+    [1.0, -0.5, -0.5]
+    """
+    return tuple(
+        measure(
+            Votes(votes.tasks, votes.people, (votes.labels == label).astype(np.int64), votes.n_tasks, votes.n_people, 2)
+        )
+        for label in range(votes.n_labels)
+    )
+
+
+def per_group_agreement(votes: Votes, groups: Ints, *, measure: Measure = fleiss_kappa) -> Mapping[int, Coefficient]:
+    """Compute the agreement within each group of tasks, for example a segment, a month or a guideline version.
+
+    `groups` (n_tasks,) holds the group of each task; tasks with -1 are left out.
+
+    >>> votes = Votes([0, 0, 1, 1], [0, 1] * 2, [0, 0, 0, 1])
+    >>> found = per_group_agreement(votes, np.array([7, 8]), measure=percent_agreement)
+    >>> {group: agreement.value for group, agreement in found.items()}
+    {7: 1.0, 8: 0.0}
+    """
+    group_of_vote = np.asarray(groups)[votes.tasks]
+    return {
+        int(group): measure(votes.select(group_of_vote == group)) for group in np.unique(group_of_vote) if group >= 0
+    }
+
+
+def label_confusions(votes: Votes) -> Floats:
+    """Return the share of all disagreement between each pair of labels, (k, k); the upper half sums to 1.
+
+    >>> label_confusions(Votes([0, 0, 1, 1, 2, 2], [0, 1] * 3, [0, 0, 1, 2, 2, 0])).tolist()
+    [[0.0, 0.0, 0.5], [0.0, 0.0, 0.5], [0.5, 0.5, 0.0]]
+    """
+    table = count_patterns(votes).paired()
+    weighted = table.counts.multiply((table.times / (table.size - 1.0))[:, None])
+    together = (table.counts.T @ weighted).toarray()
+    np.fill_diagonal(together, 0.0)
+    shares: Floats = together / max(together.sum() / 2.0, 1e-300)
+    return shares
+
+
+def most_disputed(votes: Votes, *, max_tasks: int = 10) -> Ints:
+    """Return the tasks with most disagreement, worst first; of equal ones those with more votes, then lower codes."""
+    size = np.bincount(votes.tasks, minlength=votes.n_tasks).astype(np.float64)
+    _, cell, count = np.unique(votes.tasks * votes.n_labels + votes.labels, return_index=True, return_counts=True)
+    equal_pairs = np.bincount(votes.tasks[cell], weights=count.astype(np.float64) ** 2, minlength=votes.n_tasks) - size
+    disagreement = np.where(size > 1, 1.0 - equal_pairs / np.maximum(size * (size - 1.0), 1.0), 0.0)
+    order = np.lexsort((-size, -disagreement))[:max_tasks]
+    worst: Ints = order[disagreement[order] > 0]
+    return worst
 
 
 def _paradox(votes: Votes, labels: Sequence[Hashable], coefficient: Coefficient) -> str:
     """Return sentences that explain a low coefficient next to a high AC1, or "" where there is nothing to explain."""
     agreement, ac1 = percent_agreement(votes), gwet_ac1(votes)
-    if math.isnan(ac1.value) or ac1.value < UNCLEAR or ac1.value - coefficient.value < _PARADOX_GAP:
+    if not (ac1.value >= UNCLEAR and ac1.value - coefficient.value >= _PARADOX_GAP):  # also where one is NaN
         return ""
     counts = np.bincount(votes.labels, minlength=votes.n_labels)
     top = int(counts.argmax())

@@ -1,39 +1,36 @@
-"""Krippendorff's alpha for any number of people, missing votes, and nominal, ordinal, interval or ratio labels."""
+"""Krippendorff's alpha: of labels at four levels of measurement, and of any type of answer that has a distance."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Hashable, Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from feedback.agreement.chance_corrected import as_patterns, estimate
-from feedback.agreement.coefficient import Coefficient, IntervalMethod, LinearizedCoefficient
+from feedback.agreement.chance_corrected import estimate
+from feedback.agreement.coefficient import Coefficient, LinearizedCoefficient, analytic, undefined
 from feedback.agreement.label_distances import LabelDistance, NominalDistance, SquaredDistance, label_distance
-from feedback.agreement.vote_patterns import Patterns
+from feedback.agreement.vote_patterns import Patterns, count_patterns
 from feedback.errors import VotesError
-from feedback.votes import Floats, Votes
+from feedback.votes import Floats, Ints, Votes
+from ml_backend.records import Answer
 
+Distance = Callable[[Answer, Answer], float]
 Level = Literal["nominal", "ordinal", "interval", "ratio"]
+_MIN_PARTNERS = 20  # from this many, an answer's mean distance to all others is known well enough to linearise
 
 
 def krippendorff_alpha(
-    votes: Votes | Patterns,
-    *,
-    level: Level = "nominal",
-    values: ArrayLike | None = None,
-    confidence: float = 0.95,
-    interval_method: IntervalMethod = "analytic",
+    votes: Votes | Patterns, *, level: Level = "nominal", values: ArrayLike | None = None
 ) -> Coefficient:
     """Compute Krippendorff's alpha: 1 - observed disagreement / disagreement of votes distributed at random.
 
-    Other options, and what is undefined, are as for `fleiss_kappa`. The analytic interval takes the distances as fixed.
+    Votes, and what is undefined, are as for `fleiss_kappa`. The interval takes the distances as fixed.
 
     Parameters
     ----------
-    level
-        Level of measurement of the labels.
     values
         The numbers (k,) that the labels stand for; 0, 1, 2, ... by default. "ordinal" uses only their order.
 
@@ -53,15 +50,75 @@ def krippendorff_alpha(
     >>> round(krippendorff_alpha(votes).value, 3)
     0.533
     """
-    table = as_patterns(votes)
-    return estimate("alpha", table, _alpha, _scale(table, level, values), confidence, interval_method=interval_method)
+    table = count_patterns(votes)
+    return estimate("alpha", table, _alpha, _scale(table, level, values))
+
+
+def alpha_by_distance(
+    tasks: Sequence[Hashable],
+    answers: Sequence[Answer],
+    distance: Distance,
+    *,
+    max_pairs: int = 20_000,
+    seed: int = 0,
+) -> Coefficient:
+    """Compute Krippendorff's alpha from a distance between answers; with a distance of 0 or 1 it is the nominal alpha.
+
+    At most 1; 0 is what chance gives. NaN with a note where no item has two answers or all answers are equal.
+
+    Parameters
+    ----------
+    tasks, answers
+        One row per answer; VotesError where they differ in length.
+    distance
+        Symmetric, in [0, 1], 0 for equal answers; every codec has one.
+    max_pairs
+        The expected distance is the mean over all pairs of different answers, or over so many randomly drawn ones.
+
+    References
+    ----------
+    Krippendorff (2011), Computing Krippendorff's alpha-reliability, https://repository.upenn.edu/asc_papers/43.
+
+    Examples
+    --------
+    >>> from ml_backend.codecs import get_codec
+    >>> a, b = Answer("labels", ((0, 5, "PER"),)), Answer("labels", ((0, 4, "PER"),))
+    >>> c, d = Answer("labels", ((90, 99, "ORG"),)), Answer("labels", ((20, 30, "LOC"),))
+    >>> round(alpha_by_distance([1, 1, 2, 2, 3, 3], [a, b, c, c, d, d], get_codec("labels").distance).value, 2)
+    0.92
+    """
+    if len(tasks) != len(answers):
+        raise VotesError(f"{len(answers)} answers for {len(tasks)} tasks; wanted one task per answer.")
+    code = {task: place for place, task in enumerate(dict.fromkeys(tasks))}
+    item = np.fromiter((code[task] for task in tasks), dtype=np.int64, count=len(tasks))
+    size = np.bincount(item, minlength=len(code))
+    pairable = np.flatnonzero(size[item] > 1) if len(item) else np.zeros(0, dtype=np.int64)
+    if not len(pairable):
+        return undefined("alpha", 0, 0, "no item has two votes")
+    _, item = np.unique(item[pairable], return_inverse=True)
+    rows = [answers[place] for place in pairable]
+    cached = _cache_distance(distance)
+    sizes: Floats = np.bincount(item).astype(np.float64)
+    pairs = int((sizes * (sizes - 1)).sum() / 2)
+    observed_sums = _distance_within_items(item, rows, sizes, cached)
+    n, n_items = float(len(rows)), len(sizes)
+    observed = float(observed_sums.sum()) / n
+    to_others, partners = _mean_distance_to_others(rows, cached, max_pairs, seed)
+    expected = float(to_others.mean())
+    if expected < 1e-12:
+        return undefined("alpha", n_items, pairs, "everybody gave the same answer to everything")
+    value = 1.0 - observed / expected
+    deviations = -(observed_sums - observed * sizes) / expected * n_items / n
+    if partners >= _MIN_PARTNERS:
+        expected_sums = np.bincount(item, weights=to_others)
+        deviations += 2.0 * observed / expected**2 * (expected_sums - expected * sizes) * n_items / n
+    linear = LinearizedCoefficient(value, 1.0 - expected, value + deviations, np.ones(n_items))
+    return analytic("alpha", linear, n_items, pairs)
 
 
 def _alpha(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
     paired = table.paired()
     votes = float(paired.times @ paired.size)
-    if not votes:  # a bootstrap resample may have no item with two votes
-        return LinearizedCoefficient(math.nan, math.nan, paired.size, paired.times)
     mean_size = votes / paired.times.sum()
     shares: Floats = paired.times @ paired.counts / votes
     expected = distance.against(shares)
@@ -100,3 +157,53 @@ def _scale(table: Patterns, level: Level, values: ArrayLike | None) -> LabelDist
     ranked, place = np.unique(order, return_inverse=True)
     per_rank = np.bincount(place, weights=used, minlength=len(ranked))
     return SquaredDistance((np.cumsum(per_rank) - per_rank / 2.0)[place])
+
+
+def _cache_distance(distance: Distance) -> Distance:
+    """Return a distance that is computed once for each pair of different answers."""
+    known: dict[tuple[Answer, Answer], float] = {}
+
+    def cached(a: Answer, b: Answer) -> float:
+        if a == b:
+            return 0.0
+        if (a, b) not in known:
+            known[a, b] = known[b, a] = distance(a, b)
+        return known[a, b]
+
+    return cached
+
+
+def _distance_within_items(item: Ints, answers: Sequence[Answer], size: Floats, distance: Distance) -> Floats:
+    """Return, per item, the sum of distances over ordered pairs of its answers, divided by its answers minus one."""
+    order = np.argsort(item, kind="stable")
+    ends = np.cumsum(size).astype(np.int64)
+    sums = np.zeros(len(size))
+    for place, end in enumerate(ends.tolist()):
+        members = [answers[row] for row in order[end - int(size[place]) : end]]
+        total = sum(distance(a, b) for at, a in enumerate(members) for b in members[:at])
+        sums[place] = 2.0 * total / (size[place] - 1.0)
+    return sums
+
+
+def _mean_distance_to_others(
+    answers: Sequence[Answer], distance: Distance, max_pairs: int, seed: int
+) -> tuple[Floats, int]:
+    """Return the mean distance of each answer to others, (n,), and how many others each mean is over."""
+    distinct = sorted(set(answers), key=lambda answer: answer.key)
+    code = {answer: place for place, answer in enumerate(distinct)}
+    codes = np.fromiter((code[answer] for answer in answers), dtype=np.int64, count=len(answers))
+    n, k = len(answers), len(distinct)
+    if k * (k - 1) // 2 <= max_pairs:
+        table = np.zeros((k, k))
+        for i, answer in enumerate(distinct):
+            for j in range(i):
+                table[i, j] = table[j, i] = distance(answer, distinct[j])
+        means: Floats = table @ np.bincount(codes) / (n - 1)
+        return means[codes], n - 1
+    partners = max(1, max_pairs // k)
+    # a circle of all answers, equal ones side by side: a step of 1 .. n - 1 never meets the answer itself
+    circle, first = np.sort(codes), np.searchsorted(np.sort(codes), np.arange(k))
+    drawn = circle[(first[:, None] + np.random.default_rng(seed).integers(1, n, (k, partners))) % n]
+    means = np.array([sum(distance(answer, distinct[j]) for j in drawn[i]) for i, answer in enumerate(distinct)])
+    means /= partners
+    return means[codes], partners

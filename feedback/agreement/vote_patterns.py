@@ -35,24 +35,21 @@ class Patterns:
         """Return the mean over items of a number per pattern, shape (p,)."""
         return float(self.times @ rows / self.times.sum())
 
-    def with_times(self, times: Floats) -> Patterns:
-        """Return these patterns with other numbers of items, shape (p,); patterns with 0 items are left out."""
-        keep = times > 0
-        return Patterns(self.counts[keep], self.size[keep], times[keep])
-
     def paired(self) -> Patterns:
         """Return the patterns of the items with two votes or more."""
         keep = self.size >= 2
         return Patterns(self.counts[keep], self.size[keep], self.times[keep])
 
 
-def count_patterns(votes: Votes) -> Patterns:
-    """Group the items that have votes by their counts per label; who voted is ignored.
+def count_patterns(votes: Votes | Patterns) -> Patterns:
+    """Group the items that have votes by their counts per label; who voted is ignored. Patterns stay as they are.
 
     >>> found = count_patterns(Votes([0, 0, 1, 1, 2, 2], [0, 1, 0, 1, 0, 1], [0, 1, 1, 0, 1, 1]))
     >>> found.counts.toarray().astype(int).tolist(), found.times.astype(int).tolist()
     ([[1, 1], [0, 2]], [2, 1])
     """
+    if isinstance(votes, Patterns):
+        return votes
     size = np.bincount(votes.tasks, minlength=votes.n_tasks)
     base = float(size.max() + 1) if len(votes) else 1.0
     if votes.n_labels * np.log2(base) < 53:  # one digit per label: equal numbers are equal rows

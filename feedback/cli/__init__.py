@@ -1,4 +1,4 @@
-"""The hitl command, one file per sub-command; heavy modules are imported only when they are needed."""
+"""The hitl command and its sub-commands; heavy modules are imported only when they are needed."""
 
 from __future__ import annotations
 
@@ -9,37 +9,33 @@ from typing import Annotated
 import typer
 
 from feedback.cli import (
-    access,
     agree,
-    backup,
     cases,
     connect,
     demo,
-    doctor,
-    forget,
     gold,
     history,
+    loop_control,
     overrides,
-    pause,
     people,
+    personal_data,
     policy,
     relabel,
-    restore,
     serve,
     signal,
     status,
     store,
-    sweep,
-    turn,
     why,
 )
+from feedback.errors import FeedbackError
+from ml_backend.errors import BackendError
 
 _PANELS = {  # in the order of `hitl --help`
-    "Start": (demo.demo, serve.serve, doctor.doctor, connect.connect, connect.disconnect),
+    "Start": (demo.demo, serve.serve, status.doctor, connect.connect, connect.disconnect),
     "Inspect": (status.status, agree.agree, people.people, why.why, history.history, overrides.overrides),
-    "Control": (turn.turn, pause.pause, pause.resume, sweep.sweep, relabel.relabel),
+    "Control": (loop_control.turn, loop_control.pause, loop_control.resume, loop_control.sweep, relabel.relabel),
     "Review": (cases.cases, cases.case),
-    "Data": (backup.backup, backup.restore_backup, restore.restore, access.access, forget.forget),
+    "Data": (store.backup, store.restore_backup, history.restore, personal_data.access, personal_data.forget),
     "Processes": (serve.web, serve.worker),
 }
 _GROUPS = {
@@ -54,7 +50,7 @@ _FIRST_STEPS = (
 )
 
 
-def _show_version(*, wanted: bool) -> None:
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer gives it by position
     if wanted:
         typer.echo(f"label-studio-hitl {installed('label-studio-hitl')}")
         raise typer.Exit
@@ -81,12 +77,7 @@ def _before(
     *,
     version: Annotated[
         bool,
-        typer.Option(
-            "--version",
-            callback=lambda wanted: _show_version(wanted=wanted),
-            is_eager=True,
-            help="Show the version.",
-        ),
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
     """Handle the options that come before a sub-command."""
@@ -94,9 +85,6 @@ def _before(
 
 def main() -> None:
     """Run the command line; expected errors are printed as a message and a hint, without a traceback."""
-    from feedback.errors import FeedbackError
-    from ml_backend.errors import BackendError
-
     try:
         app()
     except (FeedbackError, BackendError) as error:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from feedback.app.bootstrap import opened_project
 from feedback.cli.terminal import print_table, screen, write_file
+from feedback.errors import VotesError
 
 if TYPE_CHECKING:
     from feedback.agreement.coefficient import Coefficient
@@ -43,7 +45,6 @@ def agree(
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write all results to this JSON file.")] = None,
 ) -> None:
     """Measure agreement, consensus and annotators in a CSV file of votes or in a connected project."""
-    from feedback.errors import VotesError
     from feedback.reports.votes_file import analyse_votes_file, read_gold, read_votes
 
     if bool(project) == (votes is not None):
@@ -66,7 +67,6 @@ def _of_project(project: str, gold: Any, calibrate_gold: int, segment: str) -> A
     """Analyse the votes of a project."""
     from dataclasses import replace
 
-    from feedback.app.bootstrap import opened_project
     from feedback.project.snapshot import load_snapshot
     from feedback.reports.project_votes import analyse_project, list_suggestions
     from feedback.store.repositories.policies import policy_of
@@ -84,7 +84,6 @@ def _pseudonymise(found: Analysis, project: str) -> Analysis:
     from dataclasses import replace
 
     from feedback.annotators.pseudonyms import pseudonym
-    from feedback.app.bootstrap import opened_project
 
     secret = secrets.token_hex()
     if project:

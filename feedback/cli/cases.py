@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feedback.cli.arguments import AsJson, Project
-from feedback.cli.terminal import print_json, print_table, screen
+from feedback.app.bootstrap import load_settings, make_client, opened_project, opened_store, require_project
+from feedback.cli.terminal import AsJson, Project, print_json, print_table, screen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +34,6 @@ def cases(
     as_json: AsJson = False,
 ) -> None:
     """List the review cases, the most urgent first, or show figures about them."""
-    from feedback.app.bootstrap import load_settings, opened_project
     from feedback.reports.review_report import forecast_tiers, measure_review
     from feedback.review.state_machine import OPEN_STATES
     from feedback.store.repositories.policies import policy_of
@@ -71,7 +70,6 @@ def case(
     as_json: AsJson = False,
 ) -> None:
     """Show the history of a case, answer its question, or escalate it."""
-    from feedback.app.bootstrap import load_settings, opened_store, require_project
     from feedback.reports.case_report import case_report
     from feedback.review.case_workflow import CaseWorkflow
     from feedback.store.repositories.policies import policy_of
@@ -95,7 +93,6 @@ def case(
 
 def _emails(settings: Settings, store: Store) -> Mapping[int, str]:
     """Return e-mail addresses by user id, for wages; {} where Label Studio does not answer."""
-    from feedback.app.bootstrap import make_client
     from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
     from ml_backend.errors import LabelStudioError
 

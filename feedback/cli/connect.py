@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from feedback.cli.arguments import Project
+from feedback.app.bootstrap import load_settings, make_client, opened_store
+from feedback.cli.terminal import Project
 
 
 def connect(
@@ -17,7 +18,6 @@ def connect(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List all changes, make none.")] = False,
 ) -> None:
     """Connect a project: set its webhook, ML backend and task order. Safe to repeat."""
-    from feedback.app.bootstrap import load_settings, make_client, opened_store
     from feedback.policy.loading import read_policy_file
     from feedback.project import connect
     from feedback.store import ProjectRow
@@ -45,7 +45,6 @@ def connect(
 
 def disconnect(project: Project) -> None:
     """Restore a project as it was before `hitl connect`."""
-    from feedback.app.bootstrap import load_settings, make_client, opened_store
     from feedback.project import connect
 
     settings = load_settings()

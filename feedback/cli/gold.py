@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feedback.cli.arguments import AsJson, Project
-from feedback.cli.terminal import print_json
+from feedback.app.bootstrap import opened_project
+from feedback.cli.terminal import AsJson, Project, print_json
 
 if TYPE_CHECKING:
     from feedback.policy import Policy
@@ -35,7 +35,6 @@ def add(
     """Add gold tasks. Everybody gets them like any other task, and models never learn from them."""
     from feedback.annotators.cell_parsing import parse_answers
     from feedback.annotators.gold import add_gold
-    from feedback.app.bootstrap import opened_project
     from feedback.reports.votes_file import read_gold
     from feedback.store.repositories.policies import policy_of
     from ml_backend.label_config import read_label_config
@@ -58,7 +57,6 @@ def ask(
 ) -> None:
     """Give these tasks to everybody and compare each person with the others; no right answer is needed."""
     from feedback.annotators.gold import add_gold
-    from feedback.app.bootstrap import opened_project
     from feedback.store.repositories.policies import policy_of
 
     unknown = dict.fromkeys(tasks)
@@ -70,7 +68,6 @@ def ask(
 @app.command("list")
 def show(project: Project, as_json: AsJson = False) -> None:
     """List the gold tasks, how often each was answered, and how often the answer was right."""
-    from feedback.app.bootstrap import opened_project
     from feedback.reports.gold_report import gold_figures
     from feedback.store.repositories.policies import policy_of
 
@@ -94,7 +91,6 @@ def retire(
 ) -> None:
     """Stop giving these gold tasks to people, for example because people know the answers by heart."""
     from feedback.annotators.gold import retire_gold
-    from feedback.app.bootstrap import opened_project
 
     with opened_project(project) as (store, _row):
         done = retire_gold(store, project, tasks)

@@ -1,23 +1,20 @@
-"""hitl history: all versions of all annotations of a task."""
+"""hitl history, hitl restore: all versions of the annotations of a task, and how to get an old one back."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 import typer
 
-from feedback.cli.arguments import AsJson, OfProject, Task
-from feedback.cli.terminal import print_json, print_table
+from feedback.app.bootstrap import load_settings, make_client, opened_project
+from feedback.cli.terminal import AsJson, OfProject, Task, print_json, print_table
 
 
 def history(task: Task, project: OfProject, as_json: AsJson = False) -> None:
     """Show all annotations of a task, including changed and deleted versions."""
-    from datetime import UTC, datetime
-
-    from feedback.app.bootstrap import opened_project
-
     with opened_project(project) as (store, row):
         versions = store.events.list_task_history(row.id, task)
     if as_json:
@@ -36,6 +33,20 @@ def history(task: Task, project: OfProject, as_json: AsJson = False) -> None:
     columns = ("version", "annotation", "action", "person", "answer", "time", "source")
     print_table(columns, rows, title=f"Task {task}")
     typer.echo(f"`hitl restore VERSION --project {project}` restores a version.")
+
+
+def restore(
+    versions: Annotated[list[int], typer.Argument(metavar="VERSION", help="Version numbers from `hitl history`.")],
+    project: OfProject,
+) -> None:
+    """Restore old versions of annotations, each as a new annotation by the same person. Existing ones stay."""
+    from feedback.labelling_platform import restore
+
+    settings = load_settings()
+    with opened_project(project, settings) as (store, _row), make_client(settings, store) as client:
+        for version in versions:
+            made = restore.restore(store, client, project, version)
+            typer.echo(f"Version {version} is now annotation {made}.")
 
 
 def _answer_text(version: Any) -> str:

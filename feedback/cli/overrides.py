@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from feedback.cli.arguments import Project
-from feedback.cli.terminal import print_table, write_file
+from feedback.app.bootstrap import opened_project
+from feedback.cli.terminal import Project, print_table, write_file
 
 if TYPE_CHECKING:
     from feedback.store import OverrideRow
@@ -30,7 +30,6 @@ def overrides(
     kept: Annotated[bool, typer.Option("--kept", help="Also write answers that are equal to the prediction.")] = False,
 ) -> None:
     """Show or export the human answers that differ from the prediction, with their reasons."""
-    from feedback.app.bootstrap import opened_project
 
     with opened_project(project) as (store, _row):
         rows = store.overrides.list_overrides(project, changed=None)

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from feedback.cli.arguments import AsJson, Project
-from feedback.cli.terminal import print_json, print_table
+from feedback.app.bootstrap import opened_project
+from feedback.cli.terminal import AsJson, Project, print_json, print_table
 
 
 def people(
@@ -17,7 +17,6 @@ def people(
 ) -> None:
     """Show the figures of each person; those with the clearest problems come first."""
     from feedback.annotators.pseudonyms import pseudonym
-    from feedback.app.bootstrap import opened_project
     from feedback.project.snapshot import load_snapshot
     from feedback.reports.annotator_report import annotator_figures
     from feedback.store.repositories.policies import policy_of

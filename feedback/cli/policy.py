@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feedback.cli.arguments import AsJson, OfProject
-from feedback.cli.terminal import print_json
+from feedback.app.bootstrap import (
+    load_settings,
+    make_model_factory,
+    opened_project,
+    opened_store,
+    simulate_policy,
+    validate_project_policy,
+)
+from feedback.cli.terminal import AsJson, OfProject, print_json
+from feedback.errors import PolicyError
 
 if TYPE_CHECKING:
     from feedback.policy.lint import PolicyFinding
@@ -28,8 +36,6 @@ def explain(
     project: OfProject = "",
 ) -> None:
     """Explain a policy in plain words: each rule, each tier, and who may answer."""
-    from feedback.app.bootstrap import opened_project
-    from feedback.errors import PolicyError
     from feedback.policy.explain import explain_policy
     from feedback.policy.loading import read_policy_file
     from feedback.store.repositories.policies import policy_of
@@ -52,7 +58,6 @@ def check(file: File, project: OfProject = "", as_json: AsJson = False) -> None:
 
     Exit status 2 if the policy is not valid.
     """
-    from feedback.app.bootstrap import load_settings, opened_store, validate_project_policy
     from feedback.policy.loading import read_policy_file
     from feedback.project.policy_validation import raise_policy_errors, validate_policy
 
@@ -73,7 +78,6 @@ def check(file: File, project: OfProject = "", as_json: AsJson = False) -> None:
 @app.command()
 def simulate(file: File, project: OfProject, as_json: AsJson = False) -> None:
     """Apply a policy to the recorded decisions of a project and compare it with the active one. Changes nothing."""
-    from feedback.app.bootstrap import load_settings, opened_store, simulate_policy
     from feedback.policy.loading import read_policy_file
 
     settings = load_settings()
@@ -91,7 +95,6 @@ def thresholds(project: OfProject, as_json: AsJson = False) -> None:
     """Compare confidence thresholds on recorded decisions: automation, error, load and cost. Changes nothing."""
     import time
 
-    from feedback.app.bootstrap import load_settings, make_model_factory, opened_project
     from feedback.automation.thresholds import build_threshold_table, threshold_table_to_json
     from feedback.store.repositories.policies import policy_of
 
@@ -112,7 +115,6 @@ def activate(file: File, project: OfProject) -> None:
     import getpass
     import time
 
-    from feedback.app.bootstrap import load_settings, opened_project, simulate_policy, validate_project_policy
     from feedback.policy.loading import read_policy_file
     from feedback.project.policy_validation import raise_policy_errors
 
@@ -133,8 +135,6 @@ def history(project: OfProject, as_json: AsJson = False) -> None:
     """List all policies that were active in a project, newest first."""
     from datetime import UTC, datetime
 
-    from feedback.app.bootstrap import opened_project
-
     with opened_project(project) as (store, row):
         found = store.policies.list_activations(row.id)
     if as_json:
@@ -150,7 +150,6 @@ def show(
     hash_: Annotated[str, typer.Option("--hash", help="The hash of an earlier policy. Default: the active one.")] = "",
 ) -> None:
     """Print a stored policy as JSON."""
-    from feedback.app.bootstrap import opened_project
     from feedback.store.repositories.policies import policy_of
 
     with opened_project(project) as (store, row):

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from feedback.cli.arguments import Project
+from feedback.app.bootstrap import opened_project
+from feedback.cli.terminal import Project
+from feedback.errors import VotesError
 
 
 def relabel(
@@ -24,8 +26,6 @@ def relabel(
 
     No model learns from stale answers.
     """
-    from feedback.app.bootstrap import opened_project
-    from feedback.errors import VotesError
     from feedback.project.label_changes import apply_label_changes, record_label_change
     from feedback.project.snapshot import load_snapshot
     from feedback.store.repositories.policies import policy_of
@@ -71,7 +71,6 @@ def renamed(label: str, *, mapped: str, split: str) -> tuple[str, tuple[str, ...
     >>> renamed("ads", mapped="ads=Yes, surely", split=""), renamed("rude", mapped="", split="rude=hate,insult")
     (('Yes, surely', ()), ('', ('hate', 'insult')))
     """
-    from feedback.errors import VotesError
 
     change = mapped or split
     rest = change.removeprefix(f"{label}=").strip()

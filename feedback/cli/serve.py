@@ -9,6 +9,9 @@ from typing import Annotated
 
 import typer
 
+from feedback.app.bootstrap import describe_startup, gunicorn_command, load_settings, prepare_store
+from feedback.errors import ServiceError
+
 Host = Annotated[
     str | None,
     typer.Option(
@@ -20,7 +23,6 @@ Port = Annotated[int | None, typer.Option(help="The port to listen on.")]
 
 def serve(host: Host = None, port: Port = None) -> None:
     """Run the service: web and worker, each restarted if it dies. It starts without Label Studio, too."""
-    from feedback.app.bootstrap import describe_startup, load_settings, prepare_store
     from feedback.app.supervisor import Supervisor
 
     environ = _environ(host, port)
@@ -35,7 +37,6 @@ def serve(host: Host = None, port: Port = None) -> None:
 
 def web(host: Host = None, port: Port = None) -> None:
     """Run only the web process: ML backend, webhook, pages."""
-    from feedback.app.bootstrap import gunicorn_command, load_settings, prepare_store
     from feedback.app.metrics_directory import empty_metrics_directory
 
     environ = _environ(host, port)
@@ -51,7 +52,6 @@ def web(host: Host = None, port: Port = None) -> None:
 
 def worker() -> None:
     """Run only the worker process: it collects answers, trains models and writes the queue."""
-    from feedback.app.bootstrap import load_settings, prepare_store
     from feedback.app.worker_process import run_worker
 
     settings = load_settings()
@@ -62,7 +62,6 @@ def worker() -> None:
 
 def _check_port(host: str, port: int) -> None:
     """Raise ServiceError if the port is taken; the web process would only retry for a while and exit."""
-    from feedback.errors import ServiceError
 
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

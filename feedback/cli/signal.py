@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from feedback.cli.arguments import AsJson, OfProject
-from feedback.cli.terminal import print_json
+from feedback.app.bootstrap import opened_project
+from feedback.cli.terminal import AsJson, OfProject, print_json
 
 app = typer.Typer(help="Push signals (outside knowledge about tasks), and list them.", no_args_is_help=True)
 
@@ -35,7 +35,6 @@ def push(
     ] = "",
 ) -> None:
     """Store a signal, as POST /signal does. The next turn uses it for routing."""
-    from feedback.app.bootstrap import opened_project
     from feedback.ingest.signals import SignalHandler
     from feedback.store.repositories.policies import policy_of
 
@@ -63,7 +62,6 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the newest signals."""
-    from feedback.app.bootstrap import opened_project
 
     with opened_project(project) as (store, row):
         signals = store.signals
@@ -80,7 +78,6 @@ def list_(
 @app.command()
 def outcomes(project: OfProject, as_json: AsJson = False) -> None:
     """Compare late outcomes with the decisions of each model and policy."""
-    from feedback.app.bootstrap import opened_project
     from feedback.ingest.signals import summarize_outcomes
     from feedback.store.repositories.policies import policy_of
 

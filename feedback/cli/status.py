@@ -1,13 +1,17 @@
-"""hitl status: the state of each project, and problems of the service."""
+"""hitl status, hitl doctor: the state of each project, and problems of the service, its setup and a project."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from feedback.cli.arguments import AsJson
-from feedback.cli.terminal import print_json
+from feedback.app.bootstrap import load_settings, opened_store, require_project, run_doctor
+from feedback.cli.terminal import AsJson, print_json
+from feedback.errors import StoreError
+
+if TYPE_CHECKING:
+    from ml_backend.labelstudio.doctor import Finding
 
 
 def status(
@@ -17,8 +21,6 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show the model, queue, agreement and problems of each project. Exit status 1 if the store cannot be read."""
-    from feedback.app.bootstrap import load_settings, opened_store, require_project
-    from feedback.errors import StoreError
     from feedback.reports.health import list_problems
     from feedback.reports.project_status import project_status, service_status
 
@@ -36,12 +38,31 @@ def status(
     if as_json:
         print_json(found)
     else:
-        _print(found, lost=lost)
+        _print_status(found, lost=lost)
     if lost:
         raise SystemExit(1)
 
 
-def _print(found: dict[str, Any], *, lost: bool) -> None:
+def doctor(
+    project: Annotated[
+        str,
+        typer.Argument(metavar="PROJECT", help="The number of a project. Default: check only the installation."),
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Check the installation and a project for known problems. Exit status 1 if there is an error."""
+    settings = load_settings()
+    with opened_store(settings) as store:
+        findings = run_doctor(settings, store, project)
+    if as_json:
+        print_json(findings)
+    else:
+        _print_findings(findings, f"project {project}" if project else "the installation")
+    if any(finding.severity == "error" for finding in findings):
+        raise SystemExit(1)
+
+
+def _print_status(found: dict[str, Any], *, lost: bool) -> None:
     from feedback.reports.project_status import status_lines
 
     if not found["projects"] and not lost:
@@ -59,3 +80,16 @@ def _print(found: dict[str, Any], *, lost: bool) -> None:
     typer.echo("Trouble: none." if not trouble else "Trouble:")
     for item in trouble:
         typer.secho(f"  • {item}", fg=typer.colors.YELLOW)
+
+
+def _print_findings(findings: list[Finding], examined: str) -> None:
+    """Print each problem without line breaks inside, so that addresses can be copied."""
+    if not findings:
+        typer.echo(f"No problem found in {examined}.")
+    for finding in findings:
+        colour = typer.colors.RED if finding.severity == "error" else typer.colors.YELLOW
+        typer.echo(f"{typer.style(finding.severity, fg=colour, bold=True)}  {typer.style(finding.name, bold=True)}")
+        typer.echo(f"  {finding.what}\n  → {finding.fix}\n")
+    if findings:
+        errors = sum(finding.severity == "error" for finding in findings)
+        typer.echo(f"{errors} {'error' if errors == 1 else 'errors'}, {len(findings) - errors} other, in {examined}.")

@@ -1,15 +1,18 @@
-"""hitl store: verify or rebuild the store, and retry parked jobs."""
+"""hitl store, hitl backup, hitl restore-backup: verify, rebuild, copy and restore the store; retry parked jobs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feedback.cli.arguments import AsJson, Project
-from feedback.cli.terminal import print_json, screen
+from feedback.app import bootstrap
+from feedback.app.bootstrap import load_settings, opened_store
+from feedback.cli.terminal import AsJson, Project, print_json, screen
+from feedback.errors import StoreError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,8 +24,6 @@ app = typer.Typer(help="Verify or rebuild the store, and retry parked jobs.", no
 @app.command()
 def verify(as_json: AsJson = False) -> None:
     """Check the hash chain of each project, and that all tables match the event log. Exit status 1 if not."""
-    from feedback.app.bootstrap import load_settings, opened_store
-
     with opened_store(load_settings()) as store:
         found = store.verify()
     if as_json:
@@ -36,8 +37,6 @@ def verify(as_json: AsJson = False) -> None:
 @app.command()
 def rebuild(check: Annotated[bool, typer.Option("--check", help="Only compare, change nothing.")] = False) -> None:
     """Rebuild the tables from the event log. Webhooks and turns wait meanwhile."""
-    from feedback.app.bootstrap import load_settings, opened_store
-
     console = screen(errors=True)
     if not check:
         console.print("Nothing else is written until this is done; new webhooks wait in the inbox.")
@@ -79,11 +78,44 @@ def unpark(
     ] = "",
 ) -> None:
     """Retry parked jobs now: jobs that failed too often. `hitl status` shows why they failed."""
-    from feedback.app.bootstrap import load_settings, opened_store
-
     with opened_store(load_settings()) as store:
         parked = [row.kind for row in store.jobs.list_jobs() if (row.project, row.state) == (project, "parked")]
         done = [item for item in parked if kind in ("", item) and store.jobs.unpark_job(project, item)]
     typer.echo(
         f"Project {project}: {', '.join(done)} will be retried." if done else f"Project {project}: no job is parked."
     )
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup file. An existing file is replaced.")],
+) -> None:
+    """Copy the store into a file. The service may keep running.
+
+    The file holds all stored data: people's answers, secrets, and the token of the service account.
+    Protect it like a password.
+    """
+    if file.is_dir() or not file.absolute().parent.is_dir():
+        raise StoreError(f"{file} cannot be written.", hint="Give a file in an existing folder.")
+    with opened_store(load_settings()) as store:
+        store.backup(file)
+        left = len(store.get_inbox_status().problems)
+    typer.echo(f"{file}: {file.stat().st_size:,} bytes; `hitl restore-backup {file}` restores it.")
+    if left:
+        typer.echo(f"{left} webhook(s) that could not be processed are not in it; `hitl status` shows why.")
+
+
+def restore_backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file written by `hitl backup`.")],
+) -> None:
+    """Verify a backup and replace the store by it. Stop the service first. The old store is kept."""
+    done = bootstrap.restore_backup(load_settings(), file)
+    typer.echo(f"Restored {done.events} events; the hash chain is intact and the tables match the event log.")
+    if done.kept is not None:
+        typer.echo(f"The old store is {done.kept}.")
+    if done.forgotten is None:
+        typer.echo(
+            "The old store cannot be read. Run `hitl forget` again for everybody who was erased since the backup."
+        )
+    elif done.forgotten:
+        typer.echo(f"{done.forgotten} annotations and tasks were erased since the backup; they are erased again.")
+    typer.echo("The worker reads every project from Label Studio at its start, to get what happened since the backup.")

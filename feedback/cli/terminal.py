@@ -1,18 +1,24 @@
-"""Output of the sub-commands: JSON, tables, and texts from people, which are never interpreted as markup."""
+"""The arguments that sub-commands share, and their output: JSON, tables, and texts that are never taken for markup."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+_NUMBER = "The project's number, as in its address in Label Studio: /projects/12/."
 _PIPE_WIDTH = 120  # columns of a table when the width is unknown
+
+Project = Annotated[str, typer.Argument(metavar="PROJECT", help=_NUMBER)]
+OfProject = Annotated[str, typer.Option("--project", "-p", metavar="PROJECT", help=_NUMBER)]
+Task = Annotated[int, typer.Argument(metavar="TASK", help="The id of the task in Label Studio.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def screen(*, errors: bool = False) -> Console:

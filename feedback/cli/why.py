@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feedback.cli.arguments import AsJson, Task
-from feedback.cli.terminal import print_json
+from feedback.app.bootstrap import load_settings, make_model_factory, opened_store, require_project
+from feedback.cli.terminal import AsJson, Task, print_json
+from feedback.errors import NotConnected
 
 if TYPE_CHECKING:
     from feedback.routing.router import DecisionExplanation
@@ -25,7 +26,6 @@ def why(
     as_json: AsJson = False,
 ) -> None:
     """Show where a task was routed and why, replay the decision, and show what people did with the task."""
-    from feedback.app.bootstrap import load_settings, make_model_factory, opened_store, require_project
     from feedback.reports.case_report import case_report, describe_case
     from feedback.routing.router import explain_decision
     from feedback.store.repositories.policies import policy_of
@@ -62,7 +62,6 @@ def why(
 
 def _find_project(store: Store, task: int) -> str:
     """Return the project that has or had the task: Label Studio numbers the tasks of all projects together."""
-    from feedback.errors import NotConnected
 
     numbers = [row.id for row in store.projects.list_projects()]
     found = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Hashable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -12,8 +11,7 @@ import numpy as np
 
 from feedback.agreement import Coefficient, cohen_kappa, load_measure, percent_agreement
 from feedback.agreement.cohen_kappa import pairwise_kappa
-from feedback.agreement.interpretation import interpret_agreement
-from feedback.agreement.label_breakdown import per_group_agreement, per_label_agreement
+from feedback.agreement.interpretation import interpret_agreement, per_group_agreement, per_label_agreement
 from feedback.project.guidelines import guideline_at, list_guidelines
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.reports.formatting import answer_text
@@ -54,7 +52,7 @@ def agreement_figures(store: Store, snapshot: ProjectSnapshot) -> dict[str, Any]
     body = {
         "percent": agreed.to_json(),
         "kappa": kappa.to_json(),
-        "reading": str(reading),
+        "reading": reading.text,
         "clear": reading.clear,
         "confused_labels": confused and {"answers": list(confused[:2]), "share": round(confused[2], 4)},
         "open_first": [named.tasks[code] for code in reading.open_first],
@@ -92,19 +90,15 @@ def agreement_by_pair(named: EncodedVotes) -> tuple[dict[str, Any], ...]:
     """Return Cohen's kappa of every two people who share five tasks or more, lowest upper bound first."""
     if not len(named.votes) or len(named.votes) > _MAX_VOTES:
         return ()
-    matrix = pairwise_kappa(named.votes)
-    people = [named.people[code] for code in matrix.people.tolist()]
     pairs = [
         {
-            "workers": [person, people[j]],
-            "kappa": json_number(matrix.kappa[i, j]),
-            "low": json_number(matrix.low[i, j]),
-            "high": json_number(matrix.high[i, j]),
-            "items": int(matrix.shared[i, j]),
+            "workers": [named.people[person], named.people[other]],
+            "kappa": json_number(figure.value),
+            "low": json_number(figure.low),
+            "high": json_number(figure.high),
+            "items": figure.items,
         }
-        for i, person in enumerate(people)
-        for j in range(i + 1, len(people))
-        if not math.isnan(matrix.kappa[i, j])
+        for (person, other), figure in pairwise_kappa(named.votes).items()
     ]
     return tuple(sorted(pairs, key=lambda pair: pair["high"]))
 

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from feedback.agreement import intraclass_correlation, krippendorff_alpha, percent_agreement
-from feedback.agreement.distance_alpha import alpha_by_distance
-from feedback.agreement.interpretation import describe_coefficient
+from feedback.agreement.interpretation import judge_coefficient
+from feedback.agreement.krippendorff_alpha import alpha_by_distance
 from feedback.agreement.vote_patterns import count_patterns
 from feedback.annotators.distance import AnnotatorDistance, distances_of_answers, distances_of_numbers
 from feedback.consensus.medoid import medoid
@@ -51,7 +51,7 @@ def analyse_numbers(
     widest = np.argsort(-np.nan_to_num(middle.spread), kind="stable")[:_N_OPEN_FIRST]
     return Analysis(
         figures,
-        describe_coefficient(figures["alpha"]),
+        judge_coefficient(figures["alpha"])[1],
         tuple(named.tasks[task] for task in widest if middle.spread[task] > 0),
         {"auto": scores["median"], **scores},
         _compare(named, lambda known: distances_of_numbers(votes.tasks, votes.people, numbers, truth=known), truth),
@@ -92,7 +92,7 @@ def analyse_answers(
     columns = named.votes.tasks, named.votes.people, answers, distance
     return Analysis(
         figures,
-        describe_coefficient(figures["alpha"]),
+        judge_coefficient(figures["alpha"])[1],
         tuple(named.tasks[task] for _, task in worst[:_N_OPEN_FIRST]),
         {"auto": scores.get("fusion", scores["medoid"]), **scores},
         _compare(named, lambda known: distances_of_answers(*columns, truth=known), truth),

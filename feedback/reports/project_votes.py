@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from feedback.agreement.interpretation import describe_coefficient
+from feedback.agreement.interpretation import judge_coefficient
 from feedback.annotators.cell_parsing import parse_cell
 from feedback.errors import VotesError
 from feedback.project.snapshot import ProjectSnapshot
@@ -54,7 +54,7 @@ def analyse_project(
     if on_drawn is None or not any(figure.items for figure in on_drawn.agreement.values()):
         return replace(
             on_all,
-            verdict=describe_coefficient(on_all.agreement["alpha"], drawn=False),
+            verdict=judge_coefficient(on_all.agreement["alpha"], drawn=False)[1],
             notes=(*on_all.notes, "no task that was drawn for agreement has two votes yet"),
         )
     segments = {task: str(row.data.get(segment, "")) for task, row in snapshot.tasks.items()} if segment else {}

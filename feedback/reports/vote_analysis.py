@@ -120,7 +120,7 @@ def analyse(
     best = scorer.score(choice.consensus, choose=lambda given: prefer_proven_on_gold(choice, given).consensus)
     return Analysis(
         figures,
-        str(reading),
+        reading.text,
         tuple(named.tasks[task] for task in reading.open_first),
         {"auto": replace(best, reason=choice.reason), **{name: scorer.score(fit) for name, fit in fits.items()}},
         tuple(

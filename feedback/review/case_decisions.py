@@ -9,7 +9,7 @@ from typing import Any
 from feedback.project.changes import Changes
 from feedback.project.recent_projects import RecentProjects
 from feedback.review.case_cache import Cases
-from feedback.review.case_workflow import ESCALATED, ON_REQUEST, CaseTrigger
+from feedback.review.case_workflow import ESCALATED, ON_REQUEST, priority_value
 from feedback.review.eligibility import Eligibility
 from feedback.review.overrides import override_of_review
 from feedback.review.protocols import apply_protocol
@@ -161,17 +161,20 @@ def _reopen_changed(context: ReviewContext, case_id: int, review_project: str, a
     elif case.state in ("decided", "resolved") and case.tier in policy.tiers:
         change = "withdrawn" if parsed is None else "changed"
         proposal = parsed.answer if parsed is not None else None
-        trigger = CaseTrigger(
+        new = CaseRow(
+            case.project,
             case.task,
+            "queued",
             case.tier,
-            f"the answer that decided it was {change}",
+            priority=priority_value("normal"),
+            why=f"the answer that decided it was {change}",
             rule=ESCALATED,
             skills=case.skills,
             segment=case.segment,
             proposal=proposal,
             proposed_by=case.tier if proposal else "",
         )
-        context.reopen(case, trigger)
+        context.reopen(case, new)
 
 
 def _move_by_protocol(

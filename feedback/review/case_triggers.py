@@ -18,7 +18,6 @@ from feedback.review.case_workflow import (
     ESCALATED,
     ON_REQUEST,
     SECOND_LOOK,
-    CaseTrigger,
     CaseWorkflow,
     is_blind,
     priority_value,
@@ -51,8 +50,8 @@ def open_cases(context: ReviewContext, second_looks: SecondLookCache) -> None:
         _open_or_reopen(context, _second_looks(context, drawn))
 
 
-def _find_unsettled(context: ReviewContext) -> list[CaseTrigger]:
-    """Return a trigger for each unsettled task that needs a case and has none."""
+def _find_unsettled(context: ReviewContext) -> list[CaseRow]:
+    """Return a new case for each unsettled task that needs one and has none."""
     policy, snapshot, routes = context.policy, context.snapshot, context.snapshot.routes
     first, above = policy.first_tier, policy.tier_after(policy.first_tier)
     skipped: set[int] = set()
@@ -61,15 +60,15 @@ def _find_unsettled(context: ReviewContext) -> list[CaseTrigger]:
     votes, clock_runs = snapshot.votes_by_task, has_clock(policy.tiers[first])
     tasks = snapshot.tasks.keys() if clock_runs else routes.tiers.keys() | votes.keys() | skipped
     settled = {label.task for label in context.consensus_labels.settled}
-    found: list[CaseTrigger] = []
+    found: list[CaseRow] = []
     for task in sorted((tasks - context.cases.by_task.keys() - settled) & snapshot.tasks.keys()):
         n_answers, wants_votes = len(votes.get(task, ())), task in context.consensus_labels.needs_more_votes
         if task in routes.tiers:
-            found.append(_trigger_by_rule(context, task))
+            found.append(_case_by_rule(context, task))
         elif above and (why := blocked_reason(n_answers, wants_votes=wants_votes, skipped=task in skipped)):
-            found.append(_make_trigger(context, task, above, *why))
+            found.append(_new_case(context, task, above, *why))
         elif clock_runs and task not in routes.held and not snapshot.tasks[task].is_labeled:
-            found.append(_make_trigger(context, task, first, "its clock runs", ""))
+            found.append(_new_case(context, task, first, "its clock runs", ""))
     return found
 
 
@@ -125,22 +124,22 @@ class SecondLookCache:
         return drawn
 
 
-def _second_looks(context: ReviewContext, drawn: Iterable[ConsensusLabel]) -> list[CaseTrigger]:
-    """Return a trigger for each drawn label, so that somebody decides its task again without seeing the answer.
+def _second_looks(context: ReviewContext, drawn: Iterable[ConsensusLabel]) -> list[CaseRow]:
+    """Return a new case for each drawn label, so that somebody decides its task again without seeing the answer.
 
     Each resolved case is looked at a second time at most once.
     """
     policy, cases = context.policy, context.cases.by_task
     above = policy.tier_after(policy.first_tier)
-    found: list[CaseTrigger] = []
+    found: list[CaseRow] = []
     for label in drawn:
         case = cases.get(label.task)
         first_time = case is None or (case.state == "resolved" and case.round == 1 and case.rule != SECOND_LOOK)
         tier = policy.tier_after(case.tier) if case and case.tier in policy.tiers else above
         if above and first_time and tier is not None:
             why = "drawn at random for a second look"
-            trigger = _make_trigger(context, label.task, tier, why, SECOND_LOOK, by_model=False)
-            found.append(replace(trigger, proposal=label.answer, proposed_by="people", priority="low"))
+            new = _new_case(context, label.task, tier, why, SECOND_LOOK, by_model=False)
+            found.append(replace(new, proposal=label.answer, proposed_by="people", priority=priority_value("low")))
     return found
 
 
@@ -181,7 +180,7 @@ def _open_signalled(context: ReviewContext) -> None:
     received_s = context.store.signals.list_received_times(context.project, frozenset[str]().union(*rules.values()))
     cases = {case.task: case for case in context.store.cases.list_cases(context.project, tasks=list(names_of))}
     settled = {label.task for label in context.consensus_labels.settled}
-    triggers: list[CaseTrigger] = []
+    found: list[CaseRow] = []
     for task, names in names_of.items():
         newest_s = max((received_s[task, name] for name in names if (task, name) in received_s), default=None)
         case = cases.get(task)
@@ -190,8 +189,8 @@ def _open_signalled(context: ReviewContext) -> None:
         else:
             decided_s = case.resolved_s if case.state == "resolved" else None
         if newest_s is not None and decided_s is not None and newest_s > decided_s and task in context.snapshot.tasks:
-            triggers.append(_trigger_by_rule(context, task))
-    _open_or_reopen(context, triggers)
+            found.append(_case_by_rule(context, task))
+    _open_or_reopen(context, found)
 
 
 def _open_requested(context: ReviewContext) -> None:
@@ -205,62 +204,62 @@ def _open_requested(context: ReviewContext) -> None:
     for signal in list_open_requests(context.store, context.project, context.policy):
         if signal.task is None or signal.task not in context.snapshot.tasks:
             continue
-        trigger = _make_trigger(context, signal.task, tier, signal.note or "a person was asked for", ON_REQUEST)
-        trigger = replace(trigger, within_s=within_s, priority="high")
-        if (case := _case_for_request(context, trigger)) is not None:
-            body = _request_record(signal, trigger, case, context.workflow)
+        new = _new_case(context, signal.task, tier, signal.note or "a person was asked for", ON_REQUEST)
+        new = replace(new, priority=priority_value("high"))
+        if (case := _case_for_request(context, new, within_s)) is not None:
+            body = _request_record(signal, new, case, context.workflow)
             context.store.records.create_record(context.project, ON_REQUEST, body, key=signal.key)
 
 
-def _case_for_request(context: ReviewContext, trigger: CaseTrigger) -> CaseRow | None:
+def _case_for_request(context: ReviewContext, new: CaseRow, within_s: float) -> CaseRow | None:
     """Return the case in which a person decides: a new one, another round of it, or the open one, moved if needed."""
-    if opened := context.workflow.open([trigger]):
+    if opened := context.workflow.open([new], within_s=within_s):
         context.result.opened += 1
         return opened[0]
-    (case,) = context.store.cases.list_cases(context.project, tasks=[trigger.task])
+    (case,) = context.store.cases.list_cases(context.project, tasks=[new.task])
     if case.state not in OPEN_STATES:
-        return None if case.state == "withdrawn" else context.reopen(case, trigger)
+        return None if case.state == "withdrawn" else context.reopen(case, new, within_s=within_s)
     tiers = list(context.policy.tiers)
-    below = case.tier in tiers and tiers.index(case.tier) < tiers.index(trigger.tier)
-    changes: dict[str, Any] = {"rule": ON_REQUEST, "priority": min(case.priority, priority_value(trigger.priority))}
-    changes |= {"note": trigger.why, "within_s": trigger.within_s}
+    below = case.tier in tiers and tiers.index(case.tier) < tiers.index(new.tier)
+    changes: dict[str, Any] = {"rule": ON_REQUEST, "priority": min(case.priority, new.priority)}
+    changes |= {"note": new.why, "within_s": within_s}
     if below:
-        return context.move(case, "recall", tier=trigger.tier, why=trigger.why, **changes)
+        return context.move(case, "recall", tier=new.tier, why=new.why, **changes)
     if is_blind(case, context.policy):
         # a new review task, which shows everything
-        changes |= {"why": trigger.why, "review_project": "", "review_task": None}
+        changes |= {"why": new.why, "review_project": "", "review_task": None}
     return context.move(case, "promise", **changes)
 
 
-def _open_or_reopen(context: ReviewContext, triggers: Sequence[CaseTrigger]) -> None:
-    """Open a case for each trigger, or start another round of the task's closed case."""
-    opened = {case.task for case in context.workflow.open(triggers)}
+def _open_or_reopen(context: ReviewContext, new: Sequence[CaseRow]) -> None:
+    """Open these cases, or start another round of the task's closed case."""
+    opened = {case.task for case in context.workflow.open(new)}
     context.result.opened += len(opened)
-    of_existing = {trigger.task: trigger for trigger in triggers if trigger.task not in opened}
+    of_existing = {case.task: case for case in new if case.task not in opened}
     for case in context.store.cases.list_cases(context.project, tasks=list(of_existing)) if of_existing else []:
         if case.state not in OPEN_STATES and case.state != "withdrawn":
             context.reopen(case, of_existing[case.task])
 
 
-def _trigger_by_rule(context: ReviewContext, task: int) -> CaseTrigger:
+def _case_by_rule(context: ReviewContext, task: int) -> CaseRow:
     routes = context.snapshot.routes
     rule = _rule_of(context, task)
     why = (rule.reason if rule else "") or f"rule {routes.standing[task].rule}"
-    return _make_trigger(context, task, routes.tiers[task], why, routes.standing[task].rule)
+    return _new_case(context, task, routes.tiers[task], why, routes.standing[task].rule)
 
 
-def _make_trigger(
-    context: ReviewContext, task: int, tier: str, why: str, rule: str, *, by_model: bool = True
-) -> CaseTrigger:
-    """Return a trigger with the priority and the skills of the task's route; `by_model` proposes the model's answer."""
+def _new_case(context: ReviewContext, task: int, tier: str, why: str, rule: str, *, by_model: bool = True) -> CaseRow:
+    """Return a case with the priority and the skills of the task's route; `by_model` proposes the model's answer."""
     answer, confidence = context.model_answer(task) if by_model else (None, None)
     route, routing_rule = context.snapshot.routes.standing.get(task), _rule_of(context, task)
-    return CaseTrigger(
+    return CaseRow(
+        context.project,
         task,
+        "queued",
         tier,
-        why,
+        why=why,
         rule=rule,
-        priority=route.priority if route else "normal",
+        priority=priority_value(route.priority if route else "normal"),
         skills=routing_rule.skills if routing_rule else (),
         segment=segment_of(context.snapshot, task),
         proposal=answer,
@@ -276,10 +275,10 @@ def _rule_of(context: ReviewContext, task: int) -> Rule | None:
     return next((rule for rule in context.policy.routing if route and rule.id == route.rule), None)
 
 
-def _request_record(signal: Signal, trigger: CaseTrigger, case: CaseRow, workflow: CaseWorkflow) -> dict[str, object]:
+def _request_record(signal: Signal, new: CaseRow, case: CaseRow, workflow: CaseWorkflow) -> dict[str, object]:
     """Return who asked, when, about which answer of which model, and which case was opened or reopened for it."""
     return {
-        "task": trigger.task,
+        "task": new.task,
         "asked_s": signal.at_s,
         "source": signal.source,
         "note": signal.note,
@@ -287,9 +286,9 @@ def _request_record(signal: Signal, trigger: CaseTrigger, case: CaseRow, workflo
         "round": case.round,
         "tier": case.tier,
         "due_s": case.due_s,
-        "model": trigger.model,
-        "answer": trigger.proposal.key if trigger.proposal else None,
-        "confidence": trigger.confidence,
+        "model": new.model,
+        "answer": new.proposal.key if new.proposal else None,
+        "confidence": new.confidence,
         "policy": case.policy,
         "opened_s": workflow.now_s,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from feedback.errors import PolicyError
@@ -11,33 +11,13 @@ from feedback.policy import Policy
 from feedback.policy.calendars import Calendar
 from feedback.policy.rules import PRIORITIES
 from feedback.review import sla_clock
-from feedback.review.errors import CaseMoved, NoSuchMove
-from feedback.review.state_machine import Event, transition_for
+from feedback.review.state_machine import CaseMoved, Event, NoSuchMove, transition_for
 from feedback.store import CaseEvent, CaseRow, ReviewRow, Store
-from ml_backend.records import Answer
 
 # the rule of cases that no rule of the policy opened
 SECOND_LOOK = "second look"  # drawn at random; the reviewer sees no earlier answer
 ON_REQUEST = "human review"  # somebody asked for a person
 ESCALATED = "escalated"  # it came from the tier below
-
-
-@dataclass(frozen=True, slots=True)
-class CaseTrigger:
-    """A reason to open a case for a task, with the fields that the case starts with."""
-
-    task: int
-    tier: str
-    why: str  # for reviewers and for the people affected
-    rule: str = ""
-    priority: str = "normal"
-    skills: tuple[str, ...] = ()
-    segment: str = "default"
-    proposal: Answer | None = None
-    proposed_by: str = ""
-    confidence: float | None = None
-    model: str = ""
-    within_s: float = 0.0  # a promised time that may be shorter than the tier's clock; 0 for none
 
 
 class CaseWorkflow:
@@ -50,16 +30,20 @@ class CaseWorkflow:
         self.policy = policy
         self.now_s = now_s
 
-    def open(self, triggers: Iterable[CaseTrigger]) -> list[CaseRow]:
-        """Open a case for each task that has none; return the new cases."""
-        return self._store.cases.create_cases([self._new_case(trigger) for trigger in triggers], "open")
+    def open(self, cases: Iterable[CaseRow], *, within_s: float = 0.0) -> list[CaseRow]:
+        """Open these cases, each only if its task has none; return those that were opened.
 
-    def reopen(self, case: CaseRow, trigger: CaseTrigger) -> CaseRow:
-        """Start another round of a case, at the tier of the trigger."""
+        `within_s` are the business seconds in which a decision is promised; 0 for no promise.
+        """
+        opened = [self._with_effects(replace(case, opened_s=self.now_s), "open", case.tier, within_s) for case in cases]
+        return self._store.cases.create_cases(opened, "open")
+
+    def reopen(self, case: CaseRow, new: CaseRow, *, within_s: float = 0.0) -> CaseRow:
+        """Start another round of a case, which begins as `new` does."""
         unchanged = {name: getattr(case, name) for name in ("id", "version", "state", "opened_s", "copies", "breaches")}
         event: Event = "open" if case.state == "automated" else "reopen"
-        started = replace(self._new_case(trigger), **unchanged, round=case.round + (event == "reopen"))
-        return self.move(started, event, tier=trigger.tier, note=trigger.why, within_s=trigger.within_s)
+        started = replace(new, **unchanged, round=case.round + (event == "reopen"))
+        return self.move(started, event, tier=new.tier, note=new.why, within_s=within_s)
 
     def move(
         self,
@@ -142,27 +126,6 @@ class CaseWorkflow:
         if above is None:
             raise NoSuchMove(f"there is no tier above {tier}; the policy has {', '.join(self.policy.tiers)}.")
         return above
-
-    def _new_case(self, trigger: CaseTrigger) -> CaseRow:
-        case = CaseRow(
-            project=self.project,
-            task=trigger.task,
-            state="queued",
-            tier=trigger.tier,
-            priority=priority_value(trigger.priority),
-            why=trigger.why,
-            rule=trigger.rule,
-            skills=trigger.skills,
-            policy=self._hash,
-            segment=trigger.segment,
-            proposal=trigger.proposal,
-            proposed_by=trigger.proposed_by,
-            confidence=trigger.confidence,
-            model=trigger.model,
-            opened_s=self.now_s,
-        )
-        tier = self.policy.tiers[trigger.tier]
-        return sla_clock.start_clocks(case, tier, self.calendar(trigger.tier), self.now_s, within_s=trigger.within_s)
 
 
 def priority_value(priority: str) -> float:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from feedback.policy import Policy
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.review import sla_clock
 from feedback.review.case_cache import Cases
-from feedback.review.case_workflow import ESCALATED, ON_REQUEST, CaseTrigger, CaseWorkflow
-from feedback.review.errors import CaseMoved
-from feedback.review.state_machine import OPEN_STATES, Event
+from feedback.review.case_workflow import ESCALATED, ON_REQUEST, CaseWorkflow
+from feedback.review.state_machine import OPEN_STATES, CaseMoved, Event
 from feedback.store import CaseRow, Skip, Store, Vote
 from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.model_cache import PredictionCache
@@ -99,23 +98,22 @@ class ReviewContext:
 
     def move(self, case: CaseRow, event: Event, **options: Any) -> CaseRow | None:
         """Move a case; return None if somebody else moved it, which the next turn reads."""
-        try:
-            moved = self.workflow.move(case, event, **options)
-        except CaseMoved as error:
-            self.result.notes.append(str(error))
-            return None
-        self.result.resolved += moved.state == "resolved"
-        return moved
+        return self._unless_moved(partial(self.workflow.move, case, event, **options))
 
-    def reopen(self, case: CaseRow, trigger: CaseTrigger) -> CaseRow | None:
-        """Start another round of a case; return None if somebody else moved it."""
+    def reopen(self, case: CaseRow, new: CaseRow, *, within_s: float = 0.0) -> CaseRow | None:
+        """Start another round of a case, which begins as `new` does; return None if somebody else moved it."""
+        reopened = self._unless_moved(partial(self.workflow.reopen, case, new, within_s=within_s))
+        self.result.opened += reopened is not None
+        return reopened
+
+    def _unless_moved(self, change: Callable[[], CaseRow]) -> CaseRow | None:
         try:
-            reopened = self.workflow.reopen(case, trigger)
+            changed = change()
         except CaseMoved as error:
             self.result.notes.append(str(error))
             return None
-        self.result.opened += 1
-        return reopened
+        self.result.resolved += changed.state == "resolved"
+        return changed
 
     def escalate(self, case: CaseRow, why: str, **options: Any) -> CaseRow | None:
         """Move a case one tier up; a promised time that has not passed stays promised."""

@@ -8,11 +8,11 @@ from typing import Any
 from xml.etree import ElementTree as ET  # `read_label_config` has parsed and bounded the source's config
 from zoneinfo import ZoneInfo
 
+from feedback.errors import FeedbackError
 from feedback.policy import Policy
 from feedback.policy.reviewer_questions import Question
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.review.case_workflow import is_blind
-from feedback.review.errors import TierError
 from feedback.store import CaseEvent, CaseRow, ReviewRow, Vote
 from feedback.training.prediction_explanation import format_explanation
 from ml_backend.codecs import get_codec
@@ -27,6 +27,10 @@ ANSWER = "answer"  # the verdict on a blind case, which shows nothing to accept 
 SKIP = "skip"  # Label Studio's own button
 NEEDS_NO_REASON = ("accept", ANSWER)
 _PARAGRAPHS = {"nameKey": "author", "textKey": "text", "layout": "dialogue"}
+
+
+class TierError(FeedbackError):
+    """The review project of a tier cannot be created or updated."""
 
 
 def review_label_config(source: LabelConfig, tier: str, policy: Policy) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from feedback.review.errors import NoSuchMove
+from feedback.errors import FeedbackError
 
 State = Literal["", "automated", "queued", "started", "waiting", "decided", "resolved", "withdrawn"]
 Event = Literal[
@@ -30,6 +30,16 @@ Event = Literal[
     "withdraw",
 ]
 TierAfter = Literal["given", "same", "above"]
+
+
+class NoSuchMove(FeedbackError):
+    """An event that the state machine does not allow in the state of the case."""
+
+
+class CaseMoved(FeedbackError):
+    """The case was moved by somebody else since it was read."""
+
+    hint = "Nothing was changed. Look at the case again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +114,7 @@ def transition_for(state: State, event: Event) -> Transition:
     'started'
     >>> transition_for("resolved", "start")
     Traceback (most recent call last):
-    feedback.review.errors.NoSuchMove: a resolved case cannot start; it can: reopen, withdraw.
+    feedback.review.state_machine.NoSuchMove: a resolved case cannot start; it can: reopen, withdraw.
     """
     found = _BY_STATE.get((state, event))
     if found is None:

@@ -1,30 +1,21 @@
 """The store: an append-only log of events, its projections, and the service's own data."""
 
+from feedback.store.log.event_erasure import ErasureResult
+from feedback.store.log.inbox import InboxStatus
 from feedback.store.log.projections import AnnotatorCounts
-from feedback.store.repositories.cases import CaseEvent, CaseRow
-from feedback.store.repositories.decisions import CurrentDecision, Decision
-from feedback.store.repositories.indicators import IndicatorValue
-from feedback.store.repositories.overrides import OverrideCount, OverrideRow
-from feedback.store.repositories.review_projects import ReviewProjectRow
-from feedback.store.repositories.reviews import ReviewRow
-from feedback.store.repositories.sessions import SessionRow
-from feedback.store.repositories.signals import NewestSignal, Signal
+from feedback.store.repositories.annotations import Skip
+from feedback.store.repositories.event_queries import AnnotationVersion
+from feedback.store.repositories.jobs import JobClaim
+from feedback.store.repositories.overrides import OverrideCount
+from feedback.store.repositories.signals import NewestSignal
+from feedback.store.repositories.tasks import TaskRow
 from feedback.store.repositories.votes import OverlapVote
 from feedback.store.repositories.windows import QueueCounts
-from feedback.store.rows import (
-    AnnotationVersion,
-    ErasureResult,
-    InboxStatus,
-    JobClaim,
-    ProjectRow,
-    Record,
-    Skip,
-    TaskRow,
-    Vote,
-    WindowRow,
-)
 from feedback.store.store import Store, open_store
+from feedback.store.tables.main_tables import ProjectRow, Record, SessionRow, Vote, WindowRow
 from feedback.store.tables.personal_data import DataSubject
+from feedback.store.tables.review_tables import CaseEvent, CaseRow, OverrideRow, ReviewProjectRow, ReviewRow
+from feedback.store.tables.routing_tables import CurrentDecision, Decision, IndicatorValue, Signal
 
 __all__ = [
     "AnnotationVersion",

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from feedback.errors import SchemaError, StoreError
 from feedback.store.database.drivers import Durability
 from feedback.store.database.engine import WAIT_S, Database, stream
 from feedback.store.log import event_erasure, replay
-from feedback.store.log.event_log import Log
+from feedback.store.log.event_erasure import ErasureResult
+from feedback.store.log.event_log import Appended, Log
 from feedback.store.log.events import Event, Source, event_from_task
-from feedback.store.log.inbox import Inbox, inbox_url
-from feedback.store.log.replay import Progress
+from feedback.store.log.inbox import Inbox, InboxStatus, inbox_url
+from feedback.store.log.replay import Progress, ProjectionCheck
 from feedback.store.migrations import migrate
 from feedback.store.repositories.annotations import AnnotationsRepository
 from feedback.store.repositories.cases import CasesRepository
@@ -30,7 +32,7 @@ from feedback.store.repositories.decisions import DecisionsRepository
 from feedback.store.repositories.event_queries import EventsRepository
 from feedback.store.repositories.external_ids import ExternalIdsRepository
 from feedback.store.repositories.indicators import IndicatorsRepository, delete_indicators
-from feedback.store.repositories.jobs import JobsRepository
+from feedback.store.repositories.jobs import JobClaim, JobsRepository
 from feedback.store.repositories.models import ModelsRepository
 from feedback.store.repositories.overrides import OverridesRepository
 from feedback.store.repositories.policies import PoliciesRepository
@@ -44,7 +46,6 @@ from feedback.store.repositories.signals import SignalsRepository
 from feedback.store.repositories.tasks import TasksRepository
 from feedback.store.repositories.votes import VotesRepository
 from feedback.store.repositories.windows import WindowsRepository
-from feedback.store.rows import Appended, ErasureResult, InboxStatus, JobClaim, ProjectionCheck, StoreStats
 from feedback.store.tables import main_tables
 from feedback.store.tables.json_redaction import mentions
 from feedback.store.tables.personal_data import DataSubject, places
@@ -56,6 +57,18 @@ _RETRY_S = 2.0  # for a database that was away
 
 _SECRET = ("digest",)  # of a session: it allows to act as the person
 _JSON = ("feedback", "body", "answer", "shown", "said", "problems", "value")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStats:
+    """The number of rows of each kind, and the size of the database."""
+
+    events: int
+    tasks: int
+    annotations: int
+    votes: int
+    models: int
+    bytes: int
 
 
 def open_store(

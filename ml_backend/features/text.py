@@ -45,6 +45,8 @@ class TextBlock:
 
     def rows(self) -> list[TextRow]:
         """Return one entry per text, for a cache."""
+        if len(self) == 1:  # a request waits
+            return [self.codes.tobytes() + self.weights.tobytes() + self.vectors.tobytes()]
         sizes = _part_sizes(np.diff(self.starts), self.vectors.shape[1])
         part = _parts(sizes)
         words = np.empty(len(part), np.uint64)
@@ -57,12 +59,12 @@ class TextBlock:
     @classmethod
     def from_rows(cls, rows: Sequence[TextRow], n_dimensions: int) -> TextBlock:
         """Return the block of entries that `rows` made."""
-        n_terms = (np.fromiter(map(len, rows), np.int64, count=len(rows)) - 4 * n_dimensions) // 16
-        if len(rows) == 1:  # a request waits
-            n = int(n_terms[0])
+        if len(rows) == 1:
+            n = (len(rows[0]) - 4 * n_dimensions) // 16
             vector = np.frombuffer(rows[0], np.float32, offset=16 * n)[None, :]
             starts, weights = np.array([0, n]), np.frombuffer(rows[0], np.float64, n, 8 * n)
             return cls(np.frombuffer(rows[0], np.uint64, n), weights, starts, vector)
+        n_terms = (np.fromiter(map(len, rows), np.int64, count=len(rows)) - 4 * n_dimensions) // 16
         part = _parts(_part_sizes(n_terms, n_dimensions))
         words = np.frombuffer(b"".join(rows), np.uint64)
         return cls(
@@ -145,6 +147,12 @@ def inverse_document_frequency(n_texts: int, frequency: NDArray[np.int64]) -> ND
 
 
 def _compute(texts: Sequence[str]) -> TextBlock:
+    if len(texts) == 1:  # a request waits; the counting below pays off from a few texts on
+        singles = term_codes(tokenize(texts[0]))
+        codes = np.sort(np.concatenate([singles, singles[:-1] << np.uint64(32) | singles[1:]]))
+        place = _first_places(codes)
+        counts = np.diff(place, append=len(codes))
+        return TextBlock(codes[place], 1.0 + np.log(counts), np.array([0, len(place)]), word_vectors()(texts))
     words = TextWords(texts)
     code_rows = [[crc32(token.encode()) for token in tokenize(word)] for word in words.distinct]
     known = sorted({code for row in code_rows for code in row})
@@ -174,11 +182,16 @@ def _count_terms(
     text = np.repeat(np.arange(len(n_tokens)), n_tokens) << text_bit
     pairs = text[1:] | (1 << pair_bit) | (ranks[:-1] << bits) | ranks[1:]
     keys = np.sort(np.concatenate([text | ranks, pairs[text[1:] == text[:-1]]]))  # a pair never spans two texts
-    first = np.ones(len(keys), bool)
-    first[1:] = keys[1:] != keys[:-1]
-    place = np.flatnonzero(first)
+    place = _first_places(keys)
     counts, keys = np.diff(place, append=len(keys)), keys[place]
     codes = known[keys & mask]
     is_pair = (keys >> pair_bit & 1).astype(bool)
     codes[is_pair] |= known[keys[is_pair] >> bits & mask] << np.uint64(32)
     return codes, counts, np.bincount(keys >> text_bit, minlength=len(n_tokens))
+
+
+def _first_places(values: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the place of the first of each run of equal values."""
+    first = np.ones(len(values), bool)
+    np.not_equal(values[1:], values[:-1], out=first[1:])
+    return np.flatnonzero(first)

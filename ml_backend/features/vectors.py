@@ -64,22 +64,19 @@ class WordVectors:
 
     def __call__(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the vectors of texts, shape (n, size); case and punctuation matter."""
+        if len(texts) == 1:  # a request waits
+            return _unit(self._weights[self._tokens(texts[0])].sum(axis=0)[None, :])
         return self.of_words(TextWords(texts))
 
     def of_words(self, words: TextWords) -> NDArray[np.float32]:
         """Return the same for texts that are split already."""
         rows = [self._word_tokens(word) for word in words.distinct]
         tokens, n_tokens = words.gather(rows)
-        sums: NDArray[np.float32]
-        if len(n_tokens) == 1:
-            sums = self._weights[tokens].sum(axis=0)[None, :]
-        else:
-            starts = np.concatenate([[0], np.cumsum(n_tokens)])
-            counts = np.ones(len(tokens), np.float32)
-            sums = sparse.csr_array((counts, tokens, starts), shape=(len(n_tokens), len(self._weights))) @ self._weights
-        length = np.sqrt(np.einsum("nd,nd->n", sums, sums))
-        sums /= np.where(length > 0, length, 1.0)[:, None]
-        return sums
+        starts = np.concatenate([[0], np.cumsum(n_tokens)])
+        counts = np.ones(len(tokens), np.float32)
+        return _unit(
+            sparse.csr_array((counts, tokens, starts), shape=(len(n_tokens), len(self._weights))) @ self._weights
+        )
 
     def contributions(self, text: str, direction: NDArray[np.float32]) -> list[float]:
         """Return what each word of `text.split()` adds to the dot product of the text's vector and `direction`."""
@@ -106,6 +103,13 @@ class WordVectors:
         # in pieces, because the tokenizer takes 0.6 s for one word of 20,000 characters
         pieces = (word[start : start + _MAX_PIECE] for start in range(0, len(word), _MAX_PIECE))
         return [token for piece in pieces for token in self._tokenizer.encode(piece, add_special_tokens=False).ids]
+
+
+def _unit(sums: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale each row to length 1 in place; zeros stay."""
+    length = np.sqrt(np.einsum("nd,nd->n", sums, sums))
+    sums /= np.where(length > 0, length, 1.0)[:, None]
+    return sums
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from feedback.store.log.events import Event
-from feedback.store.rows import Record
+from feedback.store.tables.main_tables import Record
 
 
 class FakeWebhookStore:

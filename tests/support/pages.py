@@ -14,8 +14,8 @@ from werkzeug.test import TestResponse
 
 from feedback.dashboard import AccessSettings, DashboardConfig, pages
 from feedback.policy import Policy
-from feedback.review.case_workflow import CaseTrigger, CaseWorkflow
-from feedback.store import OverrideRow, ProjectRow, ReviewRow, Store, WindowRow
+from feedback.review.case_workflow import CaseWorkflow
+from feedback.store import CaseRow, OverrideRow, ProjectRow, ReviewRow, Store, WindowRow
 from feedback.store.repositories.policies import policy_of
 from ml_backend.app import Security, create_app
 from ml_backend.errors import LabelStudioError
@@ -173,12 +173,14 @@ def review(store: Store, project: str, chosen: Policy, *, text: str = "people di
     """Create three cases (one late with a review, one blind, one decided) and overrides; return the case numbers."""
     spam, ham = (Answer("choices", (label,)) for label in ("spam", text))
     workflow = CaseWorkflow(store, project, chosen, now_s=START_S + 8 * DAY_S)
-    triggers = [
-        CaseTrigger(1, "L2", text, proposal=spam, proposed_by="model", confidence=0.61, model="m2"),
-        CaseTrigger(2, "L3", "secret reason", rule="appeals", proposal=ham, proposed_by="people"),
-        CaseTrigger(3, "L2", "drawn"),
-    ]
-    late, blind, done = workflow.open(triggers)
+    new = [
+        CaseRow(project, 1, "queued", "L2", why=text, segment="default", proposal=spam, proposed_by="model",
+                confidence=0.61, model="m2"),
+        CaseRow(project, 2, "queued", "L3", why="secret reason", rule="appeals", segment="default", proposal=ham,
+                proposed_by="people"),
+        CaseRow(project, 3, "queued", "L2", why="drawn", segment="default"),
+    ]  # fmt: skip
+    late, blind, done = workflow.open(new)
     reviewed = ReviewRow(
         "70", 900, late.id, 1, "L2", late.entered_s, 3, "fix", ham, "boundary", text, {}, spam, "v1",
         START_S + 8.5 * DAY_S, 30.0, counted=False, refused="answered below",

@@ -58,7 +58,7 @@ class Prepared:
         return int(_driver(connection).execute(*self.text(values)).rowcount)
 
     def many(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert rows; all name the same columns, and those that none names have the table's own default."""
+        """Insert rows; all name the same columns."""
         if not rows:
             return
         if connection.dialect.name != "sqlite":

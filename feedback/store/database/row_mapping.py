@@ -1,16 +1,28 @@
-"""Mapping of a dataclass to the rows of a table and back, by the names of its fields."""
+"""Tables that are made from dataclasses, and the mapping of their rows, by the names of the fields."""
 
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import orjson
-from sqlalchemy import LargeBinary, Table
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+)
+from sqlalchemy.schema import SchemaItem
 
 from feedback.errors import StoreError
 from feedback.store.database.engine import dumps, plain
@@ -18,24 +30,48 @@ from ml_backend.records import Answer
 
 Record = TypeVar("Record")
 _Convert = Callable[[Any], Any]
+_ROW_ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER
+_COLUMN_TYPES = {bool: Boolean, bytes: LargeBinary, float: Float, int: BigInteger}
+
+metadata = MetaData()  # of every table that migrations make
+
+
+def make_table(
+    name: str,
+    key: Sequence[str],
+    *parts: type | Mapping[str, Any] | SchemaItem,
+    without: Collection[str] = (),
+    metadata: MetaData = metadata,
+    **options: Any,
+) -> Table:
+    """Return the table with a column for each field of dataclasses, and for each name of mappings of names to types.
+
+    A column may be NULL where its type allows None. Of a name that several parts have, the first part decides the type.
+    Fields `without` a column are left out. A number `id` that is the whole `key` is given by the database.
+
+    >>> make_table("note", ["id"], {"id": int, "text": str | None}, metadata=MetaData()).c.text.nullable
+    True
+    """
+    hints: dict[str, Any] = {}
+    for part in parts:
+        if not isinstance(part, SchemaItem):
+            hints.update({column: hint for column, hint in _hints(part).items() if column not in hints})
+    columns = [_column(column, hint, key) for column, hint in hints.items() if column not in without]
+    others = [part for part in parts if isinstance(part, SchemaItem)]
+    return Table(name, metadata, *columns, PrimaryKeyConstraint(*key), *others, **options)
 
 
 class RowMapper(Generic[Record]):
     """Maps a dataclass to a table: each field to the column of its name.
 
-    The annotation of a field decides how it is stored: an `Answer` by its key, a mapping or a tuple as JSON, text
-    without the characters that PostgreSQL refuses, anything else as it is. None is NULL.
+    The annotation of a field decides how it is stored: an `Answer` by its key, a mapping, a tuple or one of several
+    types as JSON, text without the characters that PostgreSQL refuses, anything else as it is. None is NULL. A list in
+    JSON is read back as a tuple.
 
     Parameters
     ----------
-    record
-        The dataclass.
-    table
-        The table.
     renamed
         Columns by field, where the two names differ.
-    json
-        Further fields that are stored as JSON; a list is read back as a tuple.
     without
         Fields that have no column: `from_row` takes them as arguments. A number that the database gives is read only.
 
@@ -51,27 +87,25 @@ class RowMapper(Generic[Record]):
         table: Table,
         *,
         renamed: Mapping[str, str] = types.MappingProxyType({}),
-        json: Collection[str] = (),
         without: Collection[str] = (),
     ) -> None:
         self._record = record
-        hints = get_type_hints(record)
         self._written: list[tuple[str, str, _Convert | None]] = []
         self._read: list[tuple[str, _Convert | None]] = []
         columns: list[str] = []
-        for field in fields(record):  # type: ignore[arg-type]
-            if field.name in without:
+        for field, hint in _hints(record).items():
+            if field in without:
                 continue
-            column = renamed.get(field.name, field.name)
+            column = renamed.get(field, field)
             if column not in table.c:
-                raise StoreError(f"the field {field.name} has no column in the table {table.name}.")
-            is_bytes = isinstance(table.c[column].type, LargeBinary)
-            kind = "json" if field.name in json else _kind(hints[field.name])
+                raise StoreError(f"the field {field} has no column in the table {table.name}.")
+            kind = _kind(hint)
             encode, decode = _CODECS[kind]
             columns.append(column)
-            self._read.append((field.name, decode))
+            self._read.append((field, decode))
             if table.c[column].autoincrement is not True:
-                self._written.append((field.name, column, dumps if kind == "json" and is_bytes else encode))
+                is_bytes = isinstance(table.c[column].type, LargeBinary)
+                self._written.append((field, column, dumps if kind == "json" and is_bytes else encode))
         self._get_columns = attrgetter(*columns)  # a tuple: every record has two fields or more
 
     def to_values(self, record: Record, **more: Any) -> dict[str, Any]:
@@ -91,16 +125,36 @@ class RowMapper(Generic[Record]):
         return self._record(**found)
 
 
-def _kind(annotation: Any) -> str:
+def _hints(part: Any) -> Mapping[str, Any]:
+    """Return the types of a mapping's names, or of a dataclass's fields, in order."""
+    if isinstance(part, Mapping):
+        return part
+    hints = get_type_hints(part)
+    return {field.name: hints[field.name] for field in fields(part)}
+
+
+def _column(name: str, hint: Any, key: Sequence[str]) -> Column[Any]:
+    options = {kind for kind in get_args(hint) if kind is not types.NoneType} if _is_union(hint) else {hint}
+    kind = _COLUMN_TYPES.get(options.pop(), Text) if len(options) == 1 else Text
+    if list(key) == ["id"] and name == "id" and kind is BigInteger:
+        return Column(name, _ROW_ID, autoincrement=True, nullable=False)
+    return Column(name, kind, nullable=types.NoneType in get_args(hint))
+
+
+def _kind(hint: Any) -> str:
     """Return how a field is stored."""
-    if get_origin(annotation) in (Union, types.UnionType):
-        kinds = {_kind(option) for option in get_args(annotation) if option is not type(None)}
-        return kinds.pop() if len(kinds) == 1 else "plain"
-    if annotation is Answer:
+    if _is_union(hint):
+        kinds = {_kind(option) for option in get_args(hint) if option is not types.NoneType}
+        return kinds.pop() if len(kinds) == 1 else "json"
+    if hint is Answer:
         return "answer"
-    if annotation is str:
+    if hint is str:
         return "text"
-    return "json" if get_origin(annotation) in (tuple, Mapping) else "plain"
+    return "json" if get_origin(hint) in (tuple, Mapping) else "plain"
+
+
+def _is_union(hint: Any) -> bool:
+    return get_origin(hint) in (Union, types.UnionType)
 
 
 @lru_cache(maxsize=4096)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import orjson
@@ -15,7 +16,6 @@ from feedback.store.log.events import Entity, Event, event_from_task
 from feedback.store.log.id_reuse import REUSED_ID
 from feedback.store.log.lifetimes import canonical_time_of, creation_time
 from feedback.store.log.projections import epoch_s
-from feedback.store.rows import ErasureResult
 from feedback.store.tables import main_tables
 from feedback.store.tables.json_redaction import DERIVED, redact
 from feedback.store.tables.personal_data import DataSubject, places, task_contents
@@ -25,6 +25,16 @@ from ml_backend.records import Task
 _INSTANT_S = 1e-6  # the resolution of stored times
 _LATER_S = 1e-3
 ERASED_PERSON = "erased person"  # the kind of record that keeps the number of a person
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureResult:
+    """What was erased, and which models were trained on it."""
+
+    annotations: tuple[int, ...]
+    tasks: tuple[int, ...]
+    events: int
+    models: tuple[str, ...]
 
 
 def erase_data(

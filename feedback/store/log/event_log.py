@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,25 +20,14 @@ from feedback.store.log.id_reuse import detach_reused_ids
 from feedback.store.log.lifetimes import LoggedEvent
 from feedback.store.log.projections import ProjectState, covers, repeats
 from feedback.store.log.projector import Projector, State
-from feedback.store.rows import Appended, EventBatch
 from feedback.store.tables import main_tables
+from feedback.store.tables.main_tables import PROJECTS, ProjectRow
 
 GENESIS = "0" * 64  # the hash before the first event of a project
 _SALT_BYTES = 16  # with it, a hash in the chain reveals nothing about an erased payload
-_LINKED = (
-    "project",
-    "seq",
-    "entity",
-    "entity_id",
-    "version",
-    "action",
-    "source",
-    "seen_s",
-    "received_s",
-    "payload_hash",
-)
 
 _EVENT, _PAYLOAD = main_tables.event.c, main_tables.payload.c
+_LINKED = [column.name for column in main_tables.event.columns if column.name != "hash"]
 _KNOWN = Prepared(
     select(_EVENT.entity, _EVENT.entity_id, _EVENT.version, _EVENT.action, _EVENT.seq, _PAYLOAD.body)
     .select_from(main_tables.event_with_payload)
@@ -51,6 +40,25 @@ _KNOWN = Prepared(
 _INSERT_EVENTS, _INSERT_PAYLOADS = Prepared(main_tables.event.insert()), Prepared(main_tables.payload.insert())
 
 Known = list[tuple[int, Mapping[str, Any] | None]]  # the stored bodies of one natural key, by number; None: erased
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """The events that one caller appends together."""
+
+    events: tuple[Event, ...]
+    want: str | None  # the kind of work that a change asks for
+    received_s: float | None = None  # when it came; None: now
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """The outcome of appending a batch of events."""
+
+    new: int  # versions that were not reported before
+    duplicates: int  # versions that were known already
+    changed: int = 0  # of the new, those that change what can be learned or asked
+    replaced: int = 0  # of the new, those with a reused id whose deletion was not reported
 
 
 class Log:
@@ -117,7 +125,7 @@ class _Appending:
         if self._projector.head is not None:
             self._seq, self._hash = self._projector.head
         else:
-            self._database.add(self._connection, main_tables.project, [_settings(self._project)])
+            self._database.add(self._connection, main_tables.project, [PROJECTS.to_values(ProjectRow(self._project))])
         self._read_known(events)
 
     def take(self, events: Sequence[Event], received_s: float) -> Appended:
@@ -258,9 +266,3 @@ def _is_known(event: Event, body: Mapping[str, Any], state: State, known: Known,
 
 def _sum(a: Appended, b: Appended) -> Appended:
     return Appended(a.new + b.new, a.duplicates + b.duplicates, a.changed + b.changed, a.replaced + b.replaced)
-
-
-def _settings(project: str) -> dict[str, Any]:
-    """The settings of a project that is not connected yet."""
-    empty = {"control": "", "connected": False, "paused": False, "overlap": 1}
-    return {"id": project, **empty, "bots": "[]", "settings_snapshot": "{}", "options": "{}", "source": ""}

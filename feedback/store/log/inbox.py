@@ -14,6 +14,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,8 @@ from feedback.store.database.drivers import parse
 from feedback.store.database.engine import Database, chunks
 from feedback.store.database.group_commit import GroupCommit
 from feedback.store.database.prepared_statements import Prepared
+from feedback.store.log.event_log import EventBatch
 from feedback.store.log.events import Event, canonical_json
-from feedback.store.rows import EventBatch, InboxStatus
 from feedback.store.tables import main_tables
 
 _LOG = logging.getLogger(__name__)
@@ -69,6 +70,15 @@ def inbox_url(url: str) -> str:
     path = Path(str(parsed.database))
     inbox_path = path.with_name(f"{path.stem}-inbox{path.suffix}")
     return parsed.set(database=str(inbox_path)).render_as_string(hide_password=False)
+
+
+@dataclass(frozen=True, slots=True)
+class InboxStatus:
+    """The deliveries that were received and are not ingested yet."""
+
+    deliveries: int
+    oldest_s: float | None  # when the first of them came
+    problems: tuple[str, ...] = ()  # why others cannot be taken in; they are kept
 
 
 class Inbox:

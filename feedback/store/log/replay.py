@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -23,7 +24,6 @@ from feedback.store.log.projections import (
     columns,
     compared,
 )
-from feedback.store.rows import ProjectionCheck
 from feedback.store.tables import main_tables
 
 TABLES: tuple[Table, ...] = (
@@ -38,6 +38,15 @@ _AT_ONCE = 1000  # rows in memory; a project may have a million
 
 Row = dict[str, Any]
 Progress = Callable[[str, int, int], object]  # a project, how many events are done, of how many
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectionCheck:
+    """Return whether the projections equal those derived from the log."""
+
+    ok: bool
+    digest: str  # of the projections as the log gives them
+    differs: str = ""  # the first row that does not fit
 
 
 def _quiet(_project: str, _done: int, _total: int) -> None: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -13,7 +14,6 @@ from feedback.store.database.row_mapping import RowMapper
 from feedback.store.log.projections import AnnotatorCounts, epoch_s
 from feedback.store.repositories.repository import Repository
 from feedback.store.repositories.row_filters import in_existing_project, made_by_people, of_current_task
-from feedback.store.rows import Skip
 from feedback.store.tables import main_tables
 from feedback.store.tables.review_tables import review_case
 from ml_backend.records import Annotation
@@ -21,6 +21,16 @@ from ml_backend.records import Annotation
 _ANNOTATIONS = RowMapper(
     Annotation, main_tables.annotation, renamed={"updated_at": "version"}, without=["result", "imported"]
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """A person's skip of a task; it is not a vote."""
+
+    task: int
+    person: int
+    annotation: int
+    at_s: float
 
 
 class AnnotationsRepository(Repository):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -14,68 +13,21 @@ from feedback.store.database.engine import chunks
 from feedback.store.database.row_mapping import RowMapper
 from feedback.store.log.event_erasure import cases_of
 from feedback.store.repositories.repository import Repository
-from feedback.store.repositories.reviews import REVIEWS, ReviewRow
+from feedback.store.repositories.reviews import REVIEWS
 from feedback.store.tables import main_tables
-from feedback.store.tables.review_tables import case_event, next_case_change, review, review_case, review_task
-from ml_backend.records import Answer
-
-
-@dataclass(frozen=True, slots=True)
-class CaseRow:
-    """A task under review. `version` is the fence: a move names the version that it was decided on."""
-
-    project: str
-    task: int
-    state: str
-    tier: str
-    id: int = 0
-    version: int = 1
-    round: int = 1
-    priority: float = 0.5  # 0 is urgent, 1 can wait
-    why: str = ""  # why it is here, in words
-    rule: str = ""
-    skills: tuple[str, ...] = ()  # that a reviewer needs
-    policy: str = ""
-    segment: str = ""
-    proposal: Answer | None = None
-    proposed_by: str = ""  # "model", "people" or a tier
-    confidence: float | None = None
-    model: str = ""
-    prediction: Mapping[str, Any] = field(default_factory=dict, hash=False)  # the model's answer and its reasons
-    opened_s: float = 0.0
-    entered_s: float = 0.0
-    started_s: float | None = None
-    first_due_s: float | None = None
-    due_s: float | None = None
-    paused_s: float | None = None
-    alarms: tuple[str, ...] = ()
-    breaches: int = 0
-    review_project: str = ""
-    review_task: int | None = None
-    copies: int = 0
-    answer: Answer | None = None
-    decided_s: float | None = None
-    resolved_s: float | None = None
-    annotation: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CaseEvent:
-    """One event of a case."""
-
-    at_s: float
-    event: str
-    state: str
-    tier: str
-    person: int | None = None
-    note: str = ""
-    body: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    case: int = 0
-    number: int = 0
-
+from feedback.store.tables.review_tables import (
+    CaseEvent,
+    CaseRow,
+    ReviewRow,
+    case_event,
+    next_case_change,
+    review,
+    review_case,
+    review_task,
+)
 
 _CASES = RowMapper(CaseRow, review_case)
-_EVENTS = RowMapper(CaseEvent, case_event, renamed={"case": "case_id"})
+_EVENTS = RowMapper(CaseEvent, case_event)
 
 
 class CasesRepository(Repository):
@@ -134,10 +86,10 @@ class CasesRepository(Repository):
             )
             if moved.rowcount != 1:
                 return False
-            connection.execute(case_event.insert(), [_EVENTS.to_values(step, case_id=case.id, number=version + 1)])
+            connection.execute(case_event.insert(), [_EVENTS.to_values(step, case=case.id, number=version + 1)])
             self._database.upsert(connection, review, [REVIEWS.to_values(look) for look in looks])
             if step.event == "assign":
-                made = {"review_project": step.body["review_project"], "id": step.body["task"], "case_id": case.id}
+                made = {"review_project": step.body["review_project"], "id": step.body["task"], "case": case.id}
                 self._database.upsert(connection, review_task, [made])
         return True
 
@@ -169,7 +121,7 @@ class CasesRepository(Repository):
         table = review_case.c
         n_agreeing = (
             select(func.count(distinct(review.c.person)))
-            .where(review.c.case_id == table.id, review.c.counted, review.c.answer == table.answer)
+            .where(review.c.case == table.id, review.c.counted, review.c.answer == table.answer)
             .scalar_subquery()
         )
         query = select(review_case).where(table.project == project, table.state == "resolved", n_agreeing >= n_people)
@@ -197,23 +149,23 @@ class CasesRepository(Repository):
 
     def list_case_events(self, case: int) -> list[CaseEvent]:
         """Return the whole trail of a case, oldest first."""
-        return self._steps(case_event.c.case_id == case)
+        return self._steps(case_event.c.case == case)
 
     def list_events_of_cases(self, cases: Sequence[int]) -> dict[int, list[CaseEvent]]:
         """Return the trails of these cases, oldest line first."""
         found: dict[int, list[CaseEvent]] = {case: [] for case in cases}
-        query = select(case_event).order_by(case_event.c.case_id, case_event.c.number)
-        for row in self._list_rows_in(query, case_event.c.case_id, cases):
-            found[row.case_id].append(_EVENTS.from_row(row))
+        query = select(case_event).order_by(case_event.c.case, case_event.c.number)
+        for row in self._list_rows_in(query, case_event.c.case, cases):
+            found[row.case].append(_EVENTS.from_row(row))
         return found
 
     def list_project_events(self, project: str, *, since_s: float = 0.0) -> list[CaseEvent]:
         """Return the trails of a project's cases, by case and number."""
         of_project = select(review_case.c.id).where(review_case.c.project == project)
-        return self._steps(case_event.c.case_id.in_(of_project), case_event.c.at_s >= since_s)
+        return self._steps(case_event.c.case.in_(of_project), case_event.c.at_s >= since_s)
 
     def _steps(self, *which: Any) -> list[CaseEvent]:
-        query = select(case_event).where(*which).order_by(case_event.c.case_id, case_event.c.number)
+        query = select(case_event).where(*which).order_by(case_event.c.case, case_event.c.number)
         return [_EVENTS.from_row(row) for row in self._list_rows(query)]
 
     def list_case_ids(self, project: str, task: int) -> frozenset[int]:
@@ -231,13 +183,13 @@ class CasesRepository(Repository):
         """Return the review tasks that were ever made from these cases, as (review project, task)."""
         made = review_task.c
         query = select(made.review_project, made.id)
-        return {(row.review_project, row.id) for row in self._list_rows_in(query, made.case_id, cases)}
+        return {(row.review_project, row.id) for row in self._list_rows_in(query, made.case, cases)}
 
     def list_review_task_sources(
         self, project: str, review_project: str, review_tasks: Collection[int]
     ) -> dict[int, int]:
         """Return the source task that each of these review tasks was made from; honeypots are made from none."""
         made, case = review_task.c, review_case.c
-        query = select(made.id, case.task).join_from(review_task, review_case, case.id == made.case_id)
+        query = select(made.id, case.task).join_from(review_task, review_case, case.id == made.case)
         query = query.where(case.project == project, made.review_project == review_project)
         return {row.id: row.task for row in self._list_rows_in(query, made.id, review_tasks)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import fields
 from typing import Any
 
 import orjson
@@ -13,36 +13,9 @@ from feedback.store.database.engine import dumps, stream
 from feedback.store.database.row_mapping import RowMapper
 from feedback.store.repositories.repository import Repository
 from feedback.store.tables import main_tables, routing_tables
+from feedback.store.tables.routing_tables import CurrentDecision, Decision
 
 _BATCH = 5000  # rows in a transaction, so that no other process waits long
-
-
-@dataclass(frozen=True, slots=True)
-class CurrentDecision:
-    """The decision that is valid for a task now, as far as the loop needs it."""
-
-    rule: str
-    outcome: str  # a tier, or "hold"
-    policy: str  # its hash
-    model: str  # the version that answered; "" before the first
-    refused: str  # why the rule's own outcome could not be; "" where it is
-    priority: str
-    queue: str
-    overlap: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """One decision with all its inputs, so that it can be replayed."""
-
-    task: int
-    at_s: float
-    content: str  # names the task's data as they were
-    standing: CurrentDecision
-    inputs: Mapping[str, Any] = field(
-        hash=False
-    )  # field -> value: everything that a rule may read besides the task data
-    id: int = 0  # its number, once it is stored
 
 
 CURRENT_DECISIONS = RowMapper(CurrentDecision, routing_tables.decision)

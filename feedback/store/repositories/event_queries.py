@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -10,8 +12,20 @@ from sqlalchemy import Select, select
 from feedback.store.database.engine import stream
 from feedback.store.log.event_erasure import ERASED_PERSON
 from feedback.store.repositories.repository import Repository
-from feedback.store.rows import AnnotationVersion
 from feedback.store.tables import main_tables
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotationVersion:
+    """One version of an annotation, as it was."""
+
+    annotation: int
+    version: str  # updated_at; "" for a deletion
+    action: str  # saved or deleted
+    source: str
+    seq: int
+    received_s: float
+    body: Mapping[str, Any] | None = field(hash=False)  # None: erased
 
 
 class EventsRepository(Repository):

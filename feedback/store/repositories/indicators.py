@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, select
 
@@ -11,29 +10,9 @@ from feedback.store.database.engine import stream
 from feedback.store.database.row_mapping import RowMapper
 from feedback.store.repositories.repository import Repository
 from feedback.store.tables.review_tables import review
-from feedback.store.tables.routing_tables import indicator, indicator_head
+from feedback.store.tables.routing_tables import IndicatorValue, indicator, indicator_head
 
-Value = float | str | tuple[str, ...] | None
-
-
-@dataclass(frozen=True, slots=True)
-class IndicatorValue:
-    """The value of one indicator in one version of one annotation; the newest version of an annotation counts."""
-
-    entity: str  # "customer_id=4711"
-    name: str  # of the question
-    value: Value  # None: taken back
-    origin: str  # the project of the answer
-    annotation: int
-    seq: int  # the event of that project
-    task: int  # of the source project
-    person: int | None
-    answered_s: float
-    recorded_s: float
-    counted: bool = True
-
-
-_INDICATORS = RowMapper(IndicatorValue, indicator, json=["value"])
+_INDICATORS = RowMapper(IndicatorValue, indicator)
 
 
 class IndicatorsRepository(Repository):

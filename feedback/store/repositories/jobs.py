@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import Connection, and_, bindparam, or_, select
@@ -13,7 +14,6 @@ from feedback.store.database.engine import plain
 from feedback.store.database.listen_notify import JobListener, notify_workers
 from feedback.store.database.prepared_statements import Prepared
 from feedback.store.repositories.repository import Repository
-from feedback.store.rows import JobClaim, JobRow
 from feedback.store.tables import main_tables
 
 _FIRST_BACK_OFF_S = 2.0
@@ -22,11 +22,42 @@ _PARKED_S = 900.0  # parked work has one more try each time that this has passed
 _LONGEST_S = 3600.0  # times further away than this were written by a clock that has since gone back
 _TABLE = main_tables.job
 _C = main_tables.job.c
+_NEVER_RUN: Mapping[str, Any] = {
+    **dict.fromkeys(("finished", "running", "token", "tries"), 0),
+    **dict.fromkeys(("lease_s", "lease_until_s", "due_s"), 0.0),
+    "parked": False,
+    "reason": "",
+}
 _WANT = Prepared(
     _TABLE.update()
     .where(_C.project == bindparam("of_project"), _C.kind == bindparam("of_kind"))
     .values(requested=_C.requested + 1, requested_s=bindparam("now_s"))
 )
+
+
+@dataclass(frozen=True, slots=True)
+class JobClaim:
+    """A claim on one kind of work of one project; `token` is its fence."""
+
+    project: str
+    kind: str
+    owner: str
+    token: int
+    tries: int  # failures before this run
+    lease_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """The state of one kind of work of one project."""
+
+    project: str
+    kind: str
+    state: Literal["idle", "wanted", "running", "parked"]
+    owner: str
+    tries: int
+    due_s: float
+    reason: str  # of the last failure
 
 
 class JobsRepository(Repository):
@@ -48,7 +79,7 @@ class JobsRepository(Repository):
         )  # the first time only: another process may insert it, too
         if not _WANT.run(connection, named):
             connection.execute(
-                _TABLE.insert(), [{"project": project, "kind": kind, "requested": 1, "requested_s": now_s}]
+                _TABLE.insert(), [{"project": project, "kind": kind, "requested": 1, "requested_s": now_s} | _NEVER_RUN]
             )
 
     def claim_job(

@@ -3,38 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from sqlalchemy import func, select
 
 from feedback.store.database.row_mapping import RowMapper
 from feedback.store.repositories.repository import Repository
-from feedback.store.tables.review_tables import override
-from ml_backend.records import Answer
-
-
-@dataclass(frozen=True, slots=True)
-class OverrideRow:
-    """One human answer and the answer of the model; `changed` makes it an override."""
-
-    project: str
-    annotation: int
-    task: int
-    person: int | None
-    shown: Answer | None  # on a blind vote: the answer that the model would have given
-    confidence: float | None
-    model: str
-    answer: Answer
-    changed: bool
-    blind: bool
-    reason: str
-    segment: str
-    tier: str
-    policy: str
-    at_s: float
-    annotation_version: str
-
+from feedback.store.tables.review_tables import OverrideRow, override
 
 _OVERRIDES = RowMapper(OverrideRow, override)
 

@@ -15,7 +15,7 @@ from feedback.store.database.engine import Database
 from feedback.store.repositories.jobs import JobsRepository
 from feedback.store.repositories.projects import ProjectsRepository
 from feedback.store.repositories.records import RecordsRepository
-from feedback.store.rows import ProjectRow
+from feedback.store.tables.main_tables import ProjectRow
 
 _ORDER = "order"  # an added key for the order of keys, because the store sorts the keys of JSON
 _IN_ORDER = ("reasons", "feedback")  # tables that reviewers read from top to bottom

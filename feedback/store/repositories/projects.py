@@ -8,13 +8,12 @@ from typing import Any
 from sqlalchemy import Connection, and_, distinct, func, select
 
 from feedback.store.database.engine import Database
-from feedback.store.database.row_mapping import RowMapper
 from feedback.store.log.event_log import Log
 from feedback.store.log.events import event_from_project
 from feedback.store.repositories.repository import Repository
 from feedback.store.repositories.row_filters import in_existing_project, made_by_people, of_current_task
-from feedback.store.rows import ProjectRow
 from feedback.store.tables import main_tables, routing_tables
+from feedback.store.tables.main_tables import PROJECTS, ProjectRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +28,6 @@ class ProjectCounts:
     people: int = 0
     skips: int = 0
     unreadable: int = 0  # annotations of which nothing could be read
-
-
-_PROJECTS = RowMapper(ProjectRow, main_tables.project, without=["title", "label_config", "described_at"])
 
 
 class ProjectsRepository(Repository):
@@ -53,7 +49,7 @@ class ProjectsRepository(Repository):
             if (row.label_config or row.title) and row.described_at in ("", newest):
                 self._log.append([event_from_project(row.id, row.title, row.label_config, "own")])
             self._database.upsert(
-                connection, main_tables.project, [_PROJECTS.to_values(replace(row, bots=tuple(sorted(row.bots))))]
+                connection, main_tables.project, [PROJECTS.to_values(replace(row, bots=tuple(sorted(row.bots))))]
             )
             self._turns_at.pop(row.id, None)
 
@@ -139,4 +135,4 @@ class ProjectsRepository(Repository):
 
 def _project(row: Any) -> ProjectRow:
     described = {"title": row.title or "", "label_config": row.label_config or "", "described_at": row.version or ""}
-    return _PROJECTS.from_row(row, **described)
+    return PROJECTS.from_row(row, **described)

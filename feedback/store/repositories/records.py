@@ -10,8 +10,8 @@ from sqlalchemy import Connection, select
 
 from feedback.store.database.engine import dumps
 from feedback.store.repositories.repository import Repository
-from feedback.store.rows import Record
 from feedback.store.tables import main_tables
+from feedback.store.tables.main_tables import Record
 
 # Records that nothing refers to: the newest of each project and kind are kept. A loop writes some at every turn, and
 # older ones are not read. Every other kind, and every record with a key, stays for ever.

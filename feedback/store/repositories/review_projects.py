@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sqlalchemy import Connection, select
 
 from feedback.store.repositories.repository import Repository
-from feedback.store.tables.review_tables import review_project
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewProjectRow:
-    """The review project that a tier uses now."""
-
-    id: str  # in Label Studio
-    tier: str
-    config_digest: str  # of the label config and webhook that it was set up with; "" to check them before the next use
+from feedback.store.tables.review_tables import ReviewProjectRow, review_project
 
 
 class ReviewProjectsRepository(Repository):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
 
 from sqlalchemy import select
 
@@ -13,35 +11,9 @@ from feedback.store.database.engine import rows_in
 from feedback.store.database.row_mapping import RowMapper
 from feedback.store.repositories.repository import Repository
 from feedback.store.tables import main_tables
-from feedback.store.tables.review_tables import review, review_case
-from ml_backend.records import Answer
+from feedback.store.tables.review_tables import ReviewRow, review, review_case
 
-
-@dataclass(frozen=True, slots=True)
-class ReviewRow:
-    """One reviewer's answer on one case, and whether it counts."""
-
-    review_project: str
-    annotation: int
-    case: int
-    round: int
-    tier: str
-    entered_s: float
-    person: int | None
-    verdict: str
-    answer: Answer | None
-    reason: str = ""
-    comment: str = ""
-    feedback: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    shown: Answer | None = None
-    annotation_version: str = ""  # the annotation's version
-    at_s: float = 0.0
-    lead_time_s: float | None = None
-    counted: bool = False
-    refused: str = ""  # why it does not count; "" where it does
-
-
-REVIEWS = RowMapper(ReviewRow, review, renamed={"case": "case_id"})
+REVIEWS = RowMapper(ReviewRow, review)
 
 
 class ReviewsRepository(Repository):
@@ -57,18 +29,18 @@ class ReviewsRepository(Repository):
         table = review.c
         query = select(review).order_by(table.at_s, table.annotation)
         if case is not None:
-            query = query.where(table.case_id == case)
+            query = query.where(table.case == case)
         else:
             of_project = select(review_case.c.id).where(review_case.c.project == project)
-            query = query.where(table.case_id.in_(of_project))
+            query = query.where(table.case.in_(of_project))
         return [REVIEWS.from_row(row) for row in self._list_rows(query)]
 
     def list_reviews_of_cases(self, cases: Sequence[int]) -> dict[int, list[ReviewRow]]:
         """Return the reviews of these cases, oldest first."""
         found: dict[int, list[ReviewRow]] = {case: [] for case in cases}
         query = select(review).order_by(review.c.at_s, review.c.annotation)
-        for row in self._list_rows_in(query, review.c.case_id, cases):
-            found[row.case_id].append(REVIEWS.from_row(row))
+        for row in self._list_rows_in(query, review.c.case, cases):
+            found[row.case].append(REVIEWS.from_row(row))
         return found
 
     def list_unsaved_annotations(self, review_project: str, tasks: Collection[int]) -> list[int]:
@@ -101,8 +73,8 @@ class ReviewsRepository(Repository):
         """
         now, look, case = main_tables.annotation.c, review.c, review_case.c
         query = (
-            select(look.case_id, look.review_project, look.annotation)
-            .join_from(review, review_case, case.id == look.case_id)
+            select(look.case, look.review_project, look.annotation)
+            .join_from(review, review_case, case.id == look.case)
             .join(main_tables.annotation, (now.project == look.review_project) & (now.id == look.annotation))
             .where(case.project == project, case.state.in_(("decided", "resolved")), look.counted)
             .where(
@@ -111,13 +83,13 @@ class ReviewsRepository(Repository):
                 (now.version != look.annotation_version) | now.is_deleted,
             )
             .where(~now.erased)  # an erasure is not a withdrawal
-            .order_by(look.case_id, look.annotation)
+            .order_by(look.case, look.annotation)
         )
         if cases is None:
             rows = self._list_rows(query)
         else:
             with self._database.read() as connection:
-                rows = rows_in(connection, query, look.case_id, cases)
+                rows = rows_in(connection, query, look.case, cases)
                 for review_project, numbers in annotations.items():
                     in_project = query.where(look.review_project == review_project)
                     rows += rows_in(connection, in_project, look.annotation, numbers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import case, func, select
@@ -10,21 +9,9 @@ from sqlalchemy import case, func, select
 from feedback.store.database.engine import plain
 from feedback.store.database.row_mapping import RowMapper
 from feedback.store.repositories.repository import Repository
-from feedback.store.tables.main_tables import login_attempt, session
+from feedback.store.tables.main_tables import SessionRow, login_attempt, session
 
 _MOST = 10_000  # addresses stored for each login; the oldest are removed beyond that
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRow:
-    """One signed-in browser; `digest` is the sha256 of its cookie."""
-
-    digest: str
-    person: int
-    email: str
-    owner: bool
-    began_s: float
-    seen_s: float
 
 
 _SESSIONS = RowMapper(SessionRow, session)

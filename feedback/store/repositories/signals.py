@@ -10,28 +10,10 @@ from sqlalchemy import String, cast, func, literal, select
 
 from feedback.store.database.engine import plain
 from feedback.store.database.row_mapping import RowMapper
-from feedback.store.repositories.decisions import CURRENT_DECISIONS, CurrentDecision
+from feedback.store.repositories.decisions import CURRENT_DECISIONS
 from feedback.store.repositories.repository import Repository
 from feedback.store.tables import main_tables, routing_tables
-
-
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """One message of another system about a task, or about the whole project."""
-
-    project: str
-    name: str
-    value: bool | float | str
-    task: int | None  # None: about the whole project
-    at_s: float  # when it happened
-    key: str  # the sender's own; the same one is stored once
-    source: str = ""
-    note: str = ""
-    callback: str = ""  # a name of [notify] that gets the final answer; "" for none
-    external: str = ""  # what the sender calls the task; "" where it is named by its number
-    unmatched: str = ""  # why it is about no task yet; "" where it is
-    received_s: float = 0.0
-    id: int = 0
+from feedback.store.tables.routing_tables import CurrentDecision, Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +25,7 @@ class NewestSignal:
     count: int
 
 
-_SIGNALS = RowMapper(Signal, routing_tables.signal, json=["value"])
+_SIGNALS = RowMapper(Signal, routing_tables.signal)
 
 
 class SignalsRepository(Repository):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -12,9 +13,19 @@ from feedback.store.database.engine import chunks, without_garbage_collection
 from feedback.store.log.projections import epoch_s
 from feedback.store.repositories.repository import Repository
 from feedback.store.repositories.row_filters import in_existing_project
-from feedback.store.rows import TaskRow
 from feedback.store.tables import main_tables, routing_tables
 from ml_backend.records import Task
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """A task without its data."""
+
+    id: int
+    is_labeled: bool
+    overlap: int
+    content: str  # equal for equal data
+    created_s: float  # 0.0 where Label Studio did not say
 
 
 class TasksRepository(Repository):

@@ -13,8 +13,8 @@ from feedback.store.database.row_mapping import answer_of_key
 from feedback.store.log.projections import epoch_s
 from feedback.store.repositories.repository import Repository
 from feedback.store.repositories.row_filters import in_existing_project, made_by_people, of_current_task
-from feedback.store.rows import Vote
 from feedback.store.tables import main_tables
+from feedback.store.tables.main_tables import Vote
 from feedback.store.tables.review_tables import review, review_case
 
 
@@ -95,7 +95,7 @@ class VotesRepository(Repository):
         own_votes = select(vote.task, vote.created_at, vote.at_s).where(vote.project == project)
         review_answers = (
             select(case.task, made.created_at, look.at_s)
-            .join_from(review, review_case, case.id == look.case_id)
+            .join_from(review, review_case, case.id == look.case)
             .outerjoin(main_tables.annotation, and_(made.project == look.review_project, made.id == look.annotation))
             .where(case.project == project, look.round > 0)
         )

@@ -9,8 +9,8 @@ from sqlalchemy import and_, func, select
 
 from feedback.store.database.row_mapping import RowMapper
 from feedback.store.repositories.repository import Repository
-from feedback.store.rows import WindowRow
 from feedback.store.tables import main_tables
+from feedback.store.tables.main_tables import WindowRow
 
 
 @dataclass(frozen=True, slots=True)

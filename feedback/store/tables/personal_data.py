@@ -59,13 +59,13 @@ def _rows_of_tasks(table: Table, column: str = "task") -> Where:
 
 def _rows_of_cases(table: Table) -> Where:
     """Return the condition on rows by case; the review projects of a case may be deleted."""
-    return lambda subject: table.c.case_id.in_(subject.cases)
+    return lambda subject: table.c.case.in_(subject.cases)
 
 
 def _rows_of_reviewer(table: Table) -> Where:
     def where(subject: DataSubject) -> ColumnElement[bool]:
         cases = select(review_case.c.id).where(review_case.c.project == subject.project)
-        return table.c.case_id.in_(cases) & (table.c.person == subject.person)
+        return table.c.case.in_(cases) & (table.c.person == subject.person)
 
     return where
 

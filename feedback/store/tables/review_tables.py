@@ -1,139 +1,152 @@
-"""The tables of review: cases, their events, reviews, overrides, and review projects."""
+"""The tables of review, with their records: cases, their events, reviews, overrides, and review projects."""
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Connection,
-    Float,
-    Index,
-    Integer,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-    func,
-    select,
-)
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from feedback.store.tables.main_tables import RowId, metadata
+from sqlalchemy import Connection, Index, UniqueConstraint, func, select
 
-review_case = Table(
+from feedback.store.database.row_mapping import make_table
+from ml_backend.records import Answer
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRow:
+    """A task under review. `version` is the fence: a move names the version that it was decided on."""
+
+    project: str
+    task: int
+    state: str
+    tier: str
+    id: int = 0
+    version: int = 1
+    round: int = 1  # one more at each re-opening
+    priority: float = 0.5  # 0 is urgent, 1 can wait
+    why: str = ""  # why it is here, in words
+    rule: str = ""
+    skills: tuple[str, ...] = ()  # that a reviewer needs
+    policy: str = ""
+    segment: str = ""
+    proposal: Answer | None = None  # what the next reviewer is asked to accept or fix
+    proposed_by: str = ""  # "model", "people" or a tier
+    confidence: float | None = None
+    model: str = ""
+    prediction: Mapping[str, Any] = field(default_factory=dict, hash=False)  # the model's answer and its reasons
+    opened_s: float = 0.0
+    entered_s: float = 0.0  # when it came to this tier
+    started_s: float | None = None
+    first_due_s: float | None = None
+    due_s: float | None = None
+    paused_s: float | None = None
+    alarms: tuple[str, ...] = ()  # the clocks that have warned at this tier
+    breaches: int = 0
+    review_project: str = ""
+    review_task: int | None = None
+    copies: int = 0
+    answer: Answer | None = None
+    decided_s: float | None = None
+    resolved_s: float | None = None
+    annotation: int | None = None  # our ground truth in the source project
+
+
+@dataclass(frozen=True, slots=True)
+class CaseEvent:
+    """One event of a case."""
+
+    at_s: float
+    event: str
+    state: str
+    tier: str
+    person: int | None = None  # who made it; None: the service itself
+    note: str = ""
+    body: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    case: int = 0
+    number: int = 0  # the version of the case after this move
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRow:
+    """One reviewer's answer on one case, and whether it counts."""
+
+    review_project: str
+    annotation: int
+    case: int
+    round: int
+    tier: str
+    entered_s: float  # which stay at the tier it belongs to
+    person: int | None
+    verdict: str
+    answer: Answer | None
+    reason: str = ""
+    comment: str = ""
+    feedback: Mapping[str, Any] = field(default_factory=dict, hash=False)  # structured answers by question
+    shown: Answer | None = None
+    annotation_version: str = ""  # the annotation's version
+    at_s: float = 0.0
+    lead_time_s: float | None = None
+    counted: bool = False
+    refused: str = ""  # why it does not count; "" where it does
+
+
+@dataclass(frozen=True, slots=True)
+class OverrideRow:
+    """One human answer and the answer of the model; `changed` makes it an override."""
+
+    project: str
+    annotation: int
+    task: int
+    person: int | None
+    shown: Answer | None  # on a blind vote: the answer that the model would have given
+    confidence: float | None
+    model: str
+    answer: Answer
+    changed: bool
+    blind: bool
+    reason: str  # "" where nothing changed; "not given"
+    segment: str
+    tier: str
+    policy: str
+    at_s: float
+    annotation_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewProjectRow:
+    """The review project that a tier uses now."""
+
+    id: str  # in Label Studio
+    tier: str
+    config_digest: str  # of the label config and webhook that it was set up with; "" to check them before the next use
+
+
+review_case = make_table(
     "review_case",
-    metadata,
-    Column("id", RowId, primary_key=True, autoincrement=True),
-    Column("project", String, nullable=False),
-    Column("task", BigInteger, nullable=False),
-    Column("version", Integer, nullable=False),  # counts moves: a move names the version that it was decided on
-    Column("round", Integer, nullable=False),  # 1, and one more at each re-opening
-    Column("state", String, nullable=False),
-    Column("tier", String, nullable=False),
-    Column("priority", Float, nullable=False),  # [0, 1]; 0 is urgent
-    Column("why", Text, nullable=False),
-    Column("rule", Text, nullable=False),
-    Column("skills", Text, nullable=False),  # JSON list
-    Column("policy", String, nullable=False),
-    Column("segment", Text, nullable=False),
-    Column("proposal", Text),  # Answer.key: what the next reviewer is asked to accept or fix
-    Column("proposed_by", Text, nullable=False),  # "model", "people" or a tier
-    Column("confidence", Float),
-    Column("model", String, nullable=False),
-    Column("prediction", Text, nullable=False),  # JSON: the model's answer with the reasons for it
-    Column("opened_s", Float, nullable=False),
-    Column("entered_s", Float, nullable=False),  # when it came to this tier
-    Column("started_s", Float),
-    Column("first_due_s", Float),
-    Column("due_s", Float),
-    Column("paused_s", Float),
-    Column("alarms", Text, nullable=False),  # JSON list: the clocks that have warned at this tier
-    Column("breaches", Integer, nullable=False),
-    Column("review_project", String, nullable=False),
-    Column("review_task", BigInteger),
-    Column("copies", Integer, nullable=False),
-    Column("answer", Text),
-    Column("decided_s", Float),
-    Column("resolved_s", Float),
-    Column("annotation", BigInteger),  # our ground truth in the source project
-    Column("change", BigInteger, nullable=False),  # larger in each later change of a project's cases
+    ["id"],
+    CaseRow,
+    {"change": int},  # larger in each later change of a project's cases
     UniqueConstraint("project", "task", name="review_case_task"),
     Index("review_case_state", "project", "state"),
     Index("review_case_change", "project", "change"),
 )
-review_project = Table(  # every one that a project ever had; of each tier, one at most is current
-    "review_project",
-    metadata,
-    Column("project", String, primary_key=True),
-    Column("id", String, primary_key=True),  # in Label Studio
-    Column("tier", String, nullable=False),
-    Column("config_digest", String, nullable=False),  # of its label config and webhook; "": check them
-    Column("current", Boolean, nullable=False),
+review_project = make_table(  # every one that a project ever had; of each tier, one at most is current
+    "review_project", ["project", "id"], {"project": str}, ReviewProjectRow, {"current": bool}
 )
-case_event = Table(
-    "case_event",
-    metadata,
-    Column("case_id", BigInteger, primary_key=True),
-    Column("number", Integer, primary_key=True),  # the version of the case after this move
-    Column("at_s", Float, nullable=False),
-    Column("event", String, nullable=False),
-    Column("state", String, nullable=False),
-    Column("tier", String, nullable=False),
-    Column("person", BigInteger),  # who made it; NULL: the service itself
-    Column("note", Text, nullable=False),
-    Column("body", Text, nullable=False),  # JSON
-)
-review_task = Table(  # that was ever made from a case; a honeypot is made from none
+case_event = make_table("case_event", ["case", "number"], CaseEvent)
+review_task = make_table(  # that was ever made from a case; a honeypot is made from none
     "review_task",
-    metadata,
-    Column("review_project", String, primary_key=True),
-    Column("id", BigInteger, primary_key=True),  # Label Studio may give the id of a deleted task to another one
-    Column("case_id", BigInteger, nullable=False),
-    Index("review_task_case", "case_id"),
+    ["review_project", "id"],
+    {
+        "review_project": str,
+        "id": int,  # Label Studio may give the id of a deleted task to another one
+        "case": int,
+    },
+    Index("review_task_case", "case"),
 )
-review = Table(
-    "review",
-    metadata,
-    Column("review_project", String, primary_key=True),
-    Column("annotation", BigInteger, primary_key=True),
-    Column("case_id", BigInteger, nullable=False),
-    Column("round", Integer, nullable=False),
-    Column("tier", String, nullable=False),
-    Column("entered_s", Float, nullable=False),  # which stay at the tier it belongs to
-    Column("person", BigInteger),
-    Column("verdict", String, nullable=False),
-    Column("answer", Text),
-    Column("reason", String, nullable=False),
-    Column("comment", Text, nullable=False),
-    Column("feedback", Text, nullable=False),  # JSON: structured answers by question
-    Column("shown", Text),
-    Column("annotation_version", String, nullable=False),  # the annotation's version
-    Column("at_s", Float, nullable=False),
-    Column("lead_time_s", Float),
-    Column("counted", Boolean, nullable=False),
-    Column("refused", Text, nullable=False),  # why it does not count
-    Index("review_case_id", "case_id"),
-)
-override = Table(  # one row for each vote with a known model answer: the changed ones are overrides
-    "override",
-    metadata,
-    Column("project", String, primary_key=True),
-    Column("annotation", BigInteger, primary_key=True),
-    Column("task", BigInteger, nullable=False),
-    Column("person", BigInteger),
-    Column("shown", Text),  # Answer.key; on a blind vote the answer that the model would have given
-    Column("confidence", Float),
-    Column("model", String, nullable=False),
-    Column("answer", Text, nullable=False),
-    Column("changed", Boolean, nullable=False),
-    Column("blind", Boolean, nullable=False),
-    Column("reason", String, nullable=False),  # "" where nothing changed; "not given"
-    Column("segment", Text, nullable=False),
-    Column("tier", String, nullable=False),
-    Column("policy", String, nullable=False),
-    Column("at_s", Float, nullable=False),
-    Column("annotation_version", String, nullable=False),  # the annotation's version
-    Index("override_time", "project", "at_s"),
+review = make_table("review", ["review_project", "annotation"], ReviewRow, Index("review_of_case", "case"))
+override = make_table(  # one row for each vote with a known model answer: the changed ones are overrides
+    "override", ["project", "annotation"], OverrideRow, Index("override_time", "project", "at_s")
 )
 
 

@@ -1,101 +1,133 @@
-"""The tables of routing: decisions, signals, indicators, and the tasks that are hidden."""
+"""The tables of routing, with their records: decisions, signals, indicators, and the tasks that are hidden."""
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Float,
-    Index,
-    Integer,
-    LargeBinary,
-    String,
-    Table,
-    Text,
-    UniqueConstraint,
-)
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from feedback.store.tables.main_tables import RowId, metadata
+from sqlalchemy import Index, UniqueConstraint
 
-decision = Table(  # written once; the newest of a task is the one that holds
+from feedback.store.database.row_mapping import make_table
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentDecision:
+    """The decision that is valid for a task now, as far as the loop needs it."""
+
+    rule: str
+    outcome: str  # a tier, or "hold"
+    policy: str  # its hash, the key of a record of kind "policy"
+    model: str  # the version that answered; "" before the first
+    refused: str  # why the rule's own outcome could not be; "" where it is
+    priority: str
+    queue: str
+    overlap: int | None  # votes wanted; None: the project's own
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One decision with all its inputs, so that it can be replayed."""
+
+    task: int
+    at_s: float
+    content: str  # names the task's data as they were
+    standing: CurrentDecision
+    # field -> value: everything that a rule may read besides the task data
+    inputs: Mapping[str, Any] = field(hash=False)
+    id: int = 0  # its number, once it is stored
+
+
+decision = make_table(  # written once; the newest of a task is the one that holds
     "decision",
-    metadata,
-    Column("id", RowId, primary_key=True, autoincrement=True),
-    Column("project", String, nullable=False),
-    Column("task", BigInteger, nullable=False),
-    Column("at_s", Float, nullable=False),
-    Column("policy", String, nullable=False),  # its hash, the key of a record of kind "policy"
-    Column("model", String, nullable=False),  # the version that answered; "" before the first
-    Column("content", String, nullable=False),  # the task's data as they were: names a row of the table content
-    Column("rule", String, nullable=False),
-    Column("outcome", String, nullable=False),  # a tier, or hold
-    Column("refused", Text, nullable=False),  # why the rule's own outcome could not be; "" where it is
-    Column("priority", String, nullable=False),
-    Column("queue", String, nullable=False),
-    Column("overlap", Integer),  # votes wanted; NULL: the project's own
-    Column("inputs", LargeBinary, nullable=False),  # JSON: everything that a rule may read besides the task data
+    ["id"],
+    {"project": str, "inputs": bytes},
+    Decision,
+    CurrentDecision,
     Index("decision_task", "project", "task", "id"),
+    without=["standing"],
 )
-signal = Table(
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One message of another system about a task, or about the whole project."""
+
+    project: str
+    name: str
+    value: bool | float | str
+    task: int | None  # None: about the whole project
+    at_s: float  # when it happened
+    key: str  # the sender's own, or a hash of the signal; the same one is stored once
+    source: str = ""
+    note: str = ""
+    callback: str = ""  # a name of [notify] that gets the final answer; "" for none
+    external: str = ""  # what the sender calls the task; "" where it is named by its number
+    unmatched: str = ""  # why it is about no task yet; "" where it is
+    received_s: float = 0.0
+    id: int = 0
+
+
+signal = make_table(
     "signal",
-    metadata,
-    Column("id", RowId, primary_key=True, autoincrement=True),
-    Column("project", String, nullable=False),
-    Column("key", String, nullable=False),  # the sender's own, or a hash of the signal: the same one is one row
-    Column("task", BigInteger),  # NULL: about the whole project
-    Column("name", String, nullable=False),
-    Column("value", Text, nullable=False),  # JSON
-    Column("at_s", Float, nullable=False),  # when it happened
-    Column("received_s", Float, nullable=False),
-    Column("source", Text, nullable=False),
-    Column("note", Text, nullable=False),
-    Column("callback", Text, nullable=False),  # a name of [notify] that gets the final answer; "" for none
-    Column("external", Text, nullable=False),  # what the sender calls the task; "" where it is named by its number
-    Column("unmatched", Text, nullable=False),  # why it is about no task yet; "" where it is
+    ["id"],
+    Signal,
     UniqueConstraint("project", "key", name="signal_key"),
     Index("signal_task", "project", "task"),
 )
-hidden_task = Table(  # tasks that we marked as labelled, so that Label Studio serves them to no person
-    "hidden_task",
-    metadata,
-    Column("project", String, primary_key=True),
-    Column("task", BigInteger, primary_key=True),
-    Column("since_s", Float, nullable=False),
+hidden_task = make_table(  # tasks that we marked as labelled, so that Label Studio serves them to no person
+    "hidden_task", ["project", "task"], {"project": str, "task": int, "since_s": float}
 )
-indicator = Table(  # one row for each version of an annotation and each question it answers; only `counted` changes
-    "indicator",
-    metadata,
-    Column("project", String, primary_key=True),
-    Column("origin", String, primary_key=True),  # the project of the answer: this one, or a review project
-    Column("seq", BigInteger, primary_key=True),  # the event of that project's log
-    Column("name", String, primary_key=True),
-    Column("entity", Text, nullable=False),  # "customer_id=4711"
-    Column("value", Text),  # JSON; NULL: taken back
-    Column("annotation", BigInteger, nullable=False),
-    Column("task", BigInteger, nullable=False),  # of the source project
-    Column("person", BigInteger),
-    Column("answered_s", Float, nullable=False),  # time of the answer
-    Column("recorded_s", Float, nullable=False),  # when we knew
-    Column("counted", Boolean, nullable=False),  # whether the answer counts
-    Index("indicator_entity", "project", "entity"),
-    Index("indicator_annotation", "project", "origin", "annotation"),
+
+Value = float | str | tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class IndicatorValue:
+    """The value of one indicator in one version of one annotation; the newest version of an annotation counts."""
+
+    entity: str  # "customer_id=4711"
+    name: str  # of the question
+    value: Value  # None: taken back
+    origin: str  # the project of the answer: this one, or a review project
+    annotation: int
+    seq: int  # the event of that project
+    task: int  # of the source project
+    person: int | None
+    answered_s: float  # time of the answer
+    recorded_s: float  # when we knew
+    counted: bool = True  # whether the answer counts
+
+
+indicator = (
+    make_table(  # one row for each version of an annotation and each question it answers; only `counted` changes
+        "indicator",
+        ["project", "origin", "seq", "name"],
+        {"project": str},
+        IndicatorValue,
+        Index("indicator_entity", "project", "entity"),
+        Index("indicator_annotation", "project", "origin", "annotation"),
+    )
 )
-indicator_head = Table(  # how far each log was read, and for which questions
+indicator_head = make_table(  # how far each log was read, and for which questions
     "indicator_head",
-    metadata,
-    Column("project", String, primary_key=True),
-    Column("origin", String, primary_key=True),
-    Column("seq", BigInteger, nullable=False),
-    Column("questions", String, nullable=False),  # a hash: other questions are read from the beginning
+    ["project", "origin"],
+    {
+        "project": str,
+        "origin": str,
+        "seq": int,
+        "questions": str,  # a hash: other questions are read from the beginning
+    },
 )
-task_key = Table(  # the external id of a task: the value of the field that the policy names
+task_key = make_table(  # the external id of a task: the value of the field that the policy names
     "task_key",
-    metadata,
-    Column("project", String, primary_key=True),
-    Column("task", BigInteger, primary_key=True),
-    Column("field", String, nullable=False),
-    Column("key", Text),  # NULL: the task has none
-    Column("content", String, nullable=False),  # of the task's data that it was read from
+    ["project", "task"],
+    {
+        "project": str,
+        "task": int,
+        "field": str,
+        "key": str | None,  # NULL: the task has none
+        "content": str,  # of the task's data that it was read from
+    },
     Index("task_key_key", "project", "field", "key"),
 )

@@ -64,17 +64,6 @@ def test_a_change_uses_its_own_constants_and_counts_its_rows(database: Database)
         assert _BY_ID.rows(connection, {"project": "1", "ids": [1]})[0]["overlap"] == 3
 
 
-def test_a_column_that_no_row_names_has_its_default(database: Database):
-    empty = {"control": "", "connected": False, "paused": False, "overlap": 1}
-    named = {"id": "7", **empty, "bots": "[]", "settings_snapshot": "{}", "options": "{}"}
-
-    with database.write() as connection:
-        Prepared(main_tables.project.insert()).many(connection, [named])
-        found = connection.execute(select(main_tables.project)).mappings().one()
-
-    assert dict(found) == {**named, "source": ""}
-
-
 def test_what_the_database_refuses_is_a_store_error_without_the_values(database: Database):
     with pytest.raises(StoreError, match="refused") as caught, database.write() as connection:
         _INSERT.many(connection, [{**row(1, is_labeled=True), "content": None, "rank": "private"}])

@@ -40,7 +40,7 @@ THINGS = Table(
     Column("share", Float),
     Column("is_open", Boolean),
 )
-MAPPER = RowMapper(Thing, THINGS, renamed={"id": "thing_id"}, json=["value"])
+MAPPER = RowMapper(Thing, THINGS, renamed={"id": "thing_id"})
 
 
 @pytest.mark.parametrize(

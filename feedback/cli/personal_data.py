@@ -1,4 +1,4 @@
-"""hitl forget: erase a person or a task from a project; the hash chain stays valid."""
+"""hitl access, hitl forget: all data stored about a person, and its erasure; the hash chain stays valid."""
 
 from __future__ import annotations
 
@@ -7,12 +7,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feedback.cli.access import Emails
-from feedback.cli.arguments import AsJson, OfProject
-from feedback.cli.terminal import print_json
+from feedback.app.bootstrap import connected_platform, list_person_emails, load_settings, opened_project
+from feedback.cli.terminal import AsJson, OfProject, print_json
 
 if TYPE_CHECKING:
     from feedback.privacy.erasure import ErasureReport
+
+Emails = Annotated[
+    list[str],
+    typer.Option("--email", help="A further e-mail address of the person; can be repeated."),
+]
+
+
+def access(
+    project: OfProject,
+    person: Annotated[int, typer.Option(help="The user id of the person in Label Studio.")],
+    email: Emails = [],  # noqa: B006 - typer copies it
+) -> None:
+    """Print all data about a person in a project: answers in all versions, reviews, sessions, roles and figures."""
+    from feedback.privacy.subject_access import build_access_report
+
+    settings = load_settings()
+    with opened_project(project, settings) as (store, row):
+        emails = [*email, *list_person_emails(settings, store, person)]
+        print_json(build_access_report(store, row.id, person, emails=emails))
 
 
 def forget(
@@ -24,7 +42,6 @@ def forget(
     as_json: AsJson = False,
 ) -> None:
     """Erase all answers of a person, or a task with all its answers. Only an older backup can restore them."""
-    from feedback.app.bootstrap import connected_platform, list_person_emails, load_settings, opened_project
     from feedback.privacy.erasure import erase_person_or_task
 
     whom = f"person {person}" if person is not None else f"task {task}"
