@@ -152,12 +152,13 @@ def pairwise_kappa(votes: Votes, *, max_people: int = 30) -> Mapping[tuple[int, 
     pairs, group, shared = _group_by_people(pair_votes(kept), len(people), _MIN_SHARED, len(people) ** 2)
     found = _kappas_by_pair(pairs, group, shared, NominalDistance(), votes.n_labels)
     kappas: dict[tuple[int, int], Coefficient] = {}
-    for at in np.flatnonzero(np.isfinite(found.values)).tolist():
-        rows = np.flatnonzero(group == at)
-        pair = int(people[pairs.left[rows[0]]]), int(people[pairs.right[rows[0]]])
-        n, ones = len(rows), np.ones(len(rows))
-        linear = LinearizedCoefficient(float(found.values[at]), float(found.chance[at]), found.rows[rows], ones)
-        kappas[pair] = analytic("cohen", linear, n, n, student=n < _LARGE_SAMPLE)
+    rows_by_pair = np.split(np.argsort(group, kind="stable"), np.cumsum(shared)[:-1])
+    for value, chance, rows in zip(found.values.tolist(), found.chance.tolist(), rows_by_pair, strict=False):
+        if not math.isnan(value):
+            n, first = len(rows), rows[0]
+            linear = LinearizedCoefficient(value, chance, found.rows[rows], np.ones(n))
+            pair = int(people[pairs.left[first]]), int(people[pairs.right[first]])
+            kappas[pair] = analytic("cohen", linear, n, n, student=n < _LARGE_SAMPLE)
     return kappas
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from feedback.loop.context import Turn
     from feedback.loop.turn import Loop
     from feedback.policy import Policy
-    from feedback.policy.lint import PolicyFinding
     from feedback.policy.simulate import Simulation
+    from feedback.project.policy_validation import PolicyFinding
     from feedback.store import JobClaim, ProjectRow, Store
     from feedback.store.database.backups import Restored
     from feedback.training.model_factory import ModelFactory

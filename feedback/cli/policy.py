@@ -20,8 +20,8 @@ from feedback.cli.terminal import AsJson, OfProject, print_json
 from feedback.errors import PolicyError
 
 if TYPE_CHECKING:
-    from feedback.policy.lint import PolicyFinding
     from feedback.policy.simulate import Simulation
+    from feedback.project.policy_validation import PolicyFinding
 
 app = typer.Typer(help="Explain, check, simulate and activate the policy of a project.", no_args_is_help=True)
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from feedback.policy.conditions import AllOf, Compare, Condition, Lookup, Not, compile_condition, list_parts
-from feedback.policy.linear_regex import Pattern
-from feedback.policy.rule_fields import find_field
+from feedback.policy.field_types import Pattern
 from feedback.policy.rule_matching import NOT_CERTIFIED
-from feedback.policy.rules import AUTO, HOLD, Rule
+from feedback.policy.rules import AUTO, HOLD, Rule, find_field
 from feedback.policy.schema import Policy
 from feedback.policy.tiers import Tier
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from feedback.policy.conditions import AllOf, AnyOf, Compare, Condition, Not, make_test
 from feedback.policy.reviewer_questions import SignalKind
-from feedback.policy.rule_fields import field_bounds
+from feedback.policy.rules import find_field
 
 _Span = tuple[Any, Any, bool, bool]  # low, high, whether low is included, whether high is included
 _ORDERED = ("gt", "gte", "lt", "lte")
@@ -110,7 +110,7 @@ def _excludes(first: Compare, second: Compare) -> bool:
 
 def _out_of_range(test: Compare, signals: Mapping[str, SignalKind]) -> bool:
     """Return whether a test asks for a value that its field never has, such as a confidence of 95."""
-    low, high = field_bounds(test.field, signals)
+    _kind, low, high = find_field(test.field, signals)
     if (values := _values(test)) is not None:
         return all(isinstance(value, (int, float)) and not low <= value <= high for value in values)
     return _are_disjoint(_span(test), (low, high, True, True))

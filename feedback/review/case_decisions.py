@@ -154,7 +154,9 @@ def _reopen_changed(context: ReviewContext, case_id: int, review_project: str, a
     saved = next(review for review in reviews if review.annotation == annotation_id)
     parsed = None
     for annotation in store.annotations.list_annotations(review_project, annotation=annotation_id):
-        parsed = parse_review(annotation, context.snapshot.control, policy)
+        parsed = parse_review(
+            annotation, context.snapshot.control, policy, case=case_id, round_number=case.round, tier=case.tier
+        )
         saved = replace(saved, annotation_version=annotation.updated_at)
     if parsed is not None and (parsed.verdict, parsed.answer or saved.answer) == (saved.verdict, saved.answer):
         store.reviews.save_reviews([saved])  # only the comment changed, or nothing

@@ -8,7 +8,7 @@ from itertools import chain
 
 from feedback.review import sla_clock
 from feedback.review.case_workflow import SECOND_LOOK
-from feedback.review.review_answers import parse_review, review_row
+from feedback.review.review_answers import parse_review
 from feedback.review.review_context import ReviewContext
 from feedback.review.review_task_content import case_history, describe_case, review_task_data
 from feedback.stats.hash_sampling import draw
@@ -70,9 +70,10 @@ def save_honeypot_reviews(context: ReviewContext, honeypots: Mapping[str, Mappin
             if annotation.task is None or annotation.imported:
                 continue
             record = records[annotation.task]
-            parsed = parse_review(annotation, snapshot.control, snapshot.policy)
             case, tier = int(record.body["case"]), str(record.body["tier"])
-            review = review_row(annotation, parsed, case=case, round_number=HONEYPOT_ROUND, tier=tier)
+            review = parse_review(
+                annotation, snapshot.control, snapshot.policy, case=case, round_number=HONEYPOT_ROUND, tier=tier
+            )
             reviews.append(replace(review, review_project=review_project))
     if reviews:
         store.reviews.save_reviews(reviews)

@@ -14,7 +14,7 @@ from feedback.review.review_answers import answer_to_question
 from feedback.store import AnnotationVersion, IndicatorValue, Store
 from feedback.store.log.events import canonical_json
 from feedback.store.log.projections import epoch_s
-from feedback.store.repositories.indicators import Value
+from feedback.store.tables.routing_tables import Value
 
 _BATCH = 5000  # events that are read at once: the log of a large project does not fit in memory
 

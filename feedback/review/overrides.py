@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.review.case_workflow import ON_REQUEST, SECOND_LOOK, is_blind
-from feedback.store import CaseRow, OverrideRow, ReviewRow, Store, Vote
+from feedback.store import CaseRow, OverrideRow, ReviewRow, Store, Vote, WindowRow
 from feedback.training.model_cache import PredictionCache
-from ml_backend.label_config import LabelConfig
 from ml_backend.records import Answer
 from ml_backend.registry import Bundle
 
@@ -21,35 +20,62 @@ _RETRY_S = 86_400.0  # for a vote on a prediction that is not recorded yet
 _Prediction = tuple[Answer, float | None, str]  # answer, confidence, model version
 
 
-def record_overrides(
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """Up to which snapshot the overrides of a project are recorded."""
+
+    revision: int
+    champion: str
+    retry: frozenset[int]  # tasks with a vote on a prediction that is not recorded yet
+
+
+class OverrideCache:
+    """Records the overrides of projects, and looks only at tasks that changed since the last time."""
+
+    def __init__(self) -> None:
+        self._recorded = RecentProjects[_Recorded]()
+
+    def record(
+        self, store: Store, snapshot: ProjectSnapshot, champion: Bundle | None, prediction_cache: PredictionCache
+    ) -> None:
+        """Record each new vote whose model answer is known.
+
+        The model's answer is the prediction that the vote names. For a blind vote it is the champion's, if the champion
+        was trained before the vote: a model that has learned from an answer cannot be compared with it.
+        """
+        project, version = snapshot.project.id, champion.version if champion else ""
+        last, votes, annotations = self._recorded.get(project), snapshot.votes, None
+        changed = None if last is None or last.champion != version else snapshot.changes.since(last.revision)
+        if last is not None and changed is not None:
+            by_task = snapshot.votes_by_task
+            votes = tuple(vote for task in sorted(changed | last.retry) for vote in by_task.get(task, ()))
+            annotations = [vote.annotation for vote in votes]
+        recorded = store.overrides.list_override_times(project, annotations=annotations) if votes else {}
+        new = [vote for vote in votes if recorded.get(vote.annotation) != vote.at_s]
+        shown = store.windows.list_shown_predictions(project, [vote.shown for vote in new if vote.shown is not None])
+        if new:
+            store.overrides.save_overrides(_compare(store, snapshot, champion, prediction_cache, new, shown))
+        newest_s = max((vote.at_s for vote in votes if vote.shown is not None), default=0.0)
+        unknown = [vote for vote in new if vote.shown is not None and vote.shown not in shown]
+        retry = frozenset(vote.task for vote in unknown if vote.at_s > newest_s - _RETRY_S)
+        self._recorded.put(project, _Recorded(snapshot.changes.revision, version, retry), size=len(retry))
+
+
+def _compare(
     store: Store,
     snapshot: ProjectSnapshot,
     champion: Bundle | None,
     prediction_cache: PredictionCache,
-    *,
-    tasks: Collection[int] | None = None,
-) -> int:
-    """Record each new vote whose model answer is known; return how many changed the model's answer.
-
-    The model's answer is the prediction that the vote names. For a blind vote it is the champion's, if the champion was
-    trained before the vote: a model that has learned from an answer cannot be compared with it.
-
-    `tasks` are those whose votes may be new; None for all.
-    """
-    project = snapshot.project.id
-    votes = _votes_on(snapshot, tasks)
-    annotations = None if tasks is None else [vote.annotation for vote in votes]
-    recorded = store.overrides.list_override_times(project, annotations=annotations)
-    new = [vote for vote in votes if recorded.get(vote.annotation) != vote.at_s]
-    if not new:
-        return 0
-    shown = store.windows.list_shown_predictions(project, [vote.shown for vote in new if vote.shown is not None])
-    blind = [vote for vote in new if vote.shown is None or (vote.shown in shown and shown[vote.shown].answer is None)]
+    votes: Sequence[Vote],
+    shown: Mapping[int, WindowRow],
+) -> list[OverrideRow]:
+    """Return each of these votes whose model answer is known next to it."""
+    blind = [vote for vote in votes if vote.shown is None or (vote.shown in shown and shown[vote.shown].answer is None)]
     comparable = [vote for vote in blind if champion and vote.at_s > champion.created_s]
     predicted = _predict_blind(champion, prediction_cache, snapshot, comparable)
-    reasons = source_reasons(store, snapshot, tasks=sorted({vote.task for vote in new}))
+    reasons = _source_reasons(store, snapshot, sorted({vote.task for vote in votes}))
     rows: list[OverrideRow] = []
-    for vote in new:
+    for vote in votes:
         row = shown.get(vote.shown) if vote.shown is not None else None
         if row is not None and row.answer is not None:
             prediction: _Prediction = (row.answer, row.confidence, row.version.rpartition("+q")[0])
@@ -63,40 +89,7 @@ def record_overrides(
         rows.append(
             _make_row(snapshot, vote, vote.task, vote.answer, prediction, blind=vote_is_blind, tier=tier, reason=reason)
         )
-    store.overrides.save_overrides(rows)
-    return sum(row.changed for row in rows)
-
-
-@dataclass(frozen=True, slots=True)
-class _Recorded:
-    """Up to which snapshot the overrides of a project are recorded."""
-
-    revision: int
-    champion: str
-    retry: Mapping[int, float] = field(repr=False)  # task -> time of a vote whose prediction is not recorded yet
-
-
-class OverrideCache:
-    """Records the overrides of projects, and looks only at tasks that changed since the last time."""
-
-    def __init__(self) -> None:
-        self._recorded = RecentProjects[_Recorded]()
-
-    def record(
-        self, store: Store, snapshot: ProjectSnapshot, champion: Bundle | None, prediction_cache: PredictionCache
-    ) -> int:
-        """Record what `record_overrides` records; return how many answers changed the model's."""
-        version = champion.version if champion else ""
-        last = self._recorded.get(snapshot.project.id)
-        changed = None if last is None or last.champion != version else snapshot.changes.since(last.revision)
-        tasks = None if last is None or changed is None else changed | last.retry.keys()
-        count, retry = 0, dict[int, float]()
-        if tasks is None or tasks:
-            count = record_overrides(store, snapshot, champion, prediction_cache, tasks=tasks)
-            retry = _list_unrecorded(store, snapshot, tasks)
-        revision = snapshot.changes.revision
-        self._recorded.put(snapshot.project.id, _Recorded(revision, version, retry), size=len(retry))
-        return count
+    return rows
 
 
 def override_of_review(review: ReviewRow, snapshot: ProjectSnapshot, case: CaseRow) -> OverrideRow | None:
@@ -148,10 +141,11 @@ def _make_row(
     )
 
 
-def source_reasons(store: Store, snapshot: ProjectSnapshot, *, tasks: Sequence[int] | None = None) -> dict[int, str]:
+def _source_reasons(store: Store, snapshot: ProjectSnapshot, tasks: Sequence[int]) -> dict[int, str]:
     """Return the reason that each annotation of the source project gives, where its label config asks for one."""
-    control = reason_control(snapshot.config)
-    if not control:
+    asked = {control.name for control in snapshot.config.controls if control.kind == "choices"}
+    control = next((name for name in _REASON_CONTROLS if name in asked), None)
+    if control is None:
         return {}
     codes = {title: code for code, title in snapshot.policy.reasons.items()}
     found: dict[int, str] = {}
@@ -160,12 +154,6 @@ def source_reasons(store: Store, snapshot: ProjectSnapshot, *, tasks: Sequence[i
         if isinstance(value, tuple) and value and (label := str(value[0])):
             found[vote.annotation] = codes.get(label, label)
     return found
-
-
-def reason_control(config: LabelConfig) -> str:
-    """Return the control of a source project in which people give the reason for a change; "" if it has none."""
-    names = {control.name for control in config.controls if control.kind == "choices"}
-    return next((name for name in _REASON_CONTROLS if name in names), "")
 
 
 def segment_of(snapshot: ProjectSnapshot, task: int) -> str:
@@ -178,23 +166,6 @@ def share_without_reason(rows: Iterable[OverrideRow]) -> tuple[int, int]:
     """Return how many overrides have no reason, and how many overrides there are."""
     changed = [row for row in rows if row.changed]
     return sum(row.reason == NOT_GIVEN for row in changed), len(changed)
-
-
-def _list_unrecorded(store: Store, snapshot: ProjectSnapshot, tasks: Collection[int] | None) -> dict[int, float]:
-    """Return the tasks whose vote of the last day names a prediction that is not recorded."""
-    votes = [vote for vote in _votes_on(snapshot, tasks) if vote.shown is not None]
-    newest_s = max((vote.at_s for vote in votes), default=0.0)
-    recent = [vote for vote in votes if vote.at_s > newest_s - _RETRY_S]
-    shown = [vote.shown for vote in recent if vote.shown is not None]
-    known = store.windows.list_shown_predictions(snapshot.project.id, shown)
-    return {vote.task: vote.at_s for vote in recent if vote.shown not in known}
-
-
-def _votes_on(snapshot: ProjectSnapshot, tasks: Collection[int] | None) -> Sequence[Vote]:
-    if tasks is None:
-        return snapshot.votes
-    votes = snapshot.votes_by_task
-    return [vote for task in sorted(tasks) for vote in votes.get(task, ())]
 
 
 def _prediction_on(case: CaseRow) -> _Prediction | None:

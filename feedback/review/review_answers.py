@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from feedback.policy import Policy
@@ -26,17 +26,6 @@ from ml_backend.label_config import Control
 from ml_backend.records import Annotation, Answer
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedReview:
-    """The fields of one annotation in a review project, not yet validated."""
-
-    verdict: str  # "" where none was given
-    answer: Answer | None
-    reason: str
-    comment: str
-    feedback: Mapping[str, Any] = field(hash=False)  # answers to the policy's questions, by name
-
-
 def read_reviews(
     case: CaseRow,
     annotations: Sequence[Annotation],
@@ -55,38 +44,17 @@ def read_reviews(
     shown = None if is_blind(case, policy) else case.proposal
     reviews: list[ReviewRow] = []
     for annotation in newest.values():
-        parsed = parse_review(annotation, control, policy)
+        review = parse_review(annotation, control, policy, case=case.id, round_number=case.round, tier=case.tier)
         refused = ""
-        if parsed.verdict != SKIP:
+        if review.verdict != SKIP:
             refused = eligibility.exclusion_reason(annotation.person, case, answered_before, policy)
-            refused = refused or invalid_reason(parsed, shown, case.tier, policy)
-        if parsed.answer is None and parsed.verdict == "accept":
-            parsed = replace(parsed, answer=shown)
-        review = review_row(annotation, parsed, case=case.id, round_number=case.round, tier=case.tier)
-        counted = not refused and parsed.verdict != SKIP
-        reviews.append(replace(review, entered_s=case.entered_s, shown=shown, counted=counted, refused=refused))
+            refused = refused or invalid_reason(review, shown, policy)
+        counted = not refused and review.verdict != SKIP
+        answer = shown if review.answer is None and review.verdict == "accept" else review.answer
+        reviews.append(
+            replace(review, entered_s=case.entered_s, answer=answer, shown=shown, counted=counted, refused=refused)
+        )
     return reviews
-
-
-def review_row(annotation: Annotation, parsed: ParsedReview, *, case: int, round_number: int, tier: str) -> ReviewRow:
-    """Return an annotation as the row of a review that does not count and was shown no answer."""
-    return ReviewRow(
-        review_project=annotation.project,
-        annotation=annotation.id,
-        case=case,
-        round=round_number,
-        tier=tier,
-        entered_s=0.0,
-        person=annotation.person,
-        verdict=parsed.verdict,
-        answer=parsed.answer,
-        reason=parsed.reason,
-        comment=parsed.comment,
-        feedback=parsed.feedback,
-        annotation_version=annotation.updated_at,
-        at_s=epoch_s(annotation.updated_at),
-        lead_time_s=annotation.lead_time_s,
-    )
 
 
 def new_reviews(reviews: Sequence[ReviewRow], saved: Sequence[ReviewRow]) -> list[ReviewRow]:
@@ -99,19 +67,30 @@ def new_reviews(reviews: Sequence[ReviewRow], saved: Sequence[ReviewRow]) -> lis
     ]
 
 
-def parse_review(annotation: Annotation, control: Control, policy: Policy) -> ParsedReview:
-    """Read the fields of a reviewer's annotation; a field that cannot be read is empty."""
-    if annotation.was_cancelled:
-        return ParsedReview(SKIP, None, "", _comment_text(annotation), {})
-    regions = _regions(annotation)
+def parse_review(
+    annotation: Annotation, control: Control, policy: Policy, *, case: int, round_number: int, tier: str
+) -> ReviewRow:
+    """Return a reviewer's annotation as a review that does not count yet; a field that cannot be read is empty."""
+    skipped = annotation.was_cancelled
+    regions = [region for region in annotation.result if isinstance(region, Mapping)]
     answers = decode_result([region for region in regions if region.get("from_name") == control.name]).answers
     feedback = {name: value for name in policy.feedback if (value := answer_to_question(name, regions)) is not None}
-    return ParsedReview(
-        verdict=_first_text(_region_value(regions, VERDICT)),
-        answer=answers.get(control.name),
-        reason=_first_text(_region_value(regions, REASON)),
-        comment=_comment_text(annotation),
-        feedback=feedback,
+    return ReviewRow(
+        review_project=annotation.project,
+        annotation=annotation.id,
+        case=case,
+        round=round_number,
+        tier=tier,
+        entered_s=0.0,
+        person=annotation.person,
+        verdict=SKIP if skipped else _first_text(_region_value(regions, VERDICT)),
+        answer=None if skipped else answers.get(control.name),
+        reason="" if skipped else _first_text(_region_value(regions, REASON)),
+        comment=_all_texts(_region_value(regions, COMMENT)),
+        feedback={} if skipped else feedback,
+        annotation_version=annotation.updated_at,
+        at_s=epoch_s(annotation.updated_at),
+        lead_time_s=annotation.lead_time_s,
     )
 
 
@@ -124,47 +103,44 @@ def answer_to_question(question: str, regions: Sequence[Mapping[str, Any]]) -> A
     return _region_value(regions, question) if value is None else value
 
 
-def invalid_reason(parsed: ParsedReview, shown: Answer | None, tier: str, policy: Policy) -> str:
+def invalid_reason(review: ReviewRow, shown: Answer | None, policy: Policy) -> str:
     """Return why a review is invalid; "" where it is valid. Its verdict must agree with its answer.
 
     >>> ham = Answer("choices", ("ham",))
-    >>> invalid_reason(ParsedReview("accept", ham, "", "", {}), Answer("choices", ("spam",)), "L1", Policy())
+    >>> review = ReviewRow("9", 1, 1, 1, "L1", 0.0, 7, "accept", ham)
+    >>> invalid_reason(review, Answer("choices", ("spam",)), Policy())
     'accepts, but gives another answer than the one that was shown'
     """
-    allowed = allowed_verdicts(tier, policy)
-    if parsed.verdict == "":
+    allowed = allowed_verdicts(review.tier, policy)
+    if review.verdict == "":
         return f"gives no verdict; wanted one of {', '.join(allowed)}"
-    if parsed.verdict not in allowed:
-        return f"verdict {parsed.verdict!r} is not allowed at {tier}; allowed: {', '.join(allowed)}"
-    if problem := _contradiction(parsed, shown):
+    if review.verdict not in allowed:
+        return f"verdict {review.verdict!r} is not allowed at {review.tier}; allowed: {', '.join(allowed)}"
+    if problem := _contradiction(review, shown):
         return problem
-    if parsed.verdict not in NEEDS_NO_REASON and parsed.reason not in policy.reasons:
-        problem = f"an unknown reason {parsed.reason!r}" if parsed.reason else "no reason"
+    if review.verdict not in NEEDS_NO_REASON and review.reason not in policy.reasons:
+        problem = f"an unknown reason {review.reason!r}" if review.reason else "no reason"
         return f"gives {problem}; wanted one of {', '.join(policy.reasons)}"
     required = [name for name, question in policy.feedback.items() if question.required]
-    if missing := [name for name in required if name not in parsed.feedback]:
+    if missing := [name for name in required if name not in review.feedback]:
         return f"leaves {', '.join(missing)} unanswered"
     return ""
 
 
-def _contradiction(parsed: ParsedReview, shown: Answer | None) -> str:
+def _contradiction(review: ReviewRow, shown: Answer | None) -> str:
     """Return how verdict and answer contradict each other; "" where they agree."""
-    changed = parsed.answer is not None and parsed.answer != shown
-    if parsed.verdict == "accept":
+    changed = review.answer is not None and review.answer != shown
+    if review.verdict == "accept":
         if shown is None:
             return "accepts, but nothing was shown"
         return "accepts, but gives another answer than the one that was shown" if changed else ""
-    if parsed.verdict == "fix" and not changed:
-        return "fixes, but leaves the answer as it was shown" if parsed.answer else "fixes, but gives no answer"
-    if parsed.verdict == ANSWER and parsed.answer is None:
+    if review.verdict == "fix" and not changed:
+        return "fixes, but leaves the answer as it was shown" if review.answer else "fixes, but gives no answer"
+    if review.verdict == ANSWER and review.answer is None:
         return "gives no answer"
-    if parsed.verdict == "reject" and changed:
+    if review.verdict == "reject" and changed:
         return "rejects, but gives another answer: that is a fix"
     return ""
-
-
-def _regions(annotation: Annotation) -> list[Mapping[str, Any]]:
-    return [region for region in annotation.result if isinstance(region, Mapping)]
 
 
 def _region_value(regions: Sequence[Mapping[str, Any]], control: str) -> Any:
@@ -183,7 +159,6 @@ def _first_text(value: Any) -> str:
     return first if isinstance(first, str) else ""
 
 
-def _comment_text(annotation: Annotation) -> str:
-    value = _region_value(_regions(annotation), COMMENT)
+def _all_texts(value: Any) -> str:
     lines = value if isinstance(value, list) else [value]
     return "\n".join(line for line in lines if isinstance(line, str)).strip()

@@ -117,7 +117,9 @@ def test_a_verdict_comes_back_as_it_was_said(site: Site, room: str) -> None:
     site.people[0].submit(task, [*says("bad"), *verdict("fix", "wrong_label"), *more])
 
     ((_, (annotation,)),) = list(poll_tasks(site.admin, room, ""))
-    said = parse_review(annotation, read_label_config(CONFIG).control("sentiment"), POLICY)
+    said = parse_review(
+        annotation, read_label_config(CONFIG).control("sentiment"), POLICY, case=1, round_number=1, tier="L2"
+    )
 
     assert (said.verdict, said.reason, said.comment) == ("fix", "wrong_label", "see page 3")
     assert said.answer is not None

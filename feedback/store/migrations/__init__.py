@@ -10,6 +10,7 @@ from sqlalchemy import Connection, inspect, text
 
 from feedback.errors import SchemaError
 from feedback.store.database.engine import Database
+from feedback.store.database.row_mapping import metadata
 from feedback.store.tables import main_tables, review_tables, routing_tables
 from feedback.store.tables.main_tables import REVISION
 
@@ -63,7 +64,7 @@ def upgrade(connection: Connection, *, to: str = REVISION, versions: Path = VERS
     if found and found not in _known(script):
         raise SchemaError(f"the database has revision {found!r}; this version knows up to {REVISION!r}.")
     if not found:
-        main_tables.metadata.create_all(connection)
+        metadata.create_all(connection)
 
     def steps(current: Any, _context: object) -> Iterable[Any]:
         if found:

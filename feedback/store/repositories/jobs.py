@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -22,7 +22,7 @@ _PARKED_S = 900.0  # parked work has one more try each time that this has passed
 _LONGEST_S = 3600.0  # times further away than this were written by a clock that has since gone back
 _TABLE = main_tables.job
 _C = main_tables.job.c
-_NEVER_RUN: Mapping[str, Any] = {
+_NEVER_RUN: dict[str, Any] = {
     **dict.fromkeys(("finished", "running", "token", "tries"), 0),
     **dict.fromkeys(("lease_s", "lease_until_s", "due_s"), 0.0),
     "parked": False,

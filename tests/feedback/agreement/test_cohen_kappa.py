@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from feedback.agreement import cohen_kappa, gwet_ac1
-from feedback.agreement.cohen_kappa import pair_votes
+from feedback.agreement.cohen_kappa import pair_votes, pairwise_kappa
 from feedback.votes import Votes
 from tests.support.published import ABSTRACTORS, COHEN_1960, DIAGNOSES, PARADOX_2002, from_contingency
 
@@ -91,7 +91,7 @@ def test_two_votes_of_one_person_are_no_pair():
     assert len(pair_votes(Votes([0, 0, 0], [1, 1, 2], [0, 1, 1]))) == 2
 
 
-def crowd(rng, n, *, people=12, per_task=3):
+def sparse_crowd(rng, n, *, people=12, per_task=3):
     """Votes of three of twelve people who see the truth four times in five, of three labels."""
     truth = rng.integers(0, 3, n)
     who = rng.permuted(np.tile(np.arange(people), (n, 1)), axis=1)[:, :per_task]
@@ -101,7 +101,7 @@ def crowd(rng, n, *, people=12, per_task=3):
 
 def test_the_interval_over_many_pairs_that_share_little_covers_the_truth():
     """The kappa of a pair that shares six items is too low on average; over sixty pairs that does not average out."""
-    found = [cohen_kappa(crowd(np.random.default_rng(seed), 150)) for seed in range(200)]
+    found = [cohen_kappa(sparse_crowd(np.random.default_rng(seed), 150)) for seed in range(200)]
     truth = 0.8**2
 
     assert np.mean([item.low <= truth <= item.high for item in found]) > 0.92
@@ -114,3 +114,49 @@ def test_full_agreement_of_two_people_on_few_items_with_a_rare_label_claims_litt
 
     assert (found.value, found.high) == (1.0, 1.0)
     assert found.low < 0.2
+
+
+def crowd(right=(0.9, 0.9, 0.9, 0.34), n=200, k=3, seed=0):
+    """Everybody votes on every task; the truth, and how often each person sees it."""
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(0, k, n)
+    sees = rng.random((n, len(right))) < right
+    labels = np.where(sees, truth[:, None], rng.integers(0, k, (n, len(right))))
+    return Votes(np.repeat(np.arange(n), len(right)), np.tile(np.arange(len(right)), n), labels.ravel())
+
+
+def test_every_two_people_have_the_kappa_that_they_have_alone():
+    votes = crowd()
+    found = pairwise_kappa(votes)
+
+    pair = cohen_kappa(votes.select(votes.people < 2))
+    assert (found[0, 1].value, found[0, 1].low) == pytest.approx((pair.value, pair.low), abs=1e-9)
+    assert [kappa.items for kappa in found.values()] == [200] * 6
+
+
+def test_the_careless_person_stands_out_of_the_pairs():
+    found = pairwise_kappa(crowd())
+
+    careless = [kappa.high for pair, kappa in found.items() if 3 in pair]
+    assert max(careless) < min(kappa.low for pair, kappa in found.items() if 3 not in pair)
+
+
+def test_the_kappa_of_two_people_who_share_a_few_items_is_not_certain():
+    rng, inside = np.random.default_rng(0), []
+    for _ in range(300):
+        sees = rng.random((8, 2)) < 0.8
+        answers = np.where(sees, rng.integers(0, 3, (8, 1)), rng.integers(0, 3, (8, 2)))
+        found = pairwise_kappa(Votes(np.repeat(np.arange(8), 2), np.tile([0, 1], 8), answers.ravel(), n_labels=3))
+        inside.append(found[0, 1].low <= 0.8**2 <= found[0, 1].high)
+    alike = pairwise_kappa(Votes(np.repeat(np.arange(5), 2), np.tile([0, 1], 5), np.repeat([0, 1, 0, 1, 1], 2)))[0, 1]
+
+    assert np.mean(inside) > 0.93
+    assert (alike.value, alike.high) == (1.0, 1.0)
+    assert alike.low < 0.2
+
+
+def test_the_pairs_are_of_those_with_most_votes():
+    votes = crowd(right=(0.8,) * 6)
+    fewer = votes.select((votes.people < 4) | (votes.tasks < 100))
+
+    assert set(pairwise_kappa(fewer, max_people=4)) == {(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)}

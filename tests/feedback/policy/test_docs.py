@@ -7,7 +7,7 @@ import pytest
 
 from feedback.policy import Policy, read_policy
 from feedback.policy.reviewer_questions import SIGNALS
-from feedback.policy.rule_fields import FIELDS, UNAVAILABLE_FIELDS
+from feedback.policy.rules import FIELDS, UNAVAILABLE_FIELDS
 
 TEXT = (Path(__file__).parents[3] / "docs" / "policy.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)

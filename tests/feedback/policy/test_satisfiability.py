@@ -10,7 +10,7 @@ import pytest
 
 from feedback.policy import read_policy
 from feedback.policy.conditions import AllOf, AnyOf, Compare, Condition, Not, compile_condition
-from feedback.policy.linear_regex import Pattern
+from feedback.policy.field_types import Pattern
 from feedback.policy.satisfiability import excludes, find_contradiction, implies
 
 VALUES: tuple[Any, ...] = (

@@ -16,9 +16,9 @@ from feedback.privacy.subject_access import build_access_report
 from feedback.review.review_task_content import HISTORY
 from feedback.store import CaseRow, SessionRow, Store, open_store
 from feedback.store.database.backups import restore
+from feedback.store.database.row_mapping import metadata
 from feedback.store.log.events import event_from_annotation
 from feedback.store.repositories.policies import policy_of
-from feedback.store.tables.main_tables import metadata
 from feedback.store.tables.personal_data import PERSONAL_DATA_TABLES, TABLES_WITHOUT_PERSONAL_DATA
 from feedback.store.tables.review_tables import review_project
 from ml_backend.records import Answer

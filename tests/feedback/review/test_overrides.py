@@ -8,7 +8,7 @@ import pytest
 
 from feedback.policy import read_policy
 from feedback.project.snapshot import ProjectSnapshot, load_snapshot
-from feedback.review.overrides import NOT_GIVEN, override_of_review, record_overrides
+from feedback.review.overrides import NOT_GIVEN, OverrideCache, override_of_review
 from feedback.stats.hash_sampling import draws
 from feedback.store import CaseRow, OverrideRow, ProjectRow, ReviewRow, Store, WindowRow
 from feedback.training.model_cache import PredictionCache
@@ -51,7 +51,7 @@ def note(store: Store, champion: Champion | None = None) -> list[OverrideRow]:
     project = store.projects.get_project("1")
     assert project is not None
     snapshot = load_snapshot(store, project, read_policy(""))
-    record_overrides(store, snapshot, champion, PredictionCache())  # type: ignore[arg-type]
+    OverrideCache().record(store, snapshot, champion, PredictionCache())  # type: ignore[arg-type]
     return store.overrides.list_overrides("1", changed=None)
 
 

@@ -12,7 +12,7 @@ from feedback.review.case_decisions import ChangedReviewCache
 from feedback.review.case_triggers import SecondLookCache
 from feedback.review.eligibility import Eligibility, EligibilityCache
 from feedback.review.final_answers import FinalAnswerCache
-from feedback.review.overrides import record_overrides
+from feedback.review.overrides import OverrideCache
 from feedback.store.log import events
 from feedback.training.consensus_labels import ConsensusCache, ConsensusLabels, decide_labels
 from feedback.training.model_cache import PredictionCache
@@ -84,7 +84,7 @@ def check(world: World, caches: Caches) -> None:
     assert caches.second_looks.list_drawn(snapshot, labels) == SecondLookCache().list_drawn(snapshot, labels)
     champion = world.loop._services.champions.get(PROJECT)
     before = store.overrides.list_overrides(PROJECT, changed=None)
-    record_overrides(store, new.snapshot, champion, PredictionCache())
+    OverrideCache().record(store, new.snapshot, champion, PredictionCache())
     assert store.overrides.list_overrides(PROJECT, changed=None) == before  # the turn has recorded all of them
     found = caches.changed_reviews.find(store, PROJECT, cases)
     assert found == store.reviews.list_changed_reviews(PROJECT)

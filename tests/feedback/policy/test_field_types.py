@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from feedback.policy.linear_regex import Pattern
+from feedback.policy.field_types import Pattern
 
 
 @pytest.mark.parametrize("pattern", ["^(a+)+$", "(a|aa)+$", "(a|a?)+$", r"^(\w+\s?)*$", "(.*)*x"])
