@@ -8,8 +8,7 @@ from typing import Any
 
 from scipy.special import ndtri, stdtrit
 
-from feedback.stats.estimates import json_number
-from feedback.stats.intervals import wilson
+from feedback.stats.intervals import json_number, wilson
 from feedback.votes import Floats
 
 _CONFIDENCE = 0.95  # of every interval

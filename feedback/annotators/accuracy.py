@@ -13,8 +13,7 @@ from feedback.annotators.gold import GoldTask, matches_gold
 from feedback.annotators.reliability import Reliability, against_gold, against_others, hits_against_others
 from feedback.consensus import Consensus, hierarchical_dawid_skene
 from feedback.errors import VotesError
-from feedback.stats import Interval
-from feedback.stats.intervals import wilson
+from feedback.stats.intervals import Interval, wilson
 from feedback.store import Vote
 from feedback.votes import LABEL_KINDS, EncodedVotes, Floats, Ints, Votes, encode_votes
 from ml_backend.codecs import get_codec

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedback.errors import VotesError
-from feedback.stats import Interval
-from feedback.stats.intervals import newcombe, wilson
+from feedback.stats.intervals import Interval, newcombe, wilson
 from feedback.votes import Ints
 
 Bools = NDArray[np.bool_]

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from feedback.stats import Interval
-from feedback.stats.intervals import mean
+from feedback.stats.intervals import Interval, mean
 from feedback.votes import Floats, Ints
 from ml_backend.records import Answer
 

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from feedback.consensus import Consensus, hierarchical_dawid_skene
 from feedback.errors import VotesError
-from feedback.stats import Interval
-from feedback.stats.intervals import wilson
+from feedback.stats.intervals import Interval, wilson
 from feedback.votes import Floats, Ints, Votes
 
 _EPS = 1e-10

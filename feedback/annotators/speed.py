@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import bdtr
 
 from feedback.errors import VotesError
-from feedback.stats import Interval
-from feedback.stats.intervals import mean, newcombe, wilson
+from feedback.stats.intervals import Interval, mean, newcombe, wilson
 from feedback.votes import Floats, Ints
 
 Bools = NDArray[np.bool_]

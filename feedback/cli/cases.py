@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from feedback.reports.case_report import CaseReport
     from feedback.reports.review_report import ReviewFigures, TierForecast
     from feedback.settings import Settings
-    from feedback.stats import Interval
+    from feedback.stats.intervals import Interval
     from feedback.store import CaseRow, Store
 
 
@@ -35,7 +35,7 @@ def cases(
 ) -> None:
     """List the review cases, the most urgent first, or show figures about them."""
     from feedback.reports.review_report import forecast_tiers, measure_review
-    from feedback.review.state_machine import OPEN_STATES
+    from feedback.review.case_state_machine import OPEN_STATES
     from feedback.store.repositories.policies import policy_of
 
     settings = load_settings()
@@ -71,7 +71,7 @@ def case(
 ) -> None:
     """Show the history of a case, answer its question, or escalate it."""
     from feedback.reports.case_report import case_report
-    from feedback.review.case_workflow import CaseWorkflow
+    from feedback.review.case_state_machine import CaseWorkflow
     from feedback.store.repositories.policies import policy_of
 
     with opened_store(load_settings()) as store:

@@ -13,8 +13,7 @@ from feedback.errors import NotStored
 from feedback.reports.case_report import CaseReport, case_report, case_timeline
 from feedback.reports.override_report import override_figures
 from feedback.reports.project_overview import count_cases
-from feedback.review.case_workflow import is_blind
-from feedback.review.state_machine import OPEN_STATES, STATE_MEANINGS
+from feedback.review.case_state_machine import OPEN_STATES, STATE_MEANINGS, is_blind
 from feedback.store import CaseRow, Store
 
 _MAX_CASE_NUMBER = 2**63 - 1  # the largest integer of the database

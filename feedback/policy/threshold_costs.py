@@ -13,8 +13,7 @@ from feedback.policy.rule_matching import Router
 from feedback.policy.rules import HOLD
 from feedback.policy.schema import Policy
 from feedback.policy.simulate import TaskHistory, answers_needed, cost_per_answer
-from feedback.stats import Interval
-from feedback.stats.intervals import clopper_pearson
+from feedback.stats.intervals import Interval, clopper_pearson
 
 GRID = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99)
 CONFIDENCE = 0.95  # joint coverage of all intervals of a table

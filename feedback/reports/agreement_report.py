@@ -15,7 +15,7 @@ from feedback.agreement.interpretation import interpret_agreement, per_group_agr
 from feedback.project.guidelines import guideline_at, list_guidelines
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.reports.formatting import answer_text
-from feedback.stats.estimates import json_number
+from feedback.stats.intervals import json_number
 from feedback.store import Store, Vote
 from feedback.votes import EncodedVotes, Votes, encode_votes
 from ml_backend.errors import UnknownName

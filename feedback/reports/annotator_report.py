@@ -23,7 +23,7 @@ from feedback.errors import VotesError
 from feedback.policy import Policy
 from feedback.project.snapshot import ProjectSnapshot, load_splits
 from feedback.reports.formatting import answer_text
-from feedback.stats import Interval
+from feedback.stats.intervals import Interval
 from feedback.store import AnnotatorCounts, OverlapVote, OverrideRow, ProjectRow, Store, Vote
 from feedback.votes import LABEL_KINDS, Floats, Ints, encode_votes
 from ml_backend.errors import LabelConfigError

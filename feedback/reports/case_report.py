@@ -8,9 +8,9 @@ from typing import Any
 
 from feedback.reports.formatting import close_direction
 from feedback.review.appeals import HumanReviewRequest, list_human_review_requests
+from feedback.review.case_state_machine import STATE_MEANINGS
 from feedback.review.honeypots import HONEYPOT_ROUND
 from feedback.review.review_task_content import format_answer, format_time
-from feedback.review.state_machine import STATE_MEANINGS
 from feedback.store import CaseEvent, CaseRow, ReviewRow, Store
 from feedback.training.prediction_explanation import format_explanation
 from ml_backend.records import Answer

@@ -30,7 +30,7 @@ from feedback.consensus.gold_calibration import consensus_log_odds, fit_confiden
 from feedback.consensus.method_selection import METHODS, fit_or_none, prefer_proven_on_gold
 from feedback.errors import VotesError
 from feedback.reports.agreement_report import agreement_by_label, agreement_by_pair
-from feedback.stats.estimates import Interval, json_number
+from feedback.stats.intervals import Interval, json_number
 from feedback.votes import EncodedVotes, Floats, Ints, Votes
 from ml_backend.calibration import expected_calibration_error
 

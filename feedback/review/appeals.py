@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from feedback.review.case_workflow import ON_REQUEST
+from feedback.review.case_state_machine import ON_REQUEST, OPEN_STATES
 from feedback.review.review_task_content import format_answer, format_time
-from feedback.review.state_machine import OPEN_STATES
 from feedback.store import CaseEvent, CaseRow, Record, Store
 from ml_backend.records import Answer
 

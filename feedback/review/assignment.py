@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.review.case_decisions import list_human_annotations
-from feedback.review.case_workflow import is_blind
+from feedback.review.case_state_machine import is_blind
 from feedback.review.honeypots import choose_honeypots, list_honeypots, record_honeypot, save_honeypot_reviews
 from feedback.review.protocols import apply_protocol
 from feedback.review.review_context import ReviewContext
-from feedback.review.review_projects import delete_stale_review_tasks, ensure_review_project
 from feedback.review.review_task_content import (
     HISTORY,
     KEY,
@@ -19,12 +19,14 @@ from feedback.review.review_task_content import (
     case_history,
     describe_case,
     prefilled_regions,
+    review_label_config,
     review_task_data,
     review_task_key,
     stay_key,
 )
-from feedback.store import CaseEvent, CaseRow, ReviewRow
-from ml_backend.errors import NotFound
+from feedback.store import CaseEvent, CaseRow, ProjectRow, ReviewProjectRow, ReviewRow
+from feedback.store.log import events
+from ml_backend.errors import LabelStudioError, NotFound
 from ml_backend.labelstudio.review_project_client import ReviewTask
 
 _MAX_TASKS_PER_TURN = 200  # one request imports them, and each that several people answer needs another one
@@ -43,7 +45,7 @@ def assign_cases(context: ReviewContext, platform: LabellingPlatform) -> None:
         expected = {case.review_task for case in cases if case.review_project == row.id} | honeypots.get(
             row.id, {}
         ).keys()
-        delete_stale_review_tasks(context, platform, row.id, expected)
+        _delete_stale_review_tasks(context, platform, row.id, expected)
     waiting = [case for case in cases if case.state in ("queued", "started")]
     for tier in dict.fromkeys(case.tier for case in waiting):
         if tier not in context.policy.tiers:
@@ -53,7 +55,7 @@ def assign_cases(context: ReviewContext, platform: LabellingPlatform) -> None:
 
 
 def _assign_tier(context: ReviewContext, platform: LabellingPlatform, tier: str, cases: Sequence[CaseRow]) -> None:
-    review_project = ensure_review_project(context, platform, tier)
+    review_project = _ensure_review_project(context, platform, tier)
     review_tasks = [case.review_task for case in cases if case.review_task is not None]
     existing = {row.id for row in context.store.tasks.list_task_rows(review_project, only=review_tasks)}
     # somebody may have deleted a review task, or the whole review project
@@ -63,6 +65,39 @@ def _assign_tier(context: ReviewContext, platform: LabellingPlatform, tier: str,
         _create_review_tasks(context, platform, tier, review_project, unassigned[:_MAX_TASKS_PER_TURN])
     new = {case.id for case in unassigned}
     _keep_tasks_open(context, platform, review_project, [case for case in cases if case.id not in new])
+
+
+def _ensure_review_project(context: ReviewContext, platform: LabellingPlatform, tier: str) -> str:
+    """Return the id of a tier's review project; create or update it if its label config or its webhook changed.
+
+    A review project that cannot have a webhook is only polled: the notes get the reason, and the next turn tries again.
+    """
+    store, snapshot, project = context.store, context.snapshot, context.project
+    config = review_label_config(snapshot.config, tier, snapshot.policy)
+    digest = hashlib.sha256(f"{config} {platform.review_webhook_id}".encode()).hexdigest()[:16]
+    last = store.review_projects.list_review_projects(project).get(tier)
+    if last is not None and last.config_digest == digest:
+        return last.id
+    title = f"{snapshot.policy.tiers[tier].title or tier} · {snapshot.project.title or project}"
+    review_project = platform.ensure_review_project(
+        known=last.id if last else "",
+        marker=f"[hitl:{project}:{tier}]",
+        title=title,
+        label_config=config,
+        description=f"Review of project {project}, tier {tier}. hitl creates and updates this project.",
+    )
+    row = store.projects.get_project(review_project) or ProjectRow(review_project)
+    # before the webhook: its events must find the source project whose turn reads them
+    store.projects.save_project(replace(row, title=title, label_config=config, source=project))
+    try:
+        platform.register_review_webhook(review_project)
+    except LabelStudioError as error:
+        if not error.is_refusal:
+            raise
+        digest = ""
+        context.result.notes.append(f"review project {review_project} has no webhook and is only polled: {error}")
+    store.review_projects.save_review_project(project, ReviewProjectRow(review_project, tier, digest))
+    return review_project
 
 
 def _record_imported_tasks(context: ReviewContext, platform: LabellingPlatform) -> None:
@@ -186,3 +221,21 @@ def _show_reviews_to_adjudicator(
     shown = context.store.tasks.get_task(review_project, case.review_task or 0)
     if shown is not None and shown.data.get(HISTORY) != data[HISTORY] and context.may_write():
         context.store.append_tasks([platform.update_review_task(review_project, shown.id, data)], source="own")
+
+
+def _delete_stale_review_tasks(
+    context: ReviewContext, platform: LabellingPlatform, review_project: str, expected: Collection[int | None]
+) -> None:
+    """Delete the unanswered review tasks that are not expected.
+
+    Their case was decided or moved to another tier, or a kill made an import run twice.
+    """
+    store = context.store
+    stale = [row.id for row in store.tasks.list_task_rows(review_project, only_open=True) if row.id not in expected]
+    for task in stale:
+        if not context.may_write():
+            break
+        if store.annotations.list_annotations(review_project, task=task):
+            continue  # somebody has answered it: it is part of the case's history
+        if platform.delete_review_task(review_project, task):
+            store.append(events.task_deletions(review_project, [task], source="own"), want=None)

@@ -1,24 +1,26 @@
-"""Deciding cases: new reviews are read from the review projects and move their cases by the tier's protocol."""
+"""Deciding cases: in the first tier by the votes in the source project, in others by the protocol of their reviews."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from feedback.project.changes import Changes
 from feedback.project.recent_projects import RecentProjects
-from feedback.review.case_cache import Cases
-from feedback.review.case_workflow import ESCALATED, ON_REQUEST, priority_value
+from feedback.review.case_state_machine import ESCALATED, ON_REQUEST, priority_value
+from feedback.review.case_triggers import SKIPPED, blocked_reason
 from feedback.review.eligibility import Eligibility
 from feedback.review.overrides import override_of_review
 from feedback.review.protocols import apply_protocol
 from feedback.review.review_answers import new_reviews, parse_review, read_reviews
-from feedback.review.review_context import ReviewContext
+from feedback.review.review_context import Cases, ReviewContext, in_current_round
 from feedback.review.review_task_content import KEY, SKIP, review_task_key_prefix
-from feedback.store import CaseEvent, CaseRow, ReviewRow, Store
+from feedback.store import CaseEvent, CaseRow, ReviewRow, Skip, Store, Vote
+from feedback.training.dataset import ConsensusLabel
 from ml_backend.errors import NotFound
-from ml_backend.records import Annotation, Task
+from ml_backend.records import Annotation, Answer, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,26 @@ def decide_cases(
             _move_by_protocol(context, case, reviews, new)
 
 
+def move_first_tier_cases(context: ReviewContext) -> None:
+    """Move the open cases of the first tier as far as the votes and skips in the source project allow."""
+    cases = context.list_open_cases(in_first_tier=True)
+    if not cases:
+        return
+    labels = {label.task: label for label in context.consensus_labels.settled}
+    skips: dict[int, list[Skip]] = {}
+    for skip in context.store.annotations.list_skips(context.project, tasks=[case.task for case in cases]):
+        skips.setdefault(skip.task, []).append(skip)
+    for case in cases:
+        votes = in_current_round(case, context.votes_on(case.task))
+        _move_by_votes(context, case, votes, in_current_round(case, skips.get(case.task, ())), labels.get(case.task))
+
+
+def leading_answer(votes: Sequence[Vote]) -> Answer | None:
+    """Return the answer that more people gave than any other; None for a tie."""
+    counts = Counter(vote.answer for vote in votes).most_common(2)
+    return counts[0][0] if counts and (len(counts) == 1 or counts[0][1] > counts[1][1]) else None
+
+
 def list_human_annotations(context: ReviewContext, review_project: str, task: int) -> list[Annotation]:
     """Return people's annotations of a review task, skips included, without imports and without our own."""
     bots = context.snapshot.project.bots
@@ -120,6 +142,32 @@ def list_review_tasks(events: Sequence[CaseEvent]) -> list[tuple[str, int]]:
         elif event.event == "assign":
             found.append((str(event.body["review_project"]), int(event.body["task"])))
     return found
+
+
+def _move_by_votes(
+    context: ReviewContext, case: CaseRow, votes: Sequence[Vote], skips: Sequence[Skip], label: ConsensusLabel | None
+) -> None:
+    """Settle, escalate or start a case by the consensus, votes and skips of its present round."""
+    policy = context.policy
+    if label is not None and votes:
+        note = f"{label.votes} answered, {label.support:.0%} the same"
+        body = {"answer": label.answer.key}
+        context.move(case, "settle", note=note, person=votes[-1].person, body=body, answer=label.answer)
+        return
+    skipped = bool(skips) and policy.tiers[case.tier].skip_means == "escalate"
+    wants_votes = case.task in context.consensus_labels.needs_more_votes
+    blocked = blocked_reason(len(votes), wants_votes=wants_votes, skipped=skipped)
+    if blocked is not None and policy.tier_after(case.tier) is not None:
+        why, rule = blocked
+        person = skips[-1].person if rule == SKIPPED else None
+        leading = leading_answer(votes)
+        proposal: dict[str, Any] = {"proposal": leading, "proposed_by": "people"} if leading is not None else {}
+        context.move(case, "escalate", note=why, person=person, why=why, rule=rule, **proposal)
+        return
+    actions = [*((vote.at_s, vote.person) for vote in votes), *((skip.at_s, skip.person) for skip in skips)]
+    if actions and case.started_s is None:
+        at_s, person = min(actions)
+        context.move(case, "start", person=person, note="the first answer is there", body={"at_s": at_s})
 
 
 def _sync_review_projects(context: ReviewContext) -> None:

@@ -14,9 +14,10 @@ from feedback.policy.rules import Rule
 from feedback.policy.tiers import Tier
 from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.review.case_workflow import (
+from feedback.review.case_state_machine import (
     ESCALATED,
     ON_REQUEST,
+    OPEN_STATES,
     SECOND_LOOK,
     CaseWorkflow,
     is_blind,
@@ -24,7 +25,6 @@ from feedback.review.case_workflow import (
 )
 from feedback.review.overrides import segment_of
 from feedback.review.review_context import ReviewContext
-from feedback.review.state_machine import OPEN_STATES
 from feedback.stats.hash_sampling import draws
 from feedback.store import CaseRow, Signal, Store
 from feedback.training.consensus_labels import ConsensusLabels

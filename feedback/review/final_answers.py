@@ -12,11 +12,9 @@ from feedback.project.changes import Changes, changed_since
 from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_cache import merged
-from feedback.review.case_cache import CaseCache, Cases
-from feedback.review.case_workflow import ON_REQUEST, SECOND_LOOK
+from feedback.review.case_state_machine import ON_REQUEST, OPEN_STATES, SECOND_LOOK
 from feedback.review.notifications import notify_requesters_of_change
-from feedback.review.review_context import ReviewContext, in_current_round
-from feedback.review.state_machine import OPEN_STATES
+from feedback.review.review_context import CaseCache, Cases, ReviewContext, in_current_round
 from feedback.store import CaseRow, Store
 from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.dataset import ConsensusLabel

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import chain
 
 from feedback.review import sla_clock
-from feedback.review.case_workflow import SECOND_LOOK
+from feedback.review.case_state_machine import SECOND_LOOK
 from feedback.review.review_answers import parse_review
 from feedback.review.review_context import ReviewContext
 from feedback.review.review_task_content import case_history, describe_case, review_task_data

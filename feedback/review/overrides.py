@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.review.case_workflow import ON_REQUEST, SECOND_LOOK, is_blind
+from feedback.review.case_state_machine import ON_REQUEST, SECOND_LOOK, is_blind
 from feedback.store import CaseRow, OverrideRow, ReviewRow, Store, Vote, WindowRow
 from feedback.training.model_cache import PredictionCache
 from ml_backend.records import Answer

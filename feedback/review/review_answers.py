@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from feedback.policy import Policy
-from feedback.review.case_workflow import is_blind
+from feedback.review.case_state_machine import is_blind
 from feedback.review.eligibility import Eligibility
 from feedback.review.review_task_content import (
     ANSWER,

@@ -8,11 +8,11 @@ from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from feedback.policy import Policy
+from feedback.project.changes import Changes
+from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.review import sla_clock
-from feedback.review.case_cache import Cases
-from feedback.review.case_workflow import ESCALATED, ON_REQUEST, CaseWorkflow
-from feedback.review.state_machine import OPEN_STATES, CaseMoved, Event
+from feedback.review.case_state_machine import ESCALATED, ON_REQUEST, OPEN_STATES, CaseMoved, CaseWorkflow, Event
 from feedback.store import CaseRow, Skip, Store, Vote
 from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.model_cache import PredictionCache
@@ -21,6 +21,42 @@ from ml_backend.records import Answer, Task
 from ml_backend.registry import Bundle
 
 _VoteOrSkip = TypeVar("_VoteOrSkip", Vote, Skip)
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """The cases of a project at one moment."""
+
+    by_task: Mapping[int, CaseRow] = field(default_factory=dict, repr=False)
+    changes: Changes = field(default=Changes(), compare=False)  # tasks whose case changed
+    newest: int = 0  # change number of the newest change
+
+
+class CaseCache:
+    """Keeps the cases of the projects used last. They always equal a fresh read of the store."""
+
+    def __init__(self) -> None:
+        self._kept = RecentProjects[Cases]()
+
+    def read(self, store: Store, project: str) -> Cases:
+        """Return the cases as they are now."""
+        cases = _read_changed(store, project, self._kept.get(project) or Cases())
+        self._kept.put(project, cases, size=len(cases.by_task))
+        return cases
+
+
+def _read_changed(store: Store, project: str, last: Cases) -> Cases:
+    rows, newest, n_cases = store.cases.list_changed_cases(project, last.newest)
+    if not rows and len(last.by_task) == n_cases and last.changes.revision:
+        return last
+    changed = {case.id for case in rows}  # a case may have got another task number
+    others = {task: case for task, case in last.by_task.items() if case.id not in changed}
+    by_task = {**others, **{case.task: case for case in rows}}
+    if len(by_task) != n_cases:  # cases were erased
+        return _read_changed(store, project, Cases())
+    return Cases(
+        by_task, last.changes.then((last.by_task.keys() - others.keys()) | {case.task for case in rows}), newest
+    )
 
 
 @dataclass

@@ -8,8 +8,8 @@ from statistics import fmean, median
 from typing import TypeVar
 
 from feedback.policy import Policy
+from feedback.review.case_decisions import leading_answer
 from feedback.review.case_triggers import DISAGREEMENT, SKIPPED
-from feedback.review.first_tier import leading_answer
 from feedback.review.overrides import NOT_GIVEN
 from feedback.review.reviewer_accuracy import (
     LabelErrors,
@@ -20,8 +20,7 @@ from feedback.review.reviewer_accuracy import (
     lead_times_s,
     reviews_per_hour,
 )
-from feedback.stats import Interval
-from feedback.stats.intervals import wilson
+from feedback.stats.intervals import Interval, wilson
 from feedback.store import CaseEvent, CaseRow, OverrideRow, ReviewRow, Skip, TaskRow, Vote
 
 _HOUR_S = 3600.0

@@ -12,7 +12,7 @@ from feedback.errors import FeedbackError
 from feedback.policy import Policy
 from feedback.policy.reviewer_questions import Question
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.review.case_workflow import is_blind
+from feedback.review.case_state_machine import is_blind
 from feedback.store import CaseEvent, CaseRow, ReviewRow, Vote
 from feedback.training.prediction_explanation import format_explanation
 from ml_backend.codecs import get_codec

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from feedback.review.honeypots import HONEYPOT_ROUND
 from feedback.review.review_task_content import format_answer
-from feedback.stats import Interval
-from feedback.stats.intervals import wilson
+from feedback.stats.intervals import Interval, wilson
 from feedback.store import CaseRow, OverrideRow, ReviewRow, Vote
 
 _MAX_LEAD_TIME_S = 3600.0  # a longer lead time is that of a forgotten browser tab

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from feedback.stats.e_processes import rate_below
-from feedback.stats.estimates import Bools, EvidenceError, Floats, check_share
-from feedback.stats.intervals import upper_bound
+from feedback.stats.intervals import Bools, EvidenceError, Floats, check_share, upper_bound
 
 COVERAGES = tuple(np.linspace(0.3, 1.0, 10).round(4).tolist())  # a smaller coverage hardly saves work
 _GROWTH = 1.25  # a scheduled look needs a quarter more rows than the last look

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from feedback.stats.estimates import EvidenceError, Floats, check_share
+from feedback.stats.intervals import EvidenceError, Floats, check_share
 
 _BETS = np.array([0.5, 2.0, 5.0, 10.0])  # small bets find a doubled rate, large ones a broken model
 

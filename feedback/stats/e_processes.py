@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betainc, betaincc, betaln
 
-from feedback.stats.estimates import Bools, EvidenceError, Floats, check_share
+from feedback.stats.intervals import Bools, EvidenceError, Floats, check_share
 
 _BETS = np.array([0.05, 0.1, 0.2, 0.4, 0.8])  # shares of the largest safe bet; the mean over them is a valid bet
 

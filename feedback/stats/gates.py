@@ -10,17 +10,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp
 
-from feedback.stats.estimates import EvidenceError, Floats, Verdict, check_share
+from feedback.stats.intervals import EvidenceError, Floats, check_share
 
 # One bet suits one size of gain; the mean over three loses at most a factor of three against the best of them. A finer
 # grid and a continuous mixture had less power on 100 to 2,000 rows.
 _BETS = np.array([0.1, 0.3, 0.7])
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a challenger is promoted, with the reason as a sentence."""
+
+    promote: bool
+    reason: str
+    e_value: float = 1.0  # evidence that decided; 1 is no evidence
+    n: int = 0  # rows behind the decision
 
 
 def refresh_gate(d: Sequence[int] | NDArray[Any], *, max_loss: float = 0.02, alpha: float = 0.05) -> Verdict:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from feedback.review.state_machine import transition_for
+from feedback.review.case_state_machine import transition_for
 from feedback.store import CaseRow, Store
 
 _DECIDES = {"decide", "settle"}

@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 
 from feedback.dashboard import AccessSettings, DashboardConfig, pages
 from feedback.policy import Policy
-from feedback.review.case_workflow import CaseWorkflow
+from feedback.review.case_state_machine import CaseWorkflow
 from feedback.store import CaseRow, OverrideRow, ProjectRow, ReviewRow, Store, WindowRow
 from feedback.store.repositories.policies import policy_of
 from ml_backend.app import Security, create_app

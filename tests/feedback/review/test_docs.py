@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from feedback.policy import read_policy
-from feedback.review.state_machine import TRANSITIONS, State
+from feedback.review.case_state_machine import TRANSITIONS, State
 
 PAGE = (Path(__file__).parents[3] / "docs" / "review.md").read_text(encoding="utf-8")
 

@@ -7,12 +7,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from feedback.project.snapshot import ProjectSnapshot, SnapshotCache
-from feedback.review.case_cache import CaseCache
 from feedback.review.case_decisions import ChangedReviewCache
 from feedback.review.case_triggers import SecondLookCache
 from feedback.review.eligibility import Eligibility, EligibilityCache
 from feedback.review.final_answers import FinalAnswerCache
 from feedback.review.overrides import OverrideCache
+from feedback.review.review_context import CaseCache
 from feedback.store.log import events
 from feedback.training.consensus_labels import ConsensusCache, ConsensusLabels, decide_labels
 from feedback.training.model_cache import PredictionCache

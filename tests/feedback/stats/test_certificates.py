@@ -15,8 +15,7 @@ from feedback.stats.certificates import (
     error_free_rows,
     threshold_grid,
 )
-from feedback.stats.estimates import EvidenceError
-from feedback.stats.intervals import upper_bound
+from feedback.stats.intervals import EvidenceError, upper_bound
 
 GRID = tuple(round(t, 3) for t in np.linspace(0.7, 0.0, 10).tolist())
 EPOCHS = 300

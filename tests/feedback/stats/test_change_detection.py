@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from feedback.stats.change_detection import safe_bets, start_monitor
 from feedback.stats.e_processes import rate_above
-from feedback.stats.estimates import EvidenceError
+from feedback.stats.intervals import EvidenceError
 
 RUNS = 400
 RUN_LENGTH = 1000.0

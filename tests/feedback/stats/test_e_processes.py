@@ -10,7 +10,7 @@ from scipy.integrate import quad
 from scipy.stats import binom
 
 from feedback.stats.e_processes import e_bh, e_holm, loss_below, rate_above, rate_below, rate_differs
-from feedback.stats.estimates import EvidenceError
+from feedback.stats.intervals import EvidenceError
 
 RUNS = 1000
 

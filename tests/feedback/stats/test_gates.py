@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedback.stats.estimates import EvidenceError
 from feedback.stats.gates import better, change_alpha, change_gate, refresh_gate, worse
+from feedback.stats.intervals import EvidenceError
 
 DRAWS = 400
 

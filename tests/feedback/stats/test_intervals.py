@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest
 
-from feedback.stats import Interval
-from feedback.stats.estimates import EvidenceError
 from feedback.stats.intervals import (
+    EvidenceError,
+    Interval,
     binomial_tail,
     clopper_pearson,
     lower_bound,

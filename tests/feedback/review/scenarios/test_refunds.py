@@ -14,7 +14,7 @@ import pytest
 from feedback.ingest.signals import SignalHandler
 from feedback.policy import read_policy
 from feedback.review.appeals import list_human_review_requests
-from feedback.review.case_workflow import CaseWorkflow
+from feedback.review.case_state_machine import CaseWorkflow
 from feedback.review.review_task_content import KEY
 from tests.feedback.review.scenarios.scenario_checks import REST, list_review_texts, whole
 from tests.support.review_world import CLEO, DAN, EVA, World

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from feedback.review.state_machine import OPEN_STATES, STATE_MEANINGS, TRANSITIONS, NoSuchMove, transition_for
+from feedback.review.case_state_machine import OPEN_STATES, STATE_MEANINGS, TRANSITIONS, NoSuchMove, transition_for
 
 
 def test_no_state_has_two_ways_for_one_event():
