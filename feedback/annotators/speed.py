@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import bdtr
 
 from feedback.errors import VotesError
-from feedback.stats.intervals import Interval, mean, newcombe, wilson
+from feedback.stats.intervals import Bools, Interval, mean, newcombe, wilson
 from feedback.votes import Floats, Ints
 
-Bools = NDArray[np.bool_]
-
+_TAIL = (1.0 - 0.95) / 2.0  # beyond each bound of a 95 % interval
 _PAUSE_S = 30 * 60.0  # a longer gap between two answers ends a session
 _HOUR_S = 3600.0
+_MAX_HOURS = 4  # the last step of a trend is everything later
+_ANSWERS_PER_STEP, _MAX_STEPS = 50, 10  # of practice
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,7 @@ class AccuracyTrend:
         return self.change.low > 0.0
 
 
-def measure_speed(
-    people: Ints, at_s: Floats, lead_time_s: Floats, *, confidence: float = 0.95
-) -> tuple[AnnotatorSpeed, ...]:
+def measure_speed(people: Ints, at_s: Floats, lead_time_s: Floats) -> tuple[AnnotatorSpeed, ...]:
     """Measure each person's speed; all columns have one row per answer.
 
     `at_s` is the time of the answer, `lead_time_s` the seconds that it took, NaN where not measured.
@@ -62,13 +61,12 @@ def measure_speed(
     """
     _same_length(people, at_s, lead_time_s)
     return tuple(
-        _speed(int(person), at_s[people == person], lead_time_s[people == person], confidence)
-        for person in np.unique(people)
+        _speed(int(person), at_s[people == person], lead_time_s[people == person]) for person in np.unique(people)
     )
 
 
 def time_share_by_label(
-    people: Ints, labels: Ints, lead_time_s: Floats, *, n_labels: int, confidence: float = 0.95
+    people: Ints, labels: Ints, lead_time_s: Floats, *, n_labels: int
 ) -> Mapping[int, tuple[Interval, ...]]:
     """Measure the share of each person's time that answers of each label took; the values of a person sum to 1.
 
@@ -84,22 +82,16 @@ def time_share_by_label(
     shares: dict[int, tuple[Interval, ...]] = {}
     for person in np.unique(people[timed]):
         own = timed & (people == person)
-        shares[int(person)] = tuple(
-            _time_share(lead_time_s[own], labels[own] == label, confidence) for label in range(n_labels)
-        )
+        shares[int(person)] = tuple(_time_share(lead_time_s[own], labels[own] == label) for label in range(n_labels))
     return shares
 
 
-def accuracy_by_hour(
-    people: Ints,
-    at_s: Floats,
-    hits: Floats,
-    *,
-    weights: Floats | None = None,
-    hours: int = 4,
-    confidence: float = 0.95,
+def accuracy_trends(
+    people: Ints, at_s: Floats, hits: Floats, *, by: Literal["hour", "practice"], weights: Floats | None = None
 ) -> tuple[AccuracyTrend, ...]:
-    """Measure accuracy by hour within a session; a pause of half an hour ends a session.
+    """Measure each person's accuracy by hour within a session, or by fifty answers in the order of their times.
+
+    A pause of half an hour ends a session. The last step, the fourth hour or the tenth fifty, is everything later.
 
     Parameters
     ----------
@@ -107,34 +99,28 @@ def accuracy_by_hour(
         One row per answer: the person's code, the time of the answer, and 1 for right, 0 for wrong, NaN for unknown.
     weights
         The weight of each hit; `hits_against_others` returns both.
-    hours
-        Number of steps; the last one is everything later.
     """
-    return _trends(people, at_s, hits, weights, _hour_of_session, hours, confidence)
+    judged = np.isfinite(hits)
+    weight = judged.astype(np.float64) if weights is None else np.where(judged, weights, 0.0)
+    _same_length(people, at_s, hits, weight)
+    trends = []
+    for person in np.unique(people):
+        rows = np.flatnonzero(people == person)
+        rows = rows[np.argsort(at_s[rows], kind="stable")]
+        if by == "hour":
+            step = np.minimum(_hour_of_session(at_s[rows]), _MAX_HOURS - 1)
+        else:
+            step = np.minimum(np.arange(len(rows)) // _ANSWERS_PER_STEP, _MAX_STEPS - 1)
+        n = np.bincount(step, weights=weight[rows])
+        # a weighted hit is below 0 where the other people agree on another label
+        k = np.clip(np.bincount(step, weights=np.where(judged, hits, 0.0)[rows]), 0.0, n)
+        steps = tuple(wilson(right, of) for right, of in zip(k.tolist(), n.tolist(), strict=True))
+        change = newcombe(float(k[1:].sum()), float(n[1:].sum()), float(k[:1].sum()), float(n[:1].sum()))
+        trends.append(AccuracyTrend(int(person), steps, change))
+    return tuple(trends)
 
 
-def accuracy_by_practice(
-    people: Ints,
-    at_s: Floats,
-    hits: Floats,
-    *,
-    weights: Floats | None = None,
-    answers_per_step: int = 50,
-    max_steps: int = 10,
-    confidence: float = 0.95,
-) -> tuple[AccuracyTrend, ...]:
-    """Measure accuracy by steps of so many answers, in the order of their times; the last step is everything later.
-
-    Other options are those of `accuracy_by_hour`.
-    """
-    if answers_per_step < 1 or max_steps < 1:
-        raise VotesError(f"{max_steps} steps of {answers_per_step} answers: wanted at least one of each.")
-    return _trends(
-        people, at_s, hits, weights, lambda at: np.arange(len(at)) // answers_per_step, max_steps, confidence
-    )
-
-
-def _speed(person: int, at_s: Floats, lead_time_s: Floats, confidence: float) -> AnnotatorSpeed:
+def _speed(person: int, at_s: Floats, lead_time_s: Floats) -> AnnotatorSpeed:
     order = np.argsort(at_s, kind="stable")
     at, lead = at_s[order], lead_time_s[order]
     gaps = np.diff(at)
@@ -144,44 +130,41 @@ def _speed(person: int, at_s: Floats, lead_time_s: Floats, confidence: float) ->
     # the first answer of a session began before its time: by its own lead time, else by the median one
     began = np.minimum(np.where(np.isfinite(lead), lead, median_s), _PAUSE_S)
     spent: Floats = np.where(first, began, np.concatenate([[0.0], gaps]))
-    return AnnotatorSpeed(
-        person, len(at), float(spent.sum()) / _HOUR_S, _per_hour(spent, confidence), _median(timed, confidence)
-    )
+    return AnnotatorSpeed(person, len(at), float(spent.sum()) / _HOUR_S, _per_hour(spent), _median(timed))
 
 
-def _per_hour(spent_s: Floats, confidence: float) -> Interval:
+def _per_hour(spent_s: Floats) -> Interval:
     """Return answers per hour, from the interval of the mean seconds of one answer."""
-    took = mean(spent_s, confidence=confidence)
+    took = mean(spent_s)
     if not took.value > 0.0:
-        return Interval(0.0, float("inf"), float("nan"), confidence)
+        return Interval(0.0, float("inf"), float("nan"))
     high = _HOUR_S / took.low if took.low > 0.0 else float("inf")
-    return Interval(max(0.0, _HOUR_S / took.high), high, _HOUR_S / took.value, confidence)
+    return Interval(max(0.0, _HOUR_S / took.high), high, _HOUR_S / took.value)
 
 
-def _time_share(spent_s: Floats, own: Bools, confidence: float) -> Interval:
+def _time_share(spent_s: Floats, own: Bools) -> Interval:
     total, n = float(spent_s.sum()), len(spent_s)
     if not total > 0.0:
-        return Interval(0.0, 1.0, float("nan"), confidence)
+        return Interval(0.0, 1.0, float("nan"))
     value = float(spent_s[own].sum()) / total
-    counted = wilson(value * n, n, confidence=confidence)
+    counted = wilson(value * n, n)
     rows = value + (own - value) * spent_s * n / total
-    linearised = mean(rows, confidence=confidence)
+    linearised = mean(rows)
     low, high = (linearised.low, linearised.high) if n > 1 else (0.0, 1.0)
-    return Interval(max(0.0, min(low, counted.low)), min(1.0, max(high, counted.high)), value, confidence)
+    return Interval(max(0.0, min(low, counted.low)), min(1.0, max(high, counted.high)), value)
 
 
-def _median(values: Floats, confidence: float) -> Interval:
+def _median(values: Floats) -> Interval:
     """Return the median with the interval of order statistics, which is exact for any distribution."""
     n = len(values)
     if not n:
-        return Interval(0.0, float("inf"), float("nan"), confidence)
-    ranked = np.sort(values)
-    tail = (1.0 - confidence) / 2.0
+        return Interval(0.0, float("inf"), float("nan"))
+    ranked, median = np.sort(values), float(np.median(values))
     binomial_cdf = bdtr(np.arange(n // 2 + 1), n, 0.5)
-    below = int(np.searchsorted(binomial_cdf, tail, side="right")) - 1  # rank of the lower bound
+    below = int(np.searchsorted(binomial_cdf, _TAIL, side="right")) - 1  # rank of the lower bound
     if below < 0:
-        return Interval(0.0, float("inf"), float(np.median(ranked)), confidence)
-    return Interval(float(ranked[below]), float(ranked[n - 1 - below]), float(np.median(ranked)), confidence)
+        return Interval(0.0, float("inf"), median)
+    return Interval(float(ranked[below]), float(ranked[n - 1 - below]), median)
 
 
 def _hour_of_session(at: Floats) -> Ints:
@@ -190,36 +173,6 @@ def _hour_of_session(at: Floats) -> Ints:
     session = np.cumsum(first) - 1
     hour: Ints = ((at - at[first][session]) // _HOUR_S).astype(np.int64)
     return hour
-
-
-def _trends(
-    people: Ints,
-    at_s: Floats,
-    hits: Floats,
-    weights: Floats | None,
-    step_of: Callable[[Floats], Ints],
-    max_steps: int,
-    confidence: float,
-) -> tuple[AccuracyTrend, ...]:
-    judged = np.isfinite(hits)
-    weight = judged.astype(np.float64) if weights is None else np.where(judged, weights, 0.0)
-    _same_length(people, at_s, hits, weight)
-    trends = []
-    for person in np.unique(people):
-        rows = np.flatnonzero(people == person)
-        rows = rows[np.argsort(at_s[rows], kind="stable")]
-        step = np.minimum(step_of(at_s[rows]), max_steps - 1)
-        n = np.bincount(step, weights=weight[rows])
-        # a weighted hit is below 0 where the other people agree on another label
-        k = np.clip(np.bincount(step, weights=np.where(judged, hits, 0.0)[rows]), 0.0, n)
-        steps = tuple(
-            wilson(right, of, confidence=confidence) for right, of in zip(k.tolist(), n.tolist(), strict=True)
-        )
-        change = newcombe(
-            float(k[1:].sum()), float(n[1:].sum()), float(k[:1].sum()), float(n[:1].sum()), confidence=confidence
-        )
-        trends.append(AccuracyTrend(int(person), steps, change))
-    return tuple(trends)
 
 
 def _same_length(*columns: Floats | Ints) -> None:

@@ -83,7 +83,7 @@ def _pseudonymise(found: Analysis, project: str) -> Analysis:
     import secrets
     from dataclasses import replace
 
-    from feedback.annotators.pseudonyms import pseudonym
+    from feedback.reports.formatting import pseudonym
 
     secret = secrets.token_hex()
     if project:

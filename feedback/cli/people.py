@@ -16,9 +16,9 @@ def people(
     pseudonyms: Annotated[bool, typer.Option("--pseudonyms", help="Replace user ids by pseudonyms.")] = False,
 ) -> None:
     """Show the figures of each person; those with the clearest problems come first."""
-    from feedback.annotators.pseudonyms import pseudonym
     from feedback.project.snapshot import load_snapshot
     from feedback.reports.annotator_report import annotator_figures
+    from feedback.reports.formatting import pseudonym
     from feedback.store.repositories.policies import policy_of
 
     with opened_project(project) as (store, row):

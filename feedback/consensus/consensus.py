@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -25,7 +25,6 @@ class Consensus:
     support: Ints  # (n_tasks,) number of votes
     errors: Floats | None = field(default=None)  # (n_people, k true, k given) error rates, where the method learns them
     prior: Floats | None = field(default=None)  # (k,) share of each label, where the method learns it
-    log_likelihood: float = float("nan")  # of the votes, where the method models them
 
     @property
     def confidence(self) -> Floats:
@@ -42,18 +41,25 @@ class Consensus:
         scores: Floats | None = None,
         errors: Floats | None = None,
         prior: Floats | None = None,
-        log_likelihood: float = float("nan"),
+        times: Floats | None = None,
     ) -> Consensus:
         """Pick the likeliest label of each task, the first of equal ones, and fill the rows of tasks without votes.
 
         `proba` is (n_tasks, k). `scores` of the same shape decide on the label instead, for example to break ties.
+        `times` (n_tasks,) is how many tasks each row stands for, 1 by default.
         """
         support = np.bincount(votes.tasks, minlength=votes.n_tasks)
-        label_shares = np.bincount(votes.labels, minlength=votes.n_labels) / max(len(votes), 1)
+        weights = None if times is None else times[votes.tasks]
+        label_counts = np.bincount(votes.labels, weights, minlength=votes.n_labels)
+        label_shares = label_counts / max(label_counts.sum(), 1)
         rows = np.where(support[:, None] > 0, proba, label_shares)
         labels = np.argmax(rows if scores is None else scores, axis=1)
         labels = np.where(support > 0, labels, -1)
-        return cls(method, rows, labels, support, errors, prior, log_likelihood)
+        return cls(method, rows, labels, support, errors, prior)
+
+    def take(self, rows: Ints) -> Consensus:
+        """Return the consensus of these rows, in this order."""
+        return replace(self, proba=self.proba[rows], labels=self.labels[rows], support=self.support[rows])
 
 
 @dataclass(frozen=True, slots=True)

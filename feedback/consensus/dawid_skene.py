@@ -6,7 +6,7 @@ import numpy as np
 
 from feedback.consensus.consensus import Consensus, require_votes
 from feedback.consensus.majority_vote import vote_shares
-from feedback.consensus.sparse_votes import VoteMatrix, fix_gold_labels, log_prior, normalize_log_weights
+from feedback.consensus.sparse_votes import VoteMatrix, fix_gold_labels, log_prior, normalize_log_weights, task_times
 from feedback.votes import Floats, Ints, Votes
 
 _MIN_COUNT = 1e-10  # keeps the error rates of a label that a person never met defined
@@ -16,6 +16,7 @@ _POOLING = 2.0  # two pooled votes per true label, so that the third vote of a p
 def dawid_skene(
     votes: Votes,
     *,
+    times: Floats | None = None,
     prior: Floats | None = None,
     gold: Ints | None = None,
     start: Floats | None = None,
@@ -37,6 +38,8 @@ def dawid_skene(
     ----------
     votes
         A vote that occurs twice counts twice.
+    times
+        How many tasks with these votes each task stands for, (n_tasks,); 1 by default.
     prior
         Replaces the learnt label shares p, for example by the probabilities of a calibrated model; shape (k,) or
         (n_tasks, k).
@@ -62,13 +65,14 @@ def dawid_skene(
     >>> dawid_skene(Votes([0, 0, 0, 1, 1, 1], [0, 1, 2, 0, 1, 2], [0, 0, 1, 1, 1, 0])).labels.tolist()
     [0, 1]
     """
-    return _fit("dawid_skene", votes, 0.0, prior, gold, start, max_rounds, tolerance)
+    return _fit("dawid_skene", votes, 0.0, task_times(votes, times), prior, gold, start, max_rounds, tolerance)
 
 
 def hierarchical_dawid_skene(
     votes: Votes,
     *,
     pooling: float = _POOLING,
+    times: Floats | None = None,
     prior: Floats | None = None,
     gold: Ints | None = None,
     start: Floats | None = None,
@@ -82,7 +86,7 @@ def hierarchical_dawid_skene(
     `dawid_skene` where people give few votes each. Partial pooling of annotators: Paun et al. (2018), Comparing
     Bayesian models of annotation, doi:10.1162/tacl_a_00040.
     """
-    return _fit("hierarchical", votes, pooling, prior, gold, start, max_rounds, tolerance)
+    return _fit("hierarchical", votes, pooling, task_times(votes, times), prior, gold, start, max_rounds, tolerance)
 
 
 def error_rates(counts: Floats, pooling: float) -> Floats:
@@ -99,6 +103,7 @@ def _fit(
     method: str,
     votes: Votes,
     pooling: float,
+    times: Floats,
     prior: Floats | None,
     gold: Ints | None,
     start: Floats | None,
@@ -107,22 +112,22 @@ def _fit(
 ) -> Consensus:
     matrix = VoteMatrix.build(require_votes(votes))
     voted = np.bincount(votes.tasks, minlength=votes.n_tasks) > 0
+    times_voted = times * voted
+    n_votes = times[votes.tasks].sum()
     proba = fix_gold_labels(vote_shares(votes) if start is None else start.copy(), gold)
     previous = -np.inf
     for _ in range(max_rounds):
-        shares = proba[voted].sum(axis=0) + (1.0 if pooling else 0.0)  # pooled: a label without votes stays possible
+        shares = times_voted @ proba + (1.0 if pooling else 0.0)  # pooled: a label without votes stays possible
         shares /= shares.sum()
-        rates = error_rates(matrix.expected_counts(proba), pooling)
+        rates = error_rates(matrix.expected_counts(proba * times[:, None]), pooling)
         log = matrix.log_likelihood(rates)
         log += log_prior(shares if prior is None else prior)
         log[~voted] = 0.0
-        proba, likelihood = normalize_log_weights(log)
+        proba, totals = normalize_log_weights(log)
         proba[~voted] = 0.0
         proba = fix_gold_labels(proba, gold)
-        if likelihood - previous < tolerance * len(votes):
+        likelihood = times_voted @ totals
+        if likelihood - previous < tolerance * n_votes:
             break
         previous = likelihood
-    likelihood -= (~voted).sum() * np.log(votes.n_labels)
-    return Consensus.build(
-        method, votes, proba, errors=rates.transpose(0, 2, 1), prior=shares, log_likelihood=float(likelihood)
-    )
+    return Consensus.build(method, votes, proba, errors=rates.transpose(0, 2, 1), prior=shares, times=times)

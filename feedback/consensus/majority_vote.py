@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from feedback.consensus.consensus import Consensus, require_votes
-from feedback.consensus.sparse_votes import row_max
+from feedback.consensus.sparse_votes import row_max, task_times
 from feedback.votes import Floats, Votes
 
 _TIE_WEIGHT = 1e-9  # times the votes of one task: far below what one vote adds to a share
@@ -13,44 +13,46 @@ _CLEAR_LEAD = 0.5  # lead of the first label over the second, in shares of the v
 _MAX_OVERRULED = 0.02  # share of tasks on which a plausible fit overrules a clear majority of three votes or more
 
 
-def majority_vote(votes: Votes) -> Consensus:
+def majority_vote(votes: Votes, *, times: Floats | None = None) -> Consensus:
     """Take the label with most votes; its probability is its share of the votes. VotesError where there are none.
 
     A tie goes to the label of the people who agree more with others on other tasks, then to the first label. (The more
-    common label would be a bad tie-break, because careless people vote for it.)
+    common label would be a bad tie-break, because careless people vote for it.) `times` (n_tasks,) is how many tasks
+    with these votes each task stands for, 1 by default.
 
     >>> consensus = majority_vote(Votes([0, 0, 0, 1, 1], [0, 1, 2, 1, 2], [1, 1, 0, 1, 0]))
     >>> consensus.labels, consensus.proba.round(2)[0]
     (array([1, 1]), array([0.33, 0.67]))
     """
     shares = vote_shares(require_votes(votes))
-    voter_agreement = peer_agreement(votes, shares)[votes.people]
+    voter_agreement = peer_agreement(votes, shares, task_times(votes, times))[votes.people]
     cells = votes.tasks * votes.n_labels + votes.labels
     tie_break = np.bincount(cells, weights=voter_agreement, minlength=shares.size).reshape(shares.shape)
-    return Consensus.build("majority", votes, shares, scores=shares + _TIE_WEIGHT * tie_break)
+    return Consensus.build("majority", votes, shares, scores=shares + _TIE_WEIGHT * tie_break, times=times)
 
 
-def majority_if_implausible(fit: Consensus, votes: Votes) -> Consensus:
+def majority_if_implausible(fit: Consensus, votes: Votes, times: Floats) -> Consensus:
     """Return the fit, or the majority vote where the fit overrules clear majorities on more than 2 % of the tasks."""
-    majority = majority_vote(votes)
+    majority = majority_vote(votes, times=times)
     top = row_max(majority.proba)
     rest = majority.proba.copy()
     rest[np.arange(len(rest)), rest.argmax(axis=1)] = 0.0
     lead = top - row_max(rest)
     clear = (lead >= _CLEAR_LEAD) & (majority.support >= 3)
     overruled = (fit.labels != majority.labels) & clear
-    if overruled.sum() <= _MAX_OVERRULED * (majority.support > 0).sum():
+    if times @ overruled <= _MAX_OVERRULED * (times @ (majority.support > 0)):
         return fit
-    return Consensus.build(f"{fit.method} (majority)", votes, majority.proba)
+    return Consensus.build(f"{fit.method} (majority)", votes, majority.proba, times=times)
 
 
-def peer_agreement(votes: Votes, shares: Floats) -> Floats:
+def peer_agreement(votes: Votes, shares: Floats, times: Floats) -> Floats:
     """Return how often the other people on a task gave the same label, (n_people,); 0.5 without other people."""
     n_votes = np.bincount(votes.tasks, minlength=votes.n_tasks)[votes.tasks]
     others = np.maximum(n_votes - 1.0, 1.0)
     same = (shares[votes.tasks, votes.labels] * n_votes - 1.0) / others
-    compared = np.bincount(votes.people, weights=n_votes > 1, minlength=votes.n_people)
-    agreed = np.bincount(votes.people, weights=same * (n_votes > 1), minlength=votes.n_people)
+    weights = (n_votes > 1) * times[votes.tasks]
+    compared = np.bincount(votes.people, weights=weights, minlength=votes.n_people)
+    agreed = np.bincount(votes.people, weights=same * weights, minlength=votes.n_people)
     rates: Floats = np.where(compared > 0, agreed / np.maximum(compared, 1.0), 0.5)
     return rates
 

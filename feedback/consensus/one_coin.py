@@ -12,6 +12,7 @@ from feedback.consensus.sparse_votes import (
     fix_gold_labels,
     log_prior,
     normalize_log_weights,
+    task_times,
 )
 from feedback.votes import Floats, Ints, Votes
 
@@ -19,7 +20,12 @@ _MIN_GAIN = 1e-6  # log-likelihood per vote that one more round must gain
 
 
 def one_coin_dawid_skene(
-    votes: Votes, *, prior: Floats | None = None, gold: Ints | None = None, max_rounds: int = 100
+    votes: Votes,
+    *,
+    times: Floats | None = None,
+    prior: Floats | None = None,
+    gold: Ints | None = None,
+    max_rounds: int = 100,
 ) -> Consensus:
     """Fit Dawid-Skene with one accuracy per person by expectation maximisation; options as for `dawid_skene`.
 
@@ -37,25 +43,26 @@ def one_coin_dawid_skene(
     Zhang, Chen, Zhou and Jordan (2016), Spectral methods meet EM, Journal of Machine Learning Research 17(102).
     """
     matrix = LabelVoteMatrix.build(require_votes(votes))
-    k = max(votes.n_labels, 2)
-    n_votes = np.bincount(votes.people, minlength=votes.n_people)
+    k, times = max(votes.n_labels, 2), task_times(votes, times)
+    n_votes = np.bincount(votes.people, times[votes.tasks], minlength=votes.n_people)
     proba = fix_gold_labels(vote_shares(votes), gold)
     previous = -np.inf
     for _ in range(max_rounds):
-        accuracy = np.clip((matrix.sum_by_person(proba) + 1.0) / (n_votes + 2.0), 1.0 / k, 1.0 - 1e-6)
+        accuracy = np.clip((matrix.sum_by_person(proba * times[:, None]) + 1.0) / (n_votes + 2.0), 1.0 / k, 1.0 - 1e-6)
         log_wrong = np.log((1.0 - accuracy) / (k - 1))
         log = matrix.weighted_counts(np.log(accuracy) - log_wrong)
-        shares = np.einsum("ij->j", proba) + 1.0
+        shares = times @ proba + 1.0
         shares /= shares.sum()
         log += log_prior(shares if prior is None else prior)
-        proba, likelihood = normalize_log_weights(log)
+        proba, totals = normalize_log_weights(log)
         proba = fix_gold_labels(proba, gold)
-        likelihood += float(log_wrong @ n_votes)  # the constant that the rows above leave out
-        if likelihood - previous < _MIN_GAIN * len(votes):
+        likelihood = float(times @ totals + log_wrong @ n_votes)  # the second is the constant that the rows leave out
+        if likelihood - previous < _MIN_GAIN * n_votes.sum():
             break
         previous = likelihood
     errors = None if error_rates_too_large(votes) else _error_matrices(accuracy, votes.n_labels)
-    return majority_if_implausible(Consensus.build("one_coin", votes, proba, errors=errors, prior=shares), votes)
+    fit = Consensus.build("one_coin", votes, proba, errors=errors, prior=shares, times=times)
+    return majority_if_implausible(fit, votes, times)
 
 
 def _error_matrices(accuracy: Floats, k: int) -> Floats:

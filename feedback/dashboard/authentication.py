@@ -1,26 +1,34 @@
-"""Authentication: who a request comes from, by session cookie, service login, or open access; and form keys."""
+"""Authentication: who a request comes from (session cookie, service login or open access), and forms of our own pages."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from flask import Request, Response
 
 from feedback.dashboard.permissions import Visitor
+from feedback.dashboard.rendering import Refused
 from feedback.store import SessionRow, Store
+from ml_backend.app.limits import Limits, read_body
 from ml_backend.app.security import Guard
+from ml_backend.errors import BodyError, TooLarge
 from ml_backend.labelstudio.accounts import User
 
 _SESSION_S = 12 * 3600.0  # a working day; then people sign in again
 _IDLE_S = 2 * 3600.0
 _LAST_USE_PRECISION_S = 60.0  # each update of the last use is a durable write
 _TOKEN_BYTES = 32
+_FORM = "application/x-www-form-urlencoded"
+_FORM_LIMITS = Limits(body_bytes=16 << 10, stall_s=5.0)
+_MAX_FIELDS = 20
+_NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +51,7 @@ class Authenticator:
     def __init__(
         self, store: Store, guard: Guard, access_settings: AccessSettings, *, clock: Callable[[], float] = time.time
     ) -> None:
-        self._store, self._guard, self._manners, self._clock = store, guard, access_settings, clock
+        self._store, self._guard, self._access, self._clock = store, guard, access_settings, clock
         self.cookie = "__Host-hitl" if access_settings.secure else "hitl"
 
     def visitor(self, request: Request) -> Visitor | None:
@@ -74,7 +82,7 @@ class Authenticator:
     def sign_out(self, request: Request, response: Response) -> None:
         """Sign a browser out."""
         self._store.sessions.delete_session(_digest(self._token(request)))
-        response.delete_cookie(self.cookie, path="/", secure=self._manners.secure, httponly=True, samesite="Lax")
+        response.delete_cookie(self.cookie, path="/", secure=self._access.secure, httponly=True, samesite="Lax")
 
     def get_form_key(self, request: Request) -> tuple[str, str]:
         """Return the key that forms of this browser must send, and the cookie to set first ("" if it has one)."""
@@ -82,13 +90,29 @@ class Authenticator:
         fresh = "" if token else secrets.token_urlsafe(_TOKEN_BYTES)
         return self._key(token or fresh), fresh
 
-    def is_own_form(self, request: Request, given: str) -> bool:
+    def read_form(self, request: Request) -> Mapping[str, str]:
+        """Return the fields of a form; Refused if it is no form, too large, or not from a page of ours."""
+        if request.mimetype != _FORM:
+            raise Refused(415, "this is not a form.", hint=f"Wanted a body of type {_FORM}.")
+        try:
+            text = read_body(request.environ, _FORM_LIMITS).decode()
+            fields = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS, errors="strict"))
+        except TooLarge as error:
+            raise Refused(413, "the form is too large.") from error
+        except (BodyError, ValueError) as error:
+            raise Refused(400, "the form cannot be read.") from error
+        if not self._is_own_form(request, fields.get("key", "")):
+            hint = "Open the page again and retry."
+            raise Refused(403, "this form is not from a page of ours, or it is too old.", hint=hint)
+        return fields
+
+    def _is_own_form(self, request: Request, given: str) -> bool:
         """Return whether a form came from our own page in this browser."""
         token = self._token(request)
         if not token or request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
             return False
         origin = request.headers.get("Origin", "null")  # browsers send "null" because of our referrer policy
-        if origin != "null" and urlsplit(origin).netloc not in (request.host, self._manners.public):
+        if origin != "null" and urlsplit(origin).netloc not in (request.host, self._access.public):
             return False
         return hmac.compare_digest(self._key(token).encode(), given.encode("utf-8", "replace"))
 
@@ -107,7 +131,7 @@ class Authenticator:
 
     def _is_open(self, request: Request) -> bool:
         # checked by name: another site may resolve its own name to our loopback address
-        return self._manners.open and (urlsplit(f"//{request.host}").hostname or "") in self._manners.hosts
+        return self._access.open and (urlsplit(f"//{request.host}").hostname or "") in self._access.hosts
 
     def _key(self, token: str) -> str:
         secret = self._store.secrets.get_or_create_secret("pages").encode()
@@ -124,10 +148,32 @@ class Authenticator:
             token,
             max_age=int(_SESSION_S),
             path="/",
-            secure=self._manners.secure,
+            secure=self._access.secure,
             httponly=True,
             samesite="Lax",
         )
+
+
+def is_valid_name(name: str) -> bool:
+    """Return whether part of a path can be an id of ours; other text may not fit into a database.
+
+    >>> is_valid_name("12"), is_valid_name("a b"), is_valid_name("\\x00")
+    (True, False, False)
+    """
+    return _NAME.fullmatch(name) is not None
+
+
+def safe_redirect_path(text: str) -> str:
+    """Return the text if it is a path of this site, else "/"; prevents redirects to other sites.
+
+    >>> [safe_redirect_path(path) for path in ("/projects/7", "//evil.example", "https://evil.example", "/\\\\evil")]
+    ['/projects/7', '/', '/', '/']
+    """
+    plain = text.isascii() and text.isprintable() and "\\" not in text and len(text) <= 300
+    if not plain or not text.startswith("/") or text.startswith("//"):
+        return "/"
+    parts = urlsplit(text)
+    return text if not parts.scheme and not parts.netloc else "/"
 
 
 def _digest(token: str) -> str:

@@ -1,19 +1,17 @@
-"""The pages of the service: the list of projects, one project, and its people."""
+"""The pages of the service: the list of projects, one project, its people, and the actions of an administrator."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flask import Blueprint, Response, redirect, request, url_for
 from markupsafe import Markup
 
-from feedback.dashboard.actions import DONE, add_actions
-from feedback.dashboard.authentication import AccessSettings, Authenticator
-from feedback.dashboard.forms import is_valid_name
+from feedback.dashboard.authentication import AccessSettings, Authenticator, is_valid_name
 from feedback.dashboard.page_openapi import paths
 from feedback.dashboard.permissions import ProjectAccess, Visitor, may_administer, may_view, role_of
 from feedback.dashboard.rendering import Refused, prepare, pseudonym, show, wants_json
@@ -33,6 +31,13 @@ from ml_backend.app.routes import UP
 from ml_backend.app.security import Attempts, Guard, MemoryAttempts, NotAllowed
 
 _log = logging.getLogger(__name__)
+_DONE = {
+    "pause": "Paused: nothing is written to Label Studio until somebody resumes. Answers are still collected.",
+    "resume": "Resumed: the next turn writes the queue again.",
+    "turn": "A turn is requested; a worker starts it within seconds.",
+    "unpark": "Requested again: a worker tries it within seconds.",
+    "unparked": "Nothing was parked any more.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +65,13 @@ def pages(config: DashboardConfig) -> Mount:
         routes.add_url_rule("/", view_func=views.home, methods=["GET"])
         routes.add_url_rule("/projects/<project>", view_func=views.project, methods=["GET"])
         routes.add_url_rule("/projects/<project>/people", view_func=views.people, methods=["GET"])
+        for action in ("pause", "resume", "turn", "unpark/<kind>"):
+            name = action.partition("/")[0]
+            rule = f"/projects/<project>/{action}"
+            routes.add_url_rule(rule, name, views.act, methods=["POST"], defaults={"action": name})
         routes.register_error_handler(_MustSignIn, views.redirect_to_sign_in)
         add_sign_in(routes, views.authenticator, config.accounts, config.attempts)
         add_review(routes, config.store, views.require_viewer, views.show_project, views.name, clock=config.clock)
-        add_actions(routes, config.store, views.authenticator, views.require_administrator)
         return routes
 
     return Mount(mount, paths())
@@ -119,17 +127,33 @@ class _Views:
         bars = [Markup(_accuracy_bar(row["accuracy"])) for row in figures["people"]]  # noqa: S704  # nosec B704  # escaped where it is drawn
         return self.show_project("people", figures, access, bars=bars)
 
+    def act(self, project: str, action: str, **more: str) -> Response:
+        """Pause, resume, start a turn or retry a parked job for an admin or approver; record who did it."""
+        access = self.project_access(project)
+        if not may_administer(access.role):
+            raise Refused(403, "only an admin or approver may do this.", hint="[people] of the policy gives roles.")
+        self.authenticator.read_form(request)
+        with self._store.transaction():
+            is_done = self._do(access.row.id, action, **more)
+            if is_done:
+                body = {"action": action, "person": access.visitor.person, **more}
+                self._store.records.create_record(project, "action", body)
+        return redirect(url_for("pages.project", project=project, did=action if is_done else "unparked"), 303)  # type: ignore[return-value]
+
+    def _do(self, project: str, action: str, kind: str = "") -> bool:
+        """Do an action; return False where no such job is parked."""
+        if action == "unpark":
+            return is_valid_name(kind) and self._store.jobs.unpark_job(project, kind)
+        row = self._store.projects.get_project(project)
+        if row is not None and action in ("pause", "resume"):
+            self._store.projects.save_project(replace(row, paused=action == "pause"))
+        self._store.jobs.request_job(project, "turn")
+        return True
+
     def redirect_to_sign_in(self, _error: Refused) -> Response:
         """Send a browser to the sign-in page, and afterwards back to the page it asked for."""
         onward = request.full_path.rstrip("?") if request.method == "GET" else "/"
         return redirect(url_for("pages.sign_in", next=onward), 303)  # type: ignore[return-value]
-
-    def require_administrator(self, project: str) -> Visitor:
-        """Return the visitor if they may change something in a project, else raise Refused."""
-        access = self.project_access(project)
-        if not may_administer(access.role):
-            raise Refused(403, "only an admin or approver may do this.", hint="[people] of the policy gives roles.")
-        return access.visitor
 
     def require_viewer(self, project: str) -> ProjectAccess:
         """Return the access of a visitor who may see the figures of a project, else raise Refused."""
@@ -205,7 +229,7 @@ class _Views:
             visitor=visitor,
             key=key if visitor.kind == "person" else "",
             may_administer=access is not None and may_administer(access.role),
-            done=DONE.get(request.args.get("did", ""), ""),
+            done=_DONE.get(request.args.get("did", ""), ""),
             label_studio=self._config.label_studio_url.rstrip("/"),
             **more,
         )

@@ -6,12 +6,12 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Protocol
 
 from flask import Blueprint, Response, make_response, redirect, request, url_for
 
-from feedback.dashboard.authentication import Authenticator
-from feedback.dashboard.forms import read_form, safe_redirect_path
+from feedback.dashboard.authentication import Authenticator, safe_redirect_path
 from feedback.dashboard.rendering import Refused, show
 from ml_backend.app.security import Attempts, TooManyAttempts
 from ml_backend.errors import LabelStudioError
@@ -93,36 +93,34 @@ def add_sign_in(routes: Blueprint, authenticator: Authenticator, accounts: Accou
     """Add the sign-in page and its forms; without `accounts` the page explains why nobody can sign in."""
 
     slots = threading.BoundedSemaphore(_MAX_CONCURRENT)
+    page = partial(_page, authenticator, accounts)
 
     @routes.get("/sign-in")
     def sign_in() -> Response:
         """Show the sign-in form."""
-        return _page(authenticator, accounts, safe_redirect_path(request.args.get("next", "/")))
+        return page(safe_redirect_path(request.args.get("next", "/")))
 
     @routes.post("/sign-in")
     def signed_in() -> Response:
         """Check the credentials with Label Studio and start a session."""
-        fields = read_form(request, authenticator)
+        fields = authenticator.read_form(request)
         onward = safe_redirect_path(fields.get("next", "/"))
         if accounts is None:
-            raise Refused(
-                503, "nobody can sign in, because no Label Studio is configured.", hint="Set LABEL_STUDIO_URL."
-            )
-        address = request.remote_addr or ""
+            reason = "nobody can sign in, because no Label Studio is configured."
+            raise Refused(503, reason, hint="Set LABEL_STUDIO_URL.")
+        address, email = request.remote_addr or "", fields.get("email", "")
         if (wait_s := attempts.wait_s(address)) > 0:
-            return _page(authenticator, accounts, onward, problem=TooManyAttempts(wait_s), status=429)
+            return page(onward, problem=TooManyAttempts(wait_s), status=429)
         if not slots.acquire(timeout=_QUEUE_TIMEOUT_S):
-            return _page(authenticator, accounts, onward, problem=_BUSY, email=fields.get("email", ""), status=503)
+            return page(onward, problem=_BUSY, email=email, status=503)
         try:
-            who = _ask(accounts, fields)
+            who = _check_account(accounts, fields)
         except WrongCredentials as error:
             attempts.failed(address)
-            return _page(authenticator, accounts, onward, problem=error, email=fields.get("email", ""), status=401)
+            return page(onward, problem=error, email=email, status=401)
         except LabelStudioError as error:
             _log.warning("sign-in failed: %s", error)
-            return _page(
-                authenticator, accounts, onward, problem=_UNAVAILABLE, email=fields.get("email", ""), status=503
-            )
+            return page(onward, problem=_UNAVAILABLE, email=email, status=503)
         finally:
             slots.release()
         response = make_response(redirect(onward, 303))
@@ -133,7 +131,7 @@ def add_sign_in(routes: Blueprint, authenticator: Authenticator, accounts: Accou
     @routes.post("/sign-out")
     def signed_out() -> Response:
         """End the session."""
-        read_form(request, authenticator)
+        authenticator.read_form(request)
         response = make_response(redirect(url_for("pages.sign_in"), 303))
         authenticator.sign_out(request, response)
         return response
@@ -143,7 +141,7 @@ _BUSY = LabelStudioError("Too many people are signing in.", hint="Try again in a
 _UNAVAILABLE = LabelStudioError("Label Studio does not answer.", hint="Check that it is running, and try again.")
 
 
-def _ask(accounts: Accounts, fields: Mapping[str, str]) -> User:
+def _check_account(accounts: Accounts, fields: Mapping[str, str]) -> User:
     token, email, password = (fields.get(name, "") for name in ("token", "email", "password"))
     if token.strip():
         return accounts.by_token(token.strip())
@@ -163,16 +161,8 @@ def _page(
 ) -> Response:
     key, cookie = authenticator.get_form_key(request)
     figures = {"error": str(problem), "hint": problem.hint} if problem else {"sign_in": "with Label Studio's account"}
-    response = show(
-        "sign_in",
-        figures,
-        visitor=None,
-        status=status,
-        key=key,
-        onward=onward,
-        email=email,
-        possible=accounts is not None,
-    )
+    shown = {"onward": onward, "email": email, "possible": accounts is not None}
+    response = show("sign_in", figures, visitor=None, status=status, key=key, **shown)
     if cookie:
         authenticator.set_cookie(response, cookie)
     return response

@@ -8,17 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from feedback.annotators.accuracy import measure_accuracy, onboarding_progress
-from feedback.annotators.anchoring import Anchoring, anchoring
-from feedback.annotators.gold import load_gold_tasks
-from feedback.annotators.reliability import Reliability, advise_pause, against_others
-from feedback.annotators.speed import (
-    AccuracyTrend,
-    accuracy_by_hour,
-    accuracy_by_practice,
-    measure_speed,
-    time_share_by_label,
+from feedback.annotators.accuracy import (
+    Reliability,
+    advise_pause,
+    against_others,
+    measure_accuracy,
+    onboarding_progress,
 )
+from feedback.annotators.anchoring import anchoring
+from feedback.annotators.gold import load_gold_tasks
+from feedback.annotators.speed import AccuracyTrend, accuracy_trends, measure_speed, time_share_by_label
 from feedback.errors import VotesError
 from feedback.policy import Policy
 from feedback.project.snapshot import ProjectSnapshot, load_splits
@@ -55,12 +54,10 @@ def annotator_figures(store: Store, snapshot: ProjectSnapshot) -> list[dict[str,
     label_texts = [answer_text(key) for key in accuracy.label_keys]
     people, at_s, lead_time_s = _columns(snapshot.votes)
     speed = {record.person: record for record in measure_speed(people, at_s, lead_time_s)}
-    by_hour = {
-        record.person: record for record in accuracy_by_hour(people, at_s, accuracy.hits, weights=accuracy.weights)
-    }
-    by_practice = {
-        record.person: record for record in accuracy_by_practice(people, at_s, accuracy.hits, weights=accuracy.weights)
-    }
+    by_hour, by_practice = (
+        {trend.person: trend for trend in accuracy_trends(people, at_s, accuracy.hits, by=by, weights=accuracy.weights)}
+        for by in ("hour", "practice")
+    )
     shares = _time_shares(snapshot.votes)
     anchored = _anchoring(store.overrides.list_overrides(snapshot.project.id, changed=None))
     rows = []
@@ -79,7 +76,7 @@ def annotator_figures(store: Store, snapshot: ProjectSnapshot) -> list[dict[str,
                 "time_share": shares.get(person, {}),
                 "by_hour": _trend_json(by_hour[person], record),
                 "by_practice": _trend_json(by_practice[person], record),
-                "anchoring": _interval_json(anchor.effect, proven=anchor.proven) if anchor else None,
+                "anchoring": _interval_json(anchor, proven=anchor.low > 0.0) if anchor else None,
                 "onboarding": {
                     "answered": progress.answered,
                     "total": progress.total,
@@ -201,14 +198,14 @@ def _time_shares(votes: Sequence[Vote]) -> dict[int, dict[str, Any]]:
     }
 
 
-def _anchoring(rows: Sequence[OverrideRow]) -> dict[int, Anchoring]:
+def _anchoring(rows: Sequence[OverrideRow]) -> dict[int, Interval]:
     shown = [row for row in rows if row.person is not None and row.shown is not None]
     if not shown:
         return {}
     people = np.array([row.person for row in shown], dtype=np.int64)
     visible = np.array([not row.blind for row in shown])
     agrees = np.array([not row.changed for row in shown])
-    return {record.person: record for record in anchoring(people, visible, agrees)[1:] if record.person is not None}
+    return anchoring(people, visible, agrees)
 
 
 def _accuracy_json(record: Reliability | None, label_texts: Sequence[str]) -> dict[str, Any]:

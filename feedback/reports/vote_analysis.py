@@ -23,8 +23,7 @@ from feedback.agreement import (
 from feedback.agreement.coefficient import Coefficient
 from feedback.agreement.interpretation import interpret_agreement
 from feedback.agreement.vote_patterns import count_patterns
-from feedback.annotators.accuracy import compare_people
-from feedback.annotators.reliability import Reliability
+from feedback.annotators.accuracy import Reliability, compare_people
 from feedback.consensus import Consensus, select_method
 from feedback.consensus.gold_calibration import consensus_log_odds, fit_confidence_model
 from feedback.consensus.method_selection import METHODS, fit_or_none, prefer_proven_on_gold

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from feedback.annotators.reliability import hits_against_others
-from feedback.annotators.speed import accuracy_by_hour, accuracy_by_practice, measure_speed, time_share_by_label
+from feedback.annotators.accuracy import hits_against_others
+from feedback.annotators.speed import accuracy_trends, measure_speed, time_share_by_label
 from feedback.votes import Votes
 
 HOUR = 3600.0
@@ -71,7 +71,7 @@ def test_few_answers_leave_throughput_and_shares_open():
 
 
 def test_hours_of_work_that_tire_are_proven_and_luck_is_not():
-    tired, fresh = accuracy_by_hour(*session([0.95, 0.85, 0.7]))[0], accuracy_by_hour(*session([0.9, 0.9, 0.9]))[0]
+    tired, fresh = (accuracy_trends(*session(right), by="hour")[0] for right in ([0.95, 0.85, 0.7], [0.9, 0.9, 0.9]))
 
     assert tired.worse
     assert [round(step.value, 1) for step in tired.steps] == pytest.approx([0.9, 0.8, 0.7], abs=0.11)
@@ -82,7 +82,7 @@ def test_a_new_session_starts_fresh():
     _, at_s, right = session([0.95, 0.7])
     twice = np.concatenate([at_s, at_s + 10 * HOUR])
 
-    found = accuracy_by_hour(np.zeros(800, dtype=int), twice, np.tile(right, 2))[0]
+    found = accuracy_trends(np.zeros(800, dtype=int), twice, np.tile(right, 2), by="hour")[0]
 
     assert len(found.steps) == 2
     assert found.worse
@@ -98,7 +98,7 @@ def test_fatigue_is_seen_through_what_the_others_say():
     at_s = np.tile(np.arange(n) * HOUR / 200, 3)
     hits, worth = hits_against_others(votes)
 
-    found = accuracy_by_hour(votes.people, at_s, hits, weights=worth)
+    found = accuracy_trends(votes.people, at_s, hits, by="hour", weights=worth)
 
     assert found[0].worse
     assert [step.value for step in found[0].steps] == pytest.approx([0.97, 0.85, 0.7], abs=0.08)
@@ -107,4 +107,4 @@ def test_fatigue_is_seen_through_what_the_others_say():
 def test_practice_shows_in_the_learning_curve():
     people, at_s, right = session([0.6, 0.9, 0.9])
 
-    assert accuracy_by_practice(people, at_s, right, answers_per_step=100)[0].better
+    assert accuracy_trends(people, at_s, right, by="practice")[0].better

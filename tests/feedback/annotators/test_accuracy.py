@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from feedback.annotators.reliability import advise_pause, against_gold, against_others
+from feedback.annotators.accuracy import advise_pause, against_gold, against_others
 from feedback.consensus import majority_vote
 from feedback.errors import VotesError
 from feedback.votes import Votes
