@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from feedback.consensus.consensus import Consensus, require_votes
 from feedback.consensus.dawid_skene import dawid_skene, error_rates, hierarchical_dawid_skene
 from feedback.consensus.majority_vote import majority_vote
 from feedback.consensus.one_coin import one_coin_dawid_skene
-from feedback.consensus.sparse_votes import VoteMatrix
+from feedback.consensus.sparse_votes import TaskGroups, VoteMatrix
 from feedback.consensus.weighted_vote import weighted_vote
 from feedback.errors import VotesError
 from feedback.stats.intervals import binomial_tail
@@ -20,7 +21,7 @@ from ml_backend.calibration import Calibrator
 
 Method = Callable[[Votes], Consensus]
 
-METHODS: Mapping[str, Method] = {
+METHODS: Mapping[str, Callable[..., Consensus]] = {
     "majority": majority_vote,
     "dawid_skene": dawid_skene,
     "hierarchical": hierarchical_dawid_skene,
@@ -78,21 +79,24 @@ def select_method(votes: Votes, *, gold: Ints | None = None, seed: int = 0) -> M
     ('committee', 59)
     """
     require_votes(votes)
-    per_task = len(votes) / max(len(np.unique(votes.tasks)), 1)
-    per_person = len(votes) / max(len(np.unique(votes.people)), 1)
+    per_task = len(votes) / np.count_nonzero(np.bincount(votes.tasks))
+    per_person = len(votes) / np.count_nonzero(np.bincount(votes.people))
     if per_task < _MIN_VOTES_PER_TASK or per_person < _MIN_VOTES_PER_PERSON:
         reason = f"{per_task:.1f} votes a task and {per_person:.1f} a person are too few to learn error rates"
         majority = majority_vote(votes)
         return MethodSelection(majority, reason, {"majority": majority})
     scores = score_on_hidden_votes(votes, seed=seed)
-    fits = {name: fit for name, method in METHODS.items() if (fit := fit_or_none(method, votes)) is not None}
+    groups = TaskGroups.build(votes)
+    tried = {name: fit_or_none(partial(method, times=groups.times), groups.votes) for name, method in METHODS.items()}
+    fits = {name: fit for name, fit in tried.items() if fit is not None}
     members = [name for name in COMMITTEE if scores[name].margin > _PROVEN_WORSE and name in fits]
     rows = [_apply_temperature(fits[name].proba, scores[name].temperature) for name in members]
-    committee = Consensus.build("committee", votes, np.mean(rows, axis=0))
+    committee = Consensus.build("committee", groups.votes, np.mean(rows, axis=0), times=groups.times)
     reason = "mean of " + ", ".join(members)
     if dropped := [name for name in COMMITTEE if name not in members]:
         reason += f"; {', '.join(dropped)} predict hidden votes worse than the majority"
-    selection = MethodSelection(committee, reason, fits)
+    fits = {name: fit.take(groups.of_task) for name, fit in fits.items()}
+    selection = MethodSelection(committee.take(groups.of_task), reason, fits)
     return selection if gold is None else prefer_proven_on_gold(selection, gold)
 
 
@@ -108,33 +112,33 @@ def score_on_hidden_votes(votes: Votes, *, seed: int = 0) -> dict[str, HiddenVot
     all_folds = len(votes) <= _MAX_VOTES_ALL_FOLDS
     folds, share = (_FOLDS, 1.0 / _FOLDS) if all_folds else (1, _MAX_HIDDEN_VOTES / len(votes))
     fold = np.floor(rng.random(len(votes)) / share).astype(np.int64)
-    base = np.zeros(votes.n_tasks)
-    logs = {name: np.zeros((len(_TEMPERATURES), votes.n_tasks)) for name in COMMITTEE[1:]}
+    groups = TaskGroups.build(votes, np.minimum(fold, folds))  # equal votes of which the same ones are hidden
+    base = np.zeros(len(groups.times))
+    logs = {name: np.zeros((len(_TEMPERATURES), len(base))) for name in COMMITTEE[1:]}
     for number in range(folds):
-        seen, hidden = votes.select(fold != number), votes.select(fold == number)
+        seen, hidden = groups.votes.select(groups.marks != number), groups.votes.select(groups.marks == number)
         if not len(seen):
             continue
-        has_votes = np.bincount(seen.tasks, minlength=votes.n_tasks) > 0
+        has_votes = np.bincount(seen.tasks, minlength=seen.n_tasks) > 0
         hidden = hidden.select(has_votes[hidden.tasks])
-        base += _log_likelihood_by_task(majority_vote(seen).proba, seen, hidden)
+        predict = _predictor(seen, hidden, groups.times)
+        base += predict(majority_vote(seen, times=groups.times).proba)
         for name, table in logs.items():
-            fit = fit_or_none(METHODS[name], seen)
+            fit = fit_or_none(partial(METHODS[name], times=groups.times), seen)
             for row, temperature in enumerate(_TEMPERATURES):
-                if fit is None:
-                    table[row] = -np.inf
-                else:
-                    table[row] += _log_likelihood_by_task(_apply_temperature(fit.proba, temperature), seen, hidden)
-    scores = {name: _score(table - base) for name, table in logs.items()}
+                table[row] += -np.inf if fit is None else predict(_apply_temperature(fit.proba, temperature))
+    scores = {name: _score(table - base, groups.times) for name, table in logs.items()}
     return {COMMITTEE[0]: HiddenVoteScore(0.0, 1.0)} | scores
 
 
-def _score(gains: Floats) -> HiddenVoteScore:
-    """Return the best temperature and its margin, from gains (temperatures, n_tasks); tasks are independent."""
-    best = int(gains.sum(axis=1).argmax())
+def _score(gains: Floats, times: Floats) -> HiddenVoteScore:
+    """Return the best temperature and its margin, from gains (temperatures, n_groups); tasks are independent."""
+    best = int((gains @ times).argmax())
     by_task = gains[best]
-    se = float(np.sqrt((by_task**2).sum())) if np.isfinite(by_task).all() else np.inf
-    margin = float(by_task.sum()) / max(se, 1e-12) if np.isfinite(se) else -np.inf
-    return HiddenVoteScore(margin, float(_TEMPERATURES[best]))
+    if not np.isfinite(by_task).all():
+        return HiddenVoteScore(-np.inf, float(_TEMPERATURES[best]))
+    se = float(np.sqrt(by_task**2 @ times))
+    return HiddenVoteScore(float(by_task @ times) / max(se, 1e-12), float(_TEMPERATURES[best]))
 
 
 def _apply_temperature(proba: Floats, temperature: float) -> Floats:
@@ -145,20 +149,34 @@ def _apply_temperature(proba: Floats, temperature: float) -> Floats:
     return Calibrator.temperature(temperature).apply(np.maximum(proba, _MIN_PROBABILITY))
 
 
-def _log_likelihood_by_task(proba: Floats, seen: Votes, hidden: Votes) -> Floats:
-    """Return the log-probability of hidden votes, (n_tasks,), with the same model of people for every consensus."""
-    chance: Floats
+def _predictor(seen: Votes, hidden: Votes, times: Floats) -> Callable[[Floats], Floats]:
+    """Return a function from a consensus (n_tasks, k) to the log-probability of the hidden votes, (n_tasks,).
+
+    The model of people is the same for every consensus.
+    """
     if seen.n_people * seen.n_labels**2 <= _MAX_ERROR_RATES:
-        rates = error_rates(VoteMatrix.build(seen).expected_counts(proba), _POOLING)
-        chance = np.einsum("vk,vk->v", proba[hidden.tasks], rates[hidden.people, hidden.labels])
+        matrix = VoteMatrix.build(seen)
+
+        def chance_of_hidden(proba: Floats) -> Floats:
+            rates = error_rates(matrix.expected_counts(proba * times[:, None]), _POOLING)
+            found: Floats = np.einsum("vk,vk->v", proba[hidden.tasks], rates[hidden.people, hidden.labels])
+            return found
     else:
-        right = np.bincount(seen.people, weights=proba[seen.tasks, seen.labels], minlength=seen.n_people)
-        n_votes = np.bincount(seen.people, minlength=seen.n_people)
-        skill = ((right + _POOLING * right.sum() / len(seen)) / (n_votes + _POOLING))[hidden.people]
-        likely: Floats = proba[hidden.tasks, hidden.labels]
-        chance = skill * likely + (1 - skill) * (1 - likely) / max(seen.n_labels - 1, 1)
-    logs = np.log(np.maximum(chance, 1e-6))  # one impossible vote must not decide alone
-    return np.bincount(hidden.tasks, weights=logs, minlength=hidden.n_tasks).astype(np.float64)
+        weights = times[seen.tasks]
+        n_votes = np.bincount(seen.people, weights, minlength=seen.n_people)
+
+        def chance_of_hidden(proba: Floats) -> Floats:
+            right = np.bincount(seen.people, weights * proba[seen.tasks, seen.labels], minlength=seen.n_people)
+            skill = ((right + _POOLING * right.sum() / weights.sum()) / (n_votes + _POOLING))[hidden.people]
+            likely = proba[hidden.tasks, hidden.labels]
+            found: Floats = skill * likely + (1 - skill) * (1 - likely) / max(seen.n_labels - 1, 1)
+            return found
+
+    def log_likelihood(proba: Floats) -> Floats:
+        logs = np.log(np.maximum(chance_of_hidden(proba), 1e-6))  # one impossible vote must not decide alone
+        return np.bincount(hidden.tasks, logs, minlength=hidden.n_tasks)
+
+    return log_likelihood
 
 
 def prefer_proven_on_gold(selection: MethodSelection, gold: Ints) -> MethodSelection:

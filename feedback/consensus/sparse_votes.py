@@ -48,7 +48,9 @@ class TaskGroups:
         hashed[voted] = np.add.reduceat(mixed, start[voted]) if len(votes) else 0
         _, first, of_task = np.unique(hashed, return_index=True, return_inverse=True)
         twin = np.arange(len(votes)) + (start[first[of_task]] - start)[votes.tasks]
-        if (size[first[of_task]] != size).any() or (cell[twin] != cell).any():  # a collision of the hash costs only time
+        if (size[first[of_task]] != size).any() or (
+            cell[twin] != cell
+        ).any():  # a collision of the hash costs only time
             first = of_task = np.arange(votes.n_tasks)
         is_first = np.zeros(votes.n_tasks, dtype=bool)
         is_first[first] = True

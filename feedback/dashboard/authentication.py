@@ -1,4 +1,4 @@
-"""Authentication: who a request comes from (session cookie, service login or open access), and forms of our own pages."""
+"""Authentication: who a request comes from (session cookie, service login, open access), and forms of our own pages."""
 
 from __future__ import annotations
 

@@ -1,32 +1,42 @@
-"""The run of the demo: make a project, connect it, let three simulated people annotate, and show what the loop does."""
+"""The demo on a real Label Studio: make and connect a project, let three simulated people annotate, show the loop."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
 from feedback.app.bootstrap import opened_store, require_project
-from feedback.demo import live_view
-from feedback.demo.environment import running_service, settings_environ
 from feedback.demo.simulated_annotators import Annotator
+from feedback.errors import ServiceError
 from feedback.project.connect import connect
 from feedback.recipes import ProjectRecipe
-from feedback.reports.project_status import project_status
+from feedback.reports.formatting import percent
+from feedback.reports.project_status import project_status, status_lines
 from feedback.settings import read_settings
 from feedback.store import Store
 from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio.accounts import sign_up
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.local_server import LocalLabelStudio
+from ml_backend.labelstudio.local_server import LocalLabelStudio, describe_log_end, free_port, is_healthy, stop_process
 
 _SKILLS = {"Ada": 0.98, "Ben": 0.95, "Cleo": 0.88}  # a careful, a usual and a hasty annotator
 _LAST_TURN_S = 20.0  # after the last answer, for the loop to learn from it
 _LOOK_S = 0.5
+_START_S = 60.0  # of `hitl serve`
+_STOP_S = 30.0
 
 
 def run_demo(
@@ -41,9 +51,9 @@ def run_demo(
         console.print("Starting a real Label Studio (half a minute) ...")
         with (
             LocalLabelStudio(home / "label-studio") as studio,
-            running_service(home, label_studio_url=studio.url, api_key=studio.admin.token) as environ,
+            running_service(home, label_studio_url=studio.url, api_key=studio.admin.token) as service_settings,
         ):
-            settings = read_settings(settings_environ(environ))
+            settings = read_settings(service_settings)
             with opened_store(settings) as store, Client(studio.url, studio.admin.token) as client:
                 project = _make_project(client, recipe)
                 changes = connect(settings, store, client, project, policy=recipe.policy, now_s=time.time())
@@ -55,6 +65,32 @@ def run_demo(
                     _wait_for_reader(console)
                 else:
                     console.print("It all stops now; `hitl demo --keep` leaves it running, to annotate in the browser.")
+
+
+@contextmanager
+def running_service(data_dir: Path, *, label_studio_url: str, api_key: str) -> Iterator[dict[str, str]]:
+    """Run `hitl serve` on loopback while the block runs; yield its settings. ServiceError if it does not answer."""
+    port = free_port()
+    settings = {
+        "HITL_DATA_DIR": str(data_dir / "hitl"),
+        "HITL_PORT": str(port),
+        "HITL_TICK_S": "0.5",
+        "LABEL_STUDIO_URL": label_studio_url,
+        "LABEL_STUDIO_API_KEY": api_key,
+    }
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HITL_", "LABEL_STUDIO_"))}
+    environ = inherited | settings
+    log = data_dir / "hitl.log"
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "feedback", "serve"], env=environ, stdout=out, stderr=out, start_new_session=True
+        )
+        try:
+            if not is_healthy(process, f"http://127.0.0.1:{port}", timeout_s=_START_S):
+                raise ServiceError(f"hitl serve did not come up. {describe_log_end(log)}")
+            yield settings
+        finally:
+            stop_process(process, timeout_s=_STOP_S)
 
 
 def _make_project(client: Client, recipe: ProjectRecipe) -> str:
@@ -95,9 +131,7 @@ def _work(
         while True:
             now = time.monotonic()
             status = project_status(store, require_project(store, project))
-            screen.update(
-                live_view.render_progress(status, people, goal=answers, elapsed_s=now - started, url=studio.url)
-            )
+            screen.update(render_progress(status, people, goal=answers, elapsed_s=now - started, url=studio.url))
             if not any(person.is_alive() for person in people):
                 quiet_since = quiet_since or now
                 if status["behind"] == 0 or now - quiet_since > _LAST_TURN_S:
@@ -113,7 +147,7 @@ def _work(
 def _close(studio: LocalLabelStudio, store: Store, project: str, console: Console) -> None:
     status: dict[str, Any] = project_status(store, require_project(store, project))
     verdicts = [record.body for record in store.records.list_records(project, "verdict")]
-    console.print(live_view.render_verdicts(sorted(verdicts, key=lambda verdict: verdict["at_s"]), status))
+    console.print(render_verdicts(sorted(verdicts, key=lambda verdict: verdict["at_s"]), status))
     console.print(f"Log in: {studio.url}/projects/{project}/   {studio.email} / {studio.password}", soft_wrap=True)
 
 
@@ -124,3 +158,41 @@ def _wait_for_reader(console: Console) -> None:
             time.sleep(1.0)
     except KeyboardInterrupt:
         console.print("Stopping.")
+
+
+def render_progress(
+    status: Mapping[str, Any], people: Sequence[Annotator], *, goal: int, elapsed_s: float, url: str
+) -> Group:
+    """Return the live table: answers, model, accuracy, agreement and queue as they are now."""
+    done = sum(person.tally.answers for person in people)
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_row("answers", f"{done} of {goal}")
+    for person in people:
+        table.add_row(f"  {person.name}", f"{person.tally.answers} (skill {person.skill:.0%})")
+    for name, sentence in status_lines(status):
+        table.add_row(name, Text(sentence))
+    title = Text(f"Label Studio {url}   {elapsed_s:.0f} s", style="bold")
+    return Group(title, ProgressBar(total=goal, completed=done, width=60), table)
+
+
+def render_verdicts(verdicts: Sequence[Mapping[str, Any]], status: Mapping[str, Any]) -> Table:
+    """Return a table with one row per challenger: its figures, the verdict and the reason."""
+    table = Table(title="Every challenger and its verdict", show_lines=False)
+    for column in ("model", "gate", "judge rows", "accuracy", "before", "verdict", "reason"):
+        table.add_column(column, overflow="fold")
+    for verdict in verdicts:
+        table.add_row(
+            verdict["challenger"],
+            verdict["gate"],
+            str(verdict["rows"]),
+            percent(verdict["accuracy"]),
+            percent(verdict["champion_accuracy"]),
+            Text("promoted", style="green") if verdict["promote"] else Text("kept out", style="yellow"),
+            verdict["reason"],
+        )
+    lines = dict(status_lines(status))
+    if not verdicts:
+        table.add_row(*[""] * 6, Text(lines["model"]))
+    table.caption = f"accuracy: {lines['accuracy']}. Agreement: {lines['agreement']}"
+    return table

@@ -146,7 +146,7 @@ def parse_signal(body: Mapping[str, Any], project: str, policy: Policy, *, now_s
 def find_task_by_key(store: Store, project: str, policy: Policy, key: str) -> tuple[int | None, str]:
     """Return the task with this external key and "", or None and the reason; turns index the keys of new tasks."""
     field = policy.tasks.key
-    tasks = store.external_ids.list_tasks(project, field, key)
+    tasks = store.tasks.list_tasks_by_external_id(project, field, key)
     if len(tasks) == 1:
         return tasks[0], ""
     if tasks:
@@ -160,7 +160,7 @@ def match_waiting_signals(store: Store, project: str, policy: Policy) -> int:
     if not policy.tasks.key:
         return 0
     read = make_data_reader(policy.tasks.key)
-    store.external_ids.index_tasks(project, policy.tasks.key, lambda data: identifier_text(read(data)))
+    store.tasks.index_external_ids(project, policy.tasks.key, lambda data: identifier_text(read(data)))
     found = 0
     for signal in store.signals.list_unmatched_signals(project):
         task, reason = find_task_by_key(store, project, policy, signal.external)

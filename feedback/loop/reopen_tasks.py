@@ -11,7 +11,7 @@ from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.store import Store
 from feedback.store.log import events
-from feedback.store.repositories.changes import ProjectHeads
+from feedback.store.repositories.event_queries import ProjectHeads
 from feedback.training.consensus_labels import ConsensusLabels
 from ml_backend.errors import LabelStudioError
 
@@ -86,13 +86,13 @@ class ReopenCache:
 
     def _known_open(self, store: Store, snapshot: ProjectSnapshot) -> dict[int, int]:
         """Return the tasks that were open at the last check and that no event has been about since."""
-        project, heads = snapshot.project.id, store.changes.get_heads(snapshot.project.id)
+        project, heads = snapshot.project.id, store.events.get_heads(snapshot.project.id)
         kept = self._checked.get(project)
         moved = None if kept is None else snapshot.changes.since(kept.snapshot.revision)
         is_open: dict[int, int] = {}
         if kept is not None and moved is not None and kept.heads.own_marks == heads.own_marks:
             is_open = kept.open
-            changes = store.changes.list_changes(project, kept.heads.seq) if kept.heads.seq != heads.seq else None
+            changes = store.events.list_changes(project, kept.heads.seq) if kept.heads.seq != heads.seq else None
             for task in moved if changes is None else moved | changes.tasks | changes.annotated:
                 is_open.pop(task, None)
             if changes is not None and (changes.erased or changes.described):

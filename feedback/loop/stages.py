@@ -147,8 +147,8 @@ def _routing_state(context: TurnContext) -> tuple[object, ...]:
     by_clock = any(field.startswith("time.") or field.endswith(".age") for field in fields)
     if by_clock or not snapshot.changes.revision or not labels.changes.revision:
         return ()
-    version, heads = context.champion.version if context.champion else "", store.changes.get_heads(context.project_id)
-    signal, models = store.changes.get_signal_head(context.project_id), store.registry.versions(context.project_id)
+    version, heads = context.champion.version if context.champion else "", store.events.get_heads(context.project_id)
+    signal, models = store.signals.get_signal_head(context.project_id), store.registry.versions(context.project_id)
     revisions = (snapshot.changes.revision, labels.changes.revision)
     return *revisions, snapshot.policy.hash, version, heads.seq, heads.decision, signal, tuple(models)
 

@@ -16,8 +16,7 @@ from feedback.policy.schema import same_email
 from feedback.review.review_task_content import HISTORY, KEY
 from feedback.store import ErasureResult, Store
 from feedback.store.log.events import canonical_time
-from feedback.store.log.lifetimes import canonical_time_of
-from feedback.store.log.projections import epoch_s
+from feedback.store.log.projections import canonical_time_of, epoch_s
 from feedback.store.repositories.policies import policy_of
 from ml_backend.errors import LabelStudioError
 from ml_backend.records import Task

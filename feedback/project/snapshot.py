@@ -18,7 +18,7 @@ from feedback.project.task_routes import CurrentDecisions, DecisionCache, Routes
 from feedback.project.vote_cache import TaskVotes, VoteCache, VoteTable, votes_by_task
 from feedback.store import ProjectRow, Store, Vote
 from feedback.store.database.engine import without_garbage_collection
-from feedback.store.repositories.changes import ProjectHeads
+from feedback.store.repositories.event_queries import ProjectHeads
 from ml_backend.label_config import Control, LabelConfig, read_label_config
 from ml_backend.records import Answer, Indicators, Task, with_indicators
 
@@ -111,7 +111,7 @@ class SnapshotCache:
     def _load(
         self, store: Store, project: ProjectRow, policy: Policy, config: LabelConfig, control: Control
     ) -> ProjectSnapshot:
-        heads = store.changes.get_heads(project.id)  # first: what comes while we read is read again next time
+        heads = store.events.get_heads(project.id)  # first: what comes while we read is read again next time
         kept = self._kept.get(project.id)
         same_gold = kept is not None and kept.heads.gold == heads.gold
         gold = kept.gold if kept is not None and same_gold else load_gold_tasks(store, project.id)

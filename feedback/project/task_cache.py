@@ -10,7 +10,7 @@ from feedback.project.audit_splits import Splits
 from feedback.project.changes import Changes
 from feedback.project.recent_projects import RecentProjects
 from feedback.store import Store
-from feedback.store.repositories.changes import ProjectHeads
+from feedback.store.repositories.event_queries import ProjectHeads
 from ml_backend.records import Task
 
 _MANY = 5_000  # changed tasks above which reading all of them is quicker
@@ -44,7 +44,7 @@ class TaskCache:
 
     def read(self, store: Store, project: str, splits: Splits, *, heads: ProjectHeads | None = None) -> TaskTable:
         """Return a project's task table as it is now."""
-        heads = heads or store.changes.get_heads(project)  # first: what comes while we read is read again next time
+        heads = heads or store.events.get_heads(project)  # first: what comes while we read is read again next time
         kept = self._kept.get(project)
         table = _read(store, project, splits, heads, kept)
         self._kept.put(project, _Kept(heads, splits, table), size=len(table.tasks))
@@ -56,7 +56,7 @@ def _read(store: Store, project: str, splits: Splits, heads: ProjectHeads, kept:
         return _all(store, project, splits)
     table = kept.table
     if kept.heads.seq != heads.seq:
-        changes = store.changes.list_changes(project, kept.heads.seq)
+        changes = store.events.list_changes(project, kept.heads.seq)
         if changes.described or len(changes.tasks) > _MANY:
             return _all(store, project, splits)
         if changes.tasks:

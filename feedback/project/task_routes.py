@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from feedback.policy.rules import HOLD, PRIORITIES
 from feedback.project.recent_projects import RecentProjects
 from feedback.store import CurrentDecision, Store
-from feedback.store.repositories.changes import ProjectHeads
+from feedback.store.repositories.event_queries import ProjectHeads
 
 NORMAL = PRIORITIES.index("normal")
 HIGH = PRIORITIES.index("high")
@@ -49,9 +49,9 @@ class DecisionCache:
 
     def read(self, store: Store, project: str, *, heads: ProjectHeads | None = None) -> CurrentDecisions:
         """Return the newest decision about each task as it is now."""
-        heads = heads or store.changes.get_heads(project)
+        heads = heads or store.events.get_heads(project)
         before, known = self._kept.get(project) or (None, {})
-        if before is None or (before.seq != heads.seq and store.changes.list_changes(project, before.seq).erased):
+        if before is None or (before.seq != heads.seq and store.events.list_changes(project, before.seq).erased):
             known = store.decisions.list_current_decisions(project)
         elif before.decision != heads.decision:
             newer = store.decisions.list_current_decisions(project, after=before.decision)

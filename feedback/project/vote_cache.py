@@ -10,7 +10,7 @@ from feedback.project.changes import Changes
 from feedback.project.recent_projects import RecentProjects
 from feedback.project.task_cache import merged
 from feedback.store import Store, Vote
-from feedback.store.repositories.changes import ProjectHeads
+from feedback.store.repositories.event_queries import ProjectHeads
 
 _MANY = 5_000  # tasks with changed annotations above which reading all votes is quicker
 
@@ -69,7 +69,7 @@ class VoteCache:
         self, store: Store, project: str, control: str, bots: tuple[int, ...], *, heads: ProjectHeads | None = None
     ) -> TaskVotes:
         """Return the votes on one control as they are now."""
-        heads = heads or store.changes.get_heads(project)
+        heads = heads or store.events.get_heads(project)
         kept = self._kept.get(project)
         source = (control, tuple(bots))
         if kept is None or kept.source != source or kept.heads.rebuilt != heads.rebuilt:
@@ -82,19 +82,19 @@ class VoteCache:
 
 def _all(store: Store, project: str, source: tuple[str, tuple[int, ...]], heads: ProjectHeads) -> _Kept:
     read = store.votes.list_votes(project, control=source[0])
-    own = store.changes.list_own_annotations(project) if heads.own_marks else frozenset[int]()
+    own = store.events.list_own_annotations(project) if heads.own_marks else frozenset[int]()
     task_of = {vote.annotation: vote.task for vote in read}
     return _Kept(heads, source, TaskVotes(_grouped(read), Changes.everything()), task_of, own)
 
 
 def _updated(store: Store, project: str, heads: ProjectHeads, old: _Kept) -> _Kept:
-    changes = store.changes.list_changes(project, old.heads.seq)
+    changes = store.events.list_changes(project, old.heads.seq)
     tasks = {*changes.tasks, *changes.annotated}
     tasks |= {old.task_of[number] for number in changes.annotations if number in old.task_of}
     own = old.own
     if heads.own_marks != old.heads.own_marks:
-        own = store.changes.list_own_annotations(project)
-        tasks |= store.changes.list_tasks_of(project, own ^ old.own)
+        own = store.events.list_own_annotations(project)
+        tasks |= store.events.list_tasks_of(project, own ^ old.own)
     if changes.described or len(tasks) > _MANY:
         return _all(store, project, old.source, heads)
     changed = sorted(tasks)

@@ -97,7 +97,7 @@ class ServedWindowCache:
 
     def load(self, store: Store, project: str) -> ServedWindow | None:
         """Return what `load_served_window` returns."""
-        state = (*store.changes.get_window_state(project), store.changes.get_record_head(project, "asked"))
+        state = (*store.windows.get_window_state(project), store.records.get_record_head(project, "asked"))
         kept = self._kept.get(project)
         if kept is None or kept[0] != state:
             kept = (state, load_served_window(store, project))

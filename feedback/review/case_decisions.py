@@ -191,7 +191,7 @@ def _decided_before_appeal(case: CaseRow, review: ReviewRow) -> bool:
 
 def _changed_annotations(store: Store, review_project: str, last: _Checked, head: int) -> frozenset[int]:
     seen = last.heads.get(review_project, 0)
-    return frozenset() if seen == head else store.changes.list_changes(review_project, seen).annotations
+    return frozenset() if seen == head else store.events.list_changes(review_project, seen).annotations
 
 
 def _reopen_changed(context: ReviewContext, case_id: int, review_project: str, annotation_id: int) -> None:

@@ -27,10 +27,8 @@ from feedback.store.log.replay import Progress, ProjectionCheck
 from feedback.store.migrations import migrate
 from feedback.store.repositories.annotations import AnnotationsRepository
 from feedback.store.repositories.cases import CasesRepository
-from feedback.store.repositories.changes import ChangesRepository
 from feedback.store.repositories.decisions import DecisionsRepository
 from feedback.store.repositories.event_queries import EventsRepository
-from feedback.store.repositories.external_ids import ExternalIdsRepository
 from feedback.store.repositories.indicators import IndicatorsRepository, delete_indicators
 from feedback.store.repositories.jobs import JobClaim, JobsRepository
 from feedback.store.repositories.models import ModelsRepository
@@ -38,17 +36,14 @@ from feedback.store.repositories.overrides import OverridesRepository
 from feedback.store.repositories.policies import PoliciesRepository
 from feedback.store.repositories.projects import ProjectsRepository
 from feedback.store.repositories.records import RecordsRepository
-from feedback.store.repositories.review_projects import ReviewProjectsRepository
-from feedback.store.repositories.reviews import ReviewsRepository
-from feedback.store.repositories.secrets import SecretsRepository
-from feedback.store.repositories.sessions import SessionsRepository
+from feedback.store.repositories.reviews import ReviewProjectsRepository, ReviewsRepository
+from feedback.store.repositories.sessions import SecretsRepository, SessionsRepository
 from feedback.store.repositories.signals import SignalsRepository
 from feedback.store.repositories.tasks import TasksRepository
 from feedback.store.repositories.votes import VotesRepository
 from feedback.store.repositories.windows import WindowsRepository
 from feedback.store.tables import main_tables
-from feedback.store.tables.json_redaction import mentions
-from feedback.store.tables.personal_data import DataSubject, places
+from feedback.store.tables.personal_data import DataSubject, mentions, places
 from ml_backend.records import Task
 
 _LOG = logging.getLogger(__name__)
@@ -124,10 +119,8 @@ class Store:
         self._inbox = Inbox(box, database, self._log.fold)
         self.annotations = AnnotationsRepository(database)
         self.cases = CasesRepository(database)
-        self.changes = ChangesRepository(database)
         self.decisions = DecisionsRepository(database)
         self.events = EventsRepository(database)
-        self.external_ids = ExternalIdsRepository(database)
         self.indicators = IndicatorsRepository(database)
         self.jobs = JobsRepository(database)
         self.overrides = OverridesRepository(database)

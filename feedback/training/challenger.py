@@ -100,7 +100,7 @@ class TrainingCache:
     def last_training(self, store: Store, snapshot: ProjectSnapshot) -> LastTraining | None:
         """Return what `last_training` returns; its record is read when there is another one."""
         project = snapshot.project.id
-        head = store.changes.get_record_head(project, "training")
+        head = store.records.get_record_head(project, "training")
         kept = self._last.get(project)
         if kept is None or kept.record != head:
             found = store.records.get_latest_record(project, "training") if head else None
@@ -116,7 +116,7 @@ class TrainingCache:
 
     def erased_annotations(self, store: Store, project: str) -> frozenset[int]:
         """Return the numbers of all annotations that were ever erased; only newer events are read again."""
-        head = store.changes.get_heads(project).seq
+        head = store.events.get_heads(project).seq
         after, known = self._erased.get(project) or (0, frozenset[int]())
         if after != head:
             known |= store.events.list_erased_annotations(project, after=after)
@@ -128,8 +128,8 @@ class TrainingCache:
         project = snapshot.project.id
         if not dataset.changes.revision:
             return ()
-        last, head = store.changes.get_record_head(project, "training"), store.changes.get_heads(project).seq
-        overrides = store.changes.count_overrides(project)
+        last, head = store.records.get_record_head(project, "training"), store.events.get_heads(project).seq
+        overrides = store.overrides.get_override_head(project)
         return last, head, overrides, dataset.changes.revision, recipe, snapshot.policy.train
 
     def was_not_due(self, project: str, state: tuple[object, ...]) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from feedback.app.bootstrap import find_bot, opened_store, require_project
-from feedback.demo.environment import running_service, settings_environ
+from feedback.demo.run_demo import running_service
 from feedback.policy import Policy
 from feedback.policy.schema import Audit, Overlap, Queue, Train
 from feedback.project.connect import connect, disconnect
@@ -111,7 +111,7 @@ def running(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
 
 @pytest.fixture
 def world(site: Site, running: dict[str, str]) -> Iterator[World]:
-    settings = read_settings(settings_environ(running))
+    settings = read_settings(running)
     with opened_store(settings) as store, site.project(0) as project:
         store.secrets.save_secret("draws", "the same audit stream in every run")
         site.admin.import_tasks(project.id, [{"data": {"text": text}} for text in texts(150)])

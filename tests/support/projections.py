@@ -10,7 +10,7 @@ from sqlalchemy import select
 from feedback.store import Store
 from feedback.store.log.projections import compared
 from feedback.store.log.replay import TABLES, _stored
-from feedback.store.repositories.row_filters import of_current_task
+from feedback.store.repositories.repository import of_current_task
 from feedback.store.tables import main_tables
 
 

@@ -1,15 +1,17 @@
-"""The two databases: how their URLs are read, and how each connection is set up."""
+"""The two databases: their URLs, how each connection is set up, and PostgreSQL's LISTEN and NOTIFY."""
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection, create_engine, event, text
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -115,3 +117,71 @@ def _postgresql(url: URL, durability: Durability, wait_s: float) -> Engine:
     except ImportError as error:
         hint = "Install it: pip install 'label-studio-hitl[postgres]'."
         raise StoreError("the PostgreSQL driver psycopg is not installed.", hint=hint) from error
+
+
+_LOG = logging.getLogger(__name__)
+_CHANNEL = "hitl_jobs"
+_CONNECT_TIMEOUT_S = 2
+_RETRY_S = 1.0  # after a failure, so that a server that is down is not asked in a busy loop
+
+NOTIFY = text(f"NOTIFY {_CHANNEL}")
+
+
+def notify_workers(connection: Connection) -> None:
+    """Wake every listening worker when this transaction commits; PostgreSQL sends it once per transaction."""
+    connection.execute(NOTIFY)
+
+
+class JobListener:
+    """One connection that listens for job requests; it reconnects by itself.
+
+    A notification that is lost delays work until the worker's next poll of the job rows, and loses none.
+    """
+
+    def __init__(
+        self,
+        url: URL,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._address = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._clock, self._sleep = clock, sleep
+        self._connection: Any = None
+        self._retry_at_s = 0.0
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for a job request; return True as soon as there may be one. Never raises.
+
+        It is also True right after a connect, because whatever was announced before it was not heard.
+        """
+        began_s = self._clock()
+        if began_s < self._retry_at_s:
+            self._sleep(timeout_s)
+            return False
+        from psycopg import Error  # reason: the driver is optional
+
+        try:
+            if self._connection is None:
+                self._connect()
+                return True
+            return next(self._connection.notifies(timeout=timeout_s, stop_after=1), None) is not None
+        except (Error, OSError) as error:
+            # the type only: a driver's message may show the address with its password
+            _LOG.warning("no notifications from PostgreSQL (%s); jobs are found by polling", type(error).__name__)
+            self.close()
+            self._retry_at_s = self._clock() + _RETRY_S
+            self._sleep(max(0.0, timeout_s - (self._clock() - began_s)))
+            return False
+
+    def close(self) -> None:
+        """Close the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _connect(self) -> None:
+        from psycopg import connect  # reason: the driver is optional
+
+        self._connection = connect(self._address, autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S)
+        self._connection.execute(f"LISTEN {_CHANNEL}")

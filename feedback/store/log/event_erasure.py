@@ -11,14 +11,11 @@ from sqlalchemy import Connection, select, text
 
 from feedback.errors import StoreError
 from feedback.store.database.engine import Database, chunks, dumps, plain, stream
-from feedback.store.log.event_log import Log
+from feedback.store.log.event_log import REUSED_ID, Log
 from feedback.store.log.events import Entity, Event, event_from_task
-from feedback.store.log.id_reuse import REUSED_ID
-from feedback.store.log.lifetimes import canonical_time_of, creation_time
-from feedback.store.log.projections import epoch_s
+from feedback.store.log.projections import canonical_time_of, creation_time, epoch_s
 from feedback.store.tables import main_tables
-from feedback.store.tables.json_redaction import DERIVED, redact
-from feedback.store.tables.personal_data import DataSubject, places, task_contents
+from feedback.store.tables.personal_data import DERIVED, DataSubject, places, redact, task_contents
 from feedback.store.tables.review_tables import override, review_case
 from ml_backend.records import Task
 

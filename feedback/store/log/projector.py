@@ -12,10 +12,10 @@ from sqlalchemy import Connection, Table, bindparam, select
 from feedback.store.database.engine import Database, chunks
 from feedback.store.database.prepared_statements import Prepared
 from feedback.store.log.events import Event
-from feedback.store.log.lifetimes import LoggedEvent
 from feedback.store.log.projections import (
     AnnotationState,
     AnnotatorCounts,
+    LoggedEvent,
     PeopleCounts,
     ProjectState,
     TaskState,

@@ -15,9 +15,9 @@ from sqlalchemy import Connection, Table, func, select
 from feedback.errors import ChainBroken, EventError
 from feedback.store.database.engine import Database, stream
 from feedback.store.log.event_log import GENESIS, link, payload_hash
-from feedback.store.log.lifetimes import LoggedEvent
 from feedback.store.log.projections import (
     AnnotationState,
+    LoggedEvent,
     PeopleCounts,
     ProjectState,
     TaskState,

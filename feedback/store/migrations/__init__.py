@@ -17,7 +17,7 @@ from feedback.store.tables.main_tables import REVISION
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
 
-VERSIONS = Path(__file__).parent / "versions"
+VERSIONS = Path(__file__).parent
 _TABLES = (main_tables, review_tables, routing_tables)  # all share one metadata
 
 
@@ -58,8 +58,8 @@ def upgrade(connection: Connection, *, to: str = REVISION, versions: Path = VERS
     from alembic.script import ScriptDirectory
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-    script = ScriptDirectory(str(Path(__file__).parent), version_locations=[str(versions)])
+    config.set_main_option("script_location", str(VERSIONS).replace("%", "%%"))
+    script = ScriptDirectory(str(VERSIONS), version_locations=[str(versions)])
     found = read_revision(connection)
     if found and found not in _known(script):
         raise SchemaError(f"the database has revision {found!r}; this version knows up to {REVISION!r}.")

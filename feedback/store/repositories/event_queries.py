@@ -1,18 +1,18 @@
-"""Queries of the event log: single versions, one person's versions, and what was erased."""
+"""Queries of the event log: versions, erasures, and what changed since an event, from which caches are updated."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, func, select, union
 
-from feedback.store.database.engine import stream
+from feedback.store.database.engine import rows_in, stream
 from feedback.store.log.event_erasure import ERASED_PERSON
 from feedback.store.repositories.repository import Repository
-from feedback.store.tables import main_tables
+from feedback.store.tables import main_tables, routing_tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,29 @@ class AnnotationVersion:
     seq: int
     received_s: float
     body: Mapping[str, Any] | None = field(hash=False)  # None: erased
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectHeads:
+    """The newest number of everything that a snapshot is read from; equal heads mean that nothing changed."""
+
+    seq: int  # the last event of the project's log
+    own_marks: int  # annotations and unique ids that are marked as ours
+    rebuilt: int  # the last record of a rebuild of the projections, which appends no event
+    gold: int  # the last record of the gold book
+    relabel: int  # the last record of a label that changed its meaning
+    decision: int  # the last routing decision
+
+
+@dataclass(frozen=True, slots=True)
+class LogChanges:
+    """The tasks, annotations and settings that changed after a given event."""
+
+    tasks: frozenset[int]  # made, changed or deleted
+    annotations: frozenset[int]  # saved, changed or deleted
+    annotated: frozenset[int]  # tasks that have one of these annotations now
+    described: bool  # whether title or label config changed
+    erased: bool  # whether data were erased
 
 
 class EventsRepository(Repository):
@@ -91,6 +114,58 @@ class EventsRepository(Repository):
         query = _versions(origin).where(logged.seq > seq, logged.action.in_(("saved", "deleted")))
         return [_version(row) for row in self._list_rows(query.order_by(logged.seq).limit(limit))]
 
+    def get_heads(self, project: str) -> ProjectHeads:
+        """Return the newest number of each source of a snapshot."""
+        chain, record, decision = main_tables.chain.c, main_tables.record.c, routing_tables.decision.c
+        marks = [
+            select(func.count()).select_from(table).where(table.c.project == project).scalar_subquery()
+            for table in (main_tables.own_annotation, main_tables.own_unique)
+        ]
+        seq = select(chain.seq).where(chain.project == project).scalar_subquery()
+        kinds = [
+            select(func.max(record.id)).where(record.project == project, record.kind == kind).scalar_subquery()
+            for kind in ("rebuilt", "gold", "relabel")
+        ]
+        # the newest decision of any project: an index by project would cost more than a needless read
+        query = select(seq, marks[0] + marks[1], *kinds, select(func.max(decision.id)).scalar_subquery())
+        return ProjectHeads(*(int(value or 0) for value in self._get_row(query)))
+
+    def list_changes(self, project: str, after: int) -> LogChanges:
+        """Return what the events after the event number `after` are about."""
+        logged = main_tables.event.c
+        columns = (logged.entity, logged.entity_id, logged.action)
+        query = select(*columns).distinct().where(logged.project == project, logged.seq > after)
+        tasks, annotations, described, erased = set[int](), set[int](), False, False
+        with self._database.read() as connection:
+            for entity, number, action in connection.execute(query):
+                erased |= action == "erased"
+                if entity == "task":
+                    tasks.add(number)
+                elif entity == "annotation":
+                    annotations.add(number)
+                else:
+                    described = True
+            annotated = frozenset(row.task for row in rows_in(connection, *_tasks_of(project), annotations))
+        return LogChanges(frozenset(tasks), frozenset(annotations), annotated, described, erased)
+
+    def list_own_annotations(self, project: str) -> frozenset[int]:
+        """Return the annotations that are marked as ours, by their number or their unique id."""
+        own, named, now = main_tables.own_annotation.c, main_tables.own_unique.c, main_tables.annotation.c
+        marked = (
+            select(now.id)
+            .join_from(
+                main_tables.own_unique,
+                main_tables.annotation,
+                (now.project == named.project) & (now.unique_id == named.unique_id),
+            )
+            .where(named.project == project)
+        )
+        return frozenset(self._list_values(union(select(own.id).where(own.project == project), marked)))
+
+    def list_tasks_of(self, project: str, annotations: Collection[int]) -> frozenset[int]:
+        """Return the tasks of these annotations."""
+        return frozenset(row.task for row in self._list_rows_in(*_tasks_of(project), annotations))
+
 
 def _versions(project: str) -> Select[Any]:
     logged = main_tables.event.c
@@ -105,3 +180,9 @@ def _version(row: Any) -> AnnotationVersion:
     body = None if row.body is None else orjson.loads(row.body)
     version = row.version if row.action == "saved" else ""  # for a deletion the log holds the ended lifetime there
     return AnnotationVersion(row.entity_id, version, row.action, row.source, row.seq, row.received_s, body)
+
+
+def _tasks_of(project: str) -> tuple[Select[Any], ColumnElement[int]]:
+    """Return the query of the tasks of a project's annotations, and the column of the annotations."""
+    now = main_tables.annotation.c
+    return select(now.task).distinct().where(now.project == project, now.task.is_not(None)), now.id

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from sqlalchemy import Connection, and_, bindparam, or_, select
 
 from feedback.errors import LeaseLost
+from feedback.store.database.drivers import JobListener, notify_workers
 from feedback.store.database.engine import plain
-from feedback.store.database.listen_notify import JobListener, notify_workers
 from feedback.store.database.prepared_statements import Prepared
 from feedback.store.repositories.repository import Repository
 from feedback.store.tables import main_tables

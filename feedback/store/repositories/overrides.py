@@ -62,3 +62,9 @@ class OverridesRepository(Repository):
         query = select(*alike, func.count()).where(table.project == project).group_by(*alike)
         query = query.order_by(func.count().desc(), table.answer, table.reason)
         return [OverrideCount(*row) for row in self._list_rows(query)]
+
+    def get_override_head(self, project: str) -> tuple[int, float]:
+        """Return how many answers are recorded with a prediction, and the time of the newest."""
+        query = select(func.count(), func.max(override.c.at_s)).where(override.c.project == project)
+        count, newest_s = self._get_row(query)
+        return int(count), float(newest_s or 0.0)

@@ -10,8 +10,7 @@ from sqlalchemy import Connection, and_, distinct, func, select
 from feedback.store.database.engine import Database
 from feedback.store.log.event_log import Log
 from feedback.store.log.events import event_from_project
-from feedback.store.repositories.repository import Repository
-from feedback.store.repositories.row_filters import in_existing_project, made_by_people, of_current_task
+from feedback.store.repositories.repository import Repository, in_existing_project, made_by_people, of_current_task
 from feedback.store.tables import main_tables, routing_tables
 from feedback.store.tables.main_tables import PROJECTS, ProjectRow
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from feedback.store.database.engine import dumps
 from feedback.store.repositories.repository import Repository
@@ -63,6 +63,12 @@ class RecordsRepository(Repository):
     def get_latest_record(self, project: str, kind: str, *, key: str = "") -> Record | None:
         """Return the newest record of a kind, or the one of a key; None where there is none."""
         return next(iter(self.list_records(project, kind, limit=1, key=key)), None)
+
+    def get_record_head(self, project: str, kind: str) -> int:
+        """Return the number of the newest record of a kind, without reading it; 0 where there is none."""
+        table = main_tables.record.c
+        query = select(func.max(table.id)).where(table.project == project, table.kind == kind)
+        return int(self._get_value(query) or 0)
 
     def list_records(
         self, project: str, kind: str, *, limit: int | None = 100, key: str = "", above: int = 0

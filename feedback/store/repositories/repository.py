@@ -1,13 +1,15 @@
-"""The base of all repositories: one database, and the forms in which a query is read."""
+"""The base of all repositories, and the SQL conditions that several of them share."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, Select
+import orjson
+from sqlalchemy import ColumnElement, Connection, Executable, Select, and_, or_, select
 
 from feedback.store.database.engine import Database, rows_in
+from feedback.store.tables import main_tables
 
 
 class Repository:
@@ -38,3 +40,46 @@ class Repository:
         """Return the first column of the first row; None where there is none."""
         with self._database.read() as connection:
             return connection.execute(query).scalar()
+
+
+def in_existing_project(table: Any, project: str) -> ColumnElement[bool]:
+    """Return the condition that a row belongs to a project, and that Label Studio did not delete the project."""
+    described = main_tables.project_description.c
+    deleted = select(described.project).where(described.project == project, described.is_deleted)
+    return and_(table.project == project, ~deleted.exists())
+
+
+def of_current_task(table: Any) -> ColumnElement[bool]:
+    """Return the condition that a row belongs to the task that has the id now.
+
+    An annotation older than its task belongs to a former task with the same id.
+    """
+    task = main_tables.task.c
+    other = and_(table.created_at != "", table.created_at < task.created_at)
+    deleted = select(task.id).where(task.project == table.project, task.id == table.task, or_(task.is_deleted, other))
+    return ~deleted.exists()
+
+
+def made_by_people(connection: Connection, project: str, table: Any, annotation: Any) -> Sequence[ColumnElement[bool]]:
+    """Return the conditions that a person made the row by hand."""
+    own, marked, row = main_tables.own_annotation.c, main_tables.own_unique.c, main_tables.project.c
+    has_own = select(own.id).where(own.project == project).exists()
+    has_marked = select(marked.unique_id).where(marked.project == project).exists()
+    bots = select(row.bots).where(row.id == project).scalar_subquery()
+    bot_ids, any_own, any_marked = connection.execute(select(bots, has_own, has_marked)).one()
+    mine = [
+        table.source == "person",
+        or_(table.person.is_(None), table.person.not_in(orjson.loads(bot_ids or "[]"))),
+    ]
+    # a look for a mark of each row costs as much as all else, and most projects have none
+    if any_own:
+        mine.append(~select(own.id).where(own.project == project, own.id == annotation).exists())
+    if any_marked:
+        now = main_tables.annotation.alias()
+        named = (  # looked up for each row by its key: a list of all such annotations would read the whole table
+            select(now.c.id)
+            .join(main_tables.own_unique, and_(marked.project == now.c.project, marked.unique_id == now.c.unique_id))
+            .where(now.c.project == project, now.c.id == annotation)
+        )
+        mine.append(~named.exists())
+    return mine

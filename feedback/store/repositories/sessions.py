@@ -1,14 +1,16 @@
-"""The sessions of the pages, and failed logins by address."""
+"""The sessions of the pages, failed logins by address, and the secrets of the service."""
 
 from __future__ import annotations
 
+from secrets import token_urlsafe
 from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import Select, case, func, select
 
 from feedback.store.database.engine import plain
 from feedback.store.database.row_mapping import RowMapper
 from feedback.store.repositories.repository import Repository
+from feedback.store.tables import main_tables
 from feedback.store.tables.main_tables import SessionRow, login_attempt, session
 
 _MOST = 10_000  # addresses stored for each login; the oldest are removed beyond that
@@ -75,3 +77,33 @@ class SessionsRepository(Repository):
             first = select(table.restored_s).where(table.scope == scope).order_by(table.restored_s)
             oldest = connection.execute(first.offset(n_addresses - _MOST).limit(1)).scalar_one()
             connection.execute(login_attempt.delete().where(table.scope == scope, table.restored_s <= oldest))
+
+
+_BYTES = 32
+
+
+class SecretsRepository(Repository):
+    """Named secrets: the key of the draws, the webhook's secret."""
+
+    def get_or_create_secret(self, name: str) -> str:
+        """Return a secret; the first call makes it."""
+        found = self.get_secret(name)
+        if found is not None:
+            return found
+        with self._database.write() as connection:
+            self._database.add(connection, main_tables.secret, [{"name": name, "value": token_urlsafe(_BYTES)}])
+            return str(connection.execute(_value(name)).scalar_one())
+
+    def get_secret(self, name: str) -> str | None:
+        """Return a secret that was made or set before; None where there is none."""
+        found = self._get_value(_value(name))
+        return None if found is None else str(found)
+
+    def save_secret(self, name: str, value: str) -> None:
+        """Store a secret; replace the one before."""
+        with self._database.write() as connection:
+            self._database.upsert(connection, main_tables.secret, [{"name": name, "value": value}])
+
+
+def _value(name: str) -> Select[tuple[str]]:
+    return select(main_tables.secret.c.value).where(main_tables.secret.c.name == name)

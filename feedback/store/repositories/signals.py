@@ -135,6 +135,11 @@ class SignalsRepository(Repository):
         query = select(func.count()).where(table.project == project, table.unmatched != "")
         return int(self._get_value(query))
 
+    def get_signal_head(self, project: str) -> int:
+        """Return the number of the newest signal; 0 where there is none."""
+        table = routing_tables.signal.c
+        return int(self._get_value(select(func.max(table.id)).where(table.project == project)) or 0)
+
     def update_signal_task(self, signal: Signal, *, task: int | None, unmatched: str) -> None:
         """Set the task of an unmatched signal, or the reason for which it still has none."""
         table = routing_tables.signal

@@ -1,20 +1,22 @@
-"""The tasks that Label Studio has, with and without their data, and those that routing hides."""
+"""The tasks that Label Studio has, with and without their data, their external ids, and those that routing hides."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, select, true
+from sqlalchemy import ColumnElement, and_, or_, select, true
 
-from feedback.store.database.engine import chunks, without_garbage_collection
+from feedback.store.database.engine import chunks, plain, stream, without_garbage_collection
 from feedback.store.log.projections import epoch_s
-from feedback.store.repositories.repository import Repository
-from feedback.store.repositories.row_filters import in_existing_project
+from feedback.store.repositories.repository import Repository, in_existing_project
 from feedback.store.tables import main_tables, routing_tables
+from feedback.store.tables.routing_tables import task_key
 from ml_backend.records import Task
+
+_AT_ONCE = 5000  # tasks in a transaction, so that no other process waits long
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +124,42 @@ class TasksRepository(Repository):
         with self._database.write() as connection:
             for part in chunks(sorted(set(tasks))):
                 connection.execute(table.delete().where(table.c.project == project, table.c.task.in_(part)))
+
+    def index_external_ids(self, project: str, field: str, read: Callable[[Mapping[str, Any]], str]) -> int:
+        """Index the tasks that are new, or whose data changed, under what `read` makes of them; return how many."""
+        task, known, data = main_tables.task.c, task_key.c, main_tables.content.c
+        query = (
+            select(task.id, task.content, data.data)
+            .select_from(main_tables.task_with_content)
+            .outerjoin(task_key, and_(known.project == task.project, known.task == task.id))
+            .where(task.project == project, ~task.is_deleted)
+            .where(or_(known.task.is_(None), known.content != task.content, known.field != field))
+        )
+        with self._database.read() as connection:
+            rows = [
+                {
+                    "project": project,
+                    "task": row.id,
+                    "field": field,
+                    "key": plain(read(orjson.loads(row.data))) or None,
+                    "content": row.content,
+                }
+                for row in stream(connection, query)
+            ]
+        for start in range(0, len(rows), _AT_ONCE):
+            with self._database.write() as connection:
+                self._database.upsert(connection, task_key, rows[start : start + _AT_ONCE])
+        return len(rows)
+
+    def list_tasks_by_external_id(self, project: str, field: str, key: str) -> list[int]:
+        """Return the tasks that exist and have this value in the field, as far as they were indexed; a few at most."""
+        task, known = main_tables.task.c, task_key.c
+        query = (
+            select(known.task)
+            .join_from(
+                task_key, main_tables.task, and_(task.project == known.project, task.id == known.task, ~task.is_deleted)
+            )
+            .where(known.project == project, known.field == field, known.key == plain(key))
+            .order_by(known.task)
+        )
+        return self._list_values(query.limit(5))

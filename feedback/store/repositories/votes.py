@@ -11,8 +11,7 @@ from sqlalchemy import and_, distinct, func, select
 from feedback.store.database.engine import chunks, stream, without_garbage_collection
 from feedback.store.database.row_mapping import answer_of_key
 from feedback.store.log.projections import epoch_s
-from feedback.store.repositories.repository import Repository
-from feedback.store.repositories.row_filters import in_existing_project, made_by_people, of_current_task
+from feedback.store.repositories.repository import Repository, in_existing_project, made_by_people, of_current_task
 from feedback.store.tables import main_tables
 from feedback.store.tables.main_tables import Vote
 from feedback.store.tables.review_tables import review, review_case

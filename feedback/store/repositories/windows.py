@@ -56,6 +56,15 @@ class WindowsRepository(Repository):
         query = select(table).where(table.c.project == project, table.c.version == wanted).order_by(table.c.place)
         return [_ROWS.from_row(row) for row in self._list_rows(query)]
 
+    def get_window_state(self, project: str) -> tuple[object, ...]:
+        """Return what changes whenever rows of the newest window are written: its version, and figures of its rows."""
+        rows, heads = main_tables.window_row.c, main_tables.window.c
+        newest = select(heads.version).where(heads.project == project).order_by(heads.number.desc()).limit(1)
+        figures = (func.count(), func.max(rows.written_s), func.count(rows.prediction), func.sum(rows.prediction))
+        query = select(newest.scalar_subquery(), *figures)
+        query = query.where(rows.project == project, rows.version == newest.scalar_subquery())
+        return tuple(self._get_row(query))
+
     def list_shown_predictions(self, project: str, predictions: Sequence[int]) -> dict[int, WindowRow]:
         """Return the rows whose predictions people saw, by prediction id in Label Studio."""
         table = main_tables.window_row

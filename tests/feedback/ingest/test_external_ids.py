@@ -121,8 +121,8 @@ def test_another_field_is_indexed_anew(store: Store):
     other = read_policy('[tasks]\nkey = "text"')
     match_waiting_signals(store, "7", other)
 
-    assert store.external_ids.list_tasks("7", "text", "t") == [5]
-    assert store.external_ids.list_tasks("7", "order.id", "A-17") == []
+    assert store.tasks.list_tasks_by_external_id("7", "text", "t") == [5]
+    assert store.tasks.list_tasks_by_external_id("7", "order.id", "A-17") == []
 
 
 @pytest.mark.parametrize(

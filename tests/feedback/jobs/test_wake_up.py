@@ -17,7 +17,7 @@ from feedback.errors import StoreError
 from feedback.jobs.wake_up import PollingWaiter, make_waiter
 from feedback.jobs.worker_loop import Worker
 from feedback.store import Store, open_store
-from feedback.store.database.listen_notify import JobListener
+from feedback.store.database.drivers import JobListener
 from tests.support import postgres, stores
 
 

@@ -54,8 +54,8 @@ def test_reading_what_changed_gives_what_a_full_read_gives(store: Store, steps: 
         for event in step:
             _apply(store, project, *event)
 
-        changes = store.changes.list_changes(project, head)
-        head = store.changes.get_heads(project).seq
+        changes = store.events.list_changes(project, head)
+        head = store.events.get_heads(project).seq
         held = {of_task for of_task, found in votes.items() for vote in found if vote.annotation in changes.annotations}
         changed = sorted(changes.tasks | changes.annotated | held)
         for of_task in changed:
@@ -69,24 +69,24 @@ def test_reading_what_changed_gives_what_a_full_read_gives(store: Store, steps: 
 
 def test_heads_are_equal_while_nothing_changes_and_differ_after_each_change(store: Store) -> None:
     store.append([*task_events(task(1)), annotation_event(5, "A")])
-    before = store.changes.get_heads("1")
-    assert store.changes.get_heads("1") == before
+    before = store.events.get_heads("1")
+    assert store.events.get_heads("1") == before
 
     store.append([annotation_event(5, "B", second=9)])
-    after = store.changes.get_heads("1")
+    after = store.events.get_heads("1")
     assert after.seq == before.seq + 1
 
     store.annotations.create_own_annotations("1", annotations=[5])
-    assert store.changes.get_heads("1") != after
+    assert store.events.get_heads("1") != after
 
 
 def test_changes_name_the_things_of_the_events_after_a_given_one(store: Store) -> None:
     store.append([*task_events(task(1), task(2)), annotation_event(5, "A", task=1)])
     head = store.events.get_head("1")
-    assert store.changes.list_changes("1", head).tasks == frozenset()
+    assert store.events.list_changes("1", head).tasks == frozenset()
 
     store.append([annotation_event(6, "A", task=2, person=2), *task_events(task(1, "other", second=9))])
-    changes = store.changes.list_changes("1", head)
+    changes = store.events.list_changes("1", head)
 
     assert (changes.tasks, changes.annotations, changes.annotated) == ({1}, {6}, {2})
     assert not changes.described

@@ -103,12 +103,11 @@ def test_a_copy_leads_to_its_task(store: Store) -> None:
 def test_names_lead_to_tasks_and_parked_signals_wait_for_them(store: Store) -> None:
     store.append(task_events(task(1, "A-17"), task(2, "A-18")))
 
-    assert store.external_ids.index_tasks("1", "text", lambda data: str(data["text"])) == 2
-    assert store.external_ids.index_tasks("1", "text", lambda data: str(data["text"])) == 0
-    assert store.external_ids.list_tasks("1", "text", "A-17") == [1]
-    assert (
-        store.external_ids.list_tasks("1", "order", "A-17") == store.external_ids.list_tasks("2", "text", "A-17") == []
-    )
+    assert store.tasks.index_external_ids("1", "text", lambda data: str(data["text"])) == 2
+    assert store.tasks.index_external_ids("1", "text", lambda data: str(data["text"])) == 0
+    assert store.tasks.list_tasks_by_external_id("1", "text", "A-17") == [1]
+    assert store.tasks.list_tasks_by_external_id("1", "order", "A-17") == []
+    assert store.tasks.list_tasks_by_external_id("2", "text", "A-17") == []
     signal = Signal("1", "csat", 3.0, None, 5.0, "k", external="A-17", unmatched="not there yet")
     assert store.signals.create_signal(signal)
     assert not store.signals.create_signal(replace(signal, unmatched=""))

@@ -3,7 +3,7 @@ from typing import Any
 
 from rich.console import Console
 
-from feedback.demo.live_view import render_progress, render_verdicts
+from feedback.demo.run_demo import render_progress, render_verdicts
 
 WAITS = "9 of the 20 answered training tasks; audit tasks do not count"
 
