@@ -1,28 +1,43 @@
-"""Check the connection to Label Studio: each problem with its fix, for `hitl doctor`."""
+"""Check the connection to Label Studio and a project's settings: each problem with its fix, for `hitl doctor`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import Any, Literal
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.project_checks import CHECKS, Finding, ProjectState
-from ml_backend.labelstudio.projects import DOT_HINT, host_without_dot
-
-__all__ = ["Finding", "run_checks"]
+from ml_backend.labelstudio.local_server import BULK_FLAG
+from ml_backend.labelstudio.projects import DOT_HINT, TITLE, UNCERTAINTY, host_without_dot
+from ml_backend.labelstudio.settings_snapshot import find_by_url
+from ml_backend.labelstudio.transport import Json
 
 TESTED = ("1.23.",)  # releases of Label Studio that the end-to-end tests run with
 _OURS = ("ml_backend", "sampling", "feedback")
 _BLOCKED = "reserved network address"
+_CONNECT = "Run hitl connect again."
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A problem: its name, its severity, a description, and what to do."""
+
+    name: str
+    severity: Literal["error", "warning"]  # "error": the loop or its order does not work; "warning": it works less well
+    what: str
+    fix: str
 
 
 def run_checks(
     client: Client, project: str = "", *, backend_url: str = "", connected: bool = True, missed: int = 0
 ) -> list[Finding]:
     """Run all checks and return the findings; changes nothing in Label Studio.
+
+    A token that does not work ends the checks, because all others need it.
 
     Parameters
     ----------
@@ -34,41 +49,34 @@ def run_checks(
         Whether the project is supposed to be connected.
     missed
         Changes that polling found and no webhook had brought.
-
-    Returns
-    -------
-    list of Finding
-        A token that does not work ends the checks, because all others need it.
     """
-    findings = [*shadowed_packages()]
-    of_token = [*check_api_token(client)]
-    if any(finding.severity == "error" for finding in of_token):
-        return findings + of_token
-    findings += [*of_token, *check_version(client)]
+    findings = [*shadowed_packages(), *_check_api_token(client)]
+    if any(finding.severity == "error" for finding in findings if finding.name in _TOKEN_PROBLEMS):
+        return findings
+    findings += _check_version(client)
     if backend_url:
-        findings += [*check_host(backend_url), *check_ssrf_guards(client, backend_url)]
+        findings += [*_check_host(backend_url), *_check_ssrf_guards(client, backend_url)]
     if project:
-        state = ProjectState(
-            client,
-            client.project(project),
-            tuple(client.backends(project)),
-            tuple(client.webhooks(project)),
-            backend_url,
-            connected,
-            missed,
-        )
-        for check in CHECKS:
-            findings += check(state)
+        body, backends = client.project(project), client.backends(project)
+        findings += _check_model_version(body, backends)
+        findings += _check_settings(body, connected=connected)
+        findings += _check_backends(backends, backend_url if connected else "")
+        findings += _check_webhooks(client.webhooks(project), backends, backend_url, connected=connected)
+        findings += _check_bulk_speed(client, body)
+        findings += _check_missed_webhooks(missed)
     return findings
 
 
-def check_api_token(client: Client) -> Iterator[Finding]:
+_TOKEN_PROBLEMS = ("dead token", "Label Studio not reached")
+
+
+def _check_api_token(client: Client) -> Iterator[Finding]:
     """Find an access token that does not work, or a legacy one."""
     try:
         legacy = client.legacy_token
         client.me()
     except LabelStudioError as error:
-        name = "dead token" if error.status in (401, 403) else "Label Studio not reached"
+        name = _TOKEN_PROBLEMS[error.status not in (401, 403)]
         yield Finding(name, "error", str(error), error.hint)
         return
     if legacy:
@@ -80,8 +88,7 @@ def check_api_token(client: Client) -> Iterator[Finding]:
         )
 
 
-def check_version(client: Client) -> Iterator[Finding]:
-    """Find a release of Label Studio that is not tested."""
+def _check_version(client: Client) -> Iterator[Finding]:
     release = client.version()
     if not release.startswith(TESTED):
         yield Finding(
@@ -114,14 +121,13 @@ def _shadow(name: str, where: str, remedy: str) -> Finding:
     return Finding("shadowed package", "error", what, f"{remedy}, or give label-studio-hitl its own environment.")
 
 
-def check_host(backend_url: str) -> Iterator[Finding]:
-    """Find a host for which Label Studio accepts no webhook."""
+def _check_host(backend_url: str) -> Iterator[Finding]:
     if host := host_without_dot(backend_url):
         what = f"Label Studio accepts no webhook for a host without a dot, and ignores it silently: {host!r}."
         yield Finding("webhook host without a dot", "error", what, DOT_HINT)
 
 
-def check_ssrf_guards(client: Client, backend_url: str) -> Iterator[Finding]:
+def _check_ssrf_guards(client: Client, backend_url: str) -> Iterator[Finding]:
     """Find the two SSRF guards of Label Studio, with requests that can never succeed."""
     probes = (
         ("SSRF guard blocks webhooks", "SSRF_PROTECTION_ENABLED", "api/webhooks/", {"project": None}),
@@ -137,3 +143,145 @@ def check_ssrf_guards(client: Client, backend_url: str) -> Iterator[Finding]:
                 f"Start Label Studio with {switch}=false, or with USE_DEFAULT_BANNED_SUBNETS=false and "
                 "USER_ADDITIONAL_BANNED_SUBNETS naming the networks that stay closed.",
             )
+
+
+def _check_model_version(project: Json, backends: list[Json]) -> Iterator[Finding]:
+    if (version := project["model_version"]) in {TITLE, *(row["title"] for row in backends)}:
+        yield Finding(
+            "model_version is a backend's title",
+            "error",
+            f"model_version is {version!r}, a backend's title: tasks come in random order.",
+            "Run hitl connect again; in Label Studio do not select the backend under Annotation > live predictions.",
+        )
+
+
+# setting, whether its value is wrong, and the finding, in which {} is the value
+_WRONG_SETTINGS: tuple[tuple[str, Callable[[Any], bool], Finding], ...] = (
+    (
+        "maximum_annotations",
+        lambda number: number > 1,  # Label Studio serves started tasks before our order then
+        Finding(
+            "maximum_annotations above 1",
+            "error",
+            "maximum_annotations is {}: Label Studio serves started tasks at random before our order.",
+            "Run hitl connect: it keeps the number of annotations, and re-opens tasks for them.",
+        ),
+    ),
+    *(
+        (name, bool, Finding(name, "error", f"{name} is on: those tasks come before our order.", _CONNECT))
+        for name in ("show_overlap_first", "annotator_evaluation_enabled")
+    ),
+    (
+        "show_collab_predictions",
+        lambda shown: not shown,  # Label Studio empties model_version, too
+        Finding(
+            "show_collab_predictions is off",
+            "error",
+            "predictions are not shown to annotators, and our order is lost with them.",
+            f"{_CONNECT} To hide pre-annotations from people, set the blind share to 1 in hitl.toml.",
+        ),
+    ),
+    (
+        "evaluate_predictions_automatically",
+        bool,
+        Finding(
+            "evaluate_predictions_automatically is on",
+            "warning",
+            "every page of the Data Manager requests and stores predictions outside our queue.",
+            _CONNECT,
+        ),
+    ),
+    (
+        "min_annotations_to_start_training",
+        bool,
+        Finding(
+            "min_annotations_to_start_training above 0",
+            "warning",
+            "every {}. submit waits until each ML backend has answered a training request (up to 100 s).",
+            "Run hitl connect again: the loop starts training by its own triggers.",
+        ),
+    ),
+)
+
+
+def _check_settings(project: Json, *, connected: bool) -> Iterator[Finding]:
+    """Find settings that change our order, hide predictions, or slow a submit or the Data Manager."""
+    if connected and (sampling := project["sampling"]) != UNCERTAINTY:
+        what = f"sampling is {sampling!r}, wanted {UNCERTAINTY!r}: our order is ignored."
+        yield Finding("sampling", "error", what, _CONNECT)
+    for name, is_wrong, finding in _WRONG_SETTINGS:
+        if is_wrong(project[name]):
+            yield replace(finding, what=finding.what.format(project[name]))
+
+
+def _check_backends(backends: list[Json], our_url: str) -> Iterator[Finding]:
+    """Find more than one ML backend (only the first predicts, all get events), and that ours is missing or down."""
+    if len(backends) > 1:
+        listed = ", ".join(f"{row['title']} ({row['url']})" for row in backends)
+        yield Finding(
+            "several ML backends",
+            "warning",
+            f"{len(backends)} backends are connected: {listed}. Only the first predicts; each slows submits.",
+            "Remove those that are not needed: Settings > Model in Label Studio.",
+        )
+    if not our_url:
+        return
+    found = find_by_url(backends, our_url)
+    if found is None:
+        what = f"no ML backend of this project has our address, {our_url}."
+        yield Finding("ML backend missing", "error", what, _CONNECT)
+    elif found["state"] != "CO":
+        reply = found["error_message"] or "no reply"
+        what = f"Label Studio reports our ML backend as {found['readable_state']}: {reply}."
+        yield Finding("ML backend not reached", "error", what, "Is hitl serve running, at an address it can reach?")
+
+
+def _check_webhooks(
+    webhooks: list[Json], backends: list[Json], backend_url: str, *, connected: bool
+) -> Iterator[Finding]:
+    """Find that our webhook is missing, off, without events or without a secret; find webhooks of removed backends."""
+    our_url = f"{backend_url.rstrip('/')}/webhook"
+    of_backends = {f"{row['url'].rstrip('/')}/webhook" for row in backends}
+    ours = find_by_url(webhooks, our_url) if backend_url else None
+    if ours is None and connected and backend_url:
+        what = f"no webhook of this project points to {our_url}; answers arrive by polling only."
+        yield Finding("webhook missing", "error", what, _CONNECT)
+    for row in webhooks:
+        if not row["send_for_all_actions"] and not row["actions"]:
+            what = f"the webhook to {row['url']} has no events: a change without them emptied its list."
+            yield Finding("emptied webhook", "error" if row is ours else "warning", what, _CONNECT)
+        if row is ours and not (row["is_active"] and row["send_payload"]):
+            yield Finding("webhook switched off", "error", "our webhook is inactive or sends no payload.", _CONNECT)
+        if row is ours and not row["headers"]:
+            what = "our webhook carries no secret header, so its events are refused."
+            yield Finding("webhook without secret", "error", what, _CONNECT)
+        if row is not ours and row["url"].endswith("/webhook") and row["url"] not in of_backends:
+            yield Finding(
+                "leftover webhook",
+                "warning",
+                f"the webhook to {row['url']} belongs to no connected ML backend; each submit still waits for it.",
+                "Remove it: Settings > Webhooks in Label Studio.",
+            )
+
+
+def _check_bulk_speed(client: Client, project: Json) -> Iterator[Finding]:
+    """Find slow bulk writes, with a row for a task that cannot exist."""
+    body = [{"task": 0, "result": [], "score": 0.5, "model_version": "hitl-probe"}]
+    refused = client.probe(f"api/projects/{project['id']}/import/predictions", body)
+    if refused is not None and "not found in project" not in str(refused):
+        yield Finding(
+            "slow bulk writes",
+            "warning",
+            "each write of the queue recounts the whole project: 1 s at 20,000 tasks, 3 s at 100,000.",
+            f"Start Label Studio with the environment variable {BULK_FLAG}=true.",
+        )
+
+
+def _check_missed_webhooks(missed: int) -> Iterator[Finding]:
+    if missed > 0:
+        yield Finding(
+            "missed webhooks",
+            "warning",
+            f"{missed} changes were found by polling and not sent by a webhook; nothing is lost.",
+            "Label Studio gives up after 1 s and does not repeat: check the network, or raise WEBHOOK_TIMEOUT.",
+        )
