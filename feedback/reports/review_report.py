@@ -59,7 +59,7 @@ def measure_review(
     first = policy.first_tier
     cases, votes = store.cases.list_cases(project), store.votes.list_votes(project, control=control)
     decisions = store.decisions.list_current_decisions(project)
-    stays = add_first_tier_stays(
+    cases, trails = add_first_tier_stays(
         cases,
         store.cases.list_events_of_cases([case.id for case in cases]),
         votes,
@@ -69,12 +69,10 @@ def measure_review(
         first_tier=first,
     )
     overrides = store.overrides.list_overrides(project, changed=None)
-    reviews = [*votes_as_reviews(votes, stays.cases, first), *store.reviews.list_reviews(project)]
-    people = compute_reviewer_accuracy(stays.cases, reviews)
+    reviews = [*votes_as_reviews(votes, cases, first), *store.reviews.list_reviews(project)]
+    people = compute_reviewer_accuracy(cases, reviews)
     return ReviewFigures(
-        compute_tier_metrics(
-            stays.cases, stays.trails, reviews, overrides, policy, emails=emails, by_segment=by_segment
-        ),
+        compute_tier_metrics(cases, trails, reviews, overrides, policy, emails=emails, by_segment=by_segment),
         compute_label_errors(overrides),
         compute_label_errors(overrides, blind=True),
         people,

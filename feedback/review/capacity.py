@@ -21,7 +21,6 @@ class Forecast:
     wait_s: tuple[float, ...]  # wait of a case that arrives at the end of the hour
     busy: tuple[float, ...]  # share of the people's time that is used, [0, 1]
     late_from: int | None  # the first hour whose wait is longer than the target; None if there is none
-    served: float  # cases reviewed in all hours
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +44,9 @@ def forecast(
     A case waits for those before it (a fluid queue) and, where people are nearly busy, for random arrivals
     (Erlang C, M/M/c). An hour without people serves nobody.
 
-    Parameters
-    ----------
-    arrivals, people
-        Cases that arrive, and people at work, in each hour.
-    handling_s
-        Seconds of one review.
-    waiting
-        Cases that wait now.
+    `arrivals` and `people` are the cases that arrive and the people at work in each hour, `waiting` the cases that wait
+    now. Raises VotesError if the two differ in length, or `handling_s` is not positive.
 
-    Raises
-    ------
-    VotesError
-        If `arrivals` and `people` differ in length, or `handling_s` is not positive.
-
-    Examples
-    --------
     >>> quiet = forecast([6, 6, 6], [1, 1, 1], 300.0, target_s=3600)
     >>> quiet.late_from, [round(share, 2) for share in quiet.busy]
     (None, [0.5, 0.5, 0.5])
@@ -71,13 +57,12 @@ def forecast(
         raise VotesError(f"{len(arrivals)} hours of arrivals and {len(people)} of people; wanted as many of each.")
     if handling_s <= 0:
         raise VotesError(f"handling takes {handling_s} s; wanted more than none.")
-    backlog, waits, loads, ends, served = waiting, list[float](), list[float](), list[float](), 0.0
+    backlog, waits, loads, ends = waiting, list[float](), list[float](), list[float]()
     late_from: int | None = None
     for hour, (arriving, staff) in enumerate(zip(arrivals, people, strict=True)):
         capacity = staff * _HOUR_S / handling_s
         done = min(backlog + arriving, capacity)
         backlog += arriving - done
-        served += done
         busy = done / capacity if capacity else float(backlog > 0)
         chance_s = _random_wait_s(arriving, staff, handling_s, (hour + 1) * _HOUR_S)
         wait_s = _wait_s(hour, backlog, people, handling_s) + chance_s
@@ -86,7 +71,7 @@ def forecast(
         loads.append(busy)
         if late_from is None and backlog + arriving > 0 and wait_s > target_s:
             late_from = hour
-    return Forecast(tuple(ends), tuple(waits), tuple(loads), late_from, served)
+    return Forecast(tuple(ends), tuple(waits), tuple(loads), late_from)
 
 
 def advise(
@@ -101,15 +86,9 @@ def advise(
 ) -> Advice:
     """Return what would keep a queue within its target: more people, or fewer second looks.
 
-    Parameters
-    ----------
-    arrivals
-        Cases that arrive in each hour without second looks.
-    second_looks
-        Cases that a second-look share of 1 would add to each hour; the present share is `share`.
+    `arrivals` are the cases of each hour without second looks, `second_looks` those that a second-look share of 1 would
+    add; the present share is `share`.
 
-    Examples
-    --------
     >>> advise([10] * 8, [40] * 8, [1] * 8, 300.0, share=0.1, target_s=3600)
     Advice(people=1, share=0.053)
     """

@@ -51,7 +51,7 @@ class TierMetrics:
     people: tuple[ReviewerAccuracy, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Stay:
     """One stay of a case at a tier."""
 
@@ -134,36 +134,28 @@ def _share(rows: Sequence[_Row], is_counted: Callable[[_Row], bool]) -> Interval
 def _stays(case: CaseRow, events: Sequence[CaseEvent]) -> list[_Stay]:
     """Split the events of a case into its stays at tiers."""
     found: list[_Stay] = []
-    current: _Stay | None = None
     opened_s = case.opened_s
     for event in events:
         if event.event in ("open", "reopen"):
             opened_s = event.at_s
-        if current is not None:
-            current = _after(current, event)
-            if current.ended_s is not None:
-                found.append(current)
-                current = None
-        elif event.event == "write" and found:
-            found[-1] = replace(found[-1], resolved_s=event.at_s)
+        if found and not found[-1].end:
+            _update_stay(found[-1], event)
+        elif found and event.event == "write":
+            found[-1].resolved_s = event.at_s
         if event.event in _ARRIVALS:
-            current = _Stay(case, event.tier, opened_s, event.at_s)
-    if current is not None:
-        return [*found, current]
-    if found and found[-1].resolved_s is None and found[-1].end != "withdraw":
-        found[-1] = replace(found[-1], resolved_s=case.resolved_s)
+            found.append(_Stay(case, event.tier, opened_s, event.at_s))
+    if found and found[-1].resolved_s is None and found[-1].end not in ("", "withdraw"):
+        found[-1].resolved_s = case.resolved_s
     return found
 
 
-def _after(stay: _Stay, event: CaseEvent) -> _Stay:
-    """Return a stay as it is after an event."""
-    stay = replace(stay, breaches=stay.breaches + bool(event.body.get("breached")))
+def _update_stay(stay: _Stay, event: CaseEvent) -> None:
+    stay.breaches += bool(event.body.get("breached"))
     if stay.started_s is None and event.event in ("start", "review", "refuse", "ask", "decide", "settle"):
-        stay = replace(stay, started_s=event.at_s)
+        stay.started_s = event.at_s
     if event.event in (*_ARRIVALS, "decide", "settle", "withdraw"):
-        resolved_s = event.at_s if event.event == "settle" else None
-        stay = replace(stay, ended_s=event.at_s, end=event.event, resolved_s=resolved_s)
-    return stay
+        stay.ended_s, stay.end = event.at_s, event.event
+        stay.resolved_s = event.at_s if event.event == "settle" else None
 
 
 def _cost(
@@ -192,14 +184,6 @@ def _median(times: Iterable[float]) -> float | None:
     return median(values) if values else None
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredCases:
-    """Cases and their events; a task answered without a case has its negative id as case id."""
-
-    cases: list[CaseRow]
-    trails: dict[int, list[CaseEvent]]
-
-
 def add_first_tier_stays(
     cases: Sequence[CaseRow],
     trails: Mapping[int, Sequence[CaseEvent]],
@@ -209,15 +193,16 @@ def add_first_tier_stays(
     queues: Mapping[int, str],
     *,
     first_tier: str,
-) -> MeasuredCases:
+) -> tuple[list[CaseRow], dict[int, Sequence[CaseEvent]]]:
     """Add a stay in the first tier for each task that people answered or skipped there before it had a case.
 
     Votes without a case and cases are then measured alike. The stay lasts from the import of the task until people
     agree, or until disagreement or a skip escalates it.
 
-    `trails` are the events of each case, oldest first; `queues` the segment of each task.
+    `trails` are the events of each case, oldest first; `queues` the segment of each task. Returned are all cases and
+    their events; a task answered without a case has its negative id as case id.
     """
-    found = MeasuredCases(list(cases), {number: list(events) for number, events in trails.items()})
+    all_cases, all_trails = list(cases), dict(trails)
     case_of_task = {case.task: case for case in cases}
     votes_of_task: dict[int, list[Vote]] = {}
     actions_of_task: dict[int, list[tuple[float, int | None]]] = {}
@@ -231,17 +216,17 @@ def add_first_tier_stays(
         actions = sorted(actions_of_task.get(task.id, ()), key=lambda action: action[0])
         if case is None and task.id in votes_of_task:
             new = _case_from_votes(task, votes_of_task[task.id], queues.get(task.id, "default"), first_tier)
-            found.cases.append(new)
-            found.trails[new.id] = _first_tier_events(new, actions, first_tier, ends=new.state == "resolved")
-        elif case is not None and (events := found.trails.get(case.id)) and events[0].tier != first_tier:
+            all_cases.append(new)
+            all_trails[new.id] = _first_tier_events(new, actions, first_tier, ends=new.state == "resolved")
+        elif case is not None and (events := all_trails.get(case.id)) and events[0].tier != first_tier:
             earlier = [action for action in actions if action[0] <= events[0].at_s]
             if events[0].event == "open" and earlier:
                 escalated = events[0].body.get("rule", case.rule) in (DISAGREEMENT, SKIPPED)
                 opened = replace(case, opened_s=task.created_s or earlier[0][0])
                 rest = [replace(events[0], event="escalate"), *events[1:]] if escalated else events
                 stay = _first_tier_events(opened, earlier, first_tier, ends=not escalated)
-                found.trails[case.id] = [*stay, *rest]
-    return found
+                all_trails[case.id] = [*stay, *rest]
+    return all_cases, all_trails
 
 
 def _case_from_votes(task: TaskRow, votes: Sequence[Vote], queue: str, first_tier: str) -> CaseRow:

@@ -79,14 +79,8 @@ def compute_reviewer_accuracy(
         correct = compared = 0
         for review in own:
             case = case_by_id.get(review.case)
-            if review.round == HONEYPOT_ROUND and case is not None:
-                compared += 1
-                correct += review.answer == case.answer
-                continue
-            if not review.counted or review.answer is None or case is None or case.answer is None:
-                continue
             others = [other for other in by_case[review.case] if other.person != person and other.counted]
-            if any(other.answer == case.answer for other in others) or _contradicted_by(others, review):
+            if case is not None and _is_comparable(review, case, others):
                 compared += 1
                 correct += review.answer == case.answer
         refused = sum(bool(review.refused) for review in own)
@@ -118,10 +112,14 @@ def votes_as_reviews(votes: Iterable[Vote], cases: Sequence[CaseRow], first_tier
     ]
 
 
-def _contradicted_by(others: Sequence[ReviewRow], review: ReviewRow) -> bool:
-    """Return whether at least two others agree on another answer than this review's."""
-    answers = {other.answer for other in others if other.answer is not None}
-    return len(answers) == 1 and review.answer not in answers and len(others) > 1
+def _is_comparable(review: ReviewRow, case: CaseRow, others: Sequence[ReviewRow]) -> bool:
+    """Return whether other people's counted reviews tell if the review is right, or the case is a honeypot."""
+    if review.round == HONEYPOT_ROUND:
+        return True
+    if not review.counted or review.answer is None or case.answer is None:
+        return False
+    given = {other.answer for other in others if other.answer is not None}
+    return case.answer in given or (len(given) == 1 and review.answer not in given and len(others) > 1)
 
 
 def lead_times_s(reviews: Iterable[ReviewRow]) -> list[float]:

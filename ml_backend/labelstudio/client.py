@@ -79,10 +79,6 @@ class Client(Transport):
             self.send("PATCH", f"api/projects/{project_number(project)}/", body=fields, timeout_s=_BULK_TIMEOUT_S)
         )
 
-    def delete_project(self, project: str) -> None:
-        """Delete a project and everything in it."""
-        self.send("DELETE", f"api/projects/{project_number(project)}/", timeout_s=_BULK_TIMEOUT_S)
-
     def tasks(
         self,
         project: str,
@@ -183,14 +179,6 @@ class Client(Transport):
     def drafts(self, task: int) -> list[Json]:
         """Return the drafts of all users for one task: user, created_at, ..."""
         return list(self.send("GET", f"api/tasks/{task}/drafts"))
-
-    def patch_annotation(self, annotation: int, **fields: Any) -> Json:
-        """Change an annotation: result, ground_truth, ..."""
-        return as_object(self.send("PATCH", f"api/annotations/{annotation}/", body=fields))
-
-    def delete_annotation(self, annotation: int) -> None:
-        """Delete one annotation; one that was deleted already is no error."""
-        self._delete_if_exists(f"api/annotations/{annotation}/")
 
     def create_prediction(
         self, task: int, *, result: Sequence[Json], score: float | None, model_version: str, project: str = ""

@@ -50,8 +50,9 @@ def run_checks(
     missed
         Changes that polling found and no webhook had brought.
     """
-    findings = [*shadowed_packages(), *_check_api_token(client)]
-    if any(finding.severity == "error" for finding in findings if finding.name in _TOKEN_PROBLEMS):
+    of_token = [*_check_api_token(client)]
+    findings = [*shadowed_packages(), *of_token]
+    if any(finding.severity == "error" for finding in of_token):
         return findings
     findings += _check_version(client)
     if backend_url:
@@ -67,16 +68,13 @@ def run_checks(
     return findings
 
 
-_TOKEN_PROBLEMS = ("dead token", "Label Studio not reached")
-
-
 def _check_api_token(client: Client) -> Iterator[Finding]:
     """Find an access token that does not work, or a legacy one."""
     try:
         legacy = client.legacy_token
         client.me()
     except LabelStudioError as error:
-        name = _TOKEN_PROBLEMS[error.status not in (401, 403)]
+        name = "dead token" if error.status in (401, 403) else "Label Studio not reached"
         yield Finding(name, "error", str(error), error.hint)
         return
     if legacy:

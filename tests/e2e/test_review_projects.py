@@ -13,7 +13,7 @@ from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio import review_project_client
 from ml_backend.labelstudio.changed_tasks import poll_tasks
 from ml_backend.labelstudio.review_project_client import ReviewTask, unique_id
-from tests.support.label_studio import SENTIMENT, Project, Site, StubBackend, says
+from tests.support.label_studio import SENTIMENT, Project, Site, StubBackend, delete_project, says
 
 pytestmark = pytest.mark.e2e
 
@@ -41,7 +41,7 @@ def room(site: Site) -> Iterator[str]:
         site.admin, known="", marker="[hitl:test:L2]", title="test · L2", label_config=CONFIG, description="Review."
     )
     yield made
-    site.admin.delete_project(made)
+    delete_project(site.admin, made)
 
 
 def copy(key: str, urgency: float = 0.5, n_reviewers: int = 1) -> ReviewTask:

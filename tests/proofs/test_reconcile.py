@@ -19,7 +19,7 @@ from feedback.settings import Settings, read_settings
 from feedback.store import Store, open_store
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.parsing import utc
-from tests.support.label_studio import Project, Site, says
+from tests.support.label_studio import Project, Site, delete_annotation, patch_annotation, says
 from tests.support.proof import Web, size, whole
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -99,7 +99,7 @@ def test_a_deleted_answer_is_restored_as_its_authors_on_a_real_label_studio(site
     with connected(site, tmp_path, n_tasks=2) as one:
         task, project = one.project.tasks[0], one.project.id
         annotation = site.people[0].submit(task, says("good"), lead_time=4.0)
-        site.people[0].delete_annotation(annotation["id"])
+        delete_annotation(site.people[0], annotation["id"])
         one.store.ingest_inbox()
         (first,) = [row for row in one.store.events.list_task_history(project, task) if row.action == "saved"]
         assert one.store.votes.list_votes(project) == []
@@ -127,9 +127,9 @@ def _act(one: Connected, chance: random.Random) -> None:
     if what in ("submit", "skip") or not standing:
         person.submit(chance.choice(tasks), [] if what == "skip" else says(label), skip=what == "skip", lead_time=1.5)
     elif what == "update":
-        person.patch_annotation(chance.choice(standing)["id"], result=says(label), lead_time=2.0)
+        patch_annotation(person, chance.choice(standing)["id"], result=says(label), lead_time=2.0)
     elif what == "delete":
-        person.delete_annotation(chance.choice(standing)["id"])
+        delete_annotation(person, chance.choice(standing)["id"])
     elif what == "draft":  # an annotation vanishes, and nobody is told
         person.send("POST", f"api/annotations/{chance.choice(standing)['id']}/convert-to-draft")
     elif what == "delete task":

@@ -24,7 +24,7 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.parsing import SECRET_HEADER
 from tests.support.case_events import find_event_errors
-from tests.support.label_studio import Project, Site, says
+from tests.support.label_studio import Project, Site, delete_project, says
 from tests.support.proof import Process, Web, size, until, whole
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -194,7 +194,7 @@ def reviewed(site: Site, folder: Path, *, n_tasks: int) -> Iterator[tuple[Projec
         assert told == [[{SECRET_HEADER: ""}.keys()]] * len(rooms)
         assert [site.admin.webhooks(room) for room in rooms] == [[]] * len(rooms)
         for room in rooms:
-            site.admin.delete_project(room)
+            delete_project(site.admin, room)
         store.close()
 
 

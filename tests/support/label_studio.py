@@ -79,7 +79,22 @@ class Site:
             tasks = [{"data": {"text": f"text {number}"}} for number in range(n_tasks)]
             yield Project(self.admin, made, tuple(self.admin.import_tasks(made, tasks)) if tasks else ())
         finally:
-            self.admin.delete_project(made)
+            delete_project(self.admin, made)
+
+
+def delete_project(client: Client, project: str) -> None:
+    """Delete a project and everything in it, as a user may do at any time."""
+    client.send("DELETE", f"api/projects/{project}/", timeout_s=300.0)
+
+
+def patch_annotation(client: Client, annotation: int, **fields: Any) -> None:
+    """Change an annotation in Label Studio's editor: result, ground_truth, ..."""
+    client.send("PATCH", f"api/annotations/{annotation}/", body=fields)
+
+
+def delete_annotation(client: Client, annotation: int) -> None:
+    """Delete an annotation in Label Studio's editor."""
+    client.send("DELETE", f"api/annotations/{annotation}/")
 
 
 @dataclass(frozen=True)

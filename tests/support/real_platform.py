@@ -15,7 +15,7 @@ from ml_backend.labelstudio.parsing import read_task
 from ml_backend.labelstudio.projects import UNCERTAINTY
 from ml_backend.records import Task
 from tests.support.fake_platform import TEXT_CONFIG
-from tests.support.label_studio import Site
+from tests.support.label_studio import Site, delete_project, patch_annotation
 from tests.support.review_results import choice_region, review_result
 
 NAMES = {1: "ada", 2: "ben", 3: "cleo", 4: "dan", 5: "eva", 6: "fay"}  # whom tests call by these numbers
@@ -44,8 +44,8 @@ class RealLabelStudio:
     def close(self) -> None:
         """Delete the project and its review projects."""
         for row in [row for row in self.site.admin.projects() if f"[hitl:{self.project}:" in str(row["description"])]:
-            self.site.admin.delete_project(str(row["id"]))
-        self.site.admin.delete_project(self.project)
+            delete_project(self.site.admin, str(row["id"]))
+        delete_project(self.site.admin, self.project)
 
     def seconds(self) -> float:
         return time.time() + self.late_s
@@ -137,7 +137,7 @@ class RealLabelStudio:
         """Say something else where one has answered."""
         me = self.number(person)
         (mine,) = [row for row in self.site.admin.annotations(task) if row["completed_by"] == me]
-        self.client(person).patch_annotation(mine["id"], result=review_result([], verdict, label, reason=reason))
+        patch_annotation(self.client(person), mine["id"], result=review_result([], verdict, label, reason=reason))
 
     def draft(self, task: int, *, person: int) -> None:
         """Begin, and submit nothing."""
@@ -148,7 +148,7 @@ class RealLabelStudio:
         self.site.admin.delete_task(task)
 
     def delete_review_project(self, project: str) -> None:
-        self.site.admin.delete_project(project)
+        delete_project(self.site.admin, project)
 
     def run_full_sync(self, store: Store, project: str) -> None:
         """Compare what is known of a review project with what is there."""
