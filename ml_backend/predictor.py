@@ -8,24 +8,28 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ml_backend.codecs import get_codec
 from ml_backend.errors import BackendError
-from ml_backend.label_config import read_label_config
-from ml_backend.loaded_models import NEVER_CHECKED, BlindRule, IndicatorReader, LoadedModel, ProjectModel
+from ml_backend.label_config import LabelConfig, read_label_config
 from ml_backend.records import Indicators, Task, with_indicators
 
 if TYPE_CHECKING:
-    from ml_backend.registry import Bundle, Registry
+    from ml_backend.registry import Bundle, ModelRef, Registry
 
 NO_MODEL_VERSION = "hitl-0"  # the version before any champion: it predicts nothing
 Result = dict[str, Any]  # {"result": [regions], "score": confidence in [0, 1], "model_version": M}
+BlindRule = Callable[[Task], bool]  # whether a task must be shown without a prediction
+IndicatorReader = Callable[[Sequence[Task]], Sequence[Indicators]]  # (n,) the current indicators of each task
 _Prediction = tuple[list[dict[str, Any]], float]  # regions, confidence
 Count = Callable[[str, int], None]  # an event name, and the number of tasks or models
 
 _CHUNK = 2_000  # tasks per model call: the features of 100,000 tasks must not be in memory at once
 _MAX_PROJECTS = 4_096  # projects kept, loaded or not; one without a model takes a few hundred bytes
+_MAX_CONFIGS = 32  # label configs kept per model; a project has one at a time
+_NEVER = float("-inf")
 _log = logging.getLogger(__name__)
 
 
@@ -77,7 +81,7 @@ class Predictor:
         self._load = load or _unpack
         self._count = count or _count_nothing
         self._lock = threading.Lock()  # guards the order of the projects
-        self._projects: OrderedDict[str, ProjectModel] = OrderedDict()  # least recently used first
+        self._projects: OrderedDict[str, _ProjectModel] = OrderedDict()  # least recently used first
 
     def version(self, project: str) -> str:
         """Return M, the version of this project's predictions now; `hitl-0` before the first champion."""
@@ -184,13 +188,13 @@ class Predictor:
                 return [None]
             return [*self._predict_in_halves(bundle, data[:middle]), *self._predict_in_halves(bundle, data[middle:])]
 
-    def _current(self, project: str) -> ProjectModel:
+    def _current(self, project: str) -> _ProjectModel:
         """Return the state of a project's champion, refreshed after `cache_s`."""
         model = self._entry(project)
         if 0 <= self._clock() - model.checked_s < self._cache_s:
             return model
         # the first caller waits for the model; later ones use the previous champion while another thread refreshes
-        if model.lock.acquire(blocking=model.checked_s == NEVER_CHECKED):
+        if model.lock.acquire(blocking=model.checked_s == _NEVER):
             try:
                 if not 0 <= self._clock() - model.checked_s < self._cache_s:
                     self._refresh(project, model)
@@ -198,7 +202,7 @@ class Predictor:
                 model.lock.release()
         return model
 
-    def _refresh(self, project: str, model: ProjectModel) -> None:
+    def _refresh(self, project: str, model: _ProjectModel) -> None:
         """Look up the champion and its rules, and load a new champion; on any failure the previous one stays."""
         now = self._clock()
         try:
@@ -212,7 +216,7 @@ class Predictor:
             ):
                 model.failed = (ref, now)
                 bundle = self._load(self._registry.artefact(project, ref.version).data, ref.digest)
-                model.serving, model.failed = LoadedModel(ref, bundle), None
+                model.serving, model.failed = _LoadedModel(ref, bundle), None
                 self._count("loaded", 1)
                 self._unload_others(project)
         except Exception as error:  # noqa: BLE001 - a database that is down or a damaged artefact must not stop serving
@@ -222,7 +226,7 @@ class Predictor:
         finally:
             model.checked_s = self._clock()
 
-    def _load_previous(self, project: str, model: ProjectModel) -> None:
+    def _load_previous(self, project: str, model: _ProjectModel) -> None:
         """Serve the previous champion in a process that was started after the champion was damaged."""
         if model.serving is not None or model.blind is None:
             return
@@ -230,16 +234,16 @@ class Predictor:
             previous = self._registry.previous_champion(project)
             if previous is not None:
                 bundle = self._load(self._registry.artefact(project, previous.version).data, previous.digest)
-                model.serving = LoadedModel(previous, bundle)
+                model.serving = _LoadedModel(previous, bundle)
                 self._unload_others(project)
         except Exception as error:  # noqa: BLE001 - the same; results are empty until one of them can be read
             _log.error("project %s: the previous model cannot be loaded either: %s", project, error)
 
-    def _entry(self, project: str) -> ProjectModel:
+    def _entry(self, project: str) -> _ProjectModel:
         with self._lock:
             model = self._projects.get(project)
             if model is None:
-                model = self._projects[project] = ProjectModel()
+                model = self._projects[project] = _ProjectModel()
                 if len(self._projects) > _MAX_PROJECTS:
                     self._projects.popitem(last=False)
             else:
@@ -251,7 +255,46 @@ class Predictor:
         with self._lock:
             loaded = [name for name, model in self._projects.items() if model.serving and name != project]
             for name in loaded[: max(0, len(loaded) - self._keep + 1)]:
-                self._projects[name] = ProjectModel()
+                self._projects[name] = _ProjectModel()
+
+
+@dataclass(slots=True)
+class _LoadedModel:
+    """One loaded champion, and its bundle for each label config that was asked for."""
+
+    ref: ModelRef
+    bundle: Bundle
+    bundle_by_config: dict[str, Bundle | None] = field(default_factory=dict)
+
+    @property
+    def version(self) -> str:
+        """Return M, the model version that predictions carry."""
+        return self.ref.version
+
+    def bundle_for(self, config: LabelConfig) -> Bundle | None:
+        """Return the bundle with the control of this config; None where the config asks another question."""
+        if config.hash not in self.bundle_by_config:
+            if len(self.bundle_by_config) >= _MAX_CONFIGS:
+                self.bundle_by_config.clear()
+            control = config.matching_control(self.bundle.control)
+            self.bundle_by_config[config.hash] = replace(self.bundle, control=control) if control else None
+        return self.bundle_by_config[config.hash]
+
+
+@dataclass(slots=True)
+class _ProjectModel:
+    """The state of one project's champion; a thread that looks for a new champion holds `lock`."""
+
+    serving: _LoadedModel | None = None
+    blind: BlindRule | None = None  # set whenever there is a champion
+    read_indicators: IndicatorReader | None = None  # the same
+    checked_s: float = _NEVER
+    failed: tuple[ModelRef, float] | None = None  # the champion that could not be loaded, and when
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def recently_failed(self, ref: ModelRef, now: float, retry_s: float) -> bool:
+        """Whether loading this same champion failed less than `retry_s` ago."""
+        return self.failed is not None and self.failed[0] == ref and 0 <= now - self.failed[1] < retry_s
 
 
 def _predict(bundle: Bundle, data: list[Mapping[str, Any]]) -> list[_Prediction | None]:

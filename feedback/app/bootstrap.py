@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from feedback.errors import NotConnected, PolicyError, StoreError
@@ -20,15 +19,10 @@ if TYPE_CHECKING:
     from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
     from feedback.loop.context import Turn
     from feedback.loop.turn import Loop
-    from feedback.policy import Policy
-    from feedback.policy.simulate import Simulation
-    from feedback.project.policy_validation import PolicyFinding
     from feedback.store import JobClaim, ProjectRow, Store
-    from feedback.store.database.backups import Restored
     from feedback.training.model_factory import ModelFactory
     from ml_backend.features.media import Media
     from ml_backend.labelstudio.client import Client
-    from ml_backend.labelstudio.doctor import Finding
 
 _LOG = logging.getLogger(__name__)
 _POST_TIMEOUT_S = 5.0
@@ -47,29 +41,18 @@ def prepare_store(settings: Settings) -> None:
 
 @contextmanager
 def opened_store(settings: Settings, *, patient: bool = False, wait_s: float = 30.0) -> Iterator[Store]:
-    """Open the store while a block runs.
+    """Open the store while a block runs; StoreError if its directory or database cannot be made or opened.
 
-    Parameters
-    ----------
-    patient
-        Open also while the database is away; every use raises StoreError until it is back.
-    wait_s
-        Seconds to wait for a lock of another process.
-
-    Raises
-    ------
-    StoreError
-        The data directory cannot be made, or the database cannot be opened.
+    With `patient` it opens also while the database is away, and every use raises StoreError until it is back. `wait_s`
+    is how long to wait for a lock of another process.
     """
     from feedback.store import open_store
 
     try:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        hint = "Set HITL_DATA_DIR to a directory that this user may write."
-        raise StoreError(
-            f"the data directory {settings.data_dir} cannot be made: {error.strerror}.", hint=hint
-        ) from error
+        reason = f"the data directory {settings.data_dir} cannot be made: {error.strerror}."
+        raise StoreError(reason, hint="Set HITL_DATA_DIR to a directory that this user may write.") from error
     store = open_store(settings.store_url, durability=settings.durability, patient=patient, wait_s=wait_s)
     try:
         with suppress(StoreError):  # then it stays in the inbox; the stored rest can still be read
@@ -84,23 +67,6 @@ def opened_project(project: str, settings: Settings | None = None) -> Iterator[t
     """Open the store and find a project in it while a block runs; by default with the settings of this process."""
     with opened_store(settings or load_settings()) as store:
         yield store, require_project(store, project)
-
-
-def restore_backup(settings: Settings, backup: Path) -> Restored:
-    """Replace the SQLite store of these settings by a backup; erased people stay erased."""
-    from sqlalchemy.engine import make_url
-
-    from feedback.privacy.erasure import erase_in_backup
-    from feedback.store import open_store
-    from feedback.store.database.backups import restore
-
-    url = make_url(settings.store_url)
-    if url.get_backend_name() != "sqlite":
-        raise StoreError(
-            "`hitl restore-backup` restores only SQLite.",
-            hint="Use pg_restore for PostgreSQL; docs/operations.md shows how.",
-        )
-    return restore(backup, Path(str(url.database)), open_at=open_store, erase=erase_in_backup)
 
 
 def require_project(store: Store, project: str) -> ProjectRow:
@@ -137,17 +103,16 @@ def connected_platform(settings: Settings, store: Store) -> Iterator[LabelStudio
         yield LabelStudioAdapter(client, store)
 
 
-def list_person_emails(settings: Settings, store: Store, person: int) -> list[str]:
-    """Return the e-mail address of a person in Label Studio; [] where there is none or it cannot be asked."""
+def list_emails(settings: Settings, store: Store) -> Mapping[int, str]:
+    """Return e-mail addresses by user id; {} where Label Studio does not answer, or the settings name none."""
     from ml_backend.errors import LabelStudioError
 
     try:
         with connected_platform(settings, store) as platform:
-            email = platform.list_emails().get(person) if platform else None
+            return platform.list_emails() if platform else {}
     except LabelStudioError as error:
         _LOG.warning("e-mail addresses cannot be read: %s", error)
-        return []
-    return [email] if email else []
+        return {}
 
 
 def make_loop(settings: Settings, store: Store) -> Loop:
@@ -199,45 +164,6 @@ def claim_job(store: Store, project: str, kind: str) -> JobClaim:
     return work
 
 
-def run_doctor(settings: Settings, store: Store, project: str) -> list[Finding]:
-    """Return what the doctor finds in the setup, with the token of the settings."""
-    from feedback.ingest.polling import count_missed_changes
-    from feedback.reports.health import web_problems
-    from ml_backend.labelstudio import doctor
-
-    row = store.projects.get_project(project) if project else None
-    fix = "Start `hitl serve`; where Label Studio reaches it by another address, set HITL_PUBLIC_URL."
-    unreachable = [doctor.Finding("service not reached", "error", f"{text}.", fix) for text in web_problems(settings)]
-    return unreachable + doctor.run_checks(
-        make_client(settings),
-        project,
-        backend_url=settings.url,
-        connected=row is not None and row.connected,
-        missed=count_missed_changes(store, project) if row else 0,
-    )
-
-
-def simulate_policy(settings: Settings, store: Store, project: str, policy: Policy) -> Simulation:
-    """Compare a policy with the active one, on past decisions or, where there are none, on the open tasks."""
-    from feedback.policy.simulate import simulate
-    from feedback.routing.decision_history import load_decision_history, load_open_tasks
-    from feedback.store.repositories.policies import policy_of
-
-    row = require_project(store, project)
-    history = load_decision_history(store, project)
-    if not history.tasks:
-        history = load_open_tasks(store, row, policy, make_model_factory(settings, store), now_s=time.time())
-    return simulate(policy_of(row), policy, history)
-
-
-def validate_project_policy(settings: Settings, store: Store, project: str, policy: Policy) -> list[PolicyFinding]:
-    """Return every error and warning of a policy for a project, with its labels and the fields of its tasks."""
-    from feedback.project.policy_validation import validate_policy
-
-    row, data = require_project(store, project), [task.data for task in store.tasks.list_tasks(project)]
-    return validate_policy(policy, lock_ttl_s=settings.lock_ttl_s, project=row, data=data)
-
-
 def make_model_factory(settings: Settings, store: Store) -> ModelFactory:
     """Return what makes and loads models, including the hosted ones that a policy names."""
     from feedback.store.repositories.policies import policy_of
@@ -278,17 +204,6 @@ def gunicorn_command(settings: Settings) -> list[str]:
         "--forwarder-headers", "",  # else a caller could move the paths by a SCRIPT_NAME header
         "--log-level", settings.log_level,
     ]  # fmt: skip
-
-
-def describe_startup(settings: Settings) -> list[str]:
-    """Return the lines that `hitl serve` prints at its start: its address, and what is not configured."""
-    lines = [f"hitl serves {settings.url} (data in {settings.data_dir})"]
-    if not settings.has_label_studio:
-        lines.append(
-            "No Label Studio: LABEL_STUDIO_URL or LABEL_STUDIO_API_KEY is not set. Predictions and learning from "
-            "webhooks work; polling, the queue and `hitl connect` do not."
-        )
-    return lines
 
 
 def worker_id() -> str:

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from flask import Flask
 
 from feedback.app.bootstrap import load_settings, make_model_factory
 from feedback.app.logging import log_to_stderr
+from feedback.dashboard import AccessSettings, DashboardConfig, LabelStudioAccounts, SharedAttempts, pages
+from feedback.ingest.circuit_breaker import CircuitBreaker
+from feedback.ingest.incidents import IncidentCounts, IncidentRecorder
+from feedback.ingest.signals import make_signal_mount
+from feedback.ingest.webhook_handler import WebhookHandler
+from feedback.policy import Policy
+from feedback.project.connect import webhook_secrets
+from feedback.project.indicators import make_indicator_reader
+from feedback.project.snapshot import load_splits
+from feedback.reports.project_status import service_gauges
 from feedback.settings import Settings
-from ml_backend.app import freeze_startup_objects
-
-if TYPE_CHECKING:
-    from feedback.dashboard import DashboardConfig
-    from feedback.ingest.incidents import IncidentCounts
-    from feedback.store import Store
+from feedback.store import Store, open_store
+from feedback.store.repositories.policies import policy_of
+from ml_backend.app import Limits, Metrics, Security, TrustedProxies, create_app, freeze_startup_objects
+from ml_backend.predictor import IndicatorReader, Predictor
+from ml_backend.records import Task
 
 
 def create() -> Flask:
@@ -26,29 +35,13 @@ def create() -> Flask:
 
 def make_application(settings: Settings) -> Flask:
     """Return the web application: ML backend, webhook, signals and pages over one store."""
-    from feedback.dashboard import SharedAttempts, pages
-    from feedback.ingest.circuit_breaker import CircuitBreaker
-    from feedback.ingest.incidents import IncidentCounts, IncidentRecorder
-    from feedback.ingest.signals import make_signal_mount
-    from feedback.ingest.webhook_handler import WebhookHandler
-    from feedback.policy import Policy
-    from feedback.project.connect import webhook_secrets
-    from feedback.project.indicators import make_indicator_reader
-    from feedback.project.snapshot import load_splits
-    from feedback.store import open_store
-    from feedback.store.repositories.policies import policy_of
-    from ml_backend.app import Limits, Metrics, Security, TrustedProxies, create_app
-    from ml_backend.loaded_models import IndicatorReader
-    from ml_backend.predictor import Predictor
-    from ml_backend.records import Task
-
     log_to_stderr(settings)
     # Label Studio waits one second for a webhook: to wait longer for a lock only keeps a thread busy
     store = open_store(settings.store_url, durability=settings.durability, wait_s=1.0, patient=True)
     incidents = IncidentRecorder(store, clock=time.time)
     incidents.start()
     incident_counts = IncidentCounts(store)
-    metrics = Metrics(lambda: read_gauges(store, incident_counts), on_count=incidents.count)
+    metrics = Metrics(lambda: _read_gauges(store, incident_counts), on_count=incidents.count)
 
     def blind(project: str) -> Callable[[Task], bool]:
         row = store.projects.get_project(project)
@@ -85,17 +78,12 @@ def make_application(settings: Settings) -> Flask:
             TrustedProxies.read(settings.trusted_proxies),
         ),
         metrics=metrics,
-        mounts=[make_signal_mount(store), pages(dashboard_config(settings, store))],
+        mounts=[make_signal_mount(store), pages(_dashboard_config(settings, store))],
     )
 
 
-def dashboard_config(settings: Settings, store: Store) -> DashboardConfig:
+def _dashboard_config(settings: Settings, store: Store) -> DashboardConfig:
     """Return the settings of the pages; they are open without sign-in only where this machine alone reaches them."""
-    from urllib.parse import urlsplit
-
-    from feedback.dashboard import AccessSettings, DashboardConfig, LabelStudioAccounts, SharedAttempts
-    from feedback.store.repositories.policies import policy_of
-
     label_studio_url, public = settings.label_studio_url, urlsplit(settings.url)
     return DashboardConfig(
         store,
@@ -107,9 +95,7 @@ def dashboard_config(settings: Settings, store: Store) -> DashboardConfig:
     )
 
 
-def read_gauges(store: Store, incident_counts: IncidentCounts) -> dict[str, float]:
+def _read_gauges(store: Store, incident_counts: IncidentCounts) -> dict[str, float]:
     """Return the gauges of /metrics that come from the store, which is the same for all web processes."""
-    from feedback.reports.project_status import service_gauges
-
     incidents = incident_counts.read(now_s=time.time())
     return service_gauges(store) | {f"hitl_day_{name}": float(number) for name, number in incidents.items()}

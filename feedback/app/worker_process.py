@@ -7,20 +7,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
-from typing import TYPE_CHECKING
+from functools import cache, partial
 
 from feedback.app.bootstrap import claim_job, make_client, make_loop, opened_store, require_project, worker_id
 from feedback.app.logging import log_to_stderr
 from feedback.errors import FeedbackError, StoreError
+from feedback.ingest.full_sync import FullSyncProgress, is_full_sync_due, run_full_sync
+from feedback.jobs.lease import Held
+from feedback.jobs.wake_up import make_waiter
+from feedback.jobs.worker_loop import Job, Worker, run_held
+from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
+from feedback.labelling_platform.stale_predictions import delete_stale_predictions, is_deletion_due
 from feedback.settings import Settings
-
-if TYPE_CHECKING:
-    from feedback.ingest.full_sync import FullSyncProgress
-    from feedback.jobs.lease import Held
-    from feedback.jobs.worker_loop import Job
-    from feedback.labelling_platform.interface import LabellingPlatform
-    from feedback.store import Store
+from feedback.store import Store
 
 _LOG = logging.getLogger(__name__)
 _FULL_SYNC_SLICE_S = 10.0  # of a full sync, then turns have their chance
@@ -30,9 +29,6 @@ _INBOX_RETRY_S = 2.0  # after a failure
 
 def run_worker(settings: Settings) -> None:
     """Work until asked to stop; poll each connected project every `poll_s`, sync it fully every `sweep_s`."""
-    from feedback.jobs.wake_up import make_waiter
-    from feedback.jobs.worker_loop import Worker
-
     log_to_stderr(settings)
     with opened_store(settings, patient=True) as store:
         jobs = _Jobs(settings, store)
@@ -47,12 +43,10 @@ def run_project_sync(
     settings: Settings, store: Store, project: str, *, on_progress: Callable[[FullSyncProgress], object]
 ) -> FullSyncProgress:
     """Compare a project with Label Studio now, to the end; `on_progress` is called after each page."""
-    from feedback.jobs.worker_loop import run_held
-
     require_project(store, project)
-    job = _full_sync_job(_platform(settings, store), store, slice_s=0.0)
+    sync = partial(_Jobs(settings, store).sync, slice_s=0.0)
     while True:
-        progress = run_held(store, claim_job(store, project, "sweep"), job)
+        progress = run_held(store, claim_job(store, project, "sweep"), sync)
         on_progress(progress)
         if progress.complete:
             return progress
@@ -64,19 +58,16 @@ class _Jobs:
     def __init__(self, settings: Settings, store: Store) -> None:
         self._settings = settings
         self._store = store
-        self._loop = cache(lambda: make_loop(settings, store))  # at the first turn: the store may be away until then
+        # made at the first use: the store, which knows our bot, may be away until then
+        self._loop = cache(lambda: make_loop(settings, store))
+        self._platform = cache(lambda: LabelStudioAdapter(make_client(settings, store), store))
         self._polled_s: dict[str, float] = {}  # by project
         self.table: dict[str, Job] = {"turn": self._turn, "report": self._report}
         if settings.has_label_studio:
-            platform = _platform(settings, store)
-            self.table["sweep"] = _full_sync_job(platform, store, slice_s=_FULL_SYNC_SLICE_S)
-            self.table["clean"] = _deletion_job(platform, store, lock_ttl_s=settings.lock_ttl_s)
+            self.table |= {"sweep": self.sync, "clean": self._clean}
 
     def request_due(self) -> None:
         """Request every job that is due now."""
-        from feedback.ingest.full_sync import is_full_sync_due
-        from feedback.labelling_platform.stale_predictions import is_deletion_due
-
         store, now_s = self._store, time.time()
         store.ingest_inbox()  # the worker may be woken before the inbox thread's next look
         rows = store.projects.list_projects(reviews=True)
@@ -102,46 +93,30 @@ class _Jobs:
             self._polled_s[project] = time.monotonic()
         self._loop().turn(project, held=held, poll=poll)
 
+    def sync(self, project: str, held: Held, *, slice_s: float = _FULL_SYNC_SLICE_S) -> FullSyncProgress:
+        """Sync for `slice_s` seconds, at least one page, so that turns do not wait for it."""
+        until_s = time.monotonic() + slice_s
+        progress = run_full_sync(
+            self._store,
+            self._platform(),
+            project,
+            clock=time.time,
+            go_on=lambda: held.holds() and time.monotonic() < until_s,
+        )
+        if not progress.complete:
+            self._store.jobs.request_job(project, "sweep")
+        return progress
+
+    def _clean(self, project: str, held: Held) -> object:
+        """Delete a few predictions of replaced queues."""
+        ttl_s, now_s = self._settings.lock_ttl_s, time.time()
+        return delete_stale_predictions(
+            self._store, self._platform(), project, lock_ttl_s=ttl_s, now_s=now_s, go_on=held.holds
+        )
+
     def _is_poll_due(self, project: str) -> bool:
         every_s = self._settings.poll_s
         return time.monotonic() - self._polled_s.get(project, -every_s) >= every_s
-
-
-def _platform(settings: Settings, store: Store) -> Callable[[], LabellingPlatform]:
-    """Return what connects at its first call: the store, which knows our bot, may be away until then."""
-    from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
-
-    return cache(lambda: LabelStudioAdapter(make_client(settings, store), store))
-
-
-def _full_sync_job(
-    platform: Callable[[], LabellingPlatform], store: Store, *, slice_s: float
-) -> Callable[[str, Held], FullSyncProgress]:
-    """Return the job that syncs for `slice_s` seconds, at least one page, so that turns do not wait for it."""
-    from feedback.ingest.full_sync import run_full_sync
-
-    def job(project: str, held: Held) -> FullSyncProgress:
-        until_s = time.monotonic() + slice_s
-        progress = run_full_sync(
-            store, platform(), project, clock=time.time, go_on=lambda: held.holds() and time.monotonic() < until_s
-        )
-        if not progress.complete:
-            store.jobs.request_job(project, "sweep")
-        return progress
-
-    return job
-
-
-def _deletion_job(platform: Callable[[], LabellingPlatform], store: Store, *, lock_ttl_s: float) -> Job:
-    """Return the job that deletes a few predictions of replaced queues."""
-    from feedback.labelling_platform.stale_predictions import delete_stale_predictions
-
-    def job(project: str, held: Held) -> object:
-        return delete_stale_predictions(
-            store, platform(), project, lock_ttl_s=lock_ttl_s, now_s=time.time(), go_on=held.holds
-        )
-
-    return job
 
 
 @contextmanager

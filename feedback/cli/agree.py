@@ -68,14 +68,14 @@ def _of_project(project: str, gold: Any, calibrate_gold: int, segment: str) -> A
     from dataclasses import replace
 
     from feedback.project.snapshot import load_snapshot
-    from feedback.reports.project_votes import analyse_project, list_suggestions
+    from feedback.reports.agreement_report import agreement_by_guideline, analyse_project, list_suggestions
     from feedback.store.repositories.policies import policy_of
 
     with opened_project(project) as (store, row):
         snapshot = load_snapshot(store, row, policy_of(row))
-        suggestions = list_suggestions(store, snapshot)
+        suggestions, by_guideline = list_suggestions(store, snapshot), agreement_by_guideline(store, snapshot)
     found = analyse_project(snapshot, gold=gold, calibrate_gold=calibrate_gold, segment=segment)
-    return replace(found, suggestions=suggestions)
+    return replace(found, suggestions=suggestions, by_guideline=by_guideline)
 
 
 def _pseudonymise(found: Analysis, project: str) -> Analysis:
@@ -126,11 +126,16 @@ def _figure_cells(figure: Coefficient) -> tuple[str, str, str]:
 
 
 def _print_breakdowns(found: Analysis) -> None:
-    """Print agreement by label, month and segment, and the pairs of people who surely agree least."""
+    """Print agreement by label, month, guideline and segment, and the pairs of people who surely agree least."""
     from feedback.reports.formatting import bounds, decimal
 
     several = found.by_label if len(found.by_label) > 2 else {}  # with two labels both figures are equal
-    groups = {"label": several, "month": found.by_month, "segment": found.by_segment}
+    groups = {
+        "label": several,
+        "month": found.by_month,
+        "guideline": found.by_guideline,
+        "segment": found.by_segment,
+    }
     rows = [(by, name, *_figure_cells(figure)) for by, figures in groups.items() for name, figure in figures.items()]
     print_table(("by", "which", "kappa", "95 % interval", "items"), rows)
     if len(found.pairs) > 1:

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feedback.app.bootstrap import load_settings, make_client, opened_project, opened_store, require_project
+from feedback.app.bootstrap import list_emails, load_settings, opened_project, opened_store, require_project
 from feedback.cli.terminal import AsJson, Project, print_json, print_table, screen
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from feedback.reports.case_report import CaseReport
     from feedback.reports.review_report import ReviewFigures, TierForecast
-    from feedback.settings import Settings
     from feedback.stats.intervals import Interval
-    from feedback.store import CaseRow, Store
+    from feedback.store import CaseRow
 
 
 def cases(
@@ -42,7 +41,7 @@ def cases(
     with opened_project(project, settings) as (store, row):
         if figures or segments or forecast:
             policy = policy_of(row)
-            emails = _emails(settings, store)
+            emails = list_emails(settings, store)  # for wages
             measured = measure_review(store, project, policy, emails, control=row.control, by_segment=segments)
             ahead = forecast_tiers(store, project, policy, measured.tiers, now_s=time.time()) if forecast else []
             if as_json:
@@ -89,21 +88,6 @@ def case(
         print_json(report.to_json())
     else:
         _print_case(report)
-
-
-def _emails(settings: Settings, store: Store) -> Mapping[int, str]:
-    """Return e-mail addresses by user id, for wages; {} where Label Studio does not answer."""
-    from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
-    from ml_backend.errors import LabelStudioError
-
-    if not settings.has_label_studio:
-        return {}
-    try:
-        with make_client(settings, store) as client:
-            return LabelStudioAdapter(client, store).list_emails()
-    except LabelStudioError as error:
-        typer.echo(f"hitl: costs are left out: {error}", err=True)
-        return {}
 
 
 def _case_json(case: CaseRow) -> dict[str, object]:

@@ -33,9 +33,8 @@ def add(
     ] = None,
 ) -> None:
     """Add gold tasks. Everybody gets them like any other task, and models never learn from them."""
-    from feedback.annotators.cell_parsing import parse_answers
     from feedback.annotators.gold import add_gold
-    from feedback.reports.votes_file import read_gold
+    from feedback.reports.votes_file import parse_answers, read_gold
     from feedback.store.repositories.policies import policy_of
     from ml_backend.label_config import read_label_config
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feedback.app.bootstrap import connected_platform, list_person_emails, load_settings, opened_project
+from feedback.app.bootstrap import connected_platform, list_emails, load_settings, opened_project
 from feedback.cli.terminal import AsJson, OfProject, print_json
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def access(
 
     settings = load_settings()
     with opened_project(project, settings) as (store, row):
-        emails = [*email, *list_person_emails(settings, store, person)]
+        emails = {*email, list_emails(settings, store).get(person, "")} - {""}
         print_json(build_access_report(store, row.id, person, emails=emails))
 
 
@@ -49,7 +49,8 @@ def forget(
         typer.confirm(f"Permanently erase all data about {whom} in project {project}?", abort=True)
     settings = load_settings()
     with opened_project(project, settings) as (store, row), connected_platform(settings, store) as platform:
-        emails = [*email, *(list_person_emails(settings, store, person) if person is not None else ())]
+        known = list_emails(settings, store) if person is not None else {}
+        emails = {*email, known.get(person or 0, "")} - {""}
         report = erase_person_or_task(
             store, row.id, person=person, task=task, emails=emails, platform=platform, now_s=time.time()
         )

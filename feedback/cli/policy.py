@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+import getpass
+import time
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feedback.app.bootstrap import (
-    load_settings,
-    make_model_factory,
-    opened_project,
-    opened_store,
-    simulate_policy,
-    validate_project_policy,
-)
+from feedback.app.bootstrap import load_settings, make_model_factory, opened_project
 from feedback.cli.terminal import AsJson, OfProject, print_json
 from feedback.errors import PolicyError
 
 if TYPE_CHECKING:
+    from feedback.policy import Policy
     from feedback.policy.simulate import Simulation
     from feedback.project.policy_validation import PolicyFinding
+    from feedback.settings import Settings
+    from feedback.store import ProjectRow, Store
 
 app = typer.Typer(help="Explain, check, simulate and activate the policy of a project.", no_args_is_help=True)
 
@@ -63,8 +62,8 @@ def check(file: File, project: OfProject = "", as_json: AsJson = False) -> None:
 
     policy, settings = read_policy_file(file), load_settings()
     if project:
-        with opened_store(settings) as store:
-            findings = validate_project_policy(settings, store, project, policy)
+        with opened_project(project, settings) as (store, row):
+            findings = _validate(settings, store, row, policy)
     else:
         findings = validate_policy(policy, lock_ttl_s=settings.lock_ttl_s)
     raise_policy_errors(findings)
@@ -80,10 +79,9 @@ def simulate(file: File, project: OfProject, as_json: AsJson = False) -> None:
     """Apply a policy to the recorded decisions of a project and compare it with the active one. Changes nothing."""
     from feedback.policy.loading import read_policy_file
 
-    settings = load_settings()
-    policy = read_policy_file(file)
-    with opened_store(settings) as store:
-        found = simulate_policy(settings, store, project, policy)
+    policy, settings = read_policy_file(file), load_settings()
+    with opened_project(project, settings) as (store, row):
+        found = _simulate(settings, store, row, policy)
     if as_json:
         print_json(asdict(found) | {"sentences": found.sentences})
         return
@@ -93,8 +91,6 @@ def simulate(file: File, project: OfProject, as_json: AsJson = False) -> None:
 @app.command()
 def thresholds(project: OfProject, as_json: AsJson = False) -> None:
     """Compare confidence thresholds on recorded decisions: automation, error, load and cost. Changes nothing."""
-    import time
-
     from feedback.automation.thresholds import build_threshold_table, threshold_table_to_json
     from feedback.store.repositories.policies import policy_of
 
@@ -112,19 +108,15 @@ def thresholds(project: OfProject, as_json: AsJson = False) -> None:
 @app.command()
 def activate(file: File, project: OfProject) -> None:
     """Check and simulate a policy, and make it the active one from the next turn on."""
-    import getpass
-    import time
-
     from feedback.policy.loading import read_policy_file
     from feedback.project.policy_validation import raise_policy_errors
 
-    settings = load_settings()
-    policy = read_policy_file(file)
+    policy, settings = read_policy_file(file), load_settings()
     with opened_project(project, settings) as (store, row):
-        findings = validate_project_policy(settings, store, project, policy)
+        findings = _validate(settings, store, row, policy)
         raise_policy_errors(findings)
         _print_warnings(findings)
-        _print(simulate_policy(settings, store, project, policy))
+        _print(_simulate(settings, store, row, policy))
         done = store.policies.activate_policy(row, policy, who=getpass.getuser(), now_s=time.time())
     was = f"; before: {done.before}" if done.before and done.before != done.hash else ""
     typer.echo(f"Policy {done.hash} is active in project {project}{was}.")
@@ -133,8 +125,6 @@ def activate(file: File, project: OfProject) -> None:
 @app.command()
 def history(project: OfProject, as_json: AsJson = False) -> None:
     """List all policies that were active in a project, newest first."""
-    from datetime import UTC, datetime
-
     with opened_project(project) as (store, row):
         found = store.policies.list_activations(row.id)
     if as_json:
@@ -163,6 +153,26 @@ def schema() -> None:
     from feedback.policy.schema import Policy
 
     print_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **Policy.model_json_schema()})
+
+
+def _validate(settings: Settings, store: Store, row: ProjectRow, policy: Policy) -> list[PolicyFinding]:
+    """Return every error and warning of a policy for a project, with its labels and the fields of its tasks."""
+    from feedback.project.policy_validation import validate_policy
+
+    data = [task.data for task in store.tasks.list_tasks(row.id)]
+    return validate_policy(policy, lock_ttl_s=settings.lock_ttl_s, project=row, data=data)
+
+
+def _simulate(settings: Settings, store: Store, row: ProjectRow, policy: Policy) -> Simulation:
+    """Compare a policy with the active one, on past decisions or, where there are none, on the open tasks."""
+    from feedback.policy.simulate import simulate
+    from feedback.routing.decision_history import load_decision_history, load_open_tasks
+    from feedback.store.repositories.policies import policy_of
+
+    history = load_decision_history(store, row.id)
+    if not history.tasks:
+        history = load_open_tasks(store, row, policy, make_model_factory(settings, store), now_s=time.time())
+    return simulate(policy_of(row), policy, history)
 
 
 def _print_warnings(findings: list[PolicyFinding]) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from feedback.app.bootstrap import describe_startup, gunicorn_command, load_settings, prepare_store
+from feedback.app.bootstrap import gunicorn_command, load_settings, prepare_store
 from feedback.errors import ServiceError
 
 Host = Annotated[
@@ -29,8 +29,13 @@ def serve(host: Host = None, port: Port = None) -> None:
     settings = load_settings(environ)
     _check_port(settings.host, settings.port)
     prepare_store(settings)
-    for line in describe_startup(settings):
-        typer.echo(line, err=True)
+    typer.echo(f"hitl serves {settings.url} (data in {settings.data_dir})", err=True)
+    if not settings.has_label_studio:
+        typer.echo(
+            "No Label Studio: LABEL_STUDIO_URL or LABEL_STUDIO_API_KEY is not set. Predictions and learning from "
+            "webhooks work; polling, the queue and `hitl connect` do not.",
+            err=True,
+        )
     me = [sys.executable, "-m", "feedback"]
     raise SystemExit(Supervisor({"web": [*me, "web"], "worker": [*me, "worker"]}, env=environ).run())
 

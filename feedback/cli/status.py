@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from feedback.app.bootstrap import load_settings, opened_store, require_project, run_doctor
+from feedback.app.bootstrap import load_settings, make_client, opened_store, require_project
 from feedback.cli.terminal import AsJson, print_json
 from feedback.errors import StoreError
 
@@ -51,9 +51,22 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Check the installation and a project for known problems. Exit status 1 if there is an error."""
+    from feedback.ingest.polling import count_missed_changes
+    from feedback.reports.health import web_problems
+    from ml_backend.labelstudio.doctor import Finding, run_checks
+
     settings = load_settings()
+    fix = "Start `hitl serve`; where Label Studio reaches it by another address, set HITL_PUBLIC_URL."
     with opened_store(settings) as store:
-        findings = run_doctor(settings, store, project)
+        row = store.projects.get_project(project) if project else None
+        findings = [Finding("service not reached", "error", f"{text}.", fix) for text in web_problems(settings)]
+        findings += run_checks(
+            make_client(settings),
+            project,
+            backend_url=settings.url,
+            connected=row is not None and row.connected,
+            missed=count_missed_changes(store, project) if row else 0,
+        )
     if as_json:
         print_json(findings)
     else:

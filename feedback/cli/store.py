@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feedback.app import bootstrap
 from feedback.app.bootstrap import load_settings, opened_store
 from feedback.cli.terminal import AsJson, Project, print_json, screen
 from feedback.errors import StoreError
@@ -108,7 +107,17 @@ def restore_backup(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file written by `hitl backup`.")],
 ) -> None:
     """Verify a backup and replace the store by it. Stop the service first. The old store is kept."""
-    done = bootstrap.restore_backup(load_settings(), file)
+    from sqlalchemy.engine import make_url
+
+    from feedback.privacy.erasure import erase_in_backup
+    from feedback.store import open_store
+    from feedback.store.database.backups import restore
+
+    url = make_url(load_settings().store_url)
+    if url.get_backend_name() != "sqlite":
+        hint = "Use pg_restore for PostgreSQL; docs/operations.md shows how."
+        raise StoreError("`hitl restore-backup` restores only SQLite.", hint=hint)
+    done = restore(file, Path(str(url.database)), open_at=open_store, erase=erase_in_backup)
     typer.echo(f"Restored {done.events} events; the hash chain is intact and the tables match the event log.")
     if done.kept is not None:
         typer.echo(f"The old store is {done.kept}.")

@@ -11,7 +11,6 @@ from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.loop.reopen_tasks import ReopenCache
 from feedback.loop.write_consensus import WrittenConsensus
 from feedback.policy import Policy
-from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot, SnapshotCache
 from feedback.queue.open_tasks import OpenTaskCache
 from feedback.queue.planner import ServedWindowCache
@@ -19,6 +18,7 @@ from feedback.review.eligibility import EligibleVotes
 from feedback.review.final_answers import FinalAnswerCache, FinalAnswers
 from feedback.review.overrides import OverrideCache
 from feedback.review.review_stage import ReviewStage
+from feedback.routing.router import RoutingCache
 from feedback.store import ProjectRow, Store
 from feedback.training.challenger import TrainingCache
 from feedback.training.consensus_labels import ConsensusCache, ConsensusLabels
@@ -71,7 +71,7 @@ class Services:
     trainings: TrainingCache = field(default_factory=TrainingCache)
     predictions: PredictionCache = field(default_factory=PredictionCache)
     windows: ServedWindowCache = field(default_factory=ServedWindowCache)
-    routed: RecentProjects[tuple[object, ...]] = field(default_factory=RecentProjects)  # state of the last routing
+    routing: RoutingCache = field(default_factory=RoutingCache)
     open_tasks: OpenTaskCache = field(default_factory=OpenTaskCache)
     reopened: ReopenCache = field(default_factory=ReopenCache)
     written_consensus: WrittenConsensus = field(default_factory=WrittenConsensus)

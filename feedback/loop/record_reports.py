@@ -12,7 +12,7 @@ _MIN_NEW_SHARE = 0.01  # of votes: a large project is not measured again after e
 
 def record_agreement(store: Store, snapshot: ProjectSnapshot, *, now_s: float) -> None:
     """Record agreement under the kind "agreement" when it changed."""
-    body = agreement_figures(store, snapshot)
+    body = agreement_figures(snapshot)
     if body is None:
         return
     last = store.records.get_latest_record(snapshot.project.id, "agreement")

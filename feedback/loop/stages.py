@@ -11,12 +11,10 @@ from feedback.ingest.polling import poll_changes, update_project_description
 from feedback.ingest.signals import match_waiting_signals
 from feedback.loop.context import TurnContext
 from feedback.loop.hide_tasks import hide_withheld_tasks
-from feedback.policy.rule_matching import Router
 from feedback.project.guidelines import record_guideline
 from feedback.project.snapshot import as_of_first_answer
 from feedback.queue.planner import plan_window
 from feedback.review.indicator_ingest import ingest_indicators
-from feedback.routing.router import route
 from feedback.training.challenger import challenge
 from feedback.training.consensus_labels import reweigh_with_model
 from feedback.training.model_factory import export_champion
@@ -115,42 +113,22 @@ def train_and_judge(context: TurnContext) -> TurnContext:
 
 
 def route_tasks(context: TurnContext) -> TurnContext:
-    """Decide by the policy's rules who looks at each task. Signals that wait for a task's key are matched before.
-
-    Rules that look at no clock decide as before while nothing that they read has changed.
-    """
+    """Decide by the policy's rules who looks at each task. Signals that wait for a task's key are matched before."""
     services, snapshot, final = context.services, context.snapshot, context.final_answers
-    store, project = context.store, context.project_id
-    matched = match_waiting_signals(store, project, snapshot.policy)
-    routes, state = snapshot.routes, _routing_state(context)
-    if matched or not state or services.routed.get(project) != state:
-        settled = frozenset(label.task for label in context.consensus_labels.settled)
-        routes = route(
-            store,
-            snapshot,
-            settled if snapshot.policy.routing else frozenset(),
-            context.champion,
-            services.predictions,
-            services.committee,
-            now_s=services.clock(),
-        )
-        services.routed.put(project, _routing_state(context), size=1)  # with the decisions that were just made
+    matched = match_waiting_signals(context.store, context.project_id, snapshot.policy)
+    routes = services.routing.route(
+        context.store,
+        snapshot,
+        context.consensus_labels,
+        context.champion,
+        services.predictions,
+        services.committee,
+        now_s=services.clock(),
+        signals_matched=matched > 0,
+    )
     if final is not None and final.withheld:
         routes = replace(routes, held=routes.held | final.withheld)
     return context if routes == snapshot.routes else context.with_snapshot(replace(snapshot, routes=routes))
-
-
-def _routing_state(context: TurnContext) -> tuple[object, ...]:
-    """Return everything that rules read; () where they read the clock or the changes are not known."""
-    snapshot, labels, store = context.snapshot, context.consensus_labels, context.store
-    fields = Router(snapshot.policy).fields if snapshot.policy.routing else ()
-    by_clock = any(field.startswith("time.") or field.endswith(".age") for field in fields)
-    if by_clock or not snapshot.changes.revision or not labels.changes.revision:
-        return ()
-    version, heads = context.champion.version if context.champion else "", store.events.get_heads(context.project_id)
-    signal, models = store.signals.get_signal_head(context.project_id), store.registry.versions(context.project_id)
-    revisions = (snapshot.changes.revision, labels.changes.revision)
-    return *revisions, snapshot.policy.hash, version, heads.seq, heads.decision, signal, tuple(models)
 
 
 def write_queue(context: TurnContext) -> TurnContext:

@@ -170,9 +170,9 @@ class Policy(Section):
         return {name: question.entity for name, question in self.feedback.items() if question.feature}
 
     def tier_after(self, tier: str) -> str | None:
-        """Return the tier to which a case of this tier escalates; None after the last."""
+        """Return the tier to which a case of this tier escalates; None after the last, or for an unknown tier."""
         names = list(self.tiers)
-        return next(iter(names[names.index(tier) + 1 :]), None)
+        return next(iter(names[names.index(tier) + 1 :]), None) if tier in names else None
 
     def person(self, email: str) -> Person | None:
         """Return the [people] entry of an e-mail address, ignoring case; None where there is none."""

@@ -1,32 +1,34 @@
-"""Agreement of people on the tasks drawn for it: overall, by pair, label, month and field, and around a guideline."""
+"""Agreement in a connected project, on the tasks drawn for it; the analysis of its votes for `hitl agree`."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
 from feedback.agreement import Coefficient, cohen_kappa, load_measure, percent_agreement
-from feedback.agreement.cohen_kappa import pairwise_kappa
-from feedback.agreement.interpretation import interpret_agreement, per_group_agreement, per_label_agreement
+from feedback.agreement.interpretation import interpret_agreement, judge_coefficient, per_group_agreement
+from feedback.errors import VotesError
 from feedback.project.guidelines import guideline_at, list_guidelines
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.reports.formatting import answer_text
-from feedback.stats.intervals import json_number
+from feedback.reports.vote_analysis import NUMBER_KINDS, Analysis, analyse_votes
+from feedback.reports.votes_file import parse_cell
 from feedback.store import Store, Vote
+from feedback.training.dataset import single_label
 from feedback.votes import EncodedVotes, Votes, encode_votes
 from ml_backend.errors import UnknownName
+from ml_backend.records import Answer
 
 _LOG = logging.getLogger(__name__)
-_MAX_VOTES = 200_000  # beyond it the overall figures are precise enough, and breakdowns would double the time
-_MAX_LABELS = 50
 _MAX_GROUPS = 20  # those with most tasks
 
 
-def agreement_figures(store: Store, snapshot: ProjectSnapshot) -> dict[str, Any] | None:
+def agreement_figures(snapshot: ProjectSnapshot) -> dict[str, Any] | None:
     """Return percent agreement and Cohen's kappa with intervals; None where no drawn task has two votes.
 
     Only tasks drawn for several people count: tasks chosen because they are hard would make people look worse than
@@ -36,10 +38,9 @@ def agreement_figures(store: Store, snapshot: ProjectSnapshot) -> dict[str, Any]
     -------
     dict
         `reading` explains the policy's own measure (`overlap.measure`) in sentences, `clear` is its verdict,
-        `confused_labels` are the two labels that people confuse most, `open_first` the tasks to look at, and
-        `guideline` compares agreement before and after the last change of guideline.
+        `confused_labels` are the two labels that people confuse most, and `open_first` the tasks to look at.
     """
-    named = drawn_votes(snapshot.votes, snapshot)
+    named = _encode(_drawn(snapshot.votes, snapshot))
     votes = named.votes
     agreed = percent_agreement(votes) if len(votes) else None
     if agreed is None or not agreed.items:
@@ -49,7 +50,7 @@ def agreement_figures(store: Store, snapshot: ProjectSnapshot) -> dict[str, Any]
     figure = kappa if name == "cohen" else _measure_by_name(votes, name)
     reading = interpret_agreement(votes, [answer_text(str(label)) for label in named.labels], coefficient=figure)
     confused = reading.confused
-    body = {
+    return {
         "percent": agreed.to_json(),
         "kappa": kappa.to_json(),
         "reading": reading.text,
@@ -57,61 +58,125 @@ def agreement_figures(store: Store, snapshot: ProjectSnapshot) -> dict[str, Any]
         "confused_labels": confused and {"answers": list(confused[:2]), "share": round(confused[2], 4)},
         "open_first": [named.tasks[code] for code in reading.open_first],
     }
-    change = agreement_around_guideline_change(store, snapshot)
-    return body | {"guideline": change} if change else body
 
 
-def agreement_around_guideline_change(store: Store, snapshot: ProjectSnapshot) -> dict[str, Any] | None:
-    """Return agreement before and after the last change of guideline (label config or instruction), or None.
+def analyse_project(
+    snapshot: ProjectSnapshot, *, gold: Mapping[str, str] | None = None, calibrate_gold: int = 0, segment: str = ""
+) -> Analysis:
+    """Analyse the latest answers of people: agreement on the tasks drawn for it, consensus on all tasks.
+
+    Without drawn tasks, agreement is shown on all tasks but not interpreted: tasks that were chosen for several people
+    because they are hard make people look worse than they are.
+
+    Parameters
+    ----------
+    gold
+        Gold answers by task id, as cells of a file; None uses the gold tasks of the project.
+    calibrate_gold
+        Number of gold answers that calibrate the confidence; the others score it.
+    segment
+        A field of the tasks; agreement is also measured within each of its values.
+
+    Raises
+    ------
+    VotesError
+        The project has no votes, or a gold answer is not of the type of the votes.
+    """
+    if not snapshot.votes:
+        raise VotesError(f"project {snapshot.project.id} has no votes on {snapshot.control.name!r} yet.")
+    kind = snapshot.votes[0].answer.kind
+    from_file = {task: parse_cell(cell, kind, where=f"gold of {task}") for task, cell in (gold or {}).items()}
+    answered = {vote.task for vote in snapshot.votes}
+    in_store = {str(task): answer for task, answer in snapshot.book.items() if task in answered and answer.kind == kind}
+    on_all = _analyse(snapshot.votes, from_file or in_store or None, calibrate_gold, drawn=False)
+    drawn = _drawn(snapshot.votes, snapshot)
+    on_drawn = _analyse(drawn, None, 0, drawn=True) if drawn else None
+    if on_drawn is None or not any(figure.items for figure in on_drawn.agreement.values()):
+        return replace(
+            on_all,
+            verdict=judge_coefficient(on_all.agreement["alpha"], drawn=False)[1],
+            notes=(*on_all.notes, "no task that was drawn for agreement has two votes yet"),
+        )
+    segments = {task: str(row.data.get(segment, "")) for task, row in snapshot.tasks.items()} if segment else {}
+    note = f"agreement on {len({vote.task for vote in drawn})} tasks drawn for it, all else on all tasks"
+    return replace(
+        on_all,
+        agreement=on_drawn.agreement,
+        verdict=on_drawn.verdict,
+        pairs=on_drawn.pairs,
+        by_label=on_drawn.by_label,
+        by_month=_agreement_by_group(drawn, _months_of_tasks(drawn)),
+        by_segment=_agreement_by_group(drawn, segments) if segments else {},
+        notes=(*on_all.notes, note),
+    )
+
+
+def list_suggestions(store: Store, snapshot: ProjectSnapshot) -> tuple[dict[str, Any], ...]:
+    """Return answers that the other people and the model of the last training contradict, the most certain first.
+
+    The model did not learn these answers. Answers that were changed since are left out. A suggestion changes nothing:
+    a person should check it.
+    """
+    last = store.records.get_latest_record(snapshot.project.id, "training")
+    labels: dict[int, set[str | None]] = {}
+    for vote in snapshot.votes:
+        labels.setdefault(vote.task, set()).add(single_label(vote.answer))
+    issues = last.body.get("label_issues", ()) if last else ()
+    return tuple(dict(issue) for issue in issues if issue["label"] in labels.get(issue["task"], ()))
+
+
+def agreement_by_guideline(store: Store, snapshot: ProjectSnapshot) -> dict[str, Coefficient]:
+    """Return Cohen's kappa before and since the last change of guideline (label config or instruction), or {}.
 
     Each side uses only the votes given under its own guideline: a pair across the change would mix two guidelines.
     """
     history = list_guidelines(store, snapshot.project.id)
     if len(history) < 2:
-        return None
-    hashes = [guideline_at(history, vote.at_s) for vote in snapshot.votes]
+        return {}
+    changed = f"{datetime.fromtimestamp(history[-1].at_s, UTC):%Y-%m-%d}"
+    drawn = _drawn(snapshot.votes, snapshot)
     figures = {}
-    for name, guideline in (("before", history[-2]), ("after", history[-1])):
-        own = [vote for vote, used in zip(snapshot.votes, hashes, strict=True) if used == guideline.hash]
-        votes = drawn_votes(own, snapshot).votes
-        figures[name] = cohen_kappa(votes).to_json() if len(votes) else None
-    return {"hash": history[-1].hash, "changed_s": history[-1].at_s, **figures}
+    for name, guideline in ((f"before {changed}", history[-2]), (f"since {changed}", history[-1])):
+        own = [vote for vote in drawn if guideline_at(history, vote.at_s) == guideline.hash]
+        if own:
+            figures[name] = cohen_kappa(_encode(own).votes)
+    return figures
 
 
-def drawn_votes(votes: Sequence[Vote], snapshot: ProjectSnapshot) -> EncodedVotes:
-    """Return the votes on tasks that were drawn at random for several people."""
-    drawn = [vote for vote in votes if vote.task in snapshot.overlap_sample]
-    return encode_votes(
-        [vote.task for vote in drawn], [vote.person for vote in drawn], [vote.answer.key for vote in drawn]
+def _analyse(votes: Sequence[Vote], gold: Mapping[str, Answer] | None, calibrate: int, *, drawn: bool) -> Analysis:
+    answers = [vote.answer for vote in votes]
+    kind = answers[0].kind
+    single = kind == "choices" and all(single_label(answer) is not None for answer in answers)
+    return analyse_votes(
+        kind,
+        [str(vote.task) for vote in votes],
+        [vote.person for vote in votes],
+        [_to_label(answer, single=single) for answer in answers],
+        gold=gold and {task: _to_label(answer, single=single) for task, answer in gold.items()},
+        calibrate_gold=calibrate,
+        drawn=drawn,
     )
 
 
-def agreement_by_pair(named: EncodedVotes) -> tuple[dict[str, Any], ...]:
-    """Return Cohen's kappa of every two people who share five tasks or more, lowest upper bound first."""
-    if not len(named.votes) or len(named.votes) > _MAX_VOTES:
-        return ()
-    pairs = [
-        {
-            "workers": [named.people[person], named.people[other]],
-            "kappa": json_number(figure.value),
-            "low": json_number(figure.low),
-            "high": json_number(figure.high),
-            "items": figure.items,
-        }
-        for (person, other), figure in pairwise_kappa(named.votes).items()
-    ]
-    return tuple(sorted(pairs, key=lambda pair: pair["high"]))
+def _to_label(answer: Answer, *, single: bool) -> Any:
+    """Return what `analyse_votes` takes for an answer: a name, a number, or the answer itself."""
+    if answer.kind in NUMBER_KINDS:
+        return float(answer.value)  # type: ignore[arg-type]
+    if answer.kind == "pairwise":
+        return answer.value
+    return single_label(answer) if single else answer
 
 
-def agreement_by_label(named: EncodedVotes) -> dict[str, Coefficient]:
-    """Return how well people tell each label from all others: Fleiss' kappa by label."""
-    votes = named.votes
-    if not 2 <= votes.n_labels <= _MAX_LABELS or len(votes) > _MAX_VOTES:
-        return {}
-    return {str(label): figure for label, figure in zip(named.labels, per_label_agreement(votes), strict=True)}
+def _drawn(votes: Sequence[Vote], snapshot: ProjectSnapshot) -> list[Vote]:
+    """Return the votes on tasks that were drawn at random for several people."""
+    return [vote for vote in votes if vote.task in snapshot.overlap_sample]
 
 
-def agreement_by_group(votes: Sequence[Vote], group_of: Mapping[int, Hashable]) -> dict[str, Coefficient]:
+def _encode(votes: Sequence[Vote]) -> EncodedVotes:
+    return encode_votes([v.task for v in votes], [v.person for v in votes], [v.answer.key for v in votes])
+
+
+def _agreement_by_group(votes: Sequence[Vote], group_of: Mapping[int, Hashable]) -> dict[str, Coefficient]:
     """Return Cohen's kappa within each group of tasks, for the groups with most tasks.
 
     `group_of` gives the group of a task id; tasks without a group are left out.
@@ -122,7 +187,7 @@ def agreement_by_group(votes: Sequence[Vote], group_of: Mapping[int, Hashable]) 
             sizes[group_of[task]] = sizes.get(group_of[task], 0) + 1
     largest = sorted(sizes, key=lambda group: (-sizes[group], str(group)))[:_MAX_GROUPS]
     code_of = {group: code for code, group in enumerate(sorted(largest, key=str))}
-    named = encode_votes([v.task for v in votes], [v.person for v in votes], [v.answer.key for v in votes])
+    named = _encode(votes)
     codes = [code_of.get(group_of.get(task), -1) for task in named.tasks]  # type: ignore[call-overload]
     if not len(named.votes):
         return {}
@@ -130,7 +195,7 @@ def agreement_by_group(votes: Sequence[Vote], group_of: Mapping[int, Hashable]) 
     return {str(group): figures[code] for group, code in code_of.items() if code in figures}
 
 
-def months_of_tasks(votes: Sequence[Vote]) -> dict[int, str]:
+def _months_of_tasks(votes: Sequence[Vote]) -> dict[int, str]:
     """Return the month, such as "2026-01", in which each task was last answered, by task id."""
     last: dict[int, float] = {}
     for vote in votes:

@@ -1,10 +1,10 @@
-"""Analysis of votes on labels: agreement, consensus by each method, and the accuracy of each person."""
+"""Analysis of votes on any type of answer: agreement, consensus by each method, and the accuracy of each person."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -21,31 +21,37 @@ from feedback.agreement import (
     percent_agreement,
 )
 from feedback.agreement.coefficient import Coefficient
-from feedback.agreement.interpretation import interpret_agreement
+from feedback.agreement.cohen_kappa import pairwise_kappa
+from feedback.agreement.interpretation import interpret_agreement, judge_coefficient, per_label_agreement
+from feedback.agreement.krippendorff_alpha import alpha_by_distance
 from feedback.agreement.vote_patterns import count_patterns
 from feedback.annotators.accuracy import Reliability, compare_people
-from feedback.consensus import Consensus, select_method
-from feedback.consensus.gold_calibration import consensus_log_odds, fit_confidence_model
+from feedback.annotators.distance import AnnotatorDistance, distances_of_answers, distances_of_numbers
+from feedback.consensus import select_method
+from feedback.consensus.medoid import medoid
 from feedback.consensus.method_selection import METHODS, fit_or_none, prefer_proven_on_gold
-from feedback.errors import VotesError
-from feedback.reports.agreement_report import agreement_by_label, agreement_by_pair
+from feedback.consensus.numeric_consensus import NumericConsensus, median, trimmed_mean
+from feedback.consensus.region_fusion import fuse_boxes, fuse_spans
+from feedback.reports.consensus_scores import (
+    ConsensusScore,
+    LabelScorer,
+    encode_gold,
+    gold_by_code,
+    score_by_distance,
+)
 from feedback.stats.intervals import Interval, json_number
-from feedback.votes import EncodedVotes, Floats, Ints, Votes
-from ml_backend.calibration import expected_calibration_error
+from feedback.votes import EncodedVotes, Floats, Votes, encode_votes
+from ml_backend.codecs import get_codec
+from ml_backend.records import Answer
 
-_N_DRAWS = 20  # of gold for calibration, because one draw of 50 is off by several points
+NUMBER_KINDS = ("rating", "number")
+UNCALIBRATED = "--calibrate-gold is for answers with one label: other answers have a distance from gold, no probability"
+_N_OPEN_FIRST = 10
 _MAX_RATING_CELLS = 20_000_000  # items times people
-
-
-@dataclass(frozen=True, slots=True)
-class ConsensusScore:
-    """The score of one consensus method against gold; figures are None without gold."""
-
-    method: str
-    accuracy: float | None = None
-    ece: float | None = None  # expected calibration error of its confidence
-    error: float | None = None  # mean distance from gold, for numbers and regions
-    reason: str = ""
+_MAX_VOTES = 200_000  # beyond it the overall figures are precise enough, and breakdowns would double the time
+_MAX_LABELS = 50
+_ROUNDING = 1e-9  # numbers that differ by less are equal
+_FUSIONS: Mapping[str, Callable[..., Sequence[Any]]] = {"labels": fuse_spans, "rectanglelabels": fuse_boxes}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,49 +66,65 @@ class Analysis:
     notes: tuple[str, ...]
     pairs: tuple[Mapping[str, Any], ...] = ()  # agreement of every two people
     by_label: Mapping[str, Coefficient] = field(default_factory=dict)
-    by_month: Mapping[str, Coefficient] = field(default_factory=dict)  # only of a project
-    by_segment: Mapping[str, Coefficient] = field(default_factory=dict)  # only of a project, by a field of its tasks
-    suggestions: tuple[Mapping[str, Any], ...] = ()  # label issues of a project, the most certain first
+    # only of a project:
+    by_month: Mapping[str, Coefficient] = field(default_factory=dict)
+    by_guideline: Mapping[str, Coefficient] = field(default_factory=dict)  # before and after its last change
+    by_segment: Mapping[str, Coefficient] = field(default_factory=dict)  # by a field of its tasks
+    suggestions: tuple[Mapping[str, Any], ...] = ()  # label issues, the most certain first
 
     def to_json(self) -> dict[str, Any]:
         """Return the analysis as JSON; undefined figures are null."""
+        values = {column.name: getattr(self, column.name) for column in fields(self)}
         return {
-            "agreement": _figures_json(self.agreement),
-            "verdict": self.verdict,
-            "open_first": list(self.open_first),
-            "consensus": {name: _score_json(score) for name, score in self.consensus.items()},
-            "annotators": list(self.annotators),
-            "notes": list(self.notes),
-            "pairs": list(self.pairs),
-            "by_label": _figures_json(self.by_label),
-            "by_month": _figures_json(self.by_month),
-            "by_segment": _figures_json(self.by_segment),
-            "suggestions": list(self.suggestions),
+            name: {key: figure.to_json() for key, figure in value.items()} if isinstance(value, Mapping) else value
+            for name, value in values.items()
         }
 
 
-def analyse(
-    named: EncodedVotes,
+def analyse_votes(
+    kind: str,
+    tasks: Sequence[Hashable],
+    people: Sequence[Hashable],
+    labels: Sequence[Any],
     *,
-    ordered: bool = False,
-    gold: Mapping[Hashable, Hashable] | None = None,
+    gold: Mapping[Any, Any] | None = None,
     calibrate_gold: int = 0,
     drawn: bool = True,
     notes: Sequence[str] = (),
 ) -> Analysis:
-    """Analyse votes on labels.
+    """Analyse votes, one row each.
 
     Parameters
     ----------
-    ordered
-        The labels are ordered numbers (ratings).
+    kind
+        Type of the answers: ratings are ordered, and numbers and answers with several parts are compared by distance.
+    labels
+        A name for an answer with one label, a number for ratings and numbers, else an `Answer`.
     gold
-        Gold label by task; each consensus method is scored on it.
+        Gold answers by task, of the type of `labels`; each consensus method is scored on them.
     calibrate_gold
-        Number of gold answers drawn to calibrate the confidence; the others score it. Scores are the mean of 20 draws.
+        Number of gold answers drawn to calibrate the confidence; the others score it.
     drawn
-        The tasks were drawn at random, so that agreement may be interpreted.
+        The tasks were drawn at random, so that agreement on labels may be interpreted.
     """
+    named = encode_votes(tasks, people, labels)
+    if kind == "number" or isinstance(labels[0], Answer):
+        notes = (*notes, UNCALIBRATED) if calibrate_gold else notes
+        if kind == "number":
+            return _analyse_numbers(named, gold, notes)
+        return _analyse_answers(kind, named, labels, gold, notes)
+    return _analyse_labels(named, gold, calibrate_gold, notes, ordered=kind == "rating", drawn=drawn)
+
+
+def _analyse_labels(
+    named: EncodedVotes,
+    gold: Mapping[Hashable, Hashable] | None,
+    calibrate_gold: int,
+    notes: Sequence[str],
+    *,
+    ordered: bool,
+    drawn: bool,
+) -> Analysis:
     votes = named.votes
     known, gold_notes = encode_gold(named, gold) if gold is not None else (None, [])
     choice = select_method(votes)
@@ -115,7 +137,7 @@ def analyse(
     fits |= {name: fit for name, fit in others.items() if fit is not None}
     figures = _ordered_figures(named) if ordered else _label_figures(votes)
     reading = interpret_agreement(votes, named.labels, coefficient=figures["alpha"], drawn=drawn)
-    scorer = _Scorer(votes, known, calibrate_gold)
+    scorer = LabelScorer(votes, known, calibrate_gold)
     best = scorer.score(choice.consensus, choose=lambda given: prefer_proven_on_gold(choice, given).consensus)
     return Analysis(
         figures,
@@ -123,78 +145,86 @@ def analyse(
         tuple(named.tasks[task] for task in reading.open_first),
         {"auto": replace(best, reason=choice.reason), **{name: scorer.score(fit) for name, fit in fits.items()}},
         tuple(
-            _person_json(named, record) for record in compare_people(votes, fit=fits.get("hierarchical"), gold=known)
+            _reliability_json(named, record)
+            for record in compare_people(votes, fit=fits.get("hierarchical"), gold=known)
         ),
         (*notes, *gold_notes),
-        pairs=agreement_by_pair(named),
-        by_label=agreement_by_label(named),
+        pairs=_agreement_by_pair(named),
+        by_label=_agreement_by_label(named),
     )
 
 
-def encode_gold(named: EncodedVotes, gold: Mapping[Hashable, Hashable]) -> tuple[Ints, list[str]]:
-    """Return gold label codes, shape (n_tasks,), -1 where unknown, and notes on unusable gold answers.
+def _analyse_numbers(named: EncodedVotes, gold: Mapping[Hashable, float] | None, notes: Sequence[str]) -> Analysis:
+    """Analyse by interval alpha and ICC, median and trimmed mean, and each person's distance from the median."""
+    votes, scale = named.votes, np.array(named.labels, dtype=np.float64)
+    numbers: Floats = scale[votes.labels]
+    table = count_patterns(votes)
+    figures = {"percent": percent_agreement(table), "alpha": krippendorff_alpha(table, level="interval", values=scale)}
+    figures |= _rating_figures(votes, scale)
+    middle = median(votes.tasks, numbers, n_tasks=votes.n_tasks)
+    trimmed = trimmed_mean(votes.tasks, numbers, n_tasks=votes.n_tasks)
+    known = None if gold is None else gold_by_code(named.tasks, gold)
+    truth = None if known is None else np.array([known.get(code, math.nan) for code in range(votes.n_tasks)])
 
-    A gold label that nobody gave gets a code of its own. Raises VotesError if no gold answer is for a task with votes.
-    """
-    label = {name: code for code, name in enumerate(named.labels)}
-    known = np.full(len(named.tasks), -1)
-    unseen = 0
-    for code, task in enumerate(named.tasks):
-        if task in gold:
-            answer = label.get(gold[task], len(label))  # a code that no vote has
-            unseen += answer == len(label)
-            known[code] = answer
-    found = int((known >= 0).sum())
-    if not found:
-        raise VotesError("no gold answer belongs to a task with votes.", hint="Both files must use the same task ids.")
-    notes = []
-    if found < len(gold):
-        notes.append(f"{len(gold) - found} gold answers are for tasks without votes")
-    if unseen:
-        notes.append(f"{unseen} gold answers are labels that nobody gave")
-    return known, notes
-
-
-class _Scorer:
-    """Scores consensus methods on the same gold and the same draws of it."""
-
-    def __init__(self, votes: Votes, known: Ints | None, calibrate: int) -> None:
-        self._votes, self._known, self._calibrate = votes, known, calibrate
-        if known is None:
-            if calibrate:
-                raise VotesError("calibration needs gold answers.", hint="Give --gold, or leave --calibrate-gold out.")
-            return
-        self._gold = np.flatnonzero(known >= 0)
-        if calibrate and len(self._gold) <= calibrate:
-            raise VotesError(
-                f"{len(self._gold)} gold answers belong to tasks with votes; {calibrate} for calibration leave none.",
-                hint="Use a smaller --calibrate-gold.",
-            )
-        self._draws = [np.random.default_rng([0, draw]).permutation(self._gold) for draw in range(_N_DRAWS)]
-
-    def score(self, fit: Consensus, *, choose: Callable[[Ints], Consensus] | None = None) -> ConsensusScore:
-        """Return accuracy and calibration error; `choose` may select another consensus by the drawn gold answers."""
-        if self._known is None:
+    def score(fit: NumericConsensus) -> ConsensusScore:
+        if truth is None:
             return ConsensusScore(fit.method)
-        if not self._calibrate:
-            right = fit.labels[self._gold] == self._known[self._gold]
-            sure = fit.proba[self._gold, fit.labels[self._gold]]
-            return ConsensusScore(fit.method, float(right.mean()), expected_calibration_error(sure, right))
-        odds: dict[str, Floats] = {}
-        results = []
-        for order in self._draws:
-            drawn, rest = order[: self._calibrate], order[self._calibrate :]
-            given = np.full_like(self._known, -1)
-            given[drawn] = self._known[drawn]
-            used = choose(given) if choose else fit
-            if used.method not in odds:
-                odds[used.method] = consensus_log_odds(used, self._votes)
-            right = used.labels == self._known
-            trust = fit_confidence_model(odds[used.method][drawn], right[drawn])
-            sure = np.maximum(trust.confidence(odds[used.method][rest]), 1.0 / used.proba.shape[1])
-            results.append((float(right[rest].mean()), expected_calibration_error(sure, right[rest])))
-        accuracy, ece = np.mean(results, axis=0)
-        return ConsensusScore(fit.method, float(accuracy), float(ece))
+        errors = np.abs(fit.values - truth)[np.isfinite(truth)]
+        return score_by_distance(fit.method, errors.tolist(), (errors < _ROUNDING).tolist())
+
+    scores = {fit.method: score(fit) for fit in (middle, trimmed)}
+    widest = np.argsort(-np.nan_to_num(middle.spread), kind="stable")[:_N_OPEN_FIRST]
+    by_gold = () if truth is None else distances_of_numbers(votes.tasks, votes.people, numbers, truth=truth)
+    return Analysis(
+        figures,
+        judge_coefficient(figures["alpha"])[1],
+        tuple(named.tasks[task] for task in widest if middle.spread[task] > 0),
+        {"auto": scores["median"], **scores},
+        _distances_json(named, by_gold, distances_of_numbers(votes.tasks, votes.people, numbers)),
+        tuple(notes),
+    )
+
+
+def _analyse_answers(
+    kind: str,
+    named: EncodedVotes,
+    answers: Sequence[Answer],
+    gold: Mapping[Hashable, Answer] | None,
+    notes: Sequence[str],
+) -> Analysis:
+    """Analyse answers of any type with a codec: alpha by distance, medoid or fusion, and each person's distance."""
+    tasks, people, distance = named.votes.tasks, named.votes.people, get_codec(kind).distance
+    figures = {
+        "percent": percent_agreement(named.votes),
+        "alpha": alpha_by_distance(tasks.tolist(), answers, distance),
+    }
+    by_task: dict[int, list[Answer]] = {}
+    for task, answer in zip(tasks.tolist(), answers, strict=True):
+        by_task.setdefault(task, []).append(answer)
+    medoids = {task: medoid(given, distance) for task, given in by_task.items()}
+    results: dict[str, dict[int, Answer]] = {"medoid": {task: found.answer for task, found in medoids.items()}}
+    if kind in _FUSIONS:
+        fused = {task: tuple(found.region for found in _FUSIONS[kind](given)) for task, given in by_task.items()}
+        # without a region of a majority, the medoid is the consensus
+        results["fusion"] = {
+            task: Answer(kind, regions) if regions else medoids[task].answer for task, regions in fused.items()
+        }
+    truth = None if gold is None else gold_by_code(named.tasks, gold)
+    scores = {}
+    for name, found in results.items():
+        errors = [distance(found[task], known) for task, known in (truth or {}).items()]
+        exact = [found[task] == known for task, known in (truth or {}).items()]
+        scores[name] = score_by_distance(name, errors, exact) if truth else ConsensusScore(name)
+    worst = sorted((found.support, task) for task, found in medoids.items() if found.support < 1.0)
+    by_gold = () if truth is None else distances_of_answers(tasks, people, answers, distance, truth=truth)
+    return Analysis(
+        figures,
+        judge_coefficient(figures["alpha"])[1],
+        tuple(named.tasks[task] for _, task in worst[:_N_OPEN_FIRST]),
+        {"auto": scores.get("fusion", scores["medoid"]), **scores},
+        _distances_json(named, by_gold, distances_of_answers(tasks, people, answers, distance)),
+        tuple(notes),
+    )
 
 
 def _label_figures(votes: Votes) -> dict[str, Coefficient]:
@@ -221,52 +251,73 @@ def _ordered_figures(named: EncodedVotes) -> dict[str, Coefficient]:
         "ac2": gwet_ac1(table, weighting="quadratic", values=values),
         "cohen": cohen_kappa(votes, weighting="quadratic", values=values),
     }
-    if (ratings := ratings_table(votes, values)) is not None:
-        figures["icc"] = intraclass_correlation(ratings)
-    return figures
+    return figures | _rating_figures(votes, values)
 
 
-def ratings_table(votes: Votes, values: Floats) -> Floats | None:
-    """Return the numbers, shape (n_items, n_people), NaN where missing; None for one person or too many cells."""
+def _rating_figures(votes: Votes, values: Floats) -> dict[str, Coefficient]:
+    """Return the intraclass correlation; {} for one person or too many cells."""
     people, column = np.unique(votes.people, return_inverse=True)
     if len(people) < 2 or votes.n_tasks * len(people) > _MAX_RATING_CELLS:
-        return None
-    table = np.full((votes.n_tasks, len(people)), np.nan)
-    table[votes.tasks, column] = values[votes.labels]
-    return table
+        return {}
+    ratings = np.full((votes.n_tasks, len(people)), np.nan)
+    ratings[votes.tasks, column] = values[votes.labels]
+    return {"icc": intraclass_correlation(ratings)}
 
 
-def interval_json(interval: Interval, measure: str) -> dict[str, Any]:
+def _agreement_by_pair(named: EncodedVotes) -> tuple[dict[str, Any], ...]:
+    """Return Cohen's kappa of every two people who share five tasks or more, lowest upper bound first."""
+    if not len(named.votes) or len(named.votes) > _MAX_VOTES:
+        return ()
+    pairs = [
+        {
+            "workers": [named.people[person], named.people[other]],
+            "kappa": json_number(figure.value),
+            "low": json_number(figure.low),
+            "high": json_number(figure.high),
+            "items": figure.items,
+        }
+        for (person, other), figure in pairwise_kappa(named.votes).items()
+    ]
+    return tuple(sorted(pairs, key=lambda pair: pair["high"]))
+
+
+def _agreement_by_label(named: EncodedVotes) -> dict[str, Coefficient]:
+    """Return how well people tell each label from all others: Fleiss' kappa by label."""
+    votes = named.votes
+    if not 2 <= votes.n_labels <= _MAX_LABELS or len(votes) > _MAX_VOTES:
+        return {}
+    return {str(label): figure for label, figure in zip(named.labels, per_label_agreement(votes), strict=True)}
+
+
+def _reliability_json(named: EncodedVotes, record: Reliability) -> dict[str, Any]:
+    labels = {
+        str(label): _interval_json("accuracy", own)
+        for label, own in zip(named.labels, record.by_label, strict=True)
+        if not math.isnan(own.value)
+    }
+    return (
+        _person_json(named, record, record.against) | _interval_json("accuracy", record.accuracy) | {"labels": labels}
+    )
+
+
+def _distances_json(
+    named: EncodedVotes, by_gold: Sequence[AnnotatorDistance], by_others: Sequence[AnnotatorDistance]
+) -> tuple[dict[str, Any], ...]:
+    """Compare people with gold where they answered some of it, else with the others."""
+    on_gold = {record.person: record for record in by_gold if record.compared > 1}
+    return tuple(
+        _person_json(named, record, "gold" if record.person in on_gold else "others")
+        | _interval_json("distance", record.distance)
+        for record in (on_gold.get(other.person, other) for other in by_others)
+    )
+
+
+def _person_json(named: EncodedVotes, record: Reliability | AnnotatorDistance, against: str) -> dict[str, Any]:
+    person = named.people[record.person]
+    return {"worker": person, "votes": record.votes, "compared": record.compared, "against": against}
+
+
+def _interval_json(measure: str, interval: Interval) -> dict[str, Any]:
     """Return an interval as JSON, its value under the name of the measure."""
     body = interval.to_json()
     return {measure: body.pop("value"), **body}
-
-
-def _figures_json(figures: Mapping[str, Coefficient]) -> dict[str, Any]:
-    return {name: figure.to_json() for name, figure in figures.items()}
-
-
-def _person_json(named: EncodedVotes, record: Reliability) -> dict[str, Any]:
-    return {
-        "worker": named.people[record.person],
-        "votes": record.votes,
-        "compared": record.compared,
-        "against": record.against,
-        **interval_json(record.accuracy, "accuracy"),
-        "labels": {
-            str(label): interval_json(own, "accuracy")
-            for label, own in zip(named.labels, record.by_label, strict=True)
-            if not math.isnan(own.value)
-        },
-    }
-
-
-def _score_json(score: ConsensusScore) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        "method": score.method,
-        "accuracy": json_number(score.accuracy),
-        "ece": json_number(score.ece),
-    }
-    if score.error is not None:
-        body["error"] = json_number(score.error)
-    return body | {"reason": score.reason} if score.reason else body

@@ -1,9 +1,10 @@
-"""Votes and gold answers from CSV files: reading, checking, and the analysis by type of label."""
+"""Votes and gold answers from CSV files: the rows, the answers that people typed into cells, and their analysis."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from feedback.annotators.cell_parsing import parse_cell
 from feedback.errors import VotesError
-from feedback.reports.distance_analysis import analyse_answers, analyse_numbers
-from feedback.reports.vote_analysis import Analysis, analyse
-from feedback.votes import encode_votes
+from feedback.reports.vote_analysis import NUMBER_KINDS, Analysis, analyse_votes
+from ml_backend.codecs import get_codec
+from ml_backend.errors import CodecError, UnknownName
+from ml_backend.label_config import Control
+from ml_backend.records import Answer
 
 _WORKER = ("worker", "annotator", "person", "user")
 _TASK = ("task", "item", "unit")
@@ -23,10 +25,17 @@ _LABEL = ("label", "answer", "vote", "rating")
 _GOLD = ("gold", "truth", "label", "answer")
 _MAX_CELL_CHARS = 1 << 22  # characters of one cell: a result with thousands of boxes, not a picture
 _NOMINAL_KINDS = ("choices", "pairwise")  # a label is a word
-NUMBER_KINDS = ("rating", "number")
 _JSON_KINDS = ("labels", "rectanglelabels", "taxonomy")  # a label is JSON, as Label Studio writes it
 _KINDS = (*_NOMINAL_KINDS, *NUMBER_KINDS, *_JSON_KINDS)
-UNCALIBRATED = "--calibrate-gold is for answers with one label: other answers have a distance from gold, no probability"
+_BRANCH = ">"  # between the labels of a path, as people write one
+_ANY_HINT = "A cell is the result as JSON, as Label Studio exports it."
+_HINTS = {
+    "choices": 'A cell is a label, or a JSON list such as ["a", "b"].',
+    "pairwise": "A cell is left or right.",
+    "rating": "A cell is a whole number of stars.",
+    "number": "A cell is a number.",
+    "taxonomy": 'A cell is a path such as Animal > Dog, or a JSON list of paths such as [["Animal", "Dog"]].',
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,25 +110,57 @@ def analyse_votes_file(
     VotesError
         The type is unknown, or a cell is not of it; the message names the first such row.
     """
-    notes = (*table.notes, *notes)
     several = kind == "choices" and all(cell.startswith("[") for cell in table.labels)
-    if calibrate_gold and (several or kind == "number" or kind in _JSON_KINDS):
-        notes = (*notes, UNCALIBRATED)
-    if several:
-        return _analyse_json("choices", table, gold, notes)
-    if kind in _NOMINAL_KINDS:
-        named = encode_votes(table.tasks, table.workers, table.labels)
-        return analyse(named, gold=_any(gold), calibrate_gold=calibrate_gold, notes=notes)
-    if kind in NUMBER_KINDS:
-        values = [_number(cell, f"row {row}", kind) for row, cell in enumerate(table.labels, 2)]
-        known = None if gold is None else {task: _number(cell, f"gold of {task}", kind) for task, cell in gold.items()}
-        if kind == "number":
-            return analyse_numbers(table.tasks, table.workers, values, gold=_any(known), notes=notes)
-        named = encode_votes(table.tasks, table.workers, values)
-        return analyse(named, ordered=True, gold=_any(known), calibrate_gold=calibrate_gold, notes=notes)
-    if kind in _JSON_KINDS:
-        return _analyse_json(kind, table, gold, notes)
-    raise VotesError(f"no type called {kind!r}.", hint=f"Known types: {', '.join(_KINDS)}.")
+    if kind not in _KINDS:
+        raise VotesError(f"no type called {kind!r}.", hint=f"Known types: {', '.join(_KINDS)}.")
+    labels: Sequence[Any] = table.labels
+    known: Mapping[str, Any] | None = gold
+    if several or kind not in _NOMINAL_KINDS:
+        read = _number if kind in NUMBER_KINDS else parse_cell
+        labels = [read(cell, kind, where=f"row {row}") for row, cell in enumerate(table.labels, 2)]
+        known = gold and {task: read(cell, kind, where=f"gold of {task}") for task, cell in gold.items()}
+    return analyse_votes(
+        kind,
+        table.tasks,
+        table.workers,
+        labels,
+        gold=known,
+        calibrate_gold=calibrate_gold,
+        notes=(*table.notes, *notes),
+    )
+
+
+def parse_answers(cells: Mapping[str, str], control: Control) -> dict[int, Answer]:
+    """Parse answers by task id, and check them against the labels of the control.
+
+    VotesError, which names the task, where an id is not a whole number, a cell cannot be parsed, or the control does
+    not allow the answer.
+    """
+    found: dict[int, Answer] = {}
+    for task, cell in cells.items():
+        if not task.isdecimal():
+            raise VotesError(f"task {task!r} is not a task id.", hint="Label Studio's ids are whole numbers.")
+        found[int(task)] = parse_cell(cell, control.kind, where=f"task {task}")
+        _check_labels(found[int(task)], control, f"task {task}")
+    return found
+
+
+def parse_cell(cell: str, kind: str, *, where: str) -> Answer:
+    """Parse one answer; VotesError, which begins with `where`, if that fails.
+
+    A cell is a label or a JSON list of labels, a number, a path (A > B), or regions as Label Studio exports them.
+
+    >>> parse_cell("Animal > Dog", "taxonomy", where="row 2").value
+    (('Animal', 'Dog'),)
+    >>> parse_cell("4.5", "number", where="row 2").value
+    4.5
+    """
+    try:
+        return get_codec(kind).decode(_to_regions(cell.strip(), kind, where))
+    except CodecError as error:
+        raise VotesError(f"{where}: {error}.", hint=_HINTS.get(kind, _ANY_HINT)) from error
+    except UnknownName as error:
+        raise VotesError(f"{where}: answers of type {kind} cannot be parsed: {error}.") from error
 
 
 def _read(path: Path, wanted: Sequence[Sequence[str]], columns: str) -> tuple[list[list[str]], list[str]]:
@@ -241,19 +282,41 @@ def _place(path: Path, names: list[str], accepted: Sequence[str], columns: str) 
     return names.index(found[0])
 
 
-def _analyse_json(kind: str, table: VoteTable, gold: Mapping[str, str] | None, notes: Sequence[str]) -> Analysis:
-    answers = [parse_cell(cell, kind, where=f"row {row}") for row, cell in enumerate(table.labels, 2)]
-    known = (
-        None if gold is None else {task: parse_cell(cell, kind, where=f"gold of {task}") for task, cell in gold.items()}
-    )
-    return analyse_answers(kind, table.tasks, table.workers, answers, gold=_any(known), notes=notes)
+def _to_regions(cell: str, kind: str, where: str) -> list[Mapping[str, Any]]:
+    if kind == "pairwise":
+        return [{"value": {"selected": cell}}]
+    if kind == "choices" and not cell.startswith("["):
+        return [{"value": {"choices": [cell]}}]
+    if kind == "taxonomy" and not cell.startswith(("[", "{")):
+        return [{"value": {"taxonomy": [[label.strip() for label in cell.split(_BRANCH)]]}}]
+    try:
+        found = json.loads(cell)
+    except (ValueError, RecursionError) as error:
+        what = "not a number" if kind in ("rating", "number") else "not JSON"
+        raise VotesError(f"{where}: {what}: {cell[:40]!r}.", hint=_HINTS.get(kind, _ANY_HINT)) from error
+    if kind in ("rating", "number"):
+        return [{"value": {kind: found}}]
+    items = found if isinstance(found, list) else [found]
+    if kind in ("choices", "taxonomy") and not any(isinstance(item, dict) for item in items):
+        items = [{kind: items}]
+    return [item if isinstance(item, dict) and "value" in item else {"value": item} for item in items]
 
 
-def _any(gold: Mapping[str, Any] | None) -> Mapping[Any, Any] | None:
-    return gold
+def _check_labels(answer: Answer, control: Control, where: str) -> None:
+    """Raise VotesError for labels that the control does not have, and for several where it takes one."""
+    value: Any = answer.value
+    used: set[str] = set()
+    if answer.kind == "choices":
+        used = set(value)
+    elif answer.kind in ("labels", "rectanglelabels"):
+        used = {region[-1] for region in value}
+    if control.labels and (unknown := sorted(used - set(control.labels))):
+        raise VotesError(f"{where}: {unknown[0]!r} is not a label; {control.name!r} has {', '.join(control.labels)}.")
+    if answer.kind == "choices" and len(value) > 1 and not control.multiple:
+        raise VotesError(f"{where}: {len(value)} labels, but {control.name!r} takes one.")
 
 
-def _number(cell: str, where: str, kind: str) -> float:
+def _number(cell: str, kind: str, *, where: str) -> float:
     try:
         value = float(cell)
     except ValueError:

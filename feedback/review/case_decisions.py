@@ -238,7 +238,7 @@ def _move_by_protocol(
         (review for review in reviews if review.counted), key=lambda review: (review.at_s, review.annotation)
     )
     result = apply_protocol(counted, context.policy.tiers[case.tier])
-    tier_above, last = context.tier_above(case.tier), counted[-1]
+    tier_above, last = context.policy.tier_after(case.tier), counted[-1]
     note = result.note or _verdict_note(last, context)
     options: dict[str, Any] = {"reviews": new, "person": last.person}
     if result.outcome == "guideline":
@@ -263,7 +263,7 @@ def _handle_uncounted(context: ReviewContext, case: CaseRow, new: Sequence[Revie
     last = new[-1]
     if last.verdict != SKIP:
         context.move(case, "refuse", reviews=new, person=last.person, note=last.refused)
-    elif context.policy.tiers[case.tier].skip_means == "escalate" and context.tier_above(case.tier):
+    elif context.policy.tiers[case.tier].skip_means == "escalate" and context.policy.tier_after(case.tier):
         context.escalate(case, "a reviewer skipped it", reviews=new, person=last.person)
     elif case.started_s is None:
         context.move(case, "start", reviews=new, person=last.person, note="skipped; others are asked")

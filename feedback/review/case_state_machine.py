@@ -116,9 +116,7 @@ OPEN_STATES: frozenset[str] = frozenset({"queued", "started", "waiting"})  # peo
 
 
 def transition_for(state: State, event: Event) -> Transition:
-    """Return the row of the table for an event in a state.
-
-    Raises NoSuchMove, which names the events that the state has.
+    """Return the row of the table for an event in a state; NoSuchMove, which names the state's events, if none has it.
 
     >>> transition_for("queued", "start").to_state
     'started'
@@ -173,23 +171,9 @@ class CaseWorkflow:
     ) -> CaseRow:
         """Move a case by one event; return the case as it is after it.
 
-        Parameters
-        ----------
-        tier
-            The new tier, where the transition leaves it open.
-        reviews
-            Reviews that are saved in the same transaction.
-        within_s
-            Business seconds in which a decision is promised; 0 for no promise.
-        changes
-            Further fields of the case.
-
-        Raises
-        ------
-        NoSuchMove
-            If the state machine has no such transition.
-        CaseMoved
-            If the case was moved by somebody else since it was read.
+        `tier` is the new one, where the transition leaves it open. `reviews` are saved in the same transaction;
+        `changes` are further fields of the case. Raises NoSuchMove if the state machine has no such transition, and
+        CaseMoved if the case was moved by somebody else since it was read.
         """
         transition = transition_for(case.state, event)  # type: ignore[arg-type]  # stored states are those of the table
         new_tier = case.tier
@@ -235,7 +219,7 @@ class CaseWorkflow:
         return case
 
     def _tier_above(self, tier: str) -> str:
-        above = self.policy.tier_after(tier) if tier in self.policy.tiers else None
+        above = self.policy.tier_after(tier)
         if above is None:
             raise NoSuchMove(f"there is no tier above {tier}; the policy has {', '.join(self.policy.tiers)}.")
         return above

@@ -19,7 +19,6 @@ from feedback.review.case_state_machine import (
     ON_REQUEST,
     OPEN_STATES,
     SECOND_LOOK,
-    CaseWorkflow,
     is_blind,
     priority_value,
 )
@@ -207,7 +206,21 @@ def _open_requested(context: ReviewContext) -> None:
         new = _new_case(context, signal.task, tier, signal.note or "a person was asked for", ON_REQUEST)
         new = replace(new, priority=priority_value("high"))
         if (case := _case_for_request(context, new, within_s)) is not None:
-            body = _request_record(signal, new, case, context.workflow)
+            body = {
+                "task": new.task,
+                "asked_s": signal.at_s,
+                "source": signal.source,
+                "note": signal.note,
+                "case": case.id,
+                "round": case.round,
+                "tier": case.tier,
+                "due_s": case.due_s,
+                "model": new.model,
+                "answer": new.proposal.key if new.proposal else None,
+                "confidence": new.confidence,
+                "policy": case.policy,
+                "opened_s": context.workflow.now_s,
+            }
             context.store.records.create_record(context.project, ON_REQUEST, body, key=signal.key)
 
 
@@ -273,22 +286,3 @@ def _rule_of(context: ReviewContext, task: int) -> Rule | None:
     """Return the routing rule that a task's route comes from."""
     route = context.snapshot.routes.standing.get(task)
     return next((rule for rule in context.policy.routing if route and rule.id == route.rule), None)
-
-
-def _request_record(signal: Signal, new: CaseRow, case: CaseRow, workflow: CaseWorkflow) -> dict[str, object]:
-    """Return who asked, when, about which answer of which model, and which case was opened or reopened for it."""
-    return {
-        "task": new.task,
-        "asked_s": signal.at_s,
-        "source": signal.source,
-        "note": signal.note,
-        "case": case.id,
-        "round": case.round,
-        "tier": case.tier,
-        "due_s": case.due_s,
-        "model": new.model,
-        "answer": new.proposal.key if new.proposal else None,
-        "confidence": new.confidence,
-        "policy": case.policy,
-        "opened_s": workflow.now_s,
-    }

@@ -128,10 +128,6 @@ class ReviewContext:
         ]
         return [case for case in cases if in_first_tier in (None, case.tier == self.first_tier)]
 
-    def tier_above(self, tier: str) -> str | None:
-        """Return the tier that a case escalates to; None for the last one."""
-        return self.policy.tier_after(tier) if tier in self.policy.tiers else None
-
     def move(self, case: CaseRow, event: Event, **options: Any) -> CaseRow | None:
         """Move a case; return None if somebody else moved it, which the next turn reads."""
         return self._unless_moved(partial(self.workflow.move, case, event, **options))

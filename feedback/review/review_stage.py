@@ -145,7 +145,7 @@ def _act_on_alarm(context: ReviewContext, case: CaseRow, tier: Tier, alarm: Alar
     why = f"the {alarm.clock} clock {'has run out' if alarm.breached else 'is at risk'}"
     body = {"clock": alarm.clock, "breached": alarm.breached, "late_s": round(alarm.late_s, 1)}
     breaches = case.breaches + alarm.breached
-    if alarm.breached and tier.on_breach == "escalate" and context.tier_above(case.tier):
+    if alarm.breached and tier.on_breach == "escalate" and context.policy.tier_after(case.tier):
         moved = context.escalate(case, why, body=body, breaches=breaches)
     elif alarm.breached and tier.on_breach == "reassign" and case.tier != context.first_tier:
         moved = context.move(case, "reassign", note=why, body=body, breaches=breaches)

@@ -12,12 +12,15 @@ from feedback.policy import Policy
 from feedback.policy.explain import ClauseResult, evaluate_clauses
 from feedback.policy.rule_matching import Outcome, Router, make_lookup
 from feedback.policy.rules import Rule
+from feedback.project.changes import Changes, changed_since
 from feedback.project.indicators import load_indicators
+from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.project.task_routes import Routes, routes_of
-from feedback.routing.rule_inputs import RuleInputs, load_rule_inputs
+from feedback.project.task_routes import CurrentDecisions, DecisionCache, Routes, routes_of
+from feedback.routing.rule_inputs import RuleInputs, SignalValues, load_rule_inputs
 from feedback.store import CurrentDecision, Decision, Store
 from feedback.store.log.events import canonical_json
+from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.model_cache import Committee, PredictionCache
 from feedback.training.prediction_explanation import explain_prediction
 from ml_backend.errors import BackendError
@@ -25,78 +28,122 @@ from ml_backend.records import with_indicators
 from ml_backend.registry import Bundle
 
 
-def route(
-    store: Store,
-    snapshot: ProjectSnapshot,
-    settled: frozenset[int],
-    champion: Bundle | None,
-    prediction_cache: PredictionCache,
-    committee: Committee,
-    *,
-    now_s: float,
-) -> Routes:
-    """Route every task that has no consensus label or has a signal; record decisions that changed.
+@dataclass(frozen=True, slots=True)
+class _Routed:
+    """What the decisions of a project were made from."""
 
-    A task gets a new row when its outcome, its data, the model or the policy changed. Without rules nothing is
-    recorded: every task goes to the first tier.
+    rules: tuple[object, ...]  # when it differs, every task is decided again
+    snapshot: Changes
+    labels: Changes
+    seq: int  # the last event of the project's log
+    signals: SignalValues = field(repr=False)
+    decisions: CurrentDecisions = field(repr=False)
+
+
+class RoutingCache:
+    """Routes the tasks of the projects used last; only tasks whose inputs may have changed are decided again.
+
+    What it returns and records is always equal to what a new cache does. Rules that read the clock decide every task
+    again at each turn.
     """
-    if not snapshot.policy.routing:
-        return Routes()
-    router = Router(snapshot.policy)
-    project = snapshot.project.id
-    signals = store.signals.list_newest_signals(project)
-    tasks = [task for task in snapshot.tasks if task not in settled or task in signals]
-    inputs = load_rule_inputs(
-        snapshot,
-        tasks,
-        champion=champion,
-        prediction_cache=prediction_cache,
-        committee=committee if "model.disagreement" in router.fields else None,
-        skips=store.annotations.list_skips(project),
-        signals=signals,
-        now_s=now_s,
-    )
-    outcomes = router.route_table(inputs.table)
-    current = store.decisions.list_current_decisions(project)
-    model = champion.version if champion else ""
-    new = list_changed_decisions(
-        tasks,
-        outcomes,
-        inputs,
-        current,
-        store.tasks.list_content_hashes(project),
-        snapshot.policy,
-        model=model,
-        now_s=now_s,
-    )
-    if new:
-        # before the decisions: without its policy a decision could not be replayed
-        store.policies.create_policy(project, snapshot.policy)
-        store.decisions.create_decisions(project, new)
-    decisions = {task: decision for task, (decision, _content) in current.items()}
-    decisions.update((decision.task, decision.standing) for decision in new)
-    return routes_of(decisions, first_tier=snapshot.policy.first_tier)
+
+    def __init__(self) -> None:
+        self._decisions = DecisionCache()
+        self._routed = RecentProjects[_Routed]()
+
+    def route(
+        self,
+        store: Store,
+        snapshot: ProjectSnapshot,
+        labels: ConsensusLabels,
+        champion: Bundle | None,
+        prediction_cache: PredictionCache,
+        committee: Committee,
+        *,
+        now_s: float,
+        signals_matched: bool = False,
+    ) -> Routes:
+        """Route every task that has no consensus label or has a signal; record decisions that changed.
+
+        A task gets a new row when its outcome, its data, the model or the policy changed. Without rules nothing is
+        recorded: every task goes to the first tier. `signals_matched` tells that old signals have found their task.
+        """
+        policy, project = snapshot.policy, snapshot.project.id
+        if not policy.routing:
+            return Routes()
+        router, model = Router(policy), champion.version if champion else ""
+        by_clock = any(name.startswith("time.") or name.endswith(".age") for name in router.fields)
+        models, signal_head = tuple(store.registry.versions(project)), store.signals.get_signal_head(project)
+        heads = store.events.get_heads(project)  # first: what comes while we read is routed again next time
+        rules = (policy.hash, model, models, signal_head, heads.own_marks, now_s if by_clock else None)
+        current, last = self._decisions.read(store, project, heads=heads), self._routed.get(project)
+        changed, signals = None, dict[int | None, Mapping[str, NewestSignal]]()
+        if last is not None and not signals_matched and (last.rules, id(last.decisions)) == (rules, id(current)):
+            changed, signals = _changed_tasks(store, snapshot, labels, last, heads.seq), last.signals
+        if changed is None:
+            signals = store.signals.list_newest_signals(project)
+        settled = {label.task for label in labels.settled}
+        among = snapshot.tasks if changed is None else sorted(changed & snapshot.tasks.keys())
+        tasks = [task for task in among if task not in settled or task in signals]
+        new: list[Decision] = []
+        if tasks:
+            inputs = load_rule_inputs(
+                snapshot,
+                tasks,
+                champion=champion,
+                prediction_cache=prediction_cache,
+                committee=committee if "model.disagreement" in router.fields else None,
+                skips=store.annotations.list_skips(project, tasks=None if changed is None else tasks),
+                signals=signals,
+                now_s=now_s,
+            )
+            contents = store.tasks.list_content_hashes(project) if changed is None else {}
+            decisions = _to_decisions(router.route_table(inputs.table), policy.hash, model)
+            new = _list_changed_decisions(tasks, decisions, inputs, current, contents, now_s=now_s)
+        routes = snapshot.routes
+        if new:
+            # before the decisions: without its policy a decision could not be replayed
+            store.policies.create_policy(project, policy)
+            store.decisions.create_decisions(project, new)
+            current = self._decisions.read(store, project)
+            standing = {**routes.standing, **{decision.task: decision.standing for decision in new}}
+            routes = routes_of(standing, first_tier=policy.first_tier)
+        routed = _Routed(rules, snapshot.changes, labels.changes, heads.seq, signals, current)
+        self._routed.put(project, routed, size=len(current))
+        return routes
 
 
-def list_changed_decisions(
+def _changed_tasks(
+    store: Store, snapshot: ProjectSnapshot, labels: ConsensusLabels, last: _Routed, seq: int
+) -> frozenset[int] | None:
+    """Return the tasks whose own inputs may have changed since the last routing; None where any may."""
+    changed = changed_since((snapshot.changes, last.snapshot), (labels.changes, last.labels))
+    if changed is None or seq == last.seq:
+        return changed
+    changes = store.events.list_changes(snapshot.project.id, last.seq)
+    return changed | changes.tasks | changes.annotated
+
+
+def _to_decisions(outcomes: Sequence[Outcome], policy: str, model: str) -> list[CurrentDecision]:
+    different = {
+        id(outcome): outcome for outcome in outcomes
+    }  # the router returns the same object for the same outcome
+    made = {number: _to_decision(outcome, policy, model) for number, outcome in different.items()}
+    return [made[id(outcome)] for outcome in outcomes]
+
+
+def _list_changed_decisions(
     tasks: Sequence[int],
-    outcomes: Sequence[Outcome],
+    decisions: Sequence[CurrentDecision],
     inputs: RuleInputs,
-    current: Mapping[int, tuple[CurrentDecision, str]],
+    current: CurrentDecisions,
     contents: Mapping[int, str],
-    policy: Policy,
     *,
-    model: str,
     now_s: float,
 ) -> list[Decision]:
-    """Return the decisions that differ from the current ones."""
-    policy_hash = policy.hash
-    by_outcome: dict[int, CurrentDecision] = {}  # the router returns the same object for the same outcome
+    """Return the decisions that differ from the current ones; `contents` are the hashes of tasks' data, where known."""
     new: list[Decision] = []
-    for row, (task, outcome) in enumerate(zip(tasks, outcomes, strict=True)):
-        decision = by_outcome.get(id(outcome))
-        if decision is None:
-            decision = by_outcome[id(outcome)] = _to_decision(outcome, policy_hash, model)
+    for row, (task, decision) in enumerate(zip(tasks, decisions, strict=True)):
         if current.get(task) == (decision, contents.get(task)):
             continue
         # hashed again: a webhook may have changed the stored data since the inputs were loaded

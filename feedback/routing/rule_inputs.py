@@ -14,10 +14,10 @@ from feedback.policy.calendars import open_calendars
 from feedback.policy.conditions import Table
 from feedback.policy.rule_matching import make_data_reader
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.store import NewestSignal, Skip
+from feedback.store import NewestSignal, Skip, Vote
 from feedback.store.log.projections import epoch_s
 from feedback.training.model_cache import Committee, Floats, PredictionCache
-from ml_backend.records import Answer, Task
+from ml_backend.records import Task
 from ml_backend.registry import Bundle
 
 Column = Sequence[Any]
@@ -132,19 +132,16 @@ def _model_columns(champion: Bundle, proba: Sequence[Floats]) -> dict[str, Colum
 
 
 def _history_columns(snapshot: ProjectSnapshot, tasks: Sequence[int], skips: Sequence[Skip]) -> dict[str, Column]:
-    answers: dict[int, list[Answer]] = {}
-    for vote in snapshot.votes:
-        answers.setdefault(vote.task, []).append(vote.answer)
-    skips_by_task = Counter(skip.task for skip in skips)
+    votes, skips_by_task = snapshot.votes_by_task, Counter(skip.task for skip in skips)
     return {
-        "history.votes": [len(answers.get(task, ())) for task in tasks],
-        "history.support": [_support(answers[task]) if task in answers else None for task in tasks],
+        "history.votes": [len(votes.get(task, ())) for task in tasks],
+        "history.support": [_support(votes[task]) if task in votes else None for task in tasks],
         "history.skips": [skips_by_task[task] for task in tasks],
     }
 
 
-def _support(answers: Sequence[Answer]) -> float:
-    return round(max(Counter(answers).values()) / len(answers), 6)
+def _support(votes: Sequence[Vote]) -> float:
+    return round(max(Counter(vote.answer for vote in votes).values()) / len(votes), 6)
 
 
 def _age_s(task: Task, now_s: float) -> float | None:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import gc
 import logging
+import time
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Request, Response, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from ml_backend.app.blueprints import Mount, make_post_route
-from ml_backend.app.limits import Limits
+from ml_backend.app.limits import Limits, drain
 from ml_backend.app.metrics import Metrics
-from ml_backend.app.middleware import RequestMiddleware
 from ml_backend.app.openapi import make_document
 from ml_backend.app.routes import (
     JobStatus,
+    Mount,
     Webhook,
     feedback_routes,
-    home_routes,
     json_response,
+    make_post_route,
     ml_routes,
     open_routes,
 )
@@ -30,10 +31,14 @@ from ml_backend.app.security import (
     NotAllowed,
     Security,
     TooManyAttempts,
+    TrustedProxies,
+    add_security_headers,
 )
-from ml_backend.app.trusted_proxies import TrustedProxies
 from ml_backend.errors import BackendError, TooLarge
 from ml_backend.predictor import Predictor
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 __all__ = [
     "Limits",
@@ -81,17 +86,16 @@ def create_app(
     guard = Guard(security)
     app = Flask("ml_backend", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = limits.body_bytes
-    app.register_blueprint(open_routes())
     mounts = tuple(mounts)
     openapi = make_document(*(mount.paths for mount in mounts))
     app.register_blueprint(ml_routes(predictor, guard, limits, metrics, openapi=openapi))
     app.register_blueprint(feedback_routes(webhook, job_status, guard, limits))
     for mount in mounts:
         app.register_blueprint(mount.routes(guard, limits))
-    if not any(rule.rule == "/" for rule in app.url_map.iter_rules()):
-        app.register_blueprint(home_routes(has_login=security.has_login))
+    has_home = not any(rule.rule == "/" for rule in app.url_map.iter_rules())
+    app.register_blueprint(open_routes(has_home=has_home, has_login=security.has_login))
     _register_error_handlers(app, metrics)
-    app.wsgi_app = RequestMiddleware(app, limits, metrics, security.proxies)  # type: ignore[method-assign]
+    app.wsgi_app = _RequestMiddleware(app, limits, metrics, security.proxies)  # type: ignore[method-assign]
     return app
 
 
@@ -104,6 +108,44 @@ def freeze_startup_objects(app: Flask) -> Flask:
     gc.freeze()
     gc.set_threshold(_GC_THRESHOLD, 20, 20)
     return app
+
+
+class _RequestMiddleware:
+    """Sets the caller's address, measures each request, adds security headers, and reads refused bodies to the end.
+
+    Outside Flask, because Flask's hooks would add a tenth to the time of each small request.
+    """
+
+    def __init__(self, app: Flask, limits: Limits, metrics: Metrics, proxies: TrustedProxies) -> None:
+        self._wsgi_app: WSGIApplication = app.wsgi_app
+        self._map = app.url_map
+        self._limits, self._metrics, self._proxies = limits, metrics, proxies
+        self._routes: frozenset[str] = frozenset()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request."""
+        started = time.perf_counter()
+        status = 500
+        if self._proxies.networks:
+            forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
+            environ["REMOTE_ADDR"] = self._proxies.caller(environ.get("REMOTE_ADDR", ""), forwarded)
+
+        def start(line: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            nonlocal status
+            status = int(line[:3])
+            return start_response(line, add_security_headers(headers), exc_info)
+
+        answer = self._wsgi_app(environ, start)
+        if status >= 400 and environ["REQUEST_METHOD"] != "GET":
+            drain(environ, self._limits)
+        self._metrics.request(self._route(environ["PATH_INFO"]), status, time.perf_counter() - started)
+        return answer
+
+    def _route(self, path: str) -> str:
+        """Return a path that is a route of the app, else "other", so that callers cannot create metric series."""
+        if not self._routes:  # at the first request, because routes can be added until then
+            self._routes = frozenset(rule.rule for rule in self._map.iter_rules())
+        return path if path in self._routes else "other"
 
 
 def _register_error_handlers(app: Flask, metrics: Metrics) -> None:

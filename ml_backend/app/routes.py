@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from string import Template
 from typing import Any
 
@@ -11,6 +12,7 @@ from flask import Blueprint, Response, request
 
 from ml_backend.app.limits import Limits, read_json
 from ml_backend.app.metrics import CONTENT_TYPE, Metrics
+from ml_backend.app.openapi import SECRET, Paths, describe_post
 from ml_backend.app.security import Guard
 from ml_backend.errors import BodyError, TooLarge
 from ml_backend.label_config import read_label_config
@@ -45,8 +47,8 @@ def json_response(body: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY), status, content_type="application/json")
 
 
-def open_routes() -> Blueprint:
-    """Return the routes without login: /health."""
+def open_routes(*, has_home: bool, has_login: bool) -> Blueprint:
+    """Return the routes without login: /health, and with `has_home` the page `/`, JSON for programs."""
     routes = Blueprint("open", __name__)
 
     @routes.get("/health")
@@ -54,23 +56,15 @@ def open_routes() -> Blueprint:
         """Label Studio waits one second for any 2xx with JSON."""
         return json_response(UP)
 
-    return routes
-
-
-def home_routes(*, has_login: bool) -> Blueprint:
-    """Return the route `/`: JSON health for programs, a page for browsers; used where nothing is mounted there."""
-    routes = Blueprint("home", __name__)
-
-    @routes.get("/")
-    def root() -> Response:
+    def home() -> Response:
         """Answer in the format that the request accepts."""
         if request.accept_mimetypes.best_match(("application/json", "text/html")) != "text/html":
             return json_response(UP)
         page = _HOME_PAGE.substitute(login=" with Basic authentication" if has_login else "")
-        response = Response(page, content_type="text/html; charset=utf-8")
-        response.headers["Vary"] = "Accept"
-        return response
+        return Response(page, content_type="text/html; charset=utf-8", headers={"Vary": "Accept"})
 
+    if has_home:
+        routes.add_url_rule("/", view_func=home)
     return routes
 
 
@@ -81,14 +75,11 @@ def ml_routes(
     views = _ModelViews(predictor, limits, metrics, openapi)
     routes = Blueprint("ml", __name__)
     routes.before_request(lambda: guard.check_ml_request(request))
-    routes.add_url_rule("/predict", view_func=views.predict, methods=["POST"])
-    routes.add_url_rule("/setup", view_func=views.setup, methods=["POST"])
+    for name in ("predict", "setup", "validate", "delete", "duplicate_model"):
+        routes.add_url_rule(f"/{name}", view_func=getattr(views, name), methods=["POST"])
     routes.add_url_rule("/versions", view_func=views.versions, methods=["GET", "POST"])
-    routes.add_url_rule("/validate", view_func=views.validate, methods=["POST"])
-    routes.add_url_rule("/delete", view_func=views.delete, methods=["POST"])
-    routes.add_url_rule("/duplicate_model", view_func=views.duplicate_model, methods=["POST"])
-    routes.add_url_rule("/metrics", view_func=views.metrics, methods=["GET"])
-    routes.add_url_rule("/openapi.json", view_func=views.openapi, methods=["GET"])
+    routes.add_url_rule("/metrics", view_func=views.metrics)
+    routes.add_url_rule("/openapi.json", view_func=views.openapi)
     return routes
 
 
@@ -181,6 +172,42 @@ def feedback_routes(webhook: Webhook | None, job_status: JobStatus | None, guard
         return json_response({"job_status": state})
 
     return routes
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """Routes for the app, and their description in /openapi.json."""
+
+    routes: Callable[[Guard, Limits], Blueprint]  # the function chooses how to use the guard
+    paths: Paths
+
+
+def make_post_route(
+    path: str,
+    handle: Callable[[Any], Mapping[str, Any]],
+    *,
+    summary: str,
+    body: Mapping[str, Any],
+    response: Mapping[str, Any],
+) -> Mount:
+    """Return a POST route that passes its parsed JSON body to `handle` and answers with what it returns.
+
+    It asks for the webhook secret or the login. A BodyError of `handle` becomes HTTP 400. `body` and `response` are the
+    JSON schemas of request and response.
+    """
+
+    def make_routes(guard: Guard, limits: Limits) -> Blueprint:
+        routes = Blueprint(path.strip("/").replace("/", "_"), __name__)
+        routes.before_request(lambda: guard.check_webhook_request(request))
+
+        @routes.post(path)
+        def view() -> Response:
+            """Parse the body, pass it on, and answer."""
+            return json_response(handle(read_json(request.environ, limits)))
+
+        return routes
+
+    return Mount(make_routes, {path: {"post": describe_post(summary, dict(body), dict(response), SECRET)}})
 
 
 def _object(limits: Limits) -> Mapping[str, Any]:

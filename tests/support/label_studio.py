@@ -6,12 +6,13 @@ import json
 import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from ml_backend.errors import NotFound
 from ml_backend.label_config import Control, read_label_config
 from ml_backend.labelstudio.accounts import Account, sign_up
 from ml_backend.labelstudio.client import Client
@@ -93,8 +94,9 @@ def patch_annotation(client: Client, annotation: int, **fields: Any) -> None:
 
 
 def delete_annotation(client: Client, annotation: int) -> None:
-    """Delete an annotation in Label Studio's editor."""
-    client.send("DELETE", f"api/annotations/{annotation}/")
+    """Delete an annotation in Label Studio's editor; one that was deleted already is no error."""
+    with suppress(NotFound):
+        client.send("DELETE", f"api/annotations/{annotation}/")
 
 
 @dataclass(frozen=True)

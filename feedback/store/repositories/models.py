@@ -15,6 +15,9 @@ from feedback.store.tables import main_tables
 from ml_backend.errors import ArtefactError, UnknownName
 from ml_backend.registry import Artefact, ModelRef, digest_of
 
+_ALIAS = main_tables.alias.c
+_MODEL = main_tables.model.c
+
 _CHAMPION, _FORMER = "champion", "former"
 
 
@@ -34,16 +37,16 @@ class ModelsRepository(Repository):
         return self._named(project, _FORMER)
 
     def _named(self, project: str, name: str) -> ModelRef | None:
-        alias, model = main_tables.alias.c, main_tables.model.c
-        named = (model.project == alias.project) & (model.version == alias.version)
-        query = select(model.version, model.digest).join_from(main_tables.alias, main_tables.model, named)
-        row = self._get_row(query.where(alias.project == project, alias.name == name))
+        named = (_MODEL.project == _ALIAS.project) & (_MODEL.version == _ALIAS.version)
+        query = select(_MODEL.version, _MODEL.digest).join_from(main_tables.alias, main_tables.model, named)
+        row = self._get_row(query.where(_ALIAS.project == project, _ALIAS.name == name))
         return ModelRef(row.version, row.digest) if row else None
 
     def artefact(self, project: str, version: str) -> Artefact:
         """Return a stored model; its digest is checked where it is unpacked."""
-        table = main_tables.model.c
-        row = self._get_row(select(table.data, table.digest).where(table.project == project, table.version == version))
+        row = self._get_row(
+            select(_MODEL.data, _MODEL.digest).where(_MODEL.project == project, _MODEL.version == version)
+        )
         if row is None:
             raise self._unknown(project, version)
         return Artefact(row.data, row.digest)
@@ -52,15 +55,14 @@ class ModelsRepository(Repository):
         """Store a version for good. The same bytes again change nothing; other bytes raise ArtefactError."""
         if digest_of(artefact.data) != artefact.digest:
             raise ArtefactError(f"version {version!r}: the bytes are not those of the digest.")
-        table = main_tables.model.c
         with self._database.write() as connection:
             self._database.lock(connection, f"models {project}")
-            known = select(table.digest).where(table.project == project, table.version == version)
+            known = select(_MODEL.digest).where(_MODEL.project == project, _MODEL.version == version)
             if (digest := connection.execute(known).scalar()) is not None:
                 if digest != artefact.digest:
                     raise ArtefactError(f"version {version!r} exists with other bytes; a version never changes.")
                 return
-            last = connection.execute(select(func.max(table.number)).where(table.project == project)).scalar()
+            last = connection.execute(select(func.max(_MODEL.number)).where(_MODEL.project == project)).scalar()
             row = {
                 "project": project,
                 "version": version,
@@ -74,13 +76,11 @@ class ModelsRepository(Repository):
 
     def promote(self, project: str, version: str, verdict: Mapping[str, Any] | None = None) -> None:
         """Make a stored model the champion, and record why, in one transaction. Any moment has one champion."""
-        table = main_tables.model.c
         with self._database.write() as connection:
-            known = select(table.version).where(table.project == project, table.version == version)
+            known = select(_MODEL.version).where(_MODEL.project == project, _MODEL.version == version)
             if connection.execute(known).scalar() is None:
                 raise self._unknown(project, version)
-            alias = main_tables.alias.c
-            current = select(alias.version).where(alias.project == project, alias.name == _CHAMPION)
+            current = select(_ALIAS.version).where(_ALIAS.project == project, _ALIAS.name == _CHAMPION)
             names = {_CHAMPION: version}
             if (before := connection.execute(current).scalar()) not in (None, version):
                 names[_FORMER] = before
@@ -95,13 +95,11 @@ class ModelsRepository(Repository):
 
     def versions(self, project: str) -> list[str]:
         """Return the versions of all stored models, oldest first."""
-        table = main_tables.model.c
-        return self._list_values(select(table.version).where(table.project == project).order_by(table.number))
+        return self._list_values(select(_MODEL.version).where(_MODEL.project == project).order_by(_MODEL.number))
 
     def card(self, project: str, version: str) -> dict[str, Any]:
         """Return a model's card."""
-        table = main_tables.model.c
-        found = self._get_value(select(table.card).where(table.project == project, table.version == version))
+        found = self._get_value(select(_MODEL.card).where(_MODEL.project == project, _MODEL.version == version))
         if found is None:
             raise self._unknown(project, version)
         card: dict[str, Any] = orjson.loads(found)

@@ -4,17 +4,14 @@ from itertools import pairwise
 
 import pytest
 
-from feedback.annotators.cell_parsing import parse_answers
 from feedback.annotators.gold import add_gold, load_gold_tasks, retire_gold
 from feedback.errors import VotesError
 from feedback.project.audit_splits import Splits
 from feedback.queue.interleave import OpenTask, interleave
 from feedback.store import Store
-from ml_backend.label_config import Control
 from ml_backend.records import Answer
 
 FRUIT, TOOL = Answer("choices", ("fruit",)), Answer("choices", ("tool",))
-CONTROL = Control("kind", "text", "choices", ("fruit", "tool"), False, "text", "text")
 
 
 def test_the_book_holds_the_newest_answer_and_who_is_retired(store: Store):
@@ -31,15 +28,6 @@ def test_a_gold_task_that_is_not_there_is_refused(store: Store):
     with pytest.raises(VotesError, match="has no task 5"):
         add_gold(store, "7", {5: FRUIT}, {})
     assert load_gold_tasks(store, "7") == {}
-
-
-@pytest.mark.parametrize(
-    ("cells", "message"),
-    [({"x1": "fruit"}, "not a task id"), ({"1": "stone"}, "has fruit, tool")],
-)
-def test_answers_of_a_file_are_checked(cells: dict[str, str], message: str):
-    with pytest.raises(VotesError, match=message):
-        parse_answers(cells, CONTROL)
 
 
 def test_gold_rows_have_a_role_of_their_own_for_ever():

@@ -91,7 +91,7 @@ class World:
     def known(self) -> Known:
         snapshot = self.snapshot()
         consensus_labels = decide_labels(snapshot)
-        agreement = agreement_figures(self.store, snapshot)
+        agreement = agreement_figures(snapshot)
         return Known(
             dataset(snapshot, consensus_labels).fingerprint,
             agreement,

@@ -17,7 +17,7 @@ def test_agreement_is_recorded_when_it_changed(store: Store):
     for now_s in (1.0, 2.0):
         record_agreement(store, unclear, now_s=now_s)
     (kept,) = store.records.list_records("7", "agreement")
-    assert json.loads(json.dumps(kept.body)) == agreement_figures(store, unclear) | {"at_s": 1.0}
+    assert json.loads(json.dumps(kept.body)) == agreement_figures(unclear) | {"at_s": 1.0}
 
     changed = test_agreement_report.snapshot(UNCLEAR | {0: ("none", "hate")}, range(60))
     record_agreement(store, changed, now_s=3.0)
