@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -83,7 +83,11 @@ class Votes:
         >>> Votes([1, 0, 0], [0, 1, 0], [1, 1, 0]).in_order().people
         array([0, 1, 0])
         """
-        return self.select(np.lexsort((self.labels, self.people, self.tasks)))
+        cell = self.people * self.n_labels + self.labels
+        step, ahead = np.diff(self.tasks), np.diff(cell)
+        if not ((step < 0) | ((step == 0) & (ahead < 0))).any():
+            return self
+        return self.select(np.lexsort((cell, self.tasks)))
 
     def latest(self) -> Votes:
         """Return one vote per task and person: the last row of each pair.
@@ -125,15 +129,87 @@ def encode_votes(tasks: Sequence[Any], people: Sequence[Any], labels: Sequence[A
     return EncodedVotes(votes, task_names, person_names, label_names)
 
 
+class VoteLike(Protocol):
+    """A vote as aggregation needs it: the latest answer of one person to one task."""
+
+    @property
+    def task(self) -> int: ...
+    @property
+    def person(self) -> int: ...
+    @property
+    def answer(self) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VoteColumns:
+    """Votes as columns in which those of changed tasks are replaced without a look at the others.
+
+    >>> from types import SimpleNamespace as Vote
+    >>> first = VoteColumns.build([Vote(task=7, person=1, answer="a"), Vote(task=9, person=1, answer="b")])
+    >>> first.replace_tasks([7], [Vote(task=7, person=1, answer="b")]).encode().labels
+    ('b',)
+    """
+
+    tasks: Ints  # (n,) task ids, ascending
+    people: Ints  # (n,) codes; the people of a task are in order
+    answers: Ints  # (n,) codes
+    person_codes: dict[Hashable, int]  # these two grow and are shared by all columns that come of the same ones
+    answer_codes: dict[Hashable, int]
+
+    @staticmethod
+    def build(votes: Iterable[VoteLike]) -> VoteColumns:
+        """Return the columns of these votes, which may be in any order."""
+        none = np.zeros(0, dtype=np.int64)
+        return VoteColumns(none, none, none, {}, {}).replace_tasks((), votes)
+
+    def replace_tasks(self, tasks: Collection[int], votes: Iterable[VoteLike]) -> VoteColumns:
+        """Return the columns with these votes in place of all votes on `tasks`."""
+        given = list(votes)
+        task = np.array([vote.task for vote in given], dtype=np.int64)
+        people = [vote.person for vote in given]
+        order = np.lexsort((people, task))
+        person, answer = _code(people, self.person_codes), _code([vote.answer for vote in given], self.answer_codes)
+        keep = ~np.isin(self.tasks, np.array([*tasks], dtype=np.int64))
+        at = np.searchsorted(self.tasks[keep], task[order])
+        columns = (self.tasks, task), (self.people, person), (self.answers, answer)
+        made = (np.insert(old[keep], at, new[order]) for old, new in columns)
+        return VoteColumns(*made, self.person_codes, self.answer_codes)
+
+    def encode(self) -> EncodedVotes:
+        """Return what `encode_votes` returns for these votes."""
+        starts = np.diff(self.tasks, prepend=self.tasks[:1] - 1) != 0
+        task_names = tuple(self.tasks[starts].tolist())
+        (person_names, people), (answer_names, answers) = (
+            _sorted_codes(self.people, self.person_codes),
+            _sorted_codes(self.answers, self.answer_codes),
+        )
+        sizes = len(task_names), len(person_names), len(answer_names)
+        votes = Votes(np.cumsum(starts) - 1, people, answers, *sizes)
+        return EncodedVotes(votes, task_names, person_names, answer_names)
+
+
 def _encode(column: Sequence[Any]) -> tuple[tuple[Hashable, ...], Ints]:
+    codes = dict[Hashable, int]()
+    return _sorted_codes(_code(column, codes), codes)
+
+
+def _code(column: Sequence[Any], codes: dict[Hashable, int]) -> Ints:
+    """Return the code of each value; values that have none get the next ones."""
     # by identity first: votes share their answers, and hashing an answer takes longer than all the rest
     numbers = list(map(id, column))
     objects = dict(zip(numbers, column, strict=True))
-    distinct = dict.fromkeys(objects.values())
-    names = sorted(distinct) if set(map(type, distinct)) == {int} else sorted(distinct, key=_sort_key)
-    code_of = {name: code for code, name in enumerate(names)}
-    code_of_object = {number: code_of[name] for number, name in objects.items()}
-    return tuple(names), np.fromiter(map(code_of_object.__getitem__, numbers), dtype=np.int64, count=len(column))
+    code_of_object = {number: codes.setdefault(name, len(codes)) for number, name in objects.items()}
+    return np.fromiter(map(code_of_object.__getitem__, numbers), dtype=np.int64, count=len(column))
+
+
+def _sorted_codes(column: Ints, codes: Mapping[Hashable, int]) -> tuple[tuple[Hashable, ...], Ints]:
+    """Return the names that occur, sorted, and the column with their places as codes."""
+    occurs = np.bincount(column, minlength=len(codes)) > 0
+    distinct = [name for name, code in codes.items() if occurs[code]]
+    names = sorted(distinct) if set(map(type, distinct)) == {int} else sorted(distinct, key=_sort_key)  # type: ignore[type-var]
+    place = np.zeros(len(codes), dtype=np.int64)
+    place[[codes[name] for name in names]] = np.arange(len(names))
+    return tuple(names), place[column]
 
 
 def _sort_key(name: Hashable) -> tuple[int, float, str]:

@@ -17,12 +17,7 @@ from feedback.store.tables import main_tables
 from feedback.store.tables.review_tables import review_case
 from ml_backend.records import Annotation
 
-_ANNOTATION = main_tables.annotation.c
-_OWN_ANNOTATION = main_tables.own_annotation.c
-_OWN_UNIQUE = main_tables.own_unique.c
-_PAYLOAD = main_tables.payload.c
-_PERSON = main_tables.person.c
-_REVIEW_CASE = review_case.c
+_C = main_tables.annotation.c
 
 _ANNOTATIONS = RowMapper(
     Annotation, main_tables.annotation, renamed={"updated_at": "version"}, without=["result", "imported"]
@@ -46,56 +41,49 @@ class AnnotationsRepository(Repository):
         self, project: str, *, task: int | None = None, annotation: int | None = None
     ) -> list[Annotation]:
         """Return the annotations that exist, with their results, by id: skips, imports and our own included."""
+        payload = main_tables.payload.c
         query = (
-            select(main_tables.annotation, _PAYLOAD.body)
+            select(main_tables.annotation, payload.body)
             .join_from(
                 main_tables.annotation,
                 main_tables.payload,
-                and_(_PAYLOAD.project == _ANNOTATION.project, _PAYLOAD.seq == _ANNOTATION.seq),
+                and_(payload.project == _C.project, payload.seq == _C.seq),
             )
-            .where(in_existing_project(_ANNOTATION, project), ~_ANNOTATION.is_deleted, of_current_task(_ANNOTATION))
-            .order_by(_ANNOTATION.id)
+            .where(in_existing_project(_C, project), ~_C.is_deleted, of_current_task(_C))
+            .order_by(_C.id)
         )
         if task is not None:
-            query = query.where(_ANNOTATION.task == task)
+            query = query.where(_C.task == task)
         if annotation is not None:
-            query = query.where(_ANNOTATION.id == annotation)
+            query = query.where(_C.id == annotation)
         return [_annotation(row) for row in self._list_rows(query)]
 
     def list_skips(self, project: str, *, tasks: Sequence[int] | None = None, without_case: bool = False) -> list[Skip]:
         """Return every valid skip, by task and annotation: of all tasks, of these, or of those without a case."""
+        case = review_case.c
         with self._database.read() as connection:
             query = (
-                select(_ANNOTATION.task, _ANNOTATION.person, _ANNOTATION.id, _ANNOTATION.version)
+                select(_C.task, _C.person, _C.id, _C.version)
                 .where(
-                    in_existing_project(_ANNOTATION, project),
-                    ~_ANNOTATION.is_deleted,
-                    _ANNOTATION.was_cancelled,
-                    of_current_task(_ANNOTATION),
+                    in_existing_project(_C, project), ~_C.is_deleted, _C.was_cancelled, of_current_task(_C)
                 )
-                .where(_ANNOTATION.person.is_not(None), _ANNOTATION.task.is_not(None))
-                .where(*made_by_people(connection, project, _ANNOTATION, _ANNOTATION.id))
-                .order_by(_ANNOTATION.task, _ANNOTATION.id)
+                .where(_C.person.is_not(None), _C.task.is_not(None))
+                .where(*made_by_people(connection, project, _C, _C.id))
+                .order_by(_C.task, _C.id)
             )
             if without_case:
-                of_task = select(_REVIEW_CASE.id).where(
-                    _REVIEW_CASE.project == project, _REVIEW_CASE.task == _ANNOTATION.task
-                )
+                of_task = select(case.id).where(case.project == project, case.task == _C.task)
                 query = query.where(~of_task.exists())
-            parts = (
-                [query]
-                if tasks is None
-                else [query.where(_ANNOTATION.task.in_(part)) for part in chunks(sorted(tasks))]
-            )
+            parts = [query] if tasks is None else [query.where(_C.task.in_(part)) for part in chunks(sorted(tasks))]
             rows = [row for part in parts for row in connection.execute(part)]
         return [Skip(row.task, row.person, row.id, epoch_s(row.version)) for row in rows]
 
     def list_annotators(self, project: str) -> list[AnnotatorCounts]:
         """Return all people who ever annotated in a project, bots included."""
-        query = select(_PERSON.id, _PERSON.answers, _PERSON.skips, _PERSON.first_at, _PERSON.last_at)
+        table = main_tables.person.c
+        query = select(table.id, table.answers, table.skips, table.first_at, table.last_at)
         return [
-            AnnotatorCounts(*row)
-            for row in self._list_rows(query.where(_PERSON.project == project).order_by(_PERSON.id))
+            AnnotatorCounts(*row) for row in self._list_rows(query.where(table.project == project).order_by(table.id))
         ]
 
     def list_annotation_creation_times(
@@ -105,11 +93,11 @@ class AnnotationsRepository(Repository):
 
         With `before` (the task's updated_at as just read), without newer ones.
         """
-        query = select(_ANNOTATION.task, _ANNOTATION.id, _ANNOTATION.created_at).where(
-            _ANNOTATION.project == project, _ANNOTATION.task > above, _ANNOTATION.task <= upto, ~_ANNOTATION.is_deleted
+        query = select(_C.task, _C.id, _C.created_at).where(
+            _C.project == project, _C.task > above, _C.task <= upto, ~_C.is_deleted
         )
         if before:
-            query = query.where(_ANNOTATION.version <= before)
+            query = query.where(_C.version <= before)
         found: dict[int, dict[int, str]] = {}
         for task, annotation, created_at in self._list_rows(query):
             found.setdefault(task, {})[annotation] = created_at
@@ -117,29 +105,21 @@ class AnnotationsRepository(Repository):
 
     def count_annotators(self, project: str, tasks: Sequence[int]) -> dict[int, int]:
         """Count the people (us included) with an existing answer on each of these tasks; skips do not count."""
-        counted = select(_ANNOTATION.task, func.count(distinct(func.coalesce(_ANNOTATION.person, 0)))).group_by(
-            _ANNOTATION.task
-        )
+        counted = select(_C.task, func.count(distinct(func.coalesce(_C.person, 0)))).group_by(_C.task)
         counted = counted.where(
-            _ANNOTATION.project == project,
-            ~_ANNOTATION.is_deleted,
-            ~_ANNOTATION.was_cancelled,
-            of_current_task(_ANNOTATION),
+            _C.project == project, ~_C.is_deleted, ~_C.was_cancelled, of_current_task(_C)
         )
-        return dict(map(tuple, self._list_rows_in(counted, _ANNOTATION.task, tasks)))
+        return dict(map(tuple, self._list_rows_in(counted, _C.task, tasks)))
 
     def is_by_person(self, project: str, annotation: int) -> bool:
         """Return whether a person made an annotation by hand: no import, none of our own."""
-        query = select(_ANNOTATION.id).where(
-            _ANNOTATION.project == project,
-            _ANNOTATION.id == annotation,
-            _ANNOTATION.source == "person",
-            ~select(_OWN_ANNOTATION.id)
-            .where(_OWN_ANNOTATION.project == project, _OWN_ANNOTATION.id == annotation)
-            .exists(),
-            ~select(_OWN_UNIQUE.unique_id)
-            .where(_OWN_UNIQUE.project == project, _OWN_UNIQUE.unique_id == _ANNOTATION.unique_id)
-            .exists(),
+        own, named = main_tables.own_annotation.c, main_tables.own_unique.c
+        query = select(_C.id).where(
+            _C.project == project,
+            _C.id == annotation,
+            _C.source == "person",
+            ~select(own.id).where(own.project == project, own.id == annotation).exists(),
+            ~select(named.unique_id).where(named.project == project, named.unique_id == _C.unique_id).exists(),
         )
         return self._get_row(query) is not None
 

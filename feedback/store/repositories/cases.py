@@ -26,11 +26,7 @@ from feedback.store.tables.review_tables import (
     review_task,
 )
 
-_CASE_EVENT = case_event.c
-_RECORD = main_tables.record.c
-_REVIEW = review.c
-_REVIEW_CASE = review_case.c
-_REVIEW_TASK = review_task.c
+_C = review_case.c
 
 _CASES = RowMapper(CaseRow, review_case)
 _EVENTS = RowMapper(CaseEvent, case_event)
@@ -51,9 +47,7 @@ class CasesRepository(Repository):
         with self._database.write() as connection:
             self._database.lock(connection, f"cases {project}")
             for part in chunks(list(wanted)):
-                with_case = select(_REVIEW_CASE.task).where(
-                    _REVIEW_CASE.project == project, _REVIEW_CASE.task.in_(part)
-                )
+                with_case = select(_C.task).where(_C.project == project, _C.task.in_(part))
                 known = set(connection.execute(with_case).scalars())
                 change = next_case_change(connection, project)
                 new = [_CASES.to_values(wanted[task], change=change) for task in part if task not in known]
@@ -89,7 +83,7 @@ class CasesRepository(Repository):
             change = next_case_change(connection, case.project)
             values = _CASES.to_values(case, version=version + 1, change=change)
             moved = connection.execute(
-                review_case.update().where(_REVIEW_CASE.id == case.id, _REVIEW_CASE.version == version).values(**values)
+                review_case.update().where(_C.id == case.id, _C.version == version).values(**values)
             )
             if moved.rowcount != 1:
                 return False
@@ -102,7 +96,7 @@ class CasesRepository(Repository):
 
     def get_case(self, number: int) -> CaseRow:
         """Return one case; NotStored if there is no case with this id."""
-        row = self._get_row(select(review_case).where(_REVIEW_CASE.id == number))
+        row = self._get_row(select(review_case).where(review_case.c.id == number))
         if row is None:
             raise NotStored(f"there is no case {number}.", hint="`hitl cases` lists them.")
         return _CASES.from_row(row)
@@ -111,42 +105,34 @@ class CasesRepository(Repository):
         self, project: str, *, states: Iterable[str] = (), tasks: Sequence[int] | None = None, but_tier: str = ""
     ) -> list[CaseRow]:
         """Return a project's cases, the most urgent first, then by age; `but_tier` leaves one tier out."""
-        query = select(review_case).where(_REVIEW_CASE.project == project)
+        query = select(review_case).where(_C.project == project)
         if states:
-            query = query.where(_REVIEW_CASE.state.in_(list(states)))
+            query = query.where(_C.state.in_(list(states)))
         if but_tier:
-            query = query.where(_REVIEW_CASE.tier != but_tier)
-        query = query.order_by(_REVIEW_CASE.priority, _REVIEW_CASE.entered_s, _REVIEW_CASE.id)
+            query = query.where(_C.tier != but_tier)
+        query = query.order_by(_C.priority, _C.entered_s, _C.id)
         if tasks is None:
             return [_CASES.from_row(row) for row in self._list_rows(query)]
-        found = [_CASES.from_row(row) for row in self._list_rows_in(query, _REVIEW_CASE.task, tasks)]
+        found = [_CASES.from_row(row) for row in self._list_rows_in(query, _C.task, tasks)]
         return sorted(found, key=lambda case: (case.priority, case.entered_s, case.id))
 
     def list_agreed_cases(self, project: str, *, n_people: int, limit: int) -> list[CaseRow]:
         """Return the resolved cases changed last whose final answer this many reviewers gave, newest first."""
         n_agreeing = (
-            select(func.count(distinct(_REVIEW.person)))
-            .where(_REVIEW.case == _REVIEW_CASE.id, _REVIEW.counted, _REVIEW.answer == _REVIEW_CASE.answer)
+            select(func.count(distinct(review.c.person)))
+            .where(review.c.case == _C.id, review.c.counted, review.c.answer == _C.answer)
             .scalar_subquery()
         )
-        query = select(review_case).where(
-            _REVIEW_CASE.project == project, _REVIEW_CASE.state == "resolved", n_agreeing >= n_people
-        )
-        return [
-            _CASES.from_row(row) for row in self._list_rows(query.order_by(_REVIEW_CASE.change.desc()).limit(limit))
-        ]
+        query = select(review_case).where(_C.project == project, _C.state == "resolved", n_agreeing >= n_people)
+        return [_CASES.from_row(row) for row in self._list_rows(query.order_by(_C.change.desc()).limit(limit))]
 
     def list_changed_cases(self, project: str, after: int) -> tuple[list[CaseRow], int, int]:
         """Return the cases changed after a change number, the newest change number, and the number of cases.
 
         Fewer cases than before mean that some were erased.
         """
-        changed = (
-            select(review_case)
-            .where(_REVIEW_CASE.project == project, _REVIEW_CASE.change > after)
-            .order_by(_REVIEW_CASE.change)
-        )
-        count = select(func.count()).select_from(review_case).where(_REVIEW_CASE.project == project)
+        changed = select(review_case).where(_C.project == project, _C.change > after).order_by(_C.change)
+        count = select(func.count()).select_from(review_case).where(_C.project == project)
         with self._database.read() as connection:
             rows = connection.execute(changed).all()
             n_cases = connection.execute(count).scalar_one()
@@ -155,30 +141,28 @@ class CasesRepository(Repository):
 
     def count_cases(self, project: str) -> dict[tuple[str, str], int]:
         """Count cases by (tier, state)."""
-        query = select(_REVIEW_CASE.tier, _REVIEW_CASE.state, func.count()).where(_REVIEW_CASE.project == project)
-        return {
-            (row[0], row[1]): row[2] for row in self._list_rows(query.group_by(_REVIEW_CASE.tier, _REVIEW_CASE.state))
-        }
+        query = select(_C.tier, _C.state, func.count()).where(_C.project == project)
+        return {(row[0], row[1]): row[2] for row in self._list_rows(query.group_by(_C.tier, _C.state))}
 
     def list_case_events(self, case: int) -> list[CaseEvent]:
         """Return the whole trail of a case, oldest first."""
-        return self._steps(_CASE_EVENT.case == case)
+        return self._steps(case_event.c.case == case)
 
     def list_events_of_cases(self, cases: Sequence[int]) -> dict[int, list[CaseEvent]]:
         """Return the trails of these cases, oldest line first."""
         found: dict[int, list[CaseEvent]] = {case: [] for case in cases}
-        query = select(case_event).order_by(_CASE_EVENT.case, _CASE_EVENT.number)
-        for row in self._list_rows_in(query, _CASE_EVENT.case, cases):
+        query = select(case_event).order_by(case_event.c.case, case_event.c.number)
+        for row in self._list_rows_in(query, case_event.c.case, cases):
             found[row.case].append(_EVENTS.from_row(row))
         return found
 
     def list_project_events(self, project: str, *, since_s: float = 0.0) -> list[CaseEvent]:
         """Return the trails of a project's cases, by case and number."""
-        of_project = select(_REVIEW_CASE.id).where(_REVIEW_CASE.project == project)
-        return self._steps(_CASE_EVENT.case.in_(of_project), _CASE_EVENT.at_s >= since_s)
+        of_project = select(review_case.c.id).where(review_case.c.project == project)
+        return self._steps(case_event.c.case.in_(of_project), case_event.c.at_s >= since_s)
 
     def _steps(self, *which: Any) -> list[CaseEvent]:
-        query = select(case_event).where(*which).order_by(_CASE_EVENT.case, _CASE_EVENT.number)
+        query = select(case_event).where(*which).order_by(case_event.c.case, case_event.c.number)
         return [_EVENTS.from_row(row) for row in self._list_rows(query)]
 
     def list_case_ids(self, project: str, task: int) -> frozenset[int]:
@@ -188,20 +172,21 @@ class CasesRepository(Repository):
 
     def list_honeypots(self, cases: Collection[int]) -> list[Mapping[str, Any]]:
         """Return the records of the honeypots that were made of these cases: review_project, task, case."""
-        texts = self._list_values(select(_RECORD.body).where(_RECORD.kind == "honeypot"))
+        table = main_tables.record.c
+        texts = self._list_values(select(table.body).where(table.kind == "honeypot"))
         return [body for body in map(orjson.loads, texts) if body["case"] in cases]
 
     def list_review_tasks(self, cases: Collection[int]) -> set[tuple[str, int]]:
         """Return the review tasks that were ever made from these cases, as (review project, task)."""
-        query = select(_REVIEW_TASK.review_project, _REVIEW_TASK.id)
-        return {(row.review_project, row.id) for row in self._list_rows_in(query, _REVIEW_TASK.case, cases)}
+        made = review_task.c
+        query = select(made.review_project, made.id)
+        return {(row.review_project, row.id) for row in self._list_rows_in(query, made.case, cases)}
 
     def list_review_task_sources(
         self, project: str, review_project: str, review_tasks: Collection[int]
     ) -> dict[int, int]:
         """Return the source task that each of these review tasks was made from; honeypots are made from none."""
-        query = select(_REVIEW_TASK.id, _REVIEW_CASE.task).join_from(
-            review_task, review_case, _REVIEW_CASE.id == _REVIEW_TASK.case
-        )
-        query = query.where(_REVIEW_CASE.project == project, _REVIEW_TASK.review_project == review_project)
-        return {row.id: row.task for row in self._list_rows_in(query, _REVIEW_TASK.id, review_tasks)}
+        made = review_task.c
+        query = select(made.id, _C.task).join_from(review_task, review_case, _C.id == made.case)
+        query = query.where(_C.project == project, made.review_project == review_project)
+        return {row.id: row.task for row in self._list_rows_in(query, made.id, review_tasks)}

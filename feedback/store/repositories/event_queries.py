@@ -14,14 +14,7 @@ from feedback.store.log.event_erasure import ERASED_PERSON
 from feedback.store.repositories.repository import Repository
 from feedback.store.tables import main_tables, routing_tables
 
-_ANNOTATION = main_tables.annotation.c
-_CHAIN = main_tables.chain.c
-_DECISION = routing_tables.decision.c
-_EVENT = main_tables.event.c
-_OWN_ANNOTATION = main_tables.own_annotation.c
-_OWN_UNIQUE = main_tables.own_unique.c
-_PAYLOAD = main_tables.payload.c
-_RECORD = main_tables.record.c
+_C = main_tables.event.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +58,12 @@ class EventsRepository(Repository):
 
     def get_head(self, project: str) -> int:
         """Count the events of a project; an equal count means that nothing new was reported."""
-        return int(self._get_value(select(_CHAIN.seq).where(_CHAIN.project == project)) or 0)
+        table = main_tables.chain.c
+        return int(self._get_value(select(table.seq).where(table.project == project)) or 0)
 
     def get_version(self, project: str, seq: int) -> AnnotationVersion | None:
         """Return the version of an annotation that is event `seq` of its project; None where that is none."""
-        row = self._get_row(_versions(project).where(_EVENT.seq == seq, _EVENT.action.in_(("saved", "deleted"))))
+        row = self._get_row(_versions(project).where(_C.seq == seq, _C.action.in_(("saved", "deleted"))))
         return None if row is None else _version(row)
 
     def list_versions_by_person(self, project: str, person: int) -> list[AnnotationVersion]:
@@ -77,7 +71,7 @@ class EventsRepository(Repository):
         found: list[AnnotationVersion] = []
         with self._database.read() as connection:
             # the whole log is read: an annotation may pass to another person, and each keeps their own versions
-            for row in stream(connection, _versions(project).order_by(_EVENT.seq)):
+            for row in stream(connection, _versions(project).order_by(main_tables.event.c.seq)):
                 version = _version(row)
                 theirs = version.body is not None and version.body.get("person") == person
                 if theirs or (
@@ -88,53 +82,56 @@ class EventsRepository(Repository):
 
     def list_erased_annotations(self, project: str, *, after: int = 0) -> set[int]:
         """Return the numbers of all annotations that were ever erased, or were by events after a number."""
-        query = select(_EVENT.entity_id).where(
-            _EVENT.project == project, _EVENT.seq > after, _EVENT.entity == "annotation", _EVENT.action == "erased"
+        query = select(_C.entity_id).where(
+            _C.project == project, _C.seq > after, _C.entity == "annotation", _C.action == "erased"
         )
         return set(self._list_values(query))
 
     def list_erased_people(self) -> list[tuple[str, int]]:
         """Return all people who were ever erased, by project and id: a backup may still hold them."""
-        query = select(_RECORD.project, _RECORD.body).where(_RECORD.kind == ERASED_PERSON).order_by(_RECORD.id)
+        table = main_tables.record.c
+        query = select(table.project, table.body).where(table.kind == ERASED_PERSON).order_by(table.id)
         return [(row.project, int(orjson.loads(row.body)["number"])) for row in self._list_rows(query)]
 
     def list_erased(self) -> list[tuple[str, str, int, str]]:
         """Return every erasure: project, "annotation" or "task", id, and the last erased lifetime."""
-        query = select(_EVENT.project, _EVENT.entity, _EVENT.entity_id, _EVENT.version).where(_EVENT.action == "erased")
+        query = select(_C.project, _C.entity, _C.entity_id, _C.version).where(_C.action == "erased")
         return [(row.project, row.entity, row.entity_id, row.version) for row in self._list_rows(query)]
 
     def list_task_history(self, project: str, task: int) -> list[AnnotationVersion]:
         """Return every version of every annotation that a task ever had, deletions included, oldest first."""
-        of_task = select(_ANNOTATION.id).where(_ANNOTATION.project == project, _ANNOTATION.task == task)
-        rows = self._list_rows(_versions(project).where(_EVENT.entity_id.in_(of_task)))
+        now = main_tables.annotation.c
+        of_task = select(now.id).where(now.project == project, now.task == task)
+        rows = self._list_rows(_versions(project).where(_C.entity_id.in_(of_task)))
         # a deletion has no time of its own: it comes last of its annotation
         rows = sorted(rows, key=lambda row: (row.version if row.action == "saved" else "~", row.entity_id, row.seq))
         return [_version(row) for row in rows]
 
     def list_annotation_events(self, origin: str, seq: int, *, limit: int) -> list[AnnotationVersion]:
         """Return the first `limit` events of a project's annotations after one, oldest first; no erasures."""
-        query = _versions(origin).where(_EVENT.seq > seq, _EVENT.action.in_(("saved", "deleted")))
-        return [_version(row) for row in self._list_rows(query.order_by(_EVENT.seq).limit(limit))]
+        query = _versions(origin).where(_C.seq > seq, _C.action.in_(("saved", "deleted")))
+        return [_version(row) for row in self._list_rows(query.order_by(_C.seq).limit(limit))]
 
     def get_heads(self, project: str) -> ProjectHeads:
         """Return the newest number of each source of a snapshot."""
+        chain, record, decision = main_tables.chain.c, main_tables.record.c, routing_tables.decision.c
         marks = [
             select(func.count()).select_from(table).where(table.c.project == project).scalar_subquery()
             for table in (main_tables.own_annotation, main_tables.own_unique)
         ]
-        seq = select(_CHAIN.seq).where(_CHAIN.project == project).scalar_subquery()
+        seq = select(chain.seq).where(chain.project == project).scalar_subquery()
         kinds = [
-            select(func.max(_RECORD.id)).where(_RECORD.project == project, _RECORD.kind == kind).scalar_subquery()
+            select(func.max(record.id)).where(record.project == project, record.kind == kind).scalar_subquery()
             for kind in ("rebuilt", "gold", "relabel")
         ]
         # the newest decision of any project: an index by project would cost more than a needless read
-        query = select(seq, marks[0] + marks[1], *kinds, select(func.max(_DECISION.id)).scalar_subquery())
+        query = select(seq, marks[0] + marks[1], *kinds, select(func.max(decision.id)).scalar_subquery())
         return ProjectHeads(*(int(value or 0) for value in self._get_row(query)))
 
     def list_changes(self, project: str, after: int) -> LogChanges:
         """Return what the events after the event number `after` are about."""
-        columns = (_EVENT.entity, _EVENT.entity_id, _EVENT.action)
-        query = select(*columns).distinct().where(_EVENT.project == project, _EVENT.seq > after)
+        columns = (_C.entity, _C.entity_id, _C.action)
+        query = select(*columns).distinct().where(_C.project == project, _C.seq > after)
         tasks, annotations, described, erased = set[int](), set[int](), False, False
         with self._database.read() as connection:
             for entity, number, action in connection.execute(query):
@@ -150,18 +147,17 @@ class EventsRepository(Repository):
 
     def list_own_annotations(self, project: str) -> frozenset[int]:
         """Return the annotations that are marked as ours, by their number or their unique id."""
+        own, named, now = main_tables.own_annotation.c, main_tables.own_unique.c, main_tables.annotation.c
         marked = (
-            select(_ANNOTATION.id)
+            select(now.id)
             .join_from(
                 main_tables.own_unique,
                 main_tables.annotation,
-                (_ANNOTATION.project == _OWN_UNIQUE.project) & (_ANNOTATION.unique_id == _OWN_UNIQUE.unique_id),
+                (now.project == named.project) & (now.unique_id == named.unique_id),
             )
-            .where(_OWN_UNIQUE.project == project)
+            .where(named.project == project)
         )
-        return frozenset(
-            self._list_values(union(select(_OWN_ANNOTATION.id).where(_OWN_ANNOTATION.project == project), marked))
-        )
+        return frozenset(self._list_values(union(select(own.id).where(own.project == project), marked)))
 
     def list_tasks_of(self, project: str, annotations: Collection[int]) -> frozenset[int]:
         """Return the tasks of these annotations."""
@@ -170,9 +166,9 @@ class EventsRepository(Repository):
 
 def _versions(project: str) -> Select[Any]:
     return (
-        select(main_tables.event, _PAYLOAD.body)
+        select(main_tables.event, main_tables.payload.c.body)
         .select_from(main_tables.event_with_payload)
-        .where(_EVENT.project == project, _EVENT.entity == "annotation")
+        .where(_C.project == project, _C.entity == "annotation")
     )
 
 
@@ -184,6 +180,5 @@ def _version(row: Any) -> AnnotationVersion:
 
 def _tasks_of(project: str) -> tuple[Select[Any], ColumnElement[int]]:
     """Return the query of the tasks of a project's annotations, and the column of the annotations."""
-    return select(_ANNOTATION.task).distinct().where(
-        _ANNOTATION.project == project, _ANNOTATION.task.is_not(None)
-    ), _ANNOTATION.id
+    now = main_tables.annotation.c
+    return select(now.task).distinct().where(now.project == project, now.task.is_not(None)), now.id

@@ -12,10 +12,6 @@ from feedback.store.repositories.repository import Repository
 from feedback.store.tables.review_tables import review
 from feedback.store.tables.routing_tables import IndicatorValue, indicator, indicator_head
 
-_INDICATOR = indicator.c
-_INDICATOR_HEAD = indicator_head.c
-_REVIEW = review.c
-
 _INDICATORS = RowMapper(IndicatorValue, indicator)
 
 
@@ -24,9 +20,9 @@ class IndicatorsRepository(Repository):
 
     def list_indicators(self, project: str, *, entities: Collection[str] | None = None) -> list[IndicatorValue]:
         """Return all indicator values that count, of some entities or of all, in no particular order."""
-        query = select(indicator).where(_INDICATOR.project == project, _INDICATOR.counted)
+        query = select(indicator).where(indicator.c.project == project, indicator.c.counted)
         if entities is not None:
-            return [_INDICATORS.from_row(row) for row in self._list_rows_in(query, _INDICATOR.entity, entities)]
+            return [_INDICATORS.from_row(row) for row in self._list_rows_in(query, indicator.c.entity, entities)]
         with self._database.read() as connection:
             return [_INDICATORS.from_row(row) for row in stream(connection, query)]
 
@@ -34,8 +30,9 @@ class IndicatorsRepository(Repository):
         self, project: str, origin: str, annotations: Collection[int]
     ) -> list[IndicatorValue]:
         """Return all values from these annotations, counted or not."""
-        query = select(indicator).where(_INDICATOR.project == project, _INDICATOR.origin == origin)
-        return [_INDICATORS.from_row(row) for row in self._list_rows_in(query, _INDICATOR.annotation, annotations)]
+        table = indicator.c
+        query = select(indicator).where(table.project == project, table.origin == origin)
+        return [_INDICATORS.from_row(row) for row in self._list_rows_in(query, table.annotation, annotations)]
 
     def save_indicators(
         self, project: str, facts: Sequence[IndicatorValue], heads: Mapping[str, int], *, questions: str
@@ -51,7 +48,8 @@ class IndicatorsRepository(Repository):
 
     def get_read_positions(self, project: str, *, questions: str) -> dict[str, int]:
         """Return how far each log was read for these questions; {} where others were asked, whose facts are dropped."""
-        rows = self._list_rows(select(indicator_head).where(_INDICATOR_HEAD.project == project))
+        table = indicator_head.c
+        rows = self._list_rows(select(indicator_head).where(table.project == project))
         if any(row.questions != questions for row in rows):
             with self._database.write() as connection:
                 delete_indicators(connection, project)
@@ -64,14 +62,13 @@ class IndicatorsRepository(Repository):
         `refused` are annotations of the source project that do not count; in review projects the review
         decides, and a value without a review does not count yet.
         """
+        table, look = indicator.c, review.c
         query = (
-            select(_INDICATOR.origin, _INDICATOR.annotation, _INDICATOR.counted, _REVIEW.counted.label("looked"))
+            select(table.origin, table.annotation, table.counted, look.counted.label("looked"))
             .outerjoin_from(
-                indicator,
-                review,
-                and_(_REVIEW.review_project == _INDICATOR.origin, _REVIEW.annotation == _INDICATOR.annotation),
+                indicator, review, and_(look.review_project == table.origin, look.annotation == table.annotation)
             )
-            .where(_INDICATOR.project == project)
+            .where(table.project == project)
             .distinct()
         )
         rows = self._list_rows(query)
@@ -85,11 +82,7 @@ class IndicatorsRepository(Repository):
         with self._database.write() as connection:
             for should, which in changed.items():
                 for origin, annotation in which:
-                    condition = (
-                        _INDICATOR.project == project,
-                        _INDICATOR.origin == origin,
-                        _INDICATOR.annotation == annotation,
-                    )
+                    condition = (table.project == project, table.origin == origin, table.annotation == annotation)
                     connection.execute(indicator.update().where(*condition).values(counted=should))
         return sum(map(len, changed.values()))
 

@@ -15,8 +15,7 @@ from feedback.store.tables import main_tables
 from ml_backend.errors import ArtefactError, UnknownName
 from ml_backend.registry import Artefact, ModelRef, digest_of
 
-_ALIAS = main_tables.alias.c
-_MODEL = main_tables.model.c
+_C = main_tables.model.c
 
 _CHAMPION, _FORMER = "champion", "former"
 
@@ -37,16 +36,15 @@ class ModelsRepository(Repository):
         return self._named(project, _FORMER)
 
     def _named(self, project: str, name: str) -> ModelRef | None:
-        named = (_MODEL.project == _ALIAS.project) & (_MODEL.version == _ALIAS.version)
-        query = select(_MODEL.version, _MODEL.digest).join_from(main_tables.alias, main_tables.model, named)
-        row = self._get_row(query.where(_ALIAS.project == project, _ALIAS.name == name))
+        alias = main_tables.alias.c
+        named = (_C.project == alias.project) & (_C.version == alias.version)
+        query = select(_C.version, _C.digest).join_from(main_tables.alias, main_tables.model, named)
+        row = self._get_row(query.where(alias.project == project, alias.name == name))
         return ModelRef(row.version, row.digest) if row else None
 
     def artefact(self, project: str, version: str) -> Artefact:
         """Return a stored model; its digest is checked where it is unpacked."""
-        row = self._get_row(
-            select(_MODEL.data, _MODEL.digest).where(_MODEL.project == project, _MODEL.version == version)
-        )
+        row = self._get_row(select(_C.data, _C.digest).where(_C.project == project, _C.version == version))
         if row is None:
             raise self._unknown(project, version)
         return Artefact(row.data, row.digest)
@@ -57,12 +55,12 @@ class ModelsRepository(Repository):
             raise ArtefactError(f"version {version!r}: the bytes are not those of the digest.")
         with self._database.write() as connection:
             self._database.lock(connection, f"models {project}")
-            known = select(_MODEL.digest).where(_MODEL.project == project, _MODEL.version == version)
+            known = select(_C.digest).where(_C.project == project, _C.version == version)
             if (digest := connection.execute(known).scalar()) is not None:
                 if digest != artefact.digest:
                     raise ArtefactError(f"version {version!r} exists with other bytes; a version never changes.")
                 return
-            last = connection.execute(select(func.max(_MODEL.number)).where(_MODEL.project == project)).scalar()
+            last = connection.execute(select(func.max(_C.number)).where(_C.project == project)).scalar()
             row = {
                 "project": project,
                 "version": version,
@@ -77,10 +75,11 @@ class ModelsRepository(Repository):
     def promote(self, project: str, version: str, verdict: Mapping[str, Any] | None = None) -> None:
         """Make a stored model the champion, and record why, in one transaction. Any moment has one champion."""
         with self._database.write() as connection:
-            known = select(_MODEL.version).where(_MODEL.project == project, _MODEL.version == version)
+            known = select(_C.version).where(_C.project == project, _C.version == version)
             if connection.execute(known).scalar() is None:
                 raise self._unknown(project, version)
-            current = select(_ALIAS.version).where(_ALIAS.project == project, _ALIAS.name == _CHAMPION)
+            alias = main_tables.alias.c
+            current = select(alias.version).where(alias.project == project, alias.name == _CHAMPION)
             names = {_CHAMPION: version}
             if (before := connection.execute(current).scalar()) not in (None, version):
                 names[_FORMER] = before
@@ -95,11 +94,11 @@ class ModelsRepository(Repository):
 
     def versions(self, project: str) -> list[str]:
         """Return the versions of all stored models, oldest first."""
-        return self._list_values(select(_MODEL.version).where(_MODEL.project == project).order_by(_MODEL.number))
+        return self._list_values(select(_C.version).where(_C.project == project).order_by(_C.number))
 
     def card(self, project: str, version: str) -> dict[str, Any]:
         """Return a model's card."""
-        found = self._get_value(select(_MODEL.card).where(_MODEL.project == project, _MODEL.version == version))
+        found = self._get_value(select(_C.card).where(_C.project == project, _C.version == version))
         if found is None:
             raise self._unknown(project, version)
         card: dict[str, Any] = orjson.loads(found)

@@ -11,7 +11,7 @@ from feedback.store.database.row_mapping import RowMapper
 from feedback.store.repositories.repository import Repository
 from feedback.store.tables.review_tables import OverrideRow, override
 
-_OVERRIDE = override.c
+_C = override.c
 
 _OVERRIDES = RowMapper(OverrideRow, override)
 
@@ -37,34 +37,32 @@ class OverridesRepository(Repository):
 
     def list_override_times(self, project: str, *, annotations: Collection[int] | None = None) -> dict[int, float]:
         """Return the time of the vote of each row by annotation, of all annotations or of these."""
-        query = select(_OVERRIDE.annotation, _OVERRIDE.at_s).where(_OVERRIDE.project == project)
+        query = select(_C.annotation, _C.at_s).where(_C.project == project)
         if annotations is None:
             return dict(map(tuple, self._list_rows(query)))
-        return dict(map(tuple, self._list_rows_in(query, _OVERRIDE.annotation, annotations)))
+        return dict(map(tuple, self._list_rows_in(query, _C.annotation, annotations)))
 
     def list_overriding_annotations(self, project: str) -> set[int]:
         """Return the answers that differ from the shown prediction."""
-        query = select(_OVERRIDE.annotation).where(_OVERRIDE.project == project, _OVERRIDE.changed, ~_OVERRIDE.blind)
+        query = select(_C.annotation).where(_C.project == project, _C.changed, ~_C.blind)
         return set(self._list_values(query))
 
     def list_overrides(self, project: str, *, changed: bool | None = True, since_s: float = 0.0) -> list[OverrideRow]:
         """Return overrides, oldest first; `changed=None` gives the answers that kept the model's, too."""
-        query = select(override).where(_OVERRIDE.project == project, _OVERRIDE.at_s >= since_s)
+        query = select(override).where(_C.project == project, _C.at_s >= since_s)
         if changed is not None:
-            query = query.where(_OVERRIDE.changed if changed else ~_OVERRIDE.changed)
-        return [
-            _OVERRIDES.from_row(row) for row in self._list_rows(query.order_by(_OVERRIDE.at_s, _OVERRIDE.annotation))
-        ]
+            query = query.where(_C.changed if changed else ~_C.changed)
+        return [_OVERRIDES.from_row(row) for row in self._list_rows(query.order_by(_C.at_s, _C.annotation))]
 
     def count_overrides(self, project: str) -> list[OverrideCount]:
         """Count pairs of model answer and human answer, the most frequent first."""
-        alike = (_OVERRIDE.shown, _OVERRIDE.answer, _OVERRIDE.blind, _OVERRIDE.changed, _OVERRIDE.reason)
-        query = select(*alike, func.count()).where(_OVERRIDE.project == project).group_by(*alike)
-        query = query.order_by(func.count().desc(), _OVERRIDE.answer, _OVERRIDE.reason)
+        alike = (_C.shown, _C.answer, _C.blind, _C.changed, _C.reason)
+        query = select(*alike, func.count()).where(_C.project == project).group_by(*alike)
+        query = query.order_by(func.count().desc(), _C.answer, _C.reason)
         return [OverrideCount(*row) for row in self._list_rows(query)]
 
     def get_override_head(self, project: str) -> tuple[int, float]:
         """Return how many answers are recorded with a prediction, and the time of the newest."""
-        query = select(func.count(), func.max(_OVERRIDE.at_s)).where(_OVERRIDE.project == project)
+        query = select(func.count(), func.max(override.c.at_s)).where(override.c.project == project)
         count, newest_s = self._get_row(query)
         return int(count), float(newest_s or 0.0)

@@ -14,13 +14,6 @@ from feedback.store.repositories.repository import Repository, in_existing_proje
 from feedback.store.tables import main_tables, routing_tables
 from feedback.store.tables.main_tables import PROJECTS, ProjectRow
 
-_ANNOTATION = main_tables.annotation.c
-_HIDDEN_TASK = routing_tables.hidden_task.c
-_PROJECT = main_tables.project.c
-_PROJECT_DESCRIPTION = main_tables.project_description.c
-_TASK = main_tables.task.c
-_VOTE = main_tables.vote.c
-
 
 @dataclass(frozen=True, slots=True)
 class ProjectCounts:
@@ -50,12 +43,8 @@ class ProjectsRepository(Repository):
         A row that was read before a newer description of the project changes neither title nor label config.
         """
         with self._database.write() as connection:
-            newest = (
-                connection.execute(
-                    select(_PROJECT_DESCRIPTION.version).where(_PROJECT_DESCRIPTION.project == row.id)
-                ).scalar()
-                or ""
-            )
+            described = main_tables.project_description.c
+            newest = connection.execute(select(described.version).where(described.project == row.id)).scalar() or ""
             if (row.label_config or row.title) and row.described_at in ("", newest):
                 self._log.append([event_from_project(row.id, row.title, row.label_config, "own")])
             self._database.upsert(
@@ -77,50 +66,43 @@ class ProjectsRepository(Repository):
         Asked once a project and process: what a project is, is written before anything can happen in it.
         """
         if project not in self._turns_at:
-            asked = select(_PROJECT.source).where(_PROJECT.id == project)
+            asked = select(main_tables.project.c.source).where(main_tables.project.c.id == project)
             self._turns_at[project] = connection.execute(asked).scalar() or project
         return self._turns_at[project]
 
     def _projects(self, number: str | None) -> list[ProjectRow]:
+        settings, described = main_tables.project, main_tables.project_description
         query = (
-            select(
-                main_tables.project,
-                _PROJECT_DESCRIPTION.title,
-                _PROJECT_DESCRIPTION.label_config,
-                _PROJECT_DESCRIPTION.version,
-            )
-            .outerjoin_from(
-                main_tables.project, main_tables.project_description, _PROJECT_DESCRIPTION.project == _PROJECT.id
-            )
-            .where(_PROJECT_DESCRIPTION.is_deleted.is_(None) | ~_PROJECT_DESCRIPTION.is_deleted)
+            select(settings, described.c.title, described.c.label_config, described.c.version)
+            .outerjoin_from(settings, described, described.c.project == settings.c.id)
+            .where(described.c.is_deleted.is_(None) | ~described.c.is_deleted)
         )
         if number is not None:
-            query = query.where(_PROJECT.id == number)
+            query = query.where(settings.c.id == number)
         return sorted(map(_project, self._list_rows(query)), key=lambda row: (len(row.id), row.id))
 
     def count_project(self, project: str) -> ProjectCounts:
         """Count a project; one that was deleted holds nothing."""
+        tasks, votes, notes = main_tables.task.c, main_tables.vote.c, main_tables.annotation.c
         with self._database.read() as connection:
-            is_kept = _HIDDEN_TASK.task.is_not(None)
-            labeled = func.count().filter(_TASK.is_labeled, ~is_kept)
+            hidden = routing_tables.hidden_task.c
+            is_kept = hidden.task.is_not(None)
+            labeled = func.count().filter(tasks.is_labeled, ~is_kept)
             counted_tasks = (
                 select(func.count(), labeled, func.count().filter(is_kept))
                 .select_from(main_tables.task)
-                .outerjoin(
-                    routing_tables.hidden_task,
-                    and_(_HIDDEN_TASK.project == _TASK.project, _HIDDEN_TASK.task == _TASK.id),
-                )
-                .where(in_existing_project(_TASK, project), ~_TASK.is_deleted)
+                .outerjoin(routing_tables.hidden_task, and_(hidden.project == tasks.project, hidden.task == tasks.id))
+                .where(in_existing_project(tasks, project), ~tasks.is_deleted)
             )
             n_tasks, n_labeled, n_kept = connection.execute(counted_tasks).one()
             # a person's answer to a task may have several annotations and controls; it is one answer
             given = (
-                select(_VOTE.task, _VOTE.person)
+                select(votes.task, votes.person)
                 .where(
-                    in_existing_project(_VOTE, project), *made_by_people(connection, project, _VOTE, _VOTE.annotation)
+                    in_existing_project(votes, project), *made_by_people(connection, project, votes, votes.annotation)
                 )
-                .where(of_current_task(_VOTE))
-                .group_by(_VOTE.task, _VOTE.person)
+                .where(of_current_task(votes))
+                .group_by(votes.task, votes.person)
                 .subquery()
             )
             counted = select(func.count(), func.count(distinct(given.c.task)), func.count(distinct(given.c.person)))
@@ -128,26 +110,16 @@ class ProjectsRepository(Repository):
             skipped = (
                 select(func.count())
                 .where(
-                    in_existing_project(_ANNOTATION, project),
-                    ~_ANNOTATION.is_deleted,
-                    _ANNOTATION.was_cancelled,
-                    of_current_task(_ANNOTATION),
+                    in_existing_project(notes, project), ~notes.is_deleted, notes.was_cancelled, of_current_task(notes)
                 )
-                .where(_ANNOTATION.person.is_not(None), _ANNOTATION.task.is_not(None))
-                .where(*made_by_people(connection, project, _ANNOTATION, _ANNOTATION.id))
+                .where(notes.person.is_not(None), notes.task.is_not(None))
+                .where(*made_by_people(connection, project, notes, notes.id))
             )
             has_vote = (
-                select(_VOTE.annotation)
-                .where(_VOTE.project == _ANNOTATION.project, _VOTE.annotation == _ANNOTATION.id)
-                .exists()
+                select(votes.annotation).where(votes.project == notes.project, votes.annotation == notes.id).exists()
             )
-            unread = (
-                _ANNOTATION.problems.is_not(None),
-                ~has_vote,
-                ~_ANNOTATION.is_deleted,
-                of_current_task(_ANNOTATION),
-            )
-            problems = select(func.count()).where(in_existing_project(_ANNOTATION, project), *unread)
+            unread = (notes.problems.is_not(None), ~has_vote, ~notes.is_deleted, of_current_task(notes))
+            problems = select(func.count()).where(in_existing_project(notes, project), *unread)
             return ProjectCounts(
                 tasks=n_tasks,
                 labeled=n_labeled,

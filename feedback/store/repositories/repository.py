@@ -11,12 +11,6 @@ from sqlalchemy import ColumnElement, Connection, Executable, Select, and_, or_,
 from feedback.store.database.engine import Database, rows_in
 from feedback.store.tables import main_tables
 
-_OWN_ANNOTATION = main_tables.own_annotation.c
-_OWN_UNIQUE = main_tables.own_unique.c
-_PROJECT = main_tables.project.c
-_PROJECT_DESCRIPTION = main_tables.project_description.c
-_TASK = main_tables.task.c
-
 
 class Repository:
     """Reads and writes some of the rows of a database. Each helper reads in one snapshot, or joins a write."""
@@ -50,9 +44,8 @@ class Repository:
 
 def in_existing_project(table: Any, project: str) -> ColumnElement[bool]:
     """Return the condition that a row belongs to a project, and that Label Studio did not delete the project."""
-    deleted = select(_PROJECT_DESCRIPTION.project).where(
-        _PROJECT_DESCRIPTION.project == project, _PROJECT_DESCRIPTION.is_deleted
-    )
+    described = main_tables.project_description.c
+    deleted = select(described.project).where(described.project == project, described.is_deleted)
     return and_(table.project == project, ~deleted.exists())
 
 
@@ -61,18 +54,18 @@ def of_current_task(table: Any) -> ColumnElement[bool]:
 
     An annotation older than its task belongs to a former task with the same id.
     """
-    other = and_(table.created_at != "", table.created_at < _TASK.created_at)
-    deleted = select(_TASK.id).where(
-        _TASK.project == table.project, _TASK.id == table.task, or_(_TASK.is_deleted, other)
-    )
+    task = main_tables.task.c
+    other = and_(table.created_at != "", table.created_at < task.created_at)
+    deleted = select(task.id).where(task.project == table.project, task.id == table.task, or_(task.is_deleted, other))
     return ~deleted.exists()
 
 
 def made_by_people(connection: Connection, project: str, table: Any, annotation: Any) -> Sequence[ColumnElement[bool]]:
     """Return the conditions that a person made the row by hand."""
-    has_own = select(_OWN_ANNOTATION.id).where(_OWN_ANNOTATION.project == project).exists()
-    has_marked = select(_OWN_UNIQUE.unique_id).where(_OWN_UNIQUE.project == project).exists()
-    bots = select(_PROJECT.bots).where(_PROJECT.id == project).scalar_subquery()
+    own, marked, row = main_tables.own_annotation.c, main_tables.own_unique.c, main_tables.project.c
+    has_own = select(own.id).where(own.project == project).exists()
+    has_marked = select(marked.unique_id).where(marked.project == project).exists()
+    bots = select(row.bots).where(row.id == project).scalar_subquery()
     bot_ids, any_own, any_marked = connection.execute(select(bots, has_own, has_marked)).one()
     mine = [
         table.source == "person",
@@ -80,19 +73,12 @@ def made_by_people(connection: Connection, project: str, table: Any, annotation:
     ]
     # a look for a mark of each row costs as much as all else, and most projects have none
     if any_own:
-        mine.append(
-            ~select(_OWN_ANNOTATION.id)
-            .where(_OWN_ANNOTATION.project == project, _OWN_ANNOTATION.id == annotation)
-            .exists()
-        )
+        mine.append(~select(own.id).where(own.project == project, own.id == annotation).exists())
     if any_marked:
         now = main_tables.annotation.alias()
         named = (  # looked up for each row by its key: a list of all such annotations would read the whole table
             select(now.c.id)
-            .join(
-                main_tables.own_unique,
-                and_(_OWN_UNIQUE.project == now.c.project, _OWN_UNIQUE.unique_id == now.c.unique_id),
-            )
+            .join(main_tables.own_unique, and_(marked.project == now.c.project, marked.unique_id == now.c.unique_id))
             .where(now.c.project == project, now.c.id == annotation)
         )
         mine.append(~named.exists())

@@ -13,10 +13,7 @@ from feedback.store.repositories.repository import Repository
 from feedback.store.tables import main_tables
 from feedback.store.tables.review_tables import ReviewProjectRow, ReviewRow, review, review_case, review_project
 
-_ANNOTATION = main_tables.annotation.c
-_REVIEW = review.c
-_REVIEW_CASE = review_case.c
-_REVIEW_PROJECT = review_project.c
+_C = review_project.c
 
 REVIEWS = RowMapper(ReviewRow, review)
 
@@ -31,34 +28,31 @@ class ReviewsRepository(Repository):
 
     def list_reviews(self, project: str, *, case: int | None = None) -> list[ReviewRow]:
         """Return the reviews of one case or of a whole source project, oldest first."""
-        query = select(review).order_by(_REVIEW.at_s, _REVIEW.annotation)
+        table = review.c
+        query = select(review).order_by(table.at_s, table.annotation)
         if case is not None:
-            query = query.where(_REVIEW.case == case)
+            query = query.where(table.case == case)
         else:
-            of_project = select(_REVIEW_CASE.id).where(_REVIEW_CASE.project == project)
-            query = query.where(_REVIEW.case.in_(of_project))
+            of_project = select(review_case.c.id).where(review_case.c.project == project)
+            query = query.where(table.case.in_(of_project))
         return [REVIEWS.from_row(row) for row in self._list_rows(query)]
 
     def list_reviews_of_cases(self, cases: Sequence[int]) -> dict[int, list[ReviewRow]]:
         """Return the reviews of these cases, oldest first."""
         found: dict[int, list[ReviewRow]] = {case: [] for case in cases}
-        query = select(review).order_by(_REVIEW.at_s, _REVIEW.annotation)
-        for row in self._list_rows_in(query, _REVIEW.case, cases):
+        query = select(review).order_by(review.c.at_s, review.c.annotation)
+        for row in self._list_rows_in(query, review.c.case, cases):
             found[row.case].append(REVIEWS.from_row(row))
         return found
 
     def list_unsaved_annotations(self, review_project: str, tasks: Collection[int]) -> list[int]:
         """Return the submitted annotations on these review tasks that are not saved as reviews, by id."""
-        is_saved = select(_REVIEW.annotation).where(
-            _REVIEW.review_project == _ANNOTATION.project, _REVIEW.annotation == _ANNOTATION.id
+        now, saved = main_tables.annotation.c, review.c
+        is_saved = select(saved.annotation).where(saved.review_project == now.project, saved.annotation == now.id)
+        query = select(now.id).where(
+            now.project == review_project, ~now.is_deleted, ~now.was_cancelled, ~is_saved.exists()
         )
-        query = select(_ANNOTATION.id).where(
-            _ANNOTATION.project == review_project,
-            ~_ANNOTATION.is_deleted,
-            ~_ANNOTATION.was_cancelled,
-            ~is_saved.exists(),
-        )
-        return sorted(row.id for row in self._list_rows_in(query, _ANNOTATION.task, tasks))
+        return sorted(row.id for row in self._list_rows_in(query, now.task, tasks))
 
     def list_changed_reviews(
         self,
@@ -79,30 +73,28 @@ class ReviewsRepository(Repository):
         list of tuple
             (case, review project, annotation), by case and annotation.
         """
+        now, look, case = main_tables.annotation.c, review.c, review_case.c
         query = (
-            select(_REVIEW.case, _REVIEW.review_project, _REVIEW.annotation)
-            .join_from(review, review_case, _REVIEW_CASE.id == _REVIEW.case)
-            .join(
-                main_tables.annotation,
-                (_ANNOTATION.project == _REVIEW.review_project) & (_ANNOTATION.id == _REVIEW.annotation),
-            )
-            .where(_REVIEW_CASE.project == project, _REVIEW_CASE.state.in_(("decided", "resolved")), _REVIEW.counted)
+            select(look.case, look.review_project, look.annotation)
+            .join_from(review, review_case, case.id == look.case)
+            .join(main_tables.annotation, (now.project == look.review_project) & (now.id == look.annotation))
+            .where(case.project == project, case.state.in_(("decided", "resolved")), look.counted)
             .where(
-                _REVIEW.round == _REVIEW_CASE.round,
-                _REVIEW.tier == _REVIEW_CASE.tier,
-                (_ANNOTATION.version != _REVIEW.annotation_version) | _ANNOTATION.is_deleted,
+                look.round == case.round,
+                look.tier == case.tier,
+                (now.version != look.annotation_version) | now.is_deleted,
             )
-            .where(~_ANNOTATION.erased)  # an erasure is not a withdrawal
-            .order_by(_REVIEW.case, _REVIEW.annotation)
+            .where(~now.erased)  # an erasure is not a withdrawal
+            .order_by(look.case, look.annotation)
         )
         if cases is None:
             rows = self._list_rows(query)
         else:
             with self._database.read() as connection:
-                rows = rows_in(connection, query, _REVIEW.case, cases)
+                rows = rows_in(connection, query, look.case, cases)
                 for review_project, numbers in annotations.items():
-                    in_project = query.where(_REVIEW.review_project == review_project)
-                    rows += rows_in(connection, in_project, _REVIEW.annotation, numbers)
+                    in_project = query.where(look.review_project == review_project)
+                    rows += rows_in(connection, in_project, look.annotation, numbers)
         return sorted({(row[0], row[1], row[2]) for row in rows})
 
 
@@ -111,14 +103,12 @@ class ReviewProjectsRepository(Repository):
 
     def list_review_projects(self, project: str) -> dict[str, ReviewProjectRow]:
         """Return the review project of each tier that has one now."""
-        query = select(_REVIEW_PROJECT.id, _REVIEW_PROJECT.tier, _REVIEW_PROJECT.config_digest).where(
-            _REVIEW_PROJECT.project == project, _REVIEW_PROJECT.current
-        )
-        return {row.tier: ReviewProjectRow(*row) for row in self._list_rows(query.order_by(_REVIEW_PROJECT.tier))}
+        query = select(_C.id, _C.tier, _C.config_digest).where(_C.project == project, _C.current)
+        return {row.tier: ReviewProjectRow(*row) for row in self._list_rows(query.order_by(_C.tier))}
 
     def list_review_project_ids(self, project: str) -> list[str]:
         """Return the id of every review project that a project ever had, sorted."""
-        return sorted(self._list_values(select(_REVIEW_PROJECT.id).where(_REVIEW_PROJECT.project == project)))
+        return sorted(self._list_values(select(_C.id).where(_C.project == project)))
 
     def save_review_project(self, project: str, row: ReviewProjectRow) -> None:
         """Record which review project a tier uses from now on, in place of the one before."""
@@ -135,10 +125,8 @@ class ReviewProjectsRepository(Repository):
     def refresh_review_projects(self, project: str) -> None:
         """Have the label config and the webhook of every review project checked before its next use."""
         with self._database.write() as connection:
-            connection.execute(
-                review_project.update().where(_REVIEW_PROJECT.project == project).values(config_digest="")
-            )
+            connection.execute(review_project.update().where(_C.project == project).values(config_digest=""))
 
     def _retire(self, connection: Connection, project: str, tier: str) -> None:
-        conditions = (_REVIEW_PROJECT.project == project, _REVIEW_PROJECT.tier == tier, _REVIEW_PROJECT.current)
+        conditions = (_C.project == project, _C.tier == tier, _C.current)
         connection.execute(review_project.update().where(*conditions).values(current=False, config_digest=""))

@@ -13,10 +13,6 @@ from feedback.store.repositories.repository import Repository
 from feedback.store.tables import main_tables
 from feedback.store.tables.main_tables import SessionRow, login_attempt, session
 
-_LOGIN_ATTEMPT = login_attempt.c
-_SECRET = main_tables.secret.c
-_SESSION = session.c
-
 _MOST = 10_000  # addresses stored for each login; the oldest are removed beyond that
 
 
@@ -28,65 +24,59 @@ class SessionsRepository(Repository):
 
     def create_session(self, row: SessionRow, *, instead_of: str = "", ended_before_s: float = 0.0) -> None:
         """Store a new session, delete the browser's old one and all that began before a time."""
+        table = session.c
         with self._database.write() as connection:
-            replaced = (_SESSION.digest == instead_of) | (_SESSION.began_s < ended_before_s)
+            replaced = (table.digest == instead_of) | (table.began_s < ended_before_s)
             connection.execute(session.delete().where(replaced))
             connection.execute(session.insert(), [_SESSIONS.to_values(row)])
 
     def get_session(self, digest: str) -> SessionRow | None:
         """Return a session, None where it was never begun or has ended."""
-        row = self._get_row(select(session).where(_SESSION.digest == digest))
+        row = self._get_row(select(session).where(session.c.digest == digest))
         return None if row is None else _SESSIONS.from_row(row)
 
     def touch_session(self, digest: str, at_s: float) -> None:
         """Note that a session is in use."""
         with self._database.write() as connection:
-            connection.execute(session.update().where(_SESSION.digest == digest).values(seen_s=at_s))
+            connection.execute(session.update().where(session.c.digest == digest).values(seen_s=at_s))
 
     def delete_session(self, digest: str) -> None:
         """Sign a browser out; it is no error if it is signed out already."""
         with self._database.write() as connection:
-            connection.execute(session.delete().where(_SESSION.digest == digest))
+            connection.execute(session.delete().where(session.c.digest == digest))
 
     def list_emails(self, person: int) -> frozenset[str]:
         """Return the addresses with a valid session."""
-        return frozenset(self._list_values(select(_SESSION.email).where(_SESSION.person == person)))
+        return frozenset(self._list_values(select(session.c.email).where(session.c.person == person)))
 
     def list_login_attempts(self, scope: str) -> dict[str, float]:
         """Return, for each address that guessed wrong lately, when it has all its tries back."""
-        query = select(_LOGIN_ATTEMPT.address, _LOGIN_ATTEMPT.restored_s).where(_LOGIN_ATTEMPT.scope == scope)
-        query = query.where(_LOGIN_ATTEMPT.restored_s > self._database.clock())
+        query = select(login_attempt.c.address, login_attempt.c.restored_s).where(login_attempt.c.scope == scope)
+        query = query.where(login_attempt.c.restored_s > self._database.clock())
         return {row.address: row.restored_s for row in self._list_rows(query)}
 
     def record_login_attempt(self, scope: str, address: str, every_s: float) -> float:
         """Count one login attempt of an address, over all processes; return when no attempt counts any more."""
-        now_s = self._database.clock()
-        conditions = (_LOGIN_ATTEMPT.scope == scope) & (_LOGIN_ATTEMPT.address == address)
+        now_s, table = self._database.clock(), login_attempt.c
+        conditions = (table.scope == scope) & (table.address == address)
         with self._database.write() as connection:
             self._database.lock(connection, f"attempts {scope}")
-            later = case((_LOGIN_ATTEMPT.restored_s > now_s, _LOGIN_ATTEMPT.restored_s), else_=now_s) + every_s
+            later = case((table.restored_s > now_s, table.restored_s), else_=now_s) + every_s
             changed = connection.execute(login_attempt.update().where(conditions).values(restored_s=later))
             if not changed.rowcount:
                 self._delete_oldest_attempts(connection, scope, now_s)
                 new = {"scope": scope, "address": plain(address), "restored_s": now_s + every_s}
                 connection.execute(login_attempt.insert(), [new])
-            return float(connection.execute(select(_LOGIN_ATTEMPT.restored_s).where(conditions)).scalar_one())
+            return float(connection.execute(select(table.restored_s).where(conditions)).scalar_one())
 
     def _delete_oldest_attempts(self, connection: Any, scope: str, now_s: float) -> None:
-        connection.execute(
-            login_attempt.delete().where(_LOGIN_ATTEMPT.scope == scope, _LOGIN_ATTEMPT.restored_s <= now_s)
-        )
-        n_addresses = connection.execute(select(func.count()).where(_LOGIN_ATTEMPT.scope == scope)).scalar_one()
+        table = login_attempt.c
+        connection.execute(login_attempt.delete().where(table.scope == scope, table.restored_s <= now_s))
+        n_addresses = connection.execute(select(func.count()).where(table.scope == scope)).scalar_one()
         if n_addresses >= _MOST:
-            first = (
-                select(_LOGIN_ATTEMPT.restored_s)
-                .where(_LOGIN_ATTEMPT.scope == scope)
-                .order_by(_LOGIN_ATTEMPT.restored_s)
-            )
+            first = select(table.restored_s).where(table.scope == scope).order_by(table.restored_s)
             oldest = connection.execute(first.offset(n_addresses - _MOST).limit(1)).scalar_one()
-            connection.execute(
-                login_attempt.delete().where(_LOGIN_ATTEMPT.scope == scope, _LOGIN_ATTEMPT.restored_s <= oldest)
-            )
+            connection.execute(login_attempt.delete().where(table.scope == scope, table.restored_s <= oldest))
 
 
 _BYTES = 32
@@ -116,4 +106,4 @@ class SecretsRepository(Repository):
 
 
 def _value(name: str) -> Select[tuple[str]]:
-    return select(_SECRET.value).where(_SECRET.name == name)
+    return select(main_tables.secret.c.value).where(main_tables.secret.c.name == name)

@@ -15,10 +15,6 @@ from feedback.store.repositories.repository import Repository
 from feedback.store.tables import main_tables, routing_tables
 from feedback.store.tables.routing_tables import CurrentDecision, Signal
 
-_DECISION = routing_tables.decision.c
-_RECORD = main_tables.record.c
-_SIGNAL = routing_tables.signal.c
-
 
 @dataclass(frozen=True, slots=True)
 class NewestSignal:
@@ -38,53 +34,58 @@ class SignalsRepository(Repository):
     def create_signal(self, signal: Signal) -> bool:
         """Append a signal; False where its key is known already."""
         row = _SIGNALS.to_values(signal, received_s=self._database.clock())
+        table = routing_tables.signal
         with self._database.write() as connection:
             self._database.lock(connection, f"signal {signal.project} {row['key']}")
-            known = select(_SIGNAL.id).where(_SIGNAL.project == signal.project, _SIGNAL.key == row["key"])
+            known = select(table.c.id).where(table.c.project == signal.project, table.c.key == row["key"])
             if connection.execute(known).scalar() is not None:
                 return False
-            connection.execute(routing_tables.signal.insert(), [row])
+            connection.execute(table.insert(), [row])
             return True
 
     def list_signals(self, project: str, *, task: int | None = None, limit: int = 1000) -> list[Signal]:
         """Return the newest signals, newest first; with `task`, those about it alone. Unmatched ones are left out."""
-        query = select(routing_tables.signal).where(_SIGNAL.project == project, _SIGNAL.unmatched == "")
+        table = routing_tables.signal.c
+        query = select(routing_tables.signal).where(table.project == project, table.unmatched == "")
         if task is not None:
-            query = query.where(_SIGNAL.task == task)
-        return [_SIGNALS.from_row(row) for row in self._list_rows(query.order_by(_SIGNAL.id.desc()).limit(limit))]
+            query = query.where(table.task == task)
+        return [_SIGNALS.from_row(row) for row in self._list_rows(query.order_by(table.id.desc()).limit(limit))]
 
     def list_unanswered_signals(self, project: str, kind: str) -> list[Signal]:
         """Return, oldest first, the signals of tasks that name a callback and have no record asked-ID of this kind."""
-        key = literal("asked-") + cast(_SIGNAL.id, String)
-        answer = select(_RECORD.id).where(_RECORD.project == project, _RECORD.kind == kind, _RECORD.key == key)
+        table, delivered = routing_tables.signal.c, main_tables.record.c
+        key = literal("asked-") + cast(table.id, String)
+        answer = select(delivered.id).where(delivered.project == project, delivered.kind == kind, delivered.key == key)
         query = select(routing_tables.signal).where(
-            _SIGNAL.project == project,
-            _SIGNAL.callback != "",
-            _SIGNAL.task.is_not(None),
-            _SIGNAL.unmatched == "",
+            table.project == project,
+            table.callback != "",
+            table.task.is_not(None),
+            table.unmatched == "",
             ~answer.exists(),
         )
-        return [_SIGNALS.from_row(row) for row in self._list_rows(query.order_by(_SIGNAL.id))]
+        return [_SIGNALS.from_row(row) for row in self._list_rows(query.order_by(table.id))]
 
     def list_unhandled_flags(self, project: str, name: str, *, but: str) -> list[Signal]:
         """Return, oldest first, the true flags of tasks without a record of the kind `but` under the signal's key."""
-        done = select(_RECORD.id).where(_RECORD.project == project, _RECORD.kind == but, _RECORD.key == _SIGNAL.key)
+        table, other = routing_tables.signal.c, main_tables.record.c
+        done = select(other.id).where(other.project == project, other.kind == but, other.key == table.key)
         query = select(routing_tables.signal).where(
-            _SIGNAL.project == project, _SIGNAL.name == name, _SIGNAL.value == "true", _SIGNAL.task.is_not(None)
+            table.project == project, table.name == name, table.value == "true", table.task.is_not(None)
         )
         with self._database.read() as connection:
-            rows = connection.execute(query.where(_SIGNAL.unmatched == "", ~done.exists()).order_by(_SIGNAL.id))
+            rows = connection.execute(query.where(table.unmatched == "", ~done.exists()).order_by(table.id))
             return [_SIGNALS.from_row(row) for row in rows]
 
     def list_newest_signals(self, project: str) -> dict[int | None, dict[str, NewestSignal]]:
         """Return, by task and name, the newest value and how many came; under None what is about the whole project."""
+        table = routing_tables.signal.c
         place = func.row_number().over(
-            partition_by=(_SIGNAL.task, _SIGNAL.name), order_by=(_SIGNAL.at_s.desc(), _SIGNAL.id.desc())
+            partition_by=(table.task, table.name), order_by=(table.at_s.desc(), table.id.desc())
         )
-        count = func.count().over(partition_by=(_SIGNAL.task, _SIGNAL.name))
+        count = func.count().over(partition_by=(table.task, table.name))
         ranked = select(
-            _SIGNAL.task, _SIGNAL.name, _SIGNAL.value, _SIGNAL.at_s, count.label("many"), place.label("place")
-        ).where(_SIGNAL.project == project, _SIGNAL.unmatched == "")
+            table.task, table.name, table.value, table.at_s, count.label("many"), place.label("place")
+        ).where(table.project == project, table.unmatched == "")
         rows = ranked.subquery()
         found: dict[int | None, dict[str, NewestSignal]] = {}
         for row in self._list_rows(select(rows).where(rows.c.place == 1)):
@@ -93,58 +94,55 @@ class SignalsRepository(Repository):
 
     def list_received_times(self, project: str, names: Collection[str]) -> dict[tuple[int, str], float]:
         """Return the time of the newest signal by task and name, without signals about the whole project."""
-        query = select(_SIGNAL.task, _SIGNAL.name, func.max(_SIGNAL.received_s).label("last_s")).where(
-            _SIGNAL.project == project,
-            _SIGNAL.name.in_(sorted(names)),
-            _SIGNAL.task.is_not(None),
-            _SIGNAL.unmatched == "",
+        table = routing_tables.signal.c
+        query = select(table.task, table.name, func.max(table.received_s).label("last_s")).where(
+            table.project == project, table.name.in_(sorted(names)), table.task.is_not(None), table.unmatched == ""
         )
-        return {(row.task, row.name): row.last_s for row in self._list_rows(query.group_by(_SIGNAL.task, _SIGNAL.name))}
+        return {(row.task, row.name): row.last_s for row in self._list_rows(query.group_by(table.task, table.name))}
 
     def list_signals_with_decisions(
         self, project: str, *, names: Sequence[str] = ()
     ) -> list[tuple[Signal, CurrentDecision | None]]:
         """Return signals about tasks, oldest first, each with the decision that stood when it happened."""
-        made = routing_tables.decision.alias()
+        received, made = routing_tables.signal, routing_tables.decision.alias()
         before = (
             select(func.max(made.c.id))
-            .where(made.c.project == _SIGNAL.project, made.c.task == _SIGNAL.task, made.c.at_s <= _SIGNAL.at_s)
+            .where(made.c.project == received.c.project, made.c.task == received.c.task, made.c.at_s <= received.c.at_s)
             .scalar_subquery()
         )
+        stood = routing_tables.decision
         query = (
-            select(routing_tables.signal, *(_DECISION[item.name] for item in fields(CurrentDecision)))
-            .outerjoin_from(routing_tables.signal, routing_tables.decision, _DECISION.id == before)
-            .where(_SIGNAL.project == project, _SIGNAL.task.is_not(None))
+            select(received, *(stood.c[item.name] for item in fields(CurrentDecision)))
+            .outerjoin_from(received, stood, stood.c.id == before)
+            .where(received.c.project == project, received.c.task.is_not(None))
         )
         if names:
-            query = query.where(_SIGNAL.name.in_(list(names)))
+            query = query.where(received.c.name.in_(list(names)))
         return [
             (_SIGNALS.from_row(row), None if row.rule is None else CURRENT_DECISIONS.from_row(row))
-            for row in self._list_rows(query.order_by(_SIGNAL.id))
+            for row in self._list_rows(query.order_by(received.c.id))
         ]
 
     def list_unmatched_signals(self, project: str) -> list[Signal]:
         """Return the signals whose task is not known yet, oldest first."""
-        query = (
-            select(routing_tables.signal)
-            .where(_SIGNAL.project == project, _SIGNAL.unmatched != "")
-            .order_by(_SIGNAL.id)
-        )
+        table = routing_tables.signal.c
+        query = select(routing_tables.signal).where(table.project == project, table.unmatched != "").order_by(table.id)
         return [_SIGNALS.from_row(row) for row in self._list_rows(query)]
 
     def count_unmatched_signals(self, project: str) -> int:
         """Count the signals whose task is not known yet."""
-        query = select(func.count()).where(_SIGNAL.project == project, _SIGNAL.unmatched != "")
+        table = routing_tables.signal.c
+        query = select(func.count()).where(table.project == project, table.unmatched != "")
         return int(self._get_value(query))
 
     def get_signal_head(self, project: str) -> int:
         """Return the number of the newest signal; 0 where there is none."""
-        return int(self._get_value(select(func.max(_SIGNAL.id)).where(_SIGNAL.project == project)) or 0)
+        table = routing_tables.signal.c
+        return int(self._get_value(select(func.max(table.id)).where(table.project == project)) or 0)
 
     def update_signal_task(self, signal: Signal, *, task: int | None, unmatched: str) -> None:
         """Set the task of an unmatched signal, or the reason for which it still has none."""
+        table = routing_tables.signal
         with self._database.write() as connection:
-            conditions = (_SIGNAL.id == signal.id, _SIGNAL.unmatched != "")
-            connection.execute(
-                routing_tables.signal.update().where(*conditions).values(task=task, unmatched=plain(unmatched))
-            )
+            conditions = (table.c.id == signal.id, table.c.unmatched != "")
+            connection.execute(table.update().where(*conditions).values(task=task, unmatched=plain(unmatched)))
