@@ -54,10 +54,8 @@ class LabelConfig:
         """
         for control in self.controls:
             if control.name == learned.name:
-                same = (control.kind, control.object_kind, control.field) == (
-                    learned.kind,
-                    learned.object_kind,
-                    learned.field,
+                same = replace(control, to_name="", labels=(), multiple=False) == replace(
+                    learned, to_name="", labels=(), multiple=False
                 )
                 shared = not (control.labels and learned.labels) or not set(control.labels).isdisjoint(learned.labels)
                 return control if same and shared else None

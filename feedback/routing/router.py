@@ -77,13 +77,14 @@ class RoutingCache:
         heads = store.events.get_heads(project)  # first: what comes while we read is routed again next time
         rules = (policy.hash, model, models, signal_head, heads.own_marks, now_s if by_clock else None)
         current, last = self._decisions.read(store, project, heads=heads), self._routed.get(project)
-        changed, signals = None, dict[int | None, Mapping[str, NewestSignal]]()
+        changed: frozenset[int] | None = None
+        signals: SignalValues = {}
         if last is not None and not signals_matched and (last.rules, id(last.decisions)) == (rules, id(current)):
             changed, signals = _changed_tasks(store, snapshot, labels, last, heads.seq), last.signals
         if changed is None:
             signals = store.signals.list_newest_signals(project)
-        settled = {label.task for label in labels.settled}
         among = snapshot.tasks if changed is None else sorted(changed & snapshot.tasks.keys())
+        settled = {label.task for label in labels.settled} if among else set()
         tasks = [task for task in among if task not in settled or task in signals]
         new: list[Decision] = []
         if tasks:
@@ -125,9 +126,8 @@ def _changed_tasks(
 
 
 def _to_decisions(outcomes: Sequence[Outcome], policy: str, model: str) -> list[CurrentDecision]:
-    different = {
-        id(outcome): outcome for outcome in outcomes
-    }  # the router returns the same object for the same outcome
+    # the router returns the same object for the same outcome
+    different = {id(outcome): outcome for outcome in outcomes}
     made = {number: _to_decision(outcome, policy, model) for number, outcome in different.items()}
     return [made[id(outcome)] for outcome in outcomes]
 

@@ -23,9 +23,9 @@ BUILTINS: Mapping[str, str] = {
 
 
 class Codec(Protocol):
-    """One annotation type. Stateless. `ml_backend.testing.check_codec` checks an implementation.
+    """One annotation type, without state; regions are those of https://labelstud.io/guide/export.
 
-    Regions have the JSON of Label Studio's results, https://labelstud.io/guide/export.
+    `ml_backend.testing.check_codec` checks an implementation.
     """
 
     def decode(self, regions: Sequence[Mapping[str, Any]]) -> Answer:

@@ -29,7 +29,6 @@ class Boxes:
     """
 
     def decode(self, regions: Sequence[Mapping[str, Any]]) -> Answer:
-        """Return the boxes of all regions; a region with several labels gives several boxes."""
         boxes: set[LabelledBox] = set()
         for region in regions:
             value = region_value(region)
@@ -38,9 +37,7 @@ class Boxes:
             if width <= 0 or height <= 0:
                 raise CodecError(f"a box of {width:g} by {height:g} percent has no area")
             aspect = _aspect(region) if rotation else 1.0
-            boxes.update(
-                (x, y, width, height, rotation, aspect, name) for name in read_labels(value, "rectanglelabels")
-            )
+            boxes |= {(x, y, width, height, rotation, aspect, name) for name in read_labels(value, "rectanglelabels")}
         if not boxes:
             raise CodecError("there is no box")
         return Answer("rectanglelabels", tuple(sorted(boxes)))
@@ -57,7 +54,6 @@ class Boxes:
         return regions
 
     def distance(self, a: Answer, b: Answer) -> float:
-        """Return one minus the mean IoU of matched boxes."""
         return 1.0 - mean_similarity(boxes_of(a), boxes_of(b), box_similarity)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ml_backend.codecs.regions import jaccard_distance, make_region
+from ml_backend.codecs.regions import jaccard_distance, make_region, region_value
 from ml_backend.errors import CodecError
 from ml_backend.label_config import Control
 from ml_backend.records import Answer
@@ -23,8 +23,7 @@ class Choices:
         """Return the labels of all regions together, also of per-region choices."""
         chosen: set[str] = set()
         for region in regions:
-            value = region.get("value")
-            labels = value.get("choices") if isinstance(value, Mapping) else None
+            labels = region_value(region).get("choices")
             if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
                 raise CodecError("choices is not a list of labels")
             chosen.update(labels)
@@ -33,9 +32,7 @@ class Choices:
         return Answer("choices", tuple(sorted(chosen)))
 
     def encode(self, answer: Answer, control: Control, score: float | None) -> list[dict[str, Any]]:
-        """Return one region."""
         return [make_region(control, "choices", {"choices": list(answer.value)}, score)]  # type: ignore[call-overload]
 
     def distance(self, a: Answer, b: Answer) -> float:
-        """Return one minus the number of shared labels divided by the number of all labels."""
         return jaccard_distance(set(a.value), set(b.value))  # type: ignore[call-overload]

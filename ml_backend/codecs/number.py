@@ -29,12 +29,10 @@ class Number:
         return Answer("number", read_number(region_value(regions[-1]), "number") + 0.0)  # -0.0 becomes 0.0
 
     def encode(self, answer: Answer, control: Control, score: float | None) -> list[dict[str, Any]]:
-        """Return one region; a whole number is written without a fraction."""
         number = cast("float", answer.value)
         return [make_region(control, "number", {"number": int(number) if number.is_integer() else number}, score)]
 
     def distance(self, a: Answer, b: Answer) -> float:
-        """Return the relative difference: 0 for equal numbers, 1 for opposite signs or where one is 0."""
         left, right = cast("float", a.value), cast("float", b.value)
         if left == right:
             return 0.0

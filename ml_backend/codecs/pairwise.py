@@ -30,5 +30,4 @@ class Pairwise:
         return [make_region(control, "pairwise", {"selected": answer.value}, score)]
 
     def distance(self, a: Answer, b: Answer) -> float:
-        """Return 0 for the same side, else 1."""
         return float(a.value != b.value)

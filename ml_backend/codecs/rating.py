@@ -28,10 +28,8 @@ class Rating:
         return Answer("rating", int(stars))
 
     def encode(self, answer: Answer, control: Control, score: float | None) -> list[dict[str, Any]]:
-        """Return one region."""
         return [make_region(control, "rating", {"rating": answer.value}, score)]
 
     def distance(self, a: Answer, b: Answer) -> float:
-        """Return the difference divided by the larger one; 0 where both are 0."""
         left, right = cast("int", a.value), cast("int", b.value)
         return abs(left - right) / max(left, right) if left != right else 0.0

@@ -27,7 +27,6 @@ class Spans:
     """
 
     def decode(self, regions: Sequence[Mapping[str, Any]]) -> Answer:
-        """Return the spans of all regions; a region with several labels gives several spans."""
         spans: set[Span] = set()
         for region in regions:
             value = region_value(region)
@@ -43,14 +42,12 @@ class Spans:
         return Answer("labels", tuple(sorted(spans)))
 
     def encode(self, answer: Answer, control: Control, score: float | None) -> list[dict[str, Any]]:
-        """Return one region per span."""
         return [
             make_region(control, "labels", {"start": start, "end": end, "labels": [label]}, score, named=True)
             for start, end, label in spans_of(answer)
         ]
 
     def distance(self, a: Answer, b: Answer) -> float:
-        """Return one minus the mean IoU of matched spans."""
         return 1.0 - mean_similarity(spans_of(a), spans_of(b), span_similarity)
 
 

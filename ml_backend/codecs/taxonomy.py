@@ -25,7 +25,6 @@ class Taxonomy:
     """
 
     def decode(self, regions: Sequence[Mapping[str, Any]]) -> Answer:
-        """Return the paths of all regions together."""
         chosen: set[Path] = set()
         for region in regions:
             paths = region_value(region).get("taxonomy")
@@ -37,15 +36,11 @@ class Taxonomy:
         return Answer("taxonomy", tuple(sorted(chosen)))
 
     def encode(self, answer: Answer, control: Control, score: float | None) -> list[dict[str, Any]]:
-        """Return one region with all paths."""
         return [make_region(control, "taxonomy", {"taxonomy": [list(path) for path in _paths(answer)]}, score)]
 
     def distance(self, a: Answer, b: Answer) -> float:
-        """Return one minus the Jaccard index of all nodes on the paths.
-
-        Where the nodes are the same but not the paths (one answer also names a parent), it is half that of the paths.
-        """
         nodes = jaccard_distance(_nodes(a), _nodes(b))
+        # 0 for other paths where one answer also names a parent
         return nodes or jaccard_distance(set(_paths(a)), set(_paths(b))) / 2
 
 

@@ -31,10 +31,7 @@ _ARRAY = ("NdArrayNode", "numpy", "ndarray")
 
 
 def write_archive(document: Mapping[str, Any], arrays: Arrays) -> bytes:
-    """Pack a JSON document and arrays of numbers with skops, then make the bytes canonical.
-
-    skops names nodes and files by memory address; here they are numbered in the order of the sorted content.
-    """
+    """Pack a JSON document and arrays of numbers with skops, then make the bytes canonical."""
     # reason: 160 MB and 1.5 s of imports that only training needs
     from skops.io import dumps
 
@@ -55,10 +52,9 @@ def read_archive(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     try:
         with ZipFile(io.BytesIO(data)) as archive:
             _check_size(archive)
-            root = _content_of(json.loads(archive.read(_SCHEMA)), _DICT)
-            document = json.loads(json.loads(_content_of(root["document"], _TEXT)))
-            nodes = _content_of(root["arrays"], _DICT)
-            arrays = {str(name): _array(archive, node) for name, node in nodes.items()}
+            root = _content(json.loads(archive.read(_SCHEMA)), _DICT)
+            document = json.loads(json.loads(_content(root["document"], _TEXT)))
+            arrays = {str(name): _array(archive, node) for name, node in _content(root["arrays"], _DICT).items()}
     except (BadZipFile, KeyError, ValueError, TypeError, AttributeError, EOFError, OSError, RecursionError) as error:
         # these are what zipfile and numpy raise on truncated or altered bytes
         raise ArtefactError(f"the archive cannot be read: {type(error).__name__}: {str(error)[:200]}") from error
@@ -77,7 +73,7 @@ def _check_size(archive: ZipFile) -> None:
         raise ArtefactError("the archive's schema is too large.")
 
 
-def _content_of(node: Mapping[str, Any], wanted: tuple[str, str, str]) -> Any:
+def _content(node: Mapping[str, Any], wanted: tuple[str, str, str]) -> Any:
     _check_node(node, wanted)
     return node["content"]
 
@@ -102,6 +98,7 @@ def _check_node(node: Mapping[str, Any], wanted: tuple[str, str, str]) -> None:
 
 
 def _canonical(data: bytes) -> bytes:
+    """Number nodes and files in the order of the sorted content; skops names them by memory address."""
     numbers: dict[int, int] = {}
 
     def renumber(node: Any) -> Any:

@@ -29,11 +29,9 @@ class FolderRegistry:
         self._cached: dict[tuple[str, str], tuple[tuple[int, int, int], ModelRef]] = {}
 
     def champion(self, project: str) -> ModelRef | None:
-        """Return the serving model; a promotion by another process shows at the next call."""
         return self._read_ref(project, _CHAMPION)
 
     def previous_champion(self, project: str) -> ModelRef | None:
-        """Return the previous champion; after a rollback this is the version that was rolled back."""
         return self._read_ref(project, _PREVIOUS)
 
     def _read_ref(self, project: str, name: str) -> ModelRef | None:
@@ -52,11 +50,9 @@ class FolderRegistry:
         return cached[1]
 
     def artefact(self, project: str, version: str) -> Artefact:
-        """Return the bytes of a version with the digest that was recorded when it was added."""
         return Artefact(self._read(project, version, ".skops"), str(self._card(project, version)["digest"]))
 
     def add(self, project: str, version: str, artefact: Artefact, card: Mapping[str, Any]) -> None:
-        """Store a version. The card is written last, because a version without a card does not exist."""
         if digest_of(artefact.data) != artefact.digest:
             raise ArtefactError(f"version {version!r}: the bytes are not those of the digest.")
         if version in self.versions(project):
@@ -69,21 +65,18 @@ class FolderRegistry:
         order = max((self._card(project, old)["order"] for old in self.versions(project)), default=0) + 1
         body = {"version": version, "digest": artefact.digest, "order": order, "card": dict(card)}
         _write(folder / f"{name}.skops", artefact.data)
+        # last, because a version without a card does not exist
         _write(folder / f"{name}.json", json.dumps(body, sort_keys=True).encode())
 
     def promote(self, project: str, version: str) -> None:
-        """Make a version the champion by renaming one small file; a second file keeps the previous champion."""
-        digest = self._card(project, version)["digest"]
-        champion = self._folder(project) / _CHAMPION
+        digest, champion = self._card(project, version)["digest"], self._folder(project) / _CHAMPION
         if champion.exists() and json.loads(champion.read_bytes())["version"] != version:
-            _write(self._folder(project) / _PREVIOUS, champion.read_bytes())
-        body = json.dumps({"version": version, "digest": digest}).encode()
-        _write(champion, body)
+            _write(champion.with_name(_PREVIOUS), champion.read_bytes())
+        _write(champion, json.dumps({"version": version, "digest": digest}).encode())
 
     def versions(self, project: str) -> list[str]:
-        """Return all versions, the oldest first."""
-        names = [file.stem for file in self._folder(project).glob("*.json") if file.name not in (_CHAMPION, _PREVIOUS)]
-        cards = [json.loads((self._folder(project) / f"{name}.json").read_bytes()) for name in names]
+        files = [file for file in self._folder(project).glob("*.json") if file.name not in (_CHAMPION, _PREVIOUS)]
+        cards = [json.loads(file.read_bytes()) for file in files]
         return [card["version"] for card in sorted(cards, key=lambda card: (card["order"], card["version"]))]
 
     def promoted_ms(self) -> int:
@@ -91,8 +84,7 @@ class FolderRegistry:
         return max((file.stat().st_mtime_ns // 1_000_000 for file in self._path.glob(f"*/{_CHAMPION}")), default=0)
 
     def _card(self, project: str, version: str) -> dict[str, Any]:
-        card: dict[str, Any] = json.loads(self._read(project, version, ".json"))
-        return card
+        return dict(json.loads(self._read(project, version, ".json")))
 
     def _read(self, project: str, version: str, ending: str) -> bytes:
         try:

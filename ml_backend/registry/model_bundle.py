@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 Prediction = tuple[Answer | None, float | None]  # answer, calibrated confidence
 
 _FORMAT = 1
+_STORED = ("config_hash", "recipe", "version", "trained_on", "created_s", "card")  # fields of a bundle, as JSON
 _WITH = " with "  # in the name of a recipe, before the indicators that it reads
 _MIN_PROBABILITY = 1e-9  # the least probability on the remaining labels; with less there is no prediction
 
@@ -70,7 +71,7 @@ class Bundle:
         return shared
 
     def predict(self, data: Sequence[Mapping[str, Any]]) -> list[Prediction]:
-        """Return (answer, confidence) of each task, in order; (None, None) where the model has no prediction."""
+        """Return the answer and confidence of each task, in order; None for both where there is no prediction."""
         return [self.predict_label(row) for row in self.proba(data)]
 
     def predict_label(self, row: Floats) -> Prediction:
@@ -116,11 +117,7 @@ def pack(bundle: Bundle) -> Artefact:
         "state": {name: value for name, value in state.items() if name not in arrays},
         "scaler": dict(bundle.calibrator.state()),
         "control": asdict(bundle.control),
-        "config_hash": bundle.config_hash,
-        "recipe": bundle.recipe,
-        "version": bundle.version,
-        "trained_on": bundle.trained_on,
-        "created_s": bundle.created_s,
+        **{name: getattr(bundle, name) for name in _STORED},
         "card": dict(bundle.card),
     }
     try:
@@ -135,20 +132,10 @@ def unpack(
 ) -> Bundle:
     """Build the bundle of packed bytes; nothing in the bytes is imported or run.
 
-    Parameters
-    ----------
-    data, digest
-        The bytes, and their SHA-256 in hex.
-    cache
-        Where the model caches features.
-    recipes
-        Recipes that have no plug-in name, such as hosted models. The caller decides what may run, never the file.
+    `recipes` have no plug-in name, such as hosted models: the caller decides what may run, never the file.
 
-    Raises
-    ------
-    ArtefactError
-        The bytes do not match the digest, are truncated, contain a type outside the allow-list, or were made by a
-        recipe that is not installed.
+    ArtefactError where the bytes do not match the digest (SHA-256 in hex), are truncated, contain a type outside the
+    allow-list, or were made by a recipe that is not installed.
     """
     if digest_of(data) != digest:
         raise ArtefactError(
@@ -159,19 +146,13 @@ def unpack(
     if document.get("format") != _FORMAT:
         raise ArtefactError(f"the model has format {document.get('format')}; this release reads {_FORMAT}.")
     try:
-        control = document["control"]
         name = document["recipe"].partition(_WITH)[0]
         passed = {recipe.name: recipe for recipe in recipes}.get(name)
         return Bundle(
             model=(passed or get_recipe(name, cache=cache)).load({**document["state"], **arrays}),
             calibrator=Calibrator.load(document["scaler"]),
-            control=Control(**{**control, "labels": tuple(control["labels"])}),
-            config_hash=document["config_hash"],
-            recipe=document["recipe"],
-            version=document["version"],
-            trained_on=int(document["trained_on"]),
-            created_s=float(document["created_s"]),
-            card=document["card"],
+            control=Control.load(document["control"]),
+            **{name: document[name] for name in _STORED},
         )
     except UnknownName as error:
         raise ArtefactError(

@@ -17,8 +17,6 @@ from feedback.store.tables import main_tables
 from feedback.store.tables.review_tables import review_case
 from ml_backend.records import Annotation
 
-_C = main_tables.annotation.c
-
 _ANNOTATIONS = RowMapper(
     Annotation, main_tables.annotation, renamed={"updated_at": "version"}, without=["result", "imported"]
 )
@@ -41,40 +39,40 @@ class AnnotationsRepository(Repository):
         self, project: str, *, task: int | None = None, annotation: int | None = None
     ) -> list[Annotation]:
         """Return the annotations that exist, with their results, by id: skips, imports and our own included."""
-        payload = main_tables.payload.c
+        table, payload = main_tables.annotation.c, main_tables.payload.c
         query = (
             select(main_tables.annotation, payload.body)
             .join_from(
                 main_tables.annotation,
                 main_tables.payload,
-                and_(payload.project == _C.project, payload.seq == _C.seq),
+                and_(payload.project == table.project, payload.seq == table.seq),
             )
-            .where(in_existing_project(_C, project), ~_C.is_deleted, of_current_task(_C))
-            .order_by(_C.id)
+            .where(in_existing_project(table, project), ~table.is_deleted, of_current_task(table))
+            .order_by(table.id)
         )
         if task is not None:
-            query = query.where(_C.task == task)
+            query = query.where(table.task == task)
         if annotation is not None:
-            query = query.where(_C.id == annotation)
+            query = query.where(table.id == annotation)
         return [_annotation(row) for row in self._list_rows(query)]
 
     def list_skips(self, project: str, *, tasks: Sequence[int] | None = None, without_case: bool = False) -> list[Skip]:
         """Return every valid skip, by task and annotation: of all tasks, of these, or of those without a case."""
-        case = review_case.c
+        table, case = main_tables.annotation.c, review_case.c
         with self._database.read() as connection:
             query = (
-                select(_C.task, _C.person, _C.id, _C.version)
+                select(table.task, table.person, table.id, table.version)
                 .where(
-                    in_existing_project(_C, project), ~_C.is_deleted, _C.was_cancelled, of_current_task(_C)
+                    in_existing_project(table, project), ~table.is_deleted, table.was_cancelled, of_current_task(table)
                 )
-                .where(_C.person.is_not(None), _C.task.is_not(None))
-                .where(*made_by_people(connection, project, _C, _C.id))
-                .order_by(_C.task, _C.id)
+                .where(table.person.is_not(None), table.task.is_not(None))
+                .where(*made_by_people(connection, project, table, table.id))
+                .order_by(table.task, table.id)
             )
             if without_case:
-                of_task = select(case.id).where(case.project == project, case.task == _C.task)
+                of_task = select(case.id).where(case.project == project, case.task == table.task)
                 query = query.where(~of_task.exists())
-            parts = [query] if tasks is None else [query.where(_C.task.in_(part)) for part in chunks(sorted(tasks))]
+            parts = [query] if tasks is None else [query.where(table.task.in_(part)) for part in chunks(sorted(tasks))]
             rows = [row for part in parts for row in connection.execute(part)]
         return [Skip(row.task, row.person, row.id, epoch_s(row.version)) for row in rows]
 
@@ -93,11 +91,12 @@ class AnnotationsRepository(Repository):
 
         With `before` (the task's updated_at as just read), without newer ones.
         """
-        query = select(_C.task, _C.id, _C.created_at).where(
-            _C.project == project, _C.task > above, _C.task <= upto, ~_C.is_deleted
+        table = main_tables.annotation.c
+        query = select(table.task, table.id, table.created_at).where(
+            table.project == project, table.task > above, table.task <= upto, ~table.is_deleted
         )
         if before:
-            query = query.where(_C.version <= before)
+            query = query.where(table.version <= before)
         found: dict[int, dict[int, str]] = {}
         for task, annotation, created_at in self._list_rows(query):
             found.setdefault(task, {})[annotation] = created_at
@@ -105,21 +104,22 @@ class AnnotationsRepository(Repository):
 
     def count_annotators(self, project: str, tasks: Sequence[int]) -> dict[int, int]:
         """Count the people (us included) with an existing answer on each of these tasks; skips do not count."""
-        counted = select(_C.task, func.count(distinct(func.coalesce(_C.person, 0)))).group_by(_C.task)
+        table = main_tables.annotation.c
+        counted = select(table.task, func.count(distinct(func.coalesce(table.person, 0)))).group_by(table.task)
         counted = counted.where(
-            _C.project == project, ~_C.is_deleted, ~_C.was_cancelled, of_current_task(_C)
+            table.project == project, ~table.is_deleted, ~table.was_cancelled, of_current_task(table)
         )
-        return dict(map(tuple, self._list_rows_in(counted, _C.task, tasks)))
+        return dict(map(tuple, self._list_rows_in(counted, table.task, tasks)))
 
     def is_by_person(self, project: str, annotation: int) -> bool:
         """Return whether a person made an annotation by hand: no import, none of our own."""
-        own, named = main_tables.own_annotation.c, main_tables.own_unique.c
-        query = select(_C.id).where(
-            _C.project == project,
-            _C.id == annotation,
-            _C.source == "person",
+        table, own, named = main_tables.annotation.c, main_tables.own_annotation.c, main_tables.own_unique.c
+        query = select(table.id).where(
+            table.project == project,
+            table.id == annotation,
+            table.source == "person",
             ~select(own.id).where(own.project == project, own.id == annotation).exists(),
-            ~select(named.unique_id).where(named.project == project, named.unique_id == _C.unique_id).exists(),
+            ~select(named.unique_id).where(named.project == project, named.unique_id == table.unique_id).exists(),
         )
         return self._get_row(query) is not None
 

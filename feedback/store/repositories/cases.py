@@ -26,8 +26,6 @@ from feedback.store.tables.review_tables import (
     review_task,
 )
 
-_C = review_case.c
-
 _CASES = RowMapper(CaseRow, review_case)
 _EVENTS = RowMapper(CaseEvent, case_event)
 
@@ -43,11 +41,11 @@ class CasesRepository(Repository):
         wanted = {row.task: row for row in rows}
         if not wanted:
             return []
-        project, made = rows[0].project, list[CaseRow]()
+        project, table, made = rows[0].project, review_case.c, list[CaseRow]()
         with self._database.write() as connection:
             self._database.lock(connection, f"cases {project}")
             for part in chunks(list(wanted)):
-                with_case = select(_C.task).where(_C.project == project, _C.task.in_(part))
+                with_case = select(table.task).where(table.project == project, table.task.in_(part))
                 known = set(connection.execute(with_case).scalars())
                 change = next_case_change(connection, project)
                 new = [_CASES.to_values(wanted[task], change=change) for task in part if task not in known]
@@ -78,12 +76,13 @@ class CasesRepository(Repository):
 
         False if another process moved it meanwhile.
         """
+        table = review_case
         with self._database.write() as connection:
             self._database.lock(connection, f"cases {case.project}")
             change = next_case_change(connection, case.project)
             values = _CASES.to_values(case, version=version + 1, change=change)
             moved = connection.execute(
-                review_case.update().where(_C.id == case.id, _C.version == version).values(**values)
+                table.update().where(table.c.id == case.id, table.c.version == version).values(**values)
             )
             if moved.rowcount != 1:
                 return False
@@ -105,34 +104,37 @@ class CasesRepository(Repository):
         self, project: str, *, states: Iterable[str] = (), tasks: Sequence[int] | None = None, but_tier: str = ""
     ) -> list[CaseRow]:
         """Return a project's cases, the most urgent first, then by age; `but_tier` leaves one tier out."""
-        query = select(review_case).where(_C.project == project)
+        table = review_case.c
+        query = select(review_case).where(table.project == project)
         if states:
-            query = query.where(_C.state.in_(list(states)))
+            query = query.where(table.state.in_(list(states)))
         if but_tier:
-            query = query.where(_C.tier != but_tier)
-        query = query.order_by(_C.priority, _C.entered_s, _C.id)
+            query = query.where(table.tier != but_tier)
+        query = query.order_by(table.priority, table.entered_s, table.id)
         if tasks is None:
             return [_CASES.from_row(row) for row in self._list_rows(query)]
-        found = [_CASES.from_row(row) for row in self._list_rows_in(query, _C.task, tasks)]
+        found = [_CASES.from_row(row) for row in self._list_rows_in(query, table.task, tasks)]
         return sorted(found, key=lambda case: (case.priority, case.entered_s, case.id))
 
     def list_agreed_cases(self, project: str, *, n_people: int, limit: int) -> list[CaseRow]:
         """Return the resolved cases changed last whose final answer this many reviewers gave, newest first."""
+        table = review_case.c
         n_agreeing = (
             select(func.count(distinct(review.c.person)))
-            .where(review.c.case == _C.id, review.c.counted, review.c.answer == _C.answer)
+            .where(review.c.case == table.id, review.c.counted, review.c.answer == table.answer)
             .scalar_subquery()
         )
-        query = select(review_case).where(_C.project == project, _C.state == "resolved", n_agreeing >= n_people)
-        return [_CASES.from_row(row) for row in self._list_rows(query.order_by(_C.change.desc()).limit(limit))]
+        query = select(review_case).where(table.project == project, table.state == "resolved", n_agreeing >= n_people)
+        return [_CASES.from_row(row) for row in self._list_rows(query.order_by(table.change.desc()).limit(limit))]
 
     def list_changed_cases(self, project: str, after: int) -> tuple[list[CaseRow], int, int]:
         """Return the cases changed after a change number, the newest change number, and the number of cases.
 
         Fewer cases than before mean that some were erased.
         """
-        changed = select(review_case).where(_C.project == project, _C.change > after).order_by(_C.change)
-        count = select(func.count()).select_from(review_case).where(_C.project == project)
+        table = review_case.c
+        changed = select(review_case).where(table.project == project, table.change > after).order_by(table.change)
+        count = select(func.count()).select_from(review_case).where(table.project == project)
         with self._database.read() as connection:
             rows = connection.execute(changed).all()
             n_cases = connection.execute(count).scalar_one()
@@ -141,8 +143,9 @@ class CasesRepository(Repository):
 
     def count_cases(self, project: str) -> dict[tuple[str, str], int]:
         """Count cases by (tier, state)."""
-        query = select(_C.tier, _C.state, func.count()).where(_C.project == project)
-        return {(row[0], row[1]): row[2] for row in self._list_rows(query.group_by(_C.tier, _C.state))}
+        table = review_case.c
+        query = select(table.tier, table.state, func.count()).where(table.project == project)
+        return {(row[0], row[1]): row[2] for row in self._list_rows(query.group_by(table.tier, table.state))}
 
     def list_case_events(self, case: int) -> list[CaseEvent]:
         """Return the whole trail of a case, oldest first."""
@@ -186,7 +189,7 @@ class CasesRepository(Repository):
         self, project: str, review_project: str, review_tasks: Collection[int]
     ) -> dict[int, int]:
         """Return the source task that each of these review tasks was made from; honeypots are made from none."""
-        made = review_task.c
-        query = select(made.id, _C.task).join_from(review_task, review_case, _C.id == made.case)
-        query = query.where(_C.project == project, made.review_project == review_project)
+        made, case = review_task.c, review_case.c
+        query = select(made.id, case.task).join_from(review_task, review_case, case.id == made.case)
+        query = query.where(case.project == project, made.review_project == review_project)
         return {row.id: row.task for row in self._list_rows_in(query, made.id, review_tasks)}

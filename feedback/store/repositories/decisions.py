@@ -15,8 +15,6 @@ from feedback.store.repositories.repository import Repository
 from feedback.store.tables import main_tables, routing_tables
 from feedback.store.tables.routing_tables import CurrentDecision, Decision
 
-_C = routing_tables.decision.c
-
 _BATCH = 5000  # rows in a transaction, so that no other process waits long
 
 
@@ -37,43 +35,46 @@ class DecisionsRepository(Repository):
 
     def list_current_decisions(self, project: str, *, after: int = 0) -> dict[int, tuple[CurrentDecision, str]]:
         """Return, for each task, the newest decision and the content that it was about; of those after a number."""
-        newest = select(func.max(_C.id)).where(_C.project == project, _C.id > after).group_by(_C.task)
-        columns = (*(_C[name] for name in _STANDING), _C.task, _C.content)
+        table = routing_tables.decision.c
+        newest = select(func.max(table.id)).where(table.project == project, table.id > after).group_by(table.task)
+        columns = (*(table[name] for name in _STANDING), table.task, table.content)
         shared: dict[tuple[Any, ...], CurrentDecision] = {}  # few decisions are made of many tasks
         found: dict[int, tuple[CurrentDecision, str]] = {}
-        for *current, task, content in self._list_rows(select(*columns).where(_C.id.in_(newest))):
+        for *current, task, content in self._list_rows(select(*columns).where(table.id.in_(newest))):
             key = tuple(current)
             found[task] = (shared.get(key) or shared.setdefault(key, CurrentDecision(*key)), content)
         return found
 
     def count_outcomes(self, project: str) -> dict[str, int]:
         """Count the tasks in each outcome: tiers, and "hold"."""
-        newest = select(func.max(_C.id)).where(_C.project == project).group_by(_C.task)
-        query = select(_C.outcome, func.count()).where(_C.id.in_(newest)).group_by(_C.outcome)
-        return {row[0]: row[1] for row in self._list_rows(query.order_by(_C.outcome))}
+        table = routing_tables.decision.c
+        newest = select(func.max(table.id)).where(table.project == project).group_by(table.task)
+        query = select(table.outcome, func.count()).where(table.id.in_(newest)).group_by(table.outcome)
+        return {row[0]: row[1] for row in self._list_rows(query.order_by(table.outcome))}
 
     def list_decisions(self, project: str, *, task: int | None = None, limit: int = 1000) -> list[Decision]:
         """Return the newest decisions of a project or of one task, newest first."""
-        query = select(routing_tables.decision).where(_C.project == project)
+        table = routing_tables.decision.c
+        query = select(routing_tables.decision).where(table.project == project)
         if task is not None:
-            query = query.where(_C.task == task)
-        return [_decision(row) for row in self._list_rows(query.order_by(_C.id.desc()).limit(limit))]
+            query = query.where(table.task == task)
+        return [_decision(row) for row in self._list_rows(query.order_by(table.id.desc()).limit(limit))]
 
     def stream_current_decisions(
         self, project: str, *, since_s: float = 0.0
     ) -> Iterator[tuple[Decision, Mapping[str, Any] | None]]:
         """Return the newest decision about each task, each with the data that it was about; None where erased."""
-        content = main_tables.content.c
-        newest = select(func.max(_C.id)).where(_C.project == project, _C.at_s >= since_s).group_by(_C.task)
+        table, content = routing_tables.decision.c, main_tables.content.c
+        newest = select(func.max(table.id)).where(table.project == project, table.at_s >= since_s).group_by(table.task)
         query = (
             select(routing_tables.decision, content.data.label("data"))
             .outerjoin_from(
                 routing_tables.decision,
                 main_tables.content,
-                and_(content.project == _C.project, content.task == _C.task, content.hash == _C.content),
+                and_(content.project == table.project, content.task == table.task, content.hash == table.content),
             )
-            .where(_C.id.in_(newest))
-            .order_by(_C.id)
+            .where(table.id.in_(newest))
+            .order_by(table.id)
         )
         with self._database.read() as connection:
             for row in stream(connection, query):

@@ -14,8 +14,6 @@ from feedback.store.log.event_erasure import ERASED_PERSON
 from feedback.store.repositories.repository import Repository
 from feedback.store.tables import main_tables, routing_tables
 
-_C = main_tables.event.c
-
 
 @dataclass(frozen=True, slots=True)
 class AnnotationVersion:
@@ -63,7 +61,8 @@ class EventsRepository(Repository):
 
     def get_version(self, project: str, seq: int) -> AnnotationVersion | None:
         """Return the version of an annotation that is event `seq` of its project; None where that is none."""
-        row = self._get_row(_versions(project).where(_C.seq == seq, _C.action.in_(("saved", "deleted"))))
+        logged = main_tables.event.c
+        row = self._get_row(_versions(project).where(logged.seq == seq, logged.action.in_(("saved", "deleted"))))
         return None if row is None else _version(row)
 
     def list_versions_by_person(self, project: str, person: int) -> list[AnnotationVersion]:
@@ -82,8 +81,9 @@ class EventsRepository(Repository):
 
     def list_erased_annotations(self, project: str, *, after: int = 0) -> set[int]:
         """Return the numbers of all annotations that were ever erased, or were by events after a number."""
-        query = select(_C.entity_id).where(
-            _C.project == project, _C.seq > after, _C.entity == "annotation", _C.action == "erased"
+        logged = main_tables.event.c
+        query = select(logged.entity_id).where(
+            logged.project == project, logged.seq > after, logged.entity == "annotation", logged.action == "erased"
         )
         return set(self._list_values(query))
 
@@ -95,22 +95,24 @@ class EventsRepository(Repository):
 
     def list_erased(self) -> list[tuple[str, str, int, str]]:
         """Return every erasure: project, "annotation" or "task", id, and the last erased lifetime."""
-        query = select(_C.project, _C.entity, _C.entity_id, _C.version).where(_C.action == "erased")
+        logged = main_tables.event.c
+        query = select(logged.project, logged.entity, logged.entity_id, logged.version).where(logged.action == "erased")
         return [(row.project, row.entity, row.entity_id, row.version) for row in self._list_rows(query)]
 
     def list_task_history(self, project: str, task: int) -> list[AnnotationVersion]:
         """Return every version of every annotation that a task ever had, deletions included, oldest first."""
-        now = main_tables.annotation.c
+        logged, now = main_tables.event.c, main_tables.annotation.c
         of_task = select(now.id).where(now.project == project, now.task == task)
-        rows = self._list_rows(_versions(project).where(_C.entity_id.in_(of_task)))
+        rows = self._list_rows(_versions(project).where(logged.entity_id.in_(of_task)))
         # a deletion has no time of its own: it comes last of its annotation
         rows = sorted(rows, key=lambda row: (row.version if row.action == "saved" else "~", row.entity_id, row.seq))
         return [_version(row) for row in rows]
 
     def list_annotation_events(self, origin: str, seq: int, *, limit: int) -> list[AnnotationVersion]:
         """Return the first `limit` events of a project's annotations after one, oldest first; no erasures."""
-        query = _versions(origin).where(_C.seq > seq, _C.action.in_(("saved", "deleted")))
-        return [_version(row) for row in self._list_rows(query.order_by(_C.seq).limit(limit))]
+        logged = main_tables.event.c
+        query = _versions(origin).where(logged.seq > seq, logged.action.in_(("saved", "deleted")))
+        return [_version(row) for row in self._list_rows(query.order_by(logged.seq).limit(limit))]
 
     def get_heads(self, project: str) -> ProjectHeads:
         """Return the newest number of each source of a snapshot."""
@@ -130,8 +132,9 @@ class EventsRepository(Repository):
 
     def list_changes(self, project: str, after: int) -> LogChanges:
         """Return what the events after the event number `after` are about."""
-        columns = (_C.entity, _C.entity_id, _C.action)
-        query = select(*columns).distinct().where(_C.project == project, _C.seq > after)
+        logged = main_tables.event.c
+        columns = (logged.entity, logged.entity_id, logged.action)
+        query = select(*columns).distinct().where(logged.project == project, logged.seq > after)
         tasks, annotations, described, erased = set[int](), set[int](), False, False
         with self._database.read() as connection:
             for entity, number, action in connection.execute(query):
@@ -165,10 +168,11 @@ class EventsRepository(Repository):
 
 
 def _versions(project: str) -> Select[Any]:
+    logged = main_tables.event.c
     return (
         select(main_tables.event, main_tables.payload.c.body)
         .select_from(main_tables.event_with_payload)
-        .where(_C.project == project, _C.entity == "annotation")
+        .where(logged.project == project, logged.entity == "annotation")
     )
 
 

@@ -15,8 +15,6 @@ from feedback.store.tables import main_tables
 from ml_backend.errors import ArtefactError, UnknownName
 from ml_backend.registry import Artefact, ModelRef, digest_of
 
-_C = main_tables.model.c
-
 _CHAMPION, _FORMER = "champion", "former"
 
 
@@ -36,15 +34,16 @@ class ModelsRepository(Repository):
         return self._named(project, _FORMER)
 
     def _named(self, project: str, name: str) -> ModelRef | None:
-        alias = main_tables.alias.c
-        named = (_C.project == alias.project) & (_C.version == alias.version)
-        query = select(_C.version, _C.digest).join_from(main_tables.alias, main_tables.model, named)
+        alias, model = main_tables.alias.c, main_tables.model.c
+        named = (model.project == alias.project) & (model.version == alias.version)
+        query = select(model.version, model.digest).join_from(main_tables.alias, main_tables.model, named)
         row = self._get_row(query.where(alias.project == project, alias.name == name))
         return ModelRef(row.version, row.digest) if row else None
 
     def artefact(self, project: str, version: str) -> Artefact:
         """Return a stored model; its digest is checked where it is unpacked."""
-        row = self._get_row(select(_C.data, _C.digest).where(_C.project == project, _C.version == version))
+        table = main_tables.model.c
+        row = self._get_row(select(table.data, table.digest).where(table.project == project, table.version == version))
         if row is None:
             raise self._unknown(project, version)
         return Artefact(row.data, row.digest)
@@ -53,14 +52,15 @@ class ModelsRepository(Repository):
         """Store a version for good. The same bytes again change nothing; other bytes raise ArtefactError."""
         if digest_of(artefact.data) != artefact.digest:
             raise ArtefactError(f"version {version!r}: the bytes are not those of the digest.")
+        table = main_tables.model.c
         with self._database.write() as connection:
             self._database.lock(connection, f"models {project}")
-            known = select(_C.digest).where(_C.project == project, _C.version == version)
+            known = select(table.digest).where(table.project == project, table.version == version)
             if (digest := connection.execute(known).scalar()) is not None:
                 if digest != artefact.digest:
                     raise ArtefactError(f"version {version!r} exists with other bytes; a version never changes.")
                 return
-            last = connection.execute(select(func.max(_C.number)).where(_C.project == project)).scalar()
+            last = connection.execute(select(func.max(table.number)).where(table.project == project)).scalar()
             row = {
                 "project": project,
                 "version": version,
@@ -74,8 +74,9 @@ class ModelsRepository(Repository):
 
     def promote(self, project: str, version: str, verdict: Mapping[str, Any] | None = None) -> None:
         """Make a stored model the champion, and record why, in one transaction. Any moment has one champion."""
+        table = main_tables.model.c
         with self._database.write() as connection:
-            known = select(_C.version).where(_C.project == project, _C.version == version)
+            known = select(table.version).where(table.project == project, table.version == version)
             if connection.execute(known).scalar() is None:
                 raise self._unknown(project, version)
             alias = main_tables.alias.c
@@ -94,11 +95,13 @@ class ModelsRepository(Repository):
 
     def versions(self, project: str) -> list[str]:
         """Return the versions of all stored models, oldest first."""
-        return self._list_values(select(_C.version).where(_C.project == project).order_by(_C.number))
+        table = main_tables.model.c
+        return self._list_values(select(table.version).where(table.project == project).order_by(table.number))
 
     def card(self, project: str, version: str) -> dict[str, Any]:
         """Return a model's card."""
-        found = self._get_value(select(_C.card).where(_C.project == project, _C.version == version))
+        table = main_tables.model.c
+        found = self._get_value(select(table.card).where(table.project == project, table.version == version))
         if found is None:
             raise self._unknown(project, version)
         card: dict[str, Any] = orjson.loads(found)

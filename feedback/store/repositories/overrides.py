@@ -11,8 +11,6 @@ from feedback.store.database.row_mapping import RowMapper
 from feedback.store.repositories.repository import Repository
 from feedback.store.tables.review_tables import OverrideRow, override
 
-_C = override.c
-
 _OVERRIDES = RowMapper(OverrideRow, override)
 
 
@@ -37,28 +35,32 @@ class OverridesRepository(Repository):
 
     def list_override_times(self, project: str, *, annotations: Collection[int] | None = None) -> dict[int, float]:
         """Return the time of the vote of each row by annotation, of all annotations or of these."""
-        query = select(_C.annotation, _C.at_s).where(_C.project == project)
+        table = override.c
+        query = select(table.annotation, table.at_s).where(table.project == project)
         if annotations is None:
             return dict(map(tuple, self._list_rows(query)))
-        return dict(map(tuple, self._list_rows_in(query, _C.annotation, annotations)))
+        return dict(map(tuple, self._list_rows_in(query, table.annotation, annotations)))
 
     def list_overriding_annotations(self, project: str) -> set[int]:
         """Return the answers that differ from the shown prediction."""
-        query = select(_C.annotation).where(_C.project == project, _C.changed, ~_C.blind)
+        table = override.c
+        query = select(table.annotation).where(table.project == project, table.changed, ~table.blind)
         return set(self._list_values(query))
 
     def list_overrides(self, project: str, *, changed: bool | None = True, since_s: float = 0.0) -> list[OverrideRow]:
         """Return overrides, oldest first; `changed=None` gives the answers that kept the model's, too."""
-        query = select(override).where(_C.project == project, _C.at_s >= since_s)
+        table = override.c
+        query = select(override).where(table.project == project, table.at_s >= since_s)
         if changed is not None:
-            query = query.where(_C.changed if changed else ~_C.changed)
-        return [_OVERRIDES.from_row(row) for row in self._list_rows(query.order_by(_C.at_s, _C.annotation))]
+            query = query.where(table.changed if changed else ~table.changed)
+        return [_OVERRIDES.from_row(row) for row in self._list_rows(query.order_by(table.at_s, table.annotation))]
 
     def count_overrides(self, project: str) -> list[OverrideCount]:
         """Count pairs of model answer and human answer, the most frequent first."""
-        alike = (_C.shown, _C.answer, _C.blind, _C.changed, _C.reason)
-        query = select(*alike, func.count()).where(_C.project == project).group_by(*alike)
-        query = query.order_by(func.count().desc(), _C.answer, _C.reason)
+        table = override.c
+        alike = (table.shown, table.answer, table.blind, table.changed, table.reason)
+        query = select(*alike, func.count()).where(table.project == project).group_by(*alike)
+        query = query.order_by(func.count().desc(), table.answer, table.reason)
         return [OverrideCount(*row) for row in self._list_rows(query)]
 
     def get_override_head(self, project: str) -> tuple[int, float]:

@@ -13,8 +13,6 @@ from feedback.store.repositories.repository import Repository
 from feedback.store.tables import main_tables
 from feedback.store.tables.main_tables import Record
 
-_C = main_tables.record.c
-
 # Records that nothing refers to: the newest of each project and kind are kept. A loop writes some at every turn, and
 # older ones are not read. Every other kind, and every record with a key, stays for ever.
 RECORDS_KEPT: Mapping[str, int] = {
@@ -41,6 +39,7 @@ class RecordsRepository(Repository):
 
         Of the kinds in `RECORDS_KEPT`, older records without a key are deleted.
         """
+        table = main_tables.record
         row = {
             "project": project,
             "kind": kind,
@@ -53,10 +52,10 @@ class RecordsRepository(Repository):
         with self._database.write() as connection:
             if key:
                 self._database.lock(connection, f"record {project} {kind} {key}")
-                known = select(_C.id).where(_C.project == project, _C.kind == kind, _C.key == key)
+                known = select(table.c.id).where(table.c.project == project, table.c.kind == kind, table.c.key == key)
                 if (number := connection.execute(known).scalar()) is not None:
                     return int(number)
-            number = int(connection.execute(main_tables.record.insert().returning(_C.id), [row]).scalar_one())
+            number = int(connection.execute(table.insert().returning(table.c.id), [row]).scalar_one())
             if not key and (n_kept := RECORDS_KEPT.get(kind)) is not None:
                 _delete_old_records(connection, project, kind, n_kept)
             return number
@@ -67,34 +66,37 @@ class RecordsRepository(Repository):
 
     def get_record_head(self, project: str, kind: str) -> int:
         """Return the number of the newest record of a kind, without reading it; 0 where there is none."""
-        query = select(func.max(_C.id)).where(_C.project == project, _C.kind == kind)
+        table = main_tables.record.c
+        query = select(func.max(table.id)).where(table.project == project, table.kind == kind)
         return int(self._get_value(query) or 0)
 
     def list_records(
         self, project: str, kind: str, *, limit: int | None = 100, key: str = "", above: int = 0
     ) -> list[Record]:
         """Return the newest records of a kind with an id above `above`, newest first; all of them with `limit=None`."""
-        query = select(main_tables.record).where(_C.project == project, _C.kind == kind, _C.id > above)
+        table = main_tables.record.c
+        query = select(main_tables.record).where(table.project == project, table.kind == kind, table.id > above)
         if key:
-            query = query.where(_C.key == key)
-        return [read_record(row) for row in self._list_rows(query.order_by(_C.id.desc()).limit(limit))]
+            query = query.where(table.key == key)
+        return [read_record(row) for row in self._list_rows(query.order_by(table.id.desc()).limit(limit))]
 
     def list_pending_records(
         self, project: str, kind: str, *, done_kind: str, since_s: float, limit: int
     ) -> list[Record]:
         """Return the oldest records of a kind since a time whose key no record of the kind `done_kind` has."""
-        other = main_tables.record.alias().c
-        done = select(other.id).where(other.project == project, other.kind == done_kind, other.key == _C.key)
+        table, other = main_tables.record.c, main_tables.record.alias().c
+        done = select(other.id).where(other.project == project, other.kind == done_kind, other.key == table.key)
         query = select(main_tables.record).where(
-            _C.project == project, _C.kind == kind, _C.at_s >= since_s, ~done.exists()
+            table.project == project, table.kind == kind, table.at_s >= since_s, ~done.exists()
         )
-        return [read_record(row) for row in self._list_rows(query.order_by(_C.id).limit(limit))]
+        return [read_record(row) for row in self._list_rows(query.order_by(table.id).limit(limit))]
 
 
 def _delete_old_records(connection: Connection, project: str, kind: str, n_kept: int) -> None:
-    unkeyed = (_C.project == project, _C.kind == kind, _C.key.is_(None))
-    oldest_kept = select(_C.id).where(*unkeyed).order_by(_C.id.desc()).offset(n_kept - 1).limit(1)
-    connection.execute(main_tables.record.delete().where(*unkeyed, _C.id < oldest_kept.scalar_subquery()))
+    table = main_tables.record.c
+    unkeyed = (table.project == project, table.kind == kind, table.key.is_(None))
+    oldest_kept = select(table.id).where(*unkeyed).order_by(table.id.desc()).offset(n_kept - 1).limit(1)
+    connection.execute(main_tables.record.delete().where(*unkeyed, table.id < oldest_kept.scalar_subquery()))
 
 
 def read_record(row: Any) -> Record:

@@ -13,8 +13,6 @@ from feedback.store.repositories.repository import Repository
 from feedback.store.tables import main_tables
 from feedback.store.tables.review_tables import ReviewProjectRow, ReviewRow, review, review_case, review_project
 
-_C = review_project.c
-
 REVIEWS = RowMapper(ReviewRow, review)
 
 
@@ -103,12 +101,14 @@ class ReviewProjectsRepository(Repository):
 
     def list_review_projects(self, project: str) -> dict[str, ReviewProjectRow]:
         """Return the review project of each tier that has one now."""
-        query = select(_C.id, _C.tier, _C.config_digest).where(_C.project == project, _C.current)
-        return {row.tier: ReviewProjectRow(*row) for row in self._list_rows(query.order_by(_C.tier))}
+        table = review_project.c
+        query = select(table.id, table.tier, table.config_digest).where(table.project == project, table.current)
+        return {row.tier: ReviewProjectRow(*row) for row in self._list_rows(query.order_by(table.tier))}
 
     def list_review_project_ids(self, project: str) -> list[str]:
         """Return the id of every review project that a project ever had, sorted."""
-        return sorted(self._list_values(select(_C.id).where(_C.project == project)))
+        table = review_project.c
+        return sorted(self._list_values(select(table.id).where(table.project == project)))
 
     def save_review_project(self, project: str, row: ReviewProjectRow) -> None:
         """Record which review project a tier uses from now on, in place of the one before."""
@@ -124,9 +124,11 @@ class ReviewProjectsRepository(Repository):
 
     def refresh_review_projects(self, project: str) -> None:
         """Have the label config and the webhook of every review project checked before its next use."""
+        table = review_project
         with self._database.write() as connection:
-            connection.execute(review_project.update().where(_C.project == project).values(config_digest=""))
+            connection.execute(table.update().where(table.c.project == project).values(config_digest=""))
 
     def _retire(self, connection: Connection, project: str, tier: str) -> None:
-        conditions = (_C.project == project, _C.tier == tier, _C.current)
-        connection.execute(review_project.update().where(*conditions).values(current=False, config_digest=""))
+        table = review_project
+        conditions = (table.c.project == project, table.c.tier == tier, table.c.current)
+        connection.execute(table.update().where(*conditions).values(current=False, config_digest=""))
