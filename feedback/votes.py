@@ -71,6 +71,11 @@ class Votes:
     def __len__(self) -> int:
         return len(self.tasks)
 
+    @property
+    def columns(self) -> tuple[Ints, Ints, Ints]:
+        """Return tasks, people and labels."""
+        return self.tasks, self.people, self.labels
+
     def select(self, keep: NDArray[np.bool_] | Ints) -> Votes:
         """Return the votes that a mask (n,) or row numbers select; codes and their numbers stay the same."""
         return Votes(self.tasks[keep], self.people[keep], self.labels[keep], self.n_tasks, self.n_people, self.n_labels)
@@ -133,11 +138,19 @@ class VoteLike(Protocol):
     """A vote as aggregation needs it: the latest answer of one person to one task."""
 
     @property
-    def task(self) -> int: ...
+    def task(self) -> int:
+        """Return Label Studio's task id."""
+        ...
+
     @property
-    def person(self) -> int: ...
+    def person(self) -> int:
+        """Return Label Studio's user id."""
+        ...
+
     @property
-    def answer(self) -> Any: ...
+    def answer(self) -> Any:
+        """Return the latest answer of this person."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,6 +187,13 @@ class VoteColumns:
         columns = (self.tasks, task), (self.people, person), (self.answers, answer)
         made = (np.insert(old[keep], at, new[order]) for old, new in columns)
         return VoteColumns(*made, self.person_codes, self.answer_codes)
+
+    def equals(self, other: VoteColumns) -> bool:
+        """Return whether both have the same votes."""
+        mine, theirs = self.encode(), other.encode()
+        columns = zip(mine.votes.columns, theirs.votes.columns, strict=True)
+        same_names = (mine.tasks, mine.people, mine.labels) == (theirs.tasks, theirs.people, theirs.labels)
+        return same_names and all(np.array_equal(own, other) for own, other in columns)
 
     def encode(self) -> EncodedVotes:
         """Return what `encode_votes` returns for these votes."""

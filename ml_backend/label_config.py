@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -23,6 +24,11 @@ class Control:
     multiple: bool  # accepts several labels at once
     object_kind: str  # "text", "image", "hypertext", ... lower-cased tag of the object
     field: str  # path into task.data ("text", "order.note"); "" where the object shows no data field
+
+    @staticmethod
+    def load(state: Mapping[str, Any]) -> Control:
+        """Build the control of a JSON object with its fields."""
+        return Control(**{**state, "labels": tuple(state["labels"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +60,9 @@ class LabelConfig:
         """
         for control in self.controls:
             if control.name == learned.name:
-                same = replace(control, to_name="", labels=(), multiple=False) == replace(
-                    learned, to_name="", labels=(), multiple=False
-                )
+                now, before = ((each.kind, each.object_kind, each.field) for each in (control, learned))
                 shared = not (control.labels and learned.labels) or not set(control.labels).isdisjoint(learned.labels)
-                return control if same and shared else None
+                return control if now == before and shared else None
         return None
 
 

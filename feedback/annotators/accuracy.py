@@ -14,7 +14,7 @@ from feedback.annotators.gold import GoldTask, matches_gold
 from feedback.consensus import Consensus, hierarchical_dawid_skene
 from feedback.errors import VotesError
 from feedback.stats.intervals import Bools, Interval, wilson
-from feedback.store import Vote
+from feedback.store import OverlapVote, Vote
 from feedback.votes import LABEL_KINDS, EncodedVotes, Floats, Ints, Votes, encode_votes
 from ml_backend.codecs import get_codec
 from ml_backend.errors import UnknownName
@@ -90,7 +90,7 @@ def measure_accuracy(
     shared = [votes[row] for row in rows]
     are_labels = {vote.answer.kind for vote in votes} <= set(LABEL_KINDS)
     if shared and are_labels:
-        encoded = _encode(shared)
+        encoded = encode_answers(shared)
         label_keys = tuple(label.key for label in encoded.labels)  # type: ignore[attr-defined]
         try:
             fit = hierarchical_dawid_skene(encoded.votes)
@@ -243,12 +243,13 @@ def _distances(votes: Sequence[Vote]) -> dict[int, AnnotatorDistance]:
         distance = get_codec(votes[0].answer.kind).distance
     except UnknownName:
         return {}
-    encoded = _encode(votes)
+    encoded = encode_answers(votes)
     records = distances_of_answers(encoded.votes.tasks, encoded.votes.people, [vote.answer for vote in votes], distance)
     return {encoded.people[record.person]: record for record in records if record.compared}  # type: ignore[misc]
 
 
-def _encode(votes: Sequence[Vote]) -> EncodedVotes:
+def encode_answers(votes: Sequence[Vote] | Sequence[OverlapVote]) -> EncodedVotes:
+    """Encode votes with their answers as labels."""
     return encode_votes([vote.task for vote in votes], [vote.person for vote in votes], [vote.answer for vote in votes])
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -187,23 +186,6 @@ def _make_media(settings: Settings) -> Media:
     authorization = make_client(settings).authorization if settings.has_label_studio else None
     hosts = settings.media_hosts.split(",")
     return Media(MediaFetcher(settings.label_studio_url, authorization=authorization, hosts=hosts))
-
-
-def gunicorn_command(settings: Settings) -> list[str]:
-    """Return the command of the web processes: threads for waiting, processes for computing, no preload."""
-    return [
-        sys.executable, "-m", "gunicorn", "feedback.app.web:create()",
-        "--worker-class", "ml_backend.app.slow_client_worker.SlowClientWorker",
-        "--workers", str(settings.web_workers),
-        "--threads", str(settings.web_threads),
-        "--bind", f"{settings.host}:{settings.port}",
-        "--timeout", "120",
-        "--graceful-timeout", "10",
-        "--keep-alive", "15",
-        "--no-control-socket",
-        "--forwarder-headers", "",  # else a caller could move the paths by a SCRIPT_NAME header
-        "--log-level", settings.log_level,
-    ]  # fmt: skip
 
 
 def worker_id() -> str:

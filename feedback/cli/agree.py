@@ -14,6 +14,8 @@ from feedback.cli.terminal import print_table, screen, write_file
 from feedback.errors import VotesError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from feedback.agreement.coefficient import Coefficient
     from feedback.reports.vote_analysis import Analysis
 
@@ -98,19 +100,23 @@ def _print(found: Analysis) -> None:
     from feedback.reports.formatting import decimal
 
     console = screen()
-    rows = [(name, *_figure_cells(figure), f"{figure.pairs:,}") for name, figure in found.agreement.items()]
-    print_table(("agreement", "value", "95 % interval", "items", "pairs"), rows)
+    figures = found.agreement.items()
+    print_table({"agreement": name, **_figure_cells(figure), "pairs": f"{figure.pairs:,}"} for name, figure in figures)
     console.print(found.verdict)
     if found.open_first:
         console.print(f"Open first: {', '.join(map(str, found.open_first))}")
     _print_breakdowns(found)
     numeric = any(score.error is not None for score in found.consensus.values())
-    scores = [
-        (name, score.method, decimal(score.accuracy, 4), decimal(score.error if numeric else score.ece, 4))
-        for name, score in found.consensus.items()
-    ]
     error = "mean distance" if numeric else "calibration error"
-    print_table(("consensus", "method", "accuracy on gold", error), scores)
+    print_table(
+        {
+            "consensus": name,
+            "method": score.method,
+            "accuracy on gold": decimal(score.accuracy, 4),
+            error: decimal(score.error if numeric else score.ece, 4),
+        }
+        for name, score in found.consensus.items()
+    )
     _print_people(console, found)
     for issue in found.suggestions:
         suggested = f"with the model, {issue['suggested']!r} is right with probability {issue['probability']:.2f}"
@@ -119,10 +125,11 @@ def _print(found: Analysis) -> None:
         console.print(f"Note: {note}.")
 
 
-def _figure_cells(figure: Coefficient) -> tuple[str, str, str]:
+def _figure_cells(figure: Coefficient, name: str = "value") -> dict[str, object]:
     from feedback.reports.formatting import bounds, decimal
 
-    return decimal(figure.value, 3), bounds(figure.low, figure.high, 3), f"{figure.items:,}"
+    interval = bounds(figure.low, figure.high, 3)
+    return {name: decimal(figure.value, 3), "95 % interval": interval, "items": f"{figure.items:,}"}
 
 
 def _print_breakdowns(found: Analysis) -> None:
@@ -130,24 +137,27 @@ def _print_breakdowns(found: Analysis) -> None:
     from feedback.reports.formatting import bounds, decimal
 
     several = found.by_label if len(found.by_label) > 2 else {}  # with two labels both figures are equal
-    groups = {
-        "label": several,
-        "month": found.by_month,
-        "guideline": found.by_guideline,
-        "segment": found.by_segment,
-    }
-    rows = [(by, name, *_figure_cells(figure)) for by, figures in groups.items() for name, figure in figures.items()]
-    print_table(("by", "which", "kappa", "95 % interval", "items"), rows)
-    if len(found.pairs) > 1:
-        pairs = [
-            (*pair["workers"], decimal(pair["kappa"], 3), bounds(pair["low"], pair["high"], 3), f"{pair['items']:,}")
-            for pair in found.pairs[:_MAX_ROWS]
-        ]
-        columns = ("person", "other person", "kappa", "95 % interval", "items")
-        print_table(columns, pairs, title="pairs with the lowest agreement")
+    groups = {"label": several, "month": found.by_month, "guideline": found.by_guideline, "segment": found.by_segment}
+    print_table(
+        {"by": by, "which": name, **_figure_cells(figure, "kappa")}
+        for by, figures in groups.items()
+        for name, figure in figures.items()
+    )
+    pairs = [
+        {
+            "person": pair["workers"][0],
+            "other person": pair["workers"][1],
+            "kappa": decimal(pair["kappa"], 3),
+            "95 % interval": bounds(pair["low"], pair["high"], 3),
+            "items": f"{pair['items']:,}",
+        }
+        for pair in found.pairs[:_MAX_ROWS]
+    ]
+    if len(pairs) > 1:
+        print_table(pairs, title="pairs with the lowest agreement")
 
 
-def _print_people(console: Any, found: Analysis) -> None:
+def _print_people(console: Console, found: Analysis) -> None:
     """Print the annotators; those with the clearest problems come first."""
     from feedback.reports.formatting import bounds, decimal
 
@@ -155,18 +165,17 @@ def _print_people(console: Any, found: Analysis) -> None:
         return
     measure = "accuracy" if "accuracy" in found.annotators[0] else "distance"
     shown = sorted(found.annotators, key=_need_for_help)[:_MAX_ROWS]
-    rows = [
-        (
-            row["worker"],
-            f"{row['votes']:,}",
-            decimal(row[measure], 3),
-            bounds(row["low"], row["high"], 3),
-            row["against"],
-            f"{row['compared']:,}",
-        )
+    print_table(
+        {
+            "annotator": row["worker"],
+            "votes": f"{row['votes']:,}",
+            measure: decimal(row[measure], 3),
+            "95 % interval": bounds(row["low"], row["high"], 3),
+            "compared with": row["against"],
+            "on": f"{row['compared']:,}",
+        }
         for row in shown
-    ]
-    print_table(("annotator", "votes", measure, "95 % interval", "compared with", "on"), rows)
+    )
     if len(found.annotators) > len(shown):
         console.print(f"{len(found.annotators) - len(shown):,} more annotators are not shown.")
 

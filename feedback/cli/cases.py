@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from feedback.reports.case_report import CaseReport
     from feedback.reports.review_report import ReviewFigures, TierForecast
+    from feedback.review.reviewer_accuracy import LabelErrors
     from feedback.stats.intervals import Interval
     from feedback.store import CaseRow
 
@@ -106,8 +107,9 @@ def _print_cases(cases: Sequence[CaseRow]) -> None:
     for case in cases:
         due = "paused" if case.paused_s is not None else format_time(case.due_s) if case.due_s is not None else ""
         breached = " (breached)" if case.breaches else ""
-        rows.append((case.id, case.task, case.tier, case.state, f"{due}{breached}", case.why))
-    print_table(("case", "task", "tier", "state", "due", "why"), rows)
+        row = {"case": case.id, "task": case.task, "tier": case.tier, "state": case.state}
+        rows.append(row | {"due": f"{due}{breached}", "why": case.why})
+    print_table(rows)
 
 
 def _print_case(report: CaseReport) -> None:
@@ -146,40 +148,35 @@ def _print_figures(measured: ReviewFigures, forecasts: Sequence[TierForecast]) -
     from feedback.reports.formatting import duration
 
     console = screen()
-    columns = ("tier", "cases", "open", "escalated", "breached", "wait", "decided in", "resolved in")
-    rows = [
-        (
-            f"  {tier.segment}" if tier.segment else tier.tier,
-            tier.cases,
-            tier.n_open,
-            _rate(tier.escalated),
-            _rate(tier.breached),
-            *("" if time_s is None else duration(time_s) for time_s in (tier.wait_s, tier.decide_s, tier.resolve_s)),
-            _decimal(tier.reviews_per_hour, 1),
-            _decimal(tier.cost, 2),
-            _rate(tier.no_reason),
-        )
+    print_table(
+        {
+            "tier": f"  {tier.segment}" if tier.segment else tier.tier,
+            "cases": tier.cases,
+            "open": tier.n_open,
+            "escalated": _rate(tier.escalated),
+            "breached": _rate(tier.breached),
+            "wait": "" if tier.wait_s is None else duration(tier.wait_s),
+            "decided in": "" if tier.decide_s is None else duration(tier.decide_s),
+            "resolved in": "" if tier.resolve_s is None else duration(tier.resolve_s),
+            "reviews/h": _decimal(tier.reviews_per_hour, 1),
+            "cost": _decimal(tier.cost, 2),
+            "no reason": _rate(tier.no_reason),
+        }
         for tier in measured.tiers
-    ]
-    print_table((*columns, "reviews/h", "cost", "no reason"), rows)
-    for title, labels in (
-        ("The model, by label", measured.labels),
-        ("The model, by label, on blind tasks", measured.blind_labels),
-    ):
-        errors = [(label.label, _rate(label.false_positive), _rate(label.false_negative)) for label in labels]
-        print_table(("label", "false positives", "false negatives"), errors, title=title)
-    people = [
-        (
-            person.person,
-            person.n_reviews,
-            person.refused,
-            person.accuracy if person.compared else "",
-            person.compared,
-            _decimal(person.reviews_per_hour, 1),
-        )
+    )
+    print_table(map(_error_cells, measured.labels), title="The model, by label")
+    print_table(map(_error_cells, measured.blind_labels), title="The model, by label, on blind tasks")
+    print_table(
+        {
+            "person": person.person,
+            "reviews": person.n_reviews,
+            "not counted": person.refused,
+            "accuracy": person.accuracy if person.compared else "",
+            "of": person.compared,
+            "reviews/h": _decimal(person.reviews_per_hour, 1),
+        }
         for person in measured.people
-    ]
-    print_table(("person", "reviews", "not counted", "accuracy", "of", "reviews/h"), people)
+    )
     _print_segments(measured)
     for reviewer in measured.unreliable:
         console.print(f"Person {reviewer} should pause: their accuracy is below the limit `gold.pause_below`.")
@@ -195,27 +192,29 @@ def _print_segments(measured: ReviewFigures) -> None:
     if not any(tier.segment for tier in measured.tiers):
         return
     model = [
-        (tier.tier, tier.segment, label.label, _rate(label.false_positive), _rate(label.false_negative))
+        {"tier": tier.tier, "segment": tier.segment} | _error_cells(label)
         for tier in measured.tiers
         for label in tier.labels
     ]
-    print_table(
-        ("tier", "segment", "label", "false positives", "false negatives"), model, title="The model, by segment"
-    )
+    print_table(model, title="The model, by segment")
     people = [
-        (
-            tier.tier,
-            tier.segment,
-            person.person,
-            person.n_reviews,
-            f"{person.accuracy} of {person.compared}" if person.compared else "",
-            _decimal(person.reviews_per_hour, 1),
-        )
+        {
+            "tier": tier.tier,
+            "segment": tier.segment,
+            "person": person.person,
+            "reviews": person.n_reviews,
+            "accuracy": f"{person.accuracy} of {person.compared}" if person.compared else "",
+            "reviews/h": _decimal(person.reviews_per_hour, 1),
+        }
         for tier in measured.tiers
         for person in tier.people
     ]
-    columns = ("tier", "segment", "person", "reviews", "accuracy", "reviews/h")
-    print_table(columns, people, title="Reviewers, by segment")
+    print_table(people, title="Reviewers, by segment")
+
+
+def _error_cells(label: LabelErrors) -> dict[str, object]:
+    rates = {"false positives": _rate(label.false_positive), "false negatives": _rate(label.false_negative)}
+    return {"label": label.label, **rates}
 
 
 def _rate(share: Interval) -> str:

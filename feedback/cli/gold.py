@@ -67,7 +67,7 @@ def ask(
 @app.command("list")
 def show(project: Project, as_json: AsJson = False) -> None:
     """List the gold tasks, how often each was answered, and how often the answer was right."""
-    from feedback.reports.gold_report import gold_figures
+    from feedback.reports.annotator_report import gold_figures
     from feedback.store.repositories.policies import policy_of
 
     with opened_project(project) as (store, row):

@@ -28,10 +28,10 @@ def history(task: Task, project: OfProject, as_json: AsJson = False) -> None:
         body: Mapping[str, Any] = version.body or {}
         moment = version.version or datetime.fromtimestamp(version.received_s, UTC).isoformat(timespec="seconds")
         action = "skipped" if version.action == "saved" and body.get("was_cancelled") else version.action
-        person, answer = body.get("person") or "", _answer_text(version)
-        rows.append((version.seq, version.annotation, action, person, answer, moment, version.source))
-    columns = ("version", "annotation", "action", "person", "answer", "time", "source")
-    print_table(columns, rows, title=f"Task {task}")
+        row_of_version = {"version": version.seq, "annotation": version.annotation, "action": action}
+        row_of_version |= {"person": body.get("person") or "", "answer": _answer_text(version)}
+        rows.append(row_of_version | {"time": moment, "source": version.source})
+    print_table(rows, title=f"Task {task}")
     typer.echo(f"`hitl restore VERSION --project {project}` restores a version.")
 
 

@@ -83,5 +83,7 @@ def _print(rows: list[OverrideRow]) -> None:
     for row in changed:
         reasons.setdefault((format_answer(row.shown), format_answer(row.answer)), Counter())[row.reason] += 1
     most = sorted(reasons.items(), key=lambda pair: -pair[1].total())[:_MAX_PAIRS]
-    pairs = [(*answers, given.total(), given.most_common(1)[0][0]) for answers, given in most]
-    print_table(("from", "to", "times", "most frequent reason"), pairs)
+    print_table(
+        {"from": shown, "to": answer, "times": given.total(), "most frequent reason": given.most_common(1)[0][0]}
+        for (shown, answer), given in most
+    )

@@ -36,13 +36,9 @@ def _print(project: str, found: list[dict[str, Any]]) -> None:
     if not found:
         typer.echo(f"Nobody has answered anything in project {project} yet.")
         return
-    columns = ["person", "answers", "accuracy", "compared with", "weakest label", "onboarding", "anchoring"]
-    if any(row["distance"] for row in found):
-        columns.insert(4, "distance")
-    accuracy = [_accuracy_cells(row) for row in found]
-    print_table(columns, ([cells[column] for column in columns] for cells in accuracy))
-    columns = ["person", "hours", "per hour", "median s", "most time on", "later hours", "with practice"]
-    print_table(columns, map(_work_cells, found))
+    hidden = () if any(row["distance"] for row in found) else ("distance",)
+    print_table({name: cell for name, cell in _accuracy_cells(row).items() if name not in hidden} for row in found)
+    print_table(map(_work_cells, found))
     for row in found:
         if row["advice"]:
             typer.echo(f"{row['person']} should pause: {row['advice']}.")
@@ -65,18 +61,18 @@ def _accuracy_cells(row: dict[str, Any]) -> dict[str, object]:
     }
 
 
-def _work_cells(row: dict[str, Any]) -> tuple[object, ...]:
+def _work_cells(row: dict[str, Any]) -> dict[str, object]:
     """Return the cells of the table of work: time, and how hours and practice change accuracy."""
     longest = max(row["time_share"].items(), key=lambda pair: pair[1]["value"], default=None)
-    return (
-        row["person"],
-        f"{row['hours']:.1f}",
-        _interval_text(row["per_hour"], 0),
-        _interval_text(row["median_s"], 1),
-        f"{longest[0]} {_interval_text(longest[1])}" if longest else "–",
-        _change_text(row["by_hour"]),
-        _change_text(row["by_practice"]),
-    )
+    return {
+        "person": row["person"],
+        "hours": f"{row['hours']:.1f}",
+        "per hour": _interval_text(row["per_hour"], 0),
+        "median s": _interval_text(row["median_s"], 1),
+        "most time on": f"{longest[0]} {_interval_text(longest[1])}" if longest else "–",
+        "later hours": _change_text(row["by_hour"]),
+        "with practice": _change_text(row["by_practice"]),
+    }
 
 
 def _interval_text(figure: dict[str, Any] | None, digits: int = 2) -> str:

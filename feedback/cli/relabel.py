@@ -65,9 +65,6 @@ def renamed(label: str, *, mapped: str, split: str) -> tuple[str, tuple[str, ...
     VotesError
         An option names another label, or no new label.
 
-    Examples
-    --------
-
     >>> renamed("ads", mapped="ads=Yes, surely", split=""), renamed("rude", mapped="", split="rude=hate,insult")
     (('Yes, surely', ()), ('', ('hate', 'insult')))
     """

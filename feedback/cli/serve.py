@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from feedback.app.bootstrap import gunicorn_command, load_settings, prepare_store
+from feedback.app.bootstrap import load_settings, prepare_store
 from feedback.errors import ServiceError
 
 Host = Annotated[
@@ -42,7 +42,7 @@ def serve(host: Host = None, port: Port = None) -> None:
 
 def web(host: Host = None, port: Port = None) -> None:
     """Run only the web process: ML backend, webhook, pages."""
-    from feedback.app.metrics_directory import empty_metrics_directory
+    from feedback.app.web_server import empty_metrics_directory, gunicorn_command
 
     environ = _environ(host, port)
     settings = load_settings(environ)

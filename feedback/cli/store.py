@@ -110,14 +110,13 @@ def restore_backup(
     from sqlalchemy.engine import make_url
 
     from feedback.privacy.erasure import erase_in_backup
-    from feedback.store import open_store
-    from feedback.store.database.backups import restore
+    from feedback.store.backups import restore
 
     url = make_url(load_settings().store_url)
     if url.get_backend_name() != "sqlite":
         hint = "Use pg_restore for PostgreSQL; docs/operations.md shows how."
         raise StoreError("`hitl restore-backup` restores only SQLite.", hint=hint)
-    done = restore(file, Path(str(url.database)), open_at=open_store, erase=erase_in_backup)
+    done = restore(file, Path(str(url.database)), erase=erase_in_backup)
     typer.echo(f"Restored {done.events} events; the hash chain is intact and the tables match the event log.")
     if done.kept is not None:
         typer.echo(f"The old store is {done.kept}.")

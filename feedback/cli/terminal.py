@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,14 +49,15 @@ def print_json(found: object) -> None:
     typer.echo(orjson.dumps(found, default=dict, option=options).decode())
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Iterable[object]], *, title: str | None = None) -> None:
-    """Print a table, or nothing without rows; a cell that is too wide is wrapped and never cut."""
+def print_table(rows: Iterable[Mapping[str, object]], *, title: str | None = None) -> None:
+    """Print a table of rows with the same columns, or nothing without rows; a wide cell is wrapped and never cut."""
     from rich.table import Table
 
     table = Table(title=title)
-    for column in columns:
-        table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*map(str, row))
+        if not table.columns:
+            for column in row:
+                table.add_column(column, overflow="fold")
+        table.add_row(*map(str, row.values()))
     if table.row_count:
         screen().print(table)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -70,19 +71,43 @@ class AggregatedLabel:
     confidence: float  # probability that it is right, (0, 1]
     weight: float  # for training, (0, 1]: the lead of the confidence over chance
     doubted: bool = False  # an answer that no person gave is likelier, so another person should be asked
+    gain: float = field(default=0.0, compare=False)  # of one more vote, in information
+    lead: float = field(default=0.0, compare=False)  # `gain` minus that of a vote on a new task
+    proba: Floats | None = field(default=None, compare=False, repr=False)  # (k,) of each of the project's answers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class AggregatedLabels:
-    """Aggregated labels by task id; none where the majority decides, and `reason` says why."""
+    """The aggregated label of each task; none where the majority decides, and `reason` says why."""
 
-    by_task: Mapping[int, AggregatedLabel] = field(default_factory=dict, repr=False)
     method: str = "majority"
     reason: str = ""
-    gain: Mapping[int, float] = field(default_factory=dict, repr=False)  # of one more vote, in information
-    lead: Mapping[int, float] = field(default_factory=dict, repr=False)  # `gain` minus that of a vote on a new task
-    answers: tuple[Answer, ...] = ()  # every answer that was given
-    rows: Mapping[int, Floats] = field(default_factory=dict, repr=False)  # task -> probability of each of `answers`
+    answers: tuple[Answer, ...] = ()  # every answer that was given, where labels have probabilities
+    labels: tuple[AggregatedLabel, ...] = field(default=(), repr=False)  # tasks with equal votes share theirs
+    tasks: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False)  # (n,) task ids, ascending
+    places: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64), repr=False)  # (n,) in `labels`
+
+    @cached_property
+    def by_task(self) -> Mapping[int, AggregatedLabel]:
+        """Return the label of each task."""
+        return dict(zip(self.tasks.tolist(), map(self.labels.__getitem__, self.places.tolist()), strict=True))
+
+    def list_tasks(self, wanted: Callable[[AggregatedLabel], bool]) -> list[int]:
+        """Return the tasks whose label is wanted; each label is looked at once."""
+        chosen = np.array([wanted(label) for label in self.labels], dtype=bool)
+        tasks: list[int] = self.tasks[chosen[self.places]].tolist() if self.labels else []
+        return tasks
+
+    def changed_since(self, old: AggregatedLabels) -> set[int]:
+        """Return the tasks whose label differs from the old one, where only one of the two has a label, too."""
+        if old is self:
+            return set()
+        both, new_at, old_at = np.intersect1d(self.tasks, old.tasks, assume_unique=True, return_indices=True)
+        pairs = np.stack([self.places[new_at], old.places[old_at]])
+        _, first, which = np.unique(pairs[0] * len(old.labels) + pairs[1], return_index=True, return_inverse=True)
+        differ = [self.labels[new] != old.labels[before] for new, before in pairs[:, first].T.tolist()]
+        changed = both[np.array(differ, dtype=bool)[which]]
+        return {*changed.tolist(), *np.setxor1d(self.tasks, old.tasks, assume_unique=True).tolist()}
 
 
 def require_votes(votes: Votes) -> Votes:

@@ -56,7 +56,10 @@ def aggregate_by_distance(encoded: EncodedVotes, gold: Mapping[int, Answer]) -> 
     }
     method = "fusion" if kind in _FUSIONS else "median" if kind == "number" else "medoid"
     equal = "all alike: too little is known of people"
-    return AggregatedLabels(labels, method, "by how near people are to the others" if distances is not None else equal)
+    reason = "by how near people are to the others" if distances is not None else equal
+    tasks = np.array(sorted(labels), dtype=np.int64)
+    each = tuple(labels[task] for task in tasks.tolist())
+    return AggregatedLabels(method, reason, labels=each, tasks=tasks, places=np.arange(len(tasks)))
 
 
 def _mean_distances(

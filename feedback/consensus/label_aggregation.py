@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,38 +10,21 @@ from numpy.typing import NDArray
 from feedback.consensus import Consensus, hierarchical_dawid_skene, load_method, select_method
 from feedback.consensus.consensus import AggregatedLabel, AggregatedLabels
 from feedback.consensus.distance_aggregation import aggregate_by_distance
+from feedback.consensus.method_selection import METHODS
+from feedback.consensus.sparse_votes import TaskGroups
 from feedback.consensus.value_of_label import expected_gain
 from feedback.errors import VotesError
-from feedback.votes import LABEL_KINDS, EncodedVotes, Floats, Ints, Votes, encode_votes
+from feedback.votes import LABEL_KINDS, Floats, Ints, VoteColumns, VoteLike, Votes
 from ml_backend.errors import UnknownName
 from ml_backend.records import Answer
 
 Bools = NDArray[np.bool_]
 
-_LOG = logging.getLogger(__name__)
 _MAX_LABELS = 200  # error rates grow with its square
 _MIN_PEOPLE = 3  # with two people who differ, one cannot see who is wrong
 _MIN_VOTES_PER_PERSON = 5.0  # on shared tasks; with fewer, error rates cannot be separated from chance
 _EPS = 1e-10
-
-
-class VoteLike(Protocol):
-    """A vote as aggregation needs it: the latest answer of one person to one task."""
-
-    @property
-    def task(self) -> int:
-        """Return Label Studio's task id."""
-        ...
-
-    @property
-    def person(self) -> int:
-        """Return Label Studio's user id."""
-        ...
-
-    @property
-    def answer(self) -> Answer:
-        """Return the latest answer of this person."""
-        ...
+_NO_GOLD, _UNUSABLE = -1, -2  # in place of a gold label; unusable is one that nobody gave
 
 
 def aggregate(votes: Sequence[VoteLike], *, by: str, gold: Mapping[int, Answer] | None = None) -> AggregatedLabels:
@@ -64,11 +44,13 @@ def aggregate(votes: Sequence[VoteLike], *, by: str, gold: Mapping[int, Answer] 
     gold
         True answers by task id. Gold tasks get no aggregated label.
     """
-    return _aggregate(_encode(votes), by, gold or {})
+    return aggregate_columns(VoteColumns.build(votes), by=by, gold=gold or {})
 
 
-def _aggregate(encoded: EncodedVotes, by: str, gold: Mapping[int, Answer]) -> AggregatedLabels:
-    answers = _answers(encoded)
+def aggregate_columns(columns: VoteColumns, *, by: str, gold: Mapping[int, Answer]) -> AggregatedLabels:
+    """Return what `aggregate` returns for these votes."""
+    encoded = columns.encode()
+    answers: list[Answer] = list(encoded.labels)  # type: ignore[arg-type]
     if by == "majority" or not answers:
         return AggregatedLabels()
     if answers[0].kind not in LABEL_KINDS:
@@ -77,58 +59,69 @@ def _aggregate(encoded: EncodedVotes, by: str, gold: Mapping[int, Answer]) -> Ag
         return AggregatedLabels(reason=f"{len(answers)} different answers are too many to learn error rates")
     if len(answers) < 2:
         return AggregatedLabels(reason="everybody gives the same answer")
-    code = {answer: place for place, answer in enumerate(answers)}
-    gold_labels = np.array(
-        [code.get(gold[task], -1) if task in gold else -1 for task in encoded.tasks]  # type: ignore[index]
-    )
-    on_gold = gold_labels[encoded.votes.tasks] >= 0
-    shared = np.bincount(encoded.votes.tasks)[encoded.votes.tasks] > 1
-    unusable_gold = np.array([task in gold for task in encoded.tasks])[encoded.votes.tasks] & ~on_gold
-    compared = encoded.votes.select((shared | on_gold) & ~unusable_gold)
+    tasks, votes = np.array(encoded.tasks, dtype=np.int64), encoded.votes
+    truth = _gold_codes(tasks, answers, gold)
+    groups = TaskGroups.build(votes, truth[votes.tasks] - _UNUSABLE)
+    truth, rows, times = truth[groups.first], groups.votes.tasks, groups.times[groups.votes.tasks]
+    on_gold, shared = truth[rows] >= 0, np.bincount(rows)[rows] > 1
+    usable = (shared | on_gold) & (truth[rows] != _UNUSABLE)
+    compared, n_compared = groups.votes.select(usable), int(times[usable].sum())
     people = len(np.unique(compared.people))
-    enough_gold = int(on_gold.sum()) >= _MIN_VOTES_PER_PERSON * people > 0  # then even one person can be judged
-    if len(compared) < _MIN_VOTES_PER_PERSON * people or (people < _MIN_PEOPLE and not enough_gold):
-        reason = f"{len(compared)} votes of {people} people on shared tasks are too few to learn error rates"
+    enough_gold = int(times[on_gold].sum()) >= _MIN_VOTES_PER_PERSON * people > 0  # then even one person can be judged
+    if n_compared < _MIN_VOTES_PER_PERSON * people or (people < _MIN_PEOPLE and not enough_gold):
+        reason = f"{n_compared} votes of {people} people on shared tasks are too few to learn error rates"
         return AggregatedLabels(reason=reason)
+    is_compared = np.isin(np.arange(len(truth)), compared.tasks)
     try:
-        fit, rates_fit, reason = _fit(by, compared, gold_labels if enough_gold else None)
+        if by == "auto" and enough_gold:
+            fit = rates_fit = _fit_with_gold(compared, groups.times, truth)
+            reason = f"{int(groups.times[truth >= 0].sum())} gold tasks show the error rates of people"
+        else:
+            everywhere = votes.select(is_compared[groups.of_task][votes.tasks])
+            fit, rates_fit, reason = _fit(by, everywhere, compared, groups)
     except (VotesError, UnknownName) as error:
         return AggregatedLabels(reason=str(error))
     if by == "auto" and fit.method == "majority":
         return AggregatedLabels(reason=reason)
-    enough_votes = np.bincount(compared.labels, minlength=compared.n_labels) >= _MIN_VOTES_PER_PERSON
-    return _label_tasks(encoded, fit, rates_fit, reason, enough_votes=enough_votes, exclude=gold.keys())
+    n_votes = np.bincount(compared.labels, times[usable], minlength=compared.n_labels)
+    labels = _label_groups(answers, groups.votes, fit, rates_fit, enough_votes=n_votes >= _MIN_VOTES_PER_PERSON)
+    no_gold = truth[groups.of_task] == _NO_GOLD
+    return AggregatedLabels(fit.method, reason, tuple(answers), tuple(labels), tasks[no_gold], groups.of_task[no_gold])
 
 
-def _encode(votes: Sequence[VoteLike]) -> EncodedVotes:
-    return encode_votes([v.task for v in votes], [v.person for v in votes], [v.answer for v in votes])
+def _gold_codes(tasks: Ints, answers: Sequence[Answer], gold: Mapping[int, Answer]) -> Ints:
+    """Return the code of each task's gold answer, (n_tasks,); _NO_GOLD and _UNUSABLE where there is none."""
+    code, truth = {answer: place for place, answer in enumerate(answers)}, np.full(len(tasks), _NO_GOLD)
+    for at in np.flatnonzero(np.isin(tasks, np.array([*gold], dtype=np.int64))):
+        truth[at] = code.get(gold[int(tasks[at])], _UNUSABLE)
+    return truth
 
 
-def _answers(encoded: EncodedVotes) -> list[Answer]:
-    answers: list[Answer] = list(encoded.labels)  # type: ignore[arg-type]
-    return answers
-
-
-def _fit(by: str, votes: Votes, gold: Ints | None) -> tuple[Consensus, Consensus, str]:
-    """Return the consensus, a fit with error rates, and the reason; with `gold`, error rates are learnt on it."""
-    if by == "auto" and gold is not None:
-        fit = hierarchical_dawid_skene(votes, gold=gold, start=_start_from_gold(votes, gold))
-        return fit, fit, f"{int((gold >= 0).sum())} gold tasks show the error rates of people"
+def _fit(by: str, votes: Votes, compared: Votes, groups: TaskGroups) -> tuple[Consensus, Consensus, str]:
+    """Return the consensus of each group, a fit with error rates, and the reason; `compared` are `votes` by group."""
     if by == "auto":
         selection = select_method(votes)
-        return selection.consensus, selection.fits.get("hierarchical", selection.consensus), selection.reason
-    fit = load_method(by)(votes)
-    return fit, hierarchical_dawid_skene(votes) if fit.errors is None else fit, f"the policy sets the method to {by}"
+        rates_fit = selection.fits.get("hierarchical", selection.consensus)
+        return selection.consensus.take(groups.first), rates_fit.take(groups.first), selection.reason
+    method = load_method(by)
+    fit = method(compared, times=groups.times) if by in METHODS else method(votes).take(groups.first)
+    rates_fit = hierarchical_dawid_skene(compared, times=groups.times) if fit.errors is None else fit
+    return fit, rates_fit, f"the policy sets the method to {by}"
 
 
-def _start_from_gold(votes: Votes, gold: Ints) -> Floats:
+def _fit_with_gold(votes: Votes, times: Floats, gold: Ints) -> Consensus:
+    return hierarchical_dawid_skene(votes, times=times, gold=gold, start=_start_from_gold(votes, times, gold))
+
+
+def _start_from_gold(votes: Votes, times: Floats, gold: Ints) -> Floats:
     """Return start probabilities (n_tasks, k): shares of votes, each weighed by its person's accuracy on gold.
 
     From plain shares, two careless people who agree would be believed until the end.
     """
     truth = gold[votes.tasks]
-    right = np.bincount(votes.people, weights=(truth == votes.labels) & (truth >= 0), minlength=votes.n_people)
-    n_gold = np.bincount(votes.people, weights=truth >= 0, minlength=votes.n_people)
+    n_gold = times[votes.tasks] * (truth >= 0)
+    right = np.bincount(votes.people, n_gold * (truth == votes.labels), minlength=votes.n_people)
+    n_gold = np.bincount(votes.people, n_gold, minlength=votes.n_people)
     accuracy = ((right + 1.0) / (n_gold + 2.0))[votes.people]
     k = votes.n_labels
     log = np.zeros((votes.n_tasks, k))
@@ -138,17 +131,10 @@ def _start_from_gold(votes: Votes, gold: Ints) -> Floats:
     return shares
 
 
-def _label_tasks(
-    encoded: EncodedVotes,
-    fit: Consensus,
-    rates_fit: Consensus,
-    reason: str,
-    *,
-    enough_votes: Bools,
-    exclude: Collection[int],
-) -> AggregatedLabels:
+def _label_groups(
+    answers: Sequence[Answer], votes: Votes, fit: Consensus, rates_fit: Consensus, *, enough_votes: Bools
+) -> list[AggregatedLabel]:
     """Pick the likeliest given answer of each task; `enough_votes` (k,) marks labels whose error rates are known."""
-    votes = encoded.votes
     errors, prior, mean_errors = _rates(rates_fit, votes.n_people, votes.n_labels)
     rows = fit.proba.copy()
     single = np.bincount(votes.tasks, minlength=votes.n_tasks)[votes.tasks] == 1
@@ -162,25 +148,12 @@ def _label_tasks(
     k = rows.shape[1]
     # rounded, so that one more vote does not change the weights of all rows
     weight = np.clip(np.round((k * confidence - 1.0) / (k - 1), 1), 0.05, 1.0)
-    answers = _answers(encoded)
-    tasks: list[int] = list(encoded.tasks)  # type: ignore[arg-type]
-    columns = list(zip(best.tolist(), confidence.tolist(), weight.tolist(), doubted.tolist(), strict=True))
-    # few people give few patterns of votes: most tasks share their label with others
-    labels = {
-        row: AggregatedLabel(answers[row[0]], round(row[1], 4), round(row[2], 2), doubted=row[3])
-        for row in dict.fromkeys(columns)
-    }
-    by_task = {task: labels[row] for task, row in zip(tasks, columns, strict=True) if task not in exclude}
     gains, leads = expected_gain(rows, mean_errors, None), expected_gain(rows, mean_errors, prior)
-    return AggregatedLabels(
-        by_task,
-        fit.method,
-        reason,
-        {task: gain for task, gain in zip(tasks, gains.tolist(), strict=True) if task in by_task},
-        {task: lead for task, lead in zip(tasks, leads.tolist(), strict=True) if task in by_task},
-        tuple(answers),
-        {task: row for task, row in zip(tasks, rows, strict=True) if task in by_task},
-    )
+    columns = (best.tolist(), confidence.tolist(), weight.tolist(), doubted.tolist(), gains.tolist(), leads.tolist())
+    return [
+        AggregatedLabel(answers[label], round(sure, 4), round(heavy, 2), doubted=doubt, gain=gain, lead=lead, proba=row)
+        for label, sure, heavy, doubt, gain, lead, row in zip(*columns, rows, strict=True)
+    ]
 
 
 def _rates(fit: Consensus, n_people: int, n_labels: int) -> tuple[Floats, Floats, Floats]:
@@ -196,25 +169,3 @@ def _rates(fit: Consensus, n_people: int, n_labels: int) -> tuple[Floats, Floats
     errors[~has_rates] = mean_errors
     prior = fit.prior if fit.prior is not None else fit.proba.mean(axis=0)
     return errors, prior, mean_errors
-
-
-class AggregationCache:
-    """The aggregated labels of each project, computed again only when its votes, gold or method changed."""
-
-    def __init__(self) -> None:
-        self._entries: dict[str, tuple[str, AggregatedLabels]] = {}
-
-    def of(
-        self, project: str, votes: Iterable[VoteLike], *, by: str, gold: Mapping[int, Answer] | None = None
-    ) -> AggregatedLabels:
-        """Return `aggregate(votes, by=by, gold=gold)`, from the cache where nothing changed."""
-        encoded, truth = _encode(list(votes)), sorted((task, answer.key) for task, answer in (gold or {}).items())
-        names = (by, encoded.tasks, encoded.people, [answer.key for answer in _answers(encoded)], truth)
-        digest = hashlib.blake2b(repr(names).encode())
-        for column in (encoded.votes.tasks, encoded.votes.people, encoded.votes.labels):
-            digest.update(column.tobytes())
-        entry = self._entries.get(project)
-        if entry is None or entry[0] != digest.hexdigest():
-            entry = self._entries[project] = (digest.hexdigest(), _aggregate(encoded, by, gold or {}))
-            _LOG.info("project %s: consensus by %s: %s", project, entry[1].method, entry[1].reason)
-        return entry[1]

@@ -28,18 +28,15 @@ class TaskGroups:
 
     @staticmethod
     def build(votes: Votes, marks: Ints | None = None) -> TaskGroups:
-        """Group the tasks whose votes have the same people, labels and marks, in whatever order.
+        """Group the tasks whose votes have the same people and labels; `marks`, of `votes.in_order()`, tell them apart.
 
         >>> groups = TaskGroups.build(Votes([0, 0, 1, 2, 2], [0, 1, 0, 1, 0], [1, 0, 1, 0, 1]))
         >>> groups.times.tolist(), bool(groups.of_task[0] == groups.of_task[2])
         ([2.0, 1.0], True)
         """
+        votes = votes.in_order()
         mark = np.zeros(len(votes), dtype=np.int64) if marks is None else marks
         cell = (votes.people * votes.n_labels + votes.labels) * (int(mark.max(initial=0)) + 1) + mark
-        step, ahead = np.diff(votes.tasks), np.diff(cell)
-        if ((step < 0) | ((step == 0) & (ahead < 0))).any():
-            order = np.lexsort((cell, votes.tasks))
-            votes, mark, cell = votes.select(order), mark[order], cell[order]
         size = np.bincount(votes.tasks, minlength=votes.n_tasks)
         start = np.cumsum(size) - size
         mixed = (cell.astype(np.uint64) + np.uint64(1)) * _MULTIPLIERS[0]

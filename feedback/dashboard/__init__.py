@@ -5,6 +5,6 @@ from __future__ import annotations
 from feedback.dashboard.authentication import AccessSettings
 from feedback.dashboard.login_attempts import SharedAttempts
 from feedback.dashboard.pages import DashboardConfig, pages
-from feedback.dashboard.sign_in import Accounts, LabelStudioAccounts
+from feedback.dashboard.sign_in import LabelStudioAccounts
 
-__all__ = ["AccessSettings", "Accounts", "DashboardConfig", "LabelStudioAccounts", "SharedAttempts", "pages"]
+__all__ = ["AccessSettings", "DashboardConfig", "LabelStudioAccounts", "SharedAttempts", "pages"]

@@ -7,24 +7,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Protocol
 
 from feedback.errors import StoreError
+from feedback.store.repositories.sessions import SessionsRepository
 
 _CACHE_S = 1.0
 _log = logging.getLogger(__name__)
-
-
-class AttemptStore(Protocol):
-    """The methods of the store that this needs."""
-
-    def list_login_attempts(self, scope: str) -> dict[str, float]:
-        """Return by address when all its tries are restored, epoch seconds; only addresses with failures."""
-        ...
-
-    def record_login_attempt(self, scope: str, address: str, every_s: float) -> float:
-        """Take one try from an address; return when all its tries are restored, epoch seconds."""
-        ...
 
 
 class SharedAttempts:
@@ -36,7 +24,7 @@ class SharedAttempts:
 
     def __init__(
         self,
-        store: AttemptStore,
+        store: SessionsRepository,
         scope: str,
         *,
         burst: int = 30,

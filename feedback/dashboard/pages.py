@@ -16,13 +16,12 @@ from feedback.dashboard.page_openapi import paths
 from feedback.dashboard.permissions import ProjectAccess, Visitor, may_administer, may_view, role_of
 from feedback.dashboard.rendering import Refused, prepare, pseudonym, show, wants_json
 from feedback.dashboard.review_pages import add_review
-from feedback.dashboard.sign_in import Accounts, add_sign_in
+from feedback.dashboard.sign_in import LabelStudioAccounts, add_sign_in
 from feedback.errors import PolicyError
 from feedback.policy import Policy
 from feedback.reports.annotator_report import people_page
 from feedback.reports.formatting import percent, when
-from feedback.reports.project_overview import project_overview
-from feedback.reports.project_status import project_state
+from feedback.reports.project_status import project_overview, project_state
 from feedback.reports.svg_charts import Point, interval_bar, over_time
 from feedback.store import ProjectRow, Store
 from ml_backend.app import Mount
@@ -47,7 +46,7 @@ class DashboardConfig:
     store: Store
     policies: Callable[[ProjectRow], Policy]
     access_settings: AccessSettings = field(default_factory=AccessSettings)
-    accounts: Accounts | None = None  # None: no Label Studio is configured, so nobody can sign in
+    accounts: LabelStudioAccounts | None = None  # None: no Label Studio is configured, so nobody can sign in
     attempts: Attempts = field(default_factory=MemoryAttempts)  # failed sign-ins
     label_studio_url: str = ""  # for links
     clock: Callable[[], float] = time.time

@@ -11,8 +11,8 @@ from feedback.dashboard.permissions import ProjectAccess, may_administer
 from feedback.dashboard.rendering import Refused
 from feedback.errors import NotStored
 from feedback.reports.case_report import CaseReport, case_report, case_timeline
-from feedback.reports.override_report import override_figures
-from feedback.reports.project_overview import count_cases
+from feedback.reports.project_status import count_cases
+from feedback.reports.review_report import override_figures
 from feedback.review.case_state_machine import OPEN_STATES, STATE_MEANINGS, is_blind
 from feedback.store import CaseRow, Store
 

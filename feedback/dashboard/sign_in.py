@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Protocol
 
 from flask import Blueprint, Response, make_response, redirect, request, url_for
 
@@ -25,26 +24,6 @@ _NAMES_TIMEOUT_S = 3.0  # then the page shows user ids instead of names
 _log = logging.getLogger(__name__)
 
 
-class Accounts(Protocol):
-    """Accounts of Label Studio, as the pages need them."""
-
-    def by_password(self, email: str, password: str) -> User:
-        """Return the user of a password; raises WrongCredentials or LabelStudioError."""
-        ...
-
-    def by_token(self, token: str) -> User:
-        """Return the user of a token; raises WrongCredentials or LabelStudioError."""
-        ...
-
-    def is_owner(self, who: User) -> bool:
-        """Return whether this is the user whose token the service has."""
-        ...
-
-    def names(self) -> Mapping[int, str]:
-        """Return names by user id; {} if Label Studio does not answer."""
-        ...
-
-
 class LabelStudioAccounts:
     """The accounts of one Label Studio; without `api_key`, the token of the service, nobody is the owner."""
 
@@ -55,11 +34,11 @@ class LabelStudioAccounts:
         self._names: Mapping[int, str] = {}
 
     def by_password(self, email: str, password: str) -> User:
-        """Return the user with this e-mail address and password, checked by Label Studio."""
+        """Return the user of a password; WrongCredentials, or LabelStudioError where Label Studio does not answer."""
         return check_password(self._url, email, password)
 
     def by_token(self, token: str) -> User:
-        """Return the user of a token, checked by Label Studio."""
+        """Return the user of a token; WrongCredentials, or LabelStudioError where Label Studio does not answer."""
         return check_token(self._url, token)
 
     def is_owner(self, who: User) -> bool:
@@ -73,7 +52,7 @@ class LabelStudioAccounts:
             return False
 
     def names(self) -> Mapping[int, str]:
-        """Return names or e-mail addresses by user id, at most five minutes old."""
+        """Return names or e-mail addresses by user id, at most five minutes old; {} if Label Studio does not answer."""
         now_s = time.monotonic()
         if not self._api_key or 0 <= now_s - self._asked_s < _NAMES_S:
             return self._names
@@ -89,7 +68,9 @@ class LabelStudioAccounts:
         return self._names
 
 
-def add_sign_in(routes: Blueprint, authenticator: Authenticator, accounts: Accounts | None, attempts: Attempts) -> None:
+def add_sign_in(
+    routes: Blueprint, authenticator: Authenticator, accounts: LabelStudioAccounts | None, attempts: Attempts
+) -> None:
     """Add the sign-in page and its forms; without `accounts` the page explains why nobody can sign in."""
 
     slots = threading.BoundedSemaphore(_MAX_CONCURRENT)
@@ -141,7 +122,7 @@ _BUSY = LabelStudioError("Too many people are signing in.", hint="Try again in a
 _UNAVAILABLE = LabelStudioError("Label Studio does not answer.", hint="Check that it is running, and try again.")
 
 
-def _check_account(accounts: Accounts, fields: Mapping[str, str]) -> User:
+def _check_account(accounts: LabelStudioAccounts, fields: Mapping[str, str]) -> User:
     token, email, password = (fields.get(name, "") for name in ("token", "email", "password"))
     if token.strip():
         return accounts.by_token(token.strip())
@@ -152,7 +133,7 @@ def _check_account(accounts: Accounts, fields: Mapping[str, str]) -> User:
 
 def _page(
     authenticator: Authenticator,
-    accounts: Accounts | None,
+    accounts: LabelStudioAccounts | None,
     onward: str,
     *,
     problem: LabelStudioError | TooManyAttempts | None = None,

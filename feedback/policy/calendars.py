@@ -65,8 +65,6 @@ class Calendar(Section):
 def is_working_time(calendar: Calendar, at_s: float) -> bool:
     """Return whether a moment (epoch seconds) lies in a calendar's hours.
 
-    Examples
-    --------
     >>> monday_noon_s = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
     >>> is_working_time(Calendar(), monday_noon_s), is_working_time(Calendar(holidays=("2026-11-23",)), monday_noon_s)
     (True, False)

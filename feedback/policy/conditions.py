@@ -7,6 +7,7 @@ true there; `exists` tests for the value itself.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -124,8 +125,6 @@ class Table:
 def first_match(rules: Sequence[Condition], table: Table) -> Ints:
     """Return the index of the first rule that each task meets, shape (n,); -1 where it meets none.
 
-    Examples
-    --------
     >>> table = Table(3, {"amount": [10, 6000, None]}.__getitem__)
     >>> first_match([Compare("amount", "gte", 5000), ALWAYS], table)
     array([1, 0, 1])
@@ -142,22 +141,17 @@ def evaluate(condition: Condition, table: Table) -> Bools:
         return table.evaluate(condition)
     if isinstance(condition, Not):
         return ~evaluate(condition.part, table)
-    if isinstance(condition, AllOf):
-        every = np.ones(len(table), dtype=bool)
-        for part in condition.parts:
-            every &= evaluate(part, table)
-        return every
-    some = np.zeros(len(table), dtype=bool)
+    is_all = isinstance(condition, AllOf)
+    combine = np.logical_and if is_all else np.logical_or
+    found = np.full(len(table), is_all)
     for part in condition.parts:
-        some |= evaluate(part, table)
-    return some
+        combine(found, evaluate(part, table), out=found)
+    return found
 
 
 def compile_condition(condition: Condition) -> Check:
     """Return a function that evaluates the condition for one task, with the same result as `evaluate`.
 
-    Examples
-    --------
     >>> compile_condition(Not(Compare("label", "in", ("spam", "scam"))))({"label": "ham"}.get)
     True
     """
@@ -175,9 +169,9 @@ def compile_condition(condition: Condition) -> Check:
 
 def list_parts(condition: Condition) -> tuple[Condition, ...]:
     """Return the conditions that a condition directly consists of; () for a test."""
-    if isinstance(condition, Compare):
-        return ()
-    return (condition.part,) if isinstance(condition, Not) else condition.parts
+    if isinstance(condition, (AllOf, AnyOf)):
+        return condition.parts
+    return (condition.part,) if isinstance(condition, Not) else ()
 
 
 def list_tests(condition: Condition) -> list[Compare]:
@@ -200,8 +194,6 @@ def make_test(test: Compare) -> ValueTest:
 def parse_number(value: object) -> float | None:
     """Return a finite number, also from text; None for anything else, bools included.
 
-    Examples
-    --------
     >>> [parse_number(value) for value in (3, "5000.50", "1e3", "5,000", True, "nan")]
     [3.0, 5000.5, 1000.0, None, None, None]
     """
@@ -288,18 +280,18 @@ def _key(operand: Any) -> Any:
 
 
 _ORDER: Mapping[str, Callable[[Any, Any], Any]] = {
-    "gt": lambda value, operand: value > operand,
-    "gte": lambda value, operand: value >= operand,
-    "lt": lambda value, operand: value < operand,
-    "lte": lambda value, operand: value <= operand,
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
 }
 _TESTS: Mapping[Operator, Callable[[Any], ValueTest]] = {
     "eq": _equal,
     "ne": _not_equal,
-    "gt": _ordered(_ORDER["gt"]),
-    "gte": _ordered(_ORDER["gte"]),
-    "lt": _ordered(_ORDER["lt"]),
-    "lte": _ordered(_ORDER["lte"]),
+    "gt": _ordered(operator.gt),
+    "gte": _ordered(operator.ge),
+    "lt": _ordered(operator.lt),
+    "lte": _ordered(operator.le),
     "in": _in,
     "not_in": _not_in,
     "matches": _matches,

@@ -67,8 +67,6 @@ def evaluate_clauses(condition: Condition, policy: Policy, get: Lookup, *, depth
 def condition_text(condition: Condition, policy: Policy) -> str:
     """Return a condition as one phrase.
 
-    Examples
-    --------
     >>> condition_text(Compare("model.confidence", "gte", 0.9), Policy())
     'model.confidence is at least 0.9'
     """
@@ -87,8 +85,6 @@ def condition_text(condition: Condition, policy: Policy) -> str:
 def format_duration(seconds: float) -> str:
     """Return a number of seconds in the units of the policy file.
 
-    Examples
-    --------
     >>> format_duration(5400.0), format_duration(0.0)
     ('1h30m', '0s')
     """

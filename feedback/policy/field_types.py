@@ -25,8 +25,6 @@ class Section(BaseModel):
 def parse_duration_s(duration: str) -> float:
     """Return the seconds of a duration such as "90s", "30m", "1h30m" or "2d"; 0 for "".
 
-    Examples
-    --------
     >>> parse_duration_s("1h30m"), parse_duration_s("2d")
     (5400.0, 172800.0)
     """
@@ -67,8 +65,6 @@ class Pattern:
     The engine is Rust's `regex` crate, which comes with pydantic. It does not backtrack, so look-around and
     back-references are not supported; a pattern that compiles to more than 10 MB is refused.
 
-    Examples
-    --------
     >>> Pattern("(?i)charge ?back")("A Chargeback!"), Pattern("^(a+)+$")("a" * 50_000 + "b")
     (True, False)
     """

@@ -22,8 +22,6 @@ def read_policy(text: str, *, source: str = "hitl.toml") -> Policy:
     PolicyError
         With the file, each wrong key, the valid values and the nearest valid key.
 
-    Examples
-    --------
     >>> read_policy("[audit]\\nshare = 0.2").audit.share
     0.2
     >>> read_policy("[audit]\\nshaer = 0.2")

@@ -98,8 +98,6 @@ class SignalKind(Section):
     def problem(self, value: object) -> str:
         """Return why a value is not valid for this signal; "" where it is.
 
-        Examples
-        --------
         >>> SignalKind(kind="number", low=1.0, high=5.0).problem(7)
         'is 7; wanted a number from 1.0 to 5.0'
         """

@@ -32,8 +32,6 @@ class Outcome:
 class Router:
     """The rules of a policy, compiled once.
 
-    Examples
-    --------
     >>> from feedback.policy import read_policy
     >>> text = "routing = [{id='big', to='L2', when={data.amount.gte=5000}}, {id='rest', to='L1'}]"
     >>> router = Router(read_policy(text + "\\n[tiers.L1]\\n[tiers.L2]"))
@@ -89,8 +87,6 @@ def make_lookup(inputs: Mapping[str, Any], data: Mapping[str, Any]) -> Lookup:
 def make_data_reader(path: str) -> Callable[[Mapping[str, Any]], object]:
     """Return a function that reads one field of task data, by the full name or level by level.
 
-    Examples
-    --------
     >>> read = make_data_reader("customer.standing")
     >>> read({"customer": {"standing": "gold"}}), read({"customer.standing": "new"}), read({})
     ('gold', 'new', None)
@@ -113,8 +109,6 @@ def make_data_reader(path: str) -> Callable[[Mapping[str, Any]], object]:
 def identifier_text(value: object) -> str:
     """Return an identifier as text; "" for a value that cannot be one.
 
-    Examples
-    --------
     >>> [identifier_text(value) for value in (7, 7.0, " A-7 ", None, True, [7])]
     ['7', '7', 'A-7', '', '', '']
     """

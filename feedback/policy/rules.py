@@ -97,8 +97,6 @@ class Rule(Section):
 def find_field(path: str, signals: Mapping[str, SignalKind]) -> RuleField:
     """Return the field of that path; ValueError names the nearest field where there is none.
 
-    Examples
-    --------
     >>> find_field("data.customer.standing", {}).kind
     'any'
     >>> find_field("model.confidnce", {})

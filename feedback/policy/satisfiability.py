@@ -21,8 +21,6 @@ _MAX_VALUES = 100  # of a list; longer lists are only compared as a whole
 def implies(strong: Condition, weak: Condition) -> bool:
     """Return whether every task that meets the first condition meets the second.
 
-    Examples
-    --------
     >>> big, bigger = Compare("data.amount", "gte", 1000), Compare("data.amount", "gt", 5000)
     >>> implies(AllOf((bigger, Compare("data.new", "eq", True))), big), implies(big, bigger)
     (True, False)

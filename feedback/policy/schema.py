@@ -266,8 +266,6 @@ def same_email(first: str, second: str) -> bool:
 
     With Unicode case folding, a person could sign up with a look-alike address of another person.
 
-    Examples
-    --------
     >>> same_email("Kate@example.org", "kate@example.org"), same_email("\u212aate@example.org", "kate@example.org")
     (True, False)
     """

@@ -90,9 +90,9 @@ def erase_person_or_task(
         review_tasks = list(_list_review_tasks(store, store.cases.list_case_ids(project, task), review_projects))
         failed = tuple(review_task.id for review_task in review_tasks if not _delete_review_task(platform, review_task))
         for review_project, number, _current, until in review_tasks:
-            erased = store.erase(review_project, task=number, until=until)
+            erased = store.erasure.erase_data(review_project, task=number, until=until)
             results[review_project] = _add_results(results.get(review_project), erased)
-        return ErasureReport(store.erase(project, task=task), results, len(review_tasks), failed)
+        return ErasureReport(store.erasure.erase_data(project, task=task), results, len(review_tasks), failed)
     addresses = frozenset(emails) | store.sessions.list_emails(person or 0)
     _remove_from_policy(store, project, addresses, now_s=now_s)
     comments = _list_comments(store, project, person or 0)
@@ -100,9 +100,10 @@ def erase_person_or_task(
     failed = tuple(
         review_task.id for review_task in review_tasks if not _remove_comments(store, platform, review_task, comments)
     )
-    erased = store.erase(project, person=person, emails=addresses)  # first: the sessions with the addresses go with it
+    # first: the sessions with the addresses go with it
+    erased = store.erasure.erase_data(project, person=person, emails=addresses)
     for review_project in review_projects:
-        results[review_project] = store.erase(review_project, person=person, emails=addresses)
+        results[review_project] = store.erasure.erase_data(review_project, person=person, emails=addresses)
     return ErasureReport(erased, results, len(review_tasks), failed)
 
 
@@ -110,7 +111,7 @@ def erase_in_backup(store: Store, project: str, person: int) -> None:
     """Erase a person from an older store who was erased since then; Label Studio itself was updated at that time."""
     row = store.projects.get_project(project)
     if row is None:
-        store.erase(project, person=person)
+        store.erasure.erase_data(project, person=person)
     elif not row.source:  # a review project is handled with its source project
         erase_person_or_task(store, project, person=person, now_s=time.time())
 
@@ -175,7 +176,7 @@ def _remove_comments(
     """
     project, current = review_task.review_project, review_task.current
     if current is None:
-        store.erase(project, task=review_task.id, until=review_task.until)
+        store.erasure.erase_data(project, task=review_task.id, until=review_task.until)
         return True
     own = comments.get(_case_of(current), [])
     history = current.data.get(HISTORY)
@@ -183,7 +184,7 @@ def _remove_comments(
     data = {**current.data, HISTORY: [_replace_comment(line, own) for line in lines]}
     if data == current.data:
         return True
-    store.replace_task_data(project, replace(current, data=data))
+    store.erasure.replace_task_data(project, replace(current, data=data))
     try:
         if platform is None:
             return False

@@ -11,6 +11,7 @@ from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_cache import merged
 from feedback.project.task_routes import HIGH, NORMAL, Routes
 from feedback.queue.interleave import OpenTask
+from feedback.store.database.engine import without_garbage_collection
 from feedback.training.consensus_labels import ConsensusLabels
 
 
@@ -38,6 +39,7 @@ class OpenTaskCache:
     def __init__(self) -> None:
         self._kept = RecentProjects[_Kept]()
 
+    @without_garbage_collection()
     def list_open_tasks(self, snapshot: ProjectSnapshot, labels: ConsensusLabels) -> OpenTasks:
         """Return the open tasks as they are now."""
         kept = self._kept.get(snapshot.project.id)

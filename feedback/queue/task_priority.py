@@ -84,8 +84,10 @@ def _ordering(
     number: int,
 ) -> Ordering:
     policy = snapshot.policy
-    unknown = np.full(len(champion.classes) if champion else 1, 1.0)  # before the first model all tasks are alike
-    table = np.vstack([proba.get(task, unknown / unknown.sum()) for task in tasks])
+    k = len(champion.classes) if champion else 1
+    unknown = np.ones(k)  # before the first model all tasks are alike
+    unknown /= unknown.sum()
+    table = np.concatenate([proba.get(task, unknown) for task in tasks]).reshape(len(tasks), k)
     vectors = (
         prediction_cache.vectors(champion, snapshot, tasks) if champion and policy.sampling.looks_at_distances else None
     )

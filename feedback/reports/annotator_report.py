@@ -1,9 +1,10 @@
-"""What is known of each person: accuracy, speed, the effect of shown predictions, and who should pause."""
+"""What is known of each person: accuracy, speed, the effect of shown predictions, who should pause; the gold tasks."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,12 @@ from feedback.annotators.accuracy import (
     Reliability,
     advise_pause,
     against_others,
+    encode_answers,
     measure_accuracy,
     onboarding_progress,
 )
 from feedback.annotators.anchoring import anchoring
-from feedback.annotators.gold import load_gold_tasks
+from feedback.annotators.gold import load_gold_tasks, matches_gold
 from feedback.annotators.speed import AccuracyTrend, accuracy_trends, measure_speed, time_share_by_label
 from feedback.errors import VotesError
 from feedback.policy import Policy
@@ -24,7 +26,7 @@ from feedback.project.snapshot import ProjectSnapshot, load_splits
 from feedback.reports.formatting import answer_text
 from feedback.stats.intervals import Interval
 from feedback.store import AnnotatorCounts, OverlapVote, OverrideRow, ProjectRow, Store, Vote
-from feedback.votes import LABEL_KINDS, Floats, Ints, encode_votes
+from feedback.votes import LABEL_KINDS, Floats, Ints
 from ml_backend.errors import LabelConfigError
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
@@ -77,11 +79,7 @@ def annotator_figures(store: Store, snapshot: ProjectSnapshot) -> list[dict[str,
                 "by_hour": _trend_json(by_hour[person], record),
                 "by_practice": _trend_json(by_practice[person], record),
                 "anchoring": _interval_json(anchor, proven=anchor.low > 0.0) if anchor else None,
-                "onboarding": {
-                    "answered": progress.answered,
-                    "total": progress.total,
-                    "accuracy": _interval_json(progress.accuracy),
-                }
+                "onboarding": asdict(progress) | {"accuracy": _interval_json(progress.accuracy)}
                 if progress.total
                 else None,
                 "advice": advise_pause(record, below=snapshot.policy.gold.pause_below) if record else "",
@@ -153,15 +151,38 @@ def annotator_counts(
     return {"people": rows, "tasks_compared": len({vote.task for vote in votes}), "note": note}
 
 
+def gold_figures(store: Store, project: ProjectRow, policy: Policy) -> list[dict[str, Any]]:
+    """Return each gold task as JSON, sorted by id; `state` is asked, retired, known by heart, or deleted.
+
+    A calibration task has no gold answer, so `right` is None. If hardly anybody is right on a task, its gold answer may
+    be wrong.
+    """
+    gold = load_gold_tasks(store, project.id)
+    right: dict[int, list[bool]] = {task: [] for task in gold}
+    for vote in store.votes.list_votes(project.id) if gold else ():
+        if (entry := gold.get(vote.task)) and (entry.answer is None or vote.answer.kind == entry.answer.kind):
+            right[vote.task].append(matches_gold(vote.answer, entry, tolerance=policy.gold.tolerance))
+    existing = store.tasks.list_task_ids(project.id) if gold else set()
+    rows = []
+    for task, entry in sorted(gold.items()):
+        n_answers = len(right[task])
+        state = "known by heart" if n_answers >= policy.gold.retire_after else "asked"
+        if task not in existing:
+            state = "deleted"
+        elif not entry.asked:
+            state = "retired"
+        answer, n_right = (None, None) if entry.answer is None else (answer_text(entry.answer.key), sum(right[task]))
+        rows.append({"task": task, "answer": answer, "answers": n_answers, "right": n_right, "state": state})
+    return rows
+
+
 def _accuracy_against_others(votes: Sequence[OverlapVote]) -> tuple[dict[int, dict[str, Any]], str]:
     if not votes:
         return {}, "No task that was drawn for several people has two answers yet, so nobody can be compared."
     kinds = {Answer.from_key(key).kind for key in {vote.answer for vote in votes}}
     if not kinds <= set(LABEL_KINDS):
         return {}, f"Answers of type {', '.join(sorted(kinds))} are compared by `hitl agree PROJECT`, not on this page."
-    named = encode_votes(
-        [vote.task for vote in votes], [vote.person for vote in votes], [vote.answer for vote in votes]
-    )
+    named = encode_answers(votes)
     try:
         records = against_others(named.votes)
     except VotesError as error:
@@ -188,7 +209,7 @@ def _time_shares(votes: Sequence[Vote]) -> dict[int, dict[str, Any]]:
     """Return the share of each person's time that each label took; {} where answers are not labels."""
     if not {vote.answer.kind for vote in votes} <= set(LABEL_KINDS):
         return {}
-    named = encode_votes([v.task for v in votes], [v.person for v in votes], [v.answer for v in votes])
+    named = encode_answers(votes)
     shares = time_share_by_label(named.votes.people, named.votes.labels, _columns(votes)[2], n_labels=len(named.labels))
     texts = [answer_text(label.key) for label in named.labels]  # type: ignore[attr-defined]
     people: list[int] = list(named.people)  # type: ignore[arg-type]

@@ -1,18 +1,22 @@
-"""The status of a project and of the service, as JSON and as sentences for a terminal."""
+"""The status of a project and of the service, as JSON and as sentences for a terminal; the figures of its page."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from feedback.ingest.polling import count_missed_changes, list_unreadable
 from feedback.labelling_platform.stale_predictions import count_deleted_predictions
+from feedback.policy import Policy
+from feedback.project.snapshot import load_splits
 from feedback.reports.formatting import duration, number, percent, when, within
 from feedback.stats.intervals import wilson
-from feedback.store import ProjectRow, Record, Store
+from feedback.store import ProjectRow, QueueCounts, Record, Store
 from feedback.training.challenger import learned_annotations
 
 Figures = Mapping[str, Any]
+_MAX_VERDICTS = 100  # on the page of a project
 _LATENCY_MODELS = 10  # newest promoted models: the latency of today, not of the first weeks
 
 
@@ -50,6 +54,72 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "unreadable": counts.unreadable,
         "left_out": list_unreadable(store, project.id),
         "notes": list(turn.body["notes"]) if turn else [],
+    }
+
+
+def project_overview(store: Store, project: ProjectRow, policy: Policy) -> dict[str, Any]:
+    """Return all figures of a project's page as JSON; they are counted in the database, so large projects are fast."""
+    status = project_status(store, project)
+    records = store.records.list_records(project.id, "verdict", limit=_MAX_VERDICTS)
+    verdicts = [verdict_json(record) for record in records]
+    queue = store.windows.count_window(project.id)
+    turn, asked, agreement = (
+        store.records.get_latest_record(project.id, kind) for kind in ("turn", "asked", "agreement")
+    )
+    draws = load_splits(store, project, policy)
+    return {
+        **status,
+        "accuracy_over_time": accuracy_over_time(verdicts),
+        "verdicts": verdicts,
+        "queue": {**asdict(queue), "why": asked.body.get("why", "") if asked else ""} if queue else None,
+        "confused_labels": agreement.body.get("confused_labels") if agreement else None,
+        "open_first": agreement.body.get("open_first", []) if agreement else [],
+        "work": [asdict(row) for row in store.jobs.list_jobs() if row.project == project.id],
+        "last_turn": {"at_s": turn.at_s, "asked": turn.body.get("asked", "")} if turn else None,
+        "policy": {"hash": policy.hash, "rules": len(policy.routing), "tiers": list(policy.tiers)},
+        "blind": _explain_blind_tasks(
+            has_model=status["model"] is not None,
+            audit_share=draws.audit_share,
+            overlap_share=draws.overlap_share,
+            queue=queue,
+        ),
+        "cases": count_cases(store, project.id),
+    }
+
+
+def count_cases(store: Store, project: str) -> list[dict[str, Any]]:
+    """Return the number of review cases by tier and state."""
+    counts = store.cases.count_cases(project)
+    return [{"tier": tier, "state": state, "count": count} for (tier, state), count in sorted(counts.items())]
+
+
+def accuracy_over_time(verdicts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the accuracy of the serving model at each verdict, oldest first; `verdicts` come newest first.
+
+    A promoted challenger serves from its verdict on. A rejected one leaves the champion, which was judged on the same
+    rows. Each interval is for one point alone: it does not say whether two points differ.
+    """
+    points = []
+    for verdict in reversed(verdicts):
+        figure = verdict["accuracy"] if verdict["promote"] else verdict["champion_accuracy"]
+        if figure is not None:
+            version = verdict["challenger"] if verdict["promote"] else verdict["champion"]
+            points.append({"at_s": verdict["at_s"], "version": version, **figure})
+    return points
+
+
+def verdict_json(record: Record) -> dict[str, Any]:
+    """Return a promotion verdict as JSON, each accuracy with its 95 % interval."""
+    body = record.body
+    rows = int(body.get("rows") or 0)
+    return {
+        **{name: str(body.get(name, "")) for name in ("gate", "reason", "challenger", "champion")},
+        "at_s": float(body.get("at_s") or 0.0),
+        "promote": bool(body.get("promote")),
+        "rows": rows,
+        "accuracy": accuracy_json(body.get("accuracy"), rows),
+        "champion_accuracy": accuracy_json(body.get("champion_accuracy"), rows),
+        "e_value": body.get("e_value"),
     }
 
 
@@ -105,7 +175,7 @@ def status_lines(status: Figures) -> Iterator[tuple[str, str]]:
     >>> dict(status_lines({"state": "connected", **counts}))["answered"]
     'no task has come yet'
     """
-    yield "state", _state_line(status)
+    yield "state", f"{status['state']}{'; work waits for a worker' if status.get('behind') else ''}"
     yield "answered", _answered_line(status)
     yield "model", _model_line(status)
     yield "accuracy", _accuracy_line(status.get("audit_accuracy"))
@@ -128,12 +198,8 @@ def status_lines(status: Figures) -> Iterator[tuple[str, str]]:
             "signals",
             f"{signals} for a task with their key: hitl signal list --waiting --project {status['project']}",
         )
-    for reason in status.get("parked") or ():
-        yield "parked", reason
-    for reason in status.get("left_out") or ():
-        yield "left out", reason
-    for note in status.get("notes") or ():
-        yield "note", note
+    for name, key in (("parked", "parked"), ("left out", "left_out"), ("note", "notes")):
+        yield from ((name, reason) for reason in status.get(key) or ())
 
 
 def accuracy_json(value: float | None, rows: int) -> dict[str, Any] | None:
@@ -146,6 +212,33 @@ def accuracy_json(value: float | None, rows: int) -> dict[str, Any] | None:
         return None
     interval = wilson(round(value * rows), rows).to_json(digits=4)
     return {**interval, "value": value, "rows": rows}
+
+
+def _explain_blind_tasks(
+    *, has_model: bool, audit_share: float, overlap_share: float, queue: QueueCounts | None
+) -> list[str]:
+    """Explain in sentences which tasks show no prediction; the shares are of all tasks, in [0, 1]."""
+    lines = []
+    if not has_model:
+        lines.append("Every task is blind for now: no model serves yet.")
+    if queue is not None and queue.open:
+        lines.append(f"{number(queue.blind_open)} of the {number(queue.open)} open tasks of the queue are blind.")
+    if audit_share > 0:
+        lines.append(
+            f"{percent(audit_share)} of all tasks are audit tasks, drawn at random once and for all. Nobody sees a "
+            "prediction on them and no model learns from them, so their answers measure the model without bias."
+        )
+    if overlap_share > 0:
+        lines.append(
+            f"{percent(overlap_share)} of all tasks are drawn for several people, who answer without a prediction, "
+            "so that it does not raise their agreement."
+        )
+    if has_model:
+        lines.append(
+            "A task is also blind when another person answers it because people disagree, when it is a gold task, "
+            "and when the model cannot read it."
+        )
+    return lines
 
 
 def _model(store: Store, project: str, version: str) -> dict[str, Any]:
@@ -201,10 +294,6 @@ def _latency(store: Store, project: str) -> float | None:
 def _body(store: Store, project: str, kind: str) -> dict[str, Any] | None:
     found = store.records.get_latest_record(project, kind)
     return dict(found.body) if found else None
-
-
-def _state_line(status: Figures) -> str:
-    return f"{status['state']}{'; work waits for a worker' if status.get('behind') else ''}"
 
 
 def _answered_line(status: Figures) -> str:

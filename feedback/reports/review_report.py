@@ -1,13 +1,16 @@
-"""Figures of the review: rates, times and costs by tier, errors of the model, reviewers, and a forecast."""
+"""Figures of the review: rates, times and costs by tier, reviewers, a forecast; where people changed predictions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from feedback.policy import Policy
 from feedback.policy.calendars import is_working_time
+from feedback.reports.formatting import answer_text
 from feedback.review.capacity import Advice, advise, forecast
 from feedback.review.review_metrics import TierMetrics, add_first_tier_stays, compute_tier_metrics
 from feedback.review.review_task_content import format_time
@@ -18,11 +21,13 @@ from feedback.review.reviewer_accuracy import (
     compute_reviewer_accuracy,
     votes_as_reviews,
 )
-from feedback.store import Store
+from feedback.stats.intervals import wilson
+from feedback.store import OverrideCount, Store
 
 _HISTORY_DAYS = 7  # arrivals of these days make the forecast
 _FORECAST_HOURS = 12
 _DEFAULT_HANDLING_S = 120.0  # of one review, until some are measured
+_MAX_PAIRS = 30  # of a shown and a changed answer
 _DAY_S, _HOUR_S = 86_400.0, 3600.0
 
 
@@ -132,6 +137,39 @@ def forecast_tiers(
     return forecasts
 
 
+def override_figures(counts: Iterable[OverrideCount], reasons: Mapping[str, str]) -> dict[str, Any]:
+    """Return the rates of change with intervals, the changed answers and the reasons as JSON.
+
+    `reasons` gives the text of each reason code. Blind answers are counted separately: people tend to accept a
+    prediction that they see, so only blind answers say how often the model is wrong.
+    """
+    listed = list(counts)
+    changed = [row for row in listed if row.changed]
+    pairs: Counter[tuple[str, str]] = Counter()
+    why: dict[tuple[str, str], Counter[str]] = {}
+    given: Counter[str] = Counter()
+    for row in changed:
+        pair = (answer_text(row.shown) if row.shown else "", answer_text(row.answer))
+        pairs[pair] += row.times
+        why.setdefault(pair, Counter())[row.reason] += row.times
+        if not row.blind:
+            given[row.reason] += row.times
+    return {
+        "shown": _override_rate(row for row in listed if not row.blind),
+        "blind": _override_rate(row for row in listed if row.blind),
+        "pairs": [
+            {
+                "from": shown,
+                "to": answer,
+                "count": count,
+                "reason": _reason_text(why[shown, answer].most_common(1)[0][0], reasons),
+            }
+            for (shown, answer), count in pairs.most_common(_MAX_PAIRS)
+        ],
+        "reasons": [{"reason": _reason_text(code, reasons), "count": count} for code, count in given.most_common()],
+    }
+
+
 def _remedy_text(remedy: Advice, share: float) -> str:
     ways = []
     if remedy.people:
@@ -155,3 +193,15 @@ def _people_at_work(policy: Policy, tier: str, at_s: float) -> int:
     members = [person for person in policy.people.values() if tier in (person.tiers or (policy.first_tier,))]
     calendars = [person.calendar or default for person in members] if policy.people else [default]
     return sum(name is None or is_working_time(policy.calendars[name], at_s) for name in calendars)
+
+
+def _override_rate(counts: Iterable[OverrideCount]) -> dict[str, Any] | None:
+    listed = list(counts)
+    total, changed = sum(row.times for row in listed), sum(row.times for row in listed if row.changed)
+    if not total:
+        return None
+    return {"changed": changed, "answers": total, **wilson(changed, total).to_json(digits=4)}
+
+
+def _reason_text(code: str, reasons: Mapping[str, str]) -> str:
+    return reasons.get(code, code) or "not given"

@@ -18,8 +18,8 @@ from sqlalchemy import Connection, func, select
 from feedback.errors import SchemaError, StoreError
 from feedback.store.database.drivers import Durability
 from feedback.store.database.engine import WAIT_S, Database, stream
-from feedback.store.log import event_erasure, replay
-from feedback.store.log.event_erasure import ErasureResult
+from feedback.store.log import replay
+from feedback.store.log.event_erasure import Erasure
 from feedback.store.log.event_log import Appended, Log
 from feedback.store.log.events import Event, Source, event_from_task
 from feedback.store.log.inbox import Inbox, InboxStatus, inbox_url
@@ -134,6 +134,7 @@ class Store:
         self.votes = VotesRepository(database)
         self.windows = WindowsRepository(database)
         self.policies = PoliciesRepository(database, self.projects, self.records, self.jobs)
+        self.erasure = Erasure(database, self._log, self._inbox, self.records, self.jobs)
         self.registry = ModelsRepository(database, self.records)
         self.review_projects = ReviewProjectsRepository(database)
 
@@ -201,40 +202,6 @@ class Store:
         return ProjectionCheck(
             not differs, hashlib.sha256("".join(check.digest for check in done).encode()).hexdigest(), differs
         )
-
-    def erase(
-        self,
-        project: str,
-        *,
-        person: int | None = None,
-        task: int | None = None,
-        annotation: int | None = None,
-        until: str = "",
-        emails: Iterable[str] = (),
-    ) -> ErasureResult:
-        """Erase the data of a person, or of a task and all its annotations, for ever; the chain still verifies.
-
-        In one project; `feedback.privacy.erasure` also reaches its review projects. `emails` are theirs.
-        `until`: of all things that had the number one after another, those that were created until then.
-        """
-        self._inbox.delete_deliveries(project, person=person, task=task)
-        forgotten = event_erasure.erase_data(
-            self._database,
-            self._log,
-            project,
-            person=person,
-            task=task,
-            annotation=annotation,
-            until=until,
-            emails=emails,
-        )
-        self.jobs.request_job(project, "turn")
-        return forgotten
-
-    def replace_task_data(self, project: str, task: Task) -> int:
-        """Replace the data of a task and erase its former data for ever; return how many payloads were deleted."""
-        self._inbox.delete_deliveries(project, task=task.id)
-        return event_erasure.replace_task_data(self._database, self._log, project, task)
 
     def backup(self, path: str | Path) -> None:
         """Copy the whole store into a file while it is in use (SQLite only; PostgreSQL has pg_dump)."""

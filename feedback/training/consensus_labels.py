@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from feedback.consensus.consensus import AggregatedLabel, AggregatedLabels
-from feedback.consensus.label_aggregation import AggregationCache
+from feedback.consensus.label_aggregation import aggregate_columns
 from feedback.project.changes import Changes
 from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
@@ -16,9 +17,11 @@ from feedback.project.task_cache import merged
 from feedback.store import Vote
 from feedback.training.dataset import ConsensusLabel, Dataset
 from feedback.training.model_vote import ModelVote, cross_validated_weights
+from feedback.votes import VoteColumns
 from ml_backend.models import Recipe
 from ml_backend.records import Answer
 
+_LOG = logging.getLogger(__name__)
 _AT_ONCE = 50  # tasks asked again because it pays, at a time: each is a request, and the next votes may change it
 
 
@@ -163,6 +166,8 @@ class _Aggregated:
     """What the votes were aggregated to, and from which ones."""
 
     snapshot: ProjectSnapshot
+    by: str
+    votes: VoteColumns = field(repr=False)
     labels: AggregatedLabels
 
 
@@ -184,27 +189,35 @@ class ConsensusCache:
     """Keeps the decisions of each project, and decides again only about tasks that changed."""
 
     def __init__(self) -> None:
-        self._fits = RecentProjects[AggregationCache]()
         self._aggregated = RecentProjects[_Aggregated]()
         self._decided = RecentProjects[_Decided]()
 
     def aggregate(self, snapshot: ProjectSnapshot) -> AggregatedLabels:
-        """Return what `aggregated_labels` says; the votes are aggregated only when one that counts changed."""
-        project = snapshot.project.id
-        kept = self._aggregated.get(project)
-        if kept is not None and _same_votes(kept.snapshot, snapshot):
+        """Aggregate the votes on the tasks that models learn from; again only when one of these votes changed.
+
+        No other task gets a label. Error rates come from gold tasks where these have enough answers.
+        """
+        project, by = snapshot.project.id, snapshot.policy.consensus.method
+        kept, changed = self._aggregated.get(project), None
+        same_rule = kept is not None and (kept.snapshot.book, kept.by) == (snapshot.book, by)
+        if kept is not None and same_rule:
+            changed = snapshot.changes.since(kept.snapshot.changes.revision)
+        if kept is None or changed is None:
+            votes = VoteColumns.build(
+                vote for task in snapshot.votes_by_task for vote in _aggregated_votes(snapshot, task)
+            )
+            if kept is not None and same_rule and votes.equals(kept.votes):
+                votes = kept.votes
+        else:
+            moved = [task for task in changed if _answers(kept.snapshot, task) != _answers(snapshot, task)]
+            new = (vote for task in moved for vote in _aggregated_votes(snapshot, task))
+            votes = kept.votes.replace_tasks(moved, new) if moved else kept.votes
+        if kept is not None and same_rule and votes is kept.votes:
             labels = kept.labels
         else:
-            fits = self._fits.get(project) or AggregationCache()
-            self._fits.put(project, fits, size=len(snapshot.votes))
-            heard = [
-                vote
-                for task, votes in snapshot.votes_by_task.items()
-                if snapshot.roles[task] == "train" or task in snapshot.book
-                for vote in votes
-            ]
-            labels = fits.of(project, heard, by=snapshot.policy.consensus.method, gold=snapshot.book)
-        self._aggregated.put(project, _Aggregated(snapshot, labels), size=len(snapshot.votes_by_task))
+            labels = aggregate_columns(votes, by=by, gold=snapshot.book)
+            _LOG.info("project %s: consensus by %s: %s", project, labels.method, labels.reason)
+        self._aggregated.put(project, _Aggregated(snapshot, by, votes, labels), size=len(snapshot.votes_by_task))
         return labels
 
     def decide(self, snapshot: ProjectSnapshot) -> ConsensusLabels:
@@ -224,14 +237,20 @@ class ConsensusCache:
                 people.update(vote.person for vote in snapshot.votes_by_task.get(task, ()))
         rule = _Rule.of(snapshot, sum(count > 0 for count in people.values()))
         again = tasks_worth_another_vote(snapshot, aggregated)
+        voted = snapshot.votes_by_task
         if kept is None or moved is None or kept.rule != rule:
-            decided = _decide_all(snapshot, aggregated, rule, again, people)
+            settled, needs = _decide_tasks(snapshot, aggregated, rule, again, voted)
+            changes = Changes.everything()
         else:
-            changed = set(moved) | (kept.again ^ again) | _differ(kept.aggregated, aggregated)
-            changed |= _differ_overlaps(kept.snapshot, snapshot)
-            decided = _decide_changed(snapshot, aggregated, rule, again, people, changed, kept)
-        self._decided.put(snapshot.project.id, decided, size=len(decided.settled) + len(decided.needs))
-        return decided.labels
+            changed = {*moved, *(kept.again ^ again), *aggregated.changed_since(kept.aggregated)}
+            changed |= _changed_overlaps(kept.snapshot, snapshot)
+            new, more = _decide_tasks(snapshot, aggregated, rule, again, sorted(changed & voted.keys()))
+            settled, needs = merged(kept.settled, new, changed), merged(kept.needs, more, changed)
+            changes = kept.labels.changes.then(changed)
+        labels = ConsensusLabels(tuple(settled.values()), _with_stale(snapshot, needs), changes)
+        decided = _Decided(snapshot, aggregated, rule, again, people, settled, needs, labels)
+        self._decided.put(snapshot.project.id, decided, size=len(settled) + len(needs))
+        return labels
 
 
 def decide_labels(snapshot: ProjectSnapshot, cache: ConsensusCache | None = None) -> ConsensusLabels:
@@ -242,61 +261,19 @@ def decide_labels(snapshot: ProjectSnapshot, cache: ConsensusCache | None = None
     return (cache or ConsensusCache()).decide(snapshot)
 
 
-def aggregated_labels(snapshot: ProjectSnapshot, cache: ConsensusCache | None = None) -> AggregatedLabels:
-    """Aggregate the votes on the tasks that models learn from; no other task gets a label.
-
-    Error rates come from gold tasks where these have enough answers. Gold tasks themselves get no model vote.
-    """
-    return (cache or ConsensusCache()).aggregate(snapshot)
+def _aggregated_votes(snapshot: ProjectSnapshot, task: int) -> tuple[Vote, ...]:
+    """Return the votes on a task that models learn from, or on a gold task; none on any other task."""
+    counts = snapshot.roles.get(task) == "train" or task in snapshot.book
+    return snapshot.votes_by_task.get(task, ()) if counts else ()
 
 
-def _same_votes(old: ProjectSnapshot, new: ProjectSnapshot) -> bool:
-    """Return whether the votes that are aggregated are the same in both."""
-    changed = new.changes.since(old.changes.revision)
-    if changed is None or old.policy.consensus.method != new.policy.consensus.method or old.book != new.book:
-        return False
-    before, after = old.votes_by_task, new.votes_by_task
-    return all(
-        before.get(task) == after.get(task) and (task not in after or old.roles.get(task) == new.roles[task])
-        for task in changed
-    )
+def _answers(snapshot: ProjectSnapshot, task: int) -> list[tuple[int, Answer]]:
+    return [(vote.person, vote.answer) for vote in _aggregated_votes(snapshot, task)]
 
 
-def _differ(old: AggregatedLabels, new: AggregatedLabels) -> set[int]:
-    """Return the tasks whose aggregated label changed."""
-    if old is new or old.by_task == new.by_task:
-        return set()
-    before, after = old.by_task, new.by_task
-    return {task for task in before.keys() | after.keys() if before.get(task) != after.get(task)}
-
-
-def _differ_overlaps(old: ProjectSnapshot, new: ProjectSnapshot) -> set[int]:
+def _changed_overlaps(old: ProjectSnapshot, new: ProjectSnapshot) -> set[int]:
     before, after = old.routes.overlaps, new.routes.overlaps
     return {task for task, _votes in before.items() ^ after.items()} if before is not after else set()
-
-
-def _decide_all(
-    snapshot: ProjectSnapshot, aggregated: AggregatedLabels, rule: _Rule, again: frozenset[int], people: Counter[int]
-) -> _Decided:
-    settled, needs = _decide_tasks(snapshot, aggregated, rule, again, snapshot.votes_by_task)
-    labels = ConsensusLabels(tuple(settled.values()), _with_stale(snapshot, needs), Changes.everything())
-    return _Decided(snapshot, aggregated, rule, again, people, settled, needs, labels)
-
-
-def _decide_changed(
-    snapshot: ProjectSnapshot,
-    aggregated: AggregatedLabels,
-    rule: _Rule,
-    again: frozenset[int],
-    people: Counter[int],
-    changed: Collection[int],
-    kept: _Decided,
-) -> _Decided:
-    voted = snapshot.votes_by_task
-    new, more = _decide_tasks(snapshot, aggregated, rule, again, sorted(task for task in changed if task in voted))
-    settled, needs = merged(kept.settled, new, changed), merged(kept.needs, more, changed)
-    labels = ConsensusLabels(tuple(settled.values()), _with_stale(snapshot, needs), kept.labels.changes.then(changed))
-    return _Decided(snapshot, aggregated, rule, again, people, settled, needs, labels)
 
 
 def _decide_tasks(
@@ -348,7 +325,7 @@ def reweigh_with_model(
     return cross_validated_weights(
         dataset.of("train"),
         learned,
-        aggregated_labels(snapshot, cache),
+        cache.aggregate(snapshot),
         recipe,
         field=snapshot.control.field,
         dedup_keys=snapshot.dedup_keys,
@@ -364,23 +341,21 @@ def tasks_worth_another_vote(snapshot: ProjectSnapshot, aggregated: AggregatedLa
     Tasks that were drawn for several votes keep the number that they were drawn for: more on the hard ones would bias
     agreement. Those that are open again already stay so.
     """
-    if not snapshot.policy.overlap.adaptive or not aggregated.gain:
+    overlap = snapshot.policy.overlap
+    if not overlap.adaptive or not aggregated.answers:
         return frozenset()
     voted, held = snapshot.votes_by_task, snapshot.routes.held
     new = any(
         task not in voted and not row.is_labeled and task not in held and snapshot.roles[task] == "train"
         for task, row in snapshot.tasks.items()
     )
+    worth = aggregated.list_tasks(
+        lambda label: label.doubted or (label.gain > overlap.least_gain and (not new or label.lead > 0))
+    )
+    labels = aggregated.by_task
     paying = [
-        (not aggregated.by_task[task].doubted, snapshot.tasks[task].is_labeled, -gain, task)
-        for task, gain in aggregated.gain.items()
-        if (aggregated.by_task[task].doubted or _pays(snapshot, aggregated, task, new=new))
-        and len(voted.get(task, ())) < snapshot.policy.overlap.max_votes
-        and task not in snapshot.overlap_sample
-        and task not in held
+        (not labels[task].doubted, snapshot.tasks[task].is_labeled, -labels[task].gain, task)
+        for task in worth
+        if len(voted.get(task, ())) < overlap.max_votes and task not in snapshot.overlap_sample and task not in held
     ]
     return frozenset(task for *_, task in sorted(paying)[:_AT_ONCE])
-
-
-def _pays(snapshot: ProjectSnapshot, aggregated: AggregatedLabels, task: int, *, new: bool) -> bool:
-    return aggregated.gain[task] > snapshot.policy.overlap.least_gain and (not new or aggregated.lead[task] > 0)

@@ -13,6 +13,7 @@ from feedback.project.changes import Changes, changed_since
 from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_cache import merged
+from feedback.store.database.engine import without_garbage_collection
 from ml_backend.records import INDICATORS_KEY, Answer
 
 _MODULUS = 1 << 256
@@ -116,6 +117,7 @@ class DatasetCache:
     def __init__(self) -> None:
         self._kept = RecentProjects[_Kept]()
 
+    @without_garbage_collection()
     def build(self, snapshot: ProjectSnapshot, settled: Sequence[ConsensusLabel], changes: Changes) -> Dataset:
         """Return the data set of these labels, of which `changes` says what differs from the ones before.
 

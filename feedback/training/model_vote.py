@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedback.consensus.consensus import AggregatedLabels
-from feedback.consensus.label_aggregation import VoteLike
 from feedback.consensus.labelling_functions import combine_voters
 from feedback.training.dataset import Dataset, Row, single_label
-from feedback.votes import Floats, Ints, Votes
+from feedback.votes import Floats, Ints, VoteLike, Votes
 from ml_backend.calibration import fit_temperature
 from ml_backend.errors import NotTrained
 from ml_backend.models import Recipe
@@ -80,7 +79,7 @@ def cross_validated_weights(
     usable &= np.array([row.task not in exclude and 1 <= given[row.task] <= _MOST_VOTES for row in rows])
     if usable.sum() < _MIN_ROWS:
         return ModelVote(reason=f"the model has usable predictions for only {int(usable.sum())} rows")
-    people = _vote_shares(rows, aggregated, labels) if aggregated.rows else None
+    people = _vote_shares(rows, aggregated, labels) if aggregated.answers else None
     sound = usable if people is None else usable & (people[np.arange(len(y)), y] >= _SURE_OF_PEOPLE)
     proba = fit_temperature(proba[sound], y[sound], seed=seed).apply(proba)
     if people is not None:
@@ -141,9 +140,11 @@ def _vote_shares(rows: Sequence[Row], aggregated: AggregatedLabels, labels: Sequ
     """Return the label probabilities (n, k) of each row by votes alone; all labels alike where there are no votes."""
     place = {label: at for at, answer in enumerate(aggregated.answers) if (label := single_label(answer)) is not None}
     table = np.ones((len(rows), len(labels)))
-    voted = [at for at, row in enumerate(rows) if row.task in aggregated.rows]
+    by_task = aggregated.by_task
+    voted = [at for at, row in enumerate(rows) if row.task in by_task]
+    proba = np.array([by_task[rows[at].task].proba for at in voted]).reshape(len(voted), len(aggregated.answers))
     for column, label in enumerate(labels):  # a final answer may be one that nobody voted for
-        table[voted, column] = [aggregated.rows[rows[at].task][place[label]] for at in voted] if label in place else 0.0
+        table[voted, column] = proba[:, place[label]] if label in place else 0.0
     total = table.sum(axis=1, keepdims=True)
     shares: Floats = np.divide(table, total, out=np.full_like(table, 1.0 / len(labels)), where=total > 0)
     return shares

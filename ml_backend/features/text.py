@@ -47,42 +47,32 @@ class TextBlock:
         """Return one entry per text, for a cache."""
         if len(self) == 1:  # a request waits
             return [self.codes.tobytes() + self.weights.tobytes() + self.vectors.tobytes()]
-        sizes = _part_sizes(np.diff(self.starts), self.vectors.shape[1])
-        part = _parts(sizes)
-        words = np.empty(len(part), np.uint64)
-        words[part == 0] = self.codes
-        words[part == 1] = self.weights.view(np.uint64)
-        words[part == 2] = self.vectors.view(np.uint64).ravel()
-        data, ends = words.tobytes(), (8 * np.cumsum(sizes.sum(axis=1))).tolist()
-        return [data[start:stop] for start, stop in zip([0, *ends], ends, strict=False)]
+        codes, weights, vectors = self.codes.tobytes(), self.weights.tobytes(), self.vectors.tobytes()
+        starts, ends = (8 * self.starts[:-1]).tolist(), (8 * self.starts[1:]).tolist()
+        size = 4 * self.vectors.shape[1]
+        return [
+            codes[start:end] + weights[start:end] + vectors[at : at + size]
+            for start, end, at in zip(starts, ends, range(0, len(vectors), size), strict=True)
+        ]
 
     @classmethod
     def from_rows(cls, rows: Sequence[TextRow], n_dimensions: int) -> TextBlock:
         """Return the block of entries that `rows` made."""
         if len(rows) == 1:
-            n = (len(rows[0]) - 4 * n_dimensions) // 16
-            vector = np.frombuffer(rows[0], np.float32, offset=16 * n)[None, :]
-            starts, weights = np.array([0, n]), np.frombuffer(rows[0], np.float64, n, 8 * n)
-            return cls(np.frombuffer(rows[0], np.uint64, n), weights, starts, vector)
+            row, n = rows[0], (len(rows[0]) - 4 * n_dimensions) // 16
+            starts, vector = np.array([0, n]), np.frombuffer(row, np.float32, offset=16 * n)[None, :]
+            return cls(np.frombuffer(row, np.uint64, n), np.frombuffer(row, np.float64, n, 8 * n), starts, vector)
         n_terms = (np.fromiter(map(len, rows), np.int64, count=len(rows)) - 4 * n_dimensions) // 16
-        part = _parts(_part_sizes(n_terms, n_dimensions))
-        words = np.frombuffer(b"".join(rows), np.uint64)
+        ends = (8 * n_terms).tolist()  # of the codes; as many bytes of weights follow, then the vector
+        codes = b"".join([row[:end] for row, end in zip(rows, ends, strict=True)])
+        weights = b"".join([row[end : 2 * end] for row, end in zip(rows, ends, strict=True)])
+        vectors = b"".join([row[2 * end :] for row, end in zip(rows, ends, strict=True)])
         return cls(
-            words[part == 0],
-            words[part == 1].view(np.float64),
+            np.frombuffer(codes, np.uint64),
+            np.frombuffer(weights, np.float64),
             np.concatenate([[0], np.cumsum(n_terms)]),
-            words[part == 2].view(np.float32).reshape(len(rows), n_dimensions),
+            np.frombuffer(vectors, np.float32).reshape(len(rows), n_dimensions),
         )
-
-
-def _part_sizes(n_terms: NDArray[np.int64], n_dimensions: int) -> NDArray[np.int64]:
-    """Return how many 64-bit words the codes, weights and vector of each text take, (n, 3)."""
-    return np.stack([n_terms, n_terms, np.full(len(n_terms), n_dimensions // 2)], axis=1)
-
-
-def _parts(sizes: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Return to which part of its entry each 64-bit word belongs: 0 codes, 1 weights, 2 vector."""
-    return np.repeat(np.tile(np.arange(3, dtype=np.uint8), len(sizes)), sizes.ravel())
 
 
 def read_text(data: Mapping[str, Any], field: str, *, html: bool = False) -> str | None:

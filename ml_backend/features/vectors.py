@@ -31,12 +31,15 @@ class TextWords:
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
-        split = [text.split() for text in texts]
-        flat = list(chain.from_iterable(split))
+        flat, sizes = list[str](), list[int]()
+        for text in texts:  # not a list of lists: so many of them start the garbage collector
+            words = text.split()
+            flat += words
+            sizes.append(len(words))
         number = {word: place for place, word in enumerate(dict.fromkeys(flat))}
         self.distinct = list(number)
         self._places = np.fromiter(map(number.__getitem__, flat), np.int64, count=len(flat))
-        self._starts = np.cumsum([0, *map(len, split)])  # (n + 1,)
+        self._starts = np.cumsum([0, *sizes])  # (n + 1,)
 
     def gather(self, rows: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Replace each word by its row of numbers; return them all, (t,), and how many each text has, (n,)."""

@@ -13,6 +13,7 @@ from ml_backend.errors import UnknownName
 from ml_backend.features.cache import FeatureCache
 from ml_backend.label_config import Control
 
+Tasks: TypeAlias = Sequence[Mapping[str, Any]]  # the data of tasks
 Floats: TypeAlias = NDArray[np.float64]
 Vectors: TypeAlias = NDArray[np.float32]
 State: TypeAlias = Mapping[str, Any]  # numpy arrays and JSON values, one level deep: what an artefact stores
@@ -30,7 +31,7 @@ class Model(Protocol):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Return the labels of the training rows, sorted; column j of `predict_proba` is `classes[j]`."""
+        """Return the labels of the training rows, sorted, in the order of the columns of `predict_proba`."""
         ...
 
     def predict_proba(self, data: Sequence[Mapping[str, Any]]) -> Floats:
@@ -55,17 +56,11 @@ class Recipe(Protocol):
         ...
 
     def fit(
-        self,
-        data: Sequence[Mapping[str, Any]],
-        labels: Sequence[str],
-        *,
-        field: str,
-        weights: Floats | None = None,
-        seed: int = 0,
+        self, data: Tasks, labels: Sequence[str], *, field: str, weights: Floats | None = None, seed: int = 0
     ) -> Model:
-        """Fit a model; deterministic. NotTrained where fewer than two classes have readable rows.
+        """Fit a model on task data, their labels and row weights, (n,); deterministic.
 
-        `data` are task data, `labels` (n,) their labels, `field` the data field to read, `weights` (n,) row weights.
+        NotTrained where fewer than two classes have readable rows.
         """
         ...
 
@@ -79,9 +74,7 @@ class Recipe(Protocol):
 
 
 def recipe_for(control: Control, *, name: str = "", cache: FeatureCache[Any] | None = None) -> Recipe:
-    """Return the recipe for a control: the one called `name`, or "<object kind>-<control kind>" without a name.
-
-    UnknownName says why where no recipe fits the control.
+    """Return the recipe `name`, by default "<object kind>-<control kind>"; UnknownName says why none fits.
 
     >>> from ml_backend.label_config import Control
     >>> recipe_for(Control("c", "t", "choices", ("a", "b"), False, "text", "text")).name

@@ -63,14 +63,8 @@ def word_contributions(
 ) -> Iterator[tuple[str, float]]:
     """Yield (word, contribution) for each word of a text; the sum is the contribution of the whole text.
 
-    Parameters
-    ----------
-    text
-        As the model reads it.
-    terms
-        The contribution of each known term by its code. That of a pair is split between its two words.
-    direction : shape (d,)
-        The difference of two classes' coefficients for the text's word vector.
+    `terms` has the contribution of each known term by its code, that of a pair split between its two words.
+    `direction`, (d,), is the difference of two classes' coefficients for the text's word vector.
     """
     words = text.split()
     tokens = [tokenize(word) for word in words]

@@ -30,24 +30,13 @@ _MIN_LEAD = 1e-3  # of the chosen class over chance, where the model gives no us
 
 
 def hosted(spec: str, *, label_config: str = "", control: Control | None = None) -> HostedRecipe:
-    """Return a recipe of a LabelStudioMLBase subclass of label-studio-ml 1.0.9.
+    """Return a recipe of a LabelStudioMLBase subclass of label-studio-ml 1.0.9, "path/to/file.py:Class".
 
     The class is imported now. It runs with the rights of this process: name only files that you would run yourself.
-    An artefact never names a file; pass the recipe to `unpack(..., recipes=[hosted(spec)])`.
+    An artefact never names a file; pass the recipe to `unpack(..., recipes=[hosted(spec)])`. `label_config` and
+    `control` are needed for `fit`, not for `load`.
 
-    Parameters
-    ----------
-    spec
-        "path/to/file.py:Class".
-    label_config, control
-        What the model learns; needed for `fit`, not for `load`.
-
-    Raises
-    ------
-    UnknownName
-        There is no such file, or no such class in it.
-    BackendError
-        label-studio-ml is not installed.
+    UnknownName where there is no such file or class; BackendError where label-studio-ml is not installed.
     """
     path, _, name = spec.rpartition(":")
     file = Path(path)
@@ -104,13 +93,8 @@ class HostedRecipe:
                 f"hosted model {self.name} wrote {', '.join(written[:3])} in its workdir, which is deleted.",
                 hint="Return the learned state from fit() as a JSON value.",
             )
-        return self.load(
-            {
-                "train_output": _json(output, self.name),
-                "label_config": self.label_config,
-                "control": asdict(self.control),
-            }
-        )
+        learned = _json(output, self.name)
+        return self.load({"train_output": learned, "label_config": self.label_config, "control": asdict(self.control)})
 
     def vectors(self, data: Tasks, *, field: str) -> NDArray[np.float32]:
         """Return vectors of the built-in recipe for this kind of object; 1.0.9 has none."""
@@ -119,10 +103,8 @@ class HostedRecipe:
         return recipe_for(self.control).vectors(data, field=field)
 
     def load(self, state: Mapping[str, Any]) -> HostedModel:
-        """Build the model of a state: train output, label config and control."""
-        control = Control(**{**state["control"], "labels": tuple(state["control"]["labels"])})
         instance = self.model_class(label_config=state["label_config"], train_output=json.loads(state["train_output"]))
-        return HostedModel(instance, control, state)
+        return HostedModel(instance, Control.load(state["control"]), state)
 
 
 class HostedModel:
@@ -145,7 +127,6 @@ class HostedModel:
         return np.array([self._row(answer) for answer in answers]).reshape(len(data), len(self.classes))
 
     def vectors(self, data: Tasks) -> NDArray[np.float32]:
-        """Return vectors of the built-in recipe for this kind of object."""
         return recipe_for(self._control).vectors(data, field=self._control.field)
 
     def state(self) -> Mapping[str, Any]:
@@ -178,10 +159,10 @@ def _choice(answer: Any, control: Control) -> tuple[str, float]:
         return "", math.nan
     decoded = decode_result(answer.get("result")).answers.get(control.name)
     value = decoded.value if decoded else ()
-    score = answer.get("score")
-    usable = isinstance(score, (int, float)) and not isinstance(score, bool)
     label = value[0] if isinstance(value, tuple) and len(value) == 1 else ""
-    return str(label), float(score) if usable else math.nan  # type: ignore[arg-type]
+    score: Any = answer.get("score")
+    usable = isinstance(score, (int, float)) and not isinstance(score, bool)
+    return str(label), float(score) if usable else math.nan
 
 
 def _annotated(number: int, data: Mapping[str, Any], label: str, control: Control) -> dict[str, Any]:
@@ -226,5 +207,4 @@ def _base_class(spec: str) -> type[Any]:
             f"hosting {spec!r} needs label-studio-ml 1.0.9, redis and rq: {error}.",
             hint="Run: pip install --no-deps label-studio-ml==1.0.9, and pip install redis rq.",
         ) from error
-    base: type[Any] = LabelStudioMLBase
-    return base
+    return LabelStudioMLBase  # type: ignore[no-any-return]

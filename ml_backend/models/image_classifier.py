@@ -28,6 +28,7 @@ class ImageModel:
     def __init__(
         self, state: Mapping[str, Any], *, media: Media | None = None, cache: FeatureCache[ImageRow] | None = None
     ) -> None:
+        self._state = state
         self.classes: tuple[str, ...] = tuple(state["classes"])
         self._field: str = state["field"]
         self._mean: Vectors = state["mean"]  # (d,)
@@ -39,31 +40,15 @@ class ImageModel:
         self._media = media or Media()
         self._cache = cache
         d, k, b = SIZE, len(self.classes), len(self._columns.names)
-        shapes = (
-            self._mean.shape,
-            self._scale.shape,
-            self._coef.shape,
-            self._intercept.shape,
-            self._coef_indicators.shape,
-        )
+        arrays = (self._mean, self._scale, self._coef, self._intercept, self._coef_indicators)
+        shapes = tuple(array.shape for array in arrays)
         if shapes != ((d,), (d,), (d, k), (k,), (b, k)):
             raise ValueError(f"shapes {shapes} do not fit {d} features and {k} classes")
 
     def state(self) -> Mapping[str, Any]:
-        """Return arrays and JSON values."""
-        return {
-            "classes": list(self.classes),
-            "field": self._field,
-            "mean": self._mean,
-            "scale": self._scale,
-            "coef": self._coef,
-            "intercept": self._intercept,
-            "columns": self._columns.state(),
-            "coef_indicators": self._coef_indicators,
-        }
+        return self._state
 
     def predict_proba(self, data: Tasks) -> Floats:
-        """Return probabilities, shape (n, k); NaN for a task whose image cannot be opened."""
         proba = np.full((len(data), len(self.classes)), np.nan)
         X, readable = _matrix(data, self._field, self._media, self._cache)
         if len(X):
@@ -86,7 +71,6 @@ class ImageModel:
         return sum_by_name([*quarters, *self._columns.contributions(item, difference)])
 
     def vectors(self, data: Tasks) -> Vectors:
-        """Return features as vectors of length 1, shape (n, 628)."""
         return _vectors(data, self._field, self._media, self._cache)
 
 
@@ -102,7 +86,6 @@ class ImageChoices:
     def fit(
         self, data: Tasks, labels: Sequence[str], *, field: str, weights: Floats | None = None, seed: int = 0
     ) -> ImageModel:
-        """Fit on the images that can be opened."""
         X, readable = _matrix(data, field, self._media, self._cache)
         keep = np.flatnonzero(readable)
         if not len(keep):
@@ -111,7 +94,7 @@ class ImageChoices:
         # a feature that hardly varies in training must not dominate later; rows of length 1 suit C
         scale = (1.0 / (np.maximum(spread, 0.01) * np.sqrt(SIZE))).astype(np.float32)
         columns = fit_indicator_columns([data[place] for place in keep])
-        known = columns.matrix([data[place] for place in keep])
+        known = columns.matrix(data)[keep]
         classes, coef, intercept = fit_logistic(
             np.hstack([(X - mean) * scale, known]),
             [labels[place] for place in keep],
@@ -131,11 +114,9 @@ class ImageChoices:
         return ImageModel(state, media=self._media, cache=self._cache)
 
     def vectors(self, data: Tasks, *, field: str) -> Vectors:
-        """Return features as vectors of length 1, shape (n, 628); zeros where no image can be opened."""
         return _vectors(data, field, self._media, self._cache)
 
     def load(self, state: Mapping[str, Any]) -> ImageModel:
-        """Build the model of a state."""
         return ImageModel(state, media=self._media, cache=self._cache)
 
 
@@ -152,6 +133,7 @@ def _matrix(
 
 
 def _vectors(data: Tasks, field: str, media: Media, cache: FeatureCache[ImageRow] | None) -> Vectors:
+    """Return features as vectors of length 1, (n, 628); zeros where no image can be opened."""
     X, readable = _matrix(data, field, media, cache)
     vectors = np.zeros((len(data), SIZE), np.float32)
     vectors[readable] = X / np.maximum(np.linalg.norm(X, axis=1, keepdims=True), 1e-6)

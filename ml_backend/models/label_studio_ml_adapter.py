@@ -67,15 +67,14 @@ class HitlBackend(LabelStudioMLBase):
         return [{"result": result, "score": score, "model_version": self._version} for result, score in predictions]
 
     def _predict_project(self, project: str, data: Sequence[Any]) -> list[Prediction]:
-        empty: list[Prediction] = [([], 0.0)] * len(data)
         try:
             bundle = self._champion(project)
         except BackendError as error:
             _log.error("project %s: %s", project, error)
-            return empty
+            bundle = None
         control = self._control(bundle) if bundle else None
         if bundle is None or control is None:
-            return empty
+            return [([], 0.0)] * len(data)
         answers = replace(bundle, control=control).predict([item if isinstance(item, Mapping) else {} for item in data])
         encode = get_codec(control.kind).encode
         return [

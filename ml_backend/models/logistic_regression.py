@@ -25,16 +25,8 @@ def fit_logistic(
     and log-loss (SMS spam at 100 rows: accuracy 0.96 against 0.93, log-loss 0.14 against 0.17), and from 2,000 rows it
     costs almost nothing. The calibrator removes the remaining bias of the confidence.
 
-    Parameters
-    ----------
-    X : shape (n, d)
-        Dense or sparse; the settings suit rows of length about 1.
-    labels : shape (n,)
-        NotTrained where there are fewer than two classes.
-    weights : shape (n,)
-        Row weights, or None.
-    seed
-        Of the solver.
+    `X` is dense or sparse, (n, d), with rows of length about 1; `labels` and `weights` have shape (n,). NotTrained
+    where there are fewer than two classes.
     """
     # reason: a second of imports that serving never needs
     from sklearn.exceptions import ConvergenceWarning

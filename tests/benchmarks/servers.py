@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from feedback.app.bootstrap import gunicorn_command, prepare_store
+from feedback.app.bootstrap import prepare_store
+from feedback.app.web_server import gunicorn_command
 from feedback.settings import Settings, read_settings
 from tests.support.proof import Process
 from tests.support.served import Address, free_address, gunicorn, running

@@ -110,7 +110,7 @@ class FakeLabelStudio:
         version = rows[0].version
         held = self.rows.setdefault(version, {})
         for written, row in enumerate(sorted(rows, key=lambda row: row.place)):
-            if stop():
+            if written <= head and stop():  # the rest is one request
                 return WriteResult(len(held), complete=False)
             if self.stop_after is not None and written >= self.stop_after:
                 raise KeyboardInterrupt

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select
 
 from feedback.errors import StoreError
 from feedback.store.database.engine import Database, chunks, dumps, plain, stream
 from feedback.store.log.event_log import REUSED_ID, Log
 from feedback.store.log.events import Entity, Event, event_from_task
+from feedback.store.log.inbox import Inbox
 from feedback.store.log.projections import canonical_time_of, creation_time, epoch_s
+from feedback.store.repositories.jobs import JobsRepository
+from feedback.store.repositories.records import RecordsRepository
 from feedback.store.tables import main_tables
 from feedback.store.tables.personal_data import DERIVED, DataSubject, places, redact, task_contents
 from feedback.store.tables.review_tables import override, review_case
@@ -34,77 +37,87 @@ class ErasureResult:
     models: tuple[str, ...]
 
 
-def erase_data(
-    database: Database,
-    log: Log,
-    project: str,
-    *,
-    person: int | None = None,
-    task: int | None = None,
-    annotation: int | None = None,
-    until: str = "",
-    emails: Iterable[str] = (),
-) -> ErasureResult:
-    """Erase payloads, salts and derived rows of a person's annotations, or of a task and all its annotations.
+class Erasure:
+    """Erases what the store holds about a person or a task, for ever."""
 
-    The log keeps ids and hashes; without salt and payload they reveal nothing. What is still in Label Studio must be
-    deleted there. We do not store it again, but a later annotation of the person is stored, and so is a new task or
-    annotation with an erased id. `until` is the last lifetime of a task or annotation to erase.
-    """
-    if sum(target is not None for target in (person, task, annotation)) != 1:
-        raise StoreError("erase either a person or a task.", hint="`hitl forget --person ID` or `--task ID`.")
-    with database.write() as connection:
-        _overwrite_what_is_deleted(database, connection)
-        found = _annotations_of(connection, project, person=person, task=task, until=until)
-        if annotation is not None:
-            found[annotation] = until
-        things: list[tuple[Entity, int, str]] = [
-            ("annotation", number, lifetime) for number, lifetime in sorted(found.items())
-        ]
-        things += [] if task is None else [("task", task, until)]
-        people = _people_of(connection, project, found)
-        log.append([Event(project, entity, number, lifetime, "erased", "own") for entity, number, lifetime in things])
-        events = sum(_erase(connection, project, *thing) for thing in things)
-        tasks = frozenset(() if task is None else (task,))
-        subject = DataSubject(
-            project, person, frozenset(emails), tasks, cases_of(connection, project, tasks), frozenset(found)
+    def __init__(
+        self, database: Database, log: Log, inbox: Inbox, records: RecordsRepository, jobs: JobsRepository
+    ) -> None:
+        self._database, self._log, self._inbox, self._records, self._jobs = database, log, inbox, records, jobs
+
+    def erase_data(
+        self,
+        project: str,
+        *,
+        person: int | None = None,
+        task: int | None = None,
+        annotation: int | None = None,
+        until: str = "",
+        emails: Iterable[str] = (),
+    ) -> ErasureResult:
+        """Erase payloads, salts and derived rows of a person's annotations, or of a task and all its annotations.
+
+        In one project; `feedback.privacy.erasure` also reaches its review projects. `emails` are the person's. The log
+        keeps ids and hashes; without salt and payload they reveal nothing, and the chain still verifies. What is still
+        in Label Studio must be deleted there. We do not store it again, but a later annotation of the person is stored,
+        and so is a new task or annotation with an erased id. `until`: of all things that had the number one after
+        another, those that were created until then.
+        """
+        if sum(target is not None for target in (person, task, annotation)) != 1:
+            raise StoreError("erase either a person or a task.", hint="`hitl forget --person ID` or `--task ID`.")
+        self._inbox.delete_deliveries(project, person=person, task=task)
+        with self._database.write_without_trace() as connection:
+            found = {annotation: until} if annotation is not None else {}
+            if annotation is None:
+                found = _annotations_of(connection, project, person=person, task=task, until=until)
+            things: list[tuple[Entity, int, str]] = [("annotation", *item) for item in sorted(found.items())]
+            things += [] if task is None else [("task", task, until)]
+            people = _people_of(connection, project, found)
+            self._log.append([Event(project, *thing, "erased", "own") for thing in things])
+            events = sum(_erase(connection, project, *thing) for thing in things)
+            tasks = frozenset(() if task is None else (task,))
+            subject = DataSubject(
+                project, person, frozenset(emails), tasks, cases_of(connection, project, tasks), frozenset(found)
+            )
+            models = self._models_trained_on(project, set(found))
+            _erase_rows(connection, subject)
+            _rewrite_records(connection, subject)
+            _rewrite_options(connection, subject)
+            if person is not None:  # the bare number, so that no backup brings their data back
+                self._records.create_record(project, ERASED_PERSON, {"number": person}, key=str(person))
+            _update_annotator_counts(connection, project, people)
+            self._jobs.request_job(project, "turn", connection=connection)
+        return ErasureResult(tuple(sorted(found)), tuple(tasks), events, models)
+
+    def replace_task_data(self, project: str, task: Task) -> int:
+        """Replace the data of a task and erase its former data; return how many payloads were deleted.
+
+        The same transaction logs the erasure of its former versions without ending its lifetime.
+        """
+        self._inbox.delete_deliveries(project, task=task.id)
+        with self._database.write_without_trace() as connection:
+            row = (main_tables.task.c.project == project) & (main_tables.task.c.id == task.id)
+            last_s = connection.execute(select(main_tables.task.c.last_shown_s).where(row)).scalar() or 0.0
+            seen_s = max(self._database.clock(), last_s + _LATER_S)  # later than every earlier API read of it
+            before = canonical_time_of(epoch_s(task.created_at) - _INSTANT_S)
+            saved = event_from_task(task, "own", project=project, seen_s=seen_s)
+            self._log.append([saved, Event(project, "task", task.id, before, "erased", "own")])
+            logged = main_tables.event.c
+            is_saved = (logged.project == project, logged.entity == "task", logged.action == "saved")
+            query = select(logged.seq).where(*is_saved, logged.entity_id == task.id).order_by(logged.seq)
+            erased = _delete_payloads(connection, project, connection.execute(query).scalars().all()[:-1])
+            former = task_contents(DataSubject(project, tasks=frozenset({task.id})))
+            connection.execute(main_tables.content.delete().where(former))
+        return erased
+
+    def _models_trained_on(self, project: str, annotations: set[int]) -> tuple[str, ...]:
+        """Return the models whose training record names one of these annotations, oldest first."""
+        trainings = reversed(self._records.list_records(project, "training", limit=None))
+        return tuple(
+            str(training.body.get("version") or training.key)
+            for training in trainings
+            if not annotations.isdisjoint(training.body.get("annotations", ()))
         )
-        models = _models_trained_on(connection, project, set(found))
-        _erase_rows(connection, subject)
-        _rewrite_records(connection, subject)
-        _rewrite_options(connection, subject)
-        if person is not None:
-            _record_erased_person(connection, project, person, database.clock())
-        _update_annotator_counts(connection, project, people)
-    database.leave_no_trace()
-    return ErasureResult(tuple(sorted(found)), tuple(tasks), events, models)
-
-
-def replace_task_data(database: Database, log: Log, project: str, task: Task) -> int:
-    """Replace the data of a task and erase its former data; return how many payloads were deleted.
-
-    The same transaction logs the erasure of its former versions without ending its lifetime.
-    """
-    with database.write() as connection:
-        _overwrite_what_is_deleted(database, connection)
-        row = (main_tables.task.c.project == project) & (main_tables.task.c.id == task.id)
-        last_s = connection.execute(select(main_tables.task.c.last_shown_s).where(row)).scalar() or 0.0
-        seen_s = max(database.clock(), last_s + _LATER_S)  # later than every earlier API read of it
-        before = canonical_time_of(epoch_s(task.created_at) - _INSTANT_S)
-        log.append(
-            [
-                event_from_task(task, "own", project=project, seen_s=seen_s),
-                Event(project, "task", task.id, before, "erased", "own", seen_s=0.0),
-            ]
-        )
-        logged = main_tables.event.c
-        saved = select(logged.seq).where(logged.project == project, logged.entity == "task", logged.action == "saved")
-        seqs = connection.execute(saved.where(logged.entity_id == task.id).order_by(logged.seq)).scalars().all()
-        erased = _delete_payloads(connection, project, seqs[:-1])
-        former = task_contents(DataSubject(project, tasks=frozenset({task.id})))
-        connection.execute(main_tables.content.delete().where(former))
-    database.leave_no_trace()
-    return erased
 
 
 def cases_of(connection: Connection, project: str, tasks: Collection[int]) -> frozenset[int]:
@@ -122,8 +135,6 @@ def _annotations_of(
 ) -> dict[int, str]:
     """Return the annotations that a person ever made, or that a task ever had: id -> the last such lifetime."""
     found: dict[int, str] = {}
-    if person is None and task is None:
-        return found
     for saved in _saved_versions(connection, project):
         if (
             saved.person == person
@@ -243,30 +254,3 @@ def _rewrite_options(connection: Connection, subject: DataSubject) -> None:
     left = redact(body, subject)
     if left != body:
         connection.execute(table.update().where(conditions).values(options=plain(dumps(left or {}).decode())))
-
-
-def _record_erased_person(connection: Connection, project: str, person: int, now_s: float) -> None:
-    """Record the bare id of an erased person, so that no backup brings their data back."""
-    key = str(person)
-    table = main_tables.record
-    known = select(table.c.id).where(table.c.project == project, table.c.kind == ERASED_PERSON, table.c.key == key)
-    if connection.execute(known).scalar() is None:
-        row = {"project": project, "kind": ERASED_PERSON, "key": key, "body": dumps({"number": person}), "at_s": now_s}
-        connection.execute(table.insert(), [row])
-
-
-def _models_trained_on(connection: Connection, project: str, annotations: set[int]) -> tuple[str, ...]:
-    """Return the models whose training record names one of these annotations."""
-    table = main_tables.record.c
-    query = select(table.key, table.body).where(table.project == project, table.kind == "training")
-    found: list[str] = []
-    for row in connection.execute(query.order_by(table.id)):
-        body: dict[str, Any] = orjson.loads(row.body)
-        if annotations & set(body.get("annotations", ())):
-            found.append(str(body.get("version") or row.key))
-    return tuple(found)
-
-
-def _overwrite_what_is_deleted(database: Database, connection: Connection) -> None:
-    if database.sqlite:
-        connection.execute(text("PRAGMA secure_delete=ON"))

@@ -84,7 +84,7 @@ class TasksRepository(Repository):
         with self._database.read() as connection, without_garbage_collection():
             return [
                 (Task(number, loads(data), project, is_labeled, overlap, created_at, version), content[:32])
-                for number, data, is_labeled, overlap, created_at, version, content in connection.execute(query)
+                for number, data, is_labeled, overlap, created_at, version, content in stream(connection, query)
             ]
 
     def list_task_creation_times(self, project: str, *, above: int, limit: int) -> dict[int, str]:

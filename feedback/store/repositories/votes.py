@@ -47,7 +47,7 @@ class VotesRepository(Repository):
                 .order_by(table.task, table.control, table.person, table.version, table.annotation)
             )
             for part in [None] if tasks is None else chunks(sorted(set(tasks))):
-                rows = connection.execute(query if part is None else query.where(table.task.in_(part)))
+                rows = stream(connection, query if part is None else query.where(table.task.in_(part)))
                 before = None
                 for task, name, person, key, annotation, at_s, lead_time_s, shown in rows:
                     if before == (task, name, person):

@@ -19,7 +19,7 @@ class Row:
 def test_a_narrow_terminal_wraps_figures(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     monkeypatch.setenv("COLUMNS", "30")
 
-    print_table(("person", "accuracy", "onboarding"), [("ann", "0.52 [0.24, 0.76]", "10 of 10: 0.50 [0.23, 0.77]")])
+    print_table([{"person": "ann", "accuracy": "0.52 [0.24, 0.76]", "onboarding": "10 of 10: 0.50 [0.23, 0.77]"}])
 
     lines = [line.replace(" ", "").split("│") for line in capsys.readouterr().out.splitlines() if "│" in line]
     cells = ["".join(line[column] for line in lines) for column in (2, 3)]
@@ -27,7 +27,7 @@ def test_a_narrow_terminal_wraps_figures(monkeypatch: pytest.MonkeyPatch, capsys
 
 
 def test_a_table_without_rows_is_not_printed(capsys: pytest.CaptureFixture[str]):
-    print_table(("person",), [])
+    print_table([])
 
     assert capsys.readouterr().out == ""
 

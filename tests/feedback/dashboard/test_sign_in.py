@@ -279,6 +279,6 @@ def test_an_erased_person_is_signed_out(store: Store):
     browser = app_of(store).test_client()
     sign_in(browser, 2)
 
-    store.erase("7", person=2)
+    store.erasure.erase_data("7", person=2)
 
     assert browser.get("/projects/7", headers=HTML).status_code == 303

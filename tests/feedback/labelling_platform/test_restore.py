@@ -176,7 +176,7 @@ def test_what_cannot_come_back_says_why(store: Store):
     removal = next(event.seq for event in store.events.list_task_history("1", 1) if event.action == "deleted")
     erased, gone = version(store, "'A'"), store.events.list_task_history("1", 2)[0].seq
     store.append([deletion_event(2, entity="task")])
-    store.erase("1", person=7)
+    store.erasure.erase_data("1", person=7)
 
     for number, message in (
         (removal, "a deletion"),

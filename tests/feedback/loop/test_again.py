@@ -168,7 +168,7 @@ def test_who_is_forgotten_is_learned_from_no_more_at_the_next_turn(world: World)
     before = world.turn()
     assert learned_annotations(world.store, "7", before.version) & set(theirs)
 
-    gone = world.store.erase("7", person=2)
+    gone = world.store.erasure.erase_data("7", person=2)
     turn = world.turn()
 
     newest = world.store.records.get_latest_record("7", "training")

@@ -15,7 +15,7 @@ from feedback.privacy.erasure import erase_in_backup, erase_person_or_task
 from feedback.privacy.subject_access import build_access_report
 from feedback.review.review_task_content import HISTORY
 from feedback.store import CaseRow, SessionRow, Store, open_store
-from feedback.store.database.backups import restore
+from feedback.store.backups import restore
 from feedback.store.database.row_mapping import metadata
 from feedback.store.log.events import event_from_annotation
 from feedback.store.repositories.policies import policy_of
@@ -254,7 +254,7 @@ def test_a_backup_does_not_restore_an_erased_person(world: World, store: Store, 
     erase_person_or_task(store, PROJECT, person=CLEO, platform=world.site, now_s=1.0)
     store.close()
 
-    restore(tmp_path / "backup.db", path, open_at=open_store, erase=erase_in_backup)
+    restore(tmp_path / "backup.db", path, erase=erase_in_backup)
 
     later = open_store(f"sqlite:///{path}")
     assert where(later, MARK) == []

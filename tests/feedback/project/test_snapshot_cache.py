@@ -112,9 +112,9 @@ def _act(worker: Worker, step: Step) -> None:
     elif what == "own":
         store.annotations.create_own_annotations(project, annotations=[annotation], unique_ids=[f"ours-{annotation}"])
     elif what == "erased":
-        store.erase(project, person=person)
+        store.erasure.erase_data(project, person=person)
     elif what == "erased task":
-        store.erase(project, task=number)
+        store.erasure.erase_data(project, task=number)
     elif what == "bot":
         row = store.projects.get_project(project)
         assert row is not None

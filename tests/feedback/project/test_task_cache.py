@@ -55,7 +55,7 @@ def test_a_cache_that_was_read_before_agrees_with_a_new_one(
         elif what == "deleted":
             store.append([deletion_event(number, entity="task", project=project)])
         elif what == "forgotten":
-            store.erase(project, task=number)
+            store.erasure.erase_data(project, task=number)
         else:
             assert agree(task_cache, store, project, draws)
 

@@ -204,7 +204,7 @@ def test_the_indicators_of_an_erased_person_are_gone(world: World):
     task = disagreed(world)
     say(world, task)
     world.turn()
-    world.store.erase(PROJECT, person=CLEO)
+    world.store.erasure.erase_data(PROJECT, person=CLEO)
 
     assert known(world, 7) == {}
 

@@ -105,7 +105,7 @@ def act(world: World, what: str, place: int, person: int, label: str) -> None:
         del site.tasks[task]
         world.store.append(events.task_deletions(PROJECT, [task]), want=None)
     elif what == "erase" and len(tasks) > 2:
-        world.store.erase(PROJECT, task=task)
+        world.store.erasure.erase_data(PROJECT, task=task)
 
 
 def review(world: World, what: str, person: int, label: str) -> None:

@@ -22,7 +22,7 @@ def test_an_erased_person_is_deleted_everywhere_but_in_the_chain(store: Store) -
     )
     store.append([skip_event(7, person=1, task=2), annotation_event(8, "A", person=1, project="2")])
 
-    forgotten = store.erase("1", person=1)
+    forgotten = store.erasure.erase_data("1", person=1)
 
     assert forgotten.annotations == (5, 7)
     assert labels(store.votes.list_votes("1")) == {(1, 2): "B"}
@@ -52,7 +52,7 @@ def test_what_is_left_of_other_people_is_counted_as_if_it_had_never_been(store: 
         ]
     )
 
-    store.erase("1", person=1)
+    store.erasure.erase_data("1", person=1)
 
     assert store.rebuild(check=True).differs == ""
     assert [(item.id, item.answers, item.skips) for item in store.annotations.list_annotators("1")] == [
@@ -78,7 +78,7 @@ def test_what_we_hold_of_a_person_can_be_shown_to_them(store: Store) -> None:
 
 def test_erased_data_are_not_ingested_again(store: Store) -> None:
     store.append([annotation_event(5, "A", person=1)])
-    store.erase("1", person=1)
+    store.erasure.erase_data("1", person=1)
 
     store.append(
         [
@@ -97,7 +97,7 @@ def test_erased_data_are_not_ingested_again(store: Store) -> None:
 def test_an_annotation_that_another_person_has_now_is_erased_too(store: Store) -> None:
     store.append([annotation_event(5, "A", person=1), annotation_event(5, "B", person=2, second=2)])
 
-    assert store.erase("1", person=1).annotations == (5,)
+    assert store.erasure.erase_data("1", person=1).annotations == (5,)
     assert store.votes.list_votes("1") == []
 
 
@@ -110,7 +110,7 @@ def test_erasing_a_task_erases_its_data_and_answers(store: Store) -> None:
         ]
     )
 
-    forgotten = store.erase("1", task=1)
+    forgotten = store.erasure.erase_data("1", task=1)
 
     assert (forgotten.annotations, forgotten.tasks) == ((5,), (1,))
     assert [(item.id, item.data) for item in store.tasks.list_tasks("1")] == [
@@ -128,12 +128,12 @@ def test_the_models_that_learned_from_it_are_named(store: Store) -> None:
     store.records.create_record("1", "training", {"version": "m1", "annotations": [6]}, key="m1")
     store.records.create_record("1", "training", {"version": "m2", "annotations": [5, 6]}, key="m2")
 
-    assert store.erase("1", person=1).models == ("m2",)
+    assert store.erasure.erase_data("1", person=1).models == ("m2",)
 
 
 def test_after_an_erasure_no_salt_and_no_payload_is_left(store: Store) -> None:
     store.append([annotation_event(5, "A", person=1)])
-    store.erase("1", person=1)
+    store.erasure.erase_data("1", person=1)
 
     with store._database.read() as connection:
         assert connection.execute(select(main_tables.payload)).all() == []
@@ -143,7 +143,7 @@ def test_after_an_erasure_no_salt_and_no_payload_is_left(store: Store) -> None:
 
 def test_forgetting_wants_a_person_or_a_task(store: Store) -> None:
     with pytest.raises(StoreError, match="either a person or a task"):
-        store.erase("1")
+        store.erasure.erase_data("1")
 
 
 def test_nothing_readable_is_left_in_the_file(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_nothing_readable_is_left_in_the_file(tmp_path: Path) -> None:
     store.append([*task_events(task(1, "my very private sentence")), annotation_event(5, "very-private-label", task=1)])
     assert any(b"very private" in file.read_bytes() for file in tmp_path.iterdir())
 
-    store.erase("1", task=1)
+    store.erasure.erase_data("1", task=1)
     store.close()
 
     for file in tmp_path.iterdir():

@@ -79,7 +79,7 @@ def test_reads_that_need_every_delivery_ingest_the_inbox_first(store: Store, loo
 def test_erasing_a_person_erases_their_deliveries_in_the_inbox(store: Store) -> None:
     store.receive([*task_events(task(1)), annotation_event(5, "A", task=1, person=3)])
 
-    store.erase("1", person=3)
+    store.erasure.erase_data("1", person=3)
 
     assert store.get_inbox_status().deliveries == 0
     assert store.votes.list_votes("1") == []
@@ -89,7 +89,7 @@ def test_replaced_task_data_do_not_return_from_the_inbox(store: Store) -> None:
     store.append(task_events(task(1, "Xanthippe said so", second=1, created_at=at(0))))
     store.receive(task_events(task(1, "Xanthippe said so, too", second=2, created_at=at(0))))
 
-    store.replace_task_data("1", task(1, "(forgotten)", second=2, created_at=at(0)))
+    store.erasure.replace_task_data("1", task(1, "(forgotten)", second=2, created_at=at(0)))
     store.ingest_inbox()
 
     held = [main_tables.payload.c.body, main_tables.content.c.data]
@@ -113,7 +113,7 @@ def test_failed_deliveries_are_erased_too(store: Store, monkeypatch: pytest.Monk
         picky.ingest_inbox()
     assert len(store.get_inbox_status().problems) == 2
 
-    store.erase("1", **whom)
+    store.erasure.erase_data("1", **whom)
 
     assert len(store.get_inbox_status().problems) == 1
 
@@ -124,7 +124,7 @@ def test_an_unreadable_delivery_does_not_prevent_an_erasure(store: Store) -> Non
         connection.execute(main_tables.inbox.update().values(delivery=b"half a deli"))
     store.ingest_inbox()
 
-    store.erase("1", person=3)
+    store.erasure.erase_data("1", person=3)
 
     assert store.get_inbox_status() == InboxStatus(0, None)  # nobody can say that it was not about them
 
@@ -162,7 +162,7 @@ def test_no_file_contains_erased_data(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'store.db'}")
     store.receive([annotation_event(5, "Xanthippe", person=3)])
 
-    store.erase("1", person=3)
+    store.erasure.erase_data("1", person=3)
 
     held = [path.name for path in tmp_path.iterdir() if b"Xanthippe" in path.read_bytes()]
     store.close()

@@ -194,7 +194,7 @@ def test_the_history_of_a_task_shows_a_deletion_without_a_version(store: Store) 
 
 def test_an_erased_thing_never_returns_but_its_id_may(store: Store, clock: Clock) -> None:
     store.append([*old_task(text="private"), old()])
-    store.erase("1", task=1)
+    store.erasure.erase_data("1", task=1)
     clock.now_s += 60
 
     again = [*old_task(text="private", source="sweep", seen_s=clock.now_s), old(source="sweep", seen_s=clock.now_s)]
@@ -209,7 +209,7 @@ def test_an_erased_thing_never_returns_but_its_id_may(store: Store, clock: Clock
 def test_erasing_a_person_leaves_the_annotation_that_has_the_id_now(store: Store) -> None:
     store.append([old(person=1), deletion_event(5), new(person=2)])
 
-    assert store.erase("1", person=1).annotations == (5,)
+    assert store.erasure.erase_data("1", person=1).annotations == (5,)
 
     assert labels(store.votes.list_votes("1")) == {(1, 2): "B"}
     assert [row.id for row in store.annotations.list_annotators("1")] == [2]
@@ -220,7 +220,7 @@ def test_erasing_a_person_leaves_the_annotation_that_has_the_id_now(store: Store
 def test_erasing_the_current_holder_of_an_id_erases_the_former_one_too(store: Store) -> None:
     store.append([old(person=1), deletion_event(5), new(person=2)])
 
-    store.erase("1", person=2)
+    store.erasure.erase_data("1", person=2)
 
     assert store.votes.list_votes("1") == []
     assert whole(store)

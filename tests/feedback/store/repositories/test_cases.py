@@ -199,7 +199,7 @@ def test_erasing_a_person_blanks_their_events_in_case_trails(store: Store) -> No
     store.cases.update_case(replace(seen, state="started"), 1, step(), [a_look(seen.id)])
     store.overrides.save_overrides([an_override(2), an_override(3, person=6)])
 
-    store.erase("1", person=5)
+    store.erasure.erase_data("1", person=5)
 
     (look,) = store.reviews.list_reviews("1")
     assert (look.person, look.comment, look.feedback, look.verdict) == (None, "", {}, "fix")
@@ -216,7 +216,7 @@ def test_erasing_a_task_erases_its_case(store: Store) -> None:
     store.reviews.save_reviews([a_look(opened[0].id)])
     store.overrides.save_overrides([an_override(2)])
 
-    store.erase("1", task=7)
+    store.erasure.erase_data("1", task=7)
 
     assert [row.task for row in store.cases.list_cases("1")] == [8]
     assert (

@@ -115,7 +115,7 @@ def test_forgetting_a_task_forgets_its_decisions_and_signals(store: Store) -> No
     store.append([event_from_task(task(7), "poll")])
     store.decisions.create_decisions("1", [decision(7), decision(8)])
     store.signals.create_signal(signal("k"))
-    store.erase("1", task=7)
+    store.erasure.erase_data("1", task=7)
 
     assert set(store.decisions.list_current_decisions("1")) == {8}
     assert store.signals.list_signals("1") == []

@@ -37,7 +37,7 @@ def _apply(
     elif what == "task":
         store.append(task_events(task(number, text, second=second, project=project)))
     elif what == "erase":
-        store.erase(project, person=number)
+        store.erasure.erase_data(project, person=number)
     else:
         store.append(
             [deletion_event(number, entity="task" if what.endswith("task") else "annotation", project=project)]

@@ -1,4 +1,4 @@
-"""The metrics directory: a folder in memory where the web processes count, apart from the disk of the data."""
+"""The command of the web processes, and the folder in memory where they count, apart from the disk of the data."""
 
 from __future__ import annotations
 
@@ -6,10 +6,30 @@ import hashlib
 import os
 import shutil
 import stat
+import sys
 import tempfile
 from pathlib import Path
 
+from feedback.settings import Settings
+
 _MEMORY = Path("/dev/shm")  # noqa: S108  # nosec B108  # used only as a folder of our own inside it, see below
+
+
+def gunicorn_command(settings: Settings) -> list[str]:
+    """Return the command of the web processes: threads for waiting, processes for computing, no preload."""
+    return [
+        sys.executable, "-m", "gunicorn", "feedback.app.web:create()",
+        "--worker-class", "ml_backend.app.slow_client_worker.SlowClientWorker",
+        "--workers", str(settings.web_workers),
+        "--threads", str(settings.web_threads),
+        "--bind", f"{settings.host}:{settings.port}",
+        "--timeout", "120",
+        "--graceful-timeout", "10",
+        "--keep-alive", "15",
+        "--no-control-socket",
+        "--forwarder-headers", "",  # else a caller could move the paths by a SCRIPT_NAME header
+        "--log-level", settings.log_level,
+    ]  # fmt: skip
 
 
 def empty_metrics_directory(data_dir: Path) -> Path:

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from feedback.app import metrics_directory
-from feedback.app.metrics_directory import empty_metrics_directory
+from feedback.app import web_server
+from feedback.app.web_server import empty_metrics_directory
 
 
 @pytest.fixture(autouse=True)
 def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "memory"
     folder.mkdir()
-    monkeypatch.setattr(metrics_directory, "_MEMORY", folder)
+    monkeypatch.setattr(web_server, "_MEMORY", folder)
     return folder
 
 

@@ -10,14 +10,11 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from feedback.errors import FeedbackError, StoreError
 from feedback.store.database.drivers import make_private
 from feedback.store.log.inbox import inbox_url
-
-if TYPE_CHECKING:
-    from feedback.store import Store
+from feedback.store.store import Store, open_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +26,7 @@ class Restored:
     forgotten: int | None  # objects erased after the backup, and now again; None: unknown
 
 
-def restore(
-    backup: Path,
-    target: Path,
-    *,
-    open_at: Callable[[str], Store],
-    erase: Callable[[Store, str, int], object] = lambda store, project, person: store.erase(project, person=person),
-) -> Restored:
+def restore(backup: Path, target: Path, *, erase: Callable[[Store, str, int], object]) -> Restored:
     """Replace a store by a backup; the replaced store is kept in the same folder under another name.
 
     StoreError, with nothing changed, where the backup is broken or a process still has the store open. A sweep of every
@@ -50,11 +41,11 @@ def restore(
     try:
         make_private(part)
         shutil.copyfile(backup, part)
-        with closing(_opened(part, open_at)) as store:  # brings an older backup to our revision
+        with closing(_opened(part)) as store:  # brings an older backup to our revision
             found = store.verify()
             if (found["chain"], found["projection"]) != ("ok", "ok"):
                 raise StoreError(f"the backup is damaged: {found['chain']}, {found['projection']}.")
-            n_erased = _erase_again(target, store, open_at, erase) if target.exists() else 0
+            n_erased = _erase_again(target, store, erase) if target.exists() else 0
             for row in store.projects.list_projects():
                 store.jobs.request_job(row.id, "sweep")
         kept = _rename_replaced(target) if target.exists() else None
@@ -65,21 +56,19 @@ def restore(
     return Restored(int(found["events"]), kept, n_erased)
 
 
-def _opened(path: Path, open_at: Callable[[str], Store]) -> Store:
+def _opened(path: Path) -> Store:
     try:
-        return open_at(f"sqlite:///{path.absolute()}")
+        return open_store(f"sqlite:///{path.absolute()}")
     except FeedbackError as error:
         raise StoreError(
             f"{path.name} is not a backup: {error}", hint="Give a file that `hitl backup` wrote."
         ) from error
 
 
-def _erase_again(
-    target: Path, store: Store, open_at: Callable[[str], Store], erase: Callable[[Store, str, int], object]
-) -> int | None:
+def _erase_again(target: Path, store: Store, erase: Callable[[Store, str, int], object]) -> int | None:
     """Repeat the erasures made after the backup; return how many, None if unknown."""
     try:
-        with closing(open_at(f"sqlite:///{target.absolute()}")) as replaced:
+        with closing(open_store(f"sqlite:///{target.absolute()}")) as replaced:
             wanted = set(replaced.events.list_erased()) - set(store.events.list_erased())
             people = set(replaced.events.list_erased_people()) - set(store.events.list_erased_people())
     except FeedbackError:
@@ -88,7 +77,7 @@ def _erase_again(
         erase(store, project, person)
     for project, entity, number, until in sorted(wanted):
         task, annotation = (number, None) if entity == "task" else (None, number)
-        store.erase(project, task=task, annotation=annotation, until=until)
+        store.erasure.erase_data(project, task=task, annotation=annotation, until=until)
     return len(wanted)
 
 

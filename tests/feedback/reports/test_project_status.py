@@ -12,7 +12,7 @@ import pytest
 
 from feedback.project.snapshot import load_splits
 from feedback.reports.annotator_report import annotator_counts, overlap_votes, people_page
-from feedback.reports.project_overview import accuracy_over_time, project_overview, verdict_json
+from feedback.reports.project_status import accuracy_over_time, project_overview, verdict_json
 from feedback.reports.svg_charts import Point, interval_bar, over_time
 from feedback.stats.intervals import wilson
 from feedback.store import AnnotatorCounts, OverlapVote, Record, Store, open_store
