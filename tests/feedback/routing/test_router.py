@@ -1,0 +1,136 @@
+"""What routing keeps between turns is always equal to what a new process decides from the store."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from feedback.ingest.polling import poll_changes
+from feedback.project.snapshot import ProjectSnapshot, SnapshotCache, load_snapshot
+from feedback.project.task_routes import Routes
+from feedback.routing import router
+from feedback.routing.router import RoutingCache
+from feedback.store.log import events
+from feedback.store.repositories.policies import policy_of
+from feedback.training.consensus_labels import ConsensusCache, ConsensusLabels, decide_labels
+from feedback.training.model_cache import Committee, PredictionCache
+from ml_backend.label_config import read_label_config
+from tests.feedback.routing.world import TIERS, World, rules
+from tests.support import stores
+from tests.support.fake_platform import TEXT_CONFIG
+
+PROJECT = "7"
+SIGNALS = "[signals]\nrisk = { kind = 'number' }\nalert = { kind = 'number' }\n"
+OF_TASKS = rules(
+    "when = { history.skips.gte = 1 }\nto = 'L2'",
+    "when = { data.amount.gte = 3, signal.alert.gte = 0.5 }\nto = 'hold'",
+    "when = { signal.risk.gte = 0.5 }\nto = 'L2'\npriority = 'high'",
+    "when = { history.votes.gte = 1, history.support.lt = 1.0 }\nto = 'L1'\npriority = 'urgent'",
+    "when = { data.amount.gte = 2 }\nto = 'L1'\noverlap = 2",
+    tiers=TIERS + SIGNALS,
+)
+BY_CLOCK = rules("when = { time.age.gte = '20s' }\nto = 'L2'", "when = { history.skips.gte = 1 }\nto = 'L2'")
+KINDS = ["vote", "vote", "vote", "skip", "data", "add", "signal", "alert", "delete", "erase", "policy", "nothing"]
+STEPS = st.lists(
+    st.tuples(st.sampled_from(KINDS), st.integers(0, 4), st.integers(1, 3), st.sampled_from(["fruit", "tool"])),
+    min_size=4,
+    max_size=12,
+)
+
+
+class Caches:
+    """One set of caches, as a worker keeps them."""
+
+    def __init__(self) -> None:
+        self.snapshots, self.consensus, self.routing = SnapshotCache(), ConsensusCache(), RoutingCache()
+
+    def route(self, world: World) -> tuple[Routes, ConsensusLabels]:
+        poll_changes(world.store, world.studio, PROJECT, now_s=world.now_s)
+        project = world.store.projects.get_project(PROJECT)
+        assert project is not None
+        config = read_label_config(TEXT_CONFIG)
+        snapshot = self.snapshots.load(world.store, project, policy_of(project), config, config.control())
+        labels = self.consensus.decide(snapshot)
+        return route(self.routing, world, snapshot, labels), labels
+
+
+def route(cache: RoutingCache, world: World, snapshot: ProjectSnapshot, labels: ConsensusLabels) -> Routes:
+    committee = Committee(world.store.registry, lambda data, digest: pytest.fail("there is no model"))
+    return cache.route(world.store, snapshot, labels, None, PredictionCache(), committee, now_s=world.now_s)
+
+
+def act(world: World, kind: str, place: int, person: int, label: str) -> None:
+    studio, tasks = world.studio, sorted(world.studio.tasks)
+    task = tasks[place % len(tasks)]
+    if kind == "vote":
+        studio.answer(task, label, person=person)
+    elif kind == "skip":
+        studio.skip_source(task, person=person)
+    elif kind == "data":
+        data = {"text": f"t{task}", "amount": place}
+        studio.tasks[task] = replace(studio.tasks[task], data=data, updated_at=studio._tick())
+    elif kind == "add":
+        world.add(f"new {place}", amount=place)
+    elif kind == "signal":
+        world.signal(task, "risk", value=place / 4, key=f"k{studio.seconds()}")
+    elif kind == "alert":
+        world.signal(None, "alert", value=place / 4, key=f"k{studio.seconds()}")
+    elif kind == "delete" and len(tasks) > 2:
+        del studio.tasks[task]
+        world.store.append(events.task_deletions(PROJECT, [task]), want=None)
+    elif kind == "erase" and len(tasks) > 2:
+        world.store.erase(PROJECT, task=task)
+    elif kind == "policy":
+        world.use(BY_CLOCK if place % 2 else OF_TASKS)
+    studio._tick()
+
+
+def check(world: World, caches: Caches) -> None:
+    routes, labels = caches.route(world)
+    made = world.store.decisions.list_decisions(PROJECT)
+    project = world.store.projects.get_project(PROJECT)
+    assert project is not None
+    snapshot = load_snapshot(world.store, project, policy_of(project))
+
+    assert labels.settled == decide_labels(snapshot).settled
+    assert route(RoutingCache(), world, snapshot, labels) == routes == snapshot.routes
+    assert world.store.decisions.list_decisions(PROJECT) == made  # a new process decides nothing else
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(steps=STEPS)
+def test_whatever_changes_the_routes_equal_a_recomputation(tmp_path_factory: pytest.TempPathFactory, steps):
+    store = stores.fresh(tmp_path_factory.mktemp("routing") / "hitl.db")
+    try:
+        world, caches = World(store, Path("models")), Caches()
+        world.use(OF_TASKS)
+        for number in range(4):
+            world.add(f"t{number}", amount=number)
+        check(world, caches)
+        for kind, place, person, label in steps:
+            world.now_s += 7
+            act(world, kind, place, person, label)
+            check(world, caches)
+    finally:
+        store.close()
+
+
+def test_only_tasks_whose_inputs_changed_are_decided_again(world: World, monkeypatch: pytest.MonkeyPatch):
+    world.use(OF_TASKS)
+    tasks, caches, seen = [world.add(f"t{number}", amount=1) for number in range(20)], Caches(), list[list[int]]()
+    caches.route(world)
+    load = router.load_rule_inputs
+    monkeypatch.setattr(
+        router, "load_rule_inputs", lambda of, ids, **more: (seen.append(list(ids)), load(of, ids, **more))[1]
+    )
+    caches.route(world)
+    world.studio.skip_source(tasks[3], person=1)
+    world.studio.answer(tasks[5], "fruit", person=2)
+    routes, _labels = caches.route(world)
+
+    assert seen == [[tasks[3]]]  # the answer has settled the other one
+    assert routes.tiers == {tasks[3]: "L2"}
