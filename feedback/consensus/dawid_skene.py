@@ -126,7 +126,7 @@ def _fit(
         proba, totals = normalize_log_weights(log)
         proba[~voted] = 0.0
         proba = fix_gold_labels(proba, gold)
-        likelihood = times_voted @ totals
+        likelihood = float(times_voted @ totals)
         if likelihood - previous < tolerance * n_votes:
             break
         previous = likelihood

@@ -174,7 +174,7 @@ def _predictor(seen: Votes, hidden: Votes, times: Floats) -> Callable[[Floats], 
 
     def log_likelihood(proba: Floats) -> Floats:
         logs = np.log(np.maximum(chance_of_hidden(proba), 1e-6))  # one impossible vote must not decide alone
-        return np.bincount(hidden.tasks, logs, minlength=hidden.n_tasks)
+        return np.bincount(hidden.tasks, logs, minlength=hidden.n_tasks).astype(np.float64)
 
     return log_likelihood
 

@@ -13,7 +13,7 @@ from feedback.store import Store
 from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.dataset import ConsensusLabel
 from ml_backend.codecs import get_codec
-from ml_backend.labelstudio.review_project_client import unique_id
+from ml_backend.labelstudio.own_annotations import own_unique_id
 
 _KIND = "written_back"
 _MAX_ANSWERS_PER_TURN = 50  # each is two requests, and the next turn waits for them
@@ -77,7 +77,7 @@ class WrittenConsensus:
         for label in settled:
             skipped = label.task in excluded or label.task in labels.needs_more_votes
             if label.votes > 1 and not skipped and snapshot.roles[label.task] != "gold":
-                name = unique_id(f"{project}/{label.task}/consensus/{label.answer.key}")
+                name = own_unique_id(f"review/{project}/{label.task}/consensus/{label.answer.key}")
                 if name not in names.get(label.task, ()):
                     due.append((label, name))
         newest = newer[-1].id if newer else kept.record if kept is not None else 0

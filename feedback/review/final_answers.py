@@ -20,7 +20,7 @@ from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.dataset import ConsensusLabel
 from ml_backend.codecs import get_codec
 from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.review_project_client import unique_id
+from ml_backend.labelstudio.own_annotations import own_unique_id
 from ml_backend.records import Answer
 
 _MAX_ANSWERS_PER_TURN = 50  # each is two requests, and the reviewers' next answers wait for the end of the turn
@@ -215,7 +215,7 @@ def _write_final_answer(context: ReviewContext, platform: LabellingPlatform, cas
         notify_requesters_of_change(store, case, now_s=now_s)
         context.move(case, "write", note="no answer is right; nothing is written")
         return
-    names = [unique_id(f"{case.project}/{case.id}/{number}") for number in range(1, case.round + 1)]
+    names = [own_unique_id(f"review/{case.project}/{case.id}/{number}") for number in range(1, case.round + 1)]
     # before the request: a webhook may report the annotation before the request returns
     store.annotations.create_own_annotations(case.project, unique_ids=names[-1:])
     result = get_codec(case.answer.kind).encode(case.answer, context.snapshot.control, None)

@@ -13,7 +13,7 @@ from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.delete_predictions import delete_versions
 from ml_backend.labelstudio.parsing import SECRET_HEADER
 from ml_backend.labelstudio.settings_snapshot import (
-    SETTINGS,
+    WANTED_SETTINGS,
     SettingsSnapshot,
     find_by_url,
     mark_hidden_tasks,
@@ -24,17 +24,6 @@ from ml_backend.labelstudio.transport import Json
 
 TITLE = "hitl"  # of our ML backend; no model version may have this name
 DOT_HINT = "Give the service a network alias with a dot (hitl.internal), or use an IP address or localhost."
-UNCERTAINTY = "Uncertainty sampling"
-
-_WANTED: Mapping[str, tuple[Any, str]] = {
-    "sampling": (UNCERTAINTY, "so that Label Studio serves tasks in our order"),
-    "show_collab_predictions": (True, "so that people see pre-annotations"),
-    "evaluate_predictions_automatically": (False, "it would ask for predictions on every page"),
-    "min_annotations_to_start_training": (0, "people would wait for training when they submit"),
-    "maximum_annotations": (1, "above 1 Label Studio serves started tasks first, not our order"),
-    "show_overlap_first": (False, "it would serve re-opened tasks before our order"),
-    "annotator_evaluation_enabled": (False, "it would serve ground-truth tasks before our order"),
-}
 _OURS = re.compile(r"(?P<model>.+)\+q\d+")  # the model version of queue rows
 
 
@@ -73,14 +62,13 @@ def connect(
 ) -> Connection:
     """Connect a project: first the webhook, then the ML backend, then the settings that our order needs.
 
-    Safe to repeat. A first connect that fails is rolled back.
+    Safe to repeat. A first connect that fails is rolled back; the hint of the LabelStudioError says whether the project
+    was put back.
 
     Parameters
     ----------
     backend_url
         Where Label Studio reaches this service.
-    webhook_secret
-        Sent by Label Studio in a header of each event.
     basic_auth
         User and password for Label Studio's requests to the ML backend.
     earlier
@@ -89,13 +77,6 @@ def connect(
         Gets a new snapshot before any change, so that an interrupted connect can be undone.
     forget
         Called after a rollback: the snapshot is no longer valid, because settings may change before the next try.
-    dry_run
-        Only return the changes.
-
-    Raises
-    ------
-    LabelStudioError
-        Label Studio refused a request; the hint says whether the project was put back.
     """
     backend_url = backend_url.rstrip("/")
     webhook_url = f"{backend_url}/webhook"
@@ -123,12 +104,7 @@ def connect(
 
 
 def plan_changes(
-    client: Client,
-    project: Json,
-    *,
-    backend_url: str,
-    webhook_url: str,
-    headers: Mapping[str, str],
+    client: Client, project: Json, *, backend_url: str, webhook_url: str, headers: Mapping[str, str]
 ) -> tuple[Change, ...]:
     """Return every change that connecting would make to a project as it is now; () where it is connected."""
     number = str(project["id"])
@@ -141,13 +117,13 @@ def plan_changes(
         changes.append(Change("webhook", "changed by somebody", "switched on, every event, our secret header"))
     if find_by_url(backends, backend_url) is None:
         changes.append(Change("ML backend", None, backend_url))
-    for name in SETTINGS:
-        wanted, why = _WANTED[name]
+    for name, (wanted, why) in WANTED_SETTINGS.items():
         if project[name] != wanted:
             changes.append(Change(name, project[name], wanted, why))
     if project["maximum_annotations"] > 1:
         votes = project["maximum_annotations"]
-        changes.append(Change("overlap of every task", votes, 1, f"{_others(votes)} reached by re-opening"))
+        others = "the second vote is" if votes == 2 else f"votes 2 to {votes} are"
+        changes.append(Change("overlap of every task", votes, 1, f"{others} reached by re-opening"))
     version = _static_version(project["model_version"], backends)
     if (project["model_version"] or "") != version:
         why = "a backend's title means random order"
@@ -173,12 +149,18 @@ def disconnect(client: Client, settings_snapshot: SettingsSnapshot, *, versions:
     restore_overlaps(client, settings_snapshot)
     client.patch_project(project, **settings_snapshot.settings)
     if settings_snapshot.model_version:  # set after show_collab_predictions, which empties it
-        _set_version(client, settings_snapshot, notes)
+        try:
+            client.patch_project(project, model_version=settings_snapshot.model_version)
+        except LabelStudioError as error:
+            if error.status != 400:
+                raise
+            notes.append(f"model version {settings_snapshot.model_version!r} was deleted; model_version stays empty")
     webhook = find_by_url(client.webhooks(project), settings_snapshot.webhook_url)
     if webhook is not None and settings_snapshot.webhook is None:
         client.delete_webhook(webhook["id"])
     elif webhook is not None and settings_snapshot.webhook is not None:
-        client.patch_webhook(webhook["id"], **_webhook_fields(settings_snapshot.webhook))
+        names = ("url", "headers", "is_active", "send_payload", "send_for_all_actions", "actions")
+        client.patch_webhook(webhook["id"], **{name: settings_snapshot.webhook[name] for name in names})
     if settings_snapshot.remains:
         notes.append("its settings stay as they are: they were changed by an earlier connection whose store is lost")
     return tuple(notes)
@@ -189,8 +171,7 @@ def without_leftovers(settings_snapshot: SettingsSnapshot) -> SettingsSnapshot:
     webhook, backend = settings_snapshot.webhook, settings_snapshot.backend
     if webhook is None or SECRET_HEADER not in webhook["headers"]:
         return settings_snapshot
-    rows = [match for match in map(_OURS.fullmatch, settings_snapshot.versions) if match]
-    ours = {*(match[0] for match in rows), *(match["model"] for match in rows)}
+    ours = _queue_versions(settings_snapshot.versions)
     return replace(
         settings_snapshot,
         webhook=None,
@@ -213,9 +194,13 @@ def _roll_back(client: Client, settings_snapshot: SettingsSnapshot, forget: Call
 def our_versions(client: Client, settings_snapshot: SettingsSnapshot, versions: Iterable[str] = ()) -> list[str]:
     """Return the model versions that we wrote into a project since the snapshot."""
     now = [row["model_version"] for row in client.model_versions(settings_snapshot.project)]
-    rows = [match for match in map(_OURS.fullmatch, filter(None, now)) if match]
-    ours = {*versions, *(match[0] for match in rows), *(match["model"] for match in rows)}
+    ours = _queue_versions(filter(None, now)).union(versions)
     return [version for version in now if version in ours and version not in settings_snapshot.versions]
+
+
+def _queue_versions(versions: Iterable[str]) -> set[str]:
+    """Return those of these model versions that are ours, `M+qN`, with their `M`."""
+    return {name for match in map(_OURS.fullmatch, versions) if match for name in (match[0], match["model"])}
 
 
 def _set_webhook(client: Client, project: str, url: str, headers: Mapping[str, str]) -> None:
@@ -241,7 +226,7 @@ def _set_backend(client: Client, project: str, url: str, basic_auth: tuple[str, 
 
 def _set_settings(client: Client, project: str, settings_snapshot: SettingsSnapshot) -> None:
     now = client.project(project)
-    changed = {name: wanted for name, (wanted, _) in _WANTED.items() if now[name] != wanted}
+    changed = {name: wanted for name, (wanted, _) in WANTED_SETTINGS.items() if now[name] != wanted}
     version = _static_version(now["model_version"], client.backends(project))
     if changed:
         client.patch_project(project, **changed)
@@ -249,10 +234,6 @@ def _set_settings(client: Client, project: str, settings_snapshot: SettingsSnaps
         mark_hidden_tasks(client, settings_snapshot)
     if client.project(project)["model_version"] != version:
         client.patch_project(project, model_version=version)
-
-
-def _others(votes: int) -> str:
-    return "the second vote is" if votes == 2 else f"votes 2 to {votes} are"
 
 
 def _static_version(version: str | None, backends: list[Json]) -> str:
@@ -264,20 +245,6 @@ def _set_null_version(client: Client, project: str, title: str) -> None:
     """Set model_version to null, which only a deletion does: delete a version without predictions."""
     client.patch_project(project, model_version=title)
     client.delete_model_version(project, "hitl-no-such-version")
-
-
-def _set_version(client: Client, settings_snapshot: SettingsSnapshot, notes: list[str]) -> None:
-    try:
-        client.patch_project(settings_snapshot.project, model_version=settings_snapshot.model_version)
-    except LabelStudioError as error:
-        if error.status != 400:
-            raise
-        notes.append(f"model version {settings_snapshot.model_version!r} was deleted; model_version stays empty")
-
-
-def _webhook_fields(webhook: Mapping[str, Any]) -> Json:
-    names = ("url", "headers", "is_active", "send_payload", "send_for_all_actions", "actions")
-    return {name: webhook[name] for name in names}
 
 
 def host_without_dot(url: str) -> str:

@@ -9,18 +9,17 @@ from typing import Any
 
 from ml_backend.errors import NotFound
 from ml_backend.labelstudio.client import Client, task_filter
-from ml_backend.labelstudio.own_annotations import OWN_ANNOTATION_FIELDS, own_unique_id
+from ml_backend.labelstudio.own_annotations import OWN_ANNOTATION_FIELDS
 from ml_backend.labelstudio.parsing import read_task
-from ml_backend.labelstudio.projects import UNCERTAINTY
+from ml_backend.labelstudio.settings_snapshot import UNCERTAINTY
 from ml_backend.labelstudio.transport import Json
 from ml_backend.records import Task
 
 VERSION = "hitl-proposal"  # the model version of the proposed answers; their score is the urgency
 _MARK = "hitl"  # the key in a region's meta
-_ACTIONS = (  # not TASKS_CREATED: only this service creates review tasks
-    *("ANNOTATION_CREATED", "ANNOTATIONS_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED", "TASKS_DELETED"),
-)
-
+# not TASKS_CREATED: only this service creates review tasks
+_ACTIONS = ("ANNOTATION_CREATED", "ANNOTATIONS_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED", "TASKS_DELETED")
+_TASK_FIELDS = ("id", "data", "project", "is_labeled", "overlap", "created_at", "updated_at")
 _SETTINGS: Mapping[str, Any] = {
     "sampling": UNCERTAINTY,  # the lowest score first: the most urgent case
     "show_collab_predictions": True,
@@ -40,6 +39,11 @@ class ReviewTask:
     urgency: float = 0.5  # [0, 1]; 0 is next
     n_reviewers: int = 1
 
+    @property
+    def proposal(self) -> Json:
+        """Return the prediction that shows the proposed answer; its score is the urgency."""
+        return {"result": list(self.result), "score": self.urgency, "model_version": VERSION}
+
 
 def ensure_review_project(
     client: Client, *, known: str, marker: str, title: str, label_config: str, description: str
@@ -48,7 +52,9 @@ def ensure_review_project(
 
     `known` is the stored id, or "". The marker in the description finds a project whose id was not stored.
     """
-    body = _project(client, known) if known else None
+    body = None
+    with suppress(NotFound):
+        body = client.project(known) if known else None
     if body is None:
         body = next((row for row in client.projects() if marker in str(row.get("description") or "")), None)
     if body is None:
@@ -94,35 +100,23 @@ def import_review_tasks(client: Client, project: str, review_tasks: Sequence[Rev
     """
     if not review_tasks:
         return []
-    tasks = client.import_tasks(
-        project,
-        [
-            {
-                "data": dict(review_task.data),
-                "predictions": [
-                    {"result": list(review_task.result), "score": review_task.urgency, "model_version": VERSION}
-                ],
-            }
-            for review_task in review_tasks
-        ],
-    )
+    bodies = [{"data": dict(task.data), "predictions": [task.proposal]} for task in review_tasks]
+    tasks = client.import_tasks(project, bodies)
     for task, review_task in zip(tasks, review_tasks, strict=True):
         if review_task.n_reviewers > 1:
             client.patch_task(task, overlap=review_task.n_reviewers)
     _serve_by_urgency(client, project)
     now = client.each_task(project, filters=[task_filter("id", "in_list", tasks)], include=_TASK_FIELDS)
     read_back = {task.id: task for task in (read_task(raw, project) for raw in now)}
-    missing = (Task(number, review_task.data, project) for number, review_task in zip(tasks, review_tasks, strict=True))
-    return [read_back.get(task.id, task) for task in missing]
+    pairs = zip(tasks, review_tasks, strict=True)
+    return [read_back.get(number) or Task(number, review_task.data, project) for number, review_task in pairs]
 
 
 def complete_review_task(client: Client, project: str, task: int, review_task: ReviewTask) -> None:
     """Add what an interrupted import left out: the proposed answer, its urgency, the number of reviewers."""
     body = client.task(task)
     if not any(row["model_version"] == VERSION for row in body["predictions"]):
-        client.create_prediction(
-            task, result=list(review_task.result), score=review_task.urgency, model_version=VERSION, project=project
-        )
+        client.create_prediction(task, **review_task.proposal, project=project)
     if body["overlap"] < review_task.n_reviewers:
         client.patch_task(task, overlap=review_task.n_reviewers)
     _serve_by_urgency(client, project)
@@ -152,15 +146,6 @@ def delete_review_task(client: Client, project: str, task: int, *, answered: boo
     return True
 
 
-def unique_id(name: str) -> str:
-    """Return the unique_id of a final answer, the same for the same name; Label Studio accepts UUIDs only.
-
-    >>> unique_id("case 1, round 1") == unique_id("case 1, round 1") != unique_id("case 1, round 2")
-    True
-    """
-    return own_unique_id(f"review/{name}")
-
-
 def write_final_answer(
     client: Client, task: int, result: Sequence[Json], *, unique_id: str, ours: Collection[str] = ()
 ) -> tuple[int, bool]:
@@ -182,9 +167,8 @@ def write_final_answer(
 def _own_marks(annotation: Json) -> set[str]:
     """Return our unique ids in the regions of an annotation; REST accepts a unique_id, but never returns it."""
     regions = annotation.get("result")
-    metas = (
-        [region.get("meta") for region in regions if isinstance(region, Mapping)] if isinstance(regions, list) else []
-    )
+    regions = regions if isinstance(regions, list) else []
+    metas = [region.get("meta") for region in regions if isinstance(region, Mapping)]
     return {str(meta[_MARK]) for meta in metas if isinstance(meta, Mapping) and _MARK in meta}
 
 
@@ -195,8 +179,7 @@ def first_drafts(client: Client, tasks: Sequence[int]) -> dict[int, tuple[int | 
         drafts = [draft for draft in client.drafts(task) if draft.get("created_at")]
         if drafts:
             first = min(drafts, key=lambda draft: str(draft["created_at"]))
-            user = first.get("user")
-            found[task] = (_user(client, user), str(first["created_at"]))
+            found[task] = (_user(client, first.get("user")), str(first["created_at"]))
     return found
 
 
@@ -205,19 +188,9 @@ def list_emails(client: Client) -> dict[int, str]:
     return {int(row["id"]): str(row.get("email") or "") for row in client.users()}
 
 
-_TASK_FIELDS = ("id", "data", "project", "is_labeled", "overlap", "created_at", "updated_at")
-
-
 def _user(client: Client, user: Any) -> int | None:
     """Return the id of a draft's user, which Label Studio gives as an e-mail address or an id."""
     if isinstance(user, int):
         return user
     wanted = str(user or "").split(",")[0].strip()
     return next((number for number, email in list_emails(client).items() if email == wanted), None)
-
-
-def _project(client: Client, number: str) -> Json | None:
-    try:
-        return client.project(number)
-    except NotFound:
-        return None

@@ -12,16 +12,18 @@ from ml_backend.labelstudio.transport import Json
 
 _MAX_SINGLE = 200  # a single correction costs 0.1 s; with more, the bulk reset is faster
 
-# all settings that connecting may change, in the order of restoring
-SETTINGS = (
-    "sampling",
-    "show_collab_predictions",
-    "evaluate_predictions_automatically",
-    "min_annotations_to_start_training",
-    "maximum_annotations",
-    "show_overlap_first",
-    "annotator_evaluation_enabled",
-)
+UNCERTAINTY = "Uncertainty sampling"
+
+# all settings that connecting may change, in the order of restoring: the wanted value, and why
+WANTED_SETTINGS: Mapping[str, tuple[Any, str]] = {
+    "sampling": (UNCERTAINTY, "so that Label Studio serves tasks in our order"),
+    "show_collab_predictions": (True, "so that people see pre-annotations"),
+    "evaluate_predictions_automatically": (False, "it would ask for predictions on every page"),
+    "min_annotations_to_start_training": (0, "people would wait for training when they submit"),
+    "maximum_annotations": (1, "above 1 Label Studio serves started tasks first, not our order"),
+    "show_overlap_first": (False, "it would serve re-opened tasks before our order"),
+    "annotator_evaluation_enabled": (False, "it would serve ground-truth tasks before our order"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class SettingsSnapshot:
     """A project before it was connected."""
 
     project: str
-    settings: Mapping[str, Any] = field(hash=False)  # SETTINGS
+    settings: Mapping[str, Any] = field(hash=False)  # of WANTED_SETTINGS
     model_version: str | None
     versions: tuple[str, ...]  # model versions that had predictions
     overlaps: Mapping[int, int] = field(hash=False)  # tasks whose overlap was not the project's
@@ -54,7 +56,7 @@ class SettingsSnapshot:
         """Read what `to_json` returned; LabelStudioError where it is something else."""
         try:
             read = {
-                "settings": {name: body["settings"][name] for name in SETTINGS},
+                "settings": {name: body["settings"][name] for name in WANTED_SETTINGS},
                 "versions": tuple(body["versions"]),
                 "overlaps": {int(task): int(overlap) for task, overlap in body["overlaps"].items()},
                 "hidden": tuple(body["hidden"]),
@@ -80,7 +82,7 @@ def take_settings_snapshot(client: Client, project: Json, *, backend_url: str, w
             hidden.append(task["id"])
     return SettingsSnapshot(
         project=number,
-        settings={name: project[name] for name in SETTINGS},
+        settings={name: project[name] for name in WANTED_SETTINGS},
         model_version=project["model_version"],
         versions=tuple(row["model_version"] for row in client.model_versions(number)),
         overlaps=overlaps,

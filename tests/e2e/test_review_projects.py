@@ -12,7 +12,8 @@ from feedback.review.review_task_content import FACTS, HISTORY, KEY, REASON, VER
 from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio import review_project_client
 from ml_backend.labelstudio.changed_tasks import poll_tasks
-from ml_backend.labelstudio.review_project_client import ReviewTask, unique_id
+from ml_backend.labelstudio.own_annotations import own_unique_id
+from ml_backend.labelstudio.review_project_client import ReviewTask
 from tests.support.label_studio import SENTIMENT, Project, Site, StubBackend, delete_project, says
 
 pytestmark = pytest.mark.e2e
@@ -144,8 +145,8 @@ def test_the_final_answer_is_written_once_and_starred(site: Site, project: Proje
     task = project.tasks[0]
     site.people[0].submit(task, says("bad"))
 
-    first = review_project_client.write_final_answer(site.admin, task, says("good"), unique_id=unique_id("1/1"))
-    again = review_project_client.write_final_answer(site.admin, task, says("good"), unique_id=unique_id("1/1"))
+    first = review_project_client.write_final_answer(site.admin, task, says("good"), unique_id=own_unique_id("1/1"))
+    again = review_project_client.write_final_answer(site.admin, task, says("good"), unique_id=own_unique_id("1/1"))
 
     assert first == again
     assert first[1]
@@ -159,7 +160,7 @@ def test_a_person_keeps_their_star(site: Site, project: Project) -> None:
     theirs = site.people[0].submit(task, says("bad"), ground_truth=True)
 
     number, starred = review_project_client.write_final_answer(
-        site.admin, task, says("good"), unique_id=unique_id("2/1")
+        site.admin, task, says("good"), unique_id=own_unique_id("2/1")
     )
 
     assert not starred
@@ -169,10 +170,10 @@ def test_a_person_keeps_their_star(site: Site, project: Project) -> None:
 
 def test_our_own_star_of_an_earlier_round_moves_on(site: Site, project: Project) -> None:
     task = project.tasks[2]
-    first, _ = review_project_client.write_final_answer(site.admin, task, says("bad"), unique_id=unique_id("3/1"))
+    first, _ = review_project_client.write_final_answer(site.admin, task, says("bad"), unique_id=own_unique_id("3/1"))
 
     second, starred = review_project_client.write_final_answer(
-        site.admin, task, says("good"), unique_id=unique_id("3/2"), ours=[unique_id("3/1")]
+        site.admin, task, says("good"), unique_id=own_unique_id("3/2"), ours=[own_unique_id("3/1")]
     )
 
     assert starred

@@ -19,7 +19,7 @@ from feedback.store import ProjectRow, Store, open_store
 from feedback.training.consensus_labels import ConsensusLabels, decide_labels
 from feedback.training.dataset import Dataset, build
 from feedback.training.model_factory import ModelFactory
-from ml_backend.labelstudio.review_project_client import unique_id
+from ml_backend.labelstudio.own_annotations import own_unique_id
 from ml_backend.registry import FolderRegistry
 from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
 
@@ -134,7 +134,7 @@ def test_after_500_auto_accepts_and_100_write_backs_nothing_but_people_is_learne
         world.machine(task, label, **fields)
     written = set[int]()
     for at, one in enumerate([*shared, *before.consensus_labels.settled][:100]):
-        name = unique_id(f"7/{one.task}/consensus/{at}")
+        name = own_unique_id(f"review/7/{one.task}/consensus/{at}")
         if at % 2:
             world.store.annotations.create_own_annotations("7", unique_ids=[name])
         # as the person whose token the service has: who answered tells nothing, what we wrote does
