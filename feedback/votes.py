@@ -181,7 +181,10 @@ class VoteColumns:
         task = np.array([vote.task for vote in given], dtype=np.int64)
         people = np.array([vote.person for vote in given], dtype=np.int64)
         order = np.lexsort((people, task))
-        person, answer = _code(people.tolist(), self.person_codes), _code([vote.answer for vote in given], self.answer_codes)
+        person, answer = (
+            _code(people.tolist(), self.person_codes),
+            _code([vote.answer for vote in given], self.answer_codes),
+        )
         keep = ~np.isin(self.tasks, np.array([*tasks], dtype=np.int64))
         at = np.searchsorted(self.tasks[keep], task[order])
         columns = (self.tasks, task), (self.people, person), (self.answers, answer)

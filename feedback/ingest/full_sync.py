@@ -119,11 +119,13 @@ def _sync_page(
     for number, created in annotations.items():
         if is_compared(number):
             present = page.annotation_ids.get(number, frozenset())  # empty for a task that was deleted or never stored
-            batch += events.annotation_deletions(
-                project, {key: born for key, born in created.items() if key not in present}
+            batch += events.deletions(
+                project, "annotation", {key: born for key, born in created.items() if key not in present}
             )
-    batch += events.task_deletions(
-        project, {key: born for key, born in stored.items() if key not in page.annotation_ids and is_compared(key)}
+    batch += events.deletions(
+        project,
+        "task",
+        {key: born for key, born in stored.items() if key not in page.annotation_ids and is_compared(key)},
     )
     store.ingest_inbox()  # events that arrived while the page was read were not missed
     with store.transaction():

@@ -47,7 +47,7 @@ def poll_changes(
         ).get(task.id, {})
         present = {annotation.id for annotation in given}
         deleted = {number: created_at for number, created_at in stored.items() if number not in present}
-        batch += events.annotation_deletions(project, deleted, source="poll")
+        batch += events.deletions(project, "annotation", deleted, source="poll")
         if len(batch) >= _BATCH:
             new += store.append(batch, want=want).changed
             batch = []

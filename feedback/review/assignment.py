@@ -238,4 +238,4 @@ def _delete_stale_review_tasks(
         if store.annotations.list_annotations(review_project, task=task):
             continue  # somebody has answered it: it is part of the case's history
         if platform.delete_review_task(review_project, task):
-            store.append(events.task_deletions(review_project, [task], source="own"), want=None)
+            store.append(events.deletions(review_project, "task", [task], source="own"), want=None)

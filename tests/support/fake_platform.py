@@ -368,8 +368,8 @@ class FakeLabelStudio:
         """Compare what is stored of a review project with what is there."""
         held = self.review_tasks[project]
         store.append(
-            events.task_deletions(
-                project, [row.id for row in store.tasks.list_task_rows(project) if row.id not in held]
+            events.deletions(
+                project, "task", [row.id for row in store.tasks.list_task_rows(project) if row.id not in held]
             )
         )
 

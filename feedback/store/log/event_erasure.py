@@ -106,7 +106,7 @@ class Erasure:
             is_saved = (logged.project == project, logged.entity == "task", logged.action == "saved")
             query = select(logged.seq).where(*is_saved, logged.entity_id == task.id).order_by(logged.seq)
             erased = _delete_payloads(connection, project, connection.execute(query).scalars().all()[:-1])
-            former = task_contents(DataSubject(project, tasks=frozenset({task.id})))
+            former = task_contents(main_tables.content.c, DataSubject(project, tasks=frozenset({task.id})))
             connection.execute(main_tables.content.delete().where(former))
         return erased
 

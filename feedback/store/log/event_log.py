@@ -15,7 +15,7 @@ from sqlalchemy import Connection, bindparam, select
 from feedback.errors import StoreError
 from feedback.store.database.engine import Database, chunks, dumps, lost_connection
 from feedback.store.database.prepared_statements import Prepared
-from feedback.store.log.events import Event, canonical_json
+from feedback.store.log.events import EVENT_FIELDS, Event, canonical_json
 from feedback.store.log.projections import LoggedEvent, ProjectState, covers, repeats
 from feedback.store.log.projector import Projector, State
 from feedback.store.tables import main_tables, routing_tables
@@ -173,9 +173,8 @@ class _Appending:
             head = {"project": self._project, "seq": self._seq, "hash": self._hash}
             self._database.upsert(self._connection, main_tables.chain, [head])
             self._projector.write()
-        detach_reused_ids(
-            self._database, self._connection, self._project, self._passed
-        )  # reads what it sets aside, so not together
+        # reads what it sets aside, so not together
+        detach_reused_ids(self._database, self._connection, self._project, self._passed)
 
     def _dated(self, event: Event, state: State) -> Event:
         """Add to an event what is known only at its arrival, so that a rebuild gives the same result.
@@ -200,18 +199,8 @@ class _Appending:
         """Add one link; return its number."""
         self._seq += 1
         salt = os.urandom(_SALT_BYTES)
-        row = {
-            "project": self._project,
-            "seq": self._seq,
-            "entity": event.entity,
-            "entity_id": event.entity_id,
-            "version": event.version,
-            "action": event.action,
-            "source": event.source,
-            "seen_s": event.seen_s,
-            "received_s": self._received_s,
-            "payload_hash": payload_hash(salt, event.canonical),
-        }
+        row = {name: getattr(event, name) for name in EVENT_FIELDS}
+        row |= {"seq": self._seq, "received_s": self._received_s, "payload_hash": payload_hash(salt, event.canonical)}
         self._hash = link(self._hash, row)
         self._events.append({**row, "hash": self._hash})
         self._payloads.append({"project": self._project, "seq": self._seq, "salt": salt, "body": event.canonical})

@@ -27,6 +27,7 @@ _BIGGEST_ID = 2**63 - 1  # the range of a database integer
 _ID_FIELDS = ("task", "person", "parent_prediction")
 _SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
 _LONGEST_PROJECT = 80
+EVENT_FIELDS = ("project", "entity", "entity_id", "version", "action", "source", "seen_s")  # besides its bodies
 _CONTENT = tuple(column.name for column in fields(Annotation) if column.name not in ("id", "project", "updated_at"))
 
 
@@ -158,17 +159,13 @@ def event_from_project(project: str, title: str, label_config: str, source: Sour
     )
 
 
-def annotation_deletions(project: str, annotations: Iterable[int], *, source: Source = "sweep") -> list[Event]:
-    """Return deletions of annotations that an API read no longer showed (convert-to-draft sends no event).
+def deletions(project: str, entity: Entity, numbers: Iterable[int], *, source: Source = "sweep") -> list[Event]:
+    """Return deletions of what an API read no longer showed (convert-to-draft sends no event).
 
-    The mapping to created_at, as known before that read, says which ones: a newer annotation with the id is another.
+    A mapping to created_at, as known before that read, says which ones: a newer annotation with the id is another.
     """
-    return _deletions(project, "annotation", annotations, source)
-
-
-def task_deletions(project: str, tasks: Iterable[int], *, source: Source = "sweep") -> list[Event]:
-    """Return deletions of tasks that a full sweep no longer showed; a mapping to created_at says which ones."""
-    return _deletions(project, "task", tasks, source)
+    created_at = numbers if isinstance(numbers, Mapping) else dict.fromkeys(numbers, "")
+    return [Event(project, entity, number, created_at[number], "deleted", source) for number in sorted(created_at)]
 
 
 def project_deletion(project: str, *, source: Source = "sweep") -> Event:
@@ -206,11 +203,6 @@ def canonical_json(value: Any) -> bytes:
         return orjson.dumps(orjson.loads(text), option=_SORTED)
     except (TypeError, ValueError, RecursionError) as error:
         raise EventError(f"a body cannot be written as JSON: {str(error)[:120]}.") from error
-
-
-def _deletions(project: str, entity: Entity, numbers: Iterable[int], source: Source) -> list[Event]:
-    created_at = numbers if isinstance(numbers, Mapping) else dict.fromkeys(numbers, "")
-    return [Event(project, entity, number, created_at[number], "deleted", source) for number in sorted(created_at)]
 
 
 def _is_id(value: Any) -> bool:

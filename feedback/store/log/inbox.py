@@ -27,7 +27,7 @@ from feedback.store.database.engine import Database, chunks
 from feedback.store.database.group_commit import GroupCommit
 from feedback.store.database.prepared_statements import Prepared
 from feedback.store.log.event_log import EventBatch
-from feedback.store.log.events import Event, canonical_json
+from feedback.store.log.events import EVENT_FIELDS, Event, canonical_json
 from feedback.store.tables import main_tables
 
 _LOG = logging.getLogger(__name__)
@@ -235,14 +235,8 @@ def _is_the_databases(error: Exception) -> bool:
 
 def _written(events: Sequence[Event], want: str | None) -> bytes:
     event_dicts = [
-        {
-            "project": event.project,
-            "entity": event.entity,
-            "entity_id": event.entity_id,
-            "version": event.version,
-            "action": event.action,
-            "source": event.source,
-            "seen_s": event.seen_s,
+        {name: getattr(event, name) for name in EVENT_FIELDS}
+        | {
             "body": orjson.Fragment(event.canonical),
             "content": orjson.Fragment(event.content) if event.content else None,
         }

@@ -1,7 +1,7 @@
 """The one list of the tables that hold personal data, and how it is found and removed in JSON.
 
 Subject access reads the list, and erasure deletes by it.
-A test compares it with the schema: a new table belongs here, or in TABLES_WITHOUT_PERSONAL_DATA with the reason.
+A test compares it with the schema, and names the tables without personal data with the reason.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ from sqlalchemy import ColumnElement, Table, select
 from feedback.policy.schema import same_email
 from feedback.store.tables import main_tables as tables
 from feedback.store.tables import routing_tables
-from feedback.store.tables.main_tables import login_attempt, session
 from feedback.store.tables.review_tables import case_event, override, review, review_case, review_task
-from feedback.store.tables.routing_tables import indicator, task_key
+from feedback.store.tables.routing_tables import task_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +36,7 @@ class DataSubject:
         return self.tasks | {-task for task in self.tasks}
 
 
-Where = Callable[[DataSubject], ColumnElement[bool]]
+Where = Callable[[Any, DataSubject], ColumnElement[bool]]  # of the columns of a table
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,97 +50,63 @@ class PersonalDataTable:
     is_projection: bool = False  # from the log: the event "forgotten" erases it, and every rebuild does
 
 
-def _rows_of_person(table: Table) -> Where:
-    return lambda subject: (table.c.project == subject.project) & (table.c.person == subject.person)
+def _of_person(row: Any, subject: DataSubject) -> ColumnElement[bool]:
+    return (row.project == subject.project) & ((row.person if "person" in row else row.id) == subject.person)
 
 
-def _rows_of_tasks(table: Table, column: str = "task") -> Where:
-    return lambda subject: (table.c.project == subject.project) & table.c[column].in_(subject.task_numbers)
+def _of_task(row: Any, subject: DataSubject) -> ColumnElement[bool]:
+    return (row.project == subject.project) & (row.task if "task" in row else row.id).in_(subject.task_numbers)
 
 
-def _rows_of_cases(table: Table) -> Where:
-    """Return the condition on rows by case; the review projects of a case may be deleted."""
-    return lambda subject: table.c.case.in_(subject.cases)
+def _of_case(row: Any, subject: DataSubject) -> ColumnElement[bool]:
+    """Of a case; its review projects may be deleted."""
+    return (row.case if "case" in row else row.id).in_(subject.cases)
 
 
-def _rows_of_reviewer(table: Table) -> Where:
-    def where(subject: DataSubject) -> ColumnElement[bool]:
-        cases = select(review_case.c.id).where(review_case.c.project == subject.project)
-        return table.c.case.in_(cases) & (table.c.person == subject.person)
-
-    return where
+def _of_reviewer(row: Any, subject: DataSubject) -> ColumnElement[bool]:
+    cases = select(review_case.c.id).where(review_case.c.project == subject.project)
+    return row.case.in_(cases) & (row.person == subject.person)
 
 
-def _signals_of_tasks(subject: DataSubject) -> ColumnElement[bool]:
+def _signals_of_tasks(signal: Any, subject: DataSubject) -> ColumnElement[bool]:
     """Of a task by its number, or by the name that others have for it."""
-    signal, key = routing_tables.signal.c, task_key.c
+    key = task_key.c
     named = select(key.key).where(key.project == subject.project, key.task.in_(subject.tasks), key.key.is_not(None))
     return (signal.project == subject.project) & (signal.task.in_(subject.task_numbers) | signal.external.in_(named))
 
 
-def task_contents(subject: DataSubject) -> ColumnElement[bool]:
+def task_contents(kept: Any, subject: DataSubject) -> ColumnElement[bool]:
     """A task's data, but not those of another task that has the number now."""
-    kept, now = tables.content.c, tables.task.c
+    now = tables.task.c
     standing = select(now.content).where(now.project == subject.project, now.id == kept.task, ~now.is_deleted)
     return (kept.project == subject.project) & kept.task.in_(subject.tasks) & kept.hash.not_in(standing)
 
 
 PERSONAL_DATA_TABLES: tuple[PersonalDataTable, ...] = (
-    PersonalDataTable(
-        tables.annotation, _rows_of_person(tables.annotation), _rows_of_tasks(tables.annotation), is_projection=True
-    ),
-    PersonalDataTable(tables.vote, _rows_of_person(tables.vote), _rows_of_tasks(tables.vote), is_projection=True),
-    PersonalDataTable(
-        tables.person,
-        lambda subject: (tables.person.c.project == subject.project) & (tables.person.c.id == subject.person),
-        is_projection=True,
-    ),
-    PersonalDataTable(tables.task, task=_rows_of_tasks(tables.task, "id"), is_projection=True),
+    PersonalDataTable(tables.annotation, _of_person, _of_task, is_projection=True),
+    PersonalDataTable(tables.vote, _of_person, _of_task, is_projection=True),
+    PersonalDataTable(tables.person, _of_person, is_projection=True),
+    PersonalDataTable(tables.task, task=_of_task, is_projection=True),
     PersonalDataTable(tables.payload, is_projection=True),  # by the events of what is forgotten
     PersonalDataTable(tables.content, task=task_contents),
-    PersonalDataTable(tables.window_row, task=_rows_of_tasks(tables.window_row)),
-    PersonalDataTable(routing_tables.decision, task=_rows_of_tasks(routing_tables.decision)),
+    PersonalDataTable(tables.window_row, task=_of_task),
+    PersonalDataTable(routing_tables.decision, task=_of_task),
     PersonalDataTable(routing_tables.signal, task=_signals_of_tasks),
-    PersonalDataTable(indicator, _rows_of_person(indicator), _rows_of_tasks(indicator)),
-    PersonalDataTable(task_key, task=_rows_of_tasks(task_key)),
-    PersonalDataTable(routing_tables.hidden_task, task=_rows_of_tasks(routing_tables.hidden_task)),
+    PersonalDataTable(routing_tables.indicator, _of_person, _of_task),
+    PersonalDataTable(task_key, task=_of_task),
+    PersonalDataTable(routing_tables.hidden_task, task=_of_task),
     # the fact of a review stays, because its decision stays valid
     PersonalDataTable(
-        review,
-        _rows_of_reviewer(review),
-        _rows_of_cases(review),
-        blank={"person": None, "comment": "", "feedback": "{}", "lead_time_s": None},
+        review, _of_reviewer, _of_case, {"person": None, "comment": "", "feedback": "{}", "lead_time_s": None}
     ),
-    PersonalDataTable(
-        case_event,
-        _rows_of_reviewer(case_event),
-        _rows_of_cases(case_event),
-        blank={"person": None, "note": "", "body": "{}"},
-    ),
-    PersonalDataTable(review_task, task=_rows_of_cases(review_task)),
-    PersonalDataTable(review_case, task=lambda subject: review_case.c.id.in_(subject.cases)),
-    PersonalDataTable(override, _rows_of_person(override), _rows_of_tasks(override)),
-    PersonalDataTable(session, lambda subject: session.c.person == subject.person),
-    PersonalDataTable(tables.record),  # JSON of many kinds: feedback/store/tables/personal_data.py finds them there
+    PersonalDataTable(case_event, _of_reviewer, _of_case, {"person": None, "note": "", "body": "{}"}),
+    PersonalDataTable(review_task, task=_of_case),
+    PersonalDataTable(review_case, task=_of_case),
+    PersonalDataTable(override, _of_person, _of_task),
+    PersonalDataTable(tables.session, lambda row, subject: row.person == subject.person),
+    PersonalDataTable(tables.record),  # JSON of many kinds: `mentions` finds them there
     PersonalDataTable(tables.project),  # the active policy names people; read and written as JSON, too
 )
-
-TABLES_WITHOUT_PERSONAL_DATA: Mapping[str, str] = {
-    "alias": "versions of models",
-    "chain": "hashes of salted payloads: nothing without the salt, which goes with the payload",
-    "project_description": "the project's title and label config",
-    "event": "numbers, times and hashes of salted payloads",
-    "indicator_head": "how far logs were read",
-    "model": "models learned from all people; an erasure names those that learned from the erased answers",
-    "own_annotation": "numbers of what the service wrote",
-    "own_unique": "names of what the service wrote",
-    "review_project": "ids of review projects",
-    "secret": "the service's own",
-    "ingested_delivery": "random keys of deliveries; an erasure ingests the inbox first and rewrites it",
-    "window": "versions of queues",
-    "job": "counts, and the reason of a failure",
-    login_attempt.name: "addresses that guessed wrong, for as long as they have to wait",
-}
 
 
 def places(subject: DataSubject) -> list[tuple[PersonalDataTable, ColumnElement[bool]]]:
@@ -150,7 +115,7 @@ def places(subject: DataSubject) -> list[tuple[PersonalDataTable, ColumnElement[
     for place in PERSONAL_DATA_TABLES:
         where = place.person if subject.person is not None else place.task
         if where is not None:
-            found.append((place, where(subject)))
+            found.append((place, where(place.table.c, subject)))
     return found
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from feedback.consensus import dawid_skene, hierarchical_dawid_skene, majority_vote, one_coin_dawid_skene, weighted_vote
-from feedback.consensus.sparse_votes import LabelVoteMatrix, VoteMatrix
+from feedback.consensus.sparse_votes import LabelVoteMatrix, TaskGroups, VoteMatrix
 from feedback.errors import VotesError
 from feedback.votes import Votes
 from tests.support.published import DAWID_SKENE_1979
@@ -197,3 +197,21 @@ def test_sparse_tables_count_what_loops_count():
 
     assert LabelVoteMatrix.build(votes).weighted_counts(weights) == pytest.approx(weighted_counts)
     assert VoteMatrix.build(votes).expected_counts(proba) == pytest.approx(counts)
+
+
+@pytest.mark.parametrize(
+    "method", [majority_vote, dawid_skene, hierarchical_dawid_skene, one_coin_dawid_skene, weighted_vote]
+)
+def test_equal_tasks_as_one_row_give_what_each_of_them_alone_gives(method):
+    for seed, k in ((0, 2), (1, 3)):
+        every, _ = crowd([0.9, 0.8, 0.6, 0.4], n=500, k=k, seed=seed)
+        some = every.select(np.random.default_rng(seed).random(len(every)) < 0.6)
+        groups = TaskGroups.build(some)
+
+        alone, grouped = method(some), method(groups.votes, times=groups.times).take(groups.of_task)
+
+        assert len(groups.times) < 300
+        assert grouped.method == alone.method
+        assert (grouped.labels == alone.labels).all()
+        assert grouped.proba == pytest.approx(alone.proba, abs=1e-9)
+        assert (grouped.support == alone.support).all()

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from feedback.consensus.label_aggregation import aggregate
+from feedback.consensus.label_aggregation import aggregate, aggregate_columns
 from feedback.training.consensus_labels import settle
 from feedback.training.dataset import build
 from feedback.training.trainer import train
+from feedback.votes import VoteColumns
 from ml_backend.label_config import Control
 from ml_backend.models import recipe_for
 from ml_backend.records import Answer
@@ -177,3 +178,41 @@ def test_weights_make_the_model_better():
         return float(np.mean([item == label for item, (_, label) in zip(answers, unseen, strict=True)]))
 
     assert accuracy(weighed=True) > accuracy(weighed=False) + 0.02
+
+
+def random_votes(rng: random.Random, task: int, people: int) -> list[VoteLike]:
+    """Votes of up to three people on a task, who are right more often than not."""
+    truth = task % 2
+    return [
+        VoteLike(task, person, ANSWERS[LABELS[truth if rng.random() < 0.6 + 0.05 * person else 1 - truth]])
+        for person in sorted(rng.sample(range(people), rng.randint(0, 3)))
+    ]
+
+
+@pytest.mark.parametrize("people", [4, 25])
+@pytest.mark.parametrize("by", ["auto", "one_coin", "dawid_skene"])
+def test_votes_replaced_task_by_task_aggregate_to_what_all_votes_aggregate_to(people: int, by: str):
+    rng = random.Random(people)
+    given = {task: random_votes(rng, task, people) for task in range(300)}
+    columns = VoteColumns.build(vote for votes in given.values() for vote in votes)
+    before = aggregate_columns(columns, by=by, gold={})
+    for turn in range(6):
+        gold = {task: ANSWERS[LABELS[task % 2]] for task in range(0, 40, 2)} if turn % 3 == 2 else {}
+        changed = {task: random_votes(rng, task, people) for task in rng.sample(range(320), rng.choice([1, 2, 40]))}
+        given |= changed
+        columns = columns.replace_tasks([*changed], [vote for votes in changed.values() for vote in votes])
+        afresh = [vote for votes in given.values() for vote in votes]
+        rng.shuffle(afresh)
+        kept, anew = aggregate_columns(columns, by=by, gold=gold), aggregate(afresh, by=by, gold=gold)
+
+        assert columns.equals(VoteColumns.build(afresh))
+        assert (kept.by_task, kept.method, kept.reason) == (anew.by_task, anew.method, anew.reason)
+        assert [(label.gain, label.lead) for label in kept.labels] == [
+            (label.gain, label.lead) for label in anew.labels
+        ]
+        assert kept.changed_since(before) == {
+            task
+            for task in kept.by_task.keys() | before.by_task.keys()
+            if kept.by_task.get(task) != before.by_task.get(task)
+        }
+        before = kept

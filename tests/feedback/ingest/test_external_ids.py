@@ -110,7 +110,7 @@ def test_a_deleted_task_has_no_key_any_more(store: Store):
 
     add(store, 5, "A-17")
     match_waiting_signals(store, "7", POLICY)
-    store.append(events.task_deletions("7", [5], source="own"))
+    store.append(events.deletions("7", "task", [5], source="own"))
 
     assert push(store)["status"] == "parked"
 

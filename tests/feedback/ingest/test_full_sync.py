@@ -189,7 +189,7 @@ def test_a_deletion_that_was_told_and_the_sweep_agree(store: Store):
     run(store, FakePages([task(1)], []))
 
     assert store.annotations.list_annotations("1") == []
-    assert events.annotation_deletions("1", [5])[0].action == "deleted"
+    assert events.deletions("1", "annotation", [5])[0].action == "deleted"
 
 
 def test_all_tasks_deleted_and_imported_again_under_the_same_numbers(store: Store):

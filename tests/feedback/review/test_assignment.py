@@ -15,7 +15,7 @@ def test_a_deleted_task_withdraws_its_case_and_its_copy(world: World):
     for number, annotation in list(world.site.annotations.items()):
         if annotation.task == task:
             del world.site.annotations[number]
-    world.store.append(events.task_deletions(PROJECT, [task]))
+    world.store.append(events.deletions(PROJECT, "task", [task]))
     world.turn()
 
     assert world.case(task).state == "withdrawn"
@@ -41,7 +41,7 @@ def test_a_copy_that_somebody_deleted_is_put_in_again(world: World):
     review_project, copy = world.site.review_project_of("L2"), world.case(task).review_task
     assert copy is not None
     del world.site.review_tasks[review_project][copy]
-    world.store.append(events.task_deletions(review_project, [copy]))
+    world.store.append(events.deletions(review_project, "task", [copy]))
     world.turn()
 
     (new_task,) = world.site.waiting(review_project, CLEO)

@@ -103,7 +103,7 @@ def act(world: World, what: str, place: int, person: int, label: str) -> None:
         world.use(policy_text(more=PEOPLE, share=0.5 if place % 2 else 0.0), overlap=2)
     elif what == "delete" and len(tasks) > 2:
         del site.tasks[task]
-        world.store.append(events.task_deletions(PROJECT, [task]), want=None)
+        world.store.append(events.deletions(PROJECT, "task", [task]), want=None)
     elif what == "erase" and len(tasks) > 2:
         world.store.erasure.erase_data(PROJECT, task=task)
 

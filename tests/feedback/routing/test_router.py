@@ -81,7 +81,7 @@ def act(world: World, kind: str, place: int, person: int, label: str) -> None:
         world.signal(None, "alert", value=place / 4, key=f"k{studio.seconds()}")
     elif kind == "delete" and len(tasks) > 2:
         del studio.tasks[task]
-        world.store.append(events.task_deletions(PROJECT, [task]), want=None)
+        world.store.append(events.deletions(PROJECT, "task", [task]), want=None)
     elif kind == "erase" and len(tasks) > 2:
         world.store.erase(PROJECT, task=task)
     elif kind == "policy":

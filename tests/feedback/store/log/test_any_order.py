@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feedback.store import Store, open_store
-from feedback.store.log.events import Event, annotation_deletions, task_deletions
+from feedback.store.log.events import Event, deletions
 from tests.support.make_events import annotation_event, at, deletion_event, skip_event, task, task_events
 from tests.support.projections import projection_hash
 
@@ -127,9 +127,9 @@ _lived = st.lists(
             _WHEN,
         ),
         st.builds(
-            lambda number, creation_time, events_from_task: (
-                task_deletions if events_from_task else annotation_deletions
-            )("1", {number: at(creation_time - events_from_task)}, source="webhook")[0],
+            lambda number, creation_time, is_task: deletions(
+                "1", "task" if is_task else "annotation", {number: at(creation_time - is_task)}, source="webhook"
+            )[0],
             _IDS,
             _born,
             st.booleans(),

@@ -124,9 +124,9 @@ def test_an_api_read_gives_the_task_with_its_annotations() -> None:
         ("annotation", "sweep", 9.0),
         ("annotation", "sweep", 9.0),
     ]
-    assert [event.action for event in events.annotation_deletions("1", {6, 5}) + events.task_deletions("1", {7})] == [
-        "deleted"
-    ] * 3
+    assert [
+        event.action for event in events.deletions("1", "annotation", {6, 5}) + events.deletions("1", "task", {7})
+    ] == ["deleted"] * 3
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def test_a_late_event_of_a_former_lifetime_changes_nothing(store: Store) -> None
     store.append([*old_task(), deletion_event(1, entity="task"), *new_task()])
 
     store.append([*task_events(task(1, "late", second=9, created_at=FIRST))])
-    store.append(events.task_deletions("1", {1: FIRST}))  # by somebody who knew only the first
+    store.append(events.deletions("1", "task", {1: FIRST}))  # by somebody who knew only the first
 
     assert texts(store) == {1: "new"}
     assert whole(store)
