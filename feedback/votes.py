@@ -179,17 +179,14 @@ class VoteColumns:
         """Return the columns with these votes in place of all votes on `tasks`."""
         given = list(votes)
         task = np.array([vote.task for vote in given], dtype=np.int64)
-        people = np.array([vote.person for vote in given], dtype=np.int64)
-        order = np.lexsort((people, task))
-        person, answer = (
-            _code(people.tolist(), self.person_codes),
-            _code([vote.answer for vote in given], self.answer_codes),
-        )
+        people = [vote.person for vote in given]
+        order = np.lexsort((np.array(people, dtype=np.int64), task))
+        person, answer = _code(people, self.person_codes), _code([vote.answer for vote in given], self.answer_codes)
         keep = ~np.isin(self.tasks, np.array([*tasks], dtype=np.int64))
         at = np.searchsorted(self.tasks[keep], task[order])
         columns = (self.tasks, task), (self.people, person), (self.answers, answer)
-        tasks_, people_, answers_ = (np.insert(old[keep], at, new[order]) for old, new in columns)
-        return VoteColumns(tasks_, people_, answers_, self.person_codes, self.answer_codes)
+        merged = [np.insert(old[keep], at, new[order]) for old, new in columns]
+        return VoteColumns(merged[0], merged[1], merged[2], self.person_codes, self.answer_codes)
 
     def equals(self, other: VoteColumns) -> bool:
         """Return whether both have the same votes."""

@@ -9,8 +9,7 @@ import numpy as np
 
 from sampling import strategies
 from sampling.errors import PlanError, StrategyError
-from sampling.plan import Plan
-from sampling.pool import Floats, Ints, Pool
+from sampling.pool import Floats, Ints, Plan, Pool
 
 STRATEGY, RANDOM, UNREADABLE = "strategy", "random", "unreadable"
 
@@ -57,8 +56,6 @@ def order_tasks(
 
     Parameters
     ----------
-    strategy
-        A name of `sampling.strategies`, or a callable `(pool, plan) -> scores`.
     random_share
         In [0, 1]. Each prefix of the order has this share of random tasks, to within one.
     size
@@ -96,10 +93,8 @@ def order_tasks(
     places = interleave_streams(streams, size=plan.size)
     unreadable = np.flatnonzero(~pool.readable)[: plan.size - len(places)]
     places += [(int(row), UNREADABLE) for row in unreadable]
-    rows = [row for row, _ in places]
-    return Ordering(
-        tuple(pool.ids[row] for row in rows), tuple(reason for _, reason in places), scores[np.array(rows, dtype=int)]
-    )
+    rows, reasons = zip(*places, strict=True) if places else ((), ())
+    return Ordering(tuple(pool.ids[row] for row in rows), reasons, scores[np.array(rows, dtype=int)])
 
 
 def interleave_streams(streams: Sequence[TaskStream], *, size: int) -> list[tuple[int, str]]:

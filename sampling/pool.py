@@ -1,21 +1,23 @@
-"""The open tasks as arrays, which strategies score; checked once."""
+"""What a strategy gets: the open tasks as arrays, and the plan: how many tasks, in what batches, with what seed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from sampling.errors import PoolError
+from sampling.errors import PlanError, PoolError
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
 Rows: TypeAlias = Any  # dense (n, d) array or scipy.sparse CSR; scipy ships no types
 
+_MASK = (1 << 64) - 1
+_GOLDEN = 0x9E3779B97F4A7C15  # splitmix64, Steele et al. (2014), doi:10.1145/2714064.2660195
 _SUM_SLACK = 1e-3  # float32 probabilities of 1,000 classes sum to 1 only approximately
 
 
@@ -71,8 +73,7 @@ class Pool:
     @property
     def readable(self) -> NDArray[np.bool_]:
         """Return a mask, shape (n,): True where the model could read the task."""
-        mask: NDArray[np.bool_] = ~np.isnan(self.proba[:, 0])
-        return mask
+        return cast(NDArray[np.bool_], ~np.isnan(self.proba[:, 0]))
 
     def take(self, rows: Ints) -> Pool:
         """Return the pool of these rows only, in this order."""
@@ -87,6 +88,36 @@ class Pool:
             labelled_vectors=self.labelled_vectors,
             committee=None if self.committee is None else self.committee[:, rows],
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many tasks are wanted, how many are labelled before the model is fitted again, and the seed."""
+
+    size: int  # only the first `size` places must be right
+    batch: int = 25  # tasks that should differ from each other
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.size < 0 or self.batch < 1:
+            raise PlanError(f"size is {self.size} and batch is {self.batch}; wanted size >= 0 and batch >= 1.")
+
+    def random_numbers(self, ids: Sequence[int]) -> Floats:
+        """Return one number in [0, 1) per id, shape (n,), computed from the id and the seed alone.
+
+        A task keeps its number whatever else is in the pool, so that a new task does not shuffle the others. numpy's
+        generators draw in sequence, so they cannot do this without one generator per id.
+
+        >>> few, more = Plan(2, seed=1).random_numbers([7, 8]), Plan(3, seed=1).random_numbers([8, 9, 7])
+        >>> bool(few[0] == more[2])
+        True
+        """
+        start = (_mix(self.seed & _MASK) + _GOLDEN) & _MASK
+        z = np.asarray(ids, dtype=np.int64).astype(np.uint64) * np.uint64(_GOLDEN) + np.uint64(start)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z = z ^ (z >> np.uint64(31))
+        return cast(Floats, (z >> np.uint64(11)).astype(np.float64) * 2.0**-53)
 
 
 def pool_without_model(ids: Sequence[int], age_s: ArrayLike, **arrays: Any) -> Pool:
@@ -121,8 +152,7 @@ def _committee(values: ArrayLike, n: int, readable: NDArray[np.bool_]) -> Floats
     for member in members:
         if np.isnan(_probabilities(member, n)[readable]).any():
             raise PoolError("a committee member could not read a task that the model could.")
-    checked: Floats = _read_only(members)
-    return checked
+    return cast(Floats, _read_only(members))
 
 
 def _vectors(values: Rows, name: str, readable: NDArray[np.bool_] | None) -> Rows:
@@ -148,3 +178,11 @@ def _read_only(array: Any) -> Any:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def _mix(word: int) -> int:
+    """Do one splitmix64 step in plain integers, so that close seeds do not give close numbers."""
+    word = (word + _GOLDEN) & _MASK
+    word = ((word ^ (word >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    word = ((word ^ (word >> 27)) * 0x94D049BB133111EB) & _MASK
+    return word ^ (word >> 31)

@@ -10,8 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from sampling.errors import StrategyError
-from sampling.plan import Plan
-from sampling.pool import Pool, pool_without_model
+from sampling.pool import Plan, Pool, pool_without_model
 from sampling.strategies import Strategy, load
 
 _SLOW_S = 20.0  # for 2,000 rows on a busy machine: only quadratic methods come near

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +16,9 @@ from feedback.agreement.vote_patterns import Patterns, count_patterns, patterns_
 from feedback.stats.intervals import wilson
 from feedback.votes import Floats, Votes
 
+IntervalMethod = Literal["analytic", "bootstrap"]
 Measure = Callable[[Patterns, LabelDistance], LinearizedCoefficient]
+_RESAMPLES = 1000  # of the bootstrap
 
 
 def percent_agreement(votes: Votes | Patterns, *, weighting: Weighting | ArrayLike = "nominal") -> Coefficient:
@@ -37,12 +40,16 @@ def percent_agreement(votes: Votes | Patterns, *, weighting: Weighting | ArrayLi
 
 
 def fleiss_kappa(
-    votes: Votes | Patterns, *, weighting: Weighting | ArrayLike = "nominal", values: ArrayLike | None = None
+    votes: Votes | Patterns,
+    *,
+    weighting: Weighting | ArrayLike = "nominal",
+    values: ArrayLike | None = None,
+    interval_method: IntervalMethod = "analytic",
 ) -> Coefficient:
     """Compute Fleiss' kappa for any number of people: by chance, two votes are two draws from the pooled labels.
 
     With two people it is Scott's pi. At most 1; 0 is what chance gives. NaN with a note where no item has two votes or
-    all votes are equal. The interval is Student's on linearised items.
+    all votes are equal.
 
     Parameters
     ----------
@@ -52,6 +59,8 @@ def fleiss_kappa(
         Disagreement between labels: a name, or a symmetric (k, k) matrix with 0 on the diagonal; see `label_distance`.
     values
         The numbers (k,) that the labels stand for; 0, 1, 2, ... by default. Only for weightings that are not nominal.
+    interval_method
+        "analytic" is Student's interval on linearised items; "bootstrap" resamples items 1,000 times.
 
     References
     ----------
@@ -64,11 +73,15 @@ def fleiss_kappa(
     >>> round(fleiss_kappa(votes).value, 3)
     0.333
     """
-    return _coefficient("fleiss", votes, _fleiss, weighting, values)
+    return _coefficient("fleiss", votes, _fleiss, weighting, values, interval_method=interval_method)
 
 
 def gwet_ac1(
-    votes: Votes | Patterns, *, weighting: Weighting | ArrayLike = "nominal", values: ArrayLike | None = None
+    votes: Votes | Patterns,
+    *,
+    weighting: Weighting | ArrayLike = "nominal",
+    values: ArrayLike | None = None,
+    interval_method: IntervalMethod = "analytic",
 ) -> Coefficient:
     """Compute Gwet's AC1, or AC2 where weighted: by chance, people agree only on items that are hard to label.
 
@@ -81,18 +94,24 @@ def gwet_ac1(
     0.941
     """
     name = "ac1" if isinstance(weighting, str) and weighting == "nominal" else "ac2"
-    return _coefficient(name, votes, _gwet, weighting, values)
+    return _coefficient(name, votes, _gwet, weighting, values, interval_method=interval_method)
 
 
 def brennan_prediger(
-    votes: Votes | Patterns, *, weighting: Weighting | ArrayLike = "nominal", values: ArrayLike | None = None
+    votes: Votes | Patterns,
+    *,
+    weighting: Weighting | ArrayLike = "nominal",
+    values: ArrayLike | None = None,
+    interval_method: IntervalMethod = "analytic",
 ) -> Coefficient:
     """Compute Brennan and Prediger's coefficient: by chance, every label is equally likely.
 
     For nominal labels it is Randolph's free-marginal kappa. Options are those of `fleiss_kappa`. Brennan and Prediger
     (1981), doi:10.1177/001316448104100307.
     """
-    return _coefficient("brennan_prediger", votes, _brennan_prediger, weighting, values)
+    return _coefficient(
+        "brennan_prediger", votes, _brennan_prediger, weighting, values, interval_method=interval_method
+    )
 
 
 def conger_kappa(
@@ -116,16 +135,32 @@ def conger_kappa(
 
 
 def estimate(
-    name: str, table: Patterns, measure: Measure, distance: LabelDistance, *, lowest: float = -1.0
+    name: str,
+    table: Patterns,
+    measure: Measure,
+    distance: LabelDistance,
+    *,
+    lowest: float = -1.0,
+    interval_method: IntervalMethod = "analytic",
 ) -> Coefficient:
-    """Return the measure with its interval; NaN with a note where the votes do not define it."""
+    """Return the measure with its interval; NaN with a note where the votes do not define it.
+
+    The bootstrap resamples items. Where all items are equal it gives no width, so the analytic interval is kept.
+    """
     if not table.items:
         return undefined(name, 0, 0, "no item has two votes", lowest=lowest)
     linear = measure(table, distance)
     if not math.isfinite(linear.value):
         note = "everybody gave the same label to everything; chance alone explains that"
         return undefined(name, table.items, table.pairs, note, lowest=lowest)
-    return analytic(name, linear, table.items, table.pairs, lowest=lowest)
+    found = analytic(name, linear, table.items, table.pairs, lowest=lowest)
+    if interval_method == "analytic" or not found.se > 0:
+        return found
+    # items with equal votes are exchangeable: it is enough to draw how often each pattern occurs
+    rng, n = np.random.default_rng(0), int(table.times.sum())
+    samples = (table.with_times(rng.multinomial(n, table.times / n).astype(np.float64)) for _ in range(_RESAMPLES))
+    low, high = np.nanquantile([measure(sample, distance).value for sample in samples], [0.025, 0.975])
+    return replace(found, low=float(low), high=float(high))
 
 
 def _coefficient(
@@ -136,9 +171,11 @@ def _coefficient(
     values: ArrayLike | None = None,
     *,
     lowest: float = -1.0,
+    interval_method: IntervalMethod = "analytic",
 ) -> Coefficient:
     table = count_patterns(votes)
-    return estimate(name, table, measure, label_distance(weighting, table.counts.shape[1], values), lowest=lowest)
+    distance = label_distance(weighting, table.counts.shape[1], values)
+    return estimate(name, table, measure, distance, lowest=lowest, interval_method=interval_method)
 
 
 def _percent(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
@@ -199,7 +236,7 @@ def _correct_for_chance(
     """
     paired = table.size >= 2
     n, n_paired = table.times.sum(), table.times[paired].sum()
-    if not 1.0 - chance >= 1e-12:  # also for a chance of NaN
+    if not n_paired or not 1.0 - chance >= 1e-12:  # also for a chance of NaN
         return LinearizedCoefficient(math.nan, chance, table.size * math.nan, table.times)
     observed = np.where(paired, _item_agreement(table, distance), 0.0)
     value = float((table.times @ observed / n_paired - chance) / (1.0 - chance))

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from feedback.agreement.chance_corrected import estimate
+from feedback.agreement.chance_corrected import IntervalMethod, estimate
 from feedback.agreement.coefficient import Coefficient, LinearizedCoefficient, analytic, undefined
 from feedback.agreement.label_distances import LabelDistance, NominalDistance, SquaredDistance, label_distance
 from feedback.agreement.vote_patterns import Patterns, count_patterns
@@ -23,11 +23,15 @@ _MIN_PARTNERS = 20  # from this many, an answer's mean distance to all others is
 
 
 def krippendorff_alpha(
-    votes: Votes | Patterns, *, level: Level = "nominal", values: ArrayLike | None = None
+    votes: Votes | Patterns,
+    *,
+    level: Level = "nominal",
+    values: ArrayLike | None = None,
+    interval_method: IntervalMethod = "analytic",
 ) -> Coefficient:
     """Compute Krippendorff's alpha: 1 - observed disagreement / disagreement of votes distributed at random.
 
-    Votes, and what is undefined, are as for `fleiss_kappa`. The interval takes the distances as fixed.
+    Other options, and what is undefined, are as for `fleiss_kappa`. The analytic interval takes the distances as fixed.
 
     Parameters
     ----------
@@ -51,7 +55,7 @@ def krippendorff_alpha(
     0.533
     """
     table = count_patterns(votes)
-    return estimate("alpha", table, _alpha, _scale(table, level, values))
+    return estimate("alpha", table, _alpha, _scale(table, level, values), interval_method=interval_method)
 
 
 def alpha_by_distance(
@@ -119,6 +123,8 @@ def alpha_by_distance(
 def _alpha(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
     paired = table.paired()
     votes = float(paired.times @ paired.size)
+    if not votes:  # a bootstrap resample may have no item with two votes
+        return LinearizedCoefficient(math.nan, math.nan, paired.size, paired.times)
     mean_size = votes / paired.times.sum()
     shares: Floats = paired.times @ paired.counts / votes
     expected = distance.against(shares)

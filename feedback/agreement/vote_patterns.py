@@ -35,6 +35,11 @@ class Patterns:
         """Return the mean over items of a number per pattern, shape (p,)."""
         return float(self.times @ rows / self.times.sum())
 
+    def with_times(self, times: Floats) -> Patterns:
+        """Return these patterns with other numbers of items, shape (p,); patterns with 0 items are left out."""
+        keep = times > 0
+        return Patterns(self.counts[keep], self.size[keep], times[keep])
+
     def paired(self) -> Patterns:
         """Return the patterns of the items with two votes or more."""
         keep = self.size >= 2

@@ -11,7 +11,7 @@ from feedback.app.bootstrap import connected_platform, list_emails, load_setting
 from feedback.cli.terminal import AsJson, OfProject, print_json
 
 if TYPE_CHECKING:
-    from feedback.privacy.erasure import ErasureReport
+    from feedback.privacy.erasure_and_access import ErasureReport
 
 Emails = Annotated[
     list[str],
@@ -25,7 +25,7 @@ def access(
     email: Emails = [],  # noqa: B006 - typer copies it
 ) -> None:
     """Print all data about a person in a project: answers in all versions, reviews, sessions, roles and figures."""
-    from feedback.privacy.subject_access import build_access_report
+    from feedback.privacy.erasure_and_access import build_access_report
 
     settings = load_settings()
     with opened_project(project, settings) as (store, row):
@@ -42,7 +42,7 @@ def forget(
     as_json: AsJson = False,
 ) -> None:
     """Erase all answers of a person, or a task with all its answers. Only an older backup can restore them."""
-    from feedback.privacy.erasure import erase_person_or_task
+    from feedback.privacy.erasure_and_access import erase_person_or_task
 
     whom = f"person {person}" if person is not None else f"task {task}"
     if not yes and person != task:  # giving neither or both is an error below

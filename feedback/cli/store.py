@@ -109,7 +109,7 @@ def restore_backup(
     """Verify a backup and replace the store by it. Stop the service first. The old store is kept."""
     from sqlalchemy.engine import make_url
 
-    from feedback.privacy.erasure import erase_in_backup
+    from feedback.privacy.erasure_and_access import erase_in_backup
     from feedback.store.backups import restore
 
     url = make_url(load_settings().store_url)

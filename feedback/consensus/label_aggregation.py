@@ -74,7 +74,8 @@ def aggregate_columns(columns: VoteColumns, *, by: str, gold: Mapping[int, Answe
     is_compared = np.isin(np.arange(len(truth)), compared.tasks)
     try:
         if by == "auto" and enough_gold:
-            fit = rates_fit = _fit_with_gold(compared, groups.times, truth)
+            start = _start_from_gold(compared, groups.times, truth)
+            fit = rates_fit = hierarchical_dawid_skene(compared, times=groups.times, gold=truth, start=start)
             reason = f"{int(groups.times[truth >= 0].sum())} gold tasks show the error rates of people"
         else:
             everywhere = votes.select(is_compared[groups.of_task][votes.tasks])
@@ -103,14 +104,9 @@ def _fit(by: str, votes: Votes, compared: Votes, groups: TaskGroups) -> tuple[Co
         selection = select_method(votes)
         rates_fit = selection.fits.get("hierarchical", selection.consensus)
         return selection.consensus.take(groups.first), rates_fit.take(groups.first), selection.reason
-    method = load_method(by)
-    fit = method(compared, times=groups.times) if by in METHODS else method(votes).take(groups.first)
+    fit = METHODS[by](compared, times=groups.times) if by in METHODS else load_method(by)(votes).take(groups.first)
     rates_fit = hierarchical_dawid_skene(compared, times=groups.times) if fit.errors is None else fit
     return fit, rates_fit, f"the policy sets the method to {by}"
-
-
-def _fit_with_gold(votes: Votes, times: Floats, gold: Ints) -> Consensus:
-    return hierarchical_dawid_skene(votes, times=times, gold=gold, start=_start_from_gold(votes, times, gold))
 
 
 def _start_from_gold(votes: Votes, times: Floats, gold: Ints) -> Floats:
@@ -119,9 +115,9 @@ def _start_from_gold(votes: Votes, times: Floats, gold: Ints) -> Floats:
     From plain shares, two careless people who agree would be believed until the end.
     """
     truth = gold[votes.tasks]
-    n_gold = times[votes.tasks] * (truth >= 0)
-    right = np.bincount(votes.people, n_gold * (truth == votes.labels), minlength=votes.n_people)
-    n_gold = np.bincount(votes.people, n_gold, minlength=votes.n_people)
+    on_gold = times[votes.tasks] * (truth >= 0)
+    right = np.bincount(votes.people, on_gold * (truth == votes.labels), minlength=votes.n_people)
+    n_gold = np.bincount(votes.people, on_gold, minlength=votes.n_people)
     accuracy = ((right + 1.0) / (n_gold + 2.0))[votes.people]
     k = votes.n_labels
     log = np.zeros((votes.n_tasks, k))

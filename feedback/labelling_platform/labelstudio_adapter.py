@@ -18,7 +18,6 @@ from ml_backend.labelstudio import (
     projects,
     queue_writer,
     review_project_client,
-    task_visibility,
 )
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.parsing import read_task, utc
@@ -119,13 +118,13 @@ class LabelStudioAdapter:
         )
 
     def reopen_task(self, project: str, task: int, overlap: int) -> Task:
-        return replace(task_visibility.reopen_task(self._client, task, overlap), project=project)
+        return replace(queue_writer.reopen_task(self._client, task, overlap), project=project)
 
     def hide_task(self, project: str, task: int) -> Task:
-        return replace(task_visibility.hide_task(self._client, task), project=project)
+        return replace(queue_writer.hide_task(self._client, task), project=project)
 
     def list_servable_tasks(self, project: str, tasks: Sequence[int]) -> list[int]:
-        return task_visibility.servable_tasks(self._client, project, tasks)
+        return queue_writer.servable_tasks(self._client, project, tasks)
 
     def write_final_answer(
         self,

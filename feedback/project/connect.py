@@ -18,7 +18,7 @@ from feedback.store.repositories.policies import policy_of
 from ml_backend.codecs import get_codec
 from ml_backend.errors import UnknownName
 from ml_backend.label_config import read_label_config
-from ml_backend.labelstudio import projects, review_project_client, task_visibility
+from ml_backend.labelstudio import projects, queue_writer, review_project_client
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.parsing import SECRET_HEADER
 from ml_backend.labelstudio.settings_snapshot import SettingsSnapshot
@@ -177,7 +177,7 @@ def _reopen_hidden_tasks(store: Store, client: Client, project: str, settings_sn
     )
     for task in store.tasks.list_tasks(project) if hidden else ():
         if task.id in hidden and task.id not in answered and task.id not in settings_snapshot.hidden:
-            task_visibility.reopen_task(client, task.id, max(1, task.overlap))
+            queue_writer.reopen_task(client, task.id, max(1, task.overlap))
     store.tasks.delete_hidden_tasks(project, hidden)
 
 

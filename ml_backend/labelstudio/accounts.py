@@ -14,9 +14,7 @@ from ml_backend.labelstudio.transport import Transport, as_object
 
 _TIMEOUT_S = 30.0
 _LOGIN_TIMEOUT_S = 10.0  # a person waits for a page
-_REVOKE_HINT = (
-    "Revoke the old one in Label Studio under Account & Settings > Personal Access Token, or allow replacing it."
-)
+_REVOKE = "Revoke the old one in Label Studio under Account & Settings > Personal Access Token, or allow replacing it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +146,7 @@ def _account(browser: httpx.Client, email: str, password: str, *, replace_token:
             browser.post("api/token/blacklist/", json={"refresh": old["token"]})
         made = browser.post("api/token/")
     if made.status_code == HTTPStatus.CONFLICT:
-        raise LabelStudioError(f"{email} already has a personal access token.", hint=_REVOKE_HINT, status=409)
+        raise LabelStudioError(f"{email} already has a personal access token.", hint=_REVOKE, status=409)
     return Account(int(str(me["id"])), email, password, str(_json(made, "create an access token")["token"]))
 
 

@@ -37,15 +37,7 @@ def poll_tasks(
     """Yield tasks that changed at or after `since`, the oldest change first, each with its annotations.
 
     It continues from the time of the last task, so that no change during the poll is lost; a task may come twice.
-
-    Parameters
-    ----------
-    since
-        ISO time; "" yields all tasks.
-    page
-        Tasks per request.
-    skipped
-        Receives the reason for each record that could not be read.
+    `since` is an ISO time; "" yields all tasks. `skipped` receives the reason for each record that cannot be read.
     """
     if not since:
         yield from sweep_tasks(client, project, page=page, skipped=skipped)

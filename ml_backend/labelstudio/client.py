@@ -75,9 +75,8 @@ class Client(Transport):
 
     def patch_project(self, project: str, **fields: Any) -> Json:
         """Change these settings of a project."""
-        return as_object(
-            self.send("PATCH", f"api/projects/{project_number(project)}/", body=fields, timeout_s=_BULK_TIMEOUT_S)
-        )
+        path = f"api/projects/{project_number(project)}/"
+        return as_object(self.send("PATCH", path, body=fields, timeout_s=_BULK_TIMEOUT_S))
 
     def tasks(
         self,
@@ -148,13 +147,8 @@ class Client(Transport):
 
     def import_tasks(self, project: str, tasks: Sequence[Json]) -> list[int]:
         """Import tasks (`{"data": …}`) in one request; return their ids in order."""
-        made = self.send(
-            "POST",
-            f"api/projects/{project_number(project)}/import",
-            query={"return_task_ids": "true"},
-            body=list(tasks),
-            timeout_s=_BULK_TIMEOUT_S,
-        )
+        path, query = f"api/projects/{project_number(project)}/import", {"return_task_ids": "true"}
+        made = self.send("POST", path, query=query, body=list(tasks), timeout_s=_BULK_TIMEOUT_S)
         return [int(task) for task in made["task_ids"]]
 
     def next_task(self, project: str) -> Json | None:

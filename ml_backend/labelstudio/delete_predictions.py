@@ -39,20 +39,8 @@ def delete_old_predictions(
     """Delete up to `limit` predictions of old versions of ours, the oldest versions first.
 
     A prediction is deleted only where nobody can have it open, because deleting it would make that person's submit
-    fail: its task was labelled at least an hour ago, or its version was replaced more than `lock_ttl_s` ago.
-
-    Parameters
-    ----------
-    is_our_version
-        Whether a model version is one of ours.
-    keep
-        Versions to keep.
-    lock_ttl_s
-        Label Studio's TASK_LOCK_TTL: how long an opened task stays with a person.
-    limit
-        How many predictions to delete at most.
-    stop
-        Asked before each deletion; True ends it.
+    fail: its task was labelled at least an hour ago, or its version was replaced more than `lock_ttl_s` ago (Label
+    Studio's TASK_LOCK_TTL). `keep` are versions to keep. `stop` is asked before each deletion; True ends it.
     """
     now_s = clock()
     kept = set(keep)
@@ -63,7 +51,7 @@ def delete_old_predictions(
         if not version or version in kept or not is_our_version(version):
             continue
         # reason: the switch came before the last row of the next version, so no person got this version after it
-        is_replaced = now_s - parse_time_s(successor["latest"]) > lock_ttl_s
+        is_replaced = now_s - _seconds(successor["latest"]) > lock_ttl_s
         n_free = 0
         for prediction in _deletable(client, project, version, None if is_replaced else now_s - _LABELLED_S):
             if deleted >= limit or stop():
@@ -79,7 +67,7 @@ def _deletable(client: Client, project: str, version: str, labelled_before_s: fl
     """Yield the predictions of a version; with a time, only those on labelled tasks without a change since then."""
     filters = [] if labelled_before_s is None else [_LABELLED]
     for task in _tasks_with_version(client, project, version, filters=filters):
-        if labelled_before_s is None or (task["is_labeled"] and parse_time_s(task["updated_at"]) < labelled_before_s):
+        if labelled_before_s is None or (task["is_labeled"] and _seconds(task["updated_at"]) < labelled_before_s):
             yield from (row["id"] for row in task["predictions"] if row["model_version"] == version)
 
 
@@ -110,12 +98,7 @@ def _miscounted(client: Client, project: str, expected: Mapping[int, int]) -> li
     return [row["id"] for row in tasks if row["total_predictions"] != expected.get(row["id"], row["total_predictions"])]
 
 
-def parse_time_s(text: str) -> float:
-    """Return an ISO time as seconds since 1970.
-
-    >>> parse_time_s("1970-01-01T00:01:00Z")
-    60.0
-    """
+def _seconds(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 

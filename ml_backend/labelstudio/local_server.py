@@ -42,18 +42,13 @@ class LocalLabelStudio:
     makes bulk predictions fast.
     """
 
-    def __init__(
-        self,
-        data_dir: Path,
-        *,
-        port: int | None = None,
-        fast_bulk: bool = True,
-    ) -> None:
+    def __init__(self, data_dir: Path, *, port: int | None = None, fast_bulk: bool = True) -> None:
         self.data_dir = data_dir
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.email = "admin@example.com"
         self.fast_bulk = fast_bulk
+        self.log_path = data_dir / "label-studio.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
         self._admin: Account | None = None
@@ -74,11 +69,6 @@ class LocalLabelStudio:
         if self._admin is None:
             self._admin = log_in(self.url, self.email, self.password, replace_token=True)
         return self._admin
-
-    @property
-    def log_path(self) -> Path:
-        """Return the file of Label Studio's output."""
-        return self.data_dir / "label-studio.log"
 
     def __enter__(self) -> LocalLabelStudio:
         self.start()
@@ -145,9 +135,9 @@ class LocalLabelStudio:
         if self._process is None or is_healthy(self._process, self.url, timeout_s=_START_S):
             return
         status = self._process.poll()
-        what = (
-            f"did not answer within {_START_S:.0f} s" if status is None else f"stopped while starting (exit {status})"
-        )
+        what = f"stopped while starting (exit {status})"
+        if status is None:
+            what = f"did not answer within {_START_S:.0f} s"
         raise LabelStudioError(f"Label Studio {what}. {describe_log_end(self.log_path)}")
 
 

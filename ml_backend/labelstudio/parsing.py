@@ -20,6 +20,9 @@ MAX_ID = 2**63 - 1  # a database integer; orjson turns larger ones into floats
 _PROJECT = re.compile(r"([0-9A-Za-z][0-9A-Za-z_-]{0,63})(\.[0-9]{1,20})?")  # "12", or "12.1795148243" in ML requests
 
 _CANONICAL = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+_JSON_TYPES = {dict: "an object", list: "a list", str: "a text", bool: "true or false"} | dict.fromkeys(
+    (int, float), "a number"
+)
 _MAX_REASONS = 20  # a body of a million broken records gives twenty reasons and a count
 
 
@@ -52,8 +55,7 @@ class ParsedWebhook:
 def read_webhook(body: Any) -> ParsedWebhook:
     """Parse a webhook body of Label Studio 1.23, or a START_TRAINING request.
 
-    Unknown events and bodies without payload are `ignored`, with the reason. BodyError for a body that no Label Studio
-    sends: no object, no action, or no valid project id.
+    Unknown events and bodies without payload are `ignored`. BodyError for a body that no Label Studio sends.
 
     >>> read_webhook({"action": "TASKS_DELETED", "tasks": [{"id": 7}], "project": {"id": 1}}).deleted
     (Deleted(entity='task', id=7),)
@@ -67,9 +69,8 @@ def read_webhook(body: Any) -> ParsedWebhook:
     if read is None:
         return ParsedWebhook(action[:64], _project_or_none(body), ignored=f"unknown event {action[:64]!r}")
     if not body.keys() - {"action"}:
-        return ParsedWebhook(
-            action, ignored=f"{action} without payload: turn on 'Send payload' in the webhook's settings"
-        )
+        why = f"{action} without payload: turn on 'Send payload' in the webhook's settings"
+        return ParsedWebhook(action, ignored=why)
     skipped: list[str] = []
     project = _project_of(body)
     found = {**_config_of(body), **read(project, body, skipped)}
@@ -176,7 +177,7 @@ def _deleted(entity: Literal["annotation", "task"], key: str) -> Callable[[str, 
 
 
 def _project_saved(_project: str, _body: Mapping[str, Any], _skipped: list[str]) -> _Fields:
-    return {}
+    return {}  # read_webhook reads the config of every event
 
 
 def _project_deleted(project: str, _body: Mapping[str, Any], _skipped: list[str]) -> _Fields:
@@ -321,12 +322,4 @@ def time_or_empty(raw: Any) -> str:
 
 def json_type(raw: Any) -> str:
     """Return the type of a JSON value for a message, which never shows its content, because that may be private."""
-    names = {
-        dict: "an object",
-        list: "a list",
-        str: "a text",
-        bool: "true or false",
-        int: "a number",
-        float: "a number",
-    }
-    return names.get(type(raw), "missing")
+    return _JSON_TYPES.get(type(raw), "missing")

@@ -1,4 +1,4 @@
-"""Write the queue window: the tasks that Label Studio serves next, in our order, and their pre-annotations."""
+"""What Label Studio serves next: write the queue window with its pre-annotations, hide tasks, and open them again."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any
 from ml_backend.codecs import get_codec
 from ml_backend.errors import LabelStudioError
 from ml_backend.label_config import Control
-from ml_backend.labelstudio.client import Client, version_filter
+from ml_backend.labelstudio.client import Client, task_filter, version_filter
+from ml_backend.labelstudio.parsing import read_task
 from ml_backend.labelstudio.transport import Json
-from ml_backend.records import Answer
+from ml_backend.records import Answer, Task
 
 _SCORE_SPAN = 10_000  # score = place / span: a window may grow without changing the scores of its places
+_IDS_PER_REQUEST = 300  # they are part of the URL
 _MAX_UNPAGED = 20_000  # predictions in one response without pages (2 s); with more, read pages of tasks
 
 
@@ -56,37 +58,30 @@ def write_queue_window(
 ) -> Written:
     """Write the queue: the first `head` rows one by one, then the switch to this version, then the rest in bulk.
 
-    Safe to repeat after an interruption: a task that has a row of this version gets no second one. A result that the
-    label config does not allow is replaced by an empty one. Rows that a bulk request drops are written one by one.
-
-    Parameters
-    ----------
-    rows
-        The window, in any order.
-    version
-        The model version of this window, `M+qN`.
-    head
-        How many rows to write one by one, so that the next tasks are ready early.
-    stop
-        Asked before each write; True ends it.
+    So the next tasks are ready early. Safe to repeat after an interruption: a task that has a row of this version,
+    `M+qN`, gets no second one. A result that the label config does not allow is replaced by an empty one. Rows that a
+    bulk request drops are written one by one. `stop` is asked before each write; True ends it.
     """
     settings = client.project(project)
     written = list_rows(client, project, version)
     ordered = sorted(rows, key=lambda row: row.place)
     bodies, failed = _bodies(ordered, version, str(settings["label_config"]))
 
-    for body in bodies[:head]:
-        if stop():
-            return Written(version, written, failed, complete=False)
-        if body["task"] not in written:
-            _write_one(client, project, body, written, failed)
+    _write_each(client, project, bodies[:head], written, failed, stop)
     if stop() or not written:
         return Written(version, written, failed, complete=not stop())
     if settings["model_version"] != version:
         client.patch_project(project, model_version=version)
     rest = [body for body in bodies[head:] if body["task"] not in written]
     if rest and not stop():
-        _write_many(client, project, rest, version, written, failed, stop)
+        try:
+            client.create_predictions(project, rest)
+        except LabelStudioError as error:
+            if error.status not in (400, None):
+                raise
+            # a deleted task makes Label Studio refuse the request or stop half-way; a lost response may be either
+        written.update(list_rows(client, project, version))
+        _write_each(client, project, rest, written, failed, stop)
     return Written(version, written, failed, complete=all(row.task in written or row.task in failed for row in ordered))
 
 
@@ -110,6 +105,47 @@ def _predictions(client: Client, project: str, version: str, *, total: int) -> I
     return (row for row in rows if row["model_version"] == version)
 
 
+def hide_task(client: Client, task: int) -> Task:
+    """Mark a task as labelled, so that the label stream does not serve it; return the changed task.
+
+    A person who has it open can still submit, and all people can open it in the Data Manager.
+    """
+    return read_task(client.patch_task(task, is_labeled=True))
+
+
+def reopen_task(client: Client, task: int, overlap: int) -> Task:
+    """Serve a task again until it has `overlap` annotations; return the changed task.
+
+    Label Studio needs both fields to serve it again, and closes it by itself at the last annotation.
+    """
+    return read_task(client.patch_task(task, overlap=overlap, is_labeled=False))
+
+
+def servable_tasks(client: Client, project: str, tasks: Sequence[int]) -> list[int]:
+    """Return those of these tasks that the label stream may still serve."""
+    found: list[int] = []
+    for start in range(0, len(tasks), _IDS_PER_REQUEST):
+        part = task_filter("id", "in_list", list(tasks[start : start + _IDS_PER_REQUEST]))
+        rows = client.each_task(project, filters=[part], include=("id", "is_labeled"))
+        found += [int(row["id"]) for row in rows if not row["is_labeled"]]
+    return found
+
+
+def _write_each(
+    client: Client,
+    project: str,
+    bodies: Sequence[Json],
+    written: dict[int, int],
+    failed: dict[int, str],
+    stop: Callable[[], bool],
+) -> None:
+    for body in bodies:
+        if stop():
+            return
+        if body["task"] not in written:
+            _write_one(client, project, body, written, failed)
+
+
 def _write_one(client: Client, project: str, body: Json, written: dict[int, int], failed: dict[int, str]) -> None:
     task = body["task"]
     try:
@@ -123,29 +159,6 @@ def _write_one(client: Client, project: str, body: Json, written: dict[int, int]
         if error.status >= 500 or error.status in (401, 403, 429):
             raise
         failed[task] = str(error)
-
-
-def _write_many(
-    client: Client,
-    project: str,
-    bodies: list[Json],
-    version: str,
-    written: dict[int, int],
-    failed: dict[int, str],
-    stop: Callable[[], bool],
-) -> None:
-    try:
-        client.create_predictions(project, bodies)
-    except LabelStudioError as error:
-        if error.status not in (400, None):
-            raise
-        # a deleted task makes Label Studio refuse the request or stop half-way; a lost response may be either
-    written.update(list_rows(client, project, version))
-    missing = [body for body in bodies if body["task"] not in written]
-    for body in missing:
-        if stop():
-            return
-        _write_one(client, project, body, written, failed)
 
 
 def _bodies(rows: Sequence[QueueRow], version: str, label_config: str) -> tuple[list[Json], dict[int, str]]:

@@ -111,11 +111,9 @@ def restore_overlaps(client: Client, settings_snapshot: SettingsSnapshot) -> Non
         wrong = _tasks_with_wrong_overlap(client, settings_snapshot)
     for task in wrong:
         overlap = settings_snapshot.overlaps.get(task, wanted)
-        people = {
-            row["completed_by"]
-            for row in client.annotations(task)
-            if now["skip_queue"] == "IGNORE_SKIPPED" or not row["was_cancelled"]
-        }
+        skips_count = now["skip_queue"] == "IGNORE_SKIPPED"
+        counted = [row for row in client.annotations(task) if skips_count or not row["was_cancelled"]]
+        people = {row["completed_by"] for row in counted}
         client.patch_task(task, overlap=overlap, is_labeled=len(people) >= overlap)
     mark_hidden_tasks(client, settings_snapshot)
 

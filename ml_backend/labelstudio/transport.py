@@ -48,9 +48,8 @@ class Transport:
     """Sends JSON to one Label Studio as one user.
 
     `api_key` is a personal access token, whose short-lived access tokens label-studio-sdk refreshes, or a legacy token.
-    tenacity retries repeatable requests on 429, 5xx and broken connections, and other requests only where nothing was
-    sent. Its own `retry_if_exception_type` cannot tell these two kinds apart, hence `_should_retry`. Error messages
-    never contain the key.
+    Repeatable requests are retried on 429, 5xx and broken connections, others only where nothing was sent. Error
+    messages never contain the key.
     """
 
     def __init__(
@@ -106,10 +105,7 @@ class Transport:
         body: Any = None,
         timeout_s: float | None = None,
     ) -> Any:
-        """Send one request and return the decoded JSON, None for an empty response.
-
-        All but POST may be sent twice. LabelStudioError has the HTTP status.
-        """
+        """Send one request and return the decoded JSON, None for an empty response; all but POST may be sent twice."""
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(lambda error: _should_retry(error, repeatable=method != "POST")),
             wait=_wait,
@@ -117,9 +113,18 @@ class Transport:
             sleep=self._sleep,
             reraise=True,
         )
-        what = f"{method} {path}"
+        what, request = (
+            f"{method} {path}",
+            self._http.build_request(
+                method,
+                self.url + path.lstrip("/"),
+                params=query,
+                json=body,
+                timeout=httpx.USE_CLIENT_DEFAULT if timeout_s is None else timeout_s,
+            ),
+        )
         try:
-            answer: httpx.Response = retrying(self._send_once, method, path, query, body, timeout_s)
+            answer: httpx.Response = retrying(self._send_once, request)
         except _Busy as error:
             answer = error.answer
         except httpx.HTTPError as error:
@@ -129,28 +134,18 @@ class Transport:
             ) from error
         return self._read(answer, what)
 
-    def _send_once(
-        self, method: str, path: str, query: Mapping[str, Any] | None, body: Any, timeout_s: float | None
-    ) -> httpx.Response:
-        answer = self._attempt(method, path, query, body, timeout_s)
+    def _send_once(self, request: httpx.Request) -> httpx.Response:
+        answer = self._attempt(request)
         if answer.status_code == HTTPStatus.UNAUTHORIZED and not self.legacy_token:
             self._tokens = None  # the access token may have expired early: get a new one, once
-            answer = self._attempt(method, path, query, body, timeout_s)
+            answer = self._attempt(request)
         if answer.status_code in _BUSY:
             raise _Busy(answer)
         return answer
 
-    def _attempt(
-        self, method: str, path: str, query: Mapping[str, Any] | None, body: Any, timeout_s: float | None
-    ) -> httpx.Response:
-        return self._http.request(
-            method,
-            self.url + path.lstrip("/"),
-            params=query,
-            json=body,
-            headers={"Authorization": self._authorization()},
-            timeout=httpx.USE_CLIENT_DEFAULT if timeout_s is None else timeout_s,
-        )
+    def _attempt(self, request: httpx.Request) -> httpx.Response:
+        request.headers["Authorization"] = self._authorization()
+        return self._http.send(request)
 
     def _token_client(self) -> Any:
         if self._tokens is None:
@@ -179,10 +174,8 @@ class Transport:
         except ValueError:
             body = None
         if not isinstance(body, dict) or answer.status_code == HTTPStatus.NOT_FOUND:
-            raise NotLabelStudio(
-                f"{self._shown_url()} is not a Label Studio (it has no token refresh).",
-                status=answer.status_code,
-            )
+            what = f"{self._shown_url()} is not a Label Studio (it has no token refresh)."
+            raise NotLabelStudio(what, status=answer.status_code)
         if not answer.is_success:
             raise _token_error(answer.status_code, self._clean(_sentence(body)))
         return _Access(str(body["access"]))
@@ -198,10 +191,8 @@ class Transport:
         except ValueError:
             body = None
             if answer.is_success or answer.is_redirect or answer.status_code == HTTPStatus.NOT_FOUND:
-                raise NotLabelStudio(
-                    f"Label Studio answered {what} with a page instead of JSON (HTTP {answer.status_code}).",
-                    status=answer.status_code,
-                ) from None
+                reason = f"Label Studio answered {what} with a page instead of JSON (HTTP {answer.status_code})."
+                raise NotLabelStudio(reason, status=answer.status_code) from None
         if answer.is_success:
             return body
         if answer.status_code == HTTPStatus.UNAUTHORIZED:
@@ -219,11 +210,7 @@ class Transport:
 
 
 def project_number(project: str) -> int:
-    """Return a project id as a number; LabelStudioError for anything else, because the id becomes part of a path.
-
-    >>> project_number("12")
-    12
-    """
+    """Return a project id as a number; LabelStudioError for anything else, because the id becomes part of a path."""
     if not (project.isascii() and project.isdigit()):
         raise LabelStudioError(
             f"{project!r} is not a project id; wanted a number such as 12.",
@@ -260,16 +247,11 @@ def _reason(error: httpx.HTTPError) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "time limit reached"
     if isinstance(error, httpx.ConnectError):
-        is_unknown_host = isinstance(_root(error), socket.gaierror)
-        return "no such host" if is_unknown_host else "connection refused"
+        root: BaseException = error
+        while (inner := root.__cause__ or root.__context__) is not None:  # down to the operating system's error
+            root = inner
+        return "no such host" if isinstance(root, socket.gaierror) else "connection refused"
     return "the connection was dropped" if isinstance(error, httpx.TransportError) else type(error).__name__
-
-
-def _root(error: BaseException) -> BaseException:
-    """Return the error of the operating system that httpx wraps."""
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    return error
 
 
 def _sentence(body: Any) -> str:

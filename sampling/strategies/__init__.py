@@ -1,4 +1,4 @@
-"""The sampling strategies by name: built-ins, and plug-ins of the entry-point group `hitl.strategies`.
+"""The sampling strategies by name (built-ins, and plug-ins of the entry-point group `hitl.strategies`), and two baselines.
 
 A strategy is any callable `(pool, plan) -> scores` with shape (n,) of finite floats; the highest score comes first. It
 gets at least one row, and only tasks that the model could read. `sampling.testing.check_strategy` checks the contract.
@@ -10,13 +10,10 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import Protocol, cast
 
 from sampling.errors import UnknownStrategy
-from sampling.plan import Plan
-from sampling.pool import Floats, Pool
-
-GROUP = "hitl.strategies"
+from sampling.pool import Floats, Plan, Pool
 
 BUILTINS: Mapping[str, str] = {
     "margin": "sampling.strategies.uncertainty:margin",
@@ -24,8 +21,8 @@ BUILTINS: Mapping[str, str] = {
     "entropy": "sampling.strategies.uncertainty:entropy",
     "consensus_entropy": "sampling.strategies.uncertainty:consensus_entropy",
     "max_disagreement": "sampling.strategies.uncertainty:max_disagreement",
-    "random": "sampling.strategies.baselines:random_order",
-    "oldest": "sampling.strategies.baselines:oldest_first",
+    "random": "sampling.strategies:random_order",
+    "oldest": "sampling.strategies:oldest_first",
     "ranked": "sampling.strategies.ranked_batch:ranked_batch",
     "mkm": "sampling.strategies.weighted_kmeans:weighted_kmeans",
     "typical": "sampling.strategies.typiclust:typiclust",
@@ -51,13 +48,21 @@ def load(name: str) -> Strategy:
     """
     if name in BUILTINS:
         module, _, attribute = BUILTINS[name].partition(":")
-        found: Strategy = getattr(import_module(module), attribute)
-        return found
-    plugins = {point.name: point for point in entry_points(group=GROUP)}
+        return cast(Strategy, getattr(import_module(module), attribute))
+    plugins = {point.name: point for point in entry_points(group="hitl.strategies")}
     if name in plugins:
-        plugin: Strategy = plugins[name].load()
-        return plugin
+        return cast(Strategy, plugins[name].load())
     names = sorted({*BUILTINS, *plugins})
     similar = get_close_matches(name, names, n=1)
     suggestion = f"; did you mean {similar[0]!r}?" if similar else ""
     raise UnknownStrategy(f"no strategy called {name!r}{suggestion}", hint=f"Known names: {', '.join(names)}.")
+
+
+def random_order(pool: Pool, plan: Plan) -> Floats:
+    """Score each task by a random number in [0, 1), shape (n,): what every other strategy must beat."""
+    return plan.random_numbers(pool.ids)
+
+
+def oldest_first(pool: Pool, plan: Plan) -> Floats:  # noqa: ARG001 - the signature of a strategy
+    """Score each task by its age in seconds, shape (n,)."""
+    return pool.age_s.copy()

@@ -10,8 +10,7 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from sampling.errors import MissingInput
-from sampling.plan import Plan
-from sampling.pool import Floats, Pool, Rows
+from sampling.pool import Floats, Plan, Pool, Rows
 
 _MAX_BATCHES = 20  # the model is fitted again long before twenty batches are labelled
 

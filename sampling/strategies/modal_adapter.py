@@ -8,8 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from sampling.errors import PlanError
-from sampling.plan import Plan
-from sampling.pool import Floats, Ints, Pool
+from sampling.pool import Floats, Ints, Plan, Pool
 from sampling.strategies import Strategy, load
 
 QueryStrategy: TypeAlias = Callable[..., tuple[Ints, Floats]]

@@ -8,8 +8,7 @@ import numpy as np
 from scipy import sparse
 from sklearn.metrics import pairwise_distances_argmin_min
 
-from sampling.plan import Plan
-from sampling.pool import Floats, Pool, Rows
+from sampling.pool import Floats, Plan, Pool, Rows
 from sampling.strategies.batch import count_picks, required_vectors, scores_of_picks
 from sampling.strategies.uncertainty import uncertainty
 
@@ -63,12 +62,8 @@ def ranked_batch(pool: Pool, plan: Plan) -> Floats:
 
 def _squared_lengths(rows: Rows) -> Floats:
     """Return the squared length of each row, shape (n,)."""
-    lengths: Floats
-    if sparse.issparse(rows):
-        lengths = np.asarray(rows.multiply(rows).sum(axis=1), dtype=np.float64).ravel()
-    else:
-        lengths = np.einsum("ij,ij->i", rows, rows).astype(np.float64)
-    return lengths
+    squares = rows.multiply(rows).sum(axis=1) if sparse.issparse(rows) else np.einsum("ij,ij->i", rows, rows)
+    return np.asarray(squares, dtype=np.float64).ravel()
 
 
 def _squared_distances(rows: Rows, squares: Floats, row: int) -> Floats:
@@ -80,5 +75,4 @@ def _squared_distances(rows: Rows, squares: Floats, row: int) -> Floats:
 
 
 def _dot(rows: Rows, target: Any) -> Floats:
-    product: Floats = np.asarray(rows @ target, dtype=np.float64).ravel()
-    return product
+    return np.asarray(rows @ target, dtype=np.float64).ravel()

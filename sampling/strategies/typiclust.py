@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
-from sampling.plan import Plan
-from sampling.pool import Floats, Ints, Pool, Rows
+from sampling.pool import Floats, Ints, Plan, Pool, Rows
 from sampling.strategies.batch import count_picks, fit_kmeans, required_vectors, scores_of_picks
 
 _N_NEIGHBORS = 20  # the paper's own

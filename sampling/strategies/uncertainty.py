@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from modAL.disagreement import consensus_entropy_sampling, max_disagreement_sampling
 from modAL.uncertainty import entropy_sampling, margin_sampling, uncertainty_sampling
 
 from sampling.errors import MissingInput
-from sampling.plan import Plan
-from sampling.pool import Floats, Ints, Pool
+from sampling.pool import Floats, Ints, Plan, Pool
 
 
 def margin(pool: Pool, plan: Plan) -> Floats:  # noqa: ARG001 - the signature of a strategy
@@ -109,8 +108,7 @@ class _FixedCommittee:
         return iter(self.members)
 
     def predict_proba(self, rows: Ints) -> Floats:
-        mean: Floats = self.members[:, rows].mean(axis=0)
-        return mean
+        return cast(Floats, self.members[:, rows].mean(axis=0))
 
     def vote_proba(self, rows: Ints) -> Floats:
         return self.members[:, rows].transpose(1, 0, 2)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sampling.plan import Plan
-from sampling.pool import Floats, Ints, Pool, Rows
+from sampling.pool import Floats, Ints, Plan, Pool, Rows
 from sampling.strategies.batch import count_picks, fit_kmeans, required_vectors, scores_of_picks
 from sampling.strategies.typiclust import typiclust
 from sampling.strategies.uncertainty import margin

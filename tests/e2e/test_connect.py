@@ -11,9 +11,8 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.parsing import SECRET_HEADER
 from ml_backend.labelstudio.projects import Connection, connect, disconnect
-from ml_backend.labelstudio.queue_writer import QueueRow, write_queue_window
+from ml_backend.labelstudio.queue_writer import QueueRow, reopen_task, write_queue_window
 from ml_backend.labelstudio.settings_snapshot import UNCERTAINTY, SettingsSnapshot
-from ml_backend.labelstudio.task_visibility import reopen_task
 from tests.support.label_studio import Project, Site, StubBackend, free_port, says
 
 pytestmark = pytest.mark.e2e

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from feedback.privacy.erasure import erase_person_or_task
-from feedback.privacy.subject_access import build_access_report
+from feedback.privacy.erasure_and_access import build_access_report, erase_person_or_task
 from feedback.review.review_task_content import HISTORY
 from feedback.store import open_store
 from tests.support.everything import where

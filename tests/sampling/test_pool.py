@@ -7,8 +7,7 @@ import pytest
 from scipy import sparse
 
 from sampling.errors import PlanError, PoolError
-from sampling.plan import Plan
-from sampling.pool import Pool, pool_without_model
+from sampling.pool import Plan, Pool, pool_without_model
 
 TWO = np.array([[0.5, 0.5], [0.9, 0.1]])
 

@@ -57,8 +57,8 @@ class Erasure:
     ) -> ErasureResult:
         """Erase payloads, salts and derived rows of a person's annotations, or of a task and all its annotations.
 
-        In one project; `feedback.privacy.erasure` also reaches its review projects. `emails` are the person's. The log
-        keeps ids and hashes; without salt and payload they reveal nothing, and the chain still verifies. What is still
+        In one project; `feedback.privacy` also reaches its review projects. `emails` are the person's. The log keeps
+        ids and hashes; without salt and payload they reveal nothing, and the chain still verifies. What is still
         in Label Studio must be deleted there. We do not store it again, but a later annotation of the person is stored,
         and so is a new task or annotation with an erased id. `until`: of all things that had the number one after
         another, those that were created until then.

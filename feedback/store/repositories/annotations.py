@@ -12,7 +12,7 @@ from sqlalchemy import and_, distinct, func, select
 from feedback.store.database.engine import chunks, plain
 from feedback.store.database.row_mapping import RowMapper
 from feedback.store.log.projections import AnnotatorCounts, epoch_s
-from feedback.store.repositories.repository import Repository, in_existing_project, made_by_people, of_current_task
+from feedback.store.repositories.repository import Repository, are_skips, in_existing_project, of_current_task
 from feedback.store.tables import main_tables
 from feedback.store.tables.review_tables import review_case
 from ml_backend.records import Annotation
@@ -62,11 +62,7 @@ class AnnotationsRepository(Repository):
         with self._database.read() as connection:
             query = (
                 select(table.task, table.person, table.id, table.version)
-                .where(
-                    in_existing_project(table, project), ~table.is_deleted, table.was_cancelled, of_current_task(table)
-                )
-                .where(table.person.is_not(None), table.task.is_not(None))
-                .where(*made_by_people(connection, project, table, table.id))
+                .where(*are_skips(connection, project))
                 .order_by(table.task, table.id)
             )
             if without_case:

@@ -10,7 +10,13 @@ from sqlalchemy import Connection, and_, distinct, func, select
 from feedback.store.database.engine import Database
 from feedback.store.log.event_log import Log
 from feedback.store.log.events import event_from_project
-from feedback.store.repositories.repository import Repository, in_existing_project, made_by_people, of_current_task
+from feedback.store.repositories.repository import (
+    Repository,
+    are_skips,
+    are_votes,
+    in_existing_project,
+    of_current_task,
+)
 from feedback.store.tables import main_tables, routing_tables
 from feedback.store.tables.main_tables import PROJECTS, ProjectRow
 
@@ -83,43 +89,25 @@ class ProjectsRepository(Repository):
 
     def count_project(self, project: str) -> ProjectCounts:
         """Count a project; one that was deleted holds nothing."""
-        tasks, votes, notes = main_tables.task.c, main_tables.vote.c, main_tables.annotation.c
+        tasks, votes, made = main_tables.task.c, main_tables.vote.c, main_tables.annotation.c
+        hidden = routing_tables.hidden_task.c
+        is_kept = hidden.task.is_not(None)
+        counted_tasks = (
+            select(func.count(), func.count().filter(tasks.is_labeled, ~is_kept), func.count().filter(is_kept))
+            .select_from(main_tables.task)
+            .outerjoin(routing_tables.hidden_task, and_(hidden.project == tasks.project, hidden.task == tasks.id))
+            .where(in_existing_project(tasks, project), ~tasks.is_deleted)
+        )
+        has_vote = select(votes.annotation).where(votes.project == made.project, votes.annotation == made.id).exists()
+        unread = (made.problems.is_not(None), ~has_vote, ~made.is_deleted, of_current_task(made))
         with self._database.read() as connection:
-            hidden = routing_tables.hidden_task.c
-            is_kept = hidden.task.is_not(None)
-            labeled = func.count().filter(tasks.is_labeled, ~is_kept)
-            counted_tasks = (
-                select(func.count(), labeled, func.count().filter(is_kept))
-                .select_from(main_tables.task)
-                .outerjoin(routing_tables.hidden_task, and_(hidden.project == tasks.project, hidden.task == tasks.id))
-                .where(in_existing_project(tasks, project), ~tasks.is_deleted)
-            )
             n_tasks, n_labeled, n_kept = connection.execute(counted_tasks).one()
             # a person's answer to a task may have several annotations and controls; it is one answer
-            given = (
-                select(votes.task, votes.person)
-                .where(
-                    in_existing_project(votes, project), *made_by_people(connection, project, votes, votes.annotation)
-                )
-                .where(of_current_task(votes))
-                .group_by(votes.task, votes.person)
-                .subquery()
-            )
+            given = select(votes.task, votes.person).where(*are_votes(connection, project)).distinct().subquery()
             counted = select(func.count(), func.count(distinct(given.c.task)), func.count(distinct(given.c.person)))
             answers, answered, people = connection.execute(counted).one()
-            skipped = (
-                select(func.count())
-                .where(
-                    in_existing_project(notes, project), ~notes.is_deleted, notes.was_cancelled, of_current_task(notes)
-                )
-                .where(notes.person.is_not(None), notes.task.is_not(None))
-                .where(*made_by_people(connection, project, notes, notes.id))
-            )
-            has_vote = (
-                select(votes.annotation).where(votes.project == notes.project, votes.annotation == notes.id).exists()
-            )
-            unread = (notes.problems.is_not(None), ~has_vote, ~notes.is_deleted, of_current_task(notes))
-            problems = select(func.count()).where(in_existing_project(notes, project), *unread)
+            skipped = select(func.count()).where(*are_skips(connection, project))
+            problems = select(func.count()).where(in_existing_project(made, project), *unread)
             return ProjectCounts(
                 tasks=n_tasks,
                 labeled=n_labeled,

@@ -60,6 +60,21 @@ def of_current_task(table: Any) -> ColumnElement[bool]:
     return ~deleted.exists()
 
 
+def are_votes(connection: Connection, project: str) -> Sequence[ColumnElement[bool]]:
+    """Return the conditions that rows of the table vote are of people, of tasks that exist, in an existing project."""
+    votes = main_tables.vote.c
+    is_by_people = made_by_people(connection, project, votes, votes.annotation)
+    return [in_existing_project(votes, project), *is_by_people, of_current_task(votes)]
+
+
+def are_skips(connection: Connection, project: str) -> Sequence[ColumnElement[bool]]:
+    """Return the conditions that annotations are skips of people, of tasks that exist, in an existing project."""
+    made = main_tables.annotation.c
+    is_skip = [~made.is_deleted, made.was_cancelled, made.person.is_not(None), made.task.is_not(None)]
+    is_by_people = made_by_people(connection, project, made, made.id)
+    return [in_existing_project(made, project), *is_skip, *is_by_people, of_current_task(made)]
+
+
 def made_by_people(connection: Connection, project: str, table: Any, annotation: Any) -> Sequence[ColumnElement[bool]]:
     """Return the conditions that a person made the row by hand."""
     own, marked, row = main_tables.own_annotation.c, main_tables.own_unique.c, main_tables.project.c

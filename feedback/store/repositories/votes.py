@@ -11,7 +11,13 @@ from sqlalchemy import and_, distinct, func, select
 from feedback.store.database.engine import chunks, stream, without_garbage_collection
 from feedback.store.database.row_mapping import answer_of_key
 from feedback.store.log.projections import epoch_s
-from feedback.store.repositories.repository import Repository, in_existing_project, made_by_people, of_current_task
+from feedback.store.repositories.repository import (
+    Repository,
+    are_votes,
+    in_existing_project,
+    made_by_people,
+    of_current_task,
+)
 from feedback.store.tables import main_tables
 from feedback.store.tables.main_tables import Vote
 from feedback.store.tables.review_tables import review, review_case
@@ -40,10 +46,7 @@ class VotesRepository(Repository):
         with self._database.read() as connection, without_garbage_collection():
             query = (
                 select(*columns)
-                .where(
-                    in_existing_project(table, project), *made_by_people(connection, project, table, table.annotation)
-                )
-                .where(of_current_task(table), *([table.control == control] if control else []))
+                .where(*are_votes(connection, project), *([table.control == control] if control else []))
                 .order_by(table.task, table.control, table.person, table.version, table.annotation)
             )
             for part in [None] if tasks is None else chunks(sorted(set(tasks))):

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, select
+from sqlalchemy import Column, ColumnElement, Table, select
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from feedback.policy.schema import same_email
 from feedback.store.tables import main_tables as tables
@@ -36,7 +37,8 @@ class DataSubject:
         return self.tasks | {-task for task in self.tasks}
 
 
-Where = Callable[[Any, DataSubject], ColumnElement[bool]]  # of the columns of a table
+Columns = ReadOnlyColumnCollection[str, Column[Any]]
+Where = Callable[[Columns, DataSubject], ColumnElement[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,32 +52,32 @@ class PersonalDataTable:
     is_projection: bool = False  # from the log: the event "forgotten" erases it, and every rebuild does
 
 
-def _of_person(row: Any, subject: DataSubject) -> ColumnElement[bool]:
+def _of_person(row: Columns, subject: DataSubject) -> ColumnElement[bool]:
     return (row.project == subject.project) & ((row.person if "person" in row else row.id) == subject.person)
 
 
-def _of_task(row: Any, subject: DataSubject) -> ColumnElement[bool]:
+def _of_task(row: Columns, subject: DataSubject) -> ColumnElement[bool]:
     return (row.project == subject.project) & (row.task if "task" in row else row.id).in_(subject.task_numbers)
 
 
-def _of_case(row: Any, subject: DataSubject) -> ColumnElement[bool]:
+def _of_case(row: Columns, subject: DataSubject) -> ColumnElement[bool]:
     """Of a case; its review projects may be deleted."""
     return (row.case if "case" in row else row.id).in_(subject.cases)
 
 
-def _of_reviewer(row: Any, subject: DataSubject) -> ColumnElement[bool]:
+def _of_reviewer(row: Columns, subject: DataSubject) -> ColumnElement[bool]:
     cases = select(review_case.c.id).where(review_case.c.project == subject.project)
     return row.case.in_(cases) & (row.person == subject.person)
 
 
-def _signals_of_tasks(signal: Any, subject: DataSubject) -> ColumnElement[bool]:
+def _signals_of_tasks(signal: Columns, subject: DataSubject) -> ColumnElement[bool]:
     """Of a task by its number, or by the name that others have for it."""
     key = task_key.c
     named = select(key.key).where(key.project == subject.project, key.task.in_(subject.tasks), key.key.is_not(None))
     return (signal.project == subject.project) & (signal.task.in_(subject.task_numbers) | signal.external.in_(named))
 
 
-def task_contents(kept: Any, subject: DataSubject) -> ColumnElement[bool]:
+def task_contents(kept: Columns, subject: DataSubject) -> ColumnElement[bool]:
     """A task's data, but not those of another task that has the number now."""
     now = tables.task.c
     standing = select(now.content).where(now.project == subject.project, now.id == kept.task, ~now.is_deleted)

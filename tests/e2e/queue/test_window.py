@@ -12,8 +12,7 @@ import pytest
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.delete_predictions import delete_old_predictions
-from ml_backend.labelstudio.queue_writer import list_rows, queue_row, write_queue_window
-from ml_backend.labelstudio.task_visibility import reopen_task
+from ml_backend.labelstudio.queue_writer import list_rows, queue_row, reopen_task, write_queue_window
 from tests.e2e.queue.rows import GOOD, rows_of, shuffled
 from tests.support.label_studio import Project, Site, says, sentiment
 

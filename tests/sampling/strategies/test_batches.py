@@ -10,8 +10,7 @@ from modAL.batch import ranked_batch as modal_ranked_batch
 from scipy import sparse
 
 from sampling.ordering import order_tasks
-from sampling.plan import Plan
-from sampling.pool import Pool, pool_without_model
+from sampling.pool import Plan, Pool, pool_without_model
 from sampling.strategies import load
 from sampling.strategies.ranked_batch import ranked_batch
 from sampling.strategies.typiclust import typiclust

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sampling.plan import Plan
-from sampling.pool import Pool
+from sampling.pool import Plan, Pool
 from sampling.strategies import uncertainty
 
 

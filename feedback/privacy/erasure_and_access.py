@@ -1,4 +1,4 @@
-"""Erasure: remove a person or a task from a project, its review projects and the review tasks made from it."""
+"""Erasure of a person or a task from a project, its review projects and review tasks; and all data about a person."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.policy import Policy
 from feedback.policy.schema import same_email
 from feedback.review.review_task_content import HISTORY, KEY
-from feedback.store import ErasureResult, Store
+from feedback.store import DataSubject, ErasureResult, Store
 from feedback.store.log.events import canonical_time
 from feedback.store.log.projections import canonical_time_of, epoch_s
 from feedback.store.repositories.policies import policy_of
@@ -105,6 +105,26 @@ def erase_person_or_task(
     for review_project in review_projects:
         results[review_project] = store.erasure.erase_data(review_project, person=person, emails=addresses)
     return ErasureReport(erased, results, len(review_tasks), failed)
+
+
+def build_access_report(store: Store, project: str, person: int, *, emails: Iterable[str] = ()) -> dict[str, Any]:
+    """Return all data about a person in a project and its review projects, without the words of other people.
+
+    `emails` are addresses in addition to those of the person's sessions. In the report, `versions` holds every version
+    of every answer, and `held` every row about the person by table (`feedback.store.tables.personal_data`).
+    """
+    addresses = frozenset(emails) | store.sessions.list_emails(person)
+    projects = [project, *store.review_projects.list_review_project_ids(project)]
+    held: dict[str, list[dict[str, Any]]] = {}
+    for project_id in projects:
+        for table, rows in store.list_personal_data(DataSubject(project_id, person, addresses)).items():
+            held.setdefault(table, []).extend(row for row in rows if row not in held.get(table, []))
+    versions = [
+        asdict(version) | {"project": project_id}
+        for project_id in projects
+        for version in store.events.list_versions_by_person(project_id, person)
+    ]
+    return {"project": project, "person": person, "emails": sorted(addresses), "versions": versions, "held": held}
 
 
 def erase_in_backup(store: Store, project: str, person: int) -> None:

@@ -11,8 +11,7 @@ from sqlalchemy import insert, select
 from feedback.annotators.gold import add_gold
 from feedback.errors import FeedbackError
 from feedback.ingest.signals import SignalHandler
-from feedback.privacy.erasure import erase_in_backup, erase_person_or_task
-from feedback.privacy.subject_access import build_access_report
+from feedback.privacy.erasure_and_access import build_access_report, erase_in_backup, erase_person_or_task
 from feedback.review.review_task_content import HISTORY
 from feedback.store import CaseRow, SessionRow, Store, open_store
 from feedback.store.backups import restore
