@@ -15,8 +15,12 @@ test: venv check
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(PYTEST)
 
 # Unit tests without Label Studio, PostgreSQL or a browser, on all cores: for the time between two edits.
+# Compiled modules are kept (two workers would compile each test), properties get fewer examples, and files of tests are
+# in memory where that is a folder.
 quick: venv
-	$(BIN)/python -m pytest -q -n auto -m "not e2e and not slow and not postgres and not browser" tests $(PYTEST)
+	PYTHONDONTWRITEBYTECODE= PYTEST_DEBUG_TEMPROOT=$(firstword $(wildcard /dev/shm) /tmp) \
+	$(BIN)/python -m pytest -q -n auto --hypothesis-profile=quick -o tmp_path_retention_policy=none \
+	  -m "not e2e and not slow and not postgres and not browser" tests $(PYTEST)
 
 check: venv
 	$(BIN)/ruff check .

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from ml_backend.labelstudio.local_server import LocalLabelStudio
+from tests.support import hypothesis_profiles  # noqa: F401 - registers the profile of `make quick`
 from tests.support.label_studio import DataDirTemplate, Project, Site, StubBackend, open_site
 
 _ROOM = 256 << 20  # bytes, many times what a run leaves there

@@ -73,7 +73,7 @@ def fleiss_kappa(
     >>> round(fleiss_kappa(votes).value, 3)
     0.333
     """
-    return _coefficient("fleiss", votes, _fleiss, weighting, values, interval_method=interval_method)
+    return _coefficient("fleiss", votes, _fleiss, weighting, values, interval_method)
 
 
 def gwet_ac1(
@@ -94,7 +94,7 @@ def gwet_ac1(
     0.941
     """
     name = "ac1" if isinstance(weighting, str) and weighting == "nominal" else "ac2"
-    return _coefficient(name, votes, _gwet, weighting, values, interval_method=interval_method)
+    return _coefficient(name, votes, _gwet, weighting, values, interval_method)
 
 
 def brennan_prediger(
@@ -169,9 +169,9 @@ def _coefficient(
     measure: Measure,
     weighting: Weighting | ArrayLike,
     values: ArrayLike | None = None,
+    interval_method: IntervalMethod = "analytic",
     *,
     lowest: float = -1.0,
-    interval_method: IntervalMethod = "analytic",
 ) -> Coefficient:
     table = count_patterns(votes)
     distance = label_distance(weighting, table.counts.shape[1], values)

@@ -11,6 +11,9 @@ import pytest
 from feedback.store import Store, open_store
 from tests.support import postgres, stores
 from tests.support.clock import Clock
+from tests.support.compiled_statements import share_compiled_statements
+
+share_compiled_statements()
 
 
 @pytest.fixture

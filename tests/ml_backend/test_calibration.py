@@ -12,6 +12,7 @@ from ml_backend.calibration import (
     isotonic_regression,
     temperature_scaling,
 )
+from tests.support.hypothesis_profiles import examples
 
 CURVE = Calibrator.isotonic(np.array([0.3, 0.6, 0.95]), np.array([0.2, 0.5, 0.8]))
 CALIBRATORS = [Calibrator.identity(), Calibrator.temperature(0.4), Calibrator.temperature(3.0), CURVE]
@@ -39,7 +40,7 @@ def tables(draw):
 
 
 @pytest.mark.parametrize("calibrator", CALIBRATORS, ids=lambda calibrator: f"{calibrator.kind}-{calibrator.degree}")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(proba=tables())
 def test_no_calibrator_changes_the_order_of_the_classes_or_leaves_the_simplex(calibrator, proba):
     scaled = calibrator.apply(proba)

@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from sampling.errors import MissingInput, PlanError, StrategyError, UnknownStrategy
 from sampling.ordering import TaskStream, interleave_streams, order_tasks
 from sampling.pool import Pool, pool_without_model
+from tests.support.hypothesis_profiles import examples
 
 
 def pool_of(best: list[float], **arrays_) -> Pool:
@@ -91,7 +92,7 @@ def test_no_twin_is_asked_before_every_cluster_was_asked_once(pool, share):
 
 
 @given(st.integers(2, 300), shares)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_every_prefix_holds_the_random_share_to_within_one(n, share):
     ordering = order_tasks(pool_of(np.linspace(0.5, 1.0, n).tolist()), random_share=share, seed=3)
 

@@ -19,6 +19,7 @@ from feedback.store import ProjectRow, Store, open_store
 from ml_backend.app import create_app
 from ml_backend.app.openapi import make_document
 from ml_backend.predictor import Predictor
+from tests.support.hypothesis_profiles import examples
 from tests.support.proof import CONFIG, size
 from tests.support.serving import FakeRegistry
 
@@ -100,7 +101,7 @@ def test_no_request_causes_a_server_error(app: Flask, mode: GenerationMode):
         operations = [row for row in operations if row.body or row.path_parameters or row.query]
 
     @settings(
-        max_examples=size(ci=120, full=10_000),
+        max_examples=examples(size(ci=120, full=10_000)),
         deadline=None,
         suppress_health_check=list(HealthCheck),
         derandomize=size(ci=1, full=0) == 1,

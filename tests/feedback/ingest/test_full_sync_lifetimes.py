@@ -15,6 +15,7 @@ from feedback.ingest.full_sync import run_full_sync
 from feedback.store import open_store
 from feedback.store.log import events
 from tests.support.fake_pages import FakePages, known, truth
+from tests.support.hypothesis_profiles import examples
 from tests.support.make_events import at, deletion_event, make_annotation, task, task_events
 
 
@@ -72,7 +73,7 @@ def moving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moving]:
     made.store.close()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(_steps, st.randoms(use_true_random=False))
 def test_whatever_was_lost_or_late_of_several_lives_a_sweep_makes_good(
     moving: Moving, steps: list[tuple[str, int, int]], chance: random.Random

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from feedback.errors import StoreError
 from feedback.ingest.incidents import IncidentCounts, IncidentRecorder, describe_incidents
 from feedback.store import Store
+from tests.support.hypothesis_profiles import examples
 
 
 def test_what_several_processes_met_is_one_sum(store: Store):
@@ -48,7 +49,7 @@ def test_what_cannot_be_written_is_kept_until_it_can(store: Store, monkeypatch: 
     assert IncidentCounts(store).read(now_s=1000.0) == {"webhook_not_stored": 7}
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.tuples(st.floats(0.0, 50_000.0), st.sampled_from(["login_failed", "limit_tasks"]), st.booleans()),

@@ -26,6 +26,7 @@ from feedback.policy.conditions import (
     evaluate,
     first_match,
 )
+from tests.support.hypothesis_profiles import examples
 
 FIELDS = ("a", "b", "c")
 SCALARS = st.one_of(
@@ -78,7 +79,7 @@ def one_by_one(rules: Sequence[Condition], rows: Sequence[dict[str, Any]]) -> li
 
 
 @pytest.mark.slow
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.lists(CONDITIONS, max_size=5), ROWS)
 def test_a_table_and_single_tasks_meet_the_same_rules(rules: list[Condition], rows: list[dict[str, Any]]):
     assert first_match(rules, table_of(rows)).tolist() == one_by_one(rules, rows)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from feedback.policy import Policy, read_policy
 from feedback.policy.conditions import Table
 from feedback.policy.rule_matching import Router, make_data_reader, make_lookup
+from tests.support.hypothesis_profiles import examples
 
 Row = tuple[dict[str, Any], dict[str, Any]]  # inputs, data
 
@@ -77,7 +78,7 @@ def table_of(rows: Sequence[Row]) -> Table:
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(st.tuples(INPUTS, DATA), max_size=8))
 def test_many_tasks_are_routed_as_each_alone(rows: list[Row]):
     router = Router(POLICY)

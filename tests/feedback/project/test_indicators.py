@@ -17,6 +17,7 @@ from feedback.store import IndicatorValue, Store
 from feedback.training.dataset import ConsensusLabel, Dataset, build
 from ml_backend.records import INDICATORS_KEY, Answer, with_indicators
 from tests.support import stores
+from tests.support.hypothesis_profiles import examples
 
 PROJECTS = count(1)  # another for each example
 FIELDS = {"fraud": "customer", "risk": "customer", "shop_risk": "shop"}
@@ -106,7 +107,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     opened.close()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(draw_indicator_values(), st.randoms(use_true_random=False))
 def test_the_store_gives_the_same_rows_whatever_order_it_was_filled_in(
     store: Store, known: list[IndicatorValue], random: Any

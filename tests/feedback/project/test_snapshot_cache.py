@@ -20,6 +20,7 @@ from feedback.training.consensus_labels import ConsensusCache, decide_labels
 from feedback.training.dataset import DatasetCache, build
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
+from tests.support.hypothesis_profiles import examples
 from tests.support.make_events import annotation_event, at, deletion_event, skip_event, task, task_events
 
 XML = (
@@ -160,7 +161,7 @@ _STEPS = st.lists(st.tuples(_KINDS, _TASK, _ANNOTATION, _PERSON, st.sampled_from
 
 
 @pytest.mark.slow
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_STEPS)
 def test_whatever_happens_between_turns_a_kept_state_is_that_of_a_new_worker(store: Store, steps: list[Step]) -> None:
     project = str(next(PROJECTS))

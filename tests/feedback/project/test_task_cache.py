@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from feedback.project.audit_splits import Splits
 from feedback.project.task_cache import TaskCache
 from feedback.store import Store, open_store
+from tests.support.hypothesis_profiles import examples
 from tests.support.make_events import at, deletion_event, task, task_events
 
 SPLITS = Splits("secret", "1", audit_share=0.5, overlap_share=0.5)
@@ -41,7 +42,7 @@ _steps = st.lists(
 PROJECTS = iter(range(1, 10_000))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_steps)
 def test_a_cache_that_was_read_before_agrees_with_a_new_one(
     store: Store, steps: list[tuple[str, int, str, int]]

@@ -16,6 +16,7 @@ from feedback.stats.certificates import (
     threshold_grid,
 )
 from feedback.stats.intervals import EvidenceError, upper_bound
+from tests.support.hypothesis_profiles import examples
 
 GRID = tuple(round(t, 3) for t in np.linspace(0.7, 0.0, 10).tolist())
 EPOCHS = 300
@@ -37,7 +38,7 @@ def test_the_published_numbers_of_error_free_rows():
 
 
 @given(st.integers(0, 300), st.integers(0, 6), st.sampled_from([0.02, 0.05, 0.1]))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_the_monitored_certificate_comes_after_exactly_the_rows_it_named(n, errors, max_error):
     rows = certify_rows(n, min(errors, n))
     missing = certify_monitored(rows, GRID, max_error=max_error).missing
@@ -48,7 +49,7 @@ def test_the_monitored_certificate_comes_after_exactly_the_rows_it_named(n, erro
 
 
 @given(st.integers(0, 500), st.integers(0, 6), st.lists(st.integers(1, 400), max_size=3), st.sampled_from([0.02, 0.1]))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_the_scheduled_certificate_comes_after_exactly_the_rows_it_named(n, errors, looks, max_error):
     rows, looks = certify_rows(n, min(errors, n)), sorted(looks)
     first = certify_scheduled(rows, GRID, looks=looks, max_error=max_error)

@@ -16,6 +16,7 @@ from feedback.ingest.webhook_handler import WebhookHandler
 from feedback.store import ProjectRow, open_store
 from ml_backend.app import create_app
 from ml_backend.predictor import Predictor
+from tests.support.hypothesis_profiles import examples
 from tests.support.proof import size
 from tests.support.serving import CONFIG, FakeRegistry
 
@@ -44,7 +45,7 @@ ACTIONS = st.sampled_from(
 ) | st.sampled_from(["TASKS_DELETED", "PROJECT_UPDATED", "PROJECT_DELETED", "START_TRAINING", "SOMETHING_ELSE"])
 READING = ["/predict", "/setup", "/versions", "/validate", "/delete", "/duplicate_model"]
 PATHS = [*READING, "/webhook", "/train", "/job_status", "/signal"]
-_EACH = size(ci=150, full=4000)  # of six tests: 24,000 bodies
+_EACH = examples(size(ci=150, full=4000))  # of six tests: 24,000 bodies
 FUZZ = settings(max_examples=_EACH, deadline=None, suppress_health_check=list(HealthCheck))
 
 

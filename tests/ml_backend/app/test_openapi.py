@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from typing import Any
 
@@ -11,6 +10,8 @@ from hypothesis import HealthCheck, given, settings
 
 from ml_backend.app import create_app
 from ml_backend.predictor import Predictor
+from tests.support.hypothesis_profiles import examples
+from tests.support.proof import size
 from tests.support.serving import FakeRegistry
 
 with warnings.catch_warnings():
@@ -21,7 +22,7 @@ with warnings.catch_warnings():
     from schemathesis.specs.openapi.checks import response_schema_conformance
 
 load_all_checks()
-_EXAMPLES = 500 if os.environ.get("HITL_PROOF") == "full" else 25
+_EXAMPLES = examples(size(ci=25, full=500))
 _REGISTRY = FakeRegistry({"1": "m1"})
 _APP = create_app(Predictor(_REGISTRY, load=_REGISTRY.load), webhook=lambda body: {"status": "ok"})
 _OPERATIONS = {

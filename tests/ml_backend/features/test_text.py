@@ -10,6 +10,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from ml_backend.features.cache import FeatureCache
 from ml_backend.features.text import TextBlock, inverse_document_frequency, read_text, text_block
 from ml_backend.models.text_classifier import tfidf
+from tests.support.hypothesis_profiles import examples
 
 
 def code(*words):
@@ -74,7 +75,7 @@ def test_the_cache_changes_no_number():
     assert cache.hits == 6
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.text(max_size=40), min_size=1, max_size=6))
 def test_a_text_has_the_same_features_alone_as_in_a_batch(texts):
     block = text_block(texts)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ml_backend.errors import BodyError
 from ml_backend.labelstudio.parsing import Deleted, read_annotation, read_project_id, read_task, read_webhook, utc
+from tests.support.hypothesis_profiles import examples
 
 CONFIG = '<View><Text name="text" value="$text"/><Choices name="c" toName="text"><Choice value="A"/></Choices></View>'
 
@@ -266,7 +267,7 @@ ANYTHING = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.sampled_from(["ANNOTATION_CREATED", "ANNOTATIONS_CREATED", "TASKS_CREATED", "TASKS_DELETED", "PROJECT_DELETED"]),
     st.dictionaries(st.sampled_from(["annotation", "annotations", "task", "tasks", "project"]), ANYTHING, max_size=4),

@@ -19,6 +19,7 @@ from ml_backend.models.image_classifier import ImageChoices, ImageModel
 from ml_backend.models.text_classifier import HypertextChoices, TextChoices, TextModel
 from ml_backend.records import with_indicators
 from ml_backend.registry import Bundle
+from tests.support.hypothesis_profiles import examples
 
 CONTROL = Control("c", "text", "choices", ("ham", "spam", "news"), multiple=False, object_kind="text", field="text")
 SPAM = [f"win a free prize now number {number}" for number in range(12)]
@@ -48,7 +49,7 @@ def start(model: TextModel | ImageModel, part: str, two: str) -> float:
     return float(intercept[model.classes.index(part)] - intercept[model.classes.index(two)])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.one_of(
         st.sampled_from(TEXTS), st.text(max_size=60), st.lists(st.sampled_from(" ".join(TEXTS).split())).map(" ".join)

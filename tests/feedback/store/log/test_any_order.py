@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from feedback.store import Store, open_store
 from feedback.store.log.events import Event, deletions
+from tests.support.hypothesis_profiles import examples
 from tests.support.make_events import annotation_event, at, deletion_event, skip_event, task, task_events
 from tests.support.projections import projection_hash
 
@@ -67,7 +68,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
     store.close()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(_events, st.randoms(use_true_random=False))
 def test_any_order_and_any_repetition_comes_to_the_same(
     stores: Stores, events: list[Event], chance: random.Random
@@ -79,7 +80,7 @@ def test_any_order_and_any_repetition_comes_to_the_same(
     assert stores.known(events) == stores.known(mixed[:cut], mixed[cut:])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(_events, st.randoms(use_true_random=False))
 def test_whatever_is_lost_a_sweep_makes_good(stores: Stores, events: list[Event], chance: random.Random) -> None:
     """The sweep shows Label Studio's state as its API does: without unique_id, and without what is gone."""
@@ -141,7 +142,7 @@ _lived = st.lists(
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(_lived, st.randoms(use_true_random=False))
 def test_lifetimes_that_share_an_id_are_separated_in_any_order(
     stores: Stores, events: list[Event], chance: random.Random

@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from feedback.store import Store, Vote
+from tests.support.hypothesis_profiles import examples
 from tests.support.make_events import annotation_event, deletion_event, skip_event, task, task_events
 
 _PROJECTS = count(1000)
@@ -44,7 +45,7 @@ def _apply(
         )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_STEPS)
 def test_reading_what_changed_gives_what_a_full_read_gives(store: Store, steps: list[list[tuple]]) -> None:
     project = str(next(_PROJECTS))
