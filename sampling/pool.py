@@ -117,7 +117,7 @@ class Plan:
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         z = z ^ (z >> np.uint64(31))
-        return cast(Floats, (z >> np.uint64(11)).astype(np.float64) * 2.0**-53)
+        return (z >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def pool_without_model(ids: Sequence[int], age_s: ArrayLike, **arrays: Any) -> Pool:

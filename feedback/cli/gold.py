@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from feedback.app.bootstrap import opened_project
-from feedback.cli.terminal import AsJson, Project, print_json
+from feedback.cli.terminal import AsJson, Project, print_found
 
 if TYPE_CHECKING:
     from feedback.policy import Policy
@@ -72,15 +72,8 @@ def show(project: Project, as_json: AsJson = False) -> None:
 
     with opened_project(project) as (store, row):
         found = gold_figures(store, row, policy_of(row))
-    if as_json:
-        print_json(found)
-        return
-    for entry in found:
-        state = "" if entry["state"] == "asked" else f"  ({entry['state']})"
-        right = f"{entry['right']} of {entry['answers']} right" if entry["answer"] else f"{entry['answers']} answers"
-        typer.echo(f"task {entry['task']}: {entry['answer'] or 'given to everybody'}, {right}{state}")
-    if not found:
-        typer.echo(f"Project {project} has no gold tasks. Add some: hitl gold add {project} FILE.csv")
+    none = f"Project {project} has no gold tasks. Add some: hitl gold add {project} FILE.csv"
+    print_found(found, map(_gold_text, found) if found else [none], as_json=as_json)
 
 
 @app.command()
@@ -94,6 +87,12 @@ def retire(
     with opened_project(project) as (store, _row):
         done = retire_gold(store, project, tasks)
     typer.echo(f"Retired: {', '.join(map(str, done)) or 'none of them is an active gold task'}.")
+
+
+def _gold_text(entry: Mapping[str, Any]) -> str:
+    state = "" if entry["state"] == "asked" else f"  ({entry['state']})"
+    right = f"{entry['right']} of {entry['answers']} right" if entry["answer"] else f"{entry['answers']} answers"
+    return f"task {entry['task']}: {entry['answer'] or 'given to everybody'}, {right}{state}"
 
 
 def _units(store: Store, row: ProjectRow, policy: Policy, tasks: Collection[int]) -> dict[int, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from feedback.app.bootstrap import load_settings, make_model_factory, opened_project
-from feedback.cli.terminal import AsJson, OfProject, print_json
+from feedback.cli.terminal import AsJson, OfProject, print_found, print_json
 from feedback.errors import PolicyError
 
 if TYPE_CHECKING:
@@ -67,11 +68,9 @@ def check(file: File, project: OfProject = "", as_json: AsJson = False) -> None:
     else:
         findings = validate_policy(policy, lock_ttl_s=settings.lock_ttl_s)
     raise_policy_errors(findings)
-    if as_json:
-        print_json({"hash": policy.hash, "warnings": [str(finding) for finding in findings]})
-        return
-    typer.echo(f"{file} is a policy; its hash is {policy.hash}.")
-    _print_warnings(findings)
+    found = {"hash": policy.hash, "warnings": [str(finding) for finding in findings]}
+    lines = [f"{file} is a policy; its hash is {policy.hash}.", *_warning_lines(findings)]
+    print_found(found, lines, as_json=as_json)
 
 
 @app.command()
@@ -82,10 +81,7 @@ def simulate(file: File, project: OfProject, as_json: AsJson = False) -> None:
     policy, settings = read_policy_file(file), load_settings()
     with opened_project(project, settings) as (store, row):
         found = _simulate(settings, store, row, policy)
-    if as_json:
-        print_json(asdict(found) | {"sentences": found.sentences})
-        return
-    _print(found)
+    print_found(asdict(found) | {"sentences": found.sentences}, _simulation_lines(found), as_json=as_json)
 
 
 @app.command()
@@ -98,11 +94,7 @@ def thresholds(project: OfProject, as_json: AsJson = False) -> None:
     with opened_project(project, settings) as (store, row):
         models = make_model_factory(settings, store)
         found = build_threshold_table(store, row, policy_of(row), models, now_s=time.time())
-    if as_json:
-        print_json(threshold_table_to_json(found))
-        return
-    for line in found.sentences:
-        typer.echo(line)
+    print_found(threshold_table_to_json(found), found.sentences, as_json=as_json)
 
 
 @app.command()
@@ -115,8 +107,8 @@ def activate(file: File, project: OfProject) -> None:
     with opened_project(project, settings) as (store, row):
         findings = _validate(settings, store, row, policy)
         raise_policy_errors(findings)
-        _print_warnings(findings)
-        _print(_simulate(settings, store, row, policy))
+        for line in (*_warning_lines(findings), *_simulation_lines(_simulate(settings, store, row, policy))):
+            typer.echo(line)
         done = store.policies.activate_policy(row, policy, who=getpass.getuser(), now_s=time.time())
     was = f"; before: {done.before}" if done.before and done.before != done.hash else ""
     typer.echo(f"Policy {done.hash} is active in project {project}{was}.")
@@ -125,13 +117,10 @@ def activate(file: File, project: OfProject) -> None:
 @app.command()
 def history(project: OfProject, as_json: AsJson = False) -> None:
     """List all policies that were active in a project, newest first."""
-    with opened_project(project) as (store, row):
-        found = store.policies.list_activations(row.id)
-    if as_json:
-        print_json(found)
-        return
-    for item in found:
-        typer.echo(f"{datetime.fromtimestamp(item.at_s, UTC):%Y-%m-%d %H:%M} UTC  {item.hash}  {item.who}")
+    with opened_project(project) as (store, _row):
+        found = store.policies.list_activations(project)
+    lines = (f"{datetime.fromtimestamp(row.at_s, UTC):%Y-%m-%d %H:%M} UTC  {row.hash}  {row.who}" for row in found)
+    print_found(found, lines, as_json=as_json)
 
 
 @app.command()
@@ -175,13 +164,9 @@ def _simulate(settings: Settings, store: Store, row: ProjectRow, policy: Policy)
     return simulate(policy_of(row), policy, history)
 
 
-def _print_warnings(findings: list[PolicyFinding]) -> None:
-    for finding in findings:
-        typer.echo(f"  warning: {finding}{f' {finding.hint}' if finding.hint else ''}")
+def _warning_lines(findings: Sequence[PolicyFinding]) -> list[str]:
+    return [f"  warning: {finding}{f' {finding.hint}' if finding.hint else ''}" for finding in findings]
 
 
-def _print(found: Simulation) -> None:
-    for line in found.sentences:
-        typer.echo(line)
-    for task, before, after in found.examples[:5]:
-        typer.echo(f"  task {task}: {before} -> {after}")
+def _simulation_lines(found: Simulation) -> list[str]:
+    return [*found.sentences, *(f"  task {task}: {before} -> {after}" for task, before, after in found.examples[:5])]

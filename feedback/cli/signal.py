@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from feedback.app.bootstrap import opened_project
-from feedback.cli.terminal import AsJson, OfProject, print_json
+from feedback.cli.terminal import AsJson, OfProject, print_found
+
+if TYPE_CHECKING:
+    from feedback.store import Signal
 
 app = typer.Typer(help="Push signals (outside knowledge about tasks), and list them.", no_args_is_help=True)
 
@@ -66,13 +69,7 @@ def list_(
     with opened_project(project) as (store, row):
         signals = store.signals
         found = signals.list_unmatched_signals(row.id) if waiting else signals.list_signals(row.id, task=task)
-    if as_json:
-        print_json(found)
-        return
-    for signal in found:
-        about = f"task {signal.task}" if signal.task else signal.external or "the project"
-        why = f": {signal.unmatched}" if signal.unmatched else ""
-        typer.echo(f"{signal.name} = {signal.value!r} about {about}, from {signal.source or 'unknown'}{why}")
+    print_found(found, map(_signal_text, found), as_json=as_json)
 
 
 @app.command()
@@ -83,15 +80,18 @@ def outcomes(project: OfProject, as_json: AsJson = False) -> None:
 
     with opened_project(project) as (store, row):
         found = summarize_outcomes(store, row.id, policy_of(row))
-    if as_json:
-        print_json(found)
-        return
-    for summary in found:
-        mean = "" if summary.mean is None else f", mean {summary.mean:.3g}"
-        typer.echo(
-            f"{summary.signal}: {summary.count}{mean}; model {summary.model or 'none'}, "
-            f"policy {summary.policy or 'none'}, decision {summary.outcome or 'none'}"
-        )
+    lines = (
+        f"{summary.signal}: {summary.count}{'' if summary.mean is None else f', mean {summary.mean:.3g}'}; "
+        f"model {summary.model or 'none'}, policy {summary.policy or 'none'}, decision {summary.outcome or 'none'}"
+        for summary in found
+    )
+    print_found(found, lines, as_json=as_json)
+
+
+def _signal_text(signal: Signal) -> str:
+    about = f"task {signal.task}" if signal.task else signal.external or "the project"
+    why = f": {signal.unmatched}" if signal.unmatched else ""
+    return f"{signal.name} = {signal.value!r} about {about}, from {signal.source or 'unknown'}{why}"
 
 
 def _value(text: str) -> Any:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from feedback.app.bootstrap import load_settings, make_client, opened_store, require_project
-from feedback.cli.terminal import AsJson, print_json
+from feedback.cli.terminal import AsJson, print_found, print_json
 from feedback.errors import StoreError
 
 if TYPE_CHECKING:
@@ -67,10 +68,8 @@ def doctor(
             connected=row is not None and row.connected,
             missed=count_missed_changes(store, project) if row else 0,
         )
-    if as_json:
-        print_json(findings)
-    else:
-        _print_findings(findings, f"project {project}" if project else "the installation")
+    lines = _finding_lines(findings, f"project {project}" if project else "the installation")
+    print_found(findings, lines, as_json=as_json)
     if any(finding.severity == "error" for finding in findings):
         raise SystemExit(1)
 
@@ -95,14 +94,12 @@ def _print_status(found: dict[str, Any], *, lost: bool) -> None:
         typer.secho(f"  • {item}", fg=typer.colors.YELLOW)
 
 
-def _print_findings(findings: list[Finding], examined: str) -> None:
-    """Print each problem without line breaks inside, so that addresses can be copied."""
-    if not findings:
-        typer.echo(f"No problem found in {examined}.")
+def _finding_lines(findings: list[Finding], examined: str) -> Iterator[str]:
+    """Return each problem without line breaks inside, so that addresses can be copied."""
     for finding in findings:
         colour = typer.colors.RED if finding.severity == "error" else typer.colors.YELLOW
-        typer.echo(f"{typer.style(finding.severity, fg=colour, bold=True)}  {typer.style(finding.name, bold=True)}")
-        typer.echo(f"  {finding.what}\n  → {finding.fix}\n")
-    if findings:
-        errors = sum(finding.severity == "error" for finding in findings)
-        typer.echo(f"{errors} {'error' if errors == 1 else 'errors'}, {len(findings) - errors} other, in {examined}.")
+        yield f"{typer.style(finding.severity, fg=colour, bold=True)}  {typer.style(finding.name, bold=True)}"
+        yield f"  {finding.what}\n  → {finding.fix}\n"
+    errors = sum(finding.severity == "error" for finding in findings)
+    count = f"{errors} {'error' if errors == 1 else 'errors'}, {len(findings) - errors} other, in {examined}."
+    yield count if findings else f"No problem found in {examined}."

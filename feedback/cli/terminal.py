@@ -49,6 +49,15 @@ def print_json(found: object) -> None:
     typer.echo(orjson.dumps(found, default=dict, option=options).decode())
 
 
+def print_found(found: object, lines: Iterable[str], *, as_json: bool) -> None:
+    """Print what was found as JSON, or in these lines."""
+    if as_json:
+        print_json(found)
+        return
+    for line in lines:
+        typer.echo(line)
+
+
 def print_table(rows: Iterable[Mapping[str, object]], *, title: str | None = None) -> None:
     """Print a table of rows with the same columns, or nothing without rows; a wide cell is wrapped and never cut."""
     from rich.table import Table

@@ -15,7 +15,7 @@ from feedback.training.dataset import Dataset
 from feedback.training.model_cache import ChampionCache
 from feedback.training.model_vote import ModelVote, reweighed
 from feedback.training.promotion_gate import Verdict, judge
-from feedback.training.retrain_triggers import LastTraining, retrain_reason
+from feedback.training.retrain_triggers import LastTraining, UnseenRows, retrain_reason
 from feedback.training.trainer import train
 from ml_backend.models import Recipe
 from ml_backend.records import Task
@@ -53,6 +53,7 @@ def challenge(
         last,
         recipe=name,
         policy=snapshot.policy,
+        unseen=cache.unseen_rows(project, dataset, last),
         overrides=partial(store.overrides.list_overriding_annotations, project),
         forgotten=partial(cache.erased_annotations, store, project),
     )
@@ -96,6 +97,7 @@ class TrainingCache:
         self._last = RecentProjects[_KeptTraining]()
         self._erased = RecentProjects[tuple[int, frozenset[int]]]()  # number of the last event, and annotations
         self._not_due = RecentProjects[tuple[object, ...]]()
+        self._unseen = RecentProjects[UnseenRows]()
 
     def last_training(self, store: Store, snapshot: ProjectSnapshot) -> LastTraining | None:
         """Return what `last_training` returns; its record is read when there is another one."""
@@ -113,6 +115,14 @@ class TrainingCache:
             kept = replace(kept, changes=snapshot.changes)
         self._last.put(project, kept, size=len(kept.body.get("tasks", ())))
         return kept.trained
+
+    def unseen_rows(self, project: str, dataset: Dataset, last: LastTraining | None) -> UnseenRows | None:
+        """Return what `UnseenRows.find` finds; None before the first training."""
+        if last is None:
+            return None
+        found = UnseenRows.find(dataset, last, self._unseen.get(project))
+        self._unseen.put(project, found, size=len(found.fresh) + len(found.moved))
+        return found
 
     def erased_annotations(self, store: Store, project: str) -> frozenset[int]:
         """Return the numbers of all annotations that were ever erased; only newer events are read again."""

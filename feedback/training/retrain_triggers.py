@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from feedback.policy import Policy
+from feedback.project.changes import Changes
 from feedback.training.dataset import Dataset
 
 
@@ -18,6 +19,31 @@ class LastTraining:
     recipe: str
     tasks: frozenset[int]  # the training rows' tasks
     annotations: frozenset[int] | None = None  # the answers behind them; None: not known, so tasks tell alone
+
+
+@dataclass(frozen=True, slots=True)
+class UnseenRows:
+    """The tasks whose training rows the last training did not see as they are now."""
+
+    last: LastTraining
+    changes: Changes = field(compare=False)  # of the data set
+    fresh: frozenset[int]  # tasks with an answer that it did not learn from
+    moved: frozenset[int]  # tasks that are training rows of only one of the two
+
+    @staticmethod
+    def find(dataset: Dataset, last: LastTraining, kept: UnseenRows | None = None) -> UnseenRows:
+        """Compare the rows with the last training; only changed rows where `kept` is of an earlier data set."""
+        changed = None
+        if kept is not None and kept.last == last:
+            changed = dataset.changes.since(kept.changes.revision)
+        if kept is None or changed is None:
+            rows, seen, fresh, moved = dataset.of("train"), last.tasks, frozenset[int](), frozenset[int]()
+        else:
+            rows = [row for row in dataset.find(changed) if row.role == "train"]
+            seen, fresh, moved = last.tasks & changed, kept.fresh - changed, kept.moved - changed
+        known = last.annotations
+        fresh |= {row.task for row in rows if known is not None and not known.issuperset(row.annotations)}
+        return UnseenRows(last, dataset.changes, fresh, moved | (seen ^ {row.task for row in rows}))
 
 
 def first_model_waits_for(dataset: Dataset, policy: Policy) -> str:
@@ -35,6 +61,7 @@ def retrain_reason(
     *,
     recipe: str,
     policy: Policy,
+    unseen: UnseenRows | None = None,
     overrides: Callable[[], Collection[int]] = list,
     forgotten: Callable[[], Collection[int]] = list,
 ) -> str:
@@ -44,10 +71,10 @@ def retrain_reason(
     `train.growth` of the rows that the last one saw, whichever is more. A changed recipe is always due; a
     changed or withdrawn answer counts as a new one. Fewer are enough where `train.overrides` of them changed what the
     model had shown; `overrides` gives the annotations that ever did. One that the last training saw and that is
-    forgotten since is enough, too: `forgotten` gives those.
+    forgotten since is enough, too: `forgotten` gives those. `unseen` is found where it is not given.
     """
     rows = dataset.of("train")
-    if len({row.label for row in rows}) < 2 or len(rows) < policy.train.min_rows:
+    if len(rows) < policy.train.min_rows or all(row.label == rows[0].label for row in rows):
         return ""
     if last is None:
         return f"first model: {len(rows)} answers"
@@ -58,13 +85,13 @@ def retrain_reason(
     known = last.annotations
     if known and (gone := known.intersection(forgotten())):
         return f"{len(gone)} answers that it learned from were forgotten"
-    fresh = {row.task for row in rows if known is not None and not known.issuperset(row.annotations)}
-    new = len(fresh | ({row.task for row in rows} ^ last.tasks))
+    unseen = unseen or UnseenRows.find(dataset, last)
+    new = len(unseen.fresh | unseen.moved)
     needed = max(policy.train.min_new, int(policy.train.growth * last.rows))
     if new >= needed:
         return f"{new} new answers"
-    if known is None or len(fresh) < policy.train.overrides:
+    if known is None or len(unseen.fresh) < policy.train.overrides:
         return ""
     overriding = set(overrides()) - known
-    changed = sum(not overriding.isdisjoint(row.annotations) for row in rows)
+    changed = sum(not overriding.isdisjoint(row.annotations) for row in dataset.find(unseen.fresh))
     return f"{changed} new answers changed what the model showed" if changed >= policy.train.overrides else ""

@@ -1,4 +1,4 @@
-"""The sampling strategies by name (built-ins, and plug-ins of the entry-point group `hitl.strategies`), and two baselines.
+"""The sampling strategies by name: built-ins, plug-ins of the entry-point group `hitl.strategies`, and the baselines.
 
 A strategy is any callable `(pool, plan) -> scores` with shape (n,) of finite floats; the highest score comes first. It
 gets at least one row, and only tasks that the model could read. `sampling.testing.check_strategy` checks the contract.

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 from feedback.policy import Policy
-from feedback.training.dataset import ConsensusLabel, Dataset, build
-from feedback.training.retrain_triggers import LastTraining, first_model_waits_for, retrain_reason
+from feedback.project.changes import Changes
+from feedback.training.dataset import ConsensusLabel, Dataset, Row, build
+from feedback.training.retrain_triggers import LastTraining, UnseenRows, first_model_waits_for, retrain_reason
 from ml_backend.records import Answer
 
 
@@ -87,3 +89,25 @@ def test_who_changed_what_is_only_asked_where_it_may_matter():
         raise AssertionError("five new answers cannot be ten overrides")
 
     assert retrain_reason(dataset(105), last, recipe="r/1", policy=Policy(), overrides=asked) == ""
+
+
+def test_unseen_rows_followed_from_change_to_change_are_those_of_a_comparison_of_all_rows():
+    rng = random.Random(4)
+    last = LastTraining("f", 30, "r/1", frozenset(range(30)), frozenset(range(25)))
+    rows = {row.task: row for row in dataset(30).rows}
+    now = Dataset("c", tuple(rows.values()), "f", Changes.everything())
+    kept = UnseenRows.find(now, last)
+    for turn in range(60):
+        changed = {task: rng.choice(["gone", "tune", "train"]) for task in rng.sample(range(40), rng.choice([1, 5]))}
+        for task, role in changed.items():
+            rows[task] = Row(task, role, rng.choice("ab"), {}, tuple(rng.sample(range(30), rng.randint(1, 2))))
+            if role == "gone":
+                del rows[task]
+        in_order = tuple(rows[task] for task in sorted(rows))
+        now = Dataset("c", in_order, str(turn), now.changes.then(changed))
+        if turn % 20 == 19:
+            last = replace(last, tasks=frozenset(row.task for row in now.of("train")))
+        kept = UnseenRows.find(now, last, kept)
+
+        assert kept == UnseenRows.find(now, last)
+        assert now.find([*changed]) == [row for row in in_order if row.task in changed]
