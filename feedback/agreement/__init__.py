@@ -51,11 +51,11 @@ def plugin_names() -> list[str]:
     return [name for name in plugins.names("hitl.agreement", BUILTINS) if name not in BUILTINS]
 
 
-def load_measure(name: str) -> Callable[[Votes], Coefficient]:
-    """Return the measure of agreement of this name; UnknownName with the nearest name where there is none.
+def load_measure(name: str) -> Callable[..., Coefficient]:
+    """Return the measure of agreement of this name, which takes votes; UnknownName where there is none.
 
     >>> load_measure("alpha") is krippendorff_alpha
     True
     """
-    found: Callable[[Votes], Coefficient] = plugins.load("hitl.agreement", name, BUILTINS)
+    found: Callable[..., Coefficient] = plugins.load("hitl.agreement", name, BUILTINS)
     return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from feedback.errors import VotesError
 from feedback.stats.intervals import Bools, Interval, newcombe
 from feedback.votes import Ints
 
@@ -24,11 +23,6 @@ def anchoring(people: Ints, shown: Bools, agrees: Bools) -> dict[int, Interval]:
     agrees
         Whether the answer equals the prediction, also where that was hidden.
 
-    Raises
-    ------
-    VotesError
-        If the columns differ in length.
-
     Examples
     --------
     >>> shown = np.arange(200) < 100
@@ -36,8 +30,6 @@ def anchoring(people: Ints, shown: Bools, agrees: Bools) -> dict[int, Interval]:
     >>> str(anchoring(np.zeros(200, dtype=int), shown, agrees)[0])
     '0.20 [0.09, 0.31]'
     """
-    if not len(people) == len(shown) == len(agrees):
-        raise VotesError(f"{len(people)} people, {len(shown)} shown, {len(agrees)} agrees; wanted one row per answer.")
     effects = {}
     for person in np.unique(people).tolist():
         visible, hidden = agrees[(people == person) & shown], agrees[(people == person) & ~shown]

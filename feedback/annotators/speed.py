@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 from scipy.special import bdtr
 
-from feedback.errors import VotesError
 from feedback.stats.intervals import Bools, Interval, mean, newcombe, wilson
 from feedback.votes import Floats, Ints
 
@@ -51,15 +50,12 @@ class AccuracyTrend:
 
 
 def measure_speed(people: Ints, at_s: Floats, lead_time_s: Floats) -> tuple[AnnotatorSpeed, ...]:
-    """Measure each person's speed; all columns have one row per answer.
-
-    `at_s` is the time of the answer, `lead_time_s` the seconds that it took, NaN where not measured.
+    """Measure each person's speed from the time of each answer and the seconds that it took, NaN where not measured.
 
     >>> at_s = np.array([0.0, 60.0, 120.0, 9000.0])
     >>> measure_speed(np.zeros(4, dtype=int), at_s, np.full(4, 60.0))[0].per_hour.value
     60.0
     """
-    _same_length(people, at_s, lead_time_s)
     return tuple(
         _speed(int(person), at_s[people == person], lead_time_s[people == person]) for person in np.unique(people)
     )
@@ -77,7 +73,6 @@ def time_share_by_label(
     >>> [share.value for share in time_share_by_label(people, labels, lead_time_s, n_labels=2)[0]]
     [0.25, 0.75]
     """
-    _same_length(people, labels, lead_time_s)
     timed = np.isfinite(lead_time_s)
     shares: dict[int, tuple[Interval, ...]] = {}
     for person in np.unique(people[timed]):
@@ -102,7 +97,6 @@ def accuracy_trends(
     """
     judged = np.isfinite(hits)
     weight = judged.astype(np.float64) if weights is None else np.where(judged, weights, 0.0)
-    _same_length(people, at_s, hits, weight)
     trends = []
     for person in np.unique(people):
         rows = np.flatnonzero(people == person)
@@ -173,8 +167,3 @@ def _hour_of_session(at: Floats) -> Ints:
     session = np.cumsum(first) - 1
     hour: Ints = ((at - at[first][session]) // _HOUR_S).astype(np.int64)
     return hour
-
-
-def _same_length(*columns: Floats | Ints) -> None:
-    if len({len(column) for column in columns}) > 1:
-        raise VotesError(f"columns of {[len(column) for column in columns]} rows; wanted one row per answer in each.")

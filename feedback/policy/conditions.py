@@ -22,7 +22,6 @@ Floats = NDArray[np.float64]
 Operator = Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "not_in", "matches", "contains", "exists"]
 Lookup: TypeAlias = Callable[[str], object]  # the value of a field; None where it is missing
 ValueTest: TypeAlias = Callable[[object], bool]  # of one value
-Check: TypeAlias = Callable[[Lookup], bool]
 
 _MAX_NUMBER_LENGTH = 40  # characters; a longer text of digits is an identifier, not a number
 
@@ -149,22 +148,18 @@ def evaluate(condition: Condition, table: Table) -> Bools:
     return found
 
 
-def compile_condition(condition: Condition) -> Check:
-    """Return a function that evaluates the condition for one task, with the same result as `evaluate`.
+def meets(condition: Condition, get: Lookup) -> bool:
+    """Return whether one task meets a condition, with the same result as `evaluate`; `get` returns a field's value.
 
-    >>> compile_condition(Not(Compare("label", "in", ("spam", "scam"))))({"label": "ham"}.get)
+    >>> meets(Not(Compare("label", "in", ("spam", "scam"))), {"label": "ham"}.get)
     True
     """
     if isinstance(condition, Compare):
-        field, test = condition.field, make_test(condition)
-        return lambda get: test(get(field))
+        return make_test(condition)(get(condition.field))
     if isinstance(condition, Not):
-        part = compile_condition(condition.part)
-        return lambda get: not part(get)
-    parts = [compile_condition(part) for part in condition.parts]
-    if isinstance(condition, AllOf):
-        return lambda get: all(part(get) for part in parts)
-    return lambda get: any(part(get) for part in parts)
+        return not meets(condition.part, get)
+    combine = all if isinstance(condition, AllOf) else any
+    return combine(meets(part, get) for part in condition.parts)
 
 
 def list_parts(condition: Condition) -> tuple[Condition, ...]:

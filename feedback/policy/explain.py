@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from feedback.policy.conditions import AllOf, Compare, Condition, Lookup, Not, compile_condition, list_parts
+from feedback.policy.conditions import AllOf, Compare, Condition, Lookup, Not, list_parts, meets
 from feedback.policy.field_types import Pattern
 from feedback.policy.rule_matching import NOT_CERTIFIED
 from feedback.policy.rules import AUTO, HOLD, Rule, find_field
@@ -58,7 +58,7 @@ def evaluate_clauses(condition: Condition, policy: Policy, get: Lookup, *, depth
         text = f"{_compare(condition, policy)} ({actual})"
     else:
         text = "not" if isinstance(condition, Not) else "all of" if isinstance(condition, AllOf) else "any of"
-    results = [ClauseResult(depth, text, compile_condition(condition)(get))]
+    results = [ClauseResult(depth, text, meets(condition, get))]
     for part in list_parts(condition):
         results += evaluate_clauses(part, policy, get, depth=depth + 1)
     return results

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from feedback.policy.conditions import ALWAYS, Check, Lookup, Table, compile_condition, condition_fields, first_match
+from feedback.policy.conditions import ALWAYS, Lookup, Table, condition_fields, first_match, meets
 from feedback.policy.rules import AUTO, HOLD, Priority, Rule
 from feedback.policy.schema import Policy
 
@@ -30,7 +30,7 @@ class Outcome:
 
 
 class Router:
-    """The rules of a policy, compiled once.
+    """The rules of a policy, parsed once.
 
     >>> from feedback.policy import read_policy
     >>> text = "routing = [{id='big', to='L2', when={data.amount.gte=5000}}, {id='rest', to='L1'}]"
@@ -43,7 +43,6 @@ class Router:
         self.policy = policy
         rules = policy.routing or (Rule(id="default", to=policy.first_tier),)
         self._conditions = policy.conditions() or [ALWAYS]
-        self._checks: list[Check] = [compile_condition(condition) for condition in self._conditions]
         self._holds_s = [rule.hold_s for rule in rules]
         self._outcomes = [(_outcome(policy, rule), _held_outcome(policy, rule)) for rule in rules]
 
@@ -55,7 +54,7 @@ class Router:
 
     def route_task(self, get: Lookup) -> Outcome:
         """Return the outcome for one task."""
-        index = next(index for index, check in enumerate(self._checks) if check(get))
+        index = next(index for index, condition in enumerate(self._conditions) if meets(condition, get))
         age_s = get("time.age")
         is_held = isinstance(age_s, (int, float)) and age_s < self._holds_s[index]
         return self._outcomes[index][is_held]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -181,10 +182,7 @@ def _agreement_by_group(votes: Sequence[Vote], group_of: Mapping[int, Hashable])
 
     `group_of` gives the group of a task id; tasks without a group are left out.
     """
-    sizes: dict[Hashable, int] = {}
-    for task in {vote.task for vote in votes}:
-        if task in group_of:
-            sizes[group_of[task]] = sizes.get(group_of[task], 0) + 1
+    sizes = Counter(group_of[task] for task in {vote.task for vote in votes} if task in group_of)
     largest = sorted(sizes, key=lambda group: (-sizes[group], str(group)))[:_MAX_GROUPS]
     code_of = {group: code for code, group in enumerate(sorted(largest, key=str))}
     named = _encode(votes)

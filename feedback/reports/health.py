@@ -20,11 +20,12 @@ _MAX_INBOX_AGE_S = 10.0
 
 def list_problems(settings: Settings, store: Store | None) -> list[str]:
     """Check the store, the disk, our web process and Label Studio; return the problems as sentences."""
+    label_studio = settings.label_studio_url.rstrip("/")
     return [
         *_store_problems(store),
         *_disk_problems(settings),
         *web_problems(settings),
-        *_label_studio_problems(settings),
+        *(_check_health(label_studio, "Label Studio") if label_studio else ()),
     ]
 
 
@@ -69,19 +70,12 @@ def _disk_problems(settings: Settings) -> list[str]:
 
 def web_problems(settings: Settings) -> list[str]:
     """Check our own /health, as Label Studio would see it, but never through a proxy."""
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    return _check_health(direct, settings.url, "the web process")
+    return _check_health(settings.url, "the web process", urllib.request.ProxyHandler({}))
 
 
-def _label_studio_problems(settings: Settings) -> list[str]:
-    if not settings.label_studio_url:
-        return []
-    return _check_health(urllib.request.build_opener(), settings.label_studio_url.rstrip("/"), "Label Studio")
-
-
-def _check_health(opener: urllib.request.OpenerDirector, url: str, who: str) -> list[str]:
+def _check_health(url: str, who: str, *handlers: urllib.request.BaseHandler) -> list[str]:
     try:
-        with opener.open(f"{url}/health", timeout=_TIMEOUT_S) as answer:
+        with urllib.request.build_opener(*handlers).open(f"{url}/health", timeout=_TIMEOUT_S) as answer:
             return [] if answer.status == HTTPStatus.OK else [f"{url}/health answers {answer.status}"]
     except (OSError, ValueError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error

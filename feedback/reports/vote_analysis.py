@@ -10,16 +10,7 @@ from typing import Any
 import numpy as np
 
 from feedback import agreement, consensus
-from feedback.agreement import (
-    brennan_prediger,
-    cohen_kappa,
-    conger_kappa,
-    fleiss_kappa,
-    gwet_ac1,
-    intraclass_correlation,
-    krippendorff_alpha,
-    percent_agreement,
-)
+from feedback.agreement import cohen_kappa, gwet_ac1, intraclass_correlation, krippendorff_alpha, percent_agreement
 from feedback.agreement.coefficient import Coefficient
 from feedback.agreement.cohen_kappa import pairwise_kappa
 from feedback.agreement.interpretation import interpret_agreement, judge_coefficient, per_label_agreement
@@ -46,6 +37,7 @@ from ml_backend.records import Answer
 
 NUMBER_KINDS = ("rating", "number")
 UNCALIBRATED = "--calibrate-gold is for answers with one label: other answers have a distance from gold, no probability"
+_OF_PATTERNS = ("percent", "alpha", "ac1", "fleiss", "brennan_prediger")  # measures that take counted votes
 _N_OPEN_FIRST = 10
 _MAX_RATING_CELLS = 20_000_000  # items times people
 _MAX_VOTES = 200_000  # beyond it the overall figures are precise enough, and breakdowns would double the time
@@ -228,17 +220,9 @@ def _analyse_answers(
 
 
 def _label_figures(votes: Votes) -> dict[str, Coefficient]:
-    table = count_patterns(votes)
-    return {
-        "percent": percent_agreement(table),
-        "alpha": krippendorff_alpha(table),
-        "ac1": gwet_ac1(table),
-        "fleiss": fleiss_kappa(table),
-        "cohen": cohen_kappa(votes),
-        "conger": conger_kappa(votes),
-        "brennan_prediger": brennan_prediger(table),
-        **{name: agreement.load_measure(name)(votes) for name in agreement.plugin_names()},
-    }
+    table = count_patterns(votes)  # once for all measures that do not ask who voted
+    names = (*agreement.BUILTINS, *agreement.plugin_names())
+    return {name: agreement.load_measure(name)(table if name in _OF_PATTERNS else votes) for name in names}
 
 
 def _ordered_figures(named: EncodedVotes) -> dict[str, Coefficient]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -128,14 +129,10 @@ def certify_monitored(
     def passes(n: int, k: int) -> bool:
         return bool(rate_below(k, n, max_error) >= wanted)
 
-    best = None
-    for threshold in grid:
-        if not passes(*rows.accepted(threshold)):
-            break
-        best = threshold
+    passing = list(takewhile(lambda threshold: passes(*rows.accepted(threshold)), grid))
     strict_n, strict_k = rows.accepted(grid[0])
-    missing = 0 if best is not None else _fewest_rows(lambda more: passes(strict_n + more, strict_k))
-    return _certificate(rows, grid, best, missing, max_error, confidence, people_error)
+    missing = 0 if passing else _fewest_rows(lambda more: passes(strict_n + more, strict_k))
+    return _certificate(rows, grid, passing, missing, max_error, confidence, people_error)
 
 
 def certify_scheduled(
@@ -174,12 +171,10 @@ def certify_scheduled(
     look, due = len(looks) + 1, math.ceil(_GROWTH * looks[-1]) if looks else 0
     # a look that fails whatever people found is not taken; the errors have no part in this test
     if n_rows < due or not any(passes(look, n, 0) for n, _ in counts):
-        return _certificate(rows, grid, None, missing(look, due), max_error, confidence, people_error, looked=False)
+        return _certificate(rows, grid, (), missing(look, due), max_error, confidence, people_error, looked=False)
     passing = [threshold for threshold, (n, k) in zip(grid, counts, strict=True) if passes(look, n, k)]
-    if passing:
-        return _certificate(rows, grid, passing[-1], 0, max_error, confidence, people_error)
-    still_missing = missing(look + 1, math.ceil(_GROWTH * n_rows))
-    return _certificate(rows, grid, None, still_missing, max_error, confidence, people_error)
+    still_missing = 0 if passing else missing(look + 1, math.ceil(_GROWTH * n_rows))
+    return _certificate(rows, grid, passing, still_missing, max_error, confidence, people_error)
 
 
 def error_free_rows(max_error: float, *, alpha: float) -> int:
@@ -208,7 +203,7 @@ def _fewest_rows(passes: Callable[[int], bool]) -> int:
 def _certificate(
     rows: CertifyRows,
     grid: Sequence[float],
-    best: float | None,
+    passing: Sequence[float],
     missing: int,
     max_error: float,
     confidence: float,
@@ -216,7 +211,8 @@ def _certificate(
     *,
     looked: bool = True,
 ) -> Certificate:
-    n_rows = rows.confidence.size
+    """Return the certificate of the last passing threshold, the one with the largest coverage."""
+    best, n_rows = passing[-1] if passing else None, rows.confidence.size
     n, k = rows.accepted(grid[0] if best is None else best)
     promise = f"{max_error:.1%} wrong at {confidence:.0%} confidence"
     if people_error is not None and max_error < people_error:
