@@ -83,7 +83,7 @@ def act(world: World, kind: str, place: int, person: int, label: str) -> None:
         del studio.tasks[task]
         world.store.append(events.deletions(PROJECT, "task", [task]), want=None)
     elif kind == "erase" and len(tasks) > 2:
-        world.store.erase_data(PROJECT, task=task)
+        world.store.erasure.erase_data(PROJECT, task=task)
     elif kind == "policy":
         world.use(BY_CLOCK if place % 2 else OF_TASKS)
     studio._tick()
