@@ -50,11 +50,6 @@ class Calibrator:
         """Return the calibrator that divides log-probabilities by `degree`, which is above 0."""
         return Calibrator("temperature", degree=degree)
 
-    @staticmethod
-    def isotonic(given: Floats, meant: Floats) -> Calibrator:
-        """Return the calibrator that reads the best class's probability off a rising curve through these points."""
-        return Calibrator("isotonic", given=tuple(map(float, given)), meant=tuple(map(float, meant)))
-
     def apply(self, proba: Floats) -> Floats:
         """Return calibrated probabilities, shape (n, k), for `proba` of the same shape; rows sum to 1."""
         if self.kind == "identity" or not proba.size:
@@ -82,16 +77,9 @@ class Calibrator:
 def fit_calibrator(proba: Floats, y: Ints, *, seed: int = 0) -> Calibrator:
     """Choose and fit a calibrator: a temperature below 500 rows, isotonic from there, identity where neither helps.
 
-    "Helps" means that log-loss falls on rows that the calibrator was not fitted on (5 folds). Deterministic.
-
-    Parameters
-    ----------
-    proba
-        Probabilities (n, k) for rows that the model was not trained on, best drawn at random. Rows of NaN are ignored.
-    y
-        The column of the true class, (n,), or -1 where the model has no column for it.
-    seed
-        Draws the folds.
+    "Helps" means that log-loss falls on rows that the calibrator was not fitted on (5 folds, drawn by `seed`). `proba`
+    (n, k) is of rows that the model was not trained on, best drawn at random; rows of NaN are ignored. `y` (n,) is the
+    column of the true class, or -1 where the model has none for it.
     """
     proba, y = _readable(proba, y)
     if len(y) >= MIN_ROWS_ISOTONIC and _lowers_log_loss(isotonic_regression, proba, y, seed=seed):
@@ -100,10 +88,7 @@ def fit_calibrator(proba: Floats, y: Ints, *, seed: int = 0) -> Calibrator:
 
 
 def fit_temperature(proba: Floats, y: Ints, *, seed: int = 0) -> Calibrator:
-    """Fit a temperature, or return the identity where it does not lower log-loss on unseen rows.
-
-    Parameters are those of `fit_calibrator`.
-    """
+    """Fit a temperature to what `fit_calibrator` takes, or return the identity where it does not help."""
     proba, y = _readable(proba, y)
     has_column = y >= 0  # no temperature gives a missing class a probability
     proba, y = proba[has_column], y[has_column]
@@ -163,7 +148,7 @@ def isotonic_regression(proba: Floats, y: Ints) -> Calibrator:
     share = (level[first] * size + 0.5) / (size + 1.0)
     centre = np.add.reduceat(top[order], first) / size
     # smoothing moves small steps more than large ones, and may make a step fall again
-    return Calibrator.isotonic(centre, np.maximum.accumulate(share))
+    return Calibrator("isotonic", given=tuple(centre.tolist()), meant=tuple(np.maximum.accumulate(share).tolist()))
 
 
 def expected_calibration_error(confidence: Floats, correct: NDArray[np.bool_], *, n_bins: int = 0) -> float:
@@ -171,21 +156,11 @@ def expected_calibration_error(confidence: Floats, correct: NDArray[np.bool_], *
 
     In [0, 1]; NaN without an answer. Biased upwards on few rows, because chance alone opens a gap in a small bin.
 
-    Parameters
-    ----------
-    confidence
-        The probability of each given answer, in [0, 1]; answers with NaN are left out.
-    n_bins
-        Number of equal bins of [0, 1]; 0 takes the cube root of n, ten at most. The bias is smallest for bins in that
-        order: Futami and Fujisawa (2024), arXiv:2405.15709.
+    `confidence` is the probability of each given answer, in [0, 1]; answers with NaN are left out. The default number of
+    bins is the cube root of n, ten at most, for the smallest bias: Futami and Fujisawa (2024), arXiv:2405.15709.
 
-    References
-    ----------
-    Naeini et al. (2015), Obtaining well calibrated probabilities using Bayesian binning,
-    doi:10.1609/aaai.v29i1.9602.
+    Naeini et al. (2015), Obtaining well calibrated probabilities using Bayesian binning, doi:10.1609/aaai.v29i1.9602.
 
-    Examples
-    --------
     >>> expected_calibration_error(np.full(10, 0.8), np.arange(10) < 6)
     0.2
     """
@@ -227,8 +202,7 @@ def _scale_temperature(proba: Floats, degree: float) -> Floats:
     # relative to the best class, so that a power never underflows a whole row
     with np.errstate(divide="ignore"):
         powered = np.exp((np.log(proba) - np.log(proba.max(axis=1, keepdims=True))) / degree)
-    result: Floats = powered / powered.sum(axis=1, keepdims=True)
-    return result
+    return powered / powered.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]
 
 
 def _set_top_probability(proba: Floats, top: Floats) -> Floats:

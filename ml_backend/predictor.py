@@ -41,13 +41,9 @@ class Predictor:
 
     Parameters
     ----------
-    registry
-        Names the champion of each project.
-    blind
-        Returns for a project the rule by which tasks are shown without a prediction. Called as often as the champion
-        is looked up, and so is `read_indicators`.
-    read_indicators
-        Returns for a project the function that reads the indicators of tasks, for models that learned from them.
+    blind, read_indicators
+        Return for a project the rule by which tasks are shown without a prediction, and the function that reads the
+        indicators of tasks, for models that learned from them. Called as often as the champion is looked up.
     cache_s
         How long a champion is taken as current without asking the registry.
     retry_s
@@ -56,8 +52,6 @@ class Predictor:
         How many models stay loaded; the least recently used is unloaded first.
     load
         Builds a bundle from the bytes of an artefact and their digest.
-    count
-        Called with the name of each event and how many tasks or models it concerns, for metrics.
     """
 
     def __init__(
@@ -74,19 +68,19 @@ class Predictor:
         count: Count | None = None,
     ) -> None:
         self._registry = registry
-        self._blind = blind or (lambda _project: _never_blind)
-        self._read_indicators = read_indicators or (lambda _project: _no_indicators)
+        self._blind = blind or (lambda _project: lambda _task: False)
+        self._read_indicators = read_indicators or (lambda _project: lambda tasks: [{}] * len(tasks))
         self._cache_s, self._retry_s, self._keep = cache_s, retry_s, keep
         self._clock = clock
         self._load = load or _unpack
-        self._count = count or _count_nothing
+        self._count = count or (lambda _event, _n: None)
         self._lock = threading.Lock()  # guards the order of the projects
         self._projects: OrderedDict[str, _ProjectModel] = OrderedDict()  # least recently used first
 
     def version(self, project: str) -> str:
         """Return M, the version of this project's predictions now; `hitl-0` before the first champion."""
         serving = self._current(project).serving
-        return serving.version if serving else NO_MODEL_VERSION
+        return serving.ref.version if serving else NO_MODEL_VERSION
 
     def versions(self, project: str) -> list[str]:
         """Return all versions in the registry, or the serving one where the registry is empty or cannot be read."""
@@ -101,21 +95,13 @@ class Predictor:
         """Return the versions that serve now, over all projects that this process was asked for."""
         with self._lock:
             projects = list(self._projects.values())
-        return sorted({model.serving.version for model in projects if model.serving}) or [NO_MODEL_VERSION]
+        return sorted({model.serving.ref.version for model in projects if model.serving}) or [NO_MODEL_VERSION]
 
     def predict(self, project: str, label_config: str, tasks: Sequence[Any]) -> list[Result]:
         """Return one Label Studio result per task, in order; an empty result where there is no prediction to show.
 
-        Raises LabelConfigError for a config that cannot be read, and nothing else, whatever the tasks contain.
-
-        Parameters
-        ----------
-        project
-            The project id, as digits.
-        label_config
-            Label Studio's XML.
-        tasks
-            Tasks as Label Studio sends them, unchecked.
+        `tasks` are as Label Studio sends them, unchecked. Raises LabelConfigError for a config that cannot be read, and
+        nothing else, whatever the tasks contain.
         """
         config = read_label_config(label_config)
         model = self._current(project)
@@ -123,7 +109,7 @@ class Predictor:
         if serving is None or blind is None:
             self._count("no_model", len(tasks))
             return [_empty(NO_MODEL_VERSION) for _ in tasks]
-        results = [_empty(serving.version) for _ in tasks]
+        results = [_empty(serving.ref.version) for _ in tasks]
         bundle = serving.bundle_for(config)
         if bundle is None:
             self._count("label_config_differs", len(tasks))
@@ -215,14 +201,13 @@ class Predictor:
                 ref, now, self._retry_s
             ):
                 model.failed = (ref, now)
-                bundle = self._load(self._registry.artefact(project, ref.version).data, ref.digest)
-                model.serving, model.failed = _LoadedModel(ref, bundle), None
+                self._load_model(project, model, ref)
+                model.failed = None
                 self._count("loaded", 1)
-                self._unload_others(project)
         except Exception as error:  # noqa: BLE001 - a database that is down or a damaged artefact must not stop serving
             self._count("load_failed", 1)
             self._load_previous(project, model)
-            _log.error("project %s keeps %s: %s", project, model.serving and model.serving.version, error)
+            _log.error("project %s keeps %s: %s", project, model.serving and model.serving.ref.version, error)
         finally:
             model.checked_s = self._clock()
 
@@ -233,11 +218,17 @@ class Predictor:
         try:
             previous = self._registry.previous_champion(project)
             if previous is not None:
-                bundle = self._load(self._registry.artefact(project, previous.version).data, previous.digest)
-                model.serving = _LoadedModel(previous, bundle)
-                self._unload_others(project)
+                self._load_model(project, model, previous)
         except Exception as error:  # noqa: BLE001 - the same; results are empty until one of them can be read
             _log.error("project %s: the previous model cannot be loaded either: %s", project, error)
+
+    def _load_model(self, project: str, model: _ProjectModel, ref: ModelRef) -> None:
+        """Load a model, and unload the least recently used ones beyond the number that may stay loaded."""
+        model.serving = _LoadedModel(ref, self._load(self._registry.artefact(project, ref.version).data, ref.digest))
+        with self._lock:
+            loaded = [name for name, model in self._projects.items() if model.serving and name != project]
+            for name in loaded[: max(0, len(loaded) - self._keep + 1)]:
+                self._projects[name] = _ProjectModel()
 
     def _entry(self, project: str) -> _ProjectModel:
         with self._lock:
@@ -250,13 +241,6 @@ class Predictor:
                 self._projects.move_to_end(project)
             return model
 
-    def _unload_others(self, project: str) -> None:
-        """Unload the least recently used models beyond the number that may stay loaded."""
-        with self._lock:
-            loaded = [name for name, model in self._projects.items() if model.serving and name != project]
-            for name in loaded[: max(0, len(loaded) - self._keep + 1)]:
-                self._projects[name] = _ProjectModel()
-
 
 @dataclass(slots=True)
 class _LoadedModel:
@@ -265,11 +249,6 @@ class _LoadedModel:
     ref: ModelRef
     bundle: Bundle
     bundle_by_config: dict[str, Bundle | None] = field(default_factory=dict)
-
-    @property
-    def version(self) -> str:
-        """Return M, the model version that predictions carry."""
-        return self.ref.version
 
     def bundle_for(self, config: LabelConfig) -> Bundle | None:
         """Return the bundle with the control of this config; None where the config asks another question."""
@@ -315,14 +294,6 @@ def _task(project: str, raw: Mapping[str, Any]) -> Task:
     return Task(number if isinstance(number, int) else 0, raw["data"], project)
 
 
-def _never_blind(_task: Task) -> bool:
-    return False
-
-
-def _no_indicators(tasks: Sequence[Task]) -> Sequence[Indicators]:
-    return [{}] * len(tasks)
-
-
 def _empty(version: str) -> Result:
     return {"result": [], "score": 0.0, "model_version": version}
 
@@ -332,7 +303,3 @@ def _unpack(data: bytes, digest: str) -> Bundle:
     from ml_backend.registry import unpack
 
     return unpack(data, digest)
-
-
-def _count_nothing(_event: str, _n: int) -> None:
-    return None

@@ -48,11 +48,7 @@ class Answer:
 
     @staticmethod
     def from_key(key: str) -> Answer:
-        """Return the answer with this `key`.
-
-        >>> Answer.from_key('["choices",["ham"]]')
-        Answer(kind='choices', value=('ham',))
-        """
+        """Return the answer with this `key`."""
         kind, value = json.loads(key)
         return Answer(kind, _frozen(value))
 
@@ -77,11 +73,7 @@ class Annotation:
 
 
 def content_hash(data: Mapping[str, Any]) -> str:
-    """Return a hash of a task's data, 32 hex digits; the order of its keys does not matter.
-
-    >>> content_hash({"a": 1, "b": 2}) == content_hash({"b": 2, "a": 1})
-    True
-    """
+    """Return a hash of a task's data, 32 hex digits; the order of its keys does not matter."""
     text = orjson.dumps(dict(data), option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=str)
     return hashlib.sha256(text).hexdigest()[:32]
 

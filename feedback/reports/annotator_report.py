@@ -162,7 +162,7 @@ def gold_figures(store: Store, project: ProjectRow, policy: Policy) -> list[dict
     for vote in store.votes.list_votes(project.id) if gold else ():
         if (entry := gold.get(vote.task)) and (entry.answer is None or vote.answer.kind == entry.answer.kind):
             right[vote.task].append(matches_gold(vote.answer, entry, tolerance=policy.gold.tolerance))
-    existing = store.tasks.list_task_ids(project.id) if gold else set()
+    existing = store.tasks.list_content_hashes(project.id) if gold else {}
     rows = []
     for task, entry in sorted(gold.items()):
         n_answers = len(right[task])

@@ -90,7 +90,7 @@ def case_report(store: Store, number: int) -> CaseReport:
     return CaseReport(
         case,
         store.cases.list_case_events(number),
-        store.reviews.list_reviews(case.project, case=number),
+        store.reviews.list_reviews_of_cases([number])[number],
         [request for request in requests if request.case == case.id],
     )
 

@@ -198,7 +198,7 @@ def _reopen_changed(context: ReviewContext, case_id: int, review_project: str, a
     """Start another round of a case whose deciding answer was changed or withdrawn."""
     store, policy = context.store, context.policy
     case = store.cases.get_case(case_id)
-    reviews = store.reviews.list_reviews(context.project, case=case_id)
+    reviews = store.reviews.list_reviews_of_cases([case_id])[case_id]
     saved = next(review for review in reviews if review.annotation == annotation_id)
     parsed = None
     for annotation in store.annotations.list_annotations(review_project, annotation=annotation_id):

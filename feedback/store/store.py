@@ -48,10 +48,8 @@ from ml_backend.records import Task
 
 _LOG = logging.getLogger(__name__)
 _RETRY_S = 2.0  # for a database that was away
-
-
 _SECRET = ("digest",)  # of a session: it allows to act as the person
-_JSON = ("feedback", "body", "answer", "shown", "said", "problems", "value")
+_JSON = ("feedback", "body", "answer", "shown", "problems", "value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,11 +252,12 @@ class Store:
 
     def _request_job(self, connection: Connection, project: str, kind: str) -> None:
         at = self.projects.get_source_project(project, connection)
-        row = self.projects.get_project(at) if kind == "sweep" else None
-        if kind != "sweep":
-            self.jobs.request_job(at, kind, connection=connection)
-        elif row is not None and row.connected:  # only connected projects are swept
-            self.jobs.request_job(project, kind, connection=connection)
+        if kind == "sweep":
+            row = self.projects.get_project(at)
+            if row is None or not row.connected:  # nothing is swept before a project is connected
+                return
+            at = project
+        self.jobs.request_job(at, kind, connection=connection)
 
     def _rebuild(self, project: str, on_progress: Progress) -> ProjectionCheck:
         with self._database.write() as connection:

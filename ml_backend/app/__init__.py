@@ -68,19 +68,9 @@ def create_app(
 ) -> Flask:
     """Create the app that Label Studio calls.
 
-    Parameters
-    ----------
-    predictor
-        Answers /predict, /setup and /versions.
-    webhook
-        Gets the parsed body of each event and returns JSON. Its exceptions with a `hint` become HTTP 503. Without it,
-        /webhook answers that events are ignored.
-    job_status
-        Returns the state of a training job for /job_status.
-    limits, security, metrics
-        By default: 256 MiB bodies, no login, and counters of this app alone.
-    mounts
-        Further routes, with the same limits and JSON errors; one may replace the page at `/`.
+    `webhook` gets the parsed body of each event and returns JSON; without it, /webhook answers that events are ignored.
+    Its exceptions with a `hint` become HTTP 503. `mounts` are further routes, with the same limits and JSON errors; one
+    may replace the page at `/`. By default bodies have up to 256 MiB, and there is no login.
     """
     limits, security, metrics = limits or Limits(), security or Security(), metrics or Metrics()
     guard = Guard(security)

@@ -6,6 +6,7 @@ scikit-image has `hog`, too, for one image at a time, and would be a large depen
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +46,7 @@ def image_features(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
     (2, 628)
     """
     grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
-    rows: NDArray[np.float32] = np.hstack([_means(grey[..., None], _GREY), _means(pixels, _COLOUR), hog(grey)])
-    return rows
+    return np.hstack([_means(grey[..., None], _GREY), _means(pixels, _COLOUR), hog(grey)])
 
 
 def feature_cells() -> NDArray[np.int64]:
@@ -98,21 +98,15 @@ def _means(pixels: NDArray[np.float32], side: int) -> NDArray[np.float32]:
 
 def _unit(blocks: NDArray[np.float64]) -> NDArray[np.float64]:
     epsilon = 1e-2  # keeps the noise of a nearly even block small
-    scaled: NDArray[np.float64] = blocks / np.sqrt((blocks**2).sum(axis=3, keepdims=True) + epsilon**2)
-    return scaled
+    return blocks / np.sqrt((blocks**2).sum(axis=3, keepdims=True) + epsilon**2)  # type: ignore[no-any-return]
 
 
 def _compute(addresses: Sequence[str], media: Media) -> list[ImageRow | None]:
-    squares: list[NDArray[np.float32]] = []
-    opened: list[bool] = []
-    for address in addresses:
-        try:
+    squares: dict[int, NDArray[np.float32]] = {}
+    for place, address in enumerate(addresses):
+        with suppress(MediaError):
             image = media.open_image(address, size=_SIDE)
-        except MediaError:
-            opened.append(False)
-            continue
-        small = image.resize((_SIDE, _SIDE), resample=2, reducing_gap=2.0)  # 2: bilinear, averaged when shrinking
-        squares.append(np.asarray(small, np.float32) / np.float32(255))
-        opened.append(True)
-    rows = iter(image_features(np.stack(squares)) if squares else ())
-    return [(next(rows),) if ok else None for ok in opened]
+            small = image.resize((_SIDE, _SIDE), resample=2, reducing_gap=2.0)  # 2: bilinear, averaged when shrinking
+            squares[place] = np.asarray(small, np.float32) / np.float32(255)
+    rows = dict(zip(squares, image_features(np.stack([*squares.values()])), strict=True)) if squares else {}
+    return [(rows[place],) if place in rows else None for place in range(len(addresses))]

@@ -32,16 +32,9 @@ class MediaFetcher:
     This needs a network backend of httpcore; httpx and requests resolve the name themselves. Redirects follow the same
     rules.
 
-    Parameters
-    ----------
-    home
-        The address of Label Studio. Addresses below it, and paths that start with "/", are fetched from there.
-    authorization
-        Returns the Authorization header for `home`; other hosts get none.
-    hosts
-        Allowed hosts: "host" or "host:port" with public IP addresses only, "private:host" in a private network.
-    max_bytes
-        The limit of one file.
+    `home` is the address of Label Studio: addresses below it, and paths that start with "/", are fetched from there
+    with the Authorization header that `authorization` returns. `hosts` are allowed, too: "host" or "host:port" with public
+    IP addresses only, "private:host" in a private network. `max_bytes` is the limit of one file.
     """
 
     def __init__(
@@ -105,7 +98,10 @@ class MediaFetcher:
             raise MediaError(f"{host} did not answer; it is asked again after {_PAUSE_S:.0f} s.")
         headers = [(b"accept", b"image/*, */*;q=0.1"), (b"accept-encoding", b"identity")]
         if is_home and self._authorization is not None:
-            headers.append((b"authorization", self._token().encode("latin-1")))
+            try:
+                headers.append((b"authorization", self._authorization().encode("latin-1")))
+            except BackendError as error:
+                raise MediaError(str(error), hint=error.hint) from error
         trusted = is_home or _host_names(url) & self._private
         network = _CheckedNetwork(self._resolve, any_address=bool(is_home), private=bool(trusted))
         timeouts = {"connect": _CONNECT_S, "read": _CONNECT_S + 3.0, "write": _CONNECT_S, "pool": _CONNECT_S}
@@ -126,12 +122,6 @@ class MediaFetcher:
             raise MediaError(f"{host} cannot be read: {type(error).__name__}.") from error
         except (httpcore.UnsupportedProtocol, UnicodeError, ValueError) as error:
             raise MediaError(f"{_shown(url.geturl())} is not an address that can be fetched.") from error
-
-    def _token(self) -> str:
-        try:
-            return self._authorization() if self._authorization else ""
-        except BackendError as error:
-            raise MediaError(str(error), hint=error.hint) from error
 
     def _read(self, response: httpcore.Response, deadline_s: float) -> bytes:
         body = bytearray()

@@ -37,18 +37,9 @@ def run_checks(
 ) -> list[Finding]:
     """Run all checks and return the findings; changes nothing in Label Studio.
 
-    A token that does not work ends the checks, because all others need it.
-
-    Parameters
-    ----------
-    project
-        Its id; without it, only the installation is checked.
-    backend_url
-        Where Label Studio reaches this service; without it, the checks of this address are left out.
-    connected
-        Whether the project is supposed to be connected.
-    missed
-        Changes that polling found and no webhook had brought.
+    A token that does not work ends the checks, because all others need it. Without `project` (an id) only the
+    installation is checked; without `backend_url`, where Label Studio reaches this service, not that address.
+    `connected` says whether the project is supposed to be, and `missed` how many changes only polling found.
     """
     of_token = [*_check_api_token(client)]
     findings = [*shadowed_packages(), *of_token]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ml_backend.features.text import term_codes, tokenize
 from ml_backend.features.vectors import word_vectors
 
+_MIN_WEIGHT = 0.05
 _MAX_TOKENS = 3  # of a word such as don't; longer "words" are texts without spaces, explained token by token
 _PUNCTUATION = ".,;:!?\"'()[]{}<>«»„“”‚‘’…"
 
@@ -38,15 +39,13 @@ class ExplainableModel(Protocol):
         ...
 
 
-def strongest_contributions(
-    contributions: Iterable[Contribution], *, most: int = 6, least: float = 0.05
-) -> list[Contribution]:
-    """Return up to `most` contributions with an absolute weight of at least `least`, the strongest first.
+def strongest_contributions(contributions: Iterable[Contribution], *, most: int = 6) -> list[Contribution]:
+    """Return up to `most` contributions with an absolute weight of at least 0.05, the strongest first.
 
     >>> strongest_contributions([Contribution("the", 0.01), Contribution("prize", 0.9), Contribution("lunch", -1.2)])
     [Contribution(what='lunch', weight=-1.2), Contribution(what='prize', weight=0.9)]
     """
-    strong = [part for part in contributions if abs(part.weight) >= least]
+    strong = [part for part in contributions if abs(part.weight) >= _MIN_WEIGHT]
     return sorted(strong, key=lambda part: (-abs(part.weight), part.what))[:most]
 
 

@@ -58,5 +58,4 @@ def softmax(scores: NDArray[Any]) -> Floats:
            [0. , 1. ]])
     """
     exponentials = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
-    proba: Floats = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return proba
+    return exponentials / exponentials.sum(axis=1, keepdims=True)  # type: ignore[no-any-return]

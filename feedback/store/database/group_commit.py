@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from feedback.errors import StoreError
@@ -16,15 +18,11 @@ Got = TypeVar("Got")
 _MOST = 64  # batches in one commit, so that no thread waits for a very long one
 
 
-class _Item(Generic[Given, Got]):
-    __slots__ = ("done", "error", "given", "got", "woken")
-
-    def __init__(self, given: Given) -> None:
-        self.given = given
-        self.got: list[Got] = []  # the answer, once it exists
-        self.error: Exception | None = None
-        self.done = False
-        self.woken = threading.Event()  # set when served, or when it must lead
+@dataclass(eq=False, slots=True)
+class _Batch(Generic[Given, Got]):
+    given: Given
+    answer: Future[Got] = field(default_factory=Future)
+    woken: threading.Event = field(default_factory=threading.Event)  # set when served, or when it must lead
 
 
 class GroupCommit(Generic[Given, Got]):
@@ -43,67 +41,64 @@ class GroupCommit(Generic[Given, Got]):
     ) -> None:
         self._commit = commit
         self._enter = enter
-        self._waiting: list[_Item[Given, Got]] = []
+        self._waiting: list[_Batch[Given, Got]] = []
         self._led = False
         self._lock = threading.Lock()
 
     def submit(self, given: Given) -> Got:
         """Commit one batch and return its answer when it is durable; raise when it is not."""
-        item: _Item[Given, Got] = _Item(given)
+        batch: _Batch[Given, Got] = _Batch(given)
         with self._lock:
-            self._waiting.append(item)
+            self._waiting.append(batch)
             leads, self._led = not self._led, True
         if not leads:
-            item.woken.wait()
-        if not item.done:
+            batch.woken.wait()
+        if not batch.answer.done():
             self._lead()
-        if item.error is not None:
-            raise item.error
-        return item.got[0]
+        return batch.answer.result(0)
 
     def _lead(self) -> None:
         """Commit all waiting batches, with this thread's own, then let the next thread lead."""
-        group: list[_Item[Given, Got]] = []
+        group: list[_Batch[Given, Got]] = []
         try:
             self._serve(group)
         finally:
             with self._lock:
                 heir = self._waiting[0] if self._waiting else None
                 self._led = heir is not None
-            for item in group:
-                if not item.got and item.error is None:  # the leading thread was interrupted
-                    item.error = StoreError("the commit was interrupted; nothing of it is stored.")
-                item.done = True
-                item.woken.set()
+            for batch in group:
+                if not batch.answer.done():  # the leading thread was interrupted
+                    batch.answer.set_exception(StoreError("the commit was interrupted; nothing of it is stored."))
+                batch.woken.set()
             if heir is not None:
                 heir.woken.set()
 
-    def _serve(self, group: list[_Item[Given, Got]]) -> None:
+    def _serve(self, group: list[_Batch[Given, Got]]) -> None:
         try:
             with self._enter():
                 self._take(group)
-                answers = self._commit([item.given for item in group])
+                answers = self._commit([batch.given for batch in group])
         except Exception as error:  # noqa: BLE001  # raised in the threads that it belongs to
             nobody_got_in = not group
             self._take(group)
-            for item in group:
+            for batch in group:
                 if nobody_got_in:
-                    item.error = error
+                    batch.answer.set_exception(error)
                 else:
-                    self._alone(item)
+                    self._commit_alone(batch)
         else:
-            for item, got in zip(group, answers, strict=True):
-                item.got.append(got)
+            for batch, got in zip(group, answers, strict=True):
+                batch.answer.set_result(got)
 
-    def _take(self, group: list[_Item[Given, Got]]) -> None:
+    def _take(self, group: list[_Batch[Given, Got]]) -> None:
         """Close the group; later batches belong to the next group."""
         if not group:
             with self._lock:
                 group += self._waiting[:_MOST]
                 del self._waiting[:_MOST]
 
-    def _alone(self, item: _Item[Given, Got]) -> None:
+    def _commit_alone(self, batch: _Batch[Given, Got]) -> None:
         try:
-            item.got += self._commit([item.given])
+            batch.answer.set_result(self._commit([batch.given])[0])
         except Exception as error:  # noqa: BLE001  # raised in the thread that it belongs to
-            item.error = error
+            batch.answer.set_exception(error)

@@ -127,11 +127,8 @@ def check(connection: Connection, project: str, on_progress: Progress = _quiet) 
 def rebuild(database: Database, project: str, on_progress: Progress = _quiet) -> ProjectionCheck:
     """Rebuild the projections and replace the stored ones, in one transaction."""
 
-    def first_half(name: str, done: int, total: int) -> None:
-        on_progress(name, done, 2 * total)
-
-    def second_half(name: str, done: int, total: int) -> None:
-        on_progress(name, total + done, 2 * total)
+    def half(before: int) -> Progress:
+        return lambda name, done, total: on_progress(name, before * total + done, 2 * total)
 
     with database.write() as connection:
         database.lock(connection, f"chain {project}")
@@ -139,7 +136,7 @@ def rebuild(database: Database, project: str, on_progress: Progress = _quiet) ->
             connection.execute(table.delete().where(table.c.project == project))
         waiting: dict[str, list[Row]] = {table.name: [] for table in TABLES}
         tables = {table.name: table for table in TABLES}
-        for name, row in derive(connection, project, first_half):
+        for name, row in derive(connection, project, half(0)):
             waiting[name].append({"project": project, **row})
             if len(waiting[name]) >= _AT_ONCE:
                 connection.execute(tables[name].insert(), waiting[name])
@@ -147,7 +144,7 @@ def rebuild(database: Database, project: str, on_progress: Progress = _quiet) ->
         for name, rows in waiting.items():
             if rows:
                 connection.execute(tables[name].insert(), rows)
-        return check(connection, project, second_half)
+        return check(connection, project, half(1))
 
 
 def derive(connection: Connection, project: str, on_progress: Progress = _quiet) -> Iterator[tuple[str, Row]]:

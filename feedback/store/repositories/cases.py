@@ -53,21 +53,11 @@ class CasesRepository(Repository):
                     continue
                 inserted = connection.execute(review_case.insert().returning(review_case), new)
                 opened = sorted(map(_CASES.from_row, inserted), key=lambda case: case.id)
-                steps = [
-                    CaseEvent(
-                        case.opened_s,
-                        event,
-                        case.state,
-                        case.tier,
-                        None,
-                        case.why,
-                        {"rule": case.rule},
-                        case.id,
-                        number=1,
-                    )
-                    for case in opened
+                first = [
+                    CaseEvent(row.opened_s, event, row.state, row.tier, None, row.why, {"rule": row.rule}, row.id, 1)
+                    for row in opened
                 ]
-                connection.execute(case_event.insert(), list(map(_EVENTS.to_values, steps)))
+                connection.execute(case_event.insert(), list(map(_EVENTS.to_values, first)))
                 made += opened
         return made
 

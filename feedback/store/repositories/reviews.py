@@ -24,15 +24,10 @@ class ReviewsRepository(Repository):
         with self._database.write() as connection:
             self._database.upsert(connection, review, [REVIEWS.to_values(look) for look in looks])
 
-    def list_reviews(self, project: str, *, case: int | None = None) -> list[ReviewRow]:
-        """Return the reviews of one case or of a whole source project, oldest first."""
-        table = review.c
-        query = select(review).order_by(table.at_s, table.annotation)
-        if case is not None:
-            query = query.where(table.case == case)
-        else:
-            of_project = select(review_case.c.id).where(review_case.c.project == project)
-            query = query.where(table.case.in_(of_project))
+    def list_reviews(self, project: str) -> list[ReviewRow]:
+        """Return the reviews of a whole source project, oldest first."""
+        of_project = select(review_case.c.id).where(review_case.c.project == project)
+        query = select(review).where(review.c.case.in_(of_project)).order_by(review.c.at_s, review.c.annotation)
         return [REVIEWS.from_row(row) for row in self._list_rows(query)]
 
     def list_reviews_of_cases(self, cases: Sequence[int]) -> dict[int, list[ReviewRow]]:

@@ -65,12 +65,6 @@ class TasksRepository(Repository):
         query = select(table.id).where(in_existing_project(table, project), ~table.is_deleted)
         return sorted(self._list_values(query.order_by(table.id.desc()).limit(limit)))
 
-    def list_task_ids(self, project: str) -> set[int]:
-        """Return the ids of the tasks that exist."""
-        table = main_tables.task.c
-        query = select(table.id).where(table.project == project, ~table.is_deleted)
-        return set(self._list_values(query))
-
     def _tasks(self, project: str, which: ColumnElement[bool]) -> list[tuple[Task, str]]:
         table, data = main_tables.task.c, main_tables.content.c
         columns = (table.id, data.data, table.is_labeled, table.overlap, table.created_at, table.version, table.content)

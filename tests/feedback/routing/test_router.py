@@ -33,7 +33,9 @@ OF_TASKS = rules(
     "when = { data.amount.gte = 2 }\nto = 'L1'\noverlap = 2",
     tiers=TIERS + SIGNALS,
 )
-BY_CLOCK = rules("when = { time.age.gte = '20s' }\nto = 'L2'", "when = { history.skips.gte = 1 }\nto = 'L2'")
+BY_CLOCK = rules(
+    "when = { time.age.gte = '20s' }\nto = 'L2'", "when = { history.skips.gte = 1 }\nto = 'L2'", tiers=TIERS + SIGNALS
+)
 KINDS = ["vote", "vote", "vote", "skip", "data", "add", "signal", "alert", "delete", "erase", "policy", "nothing"]
 STEPS = st.lists(
     st.tuples(st.sampled_from(KINDS), st.integers(0, 4), st.integers(1, 3), st.sampled_from(["fruit", "tool"])),

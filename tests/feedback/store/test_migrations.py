@@ -70,6 +70,7 @@ def test_a_migration_that_fails_leaves_nothing(url: str, monkeypatch: pytest.Mon
     store.close()
 
 
+@pytest.mark.slow
 def test_processes_that_start_at_once_make_one_store(url: str) -> None:
     code = (
         "import sys; from feedback.store import open_store; "

@@ -89,6 +89,7 @@ def _promote_many(path, version):
         registry.promote("7", version)
 
 
+@pytest.mark.slow
 def test_a_reader_always_sees_a_whole_champion_while_others_promote(tmp_path):
     registry = FolderRegistry(tmp_path)
     allowed = set()

@@ -44,7 +44,7 @@ def filled(store: Store) -> Store:
     [
         "tasks.list_tasks",
         "tasks.list_task_rows",
-        "tasks.list_task_ids",
+        "tasks.list_content_hashes",
         "votes.list_votes",
         "annotations.list_skips",
         "annotations.list_annotations",
