@@ -156,8 +156,8 @@ def expected_calibration_error(confidence: Floats, correct: NDArray[np.bool_], *
 
     In [0, 1]; NaN without an answer. Biased upwards on few rows, because chance alone opens a gap in a small bin.
 
-    `confidence` is the probability of each given answer, in [0, 1]; answers with NaN are left out. The default number of
-    bins is the cube root of n, ten at most, for the smallest bias: Futami and Fujisawa (2024), arXiv:2405.15709.
+    `confidence` is the probability of each given answer, in [0, 1]; answers with NaN are left out. There are by default
+    as many bins as the cube root of n, ten at most: the smallest bias (Futami and Fujisawa, 2024, arXiv:2405.15709).
 
     Naeini et al. (2015), Obtaining well calibrated probabilities using Bayesian binning, doi:10.1609/aaai.v29i1.9602.
 

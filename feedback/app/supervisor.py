@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import FrameType
 
 _LOG = logging.getLogger(__name__)
@@ -24,19 +24,11 @@ class _Child:
     process: subprocess.Popen[bytes] | None = None
     started_s: float = 0.0
     quick_deaths: int = 0
-    not_before_s: float = field(default=0.0)
+    not_before_s: float = 0.0
 
 
 class Supervisor:
-    """Runs children until a signal, or until one of them keeps dying.
-
-    Parameters
-    ----------
-    commands
-        The command line of each child by name.
-    env
-        The environment of every child.
-    """
+    """Runs children until a signal, or until one of them keeps dying; `commands` are their command lines by name."""
 
     def __init__(self, commands: Mapping[str, Sequence[str]], *, env: Mapping[str, str]) -> None:
         self._children = [_Child(name, command) for name, command in commands.items()]
@@ -82,16 +74,13 @@ class Supervisor:
         return True
 
     def _stop(self) -> None:
-        running = [child for child in self._children if child.process is not None and child.process.poll() is None]
-        for child in running:
-            if child.process is not None:
-                child.process.terminate()
+        running = [child.process for child in self._children if child.process and child.process.poll() is None]
+        for process in running:
+            process.terminate()
         deadline = time.monotonic() + _GRACE_S
-        for child in running:
-            if child.process is None:
-                continue
+        for process in running:
             try:
-                child.process.wait(max(0.1, deadline - time.monotonic()))
+                process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                child.process.kill()
-                child.process.wait()
+                process.kill()
+                process.wait()

@@ -60,10 +60,7 @@ def relabel(
 def renamed(label: str, *, mapped: str, split: str) -> tuple[str, tuple[str, ...]]:
     """Return the new name of a label, or the labels that it became, from the options of `hitl relabel`.
 
-    Raises
-    ------
-    VotesError
-        An option names another label, or no new label.
+    VotesError where an option names another label, or no new label.
 
     >>> renamed("ads", mapped="ads=Yes, surely", split=""), renamed("rude", mapped="", split="rude=hate,insult")
     (('Yes, surely', ()), ('', ('hate', 'insult')))

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from feedback.consensus.consensus import Consensus
-from feedback.consensus.dawid_skene import dawid_skene, hierarchical_dawid_skene
-from feedback.consensus.majority_vote import majority_vote
-from feedback.consensus.method_selection import MethodSelection, select_method
-from feedback.consensus.one_coin import one_coin_dawid_skene
-from feedback.consensus.weighted_vote import weighted_vote
+from feedback.consensus.dawid_skene import dawid_skene, hierarchical_dawid_skene, one_coin_dawid_skene
+from feedback.consensus.majority_vote import majority_vote, weighted_vote
+from feedback.consensus.method_selection import METHODS, MethodSelection, select_method
 from feedback.votes import Votes
 from ml_backend import plugins
 
@@ -29,13 +27,7 @@ __all__ = [
 ]
 
 # installed packages add more through the entry-point group "hitl.consensus"
-BUILTINS: Mapping[str, str] = {
-    "majority": "feedback.consensus.majority_vote:majority_vote",
-    "dawid_skene": "feedback.consensus.dawid_skene:dawid_skene",
-    "hierarchical": "feedback.consensus.dawid_skene:hierarchical_dawid_skene",
-    "one_coin": "feedback.consensus.one_coin:one_coin_dawid_skene",
-    "weighted": "feedback.consensus.weighted_vote:weighted_vote",
-}
+BUILTINS: Mapping[str, str] = {name: f"{method.__module__}:{method.__name__}" for name, method in METHODS.items()}
 
 
 def plugin_names() -> list[str]:

@@ -1,21 +1,33 @@
-"""Dawid-Skene: one error matrix per person, learnt together with the labels; plain and hierarchical."""
+"""Dawid-Skene: how people err is learnt together with the labels; plain, hierarchical and with one accuracy a person."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 from feedback.consensus.consensus import Consensus, require_votes
-from feedback.consensus.majority_vote import vote_shares
-from feedback.consensus.sparse_votes import VoteMatrix, fix_gold_labels, log_prior, normalize_log_weights, task_times
+from feedback.consensus.majority_vote import majority_if_implausible, vote_shares
+from feedback.consensus.sparse_votes import (
+    LabelVoteMatrix,
+    VoteMatrix,
+    error_rates_too_large,
+    fix_gold_labels,
+    log_prior,
+    normalize_log_weights,
+    task_times,
+)
 from feedback.votes import Floats, Ints, Votes
 
 _MIN_COUNT = 1e-10  # keeps the error rates of a label that a person never met defined
+_MIN_GAIN = 1e-6  # log-likelihood per vote that one more round of the one-coin model must gain
 _POOLING = 2.0  # two pooled votes per true label, so that the third vote of a person already outweighs them
 
 
 def dawid_skene(
     votes: Votes,
     *,
+    pooling: float = 0.0,
     times: Floats | None = None,
     prior: Floats | None = None,
     gold: Ints | None = None,
@@ -38,6 +50,8 @@ def dawid_skene(
     ----------
     votes
         A vote that occurs twice counts twice.
+    pooling
+        Votes per true label of each person that are added in the M step, distributed like those of all people.
     times
         How many tasks with these votes each task stands for, (n_tasks,); 1 by default.
     prior
@@ -65,53 +79,8 @@ def dawid_skene(
     >>> dawid_skene(Votes([0, 0, 0, 1, 1, 1], [0, 1, 2, 0, 1, 2], [0, 0, 1, 1, 1, 0])).labels.tolist()
     [0, 1]
     """
-    return _fit("dawid_skene", votes, 0.0, task_times(votes, times), prior, gold, start, max_rounds, tolerance)
-
-
-def hierarchical_dawid_skene(
-    votes: Votes,
-    *,
-    pooling: float = _POOLING,
-    times: Floats | None = None,
-    prior: Floats | None = None,
-    gold: Ints | None = None,
-    start: Floats | None = None,
-    max_rounds: int = 100,
-    tolerance: float = 1e-5,
-) -> Consensus:
-    """Fit Dawid-Skene with error rates that are partly pooled over people; other options as for `dawid_skene`.
-
-    In the M step, the mean error rates of all people count as `pooling` additional votes per true label of each person.
-    People with few votes get rates near the mean, people with many votes keep their own. More accurate than
-    `dawid_skene` where people give few votes each. Partial pooling of annotators: Paun et al. (2018), Comparing
-    Bayesian models of annotation, doi:10.1162/tacl_a_00040.
-    """
-    return _fit("hierarchical", votes, pooling, task_times(votes, times), prior, gold, start, max_rounds, tolerance)
-
-
-def error_rates(counts: Floats, pooling: float) -> Floats:
-    """Return error rates from expected counts, both (n_people, k given, k true); they sum to 1 over the given label."""
-    if pooling:
-        total = counts.sum(axis=0) + 1.0 / counts.shape[2]
-        counts = counts + pooling * total / total.sum(axis=0)
-    counts = np.maximum(counts, _MIN_COUNT)
-    rates: Floats = counts / counts.sum(axis=1, keepdims=True)
-    return rates
-
-
-def _fit(
-    method: str,
-    votes: Votes,
-    pooling: float,
-    times: Floats,
-    prior: Floats | None,
-    gold: Ints | None,
-    start: Floats | None,
-    max_rounds: int,
-    tolerance: float,
-) -> Consensus:
     matrix = VoteMatrix.build(require_votes(votes))
-    voted = np.bincount(votes.tasks, minlength=votes.n_tasks) > 0
+    times, voted = task_times(votes, times), np.bincount(votes.tasks, minlength=votes.n_tasks) > 0
     times_voted = times * voted
     n_votes = times[votes.tasks].sum()
     proba = fix_gold_labels(vote_shares(votes) if start is None else start.copy(), gold)
@@ -130,4 +99,77 @@ def _fit(
         if likelihood - previous < tolerance * n_votes:
             break
         previous = likelihood
+    method = "hierarchical" if pooling else "dawid_skene"
     return Consensus.build(method, votes, proba, errors=rates.transpose(0, 2, 1), prior=shares, times=times)
+
+
+def hierarchical_dawid_skene(votes: Votes, **options: Any) -> Consensus:
+    """Fit Dawid-Skene with error rates that are partly pooled over people; options as for `dawid_skene`.
+
+    People with few votes get rates near the mean, people with many votes keep their own. More accurate than
+    `dawid_skene` where people give few votes each. Partial pooling of annotators: Paun et al. (2018), Comparing
+    Bayesian models of annotation, doi:10.1162/tacl_a_00040.
+    """
+    return dawid_skene(votes, pooling=_POOLING, **options)
+
+
+def error_rates(counts: Floats, pooling: float) -> Floats:
+    """Return error rates from expected counts, both (n_people, k given, k true); they sum to 1 over the given label."""
+    if pooling:
+        total = counts.sum(axis=0) + 1.0 / counts.shape[2]
+        counts = counts + pooling * total / total.sum(axis=0)
+    counts = np.maximum(counts, _MIN_COUNT)
+    rates: Floats = counts / counts.sum(axis=1, keepdims=True)
+    return rates
+
+
+def one_coin_dawid_skene(
+    votes: Votes,
+    *,
+    times: Floats | None = None,
+    prior: Floats | None = None,
+    gold: Ints | None = None,
+    max_rounds: int = 100,
+) -> Consensus:
+    """Fit Dawid-Skene with one accuracy per person by expectation maximisation; options as for `dawid_skene`.
+
+    A person gives the true label with probability s, and each of the k - 1 other labels with (1 - s) / (k - 1).
+
+    - E step: the log-probability of label l of a task is log prior(l) plus, over the people who voted for l, the sum of
+      log(s (k - 1) / (1 - s)).
+    - M step: s is the expected share of a person's votes that are right, smoothed by one vote right and one wrong, and
+      at least 1 / k, so that no vote counts against its own label.
+
+    Where errors are not evenly spread over labels, the model may collapse onto one label. A fit that overrules clear
+    majorities on more than 2 % of the tasks is therefore replaced by the majority vote; its method is then "one_coin
+    (majority)".
+
+    Zhang, Chen, Zhou and Jordan (2016), Spectral methods meet EM, Journal of Machine Learning Research 17(102).
+    """
+    matrix = LabelVoteMatrix.build(require_votes(votes))
+    k, times = max(votes.n_labels, 2), task_times(votes, times)
+    n_votes = np.bincount(votes.people, times[votes.tasks], minlength=votes.n_people)
+    proba = fix_gold_labels(vote_shares(votes), gold)
+    previous = -np.inf
+    for _ in range(max_rounds):
+        accuracy = np.clip((matrix.sum_by_person(proba * times[:, None]) + 1.0) / (n_votes + 2.0), 1.0 / k, 1.0 - 1e-6)
+        log_wrong = np.log((1.0 - accuracy) / (k - 1))
+        log = matrix.weighted_counts(np.log(accuracy) - log_wrong)
+        shares = times @ proba + 1.0
+        shares /= shares.sum()
+        log += log_prior(shares if prior is None else prior)
+        proba, totals = normalize_log_weights(log)
+        proba = fix_gold_labels(proba, gold)
+        likelihood = float(times @ totals + log_wrong @ n_votes)  # the second is the constant that the rows leave out
+        if likelihood - previous < _MIN_GAIN * n_votes.sum():
+            break
+        previous = likelihood
+    errors = None if error_rates_too_large(votes) else _error_matrices(accuracy, votes.n_labels)
+    fit = Consensus.build("one_coin", votes, proba, errors=errors, prior=shares, times=times)
+    return majority_if_implausible(fit, votes, times)
+
+
+def _error_matrices(accuracy: Floats, k: int) -> Floats:
+    """Return error rates (n_people, k, k) for one accuracy per person."""
+    wrong = (1.0 - accuracy) / max(k - 1, 1)
+    return wrong[:, None, None] + np.eye(k) * (accuracy - wrong)[:, None, None]

@@ -9,11 +9,9 @@ from functools import partial
 import numpy as np
 
 from feedback.consensus.consensus import Consensus, require_votes
-from feedback.consensus.dawid_skene import dawid_skene, error_rates, hierarchical_dawid_skene
-from feedback.consensus.majority_vote import majority_vote
-from feedback.consensus.one_coin import one_coin_dawid_skene
+from feedback.consensus.dawid_skene import dawid_skene, error_rates, hierarchical_dawid_skene, one_coin_dawid_skene
+from feedback.consensus.majority_vote import majority_vote, weighted_vote
 from feedback.consensus.sparse_votes import TaskGroups, VoteMatrix
-from feedback.consensus.weighted_vote import weighted_vote
 from feedback.errors import VotesError
 from feedback.stats.intervals import binomial_tail
 from feedback.votes import Floats, Ints, Votes

@@ -115,7 +115,7 @@ def _work(
     started = time.monotonic()
 
     def is_enough() -> bool:
-        done = sum(person.tally.answers for person in people)
+        done = sum(person.answers for person in people)
         return done >= answers or time.monotonic() - started > seconds
 
     control = read_label_config(recipe.label_config).control(recipe.control)
@@ -138,10 +138,8 @@ def _work(
                     break
             time.sleep(_LOOK_S)
     for person in people:
-        if person.tally.errors:
-            console.print(
-                f"{person.name}: {len(person.tally.errors)} requests failed, the last: {person.tally.errors[-1]}"
-            )
+        if person.errors:
+            console.print(f"{person.name}: {len(person.errors)} requests failed, the last: {person.errors[-1]}")
 
 
 def _close(studio: LocalLabelStudio, store: Store, project: str, console: Console) -> None:
@@ -164,12 +162,12 @@ def render_progress(
     status: Mapping[str, Any], people: Sequence[Annotator], *, goal: int, elapsed_s: float, url: str
 ) -> Group:
     """Return the live table: answers, model, accuracy, agreement and queue as they are now."""
-    done = sum(person.tally.answers for person in people)
+    done = sum(person.answers for person in people)
     table = Table(show_header=False, box=None, padding=(0, 2))
     table.add_column(style="dim")
     table.add_row("answers", f"{done} of {goal}")
     for person in people:
-        table.add_row(f"  {person.name}", f"{person.tally.answers} (skill {person.skill:.0%})")
+        table.add_row(f"  {person.name}", f"{person.answers} (skill {person.skill:.0%})")
     for name, sentence in status_lines(status):
         table.add_row(name, Text(sentence))
     title = Text(f"Label Studio {url}   {elapsed_s:.0f} s", style="bold")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 
 from ml_backend.codecs import get_codec
 from ml_backend.errors import LabelStudioError
@@ -15,17 +14,7 @@ from ml_backend.labelstudio.client import Client
 from ml_backend.records import Answer, content_hash
 
 _PATIENCE_S = 20.0  # for an empty queue: a task may be re-opened for a second answer
-
 _THINK_S = 0.2  # before each answer, as a person reads the task; it also leaves Label Studio free for the others
-
-
-@dataclass(slots=True)
-class Tally:
-    """What one annotator has done so far."""
-
-    answers: int = 0
-    wrong: int = 0
-    errors: list[str] = field(default_factory=list)
 
 
 class Annotator(threading.Thread):
@@ -44,12 +33,10 @@ class Annotator(threading.Thread):
         stop: Callable[[], bool],
     ) -> None:
         super().__init__(name=name, daemon=True)
-        self.tally = Tally()
+        self.answers = 0  # given so far
+        self.errors: list[str] = []  # of failed requests
         self.skill = skill
-        self._client = client
-        self._project = project
-        self._control = control
-        self._truth = truth
+        self._client, self._project, self._control, self._truth = client, project, control, truth
         self._random = random.Random(seed)  # noqa: S311 - a simulated slip, not a secret
         self._stop_asked = stop
 
@@ -63,20 +50,17 @@ class Annotator(threading.Thread):
                     time.sleep(0.3)
                     continue
                 time.sleep(_THINK_S)
-                label = self._answer(content_hash(task["data"]), self._control.labels)
-                self._submit(task, label)
+                self._submit(task, self._choose_label(self._truth[content_hash(task["data"])]))
             except LabelStudioError as error:
-                self.tally.errors.append(str(error))
+                self.errors.append(str(error))
                 time.sleep(0.3)
                 continue
             idle_since = time.monotonic()
 
-    def _answer(self, content: str, labels: Sequence[str]) -> str:
-        truth = self._truth[content]
+    def _choose_label(self, truth: str) -> str:
         if self._random.random() < self.skill:
             return truth
-        self.tally.wrong += 1
-        return self._random.choice([label for label in labels if label != truth])
+        return self._random.choice([label for label in self._control.labels if label != truth])
 
     def _submit(self, task: Mapping[str, object], label: str) -> None:
         shown = task.get("predictions")
@@ -85,4 +69,4 @@ class Annotator(threading.Thread):
         lead_time_s = round(self._random.lognormvariate(1.2, 0.4), 2)
         fields = {"lead_time": lead_time_s} | ({"parent_prediction": parent} if parent else {})
         self._client.submit(int(str(task["id"])), region, **fields)
-        self.tally.answers += 1
+        self.answers += 1

@@ -41,9 +41,7 @@ def explain_policy(policy: Policy) -> list[str]:
     return [
         *_routing(policy),
         *_tiers(policy),
-        *_calendars(policy),
-        *_people(policy),
-        *_reasons(policy),
+        *_calendars_and_people(policy),
         *_questions(policy),
         *_second_look(policy),
         _rights(policy),
@@ -156,26 +154,20 @@ def _tier(policy: Policy, name: str, tier: Tier) -> Iterator[str]:
     yield f"a skip {skip[tier.skip_means]}"
 
 
-def _calendars(policy: Policy) -> Iterator[str]:
+def _calendars_and_people(policy: Policy) -> Iterator[str]:
     for name, calendar in policy.calendars.items():
         free = f", except on {', '.join(calendar.holidays)}" if calendar.holidays else ""
         hours = f"{', '.join(calendar.days)} {', '.join(calendar.hours)} in {calendar.timezone}"
         yield f"The hours of {name}: {hours}{free}."
-
-
-def _reasons(policy: Policy) -> Iterator[str]:
-    if len(policy.tiers) > 1:
-        titles = "; ".join(title or code for code, title in policy.reasons.items())
-        yield f"A reviewer who does not accept the proposed answer gives a reason: {titles}."
-
-
-def _people(policy: Policy) -> Iterator[str]:
     for email, person in policy.people.items():
         skills = f", with {', '.join(person.skills)}" if person.skills else ""
         yield f"{email} ({person.role}) answers in {', '.join(person.tiers) or policy.first_tier}{skills}."
 
 
 def _questions(policy: Policy) -> Iterator[str]:
+    if len(policy.tiers) > 1:
+        titles = "; ".join(title or code for code, title in policy.reasons.items())
+        yield f"A reviewer who does not accept the proposed answer gives a reason: {titles}."
     for name, question in policy.feedback.items():
         required = "is required" if question.required else "is optional"
         options = f": {', '.join(question.options)}" if question.options else ""

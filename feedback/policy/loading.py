@@ -15,12 +15,7 @@ from feedback.policy.schema import Policy
 
 
 def read_policy(text: str, *, source: str = "hitl.toml") -> Policy:
-    """Return the policy in the text of a policy file.
-
-    Raises
-    ------
-    PolicyError
-        With the file, each wrong key, the valid values and the nearest valid key.
+    """Return the policy in the text of a policy file; PolicyError names each wrong key and the nearest valid one.
 
     >>> read_policy("[audit]\\nshare = 0.2").audit.share
     0.2

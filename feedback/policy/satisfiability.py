@@ -87,8 +87,9 @@ def _implies(strong: Compare, weak: Compare) -> bool:
         return bool(weak.operand) and strong.operator != "exists"
     if (values := _values(strong)) is not None and _is_decisive(values, weak):
         return all(map(make_test(weak), values))
-    if (outer_excluded := _excluded(weak)) is not None and (excluded := _excluded(strong)) is not None:
-        return all(any(_same(value, other) for other in excluded) for value in outer_excluded)
+    weak_excluded, excluded = _values(weak, "ne", "not_in"), _values(strong, "ne", "not_in")
+    if weak_excluded is not None and excluded is not None:
+        return all(any(_same(value, other) for other in excluded) for value in weak_excluded)
     inner, outer = _span(strong), _span(weak)
     if inner is None or outer is None or isinstance(inner[0], str) is not isinstance(outer[0], str):
         return False
@@ -114,11 +115,11 @@ def _out_of_range(test: Compare, signals: Mapping[str, SignalKind]) -> bool:
     return _are_disjoint(_span(test), (low, high, True, True))
 
 
-def _values(test: Compare) -> tuple[Any, ...] | None:
-    """Return the values with which a field meets a test; None where they cannot be listed."""
-    if test.operator == "eq":
+def _values(test: Compare, one: str = "eq", several: str = "in") -> tuple[Any, ...] | None:
+    """Return the values with which a field meets a test (or fails "ne" and "not_in"); None where there is no list."""
+    if test.operator == one:
         return (test.operand,)
-    return test.operand if test.operator == "in" and len(test.operand) <= _MAX_VALUES else None
+    return test.operand if test.operator == several and len(test.operand) <= _MAX_VALUES else None
 
 
 def _is_decisive(values: tuple[Any, ...], test: Compare) -> bool:
@@ -129,12 +130,6 @@ def _is_decisive(values: tuple[Any, ...], test: Compare) -> bool:
         isinstance(value, str) for value in operands
     )
     return plain or not numbers
-
-
-def _excluded(test: Compare) -> tuple[Any, ...] | None:
-    if test.operator == "ne":
-        return (test.operand,)
-    return test.operand if test.operator == "not_in" and len(test.operand) <= _MAX_VALUES else None
 
 
 def _same(first: Any, second: Any) -> bool:

@@ -21,7 +21,6 @@ BUILTINS: Mapping[str, str] = {
 class ProjectRecipe:
     """A project to create. Only the simulated annotators know `truth`; Label Studio never gets it."""
 
-    name: str
     title: str
     label_config: str
     tasks: Sequence[Mapping[str, Any]] = field(repr=False)  # (n,) task data
@@ -29,11 +28,6 @@ class ProjectRecipe:
     control: str
     policy: Policy
     notes: tuple[str, ...] = ()  # warnings about the data
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Return the labels to choose from, sorted."""
-        return tuple(sorted(set(self.truth)))
 
     def answers(self) -> dict[str, str]:
         """Return the true label by content hash of the task; identical tasks share the label of the first."""

@@ -25,7 +25,7 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
     counts = store.projects.count_project(project.id)
     queue = store.windows.count_window(project.id)
     champion = store.registry.champion(project.id)
-    turn = store.records.get_latest_record(project.id, "turn")
+    turn = _latest(store, project.id, "turn")
     work = [row for row in store.jobs.list_jobs() if row.project == project.id]
     return {
         "project": project.id,
@@ -40,11 +40,11 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "signals_waiting": store.signals.count_unmatched_signals(project.id),
         "people": counts.people,
         "model": _model(store, project.id, champion.version) if champion else None,
-        "first_model_waits_for": (turn.body.get("waits") or None) if turn and not champion else None,
+        "first_model_waits_for": None if champion else turn.get("waits") or None,
         "audit_accuracy": _audit_accuracy(store, project.id),
         "agreement": _agreement(store, project.id),
         "window": {"version": queue.version, "rows": queue.rows, "open": queue.open} if queue else None,
-        "verdict": _body(store, project.id, "verdict"),
+        "verdict": _latest(store, project.id, "verdict") or None,
         "closure_rate": _closure(store, project.id, champion.version if champion else "", turn),
         "loop_latency_s": _latency(store, project.id),
         "missed_by_webhooks": count_missed_changes(store, project.id),
@@ -53,7 +53,7 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "parked": [f"{row.kind}: {row.reason}" for row in work if row.state == "parked"],
         "unreadable": counts.unreadable,
         "left_out": list_unreadable(store, project.id),
-        "notes": list(turn.body["notes"]) if turn else [],
+        "notes": list(turn.get("notes", ())),
     }
 
 
@@ -63,17 +63,16 @@ def project_overview(store: Store, project: ProjectRow, policy: Policy) -> dict[
     records = store.records.list_records(project.id, "verdict", limit=_MAX_VERDICTS)
     verdicts = [verdict_json(record) for record in records]
     queue = store.windows.count_window(project.id)
-    turn, asked, agreement = (
-        store.records.get_latest_record(project.id, kind) for kind in ("turn", "asked", "agreement")
-    )
+    turn, agreement = store.records.get_latest_record(project.id, "turn"), _latest(store, project.id, "agreement")
+    why = _latest(store, project.id, "asked").get("why", "")
     draws = load_splits(store, project, policy)
     return {
         **status,
         "accuracy_over_time": accuracy_over_time(verdicts),
         "verdicts": verdicts,
-        "queue": {**asdict(queue), "why": asked.body.get("why", "") if asked else ""} if queue else None,
-        "confused_labels": agreement.body.get("confused_labels") if agreement else None,
-        "open_first": agreement.body.get("open_first", []) if agreement else [],
+        "queue": {**asdict(queue), "why": why} if queue else None,
+        "confused_labels": agreement.get("confused_labels"),
+        "open_first": agreement.get("open_first", []),
         "work": [asdict(row) for row in store.jobs.list_jobs() if row.project == project.id],
         "last_turn": {"at_s": turn.at_s, "asked": turn.body.get("asked", "")} if turn else None,
         "policy": {"hash": policy.hash, "rules": len(policy.routing), "tiers": list(policy.tiers)},
@@ -154,8 +153,7 @@ def _stage_gauges(store: Store, projects: Iterable[ProjectRow]) -> dict[str, flo
     """Return the seconds of each stage of the last turn, of the project where it took longest."""
     longest_s: dict[str, float] = {}
     for row in projects:
-        turn = store.records.get_latest_record(row.id, "turn")
-        for stage, seconds in (turn.body.get("stages", {}) if turn else {}).items():
+        for stage, seconds in _latest(store, row.id, "turn").get("stages", {}).items():
             name = f"hitl_turn_{stage.replace(' ', '_')}_seconds"
             longest_s[name] = max(seconds, longest_s.get(name, 0.0))
     return longest_s
@@ -186,18 +184,14 @@ def status_lines(status: Figures) -> Iterator[tuple[str, str]]:
     if status.get("closure_rate") is not None:
         yield "closure", _closure_line(status)
     if found := status.get("missed_by_webhooks"):
-        changes = "1 change" if found == 1 else f"{number(found)} changes"
-        yield "webhooks", f"{changes} found by polling, not by webhook; nothing is lost"
+        yield "webhooks", f"{_counted(found, 'change', 'changes')} found by polling, not by webhook; nothing is lost"
     if routed := status.get("routed"):
         yield "routed", ", ".join(f"{name} {number(count)}" for name, count in routed.items())
     if kept_back := status.get("kept_back"):
         yield "kept back", f"{number(kept_back)} tasks, by a rule of the policy"
     if waiting := status.get("signals_waiting"):
-        signals = "1 waits" if waiting == 1 else f"{number(waiting)} wait"
-        yield (
-            "signals",
-            f"{signals} for a task with their key: hitl signal list --waiting --project {status['project']}",
-        )
+        see = f"hitl signal list --waiting --project {status['project']}"
+        yield "signals", f"{_counted(waiting, 'waits', 'wait')} for a task with their key: {see}"
     for name, key in (("parked", "parked"), ("left out", "left_out"), ("note", "notes")):
         yield from ((name, reason) for reason in status.get(key) or ())
 
@@ -242,8 +236,7 @@ def _explain_blind_tasks(
 
 
 def _model(store: Store, project: str, version: str) -> dict[str, Any]:
-    training = store.records.get_latest_record(project, "training", key=version)
-    body = training.body if training else {}
+    body = _latest(store, project, "training", key=version)
     return {"version": version, "rows": body.get("rows"), "recipe": body.get("recipe"), "trained_s": body.get("at_s")}
 
 
@@ -256,23 +249,17 @@ def _audit_accuracy(store: Store, project: str) -> dict[str, Any] | None:
 
 
 def _agreement(store: Store, project: str) -> dict[str, Any] | None:
-    body = _body(store, project, "agreement")
-    if body is None:
+    body = _latest(store, project, "agreement")
+    if not body:
         return None
-    kappa = body["kappa"]
-    return {
-        "percent": body["percent"]["value"],
-        "kappa": kappa["value"],
-        "low": kappa["low"],
-        "high": kappa["high"],
-        "items": body["percent"]["items"],
-        "reading": body["reading"],
-    }
+    agreed, kappa = body["percent"], body["kappa"]
+    figures = {"percent": agreed["value"], "items": agreed["items"], "reading": body["reading"]}
+    return figures | {"kappa": kappa["value"], "low": kappa["low"], "high": kappa["high"]}
 
 
-def _closure(store: Store, project: str, version: str, turn: Record | None) -> float | None:
+def _closure(store: Store, project: str, version: str, turn: Figures) -> float | None:
     """Return the share of trainable answers that the serving model has learned from; audit answers do not count."""
-    trainable = int(turn.body.get("trainable", 0)) if turn else 0
+    trainable = int(turn.get("trainable", 0))
     if not trainable:
         return None
     return round(min(1.0, len(learned_annotations(store, project, version)) / trainable), 4) if version else 0.0
@@ -291,9 +278,10 @@ def _latency(store: Store, project: str) -> float | None:
     return round(sorted(waits)[len(waits) // 2], 2) if waits else None
 
 
-def _body(store: Store, project: str, kind: str) -> dict[str, Any] | None:
-    found = store.records.get_latest_record(project, kind)
-    return dict(found.body) if found else None
+def _latest(store: Store, project: str, kind: str, *, key: str | None = None) -> dict[str, Any]:
+    """Return the body of the newest record of a kind; {} where there is none."""
+    found = store.records.get_latest_record(project, kind, key=key)
+    return dict(found.body) if found else {}
 
 
 def _answered_line(status: Figures) -> str:
@@ -301,15 +289,19 @@ def _answered_line(status: Figures) -> str:
         return "no task has come yet"
     if not status["answers"]:
         return f"none of {number(status['tasks'])} tasks yet"
-    people = f"{number(status['people'])} {'person' if status['people'] == 1 else 'people'}"
     extra = [
         f"{number(status[name])} {word}"
         for name, word in (("skips", "skipped"), ("unreadable", "unreadable and not counted"))
         if status[name]
     ]
     done = f"{number(status['answered'])} of {number(status['tasks'])} tasks"
-    answers = f"{number(status['answers'])} {'answer' if status['answers'] == 1 else 'answers'}"
+    answers = _counted(status["answers"], "answer", "answers")
+    people = _counted(status["people"], "person", "people")
     return ", ".join([f"{done}: {answers} by {people}", *extra])
+
+
+def _counted(count: int, singular: str, plural: str) -> str:
+    return f"{number(count)} {singular if count == 1 else plural}"
 
 
 def _model_line(status: Figures) -> str:

@@ -50,11 +50,9 @@ class Attempts(Protocol):
 
     def wait_s(self, who: str) -> float:
         """Return the seconds until this address may try again; 0 means now."""
-        ...
 
     def failed(self, who: str) -> None:
         """Count one failed login, or one wrong secret."""
-        ...
 
 
 class MemoryAttempts:

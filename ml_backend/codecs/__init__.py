@@ -30,15 +30,12 @@ class Codec(Protocol):
 
     def decode(self, regions: Sequence[Mapping[str, Any]]) -> Answer:
         """Return the answer of one control's regions; CodecError says what is wrong."""
-        ...
 
     def encode(self, answer: Answer, control: Control, score: float | None) -> list[dict[str, Any]]:
         """Return an answer as Label Studio regions; `score` is the calibrated confidence in [0, 1], or None."""
-        ...
 
     def distance(self, a: Answer, b: Answer) -> float:
         """Return the distance of two answers in [0, 1]; symmetric, and 0 only for equal answers."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

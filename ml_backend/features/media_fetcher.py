@@ -33,8 +33,8 @@ class MediaFetcher:
     rules.
 
     `home` is the address of Label Studio: addresses below it, and paths that start with "/", are fetched from there
-    with the Authorization header that `authorization` returns. `hosts` are allowed, too: "host" or "host:port" with public
-    IP addresses only, "private:host" in a private network. `max_bytes` is the limit of one file.
+    with the Authorization header that `authorization` returns. `hosts` are allowed, too: "host" or "host:port" with
+    public IP addresses only, "private:host" in a private network. `max_bytes` is the limit of one file.
     """
 
     def __init__(

@@ -32,19 +32,15 @@ class Model(Protocol):
     @property
     def classes(self) -> tuple[str, ...]:
         """Return the labels of the training rows, sorted, in the order of the columns of `predict_proba`."""
-        ...
 
     def predict_proba(self, data: Sequence[Mapping[str, Any]]) -> Floats:
         """Return probabilities, shape (n, k), not calibrated; a row of NaN for a task that cannot be read."""
-        ...
 
     def vectors(self, data: Sequence[Mapping[str, Any]]) -> Vectors:
         """Return vectors, shape (n, d), near for similar tasks; zeros for a task that cannot be read."""
-        ...
 
     def state(self) -> State:
         """Return all that `Recipe.load` needs to build this model again."""
-        ...
 
 
 class Recipe(Protocol):
@@ -53,7 +49,6 @@ class Recipe(Protocol):
     @property
     def name(self) -> str:
         """Return "<plug-in name>/<number>"; the number changes whenever the recipe changes."""
-        ...
 
     def fit(
         self, data: Tasks, labels: Sequence[str], *, field: str, weights: Floats | None = None, seed: int = 0
@@ -62,15 +57,12 @@ class Recipe(Protocol):
 
         NotTrained where fewer than two classes have readable rows.
         """
-        ...
 
     def vectors(self, data: Sequence[Mapping[str, Any]], *, field: str) -> Vectors:
         """Return what `Model.vectors` returns, without a model."""
-        ...
 
     def load(self, state: State) -> Model:
         """Build the model of a `state()`; KeyError, TypeError or ValueError where it is not one."""
-        ...
 
 
 def recipe_for(control: Control, *, name: str = "", cache: FeatureCache[Any] | None = None) -> Recipe:

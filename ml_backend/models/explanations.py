@@ -36,7 +36,6 @@ class ExplainableModel(Protocol):
 
         [] for a task that cannot be read.
         """
-        ...
 
 
 def strongest_contributions(contributions: Iterable[Contribution], *, most: int = 6) -> list[Contribution]:

@@ -32,27 +32,21 @@ class Registry(Protocol):
 
     def champion(self, project: str) -> ModelRef | None:
         """Return the serving model; None before the first promotion and for an unknown project. Cheap."""
-        ...
 
     def previous_champion(self, project: str) -> ModelRef | None:
         """Return the champion before this one, which serves where this one cannot be read; None for none."""
-        ...
 
     def artefact(self, project: str, version: str) -> Artefact:
         """Return the bytes of a version; UnknownName for one that was never added."""
-        ...
 
     def add(self, project: str, version: str, artefact: Artefact, card: Mapping[str, Any]) -> None:
         """Store a version for ever. The same bytes again change nothing; other bytes raise ArtefactError."""
-        ...
 
     def promote(self, project: str, version: str) -> None:
         """Make a version the champion for all processes at once; UnknownName for one that was never added."""
-        ...
 
     def versions(self, project: str) -> list[str]:
         """Return all versions, the oldest first."""
-        ...
 
 
 def digest_of(data: bytes) -> str:

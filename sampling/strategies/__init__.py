@@ -34,7 +34,6 @@ class Strategy(Protocol):
 
     def __call__(self, pool: Pool, plan: Plan, /) -> Floats:
         """Return finite scores, shape (n,), the highest first; equal scores are ordered by id."""
-        ...
 
 
 def load(name: str) -> Strategy:

@@ -14,7 +14,7 @@ from ml_backend.calibration import (
 )
 from tests.support.hypothesis_profiles import examples
 
-CURVE = Calibrator.isotonic(np.array([0.3, 0.6, 0.95]), np.array([0.2, 0.5, 0.8]))
+CURVE = Calibrator("isotonic", given=(0.3, 0.6, 0.95), meant=(0.2, 0.5, 0.8))
 CALIBRATORS = [Calibrator.identity(), Calibrator.temperature(0.4), Calibrator.temperature(3.0), CURVE]
 
 
@@ -87,7 +87,7 @@ def test_the_isotonic_calibrator_gives_the_best_class_what_the_curve_says():
 
 
 def test_below_chance_the_best_class_stays_best():
-    low = Calibrator.isotonic(np.array([0.5]), np.array([0.01]))
+    low = Calibrator("isotonic", given=(0.5,), meant=(0.01,))
 
     scaled = low.apply(np.array([[0.5, 0.3, 0.2]]))
 

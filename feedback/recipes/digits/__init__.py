@@ -33,7 +33,6 @@ def make(*, data: Path | None, text: str, label: str, limit: int | None) -> Proj
     digits = load_digits()
     choices = "\n    ".join(f'<Choice value="{digit}"/>' for digit in range(10))
     return ProjectRecipe(
-        name="digits",
         title="Digits (hitl demo)",
         label_config=LABEL_CONFIG.format(choices=choices),
         tasks=[{"image": _data_uri(image)} for image in digits.images[:limit]],

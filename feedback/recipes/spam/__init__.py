@@ -44,7 +44,6 @@ def make(*, data: Path | None, text: str, label: str, limit: int | None) -> Proj
     _refuse_unusable(data, label, labels)
     choices = "\n    ".join(f"<Choice value={quoteattr(name)}/>" for name in labels)
     return ProjectRecipe(
-        name="spam",
         title=f"{data.stem[:_LONGEST_NAME]} (hitl demo)",
         label_config=LABEL_CONFIG.format(choices=choices),
         tasks=[{"text": content} for content, _ in rows],
