@@ -1,4 +1,4 @@
-"""Dawid-Skene: how people err is learnt together with the labels; plain, hierarchical and with one accuracy a person."""
+"""Dawid-Skene: how people err is learnt together with the labels; plain, hierarchical and one-coin."""
 
 from __future__ import annotations
 

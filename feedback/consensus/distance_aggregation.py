@@ -1,16 +1,17 @@
-"""Aggregation of numbers and regions, weighed by how near the answers of each person are to the others'."""
+"""Aggregation of numbers and regions by distance: the medoid, and people weighed by how near they are to the others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
 
 import numpy as np
 
 from feedback.consensus.consensus import AggregatedLabel, AggregatedLabels
-from feedback.consensus.medoid import medoid
-from feedback.consensus.region_fusion import fuse_boxes, fuse_spans
+from feedback.consensus.region_fusion import answer_weights, fuse_boxes, fuse_spans
+from feedback.errors import VotesError
 from feedback.votes import EncodedVotes, Floats
 from ml_backend.codecs import get_codec
 from ml_backend.errors import UnknownName
@@ -24,7 +25,46 @@ _MAX_WEIGHT = 10.0  # largest and, as 1 / 10, smallest weight of a person
 _MIN_DISTANCE = 0.05  # people nearer than this have equal weights, so that none of them decides alone
 _CACHE_SIZE = 200_000  # distances: a turn must not compute again what the last turn did
 _FUSIONS: Mapping[str, Callable[..., Sequence[object]]] = {"labels": fuse_spans, "rectanglelabels": fuse_boxes}
+_EQUAL = 1e-9  # sums of the same distances in another order differ by rounding
+_DIGITS = 9
 _GOLD = -1  # the "person" who gave the gold answers
+
+
+@dataclass(frozen=True, slots=True)
+class Medoid:
+    """One of the given answers, and how near the other answers are to it."""
+
+    answer: Answer
+    support: float  # 1 - weighted mean distance of the other answers, in [0, 1]; 1 for a single answer
+
+
+def medoid(
+    answers: Sequence[Answer], distance: Callable[[Answer, Answer], float], *, weights: Sequence[float] | None = None
+) -> Medoid:
+    """Return the answer with the smallest weighted distance to all; of equal ones the first by key, in any order.
+
+    `distance` is symmetric and in [0, 1]; every codec has one. `weights` (n,) are 0 or more, for example the accuracy
+    of each person; 1 by default. VotesError where there are no answers, or the weights have another length or are all
+    0.
+
+    >>> from ml_backend.codecs import get_codec
+    >>> answers = [Answer("rating", stars) for stars in (1, 4, 5)]
+    >>> medoid(answers, get_codec("rating").distance).answer.value
+    4
+    """
+    if not answers:
+        raise VotesError("a consensus needs at least one answer.")
+    weight = answer_weights(weights, len(answers))
+    table = np.zeros((len(answers), len(answers)))
+    for i, answer in enumerate(answers):
+        for j in range(i + 1, len(answers)):
+            table[i, j] = table[j, i] = distance(answer, answers[j])
+    total = table @ weight
+    nearest = np.flatnonzero(total <= total.min() + _EQUAL).tolist()
+    best = min(nearest, key=lambda row: answers[row].key)
+    other_weight = float(weight.sum() - weight[best])
+    support = 1.0 - float(total[best]) / other_weight if other_weight > 0 else 1.0
+    return Medoid(answers[best], round(support, _DIGITS))
 
 
 def aggregate_by_distance(encoded: EncodedVotes, gold: Mapping[int, Answer]) -> AggregatedLabels:

@@ -12,7 +12,6 @@ from feedback.consensus.consensus import AggregatedLabel, AggregatedLabels
 from feedback.consensus.distance_aggregation import aggregate_by_distance
 from feedback.consensus.method_selection import METHODS
 from feedback.consensus.sparse_votes import TaskGroups
-from feedback.consensus.value_of_label import expected_gain
 from feedback.errors import VotesError
 from feedback.votes import LABEL_KINDS, Floats, Ints, VoteColumns, VoteLike, Votes
 from ml_backend.errors import UnknownName
@@ -144,7 +143,8 @@ def _label_groups(
     k = rows.shape[1]
     # rounded, so that one more vote does not change the weights of all rows
     weight = np.clip(np.round((k * confidence - 1.0) / (k - 1), 1), 0.05, 1.0)
-    gains, leads = expected_gain(rows, mean_errors, None), expected_gain(rows, mean_errors, prior)
+    gains = expected_information(rows, mean_errors) - information(rows)
+    leads = gains - expected_information(prior[None, :], mean_errors)
     columns = (best.tolist(), confidence.tolist(), weight.tolist(), doubted.tolist(), gains.tolist(), leads.tolist())
     return [
         AggregatedLabel(answers[label], round(sure, 4), round(heavy, 2), doubted=doubt, gain=gain, lead=lead, proba=row)
@@ -165,3 +165,35 @@ def _rates(fit: Consensus, n_people: int, n_labels: int) -> tuple[Floats, Floats
     errors[~has_rates] = mean_errors
     prior = fit.prior if fit.prior is not None else fit.proba.mean(axis=0)
     return errors, prior, mean_errors
+
+
+def information(proba: Floats) -> Floats:
+    """Return how informative rows of probabilities (n, k) are, (n,) in [0, 1]: 0 is a guess, 1 is certain.
+
+    It is the square of the lead of the likeliest label over chance. For training, a label with information 0.5 is
+    worth half a certain label (for two labels it is the Fisher information under symmetric noise).
+
+    >>> information(np.array([[0.5, 0.5], [1.0, 0.0], [0.9, 0.1]])).round(2)
+    array([0.  , 1.  , 0.64])
+    """
+    k = max(proba.shape[1], 2)
+    lead: Floats = np.maximum(k * proba.max(axis=1) - 1.0, 0.0) / (k - 1)
+    return lead**2
+
+
+def expected_information(proba: Floats, errors: Floats) -> Floats:
+    """Return the expected information after one more vote, (n,): the mean over the labels that the vote may give.
+
+    `errors` (k true, k given) are the error rates of the next person.
+
+    >>> errors = np.array([[0.8, 0.2], [0.2, 0.8]])
+    >>> expected_information(np.array([[0.5, 0.5], [1.0, 0.0]]), errors).round(2)
+    array([0.36, 1.  ])
+    """
+    expected = np.zeros(len(proba))
+    for label in range(errors.shape[1]):
+        joint = proba * errors[:, label]
+        chance = joint.sum(axis=1)
+        posterior = joint / np.maximum(chance, 1e-12)[:, None]
+        expected += chance * information(posterior)
+    return expected

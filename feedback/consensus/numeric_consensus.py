@@ -31,9 +31,7 @@ def median(tasks: ArrayLike, values: ArrayLike, *, n_tasks: int | None = None) -
     >>> median([0, 0, 0, 1, 1], [3.0, 4.0, 900.0, 1.0, 2.0]).values
     array([4. , 1.5])
     """
-    task, value, start, size = _sort(tasks, values, n_tasks)
-    low, high = start + (size - 1) // 2, start + size // 2
-    return _build("median", task, value, size, lambda rows: (value[low[rows]] + value[high[rows]]) / 2.0)
+    return _mean_of_middle("median", tasks, values, n_tasks, lambda size: (size - 1) // 2)
 
 
 def trimmed_mean(
@@ -48,16 +46,13 @@ def trimmed_mean(
     """
     if not 0.0 <= trim < 0.5:
         raise VotesError(f"trim is {trim}, wanted a share from 0 to less than 0.5 at either end.")
-    task, value, start, size = _sort(tasks, values, n_tasks)
-    cut = np.floor(trim * size).astype(np.int64)
-    place = np.arange(len(value)) - start[task]
-    kept = (place >= cut[task]) & (place < (size - cut)[task])
-    total = np.bincount(task[kept], weights=value[kept], minlength=len(size))
-    return _build("trimmed_mean", task, value, size, lambda rows: total[rows] / (size - 2 * cut)[rows])
+    return _mean_of_middle("trimmed_mean", tasks, values, n_tasks, lambda size: np.floor(trim * size).astype(np.int64))
 
 
-def _sort(tasks: ArrayLike, values: ArrayLike, n_tasks: int | None) -> tuple[Ints, Floats, Ints, Ints]:
-    """Return rows sorted by task and value, the first row of each task, and its number of answers."""
+def _mean_of_middle(
+    method: str, tasks: ArrayLike, values: ArrayLike, n_tasks: int | None, left_out: Callable[[Ints], Ints]
+) -> NumericConsensus:
+    """Take the mean of each task's answers without the `left_out` smallest and largest, a number for each size."""
     task, value = np.asarray(tasks, dtype=np.int64), np.asarray(values, dtype=np.float64)
     if task.shape != value.shape or task.ndim != 1:
         raise VotesError(f"tasks have shape {task.shape}, values {value.shape}; wanted one value per row.")
@@ -66,13 +61,11 @@ def _sort(tasks: ArrayLike, values: ArrayLike, n_tasks: int | None) -> tuple[Int
     if not np.isfinite(value).all():
         raise VotesError("a value is not a finite number; leave missing answers out.")
     order = np.lexsort((value, task))
-    size = np.bincount(task, minlength=n_tasks or 0)
-    return task[order], value[order], np.cumsum(size) - size, size
-
-
-def _build(method: str, task: Ints, value: Floats, size: Ints, centre: Callable[[Ints], Floats]) -> NumericConsensus:
-    answered = np.flatnonzero(size)
-    values = np.full(len(size), np.nan)
-    values[answered] = centre(answered)
-    deviation = np.bincount(task, weights=np.abs(value - values[task]), minlength=len(size))
-    return NumericConsensus(method, values, np.where(size > 0, deviation / np.maximum(size, 1), np.nan), size)
+    task, value, size = task[order], value[order], np.bincount(task, minlength=n_tasks or 0)
+    place, cut = np.arange(len(task)) - (np.cumsum(size) - size)[task], np.maximum(left_out(size), 0)
+    kept = (place >= cut[task]) & (place < (size - cut)[task])
+    middle = np.bincount(task[kept], value[kept], minlength=len(size))
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: a task without answers
+        centre = middle / (size - 2 * cut)
+        spread = np.bincount(task, np.abs(value - centre[task]), minlength=len(size)) / size
+    return NumericConsensus(method, centre, spread, size)

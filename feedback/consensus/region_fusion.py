@@ -9,10 +9,10 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from feedback.consensus.medoid import answer_weights
+from feedback.errors import VotesError
 from feedback.votes import Floats
 from ml_backend.codecs.boxes import LabelledBox, box_similarity, boxes_of
-from ml_backend.codecs.region_matching import similarities
+from ml_backend.codecs.regions import similarities
 from ml_backend.codecs.spans import Span, span_similarity, spans_of
 from ml_backend.records import Answer
 
@@ -140,3 +140,11 @@ def _median(values: Floats, weights: Floats) -> float:
     low = int(np.searchsorted(cumulative, 0.5 - 1e-12))
     high = low + 1 if abs(cumulative[low] - 0.5) < 1e-9 and low + 1 < len(values) else low
     return float(values[order[low]] + values[order[high]]) / 2.0
+
+
+def answer_weights(weights: Sequence[float] | None, n: int) -> Floats:
+    """Return the weights of n answers, 1 by default; VotesError for a wrong number, one below 0, or only zeros."""
+    weight = np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
+    if weight.shape != (n,) or (weight < 0).any() or not weight.sum() > 0:
+        raise VotesError(f"weights have shape {weight.shape}; wanted one per answer ({n}), 0 or more, not all 0.")
+    return weight

@@ -278,7 +278,7 @@ def _latency(store: Store, project: str) -> float | None:
     return round(sorted(waits)[len(waits) // 2], 2) if waits else None
 
 
-def _latest(store: Store, project: str, kind: str, *, key: str | None = None) -> dict[str, Any]:
+def _latest(store: Store, project: str, kind: str, *, key: str = "") -> dict[str, Any]:
     """Return the body of the newest record of a kind; {} where there is none."""
     found = store.records.get_latest_record(project, kind, key=key)
     return dict(found.body) if found else {}

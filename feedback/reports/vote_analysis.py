@@ -19,7 +19,7 @@ from feedback.agreement.vote_patterns import count_patterns
 from feedback.annotators.accuracy import Reliability, compare_people
 from feedback.annotators.distance import AnnotatorDistance, distances_of_answers, distances_of_numbers
 from feedback.consensus import select_method
-from feedback.consensus.medoid import medoid
+from feedback.consensus.distance_aggregation import medoid
 from feedback.consensus.method_selection import METHODS, fit_or_none, prefer_proven_on_gold
 from feedback.consensus.numeric_consensus import NumericConsensus, median, trimmed_mean
 from feedback.consensus.region_fusion import fuse_boxes, fuse_spans

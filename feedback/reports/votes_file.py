@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -51,31 +52,23 @@ class VoteTable:
 def read_votes(path: Path) -> VoteTable:
     """Read a CSV file with the columns worker, task and label, in any order; further columns are ignored.
 
-    A row without a label is a missing vote. If a worker has several rows for one task, the last one counts.
-
-    Raises
-    ------
-    VotesError
-        The file cannot be read, has no such column, or has a row without a worker or task.
+    A row without a label is a missing vote. If a worker has several rows for one task, the last one counts. VotesError
+    where the file cannot be read, has no such column, or has a row without a worker or task.
     """
-    columns, notes = _read(path, (_WORKER, _TASK, _LABEL), "worker, task, label")
-    workers, tasks, labels = columns
-    last = _last_of_each(tasks, workers)
+    (workers, tasks, labels), notes = _read(path, _WORKER, _TASK, _LABEL)
+    last = sorted({pair: row for row, pair in enumerate(zip(tasks, workers, strict=True))}.values())
     if len(last) < len(tasks):
         notes.append(f"{len(tasks) - len(last)} votes were repeated by the same worker: the last one counts")
-        workers, tasks, labels = ([column[row] for row in last] for column in columns)
+        workers, tasks, labels = ([column[row] for row in last] for column in (workers, tasks, labels))
     return VoteTable(tasks, workers, labels, tuple(notes))
 
 
 def read_gold(path: Path) -> tuple[Mapping[str, str], tuple[str, ...]]:
     """Read a CSV file with the columns task and gold; return the answers by task, and notes on rows left out.
 
-    Raises
-    ------
-    VotesError
-        The file cannot be read, or a task has two different gold answers.
+    VotesError where the file cannot be read, or a task has two different gold answers.
     """
-    (tasks, answers), notes = _read(path, (_TASK, _GOLD), "task, gold")
+    (tasks, answers), notes = _read(path, _TASK, _GOLD)
     gold: dict[str, str] = {}
     for task, answer in zip(tasks, answers, strict=True):
         if gold.setdefault(task, answer) != answer:
@@ -94,21 +87,11 @@ def analyse_votes_file(
     calibrate_gold: int = 0,
     notes: Sequence[str] = (),
 ) -> Analysis:
-    """Analyse the votes of a file.
+    """Analyse the votes of a file, with gold answers by task as `read_gold` returns them.
 
-    Parameters
-    ----------
-    kind
-        The type of the labels; "choices" whose cells are all JSON lists are answers of several choices each.
-    gold
-        Gold answers by task, as cells of a file.
-    calibrate_gold
-        Number of gold answers that calibrate the confidence; the others score it.
-
-    Raises
-    ------
-    VotesError
-        The type is unknown, or a cell is not of it; the message names the first such row.
+    `kind` is the type of the labels; "choices" whose cells are all JSON lists are answers of several choices each.
+    VotesError where the type is unknown, or a cell is not of it; the message names the first such row. Other options
+    are those of `analyse_votes`.
     """
     several = kind == "choices" and all(cell.startswith("[") for cell in table.labels)
     if kind not in _KINDS:
@@ -163,12 +146,13 @@ def parse_cell(cell: str, kind: str, *, where: str) -> Answer:
         raise VotesError(f"{where}: answers of type {kind} cannot be parsed: {error}.") from error
 
 
-def _read(path: Path, wanted: Sequence[Sequence[str]], columns: str) -> tuple[list[list[str]], list[str]]:
-    text = _text(path)
+def _read(path: Path, *wanted: Sequence[str]) -> tuple[list[list[str]], list[str]]:
+    """Return the wanted columns, each given by the names that it may have, and notes on rows left out."""
+    text, columns = _text(path), ", ".join(accepted[0] for accepted in wanted)
     header, _, _ = text.partition("\n")
     if not header.strip():
         raise VotesError(f"{path.name} is empty.", hint=f"Wanted a CSV file with a header line and columns {columns}.")
-    delimiter = _delimiter(header)
+    delimiter = max(",;\t", key=header.count)
     rows = _plain_columns(text, delimiter) or _quoted_columns(path, text, delimiter)
     names = [column[0].strip().lower() for column in rows]
     places = [_place(path, names, accepted, columns) for accepted in wanted]
@@ -177,7 +161,7 @@ def _read(path: Path, wanted: Sequence[Sequence[str]], columns: str) -> tuple[li
         raise VotesError(f"{path.name} has a header and no rows.", hint=f"Wanted one row per vote: {columns}.")
     if text.count(" ") or text.count("\t"):
         read = [[cell.strip() for cell in column] for column in read]
-    return _complete(path, read, columns)
+    return _complete(path, read, [accepted[0] for accepted in wanted])
 
 
 def _plain_columns(text: str, delimiter: str) -> list[list[str]] | None:
@@ -218,18 +202,9 @@ def _quoted_columns(path: Path, text: str, delimiter: str) -> list[list[str]]:
     return [[row[column] for row in rows] for column in range(n_columns)]
 
 
-def _last_of_each(tasks: Sequence[str], workers: Sequence[str]) -> list[int]:
-    """Return the last row of each task and worker, in order."""
-    task, worker = ({name: code for code, name in enumerate(dict.fromkeys(column))} for column in (tasks, workers))
-    pair = np.fromiter(map(task.__getitem__, tasks), dtype=np.int64, count=len(tasks)) * len(worker)
-    pair += np.fromiter(map(worker.__getitem__, workers), dtype=np.int64, count=len(workers))
-    last: list[int] = np.sort(len(pair) - 1 - np.unique(pair[::-1], return_index=True)[1]).tolist()
-    return last
-
-
-def _complete(path: Path, read: list[list[str]], columns: str) -> tuple[list[list[str]], list[str]]:
+def _complete(path: Path, read: list[list[str]], columns: Sequence[str]) -> tuple[list[list[str]], list[str]]:
     """Leave out rows without an answer; raise VotesError for a row without a task or worker."""
-    for column, name in zip(read[:-1], columns.split(", "), strict=False):
+    for column, name in zip(read[:-1], columns, strict=False):
         if "" in column:
             row = column.index("") + 2
             raise VotesError(f"{path.name}, row {row}: no {name}.", hint="Add it, or remove the row.")
@@ -239,8 +214,7 @@ def _complete(path: Path, read: list[list[str]], columns: str) -> tuple[list[lis
     left_out = len(read[-1]) - len(keep)
     if not keep:
         raise VotesError(
-            f"{path.name}: the {columns.split(', ')[-1]} column is empty in every row.",
-            hint="Is this the right file?",
+            f"{path.name}: the {columns[-1]} column is empty in every row.", hint="Is this the right file?"
         )
     return [[column[place] for place in keep] for column in read], [f"{left_out} rows of {path.name} have no answer"]
 
@@ -250,23 +224,15 @@ def _text(path: Path) -> str:
         raw = path.read_bytes()
     except OSError as error:
         raise VotesError(f"{path} cannot be read: {error.strerror}.", hint="Give the path of a CSV file.") from error
-    for prefix, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"", "utf-8-sig")):
-        if raw.startswith(prefix):
-            try:
-                text = raw.decode(encoding)
-            except UnicodeDecodeError as error:
-                line = raw.count(b"\n", 0, error.start) + 1
-                raise VotesError(
-                    f"{path.name}, line {line}: not UTF-8.", hint="Save the file as UTF-8 (in Excel: CSV UTF-8)."
-                ) from error
-            break
+    try:
+        text = raw.decode("utf-16" if raw[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        hint = "Save the file as UTF-8 (in Excel: CSV UTF-8)."
+        raise VotesError(f"{path.name}, line {line}: not UTF-8.", hint=hint) from error
     if "\0" in text:
         raise VotesError(f"{path.name} is not a text file.", hint="Export it from the spreadsheet as CSV.")
     return text
-
-
-def _delimiter(header: str) -> str:
-    return max(",;\t", key=header.count)
 
 
 def _place(path: Path, names: list[str], accepted: Sequence[str], columns: str) -> int:

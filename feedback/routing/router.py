@@ -122,7 +122,7 @@ def _changed_tasks(
     if changed is None or seq == last.seq:
         return changed
     changes = store.events.list_changes(snapshot.project.id, last.seq)
-    return changed
+    return changed | changes.tasks | changes.annotated
 
 
 def _to_decisions(outcomes: Sequence[Outcome], policy: str, model: str) -> list[CurrentDecision]:

@@ -3,13 +3,12 @@
 from feedback.store.log.event_erasure import ErasureResult
 from feedback.store.log.inbox import InboxStatus
 from feedback.store.log.projections import AnnotatorCounts
-from feedback.store.repositories.annotations import Skip
+from feedback.store.repositories.annotations import OverlapVote, Skip
 from feedback.store.repositories.event_queries import AnnotationVersion
 from feedback.store.repositories.jobs import JobClaim
-from feedback.store.repositories.overrides import OverrideCount
+from feedback.store.repositories.reviews import OverrideCount
 from feedback.store.repositories.signals import NewestSignal
 from feedback.store.repositories.tasks import TaskRow
-from feedback.store.repositories.votes import OverlapVote
 from feedback.store.repositories.windows import QueueCounts
 from feedback.store.store import Store, open_store
 from feedback.store.tables.main_tables import ProjectRow, Record, SessionRow, Vote, WindowRow

@@ -25,22 +25,20 @@ from feedback.store.log.events import Event, Source, event_from_task
 from feedback.store.log.inbox import Inbox, InboxStatus, inbox_url
 from feedback.store.log.replay import Progress, ProjectionCheck
 from feedback.store.migrations import migrate
-from feedback.store.repositories.annotations import AnnotationsRepository
+from feedback.store.repositories.annotations import AnnotationsRepository, VotesRepository
 from feedback.store.repositories.cases import CasesRepository
 from feedback.store.repositories.decisions import DecisionsRepository
 from feedback.store.repositories.event_queries import EventsRepository
 from feedback.store.repositories.indicators import IndicatorsRepository, delete_indicators
 from feedback.store.repositories.jobs import JobClaim, JobsRepository
 from feedback.store.repositories.models import ModelsRepository
-from feedback.store.repositories.overrides import OverridesRepository
 from feedback.store.repositories.policies import PoliciesRepository
 from feedback.store.repositories.projects import ProjectsRepository
 from feedback.store.repositories.records import RecordsRepository
-from feedback.store.repositories.reviews import ReviewProjectsRepository, ReviewsRepository
+from feedback.store.repositories.reviews import OverridesRepository, ReviewProjectsRepository, ReviewsRepository
 from feedback.store.repositories.sessions import SecretsRepository, SessionsRepository
 from feedback.store.repositories.signals import SignalsRepository
 from feedback.store.repositories.tasks import TasksRepository
-from feedback.store.repositories.votes import VotesRepository
 from feedback.store.repositories.windows import WindowsRepository
 from feedback.store.tables import main_tables
 from feedback.store.tables.personal_data import DataSubject, mentions, places

@@ -78,27 +78,26 @@ def _protocol_paths() -> _Schema:
     predictions = _object(results={"type": "array", "items": _RESULT}, model_version=_VERSION)
     copy = _object(project_src=PROJECT, project_dst=PROJECT)
     event = _object("project", "annotation", "task", action={"type": "string", "minLength": 1})
-    job = _object(job_status={"enum": ["queued", "started", "finished", "failed"]})
-    up = describe_get("Whether the backend is up.", status, NO_LOGIN)
+    state = _object(job_status={"enum": ["queued", "started", "finished", "failed"]})
+    describe = describe_json_route
+    up = {"get": describe("Whether the backend is up.", status, NO_LOGIN)}
+    list_all = describe("Versions that serve now.", versions, LOGIN, parameters=[parameter("project")])
+    job = describe("The state of a training job.", state, SECRET, body=_object(job=text))
+    job["responses"]["410"] = describe_error("No such job.")
     return {
-        "/": {"get": up},
-        "/health": {"get": up},
-        "/setup": {"post": describe_post("The version that predictions will carry.", setup, version, LOGIN)},
-        "/predict": {"post": describe_post("One result per task, in order.", predict, predictions, LOGIN)},
-        "/versions": {
-            "get": describe_get("Versions that serve now.", versions, LOGIN, [parameter("project")]),
-            "post": describe_post("Versions of one project.", project, versions, LOGIN),
-        },
-        "/validate": {
-            "post": describe_post("Whether a label config can be read.", _object(config=_CONFIG), status, LOGIN)
-        },
-        "/delete": {"post": describe_post("Label Studio disconnects.", project, status, LOGIN)},
-        "/duplicate_model": {"post": describe_post("A project was copied.", copy, status, LOGIN)},
-        "/webhook": {"post": describe_post("An event, or the training button.", event, status, SECRET)},
-        "/train": {"post": describe_post("The old training button.", project, status, SECRET, code="201")},
-        "/job_status": {"post": describe_post("The state of a training job.", _object(job=text), job, SECRET)},
-        "/metrics": {"get": describe_get("Prometheus text.", None, LOGIN)},
-        "/openapi.json": {"get": describe_get("This document.", {"type": "object"}, LOGIN)},
+        "/": up,
+        "/health": up,
+        "/setup": {"post": describe("The version that predictions will carry.", version, LOGIN, body=setup)},
+        "/predict": {"post": describe("One result per task, in order.", predictions, LOGIN, body=predict)},
+        "/versions": {"get": list_all, "post": describe("Versions of one project.", versions, LOGIN, body=project)},
+        "/validate": {"post": describe("Whether a config can be read.", status, LOGIN, body=_object(config=_CONFIG))},
+        "/delete": {"post": describe("Label Studio disconnects.", status, LOGIN, body=project)},
+        "/duplicate_model": {"post": describe("A project was copied.", status, LOGIN, body=copy)},
+        "/webhook": {"post": describe("An event, or the training button.", status, SECRET, body=event)},
+        "/train": {"post": describe("The old training button.", status, SECRET, body=project, code="201")},
+        "/job_status": {"post": job},
+        "/metrics": {"get": describe("Prometheus text.", None, LOGIN)},
+        "/openapi.json": {"get": describe("This document.", {"type": "object"}, LOGIN)},
     }
 
 
@@ -128,27 +127,20 @@ def describe_route(
     return described
 
 
-def describe_get(
-    summary: str, schema: _Schema | None, security: list[_Schema], parameters: Sequence[_Schema] = ()
+def describe_json_route(
+    summary: str,
+    response: _Schema | None,
+    security: list[_Schema],
+    *,
+    body: _Schema | None = None,
+    parameters: Sequence[_Schema] = (),
+    code: str = "200",
 ) -> _Schema:
-    """Return the description of a GET route; without a schema it answers plain text."""
-    return describe_route(summary, _responses(schema, "200"), security, parameters=parameters)
-
-
-def describe_post(
-    summary: str, body: _Schema, schema: _Schema, security: list[_Schema], *, code: str = "200"
-) -> _Schema:
-    """Return the description of a POST route with JSON body and response."""
-    responses = _responses(schema, code)
-    if "job_status" in schema["properties"]:
-        responses["410"] = describe_error("No such job.")
-    return describe_route(summary, responses, security, body=body)
-
-
-def _responses(schema: _Schema | None, code: str) -> _Schema:
-    content = {"application/json": {"schema": schema}} if schema else {"text/plain": {"schema": {"type": "string"}}}
-    errors = {status: describe_error(text) for status, text in _ERRORS.items()}
-    return {code: {"description": "Done.", "content": content}, **errors}
+    """Return the description of a route that answers with JSON, or without a schema with plain text."""
+    content = {"application/json": {"schema": response}} if response else {"text/plain": {"schema": {"type": "string"}}}
+    responses = {code: {"description": "Done.", "content": content}}
+    responses |= {status: describe_error(text) for status, text in _ERRORS.items()}
+    return describe_route(summary, responses, security, parameters=parameters, body=body)
 
 
 def describe_error(text: str) -> _Schema:

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, request
 
 from ml_backend.app.limits import Limits, read_json
 from ml_backend.app.metrics import CONTENT_TYPE, Metrics
-from ml_backend.app.openapi import SECRET, Paths, describe_post
+from ml_backend.app.openapi import SECRET, Paths, describe_json_route
 from ml_backend.app.security import Guard
 from ml_backend.errors import BodyError, TooLarge
 from ml_backend.label_config import read_label_config
@@ -207,7 +207,8 @@ def make_post_route(
 
         return routes
 
-    return Mount(make_routes, {path: {"post": describe_post(summary, dict(body), dict(response), SECRET)}})
+    described = describe_json_route(summary, dict(response), SECRET, body=dict(body))
+    return Mount(make_routes, {path: {"post": described}})
 
 
 def _object(limits: Limits) -> Mapping[str, Any]:

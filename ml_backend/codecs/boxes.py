@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from ml_backend.codecs.region_matching import box_iou, mean_similarity
-from ml_backend.codecs.regions import make_region, read_labels, read_number, region_value
+from ml_backend.codecs.regions import box_iou, make_region, mean_similarity, read_labels, read_number, region_value
 from ml_backend.errors import CodecError
 from ml_backend.label_config import Control
 from ml_backend.records import Answer

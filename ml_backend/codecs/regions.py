@@ -1,16 +1,24 @@
-"""Helpers of all codecs: read and check fields of a region, and make a region."""
+"""Regions: read their fields, make them, match them one to one, and measure the overlap of spans and boxes."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ml_backend.errors import CodecError
 from ml_backend.label_config import Control
+
+Region = TypeVar("Region")
+Similarity = Callable[[Region, Region], float]
+Box = tuple[float, float, float, float, float]  # x, y, width, height, rotation in degrees around its top left corner
+Point = tuple[float, float]
 
 
 def region_value(region: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -64,6 +72,107 @@ def make_region(
     if score is not None:
         region["score"] = round(score, 6)
     return region
+
+
+def match_regions(
+    left: Sequence[Region], right: Sequence[Region], similar: Similarity[Region]
+) -> list[tuple[int, int, float]]:
+    """Pair regions one to one with the largest sum of similarities; pairs with similarity 0 are left out.
+
+    Returns (left index, right index, similarity) of each pair. The assignment problem of Kuhn (1955),
+    doi:10.1002/nav.3800020109, solved by scipy.
+
+    >>> match_regions([0, 8], [4, 16], lambda a, b: 1.0 - abs(a - b) / 16)
+    [(0, 0, 0.75), (1, 1, 0.5)]
+    """
+    if not left or not right:
+        return []
+    # reason: 0.2 s of imports that a project of choices never needs
+    from scipy.optimize import linear_sum_assignment
+
+    table = similarities(left, right, similar)
+    rows, columns = linear_sum_assignment(table, maximize=True)
+    return [(int(i), int(j), float(table[i, j])) for i, j in zip(rows, columns, strict=True) if table[i, j] > 0]
+
+
+def similarities(left: Sequence[Region], right: Sequence[Region], similar: Similarity[Region]) -> NDArray[np.float64]:
+    """Return the similarity of each left with each right region, shape (n_left, n_right)."""
+    return np.array([[similar(a, b) for b in right] for a in left], dtype=np.float64).reshape(len(left), len(right))
+
+
+def mean_similarity(left: Sequence[Region], right: Sequence[Region], similar: Similarity[Region]) -> float:
+    """Return the mean similarity of matched regions, in [0, 1]; an unmatched region counts 0; 1 for no regions."""
+    longest = max(len(left), len(right))
+    return sum(pair[2] for pair in match_regions(left, right, similar)) / longest if longest else 1.0
+
+
+def span_iou(a: tuple[float, float], b: tuple[float, float]) -> float:
+    """Return the intersection over union of two half-open spans [start, end), in [0, 1].
+
+    >>> span_iou((121, 124), (122, 125))
+    0.5
+    """
+    shared = min(a[1], b[1]) - max(a[0], b[0])
+    joint = max(a[1], b[1]) - min(a[0], b[0])
+    return shared / joint if shared > 0 and joint > 0 else 0.0
+
+
+def box_iou(a: Box, b: Box, *, aspect: float = 1.0) -> float:
+    """Return the intersection over union of two boxes in percent of the image, in [0, 1].
+
+    `aspect` is the image's width divided by its height. Only rotated boxes need it, because a percent of the width and
+    of the height are different lengths.
+
+    >>> round(box_iou((0, 0, 10, 10, 0), (5, 5, 10, 10, 0)), 4)
+    0.1429
+    """
+    if a[4] == b[4] == 0:
+        wide = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+        high = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+        shared = wide * high if wide > 0 and high > 0 else 0.0
+        joint = a[2] * a[3] + b[2] * b[3] - shared
+    else:
+        corners_a, corners_b = _corners(a, aspect), _corners(b, aspect)
+        shared = _area(_clip(corners_a, corners_b))
+        joint = _area(corners_a) + _area(corners_b) - shared
+    return min(shared / joint, 1.0) if joint > 0 else float(a == b)
+
+
+def _corners(box: Box, aspect: float) -> list[Point]:
+    """Return the corners in equal units; Label Studio rotates a box clockwise around its top left corner."""
+    x, y, width, height, degrees = box[0] * aspect, box[1], box[2] * aspect, box[3], math.radians(box[4])
+    cos, sin = math.cos(degrees), math.sin(degrees)
+    offsets = ((0.0, 0.0), (width, 0.0), (width, height), (0.0, height))
+    return [(x + dx * cos - dy * sin, y + dx * sin + dy * cos) for dx, dy in offsets]
+
+
+def _clip(shape: list[Point], window: list[Point]) -> list[Point]:
+    """Return the part of a convex shape in a convex window (Sutherland and Hodgman, 1974), without shapely."""
+    for start, end in zip(window, window[1:] + window[:1], strict=True):
+        kept: list[Point] = []
+        for point, next_point in zip(shape, shape[1:] + shape[:1], strict=True):
+            side, other = _side(start, end, point), _side(start, end, next_point)
+            if side >= 0:
+                kept.append(point)
+            if (side >= 0) != (other >= 0):
+                share = side / (side - other)
+                x, y = point
+                kept.append((x + share * (next_point[0] - x), y + share * (next_point[1] - y)))
+        shape = kept
+        if not shape:
+            break
+    return shape
+
+
+def _side(start: Point, end: Point, point: Point) -> float:
+    return (end[0] - start[0]) * (point[1] - start[1]) - (end[1] - start[1]) * (point[0] - start[0])
+
+
+def _area(shape: list[Point]) -> float:
+    if len(shape) < 3:
+        return 0.0
+    edges = zip(shape, shape[1:] + shape[:1], strict=True)
+    return abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in edges)) / 2.0
 
 
 def _short(field: object) -> str:

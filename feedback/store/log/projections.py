@@ -276,11 +276,9 @@ class PeopleCounts:
             return
         for counted_work, step in ((before, -1), (after, 1)):
             if counted_work is not None:
-                state = self._state(counted_work[0])
-                if counted_work[1] == "skips":
-                    state.skips += step
-                else:
-                    state.answers += step
+                person, kind = counted_work
+                state = self._state(person)
+                setattr(state, kind, getattr(state, kind) + step)
 
     def _state(self, person: int) -> AnnotatorCounts:
         return self.states.setdefault(person, AnnotatorCounts(person))

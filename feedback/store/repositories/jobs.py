@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, and_, bindparam, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, or_, select
 
 from feedback.errors import LeaseLost
 from feedback.store.database.drivers import JobListener, notify_workers
@@ -74,9 +74,8 @@ class JobsRepository(Repository):
         named = {"of_project": project, "of_kind": kind, "now_s": now_s}
         if _WANT.run(connection, named):
             return
-        self._database.lock(
-            connection, f"work {project} {kind}"
-        )  # the first time only: another process may insert it, too
+        # the first time only: another process may insert it, too
+        self._database.lock(connection, f"work {project} {kind}")
         if not _WANT.run(connection, named):
             connection.execute(
                 _TABLE.insert(), [{"project": project, "kind": kind, "requested": 1, "requested_s": now_s} | _NEVER_RUN]
@@ -103,50 +102,39 @@ class JobsRepository(Repository):
             if row is None:
                 return None
             died = row.owner is not None  # with its last owner: that is a failure too
-            tries = row.tries + died
+            work = JobClaim(row.project, row.kind, owner, row.token + 1, row.tries + died, lease_s)
             values: dict[str, Any] = {
                 "owner": owner,
-                "token": row.token + 1,
+                "token": work.token,
                 "running": row.requested,
                 "lease_s": lease_s,
                 "lease_until_s": now_s + lease_s,
-                "tries": tries,
+                "tries": work.tries,
             }
-            if died and tries >= _MOST_TRIES:
-                reason = f"{tries} workers died or were lost while they ran it"
-                parked = {"owner": None, "parked": True, "reason": reason, "due_s": now_s + _PARKED_S}
-                connection.execute(_TABLE.update().where(*_is(row.project, row.kind)).values(**values | parked))
-                return None
-            connection.execute(_TABLE.update().where(*_is(row.project, row.kind)).values(**values))
-            return JobClaim(row.project, row.kind, owner, row.token + 1, tries, lease_s)
+            is_parked = died and work.tries >= _MOST_TRIES
+            if is_parked:
+                reason = f"{work.tries} workers died or were lost while they ran it"
+                values |= {"owner": None, "parked": True, "reason": reason, "due_s": now_s + _PARKED_S}
+            _update(connection, work, **values)
+            return None if is_parked else work
 
     def renew_lease(self, work: JobClaim) -> None:
         """Renew a lease; LeaseLost if another process has claimed the work."""
-        self._change(work, lambda row, now_s: {"lease_until_s": now_s + row.lease_s})
+        with self.fence(work) as connection:
+            _update(connection, work, lease_until_s=self._database.clock() + work.lease_s)
 
     def finish_job(self, work: JobClaim) -> None:
         """Finish a run; requests that arrived during the run stay open."""
-        self._change(
-            work,
-            lambda row, _now_s: {"owner": None, "finished": row.running, "tries": 0, "parked": False, "reason": ""},
-        )
+        with self.fence(work) as connection:
+            _update(connection, work, owner=None, finished=_C.running, tries=0, parked=False, reason="")
 
     def fail_job(self, work: JobClaim, reason: str) -> None:
         """Record a failed run: it is tried again later and later, and parked after a few times, with the reason."""
-
-        def values(row: Any, now_s: float) -> dict[str, Any]:
-            tries = row.tries + 1
+        with self._database.write() as connection:
+            tries = self._lock_claimed_row(connection, work).tries + 1
             parked = tries >= _MOST_TRIES
-            wait_s = _PARKED_S if parked else _FIRST_BACK_OFF_S * 2.0**row.tries
-            return {
-                "owner": None,
-                "tries": tries,
-                "parked": parked,
-                "due_s": now_s + wait_s,
-                "reason": plain(reason)[:2000],
-            }
-
-        self._change(work, values)
+            due_s = self._database.clock() + (_PARKED_S if parked else _FIRST_BACK_OFF_S * 2.0 ** (tries - 1))
+            _update(connection, work, owner=None, tries=tries, parked=parked, due_s=due_s, reason=plain(reason)[:2000])
 
     def unpark_job(self, project: str, kind: str) -> bool:
         """Give parked work another try now; False where none was parked."""
@@ -154,12 +142,12 @@ class JobsRepository(Repository):
             self._notify(connection)
             values = {"parked": False, "tries": 0, "due_s": 0.0}
             return bool(
-                connection.execute(_TABLE.update().where(*_is(project, kind), _C.parked).values(**values)).rowcount
+                connection.execute(_TABLE.update().where(_is(project, kind), _C.parked).values(**values)).rowcount
             )
 
     def holds_lease(self, work: JobClaim) -> bool:
         """Return whether no other process has claimed the work since."""
-        query = select(_C.token).where(*_is(work.project, work.kind), _C.owner == work.owner)
+        query = select(_C.token).where(_is(work.project, work.kind), _C.owner == work.owner)
         return bool(self._get_value(query) == work.token)
 
     @contextmanager
@@ -186,23 +174,21 @@ class JobsRepository(Repository):
         if not self._database.sqlite:
             notify_workers(connection)
 
-    def _change(self, work: JobClaim, values: Callable[[Any, float], dict[str, Any]]) -> None:
-        with self._database.write() as connection:
-            row = self._lock_claimed_row(connection, work)
-            change = values(row, self._database.clock())
-            connection.execute(_TABLE.update().where(*_is(work.project, work.kind)).values(**change))
-
     def _lock_claimed_row(self, connection: Connection, work: JobClaim) -> Any:
         """The row of a claim, locked until the transaction ends."""
-        query = select(_TABLE).where(*_is(work.project, work.kind)).with_for_update()
+        query = select(_TABLE).where(_is(work.project, work.kind)).with_for_update()
         row = connection.execute(query).one_or_none()
         if row is None or row.token != work.token or row.owner != work.owner:
             raise LeaseLost(f"{work.kind} of project {work.project} is no longer held by {work.owner}.")
         return row
 
 
-def _is(project: str, kind: str) -> tuple[Any, Any]:
-    return and_(_C.project == project), and_(_C.kind == kind)
+def _is(project: str, kind: str) -> ColumnElement[bool]:
+    return and_(_C.project == project, _C.kind == kind)
+
+
+def _update(connection: Connection, work: JobClaim, **values: Any) -> None:
+    connection.execute(_TABLE.update().where(_is(work.project, work.kind)).values(**values))
 
 
 def _state(row: Any, now_s: float) -> Literal["idle", "wanted", "running", "parked"]:

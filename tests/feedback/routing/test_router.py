@@ -88,6 +88,14 @@ def skip(world: World, task: int, person: int) -> None:
     world.store.append([events.event_from_annotation(newest, "webhook")], want=None)
 
 
+def remove(world: World, kind: str, task: int) -> None:
+    if kind == "erase":
+        world.store.erasure.erase_data(PROJECT, task=task)
+    else:
+        del world.studio.tasks[task]
+        world.store.append(events.deletions(PROJECT, "task", [task]), want=None)
+
+
 def act(world: World, kind: str, place: int, person: int, label: str) -> None:
     studio, tasks = world.studio, sorted(world.studio.tasks)
     task = tasks[place % len(tasks)]
@@ -107,11 +115,8 @@ def act(world: World, kind: str, place: int, person: int, label: str) -> None:
         world.signal(task, "risk", value=place / 4, key=f"k{studio.seconds()}")
     elif kind == "alert":
         world.signal(None, "alert", value=place / 4, key=f"k{studio.seconds()}")
-    elif kind == "delete" and len(tasks) > 2:
-        del studio.tasks[task]
-        world.store.append(events.deletions(PROJECT, "task", [task]), want=None)
-    elif kind == "erase" and len(tasks) > 2:
-        world.store.erasure.erase_data(PROJECT, task=task)
+    elif kind in ("delete", "erase") and len(tasks) > 2:
+        remove(world, kind, task)
     elif kind == "policy":
         world.use(BY_CLOCK if place % 2 else OF_TASKS)
     studio._tick()

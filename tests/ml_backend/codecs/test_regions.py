@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from ml_backend.codecs.boxes import Boxes
-from ml_backend.codecs.region_matching import box_iou, match_regions, mean_similarity, span_iou
+from ml_backend.codecs.regions import box_iou, match_regions, mean_similarity, span_iou
 from ml_backend.codecs.spans import Spans, span_similarity
 from ml_backend.records import Answer
 
